@@ -1,8 +1,7 @@
 """Entry point of a container, by the platform's two interfaces: ``exec`` and ``invoke``.
 
 ``exec`` reads one case from ``/input``, writes ``/output`` and exits; ``invoke`` is a server for
-many: it answers ``GET /health`` with 200 and ``POST /invoke`` with 201 on the loopback device,
-port 4743, once the outputs of the case in ``/input`` are written (`cytosuite.client` asks it).
+many: it answers ``GET /health`` with 200 and ``POST /invoke`` with 201 on loopback port 4743.
 """
 
 import argparse
@@ -15,25 +14,23 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from cytosuite import __version__
-from cytosuite.cautions import cautions
-from cytosuite.client import PORT
+from cytosuite.contract.cautions import cautions, stretched
+from cytosuite.contract.client import PORT
+from cytosuite.contract.interface import read_case, write_outputs
+from cytosuite.contract.manifest import read_algorithm
+from cytosuite.contract.metadata import with_given
+from cytosuite.contract.progress import shown
+from cytosuite.contract.select import Selection, describe, select
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import find_folder, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import write_json
-from cytosuite.interface import read_case, write_outputs
-from cytosuite.manifest import read_algorithm
-from cytosuite.metadata import with_given
-from cytosuite.progress import shown
-from cytosuite.select import Selection, describe, select
-from cytosuite.shapes import stretched
-from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
-from cytosuite.weights import find_folder, open_model, read_cards
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
 OUT_OF_MEMORY = 4
@@ -49,22 +46,7 @@ class Program(Protocol):
 
 
 class Algorithm:
-    """An algorithm that is loaded once and predicts case by case.
-
-    Parameters
-    ----------
-    name : str
-        Folder below ``algorithms``.
-    inputs, outputs : Path
-        ``/input`` and ``/output``, or folders of the same layout.
-    models : sequence of Path
-        Folders of models; the first that holds a card is used.
-
-    Raises
-    ------
-    CytosuiteError
-        If the algorithm or its model does not exist.
-    """
+    """An algorithm that is loaded once and predicts case by case."""
 
     def __init__(self, name: str, inputs: Path, outputs: Path, models: Sequence[Path]) -> None:
         self.inputs, self.outputs = inputs, outputs
@@ -80,19 +62,7 @@ class Algorithm:
         self.cards = read_cards(self.folder, name)
 
     def run_case(self) -> dict[str, Any]:
-        """Predict the case in the input folder, write its outputs, and return the record.
-
-        Returns
-        -------
-        dict
-            Chosen model with the terms of its cost, those of all others, sources of the metadata,
-            warnings, seconds.
-
-        Raises
-        ------
-        CytosuiteError
-            If the case or a model is not valid.
-        """
+        """Predict the case in the input folder, write its outputs, and return the record."""
         start = time.perf_counter()
         task = TASKS[self.manifest.task]
         case = read_case(self.inputs, task)
@@ -116,24 +86,10 @@ class Algorithm:
     def answer(
         self, inputs: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], Selection, Sequence[str]]:
-        """Return the outputs for one case, the choice of the model, and the doubts about it.
-
-        Parameters
-        ----------
-        inputs : mapping of str to Volume, or to a mapping for JSON sockets
-            By socket slug.
-
-        Raises
-        ------
-        CytosuiteError
-            If an input that the algorithm needs is missing, there is no model, or the algorithm
-            refuses the case.
-        """
+        """Return the outputs for one case, the choice of the model, and the doubts about it."""
         if absent := set(self.manifest.needs) - set(inputs):
-            raise InputError(
-                f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}, "
-                f"found none of {', '.join(sorted(absent))}"
-            )
+            needs = f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}"
+            raise InputError(f"{needs}, found none of {', '.join(sorted(absent))}")
         task = TASKS[self.manifest.task]
         slugs = [socket.slug for socket in task.inputs]
         given = [inputs[slug] for slug in slugs if slug in inputs]
@@ -149,7 +105,6 @@ class Algorithm:
 
 
 def _doubts(task: str, outputs: Mapping[str, Any]) -> list[str]:
-    """Return the warnings that an algorithm left in its outputs, and those on their shapes."""
     labels = {socket.slug for socket in TASKS[task].outputs if socket.kind == "labels"}
     found: dict[str, None] = {}
     for slug, output in outputs.items():
@@ -161,13 +116,7 @@ def _doubts(task: str, outputs: Mapping[str, Any]) -> list[str]:
 
 
 def attempt(program: Program) -> int:
-    """Run one case; stderr, shown to users, has its warnings or, as last line, the failure.
-
-    Returns
-    -------
-    int
-        0 without error, 2 bad input, 3 model missing or altered, 4 out of memory, 1 otherwise.
-    """
+    """Run one case; stderr, shown to users, has its warnings or, as last line, the failure."""
     try:
         for line in program.run_case()["warnings"]:
             _say(f"warning: {line}", 0)
@@ -197,15 +146,9 @@ def _gpu_is_full(error: Exception) -> bool:
 
 
 def serve(program: Program, listener: socket.socket) -> NoReturn:
-    """Answer ``/health`` and ``/invoke`` until SIGTERM, one case at a time.
+    """Answer ``/health`` and ``/invoke`` until SIGTERM, one case at a time."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # one case needs none
 
-    Parameters
-    ----------
-    program : Program
-        Loaded.
-    listener : socket
-        Bound to the loopback device.
-    """
     busy = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -243,11 +186,7 @@ def serve(program: Program, listener: socket.socket) -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Execute a command of the container and return its exit code.
-
-    Defaults are ``CYTOSUITE_ALGORITHM``, ``CYTOSUITE_INPUT``, ``CYTOSUITE_OUTPUT`` and
-    ``CYTOSUITE_MODEL`` in the environment, then the platform's folders.
-    """
+    """Execute a command of the container and return its exit code."""
     parser = command_parser("cytosuite.container", str(__doc__))
     model = os.environ.get("CYTOSUITE_MODEL") or None
     parser.add_argument("--model", type=Path, default=model, help="folder of the models")
@@ -255,19 +194,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     models = [chosen.model] if chosen.model else MODELS
     return execute(
-        chosen.command,
-        lambda: Algorithm(chosen.algorithm, chosen.input, chosen.output, models),
+        chosen.command, lambda: Algorithm(chosen.algorithm, chosen.input, chosen.output, models)
     )
 
 
 def command_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """Return the parser of a container's command line: the action, and the two folders.
-
-    Parameters
-    ----------
-    name, description : str
-        For the help.
-    """
+    """Return the parser of a container's command line: the action, and the two folders."""
     parser = argparse.ArgumentParser(prog=name, description=description)
     parser.add_argument("command", choices=("exec", "invoke"), nargs="?", default="exec")
     source = os.environ.get("CYTOSUITE_INPUT", "/input")
@@ -278,15 +210,7 @@ def command_parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def execute(command: str, load: Callable[[], Program]) -> int:
-    """Execute a command of a container and return its exit code.
-
-    Parameters
-    ----------
-    command : str
-        ``exec`` or ``invoke``.
-    load : callable
-        Loads the program.
-    """
+    """Load a program, run one case (``exec``) or serve (``invoke``), and return the exit code."""
     signal.signal(signal.SIGTERM, _stop)
     try:
         program = load()
@@ -298,12 +222,7 @@ def execute(command: str, load: Callable[[], Program]) -> int:
             serve(program, socket.create_server(("127.0.0.1", PORT)))
         threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(program, socket.socket(fileno=int(descriptor)))
-    return _in_thread(program)
-
-
-def _in_thread(program: Program) -> int:
-    """Run one case in another thread: the main thread stays free for SIGTERM."""
-    codes: list[int] = []
+    codes: list[int] = []  # of another thread: the main thread stays free for SIGTERM
     worker = threading.Thread(target=lambda: codes.append(attempt(program)), daemon=True)
     worker.start()
     worker.join()
@@ -323,7 +242,6 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
 
 
 def _say(line: str, code: int) -> int:
-    """Write one plain line to stderr, which the platform shows to the user."""
     sys.stderr.write(" ".join(line.split()) + "\n")
     sys.stderr.flush()
     return code

@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from cytosuite.manifest import Described
+from cytosuite.contract.manifest import Described
 
 Number = TypeVar("Number", int, float)
 

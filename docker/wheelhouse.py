@@ -1,16 +1,9 @@
 """Download the locked wheels of the containers to ``docker/wheelhouse/<base>`` on the host.
 
 Run ``python3 docker/wheelhouse.py --base slim``; it needs only the standard library and pip. The
-wheels are those of CPython 3.11 on linux/amd64, independent of the running Python; with them an
-image is built without a network. A wheel that is there is kept, if its SHA-256 is the lock's. The
-folder is complete when the program ends with exit code 0.
-
-With ``--check`` nothing is downloaded: each locked wheel is looked up in the package index, and its
-checksum there compared with the lock's. With ``--lock`` the SHA-256 of all locked versions are
-written into the locks, as the package index states them: nothing is downloaded. With ``--install``
-the locked torch is installed in the running Python instead, for networks that run as plain
-processes. torch's CPU build is looked for where pip is configured to look, then on PyTorch's own
-index.
+wheels are those of CPython 3.11 on linux/amd64, whatever Python runs, and of the lock's SHA-256.
+``--check`` compares them with the package index, ``--lock`` renews the locks' checksums from it:
+nothing is downloaded. ``--install`` installs the locked torch in the running Python.
 """
 
 import argparse
@@ -58,18 +51,7 @@ class Pin(NamedTuple):
 
 
 def locked(lock: Path) -> dict[str, Pin]:
-    """Return the versions in a lock, and in those that it includes, by normalised name (PEP 503).
-
-    Parameters
-    ----------
-    lock : Path
-        File of lines ``name==version``, ``name==version --hash=sha256:...`` or ``-r other.txt``.
-
-    Raises
-    ------
-    WheelhouseError
-        If a line is none of these, blank or a comment.
-    """
+    """Return the versions in a lock and its included locks, by normalised name (PEP 503)."""
     pins: dict[str, Pin] = {}
     lines = (line.split("#")[0].strip() for line in lock.read_text("utf-8").splitlines())
     for line in filter(None, lines):
@@ -87,13 +69,7 @@ def locked(lock: Path) -> dict[str, Pin]:
 
 
 def missing(pins: Mapping[str, Pin], names: Iterable[str]) -> list[str]:
-    """Return as ``name==version`` the locked versions without a wheel among file names.
-
-    Examples
-    --------
-    >>> missing({"torch": Pin("2.13.0+cpu")}, ["torch-2.13.0-cp311-cp311-linux_x86_64.whl"])
-    ['torch==2.13.0+cpu']
-    """
+    """Return as ``name==version`` the locked versions without a wheel among file names."""
     there = {wheel(name) for name in names}
     return [
         f"{name}=={pin.version}" for name, pin in pins.items() if (name, pin.version) not in there
@@ -103,8 +79,6 @@ def missing(pins: Mapping[str, Pin], names: Iterable[str]) -> list[str]:
 def wheel(name: str) -> tuple[str, str]:
     """Return the normalised distribution name and the version in a wheel's file name.
 
-    Examples
-    --------
     >>> wheel("Foo_Bar-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl")
     ('foo-bar', '2.13.0+cpu')
     """
@@ -121,13 +95,7 @@ def command(requirements: Sequence[str], folder: Path) -> list[str]:
 
 
 def verify(pins: Mapping[str, Pin], folder: Path) -> None:
-    """Check the SHA-256 of the wheels in a folder against a lock.
-
-    Raises
-    ------
-    WheelhouseError
-        For a wheel that has another one; it is left where it is.
-    """
+    """Check the SHA-256 of the wheels in a folder against a lock."""
     for path in sorted(folder.iterdir()):
         expected = pins[wheel(path.name)[0]].hashes
         found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -139,15 +107,7 @@ def verify(pins: Mapping[str, Pin], folder: Path) -> None:
 
 
 def collect(base: str, here: Path = HERE) -> int:
-    """Download the wheels that a base adds; see `fill`.
-
-    Parameters
-    ----------
-    base : str
-        ``slim``, or ``cpu`` or ``cuda``, which add theirs to the slim one.
-    here : Path
-        Folder of the locks; the wheels are in ``wheelhouse/<base>`` below it.
-    """
+    """Download the wheels that a base adds; see `fill`."""
     return fill(added(base, here), here / "wheelhouse" / base)
 
 
@@ -161,26 +121,7 @@ def added(base: str, here: Path = HERE) -> dict[str, Pin]:
 
 
 def fill(pins: Mapping[str, Pin], folder: Path) -> int:
-    """Download the wheels that a lock names into a folder; remove other versions, and say so.
-
-    Parameters
-    ----------
-    pins : mapping of str to Pin
-        The locked versions by normalised name.
-    folder : Path
-        Made if it is missing.
-
-    Returns
-    -------
-    int
-        Number of wheels in the folder afterwards, pip's own among them.
-
-    Raises
-    ------
-    WheelhouseError
-        If pip fails, a wheel is still missing, or one has another SHA-256 than the lock names,
-        with the remedy.
-    """
+    """Download the wheels of a lock into a folder; return their number; else WheelhouseError."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.iterdir()):
         name, version = wheel(path.name)
@@ -195,7 +136,13 @@ def fill(pins: Mapping[str, Pin], folder: Path) -> int:
         torch = [name for name in wanted if name.startswith("torch==")]
         for part in (torch, [name for name in wanted if name not in torch]):
             if part and not _found(command(part, folder), part):
-                raise WheelhouseError(_advice(part))
+                raise WheelhouseError(
+                    f"docker/wheelhouse: {part[0]} is neither in the package index nor in "
+                    f"{CPU_INDEX}; set PIP_EXTRA_INDEX_URL to an index that has it, or build with "
+                    "DEVICE=cuda"
+                    if part is torch
+                    else f"docker/wheelhouse: pip download failed for {', '.join(part)}; see above"
+                )
         verify(pins, folder)
     wanted = missing(pins, (path.name for path in folder.iterdir()))
     if wanted:
@@ -204,23 +151,7 @@ def fill(pins: Mapping[str, Pin], folder: Path) -> int:
 
 
 def renew(lock: Path) -> int:
-    """Write the SHA-256 that the package index states behind each version in a lock.
-
-    Parameters
-    ----------
-    lock : Path
-        Comments and included locks stay as they are.
-
-    Returns
-    -------
-    int
-        Number of versions with a checksum.
-
-    Raises
-    ------
-    WheelhouseError
-        If the index does not answer, or has no wheel of a version for the containers.
-    """
+    """Write the SHA-256 that the package index states behind each version in a lock."""
     pins, lines, count = locked(lock), [], 0
     for line in lock.read_text("utf-8").splitlines():
         name = _normalised(line.partition("==")[0])
@@ -234,24 +165,7 @@ def renew(lock: Path) -> int:
 
 
 def check(pins: Mapping[str, Pin]) -> int:
-    """Look up the wheels of a lock in the package index, and say name and size of each.
-
-    Parameters
-    ----------
-    pins : mapping of str to Pin
-        The locked versions by normalised name.
-
-    Returns
-    -------
-    int
-        Sum of their sizes in bytes.
-
-    Raises
-    ------
-    WheelhouseError
-        If the index does not answer, lacks a wheel of a locked version, states another SHA-256, or
-        does not hand out the file. All such wheels are named.
-    """
+    """Return the sum of the sizes of all wheels [bytes]; WheelhouseError names each bad one."""
     total, lost = 0, []
     for name, pin in pins.items():
         if not pin.hashes:
@@ -271,15 +185,7 @@ def check(pins: Mapping[str, Pin]) -> int:
 
 
 def runs_here(name: str) -> bool:
-    """Return whether the containers' Python accepts a wheel, by the tags in its name (PEP 425).
-
-    Examples
-    --------
-    >>> runs_here("h5py-3.16.0-cp311-cp311-manylinux_2_28_x86_64.whl")
-    True
-    >>> runs_here("h5py-3.16.0-cp312-cp312-manylinux_2_28_x86_64.whl")
-    False
-    """
+    """Return whether the containers' Python accepts a wheel, by the tags in its name (PEP 425)."""
     if not name.endswith(".whl"):
         return False
     python, abi, platform = (
@@ -294,20 +200,7 @@ def runs_here(name: str) -> bool:
 
 
 def install_torch(device: str, here: Path = HERE) -> str:
-    """Install the locked torch of a device in the running Python.
-
-    Parameters
-    ----------
-    device : str
-        ``cpu`` or ``cuda``.
-    here : Path
-        Folder of the locks.
-
-    Returns
-    -------
-    str
-        One line for the user: the build that was installed, or that none was, and why.
-    """
+    """Install the locked torch of a device in the running Python."""
     version = locked(here / f"requirements-{device}.txt")["torch"].version
     if device == "cpu" and sys.platform != "linux":
         return "torch: as the package index has it; outside of Linux that is no CUDA build"
@@ -375,10 +268,7 @@ def _stated(name: str, version: str) -> list[str]:
 
 
 def _locked_file(name: str, pin: Pin) -> Mapping[str, Any]:
-    """Return the entry of the wheel in the index that pip would take, if the lock has its SHA-256.
-
-    Its tags name the newest C library that the containers accept.
-    """
+    """Return the entry of the wheel that pip would take, if the lock has its SHA-256."""
     index, page = _page(name)
     files = _wheels(page, name, pin.version)
     if not files:
@@ -432,17 +322,6 @@ def _size(address: str) -> int:
             return int(answer.headers["Content-Length"])
     except (URLError, TypeError, ValueError) as error:
         raise WheelhouseError(f"{address}: the index does not hand it out: {error}") from None
-
-
-def _advice(requirements: Sequence[str]) -> str:
-    """Return the one line to show when pip did not find these requirements."""
-    if any(name.startswith("torch==") for name in requirements):
-        return (
-            f"docker/wheelhouse: {requirements[0]} is neither in the package index nor in "
-            f"{CPU_INDEX}; set PIP_EXTRA_INDEX_URL to an index that has it, or build with "
-            "DEVICE=cuda"
-        )
-    return f"docker/wheelhouse: pip download failed for {', '.join(requirements)}; see above"
 
 
 def _normalised(name: str) -> str:

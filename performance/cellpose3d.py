@@ -9,7 +9,6 @@ same flows through Cellpose 3 (cellpose<4), where it is installed.
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,10 +19,10 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from side_by_side import peak_mib, start_peak
 
-from cytosuite.algorithms.cellpose3d.dynamics import follow, smooth_flow
+from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.instances import instances
 from cytosuite.algorithms.cellpose3d.quality import control
 
 VOXEL = (1.0, 1.0, 1.0)
@@ -115,20 +114,10 @@ def one_size(name: str, noise: float) -> dict[str, float]:
     result = {key: statistics.median(values) for key, values in clock.seconds.items()}
     result["IoU"], result["found"] = overlap(labels, found), float(found.max())
     result["system"] = own.system / 3
-    return result | {"voxels": float(labels.size), "MiB": peak_mib(labels)}
-
-
-def peak_mib(labels: NDArray[np.int32]) -> float:
-    """Return how much memory the post-processing of perfect flows takes beyond its inputs."""
-    mask, flow = labels > 0, flow_targets(labels)
-    with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123
-        file.write("5")  # the peak starts anew
-    with open("/proc/self/statm") as file:  # noqa: PTH123
-        before = int(file.read().split()[1]) * resource.getpagesize()
+    flow = flow_targets(labels)  # perfect ones again
+    before = start_peak()
     process(flow, mask, Clock({}))
-    with open("/proc/self/status") as file:  # noqa: PTH123
-        peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
-    return peak / 1024 - before / 2**20
+    return result | {"voxels": float(labels.size), "MiB": peak_mib() - before}
 
 
 def sizes() -> None:

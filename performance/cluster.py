@@ -1,11 +1,11 @@
 """Measure what a cluster adds to a case and gains by a second worker, and the scheduler's memory.
 
-Usage: python performance/cluster.py [speed] [idle] [bare] [--cases 10000] [--turns 3]
+Usage: python performance/cluster.py [speed] [idle] [--cases 10000] [--turns 3]
 
 `speed`: 40 spheroids by watershed on two workers and on one, each with a single thread, in turns.
 `idle`: 10,000 cases of an algorithm that does nothing, on a cluster and without it, by the same
-code. `bare`: 10,000 pieces of work that do nothing, one by one through the scheduler. Workers are
-processes of this machine; the scheduler lies in the process of the runner, as with Slurm.
+code. Workers are processes of this machine; the scheduler lies in the process of the runner, as
+with Slurm.
 """
 
 import argparse
@@ -14,12 +14,12 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.cluster.cases import Circumstances
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.cluster.opened import OpenCluster
@@ -28,11 +28,12 @@ from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.benchmark.cluster.spread import spread
 from cytosuite.benchmark.data.dataset import Case, prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.engines.guest import Guest
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, Shown
 from cytosuite.benchmark.engines.process import ProcessEngine
-from cytosuite.benchmark.plan import Job, job_key, plan
-from cytosuite.benchmark.run import run_job
-from cytosuite.tasks import TASKS
+from cytosuite.benchmark.runs.plan import Job, job_key, plan
+from cytosuite.benchmark.runs.run import run_job
+from cytosuite.contract.tasks import TASKS
 
 NAME, TASK = "watershed", "segment"
 CHUNK_S = 600.0
@@ -45,8 +46,18 @@ class IdleEngine:
 
     models: Mapping[str, Path] = field(default_factory=dict)
     name: str = "idle"
-    guests: tuple[str, ...] = ()
+    guests: Mapping[str, Guest] = field(default_factory=dict)
+    api: Api = "invoke"
+    client: None = None
+    voice: str = ""
+    notes: tuple[str, ...] = ()
     startup_seconds: float = 0.0
+
+    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:
+        """Need nothing."""
+
+    def check_gpu(self, algorithm: str) -> None:
+        """Need no GPU."""
 
     def identity(self, algorithm: str) -> str:
         """Return a constant."""
@@ -81,11 +92,6 @@ class IdleCircumstances(Circumstances):
     def start(self) -> Engine:
         """Return the idle engine."""
         return IdleEngine()
-
-
-def nothing(piece: int) -> int:
-    """Return the number of the piece."""
-    return piece
 
 
 @contextmanager
@@ -184,24 +190,14 @@ def idle(number: int) -> dict[str, float]:
     return found
 
 
-def bare(number: int) -> dict[str, float]:
-    """Return seconds per piece of nothing on two workers, and memory of the scheduler [MiB]."""
-    with tempfile.TemporaryDirectory() as folder, workers(2, Path(folder)) as pool:
-        with watched() as memory:
-            begin, busy = time.perf_counter(), time.process_time()
-            assert {result for _, result in pool.each(nothing, range(number))} == set(range(number))
-            seconds, cpu = time.perf_counter() - begin, time.process_time() - busy
-        return {"piece": seconds / number, "cpu": cpu / number, **memory}
-
-
 def main() -> None:
     """Measure and print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["speed", "idle", "bare"], default=[])
+    parser.add_argument("what", nargs="*", choices=["speed", "idle"], default=[])
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--turns", type=int, default=3)
     given = parser.parse_args()
-    wanted = given.what or ["speed", "idle", "bare"]
+    wanted = given.what or ["speed", "idle"]
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     if "speed" in wanted:
         found = speed(40, given.turns)
@@ -216,13 +212,6 @@ def main() -> None:
             f"{1e3 * found['1']:.2f} ms by one worker, {1e3 * found['2']:.2f} ms by two, "
             f"of which {1e3 * found['cpu']:.2f} ms of processor time are the runner's; with the "
             f"scheduler it has {found['begin 2']:.0f} MiB, at most {found['peak 2']:.0f} MiB"
-        )
-    if "bare" in wanted:
-        found = bare(given.cases)
-        print(
-            f"{given.cases} pieces that do nothing: {1e3 * found['piece']:.2f} ms each, "
-            f"{1e3 * found['cpu']:.2f} ms of processor time of the scheduler; it has "
-            f"{found['begin']:.0f} MiB, at most {found['peak']:.0f} MiB"
         )
     print(f"load {os.getloadavg()[0]:.1f}")
 

@@ -1,12 +1,12 @@
-"""Measure the 3D CycleGAN beside the published one: steps of the training, inference, seams.
+"""Measure the 3D CycleGAN beside the published one: steps of the training, inference.
 
-Usage: python performance/cyclegan3d.py [steps] [inference] [seams] [--whole]
+Usage: python performance/cyclegan3d.py [steps] [inference]
 
 One thread. Every row is measured in a process of its own, after a small crop or image: median CPU
 and wall seconds of three runs, one of the large ones, and the peak memory beyond that before. A
 step is without pools: 50 crops of each domain, 2 bytes per voxel, published 4. The published step
 with the crop 32 x 128 x 128 (13 TFLOP) is scaled from a smaller one, its time by counted
-operations, its activations by voxels; with ``--whole`` it is measured.
+operations, its activations by voxels.
 """
 
 import json
@@ -15,19 +15,18 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from math import prod
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
-from cyclegan3d_published import WEIGHTS, CycleGan, generator, half_cut
+from cyclegan3d_published import WEIGHTS, CycleGan, generator
 from numpy.typing import NDArray
+from side_by_side import peak_mib, start_peak, timed
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -35,12 +34,12 @@ from cytosuite.algorithms.cyclegan3d.network import Architecture, Generator, bui
 from cytosuite.algorithms.cyclegan3d.training import train
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.translate import translate
-from cytosuite.manifest import parse
-from cytosuite.normalise import Target
-from cytosuite.tiling import fit, plan
+from cytosuite.contract.manifest import parse
+from cytosuite.networks.normalise import Target
+from cytosuite.networks.tiling import fit, plan
 from cytosuite.training.parts import State, precision
 
-PARTS = ("steps", "inference", "seams")
+PARTS = ("steps", "inference")
 Shape = tuple[int, int, int]
 LEAST, SMALL, OWN, LARGE = (16, 32, 32), (16, 64, 64), (32, 64, 64), (32, 128, 128)
 PUBLISHED = "published"
@@ -59,8 +58,6 @@ STEPS: list[tuple[Shape, Sequence[str]]] = [
 IMAGES = ((51, 125, 125), (128, 512, 512))
 TILE, WINDOW, OVERLAP = (96, 256, 256), (32, 256, 256), 0.5
 LEVELS = Target(mean=110, sd=8, dtype="uint16")
-SEEN, SEEN_TILE = (80, 176, 176), (72, 152, 152)  # volume and tiles of the seams
-THEIRS, THEIR_WINDOW, THEIR_WIDTH = (24, 96, 96), (16, 64, 64), 16
 
 
 def settings_of(file: str, crop: Shape, **changes: object) -> Settings:
@@ -125,41 +122,13 @@ def one_image(program: str, shape: Shape, repeats: int) -> dict[str, float]:
     else:
         ours = randomised()
         images = {sides: scene(sides) for sides in (LEAST, shape)}
-        run = lambda s: tiled(ours, images[s], TILE)  # noqa: E731 - as above
+        level, net = ("background", LEVELS), Architecture()
+        run = lambda s: translate(images[s], ours, net, *level, tile=TILE)  # noqa: E731 - as above
     run(LEAST)
     before = start_peak()
     runs = [timed(lambda: run(shape)) for _ in range(repeats)]
     cpu, wall = (statistics.median(values) for values in zip(*runs, strict=True))
     return {"cpu": cpu, "wall": wall, "MiB": peak_mib() - before}
-
-
-def tiled(network: Generator, image: NDArray[Any], tile: Shape) -> tuple[NDArray[Any], Any]:
-    """Return an image as the algorithm translates it, and the values of the network."""
-    return translate(image, network, Architecture(), "background", LEVELS, tile=tile)
-
-
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Return the CPU and the wall seconds of a call."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    run()
-    return time.process_time() - cpu, time.perf_counter() - wall
-
-
-def start_peak() -> float:
-    """Return the memory in use, MiB; the peak starts anew."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-def peak_mib() -> float:
-    """Return the peak memory, MiB."""
-    return _status("VmHWM")
-
-
-def _status(key: str) -> float:
-    """Return a size of this process, MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(key))
 
 
 def randomised() -> Generator:
@@ -195,14 +164,14 @@ def child(part: str, program: str, shape: Shape, repeats: int) -> dict[str, floa
     return found
 
 
-def steps(whole: bool) -> None:
+def steps() -> None:
     """Print the cost of a step of the training by crop and program."""
     print("\n| crop | program | weights | TFLOP | CPU s | wall s | peak MiB | published / this: "
           "time, memory |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
     known: dict[str, float] = {}
     for crop, programs in STEPS:
         for program in programs:
-            scaled = program == PUBLISHED and crop == LARGE and not whole
+            scaled = program == PUBLISHED and crop == LARGE
             turns = 1 if "published" in program or crop == LARGE else 3
             row = grown(known, crop) if scaled else child("step", program, crop, turns)
             known = row if program == PUBLISHED else known
@@ -259,42 +228,6 @@ def computed(shape: Shape, tile: Sequence[int], halo: Sequence[int], step: Seque
     return sum(prod(part.stop - part.start for part in tile.input) for tile in tiles) / prod(shape)
 
 
-def seams() -> None:
-    """Print how far tiles change the answer of networks with random weights."""
-    print("\n| volume | program | largest change, units of the network | in sd of the answer | "
-          "largest change, grey levels | share of voxels with another grey level |\n"
-          "|---|---|---|---|---|---|")  # fmt: skip
-    torch.manual_seed(0)
-    ours, theirs = randomised(), generator(THEIR_WIDTH).eval()
-    rng = np.random.default_rng(0)
-    volumes: dict[str, Callable[[Shape], NDArray[np.uint16]]] = {
-        "constant": lambda shape: np.full(shape, 100, np.uint16),
-        "random": lambda shape: rng.integers(0, 256, shape, np.uint16),
-        "balls in one half": scene,
-    }
-    for name, make in volumes.items():
-        image = make(SEEN)
-        grey, found = tiled(ours, image, SEEN)
-        again, parts = tiled(ours, image, SEEN_TILE)
-        line(f"{name}, {parts.tiles} tiles", "ours", (found.values, parts.values), (grey, again))
-        units = torch.from_numpy(make(THEIRS).astype(np.float32) / 127.5 - 1)[None, None]
-        with torch.inference_mode():
-            pair = (theirs(units).numpy(), half_cut(units, theirs, THEIR_WINDOW, OVERLAP).numpy())
-        as_grey = [((values + 1) / 2 * 65535).astype(np.uint16) for values in pair]
-        line(f"{name}, windows", "published norm and windows", pair, as_grey)
-
-
-def line(volume: str, program: str, values: Sequence[Any], grey: Sequence[NDArray[Any]]) -> None:
-    """Print a row: answers of the network and images, in one piece and in tiles."""
-    change = np.abs(values[1].astype(np.float64) - values[0])
-    levels = np.abs(grey[1].astype(np.int64) - grey[0])
-    print(
-        f"| {volume} | {program} | {change.max():.2g} | {change.max() / values[0].std():.2g} | "
-        f"{levels.max()} | {(levels > 0).mean():.2g} |",
-        flush=True,
-    )
-
-
 def main(words: list[str]) -> None:
     """Print the tables that are asked for."""
     torch.set_num_threads(1)
@@ -307,11 +240,9 @@ def main(words: list[str]) -> None:
           f"a training computes in {precision('cpu')} here")  # fmt: skip
     chosen = [word for word in words if word in PARTS] or PARTS
     if "steps" in chosen:
-        steps("--whole" in words)
+        steps()
     if "inference" in chosen:
         inference()
-    if "seams" in chosen:
-        seams()
 
 
 if __name__ == "__main__":

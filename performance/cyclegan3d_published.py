@@ -1,12 +1,11 @@
 """The published 3D CycleGAN in plain torch layers: what `cyclegan3d.py` compares ours with.
 
 Source: Bruch et al., PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828: architecture, losses,
-pools, optimisers and the windows of the inference, float32 throughout.
+pools and optimisers, float32 throughout.
 """
 
 import random
-from collections.abc import Callable, Iterator
-from itertools import product
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -94,39 +93,6 @@ class CycleGan:
         """Return the weights of both judges."""
         yield from self.judge_a.parameters()
         yield from self.judge_b.parameters()
-
-
-def half_cut(
-    image: Tensor, network: Callable[[Tensor], Tensor], window: tuple[int, int, int], share: float
-) -> Tensor:
-    """Return the answer of a network in windows: half their overlap is cut, nothing is blended.
-
-    Parameters
-    ----------
-    image : (1, 1, Z, Y, X) tensor
-        At least as large as a window.
-    network : callable
-        Returns an answer of the same size.
-    window : tuple of int
-        Voxels z y x.
-    share : float
-        Overlap of neighbouring windows, of their size.
-    """
-    made = torch.zeros_like(image)
-    sides = image.shape[2:]
-    starts = [
-        [*range(0, side - size, size - int(size * share)), side - size]
-        for side, size in zip(sides, window, strict=True)
-    ]
-    for corner in product(*starts):
-        read = tuple(slice(c, c + size) for c, size in zip(corner, window, strict=True))
-        low = [
-            0 if not c else int(size * share / 2) for c, size in zip(corner, window, strict=True)
-        ]
-        kept = tuple(slice(c + cut, c + n) for c, cut, n in zip(corner, low, window, strict=True))
-        inner = tuple(slice(cut, None) for cut in low)
-        made[(..., *kept)] = network(image[(..., *read)])[(..., *inner)]  # the later window wins
-    return made
 
 
 def _to(answers: Tensor, value: float) -> Tensor:

@@ -18,14 +18,14 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.benchmark.plan import plan
-from cytosuite.benchmark.run import run_job
-from cytosuite.tasks import TASKS
+from cytosuite.benchmark.runs.plan import plan
+from cytosuite.benchmark.runs.run import run_job
+from cytosuite.contract.tasks import TASKS
 
 
 def main() -> None:

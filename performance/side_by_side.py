@@ -5,12 +5,13 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was measured of one program on one piece of work."""
+    """Measurements of one program on one piece of work."""
 
     work: str
     program: str
@@ -22,18 +23,10 @@ class Row:
 def measure(
     work: str, programs: dict[str, Callable[[], Any]], repeats: int = 3, warm_up: bool = True
 ) -> list[Row]:
-    """Return a row per program; turns are taken, so that a busy moment hits all alike.
+    """Return a row per program, the first is ours; they take turns, the median counts.
 
-    Parameters
-    ----------
-    work : str
-        What is done.
-    programs : dict of str to callable
-        The first is ours; each returns its value.
-    repeats : int
-        Turns; the median counts.
-    warm_up : bool
-        Whether each runs once before, for compilation and caches.
+    Each runs once before to warm up, for compilation and caches, and once more for its peak memory
+    as Python counts it.
     """
     values = {name: run() for name, run in programs.items()} if warm_up else {}
     seconds: dict[str, list[float]] = {name: [] for name in programs}
@@ -64,3 +57,27 @@ def table(rows: list[Row]) -> str:
             f"{row.peak_mib:9.1f}  {row.value}"
         )
     return "\n".join(lines)
+
+
+def timed(run: Callable[[], object]) -> tuple[float, float]:
+    """Return the CPU and the wall seconds of a call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def start_peak() -> float:
+    """Return the memory of this process, MiB; its peak starts again (Linux only)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def peak_mib() -> float:
+    """Return the peak memory of this process, MiB."""
+    return _status("VmHWM")
+
+
+def _status(key: str) -> float:
+    """Return a size of this process, MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(key))

@@ -22,8 +22,7 @@ from scipy import ndimage, signal
 from side_by_side import measure, table
 
 from cytosuite.datasets.physics import optics
-from cytosuite.datasets.physics.packing import pack
-from cytosuite.datasets.physics.placement import scatter
+from cytosuite.datasets.physics.packing import pack, scatter
 from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.datasets.spheroid import generate, grow, light
@@ -130,18 +129,15 @@ def arrangement() -> str:
         nuclei = draw_nuclei(np.random.default_rng(0), count, diameter_um=9.0)
         volume = 4 / 3 * np.pi * nuclei.semi_axes_um.prod(axis=1)
         region = ellipsoid((0, 0, 0), ((volume.sum() / 0.4 * 3 / 4 / np.pi) ** (1 / 3),) * 3)
-        begin = time.process_time()
-        pack(np.random.default_rng(1), nuclei.semi_axes_um, nuclei.rotations, region, gap_um=0.3)
-        spent = time.process_time() - begin
-        fraction = volume.sum() / region.volume_um3
-        lines.append(f"{'packed':14}{count:8}{count:8}{fraction:10.3f}{spent:8.2f}")
-        begin = time.process_time()
-        _, placed = scatter(
-            np.random.default_rng(1), nuclei.semi_axes_um, nuclei.rotations, region, gap_um=0.3
-        )
-        spent = time.process_time() - begin
-        fraction = volume[placed].sum() / region.volume_um3
-        lines.append(f"{'random':14}{count:8}{len(placed):8}{fraction:10.3f}{spent:8.2f}")
+        for name, arrange in (("packed", pack), ("random", scatter)):
+            begin = time.process_time()
+            found = arrange(
+                np.random.default_rng(1), nuclei.semi_axes_um, nuclei.rotations, region, gap_um=0.3
+            )
+            spent = time.process_time() - begin
+            placed = found[1] if name == "random" else np.arange(count)
+            fraction = volume[placed].sum() / region.volume_um3
+            lines.append(f"{name:14}{count:8}{len(placed):8}{fraction:10.3f}{spent:8.2f}")
     return "\n".join(lines)
 
 

@@ -16,20 +16,20 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
 from cytosuite.benchmark.engines.outcome import Api, Limits
-from cytosuite.benchmark.plan import plan
 from cytosuite.benchmark.results.score import score
-from cytosuite.benchmark.run import claimed, run_job
+from cytosuite.benchmark.runs.plan import plan
+from cytosuite.benchmark.runs.run import claimed, run_job
+from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.sample import Sample
-from cytosuite.tasks import TASKS
+from cytosuite.files.working import SESSION
 from cytosuite.volume import Volume
-from cytosuite.working import SESSION
 
 SHOWN = 8  # rows of a table
 UNITS = {"memory": 2**20, "disk": 2**10}

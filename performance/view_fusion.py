@@ -19,30 +19,61 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from math import prod
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
 import torch
-from cyclegan3d import peak_mib, start_peak, timed
-from diffusion_published import Tiler, Triple
 from numpy.typing import NDArray
+from scipy import ndimage
+from side_by_side import peak_mib, start_peak, timed
 
-from cytosuite.algorithms.view_fusion.fuse import restore
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
 from cytosuite.algorithms.view_fusion.network import Restorer, RestorerArguments, build
-from cytosuite.algorithms.view_fusion.parameters import Parameters
-from cytosuite.tiling import fit, plan
+from cytosuite.algorithms.view_fusion.predict import Parameters, restore
+from cytosuite.networks.tiling import fit, plan
+
+Triple = tuple[int, int, int]
+View = NDArray[np.uint16]
+Image = NDArray[np.float32]
+Program = Callable[[View, Restorer], View]
+
+
+@dataclass(frozen=True, slots=True)
+class Tiler:
+    """Tiles of equal distance that reach beyond the image, voxels z y x."""
+
+    patch: Triple
+    overlap: Triple = (0, 0, 0)
+    crop: Triple = (0, 0, 0)
+
+    def starts(self, shape: Triple) -> list[Triple]:
+        """Return the corners of the tiles; those beyond the image are negative."""
+        axes = []
+        for size, patch, o, c in zip(shape, self.patch, self.overlap, self.crop, strict=True):
+            step = max(patch - o - 2 * c, 1)
+            axes.append([k * step - o - c for k in range(ceil((size + o + c) / step))])
+        return [(z, y, x) for z, y, x in product(*axes)]
+
+    def fading(self) -> Image:
+        """Return weights of a tile's voxels: 0 in its border, rising to 1 in its middle."""
+        inner = tuple(slice(c, n - c) for c, n in zip(self.crop, self.patch, strict=True))
+        ones = np.zeros(self.patch, bool)
+        ones[inner] = True
+        around = [(int(n > 1), int(n > 1)) for n in self.patch]
+        away = ndimage.distance_transform_edt(np.pad(ones, around))
+        away = away[tuple(slice(a, n + a) for n, (a, _) in zip(self.patch, around, strict=True))]
+        weights: Image = (away / away.max()).astype(np.float32)
+        return weights
+
 
 IMAGE: Triple = (64, 512, 512)
 TILER = Tiler((64, 256, 256), (5, 15, 15), (5, 15, 15))
 SPACING = (1.0, 0.39, 0.39)
 LEAST: Triple = (4, 32, 32)  # a first view, to warm up
 GIVEN = RestorerArguments()
-
-View = NDArray[np.uint16]
-Image = NDArray[np.float32]
-Program = Callable[[View, Restorer], View]
 
 
 def ours(view: View, network: Restorer) -> View:

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from cytosuite import large
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.containers.daemon import find_docker
@@ -21,22 +20,15 @@ from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 from cytosuite.files import digest
+from cytosuite.volume import large
 
 ROOT = Path(__file__).parents[1]
 BOOTSTRAPPED = "cytosuite/debian:bookworm"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=4000",
-    "--dump-dom",
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
 ]
 
 
@@ -54,6 +46,7 @@ _shared("house")
 _shared("refusals")
 _shared("forks")
 _shared("chromium")
+_shared("rendered")
 _shared("nvidia")
 
 
@@ -82,6 +75,17 @@ def mapped(monkeypatch):
 def situation(request):
     """Return every named situation in turn."""
     return _situations.ALL[request.param]()
+
+
+@pytest.fixture
+def one_thread():
+    """Compute in one thread: results are the same bits, and small tensors are faster."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pandas as pd
 
-from cytosuite.working import LEFTOVER, SESSION
+from cytosuite.files.working import LEFTOVER, SESSION
 
 ALGORITHMS = ("toy_threshold", "watershed")
 CASES = tuple(f"toy_cells_{number:02d}" for number in (1, 2, 3))
@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 from cytosuite.benchmark.__main__ import main
 import cytosuite.benchmark.commands.app
 import cytosuite.benchmark.commands.benchmark, cytosuite.datasets.toy_cells.generate
-import cytosuite.benchmark.pictures.preview, cytosuite.metrics.labels.surfaces
+import cytosuite.benchmark.data.preview, cytosuite.metrics.labels.surfaces
 
 def fill(folder):
     '''Leave no byte on the disk of a folder.'''
@@ -121,6 +121,21 @@ def scores(runs, run="run"):
     return {
         name: table.drop(columns=TIMES, errors="ignore").to_csv() for name, table in tables.items()
     }
+
+
+def as_if_nothing(folder, undisturbed, run="run"):
+    """Hold a run that ended well against one without a fault."""
+    assert scores(folder, run) == scores(undisturbed)
+    assert leftovers(folder) == []
+    assert not [path for path in folder.rglob("*") if path.name in (".lock", ".claim")]
+
+
+def only_line(text):
+    """Return the only line of an error."""
+    lines = [line for line in text.splitlines() if line.startswith("cytosuite: ")]
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    return lines[0]
 
 
 def leftovers(runs):

@@ -1,13 +1,14 @@
 """A small checkout with toys of every task, made as a new user would: folders, and one entry per new task."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LEFT_OUT = shutil.ignore_patterns("kernels", "runs")
+LEFT_OUT = shutil.ignore_patterns("kernels")
 
 ALGORITHM = """
 name = "{name}"
@@ -244,7 +245,10 @@ def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
     for name in datasets:
         _dataset(folder, name)
     if tally:
-        for path, text in (("cytosuite/tasks.py", TALLY), ("cytosuite/metrics/boards.py", BOARD)):
+        for path, text in (
+            ("cytosuite/contract/tasks.py", TALLY),
+            ("cytosuite/metrics/boards.py", BOARD),
+        ):
             with (folder / path).open("a") as stream:
                 stream.write(text)
     return folder
@@ -283,25 +287,18 @@ def _dataset(folder, name):
     (home / "__init__.py").write_text('"""A toy."""\n')
 
 
+def ran(*words, cwd=ROOT, timeout=300, **environment):
+    """Run a program and return the finished process with its texts."""
+    given = {"cwd": cwd, "env": {**os.environ, **environment}, "timeout": timeout}
+    return subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, **given)
+
+
 def command(house, *words, timeout=300):
     """Run a command in a house and return the finished process."""
-    return subprocess.run(
-        [sys.executable, "-m", "cytosuite.benchmark", *map(str, words)],
-        cwd=house,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    return ran(sys.executable, "-m", "cytosuite.benchmark", *words, cwd=house, timeout=timeout)
 
 
 def pytest_in(house, *paths, timeout=300):
     """Run tests in a house, with its own library, and return the finished process."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", *map(str, paths)],
-        cwd=house,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    words = ("-m", "pytest", "-q", "--import-mode=importlib", *paths)
+    return ran(sys.executable, *words, cwd=house, timeout=timeout)

@@ -21,6 +21,7 @@ ALLOWED = {
     "metrics": {"core", "metrics"},
     "training": {"core", "metrics", "training"},
     "datasets": {"core", "metrics", "datasets"},
+    "monai": {"core", "metrics", "datasets", "training", "monai"},
     "algorithms": {"core", "algorithms"},
     "algorithms.training": {"core", "metrics", "training", "algorithms", "algorithms.training"},
     "benchmark": {"core", "metrics", "datasets", "benchmark"},
@@ -95,6 +96,19 @@ def test_there_is_no_circle_of_imports():
         pytest.fail(" -> ".join(circle))
 
 
+def _folder(module):
+    """Return the folder of a module, as a dotted name."""
+    return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+
+
+def test_there_is_no_circle_of_folders():
+    graph = {_folder(name): set() for name in MODULES}
+    for name, path in MODULES.items():
+        graph[_folder(name)] |= {_folder(other) for other in _imports(path) if other in MODULES}
+        graph[_folder(name)].discard(_folder(name))
+    assert next(_circles(graph), []) == []
+
+
 def _circles(graph):
     """Yield the circles of a graph."""
     done = set()
@@ -143,6 +157,27 @@ def test_files_and_functions_are_short():
                 assert node.end_lineno - node.lineno < 80, f"{path}: {node.name} is too long"
 
 
+def test_every_room_keeps_its_budget():
+    budget = tomllib.loads((ROOT / "tests" / "budget.toml").read_text())
+    lines, files = Counter(), Counter()
+    for room in (*PACKAGES, "performance", "tests"):
+        for path in (ROOT / room).rglob("*.py"):
+            parts = path.relative_to(ROOT).parts
+            deep = 2 if room in PACKAGES and len(parts) > 2 else 1
+            name = "/".join(parts[:deep])
+            lines[name] += path.read_text().count("\n")
+            files[name] += 1
+    assert set(budget) == set(lines), "a room without a budget, or a budget without its room"
+    for name, (most_lines, most_files) in budget.items():
+        assert lines[name] <= most_lines, f"{name}: {lines[name]} lines, its budget is {most_lines}"
+        assert files[name] <= most_files, f"{name}: {files[name]} files, its budget is {most_files}"
+
+
+def test_no_room_has_more_than_twenty_files():
+    rooms = Counter(path.parent for path in SOURCES)
+    assert {room: number for room, number in rooms.items() if number > 20} == {}
+
+
 def test_one_algorithm_does_not_import_another():
     for path in (ROOT / "algorithms").glob("*/**/*.py"):
         own = path.relative_to(ROOT / "algorithms").parts[0]
@@ -158,7 +193,7 @@ def test_one_algorithm_does_not_import_another():
     "module",
     [
         "cytosuite.benchmark.commands.benchmark",
-        "cytosuite.benchmark.commands.check",
+        "cytosuite.benchmark.commands.algorithms",
         "cytosuite.container",
     ],
 )

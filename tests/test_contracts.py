@@ -1,28 +1,25 @@
-"""What every algorithm, dataset and metric must obey; each is found in the tree by itself."""
+"""What every algorithm, dataset and board must obey; each is found in the tree by itself."""
 
 import importlib
 from functools import partial
 
-import numpy as np
 import pytest
 
-from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, dataset_manifests
+from cytosuite.benchmark.catalog.contract import checks
 from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.contract import checks
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.contract.select import describe, select
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.labels.overlap import OVERLAP, overlap
-from cytosuite.select import describe, select
-from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
-from cytosuite.weights import open_model, read_cards
 
 ALGORITHMS = algorithms()
 DATASETS = dataset_manifests()
 SIMULATED = [name for name, found in DATASETS.items() if found.kind == "simulated"]
-METRICS = {m.name: m for m in metrics_of("labels") if m.evidence is OVERLAP}
 
 
 def _run(name, inputs):
@@ -81,20 +78,3 @@ def test_every_size_is_valid_and_has_the_usual_names(name):
     assert {"mini", "default", "full"} <= set(DATASETS[name].sizes)
     for size in DATASETS[name].sizes:
         assert recipe(DataRequest(name, size)).makers
-
-
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_every_metric_gives_the_truth_its_best_value(metric, situation):
-    truth = situation[0]
-    value = metric(truth, truth)
-    if metric.best is not None and truth.any():
-        assert value == metric.best
-
-
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_every_metric_is_described_and_stays_in_its_range(metric, situation):
-    assert metric.description.endswith(".")
-    value = metric.of(overlap(*situation[:2]))
-    ends = [end for end in (metric.best, metric.worst) if end is not None]
-    if len(ends) == 2 and not np.isnan(value):
-        assert min(ends) <= value <= max(ends)

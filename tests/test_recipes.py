@@ -12,6 +12,7 @@ import house
 import numpy as np
 import pytest
 
+from cytosuite.datasets.spheroid.generate import generate
 from cytosuite.datasets.spheroid.parameters import parameters_from
 from cytosuite.formats import read
 from cytosuite.metrics import seg
@@ -61,8 +62,8 @@ def test_the_recipe_of_an_algorithm_runs_as_written(checkout):
 
 
 def test_the_readmes_show_the_files_that_new_writes(monkeypatch):
-    from cytosuite.benchmark.commands.new import _files
-    from cytosuite.tasks import TASKS
+    from cytosuite.benchmark.commands.algorithms import _files
+    from cytosuite.contract.tasks import TASKS
 
     made = {
         path.relative_to(house.ROOT).as_posix(): text
@@ -128,11 +129,11 @@ def test_the_examples_of_the_page_for_python_run_as_written(tmp_path, monkeypatc
 
 def _loads_the_same_with_any_workers(known):
     """Compare the cases that loaders with other workers and batches give."""
-    data = known["Simulated"](known["parameters"], 4, seed=3)
+    data = known["SimulatedDataset"](generate, known["parameters"], 4, seed=3)
     given = []
     for workers, batch in ((0, 1), (1, 4), (2, 2)):
         loader = known["DataLoader"](data, batch_size=batch, num_workers=workers)
-        given.append(np.concatenate([images.numpy() for images, _ in loader]))
+        given.append(np.concatenate([case["image"].numpy() for case in loader]))
     for other in given[1:]:
         np.testing.assert_array_equal(given[0], other)
     assert not np.array_equal(given[0][0], given[0][1])
@@ -147,8 +148,8 @@ def _is_what_the_command_simulates(known, folder):
     done = house.command(house.ROOT, "simulate", "spheroid", *words, *options)
     assert done.returncode == 0, done.stderr
     stored = read(sorted((out / "images").iterdir())[1])
-    case = known["Simulated"](read_recipe_of(out), 2, seed=3)[1]
-    np.testing.assert_array_equal(stored.array, case[0][0].numpy())
+    case = known["SimulatedDataset"](generate, read_recipe_of(out), 2, seed=3)[1]
+    np.testing.assert_array_equal(stored.array, case["image"][0].numpy())
 
 
 def read_recipe_of(folder):

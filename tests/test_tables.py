@@ -10,7 +10,7 @@ RUNS = accepted()
 
 
 def test_no_table_and_no_accepted_score_is_stale():
-    """`cytosuite tables` writes the tables; scores: run again, then `cytosuite accept RUN`."""
+    """`cytosuite maintain tables` writes the tables; scores: run again, then `cytosuite maintain accept RUN`."""
     assert list(outdated(RUNS)) == []
 
 

@@ -1,8 +1,4 @@
-"""Compiled loops of inference: blurring, following the flow, and climbing the density.
-
-Every signature is given, so that one compilation, made when the image is built, serves all. No
-sum is reordered: results are the same bits on every machine.
-"""
+"""Compiled loops of inference; no sum is reordered: the same bits on every machine."""
 
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -11,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cytosuite.kernels import FOLDER, use
+from cytosuite.networks.kernels import FOLDER, use
 
 use(Path(__file__).with_name(FOLDER))
 
@@ -47,11 +43,7 @@ def _reached(rows: Bools, along_z: int, along_y: int) -> Bools:
 def blur(
     values: Floats, rows: Bools, spare: Floats, out: Floats, kz: Floats, ky: Floats, kx: Floats
 ) -> None:
-    """Convolve a volume (Z, Y, X) along each axis into `out`; beyond its border is nothing.
-
-    Rows (Z, Y) that hold nothing are passed over, those of `out` out of reach are not written.
-    `kz`, `ky`, `kx` are symmetric taps, an odd number of each; `spare` is memory to work in.
-    """
+    """Convolve (Z, Y, X) by symmetric taps into `out`, 0 beyond it, without empty rows."""
     nz, ny, nx = values.shape
     rz, ry, rx = len(kz) // 2, len(ky) // 2, len(kx) // 2
     along_z = _reached(rows, rz, 0)
@@ -86,12 +78,7 @@ def blur(
 def track(
     flow: Floats, domain: Bools, points: Floats, steps: int, step: float, tolerance: float
 ) -> None:
-    """Move `points` (N, 3), which start in the domain, along the flow until they rest.
-
-    The flow (3, Z, Y, X) is in voxels per step, times `step`; at most `steps` are taken, and a
-    point that moved less than `tolerance` along every axis rests. One that would leave the domain
-    (Z, Y, X) slides along those axes that keep it inside.
-    """
+    """Move points (N, 3) along the flow (3, Z, Y, X), in voxels per step, sliding along borders."""
     nz, ny, nx = domain.shape
     top_z, top_y, top_x = np.float32(nz - 1), np.float32(ny - 1), np.float32(nx - 1)
     away = np.zeros(3, np.float32)
@@ -167,12 +154,9 @@ def climb(
     distance: float,
     basins: NDArray[np.uint32],
 ) -> int:
-    """Write the peak that each start leads to, and return the number of peaks.
+    """Write the peak, from 1, that each start (N,) leads to, over densest neighbours, in `basins`.
 
-    A path climbs a density (Z, Y, X) from `starts` (N,), flat indices of voxels, over the densest
-    neighbour again and again. A peak gives way to a higher one within a distance, given by its
-    square in µm², with `reach` voxels along each axis and `spacing` in µm per voxel. `basins`
-    (Z Y X,), all 0, takes the number of the peak, from 1, of every voxel on a path.
+    Return their number; a peak gives way to a higher one within a distance² in µm², `reach` voxels.
     """
     count = np.uint32(0)
     touching, units = np.ones(3, np.int64), np.ones(3)

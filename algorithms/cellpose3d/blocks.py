@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.rescale import (
+from cytosuite.algorithms.cellpose3d.scale import (
     interpolate,
     labels_to_image,
     reach_of,
@@ -18,10 +18,11 @@ from cytosuite.algorithms.cellpose3d.rescale import (
     touched,
 )
 from cytosuite.errors import RoomError
-from cytosuite.large import fits, planes, put, room, taken
-from cytosuite.memory import free_gib
+from cytosuite.networks.tiling import Box, Tile, least, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
-from cytosuite.tiling import Box, Tile, least, pieces, plan
+from cytosuite.volume.large import fits, put, room, taken
+from cytosuite.volume.memory import free_gib
+from cytosuite.volume.pieces import slabs_of
 
 Read = Callable[[Box], NDArray[np.float32]]
 
@@ -39,24 +40,7 @@ _REACH = 3.0  # standard deviations of a Gaussian
 def margin_of(
     spacing: Sequence[float], diameter_um: float, parameters: Parameters
 ) -> tuple[int, ...]:
-    """Return the margin that a block sees around its core.
-
-    Parameters
-    ----------
-    spacing : sequence of float
-        µm per working voxel at the scale of the training, z y x.
-    diameter_um : float
-        Typical lateral diameter of the nuclei at this scale.
-    parameters : Parameters
-        Halo, and the lengths over which voxels decide about each other.
-
-    Returns
-    -------
-    tuple of int
-        Voxels z, y, x: a nucleus with its centre on the core's border; then its neighbour and the
-        smoothing of seeds, or the surroundings that its threshold depends on where these reach
-        farther; the smoothing of flow and intensities; the way of faces to walls; and the halo.
-    """
+    """Return the voxels z, y, x around a core: a nucleus, what decides, smoothing and the halo."""
     seeds = parameters.seed_distance_um + _REACH * parameters.seed_smoothing_um
     surroundings = _REACH * parameters.local_um if parameters.local_weight > 0 else 0.0
     result = []
@@ -80,33 +64,7 @@ def plan_blocks(
     tile: Sequence[int],
     reason: str = "",
 ) -> list[Tile]:
-    """Return the blocks in which a volume fits into the memory that is free.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Of the working grid.
-    image_shape : sequence of int
-        Of the image.
-    margin : sequence of int
-        Of `margin_of`.
-    multiple : sequence of int
-        Blocks begin at multiples of these, as tiles do, so that their fields agree.
-    tile : sequence of int
-        Of one pass of the network.
-    reason : str
-        Of the size of the working grid, for a message.
-
-    Returns
-    -------
-    list of Tile
-        ``input`` is a block with its margin, ``output`` its core; one block where that fits.
-
-    Raises
-    ------
-    InputError
-        If not even labels and the smallest block fit.
-    """
+    """Return blocks, as tiles begin, with margin and core, within the memory, or InputError."""
     free = free_gib()
     if free is None or memory_gib(shape, shape, image_shape, tile) <= free:
         whole = [-(-n // step) * step for n, step in zip(shape, multiple, strict=True)]
@@ -124,17 +82,11 @@ def plan_blocks(
     # A block no larger than a tile is passed through the network as a whole.
     small = min(passed, spare / (_VOXEL_BYTES + _TILE_BYTES))
     voxels = max(small, (spare - passed * _TILE_BYTES) / _VOXEL_BYTES)
-    return pieces(shape, margin, voxels, multiple=multiple)
+    return tiles(shape, margin, voxels, multiple=multiple)
 
 
 def tile_within(tile: Sequence[int]) -> tuple[int, ...]:
-    """Return a tile, or a smaller one where a pass of it would take a third of the memory.
-
-    Parameters
-    ----------
-    tile : sequence of int
-        Voxels z, y, x.
-    """
+    """Return a tile, or a smaller one where a pass of it would take a third of the memory."""
     free = free_gib()
     if free is None or prod(tile) * _TILE_BYTES * _SHARE <= free * 2**30:
         return tuple(tile)
@@ -144,18 +96,7 @@ def tile_within(tile: Sequence[int]) -> tuple[int, ...]:
 def memory_gib(
     block: Sequence[int], shape: Sequence[int], image_shape: Sequence[int], tile: Sequence[int]
 ) -> float:
-    """Return the estimated memory of a prediction on top of the image's, in GiB.
-
-    Parameters
-    ----------
-    block : sequence of int
-        Working voxels of the fields held at once: of the whole, or of a block.
-    shape, image_shape : sequence of int
-        Of the working grid and of the image. Arrays of their size count where they do not lie on
-        disk, see `cytosuite.large.room`.
-    tile : sequence of int
-        Of one pass of the network.
-    """
+    """Return the estimated memory of a prediction in blocks, GiB on top of the image's."""
     passed = min(prod(tile), prod(block))  # voxels in one pass of the network
     held = prod(block) * _VOXEL_BYTES + passed * _TILE_BYTES
     arrays = [prod(image_shape) * _LABEL_BYTES]
@@ -167,28 +108,12 @@ def memory_gib(
 
 
 def reader(image: NDArray[Any], factor: Sequence[float], shape: Sequence[int]) -> Read:
-    """Return a function that reads the values in a box of the working grid of an image.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) array of numbers
-        Intensities.
-    factor : sequence of float
-        Working voxels per voxel of the image, per axis.
-    shape : sequence of int
-        Of the working grid. One of fewer voxels than the image is made at once, in pieces, as
-        the overlaps of blocks would be smoothed many times.
-
-    Returns
-    -------
-    callable
-        See `to_working`.
-    """
+    """Return a function that reads the values in a box of the working grid, float32."""
     if prod(shape) >= image.size:
         return partial(to_working, image, factor)
     working = room(shape, np.float32)
     reach = [ceil(n * f) + 1 for n, f in zip(reach_of(image.shape, shape), factor, strict=True)]
-    for tile in pieces(shape, reach, _PIECE * prod(shape) / image.size):
+    for tile in tiles(shape, reach, _PIECE * prod(shape) / image.size):
         put(working, tile.output, to_working(image, factor, tile.output))
     return partial(taken, working)
 
@@ -196,29 +121,12 @@ def reader(image: NDArray[Any], factor: Sequence[float], shape: Sequence[int]) -
 def to_image(
     labels: Labels, margin: NDArray[np.float32], image_shape: Sequence[int]
 ) -> tuple[Labels, int]:
-    """Return the objects on the grid of the image.
-
-    Parameters
-    ----------
-    labels : (Z', Y', X') integer array
-        Objects 1..n on the working grid, 0 = background.
-    margin : (Z', Y', X') float32 array
-        Height above the thresholds of the foreground, relative; above 0 in objects.
-    image_shape : sequence of int
-        Of the image.
-
-    Returns
-    -------
-    labels : (Z, Y, X) uint16 array, uint32 from 65536 objects on
-        See `labels_to_image`; numbered in the order of their first voxels.
-    objects : int
-        Their number; on a coarser grid some may have no voxel.
-    """
-    count = max(int(slab.max(initial=0)) for slab in planes(labels))
+    """Return labels (uint16, or uint32) on the image's grid, and their number."""
+    count = max(int(slab.max(initial=0)) for slab in slabs_of(labels))
     found = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)
     grid = stencils(labels.shape, image_shape)
     compact = [ceil(new / old) for new, old in zip(image_shape, labels.shape, strict=True)]
-    for tile in pieces(image_shape, compact, _PIECE):  # few objects are in several of these
+    for tile in tiles(image_shape, compact, _PIECE):  # few objects are in several of these
         source, places = touched(grid, tile.output)
         part = taken(labels, source)
         # Of an object that another block owns, this one may have seen less.

@@ -8,6 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.segmentation.objects import fill_holes, largest_pieces
+
+Labels = NDArray[np.uint32]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
 
 _TRUNCATE = 3.0  # standard deviations
 _LEAST_WEIGHT = 0.02  # of the foreground within reach: about two standard deviations outside
@@ -16,34 +21,10 @@ _CHUNK = 1 << 20  # points at once on a GPU: about 300 MB of temporary arrays
 _POINTS_BYTES = 2**29  # of points on a GPU, on top of the flow
 
 
-def smooth_flow(
-    flow: NDArray[np.float32], mask: NDArray[np.bool_], sigma: Sequence[float]
-) -> NDArray[np.float32]:
-    """Return the Gaussian mean of the flow over the foreground around each voxel.
+def smooth_flow(flow: Floats, mask: Bools, sigma: Sequence[float]) -> Floats:
+    """Return the flow's (3, Z, Y, X) normalised Gaussian mean; 0 beyond two `sigma` of foreground.
 
-    Parameters
-    ----------
-    flow : (3, Z, Y, X) float32 array
-        The flow; its values in the background do not count.
-    mask : (Z, Y, X) bool array
-        The foreground.
-    sigma : sequence of float
-        Standard deviation in voxels along z, y, x; 0 leaves an axis alone.
-
-    Returns
-    -------
-    (3, Z, Y, X) float32 array
-        The mean; it reaches about two standard deviations into the background, so that points
-        cross small holes, and is 0 beyond.
-
-    Raises
-    ------
-    InputError
-        If the shapes disagree, or a value of the flow is not finite.
-
-    References
-    ----------
-    Knutsson, Westin, CVPR 1993, 515, doi:10.1109/CVPR.1993.341081 (normalised convolution).
+    Knutsson, Westin, CVPR 1993, 515, doi:10.1109/CVPR.1993.341081.
     """
     _check(flow, mask)
     mask = np.ascontiguousarray(mask)
@@ -63,75 +44,39 @@ def smooth_flow(
     return result
 
 
-def follow(
-    flow: NDArray[np.float32], mask: NDArray[np.bool_], *, steps: int, step_size: float
-) -> NDArray[np.float32]:
-    """Return the places where the voxels of the foreground end when they follow the flow.
-
-    Parameters
-    ----------
-    flow : (3, Z, Y, X) float32 array
-        Direction of motion in voxels per step, interpolated linearly.
-    mask : (Z, Y, X) bool array
-        The foreground: the voxels that move.
-    steps : int
-        Largest number of steps.
-    step_size : float
-        Factor on the flow; 1 or less lets points come to rest in a flow of slope 1 or less.
-
-    Returns
-    -------
-    (N, 3) float32 array
-        z, y, x in voxels, one row per voxel of the foreground, in the order of memory.
-
-    Raises
-    ------
-    InputError
-        If the shapes disagree, or a value of the flow is not finite.
-
-    Notes
-    -----
-    A point stays where there is foreground or flow. One that would leave slides along the border,
-    so that voxels of a bent object come round the bend. Points do not see each other. Where there
-    is a GPU with room for it, the flow is followed there, by the same sums.
-    """
+def follow(flow: Floats, mask: Bools, *, steps: int, step_size: float) -> Floats:
+    """Return the ends (N, 3) in voxels, sliding along borders; InputError for a flow not finite."""
     _check(flow, mask)
     flow = np.ascontiguousarray(flow, np.float32)
     domain = np.ascontiguousarray(mask | np.any(flow, axis=0))
     points = np.stack(np.nonzero(mask), axis=1).astype(np.float32)
     if device := _device(flow.nbytes):
-        _follow_torch(flow, domain, points, steps, step_size, device)
+        fields = torch.from_numpy(flow).to(device).flatten(1)
+        inside = torch.from_numpy(domain).to(device)
+        with torch.inference_mode():
+            for first in range(0, len(points), _CHUNK):
+                chunk = points[first : first + _CHUNK]
+                start = torch.from_numpy(chunk).to(device)
+                chunk[:] = _rest(fields, inside, start, steps, step_size).cpu().numpy()
     else:
-        from cytosuite.algorithms.cellpose3d._kernels import (
-            track,  # its compiler takes long to import
-        )
+        # Its compiler takes long to import.
+        from cytosuite.algorithms.cellpose3d._kernels import track
 
         track(flow, domain, points, steps, step_size, _REST)
     return points
 
 
-def taps(sigma: float) -> NDArray[np.float32]:
-    """Return the taps of a Gaussian.
-
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation in voxels; 0 gives the single tap 1.
-
-    Returns
-    -------
-    (2 k + 1,) float32 array
-        Over three standard deviations to both sides; their sum is 1.
-    """
+def taps(sigma: float) -> Floats:
+    """Return the taps (2 k + 1,) of a Gaussian over three standard deviations; their sum is 1."""
     if sigma <= 0:
         return np.ones(1, np.float32)
     radius = math.ceil(_TRUNCATE * sigma)
     values = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    result: NDArray[np.float32] = (values / values.sum()).astype(np.float32)
+    result: Floats = (values / values.sum()).astype(np.float32)
     return result
 
 
-def _check(flow: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
+def _check(flow: Floats, mask: Bools) -> None:
     """Refuse a flow and a foreground that do not fit, and a flow that is not finite."""
     if mask.ndim != 3 or mask.dtype != bool or flow.shape != (3, *mask.shape):
         raise InputError(
@@ -154,30 +99,8 @@ def _device(size: int) -> str | None:
     return "cuda" if 4 * size // 3 + _POINTS_BYTES < free else None
 
 
-def _follow_torch(
-    flow: NDArray[np.float32],
-    domain: NDArray[np.bool_],
-    points: NDArray[np.float32],
-    steps: int,
-    step_size: float,
-    device: str,
-) -> None:
-    """Move points (N, 3) to their rest on a device, as `_kernels.track` does."""
-    fields = torch.from_numpy(flow).to(device).flatten(1)
-    inside = torch.from_numpy(domain).to(device)
-    with torch.inference_mode():
-        for first in range(0, len(points), _CHUNK):
-            chunk = points[first : first + _CHUNK]
-            start = torch.from_numpy(chunk).to(device)
-            chunk[:] = _rest(fields, inside, start, steps, step_size).cpu().numpy()
-
-
 def _rest(
-    flow: torch.Tensor,
-    domain: torch.Tensor,
-    points: torch.Tensor,
-    steps: int,
-    step_size: float,
+    flow: torch.Tensor, domain: torch.Tensor, points: torch.Tensor, steps: int, step_size: float
 ) -> torch.Tensor:
     """Return the points (N, 3) after all of them rest, or all steps."""
     size = torch.tensor(domain.shape, device=points.device)
@@ -189,7 +112,13 @@ def _rest(
         here = points[moving]
         there = here + step_size * _interpolated(flow, here, size)
         there = torch.minimum(there.clamp(min=0), (size - 1).float())
-        there = _slide(domain, here, there)
+        out = torch.nonzero(~_within(domain, there)).flatten()
+        slid, end = here[out], there[out]
+        for axis in range(3):  # along those axes only that keep it in the domain
+            trial = slid.clone()
+            trial[:, axis] = end[:, axis]
+            slid = torch.where(_within(domain, trial)[:, None], trial, slid)
+        there[out] = slid
         points[moving] = there
         moved = (there - here).abs().amax(dim=1)
         moving = moving[moved >= np.float32(_REST).item()]
@@ -205,7 +134,6 @@ def _interpolated(flow: torch.Tensor, points: torch.Tensor, size: torch.Tensor) 
     at = (low * stride).sum(dim=1)
 
     def between(place: torch.Tensor, axis: int) -> torch.Tensor:
-        """Return the flow between voxels and the next along an axis and those after it."""
         if axis == len(size):
             return flow[:, place]
         left = between(place, axis + 1)
@@ -214,20 +142,47 @@ def _interpolated(flow: torch.Tensor, points: torch.Tensor, size: torch.Tensor) 
     return between(at, 0).T
 
 
-def _slide(domain: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """Return the points moved along those axes only that keep them in the domain."""
-    out = torch.nonzero(~_within(domain, there)).flatten()
-    start, end = here[out], there[out]
-    slid = start.clone()
-    for axis in range(3):
-        trial = slid.clone()
-        trial[:, axis] = end[:, axis]
-        slid = torch.where(_within(domain, trial)[:, None], trial, slid)
-    there[out] = slid
-    return there
-
-
 def _within(domain: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """Return whether the nearest voxels of points (N, 3) belong to the domain (Z, Y, X)."""
     z, y, x = (points + 0.5).long().unbind(dim=1)
     return domain[z, y, x]
+
+
+def instances(
+    ends: Floats, mask: Bools, spacing: Sequence[float], *, sigma_um: float, distance_um: float
+) -> Labels:
+    """Return objects 1..n (Z, Y, X): voxels that climb to ends (N, 3) at one peak of density."""
+    count = int(np.count_nonzero(mask))
+    labels = np.zeros(mask.shape, np.uint32)
+    if count == 0:
+        return labels
+    # Their compiler takes long to import.
+    from cytosuite.algorithms.cellpose3d._kernels import blur, climb
+
+    nearest = np.rint(ends).astype(np.int64)
+    flat = (nearest[:, 0] * mask.shape[1] + nearest[:, 1]) * mask.shape[2] + nearest[:, 2]
+    points, density = np.zeros((2, *mask.shape), np.float32)
+    np.add.at(points.ravel(), flat, np.float32(1))
+    widths = [taps(sigma_um / step) for step in spacing]
+    spare = np.empty(mask.shape, np.float32)
+    blur(points, np.asarray(points.any(axis=2)), spare, density, *widths)
+    del points, spare
+    basins = np.zeros(mask.size, np.uint32)
+    reach = np.array([int(distance_um / step) for step in spacing])
+    climb(density, flat, reach, np.asarray(spacing, np.float64), distance_um**2, basins)
+    labels[mask] = basins[flat]
+    del density, basins, flat, nearest  # room for the next steps
+    return renumber(fill_holes(largest_pieces(labels)))
+
+
+def renumber(labels: Labels) -> Labels:
+    """Return the labels numbered from 1 without gaps, in the order of their first voxels."""
+    inside = np.flatnonzero(labels)
+    values = labels.ravel()[inside]
+    first = np.full(int(values.max(initial=0)) + 1, labels.size)
+    first[values[::-1]] = inside[::-1]  # the last assignment stays: the first voxel's
+    number = np.zeros(first.size, np.uint32)
+    number[np.argsort(first, kind="stable")] = np.arange(1, first.size + 1)
+    result = np.zeros(labels.shape, np.uint32)
+    result.ravel()[inside] = number[values]
+    return result

@@ -11,32 +11,11 @@ _LEAST_HALF_EXTENT = 2.0  # voxels; below, the flow of a single voxel would be a
 
 
 def flow_targets(labels: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the direction to the centre of the own object, per voxel and axis.
+    """Return the flow (3, Z, Y, X) float32 of labels (Z, Y, X): the direction to the own centre.
 
-    Parameters
-    ----------
-    labels : (Z, Y, X) integer array
-        Objects, 0 = background; numbers may have gaps. A flat image is (1, Y, X).
-
-    Returns
-    -------
-    (3, Z, Y, X) float32 array
-        Along z, y and x: ``tanh(2 (c - p) / h)`` with the centre `c` and the half extent `h` of
-        the object along each axis, at least 2 voxels; 0 in the background.
-
-    Raises
-    ------
-    InputError
-        If `labels` is no volume of whole numbers.
-
-    Notes
-    -----
-    The centre is the centroid or, where that lies outside the object, its voxel nearest to it.
-
-    References
-    ----------
-    Eschweiler, Smith, Stegmaier, ICIP 2022, 191, arXiv:2105.00794 (tanh of the distance, there of
-    a fixed length).
+    It is ``tanh(2 (c - p) / h)`` with the centre `c` (the object's voxel nearest to the centroid)
+    and the half extent `h` along each axis, at least 2 voxels. After Eschweiler, Smith, Stegmaier,
+    ICIP 2022, 191, arXiv:2105.00794 (there tanh of a fixed length).
     """
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         raise InputError(

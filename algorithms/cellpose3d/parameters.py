@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
-from cytosuite.manifest import Described, ModelCard, parse
+from cytosuite.contract.manifest import Described, ModelCard, parse
 
 Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=1)]
@@ -78,7 +78,9 @@ class Parameters(Described):
         0.0, ge=0, description="Least mean intensity of a nucleus in units of Li's threshold."
     )
     max_flow_error: float = Field(
-        inf, gt=0, description="Largest mean difference of its flow from that of its own shape."
+        inf,
+        gt=0,
+        description="Largest mean difference from the flow of the object's own shape.",
     )
     max_elongation: float = Field(
         inf, ge=1, description="Largest ratio of longest to shortest axis."
@@ -90,9 +92,7 @@ class Parameters(Described):
         1.6, ge=1, description="An estimate within this factor of the training's changes nothing."
     )
     rescale_tolerance: float = Field(
-        0.2,
-        ge=0,
-        description="Largest |ln| of voxel size over the training's without rescaling.",
+        0.2, ge=0, description="Largest |ln| of voxel size over the training's without rescaling."
     )
 
     @model_validator(mode="after")
@@ -120,12 +120,6 @@ class Trained(Described):
 
 
 def trained_of(card: ModelCard) -> Trained:
-    """Return the size of the images and nuclei that a network was trained on.
-
-    Raises
-    ------
-    InputError
-        If the card does not give it.
-    """
+    """Return the size of the images and nuclei in a card's ``describes``; else InputError."""
     given = {key: card.describes[key] for key in Trained.model_fields if key in card.describes}
     return parse(f"card {card.name}: describes", given, Trained)

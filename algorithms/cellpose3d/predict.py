@@ -9,28 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d import blocks
-from cytosuite.algorithms.cellpose3d.extent import Whole, measure
-from cytosuite.algorithms.cellpose3d.fields import predict_fields
 from cytosuite.algorithms.cellpose3d.network import load
-from cytosuite.algorithms.cellpose3d.parameters import (
-    Parameters,
-    Trained,
-    trained_of,
-)
-from cytosuite.algorithms.cellpose3d.rescale import working_shape
-from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale
-from cytosuite.algorithms.cellpose3d.segment import Found, segment
-from cytosuite.interface import image_of
-from cytosuite.large import put, room
-from cytosuite.manifest import parameters_of
-from cytosuite.network import Forward, device, load_once
-from cytosuite.normalise import Background, background_of, normalise
-from cytosuite.progress import part
+from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained, trained_of
+from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale, working_shape
+from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.manifest import parameters_of
+from cytosuite.contract.progress import part
+from cytosuite.contract.spacing import text, warned
+from cytosuite.contract.weights import Model
+from cytosuite.networks.network import Forward, device, load_once
+from cytosuite.networks.normalise import Background, background_of, normalise
+from cytosuite.networks.tiling import Tile, sample
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
-from cytosuite.spacing import text, warned
-from cytosuite.tiling import Tile, sample
 from cytosuite.volume import Scalar, Volume
-from cytosuite.weights import Model
+from cytosuite.volume.large import put, room
 
 Floats = NDArray[np.float32]
 
@@ -68,37 +61,21 @@ class _Notes(NamedTuple):
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
-    """Return the instance labels of the nuclei of one image.
-
-    Parameters
-    ----------
-    inputs : mapping of str to Volume
-        ``microscopy-image``: axes ZYX or YX; its metadata may give ``diameter_um``, the typical
-        lateral diameter of the nuclei.
-    model : Model
-        Card (`Parameters`, ``describes.spacing``, ``describes.diameter_um``) and weights.
-
-    Returns
-    -------
-    mapping of str to Volume
-        ``instance-labels``: of the same shape, spacing and axes, 0 = background, uint16, or
-        uint32 from 65536 nuclei on. Metadata keys that begin with ``cellpose3d_`` give the choices
-        that were made and the objects that were removed.
-
-    Raises
-    ------
-    InputError
-        If the image is one that `image_of` refuses, or is too large for the memory; or a
-        parameter of the card is unknown or out of bounds.
-    ModelError
-        If the model has no weights.
-    """
+    """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
     volume = image_of(inputs)
     parameters, trained = parameters_of(model.card, Parameters), trained_of(model.card)
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
     scale = choose_scale(image, volume, trained, parameters)
-    reason = "" if max(scale.factor) == 1 else _reason(volume, scale, trained)
+    reason = ""  # of the size of the working grid, for a message
+    if max(scale.factor) != 1:
+        factor = " x ".join(f"{value:.3g}" for value in scale.factor)
+        nuclei = f", nuclei of {scale.ratio * trained.diameter_um:.3g} µm"
+        reason = (
+            f" (rescaled by {factor}, as its voxels are {text(volume.spacing)} µm"
+            f"{nuclei if scale.ratio != 1 else ''} and the model's {text(trained.spacing)} µm: "
+            "check the voxel size)"
+        )
     job, found, notes = _segmented(image, scale, trained, parameters, network, reason)
     facts: dict[str, Scalar] = {
         "diameter_um": round(scale.ratio * trained.diameter_um, 3),
@@ -115,16 +92,6 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         volume.like(found.labels.reshape(volume.shape)), metadata={**volume.metadata, **own}
     )
     return {"instance-labels": warned(result, *scale.warnings)}
-
-
-def _reason(volume: Volume, scale: Scale, trained: Trained) -> str:
-    """Return the reason of the size of the working grid, for a message."""
-    factor = " x ".join(f"{value:.3g}" for value in scale.factor)
-    nuclei = f", nuclei of {scale.ratio * trained.diameter_um:.3g} µm" if scale.ratio != 1 else ""
-    return (
-        f" (rescaled by {factor}, as its voxels are {text(volume.spacing)} µm{nuclei} and the "
-        f"model's {text(trained.spacing)} µm: check the voxel size)"
-    )
 
 
 def _segmented(
@@ -214,7 +181,6 @@ def _removed(found: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
 
 
 def _together(notes: list[_Notes]) -> dict[str, Scalar]:
-    """Return the facts about all blocks together."""
     removed = [row for block in notes for row in block.removed]
     facts: dict[str, Scalar] = {
         "blocks": len(notes),

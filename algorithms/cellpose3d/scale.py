@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
+from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
-from cytosuite.large import release
-from cytosuite.normalise import background_of, normalise
-from cytosuite.spacing import text
+from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
+from cytosuite.volume.large import release, taken
+
+Floats = NDArray[np.float32]
 
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15
@@ -23,6 +26,7 @@ _SPREAD = 0.8  # of ln diameter about the expected one
 _FAR = 2.0  # nuclei that differ by more than this factor from the training's are worth a warning
 _ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show nothing more
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
+_TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
 
 
 class Scale(NamedTuple):
@@ -30,38 +34,15 @@ class Scale(NamedTuple):
 
     factor: tuple[float, ...]  # working voxels per voxel of the image, z y x
     spacing: tuple[float, ...]  # µm per voxel of the image at the scale of the training, z y x
-    ratio: float  # diameter of the image's nuclei divided by that of the training
+    ratio: float  # diameter of the image's nuclei divided by the training's
     source: str  # of the ratio: "given" by the user, "estimated" from the image, or "trained"
     warnings: tuple[str, ...] = ()  # remarks that a user must see
 
 
 def choose_scale(
-    image: NDArray[Any],
-    volume: Volume,
-    trained: Trained,
-    parameters: Parameters,
+    image: NDArray[Any], volume: Volume, trained: Trained, parameters: Parameters
 ) -> Scale:
-    """Return the grid on which the nuclei of an image have the size of the training.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) array of numbers
-        Intensities of `volume`; a flat image has one slice.
-    volume : Volume
-        Its spacing, and in its metadata ``diameter_um`` where the user knows the typical lateral
-        diameter of the nuclei.
-    trained : Trained
-        Voxel and nucleus size of the training.
-    parameters : Parameters
-        `diameter`: whether it is estimated where the user gave none; where the voxel size is not
-        known either, it is estimated in any case. `diameter_tolerance`, `rescale_tolerance`.
-
-    Raises
-    ------
-    InputError
-        If ``diameter_um`` is not a positive number, or the image would be enlarged more than
-        40-fold: its voxels are far too large for the nuclei of the training.
-    """
+    """Return the grid of nuclei as trained: `diameter_um` or estimate, InputError over 40-fold."""
     voxel, diameter = trained.spacing, trained.diameter_um
     given, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
     if given is not None:
@@ -69,15 +50,20 @@ def choose_scale(
             raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
         ratio, source = given / diameter, "given"
     elif parameters.diameter == "estimated" or volume.spacing_is_assumed:
-        slices = normalise(_typical(image), background_of(image))
+        count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
+        places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
+        typical = np.asarray(image[np.unique(places.round().astype(int))])
+        release(image)
+        slices = normalise(typical, background_of(image))
         found = estimate_diameter(slices, (voxel[0], *volume.spacing)[-3:], diameter)
         tolerated = 1.0 if volume.spacing_is_assumed else parameters.diameter_tolerance
         if found is not None and abs(log(found / diameter)) > log(tolerated):
             ratio, source = found / diameter, "estimated"
     # A flat image is one slice of the training's thickness, whatever its scale.
-    own = tuple(step / ratio for step in volume.spacing)
-    own = (voxel[0], *own)[-3:]
-    factor = _factors(own, voxel, parameters.rescale_tolerance)
+    own = (voxel[0], *(step / ratio for step in volume.spacing))[-3:]
+    factor = tuple(old / new for old, new in zip(own, voxel, strict=True))
+    if all(abs(log(part)) <= parameters.rescale_tolerance + 1e-9 for part in factor):
+        factor = (1.0,) * len(factor)  # the image is used as it is
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > _ENLARGED:
         raise InputError(
@@ -93,49 +79,13 @@ def choose_scale(
     return Scale(factor, own, ratio, source, (warning,) if odd else ())
 
 
-def _factors(
-    spacing: Sequence[float], trained: Sequence[float], tolerance: float
-) -> tuple[float, ...]:
-    """Return the working voxels per voxel of the image, per axis, from voxel sizes in µm.
+def estimate_diameter(slices: Floats, spacing: Sequence[float], expected_um: float) -> float | None:
+    """Return the typical lateral diameter of bright blobs in µm, None where no blob stands out.
 
-    They are 1 where every ``|ln factor|`` is within the tolerance: the image is used as it is.
-    """
-    found = tuple(own / new for own, new in zip(spacing, trained, strict=True))
-    if all(abs(log(factor)) <= tolerance + 1e-9 for factor in found):
-        return (1.0,) * len(found)
-    return found
-
-
-def estimate_diameter(
-    slices: NDArray[np.float32], spacing: Sequence[float], expected_um: float
-) -> float | None:
-    """Return the typical lateral diameter of the bright blobs in an image.
-
-    Parameters
-    ----------
-    slices : (Z, Y, X) float32 array
-        Normalised intensities (`normalise`), in which dim and bright nuclei count alike.
-    spacing : sequence of float
-        µm per voxel, z y x.
-    expected_um : float
-        Diameters from a fifth of it to five times are looked for.
-
-    Returns
-    -------
-    float or None
-        In µm, of y and x; None where no blob stands out.
-
-    Notes
-    -----
-    Maxima in scale and place of the scale-normalised Laplacian of Gaussian in each slice; a disc
-    of radius r responds most at sigma = r / sqrt(2). The result is the median over blobs, weighted
-    with strength and diameter; the smallest scale, at which noise responds most, and the largest
-    do not count.
-
-    References
-    ----------
-    Lindeberg, International Journal of Computer Vision 30 (1998) 79,
-    doi:10.1023/A:1008045108935.
+    Maxima in scale and place of the scale-normalised Laplacian of Gaussian in each normalised slice
+    (Z, Y, X); a disc of radius r responds most at sigma = r / sqrt(2). The median over blobs,
+    weighted with strength and diameter; smallest and largest scale do not count.
+    Lindeberg, International Journal of Computer Vision 30 (1998) 79, doi:10.1023/A:1008045108935.
     """
     widest = min(slices.shape[1] * spacing[1], slices.shape[2] * spacing[2])
     diameters = [expected_um * _RANGE ** (2 * i / (_SCALES - 1) - 1) for i in range(_SCALES)]
@@ -158,18 +108,7 @@ def estimate_diameter(
     return exp(float(logs[order][middle]))
 
 
-def _typical(image: NDArray[Any]) -> NDArray[Any]:
-    """Return evenly chosen slices that suffice for a typical size."""
-    count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
-    places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
-    found = np.asarray(image[np.unique(places.round().astype(int))])
-    release(image)
-    return found
-
-
-def _laplacian(
-    slices: NDArray[np.float32], spacing: Sequence[float], sigma_um: float
-) -> NDArray[np.float32]:
+def _laplacian(slices: Floats, spacing: Sequence[float], sigma_um: float) -> Floats:
     """Return ``-sigma^2`` times the Laplacian of the smoothed slices, positive in bright blobs."""
     sigma = (0.0, sigma_um / spacing[1], sigma_um / spacing[2])
     smooth = ndimage.gaussian_filter(slices, sigma, mode="nearest", truncate=3.0)
@@ -180,3 +119,116 @@ def _laplacian(
         inner += np.float32(sigma[axis] ** 2) * (2 * values[1:-1] - values[:-2] - values[2:])
     total[:, [0, -1]] = total[:, :, [0, -1]] = 0  # no neighbours beyond the border
     return total
+
+
+class Stencil(NamedTuple):
+    """Places of the voxels of one grid on another over the same box, along one axis."""
+
+    low: NDArray[np.intp]  # (N,) the two voxels of the other grid on either side of each centre
+    high: NDArray[np.intp]
+    weight: Floats  # (N,) of the second, in [0, 1]
+
+    def of(self, part: slice, start: int = 0) -> "Stencil":
+        """Return the stencil of a part of the voxels, on a grid that begins at `start`."""
+        return Stencil(self.low[part] - start, self.high[part] - start, self.weight[part])
+
+
+def working_shape(shape: Sequence[int], factor: Sequence[float]) -> tuple[int, ...]:
+    """Return the size of the working grid; `factor`: working voxels per voxel of the image."""
+    return tuple(max(1, round(n * f)) for n, f in zip(shape, factor, strict=True))
+
+
+def to_working(image: NDArray[Any], factor: Sequence[float], box: Box | None = None) -> Floats:
+    """Return an image or a box of its working grid there, linear between voxel centres, float32."""
+    shape = working_shape(image.shape, factor)
+    box = box or tuple(slice(0, size) for size in shape)
+    if shape == image.shape:
+        return np.asarray(taken(image, box), np.float32)
+    sigma = _widths(image.shape, shape)
+    spans, found = [], []
+    grid, reaches = stencils(image.shape, shape), reach_of(image.shape, shape)
+    for stencil, part, old, reach in zip(grid, box, image.shape, reaches, strict=True):
+        start = max(0, int(stencil.low[part][0]) - reach)
+        spans.append(slice(start, min(old, int(stencil.high[part][-1]) + 1 + reach)))
+        found.append(stencil.of(part, start))
+    values = np.asarray(taken(image, tuple(spans)), np.float32)
+    if any(sigma):
+        values = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=_TRUNCATE)
+    return interpolate(values, found)
+
+
+def reach_of(shape: Sequence[int], working: Sequence[int]) -> list[int]:
+    """Return how many voxels of an image beyond its neighbours a working voxel depends on."""
+    return [int(_TRUNCATE * width + 0.5) for width in _widths(shape, working)]
+
+
+def _widths(shape: Sequence[int], working: Sequence[int]) -> list[float]:
+    """Return the standard deviation of the Gaussian against aliasing along each axis, in voxels."""
+    return [max(0.0, (old / new - 1) / 2) for old, new in zip(shape, working, strict=True)]
+
+
+def interpolate(image: Floats, grid: Sequence[Stencil]) -> Floats:
+    """Return an image interpolated linearly at places: one stencil per axis."""
+    for axis, place in enumerate(grid):
+        if place.weight.any() or place.low.size != image.shape[axis]:
+            image = _between(image, place, axis)
+    return image
+
+
+def _between(values: Floats, place: Stencil, axis: int) -> Floats:
+    lower, upper = np.take(values, place.low, axis), np.take(values, place.high, axis)
+    weight = place.weight.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    return np.asarray(lower + weight * (upper - lower), np.float32)
+
+
+def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
+    """Return the places of the voxels of a new grid on an old one over the same box."""
+    found = []
+    for before, after in zip(old, new, strict=True):
+        if before == after:
+            same = np.arange(after)
+            found.append(Stencil(same, same, np.zeros(after, np.float32)))
+            continue
+        place = np.clip((np.arange(after) + 0.5) * (before / after) - 0.5, 0, before - 1)
+        low = np.minimum(np.floor(place).astype(np.intp), max(before - 2, 0))
+        high = np.minimum(low + 1, before - 1)
+        found.append(Stencil(low, high, (place - low).astype(np.float32)))
+    return found
+
+
+def touched(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:
+    """Return the box of an old grid that a part of a new one depends on, and the stencils there."""
+    box = tuple(
+        slice(int(place.low[span][0]), int(place.high[span][-1]) + 1)
+        for place, span in zip(grid, part, strict=True)
+    )
+    return box, [p.of(span, b.start) for p, span, b in zip(grid, part, box, strict=True)]
+
+
+def labels_to_image(
+    labels: NDArray[np.integer], foreground: NDArray[np.bool_], grid: Sequence[Stencil]
+) -> NDArray[np.int32]:
+    """Return int32 labels on the image's grid: the largest linear indicator, the first of ties."""
+    result = np.zeros(foreground.shape, np.int32)
+    best = np.zeros(foreground.shape, np.float32)
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        part, inside = [], (labels[box] == label).astype(np.float32)
+        for axis, place in enumerate(grid):
+            start, stop = box[axis].start, box[axis].stop
+            reached = np.flatnonzero((place.high >= start) & (place.low < stop))
+            part.append(slice(int(reached[0]), int(reached[-1]) + 1) if reached.size else slice(0))
+            inside = _indicator(inside, place.of(part[axis], start), axis)
+        here = tuple(part)
+        wins = (inside > best[here] + 1e-6) & foreground[here]
+        best[here][wins] = inside[wins]
+        result[here][wins] = label
+    return result
+
+
+def _indicator(values: Floats, place: Stencil, axis: int) -> Floats:
+    """Return values interpolated along an axis; outside of the array they are 0."""
+    padded = np.pad(values, [(1, 1) if i == axis else (0, 0) for i in range(values.ndim)])
+    low, high = (np.clip(n + 1, 0, padded.shape[axis] - 1) for n in (place.low, place.high))
+    return _between(padded, Stencil(low, high, place.weight), axis)

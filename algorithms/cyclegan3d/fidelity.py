@@ -10,8 +10,8 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
-from cytosuite.large import is_mapped, taken
-from cytosuite.manifest import Described
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.tiling import bricks
 from cytosuite.segmentation.foreground import (
     background_and_noise,
     li_threshold,
@@ -19,16 +19,11 @@ from cytosuite.segmentation.foreground import (
     sigmas,
     threshold_map,
 )
-from cytosuite.segmentation.kept import (
-    alike,
-    edges,
-    shifts,
-    standing_out,
-    stays,
-    surroundings,
-)
+from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
 from cytosuite.segmentation.objects import keep_by
-from cytosuite.tiling import bricks
+from cytosuite.volume.large import is_mapped, taken
+
+Bools = NDArray[np.bool_]
 
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
 SEED_UM = 2.0  # standard deviation of the Gaussian whose maxima are bodies
@@ -54,14 +49,8 @@ class Fidelity(NamedTuple):
     invented: float  # share of bright bodies of the translation that are new
 
 
-class _Changes(NamedTuple):
-    """Changes of the bright bodies of an image, or of a part of it."""
-
-    gone: NDArray[np.bool_]  # of each body of the given image
-    invented: NDArray[np.bool_]  # of each body of the translation
-    lengths: NDArray[np.float64]  # by which edges of bodies that stay have moved, µm
-    before: Floats  # grey values in and near bodies, smoothed
-    after: Floats  # and those of the translation
+# Which bodies are gone, and new; µm by which edges moved; smoothed values near, before and after.
+_Changes = tuple[Bools, Bools, NDArray[np.float64], Floats, Floats]
 
 
 class FidelityLimits(Described):
@@ -74,27 +63,13 @@ class FidelityLimits(Described):
 
 
 def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> Fidelity:
-    """Return how well a translation kept the structure of an image.
+    """Return how well a translation `made` kept the structure of the image `given`, all finite.
 
-    Parameters
-    ----------
-    given, made : (Z, Y, X) or (Y, X) arrays of real numbers
-        The image and its translation, of one shape, finite; in any unit.
-    spacing : sequence of float
-        µm per voxel, one per axis.
-
-    Returns
-    -------
-    Fidelity
-        All finite. Without a bright body nothing can be lost, invented or moved: correlation 1.
-
-    Notes
-    -----
-    Bodies are what lies above a local threshold, split at its maxima. One of an image is
-    gone, or new, if it stands out of its surroundings there, and less than half as much in the
-    other image (see `cytosuite.segmentation.kept`); the images' grey values are never compared.
-    Memory is linear in the voxels, about 80 bytes for each; of images on disk, parts that lie
-    evenly in them are compared, and all their bodies count together.
+    Bodies lie above a local threshold and are split at its maxima. One is gone, or new, if it
+    stands out of its surroundings in one image, and less than half as much in the other (see
+    `cytosuite.segmentation.kept`); the images' grey values are never compared. Memory is about 80
+    bytes per voxel; of images on disk evenly spread parts are compared, and all their bodies count
+    together.
     """
     boxes = [tuple(slice(0, n) for n in given.shape)]
     if is_mapped(given) or is_mapped(made):
@@ -114,29 +89,26 @@ def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -
 
 
 def _changes(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> _Changes:
-    """Return the changes of the bright bodies of an image."""
-    before, after = (_smooth(image, spacing) for image in (given, made))
+    sigma = [SMOOTHING_UM / step for step in spacing]
+    before, after = (
+        ndimage.gaussian_filter(image, sigma, output=np.float32, mode="nearest")
+        for image in (given, made)
+    )
     invented = _faded(after, before, *_bodies(after, spacing))
     old, around = _bodies(before, spacing)
     gone = _faded(before, after, old, around)
     near = np.where(old, old, around)
     none = np.zeros(0, np.float32)
     if not gone.size:
-        return _Changes(gone, invented, np.zeros(0), none, none)
+        return gone, invented, np.zeros(0), none, none
     after = alike(after, before, near != 0)
     moved = shifts(edges(before, spacing), edges(after, spacing), near, spacing)[1:]
     lengths = np.linalg.norm(moved[~gone], axis=1)
-    return _Changes(gone, invented, lengths, before[near != 0], after[near != 0])
+    return gone, invented, lengths, before[near != 0], after[near != 0]
 
 
 def complaint(fidelity: Fidelity, limits: FidelityLimits) -> str | None:
-    """Return a line on the changes of a translation beyond the limits, None without one.
-
-    Examples
-    --------
-    >>> complaint(Fidelity(0.9, 0.1, 0.125, 0.0), FidelityLimits())
-    '12 % of the bright bodies are gone (limit 4 %)'
-    """
+    """Return a line on the changes of a translation beyond the limits, None without one."""
     now, most = fidelity, limits
     faults = []
     if now.lost > most.lost:
@@ -150,15 +122,8 @@ def complaint(fidelity: Fidelity, limits: FidelityLimits) -> str | None:
     return ", ".join(faults).replace("%", " %") or None
 
 
-def _smooth(image: NDArray[Any], spacing: Sequence[float]) -> Floats:
-    """Return an image without its noise."""
-    sigma = [SMOOTHING_UM / step for step in spacing]
-    smooth: Floats = ndimage.gaussian_filter(image, sigma, output=np.float32, mode="nearest")
-    return smooth
-
-
 def _bodies(smooth: Floats, spacing: Sequence[float]) -> tuple[Labels, Labels]:
-    """Return the bright bodies of a smoothed image, 1..n, and their surroundings."""
+    """Return the bodies 1..n of a smoothed image that stand out, and their surroundings."""
     signal = remove_background(smooth, spacing, BACKGROUND_UM)
     background, spread = background_and_noise(signal)
     signal -= np.float32(background)
@@ -180,13 +145,6 @@ def _bodies(smooth: Floats, spacing: Sequence[float]) -> tuple[Labels, Labels]:
     seeds = np.zeros(mask.shape, np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
     bodies: Labels = watershed(-blurred, seeds, mask=mask).astype(np.int32, copy=False)
-    return _clear(bodies, smooth, signal, spacing)
-
-
-def _clear(
-    bodies: Labels, smooth: Floats, signal: Floats, spacing: Sequence[float]
-) -> tuple[Labels, Labels]:
-    """Return the bodies that stand out of their surroundings, and these."""
     around = surroundings(bodies, spacing, REACH_UM)
     most = int(bodies.max(initial=0)) + 1
     voxels, beside = (np.bincount(each.ravel(), minlength=most) for each in (bodies, around))
@@ -202,14 +160,13 @@ def _clear(
     return keep_by(bodies, keep), keep_by(around, keep)
 
 
-def _faded(before: Floats, after: Floats, bodies: Labels, around: Labels) -> NDArray[np.bool_]:
+def _faded(before: Floats, after: Floats, bodies: Labels, around: Labels) -> Bools:
     """Return of each body of an image whether it does not stand out of another."""
     first, second = (standing_out(image, bodies, around)[1:] for image in (before, after))
     return ~stays(first, second)
 
 
-def _share(chosen: NDArray[np.bool_]) -> float:
-    """Return the share of true values, 0 of none."""
+def _share(chosen: Bools) -> float:
     return float(chosen.mean()) if chosen.size else 0.0
 
 

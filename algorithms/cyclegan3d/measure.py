@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import fft, ndimage
 
-from cytosuite.large import planes, slabs
-from cytosuite.manifest import Described
+from cytosuite.contract.manifest import Described
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
+from cytosuite.volume.pieces import slabs, slabs_of
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -65,19 +65,7 @@ class Levels(NamedTuple):
 
 
 def levels_of(level: Floats) -> Levels:
-    """Return the levels of background, glow and objects of a smoothed image.
-
-    Parameters
-    ----------
-    level : (Z, Y, X) or (Y, X) float32 array
-        Grey values, smoothed.
-
-    Returns
-    -------
-    Levels
-        Background is what lies within 4 standard deviations of the most frequent level, objects
-        lie above the threshold of minimum cross entropy and are three voxels wide, glow between.
-    """
+    """Return the levels of background, glow and objects of a smoothed image."""
     if not level.size:
         return Levels(0.0, 0.0, np.zeros(0), np.zeros(0), 0)
     background, spread = background_and_noise(level)
@@ -85,36 +73,28 @@ def levels_of(level: Floats) -> Levels:
     spread = max(spread, QUIETEST * contrast)
     floor = background + DARK * spread
     threshold = max(background + contrast, floor)
-    if _wide(level, threshold) < max(1, LEAST_SHARE * level.size):
+    wide = np.ones([3 if size >= 3 else 1 for size in level.shape], bool)
+    found = 0  # voxels of bodies that are three voxels wide
+    for part in slabs(level):
+        first = max(0, part.start - 2)  # erosion and dilation
+        bright = ndimage.binary_opening(level[first : part.stop + 2] > threshold, wide)
+        found += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
+    if found < max(1, LEAST_SHARE * level.size):
         return Levels(background, spread, np.zeros(0), np.zeros(0), 0)
-    top = max(float(part.max()) for part in planes(level))
+    top = max(float(part.max()) for part in slabs_of(level))
     glow, _ = _between(level, floor, threshold)
     objects, voxels = _between(level, threshold, top)
     return Levels(background, spread, glow, objects, voxels)
 
 
-def _wide(level: Floats, threshold: float) -> int:
-    """Return the number of voxels of bodies above a threshold that are three voxels wide."""
-    wide = np.ones([3 if size >= 3 else 1 for size in level.shape], bool)
-    found = 0
-    for part in slabs(level):
-        first = max(0, part.start - 2)  # erosion and dilation
-        bright = ndimage.binary_opening(level[first : part.stop + 2] > threshold, wide)
-        found += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
-    return found
-
-
 def _between(level: Floats, low: float, high: float) -> tuple[Doubles, int]:
-    """Return the quantiles of the values above one level and not above another, and their number.
-
-    They are evenly spaced where there are too few values.
-    """
-    counts = [int(np.count_nonzero((part > low) & (part <= high))) for part in planes(level)]
+    """Return the quantiles of the values in (low, high], evenly spaced if few, and their number."""
+    counts = [int(np.count_nonzero((part > low) & (part <= high))) for part in slabs_of(level)]
     voxels, passed, found = sum(counts), 0, []
     if voxels < FEW:
         return np.interp(SHARES, [0, 1], [low, high]), voxels
     step = -(-voxels // SAMPLE)
-    for part, count in zip(planes(level), counts, strict=True):
+    for part, count in zip(slabs_of(level), counts, strict=True):
         found.append(part[(part > low) & (part <= high)][-passed % step :: step])
         passed += count
     result: Doubles = np.quantile(np.concatenate(found), SHARES).astype(np.float64)
@@ -123,27 +103,14 @@ def _between(level: Floats, low: float, high: float) -> tuple[Doubles, int]:
 
 
 def noise_of(array: Floats) -> CameraNoise:
-    """Return the noise of a detector from one of its images, by photon transfer.
+    """Return the noise of a detector from an image (Z, Y, X) or (Y, X), by photon transfer.
 
-    Parameters
-    ----------
-    array : (Z, Y, X) or (Y, X) float32 array
-        Grey values.
-
-    Returns
-    -------
-    CameraNoise
-        Without any in an image narrower than 9 voxels, in which it cannot be measured.
-
-    Notes
-    -----
     Second differences along y and x remove structure up to slopes, the covariance of neighbouring
-    planes the rest of it; variance and third moment are read by level, which is the mean of the
-    9 x 9 voxels around, less the inner 5 x 5, so that noise does not choose its own. The offset
-    follows from the 1 % of darkest voxels, 2.33 standard deviations of the read noise below it.
+    planes the rest of it; variance and third moment are read by level, the mean of the 9 x 9 voxels
+    around, less the inner 5 x 5, so that noise does not choose its own. The offset follows from the
+    1 % of darkest voxels, 2.33 standard deviations of the read noise below it. All is 0 in an image
+    narrower than 9 voxels.
 
-    References
-    ----------
     Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Immerkaer, Fast noise variance
     estimation, CVIU 64 (1996), doi:10.1006/cviu.1996.0060.
     """
@@ -180,27 +147,12 @@ def noise_of(array: Floats) -> CameraNoise:
 
 
 def blur_of(array: Floats, spacing: Sequence[float]) -> tuple[float, ...]:
-    """Return the blur of an image along each axis, in µm.
+    """Return the blur of an image along each axis: standard deviation in µm, alike along y and x.
 
-    Parameters
-    ----------
-    array : (Z, Y, X) or (Y, X) float32 array
-        Grey values.
-    spacing : sequence of float
-        µm per voxel, one per axis.
-
-    Returns
-    -------
-    tuple of float
-        Standard deviation of a Gaussian, one per axis, alike along y and x; NaN where the image
-        is too small or holds too little structure.
-
-    Notes
-    -----
     Noise of neighbouring lines is independent: the mean product of their spectra is that of the
-    structure. Bodies with sharp edges have one that falls as ``f^-2``, whatever their shape
-    (Porod, Kolloid-Zeitschrift 124 (1951) 83, doi:10.1007/BF01512792); a Gaussian blur multiplies
-    it by ``exp(-(2 pi f sigma)^2)``.
+    structure. Bodies with sharp edges have one that falls as ``f^-2`` (Porod, Kolloid-Zeitschrift
+    124 (1951) 83, doi:10.1007/BF01512792); a Gaussian blur multiplies it by ``exp(-(2 pi f
+    sigma)^2)``. NaN where it cannot be measured.
     """
     squares = [_edge_blur(array, axis, step) for axis, step in enumerate(spacing)]
     lateral = [value for value in squares[-2:] if value == value]
@@ -271,7 +223,7 @@ def _edge_blur(array: Floats, axis: int, step: float) -> float:
     lines = np.moveaxis(
         array if array.ndim == 3 else array[None], [axis - array.ndim, beside], [-1, -2]
     )
-    lines = _thinned(lines)
+    lines = lines[:: max(1, -(-lines.size // VOXELS))]  # evenly spaced planes
     length = lines.shape[-1]
     frequency: Doubles = np.fft.rfftfreq(max(length, 1), step).astype(np.float64)
     chosen = (frequency >= LOWEST) & (frequency <= HIGHEST / (2 * step))
@@ -290,11 +242,6 @@ def _edge_blur(array: Floats, axis: int, step: float) -> float:
     used = frequency[chosen][:end]
     slope = np.polyfit((2 * np.pi * used) ** 2, np.log(shared[:end] * used**2), 1)[0]
     return max(-float(slope), 0.0)
-
-
-def _thinned(planes: Floats) -> Floats:
-    """Return evenly spaced planes of a stack with not many more voxels than `VOXELS`."""
-    return planes[:: max(1, -(-planes.size // VOXELS))]
 
 
 def tap(correlation: float) -> float:

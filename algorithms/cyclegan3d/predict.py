@@ -2,57 +2,78 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from cytosuite.algorithms.cyclegan3d.fidelity import compare, complaint
-from cytosuite.algorithms.cyclegan3d.network import load
-from cytosuite.algorithms.cyclegan3d.parameters import Parameters
-from cytosuite.algorithms.cyclegan3d.style import transfer
-from cytosuite.algorithms.cyclegan3d.translate import translate
+from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits, compare, complaint
+from cytosuite.algorithms.cyclegan3d.network import Architecture, load
+from cytosuite.algorithms.cyclegan3d.style import Style, transfer
+from cytosuite.algorithms.cyclegan3d.translate import Scale, translate
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.spacing import warned
+from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.interface import image_of
-from cytosuite.manifest import parameters_of
-from cytosuite.network import Forward, Prediction, device, load_once
-from cytosuite.spacing import warned
+from cytosuite.networks.network import Forward, Prediction, device, load_once
+from cytosuite.networks.normalise import Target
+from cytosuite.networks.tiling import check_tile
 from cytosuite.volume import Scalar, Volume, seed_of
-from cytosuite.weights import Model
+
+Size = Annotated[int, Field(ge=1)]
+
+
+class Parameters(Described):
+    """``parameters`` of a card: with `network` a generator, without it the classical transfer."""
+
+    network: Architecture | None = Field(None, description="Arguments of the generator.")
+    scale: Scale = Field(
+        "background",
+        description="Units of the generator: of the image's background, of its dtype, or of the "
+        "target's background, for an image that the classical transfer has brought there.",
+    )
+    target: Target | None = Field(None, description="Grey values of the target domain.")
+    style: Style | None = Field(
+        None, description="Reference of the classical transfer, which stands in for a refusal."
+    )
+    tile: tuple[Size, Size, Size] = Field(
+        (96, 320, 320), description="Voxels z, y, x; its volume bounds the memory."
+    )
+    guard: Literal["replace", "refuse", "off"] = Field(
+        "replace",
+        description="A translation that moves structure is replaced by the classical transfer, "
+        "refused, or kept.",
+    )
+    limits: FidelityLimits = Field(
+        FidelityLimits(), description="Of a translation that keeps the structure."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """Refuse a card that cannot translate, and tiles that are all halo."""
+        if self.network is None and self.style is None:
+            raise ValueError("expected network (with target), style, or both")
+        if self.network is not None and self.target is None:
+            raise ValueError("expected target beside network")
+        if self.scale == "style" and (self.style is None or self.target is None):
+            raise ValueError("expected style and target for scale style")
+        if self.network is not None and self.network.norm == "voxel":
+            check_tile(self.tile, self.network.halo, self.network.multiple)
+        return self
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
-    """Return one image in the look of the model's target domain.
-
-    Parameters
-    ----------
-    inputs : mapping of str to Volume
-        ``microscopy-image``: axes ZYX, or YX for a model without a network.
-    model : Model
-        Card (`Parameters`) and, with a network, weights.
-
-    Returns
-    -------
-    mapping of str to Volume
-        ``enhanced-image``: of the same shape, spacing and axes, in the grey values and the dtype of
-        the target domain. Metadata keys that begin with ``cyclegan3d_`` give the method and how
-        well structure was kept. Where the network has moved, lost or invented structure, the
-        image comes from the classical transfer, with a warning.
-
-    Raises
-    ------
-    InputError
-        If the image is one that `image_of` refuses or that the network cannot take, a parameter of
-        the card is unknown or out of bounds, or the translation is refused.
-    ModelError
-        If the model has no weights for its network.
-    """
+    """Return the ``enhanced-image`` of one image; InputError or ModelError if unfit."""
     volume = image_of(inputs)
     parameters = parameters_of(model.card, Parameters)
     if parameters.network is None:
         return {"enhanced-image": _result(volume, classical(volume, parameters), "style", {})}
-    if volume.axes != "ZYX":
-        raise InputError(f"this network translates volumes (ZYX), found {volume.axes}")
+    if volume.axes != parameters.network.axes:
+        raise InputError(
+            f"this network translates the axes {parameters.network.axes}, found {volume.axes}"
+        )
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     made, found = by_network(volume, network, parameters, device())
     facts: dict[str, Scalar] = {"tiles": found.tiles}
@@ -76,15 +97,12 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
 def by_network(
     volume: Volume, forward: Forward, parameters: Parameters, device: str
 ) -> tuple[NDArray[Any], Prediction]:
-    """Return an image as the generator translates it, and its values in units of the network.
-
-    With the scale ``style`` it refines the classical transfer. Noise that it takes is drawn by the
-    image's digest.
-    """
+    """Return an image as the generator translates it, and its values in units of the network."""
     assert parameters.network is not None  # see Parameters
     assert parameters.target is not None
-    return translate(
-        classical(volume, parameters) if parameters.scale == "style" else volume.array,
+    image = classical(volume, parameters) if parameters.scale == "style" else volume.array
+    made, found = translate(
+        image if "Z" in volume.axes else np.expand_dims(image, -3),
         forward,
         parameters.network,
         parameters.scale,
@@ -93,6 +111,7 @@ def by_network(
         seed=seed_of(volume),
         device=device,
     )
+    return made.reshape(volume.shape), found
 
 
 def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:
@@ -105,6 +124,5 @@ def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:
 def _result(
     volume: Volume, image: NDArray[Any], method: str, facts: Mapping[str, Scalar]
 ) -> Volume:
-    """Return the translated volume with facts about its making."""
     own = {f"cyclegan3d_{key}": value for key, value in {"method": method, **facts}.items()}
     return replace(volume.like(image), metadata={**volume.metadata, **own})

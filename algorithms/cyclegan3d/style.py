@@ -1,18 +1,14 @@
-"""Classical transfer of a microscope's look: blur, grey values and noise, measured and added.
-
-The baseline that a network must beat, and its stand-in. Structure is neither moved nor sharpened.
-"""
+"""Classical transfer of a microscope's look (blur, grey values, noise): baseline and stand-in."""
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.algorithms.cyclegan3d.intensity import extent
 from cytosuite.algorithms.cyclegan3d.measure import (
     DARK,
     SHARES,
@@ -25,12 +21,17 @@ from cytosuite.algorithms.cyclegan3d.measure import (
     noise_of,
     tap,
 )
+from cytosuite.contract.manifest import Described
 from cytosuite.errors import InputError
-from cytosuite.large import release, room, slabs
-from cytosuite.manifest import Described
+from cytosuite.volume import Volume
+from cytosuite.volume.large import release, room
+from cytosuite.volume.pieces import extremes, slabs
 
 SLIGHT = 0.25  # voxels of blur that cannot be seen
 WHITE = 0.1  # share of smoothed white noise that counts as structure where there is none
+
+
+Quantiles = Annotated[tuple[float, ...], Field(min_length=len(SHARES), max_length=len(SHARES))]
 
 
 class Style(Described):
@@ -39,16 +40,10 @@ class Style(Described):
     dtype: Literal["uint8", "uint16", "float32"] = Field(description="Number type of the pixels.")
     background: float = Field(description="Most frequent level of the smoothed image.")
     spread: float = Field(ge=0, description="Standard deviation of the level in the dark.")
-    glow: tuple[float, ...] = Field(
-        min_length=len(SHARES),
-        max_length=len(SHARES),
-        description="Quantiles of levels brighter than background, but no objects, at `SHARES`.",
+    glow: Quantiles = Field(
+        description="Quantiles of levels brighter than background, but no objects, at `SHARES`."
     )
-    objects: tuple[float, ...] = Field(
-        min_length=len(SHARES),
-        max_length=len(SHARES),
-        description="Quantiles of levels of objects at `SHARES`.",
-    )
+    objects: Quantiles = Field(description="Quantiles of levels of objects at `SHARES`.")
     noise: CameraNoise = Field(description="CameraNoise of a pixel.")
     blur_um: tuple[float, ...] = Field(
         min_length=1,
@@ -60,51 +55,39 @@ class Style(Described):
 def transfer(
     image: NDArray[Any], spacing: Sequence[float], style: Style, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """Return an image in the look of a microscope.
+    """Return an image (Z, Y, X) or (Y, X) in the look of a microscope, or InputError.
 
-    Parameters
-    ----------
-    image : (Z, Y, X) or (Y, X) array of real numbers
-        Finite, in any unit: neither offset nor gain of it matters.
-    spacing : sequence of float
-        µm per voxel, one per axis.
-    style : Style
-        The look.
-    rng : numpy Generator
-        Source of the noise.
-
-    Returns
-    -------
-    array of the same shape, of the style's dtype
-        Integers are rounded and limited to their range. An image without objects comes out as
-        background with its noise.
-
-    Raises
-    ------
-    InputError
-        If the image is no volume or plane of finite real numbers, or the spacing does not fit.
-
-    Notes
-    -----
     1. Gaussian blur by the difference of the squared standard deviations (`blur_of`), along axes
-       where the style is blurrier.
-    2. A monotone map of levels: background, glow and objects each get the style's distribution
-       and keep their share of the voxels (`levels_of`). Detail and noise, the difference of voxel
-       and level, are scaled by the slope of the map, but never beyond the style's noise.
+    where the style is blurrier.
+
+    2. A monotone map of levels: background, glow and objects each get the style's distribution and
+    keep their share of the voxels (`levels_of`). Detail and noise, the difference of voxel and
+    level, are scaled by the slope of the map, but never beyond the style's noise.
+
     3. Noise of the style up to its variance at each level, with its skewness: a gamma and a normal
-       variable, as sums of independent parts of either are of their kind.
+    variable, as sums of independent parts of either are of their kind.
     """
     scaled, spacing = _unit(image, spacing)
     result = room(image.shape, style.dtype)
     if not scaled.size:
         return result
-    extra = _lacking_blur(scaled, spacing, style)
+    axial = style.blur_um[:-1] or (0.0,)
+    goals = (*axial * (scaled.ndim - 2), *style.blur_um[-1:] * 2)
+    extra = [  # blur that the image lacks, in voxels; 0 where it is not known
+        sqrt(goal**2 - own**2) / step if goal > own else 0.0
+        for goal, own, step in zip(goals, blur_of(scaled, spacing), spacing, strict=True)
+    ]
     if any(width > SLIGHT for width in extra):
         scaled = blurred(scaled, extra)
     level = blurred(scaled, [SMOOTHING] * scaled.ndim)
     own = noise_of(scaled)
     known, wanted = _knots(levels_of(level), own, style, level)
-    slope = _slopes(known, wanted)
+    sides = np.diff(wanted) / np.diff(known)  # slopes of the map; at a knot the mean of both
+    slope = (
+        (np.append(sides, sides[-1:]) + np.append(sides[:1], sides)) / 2
+        if sides.size
+        else 0 * known
+    )
     release(scaled, level)
     limits = np.iinfo(result.dtype) if result.dtype.kind == "u" else None
     planes = (
@@ -113,21 +96,18 @@ def transfer(
     for voxels, base, out in zip(*planes, strict=True):
         scale = np.interp(base, known, slope).astype(np.float32)
         mapped = np.interp(base, known, wanted).astype(np.float32)
-        mapped = _noisy(mapped, scale, voxels - base, (style.noise, own.variance(base)), rng)
+        goal, had = style.noise.variance(mapped), own.variance(base)
+        louder = scale**2 * had > goal
+        scale[louder] = np.sqrt(goal[louder] / had[louder])
+        lacking = np.maximum(goal - scale**2 * had, 0)
+        mapped = mapped + scale * (voxels - base) + _drawn(style.noise, mapped, lacking, rng)
         out[...] = mapped if limits is None else np.clip(np.rint(mapped), limits.min, limits.max)
         release(*planes)
     return result
 
 
 def blurred(image: Floats, sigma: Sequence[float]) -> Floats:
-    """Return an image after a Gaussian with its border values beyond; by slabs if it is on disk.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) or (Y, X) float32 array
-    sigma : sequence of float
-        Standard deviation in voxels, one per axis.
-    """
+    """Return an image after a Gaussian (`sigma` in voxels), border values beyond, by slabs."""
     result: Floats = room(image.shape, np.float32)
     reach = int(4 * sigma[0] + 0.5)  # where scipy ends a Gaussian
     for part in slabs(image, result):
@@ -135,26 +115,6 @@ def blurred(image: Floats, sigma: Sequence[float]) -> Floats:
         near = ndimage.gaussian_filter(image[first : part.stop + reach], sigma, mode="nearest")
         result[part] = near[part.start - first : part.stop - first]
     return result
-
-
-def _noisy(
-    mapped: Floats,
-    scale: Floats,
-    detail: Floats,
-    noise: tuple[CameraNoise, Floats],
-    rng: np.random.Generator,
-) -> Floats:
-    """Return mapped levels with the detail of the image, and the noise that this lacks, (Y, X).
-
-    `noise` is that of the style, and the variance that the detail holds.
-    """
-    camera, had = noise
-    goal = camera.variance(mapped)
-    louder = scale**2 * had > goal
-    scale[louder] = np.sqrt(goal[louder] / had[louder])
-    lacking = np.maximum(goal - scale**2 * had, 0)
-    found: Floats = mapped + scale * detail + _drawn(camera, mapped, lacking, rng)
-    return found
 
 
 def _unit(image: NDArray[Any], spacing: Sequence[float]) -> tuple[Floats, tuple[float, ...]]:
@@ -167,7 +127,7 @@ def _unit(image: NDArray[Any], spacing: Sequence[float]) -> tuple[Floats, tuple[
         )
     if len(steps) != image.ndim or not all(0 < step < np.inf for step in steps):
         raise InputError(f"style: expected {image.ndim} voxel sizes in µm, found {steps}")
-    low, high = extent(image)
+    low, high = map(float, extremes(image))
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError("style: expected finite grey values, found NaN or infinity")
     size = max(abs(low), abs(high)) or 1.0  # halves the range first: no overflow at 1e308
@@ -177,14 +137,6 @@ def _unit(image: NDArray[Any], spacing: Sequence[float]) -> tuple[Floats, tuple[
         out[...] = (plane / size - low / size) / (width or 1.0)
         release(image, result)
     return result, steps
-
-
-def _lacking_blur(image: Floats, spacing: Sequence[float], style: Style) -> list[float]:
-    """Return the blur that an image lacks along each axis, in voxels; 0 where it is not known."""
-    axial = style.blur_um[:-1] or (0.0,)
-    wanted = (*axial * (image.ndim - 2), *style.blur_um[-1:] * 2)
-    sides = zip(wanted, blur_of(image, spacing), spacing, strict=True)
-    return [sqrt(goal**2 - own**2) / step if goal > own else 0.0 for goal, own, step in sides]
 
 
 def _knots(
@@ -198,7 +150,7 @@ def _knots(
         known = np.concatenate([known, own.glow, own.objects])
         wanted = np.concatenate([wanted, style.glow, style.objects])
     elif own.spread > 0:
-        top = extent(level)[1]
+        top = float(extremes(level)[1])
         bright = style.background + (top - own.background) * spread / own.spread
         known, wanted = np.append(known, top), np.append(wanted, min(bright, style.objects[-1]))
     known = np.round(known, 7)  # a step in float32; background wins where all are alike
@@ -207,11 +159,7 @@ def _knots(
 
 
 def _dark_slope(own: Levels, noise: CameraNoise, style: Style, axes: int) -> float:
-    """Return the slope of the map in the background: the ratio of its structure, less white noise.
-
-    White noise that the image lacks is added later; its part of the spread must not come from
-    elsewhere. Where white noise is all, a part of it stays on both sides, and gives the ratio.
-    """
+    """Return the map's slope in the background: ratio of structures, less white noise."""
     sides = []
     for spread, background, camera, dimensions in (
         (style.spread, style.background, style.noise, len(style.blur_um) + 1),
@@ -221,14 +169,6 @@ def _dark_slope(own: Levels, noise: CameraNoise, style: Style, axes: int) -> flo
         white = left * float(camera.variance(np.array(background, np.float32)))
         sides.append(max(spread**2 - white, WHITE * white, 0.0))
     return sqrt(sides[0] / sides[1]) if sides[1] > 0 else 0.0
-
-
-def _slopes(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the slope of a map at its knots, the mean of both sides."""
-    if len(known) < 2:
-        return np.zeros(len(known))
-    sides = np.diff(wanted) / np.diff(known)
-    return np.asarray((np.append(sides, sides[-1]) + np.append(sides[0], sides)) / 2)
 
 
 def _drawn(noise: CameraNoise, level: Floats, variance: Floats, rng: np.random.Generator) -> Floats:
@@ -246,3 +186,60 @@ def _drawn(noise: CameraNoise, level: Floats, variance: Floats, rng: np.random.G
         for axis in (0, 1):
             drawn = ndimage.convolve1d(drawn, taps, axis, mode="mirror")
     return drawn
+
+
+def measure_style(volumes: Sequence[Volume]) -> Style:
+    """Return the look that real images share: the median of each property; or InputError."""
+    dtype = _checked(volumes)
+    noises, blurs, levels = [], [], []
+    for volume in volumes:
+        array = np.asarray(volume.array, np.float32)
+        if not np.isfinite(array).all():
+            raise InputError("style: expected finite grey values, found NaN or infinity")
+        noises.append(noise_of(array))
+        blur = blur_of(array, volume.spacing)
+        blurs.append(blur[-1:] if array.ndim == 2 else (blur[0], blur[-1]))
+        levels.append(levels_of(ndimage.gaussian_filter(array, SMOOTHING, mode="nearest")))
+    shown = [each for each in levels if each.objects.size]
+    if not shown:
+        raise InputError(
+            f"style: none of {len(volumes)} images shows an object brighter than its background; "
+            "give images with objects"
+        )
+    sizes = [each.voxels for each in shown]
+    middle = {
+        name: float(np.median([getattr(each, name) for each in noises]))
+        for name in CameraNoise.model_fields
+    }
+    return Style(
+        dtype=dtype,
+        background=float(np.median([each.background for each in shown])),
+        spread=float(np.median([each.spread for each in shown])),
+        glow=tuple(np.average([each.glow for each in shown], axis=0, weights=sizes).tolist()),
+        objects=tuple(np.average([each.objects for each in shown], axis=0, weights=sizes).tolist()),
+        noise=CameraNoise(**middle),
+        blur_um=tuple(
+            float(np.median([value for value in along if value == value] or [0.0]))
+            for along in zip(*blurs, strict=True)
+        ),
+    )
+
+
+def _checked(volumes: Sequence[Volume]) -> Literal["uint8", "uint16", "float32"]:
+    """Return the dtype of images that can share a look."""
+    if not volumes:
+        raise InputError("style: expected at least one real image, found none")
+    found = {(volume.axes, volume.array.dtype) for volume in volumes}
+    if len(found) > 1:
+        kinds = ", ".join(sorted(f"{axes} {dtype}" for axes, dtype in found))
+        raise InputError(f"style: expected images of one kind, found {kinds}")
+    axes, dtype = found.pop()
+    if axes not in ("ZYX", "YX"):
+        raise InputError(f"style: expected axes ZYX or YX, found {axes}")
+    if dtype.kind == "f":
+        return "float32"
+    if dtype == np.uint8:
+        return "uint8"
+    if dtype == np.uint16:
+        return "uint16"
+    raise InputError(f"style: expected uint8, uint16 or floating point, found {dtype}")

@@ -1,21 +1,67 @@
 """Translate a whole volume into the target domain, tile by tile."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.algorithms.cyclegan3d.intensity import Scale, from_network, scaling_of
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.errors import InputError, RoomError
-from cytosuite.large import release, room, slabs, taken
-from cytosuite.memory import free_gib
-from cytosuite.network import Forward, Lazy, Prediction, predict_tiles
-from cytosuite.normalise import Target
-from cytosuite.tiling import Box
+from cytosuite.networks.network import Forward, Lazy, Prediction, predict_tiles
+from cytosuite.networks.normalise import (
+    Background,
+    Target,
+    background_of,
+    denormalise,
+    in_dtype,
+    normalise,
+)
+from cytosuite.networks.tiling import Box
+from cytosuite.volume.large import release, room, taken
+from cytosuite.volume.memory import free_gib
+from cytosuite.volume.pieces import extremes, slabs
 
+Image = NDArray[np.float32]
+Scale = Literal["style", "background", "dtype"]
+Scaling = Callable[[NDArray[Any]], Image]
 _COPIES = 6  # of the widest activation that are in memory at once, float32
+
+
+def scaling_of(image: NDArray[Any], scale: Scale, target: Target | None = None) -> Scaling:
+    """Return what brings an image, or parts, into network units; InputError if not for `scale`."""
+    if scale == "background":
+        return partial(normalise, background=background_of(image))
+    if scale == "style":
+        assert target is not None  # see Parameters
+        return partial(normalise, background=Background(target.mean, target.sd))
+    if image.dtype.kind == "f":
+        low, high = extremes(image)
+        if image.size and not 0 <= low <= high <= 1:
+            raise InputError(
+                "the image: a network with the scale dtype takes integers, or floats in 0..1, "
+                f"found {low:g} to {high:g}; scale them"
+            )
+        return lambda part: (2 * part - 1).astype(np.float32)
+    if image.dtype.kind not in "ub":
+        raise InputError(
+            "the image: a network with the scale dtype takes unsigned integers or floats in "
+            f"0..1, found {image.dtype}"
+        )
+    top = 1 if image.dtype.kind == "b" else np.iinfo(image.dtype).max
+    return lambda part: part.astype(np.float32) * np.float32(2 / top) - np.float32(1)
+
+
+def from_network(values: Image, scale: Scale, target: Target) -> NDArray[Any]:
+    """Return an image with the grey values of the target; integers are rounded and clipped."""
+    dtype = np.dtype(target.dtype)
+    if scale != "dtype":
+        image = denormalise(values, Background(target.mean, target.sd))
+    else:
+        top = 1 if dtype.kind == "f" else np.iinfo(dtype).max
+        image = (values + np.float32(1)) * np.float32(top / 2)
+    return in_dtype(image, dtype)
 
 
 def translate(
@@ -29,44 +75,13 @@ def translate(
     seed: int = 0,
     device: str = "cpu",
 ) -> tuple[NDArray[Any], Prediction]:
-    """Return an image in the grey values of the target domain.
+    """Return an image (Z, Y, X) or (C, Z, Y, X) in grey values of the target, and in network units.
 
-    Parameters
-    ----------
-    image : (Z, Y, X) or (C, Z, Y, X) array of numbers
-        A whole image.
-    forward : callable
-        The generator.
-    arguments : Architecture
-        Of the generator: channels, halo and multiples.
-    scale, target : str, Target
-        See `cytosuite.algorithms.cyclegan3d.intensity`.
-    tile : sequence of int
-        Voxels z y x; its volume bounds the memory, about 210 bytes per voxel for the default
-        network.
-    seed : int
-        Of the noise, for a network that takes some; drawn for the whole image, whatever the tiles.
-    device : str
-        Device of the network.
-
-    Returns
-    -------
-    image : array of ``target.dtype``
-        Of the same shape.
-    prediction : Prediction
-        In units of the network.
-
-    Raises
-    ------
-    InputError
-        If the channels are not those of the network, or a norm over the image, which has to be
-        seen in one piece, would take more than the free memory, or has one voxel to average.
-
-    Notes
-    -----
     Tiles overlap by the reach of a voxel, and the image is scaled as a whole: there are no seams.
+    InputError if the channels differ, or a norm over the whole image has too much or one voxel.
     """
     values, whole = _input(image, arguments, scale, target, seed), arguments.norm == "instance"
+    _large_enough(values.shape[1:], arguments)
     found = predict_tiles(
         values,
         forward,
@@ -76,16 +91,11 @@ def translate(
         halo=(0, 0, 0) if whole else arguments.halo,
         device=device,
     )
-    return _grey_values(found.values, scale, target).reshape(image.shape), found
-
-
-def _grey_values(answer: NDArray[np.float32], scale: Scale, target: Target) -> NDArray[Any]:
-    """Return an answer of a network, (C, Z, Y, X), in the grey values of the target domain."""
-    made = room(answer.shape, target.dtype)
-    for channel, values in zip(made, answer, strict=True):
-        for part in slabs(channel, values):
-            channel[part] = from_network(values[part], scale, target)
-    return made
+    made = room(found.values.shape, target.dtype)
+    for channel, answer in zip(made, found.values, strict=True):
+        for part in slabs(channel, answer):
+            channel[part] = from_network(answer[part], scale, target)
+    return made.reshape(image.shape), found
 
 
 def _input(
@@ -107,21 +117,28 @@ def _input(
     scaled = [(each, scaling_of(each, scale, target=target)) for each in channels]
 
     def read(box: Box) -> NDArray[np.float32]:
-        """Return all channels in a box."""
         given = [scaling(taken(channel, box)) for channel, scaling in scaled]
         return np.stack([*given, *(taken(drawn, box) for drawn in noise)])
 
     return Lazy((len(channels) + len(noise), *channels.shape[1:]), read)
 
 
-def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:
-    """Return the sides of an image in one piece, or refuse one that is too large or too small."""
-    sides = [size + -size % step for size, step in zip(shape, arguments.multiple, strict=True)]
-    if tuple(sides) == arguments.multiple:
+def _large_enough(shape: Sequence[int], arguments: Architecture) -> None:
+    """Refuse an image with one voxel for a norm over it, or none for borders to reflect."""
+    limits = [max(step, arguments.kernel // 2 * arguments.fold) for step in arguments.multiple]
+    within = [size <= most for size, most in zip(shape, limits, strict=True)]
+    within = within[-arguments.dimensions :]
+    norm, borders = arguments.norm == "instance", arguments.padding == "reflect"
+    if (norm and all(within)) or (borders and any(within)):
         raise InputError(
-            f"the norm of this network is over the image, which must be larger than "
-            f"{' x '.join(map(str, sides))} voxels; give a larger one"
+            f"this network has {'a norm over the image' if norm else 'reflecting borders'}, which "
+            f"must be larger than {' x '.join(map(str, limits))} voxels; give a larger one"
         )
+
+
+def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:
+    """Return the sides of an image in one piece, or refuse one that is too large."""
+    sides = [size + -size % step for size, step in zip(shape, arguments.multiple, strict=True)]
     size = float(np.prod(sides)) / arguments.fold**2 * arguments.widths[0] * 4 * _COPIES / 2**30
     free = free_gib()
     if free is not None and size > free:

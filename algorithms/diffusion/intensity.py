@@ -1,15 +1,14 @@
-"""Sketches in units of their own contrast, and in those of the images to be made."""
+"""Units: of sketches by their own contrast, of images by background or contrast."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
 
-from cytosuite.manifest import Described
-from cytosuite.normalise import (
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.normalise import (
     Background,
     Dtype,
     Target,
@@ -21,9 +20,11 @@ from cytosuite.normalise import (
     target_of,
 )
 from cytosuite.segmentation.foreground import li_threshold
+from cytosuite.volume import Volume
 
 Image = NDArray[np.float32]
 Units = Literal["background", "contrast"]
+T = TypeVar("T")
 
 _SPAN = 2.0  # of the contrast in units of the network: their deviation is then near 1
 
@@ -43,24 +44,19 @@ class GreyLevels(Contrast):
     dtype: Dtype = Field("uint16", description="of the images")
 
 
+def each_channel(change: Callable[[NDArray[Any]], Image], image: Volume) -> Image:
+    """Return the pixels of an image of which each channel was changed alone."""
+    found = [change(channel.array) for channel in image.channels]
+    return np.stack(found) if "C" in image.axes else found[0]
+
+
+def of_channels(value: T | tuple[T, ...], count: int) -> tuple[T, ...]:
+    """Return a value for each channel; a single one is that of all."""
+    return value if isinstance(value, tuple) else (value,) * count
+
+
 def contrast_of(image: NDArray[Any]) -> Contrast:
-    """Return the mean levels on both sides of Li's threshold.
-
-    Parameters
-    ----------
-    image : array of numbers
-        A whole image, any shape, not empty.
-
-    Returns
-    -------
-    Contrast
-        Both levels are the same in a constant image.
-
-    Examples
-    --------
-    >>> contrast_of(np.array([3, 3, 3, 9, 9]))
-    Contrast(dark=3.0, bright=9.0)
-    """
+    """Return the mean levels on both sides of Li's threshold, the same ones in a constant image."""
     values = image.astype(np.float32)
     low = float(values.min())
     values -= low
@@ -73,13 +69,7 @@ def contrast_of(image: NDArray[Any]) -> Contrast:
 
 
 def sketch_units(sketch: NDArray[Any]) -> Image:
-    """Return a sketch with its ground at 0 and its objects at 1, on average.
-
-    Parameters
-    ----------
-    sketch : array of numbers
-        A whole image: its own contrast counts, no other image's. A constant one is ground.
-    """
+    """Return a whole sketch with its ground at 0 and its objects at 1, on average, float32."""
     found = contrast_of(sketch)
     if found.bright <= found.dark:
         return np.zeros(sketch.shape, np.float32)
@@ -88,35 +78,8 @@ def sketch_units(sketch: NDArray[Any]) -> Image:
     return values
 
 
-def sketch_of_labels(labels: NDArray[np.integer]) -> Image:
-    """Return a sketch of known objects: 1 inside, 0 outside and where they touch.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) or (Y, X) array of integers
-        0 is background.
-    """
-    size = 3
-    highest = ndimage.maximum_filter(labels, size)
-    # Background would always be the lowest: it counts as the highest number here.
-    top = np.iinfo(labels.dtype).max
-    lowest = ndimage.minimum_filter(np.where(labels > 0, labels, top), size)
-    touching = (labels > 0) & (lowest != highest)
-    return np.asarray((labels > 0) & ~touching, np.float32)
-
-
 def image_units(image: NDArray[Any], units: Units = "background") -> Image:
-    """Return a microscope's image in units of the network.
-
-    Parameters
-    ----------
-    image : array of numbers
-        A whole image.
-    units : {"background", "contrast"}
-        ``background``: see `cytosuite.normalise`; the dark third of the voxels must be background,
-        of more than a few grey values. ``contrast``: linear, ground at 0 and objects at 2, see
-        `contrast_of`; ground in a constant image.
-    """
+    """Return a whole image in units of the network: `normalise`, or ground at 0, objects at 2."""
     if units == "background":
         return normalise(image, background_of(image))
     return np.asarray(np.float32(_SPAN) * sketch_units(image))
@@ -126,9 +89,14 @@ def target_of_images(images: Sequence[NDArray[Any]], units: Units) -> Target | G
     """Return the median grey values of images and the dtype of the first, for `grey_values`."""
     if units == "background":
         return target_of(images)
+    return GreyLevels(**typical_contrast(images), dtype=dtype_of(images[0]))
+
+
+def typical_contrast(images: Sequence[NDArray[Any]]) -> dict[str, float]:
+    """Return the median `contrast_of` images, ``dark`` and ``bright``."""
     found = [contrast_of(image) for image in images]
     dark, bright = np.median([(each.dark, each.bright) for each in found], 0)
-    return GreyLevels(dark=float(dark), bright=float(bright), dtype=dtype_of(images[0]))
+    return {"dark": float(dark), "bright": float(bright)}
 
 
 def grey_values(values: Image, target: Target | GreyLevels) -> NDArray[Any]:

@@ -1,59 +1,141 @@
-"""Normal noise by position: the same voxel gets the same noise, whatever part is asked for."""
+"""Noise: how much the steps of the diffusion add, and its values by position."""
 
 from collections.abc import Sequence
 from itertools import product
+from math import pi
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from scipy import ndimage
+
+from cytosuite.contract.manifest import Described
+
+Levels = NDArray[np.float64]
+NoiseKind = Literal["gaussian", "rayleigh", "laplace"]
+
+_FIRST, _LAST = 1e-4, 0.02  # variances of the first and the last step, but for the cosine
+_OFFSET = 0.008  # of the cosine: keeps its first steps from being too small
+_LEAST, _MOST = 1e-4, 0.9999  # variances of a step of the cosine
+_ENDS = 6.0  # of the sigmoid's argument
 
 BLOCK = (1, 64, 64)  # voxels z, y, x that share a stream of random numbers
+AWAY = 2**20  # voxels between the noise of the image and that of its objects
+FLOOR = 2**32  # planes of noise for each object
+CHANNEL = 2**32  # draws between the noise of two channels
+
+
+class NoiseSchedule(Described):
+    """Variances of the noise that the steps of a diffusion add."""
+
+    kind: Literal["cosine", "linear", "quadratic", "sigmoid"] = Field(
+        "cosine", description="course of the variances"
+    )
+    length: int = Field(1000, ge=2, le=100_000, description="steps from an image to noise")
+
+    def betas(self) -> Levels:
+        """Return the variance of the noise that each step adds, (length,) float64.
+
+        Ho, Jain, Abbeel, NeurIPS 2020, doi:10.48550/arXiv.2006.11239 (linear); Nichol, Dhariwal,
+        ICML 2021, doi:10.48550/arXiv.2102.09672 (cosine); limits of the cosine as in Eschweiler
+        et al., PLoS Comput Biol 20 (2024) e1011890, doi:10.1371/journal.pcbi.1011890.
+
+        >>> NoiseSchedule(kind="linear").betas()[[0, -1]].tolist()
+        [0.0001, 0.02]
+        """
+        if self.kind == "cosine":
+            part = np.arange(self.length + 1) / self.length
+            left = np.cos((part + _OFFSET) / (1 + _OFFSET) * pi / 2) ** 2
+            return np.asarray(np.clip(1 - left[1:] / left[:-1], _LEAST, _MOST), np.float64)
+        if self.kind == "sigmoid":
+            rise = 1 / (1 + np.exp(-np.linspace(-_ENDS, _ENDS, self.length)))
+            return rise * (_LAST - _FIRST) + _FIRST
+        if self.kind == "quadratic":
+            return np.asarray(np.linspace(_FIRST**0.5, _LAST**0.5, self.length) ** 2, np.float64)
+        return np.linspace(_FIRST, _LAST, self.length)
+
+    def signal(self) -> Levels:
+        """Return the share of the image after each step: ``prod(1 - beta)``, (length,)."""
+        return np.asarray(np.cumprod(1 - self.betas()), np.float64)
+
+    def steps_to(self, signal: float) -> int:
+        """Return the number of steps after which least differs from a wanted signal."""
+        return 1 + int(np.argmin(np.abs(self.signal() - signal)))
+
+    def visited(self, start: int, count: int) -> Levels:
+        """Return the signal at `count` even steps from ``signal[start - 1]`` on, then 1, rising."""
+        # From the noisiest on: a single step starts there, too.
+        steps = np.rint(np.linspace(start - 1, 0, count)).astype(int)
+        return np.append(self.signal()[steps], 1.0)
+
+
+def phase(signal: float | Levels) -> float | Levels:
+    """Return the angle 0..pi/2 with the image's amplitude as cosine, the noise's as sine."""
+    left = np.asarray(signal, np.float64)
+    angle: Levels = np.arctan2(np.sqrt(1 - left), np.sqrt(left))
+    return float(angle) if np.ndim(signal) == 0 else angle
+
+
+def noise_of(
+    rng: np.random.Generator, shape: Sequence[int], kind: NoiseKind = "gaussian"
+) -> NDArray[np.float32]:
+    """Return noise of a distribution of scale 1, not centred: Rayleigh's has the mean 1.25."""
+    if kind == "gaussian":
+        return rng.standard_normal(tuple(shape), np.float32)
+    drawn = rng.rayleigh(size=shape) if kind == "rayleigh" else rng.laplace(size=shape)
+    return drawn.astype(np.float32)
 
 
 def noise_field(
-    shape: Sequence[int], seed: int, draw: int, origin: Sequence[int] = (0, 0, 0)
+    shape: Sequence[int],
+    seed: int,
+    draw: int,
+    origin: Sequence[int] = (0, 0, 0),
+    kind: NoiseKind = "gaussian",
 ) -> NDArray[np.float32]:
-    """Return normal noise of mean 0 and variance 1.
+    """Return noise ([C,] Z, Y, X) float32 from an origin in voxels on, the same for any tiles.
 
-    Parameters
-    ----------
-    shape : (Z, Y, X)
-        Voxels.
-    seed : int
-        Of the image, 0..2**64 - 1.
-    draw : int
-        Number of the field, 0..2**64 - 1; fields of one seed are independent.
-    origin : (z, y, x)
-        Place of the first voxel in the whole, not negative.
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
-
-    Notes
-    -----
-    Each block of voxels has a stream of its own, from its place: Philox is a function of a key
-    (seed, draw) and a counter (place), with no state to pass on. So noise depends neither on the
-    size of the image nor on tiles and their order, and the frames of a time series that are given
-    one seed share their noise.
-
-    References
-    ----------
-    Salmon et al., SC 2011, doi:10.1145/2063384.2063405 (Philox).
+    Philox by key (seed, draw) and block: Salmon et al., SC 2011, doi:10.1145/2063384.2063405.
     """
     found = np.empty(tuple(shape), np.float32)
-    key = np.array([seed, draw], np.uint64)
+    channels = found.reshape(-1, *found.shape[-3:])
+    sides = channels.shape[1:]
     ranges = [
         range(low // step, -(-(low + size) // step))
-        for low, size, step in zip(origin, shape, BLOCK, strict=True)
+        for low, size, step in zip(origin, sides, BLOCK, strict=True)
     ]
-    for place in product(*ranges):
+    for channel, place in product(range(len(channels)), product(*ranges)):
+        key = np.array([seed, draw + channel * CHANNEL], np.uint64)
         stream = np.random.Philox(counter=np.array([0, *place], np.uint64), key=key)
-        values = np.random.Generator(stream).standard_normal(BLOCK, np.float32)
+        values = noise_of(np.random.Generator(stream), BLOCK, kind)
         target, source = [], []
-        for number, step, low, size in zip(place, BLOCK, origin, shape, strict=True):
+        for number, step, low, size in zip(place, BLOCK, origin, sides, strict=True):
             first = number * step - low  # of the block, counted from the origin
             begin, end = max(first, 0), min(first + step, size)
             target.append(slice(begin, end))
             source.append(slice(begin - first, end - first))
-        found[tuple(target)] = values[tuple(source)]
+        channels[channel][tuple(target)] = values[tuple(source)]
+    return found
+
+
+def object_noise(
+    shape: Sequence[int], seed: int, draw: int, labels: NDArray[np.integer[Any]] | None
+) -> NDArray[np.float32]:
+    """Return `noise_field` with noise that moves with each object of labels (Z, Y, X), if given.
+
+    An object of the same number in another frame has the same noise around its centre, whole
+    voxels apart; the background has that of its place.
+    """
+    found = noise_field(shape, seed, draw)
+    if labels is None:
+        return found
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        inside = labels[box] == number
+        centre = np.rint(np.mean(np.nonzero(inside), axis=1)).astype(int).tolist()
+        z, y, x = (AWAY - middle for middle in centre)
+        own = noise_field(inside.shape, seed, draw, (number * FLOOR + z, y, x))
+        found[(..., *box)][..., inside] = own[inside]
     return found

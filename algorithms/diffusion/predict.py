@@ -2,68 +2,170 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
 
-from cytosuite.algorithms.diffusion.intensity import grey_values, sketch_of_labels, sketch_units
-from cytosuite.algorithms.diffusion.network import load
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy import ndimage
+
+from cytosuite.algorithms.diffusion.intensity import (
+    GreyLevels,
+    each_channel,
+    grey_values,
+    of_channels,
+    sketch_units,
+)
+from cytosuite.algorithms.diffusion.network import DenoiserArguments, load
 from cytosuite.algorithms.diffusion.noise import noise_field
-from cytosuite.algorithms.diffusion.parameters import Given, Parameters
 from cytosuite.algorithms.diffusion.synthesise import (
     Conditional,
     Image,
-    Synthesis,
+    Keep,
+    Process,
     blurred,
     synthesise,
 )
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.spacing import warned
+from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError, RoomError
-from cytosuite.interface import image_of
-from cytosuite.manifest import parameters_of
-from cytosuite.memory import free_gib
-from cytosuite.network import device, load_once
+from cytosuite.networks.network import device, load_once
+from cytosuite.networks.normalise import Target, in_dtype, sketch_of_labels
+from cytosuite.networks.tiling import check_tile
 from cytosuite.volume import Scalar, Volume, seed_of
-from cytosuite.weights import Model
+from cytosuite.volume.memory import free_gib
 
 SKETCH, LABELS, MADE = "structure-sketch", "instance-labels", "synthetic-image"
-PLAIN_NOISE = 1 / 6  # sd of a background in units of the network, see cytosuite.normalise
+LAYERS = "layered-labels"
+SERIES = "series_seed"  # of the labels of a time series, the same in all frames
+NEAR = 3  # voxels around an object that its light reaches
+COURSE = "sampling-course"
+FAINT = 1e-3  # of the signal: below, an error of the noise is 30 times as large in the image
+PLAIN_NOISE = 1 / 6  # sd of a background in units of the network, see cytosuite.networks.normalise
 _COPIES = 9  # of the image that are in memory at once, float32
+
+Size = Annotated[int, Field(ge=1)]
+Given = Literal["sketch", "labels"]
+
+
+class Parameters(Described):
+    """``parameters`` of a card: with `network` a diffusion model, without it the plain sketch."""
+
+    network: DenoiserArguments | None = Field(None, description="Arguments of the denoiser.")
+    process: Process = Field(Process(), description="The way from a sketch over noise to an image.")
+    target: Target | GreyLevels | tuple[Target | GreyLevels, ...] = Field(
+        description="Grey values of the images to be made, or of each channel."
+    )
+    given: Given = Field(
+        "sketch",
+        description="Input that counts where a case has both, as in the training. labels: never a "
+        "sketch; sketch: one is made of labels where there is none.",
+    )
+    dropped: float = Field(
+        0, ge=0, lt=1, description="Share of the training's crops whose sketch was hidden."
+    )
+    tile: tuple[Size, Size, Size] = Field(
+        (96, 320, 320), description="Voxels z, y, x; its volume bounds the memory."
+    )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**63,
+        description="Of the noise; by default `series_seed` of the labels, or the image's digest.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_the_network(self) -> Self:
+        """Refuse tiles that are all halo, and guidance by a network that always had a sketch."""
+        if self.network is not None:
+            check_tile(self.tile, self.network.halo, self.network.multiple)
+            for name, value in (("target", self.target), ("contrast", self.process.contrast)):
+                found, count = len(of_channels(value, 1)), self.network.channels
+                if found not in (1, count):
+                    raise ValueError(f"{name} must be one, or one per channel, {count}: {found}")
+        if self.process.guidance > 1 and not self.dropped:
+            raise ValueError(
+                "process.guidance must be 1 for a network that was always given its sketch "
+                f"(dropped is 0), found {self.process.guidance:g}; train one with crops.dropped"
+            )
+        return self
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
-    """Return an image of the objects of a sketch or of labels.
-
-    Parameters
-    ----------
-    inputs : mapping of str to Volume
-        ``structure-sketch``: objects brighter than the ground, axes ZYX or YX as the network's;
-        or ``instance-labels``, of which a sketch is made. Where both are given, that one counts of
-        which the card says that the network was trained on it.
-    model : Model
-        Card (`Parameters`) and, with a network, weights.
-
-    Returns
-    -------
-    mapping of str to Volume
-        ``synthetic-image``: of the same shape, spacing and axes, with grey values and dtype of the
-        real images. Metadata keys that begin with ``diffusion_`` give method, steps and seed.
-
-    Raises
-    ------
-    InputError
-        If the sketch is one that `image_of` refuses or has other axes than the network, labels are
-        no integers or missing for a network that was trained on them, memory is short, or a
-        parameter of the card is unknown or out of bounds.
-    ModelError
-        If the model has no weights for its network.
-    """
+    """Return a ``synthetic-image`` of a sketch or of labels, in the grey values of real images."""
     parameters = parameters_of(model.card, Parameters)
     volume, sketch = _sketch(inputs, parameters.given)
     network: Conditional | None = None
     if parameters.network is not None:
-        if len(volume.axes) != parameters.network.dimensions:
-            made_for = "volumes (ZYX)" if parameters.network.dimensions == 3 else "planes (YX)"
-            raise InputError(f"this network makes {made_for}, found {volume.axes}")
-        network = load_once(model, parameters.network.model_dump(mode="json"), load)
+        own = parameters.network
+        noun = f"{'volumes' if own.dimensions == 3 else 'planes'} ({own.axes})"
+        if own.channels > 1:
+            noun += f" of {own.channels} channels"
+        if volume.axes != own.axes or (own.channels > 1 and volume.shape[0] != own.channels):
+            raise InputError(
+                f"this network makes {noun}, found {volume.axes} of the shape {volume.shape}"
+            )
+        network = load_once(model, own.model_dump(mode="json"), load)
     seed = seed_of(volume) if parameters.seed is None else parameters.seed
-    return {MADE: from_sketch(volume, sketch, parameters, network, seed, device())}
+    course: list[Image] = []
+    if LAYERS in inputs and parameters.given == "labels":
+        made = _overlapping(volume, inputs[LAYERS], parameters, network, seed)
+    else:
+        series, moving = volume.metadata.get(SERIES), None
+        whole = volume.array.dtype.kind in "iu" and "C" not in volume.axes
+        if network is not None and isinstance(series, int) and whole:
+            moving, seed = volume.array, abs(series) if parameters.seed is None else seed
+        keep = course.append
+        made = from_sketch(volume, sketch, parameters, network, seed, device(), keep, moving)
+    if doubt := doubt_of(parameters.network, parameters.process):
+        made = warned(made, doubt)
+    if not course:
+        return {MADE: made}
+    frames = np.stack([_grey(frame, volume, parameters) for frame in course])
+    return {MADE: made, COURSE: replace(made, array=frames, axes=f"T{volume.axes}")}
+
+
+def doubt_of(network: DenoiserArguments | None, process: Process) -> str:
+    """Return the caution for images that a network of noise makes of noise alone, or nothing."""
+    if network is None or network.predicts != "noise" or process.left >= FAINT:
+        return ""
+    return (
+        f"start from noise alone: the network predicts noise, of which no image follows at a "
+        f"signal of {process.left:g}; set process.t_start to {process.schedule.steps_to(0.01)} or "
+        "less, or train one that predicts velocity"
+    )
+
+
+def _overlapping(
+    labels: Volume, layers: Volume, parameters: Parameters, network: Conditional | None, seed: int
+) -> Volume:
+    """Return an image whose objects overlap: each layer is made alone, and its light is added."""
+    if layers.shape[1:] != labels.shape[1:] or layers.shape[0] % labels.shape[0]:
+        raise InputError(
+            f"{LAYERS}: expected label images of the shape {labels.shape}, joined along the first "
+            f"axis, found {layers.shape}"
+        )
+    target = parameters.target
+    if isinstance(target, tuple):
+        raise InputError(
+            f"{LAYERS}: expected a model of one channel, found {len(target)}; give labels alone"
+        )
+    bare = target.model_copy(update={"dtype": "float32"})
+    plain = parameters.model_copy(update={"target": bare})
+    ground = target.mean if isinstance(target, Target) else target.dark
+    light, made = np.zeros(labels.shape, np.float32), labels
+    parts = layers.array.reshape(-1, *labels.shape)
+    for number, part in enumerate(parts):
+        sketch = sketch_of_labels(part)
+        made = from_sketch(labels, sketch, plain, network, (seed + number) % 2**64, device())
+        # Further layers have no ground of their own: its noise would add up.
+        near = ndimage.binary_dilation(part > 0, iterations=NEAR).astype(np.float32)
+        share = ndimage.gaussian_filter(near, 1) if number else 1
+        light += share * (made.array - np.float32(ground))
+    image = labels.like(in_dtype(light + np.float32(ground), target.dtype))
+    return replace(image, metadata={**made.metadata, "diffusion_layers": len(parts)})
 
 
 def from_sketch(
@@ -73,32 +175,24 @@ def from_sketch(
     network: Conditional | None,
     seed: int,
     device: str,
+    keep: Keep = lambda _: None,
+    moving: NDArray[Any] | None = None,
 ) -> Volume:
-    """Return the image of a sketch with facts about its making.
-
-    Parameters
-    ----------
-    volume : Volume
-        Gives geometry and metadata.
-    sketch : float32 array
-        Of the same shape: ground at 0, objects at 1.
-    parameters : Parameters
-    network : callable or None
-        A denoiser; without it the sketch is blurred and gets the noise of a background: the least
-        that a network must be better than.
-    seed : int
-        Of the noise, 0..2**64 - 1.
-    device : str
-        Of the network.
-    """
-    deep = sketch if sketch.ndim == 3 else sketch[None]
-    own = "by image" if parameters.seed is None else parameters.seed
+    """Return the image of a sketch, plain without a network; noise moves with labels `moving`."""
+    deep = sketch if "Z" in volume.axes else np.expand_dims(sketch, -3)
+    source = "by image" if moving is None else "by series"
+    own = source if parameters.seed is None else parameters.seed
     facts: dict[str, Scalar] = {"method": "plain", "seed": own}
     process = parameters.process
     if network is None or parameters.network is None:
         values = blurred(deep, process) + PLAIN_NOISE * noise_field(deep.shape, seed, 0)
     else:
-        _check_memory(deep)
+        size, free = deep.size * 4 * _COPIES / 2**30, free_gib()
+        if free is not None and size > free:
+            raise RoomError(
+                f"an image of {' x '.join(map(str, deep.shape))} voxels takes {size:.3g} GiB, "
+                f"{free:.3g} GiB are free; make it in parts, or give more memory"
+            )
         found = synthesise(
             deep,
             network,
@@ -106,27 +200,32 @@ def from_sketch(
             process,
             tile=parameters.tile,
             seed=seed,
+            moving=None if moving is None else moving.reshape(deep.shape),
             device=device,
+            keep=keep,
         )
         values = found.values
-        facts |= {"method": "network"} | _work(found, parameters)
-    image = grey_values(values.reshape(volume.shape), parameters.target)
+        guided: dict[str, Scalar] = {"guidance": process.guidance} if process.guidance > 1 else {}
+        facts |= guided | {
+            "method": "network",
+            "solver": process.solver,
+            "steps": process.steps,
+            "t_start": process.start,
+            "signal": round(process.left, 6),
+            "tiles": found.tiles,
+            "evaluations": found.evaluations,
+        }
     metadata = {f"diffusion_{key}": value for key, value in facts.items()}
-    return replace(volume.like(image), metadata={**volume.metadata, **metadata})
+    image = volume.like(_grey(values, volume, parameters))
+    return replace(image, metadata={**volume.metadata, **metadata})
 
 
-def _work(found: Synthesis, parameters: Parameters) -> dict[str, Scalar]:
-    """Return how an image was made, for its metadata."""
-    process = parameters.process
-    guided: dict[str, Scalar] = {"guidance": process.guidance} if process.guidance > 1 else {}
-    return guided | {
-        "solver": process.solver,
-        "steps": process.steps,
-        "t_start": process.start,
-        "signal": round(float(process.schedule.signal()[process.start - 1]), 6),
-        "tiles": found.tiles,
-        "evaluations": found.evaluations,
-    }
+def _grey(values: Image, volume: Volume, parameters: Parameters) -> NDArray[Any]:
+    """Return an image of a volume's axes in grey values from units of the network."""
+    own = parameters.target
+    targets = iter(own if isinstance(own, tuple) else [own] * len(volume.channels))
+    image = volume.like(values.reshape(volume.shape))
+    return each_channel(lambda channel: grey_values(channel, next(targets)), image)
 
 
 def _sketch(inputs: Mapping[str, Volume], given: Given) -> tuple[Volume, Image]:
@@ -137,19 +236,9 @@ def _sketch(inputs: Mapping[str, Volume], given: Given) -> tuple[Volume, Image]:
             "alone; give labels (integers), or another model: plain-sketch"
         )
     if given == "sketch" and SKETCH in inputs:
-        volume = image_of(inputs, SKETCH)
-        return volume, sketch_units(volume.array)
-    volume = image_of(inputs, LABELS)
+        volume = image_of(inputs, SKETCH, "CZYX")
+        return volume, each_channel(sketch_units, volume)
+    volume = image_of(inputs, LABELS, "CZYX")
     if volume.array.dtype.kind not in "iu":
         raise InputError(f"{LABELS} must be integers, found {volume.array.dtype}")
-    return volume, sketch_of_labels(volume.array)
-
-
-def _check_memory(sketch: Image) -> None:
-    """Refuse an image that would not fit into the free memory."""
-    size, free = sketch.size * 4 * _COPIES / 2**30, free_gib()
-    if free is not None and size > free:
-        raise RoomError(
-            f"an image of {' x '.join(map(str, sketch.shape))} voxels takes {size:.3g} GiB, "
-            f"{free:.3g} GiB are free; make it in parts, or give more memory"
-        )
+    return volume, each_channel(sketch_of_labels, volume)

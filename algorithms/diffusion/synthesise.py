@@ -1,7 +1,9 @@
 """Make a whole image from a sketch: tiles at each step, one step for the whole image."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -10,19 +12,55 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 from torch import Tensor
 
-from cytosuite.algorithms.diffusion.intensity import HIDDEN, Contrast
+from cytosuite.algorithms.diffusion.intensity import HIDDEN, Contrast, of_channels
 from cytosuite.algorithms.diffusion.network import DenoiserArguments, clean_image
-from cytosuite.algorithms.diffusion.noise import noise_field
-from cytosuite.algorithms.diffusion.sampler import Denoise, Solver, sample
-from cytosuite.algorithms.diffusion.schedule import NoiseSchedule, phase
-from cytosuite.manifest import Described
-from cytosuite.network import predict_tiles
-from cytosuite.progress import part
+from cytosuite.algorithms.diffusion.noise import (
+    CHANNEL,
+    Levels,
+    NoiseSchedule,
+    noise_field,
+    object_noise,
+    phase,
+)
+from cytosuite.contract.manifest import Described
+from cytosuite.contract.progress import part
+from cytosuite.networks.network import predict_tiles
+from cytosuite.networks.steps import SecondOrder, Solver, step_weights
 
 Image = NDArray[np.float32]
+Denoise = Callable[[Image, float], Image]  # a noised image and its signal to the image expected
+Draw = Callable[[int], Image]  # normal noise of a step
+Keep = Callable[[Image], None]  # takes an image of the course
 Conditional = Callable[[Tensor, Tensor], Tensor]  # images and times to answers
-
 SIGNAL = 0.647  # left of the sketch at the start: 400 of 1000 steps by the cosine, as published
+
+
+def sample(
+    noised: Image,
+    denoise: Denoise,
+    levels: Levels,
+    draw: Draw,
+    *,
+    solver: Solver = "dpm",
+    eta: float = 0.0,
+    seen: Callable[[int, Image], None] = lambda *_: None,
+) -> Image:
+    """Return an image without noise, solved along rising `levels` to 1; `noised` is changed.
+
+    Noise follows from the expectation, also from one that was cut.
+    """
+    course: SecondOrder[Image] = SecondOrder()
+    for number, (signal, following) in enumerate(pairwise(levels.tolist())):
+        expected = denoise(noised, signal)
+        if solver == "dpm":
+            expected = course.expected(expected, signal, following)
+        weights = step_weights(signal, following, solver, eta)
+        noised *= np.float32(weights.noised)
+        noised += np.float32(weights.clean) * expected
+        if weights.fresh:
+            noised += np.float32(weights.fresh) * draw(number)
+        seen(number, noised)
+    return noised
 
 
 class Process(Described):
@@ -48,8 +86,15 @@ class Process(Described):
         "free without the sketch; above 1 at the cost of a second pass",
     )
     blur: float = Field(1.0, ge=0, le=50, description="of the sketch before the noise, sigma [px]")
-    contrast: Contrast = Field(
-        Contrast(dark=0, bright=1.5), description="of images, in units of the network"
+    save: int = Field(
+        0,
+        ge=0,
+        description="steps between the images of the output sampling-course, the last is the "
+        "result; 0: no such output",
+    )
+    contrast: Contrast | tuple[Contrast, ...] = Field(
+        Contrast(dark=0, bright=1.5),
+        description="of images, or of each channel, in units of the network",
     )
     range: tuple[float, float] = Field(
         (-1.5, 4.0), description="lowest and highest value that is expected, units of the network"
@@ -61,6 +106,11 @@ class Process(Described):
         if self.t_start is not None:
             return self.t_start
         return self.schedule.steps_to(SIGNAL if self.signal is None else self.signal)
+
+    @property
+    def left(self) -> float:
+        """Share of the sketch's variance that the noise leaves."""
+        return float(self.schedule.signal()[self.start - 1])
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -84,7 +134,7 @@ class Process(Described):
 class Synthesis(NamedTuple):
     """A made image, and the work that it took."""
 
-    values: Image  # (Z, Y, X), units of the network
+    values: Image  # of the sketch's shape, units of the network
     tiles: int
     evaluations: int  # passes of the network, of all tiles and steps
 
@@ -97,128 +147,98 @@ def synthesise(
     *,
     tile: Sequence[int],
     seed: int = 0,
+    moving: NDArray[np.integer[Any]] | None = None,
     device: str = "cpu",
+    keep: Keep = lambda _: None,
 ) -> Synthesis:
-    """Return an image of the objects of a sketch.
+    """Return an image of the objects of a whole ([C,] Z, Y, X) sketch, ground 0 and objects 1.
 
-    Parameters
-    ----------
-    sketch : (Z, Y, X) float32 array
-        Ground at 0, objects at 1; a whole image. Z is 1 for planes.
-    network : callable
-        A denoiser, see `cytosuite.algorithms.diffusion.network.Denoiser.forward`.
-    arguments : DenoiserArguments
-        Of the denoiser.
-    process : Process
-    tile : sequence of int
-        Voxels z, y, x; its volume bounds the memory of the network.
-    seed : int
-        Of the noise.
-    device : str
-        Of the network.
-
-    Notes
-    -----
-    At each step the expected images of all tiles are put together, and the step is taken for the
-    whole image: tiles overlap by the reach of the network, noise goes by position, and so the
-    image is the same for tiles of any size, but for rounding. Beyond the tile, about nine float32
-    copies of the image are in memory. An image is extended to sides that the network takes by its
-    own border, with noise of its own, and cut again.
+    Each step is taken for the whole image, in nine float32 copies of memory; tiles overlap by the
+    reach of the network, so that their size changes rounding alone. Noise moves with the labels
+    `moving` (Z, Y, X). Guidance is without a classifier: Ho, Salimans, 2022,
+    doi:10.48550/arXiv.2207.12598, equation 6 (their w is one less).
     """
-    shape = sketch.shape
-    padding = [(0, -n % step) for n, step in zip(shape, arguments.multiple, strict=True)]
-    whole = np.pad(sketch, padding, mode="edge")
-    inputs = np.empty((1 + arguments.conditioned, *whole.shape), np.float32)
+    count, (z, y, x) = arguments.channels, sketch.shape[-3:]
+    padding = [(0, -n % step) for n, step in zip((z, y, x), arguments.multiple, strict=True)]
+    whole = np.pad(sketch.reshape(-1, z, y, x), [(0, 0), *padding], mode="edge")
+    objects = None if moving is None else np.pad(moving, padding)
+    draw = partial(object_noise, whole.shape, seed, labels=objects)
+    inputs = np.empty((arguments.inputs, *whole.shape[1:]), np.float32)
+    image, given = inputs[:count], inputs[count : count * (1 + arguments.conditioned)]
     levels = process.schedule.visited(process.start, process.steps)
-    inputs[0] = _noised(whole, process, levels[0], seed)
-    inputs[1:] = whole
-    tiles: list[int] = []
-    denoise = _denoiser(inputs, network, arguments, process, tile, device, tiles)
-    made = sample(
-        inputs[0],
-        denoise,
-        levels,
-        lambda number: noise_field(whole.shape, seed, 1 + number),
-        solver=process.solver,
-        eta=process.eta,
-    )
-    z, y, x = shape
-    passes = 2 if process.guidance > 1 else 1
-    return Synthesis(made[:z, :y, :x].copy(), tiles[0], passes * sum(tiles))
-
-
-def _denoiser(
-    inputs: Image,
-    network: Conditional,
-    arguments: DenoiserArguments,
-    process: Process,
-    tile: Sequence[int],
-    device: str,
-    tiles: list[int],
-) -> Denoise:
-    """Return a function that expects the whole image, tile by tile, and notes their number.
-
-    The noised image is the first of the inputs, which each step changes in place. Guidance is
-    without a classifier: the answer with the sketch is continued away from that without it.
-
-    References
-    ----------
-    Ho, Salimans, 2022, doi:10.48550/arXiv.2207.12598, equation 6 (guidance; their w is one less).
-    """
+    image[:] = blurred(whole, process)
+    image *= np.float32(levels[0] ** 0.5)
+    image += np.float32((1 - levels[0]) ** 0.5) * draw(draw=0)
+    given[:] = whole[: len(given)]
+    if arguments.noise_channel is not None:
+        kind = arguments.noise_channel
+        inputs[-1] = noise_field(whole.shape[1:], seed, count * CHANNEL, kind=kind)
+    tiles: list[int] = []  # of each step
 
     def denoise(noised: Image, signal: float) -> Image:
         """Return the expected image at a signal; the noised one stands in the inputs."""
         del noised
         time = torch.tensor([phase(signal)], dtype=torch.float32, device=device)
-
-        def expected(given: Tensor) -> Tensor:
-            """Return the expected image of a tile, within the range."""
-            clean = clean_image(network(given, time), given[:, :1], time, arguments.predicts)
-            if process.guidance > 1:
-                hidden = given.clone()
-                hidden[:, 1:] = HIDDEN
-                free = clean_image(network(hidden, time), given[:, :1], time, arguments.predicts)
-                clean = free + process.guidance * (clean - free)
-            return clean.clamp(*process.range)
-
         with part(len(tiles), process.steps):
             found = predict_tiles(
                 inputs,
-                expected,
-                channels=1,
+                partial(_expected, network, arguments, process, time),
+                channels=count,
                 multiple=arguments.multiple,
                 tile=tile,
                 halo=arguments.halo,
                 device=device,
             )
         tiles.append(found.tiles)
-        clean: Image = found.values[0]
-        return clean
+        return found.values
 
-    return denoise
+    def seen(number: int, image: Image) -> None:
+        """Keep an image of the course."""
+        if process.save and (process.steps - 1 - number) % process.save == 0:
+            keep(image[:, :z, :y, :x].copy().reshape(sketch.shape))
+
+    made = sample(
+        image,
+        denoise,
+        levels,
+        lambda number: draw(draw=1 + number),
+        solver=process.solver,
+        eta=process.eta,
+        seen=seen,
+    )
+    passes = 2 if process.guidance > 1 else 1
+    whole_image = made[:, :z, :y, :x].copy().reshape(sketch.shape)
+    return Synthesis(whole_image, tiles[0], passes * sum(tiles))
+
+
+def _expected(
+    network: Conditional,
+    arguments: DenoiserArguments,
+    process: Process,
+    time: Tensor,
+    given: Tensor,
+) -> Tensor:
+    """Return the expected image of a tile, within the range."""
+    count = arguments.channels
+    image = given[:, :count]
+    clean = clean_image(network(given, time), image, time, arguments.predicts)
+    if process.guidance > 1:
+        hidden = given.clone()
+        hidden[:, count : 2 * count] = HIDDEN
+        free = clean_image(network(hidden, time), image, time, arguments.predicts)
+        clean = free + process.guidance * (clean - free)
+    return clean.clamp(*process.range)
 
 
 def blurred(sketch: Image, process: Process) -> Image:
-    """Return a sketch as a blurred image in units of the network.
-
-    Parameters
-    ----------
-    sketch : (Z, Y, X) float32 array
-        Ground at 0, objects at 1.
-    process : Process
-        Blur and contrast.
-    """
-    dark, bright = process.contrast.dark, process.contrast.bright
-    sigma = [process.blur if n > 1 else 0 for n in sketch.shape]
-    image: Image = np.array(ndimage.gaussian_filter(sketch, sigma) if process.blur else sketch)
-    image *= np.float32(bright - dark)
-    image += np.float32(dark)
-    return image
-
-
-def _noised(sketch: Image, process: Process, signal: float, seed: int) -> Image:
-    """Return a blurred sketch with noise."""
-    image = blurred(sketch, process)
-    image *= np.float32(signal**0.5)
-    image += np.float32((1 - signal) ** 0.5) * noise_field(sketch.shape, seed, 0)
+    """Return a ([C,] Z, Y, X) sketch as a blurred image in units of the network."""
+    sigma = [process.blur if n > 1 else 0 for n in sketch.shape[-3:]]
+    image: Image = np.array(sketch)
+    channels = image.reshape(-1, *sketch.shape[-3:])
+    contrasts = of_channels(process.contrast, len(channels))
+    for channel, contrast in zip(channels, contrasts, strict=True):
+        if process.blur:
+            ndimage.gaussian_filter(channel, sigma, output=channel)
+        channel *= np.float32(contrast.bright - contrast.dark)
+        channel += np.float32(contrast.dark)
     return image

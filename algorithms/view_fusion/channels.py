@@ -1,8 +1,4 @@
-"""Further input channels: coarse maps of a whole image, read tile by tile.
-
-``distance``: distance to the specimen's surface, positive inside. ``light``: brightness of the
-specimen around a voxel, relative to all of it: the loss of light along its way.
-"""
+"""Coarse maps as input channels: distance to the specimen's surface (inside > 0), light around."""
 
 from collections.abc import Callable, Sequence
 from math import ceil, prod
@@ -13,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.view_fusion.intensity import HIGH, LOW
-from cytosuite.large import release
+from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import li_threshold, white_noise
-from cytosuite.tiling import Box
+from cytosuite.volume.large import release
 
 Channel = Literal["distance", "light"]
 Grid = NDArray[np.float32]
@@ -44,9 +40,8 @@ class CoarseMap(NamedTuple):
             last = found.shape[axis] - 1
             place = np.clip((voxels + 0.5) / self.stride[axis] - 0.5, 0, last)
             low = np.minimum(place.astype(np.intp), max(0, last - 1))
-            weight = (
-                (place - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
-            )
+            sides = [-1 if i == axis else 1 for i in range(3)]
+            weight = (place - low).astype(np.float32).reshape(sides)
             below = np.take(found, low, axis)
             found = below + weight * (np.take(found, np.minimum(low + 1, last), axis) - below)
         return found
@@ -55,20 +50,7 @@ class CoarseMap(NamedTuple):
 def maps_of(
     image: NDArray[Any], spacing: Sequence[float], inputs: Sequence[Channel]
 ) -> list[CoarseMap]:
-    """Return the maps of a whole image, in the order of `inputs`.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) array of finite numbers
-    spacing : sequence of float
-        µm per voxel, z y x.
-    inputs : sequence of {"distance", "light"}
-
-    Returns
-    -------
-    list of CoarseMap
-        Values within -1..1; 0 everywhere where no specimen is found, or nothing but specimen.
-    """
+    """Return the maps of a whole image, -1..1; all 0 where no border of a specimen is found."""
     if not inputs:
         return []
     coarse, stride, step = coarse_image(image, spacing)
@@ -83,10 +65,7 @@ def maps_of(
 def coarse_image(
     image: NDArray[Any], spacing: Sequence[float]
 ) -> tuple[Grid, tuple[int, ...], list[float]]:
-    """Return means of blocks of an image, voxels per block, and its edges in µm.
-
-    Means beyond the percentile 99.8 count as that: hot voxels are no specimen.
-    """
+    """Return means of blocks up to the percentile 99.8, voxels per block, and edges in µm."""
     stride = coarse_stride(image.shape, spacing)
     coarse = block_means(image, stride)
     step = [edge * n for edge, n in zip(spacing, stride, strict=True)]
@@ -94,18 +73,11 @@ def coarse_image(
 
 
 def coarse_stride(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, ...]:
-    """Return voxels per block, with which blocks are about cubes in µm, and at most 1e6.
-
-    Examples
-    --------
-    >>> coarse_stride((264, 2008, 1091), (1.0, 0.195, 0.195))
-    (3, 15, 15)
-    """
+    """Return voxels per block, with which blocks are about cubes in µm, and at most 1e6."""
     edge = max(spacing)
     while True:
-        stride = tuple(
-            max(1, min(size, round(edge / step))) for size, step in zip(shape, spacing, strict=True)
-        )
+        pairs = zip(shape, spacing, strict=True)
+        stride = tuple(max(1, min(size, round(edge / step))) for size, step in pairs)
         if prod(ceil(size / n) for size, n in zip(shape, stride, strict=True)) <= MOST:
             return stride
         edge *= 1.1
@@ -130,31 +102,16 @@ def block_means(image: NDArray[Any], stride: Sequence[int]) -> Grid:
 
 
 def specimen_of(coarse: Grid, step: Sequence[float]) -> NDArray[np.bool_]:
-    """Return the blocks that are specimen: bright surroundings, with the dark inside filled in.
-
-    Parameters
-    ----------
-    coarse : (z, y, x) float32 array
-        Means of blocks.
-    step : sequence of float
-        Their edges in µm.
-
-    Returns
-    -------
-    bool array
-        False everywhere where nothing is brighter than the background.
-    """
+    """Return the blocks that are specimen, holes filled; none where all is as the background."""
     sigma = widths(coarse.shape, step, TISSUE_UM)
     smooth = ndimage.gaussian_filter(coarse, sigma, mode="nearest")
-    found: NDArray[np.bool_]
-    found = smooth > (low := float(np.percentile(smooth, LOW))) + li_threshold(smooth - low)
-    if found.all() or not found.any():
-        return np.zeros(coarse.shape, np.bool_)
-    contrast = float(smooth[found].mean() - smooth[~found].mean())
-    if contrast <= _CONTRAST * white_noise(coarse - smooth, ~found, sigma):
-        return np.zeros(coarse.shape, np.bool_)
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(found)
-    return filled
+    low = float(np.percentile(smooth, LOW))
+    found: NDArray[np.bool_] = smooth > low + li_threshold(smooth - low)
+    if found.any() and not found.all():
+        contrast = float(smooth[found].mean() - smooth[~found].mean())
+        if contrast > _CONTRAST * white_noise(coarse - smooth, ~found, sigma):
+            return np.asarray(ndimage.binary_fill_holes(found))
+    return np.zeros(coarse.shape, np.bool_)
 
 
 def _distance(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
@@ -165,8 +122,7 @@ def _distance(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
     inside = ndimage.distance_transform_edt(specimen, sampling=step)
     outside = ndimage.distance_transform_edt(~specimen, sampling=step)
     signed = np.where(specimen, inside - half, half - outside)
-    depth: Grid = np.tanh(signed / DEPTH_UM).astype(np.float32)
-    return depth
+    return np.asarray(np.tanh(signed / DEPTH_UM), np.float32)
 
 
 def _light(coarse: Grid, specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
@@ -180,15 +136,13 @@ def _light(coarse: Grid, specimen: NDArray[np.bool_], step: Sequence[float]) -> 
     relative = around / np.maximum(weight, _LEAST_WEIGHT) / mean
     octaves = np.log2(np.maximum(relative, 2**-OCTAVES)) / OCTAVES
     seen = np.minimum(weight / _LEAST_WEIGHT, 1)  # far from the specimen nothing is known
-    light: Grid = np.clip(seen * octaves, -1, 1).astype(np.float32)
-    return light
+    return np.asarray(np.clip(seen * octaves, -1, 1), np.float32)
 
 
 def smoothed(values: Grid, step: Sequence[float], sigma_um: float) -> Grid:
     """Return values on a coarse grid after a Gaussian of a width in µm, see `widths`."""
     sigma = widths(values.shape, step, sigma_um)
-    smooth: Grid = ndimage.gaussian_filter(values, sigma, mode="nearest")
-    return smooth
+    return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest"))
 
 
 def widths(shape: Sequence[int], step: Sequence[float], sigma_um: float) -> list[float]:

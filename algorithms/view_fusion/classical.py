@@ -1,30 +1,130 @@
 """Restoration without a network: smoothing, the loss of light along its way, and the blur.
 
-References
-----------
 Richardson, J. Opt. Soc. Am. 62 (1972) 55, doi:10.1364/JOSA.62.000055; Lucy, Astron. J. 79 (1974)
-745, doi:10.1086/111605 (deconvolution).
+745, doi:10.1086/111605 (deconvolution); Lawson, Hanson, Solving Least Squares Problems (1974),
+doi:10.1137/1.9781611971217, chapter 23 (least squares with coefficients that are not negative).
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from functools import partial
+from math import ceil
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
+from scipy import ndimage, optimize
 
-from cytosuite.algorithms.view_fusion.attenuation import Loss, LossEstimate, loss_of
-from cytosuite.algorithms.view_fusion.intensity import Units, cast
-from cytosuite.large import put, room, taken
-from cytosuite.manifest import Described
-from cytosuite.tiling import Tile, fit, plan, smallest_tile
+from cytosuite.algorithms.view_fusion.channels import (
+    TISSUE_UM,
+    CoarseMap,
+    Grid,
+    coarse_image,
+    smoothed,
+    specimen_of,
+)
+from cytosuite.algorithms.view_fusion.intensity import Units
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.normalise import in_dtype
+from cytosuite.networks.tiling import Tile, fit, plan, smallest_tile
+from cytosuite.volume.large import put, room, taken
 
+_FEWEST = 8  # blocks that a loss is estimated from
+_COARSE = 3  # coarse voxels along an edge of a block, at least
+_FILLED = 0.25  # part of the fullest block that another must hold to count
 _TRUNCATE = 3.0  # standard deviations of a Gaussian that are summed
 _WIDEST_PX = 3.0  # standard deviation of the blur that is corrected
 _LARGEST = 1e20  # units of the percentiles that a signal may have
 
 Um = Annotated[float, Field(ge=0, le=20)]
+
+
+class LossEstimate(Described):
+    """Parameters of the estimate, and of the gain that follows from it."""
+
+    block_um: float = Field(
+        20.0, gt=0, le=1000, description="Edge [µm] of the blocks whose brightness is compared."
+    )
+    percentile: float = Field(
+        90.0, ge=50, le=100, description="Of the specimen in a block: its brightness."
+    )
+    strength: float = Field(
+        0.3, ge=0, le=1, description="Part of the loss, as its logarithm, that is corrected."
+    )
+    most_gain: float = Field(
+        2.0, ge=1, le=10, description="Limit of the gain: noise is amplified, too."
+    )
+
+
+class Loss(NamedTuple):
+    """Loss of light on its way through the specimen, and the gain that corrects it."""
+
+    per_um: tuple[float, ...]  # from low z, high z, low y, high y, low x, high x
+    gain: CoarseMap
+    background: float
+
+
+def loss_of(image: NDArray[Any], spacing: Sequence[float], given: LossEstimate) -> Loss:
+    """Return the loss of light in a finite (Z, Y, X) image; `spacing` in µm.
+
+    The logarithm of the brightness of a block (a high percentile) is a constant minus a loss per
+    µm of specimen between the block and each of the six sides; losses are not negative. Beyond the
+    specimen the gain fades to 1.
+    """
+    coarse, stride, step = coarse_image(image, spacing)
+    specimen = specimen_of(coarse, step)
+    one = CoarseMap(np.ones((1, 1, 1), np.float32), image.shape, image.shape)
+    none = Loss((0.0,) * 6, one, 0.0)
+    if specimen.all() or not specimen.any():
+        return none
+    background = float(np.median(coarse[~specimen]))
+    paths = paths_of(specimen, step)
+    lengths, bright, weight = _blocks(coarse - np.float32(background), specimen, paths, step, given)
+    if len(bright) < _FEWEST:
+        return none
+    mean = np.average(lengths, 0, weight)
+    heavy = np.sqrt(weight)
+    fall = np.average(bright, 0, weight) - bright
+    per_um, _ = optimize.nnls((lengths - mean) * heavy[:, None], fall * heavy, maxiter=1000)
+    logs = np.tensordot(per_um * given.strength, paths, 1)
+    logs = np.clip(logs - logs[specimen].min(), 0, np.log(given.most_gain))
+    logs *= smoothed(specimen.astype(np.float32), step, TISSUE_UM)
+    gain = CoarseMap(np.exp(logs).astype(np.float32), stride, image.shape)
+    return Loss(tuple(map(float, per_um)), gain, background)
+
+
+def paths_of(specimen: NDArray[np.bool_], step: Sequence[float]) -> NDArray[np.float64]:
+    """Return the specimen, (6, z, y, x) in µm, from the sides of `Loss.per_um` to each block."""
+    found = []
+    for axis, edge in enumerate(step):
+        passed = np.cumsum(specimen, axis) - specimen / 2
+        found += [edge * passed, edge * (specimen.sum(axis, keepdims=True) - passed)]
+    return np.stack(found)
+
+
+def _blocks(
+    level: Grid,
+    specimen: NDArray[np.bool_],
+    paths: NDArray[np.float64],
+    step: Sequence[float],
+    given: LossEstimate,
+) -> tuple[NDArray[np.float64], ...]:
+    """Return paths (n, 6), log brightness and number of coarse voxels of blocks of specimen."""
+    places = np.nonzero(specimen)
+    number = np.zeros(len(places[0]), np.intp)
+    for place, edge, size in zip(places, step, specimen.shape, strict=True):
+        width = min(size, max(_COARSE, round(given.block_um / edge)))
+        number = number * ceil(size / width) + place // width
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    pieces = np.split(order, starts[1:])
+    values, ways = level[specimen], paths[:, specimen]
+    enough = max(map(len, pieces)) * _FILLED
+    pieces = [piece for piece in pieces if len(piece) >= enough]
+    lengths = np.array([ways[:, piece].mean(1) for piece in pieces])
+    bright = np.array([np.percentile(values[piece], given.percentile) for piece in pieces])
+    weight, seen = np.array([float(len(piece)) for piece in pieces]), bright > 0
+    return lengths[seen], np.log(bright[seen]), weight[seen]
 
 
 class Restoration(Described):
@@ -44,24 +144,11 @@ class Restoration(Described):
 
 
 def smooth(image: NDArray[Any], sigma: float, *, tile: Sequence[int]) -> NDArray[Any]:
-    """Return an image after a Gaussian.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) array of finite numbers
-    sigma : float
-        Standard deviation in voxels, along all axes.
-    tile : sequence of int
-        Voxels z y x; its volume bounds the memory, about 12 bytes per voxel.
-
-    Returns
-    -------
-    array of the image's shape and dtype
-    """
+    """Return a finite (Z, Y, X) image after a Gaussian, in voxels; a tile takes 12 B per voxel."""
     made = room(image.shape, image.dtype)
     for piece in _tiles(image.shape, tile, [int(4 * sigma + 0.5)] * 3):
         part = taken(image, piece.input).astype(np.result_type(image, np.float32))
-        found = cast(ndimage.gaussian_filter(part, sigma)[piece.crop], image.dtype)
+        found = in_dtype(ndimage.gaussian_filter(part, sigma)[piece.crop], image.dtype)
         put(made, piece.output, found)
     return made
 
@@ -74,24 +161,7 @@ def correct(
     *,
     tile: Sequence[int],
 ) -> tuple[NDArray[Any], Loss]:
-    """Return an image with its loss of light and its blur corrected in part, and the loss.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) array of finite numbers
-    spacing : sequence of float
-        µm per voxel, z y x.
-    units : Units
-        Of the whole image.
-    given : Restoration
-    tile : sequence of int
-        Voxels z y x; its volume bounds the memory, about 30 bytes per voxel.
-
-    Returns
-    -------
-    image : array of the image's shape and dtype
-    loss : Loss
-    """
+    """Return an image with loss of light and blur corrected in part; tiles take 30 B per voxel."""
     loss = loss_of(image, spacing, given.loss)
     sigma = [
         min(width / step, _WIDEST_PX) for width, step in zip(given.psf_um, spacing, strict=True)
@@ -104,49 +174,22 @@ def correct(
         part *= loss.gain.read(piece.input)
         part += loss.background
         if given.steps:
-            part = _sharpened(part, units, sigma, given)
-        put(made, piece.output, cast(part[piece.crop], image.dtype))
+            with np.errstate(over="ignore"):
+                signal = np.clip((part - units.low) / units.scale, 0, _LARGEST)
+            part = units.low + units.scale * deconvolved(signal, sigma, given.steps, given.pedestal)
+        put(made, piece.output, in_dtype(part[piece.crop], image.dtype))
     return made, loss
-
-
-def _sharpened(
-    part: NDArray[Any], units: Units, sigma: Sequence[float], given: Restoration
-) -> NDArray[Any]:
-    """Return a part of an image with its blur corrected."""
-    with np.errstate(over="ignore"):
-        signal = np.clip((part - units.low) / units.scale, 0, _LARGEST)
-    made: NDArray[Any] = deconvolved(signal, sigma, given.steps, given.pedestal)
-    return units.low + units.scale * made
 
 
 def deconvolved(
     signal: NDArray[np.floating], sigma: Sequence[float], steps: int, pedestal: float
 ) -> NDArray[np.floating]:
-    """Return a signal with a Gaussian blur undone in part, by the way of Richardson and Lucy.
-
-    Parameters
-    ----------
-    signal : (Z, Y, X) array of numbers, none negative
-    sigma : sequence of float
-        Standard deviations of the blur in voxels.
-    steps : int
-        Steps, from the signal itself on: a smoothed start loses the noise that the fused image
-        shares with its better view, and N_SSIM with it.
-    pedestal : float
-        Above 0, added on both sides of each comparison.
-    """
+    """Return a signal after Richardson-Lucy steps from itself: smooth starts lose shared noise."""
+    blurred = partial(ndimage.gaussian_filter, sigma=sigma, mode="nearest", truncate=_TRUNCATE)
     made = signal
     for _ in range(steps):
-        made = made * _blurred((signal + pedestal) / (_blurred(made, sigma) + pedestal), sigma)
+        made = made * blurred((signal + pedestal) / (blurred(made) + pedestal))
     return made
-
-
-def _blurred(values: NDArray[np.floating], sigma: Sequence[float]) -> NDArray[np.floating]:
-    """Return values after a Gaussian."""
-    found: NDArray[np.floating] = ndimage.gaussian_filter(
-        values, sigma, mode="nearest", truncate=_TRUNCATE
-    )
-    return found
 
 
 def _tiles(shape: Sequence[int], tile: Sequence[int], halo: Sequence[int]) -> list[Tile]:

@@ -1,16 +1,13 @@
-"""Intensities of whole images in units of the metric, and back: no tile has statistics of its own.
+"""Intensities of whole images in units of N_SSIM (percentiles 2 and 99.8), outliers compressed."""
 
-N_SSIM of the Fuse My Cells challenge scales each volume by its percentiles 2 and 99.8; so do the
-networks. Nothing is clipped, but far outliers are compressed, and come back as they were.
-"""
-
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cytosuite.large import is_mapped, release, thinned
+from cytosuite.networks.normalise import in_dtype
+from cytosuite.volume.large import is_mapped
+from cytosuite.volume.pieces import chunks, thinned
 
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 KNEE = 2.0  # distance from 0 beyond which units are logarithmic
@@ -38,19 +35,7 @@ class Units(NamedTuple):
 
 
 def units_of(array: NDArray[Any]) -> Units:
-    """Return the units of a whole image: its percentiles 2 and 99.8.
-
-    Parameters
-    ----------
-    array : array of finite numbers
-        Any shape, not empty. No float copy is made; images of more than 16 bits are copied in
-        their own dtype.
-
-    Examples
-    --------
-    >>> units_of(np.arange(1001, dtype=np.uint16))
-    Units(low=20.0, high=998.0)
-    """
+    """Return the units of a whole finite image: its percentiles 2 and 99.8."""
     places = [rank / 100 * (array.size - 1) for rank in (LOW, HIGH)]
     ranks = [min(int(place) + step, array.size - 1) for place in places for step in (0, 1)]
     ordered = _by_histogram if array.dtype.itemsize <= 2 and array.dtype.kind in "bui" else _sorted
@@ -64,21 +49,7 @@ def units_of(array: NDArray[Any]) -> Units:
 
 
 def to_network(array: NDArray[Any], units: Units) -> NDArray[np.float32]:
-    """Return grey values in units of the network.
-
-    Parameters
-    ----------
-    array : array of finite numbers
-        An image or a part of it.
-    units : Units
-        Of the whole image.
-
-    Returns
-    -------
-    float32 array
-        ``t = (v - low) / (high - low)``; beyond 2 its magnitude is ``2 + log(1 + |t| - 2)``, so
-        that a hot voxel stays a number that others can stand beside.
-    """
+    """Return ``t = (v - low) / (high - low)``, beyond 2 ``2 + log(1 + |t| - 2)``, float32."""
     kind = np.result_type(array, np.float32)  # float64 for more than 16 bits
     with np.errstate(over="ignore"):
         linear = (array.astype(kind) - kind.type(units.low)) / kind.type(units.scale)
@@ -91,64 +62,26 @@ def to_network(array: NDArray[Any], units: Units) -> NDArray[np.float32]:
 
 
 def to_counts(values: NDArray[np.floating], units: Units, dtype: DTypeLike) -> NDArray[Any]:
-    """Return the grey values that `to_network` turns into given ones.
-
-    Parameters
-    ----------
-    values : array of floats
-        In units of the network; NaN counts as 0.
-    units : Units
-        Of the whole image.
-    dtype : numpy dtype
-        Of the result: integers are rounded, and all are kept within its range.
-    """
+    """Return the inverse of `to_network`, rounded to integers; NaN counts as 0."""
     kind = np.dtype(dtype)
     found: NDArray[Any] = np.empty(values.shape, kind)
-    for given, made in zip(_pieces(values), _pieces(found), strict=True):
-        linear = np.clip(np.nan_to_num(given.astype(np.float64)), -_FARTHEST, _FARTHEST)
+    given, made = values.reshape(-1), found.reshape(-1)
+    for start in range(0, given.size, _PIECE):
+        part = slice(start, start + _PIECE)
+        linear = np.clip(np.nan_to_num(given[part].astype(np.float64)), -_FARTHEST, _FARTHEST)
         far = np.abs(linear) > KNEE
         outlying = linear[far]
         linear[far] = np.copysign(KNEE + np.expm1(np.abs(outlying) - KNEE), outlying)
-        made[...] = cast(units.low + units.scale * linear, kind)
+        made[part] = in_dtype(units.low + units.scale * linear, kind)
     return found
-
-
-def cast(values: NDArray[np.floating], dtype: DTypeLike) -> NDArray[Any]:
-    """Return finite numbers as another dtype: rounded to integers, and within its range."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        limit = float(np.finfo(kind).max)
-        kept: NDArray[Any] = np.clip(values, -limit, limit).astype(kind)
-        return kept
-    limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
-    top = np.array(limits[1], values.dtype)
-    if int(top) > limits[1]:  # the float beside it, which the dtype can hold
-        top = np.nextafter(top, np.array(0, values.dtype))
-    rounded: NDArray[Any] = np.clip(np.rint(values), limits[0], top).astype(kind)
-    return rounded
-
-
-def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield views of planes that make up an array, a few at a time."""
-    if array.ndim < 2:
-        yield array
-        return
-    if len(array) == 1:
-        yield from _pieces(array[0])
-        return
-    step = max(1, _PIECE * len(array) // max(1, array.size))
-    for start in range(0, len(array), step):
-        yield array[start : start + step]
 
 
 def _by_histogram(array: NDArray[Any], ranks: list[int]) -> list[float]:
     """Return values of given ranks of an image of up to 16 bits."""
     least = 0 if array.dtype.kind == "b" else int(np.iinfo(array.dtype).min)
     counts = np.zeros(2 ** (8 * array.dtype.itemsize), np.int64)
-    for piece in _pieces(array):
-        release(array)
-        flat = piece.reshape(-1).astype(np.int32) - np.int32(least)
-        counts += np.bincount(flat, minlength=counts.size)
+    for (piece,) in chunks(array, size=_PIECE):
+        counts += np.bincount(piece.astype(np.int32) - np.int32(least), minlength=counts.size)
     places = np.searchsorted(np.cumsum(counts), np.array(ranks) + 1)
     return [float(place + least) for place in places]
 

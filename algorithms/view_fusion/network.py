@@ -8,11 +8,18 @@ from typing import Annotated, Any, cast
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from cytosuite.algorithms.view_fusion.channels import Channel
-from cytosuite.manifest import Described
-from cytosuite.network import VoxelNorm, folded, trained, unfolded
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.network import (
+    AddedChange,
+    Checkpointed,
+    VoxelNorm,
+    folded,
+    trained,
+    unfolded,
+    zero,
+)
 
 Triple = tuple[int, int, int]
 
@@ -52,24 +59,14 @@ class RestorerArguments(Described):
 
     @property
     def multiple(self) -> Triple:
-        """Numbers that the sides of an image must be multiples of, z, y, x.
-
-        Examples
-        --------
-        >>> RestorerArguments(widths=(8, 8, 8), fold=2, flat=1).multiple
-        (2, 8, 8)
-        """
+        """Numbers that the sides of an image must be multiples of, z, y, x."""
         z, y, x = (prod(step[axis] for step in self.strides) for axis in range(3))
         return z, y * self.fold, x * self.fold
 
     @property
     def halo(self) -> Triple:
-        """Distance from a tile's faces, from which on the result is that of the image, z, y, x.
+        """Distance z, y, x from a tile's faces (at multiples of `multiple`) without influence.
 
-        It is exact for faces at multiples of `multiple`.
-
-        Examples
-        --------
         >>> RestorerArguments().halo
         (11, 38, 38)
         """
@@ -87,43 +84,27 @@ class RestorerArguments(Described):
         return reach + self.kernel // 2
 
 
-class ChangeBlock(nn.Module):
-    """Two convolutions after norms, whose result is added to their input."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            *(VoxelNorm(channels), nn.SiLU(inplace=True)),
-            nn.Conv3d(channels, channels, 3, padding=1),
-            *(VoxelNorm(channels), nn.SiLU(inplace=True)),
-            nn.Conv3d(channels, channels, 3, padding=1),
-        )
-        for weight in self.body[-1].parameters():  # at first a block changes nothing
-            nn.init.zeros_(weight)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return the sum of (N, C, Z, Y, X) values and their change."""
-        change: Tensor = self.body(values)
-        return values + change
+def _block(channels: int) -> AddedChange:
+    """Return two convolutions after norms, which change nothing at first."""
+    layers = [
+        VoxelNorm(channels),
+        nn.SiLU(inplace=True),
+        nn.Conv3d(channels, channels, 3, padding=1),
+        VoxelNorm(channels),
+        nn.SiLU(inplace=True),
+        nn.Conv3d(channels, channels, 3, padding=1),
+    ]
+    zero(layers[-1])
+    return AddedChange(*layers)
 
 
-class Restorer(nn.Module):
+class Restorer(Checkpointed):
     """A U-Net that estimates the fused image from one view.
 
-    Parameters
-    ----------
-    arguments : RestorerArguments
-
-    Notes
-    -----
-    Nothing is averaged over an image: norms are over the channels of a voxel, so that the result
-    depends on the image within `RestorerArguments.halo` alone, and tiles leave no seams. Strided
-    convolutions cover each voxel once, and so do the transposed ones: kernels that overlap
-    unevenly make a chessboard (Odena et al.). Between head and tail values are only added to:
-    amplitudes, which norms take away, pass.
-
-    References
-    ----------
+    Norms are over the channels of a voxel: the result depends on the image within
+    `RestorerArguments.halo` alone, and tiles leave no seams. Strided and transposed convolutions
+    cover each voxel once: kernels that overlap unevenly make a chessboard (Odena et al.). Between
+    head and tail values are only added to: amplitudes, which norms take away, pass.
     Ronneberger et al., MICCAI (2015), doi:10.1007/978-3-319-24574-4_28 (U-Net); He et al., ECCV
     (2016), doi:10.1007/978-3-319-46493-0_38 (norm before convolution); Odena et al., Distill
     (2016), doi:10.23915/distill.00003; Shi et al., CVPR (2016), doi:10.1109/CVPR.2016.207
@@ -132,7 +113,7 @@ class Restorer(nn.Module):
 
     def __init__(self, arguments: RestorerArguments) -> None:
         super().__init__()
-        self.fold, self.checkpointing = arguments.fold, False
+        self.fold = arguments.fold
         widths, planes, ends = arguments.widths, arguments.fold**2, arguments.kernel
         inner = list(zip(pairwise(widths), arguments.strides, strict=True))
         count = (1 + len(arguments.inputs)) * planes
@@ -142,43 +123,25 @@ class Restorer(nn.Module):
             nn.ConvTranspose3d(b, a, step, stride=step) for (a, b), step in inner
         )
         self.blocks = nn.ModuleList(
-            nn.Sequential(*(ChangeBlock(width) for _ in range(number)))
+            nn.Sequential(*(_block(width) for _ in range(number)))
             for width, number in zip(widths, arguments.blocks, strict=True)
         )
         self.tail = nn.Conv3d(widths[0], planes, ends, padding=ends // 2)
-        for weight in self.tail.parameters():  # the first result is the image itself
-            nn.init.zeros_(weight)
+        zero(self.tail)  # the first result is the image itself
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return restored images.
-
-        Parameters
-        ----------
-        image : (N, C, Z, Y, X) tensor
-            Image in units of the network, then its `RestorerArguments.inputs`; sides are
-            multiples of `RestorerArguments.multiple`.
-
-        Returns
-        -------
-        (N, 1, Z, Y, X) float32 tensor
-        """
+        """Return restored (N, 1, Z, Y, X) images, float32, of images and inputs (N, C, Z, Y, X)."""
         values = folded(image, self.fold).contiguous(memory_format=torch.channels_last_3d)
         values = self.head(values)
         fine = []
         for layer in self.down:
             fine.append(values)
             values = layer(values)
-        values = self._passed(self.blocks[-1], values)
+        values = self.passed(self.blocks[-1], values)
         for level in reversed(range(len(self.up))):
             values = self.up[level](values).add_(fine.pop())
-            values = self._passed(self.blocks[level], values)
+            values = self.passed(self.blocks[level], values)
         return unfolded(self.tail(values).float(), self.fold) + image[:, :1]
-
-    def _passed(self, layer: nn.Module, values: Tensor) -> Tensor:
-        """Return the answer of a layer, with `checkpointing` without its inner activations kept."""
-        if self.checkpointing and torch.is_grad_enabled():
-            return cast(Tensor, checkpoint(layer, values, use_reentrant=False))
-        return cast(Tensor, layer(values))
 
 
 def build(arguments: RestorerArguments) -> Restorer:

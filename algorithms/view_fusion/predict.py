@@ -1,56 +1,138 @@
 """Entry point of view fusion: one light-sheet view in, an estimate of the fused views out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from math import prod
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
+import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from cytosuite.algorithms.view_fusion.classical import correct, smooth
-from cytosuite.algorithms.view_fusion.fuse import agreement, restore
-from cytosuite.algorithms.view_fusion.intensity import Units, units_of
-from cytosuite.algorithms.view_fusion.network import load
-from cytosuite.algorithms.view_fusion.parameters import Parameters
+from cytosuite.algorithms.view_fusion.channels import TISSUE_UM, coarse_image, maps_of, smoothed
+from cytosuite.algorithms.view_fusion.classical import Restoration, correct, smooth
+from cytosuite.algorithms.view_fusion.intensity import Units, to_counts, to_network, units_of
+from cytosuite.algorithms.view_fusion.network import RestorerArguments, load
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.progress import report
+from cytosuite.contract.spacing import warned
+from cytosuite.contract.tasks import VIEW
+from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.interface import image_of
-from cytosuite.manifest import parameters_of
-from cytosuite.network import Forward, device, load_once
-from cytosuite.spacing import warned
-from cytosuite.tasks import VIEW
+from cytosuite.networks.network import Forward, answer, device, load_once
+from cytosuite.networks.tiling import check_tile, fit, plan, smallest_tile
 from cytosuite.volume import Scalar, Volume
-from cytosuite.weights import Model
+from cytosuite.volume.large import put, room, taken
+from cytosuite.volume.memory import free_gib
 
-Made = tuple[NDArray[Any], dict[str, Scalar], str]  # image, facts, warning
+TILE_BYTES = 135  # per voxel of a tile in a pass of the default network, measured
+_SHARE = 3  # of the free memory that a tile may take: one part in this many
+_SMALL = (64, 192, 192)
+
+Method = Literal["identity", "gaussian", "classical", "network"]
+Size = Annotated[int, Field(ge=1)]
+
+
+class Parameters(Described):
+    """``parameters`` of a card: a method with the parts that it takes, and no others."""
+
+    method: Method = Field(
+        description="identity hands the view back, gaussian smooths it, classical corrects "
+        "attenuation and blur, network applies a trained network."
+    )
+    sigma_px: float = Field(
+        0.442,
+        ge=0,
+        le=10,
+        description="Standard deviation of the Gaussian, in voxels along all axes; it stands in "
+        "for a network whose answer is refused, too.",
+    )
+    classical: Restoration | None = Field(None, description="Of the classical restoration.")
+    network: RestorerArguments | None = Field(None, description="Arguments of the network.")
+    tile: tuple[Size, Size, Size] = Field(
+        (128, 352, 352), description="Voxels z, y, x; its volume bounds the memory."
+    )
+    least_agreement: float = Field(
+        0.3,
+        ge=-1,
+        le=1,
+        description="Correlation of the network's answer and the view, smoothed over 5 µm, below "
+        "which the answer is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _of_one_method(self) -> Self:
+        """Refuse a card without the part of its method, or with another's."""
+        for part in ("classical", "network"):
+            given = getattr(self, part) is not None
+            if given and self.method != part:
+                raise ValueError(f"{part} is for method {part}, found method {self.method}")
+            if not given and self.method == part:
+                raise ValueError(f"method {part} needs {part}, found none")
+        if self.network is not None:
+            check_tile(self.tile, self.network.halo, self.network.multiple)
+        return self
+
+
+class Restored(NamedTuple):
+    """The answer of a network for a view."""
+
+    image: NDArray[Any]  # of the view's shape and dtype
+    tiles: int
+    finite: bool  # whether the network gave numbers everywhere
+
+
+def restore(
+    view: NDArray[Any],
+    spacing: Sequence[float],
+    units: Units,
+    network: Forward,
+    arguments: RestorerArguments,
+    *,
+    tile: Sequence[int],
+    device: str = "cpu",
+) -> Restored:
+    """Return a network's answer for a finite (Z, Y, X) view, by tiles of `TILE_BYTES` per voxel."""
+    maps = maps_of(view, spacing, arguments.inputs)
+    size = fit(view.shape, _within(tile, arguments), arguments.halo, arguments.multiple)
+    tiles = plan(view.shape, size, arguments.halo, multiple=arguments.multiple)
+    image, finite = room(view.shape, view.dtype), True
+    for done, piece in enumerate(tiles):
+        report(done, len(tiles))
+        given = taken(view, piece.input)
+        part = [to_network(given, units), *(each.read(piece.input) for each in maps)]
+        found = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
+        kept = found[piece.crop]
+        finite = finite and bool(np.isfinite(kept).all())
+        put(image, piece.output, to_counts(kept, units, view.dtype))
+    return Restored(image, len(tiles), finite)
+
+
+def agreement(view: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> float:
+    """Return the correlation of two images smoothed over 5 µm; 0 if one is constant, 1 if both."""
+    coarse = (coarse_image(image, spacing) for image in (view, made))
+    first, second = (smoothed(c, step, TISSUE_UM).astype(np.float64) for c, _, step in coarse)
+    first -= first.mean()
+    second -= second.mean()
+    norms = float(np.linalg.norm(first)), float(np.linalg.norm(second))
+    if not all(norms):
+        return float(not any(norms))
+    return float(np.vdot(first, second) / norms[0] / norms[1])
+
+
+def _within(tile: Sequence[int], arguments: RestorerArguments) -> tuple[int, ...]:
+    """Return a tile, or a smaller one where a pass would take more than a third of the memory."""
+    free = free_gib()
+    if free is None or prod(tile) * TILE_BYTES * _SHARE <= free * 2**30:
+        return tuple(tile)
+    least = smallest_tile(arguments.halo, arguments.multiple)
+    small = (min(side, few) for side, few in zip(tile, _SMALL, strict=True))
+    return tuple(max(side, few) for side, few in zip(small, least, strict=True))
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
-    """Return an estimate of the fused image from one view.
-
-    Parameters
-    ----------
-    inputs : mapping of str to Volume
-        ``fluorescence-lightsheet-3d-microscopy``: axes ZYX, or YX for a method without a network.
-        A second view is not read: the challenge gives none.
-    model : Model
-        Card (`Parameters`) and, with a network, weights.
-
-    Returns
-    -------
-    mapping of str to Volume
-        ``fused-fluorescence-lightsheet-3d-microscopy``: of the view's shape, spacing, axes, dtype
-        and grey values. Metadata keys that begin with ``view_fusion_`` give the method and its
-        facts. An image without contrast is handed back as it is, and where the answer of the
-        network is not finite, or does not agree with the view, the image is the smoothed view;
-        both with a warning.
-
-    Raises
-    ------
-    InputError
-        If the image is one that `image_of` refuses or that the network cannot take, or a parameter
-        of the card is unknown, contradicts another or is out of bounds.
-    ModelError
-        If the model has no weights for its network.
-    """
+    """Return the fused image of a view; with a warning the view, smoothed, where none is found."""
     volume = image_of(inputs, VIEW)
     parameters = parameters_of(model.card, Parameters)
     network = None
@@ -64,17 +146,10 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     return {f"fused-{VIEW}": warned(result, warning) if warning else result}
 
 
-def fused(volume: Volume, parameters: Parameters, network: Forward | None) -> Made:
-    """Return the image that the method of a card makes of a view, facts, and a warning or "".
-
-    Parameters
-    ----------
-    volume : Volume
-        Axes ZYX, or YX without a network.
-    parameters : Parameters
-    network : callable or None
-        For the method ``network``.
-    """
+def fused(
+    volume: Volume, parameters: Parameters, network: Forward | None
+) -> tuple[NDArray[Any], dict[str, Scalar], str]:
+    """Return the image by a card's method, facts, and a warning or "" (see `predict`)."""
     view = volume.array if volume.axes == "ZYX" else volume.array[None]
     spacing = volume.spacing if volume.axes == "ZYX" else (volume.spacing[0], *volume.spacing)
     units, facts = units_of(view), dict[str, Scalar]()
@@ -83,9 +158,20 @@ def fused(volume: Volume, parameters: Parameters, network: Forward | None) -> Ma
         method, warning = "identity", "no contrast in the view: it is handed back as it is"
     image = view
     if method == "network":
-        assert network is not None
-        image, facts, warning = _by_network(view, spacing, units, parameters, network)
-        method = "gaussian" if warning else method
+        assert network is not None  # see Parameters
+        assert parameters.network is not None
+        found = restore(
+            view, spacing, units, network, parameters.network, tile=parameters.tile, device=device()
+        )
+        image, agrees, fault = found.image, agreement(view, found.image, spacing), ""
+        facts |= {"tiles": found.tiles, "agreement": round(agrees, 4)}
+        if not found.finite:
+            fault = "its answer is not finite"
+        elif agrees < parameters.least_agreement:
+            fault = f"its answer correlates with the view by {agrees:.2f}"
+        if fault:
+            method = "gaussian"
+            warning = f"the network is refused ({fault}): smoothed view in its place"
     elif method == "classical":
         assert parameters.classical is not None  # see Parameters
         image, loss = correct(view, spacing, units, parameters.classical, tile=parameters.tile)
@@ -94,29 +180,3 @@ def fused(volume: Volume, parameters: Parameters, network: Forward | None) -> Ma
     if method == "gaussian":
         image = smooth(view, parameters.sigma_px, tile=parameters.tile)
     return image.reshape(volume.shape), {"method": method, **facts}, warning
-
-
-def _by_network(
-    view: NDArray[Any],
-    spacing: tuple[float, ...],
-    units: Units,
-    parameters: Parameters,
-    network: Forward,
-) -> Made:
-    """Return the answer of the network with facts, and the reason why it is refused, or ""."""
-    assert parameters.network is not None  # see Parameters
-    found = restore(
-        view, spacing, units, network, parameters.network, tile=parameters.tile, device=device()
-    )
-    agrees = agreement(view, found.image, spacing)
-    fault = ""
-    if not found.finite:
-        fault = "its answer is not finite"
-    elif agrees < parameters.least_agreement:
-        fault = f"its answer correlates with the view by {agrees:.2f}"
-    facts: dict[str, Scalar] = {"tiles": found.tiles, "agreement": round(agrees, 4)}
-    return (
-        found.image,
-        facts,
-        fault and f"the network is refused ({fault}): smoothed view in its place",
-    )

@@ -19,10 +19,9 @@ from cytosuite.algorithms.watershed.segment import (
     segment,
     smoothed,
 )
+from cytosuite.contract.progress import report
 from cytosuite.errors import RoomError
-from cytosuite.large import fits, release, taken
-from cytosuite.memory import free_gib
-from cytosuite.progress import report
+from cytosuite.networks.tiling import Box, Tile, bricks, least, tiles
 from cytosuite.segmentation.assembly import Assembly, Labels, owned
 from cytosuite.segmentation.foreground import (
     background_and_noise,
@@ -33,7 +32,8 @@ from cytosuite.segmentation.foreground import (
     sigmas,
     wide_steps,
 )
-from cytosuite.tiling import Box, Tile, bricks, least, pieces
+from cytosuite.volume.large import fits, release, taken
+from cytosuite.volume.memory import free_gib
 
 Floats = NDArray[np.float32]
 
@@ -50,22 +50,7 @@ _SMOOTHING = 3.0  # standard deviations of a Gaussian
 
 
 def margin_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
-    """Return the margin that a block sees around its core.
-
-    Parameters
-    ----------
-    spacing : sequence of float
-        µm per voxel, one per axis.
-    p : Parameters
-        Lengths over which voxels decide about each other.
-
-    Returns
-    -------
-    tuple of int
-        Voxels per axis: half a nucleus with its centre on the core's border; the nuclei around
-        it, or the surroundings that its threshold depends on where these reach farther; smoothing
-        and opening. Background is that of the whole image.
-    """
+    """Return the margin in voxels per axis that a block sees around its core."""
     radius = _NUCLEUS * max(p.radii_um)
     surroundings = _SURROUNDINGS * p.local_um if p.local_weight > 0 else 0.0
     around = max(_NEIGHBOURS * radius, surroundings)
@@ -74,41 +59,17 @@ def margin_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
 
 
 def steps_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
-    """Return the voxels per axis at multiples of which blocks begin: their means then agree.
-
-    Parameters
-    ----------
-    spacing, p
-        As of `margin_of`.
-    """
+    """Return the voxels per axis at multiples of which blocks begin: their means then agree."""
     if p.local_um <= 0 or p.local_weight <= 0:
         return (1,) * len(spacing)
     return tuple(wide_steps(p.local_um, spacing, p.axial_elongation))
 
 
 def plan_blocks(shape: Sequence[int], margin: Sequence[int], multiple: Sequence[int]) -> list[Tile]:
-    """Return the blocks in which an image fits into the memory that is free.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Of the image.
-    margin, multiple : sequence of int
-        Of `margin_of` and `steps_of`.
-
-    Returns
-    -------
-    list of Tile
-        ``input`` is a block with its margin, ``output`` its core; one block where that fits.
-
-    Raises
-    ------
-    InputError
-        If not even the smallest block fits.
-    """
+    """Return the blocks in which an image fits into the free memory, or InputError."""
     free = free_gib()
     if free is None or prod(shape) * _VOXEL_BYTES <= free * 2**30:
-        return pieces(shape, (0,) * len(shape), prod(shape))
+        return tiles(shape, (0,) * len(shape), prod(shape))
     labels = prod(shape) * _LABEL_BYTES
     spare = free * 2**30 - (labels if fits(labels / 2) else 0)
     smallest = least(shape, margin, multiple)
@@ -119,26 +80,13 @@ def plan_blocks(shape: Sequence[int], margin: Sequence[int], multiple: Sequence[
             f"{' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
             f"{free:.1f} GiB are free; crop it, or give more memory"
         )
-    return pieces(shape, margin, spare / _VOXEL_BYTES, multiple=multiple)
+    return tiles(shape, margin, spare / _VOXEL_BYTES, multiple=multiple)
 
 
 def segment_blocks(
     image: NDArray[Any], spacing: Sequence[float], parameters: Parameters, planned: Sequence[Tile]
 ) -> Labels:
-    """Return one label per nucleus, found in blocks.
-
-    Parameters
-    ----------
-    image, spacing, parameters
-        As of `segment`; the image may lie on disk.
-    planned : sequence of Tile
-        The blocks.
-
-    Returns
-    -------
-    (Z, Y, X) or (Y, X) uint16 array, uint32 from 65536 nuclei on
-        See `cytosuite.segmentation.assembly.Assembly`.
-    """
+    """Return one label per nucleus, found in blocks; uint16, from 65536 nuclei on uint32."""
     whole = measure(image, spacing, parameters)
     assembly = Assembly(image.shape)
     for number, block in enumerate(planned):
@@ -151,24 +99,16 @@ def segment_blocks(
 
 
 def measure(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Measured:
-    """Return the quantities of a whole image that all of its blocks share.
-
-    Parameters
-    ----------
-    image, spacing, p
-        As of `segment`. Beyond 16 million voxels, pieces that lie evenly in it are measured; an
-        uneven background is that of all voxels.
-    """
+    """Return the quantities of a whole image that all of its blocks share."""
     lowest = min(float(image[box].min()) for box in bricks(image.shape, _BRICK[image.ndim]))
     release(image)
     uneven = uneven_background(image, spacing, p, lowest) if p.background_um > 0 else None
     known = Measured(lowest, 0.0, 0.0, 0.0, p.radii_um, 0.0, uneven)
-    kept: tuple[list[Floats], ...] = [], [], []
-    for signal, residual, core in _parts(image, spacing, p, known):
-        found = signal, residual, coarse_of(signal, spacing, p)
-        for values, several in zip(found, kept, strict=True):
-            several.append(values[core].ravel())
-    signal, residual, coarse = (np.concatenate(several) for several in kept)
+    kept = [
+        [values[core].ravel() for values in (signal, residual, coarse_of(signal, spacing, p))]
+        for signal, residual, core in _parts(image, spacing, p, known)
+    ]
+    signal, residual, coarse = map(np.concatenate, zip(*kept, strict=True))
     del kept
     background, spread = background_and_noise(signal)
     signal -= np.float32(background)
@@ -188,15 +128,7 @@ def measure(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Mea
 def uneven_background(
     image: NDArray[Any], spacing: Sequence[float], p: Parameters, lowest: float
 ) -> Uneven:
-    """Return the uneven background of a whole image, see `remove_background`.
-
-    Parameters
-    ----------
-    image, spacing, p
-        As of `segment`; the image is read in pieces.
-    lowest : float
-        Grey value that is subtracted first.
-    """
+    """Return the uneven background of a whole image, see `remove_background`."""
     sizes = zip(background_steps(p.background_um, spacing), image.shape, strict=True)
     block = tuple(min(want, size) for want, size in sizes)
     counts = [ceil(n / step) for n, step in zip(image.shape, block, strict=True)]
@@ -204,7 +136,7 @@ def uneven_background(
     sigma = sigmas(p.smoothing_um, spacing, p.axial_elongation)
     reach = [int(_TRUNCATE * width + 0.5) for width in sigma]
     coarse = [ceil(n / step) for n, step in zip(reach, block, strict=True)]
-    for tile in pieces(means.shape, coarse, _PIECE / prod(block)):
+    for tile in tiles(means.shape, coarse, _PIECE / prod(block)):
         core = tuple(
             slice(side.start * step, min(side.stop * step, size))
             for side, step, size in zip(tile.output, block, image.shape, strict=True)

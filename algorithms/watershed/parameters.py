@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cytosuite.manifest import Described
+from cytosuite.contract.manifest import Described
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 NonNegative = Annotated[Finite, Field(ge=0)]
@@ -15,10 +15,9 @@ Positive = Annotated[Finite, Field(gt=0)]
 
 
 class Parameters(Described):
-    """Parameters of the watershed segmenter.
+    """Parameters of the watershed segmenter; lengths in µm, or all in pixels with `in_pixels`.
 
-    Lengths are in µm, so that one set serves every voxel size, or all `in_pixels`. In two
-    dimensions `axial_elongation` has no effect.
+    In two dimensions `axial_elongation` has no effect.
     """
 
     in_pixels: Annotated[bool, Field(strict=True)] = Field(

@@ -8,9 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.algorithms.watershed.basins import basins, merge
 from cytosuite.algorithms.watershed.parameters import Parameters
-from cytosuite.algorithms.watershed.seeds import blob_response, seed_map, typical_radius
+from cytosuite.algorithms.watershed.seeds import (
+    basins,
+    blob_response,
+    merge,
+    seed_map,
+    typical_radius,
+)
+from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import (
     background_and_noise,
     li_threshold,
@@ -28,7 +34,10 @@ from cytosuite.segmentation.objects import (
     open_objects,
     own_level,
 )
-from cytosuite.tiling import Box
+
+Ints = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
 
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
 
@@ -36,11 +45,11 @@ _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 sprea
 class Uneven(NamedTuple):
     """Uneven background of a whole image, of means of blocks of voxels."""
 
-    means: NDArray[np.float32]  # see `lower_envelope`
+    means: Floats  # see `lower_envelope`
     block: tuple[int, ...]  # voxels, per axis
     shape: tuple[int, ...]  # of the image
 
-    def read(self, box: Box) -> NDArray[np.float32]:
+    def read(self, box: Box) -> Floats:
         """Return the background in a part of the image."""
         return restored(self.means, self.block, self.shape, box)
 
@@ -56,7 +65,7 @@ class Measured(NamedTuple):
     peak: float  # largest blob response
     uneven: Uneven | None  # background to subtract before its level, where it is uneven
 
-    def background_in(self, box: Box) -> NDArray[np.float32] | np.float32:
+    def background_in(self, box: Box) -> Floats | np.float32:
         """Return the background in a part of the image."""
         level = np.float32(self.background)
         return level if self.uneven is None else self.uneven.read(box) + level
@@ -68,32 +77,8 @@ def segment(
     parameters: Parameters,
     whole: Measured | None = None,
     box: Box = (),
-) -> NDArray[np.int32]:
-    """Return one label per nucleus.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) or (Y, X) array of numbers
-        Nuclei bright on dark background, any dtype, any scale and offset; finite and not empty.
-    spacing : sequence of float
-        µm per voxel, one per axis.
-    parameters : Parameters
-        Sizes and thresholds.
-    whole : Measured, optional
-        Of the whole image, where `image` is a part of it.
-    box : tuple of slice
-        The voxels of this part.
-
-    Returns
-    -------
-    (Z, Y, X) or (Y, X) int32 array
-        0 = background, 1..n without gaps.
-
-    Notes
-    -----
-    Deterministic. Time is near linear in the voxels (2 to 3 µs each); peak memory about 80 bytes
-    per voxel and 1 kB per basin. README.md in this folder names the steps and their sources.
-    """
+) -> Ints:
+    """Return int32 labels 1..n of an image (Z, Y, X) or (Y, X), or its `box`; steps: README.md."""
     if whole is not None:
         signal, _ = smoothed(image, spacing, parameters, whole.lowest)
         signal -= whole.background_in(box)
@@ -111,7 +96,7 @@ def segment(
 
 def smoothed(
     image: NDArray[Any], spacing: Sequence[float], p: Parameters, lowest: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Floats, Floats]:
     """Return smoothed intensities above the lowest, and their difference from the image."""
     values = np.empty(image.shape, np.float32)
     for plane, source in zip(values, image, strict=True):  # no float64 copy of the whole
@@ -121,34 +106,20 @@ def smoothed(
     return signal, values
 
 
-def coarse_of(
-    signal: NDArray[np.float32], spacing: Sequence[float], p: Parameters
-) -> NDArray[np.float32]:
+def coarse_of(signal: Floats, spacing: Sequence[float], p: Parameters) -> Floats:
     """Return the mean over a nucleus around each voxel, which tells dark parts of an image."""
     return wide_mean(signal, spacing, max(p.radii_um) / 2, p.axial_elongation)
 
 
 def noise_of(
-    signal: NDArray[np.float32],
-    residual: NDArray[np.float32],
-    coarse: NDArray[np.float32],
+    signal: Floats,
+    residual: Floats,
+    coarse: Floats,
     spread: float,
     spacing: Sequence[float],
     p: Parameters,
 ) -> float:
-    """Return the standard deviation of the noise left in a smoothed image.
-
-    Parameters
-    ----------
-    signal, residual : float32 arrays
-        Of `smoothed`, the background at 0.
-    coarse : float32 array
-        Of `coarse_of`; it is changed.
-    spread : float
-        Of the background, see `background_and_noise`.
-    spacing, p
-        As of `segment`.
-    """
+    """Return the standard deviation of the noise left in a smoothed image, the background at 0."""
     coarse -= coarse.min()
     sigma = sigmas(p.smoothing_um, spacing, p.axial_elongation)
     noise = white_noise(residual, coarse <= li_threshold(coarse), sigma)
@@ -158,8 +129,8 @@ def noise_of(
 
 
 def foreground(
-    signal: NDArray[np.float32], li: float, spacing: Sequence[float], p: Parameters
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    signal: Floats, li: float, spacing: Sequence[float], p: Parameters
+) -> tuple[Bools, Floats]:
     """Return the voxels above their thresholds, and these thresholds before `threshold_factor`."""
     level = threshold_map(
         signal,
@@ -173,19 +144,21 @@ def foreground(
 
 
 def _label(
-    signal: NDArray[np.float32],
+    signal: Floats,
     noise: float,
     spacing: Sequence[float],
     p: Parameters,
     whole: Measured | None = None,
-) -> NDArray[np.int32]:
+) -> Ints:
     """Return the labels of a smoothed image without background."""
     labels = np.zeros(signal.shape, np.int32)
     li = li_threshold(signal) if whole is None else whole.threshold
     mask, level = foreground(signal, li, spacing, p)
     if not mask.any():
         return labels
-    radii = _radii(mask, spacing, p) if whole is None else whole.radii
+    radii = p.radii_um if whole is None else whole.radii
+    if whole is None and p.relative_radii:
+        radii = radii_of(typical_radius(mask[_bounding_box(mask)], spacing, p.axial_elongation), p)
     response = blob_response(signal, spacing, radii, p.axial_elongation)
     mask &= response >= np.float32(p.blob_fraction) * signal
     if not mask.any():
@@ -193,14 +166,8 @@ def _label(
     box = _bounding_box(mask)
     mask, signal, response, level = mask[box], signal[box], response[box], level[box]
     for _ in range(p.passes):
-        height = seed_map(
-            response,
-            mask,
-            spacing,
-            distance_weight=p.distance_weight,
-            elongation=p.axial_elongation,
-            peak=None if whole is None else whole.peak,
-        )
+        peak = None if whole is None else whole.peak
+        height = seed_map(response, mask, spacing, p.distance_weight, p.axial_elongation, peak)
         found = merge(basins(height, mask), height, p.merge_ratio)
         own = own_level(found, signal, level, factor=p.object_factor, weight=p.object_weight)
         found[signal < own] = 0
@@ -211,33 +178,25 @@ def _label(
     return labels
 
 
-def _radii(mask: NDArray[np.bool_], spacing: Sequence[float], p: Parameters) -> tuple[float, ...]:
-    """Return the radii to look for: as given, or relative to those found in the foreground."""
-    if not p.relative_radii:
-        return p.radii_um
-    return radii_of(typical_radius(mask[_bounding_box(mask)], spacing, p.axial_elongation), p)
-
-
 def radii_of(typical: float, p: Parameters) -> tuple[float, ...]:
     """Return the radii to look for where nuclei have a typical one [µm], see `relative_radii`."""
     low, high = min(p.radii_um), max(p.radii_um)
     return tuple(min(max(typical * factor, low), high) for factor in p.relative_radii)
 
 
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Return the box around the true voxels, one voxel wider where the image allows."""
+def _bounding_box(mask: Bools) -> tuple[slice, ...]:
     (box,) = ndimage.find_objects(mask.view(np.int8))
     return tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
 
 
 def _select(
-    labels: NDArray[np.int32],
-    signal: NDArray[np.float32],
+    labels: Ints,
+    signal: Floats,
     noise: float,
     threshold: float,
     spacing: Sequence[float],
     p: Parameters,
-) -> NDArray[np.int32]:
+) -> Ints:
     """Return the objects of likely size, contrast and signal, numbered from 1."""
     count = np.bincount(labels.ravel())
     size = count * prod(spacing)

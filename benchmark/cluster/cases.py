@@ -8,19 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cytosuite.benchmark.cluster.chunks import Chunk
 from cytosuite.benchmark.cluster.dask_pool import say
 from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.collect import clear
-from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import Guest
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome
-from cytosuite.benchmark.plan import is_done, job_key
-from cytosuite.benchmark.record import Record, read_record
-from cytosuite.benchmark.run import REFUSALS, run_job
+from cytosuite.benchmark.runs.plan import Job, is_done, job_key
+from cytosuite.benchmark.runs.record import Record, read_record
+from cytosuite.benchmark.runs.run import REFUSALS, run_job
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
-from cytosuite.tasks import TASKS
 
 TOPIC = "cytosuite-cases"  # of the words of workers
 SETTLE_S = 2.0
@@ -30,106 +29,54 @@ OWN = "cytosuite-worker-"  # folders of workers; the number of the process follo
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """Cases of one job for one worker; the job itself names none, they may be 100,000."""
+
+    job: Job
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
-    """All that a worker needs to make the engine of the runner anew, as plain values.
+    """All that a worker needs to make the engine of the runner anew, as plain values."""
 
-    Parameters
-    ----------
-    engine : str
-        Its name; never ``auto``.
-    device : str
-        ``cpu`` or ``cuda``.
-    task : str
-        Name of the task.
-    limits : mapping of str to Limits
-        Of a case, by algorithm.
-    apis : mapping of str to str
-        ``invoke`` or ``exec``, by algorithm.
-    models : mapping of str to Path
-        Cards that the user names, by algorithm.
-    guests : mapping of str to Guest
-        Containers of others.
-    voice : str
-        As of `DockerEngine`.
-    scratch : Path or None
-        Folder on the disk of a node; that of temporary files without it.
-    """
-
-    engine: str
-    device: Device
-    task: str
-    limits: Mapping[str, Limits]
-    apis: Mapping[str, Api]
+    engine: str  # its name; never ``auto``
+    device: Device  # ``cpu`` or ``cuda``
+    task: str  # name of the task
+    limits: Mapping[str, Limits]  # of a case, by algorithm
+    apis: Mapping[str, Api]  # ``invoke`` or ``exec``, by algorithm
     models: Mapping[str, Path] = field(default_factory=dict)
-    guests: Mapping[str, Guest] = field(default_factory=dict)
-    voice: str = ""
-    scratch: Path | None = None
+    guests: Mapping[str, Guest] = field(default_factory=dict)  # containers of others
+    voice: str = ""  # as of `DockerEngine`
+    scratch: Path | None = None  # folder on the disk of a node; without it, of temporary files
 
     def start(self) -> Engine:
         """Return the engine on this machine."""
         engine, _ = choose(self.engine, self.device)
         engine.models = self.models
-        if isinstance(engine, DockerEngine):
-            engine.guests, engine.voice = self.guests, self.voice
+        engine.guests, engine.voice = self.guests, self.voice
         return engine
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """Records of a chunk, and its time.
+    """Records of a chunk, and its time."""
 
-    Parameters
-    ----------
-    records : tuple of Record
-        Of all its cases.
-    seconds : float
-        Of the whole chunk [s].
-    ran : int
-        Cases that were run: others were there already, of a worker that ended.
-    """
-
-    records: tuple[Record, ...]
-    seconds: float
-    ran: int
+    records: tuple[Record, ...]  # of all its cases
+    seconds: float  # of the whole chunk [s]
+    ran: int  # cases that were run: others were there already, of a worker that ended
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A node that cannot run a chunk, before a case of it was begun.
+    """A node that cannot run a chunk, before a case of it was begun."""
 
-    Parameters
-    ----------
-    node : str
-        Name of the machine, as Slurm calls it.
-    reason : str
-        One line with the name of the node.
-    """
-
-    node: str
-    reason: str
+    node: str  # name of the machine, as Slurm calls it
+    reason: str  # one line with the name of the node
 
 
 def run_chunk(circumstances: Circumstances, chunk: Chunk) -> ChunkResult | Refusal:
-    """Run the cases of a chunk that have no result yet, each as a local run does.
-
-    Parameters
-    ----------
-    circumstances : Circumstances
-        Engine, limits and task.
-    chunk : Chunk
-        Cases of one algorithm.
-
-    Returns
-    -------
-    ChunkResult or Refusal
-        A refusal if this machine does not see the files of the run, or lacks the engine, the image
-        or the version of the runner.
-
-    Raises
-    ------
-    InputError
-        If the input of a case cannot be read.
-    """
+    """Run the cases of a chunk that have no result yet, each as a local run does."""
     begin = time.monotonic()
     try:
         with _at_node(circumstances.engine):
@@ -183,11 +130,7 @@ def _run(circumstances: Circumstances, chunk: Chunk, engine: Engine) -> int:
 
 
 def _settle(outcome: Outcome) -> None:
-    """Wait after a failure that the end of a job would cause: it ends this worker, too.
-
-    A scheduler ends all programs of a job at once. The algorithm may be the first, and what is
-    no failure of its own must not be written down as one.
-    """
+    """Wait after a failure that the end of a job may cause: the worker ends then, too."""
     if outcome.status in ENDINGS and outcome.exit_code not in REFUSALS:
         time.sleep(SETTLE_S)
 

@@ -8,7 +8,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from cytosuite.benchmark.cluster.pool import Lost, Piece, Result, travelling
+from cytosuite.benchmark.store.pool import Lost, Piece, Result, travelling
 from cytosuite.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,31 +17,15 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 FETCH_S = 10.0  # longest time without a look, while a result is fetched
 UNREADABLE = "deserialization"  # in the message of Dask for pieces of another program
-ROUNDS = 2  # that a lost piece is sent: a scheduler also blames pieces that were beside the cause
+ROUNDS = 2  # attempts for a lost piece: a scheduler also blames its neighbours
 
 
 @dataclass
 class DaskPool:
-    """The workers of a scheduler, each with one piece at a time.
+    """The workers of a scheduler, each with one piece at a time."""
 
-    Parameters
-    ----------
-    client : distributed.Client
-        Of the scheduler.
-    slots : int
-        Number of workers.
-    resources : mapping of str to float
-        What a piece takes of its worker: ``{"GPU": 1}``.
-    look : callable
-        Called with each result and once a second: starts workers anew; it may raise.
-    leave_out : callable
-        Gets the name of a node, and keeps further pieces off it; False where there is no other one.
-    present : callable
-        Returns how many workers are there; None where that is not known.
-    """
-
-    client: "Client"
-    slots: int
+    client: "Client"  # of the scheduler
+    slots: int  # number of workers
     resources: Mapping[str, float] = field(default_factory=dict)
     look: Callable[[], None] = lambda: None
     leave_out: Callable[[str], bool] = lambda _: False
@@ -50,17 +34,7 @@ class DaskPool:
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
-        """Yield number and result of each piece as it is done; see `cluster.pool.Pool`.
-
-        A piece whose worker ends is done by another one, as often as the scheduler allows, and
-        twice. One piece per worker that is there is sent at a time: a scheduler with 100,000 would
-        be slow, and those that wait on a worker would be lost with it.
-
-        Raises
-        ------
-        InputError
-            If the scheduler ends.
-        """
+        """Yield number and result of each finished piece; a lost worker holds one alone."""
         source = enumerate(pieces)
         sent: dict[Any, tuple[int, Piece, int]] = {}  # number, piece and round by future
         done: SimpleQueue[Any] = SimpleQueue()
@@ -102,15 +76,7 @@ class DaskPool:
 
     @contextmanager
     def hearing(self, topic: str, hear: Callable[[Any], None]) -> Iterator[None]:
-        """Give the words that workers `say` on a topic to a function, in a thread of the client.
-
-        Parameters
-        ----------
-        topic : str
-            Name of the topic.
-        hear : callable
-            Gets each word.
-        """
+        """Give the words that workers `say` on a topic to a function, in a thread of the client."""
         self.client.subscribe_topic(topic, lambda event: hear(event[1]))
         try:
             yield
@@ -130,15 +96,7 @@ def say(topic: str, word: object) -> None:
 
 
 def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
-    """Return the result of a piece that is done.
-
-    Raises
-    ------
-    TimeoutError
-        If it does not come, as from a worker that has ended.
-    InputError
-        If the scheduler ends, or workers have other sources.
-    """
+    """Return the result of a piece that is done."""
     from distributed import KilledWorker
 
     try:

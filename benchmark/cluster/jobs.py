@@ -40,21 +40,7 @@ class Regularly:
 
 
 class Jobs:
-    """Workers as jobs of Slurm, by dask-jobqueue.
-
-    Parameters
-    ----------
-    site : ClusterSite
-        Settings of the workers.
-    memory_gib : float
-        Of a worker [GiB].
-    logs : Path
-        Folder for the words of the jobs, which all nodes see.
-    variables : mapping of str to str
-        Environment of the workers.
-    tell : callable
-        Gets a line while the run waits for the queue.
-    """
+    """Workers as jobs of Slurm, by dask-jobqueue."""
 
     def __init__(
         self,
@@ -75,13 +61,7 @@ class Jobs:
         self._pause_s, self._asked = 0.0, 0.0
 
     def __enter__(self) -> Any:  # noqa: ANN401 - of Dask
-        """Submit the jobs.
-
-        Raises
-        ------
-        InputError
-            If there is no Slurm, or it refuses a job.
-        """
+        """Submit the jobs."""
         self.logs.mkdir(parents=True, exist_ok=True)
         logging.getLogger("dask_jobqueue").setLevel(logging.CRITICAL)
         exports = [f"export {key}={shlex.quote(text)}" for key, text in self.variables.items()]
@@ -104,7 +84,7 @@ class Jobs:
             python=self.site.python,
         )
         try:
-            self._rehearse(self.cluster.job_script())
+            _ask(["sbatch", "--test-only"], self.cluster.job_script())
             self.cluster.scale(self.number)
         except BaseException:
             self.cluster.close()
@@ -132,19 +112,9 @@ class Jobs:
         words = ["--memory-limit", "0", "--no-dashboard"]
         return [*words, *(["--resources", f"GPU={self.site.gpus}"] if self.site.gpus else [])]
 
-    def _rehearse(self, script: str) -> None:
-        """Refuse a job that Slurm would refuse."""
-        _ask(["sbatch", "--test-only"], script)
-
     def look(self) -> None:
-        """Submit jobs that ended again, and report the reason of a wait.
-
-        Raises
-        ------
-        InputError
-            If jobs end before a worker of theirs comes.
-        """
-        present = self._present()
+        """Submit jobs that ended again, and report the reason of a wait."""
+        present = {found["name"] for found in self.cluster.scheduler_info["workers"].values()}
         if present:
             self._came, self._said = True, time.monotonic()
         if len(present) >= self.number or not self._is_time(present):
@@ -180,18 +150,7 @@ class Jobs:
         return True
 
     def leave_out(self, node: str) -> bool:
-        """End the workers of a node, and keep further jobs off it.
-
-        Parameters
-        ----------
-        node : str
-            Its name in Slurm.
-
-        Returns
-        -------
-        bool
-            False, and nothing is done, where no worker's job runs on another node.
-        """
+        """End the workers of a node, and keep further jobs off it."""
         own = {job.job_id: name for name, job in list(self.cluster.workers.items())}
         places = {n: place for n, place in self._queue("%N").items() if place and n in own}
         if not {*places.values()} - {node, *self._without}:
@@ -215,10 +174,6 @@ class Jobs:
 
         if (job := self.cluster.workers.pop(name, None)) is not None:
             job.status = Status.closed
-
-    def _present(self) -> set[str]:
-        """Return the names of the workers that are there."""
-        return {found["name"] for found in self.cluster.scheduler_info["workers"].values()}
 
     def _queue(self, form: str = "%T %r") -> dict[str, str]:
         """Return a form, state and reason without it, of each job that waits or runs, by number."""
@@ -245,13 +200,7 @@ def _slurm_cluster() -> Any:  # noqa: ANN401 - of dask-jobqueue
 
 
 def _ask(words: Sequence[str], text: str = "") -> str:
-    """Return the answer of a command of Slurm.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it refuses.
-    """
+    """Return the answer of a command of Slurm."""
     try:
         done = subprocess.run(
             words, input=text, capture_output=True, text=True, timeout=ASK_S, check=False

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
@@ -17,12 +16,12 @@ from cytosuite.benchmark.cluster.jobs import NOWHERE, Jobs, Regularly
 from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.errors import InputError, last_line
+from cytosuite.errors.packages import needed_by
 from cytosuite.files import remove, sweep
-from cytosuite.memory import free_gib
-from cytosuite.packages import needed_by
-from cytosuite.working import working_name
+from cytosuite.files.working import working_name
+from cytosuite.volume.memory import free_gib
 
-RUNNER_GIB = 1.0  # of a worker beside the case: Python, one image that is looked at, its labels
+RUNNER_GIB = 1.0  # of a worker, without the case: Python, one image, its labels
 START_S = 60  # for a scheduler to answer
 # Nothing listens that nobody asked for. A worker may start processes of its own. The second end of
 # a worker that has a piece is the last. A computation that holds Python up is no silent worker.
@@ -42,19 +41,7 @@ ROLES = ("client", "scheduler", "worker")
 
 
 class OpenCluster:
-    """Workers for the pieces of a run, as context manager.
-
-    Parameters
-    ----------
-    word : str
-        ``local``, ``slurm``, or the address of a scheduler.
-    site : ClusterSite
-        Settings of the workers.
-    home : Path
-        Folder for keys and the words of jobs, which all nodes see.
-    tell : callable
-        Gets lines for the user.
-    """
+    """Workers for the pieces of a run, as context manager."""
 
     def __init__(
         self, word: str, site: ClusterSite, home: Path, tell: Callable[[str], None]
@@ -71,12 +58,7 @@ class OpenCluster:
             import distributed  # noqa: F401
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the workers; jobs that wait or run are cancelled."""
         self.close()
 
@@ -90,46 +72,26 @@ class OpenCluster:
         self._least_gib = max(cases_gib, default=0.0)
 
     def pool(self, case_gib: float = 0.0) -> DaskPool:
-        """Return workers with room for a case.
-
-        Parameters
-        ----------
-        case_gib : float
-            Memory limit of a case [GiB], 0 for one as any other. Workers of Slurm that are too
-            small for it are ended, and larger ones asked for.
-
-        Raises
-        ------
-        InputError
-            If the cluster cannot be opened, or the workers of the site are too small.
-        """
+        """Return workers with room for a case."""
         case_gib = max(case_gib, self._least_gib)
         wanted = case_gib + RUNNER_GIB
-        if self.site.memory_gib is not None and not self._may_grow and wanted > self._own_gib:
+        may_grow = self.site.most_memory_gib is not None or self.word != "slurm"
+        own = self.site.memory_gib
+        if own is not None and not may_grow and wanted > own:
             raise InputError(
                 f"memory_gib: a case of {case_gib:g} GiB and the runner need {wanted:g}, found "
-                f"{self.site.memory_gib:g}; give more, or a smaller MEMORY"
+                f"{own:g}; give more, or a smaller MEMORY"
             )
         if self._pool is not None and (self.word != "slurm" or wanted <= self.memory_gib):
             return self._pool
         self.close()
-        self.memory_gib = max(wanted, self._own_gib)
+        self.memory_gib = max(wanted, own or 0.0)
         try:
             self._pool = self._open()
         except BaseException:
             self.close()
             raise
         return self._pool
-
-    @property
-    def _own_gib(self) -> float:
-        """Memory of a worker as the site says."""
-        return self.site.memory_gib or 0.0
-
-    @property
-    def _may_grow(self) -> bool:
-        """Whether a larger worker may be asked for."""
-        return self.site.most_memory_gib is not None or self.word != "slurm"
 
     def _open(self) -> DaskPool:
         """Start the workers."""
@@ -151,7 +113,7 @@ class OpenCluster:
         local = LocalCluster(
             n_workers=number,
             threads_per_worker=1,
-            memory_limit=0,  # the engine holds that of each case
+            memory_limit=0,  # the engine limits each case
             protocol="tls://",
             dashboard_address=NOWHERE,
             silence_logs=logging.CRITICAL,
@@ -176,10 +138,7 @@ class OpenCluster:
 
         client = self._stack.enter_context(Client(cluster, timeout=START_S))
         return DaskPool(
-            client,
-            number,
-            look=Regularly(alive),
-            present=lambda: len(cluster.scheduler.workers),
+            client, number, look=Regularly(alive), present=lambda: len(cluster.scheduler.workers)
         )
 
     def _places(self) -> int:
@@ -204,13 +163,7 @@ class OpenCluster:
         return DaskPool(client, self.site.workers or present)
 
     def _keys(self) -> dict[str, Any]:
-        """Make a key of this run: without it, everybody on the network could give workers orders.
-
-        Returns
-        -------
-        dict
-            Settings of Dask, which name the files.
-        """
+        """Make a key of this run: without it, anybody on the network could command the workers."""
         self.home.mkdir(parents=True, exist_ok=True)
         sweep(self.home, depth=0)  # a killed run leaves its key
         self._keys_at = folder = self.home / working_name("keys")

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, parent_process
 from threading import Thread
 
-from cytosuite.benchmark.cluster.pool import Here, Lost, Piece, Pool, Result, travelling
+from cytosuite.benchmark.store.pool import Here, Lost, Piece, Pool, Result, travelling
 from cytosuite.errors import InputError
 
 
@@ -18,13 +18,7 @@ def processes(number: int) -> Pool:
 
 
 class Processes:
-    """Processes of this program; they end with it.
-
-    Parameters
-    ----------
-    slots : int
-        Their number.
-    """
+    """Processes of this program; they end with it."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
@@ -32,13 +26,7 @@ class Processes:
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
-        """Do the pieces side by side; see `cytosuite.benchmark.cluster.pool.Pool`.
-
-        Raises
-        ------
-        InputError
-            If a process is killed.
-        """
+        """Do the pieces side by side; see `cytosuite.benchmark.store.pool.Pool`."""
         all_of_them = list(pieces)
         if len(all_of_them) <= 1:
             yield from Here().each(work, all_of_them)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
-from cytosuite.manifest import Described, parse
 
 WALLTIME = re.compile(r"(?:(\d+)-)?(\d{1,3}):([0-5]\d):([0-5]\d)")
 WORD = re.compile(r"[A-Za-z0-9_.:/@%+=,~-]+")  # goes into a job script as it is
@@ -55,7 +55,7 @@ class ClusterSite(Described):
         0, ge=0, le=1, description="GPUs of a worker, 0 or 1: for four cards take four workers."
     )
     memory_gib: float | None = Field(
-        None, gt=0, le=2**20, description="Of a worker; that of a case and the runner without it."
+        None, gt=0, le=2**20, description="Of a worker; without it, of a case and the runner."
     )
     most_memory_gib: float | None = Field(
         None, gt=0, le=2**20, description="Limit up to which a case gets more when it needs more."
@@ -70,25 +70,14 @@ class ClusterSite(Described):
     engine: ClusterEngine | None = Field(None, description="Where the command line says auto.")
     prologue: tuple[Line, ...] = Field((), description="Lines of the job script, like module load.")
     extra: tuple[Line, ...] = Field((), description="Directives of sbatch, like --constraint=avx2.")
-    python: Word | None = Field(None, description="Python of the nodes; that of the runner.")
+    python: Word | None = Field(None, description="Python of the nodes; without it, the runner's.")
     chunk_minutes: float = Field(
         10.0, gt=0, le=1440, description="Longest run of cases without a word of the scheduler."
     )
 
 
 def read_site(path: Path | None) -> ClusterSite:
-    """Return the settings in a file, the usual ones without it.
-
-    Parameters
-    ----------
-    path : Path or None
-        TOML file.
-
-    Raises
-    ------
-    InputError
-        If it is missing, is not TOML, or a key or value is wrong.
-    """
+    """Return the settings in a file, the usual ones without it."""
     if path is None:
         return ClusterSite()
     found = parse(path, read_toml(path), ClusterSite)
@@ -101,13 +90,7 @@ def read_site(path: Path | None) -> ClusterSite:
 
 
 def cluster_word(text: str | None) -> str | None:
-    """Return the word for a cluster: ``local``, ``slurm``, or the address of a scheduler.
-
-    Raises
-    ------
-    InputError
-        At another word.
-    """
+    """Return the word for a cluster: ``local``, ``slurm``, or the address of a scheduler."""
     if not text or text in ("local", "slurm"):
         return text or None
     if re.fullmatch(r"(tcp|tls|ucx)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", text):

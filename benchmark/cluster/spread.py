@@ -3,35 +3,157 @@
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
+from math import ceil
 from threading import Lock
 
 from cytosuite.benchmark.cluster.cases import (
     SEEN_S,
     TOPIC,
+    Chunk,
     ChunkResult,
     Circumstances,
     Refusal,
     run_chunk,
 )
-from cytosuite.benchmark.cluster.chunks import Backlog, Chunk
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
-from cytosuite.benchmark.cluster.pool import Lost, Pool
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import Record, read_record
-from cytosuite.benchmark.run import Report, cause_of, fail, give_up, hopeless
+from cytosuite.benchmark.engines.outcome import Ending, Outcome
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record, read_record
+from cytosuite.benchmark.runs.run import ALIKE, Report, cause_of, fail, give_up, hopeless
+from cytosuite.benchmark.store.pool import Lost, Pool
 from cytosuite.errors import InputError
 
 RAISED = "memory raised"  # warning of a record
 RAISED_TO = re.compile(rf"{RAISED}: ([0-9.]+) GiB")
+UNKNOWN = 4  # cases of a chunk while the time of a case is not known
+STARTS = 4.0  # a chunk runs so many times as long as its start, so that the start is a fifth
+SHARES = 2  # chunks per worker that are left to share out when the work comes to its end
+MOST = 1000  # cases of a chunk: a lost one holds up the end of the run
+
+
+def chunk_size(
+    begun: int, left: int, slots: int, pace: "Pace", most_s: float, *, alone: int = ALIKE
+) -> int:
+    """Return the number of cases of the next chunk of an algorithm."""
+    if begun < alone:
+        return 1
+    share = ceil(left / (SHARES * slots))
+    if pace.case_s is None:
+        return min(left, UNKNOWN, share)
+    long = max(1, int(most_s / max(pace.case_s, 1e-3)))
+    worth = ceil(STARTS * pace.start_s / max(pace.case_s, 1e-3))  # repays its start
+    return min(left, MOST, long, max(share, worth))
+
+
+@dataclass
+class Pace:
+    """Speed of an algorithm: cases that were run, seconds of all cases and of all starts."""
+
+    cases: int = 0
+    seconds: float = 0.0
+    start_seconds: float = 0.0
+    chunks: int = 0
+
+    @property
+    def case_s(self) -> float | None:
+        """Mean seconds of a case, None where none was run."""
+        return self.seconds / self.cases if self.cases else None
+
+    @property
+    def start_s(self) -> float:
+        """Mean seconds of a start."""
+        return self.start_seconds / max(1, self.chunks)
+
+    def add(self, cases: int, seconds: float, start_s: float) -> None:
+        """Count a chunk."""
+        self.cases += cases
+        self.seconds += max(0.0, seconds - start_s)
+        self.start_seconds += start_s
+        self.chunks += 1
+
+
+@dataclass
+class JobLeft:
+    """Cases of a job that are left, its speed, and the failures of its first cases."""
+
+    job: Job
+    cases: list[Case]
+    pace: Pace = field(default_factory=Pace)
+    begun: int = 0
+    causes: dict[str, Ending | None] = field(default_factory=dict)
+    halves: list[tuple[Case, ...]] = field(default_factory=list)
+
+    @property
+    def first_causes(self) -> list[Ending | None]:
+        """Failures of the first cases in the order of the plan, as far as all of them are known."""
+        first = [case.name for case in self.job.missing[:ALIKE]]
+        return [self.causes[name] for name in first] if self.causes.keys() >= {*first} else []
+
+
+class Backlog:
+    """The cases that are left, cut into chunks as workers become free."""
+
+    def __init__(self, jobs: Sequence[Job], slots: int, chunk_s: float) -> None:
+        self.slots, self.chunk_s = slots, chunk_s
+        self.left = {job.algorithm.name: JobLeft(job, list(job.missing)) for job in jobs}
+        self.given: list[Chunk] = []
+
+    def __bool__(self) -> bool:
+        """Return whether cases are left that no chunk holds."""
+        return any(found.cases or found.halves for found in self.left.values())
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Yield the next chunk as long as there is one, and remember it in `given`."""
+        self.given = []
+        while self:
+            found = self._next()
+            if found.halves:
+                cases = found.halves.pop(0)
+            else:
+                size = chunk_size(
+                    found.begun, len(found.cases), self.slots, found.pace, self.chunk_s
+                )
+                cases, found.cases = tuple(found.cases[:size]), found.cases[size:]
+            found.begun += len(cases)
+            self.given.append(Chunk(replace(found.job, missing=()), cases))
+            yield self.given[-1]
+
+    def _next(self) -> JobLeft:
+        """Return the job of the next chunk: halves, then first cases, then the longest job."""
+        open_ones = [found for found in self.left.values() if found.cases or found.halves]
+        for found in open_ones:
+            if found.halves or found.begun < ALIKE:
+                return found
+        return max(open_ones, key=lambda found: len(found.cases) * (found.pace.case_s or 1e9))
+
+    def split(self, chunk: Chunk) -> bool:
+        """Put back a lost chunk in halves; return False for a single case."""
+        if len(chunk.cases) == 1:
+            return False
+        middle = len(chunk.cases) // 2
+        self.left[chunk.job.algorithm.name].halves += [chunk.cases[:middle], chunk.cases[middle:]]
+        return True
+
+    def put_back(self, chunk: Chunk) -> None:
+        """Put back a chunk that was not begun; it is the next one."""
+        found = self.left[chunk.job.algorithm.name]
+        found.begun -= len(chunk.cases)
+        found.halves.insert(0, chunk.cases)
+
+    def drop(self, name: str) -> list[Case]:
+        """Remove and return the cases of an algorithm that no chunk holds."""
+        found = self.left[name]
+        cases = [case for half in found.halves for case in half] + found.cases
+        found.cases, found.halves = [], []
+        return cases
 
 
 class Told:
-    """Reports each end of a case once: by the words of its worker, or with its chunk."""
+    """Reports the end of each case once: from its worker's message, or with its chunk."""
 
     def __init__(self, report: Report) -> None:
         self.report, self.known, self._lock = report, set[tuple[str, str]](), Lock()
@@ -42,10 +164,6 @@ class Told:
             if (algorithm, case) not in self.known:
                 self.known.add((algorithm, case))
                 self.report(algorithm, case, status)
-
-    def hear(self, word: Sequence[str]) -> None:
-        """Report the words of a worker."""
-        self(*word)
 
 
 def spread(
@@ -58,40 +176,13 @@ def spread(
     keep_going: bool = False,
     remark: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Run the missing cases of jobs on the workers of a pool.
-
-    Parameters
-    ----------
-    jobs : sequence of Job
-        Of one task and dataset.
-    circumstances : Circumstances
-        Engine and limits.
-    pool : Pool
-        The workers.
-    report : callable
-        Called with algorithm, case and status as soon as a case has ended.
-    chunk_s : float
-        Longest chunk [s].
-    keep_going : bool
-        Whether to run all cases of an algorithm whose first ones fail alike.
-    remark : callable
-        Gets a line on each node that is left out.
-
-    Raises
-    ------
-    InputError
-        If no node can run them, see `run_chunk`.
-
-    Notes
-    -----
-    A chunk whose workers ended too often is run again in halves; a single case that is lost is a
-    failed one with the status ``killed``, which the next run tries again.
-    """
+    """Run the missing cases on a pool; a lost chunk runs in halves, a lost case is ``killed``."""
     told = Told(report)
     backlog = Backlog(jobs, pool.slots, chunk_s)
     for job in jobs:
         job.folder.mkdir(parents=True, exist_ok=True)
-    with _hearing(pool, told):
+    workers = pool if isinstance(pool, DaskPool) else None
+    with workers.hearing(TOPIC, lambda word: told(*word)) if workers else nullcontext():
         while backlog:
             for number, result in pool.each(partial(run_chunk, circumstances), backlog):
                 chunk = backlog.given[number]
@@ -99,37 +190,25 @@ def spread(
                     remark(_left_out(pool, result))
                     backlog.put_back(chunk)
                 elif isinstance(result, Lost):
-                    _lose(backlog, chunk, result, told)
+                    if not backlog.split(chunk):
+                        reason = f"{result.reason}; the logs of the cluster may tell why"
+                        fail(
+                            chunk.job, chunk.cases, Outcome("killed", 0.0, None, None, reason), told
+                        )
                 else:
                     _learn(backlog, chunk, result, told)
-                    if not keep_going:
-                        _give_up(backlog, chunk, told)
+                    name = chunk.job.algorithm.name
+                    left = backlog.left[name]  # running chunks of an algorithm given up go on
+                    if not keep_going and (cause := hopeless(left.first_causes, left.job)):
+                        give_up(chunk.job, backlog.drop(name), cause, told)
     _wait_for_records(jobs, told)
 
 
-def _hearing(pool: Pool, told: Told) -> AbstractContextManager[None]:
-    """Listen to the workers of a cluster."""
-    return pool.hearing(TOPIC, told.hear) if isinstance(pool, DaskPool) else nullcontext()
-
-
 def _left_out(pool: Pool, refusal: Refusal) -> str:
-    """Keep further chunks off a node, and return a line on it.
-
-    Raises
-    ------
-    InputError
-        If there is no other node.
-    """
+    """Keep further chunks off a node, and return a line on it."""
     if not isinstance(pool, DaskPool) or not pool.leave_out(refusal.node):
         raise InputError(refusal.reason)
     return f"{refusal.reason}; the run goes on without this node"
-
-
-def _lose(backlog: Backlog, chunk: Chunk, lost: Lost, told: Told) -> None:
-    """Put back a lost chunk in halves; a case that was alone is a failed one."""
-    if not backlog.split(chunk):
-        reason = f"{lost.reason}; the logs of the cluster may tell why"
-        fail(chunk.job, chunk.cases, Outcome("killed", 0.0, None, None, reason), told)
 
 
 def _learn(backlog: Backlog, chunk: Chunk, result: ChunkResult, told: Told) -> None:
@@ -143,38 +222,10 @@ def _learn(backlog: Backlog, chunk: Chunk, result: ChunkResult, told: Told) -> N
         told(record.algorithm, record.case, record.status)
 
 
-def _give_up(backlog: Backlog, chunk: Chunk, told: Told) -> None:
-    """Give an algorithm up when its first cases have failed alike; running chunks go on."""
-    name = chunk.job.algorithm.name
-    found = backlog.left[name]
-    if cause := hopeless(found.first_causes, found.job):
-        give_up(chunk.job, backlog.drop(name), cause, told)
-
-
 def rungs(
     jobs: Sequence[Job], cases: Sequence[Case], limits: Mapping[str, float], top: float
 ) -> Iterator[tuple[float, list[Job]]]:
-    """Yield more memory, up to a limit, with the cases that need it, until none does.
-
-    Parameters
-    ----------
-    jobs : sequence of Job
-        That were run.
-    cases : sequence of Case
-        All of the dataset: those that were out of memory in an earlier run count.
-    limits : mapping of str to float
-        Memory that a case had at first, by algorithm [GiB].
-    top : float
-        Most memory of a case [GiB].
-
-    Yields
-    ------
-    memory : float
-        Twice that which did not suffice, `top` at most [GiB].
-    jobs : list of Job
-        With the cases to run, before the next one is asked for; a remark for their records says
-        so.
-    """
+    """Yield more memory, up to a limit, with the cases that need it, until none does."""
     open_ones = {job.algorithm.name: list(cases) for job in jobs}
     while True:
         wanted: dict[float, dict[str, list[Case]]] = {}
@@ -191,22 +242,14 @@ def rungs(
             for name in open_ones
         }
         memory = min(wanted)
-        yield (
-            memory,
-            [
-                _again(job, found, memory, limits[job.algorithm.name], len(cases))
-                for job in jobs
-                if (found := wanted[memory].get(job.algorithm.name))
-            ],
-        )
-
-
-def _again(job: Job, cases: Sequence[Case], memory: float, limit: float, number: int) -> Job:
-    """Return a job of the cases that need more memory."""
-    remark = f"{RAISED}: {memory:g} GiB, as {limit:g} GiB did not suffice"
-    return replace(
-        job, missing=tuple(cases), present=max(0, number - len(cases)), remarks=(remark,)
-    )
+        again = []
+        for job in jobs:
+            name = job.algorithm.name
+            if left := wanted[memory].get(name):
+                remark = f"{RAISED}: {memory:g} GiB, as {limits[name]:g} GiB did not suffice"
+                present = max(0, len(cases) - len(left))
+                again.append(replace(job, missing=tuple(left), present=present, remarks=(remark,)))
+        yield memory, again
 
 
 def _too_little(record: Record | None, job: Job, limit: float) -> float | None:

@@ -11,25 +11,24 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.benchmark.commands.options import SegmentOptions
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.integrity import foreign_digest
-from cytosuite.benchmark.pictures.preview import write_result
-from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import Record, grouped, read_record
-from cytosuite.benchmark.results.objects import FILE, join_tables, write_objects
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record, grouped, read_record
+from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.entries import case_name, key_of
-from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.datasets.folder.part import Part
+from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.errors import InputError, printable
 from cytosuite.files import atomic, read_json, remove, write_json
 from cytosuite.formats import read, write
-from cytosuite.imagefiles import FOLDER_SUFFIX
-from cytosuite.large import slabs
-from cytosuite.tasks import TASKS, Socket
+from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 from cytosuite.volume import Volume
+from cytosuite.volume.pieces import slabs
 
+FILE = "objects.csv"
 OBJECTS = f"-{FILE}"  # after the name of an image
 RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
 Status = Literal["written", "there already", "kept", "failed"]
@@ -37,31 +36,14 @@ Status = Literal["written", "there already", "kept", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The result for one image.
+    """The result for one image."""
 
-    Parameters
-    ----------
-    image : Path
-        The file.
-    output : Path
-        The first output, see `output_of`.
-    status : str
-        ``written``, ``there already``, ``kept`` (not made, since what is there is the user's) or
-        ``failed``.
-    message : str
-        Number of objects and model, or the reason of a failure.
-    model : str
-        Algorithm and model; empty after a failure.
-    warnings : tuple of str
-        Doubts about voxel size, metadata and choice of the model.
-    """
-
-    image: Path
-    output: Path
+    image: Path  # the file
+    output: Path  # the first output, see `output_of`
     status: Status
-    message: str
-    model: str = ""
-    warnings: tuple[str, ...] = ()
+    message: str  # number of objects and model, or the reason of a failure
+    model: str = ""  # algorithm and model; empty after a failure
+    warnings: tuple[str, ...] = ()  # doubts about voxel size, metadata and choice of the model
 
     @property
     def line(self) -> str:
@@ -71,17 +53,7 @@ class Applied:
 
 
 def output_of(out: Path, item: Item, more: str = "") -> Path:
-    """Return the place of an image's output: of TIFF, and of OME-Zarr where the image is that.
-
-    Parameters
-    ----------
-    out : Path
-        Folder of the results.
-    item : Item
-        With the image.
-    more : str
-        What follows the name in those of further outputs.
-    """
+    """Return the place of an image's output: of TIFF, and of OME-Zarr where the image is that."""
     suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(item.image.suffix.lower(), ".tif")
     return out / f"{item.name}{more}{suffix}"
 
@@ -99,11 +71,7 @@ def recorded(out: Path, item: Item) -> dict[str, Any]:
 
 
 def named(item: Item, out: Path, part: Part, others: Collection[str]) -> Item:
-    """Return an image under the name that its part has where another part of it was written.
-
-    The first part of a file that comes into a folder is called as the file, the next ones also by
-    channel, frame and scene.
-    """
+    """Return an image called as its file, its next parts also by channel, frame and scene."""
     there = recorded(out, item)
     words = [f"{noun}-{value}" for noun, value in asked(part).items()]
     if not words or not _is_of(there, item) or there["part"] == asked(part):
@@ -133,7 +101,7 @@ def held(item: Item, out: Path, record: Mapping[str, Any], part: Part) -> Applie
 
 
 def _is_of(record: Mapping[str, Any], item: Item) -> bool:
-    """Return whether a record is that of an image."""
+    """Return whether a record belongs to an image."""
     return record.get("image") == printable(str(item.image.resolve()))
 
 
@@ -178,13 +146,13 @@ def summary(results: Sequence[Applied]) -> list[str]:
 
 
 def failed(item: Item, out: Path, message: str) -> Applied:
-    """Return the result of a failed image; that of an earlier command stays."""
+    """Return the result of a failed image; an earlier command's files stay."""
     output = output_of(out, item)
     stays = f"; {output.name} of an earlier command stays" if output.exists() else ""
     return Applied(item.image, output, "failed", " ".join(message.split()) + stays)
 
 
-def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOptions) -> Applied:
+def write_applied(item: Item, case: Case, job: Job, key: str, options: SegmentOptions) -> Applied:
     """Write the outputs of one image, its picture, and last its record."""
     record = read_record(job.folder / case.name)
     assert record is not None  # the run has just written it
@@ -209,8 +177,15 @@ def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOpti
         if number == 0:
             facts["sha256"] = digest_of(output_of(made, item))
         if number == 0 and socket.kind == "labels":
-            facts |= _measure(made / f"{item.name}{OBJECTS}", output, image)
+            from cytosuite.benchmark.results.objects import write_objects
+
+            try:
+                write_objects(made / f"{item.name}{OBJECTS}", output, image)
+            except InputError as error:
+                facts["objects_table"] = f"lacks this image: {error}"
         if number == 0 and options.preview:
+            from cytosuite.benchmark.data.preview import write_result
+
             write_result(made / f"{item.name}.png", image, output, socket.kind)
     write_json(made / f"{item.name}.json", facts)
     put(made, options.out, item)
@@ -252,15 +227,6 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
     return found
 
 
-def _measure(path: Path, labels: Volume, image: Volume) -> dict[str, str]:
-    """Write the table of the objects of an image; return the reason where that is not possible."""
-    try:
-        write_objects(path, labels, image)
-    except InputError as error:
-        return {"objects_table": f"lacks this image: {error}"}
-    return {}
-
-
 def join_objects(out: Path) -> None:
     """Write the tables of the objects of all images in a folder as one, by name."""
     names = sorted(path.name.removesuffix(OBJECTS) for path in out.glob(f"*{OBJECTS}"))
@@ -274,6 +240,8 @@ def join_objects(out: Path) -> None:
         for name, image in images.items()
     }
     if tables:
+        from cytosuite.benchmark.results.objects import join_tables
+
         join_tables(out / FILE, ["image"], tables)
 
 

@@ -2,137 +2,124 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog import algorithms, pick
-from cytosuite.benchmark.cluster.opened import OpenCluster
-from cytosuite.benchmark.commands.cluster import ClusterRun, opened
-from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.guests import need_guests, take_in
-from cytosuite.benchmark.commands.options import BenchmarkOptions
-from cytosuite.benchmark.commands.progress import Cases, progress
-from cytosuite.benchmark.commands.repeat import command_of
-from cytosuite.benchmark.commands.table import ValueTable, give
-from cytosuite.benchmark.comparison.origin import case_digests, model_digest, request_facts
-from cytosuite.benchmark.data.chain import links
-from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.data.recipe import Recipe
-from cytosuite.benchmark.data.several import recipe_of_all
-from cytosuite.benchmark.engines.apptainer import ApptainerEngine
-from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.gpu import gpu_facts
-from cytosuite.benchmark.engines.guest import is_guest
-from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.integrity import FOREIGN, forget
-from cytosuite.benchmark.models import (
+from cytosuite.benchmark.catalog.catalog import CHECKOUT, algorithms, pick, program_of
+from cytosuite.benchmark.catalog.models import (
     Models,
     cards_of,
     is_tarball,
     lacks_model,
     named_models,
     need_weights,
+    own_models,
 )
-from cytosuite.benchmark.plan import Job, plan
-from cytosuite.benchmark.report import write_blind, write_report
-from cytosuite.benchmark.report.files import leaderboard
-from cytosuite.benchmark.report.index import index as indexed
-from cytosuite.benchmark.report.wording import count, log_path
-from cytosuite.benchmark.results.controls import CONTROLS
-from cytosuite.benchmark.results.gather import RunFacts, gather, revision
-from cytosuite.benchmark.results.results import Results
-from cytosuite.benchmark.run import claimed, run_job
+from cytosuite.benchmark.commands.console import Cases, progress
+from cytosuite.benchmark.commands.data import make, opened, run_jobs, start_engine
+from cytosuite.benchmark.commands.guests import need_guests, take_in
+from cytosuite.benchmark.commands.options import BenchmarkOptions
+from cytosuite.benchmark.comparison.origin import case_digests, model_digest, request_facts
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.data.several import recipe_of_all
+from cytosuite.benchmark.engines.gpu import gpu_facts
+from cytosuite.benchmark.engines.guest import is_guest
+from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.runs.chain import links
+from cytosuite.benchmark.runs.plan import Job, plan
+from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.store.integrity import FOREIGN, forget
+from cytosuite.contract.manifest import AlgorithmManifest, read_card
+from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import write_json
 from cytosuite.formats import header
-from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.tasks import TASKS, Task
 
-FAILURES = 10  # that the console lists
+NAMES = {"settings": "set"}  # of options that are called otherwise on the command line
+WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "site"}  # on the results
 
-
-def benchmark(options: BenchmarkOptions, console: Console) -> int:
-    """Run a benchmark and write its report.
-
-    Parameters
-    ----------
-    options : BenchmarkOptions
-        Dataset, algorithms and circumstances.
-    console : Console
-        Shows progress and the leaderboard.
-
-    Returns
-    -------
-    int
-        0 when all went well, 1 when a case or a control failed.
-
-    Raises
-    ------
-    CytosuiteError
-        If the wanted run is not possible.
-    """
-    with opened(options, options.folder, console, options.device) as cluster:
-        results, index = _results(options, cluster, console)
-    return _conclude(results, index, options, console)
+if TYPE_CHECKING:
+    from cytosuite.benchmark.cluster.opened import OpenCluster
+    from cytosuite.benchmark.results.gather import RunFacts
 
 
-def _results(
-    options: BenchmarkOptions, cluster: OpenCluster | None, console: Console
-) -> tuple[Results, Path]:
-    """Make the data, run missing cases, score, and write the report; return results and page."""
+@dataclass(frozen=True)
+class Request:
+    """The data, algorithms and engine that the options name, before any work."""
+
+    recipe: Recipe
+    task: Task
+    ours: list[AlgorithmManifest]
+    guests: list[AlgorithmManifest]  # images of others
+    models: Models  # that the user names
+    engine: Engine
+    named: bool  # whether the user names the algorithms
+
+
+def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
+    """Make the dataset, plan, run, score and report, in this order; exit code 1 at a failure."""
     if options.verify:
         forget(FOREIGN, options.folder)
+    with opened(options, options.folder, console, options.device) as cluster:
+        request = _request(options, console, cluster)
+        # After the first line: they load pandas and what draws the report.
+        from cytosuite.benchmark.commands.conclusion import conclude, report, score
+
+        task, engine, retry = request.task, request.engine, options.retry
+        dataset = make(
+            request.recipe, options, options, engine, console, retry=retry, cluster=cluster
+        )
+        chosen, notes = _runnable(request, dataset)
+        folder = options.folder / (options.run or _run_name(request))
+        with claimed(folder):
+            jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
+            facts = _facts(options, engine, notes)
+            _write_run(folder, dataset, request, jobs, facts, options)
+            notes = _run(jobs, dataset, request, options, console, cluster)
+            facts = replace(facts, notes=(*facts.notes, *notes))
+            results = score(dataset, task, jobs, facts, cluster, console)
+            index = report(results, folder, options, console)
+    return conclude(results, index, options, console)
+
+
+def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster | None") -> Request:
+    """Return what is to be run, with an engine that is ready for it."""
     made = recipe_of_all(options.wanted)
     others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
     need_guests(others, options.sockets)
-    task, chosen = _chosen(options, made.task)
-    chain = links(made.through)
-    names = [found.name for found in chosen]
-    own = None if others and is_tarball(options.model) else options.model
-    models = named_models(own, names)
-    need_weights([*chain, *names], models)
-    engine = start_engine(options, [*chain, *names], console, models, cluster)
-    if cluster is not None:
-        known = algorithms()
-        cluster.reserve(options.limits(known[name]).memory_gib for name in [*chain, *names])
-    taken = [*algorithms(), *CONTROLS]
-    guests = take_in(others, taken, task, engine, options, console)
-    dataset = make(made, options, options, engine, console, retry=options.retry, cluster=cluster)
-    named = bool(options.algorithm)
-    chosen, notes = _served(dataset, task, [*chosen, *guests], named=named)
-    ours = [found for found in chosen if found not in guests]
-    ours, more = _fitting(dataset, task, ours, models, named=named)
-    chosen = [*ours, *guests]
-    folder = options.folder / (options.run or _run_name(made, task, engine))
-    facts = _facts(options, engine, [*notes, *more])
-    with claimed(folder):
-        jobs = plan(dataset, chosen, engine, folder, retry=options.retry or options.keep_going)
-        origin = _origin(options, dataset, jobs, models)
-        _write_run(folder, dataset, task, jobs, facts, origin)
-        happened = _run(jobs, dataset, task, engine, options, console, cluster)
-        facts = replace(facts, notes=(*facts.notes, *happened))
-        with progress(console, "scoring", minor=True) as step:
-            pool = None if cluster is None else cluster.pool()
-            results = gather(dataset, task, jobs, facts, step, pool)
-            step(len(dataset.cases), len(dataset.cases))
-        with progress(console, "writing the report", minor=True) as step:
-            index = write_report(results, folder / "report", step)
-            if options.blind:
-                write_blind(results, folder)
-            step(1, 1)
-    return results, index
-
-
-def _chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[AlgorithmManifest]]:
-    """Return the task and our algorithms: those the user names, or all of the task."""
+    task, ours, models = _chosen(options, made.task)
+    free = [found.name for found in ours if found.name not in models]
+    if options.model and models and not free:
+        raise InputError(f"MODEL={options.model} is for an algorithm without a model of its own")
+    given = None if others and is_tarball(options.model) else options.model
+    models = {**models, **named_models(given, free)}
+    passed, names = links(made.through), [found.name for found in ours]
+    need_weights([*passed, *names], models)
+    needed = list(dict.fromkeys([*passed, *map(program_of, names)]))
+    engine = start_engine(options, needed, console, models, cluster)
     known = algorithms()
-    wanted = [name for name in options.algorithm if not is_guest(name)]
+    if cluster is not None:
+        cluster.reserve(options.limits(known[name]).memory_gib for name in needed)
+    taken = [*known, *(name for board in BOARDS.values() for name in board.controls)]
+    guests = take_in(others, taken, task, engine, options, console)
+    return Request(made, task, ours, guests, models, engine, bool(options.algorithm))
+
+
+def _chosen(
+    options: BenchmarkOptions, default: str
+) -> tuple[Task, list[AlgorithmManifest], Models]:
+    """Return the task and our algorithms, all without names, with the models named with them."""
+    known = algorithms()
+    words = [word for word in options.algorithm if not is_guest(word)]
+    wanted = [program_of(word) for word in words]
     if wanted:
         names = pick("algorithm", wanted, known)
         tasks = {known[name].task for name in names} | ({options.task} if options.task else set())
@@ -150,16 +137,33 @@ def _chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[Algorit
     for name in names:
         if name in BOARDS[task].controls:
             raise InputError(f"algorithms/{name}: {name} is the name of a control; choose another")
-    return TASKS[task], [known[name] for name in names]
+    found, ours = own_models(words or names), []
+    for name, card in found.items():
+        said = {"description": read_card(card).description} if card else {}
+        ours.append(known[program_of(name)].model_copy(update={"name": name, **said}))
+    return TASKS[task], ours, {name: card for name, card in found.items() if card}
 
 
-def _served(
-    dataset: Dataset, task: Task, chosen: Sequence[AlgorithmManifest], *, named: bool
-) -> tuple[list[AlgorithmManifest], list[str]]:
-    """Return the algorithms with all their inputs in the dataset, and a note on each other."""
+def _runnable(request: Request, dataset: Dataset) -> tuple[list[AlgorithmManifest], list[str]]:
+    """Return the algorithms that can run on the dataset, and a note on each other one."""
+    chosen, notes = _served(dataset, request)
+    ours = [found for found in chosen if found not in request.guests]
+    mains = [main for case in dataset.cases if (main := case.main(request.task)) is not None]
+    axes = sorted({header(main).axes for main in mains})
+    reasons = {found.name: lacks_model(found, axes, request.models) for found in ours}
+    left = {name: reason for name, reason in reasons.items() if reason}
+    if left and (request.named or len(left) == len(ours)):
+        raise ModelError(next(iter(left.values())))
+    notes += [f"{n} did not run: {why.removeprefix(f'{n}: ')}." for n, why in left.items()]
+    return [found for found in chosen if found.name not in left], notes
+
+
+def _served(dataset: Dataset, request: Request) -> tuple[list[AlgorithmManifest], list[str]]:
+    """Return the algorithms with all their inputs in the dataset, and a note on each other one."""
+    task, chosen = request.task, [*request.ours, *request.guests]
     served = [found for found in chosen if dataset.serves(task, found)]
     offers = f"{dataset.name} offers {', '.join(sorted(dataset.offers)) or 'nothing'}"
-    if not served or (named and len(served) < len(chosen)):
+    if not served or (request.named and len(served) < len(chosen)):
         needed = [socket.slug for socket in task.inputs if not socket.optional]
         needed += [slug for found in chosen for slug in found.needs]
         some = needed or [f"one of {', '.join(s.slug for s in task.inputs if s.kind != 'json')}"]
@@ -171,172 +175,117 @@ def _served(
     return served, [f"{f.name} did not run: it needs {', '.join(f.needs)}; {offers}." for f in left]
 
 
-def _fitting(
-    dataset: Dataset,
-    task: Task,
-    chosen: Sequence[AlgorithmManifest],
-    models: Models,
-    *,
-    named: bool,
-) -> tuple[list[AlgorithmManifest], list[str]]:
-    """Return the algorithms with a model for the axes of a case, and a note on each other."""
-    mains = [main for case in dataset.cases if (main := case.main(task)) is not None]
-    axes = sorted({header(main).axes for main in mains})
-    reasons = {found.name: lacks_model(found, axes, models) for found in chosen}
-    left = [reason for reason in reasons.values() if reason]
-    if left and (named or len(left) == len(chosen)):
-        raise ModelError(left[0])
-    fit = [found for found in chosen if not reasons[found.name]]
-    return fit, [
-        f"{name} did not run: {why.removeprefix(f'{name}: ')}."
-        for name, why in reasons.items()
-        if why
-    ]
-
-
-def _run_name(made: Recipe, task: Task, engine: Engine) -> str:
+def _run_name(request: Request) -> str:
     """Return the name of the run's folder: dataset, chain, task where it is another, engine."""
+    made, task = request.recipe, request.task
     size = f"-{made.size}" if made.seed is not None else ""
     seed = f"-seed{made.seed}" if made.seed else ""
     own = f"-{made.fingerprint[:8]}" if made.changed else ""
     chain = "".join(f"-{name}" for name in made.through)
     other = f"-{task.name}" if task.name != made.task else ""
-    return f"{made.name}{size}{seed}{own}{chain}{other}-{engine.name}"
+    return f"{made.name}{size}{seed}{own}{chain}{other}-{request.engine.name}"
 
 
 def _run(
     jobs: Sequence[Job],
     dataset: Dataset,
-    task: Task,
-    engine: Engine,
+    request: Request,
     options: BenchmarkOptions,
     console: Console,
-    cluster: OpenCluster | None,
+    cluster: "OpenCluster | None",
 ) -> list[str]:
     """Run the missing cases, with progress over all jobs; return notes for the report."""
+    task, engine = request.task, request.engine
     total = sum(len(job.missing) for job in jobs)
     present = sum(job.present for job in jobs)
     if present:
         console.print(f"{present} results are there already", highlight=False)
-    guests = engine.guests if isinstance(engine, DockerEngine) else {}
-    limits = {job.algorithm.name: options.limits(job.algorithm) for job in jobs}
-    own_api = options.own_api(engine.name)
-    apis = {name: guests[name].api if name in guests else own_api for name in limits}
-    going = options.keep_going
     with progress(console, "running") as step:
         if total:
             step(0, total)
-        cases = Cases(step, total)
-        if cluster is not None:
-            runner = ClusterRun(cluster, options.device, console, keep_going=going)
-            runner.all(jobs, dataset.cases, task, engine, limits, apis, cases)
-            return runner.notes
-        for job in jobs:
-            own, api = limits[job.algorithm.name], apis[job.algorithm.name]
-            run_job(job, task, engine, own, api, cases, cases.inside, keep_going=going)
-    return []
+        shown, going = Cases(step, total), options.keep_going
+        own = (jobs, dataset.cases, task, engine, options, shown, console, cluster)
+        return run_jobs(*own, keep_going=going)
 
 
-def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:
+def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> "RunFacts":
     """Return the circumstances of a run, with the command that repeats it."""
+    from cytosuite.benchmark.results.gather import RunFacts
+
     command = command_of(options, engine.name)
     memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
-    guests = engine.guests if isinstance(engine, DockerEngine) else {}
-    notes = [*notes, *(engine.notes if isinstance(engine, ApptainerEngine) else ())]
-    api = options.own_api(engine.name)
-    images = {name: f"{guest.word}, image {guest.image}" for name, guest in guests.items()}
+    notes = [*notes, *engine.notes]
+    api = options.api or engine.api
+    images = {name: f"{own.word}, image {own.image}" for name, own in engine.guests.items()}
     return RunFacts(engine.name, api, command, limits, tuple(notes), images)
-
-
-def _origin(
-    options: BenchmarkOptions, dataset: Dataset, jobs: Sequence[Job], models: Models
-) -> dict[str, Any]:
-    """Return data, models and revision of a run, by which its scores are compared with others."""
-    ours = [job.algorithm.name for job in jobs if not job.guest]
-    return {
-        "request": request_facts(options.wanted),
-        "cytosuite": f"{__version__} {revision()}".strip(),
-        "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
-        "models": {
-            name: {card.name: model_digest(card) for card in cards_of(name, models)}
-            for name in ours
-        },
-        "cases": case_digests(dataset),
-        **gpu_facts(options.device),
-    }
 
 
 def _write_run(
     folder: Path,
     dataset: Dataset,
-    task: Task,
+    request: Request,
     jobs: Sequence[Job],
-    facts: RunFacts,
-    origin: Mapping[str, Any],
+    facts: "RunFacts",
+    options: BenchmarkOptions,
 ) -> None:
-    """Write the description of a run before it begins."""
+    """Write the description of a run before it begins, with all that its scores depend on."""
+    from cytosuite.benchmark.results.gather import revision
+
+    ours = [job.algorithm.name for job in jobs if not job.guest]
+    models = {
+        name: {card.name: model_digest(card) for card in cards_of(name, request.models)}
+        for name in ours
+    }
     write_json(
         folder / "run.json",
         {
             "command": facts.command,
             "dataset": dataset.name,
-            "task": task.name,
+            "task": request.task.name,
             "fingerprint": dataset.fingerprint,
             "engine": facts.engine,
             "api": facts.api,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "jobs": {job.algorithm.name: job.key for job in jobs},
-            **origin,
+            "request": request_facts(options.wanted),
+            "cytosuite": f"{__version__} {revision()}".strip(),
+            "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
+            "models": models,
+            "cases": case_digests(dataset),
+            **gpu_facts(options.device),
         },
     )
 
 
-def _conclude(results: Results, index: Path, options: BenchmarkOptions, console: Console) -> int:
-    """Print leaderboard, notes and failures, and return the exit code."""
-    give(_table(results), options, console)
-    failed = any(not record.ok for record in results.records.values())
-    lines = [f"note: {note}" for note in results.notes]
-    lines += _failures(results, index.parents[1])
-    lines += [f"broken ruler: {line}" for line in results.broken]
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"report: {_short(index)}", highlight=False, soft_wrap=True)
-    if options.blind:
-        blind = _short(index.parents[1] / "blind")
-        console.print(f"blind report: {blind}", highlight=False, soft_wrap=True)
-    return 1 if failed or results.broken else 0
-
-
-def _failures(results: Results, run: Path) -> list[str]:
-    """Return a line for each of the first failed cases, the number of the others, and the logs."""
-    failed = [(key, record) for key, record in results.records.items() if not record.ok]
-    lines = [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:FAILURES]]
-    if more := failed[FAILURES:]:
-        lines.append(f"failed: {count(len(more), 'more case')}, all of them in the report")
-    logs = [key for key, _ in failed if key in results.logs]
-    if logs:
-        lines.append(f"log of the first: {_short(run)}/{log_path(*logs[0])}")
-    return lines
-
-
-def _table(results: Results) -> ValueTable:
-    """Return the leaderboard; without --wide with the metrics to rank by alone."""
-    found = indexed(results)
-    rows = leaderboard(found)
-    names = list(rows[0]) if rows else ["rank", "algorithm"]
-    return ValueTable(
-        names,
-        [list(row.values()) for row in rows],
-        keys=2,
-        quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
-        main=5 + 4 * len(found.board),
+def command_of(options: BenchmarkOptions, engine: str) -> str:
+    """Return the command that repeats a run: every option that is not as it is without a word."""
+    words = _given(options) | {"engine": engine if options.engine == "auto" else options.engine}
+    if CHECKOUT:
+        typed = {name: "1" if value == str(True) else quote(value) for name, value in words.items()}
+        return " ".join(["make benchmark", *(f"{k.upper()}={v}" for k, v in typed.items())])
+    dataset, *rest = words.items()
+    flags = (
+        f"--{name.replace('_', '-')}" + ("" if value == str(True) else f" {quote(value)}")
+        for name, value in rest
     )
+    return " ".join(["cytosuite benchmark", quote(dataset[1]), *flags])
 
 
-def _short(path: Path) -> str:
-    """Return a path relative to the current folder, if it lies below."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+def _given(options: BenchmarkOptions) -> dict[str, str]:
+    """Return the options that decide the results and were given, the dataset first."""
+    found = {"dataset": str(options.dataset)}
+    for field in fields(options):
+        value, default = getattr(options, field.name), field.default
+        if default is MISSING and field.default_factory is not MISSING:
+            default = field.default_factory()
+        if field.name not in WITHOUT_EFFECT and value != default and (value or value == 0):
+            found[NAMES.get(field.name, field.name)] = _text(field.name, value)
+    return found
+
+
+def _text(name: str, value: Any) -> str:  # noqa: ANN401 - of any option
+    """Return the value of an option as a user types it."""
+    if isinstance(value, (list, tuple)):
+        return (" " if name == "settings" else ",").join(_text(name, part) for part in value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

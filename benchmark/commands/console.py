@@ -1,9 +1,13 @@
-"""Console of the commands, and parsers of options with several values."""
+"""The console of the commands: lines, progress, and parsers of options with several values."""
 
 import re
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
@@ -12,28 +16,23 @@ from cytosuite.errors import InputError, plain
 LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
 WORD = 200  # letters of a name that is written into records
 PIPE = 10_000  # characters of a line in a file or pipe: no sentence is folded there
+LINE_EVERY_S = 10.0
+ESTIMATE_S = 30.0  # of work before the rest is estimated; shorter ends are not worth a word
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return the console: as wide as the terminal, without a limit in a file or pipe.
-
-    Parameters
-    ----------
-    stderr : bool
-        Whether it writes to stderr, since stdout holds data.
-    """
+    """Return the console: as wide as the terminal, without a limit in a file or pipe."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else PIPE)
 
 
-def numbers(text: str | None) -> tuple[float, ...] | None:
-    """Return the voxel size of a comma-separated option, None without any.
+def lines_to(console: Console) -> Callable[[str], None]:
+    """Return a function that prints a line as it is: no colours, no markup, no folding."""
+    return partial(console.print, highlight=False, markup=False, soft_wrap=True)
 
-    Raises
-    ------
-    InputError
-        If it holds anything but lengths that can be meant.
-    """
+
+def numbers(text: str | None) -> tuple[float, ...] | None:
+    """Return the voxel size of a comma-separated option, None without any."""
     if not text:
         return None
     try:
@@ -48,14 +47,17 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
     return found
 
 
-def printable(text: str | None) -> str | None:
-    """Return a word that goes into files and onto pages, None without one.
+def box(text: str | None) -> tuple[slice, ...]:
+    """Return the part of an image, ``begin:end`` along each axis; empty without a text."""
+    parts = [re.fullmatch(r"(\d*):(\d*)", part) for part in (text or "").split(",") if text]
+    found = [slice(*(int(end) if end else None for end in own.groups())) for own in parts if own]
+    if len(found) < len(parts):
+        raise InputError(f"crop must be like 0:32,243:499,366:622 (z,y,x), found {text!r}")
+    return tuple(found)
 
-    Raises
-    ------
-    InputError
-        If it is long, or holds what cannot be shown: line breaks, bytes that are no UTF-8.
-    """
+
+def printable(text: str | None) -> str | None:
+    """Return a word that goes into files and onto pages, None without one."""
     if text is not None and plain(text, WORD) != text:
         raise InputError(f"expected a name of at most {WORD} letters, found {text!r}")
     return text
@@ -67,24 +69,12 @@ def names(text: str | None) -> list[str]:
 
 
 def several(texts: Iterable[str] | None) -> list[str]:
-    """Return the names of a comma-separated option that may also be given several times.
-
-    Examples
-    --------
-    >>> several(["role=a,b", "c"])
-    ['role=a', 'b', 'c']
-    """
+    """Return the names of a comma-separated option that may also be given several times."""
     return [name for text in texts or [] for name in names(text)]
 
 
 def pairs(texts: Iterable[str] | None) -> list[str]:
-    """Return settings of parameters, with commas or spaces between several in one text.
-
-    Examples
-    --------
-    >>> pairs(["image.shape=[9, 50, 50], camera.bits=8", "scale=0.1,studies=[1, 2]"])
-    ['image.shape=[9, 50, 50]', 'camera.bits=8', 'scale=0.1', 'studies=[1, 2]']
-    """
+    """Return settings of parameters, with commas or spaces between several in one text."""
     found = []
     for text in texts or []:
         start = 0
@@ -98,15 +88,118 @@ def pairs(texts: Iterable[str] | None) -> list[str]:
 
 
 def plain_name(text: str | None) -> str | None:
-    """Return the name of a run's folder, None without one.
-
-    Raises
-    ------
-    InputError
-        If it would lead out of the folder for runs, or is not `printable`.
-    """
+    """Return the name of a run's folder, None without one."""
     if not text:
         return None
     if Path(text).name != text or text.startswith(".") or text == "datasets":
         raise InputError(f"RUN must be a plain folder name, found {text!r}")
     return printable(text)
+
+
+class Step(Protocol):
+    """Tells how far a piece of work is."""
+
+    def __call__(self, done: float, total: int, note: str = "") -> None:
+        """Show that `done` of `total` pieces are there, and the present one."""
+
+
+class Cases:
+    """Progress over the cases of a run, and within each."""
+
+    def __init__(self, step: Step, total: int) -> None:
+        self.step, self.total, self.done = step, total, 0
+
+    def __call__(self, algorithm: str, case: str, status: str) -> None:
+        """Count a finished case."""
+        self.done += 1
+        self.step(self.done, self.total, f"{algorithm}, {case}: {status}")
+
+    def inside(self, algorithm: str, case: str, share: float | None) -> None:
+        """Show a case that runs, and the share of it that is done where it is known."""
+        head = "" if share is None else f"{share:.0%} of "
+        self.step(self.done + min(share or 0.0, 0.99), self.total, f"{head}{algorithm}, {case}")
+
+
+@contextmanager
+def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[Step]:
+    """Show the progress of one piece of work; nothing where all is done from the start."""
+    if not console.is_terminal:
+        yield _Lines(console, title, minor)
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.table import Column
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn(
+            "{task.fields[note]}",
+            style="dim",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+    )
+    bar = Progress(*columns, console=console, expand=True)
+    task = bar.add_task(title, total=None, note="")
+
+    def step(done: float, total: int, note: str = "") -> None:
+        """Move the bar; the first step shows it."""
+        bar.update(task, completed=done, total=total, note="" if done >= total else note)
+        if done < total:
+            bar.start()
+
+    try:
+        yield step
+    finally:
+        bar.live.transient = minor or not bar.finished
+        bar.stop()
+
+
+class _Lines:
+    """Progress as lines of a log."""
+
+    def __init__(self, console: Console, title: str, minor: bool) -> None:
+        self.console = console
+        self.title = title
+        self.last = time.monotonic()
+        self.minor, self.begun = minor, False
+        self.first: tuple[float, float] | None = None  # number and time of the first step
+
+    def __call__(self, done: float, total: int, note: str = "") -> None:
+        """Write a line if the last one is long ago, or this is the end of work that was begun."""
+        now = time.monotonic()
+        self.first = self.first or (done, now)
+        self.begun |= done < total
+        end = self.begun and done >= total and not self.minor
+        if not end and (done >= total or now - self.last < LINE_EVERY_S):
+            return
+        self.last, self.begun, self.minor = now, not end, False
+        left = "" if end or self.first is None else remaining(*self.first, done, total, now)
+        tail = f" ({note})" if note and not end else ""
+        self.console.print(
+            f"{self.title}: {int(done)} of {total}{left}{tail}", highlight=False, markup=False
+        )
+
+
+def remaining(first: float, begin: float, done: float, total: int, now: float) -> str:
+    """Return an estimate of the rest as text, empty where it is short or not known."""
+    seconds = now - begin
+    if done <= first or seconds < ESTIMATE_S:
+        return ""
+    left = seconds * (total - done) / (done - first)
+    if left < ESTIMATE_S:
+        return ""
+    for unit, length, most in (("min", 60, 100), ("h", 3600, 48), ("d", 86400, 10**9)):
+        if (number := round(left / length)) <= most:
+            return f", about {max(1, number)} {unit} left"
+    return ""

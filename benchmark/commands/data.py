@@ -1,30 +1,34 @@
-"""Datasets for the commands: made with progress, and sent through the algorithms of a chain."""
+"""Engines, clusters and datasets for the commands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import ROOT, algorithms
-from cytosuite.benchmark.cluster.opened import OpenCluster
-from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.commands.cluster import ClusterRun, engine_word
-from cytosuite.benchmark.commands.options import DataOptions, RunOptions
-from cytosuite.benchmark.commands.progress import Cases, progress
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.data.chain import links, through
-from cytosuite.benchmark.data.dataset import Dataset, prepare
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.models import Models
+from cytosuite.benchmark.catalog.packages import uses_gpu
+from cytosuite.benchmark.commands.console import Cases, progress
+from cytosuite.benchmark.commands.options import ClusterOptions, DataOptions, RunOptions
+from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.data.dataset import Case, Dataset, prepare
 from cytosuite.benchmark.data.recipe import Recipe
-from cytosuite.benchmark.engines.apptainer import ApptainerEngine
 from cytosuite.benchmark.engines.choose import choose
-from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.gpu import gpus
-from cytosuite.benchmark.engines.gpu_check import check_gpu
-from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.engines.packages import need_packages, uses_gpu
-from cytosuite.benchmark.models import Models
-from cytosuite.benchmark.run import run_job
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.runs.chain import links, through
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.run import Report, run_job
+from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.errors import InputError
+
+if TYPE_CHECKING:
+    from cytosuite.benchmark.cluster.cases import Circumstances
+    from cytosuite.benchmark.cluster.opened import OpenCluster
 
 
 def start_engine(
@@ -32,74 +36,28 @@ def start_engine(
     needed: Sequence[str],
     console: Console,
     models: Models = MappingProxyType({}),
-    cluster: OpenCluster | None = None,
+    cluster: "OpenCluster | None" = None,
 ) -> Engine:
-    """Return the engine, ready for the needed algorithms, with the models that the user names.
-
-    Parameters
-    ----------
-    options : RunOptions
-        Engine and device.
-    needed : sequence of str
-        Algorithms.
-    console : Console
-        Gets a line on the choice.
-    models : mapping of str to Path
-        Cards that the user names, by algorithm.
-    cluster : OpenCluster, optional
-        Its nodes run them: its site may name the engine, and this machine needs no GPU.
-
-    Raises
-    ------
-    InputError
-        If the engine cannot be used; see also `need`.
-    """
+    """Return the engine, ready for the needed algorithms, with the models that the user names."""
     say = partial(console.print, highlight=False, markup=False)
     engine, sentence = choose(engine_word(options, cluster), options.device, say)
     engine.models = models
     say(sentence)
-    need(engine, options, needed, console, gpu=cluster is None or cluster.word == "local")
+    need(engine, options, needed, gpu=cluster is None or cluster.word == "local")
     return engine
 
 
-def need(
-    engine: Engine,
-    options: RunOptions,
-    needed: Sequence[str],
-    console: Console,
-    *,
-    gpu: bool = True,
-) -> None:
-    """Build or look for the images of algorithms, or for their packages, and for a GPU.
+def need(engine: Engine, options: RunOptions, needed: Sequence[str], *, gpu: bool = True) -> None:
+    """Build or find images or packages, with `gpu` a working GPU; InputError without."""
+    on_gpu = gpu and options.device == "cuda"
+    user = next((name for name in needed if uses_gpu(name)), None) if on_gpu else None
+    if user:
+        from cytosuite.benchmark.engines.gpu import gpus
 
-    Parameters
-    ----------
-    engine, options, needed, console
-        As of `start_engine`.
-    gpu : bool
-        Whether a GPU is looked for.
-
-    Raises
-    ------
-    InputError
-        If an image cannot be built or found, a plain process would miss a package, or
-        there is no GPU where one is asked for.
-    """
-    on_gpu = gpu and options.device == "cuda" and any(uses_gpu(name) for name in needed)
-    if on_gpu:
         gpus()  # before images are built
-    say = partial(console.print, highlight=False, markup=False)
-    if isinstance(engine, DockerEngine):
-        wanted = (options.device, options.base_image, say, engine.name)
-        Builder(engine.client, ROOT, *wanted).ensure(needed)
-    elif isinstance(engine, ApptainerEngine):
-        for name in needed:
-            engine.need(name)
-    else:
-        for name in needed:
-            need_packages(name)
-    if on_gpu:
-        check_gpu(engine, needed)
+    engine.prepare(needed, options.base_image)
+    if user:
+        engine.check_gpu(user)
 
 
 def make(
@@ -110,49 +68,146 @@ def make(
     console: Console,
     *,
     retry: bool = False,
-    cluster: OpenCluster | None = None,
+    cluster: "OpenCluster | None" = None,
 ) -> Dataset:
-    """Return a dataset on disk, passed through the algorithms of its chain.
+    """Return a dataset on disk, passed through the algorithms of its chain."""
+    from cytosuite.benchmark.cluster.processes import processes
 
-    Parameters
-    ----------
-    recipe : Recipe
-        How it is made.
-    data, run : options
-        Workers, folder, limits.
-    engine : Engine or None
-        Runs the chain; None for a recipe without one.
-    console : Console
-        Shows the progress.
-    retry : bool
-        Whether a chain runs failed cases again.
-    cluster : OpenCluster, optional
-        Its workers do it.
-
-    Raises
-    ------
-    InputError
-        If a case cannot be made, or fails in the chain.
-    """
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
         pool = processes(data.processes) if cluster is None else cluster.pool()
         dataset = prepare(recipe, data.folder / "datasets", pool, step)
     for name in links(recipe.through):
         assert engine is not None
-        limits = run.limits(algorithms()[name])
-        runner = ClusterRun(cluster, run.device, console) if cluster is not None else run_job
+        task = TASKS[algorithms()[name].task]
         with progress(console, f"through {name}") as step:
-            cases = Cases(step, len(dataset.cases))
-            dataset = through(
-                dataset,
-                name,
-                engine,
-                limits,
-                api=run.own_api(engine.name),
-                retry=retry,
-                report=cases,
-                inside=cases.inside,
-                run=runner,
-            )
+            shown = Cases(step, len(dataset.cases))
+
+            def run_link(job: Job, task: Task = task, shown: Cases = shown) -> None:
+                """Run the algorithm of a link."""
+                run_jobs([job], job.missing, task, engine, run, shown, console, cluster)
+
+            dataset = through(dataset, name, engine, run_link, retry=retry)
     return dataset
+
+
+@contextmanager
+def opened(
+    options: ClusterOptions, folder: Path, console: Console, device: Device = "cpu"
+) -> "Iterator[OpenCluster | None]":
+    """Open the cluster that the options name, None without; it is closed whatever happens."""
+    if options.cluster is None:
+        if options.site is not None:
+            raise InputError(f"SITE={options.site} is for CLUSTER=local, slurm or tcp://host:port")
+        yield None
+        return
+    from cytosuite.benchmark.cluster.opened import OpenCluster
+    from cytosuite.benchmark.cluster.site import read_site
+
+    site = read_site(options.site)
+    if device == "cuda" and not site.gpus:
+        site = site.model_copy(update={"gpus": 1})
+    say = partial(console.print, highlight=False, markup=False)
+    with OpenCluster(options.cluster, site, folder / "cluster", say) as cluster:
+        yield cluster
+
+
+def engine_word(options: RunOptions, cluster: "OpenCluster | None") -> str:
+    """Return the wanted engine; the site's where the command line says ``auto``."""
+    own = cluster.site.engine if cluster is not None else None
+    return own if own is not None and options.engine == "auto" else options.engine
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    cases: Sequence[Case],
+    task: Task,
+    engine: Engine,
+    options: RunOptions,
+    shown: Cases,
+    console: Console,
+    cluster: "OpenCluster | None",
+    *,
+    keep_going: bool = False,
+) -> list[str]:
+    """Run the missing cases of all jobs, here or on a cluster; return notes for the report."""
+    guests = engine.guests
+    limits = {job.algorithm.name: options.limits(job.algorithm) for job in jobs}
+    own_api = options.api or engine.api
+    apis = {name: guests[name].api if name in guests else own_api for name in limits}
+    if cluster is not None:
+        runner = ClusterRun(cluster, options.device, console, keep_going=keep_going)
+        runner.run(jobs, cases, task, engine, limits, apis, shown)
+        return runner.notes
+    for job in jobs:
+        own, api = limits[job.algorithm.name], apis[job.algorithm.name]
+        run_job(job, task, engine, own, api, shown, shown.inside, keep_going=keep_going)
+    return []
+
+
+class ClusterRun:
+    """Runs jobs on a cluster, and again with more memory where that did not suffice."""
+
+    def __init__(
+        self, cluster: "OpenCluster", device: Device, console: Console, *, keep_going: bool
+    ) -> None:
+        self.cluster, self.device, self.console = cluster, device, console
+        self.keep_going, self.notes = keep_going, list[str]()
+
+    def run(
+        self,
+        jobs: Sequence[Job],
+        cases: Sequence[Case],
+        task: Task,
+        engine: Engine,
+        limits: Mapping[str, Limits],
+        apis: Mapping[str, Api],
+        report: Report,
+    ) -> None:
+        """Run the missing cases of all jobs."""
+        from cytosuite.benchmark.cluster.cases import Circumstances
+        from cytosuite.benchmark.cluster.spread import rungs
+
+        site = self.cluster.site
+        found = Circumstances(
+            engine.name,
+            self.device,
+            task.name,
+            {name: replace(own, cpus=float(site.cores)) for name, own in limits.items()},
+            dict(apis),
+            {name: path.resolve() for name, path in engine.models.items()},
+            dict(engine.guests),
+            engine.voice,
+            site.scratch,
+        )
+        if any(job.missing for job in jobs):
+            self._spread(jobs, found, report)
+        top = site.most_memory_gib
+        if top is None:
+            return
+        given = {name: own.memory_gib for name, own in limits.items()}
+        for memory, again in rungs(jobs, cases, given, top):
+            raised = {name: replace(own, memory_gib=memory) for name, own in found.limits.items()}
+            with progress(self.console, f"running again with {memory:g} GiB") as step:
+                total = sum(len(job.missing) for job in again)
+                step(0, total)
+                self._spread(again, replace(found, limits=raised), Cases(step, total))
+
+    def _spread(self, jobs: Sequence[Job], found: "Circumstances", report: Report) -> None:
+        """Run jobs by workers that are large enough for the largest case."""
+        from cytosuite.benchmark.cluster.spread import spread
+
+        wanted = [job for job in jobs if job.missing]
+        memory = max(found.limits[job.algorithm.name].memory_gib for job in wanted)
+        pool = self.cluster.pool(memory)
+        if self.device == "cuda":
+            pool = replace(pool, resources={"GPU": 1})
+        chunk_s = 60 * self.cluster.site.chunk_minutes
+        going = self.keep_going
+        spread(wanted, found, pool, report, chunk_s=chunk_s, keep_going=going, remark=self._remark)
+
+    def _remark(self, line: str) -> None:
+        """Show a line, and keep it for the report, once."""
+        if f"{line}." not in self.notes:
+            self.notes.append(f"{line}.")
+            self.console.print(line, highlight=False, markup=False)

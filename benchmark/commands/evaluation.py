@@ -1,6 +1,9 @@
-"""Command ``evaluation``: what an organiser uploads for a phase of a challenge."""
+"""Commands ``build-evaluation``, for an organiser, and ``rehearse``, for a participant."""
 
+import os
 import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,33 +11,48 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import need_checkout, pick
-from cytosuite.benchmark.commands.challenge import EvaluationOptions
+from cytosuite.benchmark.catalog.catalog import (
+    ROOT,
+    algorithms,
+    dataset_manifests,
+    need_checkout,
+    pick,
+)
+from cytosuite.benchmark.catalog.contract import Check
+from cytosuite.benchmark.catalog.models import named_models
+from cytosuite.benchmark.commands.console import lines_to, progress
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.progress import progress
+from cytosuite.benchmark.commands.guests import need_guests, take_in
+from cytosuite.benchmark.commands.options import DataOptions, GuestOptions, PhaseOptions, option
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import daemon_errors, find_docker, need_docker
-from cytosuite.benchmark.containers.images import evaluation_blueprint
-from cytosuite.benchmark.data.chain import links
+from cytosuite.benchmark.containers.images import evaluation_blueprint, image_digest
+from cytosuite.benchmark.data.dataset import serves
 from cytosuite.benchmark.data.recipe import recipe
+from cytosuite.benchmark.engines.guest import is_guest
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.results.controls import CONTROLS
+from cytosuite.benchmark.runs.chain import links
 from cytosuite.benchmark.submission.export import export_image
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import (
     LIST,
+    steps,
     write_ground_truth,
     write_inputs,
 )
-from cytosuite.benchmark.submission.judging.steps import steps
 from cytosuite.benchmark.submission.judging.submission import (
     differences,
     own_scores,
     write_submission,
 )
+from cytosuite.benchmark.submission.profiles import PROFILES, PlatformProfile, smallest
+from cytosuite.benchmark.submission.rehearsal import Rehearsal, write_record
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import atomic, read_json
-from cytosuite.places import need_file, need_folder
-from cytosuite.tasks import TASKS
+from cytosuite.files import atomic, need_file, need_folder, read_json
 
 SHOWN = 5  # scores that differ
 METRICS, TRUTH = "metrics.json", "/opt/ml/input/data/ground_truth"
@@ -45,30 +63,54 @@ SHUT = {  # as the steps for organisers say
     "security_opt": ["no-new-privileges"],
     "tmpfs": {"/tmp": ""},
 }
+USUAL = "spheroid"  # of several datasets that serve a task
+MOST_REHEARSED = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearseOptions(GuestOptions):
+    """Options of a rehearsal."""
+
+    algorithm: str = option(
+        ..., "Name in algorithms/, image:tag or .tar.gz of others.", argument=True
+    )
+    task: str | None = option(None, "Of an image of others: segment, ...")
+    dataset: str | None = option(None, "Images to rehearse on: a dataset, recipe or folder.")
+    profile: str | None = option(None, "Machine, like gc-t4-16gb; the smallest that suffices.")
+    runs: Path | None = option(None, "Folder for all results.")
+    cases: int = option(3, "How many at most.", min=1, max=MOST_REHEARSED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions(PhaseOptions):
+    """Options of an evaluation on a challenge platform."""
+
+    out: Path = option(Path("dist"), "Folder for the files to upload.")
+    image: bool = option(False, "Build the evaluation container too.")
+    run: Path | None = option(
+        None, "Rehearse it with the outputs of a run: folder, or name in runs/."
+    )
+
+
+def build_evaluation_command(options: EvaluationOptions, console: Console) -> int:
+    """Write the uploads of a phase; with a run exit code 1 if its scores differ."""
+    paths = write_evaluation(options, console)
+    if options.image:
+        paths = [*paths, build_evaluation(options, console)]
+    for path in paths:
+        lines_to(console)(f"written: {path}")
+    if options.run is None:
+        return 0
+    return 0 if rehearse_evaluation(options.run, paths[0], options, console) else 1
+
+
+def rehearse_command(options: RehearseOptions, console: Console) -> int:
+    """Rehearse a submission; exit code 1 if a check fails."""
+    return 0 if rehearse(options, console) else 1
 
 
 def write_evaluation(options: EvaluationOptions, console: Console) -> list[Path]:
-    """Write ground truth, inputs and steps of a phase, and return them in this order.
-
-    Parameters
-    ----------
-    options : EvaluationOptions
-        Dataset, task and folder.
-    console : Console
-        Shows progress.
-
-    Returns
-    -------
-    list of Path
-        ``<dataset>-ground-truth.tar.gz``, ``<dataset>-inputs/``, ``<dataset>-evaluation.md``;
-        named after the task as well where that is not the dataset's own.
-
-    Raises
-    ------
-    InputError
-        If the dataset cannot be made, lacks inputs of the task or all that is compared with, or a
-        place is none.
-    """
+    """Write ground truth, inputs and steps of a phase, and return them in this order."""
     made = recipe(options.wanted)
     task = TASKS[pick("task", [options.task or made.task], TASKS)[0]]
     name = made.name if task.name == made.task else f"{made.name}-{task.name}"
@@ -93,13 +135,7 @@ def write_evaluation(options: EvaluationOptions, console: Console) -> list[Path]
 
 
 def build_evaluation(options: EvaluationOptions, console: Console) -> Path:
-    """Build the image of the evaluation, unless it is current, and return its archive.
-
-    Raises
-    ------
-    InputError
-        If no daemon answers, or the build fails.
-    """
+    """Build the image of the evaluation, unless it is current, and return its archive."""
     builder, tag = _built(options, console)
     with progress(console, "exporting the evaluation") as step:
         path, _, _ = export_image(builder.client, tag, options.out, {}, step=step)
@@ -109,16 +145,8 @@ def build_evaluation(options: EvaluationOptions, console: Console) -> Path:
 def rehearse_evaluation(
     run: Path, tarball: Path, options: EvaluationOptions, console: Console
 ) -> bool:
-    """Judge each algorithm of a run by the evaluation, and return whether its scores are the run's.
-
-    It runs in its container where a daemon answers, else in this process.
-
-    Raises
-    ------
-    InputError
-        If the run is of other data or not finished, or the evaluation ends with an error.
-    """
-    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    """Judge a run by the evaluation, contained where possible; whether the scores agree."""
+    say = lines_to(console)
     scored, equal = read_scored(run if run.exists() else options.folder / run), True
     process = options.engine == "process"
     process |= options.engine == "auto" and isinstance(find_docker(), str)
@@ -185,3 +213,100 @@ def _judge_shut(truth: Path, options: EvaluationOptions, console: Console, folde
     if code:
         reason = plain((log.strip().splitlines() or ["no word"])[-1])
         raise InputError(f"{tag}: the evaluation ended with exit code {code}: {reason}")
+
+
+def rehearse(options: RehearseOptions, screen: Console) -> bool:
+    """Rehearse a submission, print and record the checks, and return whether all are passed."""
+    known = options.profile and PROFILES[pick("profile", [options.profile], PROFILES)[0]]
+    engine, manifest = _subject(options, screen)
+    guest = engine.guests.get(manifest.name)
+    api = guest.api if guest else options.api or engine.api
+    profile = known or smallest(manifest)
+    name = options.dataset or dataset_for(manifest)
+    size = None if options.dataset else "mini"
+    data = DataOptions(dataset=name, size=size, runs=options.runs)
+    made = recipe(data.request(task=manifest.task, spacing=options.spacing))
+    dataset = make(made, data, options, engine, screen)
+    limits = profile.limits(os.cpu_count() or 1, options.timeout)
+    if options.memory:
+        limits = replace(limits, memory_gib=options.memory)
+    head = f"{manifest.name} on {profile.name} ({profile.title}), {dataset.name}"
+    lines_to(screen)(head)
+    with TemporaryDirectory() as folder:
+        cases = dataset.cases[: options.cases]
+        rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder), guest is not None)
+        done = []
+        for check in _checks(rehearsal, api, profile, limits, options):
+            done.append(check)
+            lines_to(screen)(check.line)
+    passed = all(check.result != "FAIL" for check in done)
+    record = {
+        "algorithm": manifest.name,
+        "identity": guest.identity if guest else image_digest(ROOT, manifest.name, options.device),
+        "api": api,
+        "site": profile.name,
+        "dataset": dataset.name,
+        "passed": passed,
+        **rehearsal.figures(),
+        "checks": {check.title: f"{check.result} {check.reason}".strip() for check in done},
+    }
+    path = write_record(data.folder, manifest.name, record)
+    verdict = f"rehearsal {'passed' if passed else 'FAILED'}: {path}"
+    lines_to(screen)(verdict)
+    return passed
+
+
+def dataset_for(manifest: AlgorithmManifest) -> str:
+    """Return the name of a simulated dataset that holds the inputs of an algorithm."""
+    task = TASKS[manifest.task]
+    found = [
+        (each.task != manifest.task, each.name != USUAL, each.name)
+        for each in dataset_manifests().values()
+        if each.kind == "simulated" and serves(frozenset(each.offers), task, manifest.needs)
+    ]
+    if not found:
+        needed = {socket.slug for socket in task.inputs if not socket.optional}
+        needed |= set(manifest.needs)
+        raise InputError(
+            f"no simulated dataset offers {', '.join(sorted(needed))}, as {manifest.name} needs; "
+            "give DATASET=<folder of images>"
+        )
+    return min(found)[2]
+
+
+def _subject(options: RehearseOptions, screen: Console) -> tuple[Engine, AlgorithmManifest]:
+    """Return the engine with the image to rehearse, ours or others', and its description."""
+    word, known = options.algorithm, algorithms()
+    if not is_guest(word):
+        pick("algorithm", [word], known)
+    elif not options.task:
+        raise InputError(f"{word}: give the TASK of an image of others: {', '.join(TASKS)}")
+    own = [] if is_guest(word) else [word]
+    need_guests([] if own else [word], options.sockets)
+    engine = start_engine(options, own, screen, named_models(options.model, own) if own else {})
+    if engine.client is None:
+        raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")
+    if own:
+        return engine, known[word]
+    task = TASKS[pick("task", [str(options.task)], TASKS)[0]]
+    (manifest,) = take_in([word], [*known, *CONTROLS], task, engine, options, screen)
+    return engine, manifest
+
+
+def _checks(
+    rehearsal: Rehearsal,
+    api: Api,
+    profile: PlatformProfile,
+    limits: Limits,
+    options: RehearseOptions,
+) -> Iterator[Check]:
+    """Yield the checks of a rehearsal, and those that this machine cannot make."""
+    yield from rehearsal.checks(api)
+    if profile.gpu and options.device == "cpu":
+        yield Check(
+            f"GPU: {profile.gpu}", "skip", "run without one; DEVICE=cuda uses this machine's"
+        )
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if total < limits.memory_gib:
+        reason = f"this machine has {total:.0f} GiB"
+        yield Check(f"memory up to {limits.memory_gib:g} GiB", "skip", reason)

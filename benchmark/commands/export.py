@@ -1,54 +1,154 @@
-"""Export algorithms as files to upload to a challenge platform."""
+"""Commands of a challenge's participants: build and export images, and check uploads."""
 
-from functools import partial
+import json as json_text
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import typer
 from rich.console import Console
 
-from cytosuite.benchmark.commands.options import BaseImage, DeviceOption
+from cytosuite.benchmark.catalog.catalog import (
+    algorithms,
+    folder_of,
+    need_checkout,
+    pick,
+    workplace,
+)
+from cytosuite.benchmark.catalog.models import need_weights
+from cytosuite.benchmark.commands.console import box, lines_to, names, progress
+from cytosuite.benchmark.commands.options import STDOUT, option
+from cytosuite.benchmark.commands.score import files_of, key_of
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.daemon import need_docker
+from cytosuite.benchmark.containers.dry_run import dry_run
+from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.outcome import Api
+from cytosuite.benchmark.submission import ctc
+from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
+from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
+from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, need_file, need_folder, read_json, write_json
+from cytosuite.formats.imagefiles import image_name
+
+KINDS = {"image": "image archive", "tarball": "tarball", "output": "output folder"}
+STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def export_command(
-    algorithm: Annotated[str, typer.Argument(help="Names in algorithms/, comma-separated.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the files; dist.")] = None,
-    api: Annotated[
-        Api, typer.Option(help="invoke: started once; exec: a process per case.")
-    ] = "invoke",
-    models: Annotated[
-        Literal["inside", "apart"], typer.Option(help="apart: not in the image, in the tarball.")
-    ] = "inside",
-    device: DeviceOption = "cpu",
-    base_image: BaseImage = None,
-    engine: Annotated[str, typer.Option(help="docker or podman.")] = "docker",
-) -> None:
-    """Export algorithms for a challenge platform: image, models, packages, and their record."""
-    from cytosuite.benchmark.catalog import algorithms, need_checkout, pick, workplace
-    from cytosuite.benchmark.commands.console import console, names
-    from cytosuite.benchmark.commands.progress import progress
-    from cytosuite.benchmark.containers.build import Builder
-    from cytosuite.benchmark.containers.daemon import need_docker
-    from cytosuite.benchmark.containers.images import image_tag
-    from cytosuite.benchmark.models import need_weights
-    from cytosuite.benchmark.submission.export import Wanted, export
-    from cytosuite.places import need_folder
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """Options of a build of containers."""
 
-    known, screen = algorithms(), console()
-    root, folder = need_checkout("an export"), out or workplace() / "dist"
+    algorithm: str | None = option(None, "Names, comma-separated.", argument=True)
+    device: Device = option("cpu", "Which torch.", env="DEVICE")
+    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
+    engine: str = option("docker", "docker or podman.")
+    dry_run: bool = option(
+        False, "Say what would be built, check Dockerfiles and wheels; no daemon."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of files to upload."""
+
+    algorithm: str | None = option(None, "Names in algorithms/, comma-separated.", argument=True)
+    out: Path | None = option(None, "Folder for the files; dist.")
+    api: Api = option("invoke", "invoke: started once; exec: a process per case.")
+    models: Literal["inside", "apart"] = option(
+        "inside", "apart: not in the image, in the tarball."
+    )
+    device: Device = option("cpu", "Which torch.", env="DEVICE")
+    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
+    engine: str = option("docker", "docker or podman.")
+    ctc: Path | None = option(
+        None, "Write this run, or label image or folder, as the Cell Tracking Challenge's."
+    )
+    series: bool = option(False, "With --ctc: all cases are frames of one time series, by name.")
+    truth: bool = option(False, "With --ctc RUN: the true labels too, 01_GT.")
+    true_labels: Path | None = option(
+        None, "With --ctc LABELS: true labels of the same names, 01_GT."
+    )
+    crop: tuple[slice, ...] = option(
+        (), "With --ctc LABELS: part of each, 0:32,243:499,366:622 (z,y,x).", parse=box
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse options of another export."""
+        if self.ctc is None and (self.series or self.truth or self.true_labels or self.crop):
+            raise InputError("--series, --truth, --true-labels and --crop are for --ctc")
+        if self.ctc is None and self.algorithm is None:
+            raise InputError("export: expected the name of an algorithm, found none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreflightOptions:
+    """Options of a check of uploads."""
+
+    files: list[Path] = option(
+        ...,
+        "Image archives, tarballs of weights or truth, output folders.",
+        argument=True,
+        metavar="FILE",
+    )
+    task: str | None = option(None, "Task of an output folder.")
+    json: Path | None = option(None, "Write as JSON here, - for stdout.")
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown task, and a place for the file that is none."""
+        pick("task", [self.task] if self.task else [], TASKS)
+        if self.json is not None and self.json != STDOUT:
+            need_file(self.json)
+
+    @property
+    def stdout_is_data(self) -> bool:
+        """Whether stdout holds JSON alone."""
+        return self.json == STDOUT
+
+
+def build_command(options: BuildOptions, console: Console) -> None:
+    """Build the containers of all or some algorithms."""
+    chosen = pick("algorithm", names(options.algorithm), algorithms())
+    root = need_checkout("a build of containers")
+    need_weights(chosen, {})
+    if options.dry_run:
+        dry_run(root, chosen, options.device, options.base_image, lines_to(console))
+        return
+    builder = _builder(options, root, console)
+    for name in chosen:
+        builder.build(name)
+
+
+def export_command(options: ExportOptions, console: Console) -> None:
+    """Export algorithms, or the segmentations of a run."""
+    if options.ctc is not None:
+        export_ctc(options.ctc, options, console)
+        return
+    known = algorithms()
+    root, folder = need_checkout("an export"), options.out or workplace() / "dist"
     need_folder(folder)
-    say = partial(screen.print, highlight=False, markup=False)
-    chosen = pick("algorithm", names(algorithm), known)
+    chosen = pick("algorithm", names(options.algorithm), known)
     need_weights(chosen, {})  # before the minutes that an image takes
-    client = need_docker(engine)
-    builder = Builder(client, root, device, base_image, say, engine)
+    builder = _builder(options, root, console)
     for name in chosen:
         builder.ensure([name])
-        wanted = Wanted(known[name], image_tag(name, device), api, models)
-        with progress(screen, f"exporting {name}") as step:
-            found = export(client, wanted, root, folder, step)
-        show(found, folder, screen)
+        tag = image_tag(name, options.device)
+        wanted = Wanted(known[name], tag, options.api, options.models)
+        with progress(console, f"exporting {name}") as step:
+            found = export(builder.client, wanted, root, folder, step)
+        show(found, folder, console)
+
+
+def _builder(options: BuildOptions | ExportOptions, root: Path, console: Console) -> Builder:
+    """Return the builder of images of an engine."""
+    client = need_docker(options.engine)
+    more = (options.device, options.base_image, lines_to(console), options.engine)
+    return Builder(client, root, *more)
 
 
 def show(record: dict[str, Any], folder: Path, screen: Console) -> None:
@@ -71,4 +171,138 @@ def show(record: dict[str, Any], folder: Path, screen: Console) -> None:
         lines.append(f"not rehearsed as {record['api']}: `{command}`")
     lines.append(f"next: `make preflight FILE={folder / image['file']}`")
     for line in lines:
-        screen.print(line, highlight=False, markup=False, soft_wrap=True)
+        lines_to(screen)(line)
+
+
+def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
+    """Write a run or label images as result folders of the Cell Tracking Challenge."""
+    of_run = (source / "run.json").is_file()
+    dataset, name, found, true = (_of_run if of_run else _of_labels)(source, options)
+    place = options.out or Path("dist") / f"{name}-ctc"
+    need_folder(place, new=True)
+    plan = ctc.sequences([one.case for one in found], series=options.series)
+    with atomic(place) as temporary:
+        folder = temporary / dataset
+        remarks = ctc.write_ctc(folder, found, plan, anew=not of_run)
+        if true is not None:
+            remarks += ctc.write_ctc(folder, true, plan, truth=True, anew=not of_run)
+        ctc.write_sequences_table(temporary / ctc.TABLE, plan)
+        if place.exists():
+            place.rmdir()  # empty, as was checked; atomic would remove a full one too
+    if any(len(frames) > 1 for frames in plan.values()):
+        remarks.append(
+            "tracks follow the labels: of an algorithm that segments each frame alone, SEG and DET "
+            "mean something, TRA and LNK do not"
+        )
+    for line in (
+        *(f"note: {remark}" for remark in remarks),
+        f"written: {place}, {len(plan)} sequences of {len(found)} cases",
+    ):
+        lines_to(console)(line)
+
+
+Exported: TypeAlias = tuple[str, str, list[ctc.Segmentation], list[ctc.Segmentation] | None]
+
+
+def _of_run(run: Path, options: ExportOptions) -> Exported:
+    """Return dataset, name, segmentations and wanted truth of a run."""
+    if options.true_labels or options.crop:
+        raise InputError(f"--true-labels and --crop are for label images, {run} is a run")
+    name, key, content = _segmentation(run, options.algorithm)
+    cases, folder = _cases(run, content), folder_of(name)
+    found = list(ctc.segmentations(run / folder, key, cases, TASKS["segment"]))
+    true = ctc.truths(cases) if options.truth else None
+    return str(content["dataset"]), f"{run.resolve().name}-{folder}", found, true
+
+
+def _of_labels(source: Path, options: ExportOptions) -> Exported:
+    """Return name, again, labels and true labels of a label image or a folder of them."""
+    if options.algorithm or options.truth:
+        raise InputError(
+            f"{source}: expected a run with run.json, found label images; give --true-labels "
+            "in place of --truth, and no algorithm"
+        )
+    sides: list[dict[str, Path]] = []
+    for place in filter(None, (source, options.true_labels)):
+        every = files_of(place)
+        sides.append({key_of(file): file for file in every})
+        if twice := set(every) - set(sides[-1].values()):
+            raise InputError(f"{twice.pop()}: expected one file of each name, found a second one")
+    if all(len(files) == 1 for files in sides):  # their names may differ
+        sides = [dict.fromkeys(sides[0], *files.values()) for files in sides]
+    if not sides[0].keys() & sides[-1].keys():
+        raise InputError(f"{options.true_labels}: no file is named like one in {source}")
+    name = image_name(source.resolve())
+    found, *true = [ctc.labelled(files, options.crop) for files in sides]
+    return name, name, found, true[0] if true else None
+
+
+def _segmentation(run: Path, wanted: str | None) -> tuple[str, str, dict[str, Any]]:
+    """Return an algorithm of a segmentation run, the key of its results, and ``run.json``."""
+    path = run / "run.json"
+    content: Any = read_json(path)
+    try:
+        task, jobs = content["task"], dict(content["jobs"])
+        content = {name: str(content[name]) for name in ("dataset", "fingerprint")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected the description of a run, {error} is wrong") from None
+    if task != "segment":
+        raise InputError(f"{path}: expected a run of the task segment, found {task}")
+    found = pick("algorithm in this run", names(wanted), jobs)
+    if len(found) > 1:
+        raise InputError(
+            f"{run}: expected one algorithm, found {', '.join(found)}; give export ALGORITHM --ctc"
+        )
+    return found[0], jobs[found[0]], content
+
+
+def _cases(run: Path, content: Mapping[str, str]) -> list[Case]:
+    """Return the cases of the dataset that a run was made on."""
+    home, digest = run.resolve().parent / "datasets", content["fingerprint"][:12]
+    found = sorted(home.glob(f"*-{digest}/dataset.json"))
+    if not found:
+        raise InputError(
+            f"{home}: the dataset of this run, {content['dataset']} ({digest}), is not there; "
+            "run the benchmark again"
+        )
+    cases = found[0].parent / "cases"
+    return [Case(name, cases / name) for name in read_json(found[0])["cases"]]
+
+
+def preflight_command(options: PreflightOptions, console: Console) -> int:
+    """Check uploads; exit code 1 if a platform would refuse one."""
+    kinds = {path: upload_kind(path) for path in options.files}
+    task = TASKS[options.task] if options.task else None
+    found = {path: preflight(path, task) for path in kinds}
+    for path, findings in found.items():
+        show_findings(console, f"{path}: {KINDS[kinds[path]]}", findings)
+    every = [each.severity for findings in found.values() for each in findings]
+    verdict = "refused" if "error" in every else "accepted"
+    summary: dict[str, int] = {severity: every.count(severity) for severity in SEVERITIES}
+    value: dict[str, Any] = {"verdict": verdict, **summary} | {
+        "files": [
+            {"file": str(path), "kind": kinds[path], "findings": [f.as_json() for f in rows]}
+            for path, rows in found.items()
+        ]
+    }
+    if options.json == STDOUT:
+        typer.echo(json_text.dumps(value, indent=2, ensure_ascii=False))
+    elif options.json is not None:
+        write_json(options.json, value)
+    counts = [f"{summary[name]} {name}" + "s" * (summary[name] != 1) for name in STYLES]
+    what = "do not upload" if summary["error"] else "may be uploaded"
+    lines_to(console)(f"verdict: {what}: {', '.join(counts)}")
+    return 1 if summary["error"] else 0
+
+
+def show_findings(screen: Console, title: str, findings: Sequence[Finding]) -> None:
+    """Show findings below a title, the grave ones first, each with its remedy."""
+    screen.print(title, highlight=False, markup=False, soft_wrap=True)
+    for severity in SEVERITIES:
+        for found in (each for each in findings if each.severity == severity):
+            line = f"  {severity}  {found.rule}  {found.where}: {found.text}"
+            style = STYLES[severity]
+            screen.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+            screen.print(f"      do: {found.fix}", highlight=False, markup=False, soft_wrap=True)
+    if not findings:
+        screen.print("  nothing found", highlight=False, markup=False)

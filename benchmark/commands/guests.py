@@ -6,11 +6,11 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.models import is_tarball
 from cytosuite.benchmark.commands.options import GuestOptions
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
-from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import (
     ARCHIVES,
     Guest,
@@ -21,13 +21,11 @@ from cytosuite.benchmark.engines.guest import (
     user_of,
 )
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.models import is_tarball
-from cytosuite.benchmark.submission.checks.anew import anew
-from cytosuite.benchmark.submission.checks.archive import nothing, read_archive
+from cytosuite.benchmark.submission.checks.archive import anew, read_archive
+from cytosuite.contract.manifest import AlgorithmManifest, parse
+from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
-from cytosuite.manifest import AlgorithmManifest, parse
-from cytosuite.tasks import Task
 
 LOADED = "cytosuite-guest/archive"  # our name: an image without any goes when others are cleaned
 LOAD_S = 3600  # an archive of tens of GB
@@ -41,32 +39,10 @@ def take_in(
     options: GuestOptions,
     console: Console,
 ) -> list[AlgorithmManifest]:
-    """Give the engine the images that a user names, and return their descriptions.
-
-    Parameters
-    ----------
-    words : sequence of str
-        Tags, which are pulled where the daemon has none, and files.
-    taken : sequence of str
-        Names of algorithms and controls.
-    task : Task
-        Of the run.
-    engine : Engine
-        Of containers.
-    options : GuestOptions
-        Api, sockets, format, tarball of models, device.
-    console : Console
-        Gets a line for each image.
-
-    Raises
-    ------
-    InputError
-        If the engine has no containers, an image cannot be had or started, or its label or the
-        file of sockets is wrong.
-    """
+    """Give the engine the images that a user names, and return their descriptions."""
     if not words:
         return []
-    if not isinstance(engine, DockerEngine):
+    if engine.client is None:
         raise InputError(
             f"{words[0]}: an image of others runs with Docker or podman alone, found the engine "
             f"{engine.name}; start a daemon, or leave the image out"
@@ -99,13 +75,7 @@ def need_guests(words: Sequence[str], sockets: Path | None) -> None:
 
 
 def read_sockets(path: Path | None, task: Task) -> SocketMapping:
-    """Return the sockets of containers of others from a file, our own without it.
-
-    Raises
-    ------
-    InputError
-        At a mistake in it, with the place.
-    """
+    """Return the sockets of containers of others from a file, our own without it."""
     if path is None:
         return SocketMapping()
     found = parse(path, read_toml(path), SocketMapping)
@@ -140,7 +110,7 @@ def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
     """Return the image of a file by the id of its content; what the daemon lacks is loaded."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an archive of `docker save`")
-    archive = read_archive(path, nothing)
+    archive = read_archive(path, lambda _: False)
     if (found := find_image(client, archive.id)) is not None:
         return found
     patience, client.api.timeout = client.api.timeout, LOAD_S

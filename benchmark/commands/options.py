@@ -1,17 +1,20 @@
-"""Options of the commands, each declared once: name, type, default, help, parser."""
+"""Options that commands share, each declared once; a field of a dataclass is an option."""
 
+import inspect
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from cytosuite.benchmark.catalog import pick, workplace
+from cytosuite.benchmark.catalog.catalog import pick, workplace
 from cytosuite.benchmark.cluster.site import cluster_word
 from cytosuite.benchmark.commands.console import (
     LEAST_UM,
     MOST_UM,
+    console,
     names,
     numbers,
     pairs,
@@ -19,39 +22,92 @@ from cytosuite.benchmark.commands.console import (
     printable,
     several,
 )
-from cytosuite.benchmark.commands.fields import Text
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.guest import Format
 from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
-from cytosuite.manifest import AlgorithmManifest
-from cytosuite.places import need_file, need_folder
-from cytosuite.tasks import TASKS
+from cytosuite.files import need_file, need_folder
 from cytosuite.volume import Scalar
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
     from cytosuite.datasets.folder.part import Part
 
-Layout = Literal["plain", "nnunet"]  # of simulated folders
+Layout = Literal["plain", "nnunet", "hdf5"]  # of simulated folders
 STDOUT = Path("-")  # as the name of a file
 MOST_CASES, MOST_WORKERS, MOST_S, MOST_GIB = 100_000, 1024, 1e7, 1e5
 MOST_FRAMES = 10_000
+SEGMENT = "segment"  # the task in which an algorithm is chosen where nothing is named
 AUTO = "auto"  # the algorithm is chosen by the image
-DeviceOption = Annotated[Device, typer.Option(envvar="DEVICE", help="Which torch.")]
-BaseImage = Annotated[
-    str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
-]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything drawn.")]
+
+
+def option(
+    default: Any,  # noqa: ANN401 - of any type
+    help: str,
+    *,
+    flag: str = "",
+    argument: bool = False,
+    parse: Callable[[Any], Any] | None = None,
+    repeatable: bool = False,
+    env: str = "",
+    metavar: str | None = None,
+    **bounds: float,
+) -> Any:  # noqa: ANN401 - a field of any type
+    """Return a field that is an option, ``...`` where it must be given; `parse` reads a text."""
+    shown: dict[str, Any] = {"help": help, "metavar": metavar, **bounds}
+    if env:
+        shown["envvar"] = env
+    mark = typer.Argument(**shown) if argument else typer.Option(*([flag] if flag else []), **shown)
+    metadata = {"mark": mark, "flag": flag, "parse": parse, "repeatable": repeatable}
+    metadata |= {"help": help, "placed": argument or bool(env), "metavar": metavar}
+    return field(default=MISSING if default is ... else default, metadata=metadata)
+
+
+def options_of(function: Callable[..., int | None]) -> Any:  # noqa: ANN401 - a dataclass
+    """Return the class of the options of a command."""
+    return get_type_hints(function)["options"]
+
+
+def as_callback(function: Callable[..., int | None]) -> Callable[..., None]:
+    """Return a command with a parameter per field of its options, as typer wants it."""
+    options = options_of(function)
+    hints = get_type_hints(options)
+    parsers = {own.name: own.metadata["parse"] for own in fields(options) if own.metadata["parse"]}
+    parameters = []
+    for own in fields(options):
+        kind, default = hints[own.name], own.default
+        if own.name in parsers:
+            kind, default = (list[str] if own.metadata["repeatable"] else str) | None, None
+        parameters.append(
+            inspect.Parameter(
+                own.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if default is MISSING else default,
+                annotation=Annotated[kind, own.metadata["mark"]],
+            )
+        )
+
+    def callback(**typed: Any) -> None:  # noqa: ANN401 - as the fields say
+        """Parse the texts, call the function, and end with its exit code."""
+        parsed = {n: parsers[n](v) if n in parsers else v for n, v in typed.items()}
+        chosen = options(**parsed)
+        code = function(chosen, console(stderr=getattr(chosen, "stdout_is_data", False)))
+        raise typer.Exit(code or 0)
+
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    callback.__annotations__ = {p.name: p.annotation for p in parameters}
+    return callback
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
     """Ways to get a table: on the terminal, as CSV, as JSON."""
 
-    wide: Annotated[bool, typer.Option(help="Show all columns.")] = False
-    csv: Annotated[Path | None, typer.Option(help="Write all columns here, - for stdout.")] = None
-    json: Annotated[Path | None, typer.Option(help="Write as JSON here, - for stdout.")] = None
+    wide: bool = option(False, "Show all columns.")
+    csv: Path | None = option(None, "Write all columns here, - for stdout.")
+    json: Path | None = option(None, "Write as JSON here, - for stdout.")
 
     def __post_init__(self) -> None:
         """Refuse places for the files before the work that they hold."""
@@ -67,31 +123,35 @@ class TableOptions:
         return STDOUT in (self.csv, self.json)
 
 
+def parameters() -> Any:  # noqa: ANN401 - a field of any name
+    """Return the option --set: parameters of a simulation."""
+    words = "Parameters: camera.photons=5,camera.bits=8."
+    return option((), words, parse=pairs, flag="--set", repeatable=True)
+
+
 @dataclass(frozen=True, kw_only=True)
-class DataOptions:
+class SimulatedOptions:
+    """How much is simulated, from which seed, by how many processes."""
+
+    size: str | None = option(None, "mini, default or full.")
+    cases: int | None = option(None, "How many cases to simulate.", min=1, max=MOST_CASES)
+    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
+    workers: int | None = option(
+        None, "Processes that simulate; one per core.", min=1, max=MOST_WORKERS
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(SimulatedOptions):
     """A dataset as a user asks for it, and where it is made."""
 
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            help="Name, name/recipe, recipe.toml, or folder of images; "
-            "of benchmark also several, comma-separated."
-        ),
-    ]
-    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None
-    cases: Annotated[
-        int | None, typer.Option(min=1, max=MOST_CASES, help="How many cases to simulate.")
-    ] = None
-    settings: Annotated[
-        list[str],
-        Text(pairs, "Parameters: camera.photons=5,camera.bits=8.", "--set", repeatable=True),
-    ] = ()  # type: ignore[assignment]
-    seed: Seed = 0
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST_WORKERS, help="Processes that simulate; one per core."),
-    ] = None
-    runs: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None
+    dataset: str = option(
+        ...,
+        "Name, name/recipe, recipe.toml, folder or list (.csv) of images; benchmark: also several.",
+        argument=True,
+    )
+    settings: list[str] = parameters()
+    runs: Path | None = option(None, "Folder for all results.")
 
     def request(self, **more: Any) -> "DataRequest":  # noqa: ANN401 - fields of the request
         """Return the wanted dataset."""
@@ -112,49 +172,54 @@ class DataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartOptions:
+class FileOptions:
+    """Files of lists and in HDF5, as in published programs."""
+
+    data_root: Path | None = option(None, "Folder in which the names in a list count.")
+    group: str | None = option(None, "Dataset in HDF5 files, like data/raw_image.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions(FileOptions):
     """Images of the user's: where they are, which part of them, and their voxel size."""
 
-    spacing: Annotated[
-        tuple[float, ...] | None, Text(numbers, "µm per voxel of your images: z,y,x.")
-    ] = None
-    recursive: Annotated[bool, typer.Option(help="Look for images in sub-folders too.")] = False
-    channel_index: Annotated[
-        str | None, typer.Option(help="Number, from 0, or name of a channel in files of several.")
-    ] = None
-    frame: Annotated[int | None, typer.Option(min=0, help="Time point in such files.")] = None
-    scene: Annotated[int | None, typer.Option(min=0, help="Image in files of several.")] = None
+    spacing: tuple[float, ...] | None = option(
+        None, "µm per voxel of your images: z,y,x.", parse=numbers
+    )
+    recursive: bool = option(False, "Look for images in sub-folders too.")
+    channel_index: str | None = option(
+        None, "Number, from 0, or name of a channel in files of several; all: each (diffusion)."
+    )
+    frame: int | None = option(None, "Time point in such files.", min=0)
+    scene: int | None = option(None, "Image in files of several.", min=0)
 
     @property
     def part(self) -> "Part":
         """The wanted part of files that hold several channels, frames or scenes."""
         from cytosuite.datasets.folder.part import Part  # loads the readers
 
-        return Part(self.channel_index, self.frame, self.scene)
+        return Part(self.channel_index, self.frame, self.scene, self.group)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions(PartOptions):
     """Images of the user's, and the model for them."""
 
-    model: Annotated[
-        str | None,
-        typer.Option(help="Name of a model, path of its card, or tarball for an image of others."),
-    ] = None
+    model: str | None = option(
+        None, "Name of a model, path of its card, or tarball for an image of others."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnOptions(ImageOptions):
     """Images of the user's for an algorithm, which is named or chosen."""
 
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
-    algorithm: Annotated[
-        str, typer.Option(help=f"Name in algorithms/; {AUTO}: one with a model that fits.")
-    ] = AUTO
-    diameter: Annotated[
-        float | None, typer.Option(help="Of a nucleus, µm; estimated without it.")
-    ] = None
-    channel: Annotated[str | None, Text(printable, "Stain, like nucleus.")] = None
+    images: list[Path] = option(
+        ..., "Image files, folders of them, or lists (.csv).", argument=True
+    )
+    algorithm: str = option(AUTO, f"Name in algorithms/; {AUTO}: one with a model that fits.")
+    diameter: float | None = option(None, "Of a nucleus, µm; estimated without it.")
+    channel: str | None = option(None, "Stain, like nucleus.", parse=printable)
 
     def __post_init__(self) -> None:
         """Refuse a length that cannot be meant."""
@@ -174,30 +239,14 @@ class OwnOptions(ImageOptions):
 class RunOptions(ImageOptions):
     """Engine, limits and containers of a run."""
 
-    engine: Annotated[str, typer.Option(help="auto, docker, podman, apptainer or process.")] = (
-        "auto"
+    engine: str = option("auto", "auto, docker, podman, apptainer or process.")
+    api: Api | None = option(None, "invoke (without it): started once; exec: a process per case.")
+    memory: float | None = option(
+        None, "GiB per case; the algorithm's own without it.", min=0.1, max=MOST_GIB
     )
-    api: Annotated[
-        Api | None,
-        typer.Option(help="invoke (without it): started once; exec: a process per case."),
-    ] = None
-    memory: Annotated[
-        float | None,
-        typer.Option(min=0.1, max=MOST_GIB, help="GiB per case; the algorithm's own without it."),
-    ] = None
-    timeout: Annotated[float, typer.Option(min=0.1, max=MOST_S, help="Seconds per case.")] = 3600.0
-    device: DeviceOption = "cpu"
-    base_image: BaseImage = None
-
-    def own_api(self, engine: str) -> Api:
-        """Return the api of our algorithms; containers of others say theirs, unless the user does.
-
-        Parameters
-        ----------
-        engine : str
-            Name of the engine: that of Apptainer has no servers.
-        """
-        return self.api or ("exec" if engine == "apptainer" else "invoke")
+    timeout: float = option(3600.0, "Seconds per case.", min=0.1, max=MOST_S)
+    device: Device = option("cpu", "Which torch.", env="DEVICE")
+    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
@@ -212,46 +261,34 @@ class RunOptions(ImageOptions):
 class ClusterOptions:
     """Cluster of workers, and their settings."""
 
-    cluster: Annotated[
-        str | None, Text(cluster_word, "local, slurm, or tcp://host:port of a Dask scheduler.")
-    ] = None
-    site: Annotated[
-        Path | None, typer.Option(help="File (.toml) with the settings of the workers.")
-    ] = None
+    cluster: str | None = option(
+        None, "local, slurm, or tcp://host:port of a Dask scheduler.", parse=cluster_word
+    )
+    site: Path | None = option(None, "File (.toml) with the settings of the workers.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuestOptions(RunOptions):
     """Options of a run that may take in images of others."""
 
-    sockets: Annotated[
-        Path | None, typer.Option(help="File (.toml) with the sockets of images of others.")
-    ] = None
-    input_format: Annotated[
-        Format, typer.Option(help="Of input images for images of others: tif or mha.")
-    ] = "tif"
+    sockets: Path | None = option(None, "File (.toml) with the sockets of images of others.")
+    input_format: Format = option("tif", "Of input images for images of others: tif or mha.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseOptions(RunOptions, DataOptions):
-    """A dataset and the task whose results are judged on it."""
+    """A dataset and the task to judge on it."""
 
-    task: Annotated[
-        str | None, typer.Option(help="segment, enhance, ...; the dataset's own without it.")
-    ] = None
-    through: Annotated[list[str], Text(names, "Algorithms that the images pass before.")] = ()  # type: ignore[assignment]
-    reference: Annotated[
-        Path | None, typer.Option(help="Folder of real images for unpaired outputs.")
-    ] = None
-    min_object_voxels: Annotated[
-        int, typer.Option(min=0, help="Smaller true objects of a folder are ignored.")
-    ] = 0
+    task: str | None = option(None, "segment, enhance, ...; the dataset's own without it.")
+    through: list[str] = option((), "Algorithms that the images pass before.", parse=names)
+    reference: Path | None = option(None, "Folder of real images for unpaired outputs.")
+    min_object_voxels: int = option(0, "Smaller true objects of a folder are ignored.", min=0)
 
     @property
     def wanted(self) -> "DataRequest":
         """The wanted dataset, after a look at the task."""
         pick("task", [self.task] if self.task else [], TASKS)
-        own = {"part": self.part, "recursive": self.recursive}  # of a folder
+        own = {"part": self.part, "recursive": self.recursive, "data_root": self.data_root}
         own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
         return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)
 
@@ -260,99 +297,91 @@ class PhaseOptions(RunOptions, DataOptions):
 class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions):
     """Options of the main job."""
 
-    algorithm: Annotated[
-        list[str],
-        Text(names, "Names, images (image:tag) or files (.tar.gz) of others, comma-separated."),
-    ] = ()  # type: ignore[assignment]
-    run: Annotated[str | None, Text(plain_name, "Name of the run's folder.")] = None
-    retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False
-    keep_going: Annotated[
-        bool, typer.Option(help="Run all cases, also if the first fail alike; failed ones again.")
-    ] = False
-    verify: Annotated[
-        bool, typer.Option(help="Read all finished files again to see that none was altered.")
-    ] = False
-    blind: Annotated[
-        bool, typer.Option(help="Write a second report, for participants: nothing of the truth.")
-    ] = False
+    algorithm: list[str] = option(
+        (),
+        "Names, name:model, images (image:tag) or files (.tar.gz) of others, comma-separated.",
+        parse=names,
+    )
+    run: str | None = option(None, "Name of the run's folder.", parse=plain_name)
+    retry: bool = option(False, "Run failed cases again.")
+    keep_going: bool = option(
+        False, "Run all cases, also if the first fail alike; failed ones again."
+    )
+    verify: bool = option(False, "Read all finished files again to see that none was altered.")
+    blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateOptions(ClusterOptions, DataOptions):
     """Options of a simulation without a benchmark."""
 
-    out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None
-    frames: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST_FRAMES, help="Time series of as many, as of the CTC."),
-    ] = None
-    layout: Annotated[
-        Layout, typer.Option(help="plain: images/ and labels/; nnunet: imagesTr/ and labelsTr/.")
-    ] = "plain"
+    out: Path | None = option(None, "New folder for images/ and labels/.")
+    frames: int | None = option(
+        None, "Time series of as many, as of the CTC.", min=1, max=MOST_FRAMES
+    )
+    layout: Layout = option(
+        "plain",
+        "plain: images/ and labels/; nnunet: imagesTr/ and labelsTr/; hdf5: images/ and masks/ "
+        "(data/instances, boundary, distance, seeds) with a list.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApplyOptions(RunOptions, OwnOptions):
-    """Options of an algorithm on images without scores."""
+class SegmentOptions(TableOptions, RunOptions, OwnOptions):
+    """Options of an algorithm on images without scores; tables are those of `dry_run`."""
 
-    out: Annotated[Path, typer.Option(help="Folder for the results.")]
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace also what was changed since it was written.")
-    ] = False
-    preview: Annotated[bool, typer.Option(help="Write a picture of each.")] = True
-
-    def __post_init__(self) -> None:
-        """Refuse a length that cannot be meant, and a place for the results that is none."""
-        super().__post_init__()
-        need_folder(self.out)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectOptions(TableOptions, OwnOptions):
-    """Options of a choice of models that is only shown."""
-
-    task: Annotated[
-        str | None, typer.Option(help="segment, enhance, ...: of the algorithms to choose from.")
-    ] = None
+    out: Path = option(Path("segmented"), "Folder for the results.")
+    overwrite: bool = option(False, "Replace also what was changed since it was written.")
+    preview: bool = option(True, "Write a picture of each.")
+    dry_run: bool = option(False, "Only show the model for each image, and why; run nothing.")
 
     def __post_init__(self) -> None:
-        """Refuse options that one of both parts refuses."""
+        """Refuse wrong lengths and places, and tables where none is made."""
         TableOptions.__post_init__(self)
         OwnOptions.__post_init__(self)
+        if not self.dry_run and (self.wide or self.csv or self.json):
+            raise InputError("--wide, --csv and --json show the choice: give --dry-run too")
+        if not self.dry_run:
+            need_folder(self.out)
+
+    @property
+    def task(self) -> str | None:
+        """The task of the algorithms to choose from."""
+        return SEGMENT
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
+class ApplyOptions(SegmentOptions):
+    """Options of `SegmentOptions`, of an algorithm for any task."""
+
+    out: Path = option(Path("applied"), "Folder for the results.")
+    task: str | None = option(None, "segment, enhance, ...: of the algorithms to choose from.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(SimulatedOptions, FileOptions):
     """Options of a training; those of the training itself are `passed` on."""
 
-    algorithm: Annotated[str, typer.Argument(help="Name in algorithms/.")]
-    dataset: Annotated[str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder.")]
-    name: Annotated[str, typer.Option(help="Of the model.")]
-    data: Annotated[
-        list[str],
-        Text(several, "More data: role=dataset, comma-separated.", "--data", repeatable=True),
-    ] = ()  # type: ignore[assignment]
-    steps: Annotated[
-        int | None, typer.Option(min=0, max=10**9, help="Batches; 0 only measures parameters.")
-    ] = None
-    start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None
-    settings: Annotated[Path | None, typer.Option(help="File of the training.")] = None
-    threads: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Of the CPU.")] = 1
-    device: Annotated[Device, typer.Option(envvar="DEVICE", help="Where to train.")] = "cpu"
-    authors: Annotated[str | None, Text(printable, "Of the model; git's user.name.")] = None
-    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None
-    cases: Annotated[
-        int | None, typer.Option(min=1, max=MOST_CASES, help="How many cases to simulate.")
-    ] = None
-    changes: Annotated[
-        list[str],
-        Text(pairs, "Parameters: camera.photons=5,camera.bits=8.", "--set", repeatable=True),
-    ] = ()  # type: ignore[assignment]
-    seed: Seed = 0
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Processes that simulate.")
-    ] = None
-    runs: Annotated[Path | None, typer.Option(help="Folder for simulated data.")] = None
+    algorithm: str = option(..., "Name in algorithms/.", argument=True)
+    dataset: str = option(
+        ..., "Name, name/recipe, recipe.toml, folder, or list (.csv).", argument=True
+    )
+    name: str = option(..., "Of the model.")
+    data: list[str] = option(
+        (),
+        "More data: role=dataset, comma-separated.",
+        parse=several,
+        flag="--data",
+        repeatable=True,
+    )
+    steps: int | None = option(None, "Batches; 0 only measures parameters.", min=0, max=10**9)
+    start: Path | None = option(None, "Card to start from.", flag="--from")
+    settings: Path | None = option(None, "File of the training.")
+    threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
+    device: Device = option("cpu", "Where to train.", env="DEVICE")
+    authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)
+    changes: list[str] = parameters()
+    runs: Path | None = option(None, "Folder for simulated data.")
 
     @property
     def passed(self) -> list[str]:
@@ -361,30 +390,29 @@ class TrainOptions:
         words += ["--steps", str(self.steps)] if self.steps is not None else []
         words += ["--from", str(self.start.resolve())] if self.start else []
         words += ["--authors", self.authors] if self.authors else []
+        words += ["--data-root", str(self.data_root.resolve())] if self.data_root else []
+        words += ["--group", self.group] if self.group else []
         return words + (["--settings", str(self.settings.resolve())] if self.settings else [])
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(TableOptions):
+class ScoreOptions(TableOptions, FileOptions):
     """Options of a scoring of files, see `cytosuite.benchmark.commands.score.score_files`."""
 
-    truth: Annotated[Path, typer.Option(help="File, folder, or 01_GT.")]
-    prediction: Annotated[Path, typer.Option(help="File, folder, or 01_RES.")]
-    metrics: Annotated[list[str], Text(names, "Names, comma-separated.")] = ()  # type: ignore[assignment]
-    image: Annotated[Path | None, typer.Option(help="Input images, for N_SSIM.")] = None
-    spacing: Annotated[tuple[float, ...] | None, Text(numbers, "µm per voxel: z,y,x.")] = None
-    data_range: Annotated[float | None, typer.Option(help="For image metrics.")] = None
-    border: Annotated[
-        int, typer.Option(min=0, max=10**9, help="Pixels to leave out at the border.")
-    ] = 0
-    min_object_voxels: Annotated[
-        int, typer.Option(min=0, help="Smaller true objects are ignored.")
-    ] = 0
-    truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None
-    prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None
-    objects: Annotated[
-        Path | None, typer.Option(help="CSV file: what became of each object of label volumes.")
-    ] = None
+    truth: Path = option(..., "File, folder, list (.csv), or 01_GT.")
+    prediction: Path = option(..., "File, folder, or 01_RES.")
+    metrics: list[str] = option((), "Names, comma-separated.", parse=names)
+    image: Path | None = option(None, "Input images, for N_SSIM.")
+    spacing: tuple[float, ...] | None = option(None, "µm per voxel: z,y,x.", parse=numbers)
+    data_range: float | None = option(None, "For image metrics.")
+    border: int = option(0, "Pixels to leave out at the border.", min=0, max=10**9)
+    min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
+    truth_labels: Path | None = option(None, "Objects in truth images.")
+    prediction_labels: Path | None = option(None, "In predicted ones.")
+    edges: Literal["suited", "published"] = option(
+        "suited", "Limits of edge_degradation: by your images, or the published crops and voxels."
+    )
+    objects: Path | None = option(None, "CSV file: what became of each object of label volumes.")
 
     def __post_init__(self) -> None:
         """Refuse to write over an input."""

@@ -4,33 +4,34 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.catalog import pick
+from rich.console import Console
+
+from cytosuite.benchmark.catalog.catalog import pick
+from cytosuite.benchmark.commands.console import Step, lines_to, progress
 from cytosuite.benchmark.commands.options import ScoreOptions
-from cytosuite.benchmark.commands.progress import Step
-from cytosuite.benchmark.commands.table import ValueTable
-from cytosuite.benchmark.record import grouped
+from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
-from cytosuite.benchmark.results.object_scores import measured_places, write_object_scores
-from cytosuite.benchmark.results.objects import join_tables
+from cytosuite.benchmark.results.objects import join_tables, measured_places, write_object_scores
+from cytosuite.benchmark.runs.record import grouped
+from cytosuite.contract.metadata import view_role
+from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
-from cytosuite.formats import READERS
-from cytosuite.formats.picture import read_picture
-from cytosuite.imagefiles import image_name
-from cytosuite.large import blank
-from cytosuite.metadata import view_role
+from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
+from cytosuite.formats.lists import is_list, read_list
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
-from cytosuite.metrics.labels.border import without_border
-from cytosuite.metrics.labels.grey import grey_doubt
 from cytosuite.metrics.labels.overlap import OVERLAP
+from cytosuite.metrics.labels.prepare import grey_doubt, without_border
+from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
 from cytosuite.metrics.tracks.track_folder import score_tracks
 from cytosuite.volume import Volume
+from cytosuite.volume.large import blank
 
 PAIRED = ("labels", "images", "realism")  # families of metrics that compare files
 LACKS = {
@@ -48,23 +49,11 @@ FRAME = re.compile(r"(?:man_seg|man_track|mask)(\d{3,})")
 
 @dataclass(slots=True)
 class FileScores:
-    """Values by case and metric, and each metric over all cases.
-
-    Parameters
-    ----------
-    cases : dict of str to dict of str to float
-        NaN where a metric is undefined; a case without prediction has the worst values.
-    aggregates : dict of str to dict of str to float
-        ``mean``, ``pooled`` (label metrics: all objects alike), ``n``, ``undefined``, ``failed``.
-    failed : list of str
-        Cases of the truth that have no prediction.
-    doubts : list of str
-        Lines on files that look like grey images where labels are expected.
-    """
+    """Values by case and metric, and each metric over all cases."""
 
     cases: dict[str, dict[str, float]] = field(default_factory=dict)
     aggregates: dict[str, dict[str, float]] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)  # cases of the truth that have no prediction
     doubts: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -80,30 +69,19 @@ class FileScores:
         return {**finite, "failed": self.failed, "doubts": self.doubts}
 
 
+def score_command(options: ScoreOptions, console: Console) -> int:
+    """Score files and show the table; exit code 1 if a case has no prediction."""
+    with progress(console, "scoring", minor=True) as step:
+        scores = score_files(options, step)
+        step(1, 1)
+    give(table(scores), options, console, scores.as_json())
+    for line in (*scores.doubts, *(f"no prediction: {case}" for case in scores.failed)):
+        lines_to(console)(line)
+    return 1 if scores.failed else 0
+
+
 def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScores:
-    """Return the scores of files on disk.
-
-    Parameters
-    ----------
-    options : ScoreOptions
-        Truth and prediction are two files; two folders whose files have the same names
-        (``man_segTTT`` and ``maskTTT`` of the Cell Tracking Challenge are the same, and for metrics
-        of images ``a_fused`` and what was made of the view ``a_angle`` of Fuse My Cells); or
-        folders with tracks in its layout (``01_GT`` and ``01_RES``, or the folders that hold them).
-        Metrics are named in any case; without names all of segmentation that need no voxel size
-        are given, of tracks for that layout. The voxel size (µm) is that of the truth's file
-        unless it is given. With a border (pixels), objects wholly within this distance of the
-        lateral border are left out; true objects below `min_object_voxels` are ignored, see
-        `cytosuite.metrics.labels.ignore.without_small`. ``objects`` names a CSV file for what
-        became of each object, see `cytosuite.benchmark.results.object_scores`.
-    step : callable, optional
-        Shows how many cases are done.
-
-    Raises
-    ------
-    InputError
-        If files do not fit together, a metric is unknown, or one lacks an option.
-    """
+    """Return the scores of files on disk."""
     sequences = _sequences(options.truth, options.prediction)
     if sequences and options.min_object_voxels:
         raise InputError("--min-object-voxels: objects of tracks cannot be ignored; leave it out")
@@ -125,6 +103,8 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
     metrics = _metrics(options.metrics, PAIRED) or [
         metric for metric in board_metrics("segment") if "spacing" not in metric.evidence.needs
     ]
+    if options.edges == "published" and all(metric.evidence is not EDGES for metric in metrics):
+        raise InputError("--edges published: expected a metric like edge_degradation, found none")
     each = [metric for metric in metrics if metric.scope == "case"]
     if options.objects and not any(metric.evidence is OVERLAP for metric in each):
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
@@ -135,9 +115,10 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
                 join_tables(options.objects, ["case"], tables)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
         step(0, 1, "the whole set")
-        real = _side(options.truth, options.truth_labels)
-        synthetic = _side(options.prediction, options.prediction_labels)
-        values = _measured("", sets, set_facts(real, synthetic)).values
+        real = _side(options, options.truth, options.truth_labels)
+        synthetic = _side(options, options.prediction, options.prediction_labels)
+        facts = set_facts(real, synthetic, PUBLISHED if options.edges == "published" else None)
+        values = _measured("", sets, facts).values
         scores.aggregates |= {name: {"set": value} for name, value in values.items()}
     return scores
 
@@ -158,25 +139,30 @@ def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]
 def _score_pairs(
     metrics: Metrics, options: ScoreOptions, scores: FileScores, step: Step, folder: Path
 ) -> dict[tuple[str], Path]:
-    """Add the metrics that compare a prediction with its own truth, and return tables of objects.
-
-    The tables, by case, are written into a folder where they are wanted.
-    """
+    """Add the metrics of predictions with their own truth; return tables of objects by case."""
     roles = ROLES if {metric.family for metric in metrics} == {"images"} else ()
-    pairs = _pairs(options.truth, options.prediction, roles)
-    inputs = options.image and _pairs(options.truth, options.image, roles[::-1])
-    images = dict(inputs or ())
+    if is_list(options.truth):
+        names, pairs, images = _of_list(options)
+    else:
+        pairs = _pairs(options.truth, options.prediction, roles)
+        inputs = options.image and _pairs(options.truth, options.image, roles[::-1])
+        names, images = {truth: image_name(truth) for truth, _ in pairs}, dict(inputs or ())
     answers, tables, doubts = [], {}, dict[str, list[str]]()
+    data_range = options.data_range
+    known = None if data_range is None else lambda: data_range
     for done, (truth, prediction) in enumerate(pairs):
         step(done, len(pairs), truth.name)
-        name, readers = image_name(truth), _readers(options, truth, prediction)
+        name, readers = names[truth], _readers(options, truth, prediction)
         if prediction is None:
             answers.append(measure("", name, metrics, Facts({}), "missing output"))
         else:
-            facts = _facts(options, readers, images.get(truth))
+            image = images.get(truth)
+            every = {**readers, "image": None if image is None else _reader(image, options)}
+            facts = case_facts(every, known, options.spacing, options.min_object_voxels)
             answers.append(_measured(name, metrics, facts))
         if any(metric.family == "labels" for metric in metrics):
-            doubts |= _doubts(name, readers)
+            found = {f"{side} {name}": grey_doubt(read().array) for side, read in readers.items()}
+            doubts |= {side: [line] for side, line in found.items() if line}
         if options.objects:
             tables[name,] = folder / f"{done}.csv"
             _write_objects(tables[name,], options, readers, answers[-1])
@@ -192,12 +178,6 @@ def _score_pairs(
             total["pooled"] = metric.of(metric.evidence.pool(parts))
         scores.aggregates[metric.name] = total
     return tables
-
-
-def _doubts(case: str, readers: Mapping[str, Reader]) -> dict[str, list[str]]:
-    """Return a line for each side of a case that looks like a grey image."""
-    found = {f"{side} {case}": grey_doubt(read().array) for side, read in readers.items()}
-    return {name: [line] for name, line in found.items() if line}
 
 
 def _write_objects(
@@ -236,19 +216,7 @@ def _mean(scores: FileScores, metric: str) -> dict[str, float]:
 
 
 def table(scores: FileScores) -> ValueTable:
-    """Return scores as a table: a row per case, then in brackets those of all cases together.
-
-    Parameters
-    ----------
-    scores : FileScores
-        Of `score_files`.
-
-    Returns
-    -------
-    ValueTable
-        ``[mean]``, ``[pooled]``, ``[set]`` and the number of ``[undefined]`` values are rows where
-        there are any.
-    """
+    """Return scores as a table: a row per case, then in brackets those of all cases together."""
     names = list(scores.aggregates)
     rows: dict[str, Mapping[str, float]] = dict(scores.cases)
     for title in ("mean", "pooled", "set", "undefined"):
@@ -269,41 +237,39 @@ def _sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
     return {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in found}
 
 
-def _files(path: Path) -> list[Path]:
-    """Return a file, or the images in a folder, sorted."""
+def files_of(path: Path, root: Path | None = None) -> list[Path]:
+    """Return a file, or the images in a folder or a list, sorted."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    if is_list(path):
+        return [image for image, _ in read_list(path, root)]
     if _is_image(path):
         return [path]
-    files = [found for found in sorted(path.iterdir()) if found.suffix.lower() in READERS]
+    files = [found for found in sorted(path.iterdir()) if found.suffix.lower() in READABLE]
     if not files:
-        raise InputError(f"{path}: expected images ({', '.join(READERS)}), found none")
-    return files
+        raise InputError(f"{path}: expected images ({', '.join(READABLE)}), found none")
+    images = {image_name(found) for found in files if format_of(found) is not PICTURE}
+    # A picture with the name of an image is its preview.
+    return [
+        found
+        for found in files
+        if format_of(found) is not PICTURE or image_name(found) not in images
+    ]
 
 
 def _is_image(path: Path) -> bool:
     """Return whether a path is a file, or the folder that is an OME-Zarr."""
-    return path.is_file() or (path.is_dir() and path.suffix.lower() in READERS)
-
-
-def _is_no_picture(path: Path) -> bool:
-    """Return whether a file can hold a volume."""
-    return READERS[path.suffix.lower()] is not read_picture
+    return path.is_file() or (path.is_dir() and path.suffix.lower() in READABLE)
 
 
 def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Path, Path | None]]:
-    """Return each file of the truth with the file of the same name, None where there is none.
-
-    With roles a fused image has the file of its specimen in the first role that there is: what is
-    made of a view is called like the view. A view beside fused images is no truth.
-    """
-    files, others = _files(truth), _files(other)
+    """Return each file of the truth with the prediction of its name, or of its view."""
+    files, others = files_of(truth), files_of(other)
     if _is_image(truth) != _is_image(other):
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
     if _is_image(truth):
         return [(truth, other)]
-    # A picture beside an image of its name is a preview of it.
-    known = {_key(path): path for path in sorted(others, key=_is_no_picture)}
+    known = {key_of(path): path for path in others}
     roles_of = {path: view_role(image_name(path)) for path in files}
     fused = {path: found[0] for path, found in roles_of.items() if found and found[1] == "fused"}
     if roles and fused:
@@ -311,48 +277,68 @@ def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Pa
         seen = {view_role(image_name(path)): path for path in others}
         for path, specimen in fused.items():
             wanted = [(specimen, role) for role in roles if (specimen, role) in seen]
-            known |= {_key(path): seen[pair] for pair in wanted[:1]}
-    if not any(_key(path) in known for path in files):
+            known |= {key_of(path): seen[pair] for pair in wanted[:1]}
+    if not any(key_of(path) in known for path in files):
         raise InputError(
             f"{other}: no file is named like one in {truth}; expected for example {files[0].name}"
         )
-    return [(path, known.get(_key(path))) for path in files]
+    return [(path, known.get(key_of(path))) for path in files]
 
 
-def _key(path: Path) -> str:
+def _of_list(
+    options: ScoreOptions,
+) -> tuple[dict[Path, str], list[tuple[Path, Path | None]], dict[Path, Path | None]]:
+    """Return the cases of a list by their truth: names, predictions by name, input images."""
+    if options.image not in (None, options.truth):
+        raise InputError(f"--image {options.image}: {options.truth} names the images; leave it out")
+    names: dict[Path, str] = {}
+    images: dict[Path, Path | None] = {}
+    for item in collect(options.truth, root=options.data_root).items:
+        if not item.files:
+            raise InputError(f"{options.truth}: {item.image} has no truth; expected image;mask")
+        (truth,) = item.files.values()
+        names[truth], images[truth] = item.name, item.image
+    known = {key_of(path): path for path in files_of(options.prediction)}
+    if not known.keys() & names.values():  # of programs that leave out folders
+        stems = {truth: image_name(image) for truth, image in images.items() if image}
+        names = stems if len({*stems.values()}) == len(names) else names
+    if not known.keys() & names.values():
+        first = next(iter(names.values()))
+        raise InputError(
+            f"{options.prediction}: no file is named like an image in {options.truth}; expected "
+            f"for example {first}.tif"
+        )
+    return names, [(truth, known.get(name)) for truth, name in names.items()], images
+
+
+def key_of(path: Path) -> str:
     """Return the name that files of one case share: the stem, or a challenge's frame number."""
     match = FRAME.fullmatch(image_name(path))
     return match[1] if match else image_name(path)
 
 
-def _facts(options: ScoreOptions, readers: Mapping[str, Reader], image: Path | None) -> Facts:
-    """Return the facts about a truth and its prediction."""
-    data_range = options.data_range
-    known = None if data_range is None else lambda: data_range
-    every = {**readers, "image": None if image is None else once(image)}
-    return case_facts(every, known, options.spacing, options.min_object_voxels)
-
-
 def _readers(options: ScoreOptions, truth: Path, prediction: Path | None) -> dict[str, Reader]:
     """Return readers of a truth and its prediction, of which each file is decoded once."""
     paths = {"truth": truth} | ({} if prediction is None else {"prediction": prediction})
-    return {name: _reader(path, options.border) for name, path in paths.items()}
+    return {name: _reader(path, options, options.border) for name, path in paths.items()}
 
 
-def _reader(path: Path, border: int) -> Reader:
+def _reader(path: Path, options: ScoreOptions, border: int = 0) -> Reader:
     """Return a reader of labels without objects at the border, or of any file without one."""
-    volume = once(path)
-    if not border:
-        return volume
-    return cache(lambda: volume().like(without_border(volume().array, border)))
+    volume = once(path, options.group or "")
+    return (
+        cache(lambda: volume().like(without_border(volume().array, border))) if border else volume
+    )
 
 
-def _side(path: Path, labels: Path | None) -> ImageSet:
+def _side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:
     """Return one set of images, with the labels of the same names."""
     if labels is None:
-        return ImageSet([once(file) for file in _files(path)])
+        files = files_of(path, options.data_root)
+        return ImageSet([_reader(file, options) for file in files])
     pairs = _pairs(path, labels)
     missing = [file.name for file, found in pairs if found is None]
     if missing:
         raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
-    return ImageSet([once(file) for file, _ in pairs], [once(own) for _, own in pairs if own])
+    read = partial(_reader, options=options)
+    return ImageSet([read(file) for file, _ in pairs], [read(own) for _, own in pairs if own])

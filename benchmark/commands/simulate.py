@@ -1,43 +1,39 @@
-"""Annotated images without a benchmark: a dataset laid out as plain folders."""
+"""Commands that make data: simulated images and series, phantoms, recipes fitted to real images."""
 
 import shutil
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from cytosuite.benchmark.commands.cluster import opened
-from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.options import RunOptions, SimulateOptions
-from cytosuite.benchmark.commands.series import simulate_series
+from cytosuite.benchmark.catalog.catalog import dataset_manifests
+from cytosuite.benchmark.commands.console import Step, lines_to, numbers, progress
+from cytosuite.benchmark.commands.data import make, opened, start_engine
+from cytosuite.benchmark.commands.options import PartOptions, RunOptions, SimulateOptions, option
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.data.nnunet import nnunet_name, write_nnunet
-from cytosuite.benchmark.data.recipe import recipe
+from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnunet
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
+from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.contract.tasks import ACQUISITION, IMAGE, LABELS, TASKS
 from cytosuite.errors import InputError
-from cytosuite.files import atomic
-from cytosuite.imagefiles import case_suffix, image_files
-from cytosuite.places import need_folder
-from cytosuite.tasks import ACQUISITION, LABELS, TASKS
+from cytosuite.files import atomic, need_folder, remove, write_json
+from cytosuite.formats.imagefiles import case_suffix, image_files
 
 FOLDERS = {LABELS.slug: "labels"}  # of sockets that have another name in plain folders
 
 
+def simulate_command(options: SimulateOptions, console: Console) -> None:
+    """Simulate a dataset, and print its folder."""
+    lines_to(console)(f"written: {simulate(options, console)}")
+
+
 def simulate(options: SimulateOptions, console: Console) -> Path:
-    """Simulate a dataset and return its folder.
-
-    Parameters
-    ----------
-    options : SimulateOptions
-        Dataset and folder. Without a folder the cases stay where a benchmark looks for them. With
-        frames, time series are made instead, see `simulate_series`.
-    console : Console
-        Shows progress.
-
-    Raises
-    ------
-    InputError
-        If the dataset is not a simulated one, a parameter is not allowed, or the folder to write
-        exists and is not empty, or has no name that its layout demands.
-    """
+    """Simulate a dataset and return its folder."""
     if options.frames is not None:
         return simulate_series(options, options.frames, console)
     made = recipe(options.request())
@@ -59,6 +55,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
     with atomic(options.out) as temporary:
         if name:
             write_nnunet(dataset, temporary, name)
+        elif options.layout == "hdf5":
+            write_hdf5(dataset, temporary)
         else:
             _lay_out(dataset, temporary)
         if options.out.exists():
@@ -89,3 +87,168 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a file, or a folder of OME-Zarr, into a folder that is made if it is missing."""
     target.parent.mkdir(parents=True, exist_ok=True)
     (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+
+
+def simulate_series(options: SimulateOptions, frames: int, console: Console) -> Path:
+    """Simulate sequences 01, 02, ... of a dataset and return their folder."""
+    if options.out is None or options.layout != "plain":
+        found = "no --out" if options.out is None else f"--layout {options.layout}"
+        raise InputError(f"--frames {frames}: expected --out FOLDER and no layout, found {found}")
+    cases = options.cases or 1
+    made = simulated(options.dataset, options.size or None, cases, tuple(options.settings))
+    if made is None:
+        raise InputError(
+            f"{options.dataset}: --frames needs a simulated dataset, found no such one"
+        )
+    path = "cytosuite.datasets.{}.series"
+    if find_spec(path.format(made.manifest.name)) is None:
+        simulated_ones = [n for n, m in dataset_manifests().items() if m.kind == "simulated"]
+        able = [name for name in simulated_ones if find_spec(path.format(name))]
+        raise InputError(
+            f"--frames {frames}: the dataset {made.manifest.name} has no time series; those that "
+            f"have: {', '.join(able)}"
+        )
+    module = import_module(path.format(made.manifest.name))
+    need_folder(options.out, new=True)
+    engine = start_engine(RunOptions(), made.through, console) if made.through else None
+    streams = np.random.SeedSequence(options.seed).spawn(cases)
+    record = {
+        "dataset": made.manifest.name,
+        "version": made.manifest.version,
+        "size": made.size,
+        "seed": options.seed,
+        "frames": frames,
+        "sequences": cases,
+        "parameters": made.parameters.model_dump(mode="json"),
+        "files": files(made.parameters),
+        "source": sources(made.manifest.name),
+        "numpy": np.__version__,
+        **({"through": list(made.through)} if made.through else {}),
+    }
+    title = f"simulating {made.manifest.name} ({made.size})"
+    with atomic(options.out) as temporary:
+        with progress(console, title) as step:
+            for number, stream in enumerate(streams):
+                name = f"{number + 1:02d}"
+                rng = np.random.default_rng(stream)
+                done = partial(_count, step, number * frames, cases * frames)
+                module.write_series(temporary, rng, made.parameters, frames, name, done)
+        if engine is not None:
+            _pass(temporary, made, options, engine, console)
+        write_json(temporary / "dataset.json", record)
+        if options.out.exists():
+            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
+    return options.out
+
+
+def _pass(
+    folder: Path, made: Simulated, options: SimulateOptions, engine: Engine, console: Console
+) -> None:
+    """Send the frames of all sequences through the chain of a recipe; the last images stay."""
+    name = made.manifest.name
+    frames = replace(recipe(DataRequest(str(folder), through=made.through)), name=name)
+    own = replace(options, runs=folder / ".through")
+    for case in make(frames, own, RunOptions(), engine, console).cases:
+        sequence, frame = case.name.split("_")
+        image = case.socket(IMAGE.slug)
+        assert image is not None  # each frame has had one
+        shutil.copyfile(image, folder / sequence / f"{frame}.tif")
+    remove(folder / ".through")
+
+
+def _count(step: Step, before: int, total: int, done: int) -> None:
+    """Show how many frames of all sequences are written."""
+    step(before + done, total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhantomOptions:
+    """Options of a library of nuclei."""
+
+    image: Path | None = option(
+        None, "Stack, or folder of stacks (images/ and labels/).", argument=True
+    )
+    out: Path = option(Path("phantoms"), "New folder for the library.")
+    labels: Path | None = option(None, "Labels of the stack, or folder.")
+    drawn: int | None = option(None, "Draw so many instead.", min=1, max=100_000)
+    outline: Path | None = option(None, "Stack, or folder, to write the tissue of as a mask.")
+    copies: int = option(0, "Altered copies of each.", min=0, max=1000)
+    spacing: tuple[float, ...] | None = option(None, "µm per voxel: z,y,x.", parse=numbers)
+    smooth: float = option(0.0, "Smoothing, µm; of an outline 6 if 0.", min=0, max=100)
+    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        """Refuse a wrong voxel size, and none or several of a stack, drawn nuclei, an outline."""
+        if self.spacing is not None and len(self.spacing) != 3:
+            raise InputError(f"spacing must be three numbers in µm (z,y,x), found {self.spacing}")
+        if (self.image, self.drawn, self.outline).count(None) != 2:
+            raise InputError(
+                "phantoms: give a stack to cut nuclei from, --drawn NUMBER, or --outline STACK"
+            )
+
+
+def phantoms_command(options: PhantomOptions, console: Console) -> None:
+    """Cut nuclei out of annotated stacks, or draw them; or write the outline of a tissue."""
+    from cytosuite.datasets.phantoms.build import Cutting, draw_to, extract_to
+
+    size, seed = options.spacing, options.seed
+    voxel = None if size is None else (size[0], size[1], size[2])
+    if options.outline is not None:
+        from cytosuite.datasets.phantoms.outline import SMOOTH_UM, outline_to
+
+        wide = options.smooth or SMOOTH_UM
+        for path in outline_to(options.out, options.outline, spacing_um=voxel, smooth_um=wide):
+            lines_to(console)(f"written: {path}")
+        return
+    if options.drawn is not None:
+        spacing = voxel or (0.5, 0.25, 0.25)
+        found = draw_to(options.out, options.drawn, spacing_um=spacing, seed=seed)
+    else:
+        assert options.image is not None  # one of both is there
+        cutting, copies = Cutting(spacing_um=voxel, smooth_um=options.smooth), options.copies
+        places = (options.image, options.labels, options.out)
+        found = extract_to(*places, cutting=cutting, augment_copies=copies, seed=seed)
+    skipped = ", ".join(f"{count} {reason}" for reason, count in found.skipped.items())
+    lines_to(console)(
+        f"written: {found.folder}, {found.nuclei} nuclei and {found.copies} copies, median volume "
+        f"{found.median_volume_um3:.0f} µm³" + (f"; left out: {skipped}" if skipped else "")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions(PartOptions):
+    """Options of a calibration."""
+
+    dataset: str = option(..., "Simulated dataset, like spheroid.", argument=True)
+    real: Path = option(..., "Folder with images/ and, better, labels/.", argument=True)
+    out: Path = option(Path("calibrated.toml"), "Recipe to write.")
+    pattern: str = option("*", "Which images, like 'ix71_*'.")
+    rounds: int = option(12, "Rounds of fitting.", min=1, max=1000)
+    cases: int = option(12, "Volumes per round.", min=1, max=10_000)
+    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
+
+
+def calibrate_command(options: CalibrateOptions, console: Console) -> None:
+    """Fit a simulated dataset to real images, and write the recipe with a comparison."""
+    from cytosuite.benchmark.data.preview import write_strip
+    from cytosuite.datasets.calibration.calibrate import calibrate
+
+    say = lines_to(console)
+    with progress(console, "calibrating", minor=True) as step:
+        written = calibrate(
+            options.dataset,
+            options.real,
+            options.out,
+            rounds=options.rounds,
+            cases=options.cases,
+            seed=options.seed,
+            pattern=options.pattern,
+            spacing=options.spacing,
+            part=options.part,
+            recursive=options.recursive,
+            data_root=options.data_root,
+            say=say,
+            step=step,
+            draw_strip=write_strip,
+        )
+    say(f"written: {written}")

@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from io import StringIO
 from math import floor, isfinite, isnan, log10
 from pathlib import Path
 from shutil import get_terminal_size
@@ -15,7 +16,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from cytosuite.benchmark.commands.options import STDOUT, TableOptions
-from cytosuite.benchmark.csvfile import as_text
+from cytosuite.benchmark.store.csvfile import as_text
 from cytosuite.files import atomic
 
 Cell = str | int | float | None
@@ -29,27 +30,13 @@ LINE = 100  # characters of a line in a file or pipe, unless COLUMNS says anothe
 
 @dataclass(frozen=True)
 class ValueTable:
-    """Rows of values under names, the columns that matter most first.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of the columns.
-    rows : sequence of sequence
-        A cell per column; None and NaN where there is no value.
-    keys : int
-        First columns that are shown whole however narrow the terminal is.
-    quiet : frozenset of int
-        Rows that are shown dim.
-    main : int, optional
-        First columns beyond which none is shown unless all are asked for.
-    """
+    """Rows of values under names, the columns that matter most first."""
 
     names: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    keys: int = 1
-    quiet: frozenset[int] = field(default_factory=frozenset)
-    main: int | None = None
+    rows: Sequence[Sequence[Cell]]  # None and NaN where there is no value
+    keys: int = 1  # first columns that are shown on any terminal
+    quiet: frozenset[int] = field(default_factory=frozenset)  # rows that are shown dim
+    main: int | None = None  # first columns beyond which only --wide shows
 
     def csv(self) -> str:
         """Return all columns as CSV; numbers in full, undefined ones empty."""
@@ -62,80 +49,56 @@ class ValueTable:
 
 
 def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
-    """Print a table.
-
-    Parameters
-    ----------
-    table : ValueTable
-        Columns without any value are left out.
-    console : Console
-        A terminal gets as many columns as fit, sentences folded, and a line that names the others;
-        a file or pipe too, with a line per row in which sentences are cut.
-    wide : bool
-        Whether all columns are shown whole, however long the lines are.
-    """
-    columns = {name: _column(name, cells) for name, cells in _by_name(table).items()}
-    columns = {name: column for name, column in columns.items() if set(column.texts) != {NOTHING}}
-    main = table.names[: None if wide else table.main]
-    shown = {name: column for name, column in columns.items() if name in main}
-    if wide:
-        _print_lines(shown.values(), console)
-        return
+    """Print the columns that fit, name the others; a terminal folds sentences, a pipe cuts."""
+    columns = {name: [row[n] for row in table.rows] for n, name in enumerate(table.names)}
+    texts = {name: _texts(name, cells) for name, cells in columns.items()}
+    known = [name for name in table.names if set(texts[name]) != {NOTHING}]
+    shown = [name for name in known if name in table.names[: None if wide else table.main]]
+    keys = [name for name in table.names[: table.keys] if name in known]
+    folds = console.is_terminal and not wide
     width = console.width if console.is_terminal else get_terminal_size((LINE, 0)).columns
-    keys = [name for name in table.names[: table.keys] if name in columns]
-    while len(shown) > len(keys) + 1 and _together(c.least for c in shown.values()) > width:
-        shown.popitem()
-    if console.is_terminal:
-        _print_grid(shown.values(), console, table.quiet)
-    else:
-        _print_lines(_cut(shown, keys, width), console)
-    if hidden := list(columns)[len(shown) :]:
+    widths = {name: max(map(cell_len, (name, *texts[name]))) for name in known}
+    cut = {n for n in known if _is_sentence(columns[n], texts[n]) and (folds or n not in keys)}
+    least = {n: min(widths[n], FOLDED) if n in cut and not wide else widths[n] for n in known}
+
+    def together() -> int:
+        """Return the characters of the shown columns in a line."""
+        return sum(least[name] + GAP for name in shown) - GAP
+
+    while not wide and len(shown) > len(keys) + 1 and together() > width:
+        shown.pop()
+    grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for name in shown:
+        side: Literal["left", "right"] = (
+            "left" if any(isinstance(cell, str) for cell in columns[name]) else "right"
+        )
+        grid.add_column(Text(name), justify=side, min_width=least[name], no_wrap=name not in cut)
+    for number, row in enumerate(zip(*(texts[name] for name in shown), strict=True)):
+        cells = (Text(t, no_wrap=not folds, overflow="fold" if folds else "ellipsis") for t in row)
+        grid.add_row(*cells, style="dim" if number in table.quiet else None)
+    room = max(width, together())
+    page = Console(width=room, file=StringIO(), force_terminal=console.is_terminal)
+    with page.capture() as lines:
+        page.print(grid)
+    for line in lines.get().splitlines():
+        console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
+    if hidden := known[len(shown) :]:
         more = f" and {len(hidden) - NAMED} more" if len(hidden) > NAMED else ""
         line = f"not shown: {', '.join(hidden[:NAMED])}{more} (--wide or --csv FILE)"
         console.print(line, style="dim", highlight=False, markup=False)
 
 
-def _print_grid(columns: Iterable["_Column"], console: Console, quiet: frozenset[int]) -> None:
-    """Print columns within the width of a terminal."""
-    shown = list(columns)
-    grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
-    for column in shown:
-        side: Literal["left", "right"] = "left" if column.is_text else "right"
-        grid.add_column(column.name, justify=side, overflow="fold", no_wrap=not column.folds)
-    for number, texts in enumerate(zip(*(column.texts for column in shown), strict=True)):
-        grid.add_row(*map(Text, texts), style="dim" if number in quiet else None)
-    console.print(grid)
-
-
-def _print_lines(columns: Iterable["_Column"], console: Console) -> None:
-    """Print columns as lines of any length."""
-    for line in _lines(columns):
-        console.print(Text(line), soft_wrap=True)
-
-
 def give(
     table: ValueTable, options: TableOptions, console: Console, value: object | None = None
 ) -> None:
-    """Show a table, and write it as CSV and JSON where that is asked for.
-
-    Parameters
-    ----------
-    table : ValueTable
-        It is shown unless stdout is asked for as a file.
-    options : TableOptions
-        Files, and whether all columns are shown.
-    console : Console
-        See `show`.
-    value : object, optional
-        Content of the JSON file; by default a mapping per row.
-    """
+    """Show a table unless stdout holds a file, and write it as `keep` does."""
     if not options.stdout_is_data:
         show(table, console, wide=options.wide)
     keep(table, options, value)
 
 
 def keep(table: ValueTable, options: TableOptions, value: object | None = None) -> None:
-    """Write a table as CSV and JSON where that is asked for; see `give`."""
+    """Write a table as CSV and as JSON (or a value in its place) where options name a file."""
     if options.csv is not None:
         _write(options.csv, table.csv())
     if options.json is not None:
@@ -153,27 +116,8 @@ def _write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def number(value: float, decimals: int) -> str:
-    """Return a number with fixed decimals as text.
-
-    Examples
-    --------
-    >>> number(0.5, 3), number(float("inf"), 3), number(float("nan"), 3)
-    ('0.500', 'inf', '-')
-    """
-    return NOTHING if isnan(value) else f"{value:.{decimals}f}"
-
-
 def decimals(values: Iterable[float]) -> int:
-    """Return with how many decimals the numbers of a column are shown.
-
-    Three for scores, fewer for larger numbers and more for smaller ones, by the largest of them.
-
-    Examples
-    --------
-    >>> decimals([0.8, 1.0]), decimals([366.0, 2.5]), decimals([0.0042]), decimals([])
-    (3, 1, 5, 3)
-    """
+    """Return the decimals of a column, by its largest number: three for scores."""
     largest = max((abs(value) for value in values if isfinite(value)), default=0.0)
     if largest == 0:
         return DIGITS
@@ -181,91 +125,26 @@ def decimals(values: Iterable[float]) -> int:
     return min(max(DIGITS - max(places, 0) - min(places + 1, 0), 0), MOST)
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A column as text."""
-
-    name: str
-    texts: list[str]
-    is_text: bool
-
-    @property
-    def width(self) -> int:
-        """Characters that it takes."""
-        return max(map(cell_len, (self.name, *self.texts)))
-
-    @property
-    def folds(self) -> bool:
-        """Whether it holds sentences, or words too long for a line."""
-        words = any(" " in text for text in self.texts) and self.width > FOLDED
-        return self.is_text and (words or self.width > LONG)
-
-    @property
-    def least(self) -> int:
-        """Characters that it takes at least."""
-        return min(self.width, FOLDED) if self.folds else self.width
-
-    def cut(self, width: int) -> "_Column":
-        """Return it with texts of at most so many characters."""
-        texts = [Text(text) for text in self.texts]
-        for text in texts:
-            text.truncate(width, overflow="ellipsis")
-        return replace(self, texts=[text.plain for text in texts])
+def _is_sentence(cells: Sequence[Cell], texts: Sequence[str]) -> bool:
+    """Return whether a column holds sentences, or words too long for a line."""
+    longest = max(map(len, texts), default=0)
+    words = any(" " in text for text in texts) and longest > FOLDED
+    return any(isinstance(cell, str) for cell in cells) and (words or longest > LONG)
 
 
-def _by_name(table: ValueTable) -> dict[str, list[Cell]]:
-    """Return the cells of each column."""
-    return {name: [row[n] for row in table.rows] for n, name in enumerate(table.names)}
-
-
-def _column(name: str, cells: Sequence[Cell]) -> _Column:
-    """Return a column as text: whole numbers and ranks as they are, others with like decimals."""
+def _texts(name: str, cells: Sequence[Cell]) -> list[str]:
+    """Return cells as text: whole numbers and ranks as they are, others with like decimals."""
     if name == RANK:
-        ranks = [NOTHING if cell is None else f"{round(float(cell), 2):g}" for cell in cells]
-        return _Column(name, ranks, is_text=False)
+        return [NOTHING if cell is None else f"{round(float(cell), 2):g}" for cell in cells]
     places = decimals(cell for cell in cells if isinstance(cell, float))
-    texts = [
+    return [
         NOTHING
-        if cell is None or cell == ""
-        else number(cell, places)
+        if cell is None or cell == "" or (isinstance(cell, float) and isnan(cell))
+        else f"{cell:.{places}f}"
         if isinstance(cell, float)
-        else _plain(str(cell))
+        else "".join(sign if sign.isprintable() else " " for sign in str(cell))
         for cell in cells
     ]
-    return _Column(name, texts, any(isinstance(cell, str) for cell in cells))
-
-
-def _plain(text: str) -> str:
-    """Return text as one line without characters that steer a terminal."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
-def _together(widths: Iterable[int]) -> int:
-    """Return the characters that columns take in a line."""
-    return sum(width + GAP for width in widths) - GAP
-
-
-def _cut(columns: dict[str, _Column], keys: Sequence[str], width: int) -> list[_Column]:
-    """Return columns with sentences cut, the widest ones first, until a line fits the width."""
-    widths = {name: column.width for name, column in columns.items()}
-    sentences = [name for name, column in columns.items() if column.folds and name not in keys]
-    while _together(widths.values()) > width:
-        widest = max(sentences, key=widths.__getitem__, default="")
-        if not widest or widths[widest] <= FOLDED:
-            break
-        widths[widest] -= 1
-    return [column.cut(widths[name]) for name, column in columns.items()]
-
-
-def _lines(columns: Iterable[_Column]) -> Iterator[str]:
-    """Yield heading and rows as lines of full length."""
-    padded = []
-    for column in columns:
-        spaces = [" " * (column.width - cell_len(t)) for t in (column.name, *column.texts)]
-        pairs = zip((column.name, *column.texts), spaces, strict=True)
-        padded.append([t + gap if column.is_text else gap + t for t, gap in pairs])
-    for cells in zip(*padded, strict=True):
-        yield (" " * GAP).join(cells).rstrip()
 
 
 def _known(cell: Cell) -> Cell:

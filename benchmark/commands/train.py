@@ -1,25 +1,32 @@
-"""Train an algorithm: check, make its data, then run its training as a process of its own."""
+"""Train an algorithm in a process of its own, which waits for its data after a check."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import PACKAGE, ROOT, algorithms, pick, workplace
+from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, pick, workplace
+from cytosuite.benchmark.catalog.models import named_models
+from cytosuite.benchmark.catalog.packages import need_packages
+from cytosuite.benchmark.commands.console import lines_to
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.options import DataOptions, RunOptions, TrainOptions
+from cytosuite.benchmark.commands.options import DataOptions, RunOptions, TrainOptions, option
 from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.data.simulated import simulated
-from cytosuite.benchmark.engines.packages import need_packages
-from cytosuite.ending import CLOSED, INTERRUPTED, REFUSED
+from cytosuite.contract.manifest import read_card
+from cytosuite.contract.select import PROOF
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.errors.ending import CLOSED, INTERRUPTED, REFUSED
+from cytosuite.files import read_json, write_json
+from cytosuite.formats.lists import is_list
 
 
 class TrainingError(CytosuiteError):
@@ -34,24 +41,13 @@ class InterruptedTrainingError(CytosuiteError):
     exit_code = INTERRUPTED
 
 
+def train_command(options: TrainOptions, console: Console) -> None:
+    """Train a model."""
+    train(options, console)
+
+
 def train(options: TrainOptions, console: Console) -> Path:
-    """Train a model on simulated or annotated data, and return its card.
-
-    Parameters
-    ----------
-    options : TrainOptions
-        Algorithm, datasets by role, name of the model.
-    console : Console
-        Shows progress.
-
-    Raises
-    ------
-    InputError
-        If there is no such algorithm or dataset, the algorithm is not trained, or a package is
-        missing.
-    TrainingError
-        If the training fails.
-    """
+    """Train a model and return its card; InputError of options, TrainingError if it fails."""
     name, home = options.algorithm, ROOT / "algorithms"
     known = [each for each in algorithms() if (home / each / "training" / "train.py").is_file()]
     pick("algorithm that is trained", [name], known)
@@ -61,10 +57,9 @@ def train(options: TrainOptions, console: Console) -> Path:
     command = [sys.executable, "-m", "cytosuite.training.command", name, "--name", options.name]
     command += ["--out", str(out), "--work", str(work), *options.passed]
     wanted = [_wanted(text, options) for text in (options.dataset, *options.data)]
-    _run([*command, "--check", *chain.from_iterable(map(_announced, wanted))])
-    for data in wanted:
-        command += ["--data", _made(data, console)]
-    _run([*command, "--ends-with", str(os.getpid())])
+    command += ["--wait", "--ends-with", str(os.getpid())]
+    command += chain.from_iterable(map(_announced, wanted))
+    _run(command, lambda: [_made(data, console) for data in wanted])
     return out / f"{options.name}.json"
 
 
@@ -84,7 +79,7 @@ def _wanted(text: str, options: TrainOptions) -> _Wanted:
     """Return a dataset from ``dataset`` or ``role=dataset``, before it is made."""
     role, sign, dataset = text.rpartition("=")
     # A dataset's name wins over a folder of that name.
-    given = Path(dataset).is_dir() and simulated(dataset, None) is None
+    given = (Path(dataset).is_dir() or is_list(Path(dataset))) and simulated(dataset, None) is None
     beside = given and bool(sign)  # its cases are not simulated, others' are
     data = DataOptions(
         dataset=dataset,
@@ -118,22 +113,21 @@ def _made(wanted: _Wanted, console: Console) -> str:
     return wanted.named(make(made, wanted.options, run, engine, console).home)
 
 
-def _run(command: Sequence[str]) -> None:
-    """Run a process of the training to its end; raise an error with the last that it says.
-
-    Asked to stop, it still writes its checkpoint; asked again, it is killed.
-    """
+def _run(command: Sequence[str], make: Callable[[], list[str]]) -> None:
+    """Run a training, its data made once checked; one stop leaves a checkpoint, two kill it."""
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, cwd=PACKAGE.parent, stderr=subprocess.PIPE, process_group=0
+        command, cwd=PACKAGE.parent, stdin=pipe, stderr=pipe, process_group=0, bufsize=0
     ) as process:
         try:
-            said = _said(process)
+            lines, checked = _until_checked(process)
+            lines += _to_the_end(process, json.dumps(make()) if checked else "")
         finally:
             process.kill()
     if process.returncode == -signal.SIGINT:
         raise KeyboardInterrupt  # before the training itself began
-    sys.stderr.writelines(f"{line}\n" for line in said[:-1])
-    last = said[-1].removeprefix("cytosuite: ") if said else "without a word"
+    sys.stderr.writelines(f"{line}\n" for line in lines[:-1])
+    last = lines[-1].removeprefix("cytosuite: ") if lines else "without a word"
     if process.returncode == CLOSED:
         raise BrokenPipeError
     if process.returncode == INTERRUPTED:
@@ -144,11 +138,69 @@ def _run(command: Sequence[str]) -> None:
         raise TrainingError(f"the training ended with code {process.returncode}: {last}")
 
 
-def _said(process: subprocess.Popen[bytes]) -> list[str]:
-    """Return the lines of a process on stderr; Ctrl-C is passed on to it."""
+def _until_checked(process: subprocess.Popen[bytes]) -> tuple[list[str], bool]:
+    """Return the lines of a training on stderr up to its check, and whether that was passed."""
+    lines: list[str] = []
+    for line in process.stderr or ():
+        if line == b"checked\n":
+            return lines, True
+        lines += line.decode(errors="replace").splitlines()
+    return lines, False
+
+
+def _to_the_end(process: subprocess.Popen[bytes], data: str) -> list[str]:
+    """Give a training its data, and return its further lines; Ctrl-C is passed on to it."""
     try:
-        _, text = process.communicate()
+        _, text = process.communicate(data.encode())
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
         _, text = process.communicate()
     return text.decode(errors="replace").splitlines()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOptions:
+    """Options of converted weights."""
+
+    file: Path = option(..., "Weights that torch has saved: .pt, .pth, .ckpt.", argument=True)
+    card: Path = option(
+        ...,
+        "Model card (.json) that gets them; weights/<algorithm>/NAME.json for a published model.",
+        argument=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptOptions:
+    """Options of an adopted model."""
+
+    model: str = option(..., "Name of a model, or path of its card.", argument=True)
+
+
+def weights_command(options: WeightsOptions, _: Console) -> int:
+    """Convert weights in a process of its own, which loads torch; return its exit code."""
+    need_packages("weights", "cytosuite.training.convert")
+    command = [sys.executable, "-m", "cytosuite.training.convert"]
+    command += [str(path.resolve()) for path in (options.file, options.card)]
+    return subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode
+
+
+def adopt_command(options: AdoptOptions, console: Console) -> None:
+    """Adopt a model, and print its card."""
+    for path in adopt(options.model):
+        lines_to(console)(f"adopted: {path}")
+
+
+def adopt(model: str) -> list[Path]:
+    """Set `adopted` in the cards of a name or path, and return them; see `ModelCard`."""
+    cards = list(named_models(model, list(algorithms())).values())
+    for path in cards:
+        card = read_card(path)
+        home = ROOT / "weights" / card.algorithm
+        if path.parent.resolve() != home.resolve():
+            raise InputError(f"{path}: models are chosen from {home} alone; put it there first")
+        if not card.scores:
+            raise InputError(f"{path}: it has no {PROOF}, so it runs by its name alone (--model)")
+        if not card.adopted:
+            write_json(path, {**read_json(path), "adopted": True})
+    return cards

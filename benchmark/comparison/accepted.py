@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests
+from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests
 from cytosuite.benchmark.comparison.comparison import failed
 from cytosuite.benchmark.comparison.origin import cases_today, models_today, simulation_today
 from cytosuite.benchmark.comparison.scored import (
@@ -31,29 +31,12 @@ AGAIN = "run it again"
 
 
 def accept(run: ScoredRun, name: str, title: str, folder: Path = ACCEPTED) -> Path:
-    """Keep the scores of a run as the accepted ones of its dataset, and return their folder.
-
-    Parameters
-    ----------
-    run : ScoredRun
-        Folder of a run.
-    name : str
-        Of the folder; what is there is replaced.
-    title : str
-        Description of the data for tables; that of former scores without one.
-    folder : Path
-        Where accepted scores lie.
-
-    Raises
-    ------
-    InputError
-        If a case failed, a control missed its value, the run was made from uncommitted changes,
-        or data or models are no longer those of the run.
-    """
+    """Keep the scores of a sound run as the accepted ones, and return their folder."""
     _need_sound(run)
     place = folder / name
     facts: dict[str, Any] = {key: run.facts[key] for key in KEPT if key in run.facts}
-    facts["title"] = title or _former_title(place)
+    former = read_scored(place).said("title") if (place / FACTS).is_file() else ""
+    facts["title"] = title or former
     facts["models"] = _used_models(run)
     facts["simulation"] = _simulation(run)
     if facts["simulation"] and (other := _other_cases(run)):
@@ -76,21 +59,7 @@ def accepted(folder: Path = ACCEPTED) -> dict[str, ScoredRun]:
 
 
 def accepted_for(run: ScoredRun, folder: Path = ACCEPTED) -> ScoredRun:
-    """Return the accepted scores of the dataset of a run.
-
-    Parameters
-    ----------
-    run : ScoredRun
-        With its ``run.json``.
-    folder : Path
-        Where accepted scores lie.
-
-    Raises
-    ------
-    InputError
-        If there are none: neither of the same fingerprint nor, for data that have changed since,
-        of the same dataset, size, seed and settings.
-    """
+    """Return the accepted scores by fingerprint or request of a run, else InputError."""
     known = accepted(folder)
     for key in ("fingerprint", "request"):
         for found in known.values():
@@ -100,23 +69,12 @@ def accepted_for(run: ScoredRun, folder: Path = ACCEPTED) -> ScoredRun:
     said = json.dumps(run.table("request")) if run.facts else "a table without run.json"
     raise InputError(
         f"{run.place}: no accepted scores of its dataset ({said}); there are "
-        f"{some(known, 20)}; cytosuite accept RUN adds them"
+        f"{some(known, 20)}; cytosuite maintain accept RUN adds them"
     )
 
 
 def stale(run: ScoredRun) -> Iterator[str]:
-    """Yield a sentence for each reason why accepted scores are not those of the checkout.
-
-    Parameters
-    ----------
-    run : ScoredRun
-        Accepted one.
-
-    Notes
-    -----
-    Where the sources of a simulation have changed, its first and last case are made and compared:
-    an edit that leaves the data as they were is none.
-    """
+    """Yield why accepted scores are not the checkout's: other models, or data (both ends made)."""
     for algorithm, models in run.table("models").items():
         today = models_today(algorithm)
         changed = [name for name, digest in models.items() if today.get(name) != digest]
@@ -178,8 +136,3 @@ def _other_cases(run: ScoredRun) -> list[str]:
     """Return the first and last case of a simulation, if they are others today."""
     kept, today = run.table("cases"), cases_today(run.table("request"))
     return [name for name, digest in today.items() if kept.get(name) != digest]
-
-
-def _former_title(place: Path) -> str:
-    """Return the title of scores that are replaced."""
-    return read_scored(place).said("title") if (place / FACTS).is_file() else ""

@@ -1,160 +1,131 @@
 """Changes of scores between two runs, with tests paired by case.
 
-The rule
---------
-A metric of an algorithm has *regressed* where its mean over the common cases is worse by more than
-the smallest relevant change, and a one-sided Wilcoxon signed-rank test says so at the level
-`alpha` after Holm's correction over all metrics and algorithms compared.
-
-A test is not possible with fewer than `FEWEST` cases, nor where even a loss in every case would
-not be significant (``tests * 0.5**cases >= alpha``, the exact p). There the mean alone decides:
-inputs are the same and algorithms repeat their outputs, so that a relevant change has a cause.
-One case that is much worse among many that are equal is no regression by this rule; it stands
-first among the changed cases.
+A metric *regressed* where its mean is worse by more than the smallest relevant change, and a
+one-sided Wilcoxon signed-rank test says so after Holm over all metrics and algorithms. The mean
+alone decides below `FEWEST` cases, or where no loss could be significant (``tests * 0.5**cases >=
+alpha``): inputs and outputs repeat, so a relevant change has a cause.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
-from cytosuite.benchmark.comparison.thresholds import Thresholds
-from cytosuite.benchmark.ranking.bootstrap import (
-    DRAWS,
-    FEWEST,
-    draw_counts,
-    drawn_medians,
-    percentiles,
-)
+from cytosuite.benchmark.ranking.bootstrap import FEWEST, draw_counts, median_intervals
 from cytosuite.benchmark.ranking.scores import DIGITS
-from cytosuite.benchmark.ranking.significance import holm, signed_rank
+from cytosuite.benchmark.ranking.significance import holm, one_sided_p
+from cytosuite.benchmark.results.controls import CONTROLS
+from cytosuite.contract.manifest import Described, parse
+from cytosuite.files import read_toml
 from cytosuite.metrics import Metric
 
+DEFAULT = Path(__file__).with_name("thresholds.toml")
+CASE = ["dataset", "case", "algorithm"]
+MIB = 2**20
+Level = Annotated[float, Field(gt=0, lt=1)]
+Ratio = Annotated[float, Field(ge=1)]
 Floats = NDArray[np.float64]
 Verdict = Literal["worse", "better", ""]
-SEED = 0  # of the bootstrap
+
+
+class CostThresholds(Described):
+    """Ratios of time and memory, after to before, that are worth a warning."""
+
+    time: Ratio = Field(1.5, description="Of the seconds of a case.")
+    memory: Ratio = Field(1.25, description="Of its peak memory.")
+    fails: bool = Field(False, description="Whether they are regressions, too.")
+
+
+class Thresholds(Described):
+    """Level and smallest changes of a regression."""
+
+    alpha: Level = Field(0.05, description="Level of the tests, after Holm's correction.")
+    range: Level = Field(0.01, description="Smallest relevant change, part of a metric's range.")
+    share: Level = Field(0.05, description="The same where the range is open, part of the mean.")
+    metrics: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="Smallest relevant change of single metrics, in their unit."
+    )
+    cost: CostThresholds = Field(CostThresholds(), description="Time and memory.")
+
+    def relevant(self, metric: Metric[Any], before: float) -> float:
+        """Return the smallest relevant change of a metric, in its unit."""
+        if metric.name in self.metrics:
+            return self.metrics[metric.name]
+        if metric.best is None or metric.worst is None:
+            return self.share * abs(before)
+        return self.range * abs(metric.best - metric.worst)
+
+
+def read_thresholds(path: Path = DEFAULT) -> Thresholds:
+    """Return the thresholds in a TOML file."""
+    return parse(path, read_toml(path), Thresholds)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Change of a metric of an algorithm, over the cases in which both runs have a value.
-
-    Parameters
-    ----------
-    algorithm, metric : str
-        Names.
-    sign : int
-        1 where larger values are better, -1 where smaller ones are, 0 where neither is.
-    cases : int
-        Number of common cases.
-    before, after : float
-        Means.
-    median, low, high : float
-        Median of the paired differences, after minus before, with its 95 % bootstrap interval; NaN
-        below `FEWEST` cases.
-    p : float
-        Two-sided Wilcoxon signed-rank test, after Holm; NaN below `FEWEST` cases.
-    p_worse : float
-        One-sided test that it became worse, after Holm; NaN where no test is possible.
-    relevant : float
-        Smallest relevant change, in the unit of the metric; NaN for one without a direction.
-    loss : float
-        Change of the mean in the worse direction; NaN for a metric without a direction.
-    verdict : str
-        ``worse``: it regressed, see the rule of this module; ``better``: the same in the other
-        direction, by the two-sided test; else empty.
-    """
+    """Change of a metric of an algorithm, over the cases in which both runs have a value."""
 
     algorithm: str
     metric: str
-    sign: int
-    cases: int
+    sign: int  # 1 where larger values are better, -1 where smaller ones are, 0 where neither is
+    cases: int  # number of common cases
     before: float
     after: float
-    median: float = nan
+    median: float = nan  # paired difference, after minus before; NaN below `FEWEST` cases
     low: float = nan
     high: float = nan
-    p: float = nan
-    p_worse: float = nan
-    relevant: float = nan
-    loss: float = nan
-    verdict: Verdict = ""
+    p: float = nan  # two-sided Wilcoxon signed-rank test, after Holm; NaN below `FEWEST` cases
+    p_worse: float = nan  # one-sided, after Holm; NaN where no test is possible
+    relevant: float = nan  # smallest relevant change, in the unit of the metric
+    loss: float = nan  # change of the mean in the worse direction
+    verdict: Verdict = ""  # see the rule of this module
 
 
 def changes(
     pairs: pd.DataFrame, metrics: Mapping[str, Metric[Any]], thresholds: Thresholds
 ) -> list[Change]:
-    """Return the change of each metric of each algorithm.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        A row per case, with ``algorithm``, ``metric``, ``before`` and ``after``.
-    metrics : mapping of str to Metric
-        Those that are known, by name; others are shown and not judged.
-    thresholds : Thresholds
-        Level and smallest relevant changes.
-    """
+    """Return the change of each metric of each algorithm."""
     known = pairs[np.isfinite(pairs["before"]) & np.isfinite(pairs["after"])]
-    groups = known.groupby(["algorithm", "metric"], sort=False)
     found, differences = [], []
-    for (algorithm, name), rows in groups:
+    for (algorithm, name), rows in known.groupby(["algorithm", "metric"], sort=False):
         before, after = rows["before"].to_numpy(float), rows["after"].to_numpy(float)
-        found.append(_means(algorithm, name, before, after, metrics.get(name), thresholds))
+        one, two, metric = float(before.mean()), float(after.mean()), metrics.get(name)
+        change = Change(algorithm, name, 0, before.size, one, two)
+        if metric is not None and metric.higher_is_better is not None:
+            sign, relevant = 1 if metric.higher_is_better else -1, thresholds.relevant(metric, one)
+            loss = round(sign * (one - two), DIGITS)
+            change = replace(change, sign=sign, loss=loss, relevant=relevant)
+        found.append(change)
         differences.append(np.round(after - before, DIGITS))
-    tests = sum(change.sign != 0 for change in found)
-    tested = [c.sign != 0 and _testable(c.cases, tests, thresholds.alpha) for c in found]
-    two = _holm([_two_sided(own) for own in differences])
-    one = _holm(
-        [
-            _p(-change.sign * own) if can else nan
-            for change, own, can in zip(found, differences, tested, strict=True)
-        ]
-    )
-    return [
-        _with_tests(change, own, p, worse, thresholds.alpha)
-        for change, own, p, worse in zip(found, differences, two, one, strict=True)
+    tests, alpha = sum(change.sign != 0 for change in found), thresholds.alpha
+    # NaN where no test is possible: too few cases, or a loss in each would not be significant.
+    p_two = [
+        min(1.0, 2 * min(one_sided_p(own), one_sided_p(-own))) if own.size >= FEWEST else nan
+        for own in differences
     ]
-
-
-def _sign(metric: Metric[Any] | None) -> int:
-    """Return 1 where larger values are better, -1 where smaller ones are, 0 where neither is."""
-    better = None if metric is None else metric.higher_is_better
-    return 0 if better is None else 1 if better else -1
-
-
-def _testable(cases: int, tests: int, alpha: float) -> bool:
-    """Return whether a loss in every case would be significant after Holm's correction."""
-    return cases >= FEWEST and tests * 0.5**cases < alpha
-
-
-def _means(
-    algorithm: str,
-    name: str,
-    before: Floats,
-    after: Floats,
-    metric: Metric[Any] | None,
-    thresholds: Thresholds,
-) -> Change:
-    """Return a change without tests: means, loss, and the smallest relevant change."""
-    one, two, sign = float(before.mean()), float(after.mean()), _sign(metric)
-    change = Change(algorithm, name, sign, before.size, one, two)
-    if metric is None or not sign:
-        return change
-    loss = round(sign * (one - two), DIGITS)
-    return replace(change, loss=loss, relevant=thresholds.relevant(metric, one))
+    p_one = [
+        one_sided_p(-change.sign * own)
+        if change.sign and change.cases >= FEWEST and tests * 0.5**change.cases < alpha
+        else nan
+        for change, own in zip(found, differences, strict=True)
+    ]
+    adjusted = (holm(np.array(p)).tolist() for p in (p_two, p_one))
+    return [
+        _with_tests(change, own, p, worse, alpha)
+        for change, own, p, worse in zip(found, differences, *adjusted, strict=True)
+    ]
 
 
 def _with_tests(change: Change, own: Floats, p: float, worse: float, alpha: float) -> Change:
     """Return a change with median, interval, tests and verdict."""
-    median, low, high = float(np.median(own)), nan, nan
-    if own.size >= FEWEST:
-        counts = draw_counts([""] * own.size, DRAWS, SEED)
-        _, low, high = percentiles(drawn_medians(own[None], counts)[0])
+    median, counts = float(np.median(own)), draw_counts([""] * own.size)
+    low, high = (float(end[0]) for end in median_intervals(own[None], counts))
     verdict: Verdict = ""
     if change.loss > change.relevant and not (isfinite(worse) and worse >= alpha):
         verdict = "worse"
@@ -163,50 +134,60 @@ def _with_tests(change: Change, own: Floats, p: float, worse: float, alpha: floa
     return replace(change, median=median, low=low, high=high, p=p, p_worse=worse, verdict=verdict)
 
 
-def _p(differences: Floats) -> float:
-    """Return p of the one-sided test that differences are positive; 1 where nothing differs.
-
-    Zeros are dropped before, so that the test is exact without ties.
-    """
-    own = differences[differences != 0]
-    return float(signed_rank(own[None])[0][0]) if own.size else 1.0
-
-
-def _two_sided(differences: Floats) -> float:
-    """Return p of the two-sided test; NaN below `FEWEST` cases."""
-    if differences.size < FEWEST:
-        return nan
-    return min(1.0, 2 * min(_p(differences), _p(-differences)))
-
-
-def _holm(values: Sequence[float]) -> list[float]:
-    """Return p values after Holm's correction over those that are known, the others as they are."""
-    found = np.array(values, dtype=float)
-    known = ~np.isnan(found)
-    found[known] = holm(found[known])
-    return [float(value) for value in found]
-
-
 def largest(pairs: pd.DataFrame, found: Sequence[Change], count: int) -> list[dict[str, Any]]:
-    """Return the cases that changed most, in units of the smallest relevant change.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        As of `changes`, with ``dataset`` and ``case``.
-    found : sequence of Change
-        Those without a direction are left out.
-    count : int
-        Largest number of rows.
-
-    Returns
-    -------
-    list of dict
-        Rows of `pairs` with their ``difference``, the largest first.
-    """
+    """Return the cases that changed most, in units of the smallest relevant change."""
     units = {(own.algorithm, own.metric): own.relevant or 1.0 for own in found}
     known = [units.get(key, nan) for key in zip(pairs["algorithm"], pairs["metric"], strict=True)]
     table = pairs.assign(difference=(pairs["after"] - pairs["before"]).round(DIGITS))
     size = (table["difference"] / np.array(known, dtype=float)).abs()
     order = size[size > 0].sort_values(ascending=False, kind="stable").index[:count]
     return [{str(k): v for k, v in row.items()} for row in table.loc[order].to_dict("records")]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Time and memory of an algorithm, before and after."""
+
+    algorithm: str  # its name
+    seconds: tuple[float, float]  # medians over the common cases, before and after; or NaN
+    memory: tuple[float, float]
+    time_ratio: float  # median of the ratios of each case, after to before; or NaN
+    memory_ratio: float
+    warning: str = ""  # a sentence where a ratio is above its threshold
+
+
+def costs(before: pd.DataFrame, after: pd.DataFrame, thresholds: CostThresholds) -> list[Cost]:
+    """Return time and memory of each algorithm of both runs."""
+    joined = _cases(before).merge(_cases(after), on=CASE[1:], suffixes=("_before", "_after"))
+    found = []
+    for name, rows in joined.groupby("algorithm"):
+        seconds, time_ratio = _change(rows, "seconds", 1)
+        memory, memory_ratio = _change(rows, "peak_memory", MIB)
+        words = []
+        if time_ratio > thresholds.time:
+            words.append(
+                f"{time_ratio:.2f} times the time ({seconds[0]:.3g} -> {seconds[1]:.3g} s)"
+            )
+        if memory_ratio > thresholds.memory:
+            change = f"{memory[0]:.0f} -> {memory[1]:.0f} MiB"
+            words.append(f"{memory_ratio:.2f} times the memory ({change})")
+        warning = f"{name}: {' and '.join(words)} per case, in the median" if words else ""
+        found.append(Cost(str(name), seconds, memory, time_ratio, memory_ratio, warning))
+    return found
+
+
+def _cases(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per case that an algorithm finished, with time and memory."""
+    ran = scores[(scores["status"] == "ok") & (scores["case"] != "")]
+    ran = ran[~ran["algorithm"].isin(CONTROLS)].drop_duplicates(CASE)
+    return ran[[*CASE, "seconds", "peak_memory"]]
+
+
+def _change(rows: pd.DataFrame, name: str, unit: int) -> tuple[tuple[float, float], float]:
+    """Return the medians before and after, in a unit, and the median ratio."""
+    both = rows[(rows[f"{name}_before"] > 0) & (rows[f"{name}_after"] > 0)]
+    if both.empty:
+        return (nan, nan), nan
+    one, two = both[f"{name}_before"], both[f"{name}_after"]
+    ratio = float((two / one).median())
+    return (float(one.median() / unit), float(two.median() / unit)), ratio

@@ -1,17 +1,14 @@
-"""Comparison of two scored runs: changes of scores, and regressions among them."""
+"""Comparison of two scored runs: what differs, changes of scores, regressions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.comparison.changes import Change, changes, largest
-from cytosuite.benchmark.comparison.costs import Cost, costs
-from cytosuite.benchmark.comparison.remarks import other_cases, remarks, same_data
+from cytosuite.benchmark.comparison.changes import Change, Cost, Thresholds, changes, costs, largest
 from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics, some
-from cytosuite.benchmark.comparison.thresholds import Thresholds
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.metrics import Metric
@@ -22,60 +19,120 @@ NEAR = 1e-6  # relative difference of a control that another machine may cause
 PAIR = ["dataset", "case", "algorithm", "metric"]
 
 
+def same_data(before: ScoredRun, after: ScoredRun) -> bool | None:
+    """Return whether the common cases are the same by fingerprint or digests; None if not known."""
+    prints = [run.said("fingerprint") for run in (before, after)]
+    if all(prints) and prints[0] == prints[1]:
+        return True
+    one, two = (run.table("cases") for run in (before, after))
+    common = before.cases & after.cases
+    limits = [run.table("request").get("min_object_voxels") for run in (before, after)]
+    if common and common <= one.keys() & two.keys():
+        return limits[0] == limits[1] and all(one[name] == two[name] for name in common)
+    return False if all(prints) else None
+
+
+def other_cases(before: ScoredRun, after: ScoredRun) -> set[str]:
+    """Return the cases of one name that are known to be other images or labels."""
+    common = before.cases & after.cases
+    if same_data(before, after) is not False:
+        return set()
+    one, two = (run.table("cases") for run in (before, after))
+    return {name for name in common if name not in one or one[name] != two.get(name)}
+
+
+def remarks(before: ScoredRun, after: ScoredRun) -> list[str]:
+    """Return sentences on all in which two runs differ, but for their scores."""
+    return [
+        *_data(before, after),
+        *(
+            f"{key}: {one} -> {two}"
+            for key in ("engine", "machine", "cytosuite", "task")
+            if (one := before.said(key)) and (two := after.said(key)) and one != two
+        ),
+        *_algorithms(before, after),
+        *_sets("case", before.cases, after.cases),
+        *_sets("metric", *(set(run.scores["metric"]) - {""} for run in (before, after))),
+        *_failures(before, after),
+    ]
+
+
+def _data(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
+    """Yield remarks on the data."""
+    same, common = same_data(before, after), before.cases & after.cases
+    prints = [run.said("fingerprint")[:12] for run in (before, after)]
+    if same is None:
+        yield f"data: not known to be the same; {len(common)} cases have the same names"
+    elif not same:
+        alike = len(common - other_cases(before, after))
+        limits = [run.table("request").get("min_object_voxels") or 0 for run in (before, after)]
+        ignored = f"; true objects below {limits[0]} -> {limits[1]} voxels are ignored"
+        yield (
+            f"data: different ({before.said('dataset')} {prints[0]} -> {after.said('dataset')} "
+            f"{prints[1]}); of {len(common)} cases with the same names {alike} are the same images "
+            f"and labels, and compared{ignored if limits[0] != limits[1] else ''}"
+        )
+    elif prints[0] != prints[1]:
+        yield "data: the same images and labels, made by other code"
+
+
+def _algorithms(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
+    """Yield algorithms that came, went or changed."""
+    yield from _sets("algorithm", set(before.algorithms), set(after.algorithms))
+    for name in sorted(set(before.algorithms) & set(after.algorithms)):
+        words = []
+        one, two = (plain(str(run.table("versions").get(name, ""))) for run in (before, after))
+        if one and two and one != two:
+            words.append(f"version {one} -> {two}")
+        models = [run.table("models").get(name) for run in (before, after)]
+        used = {
+            model
+            for run in (before, after)
+            for model in run.scores.loc[run.scores["algorithm"] == name, "model"]
+        } - {""}
+        if isinstance(models[0], dict) and isinstance(models[1], dict):
+            other = {model for model in used if models[0].get(model) != models[1].get(model)}
+            words += [f"other weights or parameters of {some(other)}"] if other else []
+        keys = [str(run.table("jobs").get(name, "")) for run in (before, after)]
+        if not words and all(keys) and keys[0] != keys[1]:
+            words.append("another key: its sources, data or engine changed")
+        if words:
+            yield f"{plain(name, 100)}: {', '.join(words)}"
+
+
+def _sets(noun: str, before: set[str], after: set[str]) -> Iterator[str]:
+    """Yield algorithms, cases and metrics of one run alone."""
+    for word, names in (("new", after - before), ("missing", before - after)):
+        if names:
+            yield f"{word} {noun}{'s' if len(names) > 1 else ''}: {some(names)}"
+
+
+def _failures(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
+    """Yield cases that fail no more."""
+    for name in sorted(set(before.algorithms) & set(after.algorithms)):
+        if mended := (failed(before, name) & after.cases) - failed(after, name):
+            yield f"{plain(name, 100)}: {len(mended)} cases no longer fail ({some(mended)})"
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Comparison of two runs.
+    """Comparison of two runs."""
 
-    Parameters
-    ----------
-    before, after : ScoredRun
-        The runs.
-    identical : str
-        The sentence that all scores are the same bit by bit; empty where they are not.
-    remarks : sequence of str
-        Sentences on what else differs: data, algorithms, cases, metrics, failures.
-    changes : sequence of Change
-        By algorithm and metric.
-    costs : sequence of Cost
-        Time and memory by algorithm.
-    cases : sequence of dict
-        Largest changes of single cases, see `changes.largest`.
-    regressions, warnings : sequence of str
-        Sentences: what fails the comparison, and what does not.
-    """
-
-    before: ScoredRun
+    before: ScoredRun  # the runs
     after: ScoredRun
-    identical: str
-    remarks: Sequence[str]
-    changes: Sequence[Change]
-    costs: Sequence[Cost]
-    cases: Sequence[dict[str, Any]]
-    regressions: Sequence[str]
+    identical: str  # the sentence that all scores are the same bit by bit; empty where they are not
+    remarks: Sequence[str]  # on differing data, algorithms, cases, metrics, failures
+    changes: Sequence[Change]  # by algorithm and metric
+    costs: Sequence[Cost]  # time and memory by algorithm
+    cases: Sequence[dict[str, Any]]  # largest changes of single cases, see `changes.largest`
+    regressions: Sequence[str]  # sentences: what fails the comparison, and what does not
     warnings: Sequence[str]
 
 
 def compare(
     before: ScoredRun, after: ScoredRun, thresholds: Thresholds, names: Sequence[str] = ()
 ) -> Comparison:
-    """Return the comparison of two runs over the cases and algorithms of both.
-
-    Cases are paired by name; those that are known to be other images or labels take no part.
-
-    Parameters
-    ----------
-    before, after : ScoredRun
-        The runs.
-    thresholds : Thresholds
-        What counts as a regression.
-    names : sequence of str
-        Metrics to compare; without any those to rank by.
-
-    Raises
-    ------
-    InputError
-        If they have no case, no algorithm or no metric in common.
-    """
+    """Return the comparison of two runs over common cases that are not known to be others."""
     said, other = [plain(line) for line in remarks(before, after)], other_cases(before, after)
     if other and other == before.cases & after.cases:
         raise InputError(
@@ -97,7 +154,11 @@ def compare(
     failing = thresholds.cost.fails
     regressions = [
         *_ruler(before, after, every, known),
-        *_new_failures(before, after),
+        *(
+            f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
+            for name in sorted(set(before.algorithms) & set(after.algorithms))
+            if (new := failed(after, name) - failed(before, name))
+        ),
         *(sentence(change) for change in found if change.verdict == "worse"),
         *(slower if failing else []),
     ]
@@ -131,11 +192,8 @@ def sentence(change: Change) -> str:
 def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     """Return the values of both runs side by side, over their common cases and metrics."""
     one, two = (run.scores[run.scores["metric"] != ""] for run in (before, after))
-    keys = PAIR
-    if (
-        one["dataset"].nunique() == two["dataset"].nunique() == 1
-    ):  # a folder may be called otherwise
-        keys = PAIR[1:]
+    single = one["dataset"].nunique() == two["dataset"].nunique() == 1
+    keys = PAIR[single:]  # the folder of a single dataset may have another name
     joined = one.merge(two, on=keys, suffixes=("_before", "_after"), sort=False)
     if "dataset" not in joined:
         joined = joined.rename(columns={"dataset_after": "dataset"})
@@ -185,14 +243,13 @@ def _ruler(
     found = [
         f"broken ruler in {run.place}: {line}"
         for run in (before, after)
-        for line in broken_rulers(_controls(run.scores), known.values())
+        for line in broken_rulers(run.scores, known.values())
     ]
     if same_data(before, after) is False:
         return found
-    controls = _controls(pairs)
-    away = (controls["after"] - controls["before"]).abs() > NEAR * controls["before"].abs().clip(
-        1.0
-    )
+    controls = pairs[pairs["algorithm"].isin(CONTROLS)]
+    limit = NEAR * controls["before"].abs().clip(1.0)
+    away = (controls["after"] - controls["before"]).abs() > limit
     changed = controls[away | (controls["after"].isna() != controls["before"].isna())]
     for (name, metric), rows in changed.groupby(["algorithm", "metric"], sort=False):
         row = rows.iloc[0]
@@ -201,21 +258,6 @@ def _ruler(
             f"{row['case']} and {len(rows) - 1} other cases of the same data: a metric or the "
             "truth differs, so the scores of both runs cannot be compared"
         )
-    return found
-
-
-def _controls(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the controls."""
-    return rows[rows["algorithm"].isin(CONTROLS)]
-
-
-def _new_failures(before: ScoredRun, after: ScoredRun) -> list[str]:
-    """Return a sentence for each algorithm of both runs with cases that failed only after."""
-    found = []
-    for name in sorted(set(before.algorithms) & set(after.algorithms)):
-        if new := failed(after, name) - failed(before, name):
-            noun = "case" if len(new) == 1 else "cases"
-            found.append(f"{name}: {len(new)} new failed {noun} ({some(new)})")
     return found
 
 

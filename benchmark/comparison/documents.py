@@ -1,25 +1,24 @@
-"""Tables of scores and models in documents, generated from accepted scores and model cards.
-
-A table stands between ``<!-- scores: SEG, DET, F1 of spheroid, nuclei_2d -->``, the metrics and the
-accepted scores in the order of rows, or ``<!-- scores: models of cellpose3d -->``, the algorithm,
-and ``<!-- end -->``.
-"""
+"""Tables in documents, between ``<!-- scores: SEG, DET of cells -->`` and ``<!-- end -->``."""
 
 import re
 from collections.abc import Iterator, Mapping
-from math import isfinite
 from pathlib import Path
 
 import pandas as pd
 
-from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.comparison.accepted import BOARD, accepted, stale
-from cytosuite.benchmark.comparison.cards import models_table
 from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics
-from cytosuite.benchmark.csvfile import original
+from cytosuite.benchmark.report.section import table
 from cytosuite.benchmark.results.controls import CONTROLS
+from cytosuite.benchmark.store.csvfile import original
+from cytosuite.contract.manifest import ModelCard
+from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError
 
+HEADS = ("model", "purpose", "made for", "trained", "scores", "baselines", "license")
+COUNTS = {"n_objects"}  # among the scores of a card
+DIGITS = 3
 MARKED = re.compile(
     r"(?P<head><!-- scores: (?P<what>[^>]+?) of (?P<names>[^>]+?) -->\n).*?(?P<end><!-- end -->)",
     re.DOTALL,
@@ -27,7 +26,57 @@ MARKED = re.compile(
 DOCUMENTS = ("README.md", "*/README.md", "algorithms/*/README.md")
 MODELS = "models"
 OBJECTS = "truth_count_pooled"
-REMEDY = "cytosuite tables writes it"
+REMEDY = "cytosuite maintain tables writes it"
+
+
+def _row(card: ModelCard) -> tuple[str, ...]:
+    """Return the cells of a model."""
+    return (
+        card.name,
+        card.description,
+        ", ".join(f"{key} {_value(value)}" for key, value in card.describes.items()),
+        trained(card),
+        "; ".join(f"{data}: {_values(found)}" for data, found in card.scores.items()) or "-",
+        "; ".join(f"{name}: {_values(found)}" for name, found in card.baselines.items()) or "-",
+        card.license,
+    )
+
+
+def trained(card: ModelCard) -> str:
+    """Return data, steps, seed, time and device of a training; of parameters alone, that."""
+    facts = card.trained
+    if not facts:
+        return "not trained: parameters"
+    data = facts.get("dataset") or facts.get("data")
+    words = [f"data {_digests(data)}"] if data else []
+    words += [f"{facts['volumes']} volumes"] if "volumes" in facts else []
+    words += [f"{facts['steps']} steps"] if "steps" in facts else []
+    words += [f"seed {facts['seed']}"] if "seed" in facts else []
+    words += [f"{facts['seconds'] / 60:.0f} min"] if facts.get("seconds") else []
+    words += [str(facts["device"])] if "device" in facts else []
+    return ", ".join(words)
+
+
+def _digests(data: object) -> str:
+    """Return the start of each digest of the data."""
+    if isinstance(data, Mapping):
+        return ", ".join(f"{role} {_digests(own)}" for role, own in data.items())
+    if isinstance(data, list):
+        return " ".join(map(_digests, data))
+    return str(data)[:12]
+
+
+def _values(found: Mapping[str, float]) -> str:
+    """Return scores as text, with the number of objects first."""
+    counts = [f"{found[name]:.0f} objects" for name in COUNTS if name in found]
+    return ", ".join(counts + [f"{k} {v:.{DIGITS}g}" for k, v in found.items() if k not in COUNTS])
+
+
+def _value(value: object) -> str:
+    """Return a fact that a card describes as text."""
+    if isinstance(value, tuple):
+        return " x ".join(f"{part:g}" for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def documents(root: Path = ROOT) -> list[Path]:
@@ -37,65 +86,41 @@ def documents(root: Path = ROOT) -> list[Path]:
 
 
 def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str:
-    """Return the text of a document with its tables as they are today.
+    """Return the text of a document with its tables as they are today."""
 
-    Parameters
-    ----------
-    path : Path
-        Document.
-    runs : mapping of str to ScoredRun
-        Accepted scores by name.
-    root : Path
-        The checkout.
-
-    Raises
-    ------
-    InputError
-        If a table is of scores, metrics or an algorithm that are not there.
-    """
-
-    def table(found: "re.Match[str]") -> str:
-        """Return one table between its marks."""
+    def between(found: "re.Match[str]") -> str:
         names = [name.strip() for name in found["names"].split(",")]
         if found["what"] == MODELS:
-            lines = [line for name in names for line in models_table(root / "weights" / name, name)]
+            lines = []
+            for name in names:
+                if not (cards := read_cards(root / "weights" / name, name)):
+                    raise InputError(f"{root}/weights/{name}: expected model cards, found none")
+                lines += table(HEADS, map(_row, cards))
         else:
+            if missing := [name for name in names if name not in runs]:
+                known = ", ".join(runs) or "none"
+                raise InputError(f"{path}: no accepted scores {missing[0]!r}; there are {known}")
             metrics = [name.strip() for name in found["what"].split(",")]
-            lines = scores_table(_named(path, names, runs), metrics)
+            lines = scores_table({name: runs[name] for name in names}, metrics)
         return found["head"] + "\n".join(["", *lines, ""]) + "\n" + found["end"]
 
-    return MARKED.sub(table, path.read_text(encoding="utf-8"))
+    return MARKED.sub(between, path.read_text(encoding="utf-8"))
 
 
 def outdated(runs: Mapping[str, ScoredRun] | None = None, root: Path = ROOT) -> Iterator[str]:
-    """Yield a sentence for each table or accepted score that is not that of the checkout.
-
-    Parameters
-    ----------
-    runs : mapping of str to ScoredRun, optional
-        Accepted scores by name; those of the checkout without it.
-    root : Path
-        The checkout.
-    """
+    """Yield a sentence for each table or accepted score that differs from the checkout."""
     known = accepted() if runs is None else runs
     for path in documents(root):
         if written(path, known, root) != path.read_text(encoding="utf-8"):
             yield f"{path.relative_to(root)}: a table of scores is not that of today; {REMEDY}"
     for name, run in known.items():
         for reason in stale(run):
-            yield f"accepted scores {name}: {reason}; run it again, then cytosuite accept RUN"
+            remedy = "run it again, then cytosuite maintain accept RUN"
+            yield f"accepted scores {name}: {reason}; {remedy}"
 
 
 def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]:
-    """Return the lines of a table: data, objects, pooled scores of each algorithm, best in bold.
-
-    Parameters
-    ----------
-    runs : mapping of str to ScoredRun
-        A row each, with the title as its name.
-    metrics : list of str
-        Names.
-    """
+    """Return the lines of a table: data, objects, pooled scores of each algorithm, best in bold."""
     boards = {name: _board(run) for name, run in runs.items()}
     algorithms = list(
         dict.fromkeys(own for board in boards.values() for own in sorted(board.index))
@@ -106,9 +131,8 @@ def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]
     heads = ["images", "objects", *(f"{', '.join(metrics)} of {name}" for name in algorithms)]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for name, run in runs.items():
-        title = run.facts.get("title") or name
         objects = boards[name].get(OBJECTS, pd.Series(dtype=float)).max()
-        cells = [str(title), f"{objects:.0f}" if isfinite(objects) else "-"]
+        cells = [str(run.facts.get("title") or name), f"{objects:.0f}" if objects >= 0 else "-"]
         cells += _scores(boards[name], algorithms, metrics, run.said("task"))
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -124,17 +148,12 @@ def _scores(board: pd.DataFrame, algorithms: list[str], metrics: list[str], task
         (max if known_metrics(task)[metric].higher_is_better else min)(map(float, column))
         for metric, column in zip(metrics, zip(*texts.values(), strict=True), strict=True)
     ]
-    return [
-        _in_bold(texts[name], best, len(there)) if name in texts else "-" for name in algorithms
-    ]
-
-
-def _in_bold(texts: list[str], best: list[float], rivals: int) -> str:
-    """Return scores as a cell, the best in bold where there are several algorithms."""
-    bold = [rivals > 1 and float(text) == top for text, top in zip(texts, best, strict=True)]
-    if all(bold):
-        return f"**{', '.join(texts)}**"
-    return ", ".join(f"**{t}**" if b else t for t, b in zip(texts, bold, strict=True))
+    cells = dict.fromkeys(algorithms, "-")
+    for name, own in texts.items():
+        bold = [len(there) > 1 and float(t) == top for t, top in zip(own, best, strict=True)]
+        mixed = (f"**{t}**" if b else t for t, b in zip(own, bold, strict=True))
+        cells[name] = f"**{', '.join(own)}**" if all(bold) else ", ".join(mixed)
+    return [*cells.values()]
 
 
 def _board(run: ScoredRun) -> pd.DataFrame:
@@ -142,11 +161,3 @@ def _board(run: ScoredRun) -> pd.DataFrame:
     table = pd.read_csv(run.place / "report" / BOARD).set_index("algorithm")
     table = table.rename(index=original, columns=original)
     return table[~table.index.isin(CONTROLS)]
-
-
-def _named(path: Path, names: list[str], runs: Mapping[str, ScoredRun]) -> dict[str, ScoredRun]:
-    """Return the accepted scores that a mark names."""
-    if missing := [name for name in names if name not in runs]:
-        known = ", ".join(runs) or "none"
-        raise InputError(f"{path}: no accepted scores {missing[0]!r}; there are {known}")
-    return {name: runs[name] for name in names}

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pandas as pd
 
-from cytosuite.benchmark.catalog import workplace
-from cytosuite.benchmark.csvfile import read_rows
+from cytosuite.benchmark.catalog.catalog import workplace
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.results.standings import COLUMNS
+from cytosuite.benchmark.store.csvfile import read_rows
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import read_json, read_text
 from cytosuite.metrics import Metric
@@ -28,13 +28,7 @@ KEY = ["dataset", "case", "algorithm", "metric"]
 
 
 def some(names: Iterable[object], most: int = SHOWN) -> str:
-    """Return names as a short list.
-
-    Examples
-    --------
-    >>> some(["b", "a", "d", "c"])
-    'a, b, c and 1 more'
-    """
+    """Return names as a short list: the first in order, and the number of the others."""
     found = sorted(plain(str(name), 100) for name in names)
     more = f" and {len(found) - most} more" if len(found) > most else ""
     return (", ".join(found[:most]) or "none") + more
@@ -42,21 +36,11 @@ def some(names: Iterable[object], most: int = SHOWN) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
-    """Scores of a run, and their origin.
+    """Scores of a run, and their origin."""
 
-    Parameters
-    ----------
-    place : Path
-        Where they were read.
-    scores : DataFrame
-        Columns `standings.COLUMNS`; texts of any origin, numbers or NaN.
-    facts : mapping
-        Content of ``run.json``; empty without one.
-    """
-
-    place: Path
-    scores: pd.DataFrame
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    place: Path  # where they were read
+    scores: pd.DataFrame  # columns `standings.COLUMNS`; texts of any origin, numbers or NaN
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of ``run.json``
 
     @property
     def algorithms(self) -> list[str]:
@@ -80,19 +64,7 @@ class ScoredRun:
 
 
 def read_scored(place: Path) -> ScoredRun:
-    """Return the scores of a run.
-
-    Parameters
-    ----------
-    place : Path
-        Folder of a run, its ``report`` folder, a long table like ``scores.csv``, or the name of a
-        run in ``runs/``.
-
-    Raises
-    ------
-    InputError
-        If there are no scores, or the table is not one.
-    """
+    """Return the scores of a run's folder or name, its ``report``, or a table; or InputError."""
     named = workplace() / "runs" / place
     place = named if not place.exists() and len(place.parts) == 1 and named.is_dir() else place
     inside = (place / "report" / FILE, place / FILE)
@@ -110,29 +82,13 @@ def read_scored(place: Path) -> ScoredRun:
 
 
 def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Return a long table of scores; columns that it may lack are added empty.
-
-    Parameters
-    ----------
-    path : Path
-        CSV with a header: ``case``, ``algorithm``, ``metric``, ``value`` at least.
-    columns : mapping of str to str, optional
-        Names in the file by ours, where they differ. A table without metrics then has one, named
-        like its column of values.
-
-    Raises
-    ------
-    InputError
-        If it is no such table, has text where a number belongs, or a value twice.
-    """
+    """Return a long table of scores with `COLUMNS`, by our names of its `columns`."""
     table = _cells(path)
     if columns is not None:
         table = _renamed(path, table, columns)
     if missing := [name for name in NEEDED if name not in table]:
         raise InputError(f"{path}: expected the column {missing[0]}, found {some(table, 20)}")
-    for name in COLUMNS:
-        if name not in table:
-            table[name] = ABSENT.get(name, "")
+    table = table.assign(**{n: ABSENT.get(n, "") for n in COLUMNS if n not in table})
     table = table[list(COLUMNS)]
     for name in NUMBERS:
         table[name] = _numbers(path, table[name])
@@ -167,8 +123,7 @@ def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.
             found = some(table, 20)
             raise InputError(f"{path}: expected the column {theirs} ({name}), found {found}")
     taken = {name: table[theirs] for name, theirs in columns.items()}
-    table = table.drop(columns=[n for n in {*columns.values()} - {*columns} if n in table])
-    table = table.assign(**taken)
+    table = table.drop(columns=[*{*columns.values()} - {*columns}]).assign(**taken)
     if "metric" in table or "value" not in table:
         return table
     return table.assign(metric=columns.get("value", "value"))

@@ -1,16 +1,39 @@
-"""Summary of a comparison: one line, tables, Markdown and JSON."""
+"""Summary of a comparison: one line, tables, Markdown, JSON and badge."""
 
 from dataclasses import asdict
+from html import escape as html_escape
 from math import isfinite
 from typing import Any, TypeAlias
 
-from cytosuite.benchmark.comparison.badge import badge
 from cytosuite.benchmark.comparison.comparison import Comparison
 from cytosuite.benchmark.report.section import escape, table
 from cytosuite.errors import plain
 
+GREEN, ORANGE, DARK = "#2e7d32", "#b45309", "#3f3f46"  # white on them: a contrast of 5 or more
+LETTER, PAD, HEIGHT = 6.6, 6, 20  # pixels
+LONGEST = 60  # characters of a part
 Row: TypeAlias = dict[str, str | int | float | None]
 DIGITS = 4  # significant ones in Markdown
+
+
+def badge(label: str, message: str, *, good: bool) -> str:
+    """Return a badge as SVG, without scripts, fonts or links."""
+    texts = [plain(text, LONGEST) for text in (label, message)]
+    title = html_escape(": ".join(texts) + (", no regression" if good else ", regression"))
+    parts, left = [], 0
+    for text, colour in zip(texts, (DARK, GREEN if good else ORANGE), strict=True):
+        width = round(LETTER * len(text)) + 2 * PAD
+        parts.append(f'<rect x="{left}" width="{width}" height="{HEIGHT}" fill="{colour}"/>')
+        if text:
+            place = f'x="{left + width / 2:g}" y="14" textLength="{width - 2 * PAD}"'
+            parts.append(f'<text {place} fill="#fff">{html_escape(text)}</text>')
+        left += width
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left}" height="{HEIGHT}" role="img" '
+        f'aria-label="{title}" text-anchor="middle" font-size="11" '
+        'font-family="Verdana,DejaVu Sans,sans-serif">'
+        f"<title>{title}</title>{''.join(parts)}</svg>\n"
+    )
 
 
 def headline(found: Comparison) -> str:
@@ -26,6 +49,7 @@ def headline(found: Comparison) -> str:
 
 def change_rows(found: Comparison) -> list[Row]:
     """Return a row per algorithm and metric: means, difference, p, verdict, then the rest."""
+    rest = ("median", "low", "high", "p_worse", "relevant", "cases")
     return [
         {
             "algorithm": plain(change.algorithm),
@@ -35,12 +59,7 @@ def change_rows(found: Comparison) -> list[Row]:
             "difference": change.after - change.before,
             "p": change.p,
             "verdict": change.verdict or None,
-            "median": change.median,
-            "low": change.low,
-            "high": change.high,
-            "p_worse": change.p_worse,
-            "relevant": change.relevant,
-            "cases": change.cases,
+            **{name: getattr(change, name) for name in rest},
         }
         for change in found.changes
     ]
@@ -72,7 +91,8 @@ def case_rows(found: Comparison) -> list[Row]:
 def markdown(found: Comparison) -> str:
     """Return a comparison as Markdown, for the summary of a job; all texts are escaped."""
     lines = [f"## {escape(headline(found))}", ""]
-    lines += [f"`{_code(found.before.place)}` → `{_code(found.after.place)}`", ""]
+    places = (plain(str(run.place)).replace("`", "'") for run in (found.before, found.after))
+    lines += [" → ".join(f"`{place}`" for place in places), ""]
     for word, sentences in (("Regression", found.regressions), ("Warning", found.warnings)):
         lines += [f"- **{word}**: {escape(line)}" for line in sentences]
     lines += [f"- {escape(line)}" for line in found.remarks]
@@ -113,11 +133,6 @@ def score_badge(found: Comparison) -> str:
         return badge("cytosuite", headline(found), good=good)
     best = max(own, key=lambda change: change.after * change.sign)
     return badge(best.algorithm, f"{best.metric} {best.after:.3f}", good=good)
-
-
-def _code(text: object) -> str:
-    """Return a text for a code span, which knows no escapes."""
-    return plain(str(text)).replace("`", "'")
 
 
 def _short(cell: str | float | None) -> str:

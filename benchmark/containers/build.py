@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from cytosuite.benchmark.containers.built import build_file, is_built, remember
 from cytosuite.benchmark.containers.context import Files, by_name, pack
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.containers.images import (
@@ -25,7 +24,7 @@ from cytosuite.benchmark.containers.images import (
 )
 from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest, visible_files
+from cytosuite.files import file_digest, read_text, visible_files
 
 IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -42,35 +41,14 @@ BUILD_S = 3600  # a step of a build may print nothing for minutes
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Build images on a Docker daemon; no build has a network.
+    """Build images on a Docker daemon, without a network; InputError if it or a build fails."""
 
-    All methods raise an `InputError` if the daemon or a build fails.
-
-    Parameters
-    ----------
-    client : docker.DockerClient
-        Of the daemon.
-    root : Path
-        The checkout; the builder's whole output is written to ``runs/build`` in it.
-    device : str
-        ``cpu`` or ``cuda``: the base of algorithms for which the slim one does not suffice.
-    base_image : str, optional
-        Image with Python 3.11 to build the bases upon. Without it, any base of the same locks and
-        Dockerfile is used; if there is none, the default of ``docker/base.Dockerfile``.
-    say : callable
-        Gets short lines of progress.
-    engine : str
-        ``docker`` or ``podman``, for messages.
-    anew : bool
-        Build bases and images from their first step, whatever the daemon has of earlier builds.
-    """
-
-    client: Client
-    root: Path
+    client: Client  # of the daemon
+    root: Path  # the checkout; the builder's whole output is written to ``runs/build`` in it
     device: Device = "cpu"
     base_image: str | None = None
-    say: Callable[[str], None] = print
-    engine: str = "docker"
+    say: Callable[[str], None] = print  # gets short lines of progress
+    engine: str = "docker"  # ``docker`` or ``podman``, for messages
     anew: bool = False
 
     def state(self, algorithm: str) -> Literal["missing", "stale", "current"]:
@@ -78,11 +56,7 @@ class Builder:
         return self.state_of(algorithm_blueprint(self.root, algorithm, self.device))
 
     def state_of(self, image: Blueprint) -> Literal["missing", "stale", "current"]:
-        """Return whether an image exists; stale if built elsewhere or from other sources.
-
-        It is stale as well where an image of others that its Dockerfile starts from has changed
-        on this daemon since; one that the daemon has no longer counts as unchanged.
-        """
+        """Return whether an image exists, and is of these sources and images and built here."""
         found = find_image(self.client, image.tag)
         if found is None:
             return "missing"
@@ -114,20 +88,7 @@ class Builder:
         return self.build_image(blueprint, force=force)
 
     def build_image(self, image: Blueprint, *, force: bool = False) -> str:
-        """Build an image, and its base before it if necessary.
-
-        Parameters
-        ----------
-        image : Blueprint
-            Its files, its Dockerfile and the packages that it needs beyond the base.
-        force : bool
-            Build even if the image is current.
-
-        Returns
-        -------
-        str
-            The tag.
-        """
+        """Build an image, and its base before it if necessary; return the tag."""
         root, tag = self.root, image.tag
         if not force and not self.anew and self.state_of(image) == "current":
             self.say(f"{tag} is current")
@@ -137,7 +98,12 @@ class Builder:
         revision, created = _commit(root)
         known = {"VERSION": image.version, "REVISION": revision, "CREATED": created}
         arguments = {"BASE": self.base(image.base), **known, **image.arguments}
-        files = image.context(root, self._own_wheels(image))
+        wheels: list[Path] = []
+        if image.packages is not None:
+            place = image.packages.parent.relative_to(root).as_posix()
+            self._collect_wheels(f"{place}/wheels", "--folder", place)
+            wheels = sorted((image.packages.parent / "wheels").glob("*.whl"))
+        files = image.context(root, wheels)
         labels = {SOURCE_LABEL: image.digest(root), IMAGE_LABEL: image.name, **image.labels}
         text = image.dockerfile.read_text(encoding="utf-8")
         if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
@@ -148,18 +114,7 @@ class Builder:
         return tag
 
     def base(self, kind: Base = "slim") -> str:
-        """Build a base image, unless one of the same inputs exists.
-
-        Parameters
-        ----------
-        kind : str
-            ``slim``; ``cpu`` and ``cuda`` are layers of packages upon it.
-
-        Returns
-        -------
-        str
-            The tag, which names the inputs; ``cytosuite/base:<kind>`` is the same image.
-        """
+        """Build a base image, unless one of the same inputs exists; return the tag they make."""
         root = self.root
         tag, inputs = base_tag(root, kind)
         if not self.anew and (found := self._found_base(kind, inputs)):
@@ -167,7 +122,9 @@ class Builder:
         labels = {INPUTS_LABEL: inputs}
         if kind == "slim":
             start = self.base_image or first_image(root)
-            labels |= {FROM_LABEL: start, FROM_ID_LABEL: _identity(self._need(start))}
+            image = self._need(start)  # by its digest in a registry, if it comes from one
+            identity = next(iter(image.attrs.get("RepoDigests") or ()), image.id)
+            labels |= {FROM_LABEL: start, FROM_ID_LABEL: str(identity)}
         else:
             start = self.base("slim")
             labels[FROM_LABEL] = self._need(start).labels[FROM_LABEL]
@@ -247,14 +204,6 @@ class Builder:
                 ) from None
         return found
 
-    def _own_wheels(self, image: Blueprint) -> list[Path]:
-        """Return the wheels of the packages that an image needs beyond its base."""
-        if image.packages is None:
-            return []
-        place = image.packages.parent.relative_to(self.root).as_posix()
-        self._collect_wheels(f"{place}/wheels", "--folder", place)
-        return sorted((image.packages.parent / "wheels").glob("*.whl"))
-
     def _collect_wheels(self, place: str, *options: str) -> None:
         """Fill a folder with the wheels of a lock."""
         self.say(f"collecting wheels into {place}")
@@ -284,11 +233,6 @@ def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator
         yield text
 
 
-def _identity(image: Any) -> str:  # noqa: ANN401 - of the SDK
-    """Return an image's digest in its registry, or its id where it comes from none."""
-    return str(next(iter(image.attrs.get("RepoDigests") or ()), image.id))
-
-
 def _commit(root: Path) -> tuple[str, str]:
     """Return hash and time of the checkout's commit; unknown and now outside git."""
     command = ["git", "-C", str(root), "log", "-1", "--format=%H %cI"]
@@ -297,3 +241,24 @@ def _commit(root: Path) -> tuple[str, str]:
     if done.returncode or not created:
         return "unknown", datetime.now(UTC).isoformat(timespec="seconds")
     return revision, created
+
+
+def build_file(root: Path, tag: str, suffix: str) -> Path:
+    """Return the path of a file about the builds of a tag: ``.log``, or ``.ids``, a line each."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", tag.removeprefix("cytosuite/"))
+    return root / "runs" / "build" / f"{name}{suffix}"
+
+
+def remember(root: Path, tag: str, identity: str) -> None:
+    """Add an image to those that were built here under a tag."""
+    if not is_built(root, tag, identity):
+        path = build_file(root, tag, ".ids")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(f"{identity}\n")  # at once: other builders may add theirs
+
+
+def is_built(root: Path, tag: str, identity: str) -> bool:
+    """Return whether an image was built here under a tag, by whatever daemon."""
+    path = build_file(root, tag, ".ids")
+    return path.is_file() and identity in read_text(path).splitlines()

@@ -24,20 +24,7 @@ def by_name(paths: Iterable[Path], root: Path) -> dict[str, Path]:
 
 
 def pack(files: Files) -> IO[bytes]:
-    """Return a build context as an uncompressed tar, positioned at its beginning.
-
-    Parameters
-    ----------
-    files : mapping of str to Path, bytes or None
-        By name in the context: a file or its content; None for an empty folder. Parent folders
-        are added.
-
-    Returns
-    -------
-    binary file
-        A temporary file that is deleted when it is closed. Owner, time, mode and order are fixed:
-        equal contents give equal bytes, and the builder reuses its layers.
-    """
+    """Return files, bytes and empty folders (None) as a temporary tar of fixed bytes."""
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     folders: set[str] = set()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:

@@ -28,18 +28,7 @@ Client: TypeAlias = Any  # docker.DockerClient: the SDK has no annotations, and 
 
 
 def find_docker(host: str | None = None) -> Client | str:
-    """Return a client of the Docker daemon, or the reason why there is none.
-
-    Parameters
-    ----------
-    host : str, optional
-        Its address, see `podman_host`; without it ``DOCKER_HOST``, else Docker's own socket.
-
-    Returns
-    -------
-    docker.DockerClient or str
-        A client that is connected and answers, or one line for the user.
-    """
+    """Return a client of the daemon at `host` or ``DOCKER_HOST``, or why none answers."""
     try:
         from docker.client import DockerClient
         from docker.errors import DockerException
@@ -60,13 +49,7 @@ def find_docker(host: str | None = None) -> Client | str:
 
 
 def podman_host() -> str:
-    """Return the address of podman's service, which speaks as Docker's does.
-
-    Returns
-    -------
-    str
-        ``CONTAINER_HOST`` of the environment; else the user's socket, unless only root's is there.
-    """
+    """Return ``CONTAINER_HOST``, or podman's socket: the user's, unless only root's is there."""
     if given := os.environ.get("CONTAINER_HOST"):
         return given
     own = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / PODMAN_SOCKET
@@ -75,18 +58,7 @@ def podman_host() -> str:
 
 
 def need_docker(engine: str = "docker") -> Client:
-    """Return a client of the daemon of Docker or podman.
-
-    Parameters
-    ----------
-    engine : str
-        ``podman``; with any other word Docker, whose ``DOCKER_HOST`` may be podman's as well.
-
-    Raises
-    ------
-    InputError
-        If there is none, with the reason and the remedy.
-    """
+    """Return a client of the daemon of Docker or podman; InputError with remedy without one."""
     if engine == "podman":
         found = find_docker(podman_host())
         remedy = (
@@ -103,13 +75,7 @@ def need_docker(engine: str = "docker") -> Client:
 
 
 def find_image(client: Client, tag: str) -> Any | None:  # noqa: ANN401 - of the SDK
-    """Return the image with a tag, None if the daemon does not have it.
-
-    Raises
-    ------
-    InputError
-        If the daemon fails.
-    """
+    """Return the image with a tag, None if the daemon does not have it."""
     from docker.errors import ImageNotFound
 
     with daemon_errors(f"look at {tag}"):
@@ -127,18 +93,7 @@ def is_podman(client: Client) -> bool:
 
 @contextmanager
 def daemon_errors(doing: str) -> Iterator[None]:
-    """Turn errors of the daemon inside the block into an `InputError` of one line.
-
-    Parameters
-    ----------
-    doing : str
-        The action, for the message: ``build of cytosuite/base:cpu``.
-
-    Raises
-    ------
-    InputError
-        For every error of the daemon or of the connection to it.
-    """
+    """Turn each error of the daemon inside the block into an InputError of one line."""
     from docker.errors import DockerException
     from requests import RequestException
 
@@ -166,12 +121,6 @@ def _last(error: BaseException) -> str:
 
 
 def explained(message: str) -> str:
-    """Return the message of a daemon, about GPUs with the remedy.
-
-    Examples
-    --------
-    >>> explained("no such image")
-    'no such image'
-    """
+    """Return the message of a daemon, about GPUs with the remedy."""
     remedy = next((own for words, own in GPU_REMEDIES.items() if re.search(words, message)), "")
     return f"{message}; {remedy}, or run with DEVICE=cpu" if remedy else message

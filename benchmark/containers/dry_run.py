@@ -1,13 +1,17 @@
-"""List the steps of a build of images, and check all that can be checked without building."""
+"""List the steps of a build of images, and check them and their Dockerfiles without building."""
 
+import json
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from cytosuite.benchmark.containers.context import by_name
-from cytosuite.benchmark.containers.dockerfile import mistakes, parse
 from cytosuite.benchmark.containers.images import (
     BASE_FILE,
     Blueprint,
@@ -22,33 +26,22 @@ from cytosuite.files import read_text
 
 CHECK_S = 1800
 Say = Callable[[str], None]
+WORDS = {
+    *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL"),
+    *("MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+}
+EXPANDED = {"ADD", "COPY", "ENV", "EXPOSE", "FROM", "LABEL", "STOPSIGNAL", "USER", "WORKDIR"}
+NAME = re.compile(r"(?<!\\)\$(?:\{(\w+)(?::[-+][^}]*)?\}|(\w+))")
+STAGE = re.compile(r"(\S+)(?:\s+AS\s+([a-z][a-z0-9_.-]*))?", re.IGNORECASE)
+# Known to the builder without a declaration.
+GIVEN = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"}
+SHELL_S = 10
 
 
 def dry_run(
     root: Path, algorithms: Iterable[str], device: Device, base_image: str | None, say: Say
 ) -> None:
-    """List the steps of the build of some algorithms.
-
-    Parameters
-    ----------
-    root : Path
-        The checkout.
-    algorithms : iterable of str
-        Their names.
-    device : str
-        ``cpu`` or ``cuda``.
-    base_image : str or None
-        Image with Python to build upon, in place of that in ``docker/base.Dockerfile``.
-    say : callable
-        Gets the lines: of each image tag, base, files and digest, and of each locked wheel its
-        size in the package index, which is asked but hands out nothing.
-
-    Raises
-    ------
-    InputError
-        If a Dockerfile has a mistake, or the index lacks a wheel or has another one. All are said
-        before.
-    """
+    """Say how images are built, by the index alone; InputError after the last line if one fails."""
     images = [algorithm_blueprint(root, name, device) for name in algorithms]
     kinds = sorted({"slim", *(image.base for image in images)}, key=lambda kind: kind != "slim")
     rehearsal = _Rehearsal(root, base_image, say)
@@ -121,3 +114,190 @@ class _Rehearsal:
         """Say a mistake and count it."""
         self.count += 1
         self.say(f"  mistake: {plain(line)}")
+
+
+class Instruction(NamedTuple):
+    """An instruction of a Dockerfile: number of its first line, word in capitals, and the rest."""
+
+    line: int
+    word: str
+    rest: str
+
+
+def parse(text: str) -> list[Instruction]:
+    """Return the instructions of a Dockerfile, lines that go on joined, without comments."""
+    found: list[Instruction] = []
+    begin, parts = 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip().startswith("#") or (not parts and not line.strip()):
+            continue
+        begin = begin if parts else number
+        parts.append(line.rstrip().removesuffix("\\"))
+        if not line.rstrip().endswith("\\"):
+            found.append(_instruction(begin, parts))
+            parts = []
+    return [*found, _instruction(begin, parts)] if parts else found
+
+
+def mistakes(text: str, files: Collection[str], arguments: Mapping[str, str]) -> list[str]:
+    """Return the mistakes in a Dockerfile, a line each; nothing is run."""
+    reader = _Reader(files, arguments)
+    for step in parse(text):
+        reader.read(step)
+    if not reader.stages:
+        reader.say(1, "expected a stage (FROM), found none")
+    for name in sorted(set(arguments) - reader.declared):
+        reader.say(1, f"the build gives {name}, but no ARG declares it")
+    return reader.found
+
+
+class _Reader:
+    """The mistakes so far, the stages, and the variables of the present one."""
+
+    def __init__(self, files: Collection[str], arguments: Mapping[str, str]) -> None:
+        parents = {str(part) for name in files for part in PurePosixPath(name).parents}
+        folders = parents - {"."}
+        self.files, self.arguments = {*files, *folders}, arguments
+        self.found: list[str] = []
+        self.stages: list[str] = []
+        self.declared: set[str] = set()
+        self.outer: dict[str, str] = {}
+        self.own: dict[str, str] = {}
+
+    def say(self, line: int, mistake: str) -> None:
+        """Note a mistake."""
+        self.found.append(f"line {line}: {mistake}")
+
+    def read(self, step: Instruction) -> None:
+        """Look at one instruction."""
+        if step.word not in WORDS:
+            self.say(step.line, f"unknown instruction {step.word}")
+            return
+        if not step.rest:
+            self.say(step.line, f"{step.word} without anything behind it")
+            return
+        if not self.stages and step.word not in {"ARG", "FROM"}:
+            self.say(step.line, f"{step.word} before the first FROM")
+        rest = self.expand(step) if step.word in EXPANDED else step.rest
+        if step.word == "FROM":
+            self.begin(step.line, rest)
+        elif step.word == "ARG":
+            self.declare(step)
+        elif step.word in {"COPY", "ADD"}:
+            self.copy(step, rest)
+        elif step.word in {"ENV", "LABEL"}:
+            self.pairs(step, rest)
+        elif step.word in {"RUN", "CMD", "ENTRYPOINT", "SHELL"}:
+            self.program(step)
+
+    def expand(self, step: Instruction) -> str:
+        """Return the words of an instruction with its variables in place; note unknown ones."""
+        known = self.outer if step.word == "FROM" else self.own
+
+        def value(name: re.Match[str]) -> str:
+            """Return the value of a variable."""
+            word = name[1] or name[2]
+            if word not in known and word not in GIVEN:
+                self.say(step.line, f"{step.word} uses {word}, which no ARG or ENV declares here")
+            return known.get(word, "")
+
+        return NAME.sub(value, step.rest)
+
+    def begin(self, line: int, rest: str) -> None:
+        """Begin a stage."""
+        found = STAGE.fullmatch(re.sub(r"^(--platform=\S+\s+)", "", rest).strip())
+        if found is None:
+            self.say(line, f"expected FROM <image> [AS <name>], found {rest!r}")
+        self.stages.append((found[2] or "").lower() if found else "")
+        self.own = {}
+
+    def declare(self, step: Instruction) -> None:
+        """Declare an argument, for this stage or for all FROM."""
+        name, _, default = step.rest.partition("=")
+        if not re.fullmatch(r"\w+", name):
+            self.say(step.line, f"expected ARG <name>[=<value>], found {step.rest!r}")
+            return
+        self.declared.add(name)
+        given = self.arguments.get(name, default.strip("\"'"))
+        if self.stages:
+            self.own[name] = given or self.outer.get(name, "")
+        else:
+            self.outer[name] = given
+
+    def copy(self, step: Instruction, rest: str) -> None:
+        """Look for the sources of a copy: files of the context, or a stage before."""
+        words = _list(rest) or rest.split()
+        options = [word for word in words if word.startswith("--")]
+        *sources, target = [word for word in words if not word.startswith("--")] or [""]
+        origin = next((o.removeprefix("--from=") for o in options if o.startswith("--from=")), None)
+        if not sources:
+            self.say(step.line, f"expected {step.word} <source>... <target>, found {rest!r}")
+        elif len(sources) > 1 and not target.endswith("/"):
+            self.say(step.line, f"several files are copied to {target}, which must end with /")
+        if origin is not None:
+            earlier = self.stages[:-1]
+            if origin.isdigit() and int(origin) >= len(earlier):
+                self.say(step.line, f"there is no stage {origin} before this one")
+            elif origin.lower() == (self.stages or [""])[-1] != "":
+                self.say(step.line, f"a stage cannot copy from itself, {origin}")
+            return
+        for source in sources:
+            if "://" not in source and not self._there(source):
+                self.say(step.line, f"{source} is not in the build context")
+
+    def _there(self, source: str) -> bool:
+        """Return whether a file or folder, or a pattern of names, is in the context."""
+        parts = [part for part in source.split("/") if part not in ("", ".")]
+        return not parts or any(
+            len(own) == len(parts) and all(map(fnmatchcase, own, parts))
+            for own in (name.split("/") for name in self.files)
+        )
+
+    def pairs(self, step: Instruction, rest: str) -> None:
+        """Read ``name=value`` pairs, of which those of ENV are variables from here on."""
+        try:
+            words = shlex.split(rest)
+        except ValueError as error:
+            self.say(step.line, f"{step.word}: {error}")
+            return
+        if "=" not in words[0] and len(words) > 1 and step.word == "ENV":  # the old form
+            words = [f"{words[0]}={' '.join(words[1:])}"]
+        for word in words:
+            name, equals, found = word.partition("=")
+            if not equals or not name:
+                self.say(step.line, f"expected {step.word} <name>=<value>, found {word!r}")
+            elif step.word == "ENV":
+                self.own[name] = found
+
+    def program(self, step: Instruction) -> None:
+        """Check a program: a JSON list of words, or a script for the shell."""
+        if step.rest.startswith("["):
+            if _list(step.rest) is None:
+                self.say(step.line, f"{step.word}: expected a JSON list of words in double quotes")
+        elif step.word == "SHELL":
+            self.say(step.line, "SHELL: expected a JSON list of words in double quotes")
+        elif step.rest.startswith("--") or "<<" in step.rest:
+            self.say(step.line, f"{step.word}: options and here-documents need BuildKit")
+        else:
+            words = ["sh", "-n", "-c", step.rest]
+            done = subprocess.run(
+                words, capture_output=True, text=True, timeout=SHELL_S, check=False
+            )
+            if done.returncode:
+                self.say(step.line, f"{step.word}: {' '.join(done.stderr.split())}")
+
+
+def _instruction(line: int, parts: Sequence[str]) -> Instruction:
+    """Return an instruction from its lines."""
+    word, *rest = "".join(parts).split(maxsplit=1)
+    return Instruction(line, word.upper(), "".join(rest).strip())
+
+
+def _list(text: str) -> list[str] | None:
+    """Return a JSON list of words, None for another text."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    fine = isinstance(found, list) and found and all(isinstance(word, str) for word in found)
+    return found if fine else None

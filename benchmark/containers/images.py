@@ -7,11 +7,10 @@ from pathlib import Path
 
 from cytosuite import __version__
 from cytosuite.benchmark.containers.context import Files, by_name
-from cytosuite.benchmark.containers.imports import reached
 from cytosuite.benchmark.containers.locks import Base, Device, lock, lock_files, needed_base
-from cytosuite.benchmark.containers.sources import ROOMS, runtime_files
+from cytosuite.benchmark.containers.sources import ROOMS, reached, runtime_files
+from cytosuite.contract.manifest import read_algorithm
 from cytosuite.files import digest, visible_files
-from cytosuite.manifest import read_algorithm
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
 EVALUATION = "cytosuite.benchmark.submission.judging.evaluate"
@@ -22,63 +21,28 @@ FROM = re.compile(r"(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|COPY
 
 
 def image_tag(algorithm: str, device: Device = "cpu") -> str:
-    """Return the tag of an algorithm's image.
-
-    Examples
-    --------
-    >>> image_tag("watershed").partition(":")[0]
-    'cytosuite/watershed'
-    """
+    """Return the tag of an algorithm's image."""
     return f"cytosuite/{algorithm}:{__version__}" + ("" if device == "cpu" else f"-{device}")
 
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """An image to build on one of our bases, of an algorithm or of another program.
+    """An image to build on one of our bases, of an algorithm or of another program."""
 
-    Parameters
-    ----------
-    name : str
-        For messages, and the label by which the image is found.
-    tag : str
-        ``cytosuite/<name>:<version>``.
-    version : str
-        Of the program.
-    dockerfile : Path
-        It starts ``FROM ${BASE}``; the other build arguments are VERSION, REVISION, CREATED and
-        those in `arguments`.
-    files : tuple of Path
-        Files in the checkout, copied into the context under their names in it.
-    base : str
-        ``slim``, ``cpu`` or ``cuda``.
-    reason : str
-        Of the choice of the base, for the user.
-    packages : Path, optional
-        List of the packages that the base lacks, ``requirements.txt`` by name. Their wheels lie
-        in the context beside it, in ``wheels``.
-    empty : tuple of str
-        Folders in the context that the Dockerfile copies, with files or without.
-    arguments, labels : mapping of str to str
-        For the build.
-    """
-
-    name: str
-    tag: str
-    version: str
+    name: str  # for messages, and the label by which the image is found
+    tag: str  # ``cytosuite/<name>:<version>``
+    version: str  # of the program
     dockerfile: Path
     files: tuple[Path, ...]
-    base: Base = "slim"
-    reason: str = ""
+    base: Base = "slim"  # ``slim``, ``cpu`` or ``cuda``
+    reason: str = ""  # of the choice of the base, for the user
     packages: Path | None = None
     empty: tuple[str, ...] = ()
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict)  # for the build
+    labels: Mapping[str, str] = field(default_factory=dict)  # for the build
 
     def digest(self, root: Path) -> str:
-        """Return the SHA-256 of names and contents of all that the image is built from.
-
-        These are its files, its Dockerfile, the base's Dockerfile and locks, and its own list.
-        """
+        """Return the SHA-256 of names and contents of files, Dockerfiles, locks and own list."""
         own = [] if self.packages is None else [self.packages]
         paths = {*self.files, *own, self.dockerfile, *base_files(root, self.base)}
         return digest(sorted(paths), root)
@@ -95,22 +59,7 @@ class Blueprint:
 
 
 def algorithm_blueprint(root: Path, algorithm: str, device: Device = "cpu") -> Blueprint:
-    """Return how an algorithm's image is built.
-
-    Parameters
-    ----------
-    root : Path
-        The checkout.
-    algorithm : str
-        Its name. A Dockerfile in its folder is used instead of the common one.
-    device : str
-        ``cpu`` or ``cuda``: the base where the slim one does not suffice.
-
-    Raises
-    ------
-    InputError
-        If the algorithm has no valid manifest, or a file of it is no Python.
-    """
+    """Return how an algorithm's image is built, on the slim base or the device's."""
     folder = root / "algorithms" / algorithm
     base, reason = needed_base(root, algorithm, device)
     packages = folder / "requirements.txt"
@@ -130,14 +79,7 @@ def algorithm_blueprint(root: Path, algorithm: str, device: Device = "cpu") -> B
 
 
 def evaluation_blueprint(root: Path) -> Blueprint:
-    """Return how the image is built that judges the submissions of a challenge.
-
-    Parameters
-    ----------
-    root : Path
-        The checkout. Of it come the files that the program imports; metrics are found in their
-        folders, so that all of these come too.
-    """
+    """Return how the image is built that judges submissions, with all metrics."""
     folder = root / "docker" / "evaluation"
     core = root / "cytosuite"
     parts = (path.relative_to(root).with_suffix("").parts for path in visible_files(core / METRICS))
@@ -188,19 +130,7 @@ def dockerfile(root: Path, algorithm: str) -> Path:
 
 
 def foreign_images(text: str) -> list[str]:
-    """Return the images of others that a Dockerfile starts from or copies from.
-
-    Parameters
-    ----------
-    text : str
-        Of the Dockerfile. Stages of its own, ``scratch`` and the base that `Builder` passes as
-        ``BASE`` are none; an ``ARG`` before counts with its default.
-
-    Examples
-    --------
-    >>> foreign_images("FROM ${BASE}")
-    []
-    """
+    """Return the images of others that a Dockerfile starts or copies from, by defaults of ARG."""
     text = re.sub(r"\\\s*\n", " ", text)
     defaults = dict(re.findall(r"(?mi)^\s*ARG\s+(\w+)=(\S+)", text))
     stages, found = {"scratch"}, []

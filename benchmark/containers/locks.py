@@ -7,8 +7,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from cytosuite.benchmark.containers.imports import follow
-from cytosuite.benchmark.containers.sources import runtime_files
+from cytosuite.benchmark.containers.sources import follow, runtime_files
 from cytosuite.errors import InputError
 from cytosuite.files import read_text
 
@@ -29,18 +28,7 @@ def lock_files(path: Path) -> list[Path]:
 
 
 def locked(paths: Iterable[Path]) -> set[str]:
-    """Return the names of the packages in lists of lines ``name==version``, in one spelling.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Lists; those that they include count, one that does not exist is empty.
-
-    Raises
-    ------
-    InputError
-        If a line is neither a pinned package, a list to include, blank nor a comment.
-    """
+    """Return the packages of lists and their included lists; InputError if one is not pinned."""
     found = set()
     for file in (file for path in paths if path.is_file() for file in lock_files(path)):
         for number, line in enumerate(read_text(file).splitlines(), 1):
@@ -57,25 +45,7 @@ def locked(paths: Iterable[Path]) -> set[str]:
 
 
 def needed_base(root: Path, algorithm: str, device: Device) -> tuple[Base, str]:
-    """Return the base that an algorithm needs, and why.
-
-    Parameters
-    ----------
-    root : Path
-        The checkout.
-    algorithm : str
-        Its name.
-    device : str
-        ``cpu`` or ``cuda``: the base where the slim one does not suffice.
-
-    Returns
-    -------
-    str
-        ``slim`` where the packages of that base, and those in the algorithm's own list, provide
-        all modules that its files and the container's program may import; else the device.
-    str
-        The reason, as words for the user.
-    """
+    """Return the base of an image, ``slim`` where it provides all imports, and the reason."""
     folder = root / "algorithms" / algorithm
     there = locked([lock(root, "slim"), folder / "requirements.txt"])
     for module, importer in sorted(run_time_imports(root, algorithm).items()):
@@ -102,13 +72,7 @@ def providers(module: str) -> set[str]:
 
 
 def plain(name: str) -> str:
-    """Return the name of a package in its one spelling (PEP 503).
-
-    Examples
-    --------
-    >>> plain("Scikit_Image")
-    'scikit-image'
-    """
+    """Return the name of a package in its one spelling (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

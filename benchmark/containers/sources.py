@@ -1,42 +1,22 @@
-"""The files an algorithm can import at run time: its image and its results depend on no others."""
+"""The files that an algorithm can import at run time, and the packages that modules import."""
 
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.util import resolve_name
 from pathlib import Path
 
+from cytosuite.errors import InputError
 from cytosuite.files import digest, visible_files
 
-ROOMS = {
-    "algorithms",
-    "benchmark",
-    "datasets",
-    "weights",
-}  # links in a checkout
-NOT_IN_CORE = {"metrics", "training", *ROOMS}  # of the library
-NOT_AT_RUN_TIME = {
-    "training",
-    "kernels",
-    "wheels",
-    "README.md",
-    "Dockerfile",
-}  # of an algorithm's folder
+ROOMS = {"algorithms", "benchmark", "datasets", "weights"}  # links in a checkout
+NOT_IN_CORE = {"figures", "metrics", "monai", "training", *ROOMS}  # of the library
+# Of an algorithm's folder.
+NOT_AT_RUN_TIME = {"training", "kernels", "wheels", "Dockerfile"}
 
 
 def runtime_files(root: Path, algorithm: str) -> list[Path]:
-    """Return the files of which an algorithm's image is made.
-
-    Parameters
-    ----------
-    root : Path
-        The checkout, or the installed package.
-    algorithm : str
-        Its name.
-
-    Returns
-    -------
-    list of Path
-        Ascending: the core of the library, the algorithm's folder without training, compiled
-        kernels, README and Dockerfile, and its model cards and weights; neither caches nor hidden
-        files.
-    """
+    """Return the files of an image: core, algorithm without training, cards and weights."""
     core, own = root / "cytosuite", root / "algorithms" / algorithm
     return sorted(
         [
@@ -54,6 +34,79 @@ def runtime_digest(root: Path, algorithm: str) -> str:
 
 
 def _below(folder: Path, without: set[str]) -> list[Path]:
-    """Return the files below a folder, except entries of the folder with these names."""
-    files = visible_files(folder)
+    """Return the files below a folder but its pages, without entries of these names in it."""
+    files = [file for file in visible_files(folder) if file.name != "README.md"]
     return [file for file in files if file.relative_to(folder).parts[0] not in without]
+
+
+# Loads the modules of its folder by name: a format when a file of it is met.
+LOADER = "cytosuite.formats.imagefiles"
+
+
+def follow(modules: Iterable[str], package: Path, *, later: bool = False) -> dict[str, str]:
+    """Return the packages of others that our modules import, with the first importer of each."""
+    found: dict[str, str] = {}
+    for name, (_, imported) in reached(modules, package, later=later).items():
+        for other in {i.split(".")[0] for i in imported} - {"cytosuite", *sys.stdlib_module_names}:
+            found[other] = min(name, found.get(other, name))
+    return found
+
+
+def reached(
+    modules: Iterable[str], package: Path, *, later: bool = False
+) -> dict[str, tuple[Path, set[str]]]:
+    """Return the modules of ours that are imported, each with its file and its own imports."""
+    found: dict[str, tuple[Path, set[str]]] = {}
+    seen, todo = set[str](), set(modules)
+    while todo - seen:
+        seen.add(name := min(todo - seen))
+        path = _file(name, package)
+        if path is None:
+            continue
+        parent = name if path.stem == "__init__" else name.rpartition(".")[0]
+        names = imports_in(path, parent, later=later)
+        todo |= {i for i in names if i.split(".")[0] == "cytosuite"}
+        todo |= {name.rpartition(".")[0]} - {""}
+        if name == LOADER and later:
+            todo |= {f"{parent}.{other.stem}" for other in path.parent.glob("[!_]*.py")}
+        found[name] = path, names
+    return found
+
+
+def imports_in(path: Path, parent: str, *, later: bool) -> set[str]:
+    """Return the modules and names that a file in a package imports; else InputError."""
+    try:
+        body = ast.parse(path.read_bytes(), str(path)).body
+    except SyntaxError as error:
+        raise InputError(f"{path}: {error}") from None
+    return {i for node in _statements(body, later=later) for i in _names(node, parent)}
+
+
+def _statements(body: Iterable[ast.AST], *, later: bool) -> Iterator[ast.AST]:
+    """Yield the statements of a module, with `later` those within blocks and functions too."""
+    for node in body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from _statements(node.orelse, later=later)
+            continue
+        yield node
+        if later:
+            yield from _statements(ast.iter_child_nodes(node), later=True)
+
+
+def _names(statement: ast.AST, parent: str) -> set[str]:
+    """Return the names that a statement in a module of a package imports, if any."""
+    if isinstance(statement, ast.Import):
+        return {alias.name for alias in statement.names}
+    if not isinstance(statement, ast.ImportFrom):
+        return set()
+    start = resolve_name("." * statement.level + (statement.module or ""), parent)
+    return {start, *(f"{start}.{alias.name}" for alias in statement.names)}
+
+
+def _file(module: str, package: Path) -> Path | None:
+    """Return the file of one of our modules, None for a name within a module."""
+    parts = module.split(".")[1:]
+    places = [package, package.parent] if parts and parts[0] in ROOMS else [package]
+    paths = [place.joinpath(*parts) for place in places]
+    files = [file for p in paths for file in (p.with_suffix(".py"), p / "__init__.py")]
+    return next((file for file in files if file.is_file()), None)

@@ -1,7 +1,7 @@
 """Datasets on disk: generated or collected once, found again by their fingerprint."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,21 +9,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from cytosuite.benchmark.claims import alone
-from cytosuite.benchmark.cluster.pool import Lost, Pool
 from cytosuite.benchmark.data.recipe import Recipe
-from cytosuite.benchmark.integrity import is_whole, seal
+from cytosuite.benchmark.store.integrity import is_whole, seal
+from cytosuite.benchmark.store.pool import Lost, Pool
+from cytosuite.contract.interface import write_case
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.metadata import acquisition
+from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Task
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, read_json, sweep, write_json
+from cytosuite.files.working import alone
 from cytosuite.formats import write
-from cytosuite.imagefiles import CASE_SUFFIXES, case_suffix
-from cytosuite.interface import write_case
-from cytosuite.large import slabs
-from cytosuite.manifest import AlgorithmManifest
-from cytosuite.metadata import acquisition
-from cytosuite.tasks import ACQUISITION, LABELS, TASKS, Task
+from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
 from cytosuite.volume import Scalar, Volume
+from cytosuite.volume.pieces import slabs
 
 Progress = Callable[[int, int], None]
 STAGE = "step-"  # names of companions that are stages of the image
@@ -37,7 +37,7 @@ class Case:
     folder: Path
 
     def path(self, slug: str, suffix: str = ".tif") -> Path:
-        """Return the place of an image or label socket; see `cytosuite.interface.case_suffix`."""
+        """Return the place of an image or label socket; see `interface.case_suffix`."""
         return self.folder / "sockets" / "images" / slug / f"{self.name}{suffix}"
 
     def socket(self, slug: str) -> Path | None:
@@ -99,40 +99,19 @@ Making: TypeAlias = tuple[Case, Callable[[], Sample], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset that lies whole on disk.
+    """A dataset that lies whole on disk."""
 
-    Parameters
-    ----------
-    name, title, size : str
-        Of the recipe; the size is ``own`` for a user's folder.
-    task : str
-        The task that runs where the user names none.
-    fingerprint : str
-        Digest of all that makes it.
-    seed : int or None
-        Of the simulation; None for given images.
-    home : Path
-        Its folder.
-    cases : tuple of Case
-    notes : tuple of str
-        Sentences that a reader of the scores must know.
-    reference : tuple of Path
-        Real images that unpaired outputs are compared with.
-    reference_labels : mapping of Path to Path
-        Labels of the reference images, where there are any.
-    """
-
-    name: str
+    name: str  # of the recipe; the size is ``own`` for a user's folder
     title: str
     size: str
-    task: str
-    fingerprint: str
-    seed: int | None
-    home: Path
+    task: str  # the task that runs where the user names none
+    fingerprint: str  # digest of all that makes it
+    seed: int | None  # of the simulation; None for given images
+    home: Path  # its folder
     cases: tuple[Case, ...]
-    notes: tuple[str, ...] = ()
-    reference: tuple[Path, ...] = ()
-    reference_labels: Mapping[Path, Path] | None = None
+    notes: tuple[str, ...] = ()  # sentences that a reader of the scores must know
+    reference: tuple[Path, ...] = ()  # real images that unpaired outputs are compared with
+    reference_labels: Mapping[Path, Path] | None = None  # of the reference images
 
     @cached_property
     def offers(self) -> frozenset[str]:
@@ -146,12 +125,9 @@ class Dataset:
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``dataset.json``."""
+        plain = ("name", "size", "task", "seed", "fingerprint")
         return {
-            "name": self.name,
-            "size": self.size,
-            "task": self.task,
-            "seed": self.seed,
-            "fingerprint": self.fingerprint,
+            **{name: getattr(self, name) for name in plain},
             "offers": sorted(self.offers),
             "cases": [case.name for case in self.cases],
             "notes": list(self.notes),
@@ -159,93 +135,48 @@ class Dataset:
 
 
 def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dataset:
-    """Make the cases of a dataset that are not there yet, and return it.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        How it is made.
-    folder : Path
-        Where datasets lie; this one gets a folder named after it and its fingerprint.
-    pool : Pool
-        Makes the cases; the written bytes do not depend on it.
-    progress : callable
-        Called with the numbers of cases done and in all.
-
-    Raises
-    ------
-    InputError
-        If a case cannot be made.
-
-    Notes
-    -----
-    A case is renamed to its name once it is whole, with a digest of each file. After an
-    interruption the cases that are missing or altered are made, and the bytes are the same. A
-    second run that wants the dataset meanwhile waits for it.
-    """
+    """Make the missing or altered cases of a dataset in `folder`; a second run waits for this."""
     made = _expected(recipe, folder)
-    if _missing(made):
+    if not all(is_whole(case.folder) for case in made.cases):
         with alone(made.home):
             _make_missing(made, recipe, pool, progress)
-    made = replace(made, notes=made.notes + _assumptions(made.cases) + _ignored(made.cases))
-    if _written(made.home / "dataset.json") != made.summary():
+    made = replace(made, notes=(*made.notes, *_notes(made.cases)))
+    try:
+        written = read_json(made.home / "dataset.json")
+    except InputError:
+        written = None
+    if written != made.summary():
         write_json(made.home / "dataset.json", made.summary())
     return made
 
 
 def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:
-    """Return whether sockets hold the inputs of a task, and more that are needed.
-
-    Parameters
-    ----------
-    offers : frozenset of str
-        Slugs of the sockets.
-    task : Task
-    needs : iterable of str
-        Slugs of optional inputs that an algorithm cannot do without.
-    """
+    """Return whether sockets hold the inputs of a task, and more that are needed."""
     images = {socket.slug for socket in task.inputs if socket.kind != "json"}
     needed = {socket.slug for socket in task.inputs if not socket.optional} | set(needs)
     return needed <= offers and (not images or bool(images & offers))
 
 
-def _missing(dataset: Dataset) -> frozenset[str]:
-    """Return the names of the cases that are not there as they were made."""
-    return frozenset(case.name for case in dataset.cases if not is_whole(case.folder))
-
-
 def _make_missing(made: Dataset, recipe: Recipe, pool: Pool, progress: Progress) -> None:
     """Make the cases that are missing, in a folder that no other run writes into."""
-    missing, total = _missing(made), len(made.cases)
-    _sweep(made)
-    progress(total - len(missing), total)
-    makers = zip(made.cases, (maker for _, maker in recipe.makers), strict=True)
+    total, folder = len(made.cases), made.home / "cases"
     wanted = [
         (case, maker, recipe.records.get(case.name, recipe.record))
-        for case, maker in makers
-        if case.name in missing
+        for case, (_, maker) in zip(made.cases, recipe.makers, strict=True)
+        if not is_whole(case.folder)
     ]
+    if folder.is_dir():
+        sweep(folder, depth=1)  # half-made cases of ended processes
+    there = total - len(wanted)
+    progress(there, total)
     try:
         for done, (number, ended) in enumerate(pool.each(_make_whole, wanted), start=1):
             if isinstance(ended, Lost):
                 raise InputError(f"{wanted[number][0].name}: not made, {ended.reason}; run again")
-            progress(total - len(missing) + done, total)
+            progress(there + done, total)
     finally:
-        _sweep(made)
-
-
-def _sweep(dataset: Dataset) -> None:
-    """Remove half-made cases of ended processes."""
-    if (dataset.home / "cases").is_dir():
-        sweep(dataset.home / "cases", depth=1)
-
-
-def _written(path: Path) -> object:
-    """Return the content of a JSON file, None where there is none that can be read."""
-    try:
-        return read_json(path)
-    except InputError:
-        return None
+        if folder.is_dir():
+            sweep(folder, depth=1)
 
 
 def _make_whole(making: Making) -> None:
@@ -261,22 +192,7 @@ def _make_whole(making: Making) -> None:
 
 
 def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
-    """Make one case and give it its name once it is whole.
-
-    Parameters
-    ----------
-    case : Case
-        Name and final folder.
-    maker : callable
-        Returns the sample.
-    record : mapping
-        How a simulated case is made: kept in ``case.json``; with it come preview pictures.
-
-    Raises
-    ------
-    InputError
-        If the sample cannot be made.
-    """
+    """Make one case and rename it once it is whole; a simulated one has a record and previews."""
     sample = maker()
     volumes = {slug: v for slug, v in sample.sockets.items() if isinstance(v, Volume)}
     with atomic(case.folder) as temporary:
@@ -307,9 +223,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
             facts["ignored"] = _small(volumes.get(LABELS.slug), sample.min_object_voxels)
         write_json(temporary / "case.json", facts | ({"recipe": dict(record)} if record else {}))
         if record:
-            from cytosuite.benchmark.pictures.preview import (
-                write_preview,  # Pillow: for simulations alone
-            )
+            from cytosuite.benchmark.data.preview import write_preview  # Pillow
 
             stages = {n: v for n, v in sample.companions.items() if n.startswith(STAGE)}
             write_preview(temporary, case.name, volumes, volumes.get(LABELS.slug), stages)
@@ -333,13 +247,17 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
     )
 
 
-def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:
-    """Return a note on images without a voxel size."""
-    assumed = sum(case.facts()["spacing_assumed"] for case in cases)
-    if not assumed:
-        return ()
-    images = f"{assumed} of {len(cases)} images give no voxel size"
-    return (f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it).",)
+def _notes(cases: tuple[Case, ...]) -> Iterator[str]:
+    """Yield notes on images without a voxel size, and on true objects that are not judged."""
+    facts = [case.facts() for case in cases]
+    if assumed := sum(own["spacing_assumed"] for own in facts):
+        images = f"{assumed} of {len(cases)} images give no voxel size"
+        yield f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it)."
+    if found := [own["ignored"] for own in facts if own.get("ignored")]:
+        objects, of = (sum(own[key] for own in found) for key in ("objects", "of"))
+        limit = f"have fewer than {found[0]['min_object_voxels']} voxels"
+        rule = "the scores ignore them, and the predictions that match them alone"
+        yield f"{objects} of {of} true objects {limit}: {rule}."
 
 
 def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
@@ -352,14 +270,3 @@ def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
     del sizes[0]  # the background
     small = sum(size < min_object_voxels for size in sizes.values())
     return {"min_object_voxels": min_object_voxels, "objects": small, "of": len(sizes)}
-
-
-def _ignored(cases: tuple[Case, ...]) -> tuple[str, ...]:
-    """Return a note on objects of the truth that are not judged."""
-    found = [facts for case in cases if (facts := case.facts().get("ignored"))]
-    if not found:
-        return ()
-    objects, of = (sum(facts[key] for facts in found) for key in ("objects", "of"))
-    limit = f"have fewer than {found[0]['min_object_voxels']} voxels"
-    rule = "the scores ignore them, and the predictions that match them alone"
-    return (f"{objects} of {of} true objects {limit}: {rule}.",)

@@ -11,105 +11,64 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick
+from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests, pick
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
-from cytosuite.benchmark.integrity import foreign_digest
-from cytosuite.datasets.folder.collect import Item, collect
+from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.contract.tasks import LABELS
+from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.datasets.folder.part import Part
+from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import digest, value_digest
-from cytosuite.tasks import LABELS
+from cytosuite.formats.lists import SUFFIX, is_list
 
 # The modules that decide the bytes on disk.
-WRITERS = tuple(
-    PACKAGE / name for name in ("formats", "interface.py", "metadata.py", "spacing.py", "volume.py")
+WRITERS = (
+    PACKAGE / "formats",
+    PACKAGE / "volume",
+    *(PACKAGE / "contract" / f"{name}.py" for name in ("interface", "metadata", "spacing")),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """A dataset as a user asks for it.
+    """A dataset as a user asks for it."""
 
-    Parameters
-    ----------
-    dataset : str
-        A name in ``datasets/``, one of its recipes (``spheroid/mouse_embryo``), the path of a
-        recipe (``.toml``), or that of a folder with images.
-    size : str, optional
-        One of the sizes in the manifest, ``default`` without it; for simulated datasets only.
-    seed : int
-        Of the simulation.
-    cases : int, optional
-        How many cases to simulate, as size or recipe says without it.
-    settings : sequence of str
-        Parameters of the simulation like ``camera.photons=5``.
-    spacing : tuple of float, optional
-        Voxel size in µm (z, y, x) for images in a folder.
-    task : str, optional
-        Task for which a folder is read.
-    reference : Path, optional
-        Folder of real images that unpaired outputs are compared with, in place of the recipe's.
-    through : sequence of str
-        Algorithms that each case passes, after those of the recipe.
-    part : Part
-        Channel, frame and scene of a folder's files that hold several.
-    recursive : bool
-        Whether the sub-folders of a folder are searched.
-    min_object_voxels : int
-        Smaller objects of a folder's labels are ignored in the scores.
-    """
-
-    dataset: str
-    size: str | None = None
-    seed: int = 0
-    cases: int | None = None
-    settings: Sequence[str] = ()
-    spacing: tuple[float, ...] | None = None
-    task: str | None = None
-    reference: Path | None = None
-    through: Sequence[str] = ()
-    part: Part = field(default_factory=Part)
-    recursive: bool = False
-    min_object_voxels: int = 0
+    dataset: str  # simulated one, one/recipe, recipe (``.toml``), folder or list of images
+    size: str | None = None  # of the manifest; for simulated datasets only
+    seed: int = 0  # of the simulation
+    cases: int | None = None  # how many cases to simulate, as size or recipe says without it
+    settings: Sequence[str] = ()  # parameters of the simulation like ``camera.photons=5``
+    spacing: tuple[float, ...] | None = None  # voxel size in µm (z, y, x) for images in a folder
+    task: str | None = None  # task for which a folder is read
+    reference: Path | None = None  # folder of real images, in place of the recipe's
+    through: Sequence[str] = ()  # algorithms that each case passes, after those of the recipe
+    part: Part = field(default_factory=Part)  # channel, frame and scene of a folder's files
+    recursive: bool = False  # whether the sub-folders of a folder are searched
+    data_root: Path | None = None  # folder in which the names in a list count
+    min_object_voxels: int = 0  # smaller objects of a folder's labels are ignored in the scores
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A dataset before it is made: names of the cases, and a way to make each.
+    """A dataset before it is made: names of the cases, and a way to make each."""
 
-    Parameters
-    ----------
-    name, title, size, task, seed, fingerprint, notes
-        As of `cytosuite.benchmark.data.dataset.Dataset`.
-    makers : tuple of (str, callable)
-        Name of each case and a function that returns its sample.
-    record : mapping
-        How a simulated case is made; empty for given images.
-    changed : bool
-        Whether the user's own settings differ from those of size or recipe.
-    through : tuple of str
-        Algorithms that each case passes, one after the other.
-    reference : mapping of Path to Path or None
-        Real images, and their labels where there are any.
-    records : mapping of str to mapping
-        The record of each case where these differ, as of several datasets.
-    """
-
-    name: str
+    name: str  # as of `cytosuite.benchmark.data.dataset.Dataset`
     title: str
     size: str
     task: str
     seed: int | None
     fingerprint: str
-    makers: tuple[tuple[str, Callable[[], Sample]], ...]
+    makers: tuple[tuple[str, Callable[[], Sample]], ...]  # by name of the case
     notes: tuple[str, ...] = ()
-    record: Mapping[str, Any] = field(default_factory=dict)
-    changed: bool = False
-    through: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)  # how a case is simulated; or empty
+    changed: bool = False  # whether the user's own settings differ from those of size or recipe
+    through: tuple[str, ...] = ()  # algorithms that each case passes, one after the other
+    # Real images, with their labels.
     reference: Mapping[Path, Path | None] = field(default_factory=dict)
+    # Of each case, where they differ.
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -127,14 +86,7 @@ def named_datasets(text: str) -> list[str]:
 
 
 def recipe(wanted: DataRequest) -> Recipe:
-    """Return how a dataset is made.
-
-    Raises
-    ------
-    InputError
-        If there is no such dataset, folder, size or recipe, its content is not usable, or there
-        are several: `cytosuite.benchmark.data.several.recipe_of_all` joins them.
-    """
+    """Return how a dataset is made; InputError if there is none of this name, or several."""
     name = wanted.dataset
     if len(several := named_datasets(name)) > 1:
         raise InputError(
@@ -146,7 +98,7 @@ def recipe(wanted: DataRequest) -> Recipe:
     if found is not None:
         if wanted.spacing is not None:
             raise InputError(f"SPACING: {name} is simulated and knows its voxel size")
-        if wanted.part != Part() or wanted.recursive:
+        if wanted.part != Part() or wanted.recursive or wanted.data_root:
             raise InputError(f"{name} is simulated: it has one channel, one frame and no folders")
         if wanted.min_object_voxels:
             raise InputError(f"MIN_OBJECT_VOXELS: {name} is simulated, no object of it is a defect")
@@ -163,22 +115,6 @@ def recipe(wanted: DataRequest) -> Recipe:
         if value is not None:
             raise InputError(f"{option}={value}: a folder has the size it has; leave {option} out")
     return _folder_recipe(wanted)
-
-
-def folder_makers(
-    items: Sequence[Item],
-    spacing: tuple[float, ...] | None,
-    part: Part | None = None,
-    min_object_voxels: int = 0,
-) -> tuple[tuple[str, Callable[[], Sample]], ...]:
-    """Return name and maker of each image of a user."""
-    return tuple(
-        (
-            item.name,
-            partial(load, item, spacing, part=part, min_object_voxels=min_object_voxels),
-        )
-        for item in items
-    )
 
 
 def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
@@ -207,7 +143,7 @@ def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
         made.size,
         made.manifest.task,
         wanted.seed,
-        _fingerprint(content),
+        value_digest(content),
         makers,
         record=record,
         changed=bool(wanted.cases or wanted.settings),
@@ -228,7 +164,9 @@ def _simulate(name: str, stream: np.random.SeedSequence, parameters: BaseModel) 
 def _folder_recipe(wanted: DataRequest) -> Recipe:
     """Return the recipe that copies a user's images into cases."""
     folder, manifest = Path(wanted.dataset), dataset_manifests()["folder"]
-    found = collect(folder, wanted.task, recursive=wanted.recursive)
+    home = folder.parent if is_list(folder) else folder
+    root = wanted.data_root or home
+    found = collect(folder, wanted.task, recursive=wanted.recursive, root=wanted.data_root)
     given = [path for item in found.items for path in (item.image, *item.files.values())]
     paths = [file for path in given for file in content_of(path)]
     content: dict[str, Any] = {
@@ -236,22 +174,25 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
             [PACKAGE / "datasets" / "folder", PACKAGE / "datasets" / "conditions.py", *WRITERS],
             PACKAGE,
         ),
-        "files": foreign_digest(paths, folder),
+        "files": foreign_digest(paths, root),
         "sockets": [[item.name, item.socket, *item.files] for item in found.items],
         "conditions": [dict(item.conditions) for item in found.items],
         "spacing": wanted.spacing,
         "part": asdict(wanted.part),
         "min_object_voxels": wanted.min_object_voxels,
     }
-    name = folder.resolve().name or "folder"
+    name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
+    small, part = wanted.min_object_voxels, wanted.part
+    made = partial(load, spacing=wanted.spacing, part=part, min_object_voxels=small)
+    makers = [(item.name, partial(made, item)) for item in found.items]
     return Recipe(
         name,
         f"{manifest.title}: {name}",
         "own",
         wanted.task or found.task,
         None,
-        _fingerprint(content),
-        folder_makers(found.items, wanted.spacing, wanted.part, wanted.min_object_voxels),
+        value_digest(content),
+        tuple(makers),
         (*found.notes, *([f"{found.count}."] if found.skipped else [])),
         through=tuple(wanted.through),
         reference=_reference(wanted.reference),
@@ -263,8 +204,3 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
     if folder is None:
         return {}
     return {item.image: item.files.get(LABELS.slug) for item in collect(folder, "segment").items}
-
-
-def _fingerprint(content: dict[str, Any]) -> str:
-    """Return the digest of all that decides a dataset."""
-    return value_digest(content)

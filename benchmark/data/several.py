@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cytosuite.benchmark.catalog import recipes
+from cytosuite.benchmark.catalog.catalog import recipes
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, named_datasets, recipe
 from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.datasets.sample import Sample
@@ -27,26 +27,7 @@ TAKES = {
 
 
 def recipe_of_all(wanted: DataRequest) -> Recipe:
-    """Return how one dataset, or several named with commas, are made.
-
-    Parameters
-    ----------
-    wanted : DataRequest
-        A size, a number of cases and settings are those of each simulated dataset, a voxel size
-        and the part of a file those of each folder.
-
-    Returns
-    -------
-    Recipe
-        Of several: the cases of each in turn, with the same random streams as alone, and the
-        condition ``dataset``. Names that occur in two datasets begin with that of theirs.
-
-    Raises
-    ------
-    InputError
-        If one cannot be made, they have different tasks and none is named, pass different chains,
-        or have more than one reference set.
-    """
+    """Return how one dataset, or several named with commas, are made; options go where they fit."""
     names = named_datasets(wanted.dataset)
     if len(names) < 2:
         return recipe(wanted)
@@ -87,13 +68,7 @@ def _kind(name: str) -> str:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Return names with a number after those that are there already.
-
-    Examples
-    --------
-    >>> _distinct(["a", "b", "a"])
-    ['a', 'b', 'a_2']
-    """
+    """Return names with a number after those that are there already."""
     found: list[str] = []
     for name in names:
         numbered = (f"{name}_{n}" for n in range(2, len(names) + 2))
@@ -151,9 +126,7 @@ def _each(values: Mapping[str, str]) -> str:
     return ", ".join(f"{value} ({name})" for name, value in values.items())
 
 
-def _cases(
-    parts: Sequence[_Part],
-) -> dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]]:
+def _cases(parts: Sequence[_Part]) -> dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]]:
     """Return maker and record of each case, by a name that no other has."""
     known = Counter(name for part in parts for name, _ in part.recipe.makers)
     twice = [any(known[name] > 1 for name, _ in part.recipe.makers) for part in parts]

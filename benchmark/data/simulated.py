@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick, recipes
+from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests, pick, recipes
+from cytosuite.contract.manifest import MOST_CASES, DatasetManifest, parse, read_recipe
 from cytosuite.errors import InputError, at
 from cytosuite.files import digest
-from cytosuite.manifest import MOST_CASES, DatasetManifest, DatasetRecipe, parse, read_recipe
 
 SET = "--set"  # the option of a user's own settings
 BYSTANDERS = {"calibration", "migration"}  # rooms that no simulation imports
@@ -32,31 +32,9 @@ class Simulated(NamedTuple):
 def simulated(
     wanted: str, size: str | None, cases: int | None = None, settings: Sequence[str] = ()
 ) -> Simulated | None:
-    """Return the parameters of a simulated dataset.
-
-    Parameters
-    ----------
-    wanted : str
-        ``spheroid``; ``spheroid/mouse_embryo``, a recipe that comes with it; or the path of a
-        recipe, which ends with ``.toml``.
-    size : str, optional
-        One of the sizes in the manifest, ``default`` without it. A recipe has none.
-    cases : int, optional
-        How many cases; as the size or recipe says without it.
-    settings : sequence of str
-        Single parameters like ``camera.photons=5``, which win over everything else.
-
-    Returns
-    -------
-    Simulated or None
-        None if `wanted` is no simulated dataset.
-
-    Raises
-    ------
-    InputError
-        If there is no such size or recipe, or a parameter or number of cases is not allowed.
-    """
-    _check_number(cases)
+    """Return a dataset by ``name``, ``name/recipe`` or ``.toml``; None if it is not simulated."""
+    if cases is not None and not 0 < cases <= MOST_CASES:
+        raise InputError(f"CASES={cases}: expected 1 to {MOST_CASES} cases")
     manifests = {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
     known = recipes()
     if wanted.split("/")[0] in manifests and "/" in wanted and not Path(wanted).exists():
@@ -65,7 +43,10 @@ def simulated(
     if path.suffix == ".toml":
         if size is not None:
             raise InputError(f"SIZE={size}: a recipe has the size it has; leave SIZE out")
-        found, manifest = _recipe(path, manifests)
+        found = read_recipe(path)
+        with at(path):
+            pick("simulated dataset", [found.dataset], manifests)
+        manifest = manifests[found.dataset]
         values = merged(manifest.parameters, found.parameters)
         home = path.resolve().parent
         return Simulated(
@@ -87,22 +68,6 @@ def simulated(
     place = f"datasets/{manifest.name}/dataset.toml: sizes.{size}"
     parameters = _with_settings(place, values, manifest.name, None, settings)
     return Simulated(manifest, manifest.title, size, cases or chosen.cases, parameters)
-
-
-def _recipe(
-    path: Path, manifests: Mapping[str, DatasetManifest]
-) -> tuple[DatasetRecipe, DatasetManifest]:
-    """Return a recipe, and the manifest of the dataset that it is for."""
-    found = read_recipe(path)
-    with at(path):
-        pick("simulated dataset", [found.dataset], manifests)
-    return found, manifests[found.dataset]
-
-
-def _check_number(cases: int | None) -> None:
-    """Refuse a number of cases that nobody makes."""
-    if cases is not None and not 0 < cases <= MOST_CASES:
-        raise InputError(f"CASES={cases}: expected 1 to {MOST_CASES} cases")
 
 
 def sources(name: str) -> str:
@@ -129,13 +94,7 @@ def files(parameters: BaseModel) -> dict[str, str]:
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested mappings as one; where both have a value, that of `over` stands.
-
-    Examples
-    --------
-    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
-    {'a': {'b': 1, 'c': 3}}
-    """
+    """Return nested mappings as one; where both have a value, `over` wins."""
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)

@@ -1,33 +1,32 @@
-"""Run algorithms in containers of Apptainer, for clusters without Docker: one container per case.
+"""Run algorithms in containers of Apptainer 1.2, one per case; `NOTES` has its limits."""
 
-What Apptainer cannot promise is in `NOTES` and in docs/cluster.md.
-"""
-
+import csv
+import io
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from cytosuite.benchmark.catalog import ROOT, workplace
+from cytosuite.benchmark.catalog.catalog import ROOT, program_of, workplace
+from cytosuite.benchmark.catalog.models import hand_over, identity_with
+from cytosuite.benchmark.catalog.packages import uses_gpu
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.images import image_digest, image_tag
 from cytosuite.benchmark.containers.locks import Device
-from cytosuite.benchmark.engines.apptainer_session import Contained, abilities, clean
-from cytosuite.benchmark.engines.collect import clear
-from cytosuite.benchmark.engines.gpu import held
-from cytosuite.benchmark.engines.gpu_use import metered
-from cytosuite.benchmark.engines.hardening import Host
-from cytosuite.benchmark.engines.outcome import Api, Limits
-from cytosuite.benchmark.engines.packages import uses_gpu
-from cytosuite.benchmark.engines.process import ProcessSession
-from cytosuite.benchmark.models import hand_over, identity_with
+from cytosuite.benchmark.engines.collect import Refused, clear, size
+from cytosuite.benchmark.engines.gpu import Gpu, gpus, metered
+from cytosuite.benchmark.engines.hardening import Host, container_user, enforceable, ulimits
+from cytosuite.benchmark.engines.memory import CGROUP, family
+from cytosuite.benchmark.engines.outcome import Api, Ending, Engine, Limits, ending
+from cytosuite.benchmark.engines.process import Launch, ProcessSession
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
+from cytosuite.volume.large import SCRATCH
 
 CALL_S = 60.0  # longest answer of Apptainer about itself or an image
 LEAST = (1, 2)  # version of Apptainer: earlier ones lack flags
@@ -40,66 +39,82 @@ WATCHED = (
     "No control groups are delegated: memory and processes are watched 50 times a second, not "
     "limited by the kernel, and processors by the number of threads alone."
 )
+# Variables that Apptainer gets. Others would open the container: APPTAINER_BIND adds a folder.
+KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+CONTROLLERS = {
+    "memory": ("MemoryLimit", "SwapLimit"),
+    "pids": ("PidsLimit",),
+    "cpu": ("CpuCfsQuota",),
+    "cpuset": ("CPUSet",),
+}
+OPTIONS = {
+    "MemoryLimit": "--memory",
+    "SwapLimit": "--memory-swap",
+    "PidsLimit": "--pids-limit",
+    "CpuCfsQuota": "--cpus",
+    "CPUSet": "--cpuset-cpus",
+}
+WALLS = (
+    "--containall",  # own processes and IPC, a small /dev, nothing of the host's /tmp and home
+    "--cleanenv",
+    "--no-home",
+    *("--no-mount", "home,cwd,hostfs,bind-paths"),
+    *("--net", "--network", "none"),
+    *("--drop-caps", "all"),
+    "--no-privs",  # also no new ones
+    "--no-eval",  # variables are text, no shell expands them
+    *("--hostname", "container"),
+    *("--pwd", "/opt/app"),
+)  # the root is the read-only image: nothing asks for --writable, --writable-tmpfs or --overlay
+ENTRY = ("python3", "-m", "cytosuite.container")
+FAILED, KILLED = 255, {137, -9}  # exit codes of Apptainer itself, and of SIGKILL
+FULL_SHARE = 0.9  # of a memory limit: a program that the kernel kills above it lacked memory
+EACH_S = 1.0  # between two looks at the sizes of folders
 
 
 @dataclass
-class ApptainerEngine:
-    """Algorithms in containers of Apptainer.
+class ApptainerEngine(Engine):
+    """Algorithms in containers of Apptainer."""
 
-    Parameters
-    ----------
-    images : Path
-        Folder with ``<algorithm>.sif``, see `sif`.
-    host : Host
-        User, processors, and the limits that control groups enforce.
-    device : str
-        ``cuda`` uses the images of that device, and gives each session of an algorithm that can use
-        it a GPU of its own.
-    models : mapping of str to Path
-        Cards that the user names, by algorithm.
-    """
-
-    images: Path
-    host: Host
-    device: Device = "cpu"
-    models: Mapping[str, Path] = field(default_factory=dict)
+    images: Path  # folder with ``<algorithm>.sif``, see `sif`
+    host: Host  # user, processors, and the limits that control groups enforce
+    _: KW_ONLY
     name: str = "apptainer"
-    guests: Collection[str] = ()  # containers of others need a daemon that loads them
+    api: Api = "exec"  # a server in a container without network hears nobody
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the reader of the results."""
         return NOTES if "MemoryLimit" in self.host.can else (*NOTES, WATCHED)
 
+    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:  # noqa: ARG002
+        """Refuse algorithms without an image."""
+        for name in algorithms:
+            self.need(name)
+
+    def check_gpu(self, algorithm: str) -> None:  # noqa: ARG002 - see Engine
+        """Look for a GPU on this machine alone."""
+        gpus()
+
     def identity(self, algorithm: str) -> str:
-        """Return the identity of the algorithm's image, and that of its named model.
-
-        An image is known by its beginning, where each build has a new UUID, and its size: its
-        gigabytes are not read by every worker.
-
-        Raises
-        ------
-        InputError
-            If the image is missing or was made from other sources.
-        """
-        path = self.need(algorithm)
+        """Return the digest of an image's beginning, where each build has a UUID, and its model."""
+        path = self.need(program_of(algorithm))
         with path.open("rb") as stream:
             head = sha256(stream.read(HEAD)).hexdigest()
         return identity_with(self.models, algorithm, f"{head}, {path.stat().st_size} bytes")
 
     def need(self, algorithm: str) -> Path:
-        """Return the image of an algorithm, which must be there and of the checkout's sources.
-
-        Raises
-        ------
-        InputError
-            With the commands that make it.
-        """
-        path, tag = sif(self.images, algorithm, self.device), image_tag(algorithm, self.device)
-        remedy = f"make it with `{recipe(path, tag, algorithm, self.device)}`"
+        """Return the image of the checkout's sources; else InputError with commands to make it."""
+        path, device = sif(self.images, algorithm, self.device), self.device
+        archive, option = path.with_suffix(".tar"), "" if device == "cpu" else f" DEVICE={device}"
+        remedy = (
+            f"make it with `make build-{algorithm}{option} && docker save "
+            f"{image_tag(algorithm, device)} --output {archive} && apptainer build --force {path} "
+            f"docker-archive://{archive}`"
+        )
         if not path.is_file():
             raise InputError(f"{path}: no image of {algorithm}; {remedy}")
-        if labels(path).get(SOURCE_LABEL) != image_digest(ROOT, algorithm, self.device):
+        if labels(path).get(SOURCE_LABEL) != image_digest(ROOT, algorithm, device):
             raise InputError(f"{path}: made from other sources than the checkout's; {remedy}")
         return path
 
@@ -107,16 +122,10 @@ class ApptainerEngine:
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
     ) -> Iterator[ProcessSession]:
-        """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`.
-
-        Raises
-        ------
-        InputError
-            If the API is not ``exec``: a server in a container without network hears nobody.
-        """
+        """Start an algorithm; InputError for another API than ``exec``."""
         if api != "exec":
             raise InputError(f"ENGINE=apptainer starts a container per case: API=exec, not {api}")
-        image = sif(self.images, algorithm, self.device)
+        image = sif(self.images, program_of(algorithm), self.device)
         clear(workspace)
         workspace.mkdir(parents=True, mode=0o700)
         card = self.models.get(algorithm)
@@ -124,95 +133,199 @@ class ApptainerEngine:
         with ExitStack() as stack:
             stack.callback(clear, workspace)
             on_gpu = self.device == "cuda" and uses_gpu(algorithm)
-            gpu = stack.enter_context(held()) if on_gpu else None
-            start = Contained(algorithm, workspace, limits, image, self.host, model, gpu)
-            session = ProcessSession(algorithm, workspace, limits, api, start)
-            session.meter = stack.enter_context(metered(gpu)) if gpu else None
+            meter = stack.enter_context(metered(self.say)) if on_gpu else None
+            gpu = meter.gpu if meter else None
+            launch = Contained(algorithm, workspace, limits, image, self.host, model, gpu)
+            session = ProcessSession(algorithm, workspace, limits, api, launch, meter)
             stack.callback(session.stop)
             session.start()
             yield session
 
 
-def find_apptainer(device: Device = "cpu", images: Path | None = None) -> ApptainerEngine:
-    """Return the engine of the Apptainer on this machine.
-
-    Parameters
-    ----------
-    device : str
-        ``cuda`` for containers with GPUs.
-    images : Path, optional
-        Folder with images; ``SIF`` of the environment, else ``runs/sif``.
-
-    Raises
-    ------
-    InputError
-        If Apptainer or ``prlimit`` is not installed, or Apptainer is too old.
-    """
+def start(_name: str, device: Device, say: Callable[[str], None]) -> ApptainerEngine:
+    """Return this machine's engine, with images in ``SIF`` or ``runs/sif``; else InputError."""
     for name, package in (("apptainer", "Apptainer 1.2 or later"), ("prlimit", "util-linux")):
         if shutil.which(name) is None:
             raise InputError(f"no program {name} on this machine; install {package}")
-    said = _said(["--version"]).strip()
-    version = re.search(r"(\d+)\.(\d+)", said)
+    answer = _answer(["--version"]).strip()
+    version = re.search(r"(\d+)\.(\d+)", answer)
     if version is None or (int(version[1]), int(version[2])) < LEAST:
         raise InputError(
-            f"expected Apptainer {LEAST[0]}.{LEAST[1]} or later, found {plain(said)!r}"
+            f"expected Apptainer {LEAST[0]}.{LEAST[1]} or later, found {plain(answer)!r}"
         )
-    chosen = images or Path(os.environ.get("SIF") or workplace() / "runs" / "sif")
+    images = Path(os.environ.get("SIF") or workplace() / "runs" / "sif")
     can = abilities(os.getuid(), os.environ)
     host = Host(False, frozenset(os.sched_getaffinity(0)), can, os.getuid(), os.getgid())
-    return ApptainerEngine(chosen, host, device)
+    return ApptainerEngine(images, host, device=device, say=say)
 
 
 def sif(folder: Path, algorithm: str, device: Device) -> Path:
-    """Return the path of an algorithm's image.
-
-    Examples
-    --------
-    >>> sif(Path("sif"), "watershed", "cuda").as_posix()
-    'sif/watershed-cuda.sif'
-    """
+    """Return the path of an algorithm's image: ``sif/watershed-cuda.sif``."""
     return folder / f"{algorithm}{'' if device == 'cpu' else f'-{device}'}.sif"
 
 
-def recipe(path: Path, tag: str, algorithm: str, device: Device) -> str:
-    """Return the commands that make an image, where Docker and Apptainer are."""
-    archive = path.with_suffix(".tar")
-    make = f"make build-{algorithm}" + ("" if device == "cpu" else f" DEVICE={device}")
-    return (
-        f"{make} && docker save {tag} --output {archive} && "
-        f"apptainer build --force {path} docker-archive://{archive}"
-    )
-
-
 def labels(path: Path) -> dict[str, str]:
-    """Return the labels of an image, those of the Docker image it was made from among them.
-
-    Raises
-    ------
-    InputError
-        If Apptainer cannot read it.
-    """
-    said = _said(["inspect", "--json", "--labels", str(path.resolve())])
+    """Return the labels of an image and of the Docker image it was made from."""
+    answer = _answer(["inspect", "--json", "--labels", str(path.resolve())])
     try:
-        found = parse_json(said)["data"]["attributes"]["labels"]
+        found = parse_json(answer)["data"]["attributes"]["labels"]
         return {str(name): str(value) for name, value in found.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise InputError(f"{path}: expected labels, found {plain(said, 200)!r}") from None
+        raise InputError(f"{path}: expected labels, found {plain(answer, 200)!r}") from None
 
 
-def _said(words: Sequence[str]) -> str:
+def _answer(words: Sequence[str]) -> str:
     """Return the output of a call of Apptainer."""
+    call, own = ["apptainer", *words], clean(os.environ)
     try:
-        done = subprocess.run(
-            ["apptainer", *words],
-            capture_output=True,
-            env=clean(os.environ),
-            timeout=CALL_S,
-            check=True,
-        )
+        done = subprocess.run(call, capture_output=True, env=own, timeout=CALL_S, check=True)
     except subprocess.CalledProcessError as error:
         reason = plain(error.stderr.decode(errors="replace"), 300)
-        raise InputError(f"apptainer {' '.join(words)}: {reason}") from None
+        raise InputError(f"{' '.join(call)}: {reason}") from None
     except (subprocess.TimeoutExpired, OSError) as error:
-        raise InputError(f"apptainer {' '.join(words)}: {plain(str(error), 300)}") from None
+        raise InputError(f"{' '.join(call)}: {plain(str(error), 300)}") from None
     return done.stdout.decode(errors="replace")
+
+
+@dataclass
+class Contained(Launch):
+    """An algorithm in a container of Apptainer, a `Launch` of the process session."""
+
+    algorithm: str
+    workspace: Path  # for input, output and ``/tmp``
+    limits: Limits
+    image: Path
+    host: Host
+    model: Path | None = None  # folder of the model that the user names
+    gpu: Gpu | None = None
+    _mounts: dict[str, Path] = field(default_factory=dict)
+    _threads: int = 0
+    _peak: int | None = None
+    _last: int = 0
+    _next: float = EACH_S
+
+    def give(self, case_input: Path, target: Path) -> None:
+        """Lay out empty files and folders, over which the case's own are mounted."""
+        clear(scratch := self.workspace / "scratch")  # its /tmp
+        scratch.mkdir()
+        self._peak, self._last, self._threads, self._next = None, 0, 0, EACH_S
+        target.mkdir(mode=0o755)
+        self._mounts = {"/input": target, **lay_out(case_input, target)}
+
+    def call(self, command: str) -> tuple[list[str], dict[str, str]]:
+        """Return the words of Apptainer, and its own variables."""
+        folders = {**self._mounts, "/output": self.workspace / "output"}
+        if self.host.uid == 0:  # which runs containers as nobody
+            folders["/output"].chmod(0o777)
+        if self.model:
+            folders["/opt/ml/model"] = self.model
+        words = arguments(self.image, folders, self.workspace / "scratch", self.limits, self.host)
+        if self.gpu:
+            words.insert(words.index(str(self.image)), "--nv")
+        variables = {
+            "HOME": "/tmp",
+            "CYTOSUITE_ALGORITHM": self.algorithm,
+            "CYTOSUITE_RECORD": "/output/record.json",
+            "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            SCRATCH: "/output",  # the only disk
+            "PYTHONUNBUFFERED": "1",
+            **self.limits.environment,
+            **(self.gpu.environment if self.gpu else {}),
+        }
+        # By env(1): Apptainer does not set HOME, and cuts its --env at commas.
+        words += ["env", *(f"{name}={value}" for name, value in variables.items())]
+        return [*words, *ENTRY, command], clean(os.environ)
+
+    def memory(self, pid: int) -> int | None:
+        """Return the peak memory [bytes] that two looks see: a fork first shows its parent's."""
+        most = self.limits.pids
+        found = family(pid, most)
+        if found and found[0] > self.limits.memory_gib * 2**30:
+            found = family(pid, most, shares=True)
+        if found:
+            self._peak = max(self._peak or 0, min(self._last, found[0]))
+            self._last, self._threads = found
+        return self._peak
+
+    def exceeded(self, pid: int, seconds: float) -> Ending | None:  # noqa: ARG002 - see Launch
+        """Return the limit of processes, output or scratch that is exceeded."""
+        if self._threads > self.limits.pids:
+            return "non-zero exit", f"limit of {self.limits.pids} processes and threads exceeded"
+        if seconds < self._next:
+            return None
+        self._next = seconds + EACH_S
+        most, room = (int(n * 2**30) for n in (self.limits.output_gib, self.limits.memory_gib))
+        try:
+            if size(self.workspace / "output", most) > most:
+                return self.limits.output_exceeded
+            if size(self.workspace / "scratch", room) > room:  # elsewhere /tmp is memory
+                return self.limits.memory_exceeded
+        except Refused as finding:
+            return "bad output", str(finding)
+        return None
+
+    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:
+        """Return status and reason; a failure of Apptainer itself is an engine error."""
+        if code == FAILED and line.startswith("FATAL"):
+            return "engine error", plain(line, 300)
+        if code in KILLED and (peak or 0) > FULL_SHARE * self.limits.memory_gib * 2**30:
+            return self.limits.memory_exceeded
+        return ending(code, line)
+
+
+def arguments(
+    image: Path, folders: Mapping[str, Path], scratch: Path, limits: Limits, host: Host
+) -> list[str]:
+    """Return the words that start a container, without the program; outer folders come first."""
+    # Apptainer refuses limits that no control group enforces.
+    words = ["prlimit", *(f"--{name}={value}" for name, value in ulimits(limits))]
+    words += ["apptainer", "--silent", "exec", *WALLS, "--workdir", str(scratch.resolve())]
+    for point, path in folders.items():
+        words += ["--mount", mount(point, path, read_only=point != "/output")]
+    if host.uid == 0:  # never root in a container; any other user stays who they are
+        uid, gid = (container_user(host, "") or "").split(":")
+        words += ["--security", f"uid:{uid}", "--security", f"gid:{gid}"]
+    for name, value in enforceable(limits, host).items():
+        words += [OPTIONS[name], f"{value:g}" if isinstance(value, float) else str(value)]
+    return [*words, str(image.resolve())]
+
+
+def mount(point: str, path: Path, *, read_only: bool) -> str:
+    """Return a value of Apptainer's ``--mount``: fields of CSV, which can hold any path."""
+    row = ["type=bind", f"source={path.resolve()}", f"destination={point}"]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow([*row, *(["ro"] if read_only else [])])
+    return text.getvalue().removesuffix("\r\n")
+
+
+def lay_out(source: Path, target: Path) -> dict[str, Path]:
+    """Make an empty place in `target` for each entry of a case's input; return mounts over them."""
+    found: dict[str, Path] = {}
+    for folder, names, files in os.walk(source):
+        inside = Path(folder).relative_to(source)
+        for name in sorted([*names, *files]):
+            here, place = Path(folder) / name, target / inside / name
+            place.mkdir(mode=0o755) if here.is_dir() else place.touch(mode=0o644)
+            if here.is_symlink() or here.is_file():
+                found[f"/input/{(inside / name).as_posix()}"] = here
+    return found
+
+
+def clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of `KEPT`, which Apptainer itself gets."""
+    return {name: environment[name] for name in KEPT if name in environment}
+
+
+def abilities(uid: int, environment: Mapping[str, str], root: Path = CGROUP) -> frozenset[str]:
+    """Return the limits that Apptainer can set by control groups (version 2)."""
+    # A user needs a session of systemd with delegated controllers. In a job of Slurm none is asked
+    # for: the container would leave the group of the job, with its limits.
+    own = root
+    if uid != 0:
+        own = root / f"user.slice/user-{uid}.slice/user@{uid}.service"
+        if not {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"} <= set(environment):
+            return frozenset()
+    if "SLURM_JOB_ID" in environment or not (own / "cgroup.controllers").is_file():
+        return frozenset()
+    there = (own / "cgroup.controllers").read_text(encoding="ascii").split()
+    return frozenset(name for found in there for name in CONTROLLERS.get(found, ()))

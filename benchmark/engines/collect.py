@@ -1,9 +1,6 @@
-"""Copy and remove the output of an untrusted container, by handles of folders and never by a link.
-
-A path below the output means at each use whatever the container has put there by then; a handle
-means one folder for ever. Only the output folder itself, which a container cannot rename, is
-opened by its path.
-"""
+"""Copy and remove the output of an untrusted container, by handles, never by a link."""
+# A path below the output means at each use whatever the container has put there by then; only the
+# output folder itself, which a container cannot rename, is opened by its path.
 
 import errno
 import os
@@ -17,7 +14,7 @@ from pathlib import Path
 
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.errors import plain, printable
-from cytosuite.imagefiles import FOLDER_SUFFIX
+from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 
 ENTRIES, DEPTH = 1000, 16
 LIVING = 100  # times so many entries may lie in the output of a case that runs
@@ -37,22 +34,7 @@ class Refused(Exception):  # noqa: N818 - a finding about the output, not a fail
 
 
 def collect(outcome: Outcome, source: Path, target: Path, limits: Limits) -> Outcome:
-    """Copy the output of a case that ended well, and return its outcome; see `take`.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        Of another status than ``ok`` it is returned as it is, and nothing is copied.
-    source, target : Path
-        As of `take`.
-    limits : Limits
-        Of the case.
-
-    Returns
-    -------
-    Outcome
-        ``bad output`` if an entry is refused, ``missing output`` if there is no file.
-    """
+    """Copy the output of a case that ended well, see `take`; return the outcome, perhaps bad."""
     if outcome.status != "ok":
         return outcome
     try:
@@ -66,28 +48,8 @@ def collect(outcome: Outcome, source: Path, target: Path, limits: Limits) -> Out
 
 
 def take(source: Path, target: Path, limit_bytes: int) -> int:
-    """Copy the files below a folder that a container may still write to.
-
-    Parameters
-    ----------
-    source : Path
-        The container's output folder.
-    target : Path
-        An empty folder. Files and folders in it get the plain modes of this process.
-    limit_bytes : int
-        Limit for the sum of the sizes, in which holes count; they stay holes.
-
-    Returns
-    -------
-    int
-        Number of files.
-
-    Raises
-    ------
-    Refused
-        At the first link, device, pipe, socket or second name of a file, a name that is no
-        printable UTF-8, at more than `limit_bytes`, 1000 entries or 16 folders in each other.
-    """
+    """Copy the files below a folder that a container may still write to; return their number."""
+    # Refused: link, device, pipe, socket, second or unprintable name, above a limit (also holes).
     files = 0
     with _folder(source) as handle:
         for place in (None, target):  # the sum of all sizes comes before the first byte
@@ -98,20 +60,12 @@ def take(source: Path, target: Path, limit_bytes: int) -> int:
 
 
 def give(source: Path, target: Path) -> None:
-    """Copy a case's input for a container, readable by any user.
-
-    Parameters
-    ----------
-    source : Path
-        Folder of the case. Links in it are followed: they are the user's own; those within an
-        OME-Zarr, which may be a stranger's, only where they stay in its folder.
-    target : Path
-        An empty folder, which the container can only read. Files of 64 MiB, and those of
-        OME-Zarr, are second names of the user's where these are readable by any user and on the
-        same disk.
-    """
+    """Copy a case's input for a container, readable by any user; large files by hard links."""
+    # Links are the user's own; in an OME-Zarr, perhaps a stranger's, they must stay in its folder.
     for folder, names, files in os.walk(source, followlinks=True):
-        here, zarr = target / Path(folder).relative_to(source), _zarr_of(Path(folder), source)
+        here = target / Path(folder).relative_to(source)
+        inside = [p for p in (Path(folder), *Path(folder).parents) if p.is_relative_to(source)]
+        zarr = next((p.resolve() for p in inside if p.suffix.lower() == FOLDER_SUFFIX), None)
         if zarr is not None:
             for kind in (names, files):
                 kind[:] = [n for n in kind if Path(folder, n).resolve().is_relative_to(zarr)]
@@ -127,39 +81,19 @@ def give(source: Path, target: Path) -> None:
                 copy.chmod(0o644)
 
 
-def _zarr_of(folder: Path, source: Path) -> Path | None:
-    """Return the real place of the OME-Zarr in which a folder of an input lies, if it does."""
-    for part in (folder, *folder.parents):
-        if part.suffix.lower() == FOLDER_SUFFIX:
-            return part.resolve()
-        if part == source:
-            break
-    return None
-
-
 def _named_again(path: Path, copy: Path, least: int) -> bool:
     """Give a file of at least so many bytes a second name; return whether that was possible."""
     info = path.stat()
     if not stat.S_ISREG(info.st_mode) or info.st_size < least or not info.st_mode & stat.S_IROTH:
         return False
-    with suppress(OSError):  # another disk, or one without such names
+    with suppress(OSError):  # another disk, or one without hard links
         copy.hardlink_to(path.resolve())
         return True
     return False
 
 
 def empty(folder: Path) -> None:
-    """Remove all entries of a folder, of any depth, mode and number; the folder stays.
-
-    Raises
-    ------
-    OSError
-        If an entry cannot be removed.
-
-    Notes
-    -----
-    Folders deeper than 16 are first moved to the top, so that few handles suffice for any depth.
-    """
+    """Remove all entries of a folder; those deeper than 16 are moved to the top. Else OSError."""
     with _folder(folder) as top:
         remover = _Remover(top)
         remover.content(top, 0)
@@ -175,20 +109,7 @@ def clear(folder: Path) -> None:
 
 
 def size(folder: Path, enough: int) -> int:
-    """Return the space that the files below a folder occupy on the disk [bytes].
-
-    Parameters
-    ----------
-    folder : Path
-        Output folder of a running container; entries that vanish during the count are ignored.
-    enough : int
-        Counting ends once the sum exceeds this.
-
-    Raises
-    ------
-    Refused
-        At more than 100000 entries or 16 folders in each other: they can only grow.
-    """
+    """Return the disk space [bytes] of a running container's files, counted until `enough`."""
     try:
         with _folder(folder) as handle:
             return _Count(enough).folder(handle, 0)
@@ -197,15 +118,7 @@ def size(folder: Path, enough: int) -> int:
 
 
 def add_log(log: Path, text: str) -> None:
-    """Add the words of a container to a log, at most the last million characters of them.
-
-    Parameters
-    ----------
-    log : Path
-        File of UTF-8 lines without characters that would act on a terminal.
-    text : str
-        Anything.
-    """
+    """Append the last million characters of a container's output to a log, escape codes as text."""
     if len(text) > LOG_CHARACTERS:
         left = -(-(len(text) - LOG_CHARACTERS) // 2**10)
         text = f"[the first {left} KiB are left out]\n{text[-LOG_CHARACTERS:]}"

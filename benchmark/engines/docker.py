@@ -1,80 +1,80 @@
 """Run algorithms in containers: no network, a single writable folder, all resources limited."""
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.catalog import ROOT
-from cytosuite.benchmark.containers.built import is_built
-from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image, is_podman
+from docker.types import DeviceRequest
+
+from cytosuite.benchmark.catalog.catalog import ROOT, program_of
+from cytosuite.benchmark.catalog.models import hand_over, identity_with, unpack
+from cytosuite.benchmark.catalog.packages import uses_gpu
+from cytosuite.benchmark.containers.build import Builder, is_built
+from cytosuite.benchmark.containers.daemon import (
+    Client,
+    daemon_errors,
+    find_image,
+    is_podman,
+    need_docker,
+)
 from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
-from cytosuite.benchmark.engines.gpu import Gpu, held, request, say
-from cytosuite.benchmark.engines.gpu_use import metered
-from cytosuite.benchmark.engines.guest import SHORT, Guest, user_of
-from cytosuite.benchmark.engines.guest_session import GuestSession, start_errors
+from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, Gpu, held, metered
+from cytosuite.benchmark.engines.guest import SHORT, GuestSession, start_errors, user_of
 from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
-from cytosuite.benchmark.engines.outcome import Api, Limits
-from cytosuite.benchmark.engines.packages import uses_gpu
-from cytosuite.benchmark.engines.sandbox import remove_orphans
-from cytosuite.benchmark.models import hand_over, identity_with, unpack
-from cytosuite.errors import InputError
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox, watch
+from cytosuite.errors import InputError, plain
 
 SMALL = Limits(memory_gib=0.25, cpus=1.0, pids=64, output_gib=0.001)  # of a speaker
 
 
 @dataclass
-class DockerEngine:
-    """Algorithms in containers of a Docker daemon on this machine.
-
-    Parameters
-    ----------
-    client : docker.DockerClient
-        See `benchmark.containers.daemon.find_docker`. The daemon must see this machine's files.
-    device : str
-        ``cuda`` uses the images of that device, and gives each session of an algorithm that can use
-        it a GPU of its own.
-    image : callable
-        Returns the tag of an algorithm's image, which must have been built here, or its id.
-    models : mapping of str to Path
-        Cards that the user names, by algorithm: mounted read-only at ``/opt/ml/model``.
-    guests : mapping of str to Guest
-        Containers that others built, by name.
-    voice : str
-        Image with Python for requests to servers of others, see
-        `cytosuite.benchmark.engines.sandbox.speaker`.
-    say : callable
-        Gets a line while a session waits for a GPU.
-    """
+class DockerEngine(Engine):
+    """Algorithms in containers of a Docker daemon, which must see this machine's files."""
 
     client: Client
-    device: Device = "cpu"
-    image: Callable[[str, Device], str] = image_tag
-    models: Mapping[str, Path] = field(default_factory=dict)
+    _: KW_ONLY
+    image: Callable[[str, Device], str] = image_tag  # tag of an image built here, or its id
     name: str = "docker"
-    guests: Mapping[str, Guest] = field(default_factory=dict)
-    voice: str = ""
-    say: Callable[[str], None] = say
+
+    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:
+        """Build the images of algorithms that are missing or stale."""
+        Builder(self.client, ROOT, self.device, base_image, self.say, self.name).ensure(algorithms)
+
+    def check_gpu(self, algorithm: str) -> None:
+        """Let torch compute on a GPU in a container of an algorithm; InputError if it cannot."""
+        limits = Limits(timeout_s=PROBE_S)
+        with held(self.say) as gpu, ExitStack() as stack, daemon_errors("a container with a GPU"):
+            image, chosen = self.container(algorithm, limits, gpu)
+            words = {**chosen, "entrypoint": ["python3", "-c", PROBE]}
+            box = stack.enter_context(sandbox(self.client, image, (), {}, limits, words))
+            code = watch(box.exit_code, lambda waited: waited > PROBE_S, time.perf_counter())
+            _, line = box.new_log()
+        if code == 0:
+            return
+        reason = plain(line) or f"no answer within {PROBE_S:g} s"
+        podman = "podman" in self.name
+        tool = "podman (a version whose service knows CDI)" if podman else "Docker"
+        raise InputError(
+            f"DEVICE=cuda: torch in the image of {algorithm} finds no GPU ({reason}) although the "
+            f"machine has {gpu.name}; update the NVIDIA driver or {tool}, {REMEDY}"
+        )
 
     def identity(self, algorithm: str) -> str:
-        """Return the id of the algorithm's image, which changes with its content, and model.
-
-        Raises
-        ------
-        InputError
-            If the image is missing or the daemon fails.
-        """
+        """Return the id of the algorithm's image, which changes with its content, and model."""
         if algorithm in self.guests:
             return self.guests[algorithm].identity
         return identity_with(self.models, algorithm, str(self._image(algorithm).id))
 
     def _image(self, algorithm: str) -> Any:  # noqa: ANN401 - of the SDK
-        """Return the algorithm's image, which must be there."""
-        guest = self.guests.get(algorithm)
+        """Return the algorithm's image; InputError if it is missing or was not built here."""
+        guest, algorithm = self.guests.get(algorithm), program_of(algorithm)
         tag = guest.image if guest else self.image(algorithm, self.device)
         found = find_image(self.client, tag)
         if found is None and guest:
@@ -92,23 +92,15 @@ class DockerEngine:
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
     ) -> Iterator[DockerSession | GuestSession]:
-        """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`.
-
-        Raises
-        ------
-        StartError
-            If the server ends, or is not ready after 300 s.
-        InputError
-            If the image is missing, a limit is wrong, or the daemon refuses the container.
-        """
+        """Start an algorithm; InputError also if the daemon refuses the container."""
         guest = self.guests.get(algorithm)
         with ExitStack() as stack:
             stack.callback(clear, workspace)
             on_gpu = self.device == "cuda" and (guest is not None or uses_gpu(algorithm))
-            gpu = stack.enter_context(held(self.say)) if on_gpu else None
+            meter = stack.enter_context(metered(self.say)) if on_gpu else None
             with daemon_errors(f"start of {algorithm}"):
                 remove_orphans(self.client)
-                image, chosen = self.container(algorithm, limits, gpu)
+                image, chosen = self.container(algorithm, limits, meter.gpu if meter else None)
                 exchange, card = _exchange(workspace), self.models.get(algorithm)
                 model = hand_over(card, exchange / "model") if card else None
                 if guest and guest.models:
@@ -116,7 +108,7 @@ class DockerEngine:
                 session = DockerSession(
                     self.client, algorithm, image, exchange, limits, api, chosen, model
                 )
-                session.meter = stack.enter_context(metered(gpu)) if gpu else None
+                session.meter = meter
                 stack.callback(session.stop)
                 if guest:
                     session.guest, session.voice = True, (self.voice, self._flags(SMALL, ""))
@@ -132,15 +124,23 @@ class DockerEngine:
         image = self._image(algorithm)
         chosen = self._flags(limits, user_of(image.attrs))
         if gpu is not None:
-            from docker.types import DeviceRequest
-
-            wanted = request(gpu, podman=is_podman(self.client))
-            chosen["device_requests"] = [DeviceRequest(**wanted)]
+            # Podman's service knows only names of CDI, and ignores any other request.
+            cdi = {"driver": "cdi", "device_ids": [f"nvidia.com/gpu={gpu.uuid}"]}
+            own = {"device_ids": [gpu.uuid], "capabilities": [["gpu"]]}
+            chosen["device_requests"] = [DeviceRequest(**(cdi if is_podman(self.client) else own))]
         return str(image.id), chosen
 
     def _flags(self, limits: Limits, user: str) -> dict[str, Any]:
         """Return the flags of a container that this process owns; see `hardening.flags`."""
         return flags(limits, Host.of(self.client.info()), owner_label(), user)
+
+
+def start(name: str, device: Device, say: Callable[[str], None]) -> DockerEngine:
+    """Return the engine of Docker or podman, after removal of containers of killed runners."""
+    client = need_docker(name)
+    with daemon_errors("removal of containers that a killed run left"):
+        remove_orphans(client)
+    return DockerEngine(client, device=device, name=name, say=say)
 
 
 def _exchange(workspace: Path) -> Path:

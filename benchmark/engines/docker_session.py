@@ -1,17 +1,21 @@
 """Run the cases of one algorithm in a container that serves, or in a container per case."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from docker.errors import APIError, DockerException
+from requests import RequestException
+
 from cytosuite.benchmark.containers.daemon import Client, explained
 from cytosuite.benchmark.engines.collect import Refused, add_log, collect, empty, give, size
-from cytosuite.benchmark.engines.gpu_use import GpuMeter, measured
+from cytosuite.benchmark.engines.gpu import GpuMeter
 from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import (
+    GRACE_S,
     HEALTH_S,
     Api,
     Ending,
@@ -23,13 +27,12 @@ from cytosuite.benchmark.engines.outcome import (
     voxels_of,
 )
 from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, speaker, watch
-from cytosuite.client import HEALTH, INVOKE, NOBODY, OTHERWISE, SILENCE
+from cytosuite.contract.client import HEALTH, INVOKE, NOBODY, OTHERWISE, SILENCE
+from cytosuite.contract.progress import latest
 from cytosuite.errors import plain
-from cytosuite.progress import latest
 
 ANSWERS = frozenset({0, 2, 3, 4})  # exit codes that only a living server gives
 DEATH_S = 0.5  # longest time between the end of a server and its detection
-MODEL = "/opt/ml/model"  # the platform's place for a model that is not part of the image
 SIZE_EVERY_S = 1.0
 LOOK_S = 5.0  # longest wait for one answer of a server that is not ready
 # Less is no work: the requests themselves take 0.1 s of processor time every few seconds.
@@ -87,16 +90,8 @@ class DockerSession:
     def predict(
         self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
     ) -> Outcome:
-        """Run one case; see `cytosuite.benchmark.engines.outcome.Session`.
-
-        The container runs only from the request of a case to its answer: its folders are read,
-        emptied and filled while all its processes stand still. Output is copied only after exit
-        code 0. After a time-out, a lack of memory or the server's end the next case gets a new
-        container, as with a daemon that cannot freeze one.
-        """
-        from docker.errors import DockerException
-        from requests import RequestException
-
+        """Run one case; processes stand still while its folders are read, emptied and filled."""
+        # After a time-out, a lack of memory or its end the next case gets a new container.
         begin = time.perf_counter()
         try:
             for name in ("input", "output"):
@@ -130,10 +125,11 @@ class DockerSession:
             self.startup_seconds = time.perf_counter() - begin
         bounds = Bounds(self.limits, self.exchange / "output", lambda: _tell(box, shown))
         begin = time.perf_counter()
-        with Peak(box.used) as peak, measured(self.meter) as use:
+        using = self.meter.measured() if self.meter else nullcontext(lambda: None)
+        with Peak(box.used) as peak, using as use:
             code = watch(look or box.exit_code, bounds.exceed, begin)
             if code is None:
-                box.end()
+                box.container.stop(timeout=GRACE_S)
         seconds = time.perf_counter() - begin
         if serving and code not in ANSWERS:  # perhaps because the server has ended
             watch(box.exit_code, lambda waited: waited > DEATH_S, begin + seconds)
@@ -156,47 +152,43 @@ class DockerSession:
 
     def _asked(self) -> Callable[[], int | None]:
         """Give the case to the server, to a new one if it has ended since its last answer."""
-        from docker.errors import APIError
-
         assert self._box is not None
         try:
-            self._box.thaw()
+            self._box.container.unpause()
             return self._box.ask(INVOKE)
         except APIError:
             if self._box.exit_code() is None:
                 raise
         self.stop()
         self.start()
-        self._box.thaw()
+        self._box.container.unpause()
         return self._box.ask(INVOKE)
 
     def _freeze(self) -> None:
         """Freeze the container, so that nothing changes in its folders; else remove it."""
-        if self._box is not None and not self._box.freeze():
-            self.stop()
+        if self._box is not None:
+            try:
+                self._box.container.pause()
+            except APIError:  # a daemon that cannot, or the container has ended
+                self.stop()
 
     def _enter(self, command: str) -> Sandbox:
         """Start a container that is removed by `stop`."""
         folders = {f"/{name}": self.exchange / name for name in ("input", "output")}
-        folders |= {MODEL: self.model} if self.model else {}
+        folders |= {"/opt/ml/model": self.model} if self.model else {}
         words = () if self.guest else (command,)
         box = self._stack.enter_context(
             sandbox(self.client, self.image, words, folders, self.limits, self.chosen)
         )
         if command == "invoke" and self.voice is not None:
-            self._enter_voice(box, *self.voice)
+            image, chosen = self.voice
+            try:
+                self._stack.enter_context(speaker(self.client, image, box, chosen))
+            except APIError:
+                if box.exit_code() is None:  # else the server has ended already
+                    raise
         self._box = box if command == "invoke" else None
         return box
-
-    def _enter_voice(self, box: Sandbox, image: str, chosen: Mapping[str, Any]) -> None:
-        """Start the container that makes the requests, unless the server has ended already."""
-        from docker.errors import APIError
-
-        try:
-            self._stack.enter_context(speaker(self.client, image, box, chosen))
-        except APIError:
-            if box.exit_code() is None:
-                raise
 
 
 @dataclass
@@ -232,13 +224,8 @@ def _tell(box: Sandbox, shown: Shown) -> None:
 
 
 def _not_ready(box: Sandbox, begin: float) -> str:
-    """Wait until the server is ready; return why it is not, empty if it is.
-
-    A server that is not ready has as much time as on the platform, but only while it works: one
-    that neither computes nor loads anything for 30 s waits for something that does not come.
-    """
-    from docker.errors import APIError
-
+    """Wait until the server is ready; return why it is not, empty if it is."""
+    # It has as much time as on the platform, but only while it works (`_Idleness`).
     idle = _Idleness(box.work())
     seen = SEEN[NOBODY]
     while box.exit_code() is None:
@@ -267,12 +254,11 @@ class _Idleness:
     def seconds(self, work: tuple[float, int] | None) -> float:
         """Return the seconds since its last work, given processor time [s] and memory [bytes]."""
         now = time.perf_counter()
-        if work is None or self.before is None or self._worked(work, now):
+        idle = False
+        if work is not None and self.before is not None:
+            computed, loaded = work[0] - self.before[0], abs(work[1] - self.before[1])
+            enough = IDLE_CPU_S + IDLE_SHARE * (now - self.since)
+            idle = computed <= enough and loaded <= IDLE_BYTES
+        if not idle:
             self.before, self.since = work, now
         return now - self.since
-
-    def _worked(self, work: tuple[float, int], now: float) -> bool:
-        """Return whether the container has computed or loaded anything since the last time."""
-        assert self.before is not None
-        computed, loaded = work[0] - self.before[0], abs(work[1] - self.before[1])
-        return computed > IDLE_CPU_S + IDLE_SHARE * (now - self.since) or loaded > IDLE_BYTES

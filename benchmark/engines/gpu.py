@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,36 +10,37 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
+from cytosuite.benchmark.engines.memory import Peak
+from cytosuite.benchmark.engines.outcome import VISIBLE, GpuUse, say
 from cytosuite.errors import InputError
 
 # The same for all users and jobs, unlike TMPDIR; GPUs of different machines have different names.
 LOCKS = Path("/tmp")
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 NONE = {"", "-1", "NoDevFiles"}  # of VISIBLE: no GPU; the last is Slurm's
 WAIT_S, SAY_S = 0.5, 10.0
 REMEDY = "or run with DEVICE=cpu"
+POLL_S = 0.1  # the driver's own numbers of utilisation are those of 1/6 s or longer
+PROBE_S = 180.0  # torch for CUDA is read from the disk for the first time
+# Ends with one line on stderr where torch cannot compute on a GPU.
+PROBE = """
+import sys
+try:
+    import torch
+    torch.zeros(1, device="cuda").sum().item()
+except Exception as error:
+    lines = str(error).strip().splitlines()
+    sys.exit(lines[0] if lines else type(error).__name__)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU, or an instance of a divided one (MIG), that this process may use.
-
-    Parameters
-    ----------
-    index : int
-        In order of the PCI bus, as ``nvidia-smi`` and Slurm count; an instance has its GPU's.
-    uuid : str
-        ``GPU-...`` or ``MIG-...``: its name in CUDA_VISIBLE_DEVICES and for container daemons.
-    name : str
-        Of the product.
-    memory : int
-        Bytes.
-    """
+    """A GPU, or an instance of a divided one (MIG), that this process may use."""
 
     index: int
     uuid: str
-    name: str
-    memory: int
+    name: str  # of the product
+    memory: int  # bytes
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,19 +49,8 @@ class Gpu:
 
 
 def gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
-    """Return the GPUs of this machine that this process may use, at least one.
-
-    Parameters
-    ----------
-    environment : mapping
-        ``CUDA_VISIBLE_DEVICES`` in it, as Slurm sets it, restricts them: indices, UUIDs or
-        beginnings of these, comma-separated. An index means all instances of a divided GPU.
-
-    Raises
-    ------
-    InputError
-        If there is no driver or no GPU, or the variable names another one.
-    """
+    """Return the GPUs that this process may use, at least one; else InputError."""
+    # CUDA_VISIBLE_DEVICES: indices (all instances of a divided GPU), UUIDs or beginnings of these.
     with nvml() as library:
         there = _installed(library)
     if not there:
@@ -81,57 +70,14 @@ def gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
     return list({gpu.uuid: gpu for gpu in found}.values())
 
 
-def request(gpu: Gpu, *, podman: bool = False) -> dict[str, Any]:
-    """Return the arguments of the SDK's ``DeviceRequest`` for one GPU.
-
-    Parameters
-    ----------
-    gpu : Gpu
-        The GPU.
-    podman : bool
-        Its service knows the names of the Container Device Interface alone, and ignores any other
-        request without a word.
-    """
-    if podman:
-        return {"driver": "cdi", "device_ids": [f"nvidia.com/gpu={gpu.uuid}"]}
-    return {"device_ids": [gpu.uuid], "capabilities": [["gpu"]]}
-
-
 def slots() -> list[dict[str, str]]:
-    """Return the variables of a process in each GPU slot of this machine: one slot per GPU.
-
-    Raises
-    ------
-    InputError
-        As of `gpus`.
-    """
+    """Return the variables of a process in each GPU slot of this machine: one slot per GPU."""
     return [gpu.environment for gpu in gpus()]
-
-
-def say(line: str) -> None:
-    """Write a line to the log of this process, its stderr."""
-    sys.stderr.write(f"{line}\n")
 
 
 @contextmanager
 def held(say: Callable[[str], None] = say) -> Iterator[Gpu]:
-    """Hold a GPU that no other process of cytosuite on this machine holds; wait for a free one.
-
-    Parameters
-    ----------
-    say : callable
-        Gets a line once the wait has lasted 10 s.
-
-    Raises
-    ------
-    InputError
-        As of `gpus`; or if a lock file cannot be opened.
-
-    Notes
-    -----
-    Each GPU has a lock file in `LOCKS`. The kernel frees a lock when its process ends, however that
-    ends.
-    """
+    """Lock a GPU against all processes of cytosuite on this machine; wait for a free one."""
     wanted, begin, said = gpus(), time.monotonic(), False
     while (found := _take(wanted, LOCKS)) is None:
         if not said and time.monotonic() > begin + SAY_S:
@@ -146,22 +92,13 @@ def held(say: Callable[[str], None] = say) -> Iterator[Gpu]:
 
 
 def listed(found: Sequence[Gpu]) -> str:
-    """Return GPUs in words.
-
-    Examples
-    --------
-    >>> listed([Gpu(0, "GPU-a", "NVIDIA L4", 2**34), Gpu(1, "GPU-b", "NVIDIA L4", 2**34)])
-    '2 x NVIDIA L4 (16 GiB)'
-    """
+    """Return GPUs in words: ``2 x NVIDIA L4 (16 GiB)``."""
     kinds = [f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB)" for gpu in found]
     return ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
 
 
 def gpu_facts(device: str) -> dict[str, str]:
-    """Return the GPUs of this machine as a fact of a run; nothing on the CPU, or without any.
-
-    The machine that begins a run may have none where those of a cluster do.
-    """
+    """Return the GPUs of this machine as a fact of a run; nothing on the CPU, or without any."""
     with suppress(InputError):
         return {"gpus": listed(gpus())} if device == "cuda" else {}
     return {}
@@ -169,13 +106,7 @@ def gpu_facts(device: str) -> dict[str, str]:
 
 @contextmanager
 def nvml() -> Iterator[Any]:
-    """Give NVIDIA's management library, started.
-
-    Raises
-    ------
-    InputError
-        If the driver is missing or does not work.
-    """
+    """Give NVIDIA's management library, started; InputError if the driver does not work."""
     import pynvml
 
     try:
@@ -210,8 +141,8 @@ def _installed(library: Any) -> list[Gpu]:  # noqa: ANN401 - has no annotations
             handles.append(library.nvmlDeviceGetHandleByIndex(number))
     for index, handle in enumerate(handles):  # a job's own are counted from 0
         for part in _instances(library, handle) or [handle]:
-            uuid = _text(library.nvmlDeviceGetUUID(part))
-            name = _text(library.nvmlDeviceGetName(part))
+            uuid = str(library.nvmlDeviceGetUUID(part))
+            name = str(library.nvmlDeviceGetName(part))
             memory = int(library.nvmlDeviceGetMemoryInfo(part).total)
             found.append(Gpu(index, uuid, name, memory))
     return found
@@ -274,6 +205,40 @@ def _opened(path: Path) -> int:
     return handle
 
 
-def _text(found: str | bytes) -> str:
-    """Return a text of the library; older versions give bytes."""
-    return found.decode() if isinstance(found, bytes) else found
+class GpuMeter:
+    """Memory and utilisation of a GPU beyond those at the beginning; None where not known."""
+
+    def __init__(self, library: Any, gpu: Gpu) -> None:  # noqa: ANN401 - has no annotations
+        self.gpu, self._library = gpu, library
+        self._handle = library.nvmlDeviceGetHandleByUUID(gpu.uuid)
+        self._before = self._used() or 0
+
+    def memory(self) -> int | None:
+        """Return the bytes in use beyond those at the beginning."""
+        used = self._used()
+        return None if used is None else max(0, used - self._before)
+
+    def utilisation(self) -> int | None:
+        """Return the time in which the GPU computed lately [%]."""
+        with suppress(self._library.NVMLError):
+            return int(self._library.nvmlDeviceGetUtilizationRates(self._handle).gpu)
+        return None
+
+    def _used(self) -> int | None:
+        """Return the bytes in use by all programs."""
+        with suppress(self._library.NVMLError):
+            return int(self._library.nvmlDeviceGetMemoryInfo(self._handle).used)
+        return None
+
+    @contextmanager
+    def measured(self, poll_s: float = POLL_S) -> Iterator[Callable[[], GpuUse]]:
+        """Measure while the block runs; give a function that returns the use after its end."""
+        with Peak(self.memory, poll_s) as memory, Peak(self.utilisation, poll_s) as busy:
+            yield lambda: GpuUse(self.gpu.name, memory.value, busy.mean, busy.value)
+
+
+@contextmanager
+def metered(say: Callable[[str], None] = say) -> Iterator[GpuMeter]:
+    """Hold a GPU as `held` does, and give its meter."""
+    with held(say) as gpu, nvml() as library:
+        yield GpuMeter(library, gpu)

@@ -1,22 +1,28 @@
-"""Containers that others built, as algorithms of a run: name, api, sockets, and hints on failures.
-
-A guest is an image alone: there is no folder, manifest or model card of it here.
-"""
+"""Container images that others built, as algorithms: names, sockets, cases, hints on failures."""
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, TypeAlias, get_args
+from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import AfterValidator, Field
 
-from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.benchmark.catalog.catalog import algorithms, program_of
+from cytosuite.benchmark.containers.daemon import explained
+from cytosuite.benchmark.engines.outcome import Api, Limits, Outcome, Session, Shown, StartError
+from cytosuite.contract.manifest import AlgorithmManifest, Described, Resources
+from cytosuite.contract.tasks import Socket, Task
 from cytosuite.errors import InputError, plain
-from cytosuite.files import file_digest, value_digest
-from cytosuite.manifest import AlgorithmManifest, Described, Resources
-from cytosuite.tasks import Socket, Task
+from cytosuite.files import file_digest, link, read_json, value_digest, write_json
+from cytosuite.formats import read, write
+from cytosuite.formats.imagefiles import image_files
+from cytosuite.volume import Volume
 
 Format: TypeAlias = Literal["tif", "mha"]
 API_LABEL = "org.grand-challenge.api-method"
@@ -28,6 +34,8 @@ SHORT = 19  # characters of an image's id for readers: sha256: and twelve digits
 READ_ONLY = re.compile(r"read-only file system", re.IGNORECASE)
 DENIED = re.compile(r"permission denied|operation not permitted|not permitted", re.IGNORECASE)
 ROOTS = {"", "0", "root"}
+LISTED = 5  # files of an output that is not where it should be, in a message
+RECORD = "record.json"  # images made of ours write it
 
 
 def _inside(path: str) -> str:
@@ -57,13 +65,7 @@ class SocketMapping(Described):
     outputs: dict[str, Place] = Field({}, description="Those that it calls otherwise.")
 
     def fits(self, task: Task) -> None:
-        """Refuse slugs that the task does not have, and two sockets at one place.
-
-        Raises
-        ------
-        InputError
-            With the slugs of the task.
-        """
+        """Refuse slugs that the task does not have, and two sockets at one path."""
         for noun, given, sockets in (
             ("inputs", self.inputs or {}, task.inputs),
             ("outputs", self.outputs, task.outputs),
@@ -82,39 +84,17 @@ class SocketMapping(Described):
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A container image that others built.
+    """A container image that others built."""
 
-    Parameters
-    ----------
-    name : str
-        Of the algorithm in this run.
-    word : str
-        The image's tag or file, as the user gives it.
-    image : str
-        Its id.
-    api : str
-        ``exec`` or ``invoke``.
-    task : Task
-        Of the run.
-    mapping : SocketMapping
-        Its names of the sockets.
-    format : str
-        Of the input images, where the mapping does not say.
-    user : str
-        ``USER`` of the image, empty without.
-    models : Path or None
-        Tarball that the platform unpacks into ``/opt/ml/model``.
-    """
-
-    name: str
-    word: str
-    image: str
-    api: Api
-    task: Task
-    mapping: SocketMapping = field(default_factory=SocketMapping)
-    format: Format = "tif"
-    user: str = ""
-    models: Path | None = None
+    name: str  # of the algorithm in this run
+    word: str  # the image's tag or file, as the user gives it
+    image: str  # its id
+    api: Api  # ``exec`` or ``invoke``
+    task: Task  # of the run
+    mapping: SocketMapping = field(default_factory=SocketMapping)  # its names of the sockets
+    format: Format = "tif"  # of the input images, where the mapping does not say
+    user: str = ""  # ``USER`` of the image, empty without
+    models: Path | None = None  # tarball that the platform unpacks into ``/opt/ml/model``
 
     @property
     def identity(self) -> str:
@@ -122,10 +102,6 @@ class Guest:
         sockets = self.mapping.model_dump(mode="json")
         models = f", models {file_digest(self.models)}" if self.models else ""
         return f"{self.image}, sockets {value_digest([sockets, self.format])}{models}"
-
-    def start_hint(self, message: str) -> str:
-        """Return the message of a failed start with the address that a server must listen on."""
-        return f"{self.hint(message)} (expected a server on 127.0.0.1:4743; API=exec needs none)"
 
     def hint(self, message: str) -> str:
         """Return the message of a failure with the cause that isolation suggests, if any."""
@@ -140,32 +116,20 @@ class Guest:
 
 
 def is_guest(word: str) -> bool:
-    """Return whether a word of the user means an image of others, not a folder of ours.
-
-    Examples
-    --------
-    >>> [is_guest(word) for word in ("watershed", "team:v1", "host/team", "team.tar.gz")]
-    [False, True, True, True]
-    """
-    return "/" in word or ":" in word or word.endswith(ARCHIVES)
+    """Return whether a word of the user means an image of others, not an algorithm of ours."""
+    named = "/" in word or ":" in word or word.endswith(ARCHIVES)
+    return named and program_of(word) not in algorithms()
 
 
 def guest_names(words: Collection[str], taken: Collection[str]) -> dict[str, str]:
-    """Return a name for each image: its last words, with a digest of all where that is taken.
-
-    Parameters
-    ----------
-    words : collection of str
-        Tags and files.
-    taken : collection of str
-        Names of algorithms and controls.
-
-    Examples
-    --------
-    >>> guest_names(["host:5000/lab/Net-2:v1", "old/u.tar.gz", "lab/net:latest"], ["blank"])
-    {'host:5000/lab/Net-2:v1': 'net_2_v1', 'old/u.tar.gz': 'u', 'lab/net:latest': 'net'}
-    """
-    short = {word: _short_name(word) for word in words}
+    """Return a name for each image: its last words, with a digest if that is taken."""
+    short = {}
+    for word in words:
+        last = word.rpartition("/")[2].partition("@")[0]
+        for suffix in sorted(ARCHIVES, key=len, reverse=True):
+            last = last.removesuffix(suffix)
+        name = re.sub(r"[^a-z0-9]+", "_", last.removesuffix(":latest").lower()).strip("_")
+        short[word] = name if name[:1].isalpha() else f"image_{name}".rstrip("_")
     names = list(short.values())
     return {
         word: f"{name}_{sha256(word.encode()).hexdigest()[:6]}"
@@ -176,13 +140,7 @@ def guest_names(words: Collection[str], taken: Collection[str]) -> dict[str, str
 
 
 def api_of(labels: Mapping[str, str], word: str) -> Api:
-    """Return the api that the label of an image names; without it the platform takes ``exec``.
-
-    Raises
-    ------
-    InputError
-        At another value, which the platform refuses.
-    """
+    """Return the api that an image's label names, ``exec`` without a label; else InputError."""
     read = {key.strip().lower(): value for key, value in labels.items()}
     value = read.get(API_LABEL, "exec")
     api = APIS.get(value.strip().strip("\"'").lower())
@@ -195,10 +153,7 @@ def api_of(labels: Mapping[str, str], word: str) -> Api:
 
 
 def guest_manifest(guest: Guest, labels: Mapping[str, str]) -> AlgorithmManifest:
-    """Return the manifest of a guest by its labels, in short and plain lines.
-
-    Its version may be any text, for readers alone; without one it is the beginning of the id.
-    """
+    """Return the manifest of a guest by its labels, in short plain lines; any text is a version."""
     said = {
         key: plain(labels.get(OCI + key, ""), 100) for key in ("version", "authors", "licenses")
     }
@@ -227,10 +182,123 @@ def user_of(attributes: Mapping[str, Any]) -> str:
     return str((attributes.get("Config") or {}).get("User") or "")
 
 
-def _short_name(word: str) -> str:
-    """Return the last words of a tag or file as a name of an algorithm."""
-    last = word.rpartition("/")[2].partition("@")[0]
-    for suffix in sorted(ARCHIVES, key=len, reverse=True):
-        last = last.removesuffix(suffix)
-    name = re.sub(r"[^a-z0-9]+", "_", last.removesuffix(":latest").lower()).strip("_")
-    return name if name[:1].isalpha() else f"image_{name}".rstrip("_")
+@dataclass
+class GuestSession:
+    """A session that gives cases as the platform does, and takes the outputs by their slugs."""
+
+    inner: Session  # runs the container
+    guest: Guest  # its sockets
+    folder: Path  # for the inputs of one case, outside of the container
+
+    @property
+    def startup_seconds(self) -> float:
+        """Time until the container was ready [s]."""
+        return self.inner.startup_seconds
+
+    def predict(
+        self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
+    ) -> Outcome:
+        """Run one case; see `cytosuite.benchmark.engines.outcome.Session`."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        write_guest_case(self.folder, case_input, self.guest)
+        with start_errors(self.guest):
+            outcome = self.inner.predict(self.folder, output, log, shown)
+        shutil.rmtree(self.folder)
+        if outcome.status == "ok":
+            return _taken(outcome, output, self.guest)
+        return replace(outcome, message=self.guest.hint(outcome.message))
+
+
+@contextmanager
+def start_errors(guest: Guest | None) -> Iterator[None]:
+    """Add a hint to the failed start of a guest, and make a StartError of an APIError."""
+    from docker.errors import APIError
+
+    try:
+        yield
+    except StartError as error:
+        if guest is None:
+            raise
+        place = "(expected a server on 127.0.0.1:4743; API=exec needs none)"
+        raise StartError(f"{guest.hint(str(error))} {place}") from None
+    except APIError as error:
+        if guest is None:
+            raise
+        reason = explained(error.explanation or str(error))
+        raise StartError(f"{guest.name} did not start: {reason}") from None
+
+
+def write_guest_case(folder: Path, case_input: Path, guest: Guest) -> None:
+    """Write the inputs of a case as the platform does; random names are the same in each run."""
+    sockets = {socket.slug: socket for socket in guest.task.inputs}
+    wanted = guest.mapping.inputs
+    entries = []
+    for number, entry in enumerate(read_json(case_input / "inputs.json"), start=1):
+        socket = sockets[entry["interface"]["slug"]]
+        if wanted is not None and socket.slug not in wanted:
+            continue
+        own = (wanted or {}).get(socket.slug)
+        slug, path = place_of(socket, own)
+        image = entry["image"]
+        if socket.kind == "json":
+            write_json(folder / path, entry["value"])
+        else:
+            (source,) = image_files(case_input / socket.relative_path)
+            key = str(uuid5(NAMESPACE_URL, f"{socket.slug}/{source.name}"))
+            image = {"pk": key, "name": image["name"]}
+            kind = (own and own.format) or guest.format
+            target = folder / path / f"{key}.{kind}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "tif" and source.suffix == ".tif":
+                link(target, source)
+            else:
+                volume = read(source)
+                write(target, Volume(volume.array, volume.spacing, volume.axes))
+        entries.append(_entry(number, entry, {"slug": slug, "relative_path": path}, image))
+    write_json(folder / "inputs.json", sorted(entries, key=lambda e: str(e["interface"]["slug"])))
+
+
+def _entry(
+    number: int, entry: Mapping[str, Any], place: Mapping[str, str], image: object
+) -> dict[str, Any]:
+    """Return an entry of ``inputs.json`` with all keys that the platform writes."""
+    socket = {
+        "title": entry["interface"]["title"],
+        "description": "",
+        "kind": entry["interface"]["kind"],
+        "pk": number,
+        "default_value": None,
+        "super_kind": entry["interface"]["super_kind"],
+        "overlay_segments": [],
+        "look_up_table": None,
+        **place,
+    }
+    return {
+        "interface": socket,
+        "socket": socket,
+        "value": entry["value"],
+        "file": None,
+        "image": image,
+        "pk": number,
+    }
+
+
+def _taken(outcome: Outcome, output: Path, guest: Guest) -> Outcome:
+    """Move the outputs of a container to the places of our sockets; all others are dropped."""
+    places = {s: place_of(s, guest.mapping.outputs.get(s.slug))[1] for s in guest.task.outputs}
+    found = {path.relative_to(output).as_posix(): path for path in sorted(output.rglob("*"))}
+    files = [name for name, path in found.items() if path.is_file() and name != RECORD]
+    for socket, place in places.items():
+        if place not in found and not socket.optional:
+            seen = ", ".join(files[:LISTED]) or "nothing"
+            message = f"expected /output/{place}, found {seen}; SOCKETS=<file.toml> maps the names"
+            return replace(outcome, status="missing output", message=plain(message))
+    moves = {place: socket.relative_path for socket, place in places.items()} | {RECORD: RECORD}
+    with TemporaryDirectory(dir=output.parent) as spare:
+        theirs = output.rename(Path(spare) / "output")
+        output.mkdir()
+        for place, target in moves.items():
+            if place in found:
+                (output / target).parent.mkdir(parents=True, exist_ok=True)
+                (theirs / place).rename(output / target)
+    return outcome

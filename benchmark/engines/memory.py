@@ -27,25 +27,7 @@ VERSION_2 = Hierarchy("", "memory.current", "memory.events", "inactive_file")
 
 
 class MemoryGroup:
-    """The memory control group of a process.
-
-    Parameters
-    ----------
-    pid : int
-        A process in the container, as the daemon numbers it.
-    name : str
-        The container's id. The path of the group must contain it: the daemon may run in another
-        process namespace, where the number means another process.
-    root : Path
-        Mount point of control groups.
-    proc : Path
-        Mount point of procfs.
-
-    Notes
-    -----
-    Memory in use is all pages without the page cache that was not used recently
-    (``inactive_file``), as ``docker stats`` counts. Pages of tmpfs and shared memory count.
-    """
+    """Memory control group of a container, without idle page cache as in ``docker stats``."""
 
     def __init__(
         self, pid: int, name: str, root: Path = CGROUP, proc: Path = Path("/proc")
@@ -69,21 +51,9 @@ class MemoryGroup:
 
 
 class Peak:
-    """Record maximum and mean of a changing number while the block runs.
+    """Maximum and mean of a changing number while the block runs; None is no reading."""
 
-    Parameters
-    ----------
-    read : callable
-        Returns the present number, or None where it is not known.
-    poll_s : float
-        Seconds between two readings.
-
-    Notes
-    -----
-    The kernel's own peak vanishes with the container, contains the page cache and never falls
-    between cases; so the present use is read every 50 ms (some 60 µs each). A shorter rise is
-    missed.
-    """
+    # The kernel's own peak contains the page cache and never falls between cases.
 
     def __init__(self, read: Callable[[], int | None], poll_s: float = POLL_S) -> None:
         self.read, self.poll_s = read, poll_s
@@ -136,36 +106,13 @@ def process_peak(pid: int) -> int | None:
 def family(
     pid: int, most: int, proc: Path = Path("/proc"), *, shares: bool = False
 ) -> tuple[int, int] | None:
-    """Return memory [bytes] and number of threads of a process and all that descend from it.
-
-    Parameters
-    ----------
-    pid : int
-        The first of them, in a process namespace of this process.
-    most : int
-        Counting ends beyond this number of threads: a flood of processes is not followed.
-    proc : Path
-        Mount point of procfs, of a kernel that lists children (since 4.2).
-    shares : bool
-        Whether pages of several processes are shared out among them, which takes some 10 ms per
-        GiB; else they count for each.
-
-    Returns
-    -------
-    tuple of int or None
-        None where the first process cannot be looked at.
-
-    Notes
-    -----
-    Anonymous and shared pages count, pages of mapped files do not: the kernel drops them when it
-    needs room. Between fork and exec a process shows the memory of its parent a second time. In a
-    process namespace of its own nothing escapes: a process without parent descends from the first.
-    """
+    """Return memory [bytes] without mapped files and threads of a process and its descendants."""
+    # Nothing escapes in a process namespace: a process without parent descends from the first.
     memory, threads, waiting, seen = 0, 0, [pid], False
     while waiting and threads <= most:
         place = proc / str(waiting.pop())
         with suppress(OSError, ValueError):  # one that has ended has neither
-            memory += _shared_out(place) if shares else _anonymous(place)
+            memory += _resident(place, shares=shares)
             tasks = list((place / "task").iterdir())
             threads, seen = threads + len(tasks), True
             for task in tasks:
@@ -174,17 +121,12 @@ def family(
     return (memory, threads) if seen else None
 
 
-def _anonymous(place: Path) -> int:
-    """Return the anonymous and shared memory of a process [bytes]."""
+def _resident(place: Path, *, shares: bool) -> int:
+    """Return anonymous and shared memory of a process [bytes]; where known its part of pages."""
+    with suppress(OSError, ValueError):
+        if shares:
+            return sum(_field(place / "smaps_rollup", name) for name in PROPORTIONAL) * 1024
     return sum(_field(place / "status", name) for name in RESIDENT) * 1024
-
-
-def _shared_out(place: Path) -> int:
-    """Return the same with its part of pages that several have, where the kernel tells it."""
-    try:
-        return sum(_field(place / "smaps_rollup", name) for name in PROPORTIONAL) * 1024
-    except (OSError, ValueError):
-        return _anonymous(place)
 
 
 def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, Hierarchy]:

@@ -2,17 +2,24 @@
 
 import shutil
 import signal
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
+from cytosuite.benchmark.containers.locks import Device
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header
-from cytosuite.imagefiles import image_files
+from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume import Header
+
+if TYPE_CHECKING:
+    from cytosuite.benchmark.containers.daemon import Client
+    from cytosuite.benchmark.engines.guest import Guest
 
 Status = Literal[
     "ok",
@@ -29,12 +36,13 @@ Shown: TypeAlias = Callable[[float], None]  # takes the share of a case that is 
 Ending: TypeAlias = tuple[Status, str]  # a status, and its reason in one line
 
 STATUSES: tuple[Status, ...] = get_args(Status)
-# The algorithm may not be the cause: the next run tries such cases again.
+# The algorithm may not be the cause: the next run repeats these cases.
 PASSING: frozenset[Status] = frozenset({"time-out", "killed", "engine error"})
 HEALTH_S = 300.0  # longest start of a server, as on the platform
-OUTPUT_GIB = 4.0  # of a case whose image is not large
+OUTPUT_GIB = 4.0  # of a case with a small image
 SMALL_BYTES, BYTES_PER_VOXEL = 2**28, 16  # of a case's files; 8 are a number without compression
 GRACE_S = 5  # between SIGTERM and SIGKILL, as on the platform
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -46,39 +54,16 @@ class StartError(CytosuiteError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of the resources of one case.
+    """Limits of the resources of one case."""
 
-    Parameters
-    ----------
-    memory_gib : float
-        Memory [GiB].
-    timeout_s : float
-        Wall-clock time [s].
-    cpus : float
-        Processor cores.
-    pids : int
-        Processes and threads.
-    output_gib : float
-        Sum of all files in the output folder [GiB].
-    """
-
-    memory_gib: float = 8.0
-    timeout_s: float = 3600.0
-    cpus: float = 2.0
-    pids: int = 512
-    output_gib: float = OUTPUT_GIB
+    memory_gib: float = 8.0  # memory [GiB]
+    timeout_s: float = 3600.0  # wall-clock time [s]
+    cpus: float = 2.0  # processor cores
+    pids: int = 512  # processes and threads
+    output_gib: float = OUTPUT_GIB  # sum of all files in the output folder [GiB]
 
     def grown(self, case_input: Path, place: Path) -> "Limits":
-        """Return the limits with room for the outputs of a large image.
-
-        Parameters
-        ----------
-        case_input : Path
-            The case's input folder: four times its pixels may be written, as labels of 32 bits
-            and an image of floats of an image of 16 bits need it.
-        place : Path
-            Folder of the output: no more than its disk has free.
-        """
+        """Return the limits with room for 32-bit outputs of a large image, if the disk has it."""
         pixels = sum(prod(found.shape) * found.dtype.itemsize for found in _headers(case_input))
         wanted = min(4 * pixels, shutil.disk_usage(place).free) / 2**30
         enough = wanted <= max(self.output_gib, OUTPUT_GIB)  # less than usual is meant so
@@ -112,21 +97,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """Use of a GPU by one case.
+    """Use of a GPU by one case; None where the driver does not know a number."""
 
-    Parameters
-    ----------
-    name : str
-        Of the product.
-    memory : int or None
-        Peak in bytes, beyond what was in use before the start of the algorithm; None where it
-        cannot be measured.
-    utilisation, busiest : float or None
-        Mean and maximum of the time in which the GPU computed [%]; of instances of a divided GPU
-        the driver does not know it.
-    """
-
-    name: str
+    name: str  # of the product
     memory: int | None
     utilisation: float | None
     busiest: float | None
@@ -134,30 +107,14 @@ class GpuUse:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of running one case, before its output is validated.
+    """Result of running one case, before its output is validated."""
 
-    Parameters
-    ----------
-    status : str
-        One of `STATUSES`.
-    seconds : float
-        Wall-clock time of the case without start-up.
-    peak_memory : int or None
-        Bytes, None where it cannot be measured.
-    exit_code : int or None
-        Of the process, None where it still runs.
-    message : str
-        The reason: last line of stderr, or the limit that was exceeded.
-    gpu : GpuUse or None
-        None without a GPU.
-    """
-
-    status: Status
-    seconds: float
-    peak_memory: int | None
-    exit_code: int | None
-    message: str = ""
-    gpu: GpuUse | None = None
+    status: Status  # one of `STATUSES`
+    seconds: float  # wall-clock time of the case without start-up
+    peak_memory: int | None  # bytes, None where it cannot be measured
+    exit_code: int | None  # of the process, None where it still runs
+    message: str = ""  # the reason: last line of stderr, or the limit that was exceeded
+    gpu: GpuUse | None = None  # none without a GPU
 
 
 def voxels_of(case_input: Path) -> int:
@@ -173,27 +130,7 @@ def _headers(case_input: Path) -> Iterator[Header]:
 
 
 def ending(code: int | None, line: str) -> Ending:
-    """Return status and reason of a program that has ended by itself.
-
-    Parameters
-    ----------
-    code : int or None
-        Exit code: 128 + n, or -n, if signal n ended the program; None if it is not known.
-    line : str
-        Last line of stderr.
-
-    Returns
-    -------
-    status : str
-        One of `STATUSES`.
-    message : str
-        Empty for ``ok``.
-
-    Examples
-    --------
-    >>> ending(137, "")
-    ('killed', 'ended by SIGKILL')
-    """
+    """Return status and reason of a program by its exit code (128 + n or -n: signal n)."""
     if code is None:
         return "engine error", "the exit code is not known"
     if code == 0:
@@ -217,47 +154,46 @@ class Session(Protocol):
     def predict(
         self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
     ) -> Outcome:
-        """Run one case.
-
-        Parameters
-        ----------
-        case_input : Path
-            The case's input folder; it is not written to.
-        output : Path
-            An empty folder of the runner for the output files of the case.
-        log : Path
-            File to which the algorithm's stdout and stderr are added.
-        shown : callable
-            Called with the share of the case that is done, in [0, 1], when the algorithm says it.
-        """
+        """Run one case: output and log are added to, `shown` takes the share that is done."""
 
 
-class Engine(Protocol):
-    """A way to run algorithms in isolation; `models` are the cards that a user names for some."""
+def say(line: str) -> None:
+    """Write a line to the log of this process, its stderr."""
+    sys.stderr.write(f"{line}\n")
+
+
+@dataclass(kw_only=True)
+class Engine(ABC):
+    """A way to run algorithms in isolation; `cytosuite.benchmark.engines.choose` lists them all."""
 
     name: str
-    models: Mapping[str, Path]
+    device: Device = "cpu"  # ``cuda``: a GPU for each session that can use one
+    api: Api = "invoke"  # where the user names none
+    models: Mapping[str, Path] = field(default_factory=dict)  # cards of the user, by algorithm
+    client: "Client | None" = None  # of the daemon; images of others run with one alone
+    guests: Mapping[str, "Guest"] = field(default_factory=dict)  # images of others, by name
+    voice: str = ""  # image with Python that makes requests to their servers
+    say: Callable[[str], None] = say  # gets a line while a session waits for a GPU
 
     @property
-    def guests(self) -> Collection[str]:
-        """Names of the algorithms that are containers of others, without sources here."""
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on the engine for the reader of the results."""
+        return ()
 
+    @abstractmethod
+    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:
+        """Build or look for images or packages of algorithms; InputError if one cannot be had."""
+
+    @abstractmethod
+    def check_gpu(self, algorithm: str) -> None:
+        """Let torch compute on a GPU where the algorithm will run; InputError if it cannot."""
+
+    @abstractmethod
     def identity(self, algorithm: str) -> str:
         """Return an identifier of the program that runs; a new one makes results stale."""
 
+    @abstractmethod
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
     ) -> AbstractContextManager[Session]:
-        """Start an algorithm.
-
-        Parameters
-        ----------
-        algorithm : str
-            Its name.
-        workspace : Path
-            A folder for the engine's own use.
-        limits : Limits
-            Of each case.
-        api : str
-            ``invoke``: start once, then case by case; ``exec``: one process per case.
-        """
+        """Start an algorithm, ``invoke`` once for all cases, ``exec`` for each; else StartError."""

@@ -7,24 +7,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
 
-from cytosuite.benchmark.catalog import PACKAGE, ROOT
+from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, program_of
+from cytosuite.benchmark.catalog.models import hand_over, identity_with
+from cytosuite.benchmark.catalog.packages import need_packages, uses_gpu
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, clear, collect
-from cytosuite.benchmark.engines.gpu import VISIBLE, held, say
-from cytosuite.benchmark.engines.gpu_use import GpuMeter, measured, metered
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
     HEALTH_S,
+    VISIBLE,
     Api,
     Ending,
+    Engine,
     Limits,
     Outcome,
     Shown,
@@ -32,12 +34,14 @@ from cytosuite.benchmark.engines.outcome import (
     ending,
     voxels_of,
 )
-from cytosuite.benchmark.engines.packages import uses_gpu
-from cytosuite.benchmark.models import hand_over, identity_with
-from cytosuite.client import HEALTH, INVOKE, request
+from cytosuite.contract.client import HEALTH, INVOKE, request
+from cytosuite.contract.progress import LINE, latest
+from cytosuite.errors import InputError, plain
 from cytosuite.files import link, remove
-from cytosuite.large import SCRATCH
-from cytosuite.progress import LINE, latest
+from cytosuite.volume.large import SCRATCH
+
+if TYPE_CHECKING:
+    from cytosuite.benchmark.engines.gpu import GpuMeter
 
 POLL_S = 0.02
 ASK_S = 1.0  # between two looks at the progress of a case
@@ -57,39 +61,60 @@ class Launch(Protocol):
     def memory(self, pid: int) -> int | None:
         """Return the largest memory of the program so far [bytes], None where not known."""
 
-    def exceeded(self, pid: int, seconds: float) -> Ending | None:
+    def exceeded(self, pid: int, seconds: float) -> Ending | None:  # noqa: ARG002
         """Return the limit, of all but time and memory, that a case exceeds after this time."""
+        return None
 
-    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:
+    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:  # noqa: ARG002
         """Return status and reason from the exit code, the last line and the peak memory."""
+        return ending(code, line)
 
 
-@dataclass
-class ProcessEngine:
-    """Algorithms as plain processes of the user: no root, no Docker, no isolation.
+CPU_BUILD = "not compiled with CUDA"
 
-    Parameters
-    ----------
-    models : mapping of str to Path
-        Cards that the user names, by algorithm.
-    device : str
-        ``cuda`` gives each session of an algorithm that can use it a GPU of its own; with ``cpu``
-        no process sees one.
-    say : callable
-        Gets a line while a session waits for a GPU.
-    """
 
-    models: Mapping[str, Path] = field(default_factory=dict)
+@dataclass(kw_only=True)
+class ProcessEngine(Engine):
+    """Algorithms as plain processes of the user: no root, no Docker, no isolation."""
+
     name: str = "process"
-    guests: Collection[str] = ()  # containers of others need an engine that runs containers
-    device: Device = "cpu"
-    say: Callable[[str], None] = say
+
+    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:  # noqa: ARG002
+        """Refuse algorithms with a package that is not installed."""
+        for name in algorithms:
+            need_packages(name)
+
+    def check_gpu(self, algorithm: str) -> None:
+        """Let torch compute on a GPU in a plain process; InputError if it cannot."""
+        from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, held
+
+        with held(self.say) as gpu:
+            done = subprocess.run(
+                [sys.executable, "-c", PROBE],
+                cwd=PACKAGE.parent,
+                env={**os.environ, **gpu.environment},
+                capture_output=True,
+                text=True,
+                timeout=PROBE_S,
+                check=False,
+            )
+        if done.returncode == 0:
+            return
+        lines = done.stderr.strip().splitlines()
+        reason = plain(lines[-1]) if lines else f"exit code {done.returncode}"
+        remedy = "update the NVIDIA driver"
+        if CPU_BUILD in reason:
+            remedy = (
+                "install its build for CUDA with `make setup DEVICE=cuda` or `python "
+                "docker/wheelhouse.py --device cuda --install`"
+            )
+        raise InputError(
+            f"DEVICE=cuda: {algorithm} finds no GPU in a plain process ({reason}) although the "
+            f"machine has {gpu.name}; {remedy}, {REMEDY}"
+        )
 
     def identity(self, algorithm: str) -> str:
-        """Return that of a named model, and the device where it is a GPU.
-
-        Sources and shipped weights are digested in any case.
-        """
+        """Return the identity of a named model, and of the device if it is a GPU."""
         own = f"{self.name}-{self.device}" if self._on_gpu(algorithm) else self.name
         return identity_with(self.models, algorithm, own)
 
@@ -101,15 +126,7 @@ class ProcessEngine:
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
     ) -> Iterator["ProcessSession"]:
-        """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`.
-
-        Raises
-        ------
-        StartError
-            If the server ends, or is not ready after 300 s.
-        InputError
-            If it needs a GPU, and there is none.
-        """
+        """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`."""
         clear(workspace)
         card = self.models.get(algorithm)
         models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
@@ -118,14 +135,21 @@ class ProcessEngine:
         with ExitStack() as stack:
             stack.callback(clear, workspace)
             if self._on_gpu(algorithm):
-                session.meter = stack.enter_context(metered(stack.enter_context(held(self.say))))
+                from cytosuite.benchmark.engines.gpu import metered
+
+                session.meter = stack.enter_context(metered(self.say))
             stack.callback(session.stop)
             session.start()
             yield session
 
 
-@dataclass(frozen=True)
-class Plain:
+def start(_name: str, device: Device, say: Callable[[str], None]) -> ProcessEngine:
+    """Return the engine of plain processes."""
+    return ProcessEngine(device=device, say=say)
+
+
+@dataclass
+class Plain(Launch):
     """An algorithm as a plain process; variables name the folders that a container mounts."""
 
     algorithm: str
@@ -142,7 +166,7 @@ class Plain:
         variables = {
             **os.environ,
             **self.limits.environment,
-            "CYTOSUITE_ALGORITHM": self.algorithm,
+            "CYTOSUITE_ALGORITHM": program_of(self.algorithm),
             "CYTOSUITE_INPUT": str(self.workspace / "input"),
             "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
             "CYTOSUITE_MODEL": str(self.models),
@@ -157,14 +181,6 @@ class Plain:
         """Return the peak memory of the process [bytes]."""
         return process_peak(pid)
 
-    def exceeded(self, pid: int, seconds: float) -> Ending | None:  # noqa: ARG002 - see Launch
-        """Return no limit: nothing else is watched."""
-        return None
-
-    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:  # noqa: ARG002
-        """Return status and reason from exit code and last line."""
-        return ending(code, line)
-
 
 @dataclass
 class ProcessSession:
@@ -175,11 +191,15 @@ class ProcessSession:
     limits: Limits
     api: Api
     launch: Launch
-    meter: GpuMeter | None = None
+    meter: "GpuMeter | None" = None
     startup_seconds: float = 0.0
     process: Process | None = None
     listener: socket.socket | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        """Name the file with the words of the algorithm on its start or the present case."""
+        self._words = self.workspace / "server.log"
 
     def start(self) -> None:
         """Start the server and wait until it answers; with one process per case do nothing."""
@@ -223,7 +243,8 @@ class ProcessSession:
             assert self.process is not None
             process = self.process
             look = self._invoke(process)
-        with measured(self.meter) as use:
+        using = self.meter.measured() if self.meter else nullcontext(lambda: None)
+        with using as use:
             outcome = self._watch(process, look, shown)
         if self.api == "exec":
             self.stop()
@@ -231,11 +252,6 @@ class ProcessSession:
         self._words.write_bytes(b"")  # a server adds those on the next case
         limits = self.limits.grown(case_input, place).within(voxels_of(case_input))
         return collect(replace(outcome, gpu=use()), place, output, limits)
-
-    @property
-    def _words(self) -> Path:
-        """File with the words of the algorithm on its start or the present case."""
-        return self.workspace / "server.log"
 
     def _launch(self, command: str, log: IO[bytes]) -> Process:
         """Start the container's entry point, which `stop` ends."""
@@ -259,12 +275,7 @@ class ProcessSession:
         self._stack.callback(_end, process)
         return process
 
-    def _watch(
-        self,
-        process: Process,
-        look: Callable[[], int | None],
-        shown: Shown,
-    ) -> Outcome:
+    def _watch(self, process: Process, look: Callable[[], int | None], shown: Shown) -> Outcome:
         """Wait within the limits for a case to end; `look` waits briefly for its exit code."""
         begin = time.perf_counter()
         reset_peak(process.pid)
@@ -298,8 +309,7 @@ class ProcessSession:
         codes: list[int] = []
 
         def ask() -> None:
-            """Wait for the answer, or without one for the end of the server."""
-            code = self._ask(INVOKE, None)
+            code = self._ask(INVOKE, None)  # without an answer wait for the end of the server
             codes.append(code if code is not None else _exit_code(process, GRACE_S) or 1)
 
         asking = threading.Thread(target=ask, daemon=True)

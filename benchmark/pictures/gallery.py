@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cytosuite.benchmark.pictures.planes import cut_at
+from cytosuite.benchmark.data.planes import cut_at
 from cytosuite.benchmark.pictures.scenes import VOXELS, CaseVolumes, ShownVolume, read_scene, shrunk
 from cytosuite.benchmark.pictures.stacks import columns, deflated, sprite
 from cytosuite.benchmark.pictures.stills import Still, codes, still
 from cytosuite.benchmark.results.results import CaseFiles, Results
+from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError
-from cytosuite.tasks import Kind, Socket
 
 CASES = 50  # in the viewer at most
 ALGORITHMS = 6
@@ -25,44 +25,17 @@ SMALLEST = 4096  # voxels of a volume at least
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A case of the viewer.
+    """A case of the viewer."""
 
-    Parameters
-    ----------
-    case : str
-        Its name.
-    data : dict
-        Plain values for the script, see `slices.js`.
-    counts : mapping of str to str
-        A sentence on the output of each algorithm, by its name.
-    size : int
-        Bytes of its volumes on the page.
-    still : Still or None
-        Its planes as a picture.
-    """
-
-    case: str
-    data: dict[str, Any]
-    counts: Mapping[str, str]
-    size: int
-    still: Still | None = None
+    case: str  # its name
+    data: dict[str, Any]  # plain values for the script, see `slices.js`
+    counts: Mapping[str, str]  # a sentence on the output of each algorithm, by its name
+    size: int  # bytes of its volumes on the page
+    still: Still | None = None  # its planes as a picture
 
 
 def choose(goodness: Mapping[str, float], limit: int) -> list[str]:
-    """Return the cases to picture, worst first: a third worst, a third best, the rest between.
-
-    Parameters
-    ----------
-    goodness : mapping of str to float
-        A number per case that grows with quality.
-    limit : int
-        Most cases.
-
-    Examples
-    --------
-    >>> choose({"a": 0.9, "b": 0.1, "c": -math.inf}, 24)
-    ['c', 'b', 'a']
-    """
+    """Return the cases to picture, worst first: a third worst, a third best, the rest between."""
     order = sorted(goodness, key=goodness.__getitem__)
     ends, count = limit // 3, len(order)
     if count <= limit:
@@ -73,27 +46,12 @@ def choose(goodness: Mapping[str, float], limit: int) -> list[str]:
 
 
 def draw_all(
-    results: Results,
-    output: Socket,
-    cases: Sequence[CaseFiles],
-    algorithms: Sequence[str],
-    limit: int = PICTURE_BYTES,
+    results: Results, output: Socket, cases: Sequence[CaseFiles], algorithms: Sequence[str]
 ) -> tuple[list[CaseView], list[str]]:
-    """Return a view of each case, and a sentence on each that cannot be drawn.
-
-    Parameters
-    ----------
-    results, output, cases
-        The run, the output to show, and the cases, worst first.
-    algorithms : sequence of str
-        Algorithms with outputs to show; stills are drawn of the first.
-    limit : int
-        Bytes that all volumes together may take, each case an equal share of the rest; stills are
-        not counted.
-    """
+    """Return a view of each case, worst first, and a sentence on each that cannot be drawn."""
     views: list[CaseView] = []
     problems = []
-    left, real = limit, results.reference
+    left, real = PICTURE_BYTES, results.reference
     last = len(cases) - 1
     stills = {n * last // max(1, STILLS - 1) for n in range(STILLS)}
     for index, files in enumerate(cases):
@@ -114,19 +72,7 @@ def draw_all(
 
 
 def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -> CaseView | None:
-    """Return one case in as many voxels as its bytes allow, None if there are too few.
-
-    Parameters
-    ----------
-    scene : CaseVolumes
-        The volumes.
-    kind : {"labels", "image"}
-        Kind of the outputs.
-    share : int
-        Most bytes of its volumes.
-    with_still : bool
-        Whether a still is drawn, on top of the share.
-    """
+    """Return one case in as many voxels as `share` bytes allow, None if they are too few."""
     known = [scene.truth, scene.real, *scene.outputs.values()]
     every = [*scene.inputs, *(volume for volume in known if volume is not None)]
     labels, images = ([v for v in every if v.kind == own] for own in ("labels", "image"))
@@ -140,6 +86,9 @@ def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -
     place = {id(volume): n for n, volume in enumerate([*labels, *images])}
     counts = {name: _count(scene, name) for name in scene.outputs}
     compared = scene.truth or scene.real
+    truth = scene.truth if scene.truth and scene.truth.kind == "labels" else None
+    shape = (truth or scene.inputs[0]).array.shape
+    cut = cut_at(shape, truth.array if truth else None)  # the place to open the case at
     data = {
         "case": scene.name,
         "kind": kind,
@@ -147,7 +96,7 @@ def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -
         "full": scene.inputs[0].full,
         "spacing": scene.inputs[0].spacing,
         "note": " ".join(_notes(every, outlines, pixels)),
-        "start": _start(scene),
+        "start": [(at + 0.5) / size for at, size in zip(cut, shape, strict=True)],
         "volumes": outlines + pixels,
         "inputs": [place[id(volume)] for volume in scene.inputs],
         "compared": None if compared is None else place[id(compared)],
@@ -158,14 +107,6 @@ def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -
     }
     picture = still(scene, kind) if with_still else None
     return CaseView(scene.name, data, counts, _bytes(outlines + pixels), picture)
-
-
-def _start(scene: CaseVolumes) -> list[float]:
-    """Return the place to open a case at, z y x in shares of the whole: in the middle of things."""
-    truth = scene.truth if scene.truth and scene.truth.kind == "labels" else None
-    shape = (truth or scene.inputs[0]).array.shape
-    cut = cut_at(shape, truth.array if truth else None)
-    return [(at + 0.5) / size for at, size in zip(cut, shape, strict=True)]
 
 
 def _notes(

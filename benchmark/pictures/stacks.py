@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cytosuite.benchmark.pictures.planes import Grey, Pixels
-from cytosuite.large import is_mapped, release, slabs
-from cytosuite.metrics.chunks import distinct
+from cytosuite.benchmark.data.planes import Grey, Pixels
+from cytosuite.volume.large import is_mapped, release
+from cytosuite.volume.pieces import distinct, slabs
 
 BLOCK = 8  # px: slices of a sprite start at multiples, so that no block of the JPEG has two
 LONGEST = 8192  # voxels along an axis at most: browsers draw no longer pictures
@@ -23,29 +23,10 @@ Indices = NDArray[np.uint32]  # (Z, Y, X), 0 = background, n = the n-th object
 
 
 def coarser(shape: Shape, spacing: tuple[float, ...], voxels: int) -> Shape:
-    """Return the largest shape of a volume with at most so many voxels.
-
-    Parameters
-    ----------
-    shape, spacing : tuple
-        Voxels, and their extent in any unit, z y x.
-    voxels : int
-        Most voxels, one at least.
-
-    Returns
-    -------
-    tuple of int
-        Axes of fine voxels shrink first, until all voxels are cubes; then all shrink alike.
-
-    Examples
-    --------
-    >>> coarser((10, 100, 100), (2.0, 0.5, 0.5), 10 * 50 * 50)
-    (10, 50, 50)
-    """
+    """Return the largest shape of a volume with at most so many voxels."""
     extents = [size * um for size, um in zip(shape, spacing, strict=True)]
 
     def at(edge: float) -> Shape:
-        """Return the shape with voxels of at least this edge."""
         return tuple(
             max(1, min(size, LONGEST, math.floor(extent / edge + 1e-9)))
             for size, extent in zip(shape, extents, strict=True)
@@ -63,17 +44,7 @@ def coarser(shape: Shape, spacing: tuple[float, ...], voxels: int) -> Shape:
 def averaged(
     array: Pixels, shape: Shape, ends: tuple[float, float] = (0.0, 0.0)
 ) -> NDArray[np.float32]:
-    """Return the mean values of a (Z, Y, X) image in the voxels of a coarser grid.
-
-    Parameters
-    ----------
-    array : (Z, Y, X) array
-        Grey values.
-    shape : tuple of int
-        Of the grid, nowhere finer than the image.
-    ends : tuple of two floats
-        Values that stand for NaN and minus infinity, and for infinity.
-    """
+    """Return the means (Z, Y, X) float32 of grey values on a coarser grid."""
     if not is_mapped(array):
         return _averaged(array, shape, ends)
     starts = np.arange(shape[0] + 1) * len(array) // shape[0]
@@ -105,25 +76,7 @@ def renumbered(labels: Pixels, ids: Pixels) -> Indices:
 
 
 def sampled(labels: Pixels, shape: Shape) -> tuple[Pixels, Pixels]:
-    """Return labels on a coarser grid, the nearest of each voxel, with objects of any size.
-
-    An object that no sample meets takes the voxel around its middle one (in their order); it is
-    lost only where another such object lies in the same voxel.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) integer array
-        0 = background.
-    shape : tuple of int
-        Of the grid, nowhere finer than the labels.
-
-    Returns
-    -------
-    found : (Z, Y, X) integer array
-        Of the wanted shape.
-    ids : (N,) integer array
-        All labels of objects, ascending.
-    """
+    """Return labels on a coarser grid, none lost, and all labels of objects, ascending."""
     every = zip(labels.shape, shape, strict=True)
     at_z, *plane = ((2 * np.arange(count) + 1) * size // (2 * count) for size, count in every)
     found = np.empty(shape, labels.dtype)
@@ -168,13 +121,7 @@ def _voxels_of(labels: Pixels, wanted: Pixels) -> tuple[NDArray[np.int64], NDArr
 
 
 def sprite(volume: Grey, quality: int) -> str:
-    """Return all slices of a (Z, Y, X) grey volume in one JPEG, as a data address.
-
-    Notes
-    -----
-    Slices fill rows of `columns`, each padded at its far ends to multiples of `BLOCK` px.
-    JPEG, as noise of photons takes a tenth of the time and fewer bytes than WebP at equal error.
-    """
+    """Return the slices of a grey (Z, Y, X) volume, each padded to `BLOCK` px, as one JPEG."""
     depth, height, width = volume.shape
     rows_of, columns_of = (-size % BLOCK for size in (height, width))
     count = columns(volume.shape)
@@ -200,21 +147,7 @@ def jpeg(image: Image.Image, quality: int) -> str:
 
 
 def deflated(indices: Indices) -> tuple[int, str]:
-    """Return labels as runs: their number, and base64 of a zlib stream.
-
-    Returns
-    -------
-    runs : int
-        Number of runs of equal labels, x fastest; no run is longer than 65535 voxels.
-    data : str
-        Low bytes of all lengths, then high ones; low bytes of all labels, then further ones, as
-        many as the largest label needs.
-
-    Notes
-    -----
-    Half the bytes of deflated voxels, less than a lossless WebP, and exact whatever a browser does
-    to the pixels of a canvas: some add noise to them, so that nobody is recognised by it.
-    """
+    """Return the number of runs of labels, x fastest, and their bytes, deflated, in base64."""
     flat = indices.ravel()
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     lengths = np.diff(starts, append=flat.size)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cytosuite.benchmark.pictures.planes import (
+from cytosuite.benchmark.data.planes import (
     PLANES,
     Grey,
     Pixels,
@@ -21,7 +21,7 @@ from cytosuite.benchmark.pictures.planes import (
 )
 from cytosuite.benchmark.pictures.scenes import CaseVolumes, ShownVolume
 from cytosuite.benchmark.pictures.stacks import Shape, jpeg
-from cytosuite.tasks import Kind
+from cytosuite.contract.tasks import Kind
 
 SIDE = 420  # px of the longest side of a volume
 QUALITY = 85  # of JPEG
@@ -67,14 +67,7 @@ class Still:
 
 
 def codes(scene: CaseVolumes, algorithm: str) -> dict[str, str] | None:
-    """Return the class of each object as a letter, in the order of their labels.
-
-    Returns
-    -------
-    dict of str or None
-        ``truth`` and ``output``: ``.`` matched, ``m`` missed, ``f`` false, ``s`` split and ``j``
-        merged (joined). None where the matches or one of the sides are not known.
-    """
+    """Return the class of each object as a letter, in the order of their labels."""
     match, output = scene.matches[algorithm], scene.outputs[algorithm]
     if match is None or output is None or scene.truth is None:
         return None
@@ -96,13 +89,7 @@ def still(scene: CaseVolumes, kind: Kind) -> Still:
 
 
 def scale_bar(width: float, unit: str) -> tuple[float, str]:
-    """Return the length of a scale bar in % of an image's width in `unit`, and its text.
-
-    Examples
-    --------
-    >>> scale_bar(100.0, "µm")
-    (20.0, '20 µm')
-    """
+    """Return the length of a scale bar in % of an image's width in `unit`, and its text."""
     power = 10 ** math.floor(math.log10(width / 4))
     length = max(step * power for step in (1, 2, 5) if step * power <= width / 4)
     return 100 * length / width, f"{length:g} {unit}"
@@ -140,18 +127,13 @@ def _row(
 
 def _outlined(scene: CaseVolumes, name: str) -> StillRow:
     """Return the planes of the main input with the outlines of truth and output."""
-    output, truth, found = (
-        scene.outputs.get(name),
-        scene.truth,
-        codes(scene, name) if name else None,
-    )
+    output, truth = scene.outputs.get(name), scene.truth
+    found = codes(scene, name) if name else None
     drawn = []
-    if truth is not None:
-        letters = found["truth"] if found else "." * len(truth.ids)
-        drawn.append((truth, letters, {**TRUTH, **BOTH}, 2))
-    if output is not None:
-        letters = found["output"] if found else "." * len(output.ids)
-        drawn.append((output, letters, {**GUESS, **BOTH}, 1))
+    for side, volume, own, wide in (("truth", truth, TRUTH, 2), ("output", output, GUESS, 1)):
+        if volume is not None:
+            letters = found[side] if found else "." * len(volume.ids)
+            drawn.append((volume, letters, {**own, **BOTH}, wide))
     main, shape = scene.inputs[0], scene.inputs[0].array.shape
     if truth is None:
         return _row(main, None, drawn)

@@ -1,15 +1,6 @@
-"""Bootstrap over cases: samples stratified by dataset, intervals and shares of places.
+"""Bootstrap over cases, drawn within each dataset, alike for all algorithms and metrics.
 
-Notes
------
-A sample draws from each dataset as many cases as it has, with replacement; all algorithms and
-metrics get the same drawn cases, so that intervals are not blurred by different draws.
-
-References
-----------
-Wiesenfarth et al., Scientific Reports 11 (2021), doi:10.1038/s41598-021-82017-6.
-Kendall, The treatment of ties in ranking problems, Biometrika 33 (1945),
-doi:10.1093/biomet/33.3.239 (tau-b).
+Kendall, The treatment of ties, Biometrika 33 (1945), doi:10.1093/biomet/33.3.239 (tau-b).
 """
 
 from collections.abc import Sequence
@@ -22,25 +13,11 @@ FEWEST = 6  # cases that an interval needs to mean something
 DRAWS = 2000  # samples; an end of an interval of a mean varies by 1.5 % of its width
 ENDS = (2.5, 97.5)  # percentiles
 BLOCK = 2**22  # numbers of an array: many algorithms are done in parts
+CACHED = 2**18  # medians at a time: they stay in the cache
 
 
 def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Floats:
-    """Return how often each case is in each bootstrap sample.
-
-    Parameters
-    ----------
-    strata : sequence of str
-        Dataset of each case.
-    draws : int
-        Number of samples.
-    seed : int
-        Of the random stream.
-
-    Returns
-    -------
-    ndarray of float64, (draws, cases)
-        Within each dataset the sum is the number of its cases.
-    """
+    """Return how often each case is in each sample, (draws, cases), by the dataset of each case."""
     rng = np.random.default_rng(seed)
     names, at = np.unique(np.asarray(strata, dtype=str), return_inverse=True)
     counts = np.zeros((draws, at.size))
@@ -57,45 +34,18 @@ def varied(strata: Sequence[str]) -> int:
 
 
 def place_shares(places: Floats) -> Floats:
-    """Return the share of the samples in which an algorithm has each place.
-
-    Parameters
-    ----------
-    places : ndarray of float64, (draws, algorithms)
-        Whole numbers from 1.
-
-    Returns
-    -------
-    ndarray of float64, (algorithms, places)
-        Rows sum to 1.
-    """
+    """Return the share of samples (draws, algorithms) with each place, (algorithms, places)."""
     of = places.shape[1]
     return np.stack([(places == place).mean(axis=0) for place in range(1, of + 1)], axis=1)
 
 
 def place_intervals(places: Floats) -> Floats:
-    """Return the ends of the 95 % interval of each algorithm's place, (algorithms, 2).
-
-    They are places that occurred, the smallest with 2.5 % and 97.5 % of the samples up to them.
-    """
+    """Return the 2.5 % and 97.5 % percentiles of places that occurred, (algorithms, 2)."""
     return np.asarray(np.percentile(places, ENDS, axis=0, method="inverted_cdf").T)
 
 
 def kendall_tau(first: Floats, others: Floats) -> Floats:
-    """Return Kendall's tau-b between a ranking and others.
-
-    Parameters
-    ----------
-    first : ndarray of float64, (algorithms,)
-        Ranks or values, in which ties are equal.
-    others : ndarray of float64, (rankings, algorithms)
-        As `first`.
-
-    Returns
-    -------
-    ndarray of float64, (rankings,)
-        NaN where all algorithms of a ranking are equal.
-    """
+    """Return tau-b of a ranking (algorithms,) with others (rankings, algorithms); NaN if tied."""
     left, right = np.triu_indices(first.size, 1)
     own = np.sign(first[left] - first[right])
     tau: Floats = np.full(len(others), np.nan)
@@ -117,26 +67,37 @@ def percentiles(values: Floats) -> tuple[float, float, float]:
     return middle, low, high
 
 
+def weighted_means(values: Floats, counts: Floats) -> Floats:
+    """Return the mean of each row over the cases, (draws, rows); NaN is left out."""
+    known = ~np.isnan(values)
+    size = counts @ known.T
+    total = counts @ np.where(known, values, 0.0).T
+    return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
+
+
+def mean_interval(values: Floats, counts: Floats) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a mean (cases,), samples without a value left out."""
+    means = weighted_means(values[None], counts)
+    ends = np.percentile(means[~np.isnan(means)], ENDS)
+    low, high = np.clip(ends, np.nanmin(values), np.nanmax(values)).tolist()  # rounding
+    return low, high
+
+
+def median_intervals(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
+    """Return the 95 % intervals of medians of rows (rows, cases), NaN for few finite values."""
+    ends = np.full((2, len(values)), np.nan)
+    (rows,) = np.nonzero((np.isfinite(values).sum(axis=1) >= FEWEST) & (len(counts) > 0))
+    step = max(1, CACHED // max(1, len(counts)))
+    for start in range(0, rows.size, step):
+        block = rows[start : start + step]
+        medians = drawn_medians(values[block], counts)
+        take = np.nanpercentile if np.isnan(medians).any() else np.percentile
+        ends[:, block] = take(medians, ENDS, axis=1)
+    return ends[0], ends[1]
+
+
 def drawn_medians(values: Floats, counts: Floats) -> Floats:
-    """Return the median of each row in each bootstrap sample.
-
-    Parameters
-    ----------
-    values : ndarray of float64, (rows, cases)
-        Values that are not finite are left out.
-    counts : ndarray of float64, (draws, cases)
-        How often each case counts.
-
-    Returns
-    -------
-    ndarray of float64, (rows, draws)
-        NaN where no case of a sample has a value.
-
-    Notes
-    -----
-    The values are sorted once; while they are passed in ascending order all samples count how
-    many of theirs are passed. The two in the middle are the first at which a half is exceeded.
-    """
+    """Return medians (rows, draws) of samples, NaN without a value: sorted once, then counted."""
     finite = np.isfinite(values)
     size = finite.astype(np.float64) @ counts.T
     if not values.shape[1]:

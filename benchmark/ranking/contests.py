@@ -1,26 +1,13 @@
-"""Contests: rankings by one metric and by several together, from arrays of scores."""
+"""Rankings by one metric and by several together, and the differences of all pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
-from cytosuite.benchmark.ranking.bootstrap import (
-    FEWEST,
-    kendall_tau,
-    percentiles,
-    place_intervals,
-    place_shares,
-)
-from cytosuite.benchmark.ranking.differences import pairwise
-from cytosuite.benchmark.ranking.ranking import (
-    SCHEMES,
-    Contest,
-    Difference,
-    Failures,
-    Pair,
-    Scheme,
-)
+from cytosuite.benchmark.ranking import bootstrap, significance
+from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.benchmark.ranking.rule import RankingRules
 from cytosuite.benchmark.ranking.schemes import minimum_ranks, scheme_ranks
 from cytosuite.benchmark.ranking.scores import (
@@ -30,29 +17,42 @@ from cytosuite.benchmark.ranking.scores import (
     ScoreArrays,
     metric_scores,
 )
-from cytosuite.benchmark.ranking.significance import cases_needed, tiers
+
+
+def pairwise(own: MetricScores, names: Sequence[str], counts: Floats) -> Mapping[Pair, Difference]:
+    """Return the difference of every ordered pair: median over the cases of both, test over all."""
+    if own.measure.of_set or len(names) < 2:
+        return {}
+    sign = 1.0 if own.measure.higher_is_better else -1.0
+    filled = own.filled[:, own.used]
+    apart = significance.paired_differences(filled)
+    forward, effect = significance.signed_rank(apart)
+    backward, _ = significance.signed_rank(-apart)
+    sides = np.stack(np.triu_indices(len(names), 1))
+    tested = own.present[sides].all(axis=0)
+    p = np.where(tested, significance.two_sided(forward, backward), np.nan)
+    both = np.isfinite(filled)[sides].all(axis=0)
+    known = np.where(both, sign * apart, np.nan)
+    medians = bootstrap.drawn_medians(known, np.ones((1, known.shape[1])))[:, 0]
+    low, high = bootstrap.median_intervals(known, counts[:, own.used])
+    rows = np.stack((medians, low, high, effect, significance.holm(p)), axis=1).tolist()
+    found = {}
+    for (first, second), (median, bottom, top, r, own_p) in zip(
+        combinations(names, 2), rows, strict=True
+    ):
+        found[first, second] = Difference(median, bottom, top, r, own_p)
+        found[second, first] = Difference(-median, -top, -bottom, -r, own_p)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Algorithms that compete, their scores and the declared rules.
+    """Algorithms that compete, their scores and the declared rules."""
 
-    Parameters
-    ----------
-    arrays : ScoreArrays
-        Of algorithms and controls.
-    names : sequence of str
-        Algorithms to rank, ascending.
-    counts : ndarray of float64, (draws, cases)
-        How often each case is in each bootstrap sample; no rows for few cases.
-    rules : RankingRules
-        Declared ones.
-    """
-
-    arrays: ScoreArrays
-    names: Sequence[str]
-    counts: Floats
-    rules: RankingRules
+    arrays: ScoreArrays  # of algorithms and controls
+    names: Sequence[str]  # algorithms to rank, ascending
+    counts: Floats  # how often each case is in each bootstrap sample; no rows for few cases
+    rules: RankingRules  # declared ones
 
     def scores(self, measure: Measure, failures: Failures | None = None) -> MetricScores:
         """Return the values of a metric, by the declared rule for failures or another."""
@@ -68,86 +68,50 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Standoff:
-    """Ranks of all algorithms, in the order of their names, by one metric or several together.
+    """Ranks of all algorithms, in the order of their names, by one metric or several together."""
 
-    Parameters
-    ----------
-    ranks : mapping of str to ndarray, (algorithms,)
-        By scheme.
-    drawn : ndarray of float64, (draws, algorithms)
-        In each bootstrap sample, in the declared scheme; no rows for no interval, a row of NaN
-        where a sample has no case of the metric.
-    without : ndarray or None
-        Over the cases that nobody failed; None if that is all, or no case.
-    better : frozenset of (str, str)
-        Significant wins.
-    differences : mapping of (str, str) to Difference
-        Of every ordered pair; empty for several metrics.
-    tested : bool
-        Whether there are tests that could tell any two apart.
-    power : str
-        Why there are none that could; empty where there are, or the metric is of the whole set.
-    """
-
-    ranks: Mapping[Scheme, Floats]
-    drawn: Floats
-    without: Floats | None
-    better: frozenset[Pair]
-    differences: Mapping[Pair, Difference]
-    tested: bool
-    power: str
+    ranks: Mapping[Scheme, Floats]  # by scheme
+    drawn: Floats  # in each sample, declared scheme; no rows: no interval
+    without: Floats | None  # over the cases that nobody failed; None if that is all, or no case
+    better: frozenset[Pair]  # significant wins
+    differences: Mapping[Pair, Difference]  # of every ordered pair; empty for several metrics
+    tested: bool  # whether there are tests that could tell any two apart
+    power: str  # why no test is possible; empty where one is
 
 
 def standoff(field: Field, measure: Measure) -> Standoff:
     """Return ranks, tests and ranks of bootstrap samples by one metric."""
     own, rules = field.scores(measure), field.rules
     counts = field.counts
-    if own.used.sum() < FEWEST or measure.of_set:
+    if own.used.sum() < bootstrap.FEWEST or measure.of_set:
         counts = np.zeros((0, own.used.size))
     drawn = scheme_ranks(own, counts, rules.scheme, rules.alpha)
     drawn[~(counts[:, own.used] > 0).any(axis=1)] = np.nan
     differences = pairwise(own, field.names, counts)
-    power = "" if measure.of_set else _power(own, rules.alpha)
+    fair, every = (field.scores(measure, way) for way in ("left out", "worst"))
+    alike = measure.of_set or fair.used.sum() in (0, every.used.sum())
+    present = dict(zip(field.names, own.present.tolist(), strict=True))
+    better = frozenset(
+        (first, second)
+        for (first, second), found in differences.items()
+        if (found.p < rules.alpha and found.rank_biserial > 0)
+        or (present[first] and not present[second])
+    )
+    cases, algorithms, power = int(own.used.sum()), int(own.present.sum()), ""
+    needed = significance.cases_needed(algorithms, rules.alpha)
+    if not measure.of_set and cases < needed:
+        noun = "case" if cases == 1 else "cases"
+        test = f"cannot separate {algorithms} algorithms by this test (needs {needed})"
+        power = f"{cases} {noun} {test}"
     return Standoff(
         {scheme: field.ranks(own, scheme) for scheme in SCHEMES},
         drawn,
-        _without_failures(field, measure),
-        _better(own, field, differences),
+        None if alike else field.ranks(fair),
+        better,
         differences,
         tested=not (measure.of_set or power),
         power=power,
     )
-
-
-def _power(own: MetricScores, alpha: float) -> str:
-    """Return in words that no difference could be significant; empty where one could."""
-    cases, algorithms = int(own.used.sum()), int(own.present.sum())
-    needed = cases_needed(algorithms, alpha)
-    if cases >= needed:
-        return ""
-    noun = "case" if cases == 1 else "cases"
-    return f"{cases} {noun} cannot separate {algorithms} algorithms by this test (needs {needed})"
-
-
-def _better(
-    own: MetricScores, field: Field, differences: Mapping[Pair, Difference]
-) -> frozenset[Pair]:
-    """Return the significant wins, and those over algorithms without a result."""
-    present = dict(zip(field.names, own.present.tolist(), strict=True))
-    return frozenset(
-        (first, second)
-        for (first, second), found in differences.items()
-        if (found.p < field.rules.alpha and found.rank_biserial > 0)
-        or (present[first] and not present[second])
-    )
-
-
-def _without_failures(field: Field, measure: Measure) -> Floats | None:
-    """Return the ranks over the cases that nobody failed; None if that is all or no case."""
-    fair, every = (field.scores(measure, way) for way in ("left out", "worst"))
-    if measure.of_set or not fair.used.any() or fair.used.sum() == every.used.sum():
-        return None
-    return field.ranks(fair)
 
 
 def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
@@ -158,9 +122,9 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
     fair = [part.ranks[scheme] if part.without is None else part.without for part in parts]
     won = {pair for part in parts for pair in part.better}
     return Standoff(
-        {way: _mean([part.ranks[way] for part in parts]) for way in SCHEMES},
-        _mean([part.drawn[:sampled] for part in parts]),
-        None if all(part.without is None for part in parts) else _mean(fair),
+        {way: np.mean([part.ranks[way] for part in parts], axis=0) for way in SCHEMES},
+        np.mean([part.drawn[:sampled] for part in parts], axis=0),
+        None if all(part.without is None for part in parts) else np.mean(fair, axis=0),
         frozenset(pair for pair in won if pair[::-1] not in won),
         {},
         tested=any(part.tested for part in parts),
@@ -169,23 +133,13 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
 
 
 def contest(metric: str, found: Standoff, field: Field) -> Contest:
-    """Return a ranking by names.
-
-    Parameters
-    ----------
-    metric : str
-        Empty for all metrics together.
-    found : Standoff
-        Its ranks.
-    field : Field
-        Names and rules.
-    """
+    """Return a ranking by names."""
     names, own = field.names, found.ranks[field.rules.scheme]
     order = [name for _, name in sorted(zip(own.tolist(), names, strict=True))]
     drawn = found.drawn[~np.isnan(found.drawn).any(axis=1)]
     drawn_places = minimum_ranks(drawn)
-    ends = place_intervals(drawn_places).tolist() if len(drawn) else []
-    shares = place_shares(drawn_places).tolist() if len(drawn) else []
+    ends = bootstrap.place_intervals(drawn_places).tolist() if len(drawn) else []
+    shares = bootstrap.place_shares(drawn_places).tolist() if len(drawn) else []
     return Contest(
         metric=metric,
         algorithms=order,
@@ -196,19 +150,13 @@ def contest(metric: str, found: Standoff, field: Field) -> Contest:
         places=_places(own, names),
         interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=False)},
         shares=dict(zip(names, map(tuple, shares), strict=False)),
-        tier=tiers(order, found.better) if found.tested else {},
+        tier=significance.tiers(order, found.better) if found.tested else {},
         better=found.better,
         differences=found.differences,
-        tau=percentiles(kendall_tau(own, drawn)),
+        tau=bootstrap.percentiles(bootstrap.kendall_tau(own, drawn)),
         without_failures={} if found.without is None else _places(found.without, names),
         power=found.power,
     )
-
-
-def _mean(ranks: Sequence[Floats]) -> Floats:
-    """Return the mean over metrics."""
-    found: Floats = np.mean(ranks, axis=0)
-    return found
 
 
 def _places(ranks: Floats, names: Sequence[str]) -> dict[str, int]:

@@ -1,24 +1,62 @@
-"""Rank the algorithms of a long table of scores."""
+"""Rank the algorithms of a long table of scores; means, also in units of the controls."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.ranking.bootstrap import FEWEST, draw_counts, kendall_tau, varied
+from cytosuite.benchmark.ranking import bootstrap
 from cytosuite.benchmark.ranking.contests import Field, contest, standoff, together
 from cytosuite.benchmark.ranking.ranking import Pair, Ranking
 from cytosuite.benchmark.ranking.rule import Extent, RankingRules, rule_sentences
-from cytosuite.benchmark.ranking.scaled import metric_means, scaled_means
 from cytosuite.benchmark.ranking.scores import (
     ABSENT,
     VALID,
     Bools,
     Measure,
+    MetricScores,
+    ScoreArrays,
     failed_cells,
     score_arrays,
 )
 from cytosuite.errors import InputError
+
+TOPS, BOTTOMS = ("oracle", "real"), ("blank", "identity")  # the first that has a value
+TOPS_OF_SET = ("real", "oracle")  # the truth is not from the reference set
+
+
+def metric_means(own: MetricScores, names: Sequence[str]) -> dict[Pair, float]:
+    """Return the means by algorithm and metric; a lost case without a worst value leaves none."""
+    sign = 1.0 if own.measure.higher_is_better else -1.0
+    means = sign * bootstrap.weighted_means(own.goodness, np.ones((1, own.used.size)))[0]
+    if own.measure.worst is None:
+        means = np.where(own.lost.any(axis=1), np.nan, means)
+    pairs = zip(names, means.tolist(), strict=True)
+    return {(name, own.measure.name): mean + 0.0 for name, mean in pairs if np.isfinite(mean)}
+
+
+def scaled_means(
+    arrays: ScoreArrays, measures: Iterable[Measure], means: Mapping[Pair, float]
+) -> dict[Pair, float]:
+    """Return (mean - bottom) / (top - bottom) by algorithm and metric."""
+    ends = {}
+    for measure in measures:
+        values, _ = arrays.of(measure.name, measure.of_set)
+        known = {
+            name: float(own[np.isfinite(own)].mean())
+            for name, own in zip(arrays.algorithms, values, strict=True)
+            if np.isfinite(own).any()
+        }
+        tops = TOPS_OF_SET if measure.of_set else TOPS
+        top = next((known[name] for name in tops if name in known), np.nan)
+        bottom = next((known[name] for name in BOTTOMS if name in known), np.nan)
+        if np.isfinite(top - bottom) and top != bottom:
+            ends[measure.name] = bottom, top
+    return {
+        pair: (mean - ends[pair[1]][0]) / (ends[pair[1]][1] - ends[pair[1]][0])
+        for pair, mean in means.items()
+        if pair[1] in ends
+    }
 
 
 def rank(
@@ -28,31 +66,7 @@ def rank(
     controls: Collection[str] = (),
     rules: RankingRules | None = None,
 ) -> Ranking | None:
-    """Return the ranking of the algorithms of a long table.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        As of `score_arrays`; a case without a row that another algorithm has is a failed one.
-    measures : sequence of Measure
-        Metrics with a better end.
-    primary : sequence of str
-        Those to rank by.
-    controls : collection of str
-        Answers that are not ranked.
-    rules : RankingRules, optional
-        Declared rules.
-
-    Returns
-    -------
-    Ranking or None
-        None without an algorithm or a metric to rank by.
-
-    Raises
-    ------
-    InputError
-        If a row is there twice, or no case is left.
-    """
+    """Return the ranking of a long table, None without an algorithm or metric to rank by."""
     if scores.empty:
         return None
     rules, arrays = rules or RankingRules(), score_arrays(scores)
@@ -61,9 +75,11 @@ def rank(
     chosen = [known[name] for name in primary if name in known]
     if not names or not chosen:
         return None
-    draws = rules.draws if varied(arrays.strata) >= FEWEST else 0
-    field = Field(arrays, names, draw_counts(arrays.strata, draws, rules.seed), rules)
-    extent, means = _extent(field, chosen), _means(field, known.values())
+    draws = rules.draws if bootstrap.varied(arrays.strata) >= bootstrap.FEWEST else 0
+    field = Field(arrays, names, bootstrap.draw_counts(arrays.strata, draws, rules.seed), rules)
+    extent, means = _extent(field, chosen), dict[Pair, float]()
+    for measure in known.values():
+        means |= metric_means(field.scores(measure), names)
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     overall = together([*parts.values()], rules.scheme)
     return Ranking(
@@ -109,20 +125,12 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     )
 
 
-def _means(field: Field, known: Iterable[Measure]) -> dict[Pair, float]:
-    """Return the mean of each algorithm in each metric."""
-    means: dict[Pair, float] = {}
-    for measure in known:
-        means |= metric_means(field.scores(measure), field.names)
-    return means
-
-
 def _agreement(field: Field, known: Sequence[Measure]) -> dict[Pair, float]:
     """Return Kendall's tau-b between the rankings by each two metrics."""
     ranks = np.array([field.ranks(field.scores(measure)) for measure in known])
     found: dict[Pair, float] = {}
     for number, measure in enumerate(known[:-1]):
-        tau = kendall_tau(ranks[number], ranks[number + 1 :])
+        tau = bootstrap.kendall_tau(ranks[number], ranks[number + 1 :])
         others = (other.name for other in known[number + 1 :])
         found |= {(measure.name, other): t for other, t in zip(others, tau.tolist(), strict=True)}
     return found

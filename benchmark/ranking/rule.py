@@ -28,75 +28,53 @@ class RankingRules:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Size of a ranking.
+    """Size of a ranking."""
 
-    Parameters
-    ----------
-    cases, failed, datasets : int
-        Cases, those that any algorithm failed, and datasets they belong to.
-    undefined : sequence of str
-        Metrics that are undefined in a case of one algorithm, though not in that of another.
-    sampled : bool
-        Whether there is a bootstrap.
-    empty : sequence of str
-        Algorithms that failed every case.
-    """
-
-    cases: int
+    cases: int  # cases, those that any algorithm failed, and datasets they belong to
     failed: int
     datasets: int
-    undefined: Sequence[str]
-    sampled: bool
-    empty: Sequence[str] = ()
+    undefined: Sequence[str]  # defined for one algorithm, undefined for another in the same case
+    sampled: bool  # whether there is a bootstrap
+    empty: Sequence[str] = ()  # algorithms that failed every case
 
 
 def rule_sentences(
     rules: RankingRules, primary: Sequence[Measure], extent: Extent, power: str = ""
 ) -> str:
-    """Return the rule of a ranking: ranks, failures, tests, tiers and intervals.
-
-    Parameters
-    ----------
-    rules : RankingRules
-        Declared ones.
-    primary : sequence of Measure
-        Metrics to rank by.
-    extent : Extent
-        Of the ranking.
-    power : str
-        Why the cases are too few for tests, see `Contest`.
-    """
+    """Return the rule of a ranking: ranks, failures, tests, tiers and intervals."""
     by_case = [measure for measure in primary if not measure.of_set]
-    sentences = [_ranks(rules, primary, extent), *_failures(rules, primary, extent)]
+    parts = [f"by {m.name}" if m.of_set else BY[rules.scheme].format(m.name) for m in primary]
+    way = parts[0] if len(parts) == 1 else f"mean of the ranks {joined(parts)}"
+    over = f" over {extent.cases} case" + "s" * (extent.cases != 1) if by_case else ""
+    sentences = [f"Rank: {way}{over}; ties share the best rank."]
+    sentences += _failures(rules, by_case, extent)
     if extent.undefined and rules.scheme == "mean":
-        sentences.append(f"Undefined values of {_listed(extent.undefined)} are in no mean.")
+        sentences.append(f"Undefined values of {joined(extent.undefined)} are in no mean.")
     if by_case:
         sentences += _tests(rules, by_case, power)
     if extent.empty:
         verb = "has" if len(extent.empty) == 1 else "have"
-        sentences.append(f"{_listed(extent.empty)} {verb} no result: last, and in no test.")
+        sentences.append(f"{joined(extent.empty)} {verb} no result: last, and in no test.")
     if len(by_case) < len(primary):
         names = [measure.name for measure in primary if measure.of_set]
         verb = "has" if len(names) == 1 else "have"
         sentences.append(
-            f"{_listed(names)} {verb} one value for the whole set: no tests, and no intervals of "
+            f"{joined(names)} {verb} one value for the whole set: no tests, and no intervals of "
             "places that depend on it."
         )
-    return " ".join((*sentences, *_intervals(rules, bool(by_case), extent)))
+    if extent.sampled and by_case:
+        within = f", drawn within each of {extent.datasets} datasets" * (extent.datasets > 1)
+        sentences.append(
+            f"Intervals: 95 % of {rules.draws} bootstrap samples of the cases{within}, "
+            f"seed {rules.seed}."
+        )
+    elif by_case and rules.draws:
+        sentences.append(f"No intervals: they need {FEWEST} cases, of datasets with more than one.")
+    return " ".join(sentences)
 
 
-def _ranks(rules: RankingRules, primary: Sequence[Measure], extent: Extent) -> str:
-    """Return the sentence on ranks."""
-    cases = f"{extent.cases} case" + "s" * (extent.cases != 1)
-    parts = [f"by {m.name}" if m.of_set else BY[rules.scheme].format(m.name) for m in primary]
-    way = parts[0] if len(parts) == 1 else f"mean of the ranks {_listed(parts)}"
-    over = "" if all(measure.of_set for measure in primary) else f" over {cases}"
-    return f"Rank: {way}{over}; ties share the best rank."
-
-
-def _failures(rules: RankingRules, primary: Sequence[Measure], extent: Extent) -> Iterator[str]:
+def _failures(rules: RankingRules, by_case: Sequence[Measure], extent: Extent) -> Iterator[str]:
     """Yield the sentences on failed cases."""
-    by_case = [measure for measure in primary if not measure.of_set]
     if rules.failures == "left out" and by_case:
         yield f"Cases that any algorithm failed ({extent.failed}) are left out for all."
         by_case = []
@@ -108,7 +86,7 @@ def _failures(rules: RankingRules, primary: Sequence[Measure], extent: Extent) -
         yield f"A failed case counts as the worst value ({', '.join(words)})."
     if open_ends:
         yield (
-            f"In {_listed(open_ends)}, without a worst value, a failed case is behind all that "
+            f"In {joined(open_ends)}, without a worst value, a failed case is behind all that "
             "have a value."
         )
 
@@ -132,18 +110,6 @@ def _tests(rules: RankingRules, by_case: Sequence[Measure], power: str) -> Itera
     )
 
 
-def _intervals(rules: RankingRules, by_case: bool, extent: Extent) -> Iterator[str]:
-    """Yield the sentence on intervals."""
-    if extent.sampled and by_case:
-        within = f", drawn within each of {extent.datasets} datasets" * (extent.datasets > 1)
-        yield (
-            f"Intervals: 95 % of {rules.draws} bootstrap samples of the cases{within}, "
-            f"seed {rules.seed}."
-        )
-    elif by_case and rules.draws:
-        yield f"No intervals: they need {FEWEST} cases, of datasets with more than one."
-
-
-def _listed(words: Sequence[str]) -> str:
+def joined(words: Sequence[str]) -> str:
     """Return words as a list in a sentence."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

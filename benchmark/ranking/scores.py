@@ -1,6 +1,6 @@
-"""Scores of a long table as arrays of algorithms and cases, one for each metric."""
+"""Long tables of scores: arrays of algorithms and cases, metrics, better ends, missing rows."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cytosuite.benchmark.ranking.ranking import Failures
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
+from cytosuite.metrics.boards import BOARDS
 
 KEYS = ("dataset", "case", "algorithm", "metric")
 DIGITS = 12  # of a value, relative to the largest: beyond is rounding
@@ -20,28 +21,18 @@ ABSENT, VALID, FAILED = 0, 1, 2  # states of a cell: no row, a row, the row of a
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 Integers: TypeAlias = NDArray[np.int64]
+SHOWN = 3  # names in a sentence
+LONG = 8  # names in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A metric as far as a ranking needs it.
+    """A metric as far as a ranking needs it."""
 
-    Parameters
-    ----------
-    name : str
-        In the long table.
-    higher_is_better : bool
-        Whether larger values are better.
-    worst : float or None
-        Value of a failed case; None where the range has no worst end.
-    of_set : bool
-        Whether it has one value for the whole set in place of one per case.
-    """
-
-    name: str
-    higher_is_better: bool
-    worst: float | None = None
-    of_set: bool = False
+    name: str  # in the long table
+    higher_is_better: bool  # whether larger values are better
+    worst: float | None = None  # value of a failed case; None where the range has no worst end
+    of_set: bool = False  # whether it has one value for the whole set in place of one per case
 
 
 def measures(metrics: Iterable[Metric[Any]]) -> list[Measure]:
@@ -55,29 +46,17 @@ def measures(metrics: Iterable[Metric[Any]]) -> list[Measure]:
 
 @dataclass(frozen=True, slots=True)
 class ScoreArrays:
-    """A long table as arrays.
-
-    Parameters
-    ----------
-    algorithms, metrics : sequence of str
-        Ascending.
-    cases : sequence of (str, str)
-        Dataset and case, ascending; the case is empty for the value of a whole set.
-    values : ndarray of float64, (metrics, algorithms, cases)
-        NaN where there is none.
-    states : ndarray of int8, (metrics, algorithms, cases)
-        `ABSENT`, `VALID` or `FAILED`.
-    """
+    """A long table as arrays."""
 
     algorithms: Sequence[str]
     metrics: Sequence[str]
-    cases: Sequence[tuple[str, str]]
-    values: Floats
-    states: NDArray[np.int8]
+    cases: Sequence[tuple[str, str]]  # dataset and case, ascending; "" for a set
+    values: Floats  # NaN where there is none
+    states: NDArray[np.int8]  # `ABSENT`, `VALID` or `FAILED`
 
     @property
     def of_set(self) -> Bools:
-        """Whether a column is that of a whole set."""
+        """Whether a column belongs to a whole set."""
         return np.array([case == "" for _, case in self.cases], dtype=bool)
 
     @property
@@ -96,19 +75,7 @@ class ScoreArrays:
 
 
 def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
-    """Return a long table as arrays.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        Columns `KEYS`, ``value`` and ``status`` (``ok`` or a failure). ``case`` is empty for a
-        value of the whole set; NaN with the status ``ok`` means undefined.
-
-    Raises
-    ------
-    InputError
-        If a row is there twice, or the table is too large.
-    """
+    """Return a long table as arrays, names ascending; InputError for repeats or too many."""
     datasets, of_dataset = np.unique(scores["dataset"].to_numpy(str), return_inverse=True)
     codes: list[Integers] = []
     found: list[list[str]] = []
@@ -126,7 +93,10 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
         )
     values, states = np.full(shape, np.nan), np.full(shape, ABSENT, np.int8)
     at = np.ravel_multi_index((codes[2], codes[1], column), shape)
-    _refuse_repeats(scores, at)
+    if np.unique(at).size < at.size:
+        repeat = scores.loc[pd.Series(at, scores.index).duplicated(), list(KEYS)].iloc[0]
+        words = ", ".join(f"{name} {value}" for name, value in repeat.items() if value)
+        raise InputError(f"scores: {words}: expected one row, found two; remove one")
     values.flat[at] = scores["value"].to_numpy(np.float64)
     states.flat[at] = np.where(scores["status"].to_numpy() == "ok", VALID, FAILED)
     names = [divmod(pair, max(1, len(cases))) for pair in pairs.tolist()]
@@ -134,60 +104,22 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
     return ScoreArrays(algorithms, metrics, places, values, states)
 
 
-def _refuse_repeats(scores: pd.DataFrame, at: Integers) -> None:
-    """Refuse a table with two values for one cell."""
-    if np.unique(at).size == at.size:
-        return
-    repeat = scores.loc[pd.Series(at, scores.index).duplicated(), list(KEYS)].iloc[0]
-    words = ", ".join(f"{name} {value}" for name, value in repeat.items() if value)
-    raise InputError(f"scores: {words}: expected one row, found two; remove one")
-
-
 @dataclass(frozen=True, slots=True)
 class MetricScores:
-    """Values of one metric as they count in a ranking, larger ones being better.
+    """Values of one metric as they count in a ranking, larger ones being better."""
 
-    Parameters
-    ----------
-    measure : Measure
-        The metric.
-    goodness : ndarray of float64, (algorithms, cases)
-        Values, with the opposite sign where lower is better; NaN where there is none.
-    filled : ndarray of float64, (algorithms, cases)
-        The same, with the worst value, or minus infinity, where there is none.
-    lost : ndarray of bool, (algorithms, cases)
-        Cases without a value that failed, or that another algorithm has a value of.
-    used : ndarray of bool, (cases,)
-        Cases that take part: any algorithm has a value, or failed.
-    present : ndarray of bool, (algorithms,)
-        Those that did not fail every case.
-    """
-
-    measure: Measure
-    goodness: Floats
-    filled: Floats
-    lost: Bools
-    used: Bools
-    present: Bools
+    measure: Measure  # the metric
+    goodness: Floats  # higher is better; NaN where there is none
+    filled: Floats  # the same, with the worst value, or minus infinity, where there is none
+    lost: Bools  # cases without a value that failed, or that another algorithm has a value of
+    used: Bools  # cases that take part: any algorithm has a value, or failed
+    present: Bools  # those that did not fail every case
 
 
 def metric_scores(
     arrays: ScoreArrays, measure: Measure, algorithms: Collection[str], failures: Failures
 ) -> MetricScores:
-    """Return the values of one metric as they count in a ranking.
-
-    Parameters
-    ----------
-    arrays : ScoreArrays
-        Of all algorithms and controls.
-    measure : Measure
-        The metric.
-    algorithms : collection of str
-        Those to rank.
-    failures : {"worst", "left out"}
-        A failed case, and one without a row that another has, counts with the worst value, or is
-        left out for all. A whole set is never left out.
-    """
+    """Return the values of one metric as they count; failed cases are worst or left out."""
     rows = [name in algorithms for name in arrays.algorithms]
     values, states = arrays.of(measure.name, measure.of_set)
     values, states = values[rows], states[rows]
@@ -206,28 +138,116 @@ def metric_scores(
 
 
 def failed_cells(states: NDArray[np.int8]) -> Bools:
-    """Return the cells that failed, or have no row where another algorithm has one.
-
-    Parameters
-    ----------
-    states : ndarray of int8, (..., algorithms, cases)
-        `ABSENT`, `VALID` or `FAILED`.
-    """
+    """Return the cells that failed, or have no row where another algorithm has one."""
     others = (states != ABSENT).any(axis=-2, keepdims=True)
     found: Bools = (states == FAILED) | ((states == ABSENT) & others)
     return found
 
 
 def without_rounding(numbers: Floats, values: Floats) -> Floats:
-    """Return numbers without the digits that rounding has changed.
-
-    Parameters
-    ----------
-    numbers : ndarray of float64
-        Means or differences of the values.
-    values : ndarray of float64
-        The largest finite one, or 1, is the unit of the digits.
-    """
+    """Return numbers without the digits that rounding has changed."""
     finite = np.abs(values[np.isfinite(values)])
     scale = max(1.0, float(finite.max())) if finite.size else 1.0
     return np.asarray(np.round(numbers / scale, DIGITS) * scale, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """Better ends of the metrics of a table."""
+
+    known: Mapping[str, Metric[Any]]  # ours, by name
+    higher: Collection[str] = ()  # names; they go before `known`
+    lower: Collection[str] = ()
+
+    def ours(self, name: str) -> Metric[Any] | None:
+        """Return one of our metrics, None for a name that stands for another."""
+        return None if name in (*self.higher, *self.lower) else self.known.get(name)
+
+    def higher_is_better(self, name: str) -> bool | None:
+        """Return whether larger values are better, None where that is not known."""
+        ours = self.ours(name)
+        if ours is not None:
+            return ours.higher_is_better
+        return True if name in self.higher else False if name in self.lower else None
+
+
+def table_measures(scores: pd.DataFrame, directions: Directions) -> list[Measure]:
+    """Return the metrics with a known better end; InputError for odd directions or values."""
+    names = [str(name) for name in scores["metric"].unique() if name]
+    for name in (*directions.higher, *directions.lower):
+        if name not in names:
+            raise InputError(f"metric {name}: not in the table, expected one of {_some(names)}")
+        if name in directions.higher and name in directions.lower:
+            raise InputError(f"metric {name}: expected --higher or --lower, found both")
+    found = []
+    for name in names:
+        better, ours = directions.higher_is_better(name), directions.ours(name)
+        if better is not None:
+            rows = scores[scores["metric"] == name]
+            _refuse_values(rows, name, undefined=ours is not None)
+            worst = None if ours is None else ours.worst
+            found.append(Measure(name, better, worst, bool((rows["case"] == "").all())))
+    return found
+
+
+def primary_names(
+    scores: pd.DataFrame, found: Sequence[Measure], directions: Directions, by: Sequence[str]
+) -> list[str]:
+    """Return the metrics to rank by: `by`, of our metrics the primary ones, else all."""
+    names = [str(name) for name in scores["metric"].unique() if name]
+    for name in by:
+        if name not in names:
+            raise InputError(f"--by {name}: not in the table, expected one of {_some(names)}")
+    known = [measure.name for measure in found]
+    foreign = [name for name in names if directions.ours(name) is None]
+    for name in by or foreign:
+        if name not in known:
+            raise InputError(
+                f"metric {name}: direction unknown; give --higher {name} or --lower {name}"
+                + ("" if by else ", or --by with the names to rank by")
+            )
+    if not known:
+        raise InputError("no metric with a better end in the table; give --higher or --lower NAME")
+    boards = [[name for name in board.primary if name in known] for board in BOARDS.values()]
+    board = max(boards, key=len)
+    return list(dict.fromkeys(by)) or (known if foreign or not board else board)
+
+
+def missing_rows(scores: pd.DataFrame, found: Sequence[Measure], controls: Collection[str]) -> str:
+    """Return a sentence on the cases without a row that another algorithm has; empty for none."""
+    arrays = score_arrays(scores[~scores["algorithm"].isin([*controls])])
+    lost: dict[tuple[str, str], None] = {}
+    for measure in found:
+        states = arrays.of(measure.name, measure.of_set)[1]
+        cases = [pair for pair in arrays.cases if (pair[1] == "") == measure.of_set]
+        for row, column in np.argwhere((states == ABSENT) & failed_cells(states)).tolist():
+            dataset, case = cases[column]
+            lost[arrays.algorithms[row], "/".join(filter(None, (dataset, case)))] = None
+    if not lost:
+        return ""
+    places = [f"{algorithm} on {case or 'the whole set'}" for algorithm, case in lost]
+    count = f"{len(lost)} result" + "s" * (len(lost) != 1)
+    return f"{count} missing, counted as failed: {_some(places, SHOWN)}"
+
+
+def _refuse_values(rows: pd.DataFrame, name: str, *, undefined: bool) -> None:
+    """Refuse a metric of both cases and the whole set, and numbers that are not finite."""
+    whole = rows["case"] == ""
+    if whole.any() and not whole.all():
+        own = rows[whole].iloc[0]
+        raise InputError(
+            f"metric {name}, algorithm {own['algorithm']}: expected a case in every row or in none"
+        )
+    wrong = rows[~np.isfinite(rows["value"]) & (rows["status"] == "ok")]
+    if len(wrong) and not undefined:
+        own = wrong.iloc[0]
+        raise InputError(
+            f"metric {name}, algorithm {own['algorithm']}, case {own['case']}: expected a finite "
+            f"number, found {own['value']}; leave the row out if the algorithm failed"
+        )
+
+
+def _some(names: Sequence[str], most: int = LONG) -> str:
+    """Return names in a sentence, a number in place of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

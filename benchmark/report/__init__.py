@@ -8,16 +8,16 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from cytosuite.benchmark.csvfile import frame_text
-from cytosuite.benchmark.report import files, latex, page
+from cytosuite.benchmark.report import files, page
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.paper import paper_figures
 from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.benchmark.results.results import Results
-from cytosuite.files import full_disk, write_json
-from cytosuite.working import working_name
+from cytosuite.benchmark.store.csvfile import frame_text
+from cytosuite.files import write_json
+from cytosuite.files.working import full_disk, working_name
 
 FIGURES = "figures"
 __all__ = ["write_blind", "write_report"]
@@ -25,38 +25,7 @@ Tables: TypeAlias = Mapping[tuple[str, str], Path]  # by algorithm and case
 
 
 def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:
-    """Write `index.html`, `report.md` and the results as tables, and return the first.
-
-    The tables are `leaderboard.csv` and `.tex`, `scores.csv` (every value), `cases.csv` (the same,
-    a column per metric) and `metrics.json`; of label outputs `objects.csv` and
-    `object_scores.csv`, and where the cases differ in a condition, `by_condition.csv`. The figures
-    lie in ``figures/`` as SVG.
-
-    Parameters
-    ----------
-    results : Results
-        The results of a run.
-    folder : Path
-        Where to write; made if missing. Files of these names are replaced, others are left alone;
-        ``figures/*.svg`` are replaced as a set.
-    progress : callable, optional
-        As of `cytosuite.benchmark.report.section.views`.
-
-    Returns
-    -------
-    Path
-        ``folder / "index.html"``, one file that needs no other and no network.
-
-    Raises
-    ------
-    InputError
-        If two metrics have the same name in `metrics.json`.
-
-    Notes
-    -----
-    All are written to a temporary folder first and moved when the last is whole: a report that is
-    cut short leaves the previous one as it was. The page moves last.
-    """
+    """Write `index.html`, `report.md`, tables and figures, and return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     indexed = index(results)
     layout, board = files.platform_metrics(indexed), files.leaderboard(indexed)
@@ -64,10 +33,11 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     drawn = paper_figures(indexed, shown)
     texts = {
         "leaderboard.csv": frame_text(pd.DataFrame(board, dtype=object)),
-        "leaderboard.tex": latex.leaderboard(indexed),
+        "leaderboard.tex": files.latex_board(indexed),
         "scores.csv": frame_text(results.scores),
         "cases.csv": frame_text(files.by_case(results.scores, results.records)),
         "by_condition.csv": frame_text(groups) if results.conditions else "",
+        "by_depth.csv": frame_text(files.by_depth(results.sets)) if shown["depth"] else "",
         "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "report.md": page.markdown(indexed, shown),
         **{figure.path: figure.text for figure in drawn},
@@ -99,20 +69,7 @@ def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables])
 
 
 def write_blind(results: Results, run_folder: Path) -> Path:
-    """Write a report for participants, ``blind``, and the organiser's list of names.
-
-    Parameters
-    ----------
-    results : Results
-        All results of the run, see `cytosuite.benchmark.results.blind.blinded`.
-    run_folder : Path
-        Of the run. ``blind-names.json`` gives the name of each case by its neutral one.
-
-    Returns
-    -------
-    Path
-        ``run_folder / "blind" / "index.html"``.
-    """
+    """Write the report for participants, ``blind``, and the organiser's ``blind-names.json``."""
     found = {neutral: name for name, neutral in blind_names(results).items()}
     write_json(run_folder / "blind-names.json", found)
     return write_report(blinded(results), run_folder / "blind")

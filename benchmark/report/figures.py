@@ -1,7 +1,4 @@
-"""Coloured cells of tables, and small figures as inline SVG: dot and whisker, strip of all cases.
-
-Positions are percentages of the width, so that a figure fills its cell without distortion.
-"""
+"""Coloured cells of tables, and small inline SVG figures with places in percent of the width."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,8 +9,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from cytosuite.benchmark.report.axis import Axis
 from cytosuite.benchmark.report.wording import fixed, known, number
+from cytosuite.figures.svg import Axis, group, line
 from cytosuite.metrics import Metric
 
 LANES = 7
@@ -41,10 +38,7 @@ def cell(
 def value(
     metric: Metric[Any], found: float, axis: Axis, digits: int = 2, failure: str = ""
 ) -> Markup:
-    """Return a value as a cell with its colour, with fixed decimals; NaN sorts last.
-
-    A number without two ends, for example a count, shows no decimals where it is whole.
-    """
+    """Return a value as a cell with colour and fixed decimals, none of a count; NaN sorts last."""
     mark = badge(failure) + " " if failure else ""
     if math.isnan(found):
         return cell(mark or "-")
@@ -56,15 +50,7 @@ def value(
 def heat(goodness: float | None) -> str:
     """Return a CSS style for a goodness of 0 to 1: orange below the middle, blue above it.
 
-    Notes
-    -----
-    Orange and blue of Okabe and Ito (2008, Color Universal Design) stay apart for all common
-    kinds of colour blindness; the text keeps its colour as at most 55 % of the hue is mixed in.
-
-    Examples
-    --------
-    >>> heat(1.0), heat(0.5)
-    ('background:color-mix(in srgb, var(--good) 55%, transparent)', '')
+    Okabe and Ito (2008, Color Universal Design): apart for all common kinds of colour blindness.
     """
     if goodness is None or abs(goodness - 0.5) < 0.01:
         return ""
@@ -83,35 +69,22 @@ def svg(kind: str, height: float, label: str, parts: Iterable[str]) -> Markup:
 
 def axis_figure(axis: Axis) -> Markup:
     """Return the numbers of an axis as a figure of its own, to stand over or under others."""
-    parts = [
-        f'<text x="{_percent(axis, tick)}" y="12" text-anchor="middle">{tick:.3g}</text>'
-        for tick in axis.ticks()
-    ]
-    return Markup(
-        f'<svg class="fig axis" aria-hidden="true" width="100%" height="16">{"".join(parts)}</svg>'
-    )
+    return _numbers((_percent(axis, tick), f"{tick:.3g}") for tick in axis.ticks())
 
 
 def whisker(axis: Axis, mean: float, low: float, high: float, pooled: float) -> Markup:
-    """Return a mean as a dot, its interval as a line and the pooled value as a diamond.
-
-    Values that are not finite are not drawn.
-    """
+    """Return a mean as a dot, its interval as a line, the pooled value as a diamond, if finite."""
     parts = _grid(axis, 28)
     row = 10 if known(pooled) else 14
     label = f"mean {number(mean)}" if known(mean) else "not defined"
     if known(low) and known(high):
         ends = _percent(axis, low), _percent(axis, high)
-        parts.append(f'<line class="ci" x1="{ends[0]}" x2="{ends[1]}" y1="{row}" y2="{row}"/>')
-        parts += [
-            f'<line class="cap" x1="{at}" x2="{at}" y1="{row - 5}" y2="{row + 5}"/>' for at in ends
-        ]
+        parts.append(line("ci", ends, (f"{row}", f"{row}")))
+        parts += [line("cap", (at, at), (f"{row - 5}", f"{row + 5}")) for at in ends]
         label += f", 95 % interval {number(low)} to {number(high)}"
     if known(pooled):
-        parts.append(
-            f'<svg x="{_percent(axis, pooled)}" y="23" overflow="visible">'
-            '<path class="pooled" d="M-4 0L0-4L4 0L0 4Z"/></svg>'
-        )
+        diamond = '<path class="pooled" d="M-4 0L0-4L4 0L0 4Z"/>'
+        parts.append(group(_percent(axis, pooled), "23", diamond))
         label += f", pooled {number(pooled)}"
     if known(mean):
         parts.append(f'<circle class="mean" cx="{_percent(axis, mean)}" cy="{row}" r="5.5"/>')
@@ -126,23 +99,7 @@ def strip(
     unit: str = "",
     dots: bool = True,
 ) -> Markup:
-    """Return all cases as dots along the axis, a line at their median, crosses for failed ones.
-
-    Behind them lies the density of the values, see `violin`.
-
-    Parameters
-    ----------
-    axis, values
-        Where values lie, and the values by case; those that are not finite are left out.
-    places : mapping of str to int
-        Number of each case on the page.
-    failed : collection of str
-        Cases that failed.
-    unit : str
-        Unit of the values, for the tooltip.
-    dots : bool
-        Whether the cases are drawn; without them there are density and median.
-    """
+    """Return cases as dots (`places`: their numbers) on their density; crosses for failed ones."""
     half = LANE_STEP * (LANES // 2) + 6
     parts = _grid(axis, 2 * half)
     found = {case: value for case, value in values.items() if known(value)}
@@ -151,7 +108,7 @@ def strip(
     parts += violin(axis, list(found.values()), half)
     centre = median(found.values())
     x = _percent(axis, centre)
-    parts.append(f'<line class="median" x1="{x}" x2="{x}" y1="2" y2="{2 * half - 2:g}"/>')
+    parts.append(line("median", (x, x), ("2", f"{2 * half - 2:g}")))
     spots = [100 * axis.position(value) for value in found.values()]
     drawn = zip(found.items(), spots, lanes(spots), strict=True) if dots else ()
     for (case, value), at, lane in drawn:
@@ -169,13 +126,8 @@ def strip(
 
 
 def violin(axis: Axis, values: Sequence[float], half: float) -> list[str]:
-    """Return the outline of the density of values, `half` px high on both sides of the middle.
+    """Return the outline of a density by Scott's rule, 2 `half` px high; none of few values.
 
-    Few values, or values that are all alike, have none. A Gaussian of the width of Scott's rule
-    stands at the position of each value on the axis; the outermost values end the density.
-
-    References
-    ----------
     Scott, Multivariate density estimation (1992), doi:10.1002/9780470316849.
     """
     at = np.array([axis.position(value) for value in values])
@@ -193,35 +145,20 @@ def violin(axis: Axis, values: Sequence[float], half: float) -> list[str]:
 
 
 def blobs(shares: Sequence[float], interval: tuple[float, float]) -> Markup:
-    """Return how often an algorithm has each place: circles, their areas the shares.
-
-    Parameters
-    ----------
-    shares : sequence of float
-        Share of the bootstrap samples in which it has place 1, 2, ...
-    interval : (float, float)
-        Ends of the line: the 95 % interval of the place. A bar marks the median.
-    """
+    """Return circles, their areas the shares of each place, its 95 % interval and its median."""
     half = (n for n, total in enumerate(accumulate(shares), 1) if total >= 0.5 - 1e-9)
     middle = next(half, len(shares))
     room = 100 / len(shares)
-    x = [f"{room * (place - 0.5):.2f}%" for place in (*interval, middle)]
-    parts = [
-        f'<line class="grid" x1="{room * (n + 0.5):.2f}%" x2="{room * (n + 0.5):.2f}%" '
-        f'y1="0" y2="{BLOB:g}"/>'
-        for n in range(len(shares))
-    ]
-    y = f'y1="{BLOB / 2:g}" y2="{BLOB / 2:g}"'
-    parts.append(f'<line class="ci" x1="{x[0]}" x2="{x[1]}" {y}/>')
-    for n, share in enumerate(shares):
+    left, right, x = (f"{room * (place - 0.5):.2f}%" for place in (*interval, middle))
+    places = [f"{room * (n + 0.5):.2f}%" for n in range(len(shares))]
+    parts = [line("grid", (at, at), ("0", f"{BLOB:g}")) for at in places]
+    parts.append(line("ci", (left, right), (f"{BLOB / 2:g}", f"{BLOB / 2:g}")))
+    for n, (at, share) in enumerate(zip(places, shares, strict=True), start=1):
         if share >= 0.002:
-            size = f'cy="{BLOB / 2:g}" r="{(BLOB / 2 - 1) * math.sqrt(share):.2f}"'
-            text = f"<title>place {n + 1}: {100 * share:.0f} % of the resamples</title>"
-            parts.append(
-                f'<circle class="blob" cx="{room * (n + 0.5):.2f}%" {size}>{text}</circle>'
-            )
-    ends = f'y1="{BLOB / 2 - 7:g}" y2="{BLOB / 2 + 7:g}"'
-    parts.append(f'<line class="median" x1="{x[2]}" x2="{x[2]}" {ends}/>')
+            size = f'cx="{at}" cy="{BLOB / 2:g}" r="{(BLOB / 2 - 1) * math.sqrt(share):.2f}"'
+            text = f"<title>place {n}: {100 * share:.0f} % of the resamples</title>"
+            parts.append(f'<circle class="blob" {size}>{text}</circle>')
+    parts.append(line("median", (x, x), (f"{BLOB / 2 - 7:g}", f"{BLOB / 2 + 7:g}")))
     low, high = (f"{end:g}" for end in interval)
     return svg("blobs", BLOB, f"median place {middle}, 95 % interval {low} to {high}", parts)
 
@@ -230,24 +167,19 @@ def places_figure(algorithms: int) -> Markup:
     """Return the places 1, 2, ... as a figure of its own, to stand over `blobs`."""
     room, step = 100 / algorithms, 1 if algorithms <= 12 else 5
     shown = [n for n in range(1, algorithms + 1) if n == 1 or n % step == 0]
-    parts = [
-        f'<text x="{room * (n - 0.5):.2f}%" y="12" text-anchor="middle">{n}</text>' for n in shown
-    ]
+    return _numbers((f"{room * (n - 0.5):.2f}%", f"{n}") for n in shown)
+
+
+def _numbers(texts: Iterable[tuple[str, str]]) -> Markup:
+    """Return the numbers of an axis, each with its place, as a figure."""
+    parts = "".join(f'<text x="{x}" y="12" text-anchor="middle">{own}</text>' for x, own in texts)
     return Markup(
-        f'<svg class="fig axis" aria-hidden="true" width="100%" height="16">{"".join(parts)}</svg>'
+        f'<svg class="fig axis" aria-hidden="true" width="100%" height="16">{parts}</svg>'
     )
 
 
 def lanes(positions: Sequence[float]) -> list[int]:
-    """Return a lane for each dot so that dots of one lane lie `DOT` apart, if possible.
-
-    Positions are in %. Lanes are counted 0, 1, -1, 2, -2, ...; the fullest of `LANES` wrap around.
-
-    Examples
-    --------
-    >>> lanes([50.0, 50.2, 80.0])
-    [0, 1, 0]
-    """
+    """Return a lane (0, 1, -1, ...) for each dot [%]; those of one lie `DOT` apart, if possible."""
     order = [0, *(sign * n for n in range(1, LANES // 2 + 1) for sign in (1, -1))]
     last = dict.fromkeys(order, -math.inf)
     chosen = [0] * len(positions)
@@ -266,4 +198,4 @@ def _percent(axis: Axis, value: float) -> str:
 def _grid(axis: Axis, height: float) -> list[str]:
     """Return the faint lines of an axis."""
     places = [_percent(axis, tick) for tick in axis.ticks()]
-    return [f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="{height:g}"/>' for x in places]
+    return [line("grid", (x, x), ("0", f"{height:g}")) for x in places]

@@ -1,38 +1,36 @@
-"""The scores as files: tables by algorithm, case and condition, and the platform's layout."""
+"""The scores as files: tables by algorithm, case and condition, LaTeX, the platform's layout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import pandas as pd
 
-from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.report.index import Index
-from cytosuite.benchmark.report.verdict import tiers_of
+from cytosuite.benchmark.report.verdict import places_text, tiers_of
+from cytosuite.benchmark.report.wording import known, number
 from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.results import Condition
 from cytosuite.benchmark.results.standings import Standing
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.metrics import Metric
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.realism.edges import EDGES
+from cytosuite.metrics.realism.regions import REGION_SCORES
 
 Row: TypeAlias = dict[str, str | int | float | None]
 Records: TypeAlias = Mapping[tuple[str, str], Record]
+DIGITS = 3  # of a number in LaTeX
+SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+SPECIAL |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
 GPU = ("gpu", "gpu_memory", "gpu_utilisation", "gpu_utilisation_max")  # of a record
 
 
 def leaderboard(index: Index) -> list[Row]:
-    """Return a row per algorithm, best first, then the controls; columns to rank by come first.
-
-    Returns
-    -------
-    list of dict
-        ``rank`` and ``algorithm``; the mean of each metric to rank by under its name, ``failed``
-        cases, ``s_per_case`` (median), ``peak_MiB``; of these metrics ``_low`` and ``_high``, the
-        ends of the 95 % interval, and ``_pooled``; the same of all other metrics; number of
-        ``cases``, and 1 for a ``control``; ends of the 95 % interval of the place, ``rank_low``
-        and ``rank_high``, and the ``tier``. NaN and None where there is no value.
-    """
+    """Return a row per algorithm, best first, then the controls; columns to rank by come first."""
     ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
-    whole = all(rank.is_integer() for rank in ranks)
+    whole, ranking = all(rank.is_integer() for rank in ranks), index.results.ranking
+    places, tiers = ranking.overall.interval if ranking else {}, tiers_of(ranking)
     others = [metric for metric in index.results.metrics if metric not in index.board]
     rows = []
     for entry in index.standings:
@@ -47,17 +45,10 @@ def leaderboard(index: Index) -> list[Row]:
         row |= {metric.name: index.summary(entry, metric).mean for metric in others}
         row |= _around(index, entry, others)
         row |= {"cases": entry.cases, "control": int(entry.control)}
-        rows.append(row | _certainty(index, entry))
+        low, high = places.get(entry.algorithm, (None, None))
+        tier = tiers.get(entry.algorithm)
+        rows.append(row | {"rank_low": low, "rank_high": high, "tier": tier})
     return rows
-
-
-def _certainty(index: Index, entry: Standing) -> Row:
-    """Return the 95 % interval of the place and the tier, None where they are not known."""
-    ranking = index.results.ranking
-    contest = ranking.overall if ranking else None
-    low, high = contest.interval.get(entry.algorithm, (None, None)) if contest else (None, None)
-    tier = tiers_of(ranking).get(entry.algorithm)
-    return {"rank_low": low, "rank_high": high, "tier": tier}
 
 
 def _around(index: Index, entry: Standing, metrics: Sequence[Metric[Any]]) -> Row:
@@ -70,23 +61,7 @@ def _around(index: Index, entry: Standing, metrics: Sequence[Metric[Any]]) -> Ro
 
 
 def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd.DataFrame:
-    """Return the scores of single cases with a column per metric.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        Long table with the columns `standings.COLUMNS`.
-    records : mapping of (algorithm, case) to Record
-        How each case went.
-
-    Returns
-    -------
-    DataFrame
-        A row per algorithm and case in their order: ``dataset``, ``algorithm``, ``case``,
-        ``model``, ``status``, ``seconds``, ``peak_memory`` (bytes), then, where any case ran on a
-        GPU, ``gpu``, ``gpu_memory`` (bytes), ``gpu_utilisation`` and its ``_max`` (%), then the
-        metrics.
-    """
+    """Return a row per algorithm and case: facts, use of a GPU if any case ran on one, metrics."""
     single = scores[scores["case"] != ""]
     facts = ["dataset", "algorithm", "case", "model", "status", "seconds", "peak_memory"]
     rows = single[facts].drop_duplicates(["algorithm", "case"])
@@ -103,10 +78,7 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
 
 
 def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:
-    """Return every value by condition, group, algorithm and metric.
-
-    ``low`` and ``high`` are the ends of the 95 % interval, NaN where there is none.
-    """
+    """Return every value by condition, group, algorithm and metric, with its 95 % interval."""
     return pd.DataFrame(
         {
             "condition": condition.name,
@@ -127,21 +99,23 @@ def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:
     )
 
 
+def by_depth(sets: Mapping[str, Mapping[Evidence[Any], Any]]) -> pd.DataFrame:
+    """Return edge strength by depth in µm, and similarity by region and share of the depth."""
+    rows: list[tuple[Any, ...]] = []
+    for name, own in sets.items():
+        if edges := own.get(EDGES):
+            values = zip(edges.depth_um, edges.synthetic, edges.real, strict=True)
+            rows += [(name, "edge strength", *row) for row in values]
+        regions = own[REGION_SCORES].scores.items() if REGION_SCORES in own else ()
+        for region, scores in regions:
+            pairs = zip(own[REGION_SCORES].depth, scores, strict=True)
+            rows += [(name, region, *pair, None) for pair in pairs]
+    columns = ["answer", "quantity", "depth", "value", "real"]
+    return pd.DataFrame(rows, columns=columns).dropna(subset="value")
+
+
 def platform_metrics(index: Index) -> dict[str, Any]:
-    """Return the scores in the layout of the challenge platform.
-
-    Returns
-    -------
-    dict
-        ``{"case": ..., "aggregates": ..., "failed": ...}`` of the best algorithm; when there are
-        several, all of them stand under ``"algorithms"`` as well. All numbers are finite;
-        undefined ones are left out.
-
-    Raises
-    ------
-    InputError
-        If two metrics have the same name once dots, which would split the path to it, are ``_``.
-    """
+    """Return ``metrics.json``: the best algorithm, and of several all under ``algorithms``."""
     metrics = index.results.metrics
     layouts = {}
     for entry in index.ranked:
@@ -152,3 +126,59 @@ def platform_metrics(index: Index) -> dict[str, Any]:
         return {"case": {}, "aggregates": {}, "failed": []}
     first, *others = layouts
     return layouts[first] | ({"best": first, "algorithms": layouts} if others else {})
+
+
+def latex_board(index: Index) -> str:
+    """Return the leaderboard for booktabs: best means bold, gaps between tiers, controls below."""
+    best = {}
+    for metric in index.board:
+        means = (index.summary(entry, metric).mean for entry in index.ranked)
+        first = max if metric.higher_is_better else min
+        best[metric.name] = first(filter(known, means), default=None)
+    ranking = index.results.ranking
+    tiers = tiers_of(ranking)
+    places = {entry.algorithm: places_text(ranking, entry.algorithm) for entry in index.ranked}
+    more = [*(["Places"] if any(places.values()) else []), *(["Tier"] if tiers else [])]
+    heads = ["Algorithm", *(metric.name for metric in index.board), "Failed", "s per case", *more]
+    power = ranking.overall.power if ranking else ""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        *([f"% no tiers: {power}"] if power else []),
+        rf"\begin{{tabular}}{{l{'c' * len(index.board)}rr{'c' * len(more)}}}",
+        r"\toprule",
+        _row(map(escape, heads)),
+    ]
+    for group in filter(None, (index.ranked, index.controls)):
+        lines.append(r"\midrule")
+        last = tiers.get(group[0].algorithm)
+        for entry in group:
+            if (tier := tiers.get(entry.algorithm)) != last:
+                lines.append(r"\addlinespace")
+            last = tier
+            cells = [escape(entry.algorithm)]
+            for metric in index.board:
+                found = index.summary(entry, metric)
+                mean = escape(number(found.mean, DIGITS))
+                bold = not entry.control and found.mean == best[metric.name]
+                ends = f"{number(found.low, DIGITS)}--{number(found.high, DIGITS)}"
+                reach = f" ({ends})" if known(found.low) else ""
+                cells.append((rf"\textbf{{{mean}}}" if bold else mean) + reach)
+            cells.append("" if entry.control else str(entry.failed))
+            cells.append("" if entry.control else number(entry.median_seconds))
+            own = {
+                "Places": places.get(entry.algorithm, ""),
+                "Tier": tiers.get(entry.algorithm, ""),
+            }
+            cells += [str(own[head]).replace(" to ", "--") for head in more]
+            lines.append(_row(cells))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def escape(text: str) -> str:
+    """Return text as LaTeX shows it."""
+    return "".join(SPECIAL.get(sign, sign) for sign in text).replace("∞", r"$\infty$")
+
+
+def _row(cells: Iterable[str]) -> str:
+    """Return a row of a table."""
+    return rf"{' & '.join(cells)} \\"

@@ -2,50 +2,32 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from cytosuite.benchmark.record import Record
-from cytosuite.benchmark.report.axis import Axis, axis_of
+from cytosuite.benchmark.report.wording import known
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.results.standings import Standing, Summary
+from cytosuite.benchmark.runs.record import Record
+from cytosuite.figures.svg import Axis
 from cytosuite.metrics import Metric
 
 
 @dataclass(frozen=True)
 class Index:
-    """Results by algorithm, metric and case.
+    """Results by algorithm, metric and case."""
 
-    Parameters
-    ----------
-    results : Results
-        All that is known of the run.
-    cases : mapping of str to int
-        Place of each case, in the order of the dataset; sets have no case.
-    ranked, controls : list of Standing
-        The algorithms, best first, the unranked last; and the controls, as given.
-    board : list of Metric
-        Those of the leaderboard: the primary ones, or the first two of all.
-    by_case : list of Metric
-        Those with a value per case.
-    values : mapping of (algorithm, metric) to mapping of str to float
-        The defined values by case; infinite ones are among them.
-    records : mapping of str to mapping of str to Record
-        How each case went, by algorithm and case.
-    axes : mapping of str to Axis
-        Axis of each metric, wide enough for all values and intervals; with the better end.
-    """
-
-    results: Results
-    cases: dict[str, int]
-    ranked: list[Standing]
+    results: Results  # all that is known of the run
+    cases: dict[str, int]  # place of each case, in the order of the dataset; sets have no case
+    ranked: list[Standing]  # best first, the unranked last
     controls: list[Standing]
-    board: list[Metric[Any]]
-    by_case: list[Metric[Any]]
-    values: defaultdict[tuple[str, str], dict[str, float]]
-    records: defaultdict[str, dict[str, Record]]
-    axes: dict[str, Axis]
+    board: list[Metric[Any]]  # those of the leaderboard: the primary ones, or the first two of all
+    by_case: list[Metric[Any]]  # those with a value per case
+    values: defaultdict[tuple[str, str], dict[str, float]]  # defined; infinite ones too
+    records: defaultdict[str, dict[str, Record]]  # how each case went, by algorithm and case
+    axes: dict[str, Axis]  # of each metric, wide enough for all values and intervals
 
     @property
     def standings(self) -> list[Standing]:
@@ -64,10 +46,7 @@ class Index:
         return {case: record.status for case, record in found if not record.ok}
 
     def goodness(self, algorithm: str) -> dict[str, float]:
-        """Return the mean goodness of an algorithm in each case over the leaderboard's metrics.
-
-        0 is worst and 1 best; -inf where the case failed or no value is defined.
-        """
+        """Return the mean goodness by case over the board's metrics, 0 to 1; -inf without any."""
         found = dict.fromkeys(self.cases, -math.inf)
         for case in found.keys() - self.failed(algorithm):
             each = [
@@ -78,6 +57,16 @@ class Index:
             good = [goodness for goodness in each if goodness is not None]
             found[case] = sum(good) / len(good) if good else -math.inf
         return found
+
+
+def axis_of(metric: Metric[Any], seen: Iterable[float]) -> Axis:
+    """Return the axis of a metric: its own range, or that of the values where it is unbounded."""
+    ends = [end for end in (metric.best, metric.worst) if known(end)]
+    pool = ends if len(ends) == 2 else [*ends, *filter(known, seen)]
+    low, high = (min(pool), max(pool)) if pool else (0.0, 1.0)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    return Axis(low, high, metric.higher_is_better)
 
 
 def index(results: Results) -> Index:

@@ -9,44 +9,24 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from cytosuite.benchmark.report import wording
-from cytosuite.benchmark.report.curves import line_mark
-from cytosuite.benchmark.report.figures import (
-    axis_figure,
-    blobs,
-    places_figure,
-    strip,
-    value,
-    whisker,
-)
+from cytosuite.benchmark.report import figures, wording
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.paper import PaperFigure
+from cytosuite.benchmark.report.plots import line_mark
 from cytosuite.benchmark.report.section import escape, sections
 from cytosuite.benchmark.report.verdict import readings, verdict
 
 FOLDER = Path(__file__).parent
 TOOLS = (
-    *(axis_figure, blobs, line_mark, places_figure, strip, value, whisker),
+    *(figures.axis_figure, figures.blobs, figures.places_figure, figures.strip),
+    *(figures.value, figures.whisker, line_mark),
     *(wording.count, wording.direction, wording.doi_link, wording.duration, wording.fixed),
     *(wording.formulas, wording.interval, wording.known, wording.memory, wording.number),
 )
 
 
 def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = ()) -> str:
-    """Return the report as one HTML page with its pictures, style and script.
-
-    Parameters
-    ----------
-    index, views
-        The results, and the view of each section by its name.
-    drawn : sequence of PaperFigure
-        Files beside the page that it links.
-
-    Returns
-    -------
-    str
-        Everything from outside (names, messages, logs) is escaped.
-    """
+    """Return the report as one HTML page with its pictures, style and script, escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -56,13 +36,12 @@ def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = 
     )
     environment.globals.update({tool.__name__: tool for tool in TOOLS})
     environment.globals.update(index=index, results=index.results, views=views)
-    figures = {name: [f for f in drawn if f.section == name] for name in sections()}
-    environment.globals["figures"] = figures
+    own = {name: [figure for figure in drawn if figure.section == name] for name in sections()}
+    environment.globals["figures"] = own
     styles = [_together("style.css", "figures.css", "viewer.css", "print.css")]
     script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js")
 
     def sealed(style: Markup) -> Markup:
-        """Return a style of a section after its entry in the policy of the page."""
         styles.append(style)
         return style
 
@@ -96,10 +75,7 @@ def markdown(index: Index, views: Mapping[str, Any]) -> str:
 
 
 def _policy(scripts: Sequence[str], styles: Sequence[str]) -> Markup:
-    """Return what a browser may do for the page: run and apply these texts, and nothing else.
-
-    Attributes may hold styles, since drawings and bars place their parts by them.
-    """
+    """Return what a browser may do: run and apply these texts, and styles of attributes."""
     own, shown = (
         " ".join(
             f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

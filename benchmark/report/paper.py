@@ -1,8 +1,4 @@
-"""Figures of the report as SVG files for papers: white ground, fixed size, no other file needed.
-
-They are the figures of the page, with places in px instead of shares of the width, and with colours
-instead of CSS variables.
-"""
+"""Figures of the report as SVG files for papers: fixed size and colours, no other file needed."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from cytosuite.benchmark.ranking.ranking import Contest
-from cytosuite.benchmark.report.axis import Axis
-from cytosuite.benchmark.report.curves import SHAPES, line_mark
 from cytosuite.benchmark.report.figures import axis_figure, blobs, places_figure, strip, whisker
 from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.plots import line_mark
+from cytosuite.benchmark.results.standings import Standing
+from cytosuite.figures.svg import COLOURS, SHAPES, document
 
 DOUBLE, SINGLE = 174.0, 120.0  # mm: across two columns of a journal, and a smaller one
 PX = 96 / 25.4  # per mm
@@ -22,7 +18,6 @@ NAMES, MARGIN = 170.0, 12.0  # px for the names beside rows, and around all
 LETTERS = 27  # of a name that has room there
 ROWS = 40  # algorithms of a figure
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 STYLE = """
 text { font: 11px Helvetica, Arial, sans-serif; fill: #000 }
 .head { font-weight: bold; font-size: 12px } .tick, .axis text { fill: #444 } .title { fill: #222 }
@@ -31,63 +26,56 @@ text { font: 11px Helvetica, Arial, sans-serif; fill: #000 }
 .mean, .blob, .strip circle { fill: #0072b2 } .strip circle { fill-opacity: .6 } .blob { fill-opacity: .85 }
 .pooled { fill: #fff; stroke: #000; stroke-width: 1.3 } .median { stroke: #000; stroke-width: 2 }
 .violin { fill: #dde8ef } .bad { stroke: #b04300; stroke-width: 2.4; fill: none }
+.real { stroke: #000; stroke-width: 2; stroke-dasharray: 6 3 }
 .front { stroke: #888; stroke-width: 1.5; stroke-dasharray: 4 3 } .trend { stroke-width: 2 }
 .spot { stroke: #fff; stroke-width: .8 } .c-rest .spot, .c-rest.spot { fill: #999 }
 """  # noqa: E501 - CSS
+STYLE += "".join(
+    f".c{n} .spot, .c{n}.spot {{ fill: {c} }} .trend.c{n} {{ stroke: {c} }}\n"
+    f".c{n} .box {{ fill: {c}; fill-opacity: .45 }} .c{n} .box, .c{n} .reach {{ stroke: {c} }}\n"
+    for n, c in enumerate(COLOURS)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PaperFigure:
-    """A figure as a file.
+    """A figure as a file."""
 
-    Parameters
-    ----------
-    section : str
-        The section of the report that it belongs to.
-    title, path, text : str
-        In words, below the folder of the report, and the SVG itself.
-    """
-
-    section: str
-    title: str
+    section: str  # the section of the report that it belongs to
+    title: str  # in words, below the folder of the report, and the SVG itself
     path: str
     text: str
 
 
 def paper_figures(index: Index, views: Mapping[str, Any]) -> list[PaperFigure]:
-    """Return the figures of the leaderboard, ranks, conditions, costs and spread.
-
-    Parameters
-    ----------
-    index, views
-        The results, and the view of each section by its name; sections without a view have none.
-    """
-    drawn = [("leaderboard", "leaderboard", _leaderboard(index))] if index.ranked else []
-    if found := views.get("ranks"):
-        drawn += [
-            ("ranks", f"ranks {title}", _ranks(title, contest))
-            for title, (contest, *_) in found["tabs"].items()
-            if contest.shares
-        ]
-    if found := views.get("conditions"):
-        names = [entry.algorithm for entry in index.ranked][: len(SHAPES)]
-        drawn += [
-            ("conditions", f"{panel['title']} {metric}", _plot(panel["plot"], metric, names))
-            for metric, panels in found["tabs"].items()
-            for panel in panels
-            if panel["plot"]
-        ]
-    if found := views.get("cost"):
-        drawn += [
-            ("cost", f"{title.split(' in ')[0]} {metric}", _plot(plot, metric, ()))
-            for metric, plots in found["prices"].items()
-            for title, plot in plots
-        ]
-    if found := views.get("spread"):
-        drawn += [
-            ("spread", f"spread {metric.name}", _spread(index, metric.title, metric.name))
-            for metric in found["first"]
-        ]
+    """Return the figures of leaderboard, ranks, conditions, costs, depth, models and spread."""
+    ranks, conditions, cost, spread, depth = (
+        views.get(name) for name in ("ranks", "conditions", "cost", "spread", "depth")
+    )
+    names = [entry.algorithm for entry in index.ranked]
+    drawn = [("leaderboard", "leaderboard", _leaderboard(index, index.ranked))] if names else []
+    for title, (contest, *_) in ranks["tabs"].items() if ranks else ():
+        if contest.shares:
+            own = contest.algorithms[:ROWS]
+            rows = [(name, blobs(contest.shares[name], contest.interval[name])) for name in own]
+            places = ("", places_figure(len(contest.algorithms)))
+            plot = _rows([(f"Place: {title}", [*rows, places])])
+            drawn.append(("ranks", f"ranks {title}", plot))
+    for metric, panels in conditions["tabs"].items() if conditions else ():
+        for panel in (panel for panel in panels if panel["plot"]):
+            plot = _plot(panel["plot"], metric, names[: len(SHAPES)])
+            drawn.append(("conditions", f"{panel['title']} {metric}", plot))
+    for metric, plots in cost["prices"].items() if cost else ():
+        for title, plot in plots:
+            drawn.append(("cost", f"{title.split(' in ')[0]} {metric}", _plot(plot, metric, ())))
+    for own in depth["figures"] if depth else ():
+        text = _plot(own["plot"], own["title"], depth["names"] if depth else ())
+        drawn.append(("depth", own["title"], text))
+    for program, arms in (views.get("arms") or {}).items():
+        drawn.append(("arms", f"models of {program}", _leaderboard(index, arms.entries)))
+    for metric in spread["first"] if spread else ():
+        figure = _spread(index, metric.title, metric.name)
+        drawn.append(("spread", f"spread {metric.name}", figure))
     figures: dict[str, PaperFigure] = {}
     for section, title, text in drawn:
         plain = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or section
@@ -96,13 +84,13 @@ def paper_figures(index: Index, views: Mapping[str, Any]) -> list[PaperFigure]:
     return list(figures.values())
 
 
-def _leaderboard(index: Index) -> str:
+def _leaderboard(index: Index, entries: Sequence[Standing]) -> str:
     """Return the means and intervals of the primary metrics, a row per algorithm."""
     blocks = []
     for metric in index.board:
         axis = index.axes[metric.name]
         rows = []
-        for entry in index.ranked[:ROWS]:
+        for entry in entries[:ROWS]:
             found = index.summary(entry, metric)
             figure = whisker(axis, found.mean, found.low, found.high, found.pooled)
             rows.append((entry.algorithm, figure))
@@ -110,21 +98,14 @@ def _leaderboard(index: Index) -> str:
     return _rows(blocks)
 
 
-def _ranks(title: str, contest: Contest) -> str:
-    """Return how often each algorithm has each place."""
-    names = contest.algorithms[:ROWS]
-    rows = [(name, blobs(contest.shares[name], contest.interval[name])) for name in names]
-    return _rows([(f"Place: {title}", [*rows, ("", places_figure(len(contest.algorithms)))])])
-
-
 def _spread(index: Index, title: str, metric: str) -> str:
     """Return every case of every algorithm as a dot."""
-    axis: Axis = index.axes[metric]
-    rows = []
-    for entry in index.ranked[:ROWS]:
-        name = entry.algorithm
-        figure = strip(axis, index.values[name, metric], index.cases, index.failed(name))
-        rows.append((name, figure))
+    axis = index.axes[metric]
+    names = [entry.algorithm for entry in index.ranked[:ROWS]]
+    rows = [
+        (name, strip(axis, index.values[name, metric], index.cases, index.failed(name)))
+        for name in names
+    ]
     return _rows([(title, [*rows, ("", axis_figure(axis))])])
 
 
@@ -206,16 +187,6 @@ def _text(x: float, y: float, text: str, style: str = "") -> ElementTree.Element
 
 def _document(parts: Sequence[ElementTree.Element], width_mm: float, height: float) -> str:
     """Return elements as a file, `width_mm` wide and `height` px high."""
-    size = {"width": f"{width_mm:g}mm", "height": f"{height / PX:.2f}mm"}
-    box = f"0 0 {width_mm * PX:.2f} {height:.2f}"
-    name = {"xmlns": "http://www.w3.org/2000/svg"}
-    root = ElementTree.Element("svg", {**name, **size, "viewBox": box})
-    style = ElementTree.SubElement(root, "style")
-    own = (
-        f".c{n} .spot, .c{n}.spot {{ fill: {c} }} .trend.c{n} {{ stroke: {c} }}"
-        for n, c in enumerate(COLOURS)
-    )
-    style.text = STYLE + "\n".join(own) + "\n"
-    ElementTree.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": "#fff"})
-    root.extend(parts)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, "unicode")}\n'
+    size = (f"{width_mm:g}mm", f"{height / PX:.2f}mm")
+    texts = (ElementTree.tostring(part, "unicode") for part in parts)
+    return document(texts, size, (width_mm * PX, height), STYLE)

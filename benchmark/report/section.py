@@ -17,32 +17,15 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 @dataclass(frozen=True)
 class ReportSection(Generic[V]):
-    """A section of the report, the constant ``SECTION`` of a module in ``sections``.
+    """A section of the report, the constant ``SECTION`` of a module in ``sections``."""
 
-    Parameters
-    ----------
-    order : int
-        Its place: sections stand by ascending numbers.
-    link, title : str
-        Its name in the navigation, and its heading.
-    view : callable
-        Returns the values that it shows, None where there is nothing to show.
-    template : str
-        Jinja template of its HTML below the heading; it knows `view`, `index` and `views`, the
-        views of all sections by name.
-    markdown : callable
-        Returns the lines of its Markdown below the heading; without any it is on the page alone.
-    badge : callable
-        Returns a short text for the navigation.
-    """
-
-    order: int
-    link: str
+    order: int  # its place: sections stand by ascending numbers
+    link: str  # its name in the navigation, and its heading
     title: str
-    view: Callable[[Index], V | None]
-    template: str
-    markdown: Callable[[Index, V], list[str]] = lambda *_: []
-    badge: Callable[[V], str] = lambda _: ""
+    view: Callable[[Index], V | None]  # None where there is nothing to show
+    template: str  # Jinja, knows `view`, `index`, `views` (of all sections by name)
+    markdown: Callable[[Index, V], list[str]] = lambda *_: []  # lines
+    badge: Callable[[V], str] = lambda _: ""  # returns a short text for the navigation
 
 
 @cache
@@ -55,15 +38,7 @@ def sections() -> dict[str, ReportSection[Any]]:
 
 
 def views(index: Index, progress: Progress = lambda *_: None) -> dict[str, Any]:
-    """Return the view of each section by its name, None where it has nothing to show.
-
-    Parameters
-    ----------
-    index : Index
-        The results.
-    progress : callable, optional
-        Called with the number of sections done, that of all, and the title of the next.
-    """
+    """Return the view of each section by name, None without content."""
     found = {}
     for number, (name, section) in enumerate(sections().items()):
         progress(number, len(sections()), section.title)
@@ -72,13 +47,7 @@ def views(index: Index, progress: Progress = lambda *_: None) -> dict[str, Any]:
 
 
 def escape(text: object) -> str:
-    r"""Return text as one line that Markdown shows as it is.
-
-    Examples
-    --------
-    >>> escape("a|b <script>")
-    'a\\|b \\<script\\>'
-    """
+    """Return text as one line that Markdown shows as it is."""
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 

@@ -4,12 +4,12 @@ import math
 from typing import Any
 
 from cytosuite.benchmark.ranking.ranking import Ranking
+from cytosuite.benchmark.ranking.rule import joined
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.wording import (
     against,
     count,
     duration,
-    joined,
     known,
     memory,
     number,
@@ -22,10 +22,7 @@ NAMED = 3  # algorithms of a tier that the headline names
 
 
 def verdict(index: Index) -> str:
-    """Return the result of the run in one plain sentence, of measured values alone.
-
-    A headline may end at its first colon, behind which are the values.
-    """
+    """Return the result of the run in one sentence; behind its first colon are the values."""
     if not index.ranked:
         return f"No algorithm has run on {index.results.dataset} yet."
     best, several = _best(index), len(index.ranked)
@@ -47,13 +44,7 @@ def verdict(index: Index) -> str:
 
 
 def readings(index: Index) -> list[tuple[str, str]]:
-    """Return reach, weakness, cost and certainty of the best algorithm.
-
-    Returns
-    -------
-    list of (str, str)
-        Heading and a short text; what is not known is left out, all without a valid result.
-    """
+    """Return reach, weakness, cost and certainty of the best, by heading, where known."""
     if not index.ranked or not _has_result(best := _best(index)):
         return []
     reach = joined(_phrases(index)) if len(index.ranked) > 1 else ""
@@ -67,11 +58,7 @@ def readings(index: Index) -> list[tuple[str, str]]:
 
 
 def weakness(index: Index, algorithm: str) -> str:
-    """Return the group of a condition, or else the case, in which an algorithm scores worst.
-
-    Of all conditions that which makes the greatest difference in the first primary metric. Empty
-    where worst and best read alike.
-    """
+    """Return the worst group of the condition with the greatest difference, or the worst case."""
     metric = next(iter(_ranking_metrics(index)), None)
     if metric is None or metric.higher_is_better is None:
         return ""
@@ -109,13 +96,7 @@ def certainty(ranking: Ranking | None, algorithm: str) -> str:
 
 
 def _share(share: float) -> str:
-    """Return a share as text; only one itself is all.
-
-    Examples
-    --------
-    >>> _share(1.0), _share(0.9995), _share(0.87)
-    ('all', '99.9 % of', '87 % of')
-    """
+    """Return a share as text; only one itself is all."""
     if share >= 1:
         return "all"
     return f"{math.floor(1000 * share) / 10 if share > 0.99 else round(100 * share):g} % of"
@@ -138,10 +119,7 @@ def tiers_of(ranking: Ranking | None) -> dict[str, int]:
 
 
 def found_share(index: Index, algorithm: str) -> float | None:
-    """Return the share of all true objects that an algorithm found, over all cases.
-
-    A failed case found nothing. None where the objects of a case with a truth are not known.
-    """
+    """Return the share of all true objects that were found, none in failed cases, if known."""
     matches = index.results.matches
     true = {case: match.true for (_, case), match in matches.items()}
     annotated = {case.name for case in index.results.cases if case.truth} | true.keys()
@@ -188,7 +166,11 @@ def _comparison(index: Index) -> str:
     if ranking is None:
         return f"{before}: {values}"
     if not tiers:
-        return _untested(ranking, before, first.algorithm, values, shared=shared)
+        share = None if shared else ranking.overall.shares.get(first.algorithm)
+        drawn = f", and is first in {_share(share[0])} resamples" if share else ""
+        reason = ranking.overall.power or "one value for the whole set allows no test"
+        chance = "" if drawn else ", so the order may be chance"
+        return f"{before}{drawn}: {values}; {reason}{chance}"
     peers = [e for e in others if tiers.get(e.algorithm) == 1 and e.algorithm not in equal]
     if tiers.get(first.algorithm) != 1 or not (peers or shared):
         ahead = _ahead(index, ranking, first, others[0])
@@ -199,15 +181,6 @@ def _comparison(index: Index) -> str:
     names, verb = _some([entry.algorithm for entry in peers]), "are" if shared else "is"
     alike = f"{verb} statistically indistinguishable from {names} on {cases}"
     return f"{lead}, but {alike}: {_values(index, first, peers[0])}"
-
-
-def _untested(ranking: Ranking, before: str, first: str, values: str, *, shared: bool) -> str:
-    """Return the lead by the resamples of the cases, and why no test says more."""
-    share = None if shared else ranking.overall.shares.get(first)
-    drawn = f", and is first in {_share(share[0])} resamples" if share else ""
-    reason = ranking.overall.power or "one value for the whole set allows no test"
-    chance = "" if drawn else ", so the order may be chance"
-    return f"{before}{drawn}: {values}; {reason}{chance}"
 
 
 def _ahead(index: Index, ranking: Ranking, first: Standing, second: Standing) -> str:

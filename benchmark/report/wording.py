@@ -6,6 +6,7 @@ from typing import Any, TypeGuard
 
 from markupsafe import Markup, escape
 
+from cytosuite.benchmark.catalog.catalog import folder_of
 from cytosuite.metrics import Metric
 
 # Signs of formulas for those that docstrings have.
@@ -18,13 +19,7 @@ def known(value: float | None) -> TypeGuard[float]:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """Return a score as text: fixed decimals for moderate ones, three digits otherwise.
-
-    Examples
-    --------
-    >>> number(0.7812), number(1234.5), number(0.00042), number(None), number(math.inf)
-    ('0.78', '1.23e+03', '0.00042', '-', '∞')
-    """
+    """Return a score as text: fixed decimals for moderate ones, three digits otherwise."""
     if value is None or math.isnan(value):
         return "-"
     if math.isinf(value):
@@ -34,16 +29,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def decimals(values: Iterable[float | None]) -> int:
-    """Return the number of decimals with which a column of values aligns and differs.
-
-    Two for scores, more where all are small, fewer where one is large; one more where that tells
-    values apart.
-
-    Examples
-    --------
-    >>> decimals([0.82, 0.000905]), decimals([0.811, 0.814]), decimals([0.0042]), decimals([412.7])
-    (2, 3, 4, 1)
-    """
+    """Return decimals of a column: two; more if small or alike, fewer if one is large."""
     found = [abs(value) for value in values if known(value)]
     top = max(found, default=0.0)
     if top >= 100:
@@ -54,13 +40,7 @@ def decimals(values: Iterable[float | None]) -> int:
 
 
 def fixed(value: float | None, digits: int) -> str:
-    """Return a value with fixed decimals, so that a column aligns; 0 is 0 alone.
-
-    Examples
-    --------
-    >>> fixed(0.8, 3), fixed(0.0004, 3), fixed(-0.0004, 3), fixed(0.0, 3), fixed(math.nan, 3)
-    ('0.800', '<0.001', '>-0.001', '0.000', '-')
-    """
+    """Return a value with fixed decimals, so that a column aligns; 0 is 0 alone."""
     if not known(value) or abs(value) >= 1e6:
         return number(value, digits)
     if value and abs(value) < 0.5 * 10**-digits:
@@ -69,13 +49,7 @@ def fixed(value: float | None, digits: int) -> str:
 
 
 def against(first: float, second: float) -> str:
-    """Return two values as text with as many decimals as tell them apart, up to five.
-
-    Examples
-    --------
-    >>> against(0.8, 0.73), against(0.7312, 0.7284), against(0.73, 0.73)
-    ('0.80 against 0.73', '0.731 against 0.728', '0.73 for both')
-    """
+    """Return two values as text with as many decimals as tell them apart, up to five."""
     for digits in range(2, 6):
         texts = number(first, digits), number(second, digits)
         if texts[0] != texts[1]:
@@ -84,26 +58,14 @@ def against(first: float, second: float) -> str:
 
 
 def probability(p: float) -> str:
-    """Return the p-value of a test as text.
-
-    Examples
-    --------
-    >>> probability(0.0163), probability(0.00002), probability(0.9999), probability(math.nan)
-    ('p = 0.016', 'p < 0.001', 'p = 1', 'no test')
-    """
+    """Return the p-value of a test as text."""
     if not known(p):
         return "no test"
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def interval(low: float, high: float, digits: int | None = None) -> str:
-    """Return an interval as text; empty where it is unknown or has no width.
-
-    Examples
-    --------
-    >>> interval(0.7, 0.82), interval(math.nan, math.nan), interval(1.0, 1.0)
-    ('0.70 to 0.82', '', '')
-    """
+    """Return an interval as text; empty where it is unknown or has no width."""
     if not (known(low) and known(high) and low < high):
         return ""
     ends = [number(end) if digits is None else fixed(end, digits) for end in (low, high)]
@@ -111,25 +73,13 @@ def interval(low: float, high: float, digits: int | None = None) -> str:
 
 
 def estimate(value: float, low: float, high: float) -> str:
-    """Return a value with its interval in brackets as text.
-
-    Examples
-    --------
-    >>> estimate(0.75, 0.7, 0.82), estimate(1.0, math.nan, math.nan)
-    ('0.75 (0.70 to 0.82)', '1.00')
-    """
+    """Return a value with its interval in brackets as text."""
     reach = interval(low, high)
     return f"{number(value)} ({reach})" if reach else number(value)
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time as text in the unit that suits it.
-
-    Examples
-    --------
-    >>> duration(0.0421), duration(3.21), duration(95), duration(7300), duration(None)
-    ('42 ms', '3.2 s', '1 min 35 s', '2 h 2 min', '-')
-    """
+    """Return a time as text in the unit that suits it."""
     if not known(seconds):
         return "-"
     if seconds < 0.9995:
@@ -144,13 +94,7 @@ def duration(seconds: float | None) -> str:
 
 
 def memory(size: float | None) -> str:
-    """Return a number of bytes as text in binary units.
-
-    Examples
-    --------
-    >>> memory(3 * 2**29), memory(512), memory(None)
-    ('1.5 GiB', '512 B', '-')
-    """
+    """Return a number of bytes as text in binary units."""
     if not known(size):
         return "-"
     for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
@@ -160,25 +104,8 @@ def memory(size: float | None) -> str:
 
 
 def count(amount: int, noun: str) -> str:
-    """Return a number with its noun in singular or plural.
-
-    Examples
-    --------
-    >>> count(1, "case"), count(0, "case")
-    ('1 case', '0 cases')
-    """
+    """Return a number with its noun in singular or plural."""
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
-
-
-def joined(parts: list[str]) -> str:
-    """Return words as a list in a sentence.
-
-    Examples
-    --------
-    >>> joined(["SEG"]), joined(["SEG", "DET"]), joined(["SEG", "DET", "F1"])
-    ('SEG', 'SEG and DET', 'SEG, DET and F1')
-    """
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
 
 
 def direction(metric: Metric[Any]) -> str:
@@ -190,27 +117,13 @@ def direction(metric: Metric[Any]) -> str:
 
 
 def doi_link(reference: str) -> str:
-    """Return a DOI as a link address, and anything else as an empty string.
-
-    Examples
-    --------
-    >>> doi_link("10.1093/bioinformatics/btu080")
-    'https://doi.org/10.1093/bioinformatics/btu080'
-    >>> doi_link("javascript:alert(1)")
-    ''
-    """
+    """Return a DOI as a link address, and anything else as an empty string."""
     bare = reference.strip().removeprefix("https://doi.org/").removeprefix("doi:")
     return f"https://doi.org/{bare}" if bare.startswith("10.") and "/" in bare else ""
 
 
 def formulas(text: str) -> Markup:
-    """Return text as HTML, formulas in backticks as code with their signs.
-
-    Examples
-    --------
-    >>> print(formulas("the share `|A n B| / max(A, 1)` of <all>, `a * b >= c`"))
-    the share <code>|A ∩ B| / max(A, 1)</code> of &lt;all&gt;, <code>a · b ≥ c</code>
-    """
+    """Return text as HTML, formulas in backticks as code with their signs."""
     parts = text.split("`")
     for at in range(1, len(parts), 2):
         for sign, better in SIGNS.items():
@@ -223,4 +136,4 @@ def formulas(text: str) -> Markup:
 
 def log_path(algorithm: str, case: str) -> str:
     """Return the place of the log of a case in the folder of its run."""
-    return f"{algorithm}/{case}/log.txt"
+    return f"{folder_of(algorithm)}/{case}/log.txt"

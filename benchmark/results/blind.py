@@ -1,8 +1,4 @@
-"""Results for participants of a challenge: their scores, and nothing of the truth.
-
-What is shown is listed here; all else is left out, so that a new field of the results stays with
-the organiser until somebody adds it.
-"""
+"""Results for participants: scores, nothing of the truth; fields not listed here are left out."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,9 +6,9 @@ from math import isfinite
 from typing import Any
 
 from cytosuite.benchmark.ranking.ranking import Contest, Difference, Ranking
-from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.results import CaseFiles, Results
-from cytosuite.benchmark.results.standings import Standing, Summary
+from cytosuite.benchmark.results.standings import Summary
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.files import value_digest
 from cytosuite.metrics import Metric
 
@@ -24,13 +20,7 @@ BROKEN = "A control missed its value: the organiser looks into it before a score
 
 
 def blind_names(results: Results) -> dict[str, str]:
-    """Return a neutral name for each case, the same in every run of a dataset.
-
-    Notes
-    -----
-    They are numbered by a digest of dataset and case, so that their order says nothing of that in
-    which the cases were drawn.
-    """
+    """Return neutral names, numbered by a digest of dataset and case: no order, always the same."""
     secret = results.provenance.get("dataset", "")
     names = sorted((case.name for case in results.cases), key=lambda n: value_digest([secret, n]))
     width = len(str(len(names)))
@@ -38,21 +28,7 @@ def blind_names(results: Results) -> dict[str, str]:
 
 
 def blinded(results: Results) -> Results:
-    """Return results that show participants their scores and failures, and nothing of the truth.
-
-    Parameters
-    ----------
-    results : Results
-        All that the organiser sees.
-
-    Returns
-    -------
-    Results
-        Without controls, pictures, objects, conditions, logs, messages, warnings, models, seed,
-        command, paths, digests and notes; of the metrics without counts of objects, see `tells`.
-        Scores, times and memory have three digits, cases the names of `blind_names`. The ranking
-        is that of the metrics shown, its numbers with three digits, without units of the controls.
-    """
+    """Return scores and failures alone, with three digits and neutral names of cases."""
     names = blind_names(results)
     metrics = [metric for metric in results.metrics if not tells(metric)]
     known = {metric.name for metric in metrics}
@@ -67,7 +43,12 @@ def blinded(results: Results) -> Results:
         algorithms=results.algorithms,
         metrics=metrics,
         primary=[name for name in results.primary if name in known],
-        standings=[_standing(entry, known) for entry in entries],
+        standings=[
+            replace(
+                entry, summaries={n: _summary(s) for n, s in entry.summaries.items() if n in known}
+            )
+            for entry in entries
+        ],
         scores=_scores(results, {entry.algorithm for entry in entries}, known, names),
         records=_records(results, names),
         cases=[CaseFiles(name) for name in names.values()],
@@ -78,11 +59,7 @@ def blinded(results: Results) -> Results:
 
 
 def tells(metric: Metric[Any]) -> bool:
-    """Return whether values of a metric tell the number of true objects, or something of each.
-
-    Those of labels without two ends do: counts of objects and errors, and distances in µm, which
-    know the size of the largest object.
-    """
+    """Return whether a metric tells of true objects: counts, and distances of labels in µm do."""
     return metric.family == "labels" and None in (metric.best, metric.worst)
 
 
@@ -90,14 +67,8 @@ def _scores(results: Results, shown: set[str], metrics: set[str], names: Mapping
     """Return the rows of algorithms and metrics that are shown, in the order of neutral names."""
     rows = results.scores
     rows = rows[rows["algorithm"].isin(shown) & rows["metric"].isin({*metrics, ""})]
-    rows = rows.assign(
-        dataset=DATASET,
-        case=rows["case"].map({**names, "": ""}),
-        model="",
-        value=rows["value"].map(rounded),
-        seconds=rows["seconds"].map(rounded),
-        peak_memory=rows["peak_memory"].map(rounded),
-    )
+    few = {name: rows[name].map(rounded) for name in ("value", "seconds", "peak_memory")}
+    rows = rows.assign(dataset=DATASET, case=rows["case"].map({**names, "": ""}), model="", **few)
     order = {name: place for place, name in enumerate(rows["metric"].unique())}
     return rows.sort_values(
         ["algorithm", "case", "metric"],
@@ -122,12 +93,6 @@ def _records(results: Results, names: Mapping[str, str]) -> dict[tuple[str, str]
             peak_memory=None if record.peak_memory is None else int(rounded(record.peak_memory)),
         )
     return dict(sorted(found.items()))
-
-
-def _standing(entry: Standing, metrics: set[str]) -> Standing:
-    """Return a line of the leaderboard with rounded values of the metrics that are shown."""
-    own = {name: _summary(found) for name, found in entry.summaries.items() if name in metrics}
-    return replace(entry, summaries=own)
 
 
 def _summary(found: Summary) -> Summary:
@@ -176,10 +141,7 @@ def rounded(value: float, digits: int = DIGITS) -> float:
 
 
 def blind_row(row: Mapping[str, float]) -> dict[str, float]:
-    """Return values of ``metrics.json`` with few digits, from which nobody learns true counts.
-
-    The mean, by which submissions are ranked, has one more; a distance of sets tells no number.
-    """
+    """Return ``metrics.json`` with few digits, one more of the mean to rank by, all of a set."""
     return {
         name: value if name in ("n", "set") else rounded(value, DIGITS + (name == "mean"))
         for name, value in row.items()

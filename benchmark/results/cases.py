@@ -10,81 +10,41 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.integrity import digests, unaltered
-from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import Record, read_record
+from cytosuite.benchmark.results import objects
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.facts import Reader, case_facts, once
-from cytosuite.benchmark.results.object_scores import (
-    SCORES_FILE,
-    ObjectPlaces,
-    measured_places,
-    write_object_scores,
-    written_places,
-)
-from cytosuite.benchmark.results.objects import FILE, write_objects
+from cytosuite.benchmark.results.objects import FILE, SCORES_FILE, measured_places
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record, read_record
+from cytosuite.benchmark.store.integrity import digests, unaltered
+from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.chunks import extremes
 from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels.overlap import OVERLAP
-from cytosuite.tasks import LABELS, Task
+from cytosuite.volume.pieces import extremes
 
 Metrics = Sequence[Metric[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Scores of one answer: the output of an algorithm or control for a case, or for the set.
+    """Scores of one answer: the output of an algorithm or control for a case, or for the set."""
 
-    Parameters
-    ----------
-    algorithm, case : str
-        Names; ``case`` is empty for the whole set.
-    values : mapping of str to float
-        By name of each metric whose needs are met; NaN where it is undefined or refused.
-    status : str
-        ``ok``, or the failure.
-    record : Record or None
-        Of the runner; None for controls and sets.
-    evidence : mapping of Evidence to object
-        Evidence that can be pooled.
-    refused : mapping of str to str
-        By name of the metric, or of the table of objects, why there is none: the images do not
-        suit it.
-    """
-
-    algorithm: str
+    algorithm: str  # names; ``case`` is empty for the whole set
     case: str
-    values: Mapping[str, float]
-    status: str = "ok"
-    record: Record | None = None
-    evidence: Mapping[Evidence[Any], Any] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, float]  # by metric; NaN: undefined or refused
+    status: str = "ok"  # ``ok``, or the failure
+    record: Record | None = None  # of the runner; None for controls and sets
+    evidence: Mapping[Evidence[Any], Any] = field(default_factory=dict)  # to be pooled; of a set
+    refused: Mapping[str, str] = field(default_factory=dict)  # reasons, by metric or table
 
 
 def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) -> Iterator[Answer]:
-    """Yield the scores of each control and algorithm on a case.
-
-    Parameters
-    ----------
-    case : Case
-        Its truth and each output are decoded once, its input if a metric or control needs it.
-    task : Task
-        Of the run.
-    metrics : sequence of Metric
-        Of the task's board; those whose needs the case does not meet are left out.
-    jobs : sequence of Job
-        Those without a current record of the case are left out.
-
-    Notes
-    -----
-    Of label outputs ``objects.csv`` and ``object_scores.csv`` are written beside the record, once;
-    the record keeps their digests. Of a failed case there is the second one, as of no objects.
-    """
+    """Yield the scores of each control and algorithm with a current record on a case."""
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: _extent(truth().array))
@@ -113,18 +73,19 @@ def _tabled(
     folder: Path,
     labels: Reader | None,
     readers: Mapping[str, Reader | None],
-    places: Callable[[], ObjectPlaces] | None,
+    places: Callable[[], objects.ObjectPlaces] | None,
 ) -> Answer:
     """Write the tables of the objects of an answer that are not there; note why one cannot be."""
     image, truth = readers["image"], readers["truth"]
-    overlap, objects = answer.evidence.get(OVERLAP), folder / FILE
+    overlap, path, judged = answer.evidence.get(OVERLAP), folder / FILE, folder / SCORES_FILE
     if labels is not None:
-        table = partial(write_objects, objects, labels())
-        answer = _sealed(answer, objects, lambda: table(image and image(), truth and truth()))
+        table = partial(objects.write_objects, path, labels())
+        answer = _sealed(answer, path, lambda: table(image and image(), truth and truth()))
     if overlap is not None and places is not None and FILE not in answer.refused:
-        scores = partial(write_object_scores, folder / SCORES_FILE, overlap)
-        found = partial(written_places, objects) if labels is not None else ObjectPlaces
-        answer = _sealed(answer, folder / SCORES_FILE, lambda: scores(places(), found()))
+        scores = partial(objects.write_object_scores, judged, overlap)
+        none = objects.ObjectPlaces
+        found = none if labels is None else partial(objects.written_places, path)
+        answer = _sealed(answer, judged, lambda: scores(places(), found()))
     return answer
 
 
@@ -152,17 +113,7 @@ def measure(
     status: str = "ok",
     record: Record | None = None,
 ) -> Answer:
-    """Return the scores of an answer; those of a failure are the worst ones, NaN without a worst.
-
-    Parameters
-    ----------
-    algorithm, case, status, record
-        As of `Answer`.
-    metrics : sequence of Metric
-        Those whose needs are met.
-    facts : Facts
-        Of the case or set; each evidence is gathered once, of a failure the one to be pooled.
-    """
+    """Return the scores of an answer; a failure has the worst values, NaN without a worst one."""
     evidence: dict[Evidence[Any], Any] = {}
     values: dict[str, float] = {}
     refused: dict[str, str] = {}
@@ -176,7 +127,7 @@ def measure(
                 values[metric.name] = metric.of(evidence[each])
         except (InputError, ArithmeticError) as error:  # also of numbers too large or too small
             refused[metric.name] = str(error)
-    kept = {each: table for each, table in evidence.items() if each.pool is not None}
+    kept = {each: own for each, own in evidence.items() if each.pool is not None or not case}
     return Answer(algorithm, case, values, status, record, kept, refused)
 
 
@@ -215,11 +166,7 @@ def output_path(record: Record, folder: Path, task: Task) -> Path | None:
 def _decoded(
     record: Record, folder: Path, image: Path | None, task: Task
 ) -> tuple[Record, Reader | None]:
-    """Return the record of a case, and a reader of its main output, which is decoded here.
-
-    An output that cannot be decoded, or has another shape than the main input, makes the case a
-    failed one.
-    """
+    """Return the record of a case, failed by a bad output, and a reader of its decoded output."""
     path = output_path(record, folder, task)
     if path is None:
         return record, None
@@ -227,7 +174,7 @@ def _decoded(
     try:
         volume = read(path)
         if expected in (None, volume.shape):
-            return record, lambda: volume
+            return record, lambda: volume.channels[0]
         problem = f"{path.name}: expected shape {expected}, found {volume.shape}"
     except InputError as error:
         problem = str(error).replace(str(path), path.name)

@@ -1,6 +1,11 @@
-"""Scores apart by condition: the cases of each group taken as one, with an interval."""
+"""Scores by condition: cases in groups, each group taken as one, with an interval."""
 
+import math
+import re
+from bisect import bisect
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import isfinite, nan
 from statistics import fmean
 from typing import Any, TypeVar
@@ -8,58 +13,45 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.results import groups
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.benchmark.results.score import Scores
 from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, pooled_interval
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
+from cytosuite.volume import Scalar
 
 TOGETHER = 0.5  # rank correlation of two conditions from which the report names it
 Values = Mapping[tuple[str, str, str], float]  # by algorithm, metric and case
 Item = TypeVar("Item")
+RANGES = 4  # at most, of a number
+CASES = 3  # of a range, if there are enough
+WORDS = 8  # groups at most; beyond that the rarest are taken together
 
 
 def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
-    """Return the scores apart by each condition that divides the cases with a primary metric.
+    """Return the scores by each condition that divides the cases with a primary metric.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Its cases state their conditions.
-    scores : Scores
-        Of `cytosuite.benchmark.results.score.score`.
-
-    Returns
-    -------
-    list of Condition
-        In the order in which cases name them; one that is the same in all cases is left out.
-
-    Notes
-    -----
-    Where evidence can be pooled, a group is scored as the whole dataset is: the metric of the
-    pooled evidence of its cases, in which every object has the same weight and a failed case is an
-    empty answer. Other metrics of single cases have the mean over the cases with a value. Both
-    have the interval of the jackknife over cases, `pooled_interval`; for a mean that is Student's.
+    A group has the metric of its pooled evidence (objects have one weight, failed cases are empty),
+    else the mean over its cases with a value; both with the jackknife of `pooled_interval`.
     """
     rows = scores.table
     ranked = set(rows.loc[rows["metric"].isin(scores.primary), "case"])
     known = {case.name: case.conditions() for case in dataset.cases if case.name in ranked}
     facts = pd.DataFrame(list(known.values()), index=list(known), dtype=object)
     values: dict[str, Any] = {str(name): facts[name].dropna().to_dict() for name in facts}
-    divided = {name: parts for name in values if len(parts := groups.divide(values[name])) > 1}
-    numbers = [name for name in divided if groups.is_number(values[name])]
-    alike = facts[numbers].astype(float).corr("spearman", min_periods=groups.CASES).to_dict()
+    divided = {name: parts for name in values if len(parts := divide(values[name])) > 1}
+    numbers = [name for name in divided if is_number(values[name])]
+    alike = facts[numbers].astype(float).corr("spearman", min_periods=CASES).to_dict()
     columns = (rows[name] for name in ("algorithm", "metric", "case", "value"))
     by_case = {(a, m, case): float(value) for a, m, case, value in zip(*columns, strict=True)}
     return [
         Condition(
-            *groups.named(name),
+            *named(name),
             name in numbers,
             [_group(label, own, scores, by_case) for label, own in parts.items()],
             len(known) - len(values[name]),
             {
-                groups.named(other)[0]: value
+                named(other)[0]: value
                 for other, value in alike.get(name, {}).items()
                 if other != name and abs(value) >= TOGETHER
             },
@@ -101,13 +93,78 @@ def _left_out(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def _pooled(metric: Metric[Any], values: Sequence[float]) -> Pooled:
-    """Return the value of all cases with the interval from those with each left out in turn.
-
-    It lies within the range of the metric. Pooled numbers without two ends, like counts, have none.
-    """
+    """Return a value with its jackknife interval in the metric's range; pooled counts have none."""
     value, *left_out = values or [nan]
     low, high = pooled_interval(value, left_out)
     if metric.best is not None and metric.worst is not None:
         ends = metric.best, metric.worst
         return Pooled(value, max(low, min(ends)), min(high, max(ends)))  # NaN, as first, stays NaN
     return Pooled(value, nan, nan) if metric.evidence.pool else Pooled(value, low, high)
+
+
+def named(condition: str) -> tuple[str, str]:
+    """Return the name of a condition without its unit, and the unit."""
+    found = re.fullmatch(r"(.+?)\s*\[(.+)\]", condition)
+    return (found[1], found[2]) if found else (condition, "")
+
+
+def is_number(values: Mapping[str, Scalar]) -> bool:
+    """Return whether a condition is a number in every case that has it."""
+    return all(isinstance(value, int | float) for value in values.values())
+
+
+def divide(values: Mapping[str, Scalar]) -> dict[str, list[str]]:
+    """Return groups of cases, one or none if all are alike: values, `RANGES` ranges, or words."""
+    if not is_number(values):
+        words = {case: str(value) for case, value in values.items()}
+        often = Counter(words.values())
+        kept = [word for word, _ in often.most_common(WORDS - (len(often) > WORDS))]
+        rest = f"{len(often) - len(kept)} others"
+        order = [*sorted(kept), rest]
+        labels = {case: word if word in kept else rest for case, word in words.items()}
+    else:
+        numbers = {case: float(value) for case, value in values.items()}
+        times = Counter(numbers.values())
+        if len(times) <= RANGES and min(times.values(), default=0) > 1:
+            order = [f"{value:.12g}" for value in sorted(times)]
+            labels = {case: f"{value:.12g}" for case, value in numbers.items()}
+        else:
+            ends = edges(list(numbers.values()))  # an end belongs to the range above it
+            texts = [f"{end:.12g}" for end in ends]
+            between = [f"{low} to {high}" for low, high in pairwise(texts)]
+            order = [f"below {texts[0]}", *between, f"{texts[-1]} or more"] if ends else ["all"]
+            labels = {case: order[bisect(ends, value)] for case, value in numbers.items()}
+    groups = {label: [case for case in labels if labels[case] == label] for label in order}
+    return {label: cases for label, cases in groups.items() if cases}
+
+
+def edges(numbers: Sequence[float]) -> list[float]:
+    """Return round numbers that part the given ones equally, up to a fifth of a range's cases."""
+    ordered = sorted(numbers)
+    n = len(ordered)
+    ranges = max(2, min(RANGES, n // CASES))
+    slack = n // (5 * ranges)
+    cuts = [cut for cut in range(1, n) if ordered[cut - 1] < ordered[cut]]
+    found = set()
+    for part in range(1, ranges) if cuts else ():
+        away = {cut: abs(cut - round(part * n / ranges)) for cut in cuts}
+        close = [cut for cut in cuts if away[cut] <= slack] or [min(cuts, key=away.__getitem__)]
+        found.add(roundest(ordered[close[0] - 1], ordered[close[-1]]))
+    return sorted(found)
+
+
+def roundest(low: float, high: float) -> float:
+    """Return the multiple in ]low, high] of the largest step of 1, 2, 5 x 10^n, near the middle."""
+    middle, power = (low + high) / 2, math.floor(math.log10(high - low)) + 1
+    if low < 0 <= high:
+        return 0.0
+    for exponent in (power, power - 1, power - 2):
+        for factor in (5, 2, 1):
+            step = factor * 10.0**exponent
+            if step == 0:  # below the smallest number
+                return high
+            first, last = math.floor(low / step) + 1, math.floor(high / step)
+            found = float(f"{min(max(round(middle / step), first), last) * step:.12g}")
+            if low < found <= high:
+                return found
+    return high

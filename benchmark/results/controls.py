@@ -8,24 +8,15 @@ import numpy as np
 import pandas as pd
 
 from cytosuite.benchmark.results.facts import Reader
-from cytosuite.large import blank
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import Control
+from cytosuite.volume.large import blank
 
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
 def control_answer(control: Control, truth: Reader | None, image: Reader | None) -> Reader | None:
-    """Return the answer of a control to one case, None where it has none.
-
-    Parameters
-    ----------
-    control : str
-        ``oracle``: the truth; ``blank``: zeros like the truth; ``identity``: the main input, if
-        its shape is that of the truth; ``real`` answers to no single case.
-    truth, image : Reader or None
-        The true output and the main input, where the case has them.
-    """
+    """Return the answer of a control to one case, None where it has none: ``real`` answers none."""
     if control == "oracle":
         return truth
     if control == "blank" and truth is not None:
@@ -37,16 +28,7 @@ def control_answer(control: Control, truth: Reader | None, image: Reader | None)
 
 
 def broken_rulers(scores: pd.DataFrame, metrics: Iterable[Metric[Any]]) -> list[str]:
-    """Return a sentence for each metric that gives a control another value than it must.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        The long table, with rows of the controls.
-    metrics : iterable of Metric
-        Of single cases. Those that compare with the truth give the ``oracle`` their best value,
-        those with a neutral value give it to ``identity``. Undefined values are passed over.
-    """
+    """Return a sentence for each metric that gives a control another value than it must."""
     found = []
     for metric in (metric for metric in metrics if metric.scope == "case"):
         own = scores[(scores["metric"] == metric.name) & np.isfinite(scores["value"])]

@@ -8,16 +8,17 @@ from typing import Any
 
 from cytosuite.formats import read
 from cytosuite.metrics.evidence import Facts
-from cytosuite.metrics.labels.ignore import without_small
+from cytosuite.metrics.labels.prepare import without_small
+from cytosuite.metrics.realism.edges import EdgeSettings
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
 
 Reader = Callable[[], Volume]
 
 
-def once(path: Path) -> Reader:
-    """Return a reader of a file that decodes it on first use and keeps the volume."""
-    return cache(lambda: read(path))
+def once(path: Path, group: str = "") -> Reader:
+    """Return a reader of a file that decodes it on first use and keeps its first channel."""
+    return cache(lambda: read(path, group=group).channels[0])
 
 
 def case_facts(
@@ -26,22 +27,9 @@ def case_facts(
     spacing: tuple[float, ...] | None = None,
     min_object_voxels: int = 0,
 ) -> Facts:
-    """Return the facts about one case.
-
-    Parameters
-    ----------
-    readers : mapping of str to Reader or None
-        Of ``truth``, ``prediction``, ``image`` and ``labels``; None where they are not known.
-    data_range : callable, optional
-        Returns the grey values that count as 1, where they are known.
-    spacing : tuple of float, optional
-        µm per voxel; without it that of the truth, else of the image.
-    min_object_voxels : int
-        Smaller objects of the truth are ignored, see `without_small`.
-    """
+    """Return the facts about one case from readers of ``truth, prediction, image, labels``."""
 
     def array(reader: Reader) -> Callable[[], Any]:
-        """Return a source of the pixels of a volume."""
         return lambda: reader().array
 
     sources = {name: array(reader) for name, reader in readers.items() if reader is not None}
@@ -80,9 +68,9 @@ class ImageSet:
         return [Scene(volume, labels().array) for volume, labels in pairs]
 
 
-def set_facts(real: ImageSet, synthetic: ImageSet) -> Facts:
+def set_facts(real: ImageSet, synthetic: ImageSet, edges: EdgeSettings | None = None) -> Facts:
     """Return the facts about two sets of images, in each form in which metrics take them."""
-    sources: dict[str, Callable[[], Any]] = {}
+    sources: dict[str, Callable[[], Any]] = {"edge_settings": lambda: edges}
     for name, images in (("real", real), ("synthetic", synthetic)):
         sources |= {f"{name}:arrays": images.arrays, f"{name}:volumes": images.volumes}
         if images.labels:

@@ -13,25 +13,24 @@ from typing import TypeAlias
 import numpy as np
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog import ROOT
-from cytosuite.benchmark.cluster.pool import Pool
+from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.ranking.rank import rank
 from cytosuite.benchmark.ranking.scores import measures
-from cytosuite.benchmark.record import LEFT, Record, grouped
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
-from cytosuite.benchmark.results.object_scores import SCORES_FILE
-from cytosuite.benchmark.results.objects import FILE
+from cytosuite.benchmark.results.objects import FILE, SCORES_FILE
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.benchmark.results.score import Progress, score
 from cytosuite.benchmark.results.standings import leaderboard
-from cytosuite.cautions import ASSUMED
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import LEFT, Record, grouped
+from cytosuite.benchmark.store.pool import Pool
+from cytosuite.contract.cautions import ASSUMED
+from cytosuite.contract.tasks import Task
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.object_errors import MATCHED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
-from cytosuite.tasks import Task
 
 Answered: TypeAlias = tuple[str, str]  # algorithm and case
 LOG_LINES = 30
@@ -59,21 +58,15 @@ def gather(
     progress: Progress = lambda *_: None,
     pool: Pool | None = None,
 ) -> Results:
-    """Return everything that a report shows: the scores and all that belongs to them.
-
-    Parameters
-    ----------
-    dataset, task, jobs, progress, pool
-        As of `cytosuite.benchmark.results.score.score`.
-    facts : RunFacts
-        Of the run.
-    """
+    """Return everything that a report shows: the scores and all that belongs to them."""
     scores = score(dataset, task, jobs, progress, pool)
     table, metrics, primary = scores.table, scores.metrics, scores.primary
     places = {job.algorithm.name: job.folder for job in jobs}
     folders = {(name, case): places[name] / case for name, case in scores.records}
     done = {key: record for key, record in scores.records.items() if record.ok}
     tables = {key: own[OVERLAP] for key, own in scores.evidence.items() if OVERLAP in own}
+    logs = {key: folder for key, folder in folders.items() if key not in done}
+    judged = {key: own for key, own in folders.items() if key in tables}
     return Results(
         title=f"{dataset.title} · {dataset.size}" if dataset.seed is not None else dataset.title,
         dataset=dataset.name,
@@ -87,7 +80,7 @@ def gather(
         standings=leaderboard(table, scores.pooled, metrics, primary, CONTROLS),
         scores=table,
         records=scores.records,
-        logs={key: _tail(folder) for key, folder in folders.items() if key not in done},
+        logs={key: _tail(folder) for key, folder in logs.items()},
         cases=[CaseFiles(c.name, c.inputs(task), c.truth(task)) for c in dataset.cases],
         outputs={
             key: {slug: folders[key] / path for slug, path in record.outputs.items()}
@@ -95,10 +88,9 @@ def gather(
         },
         matches={key: match(own) for key, own in tables.items()},
         objects=_files(FILE, {key: folders[key] for key in done}),
-        object_scores=_files(
-            SCORES_FILE, {key: own for key, own in folders.items() if key in tables}
-        ),
+        object_scores=_files(SCORES_FILE, judged),
         reference=dataset.reference,
+        sets={name: own for (name, case), own in scores.evidence.items() if not case},
         conditions=by_condition(dataset, scores),
         notes=[
             *([] if primary else [_unscored(task)]),
@@ -120,40 +112,26 @@ def _files(name: str, folders: Mapping[Answered, Path]) -> dict[Answered, Path]:
 
 
 def match(table: Overlap) -> Matches:
-    """Return the matched and unmatched objects of an overlap table.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of one truth and one answer; a match covers more than half of the true object.
-    """
+    """Return the matched and unmatched objects of an overlap table."""
     pairs = matches(table)
     missed = np.delete(table.truth_labels, table.truth_index[pairs])
     extra = np.delete(table.prediction_labels, table.prediction_index[pairs])
+    sides = zip((table.truth_labels, table.prediction_labels), object_classes(table), strict=True)
     odd = [
         {int(labels[n]): str(classes[n]) for n in np.flatnonzero(classes != MATCHED)}
-        for labels, classes in zip(
-            (table.truth_labels, table.prediction_labels), object_classes(table), strict=True
-        )
+        for labels, classes in sides
     ]
     number = table.truth_labels.size
     return Matches(tuple(missed.tolist()), tuple(extra.tolist()), number, *odd)
 
 
 def _doubts(records: Mapping[tuple[str, str], Record]) -> list[str]:
-    """Return the warnings of the cases of each algorithm, by their kind.
-
-    An assumed voxel size is a note of the dataset already.
-    """
-    lines = []
-    for algorithm in dict.fromkeys(name for name, _ in records):
-        own = {
-            case: [line for line in record.warnings if not line.startswith(ASSUMED)]
-            for (name, case), record in records.items()
-            if name == algorithm
-        }
-        lines += [f"{algorithm}: {line}." for line in grouped(own, "case")]
-    return lines
+    """Return the warnings of each algorithm by kind; the dataset notes assumed voxel sizes."""
+    own: dict[str, dict[str, list[str]]] = {}
+    for (name, case), record in records.items():
+        lines = [line for line in record.warnings if not line.startswith(ASSUMED)]
+        own.setdefault(name, {})[case] = lines
+    return [f"{name}: {line}." for name in own for line in grouped(own[name], "case")]
 
 
 def _given_up(records: Mapping[tuple[str, str], Record]) -> list[str]:

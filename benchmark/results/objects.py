@@ -1,39 +1,33 @@
-"""Tables of the measured objects of label outputs, as CSV: one per case, and all in one."""
+"""Tables of label objects as CSV: measured ones, judged ones, and all cases in one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cytosuite.benchmark.csvfile import read_rows, written
-from cytosuite.metrics.labels.object_table import Columns, object_table
+from cytosuite.benchmark.store.csvfile import read_rows, written
+from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
+from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
+from cytosuite.metrics.labels.overlap import Overlap
 from cytosuite.volume import Volume
 
 Names = TypeVar("Names", bound=tuple[str, ...])
 FILE = "objects.csv"
 DIGITS = 6  # of a measured number
+SCORES_FILE = "object_scores.csv"
+COLUMNS = ("side", "label", "class", "matched_label", "iou", "share_covered", "seg")
+DEPTH, Z = "depth_um", "centroid_z_um"
+PLACE = (Z, "centroid_y_um", "centroid_x_um", *SIZES.values(), "touches_border")
 
 
 def write_objects(
     path: Path, labels: Volume, image: Volume | None = None, truth: Volume | None = None
 ) -> None:
-    """Write the table of the objects of one volume.
-
-    Parameters
-    ----------
-    path : Path
-        CSV file, complete or absent. The same labels give the same bytes.
-    labels : Volume
-        Axes ZYX or YX.
-    image, truth : Volume, optional
-        Intensities and true labels on the same grid; an image with further axes is left out.
-
-    Raises
-    ------
-    InputError
-        If the labels cannot be measured, see `cytosuite.metrics.labels.object_table`.
-    """
+    """Write the measured objects of labels (ZYX or YX) as CSV, complete or absent."""
     fits = image is not None and image.shape == labels.shape
     table = object_table(
         labels.array,
@@ -47,20 +41,11 @@ def write_objects(
 
 
 def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path]) -> None:
-    """Write several tables as one, a file at a time in memory.
-
-    Parameters
-    ----------
-    path : Path
-        CSV file, complete or absent.
-    columns : sequence of str
-        Names of the first columns.
-    files : mapping of tuple of str to Path
-        Tables with the values of the first columns. A column that one table lacks is empty there.
-    """
+    """Write several CSV tables as one, after values of first columns; gaps are empty."""
     heads: dict[str, None] = {}
     for table in files.values():
-        heads |= dict.fromkeys(columns_of(table))
+        with table.open(encoding="utf-8", newline="") as text:
+            heads |= dict.fromkeys(next(read_rows(text), []))
     with written(path) as add:
         add([[*columns, *heads]])
         for values, table in files.items():
@@ -72,12 +57,6 @@ def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path])
                 else:
                     places = [own.index(name) if name in own else -1 for name in heads]
                     add([*values, *("" if n < 0 else row[n] for n in places)] for row in rows)
-
-
-def columns_of(path: Path) -> list[str]:
-    """Return the names of the columns of a table, none of an empty file."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        return next(read_rows(stream), [])
 
 
 def texts(table: Columns) -> Iterator[tuple[str, ...]]:
@@ -92,3 +71,76 @@ def texts(table: Columns) -> Iterator[tuple[str, ...]]:
         for column in table.values()
     ]
     return zip(*texts, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlaces:
+    """Place and size of each object of a volume."""
+
+    columns: tuple[str, ...] = ()  # those of `PLACE` that there are; in 2D there is no z
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # values by label
+
+
+def measured_places(labels: Volume) -> ObjectPlaces:
+    """Return the places of the objects of a volume (ZYX or YX)."""
+    table = object_table(labels.array, labels.spacing)
+    return _places(list(table), texts(table))
+
+
+def written_places(path: Path) -> ObjectPlaces:
+    """Return the places of the objects in a table of `write_objects`."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = read_rows(stream)
+        return _places(next(rows, []), rows)
+
+
+def _places(head: list[str], rows: Iterable[Iterable[str]]) -> ObjectPlaces:
+    """Return the columns of place and size of a table."""
+    wanted = {name: head.index(name) for name in PLACE if name in head}
+    label = head.index("label")
+    own = (list(row) for row in rows)
+    return ObjectPlaces(
+        tuple(wanted), {row[label]: tuple(row[n] for n in wanted.values()) for row in own}
+    )
+
+
+def write_object_scores(
+    path: Path, table: Overlap, truth: ObjectPlaces, prediction: ObjectPlaces
+) -> None:
+    """Write the class, match and score of each object of a truth and of a prediction.
+
+    ``iou`` is the highest with any object of the other side, ``share_covered`` the largest share in
+    one, ``seg`` the term of SEG (of the truth), in all digits; ``depth_um`` from the first plane.
+    """
+    found = object_errors(table)
+    head = dict.fromkeys([*truth.columns, *prediction.columns])
+    depth = [DEPTH] if Z in head else []
+    with written(path) as add:
+        add([[*COLUMNS, *head, *depth]])
+        sides = zip(("truth", "prediction"), found, (truth, prediction), strict=True)
+        add(chain.from_iterable(_rows(*side) for side in sides))
+
+
+def _rows(side: str, judged: ObjectErrors, places: ObjectPlaces) -> Iterator[tuple[str, ...]]:
+    """Return the rows of one side, in the order of the labels."""
+    columns = (judged.labels, judged.classes, judged.matched, judged.iou, judged.covered)
+    z = places.columns.index(Z) if Z in places.columns else None
+    seg = judged.seg.tolist() if side == "truth" else [""] * judged.seg.size
+    for *values, term in zip(*map(np.ndarray.tolist, columns), seg, strict=True):
+        place = places.rows[str(values[0])]
+        yield (side, *map(str, values), str(term), *place, *([] if z is None else [place[z]]))
+
+
+def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """Return classes (N,), and depths [µm] and sizes [µm³, in 2D µm²] (N, 2), of true objects."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = read_rows(stream)
+        head = {name: place for place, name in enumerate(next(rows, []))}
+        kind, depth = head.get("class", 0), head.get(DEPTH)
+        size = next((head[name] for name in SIZES.values() if name in head), None)
+        own = [
+            (row[kind], *(float("nan" if n is None else row[n]) for n in (depth, size)))
+            for row in takewhile(lambda row: row[0] == "truth", rows)
+        ]
+    values = np.array([row[1:] for row in own], np.float64).reshape(len(own), 2)
+    return np.array([row[0] for row in own], np.str_), values

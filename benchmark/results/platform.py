@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.standings import Standing, Summary
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 
@@ -15,13 +15,7 @@ Metrics = Sequence[Metric[Any]]
 
 
 def metric_keys(metrics: Metrics) -> dict[str, str]:
-    """Return the key of each metric by its name: dots, which would split the path to it, are ``_``.
-
-    Raises
-    ------
-    InputError
-        If two metrics have the same key.
-    """
+    """Return the key of each metric, dots as ``_``; InputError if two are the same."""
     names = [metric.name for metric in metrics]
     keys = {name: name.replace(".", "_") for name in names}
     if len(set(keys.values())) < len(names):
@@ -33,14 +27,7 @@ def metric_keys(metrics: Metrics) -> dict[str, str]:
 
 
 def ranking_path(metric: Metric[Any]) -> str:
-    """Return the path in ``metrics.json`` by which the platform ranks submissions in a metric.
-
-    Examples
-    --------
-    >>> from cytosuite.metrics import seg
-    >>> ranking_path(seg)
-    'aggregates.SEG.mean'
-    """
+    """Return the path in ``metrics.json`` by which the platform ranks submissions in a metric."""
     return f"aggregates.{metric_keys([metric])[metric.name]}." + (
         "set" if metric.scope == "set" else "mean"
     )
@@ -52,31 +39,7 @@ def platform_layout(
     values: Mapping[str, Mapping[str, float]],
     records: Mapping[str, Record],
 ) -> dict[str, Any]:
-    """Return the scores of one algorithm in the layout of the challenge platform.
-
-    Parameters
-    ----------
-    entry : Standing
-        Its means, and its pooled values.
-    metrics : sequence of Metric
-        In the order of the file.
-    values : mapping of str to mapping of str to float
-        By metric and case.
-    records : mapping of str to Record
-        How each case went.
-
-    Returns
-    -------
-    dict
-        ``case``: values by case and metric; ``aggregates``: by metric, see `aggregate`, the
-        ``pooled`` value, and of a metric of the whole set ``set``; ``failed``: names of cases. All
-        numbers are finite; undefined ones are left out.
-
-    Raises
-    ------
-    InputError
-        If two metrics have the same key.
-    """
+    """Return one algorithm's ``case``, ``aggregates`` and ``failed``, finite numbers alone."""
     by_case: dict[str, dict[str, float]] = {case: {} for case in records}
     aggregates = {}
     keys = metric_keys(metrics)
@@ -95,9 +58,6 @@ def platform_layout(
 
 
 def aggregate(numbers: Sequence[float]) -> dict[str, float]:
-    """Return ``mean, std, median, min, max, n`` of finite numbers; only ``n`` when there is none.
-
-    ``std`` is that of the population (divided by n), which one value gives as 0.
-    """
+    """Return ``mean, std (by n), median, min, max, n`` of finite numbers; ``n`` of none."""
     names = ("mean", "std", "median", "min", "max") if numbers else ()
     return {name: float(getattr(np, name)(numbers)) for name in names} | {"n": len(numbers)}

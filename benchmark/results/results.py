@@ -8,53 +8,31 @@ from typing import Any
 import pandas as pd
 
 from cytosuite.benchmark.ranking.ranking import Ranking
-from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.standings import Standing
-from cytosuite.manifest import AlgorithmManifest
+from cytosuite.benchmark.runs.record import Record
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.tasks import Task
 from cytosuite.metrics import Metric
-from cytosuite.tasks import Task
+from cytosuite.metrics.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFiles:
-    """Files of a case, read when it is drawn.
+    """Files of a case, read when it is drawn."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the case.
-    inputs : mapping of str to Path
-        Its input images and labels by slug, the main one first.
-    truth : mapping of str to Path
-        True outputs by slug; empty where there are none.
-    """
-
-    name: str
-    inputs: Mapping[str, Path] = field(default_factory=dict)
-    truth: Mapping[str, Path] = field(default_factory=dict)
+    name: str  # name of the case
+    inputs: Mapping[str, Path] = field(default_factory=dict)  # by slug, the main one first
+    truth: Mapping[str, Path] = field(default_factory=dict)  # by slug
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Objects of one case that an algorithm found or missed, by the overlap table it is scored by.
+    """Objects of one case that an algorithm found or missed."""
 
-    Parameters
-    ----------
-    missed, extra : tuple of int
-        Labels of the truth that no object matches, and of the answer that match nothing
-        (a match covers more than half of a true object).
-    true : int
-        Number of objects in the truth.
-    truth_classes, answer_classes : mapping of int to str
-        Class of each object of the truth (``missed``, ``split``, ``merged``) and of the answer
-        (``false``, ``split``: a piece, ``merged``) that is not simply ``matched``, by its label,
-        see `cytosuite.metrics.labels.object_errors`.
-    """
-
-    missed: tuple[int, ...]
-    extra: tuple[int, ...]
-    true: int
-    truth_classes: Mapping[int, str] = field(default_factory=dict)
+    missed: tuple[int, ...]  # labels of the truth without a match
+    extra: tuple[int, ...]  # labels of the answer without a match
+    true: int  # number of objects in the truth
+    truth_classes: Mapping[int, str] = field(default_factory=dict)  # all but ``matched``
     answer_classes: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -74,133 +52,53 @@ class Pooled:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The cases that a condition has in common.
+    """The cases that a condition has in common."""
 
-    Parameters
-    ----------
-    label : str
-        A word, or the ends of a range.
-    cases : sequence of str
-        Their names; annotated ones only.
-    objects : int
-        Objects in their truth; 0 where the truth is no labels.
-    scores : mapping of (algorithm, metric) to Pooled
-        Controls included.
-    failed : mapping of str to int
-        Cases each algorithm failed, which count as empty answers; those with none may be absent.
-    """
-
-    label: str
-    cases: Sequence[str]
-    objects: int
-    scores: Mapping[tuple[str, str], Pooled]
-    failed: Mapping[str, int] = field(default_factory=dict)
+    label: str  # a word, or the ends of a range
+    cases: Sequence[str]  # their names; annotated ones only
+    objects: int  # objects in their truth; 0 where the truth is no labels
+    scores: Mapping[tuple[str, str], Pooled]  # controls included
+    failed: Mapping[str, int] = field(default_factory=dict)  # count as empty answers
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A fact about the cases, and the groups into which it divides them.
+    """A fact about the cases, and the groups into which it divides them."""
 
-    Parameters
-    ----------
-    name, unit : str
-        For instance ``density`` and ``%``; the unit may be empty.
-    ordered : bool
-        Whether the groups are numbers or ranges of numbers, ascending.
-    groups : sequence of Group
-        Two or more.
-    unknown : int
-        Annotated cases whose value is not known; they are in no group.
-    goes_with : mapping of str to float
-        Other conditions that rise (or fall) with this one, each with the rank correlation.
-    values : mapping of str to float
-        A number by case, where the condition is one; of the cases in groups.
-    """
-
-    name: str
+    name: str  # for instance ``density`` and ``%``; the unit may be empty
     unit: str
-    ordered: bool
-    groups: Sequence[Group]
-    unknown: int = 0
-    goes_with: Mapping[str, float] = field(default_factory=dict)
-    values: Mapping[str, float] = field(default_factory=dict)
+    ordered: bool  # whether the groups are numbers or ranges of numbers, ascending
+    groups: Sequence[Group]  # two or more
+    unknown: int = 0  # annotated cases with an unknown value; they are in no group
+    goes_with: Mapping[str, float] = field(default_factory=dict)  # rank correlations
+    values: Mapping[str, float] = field(default_factory=dict)  # of numbers, by case
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything a report shows.
+    """Everything a report shows."""
 
-    Parameters
-    ----------
-    title, dataset : str
-        Heading, and the name of the dataset.
-    task : Task
-        Task of the algorithms.
-    generated : str
-        ISO 8601 time of making.
-    command : str
-        The exact command that repeats the run.
-    provenance : mapping of str to str
-        Engine, seed, versions, machine, fingerprint of the dataset, revision, ...
-    algorithms : sequence of AlgorithmManifest
-        Those that ran, controls not among them.
-    metrics : sequence of Metric
-        In the order of showing, those to rank by first; empty when nothing could be scored.
-    primary : sequence of str
-        Names of those to rank by.
-    standings : sequence of Standing
-        One per algorithm and per control.
-    scores : DataFrame
-        Long table with the columns `standings.COLUMNS`, a row per case and metric;
-        ``case`` is empty for a metric of the whole set, ``value`` NaN where undefined, ``status``
-        ``"ok"`` or the failure, ``seconds`` in s, ``peak_memory`` in bytes.
-    records : mapping of (algorithm, case) to Record
-        How each case went.
-    logs : mapping of (algorithm, case) to str
-        Last lines of the log of each failed case.
-    cases : sequence of CaseFiles
-        In the order of the dataset.
-    outputs : mapping of (algorithm, case) to mapping of str to Path
-        Valid outputs by slug.
-    matches : mapping of (algorithm, case) to Matches
-        Of label outputs with a truth; empty for other tasks.
-    objects : mapping of (algorithm, case) to Path
-        Tables of the measured objects of label outputs.
-    object_scores : mapping of (algorithm, case) to Path
-        Tables of the judged objects of label outputs and their truth; of a failed case all objects
-        are missed.
-    reference : sequence of Path
-        Real images that unpaired outputs are compared with; empty without a reference set.
-    conditions : sequence of Condition
-        By which the scores are broken down; empty where no fact divides the cases.
-    notes : sequence of str
-        Sentences for the reader, shown at the top.
-    broken : sequence of str
-        A sentence for each control that misses its value.
-    ranking : Ranking or None
-        Of the algorithms; None where nothing ranks.
-    """
-
-    title: str
+    title: str  # heading, and the name of the dataset
     dataset: str
-    task: Task
-    generated: str
-    command: str
-    provenance: Mapping[str, str]
-    algorithms: Sequence[AlgorithmManifest]
-    metrics: Sequence[Metric[Any]]
-    primary: Sequence[str]
-    standings: Sequence[Standing]
-    scores: pd.DataFrame
-    records: Mapping[tuple[str, str], Record] = field(default_factory=dict)
-    logs: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    cases: Sequence[CaseFiles] = ()
-    outputs: Mapping[tuple[str, str], Mapping[str, Path]] = field(default_factory=dict)
-    matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)
-    objects: Mapping[tuple[str, str], Path] = field(default_factory=dict)
-    object_scores: Mapping[tuple[str, str], Path] = field(default_factory=dict)
-    reference: Sequence[Path] = ()
-    conditions: Sequence[Condition] = ()
-    notes: Sequence[str] = ()
-    broken: Sequence[str] = ()
-    ranking: Ranking | None = None
+    task: Task  # task of the algorithms
+    generated: str  # ISO 8601 time of making
+    command: str  # the exact command that repeats the run
+    provenance: Mapping[str, str]  # engine, seed, versions, machine, fingerprint, revision
+    algorithms: Sequence[AlgorithmManifest]  # those that ran, controls not among them
+    metrics: Sequence[Metric[Any]]  # in the order of showing, those to rank by first
+    primary: Sequence[str]  # names of those to rank by
+    standings: Sequence[Standing]  # one per algorithm and per control
+    scores: pd.DataFrame  # `standings.COLUMNS`: a row per case and metric, see `Scores.table`
+    records: Mapping[tuple[str, str], Record] = field(default_factory=dict)  # how each case went
+    logs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # last lines
+    cases: Sequence[CaseFiles] = ()  # in the order of the dataset
+    outputs: Mapping[tuple[str, str], Mapping[str, Path]] = field(default_factory=dict)  # by slug
+    matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)  # of labels
+    objects: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV files
+    object_scores: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # CSV
+    reference: Sequence[Path] = ()  # real images that unpaired outputs are compared with
+    sets: Mapping[str, Mapping[Evidence[Any], Any]] = field(default_factory=dict)  # by answer
+    conditions: Sequence[Condition] = ()  # empty where no fact divides the cases
+    notes: Sequence[str] = ()  # sentences for the reader, shown at the top
+    broken: Sequence[str] = ()  # a sentence for each control that misses its value
+    ranking: Ranking | None = None  # of the algorithms; None where nothing ranks

@@ -1,59 +1,115 @@
-"""Score the results of a run: a long table of values, and pooled values."""
+"""Score the results of a run, case by case and as a set: a long table, and pooled values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cytosuite.benchmark.cluster.pool import Here, Lost, Pool
 from cytosuite.benchmark.data.dataset import Case, Dataset
-from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import Record
-from cytosuite.benchmark.results.cases import Answer, Metrics, score_case
-from cytosuite.benchmark.results.sets import score_sets
+from cytosuite.benchmark.results.cases import (
+    Answer,
+    Metrics,
+    case_readers,
+    measure,
+    output_path,
+    score_case,
+)
+from cytosuite.benchmark.results.controls import control_answer
+from cytosuite.benchmark.results.facts import ImageSet, Reader, once, set_facts
 from cytosuite.benchmark.results.standings import COLUMNS
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.store.pool import Here, Lost, Pool
+from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError
+from cytosuite.formats import header
 from cytosuite.metrics import Metric, board_metrics
-from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.evidence import Evidence
-from cytosuite.tasks import Task
+from cytosuite.metrics.boards import BOARDS, Control
+from cytosuite.metrics.evidence import Evidence, Facts
 
 Progress = Callable[[float, int, str], None]
 
 
+def score_sets(
+    dataset: Dataset,
+    task: Task,
+    metrics: Metrics,
+    jobs: Sequence[Job],
+    records: Mapping[tuple[str, str], Record],
+) -> Iterator[Answer]:
+    """Yield scores on the whole set, against every second reference image; others are ``real``."""
+    offered = offered_in_set(dataset, metrics)
+    if not offered:
+        return
+    real, rest, objects = _sides(dataset)
+    labels = {c.name: own for c, own in zip(dataset.cases, objects, strict=False)}
+    for control in BOARDS[task.name].controls:
+        images = rest if control == "real" else ImageSet(_answers(control, dataset, task), objects)
+        if images.images:
+            yield measure(control, "", offered, set_facts(real, images))
+    for job in jobs:
+        name = job.algorithm.name
+        own = {case: record for (algorithm, case), record in records.items() if algorithm == name}
+        failed = [record.status for record in own.values() if not record.ok]
+        outputs = _readers([output_path(r, job.folder / c, task) for c, r in own.items()])
+        images = ImageSet(outputs, [labels[case] for case in own if labels])
+        facts = Facts({}) if failed else set_facts(real, images)
+        if own:
+            yield measure(name, "", offered, facts, status=(*failed, "ok")[0])
+
+
+def offered_in_set(dataset: Dataset, metrics: Metrics) -> list[Metric[Any]]:
+    """Return the metrics of the whole set that a dataset allows, given outputs."""
+    wanted = [metric for metric in metrics if metric.scope == "set"]
+    if not wanted or not dataset.reference:
+        return []
+    real, _, objects = _sides(dataset)
+    possible = set_facts(real, ImageSet((), objects))
+    return [metric for metric in wanted if not metric.evidence.missing(possible)]
+
+
+def _sides(dataset: Dataset) -> tuple[ImageSet, ImageSet, list[Reader]]:
+    """Return the two halves of the reference set, and the labels of the cases."""
+    paths = sorted(dataset.reference, key=lambda path: path.name)
+    drawn = dataset.reference_labels or {}
+    real, rest = (
+        ImageSet(_readers(half), _readers([drawn.get(path) for path in half]))
+        for half in (paths[0::2], paths[1::2])
+    )
+    return real, rest, _readers([case.socket(LABELS.slug) for case in dataset.cases])
+
+
+def _readers(paths: Sequence[Path | None]) -> list[Reader]:
+    """Return a reader of each file; none at all where one is missing."""
+    known = [once(path) for path in paths if path is not None]
+    return known if len(known) == len(paths) else []
+
+
+def _answers(control: Control, dataset: Dataset, task: Task) -> list[Reader]:
+    """Return the answer of a control to each case; none at all where one is missing."""
+    cases = [case_readers(case, task) for case in dataset.cases]
+    oracle = control == "oracle"  # others need not decode the truth
+    found = [
+        control_answer(control, own["truth"] if oracle else None, own["image"]) for own in cases
+    ]
+    known = [answer for answer in found if answer is not None]
+    return known if len(known) == len(found) else []
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Values of all metrics of a run.
+    """Values of all metrics of a run."""
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row per case, answer and metric, with the columns `COLUMNS`. ``case`` is empty for a
-        metric of the whole set, ``metric`` for a case on which nothing can be scored.
-    pooled : mapping of (algorithm, metric) to float
-        The metric of all cases taken as one, where their evidence can be pooled; none where no
-        primary metric ranks.
-    metrics : tuple of Metric
-        Those whose evidence could be gathered, primary ones first.
-    primary : tuple of str
-        Names of those to rank by.
-    records : mapping of (algorithm, case) to Record
-        How each case went.
-    evidence : mapping of (algorithm, case) to mapping of Evidence to object
-        Evidence that can be pooled; of a failed case that of an empty answer.
-    notes : tuple of str
-        Sentences on how values were obtained, and on those that could not be.
-    """
-
-    table: pd.DataFrame
-    pooled: Mapping[tuple[str, str], float]
-    metrics: tuple[Metric[Any], ...]
-    primary: tuple[str, ...]
-    records: Mapping[tuple[str, str], Record]
-    evidence: Mapping[tuple[str, str], Mapping[Evidence[Any], Any]]
-    notes: tuple[str, ...] = ()
+    table: pd.DataFrame  # `COLUMNS`; no case: of the whole set, no metric: nothing to score
+    pooled: Mapping[tuple[str, str], float]  # all cases taken as one; none where nothing ranks
+    metrics: tuple[Metric[Any], ...]  # with gathered evidence, primary ones first
+    primary: tuple[str, ...]  # names of those to rank by
+    records: Mapping[tuple[str, str], Record]  # how each case went
+    evidence: Mapping[tuple[str, str], Mapping[Evidence[Any], Any]]  # to be pooled
+    notes: tuple[str, ...] = ()  # on how values were obtained, and on missing ones
 
 
 def score(
@@ -63,34 +119,7 @@ def score(
     progress: Progress = lambda *_: None,
     pool: Pool | None = None,
 ) -> Scores:
-    """Return the scores of controls and algorithms on all cases that have a record.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        With true outputs, labels or a reference set, where there are any.
-    task : Task
-        Its board names the metrics and controls, which apply to its main output.
-    jobs : sequence of Job
-        Their results.
-    progress : callable, optional
-        Called with the number of cases done, that of all, and what is scored next.
-    pool : Pool, optional
-        Scores the cases; this process without it. The values do not depend on it.
-
-    Returns
-    -------
-    Scores
-        A failed case has the metric's worst value, NaN without one; among pooled label scores it
-        counts as an empty answer. A metric of the whole set has its worst value, or NaN, with one
-        failed case. Of label outputs without a truth the objects are counted.
-
-    Notes
-    -----
-    The volumes of one case are in memory at a time; for metrics of the whole set the reference
-    images and the outputs of one algorithm. An output that cannot be decoded makes its case a
-    failed one, also in its record.
-    """
+    """Return the scores of controls and algorithms on all cases with a record, a case at a time."""
     metrics = board_metrics(task.name) if task.main_output else ()
     found = _of_cases(dataset.cases, task, jobs, progress, pool or Here())
     progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
@@ -108,7 +137,7 @@ def score(
         primary,
         records,
         {(one.algorithm, one.case): one.evidence for one in found if one.evidence},
-        tuple(_notes(dataset, found, shown)),
+        tuple(_notes(dataset, task, found, shown)),
     )
 
 
@@ -164,9 +193,12 @@ def _pooled(found: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], fl
     }
 
 
-def _notes(dataset: Dataset, found: Sequence[Answer], shown: Metrics) -> list[str]:
-    """Return sentences on data range and reference set, and on refused evidence."""
+def _notes(dataset: Dataset, task: Task, found: Sequence[Answer], shown: Metrics) -> list[str]:
+    """Return sentences on channels, data range and reference set, and on refused evidence."""
     notes = []
+    mains = [path for case in dataset.cases if (path := case.main(task)) is not None]
+    if shown and any("C" in header(path).axes for path in mains):
+        notes.append("Of images with several channels the first one is scored.")
     if any("data_range" in metric.evidence.needs for metric in shown):
         notes.append(
             "The data range of the image metrics is that of the true image of each case: its "

@@ -1,4 +1,4 @@
-"""Segmentations of a run as result folders of the Cell Tracking Challenge."""
+"""Segmentations of a run, or label images, in folders of the Cell Tracking Challenge."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.benchmark.csvfile import written
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.record import Record, read_record
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.store.csvfile import written
+from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import LARGEST, write_sequence
-from cytosuite.tasks import TASKS, Task
 
 # Of a case that was read from a sequence, behind its dataset where there are several.
 FRAME = re.compile(r"((?:.+-)?\d\d)_t(\d{3,})", re.ASCII)
@@ -48,40 +48,28 @@ class LabelFrames:
 
     def __getitem__(self, frame: int, /) -> Labels:
         """Return the labels of a frame."""
-        labels = self.frames[frame].labels()
-        new = labels.astype(np.uint16) if self.numbers[frame] else labels
-        for label, number in self.numbers[frame].items():
-            new[labels == label] = number
-        return new
+        labels, own = self.frames[frame].labels(), self.numbers[frame]
+        if not own:
+            return labels
+        found, places = np.unique(labels, return_inverse=True)
+        new = np.array([own.get(label, label) for label in found.tolist()], np.uint16)
+        return new[places].reshape(labels.shape)
 
 
 def segmentations(
     folder: Path, key: str, cases: Sequence[Case], task: Task
 ) -> Iterator[Segmentation]:
-    """Yield the segmentations of an algorithm in a run; of a failed case an empty one.
-
-    Parameters
-    ----------
-    folder : Path
-        Results of the algorithm: ``runs/<run>/<algorithm>``.
-    key : str
-        Of the job; records with another are no results of it.
-    cases : sequence of Case
-        Of the dataset.
-    task : Task
-        Of the run; its main output is the labels.
-
-    Raises
-    ------
-    InputError
-        If a case has no result.
-    """
+    """Yield an algorithm's segmentations in a run, empty ones of failed cases; or InputError."""
     assert task.main_output is not None
     for case in cases:
         record = read_record(folder / case.name)
         if record is None or record.key != key:
             raise InputError(f"{folder / case.name}: no result of this run; run it to its end")
-        yield _segmentation(record, folder / case.name, case, task.main_output.slug, task)
+        if record.ok:
+            path = folder / case.name / record.outputs[task.main_output.slug]
+            yield Segmentation(case.name, partial(_pixels, path))
+        else:
+            yield Segmentation(case.name, partial(_nothing, case, task), failed=True)
 
 
 def truths(cases: Sequence[Case]) -> list[Segmentation]:
@@ -91,38 +79,13 @@ def truths(cases: Sequence[Case]) -> list[Segmentation]:
     return [Segmentation(n, partial(_pixels, path)) for n, path in paths.items() if path]
 
 
+def labelled(files: Mapping[str, Path], crop: tuple[slice, ...] = ()) -> list[Segmentation]:
+    """Return the label images of some cases, cut to a part."""
+    return [Segmentation(name, partial(_cut, path, crop)) for name, path in files.items()]
+
+
 def sequences(names: Sequence[str], *, series: bool = False) -> dict[str, list[str]]:
-    """Return the cases of each sequence in the order of its frames.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of the cases, in the order of the dataset.
-    series : bool
-        Whether all are frames of one time series, in this order.
-
-    Returns
-    -------
-    dict of str to list of str
-        Cases that were read from sequences (``01_t000``) are frames of these, which are numbered
-        anew where several datasets have them (``a-01_t000``). Others are volumes
-        of their own: a sequence of one frame each, 01, 02, ...; with more than 99 cases all have
-        three digits, or more.
-
-    Raises
-    ------
-    InputError
-        If a frame of a sequence is missing.
-
-    Examples
-    --------
-    >>> sequences(["a", "b"])
-    {'01': ['a'], '02': ['b']}
-    >>> sequences(["02_t001", "02_t000"])
-    {'02': ['02_t000', '02_t001']}
-    >>> sequences(["a-01_t000", "b-01_t000"])
-    {'01': ['a-01_t000'], '02': ['b-01_t000']}
-    """
+    """Return the cases of each sequence by frame; InputError if a frame is missing."""
     if series:
         return {"01": list(names)}
     frames = [FRAME.fullmatch(name) for name in names]
@@ -146,43 +109,23 @@ def sequences(names: Sequence[str], *, series: bool = False) -> dict[str, list[s
 
 
 def tracks_of_labels(
-    presence: Sequence[Sequence[int]],
+    presence: Sequence[Sequence[int]], *, anew: bool = False
 ) -> tuple[list[dict[int, int]], list[Track]]:
-    """Return tracks that follow the labels through the frames, and the labels that change.
-
-    Parameters
-    ----------
-    presence : sequence of sequence of int
-        Labels in each frame.
-
-    Returns
-    -------
-    list of dict of int to int
-        For each frame, new numbers of labels. A label keeps its number; one that comes back after
-        a gap, which no track may have, gets a number above all others.
-    list of Track
-        A later stretch of a label has the one before as parent.
-
-    Examples
-    --------
-    >>> numbers, tracks = tracks_of_labels([[1, 4], [4], [1]])
-    >>> numbers, [(t.label, t.begin, t.end, t.parent) for t in tracks]
-    ([{}, {}, {1: 5}], [(1, 0, 0, 0), (4, 0, 1, 0), (5, 2, 2, 1)])
-    """
+    """Return new numbers of labels per frame, `anew` from 1 on; a later stretch has a parent."""
     last: dict[int, Track] = {}  # of each label of the frames
     done: list[Track] = []
     numbers: list[dict[int, int]] = []
-    free = max((max(labels, default=0) for labels in presence), default=0) + 1
+    free = 1 if anew else max((max(labels, default=0) for labels in presence), default=0) + 1
     for frame, labels in enumerate(presence):
         for label in labels:
             known = last.get(label)
-            if known is None:
-                last[label] = Track(label, frame, frame)
-            elif known.end == frame - 1:
+            if known is not None and known.end == frame - 1:
                 last[label] = replace(known, end=frame)
+            elif known is None and not anew:
+                last[label] = Track(label, frame, frame)
             else:
-                done.append(known)
-                last[label] = Track(free, frame, frame, known.label)
+                done += [known] if known else []
+                last[label] = Track(free, frame, frame, known.label if known else 0)
                 free += 1
         numbers.append({n: last[n].label for n in labels if last[n].label != n})
     return numbers, sorted([*done, *last.values()], key=lambda track: track.label)
@@ -194,25 +137,9 @@ def write_ctc(
     plan: Mapping[str, Sequence[str]],
     *,
     truth: bool = False,
+    anew: bool = False,
 ) -> list[str]:
-    """Write sequences of label frames, and return remarks that a reader must see.
-
-    Parameters
-    ----------
-    folder : Path
-        Gets ``01_RES`` with ``mask000.tif`` and ``res_track.txt``, or as a truth ``01_GT``.
-    frames : sequence of Segmentation
-        Of all cases in the plan, or of some: a sequence that lacks a frame is left out.
-    plan : mapping of str to sequence of str
-        See `sequences`; all files have as many digits as the longest needs.
-    truth : bool
-        Whether these are true labels.
-
-    Raises
-    ------
-    InputError
-        If a label is over 65535, or frames of a sequence have different shapes.
-    """
+    """Write sequences of labels, numbered `anew`, and return remarks; InputError over `LARGEST`."""
     known = {frame.case: frame for frame in frames}
     digits = max(3, len(str(max(map(len, plan.values()), default=1) - 1)))
     remarks = []
@@ -222,7 +149,8 @@ def write_ctc(
         if len(own) < len(cases):
             remarks.append(f"{place} is not written: {len(cases) - len(own)} frames have no labels")
             continue
-        numbers, tracks = tracks_of_labels([_present(frame) for frame in own])
+        presence = [_present(frame, anew=anew) for frame in own]
+        numbers, tracks = tracks_of_labels(presence, anew=anew)
         source = LabelFrames(own, numbers)
         write_sequence(folder / place, source, tracks, truth=truth, digits=digits)
         remarks += [
@@ -244,29 +172,39 @@ def write_sequences_table(path: Path, plan: Mapping[str, Sequence[str]]) -> None
             add((name, frame, case) for frame, case in enumerate(cases))
 
 
-def _segmentation(record: Record, folder: Path, case: Case, slug: str, task: Task) -> Segmentation:
-    """Return the segmentation in a result."""
-    if record.ok:
-        return Segmentation(case.name, partial(_pixels, folder / record.outputs[slug]))
-    main = case.main(task)
-    assert main is not None  # every segmentation has an image
-    return Segmentation(case.name, partial(_nothing, main), failed=True)
-
-
 def _pixels(path: Path) -> Labels:
-    """Return the labels in a file."""
     return read(path).array
 
 
-def _nothing(image: Path) -> Labels:
-    """Return an empty mask of the shape of an image."""
+def _cut(path: Path, crop: tuple[slice, ...]) -> Labels:
+    """Return a part of a label image."""
+    image = read(path)
+    kind = image.array.dtype.kind
+    if kind not in "iu" or image.axes not in ("YX", "ZYX") or (image.array < 0).any():
+        raise InputError(
+            f"{path}: expected labels, integers from 0 along YX or ZYX, found {image.array.dtype} "
+            f"along {image.axes}"
+        )
+    ends = [part.stop or 0 for part in crop] or image.shape
+    if len(ends) != len(image.shape) or any(a > b for a, b in zip(ends, image.shape, strict=True)):
+        raise InputError(f"{path}: crop must have an end in {image.shape} per axis, found {ends}")
+    if not (labels := image.array[crop]).size:
+        raise InputError(
+            f"{path}: nothing is left by the crop; its begins must lie before its ends"
+        )
+    return labels
+
+
+def _nothing(case: Case, task: Task) -> Labels:
+    image = case.main(task)
+    assert image is not None  # every segmentation has one
     return np.zeros(header(image).shape, np.uint16)
 
 
-def _present(frame: Segmentation) -> list[int]:
-    """Return the labels in a frame, refused where the format cannot hold one."""
+def _present(frame: Segmentation, *, anew: bool) -> list[int]:
+    """Return the labels in a frame, refused where the format cannot hold them."""
     found: list[int] = [label for label in np.unique(frame.labels()).tolist() if label]
-    if found and found[-1] > LARGEST:
+    if found and (len(found) if anew else found[-1]) > LARGEST:
         raise InputError(
             f"{frame.case}: expected labels up to {LARGEST}, the largest of a 16-bit mask, found "
             f"{found[-1]} ({len(found)} objects); number the objects anew from 1"

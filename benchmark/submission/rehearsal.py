@@ -11,18 +11,18 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
-from cytosuite.benchmark.contract import Check
+from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, StartError
-from cytosuite.benchmark.examine import Examiner
-from cytosuite.benchmark.submission.checks.accept import accept_outputs
-from cytosuite.benchmark.submission.sites import MARGIN
-from cytosuite.benchmark.validate import BadOutput
+from cytosuite.benchmark.runs.examine import Examiner
+from cytosuite.benchmark.runs.validate import BadOutput
+from cytosuite.benchmark.submission.checks.outputs import accept_outputs
+from cytosuite.benchmark.submission.profiles import MARGIN
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import header, read
-from cytosuite.manifest import AlgorithmManifest
-from cytosuite.tasks import TASKS, Task
 
 OTHER_NAMES = UUID("c7a4f0e2-6f0b-4f55-9a53-3d9f3a1c6b10")
 LONG_AGO_S = 10**9  # time of the renamed files
@@ -46,30 +46,14 @@ class Rehearsed:
 
 @dataclass
 class Rehearsal:
-    """The runs of a submission on a few cases.
-
-    Parameters
-    ----------
-    engine : Engine
-        Of containers.
-    manifest : AlgorithmManifest
-        Of the algorithm.
-    cases : sequence of Case
-        At least one.
-    limits : Limits
-        Of the site.
-    folder : Path
-        An empty one for all that is written.
-    guest : bool
-        Whether others built the image: it serves the interface that it announces, alone.
-    """
+    """The runs of a submission on a few cases."""
 
     engine: Engine
     manifest: AlgorithmManifest
     cases: Sequence[Case]
     limits: Limits
-    folder: Path
-    guest: bool = False
+    folder: Path  # empty, for all files
+    guest: bool = False  # others built the image: it serves one interface
     answers: list[Rehearsed] = field(default_factory=list)
 
     @property
@@ -78,20 +62,22 @@ class Rehearsal:
         return TASKS[self.manifest.task]
 
     def checks(self, api: Api) -> Iterator[Check]:
-        """Yield the checks of all runs; where a case of the first run fails, no others follow.
-
-        Parameters
-        ----------
-        api : str
-            The interface that is handed in. The other one must give the same.
-        """
+        """Yield the checks of all runs; where a case of the first run fails, no others follow."""
         first = self._run(api, [(case, case.input(self.task)) for case in self.cases])
         title = f"{api}: each case ends well, its outputs have the input's geometry"
         yield _judged(title, _findings(first))
         if _findings(first):
             return
-        yield _judged("outputs: the platform imports each", _refused(first, self.task))
-        yield _judged(f"log: at most {LOG_LINES} lines per case", _long(first))
+        refused = (
+            f"{answer.case}: {finding.where}: {finding.text}"
+            for answer in first
+            for finding in accept_outputs(answer.folder, self.task)
+            if finding.severity == "error"
+        )
+        yield _judged("outputs: the platform imports each", next(refused, ""))
+        cut = next((answer for answer in first if answer.lines > LOG_LINES), None)
+        long = f"{cut.case}: {cut.lines} lines; print less" if cut else ""
+        yield _judged(f"log: at most {LOG_LINES} lines per case", long)
         title = "other file names and times, one more socket: the same outputs"
         if self.guest:
             yield Check(title, "skip", "images of others get the sockets that they name")
@@ -109,18 +95,16 @@ class Rehearsal:
 
     def figures(self) -> dict[str, float | None]:
         """Return the longest case [s], the largest peak of memory [GiB], and the shares of both."""
-        peaks = [a.outcome.peak_memory for a in self.answers if a.outcome.peak_memory]
+        peak = max((a.outcome.peak_memory or 0 for a in self.answers), default=0) / 2**30
         seconds = max((answer.outcome.seconds for answer in self.answers), default=0.0)
-        peak = max(peaks) / 2**30 if peaks else None
         return {
             "seconds": round(seconds, 3),
             "of_time": round(seconds / self.limits.timeout_s, 4),
-            "peak_gib": None if peak is None else round(peak, 3),
-            "of_memory": None if peak is None else round(peak / self.limits.memory_gib, 4),
+            "peak_gib": round(peak, 3) if peak else None,
+            "of_memory": round(peak / self.limits.memory_gib, 4) if peak else None,
         }
 
     def _margins(self) -> Iterator[Check]:
-        """Yield the checks of the longest time and the largest memory."""
         found = self.figures()
         limit, memory = self.limits.timeout_s, self.limits.memory_gib
         title = f"time: {found['seconds']:.3g} s of {limit:g} s, at most {MARGIN:.0%} of it"
@@ -178,19 +162,7 @@ def write_record(folder: Path, name: str, record: Mapping[str, Any]) -> Path:
 
 
 def rehearsed(folder: Path, name: str, identity: str, api: str) -> dict[str, Any] | None:
-    """Return the record of a rehearsal that was passed, None where there is none.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of all results.
-    name : str
-        Of the algorithm.
-    identity : str
-        Digest of the image's sources, or id of the image.
-    api : str
-        ``invoke`` or ``exec``.
-    """
+    """Return the record of a rehearsal that was passed, None where there is none."""
     try:
         found = read_json(folder / "rehearsals" / f"{name}-{api}.json")
     except CytosuiteError:
@@ -200,7 +172,6 @@ def rehearsed(folder: Path, name: str, identity: str, api: str) -> dict[str, Any
 
 
 def _judged(title: str, finding: str) -> Check:
-    """Return a check that fails with a finding."""
     return Check(title, "FAIL", finding) if finding else Check(title)
 
 
@@ -209,21 +180,6 @@ def _findings(answers: Sequence[Rehearsed]) -> str:
     found = [answer.finding for answer in answers if answer.finding]
     more = f" (and {len(found) - 1} more)" if found[1:] else ""
     return f"{found[0]}{more}" if found else ""
-
-
-def _refused(answers: Sequence[Rehearsed], task: Task) -> str:
-    """Return the platform's first reason to refuse an output, empty without any."""
-    for answer in answers:
-        for finding in accept_outputs(answer.folder, task):
-            if finding.severity == "error":
-                return f"{answer.case}: {finding.where}: {finding.text}"
-    return ""
-
-
-def _long(answers: Sequence[Rehearsed]) -> str:
-    """Return the first case with a log that the platform cuts, empty without any."""
-    cut = [answer for answer in answers if answer.lines > LOG_LINES]
-    return f"{cut[0].case}: {cut[0].lines} lines; print less" if cut else ""
 
 
 def _different(first: Sequence[Rehearsed], again: Sequence[Rehearsed]) -> str:

@@ -33,21 +33,11 @@ class WrittenLayer:
 
 @dataclass(frozen=True, slots=True)
 class Repacked:
-    """An image, ready to be packed: its layers, configuration and id.
+    """An image, ready to be packed: its layers, configuration and id."""
 
-    Parameters
-    ----------
-    layers : tuple of WrittenLayer
-        From the base upwards.
-    config : bytes
-        The configuration, as JSON.
-    id : str
-        Digest of the configuration: the platform refuses an image with a known one.
-    """
-
-    layers: tuple[WrittenLayer, ...]
-    config: bytes
-    id: str
+    layers: tuple[WrittenLayer, ...]  # from the base upwards
+    config: bytes  # JSON
+    id: str  # digest of the configuration: the platform refuses a known one
 
 
 def repack(
@@ -58,35 +48,15 @@ def repack(
     without: Sequence[str] = (),
     step: Step = lambda *_: None,
 ) -> Repacked:
-    """Return an image without any trace of the time and place of its build.
-
-    Parameters
-    ----------
-    saved : Path
-        Uncompressed tar of ``docker save``, of any version, with one image.
-    folder : Path
-        For the layers.
-    changes : mapping
-        New values in the configuration's ``config``; of ``Labels``, those that change.
-    newest_s : int
-        Unix time of the sources: no file in a layer is newer.
-    without : sequence of str
-        Folders of the image, absolute, that are left out with all they hold.
-    step : callable
-        Called with the bytes done and in all.
-
-    Raises
-    ------
-    InputError
-        If the tar holds no image, or several.
-
-    Notes
-    -----
-    Times in layers end at `newest_s`; history, build containers and the engine's version go. So
-    two builds of equal sources have one id.
-    """
+    """Return the one image without traces of its build, times until `newest_s`; InputError else."""
     with tarfile.open(saved) as source:
-        manifest, config = _contents(source, saved)
+        try:
+            listed = _json(source, "manifest.json")
+            if not isinstance(listed, list) or len(listed) != 1:
+                raise InputError(f"{saved}: expected one image in the archive")
+            manifest, config = listed[0], _json(source, listed[0]["Config"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{saved}: expected an image as of docker save: {error}") from None
         done, total, layers = 0, saved.stat().st_size, []
         for number, name in enumerate(manifest["Layers"]):
             stream = source.extractfile(name)
@@ -107,23 +77,7 @@ def repack(
 
 
 def pack_image(image: Repacked, path: Path, tag: str, step: Step = lambda *_: None) -> None:
-    """Write an image as ``.tar.gz`` for ``docker load`` and for the platform.
-
-    Parameters
-    ----------
-    image : Repacked
-    path : Path
-        The archive, which is there whole or not at all.
-    tag : str
-        Name of the image in the archive.
-    step : callable
-        Called with the bytes done and in all.
-
-    Notes
-    -----
-    The layout is that of Docker before version 25, which all readers know, without its obsolete
-    files: ``manifest.json``, ``<id>.json``, ``<layer>/layer.tar``. Owners and times are zero.
-    """
+    """Write an image as ``.tar.gz`` in the layout of Docker before 25, which all readers know."""
     listed = {
         "Config": f"{image.id}.json",
         "RepoTags": [tag],
@@ -136,29 +90,16 @@ def pack_image(image: Repacked, path: Path, tag: str, step: Step = lambda *_: No
         gzip.GzipFile("", "wb", LEVEL, stream, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as target,
     ):
-        _add(target, "manifest.json", json.dumps([listed], sort_keys=True).encode())
-        _add(target, f"{image.id}.json", image.config)
+        manifest = json.dumps([listed], sort_keys=True).encode()
+        for name, text in (("manifest.json", manifest), (f"{image.id}.json", image.config)):
+            _add(target, name, io.BytesIO(text), len(text))
         for layer in {each.digest: each for each in image.layers}.values():
-            entry = tarfile.TarInfo(f"{layer.digest}/layer.tar")
-            entry.size, entry.mode = layer.bytes, 0o644
             with layer.path.open("rb") as content:
-                target.addfile(entry, content)
+                _add(target, f"{layer.digest}/layer.tar", content, layer.bytes)
             step(done := done + layer.bytes, total)
 
 
-def _contents(source: tarfile.TarFile, place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the manifest's entry and the configuration of the one image in a tar."""
-    try:
-        manifest = _json(source, "manifest.json")
-        if not isinstance(manifest, list) or len(manifest) != 1:
-            raise InputError(f"{place}: expected one image in the archive")
-        return manifest[0], _json(source, manifest[0]["Config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{place}: expected an image as of docker save: {error}") from None
-
-
 def _json(source: tarfile.TarFile, name: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the JSON in a member of a tar."""
     stream = source.extractfile(name)
     if stream is None:
         raise ValueError(f"{name} is no file")
@@ -182,8 +123,7 @@ def _layer(stream: IO[bytes], path: Path, newest_s: int, without: Sequence[str])
     return WrittenLayer(path, path.stat().st_size, file_digest(path))
 
 
-def _add(target: tarfile.TarFile, name: str, content: bytes) -> None:
-    """Add a small file to an archive."""
+def _add(target: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), 0o644
-    target.addfile(entry, io.BytesIO(content))
+    entry.size, entry.mode = size, 0o644
+    target.addfile(entry, content)

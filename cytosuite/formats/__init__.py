@@ -1,10 +1,9 @@
 """Reading and writing volumes: TIFF, MetaImage (.mha), HDF5, OME-Zarr; PNG and JPEG are read."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, RoomError, last_line, plain
 from cytosuite.files import atomic, open_regular
-from cytosuite.formats.hdf5 import hdf5_slabs, read_hdf5, write_hdf5
-from cytosuite.formats.metaimage import (
-    metaimage_header,
-    metaimage_slabs,
-    read_metaimage,
-    write_metaimage,
-)
-from cytosuite.formats.omezarr import (
-    omezarr_channels,
-    omezarr_header,
-    omezarr_slabs,
-    read_omezarr,
-)
-from cytosuite.formats.omezarrwriter import write_omezarr
-from cytosuite.formats.picture import has_colours, picture_slabs, read_picture
-from cytosuite.formats.tiff import COLOURS, read_tiff, tiff_channels, tiff_header, tiff_slabs
-from cytosuite.formats.tiffwriter import write_tiff
+from cytosuite.formats.imagefiles import OMEZARR, READABLE, Format, format_of
 from cytosuite.volume import Header, Volume
 
 
@@ -38,6 +21,7 @@ def read(
     scene: int | None = None,
     *,
     stack: bool = False,
+    group: str = "",
 ) -> Volume:
     """Return the image in a file with its axes, voxel size and metadata.
 
@@ -53,12 +37,15 @@ def read(
         Number of the image in a TIFF or OME-Zarr that holds several.
     stack : bool
         Whether three axes of a TIFF are z, y, x as they are stored, whatever it calls them.
+    group : str
+        Dataset of HDF5 files like ``data/raw_image``, or, after commas, others of which a file has
+        one.
 
     Returns
     -------
     Volume
         With 1 µm voxels and ``spacing_source = "assumed"`` where the file gives no size. Pixels
-        that do not fit into memory (`cytosuite.large.fits`) are mapped: those of TIFF and
+        that do not fit into memory (`cytosuite.volume.large.fits`) are mapped: those of TIFF and
         MetaImage without compression in the file itself, read only, others in a copy on disk.
 
     Raises
@@ -67,19 +54,16 @@ def read(
         If the file is missing, empty, cut, broken, of another kind, or a colour image of which no
         channel is picked, or neither memory nor disk has room for it.
     """
-    with _gate(path) as reader:
-        if reader is read_tiff:
-            volume = read_tiff(path, pick, scene, stack=stack)
-        elif reader is read_omezarr:
-            volume = read_omezarr(path, pick, scene)
-        else:
-            coloured = reader is read_picture and "C" in (pick or {})
-            volume = read_picture(path, colours=True) if coloured else reader(path)
-            index = tuple((pick or {}).get(axis, slice(None)) for axis in volume.axes)
-            axes = "".join(axis for axis in volume.axes if axis not in (pick or {}))
-            volume = replace(volume, array=volume.array[index], axes=axes)
-        native = volume.array.dtype.newbyteorder("=")
-        return replace(volume, array=volume.array.astype(native, copy=False))
+    with _gate(path) as form:
+        volume: Volume = form.call(
+            "read", path, pick=pick or {}, scene=scene, stack=stack, group=group
+        )
+        left = {axis: n for axis, n in (pick or {}).items() if axis in volume.axes}
+        index = tuple(left.get(axis, slice(None)) for axis in volume.axes)
+        axes = "".join(axis for axis in volume.axes if axis not in left)
+        array = volume.array[index]
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return replace(volume, array=array, axes=axes)
 
 
 def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[NDArray[Any]]:
@@ -105,10 +89,10 @@ def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iter
     InputError
         As of `read`.
     """
-    with _gate(path) as reader:
-        parts = SLABS[reader](path, planes, **({"stack": stack} if reader is read_tiff else {}))
+    with _gate(path) as form:
+        parts = form.call("slabs", path, planes, stack=stack)
     while True:
-        with guarded(path, FORMS[reader]):
+        with guarded(path, form.name):
             part = next(parts, None)
         if part is None:
             return
@@ -136,14 +120,13 @@ def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = 
     InputError
         If the suffix is unknown, or the format cannot hold the dtype or axes.
     """
-    writer = WRITERS.get(path.suffix.lower())
-    if writer is write_tiff:
-        writer = partial(write_tiff, as_json=as_json)
-    if writer is None:
-        raise InputError(f"{path}: can write {', '.join(WRITERS)}, found {path.suffix!r}")
+    form = format_of(path)
+    if form is None or not form.is_written:
+        known = [suffix for suffix, own in READABLE.items() if own.is_written]
+        raise InputError(f"{path}: can write {', '.join(known)}, found {path.suffix!r}")
     with atomic(path) as temporary:
         try:
-            writer(temporary, volume, compress)
+            form.call("write", temporary, volume, compress, as_json=as_json)
         except InputError as error:  # names the file that it was given
             reason = str(error).removeprefix(plain(f"{temporary}:"))
             raise type(error)(f"{path}: {reason}") from None
@@ -160,16 +143,11 @@ def header(
         If the file is cut or broken, of another kind, or a colour image though `colours` are no
         channels.
     """
-    with _gate(path) as reader:
-        if reader not in HEADERS:
-            known = [suffix for suffix, own in READERS.items() if own in HEADERS]
+    with _gate(path) as form:
+        if not form.has_header:
+            known = [suffix for suffix, own in READABLE.items() if own.has_header]
             raise InputError(f"{path}: expected one of {', '.join(known)}, found {path.suffix!r}")
-        if reader is read_tiff:
-            found = tiff_header(path, scene, stack=stack, colours=colours)
-        elif reader is read_omezarr:
-            found = omezarr_header(path, scene)
-        else:
-            found = HEADERS[reader](path)
+        found: Header = form.call("header", path, scene=scene, stack=stack, colours=colours)
         return replace(found, dtype=found.dtype.newbyteorder("="))
 
 
@@ -187,30 +165,16 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
     InputError
         As of `read`.
     """
-    with _gate(path) as reader:
-        if reader is read_tiff:
-            return tiff_channels(path, scene)
-        if reader is read_picture:
-            return list(COLOURS) if has_colours(path) else []
-        return omezarr_channels(path, scene) if reader is read_omezarr else []
+    with _gate(path) as form:
+        names: list[str] = []
+        if hasattr(form.code, "channels"):
+            names = form.call("channels", path, scene=scene)
+        return names
 
 
 @contextmanager
 def guarded(path: Path, form: str) -> Iterator[None]:
-    """Let one line through for whatever another library raises, or warns of, for a broken file.
-
-    Parameters
-    ----------
-    path : Path
-        The file that is read in the block.
-    form : str
-        Its kind, for the message.
-
-    Raises
-    ------
-    InputError
-        For every error in the block; it names the file.
-    """
+    """Turn any library error on a broken file into one `InputError`; drop warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -225,17 +189,17 @@ def guarded(path: Path, form: str) -> Iterator[None]:
 
 
 @contextmanager
-def _gate(path: Path) -> Iterator[Callable[[Path], Volume]]:
-    """Yield the reader of a file that is not empty, or of a folder of zarr; see `guarded`."""
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: expected one of {', '.join(READERS)}, found {path.suffix!r}")
-    if not (reader is read_omezarr and path.is_dir()):
+def _gate(path: Path) -> Iterator[Format]:
+    """Yield the format of a file that is not empty, or of a folder of zarr; see `guarded`."""
+    form = format_of(path)
+    if form is None:
+        raise InputError(f"{path}: expected one of {', '.join(READABLE)}, found {path.suffix!r}")
+    if not (form is OMEZARR and path.is_dir()):
         with open_regular(path) as stream:
             if not stream.read(1):
                 raise InputError(f"{path}: the file is empty")
-    with guarded(path, FORMS[reader]):
-        yield reader
+    with guarded(path, form.name):
+        yield form
 
 
 def _reason(error: Exception) -> str:
@@ -244,45 +208,3 @@ def _reason(error: Exception) -> str:
     if speaks and not isinstance(error, RecursionError) and error.__cause__ is None:
         return last_line(error)
     return f"cut or broken: its parts contradict each other, {type(error).__name__}"
-
-
-READERS: dict[str, Callable[[Path], Volume]] = {
-    ".tif": read_tiff,
-    ".tiff": read_tiff,
-    ".mha": read_metaimage,
-    ".h5": read_hdf5,
-    ".hdf5": read_hdf5,
-    ".png": read_picture,
-    ".jpg": read_picture,
-    ".jpeg": read_picture,
-    ".zarr": read_omezarr,
-    ".ozx": read_omezarr,
-}
-FORMS: dict[Callable[[Path], Volume], str] = {
-    read_tiff: "TIFF",
-    read_metaimage: "MetaImage",
-    read_hdf5: "HDF5",
-    read_picture: "a picture",
-    read_omezarr: "OME-Zarr",
-}
-HEADERS: dict[Callable[[Path], Volume], Callable[[Path], Header]] = {
-    read_tiff: tiff_header,
-    read_metaimage: metaimage_header,
-    read_omezarr: omezarr_header,
-}
-SLABS: dict[Callable[[Path], Volume], Callable[..., Iterator[NDArray[Any]]]] = {
-    read_tiff: tiff_slabs,
-    read_metaimage: metaimage_slabs,
-    read_hdf5: hdf5_slabs,
-    read_omezarr: omezarr_slabs,
-    read_picture: picture_slabs,
-}
-WRITERS: dict[str, Callable[[Path, Volume, bool], None]] = {
-    ".tif": write_tiff,
-    ".tiff": write_tiff,
-    ".mha": write_metaimage,
-    ".h5": write_hdf5,
-    ".hdf5": write_hdf5,
-    ".zarr": write_omezarr,
-    ".ozx": write_omezarr,
-}

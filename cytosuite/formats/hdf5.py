@@ -1,7 +1,7 @@
 """HDF5 files of one image, by h5py; no other file that one of them names is opened."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import prod
 from pathlib import Path
@@ -10,50 +10,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite import large
 from cytosuite.errors import InputError
-from cytosuite.formats.pieces import chunk_rows, gathered, in_planes, regrouped
-from cytosuite.large import is_mapped
-from cytosuite.memory import check_claim, check_room
-from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, scalars
+from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, large, scalars
+from cytosuite.volume.large import is_mapped
+from cytosuite.volume.memory import check_claim, check_room
+from cytosuite.volume.pieces import chunk_rows, gathered, planes_of, regrouped
 
 if TYPE_CHECKING:
     import h5py
 
 NAMES: tuple[str, ...] = ("image", "raw", "data", "labels", "label")
-GROUP, GROUPED = "data", ("image", "instance", "raw_image")  # of the tools of Eschweiler et al.
+GROUP = "data"  # of the tools of Eschweiler et al.
+GROUPED = ("image", "instance", "instances", "raw_image")
+MAPS = ("light_map", "surface_distance")  # made of raw_image by the converter for view fusion
 SPACING = ("spacing", "element_size_um")  # attributes
 OWN = ("axes", *SPACING)
 PLANE = 1024  # pixels of a chunk of a large image along y and x, at most
 
 
-def read_hdf5(path: Path) -> Volume:
-    """Return the dataset named image, raw, data or labels, or the only one there is.
-
-    Parameters
-    ----------
-    path : Path
-        Where all lies in a group ``data``, the image is ``data/image``, ``data/instance`` or
-        ``data/raw_image``.
-        The attributes ``axes``, ``spacing`` or ``element_size_um`` (µm) and all texts and numbers
-        of the dataset describe it.
-
-    Raises
-    ------
-    InputError
-        If there is no such dataset, it is no array of numbers, its pixels lie in other files,
-        they do not fit into memory, or axes or spacing are not of their kind.
-    """
+def read(path: Path, group: str = "") -> Volume:
+    """Return the dataset of a path in the file, else named image, raw, data, labels, or alone."""
     import h5py
 
     with h5py.File(path, "r") as file:
-        dataset = _dataset(path, file)
+        dataset = _dataset(path, file, group)
         _check(path, dataset)
+        unread = [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
         array = _pixels(path, dataset)
         own = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
         metadata, warnings = scalars(_attributes(dataset))
+    if unread:
+        warnings = (*warnings, f"{', '.join(unread)} not read: maps are made of the image")
     sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
-    axes = _axes(path, own.get("axes", {2: "YX", 3: "ZYX"}.get(array.ndim)), array.shape)
+    axes = own.get("axes", {2: "YX", 3: "ZYX"}.get(array.ndim))
+    axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
+    if not isinstance(axes, str):
+        reason = f"expected the axes of shape {array.shape} as a text, found {_shown(axes)}"
+        raise InputError(f"{path}: {reason}")
     size = next((own[name] for name in SPACING if name in own), None)
     if size is None:
         size = np.ones(sum(axis in SPATIAL for axis in axes))
@@ -65,7 +58,7 @@ def read_hdf5(path: Path) -> Volume:
     return Volume(array, spacing, axes, metadata, Origin(sources, "um", warnings))
 
 
-def hdf5_slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
     import h5py
 
@@ -75,31 +68,40 @@ def hdf5_slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
         yield from regrouped(_header(dataset), _rows(dataset), planes)
 
 
-def write_hdf5(path: Path, volume: Volume, compress: bool) -> None:
+def write(path: Path, volume: Volume, compress: bool) -> None:
     """Write one dataset ``image`` with spacing, axes and metadata as attributes."""
+    write_named(path, {"image": volume}, compress)
+
+
+def write_named(path: Path, volumes: Mapping[str, Volume], compress: bool) -> None:
+    """Write volumes as datasets by their names, like ``data/instances``, as `write` does."""
     import h5py
 
-    array, packed = volume.array, "gzip" if compress else None
+    packed = "gzip" if compress else None
     with h5py.File(path, "w") as file:
-        if is_mapped(array):
-            chunks = (*[1] * (array.ndim - 2), *(min(size, PLANE) for size in array.shape[-2:]))
-            dataset = file.create_dataset(
-                "image", array.shape, array.dtype, chunks=chunks, compression=packed
-            )
-            planes = zip(np.ndindex(*array.shape[:-2]), in_planes(array), strict=True)
-            for index, plane in planes:
-                dataset[index] = plane
-        else:
-            dataset = file.create_dataset("image", data=array, compression=packed)
-        for key, value in volume.metadata.items():
-            dataset.attrs[key] = value
-        dataset.attrs["axes"] = volume.axes
-        if not volume.spacing_is_assumed:
-            dataset.attrs["spacing"] = volume.spacing
+        for name, volume in volumes.items():
+            array = volume.array
+            if is_mapped(array):
+                chunks = (*[1] * (array.ndim - 2), *(min(size, PLANE) for size in array.shape[-2:]))
+                dataset = file.create_dataset(
+                    name, array.shape, array.dtype, chunks=chunks, compression=packed
+                )
+                planes = zip(np.ndindex(*array.shape[:-2]), planes_of(array), strict=True)
+                for index, plane in planes:
+                    dataset[index] = plane
+            else:
+                dataset = file.create_dataset(name, data=array, compression=packed)
+            for key, value in volume.metadata.items():
+                dataset.attrs[key] = value
+            dataset.attrs["axes"] = volume.axes
+            if not volume.spacing_is_assumed:
+                dataset.attrs["spacing"] = volume.spacing
 
 
-def _dataset(path: Path, file: "h5py.File") -> "h5py.Dataset":
+def _dataset(path: Path, file: "h5py.File", group: str = "") -> "h5py.Dataset":
     """Return the dataset of the image; links, which may lead into other files, are not followed."""
+    if group:
+        return _named(path, file, [name.strip() for name in group.split(",")])
     kinds, known, place = _kinds(file), NAMES, ""
     if kinds == {GROUP: "a group"}:
         file, known, place = file[GROUP], GROUPED, f" in {GROUP}"
@@ -113,6 +115,28 @@ def _dataset(path: Path, file: "h5py.File") -> "h5py.Dataset":
             f"found {', '.join(found) or 'none'}"
         )
     return file[chosen[0]]
+
+
+def _named(path: Path, file: "h5py.File", wanted: Sequence[str]) -> "h5py.Dataset":
+    """Return the one dataset among the wanted ones that a file has."""
+    found = {name: own for name in wanted if (own := _member(file, name)) is not None}
+    if len(found) != 1:
+        inner = _kinds(file[GROUP]) if _kinds(file).get(GROUP) == "a group" else {}
+        there = list(found) or [*_kinds(file), *(f"{GROUP}/{own}" for own in inner)]
+        raise InputError(
+            f"{path}: expected one of the datasets {', '.join(wanted)}, found "
+            f"{', '.join(there) or 'none'}; name one per file with --group"
+        )
+    return next(iter(found.values()))
+
+
+def _member(group: "h5py.Group", name: str) -> "h5py.Dataset | None":
+    """Return the dataset at a path in a group, if there is one without links."""
+    first, _, rest = name.strip("/").partition("/")
+    kind = _kinds(group).get(first)
+    if rest:
+        return _member(group[first], rest) if kind == "a group" else None
+    return group[first] if kind == "" else None
 
 
 def _kinds(group: "h5py.Group") -> dict[str, str]:
@@ -129,7 +153,6 @@ def _kinds(group: "h5py.Group") -> dict[str, str]:
 
 
 def _check(path: Path, dataset: "h5py.Dataset") -> None:
-    """Refuse pixels that are no numbers, lie in other files, or are too many."""
     if dataset.is_virtual or dataset.external:
         raise InputError(f"{path}: expected pixels in the file itself, found them in other files")
     if dataset.shape is None or not 2 <= dataset.ndim <= 5:
@@ -160,20 +183,17 @@ def _pixels(path: Path, dataset: "h5py.Dataset") -> NDArray[Any]:
 
 
 def _rows(dataset: "h5py.Dataset") -> Iterator[NDArray[Any]]:
-    """Yield rows of chunks along the first axis."""
     chunks = dataset.chunks or (1, dataset.shape[1])
     return chunk_rows(_header(dataset), chunks, lambda *region: np.asarray(dataset[region]))
 
 
 def _header(dataset: "h5py.Dataset") -> Header:
-    """Return shape and dtype of a dataset, as if its axes were known."""
     axes = AXES[-dataset.ndim :]
     ones = (1.0,) * sum(axis in SPATIAL for axis in axes)
     return Header(dataset.shape, dataset.dtype.newbyteorder("="), ones, axes)
 
 
 def _attributes(dataset: "h5py.Dataset") -> dict[str, Any]:
-    """Return the attributes of a dataset but for axes and spacing, each as plain Python value."""
     found: dict[str, Any] = {}
     for name in (name for name in dataset.attrs if name not in OWN):
         with suppress(OSError, TypeError, ValueError, RuntimeError, KeyError):  # a foreign type
@@ -183,16 +203,5 @@ def _attributes(dataset: "h5py.Dataset") -> dict[str, Any]:
     return found
 
 
-def _axes(path: Path, axes: object, shape: tuple[int, ...]) -> str:
-    """Return the axes of a shape."""
-    text = os.fsdecode(axes) if isinstance(axes, bytes) else axes
-    if not isinstance(text, str):
-        raise InputError(
-            f"{path}: expected the axes of shape {shape} as a text, found {_shown(axes)}"
-        )
-    return text
-
-
 def _shown(value: object) -> object:
-    """Return the value of an attribute for a message."""
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else repr(value)

@@ -1,14 +1,10 @@
-"""MetaImage files (.mha), with their pixels in the file itself.
-
-No library: SimpleITK opens whatever file a header names as the pixels, waits where that is a pipe,
-takes sizes on trust, and is 272 MB in every image of a container. Headers are written as it writes
-them; tests compare.
-"""
+"""MetaImage files (.mha), pixels inside; no SimpleITK, which opens any file that a header names."""
 
 import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
@@ -17,12 +13,11 @@ from typing import Any, BinaryIO, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite import large
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import open_regular
-from cytosuite.formats.pieces import gathered, in_planes, planes_of
-from cytosuite.large import is_mapped, release
-from cytosuite.volume import Header, Origin, Scalar, Volume, is_size, scalars
+from cytosuite.volume import Header, Origin, Scalar, Volume, is_size, large, scalars
+from cytosuite.volume.large import is_mapped, release
+from cytosuite.volume.pieces import gathered, planes_in, planes_of
 
 UM_PER_MM = 1000.0
 HEADER_BYTES = 65536  # a header is far shorter
@@ -57,6 +52,7 @@ class _Fields:
     """Keys and texts of a header, and the byte at which the pixels begin."""
 
     path: Path
+    stream: BinaryIO
     texts: Mapping[str, str]
     start: int
 
@@ -65,7 +61,6 @@ class _Fields:
         return InputError(f"{self.path}: cannot be read as MetaImage ({reason})")
 
     def numbers(self, key: str, count: int, default: str) -> tuple[float, ...]:
-        """Return finite numbers."""
         words = self.texts.get(key, default).split()
         found = tuple(float(word) for word in words if NUMBER.fullmatch(word))
         if not len(words) == len(found) == count or not all(map(isfinite, found)):
@@ -73,7 +68,6 @@ class _Fields:
         return found
 
     def sizes(self, key: str, count: int, default: str = "") -> tuple[int, ...]:
-        """Return positive integers."""
         words = self.texts.get(key, default).split()
         found = tuple(int(word) for word in words if INTEGER.fullmatch(word) and int(word) > 0)
         if not len(words) == len(found) == count:
@@ -81,41 +75,24 @@ class _Fields:
         return found
 
     def choice(self, key: str, choices: Mapping[str, _Choice], default: str = "") -> _Choice:
-        """Return the meaning of a word."""
         if (word := self.texts.get(key, default)) in choices:
             return choices[word]
         names = ", ".join(choices)
         raise self.broken(f"expected one of {names} as {key}, {self._found(key)}")
 
     def _found(self, key: str) -> str:
-        """Return the end of a message on the text of a key."""
         return f"found {self.texts[key][:60]!r}" if key in self.texts else "found none"
 
 
-def read_metaimage(path: Path) -> Volume:
-    """Return the image in a MetaImage file.
-
-    Parameters
-    ----------
-    path : Path
-        ``.mha`` with one channel and axes YX, ZYX or TZYX. Spacing in the file is in mm and
-        becomes µm; programs write 1 mm on every axis for "not known".
-
-    Raises
-    ------
-    InputError
-        If the file is broken, larger than the free memory, holds colours or text, or names
-        another file as its pixels.
-    """
-    with open_regular(path) as stream:
-        fields = _fields(path, stream)
-        found, known = _geometry(fields)
-        compressed = _is_compressed(fields, found, stream)
-        if large.fits(_bytes(found)):
-            array = (_inflated if compressed else _plain)(fields, found, stream)
-        else:
-            array = _large(fields, found, stream, compressed)
-    own = {key: _scalar(text) for key, text in fields.texts.items() if _is_own(key)}
+def read(path: Path) -> Volume:
+    """Return the image in a MetaImage file."""
+    with _opened(path) as (fields, found, known, compressed):
+        array = _pixels(fields, found, compressed)
+    own: dict[str, Scalar] = {}
+    for key, text in fields.texts.items():
+        if _is_own(key):
+            number = float if NUMBER.fullmatch(text) else str
+            own[key] = int(text) if INTEGER.fullmatch(text) else number(text)
     metadata, warnings = scalars(own)
     metadata.pop("spacing_source", None)
     sources = dict.fromkeys(metadata, "metaimage")
@@ -125,25 +102,29 @@ def read_metaimage(path: Path) -> Volume:
     return Volume(array, found.spacing, found.axes, metadata, Origin(sources, "mm", warnings))
 
 
-def metaimage_slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
-    with open_regular(path) as stream:
-        fields = _fields(path, stream)
-        found = _geometry(fields)[0]
-        count = planes_of(found, planes)
-        if _is_compressed(fields, found, stream):
-            yield from _parts(fields, found, stream, count)
+    with _opened(path) as (fields, found, _, compressed):
+        count = planes_in(found, planes)
+        if compressed:
+            yield from _parts(fields, found, count)
         else:
-            yield from _slices(_mapped(fields, found, stream), count)
+            yield from _slices(_mapped(fields, found), count)
 
 
-def metaimage_header(path: Path) -> Header:
-    """Return the geometry of a MetaImage without decoding its pixels; see `read_metaimage`."""
+def header(path: Path) -> Header:
+    """Return the geometry of a MetaImage without decoding its pixels; see `read`."""
+    with _opened(path) as (_, found, _, _):
+        return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[_Fields, Header, bool, bool]]:
+    """Yield fields and geometry, whether the voxel size is known, and whether pixels are packed."""
     with open_regular(path) as stream:
         fields = _fields(path, stream)
-        found = _geometry(fields)[0]
-        _is_compressed(fields, found, stream)
-    return found
+        found, known = _geometry(fields)
+        yield fields, found, known, _is_compressed(fields, found)
 
 
 def _fields(path: Path, stream: BinaryIO) -> _Fields:
@@ -162,11 +143,10 @@ def _fields(path: Path, stream: BinaryIO) -> _Fields:
             texts[key] = text
     if texts["ElementDataFile"].upper() != "LOCAL":
         raise InputError(f"{path}: {LOCAL}, found {texts['ElementDataFile'][:60]!r}")
-    return _Fields(path, texts, start)
+    return _Fields(path, stream, texts, start)
 
 
 def _line(path: Path, line: bytes) -> tuple[str, str]:
-    """Return key and text of a line; both empty for an empty line."""
     text = line.decode("utf-8", "replace").strip().replace("\t", " ")
     if not text:
         return "", ""
@@ -208,14 +188,13 @@ def _geometry(fields: _Fields) -> tuple[Header, bool]:
 
 
 def _bytes(found: Header) -> int:
-    """Return the size of an image in memory."""
     return prod(found.shape) * found.dtype.itemsize
 
 
-def _is_compressed(fields: _Fields, found: Header, stream: BinaryIO) -> bool:
+def _is_compressed(fields: _Fields, found: Header) -> bool:
     """Return whether the pixels are deflated, after a check that none is missing."""
     compressed = fields.choice("CompressedData", WORDS, "False")
-    there = os.fstat(stream.fileno()).st_size - fields.start
+    there = os.fstat(fields.stream.fileno()).st_size - fields.start
     wanted = _bytes(found)
     if compressed:
         (wanted,) = fields.sizes("CompressedDataSize", 1, str(there))
@@ -225,39 +204,32 @@ def _is_compressed(fields: _Fields, found: Header, stream: BinaryIO) -> bool:
 
 
 def _order(fields: _Fields) -> Literal["<", ">"]:
-    """Return the order of bytes in numpy's notation."""
     words = {fields.choice(key, WORDS, "False") for key in ORDERS if key in fields.texts}
     if len(words) > 1:
         raise fields.broken(f"{' and '.join(ORDERS)} contradict each other")
     return ">" if words == {True} else "<"
 
 
-def _plain(fields: _Fields, found: Header, stream: BinaryIO) -> NDArray[Any]:
-    """Return pixels that are stored as they are."""
-    stream.seek(fields.start)
-    raw = np.fromfile(stream, found.dtype.newbyteorder(_order(fields)), prod(found.shape))
-    return raw.astype(found.dtype, copy=False).reshape(found.shape)
-
-
-def _mapped(fields: _Fields, found: Header, stream: BinaryIO) -> NDArray[Any]:
-    """Return pixels that are stored as they are as an array on disk, in the file's own bytes."""
-    dtype = found.dtype.newbyteorder(_order(fields))
-    return np.memmap(stream, dtype, "r", fields.start, found.shape)
-
-
-def _inflated(fields: _Fields, found: Header, stream: BinaryIO) -> NDArray[Any]:
-    """Return deflated pixels."""
-    return gathered(found.shape, found.dtype, _parts(fields, found, stream, found.shape[0]))
-
-
-def _large(fields: _Fields, found: Header, stream: BinaryIO, compressed: bool) -> NDArray[Any]:
-    """Return pixels that do not fit into memory as an array on disk."""
+def _pixels(fields: _Fields, found: Header, compressed: bool) -> NDArray[Any]:
+    """Return the pixels in memory where they fit, else memory-mapped, plain ones in their file."""
+    fits = large.fits(_bytes(found))
     if compressed:
-        return gathered(found.shape, found.dtype, _parts(fields, found, stream, planes_of(found)))
-    array = _mapped(fields, found, stream)
+        parts = _parts(fields, found, found.shape[0] if fits else planes_in(found))
+        return gathered(found.shape, found.dtype, parts)
+    if fits:
+        fields.stream.seek(fields.start)
+        dtype = found.dtype.newbyteorder(_order(fields))
+        raw = np.fromfile(fields.stream, dtype, prod(found.shape))
+        return raw.astype(found.dtype, copy=False).reshape(found.shape)
+    array = _mapped(fields, found)
     if array.dtype.isnative:
         return array
-    return gathered(found.shape, found.dtype, _slices(array, planes_of(found)))
+    return gathered(found.shape, found.dtype, _slices(array, planes_in(found)))
+
+
+def _mapped(fields: _Fields, found: Header) -> NDArray[Any]:
+    dtype = found.dtype.newbyteorder(_order(fields))
+    return np.memmap(fields.stream, dtype, "r", fields.start, found.shape)
 
 
 def _slices(array: NDArray[Any], planes: int) -> Iterator[NDArray[Any]]:
@@ -267,15 +239,15 @@ def _slices(array: NDArray[Any], planes: int) -> Iterator[NDArray[Any]]:
         release(array)
 
 
-def _parts(fields: _Fields, found: Header, stream: BinaryIO, planes: int) -> Iterator[NDArray[Any]]:
-    """Yield slabs of deflated pixels, of which no more than expected are inflated."""
-    stream.seek(fields.start)
+def _parts(fields: _Fields, found: Header, planes: int) -> Iterator[NDArray[Any]]:
+    """Yield slabs of deflated pixels; no more bytes than expected are inflated."""
+    fields.stream.seek(fields.start)
     total, plane = _bytes(found), _bytes(found) // found.shape[0]
     raw, filled, done = np.empty(0, np.uint8), 0, 0
     state = zlib.decompressobj()
     dtype = found.dtype.newbyteorder(_order(fields))
     try:
-        while not state.eof and (chunk := state.unconsumed_tail or stream.read(CHUNK)):
+        while not state.eof and (chunk := state.unconsumed_tail or fields.stream.read(CHUNK)):
             part = np.frombuffer(state.decompress(chunk, CHUNK), np.uint8)
             if done + len(part) > total:
                 raise fields.broken(f"expected {total} bytes of pixels, found more")
@@ -296,16 +268,8 @@ def _parts(fields: _Fields, found: Header, stream: BinaryIO, planes: int) -> Ite
         raise fields.broken(f"expected {total} bytes of pixels, found {done}")
 
 
-def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
-    """Write a MetaImage: µm as mm, metadata as keys of the header.
-
-    See `cytosuite.formats.write`, which also makes it atomic.
-
-    Raises
-    ------
-    InputError
-        If MetaImage cannot hold the axes, the dtype or the name of a key.
-    """
+def write(path: Path, volume: Volume, compress: bool) -> None:
+    """Write a MetaImage: µm as mm, metadata as keys of the header."""
     if volume.axes not in {"YX", "ZYX"}:
         raise InputError(f"{path}: MetaImage holds the axes YX or ZYX, found {volume.axes}")
     little, array = volume.array.dtype.newbyteorder("<"), volume.array
@@ -321,18 +285,17 @@ def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
             own[key] = text
     zeros, count = " ".join("0" * array.ndim), array.ndim
     head = {"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False}
-    head |= {"CompressedData": compress}
-    head |= {"CompressedDataSize": SIZE} if compress else {}
+    head |= {"CompressedData": compress} | ({"CompressedDataSize": SIZE} if compress else {})
     head |= {"TransformMatrix": " ".join(str(int(n)) for n in np.eye(count).flat)}
     head |= {"Offset": zeros, "CenterOfRotation": zeros}
     head |= {"AnatomicalOrientation": "RAI"} if count == 3 else {}
     head |= {"ElementSpacing": spacing, **dict(sorted(own.items()))}
-    head |= {"DimSize": " ".join(map(str, reversed(array.shape))), "ElementType": f"{kind}"}
-    lines = [f"{key} = {value}\n" for key, value in (head | {"ElementDataFile": "LOCAL"}).items()]
-    text = "".join(lines)
+    head |= {"DimSize": " ".join(map(str, reversed(array.shape))), "ElementType": kind}
+    head |= {"ElementDataFile": "LOCAL"}
+    text = "".join(f"{key} = {value}\n" for key, value in head.items())
     with path.open("wb") as stream:
         if is_mapped(array):
-            _stream(stream, text, (plane.astype(little) for plane in in_planes(array)), compress)
+            _stream(stream, text, (plane.astype(little) for plane in planes_of(array)), compress)
             return
         pixels = np.ascontiguousarray(array, little).data
         packed = zlib.compress(pixels, 1) if compress else pixels
@@ -356,10 +319,3 @@ def _stream(stream: BinaryIO, text: str, planes: Iterable[NDArray[Any]], compres
 def _is_own(key: str) -> bool:
     """Return whether a key is metadata: none of the format's own, and none of ITK's remarks."""
     return key not in GEOMETRY | OTHERS and not key.startswith("ITK_")
-
-
-def _scalar(text: str) -> Scalar:
-    """Return a number where a text is one."""
-    if INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if NUMBER.fullmatch(text) else text

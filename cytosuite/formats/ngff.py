@@ -1,16 +1,13 @@
-"""Metadata of OME-Zarr images (OME-NGFF 0.1 to 0.5): axes, voxel size, channels.
-
-Source: https://ngff.openmicroscopy.org/0.5 and /0.4.
-"""
+"""Metadata of OME-Zarr, https://ngff.openmicroscopy.org 0.1 to 0.5: axes, voxel size, channels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cytosuite.errors import InputError, plain
-from cytosuite.formats.tiffdescription import UNNAMED
-from cytosuite.formats.zarrhome import ZarrEntries, json_of
-from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, is_size
+from cytosuite.formats.tiffmetadata import UNNAMED
+from cytosuite.formats.zarrarray import ZarrEntries, json_of, short
+from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UNITS, is_size
 
 NAMESPACE = "cytosuite"  # attribute of our own metadata
 SCENES = 10000
@@ -21,55 +18,23 @@ UM = {f"{prefix}meter": um for prefix, um in PREFIXES.items()}
 UM |= {f"{prefix}metre": um for prefix, um in PREFIXES.items()}
 UM |= {"angstrom": 1e-4, "inch": 25400.0, "foot": 304800.0, "yard": 914400.0, "mile": 1.609344e9}
 UM |= {"um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
-NAMED = {1e-3: "nm", 1.0: "um", 1e3: "mm", 1e4: "cm", 25400.0: "inch", 1e6: "m"}
 
 
 @dataclass(frozen=True, slots=True)
 class NgffImage:
-    """The description of an image.
+    """The description of an image."""
 
-    Parameters
-    ----------
-    path : str
-        Name of the folder of the array with the full resolution.
-    axes : str
-        Letters of ``TCZYX`` as stored.
-    sizes : dict of str to float
-        µm per voxel by axis; empty where nothing is known.
-    unit : str
-        As of `cytosuite.volume.Origin`.
-    channels : list of str
-        Names, empty for a channel without one.
-    own : dict
-        Metadata that we wrote.
-    warnings : list of str
-        Remarks for the user.
-    """
-
-    path: str
-    axes: str
-    sizes: dict[str, float]
-    unit: str = "um"
-    channels: list[str] = field(default_factory=list)
-    own: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    path: str  # name of the folder of the array with the full resolution
+    axes: str  # letters of ``TCZYX`` as stored
+    sizes: dict[str, float]  # µm per voxel by axis; empty where nothing is known
+    unit: str = "um"  # as of `cytosuite.volume.Origin`
+    channels: list[str] = field(default_factory=list)  # names, empty for a channel without one
+    own: dict[str, Any] = field(default_factory=dict)  # metadata that we wrote
+    warnings: list[str] = field(default_factory=list)  # remarks for the user
 
 
 def image_of(home: ZarrEntries, scene: int | None) -> NgffImage:
-    """Return the description of an image.
-
-    Parameters
-    ----------
-    home : ZarrEntries
-        One image, or several as Bio-Formats stores them (``0``, ``1``, ...).
-    scene : int, optional
-        Number of the image; without it the first, and a remark where there are several.
-
-    Raises
-    ------
-    InputError
-        If it is a plate, a single array, or no image, or axes or voxel size make no sense.
-    """
+    """Return the description of an image."""
     images = _images(home)
     number = scene or 0
     if number not in range(len(images)):
@@ -82,8 +47,7 @@ def image_of(home: ZarrEntries, scene: int | None) -> NgffImage:
 
 
 def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
-    """Return folder, number in it and attributes of each image."""
-    root = attributes_of(home, "")
+    root = _attributes_of(home, "")
     if root is None:
         raise InputError("expected OME-Zarr, found neither zarr.json nor .zattrs in it")
     if "plate" in root:
@@ -91,7 +55,7 @@ def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
     if scales := _multiscales(root):
         return [("", index, root) for index in range(len(scales))]
     found: list[tuple[str, int, dict[str, Any]]] = []
-    while len(found) < SCENES and (below := attributes_of(home, f"{len(found)}/")) is not None:
+    while len(found) < SCENES and (below := _attributes_of(home, f"{len(found)}/")) is not None:
         if not _multiscales(below):
             break
         found.append((f"{len(found)}/", 0, below))
@@ -100,20 +64,8 @@ def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
     return found
 
 
-def attributes_of(home: ZarrEntries, folder: str) -> dict[str, Any] | None:
-    """Return the attributes of a group: those of OME at the top, ours under `NAMESPACE`.
-
-    Parameters
-    ----------
-    home : ZarrEntries
-    folder : str
-        Empty for the root, else with a ``/`` at its end.
-
-    Returns
-    -------
-    dict or None
-        None where there is no group.
-    """
+def _attributes_of(home: ZarrEntries, folder: str) -> dict[str, Any] | None:
+    """Return the attributes of a group: those of OME at the top, ours under `NAMESPACE`."""
     group = json_of(home, f"{folder}zarr.json")
     if group is None:
         if (given := json_of(home, f"{folder}.zattrs")) is not None:
@@ -125,44 +77,41 @@ def attributes_of(home: ZarrEntries, folder: str) -> dict[str, Any] | None:
         raise InputError("expected a group with multiscales, found a single array of zarr")
     found = group.get("attributes", {})
     if not isinstance(found, dict):
-        raise InputError(f"expected attributes, found {_short(found)}")
+        raise InputError(f"expected attributes, found {short(found)}")
     ome = found.get("ome", found)  # 0.5; a few programs write 0.4 into zarr v3
     if not isinstance(ome, dict):
-        raise InputError(f"expected an object as ome, found {_short(ome)}")
+        raise InputError(f"expected an object as ome, found {short(ome)}")
     return {**ome, NAMESPACE: found.get(NAMESPACE, {})}
 
 
 def _multiscales(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the images of a group."""
     found = attributes.get("multiscales", [])
     if not isinstance(found, list) or not all(isinstance(scale, dict) for scale in found):
-        raise InputError(f"expected a list of objects as multiscales, found {_short(found)}")
+        raise InputError(f"expected a list of objects as multiscales, found {short(found)}")
     return found[:SCENES]
 
 
 def _described(folder: str, scale: dict[str, Any], attributes: dict[str, Any]) -> NgffImage:
-    """Return the description of an image of a group."""
     datasets = scale.get("datasets")
     first = datasets[0] if isinstance(datasets, list) and datasets else None
-    path = first.get("path") if isinstance(first, dict) else None
-    if not isinstance(path, str) or not is_inside(path):
-        raise InputError(f"expected datasets with a path in the image, found {_short(datasets)}")
+    first = first if isinstance(first, dict) else {}
+    path = first.get("path")
+    if not isinstance(path, str) or not _is_inside(path):
+        raise InputError(f"expected datasets with a path in the image, found {short(datasets)}")
     axes, units = _axes(scale.get("axes"))
-    assert isinstance(first, dict)
     steps = _scale(first, len(axes))
     whole = _scale(scale, len(axes))
     products = [a * b for a, b in zip(steps or whole, whole if steps else [], strict=False)]
     given = dict(zip(axes, products or steps or whole, strict=False))
     sizes, warnings = _sizes(given, units)
-    unit = NAMED.get(units.get("X", 1.0), "um")
+    unit = UNITS.get(units.get("X", 1.0), "um")
     own = attributes.get(NAMESPACE, {})
     names = _channels(attributes.get("omero"))
     own = own if isinstance(own, dict) else {}
     return NgffImage(f"{folder}{path}", axes, sizes, unit, names, own, warnings)
 
 
-def is_inside(path: str) -> bool:
-    """Return whether a path is one below its folder, of printable names."""
+def _is_inside(path: str) -> bool:
     parts = path.split("/")
     return path.isprintable() and len(path) < 1000 and not {"", ".", ".."} & set(parts)
 
@@ -175,7 +124,7 @@ def _axes(found: object) -> tuple[str, dict[str, float]]:
     named = [{"name": axis} if isinstance(axis, str) else axis for axis in listed]
     entries = [axis for axis in named if isinstance(axis, dict)]
     if len(entries) < len(named):
-        raise InputError(f"expected a list of axes, found {_short(found)}")
+        raise InputError(f"expected a list of axes, found {short(found)}")
     names = [str(axis.get("name", "")).upper() for axis in entries]
     if not 2 <= len(names) <= len(AXES) or len(set(names)) < len(names) or set(names) - set(AXES):
         shown = ", ".join(plain(name.lower(), 20) for name in names[:9])
@@ -186,7 +135,7 @@ def _axes(found: object) -> tuple[str, dict[str, float]]:
             um = UM.get(str(axis["unit"]).lower())
             if um is None:
                 raise InputError(
-                    f"the axis {name.lower()} has the unit {_short(axis['unit'])}, which is no "
+                    f"the axis {name.lower()} has the unit {short(axis['unit'])}, which is no "
                     "length; expected micrometer or another one of UDUNITS-2"
                 )
             units[name] = um
@@ -194,7 +143,6 @@ def _axes(found: object) -> tuple[str, dict[str, float]]:
 
 
 def _scale(found: Mapping[str, Any], count: int) -> list[float]:
-    """Return the scale among transformations, empty where there is none."""
     listed = found.get("coordinateTransformations", [])
     for step in listed if isinstance(listed, list) else ():
         if isinstance(step, dict) and step.get("type") == "scale":
@@ -202,7 +150,7 @@ def _scale(found: Mapping[str, Any], count: int) -> list[float]:
             known = values if isinstance(values, list) else []
             numbers = [float(value) for value in known if type(value) in {int, float}]
             if not len(numbers) == len(known) == count:
-                raise InputError(f"expected a scale of {count} numbers, found {_short(values)}")
+                raise InputError(f"expected a scale of {count} numbers, found {short(values)}")
             return numbers
     return []
 
@@ -224,7 +172,6 @@ def _sizes(
 
 
 def _channels(omero: object) -> list[str]:
-    """Return the names of the channels; programs number those without one."""
     found = omero.get("channels", []) if isinstance(omero, dict) else []
     listed = found if isinstance(found, list) else []
     names = [
@@ -232,8 +179,3 @@ def _channels(omero: object) -> list[str]:
         for channel in listed
     ]
     return ["" if UNNAMED.fullmatch(name) else name for name in names]
-
-
-def _short(value: object) -> str:
-    """Return the beginning of a value for a message."""
-    return plain(repr(value), 60)

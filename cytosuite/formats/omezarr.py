@@ -1,8 +1,6 @@
-"""OME-Zarr images: folders (.ome.zarr, .zarr) and single zip files (.ozx), read and written.
+"""OME-Zarr, folders and single files (.ozx): https://ngff.openmicroscopy.org 0.4, 0.5, RFC-9."""
 
-Source: https://ngff.openmicroscopy.org, versions 0.4 and 0.5, and RFC-9 for single files.
-"""
-
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,39 +8,52 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.formats.ngff import NgffImage, image_of
-from cytosuite.formats.pieces import chunk_rows, gathered, regrouped
-from cytosuite.formats.zarrarray import ZarrArray, array_of
-from cytosuite.formats.zarrhome import entries, sizes_of
-from cytosuite.memory import check_claim
-from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars
+from cytosuite.formats.ngff import NAMESPACE, NgffImage, image_of
+from cytosuite.formats.zarrarray import (
+    ZarrArray,
+    ZarrEntries,
+    array_of,
+    entries,
+    sizes_of,
+    stored,
+    written,
+)
+from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars, with_channel
+from cytosuite.volume.large import release
+from cytosuite.volume.memory import check_claim
+from cytosuite.volume.pieces import chunk_regions, chunk_rows, gathered, regrouped
 
 if TYPE_CHECKING:
     import zarr
+    from zarr.core.buffer import Buffer
+
+VERSION = "0.5"
+CHUNK = {"Z": 16, "Y": 256, "X": 256}  # flat: planes and slabs of a large image are read fast
+LEVEL, META = "0", "zarr.json"  # names of the array, and of the description of array and group
+EFFORT = 1  # of the compression: it has most of the gain for little of the time
+AXIS_TYPES = {"T": "time", "C": "channel"}  # of axes; the others are of space
+ZIP_COMMENT = {"ome": {"version": VERSION, "zipFile": {"centralDirectory": {"jsonFirst": True}}}}
+
+Put = Callable[[str, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An image of which parts can be read, along the axes of a `Volume`."""
+    """An open image to read parts from, along the axes of a `Volume`."""
 
+    home: ZarrEntries
     image: NgffImage
     stored: ZarrArray
     header: Header
     held: Mapping[str, int]
     metadata: dict[str, Scalar]
     origin: Origin
-    array: "Callable[[], zarr.Array[Any]]"
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Shape of the chunks."""
-        by_axis = dict(zip(self.image.axes, self.stored.chunks, strict=True))
-        return tuple(by_axis[axis] for axis in self.header.axes)
 
     def part(self, source: "zarr.Array[Any]", *region: slice) -> NDArray[Any]:
         """Return the pixels of a region along the first axes."""
@@ -53,56 +64,35 @@ class _Opened:
         return found.transpose([left.index(axis) for axis in self.header.axes])
 
     def rows(self) -> Iterator[NDArray[Any]]:
-        """Yield whole rows of chunks along the first axis."""
-        return chunk_rows(self.header, self.chunks, partial(self.part, self.array()))
+        from cytosuite.formats.zarrstore import opened
+
+        by_axis = dict(zip(self.image.axes, self.stored.chunks, strict=True))
+        chunks = tuple(by_axis[axis] for axis in self.header.axes)
+        array = opened(self.home, self.image.path, self.stored.metadata, self.stored.limit)
+        return chunk_rows(self.header, chunks, partial(self.part, array))
 
 
-def read_omezarr(
-    path: Path,
-    pick: Mapping[str, int] | None = None,
-    scene: int | None = None,
-) -> Volume:
-    """Return an image of an OME-Zarr at its full resolution, whole or one frame and channel of it.
-
-    Parameters
-    ----------
-    path : Path
-        A folder of version 0.1 to 0.5, or a zip file (``.ozx``). Axes T and C of length one are
-        dropped.
-    pick : mapping of str to int, optional
-        Index along T or C: only its chunks are decoded, and the axis is dropped.
-    scene : int, optional
-        Number of the image; without it the first, and a remark where there are several.
-
-    Returns
-    -------
-    Volume
-        1 µm and ``spacing_source = "assumed"`` where axes have no unit and a scale of one.
-
-    Raises
-    ------
-    InputError
-        If it is no image, broken, or its chunks cannot be read.
-    """
+def read(path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None) -> Volume:
+    """Return an image at its full resolution, whole or one frame and channel of it."""
     with _opened(path, pick or {}, scene) as found:
         head = found.header
         array = gathered(head.shape, head.dtype, found.rows())
     return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
 
 
-def omezarr_header(path: Path, scene: int | None = None) -> Header:
-    """Return the geometry of an image without decoding a pixel; see `read_omezarr`."""
+def header(path: Path, scene: int | None = None) -> Header:
+    """Return the geometry of an image without decoding a pixel; see `read`."""
     with _opened(path, {}, scene) as found:
         return found.header
 
 
-def omezarr_slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
     with _opened(path, {}, None) as found:
         yield from regrouped(found.header, found.rows(), planes)
 
 
-def omezarr_channels(path: Path, scene: int | None = None) -> list[str]:
+def channels(path: Path, scene: int | None = None) -> list[str]:
     """Return the names of an image's channels, empty where a channel has none."""
     with entries(path) as home:
         return image_of(home, scene).channels
@@ -123,7 +113,7 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
         single = {axis: 0 for axis in "TC" if sizes.get(axis) == 1}
         held = single | {axis: number for axis, number in pick.items() if axis in sizes}
         axes = "".join(axis for axis in AXES if axis in sizes and axis not in held)
-        metadata, remarks = _metadata(image, axes, pick)
+        metadata, remarks = with_channel(image.own, image.channels, axes, pick)
         spatial = [axis for axis in axes if axis in SPATIAL]
         if not all(axis in image.sizes for axis in spatial):
             metadata["spacing_source"] = "assumed"
@@ -131,39 +121,76 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
         guess = image.sizes.get("Y", 1.0)
         spacing = tuple(image.sizes.get(axis, guess) for axis in spatial)
         header = Header(tuple(sizes[axis] for axis in axes), stored.dtype, spacing, axes)
-        yield _Opened(
-            image,
-            stored,
-            header,
-            held,
-            metadata,
-            _origin(image, metadata, remarks),
-            partial(_array, home, image.path, stored),
+        keys = [key for key in metadata if key != "spacing_source"]
+        sources = {key: "json" if key in image.own else "ome" for key in keys}
+        known = metadata.get("spacing_source") != "assumed"
+        sources["spacing"] = "ome" if known else "assumed"
+        unit = image.unit if known else "um"
+        origin = Origin(sources, unit, (*image.warnings, *remarks))
+        yield _Opened(home, image, stored, header, held, metadata, origin)
+
+
+def write(path: Path, volume: Volume, compress: bool) -> None:
+    """Write an OME-Zarr 0.5 with our metadata as the attribute ``cytosuite``; bytes repeat."""
+    import zarr
+    from zarr.codecs import BloscCodec
+    from zarr.storage import MemoryStore
+
+    held: dict[str, Buffer] = {}
+    array = volume.array
+    with _sink(path) as put:
+        put(META, json.dumps(_group(volume), indent=2, allow_nan=False).encode())
+        target = zarr.create_array(
+            MemoryStore(held),
+            shape=array.shape,
+            dtype=array.dtype.newbyteorder("="),
+            chunks=tuple(
+                max(1, min(CHUNK.get(axis, 1), size))
+                for axis, size in zip(volume.axes, volume.shape, strict=True)
+            ),
+            compressors=BloscCodec(cname="zstd", clevel=EFFORT) if compress else None,
+            dimension_names=list(volume.axes.lower()),
+            fill_value=0,
+            zarr_format=3,
+            config={"write_empty_chunks": True},  # or `check_claim` refuses the image
         )
+        put(f"{LEVEL}/{META}", held.pop(META).to_bytes())
+        for piece in chunk_regions(array.shape, target.chunks, array.dtype.itemsize):
+            target[piece] = array[piece]
+            release(array)
+            for name in sorted(held):  # threads pack the chunks of a piece in any order
+                put(f"{LEVEL}/{name}", held.pop(name).to_bytes())
 
 
-def _metadata(
-    image: NgffImage, axes: str, pick: Mapping[str, int]
-) -> tuple[dict[str, Scalar], tuple[str, ...]]:
-    """Return metadata with the name of the channel that is read, and remarks on them."""
-    metadata, remarks = scalars(image.own)
-    names = dict(enumerate(image.channels))
-    if "C" not in axes and (name := names.get(pick.get("C", 0))):
-        metadata.setdefault("channel", name)
-    return metadata, remarks
+def _group(volume: Volume) -> dict[str, Any]:
+    steps = dict(zip((a for a in volume.axes if a in SPATIAL), volume.spacing, strict=True))
+    known = not volume.spacing_is_assumed
+    axes: list[dict[str, str]] = []
+    for axis in volume.axes:
+        entry = {"name": axis.lower(), "type": AXIS_TYPES.get(axis, "space")}
+        axes.append(entry | ({"unit": "micrometer"} if axis in steps and known else {}))
+    scale = {"type": "scale", "scale": [steps.get(axis, 1.0) for axis in volume.axes]}
+    image = {"axes": axes, "datasets": [{"path": LEVEL, "coordinateTransformations": [scale]}]}
+    own = scalars(volume.metadata)[0]
+    ome: dict[str, Any] = {"version": VERSION, "multiscales": [image]}
+    if "C" not in volume.axes and "channel" in own:
+        plane = volume.array[tuple(size // 2 for size in volume.shape[:-2])]
+        finite = plane[np.isfinite(plane)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        release(volume.array)
+        window = {"min": low, "start": low, "end": high, "max": high}
+        shown = {"label": str(own["channel"]), "color": "FFFFFF", "active": True, "window": window}
+        ome["omero"] = {"channels": [shown]}
+    attributes = {"ome": ome} | ({NAMESPACE: own} if own else {})
+    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 
-def _origin(image: NgffImage, metadata: Mapping[str, Scalar], remarks: tuple[str, ...]) -> Origin:
-    """Return the origin of voxel size and metadata."""
-    keys = [key for key in metadata if key != "spacing_source"]
-    sources = {key: "json" if key in image.own else "ome" for key in keys}
-    known = metadata.get("spacing_source") != "assumed"
-    sources["spacing"] = "ome" if known else "assumed"
-    return Origin(sources, image.unit if known else "um", (*image.warnings, *remarks))
-
-
-def _array(home: Any, folder: str, stored: ZarrArray) -> "zarr.Array[Any]":  # noqa: ANN401
-    """Return the array of the zarr library."""
-    from cytosuite.formats.zarrstore import opened
-
-    return opened(home, folder, stored.metadata, stored.limit)
+@contextmanager
+def _sink(path: Path) -> Iterator[Put]:
+    if path.suffix.lower() != ".ozx":
+        path.mkdir()
+        yield partial(written, path)
+        return
+    with ZipFile(path, "w") as file:
+        file.comment = json.dumps(ZIP_COMMENT).encode()
+        yield partial(stored, file)

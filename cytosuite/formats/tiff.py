@@ -1,17 +1,13 @@
-"""TIFF files with axes, voxel size and metadata, by tifffile alone.
-
-Other readers are avoided on purpose: SimpleITK reads a tiled
-multi-page TIFF through an 8-bit colour fallback with only a warning, and never a z step.
-"""
+"""TIFF files with axes, voxel size and metadata, by tifffile: SimpleITK reads no z step."""
 
 import logging
 import re
-import struct
 import sys
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from math import isclose, prod
 from pathlib import Path
 from typing import Any
@@ -20,78 +16,57 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from cytosuite import large
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import open_regular
-from cytosuite.formats.pieces import gathered
+from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffcheck import (
     check_descriptions,
     check_directories,
+    check_pictures,
     check_pixels,
 )
-from cytosuite.formats.tiffdescription import channel_names, description
-from cytosuite.formats.tiffpixels import TiffImage, mapped_pixels, pixels, slabs_of
-from cytosuite.formats.tiffspacing import Stated, kind, origin, statements
-from cytosuite.volume import AXES, SPATIAL, Header, Scalar, Volume, scalars
+from cytosuite.formats.tiffmetadata import (
+    Stated,
+    channel_names,
+    description,
+    kind,
+    origin,
+    statements,
+)
+from cytosuite.formats.tiffwriter import write as write
+from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, large, with_channel
+from cytosuite.volume.large import release, room
+from cytosuite.volume.memory import check_room
+from cytosuite.volume.pieces import gathered, planes_in
 
-COLOURS = ("red", "green", "blue")  # as channels
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
 GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
 NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
-# Formats of several files, of which tifffile would open the others.
+# Formats of several files; tifffile would open the others.
 ALONE = {"is_mmstack": False, "is_ndtiff": False}
-# The errors of tifffile and the codecs for a cut or altered file depend on where it was altered.
-BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
-BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
 SPEAKING = (tifffile.TiffFileError, zlib.error, OSError, RuntimeError)  # of the file, not of code
 
 
-def read_tiff(
+def read(
     path: Path,
     pick: Mapping[str, int] | None = None,
     scene: int | None = None,
     *,
     stack: bool = False,
 ) -> Volume:
-    """Return an image series of a TIFF file, whole or one frame and channel of it.
-
-    Parameters
-    ----------
-    path : Path
-        Plain, ImageJ or OME TIFF. Axes come from its metadata; one unnamed axis is taken as z.
-        Axes T and C of length one are dropped.
-    pick : mapping of str to int, optional
-        Index along T or C: only its pages are decoded, and the axis is dropped. With C a colour
-        is a channel.
-    scene : int, optional
-        Number of the series; without it the first, and a remark where there are several.
-    stack : bool
-        Whether three axes are z, y, x as they are stored, whatever the file calls them.
-
-    Returns
-    -------
-    Volume
-        Voxel size from the JSON description, OME-XML, ImageJ's text or the resolution tags, in
-        this order; 1 µm and ``spacing_source = "assumed"`` where there is none.
-
-    Raises
-    ------
-    InputError
-        If the file is cut or broken, holds a colour image and no channel is picked, or has no such
-        scene.
-    """
+    """Return an image series of a TIFF file, whole or one frame and channel of it."""
     with _open(path) as file:
         found = _describe(path, file, pick or {}, scene, stack)
         head, series = found.header, file.series[scene or 0]
         if large.fits(prod(head.shape) * head.dtype.itemsize):
-            array = pixels(path, series, found).transpose(found.order).reshape(head.shape)
+            array = _pixels(path, series, found).transpose(found.order).reshape(head.shape)
         elif series.dataoffset is not None and file.byteorder == NATIVE:
-            array = mapped_pixels(series, found)
+            array = _mapped(series, found)
         else:
-            parts = slabs_of(path, series, found)
+            parts = _slabs(path, series, found)
             array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
     axes = head.axes
     if pick and "C" in pick and "C" in axes:  # a colour: each page holds all of them
@@ -99,14 +74,12 @@ def read_tiff(
     return Volume(array, head.spacing, axes, found.metadata, found.origin)
 
 
-def tiff_slabs(
-    path: Path, planes: int | None = None, *, stack: bool = False
-) -> Iterator[NDArray[Any]]:
+def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[NDArray[Any]]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
     with ExitStack() as held:
         with _watched(path):
             file = held.enter_context(_file(path))
-            parts = slabs_of(path, file.series[0], _describe(path, file, {}, None, stack), planes)
+            parts = _slabs(path, file.series[0], _describe(path, file, {}, None, stack), planes)
         while True:
             with _watched(path):  # not while the caller works, who may read another file
                 part = next(parts, None)
@@ -115,36 +88,34 @@ def tiff_slabs(
             yield part
 
 
-def tiff_header(
+def header(
     path: Path, scene: int | None = None, *, stack: bool = False, colours: bool = False
 ) -> Header:
-    """Return the geometry of a series without decoding a pixel; see `read_tiff`.
-
-    Raises
-    ------
-    InputError
-        If the file is cut or broken, or holds a colour image though `colours` are no channels.
-    """
+    """Return the geometry of a series without decoding a pixel; see `read`."""
     with _open(path) as file:
         return _describe(path, file, {}, scene, stack, colours).header
 
 
-def tiff_channels(path: Path, scene: int | None = None) -> list[str]:
-    """Return the names of colours, or of the channels in OME-XML, empty where one has none.
-
-    Parameters
-    ----------
-    path : Path
-        Any TIFF; without OME-XML there is no channel in the list.
-    scene : int, optional
-        As of `read_tiff`.
-    """
+def channels(path: Path, scene: int | None = None) -> list[str]:
+    """Return the names of colours, or of the channels in OME-XML, empty where one has none."""
     with _open(path) as file:
         series = file.series[min(scene or 0, len(file.series) - 1)]
         photometric = getattr(series.keyframe.photometric, "name", "")
         if "S" in series.axes and photometric in {"RGB", "YCBCR"}:
             return [*COLOURS, "alpha"][: series.keyframe.samplesperpixel]
         return channel_names(file, scene or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """Geometry and metadata of a series, its shape as stored, the part to read, order of axes."""
+
+    header: Header
+    stored: tuple[int, ...]
+    index: tuple[slice, ...]
+    order: tuple[int, ...]
+    metadata: dict[str, Scalar]
+    origin: Origin
 
 
 class _Complaints(logging.Handler):
@@ -171,7 +142,6 @@ def _open(path: Path) -> Iterator[tifffile.TiffFile]:
 
 @contextmanager
 def _file(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF file after checks of its directories and descriptions."""
     with open_regular(path) as stream:
         check_directories(stream)
         stream.seek(0)
@@ -240,7 +210,7 @@ def _describe(
     scene: int | None,
     stack: bool,
     colours: bool = False,
-) -> TiffImage:
+) -> _Series:
     """Return geometry and metadata of a series; T and C of length one are dropped."""
     many = len(file.series)
     if scene is not None and not 0 <= scene < many:
@@ -266,12 +236,13 @@ def _describe(
     stated = statements(file, found, scene or 0)
     if ours:
         found, stated = _reconciled(ours, stated)
-    metadata, remarks = _metadata(file, found, axes, pick, scene or 0)
+    found = {key: value for key, value in found.items() if key.lower() not in GEOMETRY}
+    metadata, remarks = with_channel(found, channel_names(file, scene or 0), axes, pick)
     spacing = _spacing(axes, stated, metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))
     if scene is None and many > 1:
         warnings.append(f"the file holds {many} images, and only the first is read")
-    return TiffImage(
+    return _Series(
         Header(tuple(shape[i] for i in keep), np.dtype(series.dtype), spacing, axes),
         whole,
         index,
@@ -281,23 +252,7 @@ def _describe(
     )
 
 
-def _metadata(
-    file: tifffile.TiffFile,
-    found: Mapping[str, Any],
-    axes: str,
-    pick: Mapping[str, int],
-    scene: int,
-) -> tuple[dict[str, Scalar], tuple[str, ...]]:
-    """Return metadata with the name of the channel that is read, and remarks on them."""
-    metadata, remarks = scalars({k: v for k, v in found.items() if k.lower() not in GEOMETRY})
-    names = dict(enumerate(channel_names(file, scene)))
-    if "C" not in axes and (name := names.get(pick.get("C", 0))):
-        metadata.setdefault("channel", name)
-    return metadata, remarks
-
-
 def _spacing(axes: str, stated: Sequence[Stated], metadata: dict[str, Scalar]) -> tuple[float, ...]:
-    """Return the voxel size, and note in the metadata where a part of it is a guess."""
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
     spatial = [axis for axis in axes if axis in SPATIAL]
     if not all(axis in sizes for axis in "YX"):
@@ -309,11 +264,7 @@ def _spacing(axes: str, stated: Sequence[Stated], metadata: dict[str, Scalar]) -
 
 
 def _layout(
-    path: Path,
-    series: tifffile.TiffPageSeries,
-    ours: Mapping[str, Any],
-    stack: bool,
-    colours: bool,
+    path: Path, series: tifffile.TiffPageSeries, ours: Mapping[str, Any], stack: bool, colours: bool
 ) -> tuple[str, tuple[int, ...]]:
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
     shape = tuple(int(size) for size in series.shape)
@@ -329,10 +280,7 @@ def _layout(
 
 
 def _misnamed(series: tifffile.TiffPageSeries) -> str:
-    """Return the names of the axes of a stack where one is that of another axis.
-
-    A stack of one slice may lie in the file as a plane.
-    """
+    """Return the names of the axes of a stack, also a plane, where one names another axis."""
     names = str(series.axes).upper()
     ends = zip(reversed(names), reversed(SPATIAL), strict=False)
     wrong = any(name != axis and name in AXES for name, axis in ends)
@@ -340,20 +288,81 @@ def _misnamed(series: tifffile.TiffPageSeries) -> str:
 
 
 def _longer(axes: str, shape: Sequence[int]) -> str:
-    """Return the axes of more than one plane."""
     return "".join(axis for axis, size in zip(axes, shape, strict=True) if size > 1)
 
 
 def _reconciled(
     ours: Mapping[str, Any], stated: list[Stated]
 ) -> tuple[dict[str, Any], list[Stated]]:
-    """Return metadata and voxel sizes: the digits of our JSON, unless the file has changed.
-
-    Another program may have scaled the image, or learnt its voxel size: then its fields hold.
-    """
+    """Return metadata and voxel sizes: those of our JSON, unless another program changed them."""
     spatial = [axis for axis in ours["axes"] if axis in SPATIAL]
     own = dict(zip(spatial, ours["spacing"], strict=True))
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
     if all(isclose(own.get(axis, size), size, rel_tol=1e-5) for axis, size in sizes.items()):
         return dict(ours), [Stated("json", own)]
     return {key: value for key, value in ours.items() if key != "spacing_source"}, stated
+
+
+def _pixels(path: Path, series: tifffile.TiffPageSeries, found: _Series) -> NDArray[Any]:
+    """Return the wanted part of a series, as stored; only its pages or bytes, where that can be."""
+    planes = found.stored[:-2]
+    pages = list(series.pages)
+    numbers = np.arange(prod(planes)).reshape(planes)[found.index[:-2]]
+    whole = numbers.size == prod(planes)
+    size = numbers.size * prod(found.stored[-2:]) * series.dtype.itemsize
+    if series.dataoffset is None:
+        chosen = pages if whole or len(pages) != prod(planes) else [pages[n] for n in numbers.flat]
+        check_pictures(chosen)
+        size += _decoding(series)
+    check_room(path, size)
+    if whole:
+        array: NDArray[Any] = series.asarray()
+        return array.reshape(found.stored)
+    if len(pages) == prod(planes):
+        chosen = series.parent.asarray(key=numbers.ravel().tolist(), series=series)
+        return np.asarray(chosen).reshape(*numbers.shape, *found.stored[-2:])
+    out = None if series.dataoffset is None else "memmap"
+    return np.array(series.asarray(out=out).reshape(found.stored)[found.index])
+
+
+def _mapped(series: tifffile.TiffPageSeries, found: _Series) -> NDArray[Any]:
+    """Return pixels that lie in one piece as an array on disk, in the file's own bytes."""
+    array = series.asarray(out="memmap").reshape(found.stored)[found.index]
+    return np.asarray(array.transpose(found.order).reshape(found.header.shape))
+
+
+def _slabs(
+    path: Path, series: tifffile.TiffPageSeries, found: _Series, planes: int | None = None
+) -> Iterator[NDArray[Any]]:
+    """Yield the wanted pixels in slabs; decoded as a whole where a page is not a plane."""
+    head, last = found.header, len(found.stored) - 2
+    dtype, count = head.dtype.newbyteorder("="), planes_in(head, planes)
+    numbers = np.arange(prod(found.stored[:last])).reshape(found.stored[:last])[found.index[:last]]
+    if series.dataoffset is None:
+        check_room(path, _decoding(series))
+    paged = len(series.pages) == prod(found.stored[:last])
+    in_order = found.order[: len(head.shape)][-2:] == (last, last + 1)
+    if series.dataoffset is None and paged and in_order and head.shape[:-2]:
+        leading = [axis for axis in found.order if axis < last]
+        numbers = numbers.transpose(leading).reshape(head.shape[:-2])
+        check_pictures([series.pages[n] for n in numbers.flat])
+        for start in range(0, head.shape[0], count):
+            chosen = numbers[start : start + count]
+            part = series.parent.asarray(key=chosen.ravel().tolist(), series=series)
+            yield np.asarray(part, dtype).reshape(*chosen.shape, *head.shape[-2:])
+        return
+    if series.dataoffset is None:
+        check_pictures(series.pages)
+        whole = series.asarray(out=room(tuple(series.shape), dtype)).reshape(found.stored)
+        whole = whole[found.index].transpose(found.order).reshape(head.shape)
+    else:
+        whole = _mapped(series, found)
+    for start in range(0, head.shape[0], count):
+        yield np.array(whole[start : start + count], dtype, order="C")
+        release(whole)
+
+
+def _decoding(series: tifffile.TiffPageSeries) -> int:
+    """Return the bytes that decoding takes: each thread holds a strip or tile in two forms."""
+    page = series.keyframe
+    return int(2 * page.maxworkers * prod(page.chunks) * page.dtype.itemsize)

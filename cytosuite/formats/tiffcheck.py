@@ -1,7 +1,4 @@
-"""Properties of a TIFF that must hold before tifffile follows its numbers.
-
-All raise a ``TiffFileError`` with the reason; `cytosuite.formats.tiff` makes one line of it.
-"""
+"""Properties of a TIFF that must hold before tifffile follows its numbers, or `TiffFileError`."""
 
 import json
 import os
@@ -9,15 +6,15 @@ import struct
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from math import prod
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from xml.etree import ElementTree
 
 import tifffile
 from PIL import Image
 from tifffile import TiffFileError
 
-from cytosuite.memory import check_claim
 from cytosuite.volume import KINDS
+from cytosuite.volume.memory import check_claim
 
 # Larger numbers than in any image of a microscope; each costs memory before a pixel is read.
 PAGES = 2**17
@@ -26,7 +23,7 @@ XML_BYTES = 2**25
 SHARED = 2**26  # bytes of values that directories may have in common
 TYPE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # by the type of a tag
 SUB_DIRECTORIES = 330  # the tag
-# Codecs whose output has the size that is asked for, not one that the data name themselves.
+# Codecs with an output of the requested size, not of one that the data name.
 BOUNDED = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013}
 JPEG = {6, 7, 33007, 34892}
 PICTURES = {33003, 33004, 33005, 34712, 34927, 34933, 50001}  # JPEG 2000, WebP, PNG
@@ -35,13 +32,7 @@ STARTS = ("FirstZ", "FirstC", "FirstT", "IFD", "PlaneCount", "NumPlanes")
 
 
 def check_directories(stream: BinaryIO) -> None:
-    """Refuse directories that form a loop, overlap, or point outside of the file.
-
-    Parameters
-    ----------
-    stream : binary file
-        TIFF or BigTIFF. What is none is left to tifffile.
-    """
+    """Refuse directories that form a loop, overlap, or point outside of the file."""
     size = os.fstat(stream.fileno()).st_size
     stream.seek(0)
     mark = stream.read(16).ljust(16, b"\0")
@@ -77,17 +68,18 @@ def _directory(
 ) -> tuple[int, list[int], int]:
     """Return the next directory, the ones below and the bytes of a directory with its values."""
     count, entry, pointer = map(struct.Struct, layout)
-    (entries,) = _unpacked(count, stream)
+    data = stream.read(count.size)
+    if len(data) < count.size:
+        raise TiffFileError(f"a directory that ends after {len(data)} bytes")
+    (entries,) = count.unpack(data)
     if entries > 4096:
-        raise TiffFileError(
-            f"a directory of {entries} entries at byte {stream.tell() - count.size}"
-        )
+        start = stream.tell() - count.size
+        raise TiffFileError(f"a directory of {entries} entries at byte {start}")
     body = stream.read(entries * entry.size)
     if len(body) < entries * entry.size:
         raise TiffFileError(f"a directory of {entries} entries that ends after {len(body)} bytes")
-    following = int.from_bytes(
-        stream.read(pointer.size), "big" if layout[0][0] == ">" else "little"
-    )
+    after = stream.read(pointer.size)
+    following = int.from_bytes(after, "big" if layout[0][0] == ">" else "little")
     used, subs = len(body), list[int]()
     for code, kind, length, value in entry.iter_unpack(body):
         width = TYPE_BYTES[kind] if kind < len(TYPE_BYTES) else 0
@@ -104,22 +96,8 @@ def _directory(
     return following, subs, used
 
 
-def _unpacked(form: struct.Struct, stream: BinaryIO) -> tuple[Any, ...]:
-    """Return numbers at the place of a stream."""
-    data = stream.read(form.size)
-    if len(data) < form.size:
-        raise TiffFileError(f"a directory that ends after {len(data)} bytes")
-    return form.unpack(data)
-
-
 def check_descriptions(file: tifffile.TiffFile) -> None:
-    """Refuse descriptions with shapes that are none, or that would fill the memory.
-
-    Parameters
-    ----------
-    file : TiffFile
-        Of which no series was asked for.
-    """
+    """Refuse descriptions with shapes that are none, or that would fill the memory."""
     if len(file.pages) == 0:
         raise TiffFileError("no image in it")
     page = file.pages.first
@@ -143,12 +121,10 @@ def check_descriptions(file: tifffile.TiffFile) -> None:
 
 
 def _is_count(value: object) -> bool:
-    """Return whether a value is the length of an axis."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**48
 
 
 def _short(value: object) -> str:
-    """Return the beginning of a value for a message."""
     return repr(value)[:60]
 
 
@@ -182,7 +158,6 @@ def _check_ome(xml: str, pages: int) -> None:
 
 
 def _count(values: Mapping[str, str], key: str, smallest: int) -> int:
-    """Return an integer among the attributes of an element."""
     text = values.get(key, "none")
     if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text) >= smallest):
         raise TiffFileError(f"OME-XML has the {key} {_short(text)}")
@@ -190,13 +165,7 @@ def _count(values: Mapping[str, str], key: str, smallest: int) -> int:
 
 
 def check_pixels(series: tifffile.TiffPageSeries) -> None:
-    """Refuse a series with missing, overlong or unknown parts, or of numbers that are none.
-
-    Parameters
-    ----------
-    series : TiffPageSeries
-        No pixel is read.
-    """
+    """Refuse a series with missing, overlong or unknown parts, or of numbers that are none."""
     page, size = series.keyframe, series.parent.filehandle.size
     _check_numbers(page)
     if prod(series.shape) == 0 or prod(page.shape) == 0:
@@ -228,25 +197,13 @@ def check_pixels(series: tifffile.TiffPageSeries) -> None:
 
 
 def _check_numbers(page: tifffile.TiffPage) -> None:
-    """Refuse complex numbers and those that numpy has none of."""
     if page.dtype is None or page.dtype.kind not in KINDS:
         form, bits = page.sampleformat, page.bitspersample
         raise TiffFileError(f"numbers of SampleFormat {form} with {_short(bits)} bits are not read")
 
 
-def part_bytes(page: tifffile.TiffPage) -> int:
-    """Return the size in memory of a strip or tile."""
-    return int(prod(page.chunks) * page.dtype.itemsize)
-
-
 def check_pictures(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame]) -> None:
-    """Refuse strips and tiles that are pictures of their own and larger than they should be.
-
-    Parameters
-    ----------
-    pages : iterable
-        Pages with one keyframe. The beginning of each picture is read.
-    """
+    """Refuse strips and tiles that are pictures of their own and larger than they should be."""
     for page in pages:
         key, stream = page.keyframe, page.parent.filehandle
         if key.compression in BOUNDED:
@@ -270,7 +227,6 @@ def check_pictures(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame]) -> N
 
 
 def _name(compression: int) -> str:
-    """Return the name of a codec."""
     try:
         return str(tifffile.COMPRESSION(compression).name)
     except ValueError:

@@ -1,20 +1,24 @@
-"""Descriptions of arrays in OME-Zarr: zarr v2 and v3 in one form, after checks of all numbers.
+"""Entries and arrays of an OME-Zarr, v2 and v3: https://zarr-specs.readthedocs.io."""
 
-Source: https://zarr-specs.readthedocs.io, zarr v2 and v3.
-"""
-
+import os
 import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from zipfile import ZIP_STORED, ZipFile, ZipInfo, _EndRecData  # type: ignore[attr-defined]
 
 import numpy as np
 
 from cytosuite.errors import InputError, plain
-from cytosuite.formats.zarrhome import ENTRIES, ZarrEntries, json_of
-from cytosuite.memory import check_room
+from cytosuite.files import TEXT_BYTES, open_regular, parse_json
+from cytosuite.volume.memory import check_room
 
+ENTRIES = 2**21  # chunks of an image
+DIRECTORY = 2**28  # bytes of a zip file's directory
 CODEC = "cytosuite.bounded"  # the name of our decoder, see `cytosuite.formats.zarrstore`
 BOUNDED = {"zstd", "blosc", "gzip", "zlib", "lz4", "bz2"}
 INDEX = {"bytes", "crc32c"}  # codecs of the index of a shard
@@ -24,50 +28,128 @@ AT_ONCE = 10  # chunks that zarr decodes side by side
 OVERHEAD = 2**16  # bytes by which packed noise may exceed the pixels
 FLOATS = {"NaN", "Infinity", "-Infinity"}
 
+# Returns the stream of an entry and its bytes by its name, None where there is none.
+ZarrEntries = Callable[[str], tuple[BinaryIO, int] | None]
+
+
+def _in_folder(folder: Path, name: str) -> tuple[BinaryIO, int] | None:
+    """Open a file below a folder; a link that leads out of it is refused."""
+    real = (folder / name).resolve()
+    if not real.is_relative_to(folder):
+        raise InputError(f"{plain(name)}: a link that leads out of the image's folder")
+    try:
+        stream = open_regular(real)
+    except InputError as error:
+        if real.exists():
+            reason = str(error).removeprefix(plain(f"{real}:")).strip()
+            raise InputError(f"{plain(name)}: {reason}") from None
+        return None
+    return stream, os.fstat(stream.fileno()).st_size
+
+
+def _in_zip(file: ZipFile, name: str) -> tuple[BinaryIO, int] | None:
+    """Open an entry of a zip file that is stored as it is."""
+    try:
+        info = file.getinfo(name)
+    except KeyError:
+        return None
+    if info.compress_type != ZIP_STORED or info.flag_bits & 1:
+        raise InputError(
+            f"{plain(name)}: expected entries that are stored as they are (RFC-9 of OME-Zarr), "
+            "found a packed or encrypted one; pack the folder with zip -0"
+        )
+    return file.open(info), info.file_size  # type: ignore[return-value]
+
+
+@contextmanager
+def entries(path: Path) -> Iterator[ZarrEntries]:
+    """Yield the entries of an OME-Zarr."""
+    if path.is_dir():
+        yield partial(_in_folder, path.resolve())
+        return
+    with open_regular(path) as stream:
+        _check_directory(stream)
+        with ZipFile(stream) as file:
+            yield partial(_in_zip, file)
+
+
+def sizes_of(path: Path) -> Iterator[int]:
+    """Yield the bytes of each file of an OME-Zarr."""
+    files: Iterable[Path] = [path]
+    if path.is_dir():
+        files = (Path(here, name) for here, _, names in os.walk(path) for name in names)
+    for file in files:
+        with suppress(OSError):  # it is of no use to its image
+            yield file.stat().st_size
+
+
+def _check_directory(stream: BinaryIO) -> None:
+    """Refuse a zip file with a directory that would fill the memory: entries cost ten times it."""
+    record = _EndRecData(stream)  # as `ZipFile` finds it
+    if record and record[5] > DIRECTORY:
+        raise InputError(
+            f"a zip file with a directory of {record[5]} bytes; at most {DIRECTORY} are read: "
+            "write larger chunks"
+        )
+    stream.seek(0)
+
+
+def json_of(home: ZarrEntries, name: str) -> dict[str, Any] | None:
+    """Return the JSON object in an entry, None without the entry."""
+    found = content(home, name, TEXT_BYTES)
+    if found is None:
+        return None
+    try:
+        value = parse_json(found.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{plain(name)}: expected JSON, found {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{plain(name)}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def content(
+    home: ZarrEntries, name: str, limit: int, start: int = 0, stop: int | None = None
+) -> bytes | None:
+    """Return bytes of an entry, None where there is none of this name."""
+    if (found := home(name)) is None:
+        return None
+    stream, size = found
+    with stream:
+        first = max(0, size + start) if start < 0 else start
+        wanted = (size if stop is None else min(stop, size)) - first
+        if wanted > limit:
+            raise InputError(f"{plain(name)}: expected at most {limit} bytes, found {wanted}")
+        stream.seek(first)
+        return stream.read(max(0, wanted))
+
+
+def written(path: Path, name: str, data: bytes) -> None:
+    """Write an entry into a folder."""
+    (path / name).parent.mkdir(parents=True, exist_ok=True)
+    (path / name).write_bytes(data)
+
+
+def stored(file: ZipFile, name: str, data: bytes) -> None:
+    """Write an entry into a zip file, as it is and without the time: bytes repeat."""
+    info = ZipInfo(name)
+    info.external_attr = 0o644 << 16
+    file.writestr(info, data)
+
 
 @dataclass(frozen=True, slots=True)
 class ZarrArray:
-    """Description of an array.
+    """Description of an array."""
 
-    Parameters
-    ----------
-    shape : tuple of int
-        As stored.
-    chunks : tuple of int
-        Of the pieces that can be decoded alone.
-    dtype : numpy dtype
-        In the order of bytes of this machine.
-    limit : int
-        Bytes that a chunk, or a shard of chunks, may have in the file.
-    metadata : dict
-        Content of ``zarr.json``.
-    """
-
-    shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    dtype: np.dtype[Any]
-    limit: int
-    metadata: dict[str, Any]
+    shape: tuple[int, ...]  # as stored
+    chunks: tuple[int, ...]  # of the pieces that can be decoded alone
+    dtype: np.dtype[Any]  # in the order of bytes of this machine
+    limit: int  # bytes that a chunk, or a shard of chunks, may have in the file
+    metadata: dict[str, Any]  # content of ``zarr.json``
 
 
 def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
-    """Return the description of an array of an image.
-
-    Parameters
-    ----------
-    path : Path
-        Of the image, for messages.
-    home : ZarrEntries
-        Its entries.
-    folder : str
-        Name of the array's folder.
-
-    Raises
-    ------
-    InputError
-        If there is none, it holds no real numbers, has a codec or filter that is not read, has
-        too many or too large chunks, or contradicts itself.
-    """
+    """Return the description of an array of an image."""
     if (found := json_of(home, f"{folder}/zarr.json")) is not None:
         array = _v3(found)
     elif (found := json_of(home, f"{folder}/.zarray")) is not None:
@@ -82,15 +164,14 @@ def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
 
 
 def _v3(found: dict[str, Any]) -> ZarrArray:
-    """Return the description of an array of zarr v3."""
     shape = _sizes(found.get("shape"), "shape")
     grid, keys = found.get("chunk_grid"), found.get("chunk_key_encoding", {"name": "default"})
     if _name(grid) != "regular" or _name(keys) not in {"default", "v2"}:
-        raise InputError(f"expected a regular grid of chunks, found {_short(grid)}, {_short(keys)}")
+        raise InputError(f"expected a regular grid of chunks, found {short(grid)}, {short(keys)}")
     outer = _sizes(_configuration(grid).get("chunk_shape"), "chunk_shape", len(shape))
     kind = found.get("data_type")
     if not isinstance(kind, str) or not TYPES.fullmatch(kind):
-        raise InputError(f"expected real numbers of at most 64 bits, found {_short(kind)}")
+        raise InputError(f"expected real numbers of at most 64 bits, found {short(kind)}")
     if found.get("storage_transformers"):
         raise InputError("expected no storage transformers, found some")
     separator = _configuration(keys).get("separator", "/" if _name(keys) == "default" else ".")
@@ -109,11 +190,11 @@ def _v2(found: dict[str, Any]) -> ZarrArray:
     kind = found.get("dtype")
     match = V2_TYPES.fullmatch(kind) if isinstance(kind, str) else None
     if match is None:
-        raise InputError(f"expected real numbers of at most 64 bits, found {_short(kind)}")
+        raise InputError(f"expected real numbers of at most 64 bits, found {short(kind)}")
     if found.get("filters"):
-        raise InputError(f"filters are not read, found {_short(found['filters'])}")
+        raise InputError(f"filters are not read, found {short(found['filters'])}")
     if (order := found.get("order", "C")) not in {"C", "F"}:
-        raise InputError(f"expected the order C or F, found {_short(order)}")
+        raise InputError(f"expected the order C or F, found {short(order)}")
     codecs: list[dict[str, Any]] = []
     if order == "F":
         turned = list(reversed(range(len(shape))))
@@ -137,7 +218,6 @@ def _array(
     found: dict[str, Any],
     codecs: list[dict[str, Any]],
 ) -> ZarrArray:
-    """Return the description of an array."""
     if separator not in {"/", "."}:
         raise InputError(f"expected / or . between the numbers of a chunk, found {separator!r}")
     dtype = np.dtype(kind)
@@ -166,8 +246,9 @@ def _codecs(found: object, count: int) -> tuple[list[dict[str, Any]], tuple[int,
         name, own = _name(codec), _configuration(codec)
         if name == "transpose":
             order = own.get("order")
-            if not isinstance(order, list) or sorted(map(repr, order)) != _digits(count):
-                raise InputError(f"expected an order of {count} axes, found {_short(order)}")
+            axes = [str(axis) for axis in range(count)]  # as texts: True is none of them
+            if not isinstance(order, list) or sorted(map(repr, order)) != axes:
+                raise InputError(f"expected an order of {count} axes, found {short(order)}")
             codecs.append({"name": name, "configuration": {"order": order}})
         elif name == "bytes" and own.get("endian", "little") in {"little", "big"}:
             endian = {"endian": own.get("endian", "little")}
@@ -183,14 +264,13 @@ def _codecs(found: object, count: int) -> tuple[list[dict[str, Any]], tuple[int,
 
 
 def _shard(own: dict[str, Any], inner: tuple[int, ...]) -> dict[str, Any]:
-    """Return the configuration of shards."""
     codecs, nested = _codecs(own.get("codecs"), len(inner))
     index, _ = _codecs(own.get("index_codecs"), 0)
     place = own.get("index_location", "end")
     if nested is not None or {codec["name"] for codec in index} - INDEX:
         raise InputError("expected shards of plain chunks with a plain index, found others")
     if place not in {"start", "end"}:
-        raise InputError(f"expected an index at start or end of a shard, found {_short(place)}")
+        raise InputError(f"expected an index at start or end of a shard, found {short(place)}")
     more = {"index_codecs": index, "index_location": place}
     return {"chunk_shape": list(inner), "codecs": codecs, **more}
 
@@ -200,14 +280,13 @@ def _bounded(name: object) -> dict[str, Any]:
     own = str(name).removeprefix("numcodecs.")
     if own not in BOUNDED:
         raise InputError(
-            f"pixels packed by {_short(name)} are not read; expected one of "
+            f"pixels packed by {short(name)} are not read; expected one of "
             f"{', '.join(sorted(BOUNDED))}"
         )
     return {"name": CODEC, "configuration": {"codec": own}}
 
 
 def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
-    """Return the value of chunks that are not stored."""
     if value is None:
         return False if dtype.kind == "b" else 0
     if dtype.kind == "b":
@@ -218,34 +297,26 @@ def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
         return float(value)
     if type(value) is int and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
         return value
-    raise InputError(f"expected a fill value of {dtype}, found {_short(value)}")
+    raise InputError(f"expected a fill value of {dtype}, found {short(value)}")
 
 
 def _sizes(found: object, name: str, count: int | None = None) -> tuple[int, ...]:
-    """Return positive integers."""
     good = isinstance(found, list) and all(type(size) is int and 0 < size < 2**48 for size in found)
     if not good or len(found) not in ({count} if count is not None else range(2, 6)):  # type: ignore[arg-type]
         wanted = "2 to 5" if count is None else count
-        raise InputError(f"expected {wanted} positive integers as {name}, found {_short(found)}")
+        raise InputError(f"expected {wanted} positive integers as {name}, found {short(found)}")
     return tuple(found)  # type: ignore[arg-type]
 
 
-def _digits(count: int) -> list[str]:
-    """Return the numbers of axes as texts, so that True is none of them."""
-    return [str(axis) for axis in range(count)]
-
-
 def _name(found: object) -> object:
-    """Return the name of an extension of zarr v3, which may stand alone."""
     return found.get("name") if isinstance(found, dict) else found
 
 
 def _configuration(found: object) -> dict[str, Any]:
-    """Return the configuration of an extension."""
     own = found.get("configuration", {}) if isinstance(found, dict) else {}
     return own if isinstance(own, dict) else {}
 
 
-def _short(value: object) -> str:
-    """Return the beginning of a value for a message."""
+def short(value: object) -> str:
+    """Return a value for a message."""
     return plain(repr(value), 80)

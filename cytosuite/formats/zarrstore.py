@@ -1,7 +1,4 @@
-"""Chunks of an OME-Zarr for the zarr library: none may be larger than its array says.
-
-Imported where such an image is read: zarr takes half a second to load.
-"""
+"""Chunks of an OME-Zarr for zarr, which loads slowly: none may be larger than its array says."""
 
 import asyncio
 import json
@@ -18,58 +15,36 @@ from zarr.abc.codec import BytesBytesCodec
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
-from zarr.core.chunk_grids import ChunkGrid
 from zarr.core.common import JSON
-from zarr.core.dtype.wrapper import TBaseDType, TBaseScalar, ZDType
 from zarr.registry import register_codec
 
 from cytosuite.errors import InputError
-from cytosuite.formats.zarrarray import CODEC
-from cytosuite.formats.zarrhome import ZarrEntries, content
+from cytosuite.formats.zarrarray import CODEC, ZarrEntries, content
 
 BLOSC_HEADER = 16  # bytes
-MARGIN = 64  # bytes of checksums beside the pixels of a chunk
+MARGIN = 64  # bytes of checksums besides the pixels of a chunk
 
 
 @dataclass(frozen=True)
-class BoundedCodec(BytesBytesCodec):
-    """Decoder of a codec that gives no more bytes than a chunk has.
+class _BoundedCodec(BytesBytesCodec):
+    """Decoder of a codec that gives no more bytes than a chunk has."""
 
-    Parameters
-    ----------
-    codec : str
-        ``zstd``, ``blosc``, ``gzip``, ``zlib``, ``lz4`` or ``bz2``.
-    """
-
-    codec: str
+    codec: str  # ``zstd``, ``blosc``, ``gzip``, ``zlib``, ``lz4`` or ``bz2``
     is_fixed_size = False
 
     @classmethod
     def from_dict(cls, data: dict[str, JSON]) -> Self:
-        """Return the codec of a configuration."""
         found = data["configuration"]
         assert isinstance(found, dict)
         return cls(str(found["codec"]))
 
     def to_dict(self) -> dict[str, JSON]:
-        """Return the configuration."""
         return {"name": CODEC, "configuration": {"codec": self.codec}}
 
     def compute_encoded_size(self, _input_byte_length: int, _chunk_spec: ArraySpec) -> int:
-        """Raise an error: the size depends on the pixels."""
-        raise NotImplementedError
-
-    def validate(
-        self,
-        *,
-        shape: tuple[int, ...],
-        dtype: ZDType[TBaseDType, TBaseScalar],
-        chunk_grid: ChunkGrid,
-    ) -> None:
-        """Accept all arrays."""
+        raise NotImplementedError  # it depends on the pixels
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        """Return the bytes of a chunk."""
         size = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize + MARGIN
         data = np.asarray(chunk_data.as_numpy_array())
         found = await asyncio.to_thread(_decoded, self.codec, data, size)
@@ -78,36 +53,21 @@ class BoundedCodec(BytesBytesCodec):
 
 def _decoded(codec: str, data: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Return at most `size` decoded bytes, or raise an error if there are more."""
-    if codec == "blosc" and _blosc_bytes(data) > len(data):
-        raise ValueError("a chunk that is cut")  # its decoder would read beyond the end
+    if codec == "blosc":  # of a chunk that is cut its decoder would read beyond the end
+        known = len(data) >= BLOSC_HEADER
+        named = int.from_bytes(data[12:16].tobytes(), "little") if known else BLOSC_HEADER
+        if named > len(data):
+            raise ValueError("a chunk that is cut")
     more = {"header": True} if codec == "lz4" else {}
     out = np.empty(size, np.uint8)
     return np.frombuffer(getattr(imagecodecs, f"{codec}_decode")(data, out=out, **more), np.uint8)
 
 
-def _blosc_bytes(data: NDArray[np.uint8]) -> int:
-    """Return the length that the header of data packed by blosc names."""
-    known = len(data) >= BLOSC_HEADER
-    return int.from_bytes(data[12:16].tobytes(), "little") if known else BLOSC_HEADER
+register_codec(CODEC, _BoundedCodec)
 
 
-register_codec(CODEC, BoundedCodec)
-
-
-class ChunkStore(Store):
-    """One array of an image, read only, under a description that was checked.
-
-    Parameters
-    ----------
-    home : ZarrEntries
-        Of the image.
-    path : str
-        Name of the array's folder in it.
-    metadata : mapping
-        Content of the array's ``zarr.json``.
-    limit : int
-        Bytes that a chunk, or a shard of chunks, may have.
-    """
+class _ChunkStore(Store):
+    """One array of an image, read only, under a description that was checked."""
 
     supports_writes = False
     supports_deletes = False
@@ -119,7 +79,6 @@ class ChunkStore(Store):
         self.metadata = json.dumps(metadata).encode()
 
     def __eq__(self, other: object) -> bool:
-        """Return whether another store is this one."""
         return self is other
 
     __hash__ = object.__hash__
@@ -127,7 +86,6 @@ class ChunkStore(Store):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Return the bytes of a chunk, or a part of a shard."""
         if key == "zarr.json":
             return prototype.buffer.from_bytes(self.metadata)
         start, stop = _range(byte_range)
@@ -138,40 +96,30 @@ class ChunkStore(Store):
         return None if data is None else prototype.buffer.from_bytes(data)
 
     async def get_partial_values(
-        self,
-        prototype: BufferPrototype,
-        key_ranges: Iterable[tuple[str, ByteRequest | None]],
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> list[Buffer | None]:
-        """Return parts of several entries."""
         return [await self.get(key, prototype, part) for key, part in key_ranges]
 
     async def exists(self, key: str) -> bool:
-        """Return whether there is an entry."""
         return await self.get(key, default_buffer_prototype()) is not None
 
     async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002
-        """Refuse to write."""
         self._check_writable()
 
     async def delete(self, key: str) -> None:  # noqa: ARG002
-        """Refuse to delete."""
         self._check_writable()
 
     def list(self) -> AsyncIterator[str]:
-        """Yield nothing: an image's parts are named in its metadata."""
-        return _nothing()
+        return _nothing()  # an image's parts are named in its metadata
 
     def list_prefix(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002
-        """Yield nothing; see `list`."""
         return _nothing()
 
     def list_dir(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002
-        """Yield nothing; see `list`."""
         return _nothing()
 
 
 async def _nothing() -> AsyncIterator[str]:
-    """Yield no name."""
     for name in list[str]():
         yield name
 
@@ -186,6 +134,6 @@ def _range(wanted: ByteRequest | None) -> tuple[int, int | None]:
 
 
 def opened(home: ZarrEntries, path: str, metadata: dict[str, Any], limit: int) -> zarr.Array[Any]:
-    """Return an array of an image, of which chunks are read when they are asked for."""
-    store = ChunkStore(home, path, metadata, limit)
+    """Return an array of an image; its chunks are read on access."""
+    store = _ChunkStore(home, path, metadata, limit)
     return zarr.open_array(store=store, mode="r", zarr_format=3)

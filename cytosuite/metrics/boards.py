@@ -10,24 +10,16 @@ Control = Literal["oracle", "blank", "identity", "real"]
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Metrics and controls by which the results of a task are judged.
+    """Metrics and controls by which the results of a task are judged."""
 
-    Parameters
-    ----------
-    families : tuple of str
-        Folders of `cytosuite.metrics` with the metrics to show where their evidence is known.
-    primary : tuple of str
-        Names of the metrics that algorithms are ranked by, where their evidence is known.
-    controls : tuple of str
-        Answers scored together with the algorithms: ``oracle``, the truth; ``blank``, zeros;
-        ``identity``, the main input; ``real``, one half of the reference set against the other.
-    without : tuple of str
-        Names of metrics of the families that are not shown: they suit another kind of truth.
-    """
-
+    # folders of `cytosuite.metrics` with the metrics to show where their evidence is known
     families: tuple[str, ...]
+    # names of the metrics that algorithms are ranked by, where their evidence is known
     primary: tuple[str, ...]
+    # answers scored together with the algorithms: ``oracle``, the truth; ``blank``, zeros;
+    # ``identity``, the main input; ``real``, one half of the reference set against the other
     controls: tuple[Control, ...]
+    # names of metrics of the families that are not shown: they suit another kind of truth
     without: tuple[str, ...] = ()
 
 

@@ -8,7 +8,7 @@ from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
 from cytosuite.errors import InputError
-from cytosuite.memory import free_gib
+from cytosuite.volume.memory import free_gib
 
 T = TypeVar("T")
 Scope = Literal["case", "set"]
@@ -16,6 +16,7 @@ Form = Literal["arrays", "volumes", "scenes"]
 
 CASE_FACTS = ("truth", "prediction", "image", "labels", "spacing", "data_range")
 SET_FACTS = ("real", "synthetic")
+SETTINGS = ("edge_settings",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,8 @@ class Evidence(Generic[T]):
         Facts without which there is no evidence. Of a case (`CASE_FACTS`): ``truth``,
         ``prediction``, ``image`` (the main input) and ``labels`` (of the objects in the image) are
         arrays, ``spacing`` is µm per voxel, ``data_range`` the grey values that count as 1. Of a
-        set (`SET_FACTS`): ``real`` and ``synthetic`` images.
+        set (`SET_FACTS`): ``real`` and ``synthetic`` images. `SETTINGS` of a family are known where
+        a user chose them.
     uses : tuple of str
         Facts that are handed over where they are known.
     pool : callable or None
@@ -52,7 +54,7 @@ class Evidence(Generic[T]):
 
     def __post_init__(self) -> None:
         """Refuse facts that do not exist."""
-        unknown = set(self.needs + self.uses) - {*CASE_FACTS, *SET_FACTS}
+        unknown = set(self.needs + self.uses) - {*CASE_FACTS, *SET_FACTS, *SETTINGS}
         if unknown:
             raise ValueError(f"evidence: unknown facts {sorted(unknown)}")
 
@@ -84,7 +86,13 @@ class Evidence(Generic[T]):
         names = [n for n in self.needs + self.uses if facts.has(n, self.form)]
         found = {name: facts.get(name, self.form) for name in names}
         if self.voxel_bytes:
-            _check_size(max(map(_voxels, found.values())), self.voxel_bytes)
+            voxels = max(map(_voxels, found.values()))
+            free, needed = free_gib(), voxels * self.voxel_bytes / 2**30
+            if free is not None and needed > free:
+                raise InputError(
+                    f"an image of {voxels} voxels is too large: {needed:.3g} GiB of memory are "
+                    f"needed, {free:.3g} GiB are free; give more memory, or crop it"
+                )
         return self.gather(**found)
 
 
@@ -96,10 +104,8 @@ def _named(module: str, name: str) -> object:
 class Facts:
     """Facts about one case or one set, each read on first use and kept.
 
-    Parameters
-    ----------
-    sources : mapping of str to callable
-        Reads a fact, by its name; for images of a set the name and the form, ``real:scenes``.
+    `sources` holds the reader of each fact by its name; of images of a set by name and form,
+    ``real:scenes``.
     """
 
     def __init__(self, sources: Mapping[str, Callable[[], Any]]) -> None:
@@ -124,15 +130,7 @@ class Facts:
 
 
 def gather(evidence: Iterable[Evidence[Any]], facts: Facts) -> dict[Evidence[Any], Any]:
-    """Return each evidence that the facts are sufficient for, gathered once.
-
-    Parameters
-    ----------
-    evidence : iterable of Evidence
-        Of the wanted metrics; repeated ones count once.
-    facts : Facts
-        Of one case, or of one set.
-    """
+    """Return each evidence that the facts of one case or set are sufficient for, gathered once."""
     wanted = dict.fromkeys(evidence)
     return {each: each.of(facts) for each in wanted if not each.missing(facts)}
 
@@ -143,13 +141,3 @@ def _voxels(fact: Any) -> int:  # noqa: ANN401 - as facts differ
         return max(map(_voxels, fact), default=0)
     image = getattr(fact, "image", fact)  # of a scene
     return int(getattr(getattr(image, "array", image), "size", 0))
-
-
-def _check_size(voxels: int, voxel_bytes: int) -> None:
-    """Refuse an image of which evidence takes more memory than there is."""
-    free, needed = free_gib(), voxels * voxel_bytes / 2**30
-    if free is not None and needed > free:
-        raise InputError(
-            f"an image of {voxels} voxels is too large: {needed:.3g} GiB of memory are needed, "
-            f"{free:.3g} GiB are free; give more memory, or crop it"
-        )

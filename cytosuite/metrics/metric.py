@@ -5,7 +5,7 @@ the matched tracks of two sequences, a checked pair of images (`cytosuite.metric
 """
 
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -17,6 +17,7 @@ from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Scope
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 FAMILIES = {
     "labels": "Instance labels",
@@ -170,6 +171,41 @@ def metric(
     return lambda function: Metric(function, evidence, name, title, *rest)
 
 
+def family(
+    evidence: Evidence[T],
+    function: Callable[[T, A], float],
+    members: Mapping[str, tuple[str, str, A, str]],
+    **shared: Any,  # noqa: ANN401 - those of `metric`
+) -> tuple[Metric[T], ...]:
+    """Return metrics that are one function of their evidence with another argument each.
+
+    `members` holds for each name in Python the name in files, the title, the argument and the
+    first sentence of the documentation; `shared` are further parameters of `metric`.
+
+    Examples
+    --------
+    >>> from cytosuite.metrics.labels.overlap import OVERLAP
+    >>> def size(table, side):
+    ...     return getattr(table, f"{side}_sizes").size
+    >>> cells = "cells", "Cells in the truth", "truth", "Return the number of cells."
+    >>> (found,) = family(OVERLAP, size, {"found": cells})
+    >>> found.name, found([0, 3], [0, 0]), found.description
+    ('cells', 1.0, 'Return the number of cells.')
+    """
+
+    def member(own: str, name: str, title: str, argument: A, sentence: str) -> Metric[T]:
+        """Return one of them."""
+
+        def value(found: T) -> float:
+            return function(found, argument)
+
+        value.__name__, value.__module__ = own, function.__module__
+        value.__doc__ = f"{sentence}\n\nIt is `{function.__name__}` with {argument!r}."
+        return metric(name, title, evidence=evidence, **shared)(value)
+
+    return tuple(member(own, *facts) for own, facts in members.items())
+
+
 @cache
 def metrics_of(family: str) -> tuple[Metric[Any], ...]:
     """Return the metrics of a family, found in the modules of its folder.
@@ -247,3 +283,34 @@ def _declared(family: str) -> Iterator[Metric[Any]]:
         for value in vars(module).values():
             if isinstance(value, Metric) and value.function.__module__ == module.__name__:
                 yield value
+
+
+def reference() -> str:
+    """Return the tables of ``cytosuite/metrics/README.md``: boards, then metrics by family."""
+    lines = ["## Boards", "", *_header("task", "primary metrics", "families", "controls")]
+    for task, board in BOARDS.items():
+        primary = ", ".join(f"`{name}`" for name in board.primary)
+        lines.append(_row(task, primary, ", ".join(board.families), ", ".join(board.controls)))
+    columns = ("name", "title", "needs", "best", "worst", "undefined", "source")
+    for group, title in FAMILIES.items():
+        lines += ["", f"## {title}: `{group}`", "", *_header(*columns)]
+        lines += [_row(*_cells(metric)) for metric in metrics_of(group)]
+    return "\n".join([*lines, ""])
+
+
+def _cells(metric: Metric[Any]) -> tuple[str, ...]:
+    """Return the cells of a metric."""
+    ends = ("" if end is None else f"{end:g}" for end in (metric.best, metric.worst))
+    source = f"doi:{metric.reference}" if metric.reference else ""
+    needs = ", ".join(metric.evidence.needs)
+    return (f"`{metric.name}`", metric.title, needs, *ends, metric.undefined, source)
+
+
+def _header(*names: str) -> list[str]:
+    """Return the first two lines of a table."""
+    return [_row(*names), "|" + "---|" * len(names)]
+
+
+def _row(*cells: str) -> str:
+    """Return a line of a table."""
+    return f"| {' | '.join(cells)} |"

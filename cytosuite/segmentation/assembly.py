@@ -7,8 +7,9 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.large import converted, planes, put, release, room, taken
-from cytosuite.tiling import Box, Tile
+from cytosuite.networks.tiling import Box, Tile
+from cytosuite.volume.large import converted, put, release, room, taken
+from cytosuite.volume.pieces import slabs_of
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
 
@@ -18,21 +19,8 @@ Labels = NDArray[np.uint16] | NDArray[np.uint32]
 class Assembly:
     """Labels that grow block by block.
 
-    Parameters
-    ----------
-    shape : sequence of int
-        Of the volume. Labels that do not fit into the memory lie on disk, see `cytosuite.large`.
-
-    Notes
-    -----
-    Every block sees a margin beyond its core. An object is *owned* by one block, which writes all
-    of it; a block lends to every other object that lies in its core a number for its voxels
-    there, until its owner writes it. So an object is found once where neighbours see the same, and
-    where they do not, it is cut at the border of a core, but neither lost nor found twice:
-
-    * voxels of an owned object stay its own;
-    * an object of which more than half is owned already is that object, and joins it;
-    * a lent piece of which an owner took more than half joins that owner.
+    Each object is *owned* by one block, which writes all of it, or joins the owned one that has
+    more than half of it; others in a core are *lent* a number until an owner takes that much.
     """
 
     def __init__(self, shape: Sequence[int]) -> None:
@@ -41,19 +29,7 @@ class Assembly:
         self._takers: dict[int, Counter[int]] = {}  # voxels of a lent number by their new owner
 
     def add(self, part: NDArray[np.integer], owned: NDArray[np.bool_], box: Box, core: Box) -> None:
-        """Write the objects of one block.
-
-        Parameters
-        ----------
-        part : (Z, Y, X) integer array
-            The objects in `box`, 1..n, 0 = background.
-        owned : (n + 1,) bool array
-            Mask of those that the block owns.
-        box : tuple of slice
-            Voxels in the block.
-        core : tuple of slice
-            Voxels in its core; cores do not overlap.
-        """
+        """Write the objects 1..n of one block (Z, Y, X); `owned` (n + 1,) masks its own."""
         owned = np.append(False, owned[1:])
         self._write(part, owned[part], box, lent=False)
         inside = tuple(
@@ -63,18 +39,7 @@ class Assembly:
         self._write(part, (part > 0) & ~owned[part], core, lent=True)
 
     def finish(self) -> tuple[Labels, int, int]:
-        """Return the labels.
-
-        Returns
-        -------
-        labels : (Z, Y, X) uint16 array, uint32 from 65536 objects on
-            1..n without gaps, in the order of their first voxels.
-        objects : int
-            Their number n.
-        pieces : int
-            How many of them were lent and never claimed: parts of objects larger than a margin,
-            or objects that neighbouring blocks saw differently.
-        """
+        """Return labels 1..n in the order of their first voxels, n, and how many stayed lent."""
         owner = np.arange(self._lent.size)
         for number, takers in self._takers.items():
             if 2 * takers.total() > self._lent[number]:
@@ -112,23 +77,7 @@ class Assembly:
 
 
 def owned(labels: NDArray[np.integer], block: Tile, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Return a mask of the objects that belong to a block.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) integer array
-        Objects 1..n in ``block.input``, 0 = background.
-    block : Tile
-        The block.
-    shape : sequence of int
-        Of the volume.
-
-    Returns
-    -------
-    (n + 1,) bool array
-        Objects with their centre of mass in the core, or nearly so, that do not touch the face of
-        an inner margin, beyond which they might go on.
-    """
+    """Return a mask of the objects that belong to a block."""
     voxels = np.nonzero(labels)
     names = labels[voxels]
     size = np.maximum(np.bincount(names, minlength=1), 1)
@@ -148,17 +97,7 @@ def in_core(
     shape: Sequence[int],
     slack: float = 0.0,
 ) -> NDArray[np.bool_]:
-    """Return a mask (N,) of the centres that lie in the core of a block.
-
-    Parameters
-    ----------
-    centres : (N, 3) floats
-        z, y, x in voxels of ``block.input``.
-    block, shape
-        As of `owned`; beyond the border of the volume the outermost block goes on.
-    slack : float
-        Voxels by which the core is grown towards its neighbours.
-    """
+    """Return a mask (N,) of the centres that lie in the core of a block."""
     places = np.asarray(centres, np.float64).reshape(-1, len(shape))
     inside = np.ones(len(places), bool)
     for axis, (crop, part, length) in enumerate(zip(block.crop, block.output, shape, strict=True)):
@@ -171,24 +110,9 @@ def in_core(
 def in_order(
     labels: Labels, owner: NDArray[np.integer] | None = None
 ) -> tuple[Labels, NDArray[np.uint32]]:
-    """Return the labels numbered in the order of their first voxels, and these numbers.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) or (Y, X) uint16 or uint32 array
-        0 = background. It is changed.
-    owner : (N + 1,) integer array, optional
-        Number that each label counts as, 0 of the background.
-
-    Returns
-    -------
-    labels : uint16 array, uint32 from 65536 objects on
-        1..n without gaps.
-    final : (N + 1,) uint32 array
-        The new numbers of 0..N; 0 of those without a voxel.
-    """
+    """Return the labels numbered in the order of their first voxels, and these numbers."""
     if owner is None:
-        owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in planes(labels)))
+        owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in slabs_of(labels)))
     final = np.zeros(owner.size, np.uint32)
     count = 0
     for plane in labels:  # the whole at once would need several times its memory

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.large import planes, thinned
+from cytosuite.volume.pieces import slabs_of, thinned
 
 _BINS = 4096
 _MAD_TO_SD = 1.4826
@@ -16,47 +16,13 @@ _WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little t
 
 
 def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> tuple[float, ...]:
-    """Return a length in voxels per axis; z (of three axes) is stretched by `elongation`.
-
-    Parameters
-    ----------
-    length_um : float
-        Length in y and x, in µm.
-    spacing : sequence of float
-        µm per voxel, (z, y, x) or (y, x).
-    elongation : float
-        Factor for the z axis.
-
-    Returns
-    -------
-    tuple of float
-        Length in voxels, one per axis.
-
-    Examples
-    --------
-    >>> sigmas(1.0, (2.0, 0.5, 0.5), 3.0)
-    (1.5, 2.0, 2.0)
-    """
+    """Return a length in voxels per axis; z (of three axes) is stretched by `elongation`."""
     factors = (elongation, 1.0, 1.0) if len(spacing) == 3 else (1.0, 1.0)
     return tuple(length_um * factor / step for factor, step in zip(factors, spacing, strict=True))
 
 
 def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the level of the background and its standard deviation.
-
-    Parameters
-    ----------
-    signal : (Z, Y, X) or (Y, X) float array
-        Smoothed intensities.
-
-    Returns
-    -------
-    background : float
-        The half-sample mode of the intensities: the densest interval.
-    spread : float
-        1.4826 times the median distance to the background of the values below it: nuclei are
-        brighter and do not count. 0 for a constant image.
-    """
+    """Return level and standard deviation of the background: half-sample mode, lower MAD."""
     values = np.sort(thinned(signal, max(1, signal.size // 200_000)))
     background = _half_sample_mode(values)
     below = values[values <= background]
@@ -67,26 +33,10 @@ def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
 def white_noise(
     residual: NDArray[np.float32], background: NDArray[np.bool_], sigma: Sequence[float]
 ) -> float:
-    """Return the standard deviation that uncorrelated noise keeps after Gaussian smoothing.
+    """Return the sd that white noise keeps after smoothing by `sigma`; 0 if that was too weak.
 
-    Parameters
-    ----------
-    residual : float array
-        Image minus smoothed image.
-    background : bool array
-        The voxels to measure in.
-    sigma : sequence of float
-        Standard deviations of the smoothing in voxels, one per axis.
-
-    Returns
-    -------
-    float
-        0 where the smoothing is too weak for an estimate, or no voxel is background.
-
-    Notes
-    -----
     With the kernel ``k``, white noise of variance ``v`` leaves ``v sum(k^2)`` in the smoothed
-    image and ``v (1 - 2 k(0) + sum(k^2))`` in the residual.
+    image and ``v (1 - 2 k(0) + sum(k^2))`` in the residual, image minus smoothed image.
     """
     centre, square = 1.0, 1.0
     for width in sigma:
@@ -117,29 +67,7 @@ def _half_sample_mode(values: NDArray[np.float32]) -> float:
 def remove_background(
     image: NDArray[np.float32], spacing: Sequence[float], radius_um: float
 ) -> NDArray[np.float32]:
-    """Return the image minus a smooth lower envelope of the given radius.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) or (Y, X) float array
-        Smoothed intensities.
-    spacing
-        As of `sigmas`.
-    radius_um : float
-        Features wider than about twice this length, in µm, count as background.
-
-    Returns
-    -------
-    float array
-        Intensities above the background, of the same shape.
-
-    Notes
-    -----
-    The image is reduced to means of blocks of about a quarter of the radius, opened there with a
-    box, smoothed, and enlarged again linearly: an approximation of the rolling ball
-    (Sternberg, Computer 16 (1983) 22, doi:10.1109/MC.1983.1654163) at a cost that does not grow
-    with the radius.
-    """
+    """Return the image minus a smooth envelope (µm), by Sternberg, doi:10.1109/MC.1983.1654163."""
     small, block = reduced(image, background_steps(radius_um, spacing))
     return image - restored(lower_envelope(small, block, spacing, radius_um), block, image.shape)
 
@@ -147,22 +75,7 @@ def remove_background(
 def lower_envelope(
     small: NDArray[np.float32], block: Sequence[int], spacing: Sequence[float], radius_um: float
 ) -> NDArray[np.float32]:
-    """Return the smooth lower envelope of an image that was reduced to means.
-
-    Parameters
-    ----------
-    small : float array
-        Means of blocks, see `reduced`.
-    block : sequence of int
-        Voxels of a block, per axis.
-    spacing, radius_um
-        As of `remove_background`.
-
-    Returns
-    -------
-    float array
-        Of the same shape; `restored` brings it to the voxels of the image.
-    """
+    """Return the smooth lower envelope of an image that was reduced to means."""
     width = [
         2 * max(1, round(radius_um / step / length)) + 1
         for step, length in zip(spacing, block, strict=True)
@@ -174,22 +87,7 @@ def lower_envelope(
 def wide_mean(
     image: NDArray[np.float32], spacing: Sequence[float], sigma_um: float, elongation: float
 ) -> NDArray[np.float32]:
-    """Return the Gaussian mean over a wide neighbourhood, at a cost independent of its width.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) or (Y, X) float array
-        Intensities.
-    sigma_um : float
-        Standard deviation in y and x [µm].
-    spacing, elongation
-        As of `sigmas`.
-
-    Returns
-    -------
-    float array
-        Of the same shape; the edges are mirrored.
-    """
+    """Return the Gaussian mean over a wide neighbourhood, at a cost independent of its width."""
     sigma = sigmas(sigma_um, spacing, elongation)
     small, block = reduced(image, wide_steps(sigma_um, spacing, elongation))
     small = ndimage.gaussian_filter(small, [w / b for w, b in zip(sigma, block, strict=True)])
@@ -202,33 +100,14 @@ def background_steps(radius_um: float, spacing: Sequence[float]) -> list[int]:
 
 
 def wide_steps(sigma_um: float, spacing: Sequence[float], elongation: float) -> list[int]:
-    """Return the voxels per axis of which `wide_mean` takes means.
-
-    A part of an image that begins at multiples of them has, far from its faces, the means of the
-    whole.
-    """
+    """Return the voxels per axis of which `wide_mean` takes means: a part begins at multiples."""
     return [max(1, round(width / 3)) for width in sigmas(sigma_um, spacing, elongation)]
 
 
 def reduced(
     image: NDArray[np.float32], wanted: Sequence[int]
 ) -> tuple[NDArray[np.float32], list[int]]:
-    """Return the means of blocks of an image.
-
-    Parameters
-    ----------
-    image : float array
-        Intensities.
-    wanted : sequence of int
-        Voxels of a block, per axis; the last ones are smaller where it must be.
-
-    Returns
-    -------
-    means : float array
-        One per block.
-    block : list of int
-        Voxels of a block, at most those of the image.
-    """
+    """Return the means of blocks of an image, cut at the end, and the blocks' sides."""
     block = [min(size, want) for size, want in zip(image.shape, wanted, strict=True)]
     small = image
     for axis, length in enumerate(block):
@@ -246,17 +125,7 @@ def restored(
     shape: Sequence[int],
     box: Sequence[slice] | None = None,
 ) -> NDArray[np.float32]:
-    """Return means of blocks, interpolated linearly from their centres to the voxels.
-
-    Parameters
-    ----------
-    small, block
-        As of `reduced`.
-    shape : sequence of int
-        Of the image.
-    box : sequence of slice, optional
-        The voxels of it that are wanted; all without it.
-    """
+    """Return means of blocks, interpolated linearly from their centres to the voxels (in `box`)."""
     spans = box or [slice(0, size) for size in shape]
     for axis, (length, size, span) in enumerate(zip(block, shape, spans, strict=True)):
         if length == 1:
@@ -275,38 +144,17 @@ def restored(
 
 
 def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
-    """Return the threshold of minimum cross entropy of values that are not negative.
+    """Return the threshold of least ``-S_low log m_low - S_high log m_high``, in 4096 bins.
 
-    Parameters
-    ----------
-    values : float array
-        Intensities above the background; negative ones count as zero. They may lie on disk.
-    background : float
-        Subtracted from them before.
-
-    Returns
-    -------
-    float
-        The threshold; the only value where all are alike.
-
-    Notes
-    -----
-    Minimises ``-S_low log m_low - S_high log m_high`` with the sums ``S`` and means ``m`` of
-    the two classes over 4096 bins, exactly, instead of by iteration: linear in the voxels and
-    independent of a starting value.
-
-    References
-    ----------
-    Li, Lee, Pattern Recognition 26 (1993) 617, doi:10.1016/0031-3203(93)90115-D;
-    Li, Tam, Pattern Recognition Letters 19 (1998) 771, doi:10.1016/S0167-8655(98)00057-9.
+    Sums S, means m of the classes: Li, Lee (1993), doi:10.1016/0031-3203(93)90115-D.
     """
     ground = np.float32(background)
-    tops = [float(part.max(initial=-np.inf)) for part in planes(values)]
+    tops = [float(part.max(initial=-np.inf)) for part in slabs_of(values)]
     top = float(max(tops, default=-np.inf) - ground)
     if top <= 0:
         return 0.0
     counts, edges = np.zeros(_BINS, np.int64), np.zeros(0)
-    for part in planes(values):
+    for part in slabs_of(values):
         light = np.clip(part - ground if background else part, 0.0, top)
         some, edges = np.histogram(light, bins=_BINS, range=(0.0, top))
         counts += some
@@ -332,26 +180,7 @@ def threshold_map(
     local_weight: float,
     elongation: float,
 ) -> NDArray[np.float32]:
-    """Return the threshold of each voxel: raised in bright surroundings, lowered in dark ones.
-
-    Parameters
-    ----------
-    signal : (Z, Y, X) or (Y, X) float array
-        Smoothed intensities above the background.
-    threshold : float
-        Global threshold ``t``.
-    local_um : float
-        Standard deviation of the surroundings [µm].
-    local_weight : float
-        Weight ``a`` of the surroundings, 0 for a global threshold.
-    spacing, elongation
-        As of `sigmas`.
-
-    Returns
-    -------
-    float array
-        ``t^(1 - a) m^a`` with the mean ``m`` of the surroundings, at least 0.1 t.
-    """
+    """Return the threshold of each voxel: raised in bright surroundings, lowered in dark ones."""
     if local_um <= 0 or local_weight <= 0 or threshold <= 0:
         return np.full(signal.shape, threshold, np.float32)
     mean = wide_mean(np.maximum(signal, 0), spacing, local_um, elongation)

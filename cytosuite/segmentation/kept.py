@@ -25,29 +25,11 @@ _QUANTILES = 257
 def surroundings(
     labels: NDArray[Label], spacing: Sequence[float], reach_um: float
 ) -> NDArray[Label]:
-    """Return the background next to each object, under the object's number.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) or (Y, X) integer array
-        0 = background.
-    spacing : sequence of float
-        µm per voxel, one per axis.
-    reach_um : float
-        Greatest distance from the object in µm; of several objects the nearest counts.
-
-    Returns
-    -------
-    integer array
-        Of the same shape and dtype, 0 within objects and far from all.
-
-    Examples
-    --------
-    >>> surroundings(np.array([[0, 0, 0, 7, 7, 0, 2]]), (1, 1), 2.0).tolist()
-    [[0, 7, 7, 0, 0, 7, 0]]
-    """
+    """Return the background within `reach_um` of each object, under its number."""
     around = np.zeros_like(labels)
-    places = [np.flatnonzero(labels.any(_others(labels.ndim, axis))) for axis in range(labels.ndim)]
+    every = range(labels.ndim)
+    others = (tuple(other for other in every if other != axis) for axis in every)
+    places = [np.flatnonzero(labels.any(axes)) for axes in others]
     if not all(at.size for at in places):
         return around
     margins = [int(reach_um / step) + 1 for step in spacing]
@@ -61,33 +43,7 @@ def surroundings(
 
 
 def standing_out(volume: NDArray[Any], labels: Labels, around: Labels) -> Doubles:
-    """Return the probability that a voxel of each object is brighter than one around it.
-
-    Parameters
-    ----------
-    volume : array of real numbers
-        Grey values, smoothed where noise is not to count.
-    labels, around : integer arrays of the same shape
-        Objects numbered from 1, and the background next to each, see `surroundings`.
-
-    Returns
-    -------
-    (N + 1,) float64 array
-        By number up to the largest N: 1 for a body that stands out, 1/2 for none, 0 for a hole.
-        NaN for the background, and for an object without surroundings.
-
-    Notes
-    -----
-    ``P(inside > around) + P(inside = around) / 2``, the area under the ROC curve (Hanley, McNeil,
-    Radiology 143 (1982), doi:10.1148/radiology.143.1.7063747), by the sum of ranks. No increasing
-    map of the grey values changes it.
-
-    Examples
-    --------
-    >>> labels = np.array([[1, 1, 0, 0, 2, 0]])
-    >>> standing_out(np.array([[5, 3, 3, 9, 4, 6]]), labels, surroundings(labels, (1, 1), 1.0))
-    array([ nan, 0.75, 0.  ])
-    """
+    """Return ``P(inside > around) + P(inside = around) / 2`` of each object (area under ROC)."""
     most = int(labels.max(initial=0)) + 1
     chosen = np.flatnonzero((labels != 0) | (around != 0))
     value, own = volume.ravel()[chosen], labels.ravel()[chosen]
@@ -108,35 +64,13 @@ def standing_out(volume: NDArray[Any], labels: Labels, around: Labels) -> Double
 
 
 def stays(before: Doubles, after: Doubles) -> NDArray[np.bool_]:
-    """Return which objects still stand out, of those that do.
-
-    Parameters
-    ----------
-    before, after : float64 arrays
-        As of `standing_out`, in two images; the objects stand out in the first one.
-
-    Returns
-    -------
-    bool array
-        Whether at least half of the probability beyond 1/2 is left.
-    """
+    """Return which objects keep half of their `standing_out` beyond 1/2."""
     kept: NDArray[np.bool_] = after - 0.5 >= REMAINS * (before - 0.5)
     return kept
 
 
 def alike(volume: Floats, other: Floats, where: NDArray[np.bool_]) -> Floats:
-    """Return a volume with the distribution of another one's grey values, by an increasing map.
-
-    Parameters
-    ----------
-    volume, other : float32 arrays of one shape
-    where : bool array of the same shape
-        Voxels that are made alike, at least one; others follow the map.
-
-    Returns
-    -------
-    float32 array
-    """
+    """Return a volume with the distribution of another one's grey values, by an increasing map."""
     share = np.linspace(0, 1, _QUANTILES)
     source, target = (np.quantile(each[where], share) for each in (volume, other))
     if np.array_equal(source, target):
@@ -157,28 +91,9 @@ def edges(volume: Floats, spacing: Sequence[float]) -> Floats:
 
 
 def shifts(before: Floats, after: Floats, zones: Labels, spacing: Sequence[float]) -> Doubles:
-    """Return how far the content of each zone has moved from one volume to another.
+    """Return the shift of the content of each zone in µm, (n + 1, axes), NaN of absent zones.
 
-    Parameters
-    ----------
-    before, after : (Z, Y, X) or (Y, X) float32 arrays
-        Such as `edges` of smoothed volumes.
-    zones : integer array of the same shape
-        Places to look at, numbered from 1; 0 = none.
-    spacing : sequence of float
-        µm per voxel, one per axis.
-
-    Returns
-    -------
-    (N + 1, axes) float64 array
-        Of each zone up to the largest N, in µm; NaN where there is no zone.
-
-    Notes
-    -----
-    The shift climbs from 0, voxel by voxel, to the next maximum of the normalised correlation, and
-    a parabola along each axis gives its fraction of a voxel. The correlation is the sum of that of
-    a zone of `before` with `after` moved back, and of the zone of `after` with `before` moved on:
-    no change is exactly 0, and exchanged volumes have the opposite shift.
+    It climbs from 0 to the next maximum of the normalised correlation, there and back.
     """
     zone, points = _points(zones)
     result = np.full((int(zones.max(initial=0)) + 1, zones.ndim), np.nan)
@@ -250,8 +165,3 @@ def _points(zones: Labels) -> tuple[Indices, Indices]:
     number = np.arange(zone.size) - (np.cumsum(count) - count)[zone]
     keep = number % np.maximum(-(-count // POINTS), 1)[zone] == 0
     return zone[keep], np.array(np.unravel_index(flat[keep], zones.shape), np.int64)
-
-
-def _others(axes: int, axis: int) -> tuple[int, ...]:
-    """Return all axes but one."""
-    return tuple(other for other in range(axes) if other != axis)

@@ -19,24 +19,7 @@ def own_level(
     factor: float,
     weight: float,
 ) -> NDArray[np.float32]:
-    """Return the intensity from which a voxel belongs to its object, 0 outside of objects.
-
-    Parameters
-    ----------
-    labels : int32 or uint32 array
-        Objects, 0 = background.
-    signal : float32 array
-        Smoothed intensities above the background.
-    threshold : float32 array
-        Threshold of each voxel.
-    factor, weight : float
-        Of the formula.
-
-    Returns
-    -------
-    float32 array
-        ``factor threshold^(1 - weight) mean^weight`` with the mean of the object's intensities.
-    """
+    """Return ``factor mean^weight threshold^(1 - weight)`` of each object, 0 outside, per voxel."""
     count = np.maximum(np.bincount(labels.ravel()), 1)
     mean = np.maximum(np.bincount(labels.ravel(), signal.ravel()) / count, 0)
     own = (factor * mean**weight).astype(np.float32)
@@ -47,18 +30,7 @@ def own_level(
 
 
 def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
-    """Return the labels with only the largest connected piece of each.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) or (Y, X) int32 or uint32 array
-        0 = background.
-
-    Returns
-    -------
-    int32 or uint32 array
-        Of the same shape; of equal pieces the first in memory stays.
-    """
+    """Return the labels with only the largest face-connected piece of each object."""
     pieces = connected(labels.view(np.int32), connectivity=1)
     inside = np.flatnonzero(labels)
     piece, owner = pieces.ravel()[inside], labels.ravel()[inside]
@@ -76,19 +48,7 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
 
 
 def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
-    """Fill the holes of each object: enclosed background that touches this object only.
-
-    Parameters
-    ----------
-    labels
-        As of `largest_pieces`.
-
-    Returns
-    -------
-    int32 or uint32 array
-        Of the same shape. Background connected to the border of the image is no hole; borders of
-        axes of one voxel do not count.
-    """
+    """Fill the holes of each object: enclosed background that touches this object only."""
     holes, count = ndimage.label(labels == 0)
     enclosed = np.ones(count + 1, bool)
     enclosed[0] = False
@@ -118,30 +78,11 @@ def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
 def open_objects(
     labels: NDArray[np.int32], spacing: Sequence[float], radius_um: float
 ) -> NDArray[np.int32]:
-    """Return the labels without parts thinner than twice the radius.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) or (Y, X) int32 array
-        0 = background.
-    spacing : sequence of float
-        µm per voxel.
-    radius_um : float
-        Radius of the ball in µm; 0 changes nothing.
-
-    Returns
-    -------
-    int32 array
-        Each object opened by itself; one without a core of that radius stays as it is.
-
-    Notes
-    -----
-    Nothing is removed along an axis with voxels longer than the radius.
-    """
+    """Return the labels without parts thinner than twice the radius in µm; small objects stay."""
     if radius_um <= 0:
         return labels
     inner = labels > 0  # the voxels between two of the same object along the axes opened
-    for axis in (axis for axis, step in enumerate(spacing) if step <= radius_um):
+    for axis in (axis for axis, step in enumerate(spacing) if step <= radius_um):  # others stay
         value, inside = np.moveaxis(labels, axis, 0), np.moveaxis(inner, axis, 0)
         differ = value[1:] != value[:-1]
         inside[1:] &= ~differ
@@ -157,20 +98,7 @@ def open_objects(
 
 
 def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the labels of the objects to keep, numbered from 1.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) or (Y, X) int32 array
-        0 = background.
-    keep : bool array
-        One entry per label from 0 to the largest; the background's does not count.
-
-    Returns
-    -------
-    int32 array
-        1..n without gaps, in the order of the old numbers.
-    """
+    """Return the labels of the objects in the mask (n + 1,), numbered from 1."""
     number = np.zeros(keep.size, np.int32)
     number[1:] = np.where(keep[1:], np.cumsum(keep[1:]), 0)
     return number[labels]

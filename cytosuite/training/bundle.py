@@ -5,71 +5,136 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from pydantic import BaseModel
 
-from cytosuite.ending import end
+from cytosuite import __version__
+from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_algorithm, read_card
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
+from cytosuite.errors.ending import end
 from cytosuite.files import atomic
-from cytosuite.manifest import ModelCard, read_algorithm, read_card
-from cytosuite.training.bundle_files import inference, license_text, metadata, readme
-from cytosuite.training.network_format import NetworkFormat
 from cytosuite.training.publish import ALGORITHMS
-from cytosuite.weights import open_model
+
+DATE = (1980, 1, 1, 0, 0, 0)  # of all members: the earliest that a zip file can hold
+SCHEMA = (
+    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
+    "meta_schema_20240725.json"
+)
+OWN_LICENSE = "Apache-2.0"
+ALONE = (
+    "The voxels are those of the algorithm's container with this model. The network alone takes "
+    "normalised tiles, see `configs/metadata.json`:"
+)
+COURSE = ("settings", "curves", "data")  # of a training: too long, or named on their own
+
+Range = tuple[float, float]
+MODALITY = "fluorescence microscopy"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFormat:
+    """A network as other programs see it; ``network_format`` in ``training/bundle.py`` gives it."""
+
+    arguments: BaseModel  # of ``build`` in the algorithm's ``network.py``
+    multiple: Sequence[int]  # numbers that the sides of an image must be multiples of, z, y, x
+    tile: Sequence[int]  # voxels of a tile, halo included
+    halo: Sequence[int]  # voxels at its inner faces that are thrown away
+    inputs: Sequence[str]  # channels of the image and of the answer
+    outputs: Sequence[str]
+    input_range: Range | None = None  # bounds of their values; None where there are none
+    output_range: Range | None = None
+    background: bool = False  # whether the image is in units of its background, see `normalise`
+    patches: bool = True  # the answer for a part of an image is that for the whole, inside
+    options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of ``build``
+    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # further inputs
+    socket: str | None = None  # slug of the model's input, where it is not the task's main one
+
+    @property
+    def exact_halo(self) -> Sequence[int] | None:
+        """The halo, None of a network that sees the whole image."""
+        return self.halo if self.patches else None
+
+    @property
+    def data_format(self) -> dict[str, Any]:
+        """``network_data_format`` of a bundle."""
+        shape = [side(step) for step in self.multiple]
+        image = tensor(self.inputs, shape, self.input_range, patches=self.patches)
+        pred = tensor(self.outputs, shape, self.output_range, patches=self.patches)
+        return {"inputs": {"image": image, **self.others}, "outputs": {"pred": pred}}
+
+    def definition(self, module: str) -> dict[str, Any]:
+        """Return a call of ``build`` in a module as MONAI's ``ConfigParser`` takes it."""
+        kind = type(self.arguments)
+        given = self.arguments.model_dump(mode="json")
+        return {
+            "_target_": f"{module}.build",
+            "arguments": {"_target_": f"{kind.__module__}.{kind.__qualname__}", **given},
+            **self.options,
+        }
+
+
+def tensor(
+    channels: Sequence[str],
+    shape: Sequence[str | int],
+    bounds: Range | None = None,
+    *,
+    kind: str = "image",
+    content: str = "magnitude",
+    patches: bool = True,
+) -> dict[str, Any]:
+    """Return the format of a float32 tensor; a side is a number or a text, see `side`."""
+    return {
+        "type": kind,
+        "format": content,
+        "modality": MODALITY if kind == "image" else "n/a",
+        "num_channels": len(channels),
+        "spatial_shape": list(shape),
+        "dtype": "float32",
+        "value_range": list(bounds or ()),
+        "is_patch_data": patches,
+        "channel_def": {str(number): text for number, text in enumerate(channels)},
+    }
+
+
+def side(multiple: int) -> str:
+    """Return a side as MONAI writes multiples: ``16*n``, ``*``; n may differ between sides."""
+    return "*" if multiple == 1 else f"{multiple}*n"
+
 
 Formatter = Callable[[ModelCard], NetworkFormat]
-DATE = (1980, 1, 1, 0, 0, 0)  # of all members: the earliest that a zip file can hold
 
 
 def write_bundle(card: Path, out: Path) -> Path:
-    """Write the bundle of a model, and return its path.
-
-    Parameters
-    ----------
-    card : Path
-        Its weights lie in the same folder.
-    out : Path
-        Folder for ``<algorithm>-<model>.zip``, which is made if it is missing.
-
-    Returns
-    -------
-    Path
-        The same bytes for the same model and versions of the packages.
-
-    Raises
-    ------
-    InputError
-        If the card is not valid, or its algorithm has no network that could be bundled.
-    ModelError
-        If the card has no weights, or these are missing or altered.
-    """
+    """Write ``<algorithm>-<model>.zip`` for a card, the same bytes each time; return its path."""
     found = read_card(card)
     name = f"{found.algorithm}-{found.name}"
     contents = bundle_files(name, card.parent, found)
-    path = out / f"{name}.zip"
+    return write_zip(
+        out / f"{name}.zip", {f"{name}/{path}": text for path, text in contents.items()}
+    )
+
+
+def write_zip(path: Path, contents: Mapping[str, bytes]) -> Path:
+    """Write files into an archive, the same bytes each time, and return its path."""
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for member in sorted(contents):
-            info = zipfile.ZipInfo(f"{name}/{member}", DATE)
+            info = zipfile.ZipInfo(member, DATE)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
             archive.writestr(info, contents[member])
     return path
 
 
 def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
-    """Return the files of a bundle by their paths in it.
-
-    Parameters
-    ----------
-    name : str
-        Of the bundle.
-    folder : Path
-        Holds card and weights.
-    card : ModelCard
-    """
+    """Return the files of a bundle by their paths in it; `folder` holds card and weights."""
     model = open_model(folder, card)
     if model.weights is None:
         raise ModelError(
@@ -78,10 +143,15 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
         )
     network = formatter(card.algorithm)(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
+    module = import_module(f"cytosuite.algorithms.{card.algorithm}.network")
+    arguments = network.arguments.model_dump(mode="json")
+    loaded: torch.nn.Module = module.load(arguments, model.weights)
+    torch.save(dict(loaded.state_dict()), stream := io.BytesIO())
     return {
         "configs/metadata.json": _json(metadata(card, algorithm, network)),
         "configs/inference.json": _json(inference(card, network)),
-        "models/model.pt": _packed(_state(card, network, model.weights)),
+        "configs/train.json": _json(training(card)),
+        "models/model.pt": stream.getvalue(),
         f"models/{card.name}.json": (folder / f"{card.name}.json").read_bytes(),
         f"models/{model.weights.name}": model.weights.read_bytes(),
         "docs/README.md": readme(name, card, algorithm).encode(),
@@ -90,13 +160,7 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
 
 
 def formatter(algorithm: str) -> Formatter:
-    """Return the function ``network_format`` in an algorithm's ``training/bundle.py``.
-
-    Raises
-    ------
-    InputError
-        If there is none: no network, or one that nobody described.
-    """
+    """Return ``network_format`` of an algorithm's ``training/bundle.py``; InputError without."""
     name = f"cytosuite.algorithms.{algorithm}.training.bundle"
     try:
         found: Formatter = import_module(name).network_format
@@ -110,33 +174,208 @@ def formatter(algorithm: str) -> Formatter:
     return found
 
 
-def _state(card: ModelCard, network: NetworkFormat, weights: Path) -> Mapping[str, Tensor]:
-    """Return weights and buffers of the network as the algorithm loads it, by name."""
-    module = import_module(f"cytosuite.algorithms.{card.algorithm}.network")
-    loaded: torch.nn.Module = module.load(network.arguments.model_dump(mode="json"), weights)
-    return dict(loaded.state_dict())
-
-
-def _packed(state: Mapping[str, Tensor]) -> bytes:
-    """Return a state dictionary as a file of torch that depends on its tensors alone."""
-    stream = io.BytesIO()
-    torch.save(state, stream)
-    return stream.getvalue()
-
-
 def _json(value: object) -> bytes:
     """Return a value as JSON in ASCII, for readers of any locale."""
     return json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def metadata(
+    card: ModelCard, algorithm: AlgorithmManifest, network: NetworkFormat
+) -> dict[str, Any]:
+    """Return ``configs/metadata.json``, see docs.monai.io/en/stable/mb_specification.html."""
+    sides = " x ".join(map(str, network.multiple))
+    free = f"Sides z, y, x are multiples of {sides}; n may differ from side to side."
+    return {
+        "schema": SCHEMA,
+        "version": card.version,
+        "name": f"{algorithm.title}, {card.name}",
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch"),
+        "numpy_version": version("numpy"),
+        "required_packages_version": {
+            "cytosuite": __version__,
+            "pytorch-ignite": "0.4.11",
+            "safetensors": version("safetensors"),
+        },
+        "optional_packages_version": {},
+        "task": TASKS[card.task].title,
+        "description": f"{card.description} {algorithm.description}",
+        "authors": card.authors,
+        "copyright": f"Copyright (c) {card.authors}; licence {card.license}",
+        "intended_use": purpose(card),
+        "data_source": data_source(card.trained),
+        "data_type": "TIFF, MetaImage",
+        "image_classes": f"{'; '.join(network.inputs)}. {free}",
+        "pred_classes": "; ".join(network.outputs),
+        "eval_metrics": card.scores,
+        "references": [f"https://doi.org/{doi}" for doi in algorithm.references],
+        "network_data_format": network.data_format,
+    }
+
+
+def inference(card: ModelCard, network: NetworkFormat) -> dict[str, Any]:
+    """Return ``configs/inference.json``: the algorithm on the images of a folder, or on one."""
+    folder, own = "Path(@dataset_dir)", "cytosuite.monai"
+    reader = _call(f"{own}.VolumeReader", stack=any(s.stack for s in TASKS[card.task].inputs))
+    load = _call("LoadImaged", keys="image", reader=reader, ensure_channel_first=True)
+    save = _call("Lambdad", keys="pred", func="$partial(save_volume, folder=@output_dir)")
+    weights = "$str(Path(@bundle_root, 'models', 'model.pt'))"
+    return {
+        **_head(card, "output"),
+        "socket": network.socket,
+        "images": f"$[{folder}] if {folder}.is_file() else image_files({folder})",
+        "data": "$[{'image': str(path)} for path in @images]",
+        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
+        "network_def": network.definition(f"cytosuite.algorithms.{card.algorithm}.network"),
+        "network": "$@network_def.to(@device)",
+        "preprocessing": _call("Compose", transforms=[load]),
+        "dataset": _call("Dataset", data="@data", transform="@preprocessing"),
+        "dataloader": _call("DataLoader", dataset="@dataset", batch_size=1),
+        "inferer": _call(f"{own}.AlgorithmInferer", card="@card", socket="@socket"),
+        # Of the network alone, for normalised images.
+        "tiles": _call(
+            f"{own}.TileInferer",
+            tile=network.tile,
+            multiple=network.multiple,
+            halo=network.exact_halo,
+        ),
+        "postprocessing": _call("Compose", transforms=[save]),
+        "handlers": [
+            _call("CheckpointLoader", load_path=weights, load_dict={"model": "@network"})
+            | {"map_location": "@device"}
+        ],
+        "evaluator": _call(
+            "SupervisedEvaluator",
+            device="@device",
+            val_data_loader="@dataloader",
+            network="@network",
+            inferer="@inferer",
+            postprocessing="@postprocessing",
+            val_handlers="@handlers",
+        ),
+        "run": ["$@evaluator.run()"],
+    }
+
+
+def training(card: ModelCard) -> dict[str, Any]:
+    """Return ``configs/train.json``: this library's training, from the weights of the bundle on."""
+    words = f"'{card.algorithm}', '--data', @dataset_dir, '--name', @name, '--out', @output_dir"
+    run = f"$main([{words}, '--from', @card, *map(str, @options)])"
+    return {**_head(card, "trained"), "name": "mine", "options": [], "run": [run]}
+
+
+def _call(target: str, **arguments: object) -> dict[str, object]:
+    """Return a call as MONAI's ``ConfigParser`` takes it."""
+    return {"_target_": target, **arguments}
+
+
+def _head(card: ModelCard, output: str) -> dict[str, Any]:
+    """Return the items of all configurations; MONAI puts a bundle on the path without its name."""
+    look = f"next((p for p in sys.path if Path(p, 'models', '{card.name}.json').is_file()), '.')"
+    names = {
+        "functools": "partial",
+        "pathlib": "Path",
+        "cytosuite.formats.imagefiles": "image_files",
+        "cytosuite.monai": "save_volume",
+        "cytosuite.training.command": "main",
+    }
+    found = [f"$from {module} import {name}" for module, name in names.items()]
+    return {
+        "imports": ["$import sys", "$import torch", *found],
+        "bundle_root": f"${look}",
+        "card": f"$str(Path(@bundle_root, 'models', '{card.name}.json'))",
+        "dataset_dir": ".",
+        "output_dir": output,
+    }
+
+
+def readme(name: str, card: ModelCard, algorithm: AlgorithmManifest) -> str:
+    """Return ``docs/README.md``: purpose, use, scores and references of a model."""
+    use = (
+        "pip install '<checkout or wheel of cytosuite>[networks]' fire pytorch-ignite\n"
+        f"unzip {name}.zip\n"
+        f"python -m monai.bundle run --config_file {name}/configs/inference.json "
+        "--dataset_dir images --output_dir made"
+    )
+    load = (
+        f'network = monai.bundle.load("{name}", bundle_dir=".", workflow_type="inference").eval()'
+    )
+    parts = [
+        f"# {algorithm.title}: {card.name} {card.version}",
+        card.description,
+        algorithm.description,
+        purpose(card),
+        f"## Use\n\n```\n{use}\n```",
+        f"{ALONE}\n\n```python\nimport monai\n\n{load}\n```",
+        "\n".join(("## Scores", "", *scores(card))),
+        f"## Training\n\n{data_source(card.trained)} All settings: `models/{card.name}.json`.",
+        "\n* https://doi.org/".join(("## References\n", *algorithm.references)),
+        f"{card.authors}, {card.license}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def scores(card: ModelCard) -> Iterator[str]:
+    """Yield a line per data set, and per simpler method."""
+    if not card.scores:
+        yield "None were measured."
+    for data, values in card.scores.items():
+        yield f"* {data}: {_listed(values)}"
+    for method, values in card.baselines.items():
+        yield f"* simpler method `{method}`: {_listed(values)}"
+
+
+def purpose(card: ModelCard) -> str:
+    """Return a sentence about the images that a model was made for."""
+    return f"Research on images with {_listed(card.describes)}; not for diagnosis."
+
+
+def data_source(trained: Mapping[str, Any]) -> str:
+    """Return a sentence about the data and the course of a training, without its settings."""
+    data = trained.get("data") or {
+        key: trained[key] for key in ("dataset", "datasets") if key in trained
+    }
+    course = {key: value for key, value in trained.items() if key not in (*COURSE, *data)}
+    return f"SHA-256 of the data: {_listed(data) or 'unknown'}. Training: {_listed(course)}."
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    """Return names and values as a text: lists with spaces, mappings in brackets."""
+
+    def text(value: object) -> str:
+        if isinstance(value, Mapping):
+            return f"({_listed(value)})"
+        if isinstance(value, list | tuple):
+            return " ".join(map(text, value))
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    return ", ".join(f"{key} {text(value)}" for key, value in values.items())
+
+
+def license_text(card: ModelCard) -> str:
+    """Return the name of a card's licence, with the text of this library's own."""
+    head = f"{card.name}: {card.authors}\nSPDX-License-Identifier: {card.license}\n"
+    if card.license != OWN_LICENSE:
+        return f"{head}https://spdx.org/licenses/{card.license}.html\n"
+    path = Path(__file__).resolve().parents[2] / "LICENSE"  # of a checkout
+    if path.is_file():
+        return f"{head}\n{path.read_text(encoding='utf-8')}"
+    installed = [found for found in files("cytosuite") or () if found.name == "LICENSE"]
+    if not installed:
+        raise PackageNotFoundError("cytosuite")  # a broken installation: the wheel holds it
+    return f"{head}\n{installed[0].read_text(encoding='utf-8')}"
+
+
+def main(
+    arguments: Sequence[str] | None = None, write: Callable[[Path, Path], Path] = write_bundle
+) -> int:
     """Write a bundle for each card, and return 0."""
     parser = argparse.ArgumentParser(prog="cytosuite.training.bundle", description=__doc__)
-    parser.add_argument("cards", type=Path, nargs="+", help="<model>.json beside its weights")
+    parser.add_argument("cards", type=Path, nargs="+", help="<model>.json with its weights")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for the bundles")
     given = parser.parse_args(arguments)
     for card in given.cards:
-        sys.stdout.write(f"written: {write_bundle(card, given.out)}\n")
+        sys.stdout.write(f"written: {write(card, given.out)}\n")
         sys.stdout.flush()
     return 0
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import atomic, digest, read_json
-from cytosuite.manifest import read_card
+from cytosuite.files import atomic, digest, read_json, value_digest
+from cytosuite.formats.lists import list_of, read_list
 from cytosuite.training.parts import Best, State
 from cytosuite.training.settings import TrainingSettings
 
@@ -23,21 +24,12 @@ _BINDING = ("data", "settings", "parent")  # another version of the code may fin
 def origin(
     data: Data, settings: TrainingSettings, code: Sequence[Path], parent: Path | None
 ) -> Origin:
-    """Return everything that the result of a training depends on.
-
-    Parameters
-    ----------
-    data : mapping of str to sequence of Path
-        Folders by role: the fingerprint in ``dataset.json`` or, without it, a digest of the files.
-    settings : TrainingSettings
-        All but the entries for the card count.
-    code : sequence of Path
-        Folders with the code of the training.
-    parent : Path or None
-        Card of the model to start from.
-    """
+    """Return digests of all that a training depends on: data, settings, code, parent's weights."""
     found: Origin = {
-        "data": {role: [_fingerprint(path) for path in paths] for role, paths in data.items()},
+        "data": {
+            role: [_fingerprint(path, settings.files.root) for path in paths]
+            for role, paths in data.items()
+        },
         "settings": settings.model_dump(mode="json", exclude={"card"}),
         "source": digest([path for folder in code for path in folder.rglob("*.py")], Path("/")),
     }
@@ -65,13 +57,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
 
 
 def restore(state: State, path: Path, made_from: Origin) -> None:
-    """Read a checkpoint into a state, which then goes on as if it had never stopped.
-
-    Raises
-    ------
-    InputError
-        If the file is no checkpoint, or one of a training with another `origin`.
-    """
+    """Read a checkpoint into a state; InputError for other files and another `origin`."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
         old = found["origin"]
@@ -99,7 +85,13 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
     state.stale, state.rounding = found["stale"], found.get("rounding")
 
 
-def _fingerprint(folder: Path) -> str:
-    """Return the fingerprint of a dataset, or a digest of the files in a plain folder."""
-    facts = folder / "dataset.json"
-    return str(read_json(facts)["fingerprint"]) if facts.is_file() else digest([folder], folder)
+def _fingerprint(source: Path, root: Path | None) -> str:
+    """Return the fingerprint of a dataset, or a digest of the files in a folder or a list."""
+    facts = source / "dataset.json"
+    if facts.is_file():
+        return str(read_json(facts)["fingerprint"])
+    if not (lists := [own for part in ("train", "val") if (own := list_of(source, part))]):
+        return digest([source], source)
+    home = root or lists[0].parent
+    pairs = [pair for path in lists for pair in (*read_list(path, root), (None, None))]
+    return value_digest([file and digest([file], home) for pair in pairs for file in pair])

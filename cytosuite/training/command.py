@@ -3,7 +3,9 @@
 import argparse
 import json
 import os
+import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,27 +16,22 @@ from typing import Any
 
 import torch
 
-from cytosuite.ending import end
+from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
-from cytosuite.files import read_toml
-from cytosuite.manifest import parse
-from cytosuite.places import need_folder
-from cytosuite.training.check import check, new_card
-from cytosuite.training.loop import DRAWERS, begin, train
-from cytosuite.training.parts import Source, Training
+from cytosuite.errors.ending import CLOSED, end
+from cytosuite.files import need_file, need_folder, read_toml
+from cytosuite.training.loop import DRAWERS, begin, need_data, train
+from cytosuite.training.parts import Case, Source, Training
 from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.settings import Settings
 
 LOOK_S = 1.0  # between two looks at the parent
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+CHECKED = "checked\n"  # line on stderr after which the data are awaited on stdin
 
 
 def training_of(algorithm: str) -> Training[Any, Any]:
-    """Return the training of an algorithm, ``TRAINING`` in its ``training/train.py``.
-
-    Raises
-    ------
-    InputError
-        If the algorithm does not exist, or is not trained.
-    """
+    """Return ``TRAINING`` of an algorithm's ``training/train.py``; InputError without one."""
     name = f"cytosuite.algorithms.{algorithm}.training.train"
     try:
         found: Training[Any, Any] = import_module(name).TRAINING
@@ -50,27 +47,7 @@ def by_role(
     roles: Sequence[str],
     divide: Callable[[Path], Mapping[str, Path]] | None = None,
 ) -> dict[str, list[Path]]:
-    """Return folders by role.
-
-    Parameters
-    ----------
-    given : sequence of str
-        ``folder``, of the first role unless it is divided, or ``role=folder``.
-    roles : sequence of str
-        Of the training.
-    divide : callable, optional
-        See `Training`.
-
-    Raises
-    ------
-    InputError
-        If a role is unknown.
-
-    Examples
-    --------
-    >>> by_role(["a", "real=b", "real=c"], ("simulated", "real"))
-    {'simulated': [PosixPath('a')], 'real': [PosixPath('b'), PosixPath('c')]}
-    """
+    """Return folders by role: of ``role=folder``, else the first one or by `Training.divide`."""
     found: dict[str, list[Path]] = {}
     for text in given:
         role, sign, folder = text.partition("=")
@@ -83,34 +60,38 @@ def by_role(
     return found
 
 
-def read_settings(
-    path: Path, training: Training[Any, Any], data: Mapping[str, Sequence[Path]]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings in a file, TOML or one that the training translates, and its notes.
-
-    `data` are folders by role.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    if path.suffix == ".toml" or training.translate is None:
-        return read_toml(path), []
-    return training.translate(path, data)
-
-
-def _together(
-    data: Mapping[str, Sequence[Path]], recipes: Sequence[str], roles: Sequence[str]
-) -> dict[str, list[Source]]:
-    """Return folders, and the parameters of data to be simulated, by role."""
+def check(
+    training: Training[Settings, Case],
+    settings: Settings,
+    data: Mapping[str, Sequence[Path]],
+    recipes: Sequence[str] = (),
+) -> None:
+    """Raise InputError for data, recipes (JSON) or settings from which nothing can be learned."""
     found: dict[str, list[Source]] = {role: list(folders) for role, folders in data.items()}
     for text in recipes:
         role, parameters = json.loads(text)
-        if role and role not in roles:
-            raise InputError(f"--data {role}=: expected a role among {', '.join(roles)}")
-        found.setdefault(role or roles[0], []).append(parameters)
-    return found
+        if role and role not in training.roles:
+            expected = ", ".join(training.roles)
+            raise InputError(f"--data {role}=: expected a role among {expected}")
+        found.setdefault(role or training.roles[0], []).append(parameters)
+    need_data(training, settings, found)
+    if training.check is not None:
+        for role, sources in found.items():
+            for source in (source for source in sources if source is not None):
+                training.check(source, role, settings)
+
+
+def new_card(folder: Path, name: str) -> Path:
+    """Return the path of a new model's card; InputError for a bad or taken name or folder."""
+    if not NAME.fullmatch(name):
+        raise InputError(f"--name: expected up to 100 letters of a-z 0-9 . _ -, found {name!r}")
+    card = folder / f"{name}.json"
+    if card.exists():
+        raise InputError(
+            f"{card}: a model of this name exists; give another name, or remove it with its weights"
+        )
+    need_file(card)
+    return card
 
 
 def _follow(parent: int) -> None:
@@ -121,41 +102,34 @@ def _follow(parent: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Return the parser of the options."""
     parser = argparse.ArgumentParser(prog="cytosuite.training.command", description=__doc__)
-    parser.add_argument("algorithm", help="name in algorithms/")
-    parser.add_argument("--data", action="append", default=[], help="folder, or role=folder")
-    parser.add_argument("--name", required=True, help="of the model")
-    parser.add_argument("--out", type=Path, help="its folder (default weights/<algorithm>)")
-    parser.add_argument("--settings", type=Path, help="file (default the algorithm's TOML)")
-    parser.add_argument("--work", type=Path, help="folder for log and checkpoint")
-    parser.add_argument("--from", type=Path, dest="parent", help="card of a model to start from")
-    parser.add_argument("--steps", type=int, help="batches")
-    parser.add_argument("--seed", type=int, help="of everything random")
-    parser.add_argument("--learning-rate", type=float, help="highest rate")
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
-    parser.add_argument("--device", choices=sorted(DRAWERS), default="cpu")
-    parser.add_argument("--restart", action="store_true", help="ignore an earlier checkpoint")
-    parser.add_argument("--authors", help="of the model; the user of git or of the machine")
-    parser.add_argument("--check", action="store_true", help="check, and train nothing")
-    parser.add_argument("--ends-with", type=int, help="process that it ends with, as by Ctrl-C")
-    parser.add_argument(
-        "--recipe",
-        action="append",
-        default=[],
-        help='with --check, data to be simulated: JSON ["role", parameters]',
-    )
+    add = parser.add_argument
+    add("algorithm", help="name in algorithms/")
+    add("--data", action="append", default=[], help="folder or list, or role=folder")
+    add("--data-root", type=Path, help="folder in which the names in a list count")
+    add("--group", help="dataset in HDF5 files, like data/raw_image")
+    add("--name", required=True, help="of the model")
+    add("--out", type=Path, help="its folder (default weights/<algorithm>)")
+    add("--settings", type=Path, help="file (default the algorithm's TOML)")
+    add("--work", type=Path, help="folder for log and checkpoint")
+    add("--from", type=Path, dest="parent", help="card of a model to start from")
+    add("--steps", type=int, help="batches")
+    add("--seed", type=int, help="of everything random")
+    add("--learning-rate", type=float, help="highest rate")
+    add("--threads", type=int, default=1, help="of the CPU")
+    add("--device", choices=sorted(DRAWERS), default="cpu")
+    add("--restart", action="store_true", help="ignore an earlier checkpoint")
+    add("--authors", help="of the model; the user of git or of the machine")
+    add("--ends-with", type=int, help="process that it ends with, as by Ctrl-C")
+    add("--check", action="store_true", help="check, and train nothing")
+    add("--wait", action="store_true", help="check, then read all --data as JSON from stdin")
+    recipe = 'with a check, data to be simulated: JSON ["role", parameters]'
+    add("--recipe", action="append", default=[], help=recipe)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line asks for, and return 0.
-
-    Raises
-    ------
-    CytosuiteError
-        If that is not possible.
-    """
+    """Train as the command line asks for, and return the exit code."""
     given, say = _parser().parse_args(arguments), partial(print, flush=True)
     changes = {"steps": given.steps, "seed": given.seed, "learning_rate": given.learning_rate}
     if given.threads < 1:
@@ -165,17 +139,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
     training = training_of(given.algorithm)
     path = given.settings or ALGORITHMS / given.algorithm / "training" / training.default
-    data = by_role(given.data, training.roles, training.divide)
-    content, notes = read_settings(path, training, data)
-    settings = parse(path, content, training.settings).with_schedule(**changes)
-    settings = settings.with_card(authors=given.authors)
-    target = new_card(given.out or Path("weights") / given.algorithm, given.name)
+
+    def prepared(words: Sequence[str]) -> tuple[dict[str, list[Path]], Any, list[str]]:
+        data = by_role(words, training.roles, training.divide)
+        if path.suffix == ".toml" or training.translate is None:
+            content, notes = read_toml(path), list[str]()
+        else:
+            content, notes = training.translate(path, data)
+        settings = parse(path, content, training.settings).with_schedule(**changes)
+        settings = settings.with_files(root=given.data_root, group=given.group)
+        return data, settings.with_card(authors=given.authors), notes
+
+    data, settings, notes = prepared(given.data)
+    folder = given.out or Path("weights") / given.algorithm
+    target = new_card(folder, given.name)
+    for further in training.also:
+        new_card(folder, f"{given.name}-{further}")
     work = given.work or Path("runs") / "training" / given.name
     need_folder(work)
-    if given.check:
-        check(training, settings, _together(data, given.recipe, training.roles))
+    if given.check or given.wait:
+        check(training, settings, data, given.recipe)
         begin(training, settings, given.parent, given.device)
+    if given.check:
         return 0
+    if given.wait:
+        sys.stderr.write(CHECKED)
+        sys.stderr.flush()
+        if not (words := sys.stdin.read()):
+            return CLOSED
+        data, settings, notes = prepared(json.loads(words))
     for note in notes:
         say(f"note: {note}")
     card = train(

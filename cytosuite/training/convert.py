@@ -3,69 +3,83 @@
 import hashlib
 import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-import torch
 from safetensors.torch import save
+from torch import Tensor
 
-from cytosuite.ending import end
+from cytosuite.contract.manifest import ModelCard, parse, read_algorithm, read_card
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import atomic, read_json, write_json
-from cytosuite.manifest import read_card
+from cytosuite.errors.ending import end
+from cytosuite.files import atomic, file_digest, read_json, write_json
+from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.published_weights import opened, state
 
-NESTED = ("state_dict", "model_state_dict")  # where checkpoints keep the weights
+NESTED = ("state_dict", "model_state_dict")  # a network of ours may call a layer ``model``
+
+
+class PublishedModel(NamedTuple):
+    """A model in a published file; ``training/weights.py`` of an algorithm has ``published``."""
+
+    entries: Mapping[str, Any]  # of the card: description, describes, parameters
+    tensors: Mapping[str, Tensor]  # under the names of our network
 
 
 def convert(file: Path, card: Path, say: Callable[[str], None] = print) -> Path:
-    """Write the weights in a file of torch beside a card, name them in it, and return their path.
-
-    An `InputError` refuses a card that is none, and a file with more than named tensors.
-    """
+    """Write weights of a torch file beside their card, a published file's with cards of its own."""
+    if not card.exists() and (find := _published(card.parent.name)) is not None:
+        models = {card.with_name(f"{card.stem}{end}.json"): own for end, own in find(file).items()}
+        if there := [path for path in models if path.exists()]:
+            raise InputError(f"{there[0]}: a model of this name exists; give another name")
+        home = read_algorithm(ALGORITHMS / card.parent.name / "algorithm.toml")
+        known: dict[str, Any] = {"algorithm": home.name, "task": home.task, "version": home.version}
+        known |= {"authors": "unknown", "license": "NOASSERTION"}
+        known |= {"trained": {"file": file.name, "sha256": file_digest(file)}}
+        for path, (own, tensors) in models.items():
+            content = parse(path, {"name": path.stem, **known, **own}, ModelCard)
+            _write(path, content.model_dump(mode="json"), _packed(file, tensors), say)
+        return card.with_suffix(".safetensors")
     read_card(card)
-    content, path = _packed(file, say), card.with_suffix(".safetensors")
+    if nested := [key for key in NESTED if key in opened(file)]:
+        say(f"{file}: a checkpoint, its {nested[0]} is taken")
+    return _write(card, read_json(card), _packed(file, state(file, NESTED, ())), say)
+
+
+def _published(algorithm: str) -> Callable[[Path], Mapping[str, PublishedModel]] | None:
+    """Return the reader of an algorithm's published files, by what follows a model's name."""
+    if not (ALGORITHMS / algorithm / "training" / "weights.py").is_file():
+        return None
+    module: Any = import_module(f"cytosuite.algorithms.{algorithm}.training.weights")
+    return cast(Callable[[Path], Mapping[str, PublishedModel]], module.published)
+
+
+def _write(
+    card: Path, content: Mapping[str, Any], packed: bytes, say: Callable[[str], None]
+) -> Path:
+    """Write packed weights and the card that names them, and return the weights' path."""
+    path = card.with_suffix(".safetensors")
     with atomic(path) as temporary:
-        temporary.write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    entries = {"weights": path.name, "sha256": digest, "bytes": len(content)}
-    write_json(card, {**read_json(card), **entries})
-    say(f"written: {path}, {len(content) / 1e6:.3g} MB, named in {card}")
+        temporary.write_bytes(packed)
+    digest = hashlib.sha256(packed).hexdigest()
+    entries = {"weights": path.name, "sha256": digest, "bytes": len(packed)}
+    write_json(card, {**content, **entries})
+    say(f"written: {path}, {len(packed) / 1e6:.3g} MB, named in {card}")
     return path
+
+
+def _packed(file: Path, tensors: Mapping[str, Tensor]) -> bytes:
+    try:  # copies: safetensors refuses weights that share memory
+        return save({name: value.detach().clone().contiguous() for name, value in tensors.items()})
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
 
 
 def main() -> None:
     """Convert the weights of the first argument for the card of the second."""
     file, card = map(Path, sys.argv[1:])
     convert(file, card)
-
-
-def _packed(file: Path, say: Callable[[str], None]) -> bytes:
-    """Return the tensors of a file of torch as safetensors; nothing in it is executed."""
-    try:
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        raise InputError(
-            f"{file}: holds Python objects, which could run code, not weights alone; save them by "
-            "torch.save(network.state_dict(), file)"
-        ) from None
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as weights ({last_line(error)})") from None
-    if isinstance(found, Mapping) and (nested := [key for key in NESTED if key in found]):
-        say(f"{file}: a checkpoint, its {nested[0]} is taken")
-        found = found[nested[0]]
-    if not isinstance(found, Mapping) or not found:
-        raise InputError(f"{file}: expected tensors by name, found {type(found).__name__}")
-    for name, value in found.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise InputError(
-                f"{file}: expected tensors by name, found {type(value).__name__} as {name!r}; save "
-                "them by torch.save(network.state_dict(), file)"
-            )
-    try:  # copies: safetensors refuses weights that share memory
-        return save({name: value.detach().clone().contiguous() for name, value in found.items()})
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None
 
 
 if __name__ == "__main__":

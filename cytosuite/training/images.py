@@ -1,7 +1,11 @@
 """Images to learn from: their files, arrays mapped from the disk, and turned crops."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple, TypeVar
@@ -10,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.errors import InputError
-from cytosuite.imagefiles import IMAGE_SUFFIXES, image_files
-from cytosuite.lists import list_of, read_list
+from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, LABEL, image_files
+from cytosuite.formats.lists import list_of, read_list
+from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.segmentation.foreground import li_threshold
-from cytosuite.tasks import IMAGE, LABELS
 from cytosuite.volume import Volume
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
@@ -36,26 +41,9 @@ LABELLED = Places((IMAGE.slug, LABELS.slug), ("images", "labels"))
 
 
 def find_images(
-    folder: Path, patterns: Sequence[str], places: Places = LABELLED
+    folder: Path, patterns: Sequence[str], places: Places = LABELLED, root: Path | None = None
 ) -> list[tuple[Path, Path | None]]:
-    """Return the images of a domain with their twins, where there are any, by name.
-
-    Parameters
-    ----------
-    folder : Path
-        A dataset (``cases/<case>/sockets/images/<slug>/``), a folder with a list
-        ``*_train.csv``, see `cytosuite.lists`, one with ``images/`` and maybe ``labels/``,
-        or one with images at any depth, as the published program takes.
-    patterns : sequence of str
-        Names without suffix; one must fit.
-    places : Places
-        Of images and twins; by default of microscopy images and their labels.
-
-    Raises
-    ------
-    InputError
-        If there is no image, or a list is wrong.
-    """
+    """Return images with labels, by name: ``cases/``, a list, ``images/`` + ``labels/``, files."""
     if (folder / "cases").is_dir():
         sockets = sorted((folder / "cases").glob("*/sockets/images"))
         found = [
@@ -63,12 +51,13 @@ def find_images(
             for socket in sockets
             for path in image_files(socket / places.slugs[0])
         ]
-    elif (listed := list_of(folder)) is not None:
-        found = read_list(listed)
+    elif (listed := list_of(folder, "train")) is not None:
+        found = read_list(listed, root)
     else:
         own, other = (_folder(folder, name) for name in places.folders)
         paths = image_files(own) if own.is_dir() else image_files(folder, deep=True)
-        found = [(path, twin_of(path, other)) for path in paths]
+        twins = {path: twin_of(path, other) or twin_of(path, path.parent, LABEL) for path in paths}
+        found = [(path, twin) for path, twin in twins.items() if path not in twins.values()]
     fitting = [each for each in found if any(fnmatch(each[0].stem, p) for p in patterns)]
     if not fitting:
         names = ", ".join(patterns)
@@ -78,6 +67,11 @@ def find_images(
             "settings"
         )
     return fitting
+
+
+def deep(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an image as (Z, Y, X), with z of 1 for a plane."""
+    return array if array.ndim == 3 else array[None]
 
 
 def mapped(array: NDArray[Any]) -> NDArray[Any]:
@@ -90,15 +84,25 @@ def mapped(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def padded(array: NDArray[Any], crop: Sequence[int]) -> NDArray[Any]:
-    """Return an array that goes on beyond its far sides until a crop fits in."""
+    """Return an array extended by its far border values until a crop fits in."""
     shape = array.shape[-len(crop) :]
     missing = [(0, max(0, c - n)) for n, c in zip(shape, crop, strict=True)]
     return np.pad(array, [(0, 0)] * (array.ndim - len(crop)) + missing, mode="edge")
 
 
-def twin_of(path: Path, folder: Path) -> Path | None:
+def filled(shapes: Sequence[Sequence[int]], crop: Sequence[int]) -> list[str]:
+    """Return a line on images (voxels z, y, x) that are smaller than a crop, or none."""
+    shares = [prod(min(n / c, 1.0) for n, c in zip(shape, crop, strict=True)) for shape in shapes]
+    small = [share for share in shares if share < 1]
+    size = " x ".join(map(str, crop))
+    most = f"up to {1 - min(small, default=1):.0%} of a crop are repeated border values"
+    return [f"{len(small)} of {len(shapes)} images are smaller than {size}: {most}"] * bool(small)
+
+
+def twin_of(path: Path, folder: Path, end: str = "") -> Path | None:
     """Return the file of an image's name in another folder, as of its labels, if there is one."""
-    found = [folder / f"{path.stem}{suffix}" for suffix in IMAGE_SUFFIXES]
+    ends = (end,) if end else ("", LABEL)
+    found = [folder / f"{path.stem}{end}{suffix}" for end in ends for suffix in IMAGE_SUFFIXES]
     return next((each for each in found if each.is_file()), None)
 
 
@@ -121,7 +125,7 @@ def turned(crop: NDArray[T], turn: NDArray[np.bool_]) -> NDArray[T]:
 
 def views(volume: Volume) -> NDArray[np.uint8]:
     """Return the middle planes across z and across y side by side, as light in 8 bits."""
-    array = volume.array if volume.array.ndim == 3 else volume.array[0]
+    array = volume.array[0] if volume.array.ndim == 4 else deep(volume.array)
     low, high = np.percentile(array, (_DARK, _LIGHT))
     z, y, _ = array.shape
     planes = []
@@ -143,9 +147,31 @@ def joined(planes: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
     return np.concatenate(framed, axis)
 
 
-def scenes_of(volumes: Sequence[Volume]) -> list[Scene]:
-    """Return volumes with the objects that a threshold finds in them."""
+def facts_of_set(real: Sequence[Volume], synthetic: Sequence[Volume]) -> Facts:
+    """Return the facts about sets of images; a threshold finds the objects of their scenes."""
+    facts: dict[str, Callable[[], list[Any]]] = {}
+    for name, images in {"real": real, "synthetic": synthetic}.items():
+        found = [stacked(volume) for volume in images]
+        facts[f"{name}:arrays"] = partial(list, [volume.array for volume in found])
+        facts[f"{name}:volumes"] = partial(list, found)
+        facts[f"{name}:scenes"] = partial(_scenes_of, found)
+    return Facts(facts)
+
+
+def stacked(volume: Volume) -> Volume:
+    """Return a plane as a stack of one, which the metrics of spectra take."""
+    if volume.axes != "YX":
+        return volume
+    return replace(volume, array=volume.array[None], axes="ZYX", spacing=(1.0, *volume.spacing))
+
+
+def _scenes_of(volumes: Sequence[Volume]) -> list[Scene]:
     return [Scene(volume, objects_of(volume.array)) for volume in volumes]
+
+
+def six_digits(measured: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return JSON with numbers of six digits, more than was measured."""
+    return json.loads(json.dumps(measured), parse_float=lambda text: float(f"{float(text):.6g}"))
 
 
 def objects_of(image: NDArray[Any]) -> NDArray[np.int32]:

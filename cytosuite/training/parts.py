@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cytosuite.errors import CytosuiteError
 from cytosuite.metrics.evidence import Facts
-from cytosuite.network import tensors_of
+from cytosuite.networks.network import tensors_of
 from cytosuite.training.settings import Settings
 
 Case = TypeVar("Case")
@@ -45,40 +45,18 @@ class Best(NamedTuple):
 
 @dataclass(slots=True)
 class State:
-    """Everything that a step changes.
+    """Everything that a step changes."""
 
-    Parameters
-    ----------
-    modules, optimisers : dict
-        From `Training.build`.
-    average : nn.Module
-        Moving average of the module that is published.
-    device : str
-    clip : float
-        Largest norm of the gradient of an optimiser.
-    step : int
-        Steps taken.
-    seconds : float
-        Time of these steps, without interruptions.
-    best : Best or None
-        None before the first validation.
-    stale : int
-        Validations since the best one.
-    rounding : float or None
-        Largest relative error of a weight's gradient in the fast precision of the device; None
-        before the first batch.
-    """
-
-    modules: dict[str, nn.Module]
+    modules: dict[str, nn.Module]  # from `Training.build`
     optimisers: dict[str, torch.optim.Optimizer]
-    average: nn.Module
+    average: nn.Module  # moving average of the module that is published
     device: str
-    clip: float
-    step: int = 0
-    seconds: float = 0.0
-    best: Best | None = None
-    stale: int = 0
-    rounding: float | None = None
+    clip: float  # largest norm of the gradient of an optimiser
+    step: int = 0  # steps taken
+    seconds: float = 0.0  # time of these steps, without interruptions
+    best: Best | None = None  # none before the first validation
+    stale: int = 0  # validations since the best one
+    rounding: float | None = None  # `loop.rounding`; None before the first batch
 
     @property
     def precision(self) -> torch.dtype:
@@ -87,7 +65,7 @@ class State:
 
     @property
     def place(self) -> str:
-        """Return device and precision, and the reason where it is not that of the device."""
+        """Return device and precision, with the reason for another than the device's."""
         found, fast = f"{self.device}, {self.precision}", precision(self.device)
         if self.rounding is None or self.precision == fast:
             return found
@@ -100,13 +78,7 @@ class State:
         return torch.autocast(self.device, kind, enabled=kind != torch.float32)
 
     def update(self, optimiser: str, loss: Tensor) -> None:
-        """Take one step of an optimiser, given by its name, against the gradient of a loss.
-
-        Raises
-        ------
-        DivergedError
-            If the gradient is not finite; the weights are as they were.
-        """
+        """Take one step against the gradient of a loss; DivergedError if that is not finite."""
         chosen = self.optimisers[optimiser]
         chosen.zero_grad()
         cast(Any, loss).backward()
@@ -157,11 +129,14 @@ class Training(Generic[Settings, Case]):
         ``measure(cases, settings)`` returns measured entries of the card's ``parameters`` from the
         cases to train on. They win over a parent's, those of the settings over them; all later
         calls find them in ``settings.card.parameters``.
-    prepare : callable, optional
-        ``prepare(cases, settings)`` returns the cases to train on as they are learned from, where
-        that depends on the measured parameters.
-    remark : callable, optional
-        ``remark(cases, settings)`` returns lines for the user on the cases to train on.
+    prepare_cases : callable, optional
+        ``prepare_cases(cases, settings)`` changes the cases to train on, where that depends on
+        measured parameters.
+    notes : callable, optional
+        ``notes(cases, settings)`` returns lines for the user on the cases to train on.
+    also : mapping of callables, optional
+        ``also[name](state, cases, settings)`` returns state and settings of a further model of the
+        training, ``<model>-<name>``, or None.
     picture : callable, optional
         ``picture(state, cases, settings)`` returns a picture of held-out cases at a validation,
         (H, W) grey or (H, W, 3) red, green, blue, uint8.
@@ -192,8 +167,11 @@ class Training(Generic[Settings, Case]):
     )
     check: Callable[[Path | Mapping[str, Any], str, Settings], None] | None = None
     measure: Callable[[Cases[Case], Settings], Mapping[str, Any]] | None = None
-    prepare: Callable[[Cases[Case], Settings], Cases[Case]] | None = None
-    remark: Callable[[Cases[Case], Settings], Iterable[str]] | None = None
+    prepare_cases: Callable[[Cases[Case], Settings], Cases[Case]] | None = None
+    notes: Callable[[Cases[Case], Settings], Iterable[str]] | None = None
+    also: Mapping[str, Callable[[State, Cases[Case], Settings], tuple[State, Settings] | None]] = (
+        field(default_factory=dict)
+    )
     picture: Callable[[State, Cases[Case], Settings], NDArray[np.uint8]] | None = None
     divide: Callable[[Path], Mapping[str, Path]] | None = None
     translate: (
@@ -223,17 +201,7 @@ def decaying(modules: Iterable[nn.Module], decay: float) -> list[dict[str, Any]]
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move an average of a network's weights and buffers one step towards them.
-
-    Parameters
-    ----------
-    average, network : nn.Module
-        Of one architecture; `average` is changed in place.
-    decay : float
-        Share of the average that stays; less in the first steps, when it is still young.
-    step : int
-        From 0.
-    """
+    """Move an average of weights and buffers, in place, towards them, faster in early steps."""
     share = 1 - min(decay, (1 + step) / (10 + step))
     news = tensors_of(network)
     for name, kept in tensors_of(average).items():

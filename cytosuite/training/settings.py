@@ -1,11 +1,14 @@
 """Settings that all trainings share, read from a TOML file."""
 
 from math import cos, pi
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from cytosuite.manifest import Described, ModelCard, parse
+from cytosuite.contract.manifest import Described, parse
+from cytosuite.formats import read
+from cytosuite.volume import Volume
 
 _FIRST = 1 / 25  # rate of the first step, relative to the highest
 _LAST = 1e-4
@@ -29,17 +32,8 @@ class Schedule(Described):
     def rate(self, step: int) -> float:
         """Return the learning rate of a step: up along a cosine, held, then down.
 
-        Parameters
-        ----------
-        step : int
-            From 0 to `steps` - 1.
-
-        References
-        ----------
         Smith and Topin, SPIE 11006 (2019), doi:10.1117/12.2520589 (one cycle: two cosines).
 
-        Examples
-        --------
         >>> schedule = Schedule(steps=11, learning_rate=1.0, warm_up=0.5)
         >>> [round(schedule.rate(step), 3) for step in (0, 5, 10)]
         [0.04, 1.0, 0.0]
@@ -65,7 +59,6 @@ class Validation(Described):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        """Refuse a validation without metric or cases."""
         if self.every and not (self.metric and self.cases):
             raise ValueError("validation needs every, metric and cases together")
         return self
@@ -86,41 +79,46 @@ class Card(Described):
     )
 
 
+class FileSettings(Described):
+    """FileSettings of lists and in HDF5, as in published programs."""
+
+    root: Path | None = Field(
+        None, exclude=True, description="folder in which the names in a list count"
+    )
+    group: str = Field("", description="dataset in HDF5 files, like data/raw_image")
+
+    def read(self, path: Path, *, stack: bool = False) -> Volume:
+        """Return the image in a file, see `cytosuite.formats.read`."""
+        return read(path, stack=stack, group=self.group)
+
+
+BESIDE = FileSettings()  # beside their list, with the usual datasets
+
+
 class TrainingSettings(Described):
     """Settings of any training; a network adds its own."""
 
+    files: FileSettings = BESIDE
     network: Described
     schedule: Schedule = Schedule()
     validation: Validation = Validation()
     card: Card = Card()
 
     def with_schedule(self, **changes: float | None) -> Self:
-        """Return settings with another schedule; entries that are None stay.
-
-        Raises
-        ------
-        InputError
-            If a value is not allowed.
-        """
+        """Return settings with another schedule; entries that are None stay."""
         given = {key: value for key, value in changes.items() if value is not None}
         schedule = parse("schedule", {**self.schedule.model_dump(), **given}, Schedule)
         return self.model_copy(update={"schedule": schedule})
+
+    def with_files(self, **changes: Any) -> Self:  # noqa: ANN401 - as the fields of the files
+        """Return settings with other files; entries that are None stay."""
+        given = {key: value for key, value in changes.items() if value is not None}
+        return self.model_copy(update={"files": self.files.model_copy(update=given)})
 
     def with_card(self, **changes: Any) -> Self:  # noqa: ANN401 - as the fields of the card
         """Return settings with other entries for the card; those that are None stay."""
         given = {key: value for key, value in changes.items() if value is not None}
         return self.model_copy(update={"card": self.card.model_copy(update=given)})
-
-    def inheriting(self, parent: ModelCard) -> Self:
-        """Return settings with a parent's parameters of the inference below their own.
-
-        Parameters
-        ----------
-        parent : ModelCard
-            All of its parameters but the network, which the settings give.
-        """
-        kept = {key: value for key, value in parent.parameters.items() if key != "network"}
-        return self.with_card(parameters={**kept, **self.card.parameters})
 
 
 Settings = TypeVar("Settings", bound=TrainingSettings)

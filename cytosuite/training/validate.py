@@ -14,22 +14,8 @@ from cytosuite.training.settings import Validation
 
 
 def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case]]:
-    """Return the cases to train on and those to validate on, both by role.
+    """Return the cases to train on and the held-out ones, by role: a share below 1, or a number.
 
-    Parameters
-    ----------
-    cases : mapping of str to sequence
-        Cases by role.
-    amount : float
-        Held out of each role, evenly over its order: a share below 1, or a number.
-
-    Raises
-    ------
-    InputError
-        If no case of a role is left to train on.
-
-    Examples
-    --------
     >>> hold_out({"data": "abcdef"}, 2)
     ({'data': ['a', 'c', 'd', 'f']}, {'data': ['b', 'e']})
     """
@@ -49,34 +35,14 @@ def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case
 
 
 def wanted_metrics(validation: Validation) -> list[Metric[Any]]:
-    """Return the metric that chooses the weights, then the further ones, each once.
-
-    Raises
-    ------
-    InputError
-        If there is none of a name, or the one that chooses has no better end of its range.
-    """
+    """Return the metric that chooses the weights, then the others, each once; may be refused."""
     chosen = metric_named(validation.metric)
     others = [metric_named(name, "validation.also", ranks=False) for name in validation.also]
     return list({metric.name: metric for metric in (chosen, *others)}.values())
 
 
 def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = True) -> Metric[Any]:
-    """Return a metric by its name; the first family with it counts.
-
-    Parameters
-    ----------
-    name : str
-    place : str
-        Key of the settings, for the message.
-    ranks : bool
-        Whether one end of its range must be the better one.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
+    """Return a metric of the first family with its name; with `ranks` one with a better end."""
     known: dict[str, Metric[Any]] = {}
     for metric in (metric for family in FAMILIES for metric in metrics_of(family)):
         if metric.higher_is_better is not None or not ranks:
@@ -87,27 +53,7 @@ def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = T
 
 
 def score(metrics: Sequence[Metric[Any]], facts: Iterable[Facts]) -> dict[str, float]:
-    """Return the values of metrics for held-out cases, by name.
-
-    Parameters
-    ----------
-    metrics : sequence of Metric
-        Of a case or of a set; those with the same evidence share it.
-    facts : iterable of Facts
-        Of each case, and of the set of all; read once. A metric takes those that hold all that it
-        needs.
-
-    Returns
-    -------
-    dict of str to float
-        The value for the pooled evidence or, where evidence cannot be pooled, the mean over cases
-        with a value; NaN where there is none.
-
-    Raises
-    ------
-    InputError
-        If no facts hold what a metric needs.
-    """
+    """Return metrics of held-out cases by name: pooled, or means over cases; may be refused."""
     gathered: dict[str, list[Any]] = {metric.name: [] for metric in metrics}
     missing: dict[str, list[str]] = {}  # of the facts that lack least
     for each in facts:
@@ -129,7 +75,6 @@ def score(metrics: Sequence[Metric[Any]], facts: Iterable[Facts]) -> dict[str, f
 
 
 def _value(metric: Metric[Any], evidence: Sequence[Any]) -> float:
-    """Return the value of a metric for the evidence of several cases, see `score`."""
     if metric.evidence.pool is not None and evidence:
         return metric.of(metric.evidence.pool(evidence))
     values = [value for value in map(metric.of, evidence) if not isnan(value)]

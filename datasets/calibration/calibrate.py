@@ -4,18 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import count as counter
+from itertools import repeat
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tomlkit
 
 from cytosuite.datasets.calibration.compare import (
+    Judgement,
     Row,
     as_text,
     compare,
     facts_of,
     for_json,
+    judge,
     mean_scores,
 )
 from cytosuite.datasets.calibration.fit import (
@@ -24,27 +28,52 @@ from cytosuite.datasets.calibration.fit import (
     Stack,
     draw,
     fit,
+    nested,
     pace,
     statistics_of,
 )
-from cytosuite.datasets.calibration.knobs import nested
 from cytosuite.datasets.calibration.measure import Labels, StackStatistics, measure
-from cytosuite.datasets.calibration.realism import Judgement, judge
+from cytosuite.datasets.calibration.objects import segment
 from cytosuite.datasets.calibration.start import Start, start
-from cytosuite.datasets.calibration.toml_text import to_toml
-from cytosuite.datasets.calibration.unannotated import segment
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, digest, write_json
-from cytosuite.places import need_file
+from cytosuite.files import atomic, digest, need_file, write_json
 from cytosuite.volume import Volume
 
 LABELS = "instance-labels"
 BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
-AT_LIMIT = "the parameter {} is at the end of what is allowed"
+AT_LIMIT = "the parameter {} is at its limit"
 HELD_OUT = 1_000_003  # seeds of the stacks that a fit is judged by, apart from those of the fit
+
+
+def to_toml(
+    recipe: Mapping[str, Any], comments: Mapping[str, str] | None = None, head: Sequence[str] = ()
+) -> str:
+    """Return a nested mapping as TOML with comments by dotted name; tables follow plain values."""
+    lines = [*(f"# {line}\n" for line in head), "\n"] if head else []
+    return "".join(lines) + tomlkit.dumps(_native(recipe, "", comments or {})).lstrip("\n")
+
+
+def _native(value: object, name: str, comments: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """Return a value as Python's own types with comments, tables after plain values."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        dot = "." if name else ""
+        parts = {key: _native(part, f"{name}{dot}{key}", comments) for key, part in value.items()}
+
+        def is_table(item: tuple[str, object]) -> bool:
+            some = item[1][:1] if isinstance(item[1], list) else [item[1]]
+            return any(isinstance(part, dict) for part in some)
+
+        return dict(sorted(parts.items(), key=is_table))
+    if isinstance(value, list | tuple):
+        value = [_native(part, name, {}) for part in value]
+    elif not isinstance(value, str | bool | int | float):
+        raise InputError(f"{name}: {value!r} has no form in TOML")
+    return tomlkit.item(value).comment(comments[name]) if comments.get(name) else value
 
 
 class Real(NamedTuple):
@@ -56,16 +85,7 @@ class Real(NamedTuple):
     digest: str
     statistics: StackStatistics
     begin: Start
-
-    @property
-    def images(self) -> list[Volume]:
-        """The stacks without their labels."""
-        return [image for image, _ in self.stacks]
-
-    @property
-    def notes(self) -> list[str]:
-        """Values that are missing or uncertain."""
-        return [*self.statistics.notes, *self.begin.notes]
+    notes: list[str]  # values that are missing or uncertain
 
 
 def calibrate(
@@ -80,35 +100,16 @@ def calibrate(
     spacing: tuple[float, ...] | None = None,
     part: Part | None = None,
     recursive: bool = False,
+    data_root: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
     step: Callable[[int, int, str], None] = lambda *_: None,
     draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
 ) -> Path:
-    """Fit a simulator to a folder of real images, write the recipe and return its path.
-
-    Parameters
-    ----------
-    dataset, real : str, Path
-        The simulator's name (``spheroid``); folder with ``images/`` and, better, ``labels/``.
-    out : Path
-        The recipe, ``.toml``. With the same stem: ``.json`` (measured statistics, digest of the
-        files, table before and after), ``.md`` (the table) and ``.png`` (see `draw_strip`).
-    rounds, cases, seed : int
-        Number of rounds, stacks simulated in each, and the seed of all chance.
-    pattern : str
-        Names of the images to use, without suffix (``ix71_*``). Where some are annotated, only
-        these; else objects are found by threshold in real and simulated images alike.
-    spacing, part, recursive
-        µm per voxel in place of the values in the files, channel, and whether sub-folders count.
-    say, step : callable
-        Receive lines, warnings among them; and the stacks that are simulated, of how many, and why.
-    draw_strip : callable, optional
-        Writes a picture of real above simulated stacks: path, real and simulated stacks.
-    """
+    """Fit a simulator to real images, write recipe, statistics, table, strip; return its path."""
     _need_place(out)
     simulate = simulator(dataset)
     say(f"reading {real}")
-    found = _read(real, pattern, spacing, part, recursive=recursive)
+    found = _read(real, pattern, spacing, part, recursive=recursive, root=data_root)
     say(f"{len(found.stacks)} stacks, {found.statistics.annotated} annotated")
     for note in found.notes:
         say(f"note: {note}")
@@ -116,11 +117,21 @@ def calibrate(
     simulate = _counted(simulate, found, (rounds * cases, 2 * count), seed, say, step)
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
     fitted = fit(found.statistics, found.begin, simulate, **effort, say=say)
-    after, later, rows = _try(simulate, found, fitted, seed + HELD_OUT, count, say)
-    judged = _judged(found, fitted, after, later)
+    seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
+    before = _defaults(simulate, found.begin, seeds)
+    after, refused = draw(simulate, repeat(fitted.parameters), seeds)
+    if refused:
+        say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
+    earlier = statistics_of(found.statistics, before, None) if before else None
+    later = statistics_of(found.statistics, after, found.begin.fixed["camera.offset"])
+    rows = compare(found.statistics, earlier, later)
+    sides = [image for image, _ in found.stacks], [image for image, _ in after]
+    judged = judge((sides[0], found.statistics), (sides[1], later))
+    judged = replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
     _write(dataset, out, found, fitted, later, (rows, judged), seed)
     if draw_strip:
-        draw_strip(out.with_suffix(".png"), [_labelled(*one) for one in found.stacks], after)
+        labelled = [(v, segment(v) if own is None else own) for v, own in found.stacks]
+        draw_strip(out.with_suffix(".png"), labelled, after)
     say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(rows)))
     for line in judged.poor:
         say(f"warning: poor fit: {line}")
@@ -138,27 +149,12 @@ def _need_place(out: Path) -> None:
 
 
 def simulator(dataset: str) -> Simulate:
-    """Return a function that simulates one stack with its labels from parameters and a seed.
-
-    Parameters
-    ----------
-    dataset : str
-        Name of a simulated dataset; today ``spheroid`` alone has parameters that a calibration
-        knows.
-
-    Raises
-    ------
-    InputError
-        If the dataset is another one.
-    """
+    """Return a function that simulates one stack from parameters and a seed; spheroid alone."""
     if dataset != "spheroid":
         raise InputError(f"dataset to calibrate: expected spheroid, found {dataset!r}")
-    from cytosuite.datasets.spheroid.generate import (
-        generate,  # the calibration itself needs no simulator
-    )
+    from cytosuite.datasets.spheroid.generate import generate  # slow to import
 
     def simulate(parameters: Mapping[str, Any], seed: int) -> Stack:
-        """Return one stack with its labels."""
         sample = generate(np.random.default_rng(seed), parameters)
         return sample.volume("microscopy-image"), sample.volume(LABELS).array
 
@@ -173,14 +169,13 @@ def _counted(
     say: Callable[[str], None],
     step: Callable[[int, int, str], None],
 ) -> Simulate:
-    """Tell the expected time of so many stacks to fit and to compare; return what counts them."""
+    """Report the expected time of stacks to fit and to compare; return a simulator that counts."""
     total, done = sum(wanted), counter()
     each = pace(real.statistics, real.begin, simulate, seed)
     known = f", {each:.2g} s each: about {_duration(each * total)}" if isfinite(each) else ""
     say(f"{total} stacks to simulate and measure{known}")
 
     def counted(parameters: Mapping[str, Any], seed: int) -> Stack:
-        """Return one stack with its labels."""
         number = next(done)
         step(min(number, total), total, "fitting" if number < wanted[0] else "comparing")
         return simulate(parameters, seed)
@@ -189,7 +184,6 @@ def _counted(
 
 
 def _duration(seconds: float) -> str:
-    """Return a time in words."""
     for unit, length in (("s", 1), ("min", 60)):
         if seconds < 100 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -203,9 +197,10 @@ def _read(
     part: Part | None = None,
     *,
     recursive: bool = False,
+    root: Path | None = None,
 ) -> Real:
     """Return the real stacks of matching names."""
-    every = collect(folder, "segment", recursive=recursive).items
+    every = collect(folder, "segment", recursive=recursive, root=root).items
     items = [item for item in every if fnmatchcase(item.name, pattern)]
     if not items:
         raise InputError(f"{folder}: no image is named like {pattern!r}")
@@ -230,34 +225,10 @@ def _read(
             )
     measured = measure(stacks)
     files = [path for item in items for path in (item.image, *item.files.values())]
-    return Real(
-        folder.resolve().name,
-        [item.name for item in items],
-        stacks,
-        digest(files, folder),
-        measured,
-        start(measured, [image for image, _ in stacks]),
-    )
-
-
-def _try(
-    simulate: Simulate, real: Real, fitted: Fit, seed: int, count: int, say: Callable[[str], None]
-) -> tuple[list[Stack], StackStatistics, list[Row]]:
-    """Return stacks drawn from the recipe, their statistics, and the comparison with real ones."""
-    seeds = range(seed, seed + count)
-    before = _defaults(simulate, real.begin, seeds)
-    after, refused = draw(simulate, fitted.parameters, seeds)
-    if refused:
-        say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
-    earlier = statistics_of(real.statistics, before, None) if before else None
-    later = statistics_of(real.statistics, after, real.begin.fixed["camera.offset"])
-    return after, later, compare(real.statistics, earlier, later)
-
-
-def _judged(real: Real, fitted: Fit, after: Sequence[Stack], later: StackStatistics) -> Judgement:
-    """Return the realism of simulated stacks, with knobs at their ends among the poor fits."""
-    judged = judge((real.images, real.statistics), ([image for image, _ in after], later))
-    return replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
+    name, names = folder.resolve().name, [item.name for item in items]
+    begin = start(measured, [image for image, _ in stacks])
+    notes = [*measured.notes, *begin.notes]
+    return Real(name, names, stacks, digest(files, folder), measured, begin, notes)
 
 
 def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Stack]:
@@ -265,15 +236,10 @@ def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[St
     image = nested(begin.fixed)["image"]
     for tissue in ({}, {"n_nuclei": [10, 40]}, {"outline": "fill", "n_nuclei": "auto"}):
         try:
-            return draw(simulate, {"image": image, "tissue": tissue}, seeds)[0]
+            return draw(simulate, repeat({"image": image, "tissue": tissue}), seeds)[0]
         except InputError:
             continue
     return []
-
-
-def _labelled(image: Volume, labels: Labels | None) -> Stack:
-    """Return a stack with labels, found by threshold where none are given."""
-    return image, segment(image) if labels is None else labels
 
 
 def _write(
@@ -285,20 +251,12 @@ def _write(
     found: tuple[Sequence[Row], Judgement],
     seed: int,
 ) -> None:
-    """Write recipe, record and table."""
     (rows, judged), count = found, len(real.names)
-    recipe = {
-        "dataset": dataset,
-        "title": f"Like {real.folder}",
-        "description": f"Fitted to {count} real stacks ({real.names[0]}, ...).",
-        "cases": 8,
-        "parameters": fitted.parameters,
-    }
+    recipe: dict[str, Any] = {"dataset": dataset, "title": f"Like {real.folder}"}
+    recipe |= {"description": f"Fitted to {count} real stacks ({real.names[0]}, ...).", "cases": 8}
+    recipe |= {"parameters": fitted.parameters}
     record = {
-        "folder": real.folder,
-        "files": real.names,
-        "sha256": real.digest,
-        "seed": seed,
+        **{"folder": real.folder, "files": real.names, "sha256": real.digest, "seed": seed},
         "rounds": len(fitted.misfits),
         "misfits": [
             {key: None if np.isnan(value) else value for key, value in row.items()}

@@ -1,6 +1,7 @@
-"""Compare real with simulated images before and after a calibration: a table of scores."""
+"""Compare real with simulated images: a table of scores before and after, realism, poor fits."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite, nan
 from typing import NamedTuple
 
@@ -12,7 +13,9 @@ from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
     StackStatistics,
 )
+from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
+from cytosuite.volume import Volume
 
 Floats = NDArray[np.float64]
 Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
@@ -22,6 +25,19 @@ COMPARED = (
     *("snr", "signal", "contrast", "texture", "neighbour_um"),
 )
 PER_STACK = ("objects", "noise", "halo", "glow", "brightness_spread", "edge_z_um", "edge_xy_um")
+WORSE = 1.5  # times the distance between real stacks from which a fit counts as poor
+GOOD, GOOD_DB = 0.87, 0.8  # similarity and distance of real stacks where no others are known
+OFF = 0.1  # share by which sizes and numbers may be off
+SPLITS, SEED = 8, 0  # ways to part the real stacks into halves
+MEANINGS = {
+    "similarity": "similarity of objects, light and tissue (1: alike)",
+    "lateral_db": "power spectrum within planes, dB off",
+    "axial_db": "power spectrum along z, dB off",
+    "w1_by_std": "grey values, W1 / standard deviation",
+    "size": "median volume of an object / real",
+    "number": "mean number of objects / real",
+}
+Side = tuple[Sequence[Volume], StackStatistics]  # stacks and what was measured in them
 
 
 class Row(NamedTuple):
@@ -37,28 +53,9 @@ class Row(NamedTuple):
 
 
 def similarity(real: Floats, simulated: Floats) -> float:
-    """Return the similarity of two samples of positive numbers.
+    """Return ``1 - W1(real, simulated) / W1(real, 0)`` of positive numbers: 1 alike, 0 as nothing.
 
-    Parameters
-    ----------
-    real, simulated : (N,) and (M,) float array
-        NaN is left out.
-
-    Returns
-    -------
-    float
-        ``1 - W1(real, simulated) / W1(real, 0)``: 1 for equal distributions, 0 as far away as
-        nothing at all, below 0 farther still. NaN without values, or if the real ones are all 0.
-
-    References
-    ----------
-    The normalised Wasserstein distance of Bruch et al., PLoS ONE 18 (2023),
-    doi:10.1371/journal.pone.0283828.
-
-    Examples
-    --------
-    >>> similarity(np.array([4.0, 6.0]), np.array([5.0, 7.0]))
-    0.8
+    The normalised Wasserstein distance of Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
     """
     sides = [values[np.isfinite(values)] for values in (real, simulated)]
     if not all(side.size for side in sides):
@@ -70,19 +67,7 @@ def similarity(real: Floats, simulated: Floats) -> float:
 def compare(
     real: StackStatistics, before: StackStatistics | None, after: StackStatistics
 ) -> list[Row]:
-    """Return the similarity of real and simulated images, property by property.
-
-    Parameters
-    ----------
-    real, before, after : StackStatistics
-        Measured by the same code; `before` may be missing.
-
-    Returns
-    -------
-    list of Row
-        Grey values inside and outside of objects above the real images' dark level, properties of
-        objects, and of stacks.
-    """
+    """Return the similarity of real and simulated images: greys, objects, stacks."""
     dark = real.median("offset")
     dark = dark if isfinite(dark) else float(np.quantile(real.outside, 0.001))
     meanings = {
@@ -103,12 +88,8 @@ def compare(
 
 def _samples(side: StackStatistics, dark: float) -> dict[str, Floats]:
     """Return the values of every property that is compared."""
-    return {
-        "grey_inside": side.inside - dark,
-        "grey_outside": side.outside - dark,
-        **side.objects,
-        **{f"stack_{name}": values for name, values in side.volumes.items()},
-    }
+    greys = {"grey_inside": side.inside - dark, "grey_outside": side.outside - dark}
+    return greys | side.objects | {f"stack_{name}": v for name, v in side.volumes.items()}
 
 
 def mean_scores(rows: Sequence[Row]) -> tuple[float, float]:
@@ -132,15 +113,12 @@ def as_text(rows: Sequence[Row]) -> str:
 
 def facts_of(statistics: StackStatistics) -> dict[str, object]:
     """Return the 10 %, 50 % and 90 % quantiles of all statistics."""
-    tables = {"per_stack": statistics.volumes, "per_object": statistics.objects}
     return {
         "stacks": len(statistics.volumes["objects"]),
         "annotated": statistics.annotated,
         "notes": statistics.notes,
-        **{
-            name: {key: _quantiles(values) for key, values in table.items()}
-            for name, table in tables.items()
-        },
+        "per_stack": {key: _quantiles(own) for key, own in statistics.volumes.items()},
+        "per_object": {key: _quantiles(own) for key, own in statistics.objects.items()},
     }
 
 
@@ -162,3 +140,109 @@ def _quantiles(values: Floats) -> Quantiles:
         return nan, nan, nan
     low, middle, high = np.quantile(finite, [0.1, 0.5, 0.9])
     return float(low), float(middle), float(high)
+
+
+class Realism(NamedTuple):
+    """Distances of a set of stacks from real ones, 0 for none; `similarity` alone is 1 then."""
+
+    similarity: float  # mean over the properties of `compare`
+    lateral_db: float  # log-spectral distance within planes
+    axial_db: float  # and along z
+    w1_by_std: float  # of all grey values
+    size: float
+    number: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Realism of a fit, and of real stacks among each other; lines on poor properties."""
+
+    floor: Realism
+    after: Realism
+    poor: tuple[str, ...]
+
+    def as_text(self) -> str:
+        """Return the realism as a Markdown table."""
+        lines = ["| realism | real against other real | simulated |", "|---|---|---|"]
+        for name, meaning in MEANINGS.items():
+            values = (getattr(side, name) for side in (self.floor, self.after))
+            lines.append(f"| {meaning} | " + " | ".join(f"{value:.3g}" for value in values) + " |")
+        return "\n".join(lines)
+
+
+def judge(real: Side, simulated: Side) -> Judgement:
+    """Return the realism of simulated stacks, with their poor properties."""
+    between, found = floor(*real), realism(real, simulated)
+    return Judgement(between[0], found[0], tuple(poor(found, between)))
+
+
+def realism(real: Side, other: Side) -> tuple[Realism, list[Row]]:
+    """Return the realism of other stacks, and the comparison property by property."""
+    (images, first), (others, second) = real, other
+    rows = compare(first, None, second)
+    moved = transport([v.array for v in images], [v.array for v in others])
+    pairs = [
+        (np.nanmedian(second.objects["volume_um3"]), np.nanmedian(first.objects["volume_um3"])),
+        (second.volumes["objects"].mean(), first.volumes["objects"].mean()),
+    ]
+    found = Realism(
+        mean_scores(rows)[1],
+        lateral_spectra(list(images), list(others)).distance,
+        axial_spectra(list(images), list(others)).distance,
+        moved.distance / moved.real_std if moved.real_std > 0 else nan,
+        *(float(after / before) if before > 0 else nan for after, before in pairs),
+    )
+    return found, rows
+
+
+def floor(
+    stacks: Sequence[Volume], statistics: StackStatistics
+) -> tuple[Realism, dict[str, float]]:
+    """Return the realism of real stacks, the median over halves; NaN below 4 stacks."""
+    count = len(stacks)
+    if count < 4:
+        return Realism(*[nan] * len(Realism._fields)), {}
+    rng = np.random.default_rng(SEED)
+    found = []
+    for _ in range(SPLITS):
+        order = rng.permutation(count).tolist()
+        halves = [
+            ([stacks[index] for index in half], statistics.part(half))
+            for half in (order[: count // 2], order[count // 2 :])
+        ]
+        found += [realism(*halves), realism(*halves[::-1])]
+    middle = np.nanmedian([values for values, _ in found], axis=0)
+    rows = {
+        row.name: float(np.nanmedian([rows[number].score_after for _, rows in found]))
+        for number, row in enumerate(found[0][1])
+    }
+    return Realism(*map(float, middle)), rows
+
+
+def poor(
+    fitted: tuple[Realism, Sequence[Row]], between: tuple[Realism, Mapping[str, float]]
+) -> list[str]:
+    """Return lines on the properties that a fit misses, the worst first; none for a good one."""
+    (found, rows), (least, similar) = fitted, between
+    lines = []
+    for name, unit in (("size", "median volume"), ("number", "mean number of objects")):
+        value = getattr(found, name)
+        if not abs(value - 1) <= OFF:
+            lines.append(f"{unit} of simulated objects is {value:.2f} times that of real ones")
+    limits = {"lateral_db": "power spectrum within planes", "axial_db": "power spectrum along z"}
+    for name, meaning in limits.items():
+        value, limit = getattr(found, name), WORSE * max(_known(getattr(least, name)), GOOD_DB)
+        if not value <= limit:
+            lines.append(f"{meaning} is {value:.1f} dB off, {limit:.1f} are allowed")
+    for row in sorted(rows, key=lambda row: row.score_after):
+        limit = 1 - WORSE * (1 - min(_known(similar.get(row.name, nan), GOOD), GOOD))
+        if isfinite(row.score_after) and row.score_after < limit:
+            lines.append(
+                f"{row.meaning}: similarity {row.score_after:.2f} to the real stacks, expected "
+                f"{limit:.2f} or more"
+            )
+    return lines
+
+
+def _known(value: float, otherwise: float = 0.0) -> float:
+    return value if isfinite(value) else otherwise

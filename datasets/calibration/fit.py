@@ -1,26 +1,19 @@
 """Turn the knobs of a simulator until its images measure like real ones.
 
-In every round stacks are drawn from the ranges that become the recipe, evenly over each of them (a
-Latin hypercube), and measured by the code that measured the real ones. Three moments of each
-statistic are then brought together: its level, its spread between stacks, and, for size and
-brightness of nuclei, its trend with their number. A knob is turned by the damped difference.
-
-References
-----------
-McFadden, A method of simulated moments, Econometrica 57 (1989), doi:10.2307/1913621.
-McKay, Beckman and Conover, Technometrics 21 (1979), doi:10.1080/00401706.1979.10489755.
+Stacks are drawn by Latin hypercube (McKay et al. 1979, doi:10.1080/00401706.1979.10489755). Level,
+spread and trend with the number of nuclei of each statistic are brought together, a knob turned by
+the damped difference over its response (McFadden 1989, doi:10.2307/1913621).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, isfinite, log, nan, sqrt
+from math import exp, inf, isfinite, log, nan, sqrt
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import optimize
 
-from cytosuite.datasets.calibration.knobs import FILLED, KNOBS, UNITS, WORDS, Knob, nested
 from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
     Floats,
@@ -33,10 +26,38 @@ from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
+Scale = Literal["log", "plain", "inverse"]
+
+LONGEST = 1e-4  # smallest value on the inverse scale: 10 mm
+# Words for the statistics of knobs, and units of those that are compared by differences.
+WORDS = {
+    "signal": "brightness of objects",
+    "far": "light far from objects",
+    "volume_um3": "volume of objects",
+    "size_spread": "spread of sizes",
+    "flatness": "flatness of objects",
+    "tangential": "alignment with the surface",
+    "brightness_spread": "spread of brightness",
+    "texture": "structure within objects",
+    "grain": "coarseness of this structure",
+    "edge_z_um": "width of edges along z",
+    "edge_xy_um": "width of edges within planes",
+    "halo": "light just outside of objects",
+    "glow": "light between objects",
+    "dimming": "loss of light along z",
+    "label_level": "brightness at which labels end",
+    "elongation": "height of objects over their width",
+    "objects": "number of objects",
+    "tissue_width_um": "width of the tissue",
+    "tissue_height_um": "height of the tissue",
+    "middle": "middle of the objects along z",
+    "hollow": "hollowness of the tissue",
+    "neighbour_um": "distance to the nearest object",
+}
+UNITS = dict.fromkeys(WORDS, "") | {"far": " counts", "dimming": " per µm", "neighbour_um": " µm"}
 Stack = tuple[Volume, Labels]  # image and labels
 Simulate = Callable[[Mapping[str, Any], int], Stack]
 Values = dict[str, float]
-
 DAMPING = 0.7
 WIDEST = 1.6  # of the first estimate of the diameter: labels are never smaller than nuclei
 STEEPEST = {"tissue.shrinkage": 1 / 3, "camera.fading": 1.5}
@@ -45,6 +66,83 @@ WIDER = 1.5  # by which a range is widened or narrowed in a round, at most
 LEAST_TREND, SURE_TREND = 2, 6  # stacks for a trend that a parameter follows; for any other
 TIGHTER = 0.7  # gap between nuclei where some draws found no room
 COUNTED = "tissue.n_nuclei"
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A parameter and the statistic that it moves."""
+
+    parameter: str  # section.name
+    statistic: str  # one of VOLUME_STATISTICS
+    response: float  # change of the statistic per change of the parameter, on their scales
+    low: float  # limits of the parameter
+    high: float
+    scale: Scale = "log"  # of the parameter; inverse: 1 / value
+    seen: Scale = "log"  # scale of the statistic
+    step: float = 0.5  # largest change in a round, on the parameter's scale
+    ranged: bool = True  # stacks differ in it as the real ones do
+    widest: float = 1.5  # half-width of the range, logarithmic: more is mostly uncertainty
+    crowd: str = ""  # exponent by which it falls with the number of nuclei
+
+    def place(self, value: float) -> float:
+        """Return the place of a value of the parameter on its scale."""
+        return on_scale(self.scale, value)
+
+    def value(self, place: float) -> float:
+        """Return the value at a place on the parameter's scale, within its limits."""
+        if self.scale == "log":
+            place = exp(min(place, 50.0))
+        elif self.scale == "inverse":
+            place = 1 / max(place, LONGEST)
+        return min(max(place, self.low), self.high)
+
+
+KNOBS = (
+    Knob("camera.photons", "signal", 1.0, 0.2, 1e5, crowd="camera.fading"),
+    Knob("camera.background_photons", "far", 1.0, 0.0, 1e4, scale="plain", seen="plain", step=5.0),
+    Knob(
+        *("nucleus.diameter_um", "volume_um3", 2.5, 1.5, 60.0), step=0.25, crowd="tissue.shrinkage"
+    ),
+    Knob("nucleus.diameter_spread", "size_spread", 1.0, 0.02, 0.4, ranged=False),
+    Knob("nucleus.axis_spread", "flatness", 1.2, 0.02, 0.4, "plain", "plain", 0.1, ranged=False),
+    Knob("nucleus.flat_fraction", "tangential", 0.35, 0.0, 1.0, "plain", "plain", 0.2),
+    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.02, 0.6, widest=0.4),
+    Knob("nucleus.chromatin_contrast", "texture", 0.5, 0.02, 0.9, "plain", "plain", 0.15),
+    Knob("nucleus.chromatin_um", "grain", 0.3, 0.2, 3.0, "log", "plain", 0.3, ranged=False),
+    Knob("optics.psf_sigma_z_um", "edge_z_um", 0.7, 0.2, 12.0, step=0.35, widest=0.1),
+    Knob("optics.psf_sigma_xy_um", "edge_xy_um", 0.6, 0.1, 4.0, step=0.35, widest=0.1),
+    Knob("optics.haze", "halo", 0.7, 0.01, 0.75, widest=0.8),
+    Knob("optics.cytoplasm", "glow", 0.7, 0.0005, 0.6, widest=1.5),
+    Knob("optics.attenuation_um", "dimming", 1.0, 10.0, 1000.0, "inverse", "plain", 0.01),
+    Knob("labels.level", "label_level", 0.8, 0.015, 0.6, "plain", "plain", 0.1),
+    Knob("image.stretch", "elongation", 0.8, 0.7, 1.8, step=0.1, ranged=False),
+    Knob("tissue.n_nuclei", "objects", 1.0, 1.0, 5000.0, step=0.15),
+    Knob("tissue.volume_fraction", "tissue_width_um", -1 / 3, 0.005, 0.42, step=0.25),
+    Knob("tissue.flattening", "tissue_height_um", 1.0, 0.35, 2.0, step=0.25),
+    Knob("tissue.middle", "middle", 1.0, 0.0, 1.0, "plain", "plain", 0.1),
+    Knob("tissue.core", "hollow", 0.4, 0.05, 0.95, "plain", "plain", 0.2),
+    Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 4.0, "plain", "plain", 1.0),
+)
+# Where tissue fills the image, its density has the number of objects to follow.
+FILLED = Knob("tissue.volume_fraction", "objects", 1.0, 0.02, 0.42, step=0.35)
+
+
+def on_scale(scale: Scale, value: float) -> float:
+    """Return the place of a value on a scale; NaN where it has none."""
+    if not isfinite(value) or (scale != "plain" and value <= 0):
+        return nan
+    if scale == "plain":
+        return value
+    return log(value) if scale == "log" else 1 / value
+
+
+def nested(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+    """Return dotted names as sections: camera.gain as {camera: {gain: ...}}."""
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = value
+    return sections
 
 
 class Moments(NamedTuple):
@@ -56,24 +154,12 @@ class Moments(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Result of a fit.
+    """Result of a fit."""
 
-    Parameters
-    ----------
-    parameters : dict
-        Sections of parameters; those that differ between stacks are ranges.
-    comments : dict of str to str
-        Where each value comes from, by dotted name below ``parameters``.
-    misfits : tuple of dict of str to float
-        For each round and parameter: real minus simulated level of its statistic, on its scale.
-    limits : tuple of str
-        Parameters that the fit left at an end of what is allowed.
-    """
-
-    parameters: dict[str, dict[str, Any]]
-    comments: dict[str, str]
-    misfits: tuple[Values, ...]
-    limits: tuple[str, ...] = ()
+    parameters: dict[str, dict[str, Any]]  # sections; those that differ between stacks are ranges
+    comments: dict[str, str]  # source of each value, by dotted name
+    misfits: tuple[Values, ...]  # by round and parameter: real minus simulated level, on its scale
+    limits: tuple[str, ...] = ()  # parameters left at a limit
 
 
 def fit(
@@ -86,23 +172,7 @@ def fit(
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Fit:
-    """Return parameters with which a simulator's images measure like real ones.
-
-    Parameters
-    ----------
-    real, begin : StackStatistics, Start
-        Of the real stacks; knobs without a first estimate stay out.
-    simulate : callable
-        ``simulate(parameters, seed)`` returns a stack and its labels.
-    rounds, cases, seed, say
-        See `cytosuite.datasets.calibration.calibrate.calibrate`. Each round has other seeds, and
-        the second half of the rounds ever smaller turns, which average over them.
-
-    Raises
-    ------
-    InputError
-        If the simulator refuses the parameters.
-    """
+    """Return parameters that measure like real images; later rounds make smaller turns."""
     if rounds < 1 or cases < 1:
         raise InputError(f"calibration: needs a round and a case, found {rounds} and {cases}")
     task = _Task(real, begin, simulate, _knobs(begin), cases, seed)
@@ -167,25 +237,12 @@ def pace(real: StackStatistics, begin: Start, simulate: Simulate, seed: int) -> 
 
 
 def draw(
-    simulate: Simulate, parameters: Mapping[str, Any], seeds: Sequence[int]
-) -> tuple[list[Stack], int]:
-    """Return stacks drawn from one recipe, and the number of seeds without room for the nuclei.
-
-    Raises
-    ------
-    InputError
-        If all are refused: the simulator's last reason.
-    """
-    return draws(simulate, [parameters] * len(seeds), seeds)
-
-
-def draws(
-    simulate: Simulate, recipes: Sequence[Mapping[str, Any]], seeds: Sequence[int]
+    simulate: Simulate, recipes: Iterable[Mapping[str, Any]], seeds: Sequence[int]
 ) -> tuple[list[Stack], int]:
     """Return a stack of each recipe with its seed, and the number of those without room."""
     stacks: list[Stack] = []
     refused = 0
-    for recipe, seed in zip(recipes, seeds, strict=True):
+    for recipe, seed in zip(recipes, seeds, strict=False):
         try:
             stacks.append(simulate(recipe, seed))
         except InputError:
@@ -198,27 +255,16 @@ def draws(
 def statistics_of(
     real: StackStatistics, stacks: Sequence[Stack], dark: float | None
 ) -> StackStatistics:
-    """Return the statistics of simulated stacks, by their labels only if real ones have some.
-
-    Parameters
-    ----------
-    real : StackStatistics
-        Of the real stacks.
-    stacks, dark
-        See `cytosuite.datasets.calibration.measure.measure`.
-    """
+    """Return the statistics of simulated stacks, by their labels only if real ones have some."""
     return measure(stacks if real.annotated else [(image, None) for image, _ in stacks], dark=dark)
 
 
 def moments(knob: Knob, statistics: StackStatistics) -> Moments:
-    """Return level, spread and trend of a knob's statistic over stacks, on its scale.
+    """Return level (between mean and median), spread and trend of a knob's statistic, on its scale.
 
-    The level is half-way between mean and median: ranges are drawn from evenly, and real stacks
-    seldom lie even. The level of the number of objects is that of their mean; where there are
-    enough stacks it is the trend's at 20 objects, and the spread that about the trend: embryos of
-    all stages are not of all sizes of nuclei at random.
+    Of enough stacks the level is the trend's at 20 objects, the spread that about the trend.
     """
-    values = np.array([knob.seen_at(float(v)) for v in statistics.volumes[knob.statistic]])
+    values = np.array([on_scale(knob.seen, float(v)) for v in statistics.volumes[knob.statistic]])
     crowd = np.log(np.maximum(statistics.volumes["objects"], 1) / TYPICAL)
     known = np.isfinite(values)
     values, crowd = values[known], crowd[known]
@@ -237,16 +283,7 @@ def moments(knob: Knob, statistics: StackStatistics) -> Moments:
 
 
 def nearest_range(values: Floats) -> tuple[float, float]:
-    """Return the ends of the log-uniform distribution nearest to positive values.
-
-    Nearest in the first Wasserstein distance: the mean difference of sorted values and quantiles.
-
-    Examples
-    --------
-    >>> low, high = nearest_range(np.geomspace(2, 50, 1001))
-    >>> round(low), round(high)
-    (2, 50)
-    """
+    """Return the ends of the log-uniform distribution nearest (W1) to positive values."""
     found = np.sort(values)
     shares = (np.arange(found.size) + 0.5) / found.size
 
@@ -316,17 +353,18 @@ class _Task:
             share = (rng.permutation(self.cases) + 0.5) / self.cases
             even = knob.parameter.split(".")[1] not in LOGARITHMIC
             column = low + (high - low) * share if even else low * (high / low) ** share
-            columns[knob.parameter] = column.round().astype(int) if _whole(knob) else column
+            counted = knob.parameter == COUNTED
+            columns[knob.parameter] = column.round().astype(int) if counted else column
         fixed = {**self.begin.fixed, **state.crowds}
         recipes = [
             nested({**fixed, **{name: column[case].item() for name, column in columns.items()}})
             for case in range(self.cases)
         ]
         seeds = [self.seed + 1000 * (number * self.cases + case) for case in range(self.cases)]
-        return draws(self.simulate, recipes, seeds)
+        return draw(self.simulate, recipes, seeds)
 
     def turn(self, state: _State, found: StackStatistics, damping: float) -> Values:
-        """Turn the knobs in place by the differences of moments; return those of the levels."""
+        """Turn the knobs in place by the differences of moments; return the levels' ones."""
         missing = {}
         for knob in self.knobs:
             name, real, simulated = knob.parameter, moments(knob, self.real), moments(knob, found)
@@ -359,9 +397,9 @@ class _Task:
         for knob in self.knobs:
             name = knob.parameter
             low, high = self.ends(knob, state)
-            ends = [round(low), round(high)] if _whole(knob) else [short(low), short(high)]
+            ends = [round(low), round(high)] if name == COUNTED else [short(low), short(high)]
             values[name] = ends if name in state.halves else ends[0]
-            if knob.bounded and not knob.low < knob.value(state.places[name]) < knob.high:
+            if knob.low > 0 and not knob.low < knob.value(state.places[name]) < knob.high:
                 limits.append(name)
             low, median, high = (self.real.quantile(knob.statistic, q) for q in (0.1, 0.5, 0.9))
             meaning = VOLUME_STATISTICS[knob.statistic].split(",")[0]
@@ -373,8 +411,3 @@ class _Task:
             if knob.crowd in state.crowds:
                 comments[knob.crowd] = f"trend of {knob.statistic} with the number of objects"
         return Fit(nested(values), comments, misfits, tuple(limits))
-
-
-def _whole(knob: Knob) -> bool:
-    """Return whether a parameter is a number of things."""
-    return knob.parameter == COUNTED

@@ -1,26 +1,32 @@
-"""Measure the look of real and of simulated stacks, by the same code."""
+"""Measure the look of real and of simulated stacks, and the noise of their detector."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.calibration.arrangement import arrangement
-from cytosuite.datasets.calibration.noise import Noise, noise_of
-from cytosuite.datasets.calibration.profile import edges
-from cytosuite.datasets.calibration.unannotated import segment
+from cytosuite.datasets.calibration.objects import arrangement, edges, segment
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.features import object_features
-from cytosuite.metrics.realism.scene import Scene
+from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
 
 Floats = NDArray[np.float64]
-Labels = NDArray[np.integer]
 
+BINS = 24  # of brightness
+SHARES = np.concatenate([np.linspace(0, 0.9, 13), 1 - 0.1 * 0.55 ** np.arange(1, BINS - 11)])
+WEIGHT = 36.0  # sum of squares, and of cubes, of the second difference along both axes
+LOWEST = 2.326  # standard deviations of a Gaussian that 1 % of values lie below
+CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
+ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
+SURE = 2.5  # standard errors by which something must differ from nothing
+SURE_OFFSET = 0.25  # largest error of the offset by third cumulants, relative to its distance
+LEAST_EXCESS = 0.15  # below it multiplication cannot be distinguished from none
+Labels = NDArray[np.integer]
 NEAR_UM, WIDE_UM, FAR_UM = 2.0, 6.0, 12.0  # from objects: edge | halo | between | far
 BESIDE_UM = 5.0  # from objects in the same plane, where the tissue itself shows
 NARROW_UM = 12.0  # width of objects below which these distances shrink with it
@@ -29,7 +35,6 @@ CORE = 0.4  # of the largest distance to the border: deeper voxels are the core 
 GRAIN_UM = 1.6  # lateral distance at which structure in a core is compared
 LEAST_PAIRS = 30  # pairs of voxels in a core below which structure looks like noise
 FEW = 4  # objects below which a stack has no spread or trend of its own
-
 # Descriptions by name. One value per stack, NaN where it cannot be measured. Light between objects
 # (halo, glow) is measured nearer to them where they are narrower than 12 µm.
 VOLUME_STATISTICS = {
@@ -82,28 +87,138 @@ OBJECT_STATISTICS = {
 
 
 @dataclass(frozen=True, slots=True)
-class StackStatistics:
-    """Statistics of a set of stacks.
+class Noise:
+    """Properties of a detector estimated from noise; NaN where that is not possible."""
 
-    Parameters
+    correlation: float  # of lateral neighbours in the dark part; 0 for an untouched image
+    note: str = ""  # why a value is missing or uncertain
+    slope: float = nan  # of the variance over the mean, counts: gain (1 + excess)
+    gain: float = nan  # counts per photon
+    excess: float = nan  # variance by multiplication / shot noise
+    offset: float = nan  # counts in the dark
+    read_counts: float = nan  # standard deviation of the electronic noise, counts
+
+
+def noise_of(image: Volume) -> Noise:
+    """Return the properties of the detector, estimated from the noise of a ZYX stack.
+
+    All NaN but the correlation where brightness varies too little. With correlated noise
+    (resampled, denoised or compressed images) the numbers are too small; the note says so.
+
+    With photons of mean n the second and third cumulants of the counts are ``g² (1 + e) n + r²``
+    and ``g³ (1 + e) (1 + 2e) n``: gain g and excess e follow from how both grow with the mean, the
+    point where the line of the former reaches 0 is ``offset - r² / slope``. The lowest 1 % of
+    voxels without light lie 2.33 r below the offset, so that both follow. Where the lowest voxels
+    lie above that point, read noise and light everywhere look alike, and the third cumulant, 0 at
+    the offset, decides; if it is too uncertain the darkest voxels are taken to have no light.
+
+    References
     ----------
-    annotated : int
-        Stacks with given labels; those of the others came from `segment`.
-    volumes : dict of str to (V,) float array
-        `VOLUME_STATISTICS`, one value per stack.
-    objects : dict of str to (N,) float array
-        `OBJECT_STATISTICS`, one value per object of all stacks; shapes only of whole objects.
-    greys : tuple of ((M,) float array, (K,) float array)
-        Of each stack: grey values in and out of objects, evenly sampled.
-    notes : tuple of str
-        Missing or uncertain values, with the reason.
+    Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Immerkaer, Fast noise variance
+    estimation, CVIU 64 (1996), doi:10.1006/cviu.1996.0060.
     """
+    array = stack(image).astype(np.float64)
+    correlation = neighbour_correlation(array)
+    if min(array.shape[1:]) < 5 or array.shape[0] < 3:
+        return Noise(correlation, "too few voxels for photon transfer")
+    mean, second, third, voxels = transfer_curve(array)
+    if not (len(mean) > 3 and second.max() > ENOUGH * second[0] > 0):
+        return Noise(correlation, "the noise hardly grows with the signal: no photon transfer")
+    slope, zero, _, _ = _line(mean, second, voxels / second**2)
+    if not slope > 0:
+        return Noise(correlation, "the noise does not grow with the signal: no photon transfer")
+    steep, dark, steep_error, dark_error = _line(mean, third, voxels / second**3)
+    ratio, error = steep / slope, steep_error / slope  # g (1 + 2e)
+    excess = 0.0
+    if ratio - slope > max(SURE * error, LEAST_EXCESS * slope):
+        excess = min((ratio - slope) / (2 * slope - ratio), 1.0) if ratio < 1.5 * slope else 1.0
+    lowest = float(np.quantile(array, 0.01))
+    sure = dark_error < SURE_OFFSET * abs(lowest - zero)
+    read = min(_read_noise(slope, zero, dark if sure else nan, lowest), sqrt(second[0]))
+    note = "noise is correlated: gain and read noise are lower limits"
+    return Noise(
+        correlation,
+        note if correlation > CORRELATED else "",
+        slope=slope,
+        gain=slope / (1 + excess),
+        excess=excess,
+        offset=zero + read**2 / slope,
+        read_counts=read,
+    )
 
-    annotated: int
-    volumes: dict[str, Floats]
-    objects: dict[str, Floats]
-    greys: tuple[tuple[Floats, Floats], ...]
-    notes: tuple[str, ...] = ()
+
+def transfer_curve(array: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return mean, variance, third cumulant, voxels (B,) at levels of the neighbouring planes."""
+    inner = np.s_[1:-1, 2:-2, 2:-2]
+    around = ndimage.uniform_filter(array, (0, 5, 5))
+    level = ((around[:-2] + around[2:]) / 2)[:, 2:-2, 2:-2].ravel()
+    difference = ndimage.convolve1d(array, [1.0, -2.0, 1.0], axis=1)
+    difference = ndimage.convolve1d(difference, [1.0, -2.0, 1.0], axis=2)[inner].ravel()
+    limits = np.unique(np.quantile(level, SHARES[1:-1]))
+    place = np.searchsorted(limits, level, side="right")
+    voxels = np.bincount(place, minlength=len(limits) + 1).astype(np.float64)
+    sums = [
+        np.bincount(place, weights, len(voxels))
+        for weights in (array[inner].ravel(), difference**2 / WEIGHT, difference**3 / WEIGHT)
+    ]
+    enough = (voxels >= 30) & (sums[1] > 0)
+    mean, second, third = (total[enough] / voxels[enough] for total in sums)
+    return mean, second, third, voxels[enough]
+
+
+def neighbour_correlation(array: Floats) -> float:
+    """Return the correlation of lateral neighbours (distance 1 against 3) in dark parts."""
+    if min(array.shape[1:]) < 8:
+        return nan
+    smooth = ndimage.uniform_filter(array, (0, 7, 7))
+    dark = smooth <= np.median(smooth)
+    ratios = []
+    for axis in (1, 2):
+        near, far = (_half_squared_difference(array, dark, axis, lag) for lag in (1, 3))
+        ratios.append(1 - near / far if far > 0 else nan)
+    return float(np.mean(ratios))
+
+
+def _half_squared_difference(
+    array: Floats, chosen: NDArray[np.bool_], axis: int, lag: int
+) -> float:
+    """Return half the mean squared difference of voxels at a distance along an axis."""
+    before = (slice(None),) * axis
+    first, second = (*before, slice(None, -lag)), (*before, slice(lag, None))
+    both = chosen[first] & chosen[second]
+    return float(np.square(array[second] - array[first])[both].mean() / 2) if both.any() else nan
+
+
+def _read_noise(slope: float, zero: float, dark: float, lowest: float) -> float:
+    """Return the electronic noise in counts from the zeros of the lines of noise."""
+    root = LOWEST**2 - 4 * (zero - lowest) / slope
+    if zero <= lowest and isfinite(dark):
+        return sqrt(max(slope * (dark - zero), 0.0))
+    if root < 0:
+        return 0.0
+    return slope / 2 * (LOWEST - sqrt(root) if zero > lowest else LOWEST + sqrt(root))
+
+
+def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float, float, float]:
+    """Return slope and zero of a weighted straight line, and the standard errors of both."""
+    middle = float(np.average(x, weights=weights))  # there, slope and height err independently
+    (slope, height), cov = np.polyfit(x - middle, y, 1, w=np.sqrt(weights), cov=True)
+    if slope == 0:
+        return 0.0, nan, nan, nan
+    distance = height / slope
+    error = sqrt(cov[1, 1] + distance**2 * cov[0, 0]) / abs(slope)
+    return float(slope), float(middle - distance), sqrt(cov[0, 0]), error
+
+
+@dataclass(frozen=True, slots=True)
+class StackStatistics:
+    """Statistics of a set of stacks."""
+
+    annotated: int  # stacks with labels
+    volumes: dict[str, Floats]  # VOLUME_STATISTICS (V,), one value per stack
+    objects: dict[str, Floats]  # OBJECT_STATISTICS (N,), one per object; shapes of whole ones
+    greys: tuple[tuple[Floats, Floats], ...]  # of each stack: in and out of objects, sampled
+    notes: tuple[str, ...] = ()  # missing or uncertain values, with the reason
 
     @property
     def inside(self) -> Floats:
@@ -140,22 +255,7 @@ class StackStatistics:
 def measure(
     stacks: Sequence[tuple[Volume, Labels | None]], *, dark: float | None = None
 ) -> StackStatistics:
-    """Return the statistics of a set of stacks.
-
-    Parameters
-    ----------
-    stacks : sequence of (Volume, (Z, Y, X) integer array or None)
-        Images with axes ZYX, of one kind and microscope, and the labels of their objects,
-        0 = background; without labels objects are found by `segment`.
-    dark : float, optional
-        Counts in the dark where they are known, as of simulated stacks: light in crowded stacks
-        counts from there, else from the dark level by photon transfer, which is then left out.
-
-    Raises
-    ------
-    InputError
-        If there is no stack, a stack is not 3D, or labels do not fit.
-    """
+    """Return the statistics of ZYX stacks of one kind, with labels or None (found by `segment`)."""
     if not stacks:
         raise InputError("calibration: expected at least one stack, found none")
     scenes = [Scene(image, segment(image) if own is None else own) for image, own in stacks]
@@ -259,10 +359,7 @@ def _lateral_ratio(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float
 def _texture(
     above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...]
 ) -> tuple[float, float]:
-    """Return the structure in the core of an object, and the share of it still alike at 1.6 µm.
-
-    Both come from the covariance of adjacent planes, in which noise has no part.
-    """
+    """Return the structure in the core of an object, without noise, and its grain."""
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
     core = depth >= CORE * depth.max()
@@ -274,10 +371,7 @@ def _texture(
     beside = []
     for axis in (1, 2):
         step = max(round(GRAIN_UM / spacing[axis]), 1)
-        near, far = (
-            [slice(None, -1), slice(None), slice(None)],
-            [slice(1, None), *[slice(None)] * 2],
-        )
+        near, far = ([part, slice(None), slice(None)] for part in (slice(-1), slice(1, None)))
         near[axis], far[axis] = slice(None, -step), slice(step, None)
         both = core[tuple(near)] & core[tuple(far)]
         if np.count_nonzero(both) >= LEAST_PAIRS:
@@ -287,7 +381,6 @@ def _texture(
 
 
 def _covariance(first: Floats, second: Floats) -> float:
-    """Return the covariance of two samples."""
     return float(((first - first.mean()) * (second - second.mean())).mean())
 
 
@@ -309,10 +402,7 @@ def _summary(table: dict[str, Floats], depth_um: Floats) -> dict[str, float]:
 
 
 def _surroundings(scene: Scene, scale: float, offset: float) -> dict[str, float]:
-    """Return light around objects relative to that inside, and the extent of all objects.
-
-    Light counts above the mean far from objects; where they leave no room, above the dark.
-    """
+    """Return light around objects relative to that inside, and the extent of all objects."""
     array, spacing, objects = scene.image.array, scene.image.spacing, scene.labels > 0
     if not objects.any():
         return {}

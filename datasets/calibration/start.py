@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cytosuite.datasets.calibration.measure import StackStatistics
-from cytosuite.datasets.calibration.noise import CORRELATED
+from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics
 from cytosuite.volume import Volume
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
@@ -34,34 +33,16 @@ SOFTEST, STEPS = 1.5, 151  # sensor blur that correlation is looked up for, voxe
 
 
 class Start(NamedTuple):
-    """First values of a fit, by dotted name.
+    """First values of a fit, by dotted name."""
 
-    Parameters
-    ----------
-    fixed : dict of str to value
-        Parameters that are measured directly and not fitted.
-    centres : dict of str to float
-        Parameters that are fitted, at their first value.
-    sources : dict of str to str
-        Sources of the fixed ones.
-    notes : tuple of str
-        Values that could not be measured.
-    """
-
-    fixed: dict[str, Any]
-    centres: dict[str, float]
-    sources: dict[str, str]
-    notes: tuple[str, ...]
+    fixed: dict[str, Any]  # parameters that are measured directly
+    centres: dict[str, float]  # fitted parameters, at their first value
+    sources: dict[str, str]  # of the fixed ones
+    notes: tuple[str, ...]  # values that could not be measured
 
 
 def start(real: StackStatistics, volumes: Sequence[Volume]) -> Start:
-    """Return first estimates.
-
-    Parameters
-    ----------
-    real, volumes : StackStatistics, sequence of Volume
-        The real stacks.
-    """
+    """Return first estimates from real stacks."""
     fixed, sources, notes = _detector(real, volumes)
     shapes = np.array([volume.shape for volume in volumes])
     axial = _or(real.median("edge_z_um") / SPAN, 1.5)
@@ -145,25 +126,7 @@ def _light(real: StackStatistics, camera: Mapping[str, Any]) -> dict[str, float]
 
 
 def sensor_blur(correlation: float) -> tuple[float, float]:
-    """Return the lateral Gaussian that gives white noise a correlation, and the noise left by it.
-
-    Parameters
-    ----------
-    correlation : float
-        Of neighbours along y and x.
-
-    Returns
-    -------
-    sigma : float
-        Voxels.
-    left : float
-        Variance of second differences along both axes after the blur, relative to before.
-
-    Examples
-    --------
-    >>> sensor_blur(0.0)
-    (0.0, 1.0)
-    """
+    """Return the Gaussian (voxels) that gives white noise a correlation, and the noise left."""
     best = (0.0, 1.0)
     if not correlation > 0:
         return best
@@ -216,7 +179,6 @@ def _detector(
 
 
 def _or(value: float, otherwise: float) -> float:
-    """Return a finite value, or another one."""
     return float(value) if isfinite(value) else otherwise
 
 

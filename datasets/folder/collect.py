@@ -8,14 +8,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cytosuite.datasets.folder.conditions import FILE, read_conditions
-from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
-from cytosuite.datasets.folder.pairs import FUSED, FUSION, Views, by_list, by_name, has_pairs
+from cytosuite.contract.metadata import view_role
+from cytosuite.contract.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
+from cytosuite.datasets.folder.entries import (
+    FILE,
+    Entries,
+    case_name,
+    entries,
+    read_conditions,
+    summary,
+)
 from cytosuite.errors import InputError, plain
-from cytosuite.formats import READERS
-from cytosuite.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
+from cytosuite.formats.imagefiles import LABEL, READABLE
+from cytosuite.formats.lists import first_of, is_list, list_of, read_list
 from cytosuite.volume import Scalar
 
+FUSION = TASKS["fuse"]
+FUSED = FUSION.outputs[0].slug
+SYNTHESIS = TASKS["synthesise"]
 PLANE = re.compile(r"man_seg_(\d+)_.*\.tif")
 FRAME = re.compile(r"t(\d{3,})\.tiff?", re.IGNORECASE)
 SOCKETS: Mapping[str, Socket] = {
@@ -26,48 +36,93 @@ LAYOUTS = "images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking C
 
 
 @dataclass(frozen=True, slots=True)
+class Views:
+    """The main images, as views that are fused, with the truth where there is one."""
+
+    found: Entries  # the views, and reasons for skipped files
+    fused: Mapping[str, Path] = field(default_factory=dict)  # the truth by the key of its view
+    notes: tuple[str, ...] = ()  # sentences for the readers of the scores
+    slug: str = FUSED  # socket of the truth
+
+
+def by_name(found: Entries) -> Views:
+    """Return the images of a folder as views, ``<name>_fused`` as the truth of ``<name>_angle``."""
+    roles = {key: view_role(key) for key in found.images}
+    fused: dict[str, Path] = {}
+    for key, role in roles.items():
+        if role is None or role[1] != "fused":
+            continue
+        first, path = fused.setdefault(role[0], found.images[key]), found.images[key]
+        if first != path:
+            raise InputError(
+                f"{path.parent}: fused images need different names, found {first.name} and "
+                f"{path.name}"
+            )
+    views = {key: path for key, path in found.images.items() if path not in fused.values()}
+    known = {key: fused[role[0]] for key in views if (role := roles[key]) and role[0] in fused}
+    alone = sorted(set(fused.values()) - set(known.values()))
+    if alone and not views:
+        wanted = re.sub("fused$", "angle", alone[0].stem, flags=re.IGNORECASE)
+        raise InputError(
+            f"{alone[0].parent}: expected views like {wanted}{alone[0].suffix}, found fused "
+            f"images alone: {alone[0].name}"
+        )
+    names = {path: key for key, path in found.images.items()}
+    left = {f"{names[path]}{path.suffix}": "a fused image without its view" for path in alone}
+    return Views(Entries(views, {**found.skipped, **left}), known)
+
+
+def by_list(path: Path, root: Path, found: Entries, task: str) -> Views:
+    """Return the images of a list with their truth: of `synthesise` masks, from which they are."""
+    pairs = read_list(path, root)
+    if task == SYNTHESIS.name:
+        pairs = [(mask or image, image if mask else None) for image, mask in pairs]
+    views = {_key(root, view): view for view, _ in pairs}
+    truth = {_key(root, view): truth for view, truth in pairs if truth is not None}
+    listed = {*views.values(), *truth.values()}
+    left = {
+        f"{key}{image.suffix}": f"not in {path.name}"
+        for key, image in found.images.items()
+        if image not in listed
+    }
+    tops = {f"{each.relative_to(root).parts[0]}/" for each in listed}
+    used = {*tops, *(each.name for each in root.glob("*.csv") if first_of(each))}
+    skipped = {name: why for name, why in found.skipped.items() if name not in used}
+    note = f"The pairs are those of {path.name}."
+    slug = TASKS[task].outputs[0].slug
+    return Views(Entries(views, {**skipped, **left}), truth, (note,), slug)
+
+
+def has_pairs(keys: Iterable[str]) -> bool:
+    """Return whether there are a view and a fused image of one specimen among names."""
+    roles = [role for key in keys if (role := view_role(key))]
+    names = [{name for name, role in roles if role == wanted} for wanted in ("angle", "fused")]
+    return not names[0].isdisjoint(names[1])
+
+
+def _key(folder: Path, path: Path) -> str:
+    """Return the path of an image in a folder, without suffix."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """The files of one case.
+    """The files of one case."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the case, see `case_name`.
-    image : Path
-        The main image.
-    files : mapping of str to Path
-        Further files by the slug of their socket (`cytosuite.tasks`): ``instance-labels``, a
-        second view, the true output of a task.
-    conditions : mapping of str to str or float
-        Facts about the case that the user gives.
-    socket : str
-        Slug of the main image's socket.
-    """
-
-    name: str
-    image: Path
-    files: Mapping[str, Path] = field(default_factory=dict)
-    conditions: Mapping[str, Scalar] = field(default_factory=dict)
-    socket: str = IMAGE.slug
+    name: str  # name of the case, see `case_name`
+    image: Path  # the main image
+    files: Mapping[str, Path] = field(default_factory=dict)  # further ones by slug of their socket
+    conditions: Mapping[str, Scalar] = field(default_factory=dict)  # facts by the user
+    socket: str = IMAGE.slug  # slug of the main image's socket
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The items of a folder, with notes for the readers of the scores.
-
-    Parameters
-    ----------
-    items : tuple of Item
-    notes : tuple of str
-        Sentences.
-    skipped : mapping of str to str
-        Reason by the relative path of each entry that is no item and belongs to none; hidden
-        entries do not count.
-    """
+    """The items of a folder, with notes for the readers of the scores."""
 
     items: tuple[Item, ...]
-    notes: tuple[str, ...] = ()
-    skipped: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # sentences
+    skipped: Mapping[str, str] = field(default_factory=dict)  # reason by relative path
 
     @property
     def task(self) -> str:
@@ -82,40 +137,36 @@ class Collection:
         return f"{found}; {summary(dict(self.skipped))}" if self.skipped else found
 
 
-def collect(folder: Path, task: str | None = None, *, recursive: bool = False) -> Collection:
-    """Return the images in a folder with the files that belong to them.
+def collect(
+    folder: Path, task: str | None = None, *, recursive: bool = False, root: Path | None = None
+) -> Collection:
+    """Return the images in a folder, or of a list, with all that belongs to them; see the README.
 
-    Parameters
-    ----------
-    folder : Path
-        ``images/`` with optional ``labels/`` of the same file names (suffixes may differ), and
-        optional folders named like sockets (``enhanced-image/``, ``acquisition-metadata/``); or
-        sequences ``01``, ``02``, ... with optional ``01_GT/SEG/man_segTTT.tif``; or plain image
-        files; for the task ``fuse`` views and fused images side by side, see
-        `cytosuite.datasets.folder.pairs`. ``conditions.csv`` may give conditions of each, see
-        `read_conditions`; the frames of several sequences have their sequence as a condition.
-    task : str, optional
-        Task of which the files in ``images/`` are the main input. Without it, the first task that
-        has all the sockets found in the folder; ``fuse`` where it holds pairs for this.
-    recursive : bool
-        Whether to look for images in sub-folders too; their path becomes part of the name.
-
-    Raises
-    ------
-    InputError
-        If there is no folder or no image in it, two images would have the same name, there are
-        labels but none belongs to an image, or the conditions are no table of these images.
+    The names in a list are those of files in `root`, or in the folder of the list.
     """
     try:
-        if not folder.is_dir():
+        listed = list_of(folder, "test") if is_list(folder) or folder.is_dir() else None
+        if listed is not None:
+            table = listed.with_name(FILE)
+            found = _listed(listed, root or listed.parent, task, recursive, whole=folder.is_dir())
+        elif root is not None:
+            raise InputError(f"{folder}: expected a list of files in {root} (--data-root)")
+        elif folder.is_dir():
+            found, table = _found(folder, task, recursive), folder / FILE
+        else:
             raise InputError(f"{folder}: no such folder")
-        found, table = _found(folder, task, recursive), folder / FILE
     except OSError as error:
         place = error.filename or folder
         raise InputError(f"{place}: cannot be read ({os.strerror(error.errno or 0)})") from None
     if not os.path.lexists(table):
         return found
-    rows = read_conditions(table, _names(found.items))
+    given = [
+        (text, item.name)
+        for item in found.items
+        for text in dict.fromkeys((item.image.name, item.image.stem, item.name))
+    ]
+    times = Counter(text for text, _ in given)  # names of several images mean none
+    rows = read_conditions(table, {text: name for text, name in given if times[text] == 1})
     items = (
         replace(item, conditions={**item.conditions, **rows.get(item.name, {})})
         for item in found.items
@@ -123,15 +174,15 @@ def collect(folder: Path, task: str | None = None, *, recursive: bool = False) -
     return replace(found, items=tuple(items))
 
 
-def _names(items: Iterable[Item]) -> dict[str, str]:
-    """Return the case of each name that belongs to one image only."""
-    given = [
-        (text, item.name)
-        for item in items
-        for text in dict.fromkeys((item.image.name, item.image.stem, item.name))
-    ]
-    times = Counter(text for text, _ in given)
-    return {text: name for text, name in given if times[text] == 1}
+def _listed(
+    path: Path, root: Path, task: str | None, recursive: bool, *, whole: bool
+) -> Collection:
+    """Return the images of a list; as of the `whole` folder with what the list leaves out."""
+    first = first_of(path)
+    known = task or (FUSION.name if first and view_role(first.stem) else "segment")
+    rest = entries(root, {FILE}, recursive=recursive) if whole else Entries({}, {})
+    main = TASKS[known].inputs[0].slug
+    return _matched(root, rest, main, {}, recursive, by_list(path, root, rest, known))
 
 
 def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
@@ -151,10 +202,8 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
         others = {k: v for k, v in _candidates(beside).items() if not ours.fullmatch(k)}
         return _with_skipped(_sequences(sequences), others)
     images = entries(folder, known, recursive=recursive)
-    pairs = by_list(folder, images, task) if task in {None, FUSION.name} else None
-    if pairs or images.images:
-        main = VIEW if pairs else _main_socket(rooms, task, images)
-        return _matched(folder, images, main, rooms, recursive, pairs)
+    if images.images:
+        return _matched(folder, images, _main_socket(rooms, task, images), rooms, recursive)
     tasks = [TASKS[task]] if task else TASKS.values()
     for socket in (socket for known_task in tasks for socket in known_task.inputs):
         if socket.kind != "json" and socket.slug in rooms:
@@ -220,16 +269,34 @@ def _matched(
     found = views.found
     if not found.images:
         end = f"; {summary(found.skipped)}" if found.skipped else ""
-        raise InputError(f"{folder}: expected images ({', '.join(READERS)}), found none{end}")
+        raise InputError(f"{folder}: expected images ({', '.join(READABLE)}), found none{end}")
+    # `<name>_label`, as published simulators call labels
+    names = {} if LABELS.slug in rooms else {key: f"{key}{LABEL}" for key in found.images}
+    beside = {key: found.images[own] for key, own in names.items() if own in found.images}
+    images = {k: v for k, v in found.images.items() if v not in beside.values()}
+    found = replace(found, images=images)
+    fused = {key: {views.slug: path} for key, path in views.fused.items()}
     items = {
-        key: Item(case_name(key), path, views.truth(key), socket=socket)
+        key: Item(case_name(key), path, fused.get(key, {}), socket=socket)
         for key, path in found.images.items()
     }
-    _refuse_twins(items.values())
-    notes = [*views.notes, *(_notes(items.values(), FUSED, ()) if views.fused else ())]
+    first: dict[str, Path] = {}
+    for item in items.values():  # two images would be one case
+        other = first.setdefault(item.name.casefold(), item.image)
+        if other != item.image:
+            raise InputError(
+                f"{other.parent}: images need different names, found {other.name} and "
+                f"{item.image.name}"
+            )
+    notes = [*views.notes, *(_notes(items.values(), views.slug, ()) if views.fused else ())]
     skipped = dict(found.skipped)
+    for key, path in beside.items():
+        items[key] = replace(items[key], files={**items[key].files, LABELS.slug: path})
+    if beside:
+        notes += _notes(items.values(), LABELS.slug, ())
     for slug, room in rooms.items():
         given = {} if slug == socket else _files(room, slug, recursive, skipped)
+        given = {k if k in items else k.removesuffix(LABEL): path for k, path in given.items()}
         if not given:
             continue
         orphans = sorted(set(given) - set(items))
@@ -245,12 +312,7 @@ def _matched(
     return Collection(tuple(items.values()), tuple(notes), skipped)
 
 
-def _files(
-    room: Path,
-    slug: str,
-    recursive: bool,
-    skipped: dict[str, str],
-) -> dict[str, Path]:
+def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> dict[str, Path]:
     """Return the files of a socket's folder by key; unreadable ones join the skipped."""
     if SOCKETS[slug].kind == "json":
         paths = sorted(room.glob("**/*.json" if recursive else "*.json"))
@@ -306,15 +368,3 @@ def _sequences(sequences: Sequence[Path]) -> Collection:
     if sliced:
         notes.append(f"{sliced} frames are annotated in single slices only; these are not scored.")
     return Collection(tuple(items), tuple(notes), skipped)
-
-
-def _refuse_twins(items: Iterable[Item]) -> None:
-    """Refuse two images that would be one case."""
-    first: dict[str, Path] = {}
-    for item in items:
-        other = first.setdefault(item.name.casefold(), item.image)
-        if other != item.image:
-            raise InputError(
-                f"{other.parent}: images need different names, found {other.name} and "
-                f"{item.image.name}"
-            )

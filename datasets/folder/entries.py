@@ -1,16 +1,21 @@
 """The entries of a folder: images by their names, and the rest with the reason to leave it out."""
 
+import csv
 import re
 import unicodedata
 from collections.abc import Collection as Names
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from io import StringIO
+from math import isfinite
 from pathlib import Path
 
-from cytosuite.datasets.folder.microscopes import MODULES, missing
+from cytosuite.datasets.folder.part import MODULES, missing
 from cytosuite.errors import InputError, plain
-from cytosuite.formats import READERS
-from cytosuite.imagefiles import FOLDER_SUFFIX, image_name
+from cytosuite.files import read_text
+from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE, image_name
+from cytosuite.volume import Scalar
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
 FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".nii", ".svs", ".zvi"}
@@ -18,47 +23,25 @@ UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
 LONGEST = 180  # bytes of a case's name: files are called by it, with endings
 DEEPEST = 64  # folders in each other
 SHOWN = 3  # entries named for each reason
+FILE = "conditions.csv"
+NAME = "name"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+LONGEST_CELL = 200  # characters of a condition
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """The images below a folder by their key, and reasons for the other entries by their name.
+    """The images below a folder by their key, and reasons for the other entries by their name."""
 
-    Parameters
-    ----------
-    images : dict of str to Path
-        By the path relative to the folder without suffix: labels and images of a key belong
-        together.
-    skipped : dict of str to str
-        Reason by relative path.
-    """
-
-    images: dict[str, Path]
-    skipped: dict[str, str]
+    images: dict[str, Path]  # key: relative path without suffix, the same for image and labels
+    skipped: dict[str, str]  # reason by relative path
 
 
-def entries(folder: Path, known: Names[str] = (), *, recursive: bool = False) -> Entries:
-    """Return the entries of a folder but for hidden ones.
-
-    Parameters
-    ----------
-    folder : Path
-        Files, and folders of OME-Zarr images.
-    known : collection of str
-        Names of entries that serve another purpose.
-    recursive : bool
-        Whether to look into its sub-folders.
-
-    Raises
-    ------
-    InputError
-        If two images have one key: ``a.tif`` and ``a.tiff``.
-    """
-    return _entries(folder, known, recursive, (folder.resolve(),))
-
-
-def _entries(folder: Path, known: Names[str], recursive: bool, above: tuple[Path, ...]) -> Entries:
-    """Return the entries of a folder; `above` are it and the folders around it, links resolved."""
+def entries(
+    folder: Path, known: Names[str] = (), *, recursive: bool = False, above: tuple[Path, ...] = ()
+) -> Entries:
+    """Return entries not hidden, known; `above`: real folders around; InputError for equal keys."""
+    above = (*above, folder.resolve())
     images: dict[str, Path] = {}
     skipped: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
@@ -69,7 +52,7 @@ def _entries(folder: Path, known: Names[str], recursive: bool, above: tuple[Path
             skipped[f"{path.name}/" if path.is_dir() else path.name] = reason
         elif is_folder(path):
             start = unicodedata.normalize("NFC", path.name)
-            below = _entries(path, (), recursive, (*above, path.resolve()))
+            below = entries(path, recursive=recursive, above=above)
             images |= {f"{start}/{key}": image for key, image in below.images.items()}
             skipped |= {f"{path.name}/{name}": reason for name, reason in below.skipped.items()}
         else:
@@ -99,22 +82,8 @@ def key_of(path: Path) -> str:
 
 
 def case_name(key: str) -> str:
-    r"""Return the name of a case: as the user wrote it, but for characters that no file name holds.
+    r"""Return the name of a case: as written but for characters of no file name, cut at 180.
 
-    Parameters
-    ----------
-    key : str
-        Name of an image without suffix, or its path relative to a folder.
-
-    Returns
-    -------
-    str
-        Separators of paths, ``:*?"<>|`` and all that cannot be printed are ``_``, bytes that are
-        no UTF-8 ``%`` and two digits; no dot at either end. A name of more than 180 bytes is cut
-        and ends in eight digits that tell it from others with the same beginning.
-
-    Examples
-    --------
     >>> case_name("größe µ"), case_name("day 1/a:b"), case_name("\udcba\udccb")
     ('größe µ', 'day 1_a_b', '%BA%CB')
     """
@@ -161,6 +130,60 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
     if lack := missing(path):
         return lack
     there = path.is_dir() if suffix == FOLDER_SUFFIX else path.is_file()
-    if there and (suffix in MODULES or suffix in READERS):
+    if there and (suffix in MODULES or suffix in READABLE):
         return None
     return f"no reader for {suffix}: save as OME-TIFF" if suffix in FOREIGN else "no image"
+
+
+def read_conditions(path: Path, cases: Mapping[str, str]) -> dict[str, dict[str, Scalar]]:
+    """Return conditions from a CSV table with the column ``name``, by the case of the name."""
+    try:
+        lines = StringIO(read_text(path), newline="")
+        head, *rows = [row for row in csv.reader(lines, strict=True) if any(row)] or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: expected a table with commas in UTF-8, found {error}") from None
+    columns = [_text(path, column) for column in head]
+    if NAME not in columns:
+        raise InputError(
+            f"{path}: the first line must have the column {NAME!r}, separated by commas, "
+            f"found {','.join(columns)!r}"
+        )
+    if "" in columns or len(set(columns)) < len(columns):
+        raise InputError(f"{path}: columns need different names, found {','.join(columns)!r}")
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if len(row) > len(columns):
+            raise InputError(
+                f"{path}: expected {len(columns)} cells as in the head, found {len(row)} in "
+                f"{','.join(row)!r}"
+            )
+        given = dict(zip(columns, row, strict=False))
+        name = given.pop(NAME, "").strip()
+        if name not in cases:
+            example = next(iter(cases), "")
+            raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
+        if cases[name] in found:
+            raise InputError(f"{path}: {name!r} has two rows; keep one")
+        cells = {column: _text(path, cell) for column, cell in given.items()}
+        found[cases[name]] = {column: cell for column, cell in cells.items() if cell}
+    words = {
+        column
+        for row in found.values()
+        for column, cell in row.items()
+        if not (NUMBER.fullmatch(cell) and isfinite(float(cell)))
+    }
+    return {
+        case: {key: cell if key in words else float(cell) for key, cell in cells.items()}
+        for case, cells in found.items()
+    }
+
+
+def _text(path: Path, cell: str) -> str:
+    """Return a cell in one line, refuse one that is not short and printable."""
+    line = " ".join(cell.split())
+    if len(line) > LONGEST_CELL or not line.isprintable():
+        raise InputError(
+            f"{path}: expected printable cells of at most {LONGEST_CELL} characters, found "
+            f"{line[:LONGEST_CELL]!r}"
+        )
+    return line

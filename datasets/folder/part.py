@@ -1,36 +1,41 @@
 """The channel, frame and scene of an image file that holds several."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError
-from cytosuite.formats import HEADERS, READERS, channels, header, read
-from cytosuite.formats.tiff import COLOURS
-from cytosuite.large import room, slabs
-from cytosuite.spacing import warned
-from cytosuite.volume import Volume
+from cytosuite.errors.packages import install
+from cytosuite.formats import channels, guarded, header, read
+from cytosuite.formats.imagefiles import format_of
+from cytosuite.formats.picture import COLOURS
+from cytosuite.formats.tiffmetadata import UNNAMED
+from cytosuite.volume import SPATIAL, Origin, Scalar, Volume
+from cytosuite.volume.large import room
+from cytosuite.volume.memory import check_room
+from cytosuite.volume.pieces import slabs
+
+EVERY = "all"  # channels, as one image
+MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part of a file that a user wants.
+    """The part of a file that a user wants."""
 
-    Parameters
-    ----------
-    channel : str, optional
-        Its number, from 0, or its name where the file gives names.
-    frame : int, optional
-        Number of the time point, from 0.
-    scene : int, optional
-        Number of the image in the file, from 0.
-    """
-
+    # its number, from 0, its name where the file gives names, or `EVERY`
     channel: str | None = None
-    frame: int | None = None
-    scene: int | None = None
+    frame: int | None = None  # number of the time point, from 0
+    scene: int | None = None  # number of the image in the file, from 0
+    group: str | None = None  # dataset in HDF5 files, see `formats.read`
 
     def channel_of(self, path: Path, names: Sequence[str]) -> int:
         """Return the number of the wanted channel among those with these names."""
@@ -43,10 +48,6 @@ class Part:
     def frame_of(self, path: Path, count: int) -> int:
         """Return the number of the wanted frame."""
         return _chosen(path, "frame", "--frame", [""] * count, self.frame)
-
-    def scene_of(self, path: Path, names: Sequence[str]) -> int:
-        """Return the number of the wanted scene among those with these names."""
-        return _chosen(path, "scene", "--scene", names, self.scene)
 
 
 def _chosen(
@@ -67,40 +68,18 @@ def _chosen(
 
 
 def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = False) -> Volume:
-    """Return one channel and frame of an image file; other pages of a TIFF are not decoded.
-
-    Parameters
-    ----------
-    path : Path
-        Of a kind that `cytosuite.formats.read` knows.
-    part : Part
-        May be empty for a file with one channel and frame.
-    stack : bool
-        As of `cytosuite.formats.read`.
-    colours : bool
-        Whether colours are channels, or their mean with a remark where none is wanted.
-
-    Returns
-    -------
-    Volume
-        With the axes ZYX or YX.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or there is a choice and nothing, or nothing like that, is
-        wanted.
-    """
+    """Return one channel and frame; `colours` are channels, or their mean with a remark."""
     whole: Volume | None = None
     names = channels(path, part.scene)
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
-    if READERS.get(path.suffix.lower()) in HEADERS:
+    form = format_of(path)
+    if form is not None and form.has_header:
         head = header(path, part.scene, stack=stack, colours=coloured)
         sizes = dict(zip(head.axes, head.shape, strict=True))
     elif coloured:
         sizes = {"C": len(names)}
     else:
-        whole = read(path)
+        whole = read(path, group=part.group or "")
         sizes = dict(zip(whole.axes, whole.shape, strict=True))
     count = sizes.get("C", 1)
     if coloured and part.channel is None:
@@ -108,8 +87,10 @@ def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = Fa
         return _mean(
             [read_part(path, replace(part, channel=n), stack=stack, colours=True) for n in numbers]
         )
-    channel = part.channel_of(path, names if len(names) == count else [""] * count)
-    pick = {"C": channel, "T": part.frame_of(path, sizes.get("T", 1))}
+    pick = {}
+    if part.channel != EVERY:
+        pick["C"] = part.channel_of(path, names if len(names) == count else [""] * count)
+    pick["T"] = part.frame_of(path, sizes.get("T", 1))
     held = {axis: number for axis, number in pick.items() if axis in sizes}
     if whole is not None and not held:
         return whole
@@ -127,3 +108,67 @@ def _mean(found: Sequence[Volume]) -> Volume:
         np.mean([array[part] for array in arrays], axis=0, dtype=np.float32, out=mean[part])
     line = f"colours averaged: {', '.join(COLOURS)}; --channel-index takes one"
     return warned(replace(first, array=mean), line)
+
+
+def missing(path: Path) -> str:
+    """Return the missing reader of a microscope's file with the remedy, or ""."""
+    module = MODULES.get(path.suffix.lower())
+    if module is None or (find_spec("bioio") and find_spec(module)):
+        return ""
+    return f"needs the extra `formats`: {install([module])}"
+
+
+def content(path: Path) -> list[Path]:
+    """Return the files of an image for a digest; OME-Zarr hides some."""
+    return [path, *sorted(path.rglob(".z*"))] if path.is_dir() else [path]
+
+
+def read_microscope(path: Path, part: Part) -> Volume:
+    """Return one channel and frame of a microscope's file; no other pixels are read."""
+    suffix = path.suffix.lower()
+    if lack := missing(path):
+        raise InputError(f"{path}: {suffix} {lack}")
+    from bioio import BioImage
+
+    logging.getLogger("bioio").addHandler(logging.NullHandler())  # it repeats what it raises
+    with guarded(path, suffix):
+        image = BioImage(path, reader=import_module(MODULES[suffix]).Reader)
+        image.set_scene(_chosen(path, "scene", "--scene", image.scenes, part.scene))
+        names = [str(name) for name in image.channel_names or [""] * image.dims.C]
+        channel, frame = part.channel_of(path, names), part.frame_of(path, image.dims.T)
+        if "S" in image.dims.order:  # samples of a pixel
+            raise InputError(
+                "expected a grey image, found a colour image; save it as TIFF or PNG, of which "
+                "colours are read as channels"
+            )
+        lazy = image.get_image_dask_data("ZYX", C=channel, T=frame)
+        check_room(path, lazy.nbytes)
+        return _volume(np.asarray(lazy), _sizes(image), names[channel], suffix[1:])
+
+
+def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
+    """Return µm per voxel of the axes for which the file gives one."""
+    found = {}
+    properties = image.dimension_properties
+    for axis in SPATIAL:
+        size = getattr(image.physical_pixel_sizes, axis)
+        unit = getattr(getattr(properties, axis, None), "unit", None)
+        if size is not None and np.isfinite(size) and size > 0:
+            # Readers give µm where they give no unit.
+            found[axis] = float(size * (1 * unit).to("micrometer").magnitude if unit else size)
+    return found
+
+
+def _volume(array: NDArray[Any], sizes: dict[str, float], name: str, source: str) -> Volume:
+    """Return an image (Z, Y, X) with its metadata, of one plane without z."""
+    axes = "ZYX" if array.shape[0] > 1 else "YX"
+    metadata: dict[str, Scalar] = {}
+    if name and not UNNAMED.fullmatch(name):
+        metadata["channel"] = name
+    sources = dict.fromkeys([*metadata, "spacing"], source)
+    # A step that is not known is guessed: cubic voxels.
+    spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in axes)
+    if not all(axis in sizes for axis in axes):
+        metadata["spacing_source"] = sources["spacing"] = "assumed"
+    plain = array if axes == "ZYX" else array[0]
+    return Volume(plain, spacing, axes, metadata, Origin(sources))

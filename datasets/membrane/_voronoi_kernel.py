@@ -1,15 +1,11 @@
-"""Compiled loops of `voronoi`: the nearest weighted centre of each voxel, block by block.
-
-A block looks only at the centres that may be the nearest of one of its voxels. Sums are float32 and
-in one order, so that a voxel has the same owner in any block.
-"""
+"""Compiled loops of `voronoi`; float32 sums in one order: a voxel has one owner in any block."""
 
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.datasets.physics.nucleus_kernel import compiled
+from cytosuite.datasets.physics._body_kernels import compiled
 
 Floats: TypeAlias = NDArray[np.float32]
 Numbers: TypeAlias = NDArray[np.int32]
@@ -29,18 +25,7 @@ def assign(
     inside: NDArray[np.bool_],
     labels: NDArray[np.uint16],
 ) -> None:
-    """Write the number + 1 of the nearest centre in each voxel inside; 0 stays outside.
-
-    Parameters
-    ----------
-    centres, weights : (N, 3) and (N,) float32 arrays
-        Places in µm, and factors of the distance from them.
-    z, y, x : (Z,), (Y,) and (X,) float32 arrays
-        Positions of the voxels in µm.
-    shrink : (Y,) float32 array
-        Factor of distances along x in each row, at most 1.
-    inside, labels : (Z, Y, X) bool and uint16 arrays
-    """
+    """Write the number + 1 of the nearest centre (µm) in each voxel inside; 0 stays outside."""
     near = np.empty(len(centres), np.int32)
     floors = np.empty(len(centres), np.float32)
     best, owner = np.empty(BLOCK[2], np.float32), np.empty(BLOCK[2], np.int32)

@@ -1,23 +1,26 @@
 """Sketches of tissue with labelled membranes: cells, their borders, distances and seeds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from cytosuite.contract.manifest import parse
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.membrane import voronoi
-from cytosuite.datasets.membrane.light import expose
-from cytosuite.datasets.membrane.nuclei import nuclei, sketch_nuclei
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
 from cytosuite.datasets.membrane.structures import Anatomy, build
-from cytosuite.datasets.physics.grid import Image, Labels
+from cytosuite.datasets.physics.camera import Detector
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
+from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.labels import tidy
+from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.sketch import companions, signed_distance
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.manifest import parse
 from cytosuite.volume import Scalar, Volume
 
 __all__ = ["Parameters", "generate"]
@@ -25,31 +28,12 @@ __all__ = ["Parameters", "generate"]
 STUDY = "simulated-membrane"
 KEPT = 1.5  # radii of rounding below the surface from which on cells keep their edges
 
+ORDER, CIRCULARITY = 6, 5.0  # of the surface, see `draw_stars`
+GREY = (0.5, 0.9)  # of a nucleus in the sketch
+
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return one sketch of tissue with its annotation.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        The only source of chance; values, places and camera draw from children it spawns. The same
-        seed gives the same bytes.
-    parameters : Parameters or mapping
-        A mapping is checked first.
-
-    Returns
-    -------
-    Sample
-        Sockets ``structure-sketch`` (uint8: 255 in membranes without falloff), ``instance-labels``
-        (uint16) and, where wanted, ``microscopy-image`` (uint16), all (Z, Y, X). Companions:
-        ``boundary``, ``distance``, ``seeds``, see `cytosuite.datasets.physics.sketch`; where cells
-        have nuclei, see `second_channel`.
-
-    Raises
-    ------
-    InputError
-        If a parameter is not allowed, or the structure has no room in the image.
-    """
+    """Return sketch, labels, companions and maybe an image; a seed gives the same bytes."""
     if not isinstance(parameters, Parameters):
         parameters = parse("membrane parameters", dict(parameters), Parameters)
     for_values, for_places, for_camera, for_nuclei = rng.spawn(4)
@@ -71,6 +55,12 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         counts = expose(for_camera, sketch, labels.array > 0, parameters, drawn)
         sockets["microscopy-image"] = Volume(counts, labels.spacing, "ZYX", channel)
         conditions |= measured(counts, labels.array)
+    if parameters.both:
+        for name, other in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
+            if name in sockets:
+                parts = [sockets[name].array, annotation[f"nucleus-{other}"].array]
+                study: dict[str, Scalar] = {"study": STUDY}
+                sockets[name] = Volume(np.stack(parts), labels.spacing, "CZYX", study)
     return Sample(
         sockets=sockets,
         metadata=drawn.model_dump() | facts,
@@ -82,22 +72,11 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
 def second_channel(
     rng: np.random.Generator, cells: Volume, boundary: Volume, parameters: Parameters, drawn: Drawn
 ) -> dict[str, Volume]:
-    """Return the channel of the nuclei, all (Z, Y, X).
-
-    Parameters
-    ----------
-    rng, cells, boundary, parameters, drawn
-        See `cytosuite.datasets.membrane.nuclei.nuclei`.
-
-    Returns
-    -------
-    dict of str to Volume
-        ``nucleus-sketch`` (uint8), ``nucleus-labels`` (uint16, numbers of the cells) and, where a
-        microscope is wanted, ``nucleus-image`` (uint16).
-    """
+    """Return the channel of the nuclei, all (Z, Y, X)."""
     for_shape, for_grey, for_camera = rng.spawn(3)
     found = nuclei(for_shape, cells, boundary, drawn)
-    seen = sketch_nuclei(for_grey, found)
+    values = 255 * for_grey.uniform(*GREY, int(found.max(initial=0)))
+    seen = np.append(0, np.rint(values)).astype(np.uint8)[found]  # one value per nucleus
     channel: dict[str, Scalar] = {"channel": "nucleus", "study": STUDY}
     volumes = {
         "nucleus-sketch": Volume(seen, cells.spacing, "ZYX", channel),
@@ -110,13 +89,7 @@ def second_channel(
 
 
 def label(anatomy: Anatomy, parameters: Parameters, drawn: Drawn) -> Volume:
-    """Return the cells (Z, Y, X) of a tissue as uint16 labels.
-
-    Raises
-    ------
-    InputError
-        If there are too many cells, or none has `min_voxels` voxels.
-    """
+    """Return the cells (Z, Y, X) of a tissue as uint16 labels."""
     factors = voronoi.weights(anatomy.centres_um, parameters.weight)
     inside = anatomy.inside
     found = voronoi.cells(anatomy.centres_um, factors, parameters.grid, inside, anatomy.shrink)
@@ -134,18 +107,7 @@ def label(anatomy: Anatomy, parameters: Parameters, drawn: Drawn) -> Volume:
 
 
 def rounded(labels: Volume, depth_um: Image, radius_um: float) -> Labels:
-    """Return cells (Z, Y, X) with round edges at the surface of the tissue.
-
-    Parameters
-    ----------
-    labels : Volume
-        (Z, Y, X) uint16.
-    depth_um : (Z, Y, X) float32 array
-        Below the surface; cells deeper than 1.5 radii are left as they are.
-    radius_um : float
-        Of a ball that is rolled along the inside of each cell: what it does not reach is cut away
-        (an opening).
-    """
+    """Return cells (Z, Y, X) with round edges at the surface of the tissue."""
     core = labels.like((signed_distance(labels).array > radius_um).astype(np.uint16))
     reached = signed_distance(core).array >= -radius_um  # no core of another cell is so near
     return np.where(reached | (depth_um > KEPT * radius_um), labels.array, np.uint16(0))
@@ -169,3 +131,66 @@ def describe(labels: Volume) -> dict[str, Scalar]:
         "mean_volume_um3": volume / max(count, 1),
         "tissue_share": voxels / labels.array.size,
     }
+
+
+def expose(
+    rng: np.random.Generator,
+    sketch: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    parameters: Parameters,
+    drawn: Drawn,
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Return the counts of a camera, uint16; tissue beyond the image is as at its border."""
+    light = sketch * np.float32(1 / 255)
+    np.maximum(light, np.float32(parameters.glow) * inside, out=light)
+    attenuate(light, inside, parameters.spacing_um[0], Attenuation(length_um=drawn.attenuation_um))
+    widths = np.divide(parameters.psf_sigma_um, parameters.spacing_um)
+    light = ndimage.gaussian_filter(light, widths, mode="nearest")
+    light *= np.float32(drawn.photons)
+    light += np.float32(parameters.background_photons)
+    camera = Detector(parameters.gain, parameters.offset, parameters.read_noise)
+    return camera.expose(rng, light)
+
+
+def nuclei(rng: np.random.Generator, cells: Volume, boundary: Volume, drawn: Drawn) -> Labels:
+    """Return nuclei (Z, Y, X) uint16 under their cells' numbers and shapes; membranes cut them."""
+    grid = Grid(cells.shape, cells.spacing)
+    centres, axes, rotations = ellipsoids(cells.array, grid)
+    axes = axes * drawn.nucleus ** (1 / 3)
+    stars = draw_stars(rng, axes, rotations, order=ORDER, circularity=CIRCULARITY)
+    smaller = axes**2 / stars.semi_axes_um  # harmonics add to the volume
+    stars = replace(stars, axes_um=smaller, semi_axes_um=axes)
+    found = np.zeros(cells.shape, np.uint16)
+    for patch in stars.patches(centres, grid):
+        own = (patch.on_box(patch.distance, 1.0) < 1) & (cells.array[patch.box] == patch.index + 1)
+        own &= boundary.array[patch.box] == 0
+        found[patch.box][own] = patch.index + 1
+    whole, numbers = tidy(found, 1)
+    return np.asarray(np.append(0, numbers).astype(np.uint16)[whole])
+
+
+def ellipsoids(cells: Labels, grid: Grid) -> tuple[Array, Array, Array]:
+    """Return centroids, semi-axes (N, 3) in µm , rotations (N, 3, 3) of cells by second moments."""
+    count = int(cells.max(initial=0)) + 1
+    sums = np.zeros((10, count))  # 1, z, y, x, zz, yy, xx, zy, zx, yx
+    y, x = (grid.centres(axis).astype(np.float64) for axis in (1, 2))
+    for z, plane in zip(grid.centres(0).astype(np.float64), cells, strict=True):
+        rows, columns = np.nonzero(plane)
+        owner, q, r = plane[rows, columns], y[rows], x[columns]
+        flat = np.bincount(owner, minlength=count)
+        one_y, one_x = (np.bincount(owner, each, count) for each in (q, r))
+        squares = [np.bincount(owner, each, count) for each in (q * q, r * r, q * r)]
+        sums[:4] += flat, z * flat, one_y, one_x
+        sums[4:] += z * z * flat, *squares[:2], z * one_y, z * one_x, squares[2]
+    number = sums[0, 1:]
+    mean = sums[1:, 1:] / number
+    centres = mean[:3].T
+    index = np.array([[3, 6, 7], [6, 4, 8], [7, 8, 5]])
+    moments = mean[index].transpose(2, 0, 1) - centres[:, :, None] * centres[:, None, :]
+    moments += np.diag(np.square(grid.spacing) / 12)
+    values, rotations = np.linalg.eigh(moments)
+    rotations[:, :, 0] *= np.linalg.det(rotations)[:, None]
+    axes = np.sqrt(values)
+    volume = 3 / (4 * np.pi) * number * np.prod(grid.spacing)
+    axes *= ((volume / axes.prod(axis=1)) ** (1 / 3))[:, None]
+    return centres, axes, rotations

@@ -1,13 +1,13 @@
 """A recipe for sketches of tissue with labelled membranes, checked value by value."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from cytosuite.contract.manifest import Described
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.ranges import Range, Section, Share
-from cytosuite.manifest import Described
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
@@ -57,6 +57,8 @@ class Parameters(Section):
     brightness, like a dye that comes from outside; 0: none"""
     nucleus: Range[Nucleus] = (0.0, 0.0)
     """volume of the nucleus in each cell relative to the cell's: a second channel; 0: none"""
+    both: bool = False
+    """sketch and image have two channels, membranes and nuclei; labels stay those of the cells"""
     microscope: bool = True
     """whether a microscope image belongs to the case"""
     psf_sigma_um: tuple[NotNegative, NotNegative, NotNegative] = (1.0, 0.3, 0.3)
@@ -75,6 +77,13 @@ class Parameters(Section):
     """microscope: counts per photon"""
     offset: NotNegative = 100.0
     """microscope: counts in the dark"""
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        """Refuse two channels of one."""
+        if self.both and not self.nucleus[0] > 0:
+            raise ValueError("both needs a nucleus above 0")
+        return self
 
     @property
     def grid(self) -> Grid:

@@ -1,75 +1,112 @@
-"""Structures of tissue: the voxels that are tissue, and the centres of its cells.
+"""Structures of tissue and the centres of its cells: tissue, meristem and shell.
 
-References
-----------
-Eschweiler et al., Denoising diffusion probabilistic models for generation of realistic fully
-annotated microscopy image datasets, PLOS Comput. Biol. 20 (2024),
-doi:10.1371/journal.pcbi.1011890: tissue, meristem and shell; the README lists the differences.
+Eschweiler et al., PLOS Comput. Biol. 20 (2024), doi:10.1371/journal.pcbi.1011890.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters
-from cytosuite.datasets.membrane.places import (
-    APART,
-    CROWD,
-    MOST,
-    ball_um3,
-    candidates,
-    layer,
-    scattered,
-    thinned,
-)
-from cytosuite.datasets.physics.globe import Globe
 from cytosuite.datasets.physics.grid import Array, Image
+from cytosuite.datasets.physics.harmonics import Globe
+from cytosuite.datasets.physics.packing import count_for, pack
+from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid, fill, irregular
 from cytosuite.errors import InputError
+
+FILLED = 0.4  # of the volume, by the balls that keep centres apart: even cells, packed in no time
+CROWD = 12  # candidates drawn per cell
+MOST = 65535  # cells of a case, see `cytosuite.datasets.membrane.voronoi`
+APART = 0.75  # least distance in a layer relative to the root of a cell's area
+
+
+def ball_um3(diameter_um: float) -> float:
+    """Return the volume in µm³ of a ball."""
+    return float(np.pi / 6 * diameter_um**3)
+
+
+def cells_in(region: Region, cell_um: float) -> int:
+    """Return the number of cells that fill a region; InputError above `MOST`."""
+    count = count_for(region, 1.0, ball_um3(cell_um))
+    if count > MOST:
+        raise InputError(
+            f"cells of {cell_um:.3g} µm in {region.volume_um3:.3g} µm³ of tissue are {count}, at "
+            f"most {MOST} are allowed; raise cell_um or lower shape"
+        )
+    return count
+
+
+def scattered(rng: np.random.Generator, region: Region, cell_um: float) -> Array:
+    """Return centres (N, 3) in µm, evenly spread in a region; InputError without room for them."""
+    count = cells_in(region, cell_um)
+    radius = cell_um / 2 * FILLED ** (1 / 3)
+    return pack(rng, np.full((count, 3), radius), np.tile(np.eye(3), (count, 1, 1)), region)
+
+
+def candidates(rng: np.random.Generator, region: Region, cell_um: float) -> Array:
+    """Return points (M, 3) in µm, uniform in a region, `CROWD` for each cell of a diameter."""
+    return region.draw(rng, CROWD * cells_in(region, cell_um))
+
+
+def moved(points_um: Array, region: Region, depth_um: Array | float) -> Array:
+    """Return points (n, 3) along the normals of a surface, at depths (n,) in µm below it."""
+    shift = region.distance_at(points_um) + depth_um
+    return np.asarray(points_um - shift[:, None] * region.normals_at(points_um))
+
+
+def thinned(points_um: Array, apart_um: float) -> NDArray[np.intp]:
+    """Return the numbers of points without an earlier one of the result nearer than a distance."""
+    first, second = cKDTree(points_um).query_pairs(apart_um, output_type="ndarray").T
+    open_, kept = np.ones(len(points_um), bool), np.zeros(len(points_um), bool)
+    while open_.any():
+        live = open_[first] & open_[second]
+        first, second = first[live], second[live]
+        leading = open_.copy()
+        leading[second] = False  # of each pair the first comes earlier
+        kept |= leading
+        open_ &= ~leading
+        open_[second[leading[first]]] = False
+    return np.flatnonzero(kept)
+
+
+def layer(
+    rng: np.random.Generator,
+    points_um: Array,
+    region: Region,
+    depth_um: Array | float,
+    area_um2: float,
+    jitter_um: float,
+) -> Array:
+    """Return centres (N, 3) in µm of a layer at a depth, of many uniform candidates (M, 3)."""
+    if not len(points_um):
+        return points_um
+    depths = np.broadcast_to(depth_um, len(points_um))
+    places = moved(points_um, region, depths)
+    kept = thinned(places, APART * area_um2**0.5)
+    return moved(places[kept], region, depths[kept] + rng.normal(0, jitter_um, len(kept)))
 
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """A tissue before it is shared out among cells.
+    """A tissue before it is shared out among cells."""
 
-    Parameters
-    ----------
-    centres_um : (N, 3) float array
-        Of the cells, z, y, x; some may lie beyond the image.
-    depth_um : (Z, Y, X) float32 array
-        Of each voxel below the surface, positive inside the body.
-    inside : (Z, Y, X) bool array
-        Voxels that are tissue.
-    shrink : (Y,) float32 array or None
-        Factor of lengths along x in each row of a map, see `voronoi.cells`.
-    """
-
-    centres_um: Array
-    depth_um: Image
-    inside: NDArray[np.bool_]
-    shrink: Image | None = None
+    centres_um: Array  # of the cells, z, y, x; some may lie beyond the image
+    depth_um: Image  # of each voxel below the surface, positive inside the body
+    inside: NDArray[np.bool_]  # voxels that are tissue
+    shrink: Image | None = None  # factor of lengths along x in each row, see `voronoi.cells`
 
 
 def build(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
-    """Return the tissue of a case.
-
-    Raises
-    ------
-    InputError
-        If it holds no cell, or the image is too small for it.
-    """
-    makers = {
-        "tissue": tissue,
-        "meristem": meristem,
-        "shell": shell,
-        "cartographic": cartographic,
-    }
+    """Return the tissue of a case; InputError where it has no room or holds no cell."""
+    makers = {"tissue": tissue, "meristem": meristem, "shell": shell, "cartographic": cartographic}
     return makers[parameters.structure](rng, parameters, drawn)
 
 
 def tissue(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
-    """Return tissue that goes on beyond the image on all sides; its depth is that of the plane."""
+    """Return tissue that goes on beyond the image on all sides; planes give its depth."""
     grid = parameters.grid
     region = fill(grid.size_um, drawn.cell_um)  # cells at the border are cut, as in a real field
     depth = np.broadcast_to(grid.centres(0)[:, None, None], grid.shape)
@@ -77,11 +114,7 @@ def tissue(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> An
 
 
 def meristem(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
-    """Return a dome, its top at the first plane, with layers of cells that get larger inside.
-
-    The dome is the upper half of an ellipsoid with smooth bulges (`tissue.irregular`). A layer is
-    as thick as its cells are wide: the edge of the cube of their volume.
-    """
+    """Return a dome, top at the first plane; layers of cells as thick as wide, larger inside."""
     z, y, x = parameters.grid.size_um
     axes = (parameters.extent * z, parameters.extent * y / 2, parameters.extent * x / 2)
     region = irregular(rng, (z, y / 2, x / 2), axes, drawn.bumps)
@@ -128,17 +161,7 @@ def shell(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Ana
 
 
 def cartographic(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Anatomy:
-    """Return a sheet of cells in the middle of the image: the shell of a ball, spread out as a map.
-
-    Rows are parallels and columns meridians, both evenly spaced in degrees: at latitude `l`,
-    lengths along x are shown ``1 / cos(l)`` times as long.
-
-    Raises
-    ------
-    InputError
-        If the map is wider than the equator of the ball, the sheet thicker than the image, or
-        there are too many cells.
-    """
+    """Return a shell spread out as a map: at latitude l, x is shown 1 / cos(l) times as long."""
     grid = parameters.grid
     height, y, x = grid.size_um
     globe = Globe(grid.size_um, parameters.latitude_deg)

@@ -1,38 +1,21 @@
 """Cells around centres: a weighted Voronoi diagram, cut to a tissue.
 
-References
-----------
-Eschweiler et al., Denoising diffusion probabilistic models for generation of realistic fully
-annotated microscopy image datasets, PLOS Comput. Biol. 20 (2024),
-doi:10.1371/journal.pcbi.1011890: the weights. Aurenhammer and Edelsbrunner, An optimal algorithm
-for constructing the weighted Voronoi diagram in the plane, Pattern Recognit. 17 (1984),
-doi:10.1016/0031-3203(84)90064-5: the diagram.
+Weights: Eschweiler et al. (2024), doi:10.1371/journal.pcbi.1011890; diagram: Aurenhammer and
+Edelsbrunner (1984), doi:10.1016/0031-3203(84)90064-5.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cytosuite.datasets.membrane.places import MOST
+from cytosuite.datasets.membrane.structures import MOST
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError
 
 
 def weights(centres_um: Array, strength: float) -> Array:
-    """Return factors (N,) of distance: ``1 + strength d / max(d)``.
-
-    Parameters
-    ----------
-    centres_um : (N, 3) float array
-    strength : float
-        From 0 on. Isolated cells get smaller, as `d` is the distance to the nearest other centre.
-
-    Examples
-    --------
-    >>> weights(np.array([[0.0, 0, 0], [0, 0, 2], [0, 0, 6]]), 0.5).tolist()
-    [1.25, 1.25, 1.5]
-    """
+    """Return factors ``1 + strength d / max(d)``, d: distance to the nearest other centre."""
     if len(centres_um) < 2:
         return np.ones(len(centres_um))
     alone = cKDTree(centres_um).query(centres_um, k=2)[0][:, 1]
@@ -46,28 +29,7 @@ def cells(
     inside: NDArray[np.bool_],
     shrink: Image | None = None,
 ) -> Labels:
-    """Return the cells (Z, Y, X) of a tissue: each voxel's nearest centre by weighted distance.
-
-    Parameters
-    ----------
-    centres_um, factors : (N, 3) and (N,) float arrays
-        At most 65535 centres, and the factor of the distance from each.
-    grid, inside : Grid, (Z, Y, X) bool array
-        Voxels, and those that are tissue; the others are 0.
-    shrink : (Y,) float32 array, optional
-        Factor, at most 1, of lengths along x in each row: of a map, on which the parallels of a
-        globe are stretched.
-
-    Returns
-    -------
-    (Z, Y, X) uint16 array
-        Index of the centre + 1.
-
-    Raises
-    ------
-    InputError
-        If there are too many centres.
-    """
+    """Return index + 1 of each voxel's nearest weighted centre; `shrink` (Y,) shortens x."""
     from cytosuite.datasets.membrane import _voronoi_kernel  # compiled on first use
 
     if len(centres_um) > MOST:
@@ -84,11 +46,7 @@ def cells(
 
 
 def whole(labels: Labels, inside: NDArray[np.bool_], min_voxels: int) -> Labels:
-    """Return cells (Z, Y, X) in one piece each, numbered without gaps, that fill the tissue.
-
-    Weights and curved surfaces can cut off pieces of a cell; they, and cells of fewer voxels than
-    `min_voxels`, go to a cell beside them, voxel by voxel from the border on.
-    """
+    """Return cells in one piece each, without gaps; stray voxels go to a neighbouring cell."""
     found, _ = tidy(labels, min_voxels)
     places = np.argwhere(inside & (found == 0))
     while len(places):

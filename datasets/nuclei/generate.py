@@ -1,24 +1,24 @@
 """Make sketches of nuclei or cells with their complete annotation, and a plain image of them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite import large
+from cytosuite.contract.manifest import parse
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import Annotation, annotate, populate
-from cytosuite.datasets.physics.blur import blurred
 from cytosuite.datasets.physics.camera import Detector
-from cytosuite.datasets.physics.grid import Array, Image, slabs
+from cytosuite.datasets.physics.grid import Image, slabs
+from cytosuite.datasets.physics.optics import blurred
 from cytosuite.datasets.physics.sketch import companions
 from cytosuite.datasets.sample import Sample
-from cytosuite.manifest import parse
-from cytosuite.tiling import Box
-from cytosuite.volume import Scalar, Volume
+from cytosuite.networks.tiling import Box
+from cytosuite.volume import Scalar, Volume, large
 
 __all__ = ["Parameters", "generate"]
 
@@ -26,35 +26,7 @@ STUDY = "simulated-nuclei"
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return one sketch of nuclei with labels, image and companions.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        The only source of chance; each stage draws from a child it spawns. The same seed
-        gives the same bytes.
-    parameters : Parameters or mapping
-        A mapping is checked first.
-
-    Returns
-    -------
-    Sample
-        Sockets ``instance-labels`` (uint16), ``microscopy-image`` (uint16) and, where it is wanted,
-        ``structure-sketch`` (float32, 0 to 1), with the axes ZYX or YX. Companions: ``boundary``,
-        ``distance``, ``seeds``, see `cytosuite.datasets.physics.sketch`; where nuclei may overlap
-        ``layer-1``, ``layer-2``, ... (see `Annotation`) and ``overlap``, how many lie in a voxel.
-
-    Raises
-    ------
-    InputError
-        If a parameter is not allowed or so many nuclei do not fit.
-
-    Notes
-    -----
-    Memory: about 20 bytes per voxel of a volume and 50 of a plane, 2 more for each layer. Larger
-    volumes are made in slabs, and what does not fit into memory lies on disk, see
-    `cytosuite.large`: 4 bytes per voxel, 4 more for the sketch and 6 for companions.
-    """
+    """Return labels, image, companions, maybe a sketch; a seed, its bytes; 20 bytes per voxel."""
     if not isinstance(parameters, Parameters):
         parameters = parse("nuclei parameters", dict(parameters), Parameters)
     for_place, for_shape, for_grey, for_light, for_camera = rng.spawn(5)
@@ -63,7 +35,9 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     values = draw_values(for_grey, len(found.numbers), parameters)
     drawn = draw_light(for_light, parameters)
     radii = stars.axes_um[found.numbers].prod(axis=1) ** (1 / 3)
-    measures = {**drawn, **_measured(found, radii)}
+    mean = float(radii.mean()) if len(radii) else 0.0
+    measures: dict[str, Scalar] = {**drawn, "n_nuclei": len(radii), "mean_radius_um": mean}
+    measures["n_layers"] = len(found.layers)
     return show(for_camera, found, values, parameters, measures)
 
 
@@ -74,21 +48,38 @@ def show(
     parameters: Parameters,
     measures: Mapping[str, Scalar],
 ) -> Sample:
-    """Return sketch, image and companions of labels.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        Of the camera.
-    found, values : Annotation, (M,) float32 array
-        Labels, and the grey value of each.
-    parameters : Parameters
-    measures : mapping
-        Metadata of the case with ``photons`` and ``background_photons``.
-    """
+    """Return sketch, image and companions of labels with grey values (M,)."""
     image = expose(rng, found, values, parameters, measures)
-    sketch = draw_sketch(found, values, parameters) if parameters.sketch else None
-    return _sample(found, sketch, image, parameters, measures)
+    axes = "YX" if parameters.plane else "ZYX"
+
+    def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
+        """Return an array (Z, Y, X) with the voxel size, as a plane where the image is one."""
+        return Volume(array.reshape(parameters.shape), parameters.spacing_um, axes, facts)
+
+    labels, seen = volume(found.labels), volume(image, channel="nucleus", study=STUDY)
+    others: dict[str, Volume] = {}
+    if parameters.companions:
+        others |= companions(labels, parameters.border_um)
+        if parameters.max_overlap > 0:
+            others["overlap"] = volume(_overlap(found))
+    sockets = {"instance-labels": labels, "microscopy-image": seen}
+    if parameters.max_overlap > 0 and parameters.companions:
+        first, *rest = parameters.shape
+        stack = large.room((len(found.layers) * first, *rest), np.uint16)
+        np.concatenate(found.layers, out=stack.reshape(-1, *found.labels.shape[1:]))
+        sockets["layered-labels"] = replace(labels, array=stack)
+    if parameters.sketch:  # first, as the main input of a synthesiser
+        sketch = large.room(found.labels.shape, np.float32)
+        for planes, part in soften(found, values, (parameters.smooth_um,) * 3, parameters):
+            sketch[planes] = part
+            large.release(sketch)
+        sockets = {"structure-sketch": volume(sketch, channel="nucleus", study=STUDY), **sockets}
+    return Sample(
+        sockets=sockets,
+        metadata=measures,
+        companions=others,
+        conditions=measured(seen.array, labels.array),
+    )
 
 
 def draw_values(rng: np.random.Generator, count: int, parameters: Parameters) -> Image:
@@ -97,10 +88,7 @@ def draw_values(rng: np.random.Generator, count: int, parameters: Parameters) ->
 
 
 def grey(found: Annotation, values: Image, box: Box = ()) -> Image:
-    """Return the sharp sketch (Z, Y, X): the value of each nucleus, added where some overlap.
-
-    Values (M,) are those of the labels; sums above 1 become 1. With a box, that part alone.
-    """
+    """Return the sum of the values (M,) of nuclei in each voxel of a box, at most 1."""
     lookup = np.append(np.float32(0), values)
     sketch = lookup[found.layers[0][box]]
     for layer in found.layers[1:]:
@@ -111,10 +99,7 @@ def grey(found: Annotation, values: Image, box: Box = ()) -> Image:
 def soften(
     found: Annotation, values: Image, widths_um: tuple[float, ...], parameters: Parameters
 ) -> Iterator[tuple[slice, Image]]:
-    """Yield the sketch blurred by a Gaussian of standard deviations z, y, x in µm, by slabs.
-
-    Beyond its faces it goes on as at them; a plane is not blurred along z.
-    """
+    """Yield the sketch by slabs after a Gaussian, z y x in µm; a plane is not blurred along z."""
     widths = widths_um[-len(parameters.spacing_um) :]
     sigma = [width / step for width, step in zip(widths, parameters.spacing_um, strict=True)]
     sigma = [0.0] * (3 - len(sigma)) + sigma
@@ -143,58 +128,11 @@ def expose(
     return image
 
 
-def draw_sketch(found: Annotation, values: Image, parameters: Parameters) -> Image:
-    """Return the smoothed sketch (Z, Y, X)."""
-    sketch = large.room(found.labels.shape, np.float32)
-    for planes, part in soften(found, values, (parameters.smooth_um,) * 3, parameters):
-        sketch[planes] = part
-        large.release(sketch)
-    return sketch
-
-
 def draw_light(rng: np.random.Generator, parameters: Parameters) -> dict[str, float]:
     """Return the photons of a case: log-uniform, and uniform for the background."""
     low, high = np.log(parameters.photons)
     background = float(rng.uniform(*parameters.background_photons))
     return {"photons": float(np.exp(rng.uniform(low, high))), "background_photons": background}
-
-
-def _measured(found: Annotation, radii_um: Array) -> dict[str, Scalar]:
-    """Return the number of nuclei, their mean radius and the number of layers."""
-    mean = float(radii_um.mean()) if len(radii_um) else 0.0
-    return {"n_nuclei": len(radii_um), "mean_radius_um": mean, "n_layers": len(found.layers)}
-
-
-def _sample(
-    found: Annotation,
-    sketch: Image | None,
-    image: NDArray[np.unsignedinteger[Any]],
-    parameters: Parameters,
-    metadata: Mapping[str, Scalar],
-) -> Sample:
-    """Return all images and labels of the case."""
-    axes = "YX" if parameters.plane else "ZYX"
-
-    def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
-        """Return an array (Z, Y, X) with the voxel size, as a plane where the image is one."""
-        return Volume(array.reshape(parameters.shape), parameters.spacing_um, axes, facts)
-
-    labels, seen = volume(found.labels), volume(image, channel="nucleus", study=STUDY)
-    others: dict[str, Volume] = {}
-    if parameters.companions:
-        others |= companions(labels, parameters.border_um)
-        if parameters.max_overlap > 0:
-            others |= {f"layer-{n}": volume(each) for n, each in enumerate(found.layers, start=1)}
-            others["overlap"] = volume(_overlap(found))
-    sockets = {"instance-labels": labels, "microscopy-image": seen}
-    if sketch is not None:  # first, as the main input of a synthesiser
-        sockets = {"structure-sketch": volume(sketch, channel="nucleus", study=STUDY), **sockets}
-    return Sample(
-        sockets=sockets,
-        metadata=metadata,
-        companions=others,
-        conditions=measured(seen.array, labels.array),
-    )
 
 
 def _overlap(found: Annotation) -> NDArray[np.uint8]:

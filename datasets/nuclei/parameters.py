@@ -8,15 +8,7 @@ from pydantic import Field, model_validator
 from scipy.optimize import brentq
 
 from cytosuite.datasets.physics.harmonics import HIGHEST
-from cytosuite.datasets.ranges import (
-    Count,
-    NotNegative,
-    PathName,
-    Positive,
-    Range,
-    Section,
-    Share,
-)
+from cytosuite.datasets.ranges import Count, NotNegative, PathName, Positive, Range, Section, Share
 
 Elongation = Annotated[float, Field(ge=1, le=10)]
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
@@ -153,17 +145,10 @@ class Parameters(Section):
     def packed_overlap(self) -> float:
         """The share of a ball's volume with the same distance of centres as `max_overlap`.
 
-        Notes
-        -----
-        Two discs of radius 1 at distance ``2 u`` share ``2 (acos u - u sqrt(1 - u²)) / π`` of
-        one's area, two balls ``(u³ - 3 u + 2) / 2`` of one's volume, see `hulls.shrinkage`.
+        Discs at distance 2 u share ``2 (acos u - u sqrt(1 - u²)) / π``, see `packing.shrinkage`.
         """
         if not self.plane or self.max_overlap == 0:
             return self.max_overlap
-
-        def excess(u: float) -> float:
-            """Return the shared area at distance 2 u, less the wanted one."""
-            return 2 * (acos(u) - u * sqrt(1 - u * u)) / pi - self.max_overlap
-
-        u = float(brentq(excess, 0.0, 1.0))
+        wanted = self.max_overlap
+        u = float(brentq(lambda u: 2 * (acos(u) - u * sqrt(1 - u * u)) / pi - wanted, 0.0, 1.0))
         return (u**3 - 3 * u + 2) / 2

@@ -6,48 +6,164 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite import large
-from cytosuite.datasets.nuclei.foreground import detector, foreground, globe, upward
 from cytosuite.datasets.nuclei.parameters import Parameters
+from cytosuite.datasets.physics import tissue
 from cytosuite.datasets.physics.bodies import Bodies, label
 from cytosuite.datasets.physics.grid import Array, Grid, Labels
-from cytosuite.datasets.physics.harmonics import Stars, draw_stars
+from cytosuite.datasets.physics.harmonics import Globe, Stars, draw_stars
 from cytosuite.datasets.physics.harmonics_model import read_model
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import pack
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import random_rotations
 from cytosuite.errors import InputError
+from cytosuite.volume import large
 
+DEEP = 10.0  # a region of a plane is this many times as deep as wide: its faces are out of reach
+SAMPLES = 160  # of a union of discs along its longer side
 SOME = 50  # nuclei that are drawn before the memory of layers on disk is given back
+
+
+class Plane(Region):
+    """A plane with positions in space: only the middle plane of the region counts."""
+
+    __slots__ = ()
+
+    def draw(self, rng: np.random.Generator, count: int) -> Array:
+        """Return points (count, 3) in µm, uniform in the middle plane of the region."""
+        (low, high), middle = self.box_um[:, 1:], self.grid.size_um[0] / 2 + self.origin[0]
+        points = np.zeros((0, 3))
+        while len(points) < count:
+            drawn = np.empty((2 * count + 64, 3))
+            drawn[:, 0], drawn[:, 1:] = middle, rng.uniform(low, high, (len(drawn), 2))
+            points = np.concatenate([points, drawn[self.distance_at(drawn) < 0]])
+        return points[:count]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SurfaceLayer(Region):
+    """The surface layer of a region, cut after interpolation."""
+
+    thickness_um: float
+
+    @property
+    def volume_um3(self) -> float:
+        """Volume in µm³ of the layer."""
+        core = self.distance + np.float32(self.thickness_um)
+        solid = Region.volume_um3.fget(self)  # type: ignore[attr-defined]
+        if not (core < 0).any():
+            return float(solid)
+        return float(solid - Region(core, self.spacing, self.origin).volume_um3)
+
+    @property
+    def depth_um(self) -> float:
+        """Radius in µm of the largest ball that fits inside, about."""
+        return float(min(-self.distance.min(), self.thickness_um / 2))
+
+    def distance_at(self, points_um: Array) -> Array:
+        """Return the distance (n,) from the layer at points (n, 3) in µm."""
+        half = self.thickness_um / 2
+        return np.asarray(np.abs(Region.distance_at(self, points_um) + half) - half)
+
+
+def upward(region: Region, points_um: Array) -> Array:
+    """Return unit vectors (n, 3) towards the outer surface of a region at points (n, 3) in µm."""
+    return Region(region.distance, region.spacing, region.origin).normals_at(points_um)
+
+
+def globe(parameters: Parameters) -> Globe:
+    """Return the ball of a map, see `Globe`."""
+    return Globe(detector(parameters).size_um, parameters.latitude_deg)
+
+
+def detector(parameters: Parameters) -> Grid:
+    """Return the voxels of the image; a plane is one layer of voxels, 1 µm thick."""
+    shape, spacing = parameters.shape, parameters.spacing_um
+    return Grid((1, *shape), (1.0, *spacing)) if parameters.plane else Grid(shape, spacing)
+
+
+def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
+    """Return the region of nuclei in the coordinates of `detector`; of a map around 0."""
+    size = list(detector(parameters).size_um)
+    start = [0.0, 0.0, 0.0]
+    if parameters.plane:
+        depth = DEEP * (max(size) + 2 * parameters.margin_um)
+        start[0] = size[0] / 2 - depth / 2
+        size[0] = depth
+    region = _region(rng, parameters, np.array(size))
+    if not parameters.plane:
+        return region
+    origin = tuple(o + shift for o, shift in zip(region.origin, start, strict=True))
+    return Plane(region.distance, region.spacing, origin)
+
+
+def _region(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:
+    """Return the region of a box of a size (3,) in µm with a corner at 0."""
+    if parameters.foreground == "image":
+        return tissue.fill(tuple(size.tolist()), parameters.margin_um)
+    if parameters.foreground == "discs":
+        return _discs(rng, parameters, size)
+    if parameters.foreground == "map":
+        outer = globe(parameters).radius_um + parameters.thickness_um / 2
+        return _layer(tissue.ellipsoid((0.0,) * 3, (outer,) * 3), parameters)
+    centre = tuple((size / 2).tolist())
+    semi_axes = tuple((size / 2 * rng.uniform(*parameters.width)).tolist())
+    if parameters.foreground == "ellipsoid":
+        return tissue.ellipsoid(centre, semi_axes)
+    if parameters.foreground == "shell":
+        return tissue.shell(centre, semi_axes, parameters.core)[0]
+    body = tissue.irregular(rng, centre, semi_axes, float(rng.uniform(*parameters.bumps)))
+    low, high = parameters.dents
+    for _ in range(int(rng.integers(low, high + 1))):
+        point = body.draw(rng, 1)
+        foot = point - body.distance_at(point)[:, None] * body.normals_at(point)
+        radii = (parameters.dent_um,) * 3
+        body = body.minus(tissue.ellipsoid(tuple(foot[0].tolist()), radii))
+    return _layer(body, parameters)
+
+
+def _layer(body: Region, parameters: Parameters) -> SurfaceLayer:
+    """Return the layer of a body at its surface."""
+    return SurfaceLayer(body.distance, body.spacing, body.origin, parameters.thickness_um)
+
+
+def _discs(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:
+    """Return a union of discs (balls) with centres anywhere in the image, cut by its faces."""
+    low, high = parameters.discs
+    count, radius = int(rng.integers(low, high + 1)), parameters.disc_radius_um
+    centres = rng.uniform(0, size, (count, 3))
+    step = float(size[1:].max()) / SAMPLES
+    spacing = np.full(3, step)
+    if parameters.plane:
+        centres[:, 0], spacing[0] = size[0] / 2, size[0] / 4
+    shape = tuple(np.ceil(size / spacing - 1e-9).astype(int).clip(2).tolist())
+    grid = Grid(shape, tuple(spacing.tolist()))
+    inside = tissue.fill(tuple(size.tolist()), 0.0).on(grid)
+    ticks = [grid.centres(axis) for axis in range(3)]
+    if parameters.plane:
+        ticks[0] = np.full_like(ticks[0], size[0] / 2)  # discs stand through the plane
+    nearest = np.full(shape, np.inf, np.float32)
+    for centre in centres.astype(np.float32):
+        z, y, x = (
+            (t - c).reshape([-1 if a == axis else 1 for a in range(3)])
+            for axis, (t, c) in enumerate(zip(ticks, centre, strict=True))
+        )
+        np.minimum(nearest, np.sqrt(z * z + y * y + x * x), out=nearest)
+    distance = np.maximum(nearest - np.float32(radius), inside)
+    return Region(distance, grid.spacing, grid.origin)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Labels of a case.
+    """Labels of a case."""
 
-    Parameters
-    ----------
-    labels : (Z, Y, X) uint16 array
-        The nucleus that is in front in each voxel: the one with the smaller distance from the
-        centre relative to its surface. One piece each, numbered without gaps.
-    layers : tuple of (Z, Y, X) uint16 array
-        The whole nuclei with the same numbers, each in exactly one layer, none of which overlap
-        within a layer; just the labels where no overlap was asked for.
-    numbers : (M,) int array
-        Number in the population of each label, from 0: ``numbers[label - 1]``.
-    """
-
-    labels: Labels
-    layers: tuple[Labels, ...]
-    numbers: NDArray[np.int64]
+    labels: Labels  # the nucleus in front: nearest to its centre relative to its surface
+    layers: tuple[Labels, ...]  # whole nuclei, each in one layer; the labels without overlap
+    numbers: NDArray[np.int64]  # number in the population, from 0: ``numbers[label - 1]``
 
 
 def draw_population(rng: np.random.Generator, count: int, parameters: Parameters) -> Stars:
-    """Return nuclei of random size, elongation, direction and surface.
-
-    Raises `InputError` if a file of shapes cannot be used.
-    """
+    """Return nuclei of random size, elongation, direction and surface."""
     axes_um, rotations = _axes(rng, count, parameters), _rotations(rng, count, parameters)
     if parameters.shapes:
         model = read_model(Path(parameters.shapes), plane=parameters.plane)
@@ -69,16 +185,7 @@ def place(
     parameters: Parameters,
     start_um: Array | None = None,
 ) -> tuple[Stars, Array]:
-    """Return nuclei and their centres (N, 3) in µm in a foreground, as near as is allowed.
-
-    They are moved apart from random places or from `start_um` (N, 3), and those that stand upright
-    on the surface are turned to it.
-
-    Raises
-    ------
-    InputError
-        If so many nuclei do not fit into the foreground.
-    """
+    """Return nuclei and centres (N, 3) in µm, moved apart from random places or `start_um`."""
     if not parameters.outward:
         return stars, _packed(rng, stars, room, parameters, start_um)
     centres = room.draw(rng, len(stars)) if start_um is None else start_um
@@ -89,10 +196,7 @@ def place(
 
 
 def lifted(rotations: Array, normals: Array) -> Array:
-    """Return rotations (N, 3, 3) with their last axis along or against directions (N, 3).
-
-    Each is turned by the smallest angle, so that a body that moves on does not spin.
-    """
+    """Return rotations (N, 3, 3) turned as little as needed to have directions as last axes."""
     long = rotations[:, :, 2]
     cosine = (long * normals).sum(axis=1)
     goal = normals * np.where(cosine < 0, -1.0, 1.0)[:, None]
@@ -127,10 +231,7 @@ def _packed(
 def populate(
     for_place: np.random.Generator, for_shape: np.random.Generator, parameters: Parameters
 ) -> tuple[Stars, Array, Region]:
-    """Return the nuclei of a case, their centres (N, 3) in µm, and the foreground.
-
-    Raises `InputError` if so many nuclei do not fit.
-    """
+    """Return the nuclei of a case, their centres (N, 3) in µm, and the foreground."""
     low, high = parameters.n_nuclei
     stars = draw_population(for_shape, int(for_shape.integers(low, high + 1)), parameters)
     room = foreground(for_place, parameters)
@@ -138,10 +239,7 @@ def populate(
 
 
 def annotate(stars: Stars, centres_um: Array, parameters: Parameters) -> Annotation:
-    """Return the labels of nuclei at places (N, 3) in µm of the foreground, and their layers.
-
-    Nuclei of which fewer than `min_voxels` can be seen are left out of both.
-    """
+    """Return labels and layers of nuclei at places (N, 3) in µm, without those that are hidden."""
     grid = detector(parameters)
     if parameters.foreground == "map":
         stars, centres_um = globe(parameters).spread(stars, centres_um)
@@ -154,20 +252,7 @@ def annotate(stars: Stars, centres_um: Array, parameters: Parameters) -> Annotat
 
 
 def layers(stars: Bodies, centres_um: Array, grid: Grid, numbers: Labels) -> tuple[Labels, ...]:
-    """Return label images that together hold every nucleus as a whole.
-
-    Parameters
-    ----------
-    stars, centres_um, grid : Bodies, (N, 3) float array, Grid
-    numbers : (N,) uint16 array
-        Label of each nucleus; those with 0 are left out.
-
-    Returns
-    -------
-    tuple of (Z, Y, X) uint16 array
-        At least one. In the order of their numbers, each nucleus goes to the first layer where all
-        its voxels are free. Memory: 2 bytes per voxel and layer.
-    """
+    """Return label images that hold every whole nucleus with a number, in the first free one."""
     found = [large.room(grid.shape, np.uint16)]
     for patch in stars.patches(centres_um, grid):
         number = numbers[patch.index]

@@ -1,40 +1,105 @@
 """Time series: nuclei that move, divide and grow, in the layout of the Cell Tracking Challenge."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosuite.datasets.nuclei.generate import draw_light, draw_values, show
-from cytosuite.datasets.nuclei.motion import Names, colonies
 from cytosuite.datasets.nuclei.parameters import Parameters
-from cytosuite.datasets.nuclei.population import annotate
-from cytosuite.datasets.physics.grid import Labels
+from cytosuite.datasets.nuclei.population import annotate, draw_population, place, populate
+from cytosuite.datasets.physics.grid import Array, Labels
+from cytosuite.datasets.physics.harmonics import Stars
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
+from cytosuite.files import need_folder
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
-from cytosuite.places import need_folder
+from cytosuite.volume import Volume, seed_of
+
+Names = NDArray[np.int64]
+
+GROWTH = 8.0  # frames after which a daughter is as large as its mother
+APART = 0.6  # of the mother's longest semi-axis: how far daughters start from its centre
+
+
+@dataclass(frozen=True, slots=True)
+class Colony:
+    """The nuclei of one frame."""
+
+    stars: Stars  # full-grown
+    centres_um: Array
+    size: Array  # present radius relative to the full-grown one
+    names: Names  # cells, from 1 on, each with one name from division to division; 0: no mother
+    mothers: Names
+
+    @property
+    def present(self) -> Stars:
+        """The nuclei in their present size."""
+        size = self.size[:, None]
+        axes, semi_axes = self.stars.axes_um * size, self.stars.semi_axes_um * size
+        return replace(self.stars, axes_um=axes, semi_axes_um=semi_axes)
+
+
+def colonies(rng: np.random.Generator, parameters: Parameters, frames: int) -> Iterator[Colony]:
+    """Yield the nuclei of each frame; InputError where they fit no more into the foreground."""
+    for_place, for_shape, for_motion = rng.spawn(3)
+    stars, centres, room = populate(for_place, for_shape, parameters)
+    count = len(stars)
+    colony = Colony(stars, centres, np.ones(count), np.arange(1, count + 1), np.zeros(count, int))
+    last = count
+    for frame in range(frames):
+        if frame > 0:
+            colony = _step(for_motion, for_shape, colony, last, parameters)
+            last = max(last, int(colony.names.max(initial=0)))
+            turned, moved = place(for_place, colony.present, room, parameters, colony.centres_um)
+            stars = replace(colony.stars, rotations=turned.rotations)
+            colony = replace(colony, stars=stars, centres_um=moved)
+        yield colony
+
+
+def _step(
+    rng: np.random.Generator,
+    for_shape: np.random.Generator,
+    old: Colony,
+    last: int,
+    parameters: Parameters,
+) -> Colony:
+    """Return the nuclei after growth, divisions and random steps; `last` is the last name given."""
+    axes = 2 if parameters.plane else 3
+    half = 2 ** (-1 / axes)  # the radius of half the volume
+    ripe = (rng.random(len(old.names)) < parameters.division) & (old.size >= 1)
+    mothers, rest = np.flatnonzero(ripe), np.flatnonzero(~ripe)
+    origin = np.concatenate([rest, np.repeat(mothers, 2)])
+    count, born = len(origin), 2 * len(mothers)
+    fresh = draw_population(for_shape, born, parameters)
+    axes_um, swollen = old.stars.axes_um[origin], old.stars.semi_axes_um / old.stars.axes_um
+    swollen = np.concatenate([swollen[rest], fresh.semi_axes_um / fresh.axes_um])
+    stars = Stars(
+        axes_um,
+        np.concatenate([old.stars.rotations[rest], fresh.rotations]),
+        np.concatenate([old.stars.coefficients[rest], fresh.coefficients]),
+        old.stars.brightness[origin],
+        axes_um * swollen,
+    )
+    size = np.minimum(old.size[origin] * 2 ** (1 / (axes * GROWTH)), 1)
+    size[len(rest) :] = half
+    long = old.stars.rotations[mothers, :, 2] * old.stars.axes_um[mothers, 2:] * APART
+    centres = old.centres_um[origin]
+    centres[len(rest) :] += np.stack([long, -long], axis=1).reshape(-1, 3)
+    steps = rng.normal(0, parameters.step_um, (count, 3))
+    steps[:, : 3 - axes] = 0
+    names, parents = old.names[origin], old.mothers[origin]
+    parents[len(rest) :] = names[len(rest) :]
+    names[len(rest) :] = last + 1 + np.arange(born)
+    return Colony(stars, centres + steps, size, names, parents)
 
 
 def tracks_of(presence: Sequence[Names], mothers: Mapping[int, int]) -> dict[int, list[Track]]:
-    """Return the tracks of each cell: one, or one for each stretch in which it can be seen.
-
-    Parameters
-    ----------
-    presence : sequence of (K,) int array
-        Names of the cells that have a label, for each frame.
-    mothers : mapping of int to int
-        Mother of each cell, 0 for none.
-
-    Returns
-    -------
-    dict of int to list of Track
-        By name, in time, with labels from 1 on without gaps. The first track of a daughter has the
-        last one of its mother as parent, a later one the one before.
-    """
+    """Return tracks from 1 on, one per stretch of a cell; parents: the mother's or own last one."""
     found: dict[int, list[Track]] = {}
     label = 0
     for frame, names in enumerate(presence):
@@ -52,31 +117,7 @@ def tracks_of(presence: Sequence[Names], mothers: Mapping[int, int]) -> dict[int
 def simulate_series(
     rng: np.random.Generator, parameters: Parameters, frames: int
 ) -> Iterator[tuple[Sample, Names, Names]]:
-    """Yield the frames of a time series.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-    parameters : Parameters
-        Of the first frame; motion, light and camera of all.
-    frames : int
-        At least 1.
-
-    Yields
-    ------
-    Sample, (M,) int array, (M,) int array
-        A frame, and the cell and its mother (0: none) of each of its labels.
-
-    Raises
-    ------
-    InputError
-        If there is no frame, or nuclei do not fit.
-
-    Notes
-    -----
-    A cell keeps its grey value; daughters draw their own. Labels within a sample are those of the
-    frame.
-    """
+    """Yield frames with the cell and its mother (0: none) of each label; cells keep their grey."""
     if frames < 1:
         raise InputError(f"a time series needs at least 1 frame, found {frames}")
     for_cells, for_grey, for_light, for_camera = rng.spawn(4)
@@ -94,17 +135,7 @@ def simulate_series(
 def by_track(
     labels: Sequence[Labels], presence: Sequence[Names], mothers: Mapping[int, int]
 ) -> tuple[list[Labels], list[Track]]:
-    """Return labels of frames by track instead of by frame, and the tracks.
-
-    Parameters
-    ----------
-    labels : sequence of integer arrays
-        One per frame.
-    presence : sequence of (K,) int array
-        Cell of each label, ``presence[frame][label - 1]``.
-    mothers : mapping of int to int
-        See `tracks_of`.
-    """
+    """Return labels by track, and the tracks; ``presence[frame][label - 1]`` is a cell."""
     known = tracks_of(presence, mothers)
     found = []
     for frame, (own, names) in enumerate(zip(labels, presence, strict=True)):
@@ -124,40 +155,23 @@ def write_series(
     name: str = "01",
     done: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Write a time series as a sequence of the Cell Tracking Challenge, with its sketches.
-
-    Parameters
-    ----------
-    folder : Path
-        Gets ``01/tTTT.tif`` (images), ``01_SKETCH/tTTT.tif`` and at last ``01_GT/`` (``SEG``,
-        ``TRA/man_track.txt``); none of them may hold anything.
-    rng, parameters, frames
-        See `simulate_series`.
-    name : str
-        Of the sequence.
-    done : callable
-        Is told how many frames are written.
-
-    Raises
-    ------
-    InputError
-        If nuclei do not fit, or the folder holds a sequence.
-
-    Notes
-    -----
-    Memory: one frame, and 2 bytes per voxel of all frames.
-    """
+    """Write ``01/tTTT.tif``, ``01_SKETCH/`` and ``01_GT/``; memory: 2 bytes per voxel of all."""
     for part in (name, f"{name}_SKETCH", f"{name}_GT"):
         need_folder(folder / part, new=True)
     digits = max(3, len(str(frames - 1)))
-    labels, presence = [], []
+    labels, presence = list[Volume](), list[Names]()
     mothers: dict[int, int] = {}
     for number, (sample, names, own) in enumerate(simulate_series(rng, parameters, frames)):
         file = f"t{number:0{digits}d}.tif"
-        write(folder / name / file, sample.volume("microscopy-image"))
+        labels.append(sample.volume("instance-labels"))
+        # 53 bits are whole in any JSON. By it a synthesiser's noise moves with the tracks.
+        shared = {"series_seed": seed_of(labels[0]) >> 11}
+        image = sample.volume("microscopy-image")
+        write(folder / name / file, replace(image, metadata={**image.metadata, **shared}))
         write(folder / f"{name}_SKETCH" / file, sample.volume("structure-sketch"))
-        labels.append(sample.volume("instance-labels").array)
         presence.append(names)
         mothers |= dict(zip(names.tolist(), own.tolist(), strict=True))
         done(number + 1)
-    write_sequence(folder / f"{name}_GT", *by_track(labels, presence, mothers), truth=True)
+    tracked = by_track([volume.array for volume in labels], presence, mothers)
+    like = replace(labels[0], metadata=shared)
+    write_sequence(folder / f"{name}_GT", *tracked, truth=True, like=like)

@@ -6,8 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.phantoms import geometry
-from cytosuite.datasets.phantoms.library import MARGIN, Phantom, cut, from_mask
+from cytosuite.datasets.phantoms.library import (
+    MARGIN,
+    Phantom,
+    cut,
+    draw_rotations,
+    enclosed_um3,
+    from_mask,
+    pull,
+    pull_distance,
+)
 from cytosuite.datasets.physics.grid import Array, Image, Lengths
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
@@ -22,41 +30,17 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """Limits of the alteration of a nucleus.
+    """Limits of the alteration of a nucleus; InputError where it would tear."""
 
-    Parameters
-    ----------
-    turn : float
-        Largest angle in degrees about z, either way.
-    tilt : float, optional
-        Largest angle in degrees by which z is tilted. Without it 180 for nearly cubic voxels,
-        else ``atan(lateral / axial step)``: structures within one slice stay in it.
-    mirror : bool
-        Whether each axis is mirrored with probability one half.
-    scale : tuple of float
-        Range of the factors, drawn for each axis.
-    warp_um, warp_length_um : float
-        Root mean square shift of a smooth elastic warp, and the length over which it changes.
-    blur_um : float
-        Largest sigma of a Gaussian; half of the nuclei are sharpened with it instead.
-    contrast, gamma : tuple of float
-        Ranges of the factor on differences from the mean, and of the exponent.
-
-    Raises
-    ------
-    InputError
-        If a range is not positive and rising, a length is negative, or the warp would fold.
-    """
-
-    turn: float = 180.0
-    tilt: float | None = None
-    mirror: bool = True
-    scale: Range = (0.8, 1.3)
-    warp_um: float = 0.3
-    warp_length_um: float = 3.0
-    blur_um: float = 0.5
-    contrast: Range = (0.65, 1.1)
-    gamma: Range = (0.5, 1.5)
+    turn: float = 180.0  # largest angle about z, degrees
+    tilt: float | None = None  # largest angle of z, degrees; None: 180, or within a slice
+    mirror: bool = True  # each axis with probability one half
+    scale: Range = (0.8, 1.3)  # factors, drawn for each axis
+    warp_um: float = 0.3  # root mean square shift of an elastic warp
+    warp_length_um: float = 3.0  # over which it changes
+    blur_um: float = 0.5  # largest sigma; half of the nuclei are sharpened instead
+    contrast: Range = (0.65, 1.1)  # factors on differences from the mean
+    gamma: Range = (0.5, 1.5)  # exponents
 
     def __post_init__(self) -> None:
         """Refuse limits that cannot be drawn or would tear a nucleus."""
@@ -82,26 +66,7 @@ def augment(
     alteration: Alteration | None = None,
     name: str | None = None,
 ) -> Phantom:
-    """Return a randomly altered copy of a phantom.
-
-    Parameters
-    ----------
-    rng, phantom : numpy Generator, Phantom
-    alteration, name : Alteration, str, optional
-        Limits, where `NONE` leaves everything as it is; name of the copy.
-
-    Returns
-    -------
-    Phantom
-        With the spacing and the mean brightness of the original, in one piece; ``volume_ratio``
-        tells how much its volume changed.
-
-    Notes
-    -----
-    Intensity and shape are pulled back through one map and interpolated once, trilinearly and in
-    floating point, the intensity from an image that goes on beyond the surface. Where lengths
-    are stretched unevenly the distances are computed anew from the surface and its volume.
-    """
+    """Return a randomly altered copy of a phantom, of the same mean brightness, in one piece."""
     limits = Alteration() if alteration is None else alteration
     transform = _draw_transform(rng, limits, phantom)
     scale = float(abs(np.linalg.det(transform)) ** (1 / 3))
@@ -109,16 +74,16 @@ def augment(
     position += _shift(rng, position, limits)
     moved = np.linalg.inv(transform) @ position.reshape(3, -1) + phantom.centre_um[:, None]
     index = (moved / np.reshape(phantom.spacing, (3, 1))).reshape(position.shape)
-    distance = _pull_distance(phantom, index) * np.float32(scale)
+    distance = pull_distance(phantom, index) * np.float32(scale)
     inside = distance < 0
-    light = _altered(rng, _pull(phantom.filled, index), inside, limits, phantom.spacing)
+    light = _altered(rng, pull(phantom.filled, index), inside, limits, phantom.spacing)
     piece = largest_piece(inside)
     share = np.count_nonzero(piece) / np.count_nonzero(inside)
     name = phantom.name if name is None else name
     if limits.scale[0] == limits.scale[1] and limits.warp_um == 0 and share == 1:
         altered = cut(name, light, distance, phantom.spacing)
     else:
-        volume = geometry.enclosed_um3(distance, phantom.spacing) * share
+        volume = enclosed_um3(distance, phantom.spacing) * share
         altered = from_mask(name, light, piece, phantom.spacing, volume)
     return replace(
         altered,
@@ -133,16 +98,13 @@ def _draw_transform(rng: np.random.Generator, limits: Alteration, phantom: Phant
     if tilt is None:
         axial, lateral = phantom.spacing[0], min(phantom.spacing[1:])
         tilt = 180.0 if axial < NEARLY_CUBIC * lateral else np.degrees(np.arctan(lateral / axial))
-    rotation = geometry.draw_rotations(rng, 1, float(tilt), limits.turn)[0]
+    rotation = draw_rotations(rng, 1, float(tilt), limits.turn)[0]
     signs = np.where(rng.random(3) < 0.5 * limits.mirror, -1.0, 1.0)
     return np.asarray(rotation * signs * rng.uniform(*limits.scale, 3))
 
 
 def _positions(phantom: Phantom, transform: Array, pad_um: float) -> Array:
-    """Return voxel centres (3, z, y, x) in µm from the centroid of the copy, as many as it needs.
-
-    They continue the phantom's own raster: voxels that do not move are not interpolated.
-    """
+    """Return voxel centres (3, z, y, x) in µm of the copy, on the raster of the phantom."""
     spacing = np.asarray(phantom.spacing)
     points = phantom.surface_um @ transform.T
     phase = phantom.centre_um / spacing % 1
@@ -167,19 +129,6 @@ def _shift(rng: np.random.Generator, position: Array, limits: Alteration) -> Arr
             height = np.cos(np.tensordot(wave, position, 1) + phase)
             shift += direction[:, None, None, None] * height
     return np.asarray(shift * (limits.warp_um * (2 / WAVES) ** 0.5))
-
-
-def _pull(field: Image, index: Array) -> Image:
-    """Return a field (z, y, x) at positions (3, ...) in voxels; its border goes on outside."""
-    return np.asarray(ndimage.map_coordinates(field, index, np.float32, order=1, mode="nearest"))
-
-
-def _pull_distance(phantom: Phantom, index: Array) -> Image:
-    """Return the distance to the surface at positions, also beyond the stored box."""
-    last = np.reshape(phantom.distance.shape, (3, 1, 1, 1)) - 1
-    away = (index - np.clip(index, 0, last)) * np.reshape(phantom.spacing, (3, 1, 1, 1))
-    beyond = np.sqrt((away**2).sum(axis=0)).astype(np.float32)
-    return np.asarray(_pull(phantom.distance, index) + beyond)
 
 
 def _altered(

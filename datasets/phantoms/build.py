@@ -4,48 +4,213 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
+from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.entries import case_name, key_of
 from cytosuite.datasets.phantoms.augment import Alteration, augment
-from cytosuite.datasets.phantoms.extract import Cutting, Extraction, extract
-from cytosuite.datasets.phantoms.library import Phantom, write_phantom
-from cytosuite.datasets.phantoms.procedural import draw_library
-from cytosuite.datasets.physics.grid import Lengths
+from cytosuite.datasets.phantoms.library import Phantom, from_mask, spread, write_phantom
+from cytosuite.datasets.physics.bodies import Bodies, chromatin_tile
+from cytosuite.datasets.physics.grid import Grid, Image, Lengths
+from cytosuite.datasets.physics.labels import largest_piece
+from cytosuite.datasets.physics.shapes import divide, draw_nuclei
 from cytosuite.errors import InputError, at, plain
-from cytosuite.files import atomic, digest, write_json
-from cytosuite.formats import READERS, read
-from cytosuite.places import need_folder
-from cytosuite.tasks import LABELS
+from cytosuite.files import atomic, digest, need_folder, write_json
+from cytosuite.formats import read
+from cytosuite.formats.imagefiles import READABLE
+from cytosuite.networks.tiling import Box
+from cytosuite.volume import Volume
 
+FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
+
+Cut = tuple[int, Image, NDArray[np.bool_]]  # label, light above the background, mask
+EDGE = 3  # voxels of background around the box of a nucleus
+CHROMATIN_UM = 0.6
 RECORD = "library.json"
-
 Entry = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
+class Cutting:
+    """Options of cutting nuclei out."""
+
+    spacing_um: Lengths | None = None  # in place of the image's
+    margin_um: float = 3.0  # around a box, in which the background is measured
+    min_voxels: int = 100  # smaller objects are skipped
+    smooth_um: float = 0.0  # sigma within each nucleus, against noise
+
+
+@dataclass(frozen=True, slots=True)
+class CutObject:
+    """Outcome for one labelled object."""
+
+    label: int  # in the label image
+    voxels: int  # of its largest connected piece
+    skipped: str = ""  # why it is no phantom; empty for those that are
+    background: float = 0.0  # grey value that was taken off
+    background_from: str = ""  # "surroundings" or "stack"
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The phantoms of a stack, ``nucleus_<label>``, and the outcome for each of its objects."""
+
+    phantoms: tuple[Phantom, ...]  # by rising label
+    objects: tuple[CutObject, ...]  # one for each label, kept or skipped
+
+    @property
+    def skipped(self) -> tuple[CutObject, ...]:
+        """The objects that are no phantoms."""
+        return tuple(found for found in self.objects if found.skipped)
+
+
+def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Extraction:
+    """Return nuclei off the border, relative to the median one; InputError for another form."""
+    options = cutting or Cutting()
+    grey, marked, spacing = _checked(image, labels, options)
+    margin = [int(np.ceil(options.margin_um / step)) for step in spacing]
+    stack = cache(lambda: _most_frequent(grey[marked == 0]))  # rarely needed
+    cuts: list[Cut] = []
+    objects: list[CutObject] = []
+    for label, box in enumerate(ndimage.find_objects(marked), start=1):
+        if box is None:
+            continue
+        mask = largest_piece(marked[box] == label)
+        voxels = int(np.count_nonzero(mask))
+        found = CutObject(label, voxels, _unfit(box, marked.shape, voxels, options.min_voxels))
+        if not found.skipped:
+            local = _surroundings(grey, marked, box, margin)
+            level, source = (stack(), "stack") if local is None else (local, "surroundings")
+            found = replace(found, background=level, background_from=source)
+            above = np.asarray(grey[box] - level, np.float32)
+            if above[mask].mean() > 0:
+                cuts.append((label, _smoothed(above, mask, spacing, options.smooth_um), mask))
+            else:
+                found = replace(found, skipped="not brighter than its background")
+        objects.append(found)
+    return Extraction(_relative(cuts, spacing), tuple(objects))
+
+
+def _relative(cuts: list[Cut], spacing: Lengths) -> tuple[Phantom, ...]:
+    """Return phantoms with intensities relative to the median nucleus."""
+    median = np.median([above[mask].mean() for _, above, mask in cuts]) if cuts else 1.0
+    return tuple(
+        from_mask(
+            f"nucleus_{label:04d}",
+            np.maximum(above / np.float32(median), np.float32(0)),  # noise around the background
+            mask,
+            spacing,
+        )
+        for label, above, mask in cuts
+    )
+
+
+def _smoothed(above: Image, mask: NDArray[np.bool_], spacing: Lengths, smooth_um: float) -> Image:
+    """Return an image averaged with Gaussian weights over the voxels of a mask alone."""
+    if smooth_um <= 0:
+        return above
+    sigma = [smooth_um / step for step in spacing]
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="constant")
+    total = ndimage.gaussian_filter(np.where(mask, above, 0), sigma, mode="constant")
+    return np.asarray(total / np.maximum(weight, np.float32(1e-6)), np.float32)
+
+
+def _unfit(box: Box, shape: tuple[int, ...], voxels: int, min_voxels: int) -> str:
+    """Return why an object is not cut out, empty if it can be."""
+    if any(span.start == 0 or span.stop == n for span, n in zip(box, shape, strict=True)):
+        return "touches the border"
+    return f"smaller than {min_voxels} voxels" if voxels < min_voxels else ""
+
+
+def _surroundings(
+    grey: NDArray[np.generic], marked: NDArray[np.integer], box: Box, margin: list[int]
+) -> float | None:
+    """Return the median of the unlabelled voxels around a box, None where these are few."""
+    wide = tuple(
+        slice(max(span.start - width, 0), span.stop + width)
+        for span, width in zip(box, margin, strict=True)
+    )
+    values = grey[wide][marked[wide] == 0]
+    return float(np.median(values)) if values.size >= FEW else None
+
+
+def _most_frequent(values: NDArray[np.generic]) -> float:
+    """Return the mode of values, 0 where there are none."""
+    if not values.size:
+        return 0.0
+    counts, edges = np.histogram(values, bins=256)
+    at = int(counts.argmax())
+    return float(edges[at] + edges[at + 1]) / 2
+
+
+def _checked(
+    image: Volume, labels: Volume, cutting: Cutting
+) -> tuple[NDArray[np.generic], NDArray[np.integer], Lengths]:
+    """Return the arrays of image and labels and the voxel size, or refuse them."""
+    if image.axes != "ZYX" or labels.shape != image.shape:
+        raise InputError(
+            f"phantoms are cut from 3D images with labels of the same shape, found an image of "
+            f"shape {image.shape} and labels of shape {labels.shape}"
+        )
+    if image.spacing_is_assumed and cutting.spacing_um is None:
+        raise InputError("the image gives no voxel size; give its spacing in µm (z, y, x)")
+    if labels.array.dtype.kind not in "ui":
+        raise InputError(f"labels must be integers, found dtype {labels.array.dtype}")
+    if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
+        raise InputError("the image must hold finite intensities, found NaN or infinity")
+    return image.array, labels.array, cutting.spacing_um or image.spacing
+
+
+def draw_library(
+    rng: np.random.Generator,
+    count: int,
+    spacing_um: Lengths,
+    *,
+    diameter_um: float = 9.0,
+    mitotic_fraction: float = 0.0,
+) -> list[Phantom]:
+    """Return phantoms of drawn nuclei; a pair of daughters makes two of the `count`."""
+    nuclei = draw_nuclei(rng, count, diameter_um=diameter_um, mitotic_fraction=mitotic_fraction)
+    nuclei, _, _ = divide(rng, nuclei, np.zeros((count, 3)))
+    nuclei = nuclei.take(np.arange(count))
+    tile = chromatin_tile(rng, Grid((1, 1, 1), spacing_um), CHROMATIN_UM)
+    return render(nuclei, spacing_um, tile)
+
+
+def render(bodies: Bodies, spacing_um: Lengths, tile: Image) -> list[Phantom]:
+    """Return a phantom of each body; voxels of its soft rim take the density farther inside."""
+    phantoms = []
+    reach = 2 * float(bodies.semi_axes_um.max(initial=0.0))
+    shape = tuple(2 * int(np.ceil(reach / step) + EDGE) for step in spacing_um)
+    grid = Grid(shape, spacing_um)
+    middle = np.asarray(grid.size_um) / 2
+    # All lie on one spot: each patch is painted in a box of its own.
+    for patch in bodies.patches(np.tile(middle, (len(bodies), 1)), grid, grid.voxel_um):
+        light = patch.on_box(bodies.density(patch, grid, tile))
+        distance = patch.on_box(patch.distance, 2.0)
+        radius = float(bodies.semi_axes_um[patch.index].prod() ** (1 / 3))
+        core = distance < 1 - grid.voxel_um / (2 * radius)
+        light = spread(light, core, spacing_um)
+        phantoms.append(from_mask(f"drawn_{patch.index + 1:04d}", light, distance < 1, spacing_um))
+    return phantoms
+
+
+@dataclass(frozen=True, slots=True)
 class LibrarySummary:
-    """Numbers of a new library.
+    """Numbers of a new library."""
 
-    Parameters
-    ----------
-    folder, stacks, nuclei, copies : Path, int, int, int
-        The library; stacks read, nuclei cut from them, altered copies made.
-    skipped : dict of str to int
-        Objects that were not cut out, by reason.
-    median_volume_um3 : float
-        Of the nuclei, without copies.
-    """
-
-    folder: Path
-    stacks: int
-    nuclei: int
-    copies: int
-    skipped: dict[str, int]
-    median_volume_um3: float
+    folder: Path  # the library
+    stacks: int  # read
+    nuclei: int  # cut from them
+    copies: int  # altered
+    skipped: dict[str, int]  # objects that were not cut out, by reason
+    median_volume_um3: float  # of the nuclei, without copies
 
 
 def extract_to(
@@ -58,31 +223,7 @@ def extract_to(
     alteration: Alteration | None = None,
     seed: int = 0,
 ) -> LibrarySummary:
-    """Cut the nuclei out of annotated stacks and write them as a library.
-
-    Parameters
-    ----------
-    image_path, labels_path : Path, Path or None
-        Two files; two folders with files of the same names; or one folder as
-        `cytosuite.datasets.folder.collect` knows it, and None.
-    folder : Path
-        The library; must not exist or be empty. Written whole or not at all.
-    cutting, alteration : Cutting, Alteration, optional
-        How nuclei are cut out, and how far copies of them are altered.
-    augment_copies, seed : int
-        Altered copies of each nucleus; seed of the alterations.
-
-    Returns
-    -------
-    LibrarySummary
-        Its numbers, with digests of the sources, parameters, and volume and brightness of each
-        phantom, are in ``library.json``.
-
-    Raises
-    ------
-    InputError
-        If the folder is not empty, no pair is found, or a stack cannot be used.
-    """
+    """Cut nuclei of annotated stacks (two files, two folders, one and None) into a library."""
     if augment_copies < 0:
         raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
     cutting, alteration = cutting or Cutting(), alteration or Alteration()
@@ -91,9 +232,13 @@ def extract_to(
     sources, entries = list[Entry](), list[Entry]()
     with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
-            found.append(_cut(image, labels, cutting))
+            with at(image):
+                found.append(extract(read(image), read(labels), cutting))
             objects = [asdict(item) for item in found[-1].objects]
-            files = {"image": _file(image), "labels": _file(labels)}
+            files = {
+                kind: {"file": plain(path.name), "sha256": digest([path], path.parent)}
+                for kind, path in (("image", image), ("labels", labels))
+            }
             sources.append({"name": name, **files, "objects": objects})
             for phantom in found[-1].phantoms:
                 own = replace(phantom, name=f"{name}_{phantom.name}")
@@ -112,22 +257,7 @@ def extract_to(
 def draw_to(
     folder: Path, count: int, *, spacing_um: Lengths = (0.5, 0.25, 0.25), seed: int = 0
 ) -> LibrarySummary:
-    """Write a library of drawn nuclei, without any download.
-
-    Parameters
-    ----------
-    folder, seed : Path, int
-        See `extract_to`.
-    count : int
-        Number of phantoms; some 3 % are in mitosis.
-    spacing_um : tuple of float
-        µm per voxel.
-
-    Raises
-    ------
-    InputError
-        If the folder is not empty.
-    """
+    """Write a library of drawn nuclei, 3 % in mitosis; InputError for a folder with content."""
     rng = np.random.default_rng(seed)
     with _new_library(folder) as temporary:
         phantoms = draw_library(rng, count, spacing_um, mitotic_fraction=0.03)
@@ -167,12 +297,6 @@ def _summary(folder: Path, source: Path, found: list[Extraction], written: int) 
     )
 
 
-def _cut(image: Path, labels: Path, cutting: Cutting) -> Extraction:
-    """Return the nuclei of one stack; errors name its file."""
-    with at(image):
-        return extract(read(image), read(labels), cutting)
-
-
 def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Path]]:
     """Return name, image and labels of each stack."""
     if labels_path is None:
@@ -195,18 +319,11 @@ def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, 
 
 
 def _images(folder: Path) -> list[Path]:
-    """Return the image files in a folder, sorted."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in READERS)
+    found = (path for path in folder.iterdir() if path.suffix.lower() in READABLE)
     return sorted(path for path in found if not path.name.startswith("."))
 
 
-def _file(path: Path) -> Entry:
-    """Return the record of a file."""
-    return {"file": plain(path.name), "sha256": digest([path], path.parent)}
-
-
 def _written(folder: Path, phantom: Phantom, source: str) -> Entry:
-    """Write a phantom and return its record."""
     write_phantom(folder, phantom)
     return {
         "name": phantom.name,

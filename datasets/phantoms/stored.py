@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.datasets.phantoms.geometry import draw_rotations
-from cytosuite.datasets.phantoms.library import Phantom
+from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
 from cytosuite.datasets.physics.bodies import Patch
 from cytosuite.datasets.physics.grid import Array, Grid, Image
 from cytosuite.errors import InputError
@@ -17,30 +16,14 @@ MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 
 @dataclass(frozen=True, slots=True)
 class StoredNuclei:
-    """A population of stored nuclei.
-
-    Parameters
-    ----------
-    library : tuple of Phantom
-        The stored nuclei.
-    which : (N,) int array
-        Number in the library of each nucleus.
-    transforms : (N, 3, 3) float array
-        Rotation times mirror times scale: from the phantom to the tissue.
-    semi_axes_um : (N, 3) float array
-        Semi-axes of the ellipsoid with the same second moments and volume.
-    rotations : (N, 3, 3) float array
-        Directions (z, y, x) of the axes, in columns.
-    brightness : (N,) float array
-        Mean density inside, relative to the median nucleus.
-    """
+    """A population of stored nuclei, see `cytosuite.datasets.physics.bodies.Bodies`."""
 
     library: tuple[Phantom, ...]
-    which: NDArray[np.int64]
-    transforms: Array
-    semi_axes_um: Array
-    rotations: Array
-    brightness: Array
+    which: NDArray[np.int64]  # (N,), number in the library
+    transforms: Array  # (N, 3, 3), rotation times mirror times scale
+    semi_axes_um: Array  # (N, 3), of the ellipsoid with the same second moments and volume
+    rotations: Array  # (N, 3, 3), directions (z, y, x) of the axes, in columns
+    brightness: Array  # (N,), mean density inside, relative to the median nucleus
 
     def __len__(self) -> int:
         """Return the number of nuclei."""
@@ -52,15 +35,7 @@ class StoredNuclei:
         return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in own})
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each nucleus that touches a grid, see `cytosuite.datasets.physics.bodies.Bodies`.
-
-        Notes
-        -----
-        ``distance`` is 1 + the signed distance relative to the radius of the sphere of the same
-        volume: below 1 inside, and never below 0.
-        """
-        from cytosuite.datasets.phantoms import _kernels  # compiled on first use
-
+        """Yield each nucleus that touches a grid; distance is 1 + signed distance / radius."""
         for i in range(len(self)):
             phantom, scale = self._phantom(i), self._scale(i)
             points = phantom.surface_um @ self.transforms[i].T
@@ -73,60 +48,40 @@ class StoredNuclei:
                 grid.centres(axis, span.start, span.stop).astype(float) - centres_um[i, axis]
                 for axis, span in enumerate(box)
             )
-            room = len(z) * len(y) * len(x)
-            inside = np.empty(room, np.int64)
-            position, distance = np.empty((3, room), np.float32), np.empty(room, np.float32)
-            spacing = np.asarray(phantom.spacing)
-            count = _kernels.distances(
-                phantom.distance,
-                spacing,
-                (z, y, x),
-                np.linalg.inv(self.transforms[i]) / spacing[:, None],
-                phantom.centre_um / spacing,
-                np.ascontiguousarray((self.rotations[i] / self.semi_axes_um[i]).T),
-                rim_um / scale,
-                inside,
-                position,
-                distance,
+            index = np.reshape(phantom.centre_um / phantom.spacing, (3, 1, 1, 1)) + _turned(
+                self._to_index(i), np.meshgrid(z, y, x, indexing="ij", sparse=True)
             )
-            relative = 1 + distance[:count] * np.float32(scale / self._radius_um(i))
-            yield Patch(
-                i,
-                box,
-                inside[:count],
-                np.ascontiguousarray(position[:, :count]),
-                np.maximum(relative, np.float32(0)),
-            )
+            distance = pull_distance(phantom, index).ravel()
+            inside = np.flatnonzero(distance < rim_um / scale)
+            places = np.unravel_index(inside, index.shape[1:])
+            local = [axis[at] for axis, at in zip((z, y, x), places, strict=True)]
+            position = _turned((self.rotations[i] / self.semi_axes_um[i]).T, local)
+            relative = 1 + distance[inside] * np.float32(scale / self._radius_um(i))
+            relative = np.maximum(relative, np.float32(0))
+            yield Patch(i, box, inside, position.astype(np.float32), relative)
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
-        """Return the dye (n,) in the voxels of a patch: the stored one, not that of the tile.
-
-        It has the mean `brightness` within the surface, times the share of the voxel inside of it.
-        Where voxels are larger than the phantom's, these are averaged.
-        """
-        from cytosuite.datasets.phantoms import _kernels
-
+        """Return the stored dye (n,), not that of the tile, averaged over larger voxels."""
         del tile
         i, phantom = patch.index, self._phantom(patch.index)
-        spacing = np.asarray(phantom.spacing)
-        to_index = np.linalg.inv(self.transforms[i]) / spacing[:, None]
-        density = np.empty(patch.distance.size, np.float32)
-        _kernels.averages(
-            phantom.filled,
-            patch.position,
-            to_index @ (self.rotations[i] * self.semi_axes_um[i]),
-            phantom.centre_um / spacing,
-            _parts(to_index * np.asarray(grid.spacing)),
-            density,
-        )
+        to_index = self._to_index(i)
+        index = _turned(to_index @ (self.rotations[i] * self.semi_axes_um[i]), patch.position)
+        index += np.reshape(phantom.centre_um / phantom.spacing, (3, 1))
+        parts = _parts(to_index * np.asarray(grid.spacing))
+        pulled = (pull(phantom.filled, index + part[:, None]) for part in parts)
+        density = np.asarray(sum(pulled) / np.float32(len(parts)), np.float32)
         density *= np.float32(self.brightness[i] / phantom.brightness)
         radius = np.float32(self._radius_um(i) / grid.voxel_um)
         density *= np.clip((1 - patch.distance) * radius + np.float32(0.5), 0, 1)
         return density
 
     def _phantom(self, i: int) -> Phantom:
-        """Return the phantom of a nucleus."""
         return self.library[int(self.which[i])]
+
+    def _to_index(self, i: int) -> Array:
+        """Return the map (3, 3) from µm of the scene to voxels of the stored nucleus."""
+        spacing = np.reshape(self._phantom(i).spacing, (3, 1))
+        return np.asarray(np.linalg.inv(self.transforms[i]) / spacing)
 
     def _scale(self, i: int) -> float:
         """Return the factor of its lengths."""
@@ -148,30 +103,7 @@ def draw_stored(
     tilt: float = 0.0,
     mirror: bool = True,
 ) -> StoredNuclei:
-    """Return a random population of stored nuclei.
-
-    Parameters
-    ----------
-    rng, count : numpy Generator, int
-    library : sequence of Phantom
-        Each is drawn with the same probability.
-    diameter_um : float, optional
-        Median diameter of the library after scaling, of spheres of the same volume; without it
-        nuclei are as large as stored.
-    diameter_spread, brightness_spread : float
-        Standard deviations of the logarithms, in addition to the differences within the
-        library.
-    tilt : float
-        Largest angle in degrees by which z is tilted; turns about z are free. Stacks smeared
-        along z (by depth blur) keep that direction with 0; 180 allows any rotation.
-    mirror : bool
-        Whether each axis is mirrored with probability one half.
-
-    Raises
-    ------
-    InputError
-        If the library is empty.
-    """
+    """Return stored nuclei of a median diameter, z tilted by <= `tilt` degrees; else InputError."""
     if not library:
         raise InputError("library of phantoms: expected at least one, found none")
     which = rng.integers(len(library), size=count)
@@ -197,11 +129,15 @@ def draw_stored(
     )
 
 
-def _parts(steps: Array) -> Array:
-    """Return points (k, 3) within a voxel, as many as the phantom's voxels it spans.
+def _turned(matrix: Array, points: Sequence[Array] | Image) -> Array:
+    """Return a map (3, 3) of points by axis; no matrix product: alike in any box."""
+    return np.asarray(
+        [sum(own * ticks for own, ticks in zip(row, points, strict=True)) for row in matrix]
+    )
 
-    The columns of `steps` (3, 3) are the voxel's edges, in voxels of the phantom.
-    """
+
+def _parts(steps: Array) -> Array:
+    """Return points (k, 3) in a voxel of edges `steps` (3, 3), one per voxel that it spans."""
     counts = np.clip(np.round(np.linalg.norm(steps, axis=0)), 1, MOST_PARTS).astype(int)
     shifts = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
     grid = np.stack(np.meshgrid(*shifts, indexing="ij")).reshape(3, -1)

@@ -1,7 +1,4 @@
-"""Compiled loops of `cells`: the nucleus that owns a voxel, and the distance to its border.
-
-All is float32 and no sum is reordered, so that a voxel has the same bits in any block or slab.
-"""
+"""Compiled loops of `cells`; float32 sums in one order: the same bits in any block or slab."""
 
 from math import cos, exp, sin, sqrt
 from typing import NamedTuple, TypeAlias, cast
@@ -9,7 +6,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.datasets.physics.nucleus_kernel import compiled
+from cytosuite.datasets.physics._body_kernels import compiled
 
 Floats: TypeAlias = NDArray[np.float32]
 Numbers: TypeAlias = NDArray[np.int32]
@@ -26,38 +23,18 @@ CELL = np.dtype(VECTORS + [(name, np.float32, ()) for name in NUMBERS], align=Tr
 
 
 class Table(NamedTuple):
-    """The cells in a few arrays, as the loops need them.
+    """The cells in a few arrays, as the loops need them."""
 
-    Parameters
-    ----------
-    cells : (N,) array of CELL
-        In µm: nucleus (rows of its frame are the directions of the axes; smallest and largest
-        semi-axis, steepest slope of the distance, radius of the sphere of its volume), largest
-        wrinkle, weight, brightness of the membrane.
-    scale : (4,) float32 array
-        Smallest and largest weight after wrinkling, the softness (µm), 1 / mean radius.
-    look : (6,) float32 array
-        Voxel size along z, y, x, thickness of two membranes, unevenness of the stain, and how far
-        from the middle of a sheet there may be dye: 0 for labels only.
-    waves : (K, 3) float32 array
-        Radians per µm.
-    turns : (N, 4, K) float32 array
-        By how much cosine and sine of each wave change the weight (µm) and the stain.
-    """
-
-    cells: NDArray[np.void]
-    scale: Floats
-    look: Floats
-    waves: Floats
-    turns: Floats
+    cells: NDArray[np.void]  # CELL (N,), µm; rows of a frame are axes; steepest: of the distance
+    scale: Floats  # (4,): lightest and heaviest weight, softness (µm), 1 / mean radius
+    look: Floats  # (6,): voxel size, thickness, unevenness, reach of dye (0: labels only)
+    waves: Floats  # (K, 3), radians per µm
+    turns: Floats  # (N, 4, K): cosine, sine of each wave in the weight (µm) and the stain
 
 
 @compiled
 def distance(l0: float, l1: float, l2: float, a0: float, a1: float, a2: float) -> float:
-    """Return the approximate `s` for which the ellipsoid of semi-axes ``a + s`` meets a point.
-
-    One Newton step from the distance along the ray to the centre; negative inside.
-    """
+    """Return about the `s` for which the ellipsoid ``a + s`` meets a point: one Newton step."""
     d0, d1, d2 = l0 * l0, l1 * l1, l2 * l2
     i0, i1, i2 = ONE / (a0 * a0), ONE / (a1 * a1), ONE / (a2 * a2)
     q = sqrt(d0 * i0 + d1 * i1 + d2 * i2)
@@ -73,7 +50,7 @@ def distance(l0: float, l1: float, l2: float, a0: float, a1: float, a2: float) -
 
 @compiled
 def key(s: float, weight: float, radius: float, softness: float, inverse: float) -> float:
-    """Return the weighted power of a point: its sign is that of `s`, its slope positive."""
+    """Return the weighted power of a point: of the sign of `s`, with a positive slope."""
     share = radius * inverse
     outer = share * s * (ONE + s * (HALF / radius) - weight / (s + softness))
     return outer if s > ZERO else s * share
@@ -81,10 +58,7 @@ def key(s: float, weight: float, radius: float, softness: float, inverse: float)
 
 @compiled
 def steepest(value: float, inverse: float) -> float:
-    """Return the largest change per µm of the difference between the keys of two cells.
-
-    The power grows with the square of the distance, and so do its slopes with its root.
-    """
+    """Return the largest change per µm of the difference between the keys of two cells."""
     return STEEPEST * sqrt(ONE + TWO * max(value, ZERO) * inverse)
 
 
@@ -121,7 +95,6 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Numbers) -> int
 
 @compiled
 def _local(frame: Floats, d0: float, d1: float, d2: float) -> tuple[float, float, float]:
-    """Return a vector in the frame of a nucleus."""
     return (
         frame[0, 0] * d0 + frame[0, 1] * d1 + frame[0, 2] * d2,
         frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2,
@@ -131,7 +104,6 @@ def _local(frame: Floats, d0: float, d1: float, d2: float) -> tuple[float, float
 
 @compiled
 def _length(a: float, b: float, c: float) -> float:
-    """Return the length of a vector."""
     return sqrt(a * a + b * b + c * c)
 
 
@@ -148,7 +120,7 @@ def _waves(table: Table, z: float, y: float, ripples: Floats, out: Floats) -> No
 
 @compiled
 def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, out: Floats) -> None:
-    """Write the keys (W,) of a cell at voxels of a plane, given by their y and x."""
+    """Write the keys (W,) of a cell at voxels of a plane, by their y and x."""
     lightest, heaviest, softness, inverse = table.scale
     radius = table.cells[i].radius
     for j in range(len(x)):
@@ -346,21 +318,7 @@ def fill(
     labels: NDArray[np.uint16],
     image: Floats,
 ) -> None:
-    """Write the cells of voxels, and add the dye of their membranes.
-
-    Parameters
-    ----------
-    table, positions : Table, tuple of (Z,), (Y,), (X,) float32 arrays
-        Cells; positions of the voxels in µm.
-    ripples : (2, K, X) float32 array
-        Cosine and sine of the waves along x.
-    outside : (Z, Y, X) float32 array
-        Signed distance from the tissue in µm.
-    block : tuple of int
-        Voxels that share a list of candidates.
-    labels, image : (Z, Y, X) uint16 and float32 arrays
-        Changed in place; either may be empty.
-    """
+    """Write labels (Z, Y, X), add membranes to an image; `ripples` (2, K, X): cos, sin along x."""
     z, y, x = positions
     reach = table.look[5]
     near = np.empty(len(table.cells), np.int32)

@@ -1,44 +1,27 @@
-"""Populations of bodies that are packed in a tissue and painted on a grid.
-
-A population is drawn from a generator (`cytosuite.datasets.physics.shapes`) or from stored voxels
-(`cytosuite.datasets.phantoms`); packing knows it as ellipsoids, painting as patches.
-"""
+"""Populations of bodies, packed as ellipsoids and painted as patches, and noise of their dye."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
-from cytosuite import large
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, slabs
-from cytosuite.tiling import Box
+from cytosuite.networks.tiling import Box
+from cytosuite.volume import large
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One body on the voxels of a box.
+    """One body on the voxels of a box."""
 
-    Parameters
-    ----------
-    index : int
-        Its number in the population, from 0.
-    box : tuple of slice
-        The voxels of the grid.
-    inside : (n,) int array
-        Flat indices, within the box, of the voxels in and near the body.
-    position : (3, n) float32 array
-        Their positions in units of the semi-axes, along the axes.
-    distance : (n,) float32 array
-        Distance from the centre relative to the surface: below 1 is inside.
-    """
-
-    index: int
-    box: Box
-    inside: NDArray[np.int64]
-    position: Image
-    distance: Image
+    index: int  # its number in the population, from 0
+    box: Box  # the voxels of the grid
+    inside: NDArray[np.int64]  # flat indices (n,), in the box, of the voxels in and near the body
+    position: Image  # (3, n), in units of the semi-axes, along the axes
+    distance: Image  # (n,), from the centre relative to the surface: below 1 is inside
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,16 +54,7 @@ class Bodies(Protocol):
         """Return the number of bodies."""
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each body that touches a grid, in the voxels of its own box.
-
-        Parameters
-        ----------
-        centres_um : (N, 3) float array
-            Centroids of the bodies.
-        grid : Grid
-        rim_um : float
-            Also yield voxels this far outside of the surface.
-        """
+        """Yield each body that touches a grid, also voxels `rim_um` outside of its surface."""
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
@@ -99,13 +73,7 @@ def extents_um(bodies: Bodies) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Several populations as one; numbers run on from one to the next.
-
-    Parameters
-    ----------
-    parts : tuple of Bodies
-        At least one.
-    """
+    """One or more populations as one; numbers run on from one to the next."""
 
     parts: tuple[Bodies, ...]
 
@@ -129,7 +97,6 @@ class Mixture:
         return sum(map(len, self.parts))
 
     def _starts(self) -> list[int]:
-        """Return the number of the first body of each part, and the total."""
         return [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
@@ -148,16 +115,7 @@ class Mixture:
 
 
 def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image) -> Image:
-    """Paint the dye of bodies on an image; where two meet the larger value stays.
-
-    Parameters
-    ----------
-    bodies, centres_um, grid : Bodies, (N, 3) float array, Grid
-    tile : (z, y, x) float32 array
-        Periodic noise at the spacing of `grid`, see `physics.dye.chromatin_tile`.
-    out : (Z, Y, X) float32 array
-        Changed in place and returned.
-    """
+    """Paint the dye of bodies on an image (Z, Y, X) in place; the larger value stays."""
     for patch in bodies.patches(centres_um, grid, grid.voxel_um / 2):
         painted = patch.on_box(bodies.density(patch, grid, tile))
         np.maximum(out[patch.box], painted, out=out[patch.box])
@@ -165,12 +123,7 @@ def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image
 
 
 def label(bodies: Bodies, centres_um: Array, grid: Grid) -> Labels:
-    """Return the labels (Z, Y, X) of at most 65535 bodies: number + 1, 0 is background.
-
-    A voxel is in a body when its centre is; where surfaces cross, the body with the smaller
-    distance relative to its surface takes the voxel. Memory: 6 bytes per voxel of a slab, and 2 of
-    the rest, on disk where they do not fit.
-    """
+    """Return the labels (Z, Y, X) of bodies: number + 1; where they cross, of the nearer one."""
     labels = large.room(grid.shape, np.uint16)
     for start, stop in slabs(grid.shape):
         slab = labels[start:stop]
@@ -182,3 +135,36 @@ def label(bodies: Bodies, centres_um: Array, grid: Grid) -> Labels:
             nearest[patch.box][closer] = distance[closer]
         large.release(labels)
     return labels
+
+
+def chromatin_tile(
+    rng: np.random.Generator, grid: Grid, size_um: float, tile_um: float = 24.0
+) -> Image:
+    """Return periodic noise (z, y, x) of mean 0 and deviation 1, in clumps of `size_um`."""
+    sizes = [scipy.fft.next_fast_len(int(np.ceil(tile_um / step))) for step in grid.spacing]
+    transforms = (scipy.fft.fftfreq, scipy.fft.fftfreq, scipy.fft.rfftfreq)
+    waves = [f(n, step) for f, n, step in zip(transforms, sizes, grid.spacing, strict=True)]
+    squared = sum(part**2 for part in np.meshgrid(*waves, indexing="ij", sparse=True))
+    exponent = -2 * np.pi**2 * squared * size_um**2
+    band = np.exp(exponent) - np.exp(9 * exponent)
+    noise = scipy.fft.rfftn(rng.standard_normal(sizes), workers=1) * band
+    tile = scipy.fft.irfftn(noise, sizes, workers=1)
+    return np.asarray(tile / tile.std(), np.float32)
+
+
+def ball(points: int = 512) -> Image:
+    """Return points (3, points) spread evenly in the unit ball: radii irrational to the angles."""
+    index = np.arange(points) + 0.5
+    radius = (index * 3**0.5 % 1) ** (1 / 3)
+    return np.asarray(radius * fibonacci_sphere(points), np.float32)
+
+
+def fibonacci_sphere(points: int = 256) -> Array:
+    """Return nearly equidistant directions (3, points): a Fibonacci lattice."""
+    index = np.arange(points) + 0.5
+    z = 1 - 2 * index / points
+    angle = np.pi * (1 + 5**0.5) * index
+    return np.stack([z, np.sqrt(1 - z * z) * np.cos(angle), np.sqrt(1 - z * z) * np.sin(angle)])
+
+
+BALL = ball()

@@ -1,14 +1,8 @@
-"""Model the detector: voxels that integrate over their volume, photons, electronics, rounding.
+"""Model the detector: ``gain (S + Normal(0, read noise)) + offset + |Normal(0, half-normal)|``.
 
-Counts are ``gain (S + Normal(0, read noise)) + offset + |Normal(0, half-normal)|`` with a Poisson
-number S of photons, which multiplication spreads; their variance grows with their mean at the slope
-``gain (1 + excess) / averaging``.
-
-References
-----------
-Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Basden et al., MNRAS 345 (2003),
-doi:10.1046/j.1365-8711.2003.07020.x (multiplication); Bruch et al., PLoS ONE 18 (2023),
-doi:10.1371/journal.pone.0283828 (half-normal noise, averaging).
+S photons, multiplied: variance has the slope ``gain (1 + excess) / averaging``. Janesick (2007),
+doi:10.1117/3.725073; Basden et al. (2003), doi:10.1046/j.1365-8711.2003.07020.x (multiplication);
+Bruch et al. (2023), doi:10.1371/journal.pone.0283828 (half-normal noise, averaging).
 """
 
 from collections.abc import Sequence
@@ -20,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite import large
 from cytosuite.datasets.physics.grid import Image, slabs, some_planes
 from cytosuite.errors import InputError
+from cytosuite.volume import large
 
 BITS = (8, 12, 16)
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32
@@ -36,81 +30,37 @@ def area_average(
     out_spacing: Sequence[float],
     offset_um: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> Image:
-    """Return the mean (z, y, x) of an image (Z, Y, X) over each voxel of a coarser grid.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) float32 array
-        0 outside; voxels that are cut by a border count with the share inside.
-    spacing, out_spacing : sequence of float
-        µm per voxel of the image and of the result; their ratio need not be whole.
-    out_shape, offset_um : sequence of int, sequence of float
-        Voxels of the result; its outer corner, from that of the image.
-    """
+    """Return the mean of an image, dark outside, over the voxels of a coarser grid."""
     for axis, size in enumerate(out_shape):
-        ratio = out_spacing[axis] / spacing[axis]
-        start = offset_um[axis] / spacing[axis]
-        image = _average_axis(image, axis, size, ratio, start)
+        ratio, start = out_spacing[axis] / spacing[axis], offset_um[axis] / spacing[axis]
+        edges = np.round(start + ratio * np.arange(size + 1), 9)  # in samples
+        low, high = edges[:-1], edges[1:]
+        first = np.floor(low).astype(int)
+        terms = int((np.ceil(high) - first).max())
+        form = [size if a == axis else 1 for a in range(image.ndim)]
+        result = np.zeros((*image.shape[:axis], size, *image.shape[axis + 1 :]), np.float32)
+        for index in first + np.arange(terms)[:, None]:
+            weight = (np.minimum(high, index + 1) - np.maximum(low, index)).clip(0) / ratio
+            weight *= (index >= 0) & (index < image.shape[axis])
+            taken = image.take(index.clip(0, image.shape[axis] - 1), axis)
+            taken *= weight.astype(np.float32).reshape(form)
+            result += taken
+        image = result
     return image
-
-
-def _average_axis(image: Image, axis: int, size: int, ratio: float, start: float) -> Image:
-    """Return means over `size` intervals of `ratio` samples along an axis, from `start` on."""
-    edges = np.round(start + ratio * np.arange(size + 1), 9)
-    low, high = edges[:-1], edges[1:]
-    first = np.floor(low).astype(int)
-    terms = int((np.ceil(high) - first).max())
-    form = [1] * image.ndim
-    form[axis] = size
-    result = np.zeros((*image.shape[:axis], size, *image.shape[axis + 1 :]), np.float32)
-    for index in first + np.arange(terms)[:, None]:
-        weight = (np.minimum(high, index + 1) - np.maximum(low, index)).clip(0) / ratio
-        weight *= (index >= 0) & (index < image.shape[axis])
-        taken = image.take(index.clip(0, image.shape[axis] - 1), axis)
-        taken *= weight.astype(np.float32).reshape(form)
-        result += taken
-    return result
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """A detector that turns light into counts.
+    """A detector that turns light into counts; InputError for a value out of its range."""
 
-    Parameters
-    ----------
-    gain : float
-        Counts per photon.
-    offset : float
-        Counts in the dark; not light, so it carries no shot noise.
-    read_noise : float
-        Standard deviation of the electronic noise, in photons.
-    excess : float
-        Variance that multiplication adds, relative to the shot noise: 0 none, 1 an electron
-        multiplying register at high gain (noise larger by the root of 2).
-    half_normal : float
-        Counts; the absolute value of a Gaussian of this standard deviation is added.
-    averaging : int
-        Independent acquisitions of which the mean is taken before rounding.
-    sensor_blur : float
-        Standard deviation in voxels, within planes, of a Gaussian over signal and noise: images
-        that were resampled have correlated noise.
-    bits : int
-        8, 12 or 16: counts are rounded and clipped once, to 0 .. 2**bits - 1.
-
-    Raises
-    ------
-    InputError
-        If a value is out of its range.
-    """
-
-    gain: float = 1.0
-    offset: float = 100.0
-    read_noise: float = 0.0
-    excess: float = 0.0
-    half_normal: float = 0.0
-    averaging: int = 1
-    sensor_blur: float = 0.0
-    bits: int = 16
+    gain: float = 1.0  # counts per photon
+    offset: float = 100.0  # counts in the dark, without shot noise
+    read_noise: float = 0.0  # standard deviation of the electronic noise, photons
+    excess: float = 0.0  # variance by multiplication / shot noise: 1 for EMCCD at high gain
+    half_normal: float = 0.0  # counts; |Gaussian| of this standard deviation is added
+    averaging: int = 1  # acquisitions averaged before rounding
+    sensor_blur: float = 0.0  # voxels, lateral Gaussian over signal and noise: resampled images
+    bits: int = 16  # 8, 12 or 16: counts are rounded and clipped to 0 .. 2**bits - 1
 
     def __post_init__(self) -> None:
         """Refuse values that no detector has."""
@@ -127,21 +77,7 @@ class Detector:
                 raise InputError(f"camera: {name} must be a number from 0 on, found {value:g}")
 
     def expose(self, rng: np.random.Generator, photons: Image) -> NDArray[np.unsignedinteger]:
-        """Return the counts (Z, Y, X) for some light: uint8 for 8 bits, else uint16.
-
-        Planes are drawn in turn: a stack given in pieces to one generator has the same bytes.
-        Memory: the result, on disk where it does not fit, and some planes.
-
-        Parameters
-        ----------
-        rng, photons : numpy Generator, (Z, Y, X) float32 array
-            Expected number of detected photons per voxel and acquisition.
-
-        Raises
-        ------
-        InputError
-            If `photons` holds negative or not finite numbers.
-        """
+        """Return the counts for photons (Z, Y, X) plane by plane: uint8 for 8 bits or uint16."""
         kind = np.uint8 if self.bits == 8 else np.uint16
         result: NDArray[np.unsignedinteger] = large.room(photons.shape, kind)
         for start, stop in slabs(photons.shape):
@@ -182,34 +118,9 @@ class Detector:
 def gain_for_exposure(
     photons: Image, labels: NDArray[Any], exposure: float, offset: float, bits: int
 ) -> float:
-    """Return the gain at which the brightest labelled light fills a share of the scale.
+    """Return counts per photon at which the 99.99 % quantile of labelled light has `exposure`.
 
-    In counts per photon; 1 for an image without any light.
-
-    Parameters
-    ----------
-    photons : (Z, Y, X) float32 array
-        Expected photons per voxel.
-    labels : (Z, Y, X) integer array
-        Voxels above 0 count; all voxels where none is labelled. Those of some planes will do.
-    exposure : float
-        Share of full scale, above 0, at which the 99.99 % quantile of the light lands.
-    offset, bits : float, int
-        See `Detector`.
-
-    Raises
-    ------
-    InputError
-        If the share of full scale does not lie above the offset.
-
-    References
-    ----------
-    The exposure of Bruch et al., Communications Biology (2025), doi:10.1038/s42003-025-07469-2.
-
-    Examples
-    --------
-    >>> gain_for_exposure(np.full((1, 2, 2), 50, np.float32), np.ones((1, 2, 2)), 1.0, 5, 8)
-    5.0
+    Bruch et al., Communications Biology (2025), doi:10.1038/s42003-025-07469-2; 1 without light.
     """
     level = exposure * full_scale(bits)
     if not (exposure > 0 and level > offset):

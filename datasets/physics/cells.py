@@ -1,31 +1,13 @@
 """Cells around nuclei: the owner of each point of the tissue, and the membranes between them.
 
-Nuclei are placed by mechanics (`packing`); the tissue between them is shared out by a
-weighted Laguerre diagram of their ellipsoids. Like a simulation of the cells on a lattice or by
-meshes (Runser et al. 2024), but in a second, this gives cells that hold one nucleus each, fill the
-tissue, meet in smooth faces and have controlled volumes. Generalised power diagrams describe grains
-of any axis ratio (Alpers et al. 2015), iterated weights give the wanted volumes (Bourne et al.
-2020), and distances from bodies of finite size the borders of epithelia (Bock et al. 2010).
-
-Notes
------
-A point belongs to the cell with the smallest ``r s (1 + s / 2r - w / (s + λ))`` where `s` is the
-distance from the nucleus in µm (for which the ellipsoid of semi-axes ``a + s`` runs through the
-point), `r` the nucleus' mean radius, `w` the weight of the cell and `λ` the typical half gap
-between nuclei. Without weights and for spheres it is half the power ``d² - r²`` of a Laguerre
-diagram, with its plane faces and convex cells. It is zero on the nucleus for every weight
-``w < λ``, so that no nucleus reaches into another's cell, as it may with the usual ``d² - w``.
-Borders wrinkle because each weight varies in space by plane waves: as these are functions of the
-position, all results are the same for slabs of a grid, and borders for any voxel size.
-
-References
-----------
-Alpers et al., Generalized balanced power diagrams for 3D representations of polycrystals, Philos.
-Mag. 95 (2015), doi:10.1080/14786435.2015.1015469. Bourne et al., Laguerre tessellations and
-polycrystalline microstructures, Philos. Mag. 100 (2020), doi:10.1080/14786435.2020.1790053. Bock
-et al., Generalized Voronoi tessellation as a model of two-dimensional cell tissue dynamics, Bull.
-Math. Biol. 72 (2010), doi:10.1007/s11538-009-9498-3. Runser et al., SimuCell3D, Nat. Comput. Sci.
-4 (2024), doi:10.1038/s43588-024-00620-9.
+A point belongs to the cell with the smallest ``r s (1 + s / 2r - w / (s + λ))``: `s` the distance
+from the nucleus in µm (the ellipsoid of semi-axes ``a + s`` runs through the point), `r` its mean
+radius, `w` the cell's weight, `λ` the typical half gap. Without weights and for spheres it is half
+the power ``d² - r²`` of a Laguerre diagram; for every ``w < λ`` it is zero on the nucleus, so that
+none reaches into another's cell. Weights vary by plane waves of the position: borders wrinkle
+alike in any slab. Alpers et al. (2015), doi:10.1080/14786435.2015.1015469 (any axis ratio); Bourne
+et al. (2020), doi:10.1080/14786435.2020.1790053 (weights); Bock et al. (2010),
+doi:10.1007/s11538-009-9498-3 (bodies); Runser et al. (2024), doi:10.1038/s43588-024-00620-9.
 """
 
 from collections.abc import Callable
@@ -34,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytosuite import large
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, slabs
 from cytosuite.errors import InputError
+from cytosuite.volume import large
 
 if TYPE_CHECKING:
     from cytosuite.datasets.physics._cell_kernels import Table
@@ -52,33 +34,16 @@ NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.flo
 
 @dataclass(frozen=True, slots=True)
 class Tessellation:
-    """Cells, each around one nucleus: a weighted Laguerre diagram.
+    """Cells, each around one nucleus: a weighted Laguerre diagram."""
 
-    Parameters
-    ----------
-    centres_um : (N, 3) float array
-    semi_axes_um, rotations : (N, 3) and (N, 3, 3) float arrays
-        Of the nuclei; the columns of a rotation are the directions of the axes.
-    weights_um : (N,) float array
-        How much farther than its equals a cell reaches.
-    softness_um : float
-        Distance from a nucleus at which half of a weight counts.
-    waves : (K, 3) float array
-        Wave vectors, radians per µm.
-    wrinkles : (N, K, 2) float array
-        µm by which the cosine and the sine of each wave change the weight.
-    stain : (N, K, 2) float array
-        The same for the stain of the membrane; standard deviation 1.
-    """
-
-    centres_um: Array
-    semi_axes_um: Array
-    rotations: Array
-    weights_um: Array
-    softness_um: float
-    waves: Array
-    wrinkles: Array
-    stain: Array
+    centres_um: Array  # (N, 3)
+    semi_axes_um: Array  # (N, 3), of the nuclei
+    rotations: Array  # (N, 3, 3), columns are the directions of the axes
+    weights_um: Array  # (N,), how much farther than its equals a cell reaches
+    softness_um: float  # from a nucleus, where half of a weight counts
+    waves: Array  # (K, 3), radians per µm
+    wrinkles: Array  # (N, K, 2), µm by which cosine and sine of each wave change the weight
+    stain: Array  # (N, K, 2), the same for the stain of the membrane; standard deviation 1
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -98,32 +63,7 @@ def grow_cells(
     wavelength_um: float = 6.0,
     rounds: int = 12,
 ) -> Tessellation:
-    """Return cells around nuclei with volumes near wanted ones.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-    semi_axes_um, rotations, centres_um : (N, 3), (N, 3, 3) and (N, 3) float arrays
-        Of the nuclei, which should not overlap; at most 65535.
-    outside : callable
-        Signed distance from the tissue on a grid.
-    bounds : Grid
-        Its box holds the whole tissue; its voxels are not used.
-    volume_spread : float
-        Standard deviation of the logarithm of the wanted ratio of cell to nucleus volume; the
-        mean ratio follows from the tissue's volume.
-    wrinkle_um : float
-        Root mean square of the wrinkles of a border in the middle between nuclei.
-    wavelength_um : float
-        Their shortest length; the longest is twice as long.
-    rounds : int
-        Of the relaxation of the weights; 0 leaves them equal.
-
-    Raises
-    ------
-    InputError
-        If there are too many nuclei.
-    """
+    """Return cells of wanted volumes around at most 65535 nuclei; spread of ln(cell / nucleus)."""
     count = len(centres_um)
     if count > np.iinfo(np.uint16).max:
         raise InputError(f"expected at most 65535 cells, found {count}; lower n_nuclei")
@@ -225,15 +165,7 @@ def _fill(
 
 
 def label_cells(cells: Tessellation, grid: Grid, outside: Outside) -> Labels:
-    """Return the labels (Z, Y, X) of the cells: number of the nucleus + 1, 0 outside of the tissue.
-
-    Parameters
-    ----------
-    cells, grid : Tessellation, Grid
-        Slabs of a grid give the same labels as the whole.
-    outside : callable
-        Signed distance from the tissue on a grid.
-    """
+    """Return the labels (Z, Y, X) of the cells: nucleus + 1, 0 outside of the tissue."""
     labels = large.room(grid.shape, np.uint16)
     for start, stop in slabs(grid.shape):
         _fill(cells, grid.slab(start, stop), outside, labels=labels[start:stop])
@@ -251,28 +183,7 @@ def paint_membranes(
     unevenness: float = 0.2,
     out: Image,
 ) -> Image:
-    """Add the dye of the membranes to an image.
-
-    Parameters
-    ----------
-    cells, grid, outside : Tessellation, Grid, callable
-        See `label_cells`.
-    thickness_um : float
-        Of the two membranes between two cells; at the surface of the tissue there is one.
-    brightness : float or (N,) float array
-        Density of the dye in each cell's membrane.
-    unevenness : float
-        Standard deviation of the logarithm of the stain along the membranes, over lengths like
-        those of wrinkles.
-    out : (Z, Y, X) float32 array
-        Changed in place and returned.
-
-    Notes
-    -----
-    A voxel takes the share that a flat sheet at its distance from the border fills: the
-    difference of the two smallest keys divided by its gradient. The sum across a sheet, in
-    µm, is therefore ``thickness_um * brightness`` whatever the voxel size.
-    """
+    """Add membranes to an image in place; across one: ``thickness_um * brightness / 2`` µm."""
     reach = (thickness_um + max(grid.spacing)) / 2
     look = (*grid.spacing, thickness_um, unevenness, reach)
     _fill(cells, grid, outside, image=out, brightness=brightness, look=look)

@@ -24,26 +24,7 @@ def fragments(
     share: float = 0.05,
     factor: Range = (3.0, 10.0),
 ) -> tuple[Nuclei, Array]:
-    """Return the compact, bright pieces into which dying nuclei have fallen.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-    nuclei : Nuclei
-        D of them; a piece lies inside the ellipsoid of its own.
-    centres_um : (D, 3) float array
-    count : tuple of int
-        Range of the number of pieces of a nucleus.
-    share : float
-        Of the nucleus' volume that its pieces fill together.
-    factor : tuple of float
-        Range of the brightness of the pieces of a nucleus relative to it.
-
-    Returns
-    -------
-    Nuclei, (P, 3) float array
-        Pieces, round and without structure, in the order of the nuclei; their centres in µm.
-    """
+    """Return the round, bright pieces of dying nuclei, in order, and their centres (P, 3)."""
     radii, centres, bright = [np.zeros(0)], [np.zeros((0, 3))], [np.zeros(0)]
     for axes, turn, centre, light in zip(
         nuclei.semi_axes_um, nuclei.rotations, centres_um, nuclei.brightness, strict=True
@@ -61,30 +42,18 @@ def fragments(
 def bodies(
     rng: np.random.Generator, count: int, *, diameter_um: Range, brightness: Range
 ) -> Nuclei:
-    """Return compact bodies like polar bodies or cell debris.
-
-    Diameter and brightness, relative to the median nucleus, are drawn log-uniformly from ranges.
-    """
+    """Return compact bodies like polar bodies; diameter and brightness are log-uniform."""
     radii = _log_uniform(rng, diameter_um, count) / 2
     return _compact(rng, radii, _log_uniform(rng, brightness, count), 0.12)
 
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """Diffuse glow out of focus: Gaussian clouds.
+    """Diffuse glow out of focus: Gaussian clouds."""
 
-    Parameters
-    ----------
-    centres_um : (N, 3) float array
-    sigmas_um : (N, 3) float array
-        Standard deviations along z, y, x.
-    brightness : (N,) float array
-        At the centre, relative to the median nucleus.
-    """
-
-    centres_um: Array
-    sigmas_um: Array
-    brightness: Array
+    centres_um: Array  # (N, 3)
+    sigmas_um: Array  # (N, 3), along z, y, x
+    brightness: Array  # (N,), at the centre, relative to the median nucleus
 
 
 def draw_blobs(
@@ -95,10 +64,7 @@ def draw_blobs(
     sigma_xy_um: Range,
     brightness: Range,
 ) -> Blobs:
-    """Return blobs at given places (N, 3).
-
-    Their standard deviations are drawn uniformly from ranges, the brightness log-uniformly.
-    """
+    """Return blobs at places (N, 3): deviations uniform in ranges, brightness log-uniform."""
     count = len(centres_um)
     z, across = rng.uniform(*sigma_z_um, count), rng.uniform(*sigma_xy_um, count)
     light = _log_uniform(rng, brightness, count)
@@ -106,13 +72,7 @@ def draw_blobs(
 
 
 def paint_blobs(blobs: Blobs, grid: Grid, out: Image) -> Image:
-    """Add blobs to an image `out` (Z, Y, X) on a grid, in place, and return it.
-
-    Notes
-    -----
-    A blob is a product over the axes, each factor ``exp(-d² / 2 s²)`` lowered so that it ends at
-    `REACH` standard deviations without a step; the cost is that of these boxes.
-    """
+    """Add blobs, ``exp(-d² / 2 s²)`` lowered to end at `REACH`, to an image in place."""
     floor = np.float32(np.exp(-(REACH**2) / 2))
     for centre, sigma, light in zip(
         blobs.centres_um, blobs.sigmas_um, blobs.brightness, strict=True
@@ -131,7 +91,7 @@ def paint_blobs(blobs: Blobs, grid: Grid, out: Image) -> Image:
 
 
 def _log_uniform(rng: np.random.Generator, limits: Range, count: int) -> Array:
-    """Return values (N,) between limits, of which none may be 0."""
+    """Return values (N,) between two limits above 0."""
     low, high = limits
     return low * (high / low) ** rng.random(count)
 
@@ -139,7 +99,7 @@ def _log_uniform(rng: np.random.Generator, limits: Range, count: int) -> Array:
 def _compact(
     rng: np.random.Generator, radii: Array, brightness: Array, axis_spread: float
 ) -> Nuclei:
-    """Return round, smooth bodies of given radii (N,) in µm and brightness (N,)."""
+    """Return round, smooth bodies of radii (N,) in µm and brightness (N,)."""
     drawn = shapes.draw_nuclei(
         rng,
         len(radii),
@@ -158,10 +118,7 @@ def _compact(
 
 
 def _places(rng: np.random.Generator, radii: Array, semi_axes_um: Array) -> Array:
-    """Return places (P, 3) of spheres in an ellipsoid, the largest first.
-
-    Each is, of some tries, the one with most room.
-    """
+    """Return places (P, 3) of spheres in an ellipsoid, of some tries those with most room."""
     places = np.zeros((len(radii), 3))
     for i, radius in enumerate(radii):
         tries = rng.normal(size=(TRIES, 3))

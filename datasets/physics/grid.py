@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite import large
-from cytosuite.tiling import Box
+from cytosuite.networks.tiling import Box
+from cytosuite.volume import large
+from cytosuite.volume.pieces import slab_bounds
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -22,23 +23,12 @@ ENOUGH = 2**29  # voxels for a median or a mean of an image, about
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A regular grid of voxels in space.
+    """A regular grid of voxels in space."""
 
-    Parameters
-    ----------
-    shape, spacing : tuple of int, tuple of float
-        Voxels, and µm per voxel, along z, y, x.
-    origin : tuple of float
-        Position in µm of the outer corner of the first voxel.
-    first : tuple of int
-        Index of the first voxel in the grid this one is a part of: noise drawn per voxel of the
-        whole (chromatin) then continues from slab to slab.
-    """
-
-    shape: tuple[int, ...]
-    spacing: Lengths
-    origin: Lengths = (0.0, 0.0, 0.0)
-    first: tuple[int, ...] = (0, 0, 0)
+    shape: tuple[int, ...]  # voxels along z, y, x
+    spacing: Lengths  # µm per voxel
+    origin: Lengths = (0.0, 0.0, 0.0)  # µm, outer corner of the first voxel
+    first: tuple[int, ...] = (0, 0, 0)  # its index in the whole: noise continues from slab to slab
 
     @property
     def voxel_um(self) -> float:
@@ -87,37 +77,13 @@ class Grid:
         return tuple(map(slice, start.tolist(), stop.tolist()))
 
 
-def slabs(shape: Sequence[int], most: int | None = None) -> list[tuple[int, int]]:
-    """Return first plane and end of slabs of an array, one for all but large ones.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Voxels along z and the other axes.
-    most : int, optional
-        Voxels of a slab; one plane at least. `SLAB` without it.
-
-    Notes
-    -----
-    Sizes alone decide, not the free memory: a result is the same on every machine.
-
-    Examples
-    --------
-    >>> slabs((5, 10, 10), most=200)
-    [(0, 2), (2, 4), (4, 5)]
-    """
-    thickness = max(1, (SLAB if most is None else most) // max(1, prod(shape[1:])))
-    return [(start, min(start + thickness, shape[0])) for start in range(0, shape[0], thickness)]
+def slabs(shape: Sequence[int]) -> list[tuple[int, int]]:
+    """Return first plane and end of slabs of at most `SLAB` voxels, by sizes alone."""
+    return slab_bounds(shape, SLAB)
 
 
 def some_planes(shape: Sequence[int]) -> slice:
-    """Return all planes of an image, or every second, third, ... of one with too many voxels.
-
-    Examples
-    --------
-    >>> some_planes((1024, 2048, 2048)), some_planes((100, 512, 512))
-    (slice(None, None, 8), slice(None, None, 1))
-    """
+    """Return all planes of an image, or every second, third, ... of one with too many voxels."""
     return slice(None, None, max(1, -(-prod(shape) // ENOUGH)))
 
 

@@ -1,25 +1,19 @@
-"""Bodies given by their radius in every direction: random spherical harmonics on ellipsoids.
+"""Bodies by their radius in every direction: random spherical harmonics on ellipsoids.
 
-In its own axes a body is all ``v`` with ``|v| <= r(v / |v|)``; its semi-axes stretch that and its
-rotation turns it. Everything is in µm, in the order z, y, x.
-
-References
-----------
-The radius as spherical harmonics of falling power, as in Eschweiler et al., Denoising diffusion
-probabilistic models for generation of realistic fully annotated microscopy image datasets, PLOS
-Comput. Biol. 20 (2024), doi:10.1371/journal.pcbi.1011890. Recursion of the associated Legendre
-functions: Press et al., Numerical Recipes (3rd edition, 2007), section 6.7.
+A body is all ``v`` with ``|v| <= r(v / |v|)`` in its own axes, z, y, x in µm. `Globe` maps a ball,
+evenly in degrees: at latitude `l`, x is shown ``1 / cos(l)`` times as long. Eschweiler (2024),
+doi:10.1371/journal.pcbi.1011890; recursion: Press et al., Numerical Recipes (2007), section 6.7.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.datasets.physics.bodies import Patch
-from cytosuite.datasets.physics.grid import Array, Grid, Image
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Lengths
 from cytosuite.errors import InputError
 
 HIGHEST = 40  # order
@@ -29,11 +23,7 @@ SAMPLES = 3  # of the radius per order and quarter turn: linear interpolation er
 
 
 def legendre(order: int, cosine: Array) -> Array:
-    """Return the normalised associated Legendre functions (m, l, n) at cosines (n,).
-
-    Times cos(m φ) or sin(m φ), and √2 for m > 0, they are the orthonormal real spherical harmonics
-    (no Condon-Shortley phase); 0 for m > l.
-    """
+    """Return the associated Legendre functions (m, l, n), as of orthonormal real harmonics."""
     found = np.zeros((order + 1, order + 1, len(cosine)))
     found[0, 0] = np.sqrt(1 / (4 * np.pi))
     sine = np.sqrt((1 - cosine**2).clip(0))
@@ -60,13 +50,7 @@ def _basis(order: int) -> tuple[Array, Array]:
 
 
 def radius_table(coefficients: Array) -> Image:
-    """Return the radius (n, k) of a body at polar angles 0 to π and azimuths 0 to 2π.
-
-    Parameters
-    ----------
-    coefficients : (2, L + 1, L + 1) float array
-        Of cosines and sines, by m and l, of the orthonormal real spherical harmonics.
-    """
+    """Return the radius (n, k) at polar angles and azimuths; coefficients (2, L + 1, L + 1)."""
     falling, waves = _basis(coefficients.shape[1] - 1)
     rings = (coefficients[:, :, None] @ falling)[:, :, 0]  # (2, m, n)
     table = np.tensordot(rings, waves, axes=((0, 1), (0, 1)))
@@ -75,13 +59,7 @@ def radius_table(coefficients: Array) -> Image:
 
 
 def ring_table(coefficients: Array) -> Image:
-    """Return the radius (2, k) of a body that is cut in a plane: alike at all polar angles.
-
-    Parameters
-    ----------
-    coefficients : (2, L + 1) float array
-        Of ``√2 cos(l φ)`` and ``√2 sin(l φ)``; 1 at l = 0.
-    """
+    """Return the radius (2, k) in a plane, of coefficients (2, L + 1) of √2 cos and sin(l φ)."""
     order = coefficients.shape[1] - 1
     _, waves = _basis(order)
     ring = np.tensordot(coefficients, waves, axes=((0, 1), (0, 1)))
@@ -91,29 +69,14 @@ def ring_table(coefficients: Array) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Stars:
-    """A population of star-shaped bodies, see `cytosuite.datasets.physics.bodies.Bodies`.
+    """A population of star-shaped bodies, see `cytosuite.datasets.physics.bodies.Bodies`."""
 
-    Parameters
-    ----------
-    axes_um : (N, 3) float array
-        Semi-axes in µm of the ellipsoids at relative radius 1.
-    rotations : (N, 3, 3) float array
-        Columns are the directions (z, y, x) of the three axes.
-    coefficients : (N, 2, L + 1, L + 1) or (N, 2, L + 1) float array
-        Of the relative radius, for volumes and planes, see `radius_table`, `ring_table`.
-    brightness : (N,) float array
-    semi_axes_um : (N, 3) float array
-        Of the ellipsoids of the same volume, or of the same area in the plane.
-    stretch : (N, 3) float array, optional
-        Factors of the lengths of each body along z, y, x, as a map shows it, see `globe`.
-    """
-
-    axes_um: Array
-    rotations: Array
-    coefficients: Array
-    brightness: Array
-    semi_axes_um: Array
-    stretch: Array | None = None
+    axes_um: Array  # (N, 3), semi-axes at relative radius 1
+    rotations: Array  # (N, 3, 3), columns are the directions (z, y, x) of the axes
+    coefficients: Array  # (N, 2, L + 1, L + 1) of volumes, (N, 2, L + 1) of planes
+    brightness: Array  # (N,)
+    semi_axes_um: Array  # (N, 3), of the ellipsoids of the same volume or area
+    stretch: Array | None = None  # (N, 3), factors along z, y, x, as a map shows them
 
     def __len__(self) -> int:
         """Return the number of bodies."""
@@ -126,11 +89,7 @@ class Stars:
 
     @property
     def reach_um(self) -> Array:
-        """Distances (N,) in µm from the centres that no surface exceeds.
-
-        By Cauchy's inequality harmonics of degree l with coefficients c are at most
-        ``|c| sqrt((2 l + 1) / 4 π)`` (addition theorem), waves of a ring ``√2 |c|``.
-        """
+        """Distances (N,), µm, that no surface exceeds (Cauchy): ``|c| sqrt((2 l + 1) / 4 π)``."""
         own = self.coefficients
         degree = np.arange(own.shape[-1])
         if own.ndim == 4:
@@ -150,8 +109,8 @@ class Stars:
         return np.flatnonzero(~apart.any(axis=1))
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each body that touches a grid; the cost is that of their boxes, not of the grid."""
-        from cytosuite.datasets.physics import star_kernel  # compiled on first use
+        """Yield each body that touches a grid; the cost is per box, not per grid voxel."""
+        from cytosuite.datasets.physics import _body_kernels  # compiled on first use
 
         stretches = np.ones(self.axes_um.shape) if self.stretch is None else self.stretch
         near = self._near(centres_um, grid) if rim_um == 0 else np.arange(len(self))
@@ -169,7 +128,7 @@ class Stars:
             )
             to_axes = (self.rotations[index] / axes / stretch).T.astype(np.float32)
             to_axes = np.ascontiguousarray(to_axes)
-            yield Patch(index, box, *star_kernel.cut_star(z, y, x, to_axes, table, rim))
+            yield Patch(index, box, *_body_kernels.cut_star(z, y, x, to_axes, table, rim))
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:  # noqa: ARG002
         """Return even dye (n,) of `brightness` with a soft rim of one voxel; `tile` is not used."""
@@ -187,32 +146,7 @@ def draw_stars(
     circularity: float = 5.0,
     plane: bool = False,
 ) -> Stars:
-    """Return bodies of random shape with given axes.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-    axes_um : (N, 3) float array
-        Semi-axes in µm. Where they are alike, each is the mean radius over all directions, exactly.
-    rotations : (N, 3, 3) float array
-    order : int
-        Highest degree of the harmonics, 0 to 40; below 2 they are ellipsoids.
-    circularity : float
-        Degree l has the mean square ``l ** -circularity``, relative to the mean radius. Degree 1
-        is left out: it moves a body rather than shaping it.
-    plane : bool
-        Whether the bodies are cut in the plane of their last two axes: then the radius is a
-        Fourier series in that plane, with the same mean square per degree.
-
-    Raises
-    ------
-    InputError
-        If the order is not 0 to 40.
-
-    Notes
-    -----
-    See `stars_of` for surfaces that come too near to the centre.
-    """
+    """Return random bodies, semi-axes (N, 3) in µm; degree l has mean square l ** -circularity."""
     if not 0 <= order <= HIGHEST:
         raise InputError(f"the order of harmonics must be 0 to {HIGHEST}, found {order}")
     degree = np.arange(order + 1)
@@ -229,19 +163,7 @@ def draw_stars(
 
 
 def stars_of(axes_um: Array, rotations: Array, displaced: Array) -> Stars:
-    """Return bodies with a radius of 1 plus harmonics, relative to their axes.
-
-    Parameters
-    ----------
-    axes_um, rotations : (N, 3) and (N, 3, 3) float arrays
-    displaced : (N, 2, L + 1, L + 1) or (N, 2, L + 1) float array
-        Coefficients of degrees 1 and up, see `radius_table`, `ring_table`; changed in place.
-
-    Notes
-    -----
-    Where a radius would fall below `LEAST` of the mean, the whole displacement of that body is
-    scaled down until it does not.
-    """
+    """Return bodies with a radius of 1 plus harmonics, in place scaled down to `LEAST` at least."""
     plane = displaced.ndim == 3
     volumes = np.ones(len(axes_um))
     for index, own in enumerate(displaced):
@@ -262,3 +184,55 @@ def _relative_volume(table: Image, plane: bool) -> float:
     polar = np.linspace(0, np.pi, len(table))
     rings = (table[:, :-1].astype(np.float64) ** 3).mean(axis=1) * np.sin(polar)
     return float(rings.sum() / np.sin(polar).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Globe:
+    """A ball with its centre at 0 and the map of its shell, at most as wide as the equator."""
+
+    size_um: Lengths  # of the map along z, y, x
+    latitude_deg: float  # of the first and the last row
+
+    def __post_init__(self) -> None:
+        """Refuse a map that shows a place twice."""
+        wide, equator = self.size_um[2], 2 * np.pi * self.radius_um
+        if wide > equator * (1 + 1e-6):
+            raise InputError(
+                f"the map is {wide:.4g} µm wide, but the equator {equator:.4g} µm long; lower "
+                "latitude_deg, or the last number of shape"
+            )
+
+    @property
+    def radius_um(self) -> float:
+        """Distance from the centre of the ball to the middle plane of the map."""
+        return float(self.size_um[1] / 2 / np.deg2rad(self.latitude_deg))
+
+    def latitude(self, y_um: Array | Image) -> Array:
+        """Return the latitudes (n,) in radians of rows (n,) in µm."""
+        return np.asarray((y_um - self.size_um[1] / 2) / self.radius_um)
+
+    def shown(self, points_um: Array) -> Array:
+        """Return the places (n, 3) on the map of points (n, 3) of the ball, in µm."""
+        z, y, x = points_um.T
+        away = np.maximum(np.linalg.norm(points_um, axis=1), 1e-9)
+        radius = self.radius_um
+        angles = np.stack([np.arcsin(np.clip(y / away, -1, 1)), np.arctan2(-x, z)], axis=1)
+        middle = np.array(self.size_um) / 2
+        return np.asarray(middle + np.column_stack([radius - away, radius * angles]))
+
+    def spread(self, stars: Stars, centres_um: Array) -> tuple[Stars, Array]:
+        """Return bodies at points (N, 3) of the ball as the map shows them, and their places."""
+        z, y, x = centres_um.T
+        ring, away = np.hypot(z, x), np.maximum(np.linalg.norm(centres_um, axis=1), 1e-9)
+        cosine, sine = ring / away, y / away
+        about = np.arctan2(-x, z)
+        zero = np.zeros_like(z)
+        down = -centres_um / away[:, None]
+        north = np.stack([-sine * np.cos(about), cosine, sine * np.sin(about)], axis=1)
+        east = np.stack([-np.sin(about), zero, -np.cos(about)], axis=1)
+        frames = np.stack([down, north, east], axis=1)  # (N, axis of the map, axis of the ball)
+        least = np.cos(np.deg2rad(self.latitude_deg)) / 2
+        along = self.radius_um / away
+        stretch = np.stack([zero + 1, along, along / np.maximum(cosine, least)], axis=1)
+        turned = replace(stars, rotations=frames @ stars.rotations, stretch=stretch)
+        return turned, self.shown(centres_um)

@@ -1,15 +1,8 @@
 """Statistical shape models: a mean shape and its principal modes, learned from labels.
 
-A shape is the vector of the harmonic coefficients of its radius (`harmonics`), relative to its mean
-radius and in its own axes, from the shortest to the longest. Its modes are the principal components
-of many such vectors, so that painting and packing are those of random harmonics.
-
-References
-----------
-Cootes et al., Active shape models: their training and application, Comput. Vis. Image Underst. 61
-(1995), doi:10.1006/cviu.1995.1004: mean and modes. Ducroz et al., Spherical harmonics based
-extraction and annotation of cell shape in 3D time-lapse microscopy sequences, Proc. IEEE EMBC
-(2011), doi:10.1109/IEMBS.2011.6091632: the radius as a vector of coefficients.
+A shape is the vector of its harmonic coefficients (Ducroz et al. 2011,
+doi:10.1109/IEMBS.2011.6091632), relative to its mean radius, from the shortest to the longest axis;
+modes are principal components (Cootes et al. 1995, doi:10.1006/cviu.1995.1004).
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,12 +15,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import ndimage
 
-from cytosuite.datasets.physics.dye import fibonacci_sphere
+from cytosuite.contract.manifest import Described, parse
+from cytosuite.datasets.physics.bodies import fibonacci_sphere
 from cytosuite.datasets.physics.grid import Array, Lengths
 from cytosuite.datasets.physics.harmonics import HIGHEST, Stars, legendre, stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
-from cytosuite.manifest import Described, parse
 from cytosuite.volume import Volume
 
 DIRECTIONS = 1000  # in which a radius is measured
@@ -68,19 +61,7 @@ class ShapeModel(Described):
         return self
 
     def draw(self, rng: np.random.Generator, axes_um: Array, rotations: Array) -> Stars:
-        """Return bodies of shapes drawn from the model: normal along each mode.
-
-        Parameters
-        ----------
-        rng : numpy Generator
-        axes_um, rotations : (N, 3) and (N, 3, 3) float arrays
-            By these each shape is stretched and turned; its longest axis is the last.
-
-        Notes
-        -----
-        `semi_axes_um` are those of the ellipsoids with the same volume and the same ratios of
-        second moments along the axes.
-        """
+        """Return bodies drawn from the model, normal along each mode, longest axis last."""
         plane = self.axes == "YX"
         kept = entries(self.order, plane)
         modes = np.reshape(self.modes, (len(self.modes), kept.sum()))
@@ -97,10 +78,7 @@ class ShapeModel(Described):
 
 
 def entries(order: int, plane: bool) -> NDArray[np.bool_]:
-    """Return a mask (2, L + 1, L + 1) or (2, L + 1) of the coefficients of degree 1 and up.
-
-    In this order they are the vector of a shape: cosines, then sines, by m and l.
-    """
+    """Return a mask (2, L + 1, L + 1) or (2, L + 1) of the coefficients of degree 1 and up."""
     if plane:
         return np.arange(order + 1) * np.ones((2, 1)) >= 1
     kept = np.stack([np.triu(np.ones((order + 1, order + 1), bool))] * 2)
@@ -109,19 +87,7 @@ def entries(order: int, plane: bool) -> NDArray[np.bool_]:
 
 
 def read_model(path: Path, *, plane: bool) -> ShapeModel:
-    """Return the model in a file.
-
-    Parameters
-    ----------
-    path : Path
-    plane : bool
-        Whether a model of planes is wanted.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or broken, or the model is one of other axes.
-    """
+    """Return the model of planes or of volumes in a file; InputError if broken or of other axes."""
     model: ShapeModel = parse(path, read_json(path), ShapeModel)
     if (model.axes == "YX") != plane:
         wanted, found = ("YX", "ZYX") if plane else ("ZYX", "YX")
@@ -135,31 +101,7 @@ def read_model(path: Path, *, plane: bool) -> ShapeModel:
 def fit(
     labels: Iterable[Volume], *, order: int = 8, share: float = SHARE, min_voxels: int = 100
 ) -> ShapeModel:
-    """Return the shape model of the objects in label images.
-
-    Parameters
-    ----------
-    labels : iterable of Volume
-        Integers, 0 is background; all volumes (ZYX) or all planes (YX), of any voxel size.
-        Objects that touch a face of their image, or of fewer voxels than `min_voxels`, are left
-        out.
-    order : int
-        Highest degree of the harmonics, 1 to 40.
-    share : float
-        Of the variance that the modes must explain.
-    min_voxels : int
-
-    Raises
-    ------
-    InputError
-        If axes differ, or fewer than 3 objects are left.
-
-    Notes
-    -----
-    The radius in a direction is the length of the object along it, from its centroid: exact where
-    it is star-shaped. Axes are those of its second moments; the second and the third point to the
-    side of the longer tail.
-    """
+    """Return the shape model of whole objects by second moments; InputError below 3."""
     if not 1 <= order <= HIGHEST:
         raise InputError(f"the order of harmonics must be 1 to {HIGHEST}, found {order}")
     found, axes = [], set()
@@ -203,7 +145,9 @@ def coefficients(mask: NDArray[np.bool_], spacing: Lengths, order: int) -> Array
     tails = (((points - centre) @ frame) ** 3).sum(axis=0)
     frame = frame * np.where(tails < 0, -1.0, 1.0)
     frame[:, 0] *= np.sign(np.linalg.det(frame))
-    directions = _circle() if plane else fibonacci_sphere(DIRECTIONS).astype(np.float64)
+    angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
+    circle = np.stack([np.zeros(DIRECTIONS), np.cos(angles), np.sin(angles)])
+    directions = circle if plane else fibonacci_sphere(DIRECTIONS).astype(np.float64)
     step = min(spacing) / 2
     reach = np.linalg.norm(points - centre, axis=1).max() + 2 * max(spacing)
     away = np.arange(0.5, reach / step + 1) * step
@@ -211,7 +155,11 @@ def coefficients(mask: NDArray[np.bool_], spacing: Lengths, order: int) -> Array
     places = (centre[:, None, None] + rays) / np.reshape(spacing, (-1, 1, 1))
     shares = ndimage.map_coordinates(mask.astype(np.float32), places, order=1)
     radii = shares.sum(axis=1, dtype=np.float64) * step
-    basis = _basis_at(directions, order, plane)
+    degrees = np.arange(order + 1)
+    angles = degrees[:, None] * np.arctan2(directions[2], directions[1])
+    norm = np.where(degrees > 0, np.sqrt(2), 1.0)[:, None]
+    waves = norm * np.stack([np.cos(angles), np.sin(angles)])  # (2, L + 1, n)
+    basis = waves if plane else waves[:, :, None] * legendre(order, directions[0])
     kept = entries(order, plane)
     zero = (0,) * kept.ndim
     chosen = np.vstack([basis[zero], basis[kept]])
@@ -234,27 +182,8 @@ def _objects(labels: NDArray[Any], min_voxels: int) -> Iterator[NDArray[np.bool_
             yield np.pad(mask, 1)
 
 
-def _circle() -> Array:
-    """Return directions (3, n) evenly spread in the plane of y and x."""
-    angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
-    return np.stack([np.zeros(DIRECTIONS), np.cos(angles), np.sin(angles)])
-
-
-def _basis_at(directions: Array, order: int, plane: bool) -> Array:
-    """Return the harmonics (2, L + 1, L + 1, n) or (2, L + 1, n) in directions (3, n)."""
-    degrees = np.arange(order + 1)
-    angles = degrees[:, None] * np.arctan2(directions[2], directions[1])
-    norm = np.where(degrees > 0, np.sqrt(2), 1.0)[:, None]
-    waves = norm * np.stack([np.cos(angles), np.sin(angles)])
-    return np.asarray(waves if plane else waves[:, :, None] * legendre(order, directions[0]))
-
-
 def _ratios(table: NDArray[np.float32], plane: bool) -> Array:
-    """Return the semi-axes (3,) of a body's ellipsoid relative to their geometric mean.
-
-    The mean of ``u_i² r^(d + 2)`` over directions, for dimension `d`, is the second moment along
-    the axis i; that of an ellipsoid is proportional to the square of its semi-axis.
-    """
+    """Return the semi-axes (3,) relative to their geometric mean, by means of u_i² r^(d + 2)."""
     radius = table[:, :-1].astype(np.float64)
     about = np.arange(radius.shape[1]) * (2 * np.pi / radius.shape[1])
     if plane:

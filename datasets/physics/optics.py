@@ -1,54 +1,33 @@
-"""Light on its way to the camera: attenuation by tissue, blur by the point spread function.
+"""Attenuation by tissue and blur, in µm; the objective is on the side of z = 0."""
 
-Widths are in µm, so that results do not depend on the voxel size. Images are (Z, Y, X) with the
-objective on the side of z = 0.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from cytosuite.datasets.physics.grid import Image
+from cytosuite.datasets.physics.grid import Array, Image, slabs
 from cytosuite.errors import InputError
+from cytosuite.networks.tiling import Box
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 LAWS = ("exponential", "power", "none")
+TRUNCATE = 4.0  # standard deviations that scipy's Gaussian reaches
+SHARP = 1e-15  # voxels: less is no blur, as for scipy
+ROWS = 2**22  # voxels of the rows that are blurred along z together
 
 
 @dataclass(frozen=True, slots=True)
 class Attenuation:
-    """Law of the loss of light under a depth of tissue.
+    """Law of lost light (Bruch et al. 2023, doi:10.1371/journal.pone.0283828), or InputError."""
 
-    Parameters
-    ----------
-    law : {"exponential", "power", "none"}
-        ``exp(-d / length)``, ``(d / length + 1)^-6``, or no loss at all.
-    length_um : float
-        Attenuation length, for excitation and emission together.
-    delay_um : float
-        Tissue that does not dim: `d` counts from this depth on. Negative: additional tissue above
-        the first.
-    floor : float
-        Added to the law at any depth, in [0, 1].
-
-    Raises
-    ------
-    InputError
-        If the law is unknown, the length is not positive or the floor not a share.
-
-    References
-    ----------
-    The power laws: Bruch et al., Synthesis of large scale 3D microscopic images of 3D cell
-    cultures for training and benchmarking, PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828.
-    """
-
-    law: str = "exponential"
-    length_um: float = 100.0
-    delay_um: float = 0.0
-    floor: float = 0.0
+    law: str = "exponential"  # exp(-d / length), (d / length + 1)^-6, or none
+    length_um: float = 100.0  # for excitation and emission together
+    delay_um: float = 0.0  # tissue that does not dim; negative: tissue above the first
+    floor: float = 0.0  # added to the law at any depth, in [0, 1]
 
     def __post_init__(self) -> None:
         """Refuse a law, a length or a floor that has no meaning."""
@@ -63,10 +42,7 @@ class Attenuation:
             )
 
     def factor(self, depth_um: NDArray[np.floating] | float) -> Image:
-        """Return the share of the light, in [0, 1], that is left under any depths of tissue.
-
-        Where the delay is not used up, 1: the formula would give more, or nonsense.
-        """
+        """Return the share of the light left under depths of tissue; 1 within the delay."""
         beyond = np.asarray(depth_um, np.float32) - np.float32(self.delay_um)
         if self.law == "none":
             return np.ones_like(beyond)
@@ -91,29 +67,7 @@ def attenuate(
     law: Attenuation,
     above_um: NDArray[np.floating] | float = 0.0,
 ) -> Image:
-    """Dim an image, in place, by the tissue between each voxel and the objective.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) float32 array
-        Changed in place.
-    share : (Z, Y, X) float or bool array
-        Share of each voxel, in [0, 1], that is tissue, where light is scattered and absorbed.
-    step_um, law : float, Attenuation
-        Height of a voxel; law of the loss.
-    above_um : (Y, X) float array or float
-        Tissue in µm between the objective and the first slice.
-
-    Returns
-    -------
-    (Y, X) float32 array
-        Tissue in µm between the objective and the slice after the last: `above_um` of the next
-        slab.
-
-    Notes
-    -----
-    Depth counts tissue only, up to the middle of the voxel. Memory: four slices.
-    """
+    """Dim an image (Z, Y, X), in place, by the tissue above; return `above_um` of the next."""
     depth = np.zeros(image.shape[1:], np.float32)
     depth += np.asarray(above_um, np.float32)
     for plane, solid in zip(image, share, strict=True):
@@ -125,11 +79,7 @@ def attenuate(
 
 
 def convolve(image: Image, kernel: NDArray[np.floating]) -> Image:
-    """Return the convolution (Z, Y, X) of an image, dark outside, with a point spread function.
-
-    The kernel (z, y, x) has its centre in voxel ``size // 2`` and is normalised to sum 1. Light of
-    a point spreads as in `kernel`, not as in its mirror image.
-    """
+    """Return the convolution of an image, dark outside, with a kernel centred in ``size // 2``."""
     shape = padded_shape(image.shape, kernel.shape)
     spread = np.zeros(shape, np.float32)
     spread[tuple(slice(size) for size in kernel.shape)] = kernel / kernel.sum(dtype=np.float64)
@@ -146,3 +96,71 @@ def padded_shape(shape: Sequence[int], reach: Sequence[int]) -> tuple[int, ...]:
         scipy.fft.next_fast_len(size + extra, real=True)
         for size, extra in zip(shape, reach, strict=True)
     )
+
+
+def blurred(
+    paint: Callable[[Box], Image], shape: Sequence[int], sigma: Sequence[float]
+) -> Iterator[tuple[slice, Image]]:
+    """Yield planes and light (n, Y, X) of a blurred image, slab by slab, with scipy's bytes."""
+    spans = slabs(shape)
+    if len(spans) == 1:
+        whole = paint(tuple(slice(0, size) for size in shape))
+        yield slice(0, shape[0]), ndimage.gaussian_filter(whole, sigma, mode="nearest")
+        return
+
+    def light(span: tuple[int, int]) -> Image:
+        slab = _along_z(paint, shape, sigma[0], *span)
+        for plane in slab:
+            edges = (_reach(sigma[1]),) * 2, (0, 0)  # rows and columns that a plane lacks
+            _along(np.pad(plane, edges, "edge")[:, None], sigma[1], plane[:, None])
+            if sigma[2] > SHARP:
+                ndimage.gaussian_filter1d(plane, sigma[2], -1, output=plane, mode="nearest")
+        return slab
+
+    with ThreadPoolExecutor(1) as pool:  # one slab ahead of the camera
+        coming = pool.submit(light, spans[0])
+        for number, (start, stop) in enumerate(spans, start=1):
+            found = coming.result()
+            if number < len(spans):
+                coming = pool.submit(light, spans[number])
+            yield slice(start, stop), found
+
+
+def _along_z(
+    paint: Callable[[Box], Image], shape: Sequence[int], sigma: float, start: int, stop: int
+) -> Image:
+    """Return a slab blurred along z alone, some rows at a time."""
+    depth, height, width = shape
+    reach = _reach(sigma)
+    planes = np.arange(start - reach, stop + reach).clip(0, depth - 1)
+    low, high = int(planes[0]), int(planes[-1]) + 1
+    light = np.empty((stop - start, height, width), np.float32)
+    rows = max(1, ROWS // (len(planes) * width))
+    for top in range(0, height, rows):
+        span = slice(top, min(top + rows, height))
+        part = paint((slice(low, high), span, slice(0, width)))
+        if len(part) < len(planes):
+            part = part[planes - low]
+        _along(part, sigma, light[:, span])
+    return light
+
+
+def _along(image: Image, sigma: float, out: Image) -> None:
+    """Blur along the first axis; `image` is longer than `out` by the reach at both ends."""
+    from cytosuite.datasets.physics import _image_kernels  # compiled on first use
+
+    _image_kernels.along_planes(image, _weights(sigma), out)
+
+
+def _reach(sigma: float) -> int:
+    """Return how many voxels away a Gaussian still counts."""
+    return int(TRUNCATE * sigma + 0.5) if sigma > SHARP else 0
+
+
+def _weights(sigma: float) -> Array:
+    """Return the weights (r + 1,) of scipy's Gaussian from the middle on."""
+    reach = _reach(sigma)
+    point = np.zeros(2 * reach + 1)
+    point[reach] = 1
+    seen = ndimage.gaussian_filter1d(point, sigma, mode="constant") if reach else point
+    return np.ascontiguousarray(seen[reach:])

@@ -1,22 +1,25 @@
-"""Ellipsoids packed without overlap inside a region of tissue, by relaxation.
+"""Ellipsoids placed in a region of tissue: by relaxation, one by one at random, balls in a tissue.
 
-Notes
------
-Every round moves each overlapping pair (`hulls`) apart by ``|d| (F^-1/2 - 1)``, half
-each, then moves bodies that cross the surface of their region back along its normal. 1000 nuclei
-take 0.04 s at a volume fraction of 0.4 and 0.1 s at 0.5; memory: 0.2 kB per pair of neighbours.
+Two with matrices ``A``, ``B`` (squared semi-axes) at distance ``d`` do not overlap if ``F =
+s (1 - s) dᵀ ((1 - s) A + s B)⁻¹ d >= 1`` for any ``s`` in (0, 1) (Perram and Wertheim 1985,
+doi:10.1016/0021-9991(85)90171-8); ``s = a / (a + b)`` of mean radii is exact for balls, else safe.
+A round moves each pair apart by ``|d| (F^-1/2 - 1)``, then bodies back along the region's normal.
+Random places: Bruch et al. (2023), doi:10.1371/journal.pone.0283828; above 0.2 to 0.3 most fail.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.datasets.physics.grid import Array
-from cytosuite.datasets.physics.hulls import Hulls, Indices, check_room, closeness, hulls, shrinkage
 from cytosuite.datasets.physics.region import Region
+from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError
 
+Indices = NDArray[np.intp]
 ROUNDS = 2000
 TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still overlap at the end
 RENEW = 10  # rounds between searches for neighbours
@@ -24,6 +27,103 @@ WINDOW = 200  # rounds over which progress is judged
 FREE = 20  # rounds between searches for bodies stuck where the tissue is too thin
 TRIES = 64  # places drawn for a stuck body
 SKIN_UM = 1.5  # neighbours are searched this much farther than they can touch
+TRIALS = 512  # positions tried at once, at most
+LEAST = 32  # and at least
+INSIDE = 0.9  # share of a subculture's ball that lies in the tissue
+PATIENCE = 2000  # positions tried for a ball
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hulls:
+    """Ellipsoids as relaxation and random placement use them."""
+
+    inner: Array  # (N,), shortest semi-axis in µm
+    reach: Array  # (N,), longest semi-axis in µm
+    radii: Array  # (N,), of the ball of the same volume, µm
+    matrices: Array  # (N, 3, 3), R diag(a²) Rᵀ of semi-axes a and rotation R
+
+    def closeness(self, first: Indices, second: Indices, apart_um: Array) -> Array:
+        """Return ``sqrt(F)`` (P,) of pairs at distance vectors (P, 3); below 1 they overlap."""
+        return closeness(apart_um.T, self.forms(first, second))
+
+    def forms(self, first: Indices, second: Indices) -> Array:
+        """Return the six different entries (6, P) of the matrices of the forms F of pairs."""
+        s = self.radii[first] / (self.radii[first] + self.radii[second])
+        rows, columns = (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)
+        entries = self.matrices[:, rows, columns].T
+        a, b, c, d, e, f = (1 - s) * entries[:, first] + s * entries[:, second]
+        diagonal = b * c - f * f, a * c - e * e, a * b - d * d
+        cofactors = np.stack([*diagonal, e * f - c * d, d * f - b * e, d * e - a * f])
+        determinant = a * cofactors[0] + d * cofactors[3] + e * cofactors[4]
+        return np.asarray(s * (1 - s) / determinant * cofactors)
+
+    def outside_um(self, centres_um: Array, region: Region) -> tuple[Array, Array]:
+        """Return depths (N,) across the surface, normals (N, 3); half width: sqrt(nᵀ A n)."""
+        depth = -region.distance_at(centres_um)
+        excess = np.full(len(depth), -np.inf)
+        normals = np.zeros((len(depth), 3))
+        close = np.flatnonzero(depth < self.reach)
+        unit = region.normals_at(centres_um[close])
+        towards = np.einsum("nij,nj->ni", self.matrices[close], unit)
+        width = np.sqrt((towards * unit).sum(axis=1))
+        tips = centres_um[close] + towards / np.maximum(width, 1e-9)[:, None]
+        excess[close] = np.maximum(width - depth[close], region.distance_at(tips))
+        normals[close] = unit
+        return excess, normals
+
+    def part(self, chosen: Indices) -> "Hulls":
+        """Return some of the ellipsoids."""
+        return Hulls(
+            self.inner[chosen], self.reach[chosen], self.radii[chosen], self.matrices[chosen]
+        )
+
+
+def hulls(semi_axes_um: Array, rotations: Array) -> Hulls:
+    """Return ellipsoids of semi-axes (N, 3) in µm and rotations (N, 3, 3), axes in columns."""
+    scaled = rotations * semi_axes_um[:, None, :]
+    radii = semi_axes_um.prod(axis=1) ** (1 / 3)
+    matrices = scaled @ scaled.transpose(0, 2, 1)
+    return Hulls(semi_axes_um.min(axis=1), semi_axes_um.max(axis=1), radii, matrices)
+
+
+def shrinkage(max_overlap: float) -> float:
+    """Return the factor of semi-axes with which bodies that overlap by a share only touch.
+
+    Balls at distance ``2 u`` share ``(u³ - 3 u + 2) / 2``; ``u = 2 cos θ``, ``cos 3θ = share - 1``.
+    """
+    if not 0 <= max_overlap < 1:
+        raise InputError(f"max_overlap must be at least 0 and below 1, found {max_overlap}")
+    return float(2 * np.cos((2 * np.pi - np.arccos(max_overlap - 1)) / 3))
+
+
+def too_large(bodies: Hulls, region: Region) -> NDArray[np.bool_]:
+    """Return a mask (N,) of the bodies that, with their gaps, fit nowhere in a region."""
+    low, high = region.box_um
+    extents = np.sqrt(np.einsum("nii->ni", bodies.matrices))
+    slack = region.spacing[0] / 2  # of the box and the depth of a sampled region
+    large = (extents > (high - low) / 2).any(axis=1)
+    return np.asarray(large | (bodies.inner > region.depth_um + slack))
+
+
+def check_room(bodies: Hulls, region: Region) -> None:
+    """Raise `InputError` if a body, with its gap, fits nowhere in a region, see `too_large`."""
+    large = too_large(bodies, region)
+    if large.any():
+        low, high = region.box_um
+        raise InputError(
+            f"a nucleus of up to {2 * bodies.reach[large].max():.1f} µm with its gap does not fit "
+            f"into tissue of {' x '.join(f'{size:.1f}' for size in high - low)} µm that is at most "
+            f"{2 * region.depth_um:.1f} µm thick; lower diameter_um or gap_um, or make the tissue "
+            "larger"
+        )
+
+
+def closeness(apart: Array, forms: Array) -> Array:
+    """Return ``sqrt(F)`` (P,) of distance vectors (3, P) and the forms (6, P) of their pairs."""
+    z, y, x = apart
+    zz, yy, xx, zy, zx, yx = forms
+    form = zz * z * z + yy * y * y + xx * x * x + 2 * (zy * z * y + zx * z * x + yx * y * x)
+    return np.asarray(np.sqrt(np.maximum(form, 1e-6)))
 
 
 def pack(
@@ -38,34 +138,7 @@ def pack(
     rounds: int = ROUNDS,
     start_um: Array | None = None,
 ) -> Array:
-    """Return centres (N, 3) in µm of ellipsoids that do not overlap and lie inside a region.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        Draws the centres from which the relaxation starts, uniformly in the region.
-    semi_axes_um, rotations : (N, 3) and (N, 3, 3) float arrays
-        The columns of a rotation are the directions of the axes.
-    region : Region
-        The tissue.
-    gap_um : float
-        Smallest distance between surfaces, and half of it to the surface of the region, about.
-    max_overlap : float
-        Share of its volume that a neighbour may cover, see `shrinkage`.
-    groups : sequence of (int array, Region), optional
-        Ellipsoids, by their index, that lie in a region of their own instead of `region`; it is
-        for the caller to see that the regions do not overlap.
-    rounds : int
-        Relaxation rounds before giving up.
-    start_um : (N, 3) float array, optional
-        Centres from which the relaxation starts, in place of drawn ones.
-
-    Raises
-    ------
-    InputError
-        If an ellipsoid is larger than its region, or the relaxation does not end without
-        overlap: the density cannot be reached.
-    """
+    """Return centres (N, 3), µm, without overlap in a region (`groups`: own), or InputError."""
     whole = hulls(semi_axes_um + gap_um / 2, rotations)
     shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
     rest = np.setdiff1d(np.arange(len(semi_axes_um)), [i for home, _ in groups for i in home])
@@ -174,7 +247,6 @@ def _free(
 def _explain(
     centres: Array, shrunk: Hulls, whole: Hulls, homes: list[tuple[Indices, Region]], rounds: int
 ) -> str:
-    """Return the message for a density that cannot be reached."""
     first, second = _neighbours(centres, shrunk)
     near = shrunk.closeness(first, second, centres[first] - centres[second])
     kept = np.ones(len(centres), bool)
@@ -194,3 +266,126 @@ def _explain(
         f"inside; with gaps they fill {shares[kept].sum():.0f} % of {room:.0f} µm³ of tissue, "
         f"all would fill {shares.sum():.0f} %; lower volume_fraction, gap_um or n_nuclei"
     )
+
+
+def count_for(region: Region, volume_fraction: float, mean_volume_um3: float) -> int:
+    """Return the number of nuclei of a mean volume that fill a share of a region, at least 1."""
+    return max(1, round(volume_fraction * region.volume_um3 / mean_volume_um3))
+
+
+def scatter(
+    rng: np.random.Generator,
+    semi_axes_um: Array,
+    rotations: Array,
+    region: Region,
+    *,
+    gap_um: float = 0.0,
+    max_overlap: float = 0.0,
+    break_criterion: int = 1000,
+) -> tuple[Array, Indices]:
+    """Return centres (K, 3), numbers: < N after `break_criterion` failures; or InputError."""
+    whole = hulls(semi_axes_um + gap_um / 2, rotations)
+    shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
+    large = too_large(whole, region)
+    if large.all():
+        check_room(whole, region)
+    centres = np.zeros(semi_axes_um.shape)
+    placed, tree, failures, line = np.zeros(0, np.intp), None, 0, np.flatnonzero(~large)
+    while len(line) and failures < break_criterion:
+        bodies = np.resize(line, min(TRIALS, max(len(line), failures, LEAST)))
+        points = region.draw(rng, len(bodies))
+        excess, _ = whole.part(bodies).outside_um(points, region)
+        free = np.flatnonzero(excess <= 0)
+        free = free[~_hit(shrunk, bodies[free], points[free], placed, tree)]
+        earlier = _conflicts(shrunk, bodies[free], points[free])
+        limits = (len(bodies), failures, break_criterion)
+        taken, tried, failures = _judge(free, earlier, limits, again=len(line) < len(bodies))
+        new = bodies[taken]
+        if taken:
+            centres[new], placed = points[taken], np.concatenate([placed, new])
+            tree = cKDTree(centres[placed])
+        line = np.roll(line, -tried)
+        line = line[~np.isin(line, new)]
+    placed = np.sort(placed)
+    return centres[placed], placed
+
+
+def _hit(
+    bodies: Hulls, candidates: Indices, points: Array, placed: Indices, tree: cKDTree | None
+) -> NDArray[np.bool_]:
+    """Return a mask of the candidates at points (n, 3) that overlap placed bodies (`tree`)."""
+    if tree is None or not len(candidates):
+        return np.zeros(len(candidates), bool)
+    distance, nearest = tree.query(points)
+    hit = distance < bodies.inner[candidates] + bodies.inner[placed[nearest]]  # most of them
+    rest = np.flatnonzero(~hit)
+    if len(rest):
+        near = cKDTree(points[rest]).sparse_distance_matrix(
+            tree, 2 * bodies.reach.max(), output_type="ndarray"
+        )
+        i, j = rest[near["i"]], near["j"]
+        apart = points[i] - tree.data[j]
+        hit[i[bodies.closeness(candidates[i], placed[j], apart) < 1]] = True
+    return np.asarray(hit)
+
+
+def _conflicts(bodies: Hulls, candidates: Indices, points: Array) -> list[list[int]]:
+    """Return for each candidate the earlier ones it overlaps."""
+    earlier: list[list[int]] = [[] for _ in candidates]
+    if len(candidates) > 1:
+        pairs = cKDTree(points).query_pairs(2 * bodies.reach.max(), output_type="ndarray")
+        i, j = pairs.T  # i < j
+        close = bodies.closeness(candidates[i], candidates[j], points[i] - points[j]) < 1
+        for first, second in pairs[close].tolist():
+            earlier[second].append(first)
+    return earlier
+
+
+def _judge(
+    free: Indices, conflicts: list[list[int]], limits: tuple[int, int, int], *, again: bool
+) -> tuple[list[int], int, int]:
+    """Return accepted trials, made ones, failures; `limits`: trials, failures before, their end."""
+    trials, failures, limit = limits
+    accepted: dict[int, int] = {}
+    last = -1 - failures  # trial of the last success, counted from the start of the batch
+    for number, trial in enumerate(free.tolist()):
+        if trial - last > limit:
+            break
+        if not any(other in accepted for other in conflicts[number]):
+            accepted[number] = last = trial
+            if again:
+                return [trial], trial + 1, 0
+    return list(accepted.values()), trials, trials - 1 - last
+
+
+def subcultures(
+    rng: np.random.Generator,
+    region: Region,
+    diameters_um: Sequence[float],
+    flattening: Sequence[float] | float = 1.0,
+) -> list[Region]:
+    """Return balls in a tissue that do not overlap, the largest placed first, cut by the tissue."""
+    across = np.asarray(diameters_um, np.float64) / 2
+    semi_axes = np.stack([across * flattening, across, across], axis=1)
+    bodies = hulls(semi_axes, np.broadcast_to(np.eye(3), (len(across), 3, 3)))
+    inside = ellipsoid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)).draw(np.random.default_rng(0), 500)
+    centres = np.zeros(semi_axes.shape)
+    placed = np.zeros(0, np.intp)
+    for index in np.argsort(-across, kind="stable"):
+        points = region.draw(rng, PATIENCE)
+        trials = np.full(PATIENCE, index)
+        tree = cKDTree(centres[placed]) if len(placed) else None
+        points = points[~_hit(bodies, trials, points, placed, tree)]
+        for point in points:
+            if (region.distance_at(point + inside * semi_axes[index]) < 0).mean() > INSIDE:
+                centres[index] = point
+                placed = np.append(placed, index)
+                break
+        else:
+            raise InputError(
+                f"no place for a subculture of {2 * across[index]:.0f} µm in tissue of "
+                f"{region.volume_um3:.0f} µm³ after {len(placed)} of {len(across)}; lower the "
+                "diameters or the number of subcultures, or make the tissue larger"
+            )
+    balls = zip(map(tuple, centres), map(tuple, semi_axes), strict=True)
+    return [ellipsoid(centre, axes).intersect(region) for centre, axes in balls]

@@ -1,54 +1,105 @@
-"""Point spread functions: Gaussian with haze, or stacks of measured or computed light.
+"""Point spread functions, at rising depths: Gaussian with haze, or stacks of measured light."""
 
-Each may change with depth: `render` spreads the light emitted at a depth by the point spread
-function of that depth.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import j0
 
 from cytosuite import formats
 from cytosuite.datasets.physics.grid import Array, Image, Lengths
-from cytosuite.datasets.physics.kernel import Kernel
 from cytosuite.datasets.physics.optics import REACH
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
+KEPT = 0.999  # of the light is inside the box that is used
+ROUNDS = 20  # of moving the borders until the centroid is kept
 HAZE_REACH = 1.0  # standard deviations of the haze from which light is let in from outside
 MARGIN = 0.99  # of the light of a stack decides from how far light is let in from outside
 NOISE = 3.0  # standard deviations of the background below which a voxel is dark
 SPOT = 0.5  # of the brightest voxel: the core of a bead
+MICROSCOPES = ("widefield", "confocal", "lightsheet")
+AXIAL = 3.0  # distances from focus to first axial zero that are computed on each side of it
+FARTHEST = 10.0  # of these distances at most, where aberration moves light along z
+RIM = 4.0  # Airy radii around the cone of light that are computed
+WIDEST = 24.0  # Airy radii from the axis at most
+THROUGH = 0.99  # of the sample's index: aperture above which no light comes through
+MARGINAL = 0.75  # squared radius in the pupil of the rays in focus
+legendre = cache(np.polynomial.legendre.leggauss)  # nodes and weights of a quadrature: slow
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The light of a point, as voxels."""
+
+    image: Image  # (z, y, x), not negative, of sum 1
+    spacing: Lengths  # µm per voxel
+    centre: Lengths  # of the point in voxels: 0 is the middle of the first
+
+    def offsets_um(self, axis: int) -> Array:
+        """Return the positions of the voxels' middles along an axis, µm from the point."""
+        steps = np.arange(self.image.shape[axis]) - self.centre[axis]
+        return np.asarray(steps * self.spacing[axis], np.float64)
+
+    def half_um(self, share: float) -> Lengths:
+        """Return half the size of the box, µm, that holds a share, a third of the rest per axis."""
+        return tuple(self._half(axis, (1 - share) / 3) for axis in range(3))
+
+    def _half(self, axis: int, outside: float) -> float:
+        """Return the distance along an axis beyond which at most this share of the light is."""
+        profile = self.image.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.float64)
+        distance = np.abs(self.offsets_um(axis)) + self.spacing[axis] / 2
+        order = np.argsort(distance, kind="stable")
+        held = np.cumsum(profile[order]) >= (1 - outside) * profile.sum()
+        return float(distance[order][np.argmax(held)])
+
+    def resampled(self, spacing: Lengths) -> "Kernel":
+        """Return the light at another voxel size; sum, centroid and `KEPT` of the light stay."""
+        halves = self.half_um(KEPT)
+        image = self.image.astype(np.float64)
+        for axis in range(3):
+            offsets, step = self.offsets_um(axis), self.spacing[axis]
+            size = int(np.ceil(halves[axis] / spacing[axis] - 0.5 - 1e-9))
+            edges = np.asarray((np.arange(-size, size + 2) - 0.5) * spacing[axis], np.float64)
+            image = _rebinned(image, axis, offsets, step, edges)
+        centre = tuple(float(n // 2) for n in image.shape)
+        return Kernel((image / image.sum()).astype(np.float32), spacing, centre)
+
+
+def _rebinned(image: Array, axis: int, offsets: Array, step: float, edges: Array) -> Array:
+    """Return the light along an axis between new edges, shifted so that the centroid is kept."""
+    light = np.moveaxis(image, axis, 0)
+    profile = light.sum(axis=(1, 2))
+    borders = np.append(offsets - step / 2, offsets[-1] + step / 2)
+    middles = (edges[1:] + edges[:-1]) / 2
+    inside = (offsets > edges[0]) & (offsets < edges[-1])
+    wanted = float((profile * offsets)[inside].sum() / profile[inside].sum())
+    shift = 0.0
+    summed = np.concatenate([[0.0], np.cumsum(profile)])
+    for _ in range(ROUNDS):
+        bins = np.diff(np.interp(edges + shift, borders, summed))
+        shift += float((bins * middles).sum() / bins.sum()) - wanted
+    cumulated = np.concatenate([np.zeros((1, *light.shape[1:])), np.cumsum(light, axis=0)])
+    place = np.interp(edges + shift, borders, np.arange(len(borders)))
+    low = np.minimum(place.astype(int), len(borders) - 2)
+    part = (place - low)[:, None, None]
+    at_edges = cumulated[low] * (1 - part) + cumulated[low + 1] * part
+    return np.moveaxis(np.diff(at_edges, axis=0), 0, axis)
 
 
 @dataclass(frozen=True, slots=True)
 class Gaussian:
-    """A Gaussian with a wider one, the haze of scattered light.
+    """A Gaussian with a wider one, the haze of scattered light."""
 
-    Parameters
-    ----------
-    sigma_um, haze_sigma_um : tuple of float
-        Standard deviations along z, y, x.
-    haze : float
-        Share of the light in the haze, in [0, 1].
-    growth : float
-        Relative increase of `sigma_um` per 100 µm below the first plane of the image: 0.5 is half
-        as wide again at 100 µm. The haze does not grow.
-
-    Raises
-    ------
-    InputError
-        If a width is not finite and at least 0, or the haze not a share.
-    """
-
-    sigma_um: Lengths
-    haze: float = 0.0
-    haze_sigma_um: Lengths = (0.0, 0.0, 0.0)
-    growth: float = 0.0
+    sigma_um: Lengths  # standard deviations along z, y, x
+    haze: float = 0.0  # share of the light in the haze, in [0, 1]
+    haze_sigma_um: Lengths = (0.0, 0.0, 0.0)  # does not grow
+    growth: float = 0.0  # of sigma_um per 100 µm of depth, relative
 
     def __post_init__(self) -> None:
         """Refuse widths, shares and growths that are none."""
@@ -65,10 +116,7 @@ class Gaussian:
         return np.asarray(self.sigma_um[axis] * np.maximum(1 + self.growth * depth / 100, 0))
 
     def reach_um(self, depth_um: float) -> Lengths:
-        """Return the distance in µm from which light enters an image of this depth.
-
-        The whole reach of the narrow Gaussian at its widest, one standard deviation of the haze.
-        """
+        """Return the distance in µm from which light enters an image of this depth."""
         depths = np.asarray([0.0, depth_um])
         wide = HAZE_REACH if self.haze > 0 else 0.0
         return tuple(
@@ -79,20 +127,10 @@ class Gaussian:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Point spread functions given as voxels, one or several from front to back.
+    """Point spread functions as voxels, one or several from front to back."""
 
-    Parameters
-    ----------
-    kernels : tuple of Kernel
-        At least one.
-    depths_um : tuple of float or None
-        Depth below the first plane of the image at which each holds, rising; between two depths
-        they blend linearly, outside the nearest holds. None: evenly from the first plane to the
-        last.
-    """
-
-    kernels: tuple[Kernel, ...]
-    depths_um: tuple[float, ...] | None = None
+    kernels: tuple[Kernel, ...]  # at least one
+    depths_um: tuple[float, ...] | None = None  # rising; between two they blend; None: evenly
 
     def reach_um(self, depth_um: float) -> Lengths:  # noqa: ARG002 - as of Gaussian
         """Return the distance in µm from which light enters an image."""
@@ -103,10 +141,7 @@ class Sampled:
         return replace(self, kernels=tuple(kernel.resampled(spacing) for kernel in self.kernels))
 
     def weights(self, depth_um: NDArray[np.floating], last_um: float) -> Image:
-        """Return the weights (K, n) of the kernels, of sum 1 at each depth (n,).
-
-        Depths are in µm below the first plane of the image; the last plane is at `last_um`.
-        """
+        """Return the weights (K, n) of the kernels, of sum 1 at each depth (n,) in µm."""
         count = len(self.kernels)
         nodes = self.depths_um or np.linspace(0, max(last_um, 1e-9), count)
         return np.asarray([np.interp(depth_um, nodes, row) for row in np.eye(count)], np.float32)
@@ -123,28 +158,7 @@ def _triple(values: Sequence[float], name: str) -> Lengths:
 
 
 def measured(stacks: Sequence[Path | Volume], spacing_um: Sequence[float] | None = None) -> Sampled:
-    """Return the point spread functions in images of beads, evenly from first to last plane.
-
-    Parameters
-    ----------
-    stacks : sequence of Path or Volume
-        One bead each, ZYX, from the front of the sample to its back, the side of the objective
-        at z = 0.
-    spacing_um : sequence of float, optional
-        Voxel size along z, y, x, in place of the values in the files.
-
-    Raises
-    ------
-    InputError
-        If there is no stack, one cannot be read, is not ZYX, has no known voxel size, no light or
-        several beads.
-
-    Notes
-    -----
-    The background is the median of the outermost voxels; voxels less than `NOISE` standard
-    deviations above it in the smoothed image are dark. The point is at the centroid of the
-    brightest core.
-    """
+    """Return the light of ZYX stacks of a bead each, from first to last plane, else InputError."""
     if not stacks:
         raise InputError("a measured point spread function needs at least one stack, found none")
     return Sampled(tuple(_measured(stack, spacing_um, i) for i, stack in enumerate(stacks, 1)))
@@ -182,21 +196,7 @@ def _without_background(values: Image) -> tuple[Image, Image]:
 
 
 def centred(light: Image, smooth: Image, spacing: Lengths, name: str) -> Kernel:
-    """Return light as a point spread function around the centroid of its brightest core.
-
-    Parameters
-    ----------
-    light, smooth : (z, y, x) float arrays
-        Without background, of any sum above 0; the core are voxels where `smooth` is brighter
-        than `SPOT` of its maximum.
-    spacing, name : tuple of float, str
-        µm per voxel; for messages.
-
-    Raises
-    ------
-    InputError
-        If there are several bright spots side by side.
-    """
+    """Return light as a point spread function around the centroid of its one brightest core."""
     spots, _ = ndimage.label(smooth > SPOT * smooth.max())
     boxes = ndimage.find_objects(spots)
     number = int(spots.flat[int(smooth.argmax())])
@@ -214,3 +214,166 @@ def centred(light: Image, smooth: Image, spacing: Lengths, name: str) -> Kernel:
     inside = ndimage.center_of_mass(np.where(spots[core] == number, light[core], 0))
     centre = tuple(float(span.start + place) for span, place in zip(core, inside, strict=True))
     return Kernel(np.asarray(light / light.sum(dtype=np.float64), np.float32), spacing, centre)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """An objective: aperture and refractive indices on the way of the light."""
+
+    na: float  # numerical aperture
+    index_sample: float = 1.33  # refractive
+    index_immersion: float = 1.33  # with a coverslip as designed in between
+
+    @property
+    def aperture(self) -> float:
+        """The part of the numerical aperture with light that comes through from the sample."""
+        return float(min(self.na, THROUGH * self.index_sample))
+
+    @property
+    def cosine_index(self) -> float:
+        """Index of the sample times the cosine of the steepest ray's angle."""
+        return float(np.sqrt(self.index_sample**2 - self.aperture**2))
+
+    def axial_zero_um(self, wavelength_um: float) -> float:
+        """Return the distance along z from the focus to the first dark point, low aperture."""
+        return 2 * self.index_sample * wavelength_um / self.aperture**2
+
+    def airy_um(self, wavelength_um: float) -> float:
+        """Return the radius of the first dark ring in the focus."""
+        return 0.61 * wavelength_um / self.aperture
+
+    def shift_um(self, depth_um: float) -> float:
+        """Return the distance in µm from a point at a depth to the focus of its marginal rays."""
+        squared = MARGINAL * self.aperture**2
+        ratio = (self.index_immersion**2 - squared) / (self.index_sample**2 - squared)
+        return float(depth_um * (self.index_sample / self.index_immersion * np.sqrt(ratio) - 1))
+
+    def intensity(
+        self, wavelength_um: float, radii_um: Array, focus_um: Array, depth_um: float
+    ) -> Array:
+        """Return the light (z, r) of a point at a depth: 1 at the focus without aberration.
+
+        ``|∫ J0(k NA d r) exp(iW) 2r dr|²`` over the pupil, with ``W = k (p sqrt(ns² - NA² r²) -
+        f (ni/ns) sqrt(ni² - NA² r²))`` for a point at depth `p` and the focus at `f`: Gibson and
+        Lanni (JOSA A 9 (1992), doi:10.1364/JOSAA.9.000154), corrected for the paraxial focal
+        shift; with equal indices Born and Wolf. The table along the radius is that of Li, Xue and
+        Blu (2017), doi:10.1364/JOSAA.34.001029.
+        """
+        k = 2 * np.pi / wavelength_um
+        squared = np.linspace(0, 1, 33) * self.aperture**2
+        paths = self._paths(squared, focus_um[[0, -1]], depth_um)
+        turns = k * (np.ptp(paths, axis=0).max() + self.aperture * radii_um[-1])
+        nodes, weights = legendre(64 * (2 + int(turns / 96)))  # two per half turn, and some
+        radius = (nodes + 1) / 2  # in the pupil
+        phase = k * self._paths(radius**2 * self.aperture**2, focus_um, depth_um)
+        bessel = j0(k * self.aperture * radii_um[:, None] * radius)  # (r, rays)
+        bessel *= weights * radius
+        # not a matrix product: the number of threads could show in its last digits
+        even, odd = (
+            np.einsum("rm,zm->zr", bessel, np.ascontiguousarray(part.T))
+            for part in (np.cos(phase), np.sin(phase))
+        )
+        return np.asarray(even**2 + odd**2, np.float64)
+
+    def _paths(self, squared: Array, focus_um: Array, depth_um: float) -> Array:
+        """Return the optical path (rays, z) of rays of squared aperture, from the axial ray's."""
+        sample, glass = self.index_sample, self.index_immersion
+        below = np.sqrt(sample**2 - squared) - sample
+        above = (np.sqrt(glass**2 - squared) - glass) * glass / sample
+        return np.asarray(depth_um * below[:, None] - np.outer(above, depth_um + focus_um))
+
+
+def physical(
+    microscope: str,
+    *,
+    na: float,
+    emission_um: float,
+    excitation_um: float | None = None,
+    index_sample: float = 1.33,
+    index_immersion: float = 1.33,
+    depths_um: Sequence[float] = (0.0,),
+    pinhole_airy: float = 1.0,
+    sheet_um: float = 2.0,
+) -> Sampled:
+    """Return PSFs by depth; confocal: times excitation, lightsheet: times a sheet, or refuse."""
+    excitation_um = emission_um if excitation_um is None else excitation_um
+    objective = Objective(na, index_sample, index_immersion)
+    lengths = {"emission_um": emission_um, "excitation_um": excitation_um, "sheet_um": sheet_um}
+    _check(microscope, objective, pinhole_airy, lengths)
+    depths = tuple(map(float, depths_um))
+    if not depths or depths[0] < 0 or any(low >= high for low, high in pairwise(depths)):
+        raise InputError(f"depths_um must rise from 0 µm or below it, found {list(depths)}")
+    depths = depths[:1] if index_sample == index_immersion else depths
+    kernels = []
+    for depth in depths:
+        planes = _Planes(objective, emission_um, depth)
+        light = planes.light(emission_um)
+        if microscope == "confocal":
+            radius = pinhole_airy * objective.airy_um(emission_um)
+            light = planes.through_pinhole(light, radius) * planes.light(excitation_um)
+        elif microscope == "lightsheet":
+            light *= np.exp(-(planes.focus_um**2) / (2 * sheet_um**2))[:, None, None]
+        kernels.append(centred(light, light, planes.spacing, microscope))
+    return Sampled(tuple(kernels), depths)
+
+
+def _check(
+    microscope: str, objective: Objective, pinhole_airy: float, lengths: Mapping[str, float]
+) -> None:
+    """Refuse a microscope that cannot be."""
+    if microscope not in MICROSCOPES:
+        raise InputError(f"microscope must be {', '.join(MICROSCOPES)}, found {microscope!r}")
+    for name, value in {**asdict(objective), **lengths}.items():
+        if not (np.isfinite(value) and value > 0):
+            raise InputError(f"{name} of a microscope must be a number above 0, found {value}")
+    if objective.na >= objective.index_immersion:
+        raise InputError(
+            f"na must be below index_immersion = {objective.index_immersion}, found {objective.na}"
+        )
+    if not (np.isfinite(pinhole_airy) and pinhole_airy >= 0):
+        raise InputError(f"pinhole_airy must be at least 0, found {pinhole_airy}")
+
+
+class _Planes:
+    """Voxels around a point, with the light that it sends there."""
+
+    def __init__(self, objective: Objective, wavelength_um: float, depth_um: float) -> None:
+        self._objective, self._depth_um = objective, depth_um
+        zero, airy = objective.axial_zero_um(wavelength_um), objective.airy_um(wavelength_um)
+        shift = float(np.clip(objective.shift_um(depth_um), -FARTHEST * zero, FARTHEST * zero))
+        step = wavelength_um / (objective.index_sample - objective.cosine_index) / 8
+        low = int(np.ceil((AXIAL * zero + max(-shift, 0)) / step))
+        high = int(np.ceil((AXIAL * zero + max(shift, 0)) / step))
+        self.focus_um = np.arange(-low, high + 1, dtype=np.float64) * step
+        lateral = wavelength_um / (10 * objective.aperture)
+        slope = objective.aperture / objective.cosine_index
+        half = min(RIM * airy + max(low, high) * step * slope, WIDEST * airy)
+        self._offsets = np.arange(-int(half / lateral), int(half / lateral) + 1) * lateral
+        self.spacing = (step, lateral, lateral)
+
+    def light(self, wavelength_um: float) -> Image:
+        """Return the light (z, y, x) of one passage through the objective."""
+        quarter = self._offsets[len(self._offsets) // 2 :]
+        step = self.spacing[1] / 4
+        place = np.hypot(quarter[:, None], quarter) / step
+        below = place.astype(int)
+        part = (place - below).astype(np.float32)
+        radii = np.arange(int(below.max()) + 2, dtype=np.float64) * step
+        table = self._objective.intensity(wavelength_um, radii, self.focus_um, self._depth_um)
+        rows = table.astype(np.float32)
+        mirrored = np.abs(np.arange(1 - len(quarter), len(quarter)))
+        light = np.empty((len(rows), len(mirrored), len(mirrored)), np.float32)
+        for plane, row in zip(light, rows, strict=True):
+            seen = row[below] * (1 - part) + row[below + 1] * part
+            plane[:] = seen[mirrored][:, mirrored]
+        return light
+
+    def through_pinhole(self, light: Image, radius_um: float) -> Image:
+        """Return light collected over a disk around each position."""
+        from scipy.signal import fftconvolve  # slow to load
+
+        near = self._offsets[np.abs(self._offsets) <= radius_um]
+        disk = (np.hypot(near[:, None], near) <= radius_um).astype(np.float32)
+        disk /= disk.sum()
+        seen = fftconvolve(light, disk[None], mode="same", axes=(1, 2))
+        return np.asarray(seen.clip(0), np.float32)

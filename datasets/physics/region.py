@@ -1,8 +1,4 @@
-"""A volume in space, given by the signed distance to its surface on a coarse grid.
-
-Packing asks for distances and normals at points, imaging for the distance on the voxels of a grid;
-neither needs to know the shape.
-"""
+"""A volume in space: the signed distance to its surface on a coarse grid."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,21 +14,11 @@ from cytosuite.errors import InputError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """A volume in space, given by the signed distance to its surface.
+    """A volume in space: the signed distance to its surface."""
 
-    Parameters
-    ----------
-    distance : (Z, Y, X) float32 array
-        µm, negative inside.
-    spacing : tuple of float
-        µm between samples along z, y, x.
-    origin : tuple of float
-        Position in µm of the outer corner of the first sample's voxel, as in `Grid`.
-    """
-
-    distance: Image
-    spacing: Lengths
-    origin: Lengths
+    distance: Image  # (Z, Y, X), µm, negative inside
+    spacing: Lengths  # µm between samples
+    origin: Lengths  # µm, outer corner of the first sample's voxel
 
     def __post_init__(self) -> None:
         """Refuse a region that holds nothing."""
@@ -76,10 +62,7 @@ class Region:
         return np.asarray(values + np.sqrt((beyond**2).sum(axis=1)))
 
     def normals_at(self, points_um: Array) -> Array:
-        """Return unit vectors (n, 3) away from the inside at points (n, 3) in µm.
-
-        Where the nearest surface is in several directions, they point along the ridge between.
-        """
+        """Return unit vectors (n, 3) away from the inside at points (n, 3) in µm."""
         shifts = np.diag(self.spacing)[:, None] / 2  # (3, 1, 3)
         moved = np.concatenate([points_um + shifts, points_um - shifts])
         values = self.distance_at(moved.reshape(-1, 3)).reshape(2, 3, -1)
@@ -100,20 +83,14 @@ class Region:
         return points[:count]
 
     def on(self, grid: Grid) -> Image:
-        """Return the distance (Z, Y, X) on the voxels of any grid; a slab gets those of the whole.
-
-        Interpolated linearly, 4 ns per voxel; beyond the samples see `distance_at`.
-        """
+        """Return the distance (Z, Y, X) on the voxels of any grid; slabs get the same."""
         image = np.empty(grid.shape, np.float32)
         for plane, values in zip(image, self._planes(grid, grid.centres(0)), strict=True):
             plane[...] = values
         return image
 
     def above_um(self, grid: Grid) -> Image:
-        """Return the height (Y, X) in µm of the region above the first plane of a grid.
-
-        Light comes from the side of z = -∞ and crosses this tissue first.
-        """
+        """Return the height (Y, X) in µm of the region before the first plane of a grid."""
         total = np.zeros(grid.shape[1:], np.float32)
         ticks = self.grid.centres(0)
         low, stop = np.float32(self.box_um[0, 0]), np.float32(grid.origin[0])
@@ -137,15 +114,7 @@ class Region:
         return replace(self, distance=np.maximum(self.distance, other.on(self.grid)))
 
     def scaled(self, factor: float, about_um: Lengths | None = None) -> "Region":
-        """Return a copy with all lengths multiplied.
-
-        Parameters
-        ----------
-        factor : float
-            ``(wanted / volume_um3) ** (1 / 3)`` for a wanted volume.
-        about_um : tuple of float, optional
-            The point that stays; the middle of the grid of samples if not given.
-        """
+        """Return a copy with lengths multiplied about a point, by default the middle."""
         size, start = self.grid.size_um, self.origin
         middle = about_um or tuple(o + s / 2 for o, s in zip(start, size, strict=True))
         origin = tuple(m + (o - m) * factor for m, o in zip(middle, start, strict=True))
@@ -161,7 +130,6 @@ class Region:
 
         @lru_cache(maxsize=2)  # for the next height
         def sample(index: int) -> Image:
-            """Return one plane of samples on the columns of the grid."""
             lines = self.distance[index]
             left: Image = lines[:, columns]
             left += across * (lines[:, columns + 1] - left)

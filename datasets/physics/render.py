@@ -1,35 +1,250 @@
-"""The image before the camera: painted, dimmed, blurred and sampled slab by slab.
-
-Each slab is dimmed by the tissue above it, whose depth is carried on to the next, and its light is
-spread over all planes of the detector in reach: slabs overlap in the result, not in the dye.
-"""
+"""The image before the camera: painted, dimmed by tissue above, blurred and sampled by slabs."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, eye_array
+from scipy.special import erf
 
-from cytosuite import large
-from cytosuite.datasets.physics.grid import Grid, Image
+from cytosuite.datasets.physics.camera import area_average
+from cytosuite.datasets.physics.grid import Array, Grid, Image
 from cytosuite.datasets.physics.grid import slabs as grid_slabs
-from cytosuite.datasets.physics.optics import Attenuation, attenuate
-from cytosuite.datasets.physics.psf import Gaussian, Psf
-from cytosuite.datasets.physics.spread_gaussian import GaussianSpread
-from cytosuite.datasets.physics.spread_sampled import SampledSpread, add_means
+from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate, padded_shape
+from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
+from cytosuite.errors import InputError
+from cytosuite.volume import large
 
+FINE = 2.0  # steps of the grid of the haze in one of its standard deviations
+Spectrum = NDArray[np.complex64]
 Paint = Callable[[Grid], Image]
 Watch = Callable[[str, Image], None]
-LightSpread = GaussianSpread | SampledSpread
-
 MAX_BYTES = 256 * 2**20  # for a slab and all computed from it, the result not counted
 STEPS = ("dye", "attenuated", "light")  # that can be watched
 
 
-def spread_of(psf: Psf, grid: Grid, detector: Grid) -> LightSpread:
-    """Return the way of light from a grid to a detector through a point spread function.
+def means(
+    source: tuple[Array, float], target: tuple[Array, float], sigma: Array | float
+) -> csr_array:
+    """Return the matrix of exact means of blurred light over intervals, µm, up to `REACH` sigma."""
+    (sources, length), (targets, size) = source, target
+    widths = np.broadcast_to(np.asarray(sigma, np.float64), sources.shape)
+    reach = REACH * float(widths.max()) + (length + size) / 2
+    first = np.searchsorted(sources, targets - reach)
+    terms = int((np.searchsorted(sources, targets + reach) - first).max())
+    column = first[:, None] + np.arange(terms)  # (targets, terms)
+    inside = column < len(sources)
+    column = np.minimum(column, len(sources) - 1)
+    distance = np.abs(targets[:, None] - sources[column])
+    far, near = (size + length) / 2, abs(size - length) / 2
+    weight = np.zeros(column.shape)
+    for sign, edge in ((1, far), (-1, near), (-1, -near), (1, -far)):
+        weight += sign * _ramp(distance + edge, widths[column])
+    keep = inside & (weight > 1e-9 * size)  # below is rounding
+    row = np.broadcast_to(np.arange(len(targets))[:, None], column.shape)
+    entries = ((weight[keep] / size).astype(np.float32), (row[keep], column[keep]))
+    return csr_array(entries, shape=(len(targets), len(sources)))
 
-    Raises `InputError` if that is larger than the simulated volume.
-    """
+
+def _ramp(position: Array, sigma: Array) -> Array:
+    """Return ``max(position, 0)`` convolved with a Gaussian: its second derivative is that."""
+    scaled = position / np.maximum(sigma, 1e-9)
+    bell = np.exp(-(scaled**2) / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(sigma * bell + position * (1 + erf(scaled / np.sqrt(2))) / 2)
+
+
+def axis_um(grid: Grid, axis: int) -> tuple[Array, float]:
+    """Return the middles (n,) of the voxels along an axis and their length, in µm."""
+    step = grid.spacing[axis]
+    middles = grid.origin[axis] + (np.arange(grid.shape[axis]) + 0.5) * step
+    return np.asarray(middles, np.float64), step
+
+
+class GaussianSpread:
+    """Spreads light by a Gaussian and its haze, axis by axis; haze by `FINE` steps per sigma."""
+
+    def __init__(self, psf: Gaussian, grid: Grid, detector: Grid) -> None:
+        self._psf, self._grid, self._detector = psf, grid, detector
+        middles, step = axis_um(grid, 0)
+        self._depths = middles - detector.origin[0]
+        targets = axis_um(detector, 0)
+        self._up = means((middles, step), targets, psf.sigma_at(0, self._depths)).tocsc()
+        self._up *= np.float32(1 - psf.haze)
+        self._across = self._lateral(0.0)
+        self._haze = _Haze(psf, grid, detector) if psf.haze > 0 else None
+
+    def slab_bytes(self, planes: int) -> int:
+        """Return the memory needed for a slab of so many planes, besides the light itself."""
+        _, y, x = self._detector.shape
+        return 4 * planes * (y * x + (self._haze.plane if self._haze is not None else 0))
+
+    @property
+    def least(self) -> int:
+        """Planes of a slab below which most of the work would be for its borders."""
+        return 1
+
+    def add(self, light: Image, start: int, out: Image) -> None:
+        """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
+        planes, (_, y, x) = len(light), self._detector.shape
+        narrow = np.empty((planes, x, y), np.float32)
+        for index, plane in enumerate(light):
+            rows, columns = self._across
+            if self._psf.growth:
+                rows, columns = self._lateral(self._depths[start + index])
+            narrow[index] = columns @ np.ascontiguousarray((rows @ plane).T)
+        up = self._up[:, start : start + planes].tocsr()
+        touched = np.flatnonzero(np.diff(up.indptr))
+        for index in touched.tolist():  # a plane of the detector at a time: no second stack
+            seen = up[[index]] @ narrow.reshape(planes, -1)
+            out[index] += seen.reshape(x, y).T
+        if self._haze is not None:
+            self._haze.add(light, start)
+
+    def finish(self, out: Image) -> None:
+        """Add the haze."""
+        if self._haze is not None:
+            self._haze.finish(out)
+
+    def _lateral(self, depth_um: float) -> tuple[csr_array, csr_array]:
+        """Return the matrices along y and x for light from a depth."""
+        sigmas = [self._psf.sigma_at(axis, np.asarray(depth_um)) for axis in range(3)]
+        source, target = self._grid, self._detector
+        rows, columns = (means(axis_um(source, a), axis_um(target, a), sigmas[a]) for a in (1, 2))
+        return rows, columns
+
+
+class _Haze:
+    """Wide Gaussian by way of a coarse grid."""
+
+    def __init__(self, psf: Gaussian, grid: Grid, detector: Grid) -> None:
+        self._share = np.float32(psf.haze)
+        self._there, self._back = [], []
+        for axis in range(3):
+            source, target = axis_um(grid, axis), axis_um(detector, axis)
+            sigma = psf.haze_sigma_um[axis]
+            step = sigma / FINE
+            if step <= source[1]:  # a grid for this axis would be finer than the simulation's
+                self._there.append(means(source, target, sigma))
+                self._back.append(eye_array(len(target[0]), dtype=np.float32, format="csr"))
+                continue
+            half = np.sqrt((sigma**2 - step**2 / 6) / 2)  # a voxel, too, has its variance
+            margin = REACH * half + step
+            low, high = target[0][0] - margin, target[0][-1] + margin
+            middle = (low + np.arange(int(np.ceil((high - low) / step)) + 1) * step, step)
+            self._there.append(means(source, middle, half))
+            self._back.append(means(middle, target, half))
+        z, y, x = (matrix.shape[0] for matrix in self._there)
+        self._coarse = np.zeros((z, y * x), np.float32)
+        self.plane = y * x
+
+    def add(self, light: Image, start: int) -> None:
+        """Collect the light of the planes from `start` on."""
+        up, rows, columns = self._there
+        seen = np.empty((len(light), self._coarse.shape[1]), np.float32)
+        for index, plane in enumerate(light):
+            seen[index] = (columns @ np.ascontiguousarray((rows @ plane).T)).ravel()
+        self._coarse += up.tocsc()[:, start : start + len(light)].tocsr() @ seen
+
+    def finish(self, out: Image) -> None:
+        """Add the collected light to the image `out`."""
+        up, rows, columns = self._back
+        for index in range(len(out)):
+            seen = (up[[index]] @ self._coarse).reshape(columns.shape[1], rows.shape[1])
+            plane = rows @ np.ascontiguousarray((columns @ seen).T)
+            plane *= self._share
+            out[index] += plane
+            large.release(out)
+
+
+class SampledSpread:
+    """Spreads light by sampled point spread functions: convolution, then means over voxels."""
+
+    def __init__(self, psf: Sampled, grid: Grid, detector: Grid) -> None:
+        self._grid, self._detector = grid, detector
+        resampled = psf.resampled(grid.spacing)
+        self._kernels = [kernel.image for kernel in resampled.kernels]
+        size = np.max([kernel.shape for kernel in self._kernels], axis=0)
+        if (size > grid.shape).any():
+            extent = ", ".join(
+                f"{n * step:.4g}" for n, step in zip(size, grid.spacing, strict=True)
+            )
+            room = ", ".join(f"{value:.4g}" for value in grid.size_um)
+            raise InputError(
+                f"the point spread function ({extent} µm, z y x) is larger than the simulated "
+                f"volume ({room} µm); crop it or simulate a larger image"
+            )
+        self._reach = tuple(int(n) // 2 for n in size)
+        depths = axis_um(grid, 0)[0] - detector.origin[0]
+        self._weights = resampled.weights(depths, detector.size_um[0])
+        self._transfers: dict[tuple[int, tuple[int, ...]], Spectrum] = {}
+
+    def slab_bytes(self, planes: int) -> int:
+        """Return the memory needed for a slab of so many planes, besides the light itself."""
+        _, y, x = (n + 2 * r for n, r in zip(self._grid.shape, self._reach, strict=True))
+        images = 5 + min(len(self._kernels), 3)  # padded light, spectra, results; kernels in use
+        return 4 * (planes + 2 * self._reach[0]) * y * x * images
+
+    @property
+    def least(self) -> int:
+        """Planes of a slab below which most of the work would be for its borders."""
+        return 2 * self._reach[0] + 1
+
+    def add(self, light: Image, start: int, out: Image) -> None:
+        """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
+        whole = tuple(n + 2 * r for n, r in zip(light.shape, self._reach, strict=True))
+        shape = padded_shape(whole, (0, 0, 0))
+        weights = self._weights[:, start : start + len(light)]
+        used = [(index, shape) for index, weight in enumerate(weights) if weight.any()]
+        self._transfers = {key: t for key, t in self._transfers.items() if key in used}
+        spectrum = None
+        for key in used:
+            if key not in self._transfers:
+                self._transfers[key] = self._transfer(*key)
+            weight = weights[key[0]]
+            part = light if (weight == 1).all() else light * weight[:, None, None]
+            term = scipy.fft.rfftn(part, shape, workers=1)
+            term *= self._transfers[key]
+            spectrum = term if spectrum is None else np.add(spectrum, term, out=spectrum)
+        spread = scipy.fft.irfftn(spectrum, shape, workers=1, overwrite_x=True)
+        spread = spread[tuple(slice(n) for n in whole)]
+        first = (start, 0, 0)
+        z, y, x = (
+            self._grid.origin[axis] + (first[axis] - self._reach[axis]) * step
+            for axis, step in enumerate(self._grid.spacing)
+        )
+        around = Grid((whole[0], whole[1], whole[2]), self._grid.spacing, (z, y, x))
+        add_means(np.asarray(spread, np.float32), around, self._detector, out)
+
+    def finish(self, out: Image) -> None:
+        """All light is added already."""
+
+    def _transfer(self, index: int, shape: tuple[int, ...]) -> Spectrum:
+        """Return the transform of a kernel that begins `reach` before the point."""
+        kernel = self._kernels[index]
+        sizes = zip(self._reach, kernel.shape, shape, strict=True)
+        pads = [(r - n // 2, size - n - (r - n // 2)) for r, n, size in sizes]
+        transfer: Spectrum = scipy.fft.rfftn(np.pad(kernel, pads), workers=1, overwrite_x=True)
+        return transfer
+
+
+def add_means(image: Image, grid: Grid, detector: Grid, out: Image) -> None:
+    """Add the means of an image (Z, Y, X) on a grid, dark outside, over voxels of a detector."""
+    step = detector.spacing[0]
+    top = grid.origin[0] - detector.origin[0]
+    first = max(int(np.floor(top / step)), 0)
+    last = min(int(np.ceil((top + grid.size_um[0]) / step)), len(out))
+    if first < last:
+        part = detector.slab(first, last)
+        offset = [a - b for a, b in zip(part.origin, grid.origin, strict=True)]
+        out[first:last] += area_average(image, grid.spacing, part.shape, part.spacing, offset)
+
+
+LightSpread = GaussianSpread | SampledSpread
+
+
+def spread_of(psf: Psf, grid: Grid, detector: Grid) -> LightSpread:
+    """Return the way of light to a detector; InputError for too wide a point spread function."""
     if isinstance(psf, Gaussian):
         return GaussianSpread(psf, grid, detector)
     return SampledSpread(psf, grid, detector)
@@ -38,19 +253,7 @@ def spread_of(psf: Psf, grid: Grid, detector: Grid) -> LightSpread:
 def simulation_grid(
     detector: Grid, oversampling: Sequence[float], reach_um: Sequence[float]
 ) -> Grid:
-    """Return the finer grid of the simulation, wider than the detector's by a margin.
-
-    Parameters
-    ----------
-    detector : Grid
-    oversampling : sequence of float
-        Simulated voxels per voxel of the detector along z, y, x; need not be whole.
-    reach_um : sequence of float
-        Margin on each side, rounded up to whole voxels: from how far light comes in, see
-        `psf.Gaussian.reach_um`. That holds the whole reach of a Gaussian but only
-        one standard deviation of its haze, and 99 % of the light of a stack, which bounds the
-        margins; fainter light from farther outside is left out.
-    """
+    """Return the finer grid of the simulation, wider than the detector's by `reach_um`."""
     spacing = np.divide(detector.spacing, oversampling)
     shape = np.ceil(np.multiply(detector.shape, oversampling) - 1e-9).astype(int)
     margin = np.ceil(reach_um / spacing - 1e-9).astype(int)
@@ -70,33 +273,7 @@ def render(
     watch: Watch | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Image:
-    """Return the light that is expected in each voxel of the detector.
-
-    Parameters
-    ----------
-    paint : callable
-        Returns the dye (n, Y, X) float32 on a slab of `grid`, front to back; changed in place.
-    share : callable
-        Returns the share of each voxel of a slab, in [0, 1], that is tissue.
-    grid, detector : Grid
-        Of the simulation, see `simulation_grid`, and of the result.
-    psf, attenuation, above_um : Psf, Attenuation, (Y, X) float array or float
-        See `cytosuite.datasets.physics.optics.attenuate`.
-    watch : callable, optional
-        Called at the end with each name of `STEPS` and the image of that step.
-    max_bytes : int
-        See `slabs`.
-
-    Returns
-    -------
-    (z, y, x) float32 array
-        Not negative, in the units of the dye; the same whatever the slabs but for rounding.
-
-    Raises
-    ------
-    InputError
-        If the point spread function is larger than the simulated volume.
-    """
+    """Return the light (z, y, x) of voxels; `paint`, `share` give slabs, `watch` the `STEPS`."""
     spread = spread_of(psf, grid, detector)
     count = 1 if watch is None else 3
     out, *steps = (large.room(detector.shape, np.float32) for _ in range(count))
@@ -113,28 +290,17 @@ def render(
         spread.add(light, start, out)
         large.release(out, *steps)
     spread.finish(out)
-    _clip(out)  # rounding of transforms around zero
+    for start, stop in grid_slabs(out.shape):  # rounding of transforms around zero
+        np.maximum(out[start:stop], 0, out=out[start:stop])
+        large.release(out)
     if watch is not None:
         for name, seen in zip(STEPS, (*steps, out), strict=True):
             watch(name, seen)
     return out
 
 
-def _clip(image: Image) -> None:
-    """Set values below 0 to 0, in place."""
-    for start, stop in grid_slabs(image.shape):
-        np.maximum(image[start:stop], 0, out=image[start:stop])
-        large.release(image)
-
-
 def slabs(grid: Grid, spread: LightSpread, max_bytes: int) -> list[tuple[int, int]]:
-    """Return first plane and end of slabs, of one thickness but for the last.
-
-    `max_bytes` is for the dye and tissue of a slab and the memory of the spread, not for the result
-    nor for painting. Only this and the sizes decide the thickness, so that a result is the same on
-    every machine; a slab is never thinner than a plane or a sampled point spread function, even if
-    the bound is exceeded.
-    """
+    """Return first plane and end of slabs of one thickness, by sizes and the bound alone."""
     planes, y, x = grid.shape
     most = spread.least
     while most < planes and 8 * (most + 1) * y * x + spread.slab_bytes(most + 1) <= max_bytes:

@@ -1,7 +1,4 @@
-"""Nuclei drawn from distributions, painted and labelled one by one in their own boxes of a grid.
-
-Everything is in µm, in the order z, y, x; a nucleus knows nothing of voxels.
-"""
+"""Nuclei drawn from distributions, painted and labelled in their own boxes; z, y, x in µm."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -9,17 +6,15 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.datasets.physics import dye
-from cytosuite.datasets.physics.bodies import Patch
+from cytosuite.datasets.physics.bodies import BALL, Patch, fibonacci_sphere
 from cytosuite.datasets.physics.grid import Array, Grid, Image
 
-PHASES = ("interphase", "prophase", "metaphase", "late", "fragment")
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
 MITOSIS = (0.3, 0.4, 0.3)  # shares of prophase, metaphase and late among the mitotic
 
 WAVES = 8  # plane waves summed to displace a surface
 WAVE_NUMBERS = (2.0, 5.0)  # their undulations per radian: bulges, not ripples
-SPHERE = dye.fibonacci_sphere()
+SPHERE = fibonacci_sphere()
 
 # One value per phase.
 CONTRAST = (1.0, 1.0, 0.8, 0.8, 0.3)  # times that of the nucleus
@@ -32,47 +27,26 @@ FLAT = (1.6, 2.5)  # longest to shortest axis of a flat nucleus
 PLATE = (0.35, 0.6)  # thickness to width of a metaphase plate
 CONDENSED = (0.2, 0.35)  # volume of condensed to that of resting chromatin
 CONDENSING = 0.7  # brightness grows as the volume to the power of minus this
+THICKNESS = (0.2, 0.32)  # of a plate, in units of the long axis, to its width in the others'
+BEND = (0.1, 0.35)  # edges follow towards the poles
+CLEAR = 1.15  # plates are at least this much farther apart than where they touch
+MARGIN = 0.95  # of the way to the surface of the nucleus before division
 
 
 @dataclass(frozen=True, slots=True)
 class Nuclei:
-    """A population of nuclei: ellipsoids, bent and with smoothly displaced surfaces.
+    """A population of nuclei: ellipsoids, bent and with smoothly displaced surfaces."""
 
-    Parameters
-    ----------
-    semi_axes_um : (N, 3) float array
-        Semi-axes of the ellipsoid of the same volume; `draw_nuclei` gives the shortest first.
-    rotations : (N, 3, 3) float array
-        Columns are the directions (z, y, x) of the three axes.
-    waves : (N, 3 + 1, K) float array
-        Wave vector (3) and phase of each plane wave of the surface displacement.
-    roughness : (N,) float array
-        Root mean square of the relative displacement.
-    bend : (N,) float array
-        How far the edge is shifted against the direction of the first axis, in units of it.
-    brightness : (N,) float array
-        Mean density of the dye relative to the median nucleus.
-    contrast : (N,) float array
-        Standard deviation of the logarithm of the chromatin density in interphase.
-    nucleoli : (N, M, 4) float array
-        Centre and radius in units of the semi-axes; radius 0: none.
-    phase : (N,) int array
-        Index in `PHASES`. A late one (anaphase, telophase) stands for the pair to come, see
-        `physics.mitosis.divide`; a fragment is dense chromatin without structure.
-    offsets : (N, 3) int array
-        Where in the chromatin tile each nucleus is cut from.
-    """
-
-    semi_axes_um: Array
-    rotations: Array
-    waves: Array
-    roughness: Array
-    bend: Array
-    brightness: Array
-    contrast: Array
-    nucleoli: Array
-    phase: NDArray[np.int64]
-    offsets: NDArray[np.int64]
+    semi_axes_um: Array  # (N, 3), of the ellipsoid of the same volume, drawn shortest first
+    rotations: Array  # (N, 3, 3), columns are the directions (z, y, x) of the axes
+    waves: Array  # (N, 3 + 1, K), wave vector and phase of the surface displacement
+    roughness: Array  # (N,), root mean square of the relative displacement
+    bend: Array  # (N,), shift of the edge against the first axis, in units of it
+    brightness: Array  # (N,), mean density of the dye relative to the median nucleus
+    contrast: Array  # (N,), standard deviation of ln(chromatin density) in interphase
+    nucleoli: Array  # (N, M, 4), centre and radius in units of the semi-axes; 0: none
+    phase: NDArray[np.int64]  # (N,); LATE: a pair to come, see `divide`
+    offsets: NDArray[np.int64]  # (N, 3), where in the chromatin tile each is cut from
 
     def __len__(self) -> int:
         """Return the number of nuclei."""
@@ -88,11 +62,8 @@ class Nuclei:
         return Nuclei(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each nucleus that touches a grid, see `cytosuite.datasets.physics.bodies.Bodies`.
-
-        The cost is that of the nuclei, not of the grid: about 0.05 ms for 5,000 voxels.
-        """
-        from cytosuite.datasets.physics import nucleus_kernel  # compiled on first use
+        """Yield each nucleus that touches a grid; 0.05 ms for 5,000 voxels."""
+        from cytosuite.datasets.physics import _body_kernels  # compiled on first use
 
         rims = 1 + rim_um / self.semi_axes_um.min(axis=1)
         farthest = self.semi_axes_um.max(axis=1) * rims
@@ -104,8 +75,8 @@ class Nuclei:
         for index in np.flatnonzero(near.all(axis=1)).tolist():
             waves = self.waves[index].astype(np.float32)
             roughness, bend = np.float32(self.roughness[index]), np.float32(self.bend[index])
-            surface = nucleus_kernel.measure(sphere, waves, roughness)
-            reach = nucleus_kernel.bounds(surface[2] * rims[index], float(bend))
+            surface = _body_kernels.measure(sphere, waves, roughness)
+            reach = _body_kernels.bounds(surface[2] * rims[index], float(bend))
             spokes = self.rotations[index] * self.semi_axes_um[index] * reach
             box = grid.box(centres_um[index], np.sqrt((spokes**2).sum(axis=1)))
             if box is None:
@@ -116,26 +87,22 @@ class Nuclei:
             )
             to_axes = (self.rotations[index] / self.semi_axes_um[index]).T.astype(np.float32)
             form = (bend, waves, roughness, surface, float(rims[index]))
-            found = nucleus_kernel.cut(z, y, x, np.ascontiguousarray(to_axes), *form)
+            found = _body_kernels.cut(z, y, x, np.ascontiguousarray(to_axes), *form)
             yield Patch(index, box, *found)
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, 1 on average in a median nucleus.
 
-        Notes
-        -----
-        With contrast `c` and two independent cuts `t`, `u` of the noise in `tile`, the density is
-        the product of clumps ``exp(c t - c² / 2)``, threads ``1 - a + 3 a exp(-t² - u²)``, which
-        are dense where both noises cross zero, a patchy rim and dark nucleoli in patchy bright
-        shells, scaled to the mean `brightness`, times the share of the voxel inside the surface.
+        Of contrast `c` and two cuts `t`, `u` of `tile`: clumps ``exp(c t - c² / 2)`` times threads
+        ``1 - a + 3 a exp(-t² - u²)``, a patchy rim and dark nucleoli, scaled to `brightness`.
         """
-        from cytosuite.datasets.physics import nucleus_kernel  # compiled on first use
+        from cytosuite.datasets.physics import _body_kernels  # compiled on first use
 
         i, phase = patch.index, int(self.phase[patch.index])
         contrast = float(self.contrast[i])
         threads = min(THREADS[phase] * contrast, 0.8)
         begin = np.array([span.start for span in patch.box]) + grid.first + self.offsets[i]
-        return nucleus_kernel.dye(
+        return _body_kernels.dye(
             np.array(patch.shape),
             patch.inside,
             patch.position,
@@ -144,7 +111,7 @@ class Nuclei:
             np.stack([begin, begin + np.array(tile.shape) // 2]),
             self.semi_axes_um[i].astype(np.float32),
             self.nucleoli[i].astype(np.float32),
-            dye.BALL,
+            BALL,
             np.array((CONTRAST[phase] * contrast, threads, RIM[phase], RIM_UM), np.float32),
             np.float32(self.brightness[i]),
             np.float32(grid.voxel_um),
@@ -166,29 +133,7 @@ def draw_nuclei(
     nucleoli: int = 3,
     mitotic_fraction: float = 0.0,
 ) -> Nuclei:
-    """Return a random population of nuclei.
-
-    Parameters
-    ----------
-    rng, count : numpy Generator, int
-    diameter_um, brightness : float
-        Medians: diameter in µm of the sphere of the same volume, brightness.
-    diameter_spread, axis_spread, brightness_spread : float
-        Standard deviations of the logarithms: of the diameter between nuclei, of each axis
-        against the nucleus' diameter, of the brightness.
-    flat_fraction : float
-        Probability that an interphase or prophase nucleus is flat or elongated and a little bent:
-        its longest axis is `FLAT` times the shortest, the middle one anywhere between.
-    roughness, contrast : float
-        Root mean square of the surface displacement relative to the radius; standard deviation of
-        the logarithm of the chromatin density.
-    nucleoli : int
-        Each nucleus has 0 to `nucleoli` dark nucleoli.
-    mitotic_fraction : float
-        Probability of mitosis: `MITOSIS` of it prophase (larger, brighter, in threads), metaphase
-        (a plate of `CONDENSED` times the volume and the brightness that belongs to it) and late
-        (elongated, of the resting size; `physics.mitosis.divide` makes a pair of it).
-    """
+    """Return random nuclei: medians, spreads of logarithms, relative `roughness`."""
     limits = 1 - mitotic_fraction * (1 - np.cumsum((0.0, *MITOSIS[:-1])))
     phase = np.searchsorted(limits, rng.random(count), side="right").astype(np.int64)
     flat = (rng.random(count) < flat_fraction) & (phase < METAPHASE)
@@ -213,20 +158,10 @@ def draw_nuclei(
 
 
 def align(nuclei: Nuclei, chosen: NDArray[np.integer], normals_um: Array) -> Nuclei:
-    """Return the population with the shortest axes of the chosen nuclei (n,) turned along vectors.
+    """Return the nuclei with the shortest axes of chosen ones (n,) along vectors (n, 3).
 
-    Parameters
-    ----------
-    nuclei, chosen : Nuclei, (n,) int array
-    normals_um : (n, 3) float array
-        Direction z, y, x for each, of any length but 0: of a surface's outer normal, for the edges
-        bend inwards.
-
-    Notes
-    -----
-    An axis `a` that points away from the direction `n` is first turned over, by half a turn about
-    another axis. Then the smallest rotation that does it, ``R = c I + [v]x + v vᵀ / (1 + c)`` with
-    ``v = a x n`` and ``c = a . n`` (Rodrigues 1840): the other axes keep their chance.
+    An axis `a` that points away from `n` turns over, then the smallest rotation ``R = c I + [v]x +
+    v vᵀ / (1 + c)`` with ``v = a x n``, ``c = a . n`` (Rodrigues 1840): others keep their chance.
     """
     rotations, chosen = nuclei.rotations.copy(), np.asarray(chosen)
     shortest = nuclei.semi_axes_um[chosen].argmin(axis=1)
@@ -290,3 +225,46 @@ def _nucleoli(rng: np.random.Generator, count: int, most: int) -> Array:
     present = np.arange(most) < rng.integers(0, most + 1, (count, 1))
     radii = rng.uniform(0.15, 0.3, (count, most)) * present
     return np.concatenate([centres, radii[..., None]], axis=2)
+
+
+def divide(
+    rng: np.random.Generator, nuclei: Nuclei, centres_um: Array
+) -> tuple[Nuclei, Array, NDArray[np.int64]]:
+    """Replace late nuclei by plates of two daughters; return (M), centres (M, 3), old numbers.
+
+    They fill `CONDENSED` of the ellipsoid; a plate with points ``(x, r)`` along and across, in
+    semi-axes, may shift by ``-x`` (its side) to ``sqrt(1 - r²) - x`` (inside).
+    """
+    late = nuclei.phase == LATE
+    parent = np.repeat(np.arange(len(nuclei)), np.where(late, 2, 1))
+    first = np.flatnonzero(late) + np.arange(np.count_nonzero(late))  # in the new order
+    count, both = len(first), np.concatenate([first, first + 1])
+    divided, centres = nuclei.take(parent), centres_um[parent].copy()
+    volume = rng.uniform(*CONDENSED, count)  # of both
+    aspect = rng.uniform(*THICKNESS, count)
+    width = (volume / 2 / aspect) ** (1 / 3)
+    bend = -rng.uniform(*BEND, count)
+    across = width[:, None] * np.hypot(SPHERE[1], SPHERE[2])
+    curve = bend[:, None] * (SPHERE[1] ** 2 + SPHERE[2] ** 2 - 0.4)
+    along = (aspect * width)[:, None] * (SPHERE[0] - curve)
+    most = (np.sqrt(np.maximum(1 - across**2, 0.0)) - along).min(axis=1) * MARGIN
+    shift = rng.uniform(np.minimum(-along.min(axis=1) * CLEAR, most), most)
+    outer, turn = divided.semi_axes_um[first], divided.rotations[first]
+    axes = outer[:, [2, 0, 1]] * np.stack([aspect * width, width, width], axis=1)
+    step = turn[:, :, 2] * (shift * outer[:, 2])[:, None]
+    centres[first] += step
+    centres[first + 1] -= step
+    forward = turn[:, :, [2, 0, 1]]
+    backward = forward * np.array([-1.0, -1.0, 1.0])  # half a turn: the mirrored bend
+    values = {
+        "semi_axes_um": (axes, axes),
+        "rotations": (forward, backward),
+        "bend": (bend, bend),
+        "waves": (random_waves(rng, count), random_waves(rng, count)),
+        "brightness": (divided.brightness[first] * volume**-CONDENSING,) * 2,
+        "offsets": tuple(rng.integers(0, 1 << 20, (2, count, 3))),
+    }
+    changed = {name: getattr(divided, name).copy() for name in values}
+    for name, pair in values.items():
+        changed[name][both] = np.concatenate(pair)
+    return replace(divided, **changed), centres, parent

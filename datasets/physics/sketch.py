@@ -1,13 +1,6 @@
-"""Companions of a sketch, from its labels: borders, distances to them, and seeds of objects.
+"""Companions of a sketch, from labels alone, in µm: borders, distances to them, and seeds.
 
-All are made of the labels alone, of any dataset, in µm; one pass per axis, so that time and memory
-grow with the number of voxels.
-
-References
-----------
-Eschweiler et al., Denoising diffusion probabilistic models for generation of realistic fully
-annotated microscopy image datasets, PLOS Comput. Biol. 20 (2024),
-doi:10.1371/journal.pcbi.1011890, whose program writes the same four volumes.
+Eschweiler et al. (2024), doi:10.1371/journal.pcbi.1011890; its program writes the same four.
 """
 
 from typing import Any
@@ -15,32 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite import large
 from cytosuite.datasets.physics.grid import slabs
 from cytosuite.errors import InputError
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, large
 
 
 def companions(labels: Volume, border_um: float) -> dict[str, Volume]:
-    """Return the volumes ``boundary``, ``distance`` and ``seeds`` of labels.
-
-    Parameters
-    ----------
-    labels : Volume
-        See `signed_distance`.
-    border_um : float
-        See `boundary`.
-
-    Raises
-    ------
-    InputError
-        See `signed_distance` and `boundary`.
-
-    Notes
-    -----
-    Memory: 6 bytes per voxel for the result, and 4 for a copy of labels that are not uint16. About
-    0.05 µs per voxel. Large volumes are looked at in slabs, and what does not fit lies on disk.
-    """
+    """Return the volumes ``boundary``, ``distance`` and ``seeds`` of labels."""
     distance = signed_distance(labels)
     return {
         "boundary": boundary(labels, border_um, distance),
@@ -50,26 +24,8 @@ def companions(labels: Volume, border_um: float) -> dict[str, Volume]:
 
 
 def signed_distance(labels: Volume) -> Volume:
-    """Return the distance in µm to the nearest voxel that is not of the same object.
-
-    Parameters
-    ----------
-    labels : Volume
-        (Z, Y, X) or (Y, X) integers, 0 is background.
-
-    Returns
-    -------
-    Volume
-        float32, between voxel centres: positive inside objects, also of those that touch, and
-        negative in the background. At least a voxel in size; the border of the image is no border
-        of an object, and where there is none in the whole image, the size is its diagonal.
-
-    Raises
-    ------
-    InputError
-        If the labels are no integers, are negative, or have other axes.
-    """
-    from cytosuite.datasets.physics import _sketch_kernels as kernels  # compiled on first use
+    """Return the µm (float32) to the nearest other label, < 0 in background; else InputError."""
+    from cytosuite.datasets.physics import _image_kernels as kernels  # compiled on first use
 
     array, spacing = _planes(labels)
     depth, height, width = array.shape
@@ -94,30 +50,7 @@ def signed_distance(labels: Volume) -> Volume:
 
 
 def boundary(labels: Volume, width_um: float, distance: Volume | None = None) -> Volume:
-    """Return the mask of the borders between objects, and between them and the background.
-
-    Parameters
-    ----------
-    labels : Volume
-        See `signed_distance`.
-    width_um : float
-        Thickness of the borders, half on each side. The voxels whose faces form the border belong
-        to it however thin it is: two on a line through it.
-    distance : Volume, optional
-        The signed distance of these labels, where it is known.
-
-    Returns
-    -------
-    Volume
-        uint8, 1 at borders.
-
-    Raises
-    ------
-    InputError
-        If the width is negative or not finite, or the labels are none.
-    """
-    from cytosuite.datasets.physics import _sketch_kernels as kernels  # compiled on first use
-
+    """Return a uint8 mask of the borders of objects, `width_um` thick, at least two voxels."""
     if not 0 <= width_um < np.inf:
         raise InputError(
             f"the width of borders must be a number of µm from 0 on, found {width_um:g}"
@@ -127,32 +60,20 @@ def boundary(labels: Volume, width_um: float, distance: Volume | None = None) ->
     mask = large.room(array.shape, np.uint8)
     for start, stop in slabs(array.shape):
         low, high = max(start - 1, 0), min(stop + 1, len(array))  # a face lies between two planes
-        part = np.empty((high - low, *array.shape[1:]), np.uint8)
-        kernels.borders(array[low:high], away[low:high], width_um / 2 * (1 + 1e-6), part)
+        own, part = array[low:high], np.abs(away[low:high]) <= width_um / 2 * (1 + 1e-6)
+        for axis in range(3):
+            first, second = ((slice(None),) * axis + (span,) for span in (np.s_[:-1], np.s_[1:]))
+            differ = own[first] != own[second]
+            part[first] |= differ
+            part[second] |= differ
         mask[start:stop] = part[start - low : stop - low]
         large.release(array, away, mask)
     return labels.like(mask.reshape(labels.shape))
 
 
 def seeds(labels: Volume) -> Volume:
-    """Return one voxel per object, inside it: the nearest to its centroid in µm.
-
-    Parameters
-    ----------
-    labels : Volume
-        See `signed_distance`.
-
-    Returns
-    -------
-    Volume
-        uint8, 1 at seeds; of voxels equally near the first in the order of the array.
-
-    Raises
-    ------
-    InputError
-        See `signed_distance`.
-    """
-    from cytosuite.datasets.physics import _sketch_kernels as kernels  # compiled on first use
+    """Return one voxel per object as a uint8 mask: the nearest to its centroid in µm, inside it."""
+    from cytosuite.datasets.physics import _image_kernels as kernels  # compiled on first use
 
     array, spacing = _planes(labels)
     spans = slabs(array.shape)
@@ -160,7 +81,11 @@ def seeds(labels: Volume) -> Volume:
     totals, nearest = np.zeros((count + 1, 4)), np.full(count + 1, np.inf)
     places = np.full((count + 1, 3), -1, np.int64)
     for start, stop in spans:
-        kernels.add_places(array[start:stop], start, totals)
+        own = array[start:stop]
+        ticks = np.ogrid[start:stop, : own.shape[1], : own.shape[2]]
+        for axis, place in enumerate((*ticks, np.ones(1))):
+            weights = np.broadcast_to(place, own.shape).ravel()
+            totals[:, axis] += np.bincount(own.ravel(), weights, count + 1)
         large.release(array)
     middles = totals[:, :3] / np.maximum(totals[:, 3:], 1)
     for start, stop in spans:

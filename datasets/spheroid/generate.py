@@ -1,59 +1,145 @@
 """Simulate a spheroid: tissue, optics, camera, and the labels that belong to it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cytosuite.datasets.conditions import measured
-from cytosuite.datasets.physics import labels
+from cytosuite.datasets.physics import bodies, cells, labels, optics
+from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.datasets.physics.camera import Detector, gain_for_exposure
-from cytosuite.datasets.physics.grid import Image, copied
+from cytosuite.datasets.physics.grid import Grid, Image, Labels, Lengths, copied, slabs
+from cytosuite.datasets.physics.psf import Gaussian, Psf
+from cytosuite.datasets.physics.shapes import Nuclei
 from cytosuite.datasets.sample import Sample
-from cytosuite.datasets.spheroid.annotate import Truth, annotate, describe
-from cytosuite.datasets.spheroid.checks import check
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
-from cytosuite.datasets.spheroid.parameters import Parameters, draw_values, parameters_from
-from cytosuite.volume import Scalar, Volume
+from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values, parameters_from
+from cytosuite.volume import Scalar, Volume, large
 
+HAZE_REACH = 2.0  # standard deviations of a haze that may belong to a label
 __all__ = ["Parameters", "check", "generate"]
-
-
 STUDY = "simulated-spheroid"
 
 
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The true labels of a case."""
+
+    nuclei: Labels  # (Z, Y, X)
+    cells: Labels | None  # (Z, Y, X)
+    kinds: NDArray[np.int64]  # (N,), of each labelled nucleus, from 0
+    levels: Image | None = None  # (Z, Y, X), of visible labels: share of the nucleus' peak
+
+
+def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
+    """Return the labels of a spheroid on the detector's voxels; `spread` widens visible ones."""
+    wanted, detector = specimen.parameters.labels, specimen.parameters.detector
+    drawn, levels = _nuclei(specimen, spread, detector)
+    found, kept = labels.tidy(drawn, wanted.min_voxels)
+    if wanted.visibility > 0:
+        seen = labels.visibility(
+            found, photons, read_noise=specimen.drawn["read_noise"], level=wanted.visibility
+        )
+        found, kept = labels.drop(found, seen), kept[seen]
+    around = None
+    if specimen.cells is not None and specimen.parameters.cells.enabled:
+        around = cells.label_cells(specimen.cells, detector, specimen.outside)
+        around, _ = labels.tidy(around, wanted.min_voxels)
+    for start, stop in slabs(found.shape) if levels is not None else []:
+        assert levels is not None
+        levels[start:stop] *= found[start:stop] > 0
+        large.release(levels, found)
+    return Truth(found, around, specimen.spheroid.kinds[kept - 1], levels)
+
+
+def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Image | None]:
+    """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
+    nuclei, centres = specimen.spheroid.nuclei
+    style = specimen.parameters.labels.style
+    limits = {name: specimen.drawn[name] for name in ("level", "plane_level")}
+    if style == "shape":
+        return bodies.label(nuclei, centres, detector), None
+    wide: Lengths = (0.0, 0.0, 0.0)
+    if isinstance(spread, Gaussian) and specimen.parameters.labels.haze:
+        wide = spread.haze_sigma_um
+    elif isinstance(spread, Gaussian):
+        spread = replace(spread, haze=0.0)  # a haze has no visible border
+    reach = np.maximum(spread.reach_um(detector.size_um[0]), np.multiply(HAZE_REACH, wide))
+    blur, margin = _blur(spread, detector), tuple(reach.tolist())
+    if style == "visible":
+        return labels.visible(nuclei, centres, detector, blur, **limits, margin_um=margin)
+    found = bodies.label(nuclei, centres, detector)
+    return labels.widen(found, detector.spacing, blur, **limits, margin_um=margin), None
+
+
+def _blur(spread: Psf, detector: Grid) -> labels.Blur:
+    """Return a function that blurs a small image as at one depth."""
+    if isinstance(spread, Gaussian):
+
+        def gaussian(image: Image, spacing: Lengths, depth_um: float) -> Image:
+            depth = np.array(depth_um)
+            sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
+            sharp = np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
+            if spread.haze == 0:
+                return sharp
+            wide = np.divide(spread.haze_sigma_um, spacing)
+            veil = np.asarray(ndimage.gaussian_filter(image, wide, mode="constant"), np.float32)
+            return sharp + np.float32(spread.haze) * (veil - sharp)
+
+        return gaussian
+    own, last = spread.resampled(detector.spacing), detector.size_um[0]
+
+    def sampled(image: Image, _: Lengths, depth_um: float) -> Image:
+        nearest = int(own.weights(np.array([depth_um]), last)[:, 0].argmax())
+        return optics.convolve(image, own.kernels[nearest].image)
+
+    return sampled
+
+
+def _means(objects: Labels, photons: Image) -> NDArray[np.float64]:
+    """Return the mean of the background and of each object (N + 1,), plane by plane."""
+    count = max((int(plane.max(initial=0)) for plane in objects), default=0) + 1
+    sizes, sums = np.zeros(count), np.zeros(count)
+    for plane, light in zip(objects, photons, strict=True):
+        sizes += np.bincount(plane.ravel(), minlength=count)
+        sums += np.bincount(plane.ravel(), light.ravel(), minlength=count)
+        large.release(objects, photons)
+    return np.asarray(sums / np.maximum(sizes, 1))
+
+
+def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scalar]:
+    """Return measured facts of a case; `snr` is (mean - background) / sqrt(mean + read noise²)."""
+    spheroid, living = specimen.spheroid, specimen.spheroid.outline.living
+    means = _means(truth.nuclei, photons)
+    noise = np.sqrt(means[1:] + specimen.drawn["read_noise"] ** 2)
+    snr = (means[1:] - means[0]) / noise
+    z, y, x = np.diff(living.box_um, axis=0)[0].tolist()
+    volumes = volumes_um3(spheroid.nuclei[0])
+    found: dict[str, Scalar] = {
+        "n_nuclei": len(means) - 1,
+        "n_simulated": len(volumes),
+        "n_mitotic": sum(
+            int(part.mitotic.sum()) for part, _ in spheroid.parts if isinstance(part, Nuclei)
+        ),
+        "n_dying": sum(len(population.dying) for population in spheroid.packed),
+        **{"tissue_z_um": z, "tissue_y_um": y, "tissue_x_um": x},
+        "tissue_volume_um3": living.volume_um3,
+        "nuclear_volume_fraction": spheroid.volume_fraction,
+        "mean_volume_um3": float(volumes.mean()) if len(volumes) else 0.0,
+        "snr": float(np.median(snr)) if len(snr) else 0.0,
+    }
+    if truth.cells is not None:
+        found["n_cells"] = int(truth.cells.max(initial=0))
+    return found
+
+
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return one simulated spheroid with its instance labels.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        The only source of chance; each stage draws from a child it spawns. The same seed
-        gives the same bytes.
-    parameters : Parameters or mapping
-        See `cytosuite.datasets.spheroid.parameters.Parameters`; a mapping is checked first.
-
-    Returns
-    -------
-    Sample
-        Sockets ``microscopy-image`` and ``instance-labels``, both (Z, Y, X) with the
-        detector's voxel size: of the nuclei or, as `output.channel` says, of the cells. Companions:
-        the other channel and its labels, kinds of cells, stages, where a recipe has them.
-        Metadata: drawn and measured values. Conditions: density, signal / noise, objects.
-
-    Raises
-    ------
-    InputError
-        If a parameter is not allowed, nuclei cannot be packed so, or a file cannot be read.
-
-    Notes
-    -----
-    Dye is dimmed by the tissue above, spread, integrated over voxels and detected, in this order.
-    Peak memory: photons (4 bytes per voxel), labels (6 bytes) and slabs of bounded size; what does
-    not fit of these lies on disk, see `cytosuite.large`.
-    """
+    """Return image, labels and companions; one seed, one result; InputError if not packed."""
     if not isinstance(parameters, Parameters):
         parameters = check(parameters_from(parameters))
     for_values, for_tissue, for_chromatin, for_camera, for_cells, for_second = rng.spawn(6)
@@ -68,7 +154,6 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     steps: dict[str, Image] = {}
 
     def keep(name: str, image: Image) -> None:
-        """Keep the image after a stage."""
         steps[name] = copied(image)
 
     wanted = parameters.output
@@ -88,7 +173,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
 def _expose(
     rng: np.random.Generator, light: Image, specimen: Specimen, objects: NDArray[np.uint16]
 ) -> tuple[NDArray[np.unsignedinteger], float]:
-    """Return the counts of a channel, and the counts per photon: given or by the exposure."""
+    """Return the counts of a channel, and the counts per photon."""
     wanted, drawn = specimen.parameters.camera, specimen.drawn
     gain = wanted.gain
     if wanted.exposure > 0:
@@ -110,7 +195,6 @@ def _sample(
     turn = -1 if specimen.parameters.optics.objective == "last" else 1
 
     def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
-        """Return an array with the detector's voxel size."""
         seen = array if turn == 1 else copied(array[::turn])
         return Volume(seen, spacing, "ZYX", facts)
 

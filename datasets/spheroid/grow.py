@@ -1,46 +1,107 @@
-"""Grow a spheroid: nuclei at their places in the tissue, of which some divide and some die."""
+"""Grow a spheroid: nuclei at their places in the tissue; some divide and some die."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
+from math import exp, pi
+from pathlib import Path
 
 import numpy as np
 
-from cytosuite.datasets.physics import debris, mitosis
-from cytosuite.datasets.physics.packing import pack
-from cytosuite.datasets.physics.placement import count_for, scatter, subcultures
+from cytosuite.datasets.phantoms.library import Phantom, read_library
+from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
+from cytosuite.datasets.physics import debris, shapes
+from cytosuite.datasets.physics.packing import count_for, pack, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align
-from cytosuite.datasets.spheroid.outline import Outline, outline
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
-from cytosuite.datasets.spheroid.populate import populate, typical_volume
-from cytosuite.datasets.spheroid.spheroid import Numbers, Placed, Population, Spheroid, mixed
+from cytosuite.datasets.spheroid.sections import Kind
+from cytosuite.datasets.spheroid.spheroid import (
+    Numbers,
+    Outline,
+    Placed,
+    Population,
+    Spheroid,
+    mixed,
+    outline,
+)
 from cytosuite.errors import InputError
 
+# Values drawn once per case and kind; the first go to `draw_nuclei` by their names.
+SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
+SHAPE = ("diameter_um", *SPREADS, "flat_fraction", "roughness")
+DRAWN = (*SHAPE, "chromatin_contrast", "mitotic_fraction", "apoptotic_fraction")
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
 LEAST_CORE = 0.05  # of a shell too thin for its nuclei
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
 FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
-
 Populations = tuple[Population, ...]
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
 
 
+@lru_cache(maxsize=8)
+def _stored(kind: Kind) -> tuple[Phantom, ...]:
+    """Return the stored nuclei of a kind, read once per process: 18 ms each."""
+    spacing = None if kind.phantoms_um == "auto" else kind.phantoms_um
+    return read_library(Path(kind.phantoms), spacing)
+
+
+def typical_volume(kind: Kind, diameter_um: float) -> float:
+    """Return the mean volume in µm³ of a nucleus of a kind, with the diameter of this case."""
+    if kind.phantoms and not kind.phantoms_scaled:
+        return float(np.mean([phantom.volume_um3 for phantom in _stored(kind)]))
+    return pi / 6 * diameter_um**3 * exp(4.5 * kind.diameter_spread[1] ** 2)
+
+
+def populate(
+    rng: np.random.Generator, parameters: Parameters, drawn: Drawn, counts: Sequence[int]
+) -> tuple[Population, ...]:
+    """Return the `counts` nuclei of each kind, without places; a child of `rng` draws each kind."""
+    kinds = parameters.all_kinds()
+    found = []
+    for index, (kind, child) in enumerate(zip(kinds, rng.spawn(len(kinds)), strict=True)):
+        values = {name: of_kind(drawn, parameters, kind, name) for name in DRAWN}
+        dying = int(child.binomial(counts[index], values["apoptotic_fraction"]))
+        draw = _from_library if kind.phantoms else _nuclei
+        living = draw(child, kind, values, counts[index] - dying)
+        dead = _nuclei(child, kind, values | {"mitotic_fraction": 0.0}, dying)
+        found.append(Population(index, living, dead))
+    return tuple(found)
+
+
+def _nuclei(
+    rng: np.random.Generator, kind: Kind, values: Mapping[str, float], count: int
+) -> Nuclei:
+    """Return drawn nuclei."""
+    return shapes.draw_nuclei(
+        rng,
+        count,
+        brightness=kind.brightness,
+        contrast=values["chromatin_contrast"],
+        nucleoli=kind.nucleoli,
+        **{name: values[name] for name in (*SHAPE, "mitotic_fraction")},
+    )
+
+
+def _from_library(
+    rng: np.random.Generator, kind: Kind, values: Mapping[str, float], count: int
+) -> StoredNuclei:
+    found = draw_stored(
+        rng,
+        count,
+        _stored(kind),
+        diameter_um=values["diameter_um"] if kind.phantoms_scaled else None,
+        diameter_spread=values["diameter_spread"] if kind.phantoms_scaled else 0.0,
+        brightness_spread=values["brightness_spread"],
+        tilt=kind.phantoms_tilt,
+    )
+    return replace(found, brightness=found.brightness * kind.brightness)
+
+
 def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Spheroid:
-    """Return a spheroid in the middle of the image with its nuclei at their places.
-
-    Parameters
-    ----------
-    rng, parameters, drawn : numpy Generator, Parameters, dict of str to float
-        Source of chance, recipe, and the values that `draw_values` gave to this case.
-
-    Raises
-    ------
-    InputError
-        If the nuclei cannot even be packed at the lower end of `volume_fraction` (or of a few
-        nuclei); the drawn value is lowered towards it in steps of `LOOSEN`, then the core of a
-        shell.
-    """
+    """Return a spheroid with its nuclei at their places; InputError if they cannot be packed."""
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
     fraction = drawn["volume_fraction"]
     # A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only
@@ -176,7 +237,7 @@ def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Place
         (living, points), _ = population.parts
         numbers = np.arange(len(living))
         if isinstance(living, Nuclei):
-            living, points, numbers = mitosis.divide(rng, living, points)
+            living, points, numbers = shapes.divide(rng, living, points)
         parts.append((living, points))
         owners.append(start + numbers)
         start += len(population)

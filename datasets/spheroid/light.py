@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite import large
-from cytosuite.datasets.physics import bodies, debris, dye, microscope, psf
+from cytosuite.datasets.physics import bodies, debris, psf
 from cytosuite.datasets.physics.cells import Tessellation, grow_cells, paint_membranes
 from cytosuite.datasets.physics.grid import Grid, Image, slabs
 from cytosuite.datasets.physics.optics import Attenuation
@@ -17,6 +16,7 @@ from cytosuite.datasets.physics.render import Watch, render, simulation_grid
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
 from cytosuite.datasets.spheroid.spheroid import Spheroid, mixed
 from cytosuite.errors import InputError
+from cytosuite.volume import large
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
 PHYSICAL = (
@@ -27,32 +27,24 @@ PHYSICAL = (
 
 @dataclass(slots=True)
 class Specimen:
-    """A spheroid as it shines, on any slab of the simulation grid.
-
-    Parameters
-    ----------
-    spheroid, parameters, drawn : Spheroid, Parameters, dict of str to float
-        Bodies, recipe and values of the case.
-    cells, stain : Tessellation or None, (N,) float array
-        Cells around the nuclei, and the brightness of each cell's membrane.
-    """
+    """A spheroid as it shines, on any slab of the simulation grid."""
 
     spheroid: Spheroid
     parameters: Parameters
     drawn: Drawn
-    cells: Tessellation | None = None
-    stain: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    cells: Tessellation | None = None  # around the nuclei
+    stain: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (N,), of membranes
     _tiles: dict[float, Image] = field(default_factory=dict)
     _uneven: Image | None = None
     _share: tuple[Grid, Image] | None = None
 
     def draw_chromatin(self, rng: np.random.Generator, grid: Grid) -> None:
-        """Draw the noise of chromatin, a tile for each size of clumps, and that of the glow."""
+        """Draw the noise of chromatin, a tile per size of clumps, and of the glow."""
         for size in dict.fromkeys(kind.chromatin_um for kind in self.parameters.all_kinds()):
-            self._tiles[size] = dye.chromatin_tile(rng, grid, size)
+            self._tiles[size] = bodies.chromatin_tile(rng, grid, size)
         spread = np.float32(self.drawn["cytoplasm_spread"])
         if spread > 0:
-            noise = dye.chromatin_tile(rng, grid, self.parameters.optics.cytoplasm_um)
+            noise = bodies.chromatin_tile(rng, grid, self.parameters.optics.cytoplasm_um)
             self._uneven = np.exp(spread * noise - spread**2 / 2)  # of mean 1
 
     def grow_cells(self, rng: np.random.Generator) -> None:
@@ -90,7 +82,11 @@ class Specimen:
 
     def nuclei(self, grid: Grid) -> Image:
         """Return the dye (Z, Y, X) in the channel of the nuclei, 1 in a median nucleus."""
-        image = self._glow(grid)
+        image = self.share(grid) * np.float32(self.drawn["cytoplasm"])
+        if self._uneven is not None:
+            places = (np.arange(n) + f for n, f in zip(grid.shape, grid.first, strict=True))
+            period = self._uneven.shape
+            image *= self._uneven[np.ix_(*(p % n for p, n in zip(places, period, strict=True)))]
         debris.paint_blobs(self.spheroid.blobs, grid, image)
         kinds = self.parameters.all_kinds()
         for (part, points), kind in zip(self.spheroid.parts, kinds, strict=True):
@@ -100,15 +96,6 @@ class Specimen:
             bodies.paint(found, points, grid, tile, image)
         if self.cells is not None and self.drawn["bleed_through"] > 0:
             image += np.float32(self.drawn["bleed_through"]) * self.membranes(grid)
-        return image
-
-    def _glow(self, grid: Grid) -> Image:
-        """Return the glow (Z, Y, X) of the tissue between nuclei."""
-        image = self.share(grid) * np.float32(self.drawn["cytoplasm"])
-        if self._uneven is not None:
-            first, tile = np.array(grid.first), self._uneven.shape
-            places = (np.arange(n) + f for n, f in zip(grid.shape, first, strict=True))
-            image *= self._uneven[np.ix_(*(p % n for p, n in zip(places, tile, strict=True)))]
         return image
 
     def membranes(self, grid: Grid) -> Image:
@@ -126,13 +113,7 @@ class Specimen:
 
 
 def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
-    """Return the point spread function of a case.
-
-    Raises
-    ------
-    InputError
-        If a measured one cannot be read.
-    """
+    """Return the point spread function of a case; InputError if a measured one cannot be read."""
     optics = parameters.optics
     if optics.psf == "file":
         spacing = None if optics.psf_um == "auto" else optics.psf_um
@@ -141,7 +122,7 @@ def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
         matched = optics.index_sample == optics.index_immersion
         depths = np.linspace(0.0, parameters.detector.size_um[0], 1 if matched else PSF_DEPTHS)
         values = optics.model_dump(include=set(PHYSICAL))
-        return microscope.physical(optics.microscope, **values, depths_um=depths.tolist())
+        return psf.physical(optics.microscope, **values, depths_um=depths.tolist())
     lateral = drawn["psf_sigma_xy_um"]
     return psf.Gaussian(
         (drawn["psf_sigma_z_um"], lateral, lateral),
@@ -152,13 +133,7 @@ def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
 
 
 def grid_for(parameters: Parameters, spread: Psf) -> Grid:
-    """Return the grid of the simulation: finer and wider than the detector's.
-
-    Raises
-    ------
-    InputError
-        If the point spread function is larger than the image.
-    """
+    """Return the grid of the simulation; InputError if the blur is larger than the image."""
     detector = parameters.detector
     reach = spread.reach_um(detector.size_um[0])
     if any(a > b for a, b in zip(reach, detector.size_um, strict=True)):
@@ -171,7 +146,6 @@ def grid_for(parameters: Parameters, spread: Psf) -> Grid:
 
 
 def _um(values: tuple[float, ...]) -> str:
-    """Return lengths as text."""
     return " x ".join(f"{value:.3g}" for value in values)
 
 
@@ -182,22 +156,7 @@ def expected_photons(
     spread: Psf,
     watch: Watch | None = None,
 ) -> Image:
-    """Return the expected number of photons in each voxel of the detector.
-
-    Parameters
-    ----------
-    specimen, paint : Specimen, callable
-        A spheroid, and the channel: `specimen.nuclei` or `specimen.membranes`.
-    grid, spread : Grid, Psf
-        Of the simulation.
-    watch : callable, optional
-        Receives the image after each stage, see `cytosuite.datasets.physics.render.render`.
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
-        At least `background_photons` everywhere.
-    """
+    """Return the photons (Z, Y, X) expected of a channel (`paint`), background included."""
     drawn, room = specimen.drawn, specimen.spheroid.outline
     detector, optics = specimen.parameters.detector, specimen.parameters.optics
     delay, floor = optics.attenuation_delay_um, optics.attenuation_floor

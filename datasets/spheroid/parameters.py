@@ -1,41 +1,39 @@
-"""A recipe for simulated spheroids, checked value by value, and one case drawn from its ranges."""
+"""A recipe for simulated spheroids; as a program it prints the tables of the README."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from math import exp, pi, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import model_validator
 
+from cytosuite.contract.manifest import parse
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.ranges import Section, is_range
 from cytosuite.datasets.spheroid import sections
-from cytosuite.datasets.spheroid.sections import Kind
-from cytosuite.manifest import parse
+from cytosuite.datasets.spheroid.sections import Kind, Nucleus, Subculture
+from cytosuite.errors import InputError
 
 Drawn = dict[str, float]
 
 TYPICAL = 20  # nuclei, whose diameter is that of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
 WHOLE = {"bodies", "blobs"}  # numbers of things
-LAST = (
-    "bleed_through",
-    "cytoplasm_spread",
-    "middle",
-    "plane_level",
-)  # drawn after all others, as they came
+LAST = ("bleed_through", "cytoplasm_spread", "middle", "plane_level")  # drawn last, as they came
 PER_OBJECT = {  # ranges from which every single object draws
     *("fragments", "fragment_brightness", "body_diameter", "body_brightness"),
     *("blob_sigma_z_um", "blob_sigma_xy_um", "blob_brightness"),
 }
+MAX_SAMPLES = 20_000_000_000  # simulated voxels; they are streamed, but time grows with them
+# Sections that a recipe may repeat.
+SEVERAL: dict[str, type[Section]] = {"kinds": Kind, "subcultures": Subculture}
 
 
 class Parameters(Section):
-    """Parameters of a simulated spheroid; a pair is a range from which each case draws.
-
-    A single number in place of a pair fixes the value. `checks.check` refuses
-    values that contradict each other.
-    """
+    """Parameters of a simulated spheroid; a pair is a range from which each case draws."""
 
     image: sections.Image = sections.Image()
     tissue: sections.Tissue = sections.Tissue()
@@ -71,11 +69,7 @@ class Parameters(Section):
         return self.kinds or (Kind(name="nucleus", **self.nucleus.model_dump()),)
 
     def ranges(self) -> list[tuple[str, float, float]]:
-        """Return name, low and high of every parameter that is a range.
-
-        Names are those of the fields, with the name of the kind in front where a recipe has
-        several kinds.
-        """
+        """Return name (of several kinds with a prefix), low and high of every range."""
         plain = ("image", "tissue", "cells", "debris", "optics", "camera", "labels")
         named: list[tuple[str, Section]] = [("", getattr(self, name)) for name in plain]
         named += [(f"{kind.name}_" if self.kinds else "", kind) for kind in self.all_kinds()]
@@ -95,29 +89,12 @@ class Parameters(Section):
 
 
 def parameters_from(values: Mapping[str, Any]) -> Parameters:
-    """Return checked parameters from the values of a recipe.
-
-    Parameters
-    ----------
-    values : mapping
-        Sections of `Parameters`; missing values keep their defaults.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown or a value is not allowed; one line that names the first of them.
-    """
+    """Return checked parameters of a recipe's sections; InputError names the first bad value."""
     return parse("spheroid parameters", dict(values), Parameters)
 
 
 def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
-    """Return one value from each range of the parameters that holds for a whole case.
-
-    Returns
-    -------
-    dict of str to float
-        Uniform in the range; `n_nuclei` (rounded), `photons` and `attenuation_um` log-uniform.
-    """
+    """Return one value from each range that holds for a case, log-uniform in `LOGARITHMIC`."""
     values: Drawn = {}
     for name, low, high in parameters.ranges():
         share = rng.random()
@@ -142,3 +119,116 @@ def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
 def of_kind(drawn: Drawn, parameters: Parameters, kind: Kind, name: str) -> float:
     """Return the value drawn for a kind of cells and a range of its `Nucleus` section."""
     return drawn[f"{kind.name}_{name}" if parameters.kinds else name]
+
+
+def check(parameters: Parameters) -> Parameters:
+    """Return the parameters if they can be simulated; InputError names the first contradiction."""
+    rules = (_size, _names, _tissue, _files)
+    for mistake in chain.from_iterable(rule(parameters) for rule in rules):
+        raise InputError(f"spheroid parameters: {mistake}")
+    return parameters
+
+
+def spheroid_semi_axes(volume_um3: float, flattening: float) -> tuple[float, float, float]:
+    """Return the semi-axes (z, y, x) in µm of a spheroid; flattening is height over width."""
+    width = (volume_um3 * 3 / (4 * pi * flattening)) ** (1 / 3)
+    return flattening * width, width, width
+
+
+def _size(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes of an image that would take hours."""
+    image = parameters.image
+    samples = prod(image.shape) * prod(image.oversampling)
+    if samples > MAX_SAMPLES:
+        yield (
+            f"shape {list(image.shape)} at oversampling {list(image.oversampling)} makes "
+            f"{samples:.1e} simulated voxels, at most {MAX_SAMPLES:.0e} are allowed; lower shape "
+            "or oversampling"
+        )
+
+
+def _names(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes of kinds with equal or unknown names, or without any share."""
+    names = [kind.name for kind in parameters.all_kinds()]
+    known = ", ".join(names)
+    if len(set(names)) < len(names):
+        yield f"kinds must have different names, found {known}"
+    if not any(kind.share > 0 for kind in parameters.all_kinds()):
+        yield "at least one of kinds needs a share above 0"
+    for subculture in parameters.subcultures:
+        if subculture.kind not in names:
+            yield f"subcultures: kind {subculture.kind!r} is not among kinds: {known}"
+    if parameters.output.channel == "membrane" and not parameters.cells.enabled:
+        yield "output.channel is membrane, but cells.enabled is false; set it to true"
+
+
+def _tissue(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes of a tissue without a size, or one that is larger than the image."""
+    tissue, kinds = parameters.tissue, parameters.all_kinds()
+    free = set(tissue.outline) - {"fill", "file"}
+    if not free or tissue.width_um != "auto":
+        return
+    if tissue.n_nuclei == "auto":
+        yield (
+            "tissue.n_nuclei and tissue.width_um are both auto, so nothing says how large the "
+            "tissue is; give one of them"
+        )
+        return
+    if tissue.may_be_cut:
+        return
+    nucleus = max(
+        pi / 6 * kind.diameter_um[1] ** 3 * exp(4.5 * kind.diameter_spread[1] ** 2)
+        for kind in kinds
+    )
+    volume = tissue.n_nuclei[1] * nucleus / tissue.volume_fraction[0]
+    if "shell" in free:
+        volume /= 1 - min(tissue.core[1], 0.95) ** 3
+    bulge = 1 + 2 * tissue.bumps[1] if "irregular" in free else 1.0
+    widest = bulge * spheroid_semi_axes(volume, tissue.flattening[0])[1]
+    highest = bulge * spheroid_semi_axes(volume, tissue.flattening[1])[0]
+    size, view = (2 * highest, 2 * widest, 2 * widest), parameters.detector.size_um
+    if any(a > b for a, b in zip(size, view, strict=True)):
+        diameter = max(kind.diameter_um[1] for kind in kinds)
+        yield (
+            f"up to {tissue.n_nuclei[1]} nuclei of {diameter:g} µm at a volume_fraction "
+            f"of {tissue.volume_fraction[0]:g} make a spheroid of {_um(size)} µm, larger than the "
+            f"image of {_um(view)} µm; lower n_nuclei or diameter_um, raise volume_fraction, shape "
+            "or spacing_um, or set tissue.may_be_cut to let it be cut by the image"
+        )
+
+
+def _files(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes of a recipe that needs files and names none, or some that are not there."""
+    if "file" in parameters.tissue.outline and not parameters.tissue.masks:
+        yield "tissue.outline has file, but tissue.masks names no file"
+    if parameters.optics.psf == "file" and not parameters.optics.psf_files:
+        yield "optics.psf is file, but optics.psf_files names no file"
+    for path in parameters.files():
+        if not path.exists():
+            yield f"{path}: no such file; paths count from the recipe's folder"
+
+
+def _um(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{value:.0f}" for value in values)
+
+
+def reference_tables() -> str:
+    """Return every section with its parameters, defaults and meanings as Markdown tables."""
+    lines = []
+    for name, field in Parameters.model_fields.items():
+        section = SEVERAL.get(name) or type(field.default)
+        title = f"[[{name}]]" if name in SEVERAL else f"[{name}]"
+        lines += [f"**`{title}`** {section.__doc__}", ""]
+        lines += ["| parameter | default | meaning |", "|---|---|---|"]
+        for key, entry in section.model_fields.items():
+            if section is not Kind or key not in Nucleus.model_fields:
+                value = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+                default = "" if entry.is_required() else f"`{value!r}`".replace("'", '"')
+                meaning = " ".join((entry.description or "").split())
+                lines.append(f"| `{key}` | {default} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference_tables() + "\n")

@@ -1,41 +1,99 @@
-"""A simulated spheroid: nuclei at their places, and other bodies that glow."""
+"""A simulated spheroid: its tissue, nuclei at their places, and other bodies that glow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.datasets.phantoms.stored import StoredNuclei
+from cytosuite.datasets.physics import tissue
 from cytosuite.datasets.physics.bodies import Bodies, Mixture, volumes_um3
 from cytosuite.datasets.physics.debris import Blobs
-from cytosuite.datasets.physics.grid import Array
+from cytosuite.datasets.physics.grid import Array, Lengths
+from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei
-from cytosuite.datasets.spheroid.outline import Outline
+from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_semi_axes
+from cytosuite.datasets.spheroid.sections import Tissue
+from cytosuite.errors import InputError, at
+from cytosuite.formats import read
 
+BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 Numbers = NDArray[np.int64]
 Placed = tuple[Bodies, Array]  # bodies and their centres (N, 3), µm from the corner of the image
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """The tissue that holds the cells."""
+
+    living: Region  # holds the nuclei
+    core: Region | None  # without living cells, inside the tissue
+    centre_um: Lengths  # the middle of the tissue
+    fixed: bool  # whether the size comes from the recipe, not from the nuclei
+
+    def scaled(self, factor: float) -> "Outline":
+        """Return a copy with all lengths multiplied, the middle of the image unmoved."""
+        core = None if self.core is None else self.core.scaled(factor, self.centre_um)
+        return replace(self, living=self.living.scaled(factor, self.centre_um), core=core)
+
+
+def outline(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    drawn: Drawn,
+    volume_um3: float,
+    diameter_um: float,
+) -> Outline:
+    """Return the tissue of a volume, in µm³, in the middle of the image."""
+    wanted, view = parameters.tissue, parameters.detector.size_um
+    middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
+    kind = wanted.outline[int(rng.integers(len(wanted.outline)))]
+    if kind == "fill":
+        return Outline(tissue.fill(view, BEYOND * diameter_um), None, middle, fixed=True)
+    if kind == "file":
+        return Outline(_mask(rng, wanted, middle), None, middle, fixed=True)
+    if "width_um" in drawn:
+        width = drawn["width_um"] / 2
+        axes = (width * drawn["flattening"], width, width)
+    else:
+        hollow = 1 - drawn["core"] ** 3 if kind == "shell" else 1.0
+        axes = spheroid_semi_axes(volume_um3 / hollow, drawn["flattening"])
+    core = None
+    if kind == "irregular":
+        living = tissue.irregular(rng, middle, axes, drawn["bumps"])
+    elif kind == "shell":
+        direction = rng.normal(size=3)
+        direction /= np.linalg.norm(direction)
+        room = (1 - drawn["core"]) * drawn["core_offset"]
+        offset = tuple((direction * axes * room).tolist())
+        living, core = tissue.shell(middle, axes, drawn["core"], offset)
+    else:
+        living = tissue.ellipsoid(middle, axes)
+    return Outline(living, core, middle, fixed="width_um" in drawn)
+
+
+def _mask(rng: np.random.Generator, wanted: Tissue, middle: Lengths) -> Region:
+    """Return one of the masks in files."""
+    path = Path(wanted.masks[int(rng.integers(len(wanted.masks)))])
+    volume = read(path)
+    if wanted.masks_um != "auto":
+        volume = replace(volume, spacing=wanted.masks_um)
+    elif volume.spacing_is_assumed:
+        raise InputError(f"{path}: the mask gives no voxel size; set tissue.masks_um")
+    with at(path):
+        return tissue.from_mask(volume, middle)
+
+
+@dataclass(frozen=True, slots=True)
 class Population:
-    """The nuclei of one kind as they are packed, before any divides or falls into fragments.
+    """The nuclei of one kind as they are packed, before any divides or falls into fragments."""
 
-    Parameters
-    ----------
-    kind : int
-        Its number in the recipe, from 0.
-    living : Nuclei or StoredNuclei
-    dying : Nuclei
-        They take room like others and become fragments.
-    centres_um : (N, 3) float array
-        Places of the living, then of the dying; empty before they have any.
-    """
-
-    kind: int
+    kind: int  # number in the recipe, from 0
     living: Nuclei | StoredNuclei
-    dying: Nuclei
-    centres_um: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    dying: Nuclei  # take room like others and become fragments
+    centres_um: Array = field(default_factory=lambda: np.zeros((0, 3)))  # living, dying
 
     def __len__(self) -> int:
         """Return the number of nuclei."""
@@ -53,7 +111,7 @@ class Population:
         return float(sum(volumes_um3(part).sum() for part, _ in self.parts))
 
     def take(self, chosen: NDArray[np.integer], centres_um: Array) -> "Population":
-        """Return those with the given numbers, counted from the first of the living, at places."""
+        """Return some nuclei, counted from the first of the living, at places."""
         living = len(self.living)
         return replace(
             self,
@@ -71,26 +129,12 @@ def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Array]:
 
 @dataclass(frozen=True, slots=True)
 class Spheroid:
-    """All bodies of a spheroid.
+    """All bodies of a spheroid; places are centres (N, 3) in µm."""
 
-    Parameters
-    ----------
-    packed : tuple of Population
-        Nuclei of each kind as they were packed: one cell grows around each.
-    parts : tuple of (Bodies, (N, 3) float array)
-        Nuclei that are labelled, by kind, with their centres in µm.
-    owners : (N,) int array
-        Of all labelled nuclei in turn: the number of the packed one each comes from.
-    debris : tuple of (Bodies, (M, 3) float array)
-        Fragments and other bodies, which are not labelled, with their centres in µm.
-    blobs : Blobs
-    outline : Outline
-    """
-
-    packed: tuple[Population, ...]
-    parts: tuple[Placed, ...]
-    owners: Numbers
-    debris: tuple[Placed, ...]
+    packed: tuple[Population, ...]  # nuclei of each kind: one cell grows around each
+    parts: tuple[Placed, ...]  # labelled nuclei, by kind
+    owners: Numbers  # (N,), of labelled nuclei: number of the packed one
+    debris: tuple[Placed, ...]  # fragments and other bodies, not labelled
     blobs: Blobs
     outline: Outline
 

@@ -1,69 +1,55 @@
 """Simulate a pair of light-sheet views and the volume that is fused from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cytosuite.contract.manifest import parse
+from cytosuite.contract.tasks import VIEW
 from cytosuite.datasets.physics.camera import Detector
 from cytosuite.datasets.physics.grid import Grid, Image
 from cytosuite.datasets.physics.render import simulation_grid
 from cytosuite.datasets.sample import Sample
-from cytosuite.datasets.views.fusion import fused
-from cytosuite.datasets.views.light import View, draw_shadows, view
-from cytosuite.datasets.views.parameters import Acquisition, Parameters, draw_values
+from cytosuite.datasets.views.light import draw_shadows, view
+from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters, draw_values
 from cytosuite.datasets.views.specimen import body
-from cytosuite.datasets.views.studies import STUDIES
-from cytosuite.manifest import parse
-from cytosuite.tasks import VIEW
 from cytosuite.volume import Scalar, Volume
 
 __all__ = ["Parameters", "generate"]
 
+LEAST = 1e-6  # of a weight: no voxel is without one
 FINE_UM = (1.0, 0.4, 0.4)  # largest step of the simulation along z, y, x
 MARGIN = 2.0  # standard deviations of the point spread function around the image
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return a pair of light-sheet views with the volume fused from them.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        The only source of chance; values, specimen, shadows and cameras draw from children it
-        spawns. The same seed gives the same bytes; the last number of the seed's key, the case's,
-        decides study and content.
-    parameters : Parameters or mapping
-        A mapping is checked first.
-
-    Returns
-    -------
-    Sample
-        A view, a second one from the opposite side, and their fusion, all uint16 (Z, Y, X) with
-        the metadata of the challenge: ``channel`` and ``study``. Conditions: study, channel, and
-        the share of light that the first view has left, in the mean over the specimen.
-
-    Raises
-    ------
-    InputError
-        If a parameter is not allowed, or nuclei or cells cannot be placed.
-    """
+    """Return two opposite views and their fusion, uint16 (Z, Y, X); a seed gives the same bytes."""
     if not isinstance(parameters, Parameters):
         parameters = parse("views parameters", dict(parameters), Parameters)
     for_values, for_specimen, for_shadows, *for_cameras = rng.spawn(5)
     drawn = draw_values(for_values, parameters, _number(rng))
-    views = pair_of((for_specimen, for_shadows), parameters, drawn)
+    detector = STUDIES[drawn.study].grid(parameters.scale)
+    grid = finer(detector, parameters)
+    found = body(for_specimen, parameters, drawn, detector, grid)
+    shadows = draw_shadows(for_shadows, parameters, drawn, detector)
+    views = [
+        view(found, shadows, parameters, drawn, (detector, grid), far)
+        for far in (drawn.far, tuple(not end for end in drawn.far))
+    ]
     camera = Detector(parameters.gain, parameters.offset, parameters.read_noise)
+    bright, dark = np.float32(drawn.photons), np.float32(parameters.background_photons)
     counts = [
-        camera.expose(stream, expected(seen, parameters, drawn))
+        camera.expose(stream, seen.photons * bright + dark)
         for stream, seen in zip(for_cameras, views, strict=True)
     ]
     images = [*counts, fused(counts, [seen.passed for seen in views], parameters.preference)]
     words: dict[str, Scalar] = {"channel": drawn.content, "study": drawn.study, "unit": "um"}
-    left, spacing = float(views[0].passed.mean()), STUDIES[drawn.study].spacing_um
+    left = float(views[0].passed.mean())
     return Sample(
         sockets={
-            slug: Volume(image, spacing, "ZYX", words)
+            slug: Volume(image, detector.spacing, "ZYX", words)
             for slug, image in zip((VIEW, f"second-{VIEW}", f"fused-{VIEW}"), images, strict=True)
         },
         metadata=_facts(drawn),
@@ -75,47 +61,26 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     )
 
 
-def pair_of(
-    rngs: tuple[np.random.Generator, np.random.Generator],
-    parameters: Parameters,
-    drawn: Acquisition,
-) -> list[View]:
-    """Return the view and the opposite one of a specimen, before their cameras.
-
-    Parameters
-    ----------
-    rngs : tuple of numpy Generator
-        Of the specimen, and of the shadows in it.
-    parameters, drawn : Parameters, Acquisition
-
-    Raises
-    ------
-    InputError
-        If nuclei or cells cannot be placed.
-    """
-    for_specimen, for_shadows = rngs
-    detector = STUDIES[drawn.study].grid(parameters.scale)
-    grid = finer(detector, parameters)
-    found = body(for_specimen, parameters, drawn, detector, grid)
-    shadows = draw_shadows(for_shadows, parameters, drawn, detector)
-    opposite = tuple(not end for end in drawn.far)
-    return [
-        view(found, shadows, parameters, drawn, (detector, grid), far)
-        for far in (drawn.far, opposite)
-    ]
-
-
-def expected(seen: View, parameters: Parameters, drawn: Acquisition) -> Image:
-    """Return the photons (Z, Y, X) that a camera is expected to count, float32."""
-    return seen.photons * np.float32(drawn.photons) + np.float32(parameters.background_photons)
-
-
 def finer(detector: Grid, parameters: Parameters) -> Grid:
     """Return the grid of the simulation: steps of at most `FINE_UM`, a margin around the image."""
     steps = zip(detector.spacing, FINE_UM, strict=True)
     factors = [float(np.ceil(step / most - 1e-9)) for step, most in steps]
     reach = [MARGIN * sigma for sigma in parameters.psf_sigma_um]
     return simulation_grid(detector, factors, reach)
+
+
+def fused(
+    counts: Sequence[NDArray[np.unsignedinteger | np.float32]],
+    passed: Sequence[Image],
+    preference: float,
+) -> NDArray[np.uint16]:
+    """Return ``sum(w_i v_i) / sum(w_i)`` of views 0..65535, ``w_i = passed_i ^ preference``."""
+    result = np.empty(counts[0].shape, np.uint16)
+    for index, out in enumerate(result):
+        weights = [np.maximum(each[index], LEAST) ** np.float32(preference) for each in passed]
+        total = sum(w * view[index] for w, view in zip(weights, counts, strict=True))
+        out[...] = np.rint(total / sum(weights))
+    return result
 
 
 def _number(rng: np.random.Generator) -> int:

@@ -1,8 +1,4 @@
-"""A view: the light of a specimen, dimmed, shaded and blurred on its way to one camera.
-
-Arrays are turned so that light enters at the first planes, rows and columns and the camera looks
-from the first plane; the image is turned back.
-"""
+"""A view: light of a specimen, dimmed and blurred, turned so that planes 0 see the camera."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,40 +20,20 @@ REACH = 3.0  # standard deviations of a stripe that are shaded
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """An absorbing spot in the specimen.
+    """An absorbing spot in the specimen."""
 
-    Parameters
-    ----------
-    place_um : tuple of float
-        z, y, x.
-    depth : float
-        Share of the light that is missing behind it.
-    sigma_um : float
-        Standard deviation of the stripe across its direction.
-    axis : int
-        Along which the sheet of light goes: 1 or 2.
-    """
-
-    place_um: tuple[float, float, float]
-    depth: float
-    sigma_um: float
-    axis: int
+    place_um: tuple[float, float, float]  # z, y, x
+    depth: float  # share of the light that is missing behind it
+    sigma_um: float  # standard deviation of the stripe across its direction
+    axis: int  # along which the sheet of light goes: 1 or 2
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view before its camera.
+    """A view before its camera."""
 
-    Parameters
-    ----------
-    photons : (Z, Y, X) float32 array
-        Light of the dye on the voxels of the detector, 1 for a bright structure without loss.
-    passed : (Z, Y, X) float32 array
-        Share of the light that is left, of excitation and emission together.
-    """
-
-    photons: Image
-    passed: Image
+    photons: Image  # light of the dye, 1 for a bright structure without loss
+    passed: Image  # share of the light that is left, of excitation and emission together
 
 
 def draw_shadows(
@@ -81,23 +57,7 @@ def view(
     grids: tuple[Grid, Grid],
     far: Sequence[bool],
 ) -> View:
-    """Return a view of a specimen.
-
-    Parameters
-    ----------
-    body, shadows : Body, sequence of Shadow
-    parameters, drawn : Parameters, Acquisition
-    grids : tuple of Grid
-        Of the detector, and of the simulation.
-    far : sequence of bool
-        Along z whether the camera, along y and x whether the sheet of light is at the far end.
-
-    Notes
-    -----
-    The excitation is dimmed by the tissue along the sheet and by shadows, the emission by the
-    tissue towards the camera. The point spread function widens with the depth below the surface
-    of the image.
-    """
+    """Return a view; excitation dims along the sheet (`far`, shadows), emission to the camera."""
     detector, grid = grids
     turn = tuple(slice(None, None, -1 if end else 1) for end in far)
     left = passed(body, shadows, drawn, detector, grid, far)
@@ -131,15 +91,7 @@ def passed(
     grid: Grid,
     far: Sequence[bool],
 ) -> Image:
-    """Return the share (Z, Y, X) of the light that is left, of excitation and emission together.
-
-    Parameters
-    ----------
-    body, shadows, drawn, far
-        See `view`.
-    detector, grid : Grid
-        Of the image, whose sides light has to pass, and of the simulation.
-    """
+    """Return the share (Z, Y, X) of the light that is left, of excitation and emission together."""
     left = np.ones(grid.shape, np.float32)
     for axis, share in {0: drawn.detection, **drawn.illumination}.items():
         law = Attenuation(length_um=-detector.size_um[axis] / np.log(share))

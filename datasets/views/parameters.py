@@ -1,19 +1,57 @@
 """A recipe for simulated light-sheet views, checked value by value."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from cytosuite.contract.manifest import Described
+from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.ranges import NotNegative, Positive, Range, Section, Share
-from cytosuite.datasets.views.studies import STUDIES
-from cytosuite.manifest import Described
 
+LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM and for networks
+
+Ends = tuple[float, float]
+
+DEEP, SIDE = (0.08, 0.35), (0.08, 0.35)
 Content = Literal["nucleus", "membrane"]
-Number = Annotated[int, Field(ge=min(STUDIES), le=max(STUDIES))]
 Scale = Annotated[float, Field(ge=0.05, le=0.5)]
-CROWD = 0.4  # of the specimen's shortest side: largest cell of which several have room
+CROWD = 0.4  # of the specimen's shortest side: largest cell that leaves room for several
 Triple = tuple[NotNegative, NotNegative, NotNegative]
+RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """An acquisition study: a participant published shapes, voxel sizes and axes of gradients."""
+
+    shape: tuple[int, int, int]  # voxels along z, y, x of its volumes
+    spacing_um: tuple[float, float, float]  # µm per voxel
+    detection: Ends  # share of emitted light that passes the height of the image in tissue
+    # share of a sheet that passes the length of the image, by its axis; none: from both sides
+    illumination: Mapping[int, Ends] = field(default_factory=dict)
+
+    def grid(self, scale: float) -> Grid:
+        """Return the voxels of an image with sides scaled by a factor, at the same voxel size."""
+        sides = zip(self.shape, LEAST, strict=True)
+        return Grid(tuple(max(least, round(n * scale)) for n, least in sides), self.spacing_um)
+
+
+STUDIES: Mapping[int, Study] = MappingProxyType(
+    {
+        1: Study((222, 731, 860), (1.0, 0.195, 0.195), DEEP),
+        2: Study((264, 2008, 1091), (1.0, 0.195, 0.195), DEEP),
+        3: Study((891, 817, 817), (1.0, 0.39, 0.39), (0.2, 0.5), {1: (0.3, 0.6), 2: (0.3, 0.6)}),
+        4: Study((80, 1920, 1920), (3.0, 0.33, 0.33), (0.6, 0.9), {2: SIDE}),
+        5: Study((309, 1920, 1920), (1.01, 0.388, 0.388), (0.6, 0.9), {2: SIDE}),
+    }
+)
+
+
+Number = Annotated[int, Field(ge=min(STUDIES), le=max(STUDIES))]
 
 
 class Parameters(Section):
@@ -82,19 +120,8 @@ class Acquisition(Described):
     far: tuple[bool, bool, bool]  # whether the first view's light comes from the far end of z, y, x
 
 
-RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
-
-
 def draw_values(rng: np.random.Generator, parameters: Parameters, number: int) -> Acquisition:
-    """Return the values of a case.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-    parameters : Parameters
-    number : int
-        Of the case, from 0: decides its study and content.
-    """
+    """Return the values of a case."""
     strata = [(s, c) for c in parameters.contents for s in parameters.studies]
     study, content = strata[number % len(strata)]
     light = STUDIES[study]

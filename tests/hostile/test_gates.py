@@ -15,7 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cytosuite.benchmark.engines.collect import Refused, add_log, empty, take
-from cytosuite.benchmark.record import (
+from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.results.results import CaseFiles, Results
+from cytosuite.benchmark.results.standings import COLUMNS
+from cytosuite.benchmark.runs.record import (
     LIMIT_LINE,
     LIMIT_LINES,
     ModelChoice,
@@ -24,15 +27,12 @@ from cytosuite.benchmark.record import (
     read_record,
     warnings_in,
 )
-from cytosuite.benchmark.report import write_report
-from cytosuite.benchmark.results.results import CaseFiles, Results
-from cytosuite.benchmark.results.standings import COLUMNS
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.progress import latest
+from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.entries import case_name
 from cytosuite.errors import LINE, InputError, plain
 from cytosuite.files import parse_json, read_json, write_json
-from cytosuite.manifest import AlgorithmManifest
-from cytosuite.progress import latest
-from cytosuite.tasks import TASKS
 
 often = settings(deadline=None, max_examples=100)
 seldom = settings(
@@ -282,13 +282,10 @@ def test_a_copied_output_holds_plain_files_of_plain_names_alone(entries):
         assert all(path.name.isprintable() for path in found)
         assert count in (None, sum(map(stat.S_ISREG, modes)))
         if count is not None:
-            given_files = {
-                p.relative_to(source): p.read_bytes()
-                for p in Path(source).rglob("*")
-                if p.is_file()
-            }
-            assert {
-                p.relative_to(target): p.read_bytes() for p in found if p.is_file()
-            } == given_files
+            contents = [
+                {p.relative_to(top): p.read_bytes() for p in Path(top).rglob("*") if p.is_file()}
+                for top in (source, target)
+            ]
+            assert contents[0] == contents[1]
         empty(Path(source))
         assert not any(Path(source).iterdir())

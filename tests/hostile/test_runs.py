@@ -23,17 +23,18 @@ ATTACKS = attacks("files", "images", "words")
 HALF = len(ATTACKS) // 2
 PLAN = ["honest", *[str(a) for a in ATTACKS[:HALF]], "honest", *[str(a) for a in ATTACKS[HALF:]]]
 PLAN += ["honest"]
-PREDICT = """
+PROGRAMS = ", ".join(f"{attack.name!r}: {attack.place}" for attack in ATTACKS)
+PREDICT = f"""
 import sys
 from cytosuite.algorithms.traps.attacks import files, images, tools, words
 
-PROGRAMS = {**vars(files), **vars(images), **vars(words), "honest": tools.good}
+PROGRAMS = {{"honest": tools.good, {PROGRAMS}}}
 
 def predict(inputs, model):
     entry = sys.modules["__main__"]
     entry.write_outputs = entry.write_json = lambda *_: None  # the program has written
     PROGRAMS[inputs["microscopy-image"].metadata["attack"]]()
-    return {}
+    return {{}}
 """
 GENERATE = """
 labels = np.zeros((6, 32, 32), np.uint16)
@@ -47,8 +48,8 @@ def generate(rng, parameters):
 """
 
 
-def build(home, plan):
-    """Return a checkout with the attacks as an algorithm, and a case for each word of a plan."""
+def build(home):
+    """Return a checkout with the attacks as an algorithm, and a case for each word of the plan."""
     house.PREDICT["traps"] = "segment", PREDICT
     house.SAMPLES["lures"] = "segment", ["microscopy-image", "instance-labels"], "\n    pass\n"
     try:
@@ -57,16 +58,16 @@ def build(home, plan):
         del house.PREDICT["traps"], house.SAMPLES["lures"]
     shutil.copytree(HOME, home / "algorithms" / "traps" / "attacks")
     dataset = home / "datasets" / "lures"
-    (dataset / "generate.py").write_text(f"{house.GENERATE}\nPLAN = {plan!r}\n{GENERATE}")
+    (dataset / "generate.py").write_text(f"{house.GENERATE}\nPLAN = {PLAN!r}\n{GENERATE}")
     manifest = (dataset / "dataset.toml").read_text()
-    (dataset / "dataset.toml").write_text(manifest.replace("cases = 3", f"cases = {len(plan)}"))
+    (dataset / "dataset.toml").write_text(manifest.replace("cases = 3", f"cases = {len(PLAN)}"))
     return home
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """Return a checkout with all attacks, honest cases between them, and a canary beside."""
-    home = build(tmp_path_factory.mktemp("run") / "house", PLAN)
+    home = build(tmp_path_factory.mktemp("run") / "house")
     inner = home / "canary" / "inner"
     inner.mkdir(parents=True, mode=0o751)
     write(home / "canary" / "secret.tif", Volume(np.ones((6, 32, 32), np.uint16), (2.0, 1.0, 1.0)))

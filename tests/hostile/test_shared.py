@@ -51,21 +51,6 @@ def undisturbed(plain, tmp_path_factory):
     return folder
 
 
-def _as_if_nothing(folder, undisturbed, run="run"):
-    """Hold a run that ended well against one without a fault."""
-    assert forks.scores(folder, run) == forks.scores(undisturbed)
-    assert forks.leftovers(folder) == []
-    assert not [path for path in folder.rglob("*") if path.name in (".lock", ".claim")]
-
-
-def _only_line(text):
-    """Return the only line of an error."""
-    lines = [line for line in text.splitlines() if line.startswith("cytosuite: ")]
-    assert len(lines) == 1, text
-    assert "Traceback" not in text
-    return lines[0]
-
-
 # Semaphores of several workers need hard links of their own in memory, which are refused, too.
 ALONE = "--workers", "1"
 REFUSED = {
@@ -86,7 +71,7 @@ def test_a_file_system_without(start, undisturbed, tmp_path, kind):
     runs = start(*REFUSED[kind])
     code, text = runs(tmp_path, *ALONE)
     assert code == 0, text
-    _as_if_nothing(tmp_path, undisturbed)
+    forks.as_if_nothing(tmp_path, undisturbed)
     before = forks.results(tmp_path)
     (image,) = tmp_path.glob(f"run/watershed/{forks.CASES[0]}/output/images/*/*.tif")
     os.truncate(image, 100)
@@ -96,21 +81,21 @@ def test_a_file_system_without(start, undisturbed, tmp_path, kind):
     after = forks.results(tmp_path)
     changed = {key for key in after if after[key] != before[key]}
     assert changed <= {("watershed", forks.CASES[0])}
-    _as_if_nothing(tmp_path, undisturbed)
+    forks.as_if_nothing(tmp_path, undisturbed)
 
 
 def test_a_file_system_without_symbolic_links_is_one_line(start, tmp_path):
     runs = start("EPERM", "symlink", "symlinkat")
     code, text = runs(tmp_path)
     assert code == 2
-    line = _only_line(text)
+    line = forks.only_line(text)
     assert "expected a file system with symbolic links" in line
     assert str(tmp_path) in line
     assert "give another folder" in line
     assert forks.leftovers(tmp_path) == []
 
 
-@pytest.fixture(params=[pytest.param("locks", marks=pytest.mark.long), "no locks"])
+@pytest.fixture(params=["locks", pytest.param("no locks", marks=pytest.mark.long)])
 def several(request, start, plain):
     """Return a function that runs a benchmark, with locks and without."""
     return plain if request.param == "locks" else start("ENOLCK", "flock")
@@ -123,11 +108,13 @@ def test_a_second_run_in_a_folder_is_one_line_and_harms_nothing(several, undistu
     log = tmp_path / "log.txt"
     code, text = several.end(several.start(tmp_path, log=log), log)
     assert code == 2
-    assert "another benchmark is running here; wait for it or give RUN=<name>" in _only_line(text)
+    assert "another benchmark is running here; wait for it or give RUN=<name>" in forks.only_line(
+        text
+    )
     code, text = several.end(first)
     assert code == 0, text
     log.unlink()
-    _as_if_nothing(tmp_path, undisturbed)
+    forks.as_if_nothing(tmp_path, undisturbed)
 
 
 def test_runs_that_begin_at_once_share_a_dataset(several, undisturbed, tmp_path_factory):
@@ -138,7 +125,7 @@ def test_runs_that_begin_at_once_share_a_dataset(several, undisturbed, tmp_path_
         code, text = several.end(process, log)
         assert code == 0, text
     for log in logs:  # after the end of all: a run that goes on holds its folder
-        _as_if_nothing(folder, undisturbed, log.stem)
+        forks.as_if_nothing(folder, undisturbed, log.stem)
     (data,) = (folder / "datasets").iterdir()
     assert len([*(data / "cases").iterdir()]) == len(forks.CASES)
 
@@ -173,7 +160,7 @@ def _lose_a_bit(image):
     stamps.write_text("".join(f"{words}  {name}\n" for name, words in rows.items()))
 
 
-@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("verify", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_bit_that_a_disk_loses_is_seen_where_the_user_wants_it_or_in_the_scores(
     plain, undisturbed, tmp_path, verify
 ):
@@ -193,4 +180,4 @@ def test_a_bit_that_a_disk_loses_is_seen_where_the_user_wants_it_or_in_the_score
     code, text = plain(runs, *(["--verify"] if verify else []))
     assert code == 0, text
     assert "5 results are there already" in text
-    _as_if_nothing(runs, undisturbed)
+    forks.as_if_nothing(runs, undisturbed)

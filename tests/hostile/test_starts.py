@@ -13,15 +13,8 @@ from cytosuite.benchmark.engines.outcome import StartError
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
-CARD = {
-    "name": "start",
-    "version": "0.1.0",
-    "algorithm": "puppet",
-    "task": "segment",
-    "authors": "cytosuite developers",
-    "license": "Apache-2.0",
-    "describes": {},
-}
+CARD = {"name": "start", "version": "0.1.0", "algorithm": "puppet", "task": "segment"}
+CARD |= {"authors": "cytosuite developers", "license": "Apache-2.0", "describes": {}}
 
 
 @pytest.fixture
@@ -81,6 +74,6 @@ def test_a_server_that_dies_between_cases_is_started_again(start, tmp_path):
             outcome = session.predict(tmp_path / "in", tmp_path / name, tmp_path / "log")
             assert outcome.status == "ok", outcome
             # From outside: a thread of its own would sleep on while the container stands still.
-            session._box.thaw()
+            session._box.container.unpause()
             session._box.container.kill()
             session._box.container.wait()

@@ -1,18 +1,22 @@
 """The flow network in the words of the MONAI bundle."""
 
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.manifest import ModelCard, parameters_of
-from cytosuite.training.network_format import NetworkFormat
+from cytosuite.contract.manifest import ModelCard, parameters_of
+from cytosuite.training.bundle import NetworkFormat
 
 
 def network_format(card: ModelCard) -> NetworkFormat:
     """Return inputs and outputs of the flow network of a card."""
-    network = parameters_of(card, Parameters).network
+    parameters = parameters_of(card, Parameters)
+    network = parameters.network
     flow = (f"flow along {axis} towards the object's centre, -1 to 1" for axis in "zyx")
     return NetworkFormat(
         network,
         network.multiple,
+        tile=parameters.tile,
+        halo=parameters.halo,
         inputs=("image: 0.5 asinh((grey value - background) / (3 sd of the background))",),
         outputs=("level: logit of the brightness relative to the object's peak", *flow),
+        background=True,
         options={"auxiliary": False},  # the channel that serves training alone
     )

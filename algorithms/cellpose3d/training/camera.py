@@ -1,16 +1,19 @@
 """A random camera for training: the same light is seen with another detector at every visit."""
 
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.manifest import Described
+from cytosuite.contract.manifest import Described
 
 Image = NDArray[np.float32]
 Range = tuple[float, float]
+_COARSE = 4  # pixels of y and x in one of the grid on which light is spread widely
+_LEAST = 0.02  # share of the light at a nucleus that counts as its own
 
 
 class CameraRanges(Described):
@@ -41,14 +44,7 @@ class DrawnCamera(NamedTuple):
 
 
 def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> DrawnCamera:
-    """Return a camera drawn from ranges.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        Always seven numbers are taken from it.
-    ranges : CameraRanges
-    """
+    """Return a camera drawn from ranges."""
     low, high = np.log(ranges.photons)
     photons = float(np.exp(rng.uniform(low, high)))
     haze, read_noise = rng.uniform(*ranges.haze), rng.uniform(*ranges.read_noise)
@@ -58,22 +54,8 @@ def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> DrawnCamera:
 
 
 def expose(rng: np.random.Generator, light: Image, camera: DrawnCamera) -> Image:
-    """Return the image of expected light in a camera.
+    """Return the image of expected light (Z, Y, X) in a camera: photons with noise, offset 0.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    light : (Z, Y, X) float32 array
-        Not negative; 1 is the light of a median nucleus.
-    camera : DrawnCamera
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
-        Photons with noise, not rounded, offset 0: gain and offset vanish in the normalisation.
-
-    References
-    ----------
     Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Basden et al., MNRAS 345 (2003),
     doi:10.1046/j.1365-8711.2003.07020.x (multiplication: Gamma(N, 1) after N electrons).
     """
@@ -92,26 +74,72 @@ def expose(rng: np.random.Generator, light: Image, camera: DrawnCamera) -> Image
 def visible(
     own: Image, rest: Image, camera: DrawnCamera, ranges: CameraRanges
 ) -> NDArray[np.bool_]:
-    """Return a mask of the nuclei that an annotator could see.
-
-    Parameters
-    ----------
-    own, rest : (N + 1,) float32 arrays
-        Mean light at each label: its own, and that of everything else. The first entry is that of
-        the background, which is never visible.
-    camera : DrawnCamera
-    ranges : CameraRanges
-        A nucleus must have `visibility` times the faintest signal, and the share `contrast` of
-        the other light.
-
-    Returns
-    -------
-    (N + 1,) bool array
-        To be indexed by labels.
-    """
+    """Return which labels (N + 1,) an annotator could see, from the mean light at each label."""
     around = camera.haze + np.maximum(rest, 0) * np.float32(camera.photons)
     faintest = np.asarray(camera.read_noise + 0.5 + 0.3 * np.sqrt(around), np.float32)  # photons
     seen: NDArray[np.bool_] = own * camera.photons >= ranges.visibility * faintest
     seen &= own >= ranges.contrast * rest
     seen[0] = False
     return seen
+
+
+class StrayRanges(Described):
+    """Ranges of stray light; widths are in lateral diameters of a typical nucleus."""
+
+    weight: Range = Field(
+        (0.0, 0.7), description="light of each tail, relative to the light of the sharp image"
+    )
+    share: float = Field(0.7, ge=0, le=1, description="of patches that get each of the two tails")
+    near_z: Range = Field((0.6, 1.3), description="standard deviation along z of the first tail")
+    near_xy: Range = Field((0.2, 0.6), description="and across")
+    far_z: Range = Field((1.0, 3.0), description="standard deviation along z of the second tail")
+    far_xy: Range = Field((0.4, 1.2), description="and across")
+
+
+USUAL = StrayRanges()
+
+
+def tails(
+    light: Image, spacing: tuple[float, ...], diameter_um: float, ranges: StrayRanges, name: str
+) -> Image:
+    """Return the near and far tail (2, Z, Y, X) of the light of a volume, random by its name."""
+    rng = np.random.default_rng(crc32(name.encode()))
+    z, y, x = light.shape
+    fill = [(0, 0), (0, -y % _COARSE), (0, -x % _COARSE)]
+    blocks = np.pad(light, fill).reshape(z, -(-y // _COARSE), _COARSE, -(-x // _COARSE), _COARSE)
+    coarse = blocks.mean((2, 4))
+    steps = np.array([spacing[0], _COARSE * spacing[1], _COARSE * spacing[2]])
+    found = np.empty((2, z, y, x), np.float32)
+    pairs = ((ranges.near_z, ranges.near_xy), (ranges.far_z, ranges.far_xy))
+    for out, (along, across) in zip(found, pairs, strict=True):
+        high, wide = (np.exp(rng.uniform(*np.log(pair))) * diameter_um for pair in (along, across))
+        spread = ndimage.gaussian_filter(
+            coarse, np.array([high, wide, wide]) / steps, mode="constant", truncate=3.0
+        )
+        fine = ndimage.zoom(spread, (1, _COARSE, _COARSE), order=1, mode="nearest", grid_mode=True)
+        out[:] = fine[:, :y, :x]
+    return found
+
+
+def draw_weights(rng: np.random.Generator, ranges: StrayRanges) -> Image:
+    """Return the weights (2,) with which the tails are added."""
+    weights = rng.uniform(*ranges.weight, 2) * (rng.random(2) < ranges.share)
+    return weights.astype(np.float32)
+
+
+def own_light(
+    light: Image, labels: NDArray[np.uint16], level: NDArray[np.floating], means: Image
+) -> Image:
+    """Return each nucleus' own light (N + 1,): a fit by level, the share of the own peak."""
+    inside = np.flatnonzero(labels)
+    number = labels.ravel()[inside]
+    x = level.ravel()[inside].astype(np.float64)
+    y = light.ravel()[inside].astype(np.float64)
+    size = len(means)
+    count = np.maximum(np.bincount(number, minlength=size), 1)
+    mean_x, mean_y = (np.bincount(number, v, size) / count for v in (x, y))
+    shared = np.bincount(number, x * y, size) / count - mean_x * mean_y
+    square = np.bincount(number, x * x, size) / count
+    slope = shared / np.maximum(square - mean_x**2, 1e-9)
+    own = slope * square / np.maximum(mean_x, 1e-9)
+    return np.clip(own, _LEAST * means, means).astype(np.float32)

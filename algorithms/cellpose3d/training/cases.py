@@ -1,23 +1,28 @@
 """Training volumes in memory: 13 bytes per voxel, so that 300 small ones take 3 GB."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.training.stray import USUAL, StrayRanges, own_light, tails
+from cytosuite.algorithms.cellpose3d.training.camera import USUAL, StrayRanges, own_light, tails
+from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read
-from cytosuite.imagefiles import image_files
-from cytosuite.normalise import background_of, normalise
-from cytosuite.tasks import IMAGE, LABELS
+from cytosuite.formats.imagefiles import image_files
+from cytosuite.formats.lists import list_of, read_list
+from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.training.augment import joined_labels
 from cytosuite.volume import Volume
+
+Floats = NDArray[np.float32]
 
 FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
@@ -31,7 +36,7 @@ Channel = Literal["nucleus", "membrane"]
 
 
 class Files(NamedTuple):
-    """Files of a case; annotated nuclei have no level, that of cells is made from their labels."""
+    """Files of a case; nuclei have no level, the level of cells is made from their labels."""
 
     name: str
     image: Path
@@ -39,6 +44,7 @@ class Files(NamedTuple):
     level: Path | None
     simulated: bool = False
     channel: Channel = "nucleus"
+    group: str = ""  # of HDF5 files
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class TrainingCase:
     """One volume with its targets, padded to at least the size of a patch; N labels."""
 
     name: str
+    unpadded: tuple[int, ...]  # voxels z y x, without the extension to a patch
     image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
     labels: NDArray[np.uint16]  # (Z, Y, X)
     level: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
@@ -54,9 +61,9 @@ class TrainingCase:
     tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, 0
     # Mean light at each label, weighted by its level (at membranes by its difference to 1); the
     # first is the background's, 0.
-    own: NDArray[np.float32]  # (N + 1,) of the label itself
-    rest: NDArray[np.float32]  # (N + 1,) of all others
-    wide: NDArray[np.float32]  # (2, N + 1) of the tails
+    own: Floats  # (N + 1,) of the label itself
+    rest: Floats  # (N + 1,) of all others
+    wide: Floats  # (2, N + 1) of the tails
     centres: NDArray[np.int64]  # (N, 3) voxel near the middle of each label
     simulated: bool  # a camera must still be applied
     spacing: tuple[float, ...]  # µm per voxel, z y x
@@ -69,27 +76,24 @@ class TrainingCase:
         return z, y, x
 
 
-def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
-    """Return the training volumes in a folder, by name.
-
-    Parameters
-    ----------
-    folder : Path
-        A simulated dataset (``cases/<case>/companions/step-3-light/...``; after a chain its
-        images count like real ones), the plain folders that ``cytosuite simulate --out`` writes,
-        or real ones: ``images/`` and ``labels/``. Nuclei of images that count like real ones keep
-        their level where there is one, in ``visible-level/``.
-    channel : {"nucleus", "membrane"}
-        The images show nuclei, or cells by their membranes.
-
-    Raises
-    ------
-    InputError
-        If there is none, a file that belongs to one is missing, or the other channel was simulated.
-    """
+def find_cases(
+    folder: Path, channel: Channel = "nucleus", root: Path | None = None, group: str = ""
+) -> list[Files]:
+    """Return the volumes in a dataset, its flat copy, a list, or ``images/`` and ``labels/``."""
     if (folder / "cases").is_dir():
         homes = sorted(path for path in (folder / "cases").iterdir() if path.is_dir())
         found = [_of_dataset(home, channel) for home in homes]
+    elif (listed := list_of(folder, "train")) is not None:
+        pairs = read_list(listed, root)
+        if bare := [image for image, labels in pairs if labels is None]:
+            raise InputError(
+                f"{listed}: expected image;labels in each row, {bare[0]} has no labels"
+            )
+        found = [
+            Files(image.stem, image, labels, None, channel=channel, group=group)
+            for image, labels in pairs
+            if labels is not None
+        ]
     elif any(folder.glob("step-*-light")):
         paths = image_files(folder / "labels")
         found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
@@ -101,32 +105,21 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
         found = [_finished(path.stem, path, named[path.stem], folder, channel) for path in images]
     if not found:
-        raise InputError(f"{folder}: expected cases/, or images/ and labels/, found no volume")
+        raise InputError(
+            f"{folder}: expected cases/, images/ and labels/, or a list *_train.csv, found none"
+        )
     return found
 
 
 def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
-    """Refuse parameters of a simulation that keeps nothing to learn from.
-
-    Parameters
-    ----------
-    parameters : mapping
-        Sections of a recipe, with all values.
-    channel : {"nucleus", "membrane"}
-        As for `find_cases`.
-
-    Raises
-    ------
-    InputError
-        With the parameters to set.
-    """
-    output, labels = parameters.get("output", {}), parameters.get("labels", {})
-    wanted: dict[str, tuple[Any, Any]] = {"output.channel": (output.get("channel"), channel)}
-    wanted["output.steps"] = output.get("steps"), True
+    """Refuse (InputError) a simulation that keeps nothing to learn from, with the remedy."""
+    wanted: list[tuple[str, str, Any]] = [("output", "channel", channel), ("output", "steps", True)]
     if channel == "nucleus":
-        wanted["labels.style"] = labels.get("style"), "visible"
+        wanted.append(("labels", "style", "visible"))
     missing = [
-        f"{name}={str(value).lower()}" for name, (found, value) in wanted.items() if found != value
+        f"{part}.{name}={str(value).lower()}"
+        for part, name, value in wanted
+        if parameters.get(part, {}).get(name) != value
     ]
     if missing:
         raise InputError(
@@ -137,7 +130,6 @@ def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
 
 
 def _of_dataset(home: Path, channel: Channel) -> Files:
-    """Return the files of a case of a simulated dataset."""
     name, facts, images = home.name, home / "case.json", home / "sockets" / "images"
     labels = images / LABELS.slug
     if not (facts.is_file() and read_json(facts).get("through")):
@@ -148,10 +140,7 @@ def _of_dataset(home: Path, channel: Channel) -> Files:
 
 
 def _finished(name: str, image: Path, labels: Path, beside: Path, channel: Channel) -> Files:
-    """Return the files of an image to train on as it is, with its level where it has one.
-
-    Structure is kept by all that comes after the light, so the level stays true.
-    """
+    """Return the files of an image to train on as it is; its level, if any, stays true."""
     level = beside / "visible-level" / f"{name}.tif"
     known = channel == "nucleus" and level.parent.is_dir()
     if known and not level.is_file():
@@ -163,8 +152,7 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
     """Return the files of a simulated case, all of which must be there."""
     light, hint = sorted(companions.glob(f"step-*-light/{name}.tif")), _HINT[channel]
     labels = truth / f"{name}.tif"
-    # Labels that are not scored are companions: where these are the nuclei's, the light is that of
-    # the membranes.
+    # Labels that are not scored are companions: beside the nuclei's, the light is of membranes.
     shown = "membrane" if (companions / "nucleus-labels" / f"{name}.tif").is_file() else "nucleus"
     level = companions / "visible-level" / f"{name}.tif" if channel == "nucleus" else None
     if not light:
@@ -181,22 +169,7 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
 
 
 def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) -> TrainingCase:
-    """Return one volume with its targets.
-
-    Parameters
-    ----------
-    files : Files
-        From `find_cases`.
-    patch : sequence of int
-        Size of the patches that will be drawn, z y x.
-    stray : StrayRanges
-        Of the light from out of focus.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read, or the shapes differ.
-    """
+    """Return one volume with its targets; InputError if a file is broken or the shapes differ."""
     volume, image, labels, level = _arrays(files)
     image, labels, level = (_padded(a, patch) for a in (image, labels, level))
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
@@ -217,6 +190,7 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
     own = own_light(image, labels, level, means)
     return TrainingCase(
         name=files.name,
+        unpadded=volume.shape,
         image=image.astype(np.float16),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
@@ -233,11 +207,23 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
     )
 
 
-def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], NDArray[Any]]:
+def corrupted(case: TrainingCase, share: float) -> TrainingCase:
+    """Return a case with targets of joined labels, random by its name."""
+    labels = joined_labels(np.random.default_rng(crc32(case.name.encode())), case.labels, share)
+    flow = flow_targets(labels)
+    return replace(
+        case,
+        labels=labels,
+        flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
+        heat=np.rint(centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
+    )
+
+
+def _arrays(files: Files) -> tuple[Volume, Floats, NDArray[Any], NDArray[Any]]:
     """Return the volume of a case, its light (or normalised image), labels and level."""
-    volume = read(files.image)
+    volume = read(files.image, group=files.group)
     image = volume.array.astype(np.float32)
-    labels = read(files.labels).array
+    labels = read(files.labels, group=files.group).array
     level = (labels > 0) if files.level is None else read(files.level).array
     if files.channel == "membrane":
         level = _level_within_cells(labels)
@@ -257,12 +243,8 @@ def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], ND
     return volume, image, labels, level
 
 
-def _level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Return a level for cells that touch: 1 within, lower towards their membranes.
-
-    It is the share of voxels without another label next to them, blurred by a Gaussian of one
-    voxel: 0.375 between two thick cells, 0 in the background. The volume's border is no membrane.
-    """
+def _level_within_cells(labels: NDArray[np.integer]) -> Floats:
+    """Return 1 within cells, lower towards membranes: the blurred share without another label."""
     touching = ndimage.generate_binary_structure(labels.ndim, 1)
     least, most = (
         extreme(labels, footprint=touching, mode="nearest")
@@ -273,11 +255,8 @@ def _level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
 
 
-def centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the closeness ``exp(-|(c - p) / h|^2 / (2 0.25^2))`` of voxels to their centre.
-
-    The distance follows from the flow, ``tanh(2 (c - p) / h)``; outside of objects it is 0.
-    """
+def centre_heat(flow: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Return ``exp(-|(c - p) / h|^2 / (2 0.25^2))`` by flow ``tanh(2 (c - p) / h)``, 0 outside."""
     heat = np.zeros(inside.shape, np.float32)
     away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2
     heat[inside] = np.exp(np.sum(away**2, 0) / (-2 * _HEAT_WIDTH**2))

@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cytosuite.manifest import Described
+from cytosuite.contract.manifest import Described
 
 _SHARPNESS = 3.0  # of the step from "below" to "above a threshold", per unit of logit
 
@@ -13,7 +13,7 @@ _SHARPNESS = 3.0  # of the step from "below" to "above a threshold", per unit of
 class LossWeights(Described):
     """Weights of the parts of the loss, and thresholds of the level."""
 
-    flow: float = Field(2.0, ge=0, description="weight of the flow; that of the level is 1")
+    flow: float = Field(2.0, ge=0, description="weight of the flow; the level has weight 1")
     heat: float = Field(4.0, ge=0, description="weight of the centre's heat")
     thresholds: tuple[float, float] = Field(
         (0.06, 0.9), description="thresholds of the level are drawn log-uniformly from this range"
@@ -24,18 +24,7 @@ class LossWeights(Described):
 def losses(
     prediction: Tensor, target: Tensor, thresholds: Tensor, weights: LossWeights
 ) -> dict[str, Tensor]:
-    """Return the loss of a batch, ``total``, and its parts ``level``, ``flow``, ``heat``; scalars.
-
-    Parameters
-    ----------
-    prediction : (N, 5, Z, Y, X) float32 tensor
-        Logit of the level, flow along z, y, x, logit of the centre's heat.
-    target : (N, 5, Z, Y, X) float32 tensor
-        Level in 0..1, flow, heat in 0..1; the foreground is where the level is above 0.
-    thresholds : (T,) tensor
-        Levels in (0, 1) at which the prediction is compared with the target.
-    weights : LossWeights
-    """
+    """Return the loss of (N, 5, Z, Y, X), ``total``, and its parts level, flow and heat."""
     level = level_loss(prediction[:, 0], target[:, 0], thresholds)
     flow = flow_loss(prediction[:, 1:4], target[:, 1:4], target[:, :1] > 0)
     heat = functional.binary_cross_entropy_with_logits(prediction[:, 4], target[:, 4])
@@ -46,25 +35,8 @@ def losses(
 def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
     """Return the loss of a level as the answer to "is it above the threshold?", over thresholds.
 
-    Parameters
-    ----------
-    logit : (N, Z, Y, X) tensor
-        Of the predicted level.
-    level : (N, Z, Y, X) tensor
-        The true one, 0..1.
-    thresholds : (T,) tensor
-        In (0, 1).
-
-    Notes
-    -----
-    A cumulative link model: the probability of a level above t is taken as
-    ``sigmoid(3 (logit - log(t / (1 - t))))``, and is fitted to the true answer by cross entropy
-    and soft Dice. Cutting the predicted level at t then asks whether that is more likely than
-    not, the best decision for every t at once. A mean, as squared errors teach it, would be too
-    high for small t where it is doubtful that there is a nucleus.
-
-    References
-    ----------
+    A cumulative link model: the probability of a level above t is ``sigmoid(3 (logit -
+    log(t / (1 - t))))``, fitted by cross entropy and soft Dice; a mean would be too high.
     McCullagh, Journal of the Royal Statistical Society B 42 (1980) 109,
     doi:10.1111/j.2517-6161.1980.tb01109.x; Milletari et al., 3DV (2016), doi:10.1109/3DV.2016.79.
     """
@@ -80,14 +52,7 @@ def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def flow_loss(flow: Tensor, wanted: Tensor, inside: Tensor) -> Tensor:
-    """Return the mean squared error of the flow over the voxels of nuclei.
-
-    Parameters
-    ----------
-    flow, wanted : (N, 3, Z, Y, X) tensors
-    inside : (N, 1, Z, Y, X) bool tensor
-        0 is returned where no voxel is inside.
-    """
+    """Return the mean squared error of the flow (N, 3, Z, Y, X) inside of nuclei, 0 without any."""
     error = ((flow - wanted) ** 2 * inside).sum()
     return error / (3 * inside.sum()).clamp(min=1)
 

@@ -1,23 +1,19 @@
 """Patches for training: a random place, camera and symmetry for each, by its number alone."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.training.augment import (
-    AugmentRanges,
-    alter,
-    draw_turn,
-    turn_image,
-    turn_target,
-)
 from cytosuite.algorithms.cellpose3d.training.camera import (
     CameraRanges,
     DrawnCamera,
+    StrayRanges,
     draw_camera,
+    draw_weights,
     expose,
     visible,
 )
@@ -27,15 +23,25 @@ from cytosuite.algorithms.cellpose3d.training.cases import (
     TrainingCase,
     centre_heat,
 )
-from cytosuite.algorithms.cellpose3d.training.stray import StrayRanges, draw_weights
-from cytosuite.manifest import Described
-from cytosuite.normalise import background_of, normalise
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.training.augment import Augmentations, augmented
 
 Image = NDArray[np.float32]
 Slices = tuple[slice, slice, slice]
 
-CHANNELS = 5  # level, flow along z, y, x, heat of the centre
+CHANNELS, FLOW = 5, slice(1, 4)  # level, flow along z, y, x, heat of the centre
 _SLICES = 4  # slices of a volume that stand for its background
+
+
+class AugmentRanges(Augmentations):
+    """Ranges of the changes to a normalised image, further ones as published."""
+
+    brightness: tuple[float, float] = Field((0.8, 1.25), description="factor, uniform")
+    noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
+    corrupt_prob: float = Field(
+        0, ge=0, le=1, description="share of objects that are joined with a neighbour, once"
+    )
 
 
 class Patches(Described):
@@ -55,25 +61,7 @@ class Patches(Described):
 def draw_batch(
     cases: Sequence[TrainingCase], settings: Patches, seed: int, step: int
 ) -> dict[str, Image]:
-    """Return the patches of a step.
-
-    Parameters
-    ----------
-    cases : sequence of TrainingCase
-    settings : Patches
-    seed : int
-        Of the training.
-    step : int
-        Each patch of each step has a random stream of its own: any step can be drawn without
-        those before it.
-
-    Returns
-    -------
-    image : (N, 1, Z, Y, X) float32 array
-        Normalised.
-    target : (N, 5, Z, Y, X) float32 array
-        Level, flow along z, y, x, heat of the centre.
-    """
+    """Return normalised images (N, 1, Z, Y, X) and targets (N, 5, Z, Y, X) of a step."""
     streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
     drawn = [draw_patch(np.random.default_rng(stream), cases, settings) for stream in streams]
     images, targets = zip(*drawn, strict=True)
@@ -83,14 +71,7 @@ def draw_batch(
 def draw_patch(
     rng: np.random.Generator, cases: Sequence[TrainingCase], settings: Patches
 ) -> tuple[Image, Image]:
-    """Return the image (Z, Y, X) and the target (5, Z, Y, X) of one patch.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-    cases : sequence of TrainingCase
-    settings : Patches
-    """
+    """Return the image (Z, Y, X) and the target (5, Z, Y, X) of one patch."""
     case = cases[int(rng.integers(len(cases)))]
     box = _place(rng, case, settings)
     level = case.level[box]
@@ -113,21 +94,14 @@ def draw_patch(
         target[4] = case.heat[box] / np.float32(SHARE_UNIT)
     target[1:] *= level > 0
     turn = draw_turn(rng)
-    return alter(rng, turn_image(image, turn), settings.augment), turn_target(target, turn)
+    image = alter(rng, turn_image(image, turn), settings.augment)
+    return augmented(rng, image, turn_target(target, turn), settings.augment, FLOW.start)
 
 
 def draw_image(
     rng: np.random.Generator, case: TrainingCase, settings: Patches
 ) -> tuple[Image, NDArray[np.uint16]]:
-    """Return the image (Z, Y, X) of a whole case and the labels visible in it.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-    case : TrainingCase
-        A simulated one is seen by a random camera; the intensities of a real one are linear again.
-    settings : Patches
-    """
+    """Return the image (Z, Y, X) of a whole case and the labels visible in it."""
     if not case.simulated:
         return np.sinh(2 * case.image.astype(np.float32)), case.labels
     camera, weights, seen = _view(rng, case, settings)
@@ -147,7 +121,6 @@ def _view(
 
 
 def _light(case: TrainingCase, where: Slices | NDArray[np.integer], weights: Image) -> Image:
-    """Return the light of a part of a case, with stray light."""
     light = case.image[where].astype(np.float32)
     for weight, tail in zip(weights, case.tails, strict=True):
         if weight > 0:
@@ -167,3 +140,40 @@ def _place(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> S
         corner = np.clip(centre - size // 2 + shift, 0, room)
     z, y, x = (slice(int(c), int(c + s)) for c, s in zip(corner, size, strict=True))
     return z, y, x
+
+
+class Turn(NamedTuple):
+    """A symmetry of the voxel grid."""
+
+    flips: tuple[bool, bool, bool]  # whether to mirror z, y, x
+    swap: bool  # whether to exchange y and x, after mirroring
+
+
+def draw_turn(rng: np.random.Generator) -> Turn:
+    """Return one of the 16 symmetries, each as likely."""
+    z, y, x, swap = (bool(bit) for bit in rng.integers(0, 2, 4))
+    return Turn((z, y, x), swap)
+
+
+def turn_image(image: Image, turn: Turn) -> Image:
+    """Return a turned image (..., Z, Y, X)."""
+    z, y, x = (slice(None, None, -1 if flipped else 1) for flipped in turn.flips)
+    turned: Image = image[..., z, y, x]
+    return turned.swapaxes(-1, -2) if turn.swap else turned
+
+
+def turn_target(target: Image, turn: Turn) -> Image:
+    """Return a turned copy of a target (C, Z, Y, X), with its flow turned along."""
+    turned = turn_image(target, turn).copy()
+    signs = np.where(turn.flips, -1, 1).astype(np.float32)
+    turned[FLOW] *= signs[:, None, None, None]
+    if turn.swap:
+        turned[[2, 3]] = turned[[3, 2]]
+    return turned
+
+
+def alter(rng: np.random.Generator, image: Image, ranges: AugmentRanges) -> Image:
+    """Return a normalised image, brighter or darker and noisier."""
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    factor = np.float32(rng.uniform(*ranges.brightness))
+    return image * factor + noise * np.float32(ranges.noise)

@@ -3,40 +3,80 @@
 from collections.abc import Iterator, Mapping, Sequence
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
-from cytosuite.algorithms.cellpose3d.fields import predict_fields
+from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.algorithms.cellpose3d.network import build as build_network
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.segment import segment
+from cytosuite.algorithms.cellpose3d.segment import predict_fields, segment
 from cytosuite.algorithms.cellpose3d.training.cases import (
     SHARE_UNIT,
+    Channel,
     TrainingCase,
     check_recipe,
+    corrupted,
     find_cases,
     load_case,
 )
-from cytosuite.algorithms.cellpose3d.training.losses import draw_thresholds, losses
-from cytosuite.algorithms.cellpose3d.training.patches import draw_batch, draw_image
-from cytosuite.algorithms.cellpose3d.training.settings import Settings
+from cytosuite.algorithms.cellpose3d.training.losses import LossWeights, draw_thresholds, losses
+from cytosuite.algorithms.cellpose3d.training.patches import Patches, draw_batch, draw_image
 from cytosuite.metrics.evidence import Facts
-from cytosuite.normalise import background_of, normalise
+from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.networks.tiling import are_multiples
+from cytosuite.training.images import filled
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.settings import TrainingSettings
+
+
+class Settings(TrainingSettings):
+    """All settings of a training."""
+
+    channel: Channel = Field("nucleus", description="images show nuclei, or cells' membranes")
+    network: Network = Network(widths=(16, 32, 64, 96))
+    patches: Patches = Patches()
+    loss: LossWeights = LossWeights()
+
+    @model_validator(mode="after")
+    def _patches_fit_the_network(self) -> Self:
+        multiple = self.network.multiple
+        if not are_multiples(self.patches.shape, multiple):
+            raise ValueError(
+                f"patches.shape must be multiples of {list(multiple)} for this network, "
+                f"found {list(self.patches.shape)}"
+            )
+        if self.patches.shape[1] != self.patches.shape[2]:
+            raise ValueError("patches.shape must be as long in y as in x, which are exchanged")
+        return self
 
 
 def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role
     """Return the volumes in a folder with their targets, see `find_cases`."""
     shape, stray = settings.patches.shape, settings.patches.stray
-    return [load_case(files, shape, stray) for files in find_cases(folder, settings.channel)]
+    found = find_cases(folder, settings.channel, settings.files.root, settings.files.group)
+    return [load_case(files, shape, stray) for files in found]
+
+
+def notes(cases: Cases[TrainingCase], settings: Settings) -> list[str]:
+    """Return a line on volumes smaller than a patch."""
+    return filled([case.unpadded for case in cases["images"]], settings.patches.shape)
+
+
+def prepare_cases(cases: Cases[TrainingCase], settings: Settings) -> Cases[TrainingCase]:
+    """Return the cases to train on with bad annotation, where the settings ask for it."""
+    share = settings.patches.augment.corrupt_prob
+    if not share:
+        return cases
+    return {role: [corrupted(case, share) for case in own] for role, own in cases.items()}
 
 
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
     """Refuse a folder without volumes, or a simulation that keeps nothing to learn from."""
     if isinstance(source, Path):
-        find_cases(source, settings.channel)
+        find_cases(source, settings.channel, settings.files.root)
     else:
         check_recipe(source, settings.channel)
 
@@ -79,11 +119,7 @@ def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any
 
 
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
-    """Yield true and predicted labels of held-out cases; a simulated one has a camera of its own.
-
-    The parameters of the inference are those for the card, and a nucleus with a level ends at
-    their `tau`.
-    """
+    """Yield true and predicted labels of held-out cases, cut at the card's `tau`."""
     parameters = Parameters(network=settings.network, **settings.card.parameters)
     for number, case in enumerate(cases["images"]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
@@ -96,7 +132,6 @@ def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> It
 
 
 def _facts(truth: np.ndarray, found: np.ndarray, spacing: Sequence[float]) -> Facts:
-    """Return the facts about one case."""
     return Facts({"truth": lambda: truth, "prediction": lambda: found, "spacing": lambda: spacing})
 
 
@@ -110,5 +145,7 @@ TRAINING = Training(
     describe=describe,
     validate=validate,
     check=check,
+    notes=notes,
+    prepare_cases=prepare_cases,
     default="embryo.toml",
 )

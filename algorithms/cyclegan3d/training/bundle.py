@@ -1,8 +1,8 @@
 """The generator in the words of the MONAI bundle."""
 
-from cytosuite.algorithms.cyclegan3d.parameters import Parameters
-from cytosuite.manifest import ModelCard, parameters_of
-from cytosuite.training.network_format import NetworkFormat
+from cytosuite.algorithms.cyclegan3d.predict import Parameters
+from cytosuite.contract.manifest import ModelCard, parameters_of
+from cytosuite.training.bundle import NetworkFormat
 
 UNITS = {
     "background": "0.5 asinh((grey value - background) / (3 sd of the background))",
@@ -21,9 +21,12 @@ def network_format(card: ModelCard) -> NetworkFormat:
     return NetworkFormat(
         network,
         network.multiple,
+        tile=parameters.tile,
+        halo=network.halo,
         inputs=(*images, *("normal noise of standard deviation 1" for _ in range(network.noise))),
         outputs=tuple("image of the target domain, in its units" for _ in images),
         input_range=(-1, 1) if whole else None,
         output_range=(-1, 1) if network.bounded else None,
+        background=parameters.scale == "background" and network.channels == 1 and not network.noise,
         patches=network.norm == "voxel",
     )

@@ -1,18 +1,30 @@
 """The judges: networks that tell real from translated crops, patch by patch."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import (
+    avg_pool3d,
+    binary_cross_entropy_with_logits,
+    l1_loss,
+    max_pool3d,
+    smooth_l1_loss,
+)
 from torch.nn.utils.parametrizations import spectral_norm
 
-from cytosuite.manifest import Described
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.network import PlaneByPlane
 
 Stride = Annotated[int, Field(ge=1)]
 Strides = tuple[Stride, Stride, Stride]
 KERNEL = 4
+_FAINT = 0.02  # variance of a window, squared units of the network, of noise in real stacks' dark
+_LOST = 0.01  # of the larger variance of a window: below it structure is lost, whatever its gain
 
 
 class Judge(Described):
@@ -33,58 +45,42 @@ class Judge(Described):
         count = len(self.widths)
         return [self.first, *[self.later] * (count - 2), (1, 1, 1)][:count]
 
-    @property
-    def least(self) -> tuple[int, int, int]:
-        """Smallest sides of a crop that has an answer, voxels z y x.
-
-        Examples
-        --------
-        >>> Judge(widths=(16, 32, 64)).least
-        (7, 12, 12)
-        """
+    def least(self, dimensions: int = 3) -> tuple[int, int, int]:
+        """Return the smallest sides of a crop that has an answer, voxels z y x."""
         size = [1, 1, 1]
         for stride in ((1, 1, 1), *self.strides[::-1]):
             size = [(n - 1) * s + KERNEL - 2 for n, s in zip(size, stride, strict=True)]
         z, y, x = (max(1, n) for n in size)
-        return z, y, x
+        return (z if dimensions == 3 else 1), y, x
 
 
 class PatchJudge(nn.Module):
     """A PatchGAN: near 1 where a patch looks as if from the domain, near 0 elsewhere.
 
-    Parameters
-    ----------
-    arguments : Judge
-    channels : int
-        Of the images.
-
-    Notes
-    -----
     Published: ``widths=(64, 128, 256, 512), first=(2, 2, 2), later=(1, 2, 2), norm="instance"``. A
     norm over the crop hides its brightness from the judge; the spectral norm does not.
 
-    References
-    ----------
     Isola et al., CVPR (2017), doi:10.1109/CVPR.2017.632 (patches); Miyato et al., ICLR (2018),
     doi:10.48550/arXiv.1802.05957 (spectral norm); Bruch et al., PLoS ONE 18 (2023),
     doi:10.1371/journal.pone.0283828 (strides).
     """
 
-    def __init__(self, arguments: Judge, channels: int = 1) -> None:
+    def __init__(self, arguments: Judge, channels: int = 1, dimensions: int = 3) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inputs = channels
         for number, (width, stride) in enumerate(
             zip(arguments.widths, arguments.strides, strict=True)
         ):
-            layers.append(_convolution(inputs, width, stride, arguments.norm))
+            layers.append(_convolution(inputs, width, stride, arguments.norm, dimensions))
             if arguments.norm == "instance" and number:
                 layers.append(nn.InstanceNorm3d(width))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             inputs = width
-        layers.append(_convolution(inputs, 1, (1, 1, 1), arguments.norm))
+        layers.append(_convolution(inputs, 1, (1, 1, 1), arguments.norm, dimensions))
         self.layers = nn.Sequential(*layers)
-        cast(Any, self).to(memory_format=torch.channels_last_3d)  # torch does not declare it
+        layout = torch.channels_last_3d if dimensions == 3 else torch.channels_last
+        cast(Any, self).to(memory_format=layout)  # torch does not declare it
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the answers (N, 1, z, y, x), float32, for the patches of (N, C, Z, Y, X) crops."""
@@ -92,11 +88,120 @@ class PatchJudge(nn.Module):
         return answers.float()
 
 
-def _convolution(inputs: int, outputs: int, stride: Strides, norm: str) -> nn.Module:
-    """Return a convolution of 4 x 4 x 4 voxels."""
+def _convolution(
+    inputs: int, outputs: int, stride: Strides, norm: str, dimensions: int
+) -> nn.Module:
     layer = Convolution(
-        3, inputs, outputs, strides=stride, kernel_size=KERNEL, padding=1, conv_only=True
+        dimensions,
+        inputs,
+        outputs,
+        strides=stride[-dimensions:],
+        kernel_size=KERNEL,
+        padding=1,
+        conv_only=True,
     )
     if norm == "spectral":
         spectral_norm(cast(nn.Module, layer.conv))
-    return layer
+    return PlaneByPlane(layer) if dimensions == 2 else layer
+
+
+class ImagePool(nn.Module):
+    """Earlier translations, kept in checkpoints: Shrivastava et al., doi:10.1109/CVPR.2017.241."""
+
+    kept: Tensor
+    count: Tensor
+
+    def __init__(self, size: int, shape: Sequence[int], dtype: torch.dtype = torch.float16) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.zeros((size, *shape), dtype=dtype))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def exchange(self, images: Tensor) -> Tensor:
+        """Return images for the judge: while the pool fills the given ones, then half are old."""
+        found = []
+        for image in images.detach():
+            count = int(self.count)
+            if count < len(self.kept):
+                self.kept[count] = image
+                self.count += 1
+                found.append(image)
+            elif count and float(torch.rand(())) < 0.5:
+                place = int(torch.randint(count, ()))
+                found.append(self.kept[place].to(image.dtype))
+                self.kept[place] = image
+            else:
+                found.append(image)
+        return torch.stack(found)
+
+
+def fooled(answers: Tensor) -> Tensor:
+    """Return the mean squared distance of answers from 1: Mao et al., doi:10.1109/ICCV.2017.304."""
+    return (answers - 1).square().mean()
+
+
+def judged(real: Tensor, made: Tensor) -> Tensor:
+    """Return a judge's loss: half the squared distances from 1 for real, from 0 for made crops."""
+    return 0.5 * (fooled(real) + made.square().mean())
+
+
+def apart(made: Tensor, given: Tensor, soft: float, *, grain: bool = True) -> Tensor:
+    """Return the mean absolute difference of two volumes, without `grain` of 3 x 3 pixels.
+
+    By the square below `soft`: Huber, Ann. Math. Stat. 35 (1964), doi:10.1214/aoms/1177703732.
+    """
+    if not grain:
+        made, given = _smoothed(made), _smoothed(given)
+    return smooth_l1_loss(made, given, beta=soft) if soft else l1_loss(made, given)
+
+
+def _smoothed(volume: Tensor) -> Tensor:
+    return _leveled(volume.float(), (1, 3, 3))
+
+
+def level_change(made: Tensor, given: Tensor, window: Sequence[int], soft: float) -> Tensor:
+    """Return the mean difference of levels: no light may come or go, fine texture and noise may."""
+    levels = [_leveled(_leveled(volume.float(), window), window) for volume in (made, given)]
+    return apart(levels[0], levels[1], soft)
+
+
+def _leveled(volume: Tensor, window: Sequence[int], stride: Sequence[int] = (1, 1, 1)) -> Tensor:
+    """Return means over windows; at the borders, and of planes, over their inner part."""
+    fitting = [min(side, n - (n + 1) % 2) for side, n in zip(window, volume.shape[2:], strict=True)]
+    size, steps = (fitting[0], fitting[1], fitting[2]), (stride[0], stride[1], stride[2])
+    padding = [side // 2 for side in fitting]
+    return avg_pool3d(volume, size, steps, padding, count_include_pad=False)
+
+
+def decorrelation(made: Tensor, given: Tensor, window: Sequence[int]) -> Tensor:
+    """Return one minus the local correlation of two volumes (N, C, Z, Y, X), weighted by structure.
+
+    Symmetric. Both are averaged over 3 x 3 pixels before, as noise need not stay. Windows in which
+    neither has more variance than noise leaves hardly weigh. After Avants et al., Medical Image
+    Analysis 12 (2008), doi:10.1016/j.media.2007.06.004.
+    """
+    a, b = _smoothed(made), _smoothed(given)
+    mean = partial(_leveled, window=window, stride=(1, 2, 2))
+    mean_a, mean_b = mean(a), mean(b)
+    var_a = (mean(a * a) - mean_a.square()).clamp_min(0)
+    var_b = (mean(b * b) - mean_b.square()).clamp_min(0)
+    shared = mean(a * b) - mean_a * mean_b
+    most, least = torch.maximum(var_a, var_b), torch.minimum(var_a, var_b)
+    spread = (most * torch.maximum(least, _LOST * most)).clamp_min(1e-12).sqrt()
+    weight = most.square() / (most.square() + _FAINT**2)
+    # Noise has nothing in common with noise: what a window can lose is its structure.
+    lost = weight * (1 - shared / spread).clamp(0, 2)
+    return (lost * weight).sum() / weight.sum().clamp_min(1)
+
+
+def structure_of(labels: Tensor) -> Tensor:
+    """Return the structure (N, 2, Z, Y, X) of labels: 1 inside of objects, 1 at their borders."""
+    values = labels.float()[:, None]
+    most, least = max_pool3d(values, 3, 1, 1), -max_pool3d(-values, 3, 1, 1)
+    inside = values > 0
+    return torch.cat([inside, (most != least) & inside], 1).float()
+
+
+def misread(answers: Tensor, structure: Tensor) -> Tensor:
+    """Return the cross-entropy of a reader's logits against a structure (N, 2, Z, Y, X)."""
+    return binary_cross_entropy_with_logits(answers.float(), structure)

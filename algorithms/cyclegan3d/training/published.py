@@ -1,10 +1,7 @@
 """Folders and settings of the published programs, in the words of this one.
 
-References
-----------
-Bruch et al., PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828, and Communications Biology
-(2025), doi:10.1038/s42003-025-07469-2: folders and keys of the two programs, here the first and
-the second.
+The first: Bruch et al., PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828; the second:
+Communications Biology (2025), doi:10.1038/s42003-025-07469-2.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,21 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import hjson
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from cytosuite.algorithms.cyclegan3d.training.judges import Judge
+from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError, plain
-from cytosuite.files import named_once, read_text
-from cytosuite.manifest import Described, parse
+from cytosuite.files import named_once, read_text, read_toml
 from cytosuite.training.images import find_images
 
 Direction = Literal["AtoB", "BtoA"]
 Count = Annotated[int, Field(ge=0, le=10**6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
-BLOCKS = 9  # fixed in both programs, for any netG
+TEMPLATE = read_toml(Path(__file__).with_name("published.toml"))  # what no key changes
 LARGEST = 2**14  # characters; theirs have 1500
-_NO_CLIP = 1e6  # a norm that no gradient reaches
 
 
 class FirstSettings(Described):
@@ -51,21 +47,28 @@ class FirstSettings(Described):
     lambda_identity: Weight = 0.5
     lambda_cycle_A: Weight = 10.0  # noqa: N815 - a key of the file
     lambda_cycle_B: Weight = 10.0  # noqa: N815
-    img_dim: Literal[3] = 3
+    img_dim: Literal[2, 3] = 3
     A_nc: int = Field(1, ge=1, le=16)
     B_nc: int = Field(1, ge=1, le=16)
-    crop_size: list[int] = Field([32, 256, 256], min_length=3, max_length=3)
+    crop_size: list[int] = Field([32, 256, 256], min_length=2, max_length=3, validate_default=True)
     preprocess: Literal["crop"] = "crop"
     virtual_dataset_multiplicator: Annotated[float, Field(gt=0, le=1e4)] | None = None
 
     @field_validator("crop_size")
     @classmethod
-    def _fits(cls, crop: list[int]) -> list[int]:
-        """Refuse crops that the networks cannot take, and planes."""
-        least, most = _judge(1).least, 2**14
-        if any(n % 4 or not few <= n <= most for n, few in zip(crop, least, strict=True)):
-            raise ValueError(f"must be multiples of 4 voxels, from {list(least)} z y x to {most}")
-        return crop
+    def _fits(cls, crop: list[int], info: ValidationInfo) -> list[int]:
+        """Return the sides z, y, x; refuse those that the networks cannot take."""
+        dimensions = info.data.get("img_dim", 3)
+        least, most = Judge(**TEMPLATE["judge"]).least(dimensions), 2**14
+        sides = [1, *crop] if dimensions == len(crop) == 2 else crop
+        if dimensions == 2 and sides[0] != 1:
+            raise ValueError("must be y x or 1 y x for networks of planes, which are cut across z")
+        own, few = sides[-dimensions:], list(least[-dimensions:])
+        if len(sides) < 3 or any(
+            n % 4 or not low <= n <= most for n, low in zip(own, few, strict=True)
+        ):
+            raise ValueError(f"must be multiples of 4 voxels, from {few} to {most}")
+        return sides
 
 
 class SecondSettings(FirstSettings):
@@ -83,9 +86,9 @@ _LEFT: dict[str, tuple[object, str]] = {
     "experiment": (None, "the name of the model is given with --name"),
     "dataset_folder": ("", "images are those of --data, in place of a folder in the file"),
     "mode": ("train", "these are settings of a training"),
-    "resume_training": (0, "models.pth is not read; a training here resumes by itself"),
+    "resume_training": (0, "a training here resumes by itself; from models.pth: cytosuite weights"),
     "epoch_count": (0, "a training here begins with its first step, or resumes by itself"),
-    "netG": (f"resnet_{BLOCKS}blocks", f"no program reads it: generators have {BLOCKS} blocks"),
+    "netG": ("resnet_9blocks", "no program reads it: generators have 9 blocks"),
     "inf_patch_size": (None, "networks with this norm translate volumes whole, without windows"),
     "inf_patch_overlap": (None, "networks with this norm translate volumes whole"),
     "settings": (None, "written by the program, the place of the file"),
@@ -95,36 +98,12 @@ _LEFT: dict[str, tuple[object, str]] = {
     "time_limit": (0, "an interrupted training resumes; shorten it with --steps"),
     "time_start": (None, "written by the program, a time"),
 }
-_OF_SECOND = {
-    "virtual_dataset_multiplicator",
-    "output_folder",
-    "no_timestamp",
-    "time_limit",
-    "time_start",
-}  # the first does not have them
+_OF_SECOND = {"virtual_dataset_multiplicator", "output_folder", "no_timestamp"}  # not the first's
+_OF_SECOND |= {"time_limit", "time_start"}
 
 
-def divide(folder: Path, direction: Direction = "BtoA") -> dict[str, Path]:
-    """Return the training folders of a published data set by role.
-
-    Parameters
-    ----------
-    folder : Path
-        With ``trainA`` and ``trainB``, each with images at any depth; ``inferenceA`` and
-        ``inferenceB`` beside them are images to be translated, and not looked at.
-    direction : {"BtoA", "AtoB"}
-        From the simulated to the real domain: with ``BtoA``, as published, A is real.
-
-    Returns
-    -------
-    dict
-        ``simulated`` and ``real``; empty where the folder is of another kind.
-
-    Raises
-    ------
-    InputError
-        If one of the two is missing.
-    """
+def divide(folder: Path) -> dict[str, Path]:
+    """Return a published data set's folders by role, or none; InputError with one of two."""
     halves = {letter: folder / f"train{letter}" for letter in "AB"}
     there = [half.name for half in halves.values() if half.is_dir()]
     if not there:
@@ -134,34 +113,17 @@ def divide(folder: Path, direction: Direction = "BtoA") -> dict[str, Path]:
             f"{folder}: expected the folders trainA and trainB, found only {there[0]}; add the "
             "other, or give each by role: --data simulated=FOLDER --data real=FOLDER"
         )
-    return {"simulated": halves[direction[0]], "real": halves[direction[-1]]}
+    return {"simulated": halves["B"], "real": halves["A"]}
+
+
+def generator(dimensions: int) -> dict[str, Any]:
+    """Return the generators' arguments; those of planes mirror them at the borders."""
+    planes = {"dimensions": 2, "padding": "reflect"} if dimensions == 2 else {}
+    return {**TEMPLATE["network"], **planes}
 
 
 def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings in a file of the published programs, and notes about differences.
-
-    Parameters
-    ----------
-    path : Path
-        HJSON like ``settings_template.hjson`` or the ``settings.hjson`` of a checkpoint. Nothing
-        that it names is opened.
-    data : mapping of str to sequence of Path
-        Folders by role: their images are counted, for the steps of an epoch.
-
-    Returns
-    -------
-    settings : dict
-        As in the TOML of a training, see `Settings`.
-    notes : list of str
-        One line for each key that has no counterpart, each value that changes and each flaw of
-        the programs that is not repeated.
-
-    Raises
-    ------
-    InputError
-        If it is not HJSON, not of these programs or of an inference, or a value has the wrong
-        type, is out of bounds or asks for a network that does not exist here.
-    """
+    """Return the settings (as in TOML) of a published program's file, and notes; or InputError."""
     given = _read(path)
     model = SecondSettings if given.keys() & _OF_SECOND else FirstSettings
     if not given.keys() & model.model_fields.keys():
@@ -182,46 +144,50 @@ def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[dict[str,
         )
     if given.get("mode") == "inference":
         raise InputError(
-            f"{path}: mode inference translates images and trains nothing; give cytosuite apply "
-            f"{_inferred(asked, data)} --algorithm cyclegan3d --model NAME"
+            f"{path}: mode inference translates images and trains nothing; give "
+            f"{_inference(asked, data)}"
         )
     notes = [*_left(path, given, model), *_mended(asked)]
     schedule = _schedule(asked, data, notes)
-    found = {**_networks(asked), "loss": _loss(asked, notes), "schedule": schedule}
-    return found, [plain(note) for note in notes]
+    widths = [asked.ngf * times for times in (1, 2, 4, 8)]
+    crops = {"shape": asked.crop_size, "batch": asked.batch_size}
+    return {
+        **TEMPLATE,
+        "network": generator(asked.img_dim) | {"channels": asked.A_nc, "widths": widths[:3]},
+        "judge": {**TEMPLATE["judge"], "widths": widths},
+        "crops": {**TEMPLATE["crops"], **crops},
+        "loss": _loss(asked, notes),
+        "schedule": schedule,
+    }, [plain(note) for note in notes]
 
 
-def _source(asked: FirstSettings) -> str:
-    """Return the letter of the domain that is translated: the simulated one."""
-    return (asked.direction_inference or asked.direction)[0]
-
-
-def _inferred(asked: FirstSettings, data: Mapping[str, Sequence[Path]]) -> Path:
-    """Return the folder of the images to translate: in a folder of the data, or beside one."""
-    name = f"inference{_source(asked)}"
-    homes = [home for folders in data.values() for each in folders for home in (each, each.parent)]
-    return next((home / name for home in homes if (home / name).is_dir()), Path(name))
+def _inference(asked: FirstSettings, data: Mapping[str, Sequence[Path]]) -> str:
+    """Return the command that translates the images of an inference."""
+    letter = (asked.direction_inference or asked.direction)[0]
+    name = f"inference{letter}"  # in a folder of the data, or beside one
+    given = [folder for folders in data.values() for folder in folders]
+    homes = [home for folder in given for home in (folder, folder.parent)]
+    images = next((home / name for home in homes if (home / name).is_dir()), Path(name))
+    model = "NAME-back" if letter == "A" else "NAME"
+    return f"cytosuite apply {images} --algorithm cyclegan3d --model {model}"
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return the keys and values of an HJSON file."""
     try:
-        found = _decode(read_text(path))
+        text = read_text(path)
+        # The parser takes the square of the length.
+        found = hjson.loads(text, object_pairs_hook=named_once) if len(text) <= LARGEST else None
     except RecursionError:
         raise InputError(f"{path}: expected HJSON, found too many levels") from None
     except (ValueError, IndexError, OverflowError) as error:  # its parser lets the last two out
         raise InputError(f"{path}: expected HJSON, found {error}") from None
+    if len(text) > LARGEST:
+        long = f"{len(text)} characters; settings have at most {LARGEST}"
+        raise InputError(f"{path}: expected HJSON, found {long}")
     if not isinstance(found, dict):
         kind = type(found).__name__
         raise InputError(f"{path}: expected keys and values in HJSON, found a single {kind}")
     return found
-
-
-def _decode(text: str) -> object:
-    """Return the value of a short HJSON text."""
-    if len(text) > LARGEST:  # its parser takes the square of the length
-        raise ValueError(f"{len(text)} characters; settings have at most {LARGEST}")
-    return hjson.loads(text, object_pairs_hook=named_once)
 
 
 def _left(path: Path, given: dict[str, Any], model: type[FirstSettings]) -> list[str]:
@@ -243,12 +209,11 @@ def _left(path: Path, given: dict[str, Any], model: type[FirstSettings]) -> list
 
 def _mended(asked: FirstSettings) -> list[str]:
     """Return notes about domains, and flaws of the programs that are not repeated."""
-    notes, first = [], not isinstance(asked, SecondSettings)
-    if _source(asked) == "A":
-        notes.append(
-            "AtoB: A is the simulated domain, B the real one; give the folders by "
-            "role: --data simulated=FOLDER/trainA --data real=FOLDER/trainB"
-        )
+    first = not isinstance(asked, SecondSettings)
+    notes = [
+        "guard: off, as the programs have none; a card with guard replace keeps the structure",
+        "directions: NAME translates B (simulated) to A (real), NAME-back A to B",
+    ]
     if first:
         notes.append(
             "mended: grey values are scaled by the range of their dtype; the program divides all "
@@ -266,38 +231,7 @@ def _mended(asked: FirstSettings) -> list[str]:
     return notes
 
 
-def _judge(width: int) -> Judge:
-    """Return the published judge."""
-    return Judge(
-        widths=(width, 2 * width, 4 * width, 8 * width),
-        first=(2, 2, 2),
-        later=(1, 2, 2),
-        norm="instance",
-    )
-
-
-def _networks(asked: FirstSettings) -> dict[str, Any]:
-    """Return the networks, and the units and crops that they see."""
-    return {
-        "network": {
-            "widths": [asked.ngf, 2 * asked.ngf, 4 * asked.ngf],
-            "blocks": BLOCKS,
-            "kernel": 7,
-            "fold": 1,
-            "norm": asked.norm,
-            "padding": "replicate",
-            "residual": False,
-            "bounded": True,
-            "channels": asked.A_nc,
-        },
-        "judge": _judge(asked.ngf).model_dump(mode="json"),
-        "images": {"scale": "dtype"},
-        "crops": {"shape": asked.crop_size, "batch": asked.batch_size, "alike": 1},
-    }
-
-
 def _loss(asked: FirstSettings, notes: list[str]) -> dict[str, Any]:
-    """Return the weights of the losses, and add notes."""
     cycle = (asked.lambda_cycle_A + asked.lambda_cycle_B) / 2
     if asked.lambda_cycle_A != asked.lambda_cycle_B:
         notes.append(f"lambda_cycle_A, lambda_cycle_B: their mean, {cycle:g}, serves both domains")
@@ -305,12 +239,10 @@ def _loss(asked: FirstSettings, notes: list[str]) -> dict[str, Any]:
     if pool != asked.pool_size:
         notes.append(f"pool_size: {pool}, as a pool holds a batch")
     return {
+        **TEMPLATE["loss"],
         "cycle": cycle,
         "identity": asked.lambda_identity,
-        "soft": 0.0,
-        "structure": 0.0,
         "pool": pool,
-        "judge_rate": 1.0,
         "judge_every": max(1, asked.train_d_every_x),
     }
 
@@ -318,24 +250,18 @@ def _loss(asked: FirstSettings, notes: list[str]) -> dict[str, Any]:
 def _schedule(
     asked: FirstSettings, data: Mapping[str, Sequence[Path]], notes: list[str]
 ) -> dict[str, Any]:
-    """Return the schedule, in steps in place of epochs, and add a note.
-
-    An epoch passes the images of the domain that `direction` starts from.
-    """
+    """Return the schedule in steps; an epoch passes the images that `direction` starts from."""
     fixed, falling = asked.learning_rate_fix, asked.learning_rate_decay
-    epochs, role = fixed + falling, "simulated" if asked.direction[0] == _source(asked) else "real"
+    epochs, role = fixed + falling, "simulated" if asked.direction == "BtoA" else "real"
     images = sum(len(find_images(folder, ["*"])) for folder in data.get(role, ()))
     passes = round(images * (asked.virtual_dataset_multiplicator or 1)) or 1
     steps = ceil(passes / asked.batch_size)
     notes.append(f"schedule.steps: {epochs} epochs of {steps} steps, from {images} {role} images")
     return {
+        **TEMPLATE["schedule"],
         "steps": epochs * steps,
         "learning_rate": asked.learning_rate,
-        "warm_up": 0.0,
         "hold": fixed / epochs if falling else 0.0,
         "fall": "linear" if falling else "none",
-        "weight_decay": 0.0,
-        "clip": _NO_CLIP,
-        "average": 0.0,
         "checkpoint": steps * (asked.save_model_every_x_epochs or epochs),
     }

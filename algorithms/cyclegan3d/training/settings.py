@@ -4,11 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cytosuite.algorithms.cyclegan3d.intensity import Scale
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.training.judges import Judge
-from cytosuite.manifest import Described
-from cytosuite.tiling import are_multiples
+from cytosuite.algorithms.cyclegan3d.translate import Scale
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.tiling import are_multiples
 from cytosuite.training.settings import TrainingSettings
 
 Pattern = tuple[str, ...]
@@ -63,6 +63,9 @@ class Settings(TrainingSettings):
     images: Images = Images()
     crops: Crops = Crops()
     loss: CycleLosses = CycleLosses()
+    both_ways: bool = Field(
+        False, description="the way back, real to simulated, becomes the model NAME-back"
+    )
     checkpointing: bool = Field(
         False, description="activations are computed twice in place of being kept"
     )
@@ -75,11 +78,15 @@ class Settings(TrainingSettings):
                 f"crops.shape must be multiples of {list(multiple)} for this network, found "
                 f"{list(self.crops.shape)}"
             )
-        if any(
-            side < least for side, least in zip(self.crops.shape, self.judge.least, strict=True)
-        ):
+        least = self.judge.least(self.network.dimensions)
+        if any(side < few for side, few in zip(self.crops.shape, least, strict=True)):
             raise ValueError(
-                f"crops.shape must be at least {list(self.judge.least)} for these judges, found "
+                f"crops.shape must be at least {list(least)} for these judges, found "
+                f"{list(self.crops.shape)}"
+            )
+        if self.network.dimensions == 2 and self.crops.shape[0] != 1:
+            raise ValueError(
+                "crops.shape must begin with 1 for networks of planes, found "
                 f"{list(self.crops.shape)}"
             )
         if any(side % 2 == 0 for side in self.loss.window):
@@ -89,6 +96,8 @@ class Settings(TrainingSettings):
                 "images.scale style is of one channel: the classical transfer takes no more, found "
                 f"network.channels {self.network.channels}; choose background"
             )
+        if self.both_ways and self.images.scale == "style":
+            raise ValueError("both_ways: the classical transfer has no way back; choose background")
         if self.loss.pool and self.loss.pool < self.crops.batch:
             raise ValueError("loss.pool must hold a batch of crops, or be 0")
         if (given := self.card.parameters.get("scale", self.images.scale)) != self.images.scale:

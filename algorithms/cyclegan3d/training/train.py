@@ -1,20 +1,22 @@
 """Training of the 3D CycleGAN: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cytosuite.algorithms.cyclegan3d.network import build as build_generator
-from cytosuite.algorithms.cyclegan3d.parameters import Parameters
-from cytosuite.algorithms.cyclegan3d.predict import classical
-from cytosuite.algorithms.cyclegan3d.training.crops import draw_batch
-from cytosuite.algorithms.cyclegan3d.training.judges import PatchJudge
-from cytosuite.algorithms.cyclegan3d.training.losses import (
+from cytosuite.algorithms.cyclegan3d.predict import Parameters, by_network, classical
+from cytosuite.algorithms.cyclegan3d.style import measure_style
+from cytosuite.algorithms.cyclegan3d.training.judges import (
+    ImagePool,
+    PatchJudge,
     apart,
     decorrelation,
     fooled,
@@ -23,35 +25,89 @@ from cytosuite.algorithms.cyclegan3d.training.losses import (
     misread,
     structure_of,
 )
-from cytosuite.algorithms.cyclegan3d.training.pool import ImagePool
 from cytosuite.algorithms.cyclegan3d.training.published import divide, translate
-from cytosuite.algorithms.cyclegan3d.training.reference import measure_style
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
-from cytosuite.algorithms.cyclegan3d.training.validate import picture, validate
 from cytosuite.algorithms.cyclegan3d.training.volumes import (
     DomainVolume,
+    draw_batch,
     in_grey_values_of,
     load_items,
 )
+from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
-from cytosuite.formats import read
-from cytosuite.manifest import parse
-from cytosuite.normalise import target_of
-from cytosuite.training.images import find_images
+from cytosuite.metrics.evidence import Facts
+from cytosuite.networks.normalise import target_of
+from cytosuite.training.images import facts_of_set, filled, find_images, joined, six_digits, views
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.volume import Volume
 
+ROLES = ("simulated", "real")
+SHOWN = 3  # volumes of each kind in a picture
 BETAS = (0.5, 0.999)
 READER = 2  # channels: inside of objects, and their borders
 
 
+def validate(state: State, cases: Cases[DomainVolume], settings: Settings) -> Iterator[Facts]:
+    """Yield the facts of each labelled volume, then of the set, with objects by a threshold."""
+    made: list[Volume] = []
+    known: dict[str, Any]
+    for item in cases["simulated"]:
+        given = _seen(item.read(), settings)
+        made.append(translated(given, state, settings))
+        if item.twin is not None:
+            known = {"prediction": made[-1].array, "image": given.array}
+            labels = _seen(item.files.read(item.twin), settings)
+            known |= {"labels": labels.array, "spacing": given.spacing}
+            yield Facts({name: partial(known.__getitem__, name) for name in known})
+    yield facts_of_set([_seen(item.read(), settings) for item in cases["real"]], made)
+
+
+def _seen(volume: Volume, settings: Settings) -> Volume:
+    """Return an image; of a stack the middle plane, for networks of planes."""
+    if settings.network.axes == "ZYX" or volume.axes != "ZYX":
+        return volume
+    middle = volume.array[len(volume.array) // 2]
+    return replace(volume, array=middle, axes="YX", spacing=volume.spacing[1:])
+
+
+def translated(volume: Volume, state: State, settings: Settings) -> Volume:
+    """Return a volume as the card would translate it, without its guard."""
+    given: dict[str, Any] = dict(settings.card.parameters)
+    if settings.schedule.steps:
+        given["network"] = settings.network.model_dump(mode="json")
+    parameters = parse("card.parameters", given, Parameters)
+    if parameters.network is None:
+        return volume.like(classical(volume, parameters))
+    array, _ = by_network(volume, state.average, parameters, state.device)
+    return volume.like(array)
+
+
+def picture(state: State, cases: Cases[DomainVolume], settings: Settings) -> NDArray[np.uint8]:
+    """Return the middle planes of held-out volumes: simulated, translated, real, one row each."""
+    given = [_seen(item.read(), settings) for item in cases["simulated"][:SHOWN]]
+    rows = [
+        given,
+        [translated(volume, state, settings) for volume in given],
+        [_seen(item.read(), settings) for item in cases["real"][:SHOWN]],
+    ]
+    strips = [joined([views(volume) for volume in row], 1) for row in rows]
+    return joined(strips, 0)
+
+
 def load(folder: Path, role: str, settings: Settings) -> list[DomainVolume]:
     """Return the volumes of a domain; labels are read of the simulated one alone."""
-    images, crop = settings.images, settings.crops.shape
-    if role == "real":
-        real, scale = images.real, images.scale
-        return load_items(folder, real, scale, crop, labelled=False, dithered=True)
-    labelled = settings.loss.keep == "labels" and settings.loss.structure > 0
-    items = load_items(folder, images.simulated, images.scale, crop, labelled=labelled)
+    images, real = settings.images, role == "real"
+    labelled = settings.loss.keep == "labels" and settings.loss.structure > 0 and not real
+    items = load_items(
+        folder,
+        images.real if real else images.simulated,
+        images.scale,
+        settings.crops.shape,
+        axes=settings.network.axes,
+        labelled=labelled,
+        dithered=real,
+        files=settings.files,
+    )
     if labelled and (bare := [item.path for item in items if item.labels is None]):
         raise InputError(
             f"{bare[0]}: expected labels beside this image for loss.keep labels, found none; give "
@@ -62,11 +118,13 @@ def load(folder: Path, role: str, settings: Settings) -> list[DomainVolume]:
 
 def build(settings: Settings) -> Parts:
     """Return generators, judges, pools and, where labels are kept, a reader, with optimisers."""
+    network = settings.network
+    judge = partial(PatchJudge, settings.judge, network.channels, network.dimensions)
     modules: dict[str, nn.Module] = {
         "forward": build_generator(settings.network),
         "backward": build_generator(settings.network.model_copy(update={"noise": 0})),
-        "judge_real": PatchJudge(settings.judge, settings.network.channels),
-        "judge_simulated": PatchJudge(settings.judge, settings.network.channels),
+        "judge_real": judge(),
+        "judge_simulated": judge(),
     }
     for name in ("forward", "backward"):
         modules[name].checkpointing = settings.checkpointing  # type: ignore[assignment]
@@ -84,10 +142,9 @@ def build(settings: Settings) -> Parts:
         modules["reader"] = build_generator(settings.network.model_copy(update=changes), READER)
         groups["reader"] = [modules["reader"]]
     rates = {"generators": 1.0, "judges": settings.loss.judge_rate, "reader": 1.0}
+    decay = settings.schedule.weight_decay
     optimisers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(
-            decaying(group, settings.schedule.weight_decay), lr=rates[name], betas=BETAS
-        )
+        name: torch.optim.Adam(decaying(group, decay), lr=rates[name], betas=BETAS)
         for name, group in groups.items()
     }
     return {**modules, **pools}, optimisers
@@ -116,18 +173,18 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     for judge in judges:
         judge.requires_grad_(requires_grad=True)
     found = {name: value.detach() for name, value in found.items()}
-    if "reader" in modules:
-        found["reader"] = _step_reader(state, batch)
+    if "reader" in modules:  # it learns the structure of simulated crops
+        with state.autocast():
+            lost = misread(modules["reader"](batch["simulated"]), structure_of(batch["labels"]))
+        state.update("reader", lost)
+        found["reader"] = lost.detach()
     # A column of the log in every step, also of those without the judges.
     found["judge"] = _step_judges(state, batch, made, settings)
     return found
 
 
 def _generator_losses(
-    modules: Mapping[str, nn.Module],
-    batch: Tensors,
-    made: Mapping[str, Tensor],
-    settings: Settings,
+    modules: Mapping[str, nn.Module], batch: Tensors, made: Mapping[str, Tensor], settings: Settings
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the generators' loss, by name."""
     loss, backward = settings.loss, modules["backward"]
@@ -162,10 +219,7 @@ def _forward(modules: Mapping[str, nn.Module], crops: Tensor, settings: Settings
 
 
 def _structure(
-    modules: Mapping[str, nn.Module],
-    batch: Tensors,
-    made: Mapping[str, Tensor],
-    settings: Settings,
+    modules: Mapping[str, nn.Module], batch: Tensors, made: Mapping[str, Tensor], settings: Settings
 ) -> Tensor:
     """Return the loss of structure that has changed, in both directions where that is known."""
     if "reader" in modules:
@@ -181,45 +235,26 @@ def _structure(
     )
 
 
-def _step_reader(state: State, batch: Tensors) -> Tensor:
-    """Take a step of the reader, which learns the structure of simulated crops, return its loss."""
-    with state.autocast():
-        lost = misread(state.modules["reader"](batch["simulated"]), structure_of(batch["labels"]))
-    state.update("reader", lost)
-    return lost.detach()
-
-
 def _step_judges(
     state: State, batch: Tensors, made: Mapping[str, Tensor], settings: Settings
 ) -> Tensor:
     """Take a step of the judges, in those steps that have one, and return their loss."""
-    seen = {role: _pool(state, role).exchange(crops) for role, crops in made.items()}
+    seen = {
+        role: cast(ImagePool, state.modules[f"pool_{role}"]).exchange(crops)
+        for role, crops in made.items()
+    }
     with state.autocast():
-        lost = sum(
-            (
-                judged(judge(batch[role]), judge(crops))
-                for role, crops in seen.items()
-                for judge in [state.modules[f"judge_{role}"]]
-            ),
-            torch.zeros((), device=state.device),
-        )
+        lost = torch.zeros((), device=state.device)
+        for role, crops in seen.items():
+            judge = state.modules[f"judge_{role}"]
+            lost = lost + judged(judge(batch[role]), judge(crops))
     if (state.step + 1) % settings.loss.judge_every == 0:
         state.update("judges", lost)
     return lost.detach()
 
 
-def _pool(state: State, role: str) -> ImagePool:
-    """Return the pool of translations into a domain."""
-    pool = state.modules[f"pool_{role}"]
-    assert isinstance(pool, ImagePool)
-    return pool
-
-
-def prepare(cases: Cases[DomainVolume], settings: Settings) -> Cases[DomainVolume]:
-    """Return volumes in units of the target, the simulated ones after the classical transfer.
-
-    Other scales are known before anything is measured: there the volumes stay.
-    """
+def prepare_cases(cases: Cases[DomainVolume], settings: Settings) -> Cases[DomainVolume]:
+    """Return volumes in units of the target with the scale ``style``, else as they are."""
     if settings.images.scale != "style":
         return cases
     parameters = parse("card.parameters", settings.card.parameters, Parameters)
@@ -227,45 +262,61 @@ def prepare(cases: Cases[DomainVolume], settings: Settings) -> Cases[DomainVolum
     found: dict[str, list[DomainVolume]] = {role: [] for role in cases}
     for role, items in cases.items():
         for item in items:
-            volume = read(item.path)
+            volume = item.read()
             image = classical(volume, parameters) if role == "simulated" else volume.array
             crop = settings.crops.shape
             found[role].append(in_grey_values_of(item, image, parameters.target, crop))
     return found
 
 
-def describe(cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001
-    """Return axes and the voxel size, µm, of the median simulated volume."""
-    spacing = np.median([item.spacing for item in cases["simulated"]], 0)
-    return {"axes": "ZYX", "spacing": spacing.round(4).tolist()}
+def describe(
+    cases: Cases[DomainVolume], settings: Settings, role: str = "simulated"
+) -> dict[str, Any]:
+    """Return axes and the voxel size, µm, of the median volume of a domain."""
+    axes = settings.network.axes
+    spacing = np.median([item.spacing[-len(axes) :] for item in cases[role]], 0)
+    return {"axes": axes, "spacing": tuple(spacing.round(4).tolist())}
+
+
+def notes(cases: Cases[DomainVolume], settings: Settings) -> list[str]:
+    """Return a line on volumes smaller than a crop."""
+    return filled([item.shape for role in ROLES for item in cases[role]], settings.crops.shape)
+
+
+def way_back(
+    state: State, cases: Cases[DomainVolume], settings: Settings
+) -> tuple[State, Settings] | None:
+    """Return the model from real to simulated, of the last weights; None unless it is asked for."""
+    if not settings.both_ways:
+        return None
+    target = target_of([_seen(item.read(), settings).array for item in cases["simulated"]])
+    parameters = {**settings.card.parameters, "target": six_digits(target.model_dump())}
+    parameters.pop("style", None)
+    describes = describe(cases, settings, "real") | settings.card.describes
+    network = settings.network.model_copy(update={"noise": 0})
+    own = settings.model_copy(update={"network": network})
+    state = replace(state, average=state.modules["backward"], best=None)
+    return state, own.with_card(parameters=parameters, describes=describes)
 
 
 def measure(cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any]:
     """Return units, grey values of the target domain, and its look for the classical transfer."""
-    real = [read(item.path) for item in cases["real"]]
+    real = [_seen(item.read(), settings) for item in cases["real"]]
     found: dict[str, Any] = {
         "scale": settings.images.scale,
         "target": target_of([volume.array for volume in real]).model_dump(),
     }
-    if all(volume.axes == "ZYX" for volume in real):
+    if not any("C" in volume.axes for volume in real):
         found["style"] = measure_style(real).model_dump(mode="json")
-    return {name: _rounded(value) for name, value in found.items()}
-
-
-def _rounded(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return JSON with numbers of six digits, more than was measured."""
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_rounded(part) for part in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return dict(six_digits(found))
 
 
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:
     """Refuse a folder without images of its domain."""
     if isinstance(source, Path):
         images = settings.images
-        find_images(source, images.real if role == "real" else images.simulated)
+        names = images.real if role == "real" else images.simulated
+        find_images(source, names, root=settings.files.root)
 
 
 TRAINING = Training(
@@ -279,10 +330,12 @@ TRAINING = Training(
     validate=validate,
     check=check,
     measure=measure,
-    prepare=prepare,
+    prepare_cases=prepare_cases,
+    notes=notes,
     picture=picture,
     divide=divide,
     translate=translate,
-    roles=("simulated", "real"),
+    roles=ROLES,
     published="forward",
+    also={"back": way_back},
 )

@@ -8,46 +8,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.algorithms.cyclegan3d.intensity import Scale, Scaling, scaling_of
+from cytosuite.algorithms.cyclegan3d.training.settings import Crops
+from cytosuite.algorithms.cyclegan3d.translate import Scale, Scaling, scaling_of
 from cytosuite.errors import InputError, at
-from cytosuite.formats import read
-from cytosuite.normalise import Target
-from cytosuite.training.images import find_images, mapped, padded
+from cytosuite.networks.normalise import Target
+from cytosuite.training.images import deep, find_images, mapped, padded, turned
+from cytosuite.training.settings import BESIDE, FileSettings
+from cytosuite.volume import Volume
+
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
+Image = NDArray[np.float32]
+Labels = NDArray[np.int32]
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
 class DomainVolume:
-    """One volume of a domain; 2 to 8 bytes per voxel on disk, few in memory.
-
-    Parameters
-    ----------
-    path : Path
-        The image's file.
-    twin : Path or None
-        The file of its labels: of a real volume None, it is not even looked for.
-    image : (C, Z, Y, X) float16 or float32 array
-        In units of the network, at least as large as a crop; mapped from a file without a name.
-    labels : (Z, Y, X) int32 array or None
-        Known objects of a simulated volume.
-    shape : tuple of int
-        Voxels z y x of the image without what was added to reach a crop.
-    spacing : tuple of float
-        µm per voxel, z y x.
-    counts : tuple of float
-        A grey count of each channel where crops are dithered: in units of the network with the
-        scale ``dtype``, else before their inverse hyperbolic sine.
-    scale : {"style", "background", "dtype"}
-        Units of the network.
-    """
+    """One volume of a domain; 2 to 8 bytes per voxel on disk, few in memory."""
 
     path: Path
-    twin: Path | None
-    image: NDArray[np.float16]
-    labels: NDArray[np.int32] | None
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
-    counts: tuple[float, ...] = ()
+    twin: Path | None  # file of its labels; None of a real volume
+    image: NDArray[np.float16]  # (C, Z, Y, X) float16 or float32, in network units, mapped
+    labels: Labels | None  # (Z, Y, X), of a simulated volume
+    shape: tuple[int, ...]  # voxels z y x, without what was added to reach a crop
+    spacing: tuple[float, ...]  # µm per voxel, z y x
+    counts: tuple[float, ...] = ()  # a grey count of each channel in network units, to dither by
     scale: Scale = "background"
+    files: FileSettings = BESIDE
+
+    def read(self) -> Volume:
+        """Return the volume as it is in its file."""
+        return self.files.read(self.path)
 
 
 def load_items(
@@ -56,53 +47,56 @@ def load_items(
     scale: Scale,
     crop: Sequence[int],
     *,
+    axes: str = "ZYX",
     labelled: bool,
     dithered: bool = False,
+    files: FileSettings = BESIDE,
 ) -> list[DomainVolume]:
-    """Return the volumes of a domain.
+    """Return the volumes of a domain; networks of planes (`axes` YX) see planes of stacks, too.
 
-    Parameters
-    ----------
-    folder, patterns
-        As for `find_images`.
-    scale : {"style", "background", "dtype"}
-        Units of the network; with ``style`` those of the own background, until the target's is
-        measured: see `in_grey_values_of`.
-    crop : sequence of int
-        Voxels z y x; smaller volumes go on beyond their far sides with their border values.
-    labelled : bool
-        Whether labels are decoded for the crops.
-    dithered : bool
-        Whether crops of integers are dithered: for images that a judge compares with those of a
-        generator, which are not whole grey counts.
-
-    Raises
-    ------
-    InputError
-        If an image is no volume, holds a number that is not finite, or labels do not fit.
+    InputError if an image or its labels do not fit.
     """
-    found = []
-    for path, labels in find_images(folder, patterns):
+    found, known = [], (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
+    first: Scale = "background" if scale == "style" else scale
+    # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
+    kind = np.float32 if first == "dtype" else np.float16
+    for path, twin in find_images(folder, patterns, root=files.root):
         with at(path):
-            found.append(_item(path, labels, scale, crop, labelled=labelled, dithered=dithered))
+            volume = files.read(path)
+            if volume.axes not in known:
+                expected = f"{', '.join(known[:-1])} or {known[-1]}"
+                raise InputError(f"expected an image with the axes {expected}, found {volume.axes}")
+            array = volume.array if volume.axes[0] == "C" else volume.array[None]
+            array = array.reshape(len(array), -1, *array.shape[-2:])  # planes are stacks of one
+            if not np.isfinite(array).all():
+                raise InputError("expected finite grey values, found NaN or infinity")
+            units = [scaling_of(channel, first) for channel in array]
+            values = np.stack([own(channel) for own, channel in zip(units, array, strict=True)])
+            labels = deep(files.read(twin).array) if labelled and twin is not None else None
+            if labels is not None and labels.shape != array.shape[1:]:
+                raise InputError(
+                    f"expected labels of the shape {array.shape[1:]}, found {labels.shape}"
+                )
+            item = DomainVolume(
+                path=path,
+                twin=twin,
+                image=mapped(padded(values.astype(kind), crop)),
+                labels=None if labels is None else mapped(padded(labels.astype(np.int32), crop)),
+                shape=array.shape[1:],
+                spacing=volume.spacing,
+                counts=_counts(array, units, first) if dithered else (),
+                scale=first,
+                files=files,
+            )
+        found.append(item)
     return found
 
 
 def in_grey_values_of(
     item: DomainVolume, image: NDArray[Any], target: Target, crop: Sequence[int]
 ) -> DomainVolume:
-    """Return a volume of one channel with another image, in units of a target's background.
-
-    Parameters
-    ----------
-    item : DomainVolume
-        Shape, files and labels stay.
-    image : (Z, Y, X) array of numbers
-        In the grey values of the target; crops of integers are dithered.
-    target : Target
-    crop : sequence of int
-        As for `load_items`.
-    """
+    """Return a one-channel volume with another image, in units of a target's background."""
+    image = deep(image)
     units = scaling_of(image, "style", target=target)
     return replace(
         item,
@@ -121,37 +115,80 @@ def _counts(channels: NDArray[Any], units: Sequence[Scaling], scale: Scale) -> t
     return tuple(np.diff(ends)[:, 0].tolist())
 
 
-def _item(
-    path: Path,
-    twin: Path | None,
-    scale: Scale,
-    crop: Sequence[int],
-    *,
-    labelled: bool,
-    dithered: bool,
-) -> DomainVolume:
-    """Return one volume."""
-    volume = read(path)
-    array = volume.array
-    if volume.axes not in ("ZYX", "CZYX"):
-        raise InputError(f"expected a volume with the axes ZYX or CZYX, found {volume.axes}")
-    if not np.isfinite(array).all():
-        raise InputError("expected finite grey values, found NaN or infinity")
-    array = array if volume.axes == "CZYX" else array[None]
-    first: Scale = "background" if scale == "style" else scale
-    units = [scaling_of(channel, first) for channel in array]
-    values = np.stack([own(channel) for own, channel in zip(units, array, strict=True)])
-    labels = read(twin).array if labelled and twin is not None else None
-    if labels is not None and labels.shape != array.shape[1:]:
-        raise InputError(f"expected labels of the shape {array.shape[1:]}, found {labels.shape}")
-    return DomainVolume(
-        path=path,
-        twin=twin,
-        # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
-        image=mapped(padded(values.astype(np.float32 if first == "dtype" else np.float16), crop)),
-        labels=None if labels is None else mapped(padded(labels.astype(np.int32), crop)),
-        shape=array.shape[1:],
-        spacing=volume.spacing,
-        counts=_counts(array, units, first) if dithered else (),
-        scale=first,
+def draw_batch(
+    simulated: Sequence[DomainVolume],
+    real: Sequence[DomainVolume],
+    settings: Crops,
+    seed: int,
+    step: int,
+) -> dict[str, Image | Labels]:
+    """Return simulated and real crops (N, C, Z, Y, X) of a step, and the simulated ones' labels.
+
+    Crops that differ in content teach the generators to invent or remove nuclei, or to change their
+    light: of a few places in simulated volumes the one with levels most like the real crop's is
+    taken. Crops are mirrored along y and x and exchanged in y and x, not along z: light fades and
+    blurs along it. Whole grey counts are dithered: generated images hold any value between them,
+    and a judge could tell them by that alone.
+    """
+    streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
+    drawn = [_pair(np.random.default_rng(each), simulated, real, settings) for each in streams]
+    found: dict[str, Image | Labels] = {
+        "simulated": np.stack([pair[0] for pair in drawn]),
+        "real": np.stack([pair[1] for pair in drawn]),
+    }
+    known = [pair[2] for pair in drawn if pair[2] is not None]
+    return {**found, "labels": np.stack(known)} if len(known) == len(drawn) else found
+
+
+def _pair(
+    rng: np.random.Generator,
+    simulated: Sequence[DomainVolume],
+    real: Sequence[DomainVolume],
+    settings: Crops,
+) -> tuple[Image, Image, Labels | None]:
+    target = real[int(rng.integers(len(real)))]
+    wanted = _cut(target, _place(rng, target, settings.shape))
+    sources = [simulated[int(each)] for each in rng.integers(len(simulated), size=settings.alike)]
+    places = [(source, _place(rng, source, settings.shape)) for source in sources]
+    goal = _levels(wanted) if settings.alike > 1 else None
+    far = [0.0 if goal is None else np.abs(_levels(_cut(*place)) - goal).mean() for place in places]
+    source, box = places[int(np.argmin(far))]
+    labels = None if source.labels is None else np.asarray(source.labels[box])
+    turns = rng.random((2, 3)) < 0.5
+    return (
+        turned(_dithered(rng, _cut(source, box), source), turns[0]),
+        turned(_dithered(rng, wanted, target), turns[1]),
+        None if labels is None else turned(labels, turns[0]),
     )
+
+
+def _place(rng: np.random.Generator, item: DomainVolume, shape: Sequence[int]) -> Box:
+    """Return a random place of a crop; every one that is possible is as likely."""
+    sides = item.image.shape[1:]
+    corner = [int(rng.integers(n - size + 1)) for n, size in zip(sides, shape, strict=True)]
+    z, y, x = (slice(c, c + size) for c, size in zip(corner, shape, strict=True))
+    return z, y, x
+
+
+def _cut(item: DomainVolume, box: Box) -> Image:
+    """Return a crop, (C, Z, Y, X); nothing else of the volume is read."""
+    return item.image[(slice(None), *box)].astype(np.float32)
+
+
+def _dithered(rng: np.random.Generator, crop: Image, item: DomainVolume) -> Image:
+    """Return a crop with an even change of up to half a grey count in each voxel."""
+    if not item.counts:
+        return crop
+    change = rng.uniform(-0.5, 0.5, crop.shape) * np.reshape(item.counts, (-1, 1, 1, 1))
+    linear = item.scale == "dtype"
+    found = crop + change if linear else 0.5 * np.arcsinh(np.sinh(2.0 * crop) + change)
+    return np.asarray(found, np.float32)
+
+
+def _levels(crop: Image) -> Image:
+    """Return quantiles of the first channel, means of 2 x 2 pixels: noise counts less."""
+    first = crop[0]
+    even = first[:, : first.shape[1] // 2 * 2, : first.shape[2] // 2 * 2]
+    pairs = even.reshape(first.shape[0], even.shape[1] // 2, 2, even.shape[2] // 2, 2)
+    found: Image = np.quantile(pairs.mean((2, 4)), SHARES)
+    return found

@@ -2,9 +2,9 @@
 
 from math import pi
 
-from cytosuite.algorithms.diffusion.parameters import Parameters
-from cytosuite.manifest import ModelCard, parameters_of
-from cytosuite.training.network_format import NetworkFormat, tensor
+from cytosuite.algorithms.diffusion.predict import Parameters
+from cytosuite.contract.manifest import ModelCard, parameters_of
+from cytosuite.training.bundle import NetworkFormat, tensor
 
 PHASE = "phase of the noise, one number per image (shape N): 0 an image, pi / 2 noise alone"
 ANSWERS = {
@@ -20,12 +20,21 @@ def network_format(card: ModelCard) -> NetworkFormat:
     network = parameters.network
     assert network is not None  # of a card with weights
     given = ("sketch: 0 is ground, 1 objects, on average",) if network.conditioned else ()
+    names = [f", channel {number}" for number in range(network.channels)]
+
+    def listed(*texts: str) -> list[str]:
+        """Return a text for each channel."""
+        return [text + of for text in texts for of in (names if names[1:] else ("",))]
+
+    noise = [f"{network.noise_channel} noise"] if network.noise_channel is not None else []
     time = tensor((PHASE,), (), (0, round(pi / 2, 6)), kind="tuples", content="raw", patches=False)
     return NetworkFormat(
         network,
         network.multiple,
-        inputs=("noised image: cos(time) image + sin(time) noise", *given),
-        outputs=(ANSWERS[network.predicts],),
+        tile=parameters.tile,
+        halo=network.halo,
+        inputs=[*listed("noised image: cos(time) image + sin(time) noise", *given), *noise],
+        outputs=listed(ANSWERS[network.predicts]),
         others={"time": time},
         socket=SOCKETS[parameters.given],
     )

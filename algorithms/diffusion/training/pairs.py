@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,47 +11,37 @@ from numpy.typing import NDArray
 from cytosuite.algorithms.diffusion.intensity import (
     HIDDEN,
     Units,
+    each_channel,
     image_units,
-    sketch_of_labels,
     sketch_units,
 )
-from cytosuite.algorithms.diffusion.parameters import Given
-from cytosuite.algorithms.diffusion.predict import SKETCH
+from cytosuite.algorithms.diffusion.noise import NoiseKind, noise_of
+from cytosuite.algorithms.diffusion.predict import SKETCH, Given
+from cytosuite.contract.interface import is_finite
 from cytosuite.errors import InputError, at
-from cytosuite.formats import read
-from cytosuite.imagefiles import IMAGE_SUFFIXES
-from cytosuite.interface import is_finite
-from cytosuite.training.images import find_images, mapped, padded, turned, twin_of
+from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
+from cytosuite.networks.normalise import sketch_of_labels
+from cytosuite.training.augment import Augmentations, augmented
+from cytosuite.training.images import find_images, mapped, padded, stacked, turned, twin_of
+from cytosuite.training.settings import BESIDE, FileSettings
+from cytosuite.volume import Volume
 
-Box = tuple[slice, ...]
+PLAIN = Augmentations()
 
 
 @dataclass(frozen=True, slots=True)
 class SketchedImage:
-    """An image to learn from; 2 bytes per voxel on disk, 4 with a sketch, few in memory.
+    """An image to learn from; 2 bytes per voxel on disk, 4 with a sketch, few in memory."""
 
-    Parameters
-    ----------
-    path : Path
-        The image's file.
-    twin : Path or None
-        The file of its labels.
-    image : (Z, Y, X) float16 array
-        In units of the network, at least as large as a crop; mapped from a file without a name.
-    sketch : (Z, Y, X) float16 array or None
-        Ground at 0, objects at 1; None for a network that is given none.
-    spacing : tuple of float or None
-        µm per voxel, of the axes of the image; None where its file gives none.
-    given : {"sketch", "labels"} or None
-        Kind of the file that the sketch comes from.
-    """
-
-    path: Path
-    twin: Path | None
+    path: Path  # the image's file
+    twin: Path | None  # the file of its labels
+    # (C, Z, Y, X) in units of the network, at least as large as a crop; mapped
     image: NDArray[np.float16]
-    sketch: NDArray[np.float16] | None
-    spacing: tuple[float, ...] | None
-    given: Given | None
+    sketch: NDArray[np.float16] | None  # ground at 0, objects at 1; None if unconditioned
+    spacing: tuple[float, ...] | None  # µm per voxel; None where the file gives none
+    given: Given | None  # kind of the file that the sketch comes from
+    shape: tuple[int, ...] = ()  # voxels z y x, without the extension to a crop
+    files: FileSettings = BESIDE
 
 
 def load_pairs(
@@ -62,51 +52,19 @@ def load_pairs(
     *,
     units: Units,
     sketched: bool,
+    files: FileSettings = BESIDE,
 ) -> list[SketchedImage]:
-    """Return the images of a folder, each in units of its own background.
-
-    Parameters
-    ----------
-    folder : Path
-        A dataset, a folder with ``images/`` (and ``labels/``, ``structure-sketch/``), one with a
-        list, or one with images at any depth, see `cytosuite.training.images.find_images`.
-    names : sequence of str
-        Patterns of names without suffix.
-    crop : sequence of int
-        Voxels z y x; smaller images go on beyond their far sides with their border values.
-    axes : {"ZYX", "YX"}
-        Of the images; a stack of one plane, as in lists, passes for a plane.
-    units : {"background", "contrast"}
-        Of the images, see `cytosuite.algorithms.diffusion.intensity.image_units`.
-    sketched : bool
-        Whether each needs a sketch, or labels to make one of.
-
-    Raises
-    ------
-    InputError
-        If there is no image, one has other axes or numbers that are not finite, a sketch is
-        missing or of another shape, or some images have sketches and others labels alone.
-
-    Notes
-    -----
-    The units of an image follow from itself alone: other files in the folder change nothing.
-    """
+    """Return the images of `find_images` in units of their own background, with sketches."""
     found = []
-    for path, twin in find_images(folder, names):
+    for path, twin in find_images(folder, names, root=files.root):
         with at(path):
-            found.append(_pair(path, twin, crop, axes, units, sketched=sketched))
+            found.append(_pair(path, twin, crop, axes, units, files, sketched=sketched))
     given_of(found)
     return found
 
 
 def given_of(items: Sequence[SketchedImage]) -> Given | None:
-    """Return the source of the sketches of images, None where they have none.
-
-    Raises
-    ------
-    InputError
-        If some are sketches and others labels: the network would learn from two kinds.
-    """
+    """Return the source of all sketches, None where there are none; InputError for two sources."""
     first = {item.given: item.path for item in reversed(items)}
     if len(first) > 1:
         raise InputError(
@@ -117,9 +75,9 @@ def given_of(items: Sequence[SketchedImage]) -> Given | None:
     return next(iter(first), None)
 
 
-def deep(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an image as (Z, Y, X), with z of 1 for a plane."""
-    return array if array.ndim == 3 else array[None]
+def stacks(image: Volume) -> list[Volume]:
+    """Return each channel as a stack (Z, Y, X), a plane as one of one."""
+    return [stacked(own) for own in image.channels]
 
 
 def _pair(
@@ -128,31 +86,40 @@ def _pair(
     crop: Sequence[int],
     axes: str,
     units: Units,
+    files: FileSettings,
     *,
     sketched: bool,
 ) -> SketchedImage:
     """Return one image with its sketch."""
-    volume = read(path)
-    if volume.axes != axes and (axes, volume.axes, volume.shape[0]) != ("YX", "ZYX", 1):
+    volume = files.read(path)
+    if volume.axes != axes and not (volume.axes.replace("Z", "") == axes and volume.shape[-3] == 1):
         raise InputError(f"expected an image with the axes {axes}, found {volume.axes}")
     if not is_finite(volume.array):
         raise InputError("expected finite grey values, found NaN or infinity")
-    sketch, given = _sketch(path, twin, volume.shape) if sketched else (None, None)
+    sketch, given = _sketch(path, twin, volume, files) if sketched else (None, None)
+
+    def stored(array: NDArray[np.float32]) -> NDArray[np.float16]:
+        """Return an array as float16, mapped from a file."""
+        parts = [own.array for own in stacks(volume.like(array))]
+        return mapped(padded(np.stack(parts).astype(np.float16), crop))
+
     return SketchedImage(
         path,
         twin,
-        _stored(image_units(volume.array, units), crop),
-        None if sketch is None else _stored(sketch, crop),
-        None if volume.spacing_is_assumed else volume.spacing[-len(axes) :],
+        stored(each_channel(partial(image_units, units=units), volume)),
+        None if sketch is None else stored(sketch),
+        None if volume.spacing_is_assumed else volume.spacing[-len(axes.lstrip("C")) :],
         given,
+        stacks(volume)[0].shape,
+        files,
     )
 
 
 def _sketch(
-    path: Path, twin: Path | None, shape: tuple[int, ...]
+    path: Path, twin: Path | None, image: Volume, files: FileSettings
 ) -> tuple[NDArray[np.float32], Given]:
     """Return the sketch of an image, its own or one that is made of its labels, and its kind."""
-    # Beside images/ or, in a dataset, beside the folder of the image's socket.
+    # A sibling of images/ or, in a dataset, of the folder of the image's socket.
     folder = path.parent.parent / SKETCH
     file = twin_of(path, folder) or twin
     if file is None:
@@ -160,20 +127,14 @@ def _sketch(
             f"expected a sketch ({folder / path.stem}{IMAGE_SUFFIXES[0]}) or labels for a "
             "conditioned network, found none; give them, or choose network.conditioned = false"
         )
-    given = read(file).array
-    if given.shape != shape:
-        raise InputError(f"{file}: expected the shape {shape}, found {given.shape}")
+    given = files.read(file).array
+    if given.shape != image.shape:
+        raise InputError(f"{file}: expected the shape {image.shape}, found {given.shape}")
     if file == twin:
         if given.dtype.kind not in "iu":
             raise InputError(f"{file}: labels must be integers, found {given.dtype}")
-        return sketch_of_labels(given), "labels"
-    return sketch_units(given), "sketch"
-
-
-def _stored(array: NDArray[np.float32], crop: Sequence[int]) -> NDArray[np.float16]:
-    """Return an array as float16, mapped from a file."""
-    stored: NDArray[np.float16] = mapped(padded(deep(array).astype(np.float16), crop))
-    return stored
+        return each_channel(sketch_of_labels, image.like(given)), "labels"
+    return each_channel(sketch_units, image.like(given)), "sketch"
 
 
 def draw_crops(
@@ -183,52 +144,34 @@ def draw_crops(
     seed: int,
     step: int,
     dropped: float = 0,
+    augment: Augmentations = PLAIN,
+    noise_channel: NoiseKind | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return crops of a step, noise for them, and places in the schedule.
-
-    Parameters
-    ----------
-    items : sequence of SketchedImage
-    shape : sequence of int
-        Voxels of a crop, z y x.
-    count : int
-        Crops.
-    seed, step : int
-        All is drawn from these numbers alone: any step without those before it.
-    dropped : float
-        Share of crops whose sketch is hidden, 0..1; all else is drawn as without it.
-
-    Returns
-    -------
-    image, noise, sketch : (N, 1, Z, Y, X) float32 array
-        In units of the network; no sketch where the images have none.
-    place : (N,) float32 array
-        Even over 0..1 within the step, one in each of N equal parts: losses differ much between
-        levels of noise, and less from step to step so.
-
-    Notes
-    -----
-    Every place of a crop is as likely, the far borders too. Crops are mirrored along y and x and
-    exchanged in y and x, not along z: light fades and blurs along it.
-    """
+    """Return ``image``, ``noise``, ``sketch`` (N, C, Z, Y, X), ``place`` (N,) 0..1, float32."""
     streams = np.random.SeedSequence([seed, step]).spawn(count)
     found: dict[str, list[NDArray[np.float32]]] = {}
     for number, stream in enumerate(streams):
         rng = np.random.default_rng(stream)
         item = items[int(rng.integers(len(items)))]
-        sides = zip(item.image.shape, shape, strict=True)
-        box: Box = tuple(
-            slice(low := int(rng.integers(n - size + 1)), low + size) for n, size in sides
-        )
+        channels, *whole = item.image.shape
+        lows = [int(rng.integers(n - size + 1)) for n, size in zip(whole, shape, strict=True)]
+        box = [slice(low, low + size) for low, size in zip(lows, shape, strict=True)]
         turn = rng.random(3) < 0.5
-        drawn = {"image": item.image, "sketch": item.sketch}
+        image, sketch = (
+            None if array is None else turned(array[(slice(None), *box)].astype(np.float32), turn)
+            for array in (item.image, item.sketch)
+        )
+        assert image is not None
+        noise = rng.standard_normal((channels, *shape), np.float32)
+        place = np.float32((number + rng.random()) / count)
+        hidden = sketch is not None and rng.random() < dropped
+        image, sketch = augmented(rng, image, sketch, augment)
+        drawn = {"image": image, "sketch": sketch, "noise": noise, "place": np.array(place)}
+        if noise_channel is not None:
+            drawn["channel"] = noise_of(rng, (1, *shape), noise_channel)
+        if sketch is not None and hidden:
+            sketch.fill(HIDDEN)
         for name, array in drawn.items():
             if array is not None:
-                crop = turned(array[box].astype(np.float32), turn)
-                found.setdefault(name, []).append(crop[None])
-        found.setdefault("noise", []).append(rng.standard_normal((1, *shape), np.float32))
-        place = np.float32((number + rng.random()) / count)
-        found.setdefault("place", []).append(np.array(place))
-        if item.sketch is not None and rng.random() < dropped:
-            found["sketch"][-1].fill(HIDDEN)
+                found.setdefault(name, []).append(array)
     return {name: np.stack(parts) for name, parts in found.items()}

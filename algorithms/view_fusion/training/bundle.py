@@ -1,8 +1,8 @@
 """The restorer in the words of the MONAI bundle."""
 
-from cytosuite.algorithms.view_fusion.parameters import Parameters
-from cytosuite.manifest import ModelCard, parameters_of
-from cytosuite.training.network_format import NetworkFormat
+from cytosuite.algorithms.view_fusion.predict import Parameters
+from cytosuite.contract.manifest import ModelCard, parameters_of
+from cytosuite.training.bundle import NetworkFormat
 
 VIEW = "view: 0 and 1 are its percentiles 2 and 99.8; logarithmic beyond 2 and -2"
 BESIDE = {
@@ -13,11 +13,14 @@ BESIDE = {
 
 def network_format(card: ModelCard) -> NetworkFormat:
     """Return inputs and outputs of the restorer of a card with weights."""
-    network = parameters_of(card, Parameters).network
+    parameters = parameters_of(card, Parameters)
+    network = parameters.network
     assert network is not None  # of a card with weights
     return NetworkFormat(
         network,
         network.multiple,
+        tile=parameters.tile,
+        halo=network.halo,
         inputs=(VIEW, *(BESIDE[name] for name in network.inputs)),
         outputs=("fused image, in units of the view",),
     )

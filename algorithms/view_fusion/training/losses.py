@@ -7,9 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cytosuite.manifest import Described
-from cytosuite.metrics.images.ssim_compare import K1, K2
-from cytosuite.metrics.images.ssim_window import gaussian_window
+from cytosuite.contract.manifest import Described
+from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
 
 
 class FusionLoss(Described):
@@ -36,23 +35,9 @@ def fusion_loss(
 ) -> dict[str, Tensor]:
     """Return the loss of a batch, ``total``, and its parts ``similarity``, ``difference``; scalars.
 
-    Parameters
-    ----------
-    answer, target, view : (N, 1, Z, Y, X) tensor
-        Predicted, fused and given image, each in units of its own percentiles.
-    given : FusionLoss
-
-    Notes
-    -----
-    With S the similarity to the target, ``ssim`` is the mean of ``1 - S(answer)`` over crops.
-    ``n_ssim`` is ``(1 - S(answer)) / max(1 - S(view), floor)``: 1 minus the share of the lost
-    similarity that is restored, the challenge's score of a crop, wherever the floor does not
-    count. What is right about each: ``ssim`` follows every window alike, and strong images with
-    much to restore outweigh those with little; a ratio per crop weighs all crops alike, as the
-    challenge weighs images, but a crop of background, of which the view has lost next to nothing,
-    outweighs a hundred others without the floor; the ratio of sums is the score of the batch
-    taken as one image, where such a crop adds little above and below. Units here compress values
-    beyond 2, those of the metric do not: a hot voxel counts less than in the score.
+    With S the similarity to the target, ``ssim`` is the mean of ``1 - S(answer)``; ``n_ssim`` is
+    ``(1 - S(answer)) / max(1 - S(view), floor)``, 1 minus the challenge's score, of each crop or of
+    the sums over the batch: without floor a crop of background outweighs a hundred others.
     """
     answer, target, view = (part.float() for part in (answer, target, view))
     lost = 1 - similarity(answer, target)
@@ -67,27 +52,9 @@ def fusion_loss(
 
 
 def similarity(first: Tensor, second: Tensor) -> Tensor:
-    """Return the structural similarity of two batches in three dimensions, one per crop.
-
-    Parameters
-    ----------
-    first, second : (N, 1, Z, Y, X) float32 tensor
-        Values of which a range of 1 counts as the data range.
-
-    Returns
-    -------
-    (N,) tensor
-        In [-1, 1], equal to `cytosuite.metrics.images.ssim.mean_ssim` of each crop: windows of 11
-        voxels lie within it. Along an axis with fewer voxels the window is narrowed, and a single
-        plane is an image.
-
-    References
-    ----------
-    Wang et al. (2004), doi:10.1109/TIP.2003.819861.
-    """
-    middle = second.detach().mean(
-        (-3, -2, -1)
-    )  # near the values, so that small variances stay exact
+    """Return `mean_ssim` (Wang et al. 2004) of (N, 1, Z, Y, X) batches, (N,), data range 1."""
+    # A middle near the values keeps small variances exact.
+    middle = second.detach().mean((-3, -2, -1))
     first, second = (part - middle[..., None, None, None] for part in (first, second))
     maps = torch.cat([first, second, first * first, second * second, first * second], 1)
     window = gaussian_window(tuple(first.shape[-3:]), shrink=True)
@@ -105,7 +72,7 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _rows(length: int, half: tuple[float, ...]) -> Tensor:
-    """Return the windows within an axis as columns of a matrix: fast, however wide they are."""
+    """Return the windows within an axis as columns of a matrix: fast at any width."""
     weights = torch.tensor([*half[:0:-1], *half])
     found = torch.zeros(length, length - len(weights) + 1)
     for place in range(found.shape[1]):

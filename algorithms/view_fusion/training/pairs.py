@@ -1,88 +1,80 @@
-"""Views and fused images: their files, decoded once into mapped arrays, read part by part."""
+"""Views and fused images: their files, decoded once into mapped arrays, and crops of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from cytosuite.algorithms.view_fusion.channels import Channel, CoarseMap, maps_of
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
+from cytosuite.contract.interface import is_finite
+from cytosuite.contract.manifest import Described
+from cytosuite.contract.metadata import described, study_of, view_role
+from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
-from cytosuite.formats import read
-from cytosuite.imagefiles import image_files
-from cytosuite.interface import is_finite
-from cytosuite.metadata import described, study_of, view_role
-from cytosuite.tasks import TASKS, VIEW
-from cytosuite.tiling import Box
+from cytosuite.formats.imagefiles import image_files
+from cytosuite.networks.tiling import Box
 from cytosuite.training.images import Places, find_images, mapped
+from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Scalar, Volume
 
 FUSED = TASKS["fuse"].outputs[0].slug
 PLACES = Places((VIEW, FUSED), (VIEW, FUSED))
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept
 
+Size = Annotated[int, Field(ge=1)]
+
+
+class ViewCrops(Described):
+    """Crops of a step, and of a validation."""
+
+    shape: tuple[Size, Size, Size] = Field((32, 96, 96), description="voxels along z, y, x")
+    batch: int = Field(2, ge=1, description="crops per step")
+    aimed: float = Field(
+        0.75, ge=0, le=1, description="share around voxels at or above the mean of the fused image"
+    )
+    mirror: tuple[Literal["z", "y", "x"], ...] = Field(
+        ("y", "x"),
+        description="axes along which crops are mirrored; none along which the network must know "
+        "the direction of the light: no channel tells it",
+    )
+    shown: tuple[Size, Size, Size] = Field(
+        (64, 256, 256),
+        description="most voxels, z y x, of the middle of a held-out image that a validation "
+        "predicts; percentiles and scores are those of this part",
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class ViewPair:
-    """A view with its fused image; 4 bytes per voxel on disk, few in memory.
+    """A view with its fused image; 4 bytes per voxel on disk, few in memory."""
 
-    Parameters
-    ----------
-    path : Path
-        The view's file.
-    view, fused : (Z, Y, X) float16 array
-        Each in units of its own percentiles, at least as large as a crop; mapped from a file
-        without a name.
-    maps : list of CoarseMap
-        Further input channels, of the whole view.
-    places : (N, 3) uint16 array
-        Voxels z y x of the foreground, at or above the mean of the fused image, on a grid of
-        `MESH`.
-    shape : tuple of int
-        Voxels z y x without what was added to reach a crop.
-    spacing : tuple of float or None
-        µm per voxel z y x; None where the file gives none.
-    channel, study : str, number or None
-        As the metadata say, else the name; the study also of the folder, like ``Study1``.
-    """
-
-    path: Path
-    view: NDArray[np.float16]
-    fused: NDArray[np.float16]
-    maps: list[CoarseMap]
-    places: NDArray[np.uint16]
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...] | None
-    channel: Scalar | None
-    study: Scalar | None
+    path: Path  # the view's file
+    view: NDArray[np.float16]  # in units of its percentiles, at least as large as a crop; mapped
+    fused: NDArray[np.float16]  # likewise
+    maps: list[CoarseMap]  # further input channels, of the whole view
+    places: NDArray[np.uint16]  # voxels of the foreground: at or above the mean of `fused`
+    shape: tuple[int, ...]  # voxels z y x without the extension to a crop
+    spacing: tuple[float, ...] | None  # µm per voxel z y x; None where the file gives none
+    channel: Scalar | None  # of the metadata, else of the name
+    study: Scalar | None  # likewise, or of the folder, like ``Study1``
+    warnings: tuple[str, ...] = ()  # of the view's file
 
     def channels(self, box: Box) -> NDArray[np.float32]:
         """Return a part of the network's input, (C, Z, Y, X): the view, then its maps."""
         return np.stack([self.view[box].astype(np.float32), *(m.read(box) for m in self.maps)])
 
 
-def find_pairs(folder: Path, patterns: Sequence[str]) -> list[tuple[Path, Path]]:
-    """Return the views in a folder, each with its fused image, by name.
-
-    Parameters
-    ----------
-    folder : Path
-        A dataset; a folder with two others, named like the sockets, with files of one name; one
-        with a list ``*_train.csv``; or one with ``<specimen>_angle.tif`` beside
-        ``<specimen>_fused.tif`` at any depth, as the challenge gives them.
-    patterns : sequence of str
-        Names of views without suffix; one must fit.
-
-    Raises
-    ------
-    InputError
-        If there is no view, or one has no fused image: the message names the missing file.
-    """
+def find_pairs(
+    folder: Path, patterns: Sequence[str], root: Path | None = None
+) -> list[tuple[Path, Path]]:
+    """Return the views in a folder, each with its fused image, by name; InputError without one."""
     found = []
-    for view, twin in find_images(folder, patterns, PLACES):
+    for view, twin in find_images(folder, patterns, PLACES, root):
         names = view_role(view.stem)
         if twin is None and names is not None and names[1] == "fused":
             continue
@@ -101,68 +93,44 @@ def load_pairs(
     crop: Sequence[int],
     inputs: Sequence[Channel],
     spacing: Sequence[float] | None = None,
+    files: FileSettings = BESIDE,
 ) -> list[ViewPair]:
-    """Return the views in a folder with their fused images, each in units of its own percentiles.
-
-    Parameters
-    ----------
-    folder, patterns
-        As for `find_pairs`.
-    crop : sequence of int
-        Voxels z y x; smaller images go on beyond their far sides with their border values.
-    inputs : sequence of {"distance", "light"}
-        Further channels of the network.
-    spacing : sequence of float, optional
-        µm per voxel, z y x, of views whose files give none; 1 without it.
-
-    Raises
-    ------
-    InputError
-        If there is no view, one has no fused image or one of another shape, or an image is no
-        volume of finite grey values.
-    """
+    """Return the pairs of `find_pairs`; `spacing`, µm, is for files without one."""
     found = []
-    for view, fused in find_pairs(folder, patterns):
-        with at(view):
-            found.append(_pair(view, fused, crop, inputs, spacing))
+    for view, fused in find_pairs(folder, patterns, files.root):
+        with at(view):  # one of the two is in memory at a time
+            target = _volume(fused, files)
+            shape, goal = target.shape, _in_units(target.array, crop)
+            del target
+            volume = _volume(view, files)
+            if volume.shape != shape:
+                raise InputError(
+                    f"expected a fused image of the view's shape {volume.shape}, found {shape} in "
+                    f"{fused}"
+                )
+            size = volume.spacing if spacing is None or not volume.spacing_is_assumed else spacing
+            image, maps = _in_units(volume.array, crop), maps_of(volume.array, size, inputs)
+            pair = ViewPair(
+                path=view,
+                view=image,
+                fused=goal,
+                maps=[each._replace(shape=image.shape) for each in maps],  # of the border, too
+                places=_foreground(goal),
+                shape=shape,
+                spacing=None if volume.spacing_is_assumed else volume.spacing,
+                channel=volume.metadata.get("channel"),
+                study=volume.metadata.get("study", study_of(f"{view.parent.name} {view.stem}")),
+                warnings=tuple(volume.origin.warnings),
+            )
+            del volume
+        found.append(pair)
     return found
 
 
-def _pair(
-    view: Path,
-    fused: Path,
-    crop: Sequence[int],
-    inputs: Sequence[Channel],
-    spacing: Sequence[float] | None,
-) -> ViewPair:
-    """Return one view with its fused image; one of the two is in memory at a time."""
-    target = _volume(fused)
-    shape, goal = target.shape, _in_units(target.array, crop)
-    del target
-    volume = _volume(view)
-    if volume.shape != shape:
-        raise InputError(
-            f"expected a fused image of the view's shape {volume.shape}, found {shape} in {fused}"
-        )
-    size = volume.spacing if spacing is None or not volume.spacing_is_assumed else spacing
-    image, maps = _in_units(volume.array, crop), maps_of(volume.array, size, inputs)
-    return ViewPair(
-        path=view,
-        view=image,
-        fused=goal,
-        maps=[each._replace(shape=image.shape) for each in maps],  # of the added border, too
-        places=_foreground(goal),
-        shape=shape,
-        spacing=None if volume.spacing_is_assumed else volume.spacing,
-        channel=volume.metadata.get("channel"),
-        study=volume.metadata.get("study", study_of(f"{view.parent.name} {view.stem}")),
-    )
-
-
-def _volume(path: Path) -> Volume:
+def _volume(path: Path, files: FileSettings) -> Volume:
     """Return a volume of finite grey values with the metadata of its file and name."""
     with at(path):
-        volume = described(read(path, stack=True), {}, path.stem)
+        volume = described(files.read(path, stack=True), {}, path.stem)
         if volume.axes != "ZYX":
             raise InputError(f"expected a volume with the axes ZYX, found {volume.axes}")
         if not is_finite(volume.array):
@@ -171,10 +139,7 @@ def _volume(path: Path) -> Volume:
 
 
 def _in_units(array: NDArray[Any], crop: Sequence[int]) -> NDArray[np.float16]:
-    """Return an image in units of its percentiles, large enough for a crop, mapped from a file.
-
-    It is converted plane by plane: as float32 it may be larger than the memory.
-    """
+    """Return an image in units of its percentiles, extended to a crop, converted plane by plane."""
     units = units_of(array)
     shape = tuple(max(n, least) for n, least in zip(array.shape, crop, strict=True))
     found: NDArray[np.float16] = mapped(np.broadcast_to(np.float16(0), shape))
@@ -208,3 +173,31 @@ def _fused(view: Path, names: tuple[str, str] | None) -> Path:
     raise InputError(
         f"{view}: expected its fused image {place}, found none; add it, or take the view away"
     )
+
+
+def draw_crops(
+    items: Sequence[ViewPair], given: ViewCrops, seed: int, step: int
+) -> dict[str, NDArray[np.float32]]:
+    """Return ``image`` (N, C, Z, Y, X), ``target`` (N, 1, Z, Y, X) from seed and step alone."""
+    found: dict[str, list[NDArray[np.float32]]] = {"image": [], "target": []}
+    for stream in np.random.SeedSequence([seed, step]).spawn(given.batch):
+        rng = np.random.default_rng(stream)
+        item = items[int(rng.integers(len(items)))]
+        box = draw_box(rng, item, given)
+        back = [axis for axis in given.mirror if rng.random() < 0.5]
+        sides = tuple(slice(None, None, -1 if axis in back else 1) for axis in "zyx")
+        found["image"].append(item.channels(box)[:, *sides])
+        found["target"].append(item.fused[box].astype(np.float32)[None, *sides])
+    return {name: np.stack(parts) for name, parts in found.items()}
+
+
+def draw_box(rng: np.random.Generator, item: ViewPair, given: ViewCrops) -> Box:
+    """Return the voxels of a crop within the image: around a foreground voxel, or anywhere."""
+    size, sides = np.array(given.shape), np.array(item.fused.shape)
+    aimed = rng.random() < given.aimed and len(item.places) > 0
+    corner = rng.integers(0, sides - size + 1)
+    if aimed:
+        place = item.places[int(rng.integers(len(item.places)))].astype(np.int64)
+        middle = place + rng.integers(0, MESH)
+        corner = np.clip(middle - size // 2, 0, sides - size)
+    return tuple(slice(int(low), int(low + n)) for low, n in zip(corner, size, strict=True))

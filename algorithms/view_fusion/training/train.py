@@ -1,19 +1,66 @@
 """Training of view fusion: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from cytosuite.algorithms.view_fusion.classical import smooth
+from cytosuite.algorithms.view_fusion.intensity import Units, to_counts
+from cytosuite.algorithms.view_fusion.network import RestorerArguments
 from cytosuite.algorithms.view_fusion.network import build as build_restorer
-from cytosuite.algorithms.view_fusion.training.crops import draw_crops
-from cytosuite.algorithms.view_fusion.training.losses import fusion_loss
-from cytosuite.algorithms.view_fusion.training.pairs import ViewPair, find_pairs, load_pairs
-from cytosuite.algorithms.view_fusion.training.settings import Settings
-from cytosuite.algorithms.view_fusion.training.validate import baselines, picture, validate
+from cytosuite.algorithms.view_fusion.predict import Parameters
+from cytosuite.algorithms.view_fusion.training.losses import FusionLoss, fusion_loss
+from cytosuite.algorithms.view_fusion.training.pairs import (
+    ViewCrops,
+    ViewPair,
+    draw_crops,
+    find_pairs,
+    load_pairs,
+)
+from cytosuite.contract.manifest import parse
+from cytosuite.metrics.evidence import Facts
+from cytosuite.networks.network import predict_tiles
+from cytosuite.networks.tiling import Box, are_multiples
+from cytosuite.training.images import filled, joined, views
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.settings import TrainingSettings
+from cytosuite.volume import Volume
+
+SHOWN = 3  # volumes in a picture
+# Voxels; from the entry of a participant of the challenge (Cyril-Meyer/FuseMyCells).
+SIGMA = {"nucleus": 0.442, "membrane": 0.5}
+
+Image = NDArray[np.float32]
+Method = Callable[[ViewPair, Box], Image]
+
+
+class Settings(TrainingSettings):
+    """All settings of a training."""
+
+    network: RestorerArguments = RestorerArguments()
+    names: tuple[str, ...] = Field(
+        ("*",), description="of views, without suffix, like image_*_membrane_angle"
+    )
+    crops: ViewCrops = ViewCrops()
+    loss: FusionLoss = FusionLoss()
+
+    @model_validator(mode="after")
+    def _crops_fit_the_network(self) -> Self:
+        """Refuse crops that the network cannot halve as often as it has to."""
+        multiple = self.network.multiple
+        if not are_multiples(self.crops.shape, multiple):
+            raise ValueError(
+                f"crops.shape must be multiples of {list(multiple)} for this network, found "
+                f"{list(self.crops.shape)}"
+            )
+        return self
 
 
 def load(folder: Path, role: str, settings: Settings) -> list[ViewPair]:  # noqa: ARG001
@@ -25,6 +72,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[ViewPair]:  # noqa
         settings.crops.shape,
         settings.network.inputs,
         spacing if isinstance(spacing, tuple) else None,
+        settings.files,
     )
 
 
@@ -70,23 +118,106 @@ def measure(cases: Cases[ViewPair], settings: Settings) -> Mapping[str, Any]:  #
     return {"method": "network"}
 
 
-def remark(cases: Cases[ViewPair], settings: Settings) -> list[str]:
-    """Return lines on voxel sizes and channels that views do not give."""
+def notes(cases: Cases[ViewPair], settings: Settings) -> list[str]:
+    """Return lines on small views, voxel sizes and channels not given, and maps not read."""
     items, given = cases["pairs"], settings.card.describes
-    lines = []
+    lines = filled([item.shape for item in items], settings.crops.shape)
     for name, title in (("spacing", "voxel size [µm]"), ("channel", "channel")):
         unknown = sum(getattr(item, name) is None for item in items)
         if unknown and name not in given:
             lines.append(
                 f"{unknown} of {len(items)} views give no {title}: card.describes.{name} sets it"
             )
-    return lines
+    unread = Counter(line for item in items for line in item.warnings if "not read" in line)
+    return lines + [f"{count} of {len(items)} views: {line}" for line, count in unread.items()]
 
 
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
     """Refuse a folder without views, or with one that has no fused image."""
     if isinstance(source, Path):
-        find_pairs(source, settings.names)
+        find_pairs(source, settings.names, settings.files.root)
+
+
+def validate(state: State, cases: Cases[ViewPair], settings: Settings) -> Iterator[Facts]:
+    """Yield the facts about the middle of each held-out view, restored by the average network."""
+    return _judged(partial(restored, state, settings), cases, settings)
+
+
+def baselines(cases: Cases[ViewPair], settings: Settings) -> Iterator[tuple[str, Iterator[Facts]]]:
+    """Yield the facts of `validate` for the view itself and for one smoothed by a Gaussian."""
+    methods: dict[str, Method] = {"identity": _view, "gaussian": _smoothed}
+    for name, method in methods.items():
+        yield name, _judged(method, cases, settings)
+
+
+def restored(state: State, settings: Settings, item: ViewPair, box: Box) -> Image:
+    """Return a part of a view, in its units, as the card would restore it."""
+    given = {"method": "network", **settings.card.parameters}
+    given["network"] = settings.network.model_dump(mode="json")
+    parameters = parse("card.parameters", given, Parameters)
+    network = settings.network
+    found = predict_tiles(
+        item.channels(box),
+        state.average,
+        channels=1,
+        multiple=network.multiple,
+        tile=parameters.tile,
+        halo=network.halo,
+        device=state.device,
+    )
+    return _linear(found.values[0])
+
+
+def picture(state: State, cases: Cases[ViewPair], settings: Settings) -> NDArray[np.uint8]:
+    """Return planes of held-out images, one row each: views, restored ones, fused ones."""
+    rows: list[list[NDArray[np.uint8]]] = [[], [], []]
+    for item in cases["pairs"][:SHOWN]:
+        box = middle(item, settings)
+        fused = _linear(item.fused[box])
+        for row, array in zip(
+            rows, (_view(item, box), restored(state, settings, item, box), fused), strict=True
+        ):
+            row.append(views(Volume(array, (1.0, 1.0, 1.0))))
+    return joined([joined(row, 1) for row in rows], 0)
+
+
+def middle(item: ViewPair, settings: Settings) -> Box:
+    """Return the voxels of a held-out image that a validation looks at, see `ViewCrops.shown`."""
+    sides = [min(n, most) for n, most in zip(item.shape, settings.crops.shown, strict=True)]
+    starts = [(n - side) // 2 for n, side in zip(item.shape, sides, strict=True)]
+    return tuple(slice(low, low + n) for low, n in zip(starts, sides, strict=True))
+
+
+def _judged(method: Method, cases: Cases[ViewPair], settings: Settings) -> Iterator[Facts]:
+    """Yield the facts about each held-out case for a method, in units of the whole images."""
+    for item in cases["pairs"]:
+        box = middle(item, settings)
+        yield Facts(
+            {
+                "truth": partial(_linear, item.fused[box]),
+                "prediction": partial(method, item, box),
+                "image": partial(_view, item, box),
+                "data_range": partial(float, 1),
+            }
+        )
+
+
+def _view(item: ViewPair, box: Box) -> Image:
+    """Return a part of a view as it is."""
+    return _linear(item.view[box])
+
+
+def _smoothed(item: ViewPair, box: Box) -> Image:
+    """Return a part of a view, smoothed by the Gaussian for its channel."""
+    sigma = SIGMA.get(str(item.channel), SIGMA["nucleus"])
+    image = _view(item, box)
+    return smooth(image, sigma, tile=image.shape)
+
+
+def _linear(values: NDArray[np.floating]) -> Image:
+    """Return values in units of the network without the compression of outliers."""
+    found: Image = to_counts(values, Units(0.0, 1.0), np.float32)
+    return found
 
 
 TRAINING = Training(
@@ -101,7 +232,7 @@ TRAINING = Training(
     baselines=baselines,
     check=check,
     measure=measure,
-    remark=remark,
+    notes=notes,
     picture=picture,
     roles=("pairs",),
 )

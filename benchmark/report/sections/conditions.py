@@ -5,17 +5,15 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from markupsafe import Markup
-from scipy import stats
 
-from cytosuite.benchmark.report.axis import Axis, axis_around, part
-from cytosuite.benchmark.report.curves import SHAPES, colour, curves
 from cytosuite.benchmark.report.figures import badge, cell, heat
 from cytosuite.benchmark.report.index import Index
-from cytosuite.benchmark.report.points import Line, Spot, points
+from cytosuite.benchmark.report.plots import Line, Spot, curves, points
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.wording import count, estimate, interval, known, number
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.benchmark.results.standings import Standing
+from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
 from cytosuite.metrics import Metric
 
 FIRST = 4  # conditions that are open
@@ -34,12 +32,7 @@ BOTH = (
 
 
 def view(index: Index) -> dict[str, Any] | None:
-    """Return a lead, and the panels of each metric by its name; None without conditions.
-
-    The leaderboard's metrics come first.
-    Counts and other metrics without two ends are left to the table of values, unless algorithms
-    are ranked by them.
-    """
+    """Return a lead, and the panels of each metric with two ends or to rank by; None without."""
     groups = [group for condition in index.results.conditions for group in condition.groups]
     given = {name for group in groups for _, name in group.scores}
     metrics = [
@@ -102,26 +95,12 @@ def _near(index: Index, metric: Metric[Any]) -> Axis:
 def difficulty(
     index: Index, condition: Condition, metric: Metric[Any]
 ) -> tuple[Markup, str] | None:
-    """Return the score of each case against a number of a condition, and the trends in words.
-
-    Parameters
-    ----------
-    index, condition, metric
-        What is drawn: a case is a point, the first few algorithms have a colour and a trend.
-
-    Returns
-    -------
-    (Markup, str) or None
-        None where fewer than `POINTS` cases have a number.
-
-    Notes
-    -----
-    Trends are lines of Theil and Sen (median of the slopes between all pairs of cases), which
-    single cases do not bend; the rank correlation is Spearman's.
-    """
+    """Return scores by case with lines of Theil and Sen, and Spearman's correlation in words."""
     cases = condition.values
     if len(cases) < POINTS or len(set(cases.values())) < POINTS:
         return None
+    from scipy import stats  # takes 1 s to load
+
     across = axis_around(cases.values())
     spots, lines, words = [], [], []
     for place, entry in enumerate(index.ranked[: len(SHAPES)]):

@@ -5,11 +5,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cytosuite.benchmark.report.axis import Axis, axis_of_ratios, axis_of_times, part
 from cytosuite.benchmark.report.index import Index
-from cytosuite.benchmark.report.points import Line, Spot, points
+from cytosuite.benchmark.report.plots import Line, Spot, points
 from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
+from cytosuite.figures.svg import Axis, axis_of_ratios, axis_of_times, part
 from cytosuite.metrics import Metric
 
 SHARE = "Time in which the GPU computed, per case, in %"
@@ -28,16 +28,7 @@ LETTERS = 22  # of a name beside its point
 
 
 def view(index: Index) -> dict[str, Any] | None:
-    """Return figures of time and memory, and starts [s]; None where neither was measured.
-
-    Returns
-    -------
-    dict or None
-        - prices : figures of each score against time and memory, by metric
-        - figures : title, axis, values by algorithm and case, and their unit
-        - starts : shortest start of each algorithm
-        - dots : whether every case is drawn
-    """
+    """Return figures of time and memory, and starts [s]; None where neither was measured."""
     figures = []
     for field, title, factor, unit in QUANTITIES:
         values = {
@@ -64,10 +55,7 @@ def view(index: Index) -> dict[str, Any] | None:
 
 
 def prices_of(index: Index, metric: Metric[Any]) -> list[tuple[str, Markup]]:
-    """Return a metric against time, and against memory, of two algorithms or more.
-
-    The line is the Pareto front: no algorithm is both better and cheaper than those on it.
-    """
+    """Return a metric against time, and against memory, with the Pareto front, of two or more."""
     found = []
     for field, title, factor, words in COSTS:
         spots = []
@@ -91,20 +79,7 @@ def prices_of(index: Index, metric: Metric[Any]) -> list[tuple[str, Markup]]:
 
 
 def front(costs: list[tuple[float, float]], rising: bool | None) -> list[tuple[float, float]]:
-    """Return the points than which no other is both cheaper and better, by ascending cost.
-
-    Parameters
-    ----------
-    costs : list of (float, float)
-        Cost and score.
-    rising : bool or None
-        Whether larger scores are better; None where neither end is, which has no front.
-
-    Examples
-    --------
-    >>> front([(1.0, 0.5), (2.0, 0.9), (3.0, 0.7), (1.5, 0.4)], True)
-    [(1.0, 0.5), (2.0, 0.9)]
-    """
+    """Return the points than which no other is both cheaper and better, by ascending cost."""
     if rising is None:
         return []
     sign = 1 if rising else -1

@@ -1,30 +1,88 @@
-"""Errors by object: classes of the true and the false objects, and where objects are missed."""
+"""Errors by object: bars of classes, and where objects are missed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from cytosuite.benchmark.report.error_bars import (
-    COLOURS,
-    LONGEST,
-    MissedShares,
-    Share,
-    error_bar,
-    missed_bars,
-    rounded,
-)
+from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
-from cytosuite.benchmark.results.object_scores import true_objects
+from cytosuite.benchmark.results.objects import true_objects
 from cytosuite.benchmark.results.results import Matches
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 
+# The colours of the slice viewer, see style.css.
+COLOURS = {
+    MATCHED: "var(--good)",
+    **{name: f"var(--{name})" for name in (SPLIT, MERGED, MISSED, FALSE)},
+}
+HIGH, BAR = 30, 16  # px
 GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
+LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand beside it
+Share: TypeAlias = tuple[int, int]  # objects missed, and all
+
+
+@dataclass(frozen=True, slots=True)
+class MissedShares:
+    """The share of missed objects by depth or by size."""
+
+    name: str  # of the quantity
+    unit: str
+    edges: Sequence[float]  # ends of the groups, each with about as many true objects
+    missed: Mapping[str, Sequence[Share]]  # by algorithm, in the order of the groups
+
+    @property
+    def top(self) -> float:
+        """The largest share, at least a tenth: the height of the figures."""
+        shares = [lost / of for own in self.missed.values() for lost, of in own if of]
+        return max(0.1, *shares)
+
+    def span(self, first: int = 0, last: int = -1) -> str:
+        """Return groups, all by default, in words."""
+        return f"{rounded(self.edges[first])} to {rounded(self.edges[last])} {self.unit}"
+
+
+def rounded(value: float) -> str:
+    """Return a depth or size with three digits, large ones without decimals."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def error_bar(counts: Mapping[str, int], longest: float) -> Markup:
+    """Return the objects of an algorithm as a stacked bar, the false ones after a gap."""
+    parts, at = [], 0.0
+    for name, number in counts.items():
+        start = at + (longest / 100 if name == FALSE else 0)
+        width = max(0.0, 100 * min(number, longest - start) / longest)
+        place = f'x="{100 * start / longest:.2f}%" width="{width:.2f}%" height="{BAR}"'
+        text = f"<title>{escape(f'{name}: {number}')}</title>"
+        parts.append(f'<rect {place} style="fill:{COLOURS[name]}">{text}</rect>')
+        at += number
+    words = ", ".join(f"{number} {name}" for name, number in counts.items())
+    return svg("error-bar", BAR, words, parts)
+
+
+def missed_bars(place: MissedShares, algorithm: str) -> Markup:
+    """Return the share of missed objects of each group as a bar; empty where it is not known."""
+    shares = place.missed.get(algorithm, ())
+    wide, parts, words = 100 / max(len(shares), 1), [], []
+    for n, (lost, of) in enumerate(shares):
+        text, share = f"{place.span(n, n + 1)}: {lost} of {of} missed", lost / max(of, 1)
+        height = (HIGH - 1) * share / place.top
+        spot = f'x="{wide * n:.2f}%" width="{0.86 * wide:.2f}%"'
+        colour, rest = COLOURS[MISSED], "var(--shade)"
+        parts.append(
+            f'<g><title>{escape(text)}</title><rect {spot} height="{HIGH}" style="fill:{rest}"/>'
+            f'<rect {spot} y="{HIGH - 1 - height:.1f}" height="{height + 1:.1f}" '
+            f'style="fill:{colour}"/></g>'
+        )
+        words.append(text)
+    return svg("missed-bars", HIGH, "; ".join(words), parts) if words else Markup("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +92,7 @@ class Errors:
     counts: Mapping[str, Mapping[str, int]]
     true: Mapping[str, int]
     places: Sequence[MissedShares]
+    keys: Sequence[str] = tuple(COLOURS)  # the classes
 
     @property
     def bars(self) -> dict[str, Markup]:
@@ -49,11 +108,6 @@ class Errors:
     def missed(self) -> dict[str, list[Markup]]:
         """The share of missed objects of each algorithm, a figure by place."""
         return {name: [missed_bars(place, name) for place in self.places] for name in self.counts}
-
-    @property
-    def keys(self) -> list[str]:
-        """The classes, each with a colour."""
-        return list(COLOURS)
 
 
 def view(index: Index) -> Errors | None:
@@ -145,7 +199,7 @@ TEMPLATE = """
 <div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
 <table class="heat sortable groups">
   <caption>Objects by class</caption>
-  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span }}<br>full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
+  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span() }}<br>full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
   <tbody>
   {% for name, counts in view.counts.items() %}
   <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:11rem">{{ view.bars[name] }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for figure in view.missed[name] %}<td style="min-width:7.5rem">{{ figure }}</td>{% endfor %}</tr>

@@ -4,28 +4,18 @@ from collections import defaultdict
 from itertools import repeat
 from typing import NamedTuple
 
-from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import count, log_path
+from cytosuite.benchmark.runs.record import Record
 
 
 class Alike(NamedTuple):
-    """Cases that an algorithm failed with the same status and message.
+    """Cases that an algorithm failed with the same status and message."""
 
-    Parameters
-    ----------
-    records : list of Record
-        One or more.
-    logs : dict of str to str
-        End of the log of each case that has one.
-    paths : list of str
-        Logs in the folder of the run; none where these are not for the reader.
-    """
-
-    records: list[Record]
-    logs: dict[str, str]
-    paths: list[str]
+    records: list[Record]  # one or more
+    logs: dict[str, str]  # end of the log of each case that has one
+    paths: list[str]  # logs in the folder of the run; none where these are not for the reader
 
     @property
     def first(self) -> Record:
@@ -51,11 +41,6 @@ def view(index: Index) -> dict[str, list[Alike]] | None:
         paths = [log_path(name, record.case) for record in own if (name, record.case) in logs]
         found[name].append(Alike(own, ends, paths))
     return dict(found) or None
-
-
-def total(found: dict[str, list[Alike]]) -> int:
-    """Return the number of failed cases."""
-    return sum(len(alike.records) for groups in found.values() for alike in groups)
 
 
 def markdown(_: Index, found: dict[str, list[Alike]]) -> list[str]:
@@ -90,5 +75,6 @@ TEMPLATE = """
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(
-    70, "Failures", "Failures", view, TEMPLATE, markdown, lambda found: str(total(found))
+    *(70, "Failures", "Failures", view, TEMPLATE, markdown),
+    badge=lambda found: str(sum(len(own.records) for groups in found.values() for own in groups)),
 )

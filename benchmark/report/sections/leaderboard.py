@@ -2,19 +2,12 @@
 
 from typing import Any
 
-from cytosuite.benchmark.ranking.scaled import BOTTOMS, TOPS
+from cytosuite.benchmark.ranking.rank import BOTTOMS, TOPS
+from cytosuite.benchmark.ranking.rule import joined
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
-from cytosuite.benchmark.report.wording import (
-    decimals,
-    duration,
-    estimate,
-    joined,
-    known,
-    memory,
-    number,
-)
+from cytosuite.benchmark.report.wording import decimals, duration, estimate, known, memory, number
 from cytosuite.benchmark.results.standings import Summary
 
 CONTROLS = {
@@ -26,20 +19,7 @@ CONTROLS = {
 
 
 def view(index: Index) -> dict[str, Any]:
-    """Return the sentences above the leaderboard, its lines, and the decimals of each metric.
-
-    The best controls are on top, then the algorithms by rank. Controls and the unranked have no
-    place.
-
-    Returns
-    -------
-    dict
-        - lead, rule : sentences
-        - lines : place, interval of the place, standing and title; as a tier
-          begins also its number, and whether for the first time
-        - digits : decimals by metric
-        - scaled : scores in units of the controls by (algorithm, metric), where they differ
-    """
+    """Return sentences, decimals by metric, and the lines: best controls on top, then by rank."""
     ranking = index.results.ranking
     top = [entry for entry in index.controls if entry.algorithm in TOPS]
     low = [entry for entry in index.controls if entry.algorithm not in TOPS]

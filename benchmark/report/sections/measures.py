@@ -15,10 +15,7 @@ def view(index: Index) -> list[tuple[Metric[Any], str]] | None:
 
 
 def meaning(metric: Metric[Any]) -> str:
-    """Return definition, range and undefined cases of a metric in words, formulas in backticks.
-
-    Without "Return" at the start of each sentence of its docstring.
-    """
+    """Return definition (the docstring), range and undefined cases of a metric in words."""
     plain = " ".join(metric.description.replace("``", "`").split())
     sentences = [sentence.removeprefix("Return ") for sentence in re.split(r"(?<=\.) ", plain)]
     text = " ".join(f"{own[:1].upper()}{own[1:]}" for own in sentences).rstrip(".")

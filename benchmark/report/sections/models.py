@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from cytosuite.benchmark.record import ModelChoice, Record
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import number
+from cytosuite.benchmark.runs.record import ModelChoice, Record
 
 
 class Chosen(NamedTuple):
@@ -18,7 +18,7 @@ class Chosen(NamedTuple):
 def view(index: Index) -> list[Chosen] | None:
     """Return the cases with a chosen model, doubtful ones first; None without any."""
     found = [record for record in index.results.records.values() if record.model]
-    found.sort(key=lambda record: -_doubt(record))
+    found.sort(key=lambda record: -(2 * record.selection.fallback or bool(record.warnings)))
     return [Chosen(record, reasons(record.selection)) for record in found] or None
 
 
@@ -34,13 +34,7 @@ def markdown(_: Index, view: list[Chosen]) -> list[str]:
 
 
 def reasons(choice: ModelChoice) -> list[str]:
-    """Return the terms of the cost, the runner-up with its cost, and the models left out.
-
-    Examples
-    --------
-    >>> reasons(ModelChoice(terms={"study": 3.0}, others=({"model": "b", "cost": 4.5},)))
-    ['cost: study 3.00', 'runner-up: b, 4.50']
-    """
+    """Return the terms of the cost, the runner-up with its cost, and the models left out."""
     terms = ", ".join(f"{key} {number(value)}" for key, value in choice.terms.items())
     lines = [f"cost: {terms}"] if terms else []
     if (second := choice.runner_up) is not None:
@@ -48,11 +42,6 @@ def reasons(choice: ModelChoice) -> list[str]:
         lines.append(f"runner-up: {second.model}, {number(second.cost)}{broken}")
     out = [f"{own.model} left out: {own.left_out}" for own in choice.others if own.left_out]
     return lines + out
-
-
-def _doubt(record: Record) -> int:
-    """Return 2 for a fallback, 1 for another warning, 0 for none."""
-    return 2 * record.selection.fallback or int(bool(record.warnings))
 
 
 TEMPLATE = """

@@ -10,22 +10,7 @@ from cytosuite.benchmark.report.wording import known, number
 
 
 def view(index: Index) -> dict[str, Any] | None:
-    """Return the cases of the viewer; None for a task without images.
-
-    Returns
-    -------
-    dict or None
-        Worst cases first, if they are judged by the scores of the best algorithm:
-
-        - views : of cases
-        - names : algorithms with outputs in the viewer
-        - order : places of the cases, as in their addresses
-        - scores : of each case and algorithm, metrics with their values as texts
-        - outlines, truth, matches : whether outputs are outlines, and a truth and its matches shown
-        - differences : whether outputs are compared with a truth or input by their differences
-        - judged : whether the cases stand in the order of scores
-        - left_out, problems : cases that are not shown, and sentences why some cannot be drawn
-    """
+    """Return the cases of the viewer; None for a task without images."""
     output = index.results.task.main_output
     cases = {case.name: case for case in index.results.cases if case.inputs}
     if output is None or not cases:

@@ -1,7 +1,6 @@
 """Ranking: how sure the places are, by three schemes, and which differences are significant."""
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from math import nan
 from typing import Any
 
@@ -19,17 +18,7 @@ FEW = "{cases} are too few to resample and to test: the places below have no int
 
 
 def view(index: Index) -> dict[str, Any] | None:
-    """Return the contests by their title, and the agreement of metrics; None without a contest.
-
-    Returns
-    -------
-    dict or None
-        - tabs : contest and the rows of its tables by title, first that of all
-          primary metrics together, if there are several
-        - remarks : sentences on failed cases and on Kendall's tau
-        - metrics, agreement : names, and cells of Kendall's tau with all by name
-        - schemes : words by scheme
-    """
+    """Return the contests by their title, and the agreement of metrics; None without a contest."""
     ranking = index.results.ranking
     if ranking is None or len(ranking.overall.algorithms) < 2:
         return None
@@ -41,12 +30,17 @@ def view(index: Index) -> dict[str, Any] | None:
     }
     names = list(dict.fromkeys(name for pair in ranking.agreement for name in pair))
     both = {**ranking.agreement} | {(b, a): tau for (a, b), tau in ranking.agreement.items()}
+    alike: dict[str, list[Markup]] = {name: [] for name in names}
+    for name, other in product(names, repeat=2):
+        tau = both.get((name, other), nan)
+        style = heat((tau + 1) / 2) if known(tau) else ""
+        alike[name].append(cell("" if other == name else number(tau), tau, style))
     return {
         "ranking": ranking,
         "tabs": tabs,
         "remarks": remarks(ranking),
         "metrics": names,
-        "agreement": {name: _agreement(name, names, both) for name in names},
+        "agreement": alike,
         "schemes": SCHEMES,
     }
 
@@ -132,18 +126,6 @@ def pairs(contest: Contest) -> list[tuple[str, str, list[Markup]]]:
             style = heat(1.0) if (a, b) in contest.better else ""
             rows.append((a, b, [middle, effect, cell(probability(found.p), found.p, style)]))
     return rows
-
-
-def _agreement(
-    name: str, names: Sequence[str], taus: Mapping[tuple[str, str], float]
-) -> list[Markup]:
-    """Return Kendall's tau of one metric with all metrics as cells, blue for alike."""
-    cells = []
-    for other in names:
-        tau = taus.get((name, other), nan)
-        style = heat((tau + 1) / 2) if known(tau) else ""
-        cells.append(cell("" if other == name else number(tau), tau, style))
-    return cells
 
 
 def markdown(_: Index, found: dict[str, Any]) -> list[str]:

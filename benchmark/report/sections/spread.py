@@ -9,15 +9,7 @@ DOTS = 4000  # of all metrics; beyond them only the leaderboard's have dots
 
 
 def view(index: Index) -> dict[str, Any] | None:
-    """Return the values by metric, algorithm and case; None without any.
-
-    Returns
-    -------
-    dict or None
-        - values : by metric, algorithm and case
-        - first, more : metrics of the leaderboard, and the others
-        - dots : whether the others show every case
-    """
+    """Return the values by metric, algorithm and case; None without any."""
     names = [entry.algorithm for entry in index.ranked]
     found = {
         metric.name: {name: index.values[name, metric.name] for name in names}

@@ -1,22 +1,17 @@
-"""Image archives as docker, podman and skopeo write them, read once from begin to end.
-
-Layouts: of Docker before 25 (``<id>.json``, ``<layer>/layer.tar``), of Docker 25 and newer, OCI's
-with a ``manifest.json`` (``blobs/sha256/...``), and docker-archive (``<hex>.tar``, links for layers
-that stand twice). The manifest may come after the layers: whatever looks like a tar archive
-is scanned, and named once the manifest is known. Nothing is written to disk.
-"""
+"""Image archives of docker, podman and skopeo, read once, manifest last or first, never on disk."""
 
 import hashlib
+import json
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tarfile import BLOCKSIZE, TarInfo
-from typing import Any
+from tarfile import BLOCKSIZE, DIRTYPE, GNU_FORMAT, SYMTYPE, TarInfo
+from typing import Any, Literal
 
-from cytosuite.benchmark.submission.checks.layers import Entry, EntryKind, ImageArchive, ImageLayer
 from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.benchmark.submission.checks.stream import (
+    CHUNK,
     ArchiveError,
     Budget,
     Compression,
@@ -30,51 +25,157 @@ from cytosuite.benchmark.submission.checks.stream import (
 from cytosuite.errors import plain
 from cytosuite.files import open_regular, parse_json
 
+EntryKind = Literal["file", "folder", "link", "other"]
 JSON_BYTES = 2**22
 FILE_BYTES = 2**23  # of a file that is kept
 KEPT_BYTES = 2**26  # of all kept files and JSON
 LISTED = 200_000  # entries that are listed
 MEMBERS = 2000  # of the archive: an image has at most 127 layers
 LINKS = 16  # in a chain
+CHANGED = "changed while it was read"
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 
 
-def nothing(path: str) -> bool:  # noqa: ARG001 - it is of no path
-    """Return that an entry is not asked for."""
-    return False
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file, folder or link in a layer."""
+
+    kind: EntryKind  # other: a device, a pipe, a second name of a file
+    mode: int = 0o644
+    owner: int = 0
+    group: int = 0
+    size: int = 0  # bytes of a file
+    target: str = ""  # of a link, unresolved
+    content: bytes | None = None  # of a file that was asked for and is not too large
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLayer:
+    """One layer of an image."""
+
+    name: str  # member of the archive that holds it
+    digest: str  # ``sha256:`` and 64 digits of its uncompressed tar, the config's diff id
+    size: int  # bytes of the uncompressed tar
+    entries: Mapping[str, Entry]  # those asked for, by absolute path
+    removed: frozenset[str] = frozenset()  # paths that lower layers lose
+    opaque: frozenset[str] = frozenset()  # folders that lose their content in lower layers
+
+    @property
+    def kept(self) -> dict[str, bytes]:
+        """Contents of the files asked for, by absolute path."""
+        return {p: each.content for p, each in self.entries.items() if each.content is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageArchive:
+    """An image in an archive."""
+
+    manifest: list[dict[str, Any]]
+    config: Mapping[str, Any]
+    text: bytes  # the bytes of the config
+    id: str  # ``sha256:`` and 64 digits of these bytes
+    layers: tuple[ImageLayer, ...]  # the lowest first
+    config_name: str
+    index: object  # OCI's ``index.json``, None without one
+    compression: Compression
+    size: int  # bytes of the file
+    ended: bool  # whether the tar has its closing block of zeros
+
+    @property
+    def tags(self) -> list[str]:
+        """Names of the image."""
+        found = self.manifest[0].get("RepoTags")
+        return [str(tag) for tag in found] if isinstance(found, list) else []
+
+    def altered(self) -> dict[str, str]:
+        """Return what is wrong with layers that are not those of the config, by their place."""
+        rootfs = self.config.get("rootfs")
+        stated = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        if not isinstance(stated, list) or len(stated) != len(self.layers):
+            number = len(stated) if isinstance(stated, list) else "no"
+            text = f"the config lists {number} layers, the manifest {len(self.layers)}"
+            return {"rootfs.diff_ids": text}
+        return {
+            layer.name: f"expected {wanted}, found {layer.digest}"
+            for layer, wanted in zip(self.layers, stated, strict=True)
+            if layer.digest != wanted
+        }
+
+    def view(self) -> dict[str, Entry]:
+        """Return the entries asked for as a container sees them, after all removals."""
+        found: dict[str, Entry] = {}
+        for layer in self.layers:
+            solid = {path for path, entry in layer.entries.items() if entry.kind != "folder"}
+            gone, hidden = layer.removed | solid, layer.removed | solid | layer.opaque
+            found = {
+                path: entry
+                for path, entry in found.items()
+                if path not in gone and hidden.isdisjoint(parents(path))
+            }
+            found.update(layer.entries)
+        return found
+
+    def files(self) -> dict[str, bytes]:
+        """Return the contents of the files asked for as a container sees them."""
+        return {p: each.content for p, each in self.view().items() if each.content is not None}
+
+
+def parents(path: str) -> Iterator[str]:
+    """Yield the folders above an absolute path, the nearest first."""
+    while path != "/":
+        path = posixpath.dirname(path)
+        yield path
+
+
+def anew(path: Path, image: ImageArchive) -> Iterator[bytes]:
+    """Yield an archive of an image's config and layers, without tags, or ArchiveError."""
+    for place, text in image.altered().items():
+        raise ArchiveError("archive.layer-altered", f"{path}: {place}: {text}")
+    config = f"{image.id.removeprefix('sha256:')}.json"
+    listed = {"Config": config, "RepoTags": None, "Layers": [_place(each) for each in image.layers]}
+    for name, content in (("manifest.json", json.dumps([listed]).encode()), (config, image.text)):
+        yield _header(name, len(content)) + content + bytes(-len(content) % BLOCKSIZE)
+    wanted = {each.name: each for each in {one.digest: one for one in image.layers}.values()}
+    with open_regular(path) as source, legible():
+        stream = Forward(expanded(source, image.compression), Budget.of(image.size))
+        for member in members(stream):
+            if (layer := wanted.pop(member.name, None)) is not None:
+                yield _header(_place(layer), layer.size)
+                yield from _content(stream, member.size, layer)
+                yield bytes(-layer.size % BLOCKSIZE)
+    if wanted:
+        raise ArchiveError("archive.damaged", f"layer {next(iter(wanted))} {CHANGED}")
+    yield bytes(2 * BLOCKSIZE)
+
+
+def _content(stream: Forward, size: int, layer: ImageLayer) -> Iterator[bytes]:
+    """Yield the bytes of a layer, expanded, of which never more than it had."""
+    opened = inner(stream, stream.take(min(BLOCKSIZE, size)), size)
+    if opened is not None:
+        while (part := opened[0].take(CHUNK)) and opened[0].position <= layer.size:
+            yield part
+    if opened is None or f"sha256:{opened[0].hash.hexdigest()}" != layer.digest:
+        raise ArchiveError("archive.damaged", f"layer {layer.name} {CHANGED}")
+
+
+def _place(layer: ImageLayer) -> str:
+    return f"{layer.digest.removeprefix('sha256:')}/layer.tar"
+
+
+def _header(name: str, size: int) -> bytes:
+    """Return the header of a file, without owner and time."""
+    entry = TarInfo(name)
+    entry.size, entry.mode = size, 0o644
+    return entry.tobuf(GNU_FORMAT)
 
 
 def read_archive(
     path: Path,
     keep: Callable[[str], bool],
-    note: Callable[[str], bool] = nothing,
+    note: Callable[[str], bool] = lambda _: False,
     largest: int = FILE_BYTES,
 ) -> ImageArchive:
-    """Read an image archive once, without writing anything.
-
-    Parameters
-    ----------
-    path : Path
-        ``.tar``, ``.tar.gz`` or ``.tar.xz``, whatever its name.
-    keep : callable
-        Whether the content of a file is kept, by its absolute path.
-    note : callable
-        Whether an entry is listed without its content; the first 200000 are.
-    largest : int
-        Of a file that is kept [bytes]: a larger one is listed without its content.
-
-    Returns
-    -------
-    ImageArchive
-        Its config, layers, and what was asked for.
-
-    Raises
-    ------
-    ArchiveError
-        If it is no archive of exactly one image, is cut, altered, or expands without measure.
-    InputError
-        If there is no such file.
-    """
+    """Read an image archive once; ArchiveError without exactly one whole image of sane size."""
     with open_regular(path) as source:
         head = source.read(8)
         source.seek(0)
@@ -137,75 +238,61 @@ class _Scan:
             head = self.stream.take(min(BLOCKSIZE, size))
             opened = inner(self.stream, head, size)
         if opened is not None:
-            self.layers[name] = self._attempt(name, *opened)
+            try:
+                self.layers[name] = self._layer(name, opened[0])
+            except ArchiveError as error:  # it matters if the manifest names it
+                if error.rule == "archive.bomb":
+                    raise
+                reason = f"layer {plain(name, 90)}: {error}"
+                self.layers[name] = ArchiveError("archive.layer-damaged", reason)
         elif size <= JSON_BYTES and head.lstrip()[:1] in (b"{", b"["):
             self._keep(size)
             with legible():
                 self.texts[name] = head + self.stream.take(size - len(head))
 
-    def _attempt(self, name: str, stream: Forward, form: Compression) -> ImageLayer | ArchiveError:
-        """Return a layer, or why it is none: it matters if the manifest names it."""
-        try:
-            return self._layer(name, stream, form)
-        except ArchiveError as error:
-            if error.rule == "archive.bomb":
-                raise
-            return ArchiveError("archive.layer-damaged", f"layer {plain(name, 90)}: {error}")
-
-    def _layer(self, name: str, stream: Forward, form: Compression) -> ImageLayer:
+    def _layer(self, name: str, stream: Forward) -> ImageLayer:
         """Return a layer with its entries that were asked for."""
         entries: dict[str, Entry] = {}
-        removed, opaque, count = set[str](), set[str](), 0
+        removed, opaque = set[str](), set[str]()
         for member in members(stream):
-            count += 1
             path = posixpath.normpath(f"/{member.name.lstrip('/')}")
             folder, base = posixpath.split(path)
+            wanted = base.startswith(WHITEOUT) or self.keep(path)
+            self.listed += wanted
+            if self.listed > LISTED:
+                raise ArchiveError("archive.bomb", f"more than {LISTED} entries of interest")
             if base == OPAQUE:
-                self._list()
                 opaque.add(folder)
             elif base.startswith(WHITEOUT):
-                self._list()
                 removed.add(posixpath.join(folder, base.removeprefix(WHITEOUT)))
-            elif self.keep(path):
-                self._list()
+            elif wanted:
                 entries[path] = self._entry(member, stream, wanted=True)
             elif self.note(path) and self.noted < LISTED:
                 self.noted += 1
                 entries[path] = self._entry(member, stream, wanted=False)
         digest = f"sha256:{stream.hash.hexdigest()}"
         gone, hidden = frozenset(removed), frozenset(opaque)
-        return ImageLayer(name, digest, stream.position, count, entries, gone, hidden, form)
+        return ImageLayer(name, digest, stream.position, entries, gone, hidden)
 
     def _entry(self, member: TarInfo, stream: Forward, *, wanted: bool) -> Entry:
         """Return an entry of a layer, with the content of a file that is wanted."""
-        content, kind = None, _kind(member)
+        content: bytes | None = None
+        kinds: dict[bytes, EntryKind] = {DIRTYPE: "folder", SYMTYPE: "link"}
+        kind: EntryKind = "file" if member.isreg() else kinds.get(member.type, "other")
         wanted = wanted and kind == "file" and not member.issparse()
         if wanted and member.size <= self.largest:
             self._keep(member.size)
             with legible():
                 content = stream.take(member.size)
-        return Entry(
-            kind,
-            member.mode & 0o7777,
-            member.uid,
-            member.gid,
-            member.size,
-            member.linkname if kind == "link" else "",
-            content,
-        )
+        target = member.linkname if kind == "link" else ""
+        mode = member.mode & 0o7777
+        return Entry(kind, mode, member.uid, member.gid, member.size, target, content)
 
     def _keep(self, size: int) -> None:
-        """Count bytes that are kept."""
         self.kept_bytes += size
         if self.kept_bytes > KEPT_BYTES:
             reason = f"more than {KEPT_BYTES // 2**20} MiB of small files that describe it"
             raise ArchiveError("archive.bomb", reason)
-
-    def _list(self) -> None:
-        """Count an entry that is listed."""
-        self.listed += 1
-        if self.listed > LISTED:
-            raise ArchiveError("archive.bomb", f"more than {LISTED} entries of interest")
 
     def resolve(self, name: str) -> str:
         """Return the name of the member that a name leads to, by links within the archive."""
@@ -229,17 +316,7 @@ class _Scan:
             raise ArchiveError(rule, reason) from None
 
 
-def _kind(member: TarInfo) -> EntryKind:
-    """Return the kind of a layer's entry."""
-    if member.isreg():
-        return "file"
-    if member.isdir():
-        return "folder"
-    return "link" if member.issym() else "other"
-
-
 def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
-    """Return the image that a scanned archive holds."""
     manifest = scan.json("manifest.json", "archive.manifest-missing")
     if not isinstance(manifest, list) or not all(isinstance(found, dict) for found in manifest):
         reason = f"manifest.json: expected a list of one object; {SAVE}"
@@ -262,19 +339,8 @@ def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
     if others := _configs(scan, index) - {identity}:
         reason = f"index.json leads to the image {plain(min(others), 90)}, manifest.json to"
         raise ArchiveError("archive.several-images", f"{reason} {identity}; save one alone")
-    return ImageArchive(
-        manifest,
-        config,
-        text,
-        identity,
-        tuple(_named_layer(scan, layer) for layer in layers or []),
-        name,
-        index,
-        form,
-        size,
-        scan.stream.position,
-        scan.stream.ended,
-    )
+    found, ended = tuple(_named_layer(scan, layer) for layer in layers or []), scan.stream.ended
+    return ImageArchive(manifest, config, text, identity, found, name, index, form, size, ended)
 
 
 def _configs(scan: _Scan, index: object) -> set[str]:
@@ -299,7 +365,6 @@ def _configs(scan: _Scan, index: object) -> set[str]:
 
 
 def _named_layer(scan: _Scan, name: str) -> ImageLayer:
-    """Return the layer that the manifest names."""
     found = scan.layers.get(scan.resolve(name))
     if isinstance(found, ArchiveError):
         raise found

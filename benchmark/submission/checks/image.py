@@ -3,18 +3,23 @@
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cytosuite.benchmark.engines.guest import API_LABEL, APIS
-from cytosuite.benchmark.submission.checks.archive import read_archive
-from cytosuite.benchmark.submission.checks.layers import ImageArchive
+from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.benchmark.submission.checks.stream import ArchiveError, Compression
-from cytosuite.benchmark.submission.checks.user import DEPTH, MOUNTS, check_user
 from cytosuite.errors import plain
 from cytosuite.files import read_json
 
+DEPTH = 3  # folders in each other that are looked at for WORKDIR
+MOUNTS = ("/input", "/output", "/tmp", "/opt/ml/model")
+LINKS = 16  # in a chain
+NAME = r"[A-Za-z][A-Za-z0-9._-]*"
+NUMBER = r"[0-9]{1,10}"
+USER = re.compile(rf"({NAME}|{NUMBER})(?::({NAME}|{NUMBER}))?")
 SUFFIXES: dict[str, Compression] = {".tar": "", ".tar.gz": "gzip", ".tar.xz": "xz"}
 GB = 10**9
 LARGEST, UNVERIFIED = 128 * GB, 2 * GB  # of an upload [bytes]
@@ -26,19 +31,102 @@ HEX = re.compile(r"[0-9a-f]{64}")
 SHOWN = 5  # of paths that break one rule
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The user and the groups that a container runs as, in numbers."""
+
+    user: int
+    groups: frozenset[int]
+
+    def may(self, entry: Entry, rights: int) -> bool:
+        """Return whether this user has rights (4 read, 2 write, 1 enter) to an entry."""
+        if self.user == entry.owner:
+            return entry.mode >> 6 & rights == rights
+        if entry.group in self.groups:
+            return entry.mode >> 3 & rights == rights
+        return entry.mode & rights == rights
+
+
+def check_user(
+    file: str, config: Mapping[str, Any], view: Mapping[str, Entry]
+) -> Iterator[Finding]:
+    """Yield findings about the user, and WORKDIR as this user sees it."""
+    user, where = config.get("User") or "", f"{file}: config.User"
+    low = user.lower()
+    if low in ("", "root", "0") or low.startswith(("0:", "root:")):
+        yield finding("image.user-root", where, f"it runs as {user or 'root: no USER is set'}")
+        return
+    if not (parts := USER.fullmatch(user)):
+        yield finding("image.user-grammar", where, f"found {user!r}")
+        return
+    users, groups = (_table(view, f"/etc/{name}") for name in ("passwd", "group"))
+    name, group = parts[1], parts[2]
+    row = next((row for row in users if name == row[0]), None) or next(
+        (row for row in users if name.isdigit() and int(row[2]) == int(name)), None
+    )
+    if row is None and not name.isdigit():
+        yield finding("image.user-unknown", where, f"no {name!r} in /etc/passwd of the layers")
+        return
+    if row is None:
+        yield finding("image.user-no-home", where, f"no user of number {name} in /etc/passwd")
+    number = int(row[2] if row else name)
+    main = int(row[3]) if row and re.fullmatch(NUMBER, row[3]) else 0
+    if group is not None:
+        found = next((row for row in groups if row[0] == group), None)
+        if found is None and not group.isdigit():
+            yield finding("image.group-unknown", where, f"no {group!r} in /etc/group of the layers")
+            return
+        main = int(found[2] if found else group)
+    if number == 0:
+        yield finding("image.user-is-root", where, f"{user} is number 0")
+        return
+    member = {int(entry[2]) for entry in groups if row and row[0] in entry[-1].split(",")}
+    yield from _workdir(file, config, view, Identity(number, frozenset(member | {main})))
+
+
+def _table(view: Mapping[str, Entry], path: str) -> list[list[str]]:
+    """Return the rows of a list of users or groups that have a number."""
+    text = (view[path].content or b"") if path in view else b""
+    rows = [line.split(":") for line in text.decode("utf-8", "replace").splitlines()]
+    return [row for row in rows if len(row) >= 4 and re.fullmatch(NUMBER, row[2])]
+
+
+def _workdir(
+    file: str, config: Mapping[str, Any], view: Mapping[str, Entry], identity: Identity
+) -> Iterator[Finding]:
+    stated = posixpath.normpath(f"/{config.get('WorkingDir') or ''}".replace("//", "/"))
+    where = f"{file}: config.WorkingDir"
+    folder = _resolved(view, stated)
+    if folder == "/" or folder.count("/") > DEPTH or folder.startswith(MOUNTS):
+        return  # it is there, or the layers were not asked
+    above = [each for each in parents(folder) if each in view]
+    lost = folder in view and view[folder].kind != "folder"
+    if lost or not any(path == folder or path.startswith(f"{folder}/") for path in view):
+        yield finding("image.workdir-missing", where, f"no layer holds {stated}")
+        return
+    closed = [each for each in above if not identity.may(view[each], 1)]
+    if folder in view and not identity.may(view[folder], 5):
+        closed.append(folder)
+    if closed:
+        mode = view[closed[0]].mode
+        text = f"{closed[0]} has the mode {mode:04o}, user {identity.user} cannot enter it"
+        yield finding("image.workdir-unreadable", where, text)
+
+
+def _resolved(view: Mapping[str, Entry], path: str) -> str:
+    """Return a path after its links."""
+    for _ in range(LINKS):
+        found = [each for each in (path, *parents(path)) if each in view]
+        link = next((each for each in found if view[each].kind == "link"), None)
+        if link is None:
+            break
+        target = posixpath.join(posixpath.dirname(link), view[link].target)
+        path = posixpath.normpath(target + path.removeprefix(link))
+    return path
+
+
 def check_image(path: Path) -> Iterator[Finding]:
-    """Yield the findings of a platform about an image archive; it is read once.
-
-    Parameters
-    ----------
-    path : Path
-        ``.tar``, ``.tar.gz`` or ``.tar.xz`` as ``docker save`` writes it.
-
-    Raises
-    ------
-    InputError
-        If there is no such file.
-    """
+    """Yield the findings of a platform about an image archive, which is read once."""
     yield from _file(path)
     try:
         image = read_archive(path, _kept, _noted, SMALL)
@@ -52,23 +140,18 @@ def check_image(path: Path) -> Iterator[Finding]:
         reason = "expected User, WorkingDir, Entrypoint, Cmd, Env and Labels with their types"
         yield finding("image.config", f"{path.name}: config", reason)
         return
-    yield from _platform(path.name, image.config)
+    yield from _settings(path.name, image.config, config)
     yield from _label(path.name, config)
-    yield from _command(path.name, config)
-    yield from _environment(path.name, config)
     yield from check_user(path.name, config, image.view())
     yield from _layers(path.name, image)
 
 
 def _kept(path: str) -> bool:
-    """Return whether the content of a file is looked into."""
-    return path in ("/etc/passwd", "/etc/group") or bool(
-        KEY_NAMES.fullmatch(posixpath.basename(path))
-    )
+    name = posixpath.basename(path)
+    return path in ("/etc/passwd", "/etc/group") or bool(KEY_NAMES.fullmatch(name))
 
 
 def _noted(path: str) -> bool:
-    """Return whether the presence of a path matters."""
     return (
         path.count("/") <= DEPTH
         or path.startswith(MOUNTS)
@@ -77,7 +160,6 @@ def _noted(path: str) -> bool:
 
 
 def _file(path: Path) -> Iterator[Finding]:
-    """Yield findings about size and name of the file."""
     if not path.name.endswith(tuple(SUFFIXES)):
         yield finding("archive.suffix", path.name, f"its name ends with {path.suffix!r}")
     size = path.stat().st_size
@@ -88,7 +170,6 @@ def _file(path: Path) -> Iterator[Finding]:
 
 
 def _archive(path: Path, image: ImageArchive) -> Iterator[Finding]:
-    """Yield findings about the form of the archive."""
     named = next((form for end, form in SUFFIXES.items() if path.name.endswith(end)), None)
     if named is not None and named != image.compression:
         text = f"its content is {image.compression or 'an uncompressed tar'}"
@@ -138,7 +219,6 @@ def _typed(config: Mapping[str, Any]) -> bool:
     """Return whether the settings of a container have the types that OCI gives them."""
 
     def texts(key: str) -> bool:
-        """Return whether a setting is a list of texts, or missing."""
         value = config.get(key) or []
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
@@ -151,16 +231,28 @@ def _typed(config: Mapping[str, Any]) -> bool:
     )
 
 
-def _platform(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield findings about the machine that an image is for."""
+def _settings(file: str, about: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Finding]:
     for key, wanted in (("architecture", "amd64"), ("os", "linux")):
-        if config.get(key) != wanted:
-            text = f"expected {wanted}, found {config.get(key)!r}"
+        if about.get(key) != wanted:
+            text = f"expected {wanted}, found {about.get(key)!r}"
             yield finding(f"image.{key}", f"{file}: config.{key}", text)
+    entry, command = config.get("Entrypoint") or [], config.get("Cmd") or []
+    where = f"{file}: config.Entrypoint"
+    if not entry and not command:
+        yield finding("image.no-command", where, "neither an entry point nor a command")
+    elif not entry:
+        yield finding("image.no-entrypoint", where, f"none; the command is {command}")
+    elif len(entry) > 1 and entry[1] == "-c" and posixpath.basename(entry[0]) in ("sh", "bash"):
+        yield finding("image.shell", where, f"it begins with {entry[0]} -c")
+    names = [setting.partition("=")[0] for setting in config.get("Env") or []]
+    for name in names:
+        if name.startswith("GRAND_CHALLENGE_"):
+            yield finding("image.env-reserved", f"{file}: config.Env", name)
+    if "LD_LIBRARY_PATH" in names:
+        yield finding("image.env-ld-library-path", f"{file}: config.Env", "LD_LIBRARY_PATH is set")
 
 
 def _label(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield findings about the interface that the label says."""
     labels = {key.lower().strip(): value for key, value in (config.get("Labels") or {}).items()}
     where = f"{file}: label {API_LABEL}"
     if API_LABEL not in labels:
@@ -174,47 +266,20 @@ def _label(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
         yield finding("image.api-label-mode", where, f"{stated}, but its command is {words[-1]!r}")
 
 
-def _command(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield findings about entry point and command of an image."""
-    entry, command = config.get("Entrypoint") or [], config.get("Cmd") or []
-    where = f"{file}: config.Entrypoint"
-    if not entry and not command:
-        yield finding("image.no-command", where, "neither an entry point nor a command")
-    elif not entry:
-        yield finding("image.no-entrypoint", where, f"none; the command is {command}")
-    elif len(entry) > 1 and entry[1] == "-c" and posixpath.basename(entry[0]) in ("sh", "bash"):
-        yield finding("image.shell", where, f"it begins with {entry[0]} -c")
-
-
-def _environment(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield findings about environment variables."""
-    names = [setting.partition("=")[0] for setting in config.get("Env") or []]
-    for name in names:
-        if name.startswith("GRAND_CHALLENGE_"):
-            yield finding("image.env-reserved", f"{file}: config.Env", name)
-    if "LD_LIBRARY_PATH" in names:
-        yield finding("image.env-ld-library-path", f"{file}: config.Env", "LD_LIBRARY_PATH is set")
-
-
 def _layers(file: str, image: ImageArchive) -> Iterator[Finding]:
     """Yield findings about files that should not be in an image."""
-    hidden = [
-        path
-        for path, entry in image.view().items()
-        if entry.kind != "folder" and any(path.startswith(f"{mount}/") for mount in MOUNTS)
-    ]
+    inside = tuple(f"{mount}/" for mount in MOUNTS)
+    seen = image.view().items()
+    hidden = [path for path, entry in seen if entry.kind != "folder" and path.startswith(inside)]
     yield from _paths("layer.hidden", file, hidden)
     for layer in image.layers:
         where = f"{file}: {layer.name}"
-        files = {path: entry for path, entry in layer.entries.items() if entry.kind == "file"}
-        repositories = [
-            path.removesuffix("/HEAD")
-            for path in layer.entries
-            if path.endswith(("/.git/HEAD", "/.git"))
-        ]
-        yield from _paths("layer.git", where, [*dict.fromkeys(repositories)])
+        git = [path for path in layer.entries if path.endswith(("/.git/HEAD", "/.git"))]
+        names = dict.fromkeys(path.removesuffix("/HEAD") for path in git)
+        yield from _paths("layer.git", where, [*names])
         keys = [path for path, content in layer.kept.items() if KEY.search(content)]
         yield from _paths("layer.private-key", where, keys)
+        files = [path for path, entry in layer.entries.items() if entry.kind == "file"]
         yield from _paths(
             "layer.env-file", where, [path for path in files if path.endswith(".env")]
         )

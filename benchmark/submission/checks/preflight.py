@@ -16,9 +16,9 @@ from cytosuite.benchmark.submission.checks.stream import (
     legible,
     members,
 )
+from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files import open_regular
-from cytosuite.tasks import Task
 
 UploadKind = Literal["image", "tarball", "output"]
 FIRST, FIRST_BYTES = 8, 2**24  # members and expanded bytes that tell the kind
@@ -29,48 +29,26 @@ MEMBER = re.compile(
 
 
 def preflight(path: Path, task: Task | None = None) -> list[Finding]:
-    """Return the findings of a platform about an upload, the grave ones first.
+    """Return the findings of a platform about an upload, errors first."""
+    found: Iterable[Finding]
+    kind = upload_kind(path)  # only its checks are loaded: readers of images are large
+    if kind == "output":
+        from cytosuite.benchmark.submission.checks.outputs import accept_outputs
 
-    Parameters
-    ----------
-    path : Path
-        An image archive, a tarball of weights or ground truth, or the output folder of a case.
-    task : Task or None
-        Of the output folder.
+        found = accept_outputs(path, task)
+    elif kind == "image":
+        from cytosuite.benchmark.submission.checks.image import check_image
 
-    Raises
-    ------
-    InputError
-        If it is none of them.
-    """
-    found = [*_findings(path, task)]
+        found = check_image(path)
+    else:
+        from cytosuite.benchmark.submission.checks.tarball import check_tarball
+
+        found = check_tarball(path)
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 
-def _findings(path: Path, task: Task | None) -> Iterable[Finding]:
-    """Return the findings; only the checks of its kind are loaded, readers of images are large."""
-    kind = upload_kind(path)
-    if kind == "output":
-        from cytosuite.benchmark.submission.checks.accept import accept_outputs
-
-        return accept_outputs(path, task)
-    if kind == "image":
-        from cytosuite.benchmark.submission.checks.image import check_image
-
-        return check_image(path)
-    from cytosuite.benchmark.submission.checks.tarball import check_tarball
-
-    return check_tarball(path)
-
-
 def upload_kind(path: Path) -> UploadKind:
-    """Return the kind of a file or folder, by its first members.
-
-    Raises
-    ------
-    InputError
-        If it is neither an archive nor a folder.
-    """
+    """Return the kind of a file or folder, by its first members; InputError for any other."""
     if path.is_dir():
         return "output"
     with open_regular(path) as source:

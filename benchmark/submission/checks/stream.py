@@ -30,15 +30,7 @@ BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, Value
 
 
 class ArchiveError(InputError):
-    """An archive that cannot be taken as one, with the id of the rule it breaks.
-
-    Parameters
-    ----------
-    rule : str
-        Like ``archive.cut``; see `cytosuite.benchmark.submission.checks.rules`.
-    message : str
-        Place, expectation, finding and remedy.
-    """
+    """An archive that cannot be taken as one, with the id of the rule it breaks."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
@@ -47,18 +39,10 @@ class ArchiveError(InputError):
 
 @dataclass
 class Budget:
-    """What may still be read, shared by an archive and those inside it.
+    """Bytes and members that may still be read, of an archive and those inside it together."""
 
-    Parameters
-    ----------
-    bytes : int
-        Expanded bytes.
-    entries : int
-        Members, those of inner archives too.
-    """
-
-    bytes: int
-    entries: int = ENTRIES
+    bytes: int  # expanded
+    entries: int = ENTRIES  # members, those of inner archives too
 
     @classmethod
     def of(cls, size: int) -> "Budget":
@@ -66,51 +50,21 @@ class Budget:
         return cls(max(LEAST_BYTES, RATIO * size))
 
     def spend(self, size: int) -> None:
-        """Count expanded bytes.
-
-        Raises
-        ------
-        ArchiveError
-            If they exceed the budget.
-        """
+        """Count expanded bytes; ArchiveError beyond the budget."""
         self.bytes -= size
         if self.bytes < 0:
             reason = f"expands to more than {LEAST_BYTES // 2**30} GiB and {RATIO} times its size"
             raise ArchiveError("archive.bomb", f"{reason}; no image or model does")
 
     def count(self) -> None:
-        """Count a member.
-
-        Raises
-        ------
-        ArchiveError
-            If they are more than the budget.
-        """
+        """Count a member; ArchiveError beyond the budget."""
         self.entries -= 1
         if self.entries < 0:
             raise ArchiveError("archive.bomb", f"more than {ENTRIES} files in it")
 
 
 class Forward(io.RawIOBase):
-    """A stream that is read once, forward; `tarfile` seeks in it to skip.
-
-    Parameters
-    ----------
-    source : binary file
-        Of expanded bytes, read from where it is.
-    budget : Budget
-        Of all that is read.
-    inner : bool
-        Whether it is an archive in another: its bytes are hashed, and they are counted only where
-        `compressed`, since the outer stream has counted them.
-    compressed : bool
-        Whether the bytes of the source were expanded from fewer.
-
-    Notes
-    -----
-    `tarfile` would read a header of any size into memory; so `read`, which it uses, gives at most
-    a mebibyte between two members. Contents are read by `take` and `part`.
-    """
+    """A stream tarfile reads once, at most 1 MiB by `read` between members, contents by `take`."""
 
     def __init__(
         self, source: BinaryIO, budget: Budget, *, inner: bool = False, compressed: bool = True
@@ -159,11 +113,6 @@ class Forward(io.RawIOBase):
         """Return the number of bytes read."""
         return self.position
 
-    def drain(self) -> None:
-        """Read to the end."""
-        while self.take(CHUNK):
-            pass
-
 
 class _Part(io.RawIOBase):
     """The next bytes of a stream as a file, with some that were read already put back."""
@@ -201,20 +150,16 @@ class _Xz(io.RawIOBase):
                 if not self.rest:
                     return 0
                 self.state = self._fresh()
-            elif self.state.needs_input and not self.rest and not self._more():
-                raise EOFError("it ends within a compressed block")
+            elif self.state.needs_input and not self.rest:
+                self.rest = self.source.read(CHUNK)
+                if not self.rest:
+                    raise EOFError("it ends within a compressed block")
             data, self.rest = self.state.decompress(self.rest, len(buffer)), b""
         buffer[: len(data)] = data
         return len(data)
 
-    def _more(self) -> bytes:
-        """Return compressed bytes and keep them for the next step."""
-        self.rest = self.source.read(CHUNK)
-        return self.rest
-
     @staticmethod
     def _fresh() -> lzma.LZMADecompressor:
-        """Return the state at the beginning of a stream."""
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=DICTIONARY_BYTES)
 
 
@@ -224,13 +169,7 @@ def compression(head: bytes) -> Compression:
 
 
 def expanded(source: BinaryIO, form: Compression) -> BinaryIO:
-    """Return a file of the expanded bytes of another.
-
-    Raises
-    ------
-    ArchiveError
-        If this program cannot expand its compression.
-    """
+    """Return a file of the expanded bytes of another; ArchiveError for another compression."""
     if form == "gzip":
         return cast(BinaryIO, gzip.GzipFile(fileobj=source))
     if form == "xz":
@@ -252,18 +191,7 @@ def looks_like_tar(head: bytes) -> bool:
 
 
 def members(stream: Forward) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of a tar archive; the content of each can be taken before the next.
-
-    Parameters
-    ----------
-    stream : Forward
-        At the beginning of the archive; at its end it is read to the last byte.
-
-    Raises
-    ------
-    ArchiveError
-        If it is cut or altered, or a member is larger than any that is meant.
-    """
+    """Yield the members of a tar archive, each to be taken before the next, or ArchiveError."""
     with legible():
         archive = tarfile.TarFile(
             fileobj=cast(BinaryIO, stream), encoding="utf-8", errors="surrogateescape"
@@ -285,18 +213,13 @@ def members(stream: Forward) -> Iterator[tarfile.TarInfo]:
             raise ArchiveError("archive.cut", f"{place}: it ends within a header")
         raise ArchiveError("archive.damaged", f"{place}: expected a header of tar, found none")
     with legible():
-        stream.drain()
+        while stream.take(CHUNK):
+            pass
 
 
 @contextmanager
 def legible() -> Iterator[None]:
-    """Turn the errors of the libraries for cut and altered data into one line.
-
-    Raises
-    ------
-    ArchiveError
-        In place of any of them.
-    """
+    """Turn the errors of the libraries for cut and altered data into one ArchiveError."""
     try:
         yield
     except ArchiveError:
@@ -316,22 +239,7 @@ def legible() -> Iterator[None]:
 
 
 def inner(stream: Forward, head: bytes, size: int) -> tuple[Forward, Compression] | None:
-    """Open the next member's content as an archive of its own.
-
-    Parameters
-    ----------
-    stream : Forward
-        After the first 512 bytes of the content.
-    head : bytes
-        These.
-    size : int
-        Of the content [bytes].
-
-    Returns
-    -------
-    tuple of (Forward, str) or None
-        Its expanded stream and compression; None if it is no tar, plain or compressed.
-    """
+    """Open a member's content, after its first 512 bytes `head`, as an archive if it is one."""
     form = compression(head)
     part = cast(BinaryIO, _Part(head, stream, size))
     if form in ("zstd", "bzip2") or (not form and not looks_like_tar(head)):

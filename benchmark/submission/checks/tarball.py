@@ -17,9 +17,9 @@ from cytosuite.benchmark.submission.checks.stream import (
     legible,
     members,
 )
+from cytosuite.contract.manifest import ModelCard, parse
 from cytosuite.errors import InputError, plain
 from cytosuite.files import open_regular, parse_json
-from cytosuite.manifest import ModelCard, parse
 
 PLACE = "/nonexistent/model"  # only what leads out of it matters
 CARD_BYTES = 2**20
@@ -36,18 +36,7 @@ REFUSED: Mapping[type[Exception], str] = {
 
 
 def check_tarball(path: Path) -> Iterator[Finding]:
-    """Yield the findings of a platform about a tarball of weights or ground truth.
-
-    Parameters
-    ----------
-    path : Path
-        ``.tar.gz``; it is read once, and nothing is extracted.
-
-    Raises
-    ------
-    InputError
-        If there is no such file.
-    """
+    """Yield the findings of a platform about a tarball of weights or ground truth."""
     if not path.name.endswith((".tar.gz", ".tgz")):
         yield finding("tarball.suffix", path.name, f"its name ends with {path.suffix!r}")
     with open_regular(path) as source:
@@ -96,7 +85,8 @@ class _Content:
             rule = REFUSED.get(type(error), "tarball.outside")
             yield finding(rule, where, _kind(member))
             return
-        if not self.links.isdisjoint((name, *_above(name))):
+        parts = name.split("/")
+        if not self.links.isdisjoint("/".join(parts[:n]) for n in range(1, len(parts) + 1)):
             yield finding("tarball.link", where, "a link of the tarball leads there")
         if member.issym():
             self.links.add(name)
@@ -143,7 +133,6 @@ class _Content:
             yield from self._card(name, content)
 
     def _card(self, name: str, content: bytes) -> Iterator[Finding]:
-        """Yield findings about a model card; other JSON has none."""
         where = f"{self.file}: {plain(name, 90)}"
         try:
             value = parse_json(content.decode("utf-8-sig"))
@@ -166,14 +155,7 @@ class _Content:
             yield finding("tarball.weights-altered", where, text)
 
 
-def _above(name: str) -> Iterator[str]:
-    """Yield the folders above a relative name."""
-    while name := posixpath.dirname(name):
-        yield name
-
-
 def _kind(member: tarfile.TarInfo) -> str:
-    """Return the kind of a member in words."""
     if member.issym() or member.islnk():
         return f"a link to {plain(member.linkname, 90)}"
     if member.isreg() or member.isdir():

@@ -1,9 +1,4 @@
-"""Ground truth of a challenge phase: the cases of a dataset, as the evaluation finds them.
-
-The folder holds ``evaluation.json`` and, in the layout of a dataset, the sockets which the metrics
-compare with: ``cases/<case>/sockets/images/<slug>/<case>.tif``, ``cases/<case>/case.json``, and the
-real images for unpaired outputs in ``reference/``.
-"""
+"""Ground truth of a challenge phase, in the layout of a dataset: what the metrics compare with."""
 
 import unicodedata
 from pathlib import Path, PurePosixPath
@@ -13,8 +8,8 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from cytosuite.benchmark.data.dataset import Case, Dataset
+from cytosuite.contract.manifest import Described, TaskName, parse
 from cytosuite.files import read_json
-from cytosuite.manifest import Described, TaskName, parse
 from cytosuite.volume import Header
 
 FILE = "evaluation.json"
@@ -28,7 +23,6 @@ def _plain_name(name: str) -> str:
 
 
 def _inside(path: str) -> str:
-    """Refuse a path out of the folder."""
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ValueError(f"expected a path within the ground truth, found {path[:60]!r}")
     return path
@@ -45,13 +39,6 @@ class Geometry(Described):
     spacing: tuple[float, ...] = Field(description="µm per voxel along the spatial axes.")
     axes: str = Field(description="Like ZYX.")
     dtype: str = Field(description="Of its grey values.")
-
-    @classmethod
-    def of(cls, found: Header) -> Self:
-        """Return the geometry in a header."""
-        return cls(
-            shape=found.shape, spacing=found.spacing, axes=found.axes, dtype=found.dtype.name
-        )
 
     @property
     def header(self) -> Header:
@@ -112,9 +99,6 @@ class Evaluation(Described):
 
     def dataset_in(self, folder: Path) -> Dataset:
         """Return the dataset in the folder of the ground truth."""
-        places = [
-            (folder / one.image, one.labels and folder / one.labels) for one in self.reference
-        ]
         return Dataset(
             self.dataset,
             self.title,
@@ -124,18 +108,14 @@ class Evaluation(Described):
             None,
             folder,
             tuple(Case(case.name, folder / "cases" / case.name) for case in self.cases),
-            reference=tuple(image for image, _ in places),
-            reference_labels={image: Path(labels) for image, labels in places if labels},
+            reference=tuple(folder / one.image for one in self.reference),
+            reference_labels={
+                folder / one.image: folder / one.labels for one in self.reference if one.labels
+            },
         )
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """Return the evaluation in the folder of a ground truth.
-
-    Raises
-    ------
-    InputError
-        If ``evaluation.json`` is missing, no JSON, or a key or value is wrong.
-    """
+    """Return the ``evaluation.json`` in the folder of a ground truth, or InputError."""
     path = folder / FILE
     return parse(path, read_json(path), Evaluation)

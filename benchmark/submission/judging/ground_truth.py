@@ -2,16 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cytosuite import __version__
 from cytosuite.benchmark.containers.context import Files, write_tarball
+from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.results.cases import offered_in_case
 from cytosuite.benchmark.results.platform import ranking_path
-from cytosuite.benchmark.results.sets import offered_in_set
+from cytosuite.benchmark.results.score import offered_in_set
 from cytosuite.benchmark.submission.judging.evaluation import (
     FILE,
     EvaluatedCase,
@@ -20,59 +21,67 @@ from cytosuite.benchmark.submission.judging.evaluation import (
     RankedMetric,
     RealImage,
 )
+from cytosuite.contract.interface import read_case
+from cytosuite.contract.tasks import LABELS, Socket, Task
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, write_json
 from cytosuite.formats import header
-from cytosuite.interface import read_case
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.tasks import LABELS, Task
 
 Metrics = Sequence[Metric[Any]]
 LIST = "cases.json"
+IMAGE = image_tag("evaluation")
+TEMPLATE = Path(__file__).with_name("steps.template")
 
 
 def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
-    """Write the tarball of all that the metrics compare with, and return its description.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        With true outputs, or a reference set.
-    task : Task
-        Of the phase.
-    path : Path
-        ``.tar.gz``, complete or absent. The same dataset gives the same bytes.
-
-    Raises
-    ------
-    InputError
-        If there is no metric to rank by.
-
-    Notes
-    -----
-    Files are copied as they are, so that the scores are those of a benchmark bit for bit. Of each
-    case there is the truth; its input image and labels only where a metric takes them.
-    """
-    evaluation, files = _content(dataset, task)
+    """Write all that metrics compare with as a tarball, return its description; needs a metric."""
+    metrics = board_metrics(task.name)
+    of_set = offered_in_set(dataset, metrics)
+    of_cases = {case.name: offered_in_case(case, task, metrics) for case in dataset.cases}
+    known = {metric.name for own in (of_set, *of_cases.values()) for metric in own}
+    ranked = [m for m in metrics if m.name in known and m.name in BOARDS[task.name].primary]
+    if not ranked:
+        raise InputError(
+            f"{dataset.name}: no metric to rank the task {task.name} by: it has no true outputs "
+            "and no reference images; give labels, or --reference FOLDER"
+        )
+    files: dict[str, Path | bytes | None] = {}
+    cases = []
+    for case in dataset.cases:
+        files |= _files(case, task, [*of_set, *of_cases[case.name]])
+        main = case.main(task)
+        assert main is not None  # every task with a board takes an image
+        own = header(main)
+        bounds = Geometry(shape=own.shape, spacing=own.spacing, axes=own.axes, dtype=own.dtype.name)
+        cases.append(EvaluatedCase(name=case.name, image=main.name, geometry=bounds))
+    reference = list(_reference(dataset)) if of_set else []
+    for one, image, labels in reference:
+        files |= {one.image: image} | ({one.labels: labels} if labels is not None else {})
+    evaluation = Evaluation(
+        cytosuite=__version__,
+        task=task.name,
+        dataset=dataset.name,
+        title=dataset.title,
+        size=dataset.size,
+        fingerprint=dataset.fingerprint,
+        ranked=tuple(
+            RankedMetric(
+                metric=m.name, path=ranking_path(m), order="desc" if m.higher_is_better else "asc"
+            )
+            for m in ranked
+        ),
+        cases=tuple(cases),
+        reference=tuple(one for one, _, _ in reference),
+    )
     described = json.dumps(evaluation.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    files[FILE] = f"{described}\n".encode()
-    write_tarball(path, files)
+    write_tarball(path, files | {FILE: f"{described}\n".encode()})
     return evaluation
 
 
 def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
-    """Write the inputs of the task as they are uploaded to an archive of the platform.
-
-    Parameters
-    ----------
-    dataset, task : Dataset, Task
-        As of `write_ground_truth`.
-    folder : Path
-        A new folder: ``<case>/<relative path of the socket>``, where an image socket is a folder
-        with one file, and ``cases.json``, a list with an object for each case of slugs and files,
-        as ``gcapi``'s `add_cases_to_archive` takes them.
-    """
+    """Write the inputs of the task as they are uploaded to an archive of the platform."""
     with atomic(folder) as temporary:
         listed = []
         for case in dataset.cases:
@@ -91,52 +100,6 @@ def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
         write_json(temporary / LIST, listed)
 
 
-def _content(dataset: Dataset, task: Task) -> tuple[Evaluation, dict[str, Path | bytes | None]]:
-    """Return the description of a ground truth, and its files by name."""
-    metrics = board_metrics(task.name)
-    of_set = offered_in_set(dataset, metrics)
-    of_cases = {case.name: offered_in_case(case, task, metrics) for case in dataset.cases}
-    known = {metric.name for own in (of_set, *of_cases.values()) for metric in own}
-    ranked = [m for m in metrics if m.name in known and m.name in BOARDS[task.name].primary]
-    if not ranked:
-        raise InputError(
-            f"{dataset.name}: no metric to rank the task {task.name} by: it has no true outputs "
-            "and no reference images; give labels, or --reference FOLDER"
-        )
-    files: dict[str, Path | bytes | None] = {}
-    for case in dataset.cases:
-        files |= _files(case, task, [*of_set, *of_cases[case.name]])
-    reference = list(_reference(dataset)) if of_set else []
-    for one, image, labels in reference:
-        files |= {one.image: image} | ({one.labels: labels} if labels is not None else {})
-    evaluation = Evaluation(
-        cytosuite=__version__,
-        task=task.name,
-        dataset=dataset.name,
-        title=dataset.title,
-        size=dataset.size,
-        fingerprint=dataset.fingerprint,
-        ranked=tuple(
-            RankedMetric(
-                metric=m.name,
-                path=ranking_path(m),
-                order="desc" if m.higher_is_better else "asc",
-            )
-            for m in ranked
-        ),
-        cases=tuple(_described(case, task) for case in dataset.cases),
-        reference=tuple(one for one, _, _ in reference),
-    )
-    return evaluation, files
-
-
-def _described(case: Case, task: Task) -> EvaluatedCase:
-    """Return the description of a case: its main input bounds the outputs."""
-    main = case.main(task)
-    assert main is not None  # every task with a board takes an image
-    return EvaluatedCase(name=case.name, image=main.name, geometry=Geometry.of(header(main)))
-
-
 def _files(case: Case, task: Task, metrics: Metrics) -> Files:
     """Return the files of a case that metrics take, by name in the tarball."""
     assert task.main_output is not None  # else no metric is known
@@ -148,8 +111,7 @@ def _files(case: Case, task: Task, metrics: Metrics) -> Files:
     if "labels" in facts or any(m.evidence.form == "scenes" for m in metrics):
         wanted[LABELS.slug] = case.socket(LABELS.slug)
     held = {slug: path for slug, path in wanted.items() if path is not None}
-    known = case.facts()
-    content = {"sockets": sorted(held), "ignored": known.get("ignored", {})}
+    content = {"sockets": sorted(held), "ignored": case.facts().get("ignored", {})}
     place = f"cases/{case.name}"
     return {
         f"{place}/case.json": f"{json.dumps(content)}\n".encode(),
@@ -165,3 +127,32 @@ def _reference(dataset: Dataset) -> Iterator[tuple[RealImage, Path, Path | None]
         image = f"reference/images/{number:05d}{path.suffix.lower()}"
         own = labels and f"reference/labels/{number:05d}{labels.suffix.lower()}"
         yield RealImage(image=image, labels=own or ""), path, labels
+
+
+def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
+    """Return the steps to set up a phase, in Markdown."""
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        title=evaluation.title,
+        task=task.name,
+        cases=len(evaluation.cases),
+        dataset=evaluation.dataset,
+        size=evaluation.size,
+        fingerprint=evaluation.fingerprint,
+        sockets=_table([("input", task.inputs), ("output", task.outputs)]),
+        inputs=inputs,
+        image=IMAGE,
+        tarball=tarball,
+        ranked="\n".join(f"   * `{one.path}`, {one.order}" for one in evaluation.ranked),
+    )
+
+
+def _table(sides: Iterable[tuple[str, Iterable[Socket]]]) -> str:
+    rows = ["   | | slug | relative path | kind |", "   |---|---|---|---|"]
+    for side, sockets in sides:
+        for socket in sockets:
+            kind = "Anything (JSON)" if socket.kind == "json" else "Image"
+            optional = ", optional" if socket.optional else ""
+            rows.append(
+                f"   | {side}{optional} | `{socket.slug}` | `{socket.relative_path}` | {kind} |"
+            )
+    return "\n".join(rows)

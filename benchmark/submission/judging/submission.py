@@ -1,22 +1,118 @@
 """A run as a submission: outputs and jobs as the platform hands them over, and its own scores."""
 
+import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.results.blind import blind_row, tells
 from cytosuite.benchmark.results.platform import metric_keys
+from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation
-from cytosuite.benchmark.submission.judging.predictions import SUCCEEDED
-from cytosuite.errors import InputError
+from cytosuite.contract.interface import socket_place
+from cytosuite.contract.tasks import TASKS, Socket
+from cytosuite.errors import InputError, at, plain
 from cytosuite.files import read_json, write_json
 from cytosuite.metrics.metric import board_metrics
-from cytosuite.tasks import TASKS, Socket
 
+SUCCEEDED = "Succeeded"
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)  # of a job: one folder
+SHOWN = 3  # names in a message
 EQUAL = 1e-9  # of a value: the container may hold other versions of packages
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedJob:
+    """A job of an algorithm on one case."""
+
+    pk: str  # its key, the folder of its outputs
+    status: str  # the platform's word
+    images: tuple[str, ...]  # names under which its input images were uploaded
+    places: Mapping[str, str]  # relative path of each listed output, by slug
+
+
+def read_predictions(path: Path) -> list[SubmittedJob]:
+    """Return the jobs in a ``predictions.json`` of at most 64 MiB, or InputError."""
+    jobs = read_json(path)
+    if not isinstance(jobs, list):
+        raise InputError(f"{path}: expected a list of jobs, found {_short(jobs)}")
+    found: dict[str, SubmittedJob] = {}
+    with at(path):
+        for number, job in enumerate(jobs):
+            one = _job(f"job {number}", job)
+            if one.pk in found:
+                raise InputError(f"two jobs have the pk {one.pk}; expected one job each")
+            found[one.pk] = one
+    return list(found.values())
+
+
+def by_case(
+    predictions: Sequence[SubmittedJob], images: Mapping[str, str], path: Path
+) -> dict[str, SubmittedJob]:
+    """Return the job of each case that has one; InputError if jobs do not match the cases."""
+    cases = {image: case for case, image in images.items()}
+    known = f"names in the ground truth: {_listed(list(cases))}"
+    found: dict[str, SubmittedJob] = {}
+    for one in predictions:
+        own = sorted({cases[name] for name in one.images if name in cases})
+        if len(own) != 1:
+            given = _listed(one.images) if one.images else "no inputs[*].image.name"
+            raise InputError(
+                f"{path}: job {one.pk}: expected the input image of one case, found {given}; "
+                f"{known}; upload the images under these names"
+            )
+        other = found.setdefault(own[0], one)
+        if other is not one:
+            raise InputError(
+                f"{path}: two jobs have the input image {images[own[0]]}: {other.pk} and {one.pk}; "
+                "expected one job per case"
+            )
+    return found
+
+
+def _job(where: str, job: object) -> SubmittedJob:
+    """Return a job after a check of all that is used of it."""
+    if not isinstance(job, dict):
+        raise InputError(f"{where}: expected an object, found {_short(job)}")
+    pk, status = job.get("pk"), job.get("status")
+    if not isinstance(pk, str) or not KEY.fullmatch(pk):
+        raise InputError(
+            f"{where}: expected a pk of letters, digits and hyphens, found {_short(pk)}"
+        )
+    named = [entry.get("image") for entry in _entries(where, job, "inputs")]
+    images = [image.get("name") for image in named if isinstance(image, dict)]
+    names = (unicodedata.normalize("NFC", name) for name in images if isinstance(name, str))
+    places = {}
+    for entry in _entries(where, job, "outputs"):
+        if {"interface", "socket"} & set(entry):
+            place = socket_place(f"{where}: outputs", entry)
+            if place["slug"] in places:
+                raise InputError(f"{where}: outputs: two entries of {_short(place['slug'])}")
+            places[place["slug"]] = place.get("relative_path", "")
+    given = SUCCEEDED if status is None else plain(str(status), 60)
+    return SubmittedJob(pk, given, tuple(dict.fromkeys(names)), places)
+
+
+def _entries(where: str, job: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
+    """Yield the socket values under a key of a job; none where it is absent or null."""
+    entries = job.get(key)
+    for entry in [] if entries is None else entries if isinstance(entries, list) else [entries]:
+        if not isinstance(entry, dict):
+            raise InputError(f"{where}: {key}: expected a list of objects, found {_short(entry)}")
+        yield entry
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", ... ({len(names)})" if len(names) > SHOWN else ""
+    return ", ".join(plain(name, 80) for name in names[:SHOWN]) + more
+
+
+def _short(value: object) -> str:
+    return plain(repr(value)[:200], 60)
 
 
 def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) -> None:
@@ -48,18 +144,17 @@ def own_scores(run: Path, algorithm: str, task: str) -> dict[str, Any]:
     try:
         layout: dict[str, Any] = found.get("algorithms", {algorithm: found})[algorithm]
         hidden = metric_keys([metric for metric in board_metrics(task) if tells(metric)]).values()
-        case = {name: _without(row, hidden) for name, row in layout["case"].items()}
-        aggregates = _without(layout["aggregates"], hidden)
         return {
-            "case": {name: blind_row(row) for name, row in case.items()},
-            "aggregates": {name: blind_row(row) for name, row in aggregates.items()},
+            "case": {n: blind_row(_without(row, hidden)) for n, row in layout["case"].items()},
+            "aggregates": {
+                n: blind_row(row) for n, row in _without(layout["aggregates"], hidden).items()
+            },
         }
     except (AttributeError, KeyError, TypeError):
         raise InputError(f"{path}: expected the scores of {algorithm}, found none") from None
 
 
 def _without(row: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
-    """Return the entries of other names."""
     return {name: value for name, value in row.items() if name not in hidden}
 
 
@@ -95,7 +190,6 @@ def _leaves(found: object, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 
 
 def _entry(socket: Socket, name: str) -> dict[str, Any]:
-    """Return an input or output of a job as the platform lists it."""
     kind = "Anything" if socket.kind == "json" else "Image"
     place = {"slug": socket.slug, "relative_path": socket.relative_path, "kind": kind}
     return {"interface": place, "image": None if socket.kind == "json" else {"name": name}}

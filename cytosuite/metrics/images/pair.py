@@ -8,27 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.chunks import extremes
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.volume.pieces import extremes
 
 Real = NDArray[Any]  # of an integer or floating dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ImagePair:
-    """A true and a predicted image, checked: same shape, real and finite, in their own dtypes.
+    """A true and a predicted image, checked: same shape, real and finite, in their own dtypes."""
 
-    Parameters
-    ----------
-    truth, prediction : real arrays of one shape
-        (Z, Y, X) or (Y, X), as they were given: no copies, of any memory layout.
-    data_range : float
-        L, the range of grey values that counts as 1: above 0.
-    """
-
+    # (Z, Y, X) or (Y, X), as they were given: no copies, of any memory
+    # layout
     truth: Real
     prediction: Real
-    data_range: float
+    data_range: float  # L, the range of grey values that counts as 1: above 0
 
 
 def pair(truth: Real, prediction: Real, *, data_range: float) -> ImagePair:
@@ -73,13 +67,7 @@ PAIR = Evidence(pair, ("truth", "prediction", "data_range"))
 
 
 def checked(images: dict[str, Real]) -> tuple[Real, ...]:
-    """Return images by name as arrays, not copied, if they can be compared voxel by voxel.
-
-    Raises
-    ------
-    InputError
-        If one is empty or not real, or has NaN or infinite voxels, or their shapes differ.
-    """
+    """Return images by name, not copied; InputError if not real, finite and of one shape."""
     arrays = {name: np.asarray(image) for name, image in images.items()}
     first = next(iter(arrays))
     for name, array in arrays.items():
@@ -95,14 +83,9 @@ def checked(images: dict[str, Real]) -> tuple[Real, ...]:
             )
         if array.size == 0:
             raise InputError(f"{name}: an image without voxels, found shape {array.shape}")
-        if array.dtype.kind == "f" and not _is_finite(array):
+        if array.dtype.kind == "f" and not all(map(isfinite, extremes(array))):
             raise InputError(
                 f"{name}: every voxel must be a finite number, found NaN or infinity; replace "
                 "them, for instance with numpy.nan_to_num, where they mean something"
             )
     return tuple(arrays.values())
-
-
-def _is_finite(array: Real) -> bool:
-    """Return whether no voxel is NaN or infinite."""
-    return all(isfinite(value) for value in extremes(array))

@@ -1,4 +1,4 @@
-"""Structural similarity of two arrays: cut into columns, which threads work on one by one."""
+"""Structural similarity of two arrays under a sliding window, by threads column by column."""
 
 import math
 import os
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.large import is_mapped, release
 from cytosuite.metrics.images import ssim_kernel as kernel
-from cytosuite.metrics.images.ssim_window import Window
+from cytosuite.volume.large import is_mapped, release
 
+SIGMA = 1.5  # voxels (Wang et al. 2004)
+RADIUS = 5  # voxels: 3.5 sigmas
 K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et al. 2004)
 PIECE = 32  # planes copied together where the loops cannot read the dtype or layout, or from disk
 COLUMNS = 64  # worked on together, at most, where a thread takes more than one
@@ -28,6 +29,47 @@ AS_IT_IS: Scale = (1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A product of symmetric weights along Z, Y and X."""
+
+    # from the centre outwards; the centre and twice the others sum to 1
+    weights: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+    @property
+    def radii(self) -> tuple[int, int, int]:
+        """Voxels on either side of the centre, along Z, Y, X."""
+        z, y, x = (half.size - 1 for half in self.weights)
+        return z, y, x
+
+
+def gaussian_window(shape: tuple[int, ...], *, shrink: bool = False) -> Window:
+    """Return the Gaussian window of 11 voxels for images of a shape (Z, Y, X) or (Y, X).
+
+    With `shrink` it is narrower along shorter axes, which gives another number; else they are an
+    `InputError`. A volume of one slice has the window of an image.
+
+    Examples
+    --------
+    >>> gaussian_window((32, 64, 64)).radii, gaussian_window((64, 64)).radii
+    ((5, 5, 5), (0, 5, 5))
+    """
+    if len(shape) not in (2, 3):
+        raise InputError(f"SSIM needs images (Z, Y, X) or (Y, X), found shape {shape}; give one")
+    weights = [np.ones(1)] * (3 - len(shape))
+    for axis, length in enumerate(shape):
+        radius = 0 if length == 1 and len(shape) == 3 and axis == 0 else RADIUS
+        if length < 2 * radius + 1 and not shrink:
+            raise InputError(
+                f"SSIM: axis {axis} of shape {shape} is shorter than the window of "
+                f"{2 * radius + 1} voxels; allow it to shrink or give larger images"
+            )
+        radius = min(radius, (length - 1) // 2)
+        half = np.exp(-(np.arange(radius + 1) ** 2) / (2 * SIGMA**2))
+        weights.append(np.asarray(half / (half[0] + 2 * half[1:].sum()), np.float64))
+    return Window((weights[0], weights[1], weights[2]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Work:
     """Volumes, window and scales that the columns of one comparison share."""
 
@@ -35,7 +77,6 @@ class _Work:
     window: Window
     scales: tuple[Scale, Scale]
     constants: tuple[float, float, float]
-    out: Floats | None
 
 
 def compare(
@@ -44,51 +85,30 @@ def compare(
     data_range: float,
     window: Window,
     scales: tuple[Scale, Scale] = (AS_IT_IS, AS_IT_IS),
-    out: Floats | None = None,
 ) -> float:
-    """Return the mean similarity of two arrays over the windows that lie within them.
+    """Return the mean similarity, in [-1, 1], of two arrays over the windows that lie within them.
 
-    Parameters
-    ----------
-    truth, prediction : real arrays (Z, Y, X) or (Y, X)
-        Of one shape, finite, not smaller than the window along any axis.
-    data_range : float
-        L, above 0.
-    window : Window
-        Weights along the axes.
-    scales : two tuples (gain, offset)
-        ``gain * value + offset`` is compared in place of the values, without a copy of them.
-    out : float64 array (Z, Y, X), optional
-        Takes the similarity of each window.
-
-    Returns
-    -------
-    float
-        In [-1, 1], whatever the number of threads.
-
-    Raises
-    ------
-    InputError
-        If the values are so large against L that their squares overflow.
+    Of real arrays (Z, Y, X) or (Y, X) of one shape, finite; ``gain * value + offset`` of `scales`
+    is compared in place of the values. An `InputError` is raised if an axis is shorter than the
+    window, or values are so large against L, the `data_range`, that their squares overflow.
 
     Notes
     -----
     There is a thread per processor; each needs 4 MB, more for a longer window along Z, whatever
     the size of the volume. Of one on disk it needs so much per 134 voxels along X, for `COLUMNS` of
     them at most by all threads or by the only one.
-    A constant near the values is taken from both before they are squared. Sample variances, all
-    larger by one factor, are compared by a C2 smaller by that factor.
+    A constant near the values is taken from both before they are squared.
     """
-    volumes = (_as_volume(truth), _as_volume(prediction))
+    first, second = np.asarray(truth), np.asarray(prediction)
+    volumes = (first, second) if first.ndim == 3 else (first[np.newaxis], second[np.newaxis])
     centre = scales[0][0] * _middle(volumes[0]) + scales[0][1]
     work = _Work(
         volumes,
         window,
         (_in_units(scales[0], data_range, centre), _in_units(scales[1], data_range, centre)),
-        (2 * K1**2, 2 * K2**2 * window.shrinkage, 2 * centre / data_range),
-        out,
+        (2 * K1**2, 2 * K2**2, 2 * centre / data_range),
     )
-    shape = values_shape(volumes[0].shape, window)
+    shape = _windows(volumes[0].shape, window)
     mean = math.fsum(_all_columns(work, shape)) / math.prod(shape)
     if not math.isfinite(mean):
         raise InputError(
@@ -97,13 +117,9 @@ def compare(
     return mean
 
 
-def values_shape(shape: tuple[int, ...], window: Window) -> tuple[int, ...]:
-    """Return the number of windows along Z, Y, X within a volume of shape (Z, Y, X) or (Y, X).
-
-    An `InputError` is raised if an axis is shorter than the window.
-    """
-    volume = (1,) * (3 - len(shape)) + tuple(shape)
-    inside = tuple(n - 2 * radius for n, radius in zip(volume, window.radii, strict=True))
+def _windows(shape: tuple[int, ...], window: Window) -> tuple[int, ...]:
+    """Return the number of windows along Z, Y, X of a volume; `InputError` if an axis has none."""
+    inside = tuple(n - 2 * radius for n, radius in zip(shape, window.radii, strict=True))
     if min(inside) < 1:
         raise InputError(
             f"SSIM: images of shape {shape} are smaller than the window of radius {window.radii}; "
@@ -148,7 +164,7 @@ def _band(
     _, ry, rx = work.window.radii
     planes = work.volumes[0].shape[0]
     direct = all(_kind(volume) is not None for volume in work.volumes)
-    nothing, left = np.empty((0, 0, 0)), widths[0].start
+    left = widths[0].start
     for own in buffers:
         own[-1][:] = 0.0
     held = [0] * len(widths)
@@ -160,7 +176,6 @@ def _band(
             box = slice(first, last), *across
         read = [_source(volume, box, direct) for volume in work.volumes]
         for n, width in enumerate(widths):
-            done = first - held[n]
             held[n] = kernel.advance(
                 read[0][1],
                 read[1][1],
@@ -173,17 +188,13 @@ def _band(
                 buffers[n],
                 held[n],
                 not direct or last == planes,
-                nothing if work.out is None else work.out[done:, rows, width],
             )
         release(*work.volumes)
     return [float(own[-1].sum()) for own in buffers]
 
 
 def _source(volume: Real, box: tuple[slice, ...] | None, direct: bool) -> tuple[int, Quartet]:
-    """Return the place of a dtype, and a volume at that place, or a part of it, converted or not.
-
-    The loops read four dtypes directly, others as float64.
-    """
+    """Return the place of a dtype (float64 but for four), and a volume or part at that place."""
     kind = _kind(volume) if direct else len(kernel.DTYPES) - 1
     array = volume
     if box is not None:
@@ -203,12 +214,6 @@ def _kind(volume: Real) -> int | None:
     name = volume.dtype.name
     known = volume.dtype.isnative and name in kernel.DTYPES and volume.flags.c_contiguous
     return kernel.DTYPES.index(name) if known else None
-
-
-def _as_volume(array: Real) -> Real:
-    """Return an array with axes Z, Y, X."""
-    array = np.asarray(array)
-    return array if array.ndim == 3 else array[np.newaxis]
 
 
 def _middle(volume: Real) -> float:

@@ -41,7 +41,6 @@ def _compiled(loop: Loop) -> Loop:
 def _four_lines(step: int) -> Callable[[Floats, Floats, Floats], None]:
     """Return a loop that smooths four lines across, 11 weights, a constant `step` apart."""
 
-    @_compiled
     def smooth(source: Floats, weights: Floats, out: Floats) -> None:
         """Write the smoothed line of `source` and the next three; 14 reads serve all."""
         w0, w1, w2 = weights[0], weights[1], weights[2]
@@ -61,7 +60,9 @@ def _four_lines(step: int) -> Callable[[Floats, Floats, Floats], None]:
             near = w0 * a8 + w1 * (a7 + a9) + w2 * (a6 + a10)
             out[i + 3 * LINE] = near + w3 * (a5 + a11) + w4 * (a4 + a12) + w5 * (a3 + a13)
 
-    return smooth
+    # Code is linked by name: of two equal names, kept by two processes, one would serve for both.
+    smooth.__qualname__ = f"_four_lines_{step}"
+    return _compiled(smooth)
 
 
 _four_rows = _four_lines(LINE)
@@ -80,7 +81,7 @@ def _along_x(source: Floats, w: Floats, out: Floats) -> None:
 
 @_compiled
 def _any_window(source: Floats, step: int, weights: Floats, out: Floats, second: int) -> None:
-    """Smooth the line of `source` and that `second` further, whatever the number of weights."""
+    """Smooth the lines at `source` and `second` further, with a window of any size."""
     centre = (weights.size - 1) * step
     for row in range(TOGETHER):
         begin = row * second
@@ -172,9 +173,8 @@ def _values(
     weights: Floats,
     constants: tuple[float, float, float],
     sums: Floats,
-    out: NDArray[np.float64],
 ) -> None:
-    """Smooth the stack along Z; add the similarities to `sums` and, if there is room, to `out`."""
+    """Smooth the stack along Z; add the similarities to `sums`."""
     rows, columns = size
     means, values = np.empty(TOGETHER * LINE), np.empty(WIDTH)
     for p in range(0, ready, TOGETHER):
@@ -188,15 +188,10 @@ def _values(
                 _similarity(means[k * LINE :], constants, values, columns)
                 for i in range(columns):
                     sums[i] += values[i]
-                if out.size:
-                    out[p + k, r, :] = values[:columns]
 
 
 def workspace(radii: tuple[int, int, int]) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Return the buffers of `advance` for the radii of a window along Z, Y, X in voxels.
-
-    Two rows, the maps of a plane, smoothed lines, the stack, sums of the values by column.
-    """
+    """Return the buffers of `advance` (rows, plane, lines, stack, sums) for radii z, y, x."""
     rz, ry, rx = radii
     return (
         np.zeros(2 * WIDTH),
@@ -220,38 +215,21 @@ def advance(
     work: tuple[Floats, Floats, Floats, Floats, Floats],
     held: int,
     ends: bool,
-    out: NDArray[np.float64],
 ) -> int:
     """Add the similarity of the windows of a column, or of its next planes, to the sums.
 
-    Parameters
-    ----------
-    truth, prediction : tuples of arrays
-        The volume at the place of its dtype in `DTYPES`, anything at the other three.
-    kinds : tuple of two int
-        Those places.
-    begin, size : tuples of three int
-        First voxel to read; planes to read, rows and columns of values.
-    scales : two tuples (gain, offset)
-        ``gain * value + offset`` is compared.
-    constants : tuple of three float
-        ``2 C1, 2 C2``, and the number to add to the sum of two values for its true mean.
-    weights : tuple of three float64 arrays
-        Of the window along Z, Y, X, from its centre outwards.
-    work : tuple of float64 arrays
-        From `workspace`; keeps the last planes from one call to the next.
-    held : int
-        Smoothed planes kept from the call before, 0 at the top of a column; those kept for the
-        next call are returned.
-    ends : bool
-        Whether the values of all planes read are wanted now, and not only those of whole chunks.
-    out : float64 array (planes, rows, columns)
-        Takes the values; empty if they are not wanted.
+    A volume stands at the place, `kinds`, of its dtype in `DTYPES`, anything at the other three.
+    `begin` is the first voxel to read, `size` the planes to read, rows and columns of values;
+    ``gain * value + offset`` of `scales` is compared; `constants` are ``2 C1, 2 C2`` and the number
+    to add to the sum of two values for its true mean; `weights` those of the window along Z, Y, X,
+    from its centre outwards. `work`, from `workspace`, keeps `held` smoothed planes of the call
+    before, 0 at the top of a column; the number kept for the next call is returned. With `ends` the
+    values of all planes read are added, not only those of whole chunks.
     """
     voxels, maps, lines, stack, sums = work
     planes, rows, columns = size
     halo, rows_read = 2 * (weights[0].size - 1), rows + 2 * (weights[1].size - 1)
-    length, done = columns + 2 * (weights[2].size - 1), 0
+    length = columns + 2 * (weights[2].size - 1)
     for z in range(begin[0], begin[0] + planes):
         for r in range(rows_read):
             at = (z, begin[1] + r, begin[2])
@@ -262,7 +240,7 @@ def advance(
         held += 1
         if held == CHUNK + halo or (ends and z == begin[0] + planes - 1 and held > halo):
             ready = held - halo
-            _values(stack, ready, (rows, columns), weights[0], constants, sums, out[done:])
+            _values(stack, ready, (rows, columns), weights[0], constants, sums)
             stack[: halo * PLANE] = stack[ready * PLANE : (ready + halo) * PLANE]
-            held, done = halo, done + ready
+            held = halo
     return held

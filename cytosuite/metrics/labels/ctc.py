@@ -5,14 +5,9 @@ more than half of it, in integers ``2 |R n S| > |R|``. An object of the truth ha
 a predicted object may match several. Half exactly is no match, and the size of the predicted
 object does not matter.
 
-References
-----------
-Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30 (2014),
-doi:10.1093/bioinformatics/btu080 (SEG).
-Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented Graphs,
-PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959 (DET and its errors).
-Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods 20
-(2023), doi:10.1038/s41592-023-01879-y (OP_CSB).
+Maška et al., Bioinformatics 30 (2014), doi:10.1093/bioinformatics/btu080 (SEG); Matula et al., PLOS
+ONE 10 (2015), doi:10.1371/journal.pone.0144959 (DET and its errors); Maška et al., Nature Methods
+20 (2023), doi:10.1038/s41592-023-01879-y (OP_CSB).
 """
 
 from dataclasses import dataclass, replace
@@ -23,32 +18,22 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import OVERLAP, Counts, Overlap
-from cytosuite.metrics.metric import metric
+from cytosuite.metrics.metric import family, metric
 
 MASKA = "10.1093/bioinformatics/btu080"
 MATULA = "10.1371/journal.pone.0144959"
 MASKA_2023 = "10.1038/s41592-023-01879-y"
 NO_OBJECT = "when the truth holds no object"
-SPLIT, MISSED, SPURIOUS = 5, 10, 1  # cost of repairing one such error by hand (Matula et al. 2015)
+SPLIT, MISSED, SPURIOUS = 5, 10, 1  # cost of repairing one error by hand (Matula et al. 2015)
 
 
 @dataclass(frozen=True, slots=True)
 class CtcErrors:
-    """Errors of a detection, each repaired by one operation of its kind.
+    """Errors of a detection, each repaired by one operation of its kind."""
 
-    Parameters
-    ----------
-    splits : int
-        For each predicted object that matches m > 1 objects of the truth, m - 1.
-    missed : int
-        Objects of the truth without a match.
-    spurious : int
-        Predicted objects that match nothing.
-    """
-
-    splits: int
-    missed: int
-    spurious: int
+    splits: int  # for each predicted object that matches m > 1 objects of the truth, m - 1
+    missed: int  # objects of the truth without a match
+    spurious: int  # predicted objects that match nothing
 
     @property
     def cost(self) -> int:
@@ -100,24 +85,9 @@ def saved(cost: float, from_scratch: float) -> float:
 
 
 def detection_accuracy(cells: int, errors: CtcErrors) -> float:
-    """Return the detection accuracy that follows from the numbers of errors.
+    """Return the detection accuracy in [0, 1] of numbers of cells and errors, NaN for no cells.
 
-    Parameters
-    ----------
-    cells : int
-        Objects in the truth.
-    errors : CtcErrors
-        Of each kind.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN for no cells. See `det`.
-
-    Raises
-    ------
-    InputError
-        If a number is negative, or more cells are missed or split than there are.
+    An `InputError` is raised if a number is negative, or more cells are missed or split than exist.
 
     Examples
     --------
@@ -139,7 +109,6 @@ def detection_accuracy(cells: int, errors: CtcErrors) -> float:
 
 
 accuracy = partial(metric, evidence=OVERLAP, best=1.0, worst=0.0, undefined=NO_OBJECT)
-errors = partial(metric, evidence=OVERLAP, best=0.0, reference=MATULA)
 
 
 @accuracy("SEG", "Segmentation accuracy", reference=MASKA)
@@ -207,19 +176,23 @@ def op_csb(table: Overlap) -> float:
     return (det.of(table) + seg.of(table)) / 2
 
 
-@errors("splits", "Splits needed")
-def splits(table: Overlap) -> float:
-    """Return the number of cuts that separate the cells under one predicted object (NS of DET)."""
-    return ctc_errors(table).splits
+def error_count(table: Overlap, kind: str) -> float:
+    """Return the number of errors of a kind, a field of `CtcErrors`: NS, FN or FP of DET."""
+    return float(getattr(ctc_errors(table), kind))
 
 
-@errors("missed", "Cells missed")
-def missed(table: Overlap) -> float:
-    """Return the number of cells that no predicted object covers by more than half (FN of DET)."""
-    return ctc_errors(table).missed
-
-
-@errors("spurious", "Spurious objects")
-def spurious(table: Overlap) -> float:
-    """Return the number of predicted objects that match no cell (FP of DET)."""
-    return ctc_errors(table).spurious
+KINDS = {
+    "splits": ("Splits needed", "cuts between the cells under one predicted object (NS of DET)"),
+    "missed": ("Cells missed", "cells that no object covers by more than half (FN of DET)"),
+    "spurious": ("Spurious objects", "predicted objects that match no cell (FP of DET)"),
+}
+splits, missed, spurious = family(
+    OVERLAP,
+    error_count,
+    {
+        kind: (kind, title, kind, f"Return the number of {what}.")
+        for kind, (title, what) in KINDS.items()
+    },
+    best=0.0,
+    reference=MATULA,
+)

@@ -1,9 +1,7 @@
 """F1, precision and recall of objects at an IoU of at least one half, and their numbers.
 
-References
-----------
-Everingham et al., The Pascal Visual Object Classes (VOC) Challenge, International Journal of
-Computer Vision 88 (2010), doi:10.1007/s11263-009-0275-4 (overlap criterion).
+Everingham et al., International Journal of Computer Vision 88 (2010),
+doi:10.1007/s11263-009-0275-4 (overlap criterion of VOC).
 """
 
 from functools import partial
@@ -26,17 +24,8 @@ NOTHING = "when neither the truth nor the prediction holds an object"
 def true_positives(table: Overlap, percent: int = 50) -> int:
     """Count the true positives: a largest one-to-one matching of pairs with at least some IoU.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-    percent : int
-        The least IoU in hundredths, 50 to 100: 55 for 0.55, which no float is.
-
-    Raises
-    ------
-    InputError
-        If `percent` is not an integer from 50 to 100.
+    The least IoU is `percent` hundredths, an integer from 50 to 100, else an `InputError`: 55 for
+    0.55, which no float is.
 
     Notes
     -----
@@ -140,11 +129,7 @@ def truth_count(table: Overlap) -> float:
     return table.truth_sizes.size
 
 
-@metric(
-    "prediction_count",
-    "Objects predicted",
-    evidence=OBJECTS,
-)
+@metric("prediction_count", "Objects predicted", evidence=OBJECTS)
 def prediction_count(objects: int) -> float:
     """Return the number P of objects in the prediction, which needs no truth."""
     return objects

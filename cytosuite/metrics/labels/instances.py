@@ -1,10 +1,9 @@
-"""Average precision and panoptic quality of instance labels.
+"""Average precision, panoptic quality, aggregated Jaccard index and Dice coefficient of labels.
 
-References
-----------
-Caicedo et al., Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl, Nature
-Methods 16 (2019), doi:10.1038/s41592-019-0612-7 (average precision).
-Kirillov et al., Panoptic Segmentation, CVPR (2019), doi:10.1109/CVPR.2019.00963.
+Caicedo et al., Nature Methods 16 (2019), doi:10.1038/s41592-019-0612-7 (average precision);
+Kirillov et al., CVPR (2019), doi:10.1109/CVPR.2019.00963 (PQ); Kumar et al., IEEE Transactions on
+Medical Imaging 36 (2017), doi:10.1109/TMI.2017.2677499 (AJI); Dice, Ecology 26 (1945),
+doi:10.2307/1932409.
 """
 
 from functools import partial
@@ -14,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.metrics.labels.detection import NOTHING, true_positives
-from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
-from cytosuite.metrics.metric import metric
+from cytosuite.metrics.labels.overlap import BLOCK, OVERLAP, Counts, Overlap
+from cytosuite.metrics.metric import family, metric
 
 PERCENTS = range(50, 100, 5)  # least IoU of the mean average precision, in hundredths
 
@@ -43,37 +42,30 @@ def average_precision(table: Overlap, percent: int) -> float:
     return right / objects if objects else nan
 
 
-average = partial(
-    metric, evidence=OVERLAP, best=1.0, worst=0.0, undefined=NOTHING, reference=CAICEDO
+shared_area = partial(metric, evidence=OVERLAP, best=1.0, worst=0.0, undefined=NOTHING)
+panoptic = partial(shared_area, reference=KIRILLOV)
+
+
+ap50, ap75 = family(
+    OVERLAP,
+    average_precision,
+    {
+        f"ap{percent}": (
+            f"AP{percent}",
+            f"Average precision at IoU >= {percent / 100:g}",
+            percent,
+            f"Return the average precision at an IoU of at least {percent / 100:g}.",
+        )
+        for percent in (50, 75)
+    },
+    best=1.0,
+    worst=0.0,
+    undefined=NOTHING,
+    reference=CAICEDO,
 )
-panoptic = partial(average, reference=KIRILLOV)
 
 
-@average("AP50", "Average precision at IoU >= 0.5")
-def ap50(table: Overlap) -> float:
-    """Return the average precision at an IoU of at least 0.5.
-
-    Examples
-    --------
-    >>> ap50(np.array([1, 1, 2]), np.array([1, 0, 0]))
-    0.5
-    """
-    return average_precision(table, 50)
-
-
-@average("AP75", "Average precision at IoU >= 0.75")
-def ap75(table: Overlap) -> float:
-    """Return the average precision at an IoU of at least 0.75.
-
-    Examples
-    --------
-    >>> ap75(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 0]))
-    0.5
-    """
-    return average_precision(table, 75)
-
-
-@average("mAP", "Mean average precision at IoU 0.50 to 0.95")
+@shared_area("mAP", "Mean average precision at IoU 0.50 to 0.95", reference=CAICEDO)
 def mean_average_precision(table: Overlap) -> float:
     """Return the mean of the average precisions at IoU 0.50, 0.55, ..., 0.95.
 
@@ -141,3 +133,58 @@ def _matched_iou(table: Overlap) -> NDArray[np.float64]:
     pairs = table.above_half
     iou: NDArray[np.float64] = table.shared[pairs] / table.unions_of(pairs)
     return iou
+
+
+@shared_area("AJI", "Aggregated Jaccard index", reference="10.1109/TMI.2017.2677499")
+def aji(table: Overlap) -> float:
+    """Return the summed overlaps of all cells with their best partners over the summed unions.
+
+    The partner of a cell is the predicted object with the highest IoU of all that overlap with
+    it, the one with the smaller label of two equal ones. An object may be the partner of several
+    cells. Cells without one, and objects that are nobody's, add their voxels to the unions.
+
+    Examples
+    --------
+    >>> aji(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 0]))
+    0.6
+    """
+    pairs = _best_partners(table)
+    truths = np.delete(table.truth_sizes, table.truth_index[pairs]).sum()
+    predictions = np.delete(table.prediction_sizes, table.prediction_index[pairs]).sum()
+    united = int(table.unions_of(pairs).sum() + truths + predictions)
+    return int(table.shared[pairs].sum()) / united if united else nan
+
+
+@shared_area("Dice", "Dice coefficient of the foreground", reference="10.2307/1932409")
+def dice(table: Overlap) -> float:
+    """Return the agreement of the foregrounds, ``2 |A n B| / (|A| + |B|)``, whatever the objects.
+
+    Other programs give 1 where both are empty, or NaN whenever the truth is empty.
+
+    Examples
+    --------
+    >>> dice(np.array([1, 1, 2, 0]), np.array([7, 7, 7, 7])) == 6 / 7
+    True
+    """
+    voxels = int(table.truth_sizes.sum() + table.prediction_sizes.sum())
+    return 2 * int(table.shared.sum()) / voxels if voxels else nan
+
+
+def _best_partners(table: Overlap) -> Counts:
+    """Return for each cell that overlaps with anything its pair of the highest IoU."""
+    best: list[Counts] = [np.zeros(0, np.int64)]
+    begin, cells = 0, table.truth_index
+    while begin < cells.size:
+        end = cells.size
+        if begin + BLOCK < end:  # up to the first pair of a cell, past it if that has too many
+            end = int(np.searchsorted(cells, cells[begin + BLOCK]))
+            if end <= begin:
+                end = int(np.searchsorted(cells, cells[begin], side="right"))
+        part = slice(begin, end)
+        iou = table.shared[part] / table.unions_of(part)
+        first = np.flatnonzero(np.diff(cells[part], prepend=-1))
+        highest = np.maximum.reduceat(iou, first)
+        equal = np.flatnonzero(iou == np.repeat(highest, np.diff(first, append=end - begin)))
+        best.append(begin + equal[np.diff(cells[part][equal], prepend=-1) != 0])
+        begin = end
+    return np.concatenate(best)

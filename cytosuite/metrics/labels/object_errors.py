@@ -37,53 +37,27 @@ from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap
 
 MATCHED, MERGED, SPLIT, MISSED, FALSE = "matched", "merged", "split", "missed", "false"
-TRUTH_CLASSES = (MATCHED, SPLIT, MERGED, MISSED)
-PREDICTION_CLASSES = (MATCHED, SPLIT, MERGED, FALSE)
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectErrors:
-    """Objects of one side, a truth or a prediction, and how each was judged.
+    """Objects of one side, a truth or a prediction, and how each was judged."""
 
-    Parameters
-    ----------
-    labels : (N,) uint64 array
-        In the order of the overlap table.
-    classes : (N,) array of str
-        One of `TRUTH_CLASSES` or `PREDICTION_CLASSES`.
-    matched : (N,) uint64 array
-        Label of the match, 0 without one; of several that with the highest IoU, of equal ones
-        the smallest label.
-    seg : (N,) float array
-        IoU with the match, 0 without one: the mean over the objects of the truth is SEG.
-    iou : (N,) float array
-        The highest IoU with any object of the other side, 0 where none overlaps.
-    covered : (N,) float array
-        The largest share of the object in one object of the other side.
-    """
-
-    labels: Labels
-    classes: NDArray[np.str_]
+    labels: Labels  # (N,), in the order of the overlap table
+    classes: NDArray[np.str_]  # (N,), MISSED of a truth alone, FALSE of a prediction alone
+    # (N,), label of the match, 0 without one; of several that with the highest IoU, of equal ones
+    # the smallest label
     matched: Labels
+    # (N,), IoU with the match, 0 without one: the mean over the objects of the truth is SEG
     seg: Values
-    iou: Values
-    covered: Values
+    iou: Values  # (N,), the highest IoU with any object of the other side, 0 where none overlaps
+    covered: Values  # (N,), the largest share of the object in one object of the other side
 
 
 def object_classes(table: Overlap) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """Return the classes of the objects of a truth (T,) and of a prediction (P,).
-
-    Examples
-    --------
-    Two cells under one object, one in two halves, one not found:
-
-    >>> from cytosuite.metrics.labels.overlap import overlap
-    >>> truth, prediction = np.array([1, 1, 2, 2, 3, 3, 4, 0]), np.array([5, 5, 5, 5, 6, 7, 0, 8])
-    >>> [classes.tolist() for classes in object_classes(overlap(truth, prediction))]
-    [['merged', 'merged', 'split', 'missed'], ['merged', 'split', 'split', 'false']]
-    """
+    """Return the classes of the objects of a truth (T,) and of a prediction (P,)."""
     truths, predictions = table.truth_sizes.size, table.prediction_sizes.size
     pairs, inside = matches(table), table.contained
     owner, match = table.truth_index[pairs], table.prediction_index[pairs]
@@ -101,20 +75,11 @@ def object_classes(table: Overlap) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
 
 
 def object_errors(table: Overlap) -> tuple[ObjectErrors, ObjectErrors]:
-    """Judge the objects of a truth and of a prediction one by one.
+    """Judge the objects of a truth and of a prediction one by one, in the order of the table.
 
-    Parameters
-    ----------
-    table : Overlap
-        The one that SEG and DET are computed from.
-
-    Returns
-    -------
-    truth, prediction : ObjectErrors
-        In the order of the table. Both scores follow from them: SEG is the mean of ``seg`` over
-        the truth. Of DET, objects of the truth without a match are the missed ones, predicted
-        objects without one the spurious ones, and the splits are the objects of the truth with a
-        match less the predicted ones with a match.
+    Both scores follow: SEG is the mean of ``seg`` over the truth. Of DET, objects of the truth
+    without a match are missed, predicted ones spurious, and the splits are the objects of the truth
+    with a match less the predicted ones with a match.
 
     Examples
     --------
@@ -143,12 +108,7 @@ class _Side(NamedTuple):
 
 
 def _judged(
-    own: _Side,
-    other: _Side,
-    shared: Counts,
-    iou: Values,
-    pairs: Counts,
-    classes: NDArray[np.str_],
+    own: _Side, other: _Side, shared: Counts, iou: Values, pairs: Counts, classes: NDArray[np.str_]
 ) -> ObjectErrors:
     """Return how the objects of one side were judged, given the positions of the matches."""
     best, most = np.zeros(own.sizes.size), np.zeros(own.sizes.size, np.int64)

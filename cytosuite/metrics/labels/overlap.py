@@ -27,38 +27,23 @@ Counts = NDArray[np.int64]
 class Overlap:
     """Objects of a truth and a prediction, their sizes, and the voxels each pair shares.
 
-    Parameters
-    ----------
-    truth_labels : (T,) uint64 array
-        Label of each object of the truth, ascending within one volume; background is left out.
-    truth_sizes : (T,) int64 array
-        Its size in voxels.
-    prediction_labels : (P,) uint64 array
-        Label of each predicted object, ascending within one volume.
-    prediction_sizes : (P,) int64 array
-        Its size in voxels.
-    truth_index, prediction_index : (N,) int64 array
-        Positions, in the arrays above, of the two objects of each pair that overlaps; ascending,
-        by the first, then by the second.
-    shared : (N,) int64 array
-        Voxels which the two objects of that pair share, at least 1.
-    voxels : int
-        Voxels of the volume, background included.
-
     Notes
     -----
     In the table of two volumes of noise, where there are almost as many pairs as voxels, the last
     three arrays are int32, and no pair shares `2**24` voxels: products up to 127-fold are safe.
     """
 
+    # (T,), label of each object of the truth, ascending within one volume; background is left out
     truth_labels: Labels
-    truth_sizes: Counts
-    prediction_labels: Labels
-    prediction_sizes: Counts
+    truth_sizes: Counts  # (T,), its size in voxels
+    prediction_labels: Labels  # (P,), label of each predicted object, ascending within one volume
+    prediction_sizes: Counts  # (P,), its size in voxels
+    # (N,), positions, in the arrays above, of the two objects of each pair that overlaps;
+    # ascending, by the first, then by the second
     truth_index: Counts
     prediction_index: Counts
-    shared: Counts
-    voxels: int
+    shared: Counts  # (N,), voxels which the two objects of that pair share, at least 1
+    voxels: int  # voxels of the volume, background included
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the pickled columns: each in the fewest bytes per number, and its dtype."""
@@ -97,10 +82,7 @@ class Overlap:
 
     @property
     def contained(self) -> Counts:
-        """Positions of the pairs that share more than half of the predicted object, ascending.
-
-        At most one per predicted object.
-        """
+        """Positions of the pairs with over half of the predicted object (one each), rising."""
         return self._covering(self.prediction_sizes, self.prediction_index, 1)
 
     def _covering(self, sizes: Counts, index: Counts, more: int) -> Counts:

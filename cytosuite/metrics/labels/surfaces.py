@@ -1,29 +1,24 @@
 """Distances between the surfaces of matched objects in micrometres: ASSD, Hausdorff, HD95.
 
-References
-----------
-Taha and Hanbury, Metrics for evaluating 3D medical image segmentation, BMC Medical Imaging 15
-(2015), doi:10.1186/s12880-015-0068-x (average distance; there the mean of the two directions, here,
-as in MONAI and MedPy, over both surfaces taken together).
+Taha and Hanbury, BMC Medical Imaging 15 (2015), doi:10.1186/s12880-015-0068-x (average distance;
+there the mean of both directions, here, as in MONAI and MedPy, over both surfaces together).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import dist, isfinite, nan, prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
-from cytosuite.large import fits, is_mapped, slabs
-from cytosuite.metrics.chunks import distinct
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.labels.ctc import matches
-from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap, overlap
-from cytosuite.metrics.metric import metric
+from cytosuite.metrics.labels.overlap import Counts, Labels, overlap
+from cytosuite.metrics.metric import family
+from cytosuite.volume.large import fits, is_mapped
+from cytosuite.volume.pieces import distinct, slabs
 
 QUANTILE = 0.95  # of HD95, in each direction
 THREADS = 2
@@ -31,130 +26,55 @@ FEW = 2**26  # bytes of surface voxels kept in any case
 
 Floats = NDArray[np.float64]
 Side = tuple[Floats, Counts]  # distances, and where those of each object begin
-Matching = Literal["iou", "ctc"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Surfaces:
-    """Distances of the surface voxels of matched objects from the surface of the partner.
-
-    Parameters
-    ----------
-    truth_labels, prediction_labels : (M,) uint64 arrays
-        Labels of the matched objects.
-    from_truth, from_prediction : (K,) and (L,) float64 arrays
-        Distance in µm of each surface voxel of the objects of the truth from the nearest one of
-        their partner, and the other way round; pair by pair, ascending within each.
-    truth_start, prediction_start : (M + 1,) int64 arrays
-        Where the distances of each pair begin in them; the last element is their end.
-    """
-
-    truth_labels: Labels
-    prediction_labels: Labels
-    from_truth: Floats
-    from_prediction: Floats
-    truth_start: Counts
-    prediction_start: Counts
-
-
-def surfaces(
-    truth: NDArray[Any],
-    prediction: NDArray[Any],
-    spacing: Sequence[float],
-    matching: Matching = "iou",
-) -> Surfaces:
-    """Return the distances between the surfaces of all matched objects of two label volumes.
-
-    Parameters
-    ----------
-    truth, prediction : integer arrays of one shape, (Z, Y, X) or (Y, X)
-        Instance labels, 0 = background.
-    spacing : sequence of float
-        Micrometres per voxel, one per axis.
-    matching : str
-        ``iou``: pairs with an IoU of strictly more than 1/2, one to one; ``ctc``: the predicted
-        object covers more than half of the other (it may do so for several).
-
-    Returns
-    -------
-    Surfaces
-        In the order of the labels of the truth.
-
-    Raises
-    ------
-    InputError
-        If the volumes are no labels of one shape, or the spacing does not suit them.
-
-    Notes
-    -----
-    The surface of an object are its voxels with a neighbour across a face that is not of it: the
-    mask minus its erosion. The outside of the volume counts as background, so that objects cut
-    by its border have a surface there. Distances are between voxel centres. The surfaces of all
-    objects are searched in one tree with the number of the pair as a further axis, along which
-    the pairs are farther from each other than any two voxels. Objects without a match have no
-    distance: read these scores together with one that counts them, as F1 does.
-
-    Examples
-    --------
-    >>> found = surfaces(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), (1.0, 0.5))
-    >>> found.from_truth.tolist(), found.from_prediction.tolist()
-    ([0.0, 0.0, 0.5], [0.0, 0.0])
-    """
-    table, pairs, batches = _batched(truth, prediction, spacing, matching)
-    sides: list[list[Floats]] = [[np.zeros(0)] * pairs.size for _ in range(2)]
-    for places, *found in batches:
-        for side, (distances, start) in zip(sides, found, strict=True):
-            for n, place in enumerate(places):
-                side[place] = distances[start[n] : start[n + 1]]
-    starts = [np.cumsum([0, *map(len, side)]) for side in sides]
-    return Surfaces(
-        table.truth_labels[table.truth_index[pairs]],
-        table.prediction_labels[table.prediction_index[pairs]],
-        *(np.concatenate([np.zeros(0), *side]) for side in sides),
-        *starts,
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurfaceTable:
-    """Distances between the surfaces of each matched object and its partner, in µm.
+    """Distances between the surfaces of each matched object and its partner, in µm."""
 
-    Parameters
-    ----------
-    assd : (M,) float64 array
-        Average symmetric surface distance: the mean over the voxels of both surfaces together.
-    hausdorff, hd95 : (M,) float64 array
-        The largest distance and the 95 % quantile, linearly interpolated: the larger value of the
-        two directions.
-    """
-
+    # (M,), average symmetric surface distance: the mean over the voxels of both surfaces together
     assd: Floats
+    # (M,), the largest distance and the 95 % quantile, linearly interpolated: the larger value of
+    # the two directions
     hausdorff: Floats
     hd95: Floats
 
 
 def surface_table(
-    truth: NDArray[Any],
-    prediction: NDArray[Any],
-    spacing: Sequence[float],
-    matching: Matching = "iou",
+    truth: NDArray[Any], prediction: NDArray[Any], spacing: Sequence[float]
 ) -> SurfaceTable:
-    """Return the distances of each matched object, see `surfaces` for arguments and errors.
+    """Return the distances between the surfaces of all matched objects of two label volumes.
 
-    Examples
-    --------
-    >>> surface_table(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), (1, 0.5)).hausdorff
-    array([0.5])
+    Of (Z, Y, X) or (Y, X) labels with `spacing` in µm: a row per pair with an IoU of strictly more
+    than 1/2, in the order of the labels of the truth. InputError if they are no labels of one
+    shape, or the spacing does not suit them.
+
+    Notes
+    -----
+    The surface of an object are its voxels with a neighbour across a face that is not of it: the
+    mask minus its erosion. The outside of the volume counts as background. Distances are between
+    voxel centres. The surfaces of all objects are searched in one tree with the number of the pair
+    as a further axis, along which the pairs are farther from each other than any two voxels.
     """
-    _, pairs, batches = _batched(truth, prediction, spacing, matching)
-    columns = np.zeros((3, pairs.size))
-    for places, *sides in batches:
+    table = overlap(truth, prediction)
+    volumes = np.asarray(truth), np.asarray(prediction)
+    step, pairs = np.asarray(spacing, np.float64), table.above_half
+    axes = volumes[0].ndim
+    if axes not in (2, 3) or step.shape != (axes,) or not all(isfinite(s) and s > 0 for s in step):
+        raise InputError(
+            "spacing must be a positive number in µm for each axis (z y x, or y x), found "
+            f"{[float(s) for s in step.ravel()]} for labels of {axes} axes"
+        )
+    rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
+    objects = (table.truth_labels, rows), (table.prediction_labels, columns)
+    found = np.zeros((3, pairs.size))
+    for places, *sides in _distances(volumes, objects, step):
         total = sum(np.add.reduceat(side, start[:-1]) for side, start in sides)
         voxels = sum(np.diff(start) for _, start in sides)
-        columns[0, places] = total / voxels
-        columns[1, places] = np.maximum(*(_quantiles(*side, 1.0) for side in sides))
-        columns[2, places] = np.maximum(*(_quantiles(*side, QUANTILE) for side in sides))
-    return SurfaceTable(*columns)
+        found[0, places] = total / voxels
+        found[1, places] = np.maximum(*(_quantiles(*side, 1.0) for side in sides))
+        found[2, places] = np.maximum(*(_quantiles(*side, QUANTILE) for side in sides))
+    return SurfaceTable(*found)
 
 
 def concatenate_surfaces(tables: Sequence[SurfaceTable]) -> SurfaceTable:
@@ -167,93 +87,49 @@ def concatenate_surfaces(tables: Sequence[SurfaceTable]) -> SurfaceTable:
 
 
 SURFACES = Evidence(surface_table, ("truth", "prediction", "spacing"), pool=concatenate_surfaces)
-distance = partial(
-    metric,
-    evidence=SURFACES,
+
+
+def mean_distance(table: SurfaceTable, kind: str) -> float:
+    """Return the mean over matched objects of a column of `SurfaceTable`, in µm; NaN of none.
+
+    The 95 % quantile is the larger of the two directions, as in MONAI; MedPy takes one quantile of
+    both together.
+
+    Examples
+    --------
+    >>> labels = np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]])
+    >>> [round(metric(*labels, spacing=(1, 0.5)), 9) for metric in (assd, hausdorff, hd95)]
+    [0.1, 0.5, 0.45]
+    """
+    values = getattr(table, kind)
+    return float(values.mean()) if values.size else nan
+
+
+DISTANCES = {
+    "assd": ("ASSD", "Average symmetric surface", "average symmetric surface distance"),
+    "hausdorff": ("HD", "Hausdorff", "largest distance of their surfaces"),
+    "hd95": ("HD95", "95 % Hausdorff", "95 % quantile of surface distances"),
+}
+assd, hausdorff, hd95 = family(
+    SURFACES,
+    mean_distance,
+    {
+        kind: (
+            *(name, f"{title} distance (µm)", kind),
+            f"Return the mean over matched objects of the {what}.",
+        )
+        for kind, (name, title, what) in DISTANCES.items()
+    },
     best=0.0,
     reference="10.1186/s12880-015-0068-x",
     undefined="when no object of the truth has a match",
 )
 
 
-@distance("ASSD", "Average symmetric surface distance (µm)")
-def assd(table: SurfaceTable) -> float:
-    """Return the mean over matched objects of the average symmetric surface distance.
-
-    Examples
-    --------
-    >>> round(assd(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), spacing=(1, 0.5)), 9)
-    0.1
-    """
-    return _mean(table.assd)
-
-
-@distance("HD", "Hausdorff distance (µm)")
-def hausdorff(table: SurfaceTable) -> float:
-    """Return the mean over matched objects of the largest distance between their surfaces."""
-    return _mean(table.hausdorff)
-
-
-@distance("HD95", "95 % Hausdorff distance (µm)")
-def hd95(table: SurfaceTable) -> float:
-    """Return the mean over matched objects of the 95 % quantile of their surfaces' distances.
-
-    The larger quantile of the two directions, as in MONAI; MedPy takes one quantile of both
-    together.
-
-    Examples
-    --------
-    >>> round(hd95(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), spacing=(1, 0.5)), 9)
-    0.45
-    """
-    return _mean(table.hd95)
-
-
-def _checked(spacing: Sequence[float], axes: int) -> Floats:
-    """Return the spacing, refused unless there is a positive one for each of two or three axes."""
-    step = np.asarray(spacing, np.float64)
-    if axes not in (2, 3) or step.shape != (axes,) or not all(isfinite(s) and s > 0 for s in step):
-        raise InputError(
-            "spacing must be a positive number in µm for each axis (z y x, or y x), found "
-            f"{[float(s) for s in step.ravel()]} for labels of {axes} axes"
-        )
-    return step
-
-
-def _matched(table: Overlap, matching: str) -> Counts:
-    """Return the positions of the pairs that match."""
-    if matching == "ctc":
-        return matches(table)
-    if matching != "iou":
-        raise InputError(f"matching must be 'iou' or 'ctc', found {matching!r}")
-    return table.above_half
-
-
-def _batched(
-    truth: NDArray[Any], prediction: NDArray[Any], spacing: Sequence[float], matching: str
-) -> tuple[Overlap, Counts, Iterator[tuple[Counts, Side, Side]]]:
-    """Return the overlap table, the matched pairs in it, and their distances batch by batch.
-
-    A batch holds places among the pairs, and the sorted distances of the surface voxels of their
-    true and predicted objects with the place where those of each begin.
-    """
-    table = overlap(truth, prediction)
-    volumes = np.asarray(truth), np.asarray(prediction)
-    step = _checked(spacing, volumes[0].ndim)
-    pairs = _matched(table, matching)
-    rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
-    objects = (table.truth_labels, rows), (table.prediction_labels, columns)
-    return table, pairs, _distances(volumes, objects, step)
-
-
 def _distances(
     volumes: Sequence[NDArray[Any]], objects: Sequence[tuple[Labels, Counts]], step: Floats
 ) -> Iterator[tuple[Counts, Side, Side]]:
-    """Yield the distances of pairs of objects once a slab holds the last voxel of both.
-
-    The volumes are gone through once; between slabs the surfaces of the objects that go on are
-    kept.
-    """
+    """Yield the distances of pairs once a slab holds the last voxel of both, slab by slab."""
     shape, last = volumes[0].shape, _last(volumes, objects)
     sides = [_Kept(names, wanted) for names, wanted in objects]
     done = np.zeros(last.size, bool)
@@ -349,10 +225,7 @@ def _surface(labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _nearest(voxels: Counts, others: Counts, shape: tuple[int, ...], step: Floats) -> Floats:
-    """Return the distance of each voxel from the nearest other of its pair, sorted in each pair.
-
-    Voxels on both surfaces, at distance 0, need no search.
-    """
+    """Return the distance of each voxel from the nearest other of its pair, sorted by pair."""
     distance = np.zeros(voxels.size)
     near = np.minimum(np.searchsorted(others, voxels), others.size - 1)
     away = np.flatnonzero(others[near] != voxels)
@@ -377,8 +250,3 @@ def _quantiles(distances: Floats, start: Counts, quantile: float) -> Floats:
     above = np.minimum(below + 1, start[1:] - 1)
     found: Floats = distances[below] + (place - below) * (distances[above] - distances[below])
     return found
-
-
-def _mean(values: Floats) -> float:
-    """Return the mean, NaN of nothing."""
-    return float(values.mean()) if values.size else nan

@@ -4,7 +4,6 @@ Per object eight numbers in physical units, per number the distance of the two d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import nan
 from typing import Any
 
@@ -23,68 +22,27 @@ SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")
 FEATURES = SHAPE + OTHER
 
-BATCH = 50  # draws computed together
 CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T  # of a voxel, relative to its lowest one
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureDistance:
-    """Distance of the distributions of one feature.
+def object_features(scene: Scene) -> dict[str, NDArray[Any]]:
+    """Return size, shape, brightness and place of every object, (N,) by name, by ascending label.
 
-    Parameters
-    ----------
-    distance : float
-        First Wasserstein distance over the standard deviation of the real objects; NaN if a side
-        has no object or the real ones are all alike.
-    low, high : float
-        Limits of the 95 % interval of draws of objects with replacement on both sides, the
-        standard deviation kept. Draws differ even where both sides are alike: the interval may lie
-        above the distance.
-    real_objects, synthetic_objects : int
-        Objects with a value; a distance of fewer than about 20 of a side is uncertain.
-    """
+    - ``label`` (int64), ``cut`` (bool): touches a face of the stack
+    - ``volume_um3``
+    - ``diameter_um``: of the ball of that volume
+    - ``elongation``: longest over shortest principal axis of the voxels in µm, at least 1
+    - ``solidity``: volume over that of the convex hull of all voxel corners, in (0, 1]
+    - ``mean_intensity``, ``cv_intensity``: mean grey value, and standard deviation (of the
+      population) over its absolute value, NaN for a mean of 0
+    - ``neighbour_um``: centroid to the nearest other centroid, NaN for a single object
+    - ``depth_um``: centroid below the centre of the first plane
 
-    distance: float
-    low: float
-    high: float
-    real_objects: int
-    synthetic_objects: int
-
-
-def object_features(scene: Scene, *, cut_objects: bool = False) -> dict[str, NDArray[Any]]:
-    """Return size, shape, brightness and place of every object.
-
-    Parameters
-    ----------
-    scene : Scene
-        A stack and its labels; an object in several pieces is one object.
-    cut_objects : bool
-        Whether objects that touch a face of the stack have shape features too, of their visible
-        part.
-
-    Returns
-    -------
-    dict of str to (N,) array
-        In ascending order of the label:
-
-        - ``label`` (int64), ``cut`` (bool): touches a face of the stack
-        - ``volume_um3``
-        - ``diameter_um``: of the ball of that volume
-        - ``elongation``: longest over shortest principal axis of the voxels in µm, at least 1
-        - ``solidity``: volume over that of the convex hull of all voxel corners, in (0, 1]
-        - ``mean_intensity``, ``cv_intensity``: mean grey value, and standard deviation (of the
-          population) over its absolute value, NaN for a mean of 0
-        - ``neighbour_um``: centroid to the nearest other centroid, NaN for a single object
-        - ``depth_um``: centroid below the centre of the first plane
-
-        The four features of shape are NaN for cut objects unless these are asked for.
-
-    Notes
-    -----
-    A principal axis is the root of an eigenvalue of the covariance of the voxel centres plus that
-    of one voxel, ``spacing**2 / 12``: a single voxel has the axes of a box.
+    The four features of shape are NaN for cut objects. A principal axis is the root of an
+    eigenvalue of the covariance of the voxel centres plus that of one voxel, ``spacing**2 / 12``: a
+    single voxel has the axes of a box.
 
     Examples
     --------
@@ -97,104 +55,26 @@ def object_features(scene: Scene, *, cut_objects: bool = False) -> dict[str, NDA
     >>> found["solidity"].round(9).tolist(), found["depth_um"].tolist()
     ([1.0], [2.0])
     """
-    names, dense = _dense(scene.labels)
-    cut, rows = _measured(scene, dense, names.size, cut_objects)
+    names, dense = numbered(scene.labels)
+    cut, rows = _measured(scene, dense, names.size)
     return {"label": names, "cut": cut, **dict(zip(FEATURES, rows.T, strict=True))}
 
 
-def pooled_features(
-    scenes: Scene | Sequence[Scene], *, cut_objects: bool = False
-) -> dict[str, NDArray[Any]]:
-    """Return `object_features` of a set, one scene after the other; an empty one is an error."""
-    tables = [object_features(scene, cut_objects=cut_objects) for scene in members(scenes)]
-    if not tables:
-        raise InputError("object features need at least one scene, found none; give a stack")
-    keys = ("label", "cut", *FEATURES)
-    return {key: np.concatenate([table[key] for table in tables]) for key in keys}
-
-
 def feature_distances(
-    real: Scene | Sequence[Scene],
-    synthetic: Scene | Sequence[Scene],
-    *,
-    cut_objects: bool = False,
-    draws: int = 1000,
-    seed: int = 0,
-) -> dict[str, FeatureDistance]:
-    """Return the distance of real and synthetic objects in every feature.
+    real: Scene | Sequence[Scene], synthetic: Scene | Sequence[Scene]
+) -> dict[str, float]:
+    """Return the distance of real and synthetic objects by feature; InputError if a set is empty.
 
-    Parameters
-    ----------
-    real, synthetic : Scene or list of Scene
-        Stacks with labels; objects of a set are pooled.
-    cut_objects : bool
-        See `object_features`.
-    draws : int
-        Draws of the bootstrap over objects; 0 for none.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    dict of str to FeatureDistance
-        One per name in `FEATURES`.
-
-    Raises
-    ------
-    InputError
-        If the number of draws is negative.
+    First Wasserstein distance of the pooled objects' values over the standard deviation of the real
+    ones: uncertain for fewer than about 20 objects of a side, NaN for none, or real ones all alike.
     """
-    if draws < 0:
-        raise InputError(f"draws must be at least 0, found {draws}")
-    sides = [pooled_features(side, cut_objects=cut_objects) for side in (real, synthetic)]
-    pairs = {name: [side[name] for side in sides] for name in FEATURES}
-    return {name: distance_of(*pair, draws=draws, seed=seed) for name, pair in pairs.items()}
-
-
-def distance_of(
-    real: Floats, synthetic: Floats, *, draws: int = 1000, seed: int = 0
-) -> FeatureDistance:
-    """Return the distance of two samples of a feature, with a bootstrap interval.
-
-    Parameters
-    ----------
-    real, synthetic : (N,) and (M,) float64 array
-        One value per object; NaN = no value.
-    draws, seed : int
-        See `feature_distances`.
-
-    Notes
-    -----
-    A draw is a vector of multiplicities. On the sorted values of both sides together, the distance
-    is the sum of ``|F_real - F_synthetic|`` times the gaps, for all draws of a batch at once.
-
-    Examples
-    --------
-    >>> distance_of(np.array([1.0, 3.0]), np.array([2.0, 4.0]), draws=0).distance
-    1.0
-    """
-    a, b = (np.sort(side[~np.isnan(side)].astype(np.float64)) for side in (real, synthetic))
-    scale = float(a.std()) if a.size else 0.0
-    if not (a.size and b.size and scale > 0):
-        return FeatureDistance(nan, nan, nan, a.size, b.size)
-    distance = sorted_distance(a, b) / scale
-    if not draws:
-        return FeatureDistance(distance, nan, nan, a.size, b.size)
-    rng = np.random.default_rng(seed)
-    merged = np.concatenate([a, b])
-    order = np.argsort(merged, kind="stable")
-    gaps = np.diff(merged[order])
-    drawn = []
-    for start in range(0, draws, BATCH):
-        count = min(BATCH, draws - start)
-        share = [
-            rng.multinomial(side.size, np.full(side.size, 1 / side.size), count) / side.size
-            for side in (a, b)
-        ]
-        steps = np.concatenate([share[0], -share[1]], axis=1)[:, order]
-        drawn.append(np.abs(np.cumsum(steps, axis=1)[:, :-1]) @ gaps / scale)
-    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
-    return FeatureDistance(distance, float(low), float(high), a.size, b.size)
+    tables = [[object_features(scene) for scene in members(side)] for side in (real, synthetic)]
+    if not all(tables):
+        raise InputError("object features need at least one scene, found none; give a stack")
+    return {
+        name: _distance(*(np.concatenate([table[name] for table in side]) for side in tables))
+        for name in FEATURES
+    }
 
 
 FEATURE_DISTANCES = Evidence(
@@ -210,7 +90,7 @@ FEATURE_DISTANCES = Evidence(
     reference=PANARETOS,
     undefined="when no feature has values on both sides that vary among the real objects",
 )
-def feature_distance(distances: dict[str, FeatureDistance]) -> float:
+def feature_distance(distances: dict[str, float]) -> float:
     """Return the mean distance over the features of objects, in real standard deviations.
 
     ``W1(real, synthetic) / std(real)`` per feature, mean over the features that are defined.
@@ -218,32 +98,34 @@ def feature_distance(distances: dict[str, FeatureDistance]) -> float:
 
     Examples
     --------
-    >>> size = FeatureDistance(0.5, 0.3, 0.8, 40, 40)
-    >>> light = FeatureDistance(1.0, 0.7, 1.3, 40, 40)
-    >>> feature_distance.of({"volume_um3": size, "mean_intensity": light})
+    >>> feature_distance.of({"volume_um3": 0.5, "mean_intensity": 1.0, "solidity": nan})
     0.75
     """
-    values = [one.distance for one in distances.values() if not np.isnan(one.distance)]
+    values = [distance for distance in distances.values() if not np.isnan(distance)]
     return float(np.mean(values)) if values else nan
 
 
-def _dense(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _distance(real: Floats, synthetic: Floats) -> float:
+    """Return the distance of two samples of a feature, (N,) and (M,); values of NaN are none."""
+    a, b = (np.sort(side[~np.isnan(side)].astype(np.float64)) for side in (real, synthetic))
+    scale = float(a.std()) if a.size else 0.0
+    return sorted_distance(a, b) / scale if a.size and b.size and scale > 0 else nan
+
+
+def numbered(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return the labels in ascending order, and the volume with their numbers from 1 on."""
     if labels.dtype.kind == "b":
         labels = labels.astype(np.uint8)
-    top = int(labels.max()) if labels.size else 0
-    if top <= labels.size:  # a table of all labels is no larger than the volume
+    low, top = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low >= 0 and top <= labels.size:  # a table of all labels is no larger than the volume
         present = np.zeros(top + 1, bool)
         present[labels.ravel()] = True
         present[0] = False
         number: NDArray[np.int32] = np.cumsum(present, dtype=np.int32)
         return np.flatnonzero(present), number[labels]
     names, place = np.unique(labels, return_inverse=True)
-    dense: NDArray[np.int32] = place.reshape(labels.shape).astype(np.int32)
-    background = names[0] == 0
-    if not background:
-        dense += 1
-    return names[int(background) :].astype(np.int64), dense
+    rank: NDArray[np.int32] = np.cumsum(names != 0, dtype=np.int32) * (names != 0)
+    return names[names != 0].astype(np.int64), rank[place.reshape(labels.shape)]
 
 
 def _shape(mask: NDArray[np.bool_], voxels: NDArray[np.int64], spacing: Floats) -> list[float]:
@@ -264,7 +146,7 @@ def _shape(mask: NDArray[np.bool_], voxels: NDArray[np.int64], spacing: Floats) 
 
 
 def _measured(
-    scene: Scene, dense: NDArray[np.int32], count: int, cut_objects: bool
+    scene: Scene, dense: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Return the objects that touch a face, and the features of all, in the order of `FEATURES`."""
     spacing = np.asarray(scene.image.spacing)
@@ -279,7 +161,7 @@ def _measured(
         cut[place] = bool((start == 0).any() or (stop == dense.shape).any())
         voxels = np.argwhere(mask)
         centres[place] = (voxels.mean(axis=0) + start) * spacing
-        if cut_objects or not cut[place]:
+        if not cut[place]:
             rows[place, : len(SHAPE)] = _shape(mask, voxels, spacing)
         mean = grey.mean()
         rows[place, 4:6] = mean, grey.std() / abs(mean) if mean else nan

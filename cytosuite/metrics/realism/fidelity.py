@@ -2,13 +2,8 @@
 
 Judges a prediction by the labels of the objects in its input. Objects that do not stand out of
 their surroundings in the input do not count: nothing can be kept of them.
-
-References
-----------
-Cohen, Luck, Honari, Distribution matching losses can hallucinate features in medical image
-translation, MICCAI 2018, doi:10.1007/978-3-030-00928-1_60.
-Zitová, Flusser, Image registration methods: a survey, Image and Vision Computing 21 (2003) 977,
-doi:10.1016/S0262-8856(03)00137-9.
+Cohen, Luck, Honari, MICCAI 2018, doi:10.1007/978-3-030-00928-1_60 (hallucinated features); Zitová,
+Flusser, Image and Vision Computing 21 (2003) 977, doi:10.1016/S0262-8856(03)00137-9.
 """
 
 from collections.abc import Sequence
@@ -24,6 +19,7 @@ from scipy import ndimage
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric
+from cytosuite.metrics.realism.features import numbered
 from cytosuite.metrics.realism.structure import SMOOTHING_UM, SURROUND_UM, checked_labels, smooth
 from cytosuite.segmentation.foreground import background_and_noise, remove_background
 from cytosuite.segmentation.kept import (
@@ -49,25 +45,14 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """What became of the objects that stand out in the input.
+    """Fate of the objects that stand out in the input."""
 
-    Parameters
-    ----------
-    visible, lost : int
-        Objects that stand out in the input, and those of them that do not in the prediction.
-    invented : int
-        Bodies of the prediction outside of the labels, where the input has none.
-    shift_um : float64 array
-        How far the edges of each visible object that is not lost have moved.
-    contrast : float64 array
-        Contrast of each visible object in the prediction over that in the input.
-    """
-
+    # objects that stand out in the input, and those of them that do not in the prediction
     visible: int
     lost: int
-    invented: int
-    shift_um: Doubles
-    contrast: Doubles
+    invented: int  # bodies of the prediction outside of the labels, where the input has none
+    shift_um: Doubles  # how far the edges of each visible object that is not lost have moved
+    contrast: Doubles  # contrast of each visible object in the prediction over that in the input
 
 
 def kept(
@@ -81,29 +66,8 @@ def kept(
 ) -> Kept:
     """Return the fate of the objects of an input in a prediction.
 
-    Parameters
-    ----------
-    prediction, image : real arrays of one shape, (Z, Y, X) or (Y, X)
-        The answer and the input, finite; their grey values may differ in unit.
-    labels : integer array of the same shape
-        Objects in the input, 0 = background.
-    spacing : sequence of float
-        Voxel size along each axis in µm.
-    surround_um : float
-        Greatest distance in µm of the background that an object is compared with; that next to
-        another object is the nearest one's.
-    smoothing_um : float
-        Standard deviation in µm of the Gaussian before all else.
-
-    Returns
-    -------
-    Kept
-
-    Raises
-    ------
-    InputError
-        If the shapes differ, labels are no integers, an image is not real and finite, or the
-        spacing or a length is not positive.
+    Arguments and errors are those of `cytosuite.metrics.realism.structure.structure`; the
+    background next to another object is the nearest one's, the Gaussian comes before all else.
 
     Notes
     -----
@@ -115,7 +79,7 @@ def kept(
     """
     prediction, image = checked({"prediction": prediction, "image": image})
     labels, step = checked_labels(labels, image.shape, spacing, (surround_um, smoothing_um))
-    objects = _numbered(labels)
+    objects = numbered(labels)[1]
     before, after = (smooth(volume, smoothing_um, step) for volume in (image, prediction))
     return _fate(before, after, objects, surroundings(objects, step, surround_um), step)
 
@@ -208,21 +172,6 @@ def contrast_kept(found: Kept) -> float:
     taken away; offset and gain of the grey values change nothing.
     """
     return float(np.median(found.contrast)) if found.contrast.size else nan
-
-
-def _numbered(labels: NDArray[Any]) -> NDArray[np.int32]:
-    """Return labels as numbers 1..n without gaps, 0 = background."""
-    if labels.size and labels.min() >= 0 and labels.max() < labels.size:
-        labels = labels.astype(np.intp, copy=False)
-        present = np.bincount(labels.ravel()) > 0  # faster than sorting
-        present[0] = False
-        number: NDArray[np.int32] = (np.cumsum(present) * present).astype(np.int32)[labels]
-        return number
-    numbers, place = np.unique(labels, return_inverse=True)
-    rank = np.zeros(numbers.size, np.int32)
-    rank[numbers != 0] = np.arange(1, np.count_nonzero(numbers) + 1)
-    compact: NDArray[np.int32] = rank[place.reshape(labels.shape)]
-    return compact
 
 
 def _contrast(volume: Floats, objects: NDArray[np.int32], around: NDArray[np.int32]) -> Doubles:

@@ -1,29 +1,34 @@
 """Distance of small pieces of synthetic stacks from pieces of real ones, in texture and light.
 
 Kernel (KID) and Fréchet (FID) distances of hand-made numbers per patch: nothing is downloaded, and
-every number has a meaning. Values compare only where the `Extractor` is the same.
-
-References
-----------
-Binkowski et al., Demystifying MMD GANs, ICLR (2018), doi:10.48550/arXiv.1801.01401 (KID).
-Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium,
-NeurIPS (2017), doi:10.48550/arXiv.1706.08500 (FID; there, of a network's features).
+every number has a meaning. Binkowski et al., ICLR (2018), doi:10.48550/arXiv.1801.01401 (KID);
+Heusel et al., NeurIPS (2017), doi:10.48550/arXiv.1706.08500 (FID; there, of a network's features).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import nan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.patch_statistics import Extractor, statistics
 from cytosuite.metrics.realism.scene import Scene, members
 
+PATCH_UM = (12.0, 12.0, 12.0)  # size z, y, x of a patch
+BANDS = (0.04, 0.1, 0.2, 0.35, 0.6)  # limits of bands of the power spectrum in cycles per µm
+OPENINGS_UM = (2.5, 5.0, 8.0)  # edges of the cubes of the granularity
+NAMES = (
+    *("mean", "spread", "skewness", "kurtosis", "gradient_z", "gradient_yx"),
+    *(f"power_{low:g}_{high:g}" for low, high in pairwise(BANDS)),
+    *(f"grains_{size:g}" for size in OPENINGS_UM),
+)
+LEAST = 1e-6  # added to shares before their logarithm, so that nothing counts as minus infinity
 PER_DIMENSION = 5  # patches of each side per number, below which no covariance is estimated
 
 Floats = NDArray[np.float64]
@@ -31,20 +36,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchFeatures:
-    """Numbers that describe the patches of both sides.
+    """Numbers that describe the patches of both sides."""
 
-    Parameters
-    ----------
-    real, synthetic : (N, D) and (M, D) float64 array
-        One row per patch, standardised: less the mean of the real patches, over their standard
-        deviation (over 1 where that is 0). No rows where a side cannot be drawn from.
-    real_volume, synthetic_volume : (N,) and (M,) int64 array
-        Place, in its set, of the stack a patch is from.
-    """
-
+    # (N, D), one row per patch, standardised: less the mean of the real patches, over their
+    # standard deviation (over 1 where that is 0). No rows where a side cannot be drawn from
     real: Floats
     synthetic: Floats
-    real_volume: NDArray[np.int64]
+    real_volume: NDArray[np.int64]  # (N,), place, in its set, of the stack a patch is from
     synthetic_volume: NDArray[np.int64]
 
 
@@ -52,47 +50,26 @@ def patch_features(
     real: Scene | Sequence[Scene],
     synthetic: Scene | Sequence[Scene],
     *,
-    extractor: Extractor | None = None,
     patches: int = 256,
     foreground: float = 0.5,
     seed: int = 0,
 ) -> PatchFeatures:
     """Draw patches of both sides and describe them by the same numbers.
 
-    Parameters
-    ----------
-    real, synthetic : Scene or list of Scene
-        Stacks with labels, their grey values in one unit. Voxel sizes should be alike: a finer
-        stack holds frequencies which a coarser one cannot.
-    extractor : Extractor, optional
-        Numbers measured per patch; see there for why. The default suits nuclei.
-    patches : int
-        How many per side, spread evenly over its stacks.
-    foreground : float
-        Share of patches centred on a voxel of an object, in [0, 1], the same on both sides:
-        otherwise a difference in the number of cells would pass as one of texture.
-    seed : int
-        Of the places, which are drawn independently on the two sides. Patches that would reach
-        out of the stack are shifted into it.
-
-    Returns
-    -------
-    PatchFeatures
-        Of both sides; without rows if a side has no object, or nothing but objects, to draw from.
-
-    Raises
-    ------
-    InputError
-        If a stack is smaller than a patch, or a number is out of range.
+    `patches` per side are spread evenly over its stacks, a share `foreground` of them centred on
+    voxels of objects: otherwise a difference in the number of cells would pass as one of texture.
+    Those that would reach out of a stack are shifted into it. Grey values have one unit, voxel
+    sizes are alike: a finer stack holds frequencies which a coarser one cannot. Without rows if a
+    side has no object, or nothing but objects; InputError if a stack is smaller than a patch, or a
+    number is out of range.
     """
     if patches < 2 or not 0 <= foreground <= 1:
         raise InputError(
             f"patches must be at least 2 and foreground in [0, 1], found {patches} and {foreground}"
         )
-    extractor = Extractor() if extractor is None else extractor
     generators = np.random.default_rng(seed).spawn(2)
     drawn = [
-        _described(members(side), extractor, patches, foreground, generator)
+        _described(members(side), patches, foreground, generator)
         for side, generator in zip((real, synthetic), generators, strict=True)
     ]
     (first, first_volume), (second, second_volume) = drawn
@@ -120,7 +97,7 @@ def patch_kid(features: PatchFeatures) -> float:
     ``sum_{i != j} k(x_i, x_j) / (N (N - 1)) + sum_{i != j} k(y_i, y_j) / (M (M - 1))
     - 2 mean k(x_i, y_j)`` with ``k(x, y) = (x . y / D + 1)**3``, of all patches: the mean over
     subsets, which large sets need, estimates the same with more noise. It is 0 on average for
-    patches of one kind, and then negative half of the time. See `kid_interval`.
+    patches of one kind, and then negative half of the time.
 
     Examples
     --------
@@ -129,9 +106,17 @@ def patch_kid(features: PatchFeatures) -> float:
     >>> patch_kid.of(PatchFeatures(x, y, none, none))
     -13.0
     """
-    kernel = _Kernel(features)
-    every = np.ones((1, 1))
-    return float(kernel.distance(every, every)[0])
+    x, y = features.real, features.synthetic
+    a, b = (
+        (np.unique(volume)[:, None] == volume).astype(np.float64)
+        for volume in (features.real_volume, features.synthetic_volume)
+    )
+    distance = 0.0
+    for rows, group in ((x, a), (y, b)):
+        kernel = _polynomial(rows, rows)
+        np.fill_diagonal(kernel, 0.0)
+        distance += _mean(group @ kernel @ group.T, len(rows) * (len(rows) - 1))
+    return distance - 2 * _mean(a @ _polynomial(x, y) @ b.T, len(x) * len(y))
 
 
 @metric(
@@ -181,59 +166,9 @@ def frechet_distance(first: Floats, second: Floats) -> float:
     return max(float(gap @ gap + spread - 2 * shared), 0.0)
 
 
-def kid_interval(
-    features: PatchFeatures, *, draws: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95 % interval of `patch_kid` over draws of whole stacks with replacement.
-
-    Stacks are drawn on both sides; the limits are NaN with fewer than 2 stacks on a side, as
-    patches of one stack are not independent. The kernel is summed once per pair of stacks. A stack
-    drawn twice is not compared to itself patch by patch, which keeps the draws free of bias.
-    """
-    kernel = _Kernel(features)
-    counts = [len(side) for side in kernel.within]
-    if min(counts) < 2 or draws < 1:
-        return nan, nan
-    rng = np.random.default_rng(seed)
-    drawn = [rng.multinomial(n, np.full(n, 1 / n), draws).astype(np.float64) for n in counts]
-    low, high = np.nanquantile(kernel.distance(*drawn), [0.025, 0.975])
-    return float(low), float(high)
-
-
-class _Kernel:
-    """Sums of the kernel over the patches of each pair of stacks, and the numbers of pairs."""
-
-    def __init__(self, features: PatchFeatures) -> None:
-        """Sum the kernel by stack."""
-        x, y = features.real, features.synthetic
-        a, b = (
-            (np.unique(volume)[:, None] == volume).astype(np.float64)
-            for volume in (features.real_volume, features.synthetic_volume)
-        )
-        self.within, self.pairs = [], []
-        for rows, group in ((x, a), (y, b)):
-            kernel = _polynomial(rows, rows)
-            np.fill_diagonal(kernel, 0.0)
-            size = group.sum(axis=1)
-            self.within.append(group @ kernel @ group.T)
-            self.pairs.append(np.outer(size, size) - np.diag(size))
-        self.between = a @ _polynomial(x, y) @ b.T
-        self.crossed = np.outer(a.sum(axis=1), b.sum(axis=1))
-
-    def distance(self, real: Floats, synthetic: Floats) -> Floats:
-        """Return the distance for each row of multiplicities of the stacks of both sides."""
-        real = np.broadcast_to(real, (len(real), len(self.within[0])))
-        synthetic = np.broadcast_to(synthetic, (len(synthetic), len(self.within[1])))
-
-        def mean(one: Floats, kernel: Floats, pairs: Floats, other: Floats) -> Floats:
-            """Return the mean of the kernel over the drawn pairs."""
-            number = np.einsum("da,ab,db->d", one, pairs, other)
-            total: Floats = np.einsum("da,ab,db->d", one, kernel, other)
-            return total / np.where(number > 0, number, nan)
-
-        distance = mean(real, self.within[0], self.pairs[0], real)
-        distance += mean(synthetic, self.within[1], self.pairs[1], synthetic)
-        return distance - 2 * mean(real, self.between, self.crossed, synthetic)
+def _mean(sums: Floats, pairs: int) -> float:
+    """Return the mean of a kernel from its sums by pair of stacks, NaN of no pairs."""
+    return float(np.einsum("ab->", sums)) / pairs if pairs > 0 else nan
 
 
 def _polynomial(x: Floats, y: Floats) -> Floats:
@@ -243,11 +178,7 @@ def _polynomial(x: Floats, y: Floats) -> Floats:
 
 
 def _described(
-    scenes: list[Scene],
-    extractor: Extractor,
-    patches: int,
-    foreground: float,
-    generator: np.random.Generator,
+    scenes: list[Scene], patches: int, foreground: float, generator: np.random.Generator
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Return the numbers of the patches drawn from a set, and the place of the stack of each."""
     on = round(patches * foreground)
@@ -255,28 +186,27 @@ def _described(
     for kind, number in enumerate((patches - on, on)):
         able = [i for i, s in enumerate(scenes) if ((s.labels != 0) == bool(kind)).any()]
         if number and not able:
-            return np.zeros((0, len(extractor.names))), np.zeros(0, np.int64)
+            return np.zeros((0, len(NAMES))), np.zeros(0, np.int64)
         for place in range(number):
             wanted[kind, able[place % len(able)]] += 1
-    rows = [np.zeros((0, len(extractor.names)))]
+    rows = [np.zeros((0, len(NAMES)))]
     for place, scene in enumerate(scenes):
         if wanted[:, place].any():
-            cut = _cut(scene, extractor, wanted[:, place], generator)
-            rows.append(statistics(cut, scene.image.spacing, extractor))
+            cut = _cut(scene, wanted[:, place], generator)
+            rows.append(statistics(cut, scene.image.spacing))
     volume = np.repeat(np.arange(len(scenes)), wanted.sum(axis=0))
     return np.concatenate(rows), volume
 
 
-def _cut(
-    scene: Scene, extractor: Extractor, wanted: NDArray[np.int64], generator: np.random.Generator
-) -> NDArray[Any]:
+def _cut(scene: Scene, wanted: NDArray[np.int64], generator: np.random.Generator) -> NDArray[Any]:
     """Return patches with their centres off and on objects."""
-    shape = extractor.shape(scene.image.spacing)
+    steps = zip(PATCH_UM, scene.image.spacing, strict=True)
+    shape = tuple(max(round(size / step), 2) for size, step in steps)
     size = np.array(scene.labels.shape)
     if (size < shape).any():
         raise InputError(
             f"a stack of {scene.labels.shape} voxels is smaller than a patch of {shape} voxels "
-            f"({extractor.patch_um} µm); choose a smaller patch_um"
+            f"({PATCH_UM} µm); give a larger one"
         )
     inside = (scene.labels != 0).ravel()
     centres = [
@@ -288,3 +218,69 @@ def _cut(
     starts = np.clip(places - np.array(shape) // 2, 0, size - shape)
     boxes = [tuple(slice(a, a + n) for a, n in zip(s, shape, strict=True)) for s in starts]
     return np.stack([scene.image.array[box] for box in boxes])
+
+
+def statistics(patches: NDArray[Any], spacing: Sequence[float]) -> Floats:
+    """Return the numbers of `NAMES` of each patch of one stack, (N, Z, Y, X) to float64 (N, D).
+
+    Finite also for constant patches.
+
+    Notes
+    -----
+    Brightness, contrast and the share of light in few bright voxels: mean and log standard
+    deviation of the grey values, skewness and excess kurtosis (sign kept, ``log(1 + |x|)``). Blur
+    and noise: log of the gradient energy over the variance, along z and laterally, per µm². Sizes
+    of structures apart from contrast: log share of the variance in each band of radial frequency.
+    Sizes of bright grains, which the spectrum, blind to phase, cannot tell from dark ones: the
+    share of light above the minimum that openings with growing cubes take away one by one.
+    """
+    grey = patches.astype(np.float64)
+    steps = np.asarray(spacing, np.float64)
+    space = (1, 2, 3)
+    mean = grey.mean(axis=space)
+    centred = grey - mean[:, None, None, None]
+    variance = (centred**2).mean(axis=space)
+    varied = variance > (1e-12 * np.abs(mean)) ** 2
+    safe = np.where(varied, variance, 1.0)
+    skew = np.where(varied, (centred**3).mean(axis=space) / safe**1.5, 0.0)
+    kurtosis = np.where(varied, (centred**4).mean(axis=space) / safe**2 - 3.0, 0.0)
+    columns = [mean, np.log(np.sqrt(variance) + LEAST * (np.abs(mean) + 1.0))]
+    columns += [np.sign(value) * np.log1p(np.abs(value)) for value in (skew, kurtosis)]
+    energy = [(np.diff(grey, axis=a) ** 2).mean(axis=space) / steps[a - 1] ** 2 for a in space]
+    columns += [np.log(e / safe + LEAST) for e in (energy[0], energy[1] + energy[2])]
+    columns += _bands(centred, steps, safe)
+    columns += _grains(grey, steps)
+    return np.stack(columns, axis=1)
+
+
+def _bands(centred: Floats, steps: Floats, variance: Floats) -> list[Floats]:
+    """Return the logarithm of the share of the variance in each band of frequency."""
+    shape = centred.shape[1:]
+    window = np.ones(1)
+    for size in shape:
+        window = np.multiply.outer(window, np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2)
+    window = window[0]
+    power = np.abs(np.fft.fftn(centred * window, axes=(1, 2, 3))) ** 2
+    axes = [np.fft.fftfreq(size, step) for size, step in zip(shape, steps, strict=True)]
+    radius = np.sqrt(sum(f**2 for f in np.meshgrid(*axes, indexing="ij")))
+    power /= (window**2).sum() * window.size
+    shares = []
+    for low, high in pairwise(BANDS):
+        inside = (radius >= low) & (radius < high)
+        shares.append(np.log(power[:, inside].sum(axis=1) / variance + LEAST))
+    return shares
+
+
+def _grains(grey: Floats, steps: Floats) -> list[Floats]:
+    """Return the share of the light above the minimum that each opening takes away."""
+    floor = grey.min(axis=(1, 2, 3), keepdims=True)
+    light = (grey - floor).mean(axis=(1, 2, 3))
+    safe = np.where(light > 0, light, 1.0)
+    left, taken = light, []
+    for size in OPENINGS_UM:
+        cube = tuple(max(round(size / step), 1) for step in steps)
+        opened = ndimage.grey_opening(grey, size=(1, *cube), mode="nearest")
+        remains = (opened - floor).mean(axis=(1, 2, 3))
+        taken.append((left - remains) / safe)
+        left = remains
+    return taken

@@ -1,12 +1,7 @@
 """Similarity of the grey values of objects, of the gaps between them and of the outside, by depth.
 
-The score of Bruch et al. (2023) per plane and region, with lengths in µm and without its losses at
-the borders of the image.
-
-References
-----------
-Bruch et al., Synthesis of large scale 3D microscopic images of 3D cell cultures for training and
-benchmarking, PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828.
+The score of Bruch et al., PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828, per plane and
+region, with lengths in µm and without its losses at the borders of the image.
 """
 
 from collections.abc import Sequence
@@ -26,7 +21,6 @@ from cytosuite.metrics.realism.wasserstein import w1
 
 BRUCH = "10.1371/journal.pone.0283828"
 REGIONS = ("fg_inner", "bg_inner", "bg_outer")
-THIRDS = ("upper", "middle", "lower")
 PIXEL_UM = 0.488759  # lateral size of the voxels the published numbers of steps were chosen for
 CLOSING_UM = 15 * PIXEL_UM  # 15 steps
 MARGIN_UM = 2 * PIXEL_UM  # 2 steps
@@ -37,28 +31,30 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionScores:
-    """The score of each plane of the real stacks in each region.
+    """The score of each plane of the real stacks in each region."""
 
-    Parameters
-    ----------
-    depth : (P,) float64 array
-        Relative depth of the plane in its stack, in (0, 1), 0 = first plane.
-    scores : dict of str to (P,) float64 array
-        Per region of `REGIONS`; NaN where undefined.
-    """
+    depth: Floats  # (P,), relative depth of the plane in its stack, in (0, 1), 0 = first plane
+    scores: dict[str, Floats]  # per region of `REGIONS`; NaN where undefined
 
-    depth: Floats
-    scores: dict[str, Floats]
-
-    def mean(self, region: str, third: str | None = None) -> float:
-        """Return the mean of the defined planes of a region; NaN if there is none.
-
-        A region of `REGIONS`, in all the depth of the stack or one of its `THIRDS`.
-        """
+    def mean(self, region: str) -> float:
+        """Return the mean of the defined planes of a region of `REGIONS`; NaN if there is none."""
         chosen = ~np.isnan(self.scores[region])
-        if third is not None:
-            chosen &= np.floor(3 * self.depth) == THIRDS.index(third)
         return float(self.scores[region][chosen].mean()) if chosen.any() else nan
+
+    def third(self, region: str, third: int) -> Floats:
+        """Return the defined planes of a region in a third (0, 1, 2) of the depth."""
+        own: Floats = self.scores[region][np.floor(3 * self.depth) == third]
+        defined: Floats = own[~np.isnan(own)]
+        return defined
+
+    def profile(self, region: str, bins: int) -> tuple[Floats, Floats]:
+        """Return depths, the middles of ranges with a defined plane, and the means in them."""
+        defined = ~np.isnan(self.scores[region])
+        place = np.floor(bins * self.depth[defined]).astype(int)
+        count = np.bincount(place, minlength=bins)
+        total = np.bincount(place, self.scores[region][defined], minlength=bins)
+        held = np.flatnonzero(count)
+        return (held + 0.5) / bins, total[held] / count[held]
 
 
 def regions(
@@ -70,22 +66,9 @@ def regions(
 ) -> dict[str, Mask]:
     """Return the masks of the objects, the gaps between them, and the outside of their cluster.
 
-    Parameters
-    ----------
-    labels : (Z, Y, X) integer array
-        0 = background.
-    spacing : sequence of 3 floats
-        Voxel size z, y, x in µm.
-    closing_um : float
-        Radius of the ball that closes the gaps, in µm.
-    margin_um : float
-        Width left out along the borders of the two background regions, in µm.
-
-    Returns
-    -------
-    dict of str to (Z, Y, X) bool array
-        ``fg_inner``: the objects; ``bg_inner``: their closing without them, and ``bg_outer``: the
-        outside of the closing; both eroded by the margin.
+    Of (Z, Y, X) labels and their voxel size in µm: ``fg_inner``: the objects; ``bg_inner``: their
+    closing by a ball of radius `closing_um` without them, and ``bg_outer``: the outside of the
+    closing; both eroded by `margin_um`.
 
     Notes
     -----
@@ -113,47 +96,32 @@ def regions(
 
 
 def region_scores(
-    real: Scene | Sequence[Scene],
-    synthetic: Scene | Sequence[Scene],
-    *,
-    closing_um: float = CLOSING_UM,
-    margin_um: float = MARGIN_UM,
+    real: Scene | Sequence[Scene], synthetic: Scene | Sequence[Scene]
 ) -> RegionScores:
-    """Return the similarity of real and synthetic grey values, per plane and region.
+    """Return the similarity of real and synthetic grey values, in one unit, per plane and region.
 
-    Parameters
-    ----------
-    real, synthetic : Scene or list of Scene
-        Of any sizes; their grey values must be in one unit.
-    closing_um, margin_um : float
-        See `regions`.
-
-    Returns
-    -------
-    RegionScores
-        For every plane of the real stacks ``1 - W1(real, synthetic) / W1(real, 0)``: 1 for equal
-        histograms, 0 if the synthetic plane is as far off as a black one, without lower end. NaN
-        if the region is empty there on a side, or the real values are all 0.
-
-    Notes
-    -----
-    ``W1(real, 0)`` is the mean of the absolute real values. The score is unchanged when all images
-    are multiplied by one number (published: 8-bit values / 255, 16-bit ones / 65 535).
+    For every plane of the real stacks ``1 - W1(real, synthetic) / W1(real, 0)``: 1 for equal
+    histograms, 0 if the synthetic plane is as far off as a black one, without lower end. NaN if the
+    region is empty there on a side, or the real values are all 0. ``W1(real, 0)`` is the mean of
+    the absolute real values. The score is unchanged when all images are multiplied by one number
+    (published: 8-bit values / 255, 16-bit ones / 65 535).
 
     A plane at relative depth ``t = (z + 1/2) / Z`` is compared to the plane that holds depth t of
     each synthetic stack, several of them taken as one sample. Stacks of one depth are compared
     plane by plane, as published; there, a shallower synthetic stack is an error.
     """
-    widths = {"closing_um": closing_um, "margin_um": margin_um}
     first, second = (
-        [(scene, regions(scene.labels, scene.image.spacing, **widths)) for scene in members(side)]
+        [(scene, regions(scene.labels, scene.image.spacing)) for scene in members(side)]
         for side in (real, synthetic)
     )
     depths, scores = [], []
     for scene, parts in first:
         for z, plane in enumerate(scene.image.array):
-            depths.append((z + 0.5) / len(scene.labels))
-            scores.append([_score(plane[parts[r][z]], _at(depths[-1], r, second)) for r in REGIONS])
+            depth = (z + 0.5) / len(scene.labels)
+            depths.append(depth)
+            others = [(s.image.array, own, int(depth * len(s.labels))) for s, own in second]
+            there = {r: [a[n][own[r][n]] for a, own, n in others if n < len(a)] for r in REGIONS}
+            scores.append([_score(plane[parts[r][z]], there[r]) for r in REGIONS])
     columns = np.array(scores, np.float64).reshape(-1, len(REGIONS)).T
     return RegionScores(np.array(depths), dict(zip(REGIONS, columns, strict=True)))
 
@@ -216,14 +184,6 @@ def outside_similarity(scores: RegionScores) -> float:
     return scores.mean("bg_outer")
 
 
-def _at(
-    depth: float, region: str, masked: list[tuple[Scene, dict[str, Mask]]]
-) -> list[NDArray[Any]]:
-    """Return the grey values of a region at a relative depth of each stack."""
-    planes = [(scene, parts, int(depth * len(scene.labels))) for scene, parts in masked]
-    return [s.image.array[z][parts[region][z]] for s, parts, z in planes if z < len(s.labels)]
-
-
 def _score(real: NDArray[Any], synthetic: list[NDArray[Any]]) -> float:
     """Return the score of one plane in one region."""
     weight = np.abs(real.astype(np.float64)).mean() if real.size else 0.0
@@ -233,7 +193,7 @@ def _score(real: NDArray[Any], synthetic: list[NDArray[Any]]) -> float:
 
 
 def dilated(mask: Mask, spacing: Sequence[float], radius_um: float) -> Mask:
-    """Return the voxels with their centre at most a radius from that of a voxel of the mask.
+    """Return the voxels at most a radius from a voxel of the mask, by their centres.
 
     A (Z, Y, X) or (Y, X) mask is dilated by a ball, in µm as the voxel size along each axis; an
     empty one stays empty.

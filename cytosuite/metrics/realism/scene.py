@@ -1,6 +1,6 @@
 """Images that are not paired: stacks, stacks with their objects, and sets of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -8,33 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.large import slabs
-from cytosuite.metrics.chunks import extremes
 from cytosuite.volume import Volume
+from cytosuite.volume.pieces import extremes, planes_of
 
 Image = TypeVar("Image")
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A stack and the instance labels of its objects, drawn by hand or simulated.
+    """A ZYX stack and labels of its objects; InputError for other axes, shapes, dtypes, NaN."""
 
-    Parameters
-    ----------
-    image : Volume
-        Axes ``ZYX``, integers or floats, spacing in µm.
-    labels : (Z, Y, X) integer array
-        0 = background.
-
-    Raises
-    ------
-    InputError
-        If the axes are others, the shapes differ, labels are no integers or negative, or a grey
-        value is NaN.
-    """
-
-    image: Volume
-    labels: NDArray[Any]
+    image: Volume  # axes ``ZYX``, integers or floats, spacing in µm
+    labels: NDArray[Any]  # (Z, Y, X); 0 = background
 
     def __post_init__(self) -> None:
         """Refuse images and labels without a score."""
@@ -54,13 +39,7 @@ class Scene:
 
 
 def stack(image: Volume) -> NDArray[Any]:
-    """Return the (Z, Y, X) array, of integers or floats, of an image that is a stack of numbers.
-
-    Raises
-    ------
-    InputError
-        If the axes are not ``ZYX``, the dtype is no real number, or a value is not finite.
-    """
+    """Return the (Z, Y, X) array of an image, an `InputError` unless it is of finite numbers."""
     array = image.array
     if image.axes != "ZYX" or array.dtype.kind not in "biuf":
         raise InputError(
@@ -76,18 +55,6 @@ def stack(image: Volume) -> NDArray[Any]:
     return array
 
 
-def planes_of(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield the planes of a stack one by one; of one on disk they take the memory of a slab."""
-    for part in slabs(array):
-        yield from array[part]
-
-
 def members(images: Image | Sequence[Image]) -> list[Image]:
-    """Return the images of a set, a list or tuple, or the only one.
-
-    Examples
-    --------
-    >>> members("one"), members(["one", "other"])
-    (['one'], ['one', 'other'])
-    """
+    """Return the images of a set, a list or tuple, or the only one."""
     return list(images) if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]

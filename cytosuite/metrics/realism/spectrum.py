@@ -1,11 +1,8 @@
 """Power spectra of real and synthetic stacks over spatial frequencies, in cycles per µm.
 
 Blur removes fine structure, noise adds it: both change the spectrum where histograms hardly move.
-
-References
-----------
-Gray and Markel, Distance measures for speech processing, IEEE Transactions on Acoustics, Speech and
-Signal Processing 24 (1976), doi:10.1109/TASSP.1976.1162849 (log-spectral distance).
+Gray and Markel, IEEE Transactions on Acoustics, Speech and Signal Processing 24 (1976),
+doi:10.1109/TASSP.1976.1162849 (log-spectral distance).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +13,12 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.large import release
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import members, planes_of, stack
+from cytosuite.metrics.realism.scene import members, stack
 from cytosuite.volume import Volume
+from cytosuite.volume.large import release
+from cytosuite.volume.pieces import planes_of
 
 FLOOR = 1e-12  # share of the mean density: below it a band counts as empty
 COLUMNS, BLOCK = 1 << 14, 1 << 22  # columns along z looked at together, and voxels, at most
@@ -30,18 +28,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spectra:
-    """Power by spatial frequency on both sides, each with a mean of 1 over the bands.
+    """Power by spatial frequency on both sides, each with a mean of 1 over the bands."""
 
-    Parameters
-    ----------
-    frequency : (F,) float64 array
-        Centre of each band in cycles per µm, equally spaced, zero excluded; empty if undefined.
-    real, synthetic : (F,) float64 array
-        Power density there, relative to its mean over the bands.
-    """
-
+    # (F,), centre of each band in cycles per µm, equally spaced, zero excluded; empty if undefined
     frequency: Floats
-    real: Floats
+    real: Floats  # (F,), power density there, relative to its mean over the bands
     synthetic: Floats
 
     @property
@@ -54,20 +45,11 @@ class Spectra:
 
 
 def power_lateral(image: Volume, edges: Floats) -> Floats:
-    """Return the power density of the planes of a stack in rings of frequency.
+    """Return the power density of the planes of a finite ZYX stack in rings of frequency, (F,).
 
-    Parameters
-    ----------
-    image : Volume
-        A finite ZYX stack; any other is an `InputError`.
-    edges : (F + 1,) float64 array
-        Limits of the rings in cycles per µm, ascending and equally spaced.
-
-    Returns
-    -------
-    (F,) float64 array
-        Mean of the squared Fourier amplitudes in each ring, mean over planes, in squared grey
-        values times µm². Each plane less its mean is multiplied by a Hann window before.
+    Rings between `edges`, (F + 1,) in cycles per µm, ascending and equally spaced. Mean of the
+    squared Fourier amplitudes in each, mean over planes, in squared grey values times µm². Each
+    plane less its mean is multiplied by a Hann window before.
     """
     array = stack(image)
     _, height, width = array.shape
@@ -113,28 +95,11 @@ def power_axial(image: Volume, edges: Floats) -> Floats:
 def lateral_spectra(
     real: Volume | Sequence[Volume], synthetic: Volume | Sequence[Volume]
 ) -> Spectra:
-    """Return the radial power spectra of the planes of real and synthetic stacks.
+    """Return the radial power spectra of the planes of finite ZYX stacks, or InputError.
 
-    Parameters
-    ----------
-    real, synthetic : Volume or list of Volume
-        Axes ``ZYX``, of any sizes and voxel sizes.
-
-    Returns
-    -------
-    Spectra
-        In rings as wide as the shortest lateral edge resolves, up to the lowest limit (half a
-        cycle per voxel) of all images; the mean over the images of a side.
-
-    Raises
-    ------
-    InputError
-        If an image is no finite ZYX stack.
-
-    Notes
-    -----
-    Each side is divided by its mean over the bands: contrast itself is left to other metrics, the
-    spectrum says at which sizes it lies. Bands are the same on both sides, whatever the voxels.
+    In rings as wide as the shortest lateral edge resolves, up to the lowest limit (half a cycle per
+    voxel) of all images; the mean over the images of a side, divided by its mean over the bands:
+    contrast itself is left to other metrics, the spectrum says at which sizes it lies.
     """
     return _spectra(real, synthetic, (1, 2), power_lateral)
 

@@ -1,12 +1,8 @@
 """Structure under known labels: brightness of the objects, and agreement with the input.
 
 Judges an image without a paired truth by the labels of the objects in its input. Voxels of objects
-are compared with the background voxels at most `SURROUND_UM` away from an object.
-
-References
-----------
-Hanley and McNeil, The meaning and use of the area under a receiver operating characteristic (ROC)
-curve, Radiology 143 (1982), doi:10.1148/radiology.143.1.7063747.
+are compared with the background voxels at most `SURROUND_UM` away from an object. Hanley and
+McNeil, Radiology 143 (1982), doi:10.1148/radiology.143.1.7063747 (area under the ROC curve).
 """
 
 from collections.abc import Sequence
@@ -32,20 +28,14 @@ VOXEL_BYTES = 32  # of masks, smoothed images and sorted values
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """Contrast of the objects in a prediction and in its input, and how the two correlate.
+    """Contrast of the objects in a prediction and in its input, and how the two correlate."""
 
-    Parameters
-    ----------
-    auc, image_auc : float
-        Probability that a voxel of an object is brighter than one of the surrounding background,
-        in the prediction and in the input, in [0, 1]; NaN without voxels of both kinds.
-    correlation : float
-        Of prediction and input, both smoothed, within objects and surroundings, in [-1, 1]; NaN
-        where one of them is constant.
-    """
-
+    # probability that a voxel of an object is brighter than one of the surrounding background, in
+    # the prediction and in the input, in [0, 1]; NaN without voxels of both kinds
     auc: float
     image_auc: float
+    # of prediction and input, both smoothed, within objects and surroundings, in [-1, 1]; NaN where
+    # one of them is constant
     correlation: float
 
 
@@ -58,32 +48,12 @@ def structure(
     surround_um: float = SURROUND_UM,
     smoothing_um: float = SMOOTHING_UM,
 ) -> Structure:
-    """Return the contrast of known objects in a prediction and in its input.
+    """Return the contrast of known objects in a prediction and its input, (Z, Y, X) or (Y, X).
 
-    Parameters
-    ----------
-    prediction, image : real arrays of one shape, (Z, Y, X) or (Y, X)
-        The answer and the input, finite; their grey values may differ in unit.
-    labels : integer array of the same shape
-        Objects in the input, 0 = background.
-    spacing : sequence of float
-        Voxel size along each axis in µm.
-    surround_um : float
-        Greatest distance of the background voxels from an object in µm.
-    smoothing_um : float
-        Standard deviation in µm of the Gaussian before the correlation (nearest border, cut at
-        4 sigma).
-
-    Returns
-    -------
-    Structure
-        Two contrasts and a correlation.
-
-    Raises
-    ------
-    InputError
-        If the shapes differ, labels are no integers, an image is not real and finite, or the
-        spacing or a length is not positive.
+    Background counts up to `surround_um` away from an object; the Gaussian before the correlation
+    has the standard deviation `smoothing_um` (nearest border, cut at 4 sigma). InputError if the
+    shapes differ, labels are no integers, an image is not real and finite, or a length is not
+    positive.
 
     Examples
     --------
@@ -137,7 +107,7 @@ def label_auc(found: Structure) -> float:
     neutral=0.0,
 )
 def label_auc_change(found: Structure) -> float:
-    """Return `label_auc` of the prediction minus that of the input."""
+    """Return `label_auc` of the prediction minus `label_auc` of the input."""
     return found.auc - found.image_auc
 
 

@@ -2,11 +2,8 @@
 
 The first Wasserstein distance is the work of moving one histogram onto the other: the mean number
 of grey values by which a voxel must change. It is computed exactly, not from a coarse histogram.
-
-References
-----------
-Panaretos and Zemel, Statistical aspects of Wasserstein distances, Annual Review of Statistics and
-Its Application 6 (2019), doi:10.1146/annurev-statistics-030718-104938.
+Panaretos and Zemel, Annual Review of Statistics and Its Application 6 (2019),
+doi:10.1146/annurev-statistics-030718-104938.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,15 +14,15 @@ from math import isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.large import fits, is_mapped
-from cytosuite.metrics.chunks import chunks
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism import wasserstein_kernel as kernel
 from cytosuite.metrics.realism.scene import members
+from cytosuite.volume.large import fits, is_mapped
+from cytosuite.volume.pieces import chunks
 
 CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
@@ -33,7 +30,7 @@ BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
 FEW = 1 << 26  # bytes of values that are sorted in any case
 
 Floats = NDArray[np.float64]
-Weights = float | NDArray[Any]
+Counts = NDArray[np.int64]
 
 PANARETOS = "10.1146/annurev-statistics-030718-104938"
 CONSTANT = "when images hold no voxel, or the real ones are constant"
@@ -41,25 +38,13 @@ CONSTANT = "when images hold no voxel, or the real ones are constant"
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """The distance of two samples of grey values, with spread and range of the real one.
+    """The distance of two samples of grey values, with spread and range of the real one."""
 
-    Parameters
-    ----------
-    distance : float
-        First Wasserstein distance, in grey values; NaN if a sample is empty.
-    real_voxels, synthetic_voxels : int
-        Sizes of the samples.
-    real_std : float
-        Standard deviation of the real sample (of the population), in grey values.
-    real_range : float
-        Largest minus smallest value of the real sample.
-    """
-
-    distance: float
-    real_voxels: int
+    distance: float  # first Wasserstein distance, in grey values; NaN if a sample is empty
+    real_voxels: int  # sizes of the samples
     synthetic_voxels: int
-    real_std: float
-    real_range: float
+    real_std: float  # standard deviation of the real sample (of the population), in grey values
+    real_range: float  # largest minus smallest value of the real sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +59,11 @@ class _Sample:
 
 
 def transport(
-    real: NDArray[Any] | Sequence[NDArray[Any]],
-    synthetic: NDArray[Any] | Sequence[NDArray[Any]],
-    *,
-    real_weights: Weights | Sequence[Weights] | None = None,
-    synthetic_weights: Weights | Sequence[Weights] | None = None,
+    real: NDArray[Any] | Sequence[NDArray[Any]], synthetic: NDArray[Any] | Sequence[NDArray[Any]]
 ) -> Transport:
-    """Return the exact first Wasserstein distance of all grey values of two sets of images.
+    """Return the exact first Wasserstein distance of all grey values of two sets, in one unit.
 
-    Parameters
-    ----------
-    real, synthetic : array of integers or floats, or list of arrays
-        Any shapes, sizes and memory layouts; memory-mapped files are read piece by piece. Grey
-        values of both must be in one unit: nothing is normalised here.
-    real_weights, synthetic_weights : float or array, or list of them, optional
-        Weight of every voxel, per image: one number, or an array of the shape of the image; one
-        weight for all by default. Numbers ``1 / image.size`` give every image the same weight.
-
-    Returns
-    -------
-    Transport
-        The distance, and spread and range of the real values.
-
-    Raises
-    ------
-    InputError
-        If a value is NaN or infinite, a dtype is no real number, or weights do not suit the images.
+    InputError if a value is NaN or infinite or a dtype is no real number.
 
     Notes
     -----
@@ -110,22 +74,14 @@ def transport(
     - Other dtypes: counts and sums of the values in 65 536 bins. Where ``F_real - F_synthetic``
       cannot change its sign within a bin, count and sum give its integral there exactly; the
       values of the other bins, as a rule very few, are gathered and sorted.
-    - Small samples, and all with weights, are sorted.
+    - Small samples are sorted.
 
     All three agree up to rounding in float64. Integers beyond 2**53 are rounded to it.
-
-    Examples
-    --------
-    >>> transport(np.array([0, 10], np.uint8), np.array([5, 25], np.uint8)).distance
-    10.0
     """
     first, second = _sample("real", real), _sample("synthetic", synthetic)
     if not (first.size and second.size):
         return Transport(nan, first.size, second.size, nan, nan)
-    if real_weights is not None or synthetic_weights is not None:
-        distance, std = _by_weights((first, second), (real_weights, synthetic_weights))
-    else:
-        distance, std = _by_size(first, second)
+    distance, std = _by_size(first, second)
     return Transport(distance, first.size, second.size, std, first.high - first.low)
 
 
@@ -190,15 +146,7 @@ def w1_by_range(moved: Transport) -> float:
 
 
 def sorted_distance(first: Floats, second: Floats) -> float:
-    """Return the first Wasserstein distance of two samples in ascending order.
-
-    (N,) and (M,) float64 arrays of at least one value each; the distance is in their unit.
-
-    Examples
-    --------
-    >>> sorted_distance(np.array([0.0, 1.0]), np.array([0.5]))
-    0.5
-    """
+    """Return the first Wasserstein distance of two ascending float64 samples, none empty."""
     if first.size == second.size:
         return float(np.abs(first - second).mean())
     merged = np.sort(np.concatenate([first, second]), kind="stable")
@@ -263,39 +211,6 @@ def _by_sorting(first: _Sample, second: _Sample) -> tuple[float, float]:
     return sorted_distance(a, b), float(np.square(a - first.mean).sum())
 
 
-def _masses(sample: _Sample, weights: Weights | Sequence[Weights] | None) -> Floats:
-    """Return the share of each voxel in the weight of its sample."""
-    given = [1.0] * len(sample.arrays) if weights is None else members(weights)
-    found = [np.asarray(weight, np.float64) for weight in given]
-    shapes = [array.shape for array in sample.arrays]
-    wrong = [w.shape for w, shape in zip(found, shapes, strict=False) if w.shape not in ((), shape)]
-    if wrong or len(found) != len(shapes):
-        raise InputError(
-            "weights: one number per image, or an array of its shape, is needed, found "
-            f"{[weight.shape for weight in found]} for images of {shapes}"
-        )
-    pairs = zip(found, shapes, strict=True)
-    mass = np.concatenate([np.broadcast_to(weight, shape).ravel() for weight, shape in pairs])
-    total = float(mass.sum())
-    if not (isfinite(total) and total > 0 and mass.min() >= 0):
-        raise InputError(f"weights must be at least 0 and not all 0, found a sum of {total}")
-    shares: Floats = mass / total
-    return shares
-
-
-def _by_weights(
-    sides: Sequence[_Sample], weights: Sequence[Weights | Sequence[Weights] | None]
-) -> tuple[float, float]:
-    """Return the distance of two weighted samples, and the standard deviation of the first."""
-    first, second = map(_masses, sides, weights)
-    values = _values(sides[0])
-    merged = np.concatenate([values, _values(sides[1])])
-    order = np.argsort(merged, kind="stable")
-    share = np.cumsum(np.concatenate([first, -second])[order])[:-1]
-    deviations = values - values @ first
-    return float(np.abs(share) @ np.diff(merged[order])), sqrt(deviations**2 @ first)
-
-
 def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tuple[float, float]:
     """Return the same as `_by_sorting` from one count per grey value."""
     counts = np.zeros((2, high - low + 1), np.int64)
@@ -304,7 +219,7 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tupl
         """Count one side."""
         for array in side.arrays:
             for chunk in _chunks(array):
-                kernel.count(chunk, low, row)
+                count(chunk, low, row)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(fill, (first, second), counts))
@@ -322,7 +237,7 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[
         """Count one side into its bins; return its sum of squares."""
         centre = side.mean - low
         chunks = (chunk for array in side.arrays for chunk in _chunks(array))
-        return float(sum(kernel.tally(chunk, low, scale, centre, count, total) for chunk in chunks))
+        return float(sum(tally(chunk, low, scale, centre, count, total) for chunk in chunks))
 
     with ThreadPoolExecutor(2) as pool:
         squares, _ = pool.map(fill, (first, second), counts, sums)
@@ -345,7 +260,7 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[
     gather_values = partial(_gathered, low=low, scale=scale, crossing=crossing)
     with ThreadPoolExecutor(2) as pool:
         pieces = list(pool.map(gather_values, (first, second), amounts))
-    rest = kernel.merge(pieces[0], pieces[1], low, counts, edges, np.flatnonzero(crossing))
+    rest = merge(pieces[0], pieces[1], low, counts, edges, np.flatnonzero(crossing))
     return float(whole + rest), squares
 
 
@@ -358,6 +273,84 @@ def _gathered(
     done = 0
     for array in side.arrays if size else []:
         for chunk in _chunks(array):
-            done = kernel.gather(chunk, low, scale, crossing, values, done)
+            done = gather(chunk, low, scale, crossing, values, done)
     values.sort()
     return values
+
+
+@njit(cache=True, nogil=True)
+def count(values: NDArray[Any], low: int, counts: Counts) -> None:
+    """Add (N,) integer grey values to their counts, (V,); the first is the count of `low`."""
+    for i in range(values.size):
+        counts[np.int64(values[i]) - low] += 1
+
+
+@njit(cache=True, nogil=True)
+def tally(
+    values: NDArray[Any], low: float, scale: float, centre: float, counts: Counts, sums: Floats
+) -> float:
+    """Add the (N,) values in each bin to its count and sum, (B,), and return the sum of squares.
+
+    Value x is in bin ``int((x - low) * scale)``, which must exist. The sums are of values less
+    `low`, the squares about ``low + centre``.
+    """
+    squares = 0.0
+    for i in range(values.size):
+        x = np.float64(values[i]) - low
+        k = int(x * scale)
+        counts[k] += 1
+        sums[k] += x
+        squares += (x - centre) * (x - centre)
+    return squares
+
+
+@njit(cache=True, nogil=True)
+def gather(
+    values: NDArray[Any],
+    low: float,
+    scale: float,
+    wanted: NDArray[np.bool_],
+    found: NDArray[Any],
+    done: int,
+) -> int:
+    """Collect values of the (B,) wanted bins, see `tally`, from `done` on; return the end."""
+    for i in range(values.size):
+        if wanted[int((np.float64(values[i]) - low) * scale)]:
+            found[done] = values[i]
+            done += 1
+    return done
+
+
+@njit(cache=True, nogil=True)
+def merge(
+    a: NDArray[Any], b: NDArray[Any], low: float, counts: Counts, edges: Floats, bins: Counts
+) -> float:
+    """Return the integral of ``|F_a - F_b|``, the difference of cumulative shares, over some bins.
+
+    `a` and `b` are all values of both samples in these bins, ascending, `low` the begin of the
+    first of all bins; `counts` (2, B) the values of both samples in all bins, `edges` (B + 1,) the
+    limits less `low`, `bins` (K,) those to integrate over, ascending.
+    """
+    total, i, j, k, below_a, below_b = 0.0, 0, 0, 0, 0, 0
+    size_a, size_b = counts[0].sum(), counts[1].sum()
+    for wanted in bins:
+        while k < wanted:
+            below_a += counts[0, k]
+            below_b += counts[1, k]
+            k += 1
+        end_a, end_b = i + counts[0, k], j + counts[1, k]
+        past = edges[k]
+        left_a, left_b = below_a - i, below_b - j  # values below this bin that were not gathered
+        while i < end_a or j < end_b:
+            difference = abs((left_a + i) / size_a - (left_b + j) / size_b)
+            if j >= end_b or (i < end_a and a[i] <= b[j]):
+                value = np.float64(a[i]) - low
+                i += 1
+            else:
+                value = np.float64(b[j]) - low
+                j += 1
+            total += difference * (value - past)
+            past = value
+        difference = abs((left_a + i) / size_a - (left_b + j) / size_b)
+        total += difference * (edges[k + 1] - past)
+    return total

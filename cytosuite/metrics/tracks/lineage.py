@@ -23,22 +23,12 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One cell from its first to its last frame.
+    """One cell from its first to its last frame."""
 
-    Parameters
-    ----------
-    label : int
-        Its label in every frame from `begin` to `end`, at least 1.
-    begin, end : int
-        First and last frame, both included, counted from 0.
-    parent : int
-        Label of the track it comes from, by division or after a gap; 0 for none.
-    """
-
-    label: int
-    begin: int
+    label: int  # its label in every frame from `begin` to `end`, at least 1
+    begin: int  # first and last frame, both included, counted from 0
     end: int
-    parent: int = 0
+    parent: int = 0  # label of the track it comes from, by division or after a gap; 0 for none
 
 
 class Frames(Protocol):
@@ -53,47 +43,17 @@ class Frames(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Whole cells drawn in one frame, or in some planes of it.
+    """Whole cells drawn in one frame, or in one plane of it."""
 
-    Parameters
-    ----------
-    frame : int
-        The frame, counted from 0.
-    read : callable
-        Returns the labels; of a single plane (Y, X), of several (planes, Y, X).
-    planes : int, tuple of int or None
-        The plane or planes of the frame that were drawn; None for the whole frame.
-    name : str
-        Name in messages, for instance its file.
-    """
-
-    frame: int
-    read: Callable[[], NDArray[Any]]
-    planes: int | tuple[int, ...] | None = None
-    name: str = "mask"
+    frame: int  # the frame, counted from 0
+    read: Callable[[], NDArray[Any]]  # returns the labels; of a single plane (Y, X)
+    plane: int | None = None  # the only one of the frame that was drawn; None for the whole frame
+    name: str = "mask"  # name in messages, for instance its file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedSequence:
     """The tracks of a sequence and its label frames.
-
-    Parameters
-    ----------
-    tracks : sequence of Track
-        In any order.
-    frames : Frames
-        (T,) label arrays of one shape, read one at a time.
-    masks : sequence of Mask or None
-        Of a truth: the whole cells where they were drawn, with labels that may differ from those of
-        the tracks; empty if none were. None: `frames` show whole cells and serve for both.
-    name : str
-        Name in messages, for instance its folder.
-    table : str
-        Name of the list of its tracks in messages.
-    frame_names : sequence of str
-        Names of its frames in messages, one each.
-    problems : sequence of str
-        Problems found before; a sequence with problems is not scored.
 
     Examples
     --------
@@ -101,13 +61,15 @@ class TrackedSequence:
     'frame 1'
     """
 
-    tracks: Sequence[Track]
-    frames: Frames
+    tracks: Sequence[Track]  # in any order
+    frames: Frames  # (T,) label arrays of one shape, read one at a time
+    # of a truth: the whole cells where they were drawn, with labels that may differ from those of
+    # the tracks; empty if none were. None: `frames` show whole cells and serve for both
     masks: Sequence[Mask] | None = None
-    name: str = ""
-    table: str = "the list of tracks"
-    frame_names: Sequence[str] = ()
-    problems: Sequence[str] = ()
+    name: str = ""  # name in messages, for instance its folder
+    table: str = "the list of tracks"  # name of the list of its tracks in messages
+    frame_names: Sequence[str] = ()  # names of its frames in messages, one each
+    problems: Sequence[str] = ()  # problems found before; a sequence with problems is not scored
 
     def frame_name(self, frame: int) -> str:
         """Return the name of a frame in messages."""
@@ -118,28 +80,12 @@ class TrackedSequence:
 
 @dataclass(frozen=True, eq=False)
 class Lineage:
-    """Tracks as a graph with vertices numbered track by track, frame by frame.
+    """Tracks as a graph with vertices numbered track by track, frame by frame."""
 
-    Parameters
-    ----------
-    labels : (K,) uint64 array
-        Label of each track, ascending.
-    begins, ends : (K,) int64 array
-        Its first and last frame.
-    parents : (K,) int64 array
-        Position of its parent in these arrays, -1 for none.
-
-    Examples
-    --------
-    >>> graph = Lineage.of([Track(1, 0, 2), Track(5, 3, 4, parent=1)])
-    >>> graph.sources.tolist(), graph.starts.tolist()
-    ([-1, 0, 1, 2, 3], [True, False, False, True, False])
-    """
-
-    labels: Labels
-    begins: Indices
+    labels: Labels  # (K,), label of each track, ascending
+    begins: Indices  # (K,), its first and last frame
     ends: Indices
-    parents: Indices
+    parents: Indices  # (K,), position of its parent in these arrays, -1 for none
 
     @classmethod
     def of(cls, tracks: Sequence[Track]) -> "Lineage":
@@ -164,7 +110,7 @@ class Lineage:
 
     @cached_property
     def first(self) -> Indices:
-        """Number of the first vertex of each track, then that of all vertices, (K + 1,)."""
+        """Number of the first vertex of each track, then the number of all vertices, (K + 1,)."""
         return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
 
     @property
@@ -186,10 +132,7 @@ class Lineage:
 
     @cached_property
     def sources(self) -> Indices:
-        """Vertex from which the link to each vertex comes, -1 where there is none, (V,).
-
-        At the begin of a track it is a parent link, elsewhere a track link.
-        """
+        """Vertex that each vertex's link (of a parent at a begin) comes from, -1 for none, (V,)."""
         sources = np.arange(-1, self.vertices - 1)
         last = np.append(self.first[1:] - 1, -1)  # position -1, no parent, gives vertex -1
         some = self.lengths > 0
@@ -253,15 +196,7 @@ def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
 
 
 def refuse(problems: Sequence[str], outcome: str = "nothing was scored") -> None:
-    """Raise one `InputError` for all problems, if there is any: 20 are shown, the others counted.
-
-    Parameters
-    ----------
-    problems : sequence of str
-        A short phrase each.
-    outcome : str
-        The action left undone because of them.
-    """
+    """Raise one InputError for all problems, 20 of them shown; `outcome` is what is left undone."""
     if not problems:
         return
     shown = "; ".join(problems[:LISTED])

@@ -25,23 +25,15 @@ from cytosuite.metrics.tracks.lineage import (
 
 @dataclass(frozen=True, eq=False)
 class MatchedTracks:
-    """Two lineages and the matches between their vertices.
+    """Two lineages and the matches between their vertices."""
 
-    Parameters
-    ----------
-    truth, prediction : Lineage
-        Graphs of V and P vertices.
-    match : (V,) int64 array
-        Vertex of the prediction which covers more than half of each vertex of the truth, -1 where
-        there is none. One vertex of the prediction may cover several.
-    jaccard : (N,) float64 array
-        Of each of the N cells drawn as a whole: the Jaccard index with the predicted object that
-        covers more than half of it, 0 where there is none.
-    """
-
-    truth: Lineage
+    truth: Lineage  # graphs of V and P vertices
     prediction: Lineage
+    # (V,), vertex of the prediction which covers more than half of each vertex of the truth, -1
+    # where there is none. One vertex of the prediction may cover several
     match: Indices
+    # (N,), of each of the N cells drawn as a whole: the Jaccard index with the predicted object
+    # that covers more than half of it, 0 where there is none
     jaccard: NDArray[np.float64]
 
     @cached_property
@@ -51,10 +43,7 @@ class MatchedTracks:
 
     @cached_property
     def counterpart(self) -> Indices:
-        """The one vertex of the truth which a vertex of the prediction matches, (P,).
-
-        It is -1 where there is none or more than one.
-        """
+        """Vertex of the truth that one of the prediction matches, -1 for none or several, (P,)."""
         one = np.full(self.prediction.vertices, -1, np.int64)
         matched = np.flatnonzero(self.match >= 0)
         one[self.match[matched]] = matched
@@ -65,34 +54,11 @@ class MatchedTracks:
 def match_tracks(truth: TrackedSequence, prediction: TrackedSequence) -> MatchedTracks:
     """Return the matched cells of two sequences, one pair of frames in memory at a time.
 
-    Parameters
-    ----------
-    truth, prediction : TrackedSequence
-        Of as many frames, each pair of one shape, with integer labels, 0 = background.
-
-    Raises
-    ------
-    InputError
-        If labels and tracks contradict each other, a frame is missing or broken, or shapes differ.
-
-    Notes
-    -----
-    A vertex S of the prediction matches a vertex R of the truth if ``2 |R n S| > |R|``, half
-    exactly is no match, the size of S does not matter (Maška et al. 2014). A frame in which the
-    prediction is empty leaves all its cells unmatched; a frame empty in both contributes nothing.
-
-    References
-    ----------
-    Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30
-    (2014), doi:10.1093/bioinformatics/btu080.
-
-    Examples
-    --------
-    >>> from cytosuite.metrics.tracks.lineage import Track
-    >>> truth = TrackedSequence([Track(1, 0, 1)], np.array([[1, 1, 1], [0, 1, 1]]))
-    >>> prediction = TrackedSequence([Track(4, 0, 1)], np.array([[0, 4, 4], [0, 4, 0]]))
-    >>> match_tracks(truth, prediction).match.tolist()
-    [0, -1]
+    InputError if labels and tracks contradict each other, a frame is missing or broken, or shapes
+    differ. A vertex S of the prediction matches a vertex R of the truth if ``2 |R n S| > |R|``,
+    half exactly is no match, the size of S does not matter (Maška et al., Bioinformatics 30 (2014),
+    doi:10.1093/bioinformatics/btu080). A frame in which the prediction is empty leaves all its
+    cells unmatched; a frame empty in both contributes nothing.
     """
     sides = _Side(truth, "truth"), _Side(prediction, "prediction")
     counts = [len(side.sequence.frames) for side in sides]
@@ -124,10 +90,7 @@ MATCHED = Evidence(match_tracks, ("truth", "prediction"))
 
 
 def check_sequence(sequence: TrackedSequence, outcome: str = "nothing was read") -> None:
-    """Read all frames of a sequence, not its masks; refuse it if they contradict its tracks.
-
-    One `InputError` names all that was found, and the action left undone as `outcome`.
-    """
+    """Read all frames, not masks; one InputError with `outcome` if they contradict the tracks."""
     side = _Side(sequence, "sequence")
     for frame in range(len(sequence.frames)):
         side.read(frame, alone=True)
@@ -135,13 +98,10 @@ def check_sequence(sequence: TrackedSequence, outcome: str = "nothing was read")
 
 
 def longest_runs(tracks: MatchedTracks) -> tuple[Indices, Indices, Indices]:
-    """Return the longest runs in which predicted tracks follow tracks of the truth.
+    """Return the longest runs in which predicted tracks follow those of the truth, 3 x (N,) int64.
 
-    Returns
-    -------
-    prediction, truth, frames : (N,) int64 array
-        Positions of the two tracks of each pair that matches uniquely anywhere, ascending by the
-        first, then the second; and the frames of their longest uninterrupted run.
+    Positions of the predicted and the true track of each pair that matches uniquely anywhere,
+    ascending by the first, then the second; and the frames of their longest uninterrupted run.
     """
     vertices = np.flatnonzero(tracks.counterpart >= 0)
     predicted = tracks.prediction.track_of[vertices]
@@ -286,13 +246,12 @@ def _match_frame(
 
 
 def _cut(mask: Mask, prediction: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the labels of a mask and those of the prediction in the same planes."""
-    if mask.planes is None:
+    """Return the labels of a mask and those of the prediction in the same plane."""
+    if mask.plane is None:
         return mask.read(), prediction
-    planes = mask.planes if isinstance(mask.planes, int) else list(mask.planes)
-    if prediction.ndim < 3 or np.max(planes) >= len(prediction):
-        raise InputError(f"no plane {np.max(planes)} in a frame of shape {prediction.shape}")
-    return mask.read(), prediction[planes]
+    if prediction.ndim < 3 or mask.plane >= len(prediction):
+        raise InputError(f"no plane {mask.plane} in a frame of shape {prediction.shape}")
+    return mask.read(), prediction[mask.plane]
 
 
 def _values(labels: NDArray[Any]) -> NDArray[np.uint64]:

@@ -48,43 +48,26 @@ class FrameFiles:
         return _labels(self.paths[frame])
 
 
-def read_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequence:
-    """Return the sequence in a folder after a look at all of its frames.
+def read_sequence(folder: Path) -> TrackedSequence:
+    """Return the sequence in a folder, truth or result, after a look at all of its frames.
 
-    Parameters
-    ----------
-    folder : Path
-        A truth, with ``TRA/man_track.txt`` in it, or a result, with ``res_track.txt``.
-    stack_planes : bool
-        Whether the planes drawn in one frame are one image, in which a cell counts once; by
-        default each is an image of its own. Only of a truth.
-
-    Returns
-    -------
-    TrackedSequence
-        Its frames are read again, one at a time, when they are asked for. The masks of a truth
-        without a folder ``SEG`` are none, so that its SEG is undefined.
-
-    Raises
-    ------
-    InputError
-        If the folder is neither, or anything in it contradicts the format. One line names it
-        all: a row that is not four whole numbers, a second row for a label, a track that ends
-        before it begins or begins no later than its parent ends, a missing parent, a label
-        without a row, a label that is missing in a frame of its row, a label over 65535, a
-        missing or broken file, frames of different shapes.
+    Its frames are read again, one at a time, when they are asked for. The masks of a truth without
+    a folder ``SEG`` are none, so that its SEG is undefined. One InputError names all that
+    contradicts the format: a row that is not four whole numbers, a second row for a label, a track
+    that ends before it begins or begins no later than its parent ends, a missing parent, a label
+    without a row, a label that is missing in a frame of its row or over 65535, a missing or broken
+    file, frames of different shapes.
     """
-    sequence = open_sequence(folder, stack_planes=stack_planes)
+    sequence = open_sequence(folder)
     check_sequence(sequence)
     return sequence
 
 
-def open_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequence:
+def open_sequence(folder: Path) -> TrackedSequence:
     """Return the sequence in a folder without a look at its frames, see `read_sequence`.
 
-    Problems of its table and of its list of files stand in `problems`, so that one message can
-    name them together with those of the frames. An `InputError` is raised if the folder is neither
-    a truth nor a result.
+    Problems of its table and list of files stand in `problems`, to be named with those of the
+    frames.
     """
     truth = (folder / TRUTH_TABLE).is_file() or (folder / "TRA").is_dir()
     if not truth and not (folder / RESULT_TABLE).is_file():
@@ -98,7 +81,7 @@ def open_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequenc
     return TrackedSequence(
         tracks=tracks,
         frames=FrameFiles(paths),
-        masks=_masks(folder / "SEG", stack_planes) if truth else None,
+        masks=_masks(folder / "SEG") if truth else None,
         name=folder.name,
         table=_short(table, folder),
         frame_names=[_short(path, folder) for path in paths],
@@ -113,27 +96,14 @@ def write_sequence(
     *,
     truth: bool = False,
     digits: int = 3,
+    like: Volume | None = None,
 ) -> None:
-    """Write a sequence in the official layout, as a result or as a truth.
+    """Write a sequence in the official layout, as a result or as a truth (``TRA`` and ``SEG``).
 
-    Parameters
-    ----------
-    folder : Path
-        A new folder, like ``01_RES``; it appears only once it is whole.
-    frames : Frames
-        (T,) label arrays of one shape, (Y, X) or (Z, Y, X), any integer dtype; written as 16-bit
-        TIFF, deflated.
-    tracks : sequence of Track
-        The tracks, written by increasing label.
-    truth : bool
-        Whether to write a truth, with the labels as markers of ``TRA`` and masks of ``SEG``.
-    digits : int
-        Fewest digits of the number of a frame: those of the longest sequence of a dataset.
-
-    Raises
-    ------
-    InputError
-        If the folder holds anything, or frames and tracks contradict each other or the format.
+    The folder is new, and appears only once it is whole. Frames, (Y, X) or (Z, Y, X) of one shape,
+    are written as 16-bit TIFF, deflated, their numbers with at least `digits`; tracks by increasing
+    label; voxel size and metadata are those of `like`. InputError if the folder holds anything, or
+    frames, tracks and format contradict each other.
     """
     from cytosuite.formats import write
 
@@ -150,7 +120,8 @@ def write_sequence(
         for number in range(len(frames)):
             labels = np.asarray(frames[number]).astype(np.uint16)
             axes, assumed = "ZYX"[-labels.ndim :], {"spacing_source": "assumed"}
-            image = Volume(labels, (1.0,) * labels.ndim, axes, assumed)
+            plain = Volume(labels, (1.0,) * labels.ndim, axes, assumed)
+            image = plain if like is None else like.like(labels)
             for prefix in prefixes:
                 write(temporary / f"{prefix}{number:0{digits}d}.tif", image)
         table = temporary / (TRUTH_TABLE if truth else RESULT_TABLE)
@@ -159,35 +130,12 @@ def write_sequence(
 
 
 def score_tracks(
-    truth_folder: Path,
-    result_folder: Path,
-    names: Sequence[str] = (),
-    *,
-    stack_planes: bool = False,
+    truth_folder: Path, result_folder: Path, names: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Return the scores of a result folder of the Cell Tracking Challenge.
+    """Return the scores, by name, of a result folder (``01_RES``) for a truth (``01_GT``).
 
-    Every frame is read once.
-
-    Parameters
-    ----------
-    truth_folder, result_folder : Path
-        A truth and a result, like ``01_GT`` and ``01_RES``.
-    names : sequence of str
-        Names of metrics of tracks, like ``TRA``; none for all.
-    stack_planes : bool
-        See `read_sequence`.
-
-    Returns
-    -------
-    dict of str to float
-        Value by name, in the order of `names`; NaN where a metric is undefined.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown, or anything in the folders contradicts the format: one line names
-        all of it.
+    All metrics of tracks without `names`; NaN where one is undefined. InputError if a name is
+    unknown, or anything in the folders contradicts the format: one line names all of it.
     """
     metrics = {metric.name: metric for metric in metrics_of("tracks")}
     unknown = [name for name in names if name not in metrics]
@@ -198,7 +146,7 @@ def score_tracks(
     for folder, table in ((truth_folder, "TRA"), (result_folder, RESULT_TABLE)):
         if not (folder / table).exists():
             raise InputError(f"{folder}: {table} is missing; expected it in this folder")
-    truth = open_sequence(truth_folder, stack_planes=stack_planes)
+    truth = open_sequence(truth_folder)
     tracks = match_tracks(truth, open_sequence(result_folder))
     return {name: metrics[name].of(tracks) for name in names or metrics}
 
@@ -273,27 +221,13 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
     return tuple(paths), problems
 
 
-def _masks(folder: Path, stack_planes: bool) -> list[Mask]:
+def _masks(folder: Path) -> list[Mask]:
     """Return the masks of whole cells in a folder, none if it does not exist."""
     masks, start = [], f"{folder.parent.name}/SEG/"
-    planes: dict[int, list[tuple[int, Path]]] = defaultdict(list)
     for path in sorted(folder.glob("*.tif")):
         if whole := WHOLE.match(path.name):
             masks.append(Mask(int(whole[1]), partial(_labels, path), None, start + path.name))
-        elif (single := PLANE.match(path.name)) and stack_planes:
-            planes[int(single[1])].append((int(single[2]), path))
-        elif single:
+        elif single := PLANE.match(path.name):
             frame, plane = int(single[1]), int(single[2])
             masks.append(Mask(frame, partial(_labels, path), plane, start + path.name))
-    for frame, files in planes.items():
-        numbers, paths = zip(*files, strict=True)
-        masks.append(Mask(frame, partial(_stack, paths), numbers, f"{start}man_seg_{frame:03d}"))
     return masks
-
-
-def _stack(paths: Sequence[Path]) -> NDArray[Any]:
-    """Return the planes in files as one array (planes, Y, X)."""
-    planes = [_labels(path) for path in paths]
-    if shapes := {plane.shape for plane in planes if plane.shape != planes[0].shape}:
-        raise InputError(f"planes of shape {planes[0].shape} and {shapes.pop()}")
-    return np.stack(planes)

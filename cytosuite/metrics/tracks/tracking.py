@@ -1,30 +1,27 @@
 """Technical measures of the Cell Tracking Challenge: how well cells are found, drawn and linked.
 
-References
-----------
-Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented Graphs,
-PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959 (TRA, DET).
-Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods 20
-(2023), doi:10.1038/s41592-023-01879-y (LNK, OP_CSB, OP_CTB).
-Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30 (2014),
-doi:10.1093/bioinformatics/btu080 (SEG).
+Matula et al., PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959 (TRA, DET); Maška et al., Nature
+Methods 20 (2023), doi:10.1038/s41592-023-01879-y (LNK, OP_CSB, OP_CTB); Maška et al.,
+Bioinformatics 30 (2014), doi:10.1093/bioinformatics/btu080 (SEG).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from math import nan
+
+import numpy as np
 
 from cytosuite.metrics.labels.ctc import (
     MASKA,
     MASKA_2023,
     MATULA,
     MISSED,
+    CtcErrors,
     detection_accuracy,
     saved,
 )
-from cytosuite.metrics.metric import metric
+from cytosuite.metrics.metric import family, metric
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
-from cytosuite.metrics.tracks.tracking_errors import ABSENT, aogm, tracking_errors
 
 NO_CELL = "when the truth holds no cell"
 
@@ -136,8 +133,7 @@ def seg(tracks: MatchedTracks) -> float:
     half of R and 0 where there is none. Frames without a mask do not count, and spurious objects
     do not lower it. Where 3D frames are drawn in single planes, each plane is an image of its own:
     areas are those within the plane, and a cell in two planes counts twice, as in the Java
-    program of the challenge; py-ctcmetrics stacks the planes of a frame and counts it once, which
-    `read_sequence` does by its option `stack_planes`.
+    program of the challenge; py-ctcmetrics stacks the planes of a frame and counts it once.
 
     Examples
     --------
@@ -171,3 +167,99 @@ def op_csb(tracks: MatchedTracks) -> float:
 def op_ctb(tracks: MatchedTracks) -> float:
     """Return the mean of segmentation and tracking accuracy, ``(SEG + TRA) / 2``."""
     return (seg.of(tracks) + tra.of(tracks)) / 2
+
+
+EXTRA, ABSENT, WRONG = 1.0, 1.5, 1.0  # cost of deleting, adding and altering a link by hand
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingErrors(CtcErrors):
+    """Operations that turn a predicted graph into the truth's."""
+
+    # ED: predicted links between two unique cells which the truth does not have. A predicted cell
+    # is unique if it matches exactly one cell of the truth
+    extra_links: int
+    # EA: links of the truth which no predicted link between two unique cells hits; among them are
+    # all links at cells that are missed or share their match
+    absent_links: int
+    # EC: predicted links that hit one of the truth but are a track link where that is a parent
+    # link, or the reverse
+    wrong_links: int
+
+    @property
+    def linking_cost(self) -> float:
+        """AOGM-A, the cost of the operations on links."""
+        return EXTRA * self.extra_links + ABSENT * self.absent_links + WRONG * self.wrong_links
+
+
+def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
+    """Count the operations that turn the predicted graph into the truth's."""
+    truth, prediction, one = tracks.truth, tracks.prediction, tracks.counterpart
+    matched = int(np.count_nonzero(tracks.match >= 0))
+    covering = int(np.count_nonzero(tracks.covered))
+    targets = np.flatnonzero((prediction.sources >= 0) & (one >= 0))
+    targets = targets[one[prediction.sources[targets]] >= 0]  # both ends are unique
+    images = one[targets]
+    hit = truth.sources[images] == one[prediction.sources[targets]]
+    other_kind = truth.starts[images] != prediction.starts[targets]
+    hits = int(np.count_nonzero(hit))
+    return TrackingErrors(
+        splits=matched - covering,
+        missed=truth.vertices - matched,
+        spurious=prediction.vertices - covering,
+        extra_links=targets.size - hits,
+        absent_links=truth.links - hits,
+        wrong_links=int(np.count_nonzero(hit & other_kind)),
+    )
+
+
+@metric("AOGM", "Cost of mending the tracks", evidence=MATCHED, best=0.0, reference=MATULA)
+def aogm(tracks: MatchedTracks) -> float:
+    """Return the cost of turning the predicted graph of cells into that of the truth.
+
+    ``5 NS + 10 FN + FP + ED + 1.5 EA + EC``, without an upper end; see `TrackingErrors`.
+
+    Examples
+    --------
+    A cell missed in the second of two frames takes its link with it:
+
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(1, 0, 1)], np.ones((2, 4), int))
+    >>> aogm(truth, TrackedSequence([Track(1, 0, 0)], np.array([[1] * 4, [0] * 4])))
+    11.5
+    """
+    found = tracking_errors(tracks)
+    return found.cost + found.linking_cost
+
+
+def error_count(tracks: MatchedTracks, kind: str) -> float:
+    """Return the number of errors of a kind, a field of `TrackingErrors`."""
+    return float(getattr(tracking_errors(tracks), kind))
+
+
+KINDS = {
+    "splits": ("NS", "Splits needed", "cuts that separate the cells under one predicted cell"),
+    "missed": ("FN", "Cells missed", "cells that no predicted cell covers by more than half"),
+    "spurious": ("FP", "Spurious cells", "predicted cells that match no cell of the truth"),
+    "extra_links": (
+        "ED",
+        "Links to delete",
+        "links between unique cells that the truth does not join",
+    ),
+    "absent_links": ("EA", "Links to add", "links of the truth that the prediction lacks"),
+    "wrong_links": (
+        "EC",
+        "Links to alter",
+        "predicted links of the other kind, track or parent link",
+    ),
+}
+splits, missed, spurious, extra_links, absent_links, wrong_links = family(
+    MATCHED,
+    error_count,
+    {
+        kind: (name, title, kind, f"Return the number of {what}.")
+        for kind, (name, title, what) in KINDS.items()
+    },
+    best=0.0,
+    reference=MATULA,
+)

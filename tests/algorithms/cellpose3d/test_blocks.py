@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from cytosuite import large
 from cytosuite.algorithms.cellpose3d import blocks as module
 from cytosuite.algorithms.cellpose3d.blocks import (
     margin_of,
@@ -12,14 +11,14 @@ from cytosuite.algorithms.cellpose3d.blocks import (
     to_image,
 )
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.rescale import (
+from cytosuite.algorithms.cellpose3d.scale import (
     interpolate,
     labels_to_image,
     stencils,
     to_working,
     working_shape,
 )
-from cytosuite.errors import InputError
+from cytosuite.volume import large
 
 SHAPE = (30, 60, 66)
 MULTIPLE, MARGIN = (2, 4, 4), (7, 12, 12)
@@ -145,23 +144,6 @@ def test_memory_is_that_of_labels_a_block_and_a_tile(monkeypatch):
     assert whole == pytest.approx((68 * 2**20 + (28 + 4) * 2**22) / 2**30)
     monkeypatch.setattr(module, "fits", lambda size: False)
     assert memory_gib((2**20,), (2**24,), (2**24,), (0,)) == pytest.approx(68 / 2**10)
-
-
-def test_memory_does_not_grow_with_a_volume_on_disk(monkeypatch):
-    monkeypatch.setattr(large, "free_gib", lambda: 4.0)
-    block, tile = (128, 384, 384), (64, 192, 192)
-    first, second = (memory_gib(block, n, n, tile) for n in ((1024, 2048, 2048), (2048,) * 3))
-    assert first == second < 2
-
-
-def test_explains_a_volume_of_which_no_block_fits(monkeypatch):
-    monkeypatch.setattr(module, "free_gib", lambda: 0.001)
-    with pytest.raises(
-        InputError,
-        match=r"60 x 90 x 99 voxels, worked on in blocks of 20 x 36 x 40, needs about 0\.0 GiB of "
-        r"memory, 0\.0 GiB are free; crop it",
-    ):
-        plan_blocks(SHAPE, (60, 90, 99), MARGIN, multiple=MULTIPLE, tile=TILE)
 
 
 @pytest.mark.parametrize(

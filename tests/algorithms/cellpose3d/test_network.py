@@ -1,10 +1,17 @@
+import re
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from cytosuite.algorithms.cellpose3d.network import Network, build, load
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.segment import is_empty, predict_fields
+from cytosuite.contract.manifest import parameters_of
 from cytosuite.errors import InputError
-from cytosuite.network import tensors_of
+from cytosuite.networks.network import tensors_of
 
 SMALL = Network(widths=(4, 6, 8), fold=2)
 
@@ -21,13 +28,6 @@ def test_five_fields_of_the_image_size_with_bounded_flow():
     assert fields[:, [0, 4]].abs().max() > 1
 
 
-@pytest.mark.parametrize("fold", [1, 2])
-def test_the_smallest_allowed_image_passes(fold):
-    arguments = Network(widths=(4, 6, 8), fold=fold)
-    network = build(arguments).eval()
-    assert network(torch.zeros(1, 1, *arguments.multiple)).shape[2:] == arguments.multiple
-
-
 def test_folding_keeps_every_pixel_in_its_place():
     network = build(SMALL, auxiliary=False)
     network.core = torch.nn.Conv3d(4, 16, 1, bias=False)
@@ -36,24 +36,6 @@ def test_folding_keeps_every_pixel_in_its_place():
     network.core.weight = torch.nn.Parameter(weight)
     image = _image()
     torch.testing.assert_close(network(image)[:, :1], image)
-
-
-def test_the_default_network_is_of_the_planned_size():
-    network = build(Network(widths=(16, 32, 64, 96)))
-    assert 0.7e6 < sum(weight.numel() for weight in network.parameters()) < 1.3e6
-    assert not any(isinstance(part, torch.nn.InstanceNorm3d) for part in network.modules())
-    assert any(isinstance(part, torch.nn.BatchNorm3d) for part in network.modules())
-
-
-def test_far_parts_of_batch_and_image_have_no_influence():
-    network = build(SMALL).eval()
-    image = _image(16, 64, 64)
-    other = image.clone()
-    other[1] += 5
-    other[0, :, :, :, 60:] += 5
-    one, two = network(image), network(other)
-    torch.testing.assert_close(one[0, :, :, :, :16], two[0, :, :, :, :16])
-    assert (one[1] - two[1]).abs().max() > 1e-3
 
 
 def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_path):
@@ -71,10 +53,65 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
         load({"widths": [4, 6, 12], "fold": 2}, tmp_path / "w.safetensors")
 
 
+TINY = Network(widths=(4, 4, 4), fold=2)
+TILING = Parameters(network=TINY, tile=(16, 32, 32), halo=(2, 4, 4))
+
+
+def multiples(image):
+    """Answer with the image itself."""
+    return torch.cat([image, image * 2, image * 3, image * 4, image * 99], 1)
+
+
+def image(shape=(9, 50, 61)):
+    return np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float32)
+
+
+def test_fields_are_those_of_the_network():
+    values = image()
+    found = predict_fields(values, multiples, TILING)
+    np.testing.assert_allclose(found.level, 1 / (1 + np.exp(-values)), rtol=1e-5)
+    for channel, factor in zip(found.flow, (2, 3, 4), strict=True):
+        np.testing.assert_array_equal(channel, values * np.float32(factor))
+    assert found.level.dtype == found.flow.dtype == np.float32
+    assert found.tiles > 1
+    assert found.skipped == 0
+
+
+def test_empty_tiles_are_skipped():
+    values = np.random.default_rng(0).normal(0, 0.165, (16, 32, 300)).astype(np.float32)
+    values[6:10, 12:20, 40:48] += 0.5
+    found = predict_fields(values, multiples, TILING)
+    assert 0 < found.skipped < found.tiles
+    assert found.level[8, 16, 44] > 0.5
+    assert not found.level[:, :, 200:].any()
+    assert not found.flow[:, :, :, 200:].any()
+
+
+def test_a_small_dim_nucleus_is_not_empty():
+    part = np.full((5, 9, 17), -0.1, np.float32)
+    assert is_empty(part)
+    part[4:, 8:, 16:] = 0.05  # a block at the end, of one voxel
+    assert not is_empty(part)
+
+
+NETWORK = {"widths": [4, 4, 4], "fold": 2}
+
+
+def card(parameters=None, **describes):
+    return SimpleNamespace(
+        name="test", parameters={"network": NETWORK} | (parameters or {}), describes=describes
+    )
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [{}, {"widths": [4, 8]}, {"widths": [4, 6, 8], "depth": 3}, {"widths": [4, 0, 4], "fold": 2}],
+    ("parameters", "message"),
+    [
+        ({"taw": 0.3}, "card test: parameters: taw is not a known key; did you mean 'tau'?"),
+        ({"min_volume_um3": 5, "max_volume_um3": 4}, "min_volume_um3 must not exceed max_volume"),
+        ({"tile": [16, 64, 64]}, "tile must be at least [20, 56, 56] for this halo and network"),
+    ],
 )
-def test_impossible_arguments_are_refused(arguments, tmp_path):
-    with pytest.raises(InputError, match="network: "):
-        load(arguments, tmp_path / "w.safetensors")
+def test_explains(parameters, message):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        parameters_of(card(parameters), Parameters)
+    assert "\n" not in str(caught.value)

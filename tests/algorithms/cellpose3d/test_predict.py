@@ -1,5 +1,4 @@
 import json
-import tracemalloc
 from hashlib import sha256
 
 import numpy as np
@@ -8,16 +7,14 @@ import torch
 from safetensors.torch import save_file
 from scipy import ndimage
 
-from cytosuite import large, tiling
 from cytosuite.algorithms.cellpose3d import predict as module
 from cytosuite.algorithms.cellpose3d.network import Network, build
 from cytosuite.algorithms.cellpose3d.predict import predict
-from cytosuite.errors import InputError, ModelError
-from cytosuite.manifest import ModelCard
-from cytosuite.network import _loaded, tensors_of
-from cytosuite.tiling import plan
-from cytosuite.volume import Volume
-from cytosuite.weights import Model, open_model, read_cards
+from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.errors import InputError
+from cytosuite.networks.network import _loaded, tensors_of
+from cytosuite.networks.tiling import plan
+from cytosuite.volume import Volume, large
 
 SPACING = (2.0, 1.0, 1.0)
 SMALL = {"widths": [4, 4, 4], "fold": 2}
@@ -104,30 +101,12 @@ def test_touching_nuclei_are_distinguished(model, fake):
     assert volume.metadata["cellpose3d_li_threshold"] > 20
 
 
-def test_tiles_change_next_to_nothing(model, fake):
-    whole = run(image(), model())
-    tiled = run(image(), model(tile=[12, 40, 40], halo=[3, 6, 6]))
-    assert tiled.metadata["cellpose3d_tiles"] > whole.metadata["cellpose3d_tiles"] == 1
-    assert np.mean((whole.array > 0) != (tiled.array > 0)) < 0.002
-    assert sorted(names_at_centres(tiled.array)) == [1, 2, 3]
-
-
 def test_finer_voxels_are_rescaled_and_labels_come_back(model, fake):
     fine = image((1.0, 0.5, 0.5), (28, 112, 104))
     volume = run(fine, model(), (1.0, 0.5, 0.5))
     assert volume.array.shape == fine.shape
     assert volume.metadata["cellpose3d_working_shape"] == "14 x 56 x 52"
     assert sorted(names_at_centres(volume.array, (1.0, 0.5, 0.5))) == [1, 2, 3]
-    assert volume.array.max() == 3
-
-
-def test_a_given_diameter_rescales_too(model, fake):
-    volume = run(
-        image((1.0, 0.5, 0.5), (28, 112, 104), 1.0), model(), (2.0, 1.0, 1.0), diameter_um=22.0
-    )
-    assert volume.metadata["cellpose3d_diameter_um"] == 22.0
-    assert volume.metadata["cellpose3d_diameter_source"] == "given"
-    assert volume.metadata["cellpose3d_working_spacing_um"] == "4 x 2 x 2"
     assert volume.array.max() == 3
 
 
@@ -193,19 +172,6 @@ def gone(found):
     return sorted((row["voxel"], row["reason"], row["value"]) for row in rows)
 
 
-def test_blocks_of_a_rescaled_image_give_the_objects_of_the_whole(model, fake, in_blocks):
-    array = np.kron(crowd((28, 72, 50), 25), np.ones((1, 2, 2), np.uint16))
-    spacing = (2.0, 0.5, 0.5)
-    in_blocks(None)
-    whole = run(array, model(**SIMPLE), spacing)
-    in_blocks((28, 64, 64))
-    blocks = run(array, model(**SIMPLE), spacing)
-    assert whole.metadata["cellpose3d_working_shape"] == "28 x 72 x 50"
-    assert blocks.metadata["cellpose3d_blocks"] > 1
-    assert whole.array.max() > 10
-    np.testing.assert_array_equal(blocks.array, whole.array)
-
-
 def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, monkeypatch):
     monkeypatch.setattr(module.blocks, "free_gib", lambda: 0.001)
     array = image()
@@ -219,42 +185,7 @@ def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, m
         run(array, model(**SIMPLE), (3.0, 2.5, 2.5))
 
 
-def test_a_volume_too_large_at_once_is_cut_into_blocks(model, fake, monkeypatch):
-    array = np.tile(image(), (1, 3, 6))
-    shape, card = array.shape, model(**SIMPLE, tile=[16, 24, 24])
-    memory = module.blocks.memory_gib(shape, shape, shape, (16, 24, 24))
-    monkeypatch.setattr(module.blocks, "free_gib", lambda: 0.8 * memory)
-    found = run(array, card)
-    assert found.metadata["cellpose3d_blocks"] > 1
-    assert found.metadata["cellpose3d_objects"] == found.array.max() == 18 * len(CENTRES)
-
-
-def peak_bytes(function):
-    """Return the most memory that Python objects and arrays took at once, beyond those before."""
-    tracemalloc.start()
-    try:
-        function()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def test_in_blocks_no_field_of_the_whole_is_held(model, fake, in_blocks, monkeypatch):
-    array, card = np.tile(crowd((20, 64, 64), 12), (1, 3, 3)), model(halo=[3, 4, 4])
-    run(array[:, :64, :64], card)  # compiles the loops
-    in_blocks((20, 64, 64), (4, 8, 8))
-    monkeypatch.setattr(tiling, "SAMPLE", 2**16)
-    monkeypatch.setattr(tiling, "BRICK", (4, 16, 16))
-    blocks = peak_bytes(lambda: run(array, card))
-    in_blocks(None)
-    whole = peak_bytes(lambda: run(array, card))
-    block = 20 * 64 * 64 / array.size
-    assert 40 < whole / array.size < 90
-    assert blocks / array.size < 4 + block * 90
-
-
-@pytest.mark.parametrize("size", [None, (28, 64, 64)])
-@pytest.mark.parametrize("fine", [1, 2])
+@pytest.mark.parametrize(("size", "fine"), [(None, 1), ((28, 64, 64), 2)])
 def test_a_volume_on_disk_has_the_labels_of_one_in_memory(
     size, fine, model, fake, in_blocks, monkeypatch
 ):
@@ -302,32 +233,3 @@ def test_a_real_network_repeats_itself_and_is_loaded_once(model):
     first, second = run(image(), tiny), run(image(), tiny)
     np.testing.assert_array_equal(first.array, second.array)
     assert (_loaded.cache_info().misses, _loaded.cache_info().hits) == (1, 1)
-
-
-def test_explains_a_model_without_weights(model):
-    card = ModelCard.model_validate(model().card.model_dump() | {"weights": None})
-    with pytest.raises(ModelError, match="card tiny: it names no weights"):
-        run(image(), Model(card))
-
-
-def test_explains_an_unknown_parameter(model):
-    with pytest.raises(InputError, match="card tiny: parameters: taw is not a known key"):
-        run(image(), model(taw=1))
-
-
-@pytest.mark.parametrize(
-    ("array", "axes", "message"),
-    [
-        (np.zeros((2, 3, 9, 9)), "TZYX", "axes ZYX or YX, found TZYX: give one frame"),
-        (np.full((3, 9, 9), np.nan), "ZYX", "must be finite, found NaN"),
-        (np.zeros((0, 9, 9)), "ZYX", "must not be empty"),
-    ],
-)
-def test_explains_a_wrong_image(array, axes, message, model):
-    with pytest.raises(InputError, match=message):
-        run(array, model(), SPACING, axes)
-
-
-def test_explains_a_missing_image(model):
-    with pytest.raises(InputError, match=r"expected the input microscopy-image, found \['other'\]"):
-        predict({"other": Volume(image(), SPACING)}, model())

@@ -2,11 +2,21 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d.extent import Whole, measure
-from cytosuite.algorithms.cellpose3d.fields import Fields
+from cytosuite.algorithms.cellpose3d import segment as extent
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.segment import segment
+from cytosuite.algorithms.cellpose3d.quality import Removal, control
+from cytosuite.algorithms.cellpose3d.segment import (
+    Fields,
+    Whole,
+    above,
+    measure,
+    moved_to_walls,
+    segment,
+    smoothed,
+    without_walls_joined,
+)
+from cytosuite.errors import InputError
 
 SPACING = (2.0, 1.0, 1.0)
 CENTRES, RADIUS = ((10, 16, 12), (10, 16, 22), (12, 34, 30)), 5.5
@@ -35,32 +45,6 @@ def same(first, second):
     return len(set(pairs[0])) == len(set(pairs[1])) == pairs.shape[1]
 
 
-def test_perfect_fields_give_the_truth():
-    labels = truth()
-    found = segment(perfect(labels), labels.astype(np.float32), SPACING, parameters())
-    assert found.labels.dtype == np.uint32
-    assert same(found.labels, labels)
-    np.testing.assert_array_equal(found.margin > 0, labels > 0)
-    assert (found.removed, found.li) == ([], None)
-
-
-def test_tau_decides_how_far_an_object_extends():
-    labels = truth()
-    inner = labels * (np.random.default_rng(0).random(labels.shape) < 2)
-    fields = perfect(labels)
-    fields.level[:] = np.where(inner, 0.4, 0.0)
-    assert segment(fields, fields.level, SPACING, parameters(tau=0.3)).labels.any()
-    assert not segment(fields, fields.level, SPACING, parameters(tau=0.5)).labels.any()
-
-
-def test_li_removes_dim_objects_of_the_image():
-    labels = truth()
-    image = np.where(labels == 3, 12.0, np.where(labels > 0, 100.0, 10.0)).astype(np.float32)
-    found = segment(perfect(labels), image, SPACING, parameters(li=True, smoothing_um=0))
-    assert 12 < found.li < 100
-    assert same(found.labels, np.where(labels == 3, 0, labels))
-
-
 def test_a_bright_object_is_cut_higher_than_a_dim_one():
     labels = truth()
     rim = labels * (ndimage.minimum_filter(labels, (1, 3, 3)) != labels)
@@ -72,15 +56,8 @@ def test_a_bright_object_is_cut_higher_than_a_dim_one():
     own = segment(perfect(labels), image, SPACING, parameters(own_weight=0.5, **given))
     assert same(own.labels, np.where((labels < 3) & (rim > 0), 0, labels))
     np.testing.assert_array_equal(own.margin > 0, own.labels > 0)
-
-
-def test_bright_surroundings_raise_the_threshold():
-    labels = truth()
-    rim = labels * (ndimage.minimum_filter(labels, (1, 3, 3)) != labels)
-    image = np.select([labels == 3, labels > 0], [100.0, 1000.0], 0.0).astype(np.float32)
-    image[rim > 0] = 40
-    given = {"li": True, "smoothing_um": 0, "li_factor": 0.05, "local_um": 5.0}
-    found = segment(perfect(labels), image, SPACING, parameters(local_weight=0.7, **given)).labels
+    given |= {"local_um": 5.0, "local_weight": 0.7}  # so do bright surroundings
+    found = segment(perfect(labels), image, SPACING, parameters(**given)).labels
     assert same(found, np.where((labels < 3) & (rim > 0), 0, labels))
 
 
@@ -99,6 +76,7 @@ def test_a_part_of_an_image_is_cut_as_the_whole_is():
     image = np.where(labels == 3, 12.0, np.where(labels > 0, 100.0, 10.0)).astype(np.float32)
     settings = parameters(li=True, smoothing_um=0.5)
     whole = measure(image, SPACING, settings)
+    assert 12 < segment(perfect(labels), image, SPACING, settings).li < 100
     here = np.s_[:, 24:]  # nothing but the dim one
     part = perfect(labels[here])
     assert segment(part, image[here], SPACING, settings).labels.any()
@@ -107,8 +85,6 @@ def test_a_part_of_an_image_is_cut_as_the_whole_is():
 
 def test_removed_objects_are_named_and_leave_no_margin():
     labels = truth()
-    alone = 2.0 * np.count_nonzero(labels == 3)
-    touching = 2.0 * min(np.count_nonzero(labels == 1), np.count_nonzero(labels == 2))
     fields = perfect(labels)
     fields.level[labels == 3] = 0.5
     found = segment(fields, fields.level, SPACING, parameters(min_level=0.7))
@@ -116,9 +92,6 @@ def test_removed_objects_are_named_and_leave_no_margin():
     assert np.allclose(found.centres[0], (5.5, 33.5, 29.5), atol=0.6)
     assert not (found.margin[labels == 3] > 0).any()
     assert same(found.labels, np.where(labels == 3, 0, labels))
-    limit = max(alone, touching) + 1
-    none = segment(perfect(labels), fields.level, SPACING, parameters(min_volume_um3=limit))
-    assert {row.reason for row in none.removed} == {"min_volume_um3"}
 
 
 def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
@@ -131,19 +104,6 @@ def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
     assert segment(fields, image, SPACING, parameters(**given)).labels.max() == 2
     tall = parameters(axial_elongation=2.0, **given)
     assert segment(fields, image, SPACING, tall).labels.max() == 1
-
-
-@pytest.mark.parametrize("min_contrast", [0.0, 1.5])
-def test_nothing_gives_nothing(min_contrast):
-    zeros = np.zeros((4, 16, 16), np.float32)
-    found = segment(
-        Fields(zeros, np.zeros((3, 4, 16, 16), np.float32), 1, 0),
-        zeros,
-        SPACING,
-        parameters(li=True, min_contrast=min_contrast),
-    )
-    assert not found.labels.any()
-    assert not (found.margin > 0).any()
 
 
 @pytest.mark.parametrize(("slices", "limit"), [(4, 500.0), (1, 2 * 76.158)])
@@ -171,10 +131,167 @@ def test_faces_move_to_bright_walls_where_the_card_says_so():
     np.testing.assert_array_equal(found[1].labels, expected)
 
 
-def test_objects_that_the_level_does_not_part_are_one_where_the_card_says_so():
-    labels = np.repeat(np.array([1, 2]), [10, 14])[None, None, :] * np.ones((12, 24, 1), int)
-    fields, image = perfect(labels), np.zeros(labels.shape, np.float32)
-    given = {"seed_distance_um": 2, "max_face_level": 0.7}
-    assert segment(fields, image, SPACING, parameters(**given)).labels.max() == 1
-    fields.level[:, :, 9:11] = 0.4
-    assert same(segment(fields, image, SPACING, parameters(**given)).labels, labels)
+def test_smoothing_is_in_micrometres_and_longer_along_z():
+    point = np.zeros((21, 41, 41), np.float32)
+    point[10, 20, 20] = 1
+    blurred = smoothed(point, SPACING, parameters(smoothing_um=1.5, axial_elongation=2.0))
+    grid = np.indices(point.shape)
+    variance = [(blurred * (g - c) ** 2).sum() for g, c in zip(grid, (10, 20, 20), strict=True)]
+    assert np.sqrt(variance) == pytest.approx([1.5, 1.5, 1.5], rel=0.02)  # voxels
+
+
+def test_background_and_threshold_lie_between_the_classes():
+    image = np.full((12, 40, 40), 1000, np.float32)
+    image[4:8, 10:20, 10:20] = 1100
+    whole = measure(image, SPACING, parameters(smoothing_um=0))
+    assert whole.background == pytest.approx(1000)
+    assert 0 < whole.threshold < 100
+
+
+def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch):
+    image = np.random.default_rng(1).gamma(2, 50, (30, 16, 16)).astype(np.float32)
+    settings = parameters(smoothing_um=2.0)
+    once = measure(image, SPACING, settings)
+    monkeypatch.setattr(extent, "_SLAB", 4 * 256)
+    assert measure(image, SPACING, settings) == once
+
+
+def test_the_margin_is_relative_and_nothing_is_above_zero():
+    signal, level = np.array([[[30.0, 10.0, 5.0]]], np.float32), np.array([[[20, 20, 0]]])
+    np.testing.assert_allclose(above(signal, level.astype(np.float32)), [[[0.5, -0.5, -1]]])
+
+
+FINE = (0.4, 0.2, 0.2)
+
+
+def _cells(shift=(0, 0), shape=(8, 24, 24)):
+    """Return four blocks of labels that meet along two planes, in background."""
+    labels = np.zeros(shape, np.uint32)
+    y, x = shape[1] // 2 + shift[0], shape[2] // 2 + shift[1]
+    labels[1:-1, 2:y, 2:x], labels[1:-1, 2:y, x:-2] = 1, 2
+    labels[1:-1, y:-2, 2:x], labels[1:-1, y:-2, x:-2] = 3, 4
+    return labels
+
+
+def _walls(labels):
+    """Return a noisy image that is bright in the last voxels before another label."""
+    image = np.zeros(labels.shape)
+    for axis in (1, 2):
+        image += 10.0 * (np.diff(labels.astype(int), axis=axis, append=0) != 0)
+    image = ndimage.gaussian_filter(image, (0, 0.7, 0.7))
+    return (image + np.random.default_rng(0).normal(size=image.shape)).astype(np.float32)
+
+
+def _moved(labels, image, reach_um=0.6, smoothing_um=0.0):
+    return moved_to_walls(labels, image, FINE, reach_um=reach_um, smoothing_um=smoothing_um)
+
+
+def test_faces_that_are_two_voxels_off_move_to_the_walls():
+    truth, off = _cells(), _cells(shift=(2, -2))
+    found = _moved(off, _walls(truth), smoothing_um=0.2)
+    beside = (truth > 0) & (off > 0)
+    beside[:, 11], beside[:, :, 11] = False, False  # the wall itself may belong to either side
+    np.testing.assert_array_equal(found[beside], truth[beside])
+    assert (off != truth)[beside].any()
+
+
+def test_only_voxels_of_objects_near_their_faces_change():
+    labels, rng = _cells(), np.random.default_rng(1)
+    image = rng.random(labels.shape, np.float32)
+    found = _moved(labels, image, reach_um=0.4)
+    assert found.dtype == np.uint32
+    np.testing.assert_array_equal(found > 0, labels > 0)
+    face = np.zeros(labels.shape, bool)
+    face[:, 11:13], face[:, :, 11:13] = True, True
+    away = ndimage.distance_transform_edt(~face, FINE)
+    np.testing.assert_array_equal(found[away > 0.41], labels[away > 0.41])
+    assert (found != labels).any()
+    for label in (1, 2, 3, 4):
+        assert ndimage.label(found == label)[1] == 1
+
+
+def test_an_object_thinner_than_the_reach_keeps_its_voxels():
+    labels = np.ones((6, 20, 20), np.uint32)
+    labels[2:4, 9:11, 9:11] = 2
+    found = _moved(labels, np.random.default_rng(0).random(labels.shape, np.float32), reach_um=1.0)
+    assert (found[labels == 2] == 2).all()
+
+
+def test_the_mean_of_the_lower_levels_along_a_face_decides():
+    labels = np.repeat(np.array([1, 2], np.uint32), 3)[None, None, :] * np.ones(
+        (1, 4, 1), np.uint32
+    )
+    level = np.ones(labels.shape, np.float32)
+    level[0, :, 2] = 0.2, 0.4, 0.6, 0.8  # with 1 on the other side: a mean of 0.5
+    assert (without_walls_joined(labels, level, 0.49) > 0).all()
+    assert np.unique(without_walls_joined(labels, level, 0.49)).tolist() == [1]
+    assert without_walls_joined(labels, level, 0.51) is labels
+
+
+def test_chains_become_one_object_whatever_their_numbers_and_direction():
+    labels = np.repeat(np.array([5, 2, 9, 4], np.uint32), 3).reshape(1, 1, 12)
+    level = np.ones(labels.shape, np.float32)
+    level[..., 8:10] = 0.1
+    expected = np.repeat(np.array([2, 2, 2, 4], np.uint32), 3).reshape(1, 1, 12)
+    np.testing.assert_array_equal(without_walls_joined(labels, level, 0.5), expected)
+    turned = without_walls_joined(labels.transpose(2, 0, 1), level.transpose(2, 0, 1), 0.5)
+    np.testing.assert_array_equal(turned, expected.transpose(2, 0, 1))
+
+
+def three():
+    """Return a cube of 64 voxels, a rod of 12 and a single voxel: 128, 24 and 2 µm³."""
+    labels = np.zeros((8, 12, 20), np.uint32)
+    labels[1:5, 1:5, 1:5] = 4
+    labels[6, 7, 2:14] = 9
+    labels[3, 9, 18] = 6
+    return labels
+
+
+def test_volumes_are_in_um3():
+    limits = {"min_volume_um3": 3, "max_volume_um3": 100}
+    found, removed = control(three(), SPACING, limits)
+    assert removed == [
+        Removal(4, "max_volume_um3", 128.0, 100.0),
+        Removal(6, "min_volume_um3", 2.0, 3.0),
+    ]
+    np.testing.assert_array_equal(found, three() == 9)
+
+
+@pytest.mark.parametrize(("limit", "stays"), [(24.0, True), (24.1, False)])
+def test_an_object_at_its_limit_stays(limit, stays):
+    found, _ = control(three(), SPACING, {"min_volume_um3": limit})
+    assert bool(found[6, 7, 2]) is stays
+
+
+def test_an_object_against_the_flow_is_removed():
+    flow = flow_targets(three())
+    limits = {"max_flow_error": 0.1}
+    assert control(three(), SPACING, limits, flow=flow)[1] == []
+    flow[:, 6] *= -1
+    _, removed = control(three(), SPACING, limits, flow=flow)
+    assert [(row.label, row.reason) for row in removed] == [(9, "max_flow_error")]
+    expected = 2 * np.abs(flow[:, three() == 9]).mean()
+    assert removed[0].value == pytest.approx(expected, rel=1e-5)
+
+
+def test_elongation_is_that_of_a_cuboid_in_um():
+    _, removed = control(three(), SPACING, {"max_elongation": 3})
+    assert removed == [Removal(9, "max_elongation", pytest.approx(12.0), 3.0)]
+    _, removed = control(three(), SPACING, {"max_elongation": 1.5})
+    values = {row.label: row.value for row in removed}
+    assert values == {4: pytest.approx(2.0), 6: pytest.approx(2.0), 9: pytest.approx(12.0)}
+
+
+def test_elongation_of_a_flat_image_is_that_within_it():
+    labels = np.zeros((1, 9, 9), np.uint32)
+    labels[0, 2:5, 2:8] = 1
+    _, removed = control(labels, (100.0, 1.0, 1.0), {"max_elongation": 1.5})
+    assert removed == [Removal(1, "max_elongation", pytest.approx(2.0), 1.5)]
+
+
+@pytest.mark.parametrize("name", ["min_level", "min_contrast", "max_flow_error"])
+def test_a_limit_without_its_field_is_refused(name):
+    with pytest.raises(
+        InputError, match=rf"{name} needs a field of shape \(8, 12, 20\), found none"
+    ):
+        control(three(), SPACING, {name: 0.5})

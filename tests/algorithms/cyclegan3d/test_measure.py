@@ -1,19 +1,12 @@
 """Tests of the measurement of levels, noise and blur, on scenes with known ones."""
 
-from pathlib import Path
-from runpy import run_path
-
 import numpy as np
 import pytest
+from scenes import GAIN, OFFSET, READ, SPACING, camera, light
 from scipy import ndimage
 
 from cytosuite.algorithms.cyclegan3d import measure as module
-from cytosuite.algorithms.cyclegan3d.measure import SHARES, blur_of, levels_of, noise_of, tap
-
-_scenes = run_path(str(Path(__file__).with_name("scenes.py")))
-GAIN, OFFSET, READ, SPACING, camera, light = (
-    _scenes[name] for name in ("GAIN", "OFFSET", "READ", "SPACING", "camera", "light")
-)
+from cytosuite.algorithms.cyclegan3d.measure import blur_of, levels_of, noise_of, tap
 
 
 def _floats(array):
@@ -52,12 +45,7 @@ def test_noise_of_neighbours_that_is_correlated_keeps_its_variance(correlation):
     assert found.gain == 0
 
 
-def test_an_image_without_noise_or_too_small_has_none():
-    for array in (np.full((4, 32, 32), 7.0), np.zeros((4, 5, 5)), np.zeros((0, 32, 32))):
-        assert noise_of(_floats(array)).read_variance == 0
-
-
-@pytest.mark.parametrize("blur", [(1.0, 0.6), (1.5, 0.8), (2.5, 1.0)])
+@pytest.mark.parametrize("blur", [(1.0, 0.6), (2.5, 1.0)])
 def test_blur_that_is_added_is_found(blur):
     scene = light(3, shape=(40, 96, 96), balls=14)
     sharp, blurred = (
@@ -66,31 +54,6 @@ def test_blur_that_is_added_is_found(blur):
     )
     for axis, added in ((0, blur[0]), (2, blur[1])):
         assert np.sqrt(blurred[axis] ** 2 - sharp[axis] ** 2) == pytest.approx(added, rel=0.25)
-
-
-def test_noise_hardly_moves_the_blur_and_alone_has_none():
-    scene = light(3, shape=(40, 96, 96), balls=14, blur_um=(2.0, 0.9))
-    clean, noisy = (blur_of(_floats(image), SPACING) for image in (scene, camera(scene)))
-    np.testing.assert_allclose(noisy, clean, rtol=0.3)
-    alone = np.random.default_rng(0).normal(0, 1, (24, 64, 64))
-    assert np.isnan(blur_of(_floats(alone), SPACING)).all()
-
-
-def test_offset_and_gain_scale_the_levels():
-    level = ndimage.gaussian_filter(_floats(camera(light(blur_um=(2.0, 0.9)))), 1)
-    one, other = levels_of(level), levels_of(4 * level + 64)
-    assert one.objects.shape == one.glow.shape == SHARES.shape
-    for name in ("background", "glow", "objects"):
-        expected = 4 * np.asarray(getattr(one, name)) + 64
-        np.testing.assert_allclose(getattr(other, name), expected, rtol=1e-3)
-    assert other.voxels == one.voxels > 0
-
-
-def test_parts_follow_each_other_without_a_gap():
-    found = levels_of(ndimage.gaussian_filter(_floats(camera(light(blur_um=(2.0, 0.9)))), 1))
-    floor = found.background + 4 * found.spread
-    assert floor == found.glow[0] < found.glow[-1] == found.objects[0] < found.objects[-1]
-    assert (np.diff([*found.glow, *found.objects]) >= 0).all()
 
 
 def test_noise_alone_holds_no_object():

@@ -11,6 +11,7 @@ SPACING = (2.0, 0.8, 0.8)
 SHAPE = (10, 24, 20)
 TINY = DenoiserArguments(widths=(4, 6), blocks=1, fold=2, embedding=8)
 FLAT = TINY.model_copy(update={"dimensions": 2})
+TWO = TINY.model_copy(update={"channels": 2, "noise_channel": "rayleigh"})
 
 
 def random_network(arguments=TINY, seed=0):
@@ -49,7 +50,7 @@ def real_folder(folder, cases=3, shape=SHAPE):
     return folder
 
 
-def paired_dataset(folder, cases=3, shape=SHAPE, sketches=True):
+def paired_dataset(folder, cases=3, shape=SHAPE, sketches=True, channels=1):
     """Write images, labels and sketches in the layout of a dataset, and return the folder."""
     for number in range(cases):
         labels = labels_of(number, shape)
@@ -58,10 +59,12 @@ def paired_dataset(folder, cases=3, shape=SHAPE, sketches=True):
         if sketches:
             given["structure-sketch"] = np.where(labels > 0, 90, 30).astype(np.uint8)
         for socket, array in given.items():
+            if channels > 1 and socket != "instance-labels":
+                array = np.stack([array * (1 + channel) for channel in range(channels)])
             write(sockets / socket / f"s_{number}.tif", volume(array))
     return folder
 
 
 def volume(array, **metadata):
     """Return an image with axes and voxel size by its number of dimensions."""
-    return Volume(array, SPACING[-array.ndim :], "ZYX"[-array.ndim :], metadata)
+    return Volume(array, SPACING[-array.ndim :], "CZYX"[-array.ndim :], metadata)

@@ -4,24 +4,15 @@ from sketches import image_of, labels_of
 
 from cytosuite.algorithms.diffusion.intensity import (
     GreyLevels,
-    contrast_of,
     grey_values,
     image_units,
-    sketch_of_labels,
     sketch_units,
     target_of_images,
 )
-from cytosuite.normalise import Target, background_of
+from cytosuite.networks.normalise import Target, background_of, sketch_of_labels
 
 
-def test_the_contrast_of_two_levels_is_these():
-    found = contrast_of(np.repeat([30, 90], [40, 10]).astype(np.uint8))
-    assert (found.dark, found.bright) == (30, 90)
-    flat = contrast_of(np.full((3, 4), -7.0))
-    assert (flat.dark, flat.bright) == (-7, -7)
-
-
-@pytest.mark.parametrize(("gain", "offset"), [(1, 0), (0.01, -3), (200, 1000)])
+@pytest.mark.parametrize(("gain", "offset"), [(0.01, -3), (200, 1000)])
 def test_units_of_a_sketch_are_those_of_any_gain_and_offset(gain, offset):
     labels = labels_of()
     sketch = gain * (labels > 0) + offset
@@ -33,10 +24,6 @@ def test_units_of_a_sketch_are_those_of_any_gain_and_offset(gain, offset):
     assert found[labels == 0].mean() == pytest.approx(0, abs=1e-3)
 
 
-def test_a_constant_sketch_is_ground():
-    assert not sketch_units(np.full((2, 5, 5), 9)).any()
-
-
 def test_a_sketch_of_labels_parts_objects_that_touch():
     labels = np.zeros((5, 9), np.uint16)
     labels[1:4, 1:4], labels[1:4, 4:7], labels[1:3, 8:] = 1, 2, 3
@@ -44,13 +31,9 @@ def test_a_sketch_of_labels_parts_objects_that_touch():
     expected[1:4, 1:3] = expected[1:4, 5:7] = expected[1:3, 8:] = 1
     np.testing.assert_array_equal(sketch_of_labels(labels), expected)
     assert not sketch_of_labels(np.zeros((3, 4, 4), np.int32)).any()
-    assert sketch_of_labels(np.ones((3, 4, 4), np.uint8)).all()
-
-
-def test_a_sketch_does_not_depend_on_the_numbers_of_labels():
-    labels = labels_of()
-    other = np.array([0, 700, 3], np.uint16)[labels]
-    np.testing.assert_array_equal(sketch_of_labels(labels), sketch_of_labels(other))
+    for dtype in (np.uint8, np.int64, np.uint64):
+        assert sketch_of_labels(np.eye(4, dtype=dtype)[None] * 7)[0].diagonal().all()
+        assert sketch_of_labels(np.ones((3, 4, 4), dtype)).all()
 
 
 def test_units_of_contrast_are_linear_with_ground_at_0_and_objects_at_2():
@@ -60,13 +43,6 @@ def test_units_of_contrast_are_linear_with_ground_at_0_and_objects_at_2():
         image_units(3 * image.astype(float) - 7, "contrast"), image_units(image, "contrast")
     )
     assert not image_units(np.full((4, 4), 9, np.uint8), "contrast").any()
-
-
-def test_contrast_needs_no_dark_background_of_many_grey_values():
-    labels = labels_of()
-    image = np.where(labels > 0, 200, 3).astype(np.uint8)  # a background of one grey value
-    back = grey_values(image_units(image, "contrast"), target_of_images([image], "contrast"))
-    np.testing.assert_array_equal(back, image)
 
 
 def test_the_target_of_several_images_is_the_median_of_each_level():
@@ -84,7 +60,7 @@ def test_levels_beyond_the_dtype_are_kept_at_its_ends():
     assert made.tolist() == [0, 10, 110, 255]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_grey_values_come_back_from_units_of_the_network(dtype):
     image = np.clip(image_of(labels_of()) / 2, 0, 250).astype(dtype)
     found = background_of(image)
@@ -92,8 +68,3 @@ def test_grey_values_come_back_from_units_of_the_network(dtype):
     back = grey_values(image_units(image), target)
     assert back.dtype == dtype
     np.testing.assert_allclose(back.astype(float), image.astype(float), atol=1e-2)
-
-
-def test_values_beyond_the_dtype_are_kept_at_its_ends():
-    made = grey_values(np.array([-9.0, 9.0], np.float32), Target(mean=100, sd=5, dtype="uint8"))
-    assert made.tolist() == [0, 255]

@@ -1,51 +1,30 @@
 import numpy as np
 import pytest
+import torch
+from monai.networks.schedulers import NoiseSchedules
 
-from cytosuite.algorithms.diffusion.noise import BLOCK, noise_field
+from cytosuite.algorithms.diffusion.noise import (
+    BLOCK,
+    NoiseSchedule,
+    noise_field,
+    object_noise,
+    phase,
+)
 
 SHAPE = (5, 150, 130)
-
-
-def test_noise_is_normal():
-    found = noise_field((8, 256, 256), 3, 0)
-    assert found.dtype == np.float32
-    assert abs(found.mean()) < 0.01
-    assert found.std() == pytest.approx(1, abs=0.01)
-    assert (np.abs(found) < 1.96).mean() == pytest.approx(0.95, abs=0.005)
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("distance", [1, 64])
-def test_neighbours_and_blocks_are_independent(axis, distance):
-    found = np.moveaxis(noise_field((128, 128, 128), 0, 0), axis, 0)
-    product = found[:-distance] * found[distance:]
-    assert abs(product.mean()) < 5 / product.size**0.5
 
 
 @pytest.mark.parametrize(
     ("origin", "shape"),
     [
-        ((0, 0, 0), SHAPE),
         ((2, 10, 60), (1, 100, 20)),
         ((4, 64, 128), (1, 64, 2)),
-        ((1, 3, 5), (2, 1, 1)),
     ],
 )
 def test_a_part_has_the_noise_of_the_whole(origin, shape):
     whole = noise_field(SHAPE, 7, 2)
     box = tuple(slice(low, low + size) for low, size in zip(origin, shape, strict=True))
     np.testing.assert_array_equal(noise_field(shape, 7, 2, origin), whole[box])
-
-
-def test_a_larger_image_begins_with_the_noise_of_a_smaller_one():
-    small, large = noise_field((2, 30, 40), 1, 0), noise_field((4, 130, 70), 1, 0)
-    np.testing.assert_array_equal(large[:2, :30, :40], small)
-
-
-@pytest.mark.parametrize("other", [(8, 0), (7, 1), (2**64 - 1, 0)])
-def test_another_seed_or_draw_is_another_field(other):
-    first, second = noise_field((2, 128, 128), 7, 0), noise_field((2, 128, 128), *other)
-    assert abs((first * second).mean()) < 5 / first.size**0.5
 
 
 def test_the_noise_stays_the_same_over_versions():
@@ -55,3 +34,67 @@ def test_the_noise_stays_the_same_over_versions():
     np.testing.assert_array_equal(noise_field((1, 64, 64), 5, 6, (1, 128, 192)), expected[:])
     values = noise_field((1, 1, 4), 0, 0)[0, 0]
     np.testing.assert_allclose(values, [0.059911, 0.0155596, -1.1644385, -0.1326471], atol=1e-6)
+
+
+def test_the_noise_of_an_object_moves_with_it_and_that_of_the_ground_stays():
+    first, second = np.zeros((2, *SHAPE), np.uint16)
+    first[1:4, 20:60, 10:70], second[2:5, 33:73, 1:61] = 3, 3
+    second[0, :10, :10] = 1
+    noises = [object_noise(SHAPE, 7, 2, labels) for labels in (first, second)]
+    np.testing.assert_array_equal(noises[0][first == 3], noises[1][second == 3])
+    ground = (first == 0) & (second == 0)
+    np.testing.assert_array_equal(noises[0][ground], noises[1][ground])
+    plain = noise_field(SHAPE, 7, 2)
+    assert abs(np.corrcoef(plain[first == 3], noises[0][first == 3])[0, 1]) < 0.05
+    assert (noises[0].mean(), noises[0].std()) == pytest.approx((0, 1), abs=0.02)
+
+
+def test_known_values():
+    """The reference sheet has these for the cosine; MONAI has the other schedules."""
+    found = NoiseSchedule()
+    assert found.betas()[999] == pytest.approx(0.9999, rel=5e-3)
+    assert found.signal()[[399, 999]] == pytest.approx([0.647, 2.4e-10], rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "peer"),
+    [("linear", "linear_beta"), ("quadratic", "scaled_linear_beta"), ("sigmoid", "sigmoid_beta")],
+)
+def test_variances_are_those_of_monai(kind, peer):
+    expected = NoiseSchedules[peer](1000)
+    np.testing.assert_allclose(NoiseSchedule(kind=kind).betas(), expected, rtol=2e-4)
+
+
+def test_the_cosine_is_that_of_monai_within_the_limits():
+    expected, *_ = NoiseSchedules["cosine"](1000)
+    betas = NoiseSchedule().betas()
+    inside = (betas > 2e-4) & (betas < 0.999)
+    assert inside.sum() > 900
+    np.testing.assert_allclose(betas[inside], expected[torch.from_numpy(inside)], rtol=2e-3)
+
+
+def test_the_steps_to_a_signal_of_the_schedule_are_found():
+    found = NoiseSchedule(length=100)
+    for steps in (1, 37, 100):
+        assert found.steps_to(found.signal()[steps - 1]) == steps
+    assert found.steps_to(1.0) == 1
+    assert found.steps_to(0.0) == 100
+
+
+@pytest.mark.parametrize("count", [1, 7, 400])
+def test_visited_levels_go_from_the_start_to_the_image(count):
+    schedule, start = NoiseSchedule(), 400
+    levels = schedule.visited(start, count)
+    assert levels.shape == (count + 1,)
+    assert levels[0] == schedule.signal()[start - 1]
+    assert levels[-1] == 1
+    assert (np.diff(levels) > 0).all()
+    if count > 1:
+        assert levels[-2] == schedule.signal()[0]
+
+
+def test_the_phase_is_the_angle_of_image_and_noise():
+    assert (phase(1.0), phase(0.5)) == pytest.approx((0, np.pi / 4))
+    signal = NoiseSchedule().signal()
+    np.testing.assert_allclose(np.cos(phase(signal)), np.sqrt(signal), atol=1e-12)
+    np.testing.assert_allclose(np.sin(phase(signal)), np.sqrt(1 - signal), atol=1e-12)

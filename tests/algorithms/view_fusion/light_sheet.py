@@ -10,7 +10,6 @@ SPACING = (4.0, 1.5, 1.5)
 SHAPE = (20, 72, 64)
 TINY = RestorerArguments(widths=(4, 6), blocks=(1, 1), flat=0)
 WHOLE = (10**4,) * 3
-DTYPES = ["uint8", "uint16", "int16", "uint32", "float32", "float64"]
 
 
 def random_network(arguments, seed=0, change=1.0):

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
-from light_sheet import DTYPES, SPACING, WHOLE, noise, view
+from light_sheet import SPACING, WHOLE, noise, specimen, view
 from scipy import ndimage
 
-from cytosuite.algorithms.view_fusion.classical import Restoration, correct, deconvolved, smooth
+from cytosuite.algorithms.view_fusion.classical import (
+    LossEstimate,
+    Restoration,
+    correct,
+    deconvolved,
+    loss_of,
+    paths_of,
+    smooth,
+)
 from cytosuite.algorithms.view_fusion.intensity import units_of
 from cytosuite.metrics.images.n_ssim import n_ssim
 
@@ -15,40 +23,22 @@ def _corrected(image, given=PLAIN, tile=WHOLE, spacing=SPACING):
     return correct(image, spacing, units_of(image), given, tile=tile)[0]
 
 
-@pytest.mark.parametrize("sigma", [0.442, 0.5, 2.0])
-@pytest.mark.parametrize("tile", [TILE, WHOLE])
-def test_the_gaussian_is_scipys(sigma, tile):
+@pytest.mark.parametrize("sigma", [0.442, 2.0])
+def test_the_gaussian_is_scipys(sigma):
     image = noise((30, 50, 44)).astype(np.float32)
     np.testing.assert_allclose(
-        smooth(image, sigma, tile=tile), ndimage.gaussian_filter(image, sigma), rtol=1e-6
+        smooth(image, sigma, tile=TILE), ndimage.gaussian_filter(image, sigma), rtol=1e-6
     )
     counts = image.astype(np.uint16)
     expected = np.rint(ndimage.gaussian_filter(counts.astype(np.float32), sigma))
-    np.testing.assert_array_equal(smooth(counts, sigma, tile=tile), expected)
+    np.testing.assert_array_equal(smooth(counts, sigma, tile=TILE), expected)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_a_gaussian_of_no_width_changes_nothing(dtype):
-    image = view(dtype=dtype)
-    made = smooth(image, 0.0, tile=TILE)
-    assert made.dtype == dtype
-    np.testing.assert_array_equal(made, image)
-
-
-def test_a_gaussian_lowers_noise():
-    assert smooth(noise(), 0.442, tile=WHOLE).std() < 0.8 * noise().std()
-
-
-@pytest.mark.parametrize("steps", [0, 1, 5])
+@pytest.mark.parametrize("steps", [0, 5])
 def test_a_constant_stays_and_so_does_darkness(steps):
     for level in (0.0, 1.0, 1e20):
         given = np.full((4, 9, 9), level)
         np.testing.assert_allclose(deconvolved(given, (1, 1, 1), steps, 0.1), given, rtol=1e-6)
-
-
-def test_without_blur_nothing_is_undone():
-    given = np.random.default_rng(0).random((4, 9, 9))
-    np.testing.assert_allclose(deconvolved(given, (0, 0, 0), 3, 0.1), given)
 
 
 def test_each_step_brings_a_blurred_point_nearer_to_a_point():
@@ -72,15 +62,6 @@ def test_the_sharper_image_is_nearer_to_the_truth():
     blurred = ndimage.gaussian_filter(truth, 1.0)
     image = np.random.default_rng(1).poisson(6000 * blurred / blurred.max() + 100).astype(np.uint16)
     assert n_ssim(truth, _corrected(image), image) > 0.1
-    assert n_ssim(
-        truth, _corrected(image, Restoration(loss={"strength": 0}, psf_um=(0, 0, 0))), image
-    ) == pytest.approx(0, abs=0.02)
-
-
-def test_a_corrected_loss_is_nearer_to_the_truth():
-    truth, lossy = view(loss_per_um=0.0), view(loss_per_um=0.01, seed=0)
-    given = Restoration(steps=0, loss={"strength": 1.0})
-    assert n_ssim(truth, _corrected(lossy, given), lossy) > 0.1
 
 
 @pytest.mark.parametrize("steps", [0, 2])
@@ -92,46 +73,97 @@ def test_tiles_leave_no_seams(steps):
     assert np.abs(whole - image).max() > 5
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_every_dtype_comes_back(dtype):
-    image = view(dtype=dtype)
-    made = _corrected(image, Restoration())
-    assert (made.dtype, made.shape) == (np.dtype(dtype), image.shape)
-    assert np.isfinite(made.astype(float)).all()
-    assert np.corrcoef(made.ravel().astype(float), image.ravel())[0, 1] > 0.8
-
-
-@pytest.mark.parametrize("shape", [(5, 37, 41), (1, 1, 50), (1, 60, 1), (2, 3, 5), (1, 1, 1)])
-@pytest.mark.parametrize("tile", [(1, 1, 1), WHOLE])
-def test_images_and_tiles_of_any_size_have_an_answer(shape, tile):
+@pytest.mark.parametrize("shape", [(5, 37, 41), (1, 1, 50), (1, 1, 1)])
+def test_images_of_any_size_have_an_answer_by_the_smallest_tiles(shape):
     image = noise(shape)
-    assert _corrected(image, Restoration(), tile).shape == shape
-    assert smooth(image, 0.5, tile=tile).shape == shape
+    assert _corrected(image, Restoration(), (1, 1, 1)).shape == shape
+    assert smooth(image, 0.5, tile=(1, 1, 1)).shape == shape
 
 
 @pytest.mark.parametrize(
     "image",
     [
         np.zeros((6, 20, 20), np.uint8),
-        np.full((6, 20, 20), 40000, np.uint16),
         np.full((6, 20, 20), -1e15, np.float64),
     ],
-    ids=["zeros", "constant", "negative"],
+    ids=["zeros", "negative"],
 )
-@pytest.mark.parametrize("spacing", [SPACING, (1e-9, 1e9, 1.0)])
-def test_blank_images_come_back(image, spacing):
-    np.testing.assert_array_equal(_corrected(image, Restoration(), spacing=spacing), image)
+def test_blank_images_come_back(image):
+    np.testing.assert_array_equal(_corrected(image, Restoration(), spacing=(1e-9, 1e9, 1.0)), image)
     np.testing.assert_array_equal(smooth(image, 0.5, tile=WHOLE), image)
 
 
-def test_hot_voxels_leave_numbers_and_do_not_reach_far():
-    image = noise((20, 60, 60))
-    hot = image.copy()
-    hot[10, 30, 30] = 65535
-    made = _corrected(hot)
-    assert made[10, 30, 30] > 10000
-    np.testing.assert_array_equal(made[:, :, :5], _corrected(image)[:, :, :5])
-    tiny = np.zeros((6, 20, 20))
-    tiny[:3] = 1e-300 * np.random.default_rng(0).random((3, 20, 20))
-    tiny[0, 0, 0] = 1e15
-    assert np.isfinite(_corrected(tiny)).all()
+GIVEN = LossEstimate(block_um=20, strength=1, most_gain=10)
+
+
+def test_paths_are_the_specimen_on_the_way_to_each_side():
+    mask = np.zeros((1, 2, 5), bool)
+    mask[0, 0, 1:4] = True
+    paths = paths_of(mask, (2.0, 3.0, 0.5))
+    np.testing.assert_allclose(paths[4][0, 0], [0, 0.25, 0.75, 1.25, 1.5])  # from low x
+    np.testing.assert_allclose(paths[5][0, 0], [1.5, 1.25, 0.75, 0.25, 0])  # from high x
+    np.testing.assert_allclose(paths[4:, 0, 1], 0)
+    np.testing.assert_allclose(paths[0][0, 0], [0, 1, 1, 1, 0])
+    np.testing.assert_allclose(paths[2][0, 0], [0, 1.5, 1.5, 1.5, 0])
+    np.testing.assert_allclose(paths[2][0, 1], [0, 3, 3, 3, 0])
+
+
+@pytest.mark.parametrize(("axis", "side"), [(0, 1), (1, 0), (2, 1)])
+def test_the_loss_is_found_on_its_side(axis, side):
+    shape, spacing, loss = (40, 60, 60), (2.0, 1.5, 1.5), 0.025
+    image = view(shape=shape, spacing=spacing, loss_per_um=loss, axis=axis)
+    image = np.flip(image, axis) if side else image
+    per_um = loss_of(image, spacing, GIVEN).per_um
+    place = 2 * axis + side
+    assert np.argmax(per_um) == place
+    assert per_um[place] == pytest.approx(loss, rel=0.35)
+    assert sum(per_um) - per_um[place] < 0.5 * loss
+    assert min(per_um) >= 0
+
+
+def test_the_gain_undoes_the_loss():
+    even, lossy = view(loss_per_um=0), view(loss_per_um=0.015)
+    found = loss_of(lossy, SPACING, GIVEN)
+    gain = found.gain.read(tuple(slice(0, n) for n in lossy.shape))
+    assert gain.min() >= 1
+    corrected = (lossy - found.background) * gain
+    inside = specimen(share=0.55)
+    left, right = (np.index_exp[..., :32], np.index_exp[..., 32:])
+
+    def fall(image):
+        return image[left][inside[left]].mean() / image[right][inside[right]].mean()
+
+    before, after, best = (
+        fall(each) for each in (lossy - found.background, corrected, even - 20.0)
+    )
+    assert before > best + 0.3
+    assert abs(after - best) < 0.5 * (before - best)
+
+
+def test_the_gain_is_limited_and_fades_beyond_the_specimen():
+    found = loss_of(view(loss_per_um=0.05), SPACING, LossEstimate(strength=1, most_gain=1.5))
+    assert 1.2 < found.gain.values.max() <= 1.5 + 1e-6
+    corner = found.gain.values[0, 0, -1]
+    assert corner < 1.1
+    none = loss_of(view(loss_per_um=0.05), SPACING, LossEstimate(strength=0))
+    np.testing.assert_allclose(none.gain.values, 1)
+    assert max(none.per_um) > 0.02
+    half = loss_of(view(loss_per_um=0.02), SPACING, LossEstimate(strength=0.5, most_gain=10))
+    full = loss_of(view(loss_per_um=0.02), SPACING, LossEstimate(strength=1, most_gain=10))
+    np.testing.assert_allclose(half.gain.values, np.sqrt(full.gain.values), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((8, 20, 20), 9.5, np.float32),
+        noise(),
+        np.ones((1, 1, 1)),
+    ],
+    ids=lambda image: f"{image.dtype} {image.shape}",
+)
+def test_without_a_specimen_no_loss_is_seen(image):
+    found = loss_of(image, (1.0, 0.3, 0.3), GIVEN)
+    assert found.per_um == (0,) * 6
+    assert (found.gain.values == 1).all()
+    assert found.gain.read(tuple(slice(0, n) for n in image.shape)).shape == image.shape

@@ -1,12 +1,12 @@
-import subprocess
-import sys
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.predict import predict
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 1.0, 1.0)
@@ -24,52 +24,24 @@ def image():
     return np.random.default_rng(0).poisson(50 + ball).astype(np.uint16)
 
 
-def test_labels_belong_to_the_image():
-    volume = Volume(image(), SPACING, metadata={"channel": "nucleus"})
-    labels = predict({"microscopy-image": volume}, model())["instance-labels"]
-    assert labels.array.dtype == np.uint16
-    assert labels.array.max() == 1
-    assert (labels.spacing, labels.axes) == (volume.spacing, volume.axes)
-    assert labels.metadata == volume.metadata
-
-
-def test_two_dimensions():
-    volume = Volume(image()[6], SPACING[1:], axes="YX")
-    labels = predict({"microscopy-image": volume}, model())["instance-labels"]
-    assert labels.array.max() == 1
-
-
 def test_lengths_in_pixels_do_not_depend_on_the_voxel_size():
     sizes = [(1.0, 1.0), (0.1, 0.1), (7.0, 7.0)]
     made = [{"microscopy-image": Volume(image()[6], size, axes="YX")} for size in sizes]
     one, *others = [predict(given, model(in_pixels=True))["instance-labels"] for given in made]
-    assert one.array.max() == 1
+    assert (one.array.max(), one.array.dtype) == (1, np.uint16)
     assert [labels.spacing for labels in others] == sizes[1:]
     assert all((labels.array == one.array).all() for labels in others)
     assert not predict(made[1], model())["instance-labels"].array.any()
 
 
-def test_explains_time_and_channels():
-    volume = Volume(image()[None], SPACING, axes="TZYX")
-    with pytest.raises(InputError, match="axes ZYX or YX, found TZYX: give one frame"):
-        predict({"microscopy-image": volume}, model())
+WEIGHTS = Path(__file__).parents[3] / "weights" / "watershed"
+CARDS = sorted(WEIGHTS.glob("*.json"))
 
 
-def test_explains_a_missing_image():
-    with pytest.raises(InputError, match=r"expected the input microscopy-image, found \['other'\]"):
-        predict({"other": Volume(image(), SPACING)}, model())
-
-
-def test_explains_an_unknown_parameter():
-    with pytest.raises(InputError, match="card test: .*smothing_um is not .* 'smoothing_um'"):
-        predict({"microscopy-image": Volume(image(), SPACING)}, model(smothing_um=1.0))
-
-
-def test_imports_neither_torch_nor_plots_nor_tables():
-    code = (
-        "import sys, cytosuite.algorithms.watershed.predict; "
-        "sys.exit({'torch', 'matplotlib', 'pandas'} & set(sys.modules) or None)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == ""
-    assert done.returncode == 0
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
+def test_every_card_gives_valid_parameters(card):
+    content = json.loads(card.read_text())
+    parameters = Parameters(**content["parameters"])
+    axes = content["describes"]["axes"]
+    size = content["describes"].get("spacing", ())
+    assert len(size) == (0 if parameters.in_pixels else len(axes))

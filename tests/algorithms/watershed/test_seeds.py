@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from cytosuite.algorithms.watershed.seeds import (
+    basins,
     blob_response,
     border_distance,
+    merge,
+    saddles,
     seed_map,
     typical_radius,
 )
@@ -18,37 +21,12 @@ def gaussian_blob(sigma, shape=(41, 41, 41), spacing=(1.0, 1.0, 1.0)):
     return np.exp(-squares / 2 / sigma**2).astype(np.float32)
 
 
-def test_the_response_is_largest_in_the_middle_of_a_blob():
-    response = blob_response(gaussian_blob(4.0), (1.0, 1.0, 1.0), (6.0,), 1.0)
-    assert np.unravel_index(response.argmax(), response.shape) == (20, 20, 20)
-
-
 def test_the_response_to_a_gaussian_is_that_of_theory():
     sigma, width = 4.0, 3.0
     response = blob_response(gaussian_blob(sigma), (1.0, 1.0, 1.0), (width * 3**0.5,), 1.0)
     total = sigma**2 + width**2
     expected = 3 * width**2 / total * (sigma**2 / total) ** 1.5
     assert response.max() == pytest.approx(expected, rel=0.03)
-
-
-def test_the_response_does_not_depend_on_the_grid():
-    fine = blob_response(gaussian_blob(4.0), (1.0, 1.0, 1.0), (6.0,), 1.0)
-    spacing = (2.0, 1.0, 1.0)
-    coarse = blob_response(gaussian_blob(4.0, (21, 41, 41), spacing), spacing, (6.0,), 1.0)
-    assert coarse.max() == pytest.approx(fine.max(), rel=0.05)
-
-
-def test_more_radii_never_lower_the_response():
-    image = gaussian_blob(4.0)
-    one = blob_response(image, (1.0, 1.0, 1.0), (4.0,), 1.0)
-    two = blob_response(image, (1.0, 1.0, 1.0), (4.0, 7.0), 1.0)
-    assert (two >= one).all()
-
-
-@pytest.mark.parametrize("shape", [(1, 9, 9), (9, 1), (1, 1)])
-def test_axes_of_one_voxel_are_allowed(shape):
-    response = blob_response(np.ones(shape, np.float32), (1.0,) * len(shape), (2.0,), 1.0)
-    np.testing.assert_allclose(response, 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("radius", [6.0, 12.0])
@@ -74,3 +52,28 @@ def test_the_seed_map_is_positive_inside_and_zero_outside():
     height = seed_map(response, mask, (1.0, 1.0), distance_weight=1.0, elongation=1.0)
     assert (height[mask] > 0).all()
     assert not height[~mask].any()
+
+
+RIDGE = np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32).repeat(3, axis=0)
+ALL = np.ones(RIDGE.shape, bool)
+
+
+def test_every_maximum_gets_a_basin_and_the_saddle_is_the_highest_pass():
+    labels = basins(RIDGE, ALL)
+    assert labels.max() == 2
+    assert labels[1, 2] != labels[1, 6]
+    pairs, passes = saddles(labels, RIDGE)
+    np.testing.assert_array_equal(pairs, [[1, 2]])
+    np.testing.assert_array_equal(passes, [3])
+
+
+@pytest.mark.parametrize(("ratio", "objects"), [(0.37, 1), (0.38, 2)])
+def test_basins_merge_when_the_saddle_is_high_enough(ratio, objects):
+    merged = merge(basins(RIDGE, ALL), RIDGE, ratio)  # the saddle is 3 / 8 of the lower peak
+    assert len(np.unique(merged)) == objects
+
+
+def test_chains_are_joined_in_the_order_of_their_saddles():
+    height = np.array([[9, 7, 8, 2, 8, 7, 9]], np.float32)
+    labels = np.array([[1, 1, 2, 2, 3, 3, 4]], np.int32)
+    assert len(np.unique(merge(labels, height, 0.5))) == 2

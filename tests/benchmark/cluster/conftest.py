@@ -7,8 +7,8 @@ import pytest
 
 from cytosuite.benchmark.cluster import cases as module
 from cytosuite.benchmark.cluster.cases import Circumstances
-from cytosuite.benchmark.cluster.pool import Lost
-from cytosuite.benchmark.plan import plan
+from cytosuite.benchmark.runs.plan import plan
+from cytosuite.benchmark.store.pool import Lost
 
 
 @pytest.fixture

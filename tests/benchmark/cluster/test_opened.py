@@ -1,19 +1,28 @@
+"""Workers with GPUs: how many there are on this machine, and what their jobs ask for."""
+
+import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
-
-pytest.importorskip("distributed")
+from rich.console import Console
 
 from cytosuite.benchmark.cluster import jobs as jobs_module
 from cytosuite.benchmark.cluster import opened as module
-from cytosuite.benchmark.cluster.opened import RUNNER_GIB, OpenCluster, variables_of
+from cytosuite.benchmark.cluster.jobs import Jobs, Regularly
+from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.cluster.site import ClusterSite
+from cytosuite.benchmark.commands.data import opened
+from cytosuite.benchmark.commands.options import ClusterOptions
 from cytosuite.errors import InputError
+
+pytest.importorskip("distributed")
 
 
 @pytest.fixture
@@ -33,12 +42,6 @@ def cluster(word="slurm", **site):
     return OpenCluster(word, ClusterSite(**site), None, print)
 
 
-def test_workers_have_room_for_a_case_and_the_runner(fake):
-    with cluster() as found:
-        found.pool(4.0)
-    assert fake == [4.0 + RUNNER_GIB]
-
-
 def test_a_pool_serves_smaller_cases_and_is_opened_anew_for_larger_ones(fake):
     with cluster(most_memory_gib=64) as found:
         first = found.pool(4.0)
@@ -46,19 +49,10 @@ def test_a_pool_serves_smaller_cases_and_is_opened_anew_for_larger_ones(fake):
         assert found.pool() is first
         assert found.pool(8.0) is not first
     assert fake == [5.0, 9.0]
-
-
-def test_what_is_reserved_counts_from_the_start(fake):
     with cluster() as found:
         found.reserve([2.0, 6.0])
         assert found.pool() is found.pool(6.0)
-    assert fake == [7.0]
-
-
-def test_workers_of_a_running_scheduler_are_as_they_are(fake):
-    with cluster("tcp://a:1") as found:
-        assert found.pool(2.0) is found.pool(20.0)
-    assert len(fake) == 1
+    assert fake[2:] == [7.0]
 
 
 def test_workers_of_the_site_that_are_too_small_are_refused(fake):
@@ -89,12 +83,6 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch, tmp_path):
         found.pool()
 
 
-def test_without_slurm_one_line_says_where_to_run_it(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="needs sbatch, which is not on this machine; run it on a"):
-        jobs_module._ask(["sbatch", "--test-only"])
-
-
 def test_a_refusal_of_slurm_is_one_line(tmp_path, monkeypatch):
     program = tmp_path / "sbatch"
     program.write_text("#!/bin/sh\necho 'error: invalid partition\nspecified: gpu' >&2\nexit 1\n")
@@ -104,18 +92,6 @@ def test_a_refusal_of_slurm_is_one_line(tmp_path, monkeypatch):
         InputError, match="Slurm refuses sbatch --test-only: error: invalid partition"
     ):
         jobs_module._ask(["sbatch", "--test-only"])
-
-
-def test_settings_reach_workers_as_variables():
-    found = variables_of({"distributed.comm.tls.ca-file": "/a b/c.pem"})
-    assert found == {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": "/a b/c.pem"}
-
-
-def test_the_options_load_no_dask():
-    code = (
-        "import sys, cytosuite.benchmark.commands.benchmark; sys.exit('distributed' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 STRANGER = """
@@ -210,3 +186,170 @@ def test_ctrl_c_stays_an_interruption():
         timeout=120,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
+
+
+CARDS = ("GPU-a", "GPU-b", "GPU-c", "GPU-d")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Return a function that gives the number of workers on a machine of 16 cores."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr("cytosuite.benchmark.cluster.opened.free_gib", lambda: 1000.0)
+
+    def number(**site):
+        return OpenCluster("local", ClusterSite(**site), tmp_path, print)._places()
+
+    return number
+
+
+def test_a_machine_with_four_cards_has_four_workers(places, machine, monkeypatch):
+    machine(*CARDS)
+    assert places(gpus=1) == 4
+    assert places() == 16
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    assert places(gpus=1) == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "text", "gpus"), [("cpu", "", 0), ("cuda", "", 1), ("cuda", "gpus = 1", 1)]
+)
+def test_a_run_on_gpus_has_one_per_worker(tmp_path, device, text, gpus):
+    (tmp_path / "site.toml").write_text(text)
+    options = ClusterOptions(cluster="local", site=tmp_path / "site.toml")
+    with opened(options, tmp_path, Console(file=io.StringIO()), device) as cluster:
+        assert cluster.site.gpus == gpus
+
+
+class FakeCluster:
+    """A cluster whose jobs are in `workers`, and whose workers that have come in `present`."""
+
+    def __init__(self, *numbers):
+        self.workers = {f"w{n}": SimpleNamespace(job_id=str(n), status=None) for n in numbers}
+        self.present, self.scaled, self.ended = [], [], []
+        self.new_spec = {"options": {}}
+        self.loop = SimpleNamespace(add_callback=lambda function, *words: function(*words))
+
+    @property
+    def scheduler_info(self):
+        return {"workers": {f"tcp://{name}": {"name": name} for name in self.present}}
+
+    def scale_down(self, names):
+        self.ended += names
+
+    def scale(self, number):
+        self.scaled.append(number)
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    """Return the lines of the queue; None for a controller that does not answer."""
+    lines = {"text": "", "asked": 0}
+
+    def ask(words, text=""):
+        lines["asked"] += 1
+        if lines["text"] is None:
+            raise InputError("Slurm did not answer squeue within 60 s")
+        return lines["text"]
+
+    monkeypatch.setattr(jobs_module, "_ask", ask)
+    return lines
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """Return the time, for a test to set."""
+    time = {"s": 1000.0}
+    monkeypatch.setattr(jobs_module.time, "monotonic", lambda: time["s"])
+    return time
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Return two jobs, 7 and 8, and what they tell."""
+    found = Jobs(ClusterSite(workers=2), 2.0, tmp_path, {}, lambda line: found.said.append(line))
+    found.said = []
+    found.cluster = FakeCluster(7, 8)
+    return found
+
+
+def test_a_job_that_ended_is_submitted_again(jobs, queue):
+    queue["text"] = "8 RUNNING None\n"
+    (ended,) = (job for name, job in jobs.cluster.workers.items() if name == "w7")
+    jobs.look()
+    assert list(jobs.cluster.workers) == ["w8"]
+    assert ended.status.name == "closed"
+    assert jobs.cluster.scaled == [2]
+
+
+def test_jobs_that_end_before_a_worker_comes_are_one_line_with_the_last_word(jobs, queue, tmp_path):
+    (tmp_path / "9.log").write_text("loading\nno jobs_module named dask\n\n")
+    (tmp_path / "8.log").write_text("earlier\n")
+    jobs.look()
+    jobs.cluster.workers = {"w9": SimpleNamespace(job_id="9", status=None)}
+    with pytest.raises(InputError) as refused:
+        jobs.look()
+    assert str(refused.value) == (
+        f"3 jobs of Slurm ended before a worker came: {tmp_path}/9.log: no jobs_module named dask; see "
+        "`python` and `prologue` of the site"
+    )
+
+
+def test_a_queue_in_which_nothing_happens_is_asked_less_and_less(jobs, queue, now):
+    queue["text"] = "7 PENDING Resources\n8 PENDING Priority\n"
+    times = []
+    for second in range(301):
+        now["s"], before = float(second), queue["asked"]
+        jobs.look()
+        times += [second] * (queue["asked"] - before)
+    assert times == [0, 5, 15, 35, 75, 135, 195, 255]
+
+
+def test_a_node_is_left_out_with_all_its_workers(jobs, queue):
+    jobs.site = ClusterSite(workers=2, extra=("--exclude=n1,n2", "--qos=long"))
+    jobs.cluster = FakeCluster(7, 8, 9, 10)
+    queue["text"] = "7 n5\n8 n6\n9 n5\n10 \n"
+    assert jobs.leave_out("n5")
+    assert jobs.cluster.ended == ["w7", "w9"]
+    assert jobs.cluster.new_spec["options"]["job_extra_directives"][-3:] == [
+        "--exclude=n1,n2", "--qos=long", "--exclude=n1,n2,n5",
+    ]  # fmt: skip
+    queue["text"] = "8 n6\n9 n5\n10 \n11 n7\n"
+    assert not jobs.leave_out("n6")  # others wait, are on a node left out, or no workers of ours
+    assert jobs.cluster.ended == ["w7", "w9"]
+
+
+def test_after_a_first_worker_ended_jobs_are_no_mistake(jobs, queue):
+    jobs.cluster.present = ["w7", "w8"]
+    jobs.look()
+    jobs.cluster = FakeCluster(*range(20, 40))
+    jobs.look()
+    assert jobs.cluster.workers == {}
+
+
+def test_a_controller_that_is_busy_ends_nothing(jobs, queue, monkeypatch):
+    monkeypatch.setattr(jobs_module, "WORD_S", -1.0)
+    queue["text"] = None
+    jobs.look()
+    assert sorted(jobs.cluster.workers) == ["w7", "w8"]
+    assert jobs.said == ["Slurm did not answer squeue within 60 s"]
+
+
+def test_directives_hold_the_log_gpus_and_those_of_the_site(tmp_path):
+    site = ClusterSite(gpus=1, extra=("--constraint=a100",))
+    found = Jobs(site, 2.0, tmp_path / "a b", {}, print)
+    assert found._directives() == [
+        f'--output="{tmp_path}/a b/%j.log"', "--open-mode=append", "--no-requeue",
+        "--gres=gpu:1", "--constraint=a100",
+    ]  # fmt: skip
+    assert found._words() == ["--memory-limit", "0", "--no-dashboard", "--resources", "GPU=1"]
+
+
+def test_the_queue_is_not_asked_at_each_result(monkeypatch):
+    now, called = {"s": 100.0}, []
+    monkeypatch.setattr(jobs_module.time, "monotonic", lambda: now["s"])
+    look = Regularly(lambda: called.append(now["s"]))
+    for second in range(100, 112):
+        now["s"] = float(second)
+        look()
+    assert called == [105.0, 110.0]

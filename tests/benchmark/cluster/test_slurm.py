@@ -1,7 +1,6 @@
 """The whole way through a real Slurm of two nodes: `eval "$(docker/start_slurm.sh DIR)"` starts one."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.record import read_record
-
 pytest.importorskip("dask_jobqueue")
-pytestmark = pytest.mark.cluster
 
 SITE = 'workers = 2\ninterface = "lo"\nwalltime = "00:10:00"\n'
 TIMES = ["seconds", "peak_memory"]  # columns that differ from run to run
@@ -46,17 +42,8 @@ def home(tmp_path_factory):
 
 def start(home, run, *words):
     """Start a benchmark of the data in a home, and return the process."""
-    options = [
-        "--size",
-        "mini",
-        "--cases",
-        CASES,
-        "--algorithm",
-        "watershed",
-        "--engine",
-        "process",
-    ]
-    options += ["--runs", home / "runs", "--run", run, *words]
+    options = ["--size", "mini", "--cases", CASES, "--algorithm", "watershed"]
+    options += ["--engine", "process", "--runs", home / "runs", "--run", run, *words]
     return subprocess.Popen(
         [sys.executable, "-m", "cytosuite.benchmark", "benchmark", "spheroid", *map(str, options)],
         stdout=subprocess.PIPE,
@@ -166,25 +153,12 @@ def test_an_interrupted_run_is_gone_on_with_by_the_same_command(slurm, home):
     pd.testing.assert_frame_equal(scores(home, "interrupted"), scores(home, "local"))
 
 
-@pytest.mark.slow
-def test_what_needs_more_memory_runs_again_in_larger_jobs(slurm, home):
-    """Python alone takes more than 64 MiB, and less than 8 times as much."""
-    (home / "more.toml").write_text(f"{SITE}most_memory_gib = 0.5\n")
-    words = ["--memory", "0.1", "--cases", "3", "--cluster", "slurm", "--site", home / "more.toml"]
-    code, text = ended(start(home, "memory", *words))
-    assert code == 0, text
-    assert "running again with 0.2 GiB: 3 of 3" in text
-    for path in results(home, "memory"):
-        (warning,) = read_record(path.parent).warnings
-        assert warning.startswith("memory raised: 0.")
-
-
 def other_sources(home, *nodes):
     """Return options by which some nodes seem to have other sources of the algorithm."""
     lines = [
         "import os",
         f'if os.environ.get("SLURMD_NODENAME") in {nodes}:',
-        "    import cytosuite.benchmark.plan as plan",
+        "    import cytosuite.benchmark.runs.plan as plan",
         '    plan.runtime_digest = lambda *_: "another"',
     ]
     (home / "path").mkdir(exist_ok=True)
@@ -204,30 +178,3 @@ def test_a_node_that_refuses_is_left_out(slurm, home):
     assert "node one: watershed is another one there, by its sources" in text
     assert text.count("the run goes on without this node") == 2  # as it happens, and as a note
     pd.testing.assert_frame_equal(scores(home, "nodes"), scores(home, "local"))
-
-
-@pytest.mark.slow
-def test_nodes_that_all_refuse_end_the_run(slurm, home):
-    code, text = ended(start(home, "none", *other_sources(home, "one", "two")))
-    assert code == 2, text
-    assert re.match(r".*node (one|two): watershed is another one there", text.splitlines()[-1])
-
-
-def test_a_partition_that_does_not_exist_is_one_line(slurm, home):
-    (home / "wrong.toml").write_text(f'{SITE}queue = "nowhere"\n')
-    words = ["--cluster", "slurm", "--site", home / "wrong.toml"]
-    code, text = ended(start(home, "wrong", *words))
-    assert code == 2, text
-    assert "Slurm refuses sbatch --test-only:" in text.splitlines()[-1]
-    assert "invalid partition specified: nowhere" in text.splitlines()[-1]
-
-
-@pytest.mark.slow
-def test_a_python_that_is_not_there_is_one_line_with_the_log(slurm, home):
-    (home / "python.toml").write_text(f'{SITE}python = "/no/python3"\n')
-    words = ["--cluster", "slurm", "--site", home / "python.toml"]
-    code, text = ended(start(home, "python", *words))
-    assert code == 2, text
-    last = text.splitlines()[-1]
-    assert "jobs of Slurm ended before a worker came: " in last
-    assert "/no/python3: No such file or directory" in last

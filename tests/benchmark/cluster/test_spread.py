@@ -1,19 +1,225 @@
 import json
+import os
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cytosuite.benchmark.cluster import spread as module
+from cytosuite.benchmark.cluster import cases as module
+from cytosuite.benchmark.cluster import spread as spread_module
+from cytosuite.benchmark.cluster.cases import OWN, Chunk, run_chunk
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
-from cytosuite.benchmark.cluster.pool import Here
-from cytosuite.benchmark.cluster.spread import Told, rungs, spread
+from cytosuite.benchmark.cluster.spread import MOST, Backlog, Pace, Told, chunk_size, spread
+from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.record import LEFT, read_record
-from cytosuite.benchmark.run import run_job
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import LEFT, read_record
+from cytosuite.benchmark.runs.run import ALIKE, run_job
+from cytosuite.benchmark.store.pool import Here
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
-from cytosuite.tasks import TASKS
+
+PACES = st.builds(
+    Pace, st.integers(0, 1000), st.floats(0, 1e5), st.floats(0, 1e4), st.integers(0, 100)
+)
+
+
+def jobs(watershed, **numbers):
+    """Return a job of so many cases for each name."""
+    return [
+        Job(
+            watershed.model_copy(update={"name": name}),
+            "key",
+            Path("run") / name,
+            tuple(Case(f"{name}{n}", Path("data") / f"{n}") for n in range(number)),
+            0,
+        )
+        for name, number in numbers.items()
+    ]
+
+
+@given(
+    st.integers(0, 10**5), st.integers(1, 10**5), st.integers(1, 500), PACES, st.floats(1, 86400)
+)
+def test_a_chunk_has_a_case_and_no_more_than_are_left(begun, left, slots, pace, most_s):
+    size = chunk_size(begun, left, slots, pace, most_s)
+    assert 1 <= size <= min(left, MOST)
+    if begun >= ALIKE and pace.case_s is not None and size > 1:
+        assert size * pace.case_s <= most_s * 1.001
+
+
+def test_what_is_left_is_shared_out_in_ever_smaller_chunks():
+    pace, left, sizes = Pace(3, 30.0), 40, []
+    while left:
+        sizes.append(chunk_size(3, left, 2, pace, 600))
+        left -= sizes[-1]
+    assert sizes == [10, 8, 6, 4, 3, 3, 2, 1, 1, 1, 1]
+
+
+def test_a_chunk_repays_its_start_and_ends_within_its_minutes():
+    assert [chunk_size(n, 100, 4, Pace(), 600) for n in (0, 2, 3)] == [1, 1, 4]
+    assert chunk_size(3, 16, 8, Pace(3, 3.0, 0.0, 3), 600) == 1
+    assert chunk_size(3, 16, 8, Pace(3, 3.0, 6.0, 3), 600) == 8  # four starts of 2 s each
+    assert chunk_size(3, 10**4, 2, Pace(1, 10.0), 600) == 60
+    assert chunk_size(3, 10**4, 2, Pace(1, 4000.0), 600) == 1
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 9))
+def test_each_case_is_given_out_once(first, second, slots):
+    from cytosuite.benchmark.catalog.catalog import algorithms
+
+    given_jobs = jobs(algorithms()["watershed"], a=first, b=second)
+    backlog = Backlog(given_jobs, slots, 600)
+    names = [case.name for chunk in backlog for case in chunk.cases]
+    assert sorted(names) == sorted(case.name for job in given_jobs for case in job.missing)
+    assert not backlog
+
+
+def test_the_longest_job_goes_on_first(watershed):
+    backlog = Backlog(jobs(watershed, quick=50, slow=10), 1, 600)
+    pieces = iter(backlog)
+    for _ in range(6):
+        next(pieces)
+    backlog.left["quick"].pace.add(3, 3.0, 0.0)  # 47 s are left
+    backlog.left["slow"].pace.add(3, 300.0, 0.0)  # 700 s
+    assert next(pieces).job.algorithm.name == "slow"
+
+
+def test_dropped_cases_are_not_given_out(watershed):
+    (job,) = jobs(watershed, a=6)
+    backlog = Backlog([job], 1, 600)
+    pieces = iter(backlog)
+    next(pieces)
+    backlog.split(Chunk(job, job.missing[4:]))
+    dropped = sorted(case.name for case in backlog.drop("a"))
+    assert dropped == ["a1", "a2", "a3", "a4", "a4", "a5", "a5"]
+    assert list(pieces) == []
+
+
+def test_first_causes_wait_for_all_first_cases(watershed):
+    (job,) = jobs(watershed, a=5)
+    left = Backlog([job], 1, 600).left["a"]
+    left.causes |= {"a2": ("killed", "x"), "a0": None}
+    assert left.first_causes == []
+    left.causes["a1"] = ("killed", "y")
+    assert left.first_causes == [None, ("killed", "y"), ("killed", "x")]
+
+
+@pytest.fixture
+def chunk(planned, dataset, engine, start):
+    """Return a chunk of all three cases."""
+    (job,) = planned(dataset, start(engine))
+    return Chunk(job, job.missing)
+
+
+def test_cases_with_a_result_are_left_and_failed_ones_run_again(
+    chunk, circumstances, fakes, engine
+):
+    engine.behave = lambda image, output: Outcome("killed", 0.1, None, None, "why")
+    run_chunk(circumstances, replace(chunk, cases=chunk.cases[:1]))
+    engine.behave = fakes.perfect
+    run_chunk(circumstances, replace(chunk, cases=chunk.cases[:2]))
+    found = run_chunk(circumstances, chunk)
+    assert engine.calls == ["case_1", "case_1", "case_2", "case_3"]
+    assert ({record.status for record in found.records}, found.ran) == ({"ok"}, 1)
+
+
+def test_another_version_on_a_node_is_refused(chunk, circumstances, engine):
+    engine._identity = "2"
+    refused = run_chunk(circumstances, chunk)
+    assert re.match(r"node .+: watershed is another one there, by its sources", refused.reason)
+    assert refused.node == os.uname().nodename
+    assert engine.calls == []
+
+
+def test_a_node_that_does_not_see_the_files_is_named(chunk, circumstances, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SEEN_S", 0.0)
+    lost = replace(chunk, cases=(Case("x", tmp_path / "elsewhere" / "x"),))
+    said = run_chunk(circumstances, lost).reason
+    assert re.match(r"node .+elsewhere/x is not there; give RUNS, a folder", said)
+
+
+def test_a_missing_image_is_one_line_with_the_way_to_bring_it(
+    chunk, circumstances, engine, monkeypatch
+):
+    def identity(algorithm):
+        raise InputError(
+            "image cytosuite/watershed:cpu is missing; build it with `make build-watershed`"
+        )
+
+    monkeypatch.setattr(engine, "identity", identity)
+    said = run_chunk(replace(circumstances, engine="docker"), chunk).reason
+    assert said.startswith(f"node {os.uname().nodename}: image cytosuite/watershed:cpu is missing")
+    assert "make build-watershed` on the runner" in said
+    assert "docker save IMAGE | ssh NODE docker load" in said
+
+
+def test_workspaces_are_on_the_node_and_those_of_dead_workers_go(
+    chunk, circumstances, fakes, monkeypatch
+):
+    scratch = circumstances.scratch
+    dead = scratch / f"{OWN}4194305-x"  # beyond the largest number of a process
+    (dead / "session").mkdir(parents=True)
+    alive = scratch / f"{OWN}{os.getppid()}-x"
+    other = scratch / "other"
+    for folder in (alive, other):
+        folder.mkdir()
+    seen = []
+    session = fakes.Engine.session
+
+    def watched(self, algorithm, workspace, limits, api):
+        seen.append((workspace, workspace.parent.is_dir()))
+        return session(self, algorithm, workspace, limits, api)
+
+    monkeypatch.setattr(fakes.Engine, "session", watched)
+    run_chunk(circumstances, chunk)
+    ((workspace, there),) = seen
+    assert there
+    assert workspace.is_relative_to(scratch)
+    assert sorted(path.name for path in scratch.iterdir()) == sorted([alive.name, other.name])
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "waits"),
+    [
+        ("killed", -15, True),
+        ("non-zero exit", 1, True),
+        ("missing output", 0, True),
+        ("non-zero exit", 2, False),  # an algorithm refuses its input
+        ("out of memory", 137, False),
+        ("ok", 0, False),
+    ],
+)
+def test_what_the_end_of_a_job_causes_is_no_failure_of_the_case(
+    planned, make_dataset, fakes, start, circumstances, monkeypatch, status, code, waits
+):
+    """The algorithm ends first, the worker while it waits: nothing is written."""
+    reached = []
+
+    def ended(seconds):
+        reached.append(seconds)
+        raise SystemExit
+
+    def behave(image, output):
+        fakes.perfect(image, output)
+        return Outcome(status, 0.1, None, code, "why")
+
+    (job,) = planned(make_dataset(1), start(fakes.Engine(behave)))
+    monkeypatch.setattr(module, "SETTLE_S", 2.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.time, "sleep", ended)
+        if waits:
+            with pytest.raises(SystemExit):
+                run_chunk(circumstances, Chunk(job, job.missing))
+        else:
+            run_chunk(circumstances, Chunk(job, job.missing))
+    assert reached == [2.0] * waits
+    assert (read_record(job.folder / "case_1") is None) == waits
+
 
 TIMES = {"seconds", "startup_seconds", "seal"}
 
@@ -73,41 +279,6 @@ def test_a_lost_chunk_is_halved_until_the_case_that_kills_is_alone(
     assert ["case_9"] in pool.seen
 
 
-def test_a_killed_case_is_tried_again_by_the_next_run(run, make_dataset, engine, shaky):
-    dataset = make_dataset(1, 2)
-    run(dataset, engine, shaky(lambda names: "case_1" in names))
-    assert run(dataset, engine) == {"case_1": "ok"}
-
-
-def test_what_a_lost_chunk_had_finished_is_not_run_again(
-    run, make_dataset, engine, circumstances, shaky
-):
-    dataset = make_dataset(*range(1, 10))
-    lost = []
-
-    def loses(names):
-        if len(names) > 1 and not lost:
-            lost.append(names)
-            done = [case for case in dataset.cases if case.name in names[:1]]
-            module.run_chunk(circumstances, module.Chunk(jobs[0], tuple(done)))
-            return True
-        return False
-
-    jobs = [None]
-    original = module.Backlog
-
-    class Watched(original):
-        def __init__(self, given, *rest):
-            jobs[0] = given[0]
-            super().__init__(given, *rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "Backlog", Watched)
-        assert set(run(dataset, engine, shaky(loses)).values()) == {"ok"}
-    assert lost
-    assert sorted(engine.calls) == sorted(case.name for case in dataset.cases)
-
-
 def test_an_algorithm_whose_first_cases_fail_alike_is_given_up(run, make_dataset, fakes, tmp_path):
     def behave(image, output):
         return Outcome("non-zero exit", 0.1, None, 1, "no weights")
@@ -119,47 +290,6 @@ def test_an_algorithm_whose_first_cases_fail_alike_is_given_up(run, make_dataset
     assert engine.calls == ["case_1", "case_2", "case_3"]
     left = [read_record(tmp_path / "run" / "watershed" / f"case_{n}").message for n in range(4, 10)]
     assert set(left) == {f"{LEFT}no weights"}
-
-
-def test_keep_going_runs_them_all(run, make_dataset, fakes):
-    engine = fakes.Engine(lambda image, output: Outcome("non-zero exit", 0.1, None, 1, "no"))
-    run(make_dataset(*range(1, 10)), engine, keep_going=True)
-    assert len(engine.calls) == 9
-
-
-def test_failures_that_differ_or_follow_a_success_do_not_count(run, make_dataset, fakes):
-    def behave(image, output):
-        return Outcome("non-zero exit", 0.1, None, 1, f"{int(image.array.sum())}")
-
-    assert len(run(make_dataset(*range(1, 10)), engine := fakes.Engine(behave))) == 9
-    assert len(engine.calls) == 9
-
-
-def test_the_first_cases_count_in_the_order_of_the_plan_not_of_their_ends(
-    run, make_dataset, fakes, shaky
-):
-    """The second case is lost at first: its cause comes last, and still counts as the second."""
-    engine = fakes.Engine(lambda image, output: Outcome("non-zero exit", 0.1, None, 1, "no"))
-    lost = []
-
-    def loses(names):
-        if names == ["case_2"] and not lost:
-            lost.append(names)
-            return True
-        return False
-
-    seen = run(make_dataset(*range(1, 10)), engine, shaky(loses))
-    assert seen["case_2"] == "killed"  # a single case that is lost is a failed one
-    assert len(engine.calls) == 8  # without its cause nothing is given up
-
-
-def test_an_error_of_a_worker_ends_the_run(run, dataset, engine, monkeypatch):
-    def refuse(*_):
-        raise InputError("node a: no")
-
-    monkeypatch.setattr(module, "run_chunk", refuse)
-    with pytest.raises(InputError, match="node a: no"):
-        run(dataset, engine)
 
 
 class TwoNodes(DaskPool):
@@ -181,34 +311,20 @@ class TwoNodes(DaskPool):
             if self.out:
                 yield number, work(piece)
             else:
-                yield number, module.Refusal("n1", "node n1: no image")
+                yield number, spread_module.Refusal("n1", "node n1: no image")
 
 
 def test_a_node_that_refuses_is_left_out(run, make_dataset, engine):
     pool, lines = TwoNodes(others=True), []
-    seen = run(make_dataset(*range(1, 9)), engine, pool, remark=lines.append)
-    assert seen == {f"case_{n}": "ok" for n in range(1, 9)}
-    assert engine.calls == [f"case_{n}" for n in range(1, 9)]  # in their order, each once
+    seen = run(make_dataset(*range(1, 6)), engine, pool, remark=lines.append)
+    assert seen == {f"case_{n}": "ok" for n in range(1, 6)}
+    assert engine.calls == [f"case_{n}" for n in range(1, 6)]  # in their order, each once
     assert pool.out == ["n1"]
     assert lines == ["node n1: no image; the run goes on without this node"]
 
 
-def test_a_refusal_of_the_last_node_ends_the_run(run, dataset, engine):
-    with pytest.raises(InputError, match="^node n1: no image$"):
-        run(dataset, engine, TwoNodes(others=False))
-    assert engine.calls == []
-
-
-def test_a_pool_without_nodes_ends_at_a_refusal(run, dataset, engine, monkeypatch):
-    monkeypatch.setattr(
-        module, "run_chunk", lambda *_: module.Refusal("n1", "node n1: another version")
-    )
-    with pytest.raises(InputError, match="^node n1: another version$"):
-        run(dataset, engine)
-
-
 def test_results_that_are_not_in_sight_are_one_line(run, dataset, engine, monkeypatch, tmp_path):
-    hidden = module.run_chunk
+    hidden = spread_module.run_chunk
 
     def elsewhere(circumstances, chunk):
         found = hidden(circumstances, chunk)
@@ -216,8 +332,8 @@ def test_results_that_are_not_in_sight_are_one_line(run, dataset, engine, monkey
             (chunk.job.folder / case.name / "record.json").unlink()
         return found
 
-    monkeypatch.setattr(module, "run_chunk", elsewhere)
-    monkeypatch.setattr(module._wait_for_records, "__defaults__", (0.0,))
+    monkeypatch.setattr(spread_module, "run_chunk", elsewhere)
+    monkeypatch.setattr(spread_module._wait_for_records, "__defaults__", (0.0,))
     with pytest.raises(InputError, match="no result, though a worker has written one; give RUNS"):
         run(dataset, engine)
 
@@ -225,102 +341,13 @@ def test_results_that_are_not_in_sight_are_one_line(run, dataset, engine, monkey
 def test_an_end_is_reported_once_whoever_tells_it():
     seen = []
     told = Told(lambda *found: seen.append(found))
-    told.hear(["a", "c", "ok"])
+    told("a", "c", "ok")
     told("a", "c", "ok")
     told("b", "c", "ok")
     assert seen == [("a", "c", "ok"), ("b", "c", "ok")]
 
 
-class Hungry:
-    """Cases that need more memory than the limit: so many GiB as they have objects."""
-
-    def __init__(self, fakes, limits):
-        self.fakes, self.limits, self.seen = fakes, limits, []
-
-    def __call__(self, image, output):
-        needed = int(image.array.sum()) // (100 * 2 * 3 * 4)
-        limit = self.limits[-1]
-        self.seen.append((needed, limit))
-        if needed > limit:
-            return Outcome(
-                "out of memory", 0.1, None, 137, f"memory limit of {limit:g} GiB exceeded"
-            )
-        return self.fakes.perfect(image, output)
-
-
-@pytest.fixture
-def climb(run, planned, circumstances, fakes, start, monkeypatch):
-    """Return a function that runs a dataset with more and more memory; gives limits by round."""
-
-    def climb(dataset, top, base=1.0):
-        limits = []
-        engine = start(fakes.Engine(behave := Hungry(fakes, limits)))
-        session = fakes.Engine.session
-
-        def noted(self, algorithm, workspace, given, api):
-            limits.append(given.memory_gib)
-            return session(self, algorithm, workspace, given, api)
-
-        monkeypatch.setattr(fakes.Engine, "session", noted)
-        sized = {"watershed": replace(circumstances.limits["watershed"], memory_gib=base)}
-        jobs = planned(dataset, engine)
-        run(
-            dataset, engine, given=jobs, found=replace(circumstances, limits=sized), keep_going=True
-        )
-        rounds = []
-        for memory, again in rungs(jobs, dataset.cases, {"watershed": base}, top):
-            rounds.append((memory, sorted(case.name for job in again for case in job.missing)))
-            more = {"watershed": replace(sized["watershed"], memory_gib=memory)}
-            run(dataset, engine, given=again, found=replace(circumstances, limits=more))
-        return rounds, behave.seen
-
-    return climb
-
-
-def test_what_is_out_of_memory_runs_again_with_twice_as_much_up_to_the_top(
-    climb, make_dataset, tmp_path
-):
-    rounds, seen = climb(make_dataset(1, 2, 3, 5), top=4.0)
-    assert rounds == [(2.0, ["case_2", "case_3", "case_5"]), (4.0, ["case_3", "case_5"])]
-    records = {n: read_record(tmp_path / "run" / "watershed" / f"case_{n}") for n in (1, 2, 3, 5)}
-    assert {n: record.status for n, record in records.items()} == {
-        1: "ok",
-        2: "ok",
-        3: "ok",
-        5: "out of memory",
-    }
-    assert records[1].warnings == ()
-    assert records[2].warnings == ("memory raised: 2 GiB, as 1 GiB did not suffice",)
-    assert records[5].warnings == ("memory raised: 4 GiB, as 1 GiB did not suffice",)
-    assert len(seen) == 4 + 3 + 2
-
-
-def test_a_run_without_room_above_climbs_no_further_and_the_next_run_neither(climb, make_dataset):
-    dataset = make_dataset(3)
-    assert climb(dataset, top=2.0)[0] == [(2.0, ["case_3"])]
-    rounds, seen = climb(dataset, top=2.0)
-    assert (rounds, seen) == ([], [])
-
-
-def test_a_higher_top_goes_on_where_the_last_run_ended(climb, make_dataset):
-    dataset = make_dataset(3)
-    climb(dataset, top=2.0)
-    rounds, seen = climb(dataset, top=3.0)
-    assert rounds == [(3.0, ["case_3"])]
-    assert [limit for _, limit in seen] == [3.0]
-
-
-def test_other_failures_get_no_memory(planned, dataset, fakes, run, start):
-    engine = fakes.Engine(lambda image, output: Outcome("killed", 0.1, None, None, "memory"))
-    jobs = planned(dataset, start(engine))
-    run(dataset, engine, given=jobs)
-    assert list(rungs(jobs, dataset.cases, {"watershed": 1.0}, 64.0)) == []
-
-
-def test_a_record_of_another_key_gets_no_memory(planned, make_dataset, fakes, run, start):
-    engine = fakes.Engine(lambda image, output: Outcome("out of memory", 0.1, None, 4, "x"))
-    jobs = planned(dataset := make_dataset(1), start(engine))
-    run(dataset, engine, given=jobs)
-    stale = [replace(jobs[0], key="other")]
-    assert list(rungs(stale, dataset.cases, {"watershed": 1.0}, 64.0)) == []
-    assert Path(jobs[0].folder / "case_1" / "record.json").is_file()
+def test_pace_counts_starts_apart():
+    pace = Pace()
+    pace.add(4, 14.0, 6.0)
+    assert (pace.case_s, pace.start_s) == (2.0, 6.0)

@@ -1,6 +1,7 @@
+"""Folders, names and parts of files, as an algorithm is applied to them."""
+
 import csv
 import json
-import re
 from io import StringIO
 
 import numpy as np
@@ -8,18 +9,18 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.catalog import packages
+from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
-from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.apply import apply
-from cytosuite.benchmark.commands.options import ApplyOptions
-from cytosuite.benchmark.engines import packages
+from cytosuite.benchmark.commands.options import ApplyOptions, ScoreOptions
+from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.data.preview import OUTLINE
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.pictures.preview import OUTLINE
 from cytosuite.errors import InputError
+from cytosuite.errors.packages import install
+from cytosuite.files import remove
 from cytosuite.formats import read, write
-from cytosuite.metrics.labels import object_table
-from cytosuite.packages import install
 from cytosuite.volume import Volume
 
 
@@ -40,26 +41,11 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
-@pytest.fixture
-def use(monkeypatch):
-    """Return a function that makes the command use an engine."""
-
-    def use(engine):
-        monkeypatch.setattr(module, "choose", lambda wanted, device, say: (engine, "engine: fake"))
-        return engine
-
-    return use
-
-
-def labels_of(result):
-    return read(result.output).array
-
-
 def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use):
     use(engine)
     results = segment([images], tmp_path / "out")
     assert [result.status for result in results] == ["written", "written"]
-    assert [int(len(np.unique(labels_of(r))) - 1) for r in results] == [1, 2]
+    assert [int(len(np.unique(read(r.output).array)) - 1) for r in results] == [1, 2]
     endings = (".tif", ".json", ".png", "-objects.csv")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"objects.csv"} | {
         f"{name}{ending}" for name in ("one", "two") for ending in endings
@@ -105,25 +91,6 @@ def test_names_that_are_no_utf8_or_too_long_are_segmented(images, tmp_path, engi
     rows = list(csv.DictReader((tmp_path / "out" / "objects.csv").read_text().splitlines()))
     assert {r"\udce4.tif", r"a\nb.tif"} < {row["image"] for row in rows}
     assert json.loads((tmp_path / "out" / "%E4.json").read_text())["image"].endswith(r"\udce4.tif")
-
-
-def test_objects_that_cannot_be_measured_are_said_on_the_line(
-    images, tmp_path, engine, use, monkeypatch
-):
-    use(engine)
-    monkeypatch.setattr(object_table, "OBJECTS", 0)
-    (result,) = segment([images / "one.tif"], tmp_path / "out")
-    assert result.status == "written"
-    assert "objects.csv lacks this image: objects are not measured" in result.message
-    assert not list((tmp_path / "out").glob("*.csv"))
-    segment([images / "one.tif"], tmp_path / "out")
-    assert engine.calls == ["one"]
-
-
-def test_labels_keep_the_voxel_size(images, tmp_path, engine, use):
-    use(engine)
-    (result,) = segment([images / "one.tif"], tmp_path / "out")
-    assert read(result.output).spacing == (2.0, 0.5, 0.5)
 
 
 def test_what_is_there_under_the_same_key_is_left(images, tmp_path, engine, use):
@@ -249,18 +216,10 @@ def test_what_was_changed_by_hand_is_kept_and_named(images, tmp_path, engine, us
     assert (kept.status, made.status) == ("kept", "written")
     assert f"one.tif: kept: {out}/one.tif is not as it was written" in said.getvalue()
     assert "kept, --overwrite replaces them: one.tif\n" in said.getvalue()
-    assert (labels_of(kept) == 7).all()
+    assert (read(kept.output).array == 7).all()
     made, done = segment([images], out, diameter=9.0, overwrite=True)
     assert (made.status, done.status) == ("written", "there already")
-    assert labels_of(made).max() == 1
-
-
-def test_a_file_of_the_user_is_not_replaced(images, tmp_path, engine, use):
-    use(engine)
-    (out := tmp_path / "out").mkdir()
-    (out / "one.tif").write_bytes(b"mine")
-    assert segment([images / "one.tif"], out)[0].status == "kept"
-    assert (out / "one.tif").read_bytes() == b"mine"
+    assert read(made.output).array.max() == 1
 
 
 def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_path, engine, use):
@@ -282,28 +241,6 @@ def test_the_table_of_all_objects_grows_by_other_images(images, tmp_path, engine
     segment([images], out, recursive=True)
     rows = list(csv.DictReader((out / "objects.csv").read_text().splitlines()))
     assert [row["image"] for row in rows] == ["day_one", "day_one", "one", "two.tif", "two.tif"]
-
-
-def test_bad_output_is_a_failure(images, tmp_path, fakes, use):
-    use(fakes.Engine(lambda image, output: None))
-    results = segment([images], tmp_path / "out")
-    assert {result.message.split(":")[0] for result in results} == {"missing output"}
-
-
-def test_an_algorithm_that_does_not_start_fails_all(images, tmp_path, engine, use):
-    use(engine).starts = False
-    results = segment([images], tmp_path / "out")
-    assert [r.message for r in results] == ["non-zero exit: watershed did not start: no reason"] * 2
-
-
-def test_a_flat_image_and_no_picture(tmp_path, fakes, use):
-    use(fakes.Engine(lambda image, output: fakes.write_labels(image, output, image.array)))
-    flat = Volume(np.eye(9, dtype=np.uint16), (1.0, 1.0), "YX", {"spacing_source": "assumed"})
-    write(tmp_path / "flat.tif", flat)
-    (result,) = segment([tmp_path / "flat.tif"], tmp_path / "out", preview=False)
-    assert result.message.startswith("1 objects")
-    assert not (tmp_path / "out" / "flat.png").exists()
-    assert json.loads((tmp_path / "out" / "flat.json").read_text())["spacing_assumed"] is True
 
 
 @pytest.fixture
@@ -383,33 +320,12 @@ def test_without_torch_the_others_are_done_and_one_line_says_what_is_missing(
     write(mixed / "three.tif", read(mixed / "two.tif"))
     one, *others = segment([mixed], out, said, algorithm="auto")
     assert (one.status, {other.status for other in others}) == ("written", {"failed"})
-    assert labels_of(one).any()
+    assert read(one.output).array.any()
     lines = said.export_text().splitlines()
     lack = "2 of 3 images: failed: cellpose3d needs torch, not installed here: "
     assert [line for line in lines if "torch" in line] == [lack + install(["torch"])]
     assert lines[-1] == "failed: 2 of 3 images"
     assert without_torch.calls == ["one"]
-
-
-def test_without_torch_what_is_there_already_is_left(mixed, tmp_path, without_torch, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(packages, "find_spec", lambda name: name)
-        segment([mixed], tmp_path / "out", algorithm="auto")
-    again = segment([mixed], tmp_path / "out", algorithm="auto")
-    assert {result.status for result in again} == {"there already"}
-
-
-def test_without_torch_images_for_networks_alone_are_refused(mixed, tmp_path, without_torch):
-    with pytest.raises(InputError, match="cellpose3d needs torch, not installed here"):
-        segment([mixed / "two.tif"], tmp_path / "out", algorithm="auto")
-
-
-def test_a_plane_is_refused_where_the_algorithm_has_no_model_for_it(mixed, tmp_path, honest):
-    plane, stack = segment([mixed], tmp_path / "out", algorithm="cellpose3d")
-    why = "cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d"
-    assert (plane.status, plane.message) == ("failed", why)
-    assert stack.status == "written"
-    assert honest.calls == ["two"]
 
 
 def test_a_named_model_is_used_recorded_and_part_of_the_key(images, tmp_path, honest):
@@ -441,66 +357,106 @@ def test_a_plane_gets_a_model_of_planes_in_a_real_process(mixed, tmp_path):
     assert segment([mixed / "one.tif"], tmp_path / "out", **given)[0].status == "written"
 
 
-@pytest.mark.slow
-def test_labels_go_to_a_network_of_labels_in_a_real_process(tmp_path):
-    pytest.importorskip("torch")
-    labels = np.zeros((32, 32), np.uint16)
-    labels[8:20, 8:20] = 3
-    write(tmp_path / "a.tif", Volume(labels, (0.65, 0.65), "YX", {"channel": "nucleus"}))
-    options = {"algorithm": "diffusion", "engine": "process"}
-    (made,) = segment([tmp_path / "a.tif"], tmp_path / "out", **options)
-    assert (made.status, made.model) == ("written", "diffusion culture-nuclei-2d")
-    assert made.warnings == ("input assumed: instance-labels, since its values are integers",)
-    assert read(made.output).array[8:20, 8:20].mean() > 2 * read(made.output).array[:8].mean()
+def test_a_published_data_set_gives_the_images_of_its_inference(tmp_path, engine, use):
+    use(engine)
+    image = Volume(np.ones((4, 24, 24), np.uint16), (2.0, 0.5, 0.5))
+    for name in ("trainA/a", "trainB/b", "inferenceA/a", "inferenceB/deep/b"):
+        write(tmp_path / "in" / f"{name}.tif", image)
+    console = Console(file=StringIO(), width=80)
+    found = segment([tmp_path / "in"], tmp_path / "out", console)
+    assert [result.output.name for result in found] == ["deep_b.tif"]
+    assert f"{tmp_path / 'in'}: images of inferenceB/" in console.file.getvalue().splitlines()
+    write(tmp_path / "in" / "own.tif", image)
+    assert [each.output.name for each in segment([tmp_path / "in"], tmp_path / "o")] == ["own.tif"]
 
 
-@pytest.mark.slow
-def test_with_a_real_process(images, tmp_path):
-    (result, _) = segment([images], tmp_path / "out", engine="process")
-    assert result.status == "written"
-    assert json.loads((tmp_path / "out" / "one.json").read_text())["model"]
+def test_a_list_gives_images_that_are_scored_by_it(images, tmp_path, engine, use):
+    use(engine)
+    path = tmp_path / "x_test.csv"
+    truth = segment([images / "two.tif"], tmp_path / "truth")[0].output
+    path.write_text(f"images/two.tif;truth/{truth.name}\n")
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    elsewhere = path.rename(lists / path.name)
+    (found,) = segment([elsewhere], tmp_path / "out", data_root=tmp_path)
+    assert found.output.name == "images_two.tif"
+    given = ScoreOptions(
+        truth=elsewhere, prediction=tmp_path / "out", data_root=tmp_path, metrics=["SEG"]
+    )
+    assert score_files(given).cases == {"images_two": {"SEG": 1.0}}
 
 
-def _nothing(images):
-    """no image is given: name image files, or folders of them"""
-    return [], images.parent / "out", {}
-
-
-def _no_file(images):
-    """three.tif: no such file or folder"""
-    return [images / "three.tif"], images.parent / "out", {}
-
-
-def _twins(images):
-    """images need different names, found"""
-    return [images, images / "one.tif"], images.parent / "out", {}
-
-
-def _onto_itself(images):
-    """one.tif; name another folder"""
-    return [images / "one.tif"], images, {}
-
-
-def _no_algorithm(images):
-    """no algorithm called 'watershd'; did you mean 'watershed'?"""
-    return [images], images.parent / "out", {"algorithm": "watershd"}
-
-
-def _no_model(images):
-    """no model called 'nucle-2d' of watershed; nearest: nuclei-2d"""
-    return [images], images.parent / "out", {"model": "nucle-2d"}
-
-
-def _no_diameter(images):
-    """diameter must be 1e-06 to 1e+06 µm, found 0"""
-    return [images], images.parent / "out", {"diameter": 0}
+def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, engine, use):
+    use(engine)
+    array = np.zeros((2, 3, 4, 24, 24), np.uint16)
+    array[1, 2, 1:3, 4:8, 4:8] = 100
+    write(tmp_path / "a.tif", Volume(array, (2.0, 0.5, 0.5), "TCZYX"))
+    (refused,) = segment([tmp_path / "a.tif"], tmp_path / "out")
+    assert refused.status == "failed"
+    assert refused.message.endswith("found 3 channels (0, 1, 2); choose one with --channel-index")
+    (found,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="2", frame=1)
+    assert read(found.output).array.max() == 1
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["part"] == {"channel": "2", "frame": 1}
+    for status in ("written", "there already"):
+        (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame=1)
+        assert (other.status, other.output.name) == (status, "a_channel-0_frame-1.tif")
+    assert read(other.output).array.max() == 0
+    assert read(found.output).array.max() == 1
 
 
 @pytest.mark.parametrize(
-    "mistake", [_nothing, _no_file, _twins, _onto_itself, _no_algorithm, _no_model, _no_diameter]
+    ("name", "output"),
+    [
+        ("a.ome.zarr", "a.ome.zarr"),
+        ("a.zarr", "a.ome.zarr"),
+        ("a.ozx", "a.ozx"),
+        ("a.mha", "a.tif"),
+    ],
 )
-def test_explains(images, engine, use, mistake):
+def test_an_output_is_of_the_kind_of_its_image(tmp_path, engine, use, name, output):
     use(engine)
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
-        images, out, options = mistake(images)
-        segment(images, out, **options)
+    array = np.zeros((4, 24, 24), np.uint16)
+    array[1:3, 4:8, 4:8] = 100
+    write(tmp_path / "in" / name, Volume(array, (2.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"}))
+    (found,) = segment([tmp_path / "in" / name], tmp_path / "out")
+    assert (found.output, found.status) == (tmp_path / "out" / output, "written")
+    assert (read(found.output).array > 0).sum() == 2 * 4 * 4
+    assert read(found.output).spacing == (2.0, 0.5, 0.5)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("a.json", "a.png", output, "a-objects.csv", "objects.csv")
+    }
+    (again,) = segment([tmp_path / "in"], tmp_path / "out")
+    assert again.status == "there already"
+    remove(found.output)
+    (third,) = segment([tmp_path / "in"], tmp_path / "out")
+    assert third.status == "written"
+
+
+@pytest.mark.parametrize(
+    ("given", "out", "line"),
+    [
+        ([], "out", "no image is given: name image files, folders of them, or lists"),
+        (["", "one.tif"], "out", "images need different names, found"),
+        (["one.tif"], "images", "one.tif; name another folder"),
+    ],
+)
+def test_explains(images, tmp_path, given, out, line):
+    with pytest.raises(InputError, match=line):
+        segment([images / name for name in given], tmp_path / out, engine="process")
+
+
+def test_the_command_takes_tables_for_a_dry_run_alone(cli, images, tmp_path):
+    with pytest.raises(InputError, match="show the choice: give --dry-run too"):
+        cli("segment", images, "--json", "-")
+    assert not (tmp_path / "segmented").exists()
+    with pytest.raises(InputError, match="no algorithm for the task segment called 'diffusion'"):
+        cli("segment", images, "--algorithm", "diffusion", "--out", tmp_path / "out")
+
+
+def test_a_failed_image_is_exit_code_1(cli, images, tmp_path, engine, use):
+    use(engine)
+    words = ("segment", images, "--algorithm", "watershed", "--out", tmp_path / "out")
+    assert cli(*words).exit_code == 0
+    (images / "broken.tif").write_bytes(b"no image")
+    assert cli(*words).exit_code == 1

@@ -1,38 +1,48 @@
 """The main job with an engine that runs functions."""
 
 import json
+import shlex
 import shutil
 from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
 
+import house
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.cluster import cases
+from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.site import ClusterSite
+from cytosuite.benchmark.commands import benchmark as repeat
+from cytosuite.benchmark.commands import data
 from cytosuite.benchmark.commands import data as module
-from cytosuite.benchmark.commands.benchmark import _chosen as chosen_of
-from cytosuite.benchmark.commands.benchmark import benchmark
-from cytosuite.benchmark.commands.ctc import ctc_command
+from cytosuite.benchmark.commands.benchmark import _chosen, benchmark_command, command_of
+from cytosuite.benchmark.commands.conclusion import FAILURES, _failures
+from cytosuite.benchmark.commands.data import engine_word, opened
+from cytosuite.benchmark.commands.export import ExportOptions, export_command
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.runs.record import Record, read_record
+from cytosuite.benchmark.store.pool import Here
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, ModelError
 from cytosuite.formats import write
-from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
+MINE = ROOT / "weights" / "watershed" / "nuclei-2d.json"
 REFUSAL = "made for axes ZYX, found YX; watershed has nuclei-2d"
 
 
 @pytest.fixture
-def planes(tmp_path):
-    """Return a folder of two annotated planes."""
-    array = np.zeros((24, 24), np.uint16)
-    array[4:9, 4:9] = 100
-    for name in "ab":
-        plane = Volume(array, (0.5, 0.5), "YX")
-        write(tmp_path / "planes" / "images" / f"{name}.tif", plane)
-        write(tmp_path / "planes" / "labels" / f"{name}.tif", plane.like(array // 100))
-    return tmp_path / "planes"
+def mine(tmp_path):
+    """Return the path of a card of the user's, of the watershed."""
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(json.loads(MINE.read_text()) | {"name": "mine"}))
+    return path
 
 
 @pytest.fixture
@@ -48,7 +58,7 @@ def run(planes, tmp_path, fakes, monkeypatch):
         said = Console(file=StringIO(), width=120)
         own = {"dataset": str(planes), **options}
         given = BenchmarkOptions(runs=tmp_path / "runs", **own)
-        return benchmark(given, said), said.file.getvalue(), engine
+        return benchmark_command(given, said), said.file.getvalue(), engine
 
     return run
 
@@ -57,7 +67,7 @@ def test_an_algorithm_without_a_model_for_the_axes_is_left_out_in_sight(run, tmp
     code, text, engine = run()
     assert code == 0
     assert f"note: cellpose3d did not run: {REFUSAL}.\n" in text
-    assert engine.calls == ["a", "b"]
+    assert engine.calls == ["a", "b", "c"]
     (report,) = (tmp_path / "runs").glob("planes*/report/report.md")
     assert f"cellpose3d did not run: {REFUSAL}" in report.read_text()
 
@@ -78,6 +88,28 @@ def test_a_named_model_is_part_of_the_run(run, tmp_path):
     assert "MODEL=nuclei-2d" in report.read_text()
 
 
+@pytest.mark.slow
+def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(run, tmp_path, mine):
+    words = {"algorithm": ["watershed:nuclei-2d", f"watershed:{mine}"], "run": "arms"}
+    code, _, engine = run(**words)
+    home = tmp_path / "runs" / "arms"
+    assert (code, len(engine.calls)) == (0, 6)
+    assert set(engine.models) == {"watershed:nuclei-2d", "watershed:mine"}
+    assert {path.name for path in home.glob("watershed*")} == {
+        "watershed-nuclei-2d",
+        "watershed-mine",
+    }
+    report = (home / "report" / "report.md").read_text()
+    assert "## Models of one algorithm" in report
+    assert "| mine |" in report
+    assert "6 results are there already" in run(**words)[1]
+    out = tmp_path / "ctc"
+    export_command(ExportOptions(ctc=home, algorithm="watershed:mine", out=out), Console())
+    assert (out / "planes" / "01_RES" / "mask000.tif").is_file()
+    with pytest.raises(InputError, match="MODEL=nuclei-2d is for an algorithm without a model"):
+        run(**words, model="nuclei-2d")
+
+
 def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tmp_path, run):
     views = tmp_path / "views"
     for role in ("angle", "fused"):
@@ -88,23 +120,16 @@ def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tm
         run(dataset=str(views), algorithm=["watershed"])
 
 
-def test_an_image_of_others_is_refused_before_any_work(run, tmp_path):
-    for algorithm in (["team:v1"], ["watershed", "their.tar.gz"]):
-        with pytest.raises(InputError, match=f"^{algorithm[-1]}: an image of others runs with Doc"):
-            run(algorithm=algorithm)
-    assert not (tmp_path / "runs").exists()
-
-
 def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
     options = BenchmarkOptions(dataset="x", algorithm=["team:v1"])
-    assert chosen_of(options, "enhance") == (TASKS["enhance"], [])
+    assert _chosen(options, "enhance") == (TASKS["enhance"], [], {})
     options = BenchmarkOptions(dataset="x", algorithm=["team:v1"], task="fuse")
-    assert chosen_of(options, "enhance") == (TASKS["fuse"], [])
+    assert _chosen(options, "enhance") == (TASKS["fuse"], [], {})
     options = BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershed"])
-    task, found = chosen_of(options, "enhance")
+    task, found, _ = _chosen(options, "enhance")
     assert (task.name, [one.name for one in found]) == ("segment", ["watershed"])
     with pytest.raises(InputError, match="no algorithm called 'watershd'; did you mean"):
-        chosen_of(BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershd"]), "segment")
+        _chosen(BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershd"]), "segment")
 
 
 def test_a_blind_report_lies_beside_the_full_one(run, tmp_path):
@@ -121,7 +146,7 @@ def test_a_blind_report_lies_beside_the_full_one(run, tmp_path):
 def test_an_algorithm_that_fails_alike_is_given_up_in_sight_unless_told(
     run, planes, fakes, monkeypatch
 ):
-    for name in "cdefg":
+    for name in "defg":
         for folder in ("images", "labels"):
             path = planes / folder
             (path / f"{name}.tif").write_bytes((path / "a.tif").read_bytes())
@@ -142,19 +167,19 @@ def test_an_algorithm_that_fails_alike_is_given_up_in_sight_unless_told(
 def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes, tmp_path):
     other = tmp_path / "more, by hand"
     shutil.copytree(planes, other)
-    write(other / "images" / "c.tif", Volume(np.ones((9, 9), np.uint16), (0.5, 0.5), "YX"))
+    write(other / "images" / "d.tif", Volume(np.ones((9, 9), np.uint16), (0.5, 0.5), "YX"))
     code, text, engine = run(dataset=f"{planes},{other}", algorithm=["watershed"], blind=True)
     assert code == 0, text
     assert engine.calls == [
-        "planes-a", "planes-b", *(f"more_by_hand-{name}" for name in "abc"),
+        *(f"planes-{name}" for name in "abc"), *(f"more_by_hand-{name}" for name in "abcd"),
     ]  # fmt: skip
-    assert "note: Cases of 2 datasets: planes (2), more, by hand (3).\n" in text
+    assert "note: Cases of 2 datasets: planes (3), more, by hand (4).\n" in text
     (folder,) = (tmp_path / "runs").glob("planes+more*")
     scores = pd.read_csv(folder / "report" / "scores.csv")
     own = scores[(scores["algorithm"] == "watershed") & (scores["metric"] == "SEG")]
     assert dict(zip(own["case"], own["dataset"], strict=True)) == {
-        "planes-a": "planes", "planes-b": "planes",
-        "more_by_hand-a": "more, by hand", "more_by_hand-b": "more, by hand",
+        **{f"planes-{name}": "planes" for name in "abc"},
+        **{f"more_by_hand-{name}": "more, by hand" for name in "abc"},
     }  # fmt: skip
     objects = pd.read_csv(folder / "report" / "object_scores.csv")
     assert set(objects["case"]) == set(own["case"])
@@ -162,20 +187,232 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes
     assert set(blind["dataset"]) == {"test"}
     assert all(name.startswith("blind_") for name in blind["case"].dropna())
     place = tmp_path / "ctc"
-    ctc_command(folder, out=place, truth=True)
-    assert len(list(place.rglob("*_RES"))) == 5
+    export_command(ExportOptions(ctc=folder, out=place, truth=True), Console(file=StringIO()))
+    assert len(list(place.rglob("*_RES"))) == 7
     assert json.loads((folder / "run.json").read_text())["dataset"] == "planes+more, by hand"
 
 
-def test_the_datasets_are_a_condition_of_the_report(run, planes, tmp_path):
-    for name in ("x", "y"):
-        shutil.copytree(planes, tmp_path / name)
-    (tmp_path / "y" / "labels" / "b.tif").unlink()  # other cases than those of x
-    folders = ",".join(str(tmp_path / name) for name in ("x", "y"))
-    code, _, _ = run(dataset=folders, algorithm=["watershed"])
+def test_the_first_failures_are_named_with_a_log_and_the_others_counted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    common = {"algorithm": "net", "version": "1", "key": "k", "status": "time-out"}
+    for count, words in ((1, ""), (11, "1 more case"), (14, "4 more cases")):
+        names = [f"case{n:02d}" for n in range(1, count + 1)]
+        records = {("net", n): Record(case=n, message="too slow", **common) for n in names}
+        done = Record(case="case00", **common | {"status": "ok"})
+        found = SimpleNamespace(records={("net", "case00"): done, **records}, logs=records)
+        *lines, last = _failures(found, tmp_path / "runs" / "one")
+        assert lines[0] == "failed: net on case01: time-out: too slow"
+        assert len(lines) == min(count, FAILURES) + bool(words)
+        assert lines[-1] == f"failed: {words}, all of them in the report" or not words
+        assert last == "log of the first: runs/one/net/case01/log.txt"
+
+
+ROOT = Path(__file__).resolve().parents[3]
+OPTIONS = {
+    "size": "mini",
+    "cases": 3,
+    "settings": ["camera.photons=5", "output.steps=true"],
+    "seed": 4,
+    "task": "segment",
+    "algorithm": ["watershed", "mine"],
+    "through": ["smooth"],
+    "reference": Path("real images"),
+    "run": "mine",
+    "api": "exec",
+    "memory": 2.5,
+    "timeout": 60.0,
+    "device": "cuda",
+    "base_image": "debian:12",
+    "spacing": (2.0, 0.5, 0.5),
+    "recursive": True,
+    "channel_index": "DAPI",
+    "frame": 0,
+    "scene": 1,
+}
+
+
+def test_a_flag_is_repeated_as_a_flag_outside_a_checkout(monkeypatch):
+    monkeypatch.setattr(repeat, "CHECKOUT", None)
+    options = BenchmarkOptions(dataset="a", recursive=True, frame=2)
+    assert command_of(options, "process") == (
+        "cytosuite benchmark a --recursive --frame 2 --engine process"
+    )
+
+
+def test_the_command_holds_what_decides_the_results(tmp_path):
+    options = BenchmarkOptions(dataset="spheroid", runs=tmp_path, workers=3, retry=True)
+    assert command_of(options, "docker") == "make benchmark DATASET=spheroid ENGINE=docker"
+    shown = command_of(BenchmarkOptions(dataset="a b", **OPTIONS), "docker")
+    for word in (
+        *("TIMEOUT=60", "MEMORY=2.5", "DEVICE=cuda", "SPACING=2,0.5,0.5", "FRAME=0"),
+        *("SET='camera.photons=5 output.steps=true'", "REFERENCE='real images'"),
+    ):
+        assert f" {word}" in shown
+    words = shlex.split(shown)
+    assert len(words) == len(OPTIONS) + 4
+    done = house.ran(words[0], "-n", *words[1:])
+    assert done.returncode == 0, done.stderr
+    assert '--timeout "60"' in done.stdout
+
+
+@pytest.fixture
+def spread(planes, tmp_path, fakes, monkeypatch):
+    """Return a function that runs a benchmark: exit code, words, engine, memory of the workers."""
+    limits, memory = [], []
+
+    def behave(image, output):
+        if int(image.array.max()) > limits[-1]:
+            return Outcome("out of memory", 0.1, None, 137, "too little")
+        fakes.write_labels(image, output, image.array)
+        return None
+
+    session = fakes.Engine.session
+
+    def noted(self, algorithm, workspace, given, api):
+        limits.append(given.memory_gib)
+        return session(self, algorithm, workspace, given, api)
+
+    def open_(self):
+        memory.append(self.memory_gib)
+        return Here()
+
+    monkeypatch.setattr(fakes.Engine, "session", noted)
+    monkeypatch.setattr(OpenCluster, "_open", open_)
+
+    def run(**options):
+        engine = fakes.Engine(behave)
+        monkeypatch.setattr(data, "choose", lambda *_: (engine, "engine: fake"))
+        monkeypatch.setattr(cases, "choose", lambda *_: (engine, "engine: fake"))
+        memory.clear()
+        said = Console(file=StringIO(), width=200)
+        own = {"dataset": str(planes), "algorithm": ["watershed"], "run": "x", **options}
+        code = benchmark_command(BenchmarkOptions(runs=tmp_path / "runs", **own), said)
+        return code, said.file.getvalue(), engine, list(memory)
+
+    return run
+
+
+def test_data_runs_and_scores_of_a_cluster_are_those_without(spread, tmp_path):
+    code, text, engine, memory = spread(cluster="slurm", memory=4.0)
+    assert code == 0, text
+    assert engine.calls == ["a", "b", "c"]
+    assert memory == [5.0]  # one opening serves the data, the run and the scores
+    by_cluster = pd.read_csv(tmp_path / "runs" / "x" / "report" / "scores.csv")
+    assert spread(memory=4.0, run="y")[3] == []
+    here = pd.read_csv(tmp_path / "runs" / "y" / "report" / "scores.csv")
+    pd.testing.assert_frame_equal(by_cluster, here)
+
+
+def test_cases_out_of_memory_run_again_in_larger_workers(spread, tmp_path):
+    path = _site(tmp_path)
+    code, text, engine, memory = spread(cluster="slurm", site=path, memory=1.0)
+    assert code == 0, text
+    assert engine.calls == ["a", "b", "c", "b", "c", "c"]
+    assert memory == [2.0, 3.0, 5.0]
+    assert "running again with 2 GiB: 2 of 2" in text
+    assert "running again with 4 GiB: 1 of 1" in text
+    folder = tmp_path / "runs" / "x" / "watershed"
+    assert read_record(folder / "a").warnings == ()
+    assert read_record(folder / "c").warnings == ("memory raised: 4 GiB, as 1 GiB did not suffice",)
+    assert spread(cluster="slurm", site=path, memory=1.0)[2].calls == []
+    path.write_text("most_memory_gib = 2\n")  # not enough for c
+    code, _, engine, _ = spread(cluster="slurm", site=path, memory=1.0, run="y", keep_going=True)
+    assert (code, engine.calls) == (1, ["a", "b", "c", "b", "c"])
+    lost = read_record(tmp_path / "runs" / "y" / "watershed" / "c")
+    assert lost.status == "out of memory"
+    assert lost.warnings == ("memory raised: 2 GiB, as 1 GiB did not suffice",)
+
+
+def test_an_interrupted_run_goes_on_with_more_memory(spread, tmp_path):
+    spread(cluster="slurm", memory=2.0)
+    path = _site(tmp_path)
+    code, text, engine, _ = spread(cluster="slurm", site=path, memory=2.0)
+    assert code == 0, text
+    assert engine.calls == ["c"]
+
+
+def test_a_site_without_a_cluster_is_refused(tmp_path):
+    options = BenchmarkOptions(dataset="x", site=_site(tmp_path))
+    with (
+        pytest.raises(InputError, match=r"SITE=.+site.toml is for CLUSTER=local, slurm or tcp://"),
+        opened(options, tmp_path, Console(file=StringIO())),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("given", "own", "expected"),
+    [("auto", "podman", "podman"), ("docker", "podman", "docker"), ("auto", None, "auto")],
+)
+def test_the_site_names_the_engine_where_the_user_does_not(given, own, expected, tmp_path):
+    cluster = OpenCluster("slurm", ClusterSite(engine=own), tmp_path, print)
+    assert engine_word(BenchmarkOptions(dataset="x", engine=given), cluster) == expected
+    assert engine_word(BenchmarkOptions(dataset="x", engine=given), None) == given
+
+
+def _site(tmp_path):
+    """Return a site with larger workers."""
+    path = tmp_path / "site.toml"
+    path.write_text("most_memory_gib = 4\n")
+    return path
+
+
+SMALL = ("benchmark", "spheroid", "--size", "mini", "--algorithm", "watershed")
+
+
+@pytest.mark.slow
+def test_one_command_ends_in_a_report(tmp_path):
+    words = [*SMALL, "--cases", "2", "--engine", "process", "--runs", tmp_path]
+    printed = house.command(house.ROOT, *words).stdout
+    assert printed.startswith("engine: process, as asked")
+    assert "generating spheroid (mini): 2 of 2" in printed
+    assert "running: 2 of 2" in printed
+    rows = {
+        line.split()[1]: line for line in printed.splitlines() if line[:4].strip() in {"1", "-"}
+    }
+    assert set(rows) == {"watershed", "oracle", "blank"}
+    assert rows["oracle"].count("1.000") >= 2
+    (home,) = tmp_path.glob("spheroid-mini*")
+    assert {path.name for path in (home / "report").iterdir()} == {
+        *("index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv"),
+        *("cases.csv", "objects.csv", "object_scores.csv", "by_condition.csv", "figures"),
+        "metrics.json",
+    }
+    found = json.loads((home / "report" / "metrics.json").read_text())
+    assert found["aggregates"]["SEG"]["mean"] > 0.4
+    assert (found["aggregates"]["SEG"]["n"], found["failed"]) == (2, [])
+    record = json.loads(min((home / "watershed").glob("*/record.json")).read_text())
+    assert (record["status"], record["model"]) == ("ok", "spheroid-nuclei-3d")
+    assert record["peak_memory"] > 2**20
+    assert record["startup_seconds"] > 0
+
+
+def test_images_without_labels_are_run_and_shown(run, planes, tmp_path):
+    shutil.rmtree(planes / "labels")
+    code, text, _ = run(algorithm=["watershed"])
     assert code == 0
-    (table,) = (tmp_path / "runs").glob("x+y*/report/by_condition.csv")
-    found = pd.read_csv(table)
-    assert {*zip(found["condition"], found["group"], strict=True)} == {
-        ("dataset", "x"), ("dataset", "y"),
-    }  # fmt: skip
+    assert "note: There are no labels" in text
+    assert "SEG, DET, F1 and the other scores are not possible" in text
+    assert list((tmp_path / "runs").glob("planes*/report/index.html"))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["spheriod"], "no dataset called 'spheriod'; did you mean 'spheroid'?"),
+        (["broken"], "a.tif: cannot be read as TIFF, cut or broken"),
+        (["planes", "--engine", "magic"], "ENGINE must be auto, docker, podman, apptainer or proc"),
+        (["planes", "--run", "../x"], "RUN must be a plain folder name, found '../x'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_no_report(
+    tmp_path, planes, here, monkeypatch, words, line
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken" / "images").mkdir(parents=True)
+    whole = (planes / "images" / "a.tif").read_bytes()
+    (tmp_path / "broken" / "images" / "a.tif").write_bytes(whole[: len(whole) // 2])
+    code, _, errors = here("benchmark", "--engine", "process", *words, "--runs", "runs")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert line in errors
+    assert not list((tmp_path / "runs").rglob("report"))

@@ -5,19 +5,14 @@ import io
 import json
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
-from cytosuite.benchmark.catalog import ROOT
-from cytosuite.benchmark.commands.app import app
+from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.errors import InputError
 
-RUNNER = CliRunner()
 KEPT = ROOT / "benchmark" / "accepted"
-
-
-def call(*words):
-    return RUNNER.invoke(app, [*map(str, words)], catch_exceptions=False)
 
 
 @pytest.fixture
@@ -43,35 +38,26 @@ def worse(run, tmp_path):
     return folder
 
 
-def test_identical_runs_are_one_line(run):
-    done = call("compare", KEPT / "spheroid", run)
+def test_identical_runs_are_one_line(cli, run):
+    done = cli("compare", KEPT / "spheroid", run)
     assert done.exit_code == 0
     assert done.stdout == "identical: 768 values of 2 algorithms in 8 cases, bit by bit\n"
 
 
-def test_a_regression_is_exit_code_1_and_named(run, worse):
-    done = call("compare", run, worse)
+def test_a_regression_is_exit_code_1_and_named(cli, run, worse):
+    done = cli("compare", run, worse)
     assert done.exit_code == 1
     *_, line, result = done.stdout.splitlines()
     assert line.startswith("regression: watershed: SEG 0.7366 -> 0.6866, worse by 0.05")
     assert "p = 0.016 after Holm" in line
     assert result == "1 regression"
-    assert call("compare", worse, run).exit_code == 0
+    assert cli("compare", worse, run).exit_code == 0
 
 
-def test_a_run_against_the_accepted_scores_of_its_dataset(worse, tmp_path):
-    done = call(
-        *(
-            "compare",
-            "--accepted",
-            worse,
-            "--markdown",
-            tmp_path / "a.md",
-            "--badge",
-            tmp_path / "b.svg",
-        ),
-        *("--csv", tmp_path / "c.csv", "--json", tmp_path / "d.json"),
-    )
+def test_a_run_against_the_accepted_scores_of_its_dataset(cli, worse, tmp_path):
+    places = ("--markdown", tmp_path / "a.md", "--badge", tmp_path / "b.svg")
+    places += ("--csv", tmp_path / "c.csv", "--json", tmp_path / "d.json")
+    done = cli("compare", "--accepted", worse, *places)
     assert done.exit_code == 1
     text = (tmp_path / "a.md").read_text()
     assert text.startswith("## 1 regression\n")
@@ -82,72 +68,129 @@ def test_a_run_against_the_accepted_scores_of_its_dataset(worse, tmp_path):
     assert json.loads((tmp_path / "d.json").read_text())["result"] == "1 regression"
 
 
-def test_json_on_stdout_is_json_alone(run, worse):
-    done = call("compare", run, worse, "--json", "-")
-    found = json.loads(done.stdout)
-    assert found["regressions"][0].startswith("watershed: SEG")
-    assert "1 regression" in done.stderr
-
-
-def test_metrics_and_thresholds_of_ones_own(run, worse, tmp_path):
-    assert call("compare", run, worse, "--metrics", "DET").exit_code == 0
-    loose = tmp_path / "loose.toml"
-    loose.write_text("[metrics]\nSEG = 0.1\n")
-    assert call("compare", run, worse, "--thresholds", loose).exit_code == 0
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["a"], "expected two runs, found 1"),
         (["a", "b", "--accepted"], "expected one run with --accepted, found 2"),
-        (["no_such", "no_such"], "no_such: expected a finished run"),
         ([KEPT / "spheroid", KEPT / "nuclei_2d"], "no case in common"),
         ([KEPT / "spheroid", KEPT / "spheroid", "--metrics", "SGE"], "no metric 'SGE'"),
         ([KEPT / "spheroid", KEPT / "spheroid", "--thresholds", "x.toml"], "x.toml: no such file"),
-        ([KEPT / "spheroid", KEPT / "spheroid", "--badge", KEPT], "expected the name of a file"),
     ],
 )
-def test_mistakes_are_one_line(words, message):
+def test_mistakes_are_one_line(cli, words, message):
     with pytest.raises(InputError, match=message) as caught:
-        call("compare", *words)
+        cli("compare", *words)
     assert caught.value.exit_code == 2
 
 
-def test_a_table_that_is_cut_is_one_line(run):
-    path = run / "report" / "scores.csv"
-    path.write_text(path.read_text()[:-30] + '"')
-    with pytest.raises(InputError, match=r"scores.csv, row 769: expected 9 cells, found"):
-        call("compare", run, run)
+@pytest.fixture
+def published(tmp_path):
+    """Return a table in the layout of challengeR: task, case, algorithm, value."""
+    rng = np.random.default_rng(1)
+    rows = [
+        (task, f"c{case:02d}", name, base + rng.uniform(0, 0.1))
+        for task in ("T1", "T2")
+        for case in range(15)
+        for name, base in (("A1", 0.8), ("A2", 0.5), ("A3", 0.5))
+        if (name, case) != ("A3", 4)
+    ]
+    path = tmp_path / "challenge.csv"
+    pd.DataFrame(rows, columns=["task", "case", "algorithm", "value"]).to_csv(path, index=False)
+    return path
 
 
-def test_accept_refuses_a_name_that_leads_elsewhere_and_a_run_that_is_none(run):
-    with pytest.raises(InputError, match="plain folder name"):
-        call("accept", run, "--name", "../elsewhere")
-    with pytest.raises(InputError, match="expected a finished run"):
-        call("accept", run / "nothing")
+@pytest.fixture
+def own(tmp_path):
+    """Return the scores of a report of ours, with controls."""
+    rows = [
+        ("cells", f"c{case}", name, metric, value + case / 100, "ok")
+        for case in range(8)
+        for metric in ("SEG", "DET", "truth_count")
+        for name, value in (("oracle", 1.0), ("blank", 0.0), ("net", 0.8), ("old", 0.4))
+    ]
+    path = tmp_path / "scores.csv"
+    names = ["dataset", "case", "algorithm", "metric", "value", "status"]
+    pd.DataFrame(rows, columns=names).to_csv(path, index=False)
+    return path
 
 
-def test_accept_says_where_the_scores_lie(run, tmp_path, monkeypatch):
-    from cytosuite.benchmark.comparison import accepted
-
-    keep = accepted.accept
-    monkeypatch.setattr(
-        accepted, "accept", lambda found, name, title: keep(found, name, title, tmp_path / "kept")
-    )
-    said = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(said))
-    done = call("accept", run, "--name", "mine", "--title", "Mine")
-    assert done.stdout == f"written: {tmp_path / 'kept' / 'mine'}\n"
-    assert json.loads((tmp_path / "kept" / "mine" / "run.json").read_text())["title"] == "Mine"
+def test_scores_of_a_report_are_ranked_by_their_board_without_controls(cli, own):
+    found = cli("rank", own, "--csv", "-")
+    assert found.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    found = [(row["place"], row["algorithm"], row["tier"]) for row in rows]
+    assert found == [("1", "net", "1"), ("2", "old", "2")]
+    assert float(rows[0]["SEG"]) == pytest.approx(0.8 + 0.035)
+    assert rows[0]["interval"] == "1"
+    assert rows[0]["P(first)"] == "1.0"
 
 
-def test_tables_are_checked_without_a_change(monkeypatch):
-    from cytosuite.benchmark.comparison import documents
+def test_a_published_table_takes_its_tasks_as_datasets_or_as_metrics(cli, published):
+    found = cli("rank", published, "--dataset", "task", "--higher", "value", "--json", "-")
+    value = json.loads(found.stdout)
+    assert value["overall"]["algorithms"][0]["algorithm"] == "A1"
+    assert (value["cases"], value["failed"]) == (30, 2)
+    assert "2 results missing, counted as failed: A3 on T1/c04, A3 on T2/c04" in found.stderr
+    by_task = cli("rank", published, "--metric", "task", "--higher", "T1,T2", "--json", "-")
+    assert list(json.loads(by_task.stdout)["metrics"]) == ["T1", "T2"]
 
-    before = (ROOT / "README.md").read_bytes()
-    monkeypatch.setattr(documents, "outdated", lambda known: ["README.md: stale"])
-    done = call("tables", "--check")
-    assert done.exit_code == 1
-    assert done.stdout == "stale: README.md: stale\n"
-    assert (ROOT / "README.md").read_bytes() == before
+
+def test_columns_have_any_names(cli, tmp_path):
+    path = tmp_path / "any.csv"
+    path.write_text("patient,team,dice,case\np1,x,0.5,9\np1,y,0.25,9\np2,x,0.5,9\np2,y,0.75,9\n")
+    words = ("--case", "patient", "--algorithm", "team", "--value", "dice", "--higher", "dice")
+    value = json.loads(cli("rank", path, *words, "--json", "-").stdout)
+    assert value["cases"] == 2
+    assert [row["place"] for row in value["overall"]["algorithms"]] == [1, 1]
+    assert list(value["metrics"]) == ["dice"]
+
+
+def test_hostile_names_are_data(cli, tmp_path):
+    path = tmp_path / "hostile.csv"
+    name = '=1+1"\x1b[31m<script>'
+    rows = [(f"c{n}", who, "[bold]m", n / 9) for n in range(4) for who in (name, "b")]
+    names = ["case", "algorithm", "metric", "value"]
+    pd.DataFrame(rows, columns=names).to_csv(path, index=False)
+    found = cli("rank", path, "--higher", "[bold]m")
+    assert found.exit_code == 0
+    assert "\x1b" not in found.stdout
+    assert "[bold]m" in found.stdout
+    as_csv = cli("rank", path, "--higher", "[bold]m", "--csv", "-").stdout
+    shown = [row["algorithm"] for row in csv.DictReader(io.StringIO(as_csv))]
+    assert f"'{name}" in shown  # no formula of a spreadsheet
+
+
+def test_the_rule_names_its_options_and_files_are_one_table(cli, own, tmp_path):
+    words = ("rank", own, "--draws", "100", "--seed", "3", "--alpha", "0.1")
+    rule = cli(*words, "--failures", "left-out").stdout.splitlines()[-1]
+    assert rule.startswith("Rank: mean of the ranks by mean SEG and by")
+    assert "p < 0.1;" in rule
+    assert "100 bootstrap samples of the cases, seed 3." in rule
+    assert "left out for all" in rule
+    more = pd.read_csv(own)
+    more = more[more["algorithm"] == "net"].assign(algorithm="other")
+    more.to_csv(tmp_path / "more.csv", index=False)
+    value = json.loads(cli("rank", own, tmp_path / "more.csv", "--json", "-").stdout)
+    assert [row["place"] for row in value["overall"]["algorithms"]] == [1, 1, 3]
+
+
+def test_mistakes_of_a_ranking_are_one_line(cli, own, published, tmp_path, monkeypatch):
+    def mistake(*words):
+        with pytest.raises(InputError) as caught:
+            cli("rank", *words)
+        return str(caught.value)
+
+    unknown = mistake(published, "--dataset", "task")
+    assert "direction unknown; give --higher value or --lower value" in unknown
+    assert "expected each value once, found two of" in mistake(published, "--higher", "value")
+    assert "expected the column patient (case), found" in mistake(published, "--case", "patient")
+    alone = mistake(own, "--controls", "old")
+    assert "two or more algorithms to rank, found 1 besides controls (net)" in alone
+    assert "--controls odl: no such algorithm" in mistake(own, "--controls", "odl")
+    assert "expected a level between 0 and 1" in mistake(own, "--alpha", "1")
+    text = tmp_path / "text.csv"
+    text.write_text("case,algorithm,metric,value\n1,,SEG,0.1\n1,b,SEG,0.5\n")
+    assert "name of an algorithm in every row" in mistake(text)
+    monkeypatch.setattr("cytosuite.benchmark.commands.compare.ENOUGH", 800)
+    assert "--draws 2000 of 8 cases: expected 100 at most" in mistake(own)

@@ -2,21 +2,22 @@
 
 import json
 import tarfile
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from rich.console import Console
 
-from cytosuite.benchmark.commands.app import app
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, dataset_manifests
+from cytosuite.benchmark.commands.evaluation import RehearseOptions, dataset_for, rehearse
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
-
-RUNNER = CliRunner()
-
-
-def evaluation(*words):
-    return RUNNER.invoke(app, ["evaluation", *map(str, words)], catch_exceptions=False)
 
 
 @pytest.fixture
@@ -31,9 +32,9 @@ def own(tmp_path):
     return tmp_path / "own"
 
 
-def test_a_folder_of_images(own, tmp_path):
+def test_a_folder_of_images(cli, own, tmp_path):
     out = tmp_path / "dist"
-    done = evaluation(own, "--runs", tmp_path / "runs", "--out", out)
+    done = cli("build-evaluation", own, "--runs", tmp_path / "runs", "--out", out)
     assert done.exit_code == 0
     assert [p.name for p in sorted(out.iterdir())] == [
         "own-evaluation.md", "own-ground-truth.tar.gz", "own-inputs",
@@ -46,46 +47,93 @@ def test_a_folder_of_images(own, tmp_path):
     text = (out / "own-evaluation.md").read_text()
     assert "`aggregates.SEG.mean`, desc" in text
     assert "`images/instance-labels`" in text
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    cli("build-evaluation", own, "--runs", tmp_path / "runs", "--out", out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-def test_it_can_be_written_again_and_is_the_same(own, tmp_path):
-    before = None
-    for _ in range(2):
-        evaluation(own, "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
-        files = (p for p in sorted((tmp_path / "dist").rglob("*")) if p.is_file())
-        found = {path: path.read_bytes() for path in files}
-        assert before in (None, found)
-        before = found
-
-
-def test_another_folder_of_that_name_is_left_alone(own, tmp_path):
+def test_another_folder_of_that_name_is_left_alone(cli, own, tmp_path):
     (tmp_path / "dist" / "own-inputs").mkdir(parents=True)
     (tmp_path / "dist" / "own-inputs" / "mine.txt").touch()
     with pytest.raises(InputError, match="own-inputs: the folder is not empty"):
-        evaluation(own, "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
+        cli("build-evaluation", own, "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
 
 
-def test_images_without_labels_are_refused(own, tmp_path):
-    for path in (own / "labels").iterdir():
-        path.unlink()
-    (own / "labels").rmdir()
-    with pytest.raises(InputError, match="no metric to rank the task segment by"):
-        evaluation(own, "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
-    assert not list((tmp_path / "dist").glob("*"))
+@pytest.mark.parametrize("name", sorted(algorithms()))
+def test_the_usual_dataset_holds_all_inputs(name):
+    manifest = algorithms()[name]
+    offers = set(dataset_manifests()[dataset_for(manifest)].offers)
+    needed = {s.slug for s in TASKS[manifest.task].inputs if not s.optional}
+    assert needed | set(manifest.needs) <= offers
 
 
-def test_a_task_that_the_dataset_does_not_serve(own, tmp_path):
-    with pytest.raises(InputError, match="fuse"):
-        evaluation(own, "--task", "fuse", "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
+def test_an_input_that_no_dataset_offers_is_named():
+    strange = algorithms()["watershed"].model_copy(update={"needs": ("x-ray",)})
+    with pytest.raises(InputError, match=r"no simulated dataset offers .*x-ray.*give DATASET="):
+        dataset_for(strange)
 
 
-def test_no_such_task(own, tmp_path):
-    with pytest.raises(InputError, match="no task called 'segmnt'; did you mean 'segment'"):
-        evaluation(own, "--task", "segmnt", "--out", tmp_path / "dist")
+@pytest.fixture
+def rehearsed(client, base, tmp_path):
+    """Return a function that rehearses and gives the verdict, the lines and the record."""
+    assert base
+    Builder(client, ROOT).build("watershed")
+
+    def run(**options):
+        screen = StringIO()
+        made = RehearseOptions(engine="docker", runs=tmp_path / "runs", cases=2, **options)
+        passed = rehearse(made, Console(file=screen, width=200))
+        (path,) = (tmp_path / "runs" / "rehearsals").iterdir()
+        return passed, screen.getvalue(), json.loads(path.read_text())
+
+    return run
 
 
+@pytest.mark.docker
 @pytest.mark.slow
-def test_a_simulated_dataset_for_another_task_has_its_name(tmp_path):
-    words = ["--size", "mini", "--cases", "1", "--task", "enhance"]
-    evaluation("spheroid", *words, "--runs", tmp_path / "runs", "--out", tmp_path / "dist")
-    assert (tmp_path / "dist" / "spheroid-enhance-ground-truth.tar.gz").is_file()
+@pytest.mark.parametrize("api", ["invoke", "exec"])
+def test_an_algorithm_of_ours_passes(rehearsed, api):
+    passed, lines, record = rehearsed(algorithm="watershed", api=api, profile="gc-cpu-8gb")
+    assert passed, lines
+    assert lines.count("  pass  ") == 7
+    assert record["passed"] is True
+    assert record["api"] == api
+    assert record["site"] == "gc-cpu-8gb"
+    assert 0 < record["seconds"] < 60
+    assert 0 < record["peak_gib"] < 1
+
+
+@pytest.mark.long
+@pytest.mark.docker
+@pytest.mark.slow
+def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client, tmp_path):
+    manifest, dist = algorithms()["watershed"], tmp_path / "dist"
+    made = export(client, Wanted(manifest, image_tag("watershed"), "exec", "apart"), ROOT, dist)
+    archive = str(dist / made["image"]["file"])
+    tarball = str(dist / made["models"]["file"])
+    try:
+        passed, lines, _ = rehearsed(algorithm=archive, task="segment", model=tarball)
+        assert passed, lines
+        assert "images of others get the sockets that they name" in lines
+        passed, lines, _ = rehearsed(algorithm=archive, task="segment")
+        assert not passed
+        assert "no model card (*.json) in /opt/ml/model" in lines
+    finally:
+        client.images.remove(made["image"]["id"], force=True)
+    assert Path(archive).is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"algorithm": "watershad"}, "no algorithm called 'watershad'; did you mean 'watershed'?"),
+        ({"profile": "gc-t4-16"}, "no profile called 'gc-t4-16'; did you mean 'gc-t4-16gb'?"),
+        ({"algorithm": "team:v1"}, "team:v1: give the TASK of an image of others: segment, enhan"),
+        ({"engine": "process"}, "a rehearsal runs containers; start Docker, or use ENGINE=podman"),
+        ({"model": "m.tar.gz"}, "m.tar.gz: a tarball is for images of others; give a model card"),
+    ],
+)
+def test_a_mistake_is_one_line(options, line, quiet):
+    with pytest.raises(InputError) as refusal:
+        rehearse(RehearseOptions(**{"algorithm": "watershed"} | options), quiet)
+    assert line in str(refusal.value)

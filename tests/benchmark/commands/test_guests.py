@@ -11,8 +11,8 @@ from cytosuite.benchmark.commands.guests import read_sockets, take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.process import ProcessEngine
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
-from cytosuite.tasks import TASKS
 
 SEGMENT = TASKS["segment"]
 
@@ -55,7 +55,7 @@ def daemon(monkeypatch):
 
 
 def test_an_image_is_given_to_the_engine_with_its_api(daemon):
-    engine = DockerEngine(None)
+    engine = DockerEngine(object())
     said = Console(file=StringIO())
     (found,) = take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), said)
     assert (found.name, found.title, found.task) == ("net_v2", "lab/net:v2", "segment")
@@ -70,13 +70,8 @@ def test_an_image_is_given_to_the_engine_with_its_api(daemon):
 
 def test_the_word_of_the_user_stands_for_a_wrong_label(daemon):
     daemon.labels = {"org.grand-challenge.api-method": "rest"}
-    engine, said = DockerEngine(None), Console(file=StringIO())
+    engine, said = DockerEngine(object()), Console(file=StringIO())
     with pytest.raises(InputError, match="team:v1: its label"):
         take_in(["team:v1"], [], SEGMENT, engine, _options(), said)
     take_in(["team:v1"], [], SEGMENT, engine, _options(api="invoke"), said)
     assert engine.guests["team_v1"].api == "invoke"
-
-
-def test_a_missing_file_is_named():
-    with pytest.raises(InputError, match=r"^their.tar.gz: no such file; expected an archive of"):
-        take_in(["their.tar.gz"], [], SEGMENT, DockerEngine(None), _options(), Console())

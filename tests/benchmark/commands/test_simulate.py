@@ -1,4 +1,7 @@
 import io
+import re
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,13 +9,20 @@ import tifffile
 from PIL import Image
 from rich.console import Console
 
+from cytosuite.benchmark.commands import simulate as module
 from cytosuite.benchmark.commands.options import SimulateOptions
 from cytosuite.benchmark.commands.simulate import simulate
+from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.contract.manifest import read_recipe
+from cytosuite.datasets.calibration import calibrate as calibration
+from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
+from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
-from cytosuite.formats import read
-
-pytestmark = pytest.mark.slow
+from cytosuite.formats import read, write
+from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks, write_sequence
+from cytosuite.volume import Volume
 
 SMALL = (
     "image.shape=[16, 64, 64]",
@@ -25,27 +35,19 @@ SMALL = (
 def _options(tmp_path, **options):
     """Return the options of two small cases."""
     settings = SMALL + options.pop("more", ())
-    fixed = {"dataset": "spheroid", "size": "mini", "cases": 2, "settings": settings}
+    fixed = {"dataset": "spheroid", "size": "mini", "cases": 1, "settings": settings}
     return SimulateOptions(**fixed, runs=tmp_path, workers=1, **options)
 
 
-def _quiet():
-    return Console(file=io.StringIO())
-
-
+@pytest.mark.slow
 def test_plain_folders_with_image_labels_record_and_preview(tmp_path):
-    out = simulate(_options(tmp_path, out=tmp_path / "data"), _quiet())
-    assert sorted(path.name for path in out.iterdir()) == [
-        "dataset.json",
-        "images",
-        "labels",
-        "previews",
-        "records",
-    ]
-    image = tifffile.imread(out / "images" / "spheroid_02.tif")
-    labels = tifffile.imread(out / "labels" / "spheroid_02.tif")
+    out = simulate(_options(tmp_path, out=tmp_path / "data"), Console(file=io.StringIO()))
+    names = ["dataset.json", "images", "labels", "previews", "records"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    image = tifffile.imread(out / "images" / "spheroid_01.tif")
+    labels = tifffile.imread(out / "labels" / "spheroid_01.tif")
     assert image.shape == labels.shape == (16, 64, 64)
-    record = read_json(out / "records" / "spheroid_02.json")
+    record = read_json(out / "records" / "spheroid_01.json")
     assert record["metadata"]["n_nuclei"] == labels.max()
     assert record["recipe"]["seed"] == 0
     assert record["recipe"]["parameters"]["tissue"]["n_nuclei"] == [4, 4]
@@ -53,59 +55,187 @@ def test_plain_folders_with_image_labels_record_and_preview(tmp_path):
         assert min(picture.size) > 200
 
 
-def test_stages_and_cells_lie_in_folders_of_their_own(tmp_path):
-    more = ("output.steps=true", "cells.enabled=true")
-    out = simulate(_options(tmp_path, out=tmp_path / "data", more=more), _quiet())
-    found = {path.name for path in out.iterdir()}
-    assert {"membrane-image", "cell-labels", "step-1-dye", "step-3-light"} <= found
-    assert (out / "previews" / "spheroid_01_steps.png").is_file()
-
-
 def test_without_a_folder_the_cases_lie_where_a_benchmark_looks(tmp_path):
-    cases = simulate(_options(tmp_path), _quiet())
+    cases = simulate(_options(tmp_path), Console(file=io.StringIO()))
     assert cases.parent.parent == tmp_path / "datasets"
     assert (cases / "spheroid_01" / "sockets").is_dir()
 
 
-def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "mine.txt").write_text("precious")
-    with pytest.raises(InputError, match="the folder is not empty"):
-        simulate(_options(tmp_path, out=tmp_path / "data"), _quiet())
-    assert (tmp_path / "data" / "mine.txt").read_text() == "precious"
-
-
-def test_a_folder_of_images_is_not_simulated(tmp_path):
-    (tmp_path / "images").mkdir()
-    tifffile.imwrite(tmp_path / "images" / "a.tif", np.zeros((8, 8), np.uint8))
-    with pytest.raises(InputError, match="cannot be simulated"):
-        simulate(SimulateOptions(dataset=str(tmp_path)), _quiet())
-
-
-def test_the_layout_of_nnunet_is_written_whole(tmp_path):
-    out = tmp_path / "raw" / "Dataset007_Spheroids"
-    simulate(_options(tmp_path, out=out, layout="nnunet"), _quiet())
-    assert sorted(path.name for path in out.iterdir()) == [
-        "dataset.json",
-        "imagesTr",
-        "instancesTr",
-        "labelsTr",
-    ]
-    assert read_json(out / "dataset.json")["name"] == "Dataset007_Spheroids"
-
-
 def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulated(tmp_path):
-    with pytest.raises(InputError, match="nnU-Net finds a folder called"):
-        simulate(_options(tmp_path, out=tmp_path / "cells", layout="nnunet"), _quiet())
-    with pytest.raises(InputError, match="nnU-Net finds a folder called"):
-        simulate(_options(tmp_path, layout="nnunet"), _quiet())
+    for place in ({"out": tmp_path / "cells"}, {}):
+        with pytest.raises(InputError, match="nnU-Net finds a folder called"):
+            simulate(_options(tmp_path, layout="nnunet", **place), Console(file=io.StringIO()))
     assert not list(tmp_path.iterdir())
 
 
-def test_large_images_are_folders_of_ome_zarr(tmp_path, monkeypatch):
-    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 16 * 64 * 64)
-    out = simulate(_options(tmp_path, out=tmp_path / "data", more=("output.steps=true",)), _quiet())
-    names = {path.name for path in (out / "images").iterdir()}
-    assert names == {"spheroid_01.ome.zarr", "spheroid_02.ome.zarr"}
-    assert read(out / "images" / "spheroid_01.ome.zarr").shape == (16, 64, 64)
-    assert (out / "step-1-dye" / "spheroid_01.ome.zarr").is_dir()
+SERIES = (
+    *("shape=[128, 128]", "spacing_um=[1, 1]", "n_nuclei=5"),
+    *("radius_um=[5, 6]", "step_um=1", "division=0.3"),
+)
+
+
+def _make(out, frames=4, **options):
+    chosen = {"dataset": "nuclei", "settings": SERIES, "frames": frames, "out": out} | options
+    return simulate(SimulateOptions(**chosen), Console(file=io.StringIO()))
+
+
+def test_sequences_are_accepted_by_our_own_reader_and_score_one_against_themselves(tmp_path):
+    out = _make(tmp_path / "data", cases=2, seed=3)
+    names = ["01", "01_GT", "01_SKETCH", "02", "02_GT", "02_SKETCH", "dataset.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    for name in ("01_GT", "02_GT"):
+        truth = read_sequence(out / name)
+        frames = [truth.frames[number] for number in range(len(truth.frames))]
+        assert len(frames) == 4
+        write_sequence(tmp_path / f"{name}_RES", frames, truth.tracks)
+        scores = score_tracks(out / name, tmp_path / f"{name}_RES", ["SEG", "TRA"])
+        assert scores == {"SEG": 1, "TRA": 1}
+    tracks = {track.label: track for track in read_sequence(out / "01_GT").tracks}
+    daughters = [track for track in tracks.values() if track.parent]
+    assert daughters
+    assert all(tracks[d.parent].end == d.begin - 1 for d in daughters)
+    assert len(collect(out).items) == 8
+    record = read_json(out / "dataset.json")
+    assert (record["seed"], record["frames"], record["sequences"]) == (3, 4, 2)
+    assert record["parameters"]["n_nuclei"] == [5, 5]
+
+
+def test_the_seed_decides_and_sequences_differ(tmp_path):
+    first, again = (_make(tmp_path / name, 1, cases=2) for name in ("a", "b"))
+    other = _make(tmp_path / "c", 1, seed=1)
+    file = "t000.tif"
+    assert (first / "01" / file).read_bytes() == (again / "01" / file).read_bytes()
+    assert (first / "01" / file).read_bytes() != (first / "02" / file).read_bytes()
+    assert (first / "01" / file).read_bytes() != (other / "01" / file).read_bytes()
+
+
+def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
+    def stop(step, before, total, done):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_count", stop)
+    with pytest.raises(KeyboardInterrupt):
+        _make(tmp_path / "data")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "membrane", "settings": ()}, "membrane has no time series; .* have: nuclei"),
+        ({"dataset": "nuclei/hella"}, "did you mean 'nuclei/hela'"),
+        ({"out": None}, "--frames 4: expected --out FOLDER and no layout, found no --out"),
+        ({"layout": "nnunet"}, "--frames 4: .* found --layout nnunet"),
+        ({"settings": (*SERIES[:-1], "division=2")}, "--set division=2: .* found 2"),
+        ({"settings": (*SERIES, "n_nuclei=900")}, "900 nuclei .* do not fit"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, options, message):
+    with pytest.raises(InputError, match=message) as error:
+        _make(**{"out": tmp_path / "data"} | options)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+class _Copier:
+    """Engine of a synthesiser that gives its labels back, 100 brighter."""
+
+    name, api, models, guests, notes = "fake", "invoke", {}, {}, ()
+
+    def prepare(self, algorithms, base_image=None):
+        pass
+
+    def identity(self, algorithm):
+        return algorithm
+
+    @contextmanager
+    def session(self, *given):
+        yield SimpleNamespace(startup_seconds=0.5, predict=self._predict)
+
+    def _predict(self, case_input, output, log, shown):
+        (path,) = (case_input / "images" / "instance-labels").iterdir()
+        labels = read(path)
+        made = labels.like(labels.array + 100)
+        write(output / "images" / "synthetic-image" / path.name, made)
+        log.touch()
+        return Outcome("ok", 0.25, 10**6, 0)
+
+
+def test_frames_pass_the_chain_of_their_recipe(tmp_path, use):
+    use(_Copier())
+    out = _make(tmp_path / "data", 2, dataset="nuclei/culture", cases=2)
+    for sequence, frame in (("01", "000"), ("02", "001")):
+        truth = read(out / f"{sequence}_GT" / "SEG" / f"man_seg{frame}.tif").array
+        assert (read(out / sequence / f"t{frame}.tif").array == truth + 100).all()
+    assert read_json(out / "dataset.json")["through"] == ["diffusion"]
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_of_images_has_no_series(tmp_path):
+    (tmp_path / "images").mkdir()
+    with pytest.raises(InputError, match="--frames needs a simulated dataset"):
+        _make(tmp_path / "data", dataset=str(tmp_path / "images"), settings=())
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """Return a stack with two round nuclei and its labels."""
+    z, y, x = np.indices((20, 40, 80))
+    balls = [(z - 10) ** 2 + (y - 20) ** 2 + (x - c) ** 2 < 49 for c in (20, 55)]
+    image = 100 + 200 * balls[0] + 400 * balls[1]
+    labels = balls[0] + 2 * balls[1]
+    for name, array in (("image", image), ("labels", labels)):
+        write(tmp_path / f"{name}.tif", Volume(array.astype(np.uint16), (0.5, 0.5, 0.5), "ZYX"))
+    return tmp_path / "image.tif", tmp_path / "labels.tif"
+
+
+def test_phantoms_are_cut_from_a_stack(cli, stack, tmp_path):
+    image, labels = stack
+    out = tmp_path / "library"
+    found = cli("phantoms", image, "--labels", labels, "--out", out, "--copies", 1)
+    assert "2 nuclei and 2 copies" in found.output
+    library = read_library(out)
+    assert len(library) == 4
+    kept = sorted(phantom.brightness for phantom in library if "copy" not in phantom.name)
+    assert kept[1] / kept[0] == pytest.approx(2.0, rel=0.02)
+
+
+def test_phantoms_writes_the_outline_of_a_stack(cli, stack, tmp_path):
+    found = cli("phantoms", "--outline", stack[0], "--out", tmp_path / "masks", "--smooth", 1)
+    assert (tmp_path / "masks" / "image_mask.tif").is_file()
+    assert "image_mask.tif" in found.output
+    with pytest.raises(InputError, match="--drawn NUMBER, or --outline STACK"):
+        cli("phantoms", "--outline", stack[0], "--drawn", 3)
+
+
+def test_calibrate_takes_the_options_of_images_and_tells_its_time(
+    cli, stack, tmp_path, monkeypatch
+):
+    image, labels = (read(path) for path in stack)
+
+    def simulate(parameters, seed):
+        noise = np.random.default_rng(seed).poisson(100, image.shape)
+        grey = (image.array + noise).astype(np.uint16)
+        return Volume(grey, parameters["image"]["spacing_um"]), labels.array
+
+    monkeypatch.setattr(calibration, "simulator", lambda name: simulate)
+    real, _ = simulate({"image": {"spacing_um": image.spacing}}, 0)
+    channels = np.stack([np.zeros_like(real.array), real.array], axis=1)  # without a voxel size
+    (tmp_path / "real" / "day1").mkdir(parents=True)
+    meta = {"axes": "ZCYX"}
+    tifffile.imwrite(tmp_path / "real" / "day1" / "a.tif", channels, imagej=True, metadata=meta)
+    out, words = tmp_path / "m.toml", ["--rounds", 1, "--cases", 2, "--recursive"]
+    with pytest.raises(InputError, match="give --spacing z,y,x"):
+        cli("calibrate", "spheroid", tmp_path / "real", "--channel-index", 1, "--out", out, *words)
+    words += ["--channel-index", 1, "--spacing", "2,0.5,0.5"]
+    found = cli("calibrate", "spheroid", tmp_path / "real", "--out", out, *words).stdout
+    assert read_recipe(out).parameters["image"]["spacing_um"] == [2.0, 0.5, 0.5]
+    assert re.search(
+        r"^10 stacks to simulate and measure, [\d.e-]+ s each: about \d+ s$", found, re.M
+    )
+    assert found.index("10 stacks to simulate") < found.index(
+        "round 1 of 1, real against simulated:"
+    )
+    said = re.findall(r"(?m)^(?:round|warning: poor fit).*", found)
+    assert not any(key in line for line in said for key in VOLUME_STATISTICS if "_" in key)

@@ -1,4 +1,3 @@
-import csv
 import io
 import json
 from math import inf, nan
@@ -87,13 +86,6 @@ def test_the_keys_and_one_value_are_shown_however_narrow_it_is():
     assert "0.500" in lines[1]
 
 
-def test_sentences_are_folded():
-    table = ValueTable(["name", "made for", "purpose"], [["a", "some " * 8, "word " * 40]])
-    lines = on_terminal(table, 90)
-    assert "".join(lines).count("word") == 40
-    assert max(map(len, lines)) <= 90
-
-
 def test_sentences_are_cut_in_a_pipe():
     name = "a " * 30  # a key is whole
     table = ValueTable(["name", "purpose", "n"], [[name, "word " * 40, 7]])
@@ -133,16 +125,6 @@ def test_cells_are_text_and_not_markup():
 def test_a_wide_character_takes_two_cells():
     lines = in_pipe(ValueTable(["case", "SEG"], [["細胞", 0.5], ["abcd", 0.25]]))
     assert lines[1:] == ["細胞  0.500", "abcd  0.250"]
-
-
-def test_files_are_written_in_full(tmp_path, capsys):
-    console = Console(file=io.StringIO(), width=80)
-    options = TableOptions(csv=tmp_path / "t.csv", json=tmp_path / "t.json")
-    give(WIDE, options, console)
-    assert len(list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))) == 2
-    assert json.loads((tmp_path / "t.json").read_text())[0]["metric_19"] == 0.95
-    assert "metric_8" in console.file.getvalue()
-    assert capsys.readouterr().out == ""
 
 
 def test_stdout_holds_data_alone_if_it_is_asked_for(capsys):

@@ -4,14 +4,12 @@ import json
 import shutil
 
 import pytest
-from typer.testing import CliRunner
 
-from cytosuite.benchmark import catalog, models
-from cytosuite.benchmark.commands import app as module
-from cytosuite.benchmark.commands import weights
-from cytosuite.benchmark.commands.weights import adopt
+from cytosuite.benchmark.catalog import catalog, models, packages
+from cytosuite.benchmark.commands import train as weights
+from cytosuite.benchmark.commands.train import adopt
+from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError, ModelError
-from cytosuite.manifest import read_card
 
 
 @pytest.fixture
@@ -23,26 +21,26 @@ def card(tmp_path):
     return path
 
 
-def test_without_torch_the_package_is_named(card, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "find_spec", lambda name: None if name == "torch" else name)
+def test_without_torch_the_package_is_named(card, cli, monkeypatch):
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "torch" else name)
     with pytest.raises(InputError, match="weights needs .*torch, not installed here: "):
-        CliRunner().invoke(module.app, ["weights", "x.pt", str(card)], catch_exceptions=False)
+        cli("weights", "x.pt", card)
 
 
-def test_a_refusal_of_the_conversion_is_that_of_the_command(card, tmp_path, capfd):
-    done = CliRunner().invoke(module.app, ["weights", str(tmp_path / "none.pt"), str(card)])
+def test_a_refusal_of_the_conversion_is_that_of_the_command(card, cli, tmp_path, capfd):
+    done = cli("weights", tmp_path / "none.pt", card)
     assert done.exit_code == 2
     assert capfd.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["build", "export"])
-def test_weights_of_torch_are_neither_built_nor_exported(command, card, tmp_path, monkeypatch):
+def test_weights_of_torch_are_neither_built_nor_exported(command, card, tmp_path, cli, monkeypatch):
     home = tmp_path / "weights" / "watershed"
     home.mkdir(parents=True)
     shutil.move(card, home)
     monkeypatch.setattr(models, "ROOT", tmp_path)
     with pytest.raises(ModelError, match=r"cytosuite weights \S+/mine.pt \S+/mine.json$"):
-        CliRunner().invoke(module.app, [command, "watershed"], catch_exceptions=False)
+        cli(command, "watershed")
 
 
 def test_a_model_is_adopted_by_its_name(card, tmp_path, monkeypatch):
@@ -50,9 +48,9 @@ def test_a_model_is_adopted_by_its_name(card, tmp_path, monkeypatch):
     home.mkdir(parents=True)
     own = json.loads(card.read_text()) | {"weights": None, "sha256": None, "adopted": False}
     (home / "mine.json").write_text(json.dumps(own))
-    monkeypatch.setattr(catalog, "ROOT", tmp_path)
+    monkeypatch.setattr(weights, "ROOT", tmp_path)
     monkeypatch.setattr(models, "model_homes", lambda: [tmp_path / "weights"])
-    monkeypatch.setattr(catalog, "algorithms", lambda: {"watershed": None})
+    monkeypatch.setattr(weights, "algorithms", lambda: {"watershed": None})
     assert adopt("mine") == [home / "mine.json"]
     assert read_card(home / "mine.json").adopted
     with pytest.raises(InputError, match="models are chosen from .*watershed alone"):

@@ -1,5 +1,3 @@
-"""Runs on disk, made of numbers."""
-
 import json
 
 import numpy as np
@@ -11,8 +9,6 @@ CASES = 12
 
 @pytest.fixture
 def made(tmp_path):
-    """Return a function that writes a run with scores of one algorithm, and returns its folder."""
-
     def make(name, scores=None, *, status=(), algorithm="net", facts=(), seconds=1.0, cases=CASES):
         numbers = np.linspace(0.5, 0.9, cases) if scores is None else np.asarray(scores, float)
         rows = []

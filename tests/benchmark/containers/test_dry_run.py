@@ -1,12 +1,8 @@
-import os
 import shutil
-import socket
-from contextlib import suppress
 
 import pytest
 
-from cytosuite.benchmark.catalog import ROOT
-from cytosuite.benchmark.containers import dry_run as module
+from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.containers.dry_run import dry_run
 from cytosuite.benchmark.containers.images import base_tag
 from cytosuite.errors import InputError
@@ -53,13 +49,13 @@ def said(root, *names, device="cuda", base_image=None):
 
 
 def test_bases_and_images_are_said_with_tags_files_and_wheels(root):
-    lines, error = said(root, "watershed", "cellpose3d")
+    lines, error = said(root, "watershed", "cellpose3d", base_image="own:image")
     assert error == ""
     slim, cuda = base_tag(root, "slim")[0], base_tag(root, "cuda")[0]
     heads = [line for line in lines if not line.startswith(" ")]
     why = "cytosuite.algorithms.cellpose3d.network imports monai"
     assert heads == [
-        f"{slim}: on python:3.11-slim-bookworm",
+        f"{slim}: on own:image",
         f"{cuda}: on {slim}",
         f"cytosuite/watershed:0.1.0-cuda: on {slim}, its imports need no more",
         f"cytosuite/cellpose3d:0.1.0-cuda: on {cuda}, {why}",
@@ -69,39 +65,17 @@ def test_bases_and_images_are_said_with_tags_files_and_wheels(root):
     assert not [line for line in lines if "mistake:" in line]
 
 
-def test_a_classical_algorithm_needs_the_slim_base_alone(root):
-    lines, _ = said(root, "watershed", base_image="own:image")
-    assert lines[0].endswith(": on own:image")
-    assert not [line for line in lines if "base:cuda" in line]
-
-
-def test_nothing_is_written(root):
-    before = sorted(root.rglob("*"))
-    said(root, "watershed")
-    assert sorted(root.rglob("*")) == before
-
-
 def test_mistakes_are_counted_and_end_the_command(root):
+    (root / "docker" / "wheelhouse.py").write_text(LOST)
     with (root / "Dockerfile").open("a") as sink:
         sink.write("COPY missing/ /opt/\nRUN if\n")
     lines, error = said(root, "watershed")
-    assert error == "the build would fail; mistakes, see above: 2"
+    assert error == "the build would fail; mistakes, see above: 4"
     number = (root / "Dockerfile").read_text().count("\n") - 1
-    found = [line for line in lines if "mistake:" in line]
-    assert found[0] == (
-        f"  mistake: Dockerfile, line {number}: missing/ is not in the build context"
-    )
-    assert found[1].startswith(f"  mistake: Dockerfile, line {number + 1}: RUN: ")
-
-
-def test_wheels_that_the_index_lacks_are_mistakes(root):
-    (root / "docker" / "wheelhouse.py").write_text(LOST)
-    lines, error = said(root, "watershed")
-    assert error.endswith(": 2")
-    assert [line for line in lines if "mistake:" in line] == [
-        "  mistake: index/numpy/: expected another\\x1b[31m",
-        "  mistake: index/torch/: no wheel",
-    ]
+    *wheels, first, second = [line for line in lines if "mistake:" in line]
+    assert wheels[0] == "  mistake: index/numpy/: expected another\\x1b[31m"
+    assert first == (f"  mistake: Dockerfile, line {number}: missing/ is not in the build context")
+    assert second.startswith(f"  mistake: Dockerfile, line {number + 1}: RUN: ")
 
 
 def test_an_algorithm_with_packages_of_its_own_has_their_wheels(root):
@@ -116,31 +90,3 @@ def test_an_algorithm_with_packages_of_its_own_has_their_wheels(root):
         "--check --base slim",
         "--check --folder algorithms/watershed",
     ]
-
-
-def _index_answers():
-    """Return whether the package index can be reached."""
-    host = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").split("/")[2]
-    name, _, port = host.partition(":")
-    with suppress(OSError), socket.create_connection((name, int(port or 443)), 5):
-        return True
-    return False
-
-
-@pytest.mark.long
-@pytest.mark.slow
-def test_the_index_has_every_wheel_of_the_cuda_lock():
-    if not _index_answers():
-        pytest.skip("no package index answers")
-    lines, error = said(ROOT, "cellpose3d")
-    assert error == ""
-    (torch,) = [line for line in lines if line.startswith("  torch-")]
-    assert "linux" in torch
-    assert "+cpu" not in torch
-    pinned = [
-        line
-        for name in module.base_files(ROOT, "cuda")
-        for line in name.read_text().splitlines()
-        if "==" in line
-    ]
-    assert sum(line.endswith("checksum as locked") for line in lines) >= len(pinned)

@@ -1,62 +1,73 @@
 """The algorithms of this checkout: their images contain every module that they import."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from cytosuite.benchmark.catalog import ROOT, algorithms
-from cytosuite.benchmark.containers.sources import runtime_files
-
-# All modules of the algorithm's folder: also those that a function imports when it is called.
-CODE = """
-import importlib, pathlib, pkgutil, sys
-import cytosuite.container
-name = sys.argv[1]
-package = importlib.import_module(f"cytosuite.algorithms.{name}")
-importlib.import_module(f"cytosuite.algorithms.{name}.predict")
-for module in pkgutil.iter_modules(package.__path__):
-    if module.name != "training":
-        importlib.import_module(f"cytosuite.algorithms.{name}.{module.name}")
-root = pathlib.Path.cwd()
-for module in list(sys.modules.values()):
-    file = getattr(module, "__file__", None)
-    if file and pathlib.Path(file).is_relative_to(root) and ".venv" not in file:
-        print(file)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("algorithm", sorted(algorithms()))
-def test_an_image_contains_every_module_that_the_algorithm_imports(algorithm):
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, algorithm],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    imported = {Path(line).resolve() for line in done.stdout.splitlines()}
-    assert ROOT / "algorithms" / algorithm / "predict.py" in imported
-    assert imported - set(runtime_files(ROOT, algorithm)) == set()
+from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms
+from cytosuite.benchmark.containers.sources import follow, reached, runtime_files
+from cytosuite.errors import InputError
 
 
 @pytest.mark.parametrize("algorithm", sorted(algorithms()))
-def test_an_image_contains_core_algorithm_and_models_only(algorithm):
-    names = {path.relative_to(ROOT).as_posix() for path in runtime_files(ROOT, algorithm)}
-    kept = (
-        "cytosuite/",
-        "algorithms/__init__.py",
-        f"algorithms/{algorithm}/",
-        f"weights/{algorithm}/",
-    )
-    assert all(name.startswith(kept) for name in names)
-    assert not [
-        name for name in names if name.startswith(("cytosuite/metrics", "cytosuite/training"))
-    ]
-    assert not [
-        name for name in names if "/training/" in name or name.endswith(("README.md", ".pyc"))
-    ]
+def test_an_image_contains_all_that_the_algorithm_imports_and_nothing_else(algorithm):
+    folder = ROOT / "algorithms" / algorithm
+    modules = [f"cytosuite.algorithms.{algorithm}.{path.stem}" for path in folder.glob("*.py")]
+    found = reached(["cytosuite.container", *modules], PACKAGE, later=True)
+    assert f"cytosuite.algorithms.{algorithm}.predict" in found
+    there = runtime_files(ROOT, algorithm)
+    assert {path.resolve() for path, _ in found.values()} - set(there) == set()
+    names = {path.relative_to(ROOT).as_posix() for path in there}
+    own = (f"algorithms/{algorithm}/", f"weights/{algorithm}/")
+    assert all(name.startswith(("cytosuite/", "algorithms/__init__.py", *own)) for name in names)
+    assert not [name for name in names if name.startswith("cytosuite/metrics")]
+    assert not [name for name in names if "training/" in name or name.endswith(("README.md", "c"))]
     assert {"cytosuite/container.py", f"algorithms/{algorithm}/algorithm.toml"} <= names
+
+
+START = "cytosuite.one.start"
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Return a package in which modules import each other and others."""
+    texts = {
+        "__init__": "",
+        "one/__init__": "import enum, gamma",
+        "one/start": "from ..two import near\nfrom . import side\nimport numpy as np",
+        "one/side": "",
+        "two": "def near():\n    from .late import x\n    import scipy.ndimage",
+        "late": "import pandas",
+        "other": "import torch",
+    }
+    for name, text in texts.items():
+        path = tmp_path / "cytosuite" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "cytosuite"
+
+
+def test_a_module_needs_the_packages_that_it_lies_in(package):
+    found = reached([START], package)
+    assert set(found) == {
+        "cytosuite",
+        "cytosuite.one",
+        "cytosuite.one.side",
+        START,
+        "cytosuite.two",
+    }
+    assert found["cytosuite.one"][0] == package / "one" / "__init__.py"
+
+
+def test_packages_of_others_by_the_module_that_imports_them(package):
+    assert follow([START], package) == {"numpy": START, "gamma": "cytosuite.one"}
+    assert follow([START], package, later=True) == {
+        "numpy": START,
+        "gamma": "cytosuite.one",
+        "scipy": "cytosuite.two",
+        "pandas": "cytosuite.late",
+    }
+
+
+def test_a_module_that_is_no_python_is_named(package):
+    (package / "two.py").write_text("def")
+    with pytest.raises(InputError, match=r"two\.py"):
+        reached([START], package)

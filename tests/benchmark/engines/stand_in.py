@@ -1,7 +1,6 @@
-"""A program that takes the arguments of Apptainer, strictly, and runs the entry point without it.
+"""A program that takes the arguments of Apptainer, and runs the entry point without it.
 
-Apptainer is not tried by these tests: what is shown is that its command line is well-formed, and
-that a case comes to the program and back by the mounts and variables which that names alone.
+A case comes to the program and back by the mounts and variables of the command line alone.
 """
 
 import csv
@@ -17,14 +16,8 @@ from pathlib import Path
 APP = "@APP@"  # checkout with the algorithms
 ALONE = {"--containall", "--cleanenv", "--no-home", "--net", "--no-privs", "--no-eval", "--nv"}
 VALUED = {
-    "--no-mount": {"home,cwd,hostfs,bind-paths"},
-    "--network": {"none"},
-    "--drop-caps": {"all"},
-    "--hostname": {"container"},
-    "--pwd": {"/opt/app"},
-    "--security": {"uid:65534", "gid:65534"},
-    **dict.fromkeys(("--workdir", "--mount", "--memory", "--memory-swap", "--pids-limit")),
-    **dict.fromkeys(("--cpus", "--cpuset-cpus")),
+    *("--no-mount", "--network", "--drop-caps", "--hostname", "--pwd", "--security", "--workdir"),
+    *("--mount", "--memory", "--memory-swap", "--pids-limit", "--cpus", "--cpuset-cpus"),
 }
 
 
@@ -42,8 +35,6 @@ def parsed(words):
             found.append((name, ""))
         elif name in VALUED and words:
             value, *words = words
-            if VALUED[name] is not None and value not in VALUED[name]:
-                fatal(f"invalid argument {value!r} for {name}")
             found.append((name, value))
         else:
             fatal(f"unknown flag: {name}")
@@ -55,8 +46,6 @@ def mounted(values, root):
     for value in values:
         (fields,) = csv.reader(io.StringIO(value, newline=""))
         entry = dict(field.partition("=")[::2] for field in fields)
-        if entry.keys() - {"type", "source", "destination", "ro"} or entry["type"] != "bind":
-            fatal(f"invalid mount {value}")
         source, place = Path(entry["source"]), root / entry["destination"].lstrip("/")
         if not source.exists():
             fatal(f"mount source {source} doesn't exist")

@@ -1,6 +1,5 @@
 import errno
 import os
-import socket
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from cytosuite.benchmark.engines import collect as collect_module
 from cytosuite.benchmark.engines.collect import Refused, add_log, empty, give, size, take
-from cytosuite.formats import read, write
+from cytosuite.formats import write
 from cytosuite.volume import Volume
 
 
@@ -29,21 +28,12 @@ def target(tmp_path):
     return tmp_path / "target"
 
 
-def test_files_come_over_with_their_folders(source, target):
+def test_files_come_over_with_their_folders_but_not_their_modes(source, target):
+    (source / "note.json").chmod(0o4777)
     assert take(source, target, 7) == 2
+    assert (target / "note.json").stat().st_mode & 0o7111 == 0
     assert (target / "images/labels/a.tif").read_bytes() == b"12345"
     assert (target / "note.json").read_bytes() == b"{}"
-
-
-def test_an_empty_folder_gives_no_files(tmp_path, target):
-    (tmp_path / "nothing/inside").mkdir(parents=True)
-    assert take(tmp_path / "nothing", target, 7) == 0
-
-
-def test_modes_are_not_taken_over(source, target):
-    (source / "note.json").chmod(0o4777)
-    take(source, target, 7)
-    assert (target / "note.json").stat().st_mode & 0o7111 == 0
 
 
 def _link(source):
@@ -52,23 +42,9 @@ def _link(source):
     (source / "note").symlink_to("/etc/passwd")
 
 
-def _link_to_folder(source):
-    """images/etc: a link where only files and folders may be"""
-    (source / "images/etc").symlink_to("/etc", target_is_directory=True)
-
-
 def _pipe(source):
     """images/p: a pipe where only files and folders may be"""
     os.mkfifo(source / "images/p")
-
-
-def _socket(source):
-    """s: a socket where only files and folders may be"""
-    here = Path.cwd()
-    os.chdir(source)  # the path of a socket is bounded
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind("s")
-    os.chdir(here)
 
 
 def _second_name(source):
@@ -103,23 +79,7 @@ def _no_text(source):
     Path(os.fsdecode(bytes(source) + b"/a\xff")).touch()
 
 
-def _pipe_without_text(source):
-    r"""images/\udcff: a name that is no printable UTF-8"""
-    os.mkfifo(bytes(source) + b"/images/\xff")
-
-
-def _escape_code(source):
-    r"""images/\x1b[31m: a name that is no printable UTF-8"""
-    (source / "images/\x1b[31m").touch()
-
-
-def _two_lines(source):
-    """a b: a name that is no printable UTF-8"""
-    (source / "a\nb").touch()
-
-
-MISTAKES = [_link, _link_to_folder, _pipe, _socket, _second_name, _large, _hole, _deep, _many]
-MISTAKES += [_no_text, _pipe_without_text, _escape_code, _two_lines]
+MISTAKES = [_link, _pipe, _second_name, _large, _hole, _deep, _many, _no_text]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -128,13 +88,7 @@ def test_refuses(source, target, mistake):
     with pytest.raises(Refused) as found:
         take(source, target, 7)
     assert str(found.value) == mistake.__doc__
-
-
-def test_no_byte_is_copied_of_an_output_that_is_too_large(source, target):
-    (source / "z").write_bytes(bytes(9))
-    with pytest.raises(Refused):
-        take(source, target, 10)
-    assert not list(target.iterdir())
+    assert mistake is not _large or not list(target.iterdir())  # no byte is copied
 
 
 def test_holes_stay_holes(source, target):
@@ -207,13 +161,6 @@ def test_size_is_what_the_disk_holds(source, tmp_path):
     assert size(tmp_path / "none", 10) == 0
 
 
-def test_size_stops_counting_once_it_is_enough(source):
-    for number in range(20):
-        (source / f"images/{number}").write_bytes(bytes(5000))
-    (source / "images/deeper/and").mkdir(parents=True)
-    assert size(source, 10) > 10
-
-
 def test_size_refuses_trees_that_it_would_never_finish(source, monkeypatch):
     monkeypatch.setattr("cytosuite.benchmark.engines.collect.LIVING", 0.01)
     for number in range(11):
@@ -262,16 +209,6 @@ def test_emptying_ends_though_a_program_goes_on_writing(source, monkeypatch):
         empty(source)
 
 
-@pytest.fixture
-def case(tmp_path):
-    """Return the input of a case with a link to an image of OME-Zarr."""
-    write(tmp_path / "own.ome.zarr", Volume(np.ones((20, 9, 9), np.uint8), (1.0, 1.0, 1.0)))
-    place = tmp_path / "case" / "images" / "a"
-    place.mkdir(parents=True)
-    (place / "a.ome.zarr").symlink_to(tmp_path / "own.ome.zarr")
-    return tmp_path / "case"
-
-
 def test_large_inputs_are_not_copied(source, target, monkeypatch):
     monkeypatch.setattr(collect_module, "SHARED", 5)
     path = source / "images/labels/a.tif"
@@ -287,28 +224,11 @@ def test_large_inputs_are_not_copied(source, target, monkeypatch):
     assert (target / "images/labels/a.tif").stat().st_mode & 0o777 == 0o644
 
 
-def test_inputs_are_copied_where_a_file_has_one_name_only(source, target, monkeypatch):
-    def refuse(*_):
-        raise PermissionError
-
-    monkeypatch.setattr(collect_module, "SHARED", 0)
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
-    (source / "images/labels/a.tif").chmod(0o644)
-    give(source, target)
-    assert (target / "images/labels/a.tif").read_bytes() == b"12345"
-
-
-def test_an_image_of_zarr_is_given_as_a_folder(case, target):
-    give(case, target)
-    found = target / "images/a/a.ome.zarr"
-    assert not found.is_symlink()
-    assert read(found).array.all()
-    chunk = case / "images/a/a.ome.zarr/0/c/0/0/0"
-    assert (found / "0/c/0/0/0").samefile(chunk)
-
-
-def test_links_in_an_image_of_zarr_show_a_container_nothing_else(case, target, tmp_path):
-    own = tmp_path / "own.ome.zarr"
+def test_an_image_of_zarr_is_given_as_a_folder_and_its_links_show_nothing_else(target, tmp_path):
+    own, case = tmp_path / "own.ome.zarr", tmp_path / "case"
+    write(own, Volume(np.ones((20, 9, 9), np.uint8), (1.0, 1.0, 1.0)))
+    (case / "images" / "a").mkdir(parents=True)
+    (case / "images" / "a" / "a.ome.zarr").symlink_to(own)
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "key").write_text("key")
     (own / "0" / "c" / "1" / "0" / "0").unlink()
@@ -316,7 +236,10 @@ def test_links_in_an_image_of_zarr_show_a_container_nothing_else(case, target, t
     (own / "more").symlink_to(tmp_path / "secret")
     (own / "inside").symlink_to(own / "zarr.json")
     give(case, target)
-    found = sorted(path.name for path in (target / "images/a/a.ome.zarr").rglob("*"))
+    given = target / "images/a/a.ome.zarr"
+    found = {path.name for path in given.rglob("*")}
     assert "inside" in found
-    assert not {"key", "more"} & set(found)
-    assert not (target / "images/a/a.ome.zarr/0/c/1/0/0").exists()
+    assert not {"key", "more"} & found
+    assert not (given / "0/c/1/0/0").exists()
+    assert not given.is_symlink()
+    assert (given / "0/c/0/0/0").samefile(own / "0/c/0/0/0")

@@ -1,18 +1,28 @@
+import json
 import os
-import signal
-import subprocess
-import sys
 import time
+from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pynvml
 import pytest
 
+from cytosuite.benchmark.commands.data import need
+from cytosuite.benchmark.containers.daemon import explained, find_image
+from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.engines import docker
 from cytosuite.benchmark.engines import gpu as module
-from cytosuite.benchmark.engines.gpu import Gpu, gpu_facts, gpus, held, listed, request, slots
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.gpu import Gpu, gpu_facts, gpus, held, metered, slots
+from cytosuite.benchmark.engines.outcome import GpuUse
+from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.errors import InputError
 
 ROOT = Path(__file__).parents[3]
+GIB = 2**30
+NO_DRIVER = 'could not select device driver "" with capabilities: [[gpu]]'
 A, B, C = "GPU-aaaa-1", "GPU-bbbb-2", "GPU-cccc-3"
 DIVIDED = {"uuid": C, "name": "NVIDIA A100", "parts": [{"uuid": "MIG-1"}, {"uuid": "MIG-2"}]}
 
@@ -25,18 +35,10 @@ def visible(words):
     return {"CUDA_VISIBLE_DEVICES": words}
 
 
-def test_all_gpus_are_seen_with_their_names_and_memory(machine):
-    machine({"uuid": A, "name": "NVIDIA L4", "total": 24 * 2**30}, B)
-    assert gpus({}) == [Gpu(0, A, "NVIDIA L4", 24 * 2**30), Gpu(1, B, "NVIDIA L4", 2**34)]
-
-
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("1", [B]),
-        ("1,0", [B, A]),
-        (" 0 , 1 ", [A, B]),
-        (B, [B]),
+        (" 1 , 0 ", [B, A]),
         ("GPU-bb", [B]),
         (f"{A},{A},0", [A]),
         ("MIG-2", ["MIG-2"]),
@@ -46,71 +48,49 @@ def test_all_gpus_are_seen_with_their_names_and_memory(machine):
 def test_the_scheduler_restricts_them(machine, words, expected):
     machine(A, B, DIVIDED)
     assert names(visible(words)) == expected
+    assert [gpu.index for gpu in gpus({})] == [0, 1, 2, 2]
+    assert slots() == [visible(name) for name in (A, B, "MIG-1", "MIG-2")]
 
 
-def test_instances_stand_for_a_divided_gpu(machine):
-    machine(A, DIVIDED)
-    assert [(gpu.index, gpu.uuid) for gpu in gpus({})] == [(0, A), (1, "MIG-1"), (1, "MIG-2")]
+def test_gpus_have_name_and_memory_and_one_of_another_job_is_not_counted(machine):
+    machine({"uuid": A, "denied": True}, {"uuid": B, "name": "NVIDIA L40", "total": 48 * GIB}, C)
+    seen = [Gpu(0, B, "NVIDIA L40", 48 * GIB), Gpu(1, C, "NVIDIA L4", 16 * GIB)]
+    assert gpus({}) == seen
+    assert gpus(visible("0")) == seen[:1]
 
 
-def test_a_gpu_of_another_job_is_not_counted(machine):
-    machine({"uuid": A, "denied": True}, B)
-    assert gpus(visible("0")) == gpus({}) == [Gpu(0, B, "NVIDIA L4", 2**34)]
+class FakeDaemon:
+    """A daemon with one image; its containers do not start if there is an error."""
+
+    def __init__(self, error="", podman=False):
+        self.made, self.error = [], error
+        self.images = SimpleNamespace(get=lambda tag: SimpleNamespace(id="sha256:1", attrs={}))
+        self.containers = SimpleNamespace(create=self._create, list=lambda **_: [])
+        self.podman = podman
+
+    def info(self):
+        return {}
+
+    def version(self):
+        return {"Components": [{"Name": "Podman Engine" if self.podman else "Engine"}]}
+
+    def _create(self, image, command, **given):
+        from docker.errors import APIError
+
+        def start():
+            raise APIError("500 Server Error", explanation=self.error)
+
+        self.made.append(given)
+        return SimpleNamespace(id="c", start=start, remove=lambda **_: None)
 
 
-def test_names_in_bytes_are_read(machine):
-    library = machine(A)
-    library.nvmlDeviceGetName = lambda card: b"NVIDIA L4"
-    library.nvmlDeviceGetUUID = lambda card: card["uuid"].encode()
-    assert gpus({}) == [Gpu(0, A, "NVIDIA L4", 2**34)]
-
-
-def test_every_gpu_is_a_slot(machine, monkeypatch):
-    machine(A, DIVIDED)
-    assert slots() == [visible(A), visible("MIG-1"), visible("MIG-2")]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert slots() == [visible(A)]
-
-
-def test_the_library_is_closed_after_use(machine):
-    library = machine(A)
-    gpus({})
-    with pytest.raises(InputError):
-        gpus(visible("7"))
-    assert library.open == 0
+def engine(error="", **more):
+    return DockerEngine(FakeDaemon(error, **more), device="cuda", image=lambda *_: "sha256:1")
 
 
 def no_driver(machine):
-    """DEVICE=cuda: there is no NVIDIA driver on this machine (libnvidia-ml.so.1 is not found); install it, or run with DEVICE=cpu"""
-    machine(error=pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
-    gpus({})
-
-
-def driver_that_is_not_loaded(machine):
     """DEVICE=cuda: the NVIDIA driver of this machine is not loaded; load it (modprobe nvidia), or run with DEVICE=cpu"""
     machine(error=pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
-    gpus({})
-
-
-def driver_that_was_updated(machine):
-    """DEVICE=cuda: the NVIDIA driver was updated while another is loaded; restart the machine, or run with DEVICE=cpu"""
-    machine(error=pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)
-    gpus({})
-
-
-def driver_that_fails(machine):
-    """DEVICE=cuda: the NVIDIA driver says: Unknown Error; look at `nvidia-smi`, or run with DEVICE=cpu"""
-    machine(error=pynvml.NVML_ERROR_UNKNOWN)
-    gpus({})
-
-
-def driver_that_fails_later(machine):
-    """DEVICE=cuda: the NVIDIA driver says: Unknown Error; look at `nvidia-smi`, or run with DEVICE=cpu"""
-
-    def fail(card):
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
-
-    machine(A).nvmlDeviceGetUUID = fail
     gpus({})
 
 
@@ -126,22 +106,16 @@ def job_without_gpu(machine):
     gpus(visible("NoDevFiles"))
 
 
-def empty_list(machine):
-    """DEVICE=cuda: this process may use no GPU (CUDA_VISIBLE_DEVICES=''); ask the scheduler for one (Slurm: --gres=gpu:1), unset the variable, or run with DEVICE=cpu"""
-    machine(A)
-    gpus(visible(""))
-
-
 def gpu_that_is_not_there(machine):
     """CUDA_VISIBLE_DEVICES: expected GPUs of this machine (0 GPU-aaaa-1, 1 GPU-bbbb-2), found '2'"""
     machine(A, B)
     gpus(visible("0,2"))
 
 
-def word_of_nothing(machine):
-    """CUDA_VISIBLE_DEVICES: expected GPUs of this machine (0 GPU-aaaa-1), found ''"""
+def toolkit_missing(machine):
+    """a container with a GPU: the Docker daemon says: could not select device driver "" with capabilities: [[gpu]]; the NVIDIA Container Toolkit is missing: install nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker`, restart Docker, or run with DEVICE=cpu"""
     machine(A)
-    gpus(visible("0,"))
+    engine(NO_DRIVER).check_gpu("cellpose3d")
 
 
 def link_in_place_of_a_lock(machine):
@@ -163,9 +137,8 @@ def pipe_in_place_of_a_lock(machine):
 @pytest.mark.parametrize(
     "mistake",
     [
-        *(no_driver, driver_that_is_not_loaded, driver_that_was_updated, driver_that_fails),
-        *(driver_that_fails_later, no_gpu, job_without_gpu, empty_list, gpu_that_is_not_there),
-        *(word_of_nothing, link_in_place_of_a_lock, pipe_in_place_of_a_lock),
+        *(no_driver, no_gpu, job_without_gpu, gpu_that_is_not_there, toolkit_missing),
+        *(link_in_place_of_a_lock, pipe_in_place_of_a_lock),
     ],
     ids=lambda mistake: mistake.__name__,
 )
@@ -176,19 +149,16 @@ def test_mistakes_are_one_line(mistake, machine):
     assert error.value.exit_code == 2
 
 
-def test_each_gpu_is_held_once(machine):
+def test_each_gpu_is_held_once_by_a_lock_for_every_user(machine):
     machine(A, B)
+    before = os.umask(0o077)
     with held() as first, held() as second:
         assert {first.uuid, second.uuid} == {A, B}
+        modes = {lock.stat().st_mode & 0o777 for lock in module.LOCKS.iterdir()}
+    os.umask(before)
+    assert modes == {0o444}
     with held() as again:
         assert again.uuid == A
-
-
-def test_a_process_sees_the_held_one_alone(machine, monkeypatch):
-    machine(A, B)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    with held() as gpu:
-        assert gpu.environment == visible(B)
 
 
 def test_the_wait_for_a_free_one_is_told_once(machine, monkeypatch):
@@ -208,52 +178,6 @@ def test_the_wait_for_a_free_one_is_told_once(machine, monkeypatch):
     assert said == ["waiting for a GPU: other runs on this machine use 1 x NVIDIA L4 (16 GiB)"]
 
 
-def test_a_lock_may_be_of_another_user(machine):
-    machine(A)
-    before = os.umask(0o077)
-    try:
-        with held():
-            (lock,) = module.LOCKS.iterdir()
-            assert lock.stat().st_mode & 0o777 == 0o444
-    finally:
-        os.umask(before)
-
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from cytosuite.benchmark.engines import gpu
-gpu.LOCKS = Path(sys.argv[2])
-lock = gpu._take([gpu.Gpu(0, sys.argv[3], "", 0)], gpu.LOCKS)
-print("held" if lock else "not", flush=True)
-time.sleep(60)
-"""
-
-
-def test_a_killed_process_frees_its_gpu(machine, monkeypatch):
-    machine(A)
-    monkeypatch.setattr(module, "WAIT_S", 0.01)
-    words = [sys.executable, "-c", HOLDER, str(ROOT), str(module.LOCKS), A]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
-        try:
-            assert other.stdout.readline() == "held\n"
-            assert module._take(gpus({}), module.LOCKS) is None
-            other.send_signal(signal.SIGKILL)
-            begin = time.monotonic()
-            with held() as gpu:
-                assert gpu.uuid == A
-            assert time.monotonic() - begin < 10
-        finally:
-            other.kill()
-
-
-def test_the_request_of_a_container_names_one_gpu():
-    gpu = Gpu(0, A, "NVIDIA L4", 2**34)
-    assert request(gpu) == {"device_ids": [A], "capabilities": [["gpu"]]}
-    assert request(gpu, podman=True) == {"driver": "cdi", "device_ids": [f"nvidia.com/gpu={A}"]}
-
-
 def test_a_run_states_the_gpus_of_its_machine(machine):
     machine(A, B)
     assert gpu_facts("cuda") == {"gpus": "2 x NVIDIA L4 (16 GiB)"}
@@ -262,7 +186,137 @@ def test_a_run_states_the_gpus_of_its_machine(machine):
     assert gpu_facts("cuda") == {}
 
 
-def test_gpus_are_counted_in_words():
-    one, two = Gpu(0, A, "NVIDIA L4", 2**34), Gpu(1, B, "NVIDIA H100", 80 * 2**30)
-    assert listed([one, two, one]) == "2 x NVIDIA L4 (16 GiB), 1 x NVIDIA H100 (80 GiB)"
-    assert listed([]) == ""
+@pytest.mark.parametrize(
+    ("podman", "expected"),
+    [
+        (False, {"DeviceIDs": [A], "Capabilities": [["gpu"]], "Driver": ""}),
+        (True, {"DeviceIDs": [f"nvidia.com/gpu={A}"], "Capabilities": [], "Driver": "cdi"}),
+    ],
+)
+def test_the_check_asks_for_one_gpu_by_its_name_within_the_walls(machine, podman, expected):
+    machine(A, B)
+    found = engine(NO_DRIVER, podman=podman)
+    with pytest.raises(InputError):
+        found.check_gpu("cellpose3d")
+    (made,) = found.client.made
+    (request,) = made["device_requests"]
+    assert json.loads(json.dumps(request)).items() >= {**expected, "Count": 0}.items()
+    assert (made["network_mode"], made["read_only"], made["cap_drop"]) == ("none", True, ["ALL"])
+    assert made["entrypoint"][:2] == ["python3", "-c"]
+
+
+def test_torch_in_a_container_passes_or_says_why(machine, monkeypatch):
+    machine(A)
+    code, line = 0, ""
+
+    @contextmanager
+    def sandbox(*given):
+        yield SimpleNamespace(exit_code=lambda: code, new_log=lambda: (line, line))
+
+    monkeypatch.setattr(docker, "sandbox", sandbox)
+    engine().check_gpu("cellpose3d")
+    code, line = 1, "The NVIDIA driver on your system is too old (found version 11040).\x1b[31m"
+    with pytest.raises(InputError) as error:
+        engine().check_gpu("cellpose3d")
+    assert "cellpose3d finds no GPU (The NVIDIA driver on your system is" in str(error.value)
+    assert str(error.value).isprintable()
+
+
+def test_torch_in_a_plain_process_passes_or_says_why(machine, monkeypatch):
+    machine(A)
+    enabled = "Torch not compiled with CUDA enabled"
+    monkeypatch.setattr(module, "PROBE", f"import sys; sys.exit({enabled!r})")
+    with pytest.raises(InputError) as error:
+        ProcessEngine(device="cuda").check_gpu("cellpose3d")
+    reason = "no GPU in a plain process (Torch not compiled with CUDA enabled) although the machine"
+    assert reason in str(error.value)
+    assert "install its build for CUDA with `make setup DEVICE=cuda`" in str(error.value)
+    monkeypatch.setattr(module, "PROBE", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])")
+    ProcessEngine(device="cuda").check_gpu("cellpose3d")
+
+
+def test_a_run_looks_for_a_gpu_before_images_are_built_but_not_without_networks(machine):
+    options = SimpleNamespace(device="cuda", base_image=None)
+    need(ProcessEngine(device="cuda"), options, ["watershed"])  # there is no driver here
+    machine()
+    found = engine()
+    found.client.images.get = None  # no image is asked for
+    with pytest.raises(InputError, match="finds no GPU on this machine"):
+        need(found, options, ["cellpose3d"])
+
+
+def test_only_words_about_gpus_get_a_remedy():
+    assert explained("no space left on device") == "no space left on device"
+    assert "nvidia-smi" in explained("nvidia-container-cli: initialization error: driver error")
+    assert "nvidia-ctk cdi generate" in explained(f"unresolvable CDI devices nvidia.com/gpu={A}")
+
+
+def series(*values):
+    """Return a function that gives these values one after the other, the last one for ever."""
+    found = chain(values, repeat(values[-1]))
+    return lambda: next(found)
+
+
+def use(seconds=0.1):
+    with metered() as meter, meter.measured(0.001) as found:
+        time.sleep(seconds)
+    return found()
+
+
+def test_memory_is_the_peak_beyond_what_others_used_before(machine):
+    used = series(2 * GIB, 3 * GIB, 7 * GIB, 4 * GIB)
+    library = machine({"uuid": A, "used": used, "busy": series(80, 40)})
+    found = use()
+    assert (found.name, found.memory, found.busiest) == ("NVIDIA L4", 5 * GIB, 80)
+    assert 40 < found.utilisation < 80
+    assert library.open == 0
+    machine({"uuid": A, "used": series(5 * GIB, 1 * GIB), "busy": 0})
+    assert use().memory == 0  # others gave some back
+
+
+def test_an_instance_of_a_divided_gpu_has_no_utilisation(machine):
+    machine({"uuid": A, "parts": [{"uuid": "MIG-1", "used": series(0, GIB), "name": "A100 1g"}]})
+    assert use() == GpuUse("A100 1g", GIB, None, None)
+
+
+def test_a_driver_that_fails_in_the_middle_costs_the_numbers_alone(machine):
+    library = machine({"uuid": A, "busy": 10})
+    with metered() as meter, meter.measured(0.001) as found:
+
+        def fail(card):
+            raise library.real.NVMLError(library.real.NVML_ERROR_GPU_IS_LOST)
+
+        library.nvmlDeviceGetMemoryInfo = fail
+        library.nvmlDeviceGetUtilizationRates = fail
+        time.sleep(0.02)
+    assert found().name == "NVIDIA L4"
+
+
+def _cuda():
+    """Return torch; skip without a GPU."""
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return torch
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_is_found_and_measured():
+    torch = _cuda()
+    ProcessEngine(device="cuda").check_gpu("cellpose3d")
+    with metered() as meter, meter.measured(0.01) as found:
+        held = torch.ones(2**28, device="cuda")
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            held.mul_(1.0).sum().item()
+    assert found().memory >= 2**30
+    assert found().busiest > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.docker
+def test_a_container_finds_a_real_gpu(client):
+    _cuda()
+    if find_image(client, image_tag("cellpose3d", "cuda")) is None:
+        pytest.skip("no image: make build-cellpose3d DEVICE=cuda")
+    DockerEngine(client, device="cuda").check_gpu("cellpose3d")

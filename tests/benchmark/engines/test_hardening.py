@@ -1,5 +1,4 @@
 import os
-import re
 from dataclasses import replace
 
 import pytest
@@ -22,29 +21,20 @@ HOST = Host(rootless=False, cpus=frozenset({0, 1, 2, 3}), can=ALL, uid=1001, gid
 LIMITS = Limits(memory_gib=2.0, timeout_s=60.0, cpus=2.0, pids=99, output_gib=0.5)
 
 
-def test_a_container_runs_as_the_user_who_runs_the_benchmark():
-    assert container_user(HOST, "") == "1001:100"
-
-
-def test_for_root_it_runs_as_the_user_of_the_image():
-    assert container_user(replace(HOST, uid=0, gid=0), "1000") is None
-
-
-@pytest.mark.parametrize("image_user", ["", "0", "root", "root:root", "0:1000"])
-def test_root_is_never_root_in_a_container(image_user):
-    assert container_user(replace(HOST, uid=0, gid=0), image_user) == "65534:65534"
-
-
-def test_behind_sudo_it_runs_as_who_called():
-    assert container_user(replace(HOST, uid=0, gid=0, sudo=(1001, 100)), "") == "1001:100"
-
-
-def test_sudo_by_root_is_root():
-    assert container_user(replace(HOST, uid=0, gid=0, sudo=(0, 0)), "app") is None
-
-
-def test_under_a_rootless_daemon_root_inside_is_the_user_outside():
-    assert container_user(replace(HOST, rootless=True), "") == "0:0"
+@pytest.mark.parametrize(
+    ("changes", "image_user", "expected"),
+    [
+        ({}, "", "1001:100"),
+        ({"uid": 0, "gid": 0}, "1000", None),  # that of the image
+        ({"uid": 0, "gid": 0}, "root:root", "65534:65534"),
+        ({"uid": 0, "gid": 0}, "", "65534:65534"),
+        ({"uid": 0, "gid": 0, "sudo": (1001, 100)}, "", "1001:100"),
+        ({"uid": 0, "gid": 0, "sudo": (0, 0)}, "app", None),
+        ({"rootless": True}, "", "0:0"),
+    ],
+)
+def test_the_user_of_a_container_is_never_root_of_the_machine(changes, image_user, expected):
+    assert container_user(replace(HOST, **changes), image_user) == expected
 
 
 @pytest.mark.parametrize("security", [["name=seccomp,profile=default", "name=rootless"], None])
@@ -79,62 +69,39 @@ def test_every_wall_is_up():
     assert chosen["mem_limit"] == chosen["memswap_limit"] == 2 * 2**30
     assert chosen["pids_limit"] == 99
     assert chosen["labels"] == {RUN_LABEL: "owner"}
+    # Programs in /tmp may run: compilers cache there.
+    assert {"exec", "mode=1777", f"size={2 * 2**30}"} <= set(chosen["tmpfs"]["/tmp"].split(","))
+    assert chosen["environment"]["OMP_NUM_THREADS"] == "2"
+    assert len(chosen["cpuset_cpus"].split(",")) == 2
+    limits = dict(ulimits(LIMITS))
+    assert (limits["fsize"], limits["core"]) == (2**29, 0)
     assert not chosen.keys() & {"privileged", "cap_add", "devices", "pid_mode", "ports"}
 
 
-def test_programs_in_tmp_may_run_because_compilers_cache_there():
-    options = flags(LIMITS, HOST, "", "")["tmpfs"]["/tmp"].split(",")
-    assert {"exec", "mode=1777", f"size={2 * 2**30}"} <= set(options)
+def test_what_the_daemon_cannot_enforce_is_not_asked_for():
+    for ability, flag in (
+        *(("CpuCfsQuota", "nano_cpus"), ("CPUSet", "cpuset_cpus"), ("MemoryLimit", "mem_limit")),
+        *(("SwapLimit", "memswap_limit"), ("PidsLimit", "pids_limit")),
+    ):
+        assert flag in flags(LIMITS, HOST, "", "")
+        assert flag not in flags(LIMITS, replace(HOST, can=ALL - {ability}), "", "")
 
 
-def test_threads_are_as_many_as_processors():
-    chosen = flags(LIMITS, HOST, "", "")
-    assert chosen["environment"]["OMP_NUM_THREADS"] == "2"
-    assert len(chosen["cpuset_cpus"].split(",")) == 2
+def test_a_limit_must_be_positive():
+    for name in ("memory_gib", "timeout_s", "cpus", "pids", "output_gib"):
+        for value in (0, float("nan")):
+            with pytest.raises(InputError, match=f"limit {name} must be positive, found {value!r}"):
+                flags(replace(LIMITS, **{name: value}), HOST, "", "")
 
 
-@pytest.mark.parametrize(
-    ("ability", "flag"),
-    [
-        ("CpuCfsQuota", "nano_cpus"),
-        ("CPUSet", "cpuset_cpus"),
-        ("MemoryLimit", "mem_limit"),
-        ("SwapLimit", "memswap_limit"),
-        ("PidsLimit", "pids_limit"),
-    ],
-)
-def test_what_the_daemon_cannot_enforce_is_not_asked_for(ability, flag):
-    assert flag in flags(LIMITS, HOST, "", "")
-    assert flag not in flags(LIMITS, replace(HOST, can=ALL - {ability}), "", "")
-
-
-@pytest.mark.parametrize("name", ["memory_gib", "timeout_s", "cpus", "pids", "output_gib"])
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
-def test_a_limit_must_be_positive(name, value):
-    message = re.escape(f"limit {name} must be positive, found {value!r}")
-    with pytest.raises(InputError, match=message):
-        flags(replace(LIMITS, **{name: value}), HOST, "", "")
-
-
-def test_each_process_is_limited_too():
-    limits = dict(ulimits(LIMITS))
-    assert limits["fsize"] == 2**29
-    assert limits["core"] == 0
-    assert limits["nofile"] > 0
-    assert limits["nproc"] > 0
-
-
-@pytest.mark.parametrize("offset", range(5))
-@pytest.mark.parametrize("cpus", [0.5, 1, 2, 2.5, 64])
-def test_processors_are_distinct_available_and_enough(cpus, offset):
+def test_processors_are_distinct_available_and_enough():
+    assert pick_cpus({0, 1, 2, 3}, 1.5, offset=1) == "2,3"
     available = {2, 3, 5, 7}
-    chosen = [int(cpu) for cpu in pick_cpus(available, cpus, offset).split(",")]
-    assert len(set(chosen)) == len(chosen) == min(4, -(-cpus // 1))
-    assert set(chosen) <= available
-
-
-def test_runners_side_by_side_share_the_machine_evenly():
-    assert {pick_cpus(range(4), 2, offset) for offset in range(8)} == {"0,1", "2,3"}
+    for offset in range(5):
+        for cpus in (0.5, 2.5, 64):
+            chosen = [int(cpu) for cpu in pick_cpus(available, cpus, offset).split(",")]
+            assert len(set(chosen)) == len(chosen) == min(4, -(-cpus // 1))
+            assert set(chosen) <= available
 
 
 def test_this_process_is_no_orphan_and_an_ended_one_is():
@@ -142,8 +109,5 @@ def test_this_process_is_no_orphan_and_an_ended_one_is():
     assert not is_orphan(owner_label())
     assert is_orphan(f"{node}:{pid}:{int(birth) - 1}")  # the number was given to another process
     assert is_orphan(f"{node}:4194305:1")
-
-
-@pytest.mark.parametrize("label", ["", "elsewhere:4194305:1", "::", "x"])
-def test_what_is_not_ours_is_left_alone(label):
-    assert not is_orphan(label)
+    for label in ("", "elsewhere:4194305:1", "::", "x"):  # not ours
+        assert not is_orphan(label)

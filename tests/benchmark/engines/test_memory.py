@@ -35,53 +35,30 @@ def version_2(tmp_path):
 def test_idle_cache_does_not_count(version_1):
     group = MemoryGroup(7, NAME, version_1 / "cgroup", version_1 / "proc")
     assert (group.used(), group.kills()) == (800, 3)
+    for path in (version_1 / "cgroup/memory/docker" / NAME).iterdir():
+        path.unlink()
+    assert (group.used(), group.kills()) == (None, None)  # it has vanished
+    assert MemoryGroup(8, NAME, version_1 / "cgroup", version_1 / "proc").used() is None
 
 
-def test_both_versions_of_control_groups_are_read(version_2):
+def test_both_versions_are_read_but_no_process_outside_the_container(version_2):
     group = MemoryGroup(7, NAME, version_2 / "cgroup", version_2 / "proc")
     assert (group.used(), group.kills()) == (600, 1)
-
-
-def test_a_process_of_that_number_outside_the_container_is_not_read(version_2):
     group = MemoryGroup(7, "cd34", version_2 / "cgroup", version_2 / "proc")
     assert (group.used(), group.kills()) == (None, None)
 
 
-def test_what_has_vanished_is_not_known(version_1):
-    group = MemoryGroup(7, NAME, version_1 / "cgroup", version_1 / "proc")
-    for path in (version_1 / "cgroup/memory/docker" / NAME).iterdir():
-        path.unlink()
-    assert (group.used(), group.kills()) == (None, None)
-    assert MemoryGroup(8, NAME, version_1 / "cgroup", version_1 / "proc").used() is None
-
-
-def test_the_peak_is_the_largest_of_all_readings():
-    values = iter([3, None, 9, 4])
+def test_the_peak_and_the_mean_are_those_of_all_readings():
+    values = iter([3, None, 9, 3])
     with Peak(lambda: next(values, None), poll_s=0.001) as peak:
         time.sleep(0.05)
-    assert peak.value == 9
-
-
-def test_the_mean_is_that_of_all_readings():
-    values = iter([2, None, 4])
-    with Peak(lambda: next(values, None), poll_s=0.001) as peak:
-        time.sleep(0.05)
-    assert peak.mean == 3
+    assert (peak.value, peak.mean) == (9, 5)
+    with Peak(lambda: 5, poll_s=10) as once:
+        pass
+    assert once.value == 5
     with Peak(lambda: None) as nothing:
         pass
-    assert nothing.mean is None
-
-
-def test_there_is_one_reading_at_least():
-    with Peak(lambda: 5, poll_s=10) as peak:
-        pass
-    assert peak.value == 5
-
-
-def test_the_peak_of_nothing_is_not_known():
-    with Peak(lambda: None) as peak:
-        pass
-    assert peak.value is None
+    assert (nothing.value, nothing.mean) == (None, None)
 
 
 @pytest.fixture

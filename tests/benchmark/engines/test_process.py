@@ -1,8 +1,7 @@
 """The process engine with small algorithms written for the occasion."""
 
-import os
-import shutil
-import time
+import subprocess
+import sys
 
 import pytest
 
@@ -10,63 +9,24 @@ from cytosuite.benchmark.engines import process
 from cytosuite.benchmark.engines.gpu import held
 from cytosuite.benchmark.engines.outcome import GpuUse, Limits, StartError
 from cytosuite.benchmark.engines.process import ProcessEngine
+from cytosuite.contract.tasks import TASKS
 from cytosuite.formats import read
-from cytosuite.tasks import TASKS
 
 pytestmark = pytest.mark.slow
 
-SEGMENT = TASKS["segment"]
-
-PREDICT = """
-import os, signal, time
-import numpy as np
-def predict(inputs, model):
-    image = inputs["microscopy-image"]
-    print("looking at", image.shape, flush=True)
-    BEHAVIOUR
-    return {"instance-labels": image.like((image.array > 0).astype(np.uint16))}
-AFTER
-"""
-
 
 @pytest.fixture
-def start(tmp_path, monkeypatch):
+def start(app, behave, tmp_path, monkeypatch):
     """Return a function that starts a session of an algorithm with some behaviour."""
-    app = tmp_path / "app"
-    real = process.ROOT
-    # Its links to the rooms are relative: they lead to those of the copy.
-    shutil.copytree(real / "cytosuite", app / "cytosuite", symlinks=True)
-    (app / "weights").symlink_to(real / "weights")
-    folder = app / "algorithms" / "watershed"
-    folder.mkdir(parents=True)
-    (folder / "algorithm.toml").symlink_to(real / "algorithms" / "watershed" / "algorithm.toml")
     monkeypatch.setattr(process, "ROOT", app)
     monkeypatch.setattr(process, "PACKAGE", app / "cytosuite")
 
     def start(behaviour="", api="invoke", after="", device="cpu", **limits):
-        source = PREDICT.replace("BEHAVIOUR", behaviour).replace("AFTER", after)
-        (folder / "predict.py").write_text(source)
+        behave(behaviour, after)
         engine = ProcessEngine(device=device)
         return engine.session("watershed", tmp_path / "workspace", Limits(**limits), api)
 
     return start
-
-
-@pytest.fixture
-def predict(tmp_path, dataset):
-    """Return a function that runs one case in a session, and gives outcome and folder."""
-    count = 0
-
-    def predict(session, number=0):
-        nonlocal count
-        count += 1
-        output = tmp_path / f"output{count}"
-        output.mkdir()
-        return session.predict(
-            dataset.cases[number].input(SEGMENT), output, tmp_path / "log"
-        ), output
-
-    return predict
 
 
 @pytest.mark.parametrize("api", ["invoke", "exec"])
@@ -88,12 +48,11 @@ def test_a_case_is_run_timed_and_logged(tmp_path, start, predict, api):
 GPU = "print('GPU', repr(os.environ['CUDA_VISIBLE_DEVICES']), flush=True)"
 
 
-@pytest.mark.parametrize("api", ["invoke", "exec"])
-def test_a_process_sees_the_gpu_that_it_holds(tmp_path, start, predict, machine, monkeypatch, api):
+def test_a_process_sees_the_gpu_that_it_holds(tmp_path, start, predict, machine, monkeypatch):
     machine("GPU-a", {"uuid": "GPU-b", "used": 2**20, "busy": 30})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     monkeypatch.setattr(process, "uses_gpu", lambda name: True)
-    with start(GPU, api, device="cuda") as session:
+    with start(GPU, device="cuda") as session:
         outcome, _ = predict(session)
     assert (outcome.status, outcome.gpu) == ("ok", GpuUse("NVIDIA L4", 0, 30.0, 30))
     assert "GPU 'GPU-b'" in (tmp_path / "log").read_text()
@@ -101,17 +60,20 @@ def test_a_process_sees_the_gpu_that_it_holds(tmp_path, start, predict, machine,
         assert gpu.uuid == "GPU-b"
 
 
-def test_on_the_cpu_a_process_sees_no_gpu(tmp_path, start, predict, monkeypatch):
+def test_an_algorithm_without_networks_sees_no_gpu(tmp_path, start, predict, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    with start(GPU) as session:
+    with start(GPU, device="cuda") as session:  # there is no driver here
         assert predict(session)[0].gpu is None
     assert "GPU ''" in (tmp_path / "log").read_text()
 
 
-def test_an_algorithm_without_networks_takes_no_gpu(tmp_path, start, predict):
-    with start(GPU, device="cuda") as session:  # there is no driver here
-        assert predict(session)[0].status == "ok"
-    assert "GPU ''" in (tmp_path / "log").read_text()
+def test_plain_processes_load_no_other_engine_and_no_gpu():
+    code = "import sys, cytosuite.benchmark.engines.choose as c; c.choose('process'); "
+    code += "print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=process.ROOT, capture_output=True)
+    room = b"cytosuite.benchmark.engines."
+    loaded = {name.removeprefix(room) for name in done.stdout.split() if name.startswith(room)}
+    assert loaded == {b"choose", b"collect", b"memory", b"outcome", b"process"}
 
 
 def test_results_of_a_gpu_are_other_results():
@@ -120,42 +82,26 @@ def test_results_of_a_gpu_are_other_results():
     assert ProcessEngine(device="cuda").identity("watershed") == "process"
 
 
-@pytest.mark.parametrize("api", ["invoke", "exec"])
-def test_an_error_is_a_status_with_its_reason_and_the_next_case_runs(start, predict, api):
-    with start("if image.array.sum() == 2400: raise ValueError('too few')", api) as session:
+@pytest.mark.parametrize(
+    ("behaviour", "status", "message"),
+    [
+        ("raise ValueError('too few')", "non-zero exit", "ValueError: too few"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "ended by SIGKILL"),
+        ("time.sleep(60)", "time-out", "time limit of 4 s exceeded"),
+        ("b = np.ones(2**26); time.sleep(1)", "out of memory", "memory limit of 0.4 GiB exceeded"),
+    ],
+)
+def test_what_ends_a_case_has_a_reason_and_the_next_one_runs(
+    start, predict, behaviour, status, message
+):
+    api, limits = "invoke", {"timeout_s": 4.0, "memory_gib": 0.4}
+    if status == "non-zero exit":
+        api, limits = "exec", {}
+    with start(f"if image.array.sum() == 2400: {behaviour}", api, **limits) as session:
         outcome, _ = predict(session)
-        assert (outcome.status, outcome.exit_code) == ("non-zero exit", 1)
-        assert outcome.message == "ValueError: too few"
-        assert predict(session, 1)[0].status == "ok"
-
-
-@pytest.mark.parametrize("api", ["invoke", "exec"])
-def test_a_crash_costs_that_case_only(start, predict, api):
-    crash = "if image.array.sum() == 2400: os.kill(os.getpid(), signal.SIGKILL)"
-    with start(crash, api) as session:
-        outcome, _ = predict(session)
-        assert (outcome.status, outcome.message) == ("killed", "ended by SIGKILL")
-        assert predict(session, 1)[0].status == "ok"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("api", ["invoke", "exec"])
-def test_the_time_limit_ends_a_case(start, predict, api):
-    with start("image.array.sum() == 2400 and time.sleep(60)", api, timeout_s=4.0) as session:
-        outcome, _ = predict(session)
-        assert outcome.status == "time-out"
-        assert outcome.message == "time limit of 4 s exceeded"
+        assert (outcome.status, outcome.message) == (status, message)
+        assert outcome.exit_code == 1 or status != "non-zero exit"
         assert outcome.seconds < 10
-        assert predict(session, 1)[0].status == "ok"
-
-
-@pytest.mark.slow
-def test_the_memory_limit_ends_a_case(start, predict):
-    hungry = "hoard = np.ones(2**26 * (image.array.sum() == 2400)); time.sleep(1)"
-    with start(hungry, memory_gib=0.4) as session:
-        outcome, _ = predict(session)
-        assert outcome.status == "out of memory"
-        assert outcome.message == "memory limit of 0.4 GiB exceeded"
         assert predict(session, 1)[0].status == "ok"
 
 
@@ -172,13 +118,13 @@ def test_an_algorithm_that_does_not_start_says_why(start):
         session.__enter__()
 
 
-def test_nothing_is_left_running(start):
-    with start() as session:
-        pid = session.process.pid
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-    pytest.fail("the server still runs")
+def test_it_tells_its_progress_and_is_ended(tmp_path, start, dataset, monkeypatch):
+    monkeypatch.setattr(process, "ASK_S", 0.1)
+    seen = []
+    (tmp_path / "output").mkdir()
+    with start("print('progress 50 %', flush=True); time.sleep(0.5)") as session:
+        case, server = dataset.cases[0].input(TASKS["segment"]), session.process
+        session.predict(case, tmp_path / "output", tmp_path / "log", seen.append)
+    assert set(seen) == {0.5}
+    assert "progress 50 %" in (tmp_path / "log").read_text()
+    assert server.returncode is not None

@@ -50,34 +50,17 @@ def test_each_line_is_given_once_and_in_order(log):
 
 def test_the_last_line_of_stderr_is_given_apart(log):
     box = Sandbox(SimpleNamespace(), log)
-    log.write(0, "warning", error=True)
+    log.write(0, "a\0b\udcff", error=True)  # bytes that are no text are replaced
     log.write(0, "done")
-    assert box.new_log() == ("warning\ndone\n", "warning")
+    assert box.new_log() == ("a\0b\ufffd\ndone\n", "a\0b\ufffd")
     log.write(0, "more")
     assert box.new_log() == ("more\n", "")
-
-
-def test_bytes_that_are_no_text_are_replaced(log):
-    box = Sandbox(SimpleNamespace(), log)
-    log.write(0, "a\0b\udcff", error=True)
-    assert box.new_log() == ("a\0b\ufffd\n", "a\0b\ufffd")
-
-
-def test_waiting_ends_with_the_number():
-    answers = iter([None, None, 0])
-    assert watch(lambda: next(answers), lambda seconds: False, time.perf_counter()) == 0
-
-
-def test_waiting_ends_when_a_limit_is_exceeded():
-    begin = time.perf_counter()
-    assert watch(lambda: None, lambda seconds: seconds > 0.05, begin) is None
-    assert time.perf_counter() - begin < 1
 
 
 def test_kills_are_remembered_after_the_container_has_ended():
     box = Sandbox(SimpleNamespace(), SimpleNamespace(id="x"))
     counts = iter([1, 3, None])
-    box._group = SimpleNamespace(kills=lambda: next(counts))
+    box.group = SimpleNamespace(kills=lambda: next(counts))
     assert [box.kills() for _ in range(3)] == [1, 3, 3]
 
 
@@ -112,18 +95,19 @@ def _answer(daemon):
     return Sandbox(daemon, SimpleNamespace(id="1")).ask("GET /health")()
 
 
-def test_a_daemon_that_hears_late_of_an_earlier_pause_is_asked_again():
+def test_a_daemon_that_hears_late_of_an_earlier_pause_is_asked_again(monkeypatch):
     assert _answer(_Late(3)) == 7
-
-
-def test_a_container_that_stays_frozen_is_a_mistake_of_the_engine(monkeypatch):
     monkeypatch.setattr(sandbox, "LATE_S", 0.05)
     with pytest.raises(APIError, match="is paused"):
         _answer(_Late(10**6))
-
-
-def test_a_container_that_has_ended_is_not_asked_again():
-    daemon = _Late(2, "Container 1 is not running")
+    ended = _Late(2, "Container 1 is not running")
     with pytest.raises(APIError, match="is not running"):
-        _answer(daemon)
-    assert daemon.left == 1
+        _answer(ended)
+    assert ended.left == 1
+
+
+def test_waiting_ends_with_the_number_or_a_limit():
+    answers, begin = iter([None, None, 0]), time.perf_counter()
+    assert watch(lambda: next(answers), lambda seconds: False, begin) == 0
+    assert watch(lambda: None, lambda seconds: seconds > 0.05, begin) is None
+    assert time.perf_counter() - begin < 1

@@ -1,6 +1,5 @@
 """Progress within a case, from what an algorithm writes to what the runner shows."""
 
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,11 +7,11 @@ from docker.errors import APIError
 
 from cytosuite.benchmark.engines.docker_session import Bounds, _tell
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.benchmark.engines.process import ProcessEngine, _end_of, _last_line
+from cytosuite.benchmark.engines.process import _end_of, _last_line
 from cytosuite.benchmark.engines.sandbox import END_BYTES, Sandbox
-from cytosuite.benchmark.run import run_job
-from cytosuite.progress import latest
-from cytosuite.tasks import TASKS
+from cytosuite.benchmark.runs.run import run_job
+from cytosuite.contract.progress import latest
+from cytosuite.contract.tasks import TASKS
 
 SEGMENT = TASKS["segment"]
 
@@ -33,19 +32,13 @@ def box():
     return box
 
 
-def test_the_end_of_a_log_is_bounded(tmp_path):
+def test_the_end_of_a_log_is_bounded_and_a_progress_is_no_reason_of_a_failure(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"progress 90 %\n" + b"x" * 10**6 + b"\xff\nprogress 5 %\n")
     assert len(_end_of(log, 4096)) <= 4096
     assert latest(_end_of(log, 4096)) == 0.05
-
-
-def test_a_progress_is_never_the_reason_of_a_failure(tmp_path):
-    log = tmp_path / "log"
     log.write_text("ValueError: too few\nprogress 50 %\n\n")
     assert _last_line(log) == "ValueError: too few"
-    log.write_text("progress 50 %\n")
-    assert _last_line(log) == ""
 
 
 def test_a_container_tells_by_its_log(box):
@@ -67,7 +60,7 @@ def test_a_container_is_asked_once_a_second(tmp_path):
 
 
 def test_a_run_shows_each_case_when_it_begins_and_within(tmp_path, dataset, watershed, engine):
-    from cytosuite.benchmark.plan import plan
+    from cytosuite.benchmark.runs.plan import plan
 
     (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
     seen = []
@@ -77,23 +70,3 @@ def test_a_run_shows_each_case_when_it_begins_and_within(tmp_path, dataset, wate
         ("watershed", "case_1", 0.5),
         ("watershed", "case_2", None),
     ]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("api", ["invoke", "exec"])
-def test_a_process_tells_while_it_runs(tmp_path, dataset, monkeypatch, api):
-    start = "import time, cytosuite.progress as p, cytosuite.algorithms.watershed.segment as s"
-    slow = "segment = s.segment\ndef slowly(*a):\n for n in range(5): p.report(n, 5); time.sleep(1)"
-    (tmp_path / "sitecustomize.py").write_text(
-        f"{start}\n{slow}\n return segment(*a)\ns.segment = slowly\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    output, seen, begin = tmp_path / "output", [], time.perf_counter()
-    output.mkdir()
-    with ProcessEngine().session("watershed", tmp_path / "work", Limits(), api) as session:
-        case = dataset.cases[0].input(SEGMENT)
-        outcome = session.predict(case, output, tmp_path / "log", seen.append)
-    assert outcome.status == "ok", outcome.message
-    assert time.perf_counter() - begin > 5
-    assert {0.0, 0.4} <= set(seen) <= {0.0, 0.4, 0.8}
-    assert "progress 40 %" in (tmp_path / "log").read_text()

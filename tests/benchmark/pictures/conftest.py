@@ -6,4 +6,4 @@ from pathlib import Path
 _spec = spec_from_file_location("fakes", Path(__file__).parents[1] / "report" / "conftest.py")
 _fakes = module_from_spec(_spec)
 _spec.loader.exec_module(_fakes)
-make, nowhere = _fakes.make, _fakes.nowhere
+make = _fakes.make

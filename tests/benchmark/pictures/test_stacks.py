@@ -1,5 +1,3 @@
-"""Volumes on coarser grids, and their way through JPEG and runs of labels."""
-
 import base64
 import io
 import math
@@ -11,18 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-from scipy import ndimage
 
-from cytosuite import large
 from cytosuite.benchmark.pictures.stacks import (
     averaged,
     coarser,
     columns,
     deflated,
-    renumbered,
     sampled,
     sprite,
 )
+from cytosuite.volume import large
 
 SHAPES = st.tuples(*[st.integers(1, 60)] * 3)
 EDGES = st.tuples(*[st.floats(0.05, 5)] * 3)
@@ -62,34 +58,9 @@ def test_means_are_those_of_blocks():
     assert averaged(image, image.shape).dtype == np.float32
 
 
-@given(st.integers(1, 40), st.integers(1, 40))
-def test_a_constant_image_stays_constant_on_any_grid(size, count):
-    image = np.full((1, size, 3), 7.5, np.float32)
-    assert (averaged(image, (1, min(size, count), 3)) == 7.5).all()
-
-
-@pytest.mark.parametrize("offset", [0, 2**30])
-def test_labels_are_numbered_in_their_order(offset):
-    labels = np.array([[[0, 9 + offset, 4 + offset, 9 + offset]]], dtype=np.int64)
-    found, ids = sampled(labels, labels.shape)
-    assert renumbered(found, ids).tolist() == [[[0, 2, 1, 2]]]
-    assert ids.tolist() == [4 + offset, 9 + offset]
-
-
-def test_a_negative_label_is_an_object_too():
-    found, ids = sampled(np.array([[[0, -1, 3]]]), (1, 1, 3))
-    assert (renumbered(found, ids).tolist(), ids.tolist()) == ([[[0, 1, 2]]], [-1, 3])
-
-
 @given(LABELS)
 def test_the_same_grid_changes_nothing(labels):
     np.testing.assert_array_equal(sampled(labels, labels.shape)[0], labels)
-
-
-def test_samples_are_the_nearest():
-    labels = np.zeros((1, 6, 6), np.uint32)
-    labels[0, 3:, 3:] = 1
-    assert sampled(labels, (1, 2, 2))[0].tolist() == [[[0, 0], [0, 1]]]
 
 
 def test_small_objects_do_not_vanish_and_stay_in_their_place():
@@ -111,15 +82,6 @@ def test_labels_survive_their_runs(labels):
     np.testing.assert_array_equal(unpacked(*deflated(labels), labels.shape), labels)
 
 
-@pytest.mark.parametrize("top", [1, 255, 256, 70_000, 2**24])
-def test_long_runs_and_large_numbers_survive(top):
-    labels = np.zeros((3, 300, 300), np.uint32)
-    labels[1, 5:200] = top
-    runs, data = deflated(labels)
-    np.testing.assert_array_equal(unpacked(runs, data, labels.shape), labels)
-    assert len(data) < 300
-
-
 def test_slices_of_a_sprite_lie_in_rows_on_blocks_of_eight():
     volume = np.zeros((5, 10, 12), np.uint8)
     volume += np.arange(0, 250, 50, dtype=np.uint8)[:, None, None]
@@ -132,15 +94,6 @@ def test_slices_of_a_sprite_lie_in_rows_on_blocks_of_eight():
         row, column = divmod(z, count)
         tile = sheet[row * 16 :, column * 16 :][:10, :12].astype(int)
         assert abs(tile - 50 * z).max() <= 3
-
-
-def test_a_picture_is_close_to_its_volume():
-    noise = np.random.default_rng(0).normal(size=(6, 40, 40))
-    volume = (128 + 90 * ndimage.gaussian_filter(noise, 3) / 0.1).clip(0, 255).astype(np.uint8)
-    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(sprite(volume, 80).split(",")[1]))))
-    count = columns(volume.shape)
-    tiles = sheet.reshape(-1, 40, count, 40).transpose(0, 2, 1, 3).reshape(-1, 40, 40)[:6]
-    assert abs(tiles.astype(int) - volume).mean() < 3
 
 
 @given(LABELS, st.tuples(*[st.integers(1, 6)] * 3), st.integers(1, 40))

@@ -21,16 +21,8 @@ def drawn(results):
 
 
 def has(panel, colour):
-    """Return whether a JPEG has pixels near a colour."""
     picture = Image.open(io.BytesIO(base64.b64decode(panel.source.split(",")[1])))
     return bool((abs(np.asarray(picture).astype(int) - colour).max(axis=2) < 30).any())
-
-
-@given(st.floats(1e-3, 1e5))
-def test_the_scale_bar_takes_a_tenth_to_a_quarter_of_the_width(width):
-    percent, text = scale_bar(width, "µm")
-    assert 9.9 <= percent <= 25.1
-    assert float(text.split()[0]) == pytest.approx(percent * width / 100, rel=1e-4)
 
 
 def test_micrometres_are_square_in_all_planes(make):
@@ -42,12 +34,6 @@ def test_micrometres_are_square_in_all_planes(make):
         "YZ": (315, 420),
     }
     assert row.where == "z 5 of 8, y 5 of 24, x 5 of 24"  # in the object
-
-
-def test_a_flat_image_is_one_panel(make):
-    (row,) = drawn(make(shape=(24, 24))).rows
-    assert [panel.plane for panel in row.panels] == ["XY"]
-    assert row.where == ""
 
 
 def test_outlines_have_the_colours_of_their_classes(make):
@@ -69,11 +55,14 @@ def test_images_stand_side_by_side_and_labels_are_outlined_on_black(make):
     ]  # fmt: skip
     assert found.algorithm == "good"
     rows = drawn(make(task="synthesise")).rows
-    assert [row.title for row in rows] == ["Structure sketch", "Instance labels", "Output"]
+    assert [row.title for row in rows] == [
+        "Structure sketch", "Instance labels", "Labels in layers", "Output",
+    ]  # fmt: skip
     assert has(rows[1].panels[0], TRUTH["."])
 
 
-def test_a_case_without_output_shows_its_truth(make):
-    found = drawn(replace(make(), outputs={}))
-    assert found.algorithm == ""
-    assert has(found.rows[0].panels[0], TRUTH["."])
+@given(st.floats(1e-3, 1e5))
+def test_the_scale_bar_takes_a_tenth_to_a_quarter_of_the_width(width):
+    percent, text = scale_bar(width, "µm")
+    assert 9.9 <= percent <= 25.1
+    assert float(text.split()[0]) == pytest.approx(percent * width / 100, rel=1e-4)

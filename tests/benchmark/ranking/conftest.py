@@ -1,5 +1,3 @@
-"""Long tables made of lists."""
-
 from math import nan
 
 import numpy as np
@@ -7,7 +5,6 @@ import pandas as pd
 import pytest
 
 from cytosuite.benchmark.ranking.rank import rank
-from cytosuite.benchmark.ranking.rule import RankingRules
 from cytosuite.benchmark.ranking.scores import Measure, metric_scores, score_arrays
 
 COLUMNS = ["dataset", "case", "algorithm", "metric", "value", "status"]
@@ -30,8 +27,6 @@ def rows_of(metric, datasets=None, of_set=False, **values):
 
 @pytest.fixture(scope="session")
 def table():
-    """Return a function that makes a long table of one metric."""
-
     def made(metric="SEG", **values):
         return pd.DataFrame(rows_of(metric, **values), columns=COLUMNS)
 
@@ -40,8 +35,6 @@ def table():
 
 @pytest.fixture
 def scored(table):
-    """Return a function that makes the values of one metric."""
-
     def made(measure=SEG, failures="worst", **values):
         arrays = score_arrays(table(measure.name, **values))
         return metric_scores(arrays, measure, arrays.algorithms, failures)
@@ -51,8 +44,6 @@ def scored(table):
 
 @pytest.fixture
 def ranking(table):
-    """Return a function that ranks by one metric."""
-
     def made(measure=SEG, controls=(), rules=None, **values):
         return rank(table(measure.name, **values), [measure], [measure.name], controls, rules)
 
@@ -65,9 +56,3 @@ def ideal():
     rng = np.random.default_rng(3)
     base = rng.uniform(0, 0.3, 20)
     return {f"a{n}": (base + 0.8 - 0.1 * n + rng.uniform(0, 0.02, 20)).tolist() for n in range(5)}
-
-
-@pytest.fixture
-def rules():
-    """Return the class of declared rules."""
-    return RankingRules

@@ -1,24 +1,26 @@
-"""Long tables as arrays."""
+from math import nan
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cytosuite.benchmark.comparison.scored import known_metrics
 from cytosuite.benchmark.ranking import scores as module
-from cytosuite.benchmark.ranking.as_json import ranking_json
+from cytosuite.benchmark.ranking.ranking import ranking_json
 from cytosuite.benchmark.ranking.scores import (
     ABSENT,
     FAILED,
     VALID,
+    Directions,
     Measure,
-    failed_cells,
-    measures,
+    missing_rows,
+    primary_names,
     score_arrays,
+    table_measures,
     without_rounding,
 )
 from cytosuite.errors import InputError
 from cytosuite.files import parse_json
-from cytosuite.metrics import board_metrics
 
 
 def test_a_table_becomes_arrays_in_alphabetical_order(table):
@@ -35,17 +37,6 @@ def test_a_table_becomes_arrays_in_alphabetical_order(table):
     assert found.strata == ["x", "y"]
 
 
-def test_an_unknown_metric_has_no_values(table):
-    values, states = score_arrays(table(a=[0.1, 0.2])).of("other", False)
-    assert np.isnan(values).all()
-    assert states.tolist() == [[ABSENT, ABSENT]]
-
-
-def test_the_same_case_of_two_datasets_is_two_cases(table):
-    scores = pd.concat([table(a=[0.2]), table(a=[0.4]).assign(dataset="other")])
-    assert len(score_arrays(scores).cases) == 2
-
-
 def test_a_value_that_is_there_twice_is_refused(table):
     scores = pd.concat([table(a=[0.2, 0.3]), table(a=[0.4])])
     with pytest.raises(InputError, match="case 000, algorithm a, metric SEG: expected one row"):
@@ -56,21 +47,6 @@ def test_a_table_that_does_not_fit_is_refused(table, monkeypatch):
     monkeypatch.setattr(module, "LARGEST", 3)
     with pytest.raises(InputError, match="2 algorithms x 2 cases x 1 metrics are more than"):
         score_arrays(table(a=[0.1, 0.2], b=[0.1, 0.2]))
-
-
-def test_a_case_that_nobody_has_is_failed_by_nobody():
-    states = np.array([[VALID, ABSENT, FAILED], [ABSENT, ABSENT, VALID]], np.int8)
-    assert failed_cells(states).tolist() == [[False, False, True], [True, False, False]]
-
-
-def test_measures_are_the_metrics_with_a_direction():
-    found = {measure.name: measure for measure in measures(board_metrics("enhance"))}
-    assert found["SSIM"] == Measure("SSIM", True, board_metrics("enhance")[0].worst)
-    assert found["W1_by_std"].of_set
-    assert not found["W1_by_std"].higher_is_better
-    described = {m.name for m in board_metrics("segment") if m.higher_is_better is None}
-    assert described
-    assert not described & {measure.name for measure in measures(board_metrics("segment"))}
 
 
 def test_rounding_is_relative_to_the_largest_value():
@@ -94,3 +70,56 @@ def test_a_ranking_as_json_is_whole_and_finite(ranking):
     assert "low" not in one  # three cases have no interval
     assert value["overall"]["tau_b"] == {}
     assert value["means"][0] == {"algorithm": "a", "metric": "SEG", "mean": pytest.approx(1.4 / 3)}
+
+
+OURS = known_metrics("")
+
+
+def chosen(scores, by=(), **directions):
+    found = Directions(OURS, **directions)
+    return primary_names(scores, table_measures(scores, found), found, by)
+
+
+def several(table, *names):
+    return pd.concat([table(name, a=[0.1, 0.2], b=[0.3, 0.4]) for name in names])
+
+
+def test_a_board_ranks_by_its_primary_metrics_and_other_tables_by_all_with_a_direction(table):
+    assert chosen(several(table, "F1", "DET", "SEG", "truth_count")) == ["SEG", "DET"]
+    assert chosen(several(table, "PSNR", "N_SSIM", "SSIM")) == ["SSIM", "N_SSIM"]
+    assert chosen(several(table, "F1", "AP50")) == ["F1", "AP50"]  # of no board: all
+    scores = several(table, "SEG", "Dice", "HD95")
+    assert chosen(scores, higher=["Dice"], lower=["HD95"]) == ["SEG", "Dice", "HD95"]
+    assert chosen(scores, by=["HD95"], lower=["HD95"]) == ["HD95"]
+
+
+@pytest.mark.parametrize(
+    ("values", "directions", "by", "message"),
+    [
+        ({"SEG": [0.1]}, {}, ["DET"], "--by DET: not in the table, expected one of SEG"),
+        ({"Dice": [0.1]}, {"higher": ["Dcie"]}, [], "metric Dcie: not in the table"),
+        ({"Dice": [0.1]}, {"higher": ["Dice"], "lower": ["Dice"]}, [], "--lower, found both"),
+        ({"Dice": [0.1, nan]}, {"higher": ["Dice"]}, [], "case 001: expected a finite number"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(table, values, directions, by, message):
+    scores = pd.concat([table(name, a=own) for name, own in values.items()])
+    with pytest.raises(InputError) as error:
+        chosen(scores, by, **directions)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_metric_is_of_cases_or_of_the_set(table):
+    with pytest.raises(InputError, match="algorithm b: expected a case in every row or in none"):
+        chosen(pd.concat([table(a=[0.1]), table(of_set=True, b=[0.1])]))
+
+
+def test_missing_rows_are_counted_and_the_first_are_named(table):
+    found = [Measure("SEG", True, 0.0)]
+    scores = table(a=[0.1] * 5, b=[0.1, ..., ..., ..., ...], oracle=[1.0] * 6)
+    assert missing_rows(scores, found, {"oracle"}) == (
+        "4 results missing, counted as failed: b on cells/001, b on cells/002, b on cells/003 and "
+        "1 more"
+    )
+    assert missing_rows(table(a=[0.1], b=[0.1]), found, ()) == ""

@@ -9,7 +9,6 @@ import pytest
 
 from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Difference, Ranking
 from cytosuite.benchmark.ranking.significance import cases_needed
-from cytosuite.benchmark.record import ModelChoice, Record
 from cytosuite.benchmark.results.results import (
     CaseFiles,
     Condition,
@@ -19,11 +18,12 @@ from cytosuite.benchmark.results.results import (
     Results,
 )
 from cytosuite.benchmark.results.standings import COLUMNS, Standing, Summary
+from cytosuite.benchmark.runs.record import ModelChoice, Record
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.tasks import TASKS, Socket, Task
 from cytosuite.formats import write
-from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.tasks import TASKS, Socket, Task
 from cytosuite.volume import Volume
 
 SHOWN = {
@@ -41,7 +41,6 @@ COUNT = Task(
 
 
 def metrics_of(task):
-    """Return the metrics of a fake run, in the order of its board."""
     if task not in SHOWN:
         return ()
     found = {metric.name: metric for metric in board_metrics(task)}
@@ -59,13 +58,8 @@ def volumes(folder, shape=(8, 24, 24)):
     sharp = clear + 20 * (labels == 1) - 20 * (labels == 2)
     axes, spacing = ("ZYX", (2.0, 0.5, 0.5)) if len(shape) == 3 else ("YX", (0.5, 0.5))
     paths = {}
-    for name, array in {
-        "image": image,
-        "labels": labels,
-        "guess": guess,
-        "clear": clear,
-        "sharp": sharp,
-    }.items():
+    arrays = {"image": image, "labels": labels, "guess": guess, "clear": clear, "sharp": sharp}
+    for name, array in arrays.items():
         paths[name] = folder / f"{name}-{len(shape)}.tif"
         if not paths[name].exists():
             write(paths[name], Volume(array, spacing, axes))
@@ -95,7 +89,6 @@ def rows_of(task, cases, name, base, failed):
 
 
 def standing(task, scores, name, rank, cases, failed=0, control=False):
-    """Return the leaderboard's line from the rows of one algorithm."""
     mine = scores[scores["algorithm"] == name]
     summaries = {}
     for metric in metrics_of(task):
@@ -111,36 +104,23 @@ def standing(task, scores, name, rank, cases, failed=0, control=False):
 
 
 def records_of(cases, algorithms, failed):
-    """Return how each case went."""
     records = {}
     for name in algorithms:
         for n, case in enumerate(cases):
             bad = (name, case) in failed
-            first = name == algorithms[0] and n == 0
-            records[name, case] = Record(
-                algorithm=name,
-                version="1.0.0",
-                case=case,
-                key="k",
-                status="time-out" if bad else "ok",
-                message="too slow" if bad else "",
-                seconds=1.5 + n,
-                startup_seconds=3.0,
-                peak_memory=3 * 10**8,
-                model="card" if first else "",
-                selection=ModelChoice(cost=4.2, fallback=True, broken=("channel",))
-                if first
-                else ModelChoice(by="user"),
-                warnings=("model does not fit: channel is x",) if first else (),
-            )
+            own = {"status": "time-out", "message": "too slow"} if bad else {"status": "ok"}
+            own["selection"] = ModelChoice(by="user")
+            if name == algorithms[0] and n == 0:
+                choice = ModelChoice(cost=4.2, fallback=True, broken=("channel",))
+                own |= {"model": "card", "selection": choice}
+                own["warnings"] = ("model does not fit: channel is x",)
+            own |= {"seconds": 1.5 + n, "startup_seconds": 3.0, "peak_memory": 3 * 10**8}
+            records[name, case] = Record(algorithm=name, version="1.0.0", case=case, key="k", **own)
     return records
 
 
 def files_of(task, paths, name, annotated):
-    """Return the files of a case for a task."""
-    sockets = [s for s in task.inputs if s.kind != "json"]
-    kinds = {"image": paths["image"], "labels": paths["labels"]}
-    inputs = {socket.slug: kinds[socket.kind] for socket in sockets}
+    inputs = {socket.slug: paths[socket.kind] for socket in task.inputs if socket.kind != "json"}
     truth = {}
     if annotated and task.outputs[0].kind != "json":
         kind = task.outputs[0].kind
@@ -150,8 +130,6 @@ def files_of(task, paths, name, annotated):
 
 @pytest.fixture
 def make(tmp_path):
-    """Return a function that makes the results of a run."""
-
     def results(
         cases=("a", "b", "c"),
         algorithms=("good", "fair"),
@@ -163,31 +141,24 @@ def make(tmp_path):
         task = COUNT if task == "count" else TASKS[task]
         board = BOARDS.get(task.name)
         unpaired = task.name in ("enhance", "synthesise")
-        names = [(name, 0.8 - 0.2 * n) for n, name in enumerate(algorithms)]
-        rows = [
-            row for name, base in names for row in rows_of(task.name, cases, name, base, failed)
-        ]
-        controls = (
-            [] if board is None else [c for c in board.controls if not (unpaired and c == "oracle")]
-        )
-        for control in controls:
-            rows += rows_of(task.name, cases, control, float(control == "oracle"), ())
-        scores = pd.DataFrame(rows, columns=list(COLUMNS))
-        standings = [
-            standing(
-                task.name,
-                scores,
-                name,
-                float(n + 1) if board else None,
-                len(cases),
-                sum(who == name for who, _ in failed),
-            )
-            for n, (name, _) in enumerate(names)
-        ]
+        controls = [c for c in board.controls if not unpaired or c != "oracle"] if board else []
+        bases = {name: (0.8 - 0.2 * n, failed) for n, name in enumerate(algorithms)}
+        bases |= {name: (float(name == "oracle"), ()) for name in controls}
+        rows = [row for n, own in bases.items() for row in rows_of(task.name, cases, n, *own)]
+        scores, size = pd.DataFrame(rows, columns=list(COLUMNS)), len(cases)
+        standings = []
+        for n, name in enumerate(algorithms, start=1):
+            lost = sum(who == name for who, _ in failed)
+            rank = float(n) if board else None
+            standings.append(standing(task.name, scores, name, rank, size, lost))
+        standings += [standing(task.name, scores, c, None, size, control=True) for c in controls]
         output = task.outputs[0]
         made = {"labels": paths["guess"], "image": paths["sharp"], "json": paths["image"]}
         done = [(n, c) for n in algorithms for c in cases if (n, c) not in failed]
         labels = output.kind == "labels"
+        words = {"version": "1.0.0", "task": task.name, "license": "MIT", "description": ""}
+        words |= {"authors": (), "references": ()}
+        new = AlgorithmManifest.model_construct  # names are not checked
         return Results(
             title="A run",
             dataset="set",
@@ -195,13 +166,10 @@ def make(tmp_path):
             generated="2026-02-03T10:11:12+00:00",
             command="make benchmark DATASET=set",
             provenance={"engine": "process", "seed": "7"},
-            algorithms=[manifest(name, task) for name in algorithms],
+            algorithms=[new(name=name, title=f"{name} one", **words) for name in algorithms],
             metrics=metrics_of(task.name),
             primary=[] if board is None else [m for m in board.primary if m in SHOWN[task.name]],
-            standings=[
-                *standings,
-                *(standing(task.name, scores, c, None, len(cases), control=True) for c in controls),
-            ],
+            standings=standings,
             scores=scores,
             records=records_of(cases, algorithms, failed),
             logs=dict.fromkeys(failed, "the end of the log"),
@@ -217,24 +185,8 @@ def make(tmp_path):
     return results
 
 
-def manifest(name, task):
-    """Return the manifest of an algorithm; its name is not checked."""
-    return AlgorithmManifest.model_construct(
-        name=name,
-        version="1.0.0",
-        title=f"{name} one",
-        description="",
-        task=task.name,
-        authors=(),
-        license="MIT",
-        references=(),
-    )
-
-
 @pytest.fixture
 def conditions():
-    """Return a function that makes a number and a word as conditions of a run."""
-
     def group(label, algorithms, metrics, fall, failed=0):
         scores = {
             (name, metric.name): Pooled(value, value - 0.04, value + 0.04)
@@ -252,10 +204,7 @@ def conditions():
             group("below 20", algorithms, metrics, 1),
             group("20 or more", algorithms, metrics, 4, failed=1),
         ]
-        drug = [
-            group("none", algorithms, metrics, -1),
-            group("<b>taxol", algorithms, metrics, 1),
-        ]
+        drug = [group("none", algorithms, metrics, -1), group("<b>taxol", algorithms, metrics, 1)]
         return [
             Condition("density", "%", True, density, goes_with={"objects": 0.8125}),
             Condition("drug", "", False, drug, unknown=2),
@@ -294,8 +243,6 @@ def contest(metric, algorithms, draws=100, better=(), p=0.5, failures=False, pow
 
 @pytest.fixture
 def ranked():
-    """Return a function that adds a ranking to the results of a run."""
-
     def make(results, better=(), draws=100, p=0.5, cases=12, failed=0):
         names = [entry.algorithm for entry in results.standings if not entry.control]
         needed = cases_needed(len(names), 0.05)
@@ -320,17 +267,3 @@ def ranked():
         return replace(results, ranking=ranking)
 
     return make
-
-
-@pytest.fixture
-def empty():
-    """Return the results of a run without algorithms, cases and measures."""
-    scores = pd.DataFrame(columns=list(COLUMNS))
-    task = TASKS["segment"]
-    return Results("Empty", "set", task, "2026-02-03", "", {}, [], [], [], [], scores)
-
-
-@pytest.fixture
-def nowhere(tmp_path):
-    """Return a path at which there is nothing."""
-    return tmp_path / "nowhere" / "missing.tif"

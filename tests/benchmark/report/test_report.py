@@ -1,5 +1,4 @@
 import csv
-import json
 import re
 from base64 import b64encode
 from dataclasses import replace
@@ -7,13 +6,12 @@ from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
+from rendered import html, text_of
 
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.report import page, write_report
-from cytosuite.benchmark.report.index import index
-from cytosuite.benchmark.report.section import table, views
 from cytosuite.benchmark.results.blind import blinded
-from cytosuite.manifest import AlgorithmManifest
+from cytosuite.contract.manifest import AlgorithmManifest
 
 FILES = {"index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv", "cases.csv"}
 FILES |= {"metrics.json"}
@@ -48,16 +46,6 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
-
-
-def html(results):
-    indexed = index(results)
-    return page.html(indexed, views(indexed))
-
-
-def text_of(results):
-    indexed = index(results)
-    return page.markdown(indexed, views(indexed))
 
 
 def shown(results):
@@ -114,14 +102,6 @@ def test_no_name_is_a_formula_in_a_spreadsheet(make, conditions, tmp_path):
     assert {*found["model"]} == {"@SUM(1)"}
 
 
-def test_every_link_inside_the_page_has_its_target(make, conditions):
-    found = shown(replace(make(failed=[("fair", "b")]), conditions=conditions()))
-    identifiers = [a["id"] for _, a in found.elements if "id" in a]
-    assert len(identifiers) == len(set(identifiers))
-    inside = {a["href"][1:] for a in found.all("a") if a["href"].startswith("#")}
-    assert inside <= set(identifiers)
-
-
 def test_is_accessible(make, conditions):
     found = shown(replace(make(), conditions=conditions()))
     assert found.all("html")[0]["lang"] == "en"
@@ -166,66 +146,6 @@ def test_names_and_logs_cannot_become_code(make):
     assert not re.search(r"(?<!\\)<", prose)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {},
-        {"cases": ("only",), "algorithms": ("good",)},
-        {"cases": ("x" * 300, "y" * 300)},
-        {"algorithms": tuple(f"algorithm{n}" for n in range(20)), "cases": ("a", "b")},
-        {"failed": [(name, case) for name in ("good", "fair") for case in "abc"]},
-        {"shape": (24, 24)},
-    ],
-    ids=["plain", "one", "long names", "many", "all failed", "flat"],
-)
-def test_renders(make, arguments):
-    results = make(**arguments)
-    assert "Leaderboard" in "".join(shown(results).text)
-    assert "## Leaderboard" in text_of(results)
-
-
-def test_renders_without_measures(make):
-    results = make()
-    standings = [replace(entry, summaries={}, rank=None) for entry in results.standings]
-    cases = [replace(case, truth={}) for case in results.cases]
-    bare = replace(
-        results,
-        metrics=[],
-        standings=standings,
-        scores=results.scores[:0],
-        cases=cases,
-        matches={},
-    )
-    text = "".join(shown(bare).text)
-    assert "A note." in text
-    assert "What the measures mean" not in text
-
-
-def test_renders_an_empty_run(empty, tmp_path):
-    assert "Nothing has run yet." in write_report(empty, tmp_path / "report").read_text()
-
-
-def test_a_broken_ruler_is_announced(make):
-    results = replace(make(), broken=["SEG gives the truth itself 0.97 instead of 1."])
-    assert "Ruler broken. SEG gives the truth itself 0.97" in "".join(shown(results).text)
-    assert "> SEG gives the truth itself" in text_of(results)
-    assert "Ruler broken" not in "".join(shown(make()).text)
-
-
-def test_says_which_cases_have_no_picture(make, nowhere):
-    results = make(cases=tuple(f"case{n:02d}" for n in range(56)))
-    lost = replace(results.cases[55], inputs={"microscopy-image": nowhere})
-    text = "".join(shown(replace(results, cases=[*results.cases[:55], lost])).text)
-    assert "6 cases without pictures" in text
-    assert "No picture of case55" in text
-
-
-def test_a_hundred_cases_stay_small(make, tmp_path):
-    names = tuple(f"case{n:03d}" for n in range(100))
-    index = write_report(make(cases=names), tmp_path / "report")
-    assert index.stat().st_size < 3_000_000
-
-
 def test_writes_its_files_and_nothing_else(make, tmp_path):
     folder = tmp_path / "run" / "report"
     folder.mkdir(parents=True)
@@ -236,21 +156,6 @@ def test_writes_its_files_and_nothing_else(make, tmp_path):
     assert names == {*FILES, "note.txt", "figures"}
     assert [path.name for path in folder.parent.iterdir()] == ["report"]
     assert "old" not in (folder / "index.html").read_text()[:10]
-
-
-def test_the_files_say_the_same(make, tmp_path):
-    results = make()
-    write_report(results, tmp_path / "report")
-    with (tmp_path / "report" / "scores.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == len(results.scores)
-    layout = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    from_table = {
-        row["case"]: float(row["value"])
-        for row in rows
-        if row["algorithm"] == "good" and row["metric"] == "SEG"
-    }
-    assert {case: scores["SEG"] for case, scores in layout["case"].items()} == from_table
 
 
 def test_a_failed_report_leaves_the_old_one(make, tmp_path, monkeypatch):
@@ -266,17 +171,3 @@ def test_a_failed_report_leaves_the_old_one(make, tmp_path, monkeypatch):
         write_report(make(algorithms=("other",)), folder)
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["report"]
-
-
-def test_markdown_has_a_table_with_every_algorithm(make):
-    lines = text_of(make(failed=[("fair", "b")])).splitlines()
-    board = [line for line in lines if line.startswith("|")]
-    assert board[0].startswith("| rank | algorithm | SEG (95 % interval; pooled)")
-    assert any(line.startswith("| 1 | good | 0.81") for line in board)
-    assert any("oracle (control)" in line for line in board)
-    assert "| fair | b | time-out | too slow | fair/b/log.txt |" in board
-
-
-def test_markdown_keeps_bars_and_line_breaks_in_their_cell():
-    (_, _, line) = table(["a"], [["x|y\nz"]])
-    assert line == r"| x\|y z |"

@@ -6,7 +6,6 @@ import pytest
 from cytosuite.benchmark.report import verdict as module
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.verdict import found_share, readings, weakness
-from cytosuite.benchmark.results.results import Pooled
 
 
 def verdict(results):
@@ -76,29 +75,6 @@ def test_a_lead_in_one_metric_alone_says_so(make, ranked):
     assert verdict(results).endswith(f"before fair: {BOTH}; significant by the rule.")
 
 
-def test_one_tier_is_indistinguishable(make, ranked):
-    assert verdict(ranked(make())) == (
-        "good ranks first of 2, but is statistically indistinguishable from fair on 12 cases: "
-        f"{BOTH}."
-    )
-
-
-def test_a_large_tier_names_few(make, ranked):
-    names = ("a1", "b2", "c3", "d4", "e5", "f6")
-    found = verdict(ranked(make(algorithms=names), better=[("a1", "f6")]))
-    assert "indistinguishable from b2, c3 and 2 others on 12 cases" in found
-    assert "f6" not in found
-
-
-def test_close_values_have_digits_that_tell_them_apart(make, ranked):
-    results = make()
-    first, second, *controls = results.standings
-    near = {name: replace(s, mean=s.mean - 0.003) for name, s in first.summaries.items()}
-    same = replace(second, summaries={**near, "DET": first.summaries["DET"]})
-    found = verdict(ranked(replace(results, standings=[first, same, *controls])))
-    assert found.endswith("SEG 0.810 against 0.807 and DET 0.81 for both.")
-
-
 def test_says_where_the_best_fails_what_it_costs_and_how_sure_it_is(make, ranked, conditions):
     results = replace(ranked(make(), WON), conditions=conditions())
     found = facts(results)
@@ -117,96 +93,6 @@ def test_the_worst_group_is_that_of_the_condition_with_the_greatest_difference(m
     results = replace(make(), conditions=conditions())
     found = weakness(index(results), "fair")  # 0.7 and 0.4 by density, 0.9 and 0.7 by drug
     assert found == "SEG 0.40 for density 20 or more %, 0.70 for density below 20 %"
-
-
-def test_a_worst_group_that_reads_like_the_best_is_left_out(make, conditions):
-    (density, _), results = conditions(), make(cases=("a",))
-    for low, words in ((0.799, ""), (0.78, "SEG 0.78 for density 20 or more %, 0.80 for density ")):
-        scores = {("good", "SEG"): Pooled(low, 0.7, 0.9)}
-        groups = [density.groups[0], replace(density.groups[1], scores=scores)]
-        near = replace(results, conditions=[replace(density, groups=groups)])
-        assert weakness(index(near), "good") == words + "below 20 %" * bool(words)
-
-
-def test_there_are_no_readings_without_a_result(make, empty):
-    assert facts(empty) == {}
-    everything = [("good", case) for case in "abc"]
-    assert facts(make(algorithms=("good",), failed=everything)) == {}
-
-
-def test_failures_of_the_best_are_in_the_headline(make, ranked):
-    results = ranked(make(failed=[("good", "b")]))
-    assert verdict(results).endswith("; 1 of 3 cases of good failed.")
-
-
-def test_says_nothing_about_objects_it_did_not_count(make):
-    results = make(algorithms=("good",))
-    assert verdict(replace(results, matches={})).startswith(
-        "good detects the objects with an accuracy of 0.81 (DET) and"
-    )
-
-
-def test_counts_failures(make):
-    assert verdict(make(algorithms=("good",), failed=[("good", "b")])).endswith(
-        "; 1 of 3 cases failed."
-    )
-
-
-@pytest.mark.parametrize(
-    ("algorithms", "start"),
-    [(("good",), "good gave no valid"), (("good", "fair"), "None of 2 algorithms gave a valid")],
-)
-def test_all_failed(make, algorithms, start):
-    failed = [(name, case) for name in algorithms for case in "abc"]
-    assert verdict(make(algorithms=algorithms, failed=failed)).startswith(start)
-
-
-def test_equal_ranks_are_shared(make, ranked):
-    results = make()
-    standings = [replace(entry, rank=None if entry.control else 1.5) for entry in results.standings]
-    assert verdict(replace(results, standings=standings)).startswith(
-        f"good and fair share the first rank of 2: {BOTH}"
-    )
-    shared = verdict(ranked(replace(results, standings=standings)))
-    assert "share the first rank of 2, statistically indistinguishable on 12 cases" in shared
-
-
-def test_without_metrics(make):
-    results = replace(make(algorithms=("good",)), metrics=[], cases=[])
-    assert verdict(results) == (
-        "good finished 3 of 3 cases; there is no truth to score them against."
-    )
-
-
-def test_nothing_has_run(empty):
-    assert verdict(empty) == "No algorithm has run on set yet."
-
-
-def test_outputs_that_no_measure_ranks(make):
-    assert verdict(make(algorithms=("good",), task="count")) == (
-        "good finished 3 of 3 cases; no measure ranks them."
-    )
-    assert verdict(replace(make(algorithms=("good",)), metrics=[])).endswith(
-        "no measure ranks them."
-    )
-
-
-@pytest.mark.parametrize(
-    ("task", "words"),
-    [
-        ("fuse", "reaches 0.81 in SSIM (Structural similarity; 1 is best) and"),
-        ("enhance", "(Wasserstein distance of intensities; 0 is best) and"),
-    ],
-)
-def test_any_other_metric_is_explained(make, task, words):
-    found = verdict(make(task=task, algorithms=("good",)))
-    assert words in found
-    assert "objects" not in found
-
-
-def test_a_metric_without_best_end_names_its_direction(make):
-    results = replace(make(task="fuse", algorithms=("good",)), primary=["PSNR"])
-    assert "more is better" in verdict(results)
 
 
 def test_the_share_found_counts_failed_cases_as_missed(make):

@@ -9,9 +9,9 @@ import pytest
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
-from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.datasets.sample import Sample
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
@@ -21,7 +21,6 @@ SHAPE = (12, 24, 24)
 
 
 def labels(seed=0):
-    """Return two objects that lie apart."""
     found = np.zeros(SHAPE, np.uint16)
     found[3:9, 3:10, 3:10] = 1
     found[3:9, 13:20, 12 + seed % 3 : 20] = 2
@@ -29,14 +28,12 @@ def labels(seed=0):
 
 
 def image(seed=0, noise=5.0):
-    """Return an image of the objects, with noise."""
     rng = np.random.default_rng(seed)
     clean = 20.0 + 100.0 * (labels(seed) > 0)
     return (clean + rng.normal(0, noise, SHAPE)).astype(np.float32)
 
 
 def volume(array):
-    """Return an image of the spacing of all toys."""
     return Volume(array, SPACING[-array.ndim :], "ZYX"[-array.ndim :])
 
 
@@ -49,8 +46,6 @@ def sample(sockets, number):
 
 @pytest.fixture
 def dataset_of(tmp_path):
-    """Return a function that makes a dataset with some sockets and a reference set."""
-
     def made(cases=3, reference=0, labelled=True, real=image, **sockets):
         sockets = {slug.replace("_", "-"): array for slug, array in sockets.items()}
         makers = tuple((f"c{n}", partial(sample, sockets, n)) for n in range(cases))
@@ -94,8 +89,6 @@ def answers(tmp_path, watershed):
 
 @pytest.fixture
 def scored(answers):
-    """Return a function that scores algorithms on a dataset."""
-
     def found(dataset, task, **algorithms):
         return score(dataset, task, answers(dataset, task, **algorithms))
 
@@ -104,8 +97,6 @@ def scored(answers):
 
 @pytest.fixture
 def values():
-    """Return a function that gives the values of a metric by case."""
-
     def found(scores, algorithm, metric):
         rows = scores.table
         rows = rows[(rows["algorithm"] == algorithm) & (rows["metric"] == metric)]
@@ -116,5 +107,4 @@ def values():
 
 @pytest.fixture
 def toys():
-    """Return the functions that make labels and images."""
     return SimpleNamespace(labels=labels, image=image)

@@ -1,24 +1,17 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from cytosuite.benchmark.record import read_record
+from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.benchmark.results.gather import RunFacts, gather, match
-from cytosuite.metrics import seg
+from cytosuite.contract.tasks import TASKS
+from cytosuite.metrics import board_metrics, seg
 from cytosuite.metrics.labels.overlap import overlap
-from cytosuite.tasks import TASKS
 
 SEGMENT, ENHANCE = TASKS["segment"], TASKS["enhance"]
 FACTS = RunFacts("fake", "invoke", "make benchmark DATASET=squares", "1 GiB", ("One is missing.",))
-
-
-def test_matches_are_those_of_the_scores():
-    truth = np.array([1, 1, 1, 2, 2, 3, 0, 0])
-    answer = np.array([5, 5, 0, 6, 7, 5, 8, 8])
-    found = match(overlap(truth, answer))
-    assert (found.missed, found.extra) == ((2,), (6, 7, 8))  # half of object 2 is not enough
-    assert (found.true, found.found) == (3, 2)
 
 
 @pytest.mark.parametrize("size", [4, 40])
@@ -62,14 +55,22 @@ def test_results_of_a_segmentation(answers, dataset):
     assert found.provenance["ours"].endswith("key key")
 
 
-def test_doubts_about_models_are_notes_for_the_reader(answers, dataset):
-    jobs = answers(dataset, SEGMENT, ours=lambda image: image.array)
-    odd = ("model does not fit: channel is 'x'", "voxel size assumed: a note of the dataset")
-    for case in dataset.cases[1:]:
-        folder = jobs[0].folder / case.name
-        read_record(folder).model_copy(update={"warnings": odd}).write(folder)
-    notes = gather(dataset, SEGMENT, jobs, FACTS).notes
-    assert notes[1:] == ["ours: model does not fit in 2 cases (case_2, case_3): channel is 'x'."]
+METRICS = {m.name: m for name in ("segment", "enhance") for m in board_metrics(name)}
+
+
+def scores(algorithm, metric, *values):
+    cases = {"case": [f"case_{n}" for n in range(len(values))], "value": values}
+    return pd.DataFrame({"algorithm": algorithm, "metric": metric, **cases})
+
+
+def test_controls_must_have_the_best_and_the_neutral_value():
+    (line,) = broken_rulers(scores("oracle", "SEG", 1.0, np.nan, 0.9, 0.8), [METRICS["SEG"]])
+    assert line == (
+        "SEG gives the truth itself 0.9 instead of 1 on case_2: the metric is wrong, no score of "
+        "this run can be trusted"
+    )
+    (line,) = broken_rulers(scores("identity", "N_SSIM", 0.0, 0.25), [METRICS["N_SSIM"]])
+    assert line.startswith("N_SSIM gives the unchanged input 0.25 instead of 0 on case_1: ")
 
 
 def test_the_end_of_a_log_is_kept(answers, dataset):
@@ -80,11 +81,13 @@ def test_the_end_of_a_log_is_kept(answers, dataset):
     assert logs["ours", "case_2"] == ""
 
 
-def test_notes_are_true_for_the_task(answers, make_dataset, dataset_of, toys):
-    found = results(answers, make_dataset(1, annotated=False), SEGMENT, ours=lambda i: i.array)
-    assert found.notes[0].startswith("There are no labels: the algorithms ran and their objects")
-    assert (found.matches, found.conditions) == ({}, [])
-    images = dataset_of(microscopy_image=toys.image)
-    found = results(answers, images, ENHANCE, other=lambda image: image.array)
-    assert found.notes[0].startswith("There is no truth and no reference set: ")
-    assert {standing.rank for standing in found.standings} == {None}
+def test_warnings_are_grouped_but_for_assumed_voxel_sizes():
+    from cytosuite.benchmark.results.gather import _doubts
+    from cytosuite.benchmark.runs.record import Record
+    from cytosuite.contract.cautions import ASSUMED
+
+    own = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status": "ok"}
+    record = Record(**own, warnings=("model: none is near", f"{ASSUMED}: 1 um"))
+    (line,) = _doubts({("a", "c"): record})
+    assert line.startswith("a: ")
+    assert "none is near" in line

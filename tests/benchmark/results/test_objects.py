@@ -1,87 +1,96 @@
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from cytosuite.benchmark.results.objects import join_tables, write_objects
+from cytosuite.benchmark.results.objects import (
+    join_tables,
+    measured_places,
+    write_object_scores,
+    write_objects,
+)
 from cytosuite.benchmark.results.score import score
-from cytosuite.metrics.labels import object_table
-from cytosuite.tasks import TASKS
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.contract.tasks import TASKS
+from cytosuite.metrics import det, seg
+from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume import Volume
 
+SEGMENT = TASKS["segment"]
 HEAD = ["label", "centroid_y_um", "centroid_x_um", "area_um2", "extent", "length_y_um"]
 HEAD += ["length_x_um", "mean_intensity", "max_intensity", "touches_border"]
-SEGMENT = TASKS["segment"]
 
 
 def rows_of(path):
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
+def from_file(path):
+    table = pd.read_csv(path)
+    truth, prediction = (table[table["side"] == side] for side in ("truth", "prediction"))
+    found, covering = ((side["matched_label"] > 0).sum() for side in (truth, prediction))
+    missed, spurious = len(truth) - found, len(prediction) - covering
+    cost = 5 * (found - covering) + 10 * missed + spurious
+    return truth["seg"].mean(), 1 - min(cost, 10 * len(truth)) / (10 * len(truth))
+
+
 @pytest.fixture
 def run(answers, dataset_of, toys):
-    """Return a dataset, the job of an algorithm that finds one of two objects, and its scores."""
+    """Return a dataset, and jobs: one finds one of two objects and invents one, one fails."""
 
     def one(image):
-        return np.where(toys.labels() == 1, 70_000, 0).astype(np.uint32)
+        found = np.where(toys.labels() == 1, 70_000, 0).astype(np.uint32)
+        found[0, 0, :3] = 5
+        return found
 
     dataset = dataset_of(2, microscopy_image=toys.image, instance_labels=toys.labels)
-    jobs = answers(dataset, SEGMENT, ours=one)
-    return dataset, jobs, score(dataset, SEGMENT, jobs)
+    return dataset, answers(dataset, SEGMENT, ours=one, slow=lambda image: "time-out")
 
 
-def test_a_run_holds_the_objects_of_every_case_with_their_partners(run):
-    _, (job,), _ = run
-    (row,) = rows_of(job.folder / "c0" / "objects.csv")
-    assert (row["label"], row["truth_label"], row["iou"]) == ("70000", "1", "1")
-    assert row["volume_um3"] == "147"  # 6 x 7 x 7 voxels of 2 x 0.5 x 0.5 µm
+def test_a_case_has_a_row_for_every_object_of_both_sides(run):
+    dataset, jobs = run
+    score(dataset, SEGMENT, jobs)
+    rows = rows_of(jobs[0].folder / "c0" / "object_scores.csv")
+    keys = ("side", "label", "class", "matched_label", "iou", "share_covered", "seg")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        ("truth", "1", "matched", "70000", "1.0", "1.0", "1.0"),
+        ("truth", "2", "missed", "0", "0.0", "0.0", "0.0"),
+        ("prediction", "5", "false", "0", "0.0", "0.0", ""),
+        ("prediction", "70000", "matched", "1", "1.0", "1.0", ""),
+    ]
+    places = ("centroid_z_um", "centroid_y_um", "centroid_x_um", "volume_um3", "depth_um")
+    assert [rows[0][name] for name in places] == ["11", "3", "3", "147", "11"]
+    assert [row["touches_border"] for row in rows] == ["0", "0", "1", "0"]
+    false, row = rows_of(jobs[0].folder / "c0" / "objects.csv")
+    assert (false["label"], false["truth_label"], row["label"]) == ("5", "0", "70000")
+    assert (row["truth_label"], row["iou"], row["volume_um3"]) == ("1", "1", "147")  # 294 x 0.5
     assert (row["centroid_z_um"], row["centroid_y_um"]) == ("11", "3")
     assert 115 < float(row["mean_intensity"]) < 125 < float(row["max_intensity"]) < 145
-    assert row["touches_border"] == "0"
 
 
-def test_a_table_that_is_there_is_not_computed_again(run):
-    dataset, jobs, _ = run
-    path = jobs[0].folder / "c0" / "objects.csv"
-    before = path.stat().st_mtime_ns
+@pytest.mark.parametrize("seed", range(4))
+def test_both_scores_follow_from_the_file(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    blocks = np.kron(rng.integers(0, 9, (3, 4, 4)), np.ones((2, 4, 4), int)).astype(np.uint16)
+    answer = np.where(rng.random(blocks.shape) < 0.8, np.roll(blocks, seed, axis=2), 0)
+    truth, prediction = (Volume(labels, (2.0, 0.5, 0.5)) for labels in (blocks, answer))
+    table = overlap(blocks, answer)
+    path = tmp_path / "scores.csv"
+    write_object_scores(path, table, measured_places(truth), measured_places(prediction))
+    assert from_file(path) == pytest.approx((seg.of(table), det.of(table)), abs=1e-15)
+    assert len(rows_of(path)) == table.truth_labels.size + table.prediction_labels.size
+
+
+def test_an_altered_table_is_made_again_and_its_digest_kept(run):
+    dataset, jobs = run
     score(dataset, SEGMENT, jobs)
-    assert path.stat().st_mtime_ns == before
-
-
-@pytest.mark.parametrize("fault", [b"", b"label\n1\n"])
-def test_a_table_that_was_altered_is_computed_again(run, fault):
-    dataset, jobs, _ = run
-    path = jobs[0].folder / "c0" / "objects.csv"
+    path = jobs[0].folder / "c0" / "object_scores.csv"
     whole = path.read_bytes()
-    path.write_bytes(fault)
+    path.write_text("side\n")
     score(dataset, SEGMENT, jobs)
     assert path.read_bytes() == whole
-
-
-def test_a_failed_case_and_other_tasks_have_no_table(answers, dataset_of, toys, tmp_path):
-    dataset = dataset_of(1, microscopy_image=toys.image, enhanced_image=toys.image)
-    (job,) = answers(dataset, TASKS["enhance"], ours=lambda image: image.array)
-    score(dataset, TASKS["enhance"], [job])
-    (failed,) = answers(dataset, SEGMENT, slow=lambda image: "time-out")
-    score(dataset, SEGMENT, [failed])
-    assert not list(tmp_path.rglob("objects.csv"))
-
-
-def test_without_truth_there_are_no_partners(answers, dataset_of, toys):
-    dataset = dataset_of(1, microscopy_image=toys.image)
-    (job,) = answers(dataset, SEGMENT, ours=lambda image: toys.labels())
-    score(dataset, SEGMENT, [job])
-    (first, _) = rows_of(job.folder / "c0" / "objects.csv")
-    assert "iou" not in first
-    assert first["label"] == "1"
-
-
-def test_noise_is_a_note_of_the_report(answers, dataset_of, toys, monkeypatch):
-    monkeypatch.setattr(object_table, "OBJECTS", 1)
-    dataset = dataset_of(1, microscopy_image=toys.image, instance_labels=toys.labels)
-    jobs = answers(dataset, SEGMENT, ours=lambda image: toys.labels())
-    (note,) = score(dataset, SEGMENT, jobs).notes
-    assert note.startswith("objects.csv: not computed for 1 answers; the first is ours on c0")
+    assert set(read_record(path.parent).digests) >= {"objects.csv", "object_scores.csv"}
 
 
 def test_the_bytes_are_always_the_same(tmp_path):

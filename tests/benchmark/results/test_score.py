@@ -3,51 +3,43 @@ from math import isnan
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cytosuite import large
-from cytosuite.benchmark.cluster.pool import Lost
-from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.results import facts
-from cytosuite.benchmark.results.conditions import by_condition
+from cytosuite.benchmark.results.conditions import (
+    CASES,
+    RANGES,
+    WORDS,
+    by_condition,
+    divide,
+    roundest,
+)
 from cytosuite.benchmark.results.score import score
-from cytosuite.benchmark.results.standings import COLUMNS
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.store.pool import Lost
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest, write_json
 from cytosuite.formats import read, write
-from cytosuite.metrics.labels.overlap import OVERLAP
-from cytosuite.tasks import TASKS
+from cytosuite.volume import large
 
 SEGMENT = TASKS["segment"]
 
 
 def perfect(image):
-    """Segment the squares exactly."""
     rows = np.arange(image.shape[1])[None, :, None] // 4
     return ((image.array > 0) * rows).astype(np.uint16)
 
 
 def first_only(image):
-    """Segment the first object of a case alone."""
     labels = np.zeros(image.shape, np.uint16)
     labels[1:3, 4:7, 5:9] = 1
     return labels
 
 
 def slow_on_three(image):
-    """Fail on the case with three objects."""
     return "time-out" if image.array.sum() == 3 * 100 * 24 else perfect(image)
-
-
-def test_a_perfect_algorithm_equals_the_oracle(scored, dataset, values):
-    found = scored(dataset, SEGMENT, ours=perfect)
-    assert tuple(found.table.columns) == COLUMNS
-    assert found.primary == ("SEG", "DET")
-    for name in ("SEG", "DET", "F1"):
-        assert values(found, "ours", name) == values(found, "oracle", name)
-        assert set(values(found, "oracle", name).values()) == {1.0}
-        assert set(values(found, "blank", name).values()) == {0.0}
-    assert found.pooled["oracle", "SEG"] == 1.0
-    assert found.notes == ()
 
 
 class Backwards:
@@ -56,7 +48,6 @@ class Backwards:
     slots = 2
 
     def each(self, work, pieces):
-        """Do the pieces from the last to the first."""
         for number in reversed(range(len(pieces))):
             piece = pickle.loads(pickle.dumps(pieces[number]))
             yield number, pickle.loads(pickle.dumps(work(piece)))
@@ -128,27 +119,12 @@ def test_a_failed_case_has_the_worst_value_and_counts_as_empty_when_pooled(score
     assert set(failed["case"]) == {"case_3"}
 
 
-def test_pooled_values_count_objects_and_not_cases(scored, dataset, values):
-    found = scored(dataset, SEGMENT, ours=first_only)
-    expected = {"case_1": 1.0, "case_2": 1 / 2, "case_3": 1 / 3}
-    assert values(found, "ours", "SEG") == pytest.approx(expected)
-    assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
-
-
 def test_without_truth_only_objects_are_counted(scored, make_dataset, values):
     found = scored(make_dataset(1, 3, annotated=False), SEGMENT, ours=perfect)
     assert [metric.name for metric in found.metrics] == ["prediction_count"]
     assert values(found, "ours", "prediction_count") == {"case_1": 1.0, "case_3": 3.0}
     assert set(found.table["algorithm"]) == {"ours"}
     assert (found.primary, found.pooled) == ((), {})
-
-
-def test_stale_records_are_not_scored(answers, dataset):
-    (job,) = answers(dataset, SEGMENT, ours=perfect)
-    (other,) = answers(dataset, SEGMENT, ours=perfect)
-    stale = score(dataset, SEGMENT, [other.__class__(job.algorithm, "other", job.folder, (), 0)])
-    assert stale.records == {}
-    assert set(stale.table["algorithm"]) == {"oracle", "blank"}
 
 
 def test_an_output_that_cannot_be_decoded_makes_its_case_a_failed_one(answers, dataset, values):
@@ -177,21 +153,13 @@ def test_an_output_that_was_altered_later_is_no_fault_of_its_algorithm(answers, 
     assert found.message.endswith("; the file was altered since it was written") == altered
 
 
-def test_an_output_of_another_shape_makes_its_case_a_failed_one(scored, dataset):
-    found = scored(dataset, SEGMENT, ours=lambda image: perfect(image)[1:])
-    assert {record.status for record in found.records.values()} == {"bad output"}
-    assert (
-        "expected shape (4, 24, 24), found (3, 24, 24)" in found.records["ours", "case_1"].message
-    )
-
-
 def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
     jobs = answers(dataset, SEGMENT, one=perfect, two=first_only)
     read, opened = facts.read, []
 
-    def counted(path):
+    def counted(path, **options):
         opened.append(path)
-        return read(path)
+        return read(path, **options)
 
     for module in ("facts", "cases"):
         monkeypatch.setattr(f"cytosuite.benchmark.results.{module}.read", counted)
@@ -205,16 +173,12 @@ def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
     assert sorted(opened) == sorted(truths + outputs)  # no input: no metric of labels needs it
 
 
-def test_evidence_is_kept_for_pooling(scored, dataset):
-    found = scored(dataset, SEGMENT, ours=slow_on_three)
-    tables = [found.evidence["ours", case.name][OVERLAP] for case in dataset.cases]
-    assert [table.truth_sizes.size for table in tables] == [1, 2, 3]
-    assert tables[2].prediction_sizes.size == 0  # the failed case: an empty answer
-
-
-def test_the_objects_of_a_group_are_pooled(scored, dataset):
-    found = by_condition(dataset, scored(dataset, SEGMENT, ours=first_only))
-    squares, parity = found  # a fact that is alike in all cases divides none
+def test_the_objects_of_all_and_of_a_group_are_pooled(scored, dataset, values):
+    found = scored(dataset, SEGMENT, ours=first_only)
+    expected = {"case_1": 1.0, "case_2": 1 / 2, "case_3": 1 / 3}
+    assert values(found, "ours", "SEG") == pytest.approx(expected)
+    assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
+    squares, parity = by_condition(dataset, found)  # what is alike in all cases divides none
     assert (squares.name, squares.unit, squares.ordered) == ("squares", "", True)
     assert [(g.label, g.cases, g.objects) for g in squares.groups] == [
         ("below 3", ["case_1", "case_2"], 3),
@@ -225,23 +189,6 @@ def test_the_objects_of_a_group_are_pooled(scored, dataset):
     assert (parity.name, parity.unit) == ("parity", "2")
     assert [len(group.cases) for group in parity.groups] == [1, 2]
     assert {group.scores["oracle", "DET"].value for group in parity.groups} == {1.0}
-
-
-def test_a_group_of_all_cases_has_the_score_of_the_dataset(scored, make_dataset):
-    dataset = make_dataset(0, 1, 2, 3, 4)  # the parity of none is not known
-    found = scored(dataset, SEGMENT, ours=first_only)
-    parity = by_condition(dataset, found)[1]
-    assert parity.unknown == 1
-    odd, even = parity.groups[1], parity.groups[0]
-    sums = [group.scores["ours", "SEG"].value * group.objects for group in (odd, even)]
-    whole = found.pooled["ours", "SEG"]
-    assert sum(sums) / (odd.objects + even.objects) == pytest.approx(whole)
-
-
-def test_failed_cases_of_a_group_are_counted_and_empty(scored, dataset):
-    few, many = by_condition(dataset, scored(dataset, SEGMENT, ours=slow_on_three))[0].groups
-    assert (few.failed, many.failed) == ({}, {"ours": 1})
-    assert many.scores["ours", "SEG"].value == 0.0
 
 
 def test_intervals_need_three_cases_and_stay_in_the_range(scored, make_dataset):
@@ -263,22 +210,6 @@ def test_conditions_that_rise_together_are_named(scored, make_dataset):
     assert parity.goes_with == {"squares": pytest.approx(np.sqrt(3) / 2)}
 
 
-def test_two_cases_rise_together_by_chance(scored, make_dataset):
-    squares, _ = by_condition(dataset := make_dataset(2, 3), scored(dataset, SEGMENT, ours=perfect))
-    assert squares.goes_with == {}
-
-
-def test_conditions_that_hardly_rise_together_are_not_named(scored, make_dataset):
-    dataset = make_dataset(2, 3, 4, 5)  # rank correlation 0.45
-    squares, _ = by_condition(dataset, scored(dataset, SEGMENT, ours=perfect))
-    assert squares.goes_with == {}
-
-
-def test_without_truth_there_is_nothing_to_break_down(scored, make_dataset):
-    dataset = make_dataset(1, 3, annotated=False)
-    assert by_condition(dataset, scored(dataset, SEGMENT, ours=perfect)) == []
-
-
 def test_volumes_on_disk_have_the_scores_and_tables_of_those_in_memory(
     answers, dataset, monkeypatch
 ):
@@ -298,3 +229,42 @@ def test_volumes_on_disk_have_the_scores_and_tables_of_those_in_memory(
     assert there.notes == mapped.notes == ()
     assert {path: path.read_bytes() for path in tables if path.is_file()} == written
     assert len(written) > len(folders)
+
+
+NUMBERS = st.floats(-1e6, 1e6) | st.integers(-30, 30)
+
+
+def sizes(values):
+    return [(label, len(cases)) for label, cases in divide(dict(enumerate(values))).items()]
+
+
+@given(st.lists(NUMBERS, min_size=2, max_size=80, unique=True))
+def test_ranges_of_different_numbers_hold_about_equally_many(values):
+    counts = [len(cases) for cases in divide(dict(enumerate(values))).values()]
+    wanted = len(values) / len(counts)
+    assert len(counts) == max(2, min(RANGES, len(values) // CASES))
+    assert all(abs(found - wanted) <= 1 + 2 * wanted / 5 for found in counts)
+
+
+def test_edges_are_round():
+    ends = [(3, 11), (11, 21), (0, 5e-324), (0.113, 0.118), (-7, 5), (99, 101), (-8.2, -4.1)]
+    found = [10, 20, 5e-324, 0.115, 0, 100, -5]
+    assert [roundest(*each) for each in ends] == pytest.approx(found)
+
+
+def test_few_cases_make_two_ranges_and_many_make_four():
+    assert sizes([1.5, 8.2]) == [("below 5", 1), ("5 or more", 1)]
+    assert sizes(range(0, 120, 10)) == [
+        ("below 30", 3), ("30 to 60", 3), ("60 to 90", 3), ("90 or more", 3),
+    ]  # fmt: skip
+
+
+def test_words_are_groups_by_name_and_the_rarest_stand_together():
+    found = divide({"a": "late", "b": "early", "c": "late"})
+    assert list(found.items()) == [("early", ["b"]), ("late", ["a", "c"])]
+    many = [f"w{n}" for n in range(12)] + ["w11", "w10"]
+    found = sizes(many)
+    assert len(found) == WORDS
+    assert found[-1] == ("5 others", 5)
+    assert dict(found)["w11"] == 2
+    assert len(sizes([f"w{n}" for n in range(WORDS)])) == WORDS

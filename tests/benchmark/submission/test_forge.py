@@ -1,7 +1,6 @@
 """The platform's own test scripts, made by `grand-challenge-forge`, run what is handed in.
 
-Of these scripts only the build is replaced, since there is nothing to build; ``--gpus all`` and
-``--quiet`` go, which need a GPU and a recent client.
+Only their build is replaced; ``--gpus all`` and ``--quiet`` need a GPU and a recent client.
 """
 
 import json
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 
 from cytosuite.apply import apply
-from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.images import evaluation_blueprint, image_tag
@@ -23,8 +22,8 @@ from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.submission.checks.preflight import preflight
 from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.contract.tasks import TASKS
 from cytosuite.formats import read
-from cytosuite.tasks import TASKS
 
 PHASE, SLUG = "phase-1", "cells"
 SEGMENT = TASKS["segment"]
@@ -123,8 +122,7 @@ def test_the_pack_runs_the_exported_algorithm(client, base, pack, tagged, tmp_pa
 def test_the_pack_runs_the_evaluation(client, base, pack, tagged, segmented, evaluated):
     assert base
     tagged(
-        Builder(client, ROOT).build_image(evaluation_blueprint(ROOT)),
-        f"example-evaluation-{PHASE}",
+        Builder(client, ROOT).build_image(evaluation_blueprint(ROOT)), f"example-evaluation-{PHASE}"
     )
     part = pack / "example-evaluation-method"
     for source, target in (

@@ -1,102 +1,112 @@
+"""Metrics and evidence: declared, found, documented, carried to other processes, gathered once."""
+
 import pickle
 import pydoc
+import re
 import subprocess
 import sys
 from importlib import import_module
 from math import isnan
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cytosuite import metrics
 from cytosuite.errors import InputError
-from cytosuite.metrics import FAMILIES, board_metrics, metric, metrics_of
+from cytosuite.metrics import (
+    FAMILIES,
+    assd,
+    board_metrics,
+    dice,
+    metric,
+    metrics_of,
+    n_ssim,
+    seg,
+    ssim,
+    w1,
+)
 from cytosuite.metrics.boards import BOARDS, Board
-from cytosuite.metrics.labels.ctc import ctc_errors, missed, seg
+from cytosuite.metrics.evidence import CASE_FACTS, SET_FACTS, Evidence, Facts, gather
+from cytosuite.metrics.images.pair import pair
+from cytosuite.metrics.labels.ctc import missed
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap, overlap
-from cytosuite.metrics.labels.surfaces import hausdorff
-from cytosuite.metrics.metric import Metric
+from cytosuite.metrics.labels.surfaces import surface_table
+from cytosuite.metrics.metric import Metric, reference
+from cytosuite.metrics.realism.scene import Scene
+from cytosuite.metrics.tracks.biology import bc1
+from cytosuite.volume import Volume
 
-LABELS = [found for found in metrics_of("labels") if found.evidence is OVERLAP]
 ALL = [found for family in FAMILIES for found in metrics_of(family)]
+README = (Path(metrics.__file__).parent / "README.md").read_text(encoding="utf-8")
+TABLES = "python -c \"from cytosuite.metrics.metric import reference; print(reference(), end='')\""
+TRUTH = np.zeros((12, 12, 12), np.uint16)
+TRUTH[3:9, 3:9, 3:9] = 1
 
 
-def test_metrics_are_found_in_their_family_in_order():
-    names = [found.name for found in metrics_of("labels")]
-    assert names[:2] == ["SEG", "DET"]
-    kinds = [(m.worst is None, m.best is None) for m in metrics_of("labels")]
-    assert kinds == sorted(kinds)
-    assert {"F1", "AP50", "PQ", "AJI", "Dice", "splits", "ASSD", "truth_count"} <= set(names)
-    assert {found.family for found in metrics_of("labels")} == {"labels"}
+def facts(**known):
+    """Return facts that are known already."""
+    return Facts({name.replace("__", ":"): lambda v=v: v for name, v in known.items()})
 
 
-@pytest.mark.parametrize("task", BOARDS)
-def test_boards_show_their_families_primary_metrics_first(task):
-    board, found = BOARDS[task], board_metrics(task)
-    assert tuple(metric.name for metric in found[: len(board.primary)]) == board.primary
-    assert {metric.family for metric in found} == set(board.families)
-    names = {metric.name for family in board.families for metric in metrics_of(family)}
-    assert names - {metric.name for metric in found} == set(board.without)
-    assert all(metric.higher_is_better is not None for metric in found[: len(board.primary)])
+def test_every_metric_is_described_and_travels_to_another_process():
+    for found in ALL:
+        first = next(other for other in ALL if other.__name__ == found.__name__)
+        assert getattr(metrics, found.__name__) is first, found.name
+        assert re.match(r"Return .*\.$", found.description), found.name
+        assert found.title, found.name
+        assert not found.undefined or found.undefined.startswith("when "), found.name
+        assert 0 < found.tolerance <= 1e-6, found.name
+        assert "." not in found.name
+        assert found.reference.startswith("10.") or found.best is None, found.name
+        assert pickle.loads(pickle.dumps(found)) is found, found.name
+        assert pickle.loads(pickle.dumps(found.evidence)) is found.evidence, found.name
+        needs = CASE_FACTS if found.scope == "case" else SET_FACTS
+        assert set(found.evidence.needs) <= set(needs), found.name
 
 
-def test_an_unknown_board_is_an_error():
+def test_metrics_of_the_overlap_keep_their_range_in_every_situation(situations):
+    for found in (m for m in metrics_of("labels") if m.evidence is OVERLAP):
+        assert found.best is None or found(*situations.perfect()) == found.best, found.name
+        value = found(*situations.nothing_predicted())
+        assert found.worst is None or value == found.worst or isnan(value), found.name
+        ends = sorted(end for end in (found.best, found.worst) if end is not None)
+        for make in situations.ALL.values():
+            truth, prediction = make()
+            assert found.best is None or not truth.any() or found(truth, truth) == found.best
+            value = found(truth, prediction)
+            assert isinstance(value, float), found.name
+            assert found.undefined if isnan(value) else not ends or value >= ends[0], found.name
+            assert isnan(value) or len(ends) < 2 or value <= ends[1], found.name
+
+
+def test_boards_show_their_families_primary_metrics_first():
+    for task, board in BOARDS.items():
+        found = board_metrics(task)
+        primary = found[: len(board.primary)]
+        assert tuple(metric.name for metric in primary) == board.primary
+        assert {metric.family for metric in found} == set(board.families)
+        names = {metric.name for family in board.families for metric in metrics_of(family)}
+        assert names - {metric.name for metric in found} == set(board.without)
+        assert all(metric.higher_is_better is not None for metric in primary)
+
+
+def test_boards_that_make_no_sense_are_refused(monkeypatch):
     with pytest.raises(InputError, match="^task track: no board, expected one of segment, enhance"):
         board_metrics("track")
-
-
-def test_a_name_used_twice_on_a_board_is_an_error(monkeypatch):
     board = Board(("labels", "tracks"), ("SEG",), ("oracle",))
-    module = import_module("cytosuite.metrics.metric")
-    monkeypatch.setattr(module, "BOARDS", {"follow": board})
+    monkeypatch.setattr(import_module("cytosuite.metrics.metric"), "BOARDS", {"follow": board})
     with pytest.raises(InputError, match="^metrics of task follow: the name '.*' is used twice"):
         board_metrics("follow")
 
 
-@pytest.mark.parametrize("found", ALL, ids=lambda found: f"{found.family}-{found.name}")
-class TestEveryMetricOfAllFamilies:
-    def test_is_a_name_of_the_package_where_its_family_is_the_first_with_it(self, found):
-        first = next(other for other in ALL if other.__name__ == found.__name__)
-        assert getattr(metrics, found.__name__) is first
-
-    def test_is_described(self, found):
-        assert found.description.startswith("Return ")
-        assert found.description.endswith(".")
-        assert found.title
-        assert found.undefined == "" or found.undefined.startswith("when ")
-        assert 0 < found.tolerance <= 1e-6
-
-    def test_survives_the_way_to_another_process(self, found):
-        assert pickle.loads(pickle.dumps(found)) is found
-
-
-@pytest.mark.parametrize("found", LABELS, ids=lambda found: found.name)
-class TestEveryMetricOfTheOverlap:
-    def test_is_best_where_all_is_right(self, found, situations):
-        if found.best is not None:
-            assert found(*situations.perfect()) == found.best
-
-    def test_is_worst_where_nothing_is_predicted_or_undefined(self, found, situations):
-        value = found(*situations.nothing_predicted())
-        if found.worst is not None:
-            assert value == found.worst or (isnan(value) and found.undefined)
-
-    def test_never_fails_and_is_undefined_only_where_it_states_so(self, found, situation):
-        value = found(*situation)
-        assert isinstance(value, float)
-        assert not isnan(value) or found.undefined.startswith("when ")
-
-    def test_of_a_table_is_the_value_of_the_volumes(self, found, situations):
-        value = found.of(overlap(*situations.merged()))
-        assert found(*situations.merged()) == pytest.approx(value, nan_ok=True)
-
-
-def test_metrics_are_names_of_the_package_and_labels_come_first():
+def test_names_of_the_package_are_those_of_labels_first():
     assert metrics.seg is seg
-    assert metrics.seg.family == "labels"
-    assert metrics.ssim(np.ones((11, 11)), np.ones((11, 11)), data_range=1.0) == 1
+    assert (seg.family, seg.__name__, missed.higher_is_better) == ("labels", "seg", False)
     with pytest.raises(AttributeError, match="module 'cytosuite.metrics' has no attribute 'iou'"):
         metrics.iou  # noqa: B018
+    with pytest.raises(AttributeError):
+        seg.best = 2.0
 
 
 def test_importing_the_package_loads_no_family():
@@ -107,35 +117,13 @@ def test_importing_the_package_loads_no_family():
         assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == loaded
 
 
-def test_keeps_name_and_documentation_of_the_function():
-    assert seg.__name__ == "seg"
-    assert "Jaccard" in seg.__doc__
-    assert seg.__module__ == ctc_errors.__module__
-
-
 def test_help_shows_formula_arguments_range_and_source():
     text = pydoc.plain(pydoc.render_doc(seg))
     for part in ("SEG = 1/N sum_R J(R)", "overlap`: truth, prediction", "best 1, worst 0"):
         assert part in text
     assert "NaN when the truth holds no object" in text
     assert "doi:10.1093/bioinformatics/btu080" in text
-    assert "truth, prediction, spacing, matching" in hausdorff.__doc__
-
-
-def test_cannot_be_changed():
-    with pytest.raises(AttributeError):
-        seg.best = 2.0
-
-
-def declare(**arguments) -> Metric:
-    """Return a metric made of a function that counts pairs."""
-
-    @metric("pairs", "Pairs", evidence=OVERLAP, **arguments)
-    def pairs(table: Overlap) -> float:
-        """Return the number of overlapping pairs."""
-        return table.shared.size
-
-    return pairs
+    assert "It is `branching_correctness` with 1." in bc1.__doc__
 
 
 @pytest.mark.parametrize(
@@ -148,18 +136,85 @@ def declare(**arguments) -> Metric:
         (None, None, None),
     ],
 )
-def test_direction_follows_from_the_range(best, worst, higher):
-    assert declare(best=best, worst=worst).higher_is_better is higher
+def test_a_metric_made_elsewhere_has_a_direction_and_no_family(best, worst, higher):
+    @metric("pairs", "Pairs", evidence=OVERLAP, best=best, worst=worst)
+    def pairs(table: Overlap) -> float:
+        """Return the number of overlapping pairs."""
+        return table.shared.size
+
+    assert pairs.higher_is_better is higher
+    assert isinstance(pairs(np.ones(2, int), np.ones(2, int)), float)
+    assert (pairs.family, pairs.scope, pairs.neutral) == ("", "case", None)
 
 
-def test_value_is_a_float_whatever_the_function_returns():
-    assert isinstance(declare()(np.ones(2, int), np.ones(2, int)), float)
+def test_the_tables_of_the_readme_are_those_of_the_metrics():
+    if not README.endswith(f"\n\n{reference()}"):
+        pytest.fail(f"the tables of cytosuite/metrics/README.md are those of: {TABLES}")
+    assert TABLES in README
 
 
-def test_an_error_count_is_better_the_lower():
-    assert missed.higher_is_better is False
+def test_each_example_of_the_readme_runs_alone():
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        known = {"__name__": "readme"}  # each can be pasted alone
+        exec(block, known)
+        declared = [value for value in known.values() if isinstance(value, Metric)]
+        assert declared
+        assert {value.family for value in declared if value not in ALL} <= {""}
 
 
-def test_a_metric_made_elsewhere_has_no_family():
-    assert declare().family == ""
-    assert (declare().scope, declare().neutral) == ("case", None)
+def test_evidence_and_facts_are_gathered_once_and_only_if_needed():
+    read = []
+    known = Facts(
+        {name: lambda n=name: read.append(n) or TRUTH for name in ("truth", "prediction", "image")}
+    )
+    gather([seg.evidence, dice.evidence], known)
+    assert read == ["truth", "prediction"]
+    gather([n_ssim.evidence], known)
+    assert read == ["truth", "prediction", "image"]
+    calls = []
+    counted = Evidence(lambda truth: calls.append(truth) or len(calls), ("truth",))
+    assert gather([counted] * 3, facts(truth=1)) == {counted: 1}
+    assert calls == [1]
+
+
+def test_missing_facts_are_named_and_leave_the_evidence_out():
+    known = facts(truth=TRUTH, prediction=TRUTH)
+    assert assd.evidence.missing(known) == ["spacing"]
+    assert set(gather([assd.evidence, seg.evidence], known)) == {seg.evidence}
+
+
+def test_images_of_a_set_are_known_by_their_form():
+    arrays = facts(real__arrays=[TRUTH], synthetic__arrays=[TRUTH + 2])
+    assert w1.of(w1.evidence.of(arrays)) == 2
+    scene = Scene(Volume(TRUTH, (1, 1, 1)), TRUTH)
+    scenes = facts(real__scenes=[scene], synthetic__scenes=[scene])
+    assert w1.evidence.missing(scenes) == ["real", "synthetic"]
+    ready = {m.name for m in metrics_of("realism") if not m.evidence.missing(scenes)}
+    assert {"region_similarity", "feature_distance", "patch_KID"} <= ready
+    assert "label_AUC" not in ready
+
+
+def test_uses_are_handed_over_where_they_are_known():
+    def joined(truth, spacing=None):
+        return truth, spacing
+
+    optional = Evidence(joined, ("truth",), uses=("spacing",))
+    assert optional.of(facts(truth=1)) == (1, None)
+    assert optional.of(facts(truth=1, spacing=(2, 2))) == (1, (2, 2))
+
+
+def test_pooled_evidence_is_that_of_all_cases():
+    cases = [(TRUTH, np.roll(TRUTH, n)) for n in (0, 1)]
+    pooled = dice.evidence.pool([overlap(*case) for case in cases])
+    assert dice.of(pooled) == pytest.approx((dice(*cases[0]) + dice(*cases[1])) / 2)
+    assert assd.evidence.pool([surface_table(*case, (1, 1, 1)) for case in cases]).assd.size == 2
+    assert ssim.evidence.pool is n_ssim.evidence.pool is None
+
+
+def test_evidence_that_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match=r"^evidence: unknown facts \['mask'\]$"):
+        Evidence(len, ("truth", "mask"))
+    with pytest.raises(pickle.PicklingError, match="pair has no name"):
+        pickle.dumps(Evidence(pair, ("truth",)))

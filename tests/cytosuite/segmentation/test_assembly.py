@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from cytosuite import large
+from cytosuite.networks.tiling import plan
 from cytosuite.segmentation import assembly as module
 from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned
-from cytosuite.tiling import plan
+from cytosuite.volume import large
 
 SHAPE = (30, 60, 66)
 MULTIPLE, MARGIN = (2, 4, 4), (7, 12, 12)
@@ -23,7 +23,6 @@ LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # the block, and
 
 
 def assembled(*blocks):
-    """Assemble blocks, each given as values, owned objects, box and core."""
     assembly = Assembly(ROW)
     for values, own, place in blocks:
         names = np.isin(np.arange(max(values) + 1), own)
@@ -40,32 +39,25 @@ def test_an_object_across_the_border_is_written_by_its_owner():
     assert assembled(left, right) == assembled(right, left) == (expected, 0)
 
 
-def test_owned_by_both_is_one_object():
-    left = [0, 0, 0, 0, 1, 1, 1, 0], [1], LEFT
-    right = [0, 5, 5, 5, 0, 0, 0, 0], [5], RIGHT  # seen a voxel further right
-    expected = [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0]
-    assert assembled(left, right)[0] == expected
-    assert assembled(right, left)[0] == expected
+NOBODYS = ([0, 0, 0, 1, 1, 1, 1, 1], []), ([1, 1, 1, 1, 1, 1, 0, 0], [])
+BOTHS = ([0, 0, 0, 1, 1, 1, 1, 0], [1]), ([0, 0, 2, 2, 2, 2, 2, 2], [2])
+TAKER = [2, 2, 2, 2, 0, 0, 0, 0], [2]  # from the third voxel of the piece on
+HALF = ([0, 0, 1, 1, 1, 1, 1, 0], []), TAKER
+TWO_THIRDS = ([0, 0, 0, 1, 1, 1, 1, 0], []), TAKER
 
 
-def test_owned_by_nobody_is_cut_and_not_lost():
-    left = [0, 0, 0, 1, 1, 1, 1, 1], [], LEFT
-    right = [1, 1, 1, 1, 1, 1, 0, 0], [], RIGHT
-    assert assembled(left, right) == ([0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 0, 0], 2)
-
-
-def test_the_rest_of_a_lent_piece_joins_its_owner():
-    left = [0, 0, 1, 1, 1, 1, 1, 0], [], LEFT
-    right = [2, 2, 2, 2, 0, 0, 0, 0], [2], RIGHT  # from the third voxel of the piece on
-    piece = [0, 0, 0, 1, 1, 1, 1, 0], [], LEFT
-    assert assembled(left, right) == ([0, 0, 1, 1, 2, 2, 2, 2, 0, 0, 0, 0], 1)  # half of it: no
-    assert assembled(piece, right) == ([0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0], 0)  # two thirds
-
-
-def test_an_owned_object_never_gives_up_a_voxel():
-    left = [0, 0, 0, 1, 1, 1, 1, 0], [1], LEFT
-    right = [0, 0, 2, 2, 2, 2, 2, 2], [2], RIGHT
-    assert assembled(left, right) == ([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2], 0)
+@pytest.mark.parametrize(
+    ("seen", "expected", "pieces"),
+    [
+        (NOBODYS, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 0, 0], 2),  # cut and not lost
+        (BOTHS, [0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2], 0),  # no voxel is given up
+        (HALF, [0, 0, 1, 1, 2, 2, 2, 2, 0, 0, 0, 0], 1),
+        (TWO_THIRDS, [0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0], 0),  # the rest joins its owner
+    ],
+)
+def test_who_has_a_voxel_that_both_blocks_see(seen, expected, pieces):
+    left, right = seen
+    assert assembled((*left, LEFT), (*right, RIGHT)) == (expected, pieces)
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
@@ -87,17 +79,11 @@ def test_numbers_follow_the_first_voxels_and_need_no_more_bytes_than_they_must(
         assert not labels.ravel()[count:].any()
 
 
-def test_nothing_comes_of_nothing():
-    labels, objects, pieces = Assembly((2, 3, 4)).finish()
-    assert (labels.shape, labels.any(), objects, pieces) == ((2, 3, 4), False, 0, 0)
-
-
 def cores(size=(20, 36, 36)):
     return plan(SHAPE, size, MARGIN, multiple=MULTIPLE)
 
 
 def nuclei(seed=0, count=70, shape=SHAPE):
-    """Return flattened balls of up to 5 x 9 x 9 voxels, many of which touch."""
     rng = np.random.default_rng(seed)
     labels, grid = np.zeros(shape, np.uint32), np.indices(shape)
     for name in range(1, count + 1):
@@ -110,7 +96,6 @@ def nuclei(seed=0, count=70, shape=SHAPE):
 
 
 def straddling(labels, planned, axis):
-    """Return how many objects lie in two cores along an axis."""
     edges = {tile.output[axis].stop for tile in planned} - {labels.shape[axis]}
     crossing = set()
     for edge in edges:
@@ -120,7 +105,6 @@ def straddling(labels, planned, axis):
 
 
 def seen(labels, tile):
-    """Return the part of the truth in a block, under names of its own."""
     part = labels[tile.input]
     return np.searchsorted(np.unique(np.append(0, part)), part).astype(np.uint32)
 
@@ -181,11 +165,3 @@ def test_the_core_ends_at_borders_of_voxels_and_goes_on_beyond_the_image():
     assert in_core([[19.4 - start], [19.5 - start], [99]], last, (40,)).tolist() == [0, 1, 1]
     assert in_core([[17.5 - start]], last, (40,), 2).tolist() == [True]
     assert in_core([], first, (40,)).tolist() == []
-
-
-def test_names_of_another_owner_are_one_object():
-    labels = np.array([[0, 4, 4, 0, 2], [2, 2, 0, 3, 0]], np.uint16)
-    found, final = in_order(labels.copy(), np.array([0, 1, 2, 4, 4]))
-    assert found.tolist() == [[0, 1, 1, 0, 2], [2, 2, 0, 1, 0]]
-    assert final.tolist() == [0, 0, 2, 0, 1]
-    assert in_order(labels)[0].tolist() == [[0, 1, 1, 0, 2], [2, 2, 0, 3, 0]]

@@ -21,45 +21,8 @@ def test_the_level_is_a_fraction_of_the_own_mean_of_each_object():
     one = np.ones(labels.shape, np.float32)
     level = own_level(labels, signal, one, factor=0.6, weight=1.0)
     np.testing.assert_array_equal(signal >= level, [[1, 1, 0, 1, 1, 0]])
-
-
-def test_without_weight_the_threshold_alone_counts():
-    labels = np.array([[1, 1, 1, 2, 2, 2]], np.int32)
-    signal = np.array([[100, 100, 40, 10, 10, 4]], np.float32)
-    threshold = np.full(labels.shape, 20, np.float32)
-    level = own_level(labels, signal, threshold, factor=1.0, weight=0.0)
-    np.testing.assert_array_equal(level, threshold)
-
-
-def test_only_the_largest_piece_of_each_object_stays():
-    labels = np.array([[1, 1, 0, 1, 2, 0, 2, 2]], np.int32)
-    np.testing.assert_array_equal(largest_pieces(labels), [[1, 1, 0, 0, 0, 0, 2, 2]])
-
-
-def test_nothing_stays_nothing():
-    empty = np.zeros((3, 4, 5), np.int32)
-    for function in (largest_pieces, fill_holes):
-        assert not function(empty).any()
-    assert not open_objects(empty, (1.0, 1.0, 1.0), 2.0).any()
-
-
-def test_a_hole_in_one_object_is_filled():
-    labels = square()
-    labels[9:11, 9:11] = 0
-    np.testing.assert_array_equal(fill_holes(labels), square())
-
-
-def test_a_hole_between_two_objects_stays():
-    labels = square()
-    labels[5:15, 10:15] = 2
-    labels[9:11, 9:11] = 0
-    np.testing.assert_array_equal(fill_holes(labels), labels)
-
-
-def test_a_bay_at_the_border_of_the_image_is_no_hole():
-    labels = np.ones((9, 9), np.int32)
-    labels[4, 4:] = 0
-    np.testing.assert_array_equal(fill_holes(labels), labels)
+    flat = own_level(labels, signal, 20 * one, factor=1.0, weight=0.0)
+    np.testing.assert_array_equal(flat, 20 * one)
 
 
 def test_opening_removes_a_thin_spike_and_keeps_the_body():
@@ -69,20 +32,6 @@ def test_opening_removes_a_thin_spike_and_keeps_the_body():
     assert not opened[15, 23:].any()
     assert opened[8:22, 8:22].sum() > 0.85 * 14**2
     assert not opened[labels == 0].any()
-
-
-def test_opening_keeps_small_objects_as_they_are():
-    labels = square(9, 4, 6)
-    labels[0, 0] = 2
-    np.testing.assert_array_equal(open_objects(labels, (1.0, 1.0), 3.0), labels)
-
-
-def test_opening_does_not_depend_on_the_neighbours():
-    pair = square(30, 8, 22)
-    pair[8:22, 15:22] = 2
-    opened = open_objects(pair, (1.0, 1.0), 2.0)
-    assert set(np.unique(opened)) == {0, 1, 2}
-    assert (opened > 0).sum() > 0.85 * 14**2
 
 
 def test_opening_takes_nothing_off_along_an_axis_of_long_voxels():

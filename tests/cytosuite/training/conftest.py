@@ -11,7 +11,7 @@ import pytest
 import torch
 from pydantic import Field
 
-from cytosuite.manifest import Described
+from cytosuite.contract.manifest import Described
 from cytosuite.metrics.evidence import Facts
 from cytosuite.training import loop, publish
 from cytosuite.training.loop import train
@@ -119,12 +119,8 @@ CARD = {
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    """Compute in one thread: results are the same bits, and small tensors are faster."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _all_in_one_thread(one_thread):
+    """Compute in one thread."""
 
 
 @pytest.fixture

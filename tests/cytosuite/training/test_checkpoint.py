@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from cytosuite.errors import InputError
-from cytosuite.network import tensors_of
-from cytosuite.training.checkpoint import restore, save
+from cytosuite.networks.network import tensors_of
+from cytosuite.training.checkpoint import origin, restore, save
 from cytosuite.training.parts import Best, State
 
 ORIGIN = {"data": {"images": ["a"]}, "settings": {"seed": 1}, "source": "b"}
@@ -39,18 +39,16 @@ def _tensors(state):
     return found
 
 
-@pytest.mark.parametrize("best", [None, Best(0.5, 7, {"weight": torch.arange(3.0)}, {"W1": 2.0})])
-def test_a_restored_state_goes_on_bit_by_bit(tmp_path, best):
+def test_a_restored_state_goes_on_bit_by_bit(tmp_path):
+    best = Best(0.5, 7, {"weight": torch.arange(3.0)}, {"W1": 2.0})
     path, first, second = tmp_path / "new" / "c.pt", _state(0), _state(5)
     _step(first)
     first.best, first.seconds, first.stale = best, 2.5, 4
     save(first, path, ORIGIN)
     restore(second, path, ORIGIN)
     assert (second.step, second.seconds, second.stale) == (1, 2.5, 4)
-    assert (second.best is None) == (best is None)
-    if best is not None:
-        assert (second.best[:2], second.best.also) == ((0.5, 7), {"W1": 2.0})
-        assert torch.equal(second.best.weights["weight"], torch.arange(3.0))
+    assert (second.best[:2], second.best.also) == ((0.5, 7), {"W1": 2.0})
+    assert torch.equal(second.best.weights["weight"], torch.arange(3.0))
     _step(first)
     _step(second)
     for name, value in _tensors(first).items():
@@ -73,12 +71,16 @@ def test_a_checkpoint_with_other_groups_of_weights_is_refused(tmp_path):
         restore(old, tmp_path / "c.pt", ORIGIN)
 
 
-def test_explains_a_broken_checkpoint(tmp_path):
-    path = tmp_path / "c.pt"
-    for content in (b"", b"12345678 nonsense"):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=r"c\.pt: cannot be read as a checkpoint .*remove it"):
-            restore(_state(), path, ORIGIN)
-    torch.save({"step": 3}, path)
-    with pytest.raises(InputError, match="remove it"):
-        restore(_state(), path, ORIGIN)
+def test_a_list_is_known_by_its_rows_and_their_files_alone(tmp_path, settings):
+    for name in ("a", "b", "c"):
+        (tmp_path / "data" / f"{name}.tif").parent.mkdir(exist_ok=True)
+        (tmp_path / "data" / f"{name}.tif").write_text(name)
+    path = tmp_path / "x_train.csv"
+    seen = []
+    for rows, third in (("a.tif;b.tif", "c"), ("a.tif;b.tif", "d"), ("a.tif\nb.tif", "d")):
+        path.write_text(rows)
+        (tmp_path / "data" / "c.tif").write_text(third)
+        given = settings().with_files(root=tmp_path / "data")
+        seen.append(origin({"images": [path]}, given, [], None))
+    assert seen[0] == seen[1] != seen[2]
+    assert str(tmp_path) not in str(seen)

@@ -1,14 +1,17 @@
+import io
+import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
-from cytosuite.manifest import read_card
 from cytosuite.training import command
-from cytosuite.training.command import by_role, main, read_settings, training_of
+from cytosuite.training.command import by_role, main, training_of
 from cytosuite.training.publish import ALGORITHMS
 
 
@@ -58,11 +61,9 @@ def test_settings_that_are_no_toml_are_translated_with_a_note(
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[0] == "note: epochs became steps"
     assert read_card(tmp_path / "out" / "m.json").trained["steps"] == 3
-    own = tmp_path / "own.toml"
-    own.write_text("schedule.steps = 2")
-    assert read_settings(own, training, {}) == ({"schedule": {"steps": 2}}, [])
+    monkeypatch.setattr(command, "training_of", lambda name: toy.training)
     with pytest.raises(InputError, match=r"old\.hjson: expected TOML"):
-        read_settings(tmp_path / "old.hjson", toy.training, {})
+        main(words)
 
 
 def test_trainings_are_found_by_the_name_of_the_algorithm():
@@ -94,50 +95,35 @@ def test_the_command_needs_data_and_a_name(tmp_path, capsys):
         main(["cellpose3d", "--name", "m", "--out", str(tmp_path), "--work", str(tmp_path)])
 
 
-def _path(folder):
-    """--name: expected up to 100 letters of a-z 0-9 . _ -, found '../m'"""
-    return {"name": "../m"}
-
-
-def _capital(folder):
-    """--name: expected up to 100 letters of a-z 0-9 . _ -, found 'Mine'"""
-    return {"name": "Mine"}
-
-
-def _long(folder):
-    """--name: expected up to 100 letters"""
-    return {"name": 300 * "n"}
-
-
-def _taken(folder):
-    """m.json: a model of this name exists"""
-    (folder / "m.json").write_text("{}")
-    return {}
-
-
-def _below_a_file(folder):
-    """file: expected a folder, found something else"""
-    (folder / "file").write_text("mine")
-    return {"out": folder / "file" / "weights"}
-
-
-def _work_is_a_file(folder):
-    """file: expected a folder, found a file; name another one"""
-    (folder / "file").write_text("mine")
-    return {"work": folder / "file"}
-
-
-def _seed(folder):
-    """seed"""
-    return {"seed": 2**32}
-
-
 @pytest.mark.parametrize(
-    "mistake", [_path, _capital, _long, _taken, _below_a_file, _work_is_a_file, _seed]
+    ("given", "message"),
+    [
+        ({"name": "../m"}, "--name: expected up to 100 letters of a-z 0-9 . _ -, found '../m'"),
+        ({"name": "taken"}, "taken.json: a model of this name exists"),
+        ({"work": "taken.json"}, "taken.json: expected a folder, found a file; name another one"),
+        ({"seed": 2**32}, "seed"),
+    ],
 )
-def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, mistake):
-    given = {"name": "m", "out": tmp_path, "work": tmp_path / "work"} | mistake(tmp_path)
+def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, given, message):
+    (tmp_path / "taken.json").write_text("{}")
+    places = {key: tmp_path / given.get(key, key) for key in ("out", "work")}
+    given = {"name": "m"} | given | places | ({"out": tmp_path} if given.get("name") else {})
     words = [word for option, value in given.items() for word in (f"--{option}", str(value))]
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+    with pytest.raises(InputError, match=re.escape(message)):
         main(["cellpose3d", "--check", *words])
     assert not (tmp_path / "work").exists()
+
+
+def test_a_checked_training_waits_for_its_data(toy, tmp_path, data, monkeypatch, capsys):
+    monkeypatch.setattr(command, "training_of", lambda name: toy.training)
+    (tmp_path / "own.toml").write_text("schedule.steps = 2")
+    words = ["toy", "--settings", str(tmp_path / "own.toml"), "--out", str(tmp_path / "out")]
+    words += ["--work", str(tmp_path / "work"), "--name", "m", "--wait"]
+    words += [f"--recipe={json.dumps([role, {}])}" for role in data]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert main(words) == 141  # nobody is left to give any
+    assert capsys.readouterr().err == command.CHECKED
+    given = json.dumps([f"{role}={folder}" for role, (folder,) in data.items()])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+    assert main(words) == 0
+    assert read_card(tmp_path / "out" / "m.json").trained["cases"] == {"simulated": 4, "real": 4}

@@ -1,8 +1,13 @@
+import os
+import signal
+import threading
+import time
+
 import pytest
 import torch
 
-from cytosuite.network import tensors_of
-from cytosuite.training.parts import DivergedError, State, precision, update_average
+from cytosuite.training.parts import DivergedError, State, update_average
+from cytosuite.training.progress import Log, ahead, polite_interrupt
 
 
 def _network(seed=0):
@@ -13,15 +18,6 @@ def _network(seed=0):
 def _state(layer, rate=0.1, clip=1e9):
     optimisers = {"sgd": torch.optim.SGD(layer.parameters(), lr=rate)}
     return State({"layer": layer}, optimisers, layer, "cpu", clip)
-
-
-def test_an_average_converges_to_the_network_buffers_too():
-    network, average = _network(0), _network(1)
-    network(torch.randn(8, 3))  # moves the buffers
-    for step in range(400):
-        update_average(average, network, 0.9, step)
-    for name, value in tensors_of(network).items():
-        torch.testing.assert_close(tensors_of(average)[name], value)
 
 
 def test_one_step_of_the_average_by_hand():
@@ -52,8 +48,46 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights():
     assert torch.equal(layer.weight.detach(), before)
 
 
-def test_networks_compute_in_the_precision_of_the_device():
-    layer = torch.nn.Linear(2, 2)
-    with _state(layer).autocast():
-        assert layer(torch.ones(1, 2)).dtype == precision("cpu")
-    assert layer(torch.ones(1, 2)).dtype == torch.float32
+@pytest.mark.parametrize("workers", [0, 3])
+def test_steps_come_in_order_however_many_threads_draw(workers):
+    def draw(step):
+        time.sleep(0.002 * (step % 3))
+        return step**2
+
+    assert list(ahead(draw, 2, 9, workers)) == [(step, step**2) for step in range(2, 9)]
+
+
+def test_the_log_forgets_the_lines_after_the_checkpoint(tmp_path):
+    path = tmp_path / "new" / "log.csv"
+    log = Log(path)
+    for step in (10, 20, 30):
+        log.add(step, {"loss": 1 / step})
+    Log(path, after=20).add(30, {"loss": 7.0})
+    assert path.read_text().split() == ["step,loss", "10,0.1", "20,0.05", "30,7"]
+    Log(path)  # of another training: nothing of this one may enter its curves
+    assert not path.exists()
+    Log(path).add(10, {"other": 2})
+    assert path.read_text().split() == ["step,other", "10,2"]
+
+
+def test_the_first_interrupt_is_polite_and_the_second_is_not():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), polite_interrupt() as asked:
+        assert not asked.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_threads_cannot_be_interrupted_but_run():
+    found = []
+
+    def work():
+        with polite_interrupt() as asked:
+            found.append(asked.is_set())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [False]

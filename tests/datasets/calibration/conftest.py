@@ -33,8 +33,15 @@ def simulate(parameters, seed):
     return Volume(counts, SPACING), labels
 
 
+def recipe(photons=40.0, diameter=10.0, gain=4.0):
+    light = {"photons": photons, "background_photons": 0.5, "gain": gain, "offset": 100.0}
+    return {"nucleus": {"diameter_um": diameter}, "camera": light}
+
+
 @pytest.fixture(scope="session")
 def toy():
+    """The simulator; ``toy.recipe(photons, diameter, gain)`` are its parameters."""
+    simulate.recipe = recipe
     return simulate
 
 

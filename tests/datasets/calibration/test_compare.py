@@ -4,22 +4,20 @@ import numpy as np
 import pytest
 
 from cytosuite.datasets.calibration.compare import (
-    as_text,
     compare,
     facts_of,
+    floor,
     for_json,
+    judge,
     mean_scores,
+    realism,
     similarity,
 )
 from cytosuite.datasets.calibration.measure import measure
 
 
 def stacks(toy, photons):
-    values = {
-        "nucleus": {"diameter_um": 10.0},
-        "camera": {"photons": photons, "background_photons": 0.5, "gain": 4.0, "offset": 100.0},
-    }
-    return measure([toy(values, seed) for seed in range(2)])
+    return measure([toy(toy.recipe(photons), seed) for seed in range(2)])
 
 
 @pytest.fixture
@@ -33,9 +31,6 @@ def test_similarity_of_shifted_values():
     assert similarity(values, values + 1) == pytest.approx(0.5)  # 1 of a mean of 2
     assert similarity(values, 0 * values) == pytest.approx(0)
     assert similarity(values, 4 * values) == pytest.approx(-2)
-
-
-def test_similarity_leaves_out_what_is_no_number():
     assert similarity(np.array([4.0, np.nan, 6.0]), np.array([5.0, 7.0])) == pytest.approx(0.8)
     assert np.isnan(similarity(np.array([np.nan]), np.array([1.0])))
     assert np.isnan(similarity(np.zeros(2), np.ones(2)))
@@ -50,20 +45,6 @@ def test_the_nearer_images_score_higher(three):
     assert after > before
 
 
-def test_a_missing_side_is_left_out(three):
-    rows = compare(three[0], None, three[2])
-    before, after = mean_scores(rows)
-    assert np.isnan(before)
-    assert after > 0.5
-
-
-def test_text_has_a_row_for_each_property(three):
-    rows = compare(*three)
-    lines = as_text(rows).splitlines()
-    assert len(lines) == len(rows) + 2
-    assert len({line.count("|") for line in lines}) == 1
-
-
 def test_facts_are_json(three):
     rows = compare(three[0], None, three[2])
     text = json.dumps(for_json(rows), allow_nan=False)
@@ -71,3 +52,50 @@ def test_facts_are_json(three):
     facts = json.loads(json.dumps(for_json(facts_of(three[0])), allow_nan=False))
     assert facts["stacks"] == facts["annotated"] == 2
     assert len(facts["per_stack"]["signal"]) == 3
+
+
+def side(toy, seeds, **changes):
+    stacks = [toy(toy.recipe(**changes), seed) for seed in seeds]
+    return [image for image, _ in stacks], measure(stacks)
+
+
+@pytest.fixture(scope="module")
+def real(toy):
+    return side(toy, range(4))
+
+
+@pytest.fixture(scope="module")
+def alike(toy):
+    return side(toy, range(10, 13))
+
+
+@pytest.fixture(scope="module")
+def small(toy):
+    return side(toy, range(10, 13), diameter=7.0)
+
+
+def test_stacks_are_like_themselves(real):
+    found, rows = realism(real, real)
+    assert found == pytest.approx((1, 0, 0, 0, 1, 1))
+    assert all(row.score_after == 1 for row in rows if np.isfinite(row.score_after))
+
+
+def test_real_stacks_differ_from_each_other(real, alike):
+    between, similar = floor(*real)
+    assert 0.5 < between.similarity < 1
+    assert between.lateral_db > 0
+    assert similar["signal"] > 0.8
+    few, none = floor(real[0][:3], real[1].part([0, 1, 2]))
+    assert np.isnan(few.similarity)
+    assert none == {}
+
+
+def test_a_poor_fit_is_said_and_a_good_one_is_not(real, small, alike):
+    found = judge(real, small)
+    assert found.after.size == pytest.approx(0.343, abs=0.08)
+    assert any(line.startswith("median volume of simulated objects is 0.3") for line in found.poor)
+    assert any(line.startswith("per object: volume, µm³: similarity ") for line in found.poor)
+    found = judge(real, alike)
+    assert found.after.size == pytest.approx(1, abs=0.1)
+    assert not any("objects is" in line for line in found.poor)
+    assert found.as_text().count("|") % 4 == 0

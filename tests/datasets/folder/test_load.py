@@ -4,11 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -35,16 +33,6 @@ def test_image_and_labels_become_a_sample(tmp_path):
     assert truth.spacing == (0.5, 0.5)
 
 
-def test_labels_beyond_16_bits_are_kept(tmp_path):
-    labels = np.full((4, 5), 70_000, np.uint32)
-    sample = load(_item(tmp_path, np.ones((4, 5), np.uint8), labels))
-    assert sample.volume("instance-labels").array.max() == 70_000
-
-
-def test_without_labels_there_is_no_truth(tmp_path):
-    assert set(load(_item(tmp_path, np.ones((4, 5), np.uint8))).sockets) == {"microscopy-image"}
-
-
 def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_last_word(tmp_path):
     image = np.random.default_rng(0).integers(0, 9, (8, 9)).astype(np.uint8)
     item = _item(tmp_path, image, np.eye(8, 9, dtype=np.uint8))
@@ -52,18 +40,6 @@ def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_las
     known = replace(item, conditions={"objects": 5.0, "group": "x"})
     assert load(known).conditions["objects"] == 5.0
     assert load(replace(known, files={})).conditions == known.conditions
-
-
-def test_the_users_voxel_size_replaces_the_files(tmp_path):
-    sample = load(_item(tmp_path, np.ones((3, 4, 5), np.uint8)), (1.5, 0.2, 0.2))
-    assert sample.volume("microscopy-image").spacing == (1.5, 0.2, 0.2)
-
-
-def test_the_users_voxel_size_is_no_assumption(tmp_path):
-    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
-    item = Item("a", tmp_path / "a.png")
-    assert load(item).volume("microscopy-image").spacing_is_assumed
-    assert not load(item, (0.3, 0.3)).volume("microscopy-image").spacing_is_assumed
 
 
 def _with(folder, slug, array, socket="microscopy-image"):
@@ -81,18 +57,6 @@ def test_true_images_have_the_geometry_of_the_main_image(tmp_path):
     assert sample.conditions == {}
 
 
-def test_further_inputs_may_have_another_shape(tmp_path):
-    sample = load(_with(tmp_path, "structure-sketch", np.zeros((8, 9), np.uint8)))
-    assert sample.volume("structure-sketch").shape == (8, 9)
-
-
-def test_labels_may_be_the_main_input(tmp_path):
-    item = replace(_item(tmp_path, np.full((4, 5), 3, np.int32)), socket="instance-labels")
-    sample = load(item)
-    assert set(sample.sockets) == {"instance-labels"}
-    assert sample.volume("instance-labels").array.dtype == np.uint16
-
-
 def test_json_sockets_are_objects(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('{"channel": "nucleus"}')
@@ -104,92 +68,24 @@ def test_json_sockets_are_objects(tmp_path):
         load(item)
 
 
-def test_the_users_metadata_replace_the_files(tmp_path):
-    item = _item(tmp_path, np.ones((4, 5), np.uint8))
-    image = load(item, metadata={"channel": "nucleus", "diameter_um": 8.0}).volume(
-        "microscopy-image"
-    )
-    assert image.metadata["channel"] == "nucleus"
-    assert image.metadata["diameter_um"] == 8.0
-
-
-def _other_truth(folder):
-    """enhanced-image.tif: enhanced-image must have the image's shape (4, 5), found (5, 5)"""
-    return _with(folder, "enhanced-image", np.ones((5, 5), np.uint8))
-
-
-def _float_main_labels(folder):
-    """image.tif: labels must be integers, found dtype float32; save them as 16- or 32-bit integers"""
-    return replace(_item(folder, np.ones((4, 5), np.float32)), socket="instance-labels")
-
-
-def _float_labels(folder):
-    """labels.tif: labels must be integers, found dtype float32; save them as 16- or 32-bit integers"""
-    return _item(folder, np.ones((4, 5), np.uint8), np.ones((4, 5), np.float32))
-
-
-def _other_shape(folder):
-    """labels.tif: labels must have the image's shape (4, 5), found (5, 4)"""
-    return _item(folder, np.ones((4, 5), np.uint8), np.ones((5, 4), np.uint8))
-
-
-def _negative(folder):
-    """labels.tif: labels must not be negative, found -1"""
-    return _item(folder, np.ones((4, 5), np.uint8), np.full((4, 5), -1, np.int16))
-
-
-def _time_series(folder):
-    """image.tif: found 2 frames (0, 1); choose one with --frame"""
-    return _item(folder, np.ones((2, 3, 4, 5), np.uint8))
-
-
-def _nan(folder):
-    """image.tif: expected finite intensities, found NaN or infinity"""
-    return _item(folder, np.full((4, 5), np.nan, np.float32))
-
-
-def _endless_light(folder):
-    """image.tif: expected finite intensities, found NaN or infinity, or more than 1e+15"""
-    return _item(folder, np.full((4, 5), 1e308))
-
-
-def _endless_darkness(folder):
-    """image.tif: expected finite intensities, found NaN or infinity, or more than 1e+15"""
-    return _item(folder, np.array([[-1e300, 1e299]]))
-
-
-def _complex(folder):
-    """image.tif: cannot be read as TIFF, cut or broken (numbers of SampleFormat 6 with 64 bits are not read)"""
-    tifffile.imwrite(folder / "image.tif", np.ones((4, 5), np.complex64))
-    return Item("a", folder / "image.tif")
-
-
-def _colour(folder):
-    """labels.tif: expected a grey image, found a colour image of shape (4, 5, 3); give one channel"""
-    labels = {"instance-labels": folder / "labels.tif"}
-    tifffile.imwrite(folder / "labels.tif", np.zeros((4, 5, 3), np.uint8), photometric="rgb")
-    return replace(_item(folder, np.zeros((4, 5), np.uint8)), files=labels)
-
-
 @pytest.mark.parametrize(
-    "mistake",
+    ("image", "labels", "message"),
     [
-        _other_truth,
-        _float_main_labels,
-        _float_labels,
-        _other_shape,
-        _negative,
-        _time_series,
-        _nan,
-        _endless_light,
-        _endless_darkness,
-        _complex,
-        _colour,
+        (np.ones((4, 5), np.uint8), np.ones((4, 5), np.float32), "labels must be integers, found"),
+        (np.ones((4, 5), np.uint8), np.ones((5, 4), np.uint8), "the image's shape (4, 5), found"),
+        (
+            np.ones((4, 5), np.uint8),
+            np.full((4, 5), -1, np.int16),
+            "must not be negative, found -1",
+        ),
+        (np.ones((2, 3, 4, 5), np.uint8), None, "found 2 frames (0, 1); choose one with --frame"),
+        (np.full((4, 5), np.nan, np.float32), None, "expected finite intensities, found NaN"),
+        (np.full((4, 5), 1e308), None, "found NaN or infinity, or more than 1e+15"),
     ],
 )
-def test_explains(tmp_path, mistake):
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
-        load(mistake(tmp_path))
+def test_explains(tmp_path, image, labels, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        load(_item(tmp_path, image, labels))
 
 
 def test_integers_given_as_a_sketch_are_labels(tmp_path):
@@ -220,16 +116,10 @@ def test_the_json_beside_an_image_describes_it(tmp_path):
     assert image.origin.warnings == ()
 
 
-def test_the_message_on_a_voxel_size_names_the_file(tmp_path):
-    item = _item(tmp_path, np.ones((4, 5), np.uint8))
-    with pytest.raises(InputError, match=r"tif: voxel size 500 x 500 µm .user. makes no sense"):
-        load(item, (500.0, 500.0))
-
-
 @pytest.fixture
 def large(monkeypatch):
     """Make every image a large one."""
-    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 0)
+    monkeypatch.setattr("cytosuite.formats.imagefiles.LARGE", 0)
 
 
 def _large(folder, suffix, labels=None):
@@ -250,20 +140,6 @@ def test_large_files_are_linked(tmp_path, large, suffix):
     sample = load(item)
     assert sample.files == {"microscopy-image": item.image, **item.files}
     assert sample.conditions["objects"] == 1
-
-
-def test_small_files_and_other_kinds_are_written(tmp_path, large, monkeypatch):
-    assert load(_large(tmp_path, ".mha")).files == {}
-    monkeypatch.undo()
-    assert load(_large(tmp_path, ".ome.zarr")).files == {}
-
-
-def test_what_the_case_has_otherwise_than_the_file_is_written(tmp_path, large):
-    item = _large(tmp_path, ".ome.zarr")
-    assert load(item, (1.0, 0.5, 0.5)).files == {}
-    stack = Volume(np.ones((2, 3, 4, 5), np.uint16), (2.0, 0.5, 0.5), "CZYX")
-    write(item.image, stack)
-    assert load(replace(item, files={}), part=Part("1")).files == {}
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.uint16, np.uint64])

@@ -28,15 +28,10 @@ def test_a_channel_and_a_frame_are_chosen(series):
     assert (found.axes, found.spacing) == ("ZYX", (2, 1, 1))
 
 
-def test_a_plain_file_is_its_first_channel_and_frame(tmp_path):
-    write(tmp_path / "a.tif", Volume(ARRAY[0, 0], (2, 1, 1)))
-    assert read_part(tmp_path / "a.tif", Part("0", 0, 0)).shape == (4, 5, 6)
-
-
-def test_other_kinds_of_files_have_parts(tmp_path):
-    write(tmp_path / "a.h5", Volume(ARRAY, (2, 1, 1), "TCZYX"))
-    found = read_part(tmp_path / "a.h5", Part("1", 0))
-    np.testing.assert_array_equal(found.array, ARRAY[0, 1])
+def test_all_channels_are_one_image(series):
+    found = load(Item("a", series), part=Part("all", 1)).volume("microscopy-image")
+    np.testing.assert_array_equal(found.array, ARRAY[1])
+    assert (found.axes, found.spacing) == ("CZYX", (2, 1, 1))
 
 
 def test_the_scene_is_chosen(tmp_path):
@@ -55,17 +50,6 @@ def _stack(path):
     return path / "a.tif", COLOURED
 
 
-def _deflated(path):
-    tifffile.imwrite(path / "a.tif", COLOURED[0], photometric="rgb", compression="zlib")
-    return path / "a.tif", COLOURED[0]
-
-
-def _planar(path):
-    array = np.moveaxis(COLOURED[0], -1, 0)
-    tifffile.imwrite(path / "a.tif", array, photometric="rgb", planarconfig="separate")
-    return path / "a.tif", COLOURED[0]
-
-
 def _transparent(path):
     opaque = np.full((*COLOURED.shape[1:3], 1), 255, np.uint8)
     Image.fromarray(np.append(COLOURED[0], opaque, axis=-1)).save(path / "a.png")
@@ -77,7 +61,7 @@ def _frames(path):
     return path / "a.tif", COLOURED[2]
 
 
-@pytest.mark.parametrize("make", [_stack, _deflated, _planar, _transparent, _frames])
+@pytest.mark.parametrize("make", [_stack, _transparent, _frames])
 def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make):
     path, array = make(tmp_path)
     frame = 2 if make is _frames else None
@@ -88,14 +72,6 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
     mean = load(Item("a", path), part=Part(frame=frame)).volume("microscopy-image")
     np.testing.assert_allclose(mean.array, array.mean(axis=-1), rtol=1e-6)
     assert mean.origin.warnings == SAID
-
-
-def test_equal_colours_are_a_grey_image(tmp_path):
-    grey = np.repeat(COLOURED[0, :, :, :1], 3, axis=-1)
-    Image.fromarray(grey).save(tmp_path / "a.png")
-    found = read_part(tmp_path / "a.png", Part(), colours=True)
-    np.testing.assert_array_equal(found.array, grey[..., 0])
-    assert (found.array.dtype, found.origin.warnings) == (np.uint8, ())
 
 
 @pytest.mark.parametrize(
@@ -131,11 +107,3 @@ def test_channels_of_ome_have_names(tmp_path):
     assert "channel" not in read_part(tmp_path / "a.tif", Part("1")).metadata
     with pytest.raises(InputError, match=r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose"):
         read_part(tmp_path / "a.tif", Part())
-
-
-def test_the_only_channel_of_ome_gives_its_name(tmp_path):
-    metadata = {"axes": "YX", "Channel": {"Name": "H2B-mRFP1"}}
-    tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, 0, 0], ome=True, metadata=metadata)
-    found = read_part(tmp_path / "a.tif", Part())
-    assert found.metadata["channel"] == "H2B-mRFP1"
-    assert found.origin.sources["channel"] == "ome"

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
 
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.physics.grid import Grid
@@ -25,22 +24,6 @@ def _plain(centres, factors, grid, shrink=1.0):
     keys = np.linalg.norm(apart, axis=-1) * factors
     first, second = np.moveaxis(np.partition(keys, 1, axis=-1)[..., :2], -1, 0)
     return first, second, keys.argmin(-1) + 1
-
-
-def test_two_equal_centres_share_a_row_in_the_middle():
-    grid = _grid((1, 1, 8), (1.0, 1.0, 1.0))
-    centres = np.array([[0.5, 0.5, 2.0], [0.5, 0.5, 6.0]])
-    labels = voronoi.cells(centres, np.ones(2), grid, _everywhere(grid))
-    assert labels.tolist() == [[[1, 1, 1, 1, 2, 2, 2, 2]]]
-
-
-def test_a_centre_with_a_larger_factor_gets_less():
-    """Borders lie where 4 - s is twice s: 1.33 from the second; behind it the first is back."""
-    grid = _grid((1, 1, 24), (1.0, 1.0, 0.5))
-    centres = np.array([[0.5, 0.5, 2.0], [0.5, 0.5, 6.0]])
-    labels = voronoi.cells(centres, np.array([1.0, 2.0]), grid, _everywhere(grid))
-    at = grid.centres(2)
-    assert (labels[0, 0] == np.where((at > 6 - 4 / 3) & (at < 10), 2, 1)).all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -73,17 +56,6 @@ def test_outside_of_the_tissue_there_is_no_cell():
     assert not voronoi.cells(centres[:0], np.ones(0), grid, inside).any()
 
 
-def test_moved_tissue_has_the_same_cells():
-    """A part of a grid has the labels of the whole: blocks begin elsewhere."""
-    grid = Grid((20, 30, 70), (1.0, 0.5, 0.5))
-    centres = np.random.default_rng(1).uniform(0, 1, (60, 3)) * grid.size_um
-    factors = voronoi.weights(centres, 0.25)
-    whole = voronoi.cells(centres, factors, grid, _everywhere(grid))
-    slab = grid.slab(3, 17)
-    part = voronoi.cells(centres, factors, slab, _everywhere(slab))
-    assert (part == whole[3:17]).all()
-
-
 def test_weights_grow_with_the_distance_of_neighbours():
     centres = np.random.default_rng(0).uniform(0, 10, (50, 3))
     factors = voronoi.weights(centres, 0.25)
@@ -105,21 +77,6 @@ def test_stray_pieces_go_to_the_cell_beside_them():
     inside = labels > 0
     found = voronoi.whole(labels, inside, 2)
     assert found.tolist() == [[[1, 1, 1, 1, 3, 3, 3, 3, 2, 2, 2, 0]]]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_whole_cells_are_in_one_piece_and_fill_the_tissue(seed):
-    rng = np.random.default_rng(seed)
-    labels = ndimage.zoom(rng.integers(1, 9, (4, 8, 8)), 3, order=0).astype(np.uint16)
-    inside = np.ones(labels.shape, bool)
-    inside[:2] = False
-    labels *= inside
-    found = voronoi.whole(labels, inside, 40)
-    assert ((found > 0) == inside).all()
-    assert np.unique(found[inside]).tolist() == list(range(1, found.max() + 1))
-    for number in range(1, found.max() + 1):
-        assert ndimage.label(found == number)[1] == 1
-        assert np.count_nonzero(found == number) >= 40
 
 
 def test_tissue_that_no_cell_touches_is_left_free():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cytosuite.datasets.nuclei.foreground import Plane, detector, foreground, upward
 from cytosuite.datasets.nuclei.parameters import Parameters
+from cytosuite.datasets.nuclei.population import Plane, detector, foreground, upward
 
 VOLUME = {"shape": (40, 80, 120), "spacing_um": (1.0, 0.5, 0.5)}  # 40 x 40 x 60 µm
 FLAT = {"shape": (100, 160), "spacing_um": (0.5, 0.5)}  # 50 x 80 µm
@@ -16,24 +16,12 @@ def _points(region, count=4000):
     return region.draw(np.random.default_rng(1), count)
 
 
-def test_the_detector_of_a_plane_is_one_layer():
-    assert detector(Parameters(**FLAT)).shape == (1, 100, 160)
-    assert detector(Parameters(**VOLUME)).size_um == (40, 40, 60)
-
-
 def test_points_of_a_plane_lie_in_its_middle_and_everywhere_in_the_image():
     points = _points(_region(FLAT))
     assert (points[:, 0] == 0.5).all()
     assert points[:, 1:].mean(axis=0) == pytest.approx([25, 40], abs=1)
     assert points[:, 1:].min() > 0
     assert (points[:, 1:] < [50, 80]).all()
-
-
-def test_normals_of_a_plane_have_no_part_across_it():
-    region = _region(FLAT, foreground="ellipsoid", width=0.8)
-    normals = region.normals_at(_points(region, 200))
-    assert np.abs(normals[:, 0]).max() < 1e-3
-    assert np.linalg.norm(normals, axis=1) == pytest.approx(1)
 
 
 def test_a_margin_lets_the_foreground_reach_beyond_the_image():
@@ -70,13 +58,6 @@ def test_discs_hold_the_points_near_their_centres_inside_the_image(base):
     assert np.ptp(points, axis=0).max() <= 24.5
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     assert np.linalg.norm(points - middle, axis=1).max() < 17
-
-
-def test_more_discs_are_more_foreground():
-    few, many = (_region(FLAT, foreground="discs", discs=n, disc_radius_um=8) for n in (2, 20))
-    shares = [(region.distance[1] < 0).mean() for region in (few, many)]
-    assert shares[0] <= 2 * np.pi * 8**2 / (50 * 80) + 0.01
-    assert 2.5 * shares[0] < shares[1] < 0.95
 
 
 LAYER = {"foreground": "layer", "width": 0.9, "thickness_um": 3.0}  # semi-axes 18, 18, 27 µm

@@ -1,40 +1,24 @@
 import numpy as np
 import pytest
 
+from cytosuite.contract.manifest import parse
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.errors import InputError
-from cytosuite.manifest import parse
 
 
 def _of(**values):
     return parse("nuclei", values, Parameters)
 
 
-def test_a_single_number_is_a_range_of_one_value():
-    assert _of(radius_um=4.0).radius_um == (4.0, 4.0)
-
-
-def test_two_axes_are_a_plane():
-    assert _of(shape=(30, 40), spacing_um=(0.5, 0.5)).plane
-    assert not _of().plane
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"shape": (30, 40)}, "shape has 2 axes and spacing_um 3; give both"),
-        ({"radius_um": (5, 3)}, "low <= high"),
-        ({"max_overlap": 0.95}, "max_overlap"),
-        ({"radus_um": 3}, "did you mean 'radius_um'"),
-        ({"foreground": "sphere"}, "foreground"),
         (
             {"shape": (30, 40), "spacing_um": (1, 1), "foreground": "map"},
             "foreground map needs an image with the axes z, y, x, found a plane of 30 x 40 pixels",
         ),
         ({"upright": True, "outward": True}, "upright and outward contradict each other"),
-        ({"dents": -1}, "dents"),
-        ({"latitude_deg": 90}, "latitude_deg"),
-        ({"division": 1.5}, "division"),
     ],
 )
 def test_a_mistake_is_one_line(values, message):

@@ -3,7 +3,15 @@ import pytest
 
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.nuclei.parameters import Parameters
-from cytosuite.datasets.nuclei.series import by_track, simulate_series, tracks_of, write_series
+from cytosuite.datasets.nuclei.series import (
+    APART,
+    by_track,
+    colonies,
+    simulate_series,
+    tracks_of,
+    write_series,
+)
+from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.errors import InputError
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.lineage import Track
@@ -46,10 +54,6 @@ def test_a_cell_that_is_hidden_for_a_frame_goes_on_as_its_own_child():
     assert found[2] == [Track(2, 0, 2, 0)]
 
 
-def test_a_daughter_of_a_cell_that_was_never_seen_has_no_parent():
-    assert tracks_of(_names([], [2]), {1: 0, 2: 1})[2] == [Track(1, 1, 1, 0)]
-
-
 def test_labels_of_tracks_are_the_labels_of_frames_under_other_numbers():
     labels, found, tracks, _ = _series(0, LIVELY, 6)
     assert len(labels) == len(found) == 6
@@ -88,17 +92,10 @@ def test_a_written_series_is_a_sequence_with_a_perfect_score_against_itself(tmp_
     assert all("instance-labels" in item.files for item in items)
     image = read(tmp_path / "set" / "01" / "t004.tif")
     assert (image.array == samples[4].volume("microscopy-image").array).all()
-    assert image.spacing == (1.0, 1.0)
+    true = read(truth / "SEG" / "man_seg004.tif")
+    assert image.spacing == true.spacing == (1.0, 1.0)
+    assert image.metadata["series_seed"] == true.metadata["series_seed"] > 0
     assert (tmp_path / "set" / "01_SKETCH" / "t004.tif").is_file()
-
-
-def test_the_same_seed_writes_the_same_bytes(tmp_path):
-    for name in ("a", "b"):
-        write_series(tmp_path / name, np.random.default_rng(1), LIVELY, 2)
-    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*")]
-    assert len(files) == 2 * 4 + 1
-    for path in files:
-        assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
 
 
 def test_a_sequence_is_not_written_over_another(tmp_path):
@@ -112,3 +109,61 @@ def test_a_sequence_is_not_written_over_another(tmp_path):
 def test_a_series_without_frames_is_refused():
     with pytest.raises(InputError, match="at least 1 frame, found 0"):
         next(simulate_series(np.random.default_rng(0), SMALL, 0))
+
+
+ROOMY = {"shape": (150, 150), "spacing_um": (1.0, 1.0), "n_nuclei": 5, "radius_um": (5, 6)}
+
+
+def _run(frames, step_um, division, seed=0, **changes):
+    rng = np.random.default_rng(seed)
+    wanted = Parameters(**(ROOMY | changes), step_um=step_um, division=division)
+    return list(colonies(rng, wanted, frames))
+
+
+def test_steps_have_the_length_asked_for_and_stay_in_the_plane():
+    first, second = _run(2, 0.5, 0.0, n_nuclei=200, shape=(900, 900), gap_um=0)
+    moved = second.centres_um - first.centres_um
+    assert np.abs(moved[:, 0]).max() < 1e-3
+    assert np.median(np.abs(moved[:, 1:])) == pytest.approx(0.6745 * 0.5, rel=0.15)
+
+
+def test_every_ripe_nucleus_divides_in_two_halves_of_its_volume():
+    first, second = _run(2, 0.0, 1.0)
+    assert second.names.tolist() == list(range(6, 16))
+    assert second.mothers.tolist() == np.repeat(first.names, 2).tolist()
+    assert second.size == pytest.approx(2**-0.5)
+    axes = first.present.axes_um[:, 1:].prod(axis=1)
+    pairs = second.present.axes_um[:, 1:].prod(axis=1).reshape(-1, 2)
+    assert pairs.sum(axis=1) == pytest.approx(axes)
+
+
+def test_daughters_start_on_the_long_axis_of_their_mother():
+    first, second = _run(2, 0.0, 1.0, seed=2, n_nuclei=1, order=0, elongation=1.6)
+    apart = second.centres_um[0] - second.centres_um[1]
+    along = first.stars.rotations[0, :, 2]
+    cosine = abs(apart @ along) / np.linalg.norm(apart)
+    assert cosine == pytest.approx(1, abs=1e-3)
+    assert np.linalg.norm(apart) >= 2 * APART * first.stars.axes_um[0, 2] - 0.01
+
+
+def test_daughters_grow_to_the_full_size_in_eight_frames_and_divide_no_earlier():
+    frames = _run(10, 0.0, 1.0, n_nuclei=1)
+    assert [len(colony.names) for colony in frames] == [1] + [2] * 9
+    sizes = [colony.size[0] for colony in frames]
+    assert (np.diff(sizes[1:]) > 0).all()
+    assert sizes[9] == pytest.approx(1)
+    volume = volumes_um3(frames[9].present)
+    assert volume == pytest.approx(volumes_um3(frames[9].stars))
+
+
+def test_nuclei_that_stand_on_a_surface_stay_upright_on_it():
+    layer = {"foreground": "layer", "width": 0.9, "thickness_um": 10.0, "outward": True}
+    form = {"shape": (40, 60, 60), "spacing_um": (1.0,) * 3, "n_nuclei": 12}
+    first, *_, last = _run(6, 1.0, 0.1, **form, **layer, radius_um=2.5, elongation=2.0)
+    assert len(last.names) >= len(first.names)
+    for colony in (first, last):
+        away = (colony.centres_um - [20, 30, 30]) / np.square([18, 27, 27])  # of an ellipsoid
+        long, steep = colony.stars.rotations[:, :, 2], np.linalg.norm(away, axis=1)
+        assert np.abs((away * long).sum(axis=1) / steep).min() > 0.95
+        depth = 1 - np.linalg.norm((colony.centres_um - [20, 30, 30]) / [18, 27, 27], axis=1)
+        assert 0 < depth.min() < depth.max() < 10 / 18

@@ -4,19 +4,128 @@ import re
 import numpy as np
 import pytest
 
-from cytosuite.datasets.phantoms.augment import Alteration
-from cytosuite.datasets.phantoms.build import extract_to
-from cytosuite.datasets.phantoms.extract import Cutting
+from cytosuite.datasets.phantoms.build import Cutting, extract, extract_to, render
 from cytosuite.datasets.phantoms.library import read_library
+from cytosuite.datasets.physics import bodies
+from cytosuite.datasets.physics.bodies import chromatin_tile
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
 SPACING = (1.0, 0.5, 0.5)
+BACKGROUND = 100
+FINE = (0.4, 0.4, 0.4)
 CORNERS = [(2, 4, 4), (2, 18, 18), (0, 4, 18)]  # the last one touches the first slice
 
 
-def _stack(folder, name="one", corners=CORNERS, spacing=SPACING):
+def _stack(cubes, shape=(20, 40, 40), background=BACKGROUND):
+    """Return image and labels; a cube is (corner, edges, grey value above the background)."""
+    image = np.full(shape, background, np.float32)
+    labels = np.zeros(shape, np.uint16)
+    for label, (corner, edges, grey) in enumerate(cubes, start=1):
+        box = tuple(slice(a, a + n) for a, n in zip(corner, edges, strict=True))
+        labels[box] = label
+        image[box] += grey
+    return Volume(image, SPACING), Volume(labels, SPACING)
+
+
+def test_background_is_removed_and_relative_brightness_kept():
+    edges = (6, 8, 8)
+    cubes = [((2, 4, 4), edges, 50), ((2, 24, 4), edges, 100), ((12, 4, 24), edges, 300)]
+    found = extract(*_stack(cubes))
+    assert [phantom.name for phantom in found.phantoms] == [f"nucleus_000{n}" for n in (1, 2, 3)]
+    assert [p.brightness for p in found.phantoms] == pytest.approx([0.5, 1.0, 3.0])
+    assert [p.volume_um3 for p in found.phantoms] == pytest.approx([6 * 64 * 0.25] * 3, rel=2e-3)
+    assert {f.background for f in found.objects} == {BACKGROUND}
+    assert {f.background_from for f in found.objects} == {"surroundings"}
+    assert found.skipped == ()
+
+
+def test_skipped_objects_are_listed_with_the_reason():
+    cubes = [
+        ((0, 4, 4), (6, 8, 8), 50),  # touches the first slice
+        ((4, 4, 20), (2, 2, 2), 50),
+        ((4, 20, 4), (6, 8, 8), -20),
+        ((4, 20, 20), (6, 8, 8), 50),
+    ]
+    found = extract(*_stack(cubes))
+    assert [phantom.name for phantom in found.phantoms] == ["nucleus_0004"]
+    assert [(f.label, f.voxels, f.skipped) for f in found.skipped] == [
+        (1, 384, "touches the border"),
+        (2, 8, "smaller than 100 voxels"),
+        (3, 384, "not brighter than its background"),
+    ]
+    assert len(found.objects) == 4
+
+
+def test_a_neighbour_leaves_no_trace():
+    alone = [((4, 8, 8), (6, 8, 8), 50)]
+    image, labels = _stack(alone)
+    crowded, both = _stack([*alone, ((4, 8, 16), (6, 8, 8), 900)])
+    first = extract(image, labels).phantoms[0]
+    second = extract(crowded, both, Cutting(min_voxels=10)).phantoms[0]
+    assert np.array_equal(first.distance, second.distance)
+    shape = first.intensity / first.brightness - second.intensity / second.brightness
+    assert abs(shape).max() < 1e-5
+
+
+def test_without_surroundings_the_background_is_that_of_the_stack():
+    image, labels = _stack([((4, 8, 8), (6, 8, 8), 50), ((4, 24, 24), (6, 8, 8), 50)])
+    labels.array[2:12, 4:20, 4:20] += (labels.array == 0)[2:12, 4:20, 4:20] * np.uint16(3)
+    found = extract(image, labels, Cutting(margin_um=0.5))
+    first = found.objects[0]
+    assert first.background_from == "stack"
+    assert first.background == pytest.approx(BACKGROUND, abs=0.5)
+    assert found.objects[1].background_from == "surroundings"
+
+
+def test_smoothing_takes_noise_out_and_keeps_the_mean():
+    image, labels = _stack([((4, 8, 8), (8, 12, 12), 50)])
+    noise = np.random.default_rng(0).normal(0, 10, image.shape)
+    image = Volume((image.array + noise).astype(np.float32), SPACING)
+    raw, smooth = (extract(image, labels, Cutting(smooth_um=s)).phantoms[0] for s in (0.0, 0.8))
+    assert smooth.intensity[smooth.inside].std() < 0.3 * raw.intensity[raw.inside].std()
+    assert smooth.brightness == pytest.approx(raw.brightness)
+
+
+def test_stacks_that_cannot_be_used_are_refused():
+    image, labels = _stack([((4, 8, 8), (6, 8, 8), 50)])
+    plane = Volume(image.array[0], SPACING[1:], "YX")
+    unknown = Volume(image.array, (1, 1, 1), "ZYX", {"spacing_source": "assumed"})
+    hole = image.like(np.where(labels.array == 1, np.float32(np.nan), image.array))
+    for one, other, message in (
+        (plane, labels, "phantoms are cut from 3D images with labels of the same shape"),
+        (unknown, labels, "the image gives no voxel size"),
+        (image, labels.like(labels.array.astype(np.float32)), "labels must be integers"),
+        (hole, labels, "finite intensities, found NaN"),
+    ):
+        with pytest.raises(InputError, match=message):
+            extract(one, other)
+
+
+def test_phantoms_have_the_volume_and_shape_of_the_drawn_nuclei():
+    rng = np.random.default_rng(1)
+    nuclei = draw_nuclei(rng, 5, diameter_um=8.0, axis_spread=0.2)
+    tile = chromatin_tile(rng, Grid((1, 1, 1), FINE), 0.8)
+    phantoms = render(nuclei, FINE, tile)
+    assert [phantom.name for phantom in phantoms] == [f"drawn_000{n}" for n in range(1, 6)]
+    volumes = [phantom.volume_um3 for phantom in phantoms]
+    assert volumes == pytest.approx(bodies.volumes_um3(nuclei), rel=0.04)
+    for phantom, axes in zip(phantoms, nuclei.semi_axes_um, strict=True):
+        assert phantom.semi_axes_um == pytest.approx(np.sort(axes), rel=0.08)
+
+
+def test_the_rim_is_not_darkened_twice():
+    rng = np.random.default_rng(0)
+    even = draw_nuclei(rng, 1, diameter_um=8.0, contrast=0.0)
+    phantom = render(even, FINE, chromatin_tile(rng, Grid((1, 1, 1), FINE), 0.6))[0]
+    rim = phantom.inside & (phantom.distance > -0.4)
+    assert phantom.intensity[rim].mean() > 0.9 * phantom.brightness
+
+
+def _files(folder, name="one", corners=CORNERS, spacing=SPACING):
     image, labels = np.full((12, 30, 30), 90, np.uint16), np.zeros((12, 30, 30), np.uint16)
     for label, (z, y, x) in enumerate(corners, start=1):
         labels[z : z + 6, y : y + 8, x : x + 8] = label
@@ -31,7 +140,7 @@ def _record(folder):
 
 
 def test_two_files_become_a_library_with_a_record(tmp_path):
-    summary = extract_to(*_stack(tmp_path), tmp_path / "library")
+    summary = extract_to(*_files(tmp_path), tmp_path / "library")
     assert (summary.stacks, summary.nuclei, summary.copies) == (1, 2, 0)
     assert summary.skipped == {"touches the border": 1}
     assert summary.median_volume_um3 == pytest.approx(6 * 64 * 0.25, rel=0.01)
@@ -43,17 +152,14 @@ def test_two_files_become_a_library_with_a_record(tmp_path):
     assert record["phantoms"][0]["volume_um3"] == pytest.approx(96, rel=0.01)
     assert record["sources"][0]["image"]["file"] == "one.tif"
     assert len(record["sources"][0]["labels"]["sha256"]) == 64
-    assert [item["skipped"] for item in record["sources"][0]["objects"]] == [
-        "",
-        "",
-        "touches the border",
-    ]
+    skipped = [item["skipped"] for item in record["sources"][0]["objects"]]
+    assert skipped == ["", "", "touches the border"]
     assert str(tmp_path) not in json.dumps(record)
 
 
 def test_folders_are_paired_by_name_in_both_forms(tmp_path):
-    _stack(tmp_path, "one")
-    _stack(tmp_path, "two")
+    _files(tmp_path, "one")
+    _files(tmp_path, "two")
     both = extract_to(tmp_path / "images", tmp_path / "labels", tmp_path / "a")
     whole = extract_to(tmp_path, None, tmp_path / "b")
     assert both.stacks == whole.stacks == 2
@@ -62,7 +168,7 @@ def test_folders_are_paired_by_name_in_both_forms(tmp_path):
 
 
 def test_copies_are_altered_recorded_and_repeatable(tmp_path):
-    paths = _stack(tmp_path)
+    paths = _files(tmp_path)
     for name in ("a", "b"):
         summary = extract_to(*paths, tmp_path / name, augment_copies=2, seed=4)
         assert (summary.nuclei, summary.copies) == (2, 4)
@@ -82,43 +188,16 @@ def test_copies_are_altered_recorded_and_repeatable(tmp_path):
     assert copy.volume_ratio == pytest.approx(ratios[1], abs=1e-3)
 
 
-def test_settings_reach_the_cutting_and_the_record(tmp_path):
-    paths = _stack(tmp_path)
-    cutting = Cutting(spacing_um=(2.0, 1.0, 1.0), smooth_um=0.5)
-    alteration = Alteration(warp_um=0.1)
-    extract_to(*paths, tmp_path / "a", cutting=cutting, alteration=alteration)
-    assert read_library(tmp_path / "a")[0].spacing == (2.0, 1.0, 1.0)
-    parameters = _record(tmp_path / "a")["parameters"]
-    assert parameters["cutting"]["smooth_um"] == 0.5
-    assert parameters["alteration"]["warp_um"] == 0.1
-
-
-def test_a_stack_without_whole_nuclei_does_not_stop_the_others(tmp_path):
-    _stack(tmp_path, "cut", corners=CORNERS[2:])
-    _stack(tmp_path, "whole")
-    summary = extract_to(tmp_path, None, tmp_path / "a")
-    assert (summary.stacks, summary.nuclei) == (2, 2)
-    assert summary.skipped == {"touches the border": 2}
-
-
 def test_without_any_nucleus_nothing_is_written(tmp_path):
-    paths = _stack(tmp_path, corners=CORNERS[2:])
+    paths = _files(tmp_path, corners=CORNERS[2:])
     message = "expected nuclei to cut out, found none (1 touches the border)"
     with pytest.raises(InputError, match=re.escape(message)):
         extract_to(*paths, tmp_path / "a")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "labels"]
 
 
-def test_a_folder_with_files_is_not_overwritten(tmp_path):
-    paths = _stack(tmp_path)
-    (tmp_path / "a").mkdir()
-    extract_to(*paths, tmp_path / "a")
-    with pytest.raises(InputError, match="a: the folder is not empty; name a new one"):
-        extract_to(*paths, tmp_path / "a")
-
-
 def test_mistakes_in_the_call_are_named(tmp_path):
-    image, labels = _stack(tmp_path)
+    image, labels = _files(tmp_path)
     with pytest.raises(InputError, match="augment_copies: expected 0 or more, found -1"):
         extract_to(image, labels, tmp_path / "a", augment_copies=-1)
     with pytest.raises(InputError, match="expected a folder of labels"):

@@ -1,13 +1,9 @@
-import time
-
 import numpy as np
 import pytest
 
 from cytosuite.datasets.phantoms.stored import draw_stored
 from cytosuite.datasets.physics import bodies
 from cytosuite.datasets.physics.grid import Grid
-from cytosuite.datasets.physics.shapes import draw_nuclei
-from cytosuite.errors import InputError
 
 MIDDLE = np.array([[10.1, 9.8, 10.3]])
 TILE = np.zeros((4, 4, 4), np.float32)
@@ -25,20 +21,8 @@ def _paint(population, centres, grid):
     return bodies.paint(population, centres, grid, TILE, np.zeros(grid.shape, np.float32))
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("stored", [(0.5, 0.5, 0.5), (1.0, 0.5, 0.5)])
-@pytest.mark.parametrize("spacing", [(0.3, 0.3, 0.3), (0.5, 0.5, 0.5), (1.0, 0.4, 0.4)])
-def test_label_has_the_volume_of_the_phantom(ellipsoid, seed, stored, spacing):
-    for phantom in (ellipsoid(spacing=stored), ellipsoid((7.0, 4.0, 5.0), stored)):
-        nuclei = _stored([phantom], seed=seed, tilt=180.0)
-        volume = np.count_nonzero(bodies.label(nuclei, MIDDLE, _grid(*spacing)))
-        assert volume * np.prod(spacing) == pytest.approx(phantom.volume_um3, rel=0.02)
-        assert bodies.volumes_um3(nuclei)[0] == pytest.approx(phantom.volume_um3)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_labels_lie_where_the_ellipsoid_says(ellipsoid, seed):
-    nuclei = _stored([ellipsoid((7.0, 3.5, 5.0))], seed=seed, tilt=180.0)
+def test_labels_lie_where_the_ellipsoid_says(ellipsoid):
+    nuclei = _stored([ellipsoid((7.0, 3.5, 5.0))], seed=1, tilt=180.0)
     points = (np.argwhere(bodies.label(nuclei, MIDDLE, _grid(0.4, 0.4, 0.4))) + 0.5) * 0.4
     assert points.mean(axis=0) == pytest.approx(MIDDLE[0], abs=0.05)
     axes = nuclei.rotations[0] * nuclei.semi_axes_um[0]
@@ -47,7 +31,7 @@ def test_labels_lie_where_the_ellipsoid_says(ellipsoid, seed):
     assert np.linalg.det(nuclei.rotations) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("spacing", [(0.25, 0.25, 0.25), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)])
+@pytest.mark.parametrize("spacing", [(0.25, 0.25, 0.25), (1.0, 1.0, 1.0)])
 def test_brightness_is_the_mean_density(ellipsoid, spacing):
     nuclei = _stored([ellipsoid(brightness=1.5, ramp=0.5)], brightness_spread=0.3, tilt=90.0)
     grid = _grid(*spacing)
@@ -67,15 +51,12 @@ def test_a_coarse_grid_averages_what_it_cannot_resolve(ellipsoid):
     assert inner.mean() == pytest.approx(striped.brightness, rel=0.03)
 
 
-def test_gradients_follow_the_transform(ellipsoid):
-    phantom = ellipsoid(ramp=0.6)
-    nuclei = _stored([phantom], seed=2, tilt=180.0)
-    grid = _grid(0.5, 0.5, 0.5)
-    light = _paint(nuclei, MIDDLE, grid)
-    centre = (np.argwhere(light) + 0.5) * 0.5 - MIDDLE[0]
-    moment = (centre * light[light > 0][:, None]).sum(axis=0)
-    expected = nuclei.transforms[0] @ [1.0, 0, 0]
-    assert moment / np.linalg.norm(moment) == pytest.approx(expected, abs=0.05)
+def test_a_box_reaches_half_a_stored_voxel_beyond_the_surface(ellipsoid):
+    phantom = ellipsoid(spacing=(1.0, 0.5, 0.5))
+    nuclei, grid = _stored([phantom], tilt=180.0), _grid(0.05, 0.05, 0.05)
+    (patch,) = nuclei.patches(MIDDLE, grid)
+    points = phantom.surface_um @ nuclei.transforms[0].T
+    assert np.multiply(patch.shape, 0.05) == pytest.approx(np.ptp(points, axis=0) + 0.5, abs=0.06)
 
 
 def test_slabs_hold_the_voxels_of_the_whole(ellipsoid):
@@ -90,25 +71,6 @@ def test_slabs_hold_the_voxels_of_the_whole(ellipsoid):
     assert np.array_equal(whole, labels)
     painted = np.concatenate([_paint(nuclei, centres, part) for part in parts])
     assert painted == pytest.approx(light, abs=1e-5)
-
-
-def test_stored_and_drawn_nuclei_mix(ellipsoid):
-    drawn = draw_nuclei(np.random.default_rng(0), 2, diameter_um=8.0)
-    mixture = bodies.Mixture((drawn, _stored([ellipsoid()], 2)))
-    centres = np.array([[8.0, 8, 8], [8, 8, 24], [8, 24, 8], [8, 24, 24]])
-    grid = Grid((32, 64, 64), (0.5, 0.5, 0.5))
-    labels = bodies.label(mixture, centres, grid)
-    assert np.unique(labels).tolist() == [0, 1, 2, 3, 4]
-    assert (labels[16, 16, 16], labels[16, 48, 48]) == (1, 4)
-    tile = np.zeros((48, 48, 48), np.float32)
-    light = bodies.paint(mixture, centres, grid, tile, np.zeros(grid.shape, np.float32))
-    assert (light[labels > 0] > 0).all()
-
-
-def test_nuclei_outside_of_the_grid_leave_no_trace(ellipsoid):
-    nuclei = _stored([ellipsoid()], 2)
-    far = np.array([[-30.0, 10, 10], [10, 10, 60.0]])
-    assert list(nuclei.patches(far, _grid(1.0, 1.0, 1.0))) == []
 
 
 def test_voxels_beyond_the_stored_box_are_farther_away(ellipsoid):
@@ -142,27 +104,3 @@ def test_without_tilt_z_stays_z(ellipsoid):
     assert np.linalg.det(nuclei.transforms) == pytest.approx(1)
     mirrored = np.linalg.det(_stored([ellipsoid()], 50).transforms)
     assert set(mirrored.round(6)) == {-1.0, 1.0}
-
-
-def test_the_same_seed_gives_the_same_bytes(ellipsoid):
-    library, grid = [ellipsoid(ramp=0.3)], _grid(0.5, 0.5, 0.5)
-    first, second = (_paint(_stored(library, seed=5), MIDDLE, grid) for _ in range(2))
-    assert first.tobytes() == second.tobytes()
-
-
-def test_an_empty_library_is_refused():
-    with pytest.raises(InputError, match="library of phantoms: expected at least one, found none"):
-        _stored([])
-
-
-def test_a_nucleus_takes_less_than_a_millisecond_or_so(ellipsoid):
-    nuclei = _stored([ellipsoid((5.3, 5.3, 5.3))], 20, tilt=180.0)
-    centres = np.random.default_rng(0).uniform(10, 30, (20, 3))
-    grid = _grid(0.5, 0.5, 0.5, size=40)
-    _paint(nuclei, centres, grid)  # compiles
-    took = []
-    for _ in range(3):
-        start = time.process_time()
-        _paint(nuclei, centres, grid)
-        took.append(time.process_time() - start)
-    assert min(took) / 20 < 3e-3  # 0.5 ms on an idle machine

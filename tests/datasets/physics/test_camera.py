@@ -4,6 +4,8 @@ import pytest
 from cytosuite.datasets.physics import camera
 from cytosuite.errors import InputError
 
+LEVELS = np.array([4.0, 15.0, 60.0, 200.0])
+
 
 def expose(rng, photons, **settings):
     return camera.Detector(**settings).expose(rng, photons)
@@ -19,23 +21,6 @@ def test_average_over_whole_ratios_is_the_mean_of_blocks(rng):
     expected = image.reshape(2, 2, 2, 3, 3, 2).mean(axis=(1, 3, 5))
     averaged = camera.area_average(image, (1, 1, 1), (2, 2, 3), (2, 3, 2))
     assert averaged == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("step", [1.0, 1.25, 1.5, 2.7])
-def test_average_of_a_ramp_is_its_value_at_the_centres(step):
-    ramp = np.broadcast_to(np.arange(60, dtype=np.float32) + 0.5, (3, 3, 60))
-    size = int(40 / step)
-    averaged = camera.area_average(ramp, (1, 1, 1), (3, 3, size), (1, 1, step), (0, 0, 5.3))
-    centres = 5.3 + (np.arange(size) + 0.5) * step
-    inner = averaged[1, 1]
-    assert inner == pytest.approx(centres, abs=0.25)  # steps of the ramp, not their slope
-    assert inner.mean() == pytest.approx(centres.mean(), abs=0.02)
-
-
-def test_average_keeps_the_light(rng):
-    image = rng.random((12, 12, 12), dtype=np.float32)
-    averaged = camera.area_average(image, (1, 1, 1), (8, 8, 8), (1.5, 1.5, 1.5))
-    assert averaged.sum() * 1.5**3 == pytest.approx(image.sum(), rel=1e-5)
 
 
 def test_average_sees_darkness_outside():
@@ -59,34 +44,9 @@ def test_variance_grows_with_the_mean_at_the_slope_of_the_gain(rng):
     assert at_zero == pytest.approx(3**2 * 1.5**2, abs=15)
 
 
-def test_offset_is_not_light(rng):
-    dark = expose(rng, np.zeros((8, 8, 8), np.float32), offset=123.4)
-    assert (dark == 123).all()
-    assert dark.dtype == np.uint16
-
-
 def test_counts_are_rounded_not_truncated(rng):
     dark = expose(rng, np.zeros((30, 50, 50), np.float32), offset=100, read_noise=4)
     assert dark.mean() == pytest.approx(100, abs=0.08)
-
-
-def test_counts_stay_within_sixteen_bits(rng):
-    light = np.full((2, 2, 2), 1e6, np.float32)
-    assert (expose(rng, light) == 65535).all()
-    dark = expose(rng, 0 * light, offset=0, read_noise=50)
-    assert dark.max() < 1000  # negative noise does not wrap to the top
-
-
-def test_chance_comes_from_the_generator_alone():
-    light = np.full((4, 4, 4), 9, np.float32)
-    first, same, other = (
-        expose(np.random.default_rng(seed), light, read_noise=1) for seed in (1, 1, 2)
-    )
-    assert (first == same).all()
-    assert (first != other).any()
-
-
-LEVELS = np.array([4.0, 15.0, 60.0, 200.0])
 
 
 def flat(photons, shape=(20, 60, 60)):
@@ -98,15 +58,11 @@ def transfer_slope(rng, **settings):
     return np.polyfit([s.mean() for s in stacks], [s.var() for s in stacks], 1)[0]
 
 
-@pytest.mark.parametrize(("excess", "factor"), [(0.0, 1.0), (0.5, 1.5), (1.0, 2.0)])
+@pytest.mark.parametrize(("excess", "factor"), [(0.5, 1.5), (1.0, 2.0)])
 def test_multiplication_adds_variance_and_keeps_the_mean(rng, excess, factor):
     assert transfer_slope(rng, gain=3.0, excess=excess) == pytest.approx(3 * factor, rel=0.04)
     counts = expose(rng, flat(9), gain=5, offset=0, excess=excess)
     assert counts.mean() == pytest.approx(45, rel=0.01)
-
-
-def test_multiplied_darkness_stays_dark(rng):
-    assert (expose(rng, flat(0), gain=8, offset=50, excess=1.0) == 50).all()
 
 
 def test_averaging_divides_the_variance(rng):
@@ -142,20 +98,6 @@ def test_counts_fill_the_scale_of_the_detector_and_no_more(rng, bits, top):
     assert counts.dtype == (np.uint8 if bits == 8 else np.uint16)
 
 
-def test_eight_bits_round_once(rng):
-    counts = expose(rng, flat(30), gain=0.7, offset=10, read_noise=3, averaging=3, bits=8)
-    assert counts.mean() == pytest.approx(0.7 * 30 + 10, abs=0.03)
-
-
-def test_a_stack_in_pieces_has_the_same_bytes(rng):
-    light = rng.random((7, 5, 9), dtype=np.float32) * 40
-    every = {"gain": 2.0, "read_noise": 1.0, "excess": 0.5, "half_normal": 3.0, "averaging": 2}
-    whole = expose(np.random.default_rng(3), light, sensor_blur=0.5, **every)
-    one = np.random.default_rng(3)
-    pieces = [expose(one, part, sensor_blur=0.5, **every) for part in (light[:3], light[3:])]
-    assert (np.concatenate(pieces) == whole).all()
-
-
 def test_exposure_brings_the_brightest_labelled_light_to_its_share_of_the_scale(rng):
     light = rng.random((10, 50, 50), dtype=np.float32) * 40
     labels = np.zeros(light.shape, np.uint16)
@@ -165,20 +107,12 @@ def test_exposure_brings_the_brightest_labelled_light_to_its_share_of_the_scale(
     assert gain * np.quantile(light[:5], 0.9999) + 15 == pytest.approx(0.8 * 255)
 
 
-def test_exposure_without_labels_takes_all_light():
-    light = np.full((2, 2, 2), 10, np.float32)
-    assert camera.gain_for_exposure(light, 0 * light, 1.0, 5, 8) == pytest.approx(25)
-    assert camera.gain_for_exposure(0 * light, 0 * light, 1.0, 5, 8) == 1.0
-
-
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
         ({"gain": 0}, "gain must be a positive number, found 0"),
-        ({"averaging": 0}, "averaging must be a whole number from 1 on, found 0"),
         ({"averaging": 1.5}, "averaging must be a whole number from 1 on, found 1.5"),
         ({"read_noise": -1}, "read_noise must be a number from 0 on, found -1"),
-        ({"excess": float("nan")}, "excess must be a number from 0 on, found nan"),
         ({"bits": 10}, "bits must be 8, 12 or 16, found 10"),
     ],
 )

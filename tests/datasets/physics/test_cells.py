@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,7 +8,8 @@ from scipy import ndimage
 from cytosuite.datasets.physics import bodies, cells
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.shapes import draw_nuclei
-from cytosuite.errors import InputError
+
+TWO = [(4, 4, 3), (4, 4, 13)]
 
 
 def _everywhere(grid):
@@ -40,9 +39,6 @@ def _spheres(centres, radii, *, seed=2, **options):
     return cells.grow_cells(
         rng, axes, frames, np.asarray(centres, float), _everywhere, bounds, **options
     )
-
-
-TWO = [(4, 4, 3), (4, 4, 13)]
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +73,6 @@ def _volumes(labels, grid):
     return np.bincount(labels.ravel(), minlength=28)[1:] * np.prod(grid.spacing)
 
 
-def test_equal_spheres_share_the_space_at_the_middle():
-    grid = _grid((8, 8, 16), 0.5, 0.5, 0.5)
-    labels = cells.label_cells(_spheres(TWO, [2, 2]), grid, _everywhere)
-    assert (labels == np.where(grid.centres(2) < 8, 1, 2)).all()
-
-
 def test_spheres_meet_in_their_radical_plane():
     # d1² - 3² = d2² - 1² and d1 + d2 = 10 give d1 = 5.4
     grid = _grid((8, 8, 16), 0.5, 0.5, 0.5)
@@ -96,14 +86,6 @@ def test_weight_moves_the_border():
     row = Grid((1, 1, 1600), (0.01, 0.01, 0.01), (3.995, 3.995, 0.0))
     labels = cells.label_cells(heavy, row, _everywhere)
     assert np.count_nonzero(labels == 1) == pytest.approx(100 * (3 + 2 + 3.2), abs=1)
-
-
-def test_equal_spheres_on_a_lattice_have_cubes():
-    centres = [(z, y, x) for z in (4, 12) for y in (4, 12) for x in (4, 12)]
-    grid = _grid((16, 16, 16), 1, 0.5, 0.5)
-    labels = cells.label_cells(_spheres(centres, [3] * 8), grid, _everywhere)
-    z, y, x = (grid.centres(axis) > 8 for axis in range(3))
-    assert (labels == 1 + 4 * z[:, None, None] + 2 * y[:, None] + x).all()
 
 
 def test_owner_has_the_smallest_key(tissue):
@@ -128,10 +110,9 @@ def test_owner_has_the_smallest_key(tissue):
     assert np.mean(labels == expected) > 0.998
 
 
-@pytest.mark.parametrize("wrinkle_um", [0.0, 0.6])
-def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue, wrinkle_um):
+def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue):
     nuclei, centres, outside, _ = tissue
-    grown = _grow(tissue, volume_spread=0.6, wrinkle_um=wrinkle_um)
+    grown = _grow(tissue, volume_spread=0.6, wrinkle_um=0.6)
     assert grown.weights_um.max() == pytest.approx(0.9 * grown.softness_um)  # as far as they go
     grid = _grid((40, 40, 40), 1, 0.5, 0.5)
     labels = cells.label_cells(grown, grid, outside)
@@ -152,15 +133,6 @@ def test_volumes_come_near_those_wanted(tissue):
         ratios = _volumes(cells.label_cells(grown, grid, outside), grid) / wanted
         spread.append(np.median(abs(ratios / np.median(ratios) - 1)))
     assert spread[1] < 0.1 < spread[0]
-
-
-def test_volumes_do_not_depend_on_the_voxel_size(tissue):
-    grown = _grow(tissue, wrinkle_um=0.3)
-    volumes = [
-        _volumes(cells.label_cells(grown, grid, _everywhere), grid)
-        for grid in (_grid((40, 40, 40), 1, 0.5, 0.5), _grid((40, 40, 40), 0.4, 0.4, 0.4))
-    ]
-    np.testing.assert_allclose(*volumes, rtol=0.02)
 
 
 def _both(grown, grid, outside):
@@ -190,23 +162,13 @@ def _membranes(grown, grid, outside=_everywhere, **options):
     )
 
 
-@pytest.mark.parametrize("step", [0.1, 0.25, 0.8])
-@pytest.mark.parametrize("thickness_um", [0.2, 1.0])
-def test_dye_across_a_sheet_is_its_thickness(step, thickness_um):
-    grid = _grid((8, 8, 16), 1, 1, step)
-    image = _membranes(_spheres(TWO, [2, 2]), grid, thickness_um=thickness_um)
-    np.testing.assert_allclose(image[3, 3].sum() * step, thickness_um, rtol=0.01)
-    assert image.max() <= 1 + 1e-6
-
-
-@pytest.mark.parametrize("spacing", [(0.2, 0.2, 0.2), (1.0, 0.3, 0.3)])
-def test_dye_in_an_oblique_sheet_is_its_area_times_its_thickness(spacing):
+def test_dye_in_an_oblique_sheet_is_its_area_times_its_thickness():
     oblique = _spheres([(4, 3, 5), (10, 8, 13)], [2, 2])
-    grid = _grid((14, 12, 16), *spacing)
-    dye = _membranes(oblique, grid).sum() * np.prod(spacing)
+    grid = _grid((14, 12, 16), *(1.0, 0.3, 0.3))
+    dye = _membranes(oblique, grid).sum() * np.prod((1.0, 0.3, 0.3))
     z, y, x = map(grid.centres, range(3))
     along = (6 * z[:, None, None] + 5 * y[:, None] + 8 * x - 141.5) / 125**0.5
-    area = np.count_nonzero(abs(along) < 0.5) * np.prod(spacing)  # of a sheet of 1 µm
+    area = np.count_nonzero(abs(along) < 0.5) * np.prod((1.0, 0.3, 0.3))  # of a sheet of 1 µm
     assert dye == pytest.approx(0.4 * area, rel=0.02)
 
 
@@ -217,58 +179,3 @@ def test_surface_of_the_tissue_has_one_membrane_and_nothing_beyond():
     two = _membranes(_spheres(TWO, [2, 2]), grid, _half(2.5))
     assert not two[grid.centres(0) < 2.5 - 0.3].any()
     assert two[20, :, 31:33] == pytest.approx(0.2 / 0.25, abs=1e-4)
-
-
-def test_sheet_has_the_mean_brightness_of_its_cells_and_is_added():
-    grid = _grid((8, 8, 16), 1, 1, 0.2)
-    pair = _spheres(TWO, [2, 2])
-    image = _membranes(pair, grid, thickness_um=2.0, brightness=np.array([1.0, 3.0]))
-    assert image[4, 4, 39:41] == pytest.approx(2)
-    cells.paint_membranes(
-        pair, grid, _everywhere, thickness_um=2.0, brightness=2.0, unevenness=0.0, out=image
-    )
-    assert image[4, 4, 39:41] == pytest.approx(4)
-
-
-def test_stain_is_uneven_but_as_strong_on_average():
-    grid = Grid((400, 400, 1), (0.5, 0.5, 0.1), (-96.0, -96.0, 7.95))  # along the middle plane
-    pair = _spheres(TWO, [2, 2])
-    image = _membranes(pair, grid, thickness_um=4.0, unevenness=0.3)
-    assert image.mean() == pytest.approx(1, abs=0.05)
-    assert 0.12 < image.std() < 0.3  # of the mean of two cells
-    assert abs(np.diff(image, axis=0)).max() < 0.5
-
-
-def test_wrinkles_have_their_height():
-    grid = Grid((10, 10, 400), (0.8, 0.8, 0.02), (0.0, 0.0, 4.0))
-    rises = []
-    for seed in range(8):
-        pair = _spheres(TWO, [2, 2], wrinkle_um=0.3, seed=seed)
-        labels = cells.label_cells(pair, grid, _everywhere)
-        rises.append(np.count_nonzero(labels == 1, axis=2) * 0.02 - 4)
-    assert np.sqrt(np.square(rises).mean()) == pytest.approx(0.3, rel=0.25)
-
-
-def test_chance_comes_from_the_generator_alone(tissue):
-    first, same = (_grow(tissue, wrinkle_um=0.3) for _ in range(2))
-    for name in ("weights_um", "waves", "wrinkles", "stain"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(same, name))
-
-
-def test_no_nuclei_have_no_cells():
-    grid = _grid((8, 8, 16), 1, 1, 1)
-    none = _spheres(np.zeros((0, 3)), [])
-    assert len(none) == 0
-    labels, image = _both(none, grid, _everywhere)
-    assert not labels.any()
-    assert not image.any()
-
-
-def test_explains_too_many_nuclei():
-    with pytest.raises(InputError, match="expected at most 65535 cells, found 70000; lower n_nucl"):
-        _spheres(np.zeros((70000, 3)), np.ones(70000))
-
-
-def test_numba_is_imported_on_first_use_only():
-    code = "import sys, cytosuite.datasets.physics.cells; sys.exit('numba' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

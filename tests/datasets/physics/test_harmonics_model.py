@@ -3,9 +3,6 @@ import json
 import numpy as np
 import pytest
 
-from cytosuite.datasets.physics.bodies import label
-from cytosuite.datasets.physics.grid import Grid
-from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.harmonics_model import coefficients, entries, fit, read_model
 from cytosuite.datasets.physics.shapes import random_rotations
 from cytosuite.errors import InputError
@@ -55,61 +52,6 @@ def test_the_one_mode_of_ellipsoids_is_their_elongation(plane):
     assert drawn.std() == pytest.approx(ratios.std(), rel=0.3)
 
 
-def test_a_ball_has_no_coefficients_and_size_and_voxels_do_not_count():
-    for radius, spacing in ((6.0, (0.5, 0.5, 0.5)), (9.0, (1.5, 0.5, 0.75))):
-        shape = tuple(int(26 / step) for step in spacing)
-        points = (np.stack(np.indices(shape), -1) + 0.3) * spacing - 13
-        ball = np.linalg.norm(points, axis=-1) < radius
-        assert np.abs(coefficients(ball, spacing, 4)).max() < 0.06
-
-
-def test_coefficients_of_a_painted_body_are_those_it_was_painted_with():
-    stars = draw_stars(
-        np.random.default_rng(2),
-        np.array([[20.0, 20.0, 20.0]]),
-        np.eye(3)[None],
-        order=4,
-        circularity=4.0,
-    )
-    volume = label(stars, np.array([[32.0, 32, 32]]), Grid((64,) * 3, (1.0,) * 3)) > 0
-    wanted = stars.coefficients[0][entries(4, False)] / np.sqrt(4 * np.pi)
-    found = coefficients(volume, (1.0,) * 3, 4)
-    per_degree = [
-        np.broadcast_to(np.arange(5), (2, 5, 5))[entries(4, False)] == n for n in (2, 3, 4)
-    ]
-    # The axes are other ones: only the power of each degree is the same.
-    for own in per_degree:
-        power = [np.sqrt((each[own] ** 2).sum()) for each in (wanted * np.sqrt(4 * np.pi), found)]
-        assert power[1] == pytest.approx(power[0], rel=0.15, abs=0.02)
-
-
-def test_drawn_shapes_have_the_mean_radius_asked_for_and_follow_the_seed():
-    model = fit(_ellipsoids(6)[0], order=4)
-    stars, first = _elongations(model, 5)
-    assert (_elongations(model, 5)[1] == first).all()
-    assert (_elongations(model, 5, seed=2)[1] != first).any()
-    assert stars.coefficients[:, 0, 0, 0] == pytest.approx(np.sqrt(4 * np.pi))
-    table = stars.table(0)
-    ring = np.sin(np.linspace(0, np.pi, len(table)))[:, None]
-    assert (table[:, :-1] * ring).sum() / (ring.sum() * (table.shape[1] - 1)) == pytest.approx(
-        1, abs=0.01
-    )
-
-
-def test_the_ellipsoid_of_a_drawn_body_has_its_volume():
-    model = fit(_ellipsoids(6)[0], order=6)
-    stars, _ = _elongations(model, 4)
-    grid = Grid((64, 64, 64), (1.0, 1.0, 1.0))
-    for index in range(4):
-        one = type(stars)(*(getattr(stars, n)[index : index + 1] for n in _FIELDS))
-        voxels = np.count_nonzero(label(one, np.array([[32.0, 32, 32]]), grid))
-        wanted = 4 / 3 * np.pi * stars.semi_axes_um[index].prod()
-        assert voxels == pytest.approx(wanted, rel=0.03)
-
-
-_FIELDS = ("axes_um", "rotations", "coefficients", "brightness", "semi_axes_um")
-
-
 def test_a_model_comes_back_from_its_file_as_it_was(tmp_path):
     model = fit(_ellipsoids(5, plane=True)[0], order=3)
     model.write(tmp_path / "shapes.json")
@@ -121,12 +63,6 @@ def test_objects_at_the_faces_and_small_ones_teach_nothing():
     more = labels[0].array.copy()
     more[:, :8, :8], more[12, 55, 55] = 7, 9
     assert fit([Volume(more, labels[0].spacing), *labels[1:]]).shapes == 4
-
-
-def test_numbers_of_labels_need_not_follow_each_other():
-    labels, _ = _ellipsoids(4)
-    apart = [Volume((v.array * 60000).astype(np.uint32), v.spacing) for v in labels]
-    assert fit(apart) == fit(labels)
 
 
 def _broken(**changes):

@@ -5,13 +5,129 @@ import pytest
 
 from cytosuite.datasets.physics import psf
 from cytosuite.datasets.physics.grid import Grid
-from cytosuite.datasets.physics.kernel import Kernel
 from cytosuite.datasets.physics.optics import Attenuation
-from cytosuite.datasets.physics.render import render, simulation_grid, slabs, spread_of
+from cytosuite.datasets.physics.psf import Kernel, Sampled
+from cytosuite.datasets.physics.render import (
+    GaussianSpread,
+    SampledSpread,
+    means,
+    render,
+    simulation_grid,
+    slabs,
+    spread_of,
+)
+from cytosuite.errors import InputError
 
-DETECTOR = Grid((16, 24, 26), (2.0, 0.6, 0.6))
+DETECTOR = Grid((12, 20, 22), (2.0, 0.6, 0.6))
+FINE = Grid((40, 62, 60), (1.3, 0.4, 0.45), (-13.0, -6.0, -7.0))
+GRID = Grid((24, 30, 32), (1.0, 1.0, 1.0))
+DETECTOR_RENDER = Grid((16, 24, 26), (2.0, 0.6, 0.6))
 NONE = Attenuation("none")
 NARROW = psf.Gaussian((1.0, 0.4, 0.4))
+
+
+def _axis(count, step, start=0.0):
+    return start + (np.arange(count) + 0.5) * step, step
+
+
+def _spread(shape, light, grid=FINE, detector=DETECTOR):
+    spread, out = GaussianSpread(shape, grid, detector), np.zeros(detector.shape, np.float32)
+    spread.add(light, 0, out)
+    spread.finish(out)
+    return out
+
+
+@pytest.mark.parametrize(("sigma", "size"), [(0.05, 1.7), (0.4, 0.3), (2.0, 0.5)])
+def test_means_are_those_of_a_brute_force_sum(sigma, size):
+    source, target = _axis(7, 0.5), _axis(6, size, start=-1.0)
+    matrix = means(source, target, sigma).toarray()
+    finest = np.arange(-16, 22, 0.005) + 0.0025  # µm
+    for column in range(7):
+        light = (np.abs(finest - source[0][column]) < 0.25).astype(float)
+        kernel = np.exp(-((np.arange(-2400, 2401) * 0.005 / sigma) ** 2) / 2)
+        blurred = np.convolve(light, kernel / kernel.sum(), mode="same")
+        for row in range(6):
+            inside = np.abs(finest - target[0][row]) < size / 2
+            assert matrix[row, column] == pytest.approx(blurred[inside].mean(), abs=0.01)
+
+
+def test_means_without_blur_share_out_what_borders_cut():
+    matrix = means(_axis(3, 1.0), _axis(2, 1.5), 0.0).toarray()
+    assert matrix == pytest.approx(np.array([[2, 1, 0], [0, 1, 2]]) / 3, abs=1e-6)
+
+
+def test_haze_by_way_of_a_coarse_grid_is_exact_to_a_thousandth():
+    light = np.zeros(FINE.shape, np.float32)
+    for voxel in np.random.default_rng(0).integers(8, FINE.shape, (9, 3)) - 4:
+        light[tuple(voxel)] = 1
+    sigma = (6.0, 3.0, 2.5)
+    hazy = _spread(psf.Gaussian((1, 1, 1), haze=1.0, haze_sigma_um=sigma), light)
+    direct = _spread(psf.Gaussian(sigma), light)
+    assert np.abs(hazy - direct).max() < 1e-3 * direct.max()
+
+
+def test_haze_narrower_than_the_grid_is_spread_directly():
+    light = np.random.default_rng(0).random(FINE.shape, dtype=np.float32)
+    hazy = _spread(psf.Gaussian((1, 1, 1), haze=1.0, haze_sigma_um=(0.0, 3.0, 0.0)), light)
+    direct = _spread(psf.Gaussian((0.0, 3.0, 0.0)), light)
+    assert np.abs(hazy - direct).max() < 1e-3 * direct.max()
+
+
+def _kernel(image):
+    z, y, x = ((n - 1) / 2 for n in image.shape)
+    return Kernel((image / image.sum()).astype(np.float32), (1.0, 1.0, 1.0), (z, y, x))
+
+
+def _ball(width, shape=(11, 11, 11)):
+    offsets = np.meshgrid(*((np.arange(n) - n // 2) / width for n in shape), indexing="ij")
+    return _kernel(np.exp(-sum(axis**2 for axis in offsets) / 2))
+
+
+def _sampled_spread(psf, light, thickness=24, detector=GRID):
+    spread, out = SampledSpread(psf, GRID, detector), np.zeros(detector.shape, np.float32)
+    for start in range(0, len(light), thickness):
+        spread.add(light[start : start + thickness], start, out)
+    spread.finish(out)
+    return out
+
+
+def _points(*voxels):
+    light = np.zeros(GRID.shape, np.float32)
+    for voxel in voxels:
+        light[voxel] = 1
+    return light
+
+
+def test_a_point_looks_like_the_point_spread_function_not_its_mirror_image():
+    kernel = _kernel(np.random.default_rng(0).random((5, 7, 3)))
+    out = _sampled_spread(Sampled((kernel,)), _points((10, 12, 14)))
+    assert np.abs(out[8:13, 9:16, 13:16] - kernel.image).max() < 1e-5 * kernel.image.max()
+    assert out.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_width_follows_the_depth_of_the_light():
+    psf = Sampled((_ball(0.8), _ball(1.6)), (6.0, 18.0))
+    axis = np.arange(32)
+
+    def variance(depth):
+        profile = _sampled_spread(psf, _points((depth, 15, 16))).sum(axis=(0, 1), dtype=np.float64)
+        return (profile * (axis - 16) ** 2).sum() / profile.sum()
+
+    narrow, wide = (
+        kernel.resampled((1.0, 1.0, 1.0)).image.sum(axis=(0, 1)) for kernel in psf.kernels
+    )
+    shares = [((p * (np.arange(len(p)) - len(p) // 2) ** 2).sum()) for p in (narrow, wide)]
+    assert variance(5) == pytest.approx(shares[0], rel=1e-3)  # its middle is at 5.5 µm
+    assert variance(18) == pytest.approx(shares[1], rel=1e-3)
+    part = (11.5 - 6) / 12
+    assert variance(11) == pytest.approx((1 - part) * shares[0] + part * shares[1], rel=1e-3)
+
+
+def test_refuses_a_point_spread_function_larger_than_the_volume():
+    wide = Sampled((_kernel(np.ones((5, 41, 5))),))
+    message = r"\(5, 41, 5 µm, z y x\) is larger than the simulated volume \(24, 30, 32 µm\); crop"
+    with pytest.raises(InputError, match=message):
+        SampledSpread(wide, GRID, GRID)
 
 
 def _of(image):
@@ -35,45 +151,10 @@ def _sampled(widths=(1.0, 1.5)):
 
 
 def _scene(shape_of_light, oversampling=(1.5, 1.5, 1.5), seed=0):
-    grid = simulation_grid(DETECTOR, oversampling, shape_of_light.reach_um(32.0))
+    grid = simulation_grid(DETECTOR_RENDER, oversampling, shape_of_light.reach_um(32.0))
     rng = np.random.default_rng(seed)
     dye, share = (rng.random(grid.shape, dtype=np.float32) for _ in range(2))
     return grid, dye, share
-
-
-@pytest.mark.parametrize("law", ["exponential", "power"])
-def test_attenuation_length_is_recovered_from_even_light(law):
-    grid = simulation_grid(DETECTOR, (2, 1, 1), (8.0, 2.0, 2.0))
-    tissue = lambda slab: np.ones(slab.shape, np.float32)  # noqa: E731
-    attenuation = Attenuation(law, 20.0)
-    out = render(_even, tissue, grid, DETECTOR, psf.Gaussian((0.1, 0.1, 0.1)), attenuation)
-    depth = DETECTOR.centres(0) - grid.origin[0]
-    inside = out[:, 12, 12]
-    if law == "exponential":
-        length = -(np.polyfit(depth, np.log(inside), 1)[0] ** -1)
-        assert length == pytest.approx(20.0, rel=1e-3)
-    assert inside == pytest.approx(attenuation.factor(depth), rel=0.01)
-
-
-def test_tissue_above_the_grid_dims_too():
-    grid = simulation_grid(DETECTOR, (1, 1, 1), (0, 0, 0))
-    law = Attenuation("exponential", 30.0)
-    near, far = (render(_even, _even, grid, DETECTOR, NARROW, law, a) for a in (0.0, 15.0))
-    assert far == pytest.approx(near * np.exp(-0.5), rel=1e-4)
-
-
-@pytest.mark.parametrize("step", [(1.0, 0.4, 0.4), (0.5, 0.2, 0.25)])
-def test_width_is_recovered_from_a_bead(step):
-    detector = Grid((31, 31, 31), step)
-    sigma = (1.5, 0.6, 0.6)
-    light = np.zeros((31, 31, 31), np.float32)
-    light[15, 15, 15] = 1
-    out = render(_of(light), _even, detector, detector, psf.Gaussian(sigma), NONE)
-    for axis in range(3):
-        profile = out.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.float64)
-        position = (np.arange(31) - 15) * step[axis]
-        variance = (profile * position**2).sum() / profile.sum() - step[axis] ** 2 / 6
-        assert np.sqrt(variance) == pytest.approx(sigma[axis], rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +166,8 @@ def test_light_in_the_middle_is_kept(shape_of_light):
     around = np.ones(grid.shape, bool)
     around[15:-15, 22:-22, 22:-22] = False
     light[around] = 0
-    volume, voxel = (np.prod(g.spacing) for g in (DETECTOR, grid))
-    out = render(_of(light), _even, grid, DETECTOR, shape_of_light, NONE)
+    volume, voxel = (np.prod(g.spacing) for g in (DETECTOR_RENDER, grid))
+    out = render(_of(light), _even, grid, DETECTOR_RENDER, shape_of_light, NONE)
     assert out.sum(dtype=np.float64) * volume == pytest.approx(
         light.sum(dtype=np.float64) * voxel, rel=3e-3
     )
@@ -94,66 +175,17 @@ def test_light_in_the_middle_is_kept(shape_of_light):
     assert out.dtype == np.float32
 
 
-def test_light_from_outside_of_the_image_comes_in():
-    grid, _, _ = _scene(NARROW)
-    out = render(_even, _even, grid, DETECTOR, NARROW, NONE)
-    assert out == pytest.approx(np.ones(DETECTOR.shape), abs=1e-3)
-
-
 @pytest.mark.parametrize(
     "shape_of_light",
     [psf.Gaussian((1.5, 0.6, 0.6), haze=0.3, haze_sigma_um=(6, 3, 3), growth=0.5), _sampled()],
 )
-@pytest.mark.parametrize("max_bytes", [1, 400_000])
-def test_does_not_depend_on_the_slabs(shape_of_light, max_bytes):
+def test_does_not_depend_on_the_slabs_of_render(shape_of_light):
     grid, dye, share = _scene(shape_of_light)
     law = Attenuation("exponential", 15.0, delay_um=2.0)
-    scene = (_of(dye), _of(share), grid, DETECTOR, shape_of_light, law, 3.0)
+    scene = (_of(dye), _of(share), grid, DETECTOR_RENDER, shape_of_light, law, 3.0)
     whole = render(*scene)
-    assert len(slabs(grid, spread_of(shape_of_light, grid, DETECTOR), max_bytes)) > 1
-    assert np.abs(render(*scene, max_bytes=max_bytes) - whole).max() < 1e-5 * whole.max()
-
-
-def test_each_plane_is_painted_once_from_front_to_back():
-    grid, dye, _ = _scene(NARROW)
-    seen = []
-
-    def paint(slab):
-        seen.extend(range(slab.first[0], slab.first[0] + slab.shape[0]))
-        return _of(dye)(slab)
-
-    render(paint, _even, grid, DETECTOR, NARROW, Attenuation("power", 50.0), max_bytes=500_000)
-    assert seen == list(range(grid.shape[0]))
-
-
-def test_steps_can_be_watched():
-    grid, dye, _ = _scene(NARROW)
-    law = Attenuation("exponential", 15.0)
-    steps = {}
-    out = render(_of(dye), _even, grid, DETECTOR, NARROW, law, watch=steps.__setitem__)
-    assert list(steps) == ["dye", "attenuated", "light"]
-    assert (steps["light"] == out).all()
-    assert (out == render(_of(dye), _even, grid, DETECTOR, NARROW, law)).all()
-    assert steps["dye"].mean() == pytest.approx(0.5, abs=0.01)
-    depth = DETECTOR.centres(0) - grid.origin[0]
-    ratio = steps["attenuated"].mean(axis=(1, 2)) / steps["dye"].mean(axis=(1, 2))
-    assert ratio == pytest.approx(np.exp(-depth / 15), rel=0.02)
-
-
-def test_watched_slabs_add_up():
-    grid, dye, _ = _scene(NARROW)
-    whole, parts = {}, {}
-    scene = (_of(dye), _even, grid, DETECTOR, NARROW, NONE)
-    render(*scene, watch=whole.__setitem__)
-    render(*scene, watch=parts.__setitem__, max_bytes=1)
-    assert parts["dye"] == pytest.approx(whole["dye"], abs=1e-5)
-    assert parts["attenuated"] == pytest.approx(parts["dye"], abs=1e-7)
-
-
-def test_darkness_is_rendered_as_zero():
-    for shape_of_light in (NARROW, _sampled()):
-        grid, dye, _ = _scene(shape_of_light)
-        assert not render(_of(dye * 0), _even, grid, DETECTOR, shape_of_light, NONE).any()
+    assert len(slabs(grid, spread_of(shape_of_light, grid, DETECTOR_RENDER), 400_000)) > 1
+    assert np.abs(render(*scene, max_bytes=400_000) - whole).max() < 1e-5 * whole.max()
 
 
 def test_simulation_grid_reaches_as_far_as_asked():
@@ -163,15 +195,6 @@ def test_simulation_grid_reaches_as_far_as_asked():
     assert grid.spacing == pytest.approx((1.0, 0.4, 0.5))
     assert grid.shape == (10 + 6, 11 + 6, 9)
     assert grid.origin == pytest.approx((1.0 - 3.0, 2.0 - 1.2, 3.0))
-
-
-def test_slabs_follow_from_sizes_and_the_bound_alone():
-    grid = Grid((50, 40, 40), (1.0, 1.0, 1.0))
-    spread = spread_of(NARROW, grid, DETECTOR)
-    planes = slabs(grid, spread, 10 * (8 * 40 * 40 + spread.slab_bytes(1)))
-    assert planes == [(start, start + 10) for start in range(0, 50, 10)]
-    assert slabs(grid, spread, 1) == [(start, start + 1) for start in range(50)]
-    assert slabs(grid, spread, 10**9) == [(0, 50)]
 
 
 @pytest.mark.parametrize(("shape_of_light", "bound"), [(NARROW, 2**22), (_sampled(), 2**24)])

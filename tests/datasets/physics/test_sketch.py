@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,10 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from cytosuite import large
 from cytosuite.datasets.physics import grid, sketch
 from cytosuite.errors import InputError
-from cytosuite.volume import Volume
+from cytosuite.volume import Volume, large
 
 SPACING = (2.0, 0.5, 0.75)
 LABELS = arrays.arrays(
@@ -42,15 +39,7 @@ def test_a_row_by_hand():
     assert made["seeds"].array.tolist() == [[0, 1, 0, 0, 0, 1, 0]]
 
 
-def test_all_have_the_geometry_of_the_labels():
-    labels = _volume(_blocks())
-    for name, dtype in (("boundary", np.uint8), ("distance", np.float32), ("seeds", np.uint8)):
-        made = sketch.companions(labels, 0.5)[name]
-        assert made.array.dtype == dtype
-        assert (made.shape, made.spacing, made.axes) == (labels.shape, SPACING, "ZYX")
-
-
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(labels=LABELS)
 def test_distance_is_that_of_each_object_alone(labels):
     """Scipy's transform of one object at a time is an independent program."""
@@ -63,32 +52,6 @@ def test_distance_is_that_of_each_object_alone(labels):
             own = labels == number
             expected += own * ndimage.distance_transform_edt(own, sampling=SPACING)
     assert found == pytest.approx(np.where(labels > 0, expected, -expected), rel=1e-5)
-
-
-@pytest.mark.parametrize("axes", [(2, 1, 0), (1, 2, 0), (0, 2, 1)])
-def test_axes_can_be_exchanged(axes):
-    labels = _blocks()
-    turned = Volume(labels.transpose(axes), tuple(SPACING[a] for a in axes), "ZYX")
-    for name, made in sketch.companions(_volume(labels), 1.7).items():
-        other = sketch.companions(turned, 1.7)[name].array
-        if name != "seeds":  # of equally near voxels the first
-            assert other == pytest.approx(made.array.transpose(axes), rel=1e-5)
-
-
-def test_numbers_of_objects_do_not_count():
-    labels = _blocks()
-    other = np.array([0, 2**40, 9, 2, 5, 1], np.int64)[labels]
-    first, second = (sketch.companions(_volume(part), 1.0) for part in (labels, other))
-    for name, made in first.items():
-        assert (made.array == second[name].array).all()
-
-
-def test_distance_to_the_surface_of_a_ball():
-    ticks = np.arange(40) * 0.5 - 9.75
-    radius = np.sqrt(ticks[:, None, None] ** 2 + ticks[:, None] ** 2 + ticks**2)
-    found = sketch.signed_distance(_volume((radius < 7).astype(np.uint8), (0.5,) * 3)).array
-    away = found - (7 - radius) - np.where(radius < 7, 0.25, -0.25)
-    assert np.abs(away).max() < 0.5  # half a voxel beyond the surface, to a voxel
 
 
 def test_no_border_in_the_whole_image():
@@ -109,23 +72,6 @@ def test_borders_are_as_thick_as_wanted_and_at_least_two_voxels(width_um, voxels
     assert (mask == mask[:, ::-1]).all()
 
 
-def test_borders_close_all_objects_off():
-    """Without the borders no two objects touch through a face, whatever the voxels."""
-    labels = _blocks()
-    mask = sketch.boundary(_volume(labels), 0.1).array
-    parts, count = ndimage.label(mask == 0)
-    for number in range(1, count + 1):
-        assert len(np.unique(labels[parts == number])) == 1
-
-
-def test_wider_borders_hold_thinner_ones():
-    labels = _volume(_blocks())
-    masks = [sketch.boundary(labels, width).array for width in (0.0, 2.0, 3.5, 6.0)]
-    for thin, wide in pairwise(masks):
-        assert (thin <= wide).all()
-        assert thin.sum() < wide.sum()
-
-
 def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
     labels = _blocks()
     ring = np.zeros((1, 15, 15), np.uint16)
@@ -135,13 +81,6 @@ def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
         found = np.sort(array[seeds == 1])
         assert (found == np.unique(array[array > 0])).all()
     assert seeds.sum() == 1
-
-
-def test_seeds_of_convex_objects_are_their_centroids():
-    labels = np.zeros((5, 20, 20), np.uint16)
-    labels[1:4, 3:8, 5:16], labels[0:5, 10:19, 1:4] = 1, 2
-    seeds = np.argwhere(sketch.seeds(_volume(labels)).array)
-    assert sorted(seeds.tolist()) == [[2, 5, 10], [2, 14, 2]]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +103,7 @@ def test_refuses_time_series():
         sketch.seeds(series)
 
 
-@pytest.mark.parametrize("shape", [(9, 21, 34), (1, 30, 20), (6, 5, 40)])
+@pytest.mark.parametrize("shape", [(9, 21, 34), (6, 5, 40)])
 def test_slabs_on_disk_have_the_bytes_of_the_whole(monkeypatch, shape):
     for labels in (_blocks(shape=shape), np.zeros(shape, np.uint16)):
         whole = sketch.companions(_volume(labels), 1.7)

@@ -1,5 +1,3 @@
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,26 +9,72 @@ from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 
+def _ticks(count, step=1.0):
+    return (np.arange(count) - count / 2 + 0.5) * step
+
+
+def _radius(count, step=1.0):
+    t = _ticks(count, step)
+    return np.sqrt(t[:, None, None] ** 2 + t[:, None] ** 2 + t**2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    axes=st.tuples(*[st.floats(5, 20)] * 3),
+    angles=st.tuples(st.floats(0.2, 1.4), st.floats(0.2, 1.4)),
+    depth=st.floats(0.5, 2),
+)
+def test_a_step_along_the_normal_changes_the_distance_by_its_length(axes, angles, depth):
+    """From a point on the surface inwards; near it only, where that point stays the nearest."""
+    a = np.array(axes)
+    polar, around = angles
+    unit = np.array([np.cos(polar), np.sin(polar) * np.sin(around), np.sin(polar) * np.cos(around)])
+    depth *= min(axes) ** 2 / max(axes) / 10  # below the radius of curvature
+    point = unit * a
+    normal = unit / a / np.linalg.norm(unit / a)
+    sample = point - depth * normal
+    # with one sample per octant the spacing puts it where we want it
+    result = tissue.distance_to_ellipsoid(1, tuple(2 * sample), axes)
+    assert result[1, 1, 1] == pytest.approx(-depth, rel=1e-3, abs=1e-4)
+    assert (result == result[1, 1, 1]).all()
+
+
+def test_box_by_hand():
+    ticks = np.array([-3.0, 0.0, 1.0])
+    result = tissue.distance_to_box((ticks, ticks, ticks), (-2, -2, -2), (2, 4, 4))
+    assert result[1, 1, 1] == -2  # the low sides are 2 away, the high side of z as well
+    assert result[2, 1, 1] == -1
+    assert result[0, 1, 1] == 1
+    assert result[0, 0, 1] == pytest.approx(np.sqrt(2))
+
+
+def test_distance_spreads_from_the_surface_to_all_samples():
+    radius = _radius(40, 2.0)
+    wanted = radius - 15 * 2.0
+    near = np.where(abs(wanted) < 2 * 2.0, wanted, np.sign(wanted) * 99).astype(np.float32)
+    result = tissue.distance_everywhere(near, (2.0, 2.0, 2.0))
+    assert abs(result - wanted).max() < 0.15 * 2.0
+    assert ((result < 0) == (wanted < 0)).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(place=st.floats(-0.5, 0.5), axis=st.integers(0, 2))
+def test_edge_of_shares_is_found_within_the_voxel(place, axis):
+    shares = (np.arange(12) - 5.5 - place + 0.5).clip(0, 1)  # tissue beyond tick 5.5 + place - 6
+    image = np.ones((12, 12, 12)) * np.expand_dims(shares, [a for a in range(3) if a != axis])
+    spacing = (2.0, 1.0, 0.5)
+    result = tissue.distance_from_shares(image.astype(np.float32), spacing)
+    line = np.moveaxis(result, axis, 0)[:, 6, 6] / spacing[axis]
+    crossing = np.interp(0, -line[4:8], np.arange(4, 8) - 5.5)
+    assert crossing == pytest.approx(place, abs=0.08)
+    assert np.moveaxis(result, axis, 0)[0, 6, 6] > 0 > np.moveaxis(result, axis, 0)[-1, 6, 6]
+
+
 def _analytic(axes):
     return 4 / 3 * np.pi * np.prod(axes)
 
 
-@settings(max_examples=10, deadline=None)
-@given(axes=st.tuples(*[st.floats(20, 120)] * 3))
-def test_volume_of_an_ellipsoid(axes):
-    region = tissue.ellipsoid((5, -3, 8), axes)
-    assert region.volume_um3 == pytest.approx(_analytic(axes), rel=0.01)
-    wanted = np.array([(5, -3, 8)] * 2) + np.array([[-1], [1]]) * np.array(axes)
-    assert region.box_um == pytest.approx(wanted, abs=0.5)
-
-
-def test_refuses_an_ellipsoid_without_extent():
-    message = "semi-axes of tissue must be positive, found (10, 0, 10) µm"
-    with pytest.raises(InputError, match=re.escape(message)):
-        tissue.ellipsoid((0, 0, 0), (10, 0, 10))
-
-
-@pytest.mark.parametrize("bumps", [0.0, 0.1, 0.25])
+@pytest.mark.parametrize("bumps", [0.0, 0.25])
 def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps):
     axes = (30, 45, 50)
     region = tissue.irregular(np.random.default_rng(3), (1, 2, 3), axes, bumps)
@@ -44,15 +88,6 @@ def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps):
     assert np.log(radius).std() == pytest.approx(bumps, abs=0.02 + 0.15 * bumps)
 
 
-def test_distances_of_irregular_tissue_have_slope_one():
-    region = tissue.irregular(np.random.default_rng(3), (0, 0, 0), (30, 45, 50), 0.2)
-    slopes = np.gradient(region.distance, *region.spacing)
-    slope = np.sqrt(sum(part**2 for part in slopes))
-    near = (region.distance < 5) & (region.distance > -8)
-    assert np.median(slope[near]) == pytest.approx(1, abs=0.02)
-    assert np.quantile(abs(slope[near] - 1), 0.95) < 0.15
-
-
 def test_a_direction_has_its_own_value_on_every_processor():
     """A product of matrices rounds the last columns of a block as no others, on some of them."""
     axes = np.random.default_rng(0).normal(size=(18, 3))
@@ -62,30 +97,12 @@ def test_a_direction_has_its_own_value_on_every_processor():
     assert (np.concatenate(alone) == whole).all()
 
 
-def test_irregular_tissue_comes_from_the_generator_alone():
-    first, same, other = (
-        tissue.irregular(np.random.default_rng(seed), (0, 0, 0), (30, 30, 30), 0.1)
-        for seed in (1, 1, 2)
-    )
-    assert first.distance.tobytes() == same.distance.tobytes()
-    assert (first.distance != other.distance).any()
-
-
 def test_shell_and_core_make_the_whole():
     axes = (30, 40, 50)
     outer, core = tissue.shell((0, 0, 0), axes, 0.5)
     assert outer.volume_um3 == pytest.approx(7 / 8 * _analytic(axes), rel=0.01)
     assert core.volume_um3 == pytest.approx(_analytic(axes) / 8, rel=0.01)
     assert outer.depth_um == pytest.approx(12.5, abs=1)  # half the wall along x
-
-
-def test_displaced_core_is_cut_at_the_surface():
-    outer, core = tissue.shell((0, 0, 0), (30, 30, 30), 0.5, (0, 20, 0))
-    assert core.box_um[1] == pytest.approx((15, 30, 15), abs=0.6)
-    assert core.volume_um3 < _analytic((15, 15, 15))
-    scaled = outer.scaled(2).volume_um3 + core.scaled(2).volume_um3
-    assert scaled == pytest.approx(8 * _analytic((30, 30, 30)), rel=0.01)
-    assert core.scaled(2).box_um[1] == pytest.approx((30, 60, 30), abs=1.2)
 
 
 def test_full_field_reaches_beyond_the_grid():
@@ -119,7 +136,7 @@ def test_mask_of_a_ball_is_that_ball(shape, spacing):
         assert found.std() < 0.25 * max(region.spacing)
 
 
-@pytest.mark.parametrize("size", [20, 59, 60, 111])
+@pytest.mark.parametrize("size", [59, 60, 111])
 def test_faces_of_a_mask_stay_where_they_are(size):
     array = np.zeros((size + 5,) * 3, bool)
     array[2 : 2 + size, 2 : 2 + size, 2 : 2 + size] = True

@@ -10,16 +10,6 @@ SMALL = {
     "image": {"shape": (24, 96, 96), "spacing_um": (2.0, 0.5, 0.5)},
     "tissue": {"n_nuclei": (10, 16)},
 }
-PLAIN = {  # nothing but shapes and light
-    "nucleus": {
-        "brightness_spread": 0,
-        "chromatin_contrast": 0,
-        "nucleoli": 0,
-        "mitotic_fraction": 0,
-    },
-    "optics": {"cytoplasm": 0, "haze": 0},
-    "camera": {"background_photons": 0, "read_noise": 0},
-}
 
 
 def small(*changes):
@@ -48,7 +38,7 @@ def labels_of(sample):
 @pytest.fixture(scope="session")
 def simulation():
     """Return functions that make small samples and read them."""
-    return SimpleNamespace(make=make, small=small, image=image_of, labels=labels_of, plain=PLAIN)
+    return SimpleNamespace(make=make, small=small, image=image_of, labels=labels_of)
 
 
 @pytest.fixture(scope="session")

@@ -33,20 +33,6 @@ def test_a_sheet_loses_light_along_its_axis(scene, axis):
     assert np.allclose(left, other[::-1], rtol=1e-5)
 
 
-def test_without_tissue_no_light_is_lost(scene):
-    _, drawn, body, (grid, _) = scene
-    empty = replace(body, tissue=np.zeros_like(body.tissue))
-    assert (passed(empty, [], drawn, grid, grid, NEAR) == 1).all()
-
-
-def test_opposite_views_of_a_symmetric_specimen_mirror_each_other(scene):
-    parameters, drawn, body, grids = scene
-    first = view(body, [], parameters, drawn, grids, NEAR)
-    second = view(body, [], parameters, drawn, grids, FAR)
-    assert np.allclose(first.photons, second.photons[::-1, ::-1, ::-1], atol=1e-5)
-    assert np.allclose(first.passed, second.passed[::-1, ::-1, ::-1], atol=1e-5)
-
-
 def test_without_blur_a_view_is_dye_times_the_light_that_is_left(scene):
     parameters, drawn, body, grids = scene
     rng = np.random.default_rng(0)
@@ -81,16 +67,6 @@ def test_a_shadow_lies_behind_its_spot_only(scene):
     assert back[6, 10, 28] > 0.98
     assert left.min() >= 0.5
     assert left.max() <= 1
-
-
-def test_shadows_along_y_are_those_along_x_turned(scene):
-    _, drawn, body, (grid, _) = scene
-    empty = replace(body, tissue=np.zeros_like(body.tissue))
-    square = replace(grid, shape=(12, 20, 20))
-    cut = replace(empty, tissue=empty.tissue[..., :20])
-    along_x = passed(cut, [Shadow((6, 5, 3), 0.4, 1.0, 2)], _lit(drawn), square, square, NEAR)
-    along_y = passed(cut, [Shadow((6, 3, 5), 0.4, 1.0, 1)], _lit(drawn), square, square, NEAR)
-    assert np.allclose(along_x, along_y.swapaxes(1, 2), atol=1e-6)
 
 
 def test_shadows_follow_the_sheet_of_their_study(scene):

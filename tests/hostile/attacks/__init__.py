@@ -1,4 +1,5 @@
-"""Programs of hostile containers: functions; the docstring is the row that must appear.
+"""Programs of hostile containers, each with the row that must appear.
 
-It names the statuses that a case may end with and, after a colon, words of the reason.
+A function's docstring is the row, or the heading of the `ATTACKS` among which it stands. It names
+the statuses that a case may end with and, after a colon, words of the reason.
 """

@@ -39,11 +39,6 @@ def thread_bomb():
         threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
 
 
-def endless_allocation():
-    """out of memory: memory limit of 0.2 GiB exceeded"""
-    exec(HOG)
-
-
 def endless_allocation_in_a_child():
     """out of memory: memory limit of 0.2 GiB exceeded"""
     child(HOG)
@@ -56,16 +51,6 @@ def endless_allocation_in_pieces():
     while True:
         pieces.append(mmap.mmap(-1, 2**22))
         pieces[-1].write(bytes(2**22))
-
-
-def fill_tmp():
-    """out of memory: memory limit of 0.2 GiB exceeded"""
-    _fill("/tmp")
-
-
-def fill_shared_memory():
-    """non-zero exit | out of memory: No space left on device | limit"""
-    _fill("/dev/shm")
 
 
 def fill_the_output_with_a_file():
@@ -128,46 +113,11 @@ def a_million_lines():
     _done()
 
 
-def kill_itself():
-    """killed: ended by SIGKILL"""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def kill_all():
-    """killed | non-zero exit"""
-    os.kill(-1, signal.SIGKILL)
-
-
-def crash():
-    """killed: ended by SIGSEGV"""
-    faulthandler._sigsegv()
-
-
-def abort():
-    """killed: ended by SIGABRT"""
-    os.abort()
-
-
-def leave_with_a_code_of_a_signal():
-    """killed: ended by SIGKILL"""
-    os._exit(137)
-
-
-def leave_without_an_output():
-    """missing output | non-zero exit"""
-    os._exit(0)
-
-
 def open_many_files():
     """non-zero exit: Too many open files"""
     handles = []
     while True:
         handles.append(Path("/dev/null").open())  # noqa: SIM115
-
-
-def sleep_for_ever():
-    """time-out: time limit of 1 s exceeded"""
-    time.sleep(600)
 
 
 def compute_for_ever():
@@ -176,14 +126,32 @@ def compute_for_ever():
         pass
 
 
-def stop_itself():
-    """time-out: time limit of 1 s exceeded"""
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-
 def ignore_the_request_to_end():
     """time-out: time limit of 1 s exceeded"""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     time.sleep(600)
+
+
+ATTACKS = {
+    "out of memory: memory limit of 0.2 GiB exceeded": {
+        "endless_allocation": lambda: exec(HOG),
+        "fill_tmp": lambda: _fill("/tmp"),
+    },
+    "non-zero exit | out of memory: No space left on device | limit": {
+        "fill_shared_memory": lambda: _fill("/dev/shm"),
+    },
+    "killed: ended by SIGKILL": {
+        "kill_itself": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "leave_with_a_code_of_a_signal": lambda: os._exit(137),
+    },
+    "killed | non-zero exit": {"kill_all": lambda: os.kill(-1, signal.SIGKILL)},
+    "killed: ended by SIGSEGV": {"crash": lambda: faulthandler._sigsegv()},
+    "killed: ended by SIGABRT": {"abort": lambda: os.abort()},
+    "missing output | non-zero exit": {"leave_without_an_output": lambda: os._exit(0)},
+    "time-out: time limit of 1 s exceeded": {
+        "sleep_for_ever": lambda: time.sleep(600),
+        "stop_itself": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    },
+}

@@ -21,16 +21,6 @@ def _write():
     (OUT / "result").write_text("done")
 
 
-def answer_garbage(handler):
-    """non-zero exit"""
-    _answer(handler, os.urandom(4096).replace(b"\r\n\r\n", b""))
-
-
-def answer_garbage_in_the_form_of_an_answer(handler):
-    """non-zero exit"""
-    _answer(handler, b"HTTP/1.1 9999999999999999999999 \xff\xfe\r\n\r\n" + b"\0" * 100)
-
-
 def answer_endlessly(handler):
     """ok | non-zero exit | time-out"""
     _write()
@@ -56,11 +46,6 @@ def answer_drop_by_drop(handler):
         time.sleep(0.3)
 
 
-def answer_nothing(handler):
-    """non-zero exit"""
-    _answer(handler, b"")
-
-
 def answer_and_keep_the_line(handler):
     """time-out | ok"""
     _write()
@@ -75,35 +60,10 @@ def answer_with_a_reset(handler):
     handler.connection.close()
 
 
-def answer_with_a_redirection(handler):
-    """non-zero exit"""
-    _answer(handler, b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n")
-
-
-def answer_a_failure_with_code_0(handler):
-    """non-zero exit | bad output | missing output"""
-    _answer(handler, b"HTTP/1.1 500 x\r\n\r\n0")
-
-
-def answer_with_a_code_of_400_digits(handler):
-    """non-zero exit"""
-    _answer(handler, b"HTTP/1.1 500 x\r\n\r\n" + b"9" * 400)
-
-
 def answer_well_without_an_output(handler):
     """missing output: nothing in /output"""
     handler.answer(201, "0")
     handler.done = True
-
-
-def hang(handler):
-    """time-out: time limit"""
-    time.sleep(600)
-
-
-def die(handler):
-    """killed: ended by SIGKILL"""
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_after_the_answer(handler):
@@ -121,3 +81,25 @@ def change_the_output_after_the_answer(handler):
     change = "while True:\n for n in range(50): open(f'/output/{n}', 'w').write('x' * n)"
     mix = "\n for n in range(50): os.path.exists(f'/output/{n}') and os.remove(f'/output/{n}')"
     subprocess.Popen([sys.executable, "-c", f"import os\n{change}{mix}"], start_new_session=True)
+
+
+ATTACKS = {
+    "non-zero exit": {
+        "answer_garbage": lambda own: _answer(own, os.urandom(4096).replace(b"\r\n\r\n", b"")),
+        "answer_garbage_in_the_form_of_an_answer": lambda own: _answer(
+            own, b"HTTP/1.1 9999999999999999999999 \xff\xfe\r\n\r\n" + b"\0" * 100
+        ),
+        "answer_nothing": lambda own: _answer(own, b""),
+        "answer_with_a_redirection": lambda own: _answer(
+            own, b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n"
+        ),
+        "answer_with_a_code_of_400_digits": lambda own: _answer(
+            own, b"HTTP/1.1 500 x\r\n\r\n" + b"9" * 400
+        ),
+    },
+    "non-zero exit | bad output | missing output": {
+        "answer_a_failure_with_code_0": lambda own: _answer(own, b"HTTP/1.1 500 x\r\n\r\n0"),
+    },
+    "time-out: time limit": {"hang": lambda _: time.sleep(600)},
+    "killed: ended by SIGKILL": {"die": lambda _: os.kill(os.getpid(), signal.SIGKILL)},
+}

@@ -15,17 +15,8 @@ INPUT = Path(os.environ.get("CYTOSUITE_INPUT", "/input"))
 OUT = Path(os.environ.get("CYTOSUITE_OUTPUT", "/output"))
 PLACE = OUT / "images" / "instance-labels"
 SHAPE, SPACING = (6, 32, 32), (2.0, 1.0, 1.0)
-CODES = {
-    "jpeg": 7,
-    "deflate": 8,
-    "lzw": 5,
-    "packbits": 32773,
-    "jpeg2k": 34712,
-    "lzma": 34925,
-    "lerc": 34887,
-    "zstd": 50000,
-    "jpegxl": 50002,
-}
+CODES = {"jpeg": 7, "deflate": 8, "lzw": 5, "packbits": 32773, "jpeg2k": 34712, "lzma": 34925}
+CODES |= {"lerc": 34887, "zstd": 50000, "jpegxl": 50002}
 FACTS = {"shape": SHAPE, "axes": "ZYX", "spacing": SPACING}
 EVIL = "document.documentElement.dataset.hacked='yes'"
 OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -46,25 +37,35 @@ def truth():
     return (tifffile.imread(path) // 100).astype(np.uint16)
 
 
-def tiff(path, labels=None, spacing=SPACING, axes="ZYX", **more):
-    """Write a TIFF file of labels, right ones if nothing else is given."""
+def at(name="labels.tif"):
+    """Return a path in the folder of the labels, which is made."""
     PLACE.mkdir(parents=True, exist_ok=True)
+    return PLACE / name
+
+
+def beside(name):
+    """Write the right answer and return a path beside it."""
+    good()
+    return OUT / name
+
+
+def tiff(name, labels=None, spacing=SPACING, axes="ZYX", **more):
+    """Write a TIFF file of labels, right ones if nothing else is given."""
     labels = truth() if labels is None else labels
     pixels = (1 / spacing[2], 1 / spacing[1])
     facts = {"axes": axes, "spacing": spacing[0], "unit": "um"}
-    tifffile.imwrite(path, labels, imagej=True, resolution=pixels, metadata=facts, **more)
+    tifffile.imwrite(at(name), labels, imagej=True, resolution=pixels, metadata=facts, **more)
 
 
 def good(name="labels.tif"):
     """Write the right answer under a name."""
-    tiff(PLACE / os.fsdecode(name))
+    tiff(name)
 
 
 def report(text):
     """Write the right answer, and something as the record."""
-    good()
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    (OUT / "record.json").write_bytes(data)
+    beside("record.json").write_bytes(data)
 
 
 def raw_tiff(
@@ -75,7 +76,6 @@ def raw_tiff(
     `following` gives the offset of the page after a page, by its number and the offsets of all;
     `more` are tags as (number, type, count, value).
     """
-    PLACE.mkdir(parents=True)
     text = (text or json.dumps(FACTS)).encode("utf-8", "surrogatepass") + b"\0"
     begin = 8 + len(strip) + len(strip) % 2
     tags = [(256, 4, 1, size), (257, 4, 1, size), (258, 3, 1, bits), (259, 3, 1, code)]
@@ -92,7 +92,7 @@ def raw_tiff(
         data += b"".join(struct.pack("<HHII", *found[number]) for number in sorted(found))
         after = following(page, offsets) if following else [*offsets, 0][page + 1]
         data += struct.pack("<I", after)
-    (PLACE / "labels.tif").write_bytes(data)
+    at().write_bytes(data)
 
 
 def bomb(codec):
@@ -105,11 +105,10 @@ def bomb(codec):
 
 def mha(data=bytes(2 * 6 * 32 * 32), **keys):
     """Write a MetaImage with some keys of its header changed, None for one that is left out."""
-    PLACE.mkdir(parents=True, exist_ok=True)
     lines = {**MHA, **keys}
     lines["ElementDataFile"] = lines.pop("ElementDataFile")  # the last line
     head = "".join(f"{key} = {value}\n" for key, value in lines.items() if value is not None)
-    (PLACE / "labels.mha").write_bytes(head.encode("utf-8", "surrogateescape") + data)
+    at("labels.mha").write_bytes(head.encode("utf-8", "surrogateescape") + data)
 
 
 def ome(inside, before="", pixels=' DimensionOrder="XYZCT"'):

@@ -4,60 +4,10 @@ import json
 import os
 import sys
 
-from .tools import HTML, OUT, good, report
+from .tools import HTML, OUT, beside, good, report
 
 KEYS = ("model", "version", "cost", "terms", "fallback", "broken", "sources", "others")
 KEYS += ("warnings", "seconds")
-
-
-def record_with_infinity():
-    """ok | bad output: record.json"""
-    report('{"model": "a", "seconds": Infinity}')
-
-
-def record_with_nan():
-    """ok | bad output: record.json"""
-    report('{"cost": NaN}')
-
-
-def record_with_1e999():
-    """ok | bad output: record.json"""
-    report('{"seconds": 1e999, "cost": -1e999}')
-
-
-def record_with_400_digits():
-    """ok | bad output: record.json"""
-    report(json.dumps({"seconds": 10**399, "cost": 10**399}))
-
-
-def record_with_5000_digits():
-    """ok | bad output: record.json"""
-    report('{"cost": 1' + "0" * 5000 + "}")
-
-
-def record_with_lone_surrogates():
-    """ok | bad output: record.json"""
-    report(json.dumps({"model": "\ud800", "warnings": ["a: \udfff"], "sources": {"\ud800": "x"}}))
-
-
-def record_that_is_a_list():
-    """ok | bad output: record.json"""
-    report("[1, 2]")
-
-
-def record_that_is_no_json():
-    """ok | bad output: record.json"""
-    report("hello")
-
-
-def record_of_bytes():
-    """ok | bad output: record.json"""
-    report(os.urandom(1000))
-
-
-def record_of_200_kb():
-    """ok | bad output: record.json"""
-    report(json.dumps({"model": "m" * 200_000}))
 
 
 def record_of_1_gb():
@@ -66,47 +16,11 @@ def record_of_1_gb():
     os.truncate(OUT / "record.json", 2**30)
 
 
-def record_40000_deep():
-    """ok | bad output: record.json"""
-    report('{"warnings": ' + "[" * 40000 + "]" * 40000 + "}")
-
-
-def record_with_a_name_twice():
-    """ok | bad output: record.json"""
-    report('{"model": "a", "model": "b"}')
-
-
-def record_of_texts():
-    """ok | bad output: record.json"""
-    report(json.dumps(dict.fromkeys(KEYS, "text")))
-
-
-def record_of_lists():
-    """ok | bad output: record.json"""
-    report(json.dumps({key: [[1], {"a": 2}] for key in KEYS}))
-
-
-def record_of_nulls():
-    """ok | bad output: record.json"""
-    report(json.dumps(dict.fromkeys(KEYS)))
-
-
-def record_of_truths():
-    """ok | bad output: record.json"""
-    report(json.dumps(dict.fromkeys(KEYS, True)))
-
-
-def record_of_huge_numbers():
-    """ok | bad output: record.json"""
-    report(json.dumps({"cost": 1e308, "terms": {"a": -1e308}, "seconds": -1e308}))
-
-
 def record_with_html():
     """ok | bad output: record.json"""
     lines = {"model": HTML, "broken": [HTML], "warnings": [f"{HTML}: {HTML}"]}
     others = [{"model": HTML, "left_out": HTML, "terms": {HTML: 1.0}, "broken": [HTML]}]
-    more = {"terms": {HTML: 1.0}, "sources": {HTML: HTML}, "others": others}
-    report(json.dumps({**lines, **more}))
+    report(json.dumps({**lines, "terms": {HTML: 1.0}, "sources": {HTML: HTML}, "others": others}))
 
 
 def record_with_escape_codes():
@@ -115,43 +29,10 @@ def record_with_escape_codes():
     report(json.dumps({"model": "\x1b[31mred", "warnings": lines}))
 
 
-def record_with_10000_warnings():
-    """ok | bad output: record.json"""
-    report(json.dumps({"warnings": ["w: x"] * 10000}))
-
-
-def record_that_is_a_link():
-    """bad output: a link"""
-    good()
-    (OUT / "record.json").symlink_to("/etc/hostname")
-
-
-def record_that_is_a_pipe():
-    """bad output: a pipe"""
-    good()
-    os.mkfifo(OUT / "record.json")
-
-
-def record_that_is_a_folder():
-    """ok | bad output: record.json"""
-    good()
-    (OUT / "record.json").mkdir()
-
-
 def crash_after_writing():
     """non-zero exit: ValueError: after all"""
     good()
-    raise ValueError("after all")
-
-
-def html_as_last_words():
-    """non-zero exit: <script>"""
-    raise ValueError(HTML)
-
-
-def escape_codes_as_last_words():
-    r"""non-zero exit: \x1b[31mred"""
-    raise ValueError("\x1b[31mred\x07\x1b[2K\u202e")
+    _say("after all")
 
 
 def bytes_as_last_words():
@@ -160,11 +41,46 @@ def bytes_as_last_words():
     sys.exit(1)
 
 
-def a_megabyte_as_last_words():
-    """non-zero exit: xxx"""
-    raise ValueError("x" * 2**20)
+def _say(words):
+    raise ValueError(words)
 
 
-def markdown_as_last_words():
-    """non-zero exit: [x](javascript:1)"""
-    raise ValueError("| a | b |\\n[x](javascript:1) `c` <b>")
+ATTACKS = {
+    "ok | bad output: record.json": {
+        "record_with_infinity": lambda: report('{"model": "a", "seconds": Infinity}'),
+        "record_with_nan": lambda: report('{"cost": NaN}'),
+        "record_with_1e999": lambda: report('{"seconds": 1e999, "cost": -1e999}'),
+        "record_with_400_digits": lambda: report(json.dumps({"seconds": 10**399, "cost": 10**399})),
+        "record_with_5000_digits": lambda: report('{"cost": 1' + "0" * 5000 + "}"),
+        "record_with_lone_surrogates": lambda: report(
+            json.dumps({"model": "\ud800", "warnings": ["a: \udfff"], "sources": {"\ud800": "x"}})
+        ),
+        "record_that_is_a_list": lambda: report("[1, 2]"),
+        "record_that_is_no_json": lambda: report("hello"),
+        "record_of_bytes": lambda: report(os.urandom(1000)),
+        "record_of_200_kb": lambda: report(json.dumps({"model": "m" * 200_000})),
+        "record_40000_deep": lambda: report('{"warnings": ' + "[" * 40000 + "]" * 40000 + "}"),
+        "record_with_a_name_twice": lambda: report('{"model": "a", "model": "b"}'),
+        "record_of_texts": lambda: report(json.dumps(dict.fromkeys(KEYS, "text"))),
+        "record_of_lists": lambda: report(json.dumps({key: [[1], {"a": 2}] for key in KEYS})),
+        "record_of_nulls": lambda: report(json.dumps(dict.fromkeys(KEYS))),
+        "record_of_truths": lambda: report(json.dumps(dict.fromkeys(KEYS, True))),
+        "record_of_huge_numbers": lambda: report(
+            json.dumps({"cost": 1e308, "terms": {"a": -1e308}, "seconds": -1e308})
+        ),
+        "record_with_10000_warnings": lambda: report(json.dumps({"warnings": ["w: x"] * 10000})),
+        "record_that_is_a_folder": lambda: beside("record.json").mkdir(),
+    },
+    "bad output: a link": {
+        "record_that_is_a_link": lambda: beside("record.json").symlink_to("/etc/hostname"),
+    },
+    "bad output: a pipe": {"record_that_is_a_pipe": lambda: os.mkfifo(beside("record.json"))},
+    "non-zero exit: <script>": {"html_as_last_words": lambda: _say(HTML)},
+    r"non-zero exit: \x1b[31mred": {
+        "escape_codes_as_last_words": lambda: _say("\x1b[31mred\x07\x1b[2K\u202e"),
+    },
+    "non-zero exit: xxx": {"a_megabyte_as_last_words": lambda: _say("x" * 2**20)},
+    "non-zero exit: [x](javascript:1)": {
+        "markdown_as_last_words": lambda: _say("| a | b |\\n[x](javascript:1) `c` <b>"),
+    },
+}

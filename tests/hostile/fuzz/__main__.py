@@ -19,7 +19,6 @@ PER_CHILD = 5000  # inputs after which a child is replaced
 # A library in C reads their files, on the user's own account: that it crashes or hangs is counted,
 # and nothing here can mend it.
 FOREIGN = ("hdf5", "microscope")
-SHRINK_S = 40.0  # to make a finding smaller
 
 
 class Child:
@@ -81,35 +80,6 @@ def shape(found):
     return found["kind"], found.get("where", ""), own
 
 
-def smaller(child, reader, found, path):
-    """Return a finding with the smallest files that still give it, by leaving blocks out."""
-    best, end = json.loads(found["tree"]), time.monotonic() + SHRINK_S
-
-    def still(tree):
-        path.write_text(json.dumps(tree))
-        now = child.ask(reader=reader, tree=str(path))
-        return now["verdict"] == "finding" and shape(now) == shape(found)
-
-    if found["kind"].startswith(("hangs", "slow", "message")) or not still(best):
-        return found
-    for name in list(best):
-        without = {k: v for k, v in best.items() if k != name}
-        if without and still(without):
-            best = without
-    for name in [name for name, content in best.items() if isinstance(content, dict)]:
-        size = len(best[name]["hex"]) // 4 * 2
-        while size >= 2 and time.monotonic() < end:
-            start = 0
-            while start < len(text := best[name]["hex"]) and time.monotonic() < end:
-                tried = {**best, name: {"hex": text[:start] + text[start + size :]}}
-                if still(tried):
-                    best = tried
-                else:
-                    start += size
-            size = size // 4 * 2
-    return {**found, "tree": json.dumps(best)}
-
-
 def save(out, reader, found, job):
     """Keep a finding in a folder of its own: the files and the reason."""
     name = hashlib.sha256(repr((reader, *shape(found))).encode()).hexdigest()[:8]
@@ -148,7 +118,6 @@ def campaign(arguments, names):
             if "tree" not in found and "tree" not in (made := child.ask(**job, unread=True)):
                 continue  # it died while the file was made
             found.setdefault("tree", found.get("tree") or made["tree"])
-            found = smaller(child, reader, found, Path(folder) / "tree.json")
             seen[key] = reader, save(arguments.out, reader, found, job)
             print(f"{reader}: {' · '.join(shape(found)[:2])}: {found['text'][:200]!r}", flush=True)
         child.stop()
@@ -162,14 +131,12 @@ def show(counts, seen, names):
         f"{'reader':18} {'inputs':>8} {'accepted':>9} {'refused':>9} {'library':>8} {'findings':>9}"
     )
     for name in [*names, "all"]:
-        own = {v: n for (reader, v), n in counts.items() if name == reader}
-        if name == "all":
-            own = Counter()
-            for (_, verdict), n in counts.items():
-                own[verdict] += n
+        own = Counter()
+        for (reader, verdict), n in counts.items():
+            own[verdict] += n * (name in (reader, "all"))
         kinds = sum(name in (reader, "all") for reader, _ in seen.values())
-        total = sum(own.values()) - own.get("no input", 0)
-        good = f"{own.get('accepted', 0):9} {own.get('refused', 0):9} {own.get('library', 0):8}"
+        total = sum(own.values()) - own["no input"]
+        good = f"{own['accepted']:9} {own['refused']:9} {own['library']:8}"
         print(f"{name:18} {total:8} {good} {kinds:9}")
 
 
@@ -180,10 +147,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="another one gives other files")
     parser.add_argument("--readers", default="", help="names with commas; all without it")
     parser.add_argument("--out", type=Path, default=Path("runs/fuzz"), help="folder of findings")
-    parser.add_argument("--again", type=Path, nargs="*", help="folders of findings to try again")
     arguments = parser.parse_args()
-    if arguments.again:
-        sys.exit(again(arguments.again))
     # Their names are known to the child alone: the parent imports nothing that could break.
     listed = subprocess.run(
         [sys.executable, "-c", "from tests.hostile.fuzz.readers import READERS as r; print(*r, sep=',')"],
@@ -194,22 +158,6 @@ def main():
     if unknown := set(names) - set(known):
         parser.error(f"no reader {', '.join(unknown)}; there are {', '.join(known)}")
     sys.exit(1 if campaign(arguments, names) else 0)
-
-
-def again(folders):
-    """Print whether findings are still there; return how many are."""
-    left = 0
-    with TemporaryDirectory() as home:
-        child = Child(Path(home))
-        for folder in folders:
-            reader = (folder / "reason.txt").read_text().partition("\n")[0].removeprefix("reader: ")
-            found = child.ask(reader=reader, tree=str(folder / "tree.json"))
-            bad = found["verdict"] == "finding"
-            left += bad
-            shown = f"{found['kind']}: {found['text'][:200]!r}" if bad else found["verdict"]
-            print(f"{folder.name}: {shown}")
-        child.stop()
-    return min(left, 100)
 
 
 if __name__ == "__main__":

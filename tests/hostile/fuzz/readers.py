@@ -2,46 +2,38 @@
 
 import json
 import math
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from cytosuite import formats, manifest
+from cytosuite import formats
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.data.simulated import simulated
-from cytosuite.benchmark.engines.collect import add_log, empty, take
-from cytosuite.benchmark.record import (
-    ModelChoice,
-    Record,
-    container_report,
-    read_record,
-    warnings_in,
-)
 from cytosuite.benchmark.results.cases import measure
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.objects import write_objects
-from cytosuite.benchmark.validate import check
+from cytosuite.benchmark.runs.record import (
+    read_record,
+)
+from cytosuite.benchmark.runs.validate import check
+from cytosuite.contract import manifest
+from cytosuite.contract.interface import read_case
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.microscopes import MODULES, read_microscope
-from cytosuite.datasets.folder.part import Part
+from cytosuite.datasets.folder.part import MODULES, Part, read_microscope
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
-from cytosuite.files import parse_json, read_json, read_toml
-from cytosuite.formats.tiff import tiff_channels
-from cytosuite.interface import read_case
+from cytosuite.files import parse_json, read_toml
+from cytosuite.formats.tiff import channels as tiff_channels
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.tracks.track_folder import read_sequence
-from cytosuite.progress import latest
-from cytosuite.tasks import TASKS, Socket
 from cytosuite.volume import AXES, SPATIAL, Header
-from cytosuite.weights import open_model, read_cards
 from tests.hostile.fuzz import seeds
 
 TRUTHS = {"segment": seeds.volume(dtype=np.int32), "enhance": seeds.volume(dtype=np.float64)}
@@ -238,65 +230,12 @@ def score(folder, name, answer, found):
             write_objects(folder / "objects.csv", found, answer, answer)
 
 
-def report(folder):
-    """Read the report of a container, and keep it in a record."""
-    found = container_report(only(folder))
-    choice, lines = ModelChoice.of(found), warnings_in(found)
-    hold(all(line.isprintable() and len(line) <= 300 for line in lines), lines)
-    model = found.get("model")
-    record = Record(
-        **seeds.NAMED,
-        selection=choice,
-        warnings=lines,
-        model=model if isinstance(model, str) else "",
-    )
-    record.write(folder)
-    hold(read_record(folder) == record, "another record")
-    writable(json.loads((folder / "record.json").read_text()))
-
-
 def record(folder):
     """Read a record: it is what was written, or none."""
     path = only(folder)
     found = read_record(path.parent)
     if found is not None and path.name == "record.json":
         hold(found == seeds.RECORD, "an altered record")
-
-
-def answers(folder):
-    hold(check(folder, Socket("cell-summary", "json", "Summary"), None), "no path")
-    writable(read_json(folder / "cell-summary.json"))
-
-
-def output_tree(folder):
-    """Copy an output; the copy holds plain files of plain names alone."""
-    with TemporaryDirectory() as target:
-        try:
-            count = take(folder, Path(target), 10**6)
-        finally:
-            found = [*Path(target).rglob("*")]
-            kinds = [path.lstat().st_mode for path in found]
-            hold(all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in kinds), "kinds", kinds)
-            hold(all(path.name.isprintable() for path in found), "names")
-        hold(count == sum(map(stat.S_ISREG, kinds)), "another number of files")
-        copied, given = seeds.lifted(target), seeds.lifted(folder)
-        hold(copied == given, "another content")
-    empty(folder)
-    hold(not any(folder.iterdir()), "not empty")
-
-
-def log(folder):
-    """Keep the words of a container; they act on no terminal."""
-    text = only(folder).read_bytes().decode(errors="replace")
-    hold((share := latest(text)) is None or 0 <= share <= 1, share)
-    kept = folder / "kept"
-    add_log(kept, text)
-    lines = kept.read_text(encoding="utf-8").split("\n")
-    hold(all(line.isprintable() for line in lines), "control characters in the log")
-
-
-def strict_json(folder):
-    writable(read_json(only(folder)))
 
 
 READERS = {
@@ -308,7 +247,6 @@ READERS = {
     "hdf5": Reader(seeds.hdf5s, image),
     "omezarr": Reader(seeds.omezarrs, omezarr, names=True),
     "picture": Reader(seeds.pictures, image),
-    "json": Reader(seeds.jsons, strict_json),
     "toml": Reader(seeds.tomls, lambda folder: read_toml(only(folder))),
     "manifests": Reader(seeds.manifests, manifests),
     "recipe": Reader(seeds.recipes, a_recipe, follows=True),
@@ -320,9 +258,5 @@ READERS = {
     "tracks": Reader(seeds.sequences, sequence, names=True, follows=True),
     "phantoms": Reader(seeds.phantoms, phantoms, names=True, follows=True),
     "output images": Reader(seeds.outputs, outputs),
-    "output values": Reader(seeds.answers, answers),
-    "output tree": Reader(seeds.trees, output_tree, names=True),
-    "report": Reader(seeds.reports, report),
     "record": Reader(seeds.records, record),
-    "log": Reader(seeds.logs, log),
 }

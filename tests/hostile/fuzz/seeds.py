@@ -1,7 +1,7 @@
 """Small whole inputs, as writers of ours and of others make them.
 
 An input is a tree: relative names with the content of a file, or the kind of another entry
-(``fifo``, ``socket``, ``folder``, ``link:<target>``, ``second:<name>``). Bytes of a name that are
+(``fifo``, ``socket``, ``folder``, ``link:<target>``). Bytes of a name that are
 no UTF-8 are lone surrogates in it, as `os.fsdecode` gives them.
 """
 
@@ -22,13 +22,13 @@ import zarr
 from PIL import Image
 from zarr.storage import LocalStore
 
-from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.runs.record import Record
+from cytosuite.contract.interface import write_case
+from cytosuite.contract.metadata import acquisition
+from cytosuite.contract.tasks import TASKS
 from cytosuite.formats import write
-from cytosuite.interface import write_case
-from cytosuite.metadata import acquisition
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
-from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
 Tree = dict[str, bytes | str]
@@ -62,10 +62,8 @@ def plant(folder, tree):
                 made.bind(os.fsencode(path))
         elif content == "folder":
             path.mkdir(exist_ok=True)
-        elif content.startswith("link:"):
-            path.symlink_to(content.removeprefix("link:"))
         else:
-            path.hardlink_to(Path(folder) / content.removeprefix("second:"))
+            path.symlink_to(content.removeprefix("link:"))
 
 
 def lifted(folder):
@@ -161,24 +159,21 @@ def hdf5s():
 def pictures():
     """Return PNG and JPEG files of several modes."""
     found = []
-    modes = {"png": ("L", "I;16", "1", "P", "RGB"), "jpg": ("L", "CMYK")}
-    for suffix, mode in ((suffix, mode) for suffix, all_of in modes.items() for mode in all_of):
-        bits = np.uint16 if mode == "I;16" else np.uint8
-        grey = Image.fromarray(ramp((12, 16), bits))
+    kinds = [
+        *(("png", mode) for mode in ("L", "I;16", "1", "P", "RGB")),
+        ("jpg", "L"),
+        ("jpg", "CMYK"),
+    ]
+    for suffix, mode in kinds:
+        grey = Image.fromarray(ramp((12, 16), np.uint16 if mode == "I;16" else np.uint8))
         stream = io.BytesIO()
-        (grey if mode == "I;16" else grey.convert(mode)).save(
-            stream, "jpeg" if suffix == "jpg" else suffix
-        )
+        picture = grey if mode == "I;16" else grey.convert(mode)
+        picture.save(stream, "jpeg" if suffix == "jpg" else suffix)
         found.append({f"a.{suffix}": stream.getvalue()})
     moving = io.BytesIO()
     frames = [Image.fromarray(ramp((12, 16), np.uint8) + n) for n in (0, 9)]
     frames[0].save(moving, "png", save_all=True, append_images=frames[1:])
     return [*found, {"a.png": moving.getvalue()}]
-
-
-def jsons():
-    text = {"a": [1, 2.5, -3e-7, None, True], "b": {"c": "größe \U0001f600 x\ty"}, "d": "\u2028"}
-    return [{"a.json": json.dumps(text, ensure_ascii=ascii).encode()} for ascii in (True, False)]
 
 
 def tomls():
@@ -198,8 +193,7 @@ def manifests():
 
 
 def recipes():
-    found = sorted(ROOT.glob("datasets/spheroid/recipes/*.toml"))
-    return [{path.name: path.read_bytes()} for path in found]
+    return [{p.name: p.read_bytes()} for p in sorted(ROOT.glob("datasets/spheroid/recipes/*.toml"))]
 
 
 def settings():
@@ -217,17 +211,15 @@ def cards():
 
 def cases():
     """Return input folders as the platform gives them."""
+    facts = {"channel": "nucleus", "spacing": [2.0, 0.5, 0.4]}
+    view = "fluorescence-lightsheet-3d-microscopy"
     given = {
-        "microscopy-image": volume(),
-        "acquisition-metadata": {"channel": "nucleus", "spacing": [2.0, 0.5, 0.4]},
-    }
-    views = {
-        "fluorescence-lightsheet-3d-microscopy": volume(),
-        "second-fluorescence-lightsheet-3d-microscopy": volume(),
+        "segment": {"microscopy-image": volume(), "acquisition-metadata": facts},
+        "fuse": {view: volume(), f"second-{view}": volume()},
     }
     return [
-        written(lambda folder: write_case(folder, TASKS["segment"], "image", given)),
-        written(lambda folder: write_case(folder, TASKS["fuse"], "image", views)),
+        written(lambda folder, t=task, i=inputs: write_case(folder, TASKS[t], "image", i))
+        for task, inputs in given.items()
     ]
 
 
@@ -238,22 +230,11 @@ def folders():
         [*ours(".tif", (volume(dtype=kind), True))[0].values()] for kind in (np.uint16, np.uint8)
     )
     facts = json.dumps(acquisition(volume())).encode()
-    return [
-        {
-            "images/a.tif": image,
-            "images/b.tif": image,
-            "labels/a.tif": mask,
-            "acquisition-metadata/a.json": facts,
-            "conditions.csv": table,
-        },
-        {
-            "a.tif": image,
-            "b.mha": metaimages()[0]["a.mha"],
-            "c.png": pictures()[0]["a.png"],
-            "notes.txt": b"x",
-        },
-        {"01/t000.tif": image, "01/t001.tif": image, "01_GT/SEG/man_seg000.tif": mask},
-    ]
+    rooms = {"images/a.tif": image, "images/b.tif": image, "labels/a.tif": mask}
+    rooms |= {"acquisition-metadata/a.json": facts, "conditions.csv": table}
+    mixed = {"a.tif": image, "b.mha": metaimages()[0]["a.mha"], "c.png": pictures()[0]["a.png"]}
+    frames = {"01/t000.tif": image, "01/t001.tif": image, "01_GT/SEG/man_seg000.tif": mask}
+    return [rooms, mixed | {"notes.txt": b"x"}, frames]
 
 
 def omezarrs():
@@ -325,35 +306,5 @@ def outputs():
     ]
 
 
-def answers():
-    return [{"cell-summary.json": tree["a.json"]} for tree in jsons()]
-
-
-def trees():
-    """Return outputs of a container as trees of any names."""
-    small = {"images/instance-labels/a.tif": b"II", "record.json": b"{}", "a/b/c.txt": b""}
-    return [small, {"a.tif": bytes(100), "b": "link:a.tif", "c": "second:a.tif"}]
-
-
-def reports():
-    """Return reports of a container about its choice of a model."""
-    found = {
-        "model": "cells-3d",
-        "cost": 0.5,
-        "terms": {"spacing": 0.25, "channel": 0.0},
-        "fallback": True,
-        "broken": ["channel"],
-        "sources": {"spacing": "ome"},
-        "others": [{"model": "far", "cost": 1.0, "terms": {"spacing": 1.0}, "left_out": "a"}],
-        "warnings": ["voxel size assumed: 1 µm", "x" * 400],
-    }
-    return [{"report.json": json.dumps(found).encode()}]
-
-
 def records():
     return [written(RECORD.write)]
-
-
-def logs():
-    lines = ["progress 12 %", "a warning: größe", "\x1b[31mred\x1b[0m", "progress 37 %", "<b>"]
-    return [{"log.txt": "\n".join(lines).encode()}]

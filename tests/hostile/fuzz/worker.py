@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.benchmark.engines.collect import Refused
-from cytosuite.benchmark.validate import BadOutput
+from cytosuite.benchmark.runs.validate import BadOutput
 from cytosuite.errors import CytosuiteError
 from tests.hostile.fuzz.mutations import mutated
 from tests.hostile.fuzz.readers import READERS, Nonsense
@@ -36,6 +35,7 @@ INTERNAL = re.compile(
 OWN = (
     *(str(Path(place).resolve()) for place in (sys.prefix, sys.base_prefix, "/usr")),
     *("/proc/", "/sys/", "/dev/null", "/dev/urandom", str(Path(__file__).parents[3])),
+    str(Path(np.__file__).resolve().parents[1]),  # packages may lie beside the environment
     str(Path("~/.config/dask").expanduser()),  # which a library of readers looks at when it starts
 )
 
@@ -78,7 +78,7 @@ def judge(reader, work, watch, noise):
             verdict = {"verdict": "accepted"}
         except CytosuiteError as error:
             verdict = refusal(error, work)
-        except (Refused, BadOutput) as error:
+        except BadOutput as error:
             verdict = refusal(error, work, named=True)
         except Nonsense as error:
             verdict = finding("nonsense", error)
@@ -144,9 +144,7 @@ def place_of(error):
 
 
 def tree_of(job, known):
-    """Return the input of a job: a saved one, or one made of a seed by its number."""
-    if "tree" in job:
-        return given(Path(job["tree"]).read_text())
+    """Return the input of a job: made of a seed by its number."""
     rng = np.random.default_rng(job["seed"])
     own = known.setdefault(job["reader"], READERS[job["reader"]].seeds())
     tree = own[int(rng.integers(len(own)))]
@@ -157,12 +155,6 @@ def kept(tree: Tree) -> str:
     """Return a tree as text: contents in hexadecimal digits, kinds of other entries as they are."""
     pairs = {name: {"hex": c.hex()} if isinstance(c, bytes) else c for name, c in tree.items()}
     return json.dumps(pairs)
-
-
-def given(text: str) -> Tree:
-    """Return the tree in a text of `kept`."""
-    stored = json.loads(text).items()
-    return {name: bytes.fromhex(c["hex"]) if isinstance(c, dict) else c for name, c in stored}
 
 
 def main(home: Path) -> None:

@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.training.camera import (
     CameraRanges,
     DrawnCamera,
+    StrayRanges,
     draw_camera,
+    draw_weights,
     expose,
+    own_light,
+    tails,
     visible,
 )
 
@@ -19,16 +24,11 @@ def _noise(camera):
     return float(image.mean()), float(image.var())
 
 
-def test_mean_and_variance_of_photons_and_electronics():
-    mean, variance = _noise(PLAIN)
+@pytest.mark.parametrize(("multiplies", "shot"), [(False, 11), (True, 2 * 11)])
+def test_mean_and_variance_of_photons_and_electronics(multiplies, shot):
+    mean, variance = _noise(PLAIN._replace(multiplies=multiplies))
     assert mean == pytest.approx(11, rel=0.01)
-    assert variance == pytest.approx(11 + 0.25, rel=0.05)
-
-
-def test_multiplication_doubles_the_shot_noise():
-    mean, variance = _noise(PLAIN._replace(multiplies=True))
-    assert mean == pytest.approx(11, rel=0.01)
-    assert variance == pytest.approx(2 * 11 + 0.25, rel=0.05)
+    assert variance == pytest.approx(shot + 0.25, rel=0.05)
 
 
 def test_blur_acts_within_planes_on_the_noise():
@@ -55,11 +55,6 @@ def test_cameras_stay_within_their_ranges_and_differ():
     assert np.mean([camera.blur > 0 for camera in drawn]) == pytest.approx(0.35, abs=0.07)
 
 
-def test_the_same_seed_gives_the_same_image():
-    first, second = (expose(np.random.default_rng(3), LIGHT, PLAIN) for _ in range(2))
-    assert first.tobytes() == second.tobytes()
-
-
 DARK = np.zeros(4, np.float32)
 
 
@@ -79,3 +74,59 @@ def test_the_light_of_others_hides_a_nucleus_by_its_noise_and_by_its_height():
     assert visible(own, rest, PLAIN, noise).tolist() == [False, False, True, True]
     height = CameraRanges(visibility=0.0, contrast=0.2)
     assert visible(own, rest, PLAIN, height).tolist() == [False, True, True, False]
+
+
+SPACING = (2.0, 1.0, 1.0)
+NARROW = StrayRanges(near_z=(0.5, 0.5), near_xy=(0.4, 0.4), far_z=(1.0, 1.0), far_xy=(0.8, 0.8))
+
+
+def spot(shape=(61, 122, 130)):
+    light = np.zeros(shape, np.float32)
+    light[shape[0] // 2, shape[1] // 2, shape[2] // 2] = 1000
+    return light
+
+
+def test_tails_have_the_widths_of_their_ranges_in_diameters_and_keep_the_light():
+    near, far = tails(spot(), SPACING, 12.0, NARROW, "a")
+    for tail, (high, wide) in ((near, (6.0, 4.8)), (far, (12.0, 9.6))):
+        assert tail.sum() == pytest.approx(1000, rel=0.02)
+        grid = np.indices(tail.shape)
+        for axis, width in enumerate((high, wide, wide)):
+            place = grid[axis] * SPACING[axis]
+            middle = (tail * place).sum() / tail.sum()
+            spread = np.sqrt((tail * (place - middle) ** 2).sum() / tail.sum())
+            # The grid of four pixels has a variance of its own, the Gaussian ends at 3 deviations.
+            assert spread == pytest.approx(width, rel=0.12)
+
+
+def test_weights_stay_in_their_range_and_are_often_nothing():
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw_weights(rng, StrayRanges(weight=(0.1, 0.5))) for _ in range(500)])
+    assert drawn.dtype == np.float32
+    assert np.mean(drawn == 0) == pytest.approx(0.3, abs=0.05)
+    assert drawn[drawn > 0].min() >= np.float32(0.1)
+    assert drawn.max() <= 0.5
+
+
+def nucleus():
+    """Return labels and level of two blurred balls."""
+    labels, level = np.zeros((9, 24, 48), np.uint16), np.zeros((9, 24, 48), np.float32)
+    for number, x in ((1, 12), (2, 36)):
+        point = np.zeros(level.shape, np.float32)
+        point[4, 12, x] = 1
+        ball = ndimage.gaussian_filter(point, (1.5, 3, 3))
+        ball /= ball.max()
+        inside = ball > 0.1
+        labels[inside], level[inside] = number, ball[inside]
+    return labels, level
+
+
+def test_own_light_is_distinguished_from_an_even_haze():
+    labels, level = nucleus()
+    light = np.where(labels == 1, 2 * level, 0.5 * level) + np.float32(0.8)
+    weighted = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
+    means = np.array([0, *weighted], np.float32)
+    own = own_light(light, labels, level, means)
+    shares = [np.average(level[labels == k], weights=level[labels == k]) for k in (1, 2)]
+    np.testing.assert_allclose(own, [0, 2 * shares[0], 0.5 * shares[1]], rtol=1e-4)
+    np.testing.assert_allclose(means[1:] - own[1:], 0.8, rtol=1e-4)

@@ -1,3 +1,4 @@
+import h5py
 import numpy as np
 import pytest
 from scipy.special import ndtr
@@ -23,8 +24,6 @@ from cytosuite.algorithms.cellpose3d.training.cases import (
     load_case,
 )
 from cytosuite.errors import InputError
-from cytosuite.formats import write
-from cytosuite.volume import Volume
 
 PATCH = (8, 16, 16)
 
@@ -45,26 +44,15 @@ def test_a_simulated_case_keeps_its_fields_within_rounding(tmp_path):
     assert ratio.std() < 1e-3 * ratio.mean()
 
 
-def test_light_is_in_units_of_the_median_nucleus(tmp_path):
+def test_light_is_in_units_of_the_median_nucleus_and_diameters_of_the_largest_slice(tmp_path):
     case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH)
     light, level, labels = scene(0)
     means = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
     np.testing.assert_allclose(case.own + case.rest, [0, *(means / np.median(means))], rtol=1e-5)
     assert case.centres.tolist() == [[5, 7, 7], [5, 16, 15]]
-
-
-def test_diameters_are_those_of_the_largest_slice(tmp_path):
-    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH)
     # The level falls to 0.3 at sqrt(2 ln(1 / 0.3)) standard deviations of 3 voxels.
     expected = 2 * 3 * np.sqrt(2 * np.log(1 / 0.3)) * SPACING[1]
     np.testing.assert_allclose(case.diameters_um, expected, rtol=0.08)
-
-
-def test_plain_folders_of_a_simulation_are_read_alike(tmp_path):
-    plain = load_case(find_cases(plain_folder(tmp_path / "a"))[0], PATCH)
-    case = load_case(find_cases(simulated_folder(tmp_path / "b", 1))[0], PATCH)
-    assert plain.simulated
-    np.testing.assert_array_equal(plain.image, case.image)
 
 
 def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
@@ -88,37 +76,6 @@ def test_images_behind_a_chain_count_like_real_ones(tmp_path):
     assert not case.tails.any()
 
 
-def test_images_behind_a_chain_keep_the_level_of_their_simulation(tmp_path):
-    case = load_case(find_cases(chain_folder(tmp_path / "a"))[0], PATCH)
-    simulated = load_case(find_cases(simulated_folder(tmp_path / "b", 1))[0], PATCH)
-    without = load_case(find_cases(chain_folder(tmp_path / "c", level=False))[0], PATCH)
-    assert not case.simulated
-    for name in ("labels", "level", "flow", "heat"):
-        np.testing.assert_array_equal(getattr(case, name), getattr(simulated, name))
-    np.testing.assert_array_equal(case.image, without.image)
-    assert not np.array_equal(case.level, without.level)
-
-
-def test_finished_images_in_plain_folders_keep_a_level(tmp_path):
-    folder = real_folder(tmp_path)
-    write(folder / "visible-level" / "a.tif", Volume(scene()[1], SPACING))
-    case = load_case(find_cases(folder)[0], PATCH)
-    assert not case.simulated
-    np.testing.assert_allclose(case.level / SHARE_UNIT, scene()[1], atol=0.5 / SHARE_UNIT + 1e-6)
-
-
-def test_the_level_of_nuclei_is_not_that_of_cells_around_them(tmp_path):
-    folder = real_folder(tmp_path)
-    write(folder / "visible-level" / "a.tif", Volume(scene()[1], SPACING))
-    assert find_cases(folder, "membrane")[0].level is None
-
-
-def test_a_case_without_a_chain_in_its_facts_is_simulated(tmp_path):
-    folder = simulated_folder(tmp_path, 1)
-    (folder / "cases" / "case_0" / "case.json").write_text('{"sockets": []}')
-    assert find_cases(folder)[0].simulated
-
-
 def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_volume():
     labels = np.ones((12, 16, 40), np.uint16)
     labels[..., 20:] = 2
@@ -128,38 +85,6 @@ def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_
     np.testing.assert_allclose(level[..., 19:21], expected, atol=0.02)
     np.testing.assert_allclose(level[..., [0, 10, 30, 39]], 1, atol=1e-5)
     np.testing.assert_allclose(level, level[..., ::-1], atol=1e-6)
-
-
-def test_the_level_of_cells_does_not_depend_on_their_numbers_and_is_0_outside():
-    labels = np.zeros((9, 14, 14), np.uint16)
-    labels[1:8, 2:7, 2:12], labels[1:8, 7:12, 2:12] = 3, 9
-    level = _level_within_cells(labels)
-    assert not level[labels == 0].any()
-    assert (level[labels > 0] > 0).all()
-    other = np.array([0, 0, 0, 500, 0, 0, 0, 0, 0, 2], np.uint16)[labels]
-    np.testing.assert_array_equal(_level_within_cells(other), level)
-    assert not _level_within_cells(np.zeros((4, 4, 4), np.uint16)).any()
-
-
-def test_light_is_in_units_of_the_median_membrane_and_every_cell_has_a_level(tmp_path):
-    case = load_case(find_cases(cells_folder(tmp_path), "membrane")[0], PATCH)
-    assert case.simulated
-    labels = case.labels
-    np.testing.assert_array_equal(case.level, np.rint(255 * _level_within_cells(labels)))
-    lack = 1 - _level_within_cells(labels)
-    means = [np.average(case.image[labels == k], weights=lack[labels == k]) for k in (1, 2)]
-    assert np.median(means) == pytest.approx(1, rel=1e-3)
-    assert case.image[labels > 0].max() > 1 > 0.2 > case.image[:, 14, 4].max()
-
-
-def test_annotated_cells_get_a_level_that_distinguishes_them(tmp_path):
-    cells = cells_folder(tmp_path / "a")
-    (cells / "step-3-light").rename(cells / "images")
-    case = load_case(find_cases(cells, "membrane")[0], PATCH)
-    assert not case.simulated
-    assert case.level[5, 14, 11] < 0.5 * case.level[5, 14, 4]
-    nuclei = load_case(find_cases(cells)[0], PATCH)
-    assert nuclei.level[5, 14, 11] == SHARE_UNIT
 
 
 def test_the_other_channel_is_refused(tmp_path):
@@ -192,8 +117,32 @@ def test_heat_peaks_at_the_centre_and_ends_within_the_object():
     assert heat[4, 6, 2] < 0.01
 
 
+def test_a_published_list_gives_images_and_labels(tmp_path):
+    labels = np.zeros((8, 16, 16), np.uint16)
+    labels[2:6, 4:12, 4:12] = 1
+    arrays = {
+        "images": {"image": labels / 2},
+        "masks": {"instance": labels, "distance": labels - 0.5},
+    }
+    for room, found in arrays.items():
+        (tmp_path / room).mkdir()
+        with h5py.File(tmp_path / room / "a.h5", "w") as file:
+            for name, array in found.items():
+                file[f"data/{name}"] = array
+    (tmp_path / "files_train.csv").write_text("images/a.h5;masks/a.h5\n")
+    (files,) = find_cases(tmp_path, group="data/image,data/instance")
+    case = load_case(files, (8, 16, 16))
+    np.testing.assert_array_equal(case.labels, labels)
+    assert not case.simulated
+    (tmp_path / "files_train.csv").write_text("images/a.h5\n")
+    with pytest.raises(
+        InputError, match=r"expected image;labels in each row, .*a.h5 has no labels"
+    ):
+        find_cases(tmp_path)
+
+
 def test_mistakes_in_the_data_are_named(tmp_path):
-    with pytest.raises(InputError, match="found no volume"):
+    with pytest.raises(InputError, match="found none"):
         find_cases(tmp_path)
     folder = simulated_folder(tmp_path / "a", 1)
     (folder / "cases/case_0/companions/visible-level/case_0.tif").unlink()

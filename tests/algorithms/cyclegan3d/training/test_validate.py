@@ -4,17 +4,15 @@ import torch
 from unpaired import SPACING, TINY, random_network, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
-from cytosuite.algorithms.cyclegan3d.training.train import TRAINING, load
-from cytosuite.algorithms.cyclegan3d.training.validate import (
-    SHOWN,
-    picture,
+from cytosuite.algorithms.cyclegan3d.training.train import (
+    TRAINING,
+    load,
     translated,
     validate,
 )
 from cytosuite.algorithms.cyclegan3d.translate import translate
-from cytosuite.formats import read, write
-from cytosuite.normalise import Target
-from cytosuite.training.images import objects_of
+from cytosuite.formats import read
+from cytosuite.networks.normalise import Target
 from cytosuite.training.loop import begin
 from cytosuite.volume import Volume
 
@@ -83,48 +81,3 @@ def test_facts_are_those_of_each_case_and_of_the_set(state, cases, settings):
         np.testing.assert_array_equal(volume.array, read(item.path).array)
     for name, count in (("real", 3), ("synthetic", 2)):
         assert len(whole.get(f"{name}:scenes")) == count
-
-
-def test_images_without_labels_count_in_the_set_alone(state, cases, settings):
-    bare = list(cases["real"][:2])
-    *each, whole = validate(state, {"simulated": bare, "real": cases["real"]}, settings)
-    assert each == []
-    assert len(whole.get("synthetic:arrays")) == 2
-
-
-def test_objects_are_pieces_above_a_threshold_and_specks_are_none():
-    image, labels = simulated(0, (12, 40, 40))
-    image[:, 1, 1] = 0
-    image[2, 38, 1] = 255  # a speck
-    found = objects_of(image)
-    assert found.dtype == np.int32
-    assert len(np.unique(found)) == 3
-    both = (found > 0) & (labels > 0)
-    assert both.sum() > 0.8 * (labels > 0).sum()
-    assert found[2, 38, 1] == 0
-    assert not objects_of(np.full((5, 9, 9), 7, np.uint16)).any()
-
-
-def test_a_picture_has_a_row_of_each_kind(state, cases, settings):
-    found = picture(state, cases, settings)
-    z, y, x = read(cases["real"][0].path).shape
-    assert found.dtype == np.uint8
-    assert found.shape[0] >= 3 * max(z, y)
-    assert found.shape[1] >= 3 * 2 * x  # two planes of three real volumes
-    for top in (0, found.shape[0] // 3, 2 * found.shape[0] // 3):
-        assert np.ptp(found[top : top + y, :x]) > 200
-    plane = read(cases["simulated"][0].path).array[z // 2]
-    assert np.corrcoef(found[:y, :x].ravel(), plane.ravel())[0, 1] > 0.95
-
-
-def test_volumes_of_other_sizes_stand_in_one_picture(state, cases, settings, tmp_path):
-    for number, shape in enumerate([(8, 40, 16), (30, 16, 24)]):
-        write(tmp_path / "more" / f"{number}.tif", Volume(simulated(number, shape)[0], SPACING))
-    more = load(tmp_path / "more", "real", settings)
-    mixed = {role: (more + items)[:SHOWN] for role, items in cases.items()}
-    found = picture(state, mixed, settings)
-    assert found.shape[0] >= 3 * 40
-    constant = Volume(np.full((8, 16, 16), 9, np.uint16), SPACING)
-    write(tmp_path / "flat" / "a.tif", constant)
-    flat = load(tmp_path / "flat", "real", settings)
-    assert picture(state, {"simulated": flat, "real": flat}, settings).size

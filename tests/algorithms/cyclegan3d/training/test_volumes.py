@@ -1,21 +1,25 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
-from unpaired import SPACING, real, real_folder, simulated, simulated_dataset
+from unpaired import SPACING, real, simulated, simulated_dataset
 
-from cytosuite.algorithms.cyclegan3d.intensity import to_network
-from cytosuite.algorithms.cyclegan3d.training.volumes import in_grey_values_of, load_items
+from cytosuite.algorithms.cyclegan3d.training.settings import Crops
+from cytosuite.algorithms.cyclegan3d.training.volumes import (
+    DomainVolume,
+    draw_batch,
+    in_grey_values_of,
+    load_items,
+)
+from cytosuite.algorithms.cyclegan3d.translate import scaling_of
 from cytosuite.errors import InputError
 from cytosuite.formats import write
-from cytosuite.normalise import Target, background_of
-from cytosuite.training import images as module
+from cytosuite.networks.normalise import Target, background_of
 from cytosuite.training.images import find_images
 from cytosuite.volume import Volume
 
 CROP = (4, 8, 8)
-
-
-def _names(found):
-    return [path.stem for path, _ in found]
 
 
 def _write(path, array, axes="ZYX"):
@@ -27,72 +31,16 @@ def _load(folder, patterns=("*",), scale="background", crop=CROP, labelled=True,
     return load_items(folder, patterns, scale, crop, labelled=labelled, **more)
 
 
-def test_a_dataset_gives_its_images_and_labels(tmp_path):
-    found = find_images(simulated_dataset(tmp_path), ["*"])
-    assert _names(found) == ["s_0", "s_1", "s_2"]
-    for path, twin in found:
-        assert path.parent.name == "microscopy-image"
-        assert twin == path.parent.parent / "instance-labels" / path.name
-
-
-def test_a_folder_of_images_and_labels(tmp_path):
-    for name in ("b", "a"):
-        _write(tmp_path / "images" / f"{name}.tif", simulated()[0])
-    _write(tmp_path / "labels" / "a.tiff", simulated()[1])
-    found = find_images(tmp_path, ["*"])
-    assert _names(found) == ["a", "b"]
-    assert [twin for _, twin in found] == [tmp_path / "labels" / "a.tiff", None]
-
-
-def test_a_flat_and_a_nested_folder_as_the_published_program_takes(tmp_path):
-    for place in ("b.tif", "a/deep/er.tiff", "a/c.TIF", "a/.hidden.tif"):
-        path = _write(tmp_path / place.replace("TIF", "tif"), real())
-        path.rename(tmp_path / place)
-    (tmp_path / "a" / "notes.txt").write_text("no image")
-    (tmp_path / "a" / "folder.tif").mkdir()
-    found = find_images(tmp_path, ["*"])
-    assert sorted(_names(found)) == ["b", "c", "er"]
-    assert all(twin is None for _, twin in found)
-    assert found == find_images(tmp_path, ["*"])
-
-
-def test_patterns_choose_by_name(tmp_path):
-    folder = real_folder(tmp_path)
-    assert _names(find_images(folder, ["r_1"])) == ["r_1"]
-    assert _names(find_images(folder, ["r_[02]", "x*"])) == ["r_0", "r_2"]
-
-
-def test_explains_a_folder_without_images(tmp_path):
-    message = (
-        r"expected images \(.mha, .tif, .tiff, .ozx\) with names like e_\*, x, found 3 of other"
-    )
-    with pytest.raises(InputError, match=message):
-        find_images(real_folder(tmp_path / "real"), ["e_*", "x"])
-    for number, layout in enumerate(("cases/a", "images", "deep/er")):
-        (tmp_path / str(number) / layout).mkdir(parents=True)
-        with pytest.raises(InputError, match="found 0 of other names"):
-            find_images(tmp_path / str(number), ["*"])
-    with pytest.raises(InputError, match="expected images"):
-        find_images(tmp_path / "nowhere", ["*"])
-
-
 def test_an_item_holds_the_image_in_units_of_the_network(tmp_path):
     items = _load(simulated_dataset(tmp_path, 1))
     image, labels = simulated()
-    expected = to_network(image, "background")
+    expected = scaling_of(image, "background")(image)
     assert items[0].image.dtype == np.float16
     np.testing.assert_allclose(items[0].image[0], expected, atol=2e-3)
     np.testing.assert_array_equal(items[0].labels, labels)
     assert (items[0].labels.dtype, items[0].shape) == (np.int32, image.shape)
     assert items[0].spacing == SPACING
     assert items[0].twin.is_file()
-
-
-def test_both_scales_are_those_of_the_inference(tmp_path):
-    folder = real_folder(tmp_path, 1)
-    for scale in ("background", "dtype"):
-        expected = to_network(real(), scale)
-        np.testing.assert_allclose(_load(folder, scale=scale)[0].image[0], expected, atol=2e-3)
 
 
 def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
@@ -112,32 +60,6 @@ def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
         assert item.scale == "style"
 
 
-def test_an_item_is_mapped_and_leaves_no_file(tmp_path, monkeypatch):
-    folder = simulated_dataset(tmp_path / "data", 1)
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(module, "TemporaryFile", _in(tmp_path / "tmp"))
-    item = _load(folder)[0]
-    assert isinstance(item.image, np.memmap)
-    assert isinstance(item.labels, np.memmap)
-    assert not list((tmp_path / "tmp").iterdir())
-    assert item.image.std() > 0
-
-
-def _in(folder):
-    """Return the maker of temporary files, in a folder."""
-    original = module.TemporaryFile
-    return lambda: original(dir=folder)
-
-
-def test_channels_are_scaled_one_by_one(tmp_path):
-    image = np.stack([real(0), 3 * real(1)])
-    _write(tmp_path / "a.tif", image, "CZYX")
-    item = _load(tmp_path)[0]
-    assert (item.image.shape, item.shape) == (image.shape, image.shape[1:])
-    expected = [to_network(channel, "background") for channel in image]
-    np.testing.assert_allclose(item.image, expected, atol=2e-3)
-
-
 def test_volumes_smaller_than_a_crop_go_on_with_their_border(tmp_path):
     image, labels = simulated()
     item = _load(simulated_dataset(tmp_path, 1), crop=(16, 8, 32))[0]
@@ -149,18 +71,9 @@ def test_volumes_smaller_than_a_crop_go_on_with_their_border(tmp_path):
     np.testing.assert_array_equal(item.image[..., 20:], np.repeat(item.image[..., 19:20], 12, -1))
 
 
-@pytest.mark.parametrize("axes", ["YX", "TZYX"])
-def test_only_volumes_are_taken(axes, tmp_path):
-    array = real()[0] if axes == "YX" else np.stack([real(), real()])
-    write(tmp_path / "a.tif", Volume(array, SPACING[-2:] if axes == "YX" else SPACING, axes))
-    with pytest.raises(InputError, match=rf"a\.tif: expected a volume .* found {axes}"):
-        _load(tmp_path)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_numbers_that_are_not_finite_are_refused(value, tmp_path):
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
     image = real().astype(np.float32)
-    image[3, 4, 5] = value
+    image[3, 4, 5] = np.nan
     _write(tmp_path / "a.tif", image)
     with pytest.raises(InputError, match=r"a\.tif: .*(NaN|finite)"):
         _load(tmp_path)
@@ -175,18 +88,113 @@ def test_labels_of_another_shape_are_refused(tmp_path):
     assert _load(folder, labelled=False)[0].labels is None
 
 
-def test_labels_that_are_not_wanted_are_never_opened(tmp_path):
-    folder = simulated_dataset(tmp_path, 2)
-    for _, twin in find_images(folder, ["*"]):
-        twin.write_bytes(b"broken")
-    items = _load(folder, labelled=False)
-    assert [item.labels for item in items] == [None, None]
-    with pytest.raises(InputError, match="s_0"):
-        _load(folder)
+CROPS = Crops(shape=(4, 8, 8), batch=2, alike=3)
 
 
-def test_a_broken_image_is_named(tmp_path):
-    folder = real_folder(tmp_path, 2)
-    (folder / "r_1.tif").write_bytes(b"II*\0broken")
-    with pytest.raises(InputError, match=r"r_1\.tif"):
-        _load(folder)
+def _item(image, labels=None):
+    array = image if image.ndim == 4 else image[None]
+    path = Path("a.tif")
+    return DomainVolume(
+        path, None, array.astype(np.float16), labels, array.shape[1:], (1.0, 1.0, 1.0)
+    )
+
+
+def _places(shape=(6, 12, 10)):
+    """Return an item of which every voxel has a number of its own, in image and labels."""
+    numbers = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+    assert numbers.max() < 2048  # exact in float16
+    return _item(numbers, numbers)
+
+
+def _draw(simulated, real, crops=CROPS, seed=0, step=0):
+    return draw_batch(simulated, real, crops, seed, step)
+
+
+def _same(one, two):
+    return one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
+
+
+def test_a_step_is_drawn_by_its_number_alone():
+    items = [_places(), _places((5, 9, 9))]
+    forth = [_draw(items, items, step=step) for step in range(5)]
+    back = [_draw(items, items, step=step) for step in reversed(range(5))][::-1]
+    assert all(_same(one, two) for one, two in zip(forth, back, strict=True))
+    assert not _same(forth[0], forth[1])
+    assert not _same(forth[0], _draw(items, items, seed=1))
+    assert not np.array_equal(forth[0]["real"][0], forth[0]["real"][1])
+
+
+@pytest.mark.parametrize("scale", ["background", "dtype"])
+def test_whole_grey_counts_are_dithered_by_half_a_count(scale):
+    grey = np.arange(4 * 40 * 40).reshape(4, 40, 40) % 300
+    count = 1 / 8
+    units = (lambda v: v * count) if scale == "dtype" else (lambda v: 0.5 * np.arcsinh(v * count))
+    counts = (lambda x: x / count) if scale == "dtype" else (lambda x: np.sinh(2 * x) / count)
+    whole = replace(_item(grey), image=units(grey)[None].astype(np.float32), scale=scale)
+    crops = Crops(shape=(4, 40, 40), batch=1, alike=1)
+    found = _draw([whole], [replace(whole, counts=(count,))], crops)
+    simulated, real = (counts(found[name].astype(float)) for name in ("simulated", "real"))
+    assert np.abs(simulated - simulated.round()).max() < 0.01
+    away = np.sort(real.ravel()) - np.sort(simulated.ravel())
+    assert 0.45 < np.abs(real - real.round()).max() <= 0.5
+    assert abs(away.mean()) < 0.02
+    assert np.var(real - real.round()) == pytest.approx(1 / 12, rel=0.05)
+    again, other = (
+        _draw([whole], [replace(whole, counts=(count,))], crops, step=s) for s in (0, 1)
+    )
+    assert _same(found, again)
+    assert not _same(found, other)
+
+
+def _corner_and_turn(crop, shape):
+    """Return the corner of a crop of `_places`, after checking it against all 8 orientations."""
+    z, y, x = np.unravel_index(int(crop.min()), shape)
+    numbers = np.arange(np.prod(shape)).reshape(shape)
+    cut = numbers[z : z + crop.shape[0], y : y + crop.shape[1], x : x + crop.shape[2]]
+    for swap in (False, True):
+        for flips in ((), (1,), (2,), (1, 2)):
+            turned = np.flip(cut, flips)
+            turned = turned.swapaxes(1, 2) if swap else turned
+            if turned.shape == crop.shape and np.array_equal(turned, crop):
+                return (int(z), int(y), int(x)), (flips, swap)
+    raise AssertionError("the crop is no turned part of the volume, or mirrored along z")
+
+
+@pytest.mark.parametrize("side", [8, 6])
+def test_crops_are_turned_parts_in_every_orientation_and_place(side):
+    shape, item = (6, 10, 9), _places((6, 10, 9))
+    crops = Crops(shape=(4, 8, side), batch=1, alike=1)
+    drawn = [_draw([item], [item], crops, step=step) for step in range(300)]
+    for name in ("simulated", "real"):
+        found = [_corner_and_turn(each[name][0, 0], shape) for each in drawn]
+        corners, turns = ({each[part] for each in found} for part in (0, 1))
+        last = [n - size for n, size in zip(shape, crops.shape, strict=True)]
+        for axis in range(3):
+            assert {corner[axis] for corner in corners} == set(range(last[axis] + 1))
+        assert len(turns) == (8 if side == 8 else 4)  # planes that are not square stay upright
+
+
+def test_labels_are_turned_with_their_image():
+    item = _places()
+    for step in range(30):
+        found = _draw([item], [item], step=step)
+        np.testing.assert_array_equal(found["labels"], found["simulated"][:, 0])
+
+
+def _striped():
+    """Return a volume that is dark below the middle of z, and bright above."""
+    image = np.zeros((40, 8, 8))
+    image[20:] = 1
+    return _item(image)
+
+
+@pytest.mark.parametrize("bright", [0.0, 1.0])
+def test_the_place_most_alike_the_real_crop_is_taken(bright):
+    real, simulated = _item(np.full((4, 8, 8), bright)), _striped()
+
+    def mean(alike):
+        crops = Crops(shape=(4, 8, 8), batch=1, alike=alike)
+        return np.mean([_draw([simulated], [real], crops, step=s)["simulated"] for s in range(60)])
+
+    assert abs(mean(1) - 0.5) < 0.15
+    assert abs(mean(12) - bright) < 0.02

@@ -1,29 +1,29 @@
-from dataclasses import replace
-
 import h5py
 import numpy as np
 import pytest
 import torch
-from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, real_folder, volume
+from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, volume
 
-from cytosuite.algorithms.diffusion.intensity import HIDDEN
+from cytosuite.algorithms.diffusion.noise import phase
 from cytosuite.algorithms.diffusion.predict import predict
-from cytosuite.algorithms.diffusion.schedule import phase
-from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.algorithms.diffusion.training.train import (
     TRAINING,
+    Settings,
     batch,
     describe,
     load,
     measure,
-    remark,
+    notes,
+    validate,
 )
-from cytosuite.algorithms.diffusion.training.validate import middle, picture, validate
+from cytosuite.contract.manifest import parse, read_card
+from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
-from cytosuite.formats import read, write
-from cytosuite.manifest import read_card
+from cytosuite.files import read_toml
+from cytosuite.formats import read
 from cytosuite.training.loop import begin, complete, take_step, train
-from cytosuite.weights import open_model
+from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.validate import wanted_metrics
 
 
 def _settings(**given):
@@ -57,8 +57,7 @@ def test_levels_of_noise_are_those_of_the_schedule(tmp_path):
     assert len(seen) > 40
 
 
-@pytest.mark.parametrize("predicts", ["velocity", "noise"])
-@pytest.mark.parametrize("conditioned", [True, False])
+@pytest.mark.parametrize(("predicts", "conditioned"), [("velocity", True), ("noise", False)])
 def test_the_first_loss_is_the_variance_of_the_answer(predicts, conditioned, tmp_path):
     settings = _settings(network={"predicts": predicts, "conditioned": conditioned})
     cases, state = (
@@ -73,27 +72,6 @@ def test_the_first_loss_is_the_variance_of_the_answer(predicts, conditioned, tmp
     if predicts == "velocity":  # the network begins with the answer 0
         wanted = np.cos(angle) * drawn["noise"] - np.sin(angle) * drawn["image"]
     assert losses["loss"].item() == pytest.approx(float((wanted**2).mean()), rel=1e-3)
-
-
-def test_hidden_sketches_are_drawn_as_often_as_the_settings_say(tmp_path):
-    settings = _settings(crops={"dropped": 0.5})
-    cases = _cases(paired_dataset(tmp_path), settings)
-    drawn = [batch(cases, settings, step)["sketch"] for step in range(50)]
-    hidden = sum((each == HIDDEN).all((1, 2, 3, 4)).sum() for each in drawn)
-    assert hidden == pytest.approx(50, abs=20)
-
-
-def test_the_loss_falls(tmp_path):
-    settings = _settings(schedule={"steps": 60, "learning_rate": 1e-2}, crops={"batch": 4})
-    cases, state = (
-        _cases(paired_dataset(tmp_path), settings),
-        begin(TRAINING, settings, None, "cpu"),
-    )
-    losses = [
-        take_step(TRAINING, settings, state, batch(cases, settings, step))["loss"].item()
-        for step in range(60)
-    ]
-    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
 
 
 def test_measured_parameters_describe_the_images(tmp_path):
@@ -113,7 +91,7 @@ def test_measured_parameters_describe_the_images(tmp_path):
     assert found["process"]["t_start"] == 500
     assert (found["given"], found["dropped"]) == ("sketch", 0)
     assert describe(cases, settings) == {"axes": "ZYX", "spacing": list(SPACING)}
-    assert remark(cases, settings) == []
+    assert notes(cases, settings) == []
 
 
 def test_the_card_says_what_the_network_was_given(tmp_path):
@@ -127,53 +105,6 @@ def test_the_card_says_what_the_network_was_given(tmp_path):
     message = "a sketch for .*own.* and labels alone for .*labels.*s_0.tif; add the missing sketch"
     with pytest.raises(InputError, match=message):
         measure({"images": both}, hiding)
-
-
-def test_images_without_a_voxel_size_do_not_count_in_the_card(tmp_path):
-    settings = _settings(network={"conditioned": False})
-    folder = real_folder(tmp_path, 2)
-    image = read(folder / "r_0.tif")
-    write(folder / "r_1.tif", replace(image, metadata={"spacing_source": "assumed"}))
-    cases = _cases(folder, settings)
-    assert describe(cases, settings) == {"axes": "ZYX", "spacing": list(SPACING)}
-    (line,) = remark(cases, settings)
-    assert line.startswith("1 of 2 images give no voxel size")
-    unknown = {"images": cases["images"][1:]}
-    assert describe(unknown, settings) == {"axes": "ZYX"}
-    told = _settings(card={"describes": {"spacing": [2.0, 0.8, 0.8]}})
-    assert remark(unknown, told) == []
-
-
-@pytest.mark.parametrize("kind", ["pairs", "images", "planes"])
-def test_a_training_makes_a_model_that_predicts(kind, tmp_path):
-    shape = SHAPE[1:] if kind == "planes" else SHAPE
-    network = {"conditioned": kind != "images", "dimensions": len(shape)}
-    crops = {"shape": [1, 16, 16], "shown": [1, 16, 16]} if kind == "planes" else {}
-    settings = _settings(
-        network=network,
-        crops=crops,
-        validation={
-            "every": 2,
-            "metric": "W1_by_std",
-            "also": ["lateral_spectrum_distance", *([] if kind == "planes" else ["patch_KID"])],
-            "cases": 1,
-        },
-    )
-    make = real_folder if kind == "images" else paired_dataset
-    data = {"images": [make(tmp_path / "data", 3, shape)]}
-    (tmp_path / "weights").mkdir()
-    card = train(
-        TRAINING, settings, data, tmp_path / "weights" / "mine.json", work=tmp_path / "work"
-    )
-    found = read_card(card)
-    (scores,) = found.scores.values()
-    assert np.isfinite(scores["W1_by_std"])
-    assert found.describes["axes"] == "ZYX"[-len(shape) :]
-    sketch = volume((labels_of(5, shape) > 0).astype(np.uint8))
-    made = predict({"structure-sketch": sketch}, open_model(card.parent, found))["synthetic-image"]
-    assert made.array.dtype == np.uint16
-    assert made.metadata["diffusion_method"] == "network"
-    assert (tmp_path / "work" / "pictures" / "step-000004.png").is_file()
 
 
 def _published(folder, shape, masks):
@@ -197,8 +128,7 @@ def _published(folder, shape, masks):
     return folder
 
 
-@pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize("masks", [True, False])
+@pytest.mark.parametrize(("dimensions", "masks"), [(2, True), (3, False)])
 def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
     shape = SHAPE[-dimensions:]
     folder = _published(tmp_path / "data", shape, masks)
@@ -212,6 +142,7 @@ def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
     work, card = tmp_path / "work", tmp_path / "weights" / "mine.json"
     (tmp_path / "weights").mkdir()
     train(TRAINING, settings, {"images": [folder]}, card, work=work, say=said.append)
+    assert (work / "pictures" / "step-000004.png").is_file()
     found = read_card(card)
     assert found.trained["cases"] == {"images": 2}
     assert found.describes == {"axes": "ZYX"[-dimensions:]} | ({"given": "labels"} if masks else {})
@@ -228,11 +159,24 @@ def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
             predict({"structure-sketch": labels}, open_model(card.parent, found))
 
 
-def test_masks_of_a_list_must_be_labels(tmp_path):
-    folder = _published(tmp_path, SHAPE, True)
-    with h5py.File(folder / "m" / "p_1.h5", "w") as file:
-        file["data/distance"] = np.zeros(SHAPE, np.float32)
-    with pytest.raises(InputError, match=r"m/p_1.h5: labels must be integers, found float32"):
+def test_images_of_two_channels_are_trained_on_and_made(tmp_path):
+    folder = paired_dataset(tmp_path / "data", channels=2)
+    settings = _settings(
+        network={"channels": 2, "noise_channel": "laplace"},
+        crops={"augment": {"prob": 1, "queue": ["scale", "stretch"]}, "dropped": 0.2},
+        validation={"every": 4, "metric": "W1_by_std", "cases": 1},
+    )
+    card = tmp_path / "weights" / "two.json"
+    card.parent.mkdir()
+    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    found = read_card(card)
+    assert found.describes["axes"] == "CZYX"
+    first, second = found.parameters["target"]
+    assert second["mean"] == pytest.approx(2 * first["mean"], rel=0.05)
+    sketch = volume(np.stack([labels_of(), labels_of(1)]).astype(np.float32))
+    made = predict({"structure-sketch": sketch}, open_model(card.parent, found))["synthetic-image"]
+    assert (made.shape, made.axes) == ((2, *SHAPE), "CZYX")
+    with pytest.raises(InputError, match="expected an image with the axes ZYX, found CZYX"):
         load(folder, "images", _settings())
 
 
@@ -258,23 +202,31 @@ def test_validation_makes_the_middle_of_held_out_images(tmp_path):
     )
 
 
-def test_a_sketch_is_made_of_an_image_without_one(tmp_path):
-    cases = _cases(real_folder(tmp_path), _settings(network={"conditioned": False}))
-    image, sketch, labels = middle(cases["images"][0], (8, 24, 20))
-    assert labels is None
-    assert image.shape == sketch.shape == (8, 24, 20)
-    agree = (sketch > 0.5) == (labels_of(0)[1:9] > 0)
-    assert agree.mean() > 0.9
+DROPPED = {"shape": [8, 16, 16], "dropped": 0.1}
+FOLDER = ALGORITHMS / "diffusion" / "training"
 
 
-def test_a_picture_has_three_rows(tmp_path):
-    cases, settings = _completed(paired_dataset(tmp_path), _settings())
-    found = picture(begin(TRAINING, settings, None, "cpu"), cases, settings)
-    assert found.dtype == np.uint8
-    assert found.shape[0] == 3 * (16 + 4)  # planes and their margins
-    assert np.ptp(found) == 255
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.name)
+def test_the_settings_in_the_folder_are_allowed(path):
+    found = parse(path, read_toml(path), Settings)
+    assert wanted_metrics(found.validation)
+    assert found.network.conditioned is (path.stem != "images")
+    assert found.network.dimensions == (2 if path.stem in {"planes", "culture"} else 3)
 
 
-def test_a_folder_without_images_is_refused_before_it_is_read(tmp_path):
-    with pytest.raises(InputError, match="expected images"):
-        TRAINING.check(tmp_path, "images", _settings())
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"crops": {"shape": [7, 16, 16]}}, r"multiples of \[2, 4, 4\] .*found \[7, 16, 16\]"),
+        ({"network": {"dimensions": 2, "widths": [4, 6]}}, "must begin with 1"),
+        (
+            {"network": {"widths": [4, 6], "conditioned": False}, "crops": DROPPED},
+            "crops.dropped must be 0 for a network that is given no sketch, found 0.1",
+        ),
+        ({"process": {"guidance": 2}}, "guidance must be 1 where no sketch is hidden .*found 2;"),
+    ],
+)
+def test_impossible_settings_are_refused(given, message):
+    base = {"network": {"widths": [4, 6]}, "crops": {"shape": [8, 16, 16]}}
+    with pytest.raises(InputError, match=f"train.toml: .*{message}"):
+        parse("train.toml", {**base, **given}, Settings)

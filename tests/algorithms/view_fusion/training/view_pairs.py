@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.contract.tasks import VIEW
 from cytosuite.formats import write
-from cytosuite.tasks import VIEW
 from cytosuite.volume import Volume
 
 FUSED = f"fused-{VIEW}"

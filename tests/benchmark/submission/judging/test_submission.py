@@ -1,14 +1,17 @@
-"""The evaluation is rehearsed with the outputs of a run, and gives the scores of the run."""
-
 import json
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.commands.challenge import EvaluationOptions
-from cytosuite.benchmark.commands.evaluation import rehearse_evaluation
-from cytosuite.benchmark.record import read_record
+from cytosuite.benchmark.commands.evaluation import EvaluationOptions, rehearse_evaluation
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.submission.judging.submission import (
+    SubmittedJob,
+    by_case,
+    read_predictions,
+)
 from cytosuite.errors import InputError
 
 
@@ -84,3 +87,92 @@ def test_the_container_of_the_evaluation_is_rehearsed(client, base, rehearsed):
     equal, (*_, line) = rehearsed("docker")
     assert equal, line
     assert line.startswith("evaluation in its container: watershed: ")
+
+
+PK = "5e5a900f-0000-4000-8000-000000000000"
+LABELS = {"slug": "instance-labels", "relative_path": "images/instance-labels"}
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Return a function that reads a list of jobs."""
+
+    def found(content):
+        path = tmp_path / "predictions.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return read_predictions(path)
+
+    return found
+
+
+def image(name):
+    return {"interface": {"slug": "microscopy-image"}, "image": {"pk": "1", "name": name}}
+
+
+def test_a_job_of_the_platform(listed):
+    job = {
+        "pk": PK, "url": "x", "api_url": "y", "algorithm_image": "z", "status": "Succeeded",
+        "inputs": [image("case_003.tif"), {"interface": {"slug": "m"}, "value": 1, "image": None}],
+        "outputs": [{"interface": LABELS, "value": None, "image": {"name": "output.mha"}}],
+        "hanging_protocol": None, "exec_duration": "PT1M12S", "invoke_duration": None,
+    }  # fmt: skip
+    assert listed([job]) == [
+        SubmittedJob(PK, "Succeeded", ("case_003.tif",), {LABELS["slug"]: LABELS["relative_path"]})
+    ]
+    null = {"pk": PK, "inputs": None, "outputs": None, "status": None}
+    assert listed([null]) == [SubmittedJob(PK, "Succeeded", (), {})]
+    bare = {"pk": PK, "inputs": [{"image": {"name": "a.tif"}}], "outputs": [{"value": 1}]}
+    assert listed([bare]) == [SubmittedJob(PK, "Succeeded", ("a.tif",), {})]
+
+
+def outputs(*entries):
+    return [{"pk": "a", "outputs": list(entries)}]
+
+
+PK_WANTED = "job 0: expected a pk of letters, digits and hyphens, found"
+LEAVES = "relative_path must stay in the folder"
+MISTAKES = [
+    ({"pk": 1}, "expected a list of jobs, found {'pk': 1}"),
+    (["a"], "job 0: expected an object, found 'a'"),
+    ([{"inputs": []}], f"{PK_WANTED} None"),
+    ([{"pk": "../../etc"}], f"{PK_WANTED} '../../etc'"),
+    ([{"pk": "a\n"}], f"{PK_WANTED} 'a\\n'"),
+    ([{"pk": "a"}, {"pk": "a"}], "two jobs have the pk a; expected one job each"),
+    ([{"pk": "a", "inputs": ["a"]}], "job 0: inputs: expected a list of objects, found 'a'"),
+    (outputs({"interface": {"slug": "s", "relative_path": "../../t"}}), LEAVES),
+    (outputs({"interface": {"relative_path": "images/a"}}), "expected interface.slug, a text"),
+    (outputs({"interface": {"slug": "s"}}, {"socket": {"slug": "s"}}), "two entries of 's'"),
+    (outputs({"interface": {"slug": "s"}, "socket": {"slug": "t"}}), "contradict each other"),
+    ('[{"pk": "a", "value": NaN}]', "expected JSON, found NaN"),
+    (" " * (2**26 + 1), "expected a text of at most 64 MiB"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), MISTAKES, ids=range(len(MISTAKES)))
+def test_mistakes_are_one_line_with_the_file(listed, content, message, tmp_path):
+    with pytest.raises(InputError) as refused:
+        listed(content)
+    line = str(refused.value)
+    assert message in line
+    assert line.startswith(str(tmp_path / "predictions.json"))
+    assert len(line.splitlines()) == 1
+
+
+IMAGES = {"one": "one.tif", "two": "two.tif"}
+
+
+def job(pk, *names):
+    return SubmittedJob(pk, "Succeeded", names, {})
+
+
+@pytest.mark.parametrize(
+    ("jobs", "message"),
+    [
+        ([job("a", "three.tif")], "job a: expected the input image of one case, found three.tif"),
+        ([job("a", "one.tif", "two.tif")], "of one case, found one.tif, two.tif"),
+        ([job("a", "one.tif"), job("b", "one.tif")], "two jobs have the input image one.tif: a and b"),
+    ],
+)  # fmt: skip
+def test_unknown_and_repeated_images_are_refused(jobs, message):
+    with pytest.raises(InputError, match=message):
+        by_case(jobs, IMAGES, Path("p"))

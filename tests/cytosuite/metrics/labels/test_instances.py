@@ -1,4 +1,5 @@
-from itertools import pairwise
+"""Matching at an IoU: F1, average precision, panoptic quality, Jaccard index, Dice, numbers."""
+
 from math import nan
 
 import numpy as np
@@ -9,47 +10,66 @@ from hypothesis.extra import numpy as arrays
 from scipy.optimize import linear_sum_assignment
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.labels.detection import count_error, count_error_absolute, f1, f1_at
+from cytosuite.metrics.labels import instances
+from cytosuite.metrics.labels.detection import (
+    count_error,
+    count_error_absolute,
+    f1,
+    f1_at,
+    precision,
+    prediction_count,
+    recall,
+    true_positives,
+    truth_count,
+)
 from cytosuite.metrics.labels.instances import (
     PERCENTS,
+    aji,
     ap50,
     ap75,
     average_precision,
+    dice,
     mean_average_precision,
     panoptic_quality,
     recognition_quality,
     segmentation_quality,
 )
-from cytosuite.metrics.labels.overlap import concatenate, overlap
+from cytosuite.metrics.labels.overlap import overlap
 
 METRICS = (
-    ap50,
-    ap75,
-    mean_average_precision,
-    panoptic_quality,
-    segmentation_quality,
-    recognition_quality,
+    *(f1, precision, recall, count_error, ap50, ap75, mean_average_precision),
+    *(panoptic_quality, segmentation_quality, recognition_quality, aji, dice),
 )
-# AP50, AP75, mAP, PQ, SQ, RQ: by hand from the sizes in the builders' documentation
+RIGHT = (1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1)
+# Values of METRICS, by hand from the sizes in the builders' documentation
 BY_HAND = {
-    "one_cell": (1, 1, 1, 1, 1, 1),
-    "one_voxel": (1, 1, 1, 1, 1, 1),
-    "perfect": (1, 1, 1, 1, 1, 1),
-    "touching": (1, 1, 1, 1, 1, 1),
-    "touching_border": (1, 1, 1, 1, 1, 1),
-    "in_two_pieces": (1, 1, 1, 1, 1, 1),
-    "shifted": (1, 0, 3 / 10, 0.6, 0.6, 1),  # IoU 0.6 exactly: enough for .50, .55, .60
-    "split": (1 / 2, 1 / 2, 6 / 10 / 2, 2 * 0.75 / 3, 0.75, 2 / 3),  # IoU 0.75 exactly
-    "split_in_halves": (1 / 2, 0, 1 / 10 / 2, 0, nan, 0),  # IoU 0.5 exactly: no match of PQ
-    "merged": (1 / 2, 0, 1 / 10 / 2, 0, nan, 0),
-    "spurious": (1 / 2, 1 / 2, 1 / 2, 2 / 3, 1, 2 / 3),
-    "missed": (1 / 2, 1 / 2, 1 / 2, 2 / 3, 1, 2 / 3),
-    "nothing_predicted": (0, 0, 0, 0, nan, 0),
-    "nothing_to_find": (0, 0, 0, 0, nan, 0),
-    "empty": (nan, nan, nan, nan, nan, nan),
+    **dict.fromkeys(("one_cell", "one_voxel", "perfect", "touching"), RIGHT),
+    **dict.fromkeys(("touching_border", "in_two_pieces"), RIGHT),
+    # IoU 0.6 exactly: enough for .50, .55, .60
+    "shifted": (1, 1, 1, 0, 1, 0, 3 / 10, 0.6, 0.6, 1, 48 / 80, 48 / 64),
+    # IoU 0.75 exactly
+    "split": (
+        *(2 / 3, 1 / 2, 1, 1, 1 / 2, 1 / 2, 6 / 10 / 2),
+        *(2 * 0.75 / 3, 0.75, 2 / 3, 48 / 80, 1),
+    ),
+    # IoU 0.5 exactly: one of both is the cell, and no match of PQ
+    "split_in_halves": (2 / 3, 1 / 2, 1, 1, 1 / 2, 0, 1 / 10 / 2, 0, nan, 0, 32 / 96, 1),
+    "merged": (2 / 3, 1, 1 / 2, -1 / 2, 1 / 2, 0, 1 / 10 / 2, 0, nan, 0, 128 / 256, 1),
+    "spurious": (2 / 3, 1 / 2, 1, 1, 1 / 2, 1 / 2, 1 / 2, 2 / 3, 1, 2 / 3, 1 / 2, 2 / 3),
+    "missed": (2 / 3, 1, 1 / 2, -1 / 2, 1 / 2, 1 / 2, 1 / 2, 2 / 3, 1, 2 / 3, 1 / 2, 2 / 3),
+    "nothing_predicted": (0, nan, 0, -1, 0, 0, 0, 0, nan, 0, 0, 0),
+    "nothing_to_find": (0, 0, nan, nan, 0, 0, 0, 0, nan, 0, 0, 0),
+    "empty": (nan,) * 12,
 }
 LABELS = arrays.arrays(np.uint16, (14,), elements=st.integers(0, 3))
 quick = settings(max_examples=60, deadline=None)
+
+
+def test_scores_by_hand(situations):
+    assert set(BY_HAND) == set(situations.ALL)
+    for name, expected in BY_HAND.items():
+        table = overlap(*situations.ALL[name]())
+        assert [m.of(table) for m in METRICS] == pytest.approx(expected, nan_ok=True), name
 
 
 def blocks(seed):
@@ -62,84 +82,70 @@ def blocks(seed):
     return tuple(rank.reshape(truth.shape).astype(np.int32) for rank in ranks)
 
 
-def test_every_situation_has_its_scores(situations):
-    assert set(BY_HAND) == set(situations.ALL)
+def slowly(truth, prediction):
+    """Return AJI object by object, as the paper's algorithm does."""
+    shared = united = 0
+    names, used = [s for s in np.unique(prediction) if s], set()
+    for t in np.unique(truth[truth > 0]):
+        iou = [((truth == t) & (prediction == s)).sum() for s in names]
+        iou = [
+            n / ((truth == t) | (prediction == s)).sum() for n, s in zip(iou, names, strict=True)
+        ]
+        if not iou or max(iou) == 0:
+            united += (truth == t).sum()
+            continue
+        best = names[int(np.argmax(iou))]
+        used.add(best)
+        shared += ((truth == t) & (prediction == best)).sum()
+        united += ((truth == t) | (prediction == best)).sum()
+    united += sum((prediction == s).sum() for s in names if s not in used)
+    return shared / united if united else nan
 
 
-@pytest.mark.parametrize("name", BY_HAND)
-def test_scores_by_hand(situations, name):
-    table = overlap(*situations.ALL[name]())
-    assert [metric.of(table) for metric in METRICS] == pytest.approx(BY_HAND[name], nan_ok=True)
-
-
-@pytest.mark.parametrize("percent", PERCENTS)
-def test_an_iou_of_the_threshold_exactly_is_enough(percent):
+def test_an_iou_of_the_threshold_exactly_is_enough():
     """0.55 and most others are no floats: 0.55 * 100 is more than 55."""
     truth = np.ones(100, np.uint8)
-    for shared, enough in ((percent, 1.0), (percent - 1, 0.0)):
-        table = overlap(truth, 1 * (np.arange(100) < shared))
-        assert average_precision(table, percent) == f1_at(table, percent) == enough
+    for percent in PERCENTS:
+        for shared, enough in ((percent, 1.0), (percent - 1, 0.0)):
+            table = overlap(truth, 1 * (np.arange(100) < shared))
+            assert average_precision(table, percent) == f1_at(table, percent) == enough
 
 
 @given(LABELS, LABELS, st.sampled_from(PERCENTS))
 @quick
-def test_precision_is_that_of_an_optimal_assignment(truth, prediction, percent):
+def test_pairs_are_those_of_an_optimal_assignment(truth, prediction, percent):
     table = overlap(truth, prediction)
     assume(table.shared.size)
     right = np.zeros((table.truth_sizes.size, table.prediction_sizes.size))
     right[table.truth_index, table.prediction_index] = 100 * table.shared >= percent * table.unions
     pairs = right[linear_sum_assignment(right, maximize=True)].sum()
+    assert true_positives(table, percent) == pairs
     assert average_precision(table, percent) == pairs / (sum(right.shape) - pairs)
 
 
-@given(LABELS, LABELS)
+@given(LABELS, LABELS, st.integers(1, 3))
 @quick
-def test_scores_lie_in_their_range_and_fall_with_the_threshold(truth, prediction):
-    assume(truth.any() or prediction.any())
-    table = overlap(truth, prediction)
-    values = [average_precision(table, percent) for percent in PERCENTS]
-    assert all(1 >= a >= b >= 0 for a, b in pairwise(values))
-    assert mean_average_precision.of(table) == pytest.approx(np.mean(values))
-    assert 0 <= panoptic_quality.of(table) <= recognition_quality.of(table) <= f1.of(table) <= 1
+def test_index_is_that_of_the_paper_s_algorithm(truth, prediction, size):
+    """In blocks of any number of pairs."""
+    expected = pytest.approx(slowly(truth, prediction), nan_ok=True)
+    assert aji(truth, prediction) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instances, "BLOCK", size)
+        assert aji(truth, prediction) == expected
 
 
-@given(LABELS, LABELS)
-@quick
-def test_panoptic_quality_is_the_product_of_its_factors(truth, prediction):
-    table = overlap(truth, prediction)
-    recognition = recognition_quality.of(table)
-    product = recognition * segmentation_quality.of(table) if recognition > 0 else recognition
-    assert panoptic_quality.of(table) == pytest.approx(product, nan_ok=True)
+def test_of_two_equal_partners_the_smaller_label_is_taken():
+    truth, prediction = np.array([1, 1, 0]), np.array([5, 3, 3])
+    assert aji(truth, prediction) == pytest.approx(1 / (2 + 2))  # label 5: 1/2 against 1/3
+    truth, prediction = np.array([0, 1, 1, 0]), np.array([5, 5, 3, 3])
+    assert aji(truth, prediction) == pytest.approx(1 / (3 + 2))
 
 
-@given(LABELS, LABELS)
-@quick
-def test_exchanging_the_volumes_changes_nothing(truth, prediction):
-    for metric in METRICS:
-        expected = metric(truth, prediction)
-        assert metric(prediction, truth) == pytest.approx(expected, nan_ok=True)
-
-
-@given(LABELS, LABELS, st.permutations(range(1, 4)))
-@quick
-def test_names_of_labels_do_not_matter(truth, prediction, to):
-    for metric in METRICS:
-        expected = metric(truth, prediction)
-        assert metric(np.array([0, *to])[truth], prediction) == pytest.approx(expected, nan_ok=True)
-
-
-def test_pooled_scores_weigh_every_object_alike(situations):
-    table = concatenate([overlap(*situations.perfect()), overlap(*situations.nothing_predicted())])
-    assert panoptic_quality.of(table) == 2 * 2 / 6
-    assert ap50.of(table) == 2 / 4
-
-
-def test_errors_of_counts_do_not_cancel(situations):
-    signed, absolute = (
-        [metric(*situations.ALL[name]()) for name in ("missed", "spurious", "empty")]
-        for metric in (count_error, count_error_absolute)
-    )
-    assert signed == pytest.approx([-0.5, 1, nan], nan_ok=True)
+def test_numbers_and_their_errors(situations):
+    truth, prediction = situations.split()
+    assert (truth_count(truth, prediction), prediction_count(prediction)) == (1, 2)
+    assert prediction_count.of(prediction_count.evidence.pool([2, 3])) == 5
+    absolute = [count_error_absolute(*situations.ALL[n]()) for n in ("missed", "spurious", "empty")]
     assert absolute == [1, 1, 0]
 
 
@@ -150,7 +156,7 @@ def test_thresholds_are_whole_hundredths_from_one_half(percent):
         average_precision(table, percent)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_agrees_with_stardist(seed):
     stardist = pytest.importorskip("stardist.matching", reason="compared with where installed")
     truth, prediction = blocks(seed)
@@ -162,50 +168,3 @@ def test_agrees_with_stardist(seed):
     theirs = stardist.matching(truth, prediction, thresh=0.5 + 1e-6)  # float32, strictly more
     assert panoptic_quality.of(table) == pytest.approx(theirs.panoptic_quality)
     assert segmentation_quality.of(table) == pytest.approx(theirs.mean_matched_score)
-
-
-def test_stardist_takes_a_half_for_a_panoptic_match_and_nothing_for_zero(situations):
-    stardist = pytest.importorskip("stardist.matching", reason="compared with where installed")
-    labels = situations.split_in_halves()
-    truth, prediction = (labels.truth > 0).astype(int), (labels.prediction == 9).astype(int)
-    assert stardist.matching(truth, prediction).panoptic_quality == 0.5
-    assert panoptic_quality(truth, prediction) == 0.0
-    nothing = np.zeros((3, 3), int)
-    assert stardist.matching(nothing, nothing).accuracy == 0
-    assert np.isnan(ap50(nothing, nothing))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_agrees_with_the_panoptic_quality_of_monai(seed):
-    torch = pytest.importorskip("torch", reason="MONAI is compared with where it is installed")
-    monai = pytest.importorskip("monai.metrics", reason="compared with where it is installed")
-    truth, prediction = blocks(seed)
-    theirs = [
-        float(
-            monai.compute_panoptic_quality(
-                torch.from_numpy(prediction[None]).reshape(1, -1, 1)[0],
-                torch.from_numpy(truth[None]).reshape(1, -1, 1)[0],
-                metric_name=name,
-                match_iou_threshold=0.5,
-            )
-        )
-        for name in ("pq", "sq", "rq")
-    ]
-    ours = [
-        m(truth, prediction) for m in (panoptic_quality, segmentation_quality, recognition_quality)
-    ]
-    assert ours == pytest.approx(theirs, abs=1e-5)  # it adds 1e-6 to the denominators
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_agrees_with_panoptica(seed):
-    panoptica = pytest.importorskip("panoptica", reason="compared with where it is installed")
-    truth, prediction = blocks(seed)
-    evaluator = panoptica.Panoptica_Evaluator(
-        expected_input=panoptica.InputType.UNMATCHED_INSTANCE,
-        instance_matcher=panoptica.NaiveThresholdMatching(matching_threshold=0.5 + 1e-9),
-    )
-    found = evaluator.evaluate(prediction.astype(np.uint16), truth.astype(np.uint16), verbose=False)
-    theirs = next(iter(found.values()))
-    assert panoptic_quality(truth, prediction) == pytest.approx(theirs.pq)
-    assert recognition_quality(truth, prediction) == pytest.approx(theirs.rq)

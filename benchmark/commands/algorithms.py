@@ -1,0 +1,295 @@
+"""Commands ``list``, ``new`` and ``check``: algorithms and all that there is for them."""
+
+import json
+import keyword
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from cytosuite.benchmark.catalog.catalog import (
+    ROOT,
+    algorithms,
+    dataset_manifests,
+    model_homes,
+    need_checkout,
+    pick,
+    recipes,
+)
+from cytosuite.benchmark.catalog.contract import Check, Run, checks
+from cytosuite.benchmark.commands.console import lines_to
+from cytosuite.benchmark.commands.options import TableOptions, option
+from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
+from cytosuite.benchmark.engines.outcome import Limits, Session
+from cytosuite.benchmark.engines.process import ProcessEngine
+from cytosuite.benchmark.runs.validate import BadOutput, check
+from cytosuite.contract.interface import write_case
+from cytosuite.contract.manifest import (
+    AlgorithmManifest,
+    ModelCard,
+    SelectPolicy,
+    read_algorithm,
+    read_card,
+    read_recipe,
+)
+from cytosuite.contract.select import left_out
+from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import atomic, read_json, remove
+from cytosuite.formats import header, read
+from cytosuite.metrics.boards import BOARDS
+
+KIND, ALGORITHM, NAME = range(3)  # columns
+KEYS = ("kind", "algorithm", "name", "task", "made for")
+DIMENSIONS = {"YX": "2D", "ZYX": "3D"}
+TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
+WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # of a Python module and of an image's tag
+TAKEN = {"base", "debian"}  # images of the containers' own
+TIMEOUT_S = 120.0  # of a case of a few thousand voxels
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewOptions:
+    """Options of a new algorithm."""
+
+    name: str = option(..., "Name of its folder.", argument=True, metavar="ALGORITHM")
+    task: str = option("segment", "segment, enhance, synthesise or fuse.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """Options of a check."""
+
+    name: str = option(..., "Name in algorithms/.", argument=True, metavar="ALGORITHM")
+
+
+def list_command(options: TableOptions, console: Console) -> None:
+    """Show all there is, a table for each kind: a model in one line, with its best score."""
+    table = listing()
+    if not options.stdout_is_data:
+        for title, part in _parts(table):
+            console.print(f"[bold]{title}[/]")
+            show(part, console, wide=options.wide)
+            console.print()
+    keep(table, options)
+
+
+def listing() -> ValueTable:
+    """Return algorithms, models, datasets and recipes with their purpose."""
+    rows: list[dict[str, Cell]] = []
+    known = algorithms()
+    for name, algorithm in known.items():
+        rows.append(_row("algorithm", name, algorithm.task, algorithm.description))
+    for path in sorted(path for home in model_homes() for path in home.glob("*/*.json")):
+        card = read_card(path)
+        policy = known[card.algorithm].select if card.algorithm in known else SelectPolicy()
+        rows += _model(card, left_out(card, policy))
+    for name, dataset in dataset_manifests().items():
+        rows.append(_row("dataset", name, dataset.task, dataset.description))
+    for name, path in recipes().items():
+        rows.append(_row("recipe", name, None, read_recipe(path).title))
+    first, *others = dict.fromkeys(name for board in BOARDS.values() for name in board.primary)
+    names = [*KEYS, first, "scored on", *others, "purpose"]
+    return ValueTable(names, [[row.get(name) for name in names] for row in rows])
+
+
+def _parts(table: ValueTable) -> Iterator[tuple[str, ValueTable]]:
+    """Yield a title and a table for each kind, and for the models of each algorithm."""
+    parts: dict[str, dict[Cell, list[Cell]]] = {}
+    for row in table.rows:
+        title = f"{row[KIND]}s" + (f" of {row[ALGORITHM]}" if row[ALGORITHM] else "")
+        parts.setdefault(title, {}).setdefault(row[NAME], list(row[NAME:]))
+    for title, rows in parts.items():
+        yield title, ValueTable(table.names[NAME:], list(rows.values()))
+
+
+def _row(kind: str, name: str, task: str | None, purpose: str) -> dict[str, Cell]:
+    """Return one row."""
+    return {"kind": kind, "name": name, "task": task, "purpose": purpose}
+
+
+def _model(card: ModelCard, doubt: str) -> list[dict[str, Cell]]:
+    """Return rows of a model by scored data set, the best first; `doubt` is of `left_out`."""
+    row = _row("model", card.name, None, card.description)
+    row |= {"algorithm": card.algorithm, "made for": _made_for(card)}
+    primary = BOARDS[card.task].primary if card.task in BOARDS else ()
+    only = f"; used only by name: {doubt}" if doubt else ""
+    rows = [
+        row | {name: float(value) for name, value in scores.items()} | {"scored on": data + only}
+        for data, scores in card.scores.items()
+    ]
+    rows.sort(key=lambda own: -float(own.get(primary[0]) or 0.0) if primary else 0.0)
+    return rows or [row | {"scored on": "nothing: used only by name"}]
+
+
+def _made_for(card: ModelCard) -> str:
+    """Return the images that a model was made for: channel, study, dimensions, size, sample."""
+    facts = card.describes
+    size = facts.get("spacing")
+    words = [
+        str(facts.get("channel", "")),
+        f"study {study:g}" if isinstance(study := facts.get("study"), float) else "",
+        DIMENSIONS.get(str(facts.get("axes", "")), ""),
+        " x ".join(f"{step:g}" for step in size) + " µm" if isinstance(size, tuple) else "",
+        str(facts.get("sample", "")),
+    ]
+    return ", ".join(word for word in words if word)
+
+
+def new_command(options: NewOptions, console: Console) -> None:
+    """Start an algorithm, and print its folders."""
+    for folder in new(options.name, options.task):
+        lines_to(console)(f"written: {folder}")
+    lines_to(console)(f"next: cytosuite check {options.name}")
+
+
+def new(name: str, task: str) -> list[Path]:
+    """Write the files of a new algorithm."""
+    (chosen,) = pick("task", [task], TASKS)
+    need_checkout("a new algorithm")
+    if not WORDS.fullmatch(name) or keyword.iskeyword(name) or name in TAKEN:
+        raise InputError(
+            "name must be lower-case words joined by _ (a-z, 0-9, a letter first), and neither a "
+            f"word of Python nor {', '.join(sorted(TAKEN))}; found {name!r}"
+        )
+    homes = [ROOT / room / name for room in ("algorithms", "weights", "tests/algorithms")]
+    if taken := [home for home in homes if home.exists()]:
+        raise InputError(f"{taken[0]}: exists already; choose another name")
+    files = _files(name, TASKS[chosen])
+    try:
+        for home in homes:
+            with atomic(home) as temporary:
+                temporary.mkdir()
+                for path, text in files.items():
+                    if path.parent == home:
+                        (temporary / path.name).write_text(text, encoding="utf-8")
+        _list(name, TASKS[chosen])
+    except BaseException:  # also Ctrl-C: all of the folders, or none
+        for home in homes:
+            remove(home)
+        raise
+    return homes
+
+
+def _files(name: str, task: Task) -> dict[Path, str]:
+    """Return the files of a new algorithm with their content."""
+    images = [socket for socket in task.inputs if socket.kind != "json"]
+    main = next(
+        (socket for socket in images if not socket.optional),
+        next((socket for socket in images if socket.kind == "labels"), None),
+    )
+    output = task.main_output if main is not None else None
+    kind = output.kind if output is not None else "json"
+    words = {
+        "name": name,
+        "title": name.replace("_", " ").capitalize(),
+        "task": task.name,
+        "tasks": ", ".join(TASKS),
+        "needs": json.dumps([main.slug] if main is not None and main.optional else []),
+        "main": main.slug if main is not None else "",
+        "output": (output or task.outputs[0]).slug,
+    }
+    algorithm = ROOT / "algorithms" / name
+    places = {
+        algorithm / "algorithm.toml": "algorithm.toml",
+        algorithm / "predict.py": f"{kind}.py",
+        algorithm / "README.md": "README.md",
+        ROOT / "weights" / name / "default.json": "card.json",
+        ROOT / "tests" / "algorithms" / name / "test_predict.py": f"test_{kind}.py",
+    }
+    texts = {path: TEMPLATES / f"{template}.template" for path, template in places.items()}
+    made = {path: Template(t.read_text("utf-8")).substitute(words) for path, t in texts.items()}
+    return made | {algorithm / "__init__.py": f'"""The algorithm {name}."""\n'}
+
+
+def _list(name: str, task: Task) -> None:
+    """Add a row to the table of algorithms in their README, where there is one."""
+    path = ROOT / "algorithms" / "README.md"
+    if not path.is_file():
+        return
+    text = path.read_text(encoding="utf-8").rstrip("\n")
+    row = f"| [{name}]({name}/README.md) | {task.name} | What it does, in a sentence. |"
+    with atomic(path) as temporary:
+        temporary.write_text(f"{text}\n{row}\n", encoding="utf-8")
+
+
+class _FailedCaseError(CytosuiteError):
+    """An algorithm fails a case, with the exit code of its process."""
+
+    def __init__(self, message: str, exit_code: int | None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code or 1
+
+
+def check_command(options: CheckOptions, console: Console) -> int:
+    """Check an algorithm as its container would run it, unisolated; exit code 1 if one fails."""
+    name, folders = options.name, (ROOT / "algorithms").glob("*/")
+    pick("algorithm", [name], [folder.name for folder in folders if folder.name[:1] not in "._"])
+    found: list[Check] = []
+
+    def show(done: Check) -> None:
+        """Keep and show the result of one check."""
+        found.append(done)
+        console.print(done.line, highlight=False, markup=False, soft_wrap=True)
+
+    title = "manifest: algorithm.toml"
+    try:
+        manifest = read_algorithm(ROOT / "algorithms" / name / "algorithm.toml")
+    except InputError as error:
+        show(Check(title, "FAIL", str(error)))
+        return 1
+    show(Check(title))
+    with TemporaryDirectory() as folder, _running(manifest, Path(folder)) as run:
+        for done in checks(ROOT, manifest, run):
+            show(done)
+    failed = sum(done.result == "FAIL" for done in found)
+    passed = sum(done.result == "pass" for done in found)
+    console.print(f"{name}: {passed} passed, {failed} failed", highlight=False, markup=False)
+    return 1 if failed else 0
+
+
+@contextmanager
+def _running(manifest: AlgorithmManifest, folder: Path) -> Iterator[Run]:
+    """Give a function that runs the algorithm on inputs; its process starts with the first."""
+    limits = Limits(memory_gib=manifest.resources.memory_gib, timeout_s=TIMEOUT_S)
+    sessions: list[Session] = []
+    with ExitStack() as stack:
+
+        def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
+            """Return the outputs that the algorithm writes for these inputs."""
+            if not sessions:
+                place = folder / "session"
+                started = ProcessEngine().session(manifest.name, place, limits, "invoke")
+                sessions.append(stack.enter_context(started))
+            with TemporaryDirectory(dir=folder) as case:
+                return _case(manifest, inputs, sessions[0], Path(case))
+
+        yield run
+
+
+def _case(
+    manifest: AlgorithmManifest, inputs: Mapping[str, Any], session: Session, folder: Path
+) -> dict[str, Any]:
+    """Return the outputs of one case, read from the files that the algorithm wrote."""
+    task, raw = TASKS[manifest.task], folder / "output"
+    raw.mkdir()
+    write_case(folder / "input", task, "example", inputs)
+    done = session.predict(folder / "input", raw, folder / "log.txt")
+    if done.status != "ok":
+        raise _FailedCaseError(f"{done.status}: {done.message}", done.exit_code)
+    main = next(socket for socket in task.inputs if socket.slug in inputs)
+    geometry = header(folder / "input" / main.relative_path / "example.tif")
+    outputs: dict[str, Any] = {}
+    try:
+        for socket in task.outputs:
+            if (path := check(raw, socket, geometry)) is not None:
+                outputs[socket.slug] = read_json(path) if socket.kind == "json" else read(path)
+    except BadOutput as finding:
+        raise _FailedCaseError(f"{finding.status}: {finding}", 1) from None
+    return outputs

@@ -1,0 +1,237 @@
+"""The user's images, the algorithms and models that can run on them, and the choice among them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cytosuite.benchmark.catalog.catalog import algorithms, pick
+from cytosuite.benchmark.catalog.models import (
+    Models,
+    cards_of,
+    choose_algorithm,
+    named_models,
+    preferred,
+)
+from cytosuite.benchmark.commands.console import lines_to
+from cytosuite.benchmark.commands.options import AUTO, SEGMENT, SegmentOptions
+from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
+from cytosuite.contract.cautions import cautions
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.metadata import acquisition, described, with_given
+from cytosuite.contract.select import Selection, Value, describe, select
+from cytosuite.contract.tasks import ACQUISITION, TASKS
+from cytosuite.datasets.folder.collect import SOCKETS, Item, collect
+from cytosuite.datasets.folder.entries import case_name, is_folder, key_of
+from cytosuite.datasets.folder.load import load
+from cytosuite.errors import CytosuiteError, InputError, printable
+from cytosuite.formats.imagefiles import image_files
+from cytosuite.formats.lists import is_list
+from cytosuite.volume import Volume
+
+UNSAID = "not given"
+INFERENCE = ("inferenceB", "inferenceA")  # of the published CycleGAN: simulated images, real ones
+
+
+def candidates_for(options: SegmentOptions) -> tuple[list[AlgorithmManifest], Models]:
+    """Return the algorithms to choose from, preferred ones first, and the models named for them."""
+    task = options.task
+    if task is not None:
+        pick("task", [task], TASKS)
+    known = {name: one for name, one in algorithms().items() if task in (None, one.task)}
+    if options.algorithm == AUTO:
+        found = preferred(task or SEGMENT, every=bool(options.model))
+        if task is not None and not found:  # all of them run by their names alone
+            found = preferred(task, every=True)
+    else:
+        noun = "algorithm" if task is None else f"algorithm for the task {task}"
+        (name,) = pick(noun, [options.algorithm], known)
+        found = [known[name]]
+    if not found:
+        raise InputError(f"no algorithm takes part in a choice ({AUTO}): name one with --algorithm")
+    models = named_models(options.model, [candidate.name for candidate in found])
+    return [candidate for candidate in found if not models or candidate.name in models], models
+
+
+def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str]]:
+    """Return the images, each with a name of its own and without its truth, and lines on skips."""
+    outputs = {socket.slug for socket in TASKS[task].outputs}
+    main = next(socket for socket in TASKS[task].inputs if socket.kind != "json")
+    items: list[Item] = []
+    lines: list[str] = []
+    for path in options.images:
+        if is_folder(path) or is_list(path):
+            plain = image_files(path) or (path / "images").is_dir()
+            inner = [] if plain else [path / name for name in INFERENCE if (path / name).is_dir()]
+            home = next(iter(inner), path)  # of a published CycleGAN data set: what to translate
+            deep = options.recursive or home != path
+            found = collect(home, task, recursive=deep, root=options.data_root)
+            lines += [f"{path}: images of {home.name}/"] if home != path else []
+            items += found.items
+            lines += [f"{path}: {found.count}"] if found.skipped else []
+        elif path.exists():
+            items.append(Item(case_name(key_of(path)), path, socket=main.slug))
+        else:
+            raise InputError(f"{path}: no such file or folder")
+    if not items:
+        raise InputError("no image is given: name image files, folders of them, or lists")
+    for name, count in Counter(item.name.casefold() for item in items).items():
+        if count > 1:
+            twins = ", ".join(str(item.image) for item in items if item.name.casefold() == name)
+            raise InputError(f"images need different names, found {twins}")
+    own = [
+        replace(item, files={s: path for s, path in item.files.items() if s not in outputs})
+        for item in items
+    ]
+    return own, lines
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The choice of algorithm and model for an image, with all that led to it."""
+
+    image: Path  # the file
+    algorithm: AlgorithmManifest  # its ``select`` has the costs
+    named: bool  # whether the user named the model
+    facts: Mapping[str, Value]
+    sources: Mapping[str, str]  # source of each
+    selection: Selection  # the chosen card, with all others
+    warnings: Sequence[str]  # on metadata and choice, as a record has them
+
+    @property
+    def title(self) -> str:
+        """Image, algorithm and model in a line."""
+        name = f"{self.algorithm.name} {self.selection.card.name}"
+        by = " (named by the user)" if self.named else ""
+        return f"{printable(str(self.image))}: {name}{by}"
+
+    def metadata(self) -> ValueTable:
+        """Return the facts with their sources: those that count first, also where they lack."""
+        keys = dict.fromkeys([*self.algorithm.select.keys, *sorted(self.facts)])
+        rows = [
+            (key, _text(self.facts[key]), self.sources.get(key, "file"))
+            if key in self.facts
+            else (key, None, UNSAID)
+            for key in keys
+        ]
+        return ValueTable(("key", "value", "source"), rows)
+
+    def candidates(self) -> ValueTable:
+        """Return all cards with costs and doubts, the chosen first."""
+        cards = [self.selection, *self.selection.others]
+        keys = [key for key in self.algorithm.select.keys if any(key in own.terms for own in cards)]
+        rows: list[list[Cell]] = [
+            [own.card.name, own.cost, *(own.terms.get(key) for key in keys), _remarks(own)]
+            for own in cards
+        ]
+        rows[0][-1] = "; ".join(["chosen", *([str(rows[0][-1])] if rows[0][-1] else [])])
+        return ValueTable(("model", "cost", *keys, "remarks"), rows)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as JSON, with the keys of a record."""
+        return {
+            "image": printable(str(self.image)),
+            "algorithm": self.algorithm.name,
+            "by": "user" if self.named else "metadata",
+            "metadata": {
+                key: {"value": value, "source": self.sources.get(key, "file")}
+                for key, value in self.facts.items()
+            },
+            **self.selection.summary,
+            "others": [own.summary for own in self.selection.others],
+            "warnings": list(self.warnings),
+        }
+
+
+def show_choice(options: SegmentOptions, console: Console) -> int:
+    """Show metadata and costs of all models for each image; exit code 2 if one has none."""
+    say = lines_to(console)
+    candidates, models = candidates_for(options)
+    items, skipped = own_images(options, candidates[0].task)
+    found: list[Decision] = []
+    entries: list[dict[str, Any]] = []
+    for item in items:
+        try:
+            decision = decide(item, candidates, models, options)
+        except CytosuiteError as error:
+            if len(items) == 1:
+                raise InputError(_line(item, error)) from None
+            entries.append({"image": printable(str(item.image)), "error": str(error)})
+            say(_line(item, error))
+            continue
+        found.append(decision)
+        entries.append(decision.as_json())
+        if not options.stdout_is_data:
+            _print(decision, options, console)
+    for line in skipped:
+        say(line)
+    keep(_joined(found), options, entries)
+    return 2 if len(found) < len(items) else 0
+
+
+def decide(
+    item: Item, candidates: Sequence[AlgorithmManifest], models: Models, options: SegmentOptions
+) -> Decision:
+    """Return the choice for an image, the same as `apply` makes."""
+    files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].kind == "json"}
+    sample = load(replace(item, files=files), options.spacing, options.metadata, options.part)
+    main = next(own for own in sample.sockets.values() if isinstance(own, Volume))
+    given = sample.sockets.get(ACQUISITION.slug)
+    told = acquisition(main) if given is None or isinstance(given, Volume) else given
+    volume = described(main, told, item.name)
+    volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
+    facts = describe(volume)
+    algorithm = choose_algorithm(candidates, facts, models)
+    selection = select(cards_of(algorithm.name, models), facts, algorithm.select)
+    warnings = dict.fromkeys([*volume.origin.warnings, *cautions(selection, volume)])
+    sources, named = volume.origin.sources, algorithm.name in models
+    return Decision(item.image, algorithm, named, facts, sources, selection, list(warnings))
+
+
+def _print(decision: Decision, options: SegmentOptions, console: Console) -> None:
+    """Print title, metadata, candidates and warnings of a choice."""
+    lines_to(console)(decision.title)
+    for table in (decision.metadata(), decision.candidates()):
+        show(table, console, wide=options.wide)
+        console.print()
+    for line in decision.warnings:
+        lines_to(console)(f"warning: {line}")
+
+
+def _joined(decisions: Sequence[Decision]) -> ValueTable:
+    """Return the candidates of all images as one table."""
+    tables = [(decision, decision.candidates()) for decision in decisions]
+    keys = dict.fromkeys(name for _, table in tables for name in table.names[2:-1])
+    names = ["image", "algorithm", "model", "cost", *keys, "remarks"]
+    rows: list[list[Cell]] = []
+    for decision, table in tables:
+        own = {"image": printable(str(decision.image)), "algorithm": decision.algorithm.name}
+        for row in table.rows:
+            cells: dict[str, Cell] = {**own, **dict(zip(table.names, row, strict=True))}
+            rows.append([cells.get(name) for name in names])
+    return ValueTable(names, rows)
+
+
+def _remarks(found: Selection) -> str:
+    """Return the doubts about a card in a line."""
+    made = found.card.describes
+    lines = [f"left out: {found.left_out}"] if found.left_out else []
+    lines += [f"made for {key} {_text(made[key])}" for key in found.broken]
+    lines += [f"{key} assumed" for key in found.unknown]
+    lines += [f"for any {', '.join(found.general)}"] if found.general else []
+    return "; ".join(lines)
+
+
+def _text(value: Value) -> str:
+    """Return a fact as text."""
+    sizes = value if isinstance(value, tuple) else (value,)
+    return " x ".join(f"{own:g}" if isinstance(own, float) else str(own) for own in sizes)
+
+
+def _line(item: Item, error: CytosuiteError) -> str:
+    """Return the failure of an image as a line that names it once."""
+    place = str(item.image)
+    return str(error) if str(error).startswith(place) else f"{place}: {error}"

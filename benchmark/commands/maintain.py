@@ -1,0 +1,229 @@
+"""Commands for those who keep the repository: accepted scores, tables, variables, bundles."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Literal, NamedTuple, get_type_hints
+
+from rich.console import Console
+
+from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, need_checkout, pick
+from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN
+from cytosuite.benchmark.commands.console import lines_to, plain_name, printable
+from cytosuite.benchmark.commands.options import option, options_of
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, need_file, need_folder
+
+PART = "training.bundle"
+WRITERS = {"monai": f"cytosuite.{PART}", "bioimageio": "cytosuite.training.bioimageio"}
+MAKE, PAGE = ROOT / "benchmark/commands/variables.mk", ROOT / "docs/variables.md"
+# Goals of the Makefile with the options of a command.
+GOALS = (
+    *("benchmark", "segment", "apply", "train", "simulate", "list", "new", "rehearse", "export"),
+    *("preflight", "build-evaluation", "compare", "build", "bundle"),
+)
+# Options that a recipe sets by itself.
+CTC = {"CTC", "SERIES", "TRUTH", "TRUE_LABELS", "CROP"}
+SET = {"compare": {"ACCEPTED"}, "build-evaluation": {"IMAGE"}, "export": CTC}
+HEAD = "<!-- Written by `cytosuite maintain tables` from the options of the commands. -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptOptions:
+    """Options of an acceptance."""
+
+    run: Path = option(..., "Folder of a run, or its name in runs/.", argument=True)
+    name: str | None = option(None, "Of the scores; the run's.", parse=plain_name)
+    title: str | None = option(
+        None, "Of the data, in tables (Markdown); the former one.", parse=printable
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablesOptions:
+    """Options of written documents."""
+
+    check: bool = option(False, "Change nothing; exit code 1 if one is stale.", flag="--check")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions:
+    """Options of bundles."""
+
+    algorithm: str = option(..., "Name in algorithms/.", argument=True)
+    model: str | None = option(None, "Name of a card, or its path; all with weights without it.")
+    format: Literal["monai", "bioimageio"] = option(
+        "monai", "MONAI bundle, or model of the BioImage Model Zoo."
+    )
+    out: Path = option(Path("dist"), "Folder for the zip files.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrateOptions:
+    """Options of a translation."""
+
+    parameters: Path = option(..., "JSON file of the published simulators.", argument=True)
+    out: Path = option(Path("migrated.toml"), "Recipe to write.")
+
+    def __post_init__(self) -> None:
+        """Refuse a place that is no other recipe."""
+        if self.out.suffix != ".toml" or self.out == self.parameters:
+            raise InputError(f"{self.out}: expected a new file that ends with .toml")
+        need_file(self.out)
+
+
+class Variable(NamedTuple):
+    """An option as a variable of the Makefile."""
+
+    name: str
+    help: str
+    default: str
+    kind: str  # "switch", "flag", or "placed" by the recipe or the environment
+
+
+def accept_command(options: AcceptOptions, console: Console) -> None:
+    """Accept the scores of a run."""
+    from cytosuite.benchmark.comparison.accepted import accept
+    from cytosuite.benchmark.comparison.scored import read_scored
+
+    need_checkout("to accept scores")
+    found = read_scored(options.run)
+    name = options.name or found.place.resolve().name
+    lines_to(console)(f"written: {accept(found, name, options.title or '')}")
+
+
+def tables_command(options: TablesOptions, console: Console) -> int:
+    """Write tables and the Makefile's variables; exit code 1 if one is stale: its run changed."""
+    from cytosuite.benchmark.comparison.accepted import accepted
+    from cytosuite.benchmark.comparison.documents import documents, outdated, written
+
+    need_checkout("a change of the documents")
+    known = accepted()
+    texts = {MAKE: makefile(), PAGE: page()}
+    if not options.check:
+        for path, text in (texts | {path: written(path, known) for path in documents()}).items():
+            if text != _read(path):
+                with atomic(path) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+                lines_to(console)(f"written: {path.relative_to(ROOT)}")
+    stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if _read(path) != text]
+    lines = [*stale, *outdated(known)]
+    for line in lines:
+        lines_to(console)(f"stale: {line}")
+    return 1 if lines else 0
+
+
+def _read(path: Path) -> str:
+    """Return the text of a file, empty without one."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def variables(goal: str) -> list[Variable]:
+    """Return the variables of a goal, in the order of the options of its command."""
+    commands = [command for group in (*COMMANDS.values(), MAINTAIN) for command in group]
+    options = options_of(next(c for c in commands if c.name == goal).load())
+    hints = get_type_hints(options)
+    found = []
+    for own in fields(options):
+        meta, empty = own.metadata, own.default in (MISSING, None, False, ())
+        name = meta["metavar"] or meta["flag"].strip("-") or own.name
+        use = "placed" if meta["placed"] else "switch" if hints[own.name] is bool else "flag"
+        default = "" if empty else str(own.default)
+        found.append(Variable(name.upper().replace("-", "_"), meta["help"], default, use))
+    more = {
+        "train": [Variable("REAL", "Folder of real images: DATA=real=<folder>.", "", "placed")],
+        "compare": [
+            Variable("RUN", "The run, a folder or a name in runs/.", "", "placed"),
+            Variable("WITH", "The run before; the accepted scores without it.", "", "placed"),
+        ],
+    }.get(goal, [])
+    hidden = {*SET.get(goal, ()), "RUNS" if more else ""}
+    found = [each for each in found if each.name not in hidden]
+    if any(each.name == "ENGINE" for each in found):
+        more.append(Variable("SIF", "Folder of images for ENGINE=apptainer.", "", "placed"))
+    return [each for each in found if each.default != "True"] + more
+
+
+def makefile() -> str:
+    """Return the variables of all goals as text of a Makefile."""
+    lines = ["# Written by `cytosuite maintain tables` from the options of the commands."]
+    switches: dict[str, None] = {}
+    for goal in GOALS:
+        found = variables(goal)
+        for word, placed in (("flags", False), ("placed", True)):
+            chosen = [own.name for own in found if (own.kind == "placed") == placed]
+            lines.append(f"{goal}_{word} := {' '.join(chosen)}")
+        switches |= dict.fromkeys(own.name for own in found if own.kind == "switch")
+    return "\n".join([*lines, f"switches := {' '.join(switches)}", ""])
+
+
+def page() -> str:
+    """Return docs/variables.md: a row per variable with its goals, meaning and default."""
+    rows: dict[str, Variable] = {}
+    goals: dict[str, list[str]] = {}
+    for goal in GOALS:
+        for own in variables(goal):
+            rows.setdefault(own.name, own)
+            goals.setdefault(own.name, []).append("build-*" if goal == "build" else goal)
+    lines = [
+        *("# Variables of make", "", HEAD, ""),
+        "`make GOAL NAME=value` gives `value` to the option `--name` of `cytosuite GOAL`. A switch",
+        "is on by 1, off by 0. A misspelt variable is refused, with the nearest name. The",
+        "environment may hold variables too. `PYTHON` names the Python of the virtual environment;",
+        "`make fuzz` takes `MINUTES` and `SEED`; `make ctc` takes `RUN` (or label images),",
+        "`OUT`, `SERIES`, `ALGORITHM` and `TRUTH` of a run, `TRUE_LABELS` and `CROP` of labels.",
+        *("", "| variable | meaning | default | goals |", "|---|---|---|---|"),
+    ]
+    for name, own in sorted(rows.items()):
+        text = own.help.replace("|", "\\|")
+        default = f"`{own.default}`" if own.default else ""
+        lines.append(f"| `{name}` | {text} | {default} | {', '.join(goals[name])} |")
+    return "\n".join([*lines, ""])
+
+
+def bundle_command(options: BundleOptions, _: Console) -> int:
+    """Pack models for MONAI or the BioImage Model Zoo, in a process of its own: it needs torch."""
+    from cytosuite.benchmark.catalog.packages import need_packages
+
+    algorithm = options.algorithm
+    described = f"{PART.replace('.', '/')}.py"
+    known = [name for name in algorithms() if (ROOT / "algorithms" / name / described).is_file()]
+    pick("algorithm with networks to bundle", [algorithm], known)
+    cards = chosen_cards(algorithm, options.model)
+    need_packages(algorithm, PART)
+    need_folder(options.out)
+    words = [str(card.resolve()) for card in cards]
+    command = [sys.executable, "-m", WRITERS[options.format], *words]
+    # Its line on a mistake and its exit code are those of this command.
+    command += ["--out", str(options.out.resolve())]
+    return subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode
+
+
+def chosen_cards(algorithm: str, model: str | None) -> Sequence[Path]:
+    """Return the card that a user names or, without a name, all that have weights."""
+    from cytosuite.benchmark.catalog.models import named_models
+    from cytosuite.contract.weights import read_cards
+
+    if model is not None:
+        return list(named_models(model, [algorithm]).values())
+    folder = ROOT / "weights" / algorithm
+    found = [card for card in read_cards(folder, algorithm) if card.weights is not None]
+    if not found:
+        raise InputError(f"{folder}: no model card with weights; train a model, or name its card")
+    return [folder / f"{card.name}.json" for card in found]
+
+
+def migrate_command(options: MigrateOptions, console: Console) -> None:
+    """Translate a parameter file of the published spheroid simulators into a recipe."""
+    from cytosuite.datasets.calibration.calibrate import to_toml
+    from cytosuite.datasets.spheroid.migration import migrate
+
+    found = migrate(options.parameters, options.out.parent)
+    lines = [f"not translated: {line}" for line in found.untranslated]
+    lines += [f"note: {line}" for line in found.notes]
+    with atomic(options.out) as temporary:
+        temporary.write_text(to_toml(found.recipe, None, lines), encoding="utf-8")
+    for line in (*lines, f"written: {options.out}"):
+        lines_to(console)(line)

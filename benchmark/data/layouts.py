@@ -1,0 +1,72 @@
+"""Annotated cases in the layouts of other programs: nnU-Net, and HDF5 files with a list."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import find_boundaries
+
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
+from cytosuite.errors import InputError
+from cytosuite.files import write_json
+from cytosuite.formats import read, write
+from cytosuite.formats.hdf5 import write_named
+from cytosuite.formats.imagefiles import image_files
+
+NAME = re.compile(r"Dataset\d{3}_\w+")
+CLASSES = {"background": 0, "inside": 1, "border": 2}
+GROUPS = ("boundary", "distance", "seeds")  # companions of a sketch
+SUFFIX = ".mha"  # the one of its formats that itself holds the voxel size
+
+
+def nnunet_name(folder: Path) -> str:
+    """Return the name under which nnU-Net finds a folder."""
+    if not NAME.fullmatch(folder.name):
+        raise InputError(
+            f"{folder}: nnU-Net finds a folder called Dataset, three digits, _ and a name; "
+            "give one like --out nnUNet_raw/Dataset001_Spheroids"
+        )
+    return folder.name
+
+
+def write_nnunet(dataset: Dataset, folder: Path, name: str) -> None:
+    """Write raw data of nnU-Net version 2 (doi:10.1038/s41592-020-01008-z), spacing in mm."""
+    for case in dataset.cases:
+        image, labels = case.socket(IMAGE.slug), case.socket(LABELS.slug)
+        if image is None or labels is None:
+            raise InputError(f"{case.name}: nnU-Net needs {IMAGE.slug} and {LABELS.slug}")
+        write(folder / "imagesTr" / f"{case.name}_0000{SUFFIX}", read(image))
+        truth = read(labels)
+        write(folder / "labelsTr" / f"{case.name}{SUFFIX}", truth.like(classes_of(truth.array)))
+        write(folder / "instancesTr" / f"{case.name}{SUFFIX}", truth)
+    facts = {"channel_names": {"0": "microscopy"}, "labels": CLASSES, "file_ending": SUFFIX}
+    write_json(folder / "dataset.json", {"name": name, "numTraining": len(dataset.cases), **facts})
+
+
+def classes_of(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Return background, inside, border of instances as uint8: the border touches another value."""
+    classes = (labels > 0).astype(np.uint8)
+    classes[find_boundaries(labels, connectivity=1, mode="inner") & (labels > 0)] = 2
+    return classes
+
+
+def write_hdf5(dataset: Dataset, folder: Path) -> None:
+    """Write images and masks as the programs of Eschweiler et al. do, and the list of both."""
+    slug, rows = TASKS[dataset.task].inputs[0].slug, []
+    for case in dataset.cases:
+        image, labels = case.socket(slug), case.socket(LABELS.slug)
+        if image is None or labels is None:
+            raise InputError(f"{case.name}: HDF5 files need {slug} and {LABELS.slug}")
+        found = {"instances": labels}
+        for name in GROUPS:
+            for path in image_files(case.folder / "companions" / name):
+                found[name] = path
+        content = {"images": {"image": image}, "masks": found}
+        for room, paths in content.items():
+            (folder / room).mkdir(parents=True, exist_ok=True)
+            volumes = {f"data/{name}": read(path) for name, path in paths.items()}
+            write_named(folder / room / f"{case.name}.h5", volumes, compress=True)
+        rows.append(f"images/{case.name}.h5;masks/{case.name}.h5\n")
+    (folder / "files.csv").write_text("".join(rows))

@@ -1,0 +1,112 @@
+"""Planes of a volume for every picture: one cutter, one rule of contrast, one outline."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.volume import Volume
+from cytosuite.volume.large import is_mapped, release
+from cytosuite.volume.pieces import slabs, thinned
+
+CONTRAST = (5.0, 99.8)  # percentiles shown as black and white
+SAMPLE = 1_000_000  # values at most from which percentiles are taken
+PLANES = ("XY", "XZ", "YZ")
+
+Pixels = NDArray[Any]
+Grey = NDArray[np.uint8]
+
+
+def spatial(volume: Volume) -> tuple[Pixels, tuple[float, ...]]:
+    """Return the (Z, Y, X) pixels and voxel size [µm]: middle time point, first channel."""
+    array = volume.array
+    if "T" in volume.axes:
+        array = array[array.shape[0] // 2]
+    if "C" in volume.axes:
+        array = array[0]
+    if "Z" in volume.axes:
+        return array, volume.spacing
+    return array[None], (volume.spacing[0], *volume.spacing)
+
+
+def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> tuple[int, ...]:
+    """Return the plane to show along z, y, x: the middle one, or the fullest if it is empty."""
+    cut = [size // 2 for size in shape]
+    if labels is None:
+        return tuple(cut)
+    filled = _filled(labels)
+    return tuple(
+        int(full.argmax()) if full.any() and not full[at] else at
+        for full, at in zip(filled, cut, strict=True)
+    )
+
+
+def _filled(labels: Pixels) -> list[NDArray[np.int64]]:
+    """Return the number of voxels of objects in each plane along z, y and x."""
+    found = [np.zeros(size, np.int64) for size in labels.shape]
+    for part in slabs(labels):
+        there = labels[part] != 0
+        found[0][part] = np.count_nonzero(there, axis=(1, 2))
+        found[1] += np.count_nonzero(there, axis=(0, 2))
+        found[2] += np.count_nonzero(there, axis=(0, 1))
+    return found
+
+
+def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
+    """Return the planes (Y, X), (Z, X), (Y, Z) of a (Z, Y, X) array, of a flat one (Y, X) alone."""
+    z, y, x = cut
+    found = [array[z], array[:, y, :], array[:, :, x].T]
+    if is_mapped(array):
+        parts = [(array[part, y].copy(), array[part, :, x].copy()) for part in slabs(array)]
+        across, along = (np.concatenate(own) for own in zip(*parts, strict=True))
+        found = [array[z].copy(), across, along.T]
+        release(array)
+    return found[:1] if array.shape[0] == 1 else found
+
+
+def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list[tuple[int, int]]:
+    """Return height and width [px] of each of the `planes`, with square µm, at most `side` px."""
+    extents = [size * um for size, um in zip(shape, spacing, strict=True)]
+    scale = side / max(extents[1:] if shape[0] == 1 else extents)
+    depth, height, width = (max(8, round(extent * scale)) for extent in extents)
+    found = [(height, width), (depth, width), (height, depth)]
+    return found[:1] if shape[0] == 1 else found
+
+
+def limits(array: NDArray[np.generic]) -> tuple[float, float]:
+    """Return the values shown as black and white: the `CONTRAST` percentiles of the finite ones."""
+    sample = thinned(np.asarray(array), max(1, array.size // SAMPLE)).astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return 0.0, 1.0
+    low, high = np.percentile(sample, CONTRAST)
+    return float(low), float(high)
+
+
+def shown(plane: NDArray[np.generic], limits: tuple[float, float]) -> NDArray[np.float64]:
+    """Return a plane in units of its contrast, 0 black and 1 white; not clipped, NaN is black."""
+    low, high = limits
+    values = np.nan_to_num(np.asarray(plane, dtype=np.float64), nan=low)
+    return np.asarray((values - low) / (high - low if high > low else 1.0))
+
+
+def grey(plane: NDArray[np.generic], limits: tuple[float, float]) -> Grey:
+    """Return a plane as grey values between the limits; NaN is black."""
+    return (shown(plane, limits).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def stretch(array: Pixels, height: int, width: int) -> Pixels:
+    """Return a 2D array at another size by its nearest pixels."""
+    rows = (np.arange(height) * array.shape[0]) // height
+    columns = (np.arange(width) * array.shape[1]) // width
+    return np.asarray(array[np.ix_(rows, columns)])
+
+
+def boundary(labels: NDArray[np.integer], thickness: int = 1) -> NDArray[np.bool_]:
+    """Return the pixels of labels with another one among 4 neighbours, faster than scikit-image."""
+    inside = labels
+    for _ in range(thickness):
+        padded = np.pad(inside, 1, mode="edge")
+        around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+        inside = np.where(np.any([near != inside for near in around], axis=0), 0, inside)
+    return np.asarray(inside != labels)

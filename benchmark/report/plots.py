@@ -1,0 +1,238 @@
+"""Figures with two axes, inline SVG: scores over the groups of a condition, points of any kind."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from cytosuite.benchmark.report.figures import svg
+from cytosuite.benchmark.report.wording import known, number
+from cytosuite.benchmark.results.results import Pooled
+from cytosuite.figures.svg import SHAPES, Axis, colour, group, label, line, mark
+
+LEFT, RIGHT = 9.0, 3.0  # % of the width for the numbers of the axis, and right of points
+HEIGHT, TOP, BOTTOM = 250.0, 12.0, 40.0  # px of a figure of points, above and below its frame
+LOW, HIGH = 210.0, 320.0  # px: height of curves of few algorithms, of more than have colours
+STEP = 1.7  # % between algorithms, so that their intervals do not cover each other
+WIDEST = 8.0  # % of a box and the gap to the next
+WIDE = 5  # groups from which a figure has the width of the page
+LETTERS, LETTERS_WIDE = 62, 130  # of all labels below the axis together
+WIDTHS = (440.0, 290.0)  # px for which labels are placed: narrowest column, and phone
+LETTER, LINE = 6.3, 13.0  # px that a letter and a line of a label take up
+GAP = 9  # px between a point and its label
+MANY = 300  # points above which they are small and have no tooltip
+Side: TypeAlias = tuple[int, int, str]
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
+# Shift of a label in px, its anchor, and the share of it that lies left of that.
+SIDES = (
+    (0, -GAP, "middle", 0.5),
+    (GAP, 4, "start", 0.0),
+    (-GAP, 4, "end", 1.0),
+    (0, GAP + 9, "middle", 0.5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A point of a figure."""
+
+    x: float  # in units of the axes
+    y: float
+    place: int  # of its algorithm in the leaderboard, from 0, for colour and shape
+    text: str  # in the tooltip
+    label: str = ""  # beside the point where there is room
+    case: int | None = None  # number of its case on the page
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A straight line from one point to another, in units of the axes, with its CSS class."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Upwards:
+    """The vertical axis of a figure."""
+
+    axis: Axis
+    height: float  # px, of the figure
+    top: float = TOP
+    bottom: float = BOTTOM
+    right: float = RIGHT
+
+    def y(self, value: float) -> float:
+        """Return the place of a value in px from the top."""
+        return self.top + (self.height - self.top - self.bottom) * (1 - self.axis.position(value))
+
+    def grid(self) -> Iterable[str]:
+        """Return the faint lines and numbers of the axis."""
+        for tick in self.axis.ticks():
+            y = f"{self.y(tick):.1f}"
+            yield line("grid", (f"{LEFT:g}%", f"{100 - self.right:g}%"), (y, y))
+            yield label("tick", f"{LEFT - 1.5:g}%", f"{self.y(tick) + 4:.1f}", f"{tick:.3g}", "end")
+
+
+def line_mark(place: int) -> Markup:
+    """Return the mark of an algorithm by itself, to stand before its name."""
+    return Markup(
+        f'<svg class="fig key-mark {colour(place)}" aria-hidden="true" width="14" height="14" '
+        f'viewBox="-7 -7 14 14">{mark(place)}</svg>'
+    )
+
+
+def curves(
+    axis: Axis, labels: Sequence[str], lines: Mapping[str, Sequence[Pooled]], joined: bool
+) -> Markup:
+    """Return scores over groups, joined if these are ordered: best in front, with intervals."""
+    height = LOW if len(lines) <= len(SHAPES) else HIGH
+    room = (100 - LEFT) / max(len(labels), 1)
+    front = min(len(lines), len(SHAPES))
+    step = min(STEP, 0.6 * room / max(front, 1))
+    up = _Upwards(axis, height, 10.0, 26.0, 0.0)
+    parts = [*_labels(labels, height, room), *up.grid()]
+    for place, (name, scores) in reversed(list(enumerate(lines.items()))):
+        coloured = place < len(SHAPES)
+        shift = step * (place - (front - 1) / 2) if coloured else 0.0
+        points = [
+            (f"{LEFT + room * (n + 0.5) + shift:.2f}%", f"{up.y(score.value):.1f}", text, score)
+            for n, (text, score) in enumerate(zip(labels, scores, strict=True))
+            if known(score.value)
+        ]
+        parts.append(f'<g class="{colour(place)}" data-line="{place}">')
+        for a, b in pairwise(points) if joined else ():
+            parts.append(line("way", (a[0], b[0]), (a[1], b[1])))
+        for x, down, text, score in points:
+            if coloured and known(score.low) and known(score.high):
+                ends = (f"{up.y(score.low):.1f}", f"{up.y(score.high):.1f}")
+                parts.append(line("reach", (x, x), ends))
+            title = escape(f"{name}, {text}: {number(score.value, 3)}")
+            parts.append(group(x, down, f"{mark(place)}<title>{title}</title>"))
+        parts.append("</g>")
+    words = [
+        f"{name}: " + ", ".join(f"{a} {number(b.value)}" for a, b in zip(labels, of, strict=True))
+        for name, of in lines.items()
+    ]
+    return svg("curves", height, "; ".join(words[: len(SHAPES)]), parts)
+
+
+def _labels(labels: Sequence[str], height: float, room: float) -> Iterable[str]:
+    """Return the names of the groups below their places, cut where there is no room."""
+    longest = (LETTERS if len(labels) < WIDE else LETTERS_WIDE) // max(len(labels), 1)
+    for n, text in enumerate(labels):
+        shown = escape(text)
+        if len(text) > longest:
+            shown = escape(text[: longest - 1] + "…") + Markup("<title>{}</title>").format(text)
+        yield label("tick", f"{LEFT + room * (n + 0.5):.2f}%", f"{height - 6:g}", shown)
+
+
+def boxes(
+    axis: Axis, labels: Sequence[str], values: Mapping[str, Sequence[NDArray[np.float64]]]
+) -> Markup:
+    """Return quartiles, median, 5 and 95 % of values: a group per label, a box per answer."""
+    up, room = _Upwards(axis, HEIGHT, TOP, 26.0, 0.0), (100 - LEFT) / len(labels)
+    wide = min(0.8 * room / max(len(values), 1), WIDEST)
+    parts, words = [*_labels(labels, HEIGHT, room), *up.grid()], []
+    for place, (name, groups) in enumerate(values.items()):
+        parts.append(f'<g class="{colour(place)}">')
+        for n, (text, own) in enumerate(zip(labels, groups, strict=True)):
+            if not len(own):
+                continue
+            ends = np.quantile(own, (0.95, 0.75, 0.5, 0.25, 0.05))
+            top, high, middle, low, bottom = (up.y(value) for value in ends)
+            x = LEFT + room * (n + 0.5) + wide * (place - (len(values) - 1) / 2)
+            left, right = f"{x - 0.4 * wide:.2f}%", f"{x + 0.4 * wide:.2f}%"
+            title = f"{name}, {text}: median {number(ends[2], 3)}, {len(own)} planes"
+            box = f'x="{left}" y="{high:.1f}" width="{0.8 * wide:.2f}%" height="{low - high:.1f}"'
+            for a, b in ((top, high), (low, bottom)):
+                parts.append(line("reach", (f"{x:.2f}%",) * 2, (f"{a:.1f}", f"{b:.1f}")))
+            parts.append(f'<rect class="box" {box}><title>{escape(title)}</title></rect>')
+            parts.append(line("median", (left, right), (f"{middle:.1f}",) * 2))
+            words.append(title)
+        parts.append("</g>")
+    return svg("boxes", HEIGHT, "; ".join(words), parts)
+
+
+def points(
+    axes: tuple[Axis, Axis],
+    titles: tuple[str, str],
+    spots: Sequence[Spot],
+    lines: Iterable[Line] = (),
+    words: str = "",
+) -> Markup:
+    """Return points over lines, the best in front; axes across and up, words to be read aloud."""
+    across, up = axes[0], _Upwards(axes[1], HEIGHT)
+
+    def x(value: float) -> float:
+        return LEFT + (100 - LEFT - RIGHT) * across.position(value)
+
+    parts = []
+    for tick in across.ticks():
+        at = f"{x(tick):.2f}%"
+        parts.append(line("grid", (at, at), (f"{TOP:g}", f"{HEIGHT - BOTTOM:g}")))
+        parts.append(label("tick", at, f"{HEIGHT - BOTTOM + 15:g}", f"{tick:.4g}"))
+    middle = f"{(LEFT + 100 - RIGHT) / 2:g}%"
+    parts += [*up.grid(), label("title", middle, f"{HEIGHT - 8:g}", escape(titles[0]))]
+    for own in lines:
+        ends = zip(own.start, own.end, strict=True)
+        (a, c), (b, d) = ends
+        across_ends = (f"{x(a):.2f}%", f"{x(c):.2f}%")
+        parts.append(line(escape(own.style), across_ends, (f"{up.y(b):.1f}", f"{up.y(d):.1f}")))
+    for spot in sorted(spots, key=lambda spot: -spot.place):
+        if len(spots) > MANY:  # small, so that none hides the others and the page stays light
+            at = f'cx="{x(spot.x):.1f}%" cy="{up.y(spot.y):.0f}" r="2"'
+            parts.append(f'<circle class="spot {colour(spot.place)}" {at}/>')
+            continue
+        case = "" if spot.case is None else f' data-case="{spot.case}"'
+        inside = f"{mark(spot.place)}<title>{escape(spot.text)}</title>"
+        inside = f'<g class="{colour(spot.place)}"{case}>{inside}</g>'
+        parts.append(group(f"{x(spot.x):.2f}%", f"{up.y(spot.y):.1f}", inside))
+    named = sorted((spot for spot in spots if spot.label), key=lambda spot: spot.place)
+    middles = [(x(spot.x), up.y(spot.y)) for spot in named]
+    parts += _names([spot.label for spot in named], middles)
+    return svg("points", HEIGHT, words or f"{titles[1]} against {titles[0]}", parts)
+
+
+def _names(labels: Sequence[str], middles: Sequence[tuple[float, float]]) -> Iterable[str]:
+    """Return the names beside points; where wide and narrow pages differ, one for each."""
+    spaces = [place_labels(middles, labels, width) for width in WIDTHS]
+    for text, (at, down), wide, narrow in zip(labels, middles, *spaces, strict=True):
+        for side, style in ((wide, "wide-label"), (narrow, "narrow-label")):
+            both = side == wide == narrow
+            if side is None or (both and style == "narrow-label"):
+                continue
+            dx, dy, anchor = side
+            inside = label("label", f"{dx:g}", f"{dy:g}", escape(text), anchor)
+            inside = inside if both else f'<g class="{style}">{inside}</g>'
+            yield group(f"{at:.2f}%", f"{down:.1f}", inside)
+
+
+def place_labels(
+    middles: Sequence[tuple[float, float]], labels: Sequence[str], width: float
+) -> list[Side | None]:
+    """Return shift and anchor of labels of points [%, px], the first first; None without room."""
+    at = [(across * width / 100, down) for across, down in middles]
+    taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
+    found: list[Side | None] = []
+    for own, ((x, y), text) in enumerate(zip(at, labels, strict=True)):
+        wide, choice = len(text) * LETTER, None
+        for dx, dy, anchor, share in SIDES:
+            start = x + dx - share * wide
+            box = (start, y + dy - LINE + 3, start + wide, y + dy + 3)
+            inside = box[0] >= LEFT * width / 100 and box[2] <= width and box[1] >= 0
+            free = all(
+                box[2] <= other[0] or other[2] <= box[0] or box[3] <= other[1] or other[3] <= box[1]
+                for other in taken[:own] + taken[own + 1 :]
+            )
+            if inside and free:
+                choice = (dx, dy, anchor)
+                taken.append(box)
+                break
+        found.append(choice)
+    return found

@@ -1,0 +1,75 @@
+"""Models of one algorithm side by side: the effect of their training data."""
+
+from typing import NamedTuple
+
+from cytosuite.benchmark.catalog.catalog import program_of
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, escape, table
+from cytosuite.benchmark.report.wording import number
+from cytosuite.benchmark.results.standings import Standing
+
+FREE = "chosen by metadata"
+COUNTS = ("missed", "spurious", "splits")  # errors that DET weighs
+
+
+class Arms(NamedTuple):
+    """Standings of the models of one algorithm, best first, and their errors as a table."""
+
+    entries: list[Standing]
+    heads: list[str]
+    rows: list[list[str]]
+
+
+def view(index: Index) -> dict[str, Arms] | None:
+    """Return the models of each algorithm with several; None without any."""
+    found: dict[str, list[Standing]] = {}
+    for entry in index.ranked:
+        found.setdefault(program_of(entry.algorithm), []).append(entry)
+    return {name: _arms(index, own) for name, own in found.items() if len(own) > 1} or None
+
+
+def _arms(index: Index, entries: list[Standing]) -> Arms:
+    """Return models with their scores, errors of all cases by kind, and descriptions."""
+    texts = {manifest.name: manifest.description for manifest in index.results.algorithms}
+    kinds = [metric.name for metric in index.by_case if metric.name in COUNTS]
+    rows = []
+    for entry in entries:
+        name = entry.algorithm
+        means = [number(index.summary(entry, metric).mean, 3) for metric in index.board]
+        sums = [f"{sum(index.values[name, kind].values()):g}" for kind in kinds]
+        rows.append([name.partition(":")[2] or FREE, *means, *sums, texts.get(name, "")])
+    return Arms(entries, ["model", *(m.name for m in index.board), *kinds, "description"], rows)
+
+
+def markdown(_: Index, found: dict[str, Arms]) -> list[str]:
+    """Return a table of each algorithm's models."""
+    return [
+        line
+        for program, own in found.items()
+        for line in (f"### {escape(program)}", "", *table(own.heads, own.rows), "")
+    ]
+
+
+TEMPLATE = """
+{% from "macros.html" import figure_links %}
+<p class="lead">One algorithm with several models: they differ in their training. Dots are means over the cases, lines 95 % intervals, diamonds all cases taken as one.</p>
+{% for program, own in view.items() %}
+<h3>{{ program }}</h3>
+<div class="columns">
+{% for metric in index.board %}
+<figure class="strips"><figcaption><strong>{{ metric.title }}</strong> <span class="quiet">{{ direction(metric) }}</span></figcaption>
+  <div class="strip-rows">
+  {% for entry in own.entries %}{% set found = index.summary(entry, metric) %}<span class="strip-name" title="{{ entry.algorithm }}">{{ own.rows[loop.index0][0] }}</span><div class="track">{{ whisker(index.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>{% endfor %}
+  <span></span><div class="track">{{ axis_figure(index.axes[metric.name]) }}</div>
+  </div></figure>
+{% endfor %}
+</div>
+<div class="scroll" tabindex="0" role="region" aria-label="Models of {{ program }}"><table class="plain sortable">
+  <thead><tr>{% for head in own.heads %}<th scope="col" data-sort="{{ "text" if loop.first or loop.last else "number" }}">{{ head }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for row in own.rows %}<tr><th scope="row">{{ row[0] }}</th>{% for text in row[1:] %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
+</table></div>
+{% endfor %}
+{{ figure_links(figures.arms) }}
+"""  # noqa: E501 - HTML
+
+SECTION = ReportSection(13, "Models compared", "Models of one algorithm", view, TEMPLATE, markdown)

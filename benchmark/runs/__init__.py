@@ -1,0 +1,1 @@
+"""Runs: the plan, each case in turn, its checks and its record."""

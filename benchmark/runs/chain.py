@@ -1,0 +1,103 @@
+"""Chains: datasets sent through algorithms, with labels and conditions kept."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cytosuite.benchmark.catalog.catalog import algorithms, pick
+from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
+from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.runs.plan import Job, job_key, plan
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.store.integrity import is_whole, seal
+from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, link, write_json
+from cytosuite.formats import read, write
+from cytosuite.formats.imagefiles import case_suffix, is_image
+
+
+def links(names: tuple[str, ...]) -> list[str]:
+    """Return the algorithms of a chain, all of which must exist."""
+    return pick("algorithm for a chain", names, algorithms()) if names else []
+
+
+def through(
+    dataset: Dataset,
+    name: str,
+    engine: Engine,
+    run: Callable[[Job], object],
+    *,
+    retry: bool = False,
+) -> Dataset:
+    """Return a dataset of an algorithm's outputs (`Socket.becomes`); InputError if a case fails."""
+    manifest = algorithms()[name]
+    task = TASKS[manifest.task]
+    if not dataset.serves(task, manifest):
+        raise InputError(
+            f"through {name}: expected the inputs of the task {task.name} in every case of "
+            f"{dataset.name}, found {', '.join(sorted(dataset.offers))}"
+        )
+    made = _expected(dataset, name, job_key(dataset.fingerprint, name, engine))
+    facts = made.home / "dataset.json"
+    if facts.is_file() and all(is_whole(case.folder) for case in made.cases):
+        return made
+    with claimed(results := made.home / "results"):
+        (job,) = plan(dataset, [manifest], engine, results, retry=retry)
+        run(job)
+        for old, new in zip(dataset.cases, made.cases, strict=True):
+            if not is_whole(new.folder):
+                _make(old, new, job, task)
+    write_json(facts, made.summary())
+    return made
+
+
+def _expected(dataset: Dataset, name: str, key: str) -> Dataset:
+    """Return the dataset behind a link as it will lie on disk."""
+    home = dataset.home.with_name(f"{dataset.name}-{name}-{key[:12]}")
+    return replace(
+        dataset,
+        name=f"{dataset.name}-{name}",
+        title=f"{dataset.title}, through {name}",
+        fingerprint=key,
+        home=home,
+        cases=tuple(Case(case.name, home / "cases" / case.name) for case in dataset.cases),
+    )
+
+
+def _make(old: Case, new: Case, job: Job, task: Task) -> None:
+    """Make one case of the outputs of a link and of the sockets that stay."""
+    record = read_record(job.folder / old.name)
+    if record is None or not record.ok:
+        reason = "it has no result" if record is None else f"{record.status}: {record.message}"
+        raise InputError(
+            f"through {job.algorithm.name}: {old.name} failed ({reason}); RETRY=1 runs it again"
+        )
+    facts = old.facts()
+    outputs = {s.becomes or s.slug: record.outputs.get(s.slug) for s in task.outputs}
+    files = {slug: job.folder / old.name / path for slug, path in outputs.items() if path}
+    kept = {slug: old.socket(slug) for slug in facts["sockets"] if slug not in files}
+    with atomic(new.folder) as temporary:
+        for slug, path in {**kept, **files}.items():
+            if path is None:
+                continue
+            if path.suffix == ".json":
+                link(temporary / "sockets" / f"{slug}.json", path)
+            elif is_image(path):
+                link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
+            else:
+                write(Case(new.name, temporary).path(slug), read(path))
+        for folder in sorted((old.folder / "companions").glob("*")):
+            if not folder.name.startswith(STAGE):
+                link(temporary / "companions" / folder.name, folder)
+        made_by = {
+            "algorithm": record.algorithm,
+            "version": record.version,
+            "model": record.model,
+            "key": record.key,
+            "selection": record.selection.model_dump(mode="json"),
+        }
+        facts["sockets"] = sorted({*facts["sockets"], *files})
+        facts["through"] = [*facts.get("through", []), made_by]
+        write_json(temporary / "case.json", facts)
+        seal(temporary)

@@ -1,0 +1,80 @@
+"""Plan of a run: jobs, their keys, and the cases without a result."""
+
+import errno
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytosuite.benchmark.catalog.catalog import PACKAGE, folder_of, program_of
+from cytosuite.benchmark.containers.sources import runtime_digest
+from cytosuite.benchmark.data.dataset import Case, Dataset
+from cytosuite.benchmark.engines.outcome import PASSING, Engine
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.benchmark.store.integrity import unaltered
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.files import value_digest
+
+FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One algorithm on one dataset."""
+
+    algorithm: AlgorithmManifest  # the algorithm
+    key: str  # digest of all that decides its outputs: a result with another key is stale
+    folder: Path  # where its results lie, one folder per case
+    missing: tuple[Case, ...]  # the cases to run
+    present: int  # number of cases with a result
+    named: bool = False  # whether the user names the model
+    guest: bool = False  # whether it is a container of others: its labels may lose the voxel size
+    fingerprint: str = ""  # of the data, from which another machine makes the key anew
+    remarks: tuple[str, ...] = ()  # lines for the warnings of each record
+
+
+def plan(
+    dataset: Dataset,
+    chosen: Sequence[AlgorithmManifest],
+    engine: Engine,
+    run_folder: Path,
+    *,
+    retry: bool = False,
+) -> list[Job]:
+    """Return the job of each algorithm, with the cases that have no result under its key."""
+    jobs = []
+    for algorithm in chosen:
+        folder = run_folder / folder_of(algorithm.name)
+        key = job_key(dataset.fingerprint, algorithm.name, engine)
+        missing = tuple(
+            case for case in dataset.cases if not is_done(folder / case.name, key, retry=retry)
+        )
+        present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
+        guest = algorithm.name in engine.guests
+        data = dataset.fingerprint
+        jobs.append(Job(algorithm, key, folder, missing, present, named, guest, data))
+    return jobs
+
+
+def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
+    """Return the digest of all that decides outputs: data, run-time sources, weights, engine."""
+    ours = algorithm not in engine.guests
+    content = {
+        "dataset": fingerprint,
+        "source": runtime_digest(PACKAGE, program_of(algorithm)) if ours else "",
+        "engine": engine.name,
+        "identity": engine.identity(algorithm),
+    }
+    return value_digest(content)
+
+
+def is_done(folder: Path, key: str, *, retry: bool) -> bool:
+    """Return whether a case's result can be left as it is."""
+    record = read_record(folder)
+    if record is None or record.key != key:
+        return False
+    if record.ok:
+        sums = {path: record.digests.get(slug) for slug, path in record.outputs.items()}
+        return unaltered(folder, sums)
+    passing = record.status in PASSING or any(reason in record.message for reason in FULL)
+    return not passing and not retry

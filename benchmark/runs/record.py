@@ -1,0 +1,152 @@
+"""The record of one case of one algorithm: ``record.json`` next to its outputs."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from cytosuite.benchmark.engines.outcome import Status
+from cytosuite.errors import InputError, plain
+from cytosuite.files import parse_json, read_json, value_digest, write_json
+
+LIMIT_BYTES = 100_000
+LIMIT_LINES, LIMIT_LINE = 20, 300
+LEFT = "not run, as the first cases failed alike: "  # message of a case of a given-up algorithm
+SHOWN = 3  # names in a line for many cases
+# Texts of a container: one printable line each, which no terminal, page or file takes for more.
+Line = Annotated[str, AfterValidator(partial(plain, limit=LIMIT_LINE))]
+Word = Annotated[str, AfterValidator(partial(plain, limit=100))]
+
+
+class ModelCost(BaseModel):
+    """The cost of a model for an image, and the keys of ``must`` that it does not pass."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    cost: FiniteFloat | None = None
+    terms: dict[Word, FiniteFloat] = {}
+    broken: tuple[Word, ...] = ()
+
+
+class OtherModel(ModelCost):
+    """A model that was not chosen, with the reason where it took no part."""
+
+    model: Word
+    left_out: Line = ""
+
+
+class ModelChoice(ModelCost):
+    """The choice of a model, as the container reports it."""
+
+    by: Literal["metadata", "user"] = "metadata"
+    fallback: bool = False
+    sources: dict[Word, Word] = {}
+    others: tuple[OtherModel, ...] = ()  # nearest first, those that took no part last
+
+    @property
+    def runner_up(self) -> OtherModel | None:
+        """The model that would have been chosen without this one."""
+        return next((other for other in self.others if not other.left_out), None)
+
+    @classmethod
+    def of(cls, reported: Mapping[str, Any], *, named: bool = False) -> "ModelChoice":
+        """Return the choice in a container's report, empty if that makes no sense."""
+        by = {"by": "user" if named else "metadata"}
+        try:
+            return cls.model_validate({**reported, **by})
+        except ValidationError:
+            return cls.model_validate(by)
+
+
+class Record(BaseModel):
+    """How one case of one algorithm went; `read_record` refuses one that was altered later."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    algorithm: str
+    version: str
+    case: str
+    key: str
+    status: Status
+    message: Annotated[str, AfterValidator(plain)] = ""
+    exit_code: int | None = None
+    seconds: FiniteFloat = 0.0
+    inside_seconds: FiniteFloat | None = None
+    startup_seconds: FiniteFloat = 0.0
+    peak_memory: int | None = None
+    gpu: Word = ""  # its product; empty for the CPU
+    gpu_memory: int | None = None  # peak in bytes
+    gpu_utilisation: FiniteFloat | None = None  # mean, %
+    gpu_utilisation_max: FiniteFloat | None = None
+    outputs: dict[str, str] = {}  # relative path by slug of the output socket
+    digests: dict[str, str] = {}  # SHA-256 of each output file by slug
+    model: Word = ""
+    selection: ModelChoice = ModelChoice()
+    warnings: tuple[Line, ...] = ()  # shown to the user
+
+    @property
+    def ok(self) -> bool:
+        """Whether the case ended with valid outputs."""
+        return self.status == "ok"
+
+    def write(self, folder: Path) -> None:
+        """Write the record into the folder of its case."""
+        found = self.model_dump(mode="json")
+        write_json(folder / "record.json", {**found, "seal": value_digest(found)})
+
+
+def read_record(folder: Path) -> Record | None:
+    """Return the record of a case, None where there is none that is whole and unaltered."""
+    try:
+        found = read_json(folder / "record.json")
+        if not isinstance(found, dict) or found.pop("seal", None) != value_digest(found):
+            return None
+        return Record.model_validate(found)
+    except (InputError, ValueError):
+        return None
+
+
+def container_report(path: Path) -> Mapping[str, Any]:
+    """Return the content of ``record.json``, which may be anything or absent, as a mapping."""
+    try:
+        if not path.is_file() or path.stat().st_size > LIMIT_BYTES:
+            return {}
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def warnings_in(reported: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the warnings in a container's report: at most 20 single lines of 300 characters."""
+    found = reported.get("warnings")
+    given = found if isinstance(found, list) else []
+    lines = [plain(line, LIMIT_LINE) for line in given if isinstance(line, str)]
+    return tuple(line for line in lines if line)[:LIMIT_LINES]
+
+
+def grouped(warnings: Mapping[str, Sequence[str]], noun: str) -> list[str]:
+    """Return the warnings of many cases, a line for each kind: the words before the colon.
+
+    >>> grouped({"a": ["size assumed: 1 µm"], "b": ["size assumed: 2 µm"]}, "image")
+    ['size assumed in 2 images (a, b): 1 µm, and others']
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name, lines in warnings.items():
+        for kind, _, finding in (line.partition(": ") for line in lines):
+            found.setdefault(kind, {})[name] = finding
+    return [_as_line(kind, own, noun) for kind, own in found.items()]
+
+
+def _as_line(kind: str, findings: Mapping[str, str], noun: str) -> str:
+    """Return the findings of one kind, by name of the case, as a line."""
+    many = f"{len(findings)} {noun}{'s' if len(findings) > 1 else ''}"
+    names = ", ".join([*list(findings)[:SHOWN], *(["..."] if len(findings) > SHOWN else [])])
+    first, *others = dict.fromkeys(findings.values())
+    return (
+        f"{kind} in {many} ({names})"
+        + (f": {first}" if first else "")
+        + (", and others" if others else "")
+    )

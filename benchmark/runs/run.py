@@ -1,0 +1,225 @@
+"""Run jobs case by case; every case ends as a whole result with a record, or not at all."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.engines.collect import clear
+from cytosuite.benchmark.engines.outcome import (
+    Api,
+    Ending,
+    Engine,
+    Limits,
+    Outcome,
+    Session,
+    Shown,
+    StartError,
+)
+from cytosuite.benchmark.runs.examine import Examiner
+from cytosuite.benchmark.runs.plan import Job, is_done
+from cytosuite.benchmark.runs.record import (
+    LEFT,
+    LIMIT_LINES,
+    ModelChoice,
+    Record,
+    container_report,
+    warnings_in,
+)
+from cytosuite.benchmark.runs.validate import BadOutput, same_spacing
+from cytosuite.benchmark.store.integrity import digests
+from cytosuite.contract.spacing import text
+from cytosuite.contract.tasks import Socket, Task
+from cytosuite.files import atomic, sweep
+from cytosuite.files.working import SESSION, alone, is_abandoned, session_name
+from cytosuite.formats import header, read, write
+from cytosuite.volume import Header, Volume
+
+Report = Callable[[str, str, str], None]  # algorithm, case, status
+ALIKE = 3  # first cases that fail alike before an algorithm is given up
+REFUSALS = (2, 3)  # exit codes of our algorithms: the case is no fit input, no model fits it
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # a case's image for a guest
+LOST = "voxel size lost by the algorithm, that of the image counts"
+Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of it that is done
+
+
+@contextmanager
+def claimed(run_folder: Path) -> Iterator[None]:
+    """Lock a run folder until this process ends; InputError if another runner works in it."""
+    busy = f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
+    with alone(run_folder, busy):
+        for exchange in run_folder.glob(f"*/{SESSION}.*"):
+            if is_abandoned(exchange):
+                clear(exchange)  # a hostile tree of any depth may lie there
+        sweep(run_folder)
+        yield
+
+
+def run_job(
+    job: Job,
+    task: Task,
+    engine: Engine,
+    limits: Limits,
+    api: Api,
+    report: Report,
+    inside: Inside = lambda *_: None,
+    *,
+    keep_going: bool = False,
+    workspace: Path | None = None,
+    settle: Callable[[Outcome], None] = lambda _: None,
+) -> None:
+    """Run the missing cases of a job within the limits; `keep_going` also after equal failures."""
+    if not job.missing:
+        return
+    name = job.algorithm.name
+    job.folder.mkdir(parents=True, exist_ok=True)
+    pending, causes = list(job.missing), list[Ending | None]()
+    try:
+        with (
+            Examiner(lenient=job.guest) as examiner,
+            engine.session(name, workspace or job.folder / session_name(), limits, api) as session,
+        ):
+            while pending:
+                inside(name, pending[0].name, None)
+                shown = partial(inside, name, pending[0].name)
+                outcome = _run_case(job, pending[0], task, session, examiner, shown, settle)
+                causes.append(cause_of(outcome, pending[0].name, job))
+                report(name, pending.pop(0).name, outcome.status)
+                if not keep_going and (cause := hopeless(causes, job)):
+                    give_up(job, pending, cause, report)
+                    return
+    except StartError as error:
+        fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
+
+
+def fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> None:
+    """Write the same failure for cases that were not run."""
+    for case in cases:
+        with atomic(job.folder / case.name) as temporary:
+            temporary.mkdir()
+            write_result(job, case, temporary, outcome, 0.0, {}, {})
+        report(job.algorithm.name, case.name, outcome.status)
+
+
+def give_up(job: Job, cases: Sequence[Case], cause: Ending, report: Report) -> None:
+    """Write failures for cases that are not run, as the first ones failed alike."""
+    fail(job, cases, Outcome(cause[0], 0.0, None, None, LEFT + cause[1]), report)
+
+
+def hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
+    """Return why the other cases need not run: the one failure of the first `ALIKE` ones."""
+    if job.present or len(causes) != ALIKE or len(set(causes)) > 1:
+        return None
+    return causes[0]
+
+
+def cause_of(outcome: Outcome | Record, case: str, job: Job) -> Ending | None:
+    """Return status and message of a failure without names; None if the case is its cause."""
+    if outcome.status == "ok" or (outcome.exit_code in REFUSALS and not job.guest):
+        return None
+    return outcome.status, UUID.sub("<image>", outcome.message.replace(case, "<image>"))
+
+
+def _run_case(
+    job: Job,
+    case: Case,
+    task: Task,
+    session: Session,
+    examiner: Examiner,
+    shown: Shown,
+    settle: Callable[[Outcome], None],
+) -> Outcome:
+    """Run one case, look at its outputs and keep the valid ones; return how it ended."""
+    folder = job.folder / case.name  # a worker that was given up may have written it meanwhile
+    with atomic(folder, partial(is_done, folder, job.key, retry=True)) as temporary:
+        raw = temporary / "raw"
+        raw.mkdir(parents=True)
+        log = temporary / "log.txt"
+        log.touch()
+        outcome = session.predict(case.input(task), raw, log, shown)
+        settle(outcome)
+        outputs: dict[str, str] = {}
+        reported = container_report(raw / "record.json")
+        if outcome.status == "ok":
+            try:
+                main = case.main(task)
+                geometry = None if main is None else header(main)
+                found = keep_outputs(raw, temporary, case.name, task.outputs, geometry, examiner)
+                outputs, lost = found
+                reported = {**reported, "warnings": [*warnings_in(reported), *lost]}
+            except BadOutput as finding:
+                outcome = replace(outcome, status=finding.status, message=str(finding))
+        shutil.rmtree(raw)
+        write_result(job, case, temporary, outcome, session.startup_seconds, outputs, reported)
+        return outcome
+
+
+def keep_outputs(
+    raw: Path,
+    folder: Path,
+    name: str,
+    sockets: Sequence[Socket],
+    geometry: Header | None,
+    examiner: Examiner,
+) -> tuple[dict[str, str], list[str]]:
+    """Move the valid outputs of a case into its folder; return paths by slug, and warnings."""
+    found = examiner.examine(raw, sockets, geometry)
+    kept, lost = {}, []
+    for socket in (socket for socket in sockets if socket.slug in found):
+        source = found[socket.slug]
+        place = f"output/{socket.relative_path}"
+        if socket.kind != "json":
+            place += f"/{name}{source.suffix.lower()}"
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        kept[socket.slug] = place
+        if socket.kind == "json" or geometry is None or same_spacing(header(source), geometry):
+            source.rename(folder / place)
+            continue
+        volume = read(source)
+        write(folder / place, Volume(volume.array, geometry.spacing, geometry.axes))
+        lost.append(f"{LOST}: {socket.slug} has {text(volume.spacing)} µm")
+    return kept, lost
+
+
+def write_result(
+    job: Job,
+    case: Case,
+    folder: Path,
+    outcome: Outcome,
+    startup_seconds: float = 0.0,
+    outputs: Mapping[str, str] = MappingProxyType({}),
+    reported: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Write the record of a case, with the container's report where it makes sense."""
+    inside, model = reported.get("seconds"), reported.get("model")
+    sums = digests(folder, outputs.values()) if outputs else {}
+    gpu: dict[str, Any] = {}
+    if (use := outcome.gpu) is not None:
+        mean = None if use.utilisation is None else round(use.utilisation, 1)
+        gpu = {"gpu": use.name, "gpu_memory": use.memory}
+        gpu |= {"gpu_utilisation": mean, "gpu_utilisation_max": use.busiest}
+    Record(
+        algorithm=job.algorithm.name,
+        version=job.algorithm.version,
+        case=case.name,
+        key=job.key,
+        status=outcome.status,
+        message=outcome.message,
+        exit_code=outcome.exit_code,
+        seconds=round(outcome.seconds, 4),
+        inside_seconds=inside if isinstance(inside, int | float) else None,
+        startup_seconds=round(startup_seconds, 4),
+        peak_memory=outcome.peak_memory,
+        **gpu,
+        outputs=dict(outputs),
+        digests={slug: sums[path] for slug, path in outputs.items()},
+        model=model if isinstance(model, str) else "",
+        selection=ModelChoice.of(reported, named=job.named),
+        warnings=(*job.remarks, *warnings_in(reported))[:LIMIT_LINES],
+    ).write(folder)

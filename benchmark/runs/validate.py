@@ -1,0 +1,151 @@
+"""Check the files of a container as a stranger's: nothing is trusted, all is bounded."""
+
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from cytosuite.benchmark.engines.outcome import Status
+from cytosuite.contract.interface import LARGEST, is_finite
+from cytosuite.contract.tasks import Socket
+from cytosuite.errors import InputError, plain
+from cytosuite.files import parse_json
+from cytosuite.formats import header, slabs
+from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
+from cytosuite.volume import Header
+
+JSON_BYTES = 16 * 2**20
+SPACING_TOLERANCE = 1e-3
+VOXELS = 2**31  # of an output without an input that bounds its size
+
+
+class BadOutput(Exception):  # noqa: N818 - it is a finding, not an error of ours
+    """An output that breaks the contract: ``bad output`` or ``missing output``, and the reason."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(plain(reason))
+        self.status = status
+
+
+def check(
+    folder: Path, socket: Socket, geometry: Header | None, *, lenient: bool = False
+) -> Path | None:
+    """Return the path of a valid output, else BadOutput; `lenient` lets `lost_spacing` pass."""
+    place = folder / socket.relative_path
+    if socket.kind == "json":
+        return _check_json(place, folder, socket)
+    files = sorted(place.iterdir()) if place.is_dir() else []
+    if not files and socket.optional:
+        return None
+    if not files:
+        raise BadOutput("missing output", f"{socket.relative_path}: expected one image, found none")
+    if len(files) > 1:
+        raise BadOutput(
+            "bad output", f"{socket.relative_path}: expected one image, found {len(files)}"
+        )
+    path = files[0]
+    where = path.relative_to(folder)
+    if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+        raise BadOutput("bad output", f"{where}: expected a file, {', '.join(IMAGE_SUFFIXES)}")
+    try:
+        found = header(path)
+        if geometry is not None and lenient and lost_spacing(found, geometry, socket):
+            found = replace(found, spacing=geometry.spacing)
+        _check_header(found, geometry, socket, str(where))
+        _check_values(path, found, socket, str(where))
+    except InputError as error:
+        reason = str(error).replace(str(path), str(where))
+        raise BadOutput("bad output", reason) from None
+    return path
+
+
+def lost_spacing(found: Header, wanted: Header, socket: Socket) -> bool:
+    """Return whether a voxel size is the default of a program that lost it."""
+    # 1 on every axis or 1 mm between slices; of labels also 1 or the edge of a pixel between.
+    if len(found.spacing) != len(wanted.spacing) or same_spacing(found, wanted):
+        return False
+    if all(step == 1.0 for step in found.spacing):
+        return True
+    depth, *plane = found.spacing
+    if len(plane) < 2 or not same_spacing(
+        replace(found, spacing=(wanted.spacing[0], *plane)), wanted
+    ):
+        return False
+    defaults = {1000.0} if socket.kind == "image" else {1000.0, 1.0, plane[0]}
+    return depth in defaults
+
+
+def same_spacing(found: Header, wanted: Header) -> bool:
+    """Return whether two voxel sizes are alike, up to 0.1 %."""
+    ratio = np.array(found.spacing) / np.array(wanted.spacing)
+    return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
+
+
+def _check_json(path: Path, folder: Path, socket: Socket) -> Path | None:
+    """Return a file with a JSON object of bounded size."""
+    if not path.is_file():
+        if socket.optional:
+            return None
+        raise BadOutput("missing output", f"{socket.relative_path}: expected a JSON object")
+    if path.stat().st_size > JSON_BYTES:
+        raise BadOutput("bad output", f"{socket.relative_path}: more than {JSON_BYTES} bytes")
+    try:
+        value = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # also of the encoding
+        reason = f"{socket.relative_path}: expected JSON, found {error}"
+        raise BadOutput("bad output", reason.replace(str(folder), "")) from None
+    if not isinstance(value, dict):
+        raise BadOutput("bad output", f"{socket.relative_path}: expected a JSON object")
+    return path
+
+
+def _check_header(found: Header, wanted: Header | None, socket: Socket, where: str) -> None:
+    """Refuse other axes, another shape, voxel size or kind of numbers."""
+    if wanted is not None and socket.course:
+        wanted = replace(wanted, shape=(found.shape[0], *wanted.shape), axes=f"T{wanted.axes}")
+    if wanted is not None and found.shape != wanted.shape:
+        raise BadOutput(
+            "bad output", f"{where}: expected shape {wanted.shape}, found {found.shape}"
+        )
+    if wanted is not None and found.axes != wanted.axes:
+        raise BadOutput("bad output", f"{where}: expected axes {wanted.axes}, found {found.axes}")
+    if found.dtype.kind not in ("ui" if socket.kind == "labels" else "uif"):
+        expected = "integers" if socket.kind == "labels" else "numbers"
+        raise BadOutput("bad output", f"{where}: expected {expected}, found dtype {found.dtype}")
+    if wanted is None:
+        if prod(found.shape) > VOXELS:
+            raise BadOutput("bad output", f"{where}: more than {VOXELS} voxels")
+        return
+    if not same_spacing(found, wanted):
+        raise BadOutput(
+            "bad output", f"{where}: expected spacing {wanted.spacing}, found {found.spacing}"
+        )
+
+
+def _check_values(path: Path, found: Header, socket: Socket, where: str) -> None:
+    """Refuse pixels that are not as the header says, not finite or, as labels, negative."""
+    planes = 0
+    for part in slabs(path):
+        planes += len(part)
+        shape = (planes, *part.shape[1:])
+        if shape[1:] != found.shape[1:] or part.dtype.kind != found.dtype.kind:
+            _contradicted(found, part.dtype, shape, where)
+        if socket.kind == "labels" and part.size and part.min() < 0:
+            raise BadOutput("bad output", f"{where}: expected labels >= 0, found {part.min()}")
+        if not is_finite(part):
+            values = "NaN or infinity" if not np.isfinite(part).all() else "larger ones"
+            raise BadOutput(
+                "bad output", f"{where}: expected finite values up to {LARGEST:g}, found {values}"
+            )
+    if planes != found.shape[0]:
+        _contradicted(found, found.dtype, (planes, *found.shape[1:]), where)
+
+
+def _contradicted(
+    found: Header, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
+) -> NoReturn:
+    """Refuse pixels that are not those of the header."""
+    pixels, said = f"{dtype} {shape}", f"{found.dtype} {found.shape}"
+    raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")

@@ -1,0 +1,1 @@
+"""Results on disk: whole, unaltered, written by one program at a time."""

@@ -1,0 +1,82 @@
+"""CSV tables, written and read in one place: no text in them is a formula of a spreadsheet."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, TypeAlias
+
+from cytosuite.files import atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows: TypeAlias = Iterable[Sequence[object]]
+
+# What a spreadsheet takes for the begin of a formula, in wide letters too, and what parts cells
+# where commas are decimal points. An apostrophe before it makes a text; one more stands for
+# each apostrophe that was there.
+MARKS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+BEGIN = r"(?:\A|(?<=[;\t\r\n]))"
+FORMULA = re.compile(rf"{BEGIN}(?='*[{MARKS}])")
+NEUTRAL = re.compile(rf"{BEGIN}'(?='*[{MARKS}])")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_RARE = frozenset(MARKS)
+
+
+def neutral(cell: object) -> object:
+    """Return a cell as a spreadsheet must find it: numbers as they are, formulas as texts."""
+    if not isinstance(cell, str) or _RARE.isdisjoint(cell) or NUMBER.fullmatch(cell):
+        return cell
+    return FORMULA.sub("'", cell)
+
+
+def original(cell: str) -> str:
+    """Return the text that became a cell; see `neutral`."""
+    return NEUTRAL.sub("", cell) if "'" in cell else cell
+
+
+def read_rows(lines: Iterable[str], *, strict: bool = False) -> Iterator[list[str]]:
+    """Yield the rows of a table with their original texts; `strict` as of `csv.reader`."""
+    for row in csv.reader(lines, strict=strict):
+        yield [original(cell) for cell in row]
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Callable[[Rows], None]]:
+    """Yield a function that adds rows to a CSV file, complete or absent."""
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        yield partial(_add, stream)
+
+
+def as_text(rows: Rows) -> str:
+    """Return rows as CSV."""
+    _add(stream := io.StringIO(), rows)
+    return stream.getvalue()
+
+
+def frame_text(table: "pd.DataFrame") -> str:
+    """Return a table of pandas as CSV without its index; what is missing is empty."""
+    cells = table.astype(object).where(table.notna(), "")
+    return as_text([[*table.columns], *cells.itertuples(index=False, name=None)])
+
+
+def _add(stream: TextIO, rows: Rows) -> None:
+    """Write rows that end with a line feed."""
+    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
+    writer.writerows(map(neutral, row) for row in rows)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """A stream of lines, of which `csv` quotes those with a carriage return only by its own end."""
+
+    stream: TextIO
+
+    def write(self, line: str) -> int:
+        """Write a line with another end."""
+        return self.stream.write(f"{line[:-2]}\n")

@@ -1,0 +1,134 @@
+"""Integrity of files: their digests, computed again only when a file was touched."""
+# A hidden file keeps the stamp of each file with a known digest. While a stamp is the same, so is
+# the content: each change sets its second time, and no program can set that one.
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from cytosuite.benchmark.catalog.catalog import CACHE
+from cytosuite.files import atomic, digest, file_digest, value_digest, visible_files
+
+SUMS, STAMPS = "SHA256SUMS", ".stamps"
+YOUNG_NS = 2 * 10**9  # the coarsest clock of a file system (FAT)
+FOREIGN = CACHE / "stamps"  # of folders in which nothing is written
+LARGE_BYTES = 2**26  # a folder of less is read in 0.2 s
+
+
+def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of files that this program has just written, and keep their stamps."""
+    sums = {name: file_digest(folder / name) for name in names}
+    _keep(folder, {name: f"{sum} {_stamp(folder / name)}" for name, sum in sums.items()})
+    return sums
+
+
+def unaltered(folder: Path, sums: Mapping[str, str | None]) -> bool:
+    """Return whether all files are there with their SHA-256; one with a kept stamp is not read."""
+    kept = _kept(folder)
+    now = {name: f"{sum} {_stamp(folder / name)}" for name, sum in sums.items()}
+    touched = {name: line for name, line in now.items() if kept.get(name) != line}
+    begun = time.time_ns() - YOUNG_NS
+    if not all((folder / n).is_file() and file_digest(folder / n) == sums[n] for n in touched):
+        return False
+    if touched and _is_writable(folder):
+        _keep(folder, touched, begun)
+    return True
+
+
+def seal(folder: Path) -> None:
+    """Write the digests of all files below a folder into it, as ``sha256sum`` does."""
+    home = folder.resolve()
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in visible_files(folder)
+        if not path.is_symlink() or not path.resolve().is_relative_to(home)
+    )
+    found = digests(folder, (name for name in names if name != SUMS))
+    lines = [f"{sum}  {name}\n" for name, sum in found.items()]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder is sealed, and each file in it that was is there unaltered."""
+    sums = {name: sum for sum, name in _lines(folder / SUMS)}
+    return bool(sums) and unaltered(folder, sums)
+
+
+def foreign_digest(paths: Iterable[Path], root: Path) -> str:
+    """Return `files.digest` of a user's files; stamps of large folders are kept in the cache."""
+    place = FOREIGN / value_digest(str(root.resolve()))
+    kept, read, begun = _kept(place), dict[str, str](), time.time_ns() - YOUNG_NS
+
+    def look(path: Path) -> str:
+        """Return the SHA-256 of a file."""
+        name, stamp = path.relative_to(root).as_posix(), _stamp(path)
+        known, _, before = kept.get(name, "").partition(" ")
+        if before and before == stamp:
+            return known
+        known = file_digest(path)
+        read[name] = f"{known} {stamp}"
+        return known
+
+    found = digest(paths, root, look)
+    size = sum(int(line.split(" ")[1] or 0) for line in read.values())
+    if size > LARGE_BYTES and _is_writable(place):
+        _keep(place, read, begun)
+    return found
+
+
+def forget(*folders: Path) -> None:
+    """Remove the stamps below folders, so that every file there is read at the next look."""
+    for path in (path for folder in folders for path in folder.rglob(STAMPS)):
+        path.unlink(missing_ok=True)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether files can be written in a folder, which may be missing yet."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return os.access(there, os.W_OK)
+
+
+def _stamp(path: Path) -> str:
+    """Return size, times and number of a file as a text; empty where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # ValueError: of a NUL in the name
+        return ""
+    if not stat.S_ISREG(found.st_mode):
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def _kept(folder: Path) -> dict[str, str]:
+    """Return digest and stamp of each file of a folder, as they were kept."""
+    return {name: line for line, name in _lines(folder / STAMPS)}
+
+
+def _keep(folder: Path, found: Mapping[str, str], begun: int | None = None) -> None:
+    """Keep digests and stamps of files, but for those that could change without another stamp."""
+    # Its last change must lie before the time [ns] at which its digest was begun or, where nobody
+    # else writes it, before that of the stamps: within a tick of the clock it could change.
+    with atomic(folder / STAMPS) as temporary:
+        temporary.touch()
+        limit = temporary.stat().st_mtime_ns if begun is None else begun
+        lines = {**_kept(folder), **{n: line for n, line in found.items() if _time(line) < limit}}
+        text = "".join(f"{line}  {name}\n" for name, line in lines.items())
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def _time(line: str) -> int:
+    """Return the time [ns] at which a file with this stamp was last changed."""
+    return max((int(word) for word in line.split(" ")[2:4]), default=2**63)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the words and the name in each line of a file; nothing if it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return
+    for line in filter(None, text.split("\n")):
+        words, _, name = line.partition("  ")
+        yield words, name

@@ -1,0 +1,70 @@
+"""Profiles of the places where submissions run: memory, processors, time of a case."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.errors import InputError
+
+RESERVED_GIB = 1.0  # of the memory that is asked for: the platform keeps it for itself
+MARGIN = 0.8  # of the time limit: machines differ
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformProfile:
+    """A kind of machine on a challenge platform."""
+
+    name: str
+    memory_gib: float  # asked for
+    cpus: int
+    gpu: str = ""  # kind of the one GPU, empty without
+    timeout_s: float = 3600.0  # of a case, where the phase sets no other
+
+    @property
+    def available_gib(self) -> float:
+        """Memory that is left for the container."""
+        return self.memory_gib - RESERVED_GIB
+
+    @property
+    def title(self) -> str:
+        """Name for readers."""
+        return f"{self.gpu or 'no GPU'}, {self.cpus} processors, {self.memory_gib:g} GB"
+
+    def limits(self, processors: int, timeout_s: float | None = None) -> Limits:
+        """Return the limits of a case, on a machine with this many processors."""
+        cpus = float(min(self.cpus, processors))
+        return Limits(
+            memory_gib=self.available_gib, timeout_s=timeout_s or self.timeout_s, cpus=cpus
+        )
+
+
+# grand-challenge.org, November 2025: the cheapest machine with the memory that is asked for. The
+# processors of machines without a GPU are those of the hosting cloud's general-purpose kinds.
+_KINDS = (
+    ("gc-cpu-4gb", 4, 2),
+    ("gc-cpu-8gb", 8, 2),
+    ("gc-cpu-16gb", 16, 4),
+    ("gc-cpu-32gb", 32, 8),
+    ("gc-t4-16gb", 16, 4, "T4 (16 GB)"),
+    ("gc-t4-32gb", 32, 8, "T4 (16 GB)"),
+    ("gc-a10g-16gb", 16, 4, "A10G (24 GB)"),
+    ("gc-a10g-32gb", 32, 8, "A10G (24 GB)"),
+)
+PROFILES: Mapping[str, PlatformProfile] = MappingProxyType(
+    {kind[0]: PlatformProfile(*kind) for kind in _KINDS}
+)
+
+
+def smallest(manifest: AlgorithmManifest) -> PlatformProfile:
+    """Return the smallest profile with an algorithm's memory and GPU; InputError without any."""
+    needs = manifest.resources
+    for profile in PROFILES.values():
+        if profile.available_gib >= needs.memory_gib and bool(profile.gpu) >= needs.gpu:
+            return profile
+    most = max(profile.available_gib for profile in PROFILES.values())
+    raise InputError(
+        f"algorithms/{manifest.name}: needs {needs.memory_gib:g} GiB, the platform gives {most:g}; "
+        "lower resources.memory_gib, or ask the platform and give a PROFILE"
+    )

@@ -1,0 +1,1 @@
+"""The contract of an algorithm: sockets, manifest, models, metadata, one case in and out."""

@@ -1,0 +1,155 @@
+"""Doubts about the choice of a model that a user must see, one line each: kind, colon, finding."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import exp, inf, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.contract.select import Selection, Value, describe, distance, pairs
+from cytosuite.contract.spacing import text
+from cytosuite.volume import Volume
+from cytosuite.volume.large import release
+
+ASSUMED = "voxel size assumed"
+FAR = log(2.0)  # largest |ln ratio| of a voxel's edges that needs no warning
+SECTIONS = 16  # slices that are looked at
+PIXELS = 9  # of a section that counts
+OBJECTS = 8  # sections that are enough for a typical ratio
+STRETCHED = {"YX": 1.5, "ZYX": 1.35}  # ratios worth a warning; cells on glass may lie in line
+SAME = log(1.25)  # largest one of voxels that may be of one kind of image
+
+
+def cautions(selection: Selection, volume: Volume | None) -> list[str]:
+    """Return the warnings on a choice, one line each: kind, colon, finding."""
+    if volume is None:
+        return []
+    card, facts = selection.card, describe(volume)
+    lines = [
+        f"model does not fit: {key} is {facts.get(key)!r}, {card.name} was made for "
+        f"{card.describes[key]!r}"
+        for key in selection.broken
+    ]
+    lines += [
+        f"{key} assumed: {card.describes[key]}, not given by the file" for key in selection.unknown
+    ]
+    lines += [
+        f"{key} unknown: {facts[key]!r} is that of no model to choose from, taken as not given"
+        for key in selection.strange
+    ]
+    if selection.left_out and card.baselines:
+        lines.append(f"model not proven: {card.name}: {selection.left_out}")
+    lines += [*_general(selection, facts), *_contradictions(selection, facts)]
+    return [*lines, *_voxel_size(selection, volume)]
+
+
+def _general(selection: Selection, facts: Mapping[str, Value]) -> Iterator[str]:
+    """Yield a warning if a card for any image is taken in place of those for some."""
+    card, general = selection.card, set(selection.general)
+    rivals = [other for other in selection.others if not other.left_out]
+    for key in selection.general:
+        made = [other for other in rivals if key in other.card.describes]
+        if made and all(key in other.broken for other in made):
+            yield f"no model for {key}: none was made for {facts[key]!r}, {card.name} serves any"
+            return
+    fitting = (other for other in rivals if not other.broken)
+    near = next((other for other in fitting if general - set(other.general)), None)
+    if near is None:
+        return
+    lacking = [key for key in near.unknown if key not in card.describes]
+    if lacking:
+        yield (
+            f"no model for {lacking[0]}: not given by the file, {card.name} serves any; with it in "
+            f"acquisition-metadata.json a model like {near.card.name} is taken"
+        )
+    else:
+        yield (
+            f"no model near: {card.name} serves any {', '.join(selection.general)}, at a cost of "
+            f"{selection.cost:.3g}; the nearest other is {near.card.name}, {near.cost:.3g}"
+        )
+
+
+def _contradictions(selection: Selection, facts: Mapping[str, Value]) -> list[str]:
+    """Return a warning for each word that belongs to one card, and the voxel size to another."""
+    size = facts.get("spacing")
+    if not isinstance(size, tuple):
+        return []
+    cards = [found for found in (selection, *selection.others) if not found.broken]
+    sizes = [found.card.describes.get("spacing") for found in cards]
+    close = [
+        found
+        for found, own in zip(cards, sizes, strict=True)
+        if isinstance(own, tuple) and all(abs(step) <= SAME for step in _logs(size, own))
+    ]
+    lines = []
+    for key in dict.fromkeys(key for found in cards for key in found.terms):
+        own = [found for found in cards if _agrees(key, found, facts)]
+        if own and close and not any(found in close for found in own):
+            lines.append(
+                f"{key} and voxel size contradictory: {facts[key]} is that of {own[0].card.name}, "
+                f"{_text(size)} µm that of {close[0].card.name}; {selection.card.name} was used"
+            )
+    return lines
+
+
+def _agrees(key: str, found: Selection, facts: Mapping[str, Value]) -> bool:
+    own = found.card.describes.get(key)
+    if own is None or isinstance(own, tuple) or key not in facts:
+        return False
+    return distance(key, facts[key], own) == 0
+
+
+def _logs(size: Sequence[float], own: Sequence[float]) -> list[float]:
+    """Return ``ln(image / card)`` of each edge, infinite where a card has an impossible one."""
+    return [log(a / b) if b > 0 else inf for a, b in pairs(size, own)]
+
+
+def _voxel_size(selection: Selection, volume: Volume) -> Iterator[str]:
+    own = selection.card.describes.get("spacing")
+    if volume.spacing_is_assumed:
+        yield f"{ASSUMED}: {_text(volume.spacing)} µm, not given by the file"
+    elif isinstance(own, tuple):
+        far = max(_logs(volume.spacing, own), key=abs, default=0.0)
+        if abs(far) > FAR:
+            yield (
+                f"voxel size far from the model's: {_text(volume.spacing)} µm, up to "
+                f"{exp(abs(far)):.3g} times {'larger' if far > 0 else 'smaller'} than {_text(own)} "
+                f"µm of {selection.card.name}"
+            )
+
+
+def _text(size: Sequence[float]) -> str:
+    return " x ".join(f"{step:g}" for step in size)
+
+
+def stretched(labels: Volume) -> str:
+    """Return a warning if objects are longer along y than along x, or the other way round."""
+    planes = labels.array.reshape(-1, *labels.shape[-2:])
+    places = np.linspace(0, len(planes) - 1, min(len(planes), SECTIONS) + 2)[1:-1]
+    found = [_log_ratio(planes[place]) for place in np.unique(places.round().astype(int))]
+    release(labels.array)
+    ratios = np.concatenate(found) + log(labels.spacing[-2] / labels.spacing[-1])
+    limit = log(STRETCHED.get(labels.axes, 1.5))
+    if ratios.size < OBJECTS or abs(middle := float(np.median(ratios))) <= limit:
+        return ""
+    long, short = ("y", "x") if middle > 0 else ("x", "y")
+    return (
+        f"objects odd: {exp(abs(middle)):.2g} times as long along {long} as along {short}; "
+        f"check the order of the axes and the voxel size, {text(labels.spacing)} µm"
+    )
+
+
+def _log_ratio(plane: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return ln of standard deviation along y over that along x, in pixels, of whole sections."""
+    places = np.nonzero(plane > 0)
+    names, labels = np.unique(plane[places], return_inverse=True)
+    count = np.bincount(labels, minlength=names.size)
+    cut = np.concatenate([plane[[0, -1]].ravel(), plane[:, [0, -1]].ravel()])
+    keep = (count >= PIXELS) & ~np.isin(names, cut)
+    variances = []
+    for place in places:
+        weight = place.astype(np.float64)
+        mean = np.bincount(labels, weight, names.size) / count
+        square = np.bincount(labels, weight**2, names.size) / count
+        variances.append((square - mean**2)[keep] + 1 / 12)  # of a pixel itself
+    return np.asarray(np.log(variances[0] / variances[1]) / 2)

@@ -1,0 +1,245 @@
+"""One case in, one case out: ``/input`` and ``/output`` in the layout of the platform."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from cytosuite.contract.metadata import acquisition, described
+from cytosuite.contract.tasks import ACQUISITION, IMAGE, Socket, Task
+from cytosuite.errors import InputError, at
+from cytosuite.files import link, read_json, write_json
+from cytosuite.formats import read, write
+from cytosuite.formats.imagefiles import (
+    FOLDER_SUFFIX,
+    IMAGE_SUFFIXES,
+    case_suffix,
+    image_files,
+    image_name,
+)
+from cytosuite.volume import SPATIAL, Volume
+from cytosuite.volume.pieces import slabs
+
+LARGEST = 1e15  # grey value
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs of one case."""
+
+    volumes: Mapping[str, Volume]  # images and labels by slug, the main one first
+    values: Mapping[str, Mapping[str, Any]]  # objects of the JSON sockets by slug
+    name: str  # stem of the main image's file and of image outputs; empty without an image
+    suffix: str  # of the main image's file and of image outputs; ``.ozx`` for a folder of OME-Zarr
+    sources: Mapping[str, str]  # of voxel size and metadata of the main input, see `volume.Origin`
+    warnings: Sequence[str] = ()  # remarks on the metadata for the user, one short line each
+
+    @property
+    def sockets(self) -> dict[str, Any]:
+        """All inputs by slug: the argument of an algorithm."""
+        return {**self.volumes, **self.values}
+
+
+def read_case(folder: Path, task: Task) -> Inputs:
+    """Return the inputs of a case in the layout of ``/input``; `InputError` names a wrong file."""
+    listed = _listed(folder)
+    files: dict[str, Path] = {}
+    values: dict[str, Mapping[str, Any]] = {}
+    for socket in task.inputs:
+        path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
+        if socket.kind == "json":
+            if (value := _value(path, socket)) is not None:
+                values[socket.slug] = value
+        elif (file := _only_image(path, socket)) is not None:
+            files[socket.slug] = file
+    wanted = [socket.slug for socket in task.inputs if socket.kind != "json"]
+    if wanted and not files:
+        raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
+    given = values.get(ACQUISITION.slug, {})
+    volumes = {}
+    for socket in task.inputs:
+        if (slug := socket.slug) in files:
+            original = listed.get(slug, {}).get("name", "")
+            volumes[slug] = input_image(files[slug], socket, given, original)
+    origins = [volume.origin for volume in volumes.values()]
+    main = next(iter(files.values()), Path(".json"))
+    return Inputs(
+        volumes,
+        values,
+        image_name(main),
+        ".ozx" if main.suffix.lower() == FOLDER_SUFFIX else main.suffix,
+        origins[0].sources if origins else {},
+        tuple(dict.fromkeys(line for origin in origins for line in origin.warnings)),
+    )
+
+
+def input_image(file: Path, socket: Socket, given: Mapping[str, Any], original: str = "") -> Volume:
+    """Return the image of a socket with the metadata of all sources; see `read_case`."""
+    volume = read(file, stack=socket.stack)
+    with at(file):
+        if socket.stack and volume.axes != SPATIAL:
+            found = f"found shape {volume.shape} with axes {volume.axes}"
+            raise InputError(f"expected a stack of slices (z, y, x), {found}")
+        return described(volume, given, original or file.name)
+
+
+def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:
+    """Write the outputs of a case, each under its final name only once it is whole."""
+    known = {socket.slug: socket for socket in task.outputs}
+    needed = {socket.slug for socket in task.outputs if not socket.optional}
+    if not needed <= set(outputs) <= set(known):
+        wanted = f"expected the outputs {sorted(known)}"
+        raise InputError(f"task {task.name}: {wanted}, found {sorted(outputs)}")
+    for slug, output in outputs.items():
+        path = folder / known[slug].relative_path
+        if known[slug].kind == "json":
+            write_json(path, output)
+        else:
+            name = f"{inputs.name}{inputs.suffix}"
+            write(path / name, output, as_json=known[slug].stack)
+
+
+def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) -> None:
+    """Write a case so that `read_case` gives it back; files are linked, volumes written."""
+    given = dict(sockets)
+    volumes = [value for value in sockets.values() if isinstance(value, Volume)]
+    if volumes:
+        given.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
+    listed: list[dict[str, Any]] = []
+    for socket in (socket for socket in task.inputs if socket.slug in given):
+        value, path = given[socket.slug], folder / socket.relative_path
+        json_kind = socket.kind == "json"
+        place = {
+            "slug": socket.slug,
+            "title": socket.title,
+            "kind": "Anything" if json_kind else "Image",
+            "super_kind": "Value" if json_kind else "Image",
+            "relative_path": socket.relative_path,
+        }
+        entry: dict[str, Any] = {"interface": place, "socket": place}
+        entry |= dict.fromkeys(("value", "file", "image"))
+        if json_kind:
+            entry["value"] = read_json(value) if isinstance(value, Path) else dict(value)
+            write_json(path, entry["value"])
+        else:
+            entry["image"] = {"name": f"{name}{case_suffix(value)}"}
+            file = path / f"{name}{case_suffix(value)}"
+            if isinstance(value, Volume):
+                write(file, value)
+            else:
+                link(file, value)
+        listed.append(entry)
+    write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["socket"]["slug"])))
+
+
+def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug, axes: str = SPATIAL) -> Volume:
+    """Return an input image; `InputError` unless it has no other axes, is not empty and finite."""
+    if slug not in inputs:
+        raise InputError(f"expected the input {slug}, found {sorted(inputs)}")
+    volume = inputs[slug]
+    if any(axis not in axes for axis in volume.axes):
+        raise InputError(
+            f"{slug} must have the axes ZYX or YX, found {volume.axes}: "
+            "give one frame and one channel at a time"
+        )
+    if volume.array.size == 0:
+        raise InputError(f"{slug} must not be empty, found shape {volume.shape}")
+    if not is_finite(volume.array):
+        raise InputError(f"{slug} must be finite, found NaN or infinity, or more than {LARGEST:g}")
+    return volume
+
+
+def is_finite(array: NDArray[Any]) -> bool:
+    """Return whether all grey values can be calculated with: none is NaN or beyond 1e15."""
+    # Plane by plane: the image may be larger than the memory.
+    return array.dtype.kind != "f" or all(
+        bool((abs(plane) <= LARGEST).all()) for part in slabs(array) for plane in array[part]
+    )
+
+
+def _listed(folder: Path) -> dict[str, dict[str, str]]:
+    """Return path and original name of each socket in ``inputs.json``; empty without it."""
+    path = folder / "inputs.json"
+    if not os.path.lexists(path):
+        return {}
+    entries = read_json(path)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{path}: expected a list of objects, one per socket")
+    found: dict[str, dict[str, str]] = {}
+    for number, entry in enumerate(entries):
+        place = socket_place(f"{path}: entry {number}", entry)
+        slug = place.pop("slug")
+        if slug in found:
+            raise InputError(f"{path}: expected one entry per socket, found two of {slug}")
+        image = entry.get("image")
+        found[slug] = {"name": str(image.get("name", "")) if isinstance(image, dict) else ""}
+        found[slug] |= place
+    return found
+
+
+def socket_place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``slug`` and, where it is given, ``relative_path`` of the socket of an entry."""
+    kinds = [kind for kind in ("interface", "socket") if kind in entry]  # before and since 2026
+    found: dict[str, str] = {}
+    for kind in kinds:
+        place = entry[kind]
+        if not isinstance(place, dict) or not isinstance(place.get("slug"), str):
+            raise InputError(f"{where}: expected {kind}.slug, a text, found {_short(place)}")
+        for key in ("slug", "relative_path"):
+            value = place.get(key)
+            if value is None:
+                continue
+            if not isinstance(value, str):
+                raise InputError(f"{where}: expected {kind}.{key}, a text, found {_short(value)}")
+            if found.setdefault(key, value) != value:
+                raise InputError(
+                    f"{where}: interface and socket contradict each other: "
+                    f"{key} is {_short(found[key])} and {_short(value)}"
+                )
+    if not kinds:
+        raise InputError(f"{where}: expected interface.slug or socket.slug, found {_short(entry)}")
+    inside = Path(found.get("relative_path", ""))
+    if inside.is_absolute() or ".." in inside.parts:
+        raise InputError(f"{where}: relative_path must stay in the folder, found {_short(inside)}")
+    return found
+
+
+def _short(value: object) -> str:
+    return json.dumps(value, default=str)[:60]
+
+
+def _only_image(folder: Path, socket: Socket) -> Path | None:
+    files = image_files(folder) if _is_there(folder) else []
+    if not files and socket.optional:
+        return None
+    if len(files) != 1:
+        names = ", ".join(path.name for path in files[:3])
+        found = f"{len(files)}: {names}" if files else "none"
+        raise InputError(
+            f"{folder}: socket {socket.slug} needs exactly one image "
+            f"({', '.join([*IMAGE_SUFFIXES, FOLDER_SUFFIX])}), found {found}"
+        )
+    return files[0]
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether anything has a path, refuse one that no file can have."""
+    try:
+        return path.is_symlink() or path.exists()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
+
+
+def _value(path: Path, socket: Socket) -> dict[str, Any] | None:
+    if not _is_there(path):
+        if socket.optional:
+            return None
+        raise InputError(f"{path}: socket {socket.slug} is missing")
+    value = read_json(path)
+    if value is not None and not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, found {_short(value)}")
+    return value

@@ -1,0 +1,257 @@
+"""Manifests of algorithms and datasets, recipes and model cards, and their parser."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import InputError
+from cytosuite.files import read_json, read_toml
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+MOST_CASES = 100_000
+
+
+def _known_task(name: str) -> str:
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"must be one of {', '.join(TASKS)}{hint}")
+    return name
+
+
+TaskName = Annotated[str, AfterValidator(_known_task)]
+
+
+class Described(BaseModel):
+    """Base of all models read from files: immutable, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Resources(Described):
+    """Limits of the resources of one case."""
+
+    memory_gib: float = Field(4.0, gt=0, le=2**20, description="Memory limit in GiB.")
+    gpu: bool = Field(False, description="Whether a GPU is needed.")
+
+
+class SelectPolicy(BaseModel):
+    """Rules of the choice of a model: the cost of each key in which image and card differ."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, Literal["must"] | Weight]
+
+    missing: Weight | dict[str, Weight] = Field(
+        0.0, description="Cost of a key which the image does not give; or costs by key, others 0."
+    )
+    general: Weight | dict[str, Weight] = Field(
+        2.0,  # the cost of edges twice as long, 3 ln 2
+        description="Cost of a key which the image gives and the card does not; or costs by key.",
+    )
+    score: str = Field(
+        "", description="Metric, higher is better, in which a card must be above its baselines."
+    )
+    fallback: Literal["relax", "fail"] = Field(
+        "relax",
+        description="When no card passes every must: take the nearest, or fail. Other axes fail.",
+    )
+
+    @property
+    def keys(self) -> dict[str, float | Literal["must"]]:
+        """The metadata keys that count, each with its cost or ``must``."""
+        return dict(self.__pydantic_extra__)
+
+    @staticmethod
+    def cost(own: float | dict[str, float], key: str) -> float:
+        """Return the cost of a key in `missing` or `general`."""
+        return own.get(key, 0.0) if isinstance(own, dict) else own
+
+
+class AlgorithmManifest(Described):
+    """``algorithms/<name>/algorithm.toml``."""
+
+    name: Name = Field(description="The folder's name.")
+    version: Version = Field(description="Version of the algorithm.")
+    title: str = Field(description="Name for readers.")
+    description: str = Field(description="Its method, in one or two sentences.")
+    task: TaskName = Field(description="One of the tasks in `cytosuite.contract.tasks`.")
+    needs: tuple[str, ...] = Field(
+        (), description="Optional inputs of the task without which it cannot run."
+    )
+    authors: tuple[str, ...] = Field(description="Who wrote it.")
+    license: str = Field(description="SPDX identifier.")
+    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
+    resources: Resources = Field(Resources(), description="Limits of one case.")
+    select: SelectPolicy = Field(SelectPolicy(), description="How a model is chosen.")
+    preference: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Place in the choice of an algorithm, 1 first; 0: only by name.",
+    )
+
+
+class DatasetSize(Described):
+    """One size of a simulated dataset."""
+
+    cases: int = Field(gt=0, le=MOST_CASES, description="How many cases.")
+    parameters: dict[str, Any] = Field({}, description="Parameters that differ in this size.")
+
+
+class DatasetManifest(Described):
+    """``datasets/<name>/dataset.toml``."""
+
+    name: Name = Field(description="The folder's name.")
+    version: Version = Field(description="Version of the dataset.")
+    title: str = Field(description="Name for readers.")
+    description: str = Field(description="Its content, in one or two sentences.")
+    task: TaskName = Field(description="The task that runs where the user names none.")
+    offers: tuple[str, ...] = Field(
+        (), description="Slugs of the sockets that its cases hold; a folder offers what is in it."
+    )
+    kind: Literal["simulated", "folder"] = Field(description="Generated, or a user's own files.")
+    uses: tuple[Name, ...] = Field(
+        (), description="Other datasets of which it takes the simulators."
+    )
+    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
+    parameters: dict[str, Any] = Field({}, description="Parameters of every size.")
+    sizes: dict[str, DatasetSize] = Field({}, description="The sizes a user can ask for.")
+
+
+class DatasetRecipe(Described):
+    """``datasets/<name>/recipes/<recipe>.toml``, or a user's own: parameters with a purpose."""
+
+    dataset: Name = Field(description="The simulated dataset it is for.")
+    title: str = Field(description="Name for readers.")
+    description: str = Field("", description="Its content, and the source of its numbers.")
+    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
+    cases: int = Field(8, gt=0, le=MOST_CASES, description="How many cases.")
+    through: tuple[Name, ...] = Field(
+        (), description="Algorithms that each case passes, one after the other."
+    )
+    reference: str = Field(
+        "", description="Folder of real images that unpaired outputs are compared with."
+    )
+    parameters: dict[str, Any] = Field({}, description="Parameters that differ from the dataset's.")
+
+
+class ModelCard(Described):
+    """``weights/<algorithm>/<model>.json``: identity, purpose and scores of a model."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = Field(
+        description="Name of the model: the file's name without suffix."
+    )
+    version: Version = Field(description="Version of the model.")
+    algorithm: Name = Field(description="The algorithm it belongs to.")
+    task: TaskName = Field(description="One of the tasks in `cytosuite.contract.tasks`.")
+    description: str = Field(description="Its purpose.")
+    authors: str = Field(description="Who made it.")
+    license: str = Field(description="SPDX identifier.")
+    describes: dict[str, str | float | tuple[float, ...]] = Field(
+        description="The images it was made for: compared with an image's metadata."
+    )
+    parameters: dict[str, Any] = Field({}, description="Tuned parameters of the algorithm.")
+    weights: FileName | None = Field(
+        None, description="Name of the weights file in the folder of the card."
+    )
+    sha256: str | None = Field(None, description="SHA-256 of the weights file.")
+    bytes: int | None = Field(None, ge=0, description="Size of the weights file.")
+    trained: dict[str, Any] = Field({}, description="Data, steps, seed, seconds, device.")
+    adopted: bool = Field(
+        True,
+        description="Whether it takes part in the choice; a training says no unless it scores "
+        "above its parent.",
+    )
+    scores: dict[str, dict[str, float]] = Field(
+        {},
+        description="Scores of images kept out of training, by data set; without any, a model is "
+        "used only when it is named.",
+    )
+    baselines: dict[str, dict[str, float]] = Field(
+        {}, description="Scores of simpler methods on the same images, by method."
+    )
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_algorithm(path: Path) -> AlgorithmManifest:
+    """Return the manifest of an algorithm."""
+    return _named(path, parse(path, read_toml(path), AlgorithmManifest))
+
+
+def read_dataset(path: Path) -> DatasetManifest:
+    """Return the manifest of a dataset, ``dataset.toml``; see `read_algorithm`."""
+    return _named(path, parse(path, read_toml(path), DatasetManifest))
+
+
+def read_recipe(path: Path) -> DatasetRecipe:
+    """Return a recipe for a simulated dataset; see `read_algorithm`. It may have any name."""
+    return parse(path, read_toml(path), DatasetRecipe)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return a model card, a JSON file of the model's name; see `read_algorithm`."""
+    return _named(path, parse(path, read_json(path), ModelCard))
+
+
+def parameters_of(card: ModelCard, model: type[Model]) -> Model:
+    """Return the parameters of a card."""
+    return parse(f"card {card.name}: parameters", card.parameters, model)
+
+
+def parse(
+    where: Path | str, value: object, model: type[Model], folder: Path | None = None
+) -> Model:
+    """Return a validated model; `InputError` names the place and the nearest valid key."""
+    try:
+        return model.model_validate(value, context={"folder": folder})
+    except ValidationError as error:
+        # A misspelt key makes the right one missing: the cause is named before its effect.
+        mistakes = sorted(
+            error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
+        )
+        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+        raise InputError(f"{where}: {_explain(mistakes[0], model)}{more}") from None
+
+
+def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's own dict
+    """Return key, rule and value of a mistake, with the nearest valid key for a misspelt one."""
+    key = ".".join(str(part) for part in mistake["loc"]) or "the file"
+    if mistake["type"] == "missing":
+        return f"{key} is missing"
+    if mistake["type"] == "extra_forbidden":
+        known = _known_keys(model, mistake["loc"][:-1])
+        near = difflib.get_close_matches(str(mistake["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{key} is not a known key; {hint}"
+    rule = str(mistake["msg"]).removeprefix("Value error, ")
+    return f"{key}: {rule[0].lower()}{rule[1:]}, found {mistake['input']!r}"
+
+
+def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    for part in path:
+        annotation = getattr(model.model_fields.get(str(part)), "annotation", None)
+        kinds = [annotation, *getattr(annotation, "__args__", ())]
+        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if nested:
+            model = nested[0]
+    return list(model.model_fields)
+
+
+Named = TypeVar("Named", AlgorithmManifest, DatasetManifest, ModelCard)
+
+
+def _named(path: Path, found: Named) -> Named:
+    """Refuse a card with another name than its file, a manifest with another than its folder."""
+    card = isinstance(found, ModelCard)
+    kind, name = ("file", path.stem) if card else ("folder", path.parent.name)
+    if found.name != name:
+        raise InputError(f"{path}: name must be the {kind}'s, {name!r}, found {found.name!r}")
+    return found

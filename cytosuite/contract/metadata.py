@@ -1,0 +1,141 @@
+"""Metadata of an image from all sources: the JSON socket, its file, its name."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import inf, isclose
+from typing import Any
+
+from cytosuite.contract.spacing import plausible, text, warned
+from cytosuite.contract.tasks import LABELS, Task
+from cytosuite.errors import InputError, plain
+from cytosuite.volume import Origin, Scalar, Volume, scalars
+
+# Words for a channel: structures, stains, and fusion proteins of a known structure.
+CHANNELS = {
+    "nucleus": r"nucle(us|i|ar)|chromatin|dapi|hoechst|h2[ab]\w*|histones?|h3\.3|nls|draq[57]|"
+    r"sytox|syto\d*|to-?pro|(picog|sybr ?)green",
+    "membrane": r"(plasma)?membranes?|cell ?(walls?|outlines?|borders?)|cell ?mask|cell ?brite|"
+    r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
+}
+MOST = 100  # remarks of the JSON socket
+# Names of Fuse My Cells: image_19_membrane_angle and image_19_membrane_fused belong together, and
+# lie in folders like Study1 and Study1_H5.
+STUDY = re.compile(r"(?<![a-z])study[ _-]?(\d+)(?!\d)", re.IGNORECASE)
+PAIR = re.compile(r"(?P<specimen>.*[^_])_(?P<role>angle|fused)", re.IGNORECASE)
+
+
+def channel_of(text: str) -> str | None:
+    """Return the structure that a channel shows, by the words in a name of a file or a channel."""
+    words = text.lower().replace("_", " ")
+    found = [
+        name
+        for name, pattern in CHANNELS.items()
+        if re.search(rf"(?<![a-z])({pattern})(?![a-z])", words)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def view_role(name: str) -> tuple[str, str] | None:
+    """Return specimen and role of an image of Fuse My Cells, by its name without suffix."""
+    found = PAIR.fullmatch(name)
+    return (found["specimen"], found["role"].lower()) if found else None
+
+
+def study_of(name: str) -> int | None:
+    """Return the study of Fuse My Cells that a name tells, of nested folders the inner one."""
+    found = STUDY.findall(name.replace("_", " "))
+    return int(found[-1]) if found else None
+
+
+def acquisition(volume: Volume) -> dict[str, Any]:
+    """Return the metadata of an image for its JSON socket."""
+    found: dict[str, Any] = dict(volume.metadata)
+    if not volume.spacing_is_assumed:
+        found["spacing"] = list(volume.spacing)
+    if volume.origin.sources:
+        found["sources"] = dict(volume.origin.sources)
+    if volume.origin.warnings:
+        found["warnings"] = list(volume.origin.warnings)
+    return found
+
+
+def described(volume: Volume, given: Mapping[str, Any], name: str = "") -> Volume:
+    """Return an image with the metadata of JSON socket, file and name, in this order."""
+    told, refused = scalars(given)
+    own, origin = scalars(volume.metadata)[0], volume.origin
+    sources = {**dict.fromkeys(own, "file"), **origin.sources}
+    channels = [
+        (told.get("channel"), _source(given, "channel")),
+        (own.get("channel"), f"{sources.get('channel')} of the file"),
+        (channel_of(name), "name"),
+    ]
+    metadata: dict[str, Scalar] = {**own, **told}
+    sources |= {key: _source(given, key) for key in told}
+    if "channel" in metadata:
+        metadata["channel"] = channel_of(str(metadata["channel"])) or metadata["channel"]
+    elif (named := channel_of(name)) is not None:
+        metadata["channel"], sources["channel"] = named, "name"
+    sources.pop("spacing_source", None)
+    lines = given.get("warnings")
+    lines = lines[:MOST] if isinstance(lines, list) else []
+    texts = (plain(line) for line in lines if isinstance(line, str))
+    remarks = [*origin.warnings, *refused, *texts]
+    warnings = [*remarks, *_contradictions(channels)]
+    origin = replace(origin, sources=sources, warnings=tuple(dict.fromkeys(warnings)))
+    return plausible(_scaled(replace(volume, metadata=metadata, origin=origin), given))
+
+
+def _scaled(volume: Volume, given: Mapping[str, Any]) -> Volume:
+    size = given.get("spacing")
+    if size is None:
+        return volume
+    source = _source(given, "spacing")
+    where = "" if source == "user" else "acquisition metadata: "
+    if not isinstance(size, list) or not all(
+        isinstance(step, int | float) and not isinstance(step, bool) and 0 < step < inf
+        for step in size
+    ):
+        raise InputError(f"{where}spacing must be positive numbers in µm, found {size!r}")
+    spacing = tuple(float(value) for value in size)
+    origin = Origin({**volume.origin.sources, "spacing": source}, "um", volume.origin.warnings)
+    metadata = {k: value for k, value in volume.metadata.items() if k != "spacing_source"}
+    try:
+        result = replace(volume, spacing=spacing, metadata=metadata, origin=origin)
+    except InputError as error:
+        raise InputError(f"{where}{error}") from None
+    same = all(isclose(a, b, rel_tol=0.02) for a, b in zip(spacing, volume.spacing, strict=True))
+    if same or volume.spacing_is_assumed or source == "user":
+        return result
+    other = volume.origin.sources.get("spacing", "file")
+    return warned(
+        result,
+        f"voxel size contradictory: {text(spacing)} µm ({source}), used, not "
+        f"{text(volume.spacing)} µm ({other} of the file)",
+    )
+
+
+def with_given(volume: Volume, task: Task, slugs: Iterable[str]) -> Volume:
+    """Return a main input with ``given``, ``labels`` or ``sketch``, where a task takes either."""
+    if all(socket.slug != LABELS.slug for socket in task.inputs):
+        return volume
+    word = "labels" if LABELS.slug in slugs else "sketch"
+    origin = replace(volume.origin, sources={**volume.origin.sources, "given": "input"})
+    return replace(volume, metadata={**volume.metadata, "given": word}, origin=origin)
+
+
+def _contradictions(channels: Sequence[tuple[Scalar | None, str]]) -> list[str]:
+    found: dict[str, str] = {}
+    for word, source in channels:
+        if word is not None:
+            found.setdefault(channel_of(str(word)) or str(word), source)
+    if len(found) < 2:
+        return []
+    listed = ", ".join(f"{word} ({source})" for word, source in found.items())
+    return [f"channel contradictory: {listed}; the first was used"]
+
+
+def _source(given: Mapping[str, Any], key: str) -> str:
+    sources = given.get("sources")
+    found = sources.get(key) if isinstance(sources, Mapping) else None
+    return plain(found) if isinstance(found, str) else "json"

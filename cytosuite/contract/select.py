@@ -1,0 +1,212 @@
+"""The choice of a model by an image's metadata: one cost, no language of rules."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite, log
+from types import MappingProxyType
+from typing import Any
+
+from cytosuite.contract.manifest import ModelCard, SelectPolicy
+from cytosuite.errors import ModelError
+from cytosuite.volume import Volume
+
+Value = str | int | float | tuple[float, ...]
+
+RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane
+PROOF = "scores of images kept out of its training"
+DISORDER = 1.0  # cost of sizes in another order than the card's
+LARGER = 3.0  # an edge that grows costs more than one that shrinks: crops are smaller
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A card with the terms of its cost, and for the chosen one all others."""
+
+    card: ModelCard
+    cost: float  # sum of `terms`
+    terms: Mapping[str, float]  # cost of each key
+    broken: tuple[str, ...] = ()  # keys of ``must`` that the card does not pass
+    unknown: tuple[str, ...] = ()  # keys of ``must`` that the image lacks: taken as the card's
+    left_out: str = ""  # reason why the card is never chosen by itself, see `left_out`; else empty
+    strange: tuple[str, ...] = ()  # keys with a word of the image that no card has: as if missing
+    # All other cards, nearest first, those left out last; not compared.
+    others: "tuple[Selection, ...]" = field(default=(), compare=False)
+
+    @property
+    def fallback(self) -> bool:
+        """Whether no card passes every ``must``: this one is the nearest."""
+        return bool(self.broken)
+
+    @property
+    def general(self) -> tuple[str, ...]:
+        """The keys which the image gives and the card does not: it serves any value of them."""
+        return tuple(key for key in self.terms if key not in self.card.describes)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Model, cost, terms, broken keys, reason of being left out; as JSON can hold them."""
+        return {
+            "model": self.card.name,
+            "cost": self.cost if isfinite(self.cost) else None,
+            "terms": {key: value for key, value in self.terms.items() if isfinite(value)},
+            "broken": list(self.broken),
+            "left_out": self.left_out,
+        }
+
+
+def describe(
+    volume: Volume | None, values: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+) -> dict[str, Value]:
+    """Return the facts that cards are compared with: an image's metadata and its geometry."""
+    if volume is None:
+        facts = {key: value for own in values.values() for key, value in own.items()}
+        return {key: value for key, value in facts.items() if isinstance(value, str | int | float)}
+    shape = tuple(float(size) for size in volume.shape)
+    found: dict[str, Value] = {**volume.metadata, "axes": volume.axes, "shape": shape}
+    if not volume.spacing_is_assumed:
+        found["spacing"] = volume.spacing
+    elif volume.spacing[-2:] != (1.0, 1.0):
+        found["spacing"] = volume.spacing[-2:]
+    found.pop("spacing_source", None)
+    return found
+
+
+def select(
+    cards: Sequence[ModelCard], metadata: Mapping[str, Value], policy: SelectPolicy
+) -> Selection:
+    """Return the card of least cost; `ModelError` where none may be taken.
+
+    Sum over keys: weight times `distance`, ``general`` of the image's, ``missing`` of the card's.
+    """
+    if not cards:
+        raise ModelError("no model to choose from; give a folder with at least one model card")
+    known = {key: value for key, value in metadata.items() if _says_something(value)}
+    reasons = {card.name: left_out(card, policy) for card in cards}
+    partakers = [card for card in cards if not reasons[card.name]] if len(cards) > 1 else cards
+    if not partakers:
+        why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+        raise ModelError(f"no model is chosen by itself, name one with --model: {why}")
+    strange = _strange(partakers, known, policy) if len(cards) > 1 else ()
+    plain = {key: value for key, value in known.items() if key not in strange}
+    judged = sorted(
+        (_judge(card, plain if card in partakers else known, policy) for card in cards), key=_rank
+    )
+    candidates = [found for found in judged if found.card in partakers]
+    best = candidates[0]
+    if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
+        raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
+    out = (found for found in judged if found.card not in partakers)
+    return replace(best, strange=strange, others=(*candidates[1:], *out))
+
+
+def left_out(card: ModelCard, policy: SelectPolicy) -> str:
+    """Return the reason why a card is never chosen by itself, empty where it may be."""
+    metric = policy.score
+    if not card.scores:
+        return f"no {PROOF}"
+    if not card.adopted:
+        return "not adopted (cytosuite adopt)"
+    if not metric or not card.baselines:
+        return ""
+    own = [scores[metric] for scores in card.scores.values() if metric in scores]
+    if not own or not all(map(isfinite, own)):
+        return f"no score by {metric} to hold against {' and '.join(card.baselines)}"
+    found = {name: scores.get(metric, inf) for name, scores in card.baselines.items()}
+    best = max(found, key=lambda name: found[name])
+    if min(own) > found[best]:
+        return ""
+    if not isfinite(found[best]):
+        return f"no {metric} of {best} to be held against"
+    return f"did not beat {best}: {metric} {min(own):.3g} <= {found[best]:.3g}"
+
+
+def distance(key: str, image: Value, card: Value) -> float:
+    """Return ``sum |ln(image / card)|`` of lists of numbers, else 0 for equal, 1 for different.
+
+    A shape counts edges longer than the card's `LARGER` times; another order costs `DISORDER`.
+    """
+    if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
+        return float(_word(key, image) != _word(key, card))
+    larger = LARGER if key == "shape" else 1.0
+    ordered = _apart(pairs(image, card), larger)
+    if len(image) != len(card):
+        return ordered
+    return min(ordered, DISORDER + _apart(pairs(sorted(image), sorted(card)), larger))
+
+
+def _apart(sizes: Sequence[tuple[float, float]], larger: float) -> float:
+    """Return the sum of ``|ln(a / b)|``, of those with a > b `larger` times."""
+    return sum(
+        0.0 if a == b else max(larger * log(a / b), log(b / a)) if a > 0 and b > 0 else inf
+        for a, b in sizes
+    )
+
+
+def pairs(image: Sequence[float], card: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the values of the last axes, as many as both have: y and x of plane and volume."""
+    return list(zip(reversed(image), reversed(card), strict=False))
+
+
+def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy) -> Selection:
+    terms: dict[str, float] = {}
+    broken, unknown = [], []
+    for key, weight in policy.keys.items():
+        if key not in card.describes:
+            if key in metadata and (cost := policy.cost(policy.general, key)):
+                terms[key] = cost
+        elif key not in metadata:
+            terms[key] = policy.cost(policy.missing, key)
+            unknown += [key] if weight == "must" else []
+        elif weight == "must":
+            broken += [key] if distance(key, metadata[key], card.describes[key]) > 0 else []
+        else:
+            terms[key] = weight * distance(key, metadata[key], card.describes[key])
+    reason = left_out(card, policy)
+    return Selection(card, sum(terms.values()), terms, tuple(broken), tuple(unknown), reason)
+
+
+def _strange(
+    cards: Sequence[ModelCard], known: Mapping[str, Value], policy: SelectPolicy
+) -> tuple[str, ...]:
+    """Return the keys with a word that no card has; it would favour cards that say less."""
+    made = {
+        key: [card.describes[key] for card in cards if key in card.describes]
+        for key, weight in policy.keys.items()
+        if weight != "must" and key in known and not isinstance(known[key], tuple | list)
+    }
+    return tuple(
+        key for key, own in made.items() if own and all(distance(key, known[key], o) for o in own)
+    )
+
+
+def _refusal(
+    best: Selection, candidates: Sequence[Selection], metadata: Mapping[str, Value], *, named: bool
+) -> str:
+    key = RIGID if RIGID in best.broken else best.broken[0]
+    made = {str(own.card.describes[key]) for own in candidates if key in own.card.describes}
+    who = best.card.algorithm + (f" {best.card.name}" if named else "")
+    return f"{who}: made for {key} {' or '.join(sorted(made))}, found {metadata.get(key)}"
+
+
+def _rank(found: Selection) -> tuple[bool, int, float, bool, str]:
+    broken, card = found.broken, found.card
+    return RIGID in broken, len(broken), found.cost, not card.baselines, card.name
+
+
+def _says_something(value: object) -> bool:
+    """Return whether a fact is one: no blank text, no NaN, sizes that are positive."""
+    if isinstance(value, tuple | list):
+        sizes = [isinstance(size, int | float) and isfinite(size) and size > 0 for size in value]
+        return bool(sizes) and all(sizes)
+    return str(value).strip().lower() not in {"", "nan"}
+
+
+def _word(key: str, value: Value) -> str:
+    """Return a value as text, equal for all ways in which files write it."""
+    label = rf"{re.escape(key)}(-|[\s_:=]+|(?=\d))(?=\S)"
+    text = re.sub(f"^{label}", "", str(value).strip().casefold())
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text

@@ -1,0 +1,99 @@
+"""Tasks: the named inputs and outputs of algorithms of one kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["image", "labels", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """One named input or output of a task."""
+
+    slug: str  # lower case with hyphens
+    # ``image``: intensities; ``labels``: integers, 0 is background, as an ordinary image, since the
+    # platform's 8-bit segmentation sockets cannot hold instances; ``json``: an object.
+    kind: Kind
+    title: str  # name for readers
+    optional: bool = False  # a case may lack it
+    becomes: str = ""  # of an output: the socket of the next algorithm in a chain
+    folder: str = ""  # name below ``images``, where it is not the slug
+    # Files follow Fuse My Cells: stored as z, y, x, and TIFF outputs described in JSON.
+    stack: bool = False
+    course: bool = False  # of an output: it has a further axis, the steps of its making
+
+    @property
+    def relative_path(self) -> str:
+        """Place of the socket below ``/input`` or ``/output``."""
+        return f"{self.slug}.json" if self.kind == "json" else f"images/{self.folder or self.slug}"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Named inputs, of which the first image or labels of a case is its main one, and outputs."""
+
+    name: str
+    title: str
+    inputs: tuple[Socket, ...]
+    outputs: tuple[Socket, ...]
+
+    @property
+    def main_output(self) -> Socket | None:
+        """The first output that is an image or labels: metrics apply to it."""
+        return next((socket for socket in self.outputs if socket.kind != "json"), None)
+
+
+IMAGE = Socket("microscopy-image", "image", "Microscopy image")
+LABELS = Socket("instance-labels", "labels", "Instance labels", becomes="structure-sketch")
+SKETCH = Socket("structure-sketch", "image", "Structure sketch", optional=True)
+# Whole objects where some lie over others: label images, joined along the first axis.
+LAYERS = Socket("layered-labels", "labels", "Labels in layers", optional=True)
+ACQUISITION = Socket("acquisition-metadata", "json", "Acquisition metadata", optional=True)
+VIEW = "fluorescence-lightsheet-3d-microscopy"  # exact slug and folder of Fuse My Cells
+VIEW_FOLDER = "fluorescence-lightsheet-3D-microscopy"
+
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        "segment": Task("segment", "Instance segmentation", (IMAGE, ACQUISITION), (LABELS,)),
+        "enhance": Task(
+            "enhance",
+            "Image enhancement",
+            (IMAGE, ACQUISITION),
+            (Socket("enhanced-image", "image", "Enhanced image", becomes=IMAGE.slug),),
+        ),
+        "synthesise": Task(
+            "synthesise",
+            "Image synthesis",
+            (SKETCH, replace(LABELS, optional=True, becomes=""), LAYERS, ACQUISITION),
+            (
+                Socket("synthetic-image", "image", "Synthetic image", becomes=IMAGE.slug),
+                Socket(
+                    "sampling-course", "image", "Course of the sampling", optional=True, course=True
+                ),
+            ),
+        ),
+        "fuse": Task(
+            "fuse",
+            "View fusion",
+            (
+                Socket(VIEW, "image", "Light-sheet view", folder=VIEW_FOLDER, stack=True),
+                Socket(
+                    f"second-{VIEW}", "image", "Second light-sheet view", optional=True, stack=True
+                ),
+                ACQUISITION,
+            ),
+            (
+                Socket(
+                    f"fused-{VIEW}",
+                    "image",
+                    "Fused light-sheet view",
+                    becomes=IMAGE.slug,
+                    folder=f"fused-{VIEW_FOLDER}",
+                    stack=True,
+                ),
+            ),
+        ),
+    }
+)

@@ -1,0 +1,57 @@
+"""The models of an algorithm: cards, and weights with verified digests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytosuite.contract.manifest import ModelCard, read_card
+from cytosuite.errors import ModelError
+from cytosuite.files import file_digest
+
+SAFE = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A chosen model: its card and its verified weights file, if it has one."""
+
+    card: ModelCard
+    weights: Path | None = None
+
+
+def read_cards(folder: Path, algorithm: str) -> list[ModelCard]:
+    """Return the model cards in a folder, sorted by name; `ModelError` for another algorithm's."""
+    cards = [read_card(path) for path in sorted(folder.glob("*.json"))]
+    for card in cards:
+        if card.algorithm != algorithm:
+            found = f"found one of {card.algorithm}"
+            raise ModelError(f"{folder}/{card.name}.json: expected a model of {algorithm}, {found}")
+    return cards
+
+
+def find_folder(folders: Sequence[Path]) -> Path:
+    """Return the first folder that holds a model card; `ModelError` without one."""
+    for folder in folders:
+        if any(folder.glob("*.json")):
+            return folder
+    names = ", ".join(str(folder) for folder in folders)
+    raise ModelError(f"no model card (*.json) in {names}; mount a model folder or build one in")
+
+
+def open_model(folder: Path, card: ModelCard) -> Model:
+    """Return a model after verifying the digest of its weights, if it has any."""
+    if card.weights is None:
+        return Model(card)
+    path = folder / card.weights
+    if path.suffix != SAFE:
+        raise ModelError(
+            f"{path}: expected weights as {SAFE}, which alone are exported and never run code; "
+            f"convert them: cytosuite weights {path} {folder / card.name}.json"
+        )
+    if not path.is_file():
+        raise ModelError(f"{path}: the weights of model {card.name} are missing")
+    found = file_digest(path)
+    if found != card.sha256:
+        expected = f"expected SHA-256 {card.sha256}"
+        raise ModelError(f"{path}: {expected}, found {found}; the file was altered")
+    return Model(card, path)

@@ -1,0 +1,1 @@
+"""Figures as SVG: axes, marks and elements, for reports and trainings."""

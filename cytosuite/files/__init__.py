@@ -1,0 +1,301 @@
+"""Files that are either complete or absent, strict JSON, TOML, and digests."""
+
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from hashlib import sha256
+from math import isfinite
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files.working import LEFTOVER, full_disk, is_abandoned, working_name
+
+DEPTH = 64  # of lists and objects in each other
+LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
+TEXT_BYTES = 2**26
+LONGEST_SUFFIX = 32  # bytes
+TRIES = 100  # of a name that other programs take again and again
+OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder never replaces these
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
+
+
+@contextmanager
+def atomic(path: Path, stays: Callable[[], bool] = lambda: False) -> Iterator[Path]:
+    """Yield a temporary name that becomes `path` at the end of the block, unless `stays()` is true.
+
+    A folder is exchanged in one step. Nothing is flushed: digests tell of a crash of the machine.
+    """
+    mark = sha256(os.fsencode(path.name)).hexdigest()[:16]  # of names of any length and bytes
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
+    temporary = path.with_name(working_name(mark, suffix))
+    former = path.with_name(working_name(mark, former=True))
+    with full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path.parent)
+        remove(temporary)  # of an ended process with the same number
+        try:
+            yield temporary
+            if not stays():
+                _place(temporary, path, former)
+        finally:
+            if os.path.lexists(former) and not os.path.lexists(path):
+                _put(former, path)
+            remove(temporary)
+            remove(former)
+
+
+def _place(temporary: Path, path: Path, former: Path) -> None:
+    """Rename a file or folder to `path`; replace any file or folder there."""
+    for _ in range(TRIES):
+        if _put(temporary, path) or _exchange(temporary, path):
+            return
+        remove(former)
+        with suppress(FileNotFoundError):  # another program has moved it
+            path.rename(former)
+    raise InputError(f"{path}: other programs write it all the time; end them")
+
+
+def _put(source: Path, path: Path) -> bool:
+    """Rename a file or folder; return False where a folder would replace another."""
+    try:
+        source.replace(path)
+    except OSError as error:
+        if error.errno not in OCCUPIED:
+            raise
+        return False
+    return True
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; return False where system or file system cannot."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except AttributeError:  # of another system
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+
+
+def sweep(folder: Path, depth: int = 2) -> None:
+    """Remove the half-written files of ended programs in a folder, see `is_abandoned`."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if LEFTOVER.fullmatch(entry.name):
+            if is_abandoned(path := Path(entry.path)):
+                remove(path)
+        elif depth and entry.is_dir(follow_symlinks=False):
+            sweep(Path(entry.path), depth - 1)
+
+
+@lru_cache(maxsize=1000)
+def _tidy(folder: Path) -> None:
+    """Sweep a folder once: of 100,000 cases in it, each would list all others."""
+    sweep(folder, depth=0)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; pipes and devices, which may block for ever, are refused."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: of a NUL in the name
+        reason = getattr(error, "strerror", error)
+        raise InputError(f"{path}: cannot be opened ({reason})") from None
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise InputError(f"{path}: expected a file, found a folder, a pipe or a device")
+
+
+def read_text(path: Path) -> str:
+    """Return the text in a regular UTF-8 file, without the mark of UTF-8 that it may begin with."""
+    with open_regular(path) as stream:
+        content = stream.read(TEXT_BYTES + 1)
+    if len(content) > TEXT_BYTES:
+        raise InputError(f"{path}: expected a text of at most {TEXT_BYTES // 2**20} MiB")
+    return content.decode("utf-8-sig")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, if it exists."""
+    while os.path.lexists(path):
+        with suppress(FileNotFoundError):  # another program removes it at the same time
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def link(path: Path, target: Path) -> None:
+    """Make a relative symbolic link to a file or folder; parents of `path` are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.symlink_to(os.path.relpath(target.resolve(), path.parent.resolve()))
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        reason = f"{path.parent}: expected a file system with symbolic links"
+        raise CytosuiteError(f"{reason}, found {error.strerror}; give another folder") from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as indented UTF-8 JSON, atomically."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
+    """Return the value in a JSON file; see `parse_json`."""
+    return _load(path, "JSON", parse_json)
+
+
+def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the value that a text holds, if every program can hold it (I-JSON, RFC 7493)."""
+    if "\\u" in text:  # the only way to a lone surrogate: decoded UTF-8 has none
+        json.dumps(found := _decode(text), ensure_ascii=False).encode("utf-8")
+        return found
+    return _decode(text)
+
+
+def _decode(text: str) -> Any:  # noqa: ANN401 - any JSON
+    depth = 0
+    for mark in re.sub(r'"(?:[^"\\]++|\\.)*+"|[^][{}"]++|"', "", text):
+        depth += 1 if mark in "[{" else -1
+        if depth > DEPTH:
+            raise ValueError(f"more than {DEPTH} lists and objects in each other")
+    return json.loads(
+        text,
+        parse_constant=_no_number,
+        parse_float=_finite,
+        parse_int=_bounded,
+        object_pairs_hook=named_once,
+    )
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text}, which is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _no_number(text[:40])
+
+
+def _bounded(text: str) -> int:
+    if len(text) > 20 or abs(number := int(text)) >= LARGEST:
+        raise ValueError(f"an integer of {len(text)} digits; the largest has 64 bits")
+    return number
+
+
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of a parser's pairs, or raise `ValueError` for a name that stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice[:40]!r} twice in one object")
+    return found
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file; see `read_json`."""
+    return dict(_load(path, "TOML", tomllib.loads))
+
+
+def _load(path: Path, form: str, loads: Callable[[str], Any]) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return loads(read_text(path))
+    except ValueError as error:  # also of the encoding
+        raise InputError(f"{path}: expected {form}, found {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: expected {form}, found too many levels") from None
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content: 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(paths: Iterable[Path], root: Path, each: Callable[[Path], str] = file_digest) -> str:
+    """Return the SHA-256 of the names (relative to `root`) and contents of files, in any order."""
+    state = sha256()
+    for path in sorted({file for start in paths for file in visible_files(start)}):
+        state.update(os.fsencode(path.relative_to(root)) + b"\0")
+        state.update(bytes.fromhex(each(path)))
+    return state.hexdigest()
+
+
+def value_digest(value: object) -> str:
+    """Return the SHA-256 of a JSON value, in any order of its keys: 64 hexadecimal digits."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def visible_files(path: Path) -> Iterator[Path]:
+    """Yield the file at a path, or all files below a folder except caches and hidden ones."""
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        for child in path.iterdir():
+            if child.name != "__pycache__" and not child.name.startswith("."):
+                yield from visible_files(child)
+
+
+def need_file(path: Path) -> None:
+    """Refuse a place where no file can be written, with an `InputError`."""
+    mode = _mode(path)
+    if mode is not None and not stat.S_ISREG(mode):
+        raise InputError(f"{path}: expected the name of a file to write, found {_kind(mode)}")
+    _need_writable(path.absolute().parent)
+
+
+def need_folder(path: Path, *, new: bool = False) -> None:
+    """Refuse a place where no folder can be written; with `new` one that is not empty."""
+    mode = _mode(path)
+    if mode is not None and not stat.S_ISDIR(mode):
+        raise InputError(f"{path}: expected a folder, found {_kind(mode)}; name another one")
+    _need_writable(path.absolute())
+    if new and mode is not None and any(path.iterdir()):
+        raise InputError(f"{path}: the folder is not empty; name a new one")
+
+
+def _need_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be made, now or once it is there."""
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not place.is_dir():
+        raise InputError(f"{place}: expected a folder, found something else; name another place")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{place}: this folder cannot be written; name another place")
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            reason = "a link to nothing; remove it, or name another place"
+            raise InputError(f"{path}: {reason}") from None
+        return None
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a file" if stat.S_ISREG(mode) else "a device, pipe or socket"

@@ -1,0 +1,232 @@
+"""Metadata in TIFF files: JSON of tifffile and ours, the text of ImageJ, OME-XML, resolution."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from math import isfinite, log
+from typing import Any, NamedTuple
+
+import tifffile
+
+from cytosuite.errors import plain
+from cytosuite.files import parse_json
+from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, Scalar, is_size
+
+INCH, CENTIMETER = 2, 3  # values of the TIFF tag ResolutionUnit
+# Screens and printers have up to 2400 dots per inch: a pixel below 10 µm is a microscope's.
+DOTS_PER_INCH = 2540.0
+TIFFFILE = "1.11a"  # the version of ImageJ in the files of tifffile
+AGREEMENT = 0.02  # largest relative difference of two statements of one voxel size
+
+NO_NUMBERS = re.compile("-?(NaN|Infinity)")  # of Python's JSON, which tifffile writes
+UNNAMED = re.compile(r"channel[:_ \d]*", re.IGNORECASE)  # names that programs make up
+
+
+class Stated(NamedTuple):
+    """The voxel size that one part of a file states."""
+
+    source: str  # as of `cytosuite.volume.Origin`
+    sizes: dict[str, float]  # µm by axis
+    um: float = 1.0  # µm per unit of the statement
+    unusable: tuple[object, ...] = ()  # no positive numbers, or beyond `volume.SIZES`
+
+
+def kind(file: tifffile.TiffFile) -> str:
+    """Return the kind of the description that holds a file's metadata."""
+    return "imagej" if file.is_imagej else "ome" if file.is_ome else "json"
+
+
+def statements(file: tifffile.TiffFile, found: Mapping[str, Any], scene: int = 0) -> list[Stated]:
+    """Return the voxel sizes in resolution tags, OME-XML and description; later ones precede."""
+    return [_by_resolution(file, found), _by_ome(file, scene), *_by_description(file, found)]
+
+
+def origin(
+    stated: Sequence[Stated],
+    sources: Mapping[str, str],
+    metadata: Mapping[str, Scalar],
+    remarks: Sequence[str] = (),
+) -> Origin:
+    """Return the origin of voxel size and metadata, with remarks on values that do not fit."""
+    own = {key: source for key, source in sources.items() if key != "spacing_source"}
+    used = next((part.source for part in reversed(stated) if "X" in part.sizes), "assumed")
+    warnings = []
+    for part in stated:
+        for value in part.unusable:
+            flaw = "is no positive number" if _positive(value) is None else "is beyond all images"
+            size = f"{plain(str(value), 40)} ({part.source})"
+            warnings.append(f"a voxel size of {size} {flaw} and does not count")
+    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
+    warnings += [
+        f"the file contradicts itself: it gives voxels of {_text(sizes)} ({used}), which is used, "
+        f"and of {_text(part.sizes)} ({part.source})"
+        for part in stated
+        if any(abs(log(size / sizes[axis])) > AGREEMENT for axis, size in part.sizes.items())
+    ]
+    lines = tuple(dict.fromkeys([*warnings, *remarks]))
+    if metadata.get("spacing_source") == "assumed":
+        return Origin(own | {"spacing": "assumed"}, warnings=lines)
+    um = next(part.um for part in reversed(stated) if "X" in part.sizes)
+    return Origin(own | {"spacing": used}, UNITS.get(um, "um"), lines)
+
+
+def _text(sizes: Mapping[str, float]) -> str:
+    given = [f"{axis.lower()} {sizes[axis]:.4g}" for axis in SPATIAL if axis in sizes]
+    return f"{', '.join(given)} µm"
+
+
+def _by_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> Stated:
+    """Return the pixel size by the resolution tags, in ImageJ's files in its text's unit."""
+    tags, imagej = file.pages[0].tags, file.imagej_metadata
+    given = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "YX"}
+    dots = {axis: _ratio(value) for axis, value in given.items() if _ratio(value) > 0}
+    unit = _resolution_unit(file)
+    um = {INCH: UM_PER["inch"], CENTIMETER: UM_PER["cm"]}.get(unit)
+    if imagej and "unit" in found and unit != CENTIMETER:
+        um = UM_PER.get(str(found["unit"]).lower())
+    elif unit == INCH and not imagej and any(n <= DOTS_PER_INCH for n in dots.values()):
+        um = None  # programs write 72 or 96 dots per inch for "not known"
+    source = "imagej" if imagej else "tiff"
+    if um is None:
+        return Stated(source, {})
+    sizes = {axis: um / n for axis, n in dots.items()}
+    unusable = {str(size): size for size in sizes.values() if not is_size(size)}
+    return Stated(source, {a: n for a, n in sizes.items() if is_size(n)}, um, tuple(unusable))
+
+
+def _ratio(value: object) -> float:
+    """Return the value of a rational tag; 0 for 0/0, n/0 and all that is no rational."""
+    pair = value if isinstance(value, tuple) and len(value) == 2 else (0, 0)
+    numbers = all(isinstance(part, int) and part > 0 for part in pair)
+    return float(pair[0] / pair[1]) if numbers else 0.0
+
+
+def _resolution_unit(file: tifffile.TiffFile) -> int:
+    value = getattr(file.pages[0].tags.get("ResolutionUnit"), "value", 1)
+    return int(value) if isinstance(value, int) else 1
+
+
+def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
+    pixels = _ome_image(file, scene)
+    sizes, um, unusable = {}, 1.0, {}
+    for axis in SPATIAL:
+        value = pixels.get(f"PhysicalSize{axis}")
+        size = _positive(value)
+        unit = UM_PER.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
+        if size is not None and unit is not None and is_size(size * unit):
+            sizes[axis], um = size * unit, unit
+        elif value is not None and (size is None or unit is not None):
+            unusable[str(value)] = value
+    return Stated("ome", sizes, um, tuple(unusable))
+
+
+def _by_description(file: tifffile.TiffFile, found: Mapping[str, Any]) -> list[Stated]:
+    """Return the voxel sizes in a description: as a list or the step alone, and by axis."""
+    lower = {key.lower().replace("_", ""): value for key, value in found.items()}
+    tags_in_cm = file.imagej_metadata and _resolution_unit(file) == CENTIMETER
+    unit = UM_PER.get(str(lower.get("unit", "cm" if tags_in_cm else "um")).lower(), 1.0)
+    units = dict.fromkeys(SPATIAL, unit)
+    units["Z"] = UM_PER.get(str(lower.get("zunit")).lower(), unit)
+    named = {axis: lower.get(f"physicalsize{axis.lower()}") for axis in SPATIAL}
+    spacing = _listed(lower.get("voxelsizeum", lower.get("spacing")))
+    by_axis = _stated(kind(file), named, units)
+    if isinstance(spacing, list | tuple):
+        values = dict(zip(reversed(SPATIAL), reversed(spacing), strict=False))
+        return [_stated(kind(file), values, dict.fromkeys(SPATIAL, 1.0)), by_axis]
+    from_imagej = str(lower.get("imagej", TIFFFILE)) != TIFFFILE and "unit" in lower
+    if spacing is None and from_imagej and named["Z"] is None:
+        spacing = 1.0  # ImageJ leaves out a step of one unit
+    return [_stated(kind(file), {"Z": spacing}, units), by_axis]
+
+
+def _stated(source: str, values: Mapping[str, object], units: Mapping[str, float]) -> Stated:
+    """Return the values by axis that are edges of a voxel, and those that are not."""
+    numbers = {axis: _positive(value) for axis, value in values.items()}
+    sizes = {axis: n * units[axis] for axis, n in numbers.items() if n is not None}
+    sizes = {axis: size for axis, size in sizes.items() if is_size(size)}
+    unusable = {str(v): v for a, v in values.items() if v is not None and a not in sizes}
+    return Stated(source, sizes, units["X"], tuple(unusable))
+
+
+def _listed(value: object) -> object:
+    """Return a list that stands as text in ImageJ's, which knows no lists; else the value."""
+    parts = re.split(r"[\s,;]+", value.strip("[]() ")) if isinstance(value, str) else []
+    return parts if len(parts) == len(SPATIAL) else value
+
+
+def _positive(value: object) -> float | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if isfinite(number) and number > 0 else None
+
+
+def description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Return the description of the first page, our own JSON, and remarks on both."""
+    imagej = dict(file.imagej_metadata or {})
+    notes = _elements(_ome(file), "StructuredAnnotations") if file.is_ome else []
+    comments = [found for note in notes for found in _elements(note, "CommentAnnotation")]
+    texts = [imagej.get("Info"), *(comment.get("Value") for comment in comments)]
+    found, infos = _json(file.pages[0].description, NO_NUMBERS), [_json(text) for text in texts]
+    warnings = [reason for _, reason in (found, *infos) if reason]
+    return found[0] or imagej, next((own for own, _ in infos if _is_ours(own)), {}), warnings
+
+
+def _ome_image(file: tifffile.TiffFile, scene: int) -> dict[str, Any]:
+    """Return the attributes and elements of an image's ``Pixels`` in OME-XML; empty without it."""
+    if not file.is_ome:
+        return {}
+    images = _elements(_ome(file), "Image")
+    found = _elements(images[scene], "Pixels") if scene < len(images) else []
+    return found[0] if found else {}
+
+
+def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
+    """Return the names of an image's channels in OME-XML; programs number those without one."""
+    channels = _elements(_ome_image(file, scene), "Channel")
+    names = [plain(str(channel.get("Name", "")), KEY_LETTERS) for channel in channels]
+    return ["" if UNNAMED.fullmatch(name) else name for name in names]
+
+
+def _ome(file: tifffile.TiffFile) -> dict[str, Any]:
+    found = tifffile.xml2dict(file.ome_metadata or "").get("OME")
+    return found if isinstance(found, dict) else {}
+
+
+def _elements(parent: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the elements of a name below another one; those without any content are empty."""
+    found = parent.get(name, [])
+    listed = found if isinstance(found, list) else [found]
+    return [element if isinstance(element, dict) else {} for element in listed]
+
+
+def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[dict[str, Any], str]:
+    """Return the JSON object, with `allowed` words, at a text's start; a remark on a broken one."""
+    if not isinstance(text, str) or not text.startswith("{"):
+        return {}, ""
+    try:
+        found, end = json.JSONDecoder().raw_decode(text)
+        parse_json(text[:end] if allowed is None else allowed.sub("0", text[:end]))
+    except RecursionError:
+        reason = "too many lists and objects in each other"
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return found, ""
+    return {}, f"the description of the file is no JSON and does not count: {plain(reason, 200)}"
+
+
+def _is_ours(found: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object has the axes, shape and spacing of `tiffwriter`."""
+    axes, shape, spacing = (found.get(key) for key in ("axes", "shape", "spacing"))
+    if not (isinstance(axes, str) and isinstance(shape, list) and isinstance(spacing, list)):
+        return False
+    spatial = sum(axis in SPATIAL for axis in axes)
+    return (
+        len(set(axes) & set(AXES)) == len(axes) == len(shape)
+        and axes.endswith("YX")
+        and len(spacing) == spatial
+        and all(type(size) is int and size > 0 for size in shape)
+        and all(type(size) in {int, float} and is_size(size) for size in spacing)
+    )

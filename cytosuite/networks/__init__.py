@@ -1,0 +1,1 @@
+"""Parts shared by networks: weights, tiles, intensities, compiled loops."""

@@ -1,0 +1,55 @@
+"""Loops compiled by numba into an image: ``python3 -m cytosuite.networks.kernels <module>``."""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+FOLDER = "kernels"  # next to the module
+
+
+def keep(name: str, store: Path | None = None) -> int:
+    """Compile the loops of a module into a folder, `FOLDER` next to it; return the files made."""
+    if name in sys.modules:
+        raise RuntimeError(f"{name} was imported before its cache was chosen")
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"no module {name}", name=name)
+    store = store or Path(spec.origin).with_name(FOLDER)
+    _choose(store)
+    import_module(name)
+    return sum(path.is_file() for path in store.rglob("*"))
+
+
+def use(store: Path) -> bool:
+    """Copy kept loops to where numba can write, before their module's first loop; False without."""
+    if os.environ.get("NUMBA_CACHE_DIR") or not store.is_dir():
+        return False
+    try:
+        target = Path(tempfile.mkdtemp(prefix="cytosuite-kernels-"))
+        atexit.register(shutil.rmtree, target, ignore_errors=True)
+        for path in (path for path in store.rglob("*") if path.is_file()):
+            copy = target / path.relative_to(store)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)  # not its mode, which may forbid writing
+    except OSError:
+        return False
+    _choose(target)
+    return True
+
+
+def _choose(folder: Path) -> None:
+    from numba import config  # takes half a second
+
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    cast(Any, config).reload_config()
+
+
+if __name__ == "__main__":
+    for module in sys.argv[1:]:
+        sys.stdout.write(f"{module}: {keep(module)} files\n")

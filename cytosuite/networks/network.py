@@ -1,0 +1,295 @@
+"""Networks at run time: weights are read once, images are predicted in tiles."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from cytosuite.contract.manifest import parse
+from cytosuite.contract.progress import report
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError, ModelError
+from cytosuite.networks.tiling import Box, fit, paste, plan
+from cytosuite.volume.large import release, room, taken
+
+# Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+Image = NDArray[np.float32]
+Load = Callable[[Mapping[str, Any], Path], nn.Module]
+Forward = Callable[[Tensor], Tensor]
+Arguments = TypeVar("Arguments", bound=BaseModel)
+Network = TypeVar("Network", bound=nn.Module)
+_IN_USE: ContextVar[nn.Module | None] = ContextVar("network", default=None)
+
+
+class Lazy(NamedTuple):
+    """Input channels that are made tile by tile."""
+
+    shape: tuple[int, ...]  # (C, Z, Y, X)
+    read: Callable[[Box], Image]  # returns those (C, z, y, x) in a box of z, y, x
+
+
+class Prediction(NamedTuple):
+    """The answer of a network for an image."""
+
+    values: Image  # (C, Z, Y, X), 0 in tiles that were skipped; on disk where they do not fit
+    tiles: int
+    skipped: int  # tiles without a pass of the network
+
+
+def device() -> str:
+    """Return the device of the network in use, else ``cuda`` where a GPU is found or ``cpu``."""
+    if (network := _IN_USE.get()) is not None:
+        return str(next(network.parameters()).device)
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def using(network: nn.Module) -> Iterator[None]:
+    """Let algorithms take a network, with its weights, in place of that of the model's file."""
+    token = _IN_USE.set(network)
+    try:
+        yield
+    finally:
+        _IN_USE.reset(token)
+
+
+def load_once(model: Model, arguments: Mapping[str, Any], load: Load) -> nn.Module:
+    """Return the network of a model on `device`, kept in memory; `ModelError` if untrained."""
+    if (network := _IN_USE.get()) is not None:
+        return network
+    if model.weights is None:
+        raise ModelError(f"card {model.card.name}: it names no weights; train the model first")
+    text = json.dumps(arguments, sort_keys=True)
+    return _loaded(load, model.weights, str(model.card.sha256), text)
+
+
+@lru_cache(maxsize=4)
+def _loaded(load: Load, path: Path, sha256: str, arguments: str) -> nn.Module:
+    del sha256  # altered weights under the same name are another network
+    return load(json.loads(arguments), path).to(device())
+
+
+def predict_tiles(
+    image: Image | Lazy,
+    network: Forward,
+    *,
+    channels: int,
+    multiple: Sequence[int],
+    tile: Sequence[int],
+    halo: Sequence[int],
+    blend: int = 0,
+    activate: Forward | None = None,
+    skip: Callable[[Image], bool] | None = None,
+    device: str = "cpu",
+) -> Prediction:
+    """Return the answer of a network for an image (C, Z, Y, X) of any size, tile by tile.
+
+    `network` takes (1, C, Z, Y, X) float32 with sides that are multiples of `multiple`; its first
+    `channels` are kept. `halo` and `blend` are as of `tiling.plan`; the product of `tile` limits.
+    """
+    shape = image.shape[1:]
+    thick = [max(size, step) for size, step in zip(shape, multiple, strict=True)]
+    missing = [whole - size for whole, size in zip(thick, shape, strict=True)]
+    padding = [(each // 2, each - each // 2) for each in missing]
+    size = fit(thick, tile, [width + blend // 2 for width in halo], multiple)
+    tiles = plan(thick, size, halo, multiple=multiple, blend=blend)
+    values = room((channels, *thick), np.float32)
+    skipped = 0
+    for done, piece in enumerate(tiles):
+        report(done, len(tiles))
+        part = _extended(image, piece.input, padding)
+        if skip is not None and skip(part):
+            skipped += 1
+        else:
+            paste(values, piece, answer(part, network, channels, multiple, activate, device))
+            release(values)
+    own = [slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True)]
+    return Prediction(values[(slice(None), *own)], len(tiles), skipped)
+
+
+def _extended(image: Image | Lazy, box: Box, padding: Sequence[tuple[int, int]]) -> Image:
+    """Return a part of an image that is extended by its border values."""
+    ends = [(0, 0), *padding]
+    # An axis that is extended is shorter than any tile: each holds all of it.
+    own = tuple(
+        side if wide == (0, 0) else slice(0, n)
+        for side, wide, n in zip(box, padding, image.shape[1:], strict=True)
+    )
+    if isinstance(image, Lazy):
+        found = image.read(own)
+    else:
+        found = np.stack([taken(channel, own) for channel in image])
+    return np.pad(found, ends, mode="edge") if any(map(any, ends)) else found
+
+
+def answer(
+    part: Image,
+    network: Forward,
+    channels: int,
+    multiple: Sequence[int],
+    activate: Forward | None = None,
+    device: str = "cpu",
+) -> Image:
+    """Return the answer for one tile (C, Z, Y, X), extended at its end; see `predict_tiles`."""
+    padding = [(0, -size % step) for size, step in zip(part.shape[1:], multiple, strict=True)]
+    given = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
+    with exact(device):
+        found = network(given)[0, :channels].float()
+        found = found if activate is None else activate(found)
+        values: Image = found.cpu().numpy()
+    return values
+
+
+@contextmanager
+def exact(device: str) -> Iterator[None]:
+    """Compute without gradients, in float32; on a GPU with deterministic kernels."""
+    flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with torch.inference_mode(), flags:
+        if device == "cpu":
+            yield
+            return
+        before = torch.are_deterministic_algorithms_enabled()
+        only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=only_warns)
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights and buffers of a network, unlike ``state_dict`` each under one name."""
+    found: dict[str, Tensor] = dict(network.named_parameters())
+    return found | dict(network.named_buffers())
+
+
+@torch.no_grad()
+def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Write weights and buffers into a network, by name; `InputError` if names or shapes differ."""
+    own = {k: v for k, v in tensors_of(network).items() if v.is_floating_point() or k in tensors}
+    odd = sorted(own.keys() ^ tensors.keys())
+    odd += [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
+    if odd:
+        raise InputError(f"{where}: these weights are not of this network ({odd[0]} differs)")
+    for name, value in own.items():
+        value.copy_(tensors[name])
+
+
+def trained(
+    build: Callable[[Arguments], Network],
+    model: type[Arguments],
+    arguments: Mapping[str, Any],
+    path: Path,
+) -> Network:
+    """Return a network in evaluation mode with the arguments of a card and verified weights."""
+    network = build(parse("network", arguments, model))
+    put_tensors(network, load_file(path), path)
+    return network.eval()
+
+
+class VoxelNorm(nn.Module):
+    """Channels over their root mean square, gain, shift (Karras et al., arXiv 1710.10196)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return normalised (N, C, Z, Y, X) values."""
+        scale = torch.rsqrt(values.square().mean(1, keepdim=True) + 1e-4)
+        gain, shift = (
+            part.to(values.dtype)[None, :, None, None, None] for part in (self.gain, self.shift)
+        )
+        return values * scale * gain + shift
+
+
+class PlaneByPlane(nn.Module):
+    """A layer of planes for the planes of volumes: several times as fast as a flat one in 3D."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the answer (N, C, Z, Y, X) of the layer for (N, C, Z, Y, X) values."""
+        count, channels, deep, *sides = values.shape
+        planes = values.transpose(1, 2).reshape(count * deep, channels, *sides)
+        made = self.layer(planes.contiguous(memory_format=torch.channels_last))
+        stacked: Tensor = made.reshape(count, deep, *made.shape[1:]).transpose(1, 2)
+        return stacked
+
+
+class AddedChange(nn.Module):
+    """Layers with a skip connection around them."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the sum of (N, C, Z, Y, X) values and their change."""
+        change: Tensor = self.body(values)
+        return values + change
+
+
+class Checkpointed(nn.Module):
+    """A network that can train with less memory: layers are computed again on the way back."""
+
+    checkpointing = False
+
+    def passed(self, layer: nn.Module, values: Tensor) -> Tensor:
+        """Return the answer of a layer; with `checkpointing` its inner activations are not kept."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return cast(Tensor, checkpoint(layer, values, use_reentrant=False))
+        return cast(Tensor, layer(values))
+
+
+def zero(layer: nn.Module) -> None:
+    """Set the weights of a layer to 0, so that it changes nothing at first."""
+    for weight in layer.parameters():
+        nn.init.zeros_(weight)
+
+
+def strided_reach(blocks: Sequence[int], kernel: int = 3) -> int:
+    """Return how many voxels beyond the face of a tile, at multiples of its strides, a U-Net sees.
+
+    `blocks` are the residual blocks of each level, finest first, down and up together, of two
+    convolutions of 3 voxels; strided ones of 3 voxels lie between levels.
+
+    Examples
+    --------
+    >>> strided_reach((0, 4)), strided_reach((2, 2, 1))
+    (20, 28)
+    """
+    strided: int = 2 * (2 ** (len(blocks) - 1) - 1)  # on each level one voxel down, and one up
+    inner: int = sum(2 * count * 2**level for level, count in enumerate(blocks))
+    return 2 * (kernel // 2) + strided + inner
+
+
+def folded(image: Tensor, fold: int) -> Tensor:
+    """Return images with squares of pixels as channels: (N, C, Z, Y, X) to (N, C f f, Z, ...)."""
+    count, channels, z, y, x = image.shape
+    parts = image.view(count, channels, z, y // fold, fold, x // fold, fold)
+    return parts.permute(0, 1, 4, 6, 2, 3, 5).reshape(count, -1, z, y // fold, x // fold)
+
+
+def unfolded(values: Tensor, fold: int) -> Tensor:
+    """Return images from folded ones, see `folded`."""
+    count, _, z, y, x = values.shape
+    parts = values.reshape(count, -1, fold, fold, z, y, x).permute(0, 1, 4, 5, 2, 6, 3)
+    return parts.reshape(count, -1, z, y * fold, x * fold)

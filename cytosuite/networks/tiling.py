@@ -1,0 +1,206 @@
+"""Tiles of an image that is too large for a network in one piece, planned before it runs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from math import ceil, prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+
+Box = tuple[slice, ...]
+SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
+BRICK = (8, 64, 64)  # voxels of a piece of that sample
+MOST_PER_AXIS = 40  # tiles per axis that are tried when the best size is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One piece of an image: the voxels to read, and those to keep of the answer."""
+
+    input: Box  # the voxels to read; within the image
+    output: Box  # the voxels it answers for; within `input`
+    crop: Box  # the same voxels as `output`, counted from the corner of `input`
+    # Voxels per axis at the lower and upper end of `output` that are blended with the neighbour's.
+    ramp: tuple[tuple[int, int], ...]
+
+
+def plan(
+    shape: Sequence[int],
+    tile: Sequence[int],
+    halo: Sequence[int],
+    *,
+    multiple: Sequence[int] | None = None,
+    blend: int = 0,
+) -> list[Tile]:
+    """Return tiles of at most `tile` voxels per axis with halo; their outputs cover an image.
+
+    `halo` voxels at inner faces give no answer; tiles begin and end at multiples of `multiple` (the
+    last may stand over the image) and blend linearly over `blend` voxels (even) beyond the halo.
+    """
+    steps = tuple(multiple or (1,) * len(shape))
+    if len({len(shape), len(tile), len(halo), len(steps)}) != 1:
+        raise InputError(
+            f"tiles: shape, tile, halo and multiple need one number per axis, found {list(shape)}, "
+            f"{list(tile)}, {list(halo)} and {list(steps)}"
+        )
+    if blend < 0 or blend % 2:
+        raise InputError(f"tiles: blend must be an even number of voxels, found {blend}")
+    sides = zip(shape, tile, halo, steps, strict=True)
+    axes = [_spans(size, limit, margin, step, blend) for size, limit, margin, step in sides]
+    return [Tile(*zip(*spans, strict=True)) for spans in product(*axes)]
+
+
+def fit(
+    shape: Sequence[int], tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the tile of no more voxels than `tile` that computes the fewest, or `tile`."""
+    budget = prod(tile)
+    choices = []  # per axis: lengths, each with the voxels that tiles of this length read
+    for size, margin, step in zip(shape, halo, multiple, strict=True):
+        plans = {n: _spans(size, n, margin, step, 0) for n in _lengths(size, margin, step)}
+        choices.append([(n, sum(read.stop - read.start for read, *_ in plans[n])) for n in plans])
+    candidates = []
+    for each in product(*choices):
+        lengths = tuple(length for length, _ in each)
+        if prod(lengths) <= budget:
+            # Of equally good ones the largest: fewer calls.
+            candidates.append((prod(cost for _, cost in each), -prod(lengths), lengths))
+    return min(candidates)[2] if candidates else tuple(tile)
+
+
+def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> tuple[int, ...]:
+    """Return the smallest tile that is still worth its halo: `fit` returns none smaller."""
+    return tuple(
+        min(_lengths(size, margin, step))
+        for size, margin, step in zip(shape, halo, multiple, strict=True)
+    )
+
+
+def sample(read: Callable[[Box], NDArray[np.float32]], shape: Sequence[int]) -> NDArray[np.float32]:
+    """Return the values in all `bricks` of a volume, float32, stacked along z, for statistics."""
+    return np.concatenate([read(box) for box in bricks(shape, BRICK)])
+
+
+def bricks(shape: Sequence[int], brick: Sequence[int]) -> list[Box]:
+    """Return evenly spread boxes of `brick` voxels, 2^24 in all; one box of smaller volumes."""
+    if prod(shape) <= SAMPLE:
+        return [tuple(slice(0, n) for n in shape)]
+    brick = [min(side, n) for side, n in zip(brick, shape, strict=True)]
+    room = np.array(shape) / brick  # bricks side by side
+    left, axes = SAMPLE / prod(brick), [int(axis) for axis in np.argsort(room)]
+    starts: dict[int, list[int]] = {}
+    for rank, axis in enumerate(axes):
+        share = (left / prod(room[axes[rank:]])) ** (1 / (len(axes) - rank))
+        count = max(1, round(room[axis] * min(1.0, share)))
+        left /= count
+        places = (np.arange(count) + 0.5) * shape[axis] / count - brick[axis] / 2
+        starts[axis] = [int(place) for place in places]
+    return [
+        tuple(slice(a, a + n) for a, n in zip(place, brick, strict=True))
+        for place in product(*(starts[axis] for axis in range(len(shape))))
+    ]
+
+
+def tiles(
+    shape: Sequence[int], reach: Sequence[int], voxels: float, *, multiple: Sequence[int] = ()
+) -> list[Tile]:
+    """Return the tiles of no more than `voxels`, or the `least`, that compute the fewest in all."""
+    steps = tuple(multiple) or (1,) * len(shape)
+    limit = max(int(voxels), prod(least(shape, reach, steps)))
+    return plan(
+        shape, fit(shape, (limit, *[1] * (len(shape) - 1)), reach, steps), reach, multiple=steps
+    )
+
+
+def smallest_tile(halo: Sequence[int], multiple: Sequence[int]) -> tuple[int, ...]:
+    """Return the smallest tile with an answer to keep, for images of any size."""
+    # Halos at both faces, up to whole multiples, and a multiple that is kept.
+    return tuple(
+        (ceil(2 * margin / step) + 1) * step for margin, step in zip(halo, multiple, strict=True)
+    )
+
+
+def check_tile(tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> None:
+    """Refuse a tile that is all halo: `ValueError` with the smallest one, see `smallest_tile`."""
+    least = smallest_tile(halo, multiple)
+    if any(size < needed for size, needed in zip(tile, least, strict=True)):
+        raise ValueError(
+            f"tile must be at least {list(least)} for this network, found {list(tile)}"
+        )
+
+
+def are_multiples(shape: Sequence[int], multiple: Sequence[int]) -> bool:
+    """Return whether all sides of a shape are multiples of given numbers."""
+    return not any(side % step for side, step in zip(shape, multiple, strict=True))
+
+
+def paste(target: NDArray[np.float32], tile: Tile, part: NDArray[np.float32]) -> None:
+    """Add the answer (C, ...) for ``tile.input`` to `target` (C, ...), zero at first."""
+    piece = part[(slice(None), *tile.crop)]
+    place = (slice(None), *tile.output)
+    if not any(lower or upper for lower, upper in tile.ramp):
+        target[place] = piece
+        return
+    for axis, (lower, upper) in enumerate(tile.ramp, start=1):
+        weight = _trapezoid(piece.shape[axis], lower, upper)
+        piece = piece * weight.reshape([-1 if i == axis else 1 for i in range(piece.ndim)])
+    target[place] += piece
+
+
+def _spans(
+    size: int, limit: int, halo: int, step: int, blend: int
+) -> list[tuple[slice, slice, slice, tuple[int, int]]]:
+    """Return input, output, crop and ramp of the tiles along one axis."""
+    limit -= limit % step
+    margin = halo + blend // 2
+    least = (ceil(2 * margin / step) + 1) * step  # for any number of tiles, see _smallest
+    if min(size, limit) < 1 or halo < 0 or (limit < size and limit < least):
+        raise InputError(
+            f"tiles: an axis of {size} voxels needs tiles of at least {least} "
+            f"(halo {halo} on both sides, multiples of {step}), found {limit}"
+        )
+    count = 1
+    while _smallest(size, count, margin, step) > limit:
+        count += 1
+    length = _smallest(size, count, margin, step)
+    spare = (ceil(size / step) * step - length) // step
+    starts = [step * (i * spare // max(1, count - 1)) for i in range(count)]
+    # The cut is in the middle of the overlap of two neighbours, at least a margin from both faces.
+    edges = [0, *((after + before + length) // 2 for before, after in pairwise(starts)), size]
+    spans = []
+    for i, start in enumerate(starts):
+        lower, upper = blend if i > 0 else 0, blend if i < count - 1 else 0
+        first, last = edges[i] - lower // 2, edges[i + 1] + upper // 2
+        read = slice(start, min(start + length, size))
+        spans.append((read, slice(first, last), slice(first - start, last - start), (lower, upper)))
+    return spans
+
+
+def _smallest(size: int, count: int, margin: int, step: int) -> int:
+    """Return the smallest length, a multiple of `step`, with which `count` tiles suffice."""
+    padded = ceil(size / step)
+    if count == 1:
+        return padded * step
+    length = ceil((size + (count - 1) * 2 * margin) / count / step)
+    while (length - ceil((padded - length) / (count - 1))) * step < 2 * margin and length < padded:
+        length += 1
+    return min(length, padded) * step
+
+
+def _lengths(size: int, margin: int, step: int) -> set[int]:
+    """Return sizes for 1, 2, 3 ... tiles, until they are no longer worth their halo."""
+    most = min(MOST_PER_AXIS, max(1, ceil(size / max(1, 2 * margin, step))))
+    return {_smallest(size, count, margin, step) for count in range(1, most + 1)}
+
+
+def _trapezoid(size: int, lower: int, upper: int) -> NDArray[np.float32]:
+    """Return weights that rise from 0 to 1 over `lower` voxels and fall over the last `upper`."""
+    weight = np.ones(size, np.float32)
+    if lower:
+        weight[:lower] = (np.arange(lower) + 0.5) / lower
+    if upper:
+        weight[-upper:] *= ((np.arange(upper) + 0.5) / upper)[::-1]
+    return weight

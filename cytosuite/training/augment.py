@@ -1,0 +1,155 @@
+"""Augmentations of crops, with the keys and the order of the published programs' JSON."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from cytosuite.contract.manifest import Described
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.unsignedinteger[Any]]
+Truth = TypeVar("Truth", Image, "Image | None")
+Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+Axes = Annotated[tuple[Literal[0, 1, 2], ...], Field(min_length=1)]
+Factor = Annotated[int, Field(ge=1, le=16)]
+
+GEOMETRY = ("anisotropy", "stretch", "shrink")
+FLOW_AXES = 3  # channels of a flow, z, y, x
+
+
+class Augmentations(Described):
+    """Random changes of crops; windows are voxels z, y, x, axes 0 to 2 are z, y, x."""
+
+    prob: float = Field(0.5, ge=0, le=1, description="share of crops that each change is made to")
+    queue: tuple[
+        Literal[
+            "anisotropy", "stretch", "shrink", "scale", "noise", "shuffle", "inpaint", "decline"
+        ],
+        ...,
+    ] = Field((), description="changes to make, always in this order")
+    scale_min: float = Field(0.6, ge=0, description="scale: least factor of the intensity")
+    scale_max: float = Field(1.2, ge=0, description="and largest")
+    noise_mean: float = Field(0, description="noise: mean of what is added, units of the network")
+    noise_std: float = Field(0.1, ge=0, description="and standard deviation")
+    shuffle_size: Size = Field((25, 25, 25), description="shuffle: window of mixed planes")
+    shuffle_count: int = Field(3, ge=0, description="windows")
+    inpaint_size: Size = Field((15, 15, 15), description="inpaint: window of a random grey value")
+    inpaint_count: int = Field(3, ge=0, description="windows")
+    decline_axes: Axes = Field((0, 1, 2), description="decline: the intensity rises from 0 along")
+    stretch_factor: Factor = Field(2, description="stretch: voxels are repeated")
+    stretch_axes: Axes = (0, 1, 2)
+    shrink_factor: Factor = Field(2, description="shrink: voxels are left out, mirrored beyond")
+    shrink_axes: Axes = (0, 1, 2)
+    anisotropy_factor: Factor = Field(2, description="anisotropy: left out, others repeated")
+    anisotropy_axes: Axes = (0, 1, 2)
+    permute_dim: bool = Field(False, description="two axes of equal length are exchanged")
+
+
+def augmented(
+    rng: np.random.Generator,
+    image: Image,
+    truth: Truth,
+    settings: Augmentations,
+    flow: int | None = None,
+) -> tuple[Image, Truth]:
+    """Return a changed image (..., Z, Y, X), and its truth with the same geometry.
+
+    From channel `flow` on the truth (C, Z, Y, X) holds vectors along z, y, x that are relative to
+    the size of their objects: only mirrors and exchanges change them.
+    """
+    if settings.permute_dim:
+        first, second = rng.choice(3, 2, replace=False) - 3
+        if image.shape[first] == image.shape[second]:
+            image = image.swapaxes(first, second)
+            truth = None if truth is None else truth.swapaxes(first, second)
+            if truth is not None and flow is not None:
+                own = [flow + FLOW_AXES + int(axis) for axis in (first, second)]
+                truth = truth.copy()
+                truth[own] = truth[own[::-1]]
+    chosen = [name for name in settings.queue if rng.random() < settings.prob]
+    for name in GEOMETRY:
+        if name in chosen:
+            axis = int(rng.choice(getattr(settings, f"{name}_axes"))) - 3
+            index, mirrored = _places(name, image.shape[axis], getattr(settings, f"{name}_factor"))
+            image = image.take(index, axis)
+            truth = None if truth is None else truth.take(index, axis)
+            if truth is not None and flow is not None:
+                signs = np.where(mirrored, -1, 1).astype(np.float32)
+                truth[flow + FLOW_AXES + axis] *= _along(signs, axis)
+    if chosen:
+        image = _repainted(rng, image.copy(), settings, chosen)
+    return image, truth
+
+
+def joined_labels(rng: np.random.Generator, labels: Labels, share: float) -> Labels:
+    """Return labels of which a share was joined with a neighbour, as bad annotation has them."""
+    touching = []
+    for axis in range(labels.ndim):
+        sides = np.moveaxis(labels, axis, 0)
+        low, high = sides[:-1].ravel(), sides[1:].ravel()
+        meet = (low != high) & (low > 0) & (high > 0)
+        touching += [(low[meet], high[meet]), (high[meet], low[meet])]
+    pairs = np.unique(np.concatenate(touching, axis=1), axis=1)
+    number = np.arange(int(labels.max(initial=0)) + 1, dtype=labels.dtype)
+    for label in np.unique(pairs[0]):
+        if rng.random() < share:
+            other = rng.choice(pairs[1][pairs[0] == label])
+            number[number == number[label]] = number[other]
+    return number[labels]
+
+
+def _places(name: str, count: int, factor: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return the voxels that are taken along an axis, and which of them lie in a mirror."""
+    place = np.arange(count)
+    if name == "anisotropy":
+        return place // factor * factor, np.zeros(count, bool)
+    if name == "stretch":
+        return place // factor, np.zeros(count, bool)
+    last = (count - 1) // factor
+    wave = place % max(2 * last, 1)
+    return np.minimum(wave, 2 * last - wave) * factor, wave > last
+
+
+def _repainted(
+    rng: np.random.Generator, image: Image, settings: Augmentations, chosen: Sequence[str]
+) -> Image:
+    """Return an image of which the intensity has changed, in its range, in place."""
+    low, high = image.min(), image.max()
+    if "scale" in chosen:
+        image *= np.float32(rng.uniform(settings.scale_min, settings.scale_max))
+        image.clip(low, high, out=image)
+    if "noise" in chosen:
+        noise = rng.standard_normal(image.shape, np.float32)
+        image += noise * np.float32(settings.noise_std) + np.float32(settings.noise_mean)
+        image.clip(low, high, out=image)
+    if "shuffle" in chosen:
+        for _ in range(settings.shuffle_count):
+            window = _window(rng, image, settings.shuffle_size)
+            planes = next((axis for axis in (-3, -2) if window.shape[axis] > 1), -1)
+            rng.shuffle(window, axis=image.ndim + planes)
+    if "inpaint" in chosen:
+        for _ in range(settings.inpaint_count):
+            _window(rng, image, settings.inpaint_size)[:] = rng.uniform(low, high)
+    if "decline" in chosen:
+        axis = int(rng.choice(settings.decline_axes)) - 3
+        count = image.shape[axis]
+        dark = int(rng.random() * count)
+        ramp = np.append(np.linspace(0, 1, dark), np.ones(count - dark))
+        image *= _along(ramp.astype(np.float32), axis)
+    return image
+
+
+def _window(rng: np.random.Generator, image: Image, size: Size) -> Image:
+    """Return a view of a random window of an image, of all its channels."""
+    sides = zip(image.shape[-3:], size, strict=True)
+    corners = [(int(rng.integers(max(1, n - window + 1))), window) for n, window in sides]
+    z, y, x = (slice(low, low + window) for low, window in corners)
+    return image[..., z, y, x]
+
+
+def _along(values: Image, axis: int) -> Image:
+    """Return values that lie along an axis from the end of an image (..., Z, Y, X)."""
+    return values.reshape(-1, *[1] * (-1 - axis))

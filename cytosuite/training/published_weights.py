@@ -1,0 +1,51 @@
+"""Weights by name out of files of torch, whichever program saved them; nothing in them is run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cytosuite.errors import InputError, last_line
+
+NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights
+WRAPPERS = ("module.", "network.", "model.")  # prefixes of all names, by the class around a network
+
+
+def state(
+    path: Path, keys: Sequence[str] = NESTED, prefixes: Sequence[str] = WRAPPERS
+) -> dict[str, Tensor]:
+    """Return the tensors of a file, or of its first key there is; a prefix of all names is left."""
+    found = opened(path)
+    found = next((found[key] for key in keys if isinstance(found.get(key), Mapping)), found)
+    if not found:
+        raise InputError(f"{path}: expected tensors by name, found none")
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise InputError(
+                f"{path}: expected tensors by name, found {type(value).__name__} as {name!r}; save "
+                "them by torch.save(network.state_dict(), file)"
+            )
+    tensors: dict[str, Tensor] = dict(found)
+    for prefix in prefixes:
+        if all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors
+
+
+def opened(path: Path) -> Mapping[str, Any]:
+    """Return the mapping that a file of torch holds; InputError for code or anything else."""
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        raise InputError(
+            f"{path}: holds Python objects, which could run code, not weights alone; save them by "
+            "torch.save(network.state_dict(), file)"
+        ) from None
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as weights ({last_line(error)})") from None
+    if not isinstance(found, Mapping):
+        raise InputError(f"{path}: expected tensors by name, found {type(found).__name__}")
+    return found

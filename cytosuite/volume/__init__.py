@@ -1,0 +1,198 @@
+"""An image with its axes, voxel size and metadata."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import LINE, InputError, plain
+from cytosuite.volume.pieces import slabs_of
+
+AXES = "TCZYX"
+UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0, "å": 1e-4}
+UM_PER |= {"nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
+UM_PER |= dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1.0)
+UNITS = {1e-3: "nm", 1.0: "um", 1e3: "mm", 1e4: "cm", 25400.0: "inch", 1e6: "m"}
+SPATIAL = "ZYX"
+SIZES = (1e-12, 1e12)  # µm: beyond, the units of files overflow
+KEYS = 1000  # of the metadata of an image
+KEY_LETTERS = 100  # of one of them
+# Keys that a choice of a model reads, in any case.
+WORDS = frozenset({"channel", "study", "stain", "microscope", "method", "sample"})
+LARGEST = 2**64  # of an integer that other programs can hold
+KINDS, LARGEST_ITEM = "buif", 8  # of numpy's dtypes; bytes of a number
+
+Scalar = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Geometry and number type of an image file, read without its pixels."""
+
+    shape: tuple[int, ...]  # size of each axis in voxels
+    dtype: np.dtype[Any]  # of the pixels
+    spacing: tuple[float, ...]  # µm per voxel along z, y, x; 1 where the file gives none
+    axes: str  # as of `Volume`
+
+    def __post_init__(self) -> None:
+        """Refuse numbers, axes, shapes and spacings that no image here has."""
+        _check_geometry(self.shape, self.spacing, self.axes, self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Origin of an image's voxel size and metadata."""
+
+    # Of the voxel size (``spacing``) and of keys of the metadata: ``json``, ``ome``, ``imagej``,
+    # ``tiff``, ``metaimage``, ``hdf5``, ``name``, ``user`` or ``assumed``.
+    sources: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "um"  # of the stated voxel size: ``um``, ``nm``, ``mm``, ``cm``, ``inch``, ``m``
+    warnings: tuple[str, ...] = ()  # remarks for the user, one short line each
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """An image with its axes, its voxel size in µm and its metadata.
+
+    Parameters
+    ----------
+    array : ndarray
+        The pixels, in the order of `axes`.
+    spacing : tuple of float
+        µm per voxel, one positive number per spatial axis of `axes`, in the order z, y, x.
+    axes : str
+        Ordered subset of ``TCZYX`` that ends in ``YX``, one letter per dimension of `array`.
+    metadata : mapping
+        Strings and numbers (channel, study, ...). The key ``spacing_source`` is ``"assumed"``
+        where the file gave no voxel size.
+    origin : Origin
+        Where voxel size and metadata come from; it is no part of the content.
+
+    Raises
+    ------
+    InputError
+        If axes and array disagree, an axis is unknown or out of order, a spacing is not a positive
+        number or beyond 1e-12 to 1e12 µm, or the pixels are complex numbers, objects or records.
+
+    Examples
+    --------
+    >>> Volume(np.zeros((8, 64, 64), np.uint16), spacing=(1.0, 0.2, 0.2)).shape
+    (8, 64, 64)
+    """
+
+    array: NDArray[Any]
+    spacing: tuple[float, ...]
+    axes: str = "ZYX"
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    origin: Origin = field(default=Origin(), compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers, axes, shapes and spacings that no image here has."""
+        values = _check_geometry(self.array.shape, self.spacing, self.axes, self.array.dtype)
+        object.__setattr__(self, "spacing", values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of each axis in voxels."""
+        return tuple(self.array.shape)
+
+    @property
+    def spacing_is_assumed(self) -> bool:
+        """Whether the voxel size is a stand-in because the file gave none."""
+        return self.metadata.get("spacing_source") == "assumed"
+
+    @property
+    def channels(self) -> "list[Volume]":
+        """Each channel as an image of its own; the image itself where it has no such axis."""
+        at, rest = self.axes.find("C"), self.axes.replace("C", "")
+        if at < 0:
+            return [self]
+        parts = np.moveaxis(self.array, at, 0)
+        return [Volume(own, self.spacing, rest, self.metadata, self.origin) for own in parts]
+
+    def like(self, array: NDArray[Any]) -> "Volume":
+        """Return another image of the same scene: all but the pixels is kept."""
+        if array.shape != self.array.shape:
+            raise InputError(f"expected the shape {self.array.shape}, found {array.shape}")
+        return Volume(array, self.spacing, self.axes, self.metadata, self.origin)
+
+
+def scalars(found: Mapping[str, object]) -> tuple[dict[str, Scalar], tuple[str, ...]]:
+    """Return the texts and numbers among a file's metadata that every program can hold."""
+    metadata: dict[str, Scalar] = {}
+    refused, absent = [], WORDS - set(found)
+    for name, value in found.items():
+        if not isinstance(value, str | int | float):
+            continue
+        word = str(name).strip().casefold()
+        key = word if word in absent else name
+        named = isinstance(key, str) and 0 < len(key) <= KEY_LETTERS and key.isprintable()
+        if not named or not _is_number(value) or len(metadata) == KEYS:
+            refused.append(plain(str(key), KEY_LETTERS))
+        else:
+            odd = isinstance(value, str) and (len(value) > LINE or not value.isprintable())
+            metadata[key] = plain(str(value)) if odd else value
+    if not refused:
+        return metadata, ()
+    names = ", ".join(refused[:3]) + (", ..." if len(refused) > 3 else "")
+    return metadata, (f"metadata that no program can hold do not count: {names}",)
+
+
+def with_channel(
+    found: Mapping[str, object], names: Sequence[str], axes: str, pick: Mapping[str, int]
+) -> tuple[dict[str, Scalar], tuple[str, ...]]:
+    """Return the `scalars` of an image with the name of its channel, if it has one channel."""
+    metadata, remarks = scalars(found)
+    if "C" not in axes and (name := dict(enumerate(names)).get(pick.get("C", 0))):
+        metadata.setdefault("channel", name)
+    return metadata, remarks
+
+
+def is_size(value: object) -> bool:
+    """Return whether a value is an edge of a voxel in µm that can be calculated with."""
+    return isinstance(value, int | float) and SIZES[0] <= value <= SIZES[1]
+
+
+def _is_number(value: Scalar) -> bool:
+    if isinstance(value, str):
+        return True
+    return abs(value) < LARGEST if isinstance(value, int) else isfinite(value)
+
+
+def _check_geometry(
+    shape: Sequence[int], spacing: Sequence[float], axes: str, dtype: np.dtype[Any]
+) -> tuple[float, ...]:
+    """Return a voxel size after a check that it, shape and axes fit each other."""
+    if dtype.kind not in KINDS or dtype.itemsize > LARGEST_ITEM:
+        raise InputError(f"expected real numbers of at most 64 bits, found dtype {dtype}")
+    ordered = "".join(axis for axis in AXES if axis in axes)
+    if ordered != axes or not axes.endswith("YX"):
+        raise InputError(
+            f"axes must be an ordered subset of {AXES} that ends in YX, found {axes!r}"
+        )
+    if len(shape) != len(axes):
+        raise InputError(
+            f"an image with axes {axes} has {len(axes)} dimensions, found shape {tuple(shape)}"
+        )
+    spatial = [axis.lower() for axis in axes if axis in SPATIAL]
+    values = tuple(float(value) for value in spacing)
+    if len(values) != len(spatial) or not all(isfinite(v) and v > 0 for v in values):
+        raise InputError(
+            f"spacing must be {len(spatial)} positive numbers in µm ({', '.join(spatial)}), "
+            f"found {list(spacing)}"
+        )
+    if not all(map(is_size, values)):
+        raise InputError(f"spacing must be {SIZES[0]:g} to {SIZES[1]:g} µm, found {list(spacing)}")
+    return values
+
+
+def seed_of(volume: Volume) -> int:
+    """Return a seed from the digest of an image: the same image gets the same noise."""
+    digest = sha256()
+    for slab in slabs_of(volume.array):
+        digest.update(np.ascontiguousarray(slab).data)
+    return int.from_bytes(digest.digest()[:8])

@@ -1,0 +1,131 @@
+"""Arrays in memory where they fit, else mapped from disk: `release` after each slab or tile."""
+
+import errno
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from cytosuite.errors import InputError
+from cytosuite.volume.memory import free_gib
+
+SHARE = 4  # an array may take a quarter of the free memory
+SPARED = 8  # of the free disk an eighth stays free
+SCRATCH = "CYTOSUITE_SCRATCH"  # names the folder for arrays on disk
+SLAB = 2**22  # voxels of arrays on disk that are looked at together
+
+
+def fits(size: float) -> bool:
+    """Return whether an array of a size in bytes is held in memory."""
+    free = free_gib()
+    return free is None or size * SHARE <= free * 2**30
+
+
+def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+    """Return zeros, in memory where they fit, else in an unnamed file in the folder `scratch`."""
+    kind = np.dtype(dtype)
+    size = prod(shape) * kind.itemsize
+    if not size or fits(size):
+        return np.zeros(tuple(shape), kind)
+    folder, reason = scratch(), os.strerror(errno.ENOSPC)
+    try:
+        space = shutil.disk_usage(folder).free
+        if size <= space - space // SPARED:  # a broken file may name any size
+            with tempfile.TemporaryFile(dir=folder) as stream:
+                # A later lack of room kills the process.
+                os.posix_fallocate(stream.fileno(), 0, size)
+                return np.memmap(stream, kind, "r+", shape=tuple(shape))
+    except OSError as error:
+        reason = error.strerror or str(error)
+    free = shutil.disk_usage(folder).free / 2**30
+    raise InputError(
+        f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
+        f"as much disk, {free:.3g} GiB are free, of which an eighth stays so ({reason}); make "
+        f"room, or name another folder in {SCRATCH}"
+    )
+
+
+def blank(array: NDArray[Any]) -> NDArray[Any]:
+    """Return zeros like an array, read only and without memory where that one lies on disk."""
+    if not is_mapped(array):
+        return np.zeros_like(array)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    zeros = mmap.mmap(-1, max(1, array.nbytes), flags=flags, prot=mmap.PROT_READ)
+    return np.frombuffer(zeros, array.dtype, array.size).reshape(array.shape)
+
+
+def scratch() -> Path:
+    """Return the folder for arrays on disk."""
+    return Path(os.environ.get(SCRATCH) or tempfile.gettempdir())
+
+
+def is_mapped(array: NDArray[Any]) -> bool:
+    """Return whether an array or its base is memory-mapped."""
+    return _map_of(array) is not None
+
+
+def release(*arrays: NDArray[Any]) -> None:
+    """Give the memory of mapped arrays back; their values stay, on disk or on the way there."""
+    for array in arrays:
+        if (found := _map_of(array)) is not None:
+            found.madvise(mmap.MADV_DONTNEED)
+
+
+def taken(array: NDArray[Any], box: tuple[slice, ...]) -> NDArray[Any]:
+    """Return the voxels in a box: a view of an array in memory, a copy of a mapped one."""
+    if not is_mapped(array):
+        return array[box]
+    found = np.empty(array[box].shape, array.dtype)
+    _each_plane(array, box, found, False)
+    return found
+
+
+def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> None:
+    """Write voxels into a box of an array; a mapped one keeps no memory of them."""
+    if not is_mapped(array):
+        array[box] = values
+        return
+    _each_plane(array, box, values, True)
+
+
+def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array with another dtype, in `room` of its own; itself where it has that dtype."""
+    if array.dtype == np.dtype(dtype):
+        return array
+    found = room(array.shape, dtype)
+    for number, plane in enumerate(array):
+        found[number] = plane
+        release(array, found)
+    return found
+
+
+def _each_plane(
+    array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any], write: bool
+) -> None:
+    """Copy values from or into a box of a mapped array, some planes at a time."""
+    first, rest = box[0], box[1:]
+    span = range(*first.indices(len(array)))
+    # A row is read by whole pages, also for a few voxels.
+    step = max(1, SLAB * len(array) // max(1, array.size))
+    for start in range(0, len(span), step):
+        there = (slice(span.start + start, min(span.start + start + step, span.stop)), *rest)
+        here = slice(start, start + step)
+        if write:
+            array[there] = values[here]
+        else:
+            values[here] = array[there]
+        release(array)
+
+
+def _map_of(array: NDArray[Any]) -> mmap.mmap | None:
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None

@@ -1,0 +1,57 @@
+"""Memory that this process can still get."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from cytosuite.errors import InputError, RoomError
+
+# Any file may claim so many bytes of pixels, and beyond them so many times its own size:
+# zstd packs 128 KiB of one value into 4 bytes, other codecs in use less (blosc as we write it
+# 1,200, zlib 1,030 times), so that no whole image is refused.
+CLAIMED, TIMES = 2**29, 2**15
+_LATER = 2**28  # bytes of libraries that are loaded on first use
+
+
+def free_gib() -> float | None:
+    """Return the GiB that machine, container and ``CYTOSUITE_MEMORY_GIB`` leave, or None."""
+    found = []
+    try:
+        if given := os.environ.get("CYTOSUITE_MEMORY_GIB"):
+            used = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            found.append(int(float(given) * 2**30) - used - _LATER)
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text().strip()
+        if limit != "max":
+            used = int((group / "memory.current").read_text())
+            kinds = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
+            # Idle pages of files make room when memory is needed.
+            found.append(int(limit) - used + int(kinds.get("inactive_file", 0)) - _LATER)
+    except (OSError, ValueError):
+        pass  # not this kind of system: the limits read so far count
+    return min(found) / 2**30 if found else None
+
+
+def check_room(path: Path, size: float) -> None:
+    """Refuse a file if its pixels would not fit into memory, before any is read."""
+    free = free_gib()
+    if free is not None and size > free * 2**30:
+        needs = f"needs {size / 2**30:.3g} GiB of memory, {free:.3g} GiB are free"
+        raise RoomError(f"{path}: {needs}; crop it, or give more memory")
+
+
+def check_claim(size: float, stored: Iterable[int]) -> None:
+    """Refuse pixels of a size in bytes that their files, of these sizes in bytes, cannot hold."""
+    held = 0
+    if size <= CLAIMED:
+        return
+    for part in stored:
+        held += part
+        if size <= TIMES * held:
+            return
+    raise InputError(
+        f"claims {size / 2**30:.3g} GiB of pixels in {held} bytes, more than {TIMES} times as "
+        "many; write all parts of the image, also empty ones, or crop it"
+    )

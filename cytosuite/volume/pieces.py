@@ -1,0 +1,182 @@
+"""Work in pieces: slabs, a few planes, and chunks, runs of voxels that stay in the cache."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf, prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from cytosuite.volume import large
+from cytosuite.volume.large import is_mapped, release, room
+
+if TYPE_CHECKING:
+    from cytosuite.volume import Header
+
+SLAB_BYTES = 2**26  # decoded at once
+CHUNK = 1 << 16  # voxels of a chunk
+TABLE = 1 << 26  # numbers below which a table of all finds those that occur
+
+Array = NDArray[Any]
+
+
+def slab_bounds(shape: Sequence[int], voxels: int) -> list[tuple[int, int]]:
+    """Return first plane and end of slabs of at most so many voxels, or of one plane."""
+    step = max(1, voxels // max(1, prod(shape[1:])))
+    return [(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
+
+
+def slabs(*arrays: Array) -> Iterator[slice]:
+    """Yield slices of the first axis of arrays of one shape, one if all are in memory; release."""
+    voxels = large.SLAB if any(map(is_mapped, arrays)) else arrays[0].size
+    for start, stop in slab_bounds(arrays[0].shape, voxels):
+        yield slice(start, stop)
+        release(*arrays)
+
+
+def slabs_of(array: Array) -> Iterator[Array]:
+    """Yield the consecutive `slabs` of an array, as views."""
+    for part in slabs(array):
+        yield array[part]
+
+
+def planes_of(array: Array) -> Iterator[Array]:
+    """Yield the planes (y, x) of an array one by one, contiguous; mapped ones leave the memory."""
+    for index in np.ndindex(*array.shape[:-2]):
+        yield np.ascontiguousarray(array[index])
+        release(array)
+
+
+def thinned(array: Array, step: int) -> Array:
+    """Return every `step`-th voxel of an array in C order, a copy where it is memory-mapped."""
+    if not is_mapped(array):
+        return array.ravel()[::step]
+    across = array[:1].size
+    parts = (
+        array[part].ravel()[-part.start * across % step :: step].copy() for part in slabs(array)
+    )
+    return np.concatenate([array[:0].ravel(), *parts])
+
+
+def chunks(*images: Array, dtype: Any = None, size: int = CHUNK) -> Iterator[tuple[Array, ...]]:  # noqa: ANN401
+    """Yield the same voxels of images, (N <= `size`,) each; the next chunk overwrites them."""
+    layout: Any = ["readonly", "contig"]  # unknown to the annotations of NumPy
+    if not images[0].size:
+        return
+    types = [image.dtype.newbyteorder("=") if dtype is None else dtype for image in images]
+    parts = np.nditer(
+        images,
+        flags=["external_loop", "buffered"],
+        op_flags=[layout] * len(images),
+        op_dtypes=types,
+        casting="unsafe",
+        buffersize=size,
+    )
+    held = 0
+    for part in parts:
+        found = part if isinstance(part, tuple) else (part,)
+        yield found
+        held += found[0].size
+        if held >= large.SLAB:
+            release(*images)
+            held = 0
+    release(*images)
+
+
+def extremes(array: Array) -> tuple[Any, Any]:
+    """Return the lowest and highest value of an array, NaN with any; 0 and 0 of an empty one."""
+    if not array.size:
+        return 0, 0
+    low = high = array.flat[0]
+    for (part,) in chunks(array):
+        low, high = np.minimum(low, part.min()), np.maximum(high, part.max())
+    return low, high
+
+
+def distinct(array: Array, most: float = inf) -> Array:
+    """Return the distinct integers in an array, ascending, until more than `most` are found."""
+    if array.dtype == bool:
+        array = array.view(np.uint8)
+    found: Array = np.zeros(0, array.dtype.newbyteorder("="))
+    low, high = extremes(array)
+    if low >= 0 and high < min(TABLE, max(array.size, CHUNK)):
+        present = np.zeros(int(high) + 1, bool)
+        for (part,) in chunks(array):
+            present[part] = True
+        return np.flatnonzero(present).astype(found.dtype)[: array.size]
+    for (part,) in chunks(array, size=1 << 20):
+        found = np.union1d(found, part)
+        if found.size > most:
+            break
+    return found
+
+
+def planes_in(header: "Header", planes: int | None = None) -> int:
+    """Return the planes of a slab of a file: `planes`, else as 64 MiB hold; one at least."""
+    if planes is not None:
+        return max(1, planes)
+    return max(1, SLAB_BYTES // max(1, prod(header.shape[1:]) * header.dtype.itemsize))
+
+
+def chunk_regions(
+    shape: Sequence[int], chunks: Sequence[int], itemsize: int
+) -> Iterator[tuple[slice, slice]]:
+    """Yield regions of whole chunks along the first two axes, of at most 64 MiB where they can."""
+    for start in range(0, shape[0], chunks[0]):
+        stop = min(start + chunks[0], shape[0])
+        line = max(1, (stop - start) * prod(shape[2:]) * itemsize)
+        step = max(1, SLAB_BYTES // line // chunks[1]) * chunks[1]
+        for first in range(0, shape[1], step):
+            yield slice(start, stop), slice(first, min(first + step, shape[1]))
+
+
+def chunk_rows(
+    header: "Header", chunks: tuple[int, ...], part: Callable[[slice, slice], Array]
+) -> Iterator[Array]:
+    """Yield whole rows of chunks along the first axis; `part` decodes each chunk once."""
+    shape = header.shape
+    for along, across in chunk_regions(shape, chunks, header.dtype.itemsize):
+        if across.start == 0:
+            row = room((along.stop - along.start, *shape[1:]), header.dtype)
+        row[:, across] = part(along, across)
+        release(row)
+        if across.stop == shape[1]:
+            yield row
+
+
+def gathered(shape: tuple[int, ...], dtype: DTypeLike, parts: Iterable[Array]) -> Array:
+    """Return an array in `room` made of consecutive slabs, or the slab that is all of it."""
+    # Before the first is decoded: a broken file may name any size.
+    large_one = not large.fits(prod(shape) * np.dtype(dtype).itemsize)
+    whole = room(shape, dtype) if large_one else None
+    start = 0
+    for part in parts:
+        if whole is None and part.shape == shape and part.dtype == dtype:
+            whole = part
+        else:
+            whole = room(shape, dtype) if whole is None else whole
+            whole[start : start + len(part)] = part
+            release(whole, part)
+        start += len(part)
+    if whole is None or start != shape[0]:
+        raise ValueError(f"{start} planes of {shape[0]}")
+    return whole
+
+
+def regrouped(header: "Header", parts: Iterable[Array], planes: int | None) -> Iterator[Array]:
+    """Yield slabs of equal numbers of planes (see `planes_in`) from slabs of other numbers."""
+    count, done = planes_in(header, planes), 0
+    slab, filled = None, 0
+    for part in parts:
+        start = 0
+        while start < len(part):
+            if slab is None:
+                length = min(count, header.shape[0] - done)
+                slab = np.empty((length, *header.shape[1:]), header.dtype)
+            taken = min(len(slab) - filled, len(part) - start)
+            slab[filled : filled + taken] = part[start : start + taken]
+            release(part)
+            filled, start = filled + taken, start + taken
+            if filled == len(slab):
+                yield slab
+                done, slab, filled = done + filled, None, 0

@@ -1,0 +1,167 @@
+"""Objects of a stack: found without annotation, their arrangement, and the edges of their light."""
+
+from collections.abc import Iterator
+from math import nan, pi, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.filters import threshold_li
+from skimage.segmentation import watershed
+
+from cytosuite.metrics.realism.scene import Scene, stack
+from cytosuite.volume import Volume
+
+SMOOTH_UM = 0.8
+APART_UM = 3.0  # seeds are at least this far from each other
+SMALLEST_UM3 = 30.0
+FEWEST = 8  # objects below which ball and shell look alike
+OUTER = 0.5  # of the radius of the tissue seen along z, beyond which objects have a surface nearby
+Floats = NDArray[np.float64]
+GRID = 0.2  # µm between the samples of a ray
+DISTANCES = np.arange(-50, 51) * GRID  # µm from the border of the label, negative inside
+NEAR_UM = 6.0  # from the border, where the steepest part of an edge is looked for
+LEAST_RAYS = 2
+
+
+def segment(image: Volume) -> NDArray[np.uint16]:
+    """Return objects (Z, Y, X) uint16 of a bright stack: threshold, distance, watershed.
+
+    Li and Tam (1998), doi:10.1016/S0167-8655(98)00057-9.
+    """
+    array, spacing = stack(image).astype(np.float32), np.asarray(image.spacing)
+    smooth = ndimage.gaussian_filter(array, SMOOTH_UM / spacing)
+    if smooth.max() <= smooth.min():
+        return np.zeros(array.shape, np.uint16)
+    mask = smooth > threshold_li(smooth)
+    depth = ndimage.distance_transform_edt(mask, sampling=image.spacing)
+    depth = ndimage.gaussian_filter(depth, SMOOTH_UM / spacing)
+    around = np.ones(2 * np.ceil(APART_UM / spacing).astype(int) + 1, bool)
+    seeds = peak_local_max(depth, footprint=around, labels=mask, exclude_border=False)
+    peaks = np.zeros(array.shape, bool)
+    peaks[tuple(seeds.T)] = True
+    markers, _ = ndimage.label(peaks, np.ones((3, 3, 3)))  # neighbours of equal depth are one seed
+    found = watershed(-depth, markers, mask=mask)
+    kept = np.bincount(found.ravel()) * spacing.prod() >= SMALLEST_UM3
+    kept[0] = False
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
+    return np.asarray(numbers[found])
+
+
+def arrangement(scene: Scene) -> dict[str, float]:
+    """Return how objects are arranged; NaN for fewer than 8 objects, or 4 outer ones.
+
+    `hollow`: mean distance from the middle of their ellipsoid, 3/4 in a ball, near 1 for a shell.
+    `tangential`: mean of ln(width across / along the line to the middle) of outer objects.
+    """
+    labels, spacing = scene.labels, np.asarray(scene.image.spacing)
+    found = np.nonzero(labels)
+    if not found[0].size:
+        return {}
+    low = np.array([axis.min() for axis in found])
+    high = np.array([axis.max() + 1 for axis in found])
+    middle, half = (low + high) / 2, (high - low) / 2
+    names = np.unique(labels)[1:]
+    row = {"middle": float(middle[0] / len(labels)), "hollow": nan, "tangential": nan}
+    if len(names) >= FEWEST:
+        centres = np.array(ndimage.center_of_mass(labels > 0, labels, names)) + 0.5
+        away = (centres - middle) / half
+        row["hollow"] = float(np.linalg.norm(away, axis=1).mean())
+        outer = np.linalg.norm(away[:, 1:], axis=1) > OUTER
+        ways = ((centres - middle) * spacing)[:, 1:]
+        row["tangential"] = _tangential(scene, names[outer], ways[outer])
+    return row
+
+
+def _tangential(scene: Scene, names: NDArray[np.integer], ways: Floats) -> float:
+    """Return the mean of ln(width across / along a way) of objects seen along z."""
+    step = np.asarray(scene.image.spacing[1:])
+    boxes = ndimage.find_objects(scene.labels.astype(np.int32, copy=False))
+    ratios = []
+    for name, way in zip(names, ways, strict=True):
+        box = boxes[name - 1]
+        points = np.argwhere(scene.labels[box] == name)[:, 1:] * step
+        along = way / np.linalg.norm(way)
+        spread = np.cov(points.T, bias=True) + np.diag(step**2 / 12)
+        across = np.array([-along[1], along[0]])
+        ratios.append(np.log((across @ spread @ across) / (along @ spread @ along)) / 2)
+    return float(np.mean(ratios)) if len(ratios) >= FEWEST // 2 else nan
+
+
+class Edge(NamedTuple):
+    """The edge of objects along an axis; NaN where fewer than 2 rays cross it."""
+
+    width_um: float  # 90 % to 10 % of a Gaussian edge as steep as a ray, median over rays
+    level: float  # height at which labels end on the mean edge, 0 outside to 1 inside
+
+
+def edges(scene: Scene) -> tuple[Edge, Edge]:
+    """Return the edges of the objects of a stack along z, and within planes: medians of rays."""
+    array, step = scene.image.array.astype(np.float32), scene.image.spacing
+    boxes = ndimage.find_objects(scene.labels)
+    found = []
+    for axis in range(3):
+        smooth = ndimage.uniform_filter(array, [1 if other == axis else 3 for other in range(3)])
+        found.append(list(_rays(smooth, scene.labels, boxes, axis, step[axis])))
+    return _edge(found[0], step[0]), _edge(found[1] + found[2], (step[1] + step[2]) / 2)
+
+
+def _rays(
+    image: NDArray[np.float32],
+    labels: NDArray[np.integer],
+    boxes: list[tuple[slice, ...] | None],
+    axis: int,
+    step: float,
+) -> Iterator[Floats]:
+    """Yield brightness at `DISTANCES` from the border along an axis, NaN where there is none."""
+    for label, box in enumerate(boxes, start=1):
+        if box is None:
+            continue
+        inside = labels[box] == label
+        middle = zip(ndimage.center_of_mass(inside), box, strict=True)
+        centre = [round(place + part.start) for place, part in middle]
+        if labels[tuple(centre)] != label:
+            continue  # a hollow or crescent object
+        line: Any = (*centre[:axis], slice(None), *centre[axis + 1 :])
+        for way in (1, -1):
+            owners, values = labels[line][centre[axis] :: way], image[line][centre[axis] :: way]
+            end = int(np.argmax(owners != label))
+            if end == 0:
+                continue  # cut by the face of the stack
+            foreign = np.flatnonzero((owners != label) & (owners != 0))
+            stop = int(foreign[0]) if foreign.size else len(owners)
+            place = (np.arange(stop) - (end - 0.5)) * step
+            ray = np.interp(DISTANCES, place, values[:stop].astype(float), left=nan, right=nan)
+            if np.isfinite(ray).any():
+                yield ray
+
+
+def _edge(rays: list[Floats], step: float) -> Edge:
+    """Return width and level of the edges that rays run across, of voxels `step` µm apart."""
+    if len(rays) < LEAST_RAYS:
+        return Edge(nan, nan)
+    stacked = np.array(rays)
+    bright = np.nanmax(stacked, axis=1, keepdims=True)
+    dark = np.nanmin(stacked, axis=1, keepdims=True)
+    stacked = (stacked - dark) / np.maximum(bright - dark, 1e-9)
+    span = max(round(step / GRID), 1)  # samples between voxels
+    near = np.abs(DISTANCES[span:] - span * GRID / 2) <= NEAR_UM
+    falls = (stacked[:, :-span] - stacked[:, span:])[:, near]
+    steepest = [np.nanmax(ray) for ray in falls if np.isfinite(ray).any()]
+    slope = float(np.median(steepest)) / (span * GRID) if len(steepest) >= LEAST_RAYS else nan
+    width = 2.563 / (sqrt(2 * pi) * slope) if slope > 0 else nan
+    return Edge(width, _level(stacked))
+
+
+def _level(stacked: Floats) -> float:
+    """Return the height of the median ray at the border, relative to its rise across it."""
+    known = np.isfinite(stacked).sum(axis=0) >= LEAST_RAYS
+    distance = DISTANCES[known]
+    profile = np.nanmedian(stacked[:, known], axis=0) if known.any() else np.zeros(0)
+    inner, outer = profile[distance <= 0], profile[distance > 0]
+    if not (inner.size and outer.size and inner.max() > outer.min()):
+        return nan
+    height = (profile - outer.min()) / (inner.max() - outer.min())
+    return float(np.clip(np.interp(0.0, distance, height), 0, 1))

@@ -1,0 +1,326 @@
+"""Compiled loops over the voxels of one body; float32 sums in one order, whatever the slab.
+
+Cosine and exponential are short polynomials, of which the compiler makes vector instructions.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Indices: TypeAlias = NDArray[np.int64]
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+TINY = np.float32(1e-6)
+TURN = np.float32(1 / (2 * np.pi))
+C1, C2, C3 = np.float32(-19.7392088), np.float32(64.9393940), np.float32(-85.4568172)
+C4, C5, C6 = np.float32(60.2446414), np.float32(-26.4262568), np.float32(7.9035364)
+E2, E3, E4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
+SIXTEENTH = np.float32(1 / 16)
+BLOCK = 1024  # voxels computed together: their values stay in the cache
+FAR = np.float32(9.0)  # in units of the semi-axes
+BALL = np.float32(0.4)  # mean of y² + x² in the unit ball
+WIDER = np.float32(1.05)  # an ellipsoid this much wider holds a bent one, see `bounds`
+
+EDGE = np.float32(0.3)  # µm over which a nucleolus fades in
+SHELL = np.float32(0.35)  # µm: half the thickness of the dense shell around it
+DENSE = np.float32(0.4)  # how much denser that shell is
+DARK = np.float32(0.72)  # share of the dye that is missing in a nucleolus
+WOBBLE = np.float32(0.12)  # µm by which chromatin dents the outline of a nucleolus
+FINE = np.float32(0.5)  # the product of two noises has finer grains: its weight
+UNEVEN = np.float32(0.8)  # how patchy the rim is
+
+
+def compiled(loop: Loop) -> Loop:
+    """Return a loop in machine code, compiled per process where no cache can be written."""
+    try:
+        return cast(Loop, njit(cache=True, nogil=True, error_model="numpy")(loop))
+    except RuntimeError:  # neither this folder nor the user's cache can be written
+        return cast(Loop, njit(nogil=True, error_model="numpy")(loop))
+
+
+@compiled
+def _cosine(angle: np.float32) -> np.float32:
+    """Return the cosine, to 1e-4: its series up to the twelfth power of a part of a turn."""
+    t = angle * TURN
+    whole: np.float32 = np.floor(t + HALF)
+    t -= whole
+    t *= t
+    return ONE + t * (C1 + t * (C2 + t * (C3 + t * (C4 + t * (C5 + t * C6)))))
+
+
+@compiled
+def _exponential(x: np.float32) -> np.float32:
+    """Return exp(x), to 1e-3 between -5 and 5: its series at x / 16, to the power of 16."""
+    x = max(x * SIXTEENTH, -HALF)
+    e = ONE + x * (ONE + x * (E2 + x * (E3 + x * E4)))
+    e *= e
+    e *= e
+    e *= e
+    return e * e
+
+
+@compiled
+def _bump(x: np.float32) -> np.float32:
+    """Return (1 - x²)² between -1 and 1 and 0 elsewhere: a hill without corners."""
+    rest = max(ONE - x * x, ZERO)
+    return rest * rest
+
+
+@compiled
+def add_waves(z: Floats, y: Floats, x: Floats, waves: Floats, out: Floats) -> None:
+    """Write the sum (n,) of plane waves (4, K) at unit vectors (n,), of variance 1 on average."""
+    out[:] = ZERO
+    norm = np.float32(np.sqrt(2 / waves.shape[1]))
+    for k in range(waves.shape[1]):
+        kz, ky, kx, phase = waves[0, k], waves[1, k], waves[2, k], waves[3, k]
+        for i in range(z.size):
+            out[i] += norm * _cosine(kz * z[i] + ky * y[i] + kx * x[i] + phase)
+
+
+@compiled
+def measure(sphere: Floats, waves: Floats, roughness: np.float32) -> tuple[float, float, float]:
+    """Return mean, factor, largest radius of ``factor * (1 + roughness * (height - mean))``."""
+    height = np.empty(sphere.shape[1], np.float32)
+    add_waves(sphere[0], sphere[1], sphere[2], waves, height)
+    mean = cubes = largest = 0.0
+    for i in range(height.size):
+        mean += float(height[i]) / height.size
+    for i in range(height.size):
+        radius = 1.0 + float(roughness) * (float(height[i]) - mean)
+        cubes += radius**3 / height.size
+        largest = max(largest, radius)
+    scale = cubes ** (-1 / 3)
+    return mean, scale, largest * scale * 1.02
+
+
+@compiled
+def _rows(
+    z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats, first: Indices, last: Indices
+) -> int:
+    """Write the voxels `first` to `last` of each row in an ellipsoid; return their number."""
+    step = float(x[1] - x[0]) if x.size > 1 else 1.0
+    total = 0
+    for j in range(z.size):
+        for i in range(y.size):
+            a = b = c = 0.0
+            for axis in range(3):
+                start = to_axes[axis, 0] * z[j] + to_axes[axis, 1] * y[i] + to_axes[axis, 2] * x[0]
+                start, slope = start / reach[axis], to_axes[axis, 2] * step / reach[axis]
+                a += slope * slope
+                b += slope * start
+                c += start * start
+            root = b * b - a * (c - 1.0)
+            row = j * y.size + i
+            first[row] = last[row] = 0
+            if root >= 0.0:
+                root = np.sqrt(root)
+                first[row] = max(int(np.ceil((-b - root) / a)), 0)
+                last[row] = max(min(int(np.floor((root - b) / a)) + 1, x.size), first[row])
+            total += last[row] - first[row]
+    return total
+
+
+@compiled
+def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tuple[Indices, Floats]:
+    """Return the voxels (n,) of a box in an ellipsoid and their positions (3, n)."""
+    first, last = np.empty(z.size * y.size, np.int64), np.empty(z.size * y.size, np.int64)
+    total = _rows(z, y, x, to_axes, reach, first, last)
+    inside, position = np.empty(total, np.int64), np.empty((3, total), np.float32)
+    p, q, r = position[0], position[1], position[2]
+    p1, q1, r1 = to_axes[0, 2], to_axes[1, 2], to_axes[2, 2]
+    n = 0
+    for row in range(first.size):
+        down, along = z[row // y.size], y[row % y.size]
+        p0 = to_axes[0, 0] * down + to_axes[0, 1] * along
+        q0 = to_axes[1, 0] * down + to_axes[1, 1] * along
+        r0 = to_axes[2, 0] * down + to_axes[2, 1] * along
+        span = x[first[row] : last[row]]
+        for i in range(span.size):
+            p[n + i] = p0 + p1 * span[i]
+            q[n + i] = q0 + q1 * span[i]
+            r[n + i] = r0 + r1 * span[i]
+            inside[n + i] = row * x.size + first[row] + i
+        n += span.size
+    return inside, position
+
+
+@compiled
+def cut(
+    z: Floats,
+    y: Floats,
+    x: Floats,
+    to_axes: Floats,
+    bend: np.float32,
+    waves: Floats,
+    roughness: np.float32,
+    surface: tuple[float, float, float],
+    rim: float,
+) -> tuple[Indices, Floats, Floats]:
+    """Return `inside`, unbent `position` and `distance` (`Patch`) of a nucleus up to `rim`."""
+    mean, scale, largest = np.float32(surface[0]), np.float32(surface[1]), surface[2]
+    inside, position = fill(z, y, x, to_axes, bounds(largest * rim, float(bend)))
+    p, q, r, total = position[0], position[1], position[2], inside.size
+    distance = np.empty(total, np.float32)
+    for i in range(total):
+        p[i] += bend * (q[i] * q[i] + r[i] * r[i] - BALL)
+        distance[i] = np.sqrt(p[i] * p[i] + q[i] * q[i] + r[i] * r[i])
+    unit, height = np.empty((3, BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    for begin in range(0, total, BLOCK):
+        end = min(begin + BLOCK, total)
+        away, size = distance[begin:end], end - begin
+        for i in range(size):
+            inverse = ONE / (away[i] + TINY)
+            for axis in range(3):
+                unit[axis, i] = position[axis, begin + i] * inverse
+        add_waves(unit[0, :size], unit[1, :size], unit[2, :size], waves, height)
+        for i in range(away.size):
+            away[i] /= scale * (ONE + roughness * (height[i] - mean))
+    return inside, position, distance
+
+
+@compiled
+def bounds(radius: float, bend: float) -> Floats:
+    """Return semi-axes (3,) of an ellipsoid that holds a bent ball; exact without bend."""
+    reach = np.full(3, radius, np.float32)
+    if bend != 0.0:
+        reach[0] += np.float32(abs(bend)) * (ONE + WIDER)
+        reach[1:] *= WIDER
+    return reach
+
+
+@compiled
+def _gather(tile: Floats, shape: Indices, start: Indices, inside: Indices, out: Floats) -> None:
+    """Write the periodic noise at the voxels `inside` of a box that begins at `start`."""
+    z = (start[0] + np.arange(shape[0])) % tile.shape[0]
+    y = (start[1] + np.arange(shape[1])) % tile.shape[1]
+    x = (start[2] + np.arange(shape[2])) % tile.shape[2]
+    end = np.int64(0)
+    j, k = np.int64(0), np.int64(0)
+    for i in range(inside.size):
+        if inside[i] >= end:
+            row = inside[i] // shape[2]
+            end = (row + 1) * shape[2]
+            j, k = z[row // shape[1]], y[row % shape[1]]
+        out[i] = tile[j, k, x[inside[i] - end + shape[2]]]
+
+
+@compiled
+def _structures(
+    p: Floats,
+    depth: Floats,
+    noise: Floats,
+    nucleoli: Floats,
+    rim: tuple[np.float32, np.float32],
+    radius_um: np.float32,
+    edge: np.float32,
+    out: Floats,
+) -> None:
+    """Multiply `out` by the density of the rim and of nucleoli with their shells."""
+    strength, width = rim
+    for i in range(depth.size):
+        patchy = max(ONE + UNEVEN * noise[i], ZERO)
+        out[i] *= ONE + strength * patchy * _bump(max(depth[i], ZERO) / width)
+    outline = np.full(depth.size, FAR, np.float32)  # distance of the nearest nucleolus
+    for m in range(nucleoli.shape[0]):
+        z, y, x, radius = nucleoli[m]
+        if radius > ZERO:
+            for i in range(depth.size):
+                dz, dy, dx = p[0, i] - z, p[1, i] - y, p[2, i] - x
+                away = np.sqrt(dz * dz + dy * dy + dx * dx) - radius
+                outline[i] = min(outline[i], away)
+    if outline.size and outline.min() < FAR:
+        for i in range(depth.size):
+            away = outline[i] * radius_um + WOBBLE * noise[i]
+            hole = min(max(HALF - away / edge, ZERO), ONE)
+            out[i] *= (ONE - DARK * hole) * (ONE + DENSE * _bump((away - edge) / SHELL))
+
+
+@compiled
+def dye(
+    shape: Indices,
+    inside: Indices,
+    position: Floats,
+    distance: Floats,
+    tile: Floats,
+    starts: Indices,
+    semi_axes: Floats,
+    nucleoli: Floats,
+    ball: Floats,
+    texture: Floats,
+    brightness: np.float32,
+    voxel_um: np.float32,
+) -> Floats:
+    """Return the dye (n,), mean 1 over `ball`; `texture`: contrast, threads, rim, its width."""
+    contrast, threads, strength, width = texture
+    clumps, other = np.empty(inside.size, np.float32), np.empty(inside.size, np.float32)
+    _gather(tile, shape, starts[0], inside, clumps)
+    _gather(tile, shape, starts[1], inside, other)
+    radius_um = np.float32((semi_axes[0] * semi_axes[1] * semi_axes[2]) ** (1 / 3))
+    depth, out = _depth(position, distance, semi_axes), np.ones(inside.size, np.float32)
+    edge, rim = max(EDGE, voxel_um), (strength, width)
+    _structures(position, depth, other, nucleoli, rim, radius_um, edge, out)
+
+    away = np.sqrt(ball[0] * ball[0] + ball[1] * ball[1] + ball[2] * ball[2])
+    even, still = np.ones(away.size, np.float32), np.zeros(away.size, np.float32)
+    _structures(ball, _depth(ball, away, semi_axes), still, nucleoli, rim, radius_um, edge, even)
+    factor = brightness / np.float32(even.mean())
+
+    # the mean of exp(-square) is 1/3, times exp(-contrast² / 3) where clumps weigh it
+    shift, unit = HALF * contrast * contrast, np.float32(1.0 / np.sqrt(1.0 + FINE * FINE))
+    less, more = ONE - threads, np.float32(3.0 * np.exp(contrast * contrast / 3.0)) * threads
+    for i in range(out.size):
+        square = clumps[i] * clumps[i] + other[i] * other[i]
+        grain = (clumps[i] + FINE * clumps[i] * other[i]) * unit
+        out[i] *= _exponential(contrast * grain - shift)
+        out[i] *= less + more * _exponential(-square)
+        out[i] *= factor * min(max(depth[i] / voxel_um + HALF, ZERO), ONE)
+    return out
+
+
+@compiled
+def _depth(position: Floats, distance: Floats, semi_axes: Floats) -> Floats:
+    """Return the approximate depth in µm of each position (3, n) below the surface."""
+    depth = np.empty(distance.size, np.float32)
+    a, b, c = ONE / semi_axes[0], ONE / semi_axes[1], ONE / semi_axes[2]
+    for i in range(distance.size):
+        p, q, r = position[0, i], position[1, i], position[2, i]
+        length = np.sqrt(p * p + q * q + r * r) + TINY
+        p, q, r = p * a, q * b, r * c
+        slope = np.sqrt(p * p + q * q + r * r) + TINY * a
+        depth[i] = (ONE - distance[i]) * length / slope
+    return depth
+
+
+@compiled
+def radius_at(p: float, q: float, r: float, table: Floats) -> float:
+    """Return the radius in a direction, interpolated linearly in a table over both angles."""
+    rows, columns = table.shape[0] - 1, table.shape[1] - 1
+    angle = np.arctan2(r, q)
+    if angle < 0.0:
+        angle += 2 * np.pi
+    down = np.arctan2(np.sqrt(q * q + r * r), p) * (rows / np.pi)
+    along = angle * (columns / (2 * np.pi))
+    i, j = min(int(down), rows - 1), min(int(along), columns - 1)
+    down, along = down - i, along - j
+    upper = table[i, j] + along * (table[i, j + 1] - table[i, j])
+    lower = table[i + 1, j] + along * (table[i + 1, j + 1] - table[i + 1, j])
+    return float(upper + down * (lower - upper))
+
+
+@compiled
+def cut_star(
+    z: Floats, y: Floats, x: Floats, to_axes: Floats, table: Floats, rim: float
+) -> tuple[Indices, Floats, Floats]:
+    """Return the voxels of a box up to `rim` from a body, see `cut` and `radius_at`."""
+    inside, position = fill(z, y, x, to_axes, bounds(float(table.max()) * rim, 0.0))
+    distance = np.empty(inside.size, np.float32)
+    for i in range(inside.size):
+        p, q, r = float(position[0, i]), float(position[1, i]), float(position[2, i])
+        away = np.sqrt(p * p + q * q + r * r)
+        distance[i] = away / radius_at(p, q, r, table) if away > 0.0 else 0.0
+    return inside, position, distance

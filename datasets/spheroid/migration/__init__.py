@@ -1,1 +1,0 @@
-"""Recipes from the parameter files of the published spheroid simulators."""

@@ -1,0 +1,104 @@
+"""Published ``models.pth`` as models: independent networks in their layout, and refusals."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cytosuite.algorithms.cyclegan3d.predict import predict
+from cytosuite.contract.manifest import read_card
+from cytosuite.contract.weights import open_model
+from cytosuite.errors import InputError
+from cytosuite.training.convert import convert
+from cytosuite.volume import Volume
+
+WIDTH, BLOCKS = 3, 9
+
+
+class _Block(nn.Module):
+    def __init__(self, pad, convolution, norm):
+        super().__init__()
+        width = 4 * WIDTH
+        layers = [pad(1), convolution(width, width, 3), norm(width)]
+        again = [pad(1), convolution(width, width, 3), norm(width)]
+        self.conv_block = nn.Sequential(*layers, nn.ReLU(), *again)
+
+    def forward(self, values):
+        return values + self.conv_block(values)
+
+
+class _Generator(nn.Module):
+    """The published generator, of planes or volumes, in plain torch layers."""
+
+    def __init__(self, dimensions):
+        super().__init__()
+        names = ("Conv", "InstanceNorm", "ConvTranspose")
+        conv, norm, wide = (getattr(nn, f"{name}{dimensions}d") for name in names)
+        pad = nn.ReplicationPad3d if dimensions == 3 else nn.ReflectionPad2d
+        layers = [pad(3), conv(1, WIDTH, 7), norm(WIDTH), nn.ReLU()]
+        for inputs in (WIDTH, 2 * WIDTH):
+            down = conv(inputs, 2 * inputs, 3, stride=2, padding=1)
+            layers += [down, norm(2 * inputs), nn.ReLU()]
+        layers += [_Block(pad, conv, norm) for _ in range(BLOCKS)]
+        for inputs in (4 * WIDTH, 2 * WIDTH):
+            up = wide(inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1)
+            layers += [up, norm(inputs // 2), nn.ReLU()]
+        self.model = nn.Sequential(*layers, pad(3), conv(WIDTH, 1, 7), nn.Tanh())
+
+    def forward(self, image):
+        return self.model(image)
+
+
+@pytest.fixture
+def card(tmp_path):
+    """Return the place of a card that does not exist yet."""
+    path = tmp_path / "weights" / "cyclegan3d" / "theirs.json"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize(("dimensions", "shape"), [(2, (24, 30)), (3, (8, 12, 14))])
+def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
+    card, tmp_path, dimensions, shape
+):
+    torch.manual_seed(0)
+    theirs = {"B": _Generator(dimensions), "A": _Generator(dimensions)}
+    content = {f"netG_{letter}_state_dict": each.state_dict() for letter, each in theirs.items()}
+    optimiser = torch.optim.Adam(theirs["A"].parameters())
+    torch.save({**content, "optimizer_G": optimiser.state_dict()}, tmp_path / "models.pth")
+    convert(tmp_path / "models.pth", card)
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    side = tuple((0, -n % 4) for n in shape)  # theirs returns multiples of 4
+    padded = np.pad(image, side, mode="edge").astype(np.float32)
+    for letter, path in (("B", card), ("A", card.with_stem("theirs-back"))):
+        found = read_card(path)
+        made = predict(
+            {"microscopy-image": Volume(image, (1.0,) * dimensions, "ZYX"[-dimensions:])},
+            open_model(path.parent, found),
+        )["enhanced-image"].array
+        with torch.no_grad():
+            expected = theirs[letter](torch.from_numpy(2 * padded / 255 - 1)[None, None])[0, 0]
+        expected = (expected.numpy()[tuple(map(slice, shape))] + 1) / 2 * 65535
+        assert (made.dtype, found.scores) == (np.uint16, {})
+        assert expected.std() > 1000
+        np.testing.assert_allclose(made, expected, atol=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda own: own.pop("model.26.bias"),
+            r"of 9 blocks and width 3 differs .* in 26.bias, found none",
+        ),
+        (lambda own: own.update({"model.4.gain": torch.ones(3)}), r"in 4.gain, found \(3,\)"),
+        (lambda own: own.pop("model.1.weight"), "expected a generator of the published CycleGAN"),
+    ],
+)
+def test_another_layout_is_refused_by_the_name_that_differs(card, tmp_path, change, reason):
+    content = _Generator(3).state_dict()
+    change(content)
+    torch.save({"netG_B_state_dict": content}, tmp_path / "models.pth")
+    with pytest.raises(InputError, match=reason):
+        convert(tmp_path / "models.pth", card)
+    assert not list(card.parent.iterdir())

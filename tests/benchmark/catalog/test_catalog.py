@@ -1,0 +1,49 @@
+"""Places of a checkout and of an installed package."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cytosuite.benchmark.catalog import catalog
+from cytosuite.benchmark.catalog.models import named_models
+from cytosuite.benchmark.commands.algorithms import listing
+from cytosuite.benchmark.engines import choose as choosing
+from cytosuite.benchmark.engines.choose import choose
+from cytosuite.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """Make the program believe that it comes from a wheel; the current folder is a new one."""
+    monkeypatch.setattr(catalog, "CHECKOUT", False)
+    monkeypatch.setattr(choosing, "CHECKOUT", False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_checkout_is_known_and_is_where_commands_write():
+    assert catalog.CHECKOUT
+    assert catalog.ROOT == catalog.workplace() == catalog.need_checkout("a test") == ROOT
+    assert catalog.PACKAGE == ROOT / "cytosuite"
+
+
+def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(installed, tmp_path):
+    assert catalog.workplace() == tmp_path
+    home = tmp_path / "weights" / "watershed"
+    home.mkdir(parents=True)
+    card = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
+    (home / "mine.json").write_text(json.dumps(card | {"name": "mine"}))
+    assert named_models("mine", ["watershed"]) == {"watershed": home / "mine.json"}
+    names = {row[2] for row in listing().rows if row[1] == "watershed"}
+    assert {"mine", "nuclei-2d"} <= names
+
+
+def test_containers_need_a_checkout_and_a_wheel_says_why_it_uses_processes(installed, monkeypatch):
+    with pytest.raises(InputError, match="ENGINE=docker needs a checkout .*installed package"):
+        choose("docker")
+    monkeypatch.setattr(choosing, "find_docker", lambda: pytest.fail("no daemon is asked"))
+    engine, sentence = choose("auto")
+    assert engine.name == "process"
+    assert "an installed package, containers are built from a checkout" in sentence

@@ -1,0 +1,225 @@
+"""Models that a user names, and the choice of an algorithm by the image."""
+
+import io
+import json
+import re
+import tarfile
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+
+from cytosuite.benchmark.catalog import models as module
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
+from cytosuite.benchmark.catalog.models import (
+    choice_digest,
+    choose_algorithm,
+    hand_over,
+    is_tarball,
+    lacks_model,
+    named_models,
+    own_models,
+    preferred,
+    unpack,
+)
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.engines.process import Plain, ProcessEngine
+from cytosuite.benchmark.runs.plan import job_key
+from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.errors import CytosuiteError, InputError, ModelError
+
+BOTH = ["cellpose3d", "watershed"]
+WATERSHED = ROOT / "weights" / "watershed"
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Return the path of a user's own card of the watershed, for planes, without scores."""
+    card = json.loads((WATERSHED / "nuclei-2d.json").read_text())
+    path = tmp_path / "models" / "mine.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(card | {"name": "mine", "scores": {}}))
+    return path
+
+
+@pytest.fixture
+def network(tmp_path):
+    """Return the path of a card with weights."""
+    home = tmp_path / "networks"
+    home.mkdir()
+    for suffix in ("json", "safetensors"):
+        name = f"spheroid-nuclei-3d.{suffix}"
+        (home / name).write_bytes((ROOT / "weights" / "cellpose3d" / name).read_bytes())
+    return home / "spheroid-nuclei-3d.json"
+
+
+def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
+    candidates = preferred("segment")
+    assert [found.name for found in candidates] == BOTH
+    for facts, name in (
+        ({"axes": "ZYX", "channel": "membrane"}, "cellpose3d"),
+        ({"axes": "ZYX"}, "cellpose3d"),
+        ({"axes": "YX", "channel": "nucleus"}, "watershed"),
+        ({"axes": "ZYX", "channel": "actin"}, "cellpose3d"),
+    ):
+        assert choose_algorithm(candidates, facts, {}).name == name, facts
+        backwards = choose_algorithm(candidates[::-1], facts, {}).name
+        assert backwards in ({"watershed"} if facts.get("channel") != "membrane" else {name})
+
+
+def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
+    own = algorithms()["watershed"].model_copy(update={"name": "aaa", "preference": 0})
+    monkeypatch.setattr(module, "algorithms", lambda: {"aaa": own, **algorithms()})
+    assert [found.name for found in preferred("segment")] == BOTH
+    assert [found.name for found in preferred("segment", every=True)] == [*BOTH, "aaa"]
+
+
+def test_a_refusal_says_which_algorithm_has_a_model():
+    network = algorithms()["cellpose3d"]
+    refusal = "cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d"
+    with pytest.raises(ModelError, match=f"^{refusal}$"):
+        choose_algorithm([network], {"axes": "YX", "channel": "nucleus"}, {})
+    assert lacks_model(network, {"YX"}) == refusal
+    assert lacks_model(network, {"YX", "ZYX"}) == lacks_model(network, set()) == ""
+
+
+def test_a_model_is_named_by_its_name_or_its_card(mine):
+    assert named_models(None, BOTH) == named_models("", BOTH) == {}
+    assert named_models("nuclei-2d", BOTH) == {"watershed": WATERSHED / "nuclei-2d.json"}
+    assert set(named_models("embryo-nuclei-3d", BOTH)) == set(BOTH)
+    assert named_models(str(mine), BOTH) == {"watershed": mine}
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_named_model_is_handed_over_alone_and_readable(tmp_path, network, link):
+    network.with_name("other.json").write_text("{}")
+    if link:
+        weights = network.with_suffix(".safetensors")
+        weights.symlink_to(weights.rename(tmp_path / "elsewhere"))
+    folder = hand_over(network, tmp_path / "session" / "model")
+    (card,) = read_cards(folder, "cellpose3d")
+    assert open_model(folder, card).weights.parent == folder
+    assert len(list(folder.iterdir())) == 2
+    assert not any(path.is_symlink() for path in folder.iterdir())
+    modes = [path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())]
+    assert modes == [0o755, 0o644, 0o644]
+
+
+@pytest.mark.parametrize("engine", ["process", "docker"])
+def test_the_identity_of_an_engine_changes_with_the_named_model(mine, engine):
+    client = SimpleNamespace(images=SimpleNamespace(get=lambda _: SimpleNamespace(id="sha256:1")))
+    docker = partial(DockerEngine, client, image=lambda *_: "sha256:1")  # an id needs no record
+    make = {"process": ProcessEngine, "docker": docker}[engine]
+    plain, named = make(), make(models={"watershed": mine})
+    before = named.identity("watershed")
+    assert before != plain.identity("watershed")
+    assert named.identity("cellpose3d") == plain.identity("cellpose3d")
+    mine.write_text(mine.read_text().replace("cultured", "other"))
+    assert named.identity("watershed") != before
+
+
+def test_a_choice_depends_on_manifest_and_cards(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    found = set()
+    for name in ("algorithms/a/algorithm.toml", "weights/a/x.json", "weights/a/x.safetensors"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+        found.add(choice_digest("a"))
+    assert len(found) == 2  # the weights are named by their digest in the card
+
+
+def _misspelt(mine, network):
+    """no model called 'nucle-2d' of watershed; nearest: nuclei-2d"""
+    return named_models("nucle-2d", ["watershed"])
+
+
+def _nowhere(mine, network):
+    """none.json: no such model card; expected <name>.json"""
+    return named_models(str(mine.with_name("none.json")), BOTH)
+
+
+def _of_another(mine, network):
+    """mine.json: expected a model of cellpose3d, found one of watershed"""
+    return named_models(str(mine), ["cellpose3d"])
+
+
+def _without_weights(mine, network):
+    """spheroid-nuclei-3d.json: its weights spheroid-nuclei-3d.safetensors are not in the same folder"""
+    network.with_suffix(".safetensors").unlink()
+    return hand_over(network, network.parent / "model")
+
+
+@pytest.mark.parametrize("mistake", [_misspelt, _nowhere, _of_another, _without_weights])
+def test_explains(mine, network, mistake):
+    with pytest.raises(CytosuiteError, match=re.escape(mistake.__doc__)):
+        mistake(mine, network)
+
+
+def tarball(path, *entries):
+    """Write a tarball with these entries: names of files, or entries of a tar."""
+    with tarfile.open(path, "w:gz") as archive:
+        for entry in entries:
+            found = tarfile.TarInfo(entry) if isinstance(entry, str) else entry
+            archive.addfile(found, io.BytesIO(b"x" * found.size))
+    return path
+
+
+def test_a_tarball_of_models_can_be_read_by_any_user(tmp_path):
+    closed = tarfile.TarInfo("deep/model.json")
+    closed.mode, closed.size = 0o600, 3
+    path = tarball(tmp_path / "m.tar.gz", closed, "card.json")
+    folder = unpack(path, tmp_path / "model")
+    assert (folder / "card.json").is_file()
+    assert (folder / "deep" / "model.json").read_bytes() == b"xxx"
+    assert (folder / "deep" / "model.json").stat().st_mode & 0o777 == 0o644
+    assert (folder / "deep").stat().st_mode & 0o777 == 0o755
+
+
+def test_entries_that_leave_the_folder_of_models_are_refused(tmp_path):
+    path = tarball(tmp_path / "m.tar.gz", "../out")
+    with pytest.raises(InputError, match="cannot be unpacked as a tarball"):
+        unpack(path, tmp_path / "model")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tarball_is_no_model_of_ours():
+    assert is_tarball("a/m.tar.gz")
+    assert not is_tarball("card.json")
+    assert not is_tarball(None)
+    with pytest.raises(InputError, match="a tarball is for images of others"):
+        named_models("m.tar.gz", ["watershed"])
+
+
+def test_a_word_of_algorithm_and_model_is_a_name_of_its_own(mine):
+    found = own_models(["watershed", "watershed:nuclei-2d", f"watershed:{mine}"])
+    own = WATERSHED / "nuclei-2d.json"
+    assert found == {"watershed": None, "watershed:nuclei-2d": own, "watershed:mine": mine}
+    engine = ProcessEngine(models={name: card for name, card in found.items() if card})
+    assert len({job_key("data", name, engine) for name in found}) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("", "watershed:: expected the name of a model after the colon"),
+        ("none", "no model called 'none' of watershed; nearest: .*nuclei-2d"),
+    ],
+)
+def test_a_model_of_no_card_is_one_line_with_the_cards(model, message):
+    with pytest.raises(InputError, match=message):
+        own_models([f"watershed:{model}"])
+
+
+def test_two_cards_of_one_name_are_refused(mine, tmp_path):
+    other = tmp_path / "mine.json"
+    other.write_bytes(mine.read_bytes())
+    with pytest.raises(InputError, match="a second model called watershed:mine"):
+        own_models([f"watershed:{mine}", f"watershed:{other}"])
+
+
+def test_a_plain_process_runs_the_algorithm_of_a_name_with_its_model(tmp_path):
+    plain = Plain("watershed:mine", tmp_path, Limits(), tmp_path / "model")
+    _, variables = plain.call("exec")
+    assert variables["CYTOSUITE_ALGORITHM"] == "watershed"
+    assert variables["CYTOSUITE_MODEL"] == str(tmp_path / "model")

@@ -1,0 +1,71 @@
+"""Commands in this process."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from cytosuite.benchmark.__main__ import main
+from cytosuite.benchmark.commands import data
+from cytosuite.benchmark.commands.app import application
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+
+@pytest.fixture
+def cli():
+    """Return a function that runs a command; errors come out as they are."""
+
+    def run(*words, **environment):
+        given = [str(word) for word in words]
+        return CliRunner().invoke(
+            application(given), given, catch_exceptions=False, env=environment
+        )
+
+    return run
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Return a function that runs the program: exit code, stdout and stderr."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["cytosuite", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def quiet():
+    """Return a console that shows nothing."""
+    return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """Return a function that makes the commands use an engine."""
+
+    def use(engine):
+        monkeypatch.setattr(data, "choose", lambda *_: (engine, "engine: fake"))
+        return engine
+
+    return use
+
+
+@pytest.fixture
+def planes(tmp_path):
+    """Return a folder of three annotated planes, of 1, 2 and 3 squares."""
+    for number, name in enumerate("abc", start=1):
+        array = np.zeros((24, 24), np.uint16)
+        for square in range(number):
+            array[4:9, 7 * square : 7 * square + 5] = square + 1
+        plane = Volume(array, (0.5, 0.5), "YX")
+        write(tmp_path / "planes" / "images" / f"{name}.tif", plane)
+        write(tmp_path / "planes" / "labels" / f"{name}.tif", plane.like(array))
+    return tmp_path / "planes"

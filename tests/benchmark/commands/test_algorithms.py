@@ -1,0 +1,168 @@
+"""A new algorithm: whole or absent, for every task, and accepted by its own contract."""
+
+import importlib.util
+import json
+from io import StringIO
+
+import house
+import pytest
+from rich.console import Console
+
+from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.contract import checks
+from cytosuite.benchmark.commands import algorithms as module
+from cytosuite.benchmark.commands.algorithms import list_command, listing, new
+from cytosuite.benchmark.commands.options import TableOptions
+from cytosuite.contract.manifest import read_algorithm, read_card
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import open_model
+from cytosuite.errors import InputError
+
+
+def test_models_with_purpose_and_score_fit_into_80_columns():
+    console = Console(file=StringIO(), width=80, force_terminal=True, color_system=None)
+    list_command(TableOptions(), console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert "models of cellpose3d" in text
+    (head,) = [line for line in lines if line.startswith("name") and "made for" in line][:1]
+    assert head.split() == ["name", "made", "for", "SEG", "scored", "on"]
+    (plane,) = [line for line in lines if line.startswith("nuclei-2d")]
+    assert plane.split()[:6] == ["nuclei-2d", "nucleus,", "2D,", "culture", "0.832", "cultured"]
+    assert sum(line.startswith("embryo-nuclei-3d") for line in lines) == 2  # one per algorithm
+
+
+def test_files_hold_every_score_of_every_model(tmp_path, quiet):
+    list_command(TableOptions(json=tmp_path / "all.json"), quiet)
+    rows = json.loads((tmp_path / "all.json").read_text())
+    own = [row for row in rows if row["name"] == "nuclei-2d"]
+    assert [row["SEG"] for row in own] == [0.8316, 0.8191]
+    assert {row["algorithm"] for row in own} == {"watershed"}
+    assert {row["kind"] for row in rows} == {"algorithm", "model", "dataset", "recipe"}
+
+
+def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
+    home = tmp_path / "weights" / "view_fusion"
+    home.mkdir(parents=True)
+    card = json.loads((ROOT / "weights" / "view_fusion" / "identity.json").read_text())
+    card |= {"scores": {"views": {"N_SSIM": -0.1}}, "baselines": {"identity": {"N_SSIM": 0.0}}}
+    (home / "identity.json").write_text(json.dumps(card))
+    monkeypatch.setattr(module, "model_homes", lambda: [tmp_path / "weights"])
+    table = listing()
+    rows = [dict(zip(table.names, row, strict=True)) for row in table.rows]
+    (own,) = [row for row in rows if row["name"] == "identity"]
+    doubt = "views; used only by name: did not beat identity: N_SSIM -0.1 <= 0"
+    assert (own["N_SSIM"], own["scored on"]) == (-0.1, doubt)
+
+
+LIST = "# Algorithms\n\n| algorithm | task | what it is |\n|---|---|---|\n"
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """Return an empty checkout."""
+    (tmp_path / "algorithms").mkdir()
+    (tmp_path / "algorithms" / "README.md").write_text(LIST)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return tmp_path
+
+
+def _load(path):
+    """Return a module from its file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_written_passes_its_contract_in_every_task(root, task):
+    new("mine", task)
+    folder, models = root / "algorithms" / "mine", root / "weights" / "mine"
+    model = open_model(models, read_card(models / "default.json"))
+    predict = _load(folder / "predict.py").predict
+    manifest = read_algorithm(folder / "algorithm.toml")
+    found = list(checks(root, manifest, lambda inputs: predict(inputs, model)))
+    assert [done for done in found if done.result != "pass"] == []
+    assert len(found) == {"segment": 13, "fuse": 7}.get(task, 9)  # stacks have no planes
+
+
+def test_the_list_of_algorithms_gets_a_row_and_keeps_the_others(root):
+    new("mine", "segment")
+    new("yours", "enhance")
+    rows = (root / "algorithms" / "README.md").read_text().removeprefix(LIST).splitlines()
+    assert [row.split(" | ")[:2] for row in rows] == [
+        ["| [mine](mine/README.md)", "segment"],
+        ["| [yours](yours/README.md)", "enhance"],
+    ]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_an_interruption_leaves_nothing_behind(root, monkeypatch, error):
+    def fail(*arguments):
+        raise error
+
+    before = _files(root)
+    monkeypatch.setattr(module, "_list", fail)
+    with pytest.raises(type(error)):
+        new("mine", "segment")
+    assert _files(root) == before
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Return a checkout with the watershed and a toy that fails."""
+    return house.build(tmp_path_factory.mktemp("house") / "house", algorithms=["toy_fails"])
+
+
+@pytest.mark.slow
+def test_a_good_algorithm_passes_line_by_line(place):
+    done = house.command(place, "check", "watershed")
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("  pass  ") for line in lines[:-1])
+    assert lines[-1] == f"watershed: {len(lines) - 1} passed, 0 failed"
+    assert len(lines) == 15
+
+
+@pytest.mark.slow
+def test_a_crash_is_named_by_its_last_line_and_a_wrong_manifest_is_the_first_failure(place):
+    done = house.command(place, "check", "toy_fails")  # wants a number in the metadata
+    assert done.returncode == 1
+    assert "3D: outputs: non-zero exit: KeyError: 'number'" in done.stdout
+    path = place / "algorithms" / "toy_fails" / "algorithm.toml"
+    path.write_text(path.read_text().replace("title =", "titel ="))
+    done = house.command(place, "check", "toy_fails")
+    assert done.returncode == 1
+    assert "FAIL  manifest: algorithm.toml" in done.stdout
+    assert "did you mean 'title'?" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "line"),
+    [
+        ("class", "segment", "neither a word of Python"),
+        ("../mine", "segment", "found '../mine'"),
+        ("base", "segment", "nor base, debian; found 'base'"),
+        ("there", "segment", "exists already; choose another name"),
+        ("mine", "segmnt", "no task called 'segmnt'; did you mean 'segment'?"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(root, name, task, line):
+    (root / "weights" / "there").mkdir(parents=True)
+    before = _files(root)
+    with pytest.raises(InputError) as error:
+        new(name, task)
+    assert line in str(error.value)
+    assert _files(root) == before
+
+
+def test_an_installed_package_is_not_written_into(root, monkeypatch):
+    monkeypatch.setattr("cytosuite.benchmark.catalog.catalog.CHECKOUT", False)
+    with pytest.raises(InputError, match="a new algorithm needs a checkout of the repository"):
+        new("mine", "segment")
+
+
+def _files(root):
+    return {path: path.read_text() for path in root.rglob("*") if path.is_file()}

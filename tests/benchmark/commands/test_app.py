@@ -1,0 +1,166 @@
+"""The command line: options, groups, old names; a mistake is one line, and nothing is lost."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN, MOVED
+from cytosuite.benchmark.commands.console import names, numbers, pairs, several
+from cytosuite.benchmark.commands.options import (
+    as_callback,
+    option,
+)
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+LONG = 300 * "n"
+NO_TEXT = os.fsdecode(b"\xff\xfe")
+SMALL = ("--set", "image.shape=[16, 64, 64] image.spacing_um=[2, 0.5, 0.5] tissue.n_nuclei=4")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    """Options of a toy command."""
+
+    place: Path = option(..., "", argument=True)
+    sizes: tuple[float, ...] | None = option(None, "Sizes.", parse=numbers)
+    words: list[str] = option((), "Words.", parse=names)
+    settings: list[str] = option((), "Pairs.", parse=pairs, flag="--set", repeatable=True)
+    level: int = option(0, "Level.", min=0, max=9, env="TOY_LEVEL")
+    loud: bool = option(False, "Loud.")
+
+
+def test_every_field_is_an_option_and_texts_are_parsed():
+    seen, app = [], typer.Typer()
+
+    def command(options: Toy, console: object) -> int:
+        seen.append(options)
+        return 3
+
+    app.command()(as_callback(command))
+    runner = CliRunner()
+    assert runner.invoke(app, ["here"]).exit_code == 3
+    assert seen.pop() == Toy(place=Path("here"), words=[], settings=[])
+    words = ["x", "--sizes", "2,0.5", "--words", "a, b", "--set", "x.y=[1, 2] z.w=2", "--loud"]
+    runner.invoke(app, words, env={"TOY_LEVEL": "7"})
+    (found,) = seen
+    assert (found.sizes, found.words, found.loud, found.level) == ((2.0, 0.5), ["a", "b"], True, 7)
+    assert found.settings == ["x.y=[1, 2]", "z.w=2"]
+    assert [runner.invoke(app, words).exit_code for words in ([], ["x", "--level", "10"])] == [2, 2]
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("scale=0.1,studies=[4, 2]", ["scale=0.1", "studies=[4, 2]"]),
+        ("image={shape=[9, 5, 5], stretch=1}", ["image={shape=[9, 5, 5], stretch=1}"]),
+        ("structure=tissue, falloff_um=2", ["structure=tissue", "falloff_um=2"]),
+    ],
+)
+def test_settings_in_one_text_are_parted_between_keys_alone(text, settings):
+    assert pairs([text]) == settings
+    assert several(["role=a,other=b", "c"]) == ["role=a", "other=b", "c"]
+
+
+def test_the_help_shows_every_command_in_its_group(here):
+    code, shown, _ = here()
+    assert code == 0
+    for title, commands in COMMANDS.items():
+        assert f" {title} " in shown
+        assert all(f" {command.name} " in shown for command in commands)
+    assert all(command.name in here("maintain", "--help")[1] for command in MAINTAIN)
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_an_old_command_names_the_new_one(here, old, new):
+    code, _, errors = here(old, "x")
+    assert (code, errors) == (2, f"cytosuite: cytosuite {old} is now: cytosuite {new}\n")
+
+
+def test_a_command_loads_its_own_parts_alone():
+    code = "import sys; from cytosuite.benchmark.commands import {}; print(*sys.modules)"
+    for module, heavy in (
+        ("app", {"numpy", "pydantic"}),
+        ("apply", {"pandas", "matplotlib", "skimage", "numba", "jinja2", "torch"}),
+        ("benchmark", {"pandas", "matplotlib", "torch"}),
+        ("train", {"torch"}),
+    ):
+        words = [sys.executable, "-c", code.format(module)]
+        done = subprocess.run(words, capture_output=True, check=True, text=True, cwd=ROOT)
+        assert not heavy & {*done.stdout.split()}, module
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Return the current folder: annotated images, and things that no command may alter."""
+    ball = np.zeros((8, 16, 16), np.uint16)
+    ball[2:6, 4:12, 4:12] = 1
+    for name, array in (("images", 100 * ball), ("labels", ball)):
+        write(tmp_path / "own" / name / "a.tif", Volume(array, (1.0, 0.5, 0.5), "ZYX"))
+    for suffix in ("", ".toml", ".csv"):
+        (tmp_path / f"file{suffix}").write_text("{}")
+        (tmp_path / f"folder{suffix}").mkdir()
+        (tmp_path / f"folder{suffix}" / "mine.txt").write_text("mine")
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+        (tmp_path / f"link{suffix}").symlink_to("nowhere/there")
+    (tmp_path / "fitted.json").write_text("mine")
+    (tmp_path / "huge.json").write_text('{"px_size_desired": [1e-300, 1e300, 1]}')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _state(place):
+    return {
+        path.relative_to(place): path.read_bytes() if path.is_file() else None
+        for path in place.rglob("*")
+    }
+
+
+SEGMENT = ("segment", "own", "--engine", "process", "--algorithm", "watershed", "--out", "out")
+SIMULATE = ("simulate", "spheroid", "--size", "mini", "--cases", "1", *SMALL, "--runs", "runs")
+SCORE = ("score", "--truth", "own/labels", "--prediction", "own/labels")
+CALIBRATE = ("calibrate", "spheroid", "own", "--rounds", "1", "--cases", "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["segmnt"], "No such command 'segmnt'"),
+        (["list", f"--{NO_TEXT}"], r"No such option: --\udcff\udcfe"),
+        ([*SEGMENT, "--diameter", "nan"], "diameter must be 1e-06 to 1e+06 µm, found nan"),
+        ([*SEGMENT, "--spacing", "1e300,1,1"], "spacing must be numbers in µm like 2,0.5,0.5"),
+        ([*SEGMENT, "--memory", "inf"], "less than or equal to 100000"),
+        ([*SEGMENT, "--out", "file/x"], "file: expected a folder, found something else"),
+        ([*SEGMENT, "--out", "link"], "link: a link to nothing; remove it, or name another place"),
+        ([*SIMULATE, "--out", "pipe"], "pipe: expected a folder, found a device, pipe or socket"),
+        ([*SIMULATE, "--out", "folder"], "folder: the folder is not empty; name a new one"),
+        ([*SIMULATE, "--out", "runs"], "runs: the folder of all results; name another one"),
+        ([*SIMULATE, "--set", "image.shape=" + "[" * 2000], "image.shape"),
+        ([*SCORE, "--csv", "pipe.csv"], "pipe.csv: expected the name of a file to write"),
+        (["list", "--csv", ""], "--csv: expected a path, found nothing"),
+        (["benchmark", "own", "--run", "\x1b[31m"], "expected a name of at most 200 letters"),
+        (["benchmark", "own", "--sockets", "file.toml"], "SOCKETS=file.toml is for images of"),
+        ([*CALIBRATE, "--out", "fitted.toml"], "fitted.json: exists already, without fitted.toml"),
+        (["maintain", "migrate", "huge.json", "--out", "m.toml"], "huge.json: px_size_desired"),
+        (["maintain", "migrate", "a", "--out", "file.csv"], "file.csv: expected a new file that"),
+        (["new", LONG], "File name too long"),
+        (["phantoms", "--out", "out"], "phantoms: give a stack to cut nuclei from, --drawn NUMBER"),
+    ],
+)
+def test_a_mistake_is_one_line(place, here, words, line):
+    before = _state(place)
+    code, _, errors = here(*words)
+    assert (code, errors.count("\n")) == (2, 1), errors
+    assert errors.startswith("cytosuite: ")
+    assert re.search(re.escape(line), errors), errors
+    assert _state(place) == before

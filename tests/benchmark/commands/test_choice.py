@@ -1,0 +1,210 @@
+"""The choice of a model as a command: tables, files, and the same choice as a run makes."""
+
+import csv
+import json
+import re
+from io import StringIO
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cytosuite.benchmark.catalog import models
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.commands import choice as module
+from cytosuite.benchmark.commands.apply import apply
+from cytosuite.benchmark.commands.choice import show_choice
+from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.contract.manifest import ModelCard, SelectPolicy
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+BALL = np.pad(np.full((4, 8, 8), 200, np.uint16), 4)
+SPACING = (1.6, 0.5, 0.5)
+POLICY = SelectPolicy(axes="must", channel="must", study=3.0, spacing=1.0, score="N_SSIM")
+POLICY = POLICY.model_copy(update={"missing": 0.5, "general": 1.0})
+
+
+@pytest.fixture
+def image(tmp_path):
+    """Return the path of a stack of nuclei, as its name says."""
+    path = tmp_path / "images" / "a_nuclei.tif"
+    write(path, Volume(BALL, SPACING, "ZYX", {"study": "mouse-embryo"}))
+    return path
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """Make a toy the only algorithm: two networks, one that has beaten nothing, and a Gaussian."""
+    manifest = algorithms()["watershed"].model_copy(
+        update={"name": "toy", "task": "fuse", "select": POLICY, "preference": 0}
+    )
+    common = {"version": "0.1.0", "algorithm": "toy", "task": "fuse", "description": "d"}
+    common |= {"authors": "a", "license": "MIT"}
+    simple, own = {"gaussian": {"N_SSIM": 0.03}}, {"axes": "ZYX", "spacing": SPACING}
+    cards = [
+        ModelCard(name=name, describes=facts, scores={"x": {"N_SSIM": s}}, baselines=b, **common)
+        for name, facts, s, b in (
+            ("one", {**own, "channel": "nucleus", "study": 1}, 0.2, simple),
+            ("two", {**own, "channel": "membrane", "study": 2}, 0.2, simple),
+            ("bad", {**own, "channel": "nucleus", "study": 1}, 0.01, simple),
+            ("gaussian", {}, 0.03, {}),
+        )
+    ]
+    monkeypatch.setattr(module, "algorithms", lambda: {"toy": manifest})
+    monkeypatch.setattr(models, "algorithms", lambda: {"toy": manifest})
+    for home in (models, module):
+        monkeypatch.setattr(home, "cards_of", lambda name, named: cards)
+    return manifest
+
+
+@pytest.fixture
+def shown():
+    """Return a function that shows choices as a pipe does: exit code and lines."""
+
+    def shown(*images, **options):
+        console = Console(file=StringIO(), width=10_000, color_system=None)
+        code = show_choice(ApplyOptions(images=list(images), dry_run=True, **options), console)
+        return code, console.file.getvalue().splitlines()
+
+    return shown
+
+
+def _rows(lines, head):
+    """Return the rows of a table by their first cell, each as its cells."""
+    start = next(n for n, line in enumerate(lines) if line.startswith(head))
+    rows = [re.split(r"  +", line) for line in lines[start:]]
+    end = next((n for n, row in enumerate(rows) if len(row) != len(rows[0])), len(rows))
+    return {row[0]: row[1:] for row in rows[:end]}
+
+
+def test_metadata_stand_above_with_their_sources(shown, image, toy):
+    _, lines = shown(image, algorithm="toy", channel="nuclei")
+    assert lines[0] == f"{image}: toy one"
+    assert _rows(lines, "key") == {
+        "key": ["value", "source"],
+        "axes": ["ZYX", "file"],
+        "channel": ["nucleus", "user"],
+        "study": ["mouse-embryo", "json"],
+        "spacing": ["1.6 x 0.5 x 0.5", "json"],
+        "shape": ["12 x 16 x 16", "file"],
+    }
+
+
+def test_every_card_stands_with_its_terms_and_its_remark_the_chosen_first(shown, image, toy):
+    code, lines = shown(image, task="fuse", spacing=(3.2, 0.5, 0.5), wide=True)
+    rows = _rows(lines, "model")
+    assert rows == {
+        "model": ["cost", "axes", "channel", "study", "spacing", "remarks"],
+        "one": [f"{0.5 + log(2):.3f}", "-", "-", "0.500", f"{log(2):.3f}", "chosen"],
+        "gaussian": ["3.000", "1.000", "1.000", "-", "1.000", rows["gaussian"][-1]],
+        "two": ["1.193", "-", "-", "0.500", "0.693", "made for channel membrane"],
+        "bad": ["3.693", "-", "-", "3.000", "0.693", rows["bad"][-1]],
+    }
+    assert list(rows)[1:] == ["one", "gaussian", "two", "bad"]
+    assert rows["gaussian"][-1] == "for any axes, channel, spacing"
+    assert rows["bad"][-1] == "left out: did not beat gaussian: N_SSIM 0.01 <= 0.03"
+    assert code == 0
+
+
+def test_several_images_have_a_table_each_and_one_file(shown, image, tmp_path, toy):
+    write(image.with_name("b.tif"), Volume(BALL, SPACING, "ZYX"))
+    code, lines = shown(image.parent, task="fuse", csv=tmp_path / "c.csv", json=tmp_path / "c.json")
+    assert code == 0
+    titles = [line for line in lines if ".tif: " in line]
+    assert [title.rpartition("/")[2] for title in titles] == [
+        "a_nuclei.tif: toy one",
+        "b.tif: toy one",
+    ]
+    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    assert [row["model"] for row in rows[:2]] == ["one", "gaussian"]
+    assert len(rows) == 8
+    assert {row["algorithm"] for row in rows} == {"toy"}
+    entries = json.loads((tmp_path / "c.json").read_text())
+    assert [entry["model"] for entry in entries] == ["one", "one"]
+    assert entries[1]["terms"] == {"channel": 0.5, "study": 0.5, "spacing": 0.0}
+    assert entries[1]["warnings"] == ["channel assumed: nucleus, not given by the file"]
+    assert entries[0]["metadata"]["channel"] == {"value": "nucleus", "source": "name"}
+    assert {other["model"]: other["left_out"] for other in entries[0]["others"]} == {
+        "gaussian": "",
+        "two": "",
+        "bad": "did not beat gaussian: N_SSIM 0.01 <= 0.03",
+    }
+
+
+def test_an_image_that_fails_is_a_line_and_hides_no_other(shown, image, tmp_path, toy):
+    bad = image.with_name("bad.tif")
+    bad.write_bytes(b"no image")
+    code, lines = shown(bad, image, task="fuse", json=tmp_path / "c.json")
+    assert code == 2
+    assert lines[0].startswith(f"{bad}: cannot be read as TIFF")
+    assert lines[1] == f"{image}: toy one"
+    failed, done = json.loads((tmp_path / "c.json").read_text())
+    assert failed == {"image": str(bad), "error": lines[0]}
+    assert done["model"] == "one"
+
+
+def test_the_choice_is_that_of_a_run(image, tmp_path, here):
+    """Model, costs, sources and warnings of the records that `segment` writes."""
+    for name, spacing, facts in (
+        ("fits", SPACING, {"channel": "DAPI"}),
+        ("far", (9.0, 9.0, 9.0), {"channel": "nucleus"}),
+        ("membrane", SPACING, {"channel": "H2B"}),
+        ("wall", SPACING, {"channel": "cell wall"}),
+        ("turned", SPACING[::-1], {}),
+        ("silent", (1.0, 1.0, 1.0), {"spacing_source": "assumed"}),
+    ):
+        write(image.with_name(f"{name}.tif"), Volume(BALL, spacing, "ZYX", facts))
+    options = {"images": [image.parent], "algorithm": "watershed"}
+    apply(ApplyOptions(out=tmp_path / "out", engine="process", preview=False, **options))
+    words = ("segment", image.parent, "--dry-run", "--algorithm", "watershed", "--json", "-")
+    code, out, err = here(*words)
+    assert (code, err) == (0, "")
+    choices = json.loads(out)
+    assert len(choices) == 7
+    for choice in choices:
+        name = Path(choice["image"]).stem
+        record = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        selection = record["selection"]
+        assert choice["model"] == record["model"], name
+        for key in ("cost", "terms", "broken", "others", "by"):
+            assert choice[key] == selection[key], (name, key)
+        assert len(selection["others"]) == 3
+        sources = {key: fact["source"] for key, fact in choice["metadata"].items()}
+        assert selection["sources"].items() - {("spacing", "assumed")} <= sources.items(), name
+        told = [line for line in record["warnings"] if not line.startswith("objects")]
+        assert choice["warnings"] == told, name
+
+
+def test_what_is_given_counts_for_a_synthesiser(tmp_path, shown):
+    for dtype, given in ((np.uint16, "labels"), (np.float32, "sketch")):
+        write(tmp_path / f"{given}.tif", Volume(BALL.astype(dtype), SPACING))
+        code, lines = shown(
+            tmp_path / f"{given}.tif", task="synthesise", algorithm="diffusion", wide=True
+        )
+        assert code == 0
+        assert _rows(lines, "key")["given"][0] == given
+        assert any("made for given labels" in line for line in lines) == (given == "sketch")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["bad.tif"], "bad.tif: cannot be read as TIFF"),
+        (
+            ["plane.tif", "--algorithm", "cellpose3d"],
+            "plane.tif: cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d",
+        ),
+        (["plane.tif", "--model", "best"], "no model called 'best'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(image, words, line, here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.tif").write_bytes(b"no image")
+    write(tmp_path / "plane.tif", Volume(BALL[0], (0.5, 0.5), "YX"))
+    code, out, err = here("apply", "--dry-run", *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert line in err

@@ -1,0 +1,183 @@
+"""Command ``ctc`` on the run of a benchmark, and on what is none."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from archives import Image
+
+from cytosuite.errors import InputError
+from cytosuite.files import write_json
+from cytosuite.formats import read, write
+from cytosuite.metrics.tracks.track_folder import score_tracks
+from cytosuite.volume import Volume
+
+
+@pytest.fixture
+def run(dataset, engine, watershed, tmp_path, fakes):
+    """Return the folder of a run of one algorithm, beside its dataset."""
+    from cytosuite.benchmark.runs.plan import plan
+    from cytosuite.benchmark.runs.run import run_job
+    from cytosuite.contract.tasks import TASKS
+
+    folder = tmp_path / "run"
+    (job,) = plan(dataset, [watershed], engine, folder)
+    run_job(job, TASKS["segment"], engine, fakes.limits, "invoke", lambda *_: None)
+    write_json(
+        folder / "run.json",
+        {
+            "dataset": "squares", "task": "segment", "fingerprint": dataset.fingerprint,
+            "jobs": {"watershed": job.key},
+        },
+    )  # fmt: skip
+    return folder
+
+
+def test_results_and_truth_in_the_official_layout(cli, run, tmp_path):
+    out = tmp_path / "made" / "ctc"
+    done = cli("export", "--ctc", run, "--out", out, "--truth")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1] == f"written: {out}, 3 sequences of 3 cases"
+    assert sorted(p.name for p in (out / "squares").iterdir()) == [
+        "01_GT", "01_RES", "02_GT", "02_RES", "03_GT", "03_RES",
+    ]  # fmt: skip
+    for name in ("01", "02", "03"):
+        truth, result = (out / "squares" / f"{name}_{kind}" for kind in ("GT", "RES"))
+        assert score_tracks(truth, result, ["SEG", "DET"]) == {"SEG": 1.0, "DET": 1.0}
+    rows = list(csv.DictReader((out / "sequences.csv").read_text().splitlines()))
+    assert [(row["sequence"], row["frame"], row["case"]) for row in rows] == [
+        ("01", "0", "case_1"), ("02", "0", "case_2"), ("03", "0", "case_3"),
+    ]  # fmt: skip
+
+
+def test_as_one_series_with_a_note_on_tracks(cli, run, tmp_path):
+    done = cli("export", "--ctc", run, "--out", tmp_path / "out", "--series")
+    names = sorted(p.name for p in (tmp_path / "out" / "squares" / "01_RES").iterdir())
+    assert names == ["mask000.tif", "mask001.tif", "mask002.tif", "res_track.txt"]
+    assert "SEG and DET mean something, TRA and LNK do not" in done.stdout
+
+
+def test_a_folder_with_files_is_left_alone(cli, run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").touch()
+    with pytest.raises(InputError, match="the folder is not empty"):
+        cli("export", "--ctc", run, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "enhance"}, "expected a run of the task segment, found enhance"),
+        ({"jobs": {"a": "1", "b": "2"}}, "expected one algorithm, found a, b; give export"),
+        ({"jobs": 3}, "expected the description of a run"),
+        ({"fingerprint": "0" * 64}, "the dataset of this run, squares .* is not there"),
+    ],
+)
+def test_wrong_runs(cli, run, tmp_path, change, message):
+    path = run / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=message):
+        cli("export", "--ctc", run, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def bad(tmp_path):
+    """Return an archive with a finding of every severity."""
+    image = Image(tags=("a", "b")).configured(User="root", Env=["LD_LIBRARY_PATH=/x"])
+    return image.save(tmp_path / "bad.tar.gz")
+
+
+def test_findings_are_listed_the_grave_ones_first(cli, bad, tmp_path):
+    several = cli("preflight", Image().save(tmp_path / "a.tar.gz"), bad, tmp_path)
+    assert several.exit_code == 1
+    assert several.output.splitlines()[-1].startswith("verdict: do not upload: ")
+    found = cli("preflight", bad)
+    assert found.exit_code == 1
+    lines = found.output.splitlines()
+    assert [line.split()[0] for line in lines[1:-1:2]] == ["error", "warning", "note"]
+    where = "bad.tar.gz: config.User"
+    assert lines[1] == f"  error  image.user-root  {where}: it runs as root"
+    assert lines[2] == (
+        "      do: set USER to a name in /etc/passwd or to numbers, like `USER 1000:1000`"
+    )
+    assert lines[-1] == "verdict: do not upload: 1 error, 1 warning, 1 note"
+    printed = cli("preflight", bad, "--json", "-")
+    value = json.loads(printed.stdout)
+    assert (value["verdict"], value["error"], value["files"][0]["kind"]) == ("refused", 1, "image")
+    assert value["files"][0]["findings"][0]["rule"] == "image.user-root"
+    assert "verdict: do not upload" in printed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.tar.gz"], "none.tar.gz: no such file"),
+        ([".", "--task", "sing"], "task"),
+        (["text.tar"], "expected an image archive, a tarball or an output folder"),
+    ],
+)
+def test_mistakes_are_one_line(cli, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.tar").write_text("text" * 999)
+    with pytest.raises(InputError, match=message):
+        cli("preflight", *arguments)
+
+
+def test_options_of_a_run_need_one(cli):
+    with pytest.raises(InputError, match="--series, --truth, --true-labels and --crop are for"):
+        cli("export", "watershed", "--series")
+    with pytest.raises(InputError, match="expected the name of an algorithm, found none"):
+        cli("export")
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """Return a folder of label images of two cells with large numbers, one of them at the border."""
+    array = np.zeros((4, 12, 12), np.uint32)
+    array[:, 1:4, 1:4], array[1:, 6:10, 6:10] = 7, 70_000
+    for side in ("found", "true"):
+        for name in ("a", "b"):
+            write(tmp_path / side / f"{name}.tif", Volume(array, (1.0, 1.0, 1.0)))
+    return tmp_path / "found"
+
+
+def test_any_label_images_cut_and_numbered_anew(cli, labels, tmp_path):
+    out, true = tmp_path / "out", tmp_path / "true"
+    cli("export", "--ctc", labels, "--true-labels", true, "--crop", "1:4,5:12,:", "--out", out)
+    home = out / "found"
+    assert sorted(path.name for path in home.iterdir()) == ["01_GT", "01_RES", "02_GT", "02_RES"]
+    mask = read(home / "01_RES" / "mask000.tif").array
+    assert (mask.shape, mask.dtype, mask.max()) == ((3, 7, 12), np.uint16, 1)
+    assert (home / "01_RES" / "res_track.txt").read_text() == "1 0 0 0\n"
+    assert score_tracks(home / "01_GT", home / "01_RES", ["DET"]) == {"DET": 1.0}
+    cli(
+        "export",
+        "--ctc",
+        labels / "a.tif",
+        "--true-labels",
+        true / "b.tif",
+        "--out",
+        tmp_path / "o",
+    )
+    assert (tmp_path / "o" / "a" / "01_GT" / "SEG" / "man_seg000.tif").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--crop", "1-3"], "crop must be like"),
+        (["--crop", "0:4,0:9"], r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),
+        (["--crop", "0:9,:,:"], r"a.tif: crop must have an end in \(4, 12, 12\) per axis"),
+        (["--crop", "3:2,:,:"], "a.tif: nothing is left by the crop"),
+        (["--truth"], "give --true-labels in place of --truth"),
+        (["--true-labels", "other"], "other: no file is named like one in"),
+    ],
+)
+def test_mistakes_with_label_images(cli, labels, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "other" / "c.tif", read(labels / "a.tif"))
+    with pytest.raises(InputError, match=message):
+        cli("export", "--ctc", labels, *words, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

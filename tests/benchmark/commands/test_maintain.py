@@ -1,0 +1,95 @@
+import json
+import re
+import shutil
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.commands import maintain
+from cytosuite.contract.manifest import read_recipe
+from cytosuite.errors import InputError
+
+CARD = ROOT / "weights" / "view_fusion" / "nucleus-study1.json"
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Return the commands of processes, which end with code 3 at once."""
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr(maintain.subprocess, "run", run)
+    return commands
+
+
+@pytest.mark.parametrize(("form", "writer"), [("monai", "bundle"), ("bioimageio", "bioimageio")])
+def test_all_models_with_weights_are_bundled_in_another_process(
+    cli, started, tmp_path, form, writer
+):
+    out = ("--out", tmp_path / "new")
+    found = cli("maintain", "bundle", "view_fusion", "--format", form, *out)
+    assert found.exit_code == 3  # that of the process
+    ((program, *words),) = started
+    assert program == sys.executable
+    assert words[:2] == ["-m", f"cytosuite.training.{writer}"]
+    assert words[-2:] == ["--out", str(tmp_path / "new")]
+    weights = sorted(path.stem for path in CARD.parent.glob("*.safetensors"))
+    assert [re.split(r"[/.]", word)[-2] for word in words[2:-2]] == weights
+    assert len(weights) == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["view_fuson"], "no algorithm with networks to bundle called 'view_fuson'; did you mean"),
+        (["diffusion", "--model", "nuclei"], "no model called 'nuclei' of diffusion; nearest:"),
+        (["diffusion", "--out", __file__], "test_maintain.py: expected a folder, found a file"),
+    ],
+)
+def test_a_mistake_bundles_nothing(cli, started, words, line):
+    with pytest.raises(InputError, match=line):
+        cli("maintain", "bundle", *words)
+    assert not started
+
+
+def test_accept_copies_the_scores_of_a_run(cli, tmp_path, monkeypatch):
+    from cytosuite.benchmark.comparison import accepted
+
+    run = shutil.copytree(ROOT / "benchmark" / "accepted" / "spheroid", tmp_path / "run")
+    keep, kept = accepted.accept, tmp_path / "kept"
+    monkeypatch.setattr(accepted, "accept", lambda *words: keep(*words, kept))
+    done = cli("maintain", "accept", run, "--name", "mine", "--title", "Mine")
+    assert done.stdout == f"written: {kept / 'mine'}\n"
+    assert json.loads((kept / "mine" / "run.json").read_text())["title"] == "Mine"
+    with pytest.raises(InputError, match="plain folder name"):
+        cli("maintain", "accept", run, "--name", "../elsewhere")
+    with pytest.raises(InputError, match="expected a finished run"):
+        cli("maintain", "accept", run / "nothing")
+
+
+def test_tables_are_checked_without_a_change(cli, monkeypatch):
+    from cytosuite.benchmark.comparison import documents
+
+    before = (ROOT / "README.md").read_bytes()
+    monkeypatch.setattr(documents, "outdated", lambda known: ["README.md: stale"])
+    done = cli("maintain", "tables", "--check")
+    assert (done.exit_code, done.stdout) == (1, "stale: README.md: stale\n")
+    monkeypatch.setattr(documents, "outdated", lambda known: [])
+    done = cli("maintain", "tables", "--check")
+    assert done.exit_code == 0, f"{done.stdout}make tables writes them"
+    assert (ROOT / "README.md").read_bytes() == before
+
+
+def test_a_parameter_file_becomes_a_recipe_with_its_gaps_named(cli, tmp_path):
+    path = tmp_path / "params.json"
+    path.write_text(json.dumps({"dc_baseline": 15, "noise_poisson_factor": 0.5, "use_gpu_conv": 1}))
+    found = cli("maintain", "migrate", path, "--out", tmp_path / "old.toml")
+    assert "not translated: use_gpu_conv" in found.output
+    recipe = read_recipe(tmp_path / "old.toml")
+    assert (recipe.parameters["camera"]["offset"], recipe.parameters["camera"]["gain"]) == (15, 2)
+    assert "# not translated: use_gpu_conv" in (tmp_path / "old.toml").read_text()

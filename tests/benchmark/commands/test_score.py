@@ -1,0 +1,358 @@
+"""Scores of outputs that are named like their view, beside folders of Fuse My Cells."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cytosuite.benchmark.commands.options import ScoreOptions
+from cytosuite.benchmark.commands.score import score_files
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.metrics import board_metrics, n_ssim
+from cytosuite.metrics.tracks.lineage import Track
+from cytosuite.metrics.tracks.track_folder import write_sequence
+from cytosuite.volume import Volume, large
+
+
+def _asked(truth, prediction, metrics=(), image=None, **more):
+    """Return the options of a scoring."""
+    return ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, image=image, **more)
+
+
+def _labels(*places, shape=(4, 12, 12)):
+    """Return cubes of 2 x 3 x 3 voxels at (z, y, x)."""
+    labels = np.zeros(shape, np.uint16)
+    for number, (z, y, x) in enumerate(places, start=1):
+        labels[z : z + 2, y : y + 3, x : x + 3] = number
+    return labels
+
+
+def _write(path, array, spacing=(2.0, 0.5, 0.5)):
+    axes = "ZYX"[-array.ndim :]
+    write(path, Volume(array, spacing[-array.ndim :], axes))
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Return two folders: one case perfect, one with half of two objects found, one missing."""
+    two = _labels((0, 0, 0), (2, 6, 6))
+    for name in ("a", "b", "c"):
+        _write(tmp_path / "truth" / f"{name}.tif", two)
+    _write(tmp_path / "prediction" / "a.tif", two)
+    _write(tmp_path / "prediction" / "b.mha", _labels((0, 0, 0)))
+    return tmp_path / "truth", tmp_path / "prediction"
+
+
+def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
+    found = score_files(_asked(*folders, ["SEG", "DET"]))
+    assert found.cases == {
+        "a": {"SEG": 1.0, "DET": 1.0},
+        "b": {"SEG": 0.5, "DET": 0.5},
+        "c": {"SEG": 0.0, "DET": 0.0},
+    }
+    assert found.failed == ["c"]
+    assert found.aggregates["SEG"] == {"mean": 0.5, "n": 3, "undefined": 0, "failed": 1}
+
+
+def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
+    two = _labels((0, 0, 0), (2, 6, 6))
+    for number in range(2):
+        _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", two)
+        _write(tmp_path / "01_RES" / f"mask00{number}.tif", two)
+    found = score_files(_asked(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"]))
+    assert set(found.cases) == {"man_seg000", "man_seg001"}
+    assert found.aggregates["SEG"]["pooled"] == 1.0
+
+
+def test_pooled_values_weigh_objects_alike(folders, tmp_path):
+    truth, prediction = folders
+    _write(truth / "c.tif", _labels((0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6)))
+    _write(prediction / "c.tif", _labels())
+    found = score_files(_asked(truth, prediction, ["SEG"]))
+    assert found.aggregates["SEG"]["mean"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert found.aggregates["SEG"]["pooled"] == pytest.approx(3 / 8)
+
+
+def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
+    truth = _labels((0, 0, 0))
+    truth[3, 9, 9] = 2
+    first = _write(tmp_path / "t.tif", truth)
+    second = _write(tmp_path / "p.tif", _labels((0, 0, 0), (2, 8, 8)))
+    whole = score_files(_asked(first, second, ["SEG", "precision"])).cases["t"]
+    assert (whole["SEG"], whole["precision"]) == (pytest.approx((1 + 1 / 18) / 2), 1 / 2)
+    judged = _asked(first, second, ["SEG", "precision"], min_object_voxels=2)
+    assert score_files(judged).cases["t"] == {"SEG": 1.0, "precision": 1.0}
+
+
+def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
+    cube = np.zeros((6, 12, 12), np.uint16)
+    cube[1:5, 2:8, 2:8] = 1
+    truth = _write(tmp_path / "t.tif", cube)
+    prediction = _write(tmp_path / "p.tif", np.roll(cube, 1, axis=2))
+    small = score_files(_asked(truth, prediction, ["ASSD"])).cases["t"]["ASSD"]
+    large = score_files(_asked(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))).cases["t"]
+    assert large["ASSD"] == pytest.approx(2 * small)
+    assert small > 0
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Return a truth, a prediction and an input image."""
+    rng = np.random.default_rng(0)
+    truth = rng.random((12, 24, 24)).astype(np.float32)
+    noise = rng.normal(0, 0.1, truth.shape).astype(np.float32)
+    return (
+        _write(tmp_path / "t.tif", truth),
+        _write(tmp_path / "p.tif", truth + noise),
+        _write(tmp_path / "i.tif", truth + 4 * noise),
+    )
+
+
+def test_image_metrics(images):
+    truth, prediction, image = images
+    request = _asked(truth, prediction, ["ssim", "psnr", "n_ssim"], image, data_range=1.0)
+    values = score_files(request).cases["t"]
+    assert 0.5 < values["SSIM"] < 1
+    assert values["PSNR"] == pytest.approx(20, abs=0.5)
+    assert 0 < values["N_SSIM"] < 1
+
+
+def test_sets_of_images_need_no_pairs(tmp_path, images):
+    for number in range(3):
+        noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
+        _write(tmp_path / "real" / f"{number}.tif", noise)
+        _write(tmp_path / "fake" / f"other{number}.tif", noise + 0.25)
+    found = score_files(_asked(tmp_path / "real", tmp_path / "fake", ["W1"]))
+    assert found.aggregates["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
+    assert found.cases == {}
+
+
+def test_metrics_of_objects_need_their_labels(tmp_path):
+    labels = _labels((0, 1, 1), (0, 6, 6), (2, 6, 1))
+    noise = np.random.default_rng(0).random(labels.shape).astype(np.float32)
+    _write(tmp_path / "images" / "a.tif", noise + labels)
+    _write(tmp_path / "labels" / "a.tif", labels)
+    request = _asked(tmp_path / "images", tmp_path / "images", ["object_similarity"])
+    with pytest.raises(InputError, match="object_similarity needs --truth-labels"):
+        score_files(request)
+    folder = tmp_path / "labels"
+    request = replace(request, truth_labels=folder, prediction_labels=folder)
+    assert score_files(request).aggregates["object_similarity"]["set"] == pytest.approx(1.0)
+
+
+def test_published_limits_of_edges_on_demand(tmp_path):
+    for side, fade in (("real", 0.99), ("fake", 0.9)):
+        plane = (np.indices((100, 100)).sum(0) // 20 % 2).astype(np.float32)
+        stack = plane * np.float32(fade) ** np.arange(50)[:, None, None]
+        _write(tmp_path / side / "a.tif", stack, (2.0, 1.0, 1.0))
+    asked = _asked(tmp_path / "real", tmp_path / "fake", ["edge_degradation"], edges="published")
+    published = score_files(asked).aggregates["edge_degradation"]["set"]
+    suited = score_files(replace(asked, edges="suited")).aggregates["edge_degradation"]["set"]
+    assert published > 0
+    assert published != pytest.approx(suited, rel=0.01)
+    with pytest.raises(InputError, match="--edges published: expected a metric like"):
+        score_files(replace(asked, metrics=["W1"]))
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    """Return a data set of the Cell Tracking Challenge with a perfect result."""
+    frames = [_labels((0, 0, 0), (2, 6, 6)), _labels((0, 0, 1), (2, 6, 7))]
+    lines = [Track(1, 0, 1), Track(2, 0, 1)]
+    write_sequence(tmp_path / "set" / "01_GT", frames, lines, truth=True)
+    write_sequence(tmp_path / "set" / "01_RES", frames, lines)
+    return tmp_path / "set"
+
+
+def test_tracks_are_scored_by_sequence(tracks):
+    for request in (
+        _asked(tracks / "01_GT", tracks / "01_RES", ["tra", "LNK"]),
+        _asked(tracks, tracks, ["TRA", "LNK"]),
+    ):
+        found = score_files(request)
+        assert found.cases == {"01": {"TRA": 1.0, "LNK": 1.0}}
+        assert found.aggregates["TRA"]["mean"] == 1.0
+
+
+def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path, cli):
+    rng, places = np.random.default_rng(0), [(0, 0, 0), (0, 0, 3), (2, 6, 6)]  # two of them touch
+    truth = _write(tmp_path / "t.tif", _labels(*places))
+    noisy = _write(tmp_path / "p.tif", (100 + rng.poisson(20, (4, 12, 12))).astype(np.uint16))
+    (line,) = score_files(_asked(truth, noisy, ["SEG"])).doubts
+    assert line.startswith("grey values in place of labels? in 1 file (prediction t): ")
+    found = score_files(_asked(truth, truth))
+    assert found.doubts == found.as_json()["doubts"] == []
+    assert score_files(_asked(noisy, noisy, ["PSNR"], data_range=100)).doubts == []
+    words = ("score", "--truth", truth, "--prediction", noisy, "--metrics", "SEG")
+    assert line in cli(*words).stdout
+
+
+def test_objects_are_listed_with_what_became_of_each(folders, tmp_path):
+    path = tmp_path / "objects.csv"
+    found = score_files(_asked(*folders, ["seg"], objects=path))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [(row["case"], row["side"], row["class"]) for row in rows] == [
+        *(("a", side, "matched") for side in ("truth", "truth", "prediction", "prediction")),
+        *(("b", "truth", "matched"), ("b", "truth", "missed"), ("b", "prediction", "matched")),
+        *(("c", "truth", "missed"), ("c", "truth", "missed")),
+    ]
+    for case, values in found.cases.items():
+        own = [float(row["seg"]) for row in rows if (row["case"], row["side"]) == (case, "truth")]
+        assert sum(own) / len(own) == values["SEG"]
+    assert (rows[1]["depth_um"], rows[1]["volume_um3"]) == ("5", "9")
+    assert rows[6]["centroid_z_um"] == "1"
+
+
+def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path):
+    path = tmp_path / "objects.csv"
+    score_files(_asked(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [(row["case"], row["label"]) for row in rows] == [
+        ("a", "2"), ("a", "2"), ("b", "2"), ("c", "2"),
+    ]  # fmt: skip
+    assert {row["volume_um3"] for row in rows} == {"18"}
+
+
+def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch):
+    truth, found = _labels((0, 0, 0), (2, 6, 6)), _labels((0, 0, 1), (2, 6, 6))
+    plain = _asked(
+        _write(tmp_path / "t" / "a.tif", truth),
+        _write(tmp_path / "p" / "a.tif", found),
+        objects=tmp_path / "plain.csv",
+    )
+    expected = score_files(plain)
+    _write(tmp_path / "t2" / "a.ome.zarr", truth)
+    _write(tmp_path / "p2" / "a.ozx", found)
+    Image.new("RGB", (4, 4)).save(tmp_path / "p2" / "a.png")  # a preview
+    for kind, sides in {
+        "files": (tmp_path / "t2" / "a.ome.zarr", tmp_path / "p2" / "a.ozx"),
+        "folders": (tmp_path / "t2", tmp_path / "p2"),
+        "mixed": (tmp_path / "t", tmp_path / "p2"),
+    }.items():
+        objects = tmp_path / f"{kind}.csv"
+        assert score_files(_asked(*sides, objects=objects)) == expected
+        assert objects.read_bytes() == plain.objects.read_bytes()
+    sets = score_files(_asked(tmp_path / "t2", tmp_path / "p2", metrics=["W1"]))
+    assert (
+        sets.aggregates["W1"]["set"] == 0
+    )  # as many voxels of each value; the preview is no image
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(large, "SLAB", 100)
+    for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
+        assert score_files(replace(plain, objects=None, **more)).failed == []
+    assert score_files(plain) == expected
+    with pytest.raises(InputError, match="expected two files or two folders"):
+        score_files(_asked(tmp_path / "t2" / "a.ome.zarr", tmp_path / "p"))
+
+
+RNG = np.random.default_rng(0)
+TRUTH = RNG.gamma(2, 500, (12, 24, 24)).astype(np.uint16)
+VIEW = (TRUTH + RNG.normal(0, 900, TRUTH.shape)).clip(0, 65535).astype(np.uint16)
+ANSWER = (TRUTH + RNG.normal(0, 300, TRUTH.shape)).clip(0, 65535).astype(np.uint16)
+EXPECTED = n_ssim(TRUTH, ANSWER, VIEW)
+
+
+def _scores(truth, prediction, image=None, metrics=("N_SSIM",)):
+    return score_files(_asked(truth, prediction, list(metrics), image))
+
+
+@pytest.fixture
+def challenge(tmp_path):
+    """Return a folder with the two halves of a pair and a view alone."""
+    arrays = {"image_1_nucleus_angle": VIEW, "image_1_nucleus_fused": TRUTH}
+    return _volumes(tmp_path / "challenge", **arrays, image_2_nucleus_angle=VIEW)
+
+
+@pytest.mark.parametrize("name", ["image_1_nucleus_angle", "image_1_nucleus_fused"])
+def test_outputs_have_the_name_of_the_view_or_of_the_truth(tmp_path, challenge, name):
+    answers = _volumes(tmp_path / "answers", **{name: ANSWER})
+    found = _scores(challenge, answers, challenge)
+    assert found.cases == {"image_1_nucleus_fused": {"N_SSIM": pytest.approx(EXPECTED)}}
+    assert 0.3 < EXPECTED < 1
+
+
+def test_labels_are_matched_by_their_whole_names(tmp_path):
+    first, second = np.zeros((2, 4, 8, 8), np.uint16)
+    first[:, :4], second[:, 4:] = 1, 1
+    truth = _volumes(tmp_path / "truth", a_angle=first, a_fused=second)
+    answers = _volumes(tmp_path / "answers", a_angle=first, a_fused=second)
+    found = _scores(truth, answers, metrics=["SEG"])
+    assert found.cases == {"a_angle": {"SEG": 1.0}, "a_fused": {"SEG": 1.0}}
+    (answers / "a_fused.tif").unlink()
+    assert _scores(truth, answers, metrics=["SEG"]).failed == ["a_fused"]
+
+
+def _volumes(folder, **arrays):
+    for name, array in arrays.items():
+        _write(folder / f"{name}.tif", array, (1.0, 0.5, 0.5))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"metrics": ["SEGG"]}, r"no metric called 'SEGG'; did you mean 'SEG'\?"),
+        ({"metrics": ["tra"]}, "metric TRA compares tracks: give the layout of the Cell Tracking"),
+        ({"truth": "truth/a.tif"}, "expected two files or two folders"),
+        ({"prediction": "strangers"}, "no file is named like one in .*truth; expected for example"),
+        ({"metrics": ["SSIM"]}, "metric SSIM needs --data-range; give it or leave it out"),
+        ({"metrics": ["N_SSIM"], "data_range": 1.0}, "metric N_SSIM needs --image"),
+        ({"metrics": ["psnr"], "objects": "o.csv"}, "--objects: expected a metric of the overlap"),
+        ({"csv": "truth/a.tif", "truth": "truth/a.tif"}, "a.tif: the table would overwrite it"),
+    ],
+)
+def test_explains(folders, tmp_path, monkeypatch, change, line):
+    monkeypatch.chdir(tmp_path)
+    _write(tmp_path / "strangers" / "x.tif", _labels())
+    given = {"truth": "truth", "prediction": "prediction"} | change
+    own = {n: Path(v) if isinstance(v, str) else v for n, v in given.items()}
+    with pytest.raises(InputError, match=line):
+        score_files(ScoreOptions(**own))
+    assert not (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"metrics": ["TRA", "SSIM"]}, "metric SSIM compares files: give two, or two folders"),
+        ({"border": 2}, "objects cannot be left out of tracks"),
+        ({"min_object_voxels": 2}, "objects of tracks cannot be ignored"),
+    ],
+)
+def test_what_tracks_do_not_have_is_refused(tracks, more, line):
+    with pytest.raises(InputError, match=line):
+        score_files(ScoreOptions(truth=tracks, prediction=tracks, **more))
+
+
+def test_tables_and_files_hold_the_same_scores(folders, tmp_path, cli):
+    words = ("score", "--truth", folders[0], "--prediction", folders[1])
+    names = [m.name for m in board_metrics("segment") if "spacing" not in m.evidence.needs]
+    shown = cli(*words, "--wide", "--json", tmp_path / "s.json")
+    assert shown.exit_code == 1  # a prediction is missing
+    head, *rows = shown.stdout.splitlines()
+    assert head.split() == ["case", *names]
+    assert rows[1].split()[:4] == ["b", "0.500", "0.500", "0.500"]
+    assert rows[3].split()[:2] == ["[mean]", "0.500"]
+    assert rows[-1] == "no prediction: c"
+    done = cli(*words, "--csv", "-")
+    found = list(csv.DictReader(done.stdout.splitlines()))
+    assert [row["case"] for row in found] == ["a", "b", "c", "[mean]"]
+    assert list(found[0])[1:] == names
+    assert done.stderr == "no prediction: c\n"
+    values = json.loads((tmp_path / "s.json").read_text())
+    assert float(found[3]["SEG"]) == values["aggregates"]["SEG"]["mean"] == 0.5
+    (folders[0] / "c.tif").unlink()
+    assert cli(*words).exit_code == 0
+
+
+def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
+    truth = _write(tmp_path / "t.tif", _labels())
+    found = score_files(_asked(truth, truth, ["SEG"]))
+    assert found.aggregates["SEG"]["undefined"] == 1
+    assert found.as_json()["case"] == {"t": {}}

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from cytosuite.benchmark.data.layouts import classes_of, nnunet_name, write_hdf5, write_nnunet
+from cytosuite.contract.tasks import IMAGE, LABELS
+from cytosuite.errors import InputError
+from cytosuite.files import read_json
+from cytosuite.formats import read, write
+from cytosuite.training.images import find_images
+
+
+def test_files_and_facts_are_those_that_nnunet_documents_and_its_reader_finds(
+    make_dataset, tmp_path
+):
+    out = tmp_path / "Dataset001_Squares"
+    write_nnunet(make_dataset(1, 2), out, nnunet_name(out))
+    facts = read_json(out / "dataset.json")
+    assert facts["labels"] == {"background": 0, "inside": 1, "border": 2}
+    assert facts["channel_names"] == {"0": "microscopy"}
+    assert facts["numTraining"] == 2
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*.mha")}
+    assert names == {
+        f"{folder}/case_{number}{channel}{facts['file_ending']}"
+        for number in (1, 2)
+        for folder, channel in (("imagesTr", "_0000"), ("labelsTr", ""), ("instancesTr", ""))
+    }
+    for name in names:
+        image = sitk.ReadImage(str(out / name))
+        assert image.GetSize() == (24, 24, 4)
+        np.testing.assert_allclose(image.GetSpacing(), (0.0005, 0.0005, 0.002))  # mm: x, y, z
+
+
+def test_classes_of_a_plane_by_hand():
+    labels = np.array([[1, 1, 1, 0], [1, 1, 1, 2], [1, 1, 1, 2], [0, 0, 2, 2]])
+    wanted = [[1, 1, 2, 0], [1, 1, 2, 2], [2, 2, 2, 2], [0, 0, 2, 1]]
+    np.testing.assert_array_equal(classes_of(labels), wanted)
+
+
+@pytest.mark.parametrize("name", ["", "spheroids", "Dataset1_X", "Dataset001", "Dataset001_X.y"])
+def test_a_name_that_nnunet_would_not_find_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="nnU-Net finds a folder called Dataset, three digits"):
+        nnunet_name(tmp_path / name)
+
+
+def test_hdf5_files_are_trained_on_by_their_list(make_dataset, tmp_path):
+    dataset = make_dataset(1, 2)
+    (case, _) = dataset.cases
+    labels = read(case.socket(LABELS.slug))
+    write(case.folder / "companions" / "seeds" / f"{case.name}.tif", labels)
+    write_hdf5(dataset, tmp_path / "out")
+    (image, mask), _ = find_images(tmp_path / "out", ["*"])
+    np.testing.assert_array_equal(read(image).array, read(case.socket(IMAGE.slug)).array)
+    for group in ("", "data/instances", "data/seeds"):
+        found = read(mask, group=group)
+        np.testing.assert_array_equal(found.array, labels.array)
+        assert found.spacing == labels.spacing

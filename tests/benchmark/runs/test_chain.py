@@ -1,0 +1,119 @@
+import json
+
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.engines.outcome import Limits, Outcome
+from cytosuite.benchmark.runs import chain
+from cytosuite.benchmark.runs.chain import links, through
+from cytosuite.benchmark.runs.run import run_job
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import InputError
+from cytosuite.formats import read, write
+
+ENHANCE = AlgorithmManifest(
+    name="brighten",
+    version="0.1.0",
+    title="Brighten",
+    description="Adds a constant.",
+    task="enhance",
+    authors=("cytosuite developers",),
+    license="Apache-2.0",
+)
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch, watershed):
+    """Let the chain know a toy that enhances and the watershed."""
+    found = {"brighten": ENHANCE, "watershed": watershed}
+    monkeypatch.setattr(chain, "algorithms", lambda: found)
+
+
+def _through(dataset, name, engine):
+    """Send a dataset through an algorithm."""
+
+    def run(job):
+        run_job(job, TASKS[job.algorithm.task], engine, Limits(), "invoke", lambda *_: None)
+
+    return through(dataset, name, engine, run)
+
+
+def _brighten(image, output):
+    brighter = image.like(image.array + np.uint16(7))
+    write(output / "images" / "enhanced-image" / "any.tif", brighter)
+    (output / "record.json").write_text('{"model": "plain", "cost": 0.5}')
+
+
+def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes):
+    made = _through(dataset, "brighten", fakes.Engine(_brighten))
+    assert [case.name for case in made.cases] == [case.name for case in dataset.cases]
+    for old, new in zip(dataset.cases, made.cases, strict=True):
+        before, after = (read(case.main(TASKS["segment"])) for case in (old, new))
+        np.testing.assert_array_equal(after.array, before.array + 7)
+        assert after.spacing == before.spacing
+        assert new.conditions() == old.conditions()
+        truths = [case.truth(TASKS["segment"])["instance-labels"] for case in (old, new)]
+        np.testing.assert_array_equal(*[read(truth).array for truth in truths])
+    assert made.serves(TASKS["segment"])
+
+
+def test_companions_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
+    for case in dataset.cases:
+        for name in ("visible-level", "step-3-light"):
+            image = read(case.main(TASKS["segment"]))
+            write(case.folder / "companions" / name / f"{case.name}.tif", image)
+    made = _through(dataset, "brighten", fakes.Engine(_brighten))
+    for old, new in zip(dataset.cases, made.cases, strict=True):
+        kept = new.folder / "companions"
+        assert [path.name for path in kept.iterdir()] == ["visible-level"]
+        level = read(kept / "visible-level" / f"{new.name}.tif").array
+        np.testing.assert_array_equal(level, read(old.main(TASKS["segment"])).array)
+
+
+def test_each_link_is_named_with_its_model(dataset, fakes):
+    engine = fakes.Engine(_brighten)
+    once = _through(dataset, "brighten", engine)
+    made = _through(once, "brighten", engine)
+    links_of = json.loads((made.cases[0].folder / "case.json").read_text())["through"]
+    assert [link["model"] for link in links_of] == ["plain", "plain"]
+    assert links_of[0]["key"] != links_of[1]["key"] == made.fingerprint
+    assert links_of[0]["selection"]["cost"] == 0.5
+
+
+def test_a_chain_is_found_again_and_another_image_of_the_algorithm_is_not(dataset, fakes):
+    engine = fakes.Engine(_brighten)
+    made = _through(dataset, "brighten", engine)
+    assert _through(dataset, "brighten", engine).home == made.home
+    assert len(engine.calls) == 3
+    other = _through(dataset, "brighten", fakes.Engine(_brighten, "2"))
+    assert other.home != made.home
+    assert other.fingerprint != made.fingerprint
+
+
+def test_labels_of_a_link_become_a_sketch_and_the_truth_stays(dataset, fakes):
+    made = _through(dataset, "watershed", fakes.Engine(fakes.perfect))
+    case = made.cases[2]
+    assert read(case.socket("structure-sketch")).array.max() == 3
+    assert case.socket("instance-labels") is not None
+    assert made.serves(TASKS["synthesise"])
+
+
+def test_a_failed_case_stops_the_chain_and_leaves_no_dataset(dataset, fakes):
+    def fail(image, output):
+        if image.array.sum() > 100 * 24:
+            return Outcome("non-zero exit", 0.1, None, 1, "too many squares")
+        return _brighten(image, output)
+
+    with pytest.raises(InputError, match=r"case_2 failed \(non-zero exit: too many squares\)"):
+        _through(dataset, "brighten", fakes.Engine(fail))
+    assert not list(dataset.home.parent.glob("*brighten*/dataset.json"))
+
+
+def test_algorithms_and_inputs_must_exist(dataset, make_dataset, fakes, monkeypatch):
+    with pytest.raises(InputError, match="no algorithm for a chain called 'brightn'; did you mean"):
+        links(("brightn",))
+    needy = ENHANCE.model_copy(update={"task": "fuse"})
+    monkeypatch.setattr(chain, "algorithms", lambda: {"needy": needy})
+    with pytest.raises(InputError, match="expected the inputs of the task fuse in every case"):
+        _through(dataset, "needy", fakes.Engine(_brighten))

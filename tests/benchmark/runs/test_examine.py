@@ -1,0 +1,78 @@
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.runs.examine import Examiner
+from cytosuite.benchmark.runs.validate import BadOutput
+from cytosuite.contract.tasks import Socket
+from cytosuite.formats import write
+from cytosuite.volume import Header, Volume
+
+LABELS = Socket("instance-labels", "labels", "Labels")
+SUMMARY = Socket("cell-summary", "json", "Summary", optional=True)
+INPUT = Header((3, 4, 5), np.dtype(np.uint16), (2.0, 0.5, 0.5), "ZYX")
+
+
+@pytest.fixture(scope="module")
+def examiner():
+    """Return a running examiner."""
+    with Examiner(read_s=20) as running:
+        yield running
+
+
+@pytest.fixture
+def output(tmp_path):
+    """Return a folder with a valid output."""
+    labels = Volume(np.arange(60, dtype=np.uint16).reshape(3, 4, 5), (2.0, 0.5, 0.5))
+    write(tmp_path / LABELS.relative_path / "a.tif", labels)
+    return tmp_path
+
+
+def test_valid_files_are_found_by_socket(examiner, output):
+    path = output / LABELS.relative_path / "a.tif"
+    assert examiner.examine(output, [LABELS, SUMMARY], INPUT) == {LABELS.slug: path}
+    (output / "cell-summary.json").write_text("{}")
+    found = examiner.examine(output, [LABELS, SUMMARY], None)
+    assert found == {LABELS.slug: path, SUMMARY.slug: output / "cell-summary.json"}
+
+
+def test_a_finding_is_that_of_the_check(examiner, output, tmp_path_factory):
+    with pytest.raises(BadOutput, match=r"expected shape \(3, 4, 6\), found \(3, 4, 5\)") as caught:
+        examiner.examine(output, [LABELS], Header((3, 4, 6), INPUT.dtype, INPUT.spacing, "ZYX"))
+    assert caught.value.status == "bad output"
+    with pytest.raises(BadOutput, match="found none") as caught:
+        examiner.examine(tmp_path_factory.mktemp("none"), [LABELS], INPUT)
+    assert caught.value.status == "missing output"
+
+
+def test_a_reader_that_hangs_is_ended(output):
+    with Examiner(read_s=0.3) as examiner:
+        os.kill(examiner._process.pid, signal.SIGSTOP)
+        begin = time.monotonic()
+        with pytest.raises(BadOutput, match="cannot be read within 0 s"):
+            examiner.examine(output, [LABELS], INPUT)
+        assert time.monotonic() - begin < 5
+        examiner.read_s = 20
+        assert examiner.examine(output, [LABELS], INPUT)
+
+
+def test_a_reader_that_crashes_costs_its_case_only(examiner, output):
+    process = examiner._process
+    os.kill(process.pid, signal.SIGSTOP)
+    threading.Timer(0.3, lambda: os.kill(process.pid, signal.SIGSEGV)).start()
+    threading.Timer(0.4, lambda: os.kill(process.pid, signal.SIGCONT)).start()
+    with pytest.raises(BadOutput, match=r"ended the program that reads \(SIGSEGV\)"):
+        examiner.examine(output, [LABELS], INPUT)
+    assert examiner.examine(output, [LABELS], INPUT)
+
+
+def test_decoding_has_a_limit_of_memory(examiner, output):
+    examiner.examine(output, [LABELS], INPUT)
+    limits = Path(f"/proc/{examiner._process.pid}/limits").read_text().splitlines()
+    (line,) = [line for line in limits if line.startswith("Max address space")]
+    assert 4 * 2**30 < int(line.split()[3]) < 8 * 2**30

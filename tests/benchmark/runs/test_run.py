@@ -1,0 +1,333 @@
+import json
+import os
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
+from cytosuite.benchmark.runs.plan import plan
+from cytosuite.benchmark.runs.record import ModelChoice, read_record, warnings_in
+from cytosuite.benchmark.runs.run import claimed, run_job
+from cytosuite.benchmark.store.integrity import STAMPS
+from cytosuite.contract.tasks import TASKS
+from cytosuite.files.working import MACHINE
+from cytosuite.formats import header, read, write
+from cytosuite.volume import Volume
+
+SEGMENT = TASKS["segment"]
+
+
+@pytest.fixture
+def run(tmp_path, watershed, fakes):
+    """Return a function that plans and runs, and gives back statuses by case."""
+
+    def run(dataset, engine, **options):
+        (job,) = plan(dataset, [watershed], engine, tmp_path / "run", **options)
+        seen = {}
+        run_job(job, SEGMENT, engine, fakes.limits, "invoke", lambda a, c, s: seen.update({c: s}))
+        return seen
+
+    return run
+
+
+def _record(tmp_path, case):
+    return json.loads((tmp_path / "run" / "watershed" / case / "record.json").read_text())
+
+
+def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engine):
+    assert run(dataset, engine) == dict.fromkeys(["case_1", "case_2", "case_3"], "ok")
+    record = _record(tmp_path, "case_2")
+    assert record["status"] == "ok"
+    assert record["seconds"] == 0.25
+    assert record["startup_seconds"] == 0.5
+    assert record["peak_memory"] == 10**6
+    folder = tmp_path / "run" / "watershed" / "case_2"
+    assert (folder / record["outputs"]["instance-labels"]).is_file()
+    assert (folder / "log.txt").read_text() == "a line of the log\n"
+    found = sorted(path.name for path in folder.iterdir())
+    assert found == [STAMPS, "log.txt", "output", "record.json"]
+
+
+def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
+    def behave(image, output):
+        fakes.perfect(image, output)
+        return Outcome("ok", 0.25, 10**6, 0, gpu=GpuUse("NVIDIA\x1b L4", 2**30, 100 / 3, 90))
+
+    run(dataset, fakes.Engine(behave))
+    record = read_record(tmp_path / "run" / "watershed" / "case_1")
+    assert (record.gpu, record.gpu_memory) == ("NVIDIA\\x1b L4", 2**30)
+    assert (record.gpu_utilisation, record.gpu_utilisation_max) == (33.3, 90)
+
+
+@pytest.mark.parametrize("file", ["record.json", "output/images/instance-labels/case_2.tif"])
+def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, engine, file):
+    run(dataset, engine)
+    (tmp_path / "run" / "watershed" / "case_2" / "record.json").write_text("[]")
+    assert run(dataset, engine) == {"case_2": "ok"}
+    path = tmp_path / "run" / "watershed" / "case_2" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert run(dataset, engine) == {"case_2": "ok"}
+    assert run(dataset, engine) == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "again"),
+    [
+        ("non-zero exit", "why", False),
+        ("non-zero exit", "No space left on device", True),
+        ("killed", "why", True),
+    ],
+)
+def test_what_may_pass_is_tried_again_and_the_rest_with_retry(
+    run, dataset, fakes, status, message, again
+):
+    engine = _failing(fakes, status, message)
+    assert set(run(dataset, engine).values()) == {status}
+    assert len(run(dataset, engine)) == 3 * again
+    assert len(run(dataset, engine, retry=True)) == 3
+
+
+def test_another_image_or_dataset_makes_results_stale(run, make_dataset, fakes):
+    dataset = make_dataset(1)
+    run(dataset, fakes.Engine(fakes.perfect, "1"))
+    assert run(dataset, fakes.Engine(fakes.perfect, "1")) == {}
+    assert run(dataset, fakes.Engine(fakes.perfect, "2")) == {"case_1": "ok"}
+    other = make_dataset(1, fingerprint="e" * 64)
+    assert run(other, fakes.Engine(fakes.perfect, "2")) == {"case_1": "ok"}
+
+
+def test_a_failed_case_does_not_stop_the_others_and_bad_outputs_are_not_kept(
+    tmp_path, run, dataset, fakes
+):
+    def behave(image, output):
+        if image.array.sum() == 2 * 100 * 24:
+            return Outcome("out of memory", 0.1, 7, 137, "too big")
+        return fakes.write_labels(image, output, np.zeros(image.shape, np.float32))
+
+    seen = run(dataset, fakes.Engine(behave))
+    assert seen == {"case_1": "bad output", "case_2": "out of memory", "case_3": "bad output"}
+    record = _record(tmp_path, "case_2")
+    assert (record["message"], record["exit_code"], record["outputs"]) == ("too big", 137, {})
+    assert "expected integers, found dtype float32" in _record(tmp_path, "case_1")["message"]
+    assert not (tmp_path / "run" / "watershed" / "case_1" / "output").exists()
+
+
+def _reporting(fakes, text):
+    """Return an engine with a report of its own."""
+
+    def behave(image, output):
+        fakes.perfect(image, output)
+        (output / "record.json").write_text(text)
+
+    return fakes.Engine(behave)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"model": "m"}' + " " * 200_000])
+def test_the_report_of_an_algorithm_is_not_trusted(tmp_path, run, dataset, fakes, text):
+    assert set(run(dataset, _reporting(fakes, text)).values()) == {"ok"}
+    assert _record(tmp_path, "case_1")["model"] == ""
+
+
+def test_the_choice_of_a_model_is_recorded(tmp_path, run, dataset, fakes):
+    others = [
+        {"model": "cells", "cost": 3.0, "terms": {"study": 3.0}, "broken": ["channel"]},
+        {"model": "far", "cost": None, "terms": {}, "broken": [], "left_out": "did not beat it"},
+    ]
+    report = {"model": "nuclei", "cost": 1.5, "fallback": True, "other": "x", "others": others}
+    run(dataset, _reporting(fakes, json.dumps(report)))
+    record = _record(tmp_path, "case_1")
+    assert record["model"] == "nuclei"
+    assert (record["selection"]["cost"], record["selection"]["fallback"]) == (1.5, True)
+    assert "other" not in record["selection"]
+    assert record["selection"]["others"] == [{"left_out": "", **others[0]}, others[1]]
+    choice = read_record(tmp_path / "run" / "watershed" / "case_1").selection
+    assert choice.runner_up.model == "cells"
+    assert ModelChoice.of({"others": others[1:]}).runner_up is None
+    for odd in (3, [{}], [{"model": "a", "cost": "x"}]):
+        assert ModelChoice.of({"cost": 1.5, "others": odd}) == ModelChoice()
+
+
+def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dataset, engine):
+    engine.starts = False
+    assert set(run(dataset, engine).values()) == {"non-zero exit"}
+    assert _record(tmp_path, "case_3")["message"] == "watershed did not start: no reason"
+
+
+def test_an_error_of_ours_leaves_nothing_half_written(tmp_path, run, dataset, fakes):
+    def behave(image, output):
+        fakes.perfect(image, output)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, fakes.Engine(behave))
+    assert list((tmp_path / "run" / "watershed").iterdir()) == []
+
+
+def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine):
+    run(dataset, engine)
+    folder = tmp_path / "run"
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    owner = f"{MACHINE}-{ended.pid}-0"
+    leftovers = [
+        folder / "another" / f".case_1.{owner}.part",
+        folder / "watershed" / f".session.{owner}",
+    ]
+    for leftover in leftovers:
+        (leftover / "raw").mkdir(parents=True)
+    with claimed(folder):
+        assert not any(leftover.exists() for leftover in leftovers)
+        assert run(dataset, engine) == {}
+
+
+@pytest.mark.parametrize("name", [".case_1.{}.part", ".session.{}"])
+@pytest.mark.parametrize("machine", [MACHINE, "deadbeef"])
+def test_what_a_living_worker_has_in_work_is_left_alone(tmp_path, name, machine):
+    work = tmp_path / "watershed" / name.format(f"{machine}-{os.getpid()}-0")
+    work.mkdir(parents=True)
+    with claimed(tmp_path):
+        assert work.exists()
+    then = time.time() - 1e5
+    os.utime(work, (then, then))
+    with claimed(tmp_path):
+        assert work.exists() == (machine == MACHINE)
+
+
+@pytest.mark.parametrize("status", ["ok", "non-zero exit"])
+def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
+    tmp_path, run, dataset, fakes, status
+):
+    """The same case ends elsewhere while it runs here, well or not."""
+    place, kept = tmp_path / "run" / "watershed", []
+
+    def elsewhere(image, output):
+        if not kept:
+            kept.append("begun")
+            kept.append(run(dataset, fakes.Engine(first)))
+        fakes.perfect(image, output)
+
+    def first(image, output):
+        fakes.perfect(image, output)
+        return Outcome(status, 99.0, None, 0 if status == "ok" else 1)
+
+    run(dataset, fakes.Engine(elsewhere))
+    assert kept[1]["case_1"] == status
+    assert _record(tmp_path, "case_1")["seconds"] == (99.0 if status == "ok" else 0.25)
+    assert _record(tmp_path, "case_1")["status"] == "ok"
+    assert {path.name for path in place.iterdir()} == {"case_1", "case_2", "case_3"}
+
+
+def test_the_warnings_of_a_container_are_kept_as_single_bounded_lines(
+    tmp_path, run, dataset, fakes
+):
+    odd = [" voxel size\nis assumed ", 7, "", "x" * 1000]
+    run(dataset, _reporting(fakes, json.dumps({"warnings": odd + ["again"] * 50})))
+    warnings = _record(tmp_path, "case_1")["warnings"]
+    assert warnings[:2] == ["voxel size is assumed", "x" * 297 + "..."]
+    assert len(warnings) == 20
+    assert warnings_in({"warnings": "a text"}) == warnings_in({"warnings": 3}) == ()
+
+
+def _failing(fakes, status="non-zero exit", message="no such module", code=1):
+    """Return an engine of which every case fails."""
+    return fakes.Engine(lambda image, output: Outcome(status, 0.1, None, code, message))
+
+
+def test_an_algorithm_whose_first_three_cases_fail_alike_runs_no_more(
+    tmp_path, run, make_dataset, fakes
+):
+    dataset, engine = make_dataset(1, 2, 3, 4, 5), _failing(fakes)
+    assert set(run(dataset, engine).values()) == {"non-zero exit"}
+    assert engine.calls == ["case_1", "case_2", "case_3"]
+    assert _record(tmp_path, "case_3")["message"] == "no such module"
+    left = _record(tmp_path, "case_5")
+    assert left["message"] == "not run, as the first cases failed alike: no such module"
+    assert left["seconds"] == 0.0
+    assert run(dataset, engine) == {}  # remembered, as other failures
+    run(dataset, engine, retry=True)
+    assert len(engine.calls) == 6
+
+
+@pytest.mark.parametrize(
+    ("case", "runs"),
+    [
+        ("alike", 3),
+        ("another message", 4),
+        ("another name of a case", 3),
+        ("another status", 4),
+        ("one that ends well", 4),
+        ("refused inputs", 4),
+        ("a code of others", 3),
+    ],
+)
+def test_three_failures_alike_are_enough(run, make_dataset, fakes, case, runs):
+    seen = []
+
+    def behave(image, output):
+        seen.append(None)
+        if case == "one that ends well" and len(seen) == 2:
+            return fakes.perfect(image, output)
+        image = f"case_{len(seen)}: 0b0c1e5c-0000-4000-8000-00000000000{len(seen)}.tif is bad"
+        words = {"another message": f"line {len(seen)}", "another name of a case": image}
+        other = case == "another status" and len(seen) == 3
+        code = {"refused inputs": 3, "a code of others": 2}.get(case, 1)
+        return Outcome(
+            "killed" if other else "non-zero exit", 0.1, None, code, words.get(case, "why")
+        )
+
+    engine = fakes.Engine(behave)
+    engine.guests = {"watershed"} if case == "a code of others" else {}
+    run(make_dataset(1, 2, 3, 4), engine)
+    assert len(seen) == runs
+
+
+def test_results_that_are_there_or_a_word_of_the_user_keep_it_going(
+    tmp_path, run, make_dataset, fakes, watershed
+):
+    engine, dataset = _failing(fakes), make_dataset(1, 2, 3, 4, 5)
+    (job,) = plan(dataset, [watershed], engine, tmp_path / "going")
+    run_job(job, SEGMENT, engine, fakes.limits, "invoke", lambda *_: None, keep_going=True)
+    assert len(engine.calls) == 5
+    run(make_dataset(1), fakes.Engine(fakes.perfect))
+    engine = _failing(fakes)
+    run(make_dataset(1, 2, 3, 4, 5), engine)
+    assert engine.calls == ["case_2", "case_3", "case_4", "case_5"]
+
+
+def test_the_sources_of_an_image_of_others_are_not_ours(tmp_path, dataset, engine, watershed):
+    keys = []
+    for guests in ((), ("watershed",)):
+        engine.guests = guests
+        (job,) = plan(dataset, [watershed], engine, tmp_path)
+        keys.append((job.guest, job.key))
+    assert [guest for guest, _ in keys] == [False, True]
+    assert keys[0][1] != keys[1][1]
+    unknown = watershed.model_copy(update={"name": "team_v1"})  # no folder of this name
+    engine.guests = ("team_v1",)
+    assert plan(dataset, [unknown], engine, tmp_path)[0].key == keys[1][1]
+
+
+def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
+    tmp_path, run, dataset, fakes
+):
+    def lossy(image, output):
+        rows = np.arange(image.shape[1])[None, :, None] // 4
+        labels = ((image.array > 0) * rows).astype(np.int64)
+        place = output / "images" / "instance-labels" / "output.mha"
+        write(place, Volume(labels, (1000.0, 0.5, 0.5), "ZYX"))
+
+    engine = fakes.Engine(lossy)
+    assert set(run(dataset, engine).values()) == {"bad output"}  # of our own algorithms
+    engine.guests = ("watershed",)
+    assert set(run(dataset, engine).values()) == {"ok"}
+    record = _record(tmp_path, "case_2")
+    (warning,) = record["warnings"]
+    assert warning.startswith("voxel size lost by the algorithm, that of the image counts: ")
+    assert warning.endswith("instance-labels has 1000 x 0.5 x 0.5 µm")
+    kept = tmp_path / "run" / "watershed" / "case_2" / record["outputs"]["instance-labels"]
+    assert header(kept).spacing == (2.0, 0.5, 0.5)
+    assert len(np.unique(read(kept).array)) == 3

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from cytosuite.contract.interface import read_case, write_case
+from cytosuite.contract.metadata import channel_of, described, study_of, view_role
+from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import InputError
+from cytosuite.volume import Origin, Volume
+
+SEGMENT = TASKS["segment"]
+SLUG = "microscopy-image"
+ARRAY = np.zeros((3, 4, 5), np.uint16)
+
+
+def _volume(spacing=(2.0, 0.5, 0.5), sources=None, **metadata):
+    return Volume(ARRAY, spacing, "ZYX", metadata, Origin(sources or {}))
+
+
+def _case(folder, **metadata):
+    write_case(folder, SEGMENT, "embryo", {SLUG: _volume(**metadata)})
+    return folder
+
+
+NUCLEUS = ["DAPI", "H2B-mRFP1", "Hoechst 33342", "Nuclei", "nuclear", "H2BmCherry", "NLS-GFP"]
+NUCLEUS += ["01_nuclei02", "his-H2Av", "DRAQ5", "405_dapi", "Histone H2B"]
+MEMBRANE = ["Membrane", "plasma membranes", "plasmamembrane", "cell wall", "FM4-64", "CellMask"]
+MEMBRANE += ["mCherry-CAAX", "WGA-488", "E-cadherin", "cell_outline"]
+
+
+@pytest.mark.parametrize(("words", "channel"), [(NUCLEUS, "nucleus"), (MEMBRANE, "membrane")])
+def test_a_channel_has_many_words_in_metadata_and_in_names(tmp_path, words, channel):
+    for word in words:
+        assert channel_of(word) == channel, word
+        assert channel_of(f"image_3_{word}_t01.tif") == channel, word
+    _case(tmp_path, channel=words[0])
+    found = read_case(tmp_path, SEGMENT)
+    assert found.volumes[SLUG].metadata["channel"] == channel
+    assert found.sources["channel"] == "json"
+
+
+def test_other_words_and_contradictions_are_no_known_channel(tmp_path):
+    others = ["GFP", "488", "", "nucleolus", "nuclei and membrane", "dapibus", "remembrane"]
+    assert [channel_of(word) for word in others] == [None] * len(others)
+    _case(tmp_path, channel="actin")
+    assert read_case(tmp_path, SEGMENT).volumes[SLUG].metadata["channel"] == "actin"
+
+
+def test_names_of_fuse_my_cells_tell_specimen_role_and_study():
+    assert view_role("image_19_membrane_angle") == ("image_19_membrane", "angle")
+    assert view_role("image_19_membrane") is None
+    assert study_of("Study3_Study1_H5_image_19_membrane_angle") == 1
+    assert study_of("image_19") is None
+
+
+def test_warnings_outlive_the_case_on_disk_and_stand_once(tmp_path):
+    nm = _volume((1750.0, 800.0, 800.0), {"spacing": "imagej"})
+    once = described(nm, {})
+    assert once.spacing == (1.75, 0.8, 0.8)
+    write_case(tmp_path, SEGMENT, "a", {SLUG: once})
+    found = read_case(tmp_path, SEGMENT)
+    assert found.volumes[SLUG].spacing == (1.75, 0.8, 0.8)
+    assert found.sources["spacing"] == "imagej"
+    (line,) = found.warnings
+    assert "1750 x 800 x 800 µm (imagej)" in line
+    assert "1.75 x 0.8 x 0.8 µm" in line
+
+
+def test_only_contradictions_are_contradictory():
+    file = _volume(sources={"spacing": "ome", "channel": "ome"}, channel="DAPI")
+    same = described(file, {"channel": "nuclei", "spacing": [2, 0.5, 0.5]}, "h2b.tif")
+    assert same.origin.warnings == ()
+
+
+@pytest.mark.parametrize("size", [[2, 0.5, True], [2, 0.5, "0.5"], [2, 0.5, -0.5], 0.5, {"z": 2}])
+def test_a_size_that_is_no_list_of_positive_numbers_is_refused(size):
+    with pytest.raises(InputError, match="spacing must be positive numbers in µm, found"):
+        described(_volume(), {"spacing": size})

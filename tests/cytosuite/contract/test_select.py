@@ -1,0 +1,234 @@
+from itertools import permutations
+from math import inf, isfinite, log, nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytosuite.contract.manifest import ModelCard, SelectPolicy
+from cytosuite.contract.select import DISORDER, LARGER, describe, distance, left_out, select
+from cytosuite.errors import ModelError
+from cytosuite.volume import Volume
+
+POLICY = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=1.0)
+
+
+SCORED = {"other images": {"SEG": 0.7}}
+
+
+def _card(name, scores=SCORED, baselines=None, **describes):
+    card = {"name": name, "version": "0.1.0", "algorithm": "net", "task": "segment"}
+    card |= {"description": "d", "authors": "a", "license": "MIT", "describes": describes}
+    return ModelCard(**card, scores=scores, baselines=baselines or {})
+
+
+def test_the_cost_is_what_it_is_said_to_be():
+    found = select(
+        [_card("a", channel="nucleus", study=1, spacing=(1.0, 1.0, 1.0))],
+        {"channel": "nucleus", "study": 2, "spacing": (2.0, 1.0, 0.5)},
+        POLICY,
+    )
+    assert found.terms["spacing"] == pytest.approx(2 * log(2))
+    assert found.terms["study"] == 4.0
+    assert found.cost == pytest.approx(4 + 2 * log(2))
+    assert not found.fallback
+
+
+def test_or_it_fails_with_what_there_is():
+    with pytest.raises(ModelError, match="no model to choose from"):
+        select([], {}, POLICY)
+    policy = SelectPolicy(channel="must", fallback="fail")
+    with pytest.raises(ModelError, match="net: made for channel a or b, found actin"):
+        select([_card("x", channel="a"), _card("y", channel="b")], {"channel": "actin"}, policy)
+
+
+def test_a_model_of_other_axes_is_never_taken():
+    policy = SelectPolicy(axes="must", channel="must", fallback="relax")
+    cards = [_card("a", axes="ZYX", channel="x"), _card("b", axes="ZYX", channel="membrane")]
+    for some, who in ((cards, "net"), (cards[:1], "net a")):
+        with pytest.raises(ModelError, match=f"{who}: made for axes ZYX, found YX"):
+            select(some, {"axes": "YX", "channel": "x"}, policy)
+    plane = _card("c", axes="YX", channel="nucleus")
+    found = select([*cards, plane], {"axes": "YX", "channel": "x"}, policy)
+    assert (found.card.name, found.broken) == ("c", ("channel",))
+
+
+def test_voxel_sizes_of_plane_and_volume_are_compared_by_their_last_axes():
+    cards = [_card("a-coarse", spacing=(9.0, 0.8, 0.8)), _card("b-fine", spacing=(9.0, 0.1, 0.1))]
+    found = select(cards, {"spacing": (0.1, 0.2)}, POLICY)
+    assert found.card.name == "b-fine"
+    assert found.cost == pytest.approx(log(2))
+    plane = [_card("a", spacing=(0.8, 0.8)), _card("b", spacing=(0.1, 0.1))]
+    assert select(plane, {"spacing": (7.0, 0.1, 0.1)}, POLICY).card.name == "b"
+
+
+def test_sizes_in_another_order_cost_once_and_an_image_larger_than_its_card_more():
+    assert distance("spacing", (1.0, 1.0, 4.0), (4.0, 1.0, 1.0)) == DISORDER
+    assert distance("spacing", (5.0, 1.0, 1.0), (4.0, 1.0, 1.0)) == pytest.approx(log(1.25))
+    smaller, larger = (distance("shape", (4.0, 1.0, n), (4.0, 1.0, 2.0)) for n in (1.0, 4.0))
+    assert (smaller, larger) == pytest.approx((log(2), LARGER * log(2)))
+
+
+def test_an_assumed_voxel_size_counts_as_missing():
+    known = Volume(np.zeros((2, 3)), (0.5, 0.5), "YX", {"channel": "nucleus"})
+    geometry = {"axes": "YX", "shape": (2.0, 3.0), "spacing": (0.5, 0.5)}
+    assert describe(known) == {"channel": "nucleus", **geometry}
+    guessed = Volume(np.zeros((2, 3)), (1, 1), "YX", {"spacing_source": "assumed"})
+    assert set(describe(guessed)) == {"axes", "shape"}
+
+
+NAMES = [2, 2.0, "2", "2.0", " 2 ", "02", "study 2", "Study 2", "STUDY_2", "study2", "study-2"]
+
+
+@pytest.mark.parametrize("study", [*NAMES, "study: 2", "study=2"])
+def test_a_number_has_many_spellings(study):
+    cards = [_card("a", study=1), _card("b", study=2), _card("c", study="study 3")]
+    assert select(cards, {"study": study}, POLICY).cost == 0.0
+    assert select(cards, {"study": study}, POLICY).card.name == "b"
+    assert select(cards, {"study": 3}, POLICY).card.name == "c"
+
+
+@pytest.mark.parametrize(
+    "study", [0, 6, -2, 20, inf, "study -2", "study", "studying 2", "2 3", "x"]
+)
+def test_another_number_or_word_is_another(study):
+    assert select([_card("b", study=2)], {"study": study}, POLICY).terms == {"study": 4.0}
+
+
+@pytest.mark.parametrize("study", ["", "  ", nan, "nan", "NaN"])
+def test_what_says_nothing_is_missing(study):
+    found = select([_card("b", study=2, channel="x")], {"study": study, "channel": study}, POLICY)
+    assert found.terms == {"channel": 1.0, "study": 1.0}
+    assert found.unknown == ("channel",)
+
+
+@pytest.mark.parametrize("spacing", [(0.0, 1, 1), (1, -1.0, 1), (nan, 1, 1), (inf, 1, 1), ()])
+def test_a_size_that_nothing_has_is_missing(spacing):
+    found = select([_card("a", spacing=(1.0, 1.0, 1.0))], {"spacing": spacing}, POLICY)
+    assert found.terms == {"spacing": POLICY.missing}
+
+
+def test_a_word_that_no_card_has_counts_as_missing():
+    policy = SelectPolicy(study=3.0, spacing=1.0, general=1.0)
+    one, two = (_card(f"study{n}", study=n, spacing=(n, 1.0, 1.0)) for n in (1, 2))
+    cards = [one, two, _card("any")]
+    image = {"study": "study 9", "spacing": (2.2, 1.0, 1.0)}
+    found = select(cards, image, policy)
+    assert (found.card.name, found.strange) == ("study2", ("study",))
+    assert select(cards, image | {"study": 1}, policy).strange == ()
+    assert select([two], image, policy).terms["study"] == 3.0  # nothing to choose: as it is
+
+
+def test_a_model_of_the_users_own_is_chosen_once_it_is_adopted():
+    own, shipped = _card("own", study=1), _card("shipped", study=2)
+    trained = own.model_copy(update={"adopted": False})
+    found = select([trained, shipped], {"study": 1}, POLICY)
+    assert (found.card.name, found.strange) == ("shipped", ("study",))  # nobody knows it
+    assert found.others[0].left_out == "not adopted (cytosuite adopt)"
+    assert select([own, shipped], {"study": 1}, POLICY).card.name == "own"
+    assert select([trained], {"study": 1}, POLICY).card.name == "own"
+
+
+GENERAL = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=0.5, general=2.0)
+
+
+def test_each_side_pays_for_what_the_other_alone_says():
+    own, other = _card("own", study=1), _card("any")
+    assert select([own], {"study": 1}, GENERAL).terms == {"study": 0.0}
+    assert select([own], {}, GENERAL).terms == {"study": 0.5}
+    assert select([other], {"study": 1}, GENERAL).terms == {"study": 2.0}
+    assert select([other], {}, GENERAL).terms == {}
+    assert select([own], {}, SelectPolicy(study=4.0)).terms == {"study": 0.0}  # the defaults
+    assert select([other], {"study": 1}, SelectPolicy(study=4.0)).terms == {"study": 2.0}
+    assert select([other], {"channel": "x", "study": 1}, GENERAL).general == ("channel", "study")
+    assert select([own], {"study": 1}, GENERAL).general == ()
+
+
+RULE = SelectPolicy(study=4.0, spacing=1.0, score="N_SSIM")
+SIMPLE = {"identity": {"N_SSIM": 0.0}, "gaussian": {"N_SSIM": 0.03}}
+
+
+def _scores(*values):
+    return {f"set {n}": value for n, value in enumerate(values)}
+
+
+@pytest.mark.parametrize(
+    ("scores", "baselines", "reason"),
+    [
+        ([{"N_SSIM": 0.04}], SIMPLE, ""),
+        ([{"N_SSIM": 0.04}, {"SEG": 0.0}], SIMPLE, ""),
+        ([{"N_SSIM": -0.5}], {}, ""),
+        ([{"SEG": 0.5}], {}, ""),
+        ([], {}, "no scores of images kept out of its training"),
+        ([{"N_SSIM": 0.01}], SIMPLE, "did not beat gaussian: N_SSIM 0.01 <= 0.03"),
+        ([{"N_SSIM": 0.03}], SIMPLE, "did not beat gaussian: N_SSIM 0.03 <= 0.03"),
+        ([{"N_SSIM": 0.9}, {"N_SSIM": 0.01}], SIMPLE, "did not beat gaussian: N_SSIM 0.01 <= 0.03"),
+        ([{"SEG": 0.5}], SIMPLE, "no score by N_SSIM to hold against identity and gaussian"),
+        ([{"N_SSIM": 0.5}], {"gaussian": {"SEG": 0.1}}, "no N_SSIM of gaussian to be held against"),
+    ],
+)
+def test_a_card_must_beat_every_baseline_on_every_data_set(scores, baselines, reason):
+    card = _card("a", scores=_scores(*scores), baselines=baselines)
+    assert left_out(card, RULE) == reason
+    assert left_out(card, POLICY) == ("" if scores else reason)  # no metric: no baselines
+
+
+def _worse(name="worse", **describes):
+    return _card(name, _scores({"N_SSIM": 0.01}), SIMPLE, **describes)
+
+
+def test_a_card_that_beats_nothing_is_taken_by_name_alone():
+    plain = _card("plain", study=2)
+    found = select([_worse(study=1), plain], {"study": 1}, RULE)
+    assert found.card.name == "plain"
+    (out,) = found.others
+    assert (out.card.name, out.cost) == ("worse", 0.0)
+    assert out.left_out == "did not beat gaussian: N_SSIM 0.01 <= 0.03"
+    alone = select([_worse(study=1)], {"study": 1}, RULE)
+    assert (alone.card.name, alone.left_out) == ("worse", out.left_out)
+    with pytest.raises(ModelError, match="by itself, name one .*: again: did not beat .*; worse: "):
+        select([_worse(), _worse("again")], {}, RULE)
+
+
+def test_all_other_cards_are_kept_with_their_costs_nearest_first():
+    cards = [
+        _card("far", channel="x", study=1, spacing=(4.0, 1.0, 1.0)),
+        _card("none", scores={}, channel="x", study=1, spacing=(1.0, 1.0, 1.0)),
+        _card("other", channel="y", study=1, spacing=(1.0, 1.0, 1.0)),
+        _card("near", channel="x", study=1, spacing=(2.0, 1.0, 1.0)),
+    ]
+    facts = {"channel": "x", "study": 1, "spacing": (1.0, 1.0, 1.0)}
+    for order in permutations(cards):
+        found = select(order, facts, POLICY)
+        assert found.card.name == "near"
+        assert [own.card.name for own in found.others] == ["far", "other", "none"]
+        assert [own.broken for own in found.others] == [(), ("channel",), ()]
+        assert [own.cost for own in found.others] == pytest.approx([log(4), 0, 0])
+        assert found == select(cards[2:], facts, POLICY)  # whatever else there is
+
+
+words = st.booleans() | st.integers() | st.floats() | st.text("study x1.-", max_size=9)
+values = words | st.lists(words, max_size=4).map(tuple)
+
+
+@given(st.dictionaries(st.sampled_from(["channel", "study", "spacing", "x"]), values))
+def test_whatever_metadata_say_there_is_one_choice(facts):
+    cards = [
+        _card("own", channel="x", study=1, spacing=(1.0, 1.0, 1.0)),
+        _card("odd", channel="y", study="nan", spacing=(1.0,)),
+        _card("any"),
+    ]
+    found = select(cards, facts, GENERAL)
+    assert isfinite(found.cost)
+    assert found.cost == sum(found.terms.values())
+    assert not found.broken
+    assert len(found.others) == 2
+    assert all(found.cost <= own.cost for own in found.others if not own.broken)
+
+
+def test_a_tie_goes_to_the_card_that_has_beaten_others():
+    better = _card("z-better", _scores({"N_SSIM": 0.1}), SIMPLE)
+    for cards in permutations([better, _card("a"), _card("b")]):
+        found = select(cards, {}, RULE)
+        assert [found.card.name, *(own.card.name for own in found.others)] == ["z-better", "a", "b"]

@@ -1,0 +1,85 @@
+"""The end of a program, as a shell sees it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAD = "import errno, os, sys, time\nfrom cytosuite.errors.ending import end\nfrom cytosuite.errors import *\n"
+
+
+def _program(body, **given):
+    code = f"{HEAD}def program():\n    {body}\nend(program)"
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        **({"stdout": subprocess.PIPE} | given),
+    )
+
+
+def _end(body, **given):
+    process = _program(body, **given)
+    out, errors = process.communicate(timeout=60)
+    return process.returncode, out, errors
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "line"),
+    [
+        ("print('fine')", 0, ""),
+        ("return 1", 1, ""),
+        ("raise InputError('a: expected b\\nfound c')", 2, "cytosuite: a: expected b found c\n"),
+        ("raise ModelError('none fits')", 3, "cytosuite: none fits\n"),
+        ("open('/proc/no/x', 'w')", 2, "cytosuite: /proc/no/x: cannot be read or written (No such"),
+        ("os.rename(sys.executable, '/proc/no')", 2, "cytosuite: /proc/no: cannot be read or"),
+        ("raise OSError(errno.ENOSPC, 'Full')", 2, "cytosuite: a file or the output cannot be"),
+        ("import nowhere", 2, "cytosuite: this command needs nowhere, not installed here: "),
+        ("bytearray(2**62)", 2, "cytosuite: not enough memory is free"),
+        ("raise KeyboardInterrupt", 130, "cytosuite: interrupted; what is finished is kept"),
+        ("raise BrokenPipeError", 141, ""),
+        ("print('\\udcff µ')", 0, ""),
+        ("import warnings; warnings.warn('of a library')", 0, ""),
+    ],
+)
+def test_the_end_is_a_code_and_at_most_one_line(body, code, line):
+    found, _, errors = _end(body, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert found == code, errors
+    assert errors.startswith(line)
+    assert errors.count("\n") == bool(line)
+
+
+@pytest.mark.parametrize("body", ["1 / 0", "raise OSError('of no number')"])
+def test_an_error_of_the_program_keeps_its_traceback(body):
+    code, _, errors = _end(body)
+    assert code == 1
+    assert errors.startswith("Traceback")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_tidies_up(tmp_path, number):
+    place = tmp_path / "there"
+    body = f"""
+    try:
+        open({str(place)!r}, "w").close()
+        time.sleep(60)
+    finally:
+        os.remove({str(place)!r})"""
+    process = _program(body)
+    while not place.exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.count("\n") == 1
+    assert not place.exists()
+
+
+def test_a_pipe_that_nobody_reads_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    assert _end("print('a' * 10**6)", stdout=write) == (141, None, "")
+    os.close(write)

@@ -1,0 +1,75 @@
+"""A package that is not installed: one line with a command that can work."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cytosuite.errors import InputError, packages
+from cytosuite.errors.packages import install, lacking, needed_by
+
+PIP = [sys.executable, "-m", "pip", "install"]
+
+
+class Installed:
+    requires = (
+        "numpy>=1.26",
+        "scikit-image>=0.24",
+        'torch>=2.4; extra == "networks"',
+        "dask-jobqueue>=0.8.5; extra == 'cluster'",
+        "monai; extra == 'dev'",
+    )
+
+    def __init__(self, place, editable=False):
+        self.place, self.editable = place, editable
+
+    def read_text(self, name):
+        kind = '"dir_info": {"editable": true}, ' if self.editable else ""
+        return None if self.place is None else f'{{{kind}"url": "{self.place.as_uri()}"}}'
+
+
+@pytest.fixture
+def known(monkeypatch):
+    def know(*place, **more):
+        # A build in the checkout leaves a record of its own, found first by `python -m` there.
+        records = [Installed(None), Installed(*place, **more)]
+        monkeypatch.setattr(packages, "distributions", lambda name: records)
+
+    return know
+
+
+def test_a_package_of_an_extra_comes_from_the_checkout(known, tmp_path):
+    known(folder := tmp_path / "my checkout", editable=True)
+    folder.mkdir()
+    assert shlex.split(install(["torch"])) == [*PIP, "-e", f"{folder}[networks]"]
+    assert shlex.split(install(["torch", "dask_jobqueue"]))[-1] == f"{folder}[cluster,networks]"
+    assert shlex.split(install(["skimage"])) == [*PIP, "-e", str(folder)]
+
+
+def test_in_the_environment_of_make_torch_is_that_of_the_containers(known, tmp_path, monkeypatch):
+    known(tmp_path, editable=True)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert shlex.split(install(["torch"])) == ["make", "-C", str(tmp_path), "networks"]
+    assert shlex.split(install(["dask_jobqueue"])) == [*PIP, "-e", f"{tmp_path}[cluster]"]
+    root = Path(__file__).resolve().parents[3]
+    subprocess.run(["make", "-n", "-C", root, "networks"], check=True, timeout=30)
+
+
+def test_a_package_of_an_extra_comes_from_the_wheel(known, tmp_path):
+    known(wheel := tmp_path / "cytosuite-0.1.0-py3-none-any.whl")
+    wheel.touch()
+    assert shlex.split(install(["torch"])) == [*PIP, f"{wheel}[networks]"]
+    wheel.unlink()  # nothing to name any more: the packages themselves
+    assert shlex.split(install(["torch"])) == [*PIP, "torch"]
+    known(None)
+    assert shlex.split(install(["dask_jobqueue"])) == [*PIP, "dask-jobqueue"]
+
+
+def test_what_cannot_be_imported_is_one_line():
+    line = r"CLUSTER needs nowhere, not installed here: .* nowhere$"
+    with pytest.raises(InputError, match=line), needed_by("CLUSTER"):
+        import nowhere.deep  # noqa: F401
+    broken = ImportError("libnowhere.so: no such file", name="nowhere._C")
+    assert "needs nowhere, which cannot be imported (libnowhere.so: no such" in lacking(broken)

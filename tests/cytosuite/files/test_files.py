@@ -1,0 +1,200 @@
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cytosuite import files
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import atomic, digest, read_json, sweep, value_digest, write_json
+from cytosuite.files.working import MACHINE
+
+
+def test_a_file_is_there_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "deep" / "a.json"
+    with pytest.raises(KeyError), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert list(path.parent.iterdir()) == []
+
+
+def test_json_returns_as_it_was_and_broken_json_is_one_line(tmp_path):
+    write_json(tmp_path / "a.json", {"µm": [1, 2.5, None]})
+    assert read_json(tmp_path / "a.json") == {"µm": [1, 2.5, None]}
+    for content in (b"{", b"\xff\xfe", b""):
+        (tmp_path / "a.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.json: expected JSON, found .+"):
+            read_json(tmp_path / "a.json")
+
+
+def test_digest_sees_names_and_contents_but_not_order_or_caches(tmp_path):
+    one, two = tmp_path / "a", tmp_path / "b"
+    one.write_text("1")
+    two.write_text("2")
+    first = digest([one, two], tmp_path)
+    assert digest([two, one], tmp_path) == digest([tmp_path], tmp_path) == first
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "c.pyc").touch()
+    (tmp_path / ".hidden").touch()
+    os.utime(one, (0, 0))
+    assert digest([tmp_path], tmp_path) == first
+    two.rename(tmp_path / "c")
+    assert digest([tmp_path], tmp_path) != first
+    two.write_text("3")
+    assert digest([one, two], tmp_path) != first
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_names_the_place_in_a_line(tmp_path, number):
+    reason = os.strerror(number)
+    line = rf"a\.txt: cannot be written \({reason}\); make room"
+    with pytest.raises(CytosuiteError, match=line), atomic(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise OSError(number, reason)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def dead():
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+@pytest.fixture(params=["exchange", "two steps"])
+def steps(request, monkeypatch):
+    if request.param == "two steps":
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    return request.param
+
+
+@pytest.mark.parametrize("before", ["nothing", "file", "folder", "link"])
+def test_a_folder_takes_its_name_whatever_stands_there(tmp_path, steps, before):
+    path, away = tmp_path / "case", tmp_path / "away"
+    (away / "kept").mkdir(parents=True)
+    {
+        "nothing": lambda: None,
+        "file": path.touch,
+        "folder": lambda: (path / "old").mkdir(parents=True),
+        "link": lambda: path.symlink_to(away),
+    }[before]()
+    with atomic(path) as temporary:
+        (temporary / "new").mkdir(parents=True)
+    assert [entry.name for entry in path.iterdir()] == ["new"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"case", "away"}
+    assert (away / "kept").is_dir()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_another_program_has_put_there_may_stay(tmp_path, steps, whole):
+    path = tmp_path / "case"
+    with atomic(path, lambda: whole) as one:
+        with atomic(path) as two:
+            (two / "of two").mkdir(parents=True)
+        (one / "of one").mkdir(parents=True)
+    assert [entry.name for entry in path.iterdir()] == ["of two" if whole else "of one"]
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path, steps):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(IsADirectoryError), atomic(tmp_path / "a") as temporary:
+        temporary.touch()
+    assert (tmp_path / "a").is_dir()
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_a_folder_that_is_moved_aside_returns_after_a_failure(tmp_path, monkeypatch):
+    path = tmp_path / "case"
+    (path / "old").mkdir(parents=True)
+    real = files._put
+
+    def put(source, target):
+        if source.name.startswith(".") and ".former" not in source.name and not path.exists():
+            raise OSError(errno.EIO, "broken")
+        return real(source, target)
+
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    monkeypatch.setattr(files, "_put", put)
+    with pytest.raises(OSError, match="broken"), atomic(path) as temporary:
+        temporary.mkdir()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["case"]
+    assert (path / "old").is_dir()
+
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from cytosuite import files
+
+if sys.argv[2] == "two steps":
+    files._exchange = lambda *_: False
+home, own, end = Path(sys.argv[1]), str(os.getpid()), time.monotonic() + float(sys.argv[3])
+while time.monotonic() < end:
+    with files.atomic(home / "case") as folder:
+        folder.mkdir()
+        for number in range(5):
+            (folder / str(number)).write_text(own)
+    with files.atomic(home / "table.csv") as table:
+        table.write_text(own * 1000)
+    files.write_json(home / "facts.json", [own] * 100)
+"""
+
+
+@pytest.mark.parametrize("steps", ["exchange", "two steps"])
+def test_programs_that_write_the_same_names_leave_one_whole_thing(tmp_path, steps):
+    rng, order = random.Random(0), [sys.executable, "-c", WRITER, str(tmp_path), steps]
+    kept = [subprocess.Popen([*order, "3"], stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    absent = killed = 0
+    while any(process.poll() is None for process in kept):
+        with subprocess.Popen([*order, "60"]) as victim:
+            end = time.monotonic() + rng.uniform(0.3, 1.0)
+            while time.monotonic() < end:
+                absent += killed > 0 and not (tmp_path / "case").exists()
+            victim.send_signal(signal.SIGKILL)
+        killed += (tmp_path / "case").exists()
+    assert [process.communicate()[1] for process in kept] == [""] * 3
+    assert killed > 1
+    assert steps == "two steps" or not absent
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["case", "facts.json", "table.csv"]
+    owners = {path.read_text() for path in (tmp_path / "case").iterdir()}
+    assert len(owners) == 1
+    assert len([*(tmp_path / "case").iterdir()]) == 5
+    table = (tmp_path / "table.csv").read_text()
+    assert table == table[: len(table) // 1000] * 1000
+    assert len(read_json(tmp_path / "facts.json")) == 100
+
+
+def test_leftovers_of_ended_programs_are_swept_and_links_are_not_followed(tmp_path, dead):
+    run, away = tmp_path / "run", tmp_path / "away"
+    ended, alive = f"{MACHINE}-{dead}-0", f"{MACHINE}-{os.getpid()}-0"
+    for left in (f".a.{ended}.part", f"one/.b.{ended}.part.tif", f"one/.c.{ended}.former.part"):
+        (run / left / "deep").mkdir(parents=True)
+    (run / "one" / "case").mkdir()
+    others = f".d.{alive}.part", f".e.deadbeef-{dead}-0.part.csv", ".f.part", f".session.{ended}"
+    for kept in ("a.part", ".lock", *others):
+        (run / "one" / "case" / kept).touch()
+    (away / f".g.{ended}.part").mkdir(parents=True)
+    (run / "link").symlink_to(away)
+    (run / f".h.{ended}.part").symlink_to(away)
+    (run / "one" / "two" / "three" / f".i.{ended}.part").mkdir(parents=True)  # too deep
+    sweep(run)
+    found = {path.relative_to(run).as_posix() for path in run.rglob("*")}
+    assert found == {
+        *("one", "one/case", "link", "one/case/a.part", "one/case/.lock"),
+        *("one/two", "one/two/three", f"one/two/three/.i.{ended}.part"),
+        *(f"one/case/{name}" for name in others),
+    }
+    assert [*away.iterdir()] == [away / f".g.{ended}.part"]
+
+
+def test_the_digest_of_a_value_is_that_of_its_content():
+    assert value_digest({"a": 1, "b": [2]}) == value_digest({"b": [2], "a": 1})
+    assert value_digest({"a": 1}) != value_digest({"a": "1"})
+    known = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of {}
+    assert value_digest({}) == known

@@ -1,0 +1,69 @@
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from cytosuite.files import working
+from cytosuite.files.working import (
+    DAY_S,
+    LEFTOVER,
+    MACHINE,
+    is_abandoned,
+    session_name,
+    working_name,
+)
+
+
+@pytest.fixture(scope="module")
+def dead():
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def _old(path, seconds=DAY_S + 10):
+    for each in (path, *path.rglob("*")):
+        then = each.stat().st_mtime - seconds
+        os.utime(each, (then, then))
+
+
+def test_no_two_names_are_alike_in_threads_either():
+    with ThreadPoolExecutor(8) as pool:
+        names = [*pool.map(lambda _: working_name("a"), range(1000))]
+    assert len(set(names)) == 1000
+    assert working_name("a", ".tif").endswith(".part.tif")
+    assert all(LEFTOVER.fullmatch(name) for name in (names[0], working_name("a", former=True)))
+    assert not LEFTOVER.fullmatch(session_name())
+
+
+@pytest.mark.parametrize("end", [".part", ".part.tif", ".former.part", ".part.a\nb", ""])
+def test_a_name_of_this_machine_is_abandoned_with_the_end_of_its_process(tmp_path, dead, end):
+    ended = tmp_path / f".a.{MACHINE}-{dead}-7{end}"
+    running = tmp_path / f".a.{MACHINE}-{os.getpid()}-7{end}"
+    for path in (ended, running):
+        path.mkdir()
+        _old(path)
+    assert is_abandoned(ended)
+    assert not is_abandoned(running)
+
+
+def test_a_process_that_was_killed_but_not_waited_for_has_ended():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert working.is_running(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not working.is_running(process.pid)
+
+
+@pytest.mark.parametrize("name", [".a.deadbeef-{}-0.part", ".case.{}.part", ".session"])
+def test_a_name_of_another_machine_is_abandoned_after_a_day_without_a_change(tmp_path, dead, name):
+    path = tmp_path / name.format(dead)
+    (path / "raw").mkdir(parents=True)
+    assert not is_abandoned(path)
+    _old(path)
+    assert is_abandoned(path)
+    (path / "raw" / "a.tif").touch()  # changes the folder that it lies in
+    assert not is_abandoned(path)
+    _old(path)
+    assert is_abandoned(path)

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from monai.networks.nets.basic_unet import BasicUNet
+from monai.networks.nets.unet import UNet
+
+from cytosuite.apply import WEIGHTS
+from cytosuite.errors import InputError
+from cytosuite.monai import TileInferer, measured_halo
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of MONAI, about torch
+
+
+def _net(sides, norm="batch"):
+    torch.manual_seed(0)
+    return UNet(sides, 2, 3, (4, 8, 8), (2, 2), norm=norm).eval()
+
+
+@pytest.mark.parametrize("shape", [(37, 50, 44), (101, 90)])
+def test_tiles_of_a_network_of_monai_are_the_whole_image(shape):
+    sides = len(shape)
+    network, multiple = _net(sides), (4,) * sides
+    image = torch.rand(2, 2, *shape)
+    ends = [n for side in reversed(shape) for n in (0, -side % 4)]
+    padded = torch.nn.functional.pad(image, ends, mode="replicate")
+    with torch.inference_mode():
+        whole = network(padded)[(..., *(slice(side) for side in shape))]
+    inferer = TileInferer((32,) * sides, multiple)
+    assert (inferer(image, network) - whole).abs().max() < 1e-5
+    short = TileInferer((32,) * sides, multiple, [n - 4 for n in inferer.halo])
+    assert (short(image, network) - whole).abs().max() > 1e-5  # no longer than needed
+
+
+def test_the_halo_of_a_card_is_the_measured_one():
+    from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
+
+    found = TileInferer.from_card(WEIGHTS / "view_fusion" / "nucleus-study1.json")
+    network = build(RestorerArguments(inputs=("light",))).eval()
+    assert measured_halo(network, 2, found.multiple) == tuple(found.halo)
+
+
+def test_further_arguments_reach_the_network():
+    inferer = TileInferer((8, 8), (1, 1), (0, 0))
+    made = inferer(
+        torch.ones(1, 1, 20, 9), lambda image, gain, bias: gain * image + bias, 2, bias=3
+    )
+    np.testing.assert_array_equal(made, np.full((1, 1, 20, 9), 5))
+
+
+def a_network_that_sees_the_whole_image():
+    """tiles: expected a network whose answer depends on a part of the image, found one that"""
+    TileInferer((32, 32), (4, 4))(torch.rand(1, 2, 64, 64), _net(2, "instance"))
+
+
+def an_image_of_other_axes():
+    """tiles: expected images of 3 spatial axes, found 2"""
+    TileInferer((32, 32, 32), (16, 16, 16))(torch.rand(1, 1, 64, 64), BasicUNet(2))
+
+
+@pytest.mark.parametrize("mistake", [a_network_that_sees_the_whole_image, an_image_of_other_axes])
+def test_a_mistake_is_one_line(mistake):
+    with pytest.raises(InputError, match=mistake.__doc__):
+        mistake()

@@ -1,0 +1,176 @@
+import json
+from hashlib import sha256
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from cytosuite.contract.manifest import ModelCard
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError, ModelError
+from cytosuite.networks import network as module
+from cytosuite.networks.network import (
+    Lazy,
+    VoxelNorm,
+    exact,
+    folded,
+    load_once,
+    predict_tiles,
+    put_tensors,
+    tensors_of,
+    unfolded,
+)
+from cytosuite.volume import large
+
+TILING = {"multiple": (4, 8, 8), "tile": (16, 32, 32), "halo": (2, 4, 4)}
+
+
+def _network(seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+
+
+def _model(path, network, **card):
+    tensors = {k: v.contiguous() for k, v in tensors_of(network).items() if v.is_floating_point()}
+    save_file(tensors, path)
+    given = {"name": "m", "version": "0.1.0", "algorithm": "toy", "task": "enhance"}
+    given |= {"description": "A toy.", "authors": "nobody", "license": "MIT", "describes": {}}
+    given |= {"weights": path.name, "sha256": sha256(path.read_bytes()).hexdigest()}
+    return Model(ModelCard.model_validate(given | card), path)
+
+
+def test_written_weights_come_back_without_counters_and_others_are_refused(tmp_path):
+    network, other = _network(0), _network(1)
+    path = _model(tmp_path / "w.safetensors", network).weights
+    put_tensors(other, load_file(path), path)
+    for name, value in tensors_of(network).items():
+        assert torch.equal(tensors_of(other)[name], value)
+    tensors = tensors_of(_network())
+    with pytest.raises(InputError, match=r"1\.bias differs"):
+        put_tensors(_network(), {k: v for k, v in tensors.items() if k != "1.bias"}, tmp_path)
+    with pytest.raises(InputError, match=r"0\.weight differs"):
+        put_tensors(_network(), {**tensors, "0.weight": torch.zeros(4, 9)}, tmp_path)
+
+
+def test_a_network_is_loaded_once_until_weights_or_arguments_change(tmp_path):
+    calls = []
+
+    def load(arguments, path):
+        calls.append((json.dumps(arguments), path.name))
+        return _network()
+
+    module._loaded.cache_clear()
+    first = _model(tmp_path / "a.safetensors", _network(0))
+    second = _model(tmp_path / "a.safetensors", _network(1))
+    one = load_once(first, {"width": 1}, load)
+    assert load_once(first, {"width": 1}, load) is one
+    assert load_once(first, {"width": 2}, load) is not one
+    assert load_once(second, {"width": 1}, load) is not one
+    assert len(calls) == 3
+    card = _model(tmp_path / "a.safetensors", _network(), weights=None).card
+    with pytest.raises(ModelError, match="card m: it names no weights; train the model first"):
+        load_once(Model(card), {}, load)
+    module._loaded.cache_clear()
+
+
+class Recorder:
+    def __init__(self):
+        self.shapes = []
+
+    def __call__(self, image):
+        self.shapes.append(tuple(image.shape))
+        assert torch.is_inference_mode_enabled()
+        first, second = image[:, :1], image[:, 1:]
+        return torch.cat([first + second, first - second, 99 * first], 1)
+
+
+def flags():
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.allow_tf32,
+        torch.is_inference_mode_enabled(),
+    )
+
+
+@pytest.mark.parametrize(("device", "strict"), [("cpu", False), ("cuda", True)])
+def test_a_gpu_computes_by_deterministic_kernels_and_only_within(device, strict):
+    before = flags()
+    with exact(device):
+        assert flags() == (strict, strict, True, False, True)
+        with exact(device):
+            pass
+        assert flags() == (strict, strict, True, False, True)
+    assert flags() == before
+
+
+def image(shape=(2, 9, 50, 61)):
+    return np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("blend", [0, 4])
+def test_many_channels_in_and_out_over_all_tiles(blend):
+    values, network = image(), Recorder()
+    found = predict_tiles(
+        values, network, channels=2, blend=blend, activate=lambda t: 2 * t, **TILING
+    )
+    expected = 2 * np.stack([values[0] + values[1], values[0] - values[1]])
+    np.testing.assert_allclose(found.values, expected, rtol=1e-5 if blend else 0, atol=1e-6)
+    assert found.values.dtype == np.float32
+    assert found.tiles == len(network.shapes) > 1
+    for shape in network.shapes:
+        assert shape[:2] == (1, 2)
+        assert all(n % m == 0 for n, m in zip(shape[2:], TILING["multiple"], strict=True))
+        assert np.prod(shape[2:]) <= np.prod(TILING["tile"])
+
+
+def test_skipped_tiles_are_zero():
+    values, network = image((2, 16, 32, 200)), Recorder()
+    values[..., 100:] = 0
+    found = predict_tiles(values, network, channels=1, skip=lambda part: not part.any(), **TILING)
+    assert 0 < found.skipped < found.tiles
+    assert len(network.shapes) == found.tiles - found.skipped
+    assert not found.values[..., 100:].any()
+    assert found.values[..., :100].all()
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 40, 40), (2, 3, 7, 70), (2, 1, 1, 1)])
+def test_thin_axes_are_extended_on_both_sides(shape):
+    values = image(shape)
+    found = predict_tiles(values, Recorder(), channels=1, **TILING)
+    np.testing.assert_array_equal(found.values, (values[0] + values[1])[None])
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3])
+def test_folding_is_undone_and_keeps_squares_together(fold):
+    image = torch.randn(2, 3, 2, 6, 12)
+    parts = folded(image, fold)
+    assert parts.shape == (2, 3 * fold**2, 2, 6 // fold, 12 // fold)
+    assert torch.equal(unfolded(parts, fold), image)
+    square = image[0, 1, 1, fold : 2 * fold, :fold].reshape(-1)
+    assert torch.equal(parts[0, fold**2 : 2 * fold**2, 1, 1, 0], square)
+
+
+def test_a_voxel_norm_by_hand():
+    norm = VoxelNorm(2)
+    norm.gain.data[:] = torch.tensor([1.0, 2.0])
+    norm.shift.data[:] = torch.tensor([0.0, 0.5])
+    found = norm(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1, 1)).flatten()
+    root = (12.5 + 1e-4) ** 0.5
+    torch.testing.assert_close(found, torch.tensor([3 / root, 8 / root + 0.5]))
+    assert torch.equal(norm(torch.zeros(1, 2, 1, 1, 1)).flatten(), norm.shift)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 50, 61), (2, 3, 40, 7)])
+def test_lazy_and_mapped_channels_have_the_answer_of_an_array(shape, mapped, monkeypatch):
+    values = image(shape)
+    expected = predict_tiles(values, Recorder(), channels=2, blend=4, **TILING)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    lazy = Lazy(shape, lambda box: values[(slice(None), *box)])
+    for given in (lazy, mapped(values)):
+        found = predict_tiles(given, Recorder(), channels=2, blend=4, **TILING)
+        np.testing.assert_array_equal(found.values, expected.values)
+        assert large.is_mapped(found.values)
+        assert found.tiles == expected.tiles

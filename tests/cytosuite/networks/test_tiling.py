@@ -1,0 +1,160 @@
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from cytosuite.errors import InputError
+from cytosuite.networks import tiling as module
+from cytosuite.networks.tiling import are_multiples, fit, least, paste, plan, sample, tiles
+
+SHAPES = [(51, 125, 125), (1, 300, 77), (9, 64, 65), (40, 40, 40)]
+MULTIPLE = (4, 8, 8)
+
+
+def _box(function, image, tiles, multiple):
+    for tile in tiles:
+        part = image[tile.input]
+        padding = [(0, -n % step) for n, step in zip(part.shape, multiple, strict=True)]
+        yield tile, function(np.pad(part, padding))[None]
+
+
+def _computed_ratio(shape, tiles):
+    read = sum(np.prod([part.stop - part.start for part in tile.input]) for tile in tiles)
+    return read / np.prod(shape)
+
+
+def _whole(shape, answers):
+    whole = np.zeros((1, *shape), np.float32)
+    for tile, part in answers:
+        paste(whole, tile, part)
+    return whole
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tiles_keep_to_their_size_to_the_multiple_and_to_the_halo(shape):
+    size, halo = (16, 32, 40), (2, 5, 7)
+    tiles = plan(shape, size, halo, multiple=MULTIPLE)
+    for tile in tiles:
+        for axis, (read, kept, crop) in enumerate(
+            zip(tile.input, tile.output, tile.crop, strict=True)
+        ):
+            assert read.stop - read.start <= max(size[axis], 0)
+            assert read.start % MULTIPLE[axis] == 0
+            assert read.stop % MULTIPLE[axis] == 0 or read.stop == shape[axis]
+            assert kept.start - read.start >= halo[axis] or read.start == kept.start == 0
+            assert read.stop - kept.stop >= halo[axis] or kept.stop == shape[axis]
+            assert (crop.start, crop.stop) == (kept.start - read.start, kept.stop - read.start)
+
+
+def test_by_hand():
+    tiles = plan((10,), (8,), (2,))
+    assert [(t.input, t.output) for t in tiles] == [
+        ((slice(0, 7),), (slice(0, 5),)),
+        ((slice(3, 10),), (slice(5, 10),)),
+    ]
+    assert _computed_ratio((10,), tiles) == 1.4
+
+
+def test_a_network_with_pooling_gives_exactly_the_untiled_result():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    # Receptive radius: 1 + 2 (pooling, then 3 taps of 2 voxels, then upsampling), + 1 for the phase.
+    network = torch.nn.Sequential(
+        torch.nn.Conv3d(1, 3, 3, padding=1),
+        torch.nn.MaxPool3d(2),
+        torch.nn.Conv3d(3, 3, 3, padding=1),
+        torch.nn.Upsample(scale_factor=2),
+        torch.nn.Conv3d(3, 1, 1),
+    ).eval()
+
+    def answer(part):
+        with torch.inference_mode():
+            return network(torch.from_numpy(part)[None, None])[0, 0].numpy()
+
+    image = np.random.default_rng(1).random((16, 44, 36)).astype(np.float32)
+    tiles = plan(image.shape, (12, 16, 20), (4, 4, 4), multiple=(2, 2, 2))
+    found = _whole(image.shape, _box(answer, image, tiles, (2, 2, 2)))[0]
+    np.testing.assert_allclose(found, answer(image), atol=1e-6)
+    torn = plan(image.shape, (12, 16, 20), (0, 0, 0), multiple=(2, 2, 2))
+    other = _whole(image.shape, _box(answer, image, torn, (2, 2, 2)))[0]
+    assert np.abs(other - answer(image)).max() > 1e-3
+
+
+def test_blending_adds_up_to_one_and_changes_linearly():
+    shape, blend = (6, 60), 8
+    tiles = plan(shape, (6, 30), (0, 3), blend=blend)
+    assert len(tiles) == 3
+    ones = _whole(shape, ((t, np.ones((1, 6, 30), np.float32)) for t in tiles))
+    np.testing.assert_allclose(ones, 1, atol=1e-6)
+    numbered = _whole(shape, ((t, np.full((1, 6, 30), i, np.float32)) for i, t in enumerate(tiles)))
+    steps = np.diff(numbered[0, 0])
+    assert steps.max() == pytest.approx(1 / blend)
+    assert steps.min() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((9, 9), (4,), (1, 1)), "one number per axis, found [9, 9], [4], [1, 1] and [1, 1]"),
+        (((90,), (8,), (4,)), "an axis of 90 voxels needs tiles of at least 9 (halo 4"),
+        (((0,), (8,), (1,)), "an axis of 0 voxels"),
+    ],
+)
+def test_explains(arguments, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        plan(*arguments)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("halo", [(0, 0, 0), (2, 5, 7), (9, 20, 20)])
+def test_the_least_tile_is_one_that_fits_and_that_can_be_planned(shape, halo):
+    smallest = least(shape, halo, MULTIPLE)
+    budget = int(np.prod(smallest))
+    assert fit(shape, (1, 1, budget), halo, MULTIPLE) == smallest
+    assert fit(shape, (1, 1, budget - 1), halo, MULTIPLE) == (1, 1, budget - 1)  # nothing found
+    assert all(
+        part.stop - part.start <= size
+        for tile in plan(shape, smallest, halo, multiple=MULTIPLE)
+        for part, size in zip(tile.input, smallest, strict=True)
+    )
+
+
+def test_sides_are_checked_one_by_one():
+    assert are_multiples((4, 8, 16), (2, 4, 4))
+    assert not are_multiples((4, 8, 18), (2, 4, 4))
+    with pytest.raises(ValueError, match="zip"):
+        are_multiples((4, 8), (2, 4, 4))
+
+
+@pytest.mark.parametrize("shape", [(30, 80, 90), (1, 200, 300), (100, 20, 20)])
+def test_a_sample_lies_evenly_in_a_large_volume(shape, monkeypatch):
+    monkeypatch.setattr(module, "SAMPLE", 20_000)
+    monkeypatch.setattr(module, "BRICK", (2, 8, 8))
+    grid = np.indices(shape).astype(np.float32)
+    for axis, size in enumerate(shape):
+        found = sample(lambda box, axis=axis: grid[axis][box], shape)
+        assert 15_000 < found.size < 22_000
+        assert found.mean() == pytest.approx((size - 1) / 2, rel=0.1)
+        assert found.std() == pytest.approx(grid[axis].std(), rel=0.15)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("reach", [0, 3])
+def test_pieces_cover_a_volume_once_and_keep_to_the_limit(shape, reach):
+    margin = [min(reach, n) for n in shape]
+    times = np.zeros(shape, int)
+    for tile in tiles(shape, margin, 9000, multiple=(1, 2, 2)):
+        size = [part.stop - part.start for part in tile.input]
+        assert np.prod(size) <= max(9000, np.prod(least(shape, margin, (1, 2, 2))))
+        times[tile.output] += 1
+    assert (times == 1).all()
+
+
+def test_the_best_fit_is_the_best_of_all_sizes():
+    shape, halo, multiple, limit = (20, 90), (2, 3), (4, 4), (16, 40)
+    size = fit(shape, limit, halo, multiple)
+    best = _computed_ratio(shape, plan(shape, size, halo, multiple=multiple))
+    for other in itertools.product(range(8, 24, 4), range(12, 96, 4)):
+        if np.prod(other) <= np.prod(limit):
+            assert best <= _computed_ratio(shape, plan(shape, other, halo, multiple=multiple))

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.training.augment import Augmentations, augmented, joined_labels
+
+RNG = np.random.default_rng
+
+
+def _given(*queue, **more):
+    return Augmentations(prob=1, queue=queue, **more)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("anisotropy", [0, 0, 2, 2, 4, 4, 6]),
+        ("stretch", [0, 0, 1, 1, 2, 2, 3]),
+        ("shrink", [0, 2, 4, 6, 4, 2, 0]),
+    ],
+)
+def test_geometry_by_hand_is_the_same_for_image_and_truth(change, expected):
+    line = np.arange(7, dtype=np.float32).reshape(1, 1, 1, 7)
+    settings = _given(change, **{f"{change}_axes": [2]})
+    image, truth = augmented(RNG(0), line, line + 10, settings)
+    assert image.ravel().tolist() == expected
+    np.testing.assert_array_equal(truth, image + 10)
+
+
+@pytest.mark.parametrize("change", ["anisotropy", "stretch", "permute"])
+def test_flows_follow_the_geometry(change):
+    labels = np.zeros((16, 16, 16), np.uint16)
+    labels[1:7, 1:6, 2:7] = 1
+    target = np.concatenate([labels[None], flow_targets(labels), labels[None]]).astype(np.float32)
+    settings = _given(*[change] * (change != "permute"), permute_dim=change == "permute")
+    moved, found = augmented(RNG(3), labels.astype(np.float32), target, settings, flow=1)
+    wanted = flow_targets(moved.astype(np.uint16))
+    # Repeated voxels share the flow of one of them.
+    least = 1 - 1e-6 if change == "permute" else 0.95
+    assert np.corrcoef(found[1:4].ravel(), wanted.ravel())[0, 1] > least
+
+
+def test_mirrored_flows_point_the_other_way():
+    flow = np.ones((3, 9, 4, 4), np.float32)
+    settings = _given("shrink", shrink_axes=[0])
+    _, found = augmented(RNG(0), flow[0], flow, settings, flow=0)
+    assert found[:, :, 0, 0].tolist() == [[1] * 5 + [-1] * 3 + [1], [1] * 9, [1] * 9]
+
+
+@pytest.mark.parametrize("change", ["scale", "noise", "shuffle", "inpaint", "decline"])
+def test_intensity_changes_the_image_alone_within_its_range(change):
+    image = RNG(1).random((2, 8, 16, 16), np.float32)
+    settings = _given(change, shuffle_size=[4, 8, 8], inpaint_size=[4, 8, 8])
+    found, truth = augmented(RNG(2), image, image, settings)
+    again, _ = augmented(RNG(2), image, image, settings)
+    np.testing.assert_array_equal(found, again)
+    assert truth is image
+    assert not np.array_equal(found, image)
+    assert found.max() <= image.max()
+    assert found.min() >= (0 if change == "decline" else image.min())
+    if change == "shuffle":
+        np.testing.assert_array_equal(np.sort(found, axis=None), np.sort(image, axis=None))
+
+
+def test_nothing_is_drawn_without_a_queue():
+    rng, image = RNG(0), np.ones((2, 3, 4), np.float32)
+    assert augmented(rng, image, None, Augmentations())[0] is image
+    assert rng.random() == RNG(0).random()
+
+
+def test_joined_labels_touch():
+    labels = np.array([[1, 1, 2, 2, 0, 3]], np.uint16)
+    np.testing.assert_array_equal(joined_labels(RNG(0), labels, 0), labels)
+    found = joined_labels(RNG(0), labels, 1)[0]
+    assert found[0] == found[3]
+    assert found.tolist()[4:] == [0, 3]

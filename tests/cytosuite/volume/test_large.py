@@ -1,0 +1,113 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytosuite.errors import InputError
+from cytosuite.volume import large
+from cytosuite.volume.large import blank, converted, is_mapped, put, room, taken
+from cytosuite.volume.pieces import slabs, slabs_of, thinned
+
+
+def test_what_fits_is_in_memory_and_the_rest_on_disk(monkeypatch, tmp_path):
+    assert not is_mapped(room((3, 4), np.uint8))
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+    found = room((3, 4), np.float32)
+    assert is_mapped(found)
+    assert is_mapped(found[1:].reshape(-1).view(np.uint32))
+    assert not found.any()
+    assert not list(tmp_path.iterdir())
+
+
+@given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 60))
+def test_slabs_are_all_planes_once_and_bounded(planes, across, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "SLAB", most)
+        whole = np.zeros((planes, across))
+        assert list(slabs(whole)) == [slice(0, planes)]
+        patch.setattr(large, "fits", lambda _: False)
+        parts = list(slabs(whole, room(whole.shape, np.uint8)))
+    assert [z for part in parts for z in range(part.start, part.stop)] == list(range(planes))
+    assert all(part.stop - part.start <= max(1, most // across) for part in parts)
+
+
+def test_a_blank_array_of_one_on_disk_takes_no_memory_and_cannot_be_written(mapped):
+    array = mapped(np.ones((4, 5), np.uint16))
+    found = blank(array)
+    assert (found.shape, found.dtype, found.any()) == (array.shape, array.dtype, False)
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 1
+    assert not blank(np.ones(3)).any()
+
+
+SHAPE = (13, 20, 30)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def array(request, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.uint16)
+    if request.param == "memory":
+        return values
+    monkeypatch.setattr(large, "fits", lambda size: False)
+    monkeypatch.setattr(large, "SLAB", 2 * values[0].size)
+    found = large.room(SHAPE, np.uint16)
+    found[...] = values
+    return found
+
+
+BOXES = [
+    (slice(0, 13), slice(0, 20), slice(0, 30)),
+    (slice(3, 10), slice(5, 6), slice(0, 29)),
+    (slice(12, None), slice(None), slice(4, 4)),
+    (slice(5, 5), slice(None), slice(None)),
+]
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_box_is_read_and_written(array, box):
+    before = np.array(array)
+    found = taken(array, box)
+    np.testing.assert_array_equal(found, before[box])
+    assert not is_mapped(found)
+    put(array, box, found + 1)
+    before[box] += 1
+    np.testing.assert_array_equal(array, before)
+
+
+def test_thinned_values_are_those_of_the_flat_array_and_another_dtype_has_room(array):
+    for step in (1, 2, 7, 599, 600, 601, 1300, 10**6):
+        np.testing.assert_array_equal(thinned(array, step), np.array(array).ravel()[::step])
+    found = converted(array, np.float32)
+    np.testing.assert_array_equal(found, array)
+    assert found.dtype == np.float32
+    assert is_mapped(found) == is_mapped(array)
+    assert converted(array, "uint16") is array
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_work_on_a_mapped_array_keeps_no_memory(monkeypatch):
+    monkeypatch.setattr(large, "fits", lambda size: False)
+    found = large.room((64, 1024, 1024), np.uint8)
+    box = tuple(slice(0, n) for n in found.shape)
+    before = resident()
+    put(found, box, np.broadcast_to(np.uint8(7), found.shape))
+    assert thinned(found, 4096).sum() == 7 * 64 * 256
+    assert sum(int(slab.sum()) for slab in slabs_of(found)) == 7 * found.size
+    assert resident() - before < found.nbytes / 2
+
+
+def test_an_eighth_of_the_free_disk_stays_free(monkeypatch, tmp_path):
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=800))
+    assert is_mapped(room((700,), np.uint8))
+    line = f"{tmp_path}: an array of .* GiB .* an eighth stays so .* name another folder"
+    with pytest.raises(InputError, match=line):
+        room((701,), np.uint8)

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from cytosuite.volume import large
+from cytosuite.volume.percentiles import percentiles
+
+REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">u2", ">f4"]
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from([np.uint8, np.int8, np.uint16, np.int16, np.int32, np.float32, np.float64]),
+        st.integers(1, 50),
+        elements=st.integers(-100, 100).map(abs),
+    ),
+    st.lists(st.floats(0, 100), min_size=1, max_size=3),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_percentiles_are_those_of_numpy(values, ranks, negative):
+    if negative and values.dtype.kind != "u":
+        values = -values
+    expected = np.percentile(values.astype(np.float64), ranks)
+    np.testing.assert_allclose(percentiles(values, tuple(ranks)), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", REAL)
+def test_percentiles_of_every_type_and_layout(dtype):
+    values = np.random.default_rng(0).integers(0, 100, (7, 8, 9))
+    values = (-values if np.dtype(dtype).kind in "if" else values).astype(dtype)
+    expected = np.percentile(values.astype(np.float64), (2, 50, 99.8))
+    for view in (values, np.asfortranarray(values), values[:, ::-1]):
+        np.testing.assert_allclose(percentiles(view, (2, 50, 99.8)), expected, rtol=1e-13)
+
+
+@given(
+    st.sampled_from(REAL).flatmap(
+        lambda dtype: arrays.arrays(
+            dtype,
+            st.integers(1, 60),
+            elements={"allow_nan": False, "allow_infinity": False}
+            if np.dtype(dtype).kind == "f"
+            else None,
+        )
+    ),
+    st.lists(st.floats(0, 100), min_size=1, max_size=3),
+)
+@settings(max_examples=200, deadline=None)
+def test_percentiles_on_disk_are_those_in_memory(values, ranks):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "fits", lambda _: False)
+        patch.setattr(large, "SLAB", 7)
+        moved = large.room(values.shape, values.dtype)
+    moved[...] = values
+    assert percentiles(moved, tuple(ranks)) == percentiles(values, tuple(ranks))

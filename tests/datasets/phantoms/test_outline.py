@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.data.simulated import simulated
+from cytosuite.datasets.phantoms.outline import outline_to
+from cytosuite.errors import InputError
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 1.0, 1.0)
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """Return a stack of a hollow ball of nuclei, 20 µm wide, and a spot beside it."""
+    rng = np.random.default_rng(0)
+    away = np.linalg.norm((np.indices((30, 60, 60)).T * SPACING - [30, 30, 30]).T, axis=0)
+    image = rng.poisson(np.where((away < 20) & (away > 10), 60, 5))
+    image[2:4, 50:55, 50:55] = 200
+    write(tmp_path / "real.tif", Volume(image.astype(np.uint16), SPACING, "ZYX"))
+    return tmp_path / "real.tif", away
+
+
+def test_the_outline_of_a_real_tissue_is_a_mask_that_a_recipe_reads(stack, tmp_path):
+    path, away = stack
+    out = tmp_path / "masks"
+    (written,) = outline_to(out, path)
+    mask = read(written)
+    assert (mask.spacing, mask.array.dtype) == (SPACING, np.uint8)
+    inside = mask.array > 0
+    assert inside[away < 18].all()
+    assert not inside[away > 28].any()
+    recipe = tmp_path / "mine.toml"
+    tissue = '[parameters.tissue]\noutline = "file"\nmasks = ["masks/real_mask.tif"]\n'
+    recipe.write_text(f'dataset = "spheroid"\ntitle = "Mine"\ncases = 1\n{tissue}')
+    found = simulated(str(recipe), None).parameters.tissue
+    assert found.masks == (str(tmp_path / "masks" / "real_mask.tif"),)
+
+
+def test_what_has_no_outline_is_refused_and_nothing_is_written(tmp_path):
+    write(tmp_path / "even.tif", Volume(np.ones((4, 8, 8), np.uint8), SPACING, "ZYX"))
+    with pytest.raises(InputError, match=r"even\.tif: expected tissue brighter .* one grey value"):
+        outline_to(tmp_path / "masks", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["even.tif"]

@@ -1,0 +1,76 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cytosuite.datasets.physics import bodies, shapes
+from cytosuite.datasets.physics.grid import Grid
+
+MIDDLE = np.array([[10.0, 10.0, 10.0]])
+
+
+def _nuclei(seed=0, **options):
+    return shapes.draw_nuclei(np.random.default_rng(seed), 1, **{"diameter_um": 9.0} | options)
+
+
+def _grid(*spacing):
+    return Grid(tuple(round(20 / step) for step in spacing), spacing)
+
+
+def _paint(nuclei, grid, centres=MIDDLE, tile_um=12):
+    tile = bodies.chromatin_tile(np.random.default_rng(1), grid, 0.5, tile_um)
+    return bodies.paint(nuclei, centres, grid, tile, np.zeros(grid.shape, np.float32))
+
+
+@pytest.mark.parametrize("phase", [shapes.INTERPHASE, shapes.PROPHASE, shapes.METAPHASE])
+def test_mean_over_a_nucleus_is_its_brightness(phase):
+    grid, ratios = _grid(*(0.6, 0.3, 0.3)), []
+    for seed in range(8):
+        nuclei = _nuclei(seed=seed, flat_fraction=0.5)
+        nuclei = replace(nuclei, phase=np.array([phase]))
+        light = _paint(nuclei, grid, tile_um=24).sum() * np.prod((0.6, 0.3, 0.3))
+        ratios.append(light / bodies.volumes_um3(nuclei)[0] / nuclei.brightness[0])
+    assert np.mean(ratios) == pytest.approx(1, abs=0.03)
+    assert np.std(ratios) < 0.04  # by chance of the clumps and threads that are cut out
+
+
+def test_painting_slab_by_slab_is_the_same_to_the_bit():
+    rng = np.random.default_rng(3)
+    nuclei = shapes.draw_nuclei(
+        rng, 30, diameter_um=6.0, flat_fraction=0.4, mitotic_fraction=0.4, roughness=0.08
+    )
+    centres = rng.uniform(0, 20, (30, 3))
+    grid = Grid((40, 45, 50), (0.5, 0.43, 0.41), (0.13, -0.2, 0.3))
+    whole = _paint(nuclei, grid, centres)
+    slabs = [_paint(nuclei, grid.slab(k, min(k + 7, 40)), centres) for k in range(0, 40, 7)]
+    assert (np.concatenate(slabs) == whole).all()
+    assert np.count_nonzero(whole) > 1000
+
+
+def test_nucleolus_has_a_dense_shell():
+    nuclei = _nuclei(contrast=0, axis_spread=0, roughness=0, brightness_spread=0, nucleoli=1)
+    nuclei = replace(nuclei, nucleoli=np.array([[[0, 0, 0, 0.3]]]), rotations=np.eye(3)[None])
+    line = _paint(nuclei, _grid(0.1, 0.1, 0.1))[98:102, 98:102].mean(axis=(0, 1))[100:]
+    radius = 0.3 * nuclei.semi_axes_um.mean() * 10  # in voxels
+    inside, shell, beyond = line[: int(radius) - 4], line[int(radius) :][:8], line[25:35]
+    assert inside.mean() < 0.4 * beyond.mean()
+    assert shell.max() > 1.15 * beyond.mean()
+
+
+def test_chromatin_is_normalised_and_periodic():
+    grid = _grid(0.5, 0.25, 0.25)
+    tile = bodies.chromatin_tile(np.random.default_rng(0), grid, 0.5, tile_um=8)
+    assert tile.shape == (16, 32, 32)
+    assert tile.mean() == pytest.approx(0, abs=1e-3)
+    assert tile.std() == pytest.approx(1, abs=1e-3)
+    seam, step = abs(tile[:, :, 0] - tile[:, :, -1]), abs(np.diff(tile, axis=2))
+    assert seam.mean() < 1.3 * step.mean()
+
+
+def test_chromatin_clumps_have_their_size_in_um():
+    lengths = []
+    for step in (0.2, 0.4):
+        tile = bodies.chromatin_tile(np.random.default_rng(0), _grid(step, step, step), 0.6, 12)
+        slope = (np.diff(tile, axis=2) / step).std()
+        lengths.append(1 / slope)
+    assert lengths[0] == pytest.approx(lengths[1], rel=0.1)

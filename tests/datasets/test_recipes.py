@@ -1,0 +1,78 @@
+import re
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cytosuite.datasets
+from cytosuite.benchmark.data.simulated import simulated
+from cytosuite.datasets.phantoms.build import draw_to
+from cytosuite.datasets.ranges import Section
+from cytosuite.datasets.spheroid.generate import generate
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+HOME = Path(cytosuite.datasets.__file__).parent
+SMALL = ("image.shape=[16, 64, 64]",)
+
+
+def _examples(name):
+    """Return the recipes of a dataset, those in its README included."""
+    text = (HOME / name / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    files = sorted((HOME / name / "recipes").glob("*.toml"))
+    return [*shown, *(path.read_text(encoding="utf-8") for path in files)]
+
+
+def _keys(value, name=""):
+    """Return the dotted names of all values of a recipe."""
+    if isinstance(value, dict):
+        dot = "." if name else ""
+        return {key for part in value for key in _keys(value[part], f"{name}{dot}{part}")}
+    tables = isinstance(value, list) and value and isinstance(value[0], dict)
+    return {key for part in value for key in _keys(part, name)} if tables else {name}
+
+
+@pytest.mark.parametrize("name", ["spheroid", "nuclei", "membrane", "views"])
+def test_every_parameter_is_shown_by_a_recipe(name):
+    shown = set[str]()
+    for text in _examples(name):
+        shown |= _keys(tomllib.loads(text).get("parameters", {}))
+    wanted = set[str]()
+    for key, field in import_module(
+        f"cytosuite.datasets.{name}.generate"
+    ).Parameters.model_fields.items():
+        deep = isinstance(field.default, Section)
+        inner = type(field.default).model_fields if deep else ()
+        wanted |= {f"{key}.{part}" for part in inner} if deep else {key}
+    known = {key.replace("kinds.", "nucleus.") for key in shown}
+    known |= {key.split(".")[0] for key in shown if key.startswith(("kinds.", "subcultures."))}
+    assert wanted - known - {"shapes"} == set()  # a file of learned shapes: README of nuclei
+
+
+@pytest.mark.slow
+def test_the_recipe_with_files_of_ones_own_runs(tmp_path):
+    (text,) = (text for text in _examples("spheroid") if "STACK_mask" in text)
+    (tmp_path / "stored.toml").write_text(text)
+    draw_to(tmp_path / "library", 2)
+    away = np.linalg.norm(np.indices((5, 9, 9)).T - [2, 4, 4], axis=-1).T
+    bead, mask = np.exp(-away).astype(np.float32), np.full((10, 44, 44), 255, np.uint8)
+    write(tmp_path / "bead.tif", Volume(bead, (0.5, 0.25, 0.25), "ZYX"))
+    write(tmp_path / "masks" / "STACK_mask.tif", Volume(mask, (2.0, 0.5, 0.5), "ZYX"))
+    _runs(tmp_path / "stored.toml")
+
+
+@pytest.mark.slow
+def test_the_recipe_of_a_light_sheet_runs():
+    kinds = _runs("spheroid/lightsheet").companions["cell-kinds"].array
+    assert set(np.unique(kinds)) == {0, 1, 2}
+
+
+def _runs(recipe):
+    """Simulate a small case of a recipe, and return it."""
+    found = simulated(str(recipe), None, 1, SMALL)
+    sample = generate(np.random.default_rng(0), found.parameters)
+    assert sample.volume("instance-labels").array.any()
+    return sample
