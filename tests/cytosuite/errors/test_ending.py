@@ -68,7 +68,9 @@ def test_a_request_to_end_tidies_up(tmp_path, number):
         time.sleep(60)
     finally:
         os.remove({str(place)!r})"""
+    before = signal.signal(number, signal.default_int_handler)  # nohup would have it ignored
     process = _program(body)
+    signal.signal(number, before)
     while not place.exists():
         time.sleep(0.01)
     process.send_signal(number)
