@@ -48,6 +48,12 @@ class Settings(TrainingSettings):
                 f"patches.shape must be multiples of {list(multiple)} for this network, "
                 f"found {list(self.patches.shape)}"
             )
+        if (self.network.dimensions == 2) != (self.patches.shape[0] == 1):
+            raise ValueError(
+                f"patches.shape: a network of {self.network.dimensions} dimensions takes patches "
+                f"of {'one plane' if self.network.dimensions == 2 else 'several planes'}, found "
+                f"{list(self.patches.shape)}"
+            )
         if self.patches.shape[1] != self.patches.shape[2]:
             raise ValueError("patches.shape must be as long in y as in x, which are exchanged")
         return self
@@ -57,7 +63,12 @@ def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # 
     """Return the volumes in a folder with their targets, see `find_cases`."""
     shape, stray = settings.patches.shape, settings.patches.stray
     found = find_cases(folder, settings.channel, settings.files.root, settings.files.group)
-    return [load_case(files, shape, stray) for files in found]
+    quietest = _parameters(settings).quietest
+    return [load_case(files, shape, stray, quietest) for files in found]
+
+
+def _parameters(settings: Settings) -> Parameters:
+    return Parameters(network=settings.network, **settings.card.parameters)
 
 
 def notes(cases: Cases[TrainingCase], settings: Settings) -> list[str]:
@@ -109,23 +120,24 @@ def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any
     diameters = np.concatenate([case.diameters_um for case in cases["images"]])
     # A card with a stain is not taken for images that do not say their channel.
     stain = {} if settings.channel == "nucleus" else {"stain": settings.channel}
+    typical = settings.patches.diameter or (np.median(diameters) if diameters.size else nan)
     return {
-        "axes": "ZYX",
+        "axes": "YX" if settings.network.dimensions == 2 else "ZYX",
         "channel": settings.channel,
         **stain,
         "spacing": np.median([case.spacing for case in cases["images"]], 0).round(4).tolist(),
-        "diameter_um": round(float(np.median(diameters)), 2) if diameters.size else nan,
+        "diameter_um": round(float(typical), 2),
     }
 
 
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
     """Yield true and predicted labels of held-out cases, cut at the card's `tau`."""
-    parameters = Parameters(network=settings.network, **settings.card.parameters)
+    parameters = _parameters(settings)
     for number, case in enumerate(cases["images"]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
-        if settings.channel == "nucleus":
+        if settings.channel == "nucleus" and not case.is_plane:
             labels = np.where(case.level > parameters.tau * SHARE_UNIT, labels, 0)
-        values = normalise(image, background_of(image))
+        values = normalise(image, background_of(image, parameters.quietest))
         fields = predict_fields(values, state.average, parameters, state.device)
         found = segment(fields, image, case.spacing, parameters).labels
         yield _facts(labels, found, case.spacing)
