@@ -24,6 +24,7 @@ from cytosuite.algorithms.cellpose3d.training.cases import (
 )
 from cytosuite.algorithms.cellpose3d.training.losses import LossWeights, draw_thresholds, losses
 from cytosuite.algorithms.cellpose3d.training.patches import Patches, draw_batch, draw_image
+from cytosuite.contract.manifest import parse
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.tiling import are_multiples
@@ -68,7 +69,8 @@ def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # 
 
 
 def _parameters(settings: Settings) -> Parameters:
-    return Parameters(network=settings.network, **settings.card.parameters)
+    given = {**settings.card.parameters, "network": settings.network.model_dump()}
+    return parse("card.parameters", given, Parameters)
 
 
 def notes(cases: Cases[TrainingCase], settings: Settings) -> list[str]:

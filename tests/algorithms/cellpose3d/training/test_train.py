@@ -77,7 +77,8 @@ def test_a_training_writes_weights_card_and_log(data, settings, tmp_path):
     model = open_model(path.parent, card)
     assert card.trained["data"] == {"images": ["f" * 64]}
     assert (card.trained["steps"], card.trained["cases"]) == (6, {"images": 2})
-    assert card.parameters == {"network": {"widths": [4, 6, 8], "fold": 2}, "tau": 0.2}
+    network = {"dimensions": 3, "widths": [4, 6, 8], "fold": 2}
+    assert card.parameters == {"network": network, "tau": 0.2}
     assert (card.task, card.scores) == ("segment", {})
     assert card.describes["spacing"] == (2.0, 0.8, 0.8)
     assert (card.describes["axes"], card.describes["channel"]) == ("ZYX", "nucleus")
@@ -144,6 +145,7 @@ def test_shipped_settings_hold_images_out_and_leave_the_card_to_the_training(nam
         ("steps = 2800", "step = 2800", r"schedule\.step is not a known key; .*'steps'"),
         ("[32, 64, 64]", "[32, 64, 72]", r"multiples of \[8, 16, 16\].*found \[32, 64, 72\]"),
         ("[32, 64, 64]", "[32, 64, 80]", "as long in y as in x"),
+        ("[network]", "[network]\ndimensions = 2", "2 dimensions takes patches of one plane"),
     ],
 )
 def test_explains_the_place_of_a_mistake(tmp_path, old, new, message):
