@@ -10,15 +10,9 @@ from pathlib import Path
 
 from cytosuite.contract.metadata import view_role
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
-from cytosuite.datasets.folder.entries import (
-    FILE,
-    Entries,
-    case_name,
-    entries,
-    read_conditions,
-    summary,
-)
+from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
 from cytosuite.errors import InputError, plain
+from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
 from cytosuite.volume import Scalar
