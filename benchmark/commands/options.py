@@ -129,6 +129,11 @@ def parameters() -> Any:  # noqa: ANN401 - a field of any name
     return option((), words, parse=pairs, flag="--set", repeatable=True)
 
 
+def splits() -> Any:  # noqa: ANN401 - a field of any name
+    """Return the option --splits: rules of the parts of images."""
+    return option(None, "File (.toml) with the parts; splits.toml in the folder without it.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SimulatedOptions:
     """How much is simulated, from which seed, by how many processes."""
@@ -375,8 +380,9 @@ class TrainOptions(SimulatedOptions, FileOptions):
         repeatable=True,
     )
     steps: int | None = option(None, "Batches; 0 only measures parameters.", min=0, max=10**9)
-    start: Path | None = option(None, "Card to start from.", flag="--from")
-    settings: Path | None = option(None, "File of the training.")
+    start: str | None = option(None, "Model to start from: name, or card.", flag="--from")
+    settings: Path | None = option(None, "File of the training, or name of one of its algorithm.")
+    splits: Path | None = splits()
     threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
     device: Device = option("cpu", "Where to train.", env="DEVICE")
     authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)
@@ -388,11 +394,10 @@ class TrainOptions(SimulatedOptions, FileOptions):
         """Options as words for the command of the training."""
         words = ["--seed", str(self.seed), "--threads", str(self.threads), "--device", self.device]
         words += ["--steps", str(self.steps)] if self.steps is not None else []
-        words += ["--from", str(self.start.resolve())] if self.start else []
         words += ["--authors", self.authors] if self.authors else []
         words += ["--data-root", str(self.data_root.resolve())] if self.data_root else []
-        words += ["--group", self.group] if self.group else []
-        return words + (["--settings", str(self.settings.resolve())] if self.settings else [])
+        words += ["--splits", str(self.splits.resolve())] if self.splits else []
+        return words + (["--group", self.group] if self.group else [])
 
 
 @dataclass(frozen=True, kw_only=True)
