@@ -40,10 +40,14 @@ from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import write_json
+from cytosuite.folders.splits import write_splits
 from cytosuite.formats import header
 from cytosuite.metrics.boards import BOARDS
 
-NAMES = {"settings": "set"}  # of options that are called otherwise on the command line
+NAMES = {
+    "settings": "set",
+    "only": "part",
+}  # of options that are called otherwise on the command line
 WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "site"}  # on the results
 
 if TYPE_CHECKING:
@@ -237,6 +241,7 @@ def _write_run(
         name: {card.name: model_digest(card) for card in cards_of(name, request.models)}
         for name in ours
     }
+    write_splits(folder, request.recipe.parts)
     write_json(
         folder / "run.json",
         {

@@ -29,6 +29,7 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import need_file, need_folder
+from cytosuite.folders.splits import SplitName
 from cytosuite.volume import Scalar
 
 if TYPE_CHECKING:
@@ -288,6 +289,8 @@ class PhaseOptions(RunOptions, DataOptions):
     through: list[str] = option((), "Algorithms that the images pass before.", parse=names)
     reference: Path | None = option(None, "Folder of real images for unpaired outputs.")
     min_object_voxels: int = option(0, "Smaller true objects of a folder are ignored.", min=0)
+    only: SplitName | None = option(None, "train, validate or test alone.", flag="--part")
+    splits: Path | None = splits()
 
     @property
     def wanted(self) -> "DataRequest":
@@ -295,6 +298,7 @@ class PhaseOptions(RunOptions, DataOptions):
         pick("task", [self.task] if self.task else [], TASKS)
         own = {"part": self.part, "recursive": self.recursive, "data_root": self.data_root}
         own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
+        own |= {"only": self.only, "splits": self.splits}
         return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)
 
 

@@ -10,6 +10,7 @@ from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest
+from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.store.integrity import STAMPS
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
@@ -112,6 +113,32 @@ def test_a_folder_becomes_cases(tmp_path, own):
     assert made_in(tmp_path / "runs", recipe(str(own))) == dataset
 
 
+def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path, own):
+    (own / "conditions.csv").write_text("name,well\na.tif,C01\nb.tif,C02\n")
+    (own / "splits.toml").write_text('rules = [{ part = "test", where = { well = "C02" } }]')
+    whole = made_in(tmp_path / "runs", recipe(str(own)))
+    assert [case.conditions()["part"] for case in whole.cases] == ["train", "test"]
+    wanted = recipe(str(own), only="test")
+    alone = made_in(tmp_path / "runs", wanted)
+    assert ([case.name for case in alone.cases], alone.name) == (["b"], "own-test")
+    assert "part" not in alone.cases[0].conditions()
+    said = "1 train, 0 validate, 1 test; well: train C01 1; validate none; test C02 1."
+    assert alone.notes[1] == f"Parts by splits.toml, of which test alone is run: {said}"
+    assert {each.name: each.part for each in wanted.parts["own-test"]} == {
+        "a": "train",
+        "b": "test",
+    }
+    other = tmp_path / "other.toml"
+    other.write_text('rules = [{ part = "test", match = "a" }]')
+    both = recipe_of_all(DataRequest(f"{own},spheroid", "mini", only="test", splits=other))
+    assert both.makers[0][0] == "a"
+    assert list(both.parts) == ["own-test"]
+    for only, found in (("validate", "other.toml names no such part"), ("test", "no such file")):
+        (own / "splits.toml").unlink(missing_ok=True)
+        with pytest.raises(InputError, match=f"PART={only}: .*{found}"):
+            recipe(str(own), only=only, splits=other if only == "validate" else None)
+
+
 def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):
     labels = np.zeros((6, 8), np.uint8)
     labels[0, :5], labels[2, :2], labels[4, 0] = 1, 2, 3
@@ -149,6 +176,7 @@ def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
         ("spheroid", {"spacing": (1.0, 1.0, 1.0)}, "SPACING: spheroid is simulated"),
         ("spheroid", {"min_object_voxels": 5}, "MIN_OBJECT_VOXELS: spheroid is simulated"),
         ("spheroid", {"part": Part("1")}, "spheroid is simulated: it has one channel"),
+        ("spheroid", {"only": "test"}, "PART and SPLITS divide a folder of images; spheroid is"),
         ("spheroid", {"seed": -1}, "SEED=-1: expected a whole number from 0"),
     ],
 )
