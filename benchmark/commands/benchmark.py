@@ -20,6 +20,7 @@ from cytosuite.benchmark.catalog.models import (
     named_models,
     need_weights,
     own_models,
+    unlike,
 )
 from cytosuite.benchmark.commands.console import Cases, progress
 from cytosuite.benchmark.commands.data import make, opened, run_jobs, start_engine
@@ -85,7 +86,7 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
         folder = options.folder / (options.run or _run_name(request))
         with claimed(folder):
             jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
-            facts = _facts(options, engine, notes)
+            facts = _facts(options, engine, [*notes, *unlike(request.models)])
             _write_run(folder, dataset, request, jobs, facts, options)
             notes = _run(jobs, dataset, request, options, console, cluster)
             facts = replace(facts, notes=(*facts.notes, *notes))
