@@ -31,6 +31,7 @@ from cytosuite.folders.splits import (
     divide,
     read_splits,
     splits_of,
+    with_names,
 )
 from cytosuite.formats.lists import SUFFIX, is_list
 
@@ -229,14 +230,16 @@ def _divided(
         raise InputError(f"PART={wanted.only}: no such file: {place}; give one, or SPLITS=file")
     if rules is None:
         return found, []
-    known = {item.name: item.conditions for item in found.items}
+    known = with_names(rules, {item.name: item.conditions for item in found.items}, place)
     placed = divide(rules, known, place)
     part = {each.name: each.part for each in placed}
     if wanted.only not in {None, *part.values()}:
         raise InputError(f"PART={wanted.only}: {place} names no such part")
-    items = [item for item in found.items if wanted.only in {None, part[item.name]}]
-    if not wanted.only:
-        items = [replace(i, conditions={**i.conditions, PART: part[i.name]}) for i in items]
+    items = [
+        replace(item, conditions=known[item.name] | ({} if wanted.only else {PART: own}))
+        for item, own in ((item, part[item.name]) for item in found.items)
+        if wanted.only in {None, own}
+    ]
     scope = f"{wanted.only} alone is run" if wanted.only else "all are run, PART=test runs one"
     lines = "; ".join(counts(placed, known, classes_of(folder)))
     note = f"Parts by {place.name}, of which {scope}: {lines}."

@@ -113,14 +113,26 @@ def classes_of(folder: Path) -> dict[str, Counter[str]]:
     return found
 
 
+def with_names(splits: Splits, known: Known, place: object) -> dict[str, dict[str, Scalar]]:
+    """Return conditions with those that the names of the images give, where rules ask for them."""
+    if not splits.names:
+        return {name: dict(own) for name, own in known.items()}
+    found: dict[str, dict[str, Scalar]] = {}
+    for name, own in known.items():
+        fits = re.fullmatch(splits.names, name)
+        if fits is None:
+            raise InputError(f"{place}: names: {name} does not fit {splits.names}")
+        found[name] = {**{key: text for key, text in fits.groupdict().items() if text}, **own}
+    return found
+
+
 def divide(splits: Splits, known: Known, place: object) -> list[Placed]:
     """Return the part of each image; InputError for a rule without images, or a torn group."""
-    facts = {name: _named(splits.names, name, place) | dict(own) for name, own in known.items()}
-    groups = _groups(splits, facts, place)
+    groups = _groups(splits, known, place)
     if splits.folds:
         return _folded(splits, groups, place)
     rules = [*splits.rules, REST]
-    there = sorted({key for own in facts.values() for key in own})
+    there = sorted({key for own in known.values() for key in own})
     for key in (key for rule in splits.rules for key in rule.where):
         if key not in there:
             raise InputError(
@@ -129,14 +141,14 @@ def divide(splits: Splits, known: Known, place: object) -> list[Placed]:
             )
     chosen = {
         name: next(number for number, rule in enumerate(rules) if rule.takes(name, own))
-        for name, own in facts.items()
+        for name, own in known.items()
     }
     found = [Placed(name, rules[n].part, str(rules[n])) for name, n in chosen.items()]
     for number, rule in enumerate(splits.rules, start=1):
         if number - 1 not in chosen.values():
             raise InputError(
                 f"{place}: rule {number} ({rule.part}: {rule}) takes none of {len(found)} images, "
-                f"as {', '.join(list(facts)[:3])}; the first rule that fits an image has it"
+                f"as {', '.join(list(known)[:3])}; the first rule that fits an image has it"
             )
     if all(each.part != "train" for each in found):
         raise InputError(f"{place}: the rules leave none of {len(found)} images for train")
@@ -151,17 +163,17 @@ def divide(splits: Splits, known: Known, place: object) -> list[Placed]:
     return found
 
 
-def _groups(splits: Splits, facts: Known, place: object) -> dict[str, str]:
+def _groups(splits: Splits, known: Known, place: object) -> dict[str, str]:
     """Return the group of each image: its value of the condition, without one itself."""
     if not splits.group:
-        return {name: name for name in facts}
-    for name, own in facts.items():
+        return {name: name for name in known}
+    for name, own in known.items():
         if splits.group not in own:
             raise InputError(
                 f"{place}: {name} has no {splits.group!r}, by which groups are kept together; "
                 f"give it in {CONDITIONS}, or by a group of that name in `names`"
             )
-    return {name: _text(own[splits.group]) for name, own in facts.items()}
+    return {name: _text(own[splits.group]) for name, own in known.items()}
 
 
 def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Placed]:
@@ -181,16 +193,6 @@ def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Pl
         Placed(name, parts.get(folds[group], "train"), f"fold {folds[group]}{by}")
         for name, group in groups.items()
     ]
-
-
-def _named(pattern: str, name: str, place: object) -> dict[str, Scalar]:
-    """Return the conditions that the name of an image gives."""
-    if not pattern:
-        return {}
-    found = re.fullmatch(pattern, name)
-    if found is None:
-        raise InputError(f"{place}: names: {name} does not fit {pattern}")
-    return {key: text for key, text in found.groupdict().items() if text is not None}
 
 
 def _text(value: Scalar) -> str:

@@ -17,6 +17,7 @@ from cytosuite.folders.splits import (
     counts,
     divide,
     splits_of,
+    with_names,
 )
 from cytosuite.formats.imagefiles import image_name
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
@@ -32,8 +33,9 @@ def divided(
     rules = own or splits_of(folder)
     if rules is None:
         return {"train": [*cases]}, [], []
-    known = conditions_of(folder, map(_name, cases))
-    placed = divide(rules, known, f"{folder}: splits" if own else folder / FILE)
+    place = f"{folder}: splits" if own else folder / FILE
+    known = with_names(rules, conditions_of(folder, map(_name, cases)), place)
+    placed = divide(rules, known, place)
     part = {each.name: each.part for each in placed}
     found: dict[str, list[Case]] = {}
     for case in cases:

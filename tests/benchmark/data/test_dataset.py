@@ -115,15 +115,17 @@ def test_a_folder_becomes_cases(tmp_path, own):
 
 def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path, own):
     (own / "conditions.csv").write_text("name,well\na.tif,C01\nb.tif,C02\n")
-    (own / "splits.toml").write_text('rules = [{ part = "test", where = { well = "C02" } }]')
+    rules = 'names = "(?P<letter>.)"\nrules = [{ part = "test", where = { well = "C02" } }]'
+    (own / "splits.toml").write_text(rules)
     whole = made_in(tmp_path / "runs", recipe(str(own)))
-    assert [case.conditions()["part"] for case in whole.cases] == ["train", "test"]
+    found = [case.conditions() for case in whole.cases]
+    assert [(own["part"], own["letter"]) for own in found] == [("train", "a"), ("test", "b")]
     wanted = recipe(str(own), only="test")
     alone = made_in(tmp_path / "runs", wanted)
     assert ([case.name for case in alone.cases], alone.name) == (["b"], "own-test")
     assert "part" not in alone.cases[0].conditions()
-    said = "1 train, 0 validate, 1 test; well: train C01 1; validate none; test C02 1."
-    assert alone.notes[1] == f"Parts by splits.toml, of which test alone is run: {said}"
+    said = "1 train, 0 validate, 1 test; letter: train a 1; validate none; test b 1; well: train"
+    assert alone.notes[1].startswith(f"Parts by splits.toml, of which test alone is run: {said}")
     assert {each.name: each.part for each in wanted.parts["own-test"]} == {
         "a": "train",
         "b": "test",

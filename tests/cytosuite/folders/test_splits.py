@@ -14,6 +14,7 @@ from cytosuite.folders.splits import (
     divide,
     read_splits,
     splits_of,
+    with_names,
     write_splits,
 )
 
@@ -27,7 +28,8 @@ def _parts(placed):
 
 
 def _divided(**given):
-    return divide(Splits.model_validate(given), KNOWN, "splits.toml")
+    rules = Splits.model_validate(given)
+    return divide(rules, with_names(rules, KNOWN, "splits.toml"), "splits.toml")
 
 
 def test_the_first_rule_that_fits_takes_an_image_and_the_rest_trains():
