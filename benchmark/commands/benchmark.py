@@ -36,12 +36,13 @@ from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.chain import links
 from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.store.csvfile import written
 from cytosuite.benchmark.store.integrity import FOREIGN, forget
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import write_json
-from cytosuite.folders.splits import write_splits
+from cytosuite.folders.splits import TABLE, split_rows
 from cytosuite.formats import header
 from cytosuite.metrics.boards import BOARDS
 
@@ -242,7 +243,9 @@ def _write_run(
         name: {card.name: model_digest(card) for card in cards_of(name, request.models)}
         for name in ours
     }
-    write_splits(folder, request.recipe.parts)
+    if rows := split_rows(request.recipe.parts):
+        with written(folder / TABLE) as add:
+            add(rows)
     write_json(
         folder / "run.json",
         {

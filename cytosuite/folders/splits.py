@@ -3,17 +3,18 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, read_toml
+from cytosuite.files import read_text, read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import read_conditions
 from cytosuite.volume import Scalar
@@ -51,7 +52,7 @@ REST = SplitRule(part="train")
 class Splits(Described):
     """Division of images into parts: the first rule that fits, else train; or folds of groups."""
 
-    names: str = Field("", description="regular expression; its named groups are conditions")
+    names: str = Field(".*", description="regular expression; its named groups are conditions")
     group: str = Field("", description="condition of which no value may stand in two parts")
     rules: tuple[SplitRule, ...] = Field((), description="the first that fits counts")
     folds: int = Field(0, ge=0, description="parts of as many groups each, in place of rules")
@@ -89,13 +90,18 @@ def read_splits(path: Path) -> Splits:
 
 def splits_of(folder: Path) -> Splits | None:
     """Return the rules that lie in a folder, or with a list; None where there are none."""
-    path = (folder if folder.is_dir() else folder.parent) / FILE
+    path = _beside(folder, FILE)
     return read_splits(path) if path.is_file() else None
+
+
+def _beside(source: Path, name: str) -> Path:
+    """Return the place of a file in a folder, or with a list."""
+    return (source if source.is_dir() else source.parent) / name
 
 
 def conditions_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Scalar]]:
     """Return the conditions of images by name, as ``conditions.csv`` of their folder says."""
-    path = (folder if folder.is_dir() else folder.parent) / CONDITIONS
+    path = _beside(folder, CONDITIONS)
     own = {name: name for name in names}
     rows = read_conditions(path, own, others=True) if path.is_file() else {}
     return {name: rows.get(name, {}) for name in own}
@@ -104,19 +110,15 @@ def conditions_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Sca
 def classes_of(folder: Path) -> dict[str, Counter[str]]:
     """Return the number of objects of each class by image, as ``objects.csv`` says; or nothing."""
     found: dict[str, Counter[str]] = {}
-    path = (folder if folder.is_dir() else folder.parent) / OBJECTS
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                if row.get("image") and row.get("class"):
-                    found.setdefault(row["image"], Counter())[row["class"]] += 1
+    path = _beside(folder, OBJECTS)
+    for row in csv.DictReader(StringIO(read_text(path))) if path.is_file() else ():
+        if row.get("image") and row.get("class"):
+            found.setdefault(row["image"], Counter())[row["class"]] += 1
     return found
 
 
 def with_names(splits: Splits, known: Known, place: object) -> dict[str, dict[str, Scalar]]:
-    """Return conditions with those that the names of the images give, where rules ask for them."""
-    if not splits.names:
-        return {name: dict(own) for name, own in known.items()}
+    """Return conditions, and those that the names of the images give."""
     found: dict[str, dict[str, Scalar]] = {}
     for name, own in known.items():
         fits = re.fullmatch(splits.names, name)
@@ -132,23 +134,17 @@ def divide(splits: Splits, known: Known, place: object) -> list[Placed]:
     if splits.folds:
         return _folded(splits, groups, place)
     rules = [*splits.rules, REST]
-    there = sorted({key for own in known.values() for key in own})
-    for key in (key for rule in splits.rules for key in rule.where):
-        if key not in there:
-            raise InputError(
-                f"{place}: no image has the condition {key!r}, found {', '.join(there) or 'none'}; "
-                f"they are columns of {CONDITIONS}, or groups of `names`"
-            )
     chosen = {
         name: next(number for number, rule in enumerate(rules) if rule.takes(name, own))
         for name, own in known.items()
     }
     found = [Placed(name, rules[n].part, str(rules[n])) for name, n in chosen.items()]
+    like, own = next(iter(known.items()), ("", {}))
     for number, rule in enumerate(splits.rules, start=1):
         if number - 1 not in chosen.values():
             raise InputError(
                 f"{place}: rule {number} ({rule.part}: {rule}) takes none of {len(found)} images, "
-                f"as {', '.join(list(known)[:3])}; the first rule that fits an image has it"
+                f"like {like} ({', '.join(own) or 'no conditions'})"
             )
     if all(each.part != "train" for each in found):
         raise InputError(f"{place}: the rules leave none of {len(found)} images for train")
@@ -201,34 +197,27 @@ def _text(value: Scalar) -> str:
 
 
 def counts(
-    placed: Iterable[Placed], known: Known, classes: Mapping[str, Counter[str]] | None = None
+    placed: Sequence[Placed], known: Known, classes: Mapping[str, Counter[str]] | None = None
 ) -> list[str]:
     """Return lines with the number of images in each part, of each condition and each class."""
     parts = {part: [each.name for each in placed if each.part == part] for part in PARTS}
     lines = [", ".join(f"{len(names)} {part}" for part, names in parts.items())]
-    for key in dict.fromkeys(key for own in known.values() for key in own):
-        found = {
-            part: Counter(_text(known[name][key]) for name in names if key in known[name])
-            for part, names in parts.items()
-        }
-        if len(set().union(*found.values())) <= MOST_WORDS:
-            lines.append(f"{key}: {_listed(found)}")
-    objects: dict[str, Counter[Any]] = {
-        part: sum(((classes or {}).get(name, Counter()) for name in names), Counter())
-        for part, names in parts.items()
+    tables: dict[str, Mapping[str, Counter[str]]] = {
+        key: {name: Counter([_text(own[key])]) for name, own in known.items() if key in own}
+        for key in dict.fromkeys(key for own in known.values() for key in own)
     }
-    return [*lines, f"classes of objects: {_listed(objects)}"] if any(objects.values()) else lines
+    for title, table in (*tables.items(), ("classes of objects", classes or {})):
+        found = [
+            sum((table.get(n, Counter()) for n in own), Counter[str]()) for own in parts.values()
+        ]
+        if 0 < len(set().union(*found)) <= MOST_WORDS:
+            texts = [", ".join(f"{word} {n}" for word, n in sorted(own.items())) for own in found]
+            words = (f"{p} {text or 'none'}" for p, text in zip(PARTS, texts, strict=True))
+            lines.append(f"{title}: {'; '.join(words)}")
+    return lines
 
 
-def _listed(found: Mapping[str, Counter[Any]]) -> str:
-    """Return counts by part in words: ``train C01 3, C02 2; test C03 4``."""
-    words = {p: ", ".join(f"{k} {n}" for k, n in sorted(of.items())) for p, of in found.items()}
-    return "; ".join(f"{part} {text or 'none'}" for part, text in words.items())
-
-
-def write_splits(folder: Path, placed: Mapping[str, Iterable[Placed]]) -> None:
-    """Write the part and rule of each image into a folder, by name of its own; nothing of none."""
-    rows = [(*each, home) for home, own in placed.items() for each in own]
-    if rows:
-        with atomic(folder / TABLE) as path, path.open("w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream, lineterminator="\n").writerows([(*Placed._fields, "folder"), *rows])
+def split_rows(placed: Mapping[str, Iterable[Placed]]) -> list[tuple[str, ...]]:
+    """Return the rows of ``splits.csv``, of images by name of their folder; none of no image."""
+    rows = [(*each, folder) for folder, own in placed.items() for each in own]
+    return [(*Placed._fields, "folder"), *rows] if rows else []

@@ -16,7 +16,7 @@ from torch import Tensor
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.folders.splits import Placed, write_splits
+from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
 from cytosuite.networks.network import put_tensors, tensors_of
 from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
@@ -32,7 +32,7 @@ from cytosuite.training.parts import (
     Training,
     update_average,
 )
-from cytosuite.training.progress import Log, ahead, line, polite_interrupt
+from cytosuite.training.progress import Log, ahead, line, polite_interrupt, write_rows
 from cytosuite.training.publish import ALGORITHMS, publish, rounded
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
@@ -176,7 +176,8 @@ def _load(
             named[role] += training.load(listed, role, settings)
         elif listed is not None:
             say(f"not read, since validation.every is 0: {listed}")
-    write_splits(work, placed)
+    if rows := split_rows(placed):
+        write_rows(work / TABLE, rows)
     own = {role: cases for role, cases in named.items() if cases}
     whole = {role: cases for role, cases in found.items() if role not in own}
     amount = settings.validation.cases if settings.validation.every else 0

@@ -13,9 +13,9 @@ from cytosuite.folders.splits import (
     counts,
     divide,
     read_splits,
+    split_rows,
     splits_of,
     with_names,
-    write_splits,
 )
 
 WELLS = ("C01", "C02", "C03", "I06", "I07", "I08")
@@ -83,7 +83,7 @@ def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_coun
         ({"rules": [{"part": "test"}]}, "the rules leave none of 18 images for train"),
         (
             {"rules": [{"part": "test", "where": {"wel": "C03"}}]},
-            "no image has the condition 'wel', found dose, well",
+            "rule 1 (test: wel = C03) takes none of 18 images, like X_C01_0 (well, dose)",
         ),
         (
             {"group": "well", "rules": [{"part": "test", "match": "*_2"}]},
@@ -130,7 +130,7 @@ def test_conditions_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path)
     assert classes_of(listed) == {"a": {"round": 2}}
 
 
-def test_parts_are_counted_and_written(tmp_path):
+def test_parts_are_counted_and_listed():
     placed = [Placed("a", "train", "all others"), Placed("b", "test", "b*")]
     known = {"a": {"well": "C01", "dose": 0.5}, "b": {"dose": 2.0}}
     assert counts(placed, known, {"b": Counter(round=2, flat=1)}) == [
@@ -139,6 +139,9 @@ def test_parts_are_counted_and_written(tmp_path):
         "dose: train 0.5 1; validate none; test 2 1",
         "classes of objects: train none; validate none; test flat 1, round 2",
     ]
-    write_splits(tmp_path, {"mine": placed, "other": []})
-    rows = (tmp_path / "splits.csv").read_text().splitlines()
-    assert rows == ["name,part,rule,folder", "a,train,all others,mine", "b,test,b*,mine"]
+    assert split_rows({"mine": placed, "other": []}) == [
+        ("name", "part", "rule", "folder"),
+        ("a", "train", "all others", "mine"),
+        ("b", "test", "b*", "mine"),
+    ]
+    assert split_rows({"mine": []}) == []
