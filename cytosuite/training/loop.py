@@ -1,7 +1,7 @@
 """The training loop, from the data to the published model."""
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -126,7 +126,8 @@ def begin(
         raise InputError("device cuda: no GPU was found here; use the device cpu")
     torch.manual_seed(settings.schedule.seed)
     modules, optimisers = training.build(settings)
-    if settings.schedule.optimiser == "sgd" and not _descend(optimisers.values()):
+    descend = all(isinstance(each, torch.optim.SGD) for each in optimisers.values())
+    if settings.schedule.optimiser == "sgd" and not descend:
         raise InputError(
             f"schedule.optimiser: {training.algorithm} has its own optimiser; leave sgd out"
         )
@@ -150,10 +151,6 @@ def begin(
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
     return State(modules, optimisers, average, device, settings.schedule.clip)
-
-
-def _descend(optimisers: Iterable[torch.optim.Optimizer]) -> bool:
-    return all(isinstance(each, torch.optim.SGD) for each in optimisers)
 
 
 def _load(

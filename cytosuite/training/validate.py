@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil, isnan, nan
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -44,9 +45,9 @@ def divided(
 
 
 def _name(case: object) -> str:
-    """Return the name of a case, that of its image's file where it has no other."""
+    """Return the name of a case, that of its image's file where it has no other, as NFC."""
     found = getattr(case, "name", None) or image_name(case.path)  # type: ignore[attr-defined]
-    return str(found)
+    return normalize("NFC", str(found))
 
 
 def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case]]:
