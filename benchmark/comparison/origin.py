@@ -17,10 +17,7 @@ from cytosuite.files import value_digest
 
 SOCKETS = "sockets/"  # files of a case that algorithms and metrics read
 SHORT = 16  # digits of a digest: they tell runs apart, they protect nothing
-WORDS = (
-    *("dataset", "size", "seed", "cases", "settings", "through", "spacing", "min_object_voxels"),
-    "only",
-)
+WORDS = ("dataset", "size", "seed", "cases", "settings", "through", "spacing", "min_object_voxels")
 
 
 def request_facts(request: DataRequest) -> dict[str, Any]:
