@@ -20,7 +20,7 @@ from cytosuite.contract.manifest import parse, read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
 from cytosuite.files import need_file, need_folder, read_toml
-from cytosuite.folders.splits import read_splits
+from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import DRAWERS, begin, need_data, train
 from cytosuite.training.parts import Case, Source, Training
 from cytosuite.training.publish import ALGORITHMS
@@ -77,6 +77,8 @@ def check(
             raise InputError(f"--data {role}=: expected a role among {expected}")
         found.setdefault(role or training.roles[0], []).append(parameters)
     need_data(training, settings, found)
+    for folder in (folder for folders in data.values() for folder in folders):
+        splits_of(folder)  # a mistake in it is known before data are made
     if training.check is not None:
         for role, sources in found.items():
             for source in (source for source in sources if source is not None):

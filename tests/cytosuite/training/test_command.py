@@ -152,3 +152,6 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
     words += ["--work", str(tmp_path / "b"), "--name", "b"]
     with pytest.raises(InputError, match="splits: the rules leave none of 4 images for train"):
         main([*words, "--splits", str(tmp_path / "own.toml")])
+    (data["real"][0] / "splits.toml").write_text("folds = 1")
+    with pytest.raises(InputError, match="real/splits.toml: the file: expected 3 or more folds"):
+        main([*words, "--check"])
