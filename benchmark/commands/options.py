@@ -289,9 +289,7 @@ class PhaseOptions(RunOptions, DataOptions):
     through: list[str] = option((), "Algorithms that the images pass before.", parse=names)
     reference: Path | None = option(None, "Folder of real images for unpaired outputs.")
     min_object_voxels: int = option(0, "Smaller true objects of a folder are ignored.", min=0)
-    only: SplitName | None = option(
-        None, "One part of a folder, as of splits.toml.", flag="--part"
-    )
+    only: SplitName | None = option(None, "One part of a folder, as of splits.toml.", flag="--part")
     splits: Path | None = splits()
 
     @property

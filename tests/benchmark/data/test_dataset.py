@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.algorithms.cellpose3d.training.cases import find_cases
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
@@ -18,6 +19,7 @@ from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.files.working import MACHINE
 from cytosuite.formats import write
+from cytosuite.training.validate import divided
 from cytosuite.volume import Volume
 
 SEGMENT = TASKS["segment"]
@@ -139,6 +141,17 @@ def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path
         (own / "splits.toml").unlink(missing_ok=True)
         with pytest.raises(InputError, match=f"PART={only}: .*{found}"):
             recipe(str(own), only=only, splits=other if only == "validate" else None)
+
+
+def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path):
+    plane = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX")
+    for name in ("b.x", "a", "o\u0308", "c-1", "d"):
+        for room in ("images", "labels"):
+            write(tmp_path / "own" / room / f"{name}.tif", plane)
+    (tmp_path / "own" / "splits.toml").write_text("folds = 3")
+    cases = find_cases(tmp_path / "own")
+    _, placed, _ = divided(tmp_path / "own", cases, None)
+    assert set(placed) == set(recipe(str(tmp_path / "own")).parts["own"])
 
 
 def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):
