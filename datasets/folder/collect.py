@@ -10,15 +10,10 @@ from pathlib import Path
 
 from cytosuite.contract.metadata import view_role
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
-from cytosuite.datasets.folder.entries import (
-    FILE,
-    Entries,
-    case_name,
-    entries,
-    read_conditions,
-    summary,
-)
+from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
 from cytosuite.errors import InputError, plain
+from cytosuite.folders.conditions import FILE, read_conditions
+from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
 from cytosuite.volume import Scalar
@@ -180,7 +175,7 @@ def _listed(
     """Return the images of a list; as of the `whole` folder with what the list leaves out."""
     first = first_of(path)
     known = task or (FUSION.name if first and view_role(first.stem) else "segment")
-    rest = entries(root, {FILE}, recursive=recursive) if whole else Entries({}, {})
+    rest = entries(root, {FILE, SPLITS}, recursive=recursive) if whole else Entries({}, {})
     main = TASKS[known].inputs[0].slug
     return _matched(root, rest, main, {}, recursive, by_list(path, root, rest, known))
 
@@ -189,7 +184,7 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
     """Return the images of a folder in one of the known layouts."""
     children = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
     rooms = _rooms(children)
-    known = {FILE, *(path.name for path in rooms.values())}
+    known = {FILE, SPLITS, *(path.name for path in rooms.values())}
     beside = entries(folder, {*known, "images"})
     if "images" in children:
         room = children["images"]

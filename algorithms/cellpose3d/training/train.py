@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
@@ -29,7 +28,7 @@ from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.tiling import are_multiples
 from cytosuite.training.images import filled
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, optimiser_of
 from cytosuite.training.settings import TrainingSettings
 
 
@@ -97,9 +96,7 @@ def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> No
 def build(settings: Settings) -> Parts:
     """Return a network with random weights, and its optimiser."""
     network = build_network(settings.network)
-    groups = decaying([network], settings.schedule.weight_decay)
-    adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
-    return {"network": network}, {"adam": adam}
+    return {"network": network}, {"adam": optimiser_of([network], settings.schedule)}
 
 
 def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:

@@ -138,6 +138,29 @@ def test_shipped_settings_hold_images_out_and_leave_the_card_to_the_training(nam
     Parameters(network=settings.network, **settings.card.parameters)
 
 
+def test_the_published_fine_tuning_descends_at_its_own_rates():
+    path = HERE / "published_finetune.toml"
+    settings = parse(path, read_toml(path), Settings).with_schedule(steps=1000, epochs=500)
+    _, optimisers = TRAINING.build(settings)
+    (descent,) = optimisers.values()
+    assert isinstance(descent, torch.optim.SGD)
+    assert {group["momentum"] for group in descent.param_groups} == {0.9}
+    assert {group["weight_decay"] for group in descent.param_groups} == {0.0, 1e-5}
+    # A list per epoch: 10 rising rates, 400 equal ones, then 10 at each half.
+    rates = [0.2 * n / 9 for n in range(10)] + [0.2] * 400
+    rates += [0.2 / 2**n for n in range(1, 10) for _ in range(10)]
+    found = [settings.schedule.rate(step) for step in range(1000)]
+    assert found[::2] == found[1::2] == pytest.approx(rates)
+    short = settings.with_schedule(steps=250, epochs=250).schedule
+    assert [short.rate(step) for step in range(10, 250)] == [0.2] * 240
+
+
+def test_a_switch_that_says_false_is_off():
+    assert not Settings.model_validate({"patches": {"cut": "false"}}).patches.cut
+    with pytest.raises(InputError, match=r"patches\.cut: .*boolean.*found 'maybe'"):
+        parse("t.toml", {"patches": {"cut": "maybe"}}, Settings)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
