@@ -65,10 +65,10 @@ class FlowNet(nn.Module):
         # Convolutions on CPUs are about a fifth faster with the channels last.
         planes = folded(image, self.fold).contiguous(memory_format=torch.channels_last_3d)
         fields = unfolded(self.core(planes).float(), self.fold)
-        along, rest = fields.split([FIELDS - self.flat, fields.shape[1] - FIELDS + self.flat], 1)
-        level, flow = along[:, :1], torch.tanh(along[:, 1:])
+        known = FIELDS - self.flat
+        level, flow = fields[:, :1], torch.tanh(fields[:, 1:known])
         none = [torch.zeros_like(level)] if self.flat else []
-        return torch.cat([level, *none, flow, rest], 1)
+        return torch.cat([level, *none, flow, fields[:, known:]], 1)
 
 
 def build(arguments: Network, *, auxiliary: bool = True) -> FlowNet:

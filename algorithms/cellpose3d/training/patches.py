@@ -35,6 +35,7 @@ Slices = tuple[slice, slice, slice]
 
 CHANNELS, FLOW = 5, slice(1, 4)  # level, flow along z, y, x, heat of the centre
 _GLOW = (2, 9)  # values of a glow along y and x, the last excluded
+_SOFT = 1.0  # pixels, standard deviation of the edge of a nucleus that is brighter or darker
 _SLICES = 4  # slices of a volume that stand for its background
 
 
@@ -45,6 +46,9 @@ class AugmentRanges(Augmentations):
     noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
     blur: float = Field(0, ge=0, description="largest standard deviation of a blur, pixels")
     glow: float = Field(0, ge=0, description="largest height of a smooth glow added")
+    spread: float = Field(
+        0, ge=0, description="standard deviation of the ln of a factor on each nucleus of a plane"
+    )
     corrupt_prob: float = Field(
         0, ge=0, le=1, description="share of objects that are joined with a neighbour, once"
     )
@@ -128,6 +132,11 @@ def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> t
     box = _place(rng, case, settings, (1, *sides))
     image = resized(case.image[box].astype(np.float32), settings.shape)
     labels = resized_labels(case.labels[box], settings.shape)
+    if settings.augment.spread:
+        factors = np.exp(rng.normal(0, settings.augment.spread, int(labels.max()) + 1))
+        factors[0] = 1
+        own = factors.astype(np.float32)[labels]
+        image *= ndimage.gaussian_filter(own, (0, _SOFT, _SOFT), truncate=3.0)
     target = np.empty((CHANNELS, *settings.shape), np.float32)
     target[0] = labels > 0
     target[FLOW] = flow_targets(labels)
