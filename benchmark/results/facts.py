@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from cytosuite.formats import read
+from cytosuite.folders.masks import Source, read_labels
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.prepare import without_small
 from cytosuite.metrics.realism.edges import EdgeSettings
@@ -16,9 +15,9 @@ from cytosuite.volume import Volume
 Reader = Callable[[], Volume]
 
 
-def once(path: Path, group: str = "") -> Reader:
+def once(path: Source, group: str = "") -> Reader:
     """Return a reader of a file that decodes it on first use and keeps its first channel."""
-    return cache(lambda: read(path, group=group).channels[0])
+    return cache(lambda: read_labels(path, group).channels[0])
 
 
 def case_facts(

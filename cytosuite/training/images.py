@@ -16,6 +16,8 @@ from scipy import ndimage
 
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.errors import InputError
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.masks import Source
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, LABEL, image_files
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.metrics.evidence import Facts
@@ -42,8 +44,9 @@ LABELLED = Places((IMAGE.slug, LABELS.slug), ("images", "labels"))
 
 def find_images(
     folder: Path, patterns: Sequence[str], places: Places = LABELLED, root: Path | None = None
-) -> list[tuple[Path, Path | None]]:
-    """Return images with labels, by name: ``cases/``, a list, ``images/`` + ``labels/``, files."""
+) -> list[tuple[Path, Source | None]]:
+    """Return images with labels, by name: ``cases/``, a list, masks, or files of one name."""
+    found: list[tuple[Path, Source | None]]
     if (folder / "cases").is_dir():
         sockets = sorted((folder / "cases").glob("*/sockets/images"))
         found = [
@@ -52,7 +55,9 @@ def find_images(
             for path in image_files(socket / places.slugs[0])
         ]
     elif (listed := list_of(folder, "train")) is not None:
-        found = read_list(listed, root)
+        found = list(read_list(listed, root))
+    elif places is LABELLED and (drawn := annotated(folder).items):
+        found = [(own.image, own.labels) for own in drawn]
     else:
         own, other = (_folder(folder, name) for name in places.folders)
         paths = image_files(own) if own.is_dir() else image_files(folder, deep=True)
