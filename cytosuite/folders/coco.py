@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
-from cytosuite.folders.masks import Drawn, Mask, cropped
+from cytosuite.folders.masks import MaskPixels, ObjectMask, cropped
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 
@@ -24,7 +24,7 @@ class Runs(BaseModel):
     size: tuple[int, int]  # y, x
 
 
-class Annotation(BaseModel):
+class CocoObject(BaseModel):
     """An object; further keys do not count."""
 
     id: int | str
@@ -34,7 +34,7 @@ class Annotation(BaseModel):
     iscrowd: int = 0
 
 
-class Image(BaseModel):
+class CocoImage(BaseModel):
     """An image."""
 
     id: int | str
@@ -43,7 +43,7 @@ class Image(BaseModel):
     width: int
 
 
-class Category(BaseModel):
+class CocoClass(BaseModel):
     """A class."""
 
     id: int
@@ -53,9 +53,9 @@ class Category(BaseModel):
 class CocoFile(BaseModel):
     """The entries of a file that are read."""
 
-    images: list[Image]
-    annotations: list[Annotation]
-    categories: list[Category]
+    images: list[CocoImage]
+    annotations: list[CocoObject]
+    categories: list[CocoClass]
 
 
 def is_coco(path: Path) -> bool:
@@ -75,18 +75,18 @@ def read_coco(path: Path) -> CocoFile:
     return parse(path, content, CocoFile)
 
 
-def coco_mask(path: Path, own: Annotation, kind: str, size: tuple[int, int]) -> Mask:
+def coco_mask(path: Path, own: CocoObject, kind: str, size: tuple[int, int]) -> ObjectMask:
     """Return the mask of an annotation of an image of a size (y, x)."""
-    return Mask(path, str(own.id), kind, partial(_of_annotation, path, own, size))
+    return ObjectMask(path, str(own.id), kind, partial(_of_annotation, path, own, size))
 
 
 def _of_annotation(
     path: Path,
-    own: Annotation,
+    own: CocoObject,
     size: tuple[int, int],
     shape: tuple[int, ...],
     _: float | None,
-) -> Drawn:
+) -> MaskPixels:
     found, where = own.segmentation, f"{path}: annotation {own.id}"
     if (size := found.size if isinstance(found, Runs) else size) != shape:
         raise InputError(f"{where}: expected the image's shape {shape}, found {size}")
@@ -104,7 +104,7 @@ def _of_annotation(
         for end in (np.floor(every.min(0)), np.ceil(every.max(0)))
     )
     inside = [of_polygon(part - (x, y), (bottom - y, right - x)) for part in parts]
-    return Drawn((slice(y, bottom), slice(x, right)), np.logical_or.reduce(inside))
+    return MaskPixels((slice(y, bottom), slice(x, right)), np.logical_or.reduce(inside))
 
 
 def of_polygon(corners: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -119,17 +119,17 @@ def of_polygon(corners: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[
     return np.logical_xor.accumulate(crossed, axis=1)[:, :-1]
 
 
-def of_runs(counts: Sequence[int], height: int) -> Drawn:
+def of_runs(counts: Sequence[int], height: int) -> MaskPixels:
     """Return the pixels of runs; only the columns with an object are unrolled."""
     ends = np.cumsum(counts)
     full = np.flatnonzero(np.asarray(counts[1::2])) * 2 + 1  # runs of the object
     if not full.size:
-        return Drawn((slice(0, 0),) * 2, np.zeros((0, 0), bool))
+        return MaskPixels((slice(0, 0),) * 2, np.zeros((0, 0), bool))
     first, last = int(ends[full[0] - 1]) // height, -(-int(ends[full[-1]]) // height)
     edges = np.clip(np.concatenate([[0], ends]), first * height, last * height)
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, np.diff(edges))
     (rows, columns), inside = cropped(flat.reshape(last - first, height).T)
-    return Drawn((rows, slice(first + columns.start, first + columns.stop)), inside)
+    return MaskPixels((rows, slice(first + columns.start, first + columns.stop)), inside)
 
 
 def decoded(text: str) -> list[int]:

@@ -12,11 +12,9 @@ from cytosuite.errors import InputError
 from cytosuite.folders.coco import coco_mask, is_coco, read_coco
 from cytosuite.folders.masks import (
     RULES,
-    Mask,
     MaskRules,
     Masks,
-    Source,
-    files_of,
+    ObjectMask,
     mask_file,
     read_rules,
 )
@@ -24,7 +22,7 @@ from cytosuite.formats.imagefiles import READABLE, image_name
 
 MASKS = re.compile(r"(.+?)(_cp)?_masks")  # of Cellpose
 OUTPUT = re.compile(r".+_(flows|cp_output|outlines)")  # of Cellpose
-Place = TypeVar("Place", bound=Source)
+Place = TypeVar("Place", Path, Masks)
 LAYOUTS = (
     "<image>/images and <image>/masks, images/ and masks/<image>/, name.tif and name_masks.tif, or "
     "a COCO file"
@@ -37,7 +35,7 @@ class Annotated:
 
     name: str
     image: Path
-    labels: Source
+    labels: Masks
     facts: Mapping[str, str]
 
 
@@ -54,7 +52,7 @@ class Pairs:
     """Images and labels by the names by which they pair."""
 
     images: Sequence[tuple[str, Path]]
-    labels: Sequence[tuple[str, Source]]
+    labels: Sequence[tuple[str, Masks]]
 
 
 def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
@@ -81,10 +79,8 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     items = []
     for key in sorted(images, key=natural):
         (image, facts), (source, _) = images[key], labels[key]
-        if isinstance(source, Masks):
-            source = replace(source, image=image)
-            facts = {**({"class": " + ".join(source.kinds)} if source.kinds else {}), **facts}
-        items.append(Annotated(key, image, source, facts))
+        kinds = {"class": " + ".join(source.kinds)} if source.kinds else {}
+        items.append(Annotated(key, image, replace(source, image=image), {**kinds, **facts}))
     return Annotations(items, {**_rest(folder, items), **skipped})
 
 
@@ -120,7 +116,7 @@ def _named(
 
 def _rest(folder: Path, items: Sequence[Annotated]) -> dict[str, str]:
     """Return the images and folders that are no part of the layout, with the reason."""
-    paths = [path for item in items for path in (item.image, *files_of(item.labels))]
+    paths = [path for item in items for path in (item.image, *item.labels.files)]
     used = {path.relative_to(folder).parts[0] for path in paths}
     others = [path for path in _visible(folder) if path.name not in used]
     names = [f"{p.name}/" if p.is_dir() else p.name for p in others if p.is_dir() or _is_image(p)]
@@ -164,16 +160,17 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
         left["empty folders"] += not paths
         left["excluded"] += len(paths) if kind is None else 0
         found += [mask_file(path, kind) for path in paths if kind is not None]
-    return Masks(folder, home, found, rules, left)
+    return Masks(folder, home, rules, found, left)
 
 
-def _beside(folder: Path, rules: MaskRules) -> Pairs | None:  # noqa: ARG001 - as the others
+def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
     """Return ``name.*`` and label images ``name_masks.*`` (Cellpose)."""
     named = [(image_name(path), path) for path in _images(folder)]
     labels = [(match[1], path) for name, path in named if (match := MASKS.fullmatch(name))]
     taken = {path for _, path in labels}
     images = [(n, path) for n, path in named if path not in taken and not OUTPUT.fullmatch(n)]
-    return Pairs(images, labels) if labels else None
+    masks = [(name, Masks(folder, path, rules)) for name, path in labels]
+    return Pairs(images, masks) if masks else None
 
 
 def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
@@ -191,7 +188,7 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
         content = read_coco(file)
         kinds = {own.id: rules.class_of(own.name) for own in content.categories}
         sizes = {own.id: (own.height, own.width) for own in content.images}
-        masks: dict[int | str, list[Mask]] = {number: [] for number in sizes}
+        masks: dict[int | str, list[ObjectMask]] = {number: [] for number in sizes}
         left = {number: Counter[str]() for number in sizes}
         for own in sorted(content.annotations, key=lambda own: natural(str(own.id))):
             if own.image_id not in sizes:
@@ -209,7 +206,7 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
                 raise InputError(f"{file}: expected one image {image.file_name}, found {names}")
             name = PurePosixPath(image.file_name).with_suffix("").as_posix()
             images.append((name, fits[0]))
-            labels.append((name, Masks(folder, file, masks[image.id], rules, left[image.id])))
+            labels.append((name, Masks(folder, file, rules, masks[image.id], left[image.id])))
     return Pairs(images, labels)
 
 

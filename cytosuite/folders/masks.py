@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
@@ -70,40 +70,55 @@ def read_rules(folder: Path) -> MaskRules:
     return parse(path, read_toml(path) if path.exists() else {}, MaskRules)
 
 
-class Drawn(NamedTuple):
+class MaskPixels(NamedTuple):
     """The pixels of one object in its bounding box."""
 
     box: tuple[slice, ...]
     inside: NDArray[np.bool_]
 
 
-class Mask(NamedTuple):
+class ObjectMask(NamedTuple):
     """One object of an image, not yet read; drawn for a shape and a threshold, or refused."""
 
     path: Path
     name: str  # for people
     kind: str  # its class, empty without one
-    draw: Callable[[tuple[int, ...], float | None], Drawn]
+    draw: Callable[[tuple[int, ...], float | None], MaskPixels]
 
 
-def mask_file(path: Path, kind: str = "") -> Mask:
+def mask_file(path: Path, kind: str = "") -> ObjectMask:
     """Return the mask in a file of its own."""
-    return Mask(path, path.name, kind, partial(_of_file, path))
+    return ObjectMask(path, path.name, kind, partial(_of_file, path))
 
 
-def _of_file(path: Path, shape: tuple[int, ...], threshold: float | None) -> Drawn:
+def _of_file(path: Path, shape: tuple[int, ...], threshold: float | None) -> MaskPixels:
     array = read_grey(path).array
     if array.shape != shape:
         raise InputError(f"{path}: a mask must have the image's shape {shape}, found {array.shape}")
     return cropped(array > (float(array.max(initial=0)) / 2 if threshold is None else threshold))
 
 
-def cropped(inside: NDArray[np.bool_]) -> Drawn:
+def _of_label_image(path: Path, shape: tuple[int, ...]) -> list[ObjectMask]:
+    """Return the objects of a label image, called by their number in it."""
+    labels = read(path).array
+    most = int(labels.max(initial=0))
+    odd = labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or most > labels.size
+    if labels.shape != shape or odd:
+        raise InputError(
+            f"{path}: expected labels of the image's shape {shape}, whole numbers from 0 to that "
+            f"of the pixels, found {labels.dtype} of {labels.shape} up to {most}"
+        )
+    boxes = enumerate(ndimage.find_objects(labels.astype(np.int64)), 1)
+    found = {number: MaskPixels(box, labels[box] == number) for number, box in boxes if box}
+    return [ObjectMask(path, str(n), "", lambda *_, own=own: own) for n, own in found.items()]
+
+
+def cropped(inside: NDArray[np.bool_]) -> MaskPixels:
     """Return the pixels of an object in their bounding box."""
     axes = range(inside.ndim)
     spans = [np.flatnonzero(inside.any(tuple({*axes} - {axis}))) for axis in axes]
     box = tuple(slice(int(own[0]), int(own[-1]) + 1) if own.size else slice(0, 0) for own in spans)
-    return Drawn(box, inside[box].copy())
+    return MaskPixels(box, inside[box].copy())
 
 
 class MaskObject(NamedTuple):
@@ -132,13 +147,13 @@ class Combined(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """Labels of an image as one mask per object; they are combined when they are read."""
+    """Labels of an image as masks of its objects; they are combined when they are read."""
 
     home: Path  # the folder of all images
-    place: Path  # folder of the masks, or COCO file
-    objects: Sequence[Mask]  # in the order of their ids
+    place: Path  # folder of the masks, COCO file, or label image
     rules: MaskRules
-    left: Mapping[str, int]  # counts of what is left out, see `sentence`
+    objects: Sequence[ObjectMask] | None = None  # in the order of their ids; None of a label image
+    left: Mapping[str, int] = field(default_factory=dict)  # counts for `sentence`
     image: Path = Path()
 
     def __str__(self) -> str:
@@ -159,20 +174,23 @@ class Masks:
     def files(self) -> tuple[Path, ...]:
         """All files that decide the labels."""
         own = [self.home / RULES] if (self.home / RULES).exists() else []
+        if self.objects is None:
+            return *own, self.place
         return tuple(dict.fromkeys([*own, *(mask.path for mask in self.objects)]))
 
     @property
     def kinds(self) -> list[str]:
         """Classes of the objects, sorted."""
-        return sorted({mask.kind for mask in self.objects} - {""})
+        return sorted({mask.kind for mask in self.objects or ()} - {""})
 
     def read(self) -> Combined:
         """Return the labels; InputError for an unreadable mask, or one of another shape."""
         with at(self.place):
             image = read(self.image, {"C": 0, "T": 0})
-            level = self.rules.threshold
-            drawn = [mask.draw(image.shape, level) for mask in self.objects]
-            labels, objects, counts = combine(image.shape, drawn, self.objects, self.rules)
+            shape, level, given = image.shape, self.rules.threshold, self.objects
+            masks = _of_label_image(self.place, shape) if given is None else given
+            drawn = [mask.draw(shape, level) for mask in masks]
+            labels, objects, counts = combine(shape, drawn, masks, self.rules)
         counts = {"objects": len(drawn), **counts, **self.left}
         return Combined(Volume(labels, image.spacing, image.axes, image.metadata), objects, counts)
 
@@ -193,7 +211,10 @@ def read_labels(source: Source, group: str = "", *, stack: bool = False) -> Volu
 
 
 def combine(
-    shape: tuple[int, ...], drawn: Sequence[Drawn], masks: Sequence[Mask], rules: MaskRules
+    shape: tuple[int, ...],
+    drawn: Sequence[MaskPixels],
+    masks: Sequence[ObjectMask],
+    rules: MaskRules,
 ) -> tuple[NDArray[Any], tuple[MaskObject, ...], dict[str, int]]:
     """Return labels of masks (ids as they come, uint16 or uint32), table, and counts."""
     areas = np.array([np.count_nonzero(own.inside) for own in drawn], np.int64)

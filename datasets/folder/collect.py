@@ -35,8 +35,8 @@ SOCKETS: Mapping[str, Socket] = {
 }
 OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.outputs)
 LAYOUTS = (
-    "images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge, or masks of one "
-    "object each"
+    "images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge, or masks of "
+    "one object each"
 )
 
 
