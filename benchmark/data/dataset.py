@@ -84,6 +84,10 @@ class Case:
         """Size below which objects of the truth are ignored in the scores."""
         return int(self.facts().get("ignored", {}).get("min_object_voxels", 0))
 
+    def classes(self) -> dict[str, str]:
+        """Return the classes of the true labels by their number, empty where they have none."""
+        return dict(self.facts().get("masks", {}).get("classes", {}))
+
     def dataset(self) -> str:
         """Return the name of its dataset in a run over several, empty elsewhere."""
         return str(self.facts().get("dataset", ""))
@@ -258,7 +262,8 @@ def _notes(cases: tuple[Case, ...]) -> Iterator[str]:
         yield f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it)."
     if drawn := [own["masks"] for own in facts if own.get("masks")]:
         total = sum((Counter(own["counts"]) for own in drawn), Counter[str]())
-        yield sentence(total, drawn[0]["overlap"])
+        if any(number for key, number in total.items() if key != "objects"):
+            yield sentence(total, drawn[0]["overlap"])
     if found := [own["ignored"] for own in facts if own.get("ignored")]:
         objects, of = (sum(own[key] for own in found) for key in ("objects", "of"))
         limit = f"have fewer than {found[0]['min_object_voxels']} voxels"
