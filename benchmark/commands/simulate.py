@@ -256,8 +256,8 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
     found = annotated(options.folder, options.rules)
     named = {case_name(own.name): own for own in found.items}
     if not named or len(named) < len(found.items):
-        reason = "images with names of their own" if named else LAYOUTS
-        raise InputError(f"{options.folder}: expected {reason}")
+        wanted = "images with names of their own" if named else f"{LAYOUTS}, found none"
+        raise InputError(f"{options.folder}: expected {wanted}")
     rows: list[tuple[object, ...]] = []
     total = Counter[str]()
     with progress(console, "combining") as step, atomic(options.out) as temporary:
