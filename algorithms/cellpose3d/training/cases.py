@@ -103,8 +103,8 @@ def find_cases(
         paths = image_files(folder / "labels")
         found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
     else:
-        named = {path.stem: path for path in image_files(folder / "labels")}
-        images = image_files(folder / "images")
+        named = {path.stem: path for path in image_files(folder / "labels", pictures=True)}
+        images = image_files(folder / "images", pictures=True)
         missing = [path.name for path in images if path.stem not in named]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")

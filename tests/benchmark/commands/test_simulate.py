@@ -286,5 +286,7 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path):
 def test_a_folder_without_masks_has_no_labels_to_write(tmp_path):
     (tmp_path / "in").mkdir()
     with pytest.raises(InputError, match="expected <image>/images and <image>/masks"):
-        labels_command(LabelsOptions(folder=tmp_path / "in", out=tmp_path / "out"), Console(file=io.StringIO()))
+        labels_command(
+            LabelsOptions(folder=tmp_path / "in", out=tmp_path / "out"), Console(file=io.StringIO())
+        )
     assert not (tmp_path / "out").exists()
