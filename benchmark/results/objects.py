@@ -159,3 +159,19 @@ def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
         ]
     values = np.array([row[1:] for row in own], np.float64).reshape(len(own), 2)
     return np.array([row[0] for row in own], np.str_), values
+
+
+def by_kind(paths: Iterable[Path]) -> dict[str, tuple[int, float, float]]:
+    """Return the number of true objects of each class, the share with a match, and their SEG."""
+    terms: dict[str, list[tuple[bool, float]]] = {}
+    for path in paths:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = read_rows(stream)
+            head = next(rows, [])
+            if KIND not in head:
+                continue
+            kind, match, seg = (head.index(name) for name in (KIND, "matched_label", "seg"))
+            for row in takewhile(lambda row: row[0] == "truth", rows):
+                terms.setdefault(row[kind], []).append((row[match] != "0", float(row[seg])))
+    means = {kind: np.mean(own, axis=0).tolist() for kind, own in sorted(terms.items())}
+    return {kind: (len(terms[kind]), found, seg) for kind, (found, seg) in means.items()}
