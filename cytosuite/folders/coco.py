@@ -69,7 +69,7 @@ def is_coco(path: Path) -> bool:
 def read_coco(path: Path) -> CocoFile:
     """Return the content of a file."""
     try:
-        content = from_json(path.read_bytes())
+        content = from_json(path.read_bytes(), allow_inf_nan=False)
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, found {error}") from None
     return parse(path, content, CocoFile)
@@ -81,11 +81,7 @@ def coco_mask(path: Path, own: CocoObject, kind: str, size: tuple[int, int]) -> 
 
 
 def _of_annotation(
-    path: Path,
-    own: CocoObject,
-    size: tuple[int, int],
-    shape: tuple[int, ...],
-    _: float | None,
+    path: Path, own: CocoObject, size: tuple[int, int], shape: tuple[int, ...]
 ) -> MaskPixels:
     found, where = own.segmentation, f"{path}: annotation {own.id}"
     if (size := found.size if isinstance(found, Runs) else size) != shape:

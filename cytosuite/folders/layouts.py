@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from cytosuite.errors import InputError
 from cytosuite.folders.coco import coco_mask, is_coco, read_coco
@@ -47,8 +47,7 @@ class Annotations:
     skipped: Mapping[str, str] = field(default_factory=dict)  # by relative path
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(NamedTuple):
     """Images and labels by the names by which they pair."""
 
     images: Sequence[tuple[str, Path]]
@@ -151,7 +150,8 @@ def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
 
 def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
     """Return the masks in a folder, and in a folder per class."""
-    found = [mask_file(path) for path in _images(home)]
+    level = rules.threshold
+    found = [mask_file(path, "", level) for path in _images(home)]
     left = Counter[str]()
     for inner in _folders(home):
         paths, kind = _images(inner), rules.class_of(inner.name)
@@ -159,7 +159,7 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
             raise InputError(f"{deeper[0]}: expected masks in {inner}, found a folder")
         left["empty folders"] += not paths
         left["excluded"] += len(paths) if kind is None else 0
-        found += [mask_file(path, kind) for path in paths if kind is not None]
+        found += [mask_file(path, kind, level) for path in paths if kind is not None]
     return Masks(folder, home, rules, found, left)
 
 
@@ -169,8 +169,9 @@ def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
     labels = [(match[1], path) for name, path in named if (match := MASKS.fullmatch(name))]
     taken = {path for _, path in labels}
     images = [(n, path) for n, path in named if path not in taken and not OUTPUT.fullmatch(n)]
-    masks = [(name, Masks(folder, path, rules)) for name, path in labels]
-    return Pairs(images, masks) if masks else None
+    if not {name for name, _ in images} & {name for name, _ in labels}:
+        return None
+    return Pairs(images, [(name, Masks(folder, path, rules)) for name, path in labels])
 
 
 def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from math import floor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
@@ -78,24 +79,26 @@ class MaskPixels(NamedTuple):
 
 
 class ObjectMask(NamedTuple):
-    """One object of an image, not yet read; drawn for a shape and a threshold, or refused."""
+    """One object of an image, not yet read; drawn for the image's shape, or refused."""
 
     path: Path
     name: str  # for people
     kind: str  # its class, empty without one
-    draw: Callable[[tuple[int, ...], float | None], MaskPixels]
+    draw: Callable[[tuple[int, ...]], MaskPixels]
 
 
-def mask_file(path: Path, kind: str = "") -> ObjectMask:
+def mask_file(path: Path, kind: str, threshold: float | None) -> ObjectMask:
     """Return the mask in a file of its own."""
-    return ObjectMask(path, path.name, kind, partial(_of_file, path))
+    return ObjectMask(path, path.name, kind, partial(_of_file, path, threshold))
 
 
-def _of_file(path: Path, shape: tuple[int, ...], threshold: float | None) -> MaskPixels:
+def _of_file(path: Path, threshold: float | None, shape: tuple[int, ...]) -> MaskPixels:
     array = read_grey(path).array
     if array.shape != shape:
         raise InputError(f"{path}: a mask must have the image's shape {shape}, found {array.shape}")
-    return cropped(array > (float(array.max(initial=0)) / 2 if threshold is None else threshold))
+    level = float(array.max(initial=0)) / 2 if threshold is None else threshold
+    # Whole numbers compare with whole ones ten times as fast, to the same end.
+    return cropped(array > (level if array.dtype.kind == "f" else floor(level)))
 
 
 def _of_label_image(path: Path, shape: tuple[int, ...]) -> list[ObjectMask]:
@@ -110,7 +113,11 @@ def _of_label_image(path: Path, shape: tuple[int, ...]) -> list[ObjectMask]:
         )
     boxes = enumerate(ndimage.find_objects(labels.astype(np.int64)), 1)
     found = {number: MaskPixels(box, labels[box] == number) for number, box in boxes if box}
-    return [ObjectMask(path, str(n), "", lambda *_, own=own: own) for n, own in found.items()]
+    return [ObjectMask(path, str(n), "", partial(_as_it_is, own)) for n, own in found.items()]
+
+
+def _as_it_is(own: MaskPixels, _: tuple[int, ...]) -> MaskPixels:
+    return own
 
 
 def cropped(inside: NDArray[np.bool_]) -> MaskPixels:
@@ -128,7 +135,7 @@ class MaskObject(NamedTuple):
     kind: str
     file: str
     area: int  # pixels as drawn
-    lost: int  # of them, to others
+    lost: int  # of them, those that the labels do not hold
     pieces: int
 
 
@@ -185,14 +192,15 @@ class Masks:
 
     def read(self) -> Combined:
         """Return the labels; InputError for an unreadable mask, or one of another shape."""
+        image = read(self.image, {"C": 0, "T": 0})
+        masks = self.objects
+        if masks is None:
+            masks = _of_label_image(self.place, image.shape)
+        drawn = [mask.draw(image.shape) for mask in masks]
         with at(self.place):
-            image = read(self.image, {"C": 0, "T": 0})
-            shape, level, given = image.shape, self.rules.threshold, self.objects
-            masks = _of_label_image(self.place, shape) if given is None else given
-            drawn = [mask.draw(shape, level) for mask in masks]
-            labels, objects, counts = combine(shape, drawn, masks, self.rules)
-        counts = {"objects": len(drawn), **counts, **self.left}
-        return Combined(Volume(labels, image.spacing, image.axes, image.metadata), objects, counts)
+            labels, objects, counts = combine(image.shape, drawn, masks, self.rules)
+        volume = Volume(labels, image.spacing, image.axes, image.metadata)
+        return Combined(volume, objects, {"objects": len(drawn), **counts, **self.left})
 
 
 Source: TypeAlias = Path | Masks  # of the labels of an image
@@ -240,30 +248,28 @@ def combine(
         labels[box][inside] = number + 1
     left = np.bincount(labels.ravel(), minlength=len(drawn) + 1)[1:]
     ids = np.where(left >= least, np.cumsum(left >= least), 0)
-    pieces = [
-        ndimage.label(labels[own.box] == number, np.ones([3] * len(shape)))[1]
-        if ids[number - 1]
-        else 0
-        for number, own in enumerate(drawn, 1)
-    ]
-    dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
-    columns = (ids, areas, areas - left, pieces)
-    rows = zip(masks, *(np.asarray(own).tolist() for own in columns), strict=True)
+    touching = np.ones([3] * len(shape))
+    pieces = np.zeros_like(ids)
+    for number in np.flatnonzero(ids).tolist():
+        pieces[number] = ndimage.label(labels[drawn[number].box] == number + 1, touching)[1]
+    columns = zip(*(own.tolist() for own in (ids, areas, areas - left, pieces)), strict=True)
+    rows = zip(masks, columns, strict=True)
     counts = {
         "overlapping": len(sharing),
         "vanished": int(np.count_nonzero((areas >= least) & (ids == 0))),
-        "broken": sum(number > 1 for number in pieces),
+        "broken": int(np.count_nonzero(pieces > 1)),
         "small": int(np.count_nonzero((areas > 0) & (areas < least))),
         "empty": int(np.count_nonzero(areas == 0)),
     }
-    table = tuple(MaskObject(own, m.kind, m.name, a, lost, n) for m, own, a, lost, n in rows)
+    table = tuple(MaskObject(own, mask.kind, mask.name, *rest) for mask, (own, *rest) in rows)
+    dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
     return np.concatenate([[0], ids]).astype(dtype)[labels], table, counts
 
 
-def sentence(counts: Mapping[str, int], rules_overlap: str) -> str:
+def sentence(counts: Mapping[str, int], overlap: str) -> str:
     """Return counts as a sentence for people, without those of 0."""
     words = {
-        "overlapping": f"overlap others ({ON_TOP.get(rules_overlap, 'none lies')} on top)",
+        "overlapping": f"overlap others ({ON_TOP.get(overlap, 'none lies')} on top)",
         "vanished": "vanish below others",
         "broken": "are in several pieces",
         "small": "are smaller than min_area and left out",
