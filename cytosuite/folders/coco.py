@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat
 from pydantic_core import from_json
 
 from cytosuite.contract.manifest import parse
@@ -30,7 +30,7 @@ class CocoObject(BaseModel):
     id: int | str
     image_id: int | str
     category_id: int
-    segmentation: Runs | list[list[float]] = Field([])  # x and y in turn, of each part
+    segmentation: Runs | list[list[FiniteFloat]] = Field([])  # x and y in turn, of each part
     iscrowd: int = 0
 
 
@@ -69,7 +69,7 @@ def is_coco(path: Path) -> bool:
 def read_coco(path: Path) -> CocoFile:
     """Return the content of a file."""
     try:
-        content = from_json(path.read_bytes(), allow_inf_nan=False)
+        content = from_json(path.read_bytes())
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, found {error}") from None
     return parse(path, content, CocoFile)
