@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, FiniteFloat
+from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
 from cytosuite.contract.manifest import parse
@@ -30,7 +30,7 @@ class CocoObject(BaseModel):
     id: int | str
     image_id: int | str
     category_id: int
-    segmentation: Runs | list[list[FiniteFloat]] = Field([])  # x and y in turn, of each part
+    segmentation: Runs | list[list[float]] = Field([])  # x and y in turn, of each part
     iscrowd: int = 0
 
 
@@ -91,7 +91,8 @@ def _of_annotation(
         if sum(counts) != size[0] * size[1] or min(counts) < 0:
             raise InputError(f"{where}: expected runs of {shape}, found {sum(counts)} pixels")
         return of_runs(counts, size[0])
-    if not found or any(len(flat) < 6 or len(flat) % 2 for flat in found):
+    odd = (len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all() for flat in found)
+    if not found or any(odd):
         raise InputError(f"{where}: expected polygons, x and y of 3 corners or more, or runs")
     parts = [np.array(flat).reshape(-1, 2) for flat in found]
     every = np.concatenate(parts)

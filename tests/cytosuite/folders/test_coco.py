@@ -73,7 +73,7 @@ def test_a_polygon_holds_the_pixels_whose_centres_it_holds():
         ({"segmentation": {"counts": [20], "size": [4, 5]}}, "a.png", r"found \(4, 5\)"),
         ({"segmentation": RUNS, "image_id": 8}, "a.png", "annotation 0 is of no image: 8"),
         ({"segmentation": 5}, "a.png", "annotations.0.segmentation"),
-        ({"segmentation": [[0, 0, 1, 1, float("nan"), 2]]}, "a.png", "finite number"),
+        ({"segmentation": [[0, 0, 1, 1, float("nan"), 2]]}, "a.png", "expected polygons"),
     ],
 )
 def test_wrong_files_are_refused(tmp_path, annotation, name, message):
