@@ -236,7 +236,7 @@ class LabelsOptions:
     classes: list[str] = option(
         (), "Classes of folders: folder=class, comma-separated.", parse=names
     )
-    pairs: str | None = option(None, "Expression that pairs names: (?P<name>.+)_ch0.")
+    pairs: str | None = option(None, "Expression that pairs names: (?P<name>.+?)(_ch0)?")
     images: str | None = option(None, "Folder of the images, where there are several.")
 
     @property
