@@ -1,8 +1,8 @@
 """The network: a U-Net on folded planes that predicts level, flow and, in training, centres."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from monai.networks.nets.dynunet import DynUNet
@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Described, parse
-from cytosuite.networks.network import folded, put_tensors, tensors_of, unfolded
+from cytosuite.networks.network import PlaneByPlane, folded, put_tensors, tensors_of, unfolded
 
 FIELDS = 4  # level, flow along z, y, x
 AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
@@ -20,6 +20,7 @@ AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
 class Network(Described):
     """Arguments of the network, as a model card holds them."""
 
+    dimensions: Literal[2, 3] = Field(3, description="of the images: 2 for planes, 3 for volumes")
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         min_length=3, description="channels of each level"
     )
@@ -29,7 +30,7 @@ class Network(Described):
     def multiple(self) -> tuple[int, int, int]:
         """Numbers that the sides of an image must be multiples of, z, y, x."""
         deep = 2 ** (len(self.widths) - 1)
-        return deep, deep * self.fold, deep * self.fold
+        return deep if self.dimensions == 3 else 1, deep * self.fold, deep * self.fold
 
 
 class FlowNet(nn.Module):
@@ -37,16 +38,19 @@ class FlowNet(nn.Module):
 
     Folded planes (Shi et al., CVPR (2016), doi:10.1109/CVPR.2016.207) make its voxels isotropic.
     Batch norm, not instance norm: a patch without nuclei must not be stretched.
+    Of planes there is no flow along z: it is 0.
     """
 
-    def __init__(self, widths: Sequence[int], fold: int, outputs: int) -> None:
+    def __init__(self, arguments: Network, *, auxiliary: bool) -> None:
         super().__init__()
+        widths, self.fold = arguments.widths, arguments.fold
+        self.flat = arguments.dimensions == 2
+        outputs = FIELDS - self.flat + AUXILIARY * auxiliary
         strides = [1] + [2] * (len(widths) - 1)
-        self.fold = fold
-        self.core = DynUNet(
-            spatial_dims=3,
-            in_channels=fold**2,
-            out_channels=outputs * fold**2,
+        core = DynUNet(
+            spatial_dims=arguments.dimensions,
+            in_channels=self.fold**2,
+            out_channels=outputs * self.fold**2,
             kernel_size=[3] * len(widths),
             strides=strides,
             upsample_kernel_size=strides[1:],
@@ -54,21 +58,24 @@ class FlowNet(nn.Module):
             norm_name=("batch", {}),
             act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.1}),
         )
+        self.core = PlaneByPlane(core) if self.flat else core
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logit of the level, flow z y x, logit of the heat: (N, C, Z, Y, X) float32."""
         # Convolutions on CPUs are about a fifth faster with the channels last.
         planes = folded(image, self.fold).contiguous(memory_format=torch.channels_last_3d)
         fields = unfolded(self.core(planes).float(), self.fold)
-        flow = torch.tanh(fields[:, 1:FIELDS])
-        return torch.cat([fields[:, :1], flow, fields[:, FIELDS:]], 1)
+        along, rest = fields.split([FIELDS - self.flat, fields.shape[1] - FIELDS + self.flat], 1)
+        level, flow = along[:, :1], torch.tanh(along[:, 1:])
+        none = [torch.zeros_like(level)] if self.flat else []
+        return torch.cat([level, *none, flow, rest], 1)
 
 
 def build(arguments: Network, *, auxiliary: bool = True) -> FlowNet:
     """Return a network with random weights; the auxiliary channel serves training alone."""
-    outputs = FIELDS + AUXILIARY if auxiliary else FIELDS
-    network = FlowNet(arguments.widths, arguments.fold, outputs)
-    cast(Any, network).to(memory_format=torch.channels_last_3d)  # torch does not declare it
+    network = FlowNet(arguments, auxiliary=auxiliary)
+    layout = torch.channels_last_3d if arguments.dimensions == 3 else torch.channels_last
+    cast(Any, network).to(memory_format=layout)  # torch does not declare it
     return network
 
 
@@ -77,7 +84,7 @@ def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
     network = build(parse("network", arguments, Network), auxiliary=False)
     found = load_file(path)
     for name, value in tensors_of(network).items():
-        if name.startswith("core.output_block.") and name in found:
+        if "output_block." in name and name in found:
             found[name] = found[name][: len(value)]
     put_tensors(network, found, path)
     return network.eval()

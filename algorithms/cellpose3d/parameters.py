@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.contract.manifest import Described, ModelCard, parse
+from cytosuite.networks.normalise import QUIETEST
 
 Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=1)]
@@ -27,6 +28,9 @@ class Parameters(Described):
     )
     halo: tuple[Halo, Halo, Halo] = Field(
         (8, 24, 24), description="Voxels at the inner faces of a tile that are thrown away."
+    )
+    quietest: float = Field(
+        QUIETEST, gt=0, description="The background's noise is at least this share of the contrast."
     )
     tau: float = Field(0.3, gt=0, lt=1, description="Foreground is where the level is above this.")
     li: bool = Field(True, description="Whether foreground must exceed Li's threshold as well.")
@@ -85,8 +89,10 @@ class Parameters(Described):
     max_elongation: float = Field(
         inf, ge=1, description="Largest ratio of longest to shortest axis."
     )
-    diameter: Literal["trained", "estimated"] = Field(
-        "estimated", description="Default nucleus diameter when the user gives none."
+    diameter: Literal["trained", "estimated", "network"] = Field(
+        "estimated",
+        description="Default nucleus diameter when the user gives none: of bright blobs, or of the "
+        "network's own objects.",
     )
     diameter_tolerance: float = Field(
         1.6, ge=1, description="An estimate within this factor of the training's changes nothing."

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +12,20 @@ from numpy.typing import NDArray
 from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load
 from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained, trained_of
-from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale, working_shape
+from cytosuite.algorithms.cellpose3d.scale import (
+    Scale,
+    choose_scale,
+    in_pixels,
+    scale_of_objects,
+    working_shape,
+)
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError
 from cytosuite.networks.network import Forward, device, load_once
 from cytosuite.networks.normalise import Background, background_of, normalise
 from cytosuite.networks.tiling import Tile, sample
@@ -27,6 +35,7 @@ from cytosuite.volume.large import put, room
 
 Floats = NDArray[np.float32]
 
+_LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
 ROWS = 200  # of the table of removed objects that travel with the labels
 
 
@@ -36,6 +45,7 @@ class _Job(NamedTuple):
     image_shape: tuple[int, ...]
     shape: tuple[int, ...]  # of the working grid
     spacing: tuple[float, ...]  # µm per working voxel at the scale of the training
+    scale: Scale
     parameters: Parameters
     network: Forward
     background: Background
@@ -64,24 +74,24 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
     volume = image_of(inputs)
     parameters, trained = parameters_of(model.card, Parameters), trained_of(model.card)
+    flat = parameters.network.dimensions == 2
+    if flat and volume.array.ndim != 2:
+        raise InputError(
+            f"the model {model.card.name} is for planes, found a volume of {text(volume.shape)} "
+            "voxels; take a model of volumes, or one of its planes"
+        )
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
-    scale = choose_scale(image, volume, trained, parameters)
-    reason = ""  # of the size of the working grid, for a message
-    if max(scale.factor) != 1:
-        factor = " x ".join(f"{value:.3g}" for value in scale.factor)
-        nuclei = f", nuclei of {scale.ratio * trained.diameter_um:.3g} µm"
-        reason = (
-            f" (rescaled by {factor}, as its voxels are {text(volume.spacing)} µm"
-            f"{nuclei if scale.ratio != 1 else ''} and the model's {text(trained.spacing)} µm: "
-            "check the voxel size)"
-        )
-    job, found, notes = _segmented(image, scale, trained, parameters, network, reason)
+    scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
+    job, found, notes = _as_seen(image, scale, trained, parameters, network)
+    scale = job.scale
     facts: dict[str, Scalar] = {
-        "diameter_um": round(scale.ratio * trained.diameter_um, 3),
+        f"diameter_{'px' if flat else 'um'}": round(scale.ratio * trained.diameter_um, 3),
         "diameter_source": scale.source,
         "working_shape": " x ".join(map(str, job.shape)),
-        "working_spacing_um": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
+        f"working_spacing_{'px' if flat else 'um'}": " x ".join(
+            f"{step * scale.ratio:.4g}" for step in job.spacing
+        ),
         "objects": found.objects,
         **_together(notes),
     }
@@ -94,15 +104,37 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     return {"instance-labels": warned(result, *scale.warnings)}
 
 
+def _as_seen(
+    image: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters, network: Forward
+) -> tuple[_Job, _Objects, list[_Notes]]:
+    """Return the objects of an image, where the card says so at the scale of the network's own."""
+    if parameters.diameter != "network" or scale.source == "given":
+        return _segmented(image, scale, trained, parameters, network)
+    middle = tuple(
+        slice((n - min(n, part)) // 2, (n + min(n, part)) // 2)
+        for n, part in zip(image.shape, (ceil(_LOOK / f) for f in scale.factor), strict=True)
+    )
+    first = _segmented(image[middle], scale, trained, parameters, network)
+    own = scale_of_objects(first[1].labels, scale, trained, parameters)
+    if own is scale and image[middle].shape == image.shape:
+        return first
+    return _segmented(image, own, trained, parameters, network)
+
+
 def _segmented(
-    image: NDArray[Any],
-    scale: Scale,
-    trained: Trained,
-    parameters: Parameters,
-    network: Forward,
-    reason: str,
+    image: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
+    reason = ""  # of the size of the working grid, for a message
+    if max(scale.factor) != 1:
+        factor = " x ".join(f"{value:.3g}" for value in scale.factor)
+        nuclei = f", nuclei of {scale.ratio * trained.diameter_um:.3g} µm"
+        own = text([step * scale.ratio for step in scale.spacing])
+        reason = (
+            f" (rescaled by {factor}, as its voxels are {own} µm"
+            f"{nuclei if scale.ratio != 1 else ''} and the model's {text(trained.spacing)} µm: "
+            "check the voxel size)"
+        )
     tile = blocks.tile_within(parameters.tile)
     parameters = parameters.model_copy(update={"tile": tile})
     shape = working_shape(image.shape, scale.factor)
@@ -121,7 +153,8 @@ def _segmented(
     one = len(planned) == 1
     seen = read(planned[0].input) if one else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
-    job = _Job(image.shape, shape, spacing, parameters, network, background_of(seen), whole)
+    background = background_of(seen, parameters.quietest)
+    job = _Job(image.shape, shape, spacing, scale, parameters, network, background, whole)
     if not one:
         del seen
         found, notes = _in_blocks(planned, read, job)

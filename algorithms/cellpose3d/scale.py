@@ -1,7 +1,8 @@
 """The working grid of an image, on which nuclei have the size of the training."""
 
 from collections.abc import Sequence
-from math import exp, log, prod, sqrt
+from dataclasses import replace
+from math import exp, log, pi, prod, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ _FAINTEST = 0.05  # response of a blob as bright as the background's noise, norm
 _SPREAD = 0.8  # of ln diameter about the expected one
 _FAR = 2.0  # nuclei that differ by more than this factor from the training's are worth a warning
 _ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show nothing more
+_ENOUGH = 5  # objects away from the border show the typical size
+_NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 _TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
 
@@ -35,7 +38,7 @@ class Scale(NamedTuple):
     factor: tuple[float, ...]  # working voxels per voxel of the image, z y x
     spacing: tuple[float, ...]  # µm per voxel of the image at the scale of the training, z y x
     ratio: float  # diameter of the image's nuclei divided by the training's
-    source: str  # of the ratio: "given" by the user, "estimated" from the image, or "trained"
+    source: str  # of the ratio: "given" by the user, "estimated", by the "network", or "trained"
     warnings: tuple[str, ...] = ()  # remarks that a user must see
 
 
@@ -49,21 +52,17 @@ def choose_scale(
         if not isinstance(given, int | float) or not given > 0:
             raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
         ratio, source = given / diameter, "given"
-    elif parameters.diameter == "estimated" or volume.spacing_is_assumed:
+    elif parameters.diameter != "trained" or volume.spacing_is_assumed:
         count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
         places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
         typical = np.asarray(image[np.unique(places.round().astype(int))])
         release(image)
-        slices = normalise(typical, background_of(image))
+        slices = normalise(typical, background_of(image, parameters.quietest))
         found = estimate_diameter(slices, (voxel[0], *volume.spacing)[-3:], diameter)
         tolerated = 1.0 if volume.spacing_is_assumed else parameters.diameter_tolerance
         if found is not None and abs(log(found / diameter)) > log(tolerated):
             ratio, source = found / diameter, "estimated"
-    # A flat image is one slice of the training's thickness, whatever its scale.
-    own = (voxel[0], *(step / ratio for step in volume.spacing))[-3:]
-    factor = tuple(old / new for old, new in zip(own, voxel, strict=True))
-    if all(abs(log(part)) <= parameters.rescale_tolerance + 1e-9 for part in factor):
-        factor = (1.0,) * len(factor)  # the image is used as it is
+    own, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > _ENLARGED:
         raise InputError(
@@ -77,6 +76,50 @@ def choose_scale(
         f"the model are {diameter:.3g} µm; rescaled to fit, check the voxel size"
     )
     return Scale(factor, own, ratio, source, (warning,) if odd else ())
+
+
+def in_pixels(volume: Volume) -> Volume:
+    """Return a plane with pixels of 1 µm, and the diameter that the user gave in these."""
+    facts, given = {"spacing_source": "assumed"}, volume.metadata.get("diameter_um")
+    pixel = 1.0 if volume.spacing_is_assumed else volume.spacing[-1]
+    if isinstance(given, int | float):
+        return replace(
+            volume,
+            spacing=(1.0, 1.0),
+            metadata={**volume.metadata, **facts, "diameter_um": given / pixel},
+        )
+    return replace(volume, spacing=(1.0, 1.0), metadata={**volume.metadata, **facts})
+
+
+def scale_of_objects(
+    labels: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters
+) -> Scale:
+    """Return the scale by the median diameter of the objects found in a plane (1, Y, X)."""
+    edge = np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()])
+    areas = np.bincount(labels.ravel())[1:]
+    whole = np.delete(areas, np.unique(edge[edge > 0]) - 1)
+    areas = whole if len(whole) >= _ENOUGH else areas
+    if not len(areas):
+        return scale
+    ratio = 2 * sqrt(float(np.median(areas)) / pi) / trained.diameter_um
+    if abs(log(ratio / scale.ratio)) <= _NEAR:
+        return scale
+    spacing, factor = _grid(
+        [step * scale.ratio for step in scale.spacing[1:]], ratio, trained, parameters
+    )
+    return Scale(factor, spacing, ratio, "network", scale.warnings)
+
+
+def _grid(
+    spacing: Sequence[float], ratio: float, trained: Trained, parameters: Parameters
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return voxel size at the scale of the training, and working voxels per voxel, z y x."""
+    # A flat image is one slice of the training's thickness, whatever its scale.
+    own = (trained.spacing[0], *(step / ratio for step in spacing))[-3:]
+    factor = tuple(old / new for old, new in zip(own, trained.spacing, strict=True))
+    if all(abs(log(part)) <= parameters.rescale_tolerance + 1e-9 for part in factor):
+        factor = (1.0,) * len(factor)  # the image is used as it is
+    return own, factor
 
 
 def estimate_diameter(slices: Floats, spacing: Sequence[float], expected_um: float) -> float | None:

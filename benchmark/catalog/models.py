@@ -61,6 +61,23 @@ def own_models(words: Iterable[str]) -> dict[str, Path | None]:
     return found
 
 
+def unlike(cards: Mapping[str, Path]) -> list[str]:
+    """Return a sentence on the parameters in which the models of an algorithm differ, or do not."""
+    by_algorithm: dict[str, list[ModelCard]] = {}
+    for card in map(read_card, cards.values()):
+        by_algorithm.setdefault(card.algorithm, []).append(card)
+    sentences = []
+    for name, own in by_algorithm.items():
+        found = []
+        for key in dict.fromkeys(key for card in own for key in card.parameters):
+            values = {card.name: card.parameters.get(key) for card in own}
+            if any(value != values[own[0].name] for value in values.values()):
+                found.append(f"{key} ({', '.join(f'{n} {v}' for n, v in values.items())})")
+        how = f"other parameters: {'; '.join(found)}" if found else "the same parameters"
+        sentences += [f"The models of {name} have {how}."] if len(own) > 1 else []
+    return sentences
+
+
 def need_weights(names: Iterable[str], models: Models) -> None:
     """Refuse weights that are missing or altered, before a result is made with them or lost."""
     for name in dict.fromkeys(names):

@@ -20,6 +20,7 @@ from cytosuite.benchmark.catalog.models import (
     named_models,
     need_weights,
     own_models,
+    unlike,
 )
 from cytosuite.benchmark.commands.console import Cases, progress
 from cytosuite.benchmark.commands.data import make, opened, run_jobs, start_engine
@@ -35,15 +36,20 @@ from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.chain import links
 from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.store.csvfile import written
 from cytosuite.benchmark.store.integrity import FOREIGN, forget
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import write_json
+from cytosuite.folders.splits import TABLE, split_rows
 from cytosuite.formats import header
 from cytosuite.metrics.boards import BOARDS
 
-NAMES = {"settings": "set"}  # of options that are called otherwise on the command line
+NAMES = {
+    "settings": "set",
+    "only": "part",
+}  # of options that are called otherwise on the command line
 WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "site"}  # on the results
 
 if TYPE_CHECKING:
@@ -81,7 +87,7 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
         folder = options.folder / (options.run or _run_name(request))
         with claimed(folder):
             jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
-            facts = _facts(options, engine, notes)
+            facts = _facts(options, engine, [*notes, *unlike(request.models)])
             _write_run(folder, dataset, request, jobs, facts, options)
             notes = _run(jobs, dataset, request, options, console, cluster)
             facts = replace(facts, notes=(*facts.notes, *notes))
@@ -237,6 +243,9 @@ def _write_run(
         name: {card.name: model_digest(card) for card in cards_of(name, request.models)}
         for name in ours
     }
+    if rows := split_rows(request.recipe.parts):
+        with written(folder / TABLE) as add:
+            add(rows)
     write_json(
         folder / "run.json",
         {

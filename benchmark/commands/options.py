@@ -29,6 +29,7 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import need_file, need_folder
+from cytosuite.folders.splits import SplitName
 from cytosuite.volume import Scalar
 
 if TYPE_CHECKING:
@@ -127,6 +128,11 @@ def parameters() -> Any:  # noqa: ANN401 - a field of any name
     """Return the option --set: parameters of a simulation."""
     words = "Parameters: camera.photons=5,camera.bits=8."
     return option((), words, parse=pairs, flag="--set", repeatable=True)
+
+
+def splits() -> Any:  # noqa: ANN401 - a field of any name
+    """Return the option --splits: rules of the parts of images."""
+    return option(None, "File (.toml) with the parts; splits.toml in the folder without it.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +289,8 @@ class PhaseOptions(RunOptions, DataOptions):
     through: list[str] = option((), "Algorithms that the images pass before.", parse=names)
     reference: Path | None = option(None, "Folder of real images for unpaired outputs.")
     min_object_voxels: int = option(0, "Smaller true objects of a folder are ignored.", min=0)
+    only: SplitName | None = option(None, "One part of a folder, as of splits.toml.", flag="--part")
+    splits: Path | None = splits()
 
     @property
     def wanted(self) -> "DataRequest":
@@ -290,6 +298,7 @@ class PhaseOptions(RunOptions, DataOptions):
         pick("task", [self.task] if self.task else [], TASKS)
         own = {"part": self.part, "recursive": self.recursive, "data_root": self.data_root}
         own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
+        own |= {"only": self.only, "splits": self.splits}
         return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)
 
 
@@ -375,8 +384,9 @@ class TrainOptions(SimulatedOptions, FileOptions):
         repeatable=True,
     )
     steps: int | None = option(None, "Batches; 0 only measures parameters.", min=0, max=10**9)
-    start: Path | None = option(None, "Card to start from.", flag="--from")
-    settings: Path | None = option(None, "File of the training.")
+    start: str | None = option(None, "Model to start from: name, or card.", flag="--from")
+    settings: Path | None = option(None, "File of the training, or name of one of its algorithm.")
+    splits: Path | None = splits()
     threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
     device: Device = option("cpu", "Where to train.", env="DEVICE")
     authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)
@@ -388,11 +398,10 @@ class TrainOptions(SimulatedOptions, FileOptions):
         """Options as words for the command of the training."""
         words = ["--seed", str(self.seed), "--threads", str(self.threads), "--device", self.device]
         words += ["--steps", str(self.steps)] if self.steps is not None else []
-        words += ["--from", str(self.start.resolve())] if self.start else []
         words += ["--authors", self.authors] if self.authors else []
         words += ["--data-root", str(self.data_root.resolve())] if self.data_root else []
-        words += ["--group", self.group] if self.group else []
-        return words + (["--settings", str(self.settings.resolve())] if self.settings else [])
+        words += ["--splits", str(self.splits.resolve())] if self.splits else []
+        return words + (["--group", self.group] if self.group else [])
 
 
 @dataclass(frozen=True, kw_only=True)

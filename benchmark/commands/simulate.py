@@ -23,9 +23,10 @@ from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.store.csvfile import as_text
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, LABELS, TASKS
-from cytosuite.datasets.folder.entries import FILE, NAME, case_name, summary
+from cytosuite.datasets.folder.entries import case_name, summary
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder, remove, write_json
+from cytosuite.folders.conditions import FILE, NAME
 from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, Overlap, read_rules, sentence
 from cytosuite.formats import write

@@ -56,11 +56,21 @@ def train(options: TrainOptions, console: Console) -> Path:
     work = workplace() / "runs" / "training" / options.name
     command = [sys.executable, "-m", "cytosuite.training.command", name, "--name", options.name]
     command += ["--out", str(out), "--work", str(work), *options.passed]
+    if options.start:
+        command += ["--from", str(named_models(options.start, [name])[name].resolve())]
+    if options.settings:
+        command += ["--settings", str(_settings(options.settings, home / name / "training"))]
     wanted = [_wanted(text, options) for text in (options.dataset, *options.data)]
     command += ["--wait", "--ends-with", str(os.getpid())]
     command += chain.from_iterable(map(_announced, wanted))
     _run(command, lambda: [_made(data, console) for data in wanted])
     return out / f"{options.name}.json"
+
+
+def _settings(given: Path, home: Path) -> Path:
+    """Return a file of settings by its path, else by the name of one of the algorithm's own."""
+    own = home / f"{given}.toml"
+    return own if own.is_file() and not given.is_file() else given.resolve()
 
 
 class _Wanted(NamedTuple):

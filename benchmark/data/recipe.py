@@ -3,7 +3,7 @@
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,27 @@ from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests, pick
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.folder.collect import Collection, collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import digest, value_digest
+from cytosuite.folders.splits import FILE as SPLITS
+from cytosuite.folders.splits import (
+    Placed,
+    SplitName,
+    classes_of,
+    counts,
+    divide,
+    read_splits,
+    splits_of,
+    with_names,
+)
 from cytosuite.formats.lists import SUFFIX, is_list
 
+PART = "part"  # condition of an image in a folder that is divided
 # The modules that decide the bytes on disk.
 WRITERS = (
     PACKAGE / "formats",
@@ -49,6 +61,8 @@ class DataRequest:
     recursive: bool = False  # whether the sub-folders of a folder are searched
     data_root: Path | None = None  # folder in which the names in a list count
     min_object_voxels: int = 0  # smaller objects of a folder's labels are ignored in the scores
+    only: SplitName | None = None  # part of a folder, as its rules say
+    splits: Path | None = None  # file with these rules, in place of the folder's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,8 @@ class Recipe:
     reference: Mapping[Path, Path | None] = field(default_factory=dict)
     # Of each case, where they differ.
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # Of each image of a folder that is divided.
+    parts: Mapping[str, Sequence[Placed]] = field(default_factory=dict)
 
 
 def named_datasets(text: str) -> list[str]:
@@ -102,6 +118,8 @@ def recipe(wanted: DataRequest) -> Recipe:
             raise InputError(f"{name} is simulated: it has one channel, one frame and no folders")
         if wanted.min_object_voxels:
             raise InputError(f"MIN_OBJECT_VOXELS: {name} is simulated, no object of it is a defect")
+        if wanted.only or wanted.splits:
+            raise InputError(f"PART and SPLITS divide a folder of images; {name} is simulated")
         return _simulated_recipe(found, wanted)
     manifests = dataset_manifests()
     if os.sep not in name and not Path(name).exists():
@@ -167,6 +185,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
     home = folder.parent if is_list(folder) else folder
     root = wanted.data_root or home
     found = collect(folder, wanted.task, recursive=wanted.recursive, root=wanted.data_root)
+    found, placed = _divided(found, folder, wanted)
     paths = [file for item in found.items for path in item.paths for file in content_of(path)]
     content: dict[str, Any] = {
         "source": digest(
@@ -187,6 +206,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         "min_object_voxels": wanted.min_object_voxels,
     }
     name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
+    name = f"{name}-{wanted.only}" if wanted.only else name
     small, part = wanted.min_object_voxels, wanted.part
     made = partial(load, spacing=wanted.spacing, part=part, min_object_voxels=small)
     makers = [(item.name, partial(made, item)) for item in found.items]
@@ -201,7 +221,34 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         (*found.notes, *([f"{found.count}."] if found.skipped else [])),
         through=tuple(wanted.through),
         reference=_reference(wanted.reference),
+        parts={name: placed} if placed else {},
     )
+
+
+def _divided(
+    found: Collection, folder: Path, wanted: DataRequest
+) -> tuple[Collection, list[Placed]]:
+    """Return the wanted part of a folder, or all with their parts as a condition; and the rules."""
+    rules = read_splits(wanted.splits) if wanted.splits else splits_of(folder)
+    place = wanted.splits or folder / SPLITS
+    if rules is None and wanted.only:
+        raise InputError(f"PART={wanted.only}: no such file: {place}; give one, or SPLITS=file")
+    if rules is None:
+        return found, []
+    known = with_names(rules, {item.name: item.conditions for item in found.items}, place)
+    placed = divide(rules, known, place)
+    part = {each.name: each.part for each in placed}
+    if wanted.only not in {None, *part.values()}:
+        raise InputError(f"PART={wanted.only}: {place} names no such part")
+    items = [
+        replace(item, conditions=known[item.name] | ({} if wanted.only else {PART: own}))
+        for item, own in ((item, part[item.name]) for item in found.items)
+        if wanted.only in {None, own}
+    ]
+    scope = f"{wanted.only} alone is run" if wanted.only else "all are run, PART=test runs one"
+    lines = "; ".join(counts(placed, known, classes_of(folder)))
+    note = f"Parts by {place.name}, of which {scope}: {lines}."
+    return replace(found, items=tuple(items), notes=(*found.notes, note)), placed
 
 
 def _reference(folder: Path | None) -> dict[Path, Path | None]:

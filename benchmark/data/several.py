@@ -20,7 +20,7 @@ OWN = "dataset (own)"  # a condition of that name which the user gives
 LONGEST = 48  # letters of the name of all: folders are named after it
 # Fields of a request by kind of dataset: one that others take is not asked of these.
 TAKES = {
-    "folder": {"spacing", "part", "recursive", "min_object_voxels"},
+    "folder": {"spacing", "part", "recursive", "min_object_voxels", "only", "splits"},
     "recipe": {"cases", "settings"},
     "simulation": {"size", "cases", "settings"},
 }
@@ -99,6 +99,7 @@ def _joined(wanted: DataRequest, parts: Sequence[_Part]) -> Recipe:
         through=parts[0].recipe.through,
         reference=next((part.recipe.reference for part in parts if part.recipe.reference), {}),
         records={case: record for case, (_, record) in cases.items()},
+        parts={name: own for part in parts for name, own in part.recipe.parts.items()},
     )
 
 

@@ -1,1 +1,1 @@
-"""Annotated images as people keep them: masks of one object each, COCO files, colours."""
+"""Folders of annotated images as people have them, and the parts into which they are divided."""

@@ -78,7 +78,7 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     items = []
     for key in sorted(images, key=natural):
         (image, facts), (source, _) = images[key], labels[key]
-        kinds = {"class": " + ".join(source.kinds)} if source.kinds else {}
+        kinds = {"class": " + ".join(sorted(source.classes))} if source.classes else {}
         items.append(Annotated(key, image, replace(source, image=image), {**kinds, **facts}))
     return Annotations(items, {**_rest(folder, items), **skipped})
 

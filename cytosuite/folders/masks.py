@@ -1,6 +1,7 @@
 """Masks of one object each, combined into labels: rules, overlaps, and a table of the objects."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -186,9 +187,9 @@ class Masks:
         return tuple(dict.fromkeys([*own, *(mask.path for mask in self.objects)]))
 
     @property
-    def kinds(self) -> list[str]:
-        """Classes of the objects, sorted."""
-        return sorted({mask.kind for mask in self.objects or ()} - {""})
+    def classes(self) -> Counter[str]:
+        """Number of objects of each class."""
+        return Counter(mask.kind for mask in self.objects or () if mask.kind)
 
     def read(self) -> Combined:
         """Return the labels; InputError for an unreadable mask, or one of another shape."""

@@ -14,7 +14,7 @@ from cytosuite.volume.pieces import thinned
 LOW, HIGH = 5.0, 30.0  # percentiles of voxels that are background in any image of nuclei
 LOW_Z, HIGH_Z = -1.6448536, -0.5244005  # where a normal distribution has them
 _SAMPLE = 1_000_000  # voxels that percentiles are taken from; larger images are thinned evenly
-_QUIETEST = 0.001  # the noise counts as at least this share of the brightest signal
+QUIETEST = 0.001  # the noise counts as at least this share of the brightest signal
 NOISE_UNITS = 3.0  # linear up to about this many standard deviations, logarithmic beyond
 
 Dtype = Literal["uint8", "uint16", "float32"]
@@ -35,13 +35,16 @@ class Target(Described):
     dtype: Dtype = Field("uint16", description="of the images")
 
 
-def background_of(image: NDArray[Any]) -> Background:
-    """Return the background, a normal distribution with the image's 5th and 30th percentile."""
+def background_of(image: NDArray[Any], quietest: float = QUIETEST) -> Background:
+    """Return the background, a normal distribution with the image's 5th and 30th percentile.
+
+    Its standard deviation is at least the share `quietest` of the brightest signal.
+    """
     flat = thinned(image, max(1, -(-image.size // _SAMPLE)))
     low, high, top = (float(value) for value in np.percentile(flat, (LOW, HIGH, 99.8)))
     sd = (high - low) / (HIGH_Z - LOW_Z)
     mean = high - HIGH_Z * sd
-    sd = max(sd, _QUIETEST * (top - low))
+    sd = max(sd, quietest * (top - low))
     return Background(mean, sd if sd > 0 else 1.0)
 
 

@@ -16,16 +16,18 @@ from typing import Any
 
 import torch
 
-from cytosuite.contract.manifest import parse
+from cytosuite.contract.manifest import parse, read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
 from cytosuite.files import need_file, need_folder, read_toml
+from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import DRAWERS, begin, need_data, train
 from cytosuite.training.parts import Case, Source, Training
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.settings import Settings
 
 LOOK_S = 1.0  # between two looks at the parent
+FINETUNE = "finetune.toml"  # settings of a training from a parent
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 CHECKED = "checked\n"  # line on stderr after which the data are awaited on stdin
 
@@ -75,6 +77,8 @@ def check(
             raise InputError(f"--data {role}=: expected a role among {expected}")
         found.setdefault(role or training.roles[0], []).append(parameters)
     need_data(training, settings, found)
+    for folder in (folder for folders in data.values() for folder in folders):
+        splits_of(folder)  # a mistake in it is known before data are made
     if training.check is not None:
         for role, sources in found.items():
             for source in (source for source in sources if source is not None):
@@ -101,6 +105,13 @@ def _follow(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def settings_file(training: Training[Any, Any], parent: Path | None) -> Path:
+    """Return the algorithm's own settings: with a parent those to fine-tune it, where there are."""
+    home = ALGORITHMS / training.algorithm / "training"
+    finetune = home / FINETUNE
+    return finetune if parent is not None and finetune.is_file() else home / training.default
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cytosuite.training.command", description=__doc__)
     add = parser.add_argument
@@ -111,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", required=True, help="of the model")
     add("--out", type=Path, help="its folder (default weights/<algorithm>)")
     add("--settings", type=Path, help="file (default the algorithm's TOML)")
+    add("--splits", type=Path, help="file with the parts, in place of splits.toml in the folder")
     add("--work", type=Path, help="folder for log and checkpoint")
     add("--from", type=Path, dest="parent", help="card of a model to start from")
     add("--steps", type=int, help="batches")
@@ -138,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.ends_with:
         Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
     training = training_of(given.algorithm)
-    path = given.settings or ALGORITHMS / given.algorithm / "training" / training.default
+    path = given.settings or settings_file(training, given.parent)
 
     def prepared(words: Sequence[str]) -> tuple[dict[str, list[Path]], Any, list[str]]:
         data = by_role(words, training.roles, training.divide)
@@ -146,8 +158,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             content, notes = read_toml(path), list[str]()
         else:
             content, notes = training.translate(path, data)
+        if given.parent is not None and "network" not in content:
+            own = read_card(given.parent).parameters.get("network")
+            content = {**content, "network": own} if own else content
         settings = parse(path, content, training.settings).with_schedule(**changes)
-        settings = settings.with_files(root=given.data_root, group=given.group)
+        splits = given.splits and read_splits(given.splits)
+        settings = settings.with_files(root=given.data_root, group=given.group, splits=splits)
         return data, settings.with_card(authors=given.authors), notes
 
     data, settings, notes = prepared(given.data)

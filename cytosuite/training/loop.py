@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from typing import Any, Generic
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
 from cytosuite.networks.network import put_tensors, tensors_of
 from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
@@ -31,10 +32,10 @@ from cytosuite.training.parts import (
     Training,
     update_average,
 )
-from cytosuite.training.progress import Log, ahead, line, polite_interrupt
+from cytosuite.training.progress import Log, ahead, line, polite_interrupt, write_rows
 from cytosuite.training.publish import ALGORITHMS, publish, rounded
 from cytosuite.training.settings import Settings
-from cytosuite.training.validate import hold_out, score, wanted_metrics
+from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
 
 Say = Callable[[str], None]
 LIBRARY = Path(__file__).parents[1]
@@ -70,11 +71,13 @@ def train(
     state = begin(training, settings, parent, device)
     if resume and settings.schedule.steps and (work / "checkpoint.pt").is_file():
         restore(state, work / "checkpoint.pt", made_from)
-        say(f"resumed after step {state.step} of {settings.schedule.steps}")
-    cases, held = _load(training, settings, data, say)
+        whole = settings.schedule.epochs and f"{settings.schedule.epochs} epochs"
+        say(f"resumed after step {state.step} of {whole or settings.schedule.steps}")
+    cases, held = _load(training, settings, data, say, work)
     settings = complete(training, settings, cases, parent, say)
     if training.prepare_cases is not None:
         cases = training.prepare_cases(cases, settings)
+    settings = with_steps(training, settings, cases, say)
     _Course(training, settings, state, held, work, say).run(cases, made_from)
     facts = made_from | _curves(settings, state, work, say)
     if parent is not None and state.best is not None:
@@ -123,6 +126,11 @@ def begin(
         raise InputError("device cuda: no GPU was found here; use the device cpu")
     torch.manual_seed(settings.schedule.seed)
     modules, optimisers = training.build(settings)
+    descend = all(isinstance(each, torch.optim.SGD) for each in optimisers.values())
+    if settings.schedule.optimiser == "sgd" and not descend:
+        raise InputError(
+            f"schedule.optimiser: {training.algorithm} has its own optimiser; leave sgd out"
+        )
     network = modules[training.published]
     if parent is not None:
         made_for, own = read_card(parent), settings.network
@@ -146,20 +154,27 @@ def begin(
 
 
 def _load(
-    training: Training[Settings, Case], settings: Settings, data: Data, say: Say
+    training: Training[Settings, Case], settings: Settings, data: Data, say: Say, work: Path
 ) -> tuple[Cases[Case], Cases[Case]]:
-    """Return the cases to train on and the held-out ones, both by role."""
-    found: dict[str, list[Case]] = {}
-    named: dict[str, list[Case]] = {}  # in validation lists
-    for role in training.roles:
-        say(f"reading {', '.join(str(folder) for folder in data[role])}")
-        lists = [path for folder in data[role] if (path := list_of(folder, "val")) is not None]
-        found[role], named[role] = (
-            [case for source in sources for case in training.load(source, role, settings)]
-            for sources in (data[role], lists if settings.validation.every else [])
-        )
-        if lists and not named[role]:
-            say(f"not read, since validation.every is 0: {', '.join(map(str, lists))}")
+    """Return the cases to train on and the held-out ones, by role; those of a test stay unseen."""
+    found: dict[str, list[Case]] = {role: [] for role in training.roles}
+    named: dict[str, list[Case]] = {role: [] for role in training.roles}  # held out by name
+    placed: dict[str, list[Placed]] = {}
+    for role, folder in [(name, each) for name in training.roles for each in data[name]]:
+        say(f"reading {folder}")
+        loaded = training.load(folder, role, settings)
+        parts, placed[str(folder)], remarks = divided(folder, loaded, settings.files.splits)
+        for remark in remarks:
+            say(f"parts of {folder.name}: {remark}")
+        found[role] += parts.get("train", [])
+        named[role] += parts.get("validate", [])
+        listed = list_of(folder, "val")
+        if listed is not None and settings.validation.every:
+            named[role] += training.load(listed, role, settings)
+        elif listed is not None:
+            say(f"not read, since validation.every is 0: {listed}")
+    if rows := split_rows(placed):
+        write_rows(work / TABLE, rows)
     own = {role: cases for role, cases in named.items() if cases}
     whole = {role: cases for role, cases in found.items() if role not in own}
     amount = settings.validation.cases if settings.validation.every else 0
@@ -198,6 +213,19 @@ def complete(
             f"{', '.join(sorted(own)) or 'none'} by the settings"
         )
     return settings.with_card(parameters={**settings.card.parameters, **measured})
+
+
+def with_steps(
+    training: Training[Settings, Case], settings: Settings, cases: Cases[Case], say: Say
+) -> Settings:
+    """Return settings with the steps of their epochs: each takes as many crops as cases."""
+    epochs = settings.schedule.epochs
+    if not epochs:
+        return settings
+    batch = max(map(len, training.batch(cases, settings, 0).values()))
+    count = max(map(len, cases.values()))
+    say(f"{epochs} epochs of {ceil(count / batch)} steps: {count} cases, {batch} in a batch")
+    return settings.with_schedule(steps=epochs * ceil(count / batch), epochs=epochs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cytosuite.errors import CytosuiteError
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import tensors_of
-from cytosuite.training.settings import Settings
+from cytosuite.training.settings import Schedule, Settings
 
 Case = TypeVar("Case")
 Cases: TypeAlias = Mapping[str, Sequence[Case]]  # by role
@@ -24,6 +24,7 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 Source: TypeAlias = Path | Mapping[str, Any] | None  # a folder, or parameters of a simulation
 Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 
+MOMENTUM = 0.9  # of stochastic gradient descent
 # Relative: sound gradients in bfloat16 are up to 0.25 off, unsound ones 0.8 or more.
 ROUNDING = 0.5
 
@@ -197,6 +198,14 @@ def decaying(modules: Iterable[nn.Module], decay: float) -> list[dict[str, Any]]
         return [{"params": weights, "weight_decay": 0.0}]
     thick, thin = ([w for w in weights if (w.ndim > 1) == many] for many in (True, False))
     return [{"params": thick, "weight_decay": decay}, {"params": thin, "weight_decay": 0.0}]
+
+
+def optimiser_of(modules: Iterable[nn.Module], schedule: Schedule) -> torch.optim.Optimizer:
+    """Return the optimiser that a schedule names, at a rate relative to the schedule's."""
+    groups = decaying(modules, schedule.weight_decay)
+    if schedule.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=1.0, momentum=MOMENTUM)
+    return torch.optim.AdamW(groups, lr=1.0, fused=True)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import csv
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,8 +51,13 @@ class Log:
         """Append a line of named values; the first line names the columns."""
         self._rows = self._rows or [["step", *values]]
         self._rows.append([str(step), *(f"{value:.6g}" for value in values.values())])
-        with atomic(self.path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-            csv.writer(stream, lineterminator="\n").writerows(self._rows)
+        write_rows(self.path, self._rows)
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV file, complete or absent."""
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
 def line(step: int, steps: int, losses: Mapping[str, float], pace: float) -> str:

@@ -9,20 +9,26 @@ from pydantic import Field, model_validator
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.masks import Source, read_labels
+from cytosuite.folders.splits import Splits
 from cytosuite.volume import Volume
 
 _FIRST = 1 / 25  # rate of the first step, relative to the highest
 _LAST = 1e-4
+_RISE, _HALVED, _LONG = 10, 90, 250  # epochs of `halved`
 
 
 class Schedule(Described):
     """Length and speed of a training."""
 
     steps: int = Field(1500, ge=0, description="batches; 0 for measured parameters alone")
+    epochs: int = Field(0, ge=0, description="passes over the cases, in place of steps")
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="sgd with a momentum of 0.9")
     learning_rate: float = Field(2e-3, gt=0, description="highest rate of the optimisers")
     warm_up: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising rate")
     hold: float = Field(0, ge=0, lt=1, description="share of the steps after it at full rate")
-    fall: Literal["cosine", "linear", "none"] = Field("cosine", description="of the rate after")
+    fall: Literal["cosine", "linear", "none", "halving"] = Field(
+        "cosine", description="of the rate after; halving, by epochs, knows no warm_up and hold"
+    )
     weight_decay: float = Field(1e-3, ge=0, description="of the optimisers")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     average: float = Field(0.995, ge=0, lt=1, description="decay of the averaged weights")
@@ -39,12 +45,30 @@ class Schedule(Described):
         >>> [round(schedule.rate(step), 3) for step in (0, 5, 10)]
         [0.04, 1.0, 0.0]
         """
+        if self.fall == "halving":
+            epochs = self.epochs or self.steps
+            return halved(step * epochs // max(1, self.steps), epochs, self.learning_rate)
         place, rise = step / max(1, self.steps - 1), self.warm_up
         if place < rise:
             return self.learning_rate * (_FIRST + (1 - _FIRST) * (1 - cos(pi * place / rise)) / 2)
         passed = max(0.0, (place - rise) / (1 - rise) - self.hold) / (1 - self.hold)
         left = {"cosine": (1 + cos(pi * passed)) / 2, "linear": 1 - passed, "none": 1.0}[self.fall]
         return self.learning_rate * (_LAST + (1 - _LAST) * left)
+
+
+def halved(epoch: int, epochs: int, highest: float) -> float:
+    """Return the rate of an epoch: linear from 0 in 10, held, of over 250 halved in the last 90.
+
+    That of Cellpose 2 (Pachitariu and Stringer, Nature Methods 19 (2022),
+    doi:10.1038/s41592-022-01663-4): every 10 epochs from the ninetieth before the end.
+
+    >>> [halved(epoch, 500, 9.0) for epoch in (0, 1, 9, 409, 410, 420)]
+    [0.0, 1.0, 9.0, 9.0, 4.5, 2.25]
+    """
+    if epoch < _RISE:
+        return highest * epoch / (_RISE - 1)
+    late = epoch - (epochs - _HALVED) if epochs > _LONG else -1
+    return highest if late < 0 else highest / 2 ** (1 + late // _RISE)
 
 
 class Validation(Described):
@@ -87,6 +111,9 @@ class FileSettings(Described):
         None, exclude=True, description="folder in which the names in a list count"
     )
     group: str = Field("", description="dataset in HDF5 files, like data/raw_image")
+    splits: Splits | None = Field(
+        None, description="parts of every folder, in place of its splits.toml"
+    )
 
     def read(self, path: Path, *, stack: bool = False) -> Volume:
         """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""
@@ -110,8 +137,9 @@ class TrainingSettings(Described):
     card: Card = Card()
 
     def with_schedule(self, **changes: float | None) -> Self:
-        """Return settings with another schedule; entries that are None stay."""
+        """Return settings with another schedule; entries that are None stay, steps end epochs."""
         given = {key: value for key, value in changes.items() if value is not None}
+        given = {"epochs": 0, **given} if "steps" in given else given
         schedule = parse("schedule", {**self.schedule.model_dump(), **given}, Schedule)
         return self.model_copy(update={"schedule": schedule})
 

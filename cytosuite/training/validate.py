@@ -2,15 +2,52 @@
 
 from collections.abc import Iterable, Sequence
 from math import ceil, isnan, nan
+from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.folders.splits import (
+    FILE,
+    Placed,
+    Splits,
+    classes_of,
+    conditions_of,
+    counts,
+    divide,
+    splits_of,
+    with_names,
+)
+from cytosuite.formats.imagefiles import image_name
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.training.parts import Case, Cases
 from cytosuite.training.settings import Validation
+
+
+def divided(
+    folder: Path, cases: Sequence[Case], own: Splits | None
+) -> tuple[dict[str, list[Case]], list[Placed], list[str]]:
+    """Return cases by part, the rule of each, and lines on both; without rules all are to train."""
+    rules = own or splits_of(folder)
+    if rules is None:
+        return {"train": [*cases]}, [], []
+    place = f"{folder}: splits" if own else folder / FILE
+    known = with_names(rules, conditions_of(folder, map(_name, cases)), place)
+    placed = divide(rules, known, place)
+    part = {each.name: each.part for each in placed}
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        found.setdefault(part[_name(case)], []).append(case)
+    return found, placed, counts(placed, known, classes_of(folder))
+
+
+def _name(case: object) -> str:
+    """Return the name of a case, that of its image's file where it has no other, as NFC."""
+    found = getattr(case, "name", None) or image_name(case.path)  # type: ignore[attr-defined]
+    return normalize("NFC", str(found))
 
 
 def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case]]:

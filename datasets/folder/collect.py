@@ -10,17 +10,12 @@ from pathlib import Path
 
 from cytosuite.contract.metadata import view_role
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
-from cytosuite.datasets.folder.entries import (
-    FILE,
-    Entries,
-    case_name,
-    entries,
-    read_conditions,
-    summary,
-)
+from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
 from cytosuite.errors import InputError, plain
+from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Source, files_of
+from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
 from cytosuite.volume import Scalar
@@ -190,7 +185,7 @@ def _listed(
     """Return the images of a list; as of the `whole` folder with what the list leaves out."""
     first = first_of(path)
     known = task or (FUSION.name if first and view_role(first.stem) else "segment")
-    rest = entries(root, {FILE}, recursive=recursive) if whole else Entries({}, {})
+    rest = entries(root, {FILE, SPLITS}, recursive=recursive) if whole else Entries({}, {})
     main = TASKS[known].inputs[0].slug
     return _matched(root, rest, main, {}, recursive, by_list(path, root, rest, known))
 
@@ -201,7 +196,7 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
     rooms = _rooms(children)
     if (task is None or IMAGE in TASKS[task].inputs) and (drawn := _annotated(folder)):
         return drawn
-    known = {FILE, *(path.name for path in rooms.values())}
+    known = {FILE, SPLITS, *(path.name for path in rooms.values())}
     beside = entries(folder, {*known, "images"})
     if "images" in children:
         room = children["images"]

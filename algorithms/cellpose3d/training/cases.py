@@ -21,12 +21,14 @@ from cytosuite.folders.masks import Source, read_labels
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.formats.lists import list_of, read_list
-from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
+from cytosuite.training.images import deep
 from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
 
+PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels, whatever their size
 FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
 _SOLID = 0.3  # level from which a voxel counts for the diameter
@@ -77,6 +79,11 @@ class TrainingCase:
         """Size in voxels."""
         z, y, x = self.image.shape
         return z, y, x
+
+    @property
+    def is_plane(self) -> bool:
+        """Whether the image is a plane, with lengths in pixels."""
+        return len(self.image) == 1
 
 
 def find_cases(
@@ -173,13 +180,16 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
     return Files(name, light[0], labels, level, simulated=True, channel=channel)
 
 
-def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) -> TrainingCase:
+def load_case(
+    files: Files, patch: Sequence[int], stray: StrayRanges = USUAL, quietest: float = QUIETEST
+) -> TrainingCase:
     """Return one volume with its targets; InputError if a file is broken or the shapes differ."""
-    volume, image, labels, level = _arrays(files)
+    volume, image, labels, level = _arrays(files, quietest, plane=patch[0] == 1)
     image, labels, level = (_padded(a, patch) for a in (image, labels, level))
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
     flow = flow_targets(labels)
-    diameters = _diameters(labels, level) * volume.spacing[-1]
+    spacing = PIXELS if patch[0] == 1 else volume.spacing
+    diameters = _diameters(labels, level) * spacing[-1]
     bright = 1 - level if files.channel == "membrane" else level
     means = _means([image], labels, bright)[0].astype(np.float32)
     # The mean of 1 is 0 for a label without any weight.
@@ -191,11 +201,11 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
         image, means = image / unit, means / unit
         if len(diameters):
             typical = float(np.median(diameters))
-            spread = tails(image, volume.spacing, typical, stray, files.name)
+            spread = tails(image, spacing, typical, stray, files.name)
     own = own_light(image, labels, level, means)
     return TrainingCase(
         name=files.name,
-        unpadded=volume.shape,
+        unpadded=(1, *volume.shape)[-3:],
         image=image.astype(np.float16),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
@@ -207,7 +217,7 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
         wide=_means(spread, labels, bright).astype(np.float32),
         centres=np.rint(np.stack(middles, 1)[any_weight > 0]).astype(np.int64),
         simulated=files.simulated,
-        spacing=volume.spacing,
+        spacing=spacing,
         diameters_um=diameters,
     )
 
@@ -224,7 +234,9 @@ def corrupted(case: TrainingCase, share: float) -> TrainingCase:
     )
 
 
-def _arrays(files: Files) -> tuple[Volume, Floats, NDArray[Any], NDArray[Any]]:
+def _arrays(
+    files: Files, quietest: float, *, plane: bool
+) -> tuple[Volume, Floats, NDArray[Any], NDArray[Any]]:
     """Return the volume of a case, its light (or normalised image), labels and level."""
     volume = read_grey(files.image, files.group)
     image = volume.array.astype(np.float32)
@@ -232,9 +244,10 @@ def _arrays(files: Files) -> tuple[Volume, Floats, NDArray[Any], NDArray[Any]]:
     level = (labels > 0) if files.level is None else read(files.level).array
     if files.channel == "membrane":
         level = _level_within_cells(labels)
-    if image.ndim != 3 or not image.shape == labels.shape == level.shape:
+    axes = "(y, x), as patches.shape is of planes," if plane else "(z, y, x)"
+    if image.ndim != 3 - plane or not image.shape == labels.shape == level.shape:
         raise InputError(
-            f"{files.image}: image, labels and level must be (z, y, x) and of one shape, found "
+            f"{files.image}: image, labels and level must be {axes} and of one shape, found "
             f"{image.shape}, {labels.shape}, {level.shape}"
         )
     if not (level.min(initial=0) >= 0 and level.max(initial=0) <= 1):
@@ -244,8 +257,8 @@ def _arrays(files: Files) -> tuple[Volume, Floats, NDArray[Any], NDArray[Any]]:
     if not np.isfinite(image).all():
         raise InputError(f"{files.image}: the image must hold finite numbers only")
     if not files.simulated:
-        image = normalise(image, background_of(image))
-    return volume, image, labels, level
+        image = normalise(image, background_of(image, quietest))
+    return volume, deep(image), deep(labels), deep(level)
 
 
 def _level_within_cells(labels: NDArray[np.integer]) -> Floats:

@@ -1,13 +1,15 @@
 """Patches for training: a random place, camera and symmetry for each, by its number alone."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.scale import to_working
 from cytosuite.algorithms.cellpose3d.training.camera import (
     CameraRanges,
     DrawnCamera,
@@ -28,9 +30,11 @@ from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.training.augment import Augmentations, augmented
 
 Image = NDArray[np.float32]
+T = TypeVar("T", bound=np.integer[Any])
 Slices = tuple[slice, slice, slice]
 
 CHANNELS, FLOW = 5, slice(1, 4)  # level, flow along z, y, x, heat of the centre
+_GLOW = (2, 9)  # values of a glow along y and x, the last excluded
 _SLICES = 4  # slices of a volume that stand for its background
 
 
@@ -39,6 +43,8 @@ class AugmentRanges(Augmentations):
 
     brightness: tuple[float, float] = Field((0.8, 1.25), description="factor, uniform")
     noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
+    blur: float = Field(0, ge=0, description="largest standard deviation of a blur, pixels")
+    glow: float = Field(0, ge=0, description="largest height of a smooth glow added")
     corrupt_prob: float = Field(
         0, ge=0, le=1, description="share of objects that are joined with a neighbour, once"
     )
@@ -48,6 +54,11 @@ class Patches(Described):
     """Ranges from which patches are drawn."""
 
     shape: tuple[int, int, int] = Field((32, 64, 64), description="voxels along z, y, x")
+    diameter: float = Field(
+        0, ge=0, description="pixels to which the median nucleus of a plane is scaled; 0: as it is"
+    )
+    sizes: tuple[float, float] = Field((1, 1), description="factor on that, log-uniform")
+    stretch: float = Field(1, ge=1, description="largest factor between y and x, log-uniform")
     batch: int = Field(2, ge=1, description="patches per step")
     near: float = Field(0.85, ge=0, le=1, description="share that lies near a nucleus")
     cut: bool = Field(
@@ -73,7 +84,10 @@ def draw_patch(
 ) -> tuple[Image, Image]:
     """Return the image (Z, Y, X) and the target (5, Z, Y, X) of one patch."""
     case = cases[int(rng.integers(len(cases)))]
-    box = _place(rng, case, settings)
+    if case.is_plane:
+        image, target = _plane(rng, case, settings)
+        return _changed(rng, image, target, settings)
+    box = _place(rng, case, settings, settings.shape)
     level = case.level[box]
     if case.simulated:
         camera, weights, seen = _view(rng, case, settings)
@@ -93,15 +107,65 @@ def draw_patch(
         target[1:4] = case.flow[(slice(None), *box)] / np.float32(FLOW_UNIT)
         target[4] = case.heat[box] / np.float32(SHARE_UNIT)
     target[1:] *= level > 0
+    return _changed(rng, image, target, settings)
+
+
+def _changed(
+    rng: np.random.Generator, image: Image, target: Image, settings: Patches
+) -> tuple[Image, Image]:
+    """Return a turned patch and target, the image with other light."""
     turn = draw_turn(rng)
     image = alter(rng, turn_image(image, turn), settings.augment)
     return augmented(rng, image, turn_target(target, turn), settings.augment, FLOW.start)
+
+
+def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
+    """Return image (1, Y, X) and target (5, 1, Y, X) of a part of a plane, scaled."""
+    zoom = zoom_of(case, settings) * np.exp(rng.uniform(*np.log(settings.sizes)))
+    stretch = rng.uniform(-1, 1) * np.log(settings.stretch) / 2
+    factors = zoom * np.exp([stretch, -stretch])
+    sides = np.minimum(np.ceil(settings.shape[1:] / factors), case.shape[1:]).astype(int)
+    box = _place(rng, case, settings, (1, *sides))
+    image = resized(case.image[box].astype(np.float32), settings.shape)
+    labels = resized_labels(case.labels[box], settings.shape)
+    target = np.empty((CHANNELS, *settings.shape), np.float32)
+    target[0] = labels > 0
+    target[FLOW] = flow_targets(labels)
+    target[4] = centre_heat(target[FLOW], labels > 0)
+    return image, target
+
+
+def zoom_of(case: TrainingCase, settings: Patches) -> float:
+    """Return the factor by which the median nucleus of a plane gets the wanted diameter."""
+    if not (settings.diameter and len(case.diameters_um)):
+        return 1.0
+    return settings.diameter / float(np.median(case.diameters_um))
+
+
+def resized(image: Image, shape: Sequence[int]) -> Image:
+    """Return an image on a grid of another shape over the same box, linear."""
+    return to_working(image, [new / old for new, old in zip(shape, image.shape, strict=True)])
+
+
+def resized_labels(labels: NDArray[T], shape: Sequence[int]) -> NDArray[T]:
+    """Return labels on a grid of another shape over the same box, those of the nearest voxels."""
+    places = [
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(shape, labels.shape, strict=True)
+    ]
+    return labels[np.ix_(*places)]
 
 
 def draw_image(
     rng: np.random.Generator, case: TrainingCase, settings: Patches
 ) -> tuple[Image, NDArray[np.uint16]]:
     """Return the image (Z, Y, X) of a whole case and the labels visible in it."""
+    if case.is_plane:
+        zoom = zoom_of(case, settings)
+        shape = [1, *(max(1, round(side * zoom)) for side in case.unpadded[1:])]
+        own = tuple(map(slice, case.unpadded))
+        image = np.sinh(2 * case.image[own].astype(np.float32))
+        return resized(image, shape), resized_labels(case.labels[own], shape)
     if not case.simulated:
         return np.sinh(2 * case.image.astype(np.float32)), case.labels
     camera, weights, seen = _view(rng, case, settings)
@@ -128,9 +192,11 @@ def _light(case: TrainingCase, where: Slices | NDArray[np.integer], weights: Ima
     return light
 
 
-def _place(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> Slices:
+def _place(
+    rng: np.random.Generator, case: TrainingCase, settings: Patches, shape: Sequence[int]
+) -> Slices:
     """Return the voxels of a patch: around some place near a nucleus, or anywhere."""
-    size = np.array(settings.shape, np.int64)
+    size = np.array(shape, np.int64)
     room = np.array(case.shape, np.int64) - size
     near = rng.random() < settings.near
     corner = rng.integers(0, room + 1)
@@ -176,4 +242,10 @@ def alter(rng: np.random.Generator, image: Image, ranges: AugmentRanges) -> Imag
     """Return a normalised image, brighter or darker and noisier."""
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     factor = np.float32(rng.uniform(*ranges.brightness))
+    if ranges.glow:
+        coarse = rng.standard_normal((1, *rng.integers(*_GLOW, 2)), dtype=np.float32)
+        image = image + resized(coarse * np.float32(rng.uniform(0, ranges.glow)), image.shape)
+    if ranges.blur:
+        sigma = rng.uniform(0, ranges.blur)
+        image = ndimage.gaussian_filter(image, (0, sigma, sigma), truncate=3.0)
     return image * factor + noise * np.float32(ranges.noise)

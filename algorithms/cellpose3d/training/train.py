@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
@@ -24,11 +23,12 @@ from cytosuite.algorithms.cellpose3d.training.cases import (
 )
 from cytosuite.algorithms.cellpose3d.training.losses import LossWeights, draw_thresholds, losses
 from cytosuite.algorithms.cellpose3d.training.patches import Patches, draw_batch, draw_image
+from cytosuite.contract.manifest import parse
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.tiling import are_multiples
 from cytosuite.training.images import filled
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, optimiser_of
 from cytosuite.training.settings import TrainingSettings
 
 
@@ -48,6 +48,12 @@ class Settings(TrainingSettings):
                 f"patches.shape must be multiples of {list(multiple)} for this network, "
                 f"found {list(self.patches.shape)}"
             )
+        if (self.network.dimensions == 2) != (self.patches.shape[0] == 1):
+            raise ValueError(
+                f"patches.shape: a network of {self.network.dimensions} dimensions takes patches "
+                f"of {'one plane' if self.network.dimensions == 2 else 'several planes'}, found "
+                f"{list(self.patches.shape)}"
+            )
         if self.patches.shape[1] != self.patches.shape[2]:
             raise ValueError("patches.shape must be as long in y as in x, which are exchanged")
         return self
@@ -57,7 +63,13 @@ def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # 
     """Return the volumes in a folder with their targets, see `find_cases`."""
     shape, stray = settings.patches.shape, settings.patches.stray
     found = find_cases(folder, settings.channel, settings.files.root, settings.files.group)
-    return [load_case(files, shape, stray) for files in found]
+    quietest = _parameters(settings).quietest
+    return [load_case(files, shape, stray, quietest) for files in found]
+
+
+def _parameters(settings: Settings) -> Parameters:
+    given = {**settings.card.parameters, "network": settings.network.model_dump()}
+    return parse("card.parameters", given, Parameters)
 
 
 def notes(cases: Cases[TrainingCase], settings: Settings) -> list[str]:
@@ -84,9 +96,7 @@ def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> No
 def build(settings: Settings) -> Parts:
     """Return a network with random weights, and its optimiser."""
     network = build_network(settings.network)
-    groups = decaying([network], settings.schedule.weight_decay)
-    adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
-    return {"network": network}, {"adam": adam}
+    return {"network": network}, {"adam": optimiser_of([network], settings.schedule)}
 
 
 def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
@@ -109,23 +119,24 @@ def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any
     diameters = np.concatenate([case.diameters_um for case in cases["images"]])
     # A card with a stain is not taken for images that do not say their channel.
     stain = {} if settings.channel == "nucleus" else {"stain": settings.channel}
+    typical = settings.patches.diameter or (np.median(diameters) if diameters.size else nan)
     return {
-        "axes": "ZYX",
+        "axes": "YX" if settings.network.dimensions == 2 else "ZYX",
         "channel": settings.channel,
         **stain,
         "spacing": np.median([case.spacing for case in cases["images"]], 0).round(4).tolist(),
-        "diameter_um": round(float(np.median(diameters)), 2) if diameters.size else nan,
+        "diameter_um": round(float(typical), 2),
     }
 
 
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
     """Yield true and predicted labels of held-out cases, cut at the card's `tau`."""
-    parameters = Parameters(network=settings.network, **settings.card.parameters)
+    parameters = _parameters(settings)
     for number, case in enumerate(cases["images"]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
-        if settings.channel == "nucleus":
+        if settings.channel == "nucleus" and not case.is_plane:
             labels = np.where(case.level > parameters.tau * SHARE_UNIT, labels, 0)
-        values = normalise(image, background_of(image))
+        values = normalise(image, background_of(image, parameters.quietest))
         fields = predict_fields(values, state.average, parameters, state.device)
         found = segment(fields, image, case.spacing, parameters).labels
         yield _facts(labels, found, case.spacing)

@@ -2,13 +2,18 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from cytosuite.benchmark.catalog.catalog import program_of
+from cytosuite.benchmark.ranking.bootstrap import FEWEST, draw_counts, mean_interval
+from cytosuite.benchmark.ranking.scores import Floats
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
-from cytosuite.benchmark.report.wording import number
+from cytosuite.benchmark.report.wording import estimate, fixed, interval, number
 from cytosuite.benchmark.results.standings import Standing
 
 FREE = "chosen by metadata"
+PAIRED = "Means over the cases, and differences paired by case, with 95 % intervals."
 COUNTS = ("missed", "spurious", "splits")  # errors that DET weighs
 
 
@@ -18,6 +23,7 @@ class Arms(NamedTuple):
     entries: list[Standing]
     heads: list[str]
     rows: list[list[str]]
+    gains: list[list[str]]  # the first one's mean of each metric, and what it is above each other
 
 
 def view(index: Index) -> dict[str, Arms] | None:
@@ -38,7 +44,27 @@ def _arms(index: Index, entries: list[Standing]) -> Arms:
         means = [number(index.summary(entry, metric).mean, 3) for metric in index.board]
         sums = [f"{sum(index.values[name, kind].values()):g}" for kind in kinds]
         rows.append([name.partition(":")[2] or FREE, *means, *sums, texts.get(name, "")])
-    return Arms(entries, ["model", *(m.name for m in index.board), *kinds, "description"], rows)
+    heads = ["model", *(metric.name for metric in index.board), *kinds, "description"]
+    first, *others = entries
+    counts = draw_counts([""] * len(index.cases))
+    gains = [["metric", rows[0][0], *(f"minus {row[0]}" for row in rows[1:])]]
+    for metric in (m for m in index.by_case if None not in (m.best, m.worst)):
+        own = index.summary(first, metric)
+        gains.append([metric.name, estimate(own.mean, own.low, own.high)])
+        pairs = ((first.algorithm, other.algorithm) for other in others)
+        gains[-1] += [_gain(index, pair, metric.name, counts) for pair in pairs]
+    return Arms(entries, heads, rows, gains)
+
+
+def _gain(index: Index, names: tuple[str, str], metric: str, counts: Floats) -> str:
+    """Return the mean difference of two models over their common cases, and its interval."""
+    one, two = (index.values[name, metric] for name in names)
+    found = np.array([one.get(case, np.nan) - two.get(case, np.nan) for case in index.cases])
+    known = found[np.isfinite(found)]
+    mean = fixed(float(known.mean()), 3) if known.size else "-"
+    if known.size < FEWEST or not (reach := interval(*mean_interval(found, counts), 3)):
+        return mean
+    return f"{mean} ({reach})"
 
 
 def markdown(_: Index, found: dict[str, Arms]) -> list[str]:
@@ -46,7 +72,10 @@ def markdown(_: Index, found: dict[str, Arms]) -> list[str]:
     return [
         line
         for program, own in found.items()
-        for line in (f"### {escape(program)}", "", *table(own.heads, own.rows), "")
+        for line in (
+            *(f"### {escape(program)}", "", *table(own.heads, own.rows), ""),
+            *(PAIRED, "", *table(own.gains[0], own.gains[1:]), ""),
+        )
     ]
 
 
@@ -68,8 +97,13 @@ TEMPLATE = """
   <thead><tr>{% for head in own.heads %}<th scope="col" data-sort="{{ "text" if loop.first or loop.last else "number" }}">{{ head }}</th>{% endfor %}</tr></thead>
   <tbody>{% for row in own.rows %}<tr><th scope="row">{{ row[0] }}</th>{% for text in row[1:] %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
 </table></div>
+<p class="quiet">PAIRED</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Differences of {{ program }}"><table class="plain">
+  <thead><tr>{% for head in own.gains[0] %}<th scope="col">{{ head }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for row in own.gains[1:] %}<tr><th scope="row">{{ row[0] }}</th>{% for text in row[1:] %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
+</table></div>
 {% endfor %}
 {{ figure_links(figures.arms) }}
-"""  # noqa: E501 - HTML
+""".replace("PAIRED", PAIRED)  # noqa: E501 - HTML
 
 SECTION = ReportSection(13, "Models compared", "Models of one algorithm", view, TEMPLATE, markdown)

@@ -53,6 +53,18 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
         load({"widths": [4, 6, 12], "fold": 2}, tmp_path / "w.safetensors")
 
 
+def test_a_plane_is_alone_and_has_no_flow_along_z():
+    flat = Network(dimensions=2, widths=(4, 6, 8), fold=2)
+    assert flat.multiple == (1, 8, 8)
+    network = build(flat).eval()
+    with torch.no_grad():
+        fields = network(_image())
+        torch.testing.assert_close(fields[:, :, 3:4], network(_image()[:, :, 3:4]))
+    assert fields.shape == (2, 5, 8, 16, 24)
+    assert not fields[:, 1].any()
+    assert fields[:, 2:4].abs().min() > 0
+
+
 TINY = Network(widths=(4, 4, 4), fold=2)
 TILING = Parameters(network=TINY, tile=(16, 32, 32), halo=(2, 4, 4))
 

@@ -20,6 +20,7 @@ from cytosuite.benchmark.catalog.models import (
     named_models,
     own_models,
     preferred,
+    unlike,
     unpack,
 )
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -197,6 +198,17 @@ def test_a_word_of_algorithm_and_model_is_a_name_of_its_own(mine):
     assert found == {"watershed": None, "watershed:nuclei-2d": own, "watershed:mine": mine}
     engine = ProcessEngine(models={name: card for name, card in found.items() if card})
     assert len({job_key("data", name, engine) for name in found}) == 3
+
+
+def test_a_sentence_says_in_which_parameters_models_differ(mine):
+    models = {"watershed:nuclei-2d": WATERSHED / "nuclei-2d.json", "watershed:mine": mine}
+    assert unlike(models) == ["The models of watershed have the same parameters."]
+    card = json.loads(mine.read_text())
+    card["parameters"] |= {"passes": 7}
+    mine.write_text(json.dumps(card))
+    said = "The models of watershed have other parameters: passes (nuclei-2d 3, mine 7)."
+    assert unlike(models) == [said]
+    assert unlike({"watershed:mine": mine}) == []
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,19 @@ def test_a_named_model_is_part_of_the_run(run, tmp_path):
     assert "MODEL=nuclei-2d" in report.read_text()
 
 
+def test_one_part_of_a_folder_is_run_and_all_parts_are_written(run, planes, tmp_path):
+    (planes / "splits.toml").write_text('rules = [{ part = "test", match = "b" }]')
+    _, text, engine = run(algorithm=["watershed"], only="test")
+    assert engine.calls == ["b"]
+    assert "note: Parts by splits.toml, of which test alone is run: 2 train, 0 validate" in text
+    (table,) = (tmp_path / "runs").glob("planes-test-*/splits.csv")
+    assert [row.split(",")[:2] for row in table.read_text().splitlines()[1:]] == [
+        ["a", "train"],
+        ["b", "test"],
+        ["c", "train"],
+    ]
+
+
 @pytest.mark.slow
 def test_models_of_one_algorithm_are_run_side_by_side_and_found_again(run, tmp_path, mine):
     words = {"algorithm": ["watershed:nuclei-2d", f"watershed:{mine}"], "run": "arms"}
@@ -217,6 +230,8 @@ OPTIONS = {
     "algorithm": ["watershed", "mine"],
     "through": ["smooth"],
     "reference": Path("real images"),
+    "only": "test",
+    "splits": Path("own.toml"),
     "run": "mine",
     "api": "exec",
     "memory": 2.5,

@@ -1,6 +1,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,3 +162,22 @@ def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, folder):
     card, words, _ = _train(monkeypatch, 0, folder)
     assert card == tmp_path / "weights" / "cellpose3d" / "mine.json"
     assert words[words.index("--work") + 1] == str(tmp_path / "runs" / "training" / "mine")
+
+
+def test_the_parent_is_a_model_by_its_name_and_never_another(monkeypatch, folder):
+    _, words, _ = _train(monkeypatch, 0, folder, start="cells-3d", settings=Path("tissue"))
+    home = catalog.ROOT
+    parent = home / "weights" / "cellpose3d" / "cells-3d.json"
+    assert words[words.index("--from") + 1] == str(parent.resolve())
+    own = home / "algorithms" / "cellpose3d" / "training" / "tissue.toml"
+    assert words[words.index("--settings") + 1] == str(own)
+    calls = []
+    for missing in ("cells-3d-b", str(folder / "cells-3d.json")):
+        with pytest.raises(InputError, match="no model called 'cells-3d-b'.*|no such model card"):
+            _train(monkeypatch, 0, folder, start=missing, checks=calls)
+    assert calls == []
+
+
+def test_parts_go_to_the_training(monkeypatch, folder):
+    _, words, _ = _train(monkeypatch, 0, folder, splits=folder / "own.toml")
+    assert words[words.index("--splits") + 1] == str(folder / "own.toml")

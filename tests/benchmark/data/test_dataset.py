@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.algorithms.cellpose3d.training.cases import find_cases
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest
+from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.store.integrity import STAMPS
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
@@ -17,6 +19,7 @@ from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.files.working import MACHINE
 from cytosuite.formats import write
+from cytosuite.training.validate import divided
 from cytosuite.volume import Volume
 
 SEGMENT = TASKS["segment"]
@@ -112,6 +115,45 @@ def test_a_folder_becomes_cases(tmp_path, own):
     assert made_in(tmp_path / "runs", recipe(str(own))) == dataset
 
 
+def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path, own):
+    (own / "conditions.csv").write_text("name,well\na.tif,C01\nb.tif,C02\n")
+    rules = 'names = "(?P<letter>.)"\nrules = [{ part = "test", where = { well = "C02" } }]'
+    (own / "splits.toml").write_text(rules)
+    whole = made_in(tmp_path / "runs", recipe(str(own)))
+    found = [case.conditions() for case in whole.cases]
+    assert [(own["part"], own["letter"]) for own in found] == [("train", "a"), ("test", "b")]
+    wanted = recipe(str(own), only="test")
+    alone = made_in(tmp_path / "runs", wanted)
+    assert ([case.name for case in alone.cases], alone.name) == (["b"], "own-test")
+    assert "part" not in alone.cases[0].conditions()
+    said = "1 train, 0 validate, 1 test; letter: train a 1; validate none; test b 1; well: train"
+    assert alone.notes[1].startswith(f"Parts by splits.toml, of which test alone is run: {said}")
+    assert {each.name: each.part for each in wanted.parts["own-test"]} == {
+        "a": "train",
+        "b": "test",
+    }
+    other = tmp_path / "other.toml"
+    other.write_text('rules = [{ part = "test", match = "a" }]')
+    both = recipe_of_all(DataRequest(f"{own},spheroid", "mini", only="test", splits=other))
+    assert both.makers[0][0] == "a"
+    assert list(both.parts) == ["own-test"]
+    for only, found in (("validate", "other.toml names no such part"), ("test", "no such file")):
+        (own / "splits.toml").unlink(missing_ok=True)
+        with pytest.raises(InputError, match=f"PART={only}: .*{found}"):
+            recipe(str(own), only=only, splits=other if only == "validate" else None)
+
+
+def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path):
+    plane = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX")
+    for name in ("b.x", "a", "o\u0308", "c-1", "d"):
+        for room in ("images", "labels"):
+            write(tmp_path / "own" / room / f"{name}.tif", plane)
+    (tmp_path / "own" / "splits.toml").write_text("folds = 3")
+    cases = find_cases(tmp_path / "own")
+    _, placed, _ = divided(tmp_path / "own", cases, None)
+    assert set(placed) == set(recipe(str(tmp_path / "own")).parts["own"])
+
+
 def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):
     labels = np.zeros((6, 8), np.uint8)
     labels[0, :5], labels[2, :2], labels[4, 0] = 1, 2, 3
@@ -149,6 +191,7 @@ def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
         ("spheroid", {"spacing": (1.0, 1.0, 1.0)}, "SPACING: spheroid is simulated"),
         ("spheroid", {"min_object_voxels": 5}, "MIN_OBJECT_VOXELS: spheroid is simulated"),
         ("spheroid", {"part": Part("1")}, "spheroid is simulated: it has one channel"),
+        ("spheroid", {"only": "test"}, "PART and SPLITS divide a folder of images; spheroid is"),
         ("spheroid", {"seed": -1}, "SEED=-1: expected a whole number from 0"),
     ],
 )

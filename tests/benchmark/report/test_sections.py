@@ -6,7 +6,7 @@ import pytest
 from cytosuite.benchmark.report import page, section
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import views
-from cytosuite.benchmark.report.sections import failures
+from cytosuite.benchmark.report.sections import arms, failures
 from cytosuite.benchmark.report.sections.models import reasons
 from cytosuite.benchmark.runs.record import ModelChoice
 
@@ -109,3 +109,19 @@ def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
     section.sections.cache_clear()
     assert html.index("<p>7 of 3</p>") < html.index('id="leaderboard"')
     assert "## An extra\n\n7" in lines
+
+
+def test_models_of_one_algorithm_differ_by_case_with_an_interval(make):
+    cases, names = tuple("abcdef"), ("net:after", "net:before")
+    found = make(cases=cases, algorithms=names)
+    scores = found.scores.copy()
+    rows = scores["metric"].eq("SEG") & scores["algorithm"].eq("net:before")
+    before = scores.loc[scores["metric"].eq("SEG") & scores["algorithm"].eq("net:after"), "value"]
+    scores.loc[rows, "value"] = before.to_numpy() - [0.1, 0.1, 0.1, 0.1, 0.1, 0.4]
+    own = arms.view(index(replace(found, scores=scores)))["net"]
+    assert own.gains[0] == ["metric", "after", "minus before"]
+    gains = {row[0]: row[2] for row in own.gains[1:]}
+    assert gains.keys() == {"SEG", "DET", "AP50"}
+    assert re.fullmatch(r"0\.150 \(0\.100 to 0\.\d{3}\)", gains["SEG"])
+    few = arms.view(index(make(cases=cases[:3], algorithms=names)))["net"]
+    assert "(" not in few.gains[1][2]

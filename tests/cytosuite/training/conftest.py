@@ -163,6 +163,6 @@ def toy(tmp_path, monkeypatch, data):
         card = tmp_path / "weights" / f"{name}.json"
         return train(training, settings, folders or data, card, work=work, **options)
 
-    toy.training = TOY
+    toy.training, toy.network = TOY, Network
     toy.measuring = replace(TOY, measure=measure, picture=picture)
     return toy

@@ -4,6 +4,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -127,3 +128,30 @@ def test_a_checked_training_waits_for_its_data(toy, tmp_path, data, monkeypatch,
     monkeypatch.setattr(sys, "stdin", io.StringIO(given))
     assert main(words) == 0
     assert read_card(tmp_path / "out" / "m.json").trained["cases"] == {"simulated": 4, "real": 4}
+
+
+def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given_parts(
+    toy, settings, tmp_path, data, monkeypatch
+):
+    monkeypatch.setattr(command, "training_of", lambda name: toy.training)
+    monkeypatch.setattr(command, "ALGORITHMS", tmp_path / "algorithms")
+    wide = settings(steps=1).model_copy(update={"network": toy.network(width=6)})
+    parent, home = toy(wide), tmp_path / "algorithms" / "toy" / "training"
+    home.mkdir()
+    (home / "train.toml").write_text("schedule.steps = 9\nnetwork.width = 6")
+    (home / "finetune.toml").write_text("schedule.steps = 2")
+    (tmp_path / "own.toml").write_text('rules = [{ part = "test", match = "*" }]')
+    words = ["toy", "--out", str(tmp_path / "out"), "--from", str(parent)]
+    words += [f"--data={role}={folder}" for role, (folder,) in data.items()]
+    assert main([*words, "--work", str(tmp_path / "a"), "--name", "a"]) == 0
+    card = read_card(tmp_path / "out" / "a.json")
+    assert (card.parameters["network"], card.trained["steps"]) == ({"width": 6}, 2)
+    load = lambda folder, *_: [SimpleNamespace(name=p.stem) for p in folder.glob("*.npy")]  # noqa: E731
+    named = replace(toy.training, load=load)
+    monkeypatch.setattr(command, "training_of", lambda name: named)
+    words += ["--work", str(tmp_path / "b"), "--name", "b"]
+    with pytest.raises(InputError, match="splits: the rules leave none of 4 images for train"):
+        main([*words, "--splits", str(tmp_path / "own.toml")])
+    (data["real"][0] / "splits.toml").write_text("folds = 1")
+    with pytest.raises(InputError, match="real/splits.toml: the file: expected 3 or more folds"):
+        main([*words, "--check"])

@@ -4,6 +4,7 @@ import os
 import signal
 from dataclasses import replace
 from math import nan
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
+from cytosuite.folders.splits import Splits
 from cytosuite.metrics.evidence import Facts
 from cytosuite.training import loop, parts, publish
 from cytosuite.training.loop import StoppedError
@@ -312,14 +314,72 @@ def _named(source, role, settings):
     return lists[0].read_text().split() if lists else sorted(path.name for path in source.iterdir())
 
 
-def test_a_validation_list_is_held_out_in_place_of_a_share(toy, settings, data):
+def test_a_validation_list_is_held_out_in_place_of_a_share(toy, settings, data, tmp_path):
     (folder,) = data["simulated"]
     for part, names in {"train": "0.tif 1.tif 2.tif", "val": "3.tif"}.items():
         (folder / f"a_{part}.csv").write_text("\n".join(names.split()))
     training, lines = replace(toy.training, load=_named), []
-    kept, held = loop._load(training, settings(W1), data, lines.append)
+    kept, held = loop._load(training, settings(W1), data, lines.append, tmp_path)
     assert (kept["simulated"], held["simulated"]) == (["0.tif", "1.tif", "2.tif"], ["3.tif"])
     assert [len(part["real"]) for part in (kept, held)] == [3, 1]
-    kept, held = loop._load(training, settings(), data, lines.append)
+    kept, held = loop._load(training, settings(), data, lines.append, tmp_path)
     assert not any(held.values())
     assert f"not read, since validation.every is 0: {folder / 'a_val.csv'}" in lines
+
+
+def _with_paths(source, role, settings):
+    return [SimpleNamespace(path=path) for path in sorted(source.glob("*.npy"))]
+
+
+@pytest.mark.parametrize("place", ["folder", "settings"])
+def test_parts_of_a_folder_are_held_out_and_left_out(toy, settings, data, tmp_path, place):
+    (folder,), given, lines = data["simulated"], settings(W1), []
+    rules = [{"part": "validate", "match": "1"}, {"part": "test", "match": "2"}]
+    (folder / "splits.toml").write_text("folds = 9")
+    if place == "folder":
+        text = (f'{{ part = "{rule["part"]}", match = "{rule["match"]}" }}' for rule in rules)
+        (folder / "splits.toml").write_text(f"rules = [{', '.join(text)}]")
+        data["real"] = [folder]
+    else:
+        given = given.with_files(splits=Splits.model_validate({"rules": rules}))
+    training = replace(toy.training, load=_with_paths)
+    parts = loop._load(training, given, data, lines.append, tmp_path)
+    for role in data:
+        kept, held = ([case.path.stem for case in part[role]] for part in parts)
+        assert (kept, held) == (["0", "3"], ["1"])
+    assert f"parts of {folder.name}: 2 train, 1 validate, 1 test" in lines
+    assert _table(tmp_path / "splits.csv")[1:4] == [
+        ["0", "train", "all others", str(folder)],
+        ["1", "validate", "1", str(folder)],
+        ["2", "test", "2", str(folder)],
+    ]
+
+
+def test_other_rules_make_another_training(toy, settings, data):
+    given = settings()
+    with pytest.raises(StoppedError):
+        toy(given, say=_interrupting(8))
+    changed = given.with_files(splits=Splits(folds=3))
+    with pytest.raises(InputError, match="made with another settings; give the same"):
+        toy(changed)
+    (data["real"][0] / "splits.toml").write_text("folds = 4")
+    with pytest.raises(InputError, match="made with another data; give the same"):
+        toy(given)
+
+
+def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
+    def batch(cases, given, step):
+        found = toy.training.batch(cases, given, step)
+        return {role: np.concatenate([image] * 3) for role, image in found.items()}
+
+    lines = []
+    training = replace(toy.training, batch=batch)
+    card = read_card(toy(settings(epochs=2), training=training, say=lines.append))
+    assert "2 epochs of 2 steps: 4 cases, 3 in a batch" in lines
+    assert card.trained["steps"] == 4
+    assert settings(epochs=2).with_schedule(steps=7).schedule.epochs == 0
+
+
+def test_a_network_with_an_optimiser_of_its_own_refuses_another(toy, settings):
+    with pytest.raises(InputError, match=r"schedule\.optimiser: toy has its own optimiser"):
+        toy(settings(optimiser="sgd"))

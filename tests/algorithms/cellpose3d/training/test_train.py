@@ -77,7 +77,8 @@ def test_a_training_writes_weights_card_and_log(data, settings, tmp_path):
     model = open_model(path.parent, card)
     assert card.trained["data"] == {"images": ["f" * 64]}
     assert (card.trained["steps"], card.trained["cases"]) == (6, {"images": 2})
-    assert card.parameters == {"network": {"widths": [4, 6, 8], "fold": 2}, "tau": 0.2}
+    network = {"dimensions": 3, "widths": [4, 6, 8], "fold": 2}
+    assert card.parameters == {"network": network, "tau": 0.2}
     assert (card.task, card.scores) == ("segment", {})
     assert card.describes["spacing"] == (2.0, 0.8, 0.8)
     assert (card.describes["axes"], card.describes["channel"]) == ("ZYX", "nucleus")
@@ -137,6 +138,29 @@ def test_shipped_settings_hold_images_out_and_leave_the_card_to_the_training(nam
     Parameters(network=settings.network, **settings.card.parameters)
 
 
+def test_the_published_fine_tuning_descends_at_its_own_rates():
+    path = HERE / "published_finetune.toml"
+    settings = parse(path, read_toml(path), Settings).with_schedule(steps=1000, epochs=500)
+    _, optimisers = TRAINING.build(settings)
+    (descent,) = optimisers.values()
+    assert isinstance(descent, torch.optim.SGD)
+    assert {group["momentum"] for group in descent.param_groups} == {0.9}
+    assert {group["weight_decay"] for group in descent.param_groups} == {0.0, 1e-5}
+    # A list per epoch: 10 rising rates, 400 equal ones, then 10 at each half.
+    rates = [0.2 * n / 9 for n in range(10)] + [0.2] * 400
+    rates += [0.2 / 2**n for n in range(1, 10) for _ in range(10)]
+    found = [settings.schedule.rate(step) for step in range(1000)]
+    assert found[::2] == found[1::2] == pytest.approx(rates)
+    short = settings.with_schedule(steps=250, epochs=250).schedule
+    assert [short.rate(step) for step in range(10, 250)] == [0.2] * 240
+
+
+def test_a_switch_that_says_false_is_off():
+    assert not Settings.model_validate({"patches": {"cut": "false"}}).patches.cut
+    with pytest.raises(InputError, match=r"patches\.cut: .*boolean.*found 'maybe'"):
+        parse("t.toml", {"patches": {"cut": "maybe"}}, Settings)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -144,6 +168,7 @@ def test_shipped_settings_hold_images_out_and_leave_the_card_to_the_training(nam
         ("steps = 2800", "step = 2800", r"schedule\.step is not a known key; .*'steps'"),
         ("[32, 64, 64]", "[32, 64, 72]", r"multiples of \[8, 16, 16\].*found \[32, 64, 72\]"),
         ("[32, 64, 64]", "[32, 64, 80]", "as long in y as in x"),
+        ("[network]", "[network]\ndimensions = 2", "2 dimensions takes patches of one plane"),
     ],
 )
 def test_explains_the_place_of_a_mistake(tmp_path, old, new, message):

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from cytosuite.datasets.folder.entries import read_conditions
 from cytosuite.errors import InputError
+from cytosuite.folders.conditions import read_conditions
 
 CASES = {"a.tif": "a", "a": "a", "b b": "b_b", "b_b": "b_b", "c": "c"}
 

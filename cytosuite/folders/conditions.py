@@ -1,0 +1,79 @@
+"""Conditions of the images in a folder: facts by the user, in ``conditions.csv``."""
+
+import csv
+import re
+from collections.abc import Mapping
+from io import StringIO
+from math import isfinite
+from pathlib import Path
+
+from cytosuite.errors import InputError
+from cytosuite.files import read_text
+from cytosuite.formats.imagefiles import image_name
+from cytosuite.volume import Scalar
+
+FILE = "conditions.csv"
+NAME = "name"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+LONGEST_CELL = 200  # characters of a condition
+
+
+def read_conditions(
+    path: Path, cases: Mapping[str, str], *, others: bool = False
+) -> dict[str, dict[str, Scalar]]:
+    """Return conditions from a CSV table with the column ``name``, by the case of the name.
+
+    With `others` the table may name further images, and these with their suffix.
+    """
+    try:
+        lines = StringIO(read_text(path), newline="")
+        head, *rows = [row for row in csv.reader(lines, strict=True) if any(row)] or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: expected a table with commas in UTF-8, found {error}") from None
+    columns = [_text(path, column) for column in head]
+    if NAME not in columns:
+        raise InputError(
+            f"{path}: the first line must have the column {NAME!r}, separated by commas, "
+            f"found {','.join(columns)!r}"
+        )
+    if "" in columns or len(set(columns)) < len(columns):
+        raise InputError(f"{path}: columns need different names, found {','.join(columns)!r}")
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if len(row) > len(columns):
+            raise InputError(
+                f"{path}: expected {len(columns)} cells as in the head, found {len(row)} in "
+                f"{','.join(row)!r}"
+            )
+        given = dict(zip(columns, row, strict=False))
+        name = given.pop(NAME, "").strip()
+        if others and name not in cases and (name := image_name(Path(name))) not in cases:
+            continue
+        if name not in cases:
+            example = next(iter(cases), "")
+            raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
+        if cases[name] in found:
+            raise InputError(f"{path}: {name!r} has two rows; keep one")
+        cells = {column: _text(path, cell) for column, cell in given.items()}
+        found[cases[name]] = {column: cell for column, cell in cells.items() if cell}
+    words = {
+        column
+        for row in found.values()
+        for column, cell in row.items()
+        if not (NUMBER.fullmatch(cell) and isfinite(float(cell)))
+    }
+    return {
+        case: {key: cell if key in words else float(cell) for key, cell in cells.items()}
+        for case, cells in found.items()
+    }
+
+
+def _text(path: Path, cell: str) -> str:
+    """Return a cell in one line, refuse one that is not short and printable."""
+    line = " ".join(cell.split())
+    if len(line) > LONGEST_CELL or not line.isprintable():
+        raise InputError(
+            f"{path}: expected printable cells of at most {LONGEST_CELL} characters, found "
+            f"{line[:LONGEST_CELL]!r}"
+        )
+    return line

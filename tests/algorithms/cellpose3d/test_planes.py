@@ -1,0 +1,168 @@
+"""Planes: from training on scaled images to labels of nuclei of any size."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.network import Network, load
+from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
+from cytosuite.algorithms.cellpose3d.predict import predict
+from cytosuite.algorithms.cellpose3d.scale import choose_scale, in_pixels, scale_of_objects
+from cytosuite.algorithms.cellpose3d.training.cases import find_cases, load_case
+from cytosuite.algorithms.cellpose3d.training.patches import (
+    Patches,
+    draw_image,
+    draw_patch,
+    resized,
+    resized_labels,
+)
+from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings
+from cytosuite.contract.manifest import parse
+from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.networks.network import using
+from cytosuite.training.loop import train
+from cytosuite.volume import Volume
+
+PATCHES = Patches(shape=(1, 32, 32), batch=2, diameter=12.0, near=1.0)
+FLAT = Network(dimensions=2, widths=(4, 6, 8), fold=2)
+TRAINED = Trained(spacing=(1.0, 1.0, 1.0), diameter_um=12.0)
+CARD = {
+    "quietest": 0.03,
+    "li": False,
+    "tau": 0.5,
+    "diameter": "network",
+    "tile": [1, 64, 64],
+    "halo": [0, 8, 8],
+}
+PARAMETERS = Parameters(network=FLAT, **CARD)
+
+
+def plane(radius, gap=8, count=4):
+    """Return image and labels of a square of discs on a dark ground."""
+    step = 2 * radius + gap
+    y, x = np.indices((count * step + gap,) * 2)
+    row, column = y // step, x // step
+    inside = (y % step - step // 2) ** 2 + (x % step - step // 2) ** 2 <= radius**2
+    labels = np.where(inside & (row < count) & (column < count), row * count + column + 1, 0)
+    noise = np.random.default_rng(0).normal(10, 1, labels.shape)
+    return np.clip(noise + 60 * (labels > 0), 0, 255).astype(np.uint8), labels.astype(np.uint16)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write two planes with discs of other sizes as a user has them."""
+    for name, radius in (("a", 6), ("b", 12)):
+        for place, array in zip(("images", "labels"), plane(radius), strict=True):
+            write(tmp_path / "data" / place / f"{name}.tif", Volume(array, (0.5, 0.5), "YX"))
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_nuclei_of_any_size_are_as_wide_as_the_settings_say(folder, number):
+    case = load_case(find_cases(folder)[number], PATCHES.shape, quietest=0.03)
+    assert case.is_plane
+    assert case.spacing == (1, 1, 1)
+    _, labels = draw_image(np.random.default_rng(0), case, PATCHES)
+    assert labels.shape[0] == 1
+    areas = np.bincount(labels.ravel())[1:]
+    assert 2 * np.sqrt(np.median(areas) / np.pi) == pytest.approx(12, rel=0.1)
+
+
+def test_the_targets_of_a_patch_are_those_of_its_labels(folder):
+    case = load_case(find_cases(folder)[1], PATCHES.shape, quietest=0.03)
+    image, target = draw_patch(np.random.default_rng(1), [case], PATCHES)
+    assert image.shape == (1, 32, 32)
+    assert target.shape == (5, 1, 32, 32)
+    inside = target[0] > 0
+    assert 0.2 < inside.mean() < 0.9
+    assert image[inside].min() > np.median(image[~inside])
+    assert not target[1].any()
+    assert not target[1:, ~inside].any()
+    assert target[4].max() > 0.9
+
+
+def test_images_and_labels_are_scaled_about_the_same_box():
+    _, labels = plane(6)
+    larger = resized_labels(labels[None], (1, 2 * len(labels), 2 * len(labels)))
+    np.testing.assert_array_equal(larger[0, ::2, 1::2], labels)
+    mask = resized((labels[None] > 0).astype(np.float32), larger.shape)
+    assert ((mask > 0.5) == (larger > 0)).mean() > 0.98
+
+
+def test_a_diameter_in_micrometres_is_one_in_pixels_and_pixels_of_any_size_are_alike():
+    image, _ = plane(12)
+    known = Volume(image, (0.5, 0.5), "YX", {"diameter_um": 6.0})
+    scale = choose_scale(image[None], in_pixels(known), TRAINED, PARAMETERS)
+    assert (scale.ratio, scale.source, scale.factor) == (1.0, "given", (1, 1, 1))
+    found = [
+        choose_scale(image[None], in_pixels(Volume(image, size, "YX")), TRAINED, PARAMETERS)
+        for size in ((0.5, 0.5), (3.0, 3.0))
+    ]
+    assert found[0] == found[1]
+    assert found[0].ratio * 12 == pytest.approx(24, rel=0.3)
+
+
+def test_the_size_of_the_objects_wins_where_it_differs():
+    _, labels = plane(12)
+    first = choose_scale(
+        labels[None],
+        in_pixels(Volume(labels, (1.0, 1.0), "YX", {"diameter_um": 12.0})),
+        TRAINED,
+        PARAMETERS,
+    )
+    own = scale_of_objects(labels[None], first, TRAINED, PARAMETERS)
+    assert own.source == "network"
+    assert own.ratio * 12 == pytest.approx(24, rel=0.05)
+    np.testing.assert_allclose(own.factor, (1, 0.5, 0.5), rtol=0.05)
+    assert scale_of_objects(labels[None], own, TRAINED, PARAMETERS) is own
+    assert scale_of_objects(0 * labels[None], first, TRAINED, PARAMETERS) is first
+
+
+class Known(torch.nn.Linear):
+    """A network that knows bright pixels that touch as one nucleus."""
+
+    def forward(self, image):
+        bright = image[0, 0].numpy() > 0.5
+        flow = flow_targets(ndimage.label(bright)[0])
+        return torch.from_numpy(np.concatenate([20 * bright[None] - 10, flow])).float()[None]
+
+
+def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
+    settings = parse(
+        "t",
+        {
+            "network": FLAT.model_dump(),
+            "schedule": {"steps": 2, "report": 1},
+            "patches": PATCHES.model_dump(),
+            "card": {"parameters": CARD},
+        },
+        Settings,
+    )
+    card = tmp_path / "weights" / "mine.json"
+    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    model = open_model(card.parent, read_cards(card.parent, "cellpose3d")[0])
+    assert model.card.describes["axes"] == "YX"
+    assert model.card.describes["diameter_um"] == 12
+    assert load(model.card.parameters["network"], model.weights).flat
+    image, _ = plane(12)
+    volume = Volume(image, (0.5, 0.5), "YX")
+    with using(Known(1, 1)):
+        found = predict({"microscopy-image": volume}, model)["instance-labels"]
+    assert found.shape == volume.shape
+    assert found.metadata["cellpose3d_objects"] == 16
+    assert found.metadata["cellpose3d_diameter_px"] == pytest.approx(24, rel=0.15)
+    with pytest.raises(InputError, match="mine is for planes, found a volume"):
+        predict(
+            {
+                "microscopy-image": replace(
+                    volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3
+                )
+            },
+            model,
+        )

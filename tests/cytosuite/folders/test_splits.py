@@ -1,0 +1,147 @@
+import re
+from collections import Counter
+
+import pytest
+
+from cytosuite.errors import InputError
+from cytosuite.folders import splits as module
+from cytosuite.folders.splits import (
+    Placed,
+    Splits,
+    classes_of,
+    conditions_of,
+    counts,
+    divide,
+    read_splits,
+    split_rows,
+    splits_of,
+    with_names,
+)
+
+WELLS = ("C01", "C02", "C03", "I06", "I07", "I08")
+NAMES = [f"X_{well}_{number}" for well in WELLS for number in range(3)]
+KNOWN = {name: {"well": name.split("_")[1], "dose": float(name[-1])} for name in NAMES}
+
+
+def _parts(placed):
+    return {part: {each.name for each in placed if each.part == part} for part in module.PARTS}
+
+
+def _divided(**given):
+    rules = Splits.model_validate(given)
+    return divide(rules, with_names(rules, KNOWN, "splits.toml"), "splits.toml")
+
+
+def test_the_first_rule_that_fits_takes_an_image_and_the_rest_trains():
+    rules = [
+        {"part": "test", "match": "*_C03_*"},
+        {"part": "validate", "where": {"well": "I06", "dose": 1}},
+        {"part": "test", "where": {"well": "I06"}},
+    ]
+    placed = _divided(rules=rules)
+    assert [each.name for each in placed] == NAMES
+    assert Counter(each.part for each in placed) == {"train": 12, "test": 5, "validate": 1}
+    said = {each.name: each.rule for each in placed}
+    assert said["X_C03_0"] == "*_C03_*"
+    assert said["X_I06_1"] == "well = I06, dose = 1"
+    assert said["X_C01_0"] == "all others"
+
+
+@pytest.mark.parametrize("group", ["well", "own"])
+def test_folds_keep_groups_together_and_cover_every_image_once(group):
+    tests, seen = [], set()
+    for number in range(3):
+        given = {"names": r"X_(?P<own>\w+)_\d", "group": group, "folds": 3, "test": number}
+        placed = _divided(**given, validate=(number + 1) % 3)
+        parts = _parts(placed)
+        wells = [{name.split("_")[1] for name in names} for names in parts.values()]
+        assert list(map(len, wells)) == [2, 2, 2]
+        assert len(set.union(*wells)) == 6
+        tests += sorted(parts["test"])
+        seen.add(tuple(sorted(parts["test"])))
+        assert placed == _divided(**given, validate=(number + 1) % 3)
+    assert sorted(tests) == sorted(NAMES)
+    seeds = [_parts(_divided(group=group, names=given["names"], folds=3, seed=n)) for n in range(9)]
+    assert len({tuple(sorted(parts["test"])) for parts in seeds}) > 1
+
+
+def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_count():
+    rules = Splits(folds=5)
+    there = divide(rules, KNOWN, "")
+    back = divide(rules, dict(reversed(KNOWN.items())), "")
+    assert sorted(there) == sorted(back)
+    assert Counter(each.part for each in there) == {"train": 10, "test": 4, "validate": 4}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"rules": [{"part": "test", "match": "*_C3_*"}]},
+            "rule 1 (test: *_C3_*) takes none of 18",
+        ),
+        ({"rules": [{"part": "test"}]}, "the rules leave none of 18 images for train"),
+        (
+            {"rules": [{"part": "test", "where": {"wel": "C03"}}]},
+            "rule 1 (test: wel = C03) takes none of 18 images, like X_C01_0 (well, dose)",
+        ),
+        (
+            {"group": "well", "rules": [{"part": "test", "match": "*_2"}]},
+            "well C01 stands in two parts, train (X_C01_0) and test (X_C01_2)",
+        ),
+        ({"group": "plate", "folds": 3}, "X_C01_0 has no 'plate', by which groups are kept"),
+        ({"group": "well", "folds": 7}, "7 folds need as many different values of well, found 6"),
+        ({"names": "Y.*", "folds": 3}, "names: X_C01_0 does not fit Y.*"),
+    ],
+)
+def test_explains_images_that_cannot_be_divided(given, message):
+    with pytest.raises(InputError, match=f"splits.toml: {re.escape(message)}"):
+        _divided(**given)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('rules = [{ part = "test", match = "" }]', r"rules\.0\.match: .*at least 1 character"),
+        ('rules = [{ part = "tests", match = "a" }]', r"rules\.0\.part: .*'train', 'validate'"),
+        ("seed = 1", "expected rules or folds"),
+        ("folds = 2", "expected 3 or more folds, of which"),
+        ("folds = 5\ntest = 1", "of which test and validate are two"),
+        ("folds = 3\ntest = 3", "expected test and validate below 3"),
+        ('folds = 3\nnames = "("', "names is no regular expression"),
+    ],
+)
+def test_explains_rules_that_cannot_be(tmp_path, text, message):
+    (tmp_path / "splits.toml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        splits_of(tmp_path)
+
+
+def test_conditions_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
+    listed = tmp_path / "a_train.csv"
+    assert (splits_of(tmp_path), classes_of(tmp_path)) == (None, {})
+    assert conditions_of(listed, ["a"]) == {"a": {}}
+    (tmp_path / "splits.toml").write_text("folds = 3\nvalidate = 2")
+    (tmp_path / "conditions.csv").write_text("name,well\na.tif,C01\nother,C02\nb,C03\n")
+    (tmp_path / "objects.csv").write_text("image,id,class\na,1,round\na,2,round\nb,1,\n")
+    assert splits_of(listed) == read_splits(tmp_path / "splits.toml")
+    assert splits_of(listed).held_out == 2
+    assert conditions_of(tmp_path, ["a", "c"]) == {"a": {"well": "C01"}, "c": {}}
+    assert classes_of(listed) == {"a": {"round": 2}}
+
+
+def test_parts_are_counted_and_listed():
+    placed = [Placed("a", "train", "all others"), Placed("b", "test", "b*")]
+    known = {"a": {"well": "C01", "dose": 0.5}, "b": {"dose": 2.0}}
+    assert counts(placed, known, {"b": Counter(round=2, flat=1)}) == [
+        "1 train, 0 validate, 1 test",
+        "well: train C01 1; validate none; test none",
+        "dose: train 0.5 1; validate none; test 2 1",
+        "classes of objects: train none; validate none; test flat 1, round 2",
+    ]
+    assert split_rows({"mine": placed, "other": []}) == [
+        ("name", "part", "rule", "folder"),
+        ("a", "train", "all others", "mine"),
+        ("b", "test", "b*", "mine"),
+    ]
+    assert split_rows({"mine": []}) == []

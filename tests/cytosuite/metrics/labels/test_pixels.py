@@ -1,0 +1,49 @@
+"""Scores of pixels, whatever the objects."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from cytosuite.metrics import pixel_f1, pixel_jaccard, pixel_precision, pixel_recall
+from cytosuite.metrics.labels.instances import dice
+from cytosuite.metrics.labels.overlap import concatenate, overlap
+from cytosuite.training.validate import metric_named
+
+METRICS = (pixel_precision, pixel_recall, pixel_f1, pixel_jaccard)
+LABELS = arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "expected"),
+    [
+        ([1, 1, 2, 0, 0, 0], [0, 7, 7, 7, 0, 0], (2 / 3, 2 / 3, 2 / 3, 2 / 4)),
+        ([1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 2, 0], (1 / 2, 1 / 4, 1 / 3, 1 / 5)),
+        ([0] * 6, [0] * 6, (1, 1, 1, 1)),
+        ([0] * 6, [0, 0, 1, 0, 0, 0], (0, 0, 0, 0)),
+        ([0, 0, 1, 0, 0, 0], [0] * 6, (0, 0, 0, 0)),
+        ([1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], (0, 0, 0, 0)),
+    ],
+)
+def test_values_by_hand_and_of_empty_images(truth, found, expected):
+    values = [metric(np.array(truth), np.array(found)) for metric in METRICS]
+    assert values == pytest.approx(expected)
+
+
+@given(LABELS, LABELS)
+def test_objects_do_not_count_and_the_sides_exchange(truth, found):
+    values = [metric(truth, found) for metric in METRICS]
+    binary = [metric((truth > 0).astype(int), (found > 0).astype(int)) for metric in METRICS]
+    assert values == binary
+    assert pixel_precision(truth, found) == pixel_recall(found, truth)
+    if truth.any() or found.any():
+        assert pixel_f1(truth, found) == pytest.approx(dice(truth, found))
+    assert all(metric(truth, truth) == 1 for metric in METRICS)
+
+
+def test_a_set_is_scored_as_one_image_and_a_training_may_choose_by_it():
+    one, other = ([1, 1, 0, 0], [1, 0, 0, 0]), ([1, 0], [1, 0])
+    tables = [overlap(np.array(truth), np.array(found)) for truth, found in (one, other)]
+    assert pixel_jaccard.of(concatenate(tables)) == 2 / 3
+    assert metric_named("pixel_Jaccard") is pixel_jaccard
