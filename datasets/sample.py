@@ -21,6 +21,7 @@ class Sample:
     min_object_voxels: int = 0  # ignored in the scores, see `labels.prepare.without_small`
     dataset: str = ""  # in a run over several
     files: Mapping[str, Path] = field(default_factory=dict)  # a user's large images: linked
+    masks: Mapping[str, Any] = field(default_factory=dict)  # how they were combined, for case.json
 
     def volume(self, slug: str) -> Volume:
         """Return the volume of a socket; KeyError where there is none."""

@@ -41,6 +41,7 @@ from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import remove, sweep, value_digest
 from cytosuite.files.working import alone, working_name
+from cytosuite.folders.masks import Source, files_of
 
 
 def segment_command(options: SegmentOptions, console: Console) -> int:
@@ -127,10 +128,13 @@ class _Application:
 
     def _fingerprint(self, item: Item) -> str:
         """Return the digest of an image, its further files, and all that decides its algorithm."""
-        files = {"main": item.image, **item.files}
+        files: dict[str, Source] = {"main": item.image, **item.files}
         content: dict[str, object] = {
             "files": {
-                slug: foreign_digest(content_of(path), path.parent) for slug, path in files.items()
+                slug: foreign_digest(
+                    [file for own in files_of(source) for file in content_of(own)], source.parent
+                )
+                for slug, source in files.items()
             },
             "spacing": self.options.spacing,
             "part": asdict(self.options.part),

@@ -22,6 +22,8 @@ from cytosuite.benchmark.runs.record import grouped
 from cytosuite.contract.metadata import view_role
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.masks import Source
 from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
 from cytosuite.formats.lists import is_list, read_list
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, metrics_of
@@ -141,12 +143,16 @@ def _score_pairs(
 ) -> dict[tuple[str], Path]:
     """Add the metrics of predictions with their own truth; return tables of objects by case."""
     roles = ROLES if {metric.family for metric in metrics} == {"images"} else ()
-    if is_list(options.truth):
+    names: dict[Source, str]
+    pairs: list[tuple[Source, Path | None]]
+    images: dict[Source, Path | None]
+    if is_list(options.truth) or annotated(options.truth).items:
         names, pairs, images = _of_list(options)
     else:
-        pairs = _pairs(options.truth, options.prediction, roles)
+        files = _pairs(options.truth, options.prediction, roles)
         inputs = options.image and _pairs(options.truth, options.image, roles[::-1])
-        names, images = {truth: image_name(truth) for truth, _ in pairs}, dict(inputs or ())
+        names, images = {truth: image_name(truth) for truth, _ in files}, dict(inputs or ())
+        pairs = [*files]
     answers, tables, doubts = [], {}, dict[str, list[str]]()
     data_range = options.data_range
     known = None if data_range is None else lambda: data_range
@@ -287,12 +293,12 @@ def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Pa
 
 def _of_list(
     options: ScoreOptions,
-) -> tuple[dict[Path, str], list[tuple[Path, Path | None]], dict[Path, Path | None]]:
-    """Return the cases of a list by their truth: names, predictions by name, input images."""
+) -> tuple[dict[Source, str], list[tuple[Source, Path | None]], dict[Source, Path | None]]:
+    """Return the cases of a list or of masks by their truth: names, predictions, input images."""
     if options.image not in (None, options.truth):
         raise InputError(f"--image {options.image}: {options.truth} names the images; leave it out")
-    names: dict[Path, str] = {}
-    images: dict[Path, Path | None] = {}
+    names: dict[Source, str] = {}
+    images: dict[Source, Path | None] = {}
     for item in collect(options.truth, root=options.data_root).items:
         if not item.files:
             raise InputError(f"{options.truth}: {item.image} has no truth; expected image;mask")
@@ -317,13 +323,14 @@ def key_of(path: Path) -> str:
     return match[1] if match else image_name(path)
 
 
-def _readers(options: ScoreOptions, truth: Path, prediction: Path | None) -> dict[str, Reader]:
+def _readers(options: ScoreOptions, truth: Source, prediction: Path | None) -> dict[str, Reader]:
     """Return readers of a truth and its prediction, of which each file is decoded once."""
-    paths = {"truth": truth} | ({} if prediction is None else {"prediction": prediction})
+    paths: dict[str, Source] = {"truth": truth}
+    paths |= {} if prediction is None else {"prediction": prediction}
     return {name: _reader(path, options, options.border) for name, path in paths.items()}
 
 
-def _reader(path: Path, options: ScoreOptions, border: int = 0) -> Reader:
+def _reader(path: Source, options: ScoreOptions, border: int = 0) -> Reader:
     """Return a reader of labels without objects at the border, or of any file without one."""
     volume = once(path, options.group or "")
     return (

@@ -1,6 +1,7 @@
 """Commands that make data: simulated images and series, phantoms, recipes fitted to real images."""
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -11,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import dataset_manifests
-from cytosuite.benchmark.commands.console import Step, lines_to, numbers, progress
+from cytosuite.benchmark.commands.console import Step, lines_to, names, numbers, progress
 from cytosuite.benchmark.commands.data import make, opened, start_engine
 from cytosuite.benchmark.commands.options import PartOptions, RunOptions, SimulateOptions, option
 from cytosuite.benchmark.data.dataset import Dataset
@@ -19,9 +20,16 @@ from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnun
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.store.csvfile import as_text
+from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, LABELS, TASKS
+from cytosuite.datasets.folder.entries import case_name, summary
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder, remove, write_json
+from cytosuite.folders.conditions import FILE, NAME
+from cytosuite.folders.layouts import LAYOUTS, annotated
+from cytosuite.folders.masks import MaskRules, Overlap, read_rules, sentence
+from cytosuite.formats import write
 from cytosuite.formats.imagefiles import case_suffix, image_files
 
 FOLDERS = {LABELS.slug: "labels"}  # of sockets that have another name in plain folders
@@ -213,6 +221,68 @@ def phantoms_command(options: PhantomOptions, console: Console) -> None:
         f"written: {found.folder}, {found.nuclei} nuclei and {found.copies} copies, median volume "
         f"{found.median_volume_um3:.0f} µm³" + (f"; left out: {skipped}" if skipped else "")
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsOptions:
+    """Options of labels, those of `MaskRules` over the rules in the folder."""
+
+    folder: Path = option(..., "Folder of images with masks of one object each.", argument=True)
+    out: Path = option(..., "New folder for labels/, objects.csv and conditions.csv.")
+    copy_images: bool = option(False, "Write images/ too.")
+    overlap: Overlap | None = option(None, "On top: smallest, last, first; error refuses.")
+    threshold: float | None = option(None, "Of a mask; half of its largest value without it.")
+    min_area: int | None = option(None, "Smaller objects (pixels) are left out.", min=0)
+    exclude: list[str] = option((), "Classes to leave out.", parse=names)
+    classes: list[str] = option(
+        (), "Classes of folders: folder=class, comma-separated.", parse=names
+    )
+    pairs: str | None = option(None, "Expression that pairs names: (?P<name>.+?)(_ch0)?")
+    images: str | None = option(None, "Folder of the images, where there are several.")
+
+    @property
+    def rules(self) -> MaskRules:
+        """The rules of the folder with those of the options."""
+        typed = {key: getattr(self, key) for key in MaskRules.model_fields}
+        given = {key: value for key, value in typed.items() if value is not None and value != []}
+        if "classes" in given:
+            given["classes"] = dict(text.partition("=")[::2] for text in self.classes)
+        return parse("labels", {**read_rules(self.folder).model_dump(), **given}, MaskRules)
+
+
+def labels_command(options: LabelsOptions, console: Console) -> None:
+    """Write the labels of a folder of masks, and a table of all objects with their classes."""
+    say = lines_to(console)
+    need_folder(options.out, new=True)
+    found = annotated(options.folder, options.rules)
+    named = {case_name(own.name): own for own in found.items}
+    if not named or len(named) < len(found.items):
+        wanted = "images with names of their own" if named else f"{LAYOUTS}, found none"
+        raise InputError(f"{options.folder}: expected {wanted}")
+    rows: list[tuple[object, ...]] = []
+    total = Counter[str]()
+    with progress(console, "combining") as step, atomic(options.out) as temporary:
+        for done, (name, own) in enumerate(named.items()):
+            step(done, len(named), name)
+            combined = own.labels.read()
+            write(temporary / "labels" / f"{name}.tif", combined.volume)
+            if options.copy_images:
+                _copy(own.image, temporary / "images" / f"{name}{own.image.suffix}")
+            rows += [(name, *row) for row in combined.objects]
+            total.update(combined.counts)
+        head = ("image", "id", "class", "file", "area", "lost", "pieces")
+        (temporary / "objects.csv").write_text(as_text([head, *rows]), encoding="utf-8")
+        if columns := dict.fromkeys(key for own in named.values() for key in own.facts):
+            facts = [(n, *(own.facts.get(key, "") for key in columns)) for n, own in named.items()]
+            table = as_text([(NAME, *columns), *facts])
+            (temporary / FILE).write_text(table, encoding="utf-8")
+        step(len(named), len(named))
+        if options.out.exists():
+            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
+    say(f"{len(named)} images; {sentence(total, options.rules.overlap)}")
+    if found.skipped:
+        say(summary(dict(found.skipped)))
+    say(f"written: {options.out}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import digest, visible_files
 
 ROOMS = {"algorithms", "benchmark", "datasets", "weights"}  # links in a checkout
-NOT_IN_CORE = {"figures", "metrics", "monai", "training", *ROOMS}  # of the library
+NOT_IN_CORE = {"figures", "folders", "metrics", "monai", "training", *ROOMS}  # of the library
 # Of an algorithm's folder.
 NOT_AT_RUN_TIME = {"training", "kernels", "wheels", "Dockerfile"}
 

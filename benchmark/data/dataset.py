@@ -20,6 +20,7 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, read_json, sweep, write_json
 from cytosuite.files.working import alone
+from cytosuite.folders.masks import sentence
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
 from cytosuite.volume import Scalar, Volume
@@ -82,6 +83,10 @@ class Case:
     def min_object_voxels(self) -> int:
         """Size below which objects of the truth are ignored in the scores."""
         return int(self.facts().get("ignored", {}).get("min_object_voxels", 0))
+
+    def classes(self) -> dict[str, str]:
+        """Return the classes of the true labels by their number, empty where they have none."""
+        return dict(self.facts().get("masks", {}).get("classes", {}))
 
     def dataset(self) -> str:
         """Return the name of its dataset in a run over several, empty elsewhere."""
@@ -219,6 +224,8 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
         }
         if sample.dataset:
             facts["dataset"] = sample.dataset
+        if sample.masks:
+            facts["masks"] = dict(sample.masks)
         if sample.min_object_voxels:
             facts["ignored"] = _small(volumes.get(LABELS.slug), sample.min_object_voxels)
         write_json(temporary / "case.json", facts | ({"recipe": dict(record)} if record else {}))
@@ -253,6 +260,10 @@ def _notes(cases: tuple[Case, ...]) -> Iterator[str]:
     if assumed := sum(own["spacing_assumed"] for own in facts):
         images = f"{assumed} of {len(cases)} images give no voxel size"
         yield f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it)."
+    if drawn := [own["masks"] for own in facts if own.get("masks")]:
+        total = sum((Counter(own["counts"]) for own in drawn), Counter[str]())
+        if any(number for key, number in total.items() if key != "objects"):
+            yield sentence(total, drawn[0]["overlap"])
     if found := [own["ignored"] for own in facts if own.get("ignored")]:
         objects, of = (sum(own[key] for own in found) for key in ("objects", "of"))
         limit = f"have fewer than {found[0]['min_object_voxels']} voxels"

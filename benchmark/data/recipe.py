@@ -186,11 +186,16 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
     root = wanted.data_root or home
     found = collect(folder, wanted.task, recursive=wanted.recursive, root=wanted.data_root)
     found, placed = _divided(found, folder, wanted)
-    given = [path for item in found.items for path in (item.image, *item.files.values())]
-    paths = [file for path in given for file in content_of(path)]
+    paths = [file for item in found.items for path in item.paths for file in content_of(path)]
     content: dict[str, Any] = {
         "source": digest(
-            [PACKAGE / "datasets" / "folder", PACKAGE / "datasets" / "conditions.py", *WRITERS],
+            [
+                *(
+                    PACKAGE / name
+                    for name in ("folders", "datasets/folder", "datasets/conditions.py")
+                ),
+                *WRITERS,
+            ],
             PACKAGE,
         ),
         "files": foreign_digest(paths, root),
@@ -250,4 +255,13 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
     """Return the real images of a reference set, each with its labels where there are any."""
     if folder is None:
         return {}
-    return {item.image: item.files.get(LABELS.slug) for item in collect(folder, "segment").items}
+    found: dict[Path, Path | None] = {}
+    for item in collect(folder, "segment").items:
+        labels = item.files.get(LABELS.slug)
+        if labels is not None and not isinstance(labels, Path):
+            raise InputError(
+                f"{folder}: expected images/ and labels/ as reference, found masks; write labels "
+                f"with: cytosuite labels {folder} --copy-images --out FOLDER"
+            )
+        found[item.image] = labels
+    return found

@@ -50,7 +50,11 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     data_range = None if truth is None else cache(lambda: _extent(truth().array))
     judged = task.main_output is not None and task.main_output.kind == "labels"
     limit = case.min_object_voxels if judged else 0
-    places = None if truth is None or not judged else cache(lambda: measured_places(truth()))
+    places = (
+        None
+        if truth is None or not judged
+        else cache(lambda: measured_places(truth(), case.classes()))
+    )
     offered = offered_in_case(case, task, metrics)
     for control in BOARDS[task.name].controls if offered else ():
         answer = control_answer(control, truth, image)

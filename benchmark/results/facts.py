@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from cytosuite.folders.masks import Masks, Source
 from cytosuite.formats import read
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.prepare import without_small
@@ -16,8 +16,10 @@ from cytosuite.volume import Volume
 Reader = Callable[[], Volume]
 
 
-def once(path: Path, group: str = "") -> Reader:
-    """Return a reader of a file that decodes it on first use and keeps its first channel."""
+def once(path: Source, group: str = "") -> Reader:
+    """Return a reader of a file, or of masks, that decodes it on first use: its first channel."""
+    if isinstance(path, Masks):
+        return cache(lambda: path.read().volume)
     return cache(lambda: read(path, group=group).channels[0])
 
 

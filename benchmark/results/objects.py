@@ -1,9 +1,10 @@
 """Tables of label objects as CSV: measured ones, judged ones, and all cases in one."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, takewhile
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ DIGITS = 6  # of a measured number
 SCORES_FILE = "object_scores.csv"
 COLUMNS = ("side", "label", "class", "matched_label", "iou", "share_covered", "seg")
 DEPTH, Z = "depth_um", "centroid_z_um"
+KIND = "kind"  # class by the annotation: of the object or, of a prediction, of the matched one
 PLACE = (Z, "centroid_y_um", "centroid_x_um", *SIZES.values(), "touches_border")
 
 
@@ -79,12 +81,15 @@ class ObjectPlaces:
 
     columns: tuple[str, ...] = ()  # those of `PLACE` that there are; in 2D there is no z
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # values by label
+    kinds: Mapping[str, str] = field(default_factory=dict)  # classes by label
 
 
-def measured_places(labels: Volume) -> ObjectPlaces:
-    """Return the places of the objects of a volume (ZYX or YX)."""
+def measured_places(
+    labels: Volume, kinds: Mapping[str, str] = MappingProxyType({})
+) -> ObjectPlaces:
+    """Return the places of the objects of a volume (ZYX or YX), with their classes."""
     table = object_table(labels.array, labels.spacing)
-    return _places(list(table), texts(table))
+    return replace(_places(list(table), texts(table)), kinds=kinds)
 
 
 def written_places(path: Path) -> ObjectPlaces:
@@ -116,19 +121,29 @@ def write_object_scores(
     head = dict.fromkeys([*truth.columns, *prediction.columns])
     depth = [DEPTH] if Z in head else []
     with written(path) as add:
-        add([[*COLUMNS, *head, *depth]])
+        add([[*COLUMNS, *head, *depth, *([KIND] if truth.kinds else [])]])
         sides = zip(("truth", "prediction"), found, (truth, prediction), strict=True)
-        add(chain.from_iterable(_rows(*side) for side in sides))
+        add(chain.from_iterable(_rows(*side, truth.kinds) for side in sides))
 
 
-def _rows(side: str, judged: ObjectErrors, places: ObjectPlaces) -> Iterator[tuple[str, ...]]:
+def _rows(
+    side: str, judged: ObjectErrors, places: ObjectPlaces, kinds: Mapping[str, str]
+) -> Iterator[tuple[str, ...]]:
     """Return the rows of one side, in the order of the labels."""
     columns = (judged.labels, judged.classes, judged.matched, judged.iou, judged.covered)
     z = places.columns.index(Z) if Z in places.columns else None
     seg = judged.seg.tolist() if side == "truth" else [""] * judged.seg.size
     for *values, term in zip(*map(np.ndarray.tolist, columns), seg, strict=True):
         place = places.rows[str(values[0])]
-        yield (side, *map(str, values), str(term), *place, *([] if z is None else [place[z]]))
+        kind = [kinds.get(str(values[0 if side == "truth" else 2]), "")] if kinds else []
+        yield (
+            side,
+            *map(str, values),
+            str(term),
+            *place,
+            *([] if z is None else [place[z]]),
+            *kind,
+        )
 
 
 def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
@@ -144,3 +159,19 @@ def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
         ]
     values = np.array([row[1:] for row in own], np.float64).reshape(len(own), 2)
     return np.array([row[0] for row in own], np.str_), values
+
+
+def by_kind(paths: Iterable[Path]) -> dict[str, tuple[int, float, float]]:
+    """Return the number of true objects of each class, the share with a match, and their SEG."""
+    terms: dict[str, list[tuple[bool, float]]] = {}
+    for path in paths:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = read_rows(stream)
+            head = next(rows, [])
+            if KIND not in head:
+                continue
+            kind, match, seg = (head.index(name) for name in (KIND, "matched_label", "seg"))
+            for row in takewhile(lambda row: row[0] == "truth", rows):
+                terms.setdefault(row[kind], []).append((row[match] != "0", float(row[seg])))
+    means = {kind: np.mean(own, axis=0).tolist() for kind, own in sorted(terms.items())}
+    return {kind: (len(terms[kind]), found, seg) for kind, (found, seg) in means.items()}

@@ -17,6 +17,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import read_text, read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import read_conditions
+from cytosuite.folders.layouts import annotated
 from cytosuite.volume import Scalar
 
 FILE = "splits.toml"
@@ -100,16 +101,17 @@ def _beside(source: Path, name: str) -> Path:
 
 
 def conditions_of(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Scalar]]:
-    """Return the conditions of images by name, as ``conditions.csv`` of their folder says."""
+    """Return the conditions of images by name, by ``conditions.csv`` and masks of their folder."""
     path = _beside(folder, CONDITIONS)
     own = {name: name for name in names}
     rows = read_conditions(path, own, others=True) if path.is_file() else {}
-    return {name: rows.get(name, {}) for name in own}
+    facts = {each.name: each.facts for each in annotated(folder).items}
+    return {name: {**facts.get(name, {}), **rows.get(name, {})} for name in own}
 
 
 def classes_of(folder: Path) -> dict[str, Counter[str]]:
-    """Return the number of objects of each class by image, as ``objects.csv`` says; or nothing."""
-    found: dict[str, Counter[str]] = {}
+    """Return the number of objects of each class by image, by ``objects.csv`` or its masks."""
+    found = {own.name: own.labels.classes for own in annotated(folder).items}
     path = _beside(folder, OBJECTS)
     for row in csv.DictReader(StringIO(read_text(path))) if path.is_file() else ():
         if row.get("image") and row.get("class"):

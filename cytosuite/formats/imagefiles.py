@@ -56,8 +56,11 @@ def format_of(path: Path) -> Format | None:
     return READABLE.get(path.suffix.lower())
 
 
-def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
-    """Return the images in a folder, sorted, but hidden ones; with `deep` those of folders too."""
+def image_files(folder: Path, *, deep: bool = False, pictures: bool = False) -> list[Path]:
+    """Return the images in a folder, sorted, but hidden ones; with `deep` those of folders too.
+
+    With `pictures` PNG and JPEG count, but those with the name of an image, which are previews.
+    """
     found: list[Path] = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if not path.name.startswith("."):
@@ -65,6 +68,10 @@ def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
                 found.append(path)
             elif deep and path.is_dir() and not path.is_symlink():
                 found += image_files(path, deep=True)
+    if pictures:
+        names = {image_name(path) for path in found}
+        others = (path for path in folder.glob("[!.]*") if format_of(path) is PICTURE)
+        found += [path for path in others if image_name(path) not in names]
     return sorted(found)
 
 

@@ -16,7 +16,9 @@ from scipy import ndimage
 
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.errors import InputError
-from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, LABEL, image_files
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.masks import Source
+from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, LABEL, PICTURE, image_files
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
@@ -42,8 +44,9 @@ LABELLED = Places((IMAGE.slug, LABELS.slug), ("images", "labels"))
 
 def find_images(
     folder: Path, patterns: Sequence[str], places: Places = LABELLED, root: Path | None = None
-) -> list[tuple[Path, Path | None]]:
-    """Return images with labels, by name: ``cases/``, a list, ``images/`` + ``labels/``, files."""
+) -> list[tuple[Path, Source | None]]:
+    """Return images with labels, by name: ``cases/``, a list, masks, or files of one name."""
+    found: list[tuple[Path, Source | None]]
     if (folder / "cases").is_dir():
         sockets = sorted((folder / "cases").glob("*/sockets/images"))
         found = [
@@ -52,10 +55,12 @@ def find_images(
             for path in image_files(socket / places.slugs[0])
         ]
     elif (listed := list_of(folder, "train")) is not None:
-        found = read_list(listed, root)
+        found = list(read_list(listed, root))
+    elif places is LABELLED and (drawn := annotated(folder).items):
+        found = [(own.image, own.labels) for own in drawn]
     else:
         own, other = (_folder(folder, name) for name in places.folders)
-        paths = image_files(own) if own.is_dir() else image_files(folder, deep=True)
+        paths = image_files(own, pictures=True) if own.is_dir() else image_files(folder, deep=True)
         twins = {path: twin_of(path, other) or twin_of(path, path.parent, LABEL) for path in paths}
         found = [(path, twin) for path, twin in twins.items() if path not in twins.values()]
     fitting = [each for each in found if any(fnmatch(each[0].stem, p) for p in patterns)]
@@ -102,7 +107,8 @@ def filled(shapes: Sequence[Sequence[int]], crop: Sequence[int]) -> list[str]:
 def twin_of(path: Path, folder: Path, end: str = "") -> Path | None:
     """Return the file of an image's name in another folder, as of its labels, if there is one."""
     ends = (end,) if end else ("", LABEL)
-    found = [folder / f"{path.stem}{end}{suffix}" for end in ends for suffix in IMAGE_SUFFIXES]
+    suffixes = (*IMAGE_SUFFIXES, *PICTURE.suffixes)
+    found = [folder / f"{path.stem}{end}{suffix}" for end in ends for suffix in suffixes]
     return next((each for each in found if each.is_file()), None)
 
 

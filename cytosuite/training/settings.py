@@ -7,8 +7,9 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from cytosuite.contract.manifest import Described, parse
+from cytosuite.folders.colours import read_grey
+from cytosuite.folders.masks import Source, read_labels
 from cytosuite.folders.splits import Splits
-from cytosuite.formats import read
 from cytosuite.volume import Volume
 
 _FIRST = 1 / 25  # rate of the first step, relative to the highest
@@ -115,8 +116,12 @@ class FileSettings(Described):
     )
 
     def read(self, path: Path, *, stack: bool = False) -> Volume:
-        """Return the image in a file, see `cytosuite.formats.read`."""
-        return read(path, stack=stack, group=self.group)
+        """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""
+        return read_grey(path, self.group, stack=stack)
+
+    def labels(self, source: Source) -> Volume:
+        """Return the labels of an image."""
+        return read_labels(source, self.group)
 
 
 BESIDE = FileSettings()  # beside their list, with the usual datasets

@@ -224,7 +224,7 @@ def _read(
                 f"{stacks[0][0].spacing}; calibrate one kind of images at a time (--pattern)"
             )
     measured = measure(stacks)
-    files = [path for item in items for path in (item.image, *item.files.values())]
+    files = [path for item in items for path in item.paths]
     name, names = folder.resolve().name, [item.name for item in items]
     begin = start(measured, [image for image, _ in stacks])
     notes = [*measured.notes, *begin.notes]

@@ -13,6 +13,8 @@ from cytosuite.contract.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
 from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
 from cytosuite.errors import InputError, plain
 from cytosuite.folders.conditions import FILE, read_conditions
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.masks import Source, files_of
 from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
@@ -27,7 +29,10 @@ SOCKETS: Mapping[str, Socket] = {
     socket.slug: socket for task in TASKS.values() for socket in (*task.inputs, *task.outputs)
 }
 OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.outputs)
-LAYOUTS = "images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge"
+LAYOUTS = (
+    "images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge, or masks of "
+    "one object each"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Views:
     """The main images, as views that are fused, with the truth where there is one."""
 
     found: Entries  # the views, and reasons for skipped files
-    fused: Mapping[str, Path] = field(default_factory=dict)  # the truth by the key of its view
+    fused: Mapping[str, Source] = field(default_factory=dict)  # the truth by the key of its view
     notes: tuple[str, ...] = ()  # sentences for the readers of the scores
     slug: str = FUSED  # socket of the truth
 
@@ -106,9 +111,14 @@ class Item:
 
     name: str  # name of the case, see `case_name`
     image: Path  # the main image
-    files: Mapping[str, Path] = field(default_factory=dict)  # further ones by slug of their socket
+    files: Mapping[str, Source] = field(default_factory=dict)  # further ones by slug of the socket
     conditions: Mapping[str, Scalar] = field(default_factory=dict)  # facts by the user
     socket: str = IMAGE.slug  # slug of the main image's socket
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files, also each mask of the labels."""
+        return [self.image, *(path for source in self.files.values() for path in files_of(source))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,8 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
     """Return the images of a folder in one of the known layouts."""
     children = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
     rooms = _rooms(children)
+    if (task is None or IMAGE in TASKS[task].inputs) and (drawn := _annotated(folder)):
+        return drawn
     known = {FILE, SPLITS, *(path.name for path in rooms.values())}
     beside = entries(folder, {*known, "images"})
     if "images" in children:
@@ -208,6 +220,18 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
             return _with_skipped(found, _candidates(beside))
     end = f"; {summary(beside.skipped)}" if beside.skipped else ""
     raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
+
+
+def _annotated(folder: Path) -> Collection | None:
+    """Return the images with masks of one object each, None in other layouts."""
+    found = annotated(folder)
+    if not found.items:
+        return None
+    images = Entries({own.name: own.image for own in found.items}, dict(found.skipped))
+    views = Views(images, {own.name: own.labels for own in found.items}, (), LABELS.slug)
+    made = _matched(folder, images, IMAGE.slug, {}, recursive=False, pairs=views)
+    pairs = zip(made.items, found.items, strict=True)
+    return replace(made, items=tuple(replace(item, conditions=own.facts) for item, own in pairs))
 
 
 def _candidates(beside: Entries) -> dict[str, str]:

@@ -18,6 +18,7 @@ from cytosuite.datasets.folder.part import EVERY, MODULES, Part, read_microscope
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
 from cytosuite.files import read_json
+from cytosuite.folders.masks import Masks, Source
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_large
 from cytosuite.volume import Scalar, Volume
@@ -34,7 +35,7 @@ def load(
     """Return the sample of one item; `spacing` (µm, z y x) and `metadata` override its files."""
     values: dict[str, Value] = {}
     for slug, path in item.files.items():
-        if SOCKETS[slug].kind == "json":
+        if SOCKETS[slug].kind == "json" and isinstance(path, Path):
             values[slug] = read_json(path)
             if not isinstance(values[slug], dict):
                 kind = type(values[slug]).__name__
@@ -61,10 +62,17 @@ def load(
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
     sockets: dict[str, Volume | Value] = {own: main, **values}
-    paths = {own: item.image, **item.files}
+    paths: dict[str, Source] = {own: item.image, **item.files}
+    masks: dict[str, Any] = {}
     for slug, path in item.files.items():
-        if slug in OUTPUTS and slug not in values:
-            sockets[slug] = _like(main, path, slug, Part(group=part.group))
+        if isinstance(path, Masks):
+            labels = path.read()
+            sockets[slug] = _like(main, path, slug, labels.volume.array)
+            masks = {"counts": dict(labels.counts), "classes": labels.classes}
+            masks["overlap"] = path.rules.overlap
+        elif slug in OUTPUTS and slug not in values:
+            array = _read(path, slug, Part(group=part.group)).array
+            sockets[slug] = _like(main, path, slug, array)
         elif slug not in values:
             sockets[slug] = _volume(path, slug, given, part)
     conditions = dict(item.conditions)
@@ -72,9 +80,16 @@ def load(
         known = {"study": "study {}", "channel": "{}"}
         words = {k: v.format(main.metadata[k]) for k, v in known.items() if k in main.metadata}
         conditions = {**words, **conditions}
-    files = {slug: paths[slug] for slug, of in sockets.items() if _as_it_is(of, paths.get(slug))}
+    given_as = ((slug, of, paths.get(slug)) for slug, of in sockets.items())
+    files = {
+        slug: path for slug, of, path in given_as if isinstance(path, Path) and _as_it_is(of, path)
+    }
     sample = Sample(
-        sockets, conditions=conditions, min_object_voxels=min_object_voxels, files=files
+        sockets,
+        conditions=conditions,
+        min_object_voxels=min_object_voxels,
+        files=files,
+        masks=masks,
     )
     if SOCKETS[own].kind == "labels" or LABELS.slug not in sockets:
         return sample
@@ -102,9 +117,9 @@ def _read(path: Path, slug: str, part: Part) -> Volume:
     return read_part(path, part, stack=SOCKETS[slug].stack, colours=slug not in OUTPUTS)
 
 
-def _like(main: Volume, path: Path, slug: str, part: Part) -> Volume:
+def _like(main: Volume, path: Source, slug: str, array: NDArray[Any]) -> Volume:
     """Return the true output of a task, with the geometry of the main image."""
-    array = _checked(path, slug, _read(path, slug, part).array)
+    array = _checked(path, slug, array)
     if array.shape != main.shape:
         noun = "labels" if SOCKETS[slug].kind == "labels" else slug
         raise InputError(
@@ -113,7 +128,7 @@ def _like(main: Volume, path: Path, slug: str, part: Part) -> Volume:
     return Volume(array, main.spacing, main.axes)
 
 
-def _checked(path: Path, slug: str, array: NDArray[Any]) -> NDArray[Any]:
+def _checked(path: Source, slug: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return finite intensities, or labels as the smallest unsigned integers that hold them."""
     if SOCKETS[slug].kind == "image":
         if not is_finite(array):
@@ -138,9 +153,9 @@ def _checked(path: Path, slug: str, array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.min_scalar_type(max(highest, 256)), copy=False)
 
 
-def _as_it_is(own: Volume | Value, path: Path | None) -> bool:
+def _as_it_is(own: Volume | Value, path: Path) -> bool:
     """Return whether a file holds a large image just as the case needs it."""
-    if path is None or not isinstance(own, Volume) or not is_large(own.array):
+    if not isinstance(own, Volume) or not is_large(own.array):
         return False
     if case_suffix(path) not in CASE_SUFFIXES:
         return False

@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
+from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import UNNAMED
 from cytosuite.volume import SPATIAL, Origin, Scalar, Volume
-from cytosuite.volume.large import room
 from cytosuite.volume.memory import check_room
-from cytosuite.volume.pieces import slabs
 
 EVERY = "all"  # channels, as one image
 MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
@@ -84,7 +82,7 @@ def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = Fa
     count = sizes.get("C", 1)
     if coloured and part.channel is None:
         numbers = [str(number) for number in range(len(COLOURS))]
-        return _mean(
+        return mean_colour(
             [read_part(path, replace(part, channel=n), stack=stack, colours=True) for n in numbers]
         )
     pick = {}
@@ -95,19 +93,6 @@ def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = Fa
     if whole is not None and not held:
         return whole
     return read(path, held, part.scene, stack=stack)
-
-
-def _mean(found: Sequence[Volume]) -> Volume:
-    """Return the mean of colours, with a remark, or one of them where all are equal."""
-    first, *others = found
-    arrays = [volume.array for volume in found]
-    if all(np.array_equal(first.array, other.array) for other in others):
-        return first
-    mean = room(first.shape, np.float32)
-    for part in slabs(mean, *arrays):
-        np.mean([array[part] for array in arrays], axis=0, dtype=np.float32, out=mean[part])
-    line = f"colours averaged: {', '.join(COLOURS)}; --channel-index takes one"
-    return warned(replace(first, array=mean), line)
 
 
 def missing(path: Path) -> str:

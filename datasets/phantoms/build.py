@@ -22,6 +22,7 @@ from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import divide, draw_nuclei
 from cytosuite.errors import InputError, at, plain
 from cytosuite.files import atomic, digest, need_folder, write_json
+from cytosuite.folders.masks import Source, files_of, read_labels
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import READABLE
 from cytosuite.networks.tiling import Box
@@ -233,10 +234,10 @@ def extract_to(
     with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
             with at(image):
-                found.append(extract(read(image), read(labels), cutting))
+                found.append(extract(read(image), read_labels(labels), cutting))
             objects = [asdict(item) for item in found[-1].objects]
             files = {
-                kind: {"file": plain(path.name), "sha256": digest([path], path.parent)}
+                kind: {"file": plain(path.name), "sha256": digest(files_of(path), path.parent)}
                 for kind, path in (("image", image), ("labels", labels))
             }
             sources.append({"name": name, **files, "objects": objects})
@@ -297,7 +298,7 @@ def _summary(folder: Path, source: Path, found: list[Extraction], written: int) 
     )
 
 
-def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Path]]:
+def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Source]]:
     """Return name, image and labels of each stack."""
     if labels_path is None:
         items = [item for item in collect(image_path).items if LABELS.slug in item.files]

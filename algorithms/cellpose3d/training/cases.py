@@ -15,6 +15,9 @@ from cytosuite.algorithms.cellpose3d.training.camera import USUAL, StrayRanges, 
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
+from cytosuite.folders.colours import read_grey
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.masks import Source, read_labels
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.formats.lists import list_of, read_list
@@ -42,7 +45,7 @@ class Files(NamedTuple):
 
     name: str
     image: Path
-    labels: Path
+    labels: Source
     level: Path | None
     simulated: bool = False
     channel: Channel = "nucleus"
@@ -101,12 +104,14 @@ def find_cases(
             for image, labels in pairs
             if labels is not None
         ]
+    elif drawn := annotated(folder).items:
+        found = [Files(own.name, own.image, own.labels, None, channel=channel) for own in drawn]
     elif any(folder.glob("step-*-light")):
         paths = image_files(folder / "labels")
         found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
     else:
-        named = {path.stem: path for path in image_files(folder / "labels")}
-        images = image_files(folder / "images")
+        named = {path.stem: path for path in image_files(folder / "labels", pictures=True)}
+        images = image_files(folder / "images", pictures=True)
         missing = [path.name for path in images if path.stem not in named]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
@@ -233,9 +238,9 @@ def _arrays(
     files: Files, quietest: float, *, plane: bool
 ) -> tuple[Volume, Floats, NDArray[Any], NDArray[Any]]:
     """Return the volume of a case, its light (or normalised image), labels and level."""
-    volume = read(files.image, group=files.group)
+    volume = read_grey(files.image, files.group)
     image = volume.array.astype(np.float32)
-    labels = read(files.labels, group=files.group).array
+    labels = read_labels(files.labels, files.group).array
     level = (labels > 0) if files.level is None else read(files.level).array
     if files.channel == "membrane":
         level = _level_within_cells(labels)

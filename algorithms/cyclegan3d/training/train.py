@@ -56,7 +56,7 @@ def validate(state: State, cases: Cases[DomainVolume], settings: Settings) -> It
         made.append(translated(given, state, settings))
         if item.twin is not None:
             known = {"prediction": made[-1].array, "image": given.array}
-            labels = _seen(item.files.read(item.twin), settings)
+            labels = _seen(item.files.labels(item.twin), settings)
             known |= {"labels": labels.array, "spacing": given.spacing}
             yield Facts({name: partial(known.__getitem__, name) for name in known})
     yield facts_of_set([_seen(item.read(), settings) for item in cases["real"]], made)

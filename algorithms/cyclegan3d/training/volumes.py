@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
 from cytosuite.algorithms.cyclegan3d.translate import Scale, Scaling, scaling_of
 from cytosuite.errors import InputError, at
+from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
 from cytosuite.training.images import deep, find_images, mapped, padded, turned
 from cytosuite.training.settings import BESIDE, FileSettings
@@ -27,7 +28,7 @@ class DomainVolume:
     """One volume of a domain; 2 to 8 bytes per voxel on disk, few in memory."""
 
     path: Path
-    twin: Path | None  # file of its labels; None of a real volume
+    twin: Source | None  # its labels; None of a real volume
     image: NDArray[np.float16]  # (C, Z, Y, X) float16 or float32, in network units, mapped
     labels: Labels | None  # (Z, Y, X), of a simulated volume
     shape: tuple[int, ...]  # voxels z y x, without what was added to reach a crop
@@ -72,7 +73,7 @@ def load_items(
                 raise InputError("expected finite grey values, found NaN or infinity")
             units = [scaling_of(channel, first) for channel in array]
             values = np.stack([own(channel) for own, channel in zip(units, array, strict=True)])
-            labels = deep(files.read(twin).array) if labelled and twin is not None else None
+            labels = deep(files.labels(twin).array) if labelled and twin is not None else None
             if labels is not None and labels.shape != array.shape[1:]:
                 raise InputError(
                     f"expected labels of the shape {array.shape[1:]}, found {labels.shape}"

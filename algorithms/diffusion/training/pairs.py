@@ -19,6 +19,7 @@ from cytosuite.algorithms.diffusion.noise import NoiseKind, noise_of
 from cytosuite.algorithms.diffusion.predict import SKETCH, Given
 from cytosuite.contract.interface import is_finite
 from cytosuite.errors import InputError, at
+from cytosuite.folders.masks import Source
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.networks.normalise import sketch_of_labels
 from cytosuite.training.augment import Augmentations, augmented
@@ -34,7 +35,7 @@ class SketchedImage:
     """An image to learn from; 2 bytes per voxel on disk, 4 with a sketch, few in memory."""
 
     path: Path  # the image's file
-    twin: Path | None  # the file of its labels
+    twin: Source | None  # its labels
     # (C, Z, Y, X) in units of the network, at least as large as a crop; mapped
     image: NDArray[np.float16]
     sketch: NDArray[np.float16] | None  # ground at 0, objects at 1; None if unconditioned
@@ -82,7 +83,7 @@ def stacks(image: Volume) -> list[Volume]:
 
 def _pair(
     path: Path,
-    twin: Path | None,
+    twin: Source | None,
     crop: Sequence[int],
     axes: str,
     units: Units,
@@ -116,21 +117,22 @@ def _pair(
 
 
 def _sketch(
-    path: Path, twin: Path | None, image: Volume, files: FileSettings
+    path: Path, twin: Source | None, image: Volume, files: FileSettings
 ) -> tuple[NDArray[np.float32], Given]:
     """Return the sketch of an image, its own or one that is made of its labels, and its kind."""
     # A sibling of images/ or, in a dataset, of the folder of the image's socket.
     folder = path.parent.parent / SKETCH
-    file = twin_of(path, folder) or twin
+    sketch = twin_of(path, folder)
+    file = sketch or twin
     if file is None:
         raise InputError(
             f"expected a sketch ({folder / path.stem}{IMAGE_SUFFIXES[0]}) or labels for a "
             "conditioned network, found none; give them, or choose network.conditioned = false"
         )
-    given = files.read(file).array
+    given = (files.labels(file) if sketch is None else files.read(sketch)).array
     if given.shape != image.shape:
         raise InputError(f"{file}: expected the shape {image.shape}, found {given.shape}")
-    if file == twin:
+    if sketch is None:
         if given.dtype.kind not in "iu":
             raise InputError(f"{file}: labels must be integers, found {given.dtype}")
         return each_channel(sketch_of_labels, image.like(given)), "labels"

@@ -271,7 +271,7 @@ def middle(
     else:
         own = item.sketch[(slice(None), *map(slice, sides))].reshape(volume.shape)
         sketch = cut(volume.like(own)).array.astype(np.float32)
-    return image, sketch, None if item.twin is None else cut(item.files.read(item.twin))
+    return image, sketch, None if item.twin is None else cut(item.files.labels(item.twin))
 
 
 def _threshold(image: NDArray[Any]) -> NDArray[np.float32]:

@@ -78,7 +78,7 @@ def find_pairs(
         names = view_role(view.stem)
         if twin is None and names is not None and names[1] == "fused":
             continue
-        found.append((view, twin or _fused(view, names)))
+        found.append((view, twin if isinstance(twin, Path) else _fused(view, names)))
     if not found:
         raise InputError(
             f"{folder}: expected views with fused images, like image_1_nucleus_angle.tif with "

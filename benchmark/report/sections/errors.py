@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
-from cytosuite.benchmark.results.objects import true_objects
+from cytosuite.benchmark.report.wording import number as score
+from cytosuite.benchmark.results.objects import by_kind, true_objects
 from cytosuite.benchmark.results.results import Matches
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 
@@ -25,6 +26,7 @@ COLOURS = {
 HIGH, BAR = 30, 16  # px
 GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
 LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand beside it
+KINDS = ("class of the annotation", "algorithm", "true objects", "share with a match", "SEG")
 Share: TypeAlias = tuple[int, int]  # objects missed, and all
 
 
@@ -92,7 +94,9 @@ class Errors:
     counts: Mapping[str, Mapping[str, int]]
     true: Mapping[str, int]
     places: Sequence[MissedShares]
+    kinds: Sequence[Sequence[str]] = ()  # rows: class by the annotation, algorithm, scores
     keys: Sequence[str] = tuple(COLOURS)  # the classes
+    heads: Sequence[str] = KINDS
 
     @property
     def bars(self) -> dict[str, Markup]:
@@ -121,7 +125,15 @@ def view(index: Index) -> Errors | None:
     if not any(true.values()):
         return None
     counts = {name: _counts(found) for name, found in own.items()}
-    return Errors(counts, true, _places(index.results.object_scores, list(own)))
+    files = index.results.object_scores
+    kinds = [
+        (kind, name, str(objects), score(found), score(seg))
+        for name in own
+        for kind, (objects, found, seg) in by_kind(
+            path for (algorithm, _), path in files.items() if algorithm == name
+        ).items()
+    ]
+    return Errors(counts, true, _places(files, list(own)), sorted(kinds, key=lambda row: row[0]))
 
 
 def _counts(found: Iterable[Matches]) -> dict[str, int]:
@@ -190,7 +202,8 @@ def markdown(_: Index, found: Errors) -> list[str]:
             ends = [place.missed[name][n] for n in (0, -1)] if name in place.missed else []
             row += [f"{lost / max(of, 1):.0%}" for lost, of in ends] or ["-", "-"]
         rows.append(row)
-    return table(heads, rows)
+    kinds = ["", *table(KINDS, found.kinds)] if found.kinds else []
+    return [*table(heads, rows), *kinds]
 
 
 TEMPLATE = """
@@ -206,6 +219,14 @@ TEMPLATE = """
   {% endfor %}
   </tbody>
 </table></div>
+{% if view.kinds %}
+<div class="scroll" tabindex="0" role="region" aria-label="Scores by class of the annotation">
+<table class="heat sortable">
+  <caption>Scores by class of the annotation</caption>
+  <thead><tr>{% for name in view.heads %}<th scope="col" data-sort="{{ "text" if loop.index < 3 else "number" }}">{{ name }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for row in view.kinds %}<tr><th scope="row">{{ row[0] }}</th>{% for cell in row[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</tbody>
+</table></div>
+{% endif %}
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(35, "Errors", "Errors by object", view, TEMPLATE, markdown)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
 from cytosuite.benchmark.commands.options import SimulateOptions
-from cytosuite.benchmark.commands.simulate import simulate
+from cytosuite.benchmark.commands.simulate import LabelsOptions, labels_command, simulate
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
@@ -239,3 +239,54 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     )
     said = re.findall(r"(?m)^(?:round|warning: poor fit).*", found)
     assert not any(key in line for line in said for key in VOLUME_STATISTICS if "_" in key)
+
+
+def _masks(folder):
+    """Write an image with a cell of each of two classes, which overlap."""
+    for name, rows in {
+        "images/w1_1.png": (),
+        "masks/w1_1/a/1.png": (0, 1),
+        "masks/w1_1/b/1.png": (1,),
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        array = np.zeros((4, 4), np.uint8)
+        array[list(rows)] = 255
+        Image.fromarray(array).save(folder / name)
+    return folder
+
+
+def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path):
+    folder, out, shown = _masks(tmp_path / "given"), tmp_path / "out", io.StringIO()
+    rule = {
+        "overlap": "first",
+        "threshold": 0,
+        "classes": ["a=basal"],
+        "pairs": r"(?P<well>w\d+)_\d+",
+    }
+    labels_command(
+        LabelsOptions(folder=folder, out=out, copy_images=True, **rule), Console(file=shown)
+    )
+    (item,) = collect(out).items
+    assert item.image.read_bytes() == (folder / "images/w1_1.png").read_bytes()
+    labels = tifffile.imread(out / "labels" / "w1_1.tif")
+    assert (labels.dtype, labels[:, 0].tolist()) == (np.uint16, [1, 1, 0, 0])
+    table = (out / "objects.csv").read_text().split()
+    assert table == [
+        "image,id,class,file,area,lost,pieces",
+        "w1_1,1,basal,1.png,8,0,1",
+        "w1_1,0,b,1.png,4,4,0",
+    ]
+    assert item.conditions == {"class": "b + basal", "well": "w1"}
+    report = "1 images; 2 masks: 2 overlap others (the first lies on top), 1 vanish below others."
+    assert report in shown.getvalue()
+    with pytest.raises(InputError, match="the folder is not empty"):
+        labels_command(LabelsOptions(folder=folder, out=out), Console(file=shown))
+
+
+def test_a_folder_without_masks_has_no_labels_to_write(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(InputError, match="expected <image>/images and <image>/masks"):
+        labels_command(
+            LabelsOptions(folder=tmp_path / "in", out=tmp_path / "out"), Console(file=io.StringIO())
+        )
+    assert not (tmp_path / "out").exists()

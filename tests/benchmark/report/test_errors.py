@@ -8,7 +8,13 @@ import pytest
 from cytosuite.benchmark.pictures.stills import BOTH, GUESS, LETTERS, TRUTH
 from cytosuite.benchmark.report import page
 from cytosuite.benchmark.report.index import index
-from cytosuite.benchmark.report.sections.errors import COLOURS, MissedShares, missed_bars, view
+from cytosuite.benchmark.report.sections.errors import (
+    COLOURS,
+    SECTION,
+    MissedShares,
+    missed_bars,
+    view,
+)
 from cytosuite.benchmark.results.gather import match
 from cytosuite.benchmark.results.objects import measured_places, write_object_scores
 from cytosuite.metrics.labels.overlap import overlap
@@ -73,6 +79,21 @@ def test_classes_have_one_colour_each_in_viewer_stills_and_table():
         assert COLOURS[name] == f"var(--{name})"
         assert f"--{name}: #{bytes(drawn[letter]).hex()};" in style
         assert f".{name}-key {{ --c: var(--{name}); }}" in style
+
+
+def test_classes_of_the_annotation_have_scores_of_their_own(make, tmp_path):
+    truth, answer = np.array([[1, 1, 0, 2, 0, 3]]), np.array([[5, 0, 0, 6, 0, 0]])
+    table = overlap(truth, answer)
+    places = [measured_places(Volume(own, (1.0, 1.0), "YX")) for own in (truth, answer)]
+    places[0] = replace(places[0], kinds={"1": "basal", "2": "fed", "3": "fed"})
+    write_object_scores(tmp_path / "t.csv", table, *places)
+    found = replace(make(), matches={("good", "a"): match(table)})
+    shown = view(index(replace(found, object_scores={("good", "a"): tmp_path / "t.csv"})))
+    assert shown.kinds == [
+        ("basal", "good", "1", "0.00", "0.00"),  # half of it is not more than half
+        ("fed", "good", "2", "0.50", "0.50"),
+    ]
+    assert any("| fed | good | 2 |" in line for line in SECTION.markdown(None, shown))
 
 
 def test_heights_are_shares_of_the_largest():

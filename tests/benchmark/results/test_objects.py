@@ -117,3 +117,18 @@ def test_tables_of_other_columns_are_joined_by_name(tmp_path):
         "a", "flat", "1", "",
     )  # fmt: skip
     assert (second["who"], second["volume_um3"], second["iou"]) == ("b,c", "2", "1")
+
+
+def test_objects_have_the_class_of_their_annotation(tmp_path):
+    truth = Volume(np.array([[1, 1, 0, 2]]), (1.0, 1.0), "YX")
+    answer = truth.like(np.array([[7, 7, 8, 0]]))
+    places = measured_places(truth, {"1": "basal", "2": "activated"})
+    table = overlap(truth.array, answer.array)
+    write_object_scores(tmp_path / "t.csv", table, places, measured_places(answer))
+    kinds = [(row["side"], row["label"], row["kind"]) for row in rows_of(tmp_path / "t.csv")]
+    assert kinds == [
+        ("truth", "1", "basal"),
+        ("truth", "2", "activated"),
+        ("prediction", "7", "basal"),
+        ("prediction", "8", ""),
+    ]

@@ -1,0 +1,34 @@
+"""Colour images as grey ones."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cytosuite.contract.spacing import warned
+from cytosuite.formats import channels, read
+from cytosuite.formats.picture import COLOURS
+from cytosuite.volume import Volume
+from cytosuite.volume.large import room
+from cytosuite.volume.pieces import slabs
+
+
+def read_grey(path: Path, group: str = "", *, stack: bool = False) -> Volume:
+    """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""
+    if tuple(channels(path)[: len(COLOURS)]) != COLOURS:
+        return read(path, stack=stack, group=group)
+    return mean_colour([read(path, {"C": n}, stack=stack) for n in range(len(COLOURS))])
+
+
+def mean_colour(found: Sequence[Volume]) -> Volume:
+    """Return the mean of colours, with a remark, or one of them where all are equal."""
+    first, *others = found
+    arrays = [volume.array for volume in found]
+    if all(np.array_equal(first.array, other.array) for other in others):
+        return first
+    mean = room(first.shape, np.float32)
+    for part in slabs(mean, *arrays):
+        np.mean([array[part] for array in arrays], axis=0, dtype=np.float32, out=mean[part])
+    line = f"colours averaged: {', '.join(COLOURS)}; --channel-index takes one"
+    return warned(replace(first, array=mean), line)

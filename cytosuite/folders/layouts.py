@@ -1,0 +1,229 @@
+"""Annotated images in the folders of published data sets and programs."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TypeVar
+
+from cytosuite.errors import InputError
+from cytosuite.folders.coco import coco_mask, is_coco, read_coco
+from cytosuite.folders.masks import (
+    RULES,
+    MaskRules,
+    Masks,
+    ObjectMask,
+    mask_file,
+    read_rules,
+)
+from cytosuite.formats.imagefiles import READABLE, image_name
+
+MASKS = re.compile(r"(.+?)(_cp)?_masks")  # of Cellpose
+OUTPUT = re.compile(r".+_(flows|cp_output|outlines)")  # of Cellpose
+Place = TypeVar("Place", Path, Masks)
+LAYOUTS = (
+    "<image>/images and <image>/masks, images/ and masks/<image>/, name.tif and name_masks.tif, or "
+    "a COCO file"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """An image with its labels; facts are groups of `MaskRules.pairs`, and the class."""
+
+    name: str
+    image: Path
+    labels: Masks
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """The annotated images of a folder in natural order, and reasons for what is left out."""
+
+    items: Sequence[Annotated] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)  # by relative path
+
+
+class Pairs(NamedTuple):
+    """Images and labels by the names by which they pair."""
+
+    images: Sequence[tuple[str, Path]]
+    labels: Sequence[tuple[str, Masks]]
+
+
+def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
+    """Return the annotated images of a folder; none in other layouts, and where labels/ is.
+
+    InputError for an image or masks without partner, or with two.
+    """
+    if not folder.is_dir() or any((folder / name).is_dir() for name in ("labels", "cases")):
+        return Annotations()
+    rules = rules or read_rules(folder)
+    layouts = (_of_coco, _by_image, _by_class, _beside)
+    found = next((pairs for layout in layouts if (pairs := layout(folder, rules))), None)
+    if found is None:
+        if (folder / RULES).exists():
+            raise InputError(f"{folder}: {RULES} is for masks; expected {LAYOUTS}, found neither")
+        return Annotations()
+    images, skipped = _named(folder, "image", found.images, rules)
+    labels, odd = _named(folder, "mask", found.labels, rules)
+    for name in odd:
+        raise InputError(f"{folder / name}: expected a name that fits pairs = {rules.pairs!r}")
+    for key in sorted(images.keys() ^ labels.keys(), key=natural):
+        here, lacks = (images[key][0], "masks") if key in images else (labels[key][0], "an image")
+        raise InputError(f"{here}: expected {lacks} named exactly {key}, found none")
+    items = []
+    for key in sorted(images, key=natural):
+        (image, facts), (source, _) = images[key], labels[key]
+        kinds = {"class": " + ".join(sorted(source.classes))} if source.classes else {}
+        items.append(Annotated(key, image, replace(source, image=image), {**kinds, **facts}))
+    return Annotations(items, {**_rest(folder, items), **skipped})
+
+
+def natural(text: str) -> tuple[list[str | int], str]:
+    """Return a key that sorts numbers in names by their value.
+
+    >>> sorted(["a10", "a9", "A2"], key=natural)
+    ['A2', 'a9', 'a10']
+    """
+    parts = re.split(r"([0-9]+)", text.casefold())
+    return [int(part) if n % 2 else part for n, part in enumerate(parts)], text
+
+
+def _named(
+    folder: Path, noun: str, given: Sequence[tuple[str, Place]], rules: MaskRules
+) -> tuple[dict[str, tuple[Place, dict[str, str]]], dict[str, str]]:
+    """Return places and conditions by the key of a name, and reasons for names that do not fit."""
+    found: dict[str, tuple[Place, dict[str, str]]] = {}
+    odd = {}
+    for name, place in given:
+        here = str(Path(str(place)).relative_to(folder))
+        named = rules.named(unicodedata.normalize("NFC", name))
+        if named is None:
+            odd[here] = f"does not fit pairs in {RULES}"
+            continue
+        key, facts = named
+        if key in found:
+            first = Path(str(found[key][0])).relative_to(folder)
+            raise InputError(f"{folder}: expected one {noun} named {key}, found {first} and {here}")
+        found[key] = place, facts
+    return found, odd
+
+
+def _rest(folder: Path, items: Sequence[Annotated]) -> dict[str, str]:
+    """Return the images and folders that are no part of the layout, with the reason."""
+    paths = [path for item in items for path in (item.image, *item.labels.files)]
+    used = {path.relative_to(folder).parts[0] for path in paths}
+    others = [path for path in _visible(folder) if path.name not in used]
+    names = [f"{p.name}/" if p.is_dir() else p.name for p in others if p.is_dir() or _is_image(p)]
+    return dict.fromkeys(names, "no image with masks")
+
+
+def _by_image(folder: Path, rules: MaskRules) -> Pairs | None:
+    """Return ``<image>/images/*`` and ``<image>/masks/*`` (BBBC038)."""
+    homes = _folders(folder)
+    images = [(home.name, path) for home in homes for path in _images(home / "images")]
+    masks = [(home.name, home / "masks") for home in homes if (home / "masks").is_dir()]
+    if not {name for name, _ in images} & {name for name, _ in masks}:
+        return None
+    return Pairs(images, [(name, _masks(folder, place, rules)) for name, place in masks])
+
+
+def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
+    """Return ``images*/<image>.*`` and ``masks/<image>/<class>/*`` (CELLULAR)."""
+    homes = _folders(folder / "masks")
+    rooms = [path for path in _folders(folder) if path.name.startswith("images")]
+    rooms = [folder / rules.images] if rules.images else rooms
+    if not homes or not rooms:
+        return None
+    if len(rooms) > 1:
+        names = " and ".join(room.name for room in rooms)
+        raise InputError(
+            f"{folder}: found {names}; name one in {RULES}: images = {rooms[0].name!r}"
+        )
+    images = [(image_name(path), path) for path in _images(rooms[0])]
+    return Pairs(images, [(home.name, _masks(folder, home, rules)) for home in homes])
+
+
+def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
+    """Return the masks in a folder, and in a folder per class."""
+    level = rules.threshold
+    found = [mask_file(path, "", level) for path in _images(home)]
+    left = Counter[str]()
+    for inner in _folders(home):
+        paths, kind = _images(inner), rules.class_of(inner.name)
+        if deeper := _folders(inner):
+            raise InputError(f"{deeper[0]}: expected masks in {inner}, found a folder")
+        left["empty folders"] += not paths
+        left["excluded"] += len(paths) if kind is None else 0
+        found += [mask_file(path, kind, level) for path in paths if kind is not None]
+    return Masks(folder, home, rules, found, left)
+
+
+def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
+    """Return ``name.*`` and label images ``name_masks.*`` (Cellpose)."""
+    named = [(image_name(path), path) for path in _images(folder)]
+    labels = [(match[1], path) for name, path in named if (match := MASKS.fullmatch(name))]
+    taken = {path for _, path in labels}
+    images = [(n, path) for n, path in named if path not in taken and not OUTPUT.fullmatch(n)]
+    if not {name for name, _ in images} & {name for name, _ in labels}:
+        return None
+    return Pairs(images, [(name, Masks(folder, path, rules)) for name, path in labels])
+
+
+def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
+    """Return the images in COCO files of a folder, or of its ``annotations``, and their objects."""
+    places = [*_visible(folder), *_visible(folder / "annotations")]
+    if not (files := [path for path in places if is_coco(path)]):
+        return None
+    known: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if _is_image(path):
+            known.setdefault(path.name, []).append(path)
+    images: list[tuple[str, Path]] = []
+    labels: list[tuple[str, Masks]] = []
+    for file in files:
+        content = read_coco(file)
+        kinds = {own.id: rules.class_of(own.name) for own in content.categories}
+        sizes = {own.id: (own.height, own.width) for own in content.images}
+        masks: dict[int | str, list[ObjectMask]] = {number: [] for number in sizes}
+        left = {number: Counter[str]() for number in sizes}
+        for own in sorted(content.annotations, key=lambda own: natural(str(own.id))):
+            if own.image_id not in sizes:
+                raise InputError(f"{file}: annotation {own.id} is of no image: {own.image_id}")
+            kind = kinds.get(own.category_id, "")
+            if own.iscrowd or kind is None:
+                left[own.image_id]["crowds" if own.iscrowd else "excluded"] += 1
+            else:
+                masks[own.image_id].append(coco_mask(file, own, kind, sizes[own.image_id]))
+        for image in content.images:
+            end = PurePosixPath(image.file_name).parts
+            fits = [path for path in known.get(end[-1], ()) if path.parts[-len(end) :] == end]
+            if len(fits) != 1:
+                names = " and ".join(str(path.relative_to(folder)) for path in fits) or "none"
+                raise InputError(f"{file}: expected one image {image.file_name}, found {names}")
+            name = PurePosixPath(image.file_name).with_suffix("").as_posix()
+            images.append((name, fits[0]))
+            labels.append((name, Masks(folder, file, rules, masks[image.id], left[image.id])))
+    return Pairs(images, labels)
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return the entries of a folder that are not hidden in natural order, none without it."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted((p for p in found if p.name[0] != "."), key=lambda path: natural(path.name))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in READABLE
+
+
+def _images(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if _is_image(path)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if path.is_dir() and not _is_image(path)]

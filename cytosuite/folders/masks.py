@@ -1,0 +1,283 @@
+"""Masks of one object each, combined into labels: rules, overlaps, and a table of the objects."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from math import floor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy import ndimage
+
+from cytosuite.contract.manifest import Described, parse
+from cytosuite.errors import InputError, at
+from cytosuite.files import read_toml
+from cytosuite.folders.colours import read_grey
+from cytosuite.formats import read
+from cytosuite.volume import Volume
+
+RULES = "masks.toml"
+Overlap = Literal["smallest", "last", "first", "error"]
+ON_TOP = {"smallest": "the smallest lies", "last": "the last lies", "first": "the first lies"}
+
+
+class MaskRules(Described):
+    """How the masks in a folder become labels; its file `RULES`."""
+
+    overlap: Overlap = Field("smallest", description="mask on top where several overlap")
+    threshold: float | None = Field(
+        None, description="values above belong to the object; half of the file's largest without it"
+    )
+    min_area: int = Field(0, ge=0, description="smaller objects (pixels) are left out")
+    exclude: tuple[str, ...] = Field((), description="classes that are left out")
+    classes: dict[str, str] = Field({}, description="class by the name of its folder")
+    pairs: str = Field(
+        "", description="expression for names: the group name pairs, others are conditions"
+    )
+    images: str = Field("", description="folder of the images, where there are several")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        try:
+            groups = re.compile(self.pairs).groupindex
+        except re.error as error:
+            raise ValueError(f"pairs: expected a regular expression, found {error}") from None
+        if self.pairs and not groups:
+            raise ValueError("pairs: expected named groups like (?P<name>.+)")
+        return self
+
+    def class_of(self, name: str) -> str | None:
+        """Return the class of the masks in a folder of this name, None where they are left out."""
+        kind = self.classes.get(name, name)
+        return None if {name, kind} & set(self.exclude) else kind
+
+    def named(self, name: str) -> tuple[str, dict[str, str]] | None:
+        """Return the key by which image and masks pair, and conditions; None for other names."""
+        if not self.pairs:
+            return name, {}
+        if (match := re.fullmatch(self.pairs, name)) is None:
+            return None
+        facts = {group: text for group, text in match.groupdict().items() if text}
+        return facts.pop("name", name), facts
+
+
+def read_rules(folder: Path) -> MaskRules:
+    """Return the rules in a folder, the usual ones where it has none."""
+    path = folder / RULES
+    return parse(path, read_toml(path) if path.exists() else {}, MaskRules)
+
+
+class MaskPixels(NamedTuple):
+    """The pixels of one object in its bounding box."""
+
+    box: tuple[slice, ...]
+    inside: NDArray[np.bool_]
+
+
+class ObjectMask(NamedTuple):
+    """One object of an image, not yet read; drawn for the image's shape, or refused."""
+
+    path: Path
+    name: str  # for people
+    kind: str  # its class, empty without one
+    draw: Callable[[tuple[int, ...]], MaskPixels]
+
+
+def mask_file(path: Path, kind: str, threshold: float | None) -> ObjectMask:
+    """Return the mask in a file of its own."""
+    return ObjectMask(path, path.name, kind, partial(_of_file, path, threshold))
+
+
+def _of_file(path: Path, threshold: float | None, shape: tuple[int, ...]) -> MaskPixels:
+    array = read_grey(path).array
+    if array.shape != shape:
+        raise InputError(f"{path}: a mask must have the image's shape {shape}, found {array.shape}")
+    level = float(array.max(initial=0)) / 2 if threshold is None else threshold
+    # Whole numbers compare with whole ones ten times as fast, to the same end.
+    return cropped(array > (level if array.dtype.kind == "f" else floor(level)))
+
+
+def _of_label_image(path: Path, shape: tuple[int, ...]) -> list[ObjectMask]:
+    """Return the objects of a label image, called by their number in it."""
+    labels = read(path).array
+    most = int(labels.max(initial=0))
+    odd = labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or most > labels.size
+    if labels.shape != shape or odd:
+        raise InputError(
+            f"{path}: expected labels of the image's shape {shape}, whole numbers from 0 to that "
+            f"of the pixels, found {labels.dtype} of {labels.shape} up to {most}"
+        )
+    boxes = enumerate(ndimage.find_objects(labels.astype(np.int64)), 1)
+    found = {number: MaskPixels(box, labels[box] == number) for number, box in boxes if box}
+    return [ObjectMask(path, str(n), "", partial(_as_it_is, own)) for n, own in found.items()]
+
+
+def _as_it_is(own: MaskPixels, _: tuple[int, ...]) -> MaskPixels:
+    return own
+
+
+def cropped(inside: NDArray[np.bool_]) -> MaskPixels:
+    """Return the pixels of an object in their bounding box."""
+    axes = range(inside.ndim)
+    spans = [np.flatnonzero(inside.any(tuple({*axes} - {axis}))) for axis in axes]
+    box = tuple(slice(int(own[0]), int(own[-1]) + 1) if own.size else slice(0, 0) for own in spans)
+    return MaskPixels(box, inside[box].copy())
+
+
+class MaskObject(NamedTuple):
+    """A row of the table of objects."""
+
+    id: int  # in the labels; 0 of one that is left out
+    kind: str
+    file: str
+    area: int  # pixels as drawn
+    lost: int  # of them, those that the labels do not hold
+    pieces: int
+
+
+class Combined(NamedTuple):
+    """Labels 1 to N of an image, its objects, and counts by the words of `sentence`."""
+
+    volume: Volume
+    objects: tuple[MaskObject, ...]
+    counts: Mapping[str, int]
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Classes of the labels that have one."""
+        return {own.id: own.kind for own in self.objects if own.id and own.kind}
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """Labels of an image as masks of its objects; they are combined when they are read."""
+
+    home: Path  # the folder of all images
+    place: Path  # folder of the masks, COCO file, or label image
+    rules: MaskRules
+    objects: Sequence[ObjectMask] | None = None  # in the order of their ids; None of a label image
+    left: Mapping[str, int] = field(default_factory=dict)  # counts for `sentence`
+    image: Path = Path()
+
+    def __str__(self) -> str:
+        """Return the place, for messages."""
+        return str(self.place)
+
+    @property
+    def name(self) -> str:
+        """Name of the place."""
+        return self.place.name
+
+    @property
+    def parent(self) -> Path:
+        """Folder around all files."""
+        return self.home
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """All files that decide the labels."""
+        own = [self.home / RULES] if (self.home / RULES).exists() else []
+        if self.objects is None:
+            return *own, self.place
+        return tuple(dict.fromkeys([*own, *(mask.path for mask in self.objects)]))
+
+    @property
+    def classes(self) -> Counter[str]:
+        """Number of objects of each class."""
+        return Counter(mask.kind for mask in self.objects or () if mask.kind)
+
+    def read(self) -> Combined:
+        """Return the labels; InputError for an unreadable mask, or one of another shape."""
+        image = read(self.image, {"C": 0, "T": 0})
+        masks = self.objects
+        if masks is None:
+            masks = _of_label_image(self.place, image.shape)
+        drawn = [mask.draw(image.shape) for mask in masks]
+        with at(self.place):
+            labels, objects, counts = combine(image.shape, drawn, masks, self.rules)
+        volume = Volume(labels, image.spacing, image.axes, image.metadata)
+        return Combined(volume, objects, {"objects": len(drawn), **counts, **self.left})
+
+
+Source: TypeAlias = Path | Masks  # of the labels of an image
+
+
+def files_of(source: Source) -> tuple[Path, ...]:
+    """Return the files of labels."""
+    return source.files if isinstance(source, Masks) else (source,)
+
+
+def read_labels(source: Source, group: str = "", *, stack: bool = False) -> Volume:
+    """Return the labels of an image, from a file or from masks."""
+    if isinstance(source, Masks):
+        return source.read().volume
+    return read(source, stack=stack, group=group)
+
+
+def combine(
+    shape: tuple[int, ...],
+    drawn: Sequence[MaskPixels],
+    masks: Sequence[ObjectMask],
+    rules: MaskRules,
+) -> tuple[NDArray[Any], tuple[MaskObject, ...], dict[str, int]]:
+    """Return labels of masks (ids as they come, uint16 or uint32), table, and counts."""
+    areas = np.array([np.count_nonzero(own.inside) for own in drawn], np.int64)
+    least = max(1, rules.min_area)
+    order = np.flatnonzero(areas >= least)
+    if rules.overlap == "first":
+        order = order[::-1]
+    elif rules.overlap == "smallest":  # of equal ones the last
+        order = order[np.argsort(-areas[order], kind="stable")]
+    labels, sharing = np.zeros(shape, np.uint32), set[int]()
+    for number in order.tolist():
+        box, inside = drawn[number]
+        under = labels[box][inside]
+        if under.any():
+            others = set(np.unique(under[under > 0]).tolist())
+            if rules.overlap == "error":
+                names = f"{masks[min(others) - 1].name} and {masks[number].name}"
+                shared = np.count_nonzero(under)
+                raise InputError(
+                    f"{names} overlap in {shared} pixels; correct one, or set overlap in {RULES}"
+                )
+            sharing |= {number + 1, *others}
+        labels[box][inside] = number + 1
+    left = np.bincount(labels.ravel(), minlength=len(drawn) + 1)[1:]
+    ids = np.where(left >= least, np.cumsum(left >= least), 0)
+    touching = np.ones([3] * len(shape))
+    pieces = np.zeros_like(ids)
+    for number in np.flatnonzero(ids).tolist():
+        pieces[number] = ndimage.label(labels[drawn[number].box] == number + 1, touching)[1]
+    columns = zip(*(own.tolist() for own in (ids, areas, areas - left, pieces)), strict=True)
+    rows = zip(masks, columns, strict=True)
+    counts = {
+        "overlapping": len(sharing),
+        "vanished": int(np.count_nonzero((areas >= least) & (ids == 0))),
+        "broken": int(np.count_nonzero(pieces > 1)),
+        "small": int(np.count_nonzero((areas > 0) & (areas < least))),
+        "empty": int(np.count_nonzero(areas == 0)),
+    }
+    table = tuple(MaskObject(own, mask.kind, mask.name, *rest) for mask, (own, *rest) in rows)
+    dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
+    return np.concatenate([[0], ids]).astype(dtype)[labels], table, counts
+
+
+def sentence(counts: Mapping[str, int], overlap: str) -> str:
+    """Return counts as a sentence for people, without those of 0."""
+    words = {
+        "overlapping": f"overlap others ({ON_TOP.get(overlap, 'none lies')} on top)",
+        "vanished": "vanish below others",
+        "broken": "are in several pieces",
+        "small": "are smaller than min_area and left out",
+        "empty": "are empty",
+        "excluded": "more are of excluded classes",
+        "crowds": "more are crowds of COCO (iscrowd) and left out",
+        "empty folders": "folders of a class are empty",
+    }
+    parts = [f"{counts[key]} {text}" for key, text in words.items() if counts.get(key)]
+    return f"{counts.get('objects', 0)} masks" + (f": {', '.join(parts)}." if parts else ".")

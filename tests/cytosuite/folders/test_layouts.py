@@ -1,0 +1,186 @@
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from cytosuite.algorithms.cellpose3d.training.cases import find_cases
+from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.folder.load import load
+from cytosuite.errors import InputError
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.splits import classes_of, conditions_of
+from cytosuite.training.images import find_images
+
+SHAPE = (8, 8)
+
+
+def _write(folder, *names):
+    """Write images, and masks of a row of pixels: the row is the last number of the name."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = np.zeros(SHAPE, np.uint8)
+        if "masks/" in name:
+            array[int(path.stem[-1])] = 255
+        Image.fromarray(array).save(path)
+    return folder
+
+
+def _rows(labels):
+    """Return the label of each row."""
+    return labels.read().volume.array[:, 0].tolist()
+
+
+CLASSES = ("images/X_1.png", "masks/X_1/basal/0.png", "masks/X_1/basal/1.png",
+           "masks/X_1/activated/2.png", "masks/X_1/activated/3.png")  # fmt: skip
+
+
+def test_two_classes_of_two_cells_give_four_ids(tmp_path):
+    (item,) = annotated(_write(tmp_path, *CLASSES)).items
+    combined = item.labels.read()
+    assert _rows(item.labels) == [3, 4, 1, 2, 0, 0, 0, 0]
+    assert combined.classes == {1: "activated", 2: "activated", 3: "basal", 4: "basal"}
+    assert item.facts == {"class": "activated + basal"}
+
+
+def test_ids_do_not_depend_on_the_order_of_files(tmp_path, monkeypatch):
+    names = ("images/a.png", *(f"masks/a/c{n}.png" for n in (1, 2, 3)), "masks/a/c10_4.png")
+    _write(tmp_path, *names)
+    listed, found = Path.iterdir, []
+    for seed in range(4):
+
+        def shuffled(path, seed=seed):
+            entries = sorted(listed(path))
+            random.Random(seed).shuffle(entries)
+            return iter(entries)
+
+        monkeypatch.setattr(Path, "iterdir", shuffled)
+        found.append(_rows(annotated(tmp_path).items[0].labels))
+    assert found == [[0, 1, 2, 3, 4, 0, 0, 0]] * 4  # c10 after c3
+
+
+def test_an_image_of_excluded_cells_holds_none_and_not_those_of_another(tmp_path):
+    _write(tmp_path, *CLASSES, "images/X_2.png", "masks/X_2/Unidentified/5.png")
+    (tmp_path / "masks.toml").write_text('exclude = ["Unidentified"]\nclasses = {basal = "fed"}')
+    first, second = annotated(tmp_path).items
+    assert first.facts == {"class": "activated + fed"}
+    combined = second.labels.read()
+    assert (combined.volume.array.max(), combined.counts["excluded"]) == (0, 1)
+
+
+def test_an_empty_folder_of_a_class_is_counted(tmp_path):
+    _write(tmp_path, *CLASSES)
+    (tmp_path / "masks/X_1/dead").mkdir()
+    assert annotated(tmp_path).items[0].labels.read().counts["empty folders"] == 1
+
+
+def test_a_prefix_never_pairs(tmp_path):
+    names = (
+        f"{place}/X_{n}{end}"
+        for n in (1, 2, 10)
+        for place, end in (("images", ".png"), ("masks", "/1.png"))
+    )
+    found = annotated(_write(tmp_path, *names)).items
+    assert [(own.name, own.image.stem, own.labels.name) for own in found] == [
+        (f"X_{n}",) * 3 for n in (1, 2, 10)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("images/X_10.png", "masks/X_1/1.png"), "masks/X_1: expected an image named exactly X_1,"),
+        (("images/X_1.png", "images/X_10.png", "masks/X_1/1.png"), "X_10.png: expected masks named exactly X_10"),
+        (("images/X.png", "images/X.jpg", "masks/X/1.png"), "one image named X, found images/X.jpg and images/X.png"),
+        (("images/X.png", "images-color/X.png", "masks/X/1.png"), 'found images and images-color; name one'),
+        (("a/images/a.png", "a/images/b.png", "a/masks/1.png"), "one image named a, found a/images/a.png and a/images/b.png"),
+        (("a/images/a.png", "a/masks/1.png", "b/images/b.png"), "b/images/b.png: expected masks"),
+        (("images/X.png", "masks/X/c/d/1.png"), "expected masks in .*/c, found a folder"),
+        (("a.png", "a_masks.png", "b.png"), "b.png: expected masks named exactly b"),
+        (("a.png", "a_masks.png", "a_masks.tif"), "one mask named a, found a_masks.png and a_masks.tif"),
+    ],
+)  # fmt: skip
+def test_a_missing_or_double_partner_is_named(tmp_path, names, message):
+    with pytest.raises(InputError, match=message):
+        annotated(_write(tmp_path, *names))
+
+
+def test_names_pair_by_an_expression_and_its_groups_are_conditions(tmp_path):
+    _write(tmp_path, "images/ST_C03_2_ch0.png", "images/ST_C03_2_ch1.png", "masks/ST_C03_2/1.png")
+    rule = r"pairs = '(?P<name>(?P<series>ST)_(?P<well>C\d+)_(?P<position>\d+))(_ch0)?'"
+    (tmp_path / "masks.toml").write_text(rule)
+    found = annotated(tmp_path)
+    (item,) = found.items
+    assert (item.name, item.image.name) == ("ST_C03_2", "ST_C03_2_ch0.png")
+    assert item.facts == {"series": "ST", "well": "C03", "position": "2"}
+    assert found.skipped == {"images/ST_C03_2_ch1.png": "does not fit pairs in masks.toml"}
+    (case,) = collect(tmp_path).items
+    assert case.conditions == item.facts
+
+
+def test_a_folder_per_image_and_what_lies_beside(tmp_path):
+    names = (
+        "n2/images/z.png",
+        "n2/masks/1.png",
+        "n10/images/y.png",
+        "n10/masks/4.png",
+        "extra.png",
+    )
+    found = annotated(_write(tmp_path, *names))
+    assert [own.name for own in found.items] == ["n2", "n10"]
+    assert _rows(found.items[1].labels)[4] == 1
+    assert found.skipped == {"extra.png": "no image with masks"}
+
+
+def test_label_images_beside_images_get_consecutive_ids(tmp_path):
+    _write(tmp_path, "a.png", "a_flows.png")
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[1], labels[3] = 700, 9
+    Image.fromarray(labels).save(tmp_path / "a_cp_masks.png")
+    with pytest.raises(InputError, match="up to 700"):
+        annotated(tmp_path).items[0].labels.read()
+    labels[1] = 60
+    Image.fromarray(labels).save(tmp_path / "a_cp_masks.png")
+    (item,) = annotated(tmp_path).items
+    assert _rows(item.labels) == [0, 2, 0, 1, 0, 0, 0, 0]
+    assert [own.file for own in item.labels.read().objects] == ["9", "60"]
+
+
+def test_trainings_take_label_images_that_are_pictures_but_no_previews(tmp_path):
+    _write(tmp_path, "images/a.png", "labels/a.png", "images/b.png", "labels/b.png")
+    tifffile.imwrite(tmp_path / "images/b.tif", np.zeros(SHAPE, np.uint8))
+    image, preview = tmp_path / "images/a.png", tmp_path / "labels/b.png"
+    found = find_images(tmp_path, ["*"])
+    assert found == [(image, tmp_path / "labels/a.png"), (tmp_path / "images/b.tif", preview)]
+    assert [(own.image, own.labels) for own in find_cases(tmp_path)] == found
+
+
+def test_rules_without_masks_are_refused(tmp_path):
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images/a.tif", np.zeros(SHAPE, np.uint8))
+    (tmp_path / "masks.toml").write_text("min_area = 5")
+    with pytest.raises(InputError, match="masks.toml is for masks"):
+        collect(tmp_path)
+
+
+def test_cases_and_trainings_read_the_same_labels_in_place(tmp_path):
+    _write(tmp_path, *CLASSES)
+    colour = np.zeros((*SHAPE, 3), np.uint8)
+    colour[..., 0] = 30
+    Image.fromarray(colour).save(tmp_path / "images/X_1.png")
+    (item,) = collect(tmp_path).items
+    sample = load(item)
+    labels = sample.volume("instance-labels").array
+    (image, source) = find_images(tmp_path, ["*"])[0]
+    assert image == item.image
+    assert np.array_equal(source.read().volume.array, labels)
+    assert sample.volume("microscopy-image").array.max() == 10  # the mean of red, green and blue
+    assert sample.masks["classes"] == {1: "activated", 2: "activated", 3: "basal", 4: "basal"}
+    assert item.paths == [image, *source.files]
+    assert find_cases(tmp_path)[0].labels.files == source.files
+    # for splits
+    assert conditions_of(tmp_path, ["X_1"]) == {"X_1": item.conditions}
+    assert classes_of(tmp_path) == {"X_1": {"activated": 2, "basal": 2}}

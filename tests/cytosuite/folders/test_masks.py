@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cytosuite.errors import InputError
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.masks import (
+    MaskPixels,
+    MaskRules,
+    ObjectMask,
+    combine,
+    cropped,
+    read_rules,
+    sentence,
+)
+
+
+def _combined(rows, **rules):
+    """Combine masks that are rows of letters: each letter a mask, in the order of the alphabet."""
+    grid = [list(row) for row in rows]
+    letters = sorted({each for row in grid for cell in row for each in cell} - {" "})
+    drawn = [
+        cropped(np.array([[each in cell for cell in row] for row in grid])) for each in letters
+    ]
+    masks = [ObjectMask(None, each, "", None) for each in letters]
+    return combine((len(grid), len(grid[0])), drawn, masks, MaskRules(**rules))
+
+
+# b lies within a, c on its edge; cells of several letters are overlaps
+STACK = [["a", "ab", "a", "ac", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "labels", "lost"),
+    [
+        ("smallest", [1, 2, 1, 3, 3], [2, 0, 0]),
+        ("last", [1, 2, 1, 3, 3], [2, 0, 0]),
+        ("first", [1, 1, 1, 1, 2], [0, 1, 1]),
+    ],
+)
+def test_overlaps_follow_the_rule_and_are_reported(overlap, labels, lost):
+    found, objects, counts = _combined(STACK, overlap=overlap)
+    assert found.tolist() == [labels]
+    assert [own.lost for own in objects] == lost
+    assert counts["overlapping"] == 3
+    first = overlap == "first"
+    assert [own.id for own in objects] == ([1, 0, 2] if first else [1, 2, 3])  # b vanishes
+    assert (counts["vanished"], counts["broken"]) == ((1, 0) if first else (0, 1))
+    assert [own.pieces for own in objects] == ([1, 0, 1] if first else [2, 1, 1])
+
+
+def test_an_overlap_may_be_an_error_that_names_both():
+    with pytest.raises(InputError, match="a and b overlap in 1 pixels"):
+        _combined(STACK, overlap="error")
+
+
+def test_small_and_empty_masks_are_left_out_and_ids_stay_consecutive():
+    empty = MaskPixels((slice(0, 0),) * 2, np.zeros((0, 0), bool))
+    one = MaskPixels((slice(0, 1), slice(0, 1)), np.ones((1, 1), bool))
+    two = MaskPixels((slice(1, 2), slice(0, 2)), np.ones((1, 2), bool))
+    masks = [ObjectMask(None, name, "", None) for name in "xyz"]
+    labels, objects, counts = combine((2, 2), [empty, one, two], masks, MaskRules(min_area=2))
+    assert labels.tolist() == [[0, 0], [1, 1]]
+    assert [own.id for own in objects] == [0, 0, 1]
+    assert (counts["empty"], counts["small"]) == (1, 1)
+    words = sentence({"objects": 3, **counts}, "smallest")
+    assert words == "3 masks: 1 are smaller than min_area and left out, 1 are empty."
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(0, 6)] * 4), max_size=8), st.sampled_from(["last", "first"])
+)
+def test_every_pixel_of_a_mask_has_a_label_and_no_other(boxes, overlap):
+    shapes = [np.zeros((8, 8), bool) for _ in boxes]
+    for shape, (y, x, height, width) in zip(shapes, boxes, strict=True):
+        shape[y : y + height, x : x + width] = True
+    masks = [ObjectMask(None, str(n), "", None) for n in range(len(boxes))]
+    labels, objects, _ = combine(
+        (8, 8), [cropped(s) for s in shapes], masks, MaskRules(overlap=overlap)
+    )
+    assert np.array_equal(labels > 0, np.any([np.zeros((8, 8), bool), *shapes], axis=0))
+    assert sorted(own.id for own in objects if own.id) == list(range(1, labels.max(initial=0) + 1))
+    for own, shape in zip(objects, shapes, strict=True):
+        assert own.area == shape.sum()
+        assert own.area - own.lost == ((labels == own.id).sum() if own.id else 0)
+
+
+def test_more_objects_than_16_bits_hold_become_uint32():
+    side = 257
+    drawn = [
+        MaskPixels((slice(y, y + 1), slice(x, x + 1)), np.ones((1, 1), bool))
+        for y, x in np.ndindex(side, side)
+    ]
+    masks = [ObjectMask(None, "", "", None)] * len(drawn)
+    labels, _, _ = combine((side, side), drawn, masks, MaskRules())
+    assert labels.dtype == np.uint32
+    assert labels.ravel().tolist() == list(range(1, side**2 + 1))
+    assert combine((side, side), drawn[:9], masks[:9], MaskRules())[0].dtype == np.uint16
+
+
+def _one(folder, mask, suffix="png"):
+    for name, array in (
+        ("images/a.tif", np.zeros((4, 4), np.uint8)),
+        (f"masks/a/1.{suffix}", mask),
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, array) if path.suffix == ".tif" else Image.fromarray(array).save(
+            path
+        )
+    return annotated(folder).items[0].labels
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255), (90, 200), (9, 255)])
+def test_half_of_the_largest_value_bounds_an_object(tmp_path, values):
+    mask = np.full((4, 4), values[0], np.uint8)
+    mask[1, 1:3] = values[1]
+    assert np.argwhere(_one(tmp_path, mask).read().volume.array).tolist() == [[1, 1], [1, 2]]
+
+
+def test_a_threshold_of_ones_own(tmp_path):
+    mask = np.array([[0, 3, 100, 255]] * 4, np.uint8)
+    (tmp_path / "masks.toml").write_text("threshold = 0")
+    assert _one(tmp_path, mask).read().objects[0].area == 12
+
+
+def test_masks_in_colours_are_read_as_grey(tmp_path):
+    mask = np.zeros((4, 4, 3), np.uint8)
+    mask[2, 2] = 200, 210, 220
+    assert _one(tmp_path, mask).read().objects[0].area == 1
+
+
+def test_a_mask_of_another_size_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"1.png: .*image's shape \(4, 4\), found \(4, 5\)"):
+        _one(tmp_path, np.zeros((4, 5), np.uint8)).read()
+
+
+def test_an_unreadable_mask_is_one_line(tmp_path):
+    labels = _one(tmp_path, np.zeros((4, 4), np.uint8))
+    (tmp_path / "masks/a/1.png").write_text("no picture")
+    with pytest.raises(InputError, match="1.png: cannot be read as a picture"):
+        labels.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('overlap = "centre"', "overlap"),
+        ('pairs = "("', "expected a regular expression"),
+        ('pairs = "X_.*"', "expected named groups"),
+        ('exclud = ["a"]', "did you mean 'exclude'"),
+    ],
+)
+def test_wrong_rules_are_refused(tmp_path, text, message):
+    (tmp_path / "masks.toml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_rules(tmp_path)
