@@ -32,10 +32,14 @@ from cytosuite.networks.tiling import Tile, sample
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.large import put, room
+from cytosuite.volume.pieces import thinned
 
 Floats = NDArray[np.float32]
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
+_SAMPLE = 1_000_000  # pixels that percentiles are taken from
+_BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
+_INVERTED = "image inverted: its nuclei are dark on a bright ground"
 ROWS = 200  # of the table of removed objects that travel with the labels
 
 
@@ -82,6 +86,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         )
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
+    if inverted := flat and is_bright_ground(image):
+        image = image.max() - image
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     job, found, notes = _as_seen(image, scale, trained, parameters, network)
     scale = job.scale
@@ -95,13 +101,22 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         "objects": found.objects,
         **_together(notes),
     }
+    if inverted:
+        facts["inverted"] = True
     if found.pieces:
         facts["pieces"] = found.pieces
     own = {f"cellpose3d_{key}": value for key, value in facts.items()}
     result = replace(
         volume.like(found.labels.reshape(volume.shape)), metadata={**volume.metadata, **own}
     )
-    return {"instance-labels": warned(result, *scale.warnings)}
+    return {"instance-labels": warned(result, *scale.warnings, *[_INVERTED] * inverted)}
+
+
+def is_bright_ground(image: NDArray[Any]) -> bool:
+    """Return whether objects are dark on a bright ground, as stained sections are."""
+    values = thinned(image, max(1, image.size // _SAMPLE))
+    low, middle, high = (float(value) for value in np.percentile(values, (1, 50, 99)))
+    return high - middle < _BRIGHT * (middle - low)
 
 
 def _as_seen(
