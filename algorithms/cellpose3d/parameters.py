@@ -32,9 +32,6 @@ class Parameters(Described):
     quietest: float = Field(
         QUIETEST, gt=0, description="The background's noise is at least this share of the contrast."
     )
-    mirrored: bool = Field(
-        False, description="Whether fields are means over the image mirrored along y, x and both."
-    )
     tau: float = Field(0.3, gt=0, lt=1, description="Foreground is where the level is above this.")
     li: bool = Field(True, description="Whether foreground must exceed Li's threshold as well.")
     li_factor: Positive = Field(1.0, description="Factor on Li's threshold above the background.")

@@ -49,36 +49,19 @@ class Fields(NamedTuple):
 def predict_fields(
     image: Floats, network: Forward, parameters: Parameters, device: str = "cpu"
 ) -> Fields:
-    """Return level and flow of a normalised image (Z, Y, X); both are 0 in an empty tile.
-
-    With `mirrored` they are the mean over the image mirrored along y, x and both.
-    """
-    turns = [(1, 1), (-1, 1), (1, -1), (-1, -1)] if parameters.mirrored else [(1, 1)]
-    fields = []
-    for turn in turns:
-        found = predict_tiles(
-            np.ascontiguousarray(_mirrored(image[None], turn)),
-            network,
-            channels=FIELDS,
-            multiple=parameters.network.multiple,
-            tile=parameters.tile,
-            halo=parameters.halo,
-            activate=_activate,
-            skip=lambda part: is_empty(part[0]),
-            device=device,
-        )
-        values = _mirrored(found.values, turn)
-        for channel, sign in zip((2, 3), turn, strict=True):
-            if sign < 0:
-                np.negative(values[channel], out=values[channel])
-        fields.append(values)
-    mean = fields[0] if len(turns) == 1 else np.mean(fields, 0, np.float32)
-    return Fields(mean[0], mean[1:], found.tiles, found.skipped)
-
-
-def _mirrored(fields: Floats, turn: tuple[int, int]) -> Floats:
-    """Return a view of fields (C, Z, Y, X) mirrored where a step along y or x is -1."""
-    return fields[:, :, :: turn[0], :: turn[1]]
+    """Return level and flow of a normalised image (Z, Y, X); both are 0 in an empty tile."""
+    found = predict_tiles(
+        image[None],
+        network,
+        channels=FIELDS,
+        multiple=parameters.network.multiple,
+        tile=parameters.tile,
+        halo=parameters.halo,
+        activate=_activate,
+        skip=lambda part: is_empty(part[0]),
+        device=device,
+    )
+    return Fields(found.values[0], found.values[1:], found.tiles, found.skipped)
 
 
 def is_empty(part: Floats) -> bool:

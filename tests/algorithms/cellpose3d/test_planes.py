@@ -12,7 +12,6 @@ from cytosuite.algorithms.cellpose3d.network import Network, load
 from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
 from cytosuite.algorithms.cellpose3d.predict import predict
 from cytosuite.algorithms.cellpose3d.scale import choose_scale, in_pixels, scale_of_objects
-from cytosuite.algorithms.cellpose3d.segment import predict_fields
 from cytosuite.algorithms.cellpose3d.training.cases import find_cases, load_case
 from cytosuite.algorithms.cellpose3d.training.patches import (
     Patches,
@@ -123,22 +122,6 @@ def test_the_size_of_the_objects_wins_where_it_differs():
     np.testing.assert_allclose(own.factor, (1, 0.5, 0.5), rtol=0.05)
     assert scale_of_objects(labels[None], own, TRAINED, PARAMETERS) is own
     assert scale_of_objects(0 * labels[None], first, TRAINED, PARAMETERS) is first
-
-
-def test_fields_of_the_mirrored_images_are_turned_back():
-    image = np.random.default_rng(0).normal(0, 1, (1, 24, 40)).astype(np.float32)
-
-    def slope(given):  # moves to the right and down, wherever that is in the image
-        right = torch.ones_like(given)
-        return torch.cat([given, 0 * right, 0.25 * right, 0.5 * right], 1)
-
-    once, mean = (
-        predict_fields(image, slope, PARAMETERS.model_copy(update={"mirrored": mirrored}))
-        for mirrored in (False, True)
-    )
-    np.testing.assert_allclose(mean.level, once.level, atol=1e-6)
-    np.testing.assert_allclose(once.flow[1:], [np.full_like(image, 0.25), np.full_like(image, 0.5)])
-    np.testing.assert_allclose(mean.flow, 0, atol=1e-6)
 
 
 class Known(torch.nn.Linear):
