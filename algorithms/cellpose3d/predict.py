@@ -142,17 +142,21 @@ def _segmented(
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     reason = ""  # of the size of the working grid, for a message
     if max(scale.factor) != 1:
-        factor = " x ".join(f"{value:.3g}" for value in scale.factor)
+        times = " x ".join(f"{value:.3g}" for value in scale.factor)
         nuclei = f", nuclei of {scale.ratio * trained.diameter_um:.3g} µm"
         own = text([step * scale.ratio for step in scale.spacing])
         reason = (
-            f" (rescaled by {factor}, as its voxels are {own} µm"
+            f" (rescaled by {times}, as its voxels are {own} µm"
             f"{nuclei if scale.ratio != 1 else ''} and the model's {text(trained.spacing)} µm: "
             "check the voxel size)"
         )
     tile = blocks.tile_within(parameters.tile)
     parameters = parameters.model_copy(update={"tile": tile})
     shape = working_shape(image.shape, scale.factor)
+    if parameters.network.dimensions == 2:  # an extended border would move the flow at it
+        steps = parameters.network.multiple
+        shape = tuple(max(1, round(n / step)) * step for n, step in zip(shape, steps, strict=True))
+    factor = [new / old for new, old in zip(shape, image.shape, strict=True)]
     spacing = tuple(
         step * old / new for step, old, new in zip(scale.spacing, image.shape, shape, strict=True)
     )
@@ -164,7 +168,7 @@ def _segmented(
         tile=parameters.tile,
         reason=reason,
     )
-    read = blocks.reader(image, scale.factor, shape)
+    read = blocks.reader(image, factor, shape)
     one = len(planned) == 1
     seen = read(planned[0].input) if one else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
