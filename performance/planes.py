@@ -26,41 +26,38 @@ from side_by_side import peak_mib, start_peak, timed
 
 SIZE, COUNT, REPEATS = 2048, 3000, 5
 RADII = (12.0, 15.0)  # pixels, semi-axes of an ellipse
-HIDDEN = 0.05  # of a nucleus that others may hide
-NOISE = 0.05  # of the level
-WORKS = ("targets", "dynamics", "post-processing")
+Works = dict[str, Callable[[], Any]]
 
 
 def nuclei(size: int, count: int) -> NDArray[np.int32]:
-    """Return labels (Y, X) of ellipses, every second placed at the edge of the one before."""
+    """Return labels (Y, X) of ellipses, every fourth placed at the edge of the one before."""
     rng, labels, placed = np.random.default_rng(0), np.zeros((size, size), np.int32), 0
     middle, reach = np.zeros(2), 0.0
     while placed < count:
         axes, way, centre = rng.uniform(*RADII, 2), rng.uniform(0, 7), rng.uniform(0, size, 2)
-        if placed % 2 and rng.random() < 0.9:  # around a nucleus there may be no room
+        if placed % 4 == 1 and rng.random() < 0.9:  # around a nucleus there may be no room
             centre = middle + (reach + axes.mean() - 1) * np.array([np.sin(way), np.cos(way)])
         low, high = (np.clip(centre + d, 0, size).astype(int) for d in (-RADII[1], RADII[1] + 1))
         y, x = np.ogrid[low[0] : high[0], low[1] : high[1]]
         inside = ((y - centre[0]) / axes[0]) ** 2 + ((x - centre[1]) / axes[1]) ** 2 <= 1
         part = labels[low[0] : high[0], low[1] : high[1]]
-        if inside.sum() > 50 and (part[inside] > 0).mean() <= HIDDEN:
+        if inside.sum() > 50 and (part[inside] > 0).mean() <= 0.05:  # hidden
             placed += 1
             part[inside & (part == 0)] = placed
             middle, reach = centre, axes.mean()
     return labels
 
 
-def ours(labels: NDArray[np.int32], level: NDArray[np.float32]) -> list[Callable[[], Any]]:
+def ours(labels: NDArray[np.int32], level: NDArray[np.float32]) -> Works:
     """Return our works."""
     from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow
     from cytosuite.algorithms.cellpose3d.flows import flow_targets
-    from cytosuite.algorithms.cellpose3d.network import Network
     from cytosuite.algorithms.cellpose3d.parameters import Parameters
     from cytosuite.algorithms.cellpose3d.segment import Fields, segment
 
     mask, voxel = level[None] > 0.5, (1.0, 1.0, 1.0)
     fields = Fields(level[None], flow_targets(labels[None]), 1, 0)
-    network = Network(dimensions=2, widths=(4, 4, 4), fold=2)
+    network = {"dimensions": 2, "widths": (4, 4, 4), "fold": 2}
     limits = {"min_volume_um3": 15, "max_flow_error": 0.4}
     card = Parameters(network=network, li=False, tau=0.5, seed_smoothing_um=1.5, **limits)
 
@@ -69,14 +66,14 @@ def ours(labels: NDArray[np.int32], level: NDArray[np.float32]) -> list[Callable
         ends = follow(flow, mask, steps=card.steps, step_size=card.step_size)
         return instances(ends, mask, voxel, sigma_um=1.5, distance_um=4.0)
 
-    return [
-        lambda: flow_targets(labels[None]),
-        dynamics,
-        lambda: segment(fields, fields.level, voxel, card).labels[0],
-    ]
+    return {
+        "targets": lambda: flow_targets(labels[None]),
+        "dynamics": dynamics,
+        "post-processing": lambda: segment(fields, fields.level, voxel, card).labels[0],
+    }
 
 
-def theirs(labels: NDArray[np.int32], level: NDArray[np.float32]) -> list[Callable[[], Any]]:
+def theirs(labels: NDArray[np.int32], level: NDArray[np.float32]) -> Works:
     """Return the works of Cellpose 3, of which networks predict five times the flow."""
     import torch
     from cellpose import dynamics
@@ -85,18 +82,18 @@ def theirs(labels: NDArray[np.int32], level: NDArray[np.float32]) -> list[Callab
     cpu = torch.device("cpu")
     flow = 5 * dynamics.labels_to_flows([labels], device=cpu)[0][2:4]
     masks = partial(dynamics.compute_masks, flow, level - 0.5, device=cpu)
-    return [
-        lambda: dynamics.labels_to_flows([labels], device=cpu),
-        partial(masks, flow_threshold=0),
-        partial(masks, flow_threshold=0.4, min_size=15),
-    ]
+    return {
+        "targets": lambda: dynamics.labels_to_flows([labels], device=cpu),
+        "dynamics": partial(masks, flow_threshold=0),
+        "post-processing": partial(masks, flow_threshold=0.4, min_size=15),
+    }
 
 
 def measure(folder: Path, name: str) -> None:
     """Print median CPU seconds and peak memory in MiB of each work, and keep the last's labels."""
     arrays = (np.load(folder / f"{array}.npy") for array in ("labels", "level"))
     found = {}
-    for title, work in zip(WORKS, {"ours": ours, "theirs": theirs}[name](*arrays), strict=True):
+    for title, work in {"ours": ours, "theirs": theirs}[name](*arrays).items():
         np.save(folder / f"{name}.npy", work())
         before = start_peak()
         seconds = statistics.median(timed(work)[0] for _ in range(REPEATS))
@@ -109,13 +106,10 @@ def show(folder: Path, programs: dict[str, dict[str, tuple[float, float]]]) -> N
     from cytosuite.metrics.labels.detection import f1_at
     from cytosuite.metrics.labels.overlap import overlap
 
-    print(
-        f"{'work':18}" + "".join(f"{name + ', s':>12}{'MiB':>7}" for name in programs) + "  ratio"
-    )
-    for work in WORKS:
-        row = [found[work] for found in programs.values()]
-        values = "".join(f"{seconds:12.3f}{mib:7.0f}" for seconds, mib in row)
-        print(f"{work:18}{values}{row[-1][0] / row[0][0]:7.1f}")
+    for work, (least, _) in programs["ours"].items():
+        for name, found in programs.items():
+            seconds, mib = found[work]
+            print(f"{work:16}{name:8}{seconds:8.3f} s {seconds / least:6.1f} x {mib:5.0f} MiB")
     for first, second in combinations(("labels", *programs), 2):
         table = overlap(*(np.load(folder / f"{name}.npy") for name in (first, second)))
         print(f"{first} and {second}: F1 at an IoU of 0.95 is {f1_at(table, 95):.4f}")
@@ -126,18 +120,16 @@ def main() -> None:
     if len(sys.argv) == 3:
         measure(Path(sys.argv[1]), sys.argv[2])
         return
-    labels = nuclei(SIZE, COUNT)
-    noise = np.random.default_rng(1).normal(0, NOISE, labels.shape)
-    pythons = {"ours": sys.executable} | ({"theirs": sys.argv[1]} if sys.argv[1:] else {})
+    labels, noise = nuclei(SIZE, COUNT), np.random.default_rng(1).normal(0, 0.05, (SIZE, SIZE))
+    pythons = dict(zip(("ours", "theirs"), (sys.executable, *sys.argv[1:]), strict=False))
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/labels.npy", labels)
         np.save(f"{folder}/level.npy", np.clip((labels > 0) + noise, 0, 1).astype(np.float32))
         programs = {}
         for name, python in pythons.items():
             command = [python, __file__, folder, name]
-            one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-            ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=one_thread)
-            programs[name] = json.loads(ended.stdout)
+            programs[name] = json.loads(subprocess.check_output(command, env=one_thread))
         show(Path(folder), programs)
 
 

@@ -16,7 +16,7 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF = (cast("float", np.float32(n)) for n in (0, 0.5))
-NONE, ONE = (cast("int", np.uint64(n)) for n in (0, 1))  # an index without a sign needs no check
+NONE, ONE = np.uint64(0), np.uint64(1)  # an index without a sign needs no check
 
 _BLUR = (
     "void(float32[:, :, ::1], boolean[:, ::1], float32[:, :, ::1], float32[:, :, ::1], "
@@ -25,6 +25,10 @@ _BLUR = (
 _TRACK = "void(float32[:, :, :, ::1], boolean[:, :, ::1], float32[:, ::1], int64, float32, float32)"
 _SETTLE = "void(float32[:, :, ::1], boolean[:, ::1], float32[:, ::1], int64, float32, float32)"
 _BETWEEN = "float32(float32[::1], uint64, uint64, uint64, float32, float32)"
+_EXTENTS = (
+    "Tuple((float64[:, ::1], int64[:, ::1], int64[:, ::1]))(boolean[:, :, ::1], int64[::1], int64)"
+)
+_REACHES = "float32[::1](boolean[:, :, ::1], int64[::1], float32[::1], float32[::1], int64)"
 _TOP = "int64(float32[:, :, ::1], int64, int64[::1], float64[::1], float64)"
 _CLIMB = "int64(float32[:, :, ::1], int64[::1], int64[::1], float64[::1], float64, uint32[::1])"
 
@@ -98,12 +102,15 @@ def voxels(mask: Bools) -> Floats:
 
 
 @njit(_BETWEEN, cache=True, nogil=True)
-def _between(values: Floats, at: int, right: int, down: int, wy: float, wx: float) -> float:
+def _between(
+    values: Floats, at: np.uint64, right: np.uint64, down: np.uint64, wy: float, wx: float
+) -> float:
     """Return the value between four of a plane: `at`, `right` along x, `down` along y, and both."""
     upper, lower = values[at], values[down]
     upper += wx * (values[right] - upper)
     lower += wx * (values[down + right - at] - lower)
-    return upper + wy * (lower - upper)
+    result: float = upper + wy * (lower - upper)
+    return result
 
 
 @njit(_TRACK, cache=True, nogil=True)
@@ -222,6 +229,42 @@ def in_order(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
                 count += np.uint32(1)
                 number[labels[n]] = count
             result[n] = number[labels[n]]
+    return result
+
+
+@njit(_EXTENTS, cache=True, nogil=True)
+def extents(
+    mask: Bools, number: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return sum, least and largest of the voxels (N,) of objects 0..n-1 in a mask, each (3, n)."""
+    sums, high = np.zeros((3, count)), np.zeros((3, count), np.int64)
+    low = np.full((3, count), max(mask.shape), np.int64)
+    n = 0
+    for z in range(mask.shape[0]):
+        for y in range(mask.shape[1]):
+            for x in range(mask.shape[2]):
+                if mask[z, y, x]:
+                    for axis, place in enumerate((z, y, x)):
+                        sums[axis, number[n]] += place
+                        low[axis, number[n]] = min(low[axis, number[n]], place)
+                        high[axis, number[n]] = max(high[axis, number[n]], place)
+                    n += 1
+    return sums, low, high
+
+
+@njit(_REACHES, cache=True, nogil=True)
+def reaches(
+    mask: Bools, number: NDArray[np.int64], centres: Floats, scale: Floats, axis: int
+) -> Floats:
+    """Return the way along an axis of each voxel (N,) in a mask to its object's centre, scaled."""
+    result, n = np.empty(len(number), np.float32), 0
+    for z in range(mask.shape[0]):
+        for y in range(mask.shape[1]):
+            for x in range(mask.shape[2]):
+                if mask[z, y, x]:
+                    place = np.float32((z, y, x)[axis])
+                    result[n] = (centres[number[n]] - place) * scale[number[n]]
+                    n += 1
     return result
 
 

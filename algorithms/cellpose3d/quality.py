@@ -50,7 +50,7 @@ def control(
                 found = "none" if field is None else str(field.shape)
                 raise InputError(f"{name} needs a field of shape {labels.shape}, found {found}")
             if name == "max_flow_error":
-                values = _flow_error(field, inside, number)
+                values = _flow_error(field, labels, inside, number)
             else:
                 values = field.ravel()[inside]
             measured[name] = np.bincount(number, values, minlength=count.size) / count
@@ -73,11 +73,11 @@ def control(
 
 
 def _flow_error(
-    flow: Floats, inside: NDArray[np.int64], number: NDArray[np.int64]
-) -> NDArray[np.float32]:
+    flow: Floats, labels: Labels, inside: NDArray[np.int64], number: NDArray[np.int64]
+) -> Floats:
     """Return the mean absolute difference (N,) from the flow of the objects' own shapes."""
     error, axes = np.zeros(inside.size, np.float32), 0
-    for axis, own in directions(flow.shape[1:], inside, number):
+    for axis, own in directions(labels, inside, number):
         own -= flow[axis].ravel()[inside]
         error += np.abs(own, out=own)
         axes += 1
