@@ -160,19 +160,20 @@ def settle(
 ) -> None:
     """Move points (N, 3) of a plane along the flow (2, Y, X) as `track` does, ten times faster.
 
-    A point that after a step comes into half a pixel where an earlier one went ends where that did.
+    A point that after a step comes into half a pixel on another's way to its rest ends there, too,
+    where both ways together are no longer than `steps`.
     """
     ny, nx = domain.shape
     top_y, top_x, width = np.float32(ny - 1), np.float32(nx - 1), np.uint64(nx)
     flow_y, flow_x, inside = flow[0].ravel(), flow[1].ravel(), domain.ravel()
     seen = np.zeros(4 * ny * nx, np.uint32)  # by half pixels, the number of a point, from 1
-    path = np.empty(steps, np.uint64)
+    path, ways = np.empty(steps, np.uint64), np.empty(len(points), np.int64)
     for n in range(len(points)):
         py, px = points[n, 1], points[n, 2]
         end, taken = np.uint32(n + 1), 0
         while taken < steps:
             half = np.uint64(py + py + HALF) * (width + width) + np.uint64(px + px + HALF)
-            if taken > 0 and seen[half] > 0:
+            if taken > 0 and seen[half] > 0 and taken + ways[seen[half] - 1] <= steps:
                 end = seen[half]
                 py, px = points[end - 1, 1], points[end - 1, 2]
                 break
@@ -197,9 +198,9 @@ def settle(
             py, px = qy, qx
             if moved < tolerance:
                 break
-        for half in path[:taken]:
-            seen[half] = end
-        points[n, 1], points[n, 2] = py, px
+        if taken < steps:  # else it does not rest
+            seen[path[:taken]] = end
+        points[n, 1], points[n, 2], ways[n] = py, px, taken
 
 
 @njit("int64[::1](float32[:, ::1], float32[:, :, ::1])", cache=True, nogil=True)
