@@ -23,7 +23,7 @@ from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.store.csvfile import as_text
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, LABELS, TASKS
-from cytosuite.datasets.folder.entries import case_name, summary
+from cytosuite.datasets.folder.entries import summary
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder, remove, write_json
 from cytosuite.folders.conditions import FILE, NAME
@@ -255,7 +255,7 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
     say = lines_to(console)
     need_folder(options.out, new=True)
     found = annotated(options.folder, options.rules)
-    named = {case_name(own.name): own for own in found.items}
+    named = {own.name: own for own in found.items}
     if not named or len(named) < len(found.items):
         wanted = "images with names of their own" if named else f"{LAYOUTS}, found none"
         raise InputError(f"{options.folder}: expected {wanted}")

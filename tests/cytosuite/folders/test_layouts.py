@@ -11,7 +11,6 @@ from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.layouts import annotated
-from cytosuite.folders.splits import classes_of, conditions_of
 from cytosuite.training.images import find_images
 
 SHAPE = (8, 8)
@@ -181,6 +180,4 @@ def test_cases_and_trainings_read_the_same_labels_in_place(tmp_path):
     assert sample.masks["classes"] == {1: "activated", 2: "activated", 3: "basal", 4: "basal"}
     assert item.paths == [image, *source.files]
     assert find_cases(tmp_path)[0].labels.files == source.files
-    # for splits
-    assert conditions_of(tmp_path, ["X_1"]) == {"X_1": item.conditions}
-    assert classes_of(tmp_path) == {"X_1": {"activated": 2, "basal": 2}}
+    assert item.classes == {"activated": 2, "basal": 2}

@@ -8,25 +8,27 @@ from PIL import Image
 from cytosuite.errors import InputError
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import (
-    MaskPixels,
     MaskRules,
     ObjectMask,
     combine,
-    cropped,
     read_rules,
     sentence,
 )
+
+
+def _mask(name, inside):
+    """Return a mask of the pixels of an array."""
+    return ObjectMask(None, name, "", lambda _: np.flatnonzero(inside))
 
 
 def _combined(rows, **rules):
     """Combine masks that are rows of letters: each letter a mask, in the order of the alphabet."""
     grid = [list(row) for row in rows]
     letters = sorted({each for row in grid for cell in row for each in cell} - {" "})
-    drawn = [
-        cropped(np.array([[each in cell for cell in row] for row in grid])) for each in letters
+    masks = [
+        _mask(each, np.array([[each in cell for cell in row] for row in grid])) for each in letters
     ]
-    masks = [ObjectMask(None, each, "", None) for each in letters]
-    return combine((len(grid), len(grid[0])), drawn, masks, MaskRules(**rules))
+    return combine((len(grid), len(grid[0])), masks, MaskRules(**rules))
 
 
 # b lies within a, c on its edge; cells of several letters are overlaps
@@ -58,15 +60,13 @@ def test_an_overlap_may_be_an_error_that_names_both():
 
 
 def test_small_and_empty_masks_are_left_out_and_ids_stay_consecutive():
-    empty = MaskPixels((slice(0, 0),) * 2, np.zeros((0, 0), bool))
-    one = MaskPixels((slice(0, 1), slice(0, 1)), np.ones((1, 1), bool))
-    two = MaskPixels((slice(1, 2), slice(0, 2)), np.ones((1, 2), bool))
-    masks = [ObjectMask(None, name, "", None) for name in "xyz"]
-    labels, objects, counts = combine((2, 2), [empty, one, two], masks, MaskRules(min_area=2))
+    drawn = {"x": [[0, 0], [0, 0]], "y": [[1, 0], [0, 0]], "z": [[0, 0], [1, 1]]}
+    masks = [_mask(name, np.array(rows)) for name, rows in drawn.items()]
+    labels, objects, counts = combine((2, 2), masks, MaskRules(min_area=2))
     assert labels.tolist() == [[0, 0], [1, 1]]
     assert [own.id for own in objects] == [0, 0, 1]
     assert (counts["empty"], counts["small"]) == (1, 1)
-    words = sentence({"objects": 3, **counts}, "smallest")
+    words = sentence(counts, "smallest")
     assert words == "3 masks: 1 are smaller than min_area and left out, 1 are empty."
 
 
@@ -77,10 +77,8 @@ def test_every_pixel_of_a_mask_has_a_label_and_no_other(boxes, overlap):
     shapes = [np.zeros((8, 8), bool) for _ in boxes]
     for shape, (y, x, height, width) in zip(shapes, boxes, strict=True):
         shape[y : y + height, x : x + width] = True
-    masks = [ObjectMask(None, str(n), "", None) for n in range(len(boxes))]
-    labels, objects, _ = combine(
-        (8, 8), [cropped(s) for s in shapes], masks, MaskRules(overlap=overlap)
-    )
+    masks = [_mask("", shape) for shape in shapes]
+    labels, objects, _ = combine((8, 8), masks, MaskRules(overlap=overlap))
     assert np.array_equal(labels > 0, np.any([np.zeros((8, 8), bool), *shapes], axis=0))
     assert sorted(own.id for own in objects if own.id) == list(range(1, labels.max(initial=0) + 1))
     for own, shape in zip(objects, shapes, strict=True):
@@ -90,15 +88,11 @@ def test_every_pixel_of_a_mask_has_a_label_and_no_other(boxes, overlap):
 
 def test_more_objects_than_16_bits_hold_become_uint32():
     side = 257
-    drawn = [
-        MaskPixels((slice(y, y + 1), slice(x, x + 1)), np.ones((1, 1), bool))
-        for y, x in np.ndindex(side, side)
-    ]
-    masks = [ObjectMask(None, "", "", None)] * len(drawn)
-    labels, _, _ = combine((side, side), drawn, masks, MaskRules())
+    masks = [ObjectMask(None, "", "", lambda _, n=n: np.array([n])) for n in range(side**2)]
+    labels, _, _ = combine((side, side), masks, MaskRules())
     assert labels.dtype == np.uint32
     assert labels.ravel().tolist() == list(range(1, side**2 + 1))
-    assert combine((side, side), drawn[:9], masks[:9], MaskRules())[0].dtype == np.uint16
+    assert combine((side, side), masks[:9], MaskRules())[0].dtype == np.uint16
 
 
 def _one(folder, mask, suffix="png"):
