@@ -22,13 +22,15 @@ from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import digest, value_digest
+from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.folders.splits import Placed, SplitName, divide, listed_classes, read_splits
 from cytosuite.formats.lists import SUFFIX
 
 PART = "part"  # condition of an image in a folder that is divided
-# The modules that decide the bytes on disk.
+# The modules that decide the bytes on disk, of a user's images and of all.
+READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datasets/conditions.py"))
 WRITERS = (
     PACKAGE / "formats",
     PACKAGE / "volume",
@@ -180,13 +182,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
     paths = [file for item in found.items for path in item.paths for file in content_of(path)]
     content: dict[str, Any] = {
         "source": digest(
-            [
-                *(
-                    PACKAGE / name
-                    for name in ("folders", "datasets/folder", "datasets/conditions.py")
-                ),
-                *WRITERS,
-            ],
+            [*READERS, *WRITERS],
             PACKAGE,
         ),
         "files": foreign_digest(paths, root),
@@ -245,13 +241,11 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
     """Return the real images of a reference set, each with its labels where there are any."""
     if folder is None:
         return {}
-    found: dict[Path, Path | None] = {}
-    for item in collect(folder, "segment").items:
-        labels = item.files.get(LABELS.slug)
-        if labels is not None and not isinstance(labels, Path):
-            raise InputError(
-                f"{folder}: expected images/ and labels/ as reference, found masks; write labels "
-                f"with: cytosuite labels {folder} --copy-images --out FOLDER"
-            )
-        found[item.image] = labels
-    return found
+    found = {i.image: i.files.get(LABELS.slug) for i in collect(folder, "segment").items}
+    files = {image: own for image, own in found.items() if not isinstance(own, Masks)}
+    if len(files) < len(found):
+        raise InputError(
+            f"{folder}: expected images/ and labels/ as reference, found masks; write labels "
+            f"with: cytosuite labels {folder} --copy-images --out FOLDER"
+        )
+    return files

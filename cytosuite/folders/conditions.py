@@ -38,14 +38,9 @@ def read_conditions(
         )
     if "" in columns or len(set(columns)) < len(columns):
         raise InputError(f"{path}: columns need different names, found {','.join(columns)!r}")
-    texts = [text for own, name in cases.items() for text in {own.name, own.stem, name}]
-    times = Counter(texts)  # names of several images mean none
-    known = {
-        text: name
-        for own, name in cases.items()
-        for text in (own.name, own.stem, name)
-        if times[text] == 1
-    }
+    texts = [(t, n) for own, n in cases.items() for t in dict.fromkeys((own.name, own.stem, n))]
+    times = Counter(text for text, _ in texts)  # names of several images mean none
+    known = {text: name for text, name in texts if times[text] == 1}
     found: dict[str, dict[str, str]] = {}
     for row in rows:
         if len(row) > len(columns):

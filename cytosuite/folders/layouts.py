@@ -66,7 +66,7 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
         (image, facts), (masks, _) = images[key], labels[key]
         kinds = {"class": " + ".join(sorted(masks.classes))} if masks.classes else {}
         own = replace(masks, image=image)
-        items.append(Annotated(case_name(key), image, own, {**kinds, **facts}))
+        items.append(Annotated(key, image, own, {**kinds, **facts}))
     taken = {path for own in items for path in (own.image, *own.labels.files)}
     tops = {path.relative_to(folder).parts[0] for path in taken}
     rest = [path for path in (*_images(folder), *_folders(folder)) if path.name not in tops]
@@ -83,10 +83,10 @@ def _by_key(
     for name, place in given:
         named = rules.named(unicodedata.normalize("NFC", name))
         if named is None and noun == "mask":
-            raise InputError(f"{place}: expected a name that fits pairs = {rules.pairs!r}")
+            raise InputError(f"{place}: expected a name that fits pairs = {rules.pairs.pattern!r}")
         if named is None:
             continue
-        key, facts = named
+        key, facts = case_name(named[0]), named[1]
         if key in found:
             two = (Path(str(own)).relative_to(folder) for own in (found[key][0], place))
             raise InputError(
@@ -174,11 +174,8 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
                 masks[own.image_id].append(coco_mask(file, own, kind, sizes[own.image_id]))
         for image in content.images:
             end = PurePosixPath(image.file_name)
-            fits = [
-                path
-                for path in known.get(end.name, ())
-                if path.parts[-len(end.parts) :] == end.parts
-            ]
+            fits = known.get(end.name, [])
+            fits = [path for path in fits if path.parts[-len(end.parts) :] == end.parts]
             if len(fits) != 1:
                 names = " and ".join(str(path.relative_to(folder)) for path in fits) or "none"
                 raise InputError(f"{file}: expected one image {image.file_name}, found {names}")

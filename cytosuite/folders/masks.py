@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import floor, prod
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described, parse
@@ -25,7 +25,6 @@ RULES = "masks.toml"
 Shape: TypeAlias = tuple[int, ...]
 Pixels: TypeAlias = NDArray[np.intp]  # places in the flat image
 Overlap = Literal["smallest", "last", "first", "error"]
-ON_TOP = {"smallest": "the smallest lies", "last": "the last lies", "first": "the first lies"}
 
 
 class MaskRules(Described):
@@ -38,20 +37,10 @@ class MaskRules(Described):
     min_area: int = Field(0, ge=0, description="smaller objects (pixels) are left out")
     exclude: tuple[str, ...] = Field((), description="classes that are left out")
     classes: dict[str, str] = Field({}, description="class by the name of its folder")
-    pairs: str = Field(
-        "", description="expression for names: the group name pairs, others are conditions"
+    pairs: re.Pattern[str] = Field(
+        re.compile(".*"), description="of names: the group name pairs, others are conditions"
     )
     images: str = Field("", description="folder of the images, where there are several")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        try:
-            groups = re.compile(self.pairs).groupindex
-        except re.error as error:
-            raise ValueError(f"pairs: expected a regular expression, found {error}") from None
-        if self.pairs and not groups:
-            raise ValueError("pairs: expected named groups like (?P<name>.+)")
-        return self
 
     def class_of(self, name: str) -> str | None:
         """Return the class of the masks in a folder of this name, None where they are left out."""
@@ -60,9 +49,7 @@ class MaskRules(Described):
 
     def named(self, name: str) -> tuple[str, dict[str, str]] | None:
         """Return the key by which image and masks pair, and conditions; None for other names."""
-        if not self.pairs:
-            return name, {}
-        if (match := re.fullmatch(self.pairs, name)) is None:
+        if (match := self.pairs.fullmatch(name)) is None:
             return None
         facts = {group: text for group, text in match.groupdict().items() if text}
         return facts.pop("name", name), facts
@@ -250,7 +237,7 @@ def combine(
 def sentence(counts: Mapping[str, int], overlap: str) -> str:
     """Return counts as a sentence for people, without those of 0."""
     words = {
-        "overlapping": f"overlap others ({ON_TOP.get(overlap, 'none lies')} on top)",
+        "overlapping": f"overlap others (the {overlap} lies on top)",
         "vanished": "vanish below others",
         "broken": "are in several pieces",
         "small": "are smaller than min_area and left out",

@@ -53,7 +53,9 @@ REST = SplitRule(part="train")
 class Splits(Described):
     """Division of images into parts: the first rule that fits, else train; or folds of groups."""
 
-    names: str = Field(".*", description="regular expression; its named groups are conditions")
+    names: re.Pattern[str] = Field(
+        re.compile(".*"), description="of names; its named groups are conditions"
+    )
     group: str = Field("", description="condition of which no value may stand in two parts")
     rules: tuple[SplitRule, ...] = Field((), description="the first that fits counts")
     folds: int = Field(0, ge=0, description="parts of as many groups each, in place of rules")
@@ -65,14 +67,9 @@ class Splits(Described):
     def _one_way(self) -> Self:
         if bool(self.rules) == bool(self.folds):
             raise ValueError("expected rules or folds, one of the two")
-        if self.folds and not (self.folds > 2 and self.test != self.held_out):
+        two = len({self.test, self.held_out} & {*range(self.folds)})
+        if self.folds and (self.folds < 3 or two < 2):
             raise ValueError("expected 3 or more folds, of which test and validate are two")
-        if self.folds and max(self.test, self.held_out) >= self.folds:
-            raise ValueError(f"expected test and validate below {self.folds}, the number of folds")
-        try:
-            re.compile(self.names)
-        except re.error as error:
-            raise ValueError(f"names is no regular expression ({error})") from None
         return self
 
 
@@ -123,9 +120,8 @@ def _named(
     splits: Splits, name: str, own: Mapping[str, Scalar], place: object
 ) -> dict[str, Scalar]:
     """Return the conditions of an image, and those that its name gives."""
-    fits = re.fullmatch(splits.names, name)
-    if fits is None:
-        raise InputError(f"{place}: names: {name} does not fit {splits.names}")
+    if (fits := splits.names.fullmatch(name)) is None:
+        raise InputError(f"{place}: names: {name} does not fit {splits.names.pattern}")
     return {**{key: text for key, text in fits.groupdict().items() if text}, **own}
 
 

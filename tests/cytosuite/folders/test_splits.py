@@ -100,10 +100,10 @@ def test_explains_images_that_cannot_be_divided(given, message):
         ('rules = [{ part = "test", match = "" }]', r"rules\.0\.match: .*at least 1 character"),
         ('rules = [{ part = "tests", match = "a" }]', r"rules\.0\.part: .*'train', 'validate'"),
         ("seed = 1", "expected rules or folds"),
-        ("folds = 2", "expected 3 or more folds, of which"),
+        ("folds = 2", "expected 3 or more folds"),
         ("folds = 5\ntest = 1", "of which test and validate are two"),
-        ("folds = 3\ntest = 3", "expected test and validate below 3"),
-        ('folds = 3\nnames = "("', "names is no regular expression"),
+        ("folds = 3\ntest = 3", "of which test and validate are two"),
+        ('folds = 3\nnames = "("', "names: .*valid regular expression"),
     ],
 )
 def test_explains_rules_that_cannot_be(tmp_path, text, message):
