@@ -1,9 +1,9 @@
 """Objects in COCO files: polygons and run lengths (cocodataset.org/#format-data)."""
 
 import re
-from functools import partial
 from math import prod
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -12,9 +12,10 @@ from skimage.draw import polygon
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
-from cytosuite.folders.masks import ObjectMask, Pixels, Shape
+from cytosuite.folders.masks import Pixels, Shape
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
+Polygons: TypeAlias = list[list[float]]  # x and y in turn, of each part
 
 
 class Runs(BaseModel):
@@ -24,38 +25,32 @@ class Runs(BaseModel):
     size: tuple[int, int]  # y, x
 
 
-class CocoObject(BaseModel):
-    """An object; further keys do not count."""
-
+class _Object(BaseModel):
     id: int | str
     image_id: int | str
     category_id: int
-    segmentation: Runs | list[list[float]] = Field([])  # x and y in turn, of each part
+    segmentation: Runs | Polygons = Field([])
     iscrowd: int = 0
 
 
-class CocoImage(BaseModel):
-    """An image."""
-
+class _Image(BaseModel):
     id: int | str
     file_name: str
     height: int
     width: int
 
 
-class CocoClass(BaseModel):
-    """A class."""
-
+class _Class(BaseModel):
     id: int
     name: str
 
 
 class CocoFile(BaseModel):
-    """The entries of a file that are read."""
+    """The entries of a file that are read; further keys do not count."""
 
-    images: list[CocoImage]
-    annotations: list[CocoObject]
-    categories: list[CocoClass]
+    images: list[_Image]
+    annotations: list[_Object]
+    categories: list[_Class]
 
 
 def read_coco(path: Path) -> CocoFile | None:
@@ -70,13 +65,8 @@ def read_coco(path: Path) -> CocoFile | None:
         raise InputError(f"{path}: expected JSON, found {error}") from None
 
 
-def coco_mask(path: Path, own: CocoObject, kind: str, size: Shape) -> ObjectMask:
-    """Return the mask of an annotation of an image of a size (y, x)."""
-    draw = partial(_pixels, f"{path}: annotation {own.id}", own.segmentation, size)
-    return ObjectMask(path, str(own.id), kind, draw)
-
-
-def _pixels(where: str, found: Runs | list[list[float]], size: Shape, shape: Shape) -> Pixels:
+def pixels_of_annotation(where: str, found: Runs | Polygons, size: Shape, shape: Shape) -> Pixels:
+    """Return the pixels of an object of an image of a size (y, x), which must be its shape."""
     if (size := found.size if isinstance(found, Runs) else size) != shape:
         raise InputError(f"{where}: expected the image's shape {shape}, found {size}")
     if isinstance(found, Runs):

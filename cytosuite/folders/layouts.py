@@ -5,13 +5,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from cytosuite.errors import InputError
-from cytosuite.folders.coco import coco_mask, read_coco
-from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, mask_file, read_rules
+from cytosuite.folders.coco import pixels_of_annotation, read_coco
+from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
 from cytosuite.folders.names import case_name, key_of, natural
 from cytosuite.formats.imagefiles import READABLE
 
@@ -124,8 +125,11 @@ def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
 
 def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
     """Return the masks in a folder, and in a folder per class."""
-    level = rules.threshold
-    found = [mask_file(path, "", level) for path in _images(home)]
+
+    def mask(path: Path, kind: str = "") -> ObjectMask:
+        return ObjectMask(path, path.name, kind, partial(pixels_of_file, path, rules.threshold))
+
+    found = [mask(path) for path in _images(home)]
     left = Counter[str]()
     for inner in _folders(home):
         paths, kind = _images(inner), rules.class_of(inner.name)
@@ -133,7 +137,7 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
             raise InputError(f"{deeper[0]}: expected masks in {inner}, found a folder")
         left["empty folders"] += not paths
         left["excluded"] += len(paths) if kind is None else 0
-        found += [mask_file(path, kind, level) for path in paths if kind is not None]
+        found += [mask(path, kind) for path in paths if kind is not None]
     return Masks(folder, home, rules, found, left)
 
 
@@ -171,7 +175,9 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
             if own.iscrowd or kind is None:
                 left[own.image_id]["crowds" if own.iscrowd else "excluded"] += 1
             else:
-                masks[own.image_id].append(coco_mask(file, own, kind, sizes[own.image_id]))
+                size, where = sizes[own.image_id], f"{file}: annotation {own.id}"
+                draw = partial(pixels_of_annotation, where, own.segmentation, size)
+                masks[own.image_id].append(ObjectMask(file, str(own.id), kind, draw))
         for image in content.images:
             end = PurePosixPath(image.file_name)
             fits = known.get(end.name, [])

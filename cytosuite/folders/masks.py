@@ -70,12 +70,8 @@ class ObjectMask(NamedTuple):
     pixels: Callable[[Shape], Pixels]  # for the image's shape, or InputError
 
 
-def mask_file(path: Path, kind: str, threshold: float | None) -> ObjectMask:
-    """Return the mask in a file of its own."""
-    return ObjectMask(path, path.name, kind, partial(_of_file, path, threshold))
-
-
-def _of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
+def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
+    """Return the pixels of a mask in a file of its own."""
     array = read_grey(path).array
     if array.shape != shape:
         raise InputError(f"{path}: a mask must have the image's shape {shape}, found {array.shape}")

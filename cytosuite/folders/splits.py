@@ -102,9 +102,8 @@ def splits_of(source: Path) -> Splits | None:
 
 def divide(splits: Splits, known: Known, classes: Classes, place: object) -> Division:
     """Return the part of each image; InputError for a rule without images, or a torn group."""
-    known = {name: _named(splits, name, own, place) for name, own in known.items()}
-    groups = {name: _group(splits, name, own, place) for name, own in known.items()}
-    placed = (_folded if splits.folds else _ruled)(splits, known, groups, place)
+    known, groups = _grouped(splits, known, place)
+    placed = _folded(splits, groups, place) if splits.folds else _ruled(splits, known, place)
     first: dict[str, Placed] = {}
     for each in placed:
         other = first.setdefault(groups[each.name], each)
@@ -116,26 +115,23 @@ def divide(splits: Splits, known: Known, classes: Classes, place: object) -> Div
     return Division(placed, known, _counts(placed, known, classes))
 
 
-def _named(
-    splits: Splits, name: str, own: Mapping[str, Scalar], place: object
-) -> dict[str, Scalar]:
-    """Return the conditions of an image, and those that its name gives."""
-    if (fits := splits.names.fullmatch(name)) is None:
-        raise InputError(f"{place}: names: {name} does not fit {splits.names.pattern}")
-    return {**{key: text for key, text in fits.groupdict().items() if text}, **own}
+def _grouped(splits: Splits, known: Known, place: object) -> tuple[Known, dict[str, str]]:
+    """Return conditions with those of names, and groups: values of a condition, or names."""
+    found: dict[str, dict[str, Scalar]] = {}
+    for name, own in known.items():
+        if (fits := splits.names.fullmatch(name)) is None:
+            raise InputError(f"{place}: names: {name} does not fit {splits.names.pattern}")
+        found[name] = {**{key: text for key, text in fits.groupdict().items() if text}, **own}
+        if splits.group and splits.group not in found[name]:
+            raise InputError(
+                f"{place}: {name} has no {splits.group!r}, by which groups are kept together; "
+                f"give it in {CONDITIONS}, or by a group of that name in `names`"
+            )
+    groups = {n: _text(own[splits.group]) if splits.group else n for n, own in found.items()}
+    return found, groups
 
 
-def _group(splits: Splits, name: str, own: Mapping[str, Scalar], place: object) -> str:
-    """Return the group of an image: its value of the condition, without one itself."""
-    if splits.group and splits.group not in own:
-        raise InputError(
-            f"{place}: {name} has no {splits.group!r}, by which groups are kept together; "
-            f"give it in {CONDITIONS}, or by a group of that name in `names`"
-        )
-    return _text(own[splits.group]) if splits.group else name
-
-
-def _ruled(splits: Splits, known: Known, _: Mapping[str, str], place: object) -> list[Placed]:
+def _ruled(splits: Splits, known: Known, place: object) -> list[Placed]:
     """Return the parts by the first rule that takes an image."""
     rules = [*splits.rules, REST]
     chosen = {
@@ -153,13 +149,11 @@ def _ruled(splits: Splits, known: Known, _: Mapping[str, str], place: object) ->
     return [Placed(name, rule.part, str(rule)) for name, rule in chosen.items()]
 
 
-def _folded(splits: Splits, _: Known, groups: Mapping[str, str], place: object) -> list[Placed]:
+def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Placed]:
     """Return the parts of folds, which hold equally many groups, give or take one."""
-
-    def shuffled(group: str) -> bytes:
-        return sha256(f"{splits.seed} {group}".encode()).digest()
-
-    order = sorted(set(groups.values()), key=shuffled)
+    order = sorted(
+        set(groups.values()), key=lambda own: sha256(f"{splits.seed} {own}".encode()).digest()
+    )
     if len(order) < splits.folds:
         noun = f"different values of {splits.group}" if splits.group else "images"
         raise InputError(f"{place}: {splits.folds} folds need as many {noun}, found {len(order)}")
