@@ -125,25 +125,18 @@ def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path
     whole = made_in(tmp_path / "runs", recipe(str(own)))
     found = [case.conditions() for case in whole.cases]
     assert [(own["part"], own["letter"]) for own in found] == [("train", "a"), ("test", "b")]
-    wanted = recipe(str(own), only="test")
-    alone = made_in(tmp_path / "runs", wanted)
+    alone = made_in(tmp_path / "runs", recipe(str(own), only="test"))
     assert ([case.name for case in alone.cases], alone.name) == (["b"], "own-test")
     assert "part" not in alone.cases[0].conditions()
-    said = "1 train, 0 validate, 1 test; letter: train a 1; validate none; test b 1; well: train"
-    assert alone.notes[1].startswith(f"Parts by splits.toml, of which test alone is run: {said}")
-    assert {each.name: each.part for each in wanted.parts["own-test"]} == {
-        "a": "train",
-        "b": "test",
-    }
     other = tmp_path / "other.toml"
     other.write_text('rules = [{ part = "test", match = "a" }]')
     both = recipe_of_all(DataRequest(f"{own},spheroid", "mini", only="test", splits=other))
-    assert both.makers[0][0] == "a"
-    assert list(both.parts) == ["own-test"]
-    for only, found in (("validate", "other.toml names no such part"), ("test", "no such file")):
-        (own / "splits.toml").unlink(missing_ok=True)
-        with pytest.raises(InputError, match=f"PART={only}: .*{found}"):
-            recipe(str(own), only=only, splits=other if only == "validate" else None)
+    assert (both.makers[0][0], [*both.parts]) == ("a", ["own-test"])
+    with pytest.raises(InputError, match="PART=validate: .*other.toml names no such part"):
+        recipe(str(own), only="validate", splits=other)
+    (own / "splits.toml").unlink()
+    with pytest.raises(InputError, match="PART=test: no such file: .*splits.toml"):
+        recipe(str(own), only="test")
 
 
 @pytest.mark.parametrize("place", ["images/{}.tif", "images/{}.ome.zarr", "list", "sub/{}.tif"])
