@@ -8,7 +8,6 @@ from typing import TypeAlias
 import numpy as np
 from pydantic import BaseModel, Field
 from pydantic_core import from_json
-from skimage.draw import polygon
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
@@ -67,6 +66,8 @@ def read_coco(path: Path) -> CocoFile | None:
 
 def pixels_of_annotation(where: str, found: Runs | Polygons, size: Shape, shape: Shape) -> Pixels:
     """Return the pixels of an object of an image of a size (y, x), which must be its shape."""
+    from skimage.draw import polygon  # commands without polygons do not load it
+
     if (size := found.size if isinstance(found, Runs) else size) != shape:
         raise InputError(f"{where}: expected the image's shape {shape}, found {size}")
     if isinstance(found, Runs):

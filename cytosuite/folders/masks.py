@@ -90,11 +90,14 @@ def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
             f"{path}: expected labels of the image's shape {shape}, whole numbers from 0 to that "
             f"of the pixels, found {labels.dtype} of {labels.shape} up to {most}"
         )
-    pixels = np.flatnonzero(labels)
-    pixels = pixels[np.argsort(labels.ravel()[pixels], kind="stable")]
-    numbers, first = np.unique(labels.ravel()[pixels], return_index=True)
-    parts = zip(numbers.tolist(), np.split(pixels, first)[1:], strict=True)
-    return [ObjectMask(path, str(n), "", partial(_same, own)) for n, own in parts]
+    flat = labels.ravel()
+    pixels = np.flatnonzero(flat)
+    sizes = np.bincount(flat[pixels])
+    pixels = pixels[np.argsort(flat[pixels], kind="stable")]
+    numbers = np.flatnonzero(sizes)
+    parts = np.split(pixels, np.cumsum(sizes[numbers]))
+    named = zip(map(str, numbers), parts[:-1], strict=True)
+    return [ObjectMask(path, number, "", partial(_same, own)) for number, own in named]
 
 
 def _same(own: Pixels, _: Shape) -> Pixels:
@@ -196,7 +199,8 @@ def combine(
     flat, sharing = np.zeros(prod(shape), np.uint32), set[int]()
     for number in order.tolist():
         under = flat[drawn[number]]
-        if others := set(np.unique(under[under > 0]).tolist()):
+        if under.any():
+            others = set(np.unique(under[under > 0]).tolist())
             if rules.overlap == "error":
                 names = f"{masks[min(others) - 1].name} and {masks[number].name}"
                 shared = np.count_nonzero(under)
