@@ -146,7 +146,7 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
     assert main([*words, "--work", str(tmp_path / "a"), "--name", "a"]) == 0
     card = read_card(tmp_path / "out" / "a.json")
     assert (card.parameters["network"], card.trained["steps"]) == ({"width": 6}, 2)
-    load = lambda folder, *_: [SimpleNamespace(name=p.stem) for p in folder.glob("*.npy")]  # noqa: E731
+    load = lambda folder, *_: [SimpleNamespace(path=p) for p in folder.glob("*.npy")]  # noqa: E731
     named = replace(toy.training, load=load)
     monkeypatch.setattr(command, "training_of", lambda name: named)
     words += ["--work", str(tmp_path / "b"), "--name", "b"]
