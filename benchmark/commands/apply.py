@@ -200,7 +200,7 @@ class _Application:
     def _drop_unable(self, chosen: dict[str, dict[Case, Item]]) -> None:
         """Give planes of algorithms that cannot run here to the next one, fail their volumes.
 
-        InputError if there is no result. Volumes have no second choice: the difference is large.
+        InputError if there is no result. Planes alone, which never needed torch, get another one.
         """
         for number, candidate in enumerate(self.candidates, start=1):
             if candidate.name not in chosen or not (reason := self._unable(candidate.name)):
