@@ -37,7 +37,8 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Sequence[float]) -> Floats:
     weight = np.zeros(mask.shape, np.float32)
     blur(values, rows, spare, weight, *kernels)
     weight[weight < _LEAST_WEIGHT] = np.inf
-    for channel, smooth in zip(flow, result, strict=True):
+    flat = int(len(mask) == 1)  # a plane has no flow along z
+    for channel, smooth in zip(flow[flat:], result[flat:], strict=True):
         np.multiply(channel, mask, out=values)
         blur(values, rows, spare, smooth, *kernels)
         smooth /= weight
@@ -49,7 +50,10 @@ def follow(flow: Floats, mask: Bools, *, steps: int, step_size: float) -> Floats
     _check(flow, mask)
     flow = np.ascontiguousarray(flow, np.float32)
     domain = np.ascontiguousarray(mask | np.any(flow, axis=0))
-    points = np.stack(np.nonzero(mask), axis=1).astype(np.float32)
+    # Their compiler takes long to import.
+    from cytosuite.algorithms.cellpose3d._kernels import settle, track, voxels
+
+    points = voxels(np.ascontiguousarray(mask))
     if device := _device(flow.nbytes):
         fields = torch.from_numpy(flow).to(device).flatten(1)
         inside = torch.from_numpy(domain).to(device)
@@ -58,10 +62,9 @@ def follow(flow: Floats, mask: Bools, *, steps: int, step_size: float) -> Floats
                 chunk = points[first : first + _CHUNK]
                 start = torch.from_numpy(chunk).to(device)
                 chunk[:] = _rest(fields, inside, start, steps, step_size).cpu().numpy()
+    elif len(mask) == 1:
+        settle(flow[1:, 0], domain[0], points, steps, step_size, _REST)
     else:
-        # Its compiler takes long to import.
-        from cytosuite.algorithms.cellpose3d._kernels import track
-
         track(flow, domain, points, steps, step_size, _REST)
     return points
 
@@ -157,12 +160,10 @@ def instances(
     if count == 0:
         return labels
     # Their compiler takes long to import.
-    from cytosuite.algorithms.cellpose3d._kernels import blur, climb
+    from cytosuite.algorithms.cellpose3d._kernels import blur, climb, land
 
-    nearest = np.rint(ends).astype(np.int64)
-    flat = (nearest[:, 0] * mask.shape[1] + nearest[:, 1]) * mask.shape[2] + nearest[:, 2]
     points, density = np.zeros((2, *mask.shape), np.float32)
-    np.add.at(points.ravel(), flat, np.float32(1))
+    flat = land(ends, points)
     widths = [taps(sigma_um / step) for step in spacing]
     spare = np.empty(mask.shape, np.float32)
     blur(points, np.asarray(points.any(axis=2)), spare, density, *widths)
@@ -171,18 +172,12 @@ def instances(
     reach = np.array([int(distance_um / step) for step in spacing])
     climb(density, flat, reach, np.asarray(spacing, np.float64), distance_um**2, basins)
     labels[mask] = basins[flat]
-    del density, basins, flat, nearest  # room for the next steps
+    del density, basins, flat  # room for the next steps
     return renumber(fill_holes(largest_pieces(labels)))
 
 
 def renumber(labels: Labels) -> Labels:
     """Return the labels numbered from 1 without gaps, in the order of their first voxels."""
-    inside = np.flatnonzero(labels)
-    values = labels.ravel()[inside]
-    first = np.full(int(values.max(initial=0)) + 1, labels.size)
-    first[values[::-1]] = inside[::-1]  # the last assignment stays: the first voxel's
-    number = np.zeros(first.size, np.uint32)
-    number[np.argsort(first, kind="stable")] = np.arange(1, first.size + 1)
-    result = np.zeros(labels.shape, np.uint32)
-    result.ravel()[inside] = number[values]
-    return result
+    from cytosuite.algorithms.cellpose3d._kernels import in_order  # its compiler takes long
+
+    return in_order(labels.ravel()).reshape(labels.shape)

@@ -1,5 +1,6 @@
 """Targets of the flow: for every voxel of an object, the direction to its centre."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,54 +25,59 @@ def flow_targets(labels: NDArray[Any]) -> NDArray[np.float32]:
         )
     flow = np.zeros((3, *labels.shape), np.float32)
     inside = np.flatnonzero(labels)
-    if inside.size == 0:
-        return flow
-    number = _consecutive(labels.ravel()[inside])
-    voxels = [axis.astype(np.int32) for axis in np.unravel_index(inside, labels.shape)]
-    centres = _centres(labels.shape, inside, number, voxels)
-    for channel, voxel, centre in zip(flow, voxels, centres, strict=True):
-        low = np.full(centre.size, max(labels.shape), np.int32)
-        high = np.zeros_like(low)
-        np.minimum.at(low, number, voxel)
-        np.maximum.at(high, number, voxel)
-        scale = 2 / np.maximum((high - low + 1) / 2, _LEAST_HALF_EXTENT)
-        away = centre.astype(np.float32)[number]
-        away -= voxel
-        away *= scale.astype(np.float32)[number]
-        channel.ravel()[inside] = np.tanh(away, out=away)
+    _, number = numbered(labels.ravel()[inside])
+    for axis, values in directions(labels, inside, number):
+        flow[axis].ravel()[inside] = values
     return flow
 
 
-def _consecutive(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the numbers 0..n-1 in place of label values, in their order."""
-    top, least = int(values.max()), int(values.min())
+def directions(
+    labels: NDArray[Any], inside: NDArray[np.int64], number: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the axes longer than 1, with the flow of voxels (N,) of objects 0..n-1."""
+    axes = [axis for axis, size in enumerate(labels.shape) if size > 1]
+    if inside.size == 0 or not axes:
+        return
+    # Their compiler takes long to import.
+    from cytosuite.algorithms.cellpose3d._kernels import extents, reaches
+
+    mask, count = np.ascontiguousarray(labels != 0), np.bincount(number)
+    sums, low, high = extents(mask, number, count.size)
+    centres = _centres(labels.shape, inside, number, sums / count).astype(np.float32)
+    scale = (2 / np.maximum((high - low + 1) / 2, _LEAST_HALF_EXTENT)).astype(np.float32)
+    for axis in axes:
+        away = reaches(mask, number, centres[axis], scale[axis], axis)
+        yield axis, np.tanh(away, out=away)
+
+
+def numbered(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the different label values, in order, and for each of all its number 0..n-1."""
+    top, least = int(values.max(initial=0)), int(values.min(initial=0))
     if least < 0 or top > 4 * values.size + 65536:  # a table of all values would be too long
-        return np.unique(values, return_inverse=True)[1].astype(np.int64, copy=False)
+        names, number = np.unique(values, return_inverse=True)
+        return names, number.astype(np.int64, copy=False)
     there = np.zeros(top + 1, bool)
     there[values] = True
-    result: NDArray[np.int64] = (np.cumsum(there) - 1)[values]
-    return result
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[values]
 
 
 def _centres(
     shape: tuple[int, ...],
     inside: NDArray[np.int64],
     number: NDArray[np.int64],
-    voxels: list[NDArray[np.int32]],
+    centres: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the centre of each object, (3, N), in voxels."""
-    count = np.bincount(number)
-    centres = np.stack([np.bincount(number, axis) for axis in voxels]) / count
+    """Return the centroids (3, n) in voxels; those outside their objects at the nearest voxel."""
     nearest = np.ravel_multi_index(tuple(np.rint(centres).astype(np.int64)), shape)
     place = np.minimum(np.searchsorted(inside, nearest), inside.size - 1)
-    outside = (inside[place] != nearest) | (number[place] != np.arange(count.size))
+    outside = (inside[place] != nearest) | (number[place] != np.arange(nearest.size))
     if not outside.any():
         return centres
     those = np.flatnonzero(outside[number])
-    owner = number[those]
-    away = sum((voxels[axis][those] - centres[axis][owner]) ** 2 for axis in range(3))
+    owner, voxels = number[those], np.unravel_index(inside[those], shape)
+    away = sum((voxel - centre[owner]) ** 2 for voxel, centre in zip(voxels, centres, strict=True))
     order = np.lexsort((np.round(away, 6), owner))  # stable: of equal ones the first in memory
     first = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
-    for axis in range(3):
-        centres[axis, owner[first]] = voxels[axis][those[first]]
+    for centre, voxel in zip(centres, voxels, strict=True):
+        centre[owner[first]] = voxel[first]
     return centres

@@ -32,10 +32,14 @@ from cytosuite.networks.tiling import Tile, sample
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.large import put, room
+from cytosuite.volume.pieces import thinned
 
 Floats = NDArray[np.float32]
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
+_SAMPLE = 1_000_000  # pixels that percentiles are taken from
+_BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
+_INVERTED = "image inverted: its nuclei are dark on a bright ground"
 ROWS = 200  # of the table of removed objects that travel with the labels
 
 
@@ -82,6 +86,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         )
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
+    if inverted := flat and is_bright_ground(image):
+        image = image.max() - image
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     job, found, notes = _as_seen(image, scale, trained, parameters, network)
     scale = job.scale
@@ -95,13 +101,22 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         "objects": found.objects,
         **_together(notes),
     }
+    if inverted:
+        facts["inverted"] = True
     if found.pieces:
         facts["pieces"] = found.pieces
     own = {f"cellpose3d_{key}": value for key, value in facts.items()}
     result = replace(
         volume.like(found.labels.reshape(volume.shape)), metadata={**volume.metadata, **own}
     )
-    return {"instance-labels": warned(result, *scale.warnings)}
+    return {"instance-labels": warned(result, *scale.warnings, *[_INVERTED] * inverted)}
+
+
+def is_bright_ground(image: NDArray[Any]) -> bool:
+    """Return whether objects are dark on a bright ground, as stained sections are."""
+    values = thinned(image, max(1, image.size // _SAMPLE))
+    low, middle, high = (float(value) for value in np.percentile(values, (1, 50, 99)))
+    return high - middle < _BRIGHT * (middle - low)
 
 
 def _as_seen(
@@ -127,17 +142,21 @@ def _segmented(
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     reason = ""  # of the size of the working grid, for a message
     if max(scale.factor) != 1:
-        factor = " x ".join(f"{value:.3g}" for value in scale.factor)
+        times = " x ".join(f"{value:.3g}" for value in scale.factor)
         nuclei = f", nuclei of {scale.ratio * trained.diameter_um:.3g} µm"
         own = text([step * scale.ratio for step in scale.spacing])
         reason = (
-            f" (rescaled by {factor}, as its voxels are {own} µm"
+            f" (rescaled by {times}, as its voxels are {own} µm"
             f"{nuclei if scale.ratio != 1 else ''} and the model's {text(trained.spacing)} µm: "
             "check the voxel size)"
         )
     tile = blocks.tile_within(parameters.tile)
     parameters = parameters.model_copy(update={"tile": tile})
     shape = working_shape(image.shape, scale.factor)
+    if parameters.network.dimensions == 2:  # an extended border would move the flow at it
+        steps = parameters.network.multiple
+        shape = tuple(max(1, round(n / step)) * step for n, step in zip(shape, steps, strict=True))
+    factor = [new / old for new, old in zip(shape, image.shape, strict=True)]
     spacing = tuple(
         step * old / new for step, old, new in zip(scale.spacing, image.shape, shape, strict=True)
     )
@@ -149,7 +168,7 @@ def _segmented(
         tile=parameters.tile,
         reason=reason,
     )
-    read = blocks.reader(image, scale.factor, shape)
+    read = blocks.reader(image, factor, shape)
     one = len(planned) == 1
     seen = read(planned[0].input) if one else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None

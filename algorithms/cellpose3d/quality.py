@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.flows import directions, numbered
 from cytosuite.errors import InputError
 
 Labels = NDArray[np.uint32]
@@ -39,14 +39,20 @@ def control(
 ) -> tuple[Labels, list[Removal]]:
     """Return the objects within the limits, and the removed; InputError without a field."""
     inside = np.flatnonzero(labels)
-    names, number = np.unique(labels.ravel()[inside], return_inverse=True)
+    names, number = numbered(labels.ravel()[inside])
     count = np.bincount(number).astype(np.float64)
     volume = count * float(np.prod(spacing))
     measured = {"min_volume_um3": volume, "max_volume_um3": volume}
     fields = {"min_level": level, "min_contrast": contrast, "max_flow_error": flow}
     for name, field in fields.items():
         if 0 < limits.get(name, 0) < inf:
-            values = _field(name, field, labels).ravel()[inside].astype(np.float64)
+            if field is None or field.shape[-3:] != labels.shape:
+                found = "none" if field is None else str(field.shape)
+                raise InputError(f"{name} needs a field of shape {labels.shape}, found {found}")
+            if name == "max_flow_error":
+                values = _flow_error(field, labels, inside, number)
+            else:
+                values = field.ravel()[inside]
             measured[name] = np.bincount(number, values, minlength=count.size) / count
     if 0 < limits.get("max_elongation", 0) < inf:
         voxels = np.unravel_index(inside, labels.shape)
@@ -66,16 +72,16 @@ def control(
     return result, removed
 
 
-def _field(name: str, field: Floats | None, labels: Labels) -> Floats:
-    """Return the values that a limit is compared with: the field, or the error of the flow."""
-    if field is None or field.shape[-3:] != labels.shape:
-        found = "none" if field is None else str(field.shape)
-        raise InputError(f"{name} needs a field of shape {labels.shape}, found {found}")
-    if name != "max_flow_error":
-        return field
-    error = flow_targets(labels)
-    error -= field
-    return np.asarray(np.abs(error, out=error).mean(axis=0), np.float32)
+def _flow_error(
+    flow: Floats, labels: Labels, inside: NDArray[np.int64], number: NDArray[np.int64]
+) -> Floats:
+    """Return the mean absolute difference (N,) from the flow of the objects' own shapes."""
+    error, axes = np.zeros(inside.size, np.float32), 0
+    for axis, own in directions(labels, inside, number):
+        own -= flow[axis].ravel()[inside]
+        error += np.abs(own, out=own)
+        axes += 1
+    return error / np.float32(max(axes, 1))
 
 
 def _elongation(

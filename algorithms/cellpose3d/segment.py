@@ -131,18 +131,20 @@ def segment(
             np.minimum(margin, own, out=margin)
         contrast = signal / np.float32(whole.threshold or 1.0)
     limits = {name: float(getattr(parameters, name)) for name in LIMITS}
-    for name in ("min_volume_um3", "max_volume_um3"):
+    planar = parameters.network.dimensions == 2  # its volumes are areas, one pixel deep
+    for name in () if planar else ("min_volume_um3", "max_volume_um3"):
         limits[name] = _within(limits[name], margin.shape, spacing)
     if contrast is None:
         del limits["min_contrast"]
     labels, removed = control(
         raw, spacing, limits, flow=fields.flow, level=fields.level, contrast=contrast
     )
-    centres = ndimage.center_of_mass(raw > 0, raw, [row.label for row in removed])
     # Filled holes lie inside, removed objects outside, whatever their level.
-    margin = np.where(labels > 0, np.abs(margin), -np.abs(margin)).astype(np.float32)
+    np.abs(margin, out=margin)
+    np.negative(margin, out=margin, where=labels == 0)
+    centres = _centres(raw, [row.label for row in removed])
     li = None if whole is None else whole.background + parameters.li_factor * whole.threshold
-    return Found(labels, margin, removed, list(centres), li)
+    return Found(labels, margin, removed, centres, li)
 
 
 def _parted(
@@ -172,6 +174,17 @@ def _parted(
         reach_um=parameters.wall_reach_um,
         smoothing_um=parameters.wall_smoothing_um,
     )
+
+
+def _centres(labels: Labels, names: list[int]) -> list[tuple[float, ...]]:
+    """Return the mean voxel of each named object."""
+    if not names:
+        return []
+    inside = np.flatnonzero(np.isin(labels, names))
+    owner = labels.ravel()[inside]
+    voxels = np.unravel_index(inside, labels.shape)
+    means = [np.bincount(owner, v)[names] / np.bincount(owner)[names] for v in voxels]
+    return list(zip(*(mean.tolist() for mean in means), strict=True))
 
 
 def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -> float:

@@ -18,11 +18,11 @@ from cytosuite.benchmark.runs.record import Record, grouped, read_record
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.datasets.folder.collect import Item
-from cytosuite.datasets.folder.entries import case_name, key_of
 from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.errors import InputError, printable
 from cytosuite.files import atomic, read_json, remove, write_json
+from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 from cytosuite.volume import Volume

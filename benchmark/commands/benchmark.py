@@ -46,10 +46,8 @@ from cytosuite.folders.splits import TABLE, split_rows
 from cytosuite.formats import header
 from cytosuite.metrics.boards import BOARDS
 
-NAMES = {
-    "settings": "set",
-    "only": "part",
-}  # of options that are called otherwise on the command line
+# Of options that are called otherwise on the command line.
+NAMES = {"settings": "set", "only": "part"}
 WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "site"}  # on the results
 
 if TYPE_CHECKING:

@@ -25,9 +25,10 @@ from cytosuite.contract.metadata import acquisition, described, with_given
 from cytosuite.contract.select import Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.collect import SOCKETS, Item, collect
-from cytosuite.datasets.folder.entries import case_name, is_folder, key_of
+from cytosuite.datasets.folder.entries import is_folder
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, printable
+from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.formats.lists import is_list
 from cytosuite.volume import Volume

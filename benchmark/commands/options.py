@@ -29,6 +29,7 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import need_file, need_folder
+from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.folders.splits import SplitName
 from cytosuite.volume import Scalar
 
@@ -128,11 +129,6 @@ def parameters() -> Any:  # noqa: ANN401 - a field of any name
     """Return the option --set: parameters of a simulation."""
     words = "Parameters: camera.photons=5,camera.bits=8."
     return option((), words, parse=pairs, flag="--set", repeatable=True)
-
-
-def splits() -> Any:  # noqa: ANN401 - a field of any name
-    """Return the option --splits: rules of the parts of images."""
-    return option(None, "File (.toml) with the parts; splits.toml in the folder without it.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,8 +285,8 @@ class PhaseOptions(RunOptions, DataOptions):
     through: list[str] = option((), "Algorithms that the images pass before.", parse=names)
     reference: Path | None = option(None, "Folder of real images for unpaired outputs.")
     min_object_voxels: int = option(0, "Smaller true objects of a folder are ignored.", min=0)
-    only: SplitName | None = option(None, "One part of a folder, as of splits.toml.", flag="--part")
-    splits: Path | None = splits()
+    only: SplitName | None = option(None, f"One part of a folder, by its {SPLITS}.", flag="--part")
+    splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
 
     @property
     def wanted(self) -> "DataRequest":
@@ -386,7 +382,7 @@ class TrainOptions(SimulatedOptions, FileOptions):
     steps: int | None = option(None, "Batches; 0 only measures parameters.", min=0, max=10**9)
     start: str | None = option(None, "Model to start from: name, or card.", flag="--from")
     settings: Path | None = option(None, "File of the training, or name of one of its algorithm.")
-    splits: Path | None = splits()
+    splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
     threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
     device: Device = option("cpu", "Where to train.", env="DEVICE")
     authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)

@@ -20,15 +20,16 @@ from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnun
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.store.csvfile import as_text
+from cytosuite.benchmark.store.csvfile import written
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, LABELS, TASKS
-from cytosuite.datasets.folder.entries import case_name, summary
+from cytosuite.datasets.folder.entries import summary
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder, remove, write_json
 from cytosuite.folders.conditions import FILE, NAME
 from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, Overlap, read_rules, sentence
+from cytosuite.folders.splits import OBJECTS
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import case_suffix, image_files
 
@@ -255,31 +256,30 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
     say = lines_to(console)
     need_folder(options.out, new=True)
     found = annotated(options.folder, options.rules)
-    named = {case_name(own.name): own for own in found.items}
-    if not named or len(named) < len(found.items):
-        wanted = "images with names of their own" if named else f"{LAYOUTS}, found none"
-        raise InputError(f"{options.folder}: expected {wanted}")
+    if not found.items:
+        raise InputError(f"{options.folder}: expected {LAYOUTS}, found none")
     rows: list[tuple[object, ...]] = []
     total = Counter[str]()
     with progress(console, "combining") as step, atomic(options.out) as temporary:
-        for done, (name, own) in enumerate(named.items()):
-            step(done, len(named), name)
-            combined = own.labels.read()
+        for done, (name, image, labels, _) in enumerate(found.items):
+            step(done, len(found.items), name)
+            combined = labels.read()
             write(temporary / "labels" / f"{name}.tif", combined.volume)
             if options.copy_images:
-                _copy(own.image, temporary / "images" / f"{name}{own.image.suffix}")
+                _copy(image, temporary / "images" / f"{name}{image.suffix}")
             rows += [(name, *row) for row in combined.objects]
             total.update(combined.counts)
         head = ("image", "id", "class", "file", "area", "lost", "pieces")
-        (temporary / "objects.csv").write_text(as_text([head, *rows]), encoding="utf-8")
-        if columns := dict.fromkeys(key for own in named.values() for key in own.facts):
-            facts = [(n, *(own.facts.get(key, "") for key in columns)) for n, own in named.items()]
-            table = as_text([(NAME, *columns), *facts])
-            (temporary / FILE).write_text(table, encoding="utf-8")
-        step(len(named), len(named))
+        with written(temporary / OBJECTS) as add:
+            add([head, *rows])
+        if columns := dict.fromkeys(key for own in found.items for key in own.facts):
+            with written(temporary / FILE) as add:
+                add([(NAME, *columns)])
+                add((own.name, *(own.facts.get(key, "") for key in columns)) for own in found.items)
+        step(len(found.items), len(found.items))
         if options.out.exists():
             options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
-    say(f"{len(named)} images; {sentence(total, options.rules.overlap)}")
+    say(f"{len(found.items)} images; {sentence(total, options.rules.overlap)}")
     if found.skipped:
         say(summary(dict(found.skipped)))
     say(f"written: {options.out}")

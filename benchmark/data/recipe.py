@@ -22,21 +22,15 @@ from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import digest, value_digest
+from cytosuite.folders.masks import Masks
+from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import FILE as SPLITS
-from cytosuite.folders.splits import (
-    Placed,
-    SplitName,
-    classes_of,
-    counts,
-    divide,
-    read_splits,
-    splits_of,
-    with_names,
-)
-from cytosuite.formats.lists import SUFFIX, is_list
+from cytosuite.folders.splits import Placed, SplitName, divide, listed_classes, read_splits
+from cytosuite.formats.lists import SUFFIX
 
 PART = "part"  # condition of an image in a folder that is divided
-# The modules that decide the bytes on disk.
+# The modules that decide the bytes on disk, of a user's images and of all.
+READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datasets/conditions.py"))
 WRITERS = (
     PACKAGE / "formats",
     PACKAGE / "volume",
@@ -182,20 +176,13 @@ def _simulate(name: str, stream: np.random.SeedSequence, parameters: BaseModel) 
 def _folder_recipe(wanted: DataRequest) -> Recipe:
     """Return the recipe that copies a user's images into cases."""
     folder, manifest = Path(wanted.dataset), dataset_manifests()["folder"]
-    home = folder.parent if is_list(folder) else folder
-    root = wanted.data_root or home
+    root = wanted.data_root or home_of(folder)
     found = collect(folder, wanted.task, recursive=wanted.recursive, root=wanted.data_root)
     found, placed = _divided(found, folder, wanted)
     paths = [file for item in found.items for path in item.paths for file in content_of(path)]
     content: dict[str, Any] = {
         "source": digest(
-            [
-                *(
-                    PACKAGE / name
-                    for name in ("folders", "datasets/folder", "datasets/conditions.py")
-                ),
-                *WRITERS,
-            ],
+            [*READERS, *WRITERS],
             PACKAGE,
         ),
         "files": foreign_digest(paths, root),
@@ -227,41 +214,38 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
 
 def _divided(
     found: Collection, folder: Path, wanted: DataRequest
-) -> tuple[Collection, list[Placed]]:
+) -> tuple[Collection, Sequence[Placed]]:
     """Return the wanted part of a folder, or all with their parts as a condition; and the rules."""
-    rules = read_splits(wanted.splits) if wanted.splits else splits_of(folder)
-    place = wanted.splits or folder / SPLITS
-    if rules is None and wanted.only:
+    place = wanted.splits or home_of(folder) / SPLITS
+    if not place.is_file() and wanted.only:
         raise InputError(f"PART={wanted.only}: no such file: {place}; give one, or SPLITS=file")
-    if rules is None:
+    if wanted.splits is None and not place.is_file():
         return found, []
-    known = with_names(rules, {item.name: item.conditions for item in found.items}, place)
-    placed = divide(rules, known, place)
-    part = {each.name: each.part for each in placed}
+    known = {item.name: item.conditions for item in found.items}
+    classes = {item.name: item.classes for item in found.items} | listed_classes(folder)
+    division = divide(read_splits(place), known, classes, place)
+    part = {each.name: each.part for each in division.placed}
     if wanted.only not in {None, *part.values()}:
         raise InputError(f"PART={wanted.only}: {place} names no such part")
     items = [
-        replace(item, conditions=known[item.name] | ({} if wanted.only else {PART: own}))
-        for item, own in ((item, part[item.name]) for item in found.items)
-        if wanted.only in {None, own}
+        replace(item, conditions={**known, **({} if wanted.only else {PART: part[item.name]})})
+        for item, known in ((item, division.known[item.name]) for item in found.items)
+        if wanted.only in {None, part[item.name]}
     ]
     scope = f"{wanted.only} alone is run" if wanted.only else "all are run, PART=test runs one"
-    lines = "; ".join(counts(placed, known, classes_of(folder)))
-    note = f"Parts by {place.name}, of which {scope}: {lines}."
-    return replace(found, items=tuple(items), notes=(*found.notes, note)), placed
+    note = f"Parts by {place.name}, of which {scope}: {'; '.join(division.lines)}."
+    return replace(found, items=tuple(items), notes=(*found.notes, note)), division.placed
 
 
 def _reference(folder: Path | None) -> dict[Path, Path | None]:
     """Return the real images of a reference set, each with its labels where there are any."""
     if folder is None:
         return {}
-    found: dict[Path, Path | None] = {}
-    for item in collect(folder, "segment").items:
-        labels = item.files.get(LABELS.slug)
-        if labels is not None and not isinstance(labels, Path):
-            raise InputError(
-                f"{folder}: expected images/ and labels/ as reference, found masks; write labels "
-                f"with: cytosuite labels {folder} --copy-images --out FOLDER"
-            )
-        found[item.image] = labels
-    return found
+    found = {i.image: i.files.get(LABELS.slug) for i in collect(folder, "segment").items}
+    files = {image: own for image, own in found.items() if not isinstance(own, Masks)}
+    if len(files) < len(found):
+        raise InputError(
+            f"{folder}: expected images/ and labels/ as reference, found masks; write labels "
+            f"with: cytosuite labels {folder} --copy-images --out FOLDER"
+        )
+    return files

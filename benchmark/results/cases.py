@@ -53,7 +53,7 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     places = (
         None
         if truth is None or not judged
-        else cache(lambda: measured_places(truth(), case.classes()))
+        else cache(lambda: replace(measured_places(truth()), kinds=case.classes()))
     )
     offered = offered_in_case(case, task, metrics)
     for control in BOARDS[task.name].controls if offered else ():

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from cytosuite.folders.masks import Masks, Source
-from cytosuite.formats import read
+from cytosuite.folders.masks import Source, read_labels
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.prepare import without_small
 from cytosuite.metrics.realism.edges import EdgeSettings
@@ -18,9 +17,7 @@ Reader = Callable[[], Volume]
 
 def once(path: Source, group: str = "") -> Reader:
     """Return a reader of a file, or of masks, that decodes it on first use: its first channel."""
-    if isinstance(path, Masks):
-        return cache(lambda: path.read().volume)
-    return cache(lambda: read(path, group=group).channels[0])
+    return cache(lambda: read_labels(path, group).channels[0])
 
 
 def case_facts(

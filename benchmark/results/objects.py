@@ -1,10 +1,9 @@
 """Tables of label objects as CSV: measured ones, judged ones, and all cases in one."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, takewhile
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -84,12 +83,10 @@ class ObjectPlaces:
     kinds: Mapping[str, str] = field(default_factory=dict)  # classes by label
 
 
-def measured_places(
-    labels: Volume, kinds: Mapping[str, str] = MappingProxyType({})
-) -> ObjectPlaces:
-    """Return the places of the objects of a volume (ZYX or YX), with their classes."""
+def measured_places(labels: Volume) -> ObjectPlaces:
+    """Return the places of the objects of a volume (ZYX or YX)."""
     table = object_table(labels.array, labels.spacing)
-    return replace(_places(list(table), texts(table)), kinds=kinds)
+    return _places(list(table), texts(table))
 
 
 def written_places(path: Path) -> ObjectPlaces:
@@ -135,15 +132,9 @@ def _rows(
     seg = judged.seg.tolist() if side == "truth" else [""] * judged.seg.size
     for *values, term in zip(*map(np.ndarray.tolist, columns), seg, strict=True):
         place = places.rows[str(values[0])]
-        kind = [kinds.get(str(values[0 if side == "truth" else 2]), "")] if kinds else []
-        yield (
-            side,
-            *map(str, values),
-            str(term),
-            *place,
-            *([] if z is None else [place[z]]),
-            *kind,
-        )
+        more = [] if z is None else [place[z]]
+        more += [kinds.get(str(values[0 if side == "truth" else 2]), "")] if kinds else []
+        yield (side, *map(str, values), str(term), *place, *more)
 
 
 def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:

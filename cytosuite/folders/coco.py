@@ -1,20 +1,20 @@
 """Objects in COCO files: polygons and run lengths (cocodataset.org/#format-data)."""
 
-from collections.abc import Sequence
-from functools import partial
-from itertools import pairwise
+import re
+from math import prod
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
-from cytosuite.folders.masks import MaskPixels, ObjectMask, cropped
+from cytosuite.folders.masks import Pixels, Shape
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
+Polygons: TypeAlias = list[list[float]]  # x and y in turn, of each part
 
 
 class Runs(BaseModel):
@@ -24,109 +24,67 @@ class Runs(BaseModel):
     size: tuple[int, int]  # y, x
 
 
-class CocoObject(BaseModel):
-    """An object; further keys do not count."""
-
+class _Object(BaseModel):
     id: int | str
     image_id: int | str
     category_id: int
-    segmentation: Runs | list[list[float]] = Field([])  # x and y in turn, of each part
+    segmentation: Runs | Polygons = Field([])
     iscrowd: int = 0
 
 
-class CocoImage(BaseModel):
-    """An image."""
-
+class _Image(BaseModel):
     id: int | str
     file_name: str
     height: int
     width: int
 
 
-class CocoClass(BaseModel):
-    """A class."""
-
+class _Class(BaseModel):
     id: int
     name: str
 
 
 class CocoFile(BaseModel):
-    """The entries of a file that are read."""
+    """The entries of a file that are read; further keys do not count."""
 
-    images: list[CocoImage]
-    annotations: list[CocoObject]
-    categories: list[CocoClass]
+    images: list[_Image]
+    annotations: list[_Object]
+    categories: list[_Class]
 
 
-def is_coco(path: Path) -> bool:
-    """Return whether a file names images and their annotations."""
+def read_coco(path: Path) -> CocoFile | None:
+    """Return the content of a file that names images and their annotations, None of others."""
     if path.suffix.lower() != ".json" or not path.is_file():
-        return False
-    content = path.read_bytes()
-    return all(key in content for key in _KEYS)
-
-
-def read_coco(path: Path) -> CocoFile:
-    """Return the content of a file."""
+        return None
+    if not all(key in (content := path.read_bytes()) for key in _KEYS):
+        return None
     try:
-        content = from_json(path.read_bytes())
+        return parse(path, from_json(content), CocoFile)
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, found {error}") from None
-    return parse(path, content, CocoFile)
 
 
-def coco_mask(path: Path, own: CocoObject, kind: str, size: tuple[int, int]) -> ObjectMask:
-    """Return the mask of an annotation of an image of a size (y, x)."""
-    return ObjectMask(path, str(own.id), kind, partial(_of_annotation, path, own, size))
+def pixels_of_annotation(where: str, found: Runs | Polygons, size: Shape, shape: Shape) -> Pixels:
+    """Return the pixels of an object of an image of a size (y, x), which must be its shape."""
+    from skimage.draw import polygon  # commands without polygons do not load it
 
-
-def _of_annotation(
-    path: Path, own: CocoObject, size: tuple[int, int], shape: tuple[int, ...]
-) -> MaskPixels:
-    found, where = own.segmentation, f"{path}: annotation {own.id}"
     if (size := found.size if isinstance(found, Runs) else size) != shape:
         raise InputError(f"{where}: expected the image's shape {shape}, found {size}")
     if isinstance(found, Runs):
         counts = decoded(found.counts) if isinstance(found.counts, str) else found.counts
-        if sum(counts) != size[0] * size[1] or min(counts) < 0:
+        if sum(counts) != prod(shape) or min(counts) < 0:
             raise InputError(f"{where}: expected runs of {shape}, found {sum(counts)} pixels")
-        return of_runs(counts, size[0])
+        ends, lengths = np.cumsum(counts)[1::2], np.array(counts[1::2], int)
+        steps: Pixels = np.repeat(ends - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
+        return np.ravel_multi_index(np.unravel_index(steps, shape, order="F"), shape)
     odd = (len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all() for flat in found)
     if not found or any(odd):
         raise InputError(f"{where}: expected polygons, x and y of 3 corners or more, or runs")
-    parts = [np.array(flat).reshape(-1, 2) for flat in found]
-    every = np.concatenate(parts)
-    (x, y), (right, bottom) = (
-        np.clip(end, 0, size[::-1]).astype(int).tolist()
-        for end in (np.floor(every.min(0)), np.ceil(every.max(0)))
-    )
-    inside = [of_polygon(part - (x, y), (bottom - y, right - x)) for part in parts]
-    return MaskPixels((slice(y, bottom), slice(x, right)), np.logical_or.reduce(inside))
-
-
-def of_polygon(corners: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the pixels with their centre within corners (N, 2) x, y; pixel 0 lies from 0 to 1."""
-    crossed = np.zeros((shape[0], shape[1] + 1), bool)
-    for (x0, y0), (x1, y1) in pairwise([*corners, corners[0]]):
-        first, last = np.clip(np.ceil(np.sort([y0, y1]) - 0.5), 0, shape[0]).astype(int)
-        rows = np.arange(first, last)  # of which an edge crosses the middle
-        if rows.size:
-            across = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-            crossed[rows, np.clip(np.ceil(across - 0.5), 0, shape[1]).astype(int)] ^= True
-    return np.logical_xor.accumulate(crossed, axis=1)[:, :-1]
-
-
-def of_runs(counts: Sequence[int], height: int) -> MaskPixels:
-    """Return the pixels of runs; only the columns with an object are unrolled."""
-    ends = np.cumsum(counts)
-    full = np.flatnonzero(np.asarray(counts[1::2])) * 2 + 1  # runs of the object
-    if not full.size:
-        return MaskPixels((slice(0, 0),) * 2, np.zeros((0, 0), bool))
-    first, last = int(ends[full[0] - 1]) // height, -(-int(ends[full[-1]]) // height)
-    edges = np.clip(np.concatenate([[0], ends]), first * height, last * height)
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, np.diff(edges))
-    (rows, columns), inside = cropped(flat.reshape(last - first, height).T)
-    return MaskPixels((rows, slice(first + columns.start, first + columns.stop)), inside)
+    inside: Pixels = np.zeros(0, np.intp)
+    for flat in found:  # pixel 0 lies from 0 to 1
+        rows, columns = polygon(np.array(flat[1::2]) - 0.5, np.array(flat[::2]) - 0.5, shape)
+        inside = np.union1d(inside, rows * shape[1] + columns)
+    return inside
 
 
 def decoded(text: str) -> list[int]:
@@ -136,14 +94,8 @@ def decoded(text: str) -> list[int]:
     [1, 2, 2, 1, 4, 2]
     """
     found: list[int] = []
-    value = shift = 0
-    for letter in text:
-        bits = ord(letter) - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:  # more of this number follows
-            continue
-        value -= (bits >> 4 & 1) << shift  # its sign
+    for word in re.findall("[P-o]*[0-O]", text):  # a bit of all but the last letter is set
+        bits = [ord(letter) - 48 & 31 for letter in word]
+        value = sum(part << 5 * n for n, part in enumerate(bits)) - (bits[-1] >> 4 << 5 * len(bits))
         found.append(value + (found[-2] if len(found) > 2 else 0))
-        value = shift = 0
     return found

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Mapping
 from io import StringIO
 from math import isfinite
@@ -9,7 +10,6 @@ from pathlib import Path
 
 from cytosuite.errors import InputError
 from cytosuite.files import read_text
-from cytosuite.formats.imagefiles import image_name
 from cytosuite.volume import Scalar
 
 FILE = "conditions.csv"
@@ -19,11 +19,11 @@ LONGEST_CELL = 200  # characters of a condition
 
 
 def read_conditions(
-    path: Path, cases: Mapping[str, str], *, others: bool = False
+    path: Path, cases: Mapping[Path, str], *, others: bool = False
 ) -> dict[str, dict[str, Scalar]]:
-    """Return conditions from a CSV table with the column ``name``, by the case of the name.
+    """Return conditions by case, from a CSV table with the column ``name`` of case or image.
 
-    With `others` the table may name further images, and these with their suffix.
+    `cases` are names by image; with `others` the table may name further images.
     """
     try:
         lines = StringIO(read_text(path), newline="")
@@ -38,6 +38,9 @@ def read_conditions(
         )
     if "" in columns or len(set(columns)) < len(columns):
         raise InputError(f"{path}: columns need different names, found {','.join(columns)!r}")
+    texts = [(t, n) for own, n in cases.items() for t in dict.fromkeys((own.name, own.stem, n))]
+    times = Counter(text for text, _ in texts)  # names of several images mean none
+    known = {text: name for text, name in texts if times[text] == 1}
     found: dict[str, dict[str, str]] = {}
     for row in rows:
         if len(row) > len(columns):
@@ -47,15 +50,15 @@ def read_conditions(
             )
         given = dict(zip(columns, row, strict=False))
         name = given.pop(NAME, "").strip()
-        if others and name not in cases and (name := image_name(Path(name))) not in cases:
+        if name not in known and others:
             continue
-        if name not in cases:
-            example = next(iter(cases), "")
+        if name not in known:
+            example = next(iter(known), "")
             raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
-        if cases[name] in found:
+        if known[name] in found:
             raise InputError(f"{path}: {name!r} has two rows; keep one")
         cells = {column: _text(path, cell) for column, cell in given.items()}
-        found[cases[name]] = {column: cell for column, cell in cells.items() if cell}
+        found[known[name]] = {column: cell for column, cell in cells.items() if cell}
     words = {
         column
         for row in found.values()

@@ -4,54 +4,43 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from cytosuite.errors import InputError
-from cytosuite.folders.coco import coco_mask, is_coco, read_coco
-from cytosuite.folders.masks import (
-    RULES,
-    MaskRules,
-    Masks,
-    ObjectMask,
-    mask_file,
-    read_rules,
-)
-from cytosuite.formats.imagefiles import READABLE, image_name
+from cytosuite.folders.coco import pixels_of_annotation, read_coco
+from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
+from cytosuite.folders.names import case_name, key_of, natural
+from cytosuite.formats.imagefiles import READABLE
 
 MASKS = re.compile(r"(.+?)(_cp)?_masks")  # of Cellpose
 OUTPUT = re.compile(r".+_(flows|cp_output|outlines)")  # of Cellpose
-Place = TypeVar("Place", Path, Masks)
 LAYOUTS = (
     "<image>/images and <image>/masks, images/ and masks/<image>/, name.tif and name_masks.tif, or "
     "a COCO file"
 )
+Place = TypeVar("Place", Path, Masks)
+# Images and labels by the names by which they pair.
+Pairs: TypeAlias = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Masks]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Annotated:
+class Annotated(NamedTuple):
     """An image with its labels; facts are groups of `MaskRules.pairs`, and the class."""
 
-    name: str
+    name: str  # of the case
     image: Path
     labels: Masks
     facts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Annotations:
+class Annotations(NamedTuple):
     """The annotated images of a folder in natural order, and reasons for what is left out."""
 
     items: Sequence[Annotated] = ()
-    skipped: Mapping[str, str] = field(default_factory=dict)  # by relative path
-
-
-class Pairs(NamedTuple):
-    """Images and labels by the names by which they pair."""
-
-    images: Sequence[tuple[str, Path]]
-    labels: Sequence[tuple[str, Masks]]
+    skipped: Mapping[str, str] = MappingProxyType({})  # by relative path
 
 
 def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
@@ -68,58 +57,44 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
         if (folder / RULES).exists():
             raise InputError(f"{folder}: {RULES} is for masks; expected {LAYOUTS}, found neither")
         return Annotations()
-    images, skipped = _named(folder, "image", found.images, rules)
-    labels, odd = _named(folder, "mask", found.labels, rules)
-    for name in odd:
-        raise InputError(f"{folder / name}: expected a name that fits pairs = {rules.pairs!r}")
+    images = _by_key(folder, "image", found[0], rules)
+    labels = _by_key(folder, "mask", found[1], rules)
     for key in sorted(images.keys() ^ labels.keys(), key=natural):
         here, lacks = (images[key][0], "masks") if key in images else (labels[key][0], "an image")
         raise InputError(f"{here}: expected {lacks} named exactly {key}, found none")
     items = []
     for key in sorted(images, key=natural):
-        (image, facts), (source, _) = images[key], labels[key]
-        kinds = {"class": " + ".join(sorted(source.classes))} if source.classes else {}
-        items.append(Annotated(key, image, replace(source, image=image), {**kinds, **facts}))
-    return Annotations(items, {**_rest(folder, items), **skipped})
+        (image, facts), (masks, _) = images[key], labels[key]
+        kinds = {"class": " + ".join(sorted(masks.classes))} if masks.classes else {}
+        own = replace(masks, image=image)
+        items.append(Annotated(key, image, own, {**kinds, **facts}))
+    taken = {path for own in items for path in (own.image, *own.labels.files)}
+    tops = {path.relative_to(folder).parts[0] for path in taken}
+    rest = [path for path in (*_images(folder), *_folders(folder)) if path.name not in tops]
+    odd = [str(path.relative_to(folder)) for _, path in found[0] if path not in taken]
+    skipped = {f"{p.name}/" if p.is_dir() else p.name: "no image with masks" for p in rest}
+    return Annotations(items, {**skipped, **dict.fromkeys(odd, f"does not fit pairs in {RULES}")})
 
 
-def natural(text: str) -> tuple[list[str | int], str]:
-    """Return a key that sorts numbers in names by their value.
-
-    >>> sorted(["a10", "a9", "A2"], key=natural)
-    ['A2', 'a9', 'a10']
-    """
-    parts = re.split(r"([0-9]+)", text.casefold())
-    return [int(part) if n % 2 else part for n, part in enumerate(parts)], text
-
-
-def _named(
+def _by_key(
     folder: Path, noun: str, given: Sequence[tuple[str, Place]], rules: MaskRules
-) -> tuple[dict[str, tuple[Place, dict[str, str]]], dict[str, str]]:
-    """Return places and conditions by the key of a name, and reasons for names that do not fit."""
+) -> dict[str, tuple[Place, dict[str, str]]]:
+    """Return places and conditions by the key of a name, of images those that fit `pairs`."""
     found: dict[str, tuple[Place, dict[str, str]]] = {}
-    odd = {}
     for name, place in given:
-        here = str(Path(str(place)).relative_to(folder))
         named = rules.named(unicodedata.normalize("NFC", name))
+        if named is None and noun == "mask":
+            raise InputError(f"{place}: expected a name that fits pairs = {rules.pairs.pattern!r}")
         if named is None:
-            odd[here] = f"does not fit pairs in {RULES}"
             continue
-        key, facts = named
+        key, facts = case_name(named[0]), named[1]
         if key in found:
-            first = Path(str(found[key][0])).relative_to(folder)
-            raise InputError(f"{folder}: expected one {noun} named {key}, found {first} and {here}")
+            two = (Path(str(own)).relative_to(folder) for own in (found[key][0], place))
+            raise InputError(
+                f"{folder}: expected one {noun} named {key}, found {' and '.join(map(str, two))}"
+            )
         found[key] = place, facts
-    return found, odd
-
-
-def _rest(folder: Path, items: Sequence[Annotated]) -> dict[str, str]:
-    """Return the images and folders that are no part of the layout, with the reason."""
-    paths = [path for item in items for path in (item.image, *item.labels.files)]
-    used = {path.relative_to(folder).parts[0] for path in paths}
-    others = [path for path in _visible(folder) if path.name not in used]
-    names = [f"{p.name}/" if p.is_dir() else p.name for p in others if p.is_dir() or _is_image(p)]
-    return dict.fromkeys(names, "no image with masks")
+    return found
 
 
 def _by_image(folder: Path, rules: MaskRules) -> Pairs | None:
@@ -129,7 +104,7 @@ def _by_image(folder: Path, rules: MaskRules) -> Pairs | None:
     masks = [(home.name, home / "masks") for home in homes if (home / "masks").is_dir()]
     if not {name for name, _ in images} & {name for name, _ in masks}:
         return None
-    return Pairs(images, [(name, _masks(folder, place, rules)) for name, place in masks])
+    return images, [(name, _masks(folder, place, rules)) for name, place in masks]
 
 
 def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
@@ -144,14 +119,17 @@ def _by_class(folder: Path, rules: MaskRules) -> Pairs | None:
         raise InputError(
             f"{folder}: found {names}; name one in {RULES}: images = {rooms[0].name!r}"
         )
-    images = [(image_name(path), path) for path in _images(rooms[0])]
-    return Pairs(images, [(home.name, _masks(folder, home, rules)) for home in homes])
+    images = [(key_of(path), path) for path in _images(rooms[0])]
+    return images, [(home.name, _masks(folder, home, rules)) for home in homes]
 
 
 def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
     """Return the masks in a folder, and in a folder per class."""
-    level = rules.threshold
-    found = [mask_file(path, "", level) for path in _images(home)]
+
+    def mask(path: Path, kind: str = "") -> ObjectMask:
+        return ObjectMask(path, path.name, kind, partial(pixels_of_file, path, rules.threshold))
+
+    found = [mask(path) for path in _images(home)]
     left = Counter[str]()
     for inner in _folders(home):
         paths, kind = _images(inner), rules.class_of(inner.name)
@@ -159,34 +137,33 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
             raise InputError(f"{deeper[0]}: expected masks in {inner}, found a folder")
         left["empty folders"] += not paths
         left["excluded"] += len(paths) if kind is None else 0
-        found += [mask_file(path, kind, level) for path in paths if kind is not None]
+        found += [mask(path, kind) for path in paths if kind is not None]
     return Masks(folder, home, rules, found, left)
 
 
 def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
     """Return ``name.*`` and label images ``name_masks.*`` (Cellpose)."""
-    named = [(image_name(path), path) for path in _images(folder)]
+    named = [(key_of(path), path) for path in _images(folder)]
     labels = [(match[1], path) for name, path in named if (match := MASKS.fullmatch(name))]
     taken = {path for _, path in labels}
     images = [(n, path) for n, path in named if path not in taken and not OUTPUT.fullmatch(n)]
     if not {name for name, _ in images} & {name for name, _ in labels}:
         return None
-    return Pairs(images, [(name, Masks(folder, path, rules)) for name, path in labels])
+    return images, [(name, Masks(folder, path, rules)) for name, path in labels]
 
 
 def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
     """Return the images in COCO files of a folder, or of its ``annotations``, and their objects."""
     places = [*_visible(folder), *_visible(folder / "annotations")]
-    if not (files := [path for path in places if is_coco(path)]):
+    files = {path: content for path in places if (content := read_coco(path))}
+    if not files:
         return None
     known: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if _is_image(path):
-            known.setdefault(path.name, []).append(path)
+    for path in sorted(filter(_is_image, folder.rglob("*"))):
+        known.setdefault(path.name, []).append(path)
     images: list[tuple[str, Path]] = []
     labels: list[tuple[str, Masks]] = []
-    for file in files:
-        content = read_coco(file)
+    for file, content in files.items():
         kinds = {own.id: rules.class_of(own.name) for own in content.categories}
         sizes = {own.id: (own.height, own.width) for own in content.images}
         masks: dict[int | str, list[ObjectMask]] = {number: [] for number in sizes}
@@ -198,17 +175,20 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
             if own.iscrowd or kind is None:
                 left[own.image_id]["crowds" if own.iscrowd else "excluded"] += 1
             else:
-                masks[own.image_id].append(coco_mask(file, own, kind, sizes[own.image_id]))
+                size, where = sizes[own.image_id], f"{file}: annotation {own.id}"
+                draw = partial(pixels_of_annotation, where, own.segmentation, size)
+                masks[own.image_id].append(ObjectMask(file, str(own.id), kind, draw))
         for image in content.images:
-            end = PurePosixPath(image.file_name).parts
-            fits = [path for path in known.get(end[-1], ()) if path.parts[-len(end) :] == end]
+            end = PurePosixPath(image.file_name)
+            fits = known.get(end.name, [])
+            fits = [path for path in fits if path.parts[-len(end.parts) :] == end.parts]
             if len(fits) != 1:
                 names = " and ".join(str(path.relative_to(folder)) for path in fits) or "none"
                 raise InputError(f"{file}: expected one image {image.file_name}, found {names}")
-            name = PurePosixPath(image.file_name).with_suffix("").as_posix()
+            name = end.with_suffix("").as_posix()
             images.append((name, fits[0]))
             labels.append((name, Masks(folder, file, rules, masks[image.id], left[image.id])))
-    return Pairs(images, labels)
+    return images, labels
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -4,14 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from math import floor
+from functools import partial
+from math import floor, prod
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.contract.manifest import Described, parse
@@ -22,8 +22,9 @@ from cytosuite.formats import read
 from cytosuite.volume import Volume
 
 RULES = "masks.toml"
+Shape: TypeAlias = tuple[int, ...]
+Pixels: TypeAlias = NDArray[np.intp]  # places in the flat image
 Overlap = Literal["smallest", "last", "first", "error"]
-ON_TOP = {"smallest": "the smallest lies", "last": "the last lies", "first": "the first lies"}
 
 
 class MaskRules(Described):
@@ -36,20 +37,10 @@ class MaskRules(Described):
     min_area: int = Field(0, ge=0, description="smaller objects (pixels) are left out")
     exclude: tuple[str, ...] = Field((), description="classes that are left out")
     classes: dict[str, str] = Field({}, description="class by the name of its folder")
-    pairs: str = Field(
-        "", description="expression for names: the group name pairs, others are conditions"
+    pairs: re.Pattern[str] = Field(
+        re.compile(".*"), description="of names: the group name pairs, others are conditions"
     )
     images: str = Field("", description="folder of the images, where there are several")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        try:
-            groups = re.compile(self.pairs).groupindex
-        except re.error as error:
-            raise ValueError(f"pairs: expected a regular expression, found {error}") from None
-        if self.pairs and not groups:
-            raise ValueError("pairs: expected named groups like (?P<name>.+)")
-        return self
 
     def class_of(self, name: str) -> str | None:
         """Return the class of the masks in a folder of this name, None where they are left out."""
@@ -58,9 +49,7 @@ class MaskRules(Described):
 
     def named(self, name: str) -> tuple[str, dict[str, str]] | None:
         """Return the key by which image and masks pair, and conditions; None for other names."""
-        if not self.pairs:
-            return name, {}
-        if (match := re.fullmatch(self.pairs, name)) is None:
+        if (match := self.pairs.fullmatch(name)) is None:
             return None
         facts = {group: text for group, text in match.groupdict().items() if text}
         return facts.pop("name", name), facts
@@ -72,37 +61,26 @@ def read_rules(folder: Path) -> MaskRules:
     return parse(path, read_toml(path) if path.exists() else {}, MaskRules)
 
 
-class MaskPixels(NamedTuple):
-    """The pixels of one object in its bounding box."""
-
-    box: tuple[slice, ...]
-    inside: NDArray[np.bool_]
-
-
 class ObjectMask(NamedTuple):
-    """One object of an image, not yet read; drawn for the image's shape, or refused."""
+    """One object of an image, not yet read."""
 
     path: Path
     name: str  # for people
     kind: str  # its class, empty without one
-    draw: Callable[[tuple[int, ...]], MaskPixels]
+    pixels: Callable[[Shape], Pixels]  # for the image's shape, or InputError
 
 
-def mask_file(path: Path, kind: str, threshold: float | None) -> ObjectMask:
-    """Return the mask in a file of its own."""
-    return ObjectMask(path, path.name, kind, partial(_of_file, path, threshold))
-
-
-def _of_file(path: Path, threshold: float | None, shape: tuple[int, ...]) -> MaskPixels:
+def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
+    """Return the pixels of a mask in a file of its own."""
     array = read_grey(path).array
     if array.shape != shape:
         raise InputError(f"{path}: a mask must have the image's shape {shape}, found {array.shape}")
     level = float(array.max(initial=0)) / 2 if threshold is None else threshold
     # Whole numbers compare with whole ones ten times as fast, to the same end.
-    return cropped(array > (level if array.dtype.kind == "f" else floor(level)))
+    return np.flatnonzero(array > (level if array.dtype.kind == "f" else floor(level)))
 
 
-def _of_label_image(path: Path, shape: tuple[int, ...]) -> list[ObjectMask]:
+def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
     """Return the objects of a label image, called by their number in it."""
     labels = read(path).array
     most = int(labels.max(initial=0))
@@ -112,21 +90,18 @@ def _of_label_image(path: Path, shape: tuple[int, ...]) -> list[ObjectMask]:
             f"{path}: expected labels of the image's shape {shape}, whole numbers from 0 to that "
             f"of the pixels, found {labels.dtype} of {labels.shape} up to {most}"
         )
-    boxes = enumerate(ndimage.find_objects(labels.astype(np.int64)), 1)
-    found = {number: MaskPixels(box, labels[box] == number) for number, box in boxes if box}
-    return [ObjectMask(path, str(n), "", partial(_as_it_is, own)) for n, own in found.items()]
+    flat = labels.ravel()
+    pixels = np.flatnonzero(flat)
+    sizes = np.bincount(flat[pixels])
+    pixels = pixels[np.argsort(flat[pixels], kind="stable")]
+    numbers = np.flatnonzero(sizes)
+    parts = np.split(pixels, np.cumsum(sizes[numbers]))
+    named = zip(map(str, numbers), parts[:-1], strict=True)
+    return [ObjectMask(path, number, "", partial(_same, own)) for number, own in named]
 
 
-def _as_it_is(own: MaskPixels, _: tuple[int, ...]) -> MaskPixels:
+def _same(own: Pixels, _: Shape) -> Pixels:
     return own
-
-
-def cropped(inside: NDArray[np.bool_]) -> MaskPixels:
-    """Return the pixels of an object in their bounding box."""
-    axes = range(inside.ndim)
-    spans = [np.flatnonzero(inside.any(tuple({*axes} - {axis}))) for axis in axes]
-    box = tuple(slice(int(own[0]), int(own[-1]) + 1) if own.size else slice(0, 0) for own in spans)
-    return MaskPixels(box, inside[box].copy())
 
 
 class MaskObject(NamedTuple):
@@ -157,7 +132,7 @@ class Combined(NamedTuple):
 class Masks:
     """Labels of an image as masks of its objects; they are combined when they are read."""
 
-    home: Path  # the folder of all images
+    parent: Path  # the folder of all images
     place: Path  # folder of the masks, COCO file, or label image
     rules: MaskRules
     objects: Sequence[ObjectMask] | None = None  # in the order of their ids; None of a label image
@@ -174,17 +149,10 @@ class Masks:
         return self.place.name
 
     @property
-    def parent(self) -> Path:
-        """Folder around all files."""
-        return self.home
-
-    @cached_property
     def files(self) -> tuple[Path, ...]:
         """All files that decide the labels."""
-        own = [self.home / RULES] if (self.home / RULES).exists() else []
-        if self.objects is None:
-            return *own, self.place
-        return tuple(dict.fromkeys([*own, *(mask.path for mask in self.objects)]))
+        own = [path for path in (self.parent / RULES, self.place) if path.is_file()]
+        return tuple(dict.fromkeys([*own, *(mask.path for mask in self.objects or ())]))
 
     @property
     def classes(self) -> Counter[str]:
@@ -197,11 +165,10 @@ class Masks:
         masks = self.objects
         if masks is None:
             masks = _of_label_image(self.place, image.shape)
-        drawn = [mask.draw(image.shape) for mask in masks]
         with at(self.place):
-            labels, objects, counts = combine(image.shape, drawn, masks, self.rules)
+            labels, objects, counts = combine(image.shape, masks, self.rules)
         volume = Volume(labels, image.spacing, image.axes, image.metadata)
-        return Combined(volume, objects, {"objects": len(drawn), **counts, **self.left})
+        return Combined(volume, objects, {**counts, **self.left})
 
 
 Source: TypeAlias = Path | Masks  # of the labels of an image
@@ -212,31 +179,26 @@ def files_of(source: Source) -> tuple[Path, ...]:
     return source.files if isinstance(source, Masks) else (source,)
 
 
-def read_labels(source: Source, group: str = "", *, stack: bool = False) -> Volume:
+def read_labels(source: Source, group: str = "") -> Volume:
     """Return the labels of an image, from a file or from masks."""
-    if isinstance(source, Masks):
-        return source.read().volume
-    return read(source, stack=stack, group=group)
+    return source.read().volume if isinstance(source, Masks) else read(source, group=group)
 
 
 def combine(
-    shape: tuple[int, ...],
-    drawn: Sequence[MaskPixels],
-    masks: Sequence[ObjectMask],
-    rules: MaskRules,
+    shape: Shape, masks: Sequence[ObjectMask], rules: MaskRules
 ) -> tuple[NDArray[Any], tuple[MaskObject, ...], dict[str, int]]:
     """Return labels of masks (ids as they come, uint16 or uint32), table, and counts."""
-    areas = np.array([np.count_nonzero(own.inside) for own in drawn], np.int64)
+    drawn = [mask.pixels(shape) for mask in masks]
+    areas = np.array([own.size for own in drawn], np.int64)
     least = max(1, rules.min_area)
     order = np.flatnonzero(areas >= least)
     if rules.overlap == "first":
         order = order[::-1]
     elif rules.overlap == "smallest":  # of equal ones the last
         order = order[np.argsort(-areas[order], kind="stable")]
-    labels, sharing = np.zeros(shape, np.uint32), set[int]()
+    flat, sharing = np.zeros(prod(shape), np.uint32), set[int]()
     for number in order.tolist():
-        box, inside = drawn[number]
-        under = labels[box][inside]
+        under = flat[drawn[number]]
         if under.any():
             others = set(np.unique(under[under > 0]).tolist())
             if rules.overlap == "error":
@@ -246,31 +208,36 @@ def combine(
                     f"{names} overlap in {shared} pixels; correct one, or set overlap in {RULES}"
                 )
             sharing |= {number + 1, *others}
-        labels[box][inside] = number + 1
-    left = np.bincount(labels.ravel(), minlength=len(drawn) + 1)[1:]
+        flat[drawn[number]] = number + 1
+    left = np.bincount(flat, minlength=len(drawn) + 1)[1:]
     ids = np.where(left >= least, np.cumsum(left >= least), 0)
-    touching = np.ones([3] * len(shape))
-    pieces = np.zeros_like(ids)
-    for number in np.flatnonzero(ids).tolist():
-        pieces[number] = ndimage.label(labels[drawn[number].box] == number + 1, touching)[1]
-    columns = zip(*(own.tolist() for own in (ids, areas, areas - left, pieces)), strict=True)
-    rows = zip(masks, columns, strict=True)
+    dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
+    labels = np.concatenate([[0], ids]).astype(dtype)[flat].reshape(shape)
+    touching, pieces = np.ones([3] * len(shape)), np.zeros_like(ids)
+    pieces[ids > 0] = [
+        ndimage.label(labels[box] == own, touching)[1]
+        for own, box in enumerate(ndimage.find_objects(labels), 1)
+    ]
     counts = {
+        "objects": len(drawn),
         "overlapping": len(sharing),
         "vanished": int(np.count_nonzero((areas >= least) & (ids == 0))),
         "broken": int(np.count_nonzero(pieces > 1)),
         "small": int(np.count_nonzero((areas > 0) & (areas < least))),
         "empty": int(np.count_nonzero(areas == 0)),
     }
-    table = tuple(MaskObject(own, mask.kind, mask.name, *rest) for mask, (own, *rest) in rows)
-    dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
-    return np.concatenate([[0], ids]).astype(dtype)[labels], table, counts
+    columns = zip(*(own.tolist() for own in (ids, areas, areas - left, pieces)), strict=True)
+    table = (
+        MaskObject(n, own.kind, own.name, *rest)
+        for own, (n, *rest) in zip(masks, columns, strict=True)
+    )
+    return labels, tuple(table), counts
 
 
 def sentence(counts: Mapping[str, int], overlap: str) -> str:
     """Return counts as a sentence for people, without those of 0."""
     words = {
-        "overlapping": f"overlap others ({ON_TOP.get(overlap, 'none lies')} on top)",
+        "overlapping": f"overlap others (the {overlap} lies on top)",
         "vanished": "vanish below others",
         "broken": "are in several pieces",
         "small": "are smaller than min_area and left out",

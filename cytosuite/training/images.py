@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.contract.tasks import IMAGE, LABELS
+from cytosuite.contract.tasks import IMAGE, LABELS, VIEW
 from cytosuite.errors import InputError
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Source
-from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, LABEL, PICTURE, image_files
+from cytosuite.folders.names import case_name, home_of, key_of
+from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, LABEL, PICTURE, image_files, image_name
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
@@ -74,6 +75,15 @@ def find_images(
     return fitting
 
 
+def case_of(path: Path, folder: Path, root: Path | None = None) -> str:
+    """Return the name of the case that a benchmark makes of an image in a folder or list."""
+    home = home_of(folder)
+    if list_of(folder, "train") is not None:
+        return case_name(key_of(path, root or home))
+    rooms = any((home / name).is_dir() for name in ("cases", "images", VIEW))
+    return case_name(key_of(path, None if rooms else home))
+
+
 def deep(array: NDArray[Any]) -> NDArray[Any]:
     """Return an image as (Z, Y, X), with z of 1 for a plane."""
     return array if array.ndim == 3 else array[None]
@@ -108,7 +118,7 @@ def twin_of(path: Path, folder: Path, end: str = "") -> Path | None:
     """Return the file of an image's name in another folder, as of its labels, if there is one."""
     ends = (end,) if end else ("", LABEL)
     suffixes = (*IMAGE_SUFFIXES, *PICTURE.suffixes)
-    found = [folder / f"{path.stem}{end}{suffix}" for end in ends for suffix in suffixes]
+    found = [folder / f"{image_name(path)}{end}{suffix}" for end in ends for suffix in suffixes]
     return next((each for each in found if each.is_file()), None)
 
 

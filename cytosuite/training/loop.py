@@ -1,7 +1,7 @@
 """The training loop, from the data to the published model."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -158,13 +158,15 @@ def _load(
     """Return the cases to train on and the held-out ones, by role; those of a test stay unseen."""
     found: dict[str, list[Case]] = {role: [] for role in training.roles}
     named: dict[str, list[Case]] = {role: [] for role in training.roles}  # held out by name
-    placed: dict[str, list[Placed]] = {}
+    placed: dict[str, Sequence[Placed]] = {}
     for role, folder in [(name, each) for name in training.roles for each in data[name]]:
         say(f"reading {folder}")
         loaded = training.load(folder, role, settings)
-        parts, placed[str(folder)], remarks = divided(folder, loaded, settings.files.splits)
-        for remark in remarks:
-            say(f"parts of {folder.name}: {remark}")
+        parts, division = divided(folder, loaded, settings.files)
+        if division is not None:
+            placed[str(folder)] = division.placed
+            for remark in division.lines:
+                say(f"parts of {folder.name}: {remark}")
         found[role] += parts.get("train", [])
         named[role] += parts.get("validate", [])
         listed = list_of(folder, "val")

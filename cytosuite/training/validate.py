@@ -4,50 +4,45 @@ from collections.abc import Iterable, Sequence
 from math import ceil, isnan, nan
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.folders.splits import (
-    FILE,
-    Placed,
-    Splits,
-    classes_of,
-    conditions_of,
-    counts,
-    divide,
-    splits_of,
-    with_names,
-)
-from cytosuite.formats.imagefiles import image_name
+from cytosuite.folders.conditions import FILE as CONDITIONS
+from cytosuite.folders.conditions import read_conditions
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.names import home_of
+from cytosuite.folders.splits import FILE as SPLITS
+from cytosuite.folders.splits import Division, divide, listed_classes, splits_of
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
+from cytosuite.training.images import case_of
 from cytosuite.training.parts import Case, Cases
-from cytosuite.training.settings import Validation
+from cytosuite.training.settings import FileSettings, Validation
 
 
 def divided(
-    folder: Path, cases: Sequence[Case], own: Splits | None
-) -> tuple[dict[str, list[Case]], list[Placed], list[str]]:
-    """Return cases by part, the rule of each, and lines on both; without rules all are to train."""
-    rules = own or splits_of(folder)
-    if rules is None:
-        return {"train": [*cases]}, [], []
-    place = f"{folder}: splits" if own else folder / FILE
-    known = with_names(rules, conditions_of(folder, map(_name, cases)), place)
-    placed = divide(rules, known, place)
-    part = {each.name: each.part for each in placed}
+    folder: Path, cases: Sequence[Case], files: FileSettings
+) -> tuple[dict[str, list[Case]], Division | None]:
+    """Return cases by part, and the division by their conditions; without rules all train."""
+    if not (own := files.splits or splits_of(folder)):
+        return {"train": [*cases]}, None
+    drawn = {each.image: each for each in annotated(folder).items}
+    paths: list[Path] = [case.path for case in cases]  # type: ignore[attr-defined]
+    names = {p: drawn[p].name if p in drawn else case_of(p, folder, files.root) for p in paths}
+    table = home_of(folder) / CONDITIONS
+    rows = read_conditions(table, names, others=True) if table.is_file() else {}
+    facts = {each.name: each.facts for each in drawn.values()}
+    known = {name: {**facts.get(name, {}), **rows.get(name, {})} for name in names.values()}
+    classes = {each.name: each.labels.classes for each in drawn.values()}
+    classes |= listed_classes(folder)
+    place = f"{folder}: splits" if files.splits else home_of(folder) / SPLITS
+    division = divide(own, known, classes, place)
+    part = {each.name: each.part for each in division.placed}
     found: dict[str, list[Case]] = {}
-    for case in cases:
-        found.setdefault(part[_name(case)], []).append(case)
-    return found, placed, counts(placed, known, classes_of(folder))
-
-
-def _name(case: object) -> str:
-    """Return the name of a case, that of its image's file where it has no other, as NFC."""
-    found = getattr(case, "name", None) or image_name(case.path)  # type: ignore[attr-defined]
-    return normalize("NFC", str(found))
+    for case, path in zip(cases, paths, strict=True):
+        found.setdefault(part[names[path]], []).append(case)
+    return found, division
 
 
 def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case]]:

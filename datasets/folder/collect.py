@@ -10,11 +10,12 @@ from pathlib import Path
 
 from cytosuite.contract.metadata import view_role
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
-from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
+from cytosuite.datasets.folder.entries import Entries, entries, summary
 from cytosuite.errors import InputError, plain
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.layouts import annotated
-from cytosuite.folders.masks import Source, files_of
+from cytosuite.folders.masks import Masks, Source, files_of
+from cytosuite.folders.names import case_name, key_of
 from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
@@ -77,8 +78,8 @@ def by_list(path: Path, root: Path, found: Entries, task: str) -> Views:
     pairs = read_list(path, root)
     if task == SYNTHESIS.name:
         pairs = [(mask or image, image if mask else None) for image, mask in pairs]
-    views = {_key(root, view): view for view, _ in pairs}
-    truth = {_key(root, view): truth for view, truth in pairs if truth is not None}
+    views = {key_of(view, root): view for view, _ in pairs}
+    truth = {key_of(view, root): truth for view, truth in pairs if truth is not None}
     listed = {*views.values(), *truth.values()}
     left = {
         f"{key}{image.suffix}": f"not in {path.name}"
@@ -100,11 +101,6 @@ def has_pairs(keys: Iterable[str]) -> bool:
     return not names[0].isdisjoint(names[1])
 
 
-def _key(folder: Path, path: Path) -> str:
-    """Return the path of an image in a folder, without suffix."""
-    return path.relative_to(folder).with_suffix("").as_posix()
-
-
 @dataclass(frozen=True, slots=True)
 class Item:
     """The files of one case."""
@@ -119,6 +115,12 @@ class Item:
     def paths(self) -> list[Path]:
         """All files, also each mask of the labels."""
         return [self.image, *(path for source in self.files.values() for path in files_of(source))]
+
+    @property
+    def classes(self) -> Counter[str]:
+        """Number of objects of each class, by masks."""
+        labels = self.files.get(LABELS.slug)
+        return labels.classes if isinstance(labels, Masks) else Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +167,7 @@ def collect(
         raise InputError(f"{place}: cannot be read ({os.strerror(error.errno or 0)})") from None
     if not os.path.lexists(table):
         return found
-    given = [
-        (text, item.name)
-        for item in found.items
-        for text in dict.fromkeys((item.image.name, item.image.stem, item.name))
-    ]
-    times = Counter(text for text, _ in given)  # names of several images mean none
-    rows = read_conditions(table, {text: name for text, name in given if times[text] == 1})
+    rows = read_conditions(table, {item.image: item.name for item in found.items})
     items = (
         replace(item, conditions={**item.conditions, **rows.get(item.name, {})})
         for item in found.items

@@ -1,20 +1,17 @@
 """The entries of a folder: images by their names, and the rest with the reason to leave it out."""
 
-import re
 import unicodedata
 from collections.abc import Collection as Names
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from cytosuite.datasets.folder.part import MODULES, missing
 from cytosuite.errors import InputError, plain
-from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE, image_name
+from cytosuite.folders.names import key_of
+from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
 FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".nii", ".svs", ".zvi"}
-UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
-LONGEST = 180  # bytes of a case's name: files are called by it, with endings
 DEEPEST = 64  # folders in each other
 SHOWN = 3  # entries named for each reason
 
@@ -64,34 +61,6 @@ def _both(first: Path, second: Path) -> str:
 def is_folder(path: Path) -> bool:
     """Return whether a path is a folder and no image that is stored as one."""
     return path.is_dir() and path.suffix.lower() != FOLDER_SUFFIX
-
-
-def key_of(path: Path) -> str:
-    """Return the name of an image without suffix, by which labels find it."""
-    return unicodedata.normalize("NFC", image_name(path))
-
-
-def case_name(key: str) -> str:
-    r"""Return the name of a case: as written but for characters of no file name, cut at 180.
-
-    >>> case_name("größe µ"), case_name("day 1/a:b"), case_name("\udcba\udccb")
-    ('größe µ', 'day 1_a_b', '%BA%CB')
-    """
-    letters = "".join(map(_letter, unicodedata.normalize("NFC", key)))
-    name = UNSAFE.sub("_", letters).strip(". ")
-    if len(content := name.encode()) > LONGEST:
-        mark = "~" + sha256(key.encode(errors="surrogatepass")).hexdigest()[:8]
-        name = content[: LONGEST - len(mark)].decode(errors="ignore") + mark
-    return name or "image"
-
-
-def _letter(letter: str) -> str:
-    """Return the replacement of a letter in the name of a case."""
-    if "\udc80" <= letter <= "\udcff":  # Python's sign for a byte that is no UTF-8
-        return f"%{ord(letter) & 0xFF:02X}"
-    if letter.isprintable():
-        return letter
-    return " " if unicodedata.category(letter) == "Zs" else "\0"
 
 
 def summary(skipped: dict[str, str]) -> str:

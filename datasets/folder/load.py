@@ -68,7 +68,7 @@ def load(
         if isinstance(path, Masks):
             labels = path.read()
             sockets[slug] = _like(main, path, slug, labels.volume.array)
-            masks = {"counts": dict(labels.counts), "classes": labels.classes}
+            masks = {"counts": labels.counts, "classes": labels.classes}
             masks["overlap"] = path.rules.overlap
         elif slug in OUTPUTS and slug not in values:
             array = _read(path, slug, Part(group=part.group)).array
@@ -80,10 +80,8 @@ def load(
         known = {"study": "study {}", "channel": "{}"}
         words = {k: v.format(main.metadata[k]) for k, v in known.items() if k in main.metadata}
         conditions = {**words, **conditions}
-    given_as = ((slug, of, paths.get(slug)) for slug, of in sockets.items())
-    files = {
-        slug: path for slug, of, path in given_as if isinstance(path, Path) and _as_it_is(of, path)
-    }
+    own_files = ((slug, path) for slug, path in paths.items() if isinstance(path, Path))
+    files = {slug: path for slug, path in own_files if _as_it_is(sockets.get(slug), path)}
     sample = Sample(
         sockets,
         conditions=conditions,
@@ -153,7 +151,7 @@ def _checked(path: Source, slug: str, array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.min_scalar_type(max(highest, 256)), copy=False)
 
 
-def _as_it_is(own: Volume | Value, path: Path) -> bool:
+def _as_it_is(own: Volume | Value | None, path: Path) -> bool:
     """Return whether a file holds a large image just as the case needs it."""
     if not isinstance(own, Volume) or not is_large(own.array):
         return False

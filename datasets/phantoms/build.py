@@ -13,7 +13,6 @@ from scipy import ndimage
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.folder.collect import collect
-from cytosuite.datasets.folder.entries import case_name, key_of
 from cytosuite.datasets.phantoms.augment import Alteration, augment
 from cytosuite.datasets.phantoms.library import Phantom, from_mask, spread, write_phantom
 from cytosuite.datasets.physics.bodies import Bodies, chromatin_tile
@@ -23,6 +22,7 @@ from cytosuite.datasets.physics.shapes import divide, draw_nuclei
 from cytosuite.errors import InputError, at, plain
 from cytosuite.files import atomic, digest, need_folder, write_json
 from cytosuite.folders.masks import Source, files_of, read_labels
+from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import READABLE
 from cytosuite.networks.tiling import Box

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from cytosuite.datasets.folder.entries import case_name, entries, key_of
+from cytosuite.datasets.folder.entries import entries
 from cytosuite.datasets.physics.grid import Lengths
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, need_folder
+from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 

@@ -30,9 +30,9 @@ from cytosuite.benchmark.runs.record import (
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.progress import latest
 from cytosuite.contract.tasks import TASKS
-from cytosuite.datasets.folder.entries import case_name
 from cytosuite.errors import LINE, InputError, plain
 from cytosuite.files import parse_json, read_json, write_json
+from cytosuite.folders.names import case_name
 
 often = settings(deadline=None, max_examples=100)
 seldom = settings(

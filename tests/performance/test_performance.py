@@ -6,6 +6,7 @@ import cyclegan3d
 import cyclegan3d_published as published
 import metrics
 import numpy as np
+import planes
 import pytest
 import selection
 import side_by_side
@@ -105,6 +106,12 @@ def test_the_table_of_the_choice_is_printed(capsys, monkeypatch):
     _, kinds, *rows = capsys.readouterr().out.splitlines()
     assert kinds.split()[-3:] == ["right", "network", "failed"]
     assert len(rows) == len(selection.TABLES)
+
+
+def test_a_plane_of_nuclei_has_as_many_as_wanted():
+    areas = np.bincount(planes.nuclei(200, 12).ravel())[1:]
+    assert len(areas) == 12
+    assert areas.min() > 0.9 * 50
 
 
 def test_the_published_tiles_of_a_view_are_18():

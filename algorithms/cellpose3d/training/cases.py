@@ -19,7 +19,7 @@ from cytosuite.folders.colours import read_grey
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Source, read_labels
 from cytosuite.formats import read
-from cytosuite.formats.imagefiles import image_files
+from cytosuite.formats.imagefiles import image_files, image_name
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
@@ -57,6 +57,7 @@ class TrainingCase:
     """One volume with its targets, padded to at least the size of a patch; N labels."""
 
     name: str
+    path: Path  # of the image, or of the light
     unpadded: tuple[int, ...]  # voxels z y x, without the extension to a patch
     image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
     labels: NDArray[np.uint16]  # (Z, Y, X)
@@ -110,12 +111,12 @@ def find_cases(
         paths = image_files(folder / "labels")
         found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
     else:
-        named = {path.stem: path for path in image_files(folder / "labels", pictures=True)}
-        images = image_files(folder / "images", pictures=True)
-        missing = [path.name for path in images if path.stem not in named]
+        named = {image_name(p): p for p in image_files(folder / "labels", pictures=True)}
+        images = {image_name(p): p for p in image_files(folder / "images", pictures=True)}
+        missing = [path.name for name, path in images.items() if name not in named]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
-        found = [_finished(path.stem, path, named[path.stem], folder, channel) for path in images]
+        found = [_finished(n, path, named[n], folder, channel) for n, path in images.items()]
     if not found:
         raise InputError(
             f"{folder}: expected cases/, images/ and labels/, or a list *_train.csv, found none"
@@ -205,6 +206,7 @@ def load_case(
     own = own_light(image, labels, level, means)
     return TrainingCase(
         name=files.name,
+        path=files.image,
         unpadded=(1, *volume.shape)[-3:],
         image=image.astype(np.float16),
         labels=labels,

@@ -44,6 +44,7 @@ class AugmentRanges(Augmentations):
 
     brightness: tuple[float, float] = Field((0.8, 1.25), description="factor, uniform")
     noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
+    grain: float = Field(0, ge=0, description="largest standard deviation of further noise")
     blur: float = Field(0, ge=0, description="largest standard deviation of a blur, pixels")
     glow: float = Field(0, ge=0, description="largest height of a smooth glow added")
     spread: float = Field(
@@ -257,4 +258,5 @@ def alter(rng: np.random.Generator, image: Image, ranges: AugmentRanges) -> Imag
     if ranges.blur:
         sigma = rng.uniform(0, ranges.blur)
         image = ndimage.gaussian_filter(image, (0, sigma, sigma), truncate=3.0)
-    return image * factor + noise * np.float32(ranges.noise)
+    height = ranges.noise + (rng.uniform(0, ranges.grain) if ranges.grain else 0)
+    return image * factor + noise * np.float32(height)

@@ -42,12 +42,43 @@ def test_points_stay_within_the_image():
     np.testing.assert_array_equal(ends, np.tile(np.float32([3, 4, 5]), (120, 1)))
 
 
-@pytest.mark.parametrize("shape", [(7, 8, 9), (1, 12, 13), (1, 1, 1)])
+@pytest.mark.parametrize("shape", [(7, 8, 9), (2, 1, 13), (1, 1, 1)])
 def test_torch_gives_the_same_points_in_a_random_flow(shape):
     flow, mask = random_case(0, shape)
     ours = follow_on(None, flow, mask, steps=40, step_size=0.9)
     theirs = follow_on("cpu", flow, mask, steps=40, step_size=0.9)
     np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=0)
+
+
+def nuclei(size, seed):
+    """Return labels (1, Y, X) of touching discs, some cut by the border."""
+    centres = np.random.default_rng(seed).uniform(0, size, (size**2 // 600, 2))
+    grid = np.indices((size, size)).astype(float)
+    away = np.hypot(*(grid[:, None] - centres.T[:, :, None, None]))
+    return np.where(away.min(0) < 13, away.argmin(0) + 1, 0)[None]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_points_of_a_plane_end_where_each_would_alone(seed):
+    labels, rng = nuclei(150, seed), np.random.default_rng(seed)
+    flow = flow_targets(labels)
+    flow[1:] += rng.normal(0, 0.2, flow[1:].shape)
+    flow = smooth_flow(flow, labels > 0, (1, 1, 1))
+    ours, alone = (
+        follow_on(device, flow, labels > 0, steps=150, step_size=0.7) for device in (None, "cpu")
+    )
+    away = np.abs(ours - alone).max(axis=1)
+    assert np.quantile(away, 0.99) < 0.6  # half a pixel and the rest of a step
+    assert away.mean() < 0.2
+
+
+def test_no_point_of_a_plane_goes_farther_than_its_steps():
+    flow = np.zeros((3, 1, 5, 40), np.float32)
+    flow[2] = np.where(np.arange(40) < 39, 0.5, 0)
+    mask = np.ones((1, 5, 40), bool)
+    ends = follow(flow, mask, steps=20, step_size=1.0)
+    starts = np.stack(np.nonzero(mask), axis=1)
+    np.testing.assert_allclose(ends[:, 2], np.minimum(starts[:, 2] + 10, 39), atol=0.51)
 
 
 @pytest.mark.gpu
@@ -62,10 +93,11 @@ def test_a_graphics_card_gives_the_same_points():
     np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=0)
 
 
-def test_smoothing_is_the_ratio_of_two_convolutions():
+@pytest.mark.parametrize("shape", [(8, 9, 10), (1, 9, 2), (1, 1, 40)])
+def test_smoothing_is_the_ratio_of_two_convolutions(shape):
     from scipy.ndimage import convolve1d
 
-    flow, mask = random_case(4, (8, 9, 10))
+    flow, mask = random_case(4, shape)
     sigma = (0.6, 1.0, 1.4)
     above, below = np.where(mask, flow[1], 0).astype(float), mask.astype(float)
     for axis, width in enumerate(sigma):
@@ -143,3 +175,10 @@ def test_of_equal_peaks_the_first_stays():
 def test_numbers_follow_the_first_voxels():
     labels = np.array([[[0, 9, 9, 2, 0, 5, 2]]], np.uint32)
     np.testing.assert_array_equal(renumber(labels), [[[0, 1, 1, 2, 0, 3, 2]]])
+
+
+@pytest.mark.parametrize("length", [1, 40])
+def test_a_plane_may_be_a_line(length):
+    for axis in (1, 2):
+        truth = np.ones((1, 1, length), np.int32).swapaxes(axis, 2)
+        np.testing.assert_array_equal(segment(truth), truth)

@@ -49,6 +49,23 @@ def test_the_nearest_voxel_is_the_centre_where_the_centroid_is_outside():
     np.testing.assert_allclose(flow[[0, 1, 2, 8]], np.tanh(away), atol=1e-6)
 
 
+def test_a_plane_flows_as_every_slice_of_a_prism():
+    plane = ellipsoids()[8:9]
+    plane[0, 2:9, 2:9] = 5
+    plane[0, 2:7, 2:7] = 0  # a bent object: its centre is its voxel nearest to the centroid
+    prism = flow_targets(np.repeat(plane, 3, axis=0))
+    flow = flow_targets(plane)
+    assert not flow[0].any()
+    np.testing.assert_allclose(flow[1:], prism[1:, 1:2], atol=1e-6)
+
+
+def test_the_numbers_of_labels_do_not_matter():
+    labels = ellipsoids().astype(np.uint32)
+    large = np.where(labels > 0, 2**32 - 1 - labels, 0)
+    np.testing.assert_array_equal(flow_targets(large), flow_targets(labels))
+    assert not flow_targets(0 * labels).any()
+
+
 def test_other_arrays_than_label_volumes_are_refused():
     with pytest.raises(
         InputError, match=r"array of whole numbers, found float64 of shape \(3, 3\)"

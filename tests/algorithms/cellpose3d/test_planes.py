@@ -157,6 +157,11 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
     assert found.shape == volume.shape
     assert found.metadata["cellpose3d_objects"] == 16
     assert found.metadata["cellpose3d_diameter_px"] == pytest.approx(24, rel=0.15)
+    with using(Known(1, 1)):
+        dark = replace(volume, array=255 - image)
+        again = predict({"microscopy-image": dark}, model)["instance-labels"]
+    np.testing.assert_array_equal(again.array, found.array)
+    assert again.metadata["cellpose3d_inverted"]
     with pytest.raises(InputError, match="mine is for planes, found a volume"):
         predict(
             {

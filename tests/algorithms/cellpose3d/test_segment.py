@@ -36,7 +36,7 @@ def perfect(labels):
 
 
 def parameters(**given):
-    return Parameters(network={"widths": [4, 4, 4], "fold": 2}, **{"li": False} | given)
+    return Parameters(**{"network": {"widths": [4, 4, 4], "fold": 2}, "li": False} | given)
 
 
 def same(first, second):
@@ -113,6 +113,25 @@ def test_in_a_single_slice_volumes_count_with_the_part_in_it(slices, limit):
 
     assert _within(500.0, (slices, 9, 9), (2.0, 1.0, 1.0)) == pytest.approx(limit, rel=1e-4)
     assert _within(float("inf"), (1, 9, 9), (2.0, 1.0, 1.0)) == float("inf")
+
+
+@pytest.mark.parametrize(("dimensions", "left"), [(3, [30, 60]), (2, [60])])
+def test_volumes_of_a_network_for_planes_are_areas(dimensions, left):
+    """A ball of 50 µm³ has a section of 16.4 µm², the limit of a network for volumes."""
+    labels = np.zeros((1, 30, 30), int)
+    labels[0, :3, :4], labels[0, 9:14, 3:9], labels[0, 20:26, 20:] = 1, 2, 3
+    network = {"dimensions": dimensions, "widths": [4, 4, 4], "fold": 2}
+    card = parameters(network=network, min_volume_um3=50)
+    found = segment(perfect(labels), labels.astype(np.float32), (1, 1, 1), card)
+    assert np.bincount(found.labels.ravel())[1:].tolist() == left
+    centres = [(0, 1, 1.5), (0, 11, 5.5)][: 3 - len(left)]
+    assert [tuple(centre) for centre in found.centres] == centres
+
+
+def test_a_plane_without_nuclei_stays_empty():
+    empty = np.zeros((1, 16, 16), np.float32)
+    found = segment(perfect(empty.astype(int)), empty, (1, 1, 1), parameters(max_flow_error=0.5))
+    assert (found.labels.any(), found.removed, found.centres) == (False, [], [])
 
 
 def test_faces_move_to_bright_walls_where_the_card_says_so():
@@ -272,6 +291,14 @@ def test_an_object_against_the_flow_is_removed():
     assert [(row.label, row.reason) for row in removed] == [(9, "max_flow_error")]
     expected = 2 * np.abs(flow[:, three() == 9]).mean()
     assert removed[0].value == pytest.approx(expected, rel=1e-5)
+
+
+def test_in_a_plane_only_the_flow_within_it_counts():
+    labels = three()[3:4]
+    flow = flow_targets(labels)
+    flow[0], flow[1] = 9, flow[1] + 0.2
+    _, removed = control(labels, SPACING, {"max_flow_error": 0.05}, flow=flow)
+    assert [row.value for row in removed] == pytest.approx([0.1, 0.1])
 
 
 def test_elongation_is_that_of_a_cuboid_in_um():

@@ -359,19 +359,14 @@ def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
 
 
 def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):
-    for name, row in {
-        "truth/images/a.png": 9,
-        "truth/masks/a/1.png": 1,
-        "truth/masks/a/2.png": 3,
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        mask = np.zeros((4, 4), np.uint8)
-        mask[row : row + 1] = 255
-        Image.fromarray(mask).save(tmp_path / name)
+    truth = tmp_path / "truth"
+    for name, row in {"images/a.png": 0, "masks/a/1.png": 1, "masks/a/2.png": 3}.items():
+        (truth / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.eye(4, dtype=np.uint8)[[row]].T.repeat(4, 1)).save(truth / name)
     found = np.zeros((4, 4), np.uint16)
     found[1] = 5
     _write(tmp_path / "prediction" / "a.tif", found)
-    truth, objects = tmp_path / "truth", tmp_path / "objects.csv"
+    objects = tmp_path / "objects.csv"
     scores = score_files(_asked(truth, tmp_path / "prediction", ["SEG"], objects=objects))
     assert scores.cases == {"a": {"SEG": 0.5}}
     assert len(objects.read_text().split()) == 4

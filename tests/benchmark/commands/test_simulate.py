@@ -241,52 +241,35 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     assert not any(key in line for line in said for key in VOLUME_STATISTICS if "_" in key)
 
 
-def _masks(folder):
-    """Write an image with a cell of each of two classes, which overlap."""
-    for name, rows in {
-        "images/w1_1.png": (),
-        "masks/w1_1/a/1.png": (0, 1),
-        "masks/w1_1/b/1.png": (1,),
-    }.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        array = np.zeros((4, 4), np.uint8)
-        array[list(rows)] = 255
-        Image.fromarray(array).save(folder / name)
-    return folder
+def _labels(folder, out, **rules):
+    shown = io.StringIO()
+    labels_command(LabelsOptions(folder=folder, out=out, **rules), Console(file=shown))
+    return shown.getvalue()
 
 
 def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path):
-    folder, out, shown = _masks(tmp_path / "given"), tmp_path / "out", io.StringIO()
-    rule = {
-        "overlap": "first",
-        "threshold": 0,
-        "classes": ["a=basal"],
-        "pairs": r"(?P<well>w\d+)_\d+",
-    }
-    labels_command(
-        LabelsOptions(folder=folder, out=out, copy_images=True, **rule), Console(file=shown)
-    )
+    folder, out = tmp_path / "given", tmp_path / "out"
+    for name, rows in {"images/w1_1": 0, "masks/w1_1/a/1": 2, "masks/w1_1/b/1": 1}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        array = np.zeros((4, 4), np.uint8)
+        array[:rows] = 255
+        Image.fromarray(array).save(folder / f"{name}.png")
+    rules = {"overlap": "first", "classes": ["a=basal"], "pairs": r"(?P<well>w\d+)_\d+"}
+    shown = _labels(folder, out, copy_images=True, threshold=0, **rules)
     (item,) = collect(out).items
     assert item.image.read_bytes() == (folder / "images/w1_1.png").read_bytes()
     labels = tifffile.imread(out / "labels" / "w1_1.tif")
     assert (labels.dtype, labels[:, 0].tolist()) == (np.uint16, [1, 1, 0, 0])
-    table = (out / "objects.csv").read_text().split()
-    assert table == [
-        "image,id,class,file,area,lost,pieces",
-        "w1_1,1,basal,1.png,8,0,1",
-        "w1_1,0,b,1.png,4,4,0",
-    ]
+    head, *rows = (out / "objects.csv").read_text().split()
+    assert head == "image,id,class,file,area,lost,pieces"
+    assert rows == ["w1_1,1,basal,1.png,8,0,1", "w1_1,0,b,1.png,4,4,0"]
     assert item.conditions == {"class": "b + basal", "well": "w1"}
-    report = "1 images; 2 masks: 2 overlap others (the first lies on top), 1 vanish below others."
-    assert report in shown.getvalue()
+    assert "1 images; 2 masks: 2 overlap others (the first lies on top), 1 vanish" in shown
     with pytest.raises(InputError, match="the folder is not empty"):
-        labels_command(LabelsOptions(folder=folder, out=out), Console(file=shown))
+        _labels(folder, out)
 
 
 def test_a_folder_without_masks_has_no_labels_to_write(tmp_path):
-    (tmp_path / "in").mkdir()
     with pytest.raises(InputError, match="expected <image>/images and <image>/masks"):
-        labels_command(
-            LabelsOptions(folder=tmp_path / "in", out=tmp_path / "out"), Console(file=io.StringIO())
-        )
+        _labels(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 import hashlib
 import re
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.files.working import MACHINE
 from cytosuite.formats import write
+from cytosuite.training.images import find_images
+from cytosuite.training.settings import FileSettings
 from cytosuite.training.validate import divided
 from cytosuite.volume import Volume
 
@@ -122,36 +125,39 @@ def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path
     whole = made_in(tmp_path / "runs", recipe(str(own)))
     found = [case.conditions() for case in whole.cases]
     assert [(own["part"], own["letter"]) for own in found] == [("train", "a"), ("test", "b")]
-    wanted = recipe(str(own), only="test")
-    alone = made_in(tmp_path / "runs", wanted)
+    alone = made_in(tmp_path / "runs", recipe(str(own), only="test"))
     assert ([case.name for case in alone.cases], alone.name) == (["b"], "own-test")
     assert "part" not in alone.cases[0].conditions()
-    said = "1 train, 0 validate, 1 test; letter: train a 1; validate none; test b 1; well: train"
-    assert alone.notes[1].startswith(f"Parts by splits.toml, of which test alone is run: {said}")
-    assert {each.name: each.part for each in wanted.parts["own-test"]} == {
-        "a": "train",
-        "b": "test",
-    }
     other = tmp_path / "other.toml"
     other.write_text('rules = [{ part = "test", match = "a" }]')
     both = recipe_of_all(DataRequest(f"{own},spheroid", "mini", only="test", splits=other))
-    assert both.makers[0][0] == "a"
-    assert list(both.parts) == ["own-test"]
-    for only, found in (("validate", "other.toml names no such part"), ("test", "no such file")):
-        (own / "splits.toml").unlink(missing_ok=True)
-        with pytest.raises(InputError, match=f"PART={only}: .*{found}"):
-            recipe(str(own), only=only, splits=other if only == "validate" else None)
+    assert (both.makers[0][0], [*both.parts]) == ("a", ["own-test"])
+    with pytest.raises(InputError, match="PART=validate: .*other.toml names no such part"):
+        recipe(str(own), only="validate", splits=other)
+    (own / "splits.toml").unlink()
+    with pytest.raises(InputError, match="PART=test: no such file: .*splits.toml"):
+        recipe(str(own), only="test")
 
 
-def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path):
-    plane = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX")
-    for name in ("b.x", "a", "o\u0308", "c-1", "d"):
-        for room in ("images", "labels"):
-            write(tmp_path / "own" / room / f"{name}.tif", plane)
-    (tmp_path / "own" / "splits.toml").write_text("folds = 3")
-    cases = find_cases(tmp_path / "own")
-    _, placed, _ = divided(tmp_path / "own", cases, None)
-    assert set(placed) == set(recipe(str(tmp_path / "own")).parts["own"])
+@pytest.mark.parametrize("place", ["images/{}.tif", "images/{}.ome.zarr", "list", "sub/{}.tif"])
+def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path, place):
+    own, names = tmp_path / "own", ("b.x", "a", "o\u0308", "c-1", "d")
+    plane, deep = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX"), place.startswith("sub")
+    paths = [own / place.replace("list", "images/{}.tif").format(name) for name in names]
+    labels = [own / "labels" / f"{name}.tif" for name in names]
+    for path in (*paths, *([] if deep else labels)):
+        write(path, plane)
+    if place == "list":
+        rows = (f"images/{name}.tif;labels/{name}.tif" for name in names)
+        (own / "my.csv").write_text("\n".join(rows))
+    rows = (f"{path.name},w{number % 4}" for number, path in enumerate(paths))
+    (own / "conditions.csv").write_text("\n".join(["name,well", *rows]))
+    (own / "splits.toml").write_text('folds = 3\ngroup = "well"')
+    (placed,) = recipe(str(own), recursive=deep).parts.values()
+    found = [path for path, _ in find_images(own, ["*"])]
+    for images in (found, found if deep else [files.image for files in find_cases(own)]):
+        cases = [SimpleNamespace(path=path) for path in images]
+        assert set(divided(own, cases, FileSettings())[1].placed) == set(placed)
 
 
 def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):

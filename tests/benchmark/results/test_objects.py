@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def test_tables_of_other_columns_are_joined_by_name(tmp_path):
 def test_objects_have_the_class_of_their_annotation(tmp_path):
     truth = Volume(np.array([[1, 1, 0, 2]]), (1.0, 1.0), "YX")
     answer = truth.like(np.array([[7, 7, 8, 0]]))
-    places = measured_places(truth, {"1": "basal", "2": "activated"})
+    places = replace(measured_places(truth), kinds={"1": "basal", "2": "activated"})
     table = overlap(truth.array, answer.array)
     write_object_scores(tmp_path / "t.csv", table, places, measured_places(answer))
     kinds = [(row["side"], row["label"], row["kind"]) for row in rows_of(tmp_path / "t.csv")]

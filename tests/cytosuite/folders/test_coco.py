@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from cytosuite.errors import InputError
-from cytosuite.folders.coco import of_polygon
 from cytosuite.folders.layouts import annotated
 
 # Columns of 3 pixels: (0 1 1) (0 0 1) (0 0 0) (0 1 1); the text is that of COCO's own program.
@@ -50,17 +49,10 @@ def test_parts_of_an_object_are_one_and_crowds_and_excluded_ones_are_left_out(tm
     assert combined.objects[0].pieces == 2
 
 
-def test_a_polygon_holds_the_pixels_whose_centres_it_holds():
-    corners = np.array([[0.6, 0], [3, 0], [3, 3], [0.6, 3]])
-    assert of_polygon(corners, (3, 4)).sum(0).tolist() == [0, 3, 3, 0]
-    rng = np.random.default_rng(3)
-    star = rng.uniform(-2, 12, (9, 2))  # crosses itself and the border: holes are outside
-    y, x = np.mgrid[:10, :10] + 0.5
-    crossings = np.zeros((10, 10), int)
-    for (x0, y0), (x1, y1) in zip(star, np.roll(star, -1, 0), strict=True):
-        crosses = (y0 > y) != (y1 > y)
-        crossings += crosses & (x > x0 + (y - y0) * (x1 - x0) / (y1 - y0))
-    assert np.array_equal(of_polygon(star, (10, 10)), crossings % 2 == 1)
+def test_a_polygon_holds_the_pixels_whose_centres_it_holds(tmp_path):
+    corners = [[0.6, -1, 9, -1, 9, 9, 0.6, 9], [0, 0, 0.2, 0, 0, 0.2]]
+    (item,) = annotated(_coco(tmp_path, [{"segmentation": corners}])).items
+    assert item.labels.read().volume.array.tolist() == [[0, 1, 1, 1]] * 3
 
 
 @pytest.mark.parametrize(

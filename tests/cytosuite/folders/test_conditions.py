@@ -1,11 +1,12 @@
 import re
+from pathlib import Path
 
 import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.folders.conditions import read_conditions
 
-CASES = {"a.tif": "a", "a": "a", "b b": "b_b", "b_b": "b_b", "c": "c"}
+CASES = {Path("a.tif"): "a", Path("b b.tif"): "b_b", Path("c.tif"): "c"}
 
 
 @pytest.fixture

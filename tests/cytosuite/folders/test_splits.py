@@ -4,18 +4,15 @@ from collections import Counter
 import pytest
 
 from cytosuite.errors import InputError
-from cytosuite.folders import splits as module
 from cytosuite.folders.splits import (
+    PARTS,
     Placed,
     Splits,
-    classes_of,
-    conditions_of,
-    counts,
     divide,
+    listed_classes,
     read_splits,
     split_rows,
     splits_of,
-    with_names,
 )
 
 WELLS = ("C01", "C02", "C03", "I06", "I07", "I08")
@@ -24,12 +21,11 @@ KNOWN = {name: {"well": name.split("_")[1], "dose": float(name[-1])} for name in
 
 
 def _parts(placed):
-    return {part: {each.name for each in placed if each.part == part} for part in module.PARTS}
+    return {part: {each.name for each in placed if each.part == part} for part in PARTS}
 
 
 def _divided(**given):
-    rules = Splits.model_validate(given)
-    return divide(rules, with_names(rules, KNOWN, "splits.toml"), "splits.toml")
+    return divide(Splits.model_validate(given), KNOWN, {}, "splits.toml").placed
 
 
 def test_the_first_rule_that_fits_takes_an_image_and_the_rest_trains():
@@ -66,9 +62,8 @@ def test_folds_keep_groups_together_and_cover_every_image_once(group):
 
 
 def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_count():
-    rules = Splits(folds=5)
-    there = divide(rules, KNOWN, "")
-    back = divide(rules, dict(reversed(KNOWN.items())), "")
+    there = _divided(folds=5)
+    back = divide(Splits(folds=5), dict(reversed(KNOWN.items())), {}, "").placed
     assert sorted(there) == sorted(back)
     assert Counter(each.part for each in there) == {"train": 10, "test": 4, "validate": 4}
 
@@ -105,10 +100,10 @@ def test_explains_images_that_cannot_be_divided(given, message):
         ('rules = [{ part = "test", match = "" }]', r"rules\.0\.match: .*at least 1 character"),
         ('rules = [{ part = "tests", match = "a" }]', r"rules\.0\.part: .*'train', 'validate'"),
         ("seed = 1", "expected rules or folds"),
-        ("folds = 2", "expected 3 or more folds, of which"),
+        ("folds = 2", "expected 3 or more folds"),
         ("folds = 5\ntest = 1", "of which test and validate are two"),
-        ("folds = 3\ntest = 3", "expected test and validate below 3"),
-        ('folds = 3\nnames = "("', "names is no regular expression"),
+        ("folds = 3\ntest = 3", "of which test and validate are two"),
+        ('folds = 3\nnames = "("', "names: .*valid regular expression"),
     ],
 )
 def test_explains_rules_that_cannot_be(tmp_path, text, message):
@@ -117,29 +112,28 @@ def test_explains_rules_that_cannot_be(tmp_path, text, message):
         splits_of(tmp_path)
 
 
-def test_conditions_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
+def test_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
     listed = tmp_path / "a_train.csv"
-    assert (splits_of(tmp_path), classes_of(tmp_path)) == (None, {})
-    assert conditions_of(listed, ["a"]) == {"a": {}}
+    assert (splits_of(tmp_path), listed_classes(tmp_path)) == (None, {})
     (tmp_path / "splits.toml").write_text("folds = 3\nvalidate = 2")
-    (tmp_path / "conditions.csv").write_text("name,well\na.tif,C01\nother,C02\nb,C03\n")
     (tmp_path / "objects.csv").write_text("image,id,class\na,1,round\na,2,round\nb,1,\n")
     assert splits_of(listed) == read_splits(tmp_path / "splits.toml")
     assert splits_of(listed).held_out == 2
-    assert conditions_of(tmp_path, ["a", "c"]) == {"a": {"well": "C01"}, "c": {}}
-    assert classes_of(listed) == {"a": {"round": 2}}
+    assert listed_classes(listed) == {"a": {"round": 2}}
 
 
 def test_parts_are_counted_and_listed():
-    placed = [Placed("a", "train", "all others"), Placed("b", "test", "b*")]
     known = {"a": {"well": "C01", "dose": 0.5}, "b": {"dose": 2.0}}
-    assert counts(placed, known, {"b": Counter(round=2, flat=1)}) == [
+    rules = Splits.model_validate({"rules": [{"part": "test", "match": "b*"}]})
+    found = divide(rules, known, {"b": Counter(round=2, flat=1)}, "")
+    assert found.lines == [
         "1 train, 0 validate, 1 test",
         "well: train C01 1; validate none; test none",
         "dose: train 0.5 1; validate none; test 2 1",
         "classes of objects: train none; validate none; test flat 1, round 2",
     ]
-    assert split_rows({"mine": placed, "other": []}) == [
+    assert found.placed == [Placed("a", "train", "all others"), Placed("b", "test", "b*")]
+    assert split_rows({"mine": found.placed, "other": []}) == [
         ("name", "part", "rule", "folder"),
         ("a", "train", "all others", "mine"),
         ("b", "test", "b*", "mine"),

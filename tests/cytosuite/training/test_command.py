@@ -151,7 +151,7 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
 
     def load(folder, role, settings):
         assert settings.card.parameters == {"tau": 0.5}  # images are read as the parent's were
-        return [SimpleNamespace(name=path.stem) for path in folder.glob("*.npy")]
+        return [SimpleNamespace(path=path) for path in folder.glob("*.npy")]
 
     named = replace(toy.training, load=load)
     monkeypatch.setattr(command, "training_of", lambda name: named)

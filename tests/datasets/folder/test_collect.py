@@ -8,9 +8,9 @@ import tifffile
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder import part as microscopes
 from cytosuite.datasets.folder.collect import collect
-from cytosuite.datasets.folder.entries import case_name
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
+from cytosuite.folders.names import case_name
 from cytosuite.training.images import find_images
 
 

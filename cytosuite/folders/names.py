@@ -1,0 +1,55 @@
+"""Names of images in a folder, and of their cases: the same wherever the folder is read."""
+
+import re
+import unicodedata
+from hashlib import sha256
+from pathlib import Path
+
+from cytosuite.formats.imagefiles import image_name
+
+UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
+LONGEST = 180  # bytes of a case's name: files are called by it, with endings
+
+
+def home_of(source: Path) -> Path:
+    """Return a folder, or that of a list."""
+    return source if source.is_dir() else source.parent
+
+
+def key_of(path: Path, home: Path | None = None) -> str:
+    """Return the name of an image without suffix, or its path in a folder; labels find it by it."""
+    place = path.parent.relative_to(home) if home else Path()
+    return unicodedata.normalize("NFC", (place / image_name(path)).as_posix())
+
+
+def natural(text: str) -> tuple[list[str | int], str]:
+    """Return a key that sorts numbers in names by their value.
+
+    >>> sorted(["a10", "a9", "A2"], key=natural)
+    ['A2', 'a9', 'a10']
+    """
+    parts = re.split(r"([0-9]+)", text.casefold())
+    return [int(part) if n % 2 else part for n, part in enumerate(parts)], text
+
+
+def case_name(key: str) -> str:
+    r"""Return the name of a case: as written but for characters of no file name, cut at 180.
+
+    >>> case_name("größe µ"), case_name("day 1/a:b"), case_name("\udcba\udccb")
+    ('größe µ', 'day 1_a_b', '%BA%CB')
+    """
+    letters = "".join(map(_letter, unicodedata.normalize("NFC", key)))
+    name = UNSAFE.sub("_", letters).strip(". ")
+    if len(content := name.encode()) > LONGEST:
+        mark = "~" + sha256(key.encode(errors="surrogatepass")).hexdigest()[:8]
+        name = content[: LONGEST - len(mark)].decode(errors="ignore") + mark
+    return name or "image"
+
+
+def _letter(letter: str) -> str:
+    """Return the replacement of a letter in the name of a case."""
+    if "\udc80" <= letter <= "\udcff":  # Python's sign for a byte that is no UTF-8
+        return f"%{ord(letter) & 0xFF:02X}"
+    if letter.isprintable():
+        return letter
+    return " " if unicodedata.category(letter) == "Zs" else "\0"
