@@ -152,12 +152,15 @@ def failed(item: Item, out: Path, message: str) -> Applied:
     return Applied(item.image, output, "failed", " ".join(message.split()) + stays)
 
 
-def write_applied(item: Item, case: Case, job: Job, key: str, options: SegmentOptions) -> Applied:
-    """Write the outputs of one image, its picture, and last its record."""
+def write_applied(
+    item: Item, case: Case, job: Job, key: str, options: SegmentOptions, doubts: Sequence[str] = ()
+) -> Applied:
+    """Write the outputs of one image, its picture, and last its record with further doubts."""
     record = read_record(job.folder / case.name)
     assert record is not None  # the run has just written it
     if not record.ok:
         return failed(item, options.out, f"{record.status}: {record.message}")
+    record = record.model_copy(update={"warnings": (*doubts, *record.warnings)})
     task = TASKS[job.algorithm.task]
     main = case.main(task)
     assert main is not None  # an image was given

@@ -33,15 +33,17 @@ from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given
-from cytosuite.contract.select import describe
+from cytosuite.contract.select import Value, describe
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.part import content as content_of
-from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.errors import CytosuiteError, InputError, ModelError
 from cytosuite.files import remove, sweep, value_digest
 from cytosuite.files.working import alone, working_name
 from cytosuite.folders.masks import Source, files_of
+
+SECOND = "second choice: "  # before the reason why the first one cannot run
 
 
 def segment_command(options: SegmentOptions, console: Console) -> int:
@@ -78,6 +80,9 @@ class _Application:
                     f"{self.out}: the output would overwrite {item.image}; name another folder"
                 )
         self.results: dict[str, Applied] = {}
+        self.reasons: dict[str, str] = {}  # by algorithm, see `_unable`
+        self.facts: dict[Case, Mapping[str, Value]] = {}
+        self.doubts: dict[str, list[str]] = {}  # by image
 
     def run(self) -> list[Applied]:
         """Make the results that are not there, and return one per image."""
@@ -112,6 +117,7 @@ class _Application:
             found, done = before[item.name], None
             if found and found["algorithm"] in names:
                 same = found["key"] == self._key(item.name, found["algorithm"])
+                same = same and self._still(found.get("warnings", ()))
                 done = there_already(item, self.out, found) if same else None
             if self.options.overwrite:
                 done = None if done and done.message else done
@@ -168,8 +174,8 @@ class _Application:
                 inputs = read_case(case.input(task), task)
                 volumes = inputs.volumes
                 main = next((with_given(v, task, volumes) for v in volumes.values()), None)
-                facts = describe(main, inputs.values)
-                algorithm = choose_algorithm(self.candidates, facts, self.models)
+                self.facts[case] = describe(main, inputs.values)
+                algorithm = choose_algorithm(self.candidates, self.facts[case], self.models)
             except CytosuiteError as error:
                 cases("reading", item.name, "failed")
                 self._finish(item, failed(item, self.out, str(error)))
@@ -177,18 +183,47 @@ class _Application:
                 chosen.setdefault(algorithm.name, {})[case] = item
         return chosen
 
-    def _drop_unable(self, chosen: dict[str, dict[Case, Item]]) -> None:
-        """Fail the images of algorithms that cannot run here; InputError if there is no result."""
-        for name in sorted(chosen):
+    def _unable(self, algorithm: str) -> str:
+        """Return the reason why an algorithm cannot run here, empty if it can."""
+        if algorithm not in self.reasons:
             try:
-                need(self.engine, self.options, [name])
+                need(self.engine, self.options, [algorithm])
             except InputError as error:
-                if not self.results and not chosen.keys() - {name}:
-                    raise
-                left = chosen.pop(name).values()
-                self.say(f"{len(left)} of {len(self.items)} images: failed: {error}")
-                for item in left:
-                    self.results[item.name] = failed(item, self.out, str(error))
+                self.reasons[algorithm] = str(error)
+        return self.reasons.setdefault(algorithm, "")
+
+    def _still(self, warnings: Sequence[str]) -> bool:
+        """Return whether the algorithms that an earlier command had to replace still cannot run."""
+        second = {line for line in warnings if line.startswith(SECOND)}
+        return not second or second <= {SECOND + self._unable(o.name) for o in self.candidates}
+
+    def _drop_unable(self, chosen: dict[str, dict[Case, Item]]) -> None:
+        """Give planes of algorithms that cannot run here to the next one, fail their volumes.
+
+        InputError if there is no result. Planes alone, which never needed torch, get another one.
+        """
+        for number, candidate in enumerate(self.candidates, start=1):
+            if candidate.name not in chosen or not (reason := self._unable(candidate.name)):
+                continue
+            lost: list[Item] = []
+            for case, item in chosen.pop(candidate.name).items():
+                try:
+                    other = self._second_choice(self.candidates[number:], self.facts[case])
+                except CytosuiteError:
+                    lost.append(item)
+                else:
+                    self.doubts[item.name] = [SECOND + reason]
+                    chosen.setdefault(other.name, {})[case] = item
+            if not self.results and not chosen:
+                raise InputError(reason)
+            for item in lost:
+                self._finish(item, failed(item, self.out, reason))
+
+    def _second_choice(self, others: Sequence[Manifest], facts: Mapping[str, Value]) -> Manifest:
+        """Return the next algorithm for a plane; ModelError for a volume, or without a model."""
+        if "Z" in str(facts.get("axes", "Z")):
+            raise ModelError("no second choice for volumes")
+        return choose_algorithm(others, facts, self.models)
 
     def _run(
         self, algorithm: Manifest, made: Mapping[Case, Item], folder: Path, cases: Cases
@@ -202,7 +237,9 @@ class _Application:
             cases(name, case_name, status)
             case = Case(case_name, folder / "cases" / case_name)
             key = self._key(case_name, name)
-            self._finish(made[case], write_applied(made[case], case, job, key, options))
+            doubts = self.doubts.get(case_name, ())
+            done = write_applied(made[case], case, job, key, options, doubts)
+            self._finish(made[case], done)
 
         api, limits = options.api or engine.api, options.limits(algorithm)
         run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)

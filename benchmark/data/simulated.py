@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests, pick, recipes
-from cytosuite.contract.manifest import MOST_CASES, DatasetManifest, parse, read_recipe
+from cytosuite.contract.manifest import MOST_CASES, DatasetManifest, merged, parse, read_recipe
 from cytosuite.errors import InputError, at
 from cytosuite.files import digest
 
@@ -91,15 +91,6 @@ def files(parameters: BaseModel) -> dict[str, str]:
     """Return the files that parameters refer to, each with the digest of its content."""
     paths: Sequence[Path] = getattr(parameters, "files", tuple)()
     return {str(path): digest([path], path.parent) for path in paths}
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested mappings as one; where both have a value, `over` wins."""
-    result = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else value
-    return result
 
 
 def _settings(settings: Sequence[str]) -> dict[str, Any]:

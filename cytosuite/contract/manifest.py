@@ -1,6 +1,7 @@
 """Manifests of algorithms and datasets, recipes and model cards, and their parser."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -219,6 +220,15 @@ def parse(
         )
         more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
         raise InputError(f"{where}: {_explain(mistakes[0], model)}{more}") from None
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings as one; where both have a value, `over` wins."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
 
 
 def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's own dict

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from cytosuite.contract.manifest import parse, read_card
+from cytosuite.contract.manifest import ModelCard, merged, parse, read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
 from cytosuite.files import need_file, need_folder, read_toml
@@ -24,7 +24,7 @@ from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.loop import DRAWERS, begin, need_data, train
 from cytosuite.training.parts import Case, Source, Training
 from cytosuite.training.publish import ALGORITHMS
-from cytosuite.training.settings import Settings
+from cytosuite.training.settings import Settings, TrainingSettings
 
 LOOK_S = 1.0  # between two looks at the parent
 FINETUNE = "finetune.toml"  # settings of a training from a parent
@@ -112,6 +112,14 @@ def settings_file(training: Training[Any, Any], parent: Path | None) -> Path:
     return finetune if parent is not None and finetune.is_file() else home / training.default
 
 
+def inherited(parent: ModelCard, model: type[TrainingSettings]) -> dict[str, Any]:
+    """Return the network of a parent, and the settings of its images, crops and losses."""
+    shared, trained = TrainingSettings.model_fields, parent.trained.get("settings", {})
+    own = {key: trained[key] for key in model.model_fields if key in trained and key not in shared}
+    network = parent.parameters.get("network")
+    return {**own, "network": network} if network else own
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cytosuite.training.command", description=__doc__)
     add = parser.add_argument
@@ -158,9 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             content, notes = read_toml(path), list[str]()
         else:
             content, notes = training.translate(path, data)
-        if given.parent is not None and "network" not in content:
-            own = read_card(given.parent).parameters.get("network")
-            content = {**content, "network": own} if own else content
+        if given.parent is not None:
+            content = merged(inherited(read_card(given.parent), training.settings), content)
         settings = parse(path, content, training.settings).with_schedule(**changes)
         splits = given.splits and read_splits(given.splits)
         settings = settings.with_files(root=given.data_root, group=given.group, splits=splits)

@@ -73,7 +73,7 @@ def train(
         restore(state, work / "checkpoint.pt", made_from)
         whole = settings.schedule.epochs and f"{settings.schedule.epochs} epochs"
         say(f"resumed after step {state.step} of {whole or settings.schedule.steps}")
-    cases, held = _load(training, settings, data, say, work)
+    cases, held = _load(training, with_parameters(settings, parent), data, say, work)
     settings = complete(training, settings, cases, parent, say)
     if training.prepare_cases is not None:
         cases = training.prepare_cases(cases, settings)
@@ -82,8 +82,7 @@ def train(
     facts = made_from | _curves(settings, state, work, say)
     if parent is not None and state.best is not None:
         assert training.validate is not None  # see need_data
-        own = {k: value for k, value in read_card(parent).parameters.items() if k != "network"}
-        theirs = settings.with_card(parameters={**settings.card.parameters, **own})
+        theirs = settings.with_card(parameters={**settings.card.parameters, **_parameters(parent)})
         start = begin(training, theirs, parent, device)
         scores = score(wanted_metrics(theirs.validation), training.validate(start, held, theirs))
         facts["parent"] = {**made_from["parent"], "scores": rounded(scores)}
@@ -192,6 +191,17 @@ def _load(
     return cases, held
 
 
+def with_parameters(settings: Settings, parent: Path | None) -> Settings:
+    """Return settings with a parent's parameters in place of those that they leave out."""
+    theirs = {} if parent is None else _parameters(parent)
+    return settings.with_card(parameters={**theirs, **settings.card.parameters})
+
+
+def _parameters(card: Path) -> dict[str, Any]:
+    """Return the parameters of a model but for its network."""
+    return {key: value for key, value in read_card(card).parameters.items() if key != "network"}
+
+
 def complete(
     training: Training[Settings, Case],
     settings: Settings,
@@ -201,9 +211,7 @@ def complete(
 ) -> Settings:
     """Return settings with their own parameters over the measured ones over a parent's."""
     own = settings.card.parameters
-    if parent is not None:
-        theirs = {k: v for k, v in read_card(parent).parameters.items() if k != "network"}
-        settings = settings.with_card(parameters={**theirs, **own})
+    settings = with_parameters(settings, parent)
     found = dict(training.measure(cases, settings)) if training.measure else {}
     measured = {name: value for name, value in found.items() if name not in own}
     if measured:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import packages
+from cytosuite.benchmark.catalog import models, packages
 from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands.apply import apply
@@ -17,6 +17,7 @@ from cytosuite.benchmark.commands.options import ApplyOptions, ScoreOptions
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.data.preview import OUTLINE
 from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
 from cytosuite.files import remove
@@ -244,7 +245,19 @@ def test_the_table_of_all_objects_grows_by_other_images(images, tmp_path, engine
 
 
 @pytest.fixture
-def mixed(images):
+def planes(monkeypatch):
+    """Give the flow network a single card, of volumes or, when called, another one of planes."""
+    card = read_card(ROOT / "weights" / "cellpose3d" / "tissue-nuclei-3d.json")
+    plane = card.model_copy(update={"name": "planes", "describes": {"axes": "YX"}})
+    cards, real = [card], models.cards_of
+    monkeypatch.setattr(
+        models, "cards_of", lambda name, own: cards if name == "cellpose3d" else real(name, own)
+    )
+    return lambda: cards.append(plane)
+
+
+@pytest.fixture
+def mixed(images, planes):
     """Return a folder of a plane and a stack, the stack without voxel size."""
     plane = np.zeros((24, 24), np.uint16)
     plane[4:9, 4:9] = 100
@@ -313,19 +326,40 @@ def without_torch(monkeypatch, fakes, use):
     return engine
 
 
-def test_without_torch_the_others_are_done_and_one_line_says_what_is_missing(
-    mixed, tmp_path, without_torch
+def test_without_torch_planes_are_done_by_the_watershed_and_each_volume_is_refused_in_a_line(
+    mixed, tmp_path, without_torch, planes
 ):
+    planes()
     out, said = tmp_path / "out", Console(record=True, file=StringIO(), width=200)
     write(mixed / "three.tif", read(mixed / "two.tif"))
     one, *others = segment([mixed], out, said, algorithm="auto")
     assert (one.status, {other.status for other in others}) == ("written", {"failed"})
     assert read(one.output).array.any()
     lines = said.export_text().splitlines()
-    lack = "2 of 3 images: failed: cellpose3d needs torch, not installed here: "
-    assert [line for line in lines if "torch" in line] == [lack + install(["torch"])]
-    assert lines[-1] == "failed: 2 of 3 images"
+    lack = f"cellpose3d needs torch, not installed here: {install(['torch'])}"
+    for name in ("three", "two"):
+        assert [line for line in lines if f" {name}.tif: failed: {lack}" in line]
+    assert lines[-2:] == [
+        f"warning: second choice in 1 image (one.tif): {lack}",
+        "failed: 2 of 3 images",
+    ]
+    record = json.loads((out / "one.json").read_text())
+    assert (record["algorithm"], record["warnings"]) == ("watershed", [f"second choice: {lack}"])
+    assert segment([mixed], out, algorithm="auto")[0].status == "there already"
     assert without_torch.calls == ["one"]
+    with pytest.raises(InputError, match="cellpose3d needs torch"):
+        segment([mixed / "two.tif"], tmp_path / "other", algorithm="auto")
+
+
+def test_with_torch_a_second_choice_is_made_again_by_the_first(
+    mixed, tmp_path, without_torch, planes, monkeypatch
+):
+    planes()
+    segment([mixed / "one.tif"], tmp_path / "out", algorithm="auto")
+    monkeypatch.setattr(packages, "find_spec", lambda name: name)
+    results = segment([mixed], tmp_path / "out", algorithm="auto")
+    assert {result.model.split()[0] for result in results} == {"cellpose3d"}
+    assert without_torch.calls == ["one", "one", "two"]
 
 
 def test_a_named_model_is_used_recorded_and_part_of_the_key(images, tmp_path, honest):

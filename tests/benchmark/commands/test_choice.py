@@ -194,8 +194,8 @@ def test_what_is_given_counts_for_a_synthesiser(tmp_path, shown):
     [
         (["bad.tif"], "bad.tif: cannot be read as TIFF"),
         (
-            ["plane.tif", "--algorithm", "cellpose3d"],
-            "plane.tif: cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d",
+            ["plane.tif", "--algorithm", "cellpose3d", "--model", "tissue-nuclei-3d"],
+            "plane.tif: cellpose3d tissue-nuclei-3d: made for axes ZYX, found YX; ",
         ),
         (["plane.tif", "--model", "best"], "no model called 'best'"),
     ],

@@ -135,7 +135,8 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
 ):
     monkeypatch.setattr(command, "training_of", lambda name: toy.training)
     monkeypatch.setattr(command, "ALGORITHMS", tmp_path / "algorithms")
-    wide = settings(steps=1).model_copy(update={"network": toy.network(width=6)})
+    own = {"network": toy.network(width=6), "side": 6}
+    wide = settings(steps=1).model_copy(update=own).with_card(parameters={"tau": 0.5})
     parent, home = toy(wide), tmp_path / "algorithms" / "toy" / "training"
     home.mkdir()
     (home / "train.toml").write_text("schedule.steps = 9\nnetwork.width = 6")
@@ -146,7 +147,12 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
     assert main([*words, "--work", str(tmp_path / "a"), "--name", "a"]) == 0
     card = read_card(tmp_path / "out" / "a.json")
     assert (card.parameters["network"], card.trained["steps"]) == ({"width": 6}, 2)
-    load = lambda folder, *_: [SimpleNamespace(path=p) for p in folder.glob("*.npy")]  # noqa: E731
+    assert (card.trained["settings"]["side"], card.parameters["tau"]) == (6, 0.5)
+
+    def load(folder, role, settings):
+        assert settings.card.parameters == {"tau": 0.5}  # images are read as the parent's were
+        return [SimpleNamespace(path=path) for path in folder.glob("*.npy")]
+
     named = replace(toy.training, load=load)
     monkeypatch.setattr(command, "training_of", lambda name: named)
     words += ["--work", str(tmp_path / "b"), "--name", "b"]
