@@ -112,11 +112,11 @@ def find_cases(
         found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
     else:
         named = {image_name(p): p for p in image_files(folder / "labels", pictures=True)}
-        images = {image_name(p): p for p in image_files(folder / "images", pictures=True)}
-        missing = [path.name for name, path in images.items() if name not in named]
+        images = [(image_name(p), p) for p in image_files(folder / "images", pictures=True)]
+        missing = [path.name for name, path in images if name not in named]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
-        found = [_finished(n, path, named[n], folder, channel) for n, path in images.items()]
+        found = [_finished(n, path, named[n], folder, channel) for n, path in images]
     if not found:
         raise InputError(
             f"{folder}: expected cases/, images/ and labels/, or a list *_train.csv, found none"

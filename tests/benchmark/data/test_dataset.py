@@ -2,6 +2,7 @@ import hashlib
 import re
 import subprocess
 from types import SimpleNamespace
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -139,18 +140,25 @@ def test_the_parts_of_a_folder_are_a_condition_and_one_may_be_run_alone(tmp_path
         recipe(str(own), only="test")
 
 
-@pytest.mark.parametrize("place", ["images/{}.tif", "images/{}.ome.zarr", "list", "sub/{}.tif"])
+@pytest.mark.parametrize(
+    "place", ["images/{}.tif", "images/{}.ome.zarr", "list", "sub/{}.tif", "{}/images/z.tif"]
+)
 def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path, place):
     own, names = tmp_path / "own", ("b.x", "a", "o\u0308", "c-1", "d")
     plane, deep = Volume(np.eye(8, dtype=np.uint8), (1.0, 1.0), "YX"), place.startswith("sub")
     paths = [own / place.replace("list", "images/{}.tif").format(name) for name in names]
     labels = [own / "labels" / f"{name}.tif" for name in names]
+    if place.endswith("z.tif"):
+        labels = [own / name / "masks" / "1.tif" for name in names]
     for path in (*paths, *([] if deep else labels)):
         write(path, plane)
     if place == "list":
         rows = (f"images/{name}.tif;labels/{name}.tif" for name in names)
         (own / "my.csv").write_text("\n".join(rows))
-    rows = (f"{path.name},w{number % 4}" for number, path in enumerate(paths))
+    called = [
+        normalize("NFC", n) if p.stem == "z" else p.name for n, p in zip(names, paths, strict=True)
+    ]
+    rows = (f"{name},w{number % 4}" for number, name in enumerate(called))
     (own / "conditions.csv").write_text("\n".join(["name,well", *rows]))
     (own / "splits.toml").write_text('folds = 3\ngroup = "well"')
     (placed,) = recipe(str(own), recursive=deep).parts.values()

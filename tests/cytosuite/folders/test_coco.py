@@ -41,12 +41,11 @@ def test_run_lengths_are_masks(tmp_path, found, place):
 def test_parts_of_an_object_are_one_and_crowds_and_excluded_ones_are_left_out(tmp_path):
     square = [[0, 0, 2, 0, 2, 2, 0, 2], [3, 2, 4, 2, 4, 3, 3, 3]]
     others = [{"segmentation": RUNS, "iscrowd": 1}, {"segmentation": RUNS, "category_id": 2}]
-    _coco(tmp_path, [{"segmentation": square}, *others])
     (tmp_path / "masks.toml").write_text('exclude = ["Unidentified"]')
-    combined = annotated(tmp_path).items[0].labels.read()
-    assert combined.volume.array.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]
-    assert (combined.counts["crowds"], combined.counts["excluded"]) == (1, 1)
-    assert combined.objects[0].pieces == 2
+    (item,) = annotated(_coco(tmp_path, [{"segmentation": square}, *others])).items
+    volume, objects, counts = item.labels.read()
+    assert volume.array.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]
+    assert (objects[0].pieces, counts["crowds"], counts["excluded"]) == (2, 1, 1)
 
 
 def test_a_polygon_holds_the_pixels_whose_centres_it_holds(tmp_path):
