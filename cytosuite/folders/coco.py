@@ -1,5 +1,6 @@
 """Objects in COCO files: polygons and run lengths (cocodataset.org/#format-data)."""
 
+import json
 import re
 from math import prod
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, Field
-from pydantic_core import from_json
 
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
@@ -59,8 +59,8 @@ def read_coco(path: Path) -> CocoFile | None:
     if not all(key in (content := path.read_bytes()) for key in _KEYS):
         return None
     try:
-        return parse(path, from_json(content), CocoFile)
-    except ValueError as error:
+        return parse(path, json.loads(content), CocoFile)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON, found {error}") from None
 
 

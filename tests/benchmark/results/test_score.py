@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytosuite.benchmark.results import facts
 from cytosuite.benchmark.results.conditions import (
     CASES,
     RANGES,
@@ -21,6 +20,7 @@ from cytosuite.benchmark.store.pool import Lost
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest, write_json
+from cytosuite.folders import masks
 from cytosuite.formats import read, write
 from cytosuite.volume import large
 
@@ -155,14 +155,14 @@ def test_an_output_that_was_altered_later_is_no_fault_of_its_algorithm(answers, 
 
 def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
     jobs = answers(dataset, SEGMENT, one=perfect, two=first_only)
-    read, opened = facts.read, []
+    read, opened = masks.read, []
 
     def counted(path, **options):
         opened.append(path)
         return read(path, **options)
 
-    for module in ("facts", "cases"):
-        monkeypatch.setattr(f"cytosuite.benchmark.results.{module}.read", counted)
+    for module in ("folders.masks", "benchmark.results.cases"):
+        monkeypatch.setattr(f"cytosuite.{module}.read", counted)
     score(dataset, SEGMENT, jobs)
     truths = [case.truth(SEGMENT)["instance-labels"] for case in dataset.cases]
     outputs = [job.folder / case.name / "output.tif" for case in dataset.cases for job in jobs]
