@@ -41,7 +41,10 @@ def answer(name, card):
     axes = str(card.describes.get("axes", "ZYX"))
     inputs = {
         slug: Volume(
-            found.array, card.describes.get("spacing", found.spacing), axes, found.metadata
+            found.array,
+            tuple(card.describes.get("spacing", found.spacing))[-found.array.ndim :],
+            axes,
+            found.metadata,
         )
         for slug, found in example(ALGORITHMS[name], axes).items()
     }

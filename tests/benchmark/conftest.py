@@ -9,6 +9,7 @@ import numpy as np
 import nvidia
 import pytest
 
+from cytosuite.benchmark.catalog import models
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.cluster.processes import processes
@@ -53,6 +54,18 @@ def dataset(make_dataset):
 def watershed():
     """Return the manifest of an algorithm."""
     return algorithms()["watershed"]
+
+
+@pytest.fixture
+def volumes_alone(monkeypatch):
+    """Leave cellpose3d without its models of planes."""
+    every = models.cards_of
+
+    def cards_of(name, own):
+        planes = "YX" if name == "cellpose3d" else ""
+        return [card for card in every(name, own) if card.describes.get("axes") != planes]
+
+    monkeypatch.setattr(models, "cards_of", cards_of)
 
 
 class FakeEngine:

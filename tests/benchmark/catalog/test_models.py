@@ -61,7 +61,7 @@ def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
     for facts, name in (
         ({"axes": "ZYX", "channel": "membrane"}, "cellpose3d"),
         ({"axes": "ZYX"}, "cellpose3d"),
-        ({"axes": "YX", "channel": "nucleus"}, "watershed"),
+        ({"axes": "YX", "channel": "nucleus"}, "cellpose3d"),
         ({"axes": "ZYX", "channel": "actin"}, "cellpose3d"),
     ):
         assert choose_algorithm(candidates, facts, {}).name == name, facts
@@ -76,7 +76,7 @@ def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
     assert [found.name for found in preferred("segment", every=True)] == [*BOTH, "aaa"]
 
 
-def test_a_refusal_says_which_algorithm_has_a_model():
+def test_a_refusal_says_which_algorithm_has_a_model(volumes_alone):
     network = algorithms()["cellpose3d"]
     refusal = "cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d"
     with pytest.raises(ModelError, match=f"^{refusal}$"):

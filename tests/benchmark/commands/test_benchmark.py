@@ -63,7 +63,9 @@ def run(planes, tmp_path, fakes, monkeypatch):
     return run
 
 
-def test_an_algorithm_without_a_model_for_the_axes_is_left_out_in_sight(run, tmp_path):
+def test_an_algorithm_without_a_model_for_the_axes_is_left_out_in_sight(
+    volumes_alone, run, tmp_path
+):
     code, text, engine = run()
     assert code == 0
     assert f"note: cellpose3d did not run: {REFUSAL}.\n" in text
@@ -72,7 +74,7 @@ def test_an_algorithm_without_a_model_for_the_axes_is_left_out_in_sight(run, tmp
     assert f"cellpose3d did not run: {REFUSAL}" in report.read_text()
 
 
-def test_or_refused_where_it_is_named(run):
+def test_or_refused_where_it_is_named(volumes_alone, run):
     with pytest.raises(ModelError, match=f"^cellpose3d: {REFUSAL}$"):
         run(algorithm=["cellpose3d"])
     with pytest.raises(ModelError, match=f"^cellpose3d tissue-nuclei-3d: {REFUSAL}$"):
