@@ -22,8 +22,6 @@ SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")
 FEATURES = SHAPE + OTHER
 
-CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T  # of a voxel, relative to its lowest one
-
 Floats = NDArray[np.float64]
 
 
@@ -72,7 +70,7 @@ def feature_distances(
     if not all(tables):
         raise InputError("object features need at least one scene, found none; give a stack")
     return {
-        name: _distance(*(np.concatenate([table[name] for table in side]) for side in tables))
+        name: scaled_distance(*(np.concatenate([t[name] for t in side]) for side in tables))
         for name in FEATURES
     }
 
@@ -105,7 +103,7 @@ def feature_distance(distances: dict[str, float]) -> float:
     return float(np.mean(values)) if values else nan
 
 
-def _distance(real: Floats, synthetic: Floats) -> float:
+def scaled_distance(real: Floats, synthetic: Floats) -> float:
     """Return the distance of two samples of a feature, (N,) and (M,); values of NaN are none."""
     a, b = (np.sort(side[~np.isnan(side)].astype(np.float64)) for side in (real, synthetic))
     scale = float(a.std()) if a.size else 0.0
@@ -134,15 +132,29 @@ def _shape(mask: NDArray[np.bool_], voxels: NDArray[np.int64], spacing: Floats) 
     centred = (voxels - voxels.mean(axis=0)) * spacing
     covariance = centred.T @ centred / len(voxels) + np.diag(spacing**2 / 12)
     axes = np.linalg.eigvalsh(covariance)
-    along = np.flatnonzero(mask.any(axis=2).ravel())  # rows of voxels: their ends span the hull
-    lines = mask.reshape(-1, mask.shape[2])[along]
-    ends = [lines.argmax(axis=1), mask.shape[2] - 1 - lines[:, ::-1].argmax(axis=1)]
-    place = np.stack(np.unravel_index(along, mask.shape[:2]), axis=1)
-    tips = np.concatenate([np.column_stack([place, end]) for end in ends])
-    corners = np.unique((tips[:, None] + CORNERS).reshape(-1, 3), axis=0)
-    hull = ConvexHull(corners).volume  # in voxels: the ratio is the same in µm
     diameter = (6 * volume / np.pi) ** (1 / 3)
-    return [volume, diameter, float(np.sqrt(axes[-1] / axes[0])), len(voxels) / float(hull)]
+    return [volume, diameter, float(np.sqrt(axes[-1] / axes[0])), len(voxels) / hull_voxels(mask)]
+
+
+def hull_voxels(mask: NDArray[np.bool_]) -> float:
+    """Return the volume of the convex hull of all corners of voxels, in voxels; some must be set.
+
+    Of every line of corners along the last axis the two ends matter, and of these the convex ones.
+    """
+    some, points = mask.any(axis=-1), []
+    for way in (1, -1):
+        first = mask[..., ::way].argmax(axis=-1)
+        ends = np.pad(np.where(some, first, np.inf), 1, constant_values=np.inf)
+        for axis in range(ends.ndim):  # a corner belongs to the voxels on both sides
+            line = ends.swapaxes(axis, 0)
+            ends = np.minimum(line[:-1], line[1:]).swapaxes(axis, 0)
+        kept = np.isfinite(ends)
+        for axis in range(ends.ndim):
+            line = ends.swapaxes(axis, 0)
+            kept.swapaxes(axis, 0)[1:-1] &= line[:-2] + line[2:] > 2 * line[1:-1]
+        place = ends[kept] if way > 0 else mask.shape[-1] - ends[kept]
+        points.append(np.column_stack([np.argwhere(kept), place]))
+    return float(ConvexHull(np.concatenate(points)).volume)  # in voxels: a ratio needs no µm
 
 
 def _measured(

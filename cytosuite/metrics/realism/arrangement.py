@@ -1,0 +1,380 @@
+"""Arrangement of objects: contacts, distances, spread of sizes and light, directions, valleys.
+
+Images can agree in all grey values and differ in what makes a segmentation hard: how many nuclei
+touch, on how much of their surface, and how dark the border between them is.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+from math import gamma, nan, pi
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.metric import family
+from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
+from cytosuite.metrics.realism.scene import Scene, members
+from cytosuite.metrics.realism.wasserstein import PANARETOS
+from cytosuite.segmentation.foreground import background_and_noise
+
+SCRAP = 0.05  # of the median volume: smaller objects are scraps of annotation
+FEWEST = 8  # objects below which ball and shell look alike
+OUTER = 0.5  # of the specimen's radius seen along z, beyond which its surface is near
+PROPERTIES = {
+    "contact": "share of an object's surface that faces another object",
+    "neighbour": "distance to the nearest object / mean diameter",
+    "volume": "volume of an object / mean volume",
+    "brightness": "brightness of an object / mean brightness",
+    "valley": "depth of the valley between objects that touch",
+    "elongation": "longest / shortest principal axis",
+    "tilt_deg": "angle of the longest axis to z, degrees",
+    "radius": "distance from the middle of the specimen / its radius",
+    "tangential": "ln(width along the surface / across it) of outer objects",
+    "fraction": "share of the specimen's convex hull in objects",
+}
+
+Floats = NDArray[np.float64]
+Found = Mapping[str, NDArray[Any]]
+
+
+def arrangement(
+    labels: NDArray[Any], spacing: Sequence[float], image: NDArray[Any] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return how the objects of a volume (Z, Y, X) or plane (Y, X) lie, by name.
+
+    Of every object, (N,) by ascending label:
+
+    - ``label`` (int64), ``cut`` (bool): touches a face of the image
+    - ``surface``: area of its faces within the image, µm² (length in planes, µm)
+    - ``contact``: share of its surface that faces another object
+    - ``neighbour_um``, ``neighbour``: to the nearest centroid, in µm and in mean diameters (of
+      balls or discs)
+    - ``volume``, ``brightness``: relative to the mean over the image, brightness above background
+    - ``elongation``: longest over shortest principal axis; ``tilt_deg``: angle of the longest to z
+    - ``radius``: from the middle of the box of all objects, 1 at the ellipsoid in it: 3/4 on
+      average in a ball, near 1 in a shell
+    - ``tangential``: ln(width across / along the way to the middle), both seen along z, of outer
+      objects
+
+    Of every pair in contact, (P,): ``valley``, 0 where the voxels at the contact are as bright as
+    the bright half (above the mean) of the dimmer object, 1 where they are background. Of the
+    image, (1,): ``fraction``, the share of the convex hull of all objects that is object.
+
+    Objects below 5 % of the median volume count as background. NaN: volume, elongation and tilt of
+    cut objects, tilt in planes, radius and tangential of fewer than 8 objects, brightness and
+    valley without an image or signal. InputError if labels, spacing and image do not match.
+
+    Examples
+    --------
+    >>> labels = np.zeros((4, 4, 6), int)
+    >>> labels[1:3, 1:3, 1:3], labels[1:3, 1:3, 3:5] = 1, 2  # two boxes that share a side
+    >>> found = arrangement(labels, (2, 1, 1))
+    >>> found["surface"].tolist(), found["contact"].tolist()
+    ([40.0, 40.0], [0.2, 0.2])
+    """
+    labels, step, image = _checked(labels, spacing, image)
+    names, dense = _without_scraps(*numbered(labels))
+    places = np.nonzero(dense)
+    owner = dense[places] - 1
+    bodies = _bodies(places, owner, names.size, step)
+    touching = _contacts(dense, names.size, step, image)
+    cut = np.zeros(names.size + 1, bool)
+    for axis in range(dense.ndim):
+        cut[dense.take([0, -1], axis)] = True
+    found = {
+        "label": names,
+        "cut": cut[1:],
+        "surface": touching.surface,
+        "contact": _over(touching.shared, touching.surface),
+        **_sizes(bodies, cut[1:], step),
+        **_in_specimen(places, bodies, step),
+        "fraction": np.array([len(owner) / hull_voxels(dense > 0)] if len(owner) else []),
+        "brightness": np.full(names.size, nan),
+        "valley": np.full(len(touching.pairs), nan),
+    }
+    return found if image is None else found | _light(image, places, owner, bodies, touching)
+
+
+def numbers(found: Found) -> dict[str, float]:
+    """Return the arrangement of an image as single numbers, NaN where undefined.
+
+    ``contact_share`` of all surface, ``touching_share`` of the objects, ``volume_cv`` and
+    ``brightness_cv`` (coefficients of variation), ``neighbour_cv`` of the distances, medians of
+    ``neighbour_um``, ``neighbour``, ``valley``, ``elongation`` and ``tilt_deg``, means of
+    ``radius``, ``tangential`` and ``fraction``.
+    """
+    shared = found["contact"] * found["surface"]
+    distance = found["neighbour"][np.isfinite(found["neighbour"])]
+    return {
+        "objects": float(found["label"].size),
+        "contact_share": float(_over(np.nansum(shared), found["surface"].sum())),
+        "touching_share": _mean(found["contact"] > 0),
+        **{f"{name}_cv": _std(found[name]) for name in ("volume", "brightness")},
+        "neighbour_cv": _std(distance) / _mean(distance),
+        **{name: _median(found[name]) for name in MEDIANS},
+        **{name: _mean(found[name]) for name in ("radius", "tangential", "fraction")},
+    }
+
+
+MEDIANS = ("neighbour_um", "neighbour", "valley", "elongation", "tilt_deg")
+
+
+def distances(real: Sequence[Found], synthetic: Sequence[Found]) -> dict[str, float]:
+    """Return the distance of two sets of arrangements by name of `PROPERTIES`.
+
+    First Wasserstein distance of the pooled values over the standard deviation of the real ones,
+    NaN without values on a side or where the real ones are all alike.
+    """
+    return {
+        name: scaled_distance(*(np.concatenate([f[name] for f in s]) for s in (real, synthetic)))
+        for name in PROPERTIES
+    }
+
+
+def arrangement_distances(
+    real: Scene | Sequence[Scene], synthetic: Scene | Sequence[Scene]
+) -> dict[str, float]:
+    """Return `distances` of the objects of two sets of stacks; InputError if a set is empty."""
+    sides = [
+        [arrangement(s.labels, s.image.spacing, s.image.array) for s in members(side)]
+        for side in (real, synthetic)
+    ]
+    if not all(sides):
+        raise InputError("an arrangement needs at least one scene, found none; give a stack")
+    return distances(*sides)
+
+
+ARRANGEMENT = Evidence(arrangement_distances, ("real", "synthetic"), form="scenes", voxel_bytes=48)
+
+
+def mean_distance(found: dict[str, float], names: tuple[str, ...]) -> float:
+    """Return the mean distance over some properties, those that are defined; NaN of none.
+
+    Examples
+    --------
+    >>> mean_distance({"contact": 0.5, "volume": 1.0, "valley": nan}, ("contact", "valley"))
+    0.5
+    """
+    return _mean(np.array([found[name] for name in names]))
+
+
+(
+    arrangement_distance,
+    contact_distance,
+    neighbour_distance,
+    size_spread_distance,
+    brightness_spread_distance,
+    valley_distance,
+) = family(
+    ARRANGEMENT,
+    mean_distance,
+    {
+        "arrangement_distance": (
+            "arrangement_distance",
+            "Mean distance of the arrangement of objects",
+            tuple(PROPERTIES),
+            "Return the mean distance over all properties of the arrangement of objects.",
+        )
+    }
+    | {
+        f"{own}_distance": (
+            f"{own}_distance",
+            f"Distance: {PROPERTIES[name]}",
+            (name,),
+            f"Return the distance of one property: {PROPERTIES[name]}.",
+        )
+        for own, name in {
+            "contact": "contact",
+            "neighbour": "neighbour",
+            "size_spread": "volume",
+            "brightness_spread": "brightness",
+            "valley": "valley",
+        }.items()
+    },
+    best=0.0,
+    reference=PANARETOS,
+    undefined="when a side has no values, or the real ones are all alike",
+)
+
+
+class _Bodies(NamedTuple):
+    """Moments of objects."""
+
+    size: Floats  # (N,), voxels
+    centre: Floats  # (N, D), voxels
+    covariance: Floats  # (N, D, D), µm²: of the voxels' centres plus that of one voxel
+
+
+class _Contacts(NamedTuple):
+    """Faces of objects, and pairs of objects that share some."""
+
+    surface: Floats  # (N,), µm² (µm in planes)
+    shared: Floats  # (N,), of it in contact
+    pairs: NDArray[np.int64]  # (P, 2), numbers from 0 on
+    grey: Floats  # (P,), mean grey value of the voxels at the contact; 0 without an image
+
+
+def _checked(
+    labels: NDArray[Any], spacing: Sequence[float], image: NDArray[Any] | None
+) -> tuple[NDArray[Any], Floats, NDArray[Any] | None]:
+    """Return labels, voxel size and image, a stack of one plane as a plane."""
+    step = np.asarray(spacing, np.float64)
+    if labels.dtype.kind not in "biu" or labels.ndim not in (2, 3) or (labels < 0).any():
+        raise InputError(
+            "labels must be integers of at least 0 with axes YX or ZYX, found "
+            f"{labels.dtype} of shape {labels.shape}"
+        )
+    if step.shape != (labels.ndim,) or not (step > 0).all():
+        raise InputError(
+            f"spacing must be {labels.ndim} positive lengths in µm, found {tuple(spacing)}"
+        )
+    if image is not None and image.shape != labels.shape:
+        raise InputError(
+            f"labels must have the shape of their image, {image.shape}, found "
+            f"{labels.shape}; labels must cover the image voxel by voxel"
+        )
+    if labels.ndim == 3 and len(labels) == 1:
+        return labels[0], step[1:], None if image is None else image[0]
+    return labels, step, image
+
+
+def _without_scraps(
+    names: NDArray[np.int64], dense: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return labels and numbered volume without objects that are small for the image."""
+    size = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
+    kept = size >= SCRAP * np.median(size) if size.size else np.zeros(0, bool)
+    if kept.all():
+        return names, dense
+    number: NDArray[np.int32] = np.cumsum([False, *kept], dtype=np.int32) * [False, *kept]
+    return names[kept], number[dense].astype(np.int32)
+
+
+def _bodies(
+    places: tuple[NDArray[np.intp], ...], owner: NDArray[np.int32], count: int, step: Floats
+) -> _Bodies:
+    """Return the moments of objects from the places of their voxels."""
+    size = np.bincount(owner, minlength=count).astype(np.float64)
+    centre = np.stack([np.bincount(owner, p, count) for p in places], axis=1) / size[:, None]
+    centred = [(p - c[owner]) * s for p, c, s in zip(places, centre.T, step, strict=True)]
+    covariance = np.zeros((count, step.size, step.size))
+    for i, j in combinations_with_replacement(range(step.size), 2):
+        shared = np.bincount(owner, centred[i] * centred[j], count) / size
+        covariance[:, i, j] = covariance[:, j, i] = shared
+    return _Bodies(size, centre, covariance + np.diag(step**2 / 12))
+
+
+def _contacts(
+    dense: NDArray[np.int32], count: int, step: Floats, image: NDArray[Any] | None
+) -> _Contacts:
+    """Return surfaces and contacts of numbered objects; faces of the image are no surface."""
+    surface, shared = np.zeros((2, count + 1))
+    keys, areas, greys = [], [], []
+    for axis, length in enumerate(step):
+        area = float(step.prod() / length)
+        sides = np.s_[:-1], np.s_[1:]
+        first, second = (np.moveaxis(dense, axis, 0)[side] for side in sides)
+        border = np.nonzero(first != second)
+        a, b = first[border], second[border]
+        for one in (a, b):
+            surface += area * np.bincount(one, minlength=count + 1)
+            shared += area * np.bincount(one[(a > 0) & (b > 0)], minlength=count + 1)
+        both = (a > 0) & (b > 0)
+        keys.append(np.minimum(a, b)[both].astype(np.int64) * (count + 1) + np.maximum(a, b)[both])
+        areas.append(np.full(keys[-1].size, area))
+        grey = np.zeros(keys[-1].size)
+        if image is not None:
+            at = tuple(place[both] for place in border)
+            grey = sum(np.moveaxis(image, axis, 0)[side][at].astype(float) for side in sides) / 2
+        greys.append(grey)
+    key, pair = np.unique(np.concatenate(keys), return_inverse=True)
+    area_of = np.concatenate(areas)
+    light = np.bincount(pair, area_of * np.concatenate(greys), key.size)
+    grey = light / np.bincount(pair, area_of, key.size)
+    pairs = np.stack([key // (count + 1), key % (count + 1)], axis=1) - 1
+    return _Contacts(surface[1:], shared[1:], pairs, grey)
+
+
+def _sizes(bodies: _Bodies, cut: NDArray[np.bool_], step: Floats) -> dict[str, Floats]:
+    """Return relative volumes, distances and axes of objects."""
+    size, centre, covariance = bodies
+    axes, ways = np.linalg.eigh(covariance)
+    ball = size * step.prod() * gamma(step.size / 2 + 1) / pi ** (step.size / 2)
+    diameter = 2 * ball ** (1 / step.size)
+    apart = np.full(size.size, nan)
+    if size.size > 1:
+        apart = cKDTree(centre * step).query(centre * step, k=2)[0][:, 1]
+    tilt = np.degrees(np.arccos(np.clip(np.abs(ways[:, 0, -1]), 0, 1)))
+    return {
+        "neighbour_um": apart,
+        "neighbour": apart / _mean(diameter[~cut]),
+        "volume": np.where(cut, nan, size / _mean(size[~cut])),
+        "elongation": np.where(cut, nan, np.sqrt(axes[:, -1] / axes[:, 0])),
+        "tilt_deg": np.where(cut | (step.size < 3), nan, tilt),
+    }
+
+
+def _in_specimen(
+    places: tuple[NDArray[np.intp], ...], bodies: _Bodies, step: Floats
+) -> dict[str, Floats]:
+    """Return place and direction of objects in the ellipsoid that spans all of them."""
+    count = bodies.size.size
+    radius, tangential = np.full((2, count), nan)
+    if count >= FEWEST:
+        low, high = (np.array([end(p) for p in places]) for end in (np.min, np.max))
+        away = (bodies.centre - (low + high) / 2) / ((high + 1 - low) / 2)
+        radius = np.linalg.norm(away, axis=1)
+        outer = np.linalg.norm(away[:, -2:], axis=1) > OUTER
+        way = ((bodies.centre - (low + high) / 2) * step)[outer, -2:]
+        across = np.stack([-way[:, 1], way[:, 0]], axis=1)
+        spread = bodies.covariance[outer, -2:, -2:]
+        wide, deep = (np.einsum("ni,nij,nj->n", v, spread, v) for v in (across, way))
+        tangential[outer] = np.log(wide / deep) / 2
+    return {"radius": radius, "tangential": tangential}
+
+
+def _light(
+    image: NDArray[Any],
+    places: tuple[NDArray[np.intp], ...],
+    owner: NDArray[np.int32],
+    bodies: _Bodies,
+    touching: _Contacts,
+) -> dict[str, Floats]:
+    """Return relative brightness of objects, and the valleys between those that touch."""
+    dark = background_and_noise(np.asarray(image, np.float32))[0]
+    count = bodies.size.size
+    grey = image[places].astype(np.float64) - dark
+    mean = np.bincount(owner, grey, count) / bodies.size
+    above = grey > mean[owner]
+    parts = np.bincount(owner[above], minlength=count)
+    half = np.bincount(owner[above], grey[above], count) / np.maximum(parts, 1)
+    bright = np.where(parts > 0, half, mean)  # an object of one grey value has no bright half
+    dimmer = bright[touching.pairs].min(axis=1)
+    return {
+        "brightness": mean / average if (average := _mean(mean)) > 0 else np.full(count, nan),
+        "valley": np.where(dimmer > 0, 1 - _over(touching.grey - dark, dimmer), nan),
+    }
+
+
+def _over(part: Any, whole: Any) -> Floats:  # noqa: ANN401 - a number or an array
+    """Return a quotient, NaN where the denominator is 0."""
+    return np.divide(part, whole, out=np.full(np.shape(whole), nan), where=np.asarray(whole) != 0)
+
+
+def _mean(values: NDArray[Any]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else nan
+
+
+def _median(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else nan
+
+
+def _std(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.std()) if known.size else nan
