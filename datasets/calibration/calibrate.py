@@ -266,6 +266,7 @@ def _write(
         "real": for_json(facts_of(real.statistics)),
         "simulated": for_json(facts_of(later)),
         "realism": for_json({"floor": judged.floor._asdict(), "after": judged.after._asdict()}),
+        "arrangement": [for_json(row._asdict()) for row in judged.arrangement],
         "poor": list(judged.poor),
         "table": [for_json(row._asdict()) for row in rows],
     }

@@ -1,6 +1,6 @@
 """Compare real with simulated images: a table of scores before and after, realism, poor fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
     StackStatistics,
 )
+from cytosuite.metrics.realism.arrangement import PROPERTIES, distances, numbers
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
 from cytosuite.metrics.realism.wasserstein import transport
 from cytosuite.volume import Volume
@@ -27,6 +28,13 @@ COMPARED = (
 PER_STACK = ("objects", "noise", "halo", "glow", "brightness_spread", "edge_z_um", "edge_xy_um")
 WORSE = 1.5  # times the distance between real stacks from which a fit counts as poor
 GOOD, GOOD_DB = 0.87, 0.8  # similarity and distance of real stacks where no others are known
+APART = 0.2  # distance of arrangements of real stacks where no other is known
+NUMBERS = {  # of `numbers`, by property, where the name is another
+    "contact": "contact_share",
+    "relative_volume": "volume_cv",
+    "relative_brightness": "brightness_cv",
+}
+UNFITTED = ("contact", "valley", "tilt_deg")  # properties that no parameter is fitted to
 OFF = 0.1  # share by which sizes and numbers may be off
 SPLITS, SEED = 8, 0  # ways to part the real stacks into halves
 MEANINGS = {
@@ -153,27 +161,87 @@ class Realism(NamedTuple):
     number: float
 
 
+class Placed(NamedTuple):
+    """Arrangement of objects, real and simulated: quantiles over stacks, distances as W1 / std."""
+
+    name: str
+    meaning: str
+    real: Quantiles
+    simulated: Quantiles
+    floor: float  # of real stacks among each other
+    distance: float
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """Realism of a fit, and of real stacks among each other; lines on poor properties."""
 
     floor: Realism
     after: Realism
+    arrangement: tuple[Placed, ...]  # empty where no stack is annotated
     poor: tuple[str, ...]
 
     def as_text(self) -> str:
-        """Return the realism as a Markdown table."""
+        """Return realism and arrangement as Markdown tables."""
         lines = ["| realism | real against other real | simulated |", "|---|---|---|"]
         for name, meaning in MEANINGS.items():
             values = (getattr(side, name) for side in (self.floor, self.after))
             lines.append(f"| {meaning} | " + " | ".join(f"{value:.3g}" for value in values) + " |")
+        if self.arrangement:
+            lines += ["", "| arrangement, 10 / 50 / 90 % of stacks | real | simulated "]
+            lines[-1] += "| W1 / std, real against other real | W1 / std, simulated |"
+            lines += ["|---|---|---|---|---|"]
+        for row in self.arrangement:
+            cells = [" / ".join(f"{v:.3g}" for v in part) for part in (row.real, row.simulated)]
+            cells += [f"{value:.2f}" for value in (row.floor, row.distance)]
+            lines.append(f"| {row.meaning} | " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
 
 def judge(real: Side, simulated: Side) -> Judgement:
     """Return the realism of simulated stacks, with their poor properties."""
     between, found = floor(*real), realism(real, simulated)
-    return Judgement(between[0], found[0], tuple(poor(found, between)))
+    rows = placed(real[1], simulated[1])
+    return Judgement(between[0], found[0], rows, (*poor(found, between), *misplaced(rows)))
+
+
+def placed(real: StackStatistics, simulated: StackStatistics) -> tuple[Placed, ...]:
+    """Return the arrangement of objects, none without labels: a threshold has a rule of its own."""
+    if not real.annotated:
+        return ()
+    sides = [[numbers(each) for each in side.arrangements] for side in (real, simulated)]
+    moved = distances(real.arrangements, simulated.arrangements)
+    parts = [[real.part(half).arrangements for half in two] for two in _halves(len(sides[0]))]
+    between = [distances(*pair) for two in parts for pair in (two, two[::-1])]
+    rows = []
+    for name, meaning in PROPERTIES.items():
+        own = NUMBERS.get(name, name)
+        shown = [_quantiles(np.array([each[own] for each in side])) for side in sides]
+        known = _quantiles(np.array([each[name] for each in between]))[1]
+        rows.append(Placed(name, meaning, shown[0], shown[1], known, moved[name]))
+    return tuple(rows)
+
+
+def misplaced(rows: Sequence[Placed]) -> list[str]:
+    """Return lines on the properties of the arrangement that a fit misses, the worst first."""
+    lines = []
+    for row in sorted(rows, key=lambda row: -_known(row.distance)):
+        limit = WORSE * max(_known(row.floor), APART)
+        if row.distance > limit:
+            fitted = "no parameter is fitted to it" if row.name in UNFITTED else "after the fit"
+            lines.append(
+                f"{row.meaning}: median {row.simulated[1]:.2g}, {row.real[1]:.2g} in real stacks, "
+                f"{row.distance:.2f} standard deviations off, {limit:.2f} are allowed ({fitted})"
+            )
+    return lines
+
+
+def _halves(count: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield ways to part stacks into halves, none for fewer than 4."""
+    rng = np.random.default_rng(SEED)
+    for _ in range(SPLITS if count >= 4 else 0):
+        order = rng.permutation(count).tolist()
+        yield order[: count // 2], order[count // 2 :]
 
 
 def realism(real: Side, other: Side) -> tuple[Realism, list[Row]]:
@@ -199,18 +267,12 @@ def floor(
     stacks: Sequence[Volume], statistics: StackStatistics
 ) -> tuple[Realism, dict[str, float]]:
     """Return the realism of real stacks, the median over halves; NaN below 4 stacks."""
-    count = len(stacks)
-    if count < 4:
-        return Realism(*[nan] * len(Realism._fields)), {}
-    rng = np.random.default_rng(SEED)
     found = []
-    for _ in range(SPLITS):
-        order = rng.permutation(count).tolist()
-        halves = [
-            ([stacks[index] for index in half], statistics.part(half))
-            for half in (order[: count // 2], order[count // 2 :])
-        ]
+    for two in _halves(len(stacks)):
+        halves = [([stacks[index] for index in half], statistics.part(half)) for half in two]
         found += [realism(*halves), realism(*halves[::-1])]
+    if not found:
+        return Realism(*[nan] * len(Realism._fields)), {}
     middle = np.nanmedian([values for values, _ in found], axis=0)
     rows = {
         row.name: float(np.nanmedian([rows[number].score_after for _, rows in found]))

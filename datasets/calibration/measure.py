@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.calibration.objects import arrangement, edges, segment
+from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.errors import InputError
+from cytosuite.metrics.realism.arrangement import arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene, stack
 from cytosuite.volume import Volume
@@ -60,6 +61,12 @@ VOLUME_STATISTICS = {
     "middle": "middle of all objects along z / height of the stack",
     "hollow": "mean distance of objects from the middle of their tissue / its radius",
     "tangential": "mean over outer objects of ln(width along the surface / across it)",
+    "contact_share": "share of the surface of all objects that faces another one",
+    "touching_share": "share of objects that touch another one",
+    "volume_cv": "standard deviation / mean of the volumes of whole objects",
+    "brightness_cv": "standard deviation / mean of the brightness of objects",
+    "fraction": "share of the convex hull of all objects that is object",
+    "valley": "median depth of the valley between objects that touch, 0 to 1",
     "dimming": "loss of ln(signal) per µm along z",
     "neighbour_um": "median distance to the nearest object, µm",
     "tissue_width_um": "lateral extent of all objects, µm",
@@ -218,6 +225,7 @@ class StackStatistics:
     volumes: dict[str, Floats]  # VOLUME_STATISTICS (V,), one value per stack
     objects: dict[str, Floats]  # OBJECT_STATISTICS (N,), one per object; shapes of whole ones
     greys: tuple[tuple[Floats, Floats], ...]  # of each stack: in and out of objects, sampled
+    arrangements: tuple[dict[str, Floats], ...]  # of each stack, see `arrangement`
     notes: tuple[str, ...] = ()  # missing or uncertain values, with the reason
 
     @property
@@ -240,6 +248,7 @@ class StackStatistics:
             volumes={name: values[list(chosen)] for name, values in self.volumes.items()},
             objects={name: values[own] for name, values in self.objects.items()},
             greys=tuple(self.greys[index] for index in chosen),
+            arrangements=tuple(self.arrangements[index] for index in chosen),
         )
 
     def median(self, name: str) -> float:
@@ -259,7 +268,8 @@ def measure(
     if not stacks:
         raise InputError("calibration: expected at least one stack, found none")
     scenes = [Scene(image, segment(image) if own is None else own) for image, own in stacks]
-    rows, tables, remarks = zip(*(_measure(scene, dark) for scene in scenes), strict=True)
+    measured = [_measure(scene, dark) for scene in scenes]
+    rows, tables, arrangements, remarks = zip(*measured, strict=True)
     count, annotated = len(stacks), sum(own is not None for _, own in stacks)
     repeated = Counter(filter(None, remarks)).items()
     notes = [f"{times} of {count} stacks: {remark}" for remark, times in repeated]
@@ -273,6 +283,7 @@ def measure(
             (_sampled(s.image.array[s.labels > 0]), _sampled(s.image.array[s.labels == 0]))
             for s in scenes
         ),
+        arrangements=arrangements,
         notes=tuple(notes),
     )
 
@@ -282,8 +293,10 @@ def _sampled(values: NDArray[np.generic]) -> Floats:
     return values[:: max(1, -(-values.size // SAMPLE))].astype(np.float64)
 
 
-def _measure(scene: Scene, dark: float | None) -> tuple[dict[str, float], dict[str, Floats], str]:
-    """Return the statistics of a stack and of its objects, and a note on missing ones."""
+def _measure(
+    scene: Scene, dark: float | None
+) -> tuple[dict[str, float], dict[str, Floats], dict[str, Floats], str]:
+    """Return the statistics of a stack, of its objects, their arrangement, a note on missing."""
     free = scene.image.array[scene.labels == 0]
     background = float(np.median(free)) if free.size else nan
     noise = _spread(free - background) if free.size else nan
@@ -292,20 +305,23 @@ def _measure(scene: Scene, dark: float | None) -> tuple[dict[str, float], dict[s
     width = finite_median(table["width_um"])
     scale = min(width / NARROW_UM, 1.0) if width > 0 else 1.0
     axial, lateral = edges(scene)
+    placed = arrangement(scene.labels, scene.image.spacing, scene.image.array)
+    summary = numbers(placed)
     row = {
         **dict.fromkeys(VOLUME_STATISTICS, nan),
+        **{name: value for name, value in summary.items() if name in VOLUME_STATISTICS},
+        "hollow": summary["radius"],
         **{name: getattr(detector, name) for name in ("offset", "gain", "excess", "read_counts")},
         "noise_correlation": detector.correlation,
         "background": background,
         "noise": noise,
         **_surroundings(scene, scale, detector.offset if dark is None else dark),
         **_summary(table, depth),
-        **arrangement(scene),
         "edge_z_um": axial.width_um,
         "edge_xy_um": lateral.width_um,
         "label_level": lateral.level,
     }
-    return row, table, detector.note
+    return row, table, placed, detector.note
 
 
 def _spread(values: Floats) -> float:
@@ -419,16 +435,15 @@ def _surroundings(scene: Scene, scale: float, offset: float) -> dict[str, float]
     inside = above if above > 0 else nan
     between = array[_between(objects, spacing, BESIDE_UM * scale)]
     glow = float(between.mean()) - dark if between.size >= 100 else nan
-    extent = [
-        float(np.ptp(axis) + 1) * step
-        for axis, step in zip(np.nonzero(objects), spacing, strict=True)
-    ]
+    places = np.nonzero(objects)
+    extent = [float(np.ptp(axis) + 1) * step for axis, step in zip(places, spacing, strict=True)]
     return {
         "far": far,
         "halo": (level(NEAR_UM * scale, WIDE_UM * scale) - dark) / inside,
         "glow": glow / inside,
         "tissue_height_um": extent[0],
         "tissue_width_um": float(np.mean(extent[1:])),
+        "middle": float(places[0].min() + places[0].max() + 1) / 2 / len(array),
     }
 
 

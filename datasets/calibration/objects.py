@@ -1,4 +1,4 @@
-"""Objects of a stack: found without annotation, their arrangement, and the edges of their light."""
+"""Objects of a stack: found without annotation, and the edges of their light."""
 
 from collections.abc import Iterator
 from math import nan, pi, sqrt
@@ -17,8 +17,6 @@ from cytosuite.volume import Volume
 SMOOTH_UM = 0.8
 APART_UM = 3.0  # seeds are at least this far from each other
 SMALLEST_UM3 = 30.0
-FEWEST = 8  # objects below which ball and shell look alike
-OUTER = 0.5  # of the radius of the tissue seen along z, beyond which objects have a surface nearby
 Floats = NDArray[np.float64]
 GRID = 0.2  # µm between the samples of a ray
 DISTANCES = np.arange(-50, 51) * GRID  # µm from the border of the label, negative inside
@@ -48,46 +46,6 @@ def segment(image: Volume) -> NDArray[np.uint16]:
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
     return np.asarray(numbers[found])
-
-
-def arrangement(scene: Scene) -> dict[str, float]:
-    """Return how objects are arranged; NaN for fewer than 8 objects, or 4 outer ones.
-
-    `hollow`: mean distance from the middle of their ellipsoid, 3/4 in a ball, near 1 for a shell.
-    `tangential`: mean of ln(width across / along the line to the middle) of outer objects.
-    """
-    labels, spacing = scene.labels, np.asarray(scene.image.spacing)
-    found = np.nonzero(labels)
-    if not found[0].size:
-        return {}
-    low = np.array([axis.min() for axis in found])
-    high = np.array([axis.max() + 1 for axis in found])
-    middle, half = (low + high) / 2, (high - low) / 2
-    names = np.unique(labels)[1:]
-    row = {"middle": float(middle[0] / len(labels)), "hollow": nan, "tangential": nan}
-    if len(names) >= FEWEST:
-        centres = np.array(ndimage.center_of_mass(labels > 0, labels, names)) + 0.5
-        away = (centres - middle) / half
-        row["hollow"] = float(np.linalg.norm(away, axis=1).mean())
-        outer = np.linalg.norm(away[:, 1:], axis=1) > OUTER
-        ways = ((centres - middle) * spacing)[:, 1:]
-        row["tangential"] = _tangential(scene, names[outer], ways[outer])
-    return row
-
-
-def _tangential(scene: Scene, names: NDArray[np.integer], ways: Floats) -> float:
-    """Return the mean of ln(width across / along a way) of objects seen along z."""
-    step = np.asarray(scene.image.spacing[1:])
-    boxes = ndimage.find_objects(scene.labels.astype(np.int32, copy=False))
-    ratios = []
-    for name, way in zip(names, ways, strict=True):
-        box = boxes[name - 1]
-        points = np.argwhere(scene.labels[box] == name)[:, 1:] * step
-        along = way / np.linalg.norm(way)
-        spread = np.cov(points.T, bias=True) + np.diag(step**2 / 12)
-        across = np.array([-along[1], along[0]])
-        ratios.append(np.log((across @ spread @ across) / (along @ spread @ along)) / 2)
-    return float(np.mean(ratios)) if len(ratios) >= FEWEST // 2 else nan
 
 
 class Edge(NamedTuple):

@@ -4,13 +4,13 @@ Images can agree in all grey values and differ in what makes a segmentation hard
 touch, on how much of their surface, and how dark the border between them is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from math import gamma, nan, pi
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
@@ -22,13 +22,15 @@ from cytosuite.metrics.realism.wasserstein import PANARETOS
 from cytosuite.segmentation.foreground import background_and_noise
 
 SCRAP = 0.05  # of the median volume: smaller objects are scraps of annotation
+SIDES = np.s_[:-1], np.s_[1:]  # neighbours along an axis
 FEWEST = 8  # objects below which ball and shell look alike
+PRESSED = 0.05  # of its surface, from which an object counts as pressed
 OUTER = 0.5  # of the specimen's radius seen along z, beyond which its surface is near
 PROPERTIES = {
     "contact": "share of an object's surface that faces another object",
     "neighbour": "distance to the nearest object / mean diameter",
-    "volume": "volume of an object / mean volume",
-    "brightness": "brightness of an object / mean brightness",
+    "relative_volume": "volume of an object / mean volume",
+    "relative_brightness": "brightness of an object / mean brightness",
     "valley": "depth of the valley between objects that touch",
     "elongation": "longest / shortest principal axis",
     "tilt_deg": "angle of the longest axis to z, degrees",
@@ -36,6 +38,8 @@ PROPERTIES = {
     "tangential": "ln(width along the surface / across it) of outer objects",
     "fraction": "share of the specimen's convex hull in objects",
 }
+SINGLE = tuple(PROPERTIES)[:5]  # properties with a metric of their own
+MEDIANS = ("neighbour_um", "neighbour", "valley", "elongation", "tilt_deg")
 
 Floats = NDArray[np.float64]
 Found = Mapping[str, NDArray[Any]]
@@ -53,7 +57,7 @@ def arrangement(
     - ``contact``: share of its surface that faces another object
     - ``neighbour_um``, ``neighbour``: to the nearest centroid, in µm and in mean diameters (of
       balls or discs)
-    - ``volume``, ``brightness``: relative to the mean over the image, brightness above background
+    - ``relative_volume``, ``relative_brightness`` (above background): over the mean of the image
     - ``elongation``: longest over shortest principal axis; ``tilt_deg``: angle of the longest to z
     - ``radius``: from the middle of the box of all objects, 1 at the ellipsoid in it: 3/4 on
       average in a ball, near 1 in a shell
@@ -93,7 +97,7 @@ def arrangement(
         **_sizes(bodies, cut[1:], step),
         **_in_specimen(places, bodies, step),
         "fraction": np.array([len(owner) / hull_voxels(dense > 0)] if len(owner) else []),
-        "brightness": np.full(names.size, nan),
+        "relative_brightness": np.full(names.size, nan),
         "valley": np.full(len(touching.pairs), nan),
     }
     return found if image is None else found | _light(image, places, owner, bodies, touching)
@@ -102,25 +106,24 @@ def arrangement(
 def numbers(found: Found) -> dict[str, float]:
     """Return the arrangement of an image as single numbers, NaN where undefined.
 
-    ``contact_share`` of all surface, ``touching_share`` of the objects, ``volume_cv`` and
-    ``brightness_cv`` (coefficients of variation), ``neighbour_cv`` of the distances, medians of
+    ``contact_share`` of all surface; of the objects ``touching_share``, with any contact, and
+    ``pressed_share``, with 5 % of their surface or more; ``volume_cv`` and ``brightness_cv``
+    (coefficients of variation) and ``neighbour_cv``, that of the distances; medians of
     ``neighbour_um``, ``neighbour``, ``valley``, ``elongation`` and ``tilt_deg``, means of
     ``radius``, ``tangential`` and ``fraction``.
     """
-    shared = found["contact"] * found["surface"]
-    distance = found["neighbour"][np.isfinite(found["neighbour"])]
+    contact, surface = found["contact"], found["surface"]
+    spreads = ("volume", "relative_volume"), ("brightness", "relative_brightness")
     return {
-        "objects": float(found["label"].size),
-        "contact_share": float(_over(np.nansum(shared), found["surface"].sum())),
-        "touching_share": _mean(found["contact"] > 0),
-        **{f"{name}_cv": _std(found[name]) for name in ("volume", "brightness")},
-        "neighbour_cv": _std(distance) / _mean(distance),
-        **{name: _median(found[name]) for name in MEDIANS},
-        **{name: _mean(found[name]) for name in ("radius", "tangential", "fraction")},
+        "objects": float(contact.size),
+        "contact_share": float(_over(np.nansum(contact * surface), surface.sum())),
+        "touching_share": _known(contact > 0),
+        "pressed_share": _known(contact >= PRESSED),
+        **{f"{name}_cv": _known(found[own], np.std) for name, own in spreads},
+        "neighbour_cv": _known(found["neighbour"], np.std) / _known(found["neighbour"]),
+        **{name: _known(found[name], np.median) for name in MEDIANS},
+        **{name: _known(found[name]) for name in ("radius", "tangential", "fraction")},
     }
-
-
-MEDIANS = ("neighbour_um", "neighbour", "valley", "elongation", "tilt_deg")
 
 
 def distances(real: Sequence[Found], synthetic: Sequence[Found]) -> dict[str, float]:
@@ -159,41 +162,27 @@ def mean_distance(found: dict[str, float], names: tuple[str, ...]) -> float:
     >>> mean_distance({"contact": 0.5, "volume": 1.0, "valley": nan}, ("contact", "valley"))
     0.5
     """
-    return _mean(np.array([found[name] for name in names]))
+    return _known(np.array([found[name] for name in names]))
 
 
 (
     arrangement_distance,
     contact_distance,
     neighbour_distance,
-    size_spread_distance,
-    brightness_spread_distance,
+    relative_volume_distance,
+    relative_brightness_distance,
     valley_distance,
 ) = family(
     ARRANGEMENT,
     mean_distance,
     {
-        "arrangement_distance": (
-            "arrangement_distance",
-            "Mean distance of the arrangement of objects",
-            tuple(PROPERTIES),
-            "Return the mean distance over all properties of the arrangement of objects.",
-        )
-    }
-    | {
         f"{own}_distance": (
             f"{own}_distance",
-            f"Distance: {PROPERTIES[name]}",
-            (name,),
-            f"Return the distance of one property: {PROPERTIES[name]}.",
+            f"Arrangement of objects: {PROPERTIES.get(own, 'mean distance')}",
+            names,
+            f"Return the mean distance of two sets by {', '.join(names)}.",
         )
-        for own, name in {
-            "contact": "contact",
-            "neighbour": "neighbour",
-            "size_spread": "volume",
-            "brightness_spread": "brightness",
-            "valley": "valley",
-        }.items()
+        for own, names in [("arrangement", tuple(PROPERTIES)), *((n, (n,)) for n in SINGLE)]
     },
     best=0.0,
     reference=PANARETOS,
@@ -215,7 +204,7 @@ class _Contacts(NamedTuple):
     surface: Floats  # (N,), µm² (µm in planes)
     shared: Floats  # (N,), of it in contact
     pairs: NDArray[np.int64]  # (P, 2), numbers from 0 on
-    grey: Floats  # (P,), mean grey value of the voxels at the contact; 0 without an image
+    grey: Floats  # (P,), mean grey value of the voxels at the contact; 1 without an image
 
 
 def _checked(
@@ -226,7 +215,7 @@ def _checked(
     if labels.dtype.kind not in "biu" or labels.ndim not in (2, 3) or (labels < 0).any():
         raise InputError(
             "labels must be integers of at least 0 with axes YX or ZYX, found "
-            f"{labels.dtype} of shape {labels.shape}"
+            f"{labels.dtype} of shape {labels.shape}; use 0 for background"
         )
     if step.shape != (labels.ndim,) or not (step > 0).all():
         raise InputError(
@@ -276,25 +265,22 @@ def _contacts(
     keys, areas, greys = [], [], []
     for axis, length in enumerate(step):
         area = float(step.prod() / length)
-        sides = np.s_[:-1], np.s_[1:]
-        first, second = (np.moveaxis(dense, axis, 0)[side] for side in sides)
-        border = np.nonzero(first != second)
-        a, b = first[border], second[border]
-        for one in (a, b):
-            surface += area * np.bincount(one, minlength=count + 1)
-            shared += area * np.bincount(one[(a > 0) & (b > 0)], minlength=count + 1)
-        both = (a > 0) & (b > 0)
-        keys.append(np.minimum(a, b)[both].astype(np.int64) * (count + 1) + np.maximum(a, b)[both])
+        below, above = (np.moveaxis(dense, axis, 0)[side] for side in SIDES)
+        border = np.nonzero(below != above)
+        ends = np.stack([below[border], above[border]])
+        both = ends.min(axis=0) > 0
+        surface += area * np.bincount(ends.ravel(), minlength=count + 1)
+        shared += area * np.bincount(ends[:, both].ravel(), minlength=count + 1)
+        keys.append(ends[:, both].min(axis=0).astype(np.int64) * (count + 1) + ends[:, both].max(0))
         areas.append(np.full(keys[-1].size, area))
-        grey = np.zeros(keys[-1].size)
         if image is not None:
             at = tuple(place[both] for place in border)
-            grey = sum(np.moveaxis(image, axis, 0)[side][at].astype(float) for side in sides) / 2
-        greys.append(grey)
+            low, high = (np.moveaxis(image, axis, 0)[side][at] for side in SIDES)
+            greys.append((low.astype(np.float64) + high) / 2)
     key, pair = np.unique(np.concatenate(keys), return_inverse=True)
-    area_of = np.concatenate(areas)
-    light = np.bincount(pair, area_of * np.concatenate(greys), key.size)
-    grey = light / np.bincount(pair, area_of, key.size)
+    weight = np.concatenate(areas)
+    light = np.bincount(pair, weight * np.concatenate(greys) if greys else weight, key.size)
+    grey = light / np.bincount(pair, weight, key.size)
     pairs = np.stack([key // (count + 1), key % (count + 1)], axis=1) - 1
     return _Contacts(surface[1:], shared[1:], pairs, grey)
 
@@ -311,8 +297,8 @@ def _sizes(bodies: _Bodies, cut: NDArray[np.bool_], step: Floats) -> dict[str, F
     tilt = np.degrees(np.arccos(np.clip(np.abs(ways[:, 0, -1]), 0, 1)))
     return {
         "neighbour_um": apart,
-        "neighbour": apart / _mean(diameter[~cut]),
-        "volume": np.where(cut, nan, size / _mean(size[~cut])),
+        "neighbour": apart / _known(diameter[~cut]),
+        "relative_volume": np.where(cut, nan, size / _known(size[~cut])),
         "elongation": np.where(cut, nan, np.sqrt(axes[:, -1] / axes[:, 0])),
         "tilt_deg": np.where(cut | (step.size < 3), nan, tilt),
     }
@@ -354,27 +340,21 @@ def _light(
     half = np.bincount(owner[above], grey[above], count) / np.maximum(parts, 1)
     bright = np.where(parts > 0, half, mean)  # an object of one grey value has no bright half
     dimmer = bright[touching.pairs].min(axis=1)
+    average = max(_known(mean), 0.0)
     return {
-        "brightness": mean / average if (average := _mean(mean)) > 0 else np.full(count, nan),
+        "relative_brightness": _over(mean, np.full(count, average)),
         "valley": np.where(dimmer > 0, 1 - _over(touching.grey - dark, dimmer), nan),
     }
 
 
-def _over(part: Any, whole: Any) -> Floats:  # noqa: ANN401 - a number or an array
+def _over(part: ArrayLike, whole: ArrayLike) -> Floats:
     """Return a quotient, NaN where the denominator is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), nan), where=np.asarray(whole) != 0)
+    whole = np.asarray(whole, np.float64)
+    quotient: Floats = np.divide(part, whole, out=np.full(whole.shape, nan), where=whole != 0)
+    return quotient
 
 
-def _mean(values: NDArray[Any]) -> float:
+def _known(values: NDArray[Any], summary: Callable[..., Any] = np.mean) -> float:
+    """Return a summary of the values that are known, NaN of none."""
     known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else nan
-
-
-def _median(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if known.size else nan
-
-
-def _std(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.std()) if known.size else nan
+    return float(summary(known)) if known.size else nan
