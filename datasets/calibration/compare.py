@@ -188,7 +188,7 @@ class Judgement:
             values = (getattr(side, name) for side in (self.floor, self.after))
             lines.append(f"| {meaning} | " + " | ".join(f"{value:.3g}" for value in values) + " |")
         if self.arrangement:
-            lines += ["", "| arrangement, 10 / 50 / 90 % of stacks | real | simulated "]
+            lines += ["", "| arrangement | real | simulated "]
             lines[-1] += "| W1 / std, real against other real | W1 / std, simulated |"
             lines += ["|---|---|---|---|---|"]
         for row in self.arrangement:
@@ -218,7 +218,8 @@ def placed(real: StackStatistics, simulated: StackStatistics) -> tuple[Placed, .
         own = NUMBERS.get(name, name)
         shown = [_quantiles(np.array([each[own] for each in side])) for side in sides]
         known = _quantiles(np.array([each[name] for each in between]))[1]
-        rows.append(Placed(name, meaning, shown[0], shown[1], known, moved[name]))
+        text = VOLUME_STATISTICS[own] if name in NUMBERS else meaning
+        rows.append(Placed(name, text, shown[0], shown[1], known, moved[name]))
     return tuple(rows)
 
 

@@ -34,7 +34,7 @@ WORDS = {
     "signal": "brightness of objects",
     "far": "light far from objects",
     "volume_um3": "volume of objects",
-    "size_spread": "spread of sizes",
+    "volume_cv": "spread of volumes",
     "flatness": "flatness of objects",
     "tangential": "alignment with the surface",
     "brightness_spread": "spread of brightness",
@@ -103,7 +103,7 @@ KNOBS = (
     Knob(
         *("nucleus.diameter_um", "volume_um3", 2.5, 1.5, 60.0), step=0.25, crowd="tissue.shrinkage"
     ),
-    Knob("nucleus.diameter_spread", "size_spread", 1.0, 0.02, 0.4, ranged=False),
+    Knob("nucleus.diameter_spread", "volume_cv", 1.0, 0.02, 0.4, ranged=False),
     Knob("nucleus.axis_spread", "flatness", 1.2, 0.02, 0.4, "plain", "plain", 0.1, ranged=False),
     Knob("nucleus.flat_fraction", "tangential", 0.35, 0.0, 1.0, "plain", "plain", 0.2),
     Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.02, 0.6, widest=0.4),

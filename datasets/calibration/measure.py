@@ -54,7 +54,6 @@ VOLUME_STATISTICS = {
     "texture": "median over whole objects of structure in the core / its mean above background",
     "grain": "median over whole objects of structure that is still alike at 1.6 µm, 0 to 1",
     "volume_um3": "median over whole objects, µm³",
-    "size_spread": "1.4826 MAD of ln(diameter) of whole objects",
     "elongation": "median over whole objects of height / width of the bounding box",
     "flatness": "median over whole objects of larger / smaller lateral principal axis",
     "brightness_spread": "standard deviation of ln(signal) about its trend along z",
@@ -63,7 +62,7 @@ VOLUME_STATISTICS = {
     "tangential": "mean over outer objects of ln(width along the surface / across it)",
     "contact_share": "share of the surface of all objects that faces another one",
     "touching_share": "share of objects that touch another one",
-    "volume_cv": "standard deviation / mean of the volumes of whole objects",
+    "volume_cv": "standard deviation / mean of the volumes of whole objects, scraps left out",
     "brightness_cv": "standard deviation / mean of the brightness of objects",
     "fraction": "share of the convex hull of all objects that is object",
     "valley": "median depth of the valley between objects that touch, 0 to 1",
@@ -404,9 +403,8 @@ def _summary(table: dict[str, Floats], depth_um: Floats) -> dict[str, float]:
     """Return the medians over the objects of a stack, their spread, and the trend along z."""
     row = {name: finite_median(table[name]) for name in table if name in VOLUME_STATISTICS}
     row["objects"] = float(len(table["signal"]))
-    sizes = np.log(table["volume_um3"][np.isfinite(table["volume_um3"])]) / 3
-    if sizes.size >= FEW:
-        row["size_spread"] = _spread(sizes - np.median(sizes))
+    if np.isfinite(table["volume_um3"]).sum() < FEW:
+        row["volume_cv"] = nan
     bright = table["signal"] > 0
     if bright.sum() > FEW and np.ptp(depth_um[bright]) > 0:
         depth, light = depth_um[bright], np.log(table["signal"][bright])

@@ -112,7 +112,7 @@ def _light(real: StackStatistics, camera: Mapping[str, Any]) -> dict[str, float]
     return {
         "camera.photons": 1.5 * _or(real.median("signal"), 20 * gain) / gain,
         "camera.background_photons": _or(max(real.median("far") - offset, 0.0) / gain, 0.2),
-        "nucleus.diameter_spread": _or(real.median("size_spread"), 0.1),
+        "nucleus.diameter_spread": _or(real.median("volume_cv") / 3, 0.1),
         "nucleus.axis_spread": 0.14,
         "nucleus.brightness_spread": _or(real.median("brightness_spread"), 0.25),
         "nucleus.chromatin_contrast": 0.2,

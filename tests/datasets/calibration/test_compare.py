@@ -10,6 +10,8 @@ from cytosuite.datasets.calibration.compare import (
     for_json,
     judge,
     mean_scores,
+    misplaced,
+    placed,
     realism,
     similarity,
 )
@@ -98,4 +100,28 @@ def test_a_poor_fit_is_said_and_a_good_one_is_not(real, small, alike):
     found = judge(real, alike)
     assert found.after.size == pytest.approx(1, abs=0.1)
     assert not any("objects is" in line for line in found.poor)
-    assert found.as_text().count("|") % 4 == 0
+    assert "W1 / std, simulated" in found.as_text()
+
+
+@pytest.fixture(scope="module")
+def crowded(toy):
+    return side(toy, range(4), diameter=17.0)  # layers of balls 15 µm apart
+
+
+def test_arrangement_is_compared_with_its_floor(crowded, small):
+    rows = {row.name: row for row in placed(crowded[1], crowded[1])}
+    known = {name: row for name, row in rows.items() if np.isfinite(row.distance)}
+    assert {"contact", "relative_brightness", "valley"} <= set(known)
+    assert all(row.distance == 0 < row.floor for row in known.values())
+    found = placed(crowded[1], small[1])
+    assert found[0].real[1] > 0.03
+    assert found[0].simulated[1] == 0
+    (line,) = (line for line in misplaced(found) if line.startswith("share of the surface"))
+    assert line.endswith("are allowed (no parameter is fitted to it)")
+
+
+def test_a_threshold_has_no_arrangement(toy):
+    images = [toy(toy.recipe(), 0)[0]]
+    found = measure([(image, None) for image in images])
+    assert placed(found, found) == ()
+    assert "W1 / std, simulated" not in judge((images, found), (images, found)).as_text()

@@ -94,9 +94,9 @@ def test_hand_computed_sizes_and_light():
     found = measured()
     expected = {"objects": 6, "background": 10, "far": 10, "signal": 50, "contrast": 0}
     expected |= {"volume_um3": 4 * 4 * 4 * 2, "elongation": 2}  # 8 µm high, 4 µm wide
-    expected |= {"flatness": 1, "size_spread": 0, "halo": 0, "glow": 0}
+    expected |= {"flatness": 1, "volume_cv": 0, "halo": 0, "glow": 0}
     expected |= {"neighbour_um": np.hypot(12, 9), "tissue_height_um": 34 * 2}
-    expected |= {"tissue_width_um": (4 + 49) / 2}
+    expected |= {"tissue_width_um": (4 + 49) / 2, "middle": 0.525, "contact_share": 0}
     assert {name: found.volumes[name][0] for name in expected} == pytest.approx(expected)
     assert found.objects["height_um"].tolist() == [8.0] * 6
     assert found.annotated == 1

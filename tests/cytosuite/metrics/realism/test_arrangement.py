@@ -1,0 +1,202 @@
+import numpy as np
+import pytest
+from scipy.stats import wasserstein_distance
+
+from cytosuite.errors import InputError
+from cytosuite.metrics.realism.arrangement import (
+    PROPERTIES,
+    arrangement,
+    arrangement_distance,
+    arrangement_distances,
+    contact_distance,
+    numbers,
+)
+from cytosuite.metrics.realism.scene import Scene
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 1.0, 0.5)
+PER_OBJECT = [name for name in PROPERTIES if name not in ("valley", "fraction")]
+
+
+def cells(seed=0, count=20, shape=(20, 40, 44)):
+    """Nuclei in a crowd: the nearest of some points, within a distance of it."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(0, shape, (count, 3))
+    apart = np.linalg.norm(np.moveaxis(np.indices(shape), 0, -1)[..., None, :] - points, axis=-1)
+    labels = np.where(apart.min(axis=-1) < 5, apart.argmin(axis=-1) + 1, 0)
+    return labels, rng.poisson(10 + 90 * (labels > 0)).astype(np.uint16)
+
+
+def box(labels, label, *sides):
+    labels[tuple(slice(*side) for side in sides)] = label
+
+
+def boxes():
+    """Two boxes of 4 x 2 x 1 µm that share a side of 4 x 2 µm, and a cube of 2 µm away from them."""
+    labels = np.zeros((10, 12, 20), np.uint16)
+    box(labels, 5, (2, 4), (3, 5), (4, 6))
+    box(labels, 9, (2, 4), (3, 5), (6, 8))
+    box(labels, 2, (6, 7), (8, 10), (12, 16))
+    return labels
+
+
+def test_boxes_by_hand():
+    found = arrangement(boxes(), SPACING)
+    assert found["label"].tolist() == [2, 5, 9]
+    assert found["surface"].tolist() == [24, 28, 28]
+    assert found["contact"] == pytest.approx([0, 8 / 28, 8 / 28])
+    assert found["relative_volume"].tolist() == [1, 1, 1]
+    assert found["elongation"] == pytest.approx([1, 4, 4])
+    assert found["tilt_deg"][1:] == pytest.approx([0, 0])
+    away = np.linalg.norm([13 - 6, 9 - 4, 7 - 3.5])  # of centres, from the cube to label 9
+    assert found["neighbour_um"] == pytest.approx([away, 1, 1])
+    assert found["neighbour"] == pytest.approx(np.array([away, 1, 1]) / (48 / np.pi) ** (1 / 3))
+    assert found["valley"].shape == (1,)
+    values = numbers(found)
+    assert values["contact_share"] == pytest.approx(16 / 80)
+    assert values["touching_share"] == values["pressed_share"] == pytest.approx(2 / 3)
+    assert values["volume_cv"] == 0
+    two = np.where(boxes() == 2, 0, boxes())
+    assert arrangement(two, SPACING)["fraction"] == pytest.approx([1])
+
+
+def test_edges_and_corners_are_no_contact():
+    labels = np.zeros((6, 6, 6), int)
+    box(labels, 1, (1, 3), (1, 3), (1, 3))
+    box(labels, 2, (1, 3), (3, 5), (3, 5))
+    assert arrangement(labels, (1, 1, 1))["contact"].tolist() == [0, 0]
+
+
+def test_a_plane_is_a_stack_of_one():
+    labels = boxes()[2]
+    flat, stack = arrangement(labels, SPACING[1:]), arrangement(labels[None], SPACING)
+    for name, values in flat.items():
+        assert np.array_equal(values, stack[name], equal_nan=True)
+    assert flat["contact"] == pytest.approx([2 / 6, 2 / 6])
+    assert flat["neighbour"] == pytest.approx([1 / np.sqrt(8 / np.pi)] * 2)
+    assert np.isnan(flat["tilt_deg"]).all()
+
+
+def test_an_axis_has_an_angle_to_z():
+    labels = np.zeros((24, 24, 24), int)
+    box(labels, 1, (2, 3), (2, 3), (2, 12))
+    for step in range(8):
+        labels[12 + step, 12, 12 + step] = 2
+    assert arrangement(labels, (1, 1, 1))["tilt_deg"] == pytest.approx([90, 45])
+
+
+def test_numbers_and_directions_of_axes_change_nothing():
+    labels, image = cells()
+    expected = arrangement(labels, SPACING, image)
+    renumbered = np.append(0, np.random.default_rng(1).permutation(90)[:20] + 7)[labels]
+    for changed, grey in (
+        (renumbered, image),
+        *((np.flip(labels, axis), np.flip(image, axis)) for axis in range(3)),
+    ):
+        found = arrangement(changed, SPACING, grey)
+        for name in PROPERTIES:
+            assert np.sort(found[name]) == pytest.approx(np.sort(expected[name]), nan_ok=True)
+    turned = arrangement(labels.swapaxes(1, 2), (2.0, 0.5, 1.0), image.swapaxes(1, 2))
+    for name in PROPERTIES:
+        assert np.sort(turned[name]) == pytest.approx(np.sort(expected[name]), nan_ok=True)
+
+
+def test_cut_objects_are_neighbours_and_scraps_are_nothing():
+    labels = boxes()
+    labels[4:, 3:5, 4:6] = 7  # on label 5, down to the last plane
+    labels = labels.repeat(3, 0).repeat(3, 1).repeat(3, 2)
+    labels[6, 15, 12] = 30  # a voxel on label 5
+    found = arrangement(labels, np.divide(SPACING, 3))
+    assert found["label"].tolist() == [2, 5, 7, 9]
+    assert found["cut"].tolist() == [False, False, True, False]
+    for name in ("relative_volume", "elongation", "tilt_deg"):
+        assert np.isnan(found[name]).tolist() == [False, False, True, False]
+    assert found["contact"][1] == pytest.approx((8 + 2) / 28)
+    assert found["contact"][2] == pytest.approx(2 / (2 + 6 * 12))  # the last plane is no surface
+
+
+def test_a_valley_by_hand():
+    labels, image = np.zeros((8, 8, 10)), np.full((8, 8, 10), 7.0)
+    for x, (label, grey) in enumerate([(1, 100), (1, 100), (1, 40), (2, 40), (2, 80), (2, 80)], 2):
+        labels[3, 4, x], image[3, 4, x] = label, 7 + grey
+    found = arrangement(labels.astype(int), SPACING, image)
+    assert found["valley"] == pytest.approx([1 - 40 / 80])
+    assert found["relative_brightness"] == pytest.approx([1.2 / 1.1, 1 / 1.1])
+    flat = arrangement(labels.astype(int), SPACING, np.where(labels > 0, 30.0, 7.0))
+    assert flat["valley"] == pytest.approx([0])
+    dark = arrangement(labels.astype(int), SPACING, np.full(labels.shape, 7.0))
+    assert np.isnan([*dark["valley"], *dark["relative_brightness"]]).all()
+
+
+def turned_shell(share):
+    """Small boxes at even turns and heights, at a share of the radius of an ellipsoid."""
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    points *= share[:, None] / np.linalg.norm(points, axis=1, keepdims=True)
+    labels = np.zeros((40, 80, 80), np.uint16)
+    for number, centre in enumerate(np.array([20, 40, 40]) + [15, 30, 30] * points, start=1):
+        z, y, x = np.round(centre).astype(int)
+        box(labels, number, (z - 1, z + 1), (y - 2, y + 2), (x - 2, x + 2))
+    return arrangement(labels, (2, 1, 1))["radius"].mean()
+
+
+def test_a_shell_is_hollower_than_a_ball():
+    shell = turned_shell(np.ones(60))
+    assert shell == pytest.approx(0.98, abs=0.04)
+    assert shell - turned_shell(((np.arange(60) + 0.5) / 60) ** (1 / 3)) > 0.15
+
+
+def test_flat_objects_along_the_surface_are_seen():
+    labels = np.zeros((20, 80, 80), np.uint16)
+    z, y, x = np.indices(labels.shape)
+    turn = (np.arctan2(y - 40, x - 40) + np.pi) / (2 * np.pi) * 12
+    radius, gaps = np.hypot(y - 40, x - 40), np.abs(turn % 1 - 0.5) < 0.4
+    shell = (radius > 28) & (radius < 34) & gaps & (z > 5) & (z < 12)
+    labels[shell] = (turn.astype(int) % 12)[shell] + 1  # 6 µm thick and some 13 µm wide
+    found = arrangement(labels, (2, 1, 1))["tangential"]
+    assert found.mean() == pytest.approx(np.log(13 / 6), abs=0.15)
+    assert np.isnan(arrangement(np.where(labels < 8, labels, 0), (2, 1, 1))["tangential"]).all()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_nothing_is_known_of_too_few_objects(count):
+    labels = np.where(boxes() == 2, count, 0)
+    found = arrangement(labels, SPACING, labels * 9.0)
+    assert all(len(found[name]) == count for name in PER_OBJECT)
+    values = numbers(found)
+    assert values.pop("objects") == count
+    assert np.isnan(values["neighbour"])
+    assert not count or values["contact_share"] == 0
+
+
+def test_distances_are_those_of_scipy_over_the_real_spread():
+    first, second, third = (
+        Scene(Volume(image, SPACING), labels) for labels, image in map(cells, range(3))
+    )
+    found = arrangement_distances([first, second], third)
+    assert set(found) == set(PROPERTIES)
+    a, b = (
+        np.concatenate([arrangement(s.labels, SPACING)["contact"] for s in side])
+        for side in ([first, second], [third])
+    )
+    assert found["contact"] == pytest.approx(wasserstein_distance(a, b) / a.std())
+    assert contact_distance([first, second], third) == found["contact"]
+    known = [value for value in found.values() if np.isfinite(value)]
+    assert arrangement_distance.of(found) == pytest.approx(np.mean(known))
+    assert arrangement_distance([first, second], [second, first]) == pytest.approx(0)
+    with pytest.raises(InputError, match="^an arrangement needs at least one scene, found none"):
+        arrangement_distance(first, [])
+
+
+@pytest.mark.parametrize(
+    ("labels", "spacing", "image", "message"),
+    [
+        (np.zeros((3, 3)), (1, 1), None, "labels must be integers of at least 0 with axes YX or"),
+        (np.full((3, 3), -1), (1, 1), None, "labels must be integers of at least 0"),
+        (np.zeros((3, 3), int), (1, 1, 1), None, r"spacing must be 2 positive lengths in µm"),
+        (np.zeros((3, 3), int), (1, 0), None, r"spacing must be 2 positive lengths in µm"),
+        (np.zeros((3, 3), int), (1, 1), np.zeros((3, 4)), "labels must have the shape of their"),
+    ],
+)
+def test_what_has_no_arrangement_is_refused(labels, spacing, image, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        arrangement(labels, spacing, image)
