@@ -7,7 +7,7 @@ touch, on how much of their surface, and how dark the border between them is.
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from math import gamma, nan, pi
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.metric import family
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS
@@ -38,7 +38,6 @@ PROPERTIES = {
     "tangential": "ln(width along the surface / across it) of outer objects",
     "fraction": "share of the specimen's convex hull in objects",
 }
-SINGLE = tuple(PROPERTIES)[:5]  # properties with a metric of their own
 MEDIANS = ("neighbour_um", "neighbour", "valley", "elongation", "tilt_deg")
 
 Floats = NDArray[np.float64]
@@ -84,23 +83,23 @@ def arrangement(
     names, dense = _without_scraps(*numbered(labels))
     places = np.nonzero(dense)
     owner = dense[places] - 1
-    bodies = _bodies(places, owner, names.size, step)
-    touching = _contacts(dense, names.size, step, image)
+    size, centre, covariance = _moments(places, owner, names.size, step)
+    surface, shared, pairs, border = _contacts(dense, names.size, step, image)
     cut = np.zeros(names.size + 1, bool)
     for axis in range(dense.ndim):
         cut[dense.take([0, -1], axis)] = True
     found = {
         "label": names,
         "cut": cut[1:],
-        "surface": touching.surface,
-        "contact": _over(touching.shared, touching.surface),
-        **_sizes(bodies, cut[1:], step),
-        **_in_specimen(places, bodies, step),
+        "surface": surface,
+        "contact": _over(shared, surface),
+        **_sizes(size, centre, covariance, cut[1:], step),
+        **_in_specimen(places, centre, covariance, step),
         "fraction": np.array([len(owner) / hull_voxels(dense > 0)] if len(owner) else []),
         "relative_brightness": np.full(names.size, nan),
-        "valley": np.full(len(touching.pairs), nan),
+        "valley": np.full(len(pairs), nan),
     }
-    return found if image is None else found | _light(image, places, owner, bodies, touching)
+    return found | ({} if image is None else _light(image, places, owner, pairs, border))
 
 
 def numbers(found: Found) -> dict[str, float]:
@@ -151,60 +150,28 @@ def arrangement_distances(
     return distances(*sides)
 
 
-ARRANGEMENT = Evidence(arrangement_distances, ("real", "synthetic"), form="scenes", voxel_bytes=48)
+ARRANGEMENT = Evidence(arrangement_distances, ("real", "synthetic"), form="scenes", voxel_bytes=72)
 
 
-def mean_distance(found: dict[str, float], names: tuple[str, ...]) -> float:
-    """Return the mean distance over some properties, those that are defined; NaN of none.
+@metric(
+    "arrangement_distance",
+    "Mean distance of the arrangement of objects",
+    evidence=ARRANGEMENT,
+    best=0.0,
+    reference=PANARETOS,
+    undefined="when no property has values on both sides that vary among the real objects",
+)
+def arrangement_distance(found: dict[str, float]) -> float:
+    """Return the mean distance over the properties of the arrangement, in real standard deviations.
+
+    ``W1(real, synthetic) / std(real)`` per property, mean over those that are defined.
 
     Examples
     --------
-    >>> mean_distance({"contact": 0.5, "volume": 1.0, "valley": nan}, ("contact", "valley"))
-    0.5
+    >>> arrangement_distance.of({"contact": 0.5, "relative_volume": 1.0, "valley": nan})
+    0.75
     """
-    return _known(np.array([found[name] for name in names]))
-
-
-(
-    arrangement_distance,
-    contact_distance,
-    neighbour_distance,
-    relative_volume_distance,
-    relative_brightness_distance,
-    valley_distance,
-) = family(
-    ARRANGEMENT,
-    mean_distance,
-    {
-        f"{own}_distance": (
-            f"{own}_distance",
-            f"Arrangement of objects: {PROPERTIES.get(own, 'mean distance')}",
-            names,
-            f"Return the mean distance of two sets by {', '.join(names)}.",
-        )
-        for own, names in [("arrangement", tuple(PROPERTIES)), *((n, (n,)) for n in SINGLE)]
-    },
-    best=0.0,
-    reference=PANARETOS,
-    undefined="when a side has no values, or the real ones are all alike",
-)
-
-
-class _Bodies(NamedTuple):
-    """Moments of objects."""
-
-    size: Floats  # (N,), voxels
-    centre: Floats  # (N, D), voxels
-    covariance: Floats  # (N, D, D), µm²: of the voxels' centres plus that of one voxel
-
-
-class _Contacts(NamedTuple):
-    """Faces of objects, and pairs of objects that share some."""
-
-    surface: Floats  # (N,), µm² (µm in planes)
-    shared: Floats  # (N,), of it in contact
-    pairs: NDArray[np.int64]  # (P, 2), numbers from 0 on
-    grey: Floats  # (P,), mean grey value of the voxels at the contact; 1 without an image
+    return _known(np.array(list(found.values())))
 
 
 def _checked(
@@ -212,19 +179,20 @@ def _checked(
 ) -> tuple[NDArray[Any], Floats, NDArray[Any] | None]:
     """Return labels, voxel size and image, a stack of one plane as a plane."""
     step = np.asarray(spacing, np.float64)
-    if labels.dtype.kind not in "biu" or labels.ndim not in (2, 3) or (labels < 0).any():
+    shape = labels.shape if image is None else image.shape
+    if (
+        labels.dtype.kind not in "biu"
+        or labels.ndim not in (2, 3)
+        or labels.shape != shape
+        or (labels < 0).any()
+    ):
         raise InputError(
-            "labels must be integers of at least 0 with axes YX or ZYX, found "
-            f"{labels.dtype} of shape {labels.shape}; use 0 for background"
+            "labels must be integers of at least 0 with axes YX or ZYX and the shape of their "
+            f"image, {shape}, found {labels.dtype} of shape {labels.shape}"
         )
     if step.shape != (labels.ndim,) or not (step > 0).all():
         raise InputError(
             f"spacing must be {labels.ndim} positive lengths in µm, found {tuple(spacing)}"
-        )
-    if image is not None and image.shape != labels.shape:
-        raise InputError(
-            f"labels must have the shape of their image, {image.shape}, found "
-            f"{labels.shape}; labels must cover the image voxel by voxel"
         )
     if labels.ndim == 3 and len(labels) == 1:
         return labels[0], step[1:], None if image is None else image[0]
@@ -236,17 +204,18 @@ def _without_scraps(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return labels and numbered volume without objects that are small for the image."""
     size = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
-    kept = size >= SCRAP * np.median(size) if size.size else np.zeros(0, bool)
-    if kept.all():
-        return names, dense
-    number: NDArray[np.int32] = np.cumsum([False, *kept], dtype=np.int32) * [False, *kept]
-    return names[kept], number[dense].astype(np.int32)
+    kept = np.append(False, size >= SCRAP * np.median(size)) if size.size else np.zeros(1, bool)
+    number: NDArray[np.int32] = np.cumsum(kept, dtype=np.int32) * kept
+    return names[kept[1:]], number[dense]
 
 
-def _bodies(
+def _moments(
     places: tuple[NDArray[np.intp], ...], owner: NDArray[np.int32], count: int, step: Floats
-) -> _Bodies:
-    """Return the moments of objects from the places of their voxels."""
+) -> tuple[Floats, Floats, Floats]:
+    """Return sizes and centres in voxels, and covariances in µm², of objects by their voxels.
+
+    To the covariance of the voxels' centres that of one voxel is added.
+    """
     size = np.bincount(owner, minlength=count).astype(np.float64)
     centre = np.stack([np.bincount(owner, p, count) for p in places], axis=1) / size[:, None]
     centred = [(p - c[owner]) * s for p, c, s in zip(places, centre.T, step, strict=True)]
@@ -254,13 +223,16 @@ def _bodies(
     for i, j in combinations_with_replacement(range(step.size), 2):
         shared = np.bincount(owner, centred[i] * centred[j], count) / size
         covariance[:, i, j] = covariance[:, j, i] = shared
-    return _Bodies(size, centre, covariance + np.diag(step**2 / 12))
+    return size, centre, covariance + np.diag(step**2 / 12)
 
 
 def _contacts(
     dense: NDArray[np.int32], count: int, step: Floats, image: NDArray[Any] | None
-) -> _Contacts:
-    """Return surfaces and contacts of numbered objects; faces of the image are no surface."""
+) -> tuple[Floats, Floats, NDArray[np.int64], Floats]:
+    """Return surface and contact of objects (N,), pairs in contact (P, 2), grey values there (P,).
+
+    Faces of the image are no surface.
+    """
     surface, shared = np.zeros((2, count + 1))
     keys, areas, greys = [], [], []
     for axis, length in enumerate(step):
@@ -282,12 +254,13 @@ def _contacts(
     light = np.bincount(pair, weight * np.concatenate(greys) if greys else weight, key.size)
     grey = light / np.bincount(pair, weight, key.size)
     pairs = np.stack([key // (count + 1), key % (count + 1)], axis=1) - 1
-    return _Contacts(surface[1:], shared[1:], pairs, grey)
+    return surface[1:], shared[1:], pairs, grey
 
 
-def _sizes(bodies: _Bodies, cut: NDArray[np.bool_], step: Floats) -> dict[str, Floats]:
+def _sizes(
+    size: Floats, centre: Floats, covariance: Floats, cut: NDArray[np.bool_], step: Floats
+) -> dict[str, Floats]:
     """Return relative volumes, distances and axes of objects."""
-    size, centre, covariance = bodies
     axes, ways = np.linalg.eigh(covariance)
     ball = size * step.prod() * gamma(step.size / 2 + 1) / pi ** (step.size / 2)
     diameter = 2 * ball ** (1 / step.size)
@@ -305,19 +278,18 @@ def _sizes(bodies: _Bodies, cut: NDArray[np.bool_], step: Floats) -> dict[str, F
 
 
 def _in_specimen(
-    places: tuple[NDArray[np.intp], ...], bodies: _Bodies, step: Floats
+    places: tuple[NDArray[np.intp], ...], centre: Floats, covariance: Floats, step: Floats
 ) -> dict[str, Floats]:
     """Return place and direction of objects in the ellipsoid that spans all of them."""
-    count = bodies.size.size
-    radius, tangential = np.full((2, count), nan)
-    if count >= FEWEST:
+    radius, tangential = np.full((2, len(centre)), nan)
+    if len(centre) >= FEWEST:
         low, high = (np.array([end(p) for p in places]) for end in (np.min, np.max))
-        away = (bodies.centre - (low + high) / 2) / ((high + 1 - low) / 2)
+        away = (centre - (low + high) / 2) / ((high + 1 - low) / 2)
         radius = np.linalg.norm(away, axis=1)
         outer = np.linalg.norm(away[:, -2:], axis=1) > OUTER
-        way = ((bodies.centre - (low + high) / 2) * step)[outer, -2:]
+        way = ((centre - (low + high) / 2) * step)[outer, -2:]
         across = np.stack([-way[:, 1], way[:, 0]], axis=1)
-        spread = bodies.covariance[outer, -2:, -2:]
+        spread = covariance[outer, -2:, -2:]
         wide, deep = (np.einsum("ni,nij,nj->n", v, spread, v) for v in (across, way))
         tangential[outer] = np.log(wide / deep) / 2
     return {"radius": radius, "tangential": tangential}
@@ -327,23 +299,21 @@ def _light(
     image: NDArray[Any],
     places: tuple[NDArray[np.intp], ...],
     owner: NDArray[np.int32],
-    bodies: _Bodies,
-    touching: _Contacts,
+    pairs: NDArray[np.int64],
+    border: Floats,
 ) -> dict[str, Floats]:
     """Return relative brightness of objects, and the valleys between those that touch."""
     dark = background_and_noise(np.asarray(image, np.float32))[0]
-    count = bodies.size.size
     grey = image[places].astype(np.float64) - dark
-    mean = np.bincount(owner, grey, count) / bodies.size
+    mean = np.bincount(owner, grey) / np.bincount(owner)
     above = grey > mean[owner]
-    parts = np.bincount(owner[above], minlength=count)
-    half = np.bincount(owner[above], grey[above], count) / np.maximum(parts, 1)
+    parts = np.bincount(owner[above], minlength=mean.size)
+    half = np.bincount(owner[above], grey[above], mean.size) / np.maximum(parts, 1)
     bright = np.where(parts > 0, half, mean)  # an object of one grey value has no bright half
-    dimmer = bright[touching.pairs].min(axis=1)
-    average = max(_known(mean), 0.0)
+    dimmer = bright[pairs].min(axis=1)
     return {
-        "relative_brightness": _over(mean, np.full(count, average)),
-        "valley": np.where(dimmer > 0, 1 - _over(touching.grey - dark, dimmer), nan),
+        "relative_brightness": _over(mean, np.full(mean.size, max(_known(mean), 0.0))),
+        "valley": np.where(dimmer > 0, 1 - _over(border - dark, dimmer), nan),
     }
 
 
