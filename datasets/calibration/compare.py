@@ -161,7 +161,7 @@ class Realism(NamedTuple):
     number: float
 
 
-class Placed(NamedTuple):
+class Compared(NamedTuple):
     """Arrangement of objects, real and simulated: quantiles over stacks, distances as W1 / std."""
 
     name: str
@@ -178,7 +178,7 @@ class Judgement:
 
     floor: Realism
     after: Realism
-    arrangement: tuple[Placed, ...]  # empty where no stack is annotated
+    arrangement: tuple[Compared, ...]  # empty where no stack is annotated
     poor: tuple[str, ...]
 
     def as_text(self) -> str:
@@ -205,7 +205,7 @@ def judge(real: Side, simulated: Side) -> Judgement:
     return Judgement(between[0], found[0], rows, (*poor(found, between), *misplaced(rows)))
 
 
-def placed(real: StackStatistics, simulated: StackStatistics) -> tuple[Placed, ...]:
+def placed(real: StackStatistics, simulated: StackStatistics) -> tuple[Compared, ...]:
     """Return the arrangement of objects, none without labels: a threshold has a rule of its own."""
     if not real.annotated:
         return ()
@@ -219,11 +219,11 @@ def placed(real: StackStatistics, simulated: StackStatistics) -> tuple[Placed, .
         shown = [_quantiles(np.array([each[own] for each in side])) for side in sides]
         known = _quantiles(np.array([each[name] for each in between]))[1]
         text = VOLUME_STATISTICS[own] if name in NUMBERS else meaning
-        rows.append(Placed(name, text, shown[0], shown[1], known, moved[name]))
+        rows.append(Compared(name, text, shown[0], shown[1], known, moved[name]))
     return tuple(rows)
 
 
-def misplaced(rows: Sequence[Placed]) -> list[str]:
+def misplaced(rows: Sequence[Compared]) -> list[str]:
     """Return lines on the properties of the arrangement that a fit misses, the worst first."""
     lines = []
     for row in sorted(rows, key=lambda row: -_known(row.distance)):
