@@ -140,20 +140,23 @@ def _segmented(
     image: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
-    reason = ""  # of the size of the working grid, for a message
+    flat, reason = parameters.network.dimensions == 2, ""  # of the size of the working grid
     if max(scale.factor) != 1:
         times = " x ".join(f"{value:.3g}" for value in scale.factor)
-        nuclei = f", nuclei of {scale.ratio * trained.diameter_um:.3g} µm"
-        own = text([step * scale.ratio for step in scale.spacing])
-        reason = (
-            f" (rescaled by {times}, as its voxels are {own} µm"
-            f"{nuclei if scale.ratio != 1 else ''} and the model's {text(trained.spacing)} µm: "
-            "check the voxel size)"
-        )
+        nuclei = f"nuclei of {scale.ratio * trained.diameter_um:.3g}"
+        cause = f"for {nuclei} px, as the model's of {trained.diameter_um:.3g} px"
+        if not flat:
+            own = text([step * scale.ratio for step in scale.spacing])
+            nuclei = f", {nuclei} µm" if scale.ratio != 1 else ""
+            cause = (
+                f"as its voxels are {own} µm{nuclei} and the model's {text(trained.spacing)} µm: "
+                "check the voxel size"
+            )
+        reason = f" (rescaled by {times}, {cause})"
     tile = blocks.tile_within(parameters.tile)
     parameters = parameters.model_copy(update={"tile": tile})
     shape = working_shape(image.shape, scale.factor)
-    if parameters.network.dimensions == 2:  # an extended border would move the flow at it
+    if flat:  # an extended border would move the flow at it
         steps = parameters.network.multiple
         shape = tuple(max(1, round(n / step)) * step for n, step in zip(shape, steps, strict=True))
     factor = [new / old for new, old in zip(shape, image.shape, strict=True)]

@@ -65,10 +65,13 @@ def choose_scale(
     own, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > _ENLARGED:
+        unit, cause = "µm", f"voxels of {size} (z, y, x) are too large"
+        if parameters.network.dimensions == 2:
+            unit, cause = "px", f"{ratio * diameter:.3g} px are too few"
         raise InputError(
-            f"the model is for nuclei or cells of {diameter:.3g} µm, for which voxels of {size} "
-            f"(z, y, x) are too large: the image would be enlarged {more:.0f} times; check channel "
-            "(--channel) and voxel size (--spacing), or give --diameter"
+            f"the model is for nuclei or cells of {diameter:.3g} {unit}, for which {cause}: the "
+            f"image would be enlarged {more:.0f} times; check channel (--channel) and voxel size "
+            "(--spacing), or give --diameter"
         )
     odd = source == "estimated" and not volume.spacing_is_assumed and abs(log(ratio)) > log(_FAR)
     warning = (
@@ -79,16 +82,12 @@ def choose_scale(
 
 
 def in_pixels(volume: Volume) -> Volume:
-    """Return a plane with pixels of 1 µm, and the diameter that the user gave in these."""
-    facts, given = {"spacing_source": "assumed"}, volume.metadata.get("diameter_um")
-    pixel = 1.0 if volume.spacing_is_assumed else volume.spacing[-1]
-    if isinstance(given, int | float):
-        return replace(
-            volume,
-            spacing=(1.0, 1.0),
-            metadata={**volume.metadata, **facts, "diameter_um": given / pixel},
-        )
-    return replace(volume, spacing=(1.0, 1.0), metadata={**volume.metadata, **facts})
+    """Return a plane with pixels of 1 µm, and the user's diameter in pixels."""
+    facts = {**volume.metadata, "spacing_source": "assumed"}
+    given = facts.get("diameter_um")
+    if isinstance(given, int | float) and not volume.spacing_is_assumed:
+        facts["diameter_um"] = given / volume.spacing[-1]
+    return replace(volume, spacing=(1.0, 1.0), metadata=facts)
 
 
 def scale_of_objects(

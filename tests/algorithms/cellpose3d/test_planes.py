@@ -106,6 +106,9 @@ def test_a_diameter_in_micrometres_is_one_in_pixels_and_pixels_of_any_size_are_a
     ]
     assert found[0] == found[1]
     assert found[0].ratio * 12 == pytest.approx(24, rel=0.3)
+    small = in_pixels(Volume(image, (0.5, 0.5), "YX", {"diameter_um": 0.5}))
+    with pytest.raises(InputError, match="cells of 12 px, for which 1 px are too few: the image"):
+        choose_scale(image[None], small, TRAINED, PARAMETERS)
 
 
 def test_the_size_of_the_objects_wins_where_it_differs():
