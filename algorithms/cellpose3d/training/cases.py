@@ -1,4 +1,4 @@
-"""Training volumes in memory: 13 bytes per voxel, so that 300 small ones take 3 GB."""
+"""Training cases in memory: 13 bytes per simulated voxel, 9 per real one, 5 per pixel."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,9 +62,10 @@ class TrainingCase:
     image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
     labels: NDArray[np.uint16]  # (Z, Y, X)
     level: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
+    # Patches of planes are scaled and make their own heat and flow: here they are empty.
     heat: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
     flow: NDArray[np.int8]  # (3, Z, Y, X), in units of 1/127
-    tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, 0
+    tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, one 0
     # Mean light at each label, weighted by its level (at membranes by its difference to 1); the
     # first is the background's, 0.
     own: Floats  # (N + 1,) of the label itself
@@ -188,14 +189,14 @@ def load_case(
     volume, image, labels, level = _arrays(files, quietest, plane=patch[0] == 1)
     image, labels, level = (_padded(a, patch) for a in (image, labels, level))
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
-    flow = flow_targets(labels)
+    flow, heat = _kept_targets(labels)
     spacing = PIXELS if patch[0] == 1 else volume.spacing
     diameters = _diameters(labels, level) * spacing[-1]
     bright = 1 - level if files.channel == "membrane" else level
     means = _means([image], labels, bright)[0].astype(np.float32)
     # The mean of 1 is 0 for a label without any weight.
     any_weight, *middles = _means([1, *np.indices(image.shape, sparse=True)], labels, bright)
-    spread = np.zeros((2, *image.shape), np.float32)
+    spread = np.zeros((2, *(image.shape if files.simulated else (1, 1, 1))), np.float32)
     if files.simulated:
         # The unit is the median nucleus as it is seen, after the blur.
         unit = np.float32(np.median(means[means > 0])) if (means > 0).any() else np.float32(1)
@@ -211,8 +212,8 @@ def load_case(
         image=image.astype(np.float16),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
-        heat=np.rint(centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
-        flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
+        heat=heat,
+        flow=flow,
         tails=spread.astype(np.float16),
         own=own,
         rest=means - own,
@@ -227,13 +228,20 @@ def load_case(
 def corrupted(case: TrainingCase, share: float) -> TrainingCase:
     """Return a case with targets of joined labels, random by its name."""
     labels = joined_labels(np.random.default_rng(crc32(case.name.encode())), case.labels, share)
+    flow, heat = _kept_targets(labels)
+    return replace(case, labels=labels, flow=flow, heat=heat)
+
+
+def targets_of(labels: NDArray[np.uint16]) -> tuple[Floats, Floats]:
+    """Return the flow (3, Z, Y, X) of labels (Z, Y, X), and the heat of their centres."""
     flow = flow_targets(labels)
-    return replace(
-        case,
-        labels=labels,
-        flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
-        heat=np.rint(centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
-    )
+    return flow, centre_heat(flow, labels > 0)
+
+
+def _kept_targets(labels: NDArray[np.uint16]) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+    """Return flow and heat of labels as whole numbers; empty ones of a plane."""
+    flow, heat = targets_of(labels[:0] if len(labels) == 1 else labels)
+    return np.rint(flow * FLOW_UNIT).astype(np.int8), np.rint(heat * SHARE_UNIT).astype(np.uint8)
 
 
 def _arrays(
