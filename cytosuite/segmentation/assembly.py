@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box, Tile
-from cytosuite.volume.large import converted, put, release, room, taken
-from cytosuite.volume.pieces import slabs_of
+from cytosuite.segmentation.objects import renumber
+from cytosuite.volume.large import converted, put, room, taken
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
 
@@ -110,19 +110,9 @@ def in_core(
 def in_order(
     labels: Labels, owner: NDArray[np.integer] | None = None
 ) -> tuple[Labels, NDArray[np.uint32]]:
-    """Return the labels numbered in the order of their first voxels, and these numbers."""
-    if owner is None:
-        owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in slabs_of(labels)))
-    final = np.zeros(owner.size, np.uint32)
-    count = 0
-    for plane in labels:  # the whole at once would need several times its memory
-        seen = owner[plane[plane > 0]]
-        fresh, first = np.unique(seen[final[seen] == 0], return_index=True)
-        final[fresh[np.argsort(first)]] = np.arange(count + 1, count + 1 + fresh.size)
-        count += fresh.size
-        plane[...] = final[owner[plane]]
-        release(labels)
-    small = count <= np.iinfo(np.uint16).max
+    """Return the labels as `renumber` numbers them, uint16 where these suffice, and its numbers."""
+    final = renumber(labels, owner)
+    small = int(final.max(initial=0)) <= np.iinfo(np.uint16).max
     return converted(labels, np.uint16 if small else labels.dtype), final
 
 
