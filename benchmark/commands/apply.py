@@ -22,7 +22,14 @@ from cytosuite.benchmark.commands.applied import (
     there_already,
     write_applied,
 )
-from cytosuite.benchmark.commands.choice import candidates_for, own_images, show_choice
+from cytosuite.benchmark.commands.choice import (
+    SECOND,
+    candidates_for,
+    choose_able,
+    own_images,
+    refusals,
+    show_choice,
+)
 from cytosuite.benchmark.commands.console import Cases, lines_to, progress
 from cytosuite.benchmark.commands.data import need, start_engine
 from cytosuite.benchmark.commands.options import ApplyOptions, SegmentOptions
@@ -38,12 +45,10 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.part import content as content_of
-from cytosuite.errors import CytosuiteError, InputError, ModelError
+from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import remove, sweep, value_digest
 from cytosuite.files.working import alone, working_name
 from cytosuite.folders.masks import Source, files_of
-
-SECOND = "second choice: "  # before the reason why the first one cannot run
 
 
 def segment_command(options: SegmentOptions, console: Console) -> int:
@@ -80,7 +85,7 @@ class _Application:
                     f"{self.out}: the output would overwrite {item.image}; name another folder"
                 )
         self.results: dict[str, Applied] = {}
-        self.reasons: dict[str, str] = {}  # by algorithm, see `_unable`
+        self.unable = refusals(lambda name: need(self.engine, self.options, [name]))
         self.facts: dict[Case, Mapping[str, Value]] = {}
         self.doubts: dict[str, list[str]] = {}  # by image
 
@@ -183,47 +188,32 @@ class _Application:
                 chosen.setdefault(algorithm.name, {})[case] = item
         return chosen
 
-    def _unable(self, algorithm: str) -> str:
-        """Return the reason why an algorithm cannot run here, empty if it can."""
-        if algorithm not in self.reasons:
-            try:
-                need(self.engine, self.options, [algorithm])
-            except InputError as error:
-                self.reasons[algorithm] = str(error)
-        return self.reasons.setdefault(algorithm, "")
-
     def _still(self, warnings: Sequence[str]) -> bool:
         """Return whether the algorithms that an earlier command had to replace still cannot run."""
         second = {line for line in warnings if line.startswith(SECOND)}
-        return not second or second <= {SECOND + self._unable(o.name) for o in self.candidates}
+        return not second or second <= {SECOND + self.unable(o.name) for o in self.candidates}
 
     def _drop_unable(self, chosen: dict[str, dict[Case, Item]]) -> None:
         """Give planes of algorithms that cannot run here to the next one, fail their volumes.
 
         InputError if there is no result. Planes alone, which never needed torch, get another one.
         """
-        for number, candidate in enumerate(self.candidates, start=1):
-            if candidate.name not in chosen or not (reason := self._unable(candidate.name)):
-                continue
-            lost: list[Item] = []
-            for case, item in chosen.pop(candidate.name).items():
+        for name in [name for name in chosen if self.unable(name)]:
+            lost: list[tuple[Item, InputError]] = []
+            for case, item in chosen.pop(name).items():
                 try:
-                    other = self._second_choice(self.candidates[number:], self.facts[case])
-                except CytosuiteError:
-                    lost.append(item)
+                    other, doubts = choose_able(
+                        self.candidates, self.facts[case], self.models, self.unable
+                    )
+                except InputError as error:
+                    lost.append((item, error))
                 else:
-                    self.doubts[item.name] = [SECOND + reason]
+                    self.doubts[item.name] = doubts
                     chosen.setdefault(other.name, {})[case] = item
             if not self.results and not chosen:
-                raise InputError(reason)
-            for item in lost:
-                self._finish(item, failed(item, self.out, reason))
-
-    def _second_choice(self, others: Sequence[Manifest], facts: Mapping[str, Value]) -> Manifest:
-        """Return the next algorithm for a plane; ModelError for a volume, or without a model."""
-        if "Z" in str(facts.get("axes", "Z")):
-            raise ModelError("no second choice for volumes")
-        return choose_algorithm(others, facts, self.models)
+                raise lost[0][1]
+            for item, error in lost:
+                self._finish(item, failed(item, self.out, str(error)))
 
     def _run(
         self, algorithm: Manifest, made: Mapping[Case, Item], folder: Path, cases: Cases
