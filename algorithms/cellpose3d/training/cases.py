@@ -259,6 +259,7 @@ def _arrays(
         raise InputError(
             f"{files.image}: image, labels and level must be {axes} and of one shape, found "
             f"{image.shape}, {labels.shape}, {level.shape}"
+            f"{'; for planes give --settings planes' if image.ndim == 2 and not plane else ''}"
         )
     if not (level.min(initial=0) >= 0 and level.max(initial=0) <= 1):
         raise InputError(f"{files.level}: a level must be a share from 0 to 1")
