@@ -54,9 +54,8 @@ class CocoFile(BaseModel):
 
 def read_coco(path: Path) -> CocoFile | None:
     """Return the content of a file that names images and their annotations, None of others."""
-    if path.suffix.lower() != ".json" or not path.is_file():
-        return None
-    if not all(key in (content := path.read_bytes()) for key in _KEYS):
+    content = path.read_bytes() if path.suffix.lower() == ".json" and path.is_file() else b""
+    if not all(key in content for key in _KEYS):
         return None
     try:
         return parse(path, json.loads(content), CocoFile)

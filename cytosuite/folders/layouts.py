@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -158,36 +158,34 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
     files = {path: content for path in places if (content := read_coco(path))}
     if not files:
         return None
-    known: dict[str, list[Path]] = {}
+    known = defaultdict[str, list[Path]](list)
     for path in sorted(filter(_is_image, folder.rglob("*"))):
-        known.setdefault(path.name, []).append(path)
+        known[path.name].append(path)
     images: list[tuple[str, Path]] = []
     labels: list[tuple[str, Masks]] = []
     for file, content in files.items():
         kinds = {own.id: rules.class_of(own.name) for own in content.categories}
         sizes = {own.id: (own.height, own.width) for own in content.images}
-        masks: dict[int | str, list[ObjectMask]] = {number: [] for number in sizes}
-        left = {number: Counter[str]() for number in sizes}
+        masks = {number: (list[ObjectMask](), Counter[str]()) for number in sizes}
         for own in sorted(content.annotations, key=lambda own: natural(str(own.id))):
             if own.image_id not in sizes:
                 raise InputError(f"{file}: annotation {own.id} is of no image: {own.image_id}")
-            kind = kinds.get(own.category_id, "")
+            kind, (found, left) = kinds.get(own.category_id, ""), masks[own.image_id]
             if own.iscrowd or kind is None:
-                left[own.image_id]["crowds" if own.iscrowd else "excluded"] += 1
+                left["crowds" if own.iscrowd else "excluded"] += 1
             else:
                 size, where = sizes[own.image_id], f"{file}: annotation {own.id}"
                 draw = partial(pixels_of_annotation, where, own.segmentation, size)
-                masks[own.image_id].append(ObjectMask(file, str(own.id), kind, draw))
+                found.append(ObjectMask(file, str(own.id), kind, draw))
         for image in content.images:
             end = PurePosixPath(image.file_name)
-            fits = known.get(end.name, [])
-            fits = [path for path in fits if path.parts[-len(end.parts) :] == end.parts]
+            fits = [p for p in known[end.name] if p.parts[-len(end.parts) :] == end.parts]
             if len(fits) != 1:
                 names = " and ".join(str(path.relative_to(folder)) for path in fits) or "none"
                 raise InputError(f"{file}: expected one image {image.file_name}, found {names}")
             name = end.with_suffix("").as_posix()
             images.append((name, fits[0]))
-            labels.append((name, Masks(folder, file, rules, masks[image.id], left[image.id])))
+            labels.append((name, Masks(folder, file, rules, *masks[image.id])))
     return images, labels
 
 

@@ -92,16 +92,10 @@ def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
         )
     flat = labels.ravel()
     pixels = np.flatnonzero(flat)
-    sizes = np.bincount(flat[pixels])
     pixels = pixels[np.argsort(flat[pixels], kind="stable")]
-    numbers = np.flatnonzero(sizes)
-    parts = np.split(pixels, np.cumsum(sizes[numbers]))
-    named = zip(map(str, numbers), parts[:-1], strict=True)
-    return [ObjectMask(path, number, "", partial(_same, own)) for number, own in named]
-
-
-def _same(own: Pixels, _: Shape) -> Pixels:
-    return own
+    numbers, starts = np.unique(flat[pixels], return_index=True)
+    parts = zip(numbers, np.split(pixels, starts)[1:], strict=True)
+    return [ObjectMask(path, str(n), "", partial(lambda own, _: own, own)) for n, own in parts]
 
 
 class MaskObject(NamedTuple):
@@ -203,9 +197,9 @@ def combine(
             others = set(np.unique(under[under > 0]).tolist())
             if rules.overlap == "error":
                 names = f"{masks[min(others) - 1].name} and {masks[number].name}"
-                shared = np.count_nonzero(under)
                 raise InputError(
-                    f"{names} overlap in {shared} pixels; correct one, or set overlap in {RULES}"
+                    f"{names} overlap in {np.count_nonzero(under)} pixels; correct one, or set "
+                    f"overlap in {RULES}"
                 )
             sharing |= {number + 1, *others}
         flat[drawn[number]] = number + 1
@@ -226,12 +220,8 @@ def combine(
         "small": int(np.count_nonzero((areas > 0) & (areas < least))),
         "empty": int(np.count_nonzero(areas == 0)),
     }
-    columns = zip(*(own.tolist() for own in (ids, areas, areas - left, pieces)), strict=True)
-    table = (
-        MaskObject(n, own.kind, own.name, *rest)
-        for own, (n, *rest) in zip(masks, columns, strict=True)
-    )
-    return labels, tuple(table), counts
+    rows = zip(masks, np.stack([ids, areas, areas - left, pieces], 1).tolist(), strict=True)
+    return labels, tuple(MaskObject(n, m.kind, m.name, *rest) for m, (n, *rest) in rows), counts
 
 
 def sentence(counts: Mapping[str, int], overlap: str) -> str:
