@@ -119,7 +119,7 @@ def is_bright_ground(image: NDArray[Any]) -> bool:
 def _as_seen(
     image: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters, network: Forward
 ) -> tuple[_Job, _Objects, list[_Notes]]:
-    """Return the objects of an image, where the card says so at the scale of the network's own."""
+    """Return the objects of an image; of planes at the scale of the objects found first."""
     if parameters.diameter != "network" or scale.source == "given":
         return _segmented(image, scale, trained, parameters, network)
     middle = tuple(
@@ -192,7 +192,7 @@ def _segmented(
 def _in_blocks(
     planned: Sequence[Tile], read: blocks.Read, job: _Job
 ) -> tuple[_Objects, list[_Notes]]:
-    """Return the objects of all blocks together, on the working grid."""
+    """Return the objects of all blocks on the working grid."""
     assembly, notes = Assembly(job.shape), []
     margin: Floats = room(job.shape if job.shape != job.image_shape else (0,), np.float32)
     for number, block in enumerate(planned):
@@ -233,6 +233,7 @@ def _removed(found: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
 
 
 def _together(notes: list[_Notes]) -> dict[str, Scalar]:
+    """Return the notes of all blocks as metadata."""
     removed = [row for block in notes for row in block.removed]
     facts: dict[str, Scalar] = {
         "blocks": len(notes),

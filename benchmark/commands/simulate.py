@@ -187,7 +187,7 @@ class PhantomOptions:
     seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
 
     def __post_init__(self) -> None:
-        """Refuse a wrong voxel size, and none or several of a stack, drawn nuclei, an outline."""
+        """Refuse a wrong voxel size, and all but one of stack, drawn nuclei and outline."""
         if self.spacing is not None and len(self.spacing) != 3:
             raise InputError(f"spacing must be three numbers in µm (z,y,x), found {self.spacing}")
         if (self.image, self.drawn, self.outline).count(None) != 2:
@@ -226,7 +226,7 @@ def phantoms_command(options: PhantomOptions, console: Console) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsOptions:
-    """Options of labels, those of `MaskRules` over the rules in the folder."""
+    """Options of labels; fields of `MaskRules` override the rules in the folder."""
 
     folder: Path = option(..., "Folder of images with masks of one object each.", argument=True)
     out: Path = option(..., "New folder for labels/, objects.csv and conditions.csv.")
@@ -243,7 +243,7 @@ class LabelsOptions:
 
     @property
     def rules(self) -> MaskRules:
-        """The rules of the folder with those of the options."""
+        """Rules of the folder, overridden by the options."""
         typed = {key: getattr(self, key) for key in MaskRules.model_fields}
         given = {key: value for key, value in typed.items() if value is not None and value != []}
         if "classes" in given:

@@ -37,14 +37,14 @@ class Annotated(NamedTuple):
 
 
 class Annotations(NamedTuple):
-    """The annotated images of a folder in natural order, and reasons for what is left out."""
+    """Annotated images of a folder in natural order, and why others are skipped."""
 
     items: Sequence[Annotated] = ()
     skipped: Mapping[str, str] = MappingProxyType({})  # by relative path
 
 
 def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
-    """Return the annotated images of a folder; none in other layouts, and where labels/ is.
+    """Return the annotated images of a folder; none in other layouts or beside ``labels/``.
 
     InputError for an image or masks without partner, or with two.
     """
@@ -79,7 +79,7 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
 def _by_key(
     folder: Path, noun: str, given: Sequence[tuple[str, Place]], rules: MaskRules
 ) -> dict[str, tuple[Place, dict[str, str]]]:
-    """Return places and conditions by the key of a name, of images those that fit `pairs`."""
+    """Return places and conditions by key; images that do not fit `pairs` are left out."""
     found: dict[str, tuple[Place, dict[str, str]]] = {}
     for name, place in given:
         named = rules.named(unicodedata.normalize("NFC", name))
@@ -190,7 +190,7 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Return the entries of a folder that are not hidden in natural order, none without it."""
+    """Return the visible entries of a folder in natural order, none where it is missing."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted((p for p in found if p.name[0] != "."), key=lambda path: natural(path.name))
 

@@ -56,7 +56,7 @@ class MaskRules(Described):
 
 
 def read_rules(folder: Path) -> MaskRules:
-    """Return the rules in a folder, the usual ones where it has none."""
+    """Return the rules in a folder, the defaults where it has no file."""
     path = folder / RULES
     return parse(path, read_toml(path) if path.exists() else {}, MaskRules)
 
@@ -71,7 +71,7 @@ class ObjectMask(NamedTuple):
 
 
 def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
-    """Return the pixels of a mask in a file of its own."""
+    """Return the pixels of a mask file above the threshold; InputError for another shape."""
     array = read_grey(path).array
     if array.shape != shape:
         raise InputError(f"{path}: a mask must have the image's shape {shape}, found {array.shape}")
@@ -81,14 +81,14 @@ def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
 
 
 def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
-    """Return the objects of a label image, called by their number in it."""
+    """Return the objects of a label image, named by their numbers."""
     labels = read(path).array
     most = int(labels.max(initial=0))
     odd = labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or most > labels.size
     if labels.shape != shape or odd:
         raise InputError(
-            f"{path}: expected labels of the image's shape {shape}, whole numbers from 0 to that "
-            f"of the pixels, found {labels.dtype} of {labels.shape} up to {most}"
+            f"{path}: expected labels of the image's shape {shape}, whole numbers from 0 to the "
+            f"number of pixels, found {labels.dtype} of {labels.shape} up to {most}"
         )
     flat = labels.ravel()
     pixels = np.flatnonzero(flat)
@@ -110,7 +110,7 @@ class MaskObject(NamedTuple):
 
 
 class Combined(NamedTuple):
-    """Labels 1 to N of an image, its objects, and counts by the words of `sentence`."""
+    """Labels 1 to N of an image, its objects, and counts by the keys of `sentence`."""
 
     volume: Volume
     objects: tuple[MaskObject, ...]
@@ -144,7 +144,7 @@ class Masks:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that decide the labels."""
+        """All files from which the labels are made."""
         own = [path for path in (self.parent / RULES, self.place) if path.is_file()]
         return tuple(dict.fromkeys([*own, *(mask.path for mask in self.objects or ())]))
 
@@ -181,7 +181,7 @@ def read_labels(source: Source, group: str = "") -> Volume:
 def combine(
     shape: Shape, masks: Sequence[ObjectMask], rules: MaskRules
 ) -> tuple[NDArray[Any], tuple[MaskObject, ...], dict[str, int]]:
-    """Return labels of masks (ids as they come, uint16 or uint32), table, and counts."""
+    """Return labels (ids in the order of masks, uint16 or uint32), rows of objects, counts."""
     drawn = [mask.pixels(shape) for mask in masks]
     areas = np.array([own.size for own in drawn], np.int64)
     least = max(1, rules.min_area)
@@ -225,7 +225,7 @@ def combine(
 
 
 def sentence(counts: Mapping[str, int], overlap: str) -> str:
-    """Return counts as a sentence for people, without those of 0."""
+    """Return counts as a sentence, without zeros."""
     words = {
         "overlapping": f"overlap others (the {overlap} lies on top)",
         "vanished": "vanish below others",

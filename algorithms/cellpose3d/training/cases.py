@@ -28,7 +28,7 @@ from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
 
-PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels, whatever their size
+PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
 FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
 _SOLID = 0.3  # level from which a voxel counts for the diameter
@@ -153,9 +153,9 @@ def _of_dataset(home: Path, channel: Channel) -> Files:
     return _finished(name, image, labels / f"{name}.tif", home / "companions", channel)
 
 
-def _finished(name: str, image: Path, labels: Path, beside: Path, channel: Channel) -> Files:
-    """Return the files of an image to train on as it is; its level, if any, stays true."""
-    level = beside / "visible-level" / f"{name}.tif"
+def _finished(name: str, image: Path, labels: Path, more: Path, channel: Channel) -> Files:
+    """Return the files of an image to train on as it is, with its level, if any, in `more`."""
+    level = more / "visible-level" / f"{name}.tif"
     known = channel == "nucleus" and level.parent.is_dir()
     if known and not level.is_file():
         raise InputError(f"{level}: this file is missing; give a level for each image, or for none")
@@ -163,10 +163,10 @@ def _finished(name: str, image: Path, labels: Path, beside: Path, channel: Chann
 
 
 def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Files:
-    """Return the files of a simulated case, all of which must be there."""
+    """Return the files of a simulated case; InputError for a missing one."""
     light, hint = sorted(companions.glob(f"step-*-light/{name}.tif")), _HINT[channel]
     labels = truth / f"{name}.tif"
-    # Labels that are not scored are companions: beside the nuclei's, the light is of membranes.
+    # Light of membranes has the labels of nuclei as companions.
     shown = "membrane" if (companions / "nucleus-labels" / f"{name}.tif").is_file() else "nucleus"
     level = companions / "visible-level" / f"{name}.tif" if channel == "nucleus" else None
     if not light:
@@ -293,7 +293,7 @@ def centre_heat(flow: Floats, inside: NDArray[np.bool_]) -> Floats:
 
 
 def _padded(array: NDArray[Any], patch: Sequence[int]) -> NDArray[Any]:
-    """Return an array that continues beyond its far sides until a patch fits in."""
+    """Return an array extended at its far sides to the size of a patch."""
     missing = [(0, max(0, p - n)) for n, p in zip(array.shape, patch, strict=True)]
     return np.pad(array, missing, mode="edge") if any(end for _, end in missing) else array
 

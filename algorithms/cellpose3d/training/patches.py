@@ -143,7 +143,7 @@ def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> t
 
 
 def zoom_of(case: TrainingCase, settings: Patches) -> float:
-    """Return the factor by which the median nucleus of a plane gets the wanted diameter."""
+    """Return the factor that gives the median nucleus of a plane the diameter of the settings."""
     if not (settings.diameter and len(case.diameters_um)):
         return 1.0
     return settings.diameter / float(np.median(case.diameters_um))
@@ -155,7 +155,7 @@ def resized(image: Image, shape: Sequence[int]) -> Image:
 
 
 def resized_labels(labels: NDArray[T], shape: Sequence[int]) -> NDArray[T]:
-    """Return labels on a grid of another shape over the same box, those of the nearest voxels."""
+    """Return labels on a grid of another shape over the same box, by nearest voxels."""
     places = [
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(shape, labels.shape, strict=True)
