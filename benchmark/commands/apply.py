@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.models import choice_digest, choose_algorithm
+from cytosuite.benchmark.catalog.models import choice_digest
 from cytosuite.benchmark.commands.applied import (
     Applied,
     failed,
@@ -24,6 +24,7 @@ from cytosuite.benchmark.commands.applied import (
 )
 from cytosuite.benchmark.commands.choice import (
     SECOND,
+    UnableError,
     candidates_for,
     choose_able,
     own_images,
@@ -40,7 +41,7 @@ from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given
-from cytosuite.contract.select import Value, describe
+from cytosuite.contract.select import describe
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
@@ -86,7 +87,6 @@ class _Application:
                 )
         self.results: dict[str, Applied] = {}
         self.unable = refusals(lambda name: need(self.engine, self.options, [name]))
-        self.facts: dict[Case, Mapping[str, Value]] = {}
         self.doubts: dict[str, list[str]] = {}  # by image
 
     def run(self) -> list[Applied]:
@@ -107,7 +107,6 @@ class _Application:
         with _workspace(self.out) as folder, progress(self.console, "running", minor=True) as step:
             cases = Cases(step, len(todo))
             chosen = self._prepare(todo, folder, cases)
-            self._drop_unable(chosen)
             for candidate in self.candidates:
                 self._run(candidate, chosen.get(candidate.name, {}), folder, cases)
         done = [self.results[item.name] for item in self.items]
@@ -167,8 +166,12 @@ class _Application:
     def _prepare(
         self, items: Sequence[Item], folder: Path, cases: Cases
     ) -> dict[str, dict[Case, Item]]:
-        """Make a case of each image, and return them by the algorithm that is chosen for them."""
+        """Make a case of each image, and return them by the algorithm that is chosen for them.
+
+        InputError where no algorithm can run here and there is no result.
+        """
         chosen: dict[str, dict[Case, Item]] = {}
+        refused: list[tuple[Item, UnableError]] = []
         options, task = self.options, self.task
         for item in items:
             cases.inside("reading", item.name, None)
@@ -179,41 +182,26 @@ class _Application:
                 inputs = read_case(case.input(task), task)
                 volumes = inputs.volumes
                 main = next((with_given(v, task, volumes) for v in volumes.values()), None)
-                self.facts[case] = describe(main, inputs.values)
-                algorithm = choose_algorithm(self.candidates, self.facts[case], self.models)
+                facts = describe(main, inputs.values)
+                algorithm, doubts = choose_able(self.candidates, facts, self.models, self.unable)
+            except UnableError as error:
+                refused.append((item, error))
             except CytosuiteError as error:
                 cases("reading", item.name, "failed")
                 self._finish(item, failed(item, self.out, str(error)))
             else:
+                self.doubts[item.name] = doubts
                 chosen.setdefault(algorithm.name, {})[case] = item
+        for item, reason in refused:
+            if not self.results and not chosen:
+                raise reason
+            self._finish(item, failed(item, self.out, str(reason)))
         return chosen
 
     def _still(self, warnings: Sequence[str]) -> bool:
         """Return whether the algorithms that an earlier command had to replace still cannot run."""
         second = {line for line in warnings if line.startswith(SECOND)}
         return not second or second <= {SECOND + self.unable(o.name) for o in self.candidates}
-
-    def _drop_unable(self, chosen: dict[str, dict[Case, Item]]) -> None:
-        """Give planes of algorithms that cannot run here to the next one, fail their volumes.
-
-        InputError if there is no result. Planes alone, which never needed torch, get another one.
-        """
-        for name in [name for name in chosen if self.unable(name)]:
-            lost: list[tuple[Item, InputError]] = []
-            for case, item in chosen.pop(name).items():
-                try:
-                    other, doubts = choose_able(
-                        self.candidates, self.facts[case], self.models, self.unable
-                    )
-                except InputError as error:
-                    lost.append((item, error))
-                else:
-                    self.doubts[item.name] = doubts
-                    chosen.setdefault(other.name, {})[case] = item
-            if not self.results and not chosen:
-                raise lost[0][1]
-            for item, error in lost:
-                self._finish(item, failed(item, self.out, str(error)))
 
     def _run(
         self, algorithm: Manifest, made: Mapping[Case, Item], folder: Path, cases: Cases

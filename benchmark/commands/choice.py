@@ -203,6 +203,10 @@ def decide(
     return Decision(item.image, algorithm, named, facts, sources, selection, list(warnings))
 
 
+class UnableError(InputError):
+    """No algorithm that fits an image can run here."""
+
+
 def refusals(check: Callable[[str], None]) -> Unable:
     """Return a function that gives the InputError by which a check refuses an algorithm, or ""."""
 
@@ -229,11 +233,11 @@ def choose_able(
         return own, []
     others = candidates[candidates.index(own) + 1 :]
     if not others or "Z" in str(facts.get("axes", "Z")):
-        raise InputError(reason)
+        raise UnableError(reason)
     try:
         other, doubts = choose_able(others, facts, models, unable)
     except ModelError:
-        raise InputError(reason) from None
+        raise UnableError(reason) from None
     return other, doubts or [SECOND + reason]
 
 

@@ -3,7 +3,6 @@
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import dataset_manifests
-from cytosuite.benchmark.commands.console import Step, lines_to, names, numbers, progress
+from cytosuite.benchmark.commands.console import lines_to, names, numbers, progress
 from cytosuite.benchmark.commands.data import make, opened, start_engine
 from cytosuite.benchmark.commands.options import PartOptions, RunOptions, SimulateOptions, option
 from cytosuite.benchmark.data.dataset import Dataset
@@ -140,8 +139,10 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
             for number, stream in enumerate(streams):
                 name = f"{number + 1:02d}"
                 rng = np.random.default_rng(stream)
-                done = partial(_count, step, number * frames, cases * frames)
-                module.write_series(temporary, rng, made.parameters, frames, name, done)
+                module.write_series(
+                    *(temporary, rng, made.parameters, frames, name),
+                    lambda done, before=number * frames: step(before + done, cases * frames),
+                )
         if engine is not None:
             _pass(temporary, made, options, engine, console)
         write_json(temporary / "dataset.json", record)
@@ -163,11 +164,6 @@ def _pass(
         assert image is not None  # each frame has had one
         shutil.copyfile(image, folder / sequence / f"{frame}.tif")
     remove(folder / ".through")
-
-
-def _count(step: Step, before: int, total: int, done: int) -> None:
-    """Show how many frames of all sequences are written."""
-    step(before + done, total)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import models, packages
+from cytosuite.benchmark.catalog import models
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.commands import choice as module
 from cytosuite.benchmark.commands.apply import apply
@@ -208,18 +208,3 @@ def test_a_mistake_is_one_line_and_exit_code_2(image, words, line, here, tmp_pat
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert line in err
-
-
-def test_without_torch_planes_have_the_second_choice_and_volumes_a_line(
-    image, shown, monkeypatch, tmp_path
-):
-    write(image.with_name("plane.tif"), Volume(BALL[5], (0.5, 0.5), "YX"))
-    find = packages.find_spec
-    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "torch" else find(name))
-    code, lines = shown(image.parent, task="segment", engine="process", json=tmp_path / "c.json")
-    assert code == 2
-    lack = "cellpose3d needs torch, not installed here: "
-    assert lines[0].startswith(f"{image}: {lack}")
-    assert lines[1] == f"{image.with_name('plane.tif')}: watershed nuclei-2d"
-    _, plane = json.loads((tmp_path / "c.json").read_text())
-    assert plane["warnings"][0].startswith(f"second choice: {lack}")
