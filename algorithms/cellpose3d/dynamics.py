@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.segmentation.objects import fill_holes, largest_pieces, renumber
+from cytosuite.segmentation.assembly import renumber
+from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 Labels = NDArray[np.uint32]
 Bools = NDArray[np.bool_]

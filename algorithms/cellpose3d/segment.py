@@ -17,13 +17,14 @@ from cytosuite.algorithms.cellpose3d.network import FIELDS
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import LIMITS, Removal, control
 from cytosuite.networks.network import Forward, predict_tiles
+from cytosuite.segmentation.assembly import renumber
 from cytosuite.segmentation.foreground import (
     background_and_noise,
     li_threshold,
     sigmas,
     threshold_map,
 )
-from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level, renumber
+from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 
 Floats = NDArray[np.float32]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.networks.tiling import Box, Tile
-from cytosuite.segmentation.objects import renumber
-from cytosuite.volume.large import converted, put, room, taken
+from cytosuite.volume.large import converted, put, release, room, taken
+from cytosuite.volume.pieces import slabs_of
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
 
@@ -110,10 +110,27 @@ def in_core(
 def in_order(
     labels: Labels, owner: NDArray[np.integer] | None = None
 ) -> tuple[Labels, NDArray[np.uint32]]:
-    """Return the labels as `renumber` numbers them, uint16 where these suffice, and its numbers."""
+    """Return the labels after `renumber`, uint16 where that suffices, and their new numbers."""
     final = renumber(labels, owner)
-    small = int(final.max(initial=0)) <= np.iinfo(np.uint16).max
-    return converted(labels, np.uint16 if small else labels.dtype), final
+    return converted(labels, np.uint16 if final.max(initial=0) < 2**16 else labels.dtype), final
+
+
+def renumber(labels: Labels, owner: NDArray[np.integer] | None = None) -> NDArray[np.uint32]:
+    """Renumber labels, or their owners, by first voxels, in place; return new numbers (n + 1,)."""
+    if owner is None:
+        owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in slabs_of(labels)))
+    final, count = np.zeros(owner.size, np.uint32), 0
+    for plane in labels:  # the whole at once would need several times its memory
+        flat = plane.ravel()
+        runs = np.append(flat[:1], flat[1:][flat[1:] != flat[:-1]])
+        seen = owner[runs]
+        fresh, first = np.unique(seen[(seen > 0) & (final[seen] == 0)], return_index=True)
+        final[fresh[np.argsort(first)]] = np.arange(count + 1, count + 1 + fresh.size)
+        count += fresh.size
+        if not np.array_equal(final[seen], runs):
+            plane[...] = final[owner][plane]
+        release(labels)
+    return final
 
 
 def _pairs(

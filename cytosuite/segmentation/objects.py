@@ -1,15 +1,12 @@
 """Clean objects from labels: extent, connected pieces, holes, thin parts, numbers."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label as connected
-
-from cytosuite.volume.large import release
-from cytosuite.volume.pieces import slabs_of
 
 Label = TypeVar("Label", np.int32, np.uint32)
 
@@ -98,29 +95,6 @@ def open_objects(
     has_core = np.zeros(int(labels.max()) + 1, bool)
     has_core[labels[core]] = True
     return np.where(keep | ~has_core[labels], labels, 0)
-
-
-def renumber(
-    labels: NDArray[np.unsignedinteger[Any]], owner: NDArray[np.integer] | None = None
-) -> NDArray[np.uint32]:
-    """Renumber labels (Z, Y, X) in place, in the order of first voxels; return numbers (n + 1,).
-
-    `owner` (n + 1,) is another label for each, 0 for 0.
-    """
-    if owner is None:
-        owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in slabs_of(labels)))
-    final, count = np.zeros(owner.size, np.uint32), 0
-    for plane in labels:  # the whole at once would need several times its memory
-        flat = plane.ravel()
-        runs = np.append(flat[:1], flat[1:][flat[1:] != flat[:-1]])
-        seen = owner[runs]
-        fresh, first = np.unique(seen[(seen > 0) & (final[seen] == 0)], return_index=True)
-        final[fresh[np.argsort(first)]] = np.arange(count + 1, count + 1 + fresh.size)
-        count += fresh.size
-        if not np.array_equal(final[seen], runs):
-            plane[...] = final[owner][plane]
-        release(labels)
-    return final
 
 
 def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:

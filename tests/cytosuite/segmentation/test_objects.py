@@ -6,7 +6,6 @@ from cytosuite.segmentation.objects import (
     largest_pieces,
     open_objects,
     own_level,
-    renumber,
 )
 
 
@@ -71,9 +70,3 @@ def test_a_hole_of_a_flat_image_is_filled_and_a_bay_is_not():
     expected = np.ones((1, 7, 7), np.uint32)
     expected[0, 5, 6] = 0
     np.testing.assert_array_equal(fill_holes(labels), expected)
-
-
-def test_numbers_follow_the_first_voxels():
-    labels = np.array([[[0, 9, 9, 2, 0, 5, 2]], [[7, 9, 0, 0, 2, 8, 8]]], np.uint32)
-    assert renumber(labels)[[9, 2, 5, 7, 8]].tolist() == [1, 2, 3, 4, 5]
-    np.testing.assert_array_equal(labels, [[[0, 1, 1, 2, 0, 3, 2]], [[4, 1, 0, 0, 2, 5, 5]]])
