@@ -166,10 +166,7 @@ class _Application:
     def _prepare(
         self, items: Sequence[Item], folder: Path, cases: Cases
     ) -> dict[str, dict[Case, Item]]:
-        """Make a case of each image, and return them by the algorithm that is chosen for them.
-
-        InputError where no algorithm can run here and there is no result.
-        """
+        """Return a case of each image by the chosen algorithm; InputError where none can run."""
         chosen: dict[str, dict[Case, Item]] = {}
         refused: list[tuple[Item, UnableError]] = []
         options, task = self.options, self.task

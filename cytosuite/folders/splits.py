@@ -184,8 +184,7 @@ def listed_classes(source: Path) -> dict[str, Counter[str]]:
 def _counts(placed: Iterable[Placed], known: Known, classes: Classes) -> list[str]:
     """Return lines with the number of images in each part, of each condition and each class."""
     sizes = Counter(each.part for each in placed)
-    tables: defaultdict[str, dict[str, Counter[str]]]
-    tables = defaultdict(lambda: {part: Counter() for part in PARTS})
+    tables = defaultdict[str, dict[str, Counter[str]]](lambda: {part: Counter() for part in PARTS})
     for name, part, _ in placed:
         for key, value in known[name].items():
             tables[key][part][_text(value)] += 1

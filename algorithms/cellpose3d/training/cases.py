@@ -23,7 +23,7 @@ from cytosuite.formats.imagefiles import image_files, image_name
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
-from cytosuite.training.images import deep
+from cytosuite.training.images import deep, padded
 from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
@@ -187,7 +187,7 @@ def load_case(
 ) -> TrainingCase:
     """Return one volume with its targets; InputError if a file is broken or the shapes differ."""
     volume, image, labels, level = _arrays(files, quietest, plane=patch[0] == 1)
-    image, labels, level = (_padded(a, patch) for a in (image, labels, level))
+    image, labels, level = (padded(a, patch) for a in (image, labels, level))
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
     flow, heat = _kept_targets(labels)
     spacing = PIXELS if patch[0] == 1 else volume.spacing
@@ -290,12 +290,6 @@ def centre_heat(flow: Floats, inside: NDArray[np.bool_]) -> Floats:
     away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2
     heat[inside] = np.exp(np.sum(away**2, 0) / (-2 * _HEAT_WIDTH**2))
     return heat
-
-
-def _padded(array: NDArray[Any], patch: Sequence[int]) -> NDArray[Any]:
-    """Return an array extended at its far sides to the size of a patch."""
-    missing = [(0, max(0, p - n)) for n, p in zip(array.shape, patch, strict=True)]
-    return np.pad(array, missing, mode="edge") if any(end for _, end in missing) else array
 
 
 def _means(
