@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from cytosuite.benchmark.commands.choice import (
     candidates_for,
     choose_able,
     own_images,
-    refusals,
+    refusal,
     show_choice,
 )
 from cytosuite.benchmark.commands.console import Cases, lines_to, progress
@@ -86,7 +86,7 @@ class _Application:
                     f"{self.out}: the output would overwrite {item.image}; name another folder"
                 )
         self.results: dict[str, Applied] = {}
-        self.unable = refusals(lambda name: need(self.engine, self.options, [name]))
+        self.unable = cache(partial(refusal, lambda name: need(self.engine, options, [name])))
         self.doubts: dict[str, list[str]] = {}  # by image
 
     def run(self) -> list[Applied]:

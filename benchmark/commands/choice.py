@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -158,7 +158,8 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
     candidates, models = candidates_for(options)
     items, skipped = own_images(options, candidates[0].task)
     plain = engine_name(options.engine)[0] == "process"
-    unable = refusals(need_packages if plain else lambda _: None)  # images have all packages
+    check = need_packages if plain else lambda _: None  # images have all packages
+    unable = cache(partial(refusal, check))
     found: list[Decision] = []
     entries: list[dict[str, Any]] = []
     for item in items:
@@ -207,18 +208,13 @@ class UnableError(InputError):
     """No algorithm that fits an image can run here."""
 
 
-def refusals(check: Callable[[str], None]) -> Unable:
-    """Return a function that gives the InputError by which a check refuses an algorithm, or ""."""
-
-    @cache
-    def unable(algorithm: str) -> str:
-        try:
-            check(algorithm)
-        except InputError as error:
-            return str(error)
-        return ""
-
-    return unable
+def refusal(check: Callable[[str], None], algorithm: str) -> str:
+    """Return the InputError by which a check refuses an algorithm, or an empty text."""
+    try:
+        check(algorithm)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def choose_able(
