@@ -216,23 +216,6 @@ def land(ends: Floats, density: Floats) -> NDArray[np.int64]:
     return flat
 
 
-@njit("uint32[::1](uint32[::1])", cache=True, nogil=True)
-def in_order(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return labels (N,) numbered from 1 in the order in which they appear; 0 stays."""
-    top = np.uint32(0)
-    for label in labels:
-        top = max(top, label)
-    number, count = np.zeros(np.int64(top) + 1, np.uint32), np.uint32(0)
-    result = np.zeros_like(labels)
-    for n in range(len(labels)):
-        if labels[n] > 0:
-            if number[labels[n]] == 0:
-                count += np.uint32(1)
-                number[labels[n]] = count
-            result[n] = number[labels[n]]
-    return result
-
-
 @njit(_EXTENTS, cache=True, nogil=True)
 def extents(
     mask: Bools, number: NDArray[np.int64], count: int

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.segmentation.assembly import renumber
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 Labels = NDArray[np.uint32]
@@ -173,11 +174,6 @@ def instances(
     climb(density, flat, reach, np.asarray(spacing, np.float64), distance_um**2, basins)
     labels[mask] = basins[flat]
     del density, basins, flat  # room for the next steps
-    return renumber(fill_holes(largest_pieces(labels)))
-
-
-def renumber(labels: Labels) -> Labels:
-    """Return the labels numbered from 1 without gaps, in the order of their first voxels."""
-    from cytosuite.algorithms.cellpose3d._kernels import in_order  # its compiler takes long
-
-    return in_order(labels.ravel()).reshape(labels.shape)
+    labels = fill_holes(largest_pieces(labels))
+    renumber(labels)
+    return labels

@@ -45,7 +45,7 @@ class Scale(NamedTuple):
 def choose_scale(
     image: NDArray[Any], volume: Volume, trained: Trained, parameters: Parameters
 ) -> Scale:
-    """Return the grid of nuclei as trained: `diameter_um` or estimate, InputError over 40-fold."""
+    """Return the grid by `diameter_um` or an estimate; InputError for an image 40 times larger."""
     voxel, diameter = trained.spacing, trained.diameter_um
     given, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
     if given is not None:
@@ -65,10 +65,13 @@ def choose_scale(
     own, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > _ENLARGED:
+        unit, cause = "µm", f"voxels of {size} (z, y, x) are too large"
+        if parameters.network.dimensions == 2:
+            unit, cause = "px", f"{ratio * diameter:.3g} px are too few"
         raise InputError(
-            f"the model is for nuclei or cells of {diameter:.3g} µm, for which voxels of {size} "
-            f"(z, y, x) are too large: the image would be enlarged {more:.0f} times; check channel "
-            "(--channel) and voxel size (--spacing), or give --diameter"
+            f"the model is for nuclei or cells of {diameter:.3g} {unit}, for which {cause}: the "
+            f"image would be enlarged {more:.0f} times; check channel (--channel) and voxel size "
+            "(--spacing), or give --diameter"
         )
     odd = source == "estimated" and not volume.spacing_is_assumed and abs(log(ratio)) > log(_FAR)
     warning = (
@@ -79,16 +82,12 @@ def choose_scale(
 
 
 def in_pixels(volume: Volume) -> Volume:
-    """Return a plane with pixels of 1 µm, and the diameter that the user gave in these."""
-    facts, given = {"spacing_source": "assumed"}, volume.metadata.get("diameter_um")
-    pixel = 1.0 if volume.spacing_is_assumed else volume.spacing[-1]
-    if isinstance(given, int | float):
-        return replace(
-            volume,
-            spacing=(1.0, 1.0),
-            metadata={**volume.metadata, **facts, "diameter_um": given / pixel},
-        )
-    return replace(volume, spacing=(1.0, 1.0), metadata={**volume.metadata, **facts})
+    """Return a plane with pixels of 1 µm, and the user's diameter in pixels."""
+    facts = {**volume.metadata, "spacing_source": "assumed"}
+    given = facts.get("diameter_um")
+    if isinstance(given, int | float) and not volume.spacing_is_assumed:
+        facts["diameter_um"] = given / volume.spacing[-1]
+    return replace(volume, spacing=(1.0, 1.0), metadata=facts)
 
 
 def scale_of_objects(
@@ -114,7 +113,7 @@ def _grid(
     spacing: Sequence[float], ratio: float, trained: Trained, parameters: Parameters
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return voxel size at the scale of the training, and working voxels per voxel, z y x."""
-    # A flat image is one slice of the training's thickness, whatever its scale.
+    # A plane is as thick as a slice of the training at any scale.
     own = (trained.spacing[0], *(step / ratio for step in spacing))[-3:]
     factor = tuple(old / new for old, new in zip(own, trained.spacing, strict=True))
     if all(abs(log(part)) <= parameters.rescale_tolerance + 1e-9 for part in factor):
@@ -182,7 +181,7 @@ def working_shape(shape: Sequence[int], factor: Sequence[float]) -> tuple[int, .
 
 
 def to_working(image: NDArray[Any], factor: Sequence[float], box: Box | None = None) -> Floats:
-    """Return an image or a box of its working grid there, linear between voxel centres, float32."""
+    """Return an image, or a box of it, on the working grid, linear between voxels, float32."""
     shape = working_shape(image.shape, factor)
     box = box or tuple(slice(0, size) for size in shape)
     if shape == image.shape:
@@ -201,7 +200,7 @@ def to_working(image: NDArray[Any], factor: Sequence[float], box: Box | None = N
 
 
 def reach_of(shape: Sequence[int], working: Sequence[int]) -> list[int]:
-    """Return how many voxels of an image beyond its neighbours a working voxel depends on."""
+    """Return the reach of a working voxel beyond its neighbours, in voxels of the image."""
     return [int(_TRUNCATE * width + 0.5) for width in _widths(shape, working)]
 
 
@@ -240,7 +239,7 @@ def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
 
 
 def touched(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:
-    """Return the box of an old grid that a part of a new one depends on, and the stencils there."""
+    """Return the box of an old grid under a part of a new one, and the stencils in it."""
     box = tuple(
         slice(int(place.low[span][0]), int(place.high[span][-1]) + 1)
         for place, span in zip(grid, part, strict=True)

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.models import choice_digest, choose_algorithm
+from cytosuite.benchmark.catalog.models import choice_digest
 from cytosuite.benchmark.commands.applied import (
     Applied,
     failed,
@@ -22,7 +22,15 @@ from cytosuite.benchmark.commands.applied import (
     there_already,
     write_applied,
 )
-from cytosuite.benchmark.commands.choice import candidates_for, own_images, show_choice
+from cytosuite.benchmark.commands.choice import (
+    SECOND,
+    UnableError,
+    candidates_for,
+    choose_able,
+    own_images,
+    refusal,
+    show_choice,
+)
 from cytosuite.benchmark.commands.console import Cases, lines_to, progress
 from cytosuite.benchmark.commands.data import need, start_engine
 from cytosuite.benchmark.commands.options import ApplyOptions, SegmentOptions
@@ -33,17 +41,15 @@ from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given
-from cytosuite.contract.select import Value, describe
+from cytosuite.contract.select import describe
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.part import content as content_of
-from cytosuite.errors import CytosuiteError, InputError, ModelError
+from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import remove, sweep, value_digest
 from cytosuite.files.working import alone, working_name
 from cytosuite.folders.masks import Source, files_of
-
-SECOND = "second choice: "  # before the reason why the first one cannot run
 
 
 def segment_command(options: SegmentOptions, console: Console) -> int:
@@ -80,8 +86,7 @@ class _Application:
                     f"{self.out}: the output would overwrite {item.image}; name another folder"
                 )
         self.results: dict[str, Applied] = {}
-        self.reasons: dict[str, str] = {}  # by algorithm, see `_unable`
-        self.facts: dict[Case, Mapping[str, Value]] = {}
+        self.unable = cache(partial(refusal, lambda name: need(self.engine, options, [name])))
         self.doubts: dict[str, list[str]] = {}  # by image
 
     def run(self) -> list[Applied]:
@@ -102,7 +107,6 @@ class _Application:
         with _workspace(self.out) as folder, progress(self.console, "running", minor=True) as step:
             cases = Cases(step, len(todo))
             chosen = self._prepare(todo, folder, cases)
-            self._drop_unable(chosen)
             for candidate in self.candidates:
                 self._run(candidate, chosen.get(candidate.name, {}), folder, cases)
         done = [self.results[item.name] for item in self.items]
@@ -162,8 +166,9 @@ class _Application:
     def _prepare(
         self, items: Sequence[Item], folder: Path, cases: Cases
     ) -> dict[str, dict[Case, Item]]:
-        """Make a case of each image, and return them by the algorithm that is chosen for them."""
+        """Return a case of each image by the chosen algorithm; InputError where none can run."""
         chosen: dict[str, dict[Case, Item]] = {}
+        refused: list[tuple[Item, UnableError]] = []
         options, task = self.options, self.task
         for item in items:
             cases.inside("reading", item.name, None)
@@ -174,56 +179,26 @@ class _Application:
                 inputs = read_case(case.input(task), task)
                 volumes = inputs.volumes
                 main = next((with_given(v, task, volumes) for v in volumes.values()), None)
-                self.facts[case] = describe(main, inputs.values)
-                algorithm = choose_algorithm(self.candidates, self.facts[case], self.models)
+                facts = describe(main, inputs.values)
+                algorithm, doubts = choose_able(self.candidates, facts, self.models, self.unable)
+            except UnableError as error:
+                refused.append((item, error))
             except CytosuiteError as error:
                 cases("reading", item.name, "failed")
                 self._finish(item, failed(item, self.out, str(error)))
             else:
+                self.doubts[item.name] = doubts
                 chosen.setdefault(algorithm.name, {})[case] = item
+        for item, reason in refused:
+            if not self.results and not chosen:
+                raise reason
+            self._finish(item, failed(item, self.out, str(reason)))
         return chosen
-
-    def _unable(self, algorithm: str) -> str:
-        """Return the reason why an algorithm cannot run here, empty if it can."""
-        if algorithm not in self.reasons:
-            try:
-                need(self.engine, self.options, [algorithm])
-            except InputError as error:
-                self.reasons[algorithm] = str(error)
-        return self.reasons.setdefault(algorithm, "")
 
     def _still(self, warnings: Sequence[str]) -> bool:
         """Return whether the algorithms that an earlier command had to replace still cannot run."""
         second = {line for line in warnings if line.startswith(SECOND)}
-        return not second or second <= {SECOND + self._unable(o.name) for o in self.candidates}
-
-    def _drop_unable(self, chosen: dict[str, dict[Case, Item]]) -> None:
-        """Give planes of algorithms that cannot run here to the next one, fail their volumes.
-
-        InputError if there is no result. Planes alone, which never needed torch, get another one.
-        """
-        for number, candidate in enumerate(self.candidates, start=1):
-            if candidate.name not in chosen or not (reason := self._unable(candidate.name)):
-                continue
-            lost: list[Item] = []
-            for case, item in chosen.pop(candidate.name).items():
-                try:
-                    other = self._second_choice(self.candidates[number:], self.facts[case])
-                except CytosuiteError:
-                    lost.append(item)
-                else:
-                    self.doubts[item.name] = [SECOND + reason]
-                    chosen.setdefault(other.name, {})[case] = item
-            if not self.results and not chosen:
-                raise InputError(reason)
-            for item in lost:
-                self._finish(item, failed(item, self.out, reason))
-
-    def _second_choice(self, others: Sequence[Manifest], facts: Mapping[str, Value]) -> Manifest:
-        """Return the next algorithm for a plane; ModelError for a volume, or without a model."""
-        if "Z" in str(facts.get("axes", "Z")):
-            raise ModelError("no second choice for volumes")
-        return choose_algorithm(others, facts, self.models)
+        return not second or second <= {SECOND + self.unable(o.name) for o in self.candidates}
 
     def _run(
         self, algorithm: Manifest, made: Mapping[Case, Item], folder: Path, cases: Cases

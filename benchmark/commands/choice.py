@@ -1,10 +1,11 @@
 """The user's images, the algorithms and models that can run on them, and the choice among them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 
@@ -16,9 +17,11 @@ from cytosuite.benchmark.catalog.models import (
     named_models,
     preferred,
 )
+from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.commands.console import lines_to
 from cytosuite.benchmark.commands.options import AUTO, SEGMENT, SegmentOptions
 from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
+from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.contract.cautions import cautions
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition, described, with_given
@@ -27,13 +30,15 @@ from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.collect import SOCKETS, Item, collect
 from cytosuite.datasets.folder.entries import is_folder
 from cytosuite.datasets.folder.load import load
-from cytosuite.errors import CytosuiteError, InputError, printable
+from cytosuite.errors import CytosuiteError, InputError, ModelError, printable
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.formats.lists import is_list
 from cytosuite.volume import Volume
 
 UNSAID = "not given"
+Unable: TypeAlias = Callable[[str], str]  # the reason why an algorithm cannot run here, or ""
+SECOND = "second choice: "  # before the reason why the first one cannot run
 INFERENCE = ("inferenceB", "inferenceA")  # of the published CycleGAN: simulated images, real ones
 
 
@@ -152,11 +157,14 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
     say = lines_to(console)
     candidates, models = candidates_for(options)
     items, skipped = own_images(options, candidates[0].task)
+    plain = engine_name(options.engine)[0] == "process"
+    check = need_packages if plain else lambda _: None  # images have all packages
+    unable = cache(partial(refusal, check))
     found: list[Decision] = []
     entries: list[dict[str, Any]] = []
     for item in items:
         try:
-            decision = decide(item, candidates, models, options)
+            decision = decide(item, candidates, models, options, unable)
         except CytosuiteError as error:
             if len(items) == 1:
                 raise InputError(_line(item, error)) from None
@@ -174,7 +182,11 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
 
 
 def decide(
-    item: Item, candidates: Sequence[AlgorithmManifest], models: Models, options: SegmentOptions
+    item: Item,
+    candidates: Sequence[AlgorithmManifest],
+    models: Models,
+    options: SegmentOptions,
+    unable: Unable,
 ) -> Decision:
     """Return the choice for an image, the same as `apply` makes."""
     files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].kind == "json"}
@@ -185,11 +197,44 @@ def decide(
     volume = described(main, told, item.name)
     volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
     facts = describe(volume)
-    algorithm = choose_algorithm(candidates, facts, models)
+    algorithm, doubts = choose_able(candidates, facts, models, unable)
     selection = select(cards_of(algorithm.name, models), facts, algorithm.select)
-    warnings = dict.fromkeys([*volume.origin.warnings, *cautions(selection, volume)])
+    warnings = dict.fromkeys([*doubts, *volume.origin.warnings, *cautions(selection, volume)])
     sources, named = volume.origin.sources, algorithm.name in models
     return Decision(item.image, algorithm, named, facts, sources, selection, list(warnings))
+
+
+class UnableError(InputError):
+    """No algorithm that fits an image can run here."""
+
+
+def refusal(check: Callable[[str], None], algorithm: str) -> str:
+    """Return the InputError by which a check refuses an algorithm, or an empty text."""
+    try:
+        check(algorithm)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def choose_able(
+    candidates: Sequence[AlgorithmManifest],
+    facts: Mapping[str, Value],
+    models: Models,
+    unable: Unable,
+) -> tuple[AlgorithmManifest, list[str]]:
+    """Return an algorithm that can run here, for planes maybe the next one, with a warning."""
+    own = choose_algorithm(candidates, facts, models)
+    if not (reason := unable(own.name)):
+        return own, []
+    others = candidates[candidates.index(own) + 1 :]
+    if not others or "Z" in str(facts.get("axes", "Z")):
+        raise UnableError(reason)
+    try:
+        other, doubts = choose_able(others, facts, models, unable)
+    except ModelError:
+        raise UnableError(reason) from None
+    return other, doubts or [SECOND + reason]
 
 
 def _print(decision: Decision, options: SegmentOptions, console: Console) -> None:

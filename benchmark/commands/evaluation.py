@@ -26,10 +26,11 @@ from cytosuite.benchmark.commands.guests import need_guests, take_in
 from cytosuite.benchmark.commands.options import DataOptions, GuestOptions, PhaseOptions, option
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.daemon import daemon_errors, find_docker, need_docker
+from cytosuite.benchmark.containers.daemon import daemon_errors, need_docker
 from cytosuite.benchmark.containers.images import evaluation_blueprint, image_digest
 from cytosuite.benchmark.data.dataset import serves
 from cytosuite.benchmark.data.recipe import recipe
+from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
 from cytosuite.benchmark.results.controls import CONTROLS
@@ -148,8 +149,7 @@ def rehearse_evaluation(
     """Judge a run by the evaluation, contained where possible; whether the scores agree."""
     say = lines_to(console)
     scored, equal = read_scored(run if run.exists() else options.folder / run), True
-    process = options.engine == "process"
-    process |= options.engine == "auto" and isinstance(find_docker(), str)
+    process = engine_name(options.engine)[0] == "process"
     with TemporaryDirectory(dir=options.folder) as name:
         truth = Path(name) / "truth"
         with tarfile.open(tarball) as archive:

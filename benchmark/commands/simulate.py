@@ -3,7 +3,6 @@
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import dataset_manifests
-from cytosuite.benchmark.commands.console import Step, lines_to, names, numbers, progress
+from cytosuite.benchmark.commands.console import lines_to, names, numbers, progress
 from cytosuite.benchmark.commands.data import make, opened, start_engine
 from cytosuite.benchmark.commands.options import PartOptions, RunOptions, SimulateOptions, option
 from cytosuite.benchmark.data.dataset import Dataset
@@ -140,8 +139,10 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
             for number, stream in enumerate(streams):
                 name = f"{number + 1:02d}"
                 rng = np.random.default_rng(stream)
-                done = partial(_count, step, number * frames, cases * frames)
-                module.write_series(temporary, rng, made.parameters, frames, name, done)
+                module.write_series(
+                    *(temporary, rng, made.parameters, frames, name),
+                    lambda done, before=number * frames: step(before + done, cases * frames),
+                )
         if engine is not None:
             _pass(temporary, made, options, engine, console)
         write_json(temporary / "dataset.json", record)
@@ -165,11 +166,6 @@ def _pass(
     remove(folder / ".through")
 
 
-def _count(step: Step, before: int, total: int, done: int) -> None:
-    """Show how many frames of all sequences are written."""
-    step(before + done, total)
-
-
 @dataclass(frozen=True, kw_only=True)
 class PhantomOptions:
     """Options of a library of nuclei."""
@@ -187,7 +183,7 @@ class PhantomOptions:
     seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
 
     def __post_init__(self) -> None:
-        """Refuse a wrong voxel size, and none or several of a stack, drawn nuclei, an outline."""
+        """Refuse a wrong voxel size, and all but one of stack, drawn nuclei and outline."""
         if self.spacing is not None and len(self.spacing) != 3:
             raise InputError(f"spacing must be three numbers in µm (z,y,x), found {self.spacing}")
         if (self.image, self.drawn, self.outline).count(None) != 2:
@@ -226,7 +222,7 @@ def phantoms_command(options: PhantomOptions, console: Console) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsOptions:
-    """Options of labels, those of `MaskRules` over the rules in the folder."""
+    """Options of labels; fields of `MaskRules` override the rules in the folder."""
 
     folder: Path = option(..., "Folder of images with masks of one object each.", argument=True)
     out: Path = option(..., "New folder for labels/, objects.csv and conditions.csv.")
@@ -243,7 +239,7 @@ class LabelsOptions:
 
     @property
     def rules(self) -> MaskRules:
-        """The rules of the folder with those of the options."""
+        """Rules of the folder, overridden by the options."""
         typed = {key: getattr(self, key) for key in MaskRules.model_fields}
         given = {key: value for key, value in typed.items() if value is not None and value != []}
         if "classes" in given:

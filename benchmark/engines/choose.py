@@ -16,22 +16,26 @@ ENGINES = {"docker": "docker", "podman": "docker", "apptainer": "apptainer", "pr
 def choose(
     wanted: str, device: Device = "cpu", say: Callable[[str], None] = say
 ) -> tuple[Engine, str]:
-    """Return an engine of `ENGINES`, by ``auto`` Docker if a daemon answers, and the reason."""
+    """Return an engine of `ENGINES`, see `engine_name`, and a sentence on it."""
+    name, reason = engine_name(wanted)
+    module = import_module(f"cytosuite.benchmark.engines.{ENGINES[name]}")
+    engine: Engine = module.start(name, device, say)
+    return engine, f"engine: {reason}"
+
+
+def engine_name(wanted: str) -> tuple[str, str]:
+    """Return the name of an engine, by ``auto`` Docker if a daemon answers, and the reason."""
     if wanted not in {"auto", *ENGINES}:
         known = "auto, docker, podman, apptainer or process"
         raise InputError(f"ENGINE must be {known}, found {wanted!r}")
     if wanted == "auto" and not CHECKOUT:
         why = "an installed package, containers are built from a checkout"
-        name, reason = "process", f"process (plain processes: {why})"
-    elif wanted == "auto" and isinstance(found := find_docker(), str):
-        name, reason = "process", f"process (plain processes: no Docker daemon, {found})"
-    elif wanted == "auto":
-        name, reason = "docker", "docker (a Docker daemon answers)"
-    elif wanted == "process":
-        name, reason = wanted, "process, as asked (plain processes, no isolation)"
-    else:
-        need_checkout(f"ENGINE={wanted}")
-        name, reason = wanted, f"{wanted} (as asked)"
-    module = import_module(f"cytosuite.benchmark.engines.{ENGINES[name]}")
-    engine: Engine = module.start(name, device, say)
-    return engine, f"engine: {reason}"
+        return "process", f"process (plain processes: {why})"
+    if wanted == "auto" and isinstance(found := find_docker(), str):
+        return "process", f"process (plain processes: no Docker daemon, {found})"
+    if wanted == "auto":
+        return "docker", "docker (a Docker daemon answers)"
+    if wanted == "process":
+        return wanted, "process, as asked (plain processes, no isolation)"
+    need_checkout(f"ENGINE={wanted}")
+    return wanted, f"{wanted} (as asked)"

@@ -53,10 +53,9 @@ class CocoFile(BaseModel):
 
 
 def read_coco(path: Path) -> CocoFile | None:
-    """Return the content of a file that names images and their annotations, None of others."""
-    if path.suffix.lower() != ".json" or not path.is_file():
-        return None
-    if not all(key in (content := path.read_bytes()) for key in _KEYS):
+    """Return the content of a COCO file, None of another one; InputError if it is broken."""
+    content = path.read_bytes() if path.suffix.lower() == ".json" and path.is_file() else b""
+    if not all(key in content for key in _KEYS):
         return None
     try:
         return parse(path, json.loads(content), CocoFile)
@@ -65,7 +64,7 @@ def read_coco(path: Path) -> CocoFile | None:
 
 
 def pixels_of_annotation(where: str, found: Runs | Polygons, size: Shape, shape: Shape) -> Pixels:
-    """Return the pixels of an object of an image of a size (y, x), which must be its shape."""
+    """Return the pixels of an object; InputError where its size is not the image's shape."""
     from skimage.draw import polygon  # commands without polygons do not load it
 
     if (size := found.size if isinstance(found, Runs) else size) != shape:

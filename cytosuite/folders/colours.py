@@ -22,7 +22,7 @@ def read_grey(path: Path, group: str = "", *, stack: bool = False) -> Volume:
 
 
 def mean_colour(found: Sequence[Volume]) -> Volume:
-    """Return the mean of colours, with a remark, or one of them where all are equal."""
+    """Return the mean of colours with a warning; of equal ones the first."""
     first, *others = found
     arrays = [volume.array for volume in found]
     if all(np.array_equal(first.array, other.array) for other in others):

@@ -72,7 +72,7 @@ def read_conditions(
 
 
 def _text(path: Path, cell: str) -> str:
-    """Return a cell in one line, refuse one that is not short and printable."""
+    """Return a cell in one line; InputError for a long or unprintable one."""
     line = " ".join(cell.split())
     if len(line) > LONGEST_CELL or not line.isprintable():
         raise InputError(

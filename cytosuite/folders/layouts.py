@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,14 +37,14 @@ class Annotated(NamedTuple):
 
 
 class Annotations(NamedTuple):
-    """The annotated images of a folder in natural order, and reasons for what is left out."""
+    """Annotated images of a folder in natural order, and why others are skipped."""
 
     items: Sequence[Annotated] = ()
     skipped: Mapping[str, str] = MappingProxyType({})  # by relative path
 
 
 def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
-    """Return the annotated images of a folder; none in other layouts, and where labels/ is.
+    """Return the annotated images of a folder; none in other layouts or beside ``labels/``.
 
     InputError for an image or masks without partner, or with two.
     """
@@ -79,7 +79,7 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
 def _by_key(
     folder: Path, noun: str, given: Sequence[tuple[str, Place]], rules: MaskRules
 ) -> dict[str, tuple[Place, dict[str, str]]]:
-    """Return places and conditions by the key of a name, of images those that fit `pairs`."""
+    """Return places and conditions by key; images that do not fit `pairs` are left out."""
     found: dict[str, tuple[Place, dict[str, str]]] = {}
     for name, place in given:
         named = rules.named(unicodedata.normalize("NFC", name))
@@ -158,41 +158,39 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
     files = {path: content for path in places if (content := read_coco(path))}
     if not files:
         return None
-    known: dict[str, list[Path]] = {}
+    known = defaultdict[str, list[Path]](list)
     for path in sorted(filter(_is_image, folder.rglob("*"))):
-        known.setdefault(path.name, []).append(path)
+        known[path.name].append(path)
     images: list[tuple[str, Path]] = []
     labels: list[tuple[str, Masks]] = []
     for file, content in files.items():
         kinds = {own.id: rules.class_of(own.name) for own in content.categories}
         sizes = {own.id: (own.height, own.width) for own in content.images}
-        masks: dict[int | str, list[ObjectMask]] = {number: [] for number in sizes}
-        left = {number: Counter[str]() for number in sizes}
+        masks = {number: (list[ObjectMask](), Counter[str]()) for number in sizes}
         for own in sorted(content.annotations, key=lambda own: natural(str(own.id))):
             if own.image_id not in sizes:
                 raise InputError(f"{file}: annotation {own.id} is of no image: {own.image_id}")
-            kind = kinds.get(own.category_id, "")
+            kind, (found, left) = kinds.get(own.category_id, ""), masks[own.image_id]
             if own.iscrowd or kind is None:
-                left[own.image_id]["crowds" if own.iscrowd else "excluded"] += 1
+                left["crowds" if own.iscrowd else "excluded"] += 1
             else:
                 size, where = sizes[own.image_id], f"{file}: annotation {own.id}"
                 draw = partial(pixels_of_annotation, where, own.segmentation, size)
-                masks[own.image_id].append(ObjectMask(file, str(own.id), kind, draw))
+                found.append(ObjectMask(file, str(own.id), kind, draw))
         for image in content.images:
             end = PurePosixPath(image.file_name)
-            fits = known.get(end.name, [])
-            fits = [path for path in fits if path.parts[-len(end.parts) :] == end.parts]
+            fits = [p for p in known[end.name] if p.parts[-len(end.parts) :] == end.parts]
             if len(fits) != 1:
                 names = " and ".join(str(path.relative_to(folder)) for path in fits) or "none"
                 raise InputError(f"{file}: expected one image {image.file_name}, found {names}")
             name = end.with_suffix("").as_posix()
             images.append((name, fits[0]))
-            labels.append((name, Masks(folder, file, rules, masks[image.id], left[image.id])))
+            labels.append((name, Masks(folder, file, rules, *masks[image.id])))
     return images, labels
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Return the entries of a folder that are not hidden in natural order, none without it."""
+    """Return the visible entries of a folder in natural order, none where it is missing."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted((p for p in found if p.name[0] != "."), key=lambda path: natural(path.name))
 

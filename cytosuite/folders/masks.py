@@ -56,7 +56,7 @@ class MaskRules(Described):
 
 
 def read_rules(folder: Path) -> MaskRules:
-    """Return the rules in a folder, the usual ones where it has none."""
+    """Return the rules in a folder, the defaults where it has no file."""
     path = folder / RULES
     return parse(path, read_toml(path) if path.exists() else {}, MaskRules)
 
@@ -71,7 +71,7 @@ class ObjectMask(NamedTuple):
 
 
 def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
-    """Return the pixels of a mask in a file of its own."""
+    """Return the pixels of a mask file above the threshold; InputError for another shape."""
     array = read_grey(path).array
     if array.shape != shape:
         raise InputError(f"{path}: a mask must have the image's shape {shape}, found {array.shape}")
@@ -81,27 +81,21 @@ def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
 
 
 def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
-    """Return the objects of a label image, called by their number in it."""
+    """Return the objects of a label image, named by their numbers."""
     labels = read(path).array
     most = int(labels.max(initial=0))
     odd = labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or most > labels.size
     if labels.shape != shape or odd:
         raise InputError(
-            f"{path}: expected labels of the image's shape {shape}, whole numbers from 0 to that "
-            f"of the pixels, found {labels.dtype} of {labels.shape} up to {most}"
+            f"{path}: expected labels of the image's shape {shape}, whole numbers from 0 to the "
+            f"number of pixels, found {labels.dtype} of {labels.shape} up to {most}"
         )
     flat = labels.ravel()
     pixels = np.flatnonzero(flat)
-    sizes = np.bincount(flat[pixels])
     pixels = pixels[np.argsort(flat[pixels], kind="stable")]
-    numbers = np.flatnonzero(sizes)
-    parts = np.split(pixels, np.cumsum(sizes[numbers]))
-    named = zip(map(str, numbers), parts[:-1], strict=True)
-    return [ObjectMask(path, number, "", partial(_same, own)) for number, own in named]
-
-
-def _same(own: Pixels, _: Shape) -> Pixels:
-    return own
+    numbers, starts = np.unique(flat[pixels], return_index=True)
+    parts = zip(numbers, np.split(pixels, starts)[1:], strict=True)
+    return [ObjectMask(path, str(n), "", partial(lambda own, _: own, own)) for n, own in parts]
 
 
 class MaskObject(NamedTuple):
@@ -116,7 +110,7 @@ class MaskObject(NamedTuple):
 
 
 class Combined(NamedTuple):
-    """Labels 1 to N of an image, its objects, and counts by the words of `sentence`."""
+    """Labels 1 to N of an image, its objects, and counts by the keys of `sentence`."""
 
     volume: Volume
     objects: tuple[MaskObject, ...]
@@ -150,7 +144,7 @@ class Masks:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that decide the labels."""
+        """All files from which the labels are made."""
         own = [path for path in (self.parent / RULES, self.place) if path.is_file()]
         return tuple(dict.fromkeys([*own, *(mask.path for mask in self.objects or ())]))
 
@@ -187,7 +181,7 @@ def read_labels(source: Source, group: str = "") -> Volume:
 def combine(
     shape: Shape, masks: Sequence[ObjectMask], rules: MaskRules
 ) -> tuple[NDArray[Any], tuple[MaskObject, ...], dict[str, int]]:
-    """Return labels of masks (ids as they come, uint16 or uint32), table, and counts."""
+    """Return labels (ids in the order of masks, uint16 or uint32), rows of objects, counts."""
     drawn = [mask.pixels(shape) for mask in masks]
     areas = np.array([own.size for own in drawn], np.int64)
     least = max(1, rules.min_area)
@@ -203,9 +197,9 @@ def combine(
             others = set(np.unique(under[under > 0]).tolist())
             if rules.overlap == "error":
                 names = f"{masks[min(others) - 1].name} and {masks[number].name}"
-                shared = np.count_nonzero(under)
                 raise InputError(
-                    f"{names} overlap in {shared} pixels; correct one, or set overlap in {RULES}"
+                    f"{names} overlap in {np.count_nonzero(under)} pixels; correct one, or set "
+                    f"overlap in {RULES}"
                 )
             sharing |= {number + 1, *others}
         flat[drawn[number]] = number + 1
@@ -226,16 +220,12 @@ def combine(
         "small": int(np.count_nonzero((areas > 0) & (areas < least))),
         "empty": int(np.count_nonzero(areas == 0)),
     }
-    columns = zip(*(own.tolist() for own in (ids, areas, areas - left, pieces)), strict=True)
-    table = (
-        MaskObject(n, own.kind, own.name, *rest)
-        for own, (n, *rest) in zip(masks, columns, strict=True)
-    )
-    return labels, tuple(table), counts
+    rows = zip(masks, np.stack([ids, areas, areas - left, pieces], 1).tolist(), strict=True)
+    return labels, tuple(MaskObject(n, m.kind, m.name, *rest) for m, (n, *rest) in rows), counts
 
 
 def sentence(counts: Mapping[str, int], overlap: str) -> str:
-    """Return counts as a sentence for people, without those of 0."""
+    """Return counts as a sentence, without zeros."""
     words = {
         "overlapping": f"overlap others (the {overlap} lies on top)",
         "vanished": "vanish below others",

@@ -12,12 +12,12 @@ LONGEST = 180  # bytes of a case's name: files are called by it, with endings
 
 
 def home_of(source: Path) -> Path:
-    """Return a folder, or that of a list."""
+    """Return a folder as it is, of a list its folder."""
     return source if source.is_dir() else source.parent
 
 
 def key_of(path: Path, home: Path | None = None) -> str:
-    """Return the name of an image without suffix, or its path in a folder; labels find it by it."""
+    """Return an image's name without suffix, or its path in a folder, by which labels pair."""
     place = path.parent.relative_to(home) if home else Path()
     return unicodedata.normalize("NFC", (place / image_name(path)).as_posix())
 
@@ -33,7 +33,7 @@ def natural(text: str) -> tuple[list[str | int], str]:
 
 
 def case_name(key: str) -> str:
-    r"""Return the name of a case: as written but for characters of no file name, cut at 180.
+    r"""Return the name of a case, without characters that file names forbid, at most 180 bytes.
 
     >>> case_name("größe µ"), case_name("day 1/a:b"), case_name("\udcba\udccb")
     ('größe µ', 'day 1_a_b', '%BA%CB')

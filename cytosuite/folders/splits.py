@@ -56,7 +56,7 @@ class Splits(Described):
     names: re.Pattern[str] = Field(
         re.compile(".*"), description="of names; its named groups are conditions"
     )
-    group: str = Field("", description="condition of which no value may stand in two parts")
+    group: str = Field("", description="condition; images with the same value stay in one part")
     rules: tuple[SplitRule, ...] = Field((), description="the first that fits counts")
     folds: int = Field(0, ge=0, description="parts of as many groups each, in place of rules")
     seed: int = Field(0, ge=0, description="of the order of the groups")
@@ -82,7 +82,7 @@ class Placed(NamedTuple):
 
 
 class Division(NamedTuple):
-    """The part of each image of a folder, its conditions with those of its name, and counts."""
+    """Parts of images, their conditions, and lines with counts."""
 
     placed: Sequence[Placed]
     known: Known
@@ -95,7 +95,7 @@ def read_splits(path: Path) -> Splits:
 
 
 def splits_of(source: Path) -> Splits | None:
-    """Return the rules that lie in a folder, or with a list; None where there are none."""
+    """Return the rules in a folder or next to a list, None without a file."""
     path = home_of(source) / FILE
     return read_splits(path) if path.is_file() else None
 
@@ -116,7 +116,7 @@ def divide(splits: Splits, known: Known, classes: Classes, place: object) -> Div
 
 
 def _grouped(splits: Splits, known: Known, place: object) -> tuple[Known, dict[str, str]]:
-    """Return conditions with those of names, and groups: values of a condition, or names."""
+    """Return conditions, also from names, and the group of each image; else InputError."""
     found: dict[str, dict[str, Scalar]] = {}
     for name, own in known.items():
         if (fits := splits.names.fullmatch(name)) is None:
@@ -132,7 +132,7 @@ def _grouped(splits: Splits, known: Known, place: object) -> tuple[Known, dict[s
 
 
 def _ruled(splits: Splits, known: Known, place: object) -> list[Placed]:
-    """Return the parts by the first rule that takes an image."""
+    """Return the parts by the first rule that fits; InputError where one takes no image."""
     rules = [*splits.rules, REST]
     chosen = {
         name: next(rule for rule in rules if rule.takes(name, own)) for name, own in known.items()
@@ -150,7 +150,7 @@ def _ruled(splits: Splits, known: Known, place: object) -> list[Placed]:
 
 
 def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Placed]:
-    """Return the parts of folds, which hold equally many groups, give or take one."""
+    """Return parts by folds of as many groups, give or take one: a new image may move others."""
     order = sorted(
         set(groups.values()), key=lambda own: sha256(f"{splits.seed} {own}".encode()).digest()
     )
@@ -184,8 +184,7 @@ def listed_classes(source: Path) -> dict[str, Counter[str]]:
 def _counts(placed: Iterable[Placed], known: Known, classes: Classes) -> list[str]:
     """Return lines with the number of images in each part, of each condition and each class."""
     sizes = Counter(each.part for each in placed)
-    tables: defaultdict[str, dict[str, Counter[str]]]
-    tables = defaultdict(lambda: {part: Counter() for part in PARTS})
+    tables = defaultdict[str, dict[str, Counter[str]]](lambda: {part: Counter() for part in PARTS})
     for name, part, _ in placed:
         for key, value in known[name].items():
             tables[key][part][_text(value)] += 1
@@ -201,6 +200,6 @@ def _counts(placed: Iterable[Placed], known: Known, classes: Classes) -> list[st
 
 
 def split_rows(placed: Mapping[str, Iterable[Placed]]) -> list[tuple[str, ...]]:
-    """Return the rows of ``splits.csv``, of images by name of their folder; none of no image."""
+    """Return the rows of ``splits.csv`` from images by folder, without images none."""
     rows = [(*each, folder) for folder, own in placed.items() for each in own]
     return [(*Placed._fields, "folder"), *rows] if rows else []

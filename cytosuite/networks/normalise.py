@@ -40,12 +40,17 @@ def background_of(image: NDArray[Any], quietest: float = QUIETEST) -> Background
 
     Its standard deviation is at least the share `quietest` of the brightest signal.
     """
-    flat = thinned(image, max(1, -(-image.size // _SAMPLE)))
-    low, high, top = (float(value) for value in np.percentile(flat, (LOW, HIGH, 99.8)))
+    low, high, top = sampled_percentiles(image, LOW, HIGH, 99.8)
     sd = (high - low) / (HIGH_Z - LOW_Z)
     mean = high - HIGH_Z * sd
     sd = max(sd, quietest * (top - low))
     return Background(mean, sd if sd > 0 else 1.0)
+
+
+def sampled_percentiles(image: NDArray[Any], *ranks: float) -> list[float]:
+    """Return percentiles of an image, of a million of its voxels where it has more."""
+    values = thinned(image, max(1, -(-image.size // _SAMPLE)))
+    return [float(value) for value in np.percentile(values, ranks)]
 
 
 def normalise(image: NDArray[Any], background: Background) -> NDArray[np.float32]:

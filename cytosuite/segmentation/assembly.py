@@ -110,20 +110,27 @@ def in_core(
 def in_order(
     labels: Labels, owner: NDArray[np.integer] | None = None
 ) -> tuple[Labels, NDArray[np.uint32]]:
-    """Return the labels numbered in the order of their first voxels, and these numbers."""
+    """Return the labels after `renumber`, uint16 where that suffices, and their new numbers."""
+    final = renumber(labels, owner)
+    return converted(labels, np.uint16 if final.max(initial=0) < 2**16 else labels.dtype), final
+
+
+def renumber(labels: Labels, owner: NDArray[np.integer] | None = None) -> NDArray[np.uint32]:
+    """Renumber labels, or their owners, by first voxels, in place; return new numbers (n + 1,)."""
     if owner is None:
         owner = np.arange(1 + max(int(slab.max(initial=0)) for slab in slabs_of(labels)))
-    final = np.zeros(owner.size, np.uint32)
-    count = 0
+    final, count = np.zeros(owner.size, np.uint32), 0
     for plane in labels:  # the whole at once would need several times its memory
-        seen = owner[plane[plane > 0]]
-        fresh, first = np.unique(seen[final[seen] == 0], return_index=True)
+        flat = plane.ravel()
+        runs = np.append(flat[:1], flat[1:][flat[1:] != flat[:-1]])
+        seen = owner[runs]
+        fresh, first = np.unique(seen[(seen > 0) & (final[seen] == 0)], return_index=True)
         final[fresh[np.argsort(first)]] = np.arange(count + 1, count + 1 + fresh.size)
         count += fresh.size
-        plane[...] = final[owner[plane]]
+        if not np.array_equal(final[seen], runs):
+            plane[...] = final[owner][plane]
         release(labels)
-    small = count <= np.iinfo(np.uint16).max
-    return converted(labels, np.uint16 if small else labels.dtype), final
+    return final
 
 
 def _pairs(

@@ -27,9 +27,8 @@ def surroundings(
 ) -> NDArray[Label]:
     """Return the background within `reach_um` of each object, under its number."""
     around = np.zeros_like(labels)
-    every = range(labels.ndim)
-    others = (tuple(other for other in every if other != axis) for axis in every)
-    places = [np.flatnonzero(labels.any(axes)) for axes in others]
+    axes = range(labels.ndim)
+    places = [np.flatnonzero(labels.any(tuple({*axes} - {axis}))) for axis in axes]
     if not all(at.size for at in places):
         return around
     margins = [int(reach_um / step) + 1 for step in spacing]
@@ -65,8 +64,7 @@ def standing_out(volume: NDArray[Any], labels: Labels, around: Labels) -> Double
 
 def stays(before: Doubles, after: Doubles) -> NDArray[np.bool_]:
     """Return which objects keep half of their `standing_out` beyond 1/2."""
-    kept: NDArray[np.bool_] = after - 0.5 >= REMAINS * (before - 0.5)
-    return kept
+    return np.asarray(after - 0.5 >= REMAINS * (before - 0.5), bool)
 
 
 def alike(volume: Floats, other: Floats, where: NDArray[np.bool_]) -> Floats:
@@ -86,8 +84,7 @@ def edges(volume: Floats, spacing: Sequence[float]) -> Floats:
     for axis, step in enumerate(spacing):
         if volume.shape[axis] > 1:
             square += (np.gradient(volume, axis=axis) / np.float32(step)) ** 2
-    root: Floats = np.sqrt(square)
-    return root
+    return np.asarray(np.sqrt(square), np.float32)
 
 
 def shifts(before: Floats, after: Floats, zones: Labels, spacing: Sequence[float]) -> Doubles:

@@ -32,7 +32,7 @@ class Augmentations(Described):
     ] = Field((), description="changes to make, always in this order")
     scale_min: float = Field(0.6, ge=0, description="scale: least factor of the intensity")
     scale_max: float = Field(1.2, ge=0, description="and largest")
-    noise_mean: float = Field(0, description="noise: mean of what is added, units of the network")
+    noise_mean: float = Field(0, description="noise: its mean, units of the network")
     noise_std: float = Field(0.1, ge=0, description="and standard deviation")
     shuffle_size: Size = Field((25, 25, 25), description="shuffle: window of mixed planes")
     shuffle_count: int = Field(3, ge=0, description="windows")
@@ -85,7 +85,7 @@ def augmented(
 
 
 def joined_labels(rng: np.random.Generator, labels: Labels, share: float) -> Labels:
-    """Return labels of which a share was joined with a neighbour, as bad annotation has them."""
+    """Return labels with a share of objects joined to a neighbour, as in bad annotation."""
     touching = []
     for axis in range(labels.ndim):
         sides = np.moveaxis(labels, axis, 0)
@@ -116,7 +116,7 @@ def _places(name: str, count: int, factor: int) -> tuple[NDArray[Any], NDArray[n
 def _repainted(
     rng: np.random.Generator, image: Image, settings: Augmentations, chosen: Sequence[str]
 ) -> Image:
-    """Return an image of which the intensity has changed, in its range, in place."""
+    """Return an image with changed intensities, in its range, in place."""
     low, high = image.min(), image.max()
     if "scale" in chosen:
         image *= np.float32(rng.uniform(settings.scale_min, settings.scale_max))
@@ -151,5 +151,5 @@ def _window(rng: np.random.Generator, image: Image, size: Size) -> Image:
 
 
 def _along(values: Image, axis: int) -> Image:
-    """Return values that lie along an axis from the end of an image (..., Z, Y, X)."""
+    """Return values (N,) shaped to lie along an axis (-3 to -1) of an image."""
     return values.reshape(-1, *[1] * (-1 - axis))

@@ -28,7 +28,7 @@ class PublishedModel(NamedTuple):
 
 
 def convert(file: Path, card: Path, say: Callable[[str], None] = print) -> Path:
-    """Write weights of a torch file beside their card, a published file's with cards of its own."""
+    """Write weights of a torch file next to their card, of a published file with new cards."""
     if not card.exists() and (find := _published(card.parent.name)) is not None:
         models = {card.with_name(f"{card.stem}{end}.json"): own for end, own in find(file).items()}
         if there := [path for path in models if path.exists()]:
@@ -48,7 +48,7 @@ def convert(file: Path, card: Path, say: Callable[[str], None] = print) -> Path:
 
 
 def _published(algorithm: str) -> Callable[[Path], Mapping[str, PublishedModel]] | None:
-    """Return the reader of an algorithm's published files, by what follows a model's name."""
+    """Return the reader of an algorithm's published files, by the suffix of a model's name."""
     if not (ALGORITHMS / algorithm / "training" / "weights.py").is_file():
         return None
     module: Any = import_module(f"cytosuite.algorithms.{algorithm}.training.weights")

@@ -140,7 +140,7 @@ def turned(crop: NDArray[T], turn: NDArray[np.bool_]) -> NDArray[T]:
 
 
 def views(volume: Volume) -> NDArray[np.uint8]:
-    """Return the middle planes across z and across y side by side, as light in 8 bits."""
+    """Return the middle planes across z and across y side by side, uint8."""
     array = volume.array[0] if volume.array.ndim == 4 else deep(volume.array)
     low, high = np.percentile(array, (_DARK, _LIGHT))
     z, y, _ = array.shape

@@ -155,7 +155,7 @@ def begin(
 def _load(
     training: Training[Settings, Case], settings: Settings, data: Data, say: Say, work: Path
 ) -> tuple[Cases[Case], Cases[Case]]:
-    """Return the cases to train on and the held-out ones, by role; those of a test stay unseen."""
+    """Return the cases to train on and the held-out ones, by role; test cases stay unseen."""
     found: dict[str, list[Case]] = {role: [] for role in training.roles}
     named: dict[str, list[Case]] = {role: [] for role in training.roles}  # held out by name
     placed: dict[str, Sequence[Placed]] = {}

@@ -124,11 +124,11 @@ class Training(Generic[Settings, Case]):
         ``baselines(cases, settings)`` yields the name of each simpler method, and the facts about
         the held-out cases with its predictions, as of ``validate``. Their scores go to the card.
     check : callable, optional
-        ``check(source, role, settings)`` refuses a folder, or the parameters of data that will be
-        simulated, without what the training needs; it is asked before anything is made or read.
+        ``check(source, role, settings)`` refuses a folder, or parameters of a simulation, from
+        which nothing can be learned; it is asked before anything is made or read.
     measure : callable, optional
         ``measure(cases, settings)`` returns measured entries of the card's ``parameters`` from the
-        cases to train on. They win over a parent's, those of the settings over them; all later
+        cases to train on. They win over a parent's, the settings over both; all later
         calls find them in ``settings.card.parameters``.
     prepare_cases : callable, optional
         ``prepare_cases(cases, settings)`` changes the cases to train on, where that depends on

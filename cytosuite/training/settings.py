@@ -57,7 +57,7 @@ class Schedule(Described):
 
 
 def halved(epoch: int, epochs: int, highest: float) -> float:
-    """Return the rate of an epoch: linear from 0 in 10, held, of over 250 halved in the last 90.
+    """Return the rate of an epoch: up in 10, held, and of more than 250 halved in the last 90.
 
     That of Cellpose 2 (Pachitariu and Stringer, Nature Methods 19 (2022),
     doi:10.1038/s41592-022-01663-4): every 10 epochs from the ninetieth before the end.
@@ -97,7 +97,7 @@ class Card(Described):
     authors: str = Field("", description="its makers; the user of git or of the machine without it")
     license: str = Field("NOASSERTION", description="SPDX identifier")
     describes: dict[str, str | float | tuple[float, ...]] = Field(
-        {}, description="its images; entries that are missing are those of the data"
+        {}, description="its images; missing entries come from the data"
     )
     parameters: dict[str, Any] = Field(
         {}, description="of the inference; those that are missing are the parent's"
@@ -105,7 +105,7 @@ class Card(Described):
 
 
 class FileSettings(Described):
-    """FileSettings of lists and in HDF5, as in published programs."""
+    """Places of images in lists and HDF5 files, and the parts of a folder."""
 
     root: Path | None = Field(
         None, exclude=True, description="folder in which the names in a list count"
@@ -124,7 +124,7 @@ class FileSettings(Described):
         return read_labels(source, self.group)
 
 
-BESIDE = FileSettings()  # beside their list, with the usual datasets
+BESIDE = FileSettings()  # images next to their list, the usual names in HDF5 files
 
 
 class TrainingSettings(Described):

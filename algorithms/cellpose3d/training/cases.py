@@ -1,4 +1,4 @@
-"""Training volumes in memory: 13 bytes per voxel, so that 300 small ones take 3 GB."""
+"""Training cases in memory: 13 bytes per simulated voxel, 9 per real one, 5 per pixel."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,12 +23,12 @@ from cytosuite.formats.imagefiles import image_files, image_name
 from cytosuite.formats.lists import list_of, read_list
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
-from cytosuite.training.images import deep
+from cytosuite.training.images import deep, padded
 from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
 
-PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels, whatever their size
+PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
 FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
 _SOLID = 0.3  # level from which a voxel counts for the diameter
@@ -62,9 +62,10 @@ class TrainingCase:
     image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
     labels: NDArray[np.uint16]  # (Z, Y, X)
     level: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
+    # Patches of planes are scaled and make their own heat and flow: here they are empty.
     heat: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
     flow: NDArray[np.int8]  # (3, Z, Y, X), in units of 1/127
-    tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, 0
+    tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, one 0
     # Mean light at each label, weighted by its level (at membranes by its difference to 1); the
     # first is the background's, 0.
     own: Floats  # (N + 1,) of the label itself
@@ -152,9 +153,9 @@ def _of_dataset(home: Path, channel: Channel) -> Files:
     return _finished(name, image, labels / f"{name}.tif", home / "companions", channel)
 
 
-def _finished(name: str, image: Path, labels: Path, beside: Path, channel: Channel) -> Files:
-    """Return the files of an image to train on as it is; its level, if any, stays true."""
-    level = beside / "visible-level" / f"{name}.tif"
+def _finished(name: str, image: Path, labels: Path, more: Path, channel: Channel) -> Files:
+    """Return the files of an image to train on as it is, with its level, if any, in `more`."""
+    level = more / "visible-level" / f"{name}.tif"
     known = channel == "nucleus" and level.parent.is_dir()
     if known and not level.is_file():
         raise InputError(f"{level}: this file is missing; give a level for each image, or for none")
@@ -162,10 +163,10 @@ def _finished(name: str, image: Path, labels: Path, beside: Path, channel: Chann
 
 
 def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Files:
-    """Return the files of a simulated case, all of which must be there."""
+    """Return the files of a simulated case; InputError for a missing one."""
     light, hint = sorted(companions.glob(f"step-*-light/{name}.tif")), _HINT[channel]
     labels = truth / f"{name}.tif"
-    # Labels that are not scored are companions: beside the nuclei's, the light is of membranes.
+    # Light of membranes has the labels of nuclei as companions.
     shown = "membrane" if (companions / "nucleus-labels" / f"{name}.tif").is_file() else "nucleus"
     level = companions / "visible-level" / f"{name}.tif" if channel == "nucleus" else None
     if not light:
@@ -186,16 +187,16 @@ def load_case(
 ) -> TrainingCase:
     """Return one volume with its targets; InputError if a file is broken or the shapes differ."""
     volume, image, labels, level = _arrays(files, quietest, plane=patch[0] == 1)
-    image, labels, level = (_padded(a, patch) for a in (image, labels, level))
+    image, labels, level = (padded(a, patch) for a in (image, labels, level))
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
-    flow = flow_targets(labels)
+    flow, heat = _kept_targets(labels)
     spacing = PIXELS if patch[0] == 1 else volume.spacing
     diameters = _diameters(labels, level) * spacing[-1]
     bright = 1 - level if files.channel == "membrane" else level
     means = _means([image], labels, bright)[0].astype(np.float32)
     # The mean of 1 is 0 for a label without any weight.
     any_weight, *middles = _means([1, *np.indices(image.shape, sparse=True)], labels, bright)
-    spread = np.zeros((2, *image.shape), np.float32)
+    spread = np.zeros((2, *(image.shape if files.simulated else (1, 1, 1))), np.float32)
     if files.simulated:
         # The unit is the median nucleus as it is seen, after the blur.
         unit = np.float32(np.median(means[means > 0])) if (means > 0).any() else np.float32(1)
@@ -211,8 +212,8 @@ def load_case(
         image=image.astype(np.float16),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
-        heat=np.rint(centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
-        flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
+        heat=heat,
+        flow=flow,
         tails=spread.astype(np.float16),
         own=own,
         rest=means - own,
@@ -227,13 +228,20 @@ def load_case(
 def corrupted(case: TrainingCase, share: float) -> TrainingCase:
     """Return a case with targets of joined labels, random by its name."""
     labels = joined_labels(np.random.default_rng(crc32(case.name.encode())), case.labels, share)
+    flow, heat = _kept_targets(labels)
+    return replace(case, labels=labels, flow=flow, heat=heat)
+
+
+def targets_of(labels: NDArray[np.uint16]) -> tuple[Floats, Floats]:
+    """Return the flow (3, Z, Y, X) of labels (Z, Y, X), and the heat of their centres."""
     flow = flow_targets(labels)
-    return replace(
-        case,
-        labels=labels,
-        flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
-        heat=np.rint(centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
-    )
+    return flow, centre_heat(flow, labels > 0)
+
+
+def _kept_targets(labels: NDArray[np.uint16]) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+    """Return flow and heat of labels as whole numbers; empty ones of a plane."""
+    flow, heat = targets_of(labels[:0] if len(labels) == 1 else labels)
+    return np.rint(flow * FLOW_UNIT).astype(np.int8), np.rint(heat * SHARE_UNIT).astype(np.uint8)
 
 
 def _arrays(
@@ -251,6 +259,7 @@ def _arrays(
         raise InputError(
             f"{files.image}: image, labels and level must be {axes} and of one shape, found "
             f"{image.shape}, {labels.shape}, {level.shape}"
+            f"{'; for planes give --settings planes' if image.ndim == 2 and not plane else ''}"
         )
     if not (level.min(initial=0) >= 0 and level.max(initial=0) <= 1):
         raise InputError(f"{files.level}: a level must be a share from 0 to 1")
@@ -281,12 +290,6 @@ def centre_heat(flow: Floats, inside: NDArray[np.bool_]) -> Floats:
     away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2
     heat[inside] = np.exp(np.sum(away**2, 0) / (-2 * _HEAT_WIDTH**2))
     return heat
-
-
-def _padded(array: NDArray[Any], patch: Sequence[int]) -> NDArray[Any]:
-    """Return an array that continues beyond its far sides until a patch fits in."""
-    missing = [(0, max(0, p - n)) for n, p in zip(array.shape, patch, strict=True)]
-    return np.pad(array, missing, mode="edge") if any(end for _, end in missing) else array
 
 
 def _means(

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.scale import to_working
 from cytosuite.algorithms.cellpose3d.training.camera import (
     CameraRanges,
@@ -23,7 +22,7 @@ from cytosuite.algorithms.cellpose3d.training.cases import (
     FLOW_UNIT,
     SHARE_UNIT,
     TrainingCase,
-    centre_heat,
+    targets_of,
 )
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.normalise import background_of, normalise
@@ -106,10 +105,9 @@ def draw_patch(
     target = np.empty((CHANNELS, *settings.shape), np.float32)
     target[0] = level / np.float32(SHARE_UNIT)
     if settings.cut:
-        target[1:4] = flow_targets(case.labels[box])
-        target[4] = centre_heat(target[1:4], case.labels[box] > 0)
+        target[FLOW], target[4] = targets_of(case.labels[box])
     else:
-        target[1:4] = case.flow[(slice(None), *box)] / np.float32(FLOW_UNIT)
+        target[FLOW] = case.flow[(slice(None), *box)] / np.float32(FLOW_UNIT)
         target[4] = case.heat[box] / np.float32(SHARE_UNIT)
     target[1:] *= level > 0
     return _changed(rng, image, target, settings)
@@ -140,13 +138,12 @@ def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> t
         image *= ndimage.gaussian_filter(own, (0, _SOFT, _SOFT), truncate=3.0)
     target = np.empty((CHANNELS, *settings.shape), np.float32)
     target[0] = labels > 0
-    target[FLOW] = flow_targets(labels)
-    target[4] = centre_heat(target[FLOW], labels > 0)
+    target[FLOW], target[4] = targets_of(labels)
     return image, target
 
 
 def zoom_of(case: TrainingCase, settings: Patches) -> float:
-    """Return the factor by which the median nucleus of a plane gets the wanted diameter."""
+    """Return the factor that gives the median nucleus of a plane the diameter of the settings."""
     if not (settings.diameter and len(case.diameters_um)):
         return 1.0
     return settings.diameter / float(np.median(case.diameters_um))
@@ -158,7 +155,7 @@ def resized(image: Image, shape: Sequence[int]) -> Image:
 
 
 def resized_labels(labels: NDArray[T], shape: Sequence[int]) -> NDArray[T]:
-    """Return labels on a grid of another shape over the same box, those of the nearest voxels."""
+    """Return labels on a grid of another shape over the same box, by nearest voxels."""
     places = [
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(shape, labels.shape, strict=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cytosuite.algorithms.cellpose3d import dynamics as module
-from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, renumber, smooth_flow, taps
+from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow, taps
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.errors import InputError
 
@@ -170,11 +170,6 @@ def test_of_equal_peaks_the_first_stays():
     ends = np.float32([[0, 0, 0], [0, 0, 0], [0, 0, 2], [0, 0, 2]])
     found = instances(ends, mask, (1, 1, 1), sigma_um=0, distance_um=2)
     np.testing.assert_array_equal(found, [[[1, 1, 1, 1]]])
-
-
-def test_numbers_follow_the_first_voxels():
-    labels = np.array([[[0, 9, 9, 2, 0, 5, 2]]], np.uint32)
-    np.testing.assert_array_equal(renumber(labels), [[[0, 1, 1, 2, 0, 3, 2]]])
 
 
 @pytest.mark.parametrize("length", [1, 40])

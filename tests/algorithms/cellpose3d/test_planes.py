@@ -106,16 +106,15 @@ def test_a_diameter_in_micrometres_is_one_in_pixels_and_pixels_of_any_size_are_a
     ]
     assert found[0] == found[1]
     assert found[0].ratio * 12 == pytest.approx(24, rel=0.3)
+    small = in_pixels(Volume(image, (0.5, 0.5), "YX", {"diameter_um": 0.5}))
+    with pytest.raises(InputError, match="cells of 12 px, for which 1 px are too few: the image"):
+        choose_scale(image[None], small, TRAINED, PARAMETERS)
 
 
 def test_the_size_of_the_objects_wins_where_it_differs():
     _, labels = plane(12)
-    first = choose_scale(
-        labels[None],
-        in_pixels(Volume(labels, (1.0, 1.0), "YX", {"diameter_um": 12.0})),
-        TRAINED,
-        PARAMETERS,
-    )
+    known = in_pixels(Volume(labels, (1.0, 1.0), "YX", {"diameter_um": 12.0}))
+    first = choose_scale(labels[None], known, TRAINED, PARAMETERS)
     own = scale_of_objects(labels[None], first, TRAINED, PARAMETERS)
     assert own.source == "network"
     assert own.ratio * 12 == pytest.approx(24, rel=0.05)
@@ -162,12 +161,6 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
         again = predict({"microscopy-image": dark}, model)["instance-labels"]
     np.testing.assert_array_equal(again.array, found.array)
     assert again.metadata["cellpose3d_inverted"]
+    stack = replace(volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3)
     with pytest.raises(InputError, match="mine is for planes, found a volume"):
-        predict(
-            {
-                "microscopy-image": replace(
-                    volume, array=np.stack([image] * 4), axes="ZYX", spacing=(1.0,) * 3
-                )
-            },
-            model,
-        )
+        predict({"microscopy-image": stack}, model)

@@ -349,6 +349,11 @@ def test_without_torch_planes_are_done_by_the_watershed_and_each_volume_is_refus
     assert without_torch.calls == ["one"]
     with pytest.raises(InputError, match="cellpose3d needs torch"):
         segment([mixed / "two.tif"], tmp_path / "other", algorithm="auto")
+    options = ApplyOptions(images=[mixed], task="segment", engine="process", dry_run=True)
+    assert module_apply.segment_command(options, said) == 2
+    shown = said.export_text()
+    for line in ("one.tif: watershed nuclei-2d\n", f"two.tif: {lack}\n", f"second choice: {lack}"):
+        assert line in shown
 
 
 def test_with_torch_a_second_choice_is_made_again_by_the_first(

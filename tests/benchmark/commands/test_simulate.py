@@ -1,6 +1,6 @@
 import io
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -110,11 +110,11 @@ def test_the_seed_decides_and_sequences_differ(tmp_path):
 
 
 def test_an_interrupted_series_leaves_nothing(tmp_path, monkeypatch):
-    def stop(step, before, total, done):
+    def stop(done, total):
         if done == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_count", stop)
+    monkeypatch.setattr(module, "progress", lambda *_: nullcontext(stop))
     with pytest.raises(KeyboardInterrupt):
         _make(tmp_path / "data")
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@ import pytest
 
 from cytosuite.networks.tiling import plan
 from cytosuite.segmentation import assembly as module
-from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned
+from cytosuite.segmentation.assembly import Assembly, in_core, in_order, owned, renumber
 from cytosuite.volume import large
 
 SHAPE = (30, 60, 66)
@@ -165,3 +165,9 @@ def test_the_core_ends_at_borders_of_voxels_and_goes_on_beyond_the_image():
     assert in_core([[19.4 - start], [19.5 - start], [99]], last, (40,)).tolist() == [0, 1, 1]
     assert in_core([[17.5 - start]], last, (40,), 2).tolist() == [True]
     assert in_core([], first, (40,)).tolist() == []
+
+
+def test_numbers_follow_the_first_voxels():
+    labels = np.array([[[0, 9, 9, 2, 0, 5, 2]], [[7, 9, 0, 0, 2, 8, 8]]], np.uint32)
+    assert renumber(labels)[[9, 2, 5, 7, 8]].tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_array_equal(labels, [[[0, 1, 1, 2, 0, 3, 2]], [[4, 1, 0, 0, 2, 5, 5]]])
