@@ -133,11 +133,10 @@ def parameters() -> Any:  # noqa: ANN401 - a field of any name
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedOptions:
-    """How much is simulated, from which seed, by how many processes."""
+    """How much is simulated, by how many processes."""
 
     size: str | None = option(None, "mini, default or full.")
     cases: int | None = option(None, "How many cases to simulate.", min=1, max=MOST_CASES)
-    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
     workers: int | None = option(
         None, "Processes that simulate; one per core.", min=1, max=MOST_WORKERS
     )
@@ -152,6 +151,7 @@ class DataOptions(SimulatedOptions):
         "Name, name/recipe, recipe.toml, folder or list (.csv) of images; benchmark: also several.",
         argument=True,
     )
+    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
     settings: list[str] = parameters()
     runs: Path | None = option(None, "Folder for all results.")
 
@@ -379,6 +379,9 @@ class TrainOptions(SimulatedOptions, FileOptions):
         flag="--data",
         repeatable=True,
     )
+    seed: int | None = option(
+        None, "Of everything drawn; by default 0, and the settings' own.", min=0, max=2**32 - 1
+    )
     steps: int | None = option(None, "Batches; 0 only measures parameters.", min=0, max=10**9)
     start: str | None = option(None, "Model to start from: name, or card.", flag="--from")
     settings: Path | None = option(None, "File of the training, or name of one of its algorithm.")
@@ -392,7 +395,8 @@ class TrainOptions(SimulatedOptions, FileOptions):
     @property
     def passed(self) -> list[str]:
         """Options as words for the command of the training."""
-        words = ["--seed", str(self.seed), "--threads", str(self.threads), "--device", self.device]
+        words = ["--threads", str(self.threads), "--device", self.device]
+        words += ["--seed", str(self.seed)] if self.seed is not None else []
         words += ["--steps", str(self.steps)] if self.steps is not None else []
         words += ["--authors", self.authors] if self.authors else []
         words += ["--data-root", str(self.data_root.resolve())] if self.data_root else []

@@ -96,7 +96,7 @@ def _wanted(text: str, options: TrainOptions) -> _Wanted:
         size=None if beside else options.size,
         cases=None if beside else options.cases,
         settings=[] if beside else options.changes,
-        seed=options.seed,
+        seed=options.seed or 0,
         workers=options.workers,
         runs=options.runs,
     )

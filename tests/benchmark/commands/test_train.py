@@ -81,6 +81,7 @@ def test_the_training_gets_the_users_own_folder(monkeypatch, folder):
     assert words[:4] == [sys.executable, "-m", "cytosuite.training.command", "cellpose3d"]
     assert _given(words) == data == [str(folder)]
     assert words[words.index("--steps") + 1] == "3"
+    assert "--seed" not in words  # that of the settings holds
     assert card.parts[-3:] == ("weights", "cellpose3d", "mine.json")
 
 
@@ -91,6 +92,11 @@ def test_a_list_its_root_and_a_dataset_of_hdf5_go_to_the_training(monkeypatch, t
     assert data == [str(path)]
     named = words[words.index("--data-root") :][:4]
     assert named == ["--data-root", str(tmp_path), "--group", "data/image"]
+
+
+def test_a_given_seed_goes_to_the_training(monkeypatch, folder):
+    _, words, _ = _train(monkeypatch, 0, folder, seed=5)
+    assert words[words.index("--seed") + 1] == "5"
 
 
 def test_a_folder_has_no_size(monkeypatch, folder):
