@@ -13,6 +13,8 @@ Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=1)]
 Halo = Annotated[int, Field(ge=0)]
 
+PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
+
 
 class Parameters(Described):
     """``parameters`` of a model card; lengths in µm are at the scale of the training.
@@ -121,11 +123,15 @@ class Parameters(Described):
 class Trained(Described):
     """Size of the images and nuclei that a network was trained on: ``describes`` of its card."""
 
-    spacing: tuple[Positive, Positive, Positive] = Field(description="µm per voxel, z y x.")
+    spacing: tuple[Positive, Positive, Positive] = Field(
+        description="µm per voxel, z y x; in planes 1."
+    )
     diameter_um: Positive = Field(description="Typical lateral (y, x) diameter of the nuclei.")
 
 
 def trained_of(card: ModelCard) -> Trained:
     """Return the size of the images and nuclei in a card's ``describes``; else InputError."""
     given = {key: card.describes[key] for key in Trained.model_fields if key in card.describes}
+    if card.describes.get("axes") == "YX":
+        given["spacing"] = PIXELS
     return parse(f"card {card.name}: describes", given, Trained)

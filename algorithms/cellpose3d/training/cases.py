@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.parameters import PIXELS
 from cytosuite.algorithms.cellpose3d.training.camera import USUAL, StrayRanges, own_light, tails
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.errors import InputError
@@ -28,7 +29,6 @@ from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
 
-PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
 FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
 _SOLID = 0.3  # level from which a voxel counts for the diameter

@@ -115,16 +115,18 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 
 def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:
-    """Return axes, channel, and voxel size and typical lateral diameter, µm, of the median case."""
+    """Return axes, channel, typical lateral diameter and, of volumes, voxel size, all in µm."""
     diameters = np.concatenate([case.diameters_um for case in cases["images"]])
     # A card with a stain is not taken for images that do not say their channel.
     stain = {} if settings.channel == "nucleus" else {"stain": settings.channel}
     typical = settings.patches.diameter or (np.median(diameters) if diameters.size else nan)
+    voxel = np.median([case.spacing for case in cases["images"]], 0).round(4).tolist()
+    flat = settings.network.dimensions == 2
     return {
-        "axes": "YX" if settings.network.dimensions == 2 else "ZYX",
+        "axes": "YX" if flat else "ZYX",
         "channel": settings.channel,
         **stain,
-        "spacing": np.median([case.spacing for case in cases["images"]], 0).round(4).tolist(),
+        **({} if flat else {"spacing": voxel}),
         "diameter_um": round(float(typical), 2),
     }
 
