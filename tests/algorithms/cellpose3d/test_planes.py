@@ -146,8 +146,7 @@ def test_a_trained_model_segments_planes_and_refuses_volumes(folder, tmp_path):
     card = tmp_path / "weights" / "mine.json"
     train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
     model = open_model(card.parent, read_cards(card.parent, "cellpose3d")[0])
-    assert model.card.describes["axes"] == "YX"
-    assert model.card.describes["diameter_um"] == 12
+    assert model.card.describes == {"axes": "YX", "channel": "nucleus", "diameter_um": 12}
     assert load(model.card.parameters["network"], model.weights).flat
     image, _ = plane(12)
     volume = Volume(image, (0.5, 0.5), "YX")
