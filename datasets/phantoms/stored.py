@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
 from cytosuite.datasets.physics.bodies import Patch
 from cytosuite.datasets.physics.grid import Array, Grid, Image
+from cytosuite.datasets.physics.shapes import LEAST
 from cytosuite.errors import InputError
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
@@ -33,6 +34,12 @@ class StoredNuclei:
         """Return the chosen nuclei: their numbers, in any order and number, or a mask (N,)."""
         own = fields(self)[1:]  # one value per nucleus; the library stays
         return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in own})
+
+    def looser(self, um: float) -> "StoredNuclei":
+        """Return nuclei whose mean radius is some µm larger, or smaller, down to a third."""
+        factor = np.maximum(1 + um / self.semi_axes_um.prod(axis=1) ** (1 / 3), LEAST)
+        axes = self.semi_axes_um * factor[:, None]
+        return replace(self, semi_axes_um=axes, transforms=self.transforms * factor[:, None, None])
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; distance is 1 + signed distance / radius."""

@@ -12,7 +12,8 @@ import numpy as np
 from cytosuite.datasets.phantoms.library import Phantom, read_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
-from cytosuite.datasets.physics.packing import count_for, pack, scatter, subcultures
+from cytosuite.datasets.physics.grid import Array
+from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
@@ -33,9 +34,12 @@ SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
 SHAPE = ("diameter_um", *SPREADS, "flat_fraction", "roughness")
 DRAWN = (*SHAPE, "chromatin_contrast", "mitotic_fraction", "apoptotic_fraction")
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
+FEW_ROUNDS = 100  # of a blastocyst, which then gets more room: ten times faster than more rounds
+LEAST_MASS = 0.05  # volume fraction of a blastocyst
 LEAST_CORE = 0.05  # of a shell too thin for its nuclei
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
 FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
+CHOICE = 4  # places for each nucleus among which those in a layer take the farthest
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
 Populations = tuple[Population, ...]
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
@@ -112,21 +116,29 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         rngs = (for_outline, for_nuclei)
         room, found, groups = _people(rngs, parameters, drawn, fraction)
         try:
-            packed = _place(for_places, parameters, drawn["gap_um"], room.living, found, groups)
+            packed = _place(for_places, parameters, drawn, room, found, groups)
             break
         except InputError:
             given = room.fixed and "n_nuclei" in drawn
             if parameters.tissue.arrangement == "random":
                 raise
+            if room.homes and fraction > LEAST_MASS:  # more room for the layer and for the mass
+                drawn = drawn | {"width_um": drawn["width_um"] / LOOSEN**0.5} if given else drawn
+                fraction *= LOOSEN
+                continue
             if fraction <= least or given:
                 if room.core is None or drawn["core"] < LEAST_CORE:
                     raise
                 drawn = drawn | {"core": drawn["core"] * LOOSEN**2}  # a thicker shell
         fraction = max(fraction * LOOSEN, least)
-    packed = tuple(_aligned(population, parameters, room.living) for population in packed)
+    surface = room.homes[0] if room.homes else room.living
+    packed = tuple(_aligned(population, parameters, surface) for population in packed)
+    share = None
+    if drawn["contact"] > 0:
+        packed, share = _pressed(packed, parameters, drawn["contact"], room.living)
     parts, owners = _divided(for_changes, packed)
     others, blobs = _debris(for_debris, parameters, drawn, room, packed)
-    return Spheroid(packed, parts, owners, others, blobs, room)
+    return Spheroid(packed, parts, owners, others, blobs, room, share)
 
 
 def _people(
@@ -177,19 +189,29 @@ def _balls(
 def _place(
     rng: np.random.Generator,
     parameters: Parameters,
-    gap_um: float,
-    living: Region,
+    drawn: Drawn,
+    room: Outline,
     found: Populations,
     groups: Groups,
 ) -> Populations:
     """Return the nuclei that found a place, at their places."""
-    tissue = parameters.tissue
-    bodies, _ = mixed(part for population in found for part in population.parts)
-    axes, rotations = bodies.semi_axes_um, bodies.rotations
+    tissue, gap_um = parameters.tissue, drawn["gap_um"]
     starts = np.cumsum([0, *map(len, found)])
     taken = [0] * len(found)
     homes = []
-    rest = living
+    rest = room.living
+    points = None
+    if room.homes:
+        whole, rest, mass = room.homes
+        homes.append((_innermost(found, drawn["inner"]), mass))
+        points = _starts(rng, sum(map(len, found)), homes[0], rest)
+        ahead = zip(found, np.split(points, starts[1:-1]), strict=True)
+        found = tuple(
+            _aligned(replace(population, centres_um=own), parameters, whole)
+            for population, own in ahead
+        )
+    bodies, _ = mixed(part for population in found for part in population.parts)
+    axes, rotations = bodies.semi_axes_um, bodies.rotations
     for kind, count, ball in groups:
         first = starts[kind] + taken[kind]
         homes.append((np.arange(first, first + count), ball))
@@ -197,8 +219,15 @@ def _place(
         rest = rest.minus(ball)
     most, limit = tissue.max_overlap, tissue.break_criterion
     centres, placed = np.zeros((len(bodies), 3)), np.ones(len(bodies), bool)
-    if tissue.arrangement == "packed":
-        centres = pack(rng, axes, rotations, rest, gap_um=gap_um, max_overlap=most, groups=homes)
+    if tissue.arrangement == "packed" or points is not None:
+        centres = pack(
+            *(rng, axes, rotations, rest),
+            gap_um=gap_um,
+            max_overlap=most,
+            groups=homes,
+            rounds=ROUNDS if points is None else FEW_ROUNDS,
+            start_um=points,
+        )
     else:
         placed[:] = False
         homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
@@ -214,6 +243,44 @@ def _place(
         population.take(np.flatnonzero(placed[a:b]), centres[a:b][placed[a:b]])
         for population, (a, b) in zip(found, pairwise(starts), strict=True)
     )
+
+
+def _innermost(found: Populations, share: float) -> Numbers:
+    """Return the numbers of the share of nuclei that is least flat, ascending."""
+    bodies, _ = mixed(part for population in found for part in population.parts)
+    flat = bodies.semi_axes_um.max(axis=1) / bodies.semi_axes_um.min(axis=1)
+    return np.sort(np.argsort(flat, kind="stable")[: round(share * len(flat))])
+
+
+def _starts(
+    rng: np.random.Generator, count: int, inner: tuple[Numbers, Region], layer: Region
+) -> Array:
+    """Return first places (N, 3), µm: any for inner nuclei, far apart in the layer for others."""
+    members, mass = inner
+    points = np.zeros((count, 3))
+    points[members] = mass.draw(rng, len(members))
+    free = layer.draw(rng, CHOICE * count)
+    nearest = np.full(len(free), np.inf)
+    for body in np.setdiff1d(np.arange(count), members):
+        points[body] = free[nearest.argmax()]
+        nearest = np.minimum(nearest, ((free - points[body]) ** 2).sum(axis=1))
+    return points
+
+
+def _pressed(
+    packed: Populations, parameters: Parameters, contact: float, living: Region
+) -> tuple[Populations, float]:
+    """Return nuclei drawn together until they touch as wanted, and the contact share they have."""
+    nuclei, points = mixed(part for population in packed for part in population.parts)
+    moved, share = press(
+        *(points, nuclei.semi_axes_um, nuclei.rotations, living),
+        contact=contact,
+        max_overlap=parameters.tissue.max_overlap,
+    )
+    starts = np.cumsum([0, *map(len, packed)])
+    places = [moved[a:b] for a, b in pairwise(starts)]
+    both = zip(packed, places, strict=True)
+    return tuple(replace(population, centres_um=own) for population, own in both), share
 
 
 def _aligned(population: Population, parameters: Parameters, living: Region) -> Population:
