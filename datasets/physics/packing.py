@@ -32,6 +32,7 @@ TRIALS = 512  # positions tried at once, at most
 LEAST = 32  # and at least
 WIDEN_UM = 0.1  # by which the gap that bodies close grows in a round
 FARTHEST_UM = 6.0  # gap that bodies close at most
+HALVINGS = 5  # of the last step, to meet a contact share
 ATTRACTION = 0.1  # of the gap that each of two bodies closes in a round
 DIRECTIONS = fibonacci_sphere(96)  # of surface points
 INSIDE = 0.9  # share of a subculture's ball that lies in the tissue
@@ -198,25 +199,35 @@ def press(
     contact: float,
     max_overlap: float,
 ) -> tuple[Array, float]:
-    """Return centres (N, 3), near bodies drawn together, and the share of surface in contact.
+    """Return centres (N, 3) of bodies moved until a share of surface is in contact, and the share.
 
-    The gap that is closed grows by the round until the share is met: clusters, not a dense tissue.
+    They are drawn together across a gap that grows by the round: near ones become clusters, others
+    stay apart. Bodies with more contact at first are moved apart.
     """
     centres, home = centres_um.copy(), [(np.arange(len(centres_um)), region)]
     whole = hulls(semi_axes_um, rotations)
-    shrunk = hulls(semi_axes_um * shrinkage(max_overlap), rotations)
     share = contact_share(centres, semi_axes_um, rotations)
-    for bodies, step in ((whole, 0.0), (shrunk, WIDEN_UM)):  # first apart, then together
-        for number in range(round(FARTHEST_UM / WIDEN_UM)):
-            if (share >= contact) is (step > 0):
-                break
-            if number % RENEW == 0:
-                pairs = _neighbours(centres, bodies, FARTHEST_UM)
-                forms = bodies.forms(*pairs)
-            _separate(centres, pairs, forms, (number + 1) * step)
-            _draw_back(centres, whole, home)
-            share = contact_share(centres, semi_axes_um, rotations)
-    return centres, share
+    apart = share > contact
+    bodies = whole if apart else hulls(semi_axes_um * shrinkage(max_overlap), rotations)
+    for number in range(round(FARTHEST_UM / WIDEN_UM)):
+        if number % RENEW == 0:
+            pairs = _neighbours(centres, bodies, FARTHEST_UM)
+            forms = bodies.forms(*pairs)
+        before = centres.copy()
+        _separate(centres, pairs, forms, 0.0 if apart else (number + 1) * WIDEN_UM)
+        _draw_back(centres, whole, home)
+        share = contact_share(centres, semi_axes_um, rotations)
+        if (share <= contact) is apart:
+            break
+    else:
+        return centres, share
+    low, high = 0.0, 1.0  # part of the last step
+    for _ in range(HALVINGS):
+        part = (low + high) / 2
+        middle = before + part * (centres - before)
+        share = contact_share(middle, semi_axes_um, rotations)
+        low, high = (low, part) if (share <= contact) is apart else (part, high)
+    return middle, share
 
 
 def contact_share(centres_um: Array, semi_axes_um: Array, rotations: Array) -> float:

@@ -20,6 +20,7 @@ BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one 
 SAMPLES = 64  # along each axis
 MARGIN = 4  # samples beyond the surface
 DEGREES = (2, 3, 4)  # of the spherical harmonics in an irregular surface: bulges and dents
+BEYOND = 1.5  # of the way from the middle to the pole of the inside: middle of the ball
 LEAST_CAVITY = 0.05  # of the inside of a blastocyst
 WAVES = 6  # of each degree, about random axes
 
@@ -152,13 +153,13 @@ def blastocyst(
 ) -> tuple[Region, Region, Region, Region | None]:
     """Return an ellipsoid, its layer, a mass of a volume at a pole (unit vector), its cavity.
 
-    The inside is `core` times as large; the mass is the part of it in a ball about its pole. One
-    that leaves less than `LEAST_CAVITY` of the inside fills it: a morula.
+    The inside is `core` times as large; the mass is the part of it in a ball about a point beyond
+    its pole, a lens. One that leaves less than `LEAST_CAVITY` of the inside fills it: a morula.
     """
     inside = ellipsoid(centre_um, tuple(axis * core for axis in semi_axes_um))
     whole = ellipsoid(centre_um, semi_axes_um)
     layer = whole.minus(inside)
-    place = np.add(centre_um, pole * semi_axes_um * core)
+    place = np.add(centre_um, BEYOND * core * pole * semi_axes_um)
     ticks = [inside.grid.centres(axis) - place[axis] for axis in range(3)]
     squares = ticks[0][:, None, None] ** 2 + ticks[1][:, None] ** 2 + ticks[2] ** 2
     away = np.sort(squares[inside.distance < 0])

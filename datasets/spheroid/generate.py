@@ -142,18 +142,19 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
 def _packing(specimen: Specimen) -> dict[str, Scalar]:
     """Return how dense the nuclei are, and in `missed`, one line, what was asked for otherwise."""
     spheroid, drawn = specimen.spheroid, specimen.drawn
-    room, share = spheroid.outline, spheroid.contact_share
-    asked = [] if share is None else [("contact", share, NEAR)]
-    found: dict[str, Scalar] = {"nuclear_volume_fraction": spheroid.volume_fraction}
+    room, found, asked = spheroid.outline, dict[str, Scalar](), list[tuple[str, float, float]]()
+    found["nuclear_volume_fraction"] = spheroid.volume_fraction
+    if spheroid.contact_share is not None:
+        found["contact_share"] = spheroid.contact_share
+        asked.append(("contact", spheroid.contact_share, NEAR))
     if room.homes:
-        found["inner_volume_fraction"] = spheroid.inner_fraction
-        asked.append(("volume_fraction", spheroid.inner_fraction, 2 * NEAR))
+        inner, filled = spheroid.inner
+        found |= {"inner_share": inner, "inner_volume_fraction": filled}
+        asked += [("inner", inner, 5 * NEAR), ("volume_fraction", filled, 2 * NEAR)]
         if room.fixed:
             asked.append(("width_um", float(np.ptp(room.living.box_um[:, 1])), 1.0))
     elif not room.fixed or "n_nuclei" not in drawn:
         asked.append(("volume_fraction", spheroid.volume_fraction, NEAR))
-    if share is not None:
-        found["contact_share"] = share
     missed = [
         f"{name} {drawn[name]:.3g} asked, {built:.3g} built"
         for name, built, tolerance in asked

@@ -12,6 +12,7 @@ import numpy as np
 from cytosuite.datasets.phantoms.library import Phantom, read_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
+from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.datasets.physics.grid import Array
 from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
@@ -34,7 +35,7 @@ SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
 SHAPE = ("diameter_um", *SPREADS, "flat_fraction", "roughness")
 DRAWN = (*SHAPE, "chromatin_contrast", "mitotic_fraction", "apoptotic_fraction")
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
-FEW_ROUNDS = 100  # of a blastocyst, which then gets more room: ten times faster than more rounds
+FEW_ROUNDS = 40  # for a blastocyst, which then gets more room: faster than more rounds
 LEAST_MASS = 0.05  # volume fraction of a blastocyst
 LEAST_CORE = 0.05  # of a shell too thin for its nuclei
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
@@ -116,14 +117,16 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         rngs = (for_outline, for_nuclei)
         room, found, groups = _people(rngs, parameters, drawn, fraction)
         try:
-            packed = _place(for_places, parameters, drawn, room, found, groups)
+            values = drawn | {"volume_fraction": fraction}
+            packed = _place(for_places, parameters, values, room, found, groups)
             break
         except InputError:
             given = room.fixed and "n_nuclei" in drawn
             if parameters.tissue.arrangement == "random":
                 raise
             if room.homes and fraction > LEAST_MASS:  # more room for the layer and for the mass
-                drawn = drawn | {"width_um": drawn["width_um"] / LOOSEN**0.5} if given else drawn
+                more = {"core": LOOSEN, "width_um": LOOSEN**-0.25}
+                drawn = drawn | {name: drawn[name] * more[name] for name in more if name in drawn}
                 fraction *= LOOSEN
                 continue
             if fraction <= least or given:
@@ -131,8 +134,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
                     raise
                 drawn = drawn | {"core": drawn["core"] * LOOSEN**2}  # a thicker shell
         fraction = max(fraction * LOOSEN, least)
-    surface = room.homes[0] if room.homes else room.living
-    packed = tuple(_aligned(population, parameters, surface) for population in packed)
+    packed = tuple(_aligned(population, parameters, room) for population in packed)
     share = None
     if drawn["contact"] > 0:
         packed, share = _pressed(packed, parameters, drawn["contact"], room.living)
@@ -202,12 +204,13 @@ def _place(
     rest = room.living
     points = None
     if room.homes:
-        whole, rest, mass = room.homes
-        homes.append((_innermost(found, drawn["inner"]), mass))
+        _, rest, mass = room.homes
+        most = drawn["volume_fraction"] * mass.volume_um3
+        homes.append((_innermost(found, drawn["inner"], most), mass))
         points = _starts(rng, sum(map(len, found)), homes[0], rest)
         ahead = zip(found, np.split(points, starts[1:-1]), strict=True)
         found = tuple(
-            _aligned(replace(population, centres_um=own), parameters, whole)
+            _aligned(replace(population, centres_um=own), parameters, room)
             for population, own in ahead
         )
     bodies, _ = mixed(part for population in found for part in population.parts)
@@ -245,11 +248,13 @@ def _place(
     )
 
 
-def _innermost(found: Populations, share: float) -> Numbers:
-    """Return the numbers of the share of nuclei that is least flat, ascending."""
+def _innermost(found: Populations, share: float, most_um3: float) -> Numbers:
+    """Return the least flat nuclei (n,), ascending: a share of all, up to a volume or one more."""
     bodies, _ = mixed(part for population in found for part in population.parts)
     flat = bodies.semi_axes_um.max(axis=1) / bodies.semi_axes_um.min(axis=1)
-    return np.sort(np.argsort(flat, kind="stable")[: round(share * len(flat))])
+    order = np.argsort(flat, kind="stable")
+    held = np.searchsorted(np.cumsum(volumes_um3(bodies)[order]), most_um3) + 1
+    return np.sort(order[: min(round(share * len(flat)), held)])
 
 
 def _starts(
@@ -283,16 +288,21 @@ def _pressed(
     return tuple(replace(population, centres_um=own) for population, own in both), share
 
 
-def _aligned(population: Population, parameters: Parameters, living: Region) -> Population:
-    """Return a population with its flat nuclei near the surface turned along it."""
+def _aligned(population: Population, parameters: Parameters, room: Outline) -> Population:
+    """Return a population with flat nuclei near the surface, or all in a layer, turned along it."""
     (nuclei, points), _ = population.parts
     kind = parameters.all_kinds()[population.kind]
     if not (kind.flat_along_surface and isinstance(nuclei, Nuclei) and len(nuclei)):
         return population
     axes = nuclei.semi_axes_um
-    flat = axes.max(axis=1) > FLAT * axes.min(axis=1)
-    chosen = np.flatnonzero(flat & (living.distance_at(points) > -axes.max(axis=1) * 2))
-    return replace(population, living=align(nuclei, chosen, living.normals_at(points[chosen])))
+    if room.homes:
+        surface, layer, _ = room.homes
+        near = layer.distance_at(points) < 0
+    else:
+        surface, flat = room.living, axes.max(axis=1) > FLAT * axes.min(axis=1)
+        near = flat & (surface.distance_at(points) > -axes.max(axis=1) * 2)
+    chosen = np.flatnonzero(near)
+    return replace(population, living=align(nuclei, chosen, surface.normals_at(points[chosen])))
 
 
 def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Placed, ...], Numbers]:

@@ -63,7 +63,8 @@ def outline(
         axes = (width * drawn["flattening"], width, width)
     else:
         hollow = 1 - drawn["core"] ** 3 if kind in ("shell", "blastocyst") else 1.0
-        axes = spheroid_semi_axes((volume_um3 - mass_um3) / hollow, drawn["flattening"])
+        whole = max((volume_um3 - mass_um3) / hollow, mass_um3 / max(drawn["core"], 0.1) ** 3)
+        axes = spheroid_semi_axes(whole, drawn["flattening"])
     core, homes = None, ()
     if kind == "irregular":
         living = tissue.irregular(rng, middle, axes, drawn["bumps"])
@@ -173,8 +174,9 @@ class Spheroid:
         return sum(p.volume_um3 for p in self.packed) / self.outline.living.volume_um3
 
     @property
-    def inner_fraction(self) -> float:
-        """Share of the inner mass of a blastocyst that is nucleus."""
+    def inner(self) -> tuple[float, float]:
+        """Share of nuclei in the mass of a blastocyst, and share of the mass that is nucleus."""
         mass = self.outline.homes[2]
         nuclei, points = mixed(part for kind in self.packed for part in kind.parts)
-        return float(volumes_um3(nuclei)[mass.distance_at(points) < 0].sum() / mass.volume_um3)
+        held = mass.distance_at(points) < 0
+        return float(held.mean()), float(volumes_um3(nuclei)[held].sum() / mass.volume_um3)
