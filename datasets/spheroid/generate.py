@@ -152,7 +152,7 @@ def _packing(specimen: Specimen) -> dict[str, Scalar]:
         found |= {"inner_share": inner, "inner_volume_fraction": filled}
         asked += [("inner", inner, 5 * NEAR), ("volume_fraction", filled, 2 * NEAR)]
         if room.fixed:
-            asked.append(("width_um", float(np.ptp(room.living.box_um[:, 1])), 1.0))
+            asked.append(("width_um", float(np.ptp(room.living.box_um[:, 1])), 4.0))
     elif not room.fixed or "n_nuclei" not in drawn:
         asked.append(("volume_fraction", spheroid.volume_fraction, NEAR))
     missed = [

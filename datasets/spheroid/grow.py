@@ -205,8 +205,8 @@ def _place(
     points = None
     if room.homes:
         _, rest, mass = room.homes
-        most = drawn["volume_fraction"] * mass.volume_um3
-        homes.append((_innermost(found, drawn["inner"], most), mass))
+        limits = drawn["volume_fraction"] * mass.volume_um3, 0.9 * rest.depth_um - gap_um / 2
+        homes.append((_innermost(found, drawn["inner"], *limits), mass))
         points = _starts(rng, sum(map(len, found)), homes[0], rest)
         ahead = zip(found, np.split(points, starts[1:-1]), strict=True)
         found = tuple(
@@ -248,13 +248,14 @@ def _place(
     )
 
 
-def _innermost(found: Populations, share: float, most_um3: float) -> Numbers:
-    """Return the least flat nuclei (n,), ascending: a share of all, up to a volume or one more."""
+def _innermost(found: Populations, share: float, most_um3: float, thickest_um: float) -> Numbers:
+    """Return nuclei (n,), ascending: too thick ones and the least flat, a share, up to a volume."""
     bodies, _ = mixed(part for population in found for part in population.parts)
-    flat = bodies.semi_axes_um.max(axis=1) / bodies.semi_axes_um.min(axis=1)
-    order = np.argsort(flat, kind="stable")
+    thin = bodies.semi_axes_um.min(axis=1)
+    flat = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / thin
+    order = np.lexsort((flat, thin < thickest_um))
     held = np.searchsorted(np.cumsum(volumes_um3(bodies)[order]), most_um3) + 1
-    return np.sort(order[: min(round(share * len(flat)), held)])
+    return np.sort(order[: min(round(share * len(order)), held)])
 
 
 def _starts(
