@@ -152,8 +152,8 @@ class Pressed:
 
         for patch in self.bodies.patches(centres_um, grid, rim_um):
             if len(near := self.near[patch.index]) > 1:
-                ticks = (grid.centres(a, span.start, span.stop) for a, span in enumerate(patch.box))
-                _body_kernels.press(*ticks, patch.inside, near, patch.distance)
+                z, y, x = (grid.centres(i, s.start, s.stop) for i, s in enumerate(patch.box))
+                _body_kernels.press(z, y, x, patch.inside, near, patch.distance)
             yield patch
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:

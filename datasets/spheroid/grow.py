@@ -20,6 +20,7 @@ from cytosuite.datasets.physics.shapes import Nuclei, align
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
 from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.datasets.spheroid.spheroid import (
+    Labelled,
     Numbers,
     Outline,
     Placed,
@@ -36,6 +37,8 @@ SHAPE = ("diameter_um", *SPREADS, "flat_fraction", "roughness")
 DRAWN = (*SHAPE, "chromatin_contrast", "mitotic_fraction", "apoptotic_fraction")
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
 FEW_ROUNDS = 40  # for a blastocyst, which then gets more room: faster than more rounds
+FULL = 0.35  # volume fraction of a mass that holds no more nuclei
+THICK = 0.9  # of the thickness of a layer, at most, are nuclei in it
 LEAST_MASS = 0.05  # volume fraction of a blastocyst
 LEAST_CORE = 0.05  # of a shell too thin for its nuclei
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
@@ -117,8 +120,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         rngs = (for_outline, for_nuclei)
         room, found, groups = _people(rngs, parameters, drawn, fraction)
         try:
-            values = drawn | {"volume_fraction": fraction}
-            packed = _place(for_places, parameters, values, room, found, groups)
+            packed = _place(for_places, parameters, drawn, room, found, groups)
             break
         except InputError:
             given = room.fixed and "n_nuclei" in drawn
@@ -205,7 +207,7 @@ def _place(
     points = None
     if room.homes:
         _, rest, mass = room.homes
-        limits = drawn["volume_fraction"] * mass.volume_um3, 0.9 * rest.depth_um - gap_um / 2
+        limits = FULL * mass.volume_um3, THICK * rest.depth_um - gap_um / 2
         homes.append((_innermost(found, drawn["inner"], *limits), mass))
         points = _starts(rng, sum(map(len, found)), homes[0], rest)
         ahead = zip(found, np.split(points, starts[1:-1]), strict=True)
@@ -306,13 +308,13 @@ def _aligned(population: Population, parameters: Parameters, room: Outline) -> P
     return replace(population, living=align(nuclei, chosen, surface.normals_at(points[chosen])))
 
 
-def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Placed, ...], Numbers]:
+def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Labelled, ...], Numbers]:
     """Return living nuclei after division, and the numbers of those they come from."""
-    parts: list[Placed] = []
+    parts: list[Labelled] = []
     owners = []
     start = 0
     for population in packed:
-        (living, points), _ = population.parts
+        living, points = population.living, population.parts[0][1]
         numbers = np.arange(len(living))
         if isinstance(living, Nuclei):
             living, points, numbers = shapes.divide(rng, living, points)

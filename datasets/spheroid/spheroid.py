@@ -21,6 +21,7 @@ from cytosuite.formats import read
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 Numbers = NDArray[np.int64]
+Labelled = tuple[Nuclei | StoredNuclei, Array]  # nuclei that have labels, and their centres
 Placed = tuple[Bodies, Array]  # bodies and their centres (N, 3), µm from the corner of the image
 
 
@@ -63,9 +64,9 @@ def outline(
         axes = (width * drawn["flattening"], width, width)
     else:
         hollow = 1 - drawn["core"] ** 3 if kind in ("shell", "blastocyst") else 1.0
-        whole = max((volume_um3 - mass_um3) / hollow, mass_um3 / max(drawn["core"], 0.1) ** 3)
-        axes = spheroid_semi_axes(whole, drawn["flattening"])
-    core, homes = None, ()
+        room_um3 = max((volume_um3 - mass_um3) / hollow, mass_um3 / max(drawn["core"], 0.1) ** 3)
+        axes = spheroid_semi_axes(room_um3, drawn["flattening"])
+    core, homes = None, tuple[Region, ...]()
     if kind == "irregular":
         living = tissue.irregular(rng, middle, axes, drawn["bumps"])
     elif kind == "shell":
@@ -78,11 +79,12 @@ def outline(
         pole = rng.normal(size=3)
         pole /= np.linalg.norm(pole)
         inside = min(drawn["core"], 1 - diameter_um / min(axes))
-        *homes, core = tissue.blastocyst(middle, axes, inside, pole, mass_um3)
-        living = homes[0] if core is None else homes[0].minus(core)
+        whole, layer, mass, core = tissue.blastocyst(middle, axes, inside, pole, mass_um3)
+        homes = (whole, layer, mass)
+        living = whole if core is None else whole.minus(core)
     else:
         living = tissue.ellipsoid(middle, axes)
-    return Outline(living, core, middle, "width_um" in drawn, tuple(homes))
+    return Outline(living, core, middle, "width_um" in drawn, homes)
 
 
 def _mask(rng: np.random.Generator, wanted: Tissue, middle: Lengths) -> Region:
@@ -143,7 +145,7 @@ class Spheroid:
     """All bodies of a spheroid; places are centres (N, 3) in µm."""
 
     packed: tuple[Population, ...]  # nuclei of each kind: one cell grows around each
-    parts: tuple[tuple[Nuclei | StoredNuclei, Array], ...]  # labelled nuclei, by kind
+    parts: tuple[Labelled, ...]  # labelled nuclei, by kind
     owners: Numbers  # (N,), of labelled nuclei: number of the packed one
     debris: tuple[Placed, ...]  # fragments and other bodies, not labelled
     blobs: Blobs
