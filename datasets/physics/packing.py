@@ -233,7 +233,10 @@ def press(
 def contact_share(centres_um: Array, semi_axes_um: Array, rotations: Array) -> float:
     """Return the share of the surface of all ellipsoids that lies inside of others."""
     bodies = hulls(semi_axes_um, rotations)
-    first, second = (np.concatenate(pair) for pair in _both(_neighbours(centres_um, bodies, 0.0)))
+    one, two = _neighbours(centres_um, bodies, 0.0)
+    near = bodies.closeness(one, two, centres_um[one] - centres_um[two]) < 1  # none other overlap
+    first = np.concatenate([one[near], two[near]])
+    second = np.concatenate([two[near], one[near]])
     steps = DIRECTIONS / semi_axes_um[:, :, None]  # (N, 3, K)
     areas = semi_axes_um.prod(axis=1)[:, None] * np.sqrt((steps**2).sum(axis=1))
     points = rotations @ (DIRECTIONS * semi_axes_um[:, :, None])
@@ -243,11 +246,6 @@ def contact_share(centres_um: Array, semi_axes_um: Array, rotations: Array) -> f
     covered = np.zeros(areas.shape, bool)
     np.logical_or.at(covered, first, inside)
     return float(areas[covered].sum() / areas.sum())
-
-
-def _both(pairs: tuple[Indices, Indices]) -> tuple[tuple[Indices, Indices], ...]:
-    """Return pairs in both orders."""
-    return pairs, pairs[::-1]
 
 
 def _neighbours(centres: Array, bodies: Hulls, skin_um: float = SKIN_UM) -> tuple[Indices, Indices]:

@@ -21,7 +21,7 @@ SAMPLES = 64  # along each axis
 MARGIN = 4  # samples beyond the surface
 DEGREES = (2, 3, 4)  # of the spherical harmonics in an irregular surface: bulges and dents
 BEYOND = 1.5  # of the way from the middle to the pole of the inside: middle of the ball
-LEAST_CAVITY = 0.05  # of the inside of a blastocyst
+LEAST_CAVITY = 0.05  # of the inside of a blastocyst, and its least mass
 WAVES = 6  # of each degree, about random axes
 
 
@@ -163,7 +163,7 @@ def blastocyst(
     ticks = [inside.grid.centres(axis) - place[axis] for axis in range(3)]
     squares = ticks[0][:, None, None] ** 2 + ticks[1][:, None] ** 2 + ticks[2] ** 2
     away = np.sort(squares[inside.distance < 0])
-    count = round(mass_um3 / float(np.prod(inside.spacing)))
+    count = max(round(mass_um3 / float(np.prod(inside.spacing))), round(LEAST_CAVITY * len(away)))
     if count > (1 - LEAST_CAVITY) * len(away):
         return whole, layer, inside, None
     ball = ellipsoid(tuple(place.tolist()), (float(np.sqrt(away[count])),) * 3)

@@ -127,9 +127,8 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
             if parameters.tissue.arrangement == "random":
                 raise
             if room.homes and fraction > LEAST_MASS:  # more room for the layer and for the mass
-                more = {"core": LOOSEN, "width_um": LOOSEN**-0.25}
-                drawn = drawn | {name: drawn[name] * more[name] for name in more if name in drawn}
-                fraction *= LOOSEN
+                wider = {"width_um": drawn["width_um"] / LOOSEN**0.5} if room.fixed else {}
+                drawn, fraction = drawn | wider, fraction * LOOSEN
                 continue
             if fraction <= least or given:
                 if room.core is None or drawn["core"] < LEAST_CORE:
@@ -138,7 +137,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         fraction = max(fraction * LOOSEN, least)
     packed = tuple(_aligned(population, parameters, room) for population in packed)
     share = None
-    if drawn["contact"] > 0:
+    if drawn["contact"] > 0 and any(map(len, packed)):
         packed, share = _pressed(packed, parameters, drawn["contact"], room.living)
     parts, owners = _divided(for_changes, packed)
     others, blobs = _debris(for_debris, parameters, drawn, room, packed)

@@ -20,6 +20,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
+LEAST_INSIDE = 0.25  # of the width of a blastocyst
 Numbers = NDArray[np.int64]
 Labelled = tuple[Nuclei | StoredNuclei, Array]  # nuclei that have labels, and their centres
 Placed = tuple[Bodies, Array]  # bodies and their centres (N, 3), µm from the corner of the image
@@ -63,7 +64,7 @@ def outline(
         width = drawn["width_um"] / 2
         axes = (width * drawn["flattening"], width, width)
     else:
-        hollow = 1 - drawn["core"] ** 3 if kind in ("shell", "blastocyst") else 1.0
+        hollow = 1 - min(drawn["core"], 0.95) ** 3 if kind in ("shell", "blastocyst") else 1.0
         room_um3 = max((volume_um3 - mass_um3) / hollow, mass_um3 / max(drawn["core"], 0.1) ** 3)
         axes = spheroid_semi_axes(room_um3, drawn["flattening"])
     core, homes = None, tuple[Region, ...]()
@@ -78,7 +79,7 @@ def outline(
     elif kind == "blastocyst":
         pole = rng.normal(size=3)
         pole /= np.linalg.norm(pole)
-        inside = min(drawn["core"], 1 - diameter_um / min(axes))
+        inside = max(min(drawn["core"], 1 - diameter_um / min(axes)), LEAST_INSIDE)
         whole, layer, mass, core = tissue.blastocyst(middle, axes, inside, pole, mass_um3)
         homes = (whole, layer, mass)
         living = whole if core is None else whole.minus(core)
