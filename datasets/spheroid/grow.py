@@ -20,6 +20,7 @@ from cytosuite.datasets.physics.shapes import Nuclei, align
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
 from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.datasets.spheroid.spheroid import (
+    LEAST_INSIDE,
     Labelled,
     Numbers,
     Outline,
@@ -127,8 +128,10 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
             if parameters.tissue.arrangement == "random":
                 raise
             if room.homes and fraction > LEAST_MASS:  # more room for the layer and for the mass
-                wider = {"width_um": drawn["width_um"] / LOOSEN**0.5} if room.fixed else {}
-                drawn, fraction = drawn | wider, fraction * LOOSEN
+                if room.fixed:
+                    wider, thicker = drawn["width_um"] / LOOSEN**0.25, drawn["core"] * LOOSEN
+                    drawn = drawn | {"width_um": wider, "core": max(thicker, LEAST_INSIDE)}
+                fraction *= LOOSEN
                 continue
             if fraction <= least or given:
                 if room.core is None or drawn["core"] < LEAST_CORE:

@@ -20,7 +20,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
-LEAST_INSIDE = 0.25  # of the width of a blastocyst
+LEAST_INSIDE = 0.4  # of the width of a blastocyst
 Numbers = NDArray[np.int64]
 Labelled = tuple[Nuclei | StoredNuclei, Array]  # nuclei that have labels, and their centres
 Placed = tuple[Bodies, Array]  # bodies and their centres (N, 3), µm from the corner of the image
