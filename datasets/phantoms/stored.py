@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
 from cytosuite.datasets.physics.bodies import Patch
 from cytosuite.datasets.physics.grid import Array, Grid, Image
-from cytosuite.datasets.physics.shapes import LEAST
 from cytosuite.errors import InputError
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
@@ -37,7 +36,7 @@ class StoredNuclei:
 
     def looser(self, um: float) -> "StoredNuclei":
         """Return nuclei whose mean radius is some µm larger, or smaller, down to a third."""
-        factor = np.maximum(1 + um / self.semi_axes_um.prod(axis=1) ** (1 / 3), LEAST)
+        factor = np.maximum(1 + um / self.semi_axes_um.prod(axis=1) ** (1 / 3), 1 / 3)
         axes = self.semi_axes_um * factor[:, None]
         return replace(self, semi_axes_um=axes, transforms=self.transforms * factor[:, None, None])
 
