@@ -58,6 +58,9 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
     engine = start_engine(run, made.through, console) if made.through else None
     with opened(options, options.folder, console) as cluster:
         dataset = make(made, options, run, engine, console, cluster=cluster)
+    missed = [(case.name, case.facts().get("metadata", {}).get("missed")) for case in dataset.cases]
+    if lines := [f"{case}: {line}" for case, line in missed if line]:
+        lines_to(console)(f"note: {len(lines)} of {len(missed)} cases miss a value: {lines[0]}")
     if options.out is None:
         return dataset.home / "cases"
     with atomic(options.out) as temporary:

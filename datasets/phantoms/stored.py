@@ -34,6 +34,12 @@ class StoredNuclei:
         own = fields(self)[1:]  # one value per nucleus; the library stays
         return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in own})
 
+    def looser(self, um: float) -> "StoredNuclei":
+        """Return nuclei whose mean radius is some µm larger, or smaller, down to a third."""
+        factor = np.maximum(1 + um / self.semi_axes_um.prod(axis=1) ** (1 / 3), 1 / 3)
+        axes = self.semi_axes_um * factor[:, None]
+        return replace(self, semi_axes_um=axes, transforms=self.transforms * factor[:, None, None])
+
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; distance is 1 + signed distance / radius."""
         for i in range(len(self)):

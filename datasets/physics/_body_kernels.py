@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
+Reals: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.int64]
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
@@ -181,6 +182,24 @@ def cut(
         for i in range(away.size):
             away[i] /= scale * (ONE + roughness * (height[i] - mean))
     return inside, position, distance
+
+
+@compiled
+def press(z: Floats, y: Floats, x: Floats, inside: Indices, near: Reals, distance: Floats) -> None:
+    """Raise distances to 1 and more nearer to others; `near` (K, 9), own first: centre, form."""
+    for i in range(inside.size):
+        row = inside[i] // x.size
+        tick = float(z[row // y.size]), float(y[row % y.size]), float(x[inside[i] % x.size])
+        own = 0.0
+        for k in range(near.shape[0]):
+            a, b, c = tick[0] - near[k, 0], tick[1] - near[k, 1], tick[2] - near[k, 2]
+            form = near[k, 3] * a * a + near[k, 4] * b * b + near[k, 5] * c * c
+            form += 2.0 * (near[k, 6] * a * b + near[k, 7] * a * c + near[k, 8] * b * c)
+            away = np.sqrt(max(form, 0.0))
+            if k == 0:
+                own = away
+            else:
+                distance[i] = max(distance[i], np.float32(1.0 + (own - away) / 2.0))
 
 
 @compiled

@@ -1,6 +1,6 @@
 """Populations of bodies, packed as ellipsoids and painted as patches, and noise of their dye."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, slabs
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
+
+BULGE = 1.25  # times the longest semi-axis: as far as bends and roughness reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,70 @@ class Mixture:
         part = int(np.searchsorted(starts, patch.index, side="right")) - 1
         own = replace(patch, index=patch.index - starts[part])
         return self.parts[part].density(own, grid, tile)
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """Bodies that flatten: each place belongs to the ellipsoid of least scaled distance.
+
+    Of two balls of radii ``r`` the border is where ``|x - a| / r_a = |x - b| / r_b``: of equal ones
+    the plane in the middle, else it bulges into the larger one.
+    """
+
+    bodies: Bodies
+    near: tuple[Array, ...]  # of each body (K, 9): its centre and form, and those of its neighbours
+
+    @property
+    def semi_axes_um(self) -> Array:
+        """Semi-axes (N, 3) of the ellipsoids before they flatten, µm."""
+        return self.bodies.semi_axes_um
+
+    @property
+    def rotations(self) -> Array:
+        """Directions (N, 3, 3) of the axes, z y x, in columns."""
+        return self.bodies.rotations
+
+    @property
+    def brightness(self) -> Array:
+        """Mean density (N,) of the dye relative to the median nucleus."""
+        return self.bodies.brightness
+
+    def __len__(self) -> int:
+        """Return the number of bodies."""
+        return len(self.bodies)
+
+    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
+        """Yield each body that touches a grid, cut where a neighbour is nearer."""
+        from cytosuite.datasets.physics import _body_kernels  # compiled on first use
+
+        for patch in self.bodies.patches(centres_um, grid, rim_um):
+            if len(near := self.near[patch.index]) > 1:
+                z, y, x = (grid.centres(i, s.start, s.stop) for i, s in enumerate(patch.box))
+                _body_kernels.press(z, y, x, patch.inside, near, patch.distance)
+            yield patch
+
+    def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
+        """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
+        return self.bodies.density(patch, grid, tile)
+
+
+def pressed(parts: Sequence[tuple[Bodies, Array]]) -> tuple[tuple[Bodies, Array], ...]:
+    """Return bodies with centres (N, 3) that flatten where they overlap any of the others."""
+    everyone, centres = Mixture(tuple(part for part, _ in parts)), [own for _, own in parts]
+    places, axes = np.concatenate(centres), everyone.semi_axes_um
+    scaled = everyone.rotations / axes[:, None, :]
+    forms = (scaled @ scaled.transpose(0, 2, 1))[:, (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+    rows, reach = np.concatenate([places, forms], axis=1), BULGE * axes.max(axis=1)
+    near = []
+    for own, place in enumerate(places):
+        away = np.sqrt(((places - place) ** 2).sum(axis=1))
+        others = np.flatnonzero((away < reach[own] + reach) & (away > 0))
+        near.append(rows[[own, *others]])
+    starts = np.cumsum([0, *map(len, centres)])
+    return tuple(
+        (Pressed(part, tuple(near[start : start + len(part)])), own)
+        for (part, own), start in zip(parts, starts, strict=False)
+    )
 
 
 def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image) -> Image:

@@ -24,13 +24,13 @@ def fragments(
     share: float = 0.05,
     factor: Range = (3.0, 10.0),
 ) -> tuple[Nuclei, Array]:
-    """Return the round, bright pieces of dying nuclei, in order, and their centres (P, 3)."""
+    """Return the round, bright pieces of dying nuclei, in order, and centres (P, 3); P may be 0."""
     radii, centres, bright = [np.zeros(0)], [np.zeros((0, 3))], [np.zeros(0)]
     for axes, turn, centre, light in zip(
         nuclei.semi_axes_um, nuclei.rotations, centres_um, nuclei.brightness, strict=True
     ):
         volumes = np.sort(np.exp(rng.normal(0.0, UNEVEN, rng.integers(*count, endpoint=True))))
-        volumes *= share * axes.prod() / volumes.sum()
+        volumes *= share * axes.prod() / max(volumes.sum(), 1e-9)
         size = volumes[::-1] ** (1 / 3)
         radii.append(size)
         centres.append(centre + _places(rng, size, axes) @ turn.T)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from cytosuite.datasets.physics.bodies import fibonacci_sphere
 from cytosuite.datasets.physics.grid import Array
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid
@@ -29,6 +30,11 @@ TRIES = 64  # places drawn for a stuck body
 SKIN_UM = 1.5  # neighbours are searched this much farther than they can touch
 TRIALS = 512  # positions tried at once, at most
 LEAST = 32  # and at least
+WIDEN_UM = 0.1  # by which the gap that bodies close grows in a round
+FARTHEST_UM = 6.0  # gap that bodies close at most
+HALVINGS = 5  # of the last step, to meet a contact share
+ATTRACTION = 0.1  # of the gap that each of two bodies closes in a round
+DIRECTIONS = fibonacci_sphere(96)  # of surface points
 INSIDE = 0.9  # share of a subculture's ball that lies in the tissue
 PATIENCE = 2000  # positions tried for a ball
 
@@ -184,29 +190,93 @@ def _relax(
     raise InputError(_explain(centres, shrunk, whole, homes, number))
 
 
-def _neighbours(centres: Array, bodies: Hulls) -> tuple[Indices, Indices]:
+def press(
+    centres_um: Array,
+    semi_axes_um: Array,
+    rotations: Array,
+    region: Region,
+    *,
+    contact: float,
+    max_overlap: float,
+) -> tuple[Array, float]:
+    """Return centres (N, 3) of bodies moved until a share of surface is in contact, and the share.
+
+    They are drawn together across a gap that grows by the round: near ones become clusters, others
+    stay apart. Bodies with more contact at first are moved apart.
+    """
+    centres, home = centres_um.copy(), [(np.arange(len(centres_um)), region)]
+    whole = hulls(semi_axes_um, rotations)
+    share = contact_share(centres, semi_axes_um, rotations)
+    apart = share > contact
+    bodies = whole if apart else hulls(semi_axes_um * shrinkage(max_overlap), rotations)
+    for number in range(round(FARTHEST_UM / WIDEN_UM)):
+        if number % RENEW == 0:
+            pairs = _neighbours(centres, bodies, FARTHEST_UM)
+            forms = bodies.forms(*pairs)
+        before = centres.copy()
+        _separate(centres, pairs, forms, 0.0 if apart else (number + 1) * WIDEN_UM)
+        _draw_back(centres, whole, home)
+        share = contact_share(centres, semi_axes_um, rotations)
+        if (share <= contact) is apart:
+            break
+    else:
+        return centres, share
+    low, high = 0.0, 1.0  # part of the last step
+    for _ in range(HALVINGS):
+        part = (low + high) / 2
+        middle = before + part * (centres - before)
+        share = contact_share(middle, semi_axes_um, rotations)
+        low, high = (low, part) if (share <= contact) is apart else (part, high)
+    return middle, share
+
+
+def contact_share(centres_um: Array, semi_axes_um: Array, rotations: Array) -> float:
+    """Return the share of the surface of all ellipsoids that lies inside of others."""
+    bodies = hulls(semi_axes_um, rotations)
+    one, two = _neighbours(centres_um, bodies, 0.0)
+    near = bodies.closeness(one, two, centres_um[one] - centres_um[two]) < 1  # none other overlap
+    first = np.concatenate([one[near], two[near]])
+    second = np.concatenate([two[near], one[near]])
+    steps = DIRECTIONS / semi_axes_um[:, :, None]  # (N, 3, K)
+    areas = semi_axes_um.prod(axis=1)[:, None] * np.sqrt((steps**2).sum(axis=1))
+    points = rotations @ (DIRECTIONS * semi_axes_um[:, :, None])
+    shifts = (centres_um[first] - centres_um[second])[:, :, None]
+    back = (rotations[second] / semi_axes_um[second][:, None, :]).transpose(0, 2, 1)
+    inside = ((back @ (points[first] + shifts)) ** 2).sum(axis=1) < 1
+    covered = np.zeros(areas.shape, bool)
+    np.logical_or.at(covered, first, inside)
+    return float(areas[covered].sum() / areas.sum())
+
+
+def _neighbours(centres: Array, bodies: Hulls, skin_um: float = SKIN_UM) -> tuple[Indices, Indices]:
     """Return pairs that could soon touch."""
     if len(centres) < 2:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     tree = cKDTree(centres)
-    pairs = tree.query_pairs(2 * bodies.reach.max() + SKIN_UM, output_type="ndarray")
+    pairs = tree.query_pairs(2 * bodies.reach.max() + skin_um, output_type="ndarray")
     first, second = pairs.T
     near = ((centres[first] - centres[second]) ** 2).sum(axis=1)
-    pairs = pairs[near < (bodies.reach[first] + bodies.reach[second] + SKIN_UM) ** 2]
+    pairs = pairs[near < (bodies.reach[first] + bodies.reach[second] + skin_um) ** 2]
     return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
 
 
-def _separate(centres: Array, pairs: tuple[Indices, Indices], forms: Array) -> float:
-    """Move overlapping pairs apart in place and return the deepest relative overlap before."""
+def _separate(
+    centres: Array, pairs: tuple[Indices, Indices], forms: Array, attract_um: float = 0.0
+) -> float:
+    """Move overlapping pairs apart, others up to a gap together; return the deepest overlap."""
     first, second = pairs
     columns = np.ascontiguousarray(centres.T)
     apart = columns[:, first] - columns[:, second]
     near = closeness(apart, forms)
-    overlap = np.flatnonzero(near < 1.0)
+    close = near < 1.0
+    if attract_um > 0:
+        close |= (1.0 - 1.0 / near) * np.sqrt((apart**2).sum(axis=0)) < attract_um
+    overlap = np.flatnonzero(close)
     if not len(overlap):
         return 0.0
     first, second, near = first[overlap], second[overlap], near[overlap]
-    step = apart[:, overlap] * (np.minimum(1.0 / near - 1.0, 1.0) * 0.5)
+    ease = np.where(near < 1.0, 0.5, ATTRACTION)
+    step = apart[:, overlap] * (np.minimum(1.0 / near - 1.0, 1.0) * ease)
     for axis in range(3):
         centres[:, axis] += np.bincount(first, step[axis], len(centres))
         centres[:, axis] -= np.bincount(second, step[axis], len(centres))

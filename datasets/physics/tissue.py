@@ -20,6 +20,8 @@ BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one 
 SAMPLES = 64  # along each axis
 MARGIN = 4  # samples beyond the surface
 DEGREES = (2, 3, 4)  # of the spherical harmonics in an irregular surface: bulges and dents
+BEYOND = 1.5  # of the way from the middle to the pole of the inside: middle of the ball
+LEAST_CAVITY = 0.05  # of the inside of a blastocyst, and its least mass
 WAVES = 6  # of each degree, about random axes
 
 
@@ -144,6 +146,28 @@ def shell(
     middle = tuple(place + shift for place, shift in zip(centre_um, offset_um, strict=True))
     inner = ellipsoid(middle, tuple(axis * core for axis in semi_axes_um))
     return whole.minus(inner), whole.intersect(inner)
+
+
+def blastocyst(
+    centre_um: Lengths, semi_axes_um: Lengths, core: float, pole: Array, mass_um3: float
+) -> tuple[Region, Region, Region, Region | None]:
+    """Return an ellipsoid, its layer, a mass of a volume at a pole (unit vector), its cavity.
+
+    The inside is `core` times as large; the mass is the part of it in a ball about a point beyond
+    its pole, a lens. One that leaves less than `LEAST_CAVITY` of the inside fills it: a morula.
+    """
+    inside = ellipsoid(centre_um, tuple(axis * core for axis in semi_axes_um))
+    whole = ellipsoid(centre_um, semi_axes_um)
+    layer = whole.minus(inside)
+    place = np.add(centre_um, BEYOND * core * pole * semi_axes_um)
+    ticks = [inside.grid.centres(axis) - place[axis] for axis in range(3)]
+    squares = ticks[0][:, None, None] ** 2 + ticks[1][:, None] ** 2 + ticks[2] ** 2
+    away = np.sort(squares[inside.distance < 0])
+    count = max(round(mass_um3 / float(np.prod(inside.spacing))), round(LEAST_CAVITY * len(away)))
+    if count > (1 - LEAST_CAVITY) * len(away):
+        return whole, layer, inside, None
+    ball = ellipsoid(tuple(place.tolist()), (float(np.sqrt(away[count])),) * 3)
+    return whole, layer, inside.intersect(ball), inside.minus(ball)
 
 
 def fill(grid_size_um: Lengths, margin_um: float) -> Region:

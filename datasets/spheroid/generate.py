@@ -19,8 +19,10 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
 from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values, parameters_from
+from cytosuite.datasets.spheroid.spheroid import mixed
 from cytosuite.volume import Scalar, Volume, large
 
+NEAR = 0.02  # difference of shares that are asked for and built
 HAZE_REACH = 2.0  # standard deviations of a haze that may belong to a label
 __all__ = ["Parameters", "check", "generate"]
 STUDY = "simulated-spheroid"
@@ -59,7 +61,7 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
 
 def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Image | None]:
     """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
-    nuclei, centres = specimen.spheroid.nuclei
+    nuclei, centres = mixed(specimen.spheroid.bodies(specimen.drawn["loose_um"]))
     style = specimen.parameters.labels.style
     limits = {name: specimen.drawn[name] for name in ("level", "plane_level")}
     if style == "shape":
@@ -129,13 +131,36 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
         "n_dying": sum(len(population.dying) for population in spheroid.packed),
         **{"tissue_z_um": z, "tissue_y_um": y, "tissue_x_um": x},
         "tissue_volume_um3": living.volume_um3,
-        "nuclear_volume_fraction": spheroid.volume_fraction,
         "mean_volume_um3": float(volumes.mean()) if len(volumes) else 0.0,
         "snr": float(np.median(snr)) if len(snr) else 0.0,
     }
     if truth.cells is not None:
         found["n_cells"] = int(truth.cells.max(initial=0))
-    return found
+    return found | _packing(specimen)
+
+
+def _packing(specimen: Specimen) -> dict[str, Scalar]:
+    """Return how dense the nuclei are, and in `missed`, one line, what was asked for otherwise."""
+    spheroid, drawn = specimen.spheroid, specimen.drawn
+    room, found, asked = spheroid.outline, dict[str, Scalar](), list[tuple[str, float, float]]()
+    found["nuclear_volume_fraction"] = spheroid.volume_fraction
+    if spheroid.contact_share is not None:
+        found["contact_share"] = spheroid.contact_share
+        asked.append(("contact", spheroid.contact_share, NEAR))
+    if room.homes:
+        inner, filled = spheroid.inner
+        found |= {"inner_share": inner, "inner_volume_fraction": filled}
+        asked += [("inner", inner, 5 * NEAR), ("volume_fraction", filled, 2 * NEAR)]
+        if room.fixed:
+            asked.append(("width_um", float(np.ptp(room.living.box_um[:, 1])), 4.0))
+    elif not room.fixed or "n_nuclei" not in drawn:
+        asked.append(("volume_fraction", spheroid.volume_fraction, NEAR))
+    missed = [
+        f"{name} {drawn[name]:.3g} asked, {built:.3g} built"
+        for name, built, tolerance in asked
+        if abs(built - drawn[name]) > tolerance
+    ]
+    return found | ({"missed": "; ".join(missed)} if missed else {})
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
@@ -161,6 +186,8 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     light = expected_photons(specimen, specimen.nuclei, grid, spread, watch.get("nucleus"))
     truth = annotate(specimen, spread, light)
     metadata: dict[str, Scalar] = {**drawn, **describe(specimen, truth, light)}
+    if spheroid.outline.fixed and "n_nuclei" in drawn and not spheroid.outline.homes:
+        del metadata["volume_fraction"]  # these two say how dense the tissue is
     nuclei, gain = _expose(for_camera, light, specimen, truth.nuclei)
     metadata |= {"gain": gain, "offset": parameters.camera.offset}
     images = {"nucleus": nuclei}

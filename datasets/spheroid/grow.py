@@ -12,12 +12,16 @@ import numpy as np
 from cytosuite.datasets.phantoms.library import Phantom, read_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
-from cytosuite.datasets.physics.packing import count_for, pack, scatter, subcultures
+from cytosuite.datasets.physics.bodies import volumes_um3
+from cytosuite.datasets.physics.grid import Array
+from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
 from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.datasets.spheroid.spheroid import (
+    LEAST_INSIDE,
+    Labelled,
     Numbers,
     Outline,
     Placed,
@@ -33,9 +37,14 @@ SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
 SHAPE = ("diameter_um", *SPREADS, "flat_fraction", "roughness")
 DRAWN = (*SHAPE, "chromatin_contrast", "mitotic_fraction", "apoptotic_fraction")
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
+FEW_ROUNDS = 40  # for a blastocyst, which then gets more room: faster than more rounds
+FULL = 0.35  # volume fraction of a mass that holds no more nuclei
+THICK = 0.9  # of the thickness of a layer, at most, are nuclei in it
+LEAST_MASS = 0.05  # volume fraction of a blastocyst
 LEAST_CORE = 0.05  # of a shell too thin for its nuclei
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
 FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
+CHOICE = 4  # places for each nucleus among which those in a layer take the farthest
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
 Populations = tuple[Population, ...]
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
@@ -112,21 +121,30 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         rngs = (for_outline, for_nuclei)
         room, found, groups = _people(rngs, parameters, drawn, fraction)
         try:
-            packed = _place(for_places, parameters, drawn["gap_um"], room.living, found, groups)
+            packed = _place(for_places, parameters, drawn, room, found, groups)
             break
         except InputError:
             given = room.fixed and "n_nuclei" in drawn
             if parameters.tissue.arrangement == "random":
                 raise
+            if room.homes and fraction > LEAST_MASS:  # more room for the layer and for the mass
+                if room.fixed:
+                    wider, thicker = drawn["width_um"] / LOOSEN**0.25, drawn["core"] * LOOSEN
+                    drawn = drawn | {"width_um": wider, "core": max(thicker, LEAST_INSIDE)}
+                fraction *= LOOSEN
+                continue
             if fraction <= least or given:
                 if room.core is None or drawn["core"] < LEAST_CORE:
                     raise
                 drawn = drawn | {"core": drawn["core"] * LOOSEN**2}  # a thicker shell
         fraction = max(fraction * LOOSEN, least)
-    packed = tuple(_aligned(population, parameters, room.living) for population in packed)
+    packed = tuple(_aligned(population, parameters, room) for population in packed)
+    share = None
+    if drawn["contact"] > 0 and any(map(len, packed)):
+        packed, share = _pressed(packed, parameters, drawn["contact"], room.living)
     parts, owners = _divided(for_changes, packed)
     others, blobs = _debris(for_debris, parameters, drawn, room, packed)
-    return Spheroid(packed, parts, owners, others, blobs, room)
+    return Spheroid(packed, parts, owners, others, blobs, room, share)
 
 
 def _people(
@@ -177,19 +195,30 @@ def _balls(
 def _place(
     rng: np.random.Generator,
     parameters: Parameters,
-    gap_um: float,
-    living: Region,
+    drawn: Drawn,
+    room: Outline,
     found: Populations,
     groups: Groups,
 ) -> Populations:
     """Return the nuclei that found a place, at their places."""
-    tissue = parameters.tissue
-    bodies, _ = mixed(part for population in found for part in population.parts)
-    axes, rotations = bodies.semi_axes_um, bodies.rotations
+    tissue, gap_um = parameters.tissue, drawn["gap_um"]
     starts = np.cumsum([0, *map(len, found)])
     taken = [0] * len(found)
     homes = []
-    rest = living
+    rest = room.living
+    points = None
+    if room.homes:
+        _, rest, mass = room.homes
+        limits = FULL * mass.volume_um3, THICK * rest.depth_um - gap_um / 2
+        homes.append((_innermost(found, drawn["inner"], *limits), mass))
+        points = _starts(rng, sum(map(len, found)), homes[0], rest)
+        ahead = zip(found, np.split(points, starts[1:-1]), strict=True)
+        found = tuple(
+            _aligned(replace(population, centres_um=own), parameters, room)
+            for population, own in ahead
+        )
+    bodies, _ = mixed(part for population in found for part in population.parts)
+    axes, rotations = bodies.semi_axes_um, bodies.rotations
     for kind, count, ball in groups:
         first = starts[kind] + taken[kind]
         homes.append((np.arange(first, first + count), ball))
@@ -197,8 +226,15 @@ def _place(
         rest = rest.minus(ball)
     most, limit = tissue.max_overlap, tissue.break_criterion
     centres, placed = np.zeros((len(bodies), 3)), np.ones(len(bodies), bool)
-    if tissue.arrangement == "packed":
-        centres = pack(rng, axes, rotations, rest, gap_um=gap_um, max_overlap=most, groups=homes)
+    if tissue.arrangement == "packed" or points is not None:
+        centres = pack(
+            *(rng, axes, rotations, rest),
+            gap_um=gap_um,
+            max_overlap=most,
+            groups=homes,
+            rounds=ROUNDS if points is None else FEW_ROUNDS,
+            start_um=points,
+        )
     else:
         placed[:] = False
         homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
@@ -216,25 +252,71 @@ def _place(
     )
 
 
-def _aligned(population: Population, parameters: Parameters, living: Region) -> Population:
-    """Return a population with its flat nuclei near the surface turned along it."""
+def _innermost(found: Populations, share: float, most_um3: float, thickest_um: float) -> Numbers:
+    """Return nuclei (n,), ascending: too thick ones and the least flat, a share, up to a volume."""
+    bodies, _ = mixed(part for population in found for part in population.parts)
+    thin = bodies.semi_axes_um.min(axis=1)
+    flat = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / thin
+    order = np.lexsort((flat, thin < thickest_um))
+    held = np.searchsorted(np.cumsum(volumes_um3(bodies)[order]), most_um3) + 1
+    return np.sort(order[: min(round(share * len(order)), held)])
+
+
+def _starts(
+    rng: np.random.Generator, count: int, inner: tuple[Numbers, Region], layer: Region
+) -> Array:
+    """Return first places (N, 3), µm: any for inner nuclei, far apart in the layer for others."""
+    members, mass = inner
+    points = np.zeros((count, 3))
+    points[members] = mass.draw(rng, len(members))
+    free = layer.draw(rng, CHOICE * count)
+    nearest = np.full(len(free), np.inf)
+    for body in np.setdiff1d(np.arange(count), members):
+        points[body] = free[nearest.argmax()]
+        nearest = np.minimum(nearest, ((free - points[body]) ** 2).sum(axis=1))
+    return points
+
+
+def _pressed(
+    packed: Populations, parameters: Parameters, contact: float, living: Region
+) -> tuple[Populations, float]:
+    """Return nuclei drawn together until they touch as wanted, and the contact share they have."""
+    nuclei, points = mixed(part for population in packed for part in population.parts)
+    moved, share = press(
+        *(points, nuclei.semi_axes_um, nuclei.rotations, living),
+        contact=contact,
+        max_overlap=parameters.tissue.max_overlap,
+    )
+    starts = np.cumsum([0, *map(len, packed)])
+    places = [moved[a:b] for a, b in pairwise(starts)]
+    both = zip(packed, places, strict=True)
+    return tuple(replace(population, centres_um=own) for population, own in both), share
+
+
+def _aligned(population: Population, parameters: Parameters, room: Outline) -> Population:
+    """Return a population with flat nuclei near the surface, or all in a layer, turned along it."""
     (nuclei, points), _ = population.parts
     kind = parameters.all_kinds()[population.kind]
     if not (kind.flat_along_surface and isinstance(nuclei, Nuclei) and len(nuclei)):
         return population
     axes = nuclei.semi_axes_um
-    flat = axes.max(axis=1) > FLAT * axes.min(axis=1)
-    chosen = np.flatnonzero(flat & (living.distance_at(points) > -axes.max(axis=1) * 2))
-    return replace(population, living=align(nuclei, chosen, living.normals_at(points[chosen])))
+    if room.homes:
+        surface, layer, _ = room.homes
+        near = layer.distance_at(points) < 0
+    else:
+        surface, flat = room.living, axes.max(axis=1) > FLAT * axes.min(axis=1)
+        near = flat & (surface.distance_at(points) > -axes.max(axis=1) * 2)
+    chosen = np.flatnonzero(near)
+    return replace(population, living=align(nuclei, chosen, surface.normals_at(points[chosen])))
 
 
-def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Placed, ...], Numbers]:
+def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Labelled, ...], Numbers]:
     """Return living nuclei after division, and the numbers of those they come from."""
-    parts: list[Placed] = []
+    parts: list[Labelled] = []
     owners = []
     start = 0
     for population in packed:
-        (living, points), _ = population.parts
+        living, points = population.living, population.parts[0][1]
         numbers = np.arange(len(living))
         if isinstance(living, Nuclei):
             living, points, numbers = shapes.divide(rng, living, points)

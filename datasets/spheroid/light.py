@@ -89,7 +89,7 @@ class Specimen:
             image *= self._uneven[np.ix_(*(p % n for p, n in zip(places, period, strict=True)))]
         debris.paint_blobs(self.spheroid.blobs, grid, image)
         kinds = self.parameters.all_kinds()
-        for (part, points), kind in zip(self.spheroid.parts, kinds, strict=True):
+        for (part, points), kind in zip(self.spheroid.bodies(), kinds, strict=True):
             bodies.paint(part, points, grid, self._tiles[kind.chromatin_um], image)
         tile = self._tiles[kinds[0].chromatin_um]
         for found, points in self.spheroid.debris:

@@ -22,7 +22,11 @@ Drawn = dict[str, float]
 TYPICAL = 20  # nuclei, whose diameter is that of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
 WHOLE = {"bodies", "blobs"}  # numbers of things
-LAST = ("bleed_through", "cytoplasm_spread", "middle", "plane_level")  # drawn last, as they came
+# Drawn last, as they came.
+LAST = (
+    *("bleed_through", "cytoplasm_spread", "middle", "plane_level"),
+    *("inner", "contact", "loose_um"),
+)
 PER_OBJECT = {  # ranges from which every single object draws
     *("fragments", "fragment_brightness", "body_diameter", "body_brightness"),
     *("blob_sigma_z_um", "blob_sigma_xy_um", "blob_brightness"),
@@ -148,13 +152,15 @@ def _size(parameters: Parameters) -> Iterator[str]:
 
 
 def _names(parameters: Parameters) -> Iterator[str]:
-    """Yield mistakes of kinds with equal or unknown names, or without any share."""
+    """Yield mistakes of kinds: equal or unknown names, without any share, without a place."""
     names = [kind.name for kind in parameters.all_kinds()]
     known = ", ".join(names)
     if len(set(names)) < len(names):
         yield f"kinds must have different names, found {known}"
     if not any(kind.share > 0 for kind in parameters.all_kinds()):
         yield "at least one of kinds needs a share above 0"
+    if parameters.subcultures and "blastocyst" in parameters.tissue.outline:
+        yield "subcultures have no place in a blastocyst; leave them out or take another outline"
     for subculture in parameters.subcultures:
         if subculture.kind not in names:
             yield f"subcultures: kind {subculture.kind!r} is not among kinds: {known}"
@@ -166,6 +172,8 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
     """Yield mistakes of a tissue without a size, or one that is larger than the image."""
     tissue, kinds = parameters.tissue, parameters.all_kinds()
     free = set(tissue.outline) - {"fill", "file"}
+    if tissue.n_nuclei == "auto" and "blastocyst" in free:
+        yield "tissue.n_nuclei is auto, but a blastocyst needs a number; give it"
     if not free or tissue.width_um != "auto":
         return
     if tissue.n_nuclei == "auto":
@@ -181,7 +189,7 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
         for kind in kinds
     )
     volume = tissue.n_nuclei[1] * nucleus / tissue.volume_fraction[0]
-    if "shell" in free:
+    if free & {"shell", "blastocyst"}:
         volume /= 1 - min(tissue.core[1], 0.95) ** 3
     bulge = 1 + 2 * tissue.bumps[1] if "irregular" in free else 1.0
     widest = bulge * spheroid_semi_axes(volume, tissue.flattening[0])[1]

@@ -27,7 +27,7 @@ Index = Annotated[float, Field(ge=1.0, le=2.0)]
 Triple = tuple[Positive, Positive, Positive]
 Auto = Literal["auto"]
 OutlineNames = Annotated[
-    tuple[Literal["ellipsoid", "shell", "irregular", "fill", "file"], ...],
+    tuple[Literal["ellipsoid", "shell", "blastocyst", "irregular", "fill", "file"], ...],
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
     Field(min_length=1),
 ]
@@ -52,7 +52,8 @@ class Tissue(Section):
 
     outline: OutlineNames = ("ellipsoid",)
     """shape of the tissue, or several of which each case takes one: ellipsoid; shell around a
-    core without living cells; irregular (a bumpy ellipsoid); fill (beyond the image on all
+    core without living cells; blastocyst (a layer with the flattest nuclei around a cavity and a
+    mass of the others at one pole); irregular (a bumpy ellipsoid); fill (beyond the image on all
     sides); file (a mask)"""
     masks: tuple[PathName, ...] = ()
     """TIFF files for outline `file` (nonzero: tissue); each case takes one"""
@@ -66,11 +67,12 @@ class Tissue(Section):
     20)^-shrinkage"""
     volume_fraction: Range[Fraction] = (0.3, 0.42)
     """share of the tissue's volume that is nucleus; with n_nuclei it sets the size of
-    ellipsoid, shell and irregular (a draw that cannot be packed is lowered within the range,
-    below 10 nuclei down to 0.15 + 0.015 for each; see nuclear_volume_fraction)"""
+    ellipsoid, shell, irregular and of the mass of a blastocyst (a draw that cannot be packed is
+    lowered within the range, below 10 nuclei down to 0.15 + 0.015 for each; see
+    nuclear_volume_fraction and missed)"""
     width_um: Range[Positive] | Auto = "auto"
-    """full width of ellipsoid, shell and irregular; `auto`: from n_nuclei and
-    volume_fraction"""
+    """full width of ellipsoid, shell, irregular and, at least, of a blastocyst; `auto`: from
+    n_nuclei and volume_fraction"""
     may_be_cut: bool = False
     """whether draws may be larger than the image and cut by its faces"""
     middle: Range[Share] = (0.5, 0.5)
@@ -81,11 +83,14 @@ class Tissue(Section):
     bumps: Range[Share] = (0.06, 0.14)
     """irregular: r.m.s. of the outline's displacement / radius"""
     core: Range[Share] = (0.45, 0.65)
-    """shell: size of the core / of the tissue (lowered where nuclei find no room in the shell)"""
+    """shell, blastocyst: size of the core, of the inside / of the tissue (lowered where nuclei find
+    no room around it)"""
     core_offset: Range[Share] = (0.0, 0.2)
     """shell: the core's displacement / the room it has"""
     core_tissue: Range[Share] = (0.5, 1.0)
-    """shell: how dense the core is (0: a cavity; 1: dead tissue)"""
+    """shell, blastocyst: how dense the core is (0: a cavity; 1: dead tissue)"""
+    inner: Range[Share] = (0.3, 0.5)
+    """blastocyst: share of the nuclei in the mass, where they fill volume_fraction"""
     arrangement: Literal["packed", "random"] = "packed"
     """nuclei push each other apart until none overlap, or are put at random places one by one
     as long as there is room"""
@@ -95,6 +100,10 @@ class Tissue(Section):
     """smallest distance between nuclei before roughness, µm"""
     max_overlap: float = Field(0.0, ge=0, le=0.5)
     """share of a nucleus' volume a neighbour may take"""
+    contact: Range[Share] = (0.0, 0.0)
+    """share of the surface of all nuclei inside of others: above 0, those that lie near are drawn
+    together until it is met, as close as max_overlap allows, and flatten against each other (see
+    contact_share)"""
 
 
 class Nucleus(Section):
@@ -184,8 +193,8 @@ class Cells(Section):
 class Debris(Section):
     """Bodies that glow and are no nuclei; never labelled."""
 
-    fragments: Range[Count] = (5, 15)
-    """pieces of a dying nucleus"""
+    fragments: Range[NotNegativeCount] = (5, 15)
+    """pieces of a dying nucleus; 0: it leaves a gap"""
     fragment_share: Share = Field(0.05, gt=0)
     """their volume / the nucleus' volume"""
     fragment_brightness: Range[Positive] = (3.0, 10.0)
@@ -306,6 +315,9 @@ class Labels(Section):
     haze: bool = False
     """widened, visible: whether the haze of a gaussian point spread function counts as light of
     the nucleus, as for annotators who draw down to the dark background"""
+    loose_um: Range[Finite] = (0.0, 0.0)
+    """by how much nuclei are drawn wider than they are, µm; below 0 narrower; neighbours divide
+    what both would take"""
     visibility: NotNegative = 0.0
     """a nucleus fainter than this many times the noise loses its label"""
     min_voxels: int = Field(20, ge=1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cytosuite.datasets.phantoms.stored import StoredNuclei
 from cytosuite.datasets.physics import tissue
-from cytosuite.datasets.physics.bodies import Bodies, Mixture, volumes_um3
+from cytosuite.datasets.physics.bodies import Bodies, Mixture, pressed, volumes_um3
 from cytosuite.datasets.physics.debris import Blobs
 from cytosuite.datasets.physics.grid import Array, Lengths
 from cytosuite.datasets.physics.region import Region
@@ -20,7 +20,9 @@ from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
+LEAST_INSIDE = 0.4  # of the width of a blastocyst
 Numbers = NDArray[np.int64]
+Labelled = tuple[Nuclei | StoredNuclei, Array]  # nuclei that have labels, and their centres
 Placed = tuple[Bodies, Array]  # bodies and their centres (N, 3), µm from the corner of the image
 
 
@@ -32,11 +34,14 @@ class Outline:
     core: Region | None  # without living cells, inside the tissue
     centre_um: Lengths  # the middle of the tissue
     fixed: bool  # whether the size comes from the recipe, not from the nuclei
+    homes: tuple[Region, ...] = ()  # of a blastocyst: the whole, its layer, its inner mass
 
     def scaled(self, factor: float) -> "Outline":
         """Return a copy with all lengths multiplied, the middle of the image unmoved."""
         core = None if self.core is None else self.core.scaled(factor, self.centre_um)
-        return replace(self, living=self.living.scaled(factor, self.centre_um), core=core)
+        homes = tuple(home.scaled(factor, self.centre_um) for home in self.homes)
+        living = self.living.scaled(factor, self.centre_um)
+        return replace(self, living=living, core=core, homes=homes)
 
 
 def outline(
@@ -54,13 +59,15 @@ def outline(
         return Outline(tissue.fill(view, BEYOND * diameter_um), None, middle, fixed=True)
     if kind == "file":
         return Outline(_mask(rng, wanted, middle), None, middle, fixed=True)
+    mass_um3 = volume_um3 * drawn["inner"] if kind == "blastocyst" else 0.0
     if "width_um" in drawn:
         width = drawn["width_um"] / 2
         axes = (width * drawn["flattening"], width, width)
     else:
-        hollow = 1 - drawn["core"] ** 3 if kind == "shell" else 1.0
-        axes = spheroid_semi_axes(volume_um3 / hollow, drawn["flattening"])
-    core = None
+        hollow = 1 - min(drawn["core"], 0.95) ** 3 if kind in ("shell", "blastocyst") else 1.0
+        room_um3 = max((volume_um3 - mass_um3) / hollow, mass_um3 / max(drawn["core"], 0.1) ** 3)
+        axes = spheroid_semi_axes(room_um3, drawn["flattening"])
+    core, homes = None, tuple[Region, ...]()
     if kind == "irregular":
         living = tissue.irregular(rng, middle, axes, drawn["bumps"])
     elif kind == "shell":
@@ -69,9 +76,16 @@ def outline(
         room = (1 - drawn["core"]) * drawn["core_offset"]
         offset = tuple((direction * axes * room).tolist())
         living, core = tissue.shell(middle, axes, drawn["core"], offset)
+    elif kind == "blastocyst":
+        pole = rng.normal(size=3)
+        pole /= np.linalg.norm(pole)
+        inside = max(min(drawn["core"], 1 - diameter_um / min(axes)), LEAST_INSIDE)
+        whole, layer, mass, core = tissue.blastocyst(middle, axes, inside, pole, mass_um3)
+        homes = (whole, layer, mass)
+        living = whole if core is None else whole.minus(core)
     else:
         living = tissue.ellipsoid(middle, axes)
-    return Outline(living, core, middle, fixed="width_um" in drawn)
+    return Outline(living, core, middle, "width_um" in drawn, homes)
 
 
 def _mask(rng: np.random.Generator, wanted: Tissue, middle: Lengths) -> Region:
@@ -132,16 +146,24 @@ class Spheroid:
     """All bodies of a spheroid; places are centres (N, 3) in µm."""
 
     packed: tuple[Population, ...]  # nuclei of each kind: one cell grows around each
-    parts: tuple[Placed, ...]  # labelled nuclei, by kind
+    parts: tuple[Labelled, ...]  # labelled nuclei, by kind
     owners: Numbers  # (N,), of labelled nuclei: number of the packed one
     debris: tuple[Placed, ...]  # fragments and other bodies, not labelled
     blobs: Blobs
     outline: Outline
+    contact_share: float | None = None  # of their surface, of nuclei that press on each other
 
     @property
     def nuclei(self) -> Placed:
         """All labelled nuclei and their centres (N, 3) in µm."""
         return mixed(self.parts)
+
+    def bodies(self, loose_um: float = 0.0) -> tuple[Placed, ...]:
+        """Return labelled nuclei, by kind, some µm wider, as they flatten where they press."""
+        parts: tuple[Placed, ...] = self.parts
+        if loose_um != 0:
+            parts = tuple((part.looser(loose_um), points) for part, points in self.parts)
+        return parts if self.contact_share is None else pressed(parts)
 
     @property
     def kinds(self) -> Numbers:
@@ -153,3 +175,11 @@ class Spheroid:
     def volume_fraction(self) -> float:
         """Share of the living tissue that is nucleus."""
         return sum(p.volume_um3 for p in self.packed) / self.outline.living.volume_um3
+
+    @property
+    def inner(self) -> tuple[float, float]:
+        """Share of nuclei in the mass of a blastocyst, and share of the mass that is nucleus."""
+        mass = self.outline.homes[2]
+        nuclei, points = mixed(part for kind in self.packed for part in kind.parts)
+        held = mass.distance_at(points) < 0
+        return float(held.mean()), float(volumes_um3(nuclei)[held].sum() / mass.volume_um3)

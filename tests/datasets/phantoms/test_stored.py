@@ -104,3 +104,11 @@ def test_without_tilt_z_stays_z(ellipsoid):
     assert np.linalg.det(nuclei.transforms) == pytest.approx(1)
     mirrored = np.linalg.det(_stored([ellipsoid()], 50).transforms)
     assert set(mirrored.round(6)) == {-1.0, 1.0}
+
+
+def test_loosely_drawn_ones_have_a_larger_radius(ellipsoid):
+    nuclei, grid = _stored([ellipsoid((5.0, 5.0, 5.0))]), _grid(0.5, 0.5, 0.5)
+    voxels = [
+        np.count_nonzero(bodies.label(nuclei.looser(um), MIDDLE, grid)) for um in (-0.5, 0, 0.5)
+    ]
+    assert np.cbrt(voxels) * 0.5 * np.cbrt(3 / 4 / np.pi) == pytest.approx([4.5, 5, 5.5], rel=0.02)

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cytosuite.datasets.physics import bodies, shapes
 from cytosuite.datasets.physics.grid import Grid
@@ -74,3 +75,53 @@ def test_chromatin_clumps_have_their_size_in_um():
         slope = (np.diff(tile, axis=2) / step).std()
         lengths.append(1 / slope)
     assert lengths[0] == pytest.approx(lengths[1], rel=0.1)
+
+
+def _balls(*diameters):
+    one = {"diameter_spread": 0, "axis_spread": 0, "roughness": 0}
+    drawn = shapes.draw_nuclei(np.random.default_rng(0), len(diameters), diameter_um=2.0, **one)
+    return replace(drawn, semi_axes_um=np.array([[d / 2] * 3 for d in diameters]))
+
+
+def test_balls_of_one_size_meet_in_the_plane_in_their_middle():
+    centres = np.array([[10.0, 10, 6], [10, 10, 14]])  # 0.8 of the diameter apart
+    ((pressed, _),) = bodies.pressed([(_balls(10.0, 10.0), centres)])
+    labels = bodies.label(pressed, centres, _grid(0.25, 0.25, 0.25))
+    assert set(np.unique(labels[:, :, :40])) == {0, 1}
+    assert set(np.unique(labels[:, :, 40:])) == {0, 2}
+    cap = np.pi * 1**2 * (3 * 5 - 1) / 3  # of height 1 µm
+    volume = np.pi / 6 * 10**3 - cap
+    assert np.bincount(labels.ravel())[1:] * 0.25**3 == pytest.approx(volume, rel=0.01)
+
+
+def test_the_border_bulges_into_the_larger_ball():
+    centres = np.array([[10.0, 10, 5], [10, 10, 11]])  # surfaces at x = 9 and 9, in ratio 4 : 2
+    ((pressed, _),) = bodies.pressed([(_balls(10.0, 5.0), centres)])
+    line = bodies.label(pressed, centres, _grid(0.1, 0.1, 0.1))[100, 100]
+    assert np.flatnonzero(line == 1)[-1] + 1 == np.flatnonzero(line == 2)[0] == 90
+
+
+def test_pressed_bodies_share_out_the_same_place_in_one_piece_each():
+    rng = np.random.default_rng(2)
+    nuclei = shapes.draw_nuclei(rng, 24, diameter_um=6.0, axis_spread=0.2, flat_fraction=0.2)
+    centres = np.stack(np.meshgrid(*[[5.0, 10.0, 15.0]] * 3), axis=-1).reshape(-1, 3)[:24]
+    halves = [
+        (nuclei.take(np.arange(12)), centres[:12]),
+        (nuclei.take(np.arange(12, 24)), centres[12:]),
+    ]
+    parts = bodies.pressed(halves)
+    grid = _grid(0.4, 0.4, 0.4)
+    pressed, places = bodies.Mixture(tuple(part for part, _ in parts)), centres
+    owners = np.zeros(grid.shape, int)
+    for patch in pressed.patches(places, grid):
+        owners[patch.box] += patch.on_box(patch.distance, 1.0) < 1
+    alone = bodies.label(nuclei, centres, grid) > 0
+    assert owners.max() == 1
+    assert ((owners == 1) == alone).mean() > 0.99  # roughness beyond a neighbour's ellipsoid
+    labels = bodies.label(pressed, places, grid)
+    sizes = np.bincount(labels.ravel())[1:]
+    for number, size in enumerate(sizes, start=1):
+        pieces, _ = ndimage.label(labels == number)
+        assert np.bincount(pieces.ravel())[1:].max() > 0.99 * size
+    slabs = [bodies.label(pressed, places, grid.slab(k, k + 10)) for k in range(0, 50, 10)]
+    assert (np.concatenate(slabs) == labels).all()

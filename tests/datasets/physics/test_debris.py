@@ -30,6 +30,12 @@ def test_pieces_fill_their_share_of_each_nucleus():
     assert not pieces.mitotic.any()
 
 
+def test_a_dying_nucleus_may_leave_nothing():
+    rng, nuclei, centres = _dying()
+    pieces, places = debris.fragments(rng, nuclei, centres, count=(0, 0))
+    assert len(pieces) == len(places) == 0
+
+
 def test_pieces_lie_inside_of_their_nucleus():
     rng, nuclei, centres = _dying(1)
     pieces, places = debris.fragments(rng, nuclei, centres, share=0.2)

@@ -6,9 +6,11 @@ import pytest
 from cytosuite.datasets.physics.packing import (
     check_room,
     closeness,
+    contact_share,
     count_for,
     hulls,
     pack,
+    press,
     scatter,
     shrinkage,
     subcultures,
@@ -221,3 +223,33 @@ def test_explains_subcultures_that_have_no_place():
 def test_count_gives_the_fraction():
     assert count_for(BALL, 0.4, 400) == round(0.4 * 4 / 3 * np.pi * 40**3 / 400)
     assert count_for(BALL, 0.001, 1e6) == 1
+
+
+@pytest.mark.parametrize("apart", [1.0, 1.6, 2.0])
+def test_contact_of_two_balls_is_the_share_of_their_caps(apart):
+    centres = np.array([[0.0, 0, 0], [0, 0, 5 * apart]])
+    found = contact_share(centres, np.full((2, 3), 5.0), np.repeat(EYE, 2, axis=0))
+    assert found == pytest.approx((1 - apart / 2) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize(("wanted", "fraction"), [(0.02, 0.2), (0.1, 0.2), (0.03, 0.45)])
+def test_bodies_are_drawn_together_until_they_touch_as_wanted(wanted, fraction):
+    axes, rotations = _population(60, axis_spread=0.15)
+    region = _filled(ball((0, 0, 0), 40), axes, fraction)
+    options = {"gap_um": 0.5} if fraction < 0.4 else {"max_overlap": 0.2}
+    centres = pack(np.random.default_rng(0), axes, rotations, region, **options)
+    bodies, limits = (centres, axes, rotations), {"contact": wanted, "max_overlap": 0.1}
+    moved, share = press(*bodies, region, **limits)
+    assert share == contact_share(moved, axes, rotations) == pytest.approx(wanted, abs=0.015)
+    assert _deepest(axes, rotations, moved) > 2 * shrinkage(0.1) - 1 - 0.1
+    assert _outermost(axes, rotations, moved, region) < 1.0
+    again, _ = press(*bodies, region, **limits)
+    assert (again == moved).all()
+
+
+def test_bodies_too_far_apart_stay_without_contact():
+    centres, axes = np.array([[0.0, 0, -15], [0, 0, 15]]), np.full((2, 3), 5.0)
+    turns = np.repeat(EYE, 2, axis=0)
+    moved, share = press(centres, axes, turns, ball((0, 0, 0), 40), contact=0.1, max_overlap=0.1)
+    assert share == 0
+    assert moved == pytest.approx(centres)

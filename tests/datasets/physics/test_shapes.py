@@ -161,3 +161,9 @@ def test_plates_stand_across_the_long_axis_and_apart():
     across = axes[:, 1:2] * np.hypot(shapes.SPHERE[1], shapes.SPHERE[2])
     ahead = axes[:, :1] * curved + (along / outer[:, 0])[:, None]
     assert np.hypot(ahead, across).max() < 1
+
+
+def test_loosely_drawn_nuclei_are_wider_by_as_much_and_never_vanish():
+    nuclei = _nuclei(20, axis_spread=0.3)
+    assert nuclei.looser(0.7).semi_axes_um == pytest.approx(nuclei.semi_axes_um + 0.7)
+    assert nuclei.looser(-50).semi_axes_um == pytest.approx(nuclei.semi_axes_um / 3)

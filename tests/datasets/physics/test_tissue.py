@@ -105,6 +105,25 @@ def test_shell_and_core_make_the_whole():
     assert outer.depth_um == pytest.approx(12.5, abs=1)  # half the wall along x
 
 
+def test_a_blastocyst_has_a_layer_a_mass_at_its_pole_and_a_cavity():
+    axes, pole = (30, 40, 50), np.array([0.0, 0.6, 0.8])
+    whole, layer, mass, cavity = tissue.blastocyst((1, 2, 3), axes, 0.8, pole, 20_000)
+    parts = [layer.volume_um3, mass.volume_um3, cavity.volume_um3]
+    inside = 0.8**3 * _analytic(axes)
+    assert parts == pytest.approx([_analytic(axes) - inside, 20_000, inside - 20_000], rel=0.03)
+    ends = (1, 2, 3) + np.array([0.75, -0.75])[:, None] * pole * axes
+    assert (mass.distance_at(ends) < 0).tolist() == [True, False]
+    assert (cavity.distance_at(ends) < 0).tolist() == [False, True]
+    assert whole.volume_um3 == pytest.approx(_analytic(axes), rel=0.01)
+
+
+def test_a_mass_that_fills_the_inside_leaves_no_cavity():
+    axes = (30, 40, 50)
+    _, _, mass, cavity = tissue.blastocyst((0, 0, 0), axes, 0.8, np.array([1.0, 0, 0]), 1e6)
+    assert cavity is None
+    assert mass.volume_um3 == pytest.approx(0.8**3 * _analytic(axes), rel=0.02)
+
+
 def test_full_field_reaches_beyond_the_grid():
     region = tissue.fill((50, 100, 120), 10)
     assert region.box_um == pytest.approx(np.array([[-10] * 3, [60, 110, 130]]), abs=0.01)

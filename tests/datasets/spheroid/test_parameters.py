@@ -57,6 +57,14 @@ def test_ranges_of_several_kinds_carry_their_names():
         ),
         ({"tissue": {"n_nuclei": "auto"}}, "tissue.n_nuclei and tissue.width_um are both auto"),
         ({"subcultures": [{"kind": "b"}]}, "subcultures: kind 'b' is not among kinds: nucleus"),
+        (
+            {"tissue": {"outline": "blastocyst", "width_um": 60, "n_nuclei": "auto"}},
+            "tissue.n_nuclei is auto, but a blastocyst needs a number; give it",
+        ),
+        (
+            {"tissue": {"outline": "blastocyst"}, "subcultures": [{"kind": "nucleus"}]},
+            "subcultures have no place in a blastocyst; leave them out or take another outline",
+        ),
         ({"kinds": [{"name": "a"}] * 2}, "kinds must have different names, found a, a"),
         ({"kinds": [{"name": "a", "share": 0}]}, "at least one of kinds needs a share above 0"),
         ({"output": {"channel": "membrane"}}, "output.channel is membrane, but cells.enabled is"),

@@ -110,3 +110,71 @@ def test_light_of_a_measured_stack_is_spread_as_the_stack_says(simulation, tmp_p
     images = [simulation.image(s).astype(float) for s in (measured, gaussian)]
     assert np.corrcoef(images[0].ravel(), images[1].ravel())[0, 1] > 0.95
     assert images[0].sum() == pytest.approx(images[1].sum(), rel=0.02)
+
+
+EMBRYO = {
+    "image": {"shape": (40, 80, 80), "spacing_um": (1.5, 0.8, 0.8)},
+    "tissue": {"outline": "blastocyst", "n_nuclei": 26, "volume_fraction": 0.25},
+    "nucleus": {"diameter_um": 9.0, "flat_fraction": 0.6, "flat_along_surface": True},
+}
+CROWD = {"tissue": {"contact": 0.06, "max_overlap": 0.1, "may_be_cut": True}}
+
+
+def _grown(simulation, *changes, seed=0):
+    parameters = parameters_from(simulation.small(EMBRYO, *changes))
+    rng = np.random.default_rng(seed)
+    return grow(rng, parameters, draw_values(rng, parameters))
+
+
+@pytest.mark.parametrize("width", [{}, {"width_um": 64.0}])
+def test_flat_nuclei_of_a_blastocyst_lie_along_its_surface_and_the_others_in_the_mass(
+    simulation, width
+):
+    tissue = {"n_nuclei": 80, "core": 0.75, "inner": 0.4, "may_be_cut": True}
+    made = _grown(simulation, {"tissue": tissue | width, "nucleus": {"diameter_um": 7.0}}, seed=3)
+    (population,), (whole, layer, mass) = made.packed, made.outline.homes
+    places, axes = population.centres_um, population.living.semi_axes_um
+    outer, inner = layer.distance_at(places) < 0, mass.distance_at(places) < 0
+    assert (outer ^ inner).all()
+    assert inner.sum() == pytest.approx(80 * 0.4, abs=6)
+    assert made.inner[1] == pytest.approx(0.25, abs=0.06)
+    flat = axes.max(axis=1) / axes.min(axis=1)
+    assert np.median(flat[outer]) > 1.5 * np.median(flat[inner])
+    shortest = population.living.rotations[np.arange(len(axes)), :, axes.argmin(axis=1)]
+    along = np.abs((shortest * whole.normals_at(places)).sum(axis=1))
+    assert along[outer].min() > 0.99
+
+
+def test_a_crowd_has_the_contacts_that_it_says_and_labels_of_one_piece(simulation):
+    made = simulation.make(EMBRYO, CROWD)
+    assert made.metadata["contact_share"] == pytest.approx(0.06, abs=0.02)
+    assert "contact" not in made.metadata.get("missed", "")
+    labels = simulation.labels(made)
+    pairs = {
+        tuple(pair) for pair in np.stack([labels[..., 1:], labels[..., :-1]], -1).reshape(-1, 2)
+    }
+    assert len({pair for pair in pairs if 0 not in pair and pair[0] != pair[1]}) > 5
+    again = simulation.make(EMBRYO, CROWD)
+    assert (simulation.labels(again) == labels).all()
+    assert (simulation.image(again) == simulation.image(made)).all()
+
+
+def test_what_cannot_be_met_is_said_in_one_line(simulation):
+    loose = {"tissue": {"contact": 0.4, "volume_fraction": 0.1}}
+    missed = simulation.make(EMBRYO, CROWD, loose).metadata["missed"]
+    assert missed.startswith("contact 0.4 asked, 0.")
+    dense = {"tissue": {"arrangement": "random", "volume_fraction": 0.5}}
+    assert simulation.make(dense).metadata["missed"].startswith("volume_fraction 0.5 asked, 0.")
+    given = simulation.make({"tissue": {"n_nuclei": 6, "width_um": 40.0}}).metadata
+    assert not {"volume_fraction", "missed"} & set(given)
+
+
+@pytest.mark.parametrize("style", ["shape", "widened", "visible"])
+def test_looseness_of_labels_leaves_the_image_as_it_is(simulation, style):
+    tight, even, loose = (
+        simulation.make({"labels": {"style": style, "loose_um": um}}) for um in (-0.5, 0.0, 0.5)
+    )
+    images = [simulation.image(each) for each in (tight, even, loose)]
+    assert all((image == images[0]).all() for image in images)
+    sizes = [np.count_nonzero(simulation.labels(each)) for each in (tight, even, loose)]
+    assert sizes[0] < 0.9 * sizes[1] < 0.8 * sizes[2]
