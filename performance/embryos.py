@@ -1,55 +1,49 @@
 """Score segmenters on annotated embryos: pooled scores, causes of lost nuclei, folds of embryos.
 
-A model is a card, by path or as ALGORITHM/NAME, or a folder of labels named like the images; names
-of images state microscope, embryo and frame: ix71_Emb01_t451. Labels of fewer than 100 voxels are
-ignored. Objects are pooled; intervals and differences from the first model are by bootstrap of
-embryos. Causes of nuclei without a partner: `object_errors.causes`. Touching nuclei share a voxel's
-face with another; an object counts among theirs if it shares most voxels with one. The labels of
-CV1000 lie half a voxel off: its images are also moved by half a voxel (cubic spline) before.
+A model is a card, ALGORITHM/NAME or a path; a path with {embryo} names a card for each, of a model
+that was trained on the others. Names of images state microscope, embryo and frame:
+ix71_Emb01_t451. Labels of fewer than 100 voxels are ignored. Objects are pooled; intervals, and
+gains over the first model, are by bootstrap of embryos. Causes: `object_errors.causes`. Touching
+nuclei share a voxel's face with another; an object counts among theirs if it shares most voxels
+with one. Labels of CV1000 lie half a voxel off: its images are also moved by half a voxel along
+all axes (cubic spline) before they are segmented.
 
-With --tune RANGES.toml (a table of each algorithm, parameter = [low, high]) cards are also scored
-with parameters chosen for each embryo on every few frames of the others: a random search in the
-ranges, then around the best, by the mean of SEG and F1. Predictions and trials are kept in OUT.
+--tune RANGES.toml also scores each card with parameters chosen for each embryo on every few frames
+of the others: a random search in the ranges, then around the best, by the mean of SEG and F1.
+Predictions and trials are kept in OUT.
 """
 
 import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from types import ModuleType
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite import files
 from cytosuite.algorithms.cellpose3d.training.cases import Files, find_cases
 from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.comparison.origin import model_digest
 from cytosuite.benchmark.containers.sources import runtime_files
-from cytosuite.benchmark.ranking.bootstrap import ENDS, draw_counts
+from cytosuite.benchmark.ranking.bootstrap import DRAWS, ENDS, FEWEST, draw_counts
 from cytosuite.benchmark.report.section import table
-from cytosuite.benchmark.store.pool import Lost
 from cytosuite.contract.manifest import ModelCard, merged, read_card
 from cytosuite.contract.tasks import IMAGE
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
-from cytosuite.files import (
-    atomic,
-    digest,
-    file_digest,
-    read_json,
-    read_toml,
-    value_digest,
-    write_json,
-)
-from cytosuite.folders.splits import Splits, divide
+from cytosuite.folders.masks import read_labels
 from cytosuite.formats import read, write
 from cytosuite.metrics.labels.object_errors import CAUSES, causes, object_errors, touching
 from cytosuite.metrics.labels.overlap import Overlap, overlap
@@ -64,145 +58,113 @@ SCORES = ("SEG", "F1", "F1 at 0.75")
 SUMS = ("nuclei", "objects", "seg", "close", *CAUSES)  # per volume; `close`: at an IoU of 0.75
 
 Floats = NDArray[np.float64]
-Labels = NDArray[np.integer[Any]]
-Result = TypeVar("Result")
 
 
 class Work(NamedTuple):
-    """An image, with the model that finds its nuclei or the folder of their labels."""
+    """An image and the model that finds its nuclei."""
 
     image: Files
-    folder: Path  # of the card, or of the labels
-    card: ModelCard | None
+    folder: Path
+    card: ModelCard
+    sources: str  # digest of the files that its algorithm runs by
     out: Path
-    moved: bool = False
+    moved: bool = False  # by half a voxel along all axes
 
-    def volume(self) -> Volume:
-        """Return the image, moved by half a voxel along all axes where it shall be."""
-        volume = read(self.image.image)
-        if not self.moved:
-            return volume
-        grey = ndimage.shift(volume.array.astype(np.float32), 0.5, order=3, mode="nearest")
-        top = np.iinfo(volume.array.dtype).max
-        return replace(volume, array=np.clip(np.rint(grey), 0, top).astype(volume.array.dtype))
-
-    def predicted(self) -> Labels:
-        """Return the labels that the model finds."""
-        assert self.card is not None
-        program = import_module(f"cytosuite.algorithms.{self.card.algorithm}.predict")
-        found = program.predict({IMAGE.slug: self.volume()}, open_model(self.folder, self.card))
-        labels: Labels = found["instance-labels"].array
-        return labels
+    def by(self, trial: Mapping[str, Any]) -> "Work":
+        """Return the work with other parameters."""
+        content = {"parameters": merged(self.card.parameters, trial)}
+        return self._replace(card=self.card.model_copy(update=content))
 
     def place(self, suffix: str, *more: object) -> Path:
         """Return the file of a result, by the digests of model, sources and image."""
-        assert self.card is not None
-        own, image = self.card, file_digest(self.image.image)
-        facts = [model_digest(own), sources(own.algorithm), image, self.moved, *more]
-        name = f"{self.image.name}-{value_digest(facts)[:12]}{suffix}"
-        return self.out / own.algorithm / own.name / name
+        image, own = files.file_digest(self.image.image), self.card
+        facts = [model_digest(own), self.sources, image, self.moved, *more]
+        name = f"{self.image.name}-{files.value_digest(facts)[:12]}{suffix}"
+        return self.out / "predictions" / own.algorithm / own.name / name
 
-    def labels(self) -> Labels:
-        """Return the labels in the folder, or those of the model, kept in a file."""
-        if self.card is None:
-            return read(self.folder / self.image.image.name).array
+    def program(self) -> ModuleType:
+        """Return the module of the algorithm."""
+        return import_module(f"cytosuite.algorithms.{self.card.algorithm}.predict")
+
+    def predicted(self) -> Volume:
+        """Return the labels that the model finds."""
+        image = read(self.image.image)
+        if self.moved:
+            grey = ndimage.shift(image.array.astype(np.float32), 0.5, order=3, mode="nearest")
+            top = np.iinfo(image.array.dtype).max
+            image = replace(image, array=np.clip(grey.round(), 0, top).astype(image.array.dtype))
+        model = open_model(self.folder, self.card)
+        found: Volume = self.program().predict({IMAGE.slug: image}, model)["instance-labels"]
+        return found
+
+    def sums(self, labels: Volume) -> list[list[float]]:
+        """Return `SUMS` of all nuclei and of touching ones."""
+        truth = read_labels(self.image.labels).array
+        truth, prediction = without_small(truth, labels.array, LEAST)
+        found = overlap(truth, prediction)
+        return [sums_of(found), sums_of(found, np.isin(found.truth_labels, touching(truth)))]
+
+    def judged(self) -> list[list[float]]:
+        """Return `SUMS` of all nuclei and of touching ones; predicted labels are kept."""
         if not (path := self.place(".tif")).is_file():
-            write(path, self.volume().like(self.predicted()))
-        return read(path).array
+            write(path, self.predicted())
+        return self.sums(read(path))
 
+    def tried(self, trials: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+        """Return `SUMS` of all nuclei by the parameters of each trial; they are kept."""
+        if not (path := self.place(".json", trials)).is_file():
+            program, known = self.program(), dict[bytes, Any]()
+            work = getattr(program, "predict_fields", None)
 
-@cache
-def sources(algorithm: str) -> str:
-    """Return the digest of the files that an algorithm runs by, without weights."""
-    return digest((p for p in runtime_files(ROOT, algorithm) if "weights" not in p.parts), ROOT)
+            def fields(image: NDArray[Any], *rest: object) -> Any:  # noqa: ANN401
+                """Return level and flow, which are the same for all trials."""
+                if (key := image.tobytes()) not in known:
+                    known[key] = work(image, *rest) if work else None
+                return known[key]
+
+            with patch.object(program, "predict_fields", fields, create=True):
+                found = [self.sums(self.by(trial).predicted())[0] for trial in trials]
+            files.write_json(path, found)
+        return list(files.read_json(path))
 
 
 def sums_of(found: Overlap, group: NDArray[np.bool_] | None = None) -> list[float]:
     """Return `SUMS` of all nuclei, or of those in a group (T,)."""
-    truth, objects = object_errors(found)[0], found.prediction_sizes.size
+    truth, why, objects = object_errors(found)[0], causes(found), found.prediction_sizes.size
     if group is None:
-        group = np.ones(found.truth_sizes.size, bool)
+        group = np.ones(why.size, bool)
     else:
         order = np.lexsort((found.shared, found.prediction_index))
         most = order[np.diff(found.prediction_index[order], append=-1) != 0]
-        objects = np.count_nonzero(group[found.truth_index[most]])
-    close, why = np.count_nonzero(truth.iou[group] >= 0.75), causes(found)[group]
-    numbers = [np.count_nonzero(why == cause) for cause in CAUSES]
-    return [float(n) for n in (why.size, objects, truth.seg[group].sum(), close, *numbers)]
+        objects = int(group[found.truth_index[most]].sum())
+    numbers = [group.sum(), objects, truth.seg[group].sum(), (truth.iou[group] >= 0.75).sum()]
+    return [*map(float, numbers), *(float((why[group] == cause).sum()) for cause in CAUSES)]
 
 
 def scores(sums: Floats) -> Floats:
     """Return `SCORES` (..., 3) of sums (..., 9)."""
     nuclei, objects, seg, close, found = np.moveaxis(sums, -1, 0)[:5]
-    both = (nuclei + objects) / 2
-    with np.errstate(invalid="ignore"):
-        return np.stack([seg / nuclei, found / both, close / both], axis=-1)
-
-
-def compared(work: Work, labels: Labels) -> tuple[Overlap, NDArray[np.bool_]]:
-    """Return the overlap of truth and labels, and which nuclei (T,) touch."""
-    truth, prediction = without_small(read(work.image.labels).array, labels, LEAST)
-    found = overlap(truth, prediction)
-    return found, np.isin(found.truth_labels, touching(truth))
-
-
-def judged(work: Work) -> dict[str, list[float]]:
-    """Return the sums of an image by group."""
-    found, touch = compared(work, work.labels())
-    both = {"all": sums_of(found), "touching": sums_of(found, touch)}
-    return {"moved": both["all"]} if work.moved else both
-
-
-class Once:
-    """A function of image and network that answers the same pair once, for many trials."""
-
-    def __init__(self, work: Callable[..., Any]) -> None:
-        self.work, self.image, self.network, self.answer = work, np.zeros(0), None, None
-
-    def __call__(self, image: NDArray[Any], network: Any, *rest: Any) -> Any:  # noqa: ANN401
-        """Return the answer, the last one if it was to the same."""
-        if network is not self.network or not np.array_equal(image, self.image):
-            self.image, self.network, self.answer = image, network, self.work(image, network, *rest)
-        return self.answer
-
-
-def changed(card: ModelCard, trial: Mapping[str, Any]) -> ModelCard:
-    """Return a card with the parameters of a trial."""
-    return card.model_copy(update={"parameters": merged(card.parameters, trial)})
-
-
-def tried(work: Work, trials: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-    """Return the sums of an image by the parameters of each trial, kept in a file."""
-    assert work.card is not None
-    if not (path := work.place(".json", trials)).is_file():
-        program = import_module(f"cytosuite.algorithms.{work.card.algorithm}.predict")
-        if isinstance(fields := getattr(program, "predict_fields", Once), type(tried)):
-            program.predict_fields = Once(fields)
-        works = (work._replace(card=changed(work.card, trial)) for trial in trials)
-        write_json(path, [sums_of(compared(work, each.predicted())[0]) for each in works])
-    rows: list[list[float]] = read_json(path)
-    return rows
+    both = np.maximum(nuclei + objects, 1) / 2
+    return np.stack([seg / np.maximum(nuclei, 1), found / both, close / both], axis=-1)
 
 
 def drawn(ranges: Mapping[str, Any], number: int, best: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return trials in the ranges, or around the best; whole numbers where both ends are."""
+    """Return trials in the ranges, or around the best."""
     rng, trials = np.random.default_rng(len(best)), list[dict[str, Any]]()
     for _ in range(number):
         trials.append({})
-        for name, ends in ranges.items():
-            low, high = np.asarray(ends)
+        for name, (low, high) in ranges.items():
             value = rng.uniform(low, high)
             if best:
                 value = np.clip(rng.normal(best[name], REACH * (high - low)), low, high)
-            whole = low.dtype.kind == "i"
-            trials[-1][name] = np.round(value, 0 if whole else 4).astype(low.dtype).tolist()
+            trials[-1][name] = round(float(value), 4)
     return trials
 
 
-def all_of(work: Callable[[Work], Result], works: Sequence[Work], workers: int) -> list[Result]:
+def all_of(work: Callable[[Work], Any], works: Sequence[Work], workers: int) -> Floats:
     """Return the result of each work, in order."""
     found = dict(processes(workers).each(work, works))
-    return [own for n in range(len(works)) if not isinstance(own := found[n], Lost)]
+    return np.array([found[number] for number in range(len(works))])
 
 
 def chosen(works: Sequence[Work], ranges: Mapping[str, Any], given: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -210,7 +172,7 @@ def chosen(works: Sequence[Work], ranges: Mapping[str, Any], given: Any) -> dict
     best, highest = dict[str, Any](), -1.0
     for number in (given.trials, given.trials // 2):
         trials = drawn(ranges, number, best)
-        found = np.array(all_of(partial(tried, trials=trials), works, given.workers))
+        found = all_of(partial(Work.tried, trials=trials), works, given.workers)
         values = scores(found.sum(axis=0))[:, :2].mean(axis=-1)
         if values.max() > highest:
             best, highest = trials[int(values.argmax())], float(values.max())
@@ -220,83 +182,64 @@ def chosen(works: Sequence[Work], ranges: Mapping[str, Any], given: Any) -> dict
 
 def tuned(works: Sequence[Work], known: pd.DataFrame, given: Any) -> list[Work]:  # noqa: ANN401
     """Return works with the parameters that are best on the other embryos."""
-    assert works[0].card is not None
-    ranges, found = read_toml(given.tune).get(works[0].card.algorithm, {}), dict[str, Any]()
+    ranges, found = files.read_toml(given.tune).get(works[0].card.algorithm, {}), dict[str, Any]()
     thin = known[known.microscope == POOLED].sort_values("frame", ascending=False)
     thin = thin[thin.groupby("embryo").cumcount() % given.every == 0]
-    folds = known.embryo.nunique()
-    for fold in range(folds):
-        beside = {"test": fold, "validate": (fold + 1) % folds}
-        splits = Splits.model_validate(
-            {"names": NAMES.pattern, "group": "embryo", "folds": folds, **beside}
-        )
-        placed = divide(splits, {name: {} for name in known.index}, {}, "embryos").placed
-        out = {own.name for own in placed if own.part == "test"}
-        others = [own for own in works if own.image.name in {*thin.index} - out and not own.moved]
-        print(f"without {known.embryo[min(out)]}: ", end="")
-        found |= dict.fromkeys(out, chosen(others, ranges, given))
-    return [
-        own._replace(card=changed(own.card, found[own.image.name])) for own in works if own.card
-    ]
+    for embryo in known.embryo.unique():
+        print(f"without {embryo}: ", end="")
+        others = thin.index[thin.embryo != embryo]
+        best = chosen([own for own in works if own.image.name in others], ranges, given)
+        found |= dict.fromkeys(known.index[known.embryo == embryo], best)
+    return [own.by(found[own.image.name]) for own in works]
 
 
 def parts(rows: pd.DataFrame, late: int) -> dict[str, pd.DataFrame]:
     """Return the rows of each part of the table."""
-    own, rest = rows[rows.microscope == POOLED], rows[rows.microscope != POOLED]
-    whole, touch = own[own.group == "all"], own[own.group == "touching"]
-    found = {"all": whole, f"t{late} and later": whole[whole.frame >= late], "touching": touch}
-    found |= {f"{name}": part for name, part in whole.groupby("embryo")}
-    for name, part in rest[rest.group != "touching"].groupby(["microscope", "group"]):
-        found[", ".join(name)] = part
-    return {title: part for title, part in found.items() if len(part)}
+    pooled, whole = rows.microscope == POOLED, rows.group == "all"
+    masks = {"all": pooled & whole, f"t{late} and later": pooled & whole & (rows.frame >= late)}
+    masks["touching"] = pooled & (rows.group == "touching")
+    masks |= {name: pooled & whole & (rows.embryo == name) for name in rows.embryo.unique()}
+    apart = rows.microscope + ", " + rows.group
+    masks |= {name: ~pooled & (apart == name) for name in apart.unique()}
+    return {title: rows[mask] for title, mask in masks.items() if rows.nuclei[mask].any()}
 
 
-def row(title: str, model: str, found: Floats, sums: Floats, form: str) -> list[str]:
-    """Return the cells of `SCORES` and their samples (1 + draws, 3), and of sums (9,)."""
-    cells = [title, model]
-    low, high = np.nanpercentile(found[1:], ENDS, axis=0)
-    for n, value in enumerate(found[0]):
-        between = f" ({low[n]:{form}} to {high[n]:{form}})" if high[n] > low[n] else ""
-        cells.append(f"{value:{form}}{between}")
-    return cells + [f"{n:g}" for n in np.delete(sums, (2, 3, 4))]
+def cells(found: Floats, form: str) -> list[str]:
+    """Return scores with intervals, of `SCORES` and their samples, if any (1 + draws, 3)."""
+    ends = np.percentile(found, ENDS, axis=0)
+    texts = [f" ({a:{form}} to {b:{form}})" * (len(found) > 1) for a, b in zip(*ends, strict=True)]
+    return [f"{value:{form}}{own}" for value, own in zip(found[0], texts, strict=True)]
 
 
 def rows_of(volumes: pd.DataFrame, late: int) -> list[list[str]]:
-    """Return the cells of each part and model, and of differences from the first."""
+    """Return a row for each part and model: scores, gains over the first model, counts."""
     rows = []
     for title, part in parts(volumes, late).items():
-        first: tuple[str, Floats, Floats] | None = None
+        first: Floats | None = None
         for model, own in part.groupby("model", sort=False):
             sums = own.groupby("embryo")[list(SUMS)].sum().to_numpy()
-            whole = sums.sum(axis=0)
-            found = scores(np.vstack([whole, draw_counts([""] * len(sums)) @ sums]))
-            rows.append(row(title, f"{model}", found, whole, ".3f"))
-            if first is not None:
-                name, before, total = first
-                rows.append(row(title, f"{model} - {name}", found - before, whole - total, "+.3f"))
-            first = first or (f"{model}", found, whole)
+            drawn = draw_counts([""] * len(sums), DRAWS if len(sums) >= FEWEST else 0) @ sums
+            found = scores(np.vstack([sums.sum(axis=0), drawn]))
+            gains = ["-"] * len(SCORES) if first is None else cells(found - first, "+.3f")
+            first = found if first is None else first
+            counts = [f"{number:g}" for number in np.delete(sums.sum(axis=0), (2, 3, 4))]
+            rows.append([title, f"{model}", *cells(found, ".3f"), *gains, *counts])
     return rows
 
 
-def works_of(name: str, images: Mapping[str, Files], out: Path) -> list[Work]:
+def works_of(name: str, images: Iterable[Files], known: pd.DataFrame, out: Path) -> list[Work]:
     """Return the works of a model; those of another microscope also moved."""
-    place = Path(name) if Path(name).exists() else ROOT / "weights" / f"{name}.json"
-    if not place.exists():
-        raise InputError(f"{name}: expected a card, ALGORITHM/NAME or a folder of labels")
-    card = None if place.is_dir() else read_card(place)
-    folder = place if card is None else place.parent
-    works = [Work(image, folder, card, out / "predictions") for image in images.values()]
-    apart = [own._replace(moved=True) for own in works if not own.image.name.startswith(POOLED)]
-    return works + (apart if card else [])
-
-
-def conditions(names: Sequence[str]) -> pd.DataFrame:
-    """Return microscope, embryo and frame of each image; InputError for another name."""
-    found = {name: NAMES.fullmatch(name) for name in names}
-    if unfit := [name for name, fits in found.items() if not fits]:
-        raise InputError(f"{unfit[0]}: expected a name like ix71_Emb01_t451")
-    known = pd.DataFrame([fits.groupdict() for fits in found.values() if fits], index=[*found])
-    return known.astype({"frame": int})
+    place, works = name if name.endswith(".json") else f"{ROOT}/weights/{name}.json", list[Work]()
+    paths = {embryo: Path(place.replace("{embryo}", embryo)) for embryo in known.embryo}
+    cards = {embryo: read_card(path) for embryo, path in paths.items()}
+    run = runtime_files(ROOT, cards[known.embryo.iloc[0]].algorithm)
+    sources = files.digest((path for path in run if "weights" not in path.parts), ROOT)
+    for image in images:
+        embryo = known.embryo[image.name]
+        works.append(Work(image, paths[embryo].parent, cards[embryo], sources, out))
+        if known.microscope[image.name] != POOLED:
+            works.append(works[-1]._replace(moved=True))
+    return works
 
 
 def main() -> int:
@@ -311,21 +254,24 @@ def main() -> int:
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     images = {own.name: own for folder in given.data for own in find_cases(folder)}
-    known, rows = conditions([*images]), []
-    works = {name: works_of(name, images, given.out) for name in given.models}
+    found = {name: fits.groupdict() for name in images if (fits := NAMES.fullmatch(name))}
+    if unfit := images.keys() - found:
+        raise InputError(f"{min(unfit)}: expected a name like ix71_Emb01_t451")
+    known, rows = pd.DataFrame.from_dict(found, orient="index").astype({"frame": int}), []
+    works = {name: works_of(name, images.values(), known, given.out) for name in given.models}
     for name in given.models if given.tune else ():
-        if works[name][0].card:
-            works[f"{name} tuned"] = tuned(works[name], known, given)
+        works[f"{name}, tuned"] = tuned(works[name], known, given)
     for name, own in works.items():
-        for work, found in zip(own, all_of(judged, own, given.workers), strict=True):
+        for work, sums in zip(own, all_of(Work.judged, own, given.workers), strict=True):
+            groups = ("moved",) if work.moved else ("all", "touching")
             facts = [name, work.image.name, *known.loc[work.image.name]]
-            rows += [[*facts, group, *sums] for group, sums in found.items()]
+            rows += [[*facts, group, *n] for group, n in zip(groups, sums, strict=False)]
     volumes = pd.DataFrame(rows, columns=["model", "image", *known, "group", *SUMS])
-    heads = ["nuclei of", "model", *SCORES, *SUMS[:2], *CAUSES[1:]]
-    text = "\n".join(table(heads, rows_of(volumes, given.late)))
-    with atomic(given.out / "volumes.csv") as path:
+    heads = ["nuclei of", "model", *SCORES, *(f"{name} gain" for name in SCORES)]
+    text = "\n".join(table([*heads, *SUMS[:2], *CAUSES[1:]], rows_of(volumes, given.late)))
+    with files.atomic(given.out / "volumes.csv") as path:
         volumes.to_csv(path, index=False)
-    with atomic(given.out / "scores.md") as path:
+    with files.atomic(given.out / "scores.md") as path:
         path.write_text(text + "\n", encoding="utf-8")
     print(text)
     return 0
