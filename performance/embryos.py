@@ -10,7 +10,9 @@ all axes (cubic spline) before they are segmented.
 
 --tune RANGES.toml also scores each card with parameters chosen for each embryo on every few frames
 of the others: a random search in the ranges, then around the best, by the mean of SEG and F1.
-Predictions and trials are kept in OUT.
+--oracles also scores each model with a part of the truth: its
+partition of the model's foreground, its foreground parted by the model, and outlines that are moved
+by the best of some distances for each image. Predictions and trials are kept in OUT.
 """
 
 import argparse
@@ -57,6 +59,10 @@ REACH = 0.12  # standard deviation of trials around the best, as a share of the 
 SCORES = ("SEG", "F1", "F1 at 0.75")
 SUMS = ("nuclei", "objects", "seg", "close", *CAUSES)  # per volume; `close`: at an IoU of 0.75
 
+ORACLES = ("true partition", "true foreground", "best looseness")
+OFFSETS = np.linspace(-2, 2, 11)  # µm, inwards is positive
+
+Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
 
 
@@ -69,6 +75,7 @@ class Work(NamedTuple):
     sources: str  # digest of the files that its algorithm runs by
     out: Path
     moved: bool = False  # by half a voxel along all axes
+    oracle: str = ""
 
     def by(self, trial: Mapping[str, Any]) -> "Work":
         """Return the work with other parameters."""
@@ -97,18 +104,19 @@ class Work(NamedTuple):
         found: Volume = self.program().predict({IMAGE.slug: image}, model)["instance-labels"]
         return found
 
-    def sums(self, labels: Volume) -> list[list[float]]:
+    def sums(self, labels: Labels) -> list[list[float]]:
         """Return `SUMS` of all nuclei and of touching ones."""
-        truth = read_labels(self.image.labels).array
-        truth, prediction = without_small(truth, labels.array, LEAST)
+        truth, prediction = without_small(read_labels(self.image.labels).array, labels, LEAST)
         found = overlap(truth, prediction)
         return [sums_of(found), sums_of(found, np.isin(found.truth_labels, touching(truth)))]
 
     def judged(self) -> list[list[float]]:
-        """Return `SUMS` of all nuclei and of touching ones; predicted labels are kept."""
+        """Return `SUMS` of the labels, or of the oracle's with the best SEG; labels are kept."""
         if not (path := self.place(".tif")).is_file():
             write(path, self.predicted())
-        return self.sums(read(path))
+        labels, truth = read(path), read_labels(self.image.labels).array
+        found = with_truth(self.oracle, truth, labels.array, labels.spacing)
+        return max((self.sums(own) for own in found), key=lambda sums: sums[0][2])
 
     def tried(self, trials: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         """Return `SUMS` of all nuclei by the parameters of each trial; they are kept."""
@@ -123,9 +131,32 @@ class Work(NamedTuple):
                 return known[key]
 
             with patch.object(program, "predict_fields", fields, create=True):
-                found = [self.sums(self.by(trial).predicted())[0] for trial in trials]
+                found = [self.sums(self.by(trial).predicted().array)[0] for trial in trials]
             files.write_json(path, found)
         return list(files.read_json(path))
+
+
+def with_truth(
+    oracle: str, truth: Labels, labels: Labels, spacing: Sequence[float]
+) -> list[Labels]:
+    """Return labels with that part of the truth, one for each distance of the outlines [µm]."""
+    if oracle == "true partition":
+        own = (labels > 0) & np.isin(labels, labels[truth > 0])
+        return [np.where(own, nearest(truth, spacing), 0)]
+    if oracle == "true foreground":
+        return [np.where(truth > 0, nearest(labels, spacing), 0)]
+    if oracle == "best looseness":
+        edges = [ndimage.distance_transform_edt(own, spacing) for own in (labels > 0, labels == 0)]
+        near = nearest(labels, spacing)
+        return [np.where(edges[0] - edges[1] > way, near, 0) for way in OFFSETS]
+    return [labels]
+
+
+def nearest(labels: Labels, spacing: Sequence[float]) -> Labels:
+    """Return the nearest object of each voxel."""
+    _, where = ndimage.distance_transform_edt(labels == 0, spacing, return_indices=True)
+    found: Labels = labels[tuple(where)]
+    return found
 
 
 def sums_of(found: Overlap, group: NDArray[np.bool_] | None = None) -> list[float]:
@@ -249,6 +280,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tune", type=Path)
+    parser.add_argument("--oracles", action="store_true")
     for name, default in (("trials", 64), ("every", 4), ("late", 401), ("workers", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
@@ -259,8 +291,12 @@ def main() -> int:
         raise InputError(f"{min(unfit)}: expected a name like ix71_Emb01_t451")
     known, rows = pd.DataFrame.from_dict(found, orient="index").astype({"frame": int}), []
     works = {name: works_of(name, images.values(), known, given.out) for name in given.models}
-    for name in given.models if given.tune else ():
-        works[f"{name}, tuned"] = tuned(works[name], known, given)
+    for name in given.models:
+        if given.tune:
+            works[f"{name}, tuned"] = tuned(works[name], known, given)
+        for oracle in ORACLES if given.oracles else ():
+            own = [own._replace(oracle=oracle) for own in works[name] if not own.moved]
+            works[f"{name}, {oracle}"] = own
     for name, own in works.items():
         for work, sums in zip(own, all_of(Work.judged, own, given.workers), strict=True):
             groups = ("moved",) if work.moved else ("all", "touching")

@@ -28,6 +28,17 @@ def test_sums_of_all_nuclei_and_of_a_group():
     assert embryos.scores(sums.sum(axis=0)) == pytest.approx([17 / 36, 3 / 4, 1 / 4])
 
 
+def test_oracles_know_partition_foreground_or_distance_of_outlines():
+    """Object 8 covers no nucleus; outlines move by up to 2 µm, two voxels."""
+    truth = np.array([[1, 1, 1, 2, 2, 0, 0, 0, 0, 0]])
+    labels = np.array([[7, 7, 7, 7, 0, 0, 0, 0, 8, 8]])
+    one, two = ([*embryos.with_truth(o, truth, labels, (1, 1))] for o in embryos.ORACLES[:2])
+    assert [own[0].tolist() for own in one] == [[1, 1, 1, 2] + [0] * 6]
+    assert [own[0].tolist() for own in two] == [[7] * 5 + [0] * 5]
+    moved = embryos.with_truth("best looseness", truth, labels, (1, 1))
+    assert [np.count_nonzero(own) for own in moved] == [8, 8, 8, 6, 6, 6, 6, 6, 4, 4, 2]
+
+
 def _rows(model, number, *sums):
     return [model, f"{number}", "ix71", f"Emb{number}", 501 if number else 1, "all", *sums]
 
