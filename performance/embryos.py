@@ -60,7 +60,7 @@ SCORES = ("SEG", "F1", "F1 at 0.75")
 SUMS = ("nuclei", "objects", "seg", "close", *CAUSES)  # per volume; `close`: at an IoU of 0.75
 
 ORACLES = ("true partition", "true foreground", "best looseness")
-OFFSETS = np.linspace(-2, 2, 11)  # µm, inwards is positive
+OFFSETS = np.linspace(-2, 2, 11)  # µm, outwards
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
@@ -115,7 +115,7 @@ class Work(NamedTuple):
         if not (path := self.place(".tif")).is_file():
             write(path, self.predicted())
         labels, truth = read(path), read_labels(self.image.labels).array
-        found = with_truth(self.oracle, truth, labels.array, labels.spacing)
+        found = with_truth(self.oracle, truth, labels.array, np.array(labels.spacing))
         return max((self.sums(own) for own in found), key=lambda sums: sums[0][2])
 
     def tried(self, trials: Sequence[Mapping[str, Any]]) -> list[list[float]]:
@@ -136,27 +136,24 @@ class Work(NamedTuple):
         return list(files.read_json(path))
 
 
-def with_truth(
-    oracle: str, truth: Labels, labels: Labels, spacing: Sequence[float]
-) -> list[Labels]:
+def with_truth(oracle: str, truth: Labels, labels: Labels, spacing: Floats) -> list[Labels]:
     """Return labels with that part of the truth, one for each distance of the outlines [µm]."""
+
+    def nearest(own: Labels) -> tuple[Labels, Floats]:
+        """Return the nearest object of each voxel, and its distance."""
+        away, where = ndimage.distance_transform_edt(own == 0, spacing, return_indices=True)
+        return own[tuple(where)], away
+
     if oracle == "true partition":
-        own = (labels > 0) & np.isin(labels, labels[truth > 0])
-        return [np.where(own, nearest(truth, spacing), 0)]
+        inside = (labels > 0) & np.isin(labels, labels[truth > 0])
+        return [np.where(inside, nearest(truth)[0], 0)]
     if oracle == "true foreground":
-        return [np.where(truth > 0, nearest(labels, spacing), 0)]
+        return [np.where(truth > 0, nearest(labels)[0], 0)]
     if oracle == "best looseness":
-        edges = [ndimage.distance_transform_edt(own, spacing) for own in (labels > 0, labels == 0)]
-        near = nearest(labels, spacing)
-        return [np.where(edges[0] - edges[1] > way, near, 0) for way in OFFSETS]
+        near, away = nearest(labels)
+        away -= ndimage.distance_transform_edt(labels > 0, spacing)
+        return [np.where(away < way, near, 0) for way in OFFSETS]
     return [labels]
-
-
-def nearest(labels: Labels, spacing: Sequence[float]) -> Labels:
-    """Return the nearest object of each voxel."""
-    _, where = ndimage.distance_transform_edt(labels == 0, spacing, return_indices=True)
-    found: Labels = labels[tuple(where)]
-    return found
 
 
 def sums_of(found: Overlap, group: NDArray[np.bool_] | None = None) -> list[float]:

@@ -32,11 +32,11 @@ def test_oracles_know_partition_foreground_or_distance_of_outlines():
     """Object 8 covers no nucleus; outlines move by up to 2 µm, two voxels."""
     truth = np.array([[1, 1, 1, 2, 2, 0, 0, 0, 0, 0]])
     labels = np.array([[7, 7, 7, 7, 0, 0, 0, 0, 8, 8]])
-    one, two = ([*embryos.with_truth(o, truth, labels, (1, 1))] for o in embryos.ORACLES[:2])
+    one, two = ([*embryos.with_truth(o, truth, labels, np.ones(2))] for o in embryos.ORACLES[:2])
     assert [own[0].tolist() for own in one] == [[1, 1, 1, 2] + [0] * 6]
     assert [own[0].tolist() for own in two] == [[7] * 5 + [0] * 5]
-    moved = embryos.with_truth("best looseness", truth, labels, (1, 1))
-    assert [np.count_nonzero(own) for own in moved] == [8, 8, 8, 6, 6, 6, 6, 6, 4, 4, 2]
+    moved = embryos.with_truth("best looseness", truth, labels, np.ones(2))
+    assert [np.count_nonzero(own) for own in moved] == [2, 4, 4, 6, 6, 6, 6, 6, 8, 8, 8]
 
 
 def _rows(model, number, *sums):
