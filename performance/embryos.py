@@ -8,11 +8,11 @@ nuclei share a voxel's face with another; an object counts among theirs if it sh
 with one. Labels of CV1000 lie half a voxel off: its images are also moved by half a voxel along
 all axes (cubic spline) before they are segmented.
 
---tune RANGES.toml also scores each card with parameters chosen for each embryo on every few frames
-of the others: a random search in the ranges, then around the best, by the mean of SEG and F1.
---oracles also scores each model with a part of the truth: its
-partition of the model's foreground, its foreground parted by the model, and outlines that are moved
-by the best of some distances for each image. Predictions and trials are kept in OUT.
+--tune RANGES.toml also scores each card with parameters that are chosen for each embryo on every
+few images of the others: a random search in the ranges (one table per algorithm), then around the
+best, by the mean of SEG and F1. --oracles also scores each model with a part of the truth: its
+partition of the model's foreground, its foreground parted by the model, and outlines moved by the
+best distance for each image. Predictions and trials are kept in OUT.
 """
 
 import argparse
@@ -211,8 +211,7 @@ def chosen(works: Sequence[Work], ranges: Mapping[str, Any], given: Any) -> dict
 def tuned(works: Sequence[Work], known: pd.DataFrame, given: Any) -> list[Work]:  # noqa: ANN401
     """Return works with the parameters that are best on the other embryos."""
     ranges, found = files.read_toml(given.tune).get(works[0].card.algorithm, {}), dict[str, Any]()
-    thin = known[known.microscope == POOLED].sort_values("frame", ascending=False)
-    thin = thin[thin.groupby("embryo").cumcount() % given.every == 0]
+    thin = known[known.microscope == POOLED].sort_values(["embryo", "frame"])[:: given.every]
     for embryo in known.embryo.unique():
         print(f"without {embryo}: ", end="")
         others = thin.index[thin.embryo != embryo]
@@ -278,7 +277,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tune", type=Path)
     parser.add_argument("--oracles", action="store_true")
-    for name, default in (("trials", 64), ("every", 4), ("late", 401), ("workers", 1)):
+    for name, default in (("trials", 32), ("every", 5), ("late", 401), ("workers", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
