@@ -28,7 +28,7 @@ Images, Cytometry A 95 (2019), doi:10.1002/cyto.a.23863 (missed, merged and spli
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap
 
 MATCHED, MERGED, SPLIT, MISSED, FALSE = "matched", "merged", "split", "missed", "false"
+CAUSES = ("found", MERGED, SPLIT, "outline", MISSED)  # see `causes`
 
 Values = NDArray[np.float64]
 
@@ -97,6 +98,41 @@ def object_errors(table: Overlap) -> tuple[ObjectErrors, ObjectErrors]:
         _judged(truth, prediction, table.shared, iou, pairs, of_truth),
         _judged(prediction, truth, table.shared, iou, pairs, of_prediction),
     )
+
+
+def causes(table: Overlap) -> NDArray[np.str_]:
+    """Return why each object of a truth (T,) has no partner at an IoU of 0.5: of `CAUSES`.
+
+    Found ones have one. Others are merged or split by their class, have a wrong outline if they
+    have a match or a single piece, or are missed.
+
+    Examples
+    --------
+    >>> from cytosuite.metrics.labels.overlap import overlap
+    >>> causes(overlap(np.array([1, 1, 1, 2, 3, 3, 3]), np.array([4, 4, 5, 0, 6, 0, 0]))).tolist()
+    ['found', 'missed', 'outline']
+    """
+    truth = object_errors(table)[0]
+    pieces = np.bincount(table.truth_index[table.contained], minlength=truth.labels.size)
+    own = (truth.matched > 0) | (pieces > 0)
+    kinds = [truth.iou >= 0.5, truth.classes == MERGED, truth.classes == SPLIT, own]
+    return np.select(kinds, CAUSES[:-1], MISSED)
+
+
+def touching(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the objects that share a voxel's face with another, ascending.
+
+    Examples
+    --------
+    >>> touching(np.array([[1, 0, 3], [1, 2, 0]])).tolist()
+    [1, 2]
+    """
+    found = []
+    for axis in range(labels.ndim):
+        first, second = (np.moveaxis(labels, axis, 0)[part] for part in (slice(-1), slice(1, None)))
+        meet = (first != second) & (first > 0) & (second > 0)
+        found += [first[meet], second[meet]]
+    return np.unique(np.concatenate(found))
 
 
 class _Side(NamedTuple):

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from cytosuite.metrics.labels.object_errors import object_classes, object_errors
+from cytosuite.metrics.labels.object_errors import (
+    causes,
+    object_classes,
+    object_errors,
+    touching,
+)
 from cytosuite.metrics.labels.overlap import overlap
 
 # Classes of the truth and of the prediction, by hand from the sizes in tests/situations.py
@@ -31,6 +36,33 @@ def classes_of(truth, prediction):
 )
 def test_limits_of_the_classes(truth, prediction, expected):
     assert classes_of(truth, prediction) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "expected"),
+    [
+        ([1, 1, 1, 1], [0, 2, 0, 0], ["outline"]),  # a single piece, far too small
+        ([1, 1, 1, 1], [2, 2, 0, 0], ["found"]),  # an IoU of one half
+        ([0, 1, 1, 0, 0], [2, 2, 2, 2, 2], ["outline"]),  # a match, far too large
+        ([1, 1, 1, 1, 0], [2, 0, 3, 0, 0], ["split"]),
+        ([1, 1, 1, 2, 2], [3, 3, 3, 3, 3], ["found", "merged"]),  # the larger one has its partner
+        ([1, 1, 1, 2, 2, 2, 2], [3, 3, 3, 3, 0, 0, 0], ["found", "missed"]),
+        ([1, 1, 0, 0, 0], [0, 2, 2, 2, 2], ["missed"]),  # half of it lies in an object elsewhere
+    ],
+)
+def test_causes_of_nuclei_without_partner(truth, prediction, expected):
+    assert causes(overlap(np.array(truth), np.array(prediction))).tolist() == expected
+
+
+def test_objects_that_share_faces_touch():
+    labels = np.zeros((3, 3, 3), int)
+    labels[0, 0, 0], labels[1, 0, 0], labels[1, 1, 1], labels[2, 2, 2] = (
+        4,
+        7,
+        5,
+        6,
+    )  # 5, 6: a corner
+    assert touching(labels).tolist() == [4, 7]
 
 
 def test_values_of_each_object_by_hand():
