@@ -34,7 +34,7 @@ NUMBERS = {  # of `numbers`, by property, where the name is another
     "relative_volume": "volume_cv",
     "relative_brightness": "brightness_cv",
 }
-UNFITTED = ("contact", "valley", "tilt_deg")  # properties that no parameter is fitted to
+UNFITTED = ("valley", "tilt_deg")  # properties that no parameter is fitted to
 OFF = 0.1  # share by which sizes and numbers may be off
 SPLITS, SEED = 8, 0  # ways to part the real stacks into halves
 MEANINGS = {

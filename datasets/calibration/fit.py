@@ -51,6 +51,7 @@ WORDS = {
     "tissue_width_um": "width of the tissue",
     "tissue_height_um": "height of the tissue",
     "middle": "middle of the objects along z",
+    "contact_share": "share of the surface in contact",
     "hollow": "hollowness of the tissue",
     "neighbour_um": "distance to the nearest object",
 }
@@ -121,6 +122,7 @@ KNOBS = (
     Knob("tissue.flattening", "tissue_height_um", 1.0, 0.35, 2.0, step=0.25),
     Knob("tissue.middle", "middle", 1.0, 0.0, 1.0, "plain", "plain", 0.1),
     Knob("tissue.core", "hollow", 0.4, 0.05, 0.95, "plain", "plain", 0.2),
+    Knob("tissue.contact", "contact_share", 1.0, 0.0, 0.4, "plain", "plain", 0.05),
     Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 4.0, "plain", "plain", 1.0),
 )
 # Where tissue fills the image, its density has the number of objects to follow.

@@ -12,6 +12,7 @@ from cytosuite.volume import Volume
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
 CUT = 0.4  # share of cut objects from which tissue is taken to go on outside of the image
+OVERLAP = 0.2  # share of a nucleus that a contact may take
 FADED = 0.06  # of its peak, where people take a nucleus to end along z
 GROWS = -0.002  # dimming per µm below which the objective is taken to be at the last plane
 SOURCES = {
@@ -27,6 +28,7 @@ FREE = {
     "tissue.outline": "a small core is a ball all but filled",
     "tissue.may_be_cut": "some real objects are cut by the faces of the stacks",
     "tissue.core_tissue": "the core is a cavity",
+    "tissue.max_overlap": "nuclei in contact flatten",
     "nucleus.flat_along_surface": "flat nuclei lie along the surface",
 }
 SOFTEST, STEPS = 1.5, 151  # sensor blur that correlation is looked up for, voxels
@@ -92,9 +94,11 @@ def _tissue(
         "tissue.outline": "shell",
         "tissue.may_be_cut": True,
         "tissue.core_tissue": 0.0,
+        "tissue.max_overlap": OVERLAP,
         "nucleus.flat_along_surface": True,
     }
     free = {
+        "tissue.contact": _or(real.median("contact_share") / 2, 0.0),  # labels add some
         "tissue.gap_um": min(max(0.7 * (apart - diameter_um), 0.3), 5.0),
         "tissue.n_nuclei": real.median("objects"),
         "tissue.volume_fraction": min(max(nuclei / (width**2 * height), 0.01), 0.4),

@@ -117,7 +117,7 @@ def test_arrangement_is_compared_with_its_floor(crowded, small):
     assert found[0].real[1] > 0.03
     assert found[0].simulated[1] == 0
     (line,) = (line for line in misplaced(found) if line.startswith("share of the surface"))
-    assert line.endswith("are allowed (no parameter is fitted to it)")
+    assert line.endswith("are allowed (after the fit)")
 
 
 def test_a_threshold_has_no_arrangement(toy):

@@ -43,6 +43,7 @@ def test_parameters_come_back(tmp_path):
     assert np.mean(found["optics"]["psf_sigma_z_um"]) == pytest.approx(2, rel=0.25)
     assert found["tissue"]["shrinkage"] == pytest.approx(0.15, abs=0.1)
     assert found["optics"]["objective"] == "last"  # light from below stays below
-    image, labels = simulate(found, 1)
-    depth, light = np.nonzero(labels)[0], image.array[labels > 0]
+    stacks = [simulate(found, seed) for seed in range(4)]
+    depth = np.concatenate([np.nonzero(labels)[0] for _, labels in stacks])
+    light = np.concatenate([image.array[labels > 0] for image, labels in stacks])
     assert light[depth >= 17].mean() > 1.1 * light[depth < 13].mean()
