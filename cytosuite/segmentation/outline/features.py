@@ -1,6 +1,7 @@
 """Image values and places of the voxels near objects, in units of object and image."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import pi, prod
 from typing import Any, NamedTuple
 
@@ -16,9 +17,9 @@ from cytosuite.volume.pieces import slabs_of
 Floats = NDArray[np.float32]
 Labels = NDArray[np.integer[Any]]
 
-SCALES = (0.08, 0.2)  # standard deviations of the smoothing, in typical radii
+SCALES = (0.08, 0.2, 0.4)  # standard deviations of the smoothing, in typical radii
 REACH = 0.45  # typical radii around an object within which its outline may lie
-COLUMNS = 13
+COLUMNS = 16
 _BRICK = (8, 64, 64)  # voxels of a piece from which an image is measured
 _TRUNCATE = 3.0  # standard deviations after which a Gaussian ends
 _DARK = 0.02  # of the threshold, below which all is dark
@@ -92,7 +93,7 @@ def look(labels: Labels, image: NDArray[Any], spacing: Sequence[float], common: 
     columns = [
         *values,
         *(value - mean[owner] for value in values),
-        values[0] - values[1],
+        *(fine - coarse for fine, coarse in pairwise(values)),
         mean[owner],
         np.sqrt((slope**2).sum(0)),
         (slope * away).sum(0) / np.maximum(far, 0.1),
