@@ -160,8 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(given.threads)
     if given.ends_with:
         Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
-    bare = not (home := ALGORITHMS / given.algorithm / "training").joinpath("train.py").is_file()
-    own = given.settings or (home / OUTLINE if bare and home.is_dir() else None)
+    home = ALGORITHMS / given.algorithm / "training"
+    alone = (home / OUTLINE).is_file() and not (home / "train.py").is_file()
+    own = given.settings or (home / OUTLINE if alone else None)
     if own is not None and own.suffix == ".toml" and "outline" in read_toml(own):
         return _outline(given, own, say)
     training = training_of(given.algorithm)

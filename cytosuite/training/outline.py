@@ -50,7 +50,7 @@ class OutlineSettings(Described):
     files: FileSettings = FileSettings()
 
 
-class Drawn(NamedTuple):
+class Example(NamedTuple):
     """An annotated image with the objects that a model finds before it draws their outlines."""
 
     path: Path
@@ -67,7 +67,7 @@ class Drawn(NamedTuple):
         return Facts({name: lambda value=value: value for name, value in values.items()})
 
 
-class Sample(NamedTuple):
+class Samples(NamedTuple):
     """Voxels near the objects of an image, and whether they belong to them."""
 
     columns: Floats  # (COLUMNS, N)
@@ -131,7 +131,7 @@ def fit(
 
 
 def learnt(
-    cases: Sequence[Drawn], settings: OutlineSettings, theirs: Trees | None
+    cases: Sequence[Example], settings: OutlineSettings, theirs: Trees | None
 ) -> tuple[Trees, float, int]:
     """Return trees, their looseness, and the number of objects that they were learnt from."""
     samples = [sample(case, settings.voxels, settings.seed + n) for n, case in enumerate(cases)]
@@ -151,13 +151,13 @@ def learnt(
     return trees, settings.looseness, objects
 
 
-def sample(case: Drawn, most: int, seed: int) -> Sample:
+def sample(case: Example, most: int, seed: int) -> Samples:
     """Return at most so many voxels near the objects of an image that stand for annotated ones."""
     found, spacing = case.found, case.volume.spacing
     common = measure(found, case.volume.array, spacing)
     if common.threshold <= 0:
         empty = np.zeros(0, np.float32)
-        return Sample(np.zeros((COLUMNS, 0), np.float32), empty > 0, empty, 0)
+        return Samples(np.zeros((COLUMNS, 0), np.float32), empty > 0, empty, 0)
     near, twin = look(found, case.volume.array, spacing, common), twins(found, case.truth)
     chosen = np.flatnonzero(twin[near.owner] > 0)
     if chosen.size > most:
@@ -168,7 +168,7 @@ def sample(case: Drawn, most: int, seed: int) -> Sample:
     weight = 1 / np.maximum(np.bincount(near.owner), 1)[owner]
     weight *= len(weight) / max(weight.sum(), 1e-9)
     objects = int(np.count_nonzero(twin))
-    return Sample(near.columns[:, chosen], inside, weight.astype(np.float32), objects)
+    return Samples(near.columns[:, chosen], inside, weight.astype(np.float32), objects)
 
 
 def twins(found: Labels, truth: Labels) -> NDArray[np.int64]:
@@ -187,14 +187,14 @@ def twins(found: Labels, truth: Labels) -> NDArray[np.int64]:
     return result
 
 
-def fitted_looseness(cases: Sequence[Drawn], trees: Trees) -> float:
+def fitted_looseness(cases: Sequence[Example], trees: Trees) -> float:
     """Return the looseness of most SEG, of equal ones the middle."""
     scores = np.array([_scored(cases, trees, float(each))["SEG"] for each in _GRID])
     best = np.flatnonzero(scores >= scores.max() - 1e-9)
     return float(_GRID[best[best.size // 2]])
 
 
-def _scored(cases: Sequence[Drawn], trees: Trees | None, looseness: float) -> dict[str, float]:
+def _scored(cases: Sequence[Example], trees: Trees | None, looseness: float) -> dict[str, float]:
     """Return pooled scores of redrawn cases by metric; none without cases."""
     if not cases:
         return {}
@@ -204,10 +204,10 @@ def _scored(cases: Sequence[Drawn], trees: Trees | None, looseness: float) -> di
 
 def _cases(
     algorithm: str, model: Model, settings: OutlineSettings, folders: Sequence[Path], say: Say
-) -> tuple[list[Drawn], list[Drawn]]:
+) -> tuple[list[Example], list[Example]]:
     """Return the cases to learn from and the held-out ones, of splits or by number."""
-    kept: list[Drawn] = []
-    held: list[Drawn] = []
+    kept: list[Example] = []
+    held: list[Example] = []
     for folder in folders:
         say(f"segmenting {folder}")
         loaded = list(_segmented(algorithm, model, folder, settings.files))
@@ -225,7 +225,9 @@ def _cases(
     return kept, held
 
 
-def _segmented(algorithm: str, model: Model, folder: Path, files: FileSettings) -> Iterator[Drawn]:
+def _segmented(
+    algorithm: str, model: Model, folder: Path, files: FileSettings
+) -> Iterator[Example]:
     """Yield the annotated images of a folder with the objects that a model finds in them."""
     predict = import_module(f"cytosuite.algorithms.{algorithm}.predict").predict
     parameters = {key: value for key, value in model.card.parameters.items() if key != KEY}
@@ -236,10 +238,10 @@ def _segmented(algorithm: str, model: Model, folder: Path, files: FileSettings) 
         volume, truth = files.read(path), files.labels(source).array
         if truth.shape != volume.shape:
             raise InputError(
-                f"{path}: image and labels differ in shape, {volume.shape}, {truth.shape}"
+                f"{path}: expected labels of the shape {volume.shape}, found {truth.shape}"
             )
         found = predict({IMAGE.slug: volume}, plain)[LABELS.slug].array
-        yield Drawn(path, volume, truth, found)
+        yield Example(path, volume, truth, found)
 
 
 def _write_weights(path: Path, parent: Path | None, trees: Trees) -> Mapping[str, Any]:
