@@ -12,7 +12,7 @@ from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
-from cytosuite.segmentation.outline.redraw import with_outline
+from cytosuite.segmentation.outline.redraw import Labels, with_outline
 
 if TYPE_CHECKING:
     from cytosuite.contract.weights import Model
@@ -28,7 +28,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         volume.shape, margin_of(spacing, parameters), steps_of(spacing, parameters)
     )
     if len(planned) > 1:
-        labels = segment_blocks(volume.array, spacing, parameters, planned)
+        labels: Labels = segment_blocks(volume.array, spacing, parameters, planned)
     else:
         found = segment(volume.array, spacing, parameters)
         small = int(found.max(initial=0)) <= np.iinfo(np.uint16).max

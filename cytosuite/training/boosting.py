@@ -18,9 +18,9 @@ _SEEN = 100_000  # samples from which thresholds are taken
 class Growth(Described):
     """Settings of the trees."""
 
-    trees: int = Field(60, ge=0, le=1000, description="how many; 0 keeps those of the parent")
+    trees: int = Field(40, ge=0, le=1000, description="how many; 0 keeps those of the parent")
     depth: int = Field(6, ge=1, le=8, description="questions of a tree")
-    rate: float = Field(0.2, gt=0, le=1, description="part of a tree's answer that counts")
+    rate: float = Field(0.25, gt=0, le=1, description="part of a tree's answer that counts")
     bins: int = Field(32, ge=2, le=256, description="parts of equal number of a column's values")
     share: float = Field(0.4, gt=0, le=1, description="of the samples, drawn for each tree")
 
@@ -49,7 +49,10 @@ def grow(
     for tree in range(growth.trees):
         some = np.flatnonzero(rng.random(count) < growth.share)
         sure = 1 / (1 + np.exp(-odds[some]))
-        slope, bend = weight[some] * (sure - truth[some]), weight[some] * sure * (1 - sure)
+        slope, bend = (
+            np.asarray(weight[some] * each, np.float32)
+            for each in (sure - truth[some], sure * (1 - sure))
+        )
         few, leaf = bins[:, some], np.zeros(some.size, np.int64)
         for depth in range(growth.depth):
             column, at = _best(few, leaf << 8, slope, bend, [edge.size for edge in edges])

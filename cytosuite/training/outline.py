@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +45,9 @@ class OutlineSettings(Described):
     looseness: float = Field(0.55, gt=0, lt=1, description="with which the new trees draw")
     voxels: int = Field(8000, ge=1, description="drawn near the objects of an image")
     enough: int = Field(50, ge=0, description="objects; with fewer, a parent's trees stay")
+    parameters: dict[str, Any] = Field(
+        {}, description="of the inference that differ from the parent's, as trees do their work"
+    )
     cases: float = Field(0.2, ge=0, description="held out: a share, or a number from 1")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="of the drawn voxels")
     files: FileSettings = FileSettings()
@@ -58,13 +61,17 @@ class Example(NamedTuple):
     truth: Labels
     found: Labels
 
-    def redrawn(self, trees: Trees | None, looseness: float) -> Facts:
-        """Return true and predicted labels, the latter as found without trees."""
-        drawn, volume = self.found, self.volume
-        if trees is not None:
-            drawn = redraw(self.found, volume.array, volume.spacing, trees, looseness)
-        values = {"truth": self.truth, "prediction": drawn, "spacing": volume.spacing}
-        return Facts({name: lambda value=value: value for name, value in values.items()})
+    def redrawn(self, trees: Trees, looseness: float) -> Facts:
+        """Return true and predicted labels, the latter by trees."""
+        volume = self.volume
+        return self.facts(redraw(self.found, volume.array, volume.spacing, trees, looseness))
+
+    def facts(self, labels: Labels) -> Facts:
+        """Return true and predicted labels."""
+        spacing = self.volume.spacing
+        return Facts(
+            {"truth": lambda: self.truth, "prediction": lambda: labels, "spacing": lambda: spacing}
+        )
 
 
 class Samples(NamedTuple):
@@ -96,15 +103,13 @@ def fit(
     trees, looseness, objects = learnt(cases, settings, theirs)
     kept = "trees kept" if trees is theirs else f"{len(trees.value)} new trees"
     say(f"{objects} objects: {kept}, looseness {looseness}")
-    scores = [
-        _scored(held, theirs, float(old.parameters.get(KEY, 0.5))),
-        _scored(held, trees, looseness),
-    ]
-    for words, found in zip((f"as by {parent.stem}", "with new outlines"), scores, strict=True):
-        if found:
+    predict = predictor(algorithm)
+    before = _scored(case.facts(predict(case.volume, model)) for case in held)
+    after = _scored(case.redrawn(trees, looseness) for case in held)
+    for words, found in ((f"by {parent.stem}", before), ("with these outlines", after)):
+        if held:
             say(f"held-out cases {words}: " + ", ".join(f"{k} {v:.4g}" for k, v in found.items()))
     names, count = ", ".join(title(folder) for folder in folders), len(cases) + len(held)
-    before, after = scores
     facts = {
         "images": len(cases),
         "objects": objects,
@@ -120,7 +125,7 @@ def fit(
         "version": "0.1.0",
         "description": f"{old.description} Outlines as in {names}.",
         "authors": authors or user(),
-        "parameters": {**old.parameters, KEY: looseness},
+        "parameters": {**old.parameters, **settings.parameters, KEY: looseness},
         "trained": {**old.trained, KEY: facts},
         "scores": {f"held-out {len(held)} of {count} cases of {names}": after} if held else {},
         "baselines": {},
@@ -189,17 +194,21 @@ def twins(found: Labels, truth: Labels) -> NDArray[np.int64]:
 
 def fitted_looseness(cases: Sequence[Example], trees: Trees) -> float:
     """Return the looseness of most SEG, of equal ones the middle."""
-    scores = np.array([_scored(cases, trees, float(each))["SEG"] for each in _GRID])
+    found = [_scored(case.redrawn(trees, float(each)) for case in cases) for each in _GRID]
+    scores = np.array([each["SEG"] for each in found])
     best = np.flatnonzero(scores >= scores.max() - 1e-9)
     return float(_GRID[best[best.size // 2]])
 
 
-def _scored(cases: Sequence[Example], trees: Trees | None, looseness: float) -> dict[str, float]:
-    """Return pooled scores of redrawn cases by metric; none without cases."""
-    if not cases:
-        return {}
-    facts = (case.redrawn(trees, looseness) for case in cases)
+def _scored(facts: Iterable[Facts]) -> dict[str, float]:
+    """Return pooled scores of cases by metric."""
     return rounded(score(wanted_metrics(_METRICS), facts))
+
+
+def predictor(algorithm: str) -> Callable[[Volume, Model], Labels]:
+    """Return a function that segments an image by a model of an algorithm."""
+    predict = import_module(f"cytosuite.algorithms.{algorithm}.predict").predict
+    return lambda volume, model: predict({IMAGE.slug: volume}, model)[LABELS.slug].array
 
 
 def _cases(
@@ -210,7 +219,7 @@ def _cases(
     held: list[Example] = []
     for folder in folders:
         say(f"segmenting {folder}")
-        loaded = list(_segmented(algorithm, model, folder, settings.files))
+        loaded = list(_segmented(algorithm, model, folder, settings))
         parts, division = divided(folder, loaded, settings.files)
         for remark in division.lines if division else ():
             say(f"parts of {folder.name}: {remark}")
@@ -226,12 +235,12 @@ def _cases(
 
 
 def _segmented(
-    algorithm: str, model: Model, folder: Path, files: FileSettings
+    algorithm: str, model: Model, folder: Path, settings: OutlineSettings
 ) -> Iterator[Example]:
     """Yield the annotated images of a folder with the objects that a model finds in them."""
-    predict = import_module(f"cytosuite.algorithms.{algorithm}.predict").predict
+    files, predict = settings.files, predictor(algorithm)
     parameters = {key: value for key, value in model.card.parameters.items() if key != KEY}
-    plain = Model(model.card.model_copy(update={"parameters": parameters}), model.weights)
+    card = model.card.model_copy(update={"parameters": {**parameters, **settings.parameters}})
     for path, source in find_images(folder, ["*"], root=files.root):
         if source is None:
             raise InputError(f"{path}: expected labels for each image, found none")
@@ -240,8 +249,7 @@ def _segmented(
             raise InputError(
                 f"{path}: expected labels of the shape {volume.shape}, found {truth.shape}"
             )
-        found = predict({IMAGE.slug: volume}, plain)[LABELS.slug].array
-        yield Example(path, volume, truth, found)
+        yield Example(path, volume, truth, predict(volume, Model(card, model.weights)))
 
 
 def _write_weights(path: Path, parent: Path | None, trees: Trees) -> Mapping[str, Any]:

@@ -78,17 +78,17 @@ def test_a_model_learns_the_habit_of_an_annotator_and_then_its_looseness_alone(t
     folder = annotated(tmp_path / "data")
     small = tmp_path / "small.toml"
     text = "[outline]\ntrees = 20\ndepth = 4"
-    small.write_text(f"cases = 1\nenough = 5\n{text}")
+    small.write_text(f"cases = 1\nenough = 5\nparameters = {{ opening_um = 0.0 }}\n{text}")
     assert main(words(folder, PARENT, "mine", "--settings", str(small), "--seed", "3")) == 0
     card = read_card(folder / "models" / "mine.json")
     facts, old = card.trained["outline"], read_card(PARENT)
-    assert card.parameters == {**old.parameters, "outline": 0.55}
+    assert card.parameters == {**old.parameters, "opening_um": 0.0, "outline": 0.55}
     assert (facts["images"], facts["settings"]["seed"], facts["trees"]) == (3, 3, "20 new trees")
     (after,) = card.scores.values()
     assert after["SEG"] > facts["parent"]["scores"]["SEG"] + 0.1
     assert after["SEG"] > 0.85
     assert card.adopted
-    assert "held-out cases with new outlines: SEG 0." in capsys.readouterr().out
+    assert "held-out cases with these outlines: SEG 0." in capsys.readouterr().out
     mine = folder / "models" / "mine.safetensors"
     assert Trees.read(mine, 99).feature.shape == (20, 4)
 
