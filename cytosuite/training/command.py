@@ -161,9 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.ends_with:
         Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
     home = ALGORITHMS / given.algorithm / "training"
-    alone = (home / OUTLINE).is_file() and not (home / "train.py").is_file()
+    draws, alone = (home / OUTLINE).is_file(), not (home / "train.py").is_file()
     own = given.settings or (home / OUTLINE if alone else None)
-    if own is not None and own.suffix == ".toml" and "outline" in read_toml(own):
+    if draws and own is not None and own.suffix == ".toml" and "outline" in read_toml(own):
         return _outline(given, own, say)
     training = training_of(given.algorithm)
     path = given.settings or settings_file(training, given.parent)

@@ -44,7 +44,7 @@ class OutlineSettings(Described):
     outline: Growth = Growth()
     looseness: float = Field(0.55, gt=0, lt=1, description="with which the new trees draw")
     voxels: int = Field(8000, ge=1, description="drawn near the objects of an image")
-    enough: int = Field(50, ge=0, description="objects; with fewer, a parent's trees stay")
+    enough: int = Field(150, ge=0, description="objects; with fewer, a parent's trees stay")
     parameters: dict[str, Any] = Field(
         {}, description="of the inference that differ from the parent's, as trees do their work"
     )
@@ -129,9 +129,10 @@ def fit(
         "trained": {**old.trained, KEY: facts},
         "scores": {f"held-out {len(held)} of {count} cases of {names}": after} if held else {},
         "baselines": {},
-        "adopted": bool(held) and after["SEG"] > before["SEG"],
+        "adopted": False,  # for the images of its parent, which a choice could not tell apart
     }
     write_json(card, parse(card, entries, ModelCard).model_dump(mode="json"))
+    say(f"used only by its name, --model {card.stem}")
     return card
 
 
@@ -230,7 +231,7 @@ def _cases(
         kept, held = kept + train, held + validate
     say(f"cases: {len(kept)} to learn from, {len(held)} held out")
     if not held:
-        say("no case is held out, so the model has no score and is used by name only")
+        say("no case is held out, so the model has no score")
     return kept, held
 
 
