@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.networks.network import PlaneByPlane, folded, put_tensors, tensors_of, unfolded
+from cytosuite.segmentation.outline import PREFIX
 
 FIELDS = 4  # level, flow along z, y, x
 AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
@@ -82,7 +83,7 @@ def build(arguments: Network, *, auxiliary: bool = True) -> FlowNet:
 def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
     """Return a trained network for inference, without auxiliary channel; InputError if unfit."""
     network = build(parse("network", arguments, Network), auxiliary=False)
-    found = load_file(path)
+    found = {name: value for name, value in load_file(path).items() if not name.startswith(PREFIX)}
     for name, value in tensors_of(network).items():
         if "output_block." in name and name in found:
             found[name] = found[name][: len(value)]

@@ -91,6 +91,12 @@ class Parameters(Described):
     max_elongation: float = Field(
         inf, ge=1, description="Largest ratio of longest to shortest axis."
     )
+    outline: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Looseness of the outlines that the trees in the weights draw; None: no trees.",
+    )
     diameter: Literal["trained", "estimated", "network"] = Field(
         "estimated",
         description="Default nucleus diameter when the user gives none: of bright blobs, or of the "

@@ -30,6 +30,7 @@ from cytosuite.networks.network import Forward, device, load_once
 from cytosuite.networks.normalise import Background, background_of, normalise, sampled_percentiles
 from cytosuite.networks.tiling import Tile, sample
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
+from cytosuite.segmentation.outline.redraw import with_outline
 from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.large import put, room
 
@@ -89,6 +90,14 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     job, found, notes = _as_seen(image, scale, trained, parameters, network)
     scale = job.scale
+    outlined = with_outline(
+        volume.like(found.labels.reshape(volume.shape)),
+        image.reshape(volume.shape),
+        in_pixels(volume).spacing if flat else volume.spacing,
+        model,
+        parameters.outline,
+    )
+    drawn = parameters.outline is not None
     facts: dict[str, Scalar] = {
         f"diameter_{'px' if flat else 'um'}": round(scale.ratio * trained.diameter_um, 3),
         "diameter_source": scale.source,
@@ -96,7 +105,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         f"working_spacing_{'px' if flat else 'um'}": " x ".join(
             f"{step * scale.ratio:.4g}" for step in job.spacing
         ),
-        "objects": found.objects,
+        "objects": int(outlined.array.max(initial=0)) if drawn else found.objects,
         **_together(notes),
     }
     if inverted:
@@ -104,9 +113,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     if found.pieces:
         facts["pieces"] = found.pieces
     own = {f"cellpose3d_{key}": value for key, value in facts.items()}
-    result = replace(
-        volume.like(found.labels.reshape(volume.shape)), metadata={**volume.metadata, **own}
-    )
+    result = replace(outlined, metadata={**outlined.metadata, **own})
     return {"instance-labels": warned(result, *scale.warnings, *[_INVERTED] * inverted)}
 
 

@@ -90,3 +90,8 @@ class Parameters(Described):
     minimum_snr: NonNegative = Field(
         4.0, description="Smallest mean of an object in units of the noise left after smoothing."
     )
+    outline: Annotated[Finite, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Looseness of the outlines that the trees in the weights draw, 0 to 1; "
+        "None: objects stay as they were found.",
+    )

@@ -12,6 +12,7 @@ from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
+from cytosuite.segmentation.outline.redraw import Labels, with_outline
 
 if TYPE_CHECKING:
     from cytosuite.contract.weights import Model
@@ -27,8 +28,10 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         volume.shape, margin_of(spacing, parameters), steps_of(spacing, parameters)
     )
     if len(planned) > 1:
-        found = segment_blocks(volume.array, spacing, parameters, planned)
-        return {"instance-labels": volume.like(found)}
-    labels = segment(volume.array, spacing, parameters)
-    small = int(labels.max(initial=0)) <= np.iinfo(np.uint16).max
-    return {"instance-labels": volume.like(labels.astype(np.uint16 if small else np.uint32))}
+        labels: Labels = segment_blocks(volume.array, spacing, parameters, planned)
+    else:
+        found = segment(volume.array, spacing, parameters)
+        small = int(found.max(initial=0)) <= np.iinfo(np.uint16).max
+        labels = found.astype(np.uint16 if small else np.uint32)
+    result = with_outline(volume.like(labels), volume.array, spacing, model, parameters.outline)
+    return {"instance-labels": result}

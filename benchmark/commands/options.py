@@ -31,6 +31,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import need_file, need_folder
 from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.folders.splits import SplitName
+from cytosuite.segmentation.outline import looseness_of
 from cytosuite.volume import Scalar
 
 if TYPE_CHECKING:
@@ -222,9 +223,13 @@ class OwnOptions(ImageOptions):
     algorithm: str = option(AUTO, f"Name in algorithms/; {AUTO}: one with a model that fits.")
     diameter: float | None = option(None, "Of a nucleus, µm; estimated without it.")
     channel: str | None = option(None, "Stain, like nucleus.", parse=printable)
+    outline: str | None = option(
+        None, "Extent of objects by models that draw it: looser, tighter, or 0 to 1."
+    )
 
     def __post_init__(self) -> None:
-        """Refuse a length that cannot be meant."""
+        """Refuse a length or looseness that cannot be meant."""
+        looseness_of(0.5, self.outline)
         if self.diameter is not None and not LEAST_UM <= self.diameter <= MOST_UM:
             raise InputError(
                 f"diameter must be {LEAST_UM:g} to {MOST_UM:g} µm, found {self.diameter}"
@@ -233,7 +238,7 @@ class OwnOptions(ImageOptions):
     @property
     def metadata(self) -> dict[str, Scalar]:
         """The facts that the user gives about the images."""
-        given = {"channel": self.channel, "diameter_um": self.diameter}
+        given = {"channel": self.channel, "diameter_um": self.diameter, "outline": self.outline}
         return {key: value for key, value in given.items() if value is not None}
 
 

@@ -49,9 +49,10 @@ def train_command(options: TrainOptions, console: Console) -> None:
 def train(options: TrainOptions, console: Console) -> Path:
     """Train a model and return its card; InputError of options, TrainingError if it fails."""
     name, home = options.algorithm, ROOT / "algorithms"
-    known = [each for each in algorithms() if (home / each / "training" / "train.py").is_file()]
+    trained = [each for each in algorithms() if (home / each / "training" / "train.py").is_file()]
+    known = [each for each in algorithms() if (home / each / "training").is_dir()]
     pick("algorithm that is trained", [name], known)
-    need_packages(name, "training.train")
+    need_packages(name, "training.train" if name in trained else "cytosuite.training.command")
     out = workplace() / "weights" / name
     work = workplace() / "runs" / "training" / options.name
     command = [sys.executable, "-m", "cytosuite.training.command", name, "--name", options.name]

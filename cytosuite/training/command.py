@@ -21,13 +21,16 @@ from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
 from cytosuite.files import need_file, need_folder, read_toml
 from cytosuite.folders.splits import read_splits, splits_of
+from cytosuite.training.images import find_images
 from cytosuite.training.loop import DRAWERS, begin, need_data, train
+from cytosuite.training.outline import OutlineSettings, fit
 from cytosuite.training.parts import Case, Source, Training
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.settings import Settings, TrainingSettings
 
 LOOK_S = 1.0  # between two looks at the parent
 FINETUNE = "finetune.toml"  # settings of a training from a parent
+OUTLINE = "outline.toml"  # settings of a fit of outlines
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 CHECKED = "checked\n"  # line on stderr after which the data are awaited on stdin
 
@@ -157,6 +160,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(given.threads)
     if given.ends_with:
         Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
+    home = ALGORITHMS / given.algorithm / "training"
+    draws, alone = (home / OUTLINE).is_file(), not (home / "train.py").is_file()
+    own = given.settings or (home / OUTLINE if alone else None)
+    if draws and own is not None and own.suffix == ".toml" and "outline" in read_toml(own):
+        return _outline(given, own, say)
     training = training_of(given.algorithm)
     path = given.settings or settings_file(training, given.parent)
 
@@ -186,11 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.check:
         return 0
     if given.wait:
-        sys.stderr.write(CHECKED)
-        sys.stderr.flush()
-        if not (words := sys.stdin.read()):
+        if not (words := _awaited()):
             return CLOSED
-        data, settings, notes = prepared(json.loads(words))
+        data, settings, notes = prepared(words)
     for note in notes:
         say(f"note: {note}")
     card = train(
@@ -204,6 +210,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device=given.device,
         say=say,
     )
+    say(f"written: {card}")
+    return 0
+
+
+def _awaited() -> list[str]:
+    """Return the words for the data once they are made; none if nobody makes them."""
+    sys.stderr.write(CHECKED)
+    sys.stderr.flush()
+    words = sys.stdin.read()
+    return list(json.loads(words)) if words else []
+
+
+def _outline(given: argparse.Namespace, path: Path, say: Callable[[str], None]) -> int:
+    """Fit the outlines of a model in place of a network, and return the exit code."""
+    settings = parse(path, read_toml(path), OutlineSettings)
+    growth = {"trees": given.steps, "rate": given.learning_rate}
+    growth = {**settings.outline.model_dump(), **{k: v for k, v in growth.items() if v is not None}}
+    files = {"root": given.data_root, "group": given.group}
+    files["splits"] = given.splits and read_splits(given.splits)
+    changes: dict[str, Any] = {
+        "outline": parse("outline", growth, type(settings.outline)),
+        "files": settings.files.model_copy(update={k: v for k, v in files.items() if v}),
+    }
+    changes |= {} if given.seed is None else {"seed": given.seed}
+    settings = settings.model_copy(update=changes)
+    if given.parent is None:
+        raise InputError("--from: expected the model that finds the objects, found none")
+    target = new_card(given.out or Path("weights") / given.algorithm, given.name)
+    words: Sequence[str] = given.data
+    for folder in by_role(words, ("images",)).get("images", []):
+        find_images(folder, ["*"], root=given.data_root)
+    if given.check:
+        return 0
+    if given.wait and not (words := _awaited()):
+        return CLOSED
+    folders = by_role(words, ("images",)).get("images", [])
+    if not folders:
+        raise InputError("data: outlines are learned from annotated images, found none")
+    card = fit(given.algorithm, settings, folders, target, given.parent, given.authors or "", say)
     say(f"written: {card}")
     return 0
 

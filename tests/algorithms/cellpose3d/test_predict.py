@@ -8,17 +8,25 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d import predict as module
-from cytosuite.algorithms.cellpose3d.network import Network, build
+from cytosuite.algorithms.cellpose3d.network import Network, build, load
 from cytosuite.algorithms.cellpose3d.predict import predict
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import InputError
 from cytosuite.networks.network import _loaded, tensors_of
 from cytosuite.networks.tiling import plan
+from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume, large
 
 SPACING = (2.0, 1.0, 1.0)
 SMALL = {"widths": [4, 4, 4], "fold": 2}
 CENTRES = ((12, 20, 14), (12, 20, 25), (14, 40, 36))  # µm; the first two touch
+
+BRIGHT = Trees(  # above the threshold, or not
+    np.zeros((1, 1), np.int32),
+    np.zeros((1, 1), np.float32),
+    np.array([[-3, 3]], np.float32),
+    np.zeros(1, np.float32),
+)
 
 
 def image(spacing=SPACING, shape=(14, 56, 52), size=1.0):
@@ -49,6 +57,8 @@ def model(tmp_path):
         weights = {
             key: value.contiguous() for key, value in tensors.items() if value.is_floating_point()
         }
+        if "outline" in parameters:
+            weights |= {name: torch.from_numpy(array) for name, array in BRIGHT.tensors().items()}
         save_file(weights, tmp_path / "tiny.safetensors")
         card = {
             "name": "tiny",
@@ -99,6 +109,16 @@ def test_touching_nuclei_are_distinguished(model, fake):
     assert volume.metadata["cellpose3d_objects"] == 3
     assert volume.metadata["cellpose3d_diameter_source"] == "trained"
     assert volume.metadata["cellpose3d_li_threshold"] > 20
+
+
+def test_a_card_with_an_outline_draws_its_objects_anew(model, fake):
+    found, outlined = run(image(), model()), model(outline=0.5)
+    drawn = run(image(), outlined)
+    assert sorted(names_at_centres(drawn.array)) == [1, 2, 3]
+    assert drawn.metadata["cellpose3d_objects"] == 3
+    assert drawn.metadata["outline"] == 0.5
+    assert 0 < (drawn.array > 0).sum() != (found.array > 0).sum()
+    assert load(SMALL, outlined.weights).flat is False  # trees are no weights of the network
 
 
 def test_finer_voxels_are_rescaled_and_labels_come_back(model, fake):

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.predict import predict
+from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 1.0, 1.0)
@@ -45,3 +47,24 @@ def test_every_card_gives_valid_parameters(card):
     axes = content["describes"]["axes"]
     size = content["describes"].get("spacing", ())
     assert len(size) == (0 if parameters.in_pixels else len(axes))
+
+
+def test_a_card_with_an_outline_draws_its_objects_anew(tmp_path):
+    path = tmp_path / "trees.safetensors"
+    inside = np.array([[-3, 3]], np.float32)  # above the threshold, or not
+    zero = np.zeros((1, 1), np.float32)
+    save_file(Trees(zero.astype(np.int32), zero, inside, zero[0]).tensors(), path)
+    given = {"microscopy-image": Volume(image(), SPACING)}
+    found = predict(given, model())["instance-labels"]
+    drawn = predict(given, outlined := SimpleNamespace(**vars(model(outline=0.5)), weights=path))
+    drawn = drawn["instance-labels"]
+    assert (drawn.metadata["outline"], drawn.array.dtype, drawn.array.max()) == (0.5, np.uint16, 1)
+    assert 0 < (drawn.array > 0).sum() != (found.array > 0).sum()
+    given = {"microscopy-image": Volume(image(), SPACING, metadata={"outline": "looser"})}
+    looser = predict(given, outlined)["instance-labels"]
+    assert looser.metadata["outline"] == 0.65
+    assert (looser.array > 0).sum() > (drawn.array > 0).sum()
+    unused = predict(given, model())["instance-labels"]
+    assert np.array_equal(unused.array, found.array)
+    line = "outline looser not used: the model test draws no outlines"
+    assert line in unused.origin.warnings

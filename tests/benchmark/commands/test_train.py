@@ -135,8 +135,8 @@ def test_a_training_that_fails_is_an_error(monkeypatch, folder, capfd, code, err
 
 
 def test_an_algorithm_without_a_training_is_refused(monkeypatch, folder):
-    with pytest.raises(InputError, match="no algorithm that is trained called 'watershed'"):
-        _train(monkeypatch, 0, folder, algorithm="watershed")
+    with pytest.raises(InputError, match="no algorithm that is trained called 'unknown'"):
+        _train(monkeypatch, 0, folder, algorithm="unknown")
 
 
 def test_parameters_of_the_simulation_can_be_set(monkeypatch, tmp_path, folder):

@@ -1,0 +1,144 @@
+"""Image values and places of the voxels near objects, in units of object and image."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import pi, prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cytosuite.networks.tiling import bricks
+from cytosuite.segmentation.foreground import background_and_noise, li_threshold
+from cytosuite.volume.large import taken
+from cytosuite.volume.pieces import slabs_of
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.integer[Any]]
+
+SCALES = (0.08, 0.2, 0.4)  # standard deviations of the smoothing, in typical radii
+REACH = 0.45  # typical radii around an object within which its outline may lie
+COLUMNS = 16
+_BRICK = (8, 64, 64)  # voxels of a piece from which an image is measured
+_TRUNCATE = 3.0  # standard deviations after which a Gaussian ends
+_DARK = 0.02  # of the threshold, below which all is dark
+_FAINT = 0.05  # of it, the least brightness of an object
+
+
+class Common(NamedTuple):
+    """Quantities of a whole image that all of its blocks share."""
+
+    background: float  # grey value
+    threshold: float  # minimum cross entropy, above the background
+    radius: float  # typical one of the objects, µm: half of their voxels lie in larger ones
+
+
+class Near(NamedTuple):
+    """The voxels near objects."""
+
+    voxels: NDArray[np.int64]  # (N,) flat indices
+    owner: Labels  # (N,) nearest object
+    columns: Floats  # (COLUMNS, N)
+
+
+def measure(labels: Labels, image: NDArray[Any], spacing: Sequence[float]) -> Common:
+    """Return the quantities of an image and its objects; a threshold of 0 if nothing stands out."""
+    most = max((int(slab.max(initial=0)) for slab in slabs_of(labels)), default=0)
+    counts = np.zeros(most + 1, np.int64)
+    for slab in slabs_of(labels):
+        counts += np.bincount(slab.ravel(), minlength=most + 1)
+    own = np.sort(counts[1:][counts[1:] > 0])
+    if not own.size:
+        return Common(0.0, 0.0, 0.0)
+    middle = own[np.searchsorted(np.cumsum(own), own.sum() / 2)]
+    radius = float(_radii(np.array([middle]), spacing)[0])
+    sigma = [SCALES[0] * radius / step for step in spacing]
+    boxes = bricks(image.shape, _BRICK[-image.ndim :])
+    parts = [_smooth(taken(image, box).astype(np.float32), sigma).ravel() for box in boxes]
+    signal = np.concatenate(parts)
+    background, _ = background_and_noise(signal)
+    signal -= np.float32(background)
+    return Common(background, li_threshold(signal), radius)
+
+
+def look(labels: Labels, image: NDArray[Any], spacing: Sequence[float], common: Common) -> Near:
+    """Return the voxels in and around the objects of an image, or of a part of it."""
+    distance, nearest = _from_faces(labels, spacing)
+    distance /= np.float32(common.radius)
+    voxels = np.flatnonzero(distance <= REACH)
+    owner = labels.ravel()[nearest.ravel()[voxels]]
+    inside = labels.ravel()[voxels] > 0
+    own, count = owner[inside], np.maximum(np.bincount(labels.ravel()), 1)
+    radius = _radii(count, spacing)
+    places = [
+        (along * step).astype(np.float32)
+        for along, step in zip(np.unravel_index(voxels, labels.shape), spacing, strict=True)
+    ]
+    centres = [np.bincount(own, place[inside], count.size) / count for place in places]
+    away = np.stack([p - c.astype(np.float32)[owner] for p, c in zip(places, centres, strict=True)])
+    away /= radius[owner]
+    light = image.astype(np.float32) - np.float32(common.background)
+    light /= np.float32(common.threshold)
+    smooth = [
+        _smooth(light, [scale * common.radius / step for step in spacing]) for scale in SCALES
+    ]
+    values = [np.log(np.maximum(level.ravel()[voxels], _DARK)) for level in smooth]
+    mean = np.bincount(own, smooth[0].ravel()[voxels][inside], count.size) / count
+    mean = np.log(np.maximum(mean, _FAINT)).astype(np.float32)
+    far = np.sqrt((away**2).sum(0))
+    slope = np.stack([_slope(smooth[1], axis, voxels) / step for axis, step in enumerate(spacing)])
+    slope *= np.float32(common.radius) / np.exp(mean)[owner]
+    height = away[0] if labels.ndim == 3 else np.zeros_like(far)
+    columns = [
+        *values,
+        *(value - mean[owner] for value in values),
+        *(fine - coarse for fine, coarse in pairwise(values)),
+        mean[owner],
+        np.sqrt((slope**2).sum(0)),
+        (slope * away).sum(0) / np.maximum(far, 0.1),
+        distance.ravel()[voxels],
+        (radius / common.radius)[owner],
+        height,
+        np.sqrt((away[-2:] ** 2).sum(0)),
+        far,
+    ]
+    return Near(voxels, owner, np.stack(columns).astype(np.float32, copy=False))
+
+
+def _from_faces(labels: Labels, spacing: Sequence[float]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the distance [µm] to the nearest face voxel of an object, < 0 inside; its index."""
+    face = np.zeros(labels.shape, bool)
+    for axis in range(labels.ndim):
+        edge, value = np.moveaxis(face, axis, 0), np.moveaxis(labels, axis, 0)
+        differ = value[1:] != value[:-1]
+        edge[1:] |= differ
+        edge[:-1] |= differ
+    face &= labels > 0
+    distance, nearest = ndimage.distance_transform_edt(~face, spacing, return_indices=True)
+    distance = distance.astype(np.float32)
+    np.negative(distance, out=distance, where=labels > 0)
+    return distance, np.ravel_multi_index(tuple(nearest), labels.shape)
+
+
+def _smooth(image: Floats, sigma: Sequence[float]) -> Floats:
+    return np.asarray(ndimage.gaussian_filter(image, sigma, truncate=_TRUNCATE, mode="nearest"))
+
+
+def _radii(voxels: NDArray[np.int64], spacing: Sequence[float]) -> Floats:
+    """Return the radii [µm] of balls, or discs, of so many voxels."""
+    size = voxels * prod(spacing)
+    ball = (size * 3 / (4 * pi)) ** (1 / 3) if len(spacing) == 3 else np.sqrt(size / pi)
+    return np.asarray(ball, np.float32)
+
+
+def _slope(values: Floats, axis: int, voxels: NDArray[np.int64]) -> Floats:
+    """Return the central difference per voxel along an axis at flat indices, edges repeated."""
+    if values.shape[axis] < 2:
+        return np.zeros(voxels.size, np.float32)
+    step = prod(values.shape[axis + 1 :])
+    place = voxels // step % values.shape[axis]
+    high = voxels + np.where(place < values.shape[axis] - 1, step, 0)
+    low = voxels - np.where(place > 0, step, 0)
+    flat = values.ravel()
+    return (flat[high] - flat[low]) / np.float32(2)

@@ -1,0 +1,128 @@
+"""Objects with outlines by trees: each voxel near objects is asked once, by the nearest one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cytosuite.contract.spacing import warned
+from cytosuite.contract.weights import Model
+from cytosuite.networks.tiling import Tile, least, plan, tiles
+from cytosuite.segmentation.objects import fill_holes, largest_pieces
+from cytosuite.segmentation.outline import KEY, looseness_of
+from cytosuite.segmentation.outline.features import COLUMNS, REACH, SCALES, Common, look, measure
+from cytosuite.segmentation.outline.trees import Trees
+from cytosuite.volume import Volume
+from cytosuite.volume.large import put, release, room, taken
+from cytosuite.volume.memory import free_gib
+from cytosuite.volume.pieces import slabs_of
+
+Labels = NDArray[Any]
+
+SMOOTHING = 0.1  # standard deviation of the smoothing of probabilities, in typical radii
+_MARGIN = 4.0  # typical radii that a block sees around its core: a nucleus twice as large
+_VOXEL_BYTES = 200  # per voxel of a block
+
+
+def redraw(
+    labels: Labels, image: NDArray[Any], spacing: Sequence[float], trees: Trees, looseness: float
+) -> Labels:
+    """Return labels (axes as the image) with outlines where the trees are surer than 1 - looseness.
+
+    Objects keep their order and are numbered from 1; one of which nothing is left is dropped.
+    """
+    shape = labels.shape
+    flat = [axis for axis, size in enumerate(shape) if size > 1]  # a slice is a plane
+    if len(flat) < len(shape):
+        thin, steps = tuple(shape[axis] for axis in flat), [spacing[axis] for axis in flat]
+        if not thin:
+            return labels
+        found = redraw(labels.reshape(thin), image.reshape(thin), steps, trees, looseness)
+        return found.reshape(shape)
+    common = measure(labels, image, spacing)
+    if common.threshold <= 0:
+        return labels
+    found = room(shape, labels.dtype)
+    for tile in _blocks(shape, [ceil(_MARGIN * common.radius / step) for step in spacing]):
+        part = taken(labels, tile.input).astype(np.int32)
+        near = ndimage.find_objects((part > 0).view(np.int8))
+        if not near:
+            continue
+        box = tuple(
+            slice(max(0, side.start - grow), side.stop + grow)
+            for side, grow in zip(near[0], _reaches(common, spacing), strict=True)
+        )
+        part[box] = _drawn(
+            part[box], taken(image, tile.input)[box], spacing, trees, looseness, common
+        )
+        put(found, tile.output, part[tile.crop].astype(labels.dtype))
+        release(labels, image)
+    return _without_gaps(found)
+
+
+def _drawn(
+    labels: NDArray[np.int32],
+    image: NDArray[Any],
+    spacing: Sequence[float],
+    trees: Trees,
+    looseness: float,
+    common: Common,
+) -> NDArray[np.int32]:
+    """Return the objects of a part of an image, drawn anew."""
+    near = look(labels, image, spacing, common)
+    sure = np.zeros(labels.shape, np.float32)
+    sure.ravel()[near.voxels] = 1 / (1 + np.exp(-trees.odds(near.columns)))
+    sure = ndimage.gaussian_filter(
+        sure, [SMOOTHING * common.radius / step for step in spacing], truncate=3.0, mode="nearest"
+    )
+    found = np.zeros(labels.shape, np.int32)
+    inside = sure.ravel()[near.voxels] >= 1 - looseness
+    found.ravel()[near.voxels[inside]] = near.owner[inside]
+    return fill_holes(largest_pieces(found))
+
+
+def _reaches(common: Common, spacing: Sequence[float]) -> list[int]:
+    """Return the voxels around objects that count: outlines lie there, smoothing reaches there."""
+    length = (REACH + 3 * SCALES[-1]) * common.radius
+    return [ceil(length / step) for step in spacing]
+
+
+def _blocks(shape: Sequence[int], margin: Sequence[int]) -> list[Tile]:
+    """Return the blocks in which an image fits into the free memory, at least the smallest ones."""
+    free = free_gib()
+    if free is None or prod(shape) * _VOXEL_BYTES <= free * 2**30:
+        return plan(shape, shape, (0,) * len(shape))
+    voxels = max(free * 2**30 / _VOXEL_BYTES, prod(least(shape, margin, (1,) * len(shape))))
+    return tiles(shape, margin, voxels)
+
+
+def _without_gaps(labels: Labels) -> Labels:
+    """Return the labels, in place, with the numbers 1..n in the same order."""
+    most = max(int(slab.max(initial=0)) for slab in slabs_of(labels))
+    present = np.zeros(most + 1, bool)
+    for slab in slabs_of(labels):
+        present[slab] = True
+    present[0] = False
+    if not present[1:].all():
+        number = np.where(present, np.cumsum(present), 0).astype(labels.dtype)
+        for slab in slabs_of(labels):
+            slab[...] = number[slab]
+    return labels
+
+
+def with_outline(
+    found: Volume, image: NDArray[Any], spacing: Sequence[float], model: Model, own: float | None
+) -> Volume:
+    """Return labels with outlines of the looseness that user or card want; as found without."""
+    given = found.metadata.get(KEY)
+    if own is None:
+        line = f"outline {given} not used: the model {model.card.name} draws no outlines"
+        return found if given is None else warned(found, line)
+    looseness = looseness_of(own, given)
+    trees = Trees.read(model.weights, COLUMNS)
+    labels = redraw(found.array, image, spacing, trees, looseness)
+    return replace(found, array=labels, metadata={**found.metadata, KEY: looseness})

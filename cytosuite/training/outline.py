@@ -1,0 +1,264 @@
+"""Fit of a model's outlines, trees or their looseness alone, to annotated images."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors.numpy import load_file
+from safetensors.numpy import save as packed
+
+from cytosuite.contract.manifest import Described, ModelCard, parse, read_card
+from cytosuite.contract.tasks import IMAGE, LABELS
+from cytosuite.contract.weights import SAFE, Model, open_model
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, write_json
+from cytosuite.metrics.evidence import Facts
+from cytosuite.segmentation.outline import KEY, PREFIX
+from cytosuite.segmentation.outline.features import COLUMNS, look, measure
+from cytosuite.segmentation.outline.redraw import redraw
+from cytosuite.segmentation.outline.trees import Floats, Trees
+from cytosuite.training.boosting import Growth, grow
+from cytosuite.training.images import find_images
+from cytosuite.training.publish import rounded, title, user
+from cytosuite.training.settings import FileSettings, Validation
+from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
+from cytosuite.volume import Volume
+
+Say = Callable[[str], None]
+Labels = NDArray[Any]
+
+_GRID = np.arange(0.2, 0.86, 0.05).round(2)  # looseness that is tried
+_SAME = 0.2  # least IoU of an object with the annotated one that it stands for
+_METRICS = Validation(every=1, metric="SEG", also=("F1",), cases=1)
+
+
+class OutlineSettings(Described):
+    """Settings of the fit of a model's outlines."""
+
+    outline: Growth = Growth()
+    looseness: float = Field(0.55, gt=0, lt=1, description="with which the new trees draw")
+    voxels: int = Field(8000, ge=1, description="drawn near the objects of an image")
+    enough: int = Field(150, ge=0, description="objects; with fewer, a parent's trees stay")
+    parameters: dict[str, Any] = Field(
+        {}, description="of the inference that differ from the parent's, as trees do their work"
+    )
+    cases: float = Field(0.2, ge=0, description="held out: a share, or a number from 1")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="of the drawn voxels")
+    files: FileSettings = FileSettings()
+
+
+class Example(NamedTuple):
+    """An annotated image with the objects that a model finds before it draws their outlines."""
+
+    path: Path
+    volume: Volume
+    truth: Labels
+    found: Labels
+
+    def redrawn(self, trees: Trees, looseness: float) -> Facts:
+        """Return true and predicted labels, the latter by trees."""
+        volume = self.volume
+        return self.facts(redraw(self.found, volume.array, volume.spacing, trees, looseness))
+
+    def facts(self, labels: Labels) -> Facts:
+        """Return true and predicted labels."""
+        spacing = self.volume.spacing
+        return Facts(
+            {"truth": lambda: self.truth, "prediction": lambda: labels, "spacing": lambda: spacing}
+        )
+
+
+class Samples(NamedTuple):
+    """Voxels near the objects of an image, and whether they belong to them."""
+
+    columns: Floats  # (COLUMNS, N)
+    inside: NDArray[np.bool_]  # (N,)
+    weight: Floats  # (N,) objects count alike
+    objects: int  # that stand for annotated ones
+
+
+def fit(
+    algorithm: str,
+    settings: OutlineSettings,
+    folders: Sequence[Path],
+    card: Path,
+    parent: Path,
+    authors: str = "",
+    say: Say = lambda _: None,
+) -> Path:
+    """Write a model that draws outlines as in annotated images, else its parent; return the card.
+
+    Few objects change the looseness of a parent's trees alone.
+    """
+    began, old = time.perf_counter(), read_card(parent)
+    model = open_model(parent.parent, old)
+    cases, held = _cases(algorithm, model, settings, folders, say)
+    theirs = Trees.read(model.weights, COLUMNS) if KEY in old.parameters else None
+    trees, looseness, objects = learnt(cases, settings, theirs)
+    kept = "trees kept" if trees is theirs else f"{len(trees.value)} new trees"
+    say(f"{objects} objects: {kept}, looseness {looseness}")
+    predict = predictor(algorithm)
+    before = _scored(case.facts(predict(case.volume, model)) for case in held)
+    after = _scored(case.redrawn(trees, looseness) for case in held)
+    for words, found in ((f"by {parent.stem}", before), ("with these outlines", after)):
+        if held:
+            say(f"held-out cases {words}: " + ", ".join(f"{k} {v:.4g}" for k, v in found.items()))
+    names, count = ", ".join(title(folder) for folder in folders), len(cases) + len(held)
+    facts = {
+        "images": len(cases),
+        "objects": objects,
+        "trees": kept,
+        "settings": settings.model_dump(mode="json", exclude={"files"}),
+        "parent": {"name": old.name, "sha256": old.sha256, "scores": before},
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    entries = {
+        **old.model_dump(mode="json"),
+        **_write_weights(card.with_suffix(SAFE), model.weights, trees),
+        "name": card.stem,
+        "version": "0.1.0",
+        "description": f"{old.description} Outlines as in {names}.",
+        "authors": authors or user(),
+        "parameters": {**old.parameters, **settings.parameters, KEY: looseness},
+        "trained": {**old.trained, KEY: facts},
+        "scores": {f"held-out {len(held)} of {count} cases of {names}": after} if held else {},
+        "baselines": {},
+        "adopted": False,  # for the images of its parent, which a choice could not tell apart
+    }
+    write_json(card, parse(card, entries, ModelCard).model_dump(mode="json"))
+    say(f"used only by its name, --model {card.stem}")
+    return card
+
+
+def learnt(
+    cases: Sequence[Example], settings: OutlineSettings, theirs: Trees | None
+) -> tuple[Trees, float, int]:
+    """Return trees, their looseness, and the number of objects that they were learnt from."""
+    samples = [sample(case, settings.voxels, settings.seed + n) for n, case in enumerate(cases)]
+    objects = sum(each.objects for each in samples)
+    if not objects:
+        raise InputError(
+            f"{cases[0].path.parent}: the model finds none of the annotated objects, so that no "
+            "outline can be learned; give another one (--from)"
+        )
+    if theirs is not None and (objects < settings.enough or not settings.outline.trees):
+        return theirs, fitted_looseness(cases, theirs), objects
+    if not settings.outline.trees:
+        raise InputError("the model has no trees of which the looseness could be fitted alone")
+    columns = np.concatenate([each.columns for each in samples], 1)
+    inside, weight = (np.concatenate(each) for each in list(zip(*samples, strict=True))[1:3])
+    trees = grow(columns, inside, weight, settings.outline, settings.seed)
+    return trees, settings.looseness, objects
+
+
+def sample(case: Example, most: int, seed: int) -> Samples:
+    """Return at most so many voxels near the objects of an image that stand for annotated ones."""
+    found, spacing = case.found, case.volume.spacing
+    common = measure(found, case.volume.array, spacing)
+    if common.threshold <= 0:
+        empty = np.zeros(0, np.float32)
+        return Samples(np.zeros((COLUMNS, 0), np.float32), empty > 0, empty, 0)
+    near, twin = look(found, case.volume.array, spacing, common), twins(found, case.truth)
+    chosen = np.flatnonzero(twin[near.owner] > 0)
+    if chosen.size > most:
+        rng = np.random.default_rng(seed)
+        chosen = np.sort(rng.choice(chosen, most, replace=False))
+    owner = near.owner[chosen]
+    inside = case.truth.ravel()[near.voxels[chosen]] == twin[owner]
+    weight = 1 / np.maximum(np.bincount(near.owner), 1)[owner]
+    weight *= len(weight) / max(weight.sum(), 1e-9)
+    objects = int(np.count_nonzero(twin))
+    return Samples(near.columns[:, chosen], inside, weight.astype(np.float32), objects)
+
+
+def twins(found: Labels, truth: Labels) -> NDArray[np.int64]:
+    """Return the annotated object (n + 1,) of most overlap with each object, 0 without; 1 to 1."""
+    both = (found > 0) & (truth > 0)
+    size, true_size = (np.bincount(labels.ravel()) for labels in (found, truth))
+    pair = found[both].astype(np.int64) * true_size.size + truth[both]
+    pairs, shared = np.unique(pair, return_counts=True)
+    first, second = np.divmod(pairs, true_size.size)
+    overlap = shared / (size[first] + true_size[second] - shared)
+    result, taken = np.zeros(size.size, np.int64), np.zeros(true_size.size, bool)
+    for place in np.argsort(-overlap, kind="stable"):
+        a, b = first[place], second[place]
+        if overlap[place] >= _SAME and not result[a] and not taken[b]:
+            result[a], taken[b] = b, True
+    return result
+
+
+def fitted_looseness(cases: Sequence[Example], trees: Trees) -> float:
+    """Return the looseness of most SEG, of equal ones the middle."""
+    found = [_scored(case.redrawn(trees, float(each)) for case in cases) for each in _GRID]
+    scores = np.array([each["SEG"] for each in found])
+    best = np.flatnonzero(scores >= scores.max() - 1e-9)
+    return float(_GRID[best[best.size // 2]])
+
+
+def _scored(facts: Iterable[Facts]) -> dict[str, float]:
+    """Return pooled scores of cases by metric."""
+    return rounded(score(wanted_metrics(_METRICS), facts))
+
+
+def predictor(algorithm: str) -> Callable[[Volume, Model], Labels]:
+    """Return a function that segments an image by a model of an algorithm."""
+    predict = import_module(f"cytosuite.algorithms.{algorithm}.predict").predict
+    return lambda volume, model: predict({IMAGE.slug: volume}, model)[LABELS.slug].array
+
+
+def _cases(
+    algorithm: str, model: Model, settings: OutlineSettings, folders: Sequence[Path], say: Say
+) -> tuple[list[Example], list[Example]]:
+    """Return the cases to learn from and the held-out ones, of splits or by number."""
+    kept: list[Example] = []
+    held: list[Example] = []
+    for folder in folders:
+        say(f"segmenting {folder}")
+        loaded = list(_segmented(algorithm, model, folder, settings))
+        parts, division = divided(folder, loaded, settings.files)
+        for remark in division.lines if division else ():
+            say(f"parts of {folder.name}: {remark}")
+        train, validate = parts.get("train", []), parts.get("validate", [])
+        if division is None and len(train) > 1:
+            rest, out = hold_out({"images": train}, settings.cases)
+            train, validate = list(rest["images"]), list(out["images"])
+        kept, held = kept + train, held + validate
+    say(f"cases: {len(kept)} to learn from, {len(held)} held out")
+    if not held:
+        say("no case is held out, so the model has no score")
+    return kept, held
+
+
+def _segmented(
+    algorithm: str, model: Model, folder: Path, settings: OutlineSettings
+) -> Iterator[Example]:
+    """Yield the annotated images of a folder with the objects that a model finds in them."""
+    files, predict = settings.files, predictor(algorithm)
+    parameters = {key: value for key, value in model.card.parameters.items() if key != KEY}
+    card = model.card.model_copy(update={"parameters": {**parameters, **settings.parameters}})
+    for path, source in find_images(folder, ["*"], root=files.root):
+        if source is None:
+            raise InputError(f"{path}: expected labels for each image, found none")
+        volume, truth = files.read(path), files.labels(source).array
+        if truth.shape != volume.shape:
+            raise InputError(
+                f"{path}: expected labels of the shape {volume.shape}, found {truth.shape}"
+            )
+        yield Example(path, volume, truth, predict(volume, Model(card, model.weights)))
+
+
+def _write_weights(path: Path, parent: Path | None, trees: Trees) -> Mapping[str, Any]:
+    """Write a parent's weights with other trees, and return the entries of the card."""
+    theirs = load_file(parent) if parent is not None else {}
+    kept = {name: value for name, value in theirs.items() if not name.startswith(PREFIX)}
+    content = packed({**kept, **trees.tensors()})
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return {"weights": path.name, "sha256": digest, "bytes": len(content)}

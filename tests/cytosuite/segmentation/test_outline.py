@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from scipy import ndimage
+
+from cytosuite.errors import InputError
+from cytosuite.segmentation.outline import looseness_of
+from cytosuite.segmentation.outline import redraw as module
+from cytosuite.segmentation.outline.features import COLUMNS, look, measure
+from cytosuite.segmentation.outline.redraw import redraw
+from cytosuite.segmentation.outline.trees import Trees
+
+SPACING = (2.0, 1.0, 1.0)
+# One question: whether the smoothed value is above half of the image's threshold.
+HALF = Trees(
+    np.zeros((1, 1), np.int32),
+    np.full((1, 1), np.log(0.5), np.float32),
+    np.array([[-3, 3]], np.float32),
+    np.zeros(1, np.float32),
+)
+
+
+def scene(centres=((8, 16, 14), (8, 16, 28), (9, 36, 30)), shape=(18, 50, 46), radius=7.0):
+    """Return light of soft balls (µm) and labels that are too small, numbered 1, 2, 3."""
+    grid = [g * s for g, s in zip(np.indices(shape), SPACING, strict=True)]
+    light, labels, nearest = np.zeros(shape), np.zeros(shape, np.uint16), np.full(shape, np.inf)
+    for number, centre in enumerate(centres, start=1):
+        place = (c * s for c, s in zip(centre, SPACING, strict=True))
+        away = np.sqrt(sum((g - p) ** 2 for g, p in zip(grid, place, strict=True)))
+        light = np.maximum(light, 400 / (1 + np.exp(away - radius)))
+        labels[(away < radius - 2) & (away < nearest)] = number
+        nearest = np.minimum(nearest, away)
+    return np.random.default_rng(0).poisson(100 + light).astype(np.float32), labels
+
+
+def test_a_leaf_is_the_bits_of_the_answers():
+    feature = np.array([[0, 1], [1, 1]], np.int32)
+    threshold = np.array([[0, 0], [5, -5]], np.float32)
+    value = np.array([[1, 2, 3, 4], [10, 20, 30, 40]], np.float32)
+    trees = Trees(feature, threshold, value, np.array([100], np.float32))
+    columns = np.array([[-1, 1, -1, 1], [-1, -1, 6, -6]], np.float32)
+    assert trees.odds(columns).tolist() == [100 + 1 + 30, 100 + 2 + 30, 100 + 3 + 40, 100 + 2 + 10]
+
+
+def test_trees_pass_through_a_file_and_others_are_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"network": np.zeros(2), **HALF.tensors()}, path)
+    found = Trees.read(path, COLUMNS)
+    assert all(np.array_equal(a, b) for a, b in zip(found, HALF, strict=True))
+    with pytest.raises(InputError, match="not of this version"):
+        Trees.read(path, 0)
+    save_file({"network": np.zeros(2)}, path)
+    for missing in (path, None):
+        with pytest.raises(InputError, match="expected an outline in the weights, found none"):
+            Trees.read(missing, COLUMNS)
+
+
+def test_objects_grow_to_where_the_trees_say_and_touching_ones_keep_their_sides():
+    image, labels = scene()
+    found = redraw(labels, image, SPACING, HALF, 0.5)
+    assert found.dtype == labels.dtype
+    assert (np.bincount(found.ravel())[1:] > 1.5 * np.bincount(labels.ravel())[1:]).all()
+    assert all(np.mean(found[labels == n] == n) > 0.99 for n in (1, 2, 3))
+    common = measure(labels, image, SPACING)
+    bright = ndimage.gaussian_filter(image, 1) - common.background > common.threshold / 2
+    assert np.mean(bright[found > 0]) > 0.98
+    middle = found[:, :, 21] if (found[:, :, 21] > 0).any() else found[:, :, 20:23]
+    assert set(np.unique(middle)) <= {0, 1, 2, 3}
+    assert np.mean(found[:, :24, :20][found[:, :24, :20] > 0] == 1) > 0.95
+
+
+def test_units_do_not_count_and_a_looser_outline_holds_a_tighter_one():
+    image, labels = scene()
+    one = redraw(labels, image, SPACING, HALF, 0.5)
+    other = redraw(labels, image * 4 + 1000, tuple(3 * s for s in SPACING), HALF, 0.5)
+    assert np.mean(one == other) > 0.9999
+    looser, tighter = (redraw(labels, image, SPACING, HALF, value) for value in (0.9, 0.1))
+    assert ((looser > 0) >= (one > 0)).all()
+    assert ((one > 0) >= (tighter > 0)).all()
+    assert looser.astype(bool).sum() > tighter.astype(bool).sum() > 0
+
+
+def test_a_slice_is_a_plane():
+    image, labels = scene()
+    image, labels = image[8], labels[8]
+    plane = redraw(labels, image, SPACING[1:], HALF, 0.5)
+    assert plane.max() == 3
+    slice_ = redraw(labels[None], image[None], SPACING, HALF, 0.5)
+    assert np.array_equal(slice_, plane[None])
+
+
+def test_blocks_give_the_labels_of_the_whole(monkeypatch):
+    image, labels = scene()
+    image, labels = np.tile(image, (1, 1, 4)), np.tile(labels, (1, 1, 4))
+    labels[labels > 0] += (3 * (np.indices(labels.shape)[2] // 46))[labels > 0].astype(np.uint16)
+    whole = redraw(labels, image, SPACING, HALF, 0.5)
+    assert whole.max() == 12
+    monkeypatch.setattr(module, "free_gib", lambda: labels.size * 0.7 * 200 / 2**30)
+    planned = []
+    monkeypatch.setattr(
+        module, "put", lambda to, box, part: planned.append(to.__setitem__(box, part))
+    )
+    parts = redraw(labels, image, SPACING, HALF, 0.5)
+    assert len(planned) > 1
+    assert np.mean(parts == whole) > 0.9999
+
+
+def test_an_object_in_the_dark_is_dropped_and_nothing_changes_without_objects_or_light():
+    image, labels = scene()
+    labels[:4, :8, -8:] = 2
+    labels[labels == 3] = 4
+    labels[(labels == 2) & (np.indices(labels.shape)[1] > 7)] = 3
+    found = redraw(labels, image, SPACING, HALF, 0.5)
+    assert np.unique(found).tolist() == [0, 1, 2, 3]
+    assert not found[:4, :8, -8:].any()
+    assert redraw(np.zeros_like(labels), image, SPACING, HALF, 0.5).max() == 0
+    assert np.array_equal(redraw(labels, np.ones_like(image), SPACING, HALF, 0.5), labels)
+
+
+def test_columns_are_finite_in_objects_of_one_voxel_and_at_the_border():
+    labels = np.zeros((6, 7), np.int32)
+    labels[0, 0], labels[3, 3], labels[5, 4:] = 1, 2, 3
+    image = np.arange(42, dtype=np.float32).reshape(6, 7)
+    near = look(labels, image, (1.0, 1.0), measure(labels, image, (1.0, 1.0)))
+    assert near.columns.shape == (COLUMNS, near.voxels.size)
+    assert np.isfinite(near.columns).all()
+    assert (
+        near.owner[labels.ravel()[near.voxels] > 0]
+        == labels.ravel()[near.voxels][labels.ravel()[near.voxels] > 0]
+    ).all()
+
+
+def test_looseness_is_a_number_or_a_word_relative_to_the_card():
+    assert [looseness_of(0.55, given) for given in (None, "0.3", 0.3)] == [0.55, 0.3, 0.3]
+    assert looseness_of(0.5, "looser") == 0.65
+    assert looseness_of(0.1, "tighter") == 0.05
+    for bad in ("wide", "nan", 0, 1, "-1"):
+        with pytest.raises(InputError, match="outline must be looser, tighter or a number"):
+            looseness_of(0.5, bad)

@@ -1,0 +1,149 @@
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from safetensors.numpy import load_file
+
+from cytosuite.contract.manifest import read_card
+from cytosuite.errors import InputError
+from cytosuite.segmentation.outline.trees import Trees
+from cytosuite.training.boosting import Growth, grow
+from cytosuite.training.command import main
+from cytosuite.training.outline import twins
+
+PARENT = Path(__file__).parents[3] / "weights" / "watershed" / "nuclei-2d.json"
+
+
+def test_trees_learn_what_depends_on_two_columns_together():
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(3, 4000)).astype(np.float32)
+    inside, ones = (columns[0] > 0) ^ (columns[2] > 0.5), np.ones(4000, np.float32)
+    growth = Growth(trees=30, depth=4, rate=0.5)
+    trees = grow(columns, inside, ones, growth, seed=1)
+    assert np.mean((trees.odds(columns) > 0) == inside) > 0.95
+    again = grow(columns, inside, ones, growth, seed=1)
+    assert all(np.array_equal(a, b) for a, b in zip(trees, again, strict=True))
+
+
+def test_without_trees_the_odds_are_those_of_the_weighted_share():
+    columns, inside = np.zeros((2, 4), np.float32), np.array([True, False, False, False])
+    weight = np.array([3, 1, 1, 1], np.float32)
+    trees = grow(columns, inside, weight, Growth(trees=0), seed=0)
+    assert trees.odds(columns) == pytest.approx(np.zeros(4))
+    constant = grow(columns, inside, weight, Growth(trees=2), seed=0)  # nothing can be asked
+    assert np.isfinite(constant.odds(columns)).all()
+
+
+def test_each_object_has_one_twin_that_no_other_has():
+    found = np.array([[1, 1, 1, 2, 2, 0, 3, 3, 4]])
+    truth = np.array([[5, 5, 5, 5, 5, 0, 0, 7, 0]])
+    assert twins(found, truth).tolist() == [0, 5, 0, 7, 0]
+
+
+def annotated(folder, count=4):
+    """Write planes of soft discs whose annotation is looser than the watershed's objects."""
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        y, x = np.indices((128, 128))
+        light, labels = np.zeros((128, 128)), np.zeros((128, 128), np.uint16)
+        for place in range(9):
+            centre = np.array(np.divmod(place, 3)) * 40 + 24 + rng.uniform(-5, 5, 2)
+            away = np.hypot(y - centre[0], x - centre[1])
+            light += 300 / (1 + np.exp((away - 9) / 2))
+            labels[away < 13] = place + 1
+        tifffile.imwrite(folder / "images" / f"{number}.tif", rng.poisson(100 + light).astype("u2"))
+        tifffile.imwrite(folder / "labels" / f"{number}.tif", labels)
+    return folder
+
+
+def words(folder, parent, name, *more):
+    return [
+        "watershed",
+        "--data",
+        str(folder),
+        "--name",
+        name,
+        "--out",
+        str(folder / "models"),
+        *(("--from", str(parent), *more) if parent else more),
+    ]
+
+
+def test_a_model_learns_the_habit_of_an_annotator_and_then_its_looseness_alone(tmp_path, capsys):
+    folder = annotated(tmp_path / "data")
+    small = tmp_path / "small.toml"
+    text = "[outline]\ntrees = 20\ndepth = 4"
+    small.write_text(f"cases = 1\nenough = 5\nparameters = {{ opening_um = 0.0 }}\n{text}")
+    assert main(words(folder, PARENT, "mine", "--settings", str(small), "--seed", "3")) == 0
+    card = read_card(folder / "models" / "mine.json")
+    facts, old = card.trained["outline"], read_card(PARENT)
+    assert card.parameters == {**old.parameters, "opening_um": 0.0, "outline": 0.55}
+    assert (facts["images"], facts["settings"]["seed"], facts["trees"]) == (3, 3, "20 new trees")
+    (after,) = card.scores.values()
+    assert after["SEG"] > facts["parent"]["scores"]["SEG"] + 0.1
+    assert after["SEG"] > 0.85
+    assert not card.adopted  # it is for the images of its parent
+    assert "held-out cases with these outlines: SEG 0." in capsys.readouterr().out
+    mine = folder / "models" / "mine.safetensors"
+    assert Trees.read(mine, 99).feature.shape == (20, 4)
+
+    small.write_text(f"cases = 0\nenough = 500\n{text}")  # none is held out, all are few
+    assert (
+        main(words(folder, folder / "models" / "mine.json", "few", "--settings", str(small))) == 0
+    )
+    few = read_card(folder / "models" / "few.json")
+    assert few.trained["outline"]["trees"] == "trees kept"
+    assert few.scores == {}
+    one, other = (load_file(folder / "models" / f"{n}.safetensors") for n in ("mine", "few"))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert abs(few.parameters["outline"] - 0.55) <= 0.2
+
+
+def without_parent(folder):
+    """--from: expected the model that finds the objects, found none"""
+    return words(annotated(folder, 1), None, "a")
+
+
+def without_trees(folder):
+    """the model has no trees of which the looseness could be fitted alone"""
+    return words(annotated(folder, 2), PARENT, "a", "--steps", "0")
+
+
+def without_labels(folder):
+    """expected labels for each image, found none"""
+    shutil.rmtree(annotated(folder, 1) / "labels")
+    return words(folder, PARENT, "a")
+
+
+def nothing_found(folder):
+    """so that no outline can be learned; give another one (--from)"""
+    for path in (annotated(folder, 2) / "images").glob("*.tif"):
+        tifffile.imwrite(path, np.full((128, 128), 7, "u2"))
+    return words(folder, PARENT, "a")
+
+
+def labels_of_another_shape(folder):
+    """expected labels of the shape (128, 128), found (3, 3)"""
+    tifffile.imwrite(annotated(folder, 1) / "labels" / "0.tif", np.ones((3, 3), "u2"))
+    return words(folder, PARENT, "a")
+
+
+MISTAKES = [
+    without_parent,
+    without_trees,
+    without_labels,
+    nothing_found,
+    labels_of_another_shape,
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+def test_a_mistake_is_named_and_nothing_is_written(tmp_path, mistake):
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+        main(mistake(tmp_path))
+    assert not [*tmp_path.rglob("*.json"), *tmp_path.rglob("*.safetensors")]
