@@ -197,6 +197,8 @@ def all_of(work: Callable[[Work], Any], works: Sequence[Work], workers: int) -> 
 
 def chosen(works: Sequence[Work], ranges: Mapping[str, Any], given: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return the parameters with the highest mean of SEG and F1 on some images."""
+    if not works:
+        raise InputError(f"--every {given.every} leaves no image of the others; give a smaller one")
     best, highest = dict[str, Any](), -1.0
     for number in (given.trials, given.trials // 2):
         trials = drawn(ranges, number, best)

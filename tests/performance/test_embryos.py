@@ -93,14 +93,14 @@ def run(tmp_path, monkeypatch):
 
 
 def test_a_run_scores_tunes_moves_and_goes_on(run, tmp_path, monkeypatch):
-    once = run("--tune", tmp_path / "ranges.toml", "--trials", 2)
+    once = run("--tune", tmp_path / "ranges.toml", "--trials", 2, "--every", 1)
     assert set(once.model) == {CARD, f"{CARD}, tuned"}
     assert once[once.group == "all"].found.tolist() == [2.0] * 6
     kept = {p.name: p for p in (tmp_path / "out").rglob("cv1000*.tif")}
     centres = sorted(np.argwhere(read(p).array > 0).mean(axis=0)[2] for p in kept.values())
     assert centres[-1] - centres[0] == pytest.approx(0.5, abs=0.2)
     monkeypatch.setattr(embryos.Work, "predicted", None)
-    assert run("--tune", tmp_path / "ranges.toml", "--trials", 2).equals(once)
+    assert run("--tune", tmp_path / "ranges.toml", "--trials", 2, "--every", 1).equals(once)
 
 
 def test_names_without_embryo_are_refused(run, monkeypatch):
