@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from math import prod
 from pathlib import Path
-from signal import Signals
+from signal import SIGTERM, Signals
 from typing import Any, Self
 
 import numpy as np
@@ -75,8 +75,8 @@ class Examiner:
         by_slug = {socket.slug: socket for socket in sockets}
         return {slug: folder / _inside(by_slug[slug], name) for slug, name in answer.items()}
 
-    def _ask(self, question: object, patience_s: float) -> dict[str, str]:
-        """Return the answer to a question."""
+    def _ask(self, question: object, patience_s: float, *, again: bool = True) -> dict[str, str]:
+        """Return the answer to a question, which is put again if SIGTERM ends the process."""
         process = self._start()
         assert process.stdin is not None
         with suppress(BrokenPipeError):
@@ -89,6 +89,8 @@ class Examiner:
         if line is None:
             raise BadOutput(BAD, f"cannot be read within {patience_s:.0f} s")
         number = -process.returncode
+        if number == SIGTERM and again:  # from outside, as at the end of a cluster's job
+            return self._ask(question, patience_s, again=False)
         name = Signals(number).name if number in set(Signals) else f"exit code {-number}"
         raise BadOutput(BAD, f"reading it ended the program that reads ({name})")
 

@@ -61,13 +61,23 @@ def test_a_reader_that_hangs_is_ended(output):
         assert examiner.examine(output, [LABELS], INPUT)
 
 
-def test_a_reader_that_crashes_costs_its_case_only(examiner, output):
+def _ended_by(examiner, number):
+    """Send a signal to the process that reads once it has been asked."""
     process = examiner._process
     os.kill(process.pid, signal.SIGSTOP)
-    threading.Timer(0.3, lambda: os.kill(process.pid, signal.SIGSEGV)).start()
+    threading.Timer(0.3, lambda: os.kill(process.pid, number)).start()
     threading.Timer(0.4, lambda: os.kill(process.pid, signal.SIGCONT)).start()
+
+
+def test_a_reader_that_crashes_costs_its_case_only(examiner, output):
+    _ended_by(examiner, signal.SIGSEGV)
     with pytest.raises(BadOutput, match=r"ended the program that reads \(SIGSEGV\)"):
         examiner.examine(output, [LABELS], INPUT)
+    assert examiner.examine(output, [LABELS], INPUT)
+
+
+def test_a_reader_that_is_ended_from_outside_costs_nothing(examiner, output):
+    _ended_by(examiner, signal.SIGTERM)
     assert examiner.examine(output, [LABELS], INPUT)
 
 
