@@ -42,8 +42,9 @@ def test_what_is_written_is_read(tmp_path, axes):
 def test_points_of_other_programs_are_read_with_what_they_lack():
     entries = [{"point": [0, 0, 0.5]}, {"name": "a", "type": "Point", "point": [0.001, 0, 0]}]
     found = points_of(GOOD | {"name": "Spots", "points": entries}, (1.0, 1.0))
-    assert found.array.tolist() == [[0, 0], [0, 1]] and found.names == ("1", "a")
-    assert np.isnan(found.confidence).all() and not found.cells.any()
+    assert (found.array.tolist(), found.names) == ([[0, 0], [0, 1]], ("1", "a"))
+    assert np.isnan(found.confidence).all()
+    assert not found.cells.any()
     assert len(points_of(GOOD, SPACING)) == 0
 
 
