@@ -2,7 +2,8 @@
 
 A model (a card without outlines) finds the nuclei of all stacks once. Every second stack of each
 embryo is for the test alone; trees learn from stacks drawn among its other ones, or among those
-of all other embryos. Names and small labels as in `embryos.py`; objects of all embryos are pooled.
+of all other embryos, or from all of these and only their looseness from its other ones. Names and
+small labels as in `embryos.py`; objects of all embryos are pooled.
 """
 
 import argparse
@@ -30,10 +31,17 @@ from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.training.boosting import grow
 from cytosuite.training.images import find_images
-from cytosuite.training.outline import Example, OutlineSettings, Samples, predictor, sample
+from cytosuite.training.outline import (
+    Example,
+    OutlineSettings,
+    Samples,
+    fitted_looseness,
+    predictor,
+    sample,
+)
 from cytosuite.training.progress import write_rows
 
-STARTS = ("the same embryo", "other embryos")
+STARTS = ("the same embryo", "other embryos", "looseness of the same")
 SETTINGS = OutlineSettings()
 
 
@@ -65,25 +73,31 @@ def grown(stacks: Sequence[Stack], seed: int) -> Trees:
     return grow(*known, SETTINGS.outline, seed)
 
 
-def drawn(case: Example, trees: Trees | None) -> Overlap:
+def drawn(case: Example, trees: Trees | None, looseness: float) -> Overlap:
     """Return the overlap of an image's nuclei with true ones, drawn by trees or as found."""
     found, spacing = case.found, case.volume.spacing
     if trees is not None:
-        found = redraw(found, case.volume.array, spacing, trees, SETTINGS.looseness)
+        found = redraw(found, case.volume.array, spacing, trees, looseness)
     return overlap(*without_small(case.truth, found, LEAST))
 
 
-def judged(own: tuple[str, int, int], stacks: Sequence[Stack]) -> Row:
+def judged(wanted: tuple[str, int, int], stacks: Sequence[Stack]) -> Row:
     """Return the scores of a start, a number of stacks and a seed, nuclei of all embryos pooled."""
-    start, count, seed = own
+    start, count, seed = wanted
     tables = []
     for embryo in sorted({each.embryo for each in stacks}):
-        same = start == STARTS[0]
-        known = [each for each in stacks if not each.test and (each.embryo == embryo) == same]
-        some = np.random.default_rng(seed).permutation(len(known))[:count]
-        trees = grown([known[number] for number in some], seed) if count else None
+        own, others = (
+            [each for each in stacks if not each.test and (each.embryo == embryo) == same]
+            for same in (True, False)
+        )
+        known = others if start == STARTS[1] else own
+        order = np.random.default_rng(seed).permutation(len(known))[:count]
+        some, looseness = [known[number] for number in order], SETTINGS.looseness
+        trees = grown(others if start == STARTS[2] else some, seed) if count else None
+        if trees and start == STARTS[2]:
+            looseness = fitted_looseness([each.case for each in some], trees)
         tests = [each.case for each in stacks if each.test and each.embryo == embryo]
-        tables += [drawn(case, trees) for case in tests]
+        tables += [drawn(case, trees, looseness) for case in tests]
     pooled = concatenate(tables)
     return Row(start, count, seed, 0, seg.of(pooled), f1.of(pooled))
 
@@ -107,11 +121,11 @@ def main() -> int:
     stacks = [found[number] for number in range(len(tests))]
     numbers = [[*map(int, text.split(","))] for text in (given.same, given.others, given.seeds)]
     wanted = [(STARTS[1], 0, 0)]
-    for start, own in zip(STARTS, numbers, strict=False):
+    for start, own in zip(STARTS, (*numbers[:2], numbers[0]), strict=True):
         wanted += [(start, number, seed) for number in own for seed in numbers[2]]
     rows = []
-    for own in wanted:
-        rows.append(judged(own, stacks))
+    for row in wanted:
+        rows.append(judged(row, stacks))
         write_rows(given.out / "scores.csv", [Row._fields, *([*map(str, row)] for row in rows)])
         print(rows[-1], flush=True)
     (given.out / "scores.svg").write_text(figure(rows, STARTS, "stacks"), encoding="utf-8")
