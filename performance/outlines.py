@@ -23,6 +23,7 @@ from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
+from cytosuite.errors import InputError
 from cytosuite.folders.masks import Source
 from cytosuite.metrics import f1, seg
 from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
@@ -118,7 +119,9 @@ def main() -> int:
     tests = [(image, labels, number % 2 == 1) for number, (image, labels) in enumerate(places)]
     run = processes(given.workers)
     found = dict(run.each(partial(stack, model=given.model), tests))
-    stacks = [found[number] for number in range(len(tests))]
+    stacks = [own for _, own in sorted(found.items()) if isinstance(own, Stack)]
+    if len(stacks) < len(tests):
+        raise InputError(f"expected {len(tests)} stacks, found {len(stacks)}: a process was ended")
     numbers = [[*map(int, text.split(","))] for text in (given.same, given.others, given.seeds)]
     wanted = [(STARTS[1], 0, 0)]
     for start, own in zip(STARTS, (*numbers[:2], numbers[0]), strict=True):
