@@ -35,6 +35,29 @@ def predict(inputs, model):
     return {"instance-labels": image.like(labels.astype(np.uint16))}
 """,
     ),
+    "toy_peaks": (
+        "detect",
+        """
+from cytosuite.contract.points import Points
+
+def predict(inputs, model):
+    image = inputs["microscopy-image"]
+    smooth = ndimage.gaussian_filter(image.array.astype(np.float32), (0.5, 1, 1))
+    peaks = smooth == ndimage.maximum_filter(smooth, 5)
+    places = np.argwhere(peaks & (smooth > 120))
+    return {"detected-points": Points(places, image.spacing)}
+""",
+    ),
+    "toy_bright": (
+        "detect",
+        """
+from cytosuite.contract.points import Points
+
+def predict(inputs, model):
+    image = inputs["microscopy-image"]
+    return {"detected-points": Points(np.argwhere(image.array > 150) + 0.5, image.spacing)}
+""",
+    ),
     "toy_smooth": (
         "enhance",
         """
@@ -157,6 +180,24 @@ SAMPLES = {
     labels, clean, noisy = cells(rng, parameters)
     image = volume(noisy, number=number_of(rng), channel="nucleus")
     return Sample({"microscopy-image": image, "instance-labels": image.like(labels)})
+""",
+    ),
+    "toy_spots": (
+        "detect",
+        ["microscopy-image", "detected-points", "instance-labels"],
+        """
+    from cytosuite.contract.points import Points
+    labels, clean, noisy = cells(rng, parameters)
+    inside = np.argwhere(labels)
+    places = inside[rng.choice(len(inside), 12, replace=False)] + rng.uniform(-0.4, 0.4, (12, 3))
+    grid = np.stack(np.indices(labels.shape), axis=-1)
+    for place in places:
+        away = ((grid - place) * (1.0, 0.7, 0.7)) ** 2
+        noisy += (120 * np.exp(-away.sum(-1) / 2)).astype(np.float32)
+    image = volume(noisy - 40 * (labels > 0), number=number_of(rng))
+    points = Points(places, image.spacing).document()
+    return Sample({"microscopy-image": image, "instance-labels": image.like(labels),
+                   "detected-points": points})
 """,
     ),
     "toy_bare": (

@@ -21,7 +21,8 @@ from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sour
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.store.csvfile import written
 from cytosuite.contract.manifest import parse
-from cytosuite.contract.tasks import ACQUISITION, IMAGE, LABELS, TASKS
+from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
+from cytosuite.datasets.folder.collect import PLAIN
 from cytosuite.datasets.folder.entries import summary
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder, remove, write_json
@@ -32,8 +33,6 @@ from cytosuite.folders.splits import OBJECTS
 from cytosuite.folders.sums import CLIPPED, same_names, weighted_sum
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import case_suffix, image_files
-
-FOLDERS = {LABELS.slug: "labels"}  # of sockets that have another name in plain folders
 
 
 def simulate_command(options: SimulateOptions, console: Console) -> None:
@@ -83,7 +82,7 @@ def _lay_out(dataset: Dataset, folder: Path) -> None:
         for slug in case.facts()["sockets"]:
             path = case.socket(slug)
             if path is not None and slug != ACQUISITION.slug:
-                place = "images" if slug == main else FOLDERS.get(slug, slug)
+                place = "images" if slug == main else PLAIN.get(slug, slug)
                 suffix = path.suffix if path.suffix == ".json" else case_suffix(path)
                 _copy(path, folder / place / f"{case.name}{suffix}")
         for room in sorted((case.folder / "companions").glob("*")):

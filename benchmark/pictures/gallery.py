@@ -62,7 +62,8 @@ def draw_all(
             problems.append(f"{files.name}: {error}")
             continue
         share = max(0, min(CASE_BYTES, left // (len(cases) - index)))
-        view = draw(scene, output.kind, share, index in stills)
+        kind: Kind = "labels" if output.kind == "points" else output.kind  # points are circles
+        view = draw(scene, kind, share, index in stills)
         if view is None:
             problems.append(f"{files.name}: it would make the report too large.")
         else:

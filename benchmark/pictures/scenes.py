@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.benchmark.data.circles import circles
 from cytosuite.benchmark.data.planes import grey, limits, spatial
 from cytosuite.benchmark.pictures import stacks
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
+from cytosuite.contract.points import read_points
 from cytosuite.contract.tasks import Kind, Socket
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
@@ -55,15 +58,16 @@ def read_scene(
 ) -> CaseVolumes:
     """Read the volumes of a case on grids of at most `VOXELS`; InputError if broken."""
     sockets = {socket.slug: socket for socket in results.task.inputs}
-    true = case.truth.get(output.slug)
-    truth = None if true is None else shown_volume(true, "Truth", output.kind)
     inputs = [
         shown_volume(
             file, "Input" if len(case.inputs) == 1 else sockets[slug].title, sockets[slug].kind
         )
         for slug, file in case.inputs.items()
     ]
-    shape = inputs[0].full
+    shape, main = inputs[0].full, inputs[0]
+    shown = partial(_shown, kind=output.kind, main=main)
+    true = case.truth.get(output.slug)
+    truth = None if true is None else shown(true, "Truth")
     if truth is not None and truth.full != shape:
         raise InputError(f"{true}: expected the shape {shape} of the image, found {truth.full}")
     outputs: dict[str, ShownVolume | None] = {}
@@ -71,7 +75,7 @@ def read_scene(
         outputs[name] = None
         path = results.outputs.get((name, case.name), {}).get(output.slug)
         try:
-            made = None if path is None else shown_volume(path, "Output", output.kind)
+            made = None if path is None else shown(path, "Output")
         except (CytosuiteError, OSError) as error:
             LOGGER.warning("%s: not drawn: %s", path, error)
             continue
@@ -83,6 +87,17 @@ def read_scene(
         real = shown_volume(neighbour, f"Real image {neighbour.stem}", "image")
     matches = {name: results.matches.get((name, case.name)) for name in algorithms}
     return CaseVolumes(case.name, inputs, truth, real, outputs, matches)
+
+
+def _shown(path: Path, title: str, kind: Kind, main: ShownVolume) -> ShownVolume:
+    """Read a truth or an output; points are shown as circles on the grid of the main input."""
+    if kind != "points":
+        return shown_volume(path, title, kind)
+    spacing = main.spacing[1:] if main.full[0] == 1 else main.spacing
+    points = read_points(path, spacing)
+    discs = circles(points, main.full, main.array.shape)
+    ids = list(range(1, len(points) + 1))
+    return ShownVolume(title, "labels", discs, main.full, main.spacing, main.unit, (0.0, 1.0), ids)
 
 
 def shown_volume(path: Path, title: str, kind: Kind) -> ShownVolume:

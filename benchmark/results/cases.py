@@ -10,9 +10,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.results import objects
+from cytosuite.benchmark.results import objects, points
 from cytosuite.benchmark.results.controls import control_answer
-from cytosuite.benchmark.results.facts import Reader, case_facts, once
+from cytosuite.benchmark.results.facts import AnswerReader, case_facts, once, once_points
 from cytosuite.benchmark.results.objects import FILE, SCORES_FILE, measured_places
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record, read_record
@@ -25,6 +25,7 @@ from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels.overlap import OVERLAP
+from cytosuite.metrics.points.matching import MATCHED_POINTS
 from cytosuite.volume.pieces import extremes
 
 Metrics = Sequence[Metric[Any]]
@@ -48,11 +49,11 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: _extent(truth().array))
-    judged = task.main_output is not None and task.main_output.kind == "labels"
-    limit = case.min_object_voxels if judged else 0
+    kind = task.main_output.kind if task.main_output is not None else "json"
+    limit = case.min_object_voxels if kind == "labels" else 0
     places = (
         None
-        if truth is None or not judged
+        if truth is None or kind != "labels"
         else cache(lambda: replace(measured_places(truth()), kinds=case.classes()))
     )
     offered = offered_in_case(case, task, metrics)
@@ -69,14 +70,38 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
             answer = output or control_answer("blank", truth, image)
             facts = case_facts({**readers, "prediction": answer}, data_range, None, limit)
             found = measure(name, case.name, offered, facts, record.status, record)
-            yield _tabled(found, folder, output, readers, places) if judged else found
+            if kind == "labels":
+                found = _tabled(found, folder, output, readers, places)
+            elif kind == "points":
+                found = _listed(found, folder, output, answer, readers)
+            yield found
+
+
+def _listed(
+    answer: Answer,
+    folder: Path,
+    output: AnswerReader | None,
+    judged: AnswerReader | None,
+    readers: Mapping[str, AnswerReader | None],
+) -> Answer:
+    """Write the tables of the points of an answer that are not there."""
+    truth, labels = readers["truth"], readers["labels"]
+    cells = labels().array if labels is not None else None
+    if output is not None:
+        path = folder / FILE
+        answer = _sealed(answer, path, lambda: points.write_points(path, output(), cells))
+    pairs, path = answer.evidence.get(MATCHED_POINTS), folder / SCORES_FILE
+    if pairs is not None and truth is not None and judged is not None:
+        scores = partial(points.write_point_scores, path, pairs)
+        answer = _sealed(answer, path, lambda: scores(truth(), judged(), cells))
+    return answer
 
 
 def _tabled(
     answer: Answer,
     folder: Path,
-    labels: Reader | None,
-    readers: Mapping[str, Reader | None],
+    labels: AnswerReader | None,
+    readers: Mapping[str, AnswerReader | None],
     places: Callable[[], objects.ObjectPlaces] | None,
 ) -> Answer:
     """Write the tables of the objects of an answer that are not there; note why one cannot be."""
@@ -144,15 +169,21 @@ def offered_in_case(case: Case, task: Task, metrics: Metrics) -> list[Metric[Any
     ]
 
 
-def case_readers(case: Case, task: Task) -> dict[str, Reader | None]:
+def case_readers(case: Case, task: Task) -> dict[str, AnswerReader | None]:
     """Return readers of truth, main input and labels of a case; a file has a single reader."""
     paths = {
         "truth": case.socket(task.main_output.slug) if task.main_output else None,
         "image": case.main(task),
         "labels": case.socket(LABELS.slug),
     }
-    readers = {path: once(path) for path in paths.values() if path is not None}
+    main = paths["image"]
+    readers = {path: _reader(path, main) for path in paths.values() if path is not None}
     return {name: readers[path] if path else None for name, path in paths.items()}
+
+
+def _reader(path: Path, image: Path | None) -> AnswerReader:
+    """Return a reader of an image or, on one, of points."""
+    return once_points(path, image) if path.suffix == ".json" else once(path)
 
 
 def _extent(image: NDArray[Any]) -> float:
@@ -169,13 +200,16 @@ def output_path(record: Record, folder: Path, task: Task) -> Path | None:
 
 def _decoded(
     record: Record, folder: Path, image: Path | None, task: Task
-) -> tuple[Record, Reader | None]:
+) -> tuple[Record, AnswerReader | None]:
     """Return the record of a case, failed by a bad output, and a reader of its decoded output."""
     path = output_path(record, folder, task)
     if path is None:
         return record, None
     expected = None if image is None else header(image).shape
     try:
+        if path.suffix == ".json":
+            found = once_points(path, image)()
+            return record, lambda: found
         volume = read(path)
         if expected in (None, volume.shape):
             return record, lambda: volume.channels[0]

@@ -18,6 +18,7 @@ from cytosuite.benchmark.results.score import Scores
 from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, pooled_interval
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
+from cytosuite.metrics.points.matching import MATCHED_POINTS
 from cytosuite.volume import Scalar
 
 TOGETHER = 0.5  # rank correlation of two conditions from which the report names it
@@ -81,8 +82,9 @@ def _group(label: str, cases: Sequence[str], scores: Scores, values: Values) -> 
                     single = [values.get((name, metric.name, case), nan) for case in cases]
                     means = [fmean(part) for part in _left_out([v for v in single if isfinite(v)])]
                     found[name, metric.name] = _pooled(metric, means)
-    tables = [scores.evidence.get(("oracle", case), {}).get(OVERLAP) for case in cases]
-    objects = sum(table.truth_sizes.size for table in tables if table is not None)
+    oracle = [scores.evidence.get(("oracle", case), {}) for case in cases]
+    objects = sum(own[OVERLAP].truth_sizes.size for own in oracle if OVERLAP in own)
+    objects += sum(own[MATCHED_POINTS].truths for own in oracle if MATCHED_POINTS in own)
     return Group(label, cases, objects, found, failed)
 
 

@@ -7,24 +7,35 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.results.facts import Reader
+from cytosuite.benchmark.results.facts import AnswerReader, Reader
+from cytosuite.contract.points import Points
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import Control
+from cytosuite.volume import Volume
 from cytosuite.volume.large import blank
 
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
-def control_answer(control: Control, truth: Reader | None, image: Reader | None) -> Reader | None:
+def control_answer(
+    control: Control, truth: AnswerReader | None, image: Reader | None
+) -> AnswerReader | None:
     """Return the answer of a control to one case, None where it has none: ``real`` answers none."""
     if control == "oracle":
         return truth
     if control == "blank" and truth is not None:
-        return lambda: replace(truth(), array=blank(truth().array))
+        return lambda: _blank(truth())
     if control == "identity" and image is not None:
-        fits = truth is None or truth().shape == image().shape
+        fits = truth is None or truth().array.shape == image().shape
         return image if fits else None
     return None
+
+
+def _blank(truth: Volume | Points) -> Volume | Points:
+    """Return zeros in place of an image, no points in place of points."""
+    if isinstance(truth, Points):
+        return Points(truth.array[:0], truth.spacing)
+    return replace(truth, array=blank(truth.array))
 
 
 def broken_rulers(scores: pd.DataFrame, metrics: Iterable[Metric[Any]]) -> list[str]:

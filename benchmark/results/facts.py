@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from cytosuite.contract.points import Points, read_points
 from cytosuite.folders.masks import Source, read_labels
+from cytosuite.formats import header
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.prepare import without_small
 from cytosuite.metrics.realism.edges import EdgeSettings
@@ -13,6 +16,7 @@ from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
 
 Reader = Callable[[], Volume]
+AnswerReader = Callable[[], Any]  # of a truth or an answer: a Volume, or Points
 
 
 def once(path: Source, group: str = "") -> Reader:
@@ -20,15 +24,20 @@ def once(path: Source, group: str = "") -> Reader:
     return cache(lambda: read_labels(path, group).channels[0])
 
 
+def once_points(path: Path, image: Path | None) -> Callable[[], Points]:
+    """Return a reader of points on an image that decodes them on first use."""
+    return cache(lambda: read_points(path, (1.0,) * 3 if image is None else header(image).spacing))
+
+
 def case_facts(
-    readers: Mapping[str, Reader | None],
+    readers: Mapping[str, AnswerReader | None],
     data_range: Callable[[], float] | None = None,
     spacing: tuple[float, ...] | None = None,
     min_object_voxels: int = 0,
 ) -> Facts:
     """Return the facts about one case from readers of ``truth, prediction, image, labels``."""
 
-    def array(reader: Reader) -> Callable[[], Any]:
+    def array(reader: AnswerReader) -> Callable[[], Any]:
         return lambda: reader().array
 
     sources = {name: array(reader) for name, reader in readers.items() if reader is not None}

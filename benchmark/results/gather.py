@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from cytosuite.benchmark.ranking.scores import measures
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.benchmark.results.objects import FILE, SCORES_FILE
+from cytosuite.benchmark.results.points import match_points
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.benchmark.results.score import Progress, score
 from cytosuite.benchmark.results.standings import leaderboard
@@ -28,9 +29,11 @@ from cytosuite.benchmark.runs.record import LEFT, Record, grouped
 from cytosuite.benchmark.store.pool import Pool
 from cytosuite.contract.cautions import ASSUMED
 from cytosuite.contract.tasks import Task
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.object_errors import MATCHED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
+from cytosuite.metrics.points.matching import MATCHED_POINTS
 
 Answered: TypeAlias = tuple[str, str]  # algorithm and case
 LOG_LINES = 30
@@ -64,9 +67,9 @@ def gather(
     places = {job.algorithm.name: job.folder for job in jobs}
     folders = {(name, case): places[name] / case for name, case in scores.records}
     done = {key: record for key, record in scores.records.items() if record.ok}
-    tables = {key: own[OVERLAP] for key, own in scores.evidence.items() if OVERLAP in own}
+    matched = {key: found for key, own in scores.evidence.items() if (found := matches_of(own))}
     logs = {key: folder for key, folder in folders.items() if key not in done}
-    judged = {key: own for key, own in folders.items() if key in tables}
+    judged = {key: own for key, own in folders.items() if key in matched}
     return Results(
         title=f"{dataset.title} · {dataset.size}" if dataset.seed is not None else dataset.title,
         dataset=dataset.name,
@@ -86,7 +89,7 @@ def gather(
             key: {slug: folders[key] / path for slug, path in record.outputs.items()}
             for key, record in done.items()
         },
-        matches={key: match(own) for key, own in tables.items()},
+        matches=matched,
         objects=_files(FILE, {key: folders[key] for key in done}),
         object_scores=_files(SCORES_FILE, judged),
         reference=dataset.reference,
@@ -109,6 +112,13 @@ def _files(name: str, folders: Mapping[Answered, Path]) -> dict[Answered, Path]:
     """Return the files of a name that there are, by algorithm and case."""
     paths = {key: folder / name for key, folder in folders.items()}
     return {key: path for key, path in paths.items() if path.is_file()}
+
+
+def matches_of(evidence: Mapping[Evidence[Any], Any]) -> Matches | None:
+    """Return the matched and unmatched objects or points of an answer, None of other tasks."""
+    if OVERLAP in evidence:
+        return match(evidence[OVERLAP])
+    return match_points(evidence[MATCHED_POINTS]) if MATCHED_POINTS in evidence else None
 
 
 def match(table: Overlap) -> Matches:
@@ -151,11 +161,16 @@ def _given_up(records: Mapping[tuple[str, str], Record]) -> list[str]:
 def _unscored(task: Task) -> str:
     """Return the sentence that a reader must see first where nothing can be ranked."""
     if task.main_output is None:
-        return "The outputs are no images or labels: the algorithms ran, but nothing is scored."
+        return "The outputs are JSON without a schema: the algorithms ran, but nothing is scored."
     if task.main_output.kind == "labels":
         return (
             "There are no labels: the algorithms ran and their objects are counted and shown, "
             "but SEG, DET, F1 and the other scores are not possible."
+        )
+    if task.main_output.kind == "points":
+        return (
+            "There are no true points: the algorithms ran and their points are counted and shown, "
+            "but F1 and the other scores are not possible."
         )
     return (
         "There is no truth and no reference set: the algorithms ran and their outputs are "

@@ -56,7 +56,7 @@ class Group:
 
     label: str  # a word, or the ends of a range
     cases: Sequence[str]  # their names; annotated ones only
-    objects: int  # objects in their truth; 0 where the truth is no labels
+    objects: int  # objects or points in their truth; 0 where the truth is an image
     scores: Mapping[tuple[str, str], Pooled]  # controls included
     failed: Mapping[str, int] = field(default_factory=dict)  # count as empty answers
 

@@ -1,4 +1,4 @@
-"""Metrics of labels, images, realism and tracks: ``from cytosuite.metrics import seg, ssim``."""
+"""Metrics of labels, images, tracks, points, ...: ``from cytosuite.metrics import seg, ssim``."""
 
 from typing import Any
 

@@ -26,6 +26,7 @@ class Board:
 BOARDS: Mapping[str, Board] = MappingProxyType(
     {
         "segment": Board(("labels",), ("SEG", "DET"), ("oracle", "blank"), ("DET_NFP",)),
+        "detect": Board(("points",), ("F1", "F1_area"), ("oracle", "blank")),
         "enhance": Board(
             ("images", "realism"),
             ("SSIM", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),

@@ -16,7 +16,7 @@ Form = Literal["arrays", "volumes", "scenes"]
 
 CASE_FACTS = ("truth", "prediction", "image", "labels", "spacing", "data_range")
 SET_FACTS = ("real", "synthetic")
-SETTINGS = ("edge_settings",)
+SETTINGS = ("edge_settings", "radius_um")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +30,9 @@ class Evidence(Generic[T]):
     needs : tuple of str
         Facts without which there is no evidence. Of a case (`CASE_FACTS`): ``truth``,
         ``prediction``, ``image`` (the main input) and ``labels`` (of the objects in the image) are
-        arrays, ``spacing`` is µm per voxel, ``data_range`` the grey values that count as 1. Of a
-        set (`SET_FACTS`): ``real`` and ``synthetic`` images. `SETTINGS` of a family are known where
-        a user chose them.
+        arrays (places of points, in pixels), ``spacing`` is µm per voxel, ``data_range`` the grey
+        values that count as 1. Of a set (`SET_FACTS`): ``real`` and ``synthetic`` images.
+        `SETTINGS` of a family are known where a user chose them.
     uses : tuple of str
         Facts that are handed over where they are known.
     pool : callable or None

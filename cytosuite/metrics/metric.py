@@ -24,6 +24,7 @@ FAMILIES = {
     "images": "Images with a paired truth",
     "realism": "Images without a paired truth",
     "tracks": "Tracks",
+    "points": "Points",
 }
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytosuite.contract.metadata import view_role
-from cytosuite.contract.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
+from cytosuite.contract.tasks import IMAGE, LABELS, POINTS, TASKS, VIEW, Socket, Task
 from cytosuite.datasets.folder.entries import Entries, entries, summary
 from cytosuite.errors import InputError, plain
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Masks, Source, files_of
 from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.points import SUFFIXES as POINT_FILES
 from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
@@ -30,9 +31,10 @@ SOCKETS: Mapping[str, Socket] = {
     socket.slug: socket for task in TASKS.values() for socket in (*task.inputs, *task.outputs)
 }
 OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.outputs)
+PLAIN = {LABELS.slug: "labels", POINTS.slug: "points"}  # names of folders of users
 LAYOUTS = (
-    "images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge, or masks of "
-    "one object each"
+    "images/ (and labels/, points/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge, or "
+    "masks of one object each"
 )
 
 
@@ -133,8 +135,10 @@ class Collection:
 
     @property
     def task(self) -> str:
-        """The first task that takes the images in."""
-        socket = self.items[0].socket
+        """The first task that takes the images in, `detect` where points alone are the truth."""
+        socket, held = self.items[0].socket, {slug for item in self.items for slug in item.files}
+        if POINTS.slug in held and LABELS.slug not in held:
+            return "detect"
         return next(t.name for t in TASKS.values() if socket in {s.slug for s in t.inputs})
 
     @property
@@ -209,7 +213,7 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
         return _matched(folder, images, _main_socket(rooms, task, images), rooms, recursive)
     tasks = [TASKS[task]] if task else TASKS.values()
     for socket in (socket for known_task in tasks for socket in known_task.inputs):
-        if socket.kind != "json" and socket.slug in rooms:
+        if not socket.is_json and socket.slug in rooms:
             room = rooms.pop(socket.slug)
             images = entries(room, recursive=recursive)
             found = _matched(room, images, socket.slug, rooms, recursive)
@@ -243,10 +247,10 @@ def _with_skipped(found: Collection, more: Mapping[str, str]) -> Collection:
 
 
 def _rooms(children: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the folders of sockets, by slug: named like the socket, or ``labels``."""
+    """Return the folders of sockets, by slug: named like the socket, or as of `PLAIN`."""
     rooms = {}
     for slug, socket in SOCKETS.items():
-        names = (slug, socket.folder, *(("labels",) if slug == LABELS.slug else ()))
+        names = (slug, socket.folder, *([PLAIN[slug]] if slug in PLAIN else []))
         found = next((children[name] for name in names if name in children), None)
         if found is not None:
             rooms[slug] = found
@@ -329,10 +333,15 @@ def _matched(
 
 def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> dict[str, Path]:
     """Return the files of a socket's folder by key; unreadable ones join the skipped."""
-    if SOCKETS[slug].kind == "json":
-        paths = sorted(room.glob("**/*.json" if recursive else "*.json"))
-        names = (path.relative_to(room).with_suffix("").as_posix() for path in paths)
-        return {unicodedata.normalize("NFC", n): path for n, path in zip(names, paths, strict=True)}
+    if SOCKETS[slug].is_json:
+        suffixes = POINT_FILES if SOCKETS[slug].kind == "points" else (".json",)
+        paths = sorted(room.glob("**/*" if recursive else "*"))
+        paths = [path for path in paths if path.suffix.lower() in suffixes]
+        names = [path.relative_to(room).with_suffix("").as_posix() for path in paths]
+        keys = [unicodedata.normalize("NFC", name) for name in names]
+        if twice := [key for key, times in Counter(keys).items() if times > 1]:
+            raise InputError(f"{room}: expected one file of {twice[0]}, found two; remove one")
+        return dict(zip(keys, paths, strict=True))
     found = entries(room, recursive=recursive)
     skipped |= {f"{room.name}/{name}": reason for name, reason in found.skipped.items()}
     return found.images

@@ -19,6 +19,7 @@ from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
 from cytosuite.files import read_json
 from cytosuite.folders.masks import Masks, Source
+from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_large
 from cytosuite.volume import Scalar, Volume
@@ -70,6 +71,8 @@ def load(
             sockets[slug] = _like(main, path, slug, labels.volume.array)
             masks = {"counts": labels.counts, "classes": labels.classes}
             masks["overlap"] = path.rules.overlap
+        elif SOCKETS[slug].kind == "points":
+            sockets[slug] = read_annotated(path, main.spacing).document()
         elif slug in OUTPUTS and slug not in values:
             array = _read(path, slug, Part(group=part.group)).array
             sockets[slug] = _like(main, path, slug, array)

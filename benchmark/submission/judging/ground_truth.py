@@ -106,7 +106,8 @@ def _files(case: Case, task: Task, metrics: Metrics) -> Files:
     facts = {name for m in metrics for name in (*m.evidence.needs, *m.evidence.uses)}
     truth, main = case.socket(task.main_output.slug), case.main(task)
     wanted = {task.main_output.slug: truth}
-    if "image" in facts or (truth is None and "spacing" in facts):
+    plain = truth is None or task.main_output.is_json  # without a voxel size
+    if "image" in facts or (plain and "spacing" in facts):
         wanted |= {main.parent.name: main} if main is not None else {}
     if "labels" in facts or any(m.evidence.form == "scenes" for m in metrics):
         wanted[LABELS.slug] = case.socket(LABELS.slug)
@@ -115,8 +116,13 @@ def _files(case: Case, task: Task, metrics: Metrics) -> Files:
     place = f"cases/{case.name}"
     return {
         f"{place}/case.json": f"{json.dumps(content)}\n".encode(),
-        **{f"{place}/sockets/images/{slug}/{path.name}": path for slug, path in held.items()},
+        **{f"{place}/sockets/{_place(slug, path)}": path for slug, path in held.items()},
     }
+
+
+def _place(slug: str, path: Path) -> str:
+    """Return the place of a socket's file in a case."""
+    return path.name if path.suffix == ".json" else f"images/{slug}/{path.name}"
 
 
 def _reference(dataset: Dataset) -> Iterator[tuple[RealImage, Path, Path | None]]:
@@ -150,7 +156,7 @@ def _table(sides: Iterable[tuple[str, Iterable[Socket]]]) -> str:
     rows = ["   | | slug | relative path | kind |", "   |---|---|---|---|"]
     for side, sockets in sides:
         for socket in sockets:
-            kind = "Anything (JSON)" if socket.kind == "json" else "Image"
+            kind = f"{socket.platform_kind}{' (JSON)' if socket.is_json else ''}"
             optional = ", optional" if socket.optional else ""
             rows.append(
                 f"   | {side}{optional} | `{socket.slug}` | `{socket.relative_path}` | {kind} |"

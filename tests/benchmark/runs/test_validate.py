@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytosuite.benchmark.runs.validate import BadOutput, check, lost_spacing
+from cytosuite.benchmark.runs.validate import JSON_BYTES, BadOutput, check, lost_spacing
 from cytosuite.contract.tasks import Socket
 from cytosuite.formats import slabs, write
 from cytosuite.volume import Header, Volume
@@ -104,7 +104,7 @@ SUMMARY = Socket("cell-summary", "json", "Summary")
     [
         ("[1, 2]", "expected a JSON object"),
         ('{"a": NaN}', "expected JSON, found NaN"),
-        (" " * (16 * 2**20 + 1), "more than 16777216 bytes"),
+        (" " * (JSON_BYTES + 1), f"more than {JSON_BYTES} bytes"),
         (None, "missing output: cell-summary.json: expected a JSON object"),
     ],
 )

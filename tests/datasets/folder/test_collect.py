@@ -213,7 +213,7 @@ def _beside(name, text=None):
 @pytest.mark.parametrize(
     ("names", "more", "message"),
     [
-        ((), None, "expected images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell"),
+        ((), None, "expected images/ (and labels/, points/), or 01/ (and 01_GT/SEG/) of the Cell"),
         ((), _beside("images"), "images: expected images (.tif, .tiff, .mha, .h5, .hdf5, .png,"),
         (("images/a.tif", "images/a.tiff"), None, "images: images need different names, found a."),
         (("images/a.tif", "images/A.tif"), None, "need different names, found A.tif and a.tif"),

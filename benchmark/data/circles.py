@@ -1,0 +1,47 @@
+"""Points as labels of discs, in volumes of balls, so that their outlines are circles."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.contract.points import Points
+from cytosuite.metrics.points.matching import RADIUS_PX
+
+SMALLEST_PX = 2.0  # of a radius, on the grid that is shown
+
+
+def circles(points: Points, full: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[np.uint32]:
+    """Return discs (Z, Y, X), numbered from 1, on a coarser grid `shape` of an image `full`.
+
+    The radius is that of the metrics, at least two pixels; the nearest point owns a pixel.
+    """
+    axes = len(points.spacing)
+    scale = np.array(shape, np.float64) / full
+    um = np.array((points.spacing[-1], *points.spacing)[-3:]) / scale  # of a voxel of the grid
+    places = np.zeros((len(points), 3))
+    places[:, 3 - axes :] = points.array
+    places = (places + 0.5) * scale - 0.5
+    radius = max(RADIUS_PX * points.spacing[-1], SMALLEST_PX * float(um[1:].max()))
+    found, nearest = np.zeros(shape, np.uint32), np.full(shape, np.inf, np.float32)
+    first = np.maximum(np.ceil(places - radius / um), 0).astype(np.int64)
+    middle = np.round(places).astype(np.int64)  # a ball between two planes is seen in one
+    last = np.minimum(np.floor(places + radius / um), np.array(shape) - 1).astype(np.int64)
+    first[:, 0], last[:, 0] = np.minimum(first[:, 0], middle[:, 0]), last[:, 0].clip(middle[:, 0])
+    inside = ((middle >= 0) & (middle < shape)).all(axis=1)
+    for n in np.flatnonzero(inside).tolist():
+        box = tuple(slice(low, high + 1) for low, high in zip(first[n], last[n], strict=True))
+        away = _squares(box, places[n], um)
+        own = (away <= max(radius**2, float(away.min()))) & (away < nearest[box])
+        found[box][own], nearest[box][own] = n + 1, away[own]
+    return found
+
+
+def _squares(box: tuple[slice, ...], place: NDArray[Any], um: NDArray[Any]) -> NDArray[Any]:
+    """Return the squared distances [µm²] of the voxels of a box from a place."""
+    lines = [
+        ((np.arange(part.start, part.stop) - at) * step) ** 2
+        for part, at, step in zip(box, place, um, strict=True)
+    ]
+    squares: NDArray[Any] = lines[0][:, None, None] + lines[1][:, None] + lines[2]
+    return squares

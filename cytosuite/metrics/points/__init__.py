@@ -1,0 +1,1 @@
+"""Metrics of points: detection, places, and counts in cells."""

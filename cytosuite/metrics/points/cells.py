@@ -1,0 +1,124 @@
+"""Points in cells: numbers by cell, and pairs in one cell, where label images of cells are known.
+
+A point lies in the cell at its nearest pixel, in none outside of the image. True and predicted
+points are asked alike, so that the truth itself is perfect.
+
+References
+----------
+Petukhov et al., Cell segmentation in imaging-based spatial transcriptomics, Nature Biotechnology 40
+(2022), doi:10.1038/s41587-021-01044-w (molecules assigned to cells).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.points.matching import Floats, matched_points
+from cytosuite.volume.pieces import distinct
+
+
+@dataclass(frozen=True, eq=False)
+class CellPoints:
+    """Numbers of points in each cell, and the cells of pairs."""
+
+    truth: NDArray[np.int64]  # (C,), points in each cell of the label image
+    prediction: NDArray[np.int64]  # (C,)
+    right: NDArray[np.bool_]  # (K,), of the pairs with a true point in a cell: in the same one
+
+
+def cell_points(
+    truth: Floats,
+    prediction: Floats,
+    labels: NDArray[Any],
+    spacing: Sequence[float],
+    radius_um: float | None = None,
+) -> CellPoints:
+    """Count points by cell; the first arguments are those of `matching.matched_points`.
+
+    Examples
+    --------
+    >>> cells = np.array([[1, 1, 0, 2, 2]])
+    >>> found = cell_points([[0, 0], [0, 3]], [[0, 1], [0, 2]], cells, (1.0, 1.0), 1.0)
+    >>> found.truth.tolist(), found.prediction.tolist(), found.right.tolist()
+    ([1, 1], [1, 0], [True, False])
+    """
+    if labels.ndim != len(spacing):
+        raise InputError(f"cells: expected {len(spacing)} axes, found the shape {labels.shape}")
+    found = matched_points(truth, prediction, spacing, radius_um)
+    known = distinct(labels)
+    known = known[known > 0]
+    sides = [cell_at(places, labels) for places in (truth, prediction)]
+    counts = [
+        np.bincount(np.searchsorted(known, own[own > 0]), minlength=known.size) for own in sides
+    ]
+    one, other = sides[0][found.truth_index], sides[1][found.prediction_index]
+    return CellPoints(counts[0], counts[1], (one == other)[one > 0])
+
+
+def cell_at(places: Floats, labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the label at the nearest pixel of each place (N, D), 0 outside of the image."""
+    nearest = np.floor(np.asarray(places, np.float64).reshape(-1, labels.ndim) + 0.5)
+    inside = ((nearest >= 0) & (nearest < labels.shape)).all(axis=1)
+    found = np.zeros(len(nearest), labels.dtype)
+    found[inside] = labels[tuple(nearest[inside].astype(np.int64).T)]
+    return found
+
+
+def joined(parts: Sequence[CellPoints]) -> CellPoints:
+    """Return the cells of several images taken together."""
+    names = [each.name for each in fields(CellPoints)]
+    return CellPoints(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+
+CELL_POINTS = Evidence(
+    cell_points, ("truth", "prediction", "labels", "spacing"), ("radius_um",), pool=joined
+)
+of_cells = partial(metric, evidence=CELL_POINTS)
+
+
+@of_cells(
+    "right_cell",
+    "Pairs in the right cell",
+    best=1.0,
+    worst=0.0,
+    reference="10.1038/s41587-021-01044-w",
+    undefined="when no true point in a cell has a pair",
+)
+def right_cell(found: CellPoints) -> float:
+    """Return the share of pairs in one cell among those with a true point in a cell."""
+    return float(found.right.mean()) if found.right.size else np.nan
+
+
+@of_cells(
+    "cell_count_correlation",
+    "Correlation of the numbers of points by cell",
+    best=1.0,
+    worst=-1.0,
+    reference="10.1098/rspl.1895.0041",
+    undefined="when all cells hold equally many true points, or equally many predicted ones",
+)
+def cell_count_correlation(found: CellPoints) -> float:
+    """Return Pearson's correlation of true and predicted numbers over the cells."""
+    sides = [own - own.mean() if own.size else own for own in (found.truth, found.prediction)]
+    scale = float(np.sqrt((sides[0] ** 2).sum() * (sides[1] ** 2).sum()))
+    return float((sides[0] * sides[1]).sum()) / scale if scale else np.nan
+
+
+@of_cells(
+    "cell_count_error",
+    "Mean error of the number of points by cell",
+    best=0.0,
+    reference="10.3354/cr030079",
+    undefined="when the labels hold no cell",
+)
+def cell_count_error(found: CellPoints) -> float:
+    """Return the mean of the absolute differences of true and predicted numbers over the cells."""
+    differences = np.abs(found.prediction - found.truth)
+    return float(differences.mean()) if differences.size else np.nan

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from cytosuite.errors import InputError
+from cytosuite.metrics.metric import metrics_of
+from cytosuite.metrics.points import matching
+from cytosuite.metrics.points.cells import (
+    CELL_POINTS,
+    cell_at,
+    cell_count_correlation,
+    cell_count_error,
+    right_cell,
+)
+from cytosuite.metrics.points.detection import (
+    points_f1,
+    points_f1_area,
+    points_jaccard,
+    points_precision,
+    points_recall,
+    rmse_axial,
+    rmse_lateral,
+)
+from cytosuite.metrics.points.matching import MATCHED_POINTS, matched_points, pooled
+
+PLANE = (1.0, 1.0)
+NONE = np.zeros((0, 2))
+SCORES = (points_f1, points_f1_area, points_precision, points_recall, points_jaccard)
+
+
+def _values(*arguments):
+    return [score(*arguments) for score in SCORES]
+
+
+def _dense(truth, prediction, radius):
+    """Return the number of pairs and the sum of their distances, from the whole matrix."""
+    distances = cdist(truth, prediction)
+    costs = np.where(distances <= radius, distances, 1e6)
+    near = distances[linear_sum_assignment(costs)]
+    return (near <= radius).sum(), near[near <= radius].sum()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("side", [4.0, 15.0, 60.0])
+def test_pairs_are_those_of_the_whole_matrix(seed, side):
+    rng = np.random.default_rng(seed)
+    truth, prediction = (rng.uniform(0, side, (number, 3)) for number in (80, 110))
+    found = matched_points(truth, prediction, (1.0, 1.0, 1.0), 2.5)
+    number, total = _dense(truth, prediction, 2.5)
+    assert found.truth_index.size == found.pairs[-1] == number
+    assert found.distances.sum() == pytest.approx(total)
+    assert len(np.unique(found.prediction_index)) == number
+    curve = [_dense(truth, prediction, 2.5 * step / 10)[0] for step in range(1, 11)]
+    assert found.pairs.tolist() == curve
+
+
+def test_more_pairs_count_before_nearer_ones():
+    # The nearest pair (0 to 0.5) would leave both others alone.
+    found = matched_points([[0, 0], [0, 1]], [[0, 0.5], [0, -0.9]], PLANE, 1.0)
+    assert found.truth_index.tolist() == [0, 1]
+    assert found.prediction_index.tolist() == [1, 0]
+
+
+def test_scores_of_a_hand_made_answer():
+    # 4 true points; one found at 0.5 µm, one at 2 µm, one wrong by 4 µm, one missed; 1 more false.
+    truth = np.array([[0, 0], [0, 10], [0, 20], [0, 30]])
+    prediction = np.array([[0, 0.5], [2, 10], [0, 24], [50, 50]])
+    assert _values(truth, prediction, PLANE) == [
+        *(0.5, pytest.approx((1 * 0 + 5 * 0.25 + 4 * 0.5) / 10)),
+        *(0.5, 0.5, 2 / 6),
+    ]
+    assert rmse_lateral(truth, prediction, PLANE) == pytest.approx(np.sqrt((0.25 + 4) / 2))
+    assert np.isnan(rmse_axial(truth, prediction, PLANE))
+    assert points_recall(truth, prediction, PLANE, 4.0) == 0.75
+
+
+def test_distances_are_in_micrometres_along_long_voxels_too():
+    truth, near, far = [[5, 5, 5]], [[5, 5, 7]], [[7, 5, 5]]
+    spacing = (0.5, 0.1, 0.1)
+    assert points_f1(truth, near, spacing) == 1
+    assert points_f1(truth, far, spacing) == 0
+    both = matched_points(truth, [[6, 7, 5]], spacing, 1.0)
+    assert both.distances == pytest.approx(np.hypot(0.5, 0.2))
+    assert rmse_axial(truth, [[6, 7, 5]], spacing, 1.0) == pytest.approx(0.5)
+    assert rmse_lateral(truth, [[6, 7, 5]], spacing, 1.0) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "expected"),
+    [
+        (NONE, NONE, [np.nan] * 5),
+        (NONE, [[1, 1]], [0, 0, 0, np.nan, 0]),
+        ([[1, 1]], NONE, [0, 0, np.nan, 0, 0]),
+        ([[1, 1]], [[1, 1]], [1, 1, 1, 1, 1]),
+        ([[1, 1]], [[1, 1], [1, 1]], [2 / 3, 2 / 3, 1 / 2, 1, 1 / 2]),
+        ([[1, 1], [1, 1]], [[1, 1]], [2 / 3, 2 / 3, 1, 1 / 2, 1 / 2]),
+        ([[1, 1], [1, 1]], [[1, 1], [1, 1]], [1, 1, 1, 1, 1]),
+    ],
+)
+def test_empty_sides_and_duplicates(truth, prediction, expected):
+    np.testing.assert_allclose(_values(truth, prediction, PLANE), expected)
+    assert np.isnan(rmse_lateral(NONE, prediction, PLANE))
+
+
+def test_a_set_is_scored_as_one_image_with_its_images_far_apart():
+    rng = np.random.default_rng(1)
+    sides = [(rng.uniform(0, 30, (20, 2)), rng.uniform(0, 30, (25, 2))) for _ in range(3)]
+    parts = [matched_points(*pair, PLANE) for pair in sides]
+    apart = [
+        np.concatenate([own + 1000 * n for n, own in enumerate(each)])
+        for each in zip(*sides, strict=True)
+    ]
+    for score in (*SCORES, rmse_lateral):
+        assert score.of(pooled(parts)) == pytest.approx(score(*apart, PLANE))
+    assert np.isnan(points_f1.of(pooled([])))
+
+
+def test_points_of_cells_by_hand():
+    labels = np.array([[1, 1, 1, 0, 2, 2, 0, 5, 5]])
+    truth = np.array([[0, 0], [0, 1], [0, 4], [0, 7], [0, 3]])
+    prediction = np.array([[0, 0.2], [0, 2.4], [0, 3.2], [0, 7], [0, 8], [9, 9]])
+    facts = truth, prediction, labels, PLANE, 1.5
+    # Of the pairs (0, 0.2), (3, 2.4), (4, 3.2) and (7, 7) the second has no true cell, the third
+    # a prediction in none.
+    found = CELL_POINTS.gather(*facts)
+    assert (found.truth.tolist(), found.prediction.tolist()) == ([2, 1, 1], [2, 0, 2])
+    assert cell_count_error(*facts) == pytest.approx(2 / 3)
+    assert cell_count_correlation(*facts) == pytest.approx(0.5)
+    assert right_cell(*facts) == 2 / 3
+    assert cell_at([[0, 7.5], [0, 8.5], [-0.5, 0], [-0.6, 0]], labels).tolist() == [5, 0, 1, 0]
+
+
+def test_cells_without_points_or_without_cells():
+    labels = np.array([[0, 0, 3]])
+    assert cell_count_error(NONE, NONE, labels, PLANE) == 0
+    assert np.isnan(cell_count_correlation(NONE, NONE, labels, PLANE))
+    assert np.isnan(right_cell(NONE, NONE, labels, PLANE))
+    assert np.isnan(cell_count_error(NONE, NONE, 0 * labels, PLANE))
+    one = CELL_POINTS.gather([[0, 2]], NONE, labels, PLANE)
+    assert CELL_POINTS.pool([one, one]).truth.tolist() == [1, 1]
+
+
+def test_the_truth_itself_has_the_best_value_of_every_metric():
+    rng = np.random.default_rng(2)
+    truth = rng.uniform(0, 20, (60, 3))
+    labels = np.arange(20**3).reshape(20, 20, 20) // 1000
+    given = {"truth": truth, "prediction": truth.copy(), "spacing": (2.0, 1.0, 1.0)}
+    for metric in metrics_of("points"):
+        facts = given | ({"labels": labels} if "labels" in metric.evidence.needs else {})
+        expected = 60 if metric.best is None else metric.best
+        assert metric(**facts) == pytest.approx(expected, abs=metric.tolerance), metric.name
+
+
+@pytest.mark.parametrize("wrong", [[[1, 2, 3]], [[np.nan, 1]], [1, 2]])
+def test_other_places_are_refused(wrong):
+    with pytest.raises(InputError, match="prediction: expected finite places"):
+        MATCHED_POINTS.gather([[1, 2]], wrong, PLANE)
+
+
+def test_a_radius_with_too_many_pairs_is_refused(monkeypatch):
+    monkeypatch.setattr(matching, "MOST_PAIRS", 99)
+    with pytest.raises(InputError, match="found 100; give a smaller radius"):
+        points_f1(np.zeros((10, 2)), np.zeros((10, 2)), PLANE)
