@@ -50,7 +50,7 @@ def checks(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]
     if models.result == "FAIL":
         return
     yield _judged("model cards: each chosen for the images it describes", _chosen, root, manifest)
-    strange = [s.slug for s in _needed(manifest) if s.kind == "json"]
+    strange = [s.slug for s in _needed(manifest) if s.is_json]
     if strange:
         yield Check("outputs", "skip", f"no example of the input {', '.join(strange)} is known")
         return
@@ -67,9 +67,9 @@ def example(manifest: AlgorithmManifest, axes: str) -> dict[str, Volume]:
     noise = np.random.default_rng(0).normal(100, 4, shape)
     image = Volume((noise + 150 * ball).astype(np.uint16), spacing, axes, {"channel": "nucleus"})
     labels = image.like(ball.astype(np.uint16))
-    sockets = [socket for socket in _needed(manifest) if socket.kind != "json"]
+    sockets = [socket for socket in _needed(manifest) if not socket.is_json]
     if not sockets:  # all are optional: the algorithm takes what there is
-        sockets = [s for s in TASKS[manifest.task].inputs if s.kind != "json"]
+        sockets = [s for s in TASKS[manifest.task].inputs if not s.is_json]
     return {socket.slug: labels if socket.kind == "labels" else image for socket in sockets}
 
 
@@ -205,7 +205,7 @@ def _geometry(
     if not required <= set(outputs):
         raise InputError(f"expected the outputs {sorted(required)}, found {sorted(outputs)}")
     for socket in (socket for socket in task.outputs if socket.slug in outputs):
-        if socket.kind == "json":
+        if socket.is_json:
             continue
         found = outputs[socket.slug]
         for key in ("shape", "spacing", "axes"):

@@ -179,7 +179,7 @@ def new(name: str, task: str) -> list[Path]:
 
 def _files(name: str, task: Task) -> dict[Path, str]:
     """Return the files of a new algorithm with their content."""
-    images = [socket for socket in task.inputs if socket.kind != "json"]
+    images = [socket for socket in task.inputs if not socket.is_json]
     main = next(
         (socket for socket in images if not socket.optional),
         next((socket for socket in images if socket.kind == "labels"), None),
@@ -289,7 +289,7 @@ def _case(
     try:
         for socket in task.outputs:
             if (path := check(raw, socket, geometry)) is not None:
-                outputs[socket.slug] = read_json(path) if socket.kind == "json" else read(path)
+                outputs[socket.slug] = read_json(path) if socket.is_json else read(path)
     except BadOutput as finding:
         raise _FailedCaseError(f"{finding.status}: {finding}", 1) from None
     return outputs

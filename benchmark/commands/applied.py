@@ -170,7 +170,7 @@ def write_applied(
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         more = "" if number == 0 else f"-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]
-        if socket.kind == "json":
+        if socket.is_json:
             write_json(made / f"{item.name}{more}-{socket.slug}.json", read_json(source))
             continue
         output = read(source)

@@ -65,7 +65,7 @@ def candidates_for(options: SegmentOptions) -> tuple[list[AlgorithmManifest], Mo
 def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str]]:
     """Return the images, each with a name of its own and without its truth, and lines on skips."""
     outputs = {socket.slug for socket in TASKS[task].outputs}
-    main = next(socket for socket in TASKS[task].inputs if socket.kind != "json")
+    main = next(socket for socket in TASKS[task].inputs if not socket.is_json)
     items: list[Item] = []
     lines: list[str] = []
     for path in options.images:
@@ -189,7 +189,7 @@ def decide(
     unable: Unable,
 ) -> Decision:
     """Return the choice for an image, the same as `apply` makes."""
-    files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].kind == "json"}
+    files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].is_json}
     sample = load(replace(item, files=files), options.spacing, options.metadata, options.part)
     main = next(own for own in sample.sockets.values() if isinstance(own, Volume))
     given = sample.sockets.get(ACQUISITION.slug)

@@ -49,7 +49,7 @@ class Case:
 
     def inputs(self, task: Task) -> dict[str, Path]:
         """Return the input images and labels that a case holds for a task, the main one first."""
-        found = {s.slug: self.socket(s.slug) for s in task.inputs if s.kind != "json"}
+        found = {s.slug: self.socket(s.slug) for s in task.inputs if not s.is_json}
         return {slug: path for slug, path in found.items() if path is not None}
 
     def main(self, task: Task) -> Path | None:
@@ -157,7 +157,7 @@ def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dat
 
 def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:
     """Return whether sockets hold the inputs of a task, and more that are needed."""
-    images = {socket.slug for socket in task.inputs if socket.kind != "json"}
+    images = {socket.slug for socket in task.inputs if not socket.is_json}
     needed = {socket.slug for socket in task.inputs if not socket.optional} | set(needs)
     return needed <= offers and (not images or bool(images & offers))
 

@@ -173,7 +173,7 @@ def place_of(socket: Socket, own: Place | None) -> tuple[str, str]:
     """Return slug and path of a socket for a container, our own where it names none."""
     if own is None:
         return socket.slug, socket.relative_path
-    default = f"{own.slug}.json" if socket.kind == "json" else f"images/{own.slug}"
+    default = f"{own.slug}.json" if socket.is_json else f"images/{own.slug}"
     return own.slug, own.path or default
 
 
@@ -240,7 +240,7 @@ def write_guest_case(folder: Path, case_input: Path, guest: Guest) -> None:
         own = (wanted or {}).get(socket.slug)
         slug, path = place_of(socket, own)
         image = entry["image"]
-        if socket.kind == "json":
+        if socket.is_json:
             write_json(folder / path, entry["value"])
         else:
             (source,) = image_files(case_input / socket.relative_path)

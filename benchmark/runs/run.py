@@ -174,11 +174,11 @@ def keep_outputs(
     for socket in (socket for socket in sockets if socket.slug in found):
         source = found[socket.slug]
         place = f"output/{socket.relative_path}"
-        if socket.kind != "json":
+        if not socket.is_json:
             place += f"/{name}{source.suffix.lower()}"
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         kept[socket.slug] = place
-        if socket.kind == "json" or geometry is None or same_spacing(header(source), geometry):
+        if socket.is_json or geometry is None or same_spacing(header(source), geometry):
             source.rename(folder / place)
             continue
         volume = read(source)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.contract.interface import LARGEST, is_finite
+from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import Socket
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
@@ -16,7 +17,7 @@ from cytosuite.formats import header, slabs
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.volume import Header
 
-JSON_BYTES = 16 * 2**20
+JSON_BYTES = 32 * 2**20
 SPACING_TOLERANCE = 1e-3
 VOXELS = 2**31  # of an output without an input that bounds its size
 
@@ -34,8 +35,8 @@ def check(
 ) -> Path | None:
     """Return the path of a valid output, else BadOutput; `lenient` lets `lost_spacing` pass."""
     place = folder / socket.relative_path
-    if socket.kind == "json":
-        return _check_json(place, folder, socket)
+    if socket.is_json:
+        return _check_json(place, folder, socket, geometry)
     files = sorted(place.iterdir()) if place.is_dir() else []
     if not files and socket.optional:
         return None
@@ -83,8 +84,8 @@ def same_spacing(found: Header, wanted: Header) -> bool:
     return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
 
 
-def _check_json(path: Path, folder: Path, socket: Socket) -> Path | None:
-    """Return a file with a JSON object of bounded size."""
+def _check_json(path: Path, folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
+    """Return a file with a JSON object of bounded size, of points those of an image."""
     if not path.is_file():
         if socket.optional:
             return None
@@ -98,6 +99,11 @@ def _check_json(path: Path, folder: Path, socket: Socket) -> Path | None:
         raise BadOutput("bad output", reason.replace(str(folder), "")) from None
     if not isinstance(value, dict):
         raise BadOutput("bad output", f"{socket.relative_path}: expected a JSON object")
+    if socket.kind == "points":
+        try:
+            points_of(value, (1.0, 1.0, 1.0) if geometry is None else geometry.spacing)
+        except InputError as error:
+            raise BadOutput("bad output", f"{socket.relative_path}: {error}") from None
     return path
 
 

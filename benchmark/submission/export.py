@@ -303,8 +303,8 @@ def _pack_models(
 
 
 def _socket(socket: Socket) -> dict[str, Any]:
-    kind = "Anything" if socket.kind == "json" else "Image"
-    place = {"slug": socket.slug, "kind": kind, "relative_path": socket.relative_path}
+    place = {"slug": socket.slug, "kind": socket.platform_kind}
+    place["relative_path"] = socket.relative_path
     return place | ({"optional": True} if socket.optional else {})
 
 

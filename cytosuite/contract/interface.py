@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cytosuite.contract.metadata import acquisition, described
+from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, Socket, Task
 from cytosuite.errors import InputError, at
 from cytosuite.files import link, read_json, write_json
@@ -51,12 +52,12 @@ def read_case(folder: Path, task: Task) -> Inputs:
     values: dict[str, Mapping[str, Any]] = {}
     for socket in task.inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
-        if socket.kind == "json":
+        if socket.is_json:
             if (value := _value(path, socket)) is not None:
                 values[socket.slug] = value
         elif (file := _only_image(path, socket)) is not None:
             files[socket.slug] = file
-    wanted = [socket.slug for socket in task.inputs if socket.kind != "json"]
+    wanted = [socket.slug for socket in task.inputs if not socket.is_json]
     if wanted and not files:
         raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
     given = values.get(ACQUISITION.slug, {})
@@ -96,8 +97,8 @@ def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str
         raise InputError(f"task {task.name}: {wanted}, found {sorted(outputs)}")
     for slug, output in outputs.items():
         path = folder / known[slug].relative_path
-        if known[slug].kind == "json":
-            write_json(path, output)
+        if known[slug].is_json:
+            write_json(path, output.document() if isinstance(output, Points) else output)
         else:
             name = f"{inputs.name}{inputs.suffix}"
             write(path / name, output, as_json=known[slug].stack)
@@ -112,11 +113,11 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
     listed: list[dict[str, Any]] = []
     for socket in (socket for socket in task.inputs if socket.slug in given):
         value, path = given[socket.slug], folder / socket.relative_path
-        json_kind = socket.kind == "json"
+        json_kind = socket.is_json
         place = {
             "slug": socket.slug,
             "title": socket.title,
-            "kind": "Anything" if json_kind else "Image",
+            "kind": socket.platform_kind,
             "super_kind": "Value" if json_kind else "Image",
             "relative_path": socket.relative_path,
         }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["image", "labels", "json"]
+Kind = Literal["image", "labels", "points", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,8 @@ class Socket:
 
     slug: str  # lower case with hyphens
     # ``image``: intensities; ``labels``: integers, 0 is background, as an ordinary image, since the
-    # platform's 8-bit segmentation sockets cannot hold instances; ``json``: an object.
+    # platform's 8-bit segmentation sockets cannot hold instances; ``points``: its multiple points,
+    # see `cytosuite.contract.points`; ``json``: any object.
     kind: Kind
     title: str  # name for readers
     optional: bool = False  # a case may lack it
@@ -25,9 +26,19 @@ class Socket:
     course: bool = False  # of an output: it has a further axis, the steps of its making
 
     @property
+    def is_json(self) -> bool:
+        """Whether the socket is a JSON file, else an image in a folder."""
+        return self.kind in ("points", "json")
+
+    @property
+    def platform_kind(self) -> str:
+        """Kind of the socket in the words of the platform."""
+        return {"points": "Multiple points", "json": "Anything"}.get(self.kind, "Image")
+
+    @property
     def relative_path(self) -> str:
         """Place of the socket below ``/input`` or ``/output``."""
-        return f"{self.slug}.json" if self.kind == "json" else f"images/{self.folder or self.slug}"
+        return f"{self.slug}.json" if self.is_json else f"images/{self.folder or self.slug}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +52,13 @@ class Task:
 
     @property
     def main_output(self) -> Socket | None:
-        """The first output that is an image or labels: metrics apply to it."""
-        return next((socket for socket in self.outputs if socket.kind != "json"), None)
+        """The first output that is an image, labels or points: metrics apply to it."""
+        return next((socket for socket in self.outputs if not socket.is_json), None)
 
 
 IMAGE = Socket("microscopy-image", "image", "Microscopy image")
 LABELS = Socket("instance-labels", "labels", "Instance labels", becomes="structure-sketch")
+POINTS = Socket("detected-points", "points", "Detected points")
 SKETCH = Socket("structure-sketch", "image", "Structure sketch", optional=True)
 # Whole objects where some lie over others: label images, joined along the first axis.
 LAYERS = Socket("layered-labels", "labels", "Labels in layers", optional=True)
@@ -57,6 +69,7 @@ VIEW_FOLDER = "fluorescence-lightsheet-3D-microscopy"
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
         "segment": Task("segment", "Instance segmentation", (IMAGE, ACQUISITION), (LABELS,)),
+        "detect": Task("detect", "Detection of points", (IMAGE, ACQUISITION), (POINTS,)),
         "enhance": Task(
             "enhance",
             "Image enhancement",

@@ -209,7 +209,7 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
         return _matched(folder, images, _main_socket(rooms, task, images), rooms, recursive)
     tasks = [TASKS[task]] if task else TASKS.values()
     for socket in (socket for known_task in tasks for socket in known_task.inputs):
-        if socket.kind != "json" and socket.slug in rooms:
+        if not socket.is_json and socket.slug in rooms:
             room = rooms.pop(socket.slug)
             images = entries(room, recursive=recursive)
             found = _matched(room, images, socket.slug, rooms, recursive)
@@ -329,7 +329,7 @@ def _matched(
 
 def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> dict[str, Path]:
     """Return the files of a socket's folder by key; unreadable ones join the skipped."""
-    if SOCKETS[slug].kind == "json":
+    if SOCKETS[slug].is_json:
         paths = sorted(room.glob("**/*.json" if recursive else "*.json"))
         names = (path.relative_to(room).with_suffix("").as_posix() for path in paths)
         return {unicodedata.normalize("NFC", n): path for n, path in zip(names, paths, strict=True)}

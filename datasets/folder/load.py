@@ -35,7 +35,7 @@ def load(
     """Return the sample of one item; `spacing` (µm, z y x) and `metadata` override its files."""
     values: dict[str, Value] = {}
     for slug, path in item.files.items():
-        if SOCKETS[slug].kind == "json" and isinstance(path, Path):
+        if SOCKETS[slug].is_json and isinstance(path, Path):
             values[slug] = read_json(path)
             if not isinstance(values[slug], dict):
                 kind = type(values[slug]).__name__

@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _placed(socket: Socket, places: Mapping[str, str]) -> Socket:
     """Return an output socket in the folder that the platform lists for it."""
     place = places.get(socket.slug) or socket.relative_path
-    if socket.kind == "json" or place == socket.relative_path:
+    if socket.is_json or place == socket.relative_path:
         return socket
     folder = place.removeprefix("images/")
     if folder == place:

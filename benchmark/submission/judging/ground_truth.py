@@ -150,7 +150,7 @@ def _table(sides: Iterable[tuple[str, Iterable[Socket]]]) -> str:
     rows = ["   | | slug | relative path | kind |", "   |---|---|---|---|"]
     for side, sockets in sides:
         for socket in sockets:
-            kind = "Anything (JSON)" if socket.kind == "json" else "Image"
+            kind = f"{socket.platform_kind}{' (JSON)' if socket.is_json else ''}"
             optional = ", optional" if socket.optional else ""
             rows.append(
                 f"   | {side}{optional} | `{socket.slug}` | `{socket.relative_path}` | {kind} |"

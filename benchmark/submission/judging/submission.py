@@ -118,7 +118,7 @@ def _short(value: object) -> str:
 def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) -> None:
     """Write the results of a job of a run, of this key, as the platform lays out a submission."""
     task, jobs = TASKS[evaluation.task], []
-    main = next(socket for socket in task.inputs if socket.kind != "json")
+    main = next(socket for socket in task.inputs if not socket.is_json)
     for number, (case, image) in enumerate(evaluation.images.items(), start=1):
         record = read_record(job / case)
         if record is None or record.key != key:
@@ -190,6 +190,6 @@ def _leaves(found: object, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 
 
 def _entry(socket: Socket, name: str) -> dict[str, Any]:
-    kind = "Anything" if socket.kind == "json" else "Image"
-    place = {"slug": socket.slug, "relative_path": socket.relative_path, "kind": kind}
-    return {"interface": place, "image": None if socket.kind == "json" else {"name": name}}
+    place = {"slug": socket.slug, "relative_path": socket.relative_path}
+    place["kind"] = socket.platform_kind
+    return {"interface": place, "image": None if socket.is_json else {"name": name}}

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 def declared(socket):
     """Return a socket as an organiser declares it."""
-    kind = ("Anything", "Value") if socket.kind == "json" else ("Image", "Image")
+    kind = ("Anything", "Value") if socket.is_json else ("Image", "Image")
     place = {"slug": socket.slug, "relative_path": socket.relative_path}
     return {**place, "kind": kind[0], "super_kind": kind[1]}
 

@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.runs.validate import JSON_BYTES
+from cytosuite.contract.points import MOST, Points, points_of, read_points
+from cytosuite.errors import InputError
+from cytosuite.files import write_json
+
+SPACING = (0.5, 0.1, 0.2)
+GOOD = {"type": "Multiple points", "points": [], "version": {"major": 1, "minor": 0}}
+
+
+def test_places_are_millimetres_from_the_first_voxel_as_x_y_z():
+    found = Points(np.array([[2, 10, 30]]), SPACING).document()
+    assert found == GOOD | {"points": [{"name": "1", "point": [0.006, 0.001, 0.001]}]}
+    plane = Points(np.array([[10, 30]]), SPACING[1:]).document()
+    assert plane["points"][0]["point"] == [0.006, 0.001, 0.0]
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_what_is_written_is_read(tmp_path, axes):
+    rng = np.random.default_rng(0)
+    made = Points(
+        rng.uniform(0, 99, (50, axes)),
+        SPACING[3 - axes :],
+        [f"spot {n} of = 50" for n in range(50)],
+        rng.integers(0, 3, 50),
+        rng.uniform(0, 1, 50).round(3),
+        np.where(rng.uniform(size=50) < 0.5, np.nan, rng.integers(0, 10**5, 50)),
+    )
+    write_json(tmp_path / "p.json", made.document())
+    found = read_points(tmp_path / "p.json", made.spacing)
+    np.testing.assert_allclose(found.um, made.um, atol=1e-6)
+    assert found.names == made.names
+    np.testing.assert_array_equal(found.cells, made.cells)
+    np.testing.assert_array_equal(found.confidence, made.confidence)
+    np.testing.assert_array_equal(found.photons, made.photons)
+
+
+def test_points_of_other_programs_are_read_with_what_they_lack():
+    entries = [{"point": [0, 0, 0.5]}, {"name": "a", "type": "Point", "point": [0.001, 0, 0]}]
+    found = points_of(GOOD | {"name": "Spots", "points": entries}, (1.0, 1.0))
+    assert found.array.tolist() == [[0, 0], [0, 1]] and found.names == ("1", "a")
+    assert np.isnan(found.confidence).all() and not found.cells.any()
+    assert len(points_of(GOOD, SPACING)) == 0
+
+
+def test_the_longest_list_fits_into_an_output():
+    rng = np.random.default_rng(0)
+    number = rng.uniform(0, 1e5, MOST // 100)
+    given = {"confidence": number / 1e5, "photons": number, "cells": number}
+    some = Points(rng.uniform(0, 5000, (number.size, 3)), SPACING, **given)
+    assert 100 * len(json.dumps(some.document(), indent=2)) < JSON_BYTES
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": "Point"}, 'expected an object with "type": "Multiple points"'),
+        ({"version": 1}, 'expected "version"'),
+        ({"points": None}, "a list of at most 100000, found no list"),
+        ({"points": [{}] * (MOST + 1)}, "found 100001"),
+        ({"more": 1}, "found 'more'"),
+        ({"points": [1]}, r"points\[0\]: expected an object"),
+        ({"points": [{"point": [1, 2, 3], "cell": 4}]}, "keys name, point, probability, type"),
+        ({"points": [{"point": [1, 2]}]}, "three numbers in mm"),
+        ({"points": [{"point": [1, 2, True]}]}, "three numbers in mm"),
+        ({"points": [{"point": [1, 2, float("nan")]}]}, "three numbers in mm"),
+        ({"points": [{"point": [1, 2, 1e300]}]}, "three numbers in mm"),
+        ({"points": [{"point": [1, 2, 10**400]}]}, "three numbers in mm"),
+        ({"points": [{"point": [1, 2, 3], "probability": 1.5}]}, "from 0 to 1"),
+        ({"points": [{"point": [1, 2, 3], "name": "x" * 201}]}, "at most 200 characters"),
+    ],
+)
+def test_other_values_are_refused_with_their_place(change, message):
+    with pytest.raises(InputError, match=message):
+        points_of(GOOD | change, SPACING)
+
+
+@pytest.mark.parametrize("text", ["[1, 2", '{"type": NaN}', "[]", "12"])
+def test_a_broken_file_is_named(tmp_path, text):
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(InputError, match=r"p\.json: expected"):
+        read_points(tmp_path / "p.json", SPACING)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"array": [[1, 2]]}, "shape"),
+        ({"array": [[1, np.inf, 2]]}, "finite"),
+        ({"array": np.zeros((MOST + 1, 3))}, "keep the best"),
+        ({"confidence": [2.0]}, "from 0 to 1"),
+        ({"cells": [-1]}, "0 or more"),
+        ({"names": ("a", "b")}, "expected 1 names, found 2"),
+    ],
+)
+def test_columns_that_are_no_points_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        Points(**{"array": [[1, 2, 3]], "spacing": SPACING, **given})
