@@ -9,7 +9,7 @@ from cytosuite.datasets.cells.parameters import Parameters
 from cytosuite.datasets.nuclei import parameters as sketches
 from cytosuite.datasets.nuclei.population import draw_population, foreground, place
 from cytosuite.datasets.physics import debris, shapes
-from cytosuite.datasets.physics.bodies import Bodies, Mixture, extents_um, label, pressed
+from cytosuite.datasets.physics.bodies import Bodies, Mixture, extents_um, label
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.harmonics import Stars
 from cytosuite.datasets.physics.labels import tidy
@@ -25,6 +25,7 @@ ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / that of a spread cell
 TALL = 1.6  # height of a round cell / its radius
 PART = 0.75  # radius of one of two nuclei / that of a single one
 ROOM = 0.9  # shorter semi-axis of a nucleus / distance to the border of its cell, at most
+DEEPEST = 0.95  # of the largest distance there is: where a nucleus without room may lie
 CLEAR_UM = 0.3  # of the cell below and above its nucleus
 PIECES, BRIGHT = 0.3, (1.5, 4.0)  # volume and brightness of dying nuclei's pieces / the nucleus'
 
@@ -113,16 +114,19 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
             "image.shape"
         ) from None
     flat = Grid((1, *grid.shape[1:]), (1.0, *grid.spacing[1:]), (0.0, *grid.origin[1:]))
-    bodies, _ = pressed([(stars, centres)])[0] if wanted.meet == "press" else (stars, centres)
     shape = flat.shape[1:]
-    labels, nearest = np.zeros(shape, np.uint16), np.ones(shape, np.float32)
-    thickness = np.zeros(shape, np.float32)
-    for patch in bodies.patches(centres, flat):
+    labels, thickness = np.zeros(shape, np.uint16), np.zeros(shape, np.float32)
+    nearest, second = np.ones((2, *shape), np.float32)
+    for patch in stars.patches(centres, flat):
         box, distance = patch.box[1:], patch.on_box(patch.distance, 1.0)[0]
         closer = distance < nearest[box]
         labels[box][closer] = patch.index + 1
-        nearest[box][closer] = distance[closer]
+        second[box] = np.where(closer, nearest[box], np.minimum(second[box], distance))
+        np.minimum(nearest[box], distance, out=nearest[box])
         thickness[box] += _dome(distance)
+    if wanted.meet == "press":  # 1 where two are equally near, as at a free border
+        nearest += 1 - second
+        thickness = _dome(nearest)
     found, kept = tidy(labels[None], 1)
     stars = replace(
         stars,
@@ -162,7 +166,7 @@ def _rounded(stars: Stars, chosen: NDArray[np.bool_], factor: float) -> Stars:
 
 def _dome(distance: Image) -> Image:
     """Return the height of a cell, 0 to 1, by the distance relative to its border: an ellipsoid."""
-    return np.sqrt(np.maximum(1 - distance * distance, 0))
+    return np.asarray(np.sqrt(np.maximum(1 - distance * distance, 0)), np.float32)
 
 
 def _cells(
@@ -186,10 +190,11 @@ def _nuclei(
     """Return nuclei and their parts, centres (M, 3) in µm, numbers of cells (M,), shrunk ones."""
     wanted, owners = parameters.nuclei, np.arange(1, len(sheet.stars) + 1)
     for_place, for_shape, for_mitosis, for_pieces = rng.spawn(4)
-    centres, deep = _middles(for_place, sheet.labels, depth, wanted.depth, grid)
     two = sheet.states == TWO
     radius = for_shape.uniform(*wanted.radius_um, len(owners)) * np.where(two, PART, 1.0)
     ratio = np.sqrt(for_shape.uniform(*wanted.elongation, len(owners)))
+    least = np.stack([radius / ratio / ROOM, np.full(len(owners), wanted.depth)])
+    centres, deep = _middles(for_place, sheet.labels, depth, least, grid)
     fit = np.minimum(1, ROOM * deep * ratio / radius)
     heights = for_shape.uniform(*wanted.height_um, len(owners)) * np.minimum(1, 1.5 * fit) / 2
     axes = np.stack([heights, fit * radius / ratio, fit * radius * ratio], axis=1)
@@ -244,12 +249,14 @@ def _nuclei(
 
 
 def _middles(
-    rng: np.random.Generator, labels: Labels, depth: Image, share: float, grid: Grid
+    rng: np.random.Generator, labels: Labels, depth: Image, least: Array, grid: Grid
 ) -> tuple[Array, Array]:
-    """Return places (N, 3) in µm far from the borders of the cells, and their depths (N,)."""
-    deepest = np.zeros(int(labels.max(initial=0)) + 1, np.float32)
+    """Return places (N, 3) in µm and their depths (N,): at least µm and shares (2, N)."""
+    deepest = np.zeros(least.shape[1] + 1, np.float32)
     np.maximum.at(deepest, labels.ravel(), depth.ravel())
-    eligible = (labels > 0) & (depth >= np.float32(share) * deepest[labels])
+    wanted = np.maximum(least[0], least[1] * deepest[1:])
+    limits = np.append(0, np.minimum(wanted, DEEPEST * deepest[1:])).astype(np.float32)
+    eligible = (labels > 0) & (depth >= limits[labels])
     pool = Pools.of(np.where(eligible, labels, np.uint16(0))[None])
     chosen = pool.draw(rng, np.arange(1, len(deepest)))
     index = np.stack(np.unravel_index(chosen, (1, *labels.shape)), axis=1)

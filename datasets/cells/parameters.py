@@ -139,7 +139,7 @@ class SpotKind(Section):
     spread: Wide = 0.3
     """standard deviation of ln(photons) between spots"""
     radius_um: Range[NotNegative] = (0.0, 0.0)
-    """radius of a spot, µm: 0 is a point, else a disc (in a volume a ball)"""
+    """radius of a spot, µm: 0 is a point, else a ball"""
 
 
 class Stray(Section):
