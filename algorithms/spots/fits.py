@@ -42,7 +42,7 @@ class Fits:
         self.spots = np.concatenate([self.spots, starts])
         self.results = np.concatenate([self.results, np.zeros((more, 8))])
         self.taken = np.concatenate([self.taken, np.zeros(more, np.bool_)])
-        self.variances = variance.at(self.starts)
+        self.variances = variance.at(self.starts[:, :3])
         if len(self.spots):
             self._calibrate()
             self.sweep(slice(known, None))
