@@ -53,7 +53,7 @@ class Task:
     @property
     def main_output(self) -> Socket | None:
         """The first output that is an image, labels or points: metrics apply to it."""
-        return next((socket for socket in self.outputs if not socket.is_json), None)
+        return next((socket for socket in self.outputs if socket.kind != "json"), None)
 
 
 IMAGE = Socket("microscopy-image", "image", "Microscopy image")
