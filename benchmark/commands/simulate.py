@@ -30,6 +30,7 @@ from cytosuite.folders.conditions import FILE, NAME
 from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, Overlap, read_rules, sentence
 from cytosuite.folders.splits import OBJECTS
+from cytosuite.folders.sums import CLIPPED, same_names, weighted_sum
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import case_suffix, image_files
 
@@ -281,6 +282,46 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
     if found.skipped:
         say(summary(dict(found.skipped)))
     say(f"written: {options.out}")
+
+
+def weights(text: str | None) -> tuple[float, ...]:
+    """Return the weights of an option; InputError where one is no finite number."""
+    try:
+        found = tuple(float(part) for part in (text or "1,1").split(","))
+    except ValueError:
+        found = ()
+    if len(found) != 2 or not np.isfinite(found).all():
+        raise InputError(f"--weights: expected two numbers like 1,0.5, found {text}")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombineOptions:
+    """Options of combine."""
+
+    first: Path = option(..., "Folder of images, of cells say.", argument=True)
+    second: Path = option(..., "Folder of images of the same names, of spots say.", argument=True)
+    out: Path = option(..., "New folder for the sums.")
+    weights: list[float] = option((1.0, 1.0), "Of both images, like 1,0.5.", parse=weights)
+
+
+def combine_command(options: CombineOptions, console: Console) -> None:
+    """Write the weighted sums of images of the same names."""
+    need_folder(options.out, new=True)
+    pairs, clipped = same_names([options.first, options.second]), 0
+    with progress(console, "combining") as step, atomic(options.out) as temporary:
+        for done, (name, paths) in enumerate(pairs.items()):
+            step(done, len(pairs), name)
+            found = weighted_sum(paths, options.weights)
+            clipped += found.metadata.get(CLIPPED, 0) != 0
+            write(temporary / f"{name}.tif", found)
+        step(len(pairs), len(pairs))
+        if options.out.exists():
+            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
+    say = lines_to(console)
+    if clipped:
+        say(f"{clipped} of {len(pairs)} sums are clipped ({CLIPPED} in their metadata)")
+    say(f"written: {options.out}, {len(pairs)} images")
 
 
 @dataclass(frozen=True, kw_only=True)

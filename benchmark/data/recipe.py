@@ -153,7 +153,7 @@ def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
         name,
         made.title,
         made.size,
-        made.manifest.task,
+        made.task or made.manifest.task,
         wanted.seed,
         value_digest(content),
         makers,

@@ -27,6 +27,7 @@ class Simulated(NamedTuple):
     parameters: BaseModel
     through: tuple[str, ...] = ()
     reference: Path | None = None
+    task: str = ""  # where it is not the manifest's
 
 
 def simulated(
@@ -57,6 +58,7 @@ def simulated(
             _with_settings(path, values, manifest.name, home, settings),
             found.through,
             home / found.reference if found.reference else None,
+            found.task or "",
         )
     if wanted not in manifests:
         return None

@@ -133,6 +133,9 @@ class DatasetRecipe(Described):
     description: str = Field("", description="Its content, and the source of its numbers.")
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
     cases: int = Field(8, gt=0, le=MOST_CASES, description="How many cases.")
+    task: TaskName | None = Field(
+        None, description="The task that runs where the user names none; else the dataset's."
+    )
     through: tuple[Name, ...] = Field(
         (), description="Algorithms that each case passes, one after the other."
     )

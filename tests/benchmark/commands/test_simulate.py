@@ -11,7 +11,14 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
 from cytosuite.benchmark.commands.options import SimulateOptions
-from cytosuite.benchmark.commands.simulate import LabelsOptions, labels_command, simulate
+from cytosuite.benchmark.commands.simulate import (
+    CombineOptions,
+    LabelsOptions,
+    combine_command,
+    labels_command,
+    simulate,
+    weights,
+)
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
@@ -273,3 +280,20 @@ def test_a_folder_without_masks_has_no_labels_to_write(tmp_path):
     with pytest.raises(InputError, match="expected <image>/images and <image>/masks"):
         _labels(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_combine_writes_a_sum_for_each_name(tmp_path):
+    for folder, value in (("cells", 200), ("spots", 100)):
+        for name in "xy":
+            image = np.full((4, 4), value if name == "x" else 10, np.uint8)
+            write(tmp_path / folder / f"{name}.tif", Volume(image, (1.0, 1.0), "YX"))
+    shown, out = io.StringIO(), tmp_path / "sums"
+    options = CombineOptions(first=tmp_path / "cells", second=tmp_path / "spots", out=out)
+    combine_command(options, Console(file=shown))
+    assert {path.name: read(path).array.max() for path in out.iterdir()} == {
+        "x.tif": 255,
+        "y.tif": 20,
+    }
+    assert "1 of 2 sums are clipped" in shown.getvalue()
+    with pytest.raises(InputError, match="--weights: expected two numbers like 1,0.5, found 1,x"):
+        weights("1,x")

@@ -1,0 +1,1 @@
+"""Classical detection of spots: Laplacian of Gaussian, threshold by the noise, Gaussian fits."""

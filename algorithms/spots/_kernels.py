@@ -1,0 +1,446 @@
+"""Compiled loops over images and fits of spots; no sum is reordered: the same bits everywhere."""
+
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cytosuite.networks.kernels import FOLDER, use
+
+use(Path(__file__).with_name(FOLDER))
+
+Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.int64]
+
+Z, Y, X, HEIGHT, LEVEL, WIDE, TALL = range(7)  # columns of a spot: place, heights, ln sigmas
+SCORE = 7  # column of its result: 7 sd, height / its sd
+_MAD_TO_SD = 1.4826
+_ENOUGH = 64  # values of a block from which its noise is measured
+_DAMPING = 1e-3  # of the diagonal of the normal equations
+_STEPS = (0.7, 0.7, 0.7, np.inf, np.inf, 0.3, 0.3)  # largest change of a column
+_STILL = 0.01  # px: a smaller step ends a fit
+_PRIOR = 0.3  # sd of ln sigma of spots
+
+
+@njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
+def _along_y(plane: Floats, taps: Floats, out: Floats) -> None:
+    """Convolve the columns of a plane by symmetric taps, the edges repeated."""
+    last, half = plane.shape[0] - 1, len(taps) // 2
+    for y in range(plane.shape[0]):
+        middle = taps[half]
+        for x in range(plane.shape[1]):
+            out[y, x] = middle * plane[y, x]
+        for k in range(1, half + 1):
+            low, high, tap = max(y - k, 0), min(y + k, last), taps[half + k]
+            for x in range(plane.shape[1]):
+                out[y, x] += tap * (plane[low, x] + plane[high, x])
+
+
+@njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
+def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
+    """Convolve the rows of a plane by symmetric taps, the edges repeated."""
+    size, half = plane.shape[1], len(taps) // 2
+    row = np.empty(size + 2 * half, np.float32)
+    for y in range(plane.shape[0]):
+        row[:half], row[half + size :] = plane[y, 0], plane[y, size - 1]
+        row[half : half + size] = plane[y]
+        for x in range(size):
+            out[y, x] = taps[half] * row[half + x]
+        for k in range(1, half + 1):
+            tap = taps[half + k]
+            low, high = row[half - k : half - k + size], row[half + k : half + k + size]
+            for x in range(size):
+                out[y, x] += tap * (low[x] + high[x])
+
+
+@njit(
+    "void(float32[:, :, ::1], float32[::1], float32[::1], float32[::1], float32[:, :, ::1])",
+    cache=True,
+    nogil=True,
+)
+def blur(values: Floats, kz: Floats, ky: Floats, kx: Floats, out: Floats) -> None:
+    """Convolve (Z, Y, X) by symmetric taps along each axis into `out`, the edges repeated."""
+    nz, ny, nx = values.shape
+    half = len(kz) // 2
+    total, spare = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)
+    for z in range(nz):
+        if nz == 1:
+            _along_y(values[z], ky, spare)
+        else:
+            for y in range(ny):
+                for x in range(nx):
+                    total[y, x] = kz[half] * values[z, y, x]
+                for k in range(1, half + 1):
+                    low, high, tap = max(z - k, 0), min(z + k, nz - 1), kz[half + k]
+                    for x in range(nx):
+                        total[y, x] += tap * (values[low, y, x] + values[high, y, x])
+            _along_y(total, ky, spare)
+        _along_x(spare, kx, out[z])
+
+
+@njit(
+    "float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)",
+    cache=True,
+    nogil=True,
+)
+def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> Floats:
+    """Return the sd around 0 in blocks of each plane (Z, M, N), by the median; at least `least`."""
+    found = np.empty((values.shape[0], len(ends_y) - 1, len(ends_x) - 1), np.float32)
+    for z in range(found.shape[0]):
+        for i in range(found.shape[1]):
+            for j in range(found.shape[2]):
+                block = values[z, ends_y[i] : ends_y[i + 1], ends_x[j] : ends_x[j + 1]]
+                step = 2 if block.size >= 4 * _ENOUGH else 1
+                part = np.abs(block[::step, ::step]).ravel()
+                found[z, i, j] = max(least, np.float32(_MAD_TO_SD * np.median(part)))
+    return found
+
+
+@njit(
+    "void(float32[:, :, ::1], float32[:, :, ::1], int64[::1], int64[::1], int64, "
+    "float32[:, :, ::1], uint8[:, :, ::1])",
+    cache=True,
+    nogil=True,
+)
+def keep_best(
+    values: Floats,
+    noise: Floats,
+    ends_y: Indices,
+    ends_x: Indices,
+    scale: int,
+    best: Floats,
+    which: NDArray[np.uint8],
+) -> None:
+    """Raise `best` to the values in units of their block's noise, and note where that was."""
+    for z in range(values.shape[0]):
+        for i in range(len(ends_y) - 1):
+            for j in range(len(ends_x) - 1):
+                unit = np.float32(1) / noise[z, i, j]
+                for y in range(ends_y[i], ends_y[i + 1]):
+                    row = values[z, y, ends_x[j] : ends_x[j + 1]]
+                    out = best[z, y, ends_x[j] : ends_x[j + 1]]
+                    if scale == 0:
+                        for x in range(len(row)):
+                            out[x] = unit * row[x]
+                        continue
+                    name = which[z, y, ends_x[j] : ends_x[j + 1]]
+                    for x in range(len(row)):
+                        name[x] = scale if unit * row[x] > out[x] else name[x]
+                        out[x] = max(out[x], unit * row[x])
+
+
+@njit("boolean(float32[:, :, ::1], int64, int64, int64)", cache=True, nogil=True)
+def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
+    """Return whether no neighbour is larger; of equal ones the first counts."""
+    nz, ny, nx = values.shape
+    value = values[z, y, x]
+    for k in range(max(z - 1, 0), min(z + 2, nz)):
+        for j in range(max(y - 1, 0), min(y + 2, ny)):
+            for i in range(max(x - 1, 0), min(x + 2, nx)):
+                before = (k, j, i) < (z, y, x)
+                if values[k, j, i] > value or (before and values[k, j, i] == value):
+                    return False
+    return True
+
+
+@njit("int64[:, ::1](float32[:, :, ::1], float32)", cache=True, nogil=True)
+def peaks(values: Floats, threshold: float) -> Indices:
+    """Return the places (N, 3) of local maxima from a threshold, in the order of the memory."""
+    nz, ny, nx = values.shape
+    count, found = 0, np.empty((1024, 3), np.int64)
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                value = values[z, y, x]
+                if value < threshold or (x > 0 and values[z, y, x - 1] >= value):
+                    continue
+                if _is_peak(values, z, y, x):
+                    if count == len(found):
+                        more = np.empty((2 * count, 3), np.int64)
+                        more[:count] = found
+                        found = more
+                    found[count, 0], found[count, 1], found[count, 2] = z, y, x
+                    count += 1
+    return found[:count].copy()
+
+
+@njit("void(int64, int64, float64, float64, float64[:, ::1])", cache=True, nogil=True)
+def _profile(low: int, high: int, at: float, ln_sigma: float, out: Doubles) -> None:
+    """Write exp(-d²/2), d / sigma and d² of the pixels low..high, d in sigmas."""
+    sigma = np.exp(ln_sigma)
+    for i in range(low, high):
+        d = (i - at) / sigma
+        out[0, i - low], out[1, i - low], out[2, i - low] = np.exp(-0.5 * d * d), d / sigma, d * d
+
+
+@njit("void(float64[:, ::1], float64[::1])", cache=True, nogil=True)
+def _back(factor: Doubles, vector: Doubles) -> None:
+    """Replace a vector by the solution, given the Cholesky factor."""
+    size = len(vector)
+    for i in range(size):
+        for k in range(i):
+            vector[i] -= factor[i, k] * vector[k]
+        vector[i] /= factor[i, i]
+    for i in range(size - 1, -1, -1):
+        for k in range(i + 1, size):
+            vector[i] -= factor[k, i] * vector[k]
+        vector[i] /= factor[i, i]
+
+
+@njit("boolean(float64[:, ::1])", cache=True, nogil=True)
+def _factor(matrix: Doubles) -> bool:
+    """Replace the lower half of a matrix by its Cholesky factor; False if it is not positive."""
+    for j in range(len(matrix)):
+        for i in range(j, len(matrix)):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= matrix[i, k] * matrix[j, k]
+            if i > j:
+                matrix[i, j] = total / matrix[j, j]
+            elif total > 0:
+                matrix[j, j] = np.sqrt(total)
+            else:
+                return False
+    return True
+
+
+@njit(
+    "float64(float64[::1], float64[:, :, ::1], int64, int64, int64, int64[::1], float64[::1])",
+    cache=True,
+    nogil=True,
+)
+def _slopes(
+    spot: Doubles, profiles: Doubles, k: int, j: int, i: int, free: Indices, slopes: Doubles
+) -> float:
+    """Return the light of a spot in a pixel of its box, and write its slopes by what is free."""
+    share = profiles[Z, 0, k] * profiles[Y, 0, j] * profiles[X, 0, i]
+    light: float = spot[HEIGHT] * share
+    for a in range(len(free)):
+        column = free[a]
+        if column == Z:
+            slopes[a] = light * profiles[Z, 1, k]
+        elif column == Y:
+            slopes[a] = light * profiles[Y, 1, j]
+        elif column == X:
+            slopes[a] = light * profiles[X, 1, i]
+        elif column == HEIGHT:
+            slopes[a] = share
+        elif column == LEVEL:
+            slopes[a] = 1.0
+        elif column == WIDE:
+            slopes[a] = light * (profiles[Y, 2, j] + profiles[X, 2, i])
+        else:
+            slopes[a] = light * profiles[Z, 2, k]
+    return light
+
+
+@njit(
+    "void(float32[:, :, ::1], float64[::1], int64[:, ::1], float64[:, :, ::1], float64, float64, "
+    "int64[::1], float64[:, ::1], float64[::1])",
+    cache=True,
+    nogil=True,
+)
+def _normal(
+    rest: Floats,
+    spot: Doubles,
+    box: Indices,
+    profiles: Doubles,
+    variance: float,
+    gain: float,
+    free: Indices,
+    matrix: Doubles,
+    vector: Doubles,
+) -> None:
+    """Sum the normal equations of a spot over its box.
+
+    Weights are those of shot noise upon the noise of the surroundings: the steps are Fisher's
+    scoring of the likelihood, see `README.md`.
+    """
+    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
+        _profile(box[axis, 0], box[axis, 1], spot[axis], spot[ln_sigma], profiles[axis])
+    matrix[:], vector[:] = 0.0, 0.0
+    slopes = np.empty(len(free))
+    for z in range(box[Z, 0], box[Z, 1]):
+        for y in range(box[Y, 0], box[Y, 1]):
+            for x in range(box[X, 0], box[X, 1]):
+                light = _slopes(
+                    spot, profiles, z - box[Z, 0], y - box[Y, 0], x - box[X, 0], free, slopes
+                )
+                residual = rest[z, y, x] - spot[LEVEL] - light
+                weight = 1 / (variance + gain * max(light, 0.0))
+                for a in range(len(free)):
+                    scaled = weight * slopes[a]
+                    vector[a] += scaled * residual
+                    for b in range(a + 1):
+                        matrix[a, b] += scaled * slopes[b]
+
+
+@njit("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))", cache=True, nogil=True)
+def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
+    """Return the first and last + 1 pixel along each axis (3, 2) around a place."""
+    box = np.empty((3, 2), np.int64)
+    for axis in range(3):
+        place = int(np.rint(start[axis]))
+        box[axis, 0] = max(place - half[axis], 0)
+        box[axis, 1] = min(place + half[axis] + 1, shape[axis])
+    return box
+
+
+@njit(
+    "float64[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], "
+    "float64, int64[::1])",
+    cache=True,
+    nogil=True,
+)
+def shot_noise(
+    rest: Floats,
+    spots: Doubles,
+    starts: Doubles,
+    half: Indices,
+    variances: Doubles,
+    gain: float,
+    free: Indices,
+) -> Doubles:
+    """Return by how much the variance grows with a spot's light (N,), per grey value.
+
+    The spots are out of `rest`. A fit takes its leverage off the residuals of the variance 1.
+    """
+    found, n = np.zeros(len(spots)), len(free)
+    matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(n)
+    profiles = np.empty((3, 3, 2 * max(half) + 1))
+    for s in range(len(spots)):
+        spot, variance = spots[s], variances[s]
+        box, above, below = _window(starts[s], half, rest.shape), 0.0, 0.0
+        _normal(rest, spot, box, profiles, variance, gain, free, matrix, vector)
+        if not _factor(matrix):
+            continue
+        for z in range(box[Z, 0], box[Z, 1]):
+            for y in range(box[Y, 0], box[Y, 1]):
+                for x in range(box[X, 0], box[X, 1]):
+                    place = z - box[Z, 0], y - box[Y, 0], x - box[X, 0]
+                    light = _slopes(spot, profiles, *place, free, slopes)
+                    residual = rest[z, y, x] - spot[LEVEL]
+                    left = 1.0
+                    for a in range(n):
+                        for b in range(a):
+                            slopes[a] -= matrix[a, b] * slopes[b]
+                        slopes[a] /= matrix[a, a]
+                        left -= slopes[a] ** 2 / (variance + gain * max(light, 0.0))
+                    above += light * (residual * residual - left * variance)
+                    below += light * light * left
+        found[s] = above / below if below > 0 else 0.0
+    return found
+
+
+@njit(
+    "void(float32[:, :, ::1], float64[::1], float64[::1], int64[::1], float64, float64, "
+    "float64[::1], int64[::1], int64, float64[::1])",
+    cache=True,
+    nogil=True,
+)
+def _fit(
+    rest: Floats,
+    spot: Doubles,
+    start: Doubles,
+    half: Indices,
+    variance: float,
+    gain: float,
+    usual: Doubles,
+    free: Indices,
+    steps: int,
+    result: Doubles,
+) -> None:
+    """Move a spot to its most likely values, ln sigmas near the usual ones; write its `result`."""
+    n = len(free)
+    matrix, vector, profiles = np.empty((n, n)), np.empty(n), np.empty((3, 3, 2 * max(half) + 1))
+    box = _window(start, half, rest.shape)
+    result[:] = 0.0
+    for step in range(steps + 1):
+        _normal(rest, spot, box, profiles, variance, gain, free, matrix, vector)
+        if step == steps:
+            break
+        for a in range(n):
+            if free[a] >= WIDE:
+                vector[a] += (usual[free[a] - WIDE] - spot[free[a]]) / _PRIOR**2
+                matrix[a, a] += 1 / _PRIOR**2
+            matrix[a, a] *= 1 + _DAMPING
+        if not _factor(matrix):
+            return
+        _back(matrix, vector)
+        moved = 0.0
+        for a in range(n):
+            limit = _STEPS[free[a]]
+            change = min(max(vector[a], -limit), limit)
+            spot[free[a]] += change
+            if free[a] <= X:
+                moved = max(moved, abs(change))
+        if moved < _STILL:
+            steps = step + 1
+    height = HEIGHT - free[0]  # its number among the free columns
+    alone = (
+        matrix[height, height] - matrix[height + 1, height] ** 2 / matrix[height + 1, height + 1]
+    )
+    if not _factor(matrix):
+        return
+    for a in range(n):
+        vector[:] = 0.0
+        vector[a] = 1.0
+        _back(matrix, vector)
+        result[free[a]] = np.sqrt(vector[a])
+    result[SCORE] = spot[HEIGHT] * np.sqrt(max(alone, 0.0))
+
+
+@njit("void(float32[:, :, ::1], float64[::1], float64, float64)", cache=True, nogil=True)
+def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
+    """Add a spot without its level, within a reach in sigmas, some times to an image."""
+    box = np.empty((3, 2), np.int64)
+    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
+        far = reach * np.exp(spot[ln_sigma])
+        box[axis, 0] = max(int(np.ceil(spot[axis] - far)), 0)
+        box[axis, 1] = min(int(np.floor(spot[axis] + far)) + 1, image.shape[axis])
+        if box[axis, 0] >= box[axis, 1]:
+            return
+    profiles = np.empty((3, 3, (box[:, 1] - box[:, 0]).max()))
+    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
+        _profile(box[axis, 0], box[axis, 1], spot[axis], spot[ln_sigma], profiles[axis])
+    for z in range(box[Z, 0], box[Z, 1]):
+        for y in range(box[Y, 0], box[Y, 1]):
+            height = times * spot[HEIGHT] * profiles[Z, 0, z - box[Z, 0]]
+            height *= profiles[Y, 0, y - box[Y, 0]]
+            for x in range(box[X, 0], box[X, 1]):
+                image[z, y, x] += np.float32(height * profiles[X, 0, x - box[X, 0]])
+
+
+@njit(
+    "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
+    "float64[::1], int64[::1], boolean[::1], float64, int64, float64[:, ::1])",
+    cache=True,
+    nogil=True,
+)
+def sweep(
+    rest: Floats,
+    spots: Doubles,
+    starts: Doubles,
+    half: Indices,
+    variances: Doubles,
+    gain: float,
+    usual: Doubles,
+    free: Indices,
+    taken: NDArray[np.bool_],
+    reach: float,
+    steps: int,
+    results: Doubles,
+) -> None:
+    """Fit spots (N, 7) one after the other to what all others leave of an image.
+
+    Those that are `taken` are out of `rest` already; at the end all are.
+    """
+    for n in range(len(spots)):
+        if taken[n]:
+            add(rest, spots[n], 1.0, reach)
+        _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, free, steps, results[n])
+        add(rest, spots[n], -1.0, reach)
+        taken[n] = True

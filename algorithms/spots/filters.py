@@ -1,0 +1,111 @@
+"""Candidates for spots: differences of Gaussians in units of their noise."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.algorithms.spots import _kernels as kernels
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+_TRUNCATE = 3.5  # sigmas of a Gaussian's taps
+_SURROUND = 2.0  # sigmas of the Gaussian that tells the background
+_BLOCK = 64  # px: side of the blocks in which noise is measured
+_MISFIT = 0.15  # part of a spot's light that its fit may leave, and that is no spot
+
+
+class Blocks(NamedTuple):
+    """One value for each block of each plane."""
+
+    values: Doubles  # (Z, M, N)
+    ends_y: NDArray[np.int64]  # (M + 1,), px
+    ends_x: NDArray[np.int64]  # (N + 1,), px
+
+    def at(self, places: NDArray[Any]) -> Doubles:
+        """Return the values at places (N, 3) in whole px."""
+        z, y, x = places.T.astype(np.int64)
+        rows = np.searchsorted(self.ends_y, y, "right") - 1
+        return self.values[z, rows, np.searchsorted(self.ends_x, x, "right") - 1]
+
+
+class Scale(NamedTuple):
+    """A difference of two Gaussians, with its answers to white noise and to a spot."""
+
+    inner: tuple[Floats, ...]  # taps along z, y, x
+    outer: tuple[Floats, ...]  # of a second Gaussian, upon the first
+    norm: float  # sd that white noise of sd 1 keeps
+    peak: float  # answer to a spot of height 1
+
+
+def scale_of(sigma: Doubles) -> Scale:
+    """Return the filter for spots of a sigma (z, y, x) in px; 0 along the axis of one plane."""
+    inner = [_bell(s) for s in sigma]
+    outer = [_bell(s * (_SURROUND**2 - 1) ** 0.5) for s in sigma]
+    both = [np.convolve(own, other) for own, other in zip(inner, outer, strict=True)]
+    kernel = -np.einsum("z,y,x->zyx", *both)
+    margins = [(len(whole) - len(own)) // 2 for whole, own in zip(both, inner, strict=True)]
+    middle = tuple(slice(m, m + len(own)) for m, own in zip(margins, inner, strict=True))
+    kernel[middle] += np.einsum("z,y,x->zyx", *inner)
+    spot = np.einsum("z,y,x->zyx", *(bell / bell.max() for bell in inner))
+    return Scale(
+        tuple(bell.astype(np.float32) for bell in inner),
+        tuple(bell.astype(np.float32) for bell in outer),
+        float(np.sqrt((kernel**2).sum())),
+        float((kernel[middle] * spot).sum()),
+    )
+
+
+def _bell(sigma: float) -> Doubles:
+    """Return the taps of a Gaussian, of sum 1."""
+    size = int(_TRUNCATE * sigma + 0.5)
+    bell = np.exp(-0.5 * (np.arange(-size, size + 1) / max(sigma, 1e-3)) ** 2)
+    return np.asarray(bell / bell.sum())
+
+
+def candidates(
+    values: Floats,
+    rest: Floats,
+    gain: float,
+    sigmas: Sequence[Doubles],
+    threshold: float,
+    least: float,
+) -> tuple[Doubles, Blocks]:
+    """Return starts of fits (N, 7) in what spots leave, the clearest first, and its variance."""
+    ends = _ends(rest.shape[1]), _ends(rest.shape[2])
+    best, smooth, answer = (np.empty_like(rest) for _ in range(3))
+    which = np.zeros(rest.shape if len(sigmas) > 1 else (1, 1, 1), np.uint8)
+    scales = [scale_of(sigma) for sigma in sigmas]
+    noises: list[Blocks] = []
+    for number, scale in enumerate(scales):
+        kernels.blur(rest, *scale.inner, smooth)
+        kernels.blur(smooth, *scale.outer, answer)
+        np.subtract(smooth, answer, out=answer)
+        found = kernels.spreads(answer, *ends, np.float32(least * scale.norm))
+        kernels.keep_best(answer, found, *ends, number, best, which)
+        noises.append(Blocks(found.astype(np.float64), *ends))
+    places = kernels.peaks(best, np.float32(threshold))
+    at = tuple(places.T)
+    variance = noises[0]._replace(values=(noises[0].values / scales[0].norm) ** 2)
+    light = values[at].astype(np.float64) - rest[at]
+    score = best[at] / np.sqrt(1 + (gain * light + (_MISFIT * light) ** 2) / variance.at(places))
+    scale_at = which[at] if len(sigmas) > 1 else np.zeros(len(places), np.uint8)
+    peak = np.array([scale.peak for scale in scales])[scale_at]
+    starts = np.empty((len(places), kernels.TALL + 1))
+    starts[:, :3] = places
+    starts[:, kernels.HEIGHT] = (
+        best[at] * np.choose(scale_at, [n.at(places) for n in noises]) / peak
+    )
+    starts[:, kernels.LEVEL] = rest[at] - starts[:, kernels.HEIGHT]
+    starts[:, kernels.WIDE] = np.log([sigma[2] for sigma in sigmas])[scale_at]
+    starts[:, kernels.TALL] = np.log([sigma[0] or 1.0 for sigma in sigmas])[scale_at]
+    rank = np.argsort(-score, kind="stable")
+    return starts[rank[score[rank] >= threshold]], variance
+
+
+def _ends(size: int) -> NDArray[np.int64]:
+    """Return the borders of blocks of about 64 pixels along an axis."""
+    count = max(1, round(size / _BLOCK))
+    return np.arange(count + 1) * size // count

@@ -1,0 +1,68 @@
+"""Spots of a 2D or 3D image: candidates by a filter, places by fits."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.algorithms.spots import _kernels as kernels
+from cytosuite.algorithms.spots.filters import candidates
+from cytosuite.algorithms.spots.fits import Fits
+from cytosuite.algorithms.spots.parameters import Parameters
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+_ROUNDING = 1e-6  # of the range of grey values: the least noise
+
+
+class Found(NamedTuple):
+    """Spots of an image, the clearest first."""
+
+    places: Doubles  # (N, axes), px
+    sd: Doubles  # (N, axes), px, of the places
+    sigma: Doubles  # (N, axes), px, of the spots' light
+    height: Doubles  # (N,), grey values above the background
+    background: Doubles  # (N,), grey values
+    light: Doubles  # (N,), grey values, the sum over all pixels
+    snr: Doubles  # (N,), height in its sd
+    gain: float  # grey values per photon, 0 where it cannot be told
+
+    def photons(self) -> Doubles:
+        """Return the photons of each spot, NaN where the image does not tell."""
+        return self.light / (self.gain or np.nan)
+
+
+def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) -> Found:
+    """Return the spots of an image (Z, Y, X) or (Y, X) that is finite; steps: README.md."""
+    p = parameters
+    steps = (1.0,) * image.ndim if p.in_pixels else tuple(spacing)
+    stretch = np.array([p.axial_elongation, 1.0, 1.0])
+    sigmas = [s * stretch / np.array([1.0, *steps][-3:]) for s in sorted(p.sigmas_um)]
+    lowest = float(image.min())
+    values = np.ascontiguousarray(image.reshape((1,) * (3 - image.ndim) + image.shape))
+    values = (values - values.dtype.type(lowest)).astype(np.float32, copy=False)
+    if len(values) == 1:
+        sigmas = [np.array([0.0, *sigma[1:]]) for sigma in sigmas]
+    quantum = 12**-0.5 if image.dtype.kind in "iu" else 0.0
+    least = max(quantum, _ROUNDING * float(values.max(initial=0)), np.finfo(np.float32).tiny)
+    fits = Fits(values, sigmas, p)
+    for _ in range(p.passes):
+        fits.add(*candidates(values, fits.rest, fits.gain, sigmas, p.threshold, least))
+    good = fits.good()
+    spots, results, gain = fits.spots[good], fits.results[good], fits.gain
+    axes = slice(3 - image.ndim, 3)
+    wide = np.exp(spots[:, [kernels.TALL, kernels.WIDE, kernels.WIDE]])
+    real = wide[:, -2:] if len(values) == 1 else wide
+    light = spots[:, kernels.HEIGHT] * np.prod(real * np.sqrt(2 * np.pi), axis=1)
+    return Found(
+        spots[:, :3][:, axes],
+        results[:, :3][:, axes],
+        wide[:, axes],
+        spots[:, kernels.HEIGHT],
+        spots[:, kernels.LEVEL] + lowest,
+        light,
+        results[:, kernels.SCORE],
+        gain,
+    )

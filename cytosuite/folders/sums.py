@@ -1,0 +1,67 @@
+"""Weighted sums of images of the same names in two folders or more, quantised once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+from cytosuite.formats import channels, read
+from cytosuite.formats.imagefiles import image_files, image_name
+from cytosuite.formats.picture import COLOURS
+from cytosuite.volume import Volume
+from cytosuite.volume.large import SLAB
+from cytosuite.volume.pieces import slab_bounds
+
+CLIPPED = "clipped_fraction"  # of a sum's pixels, in its metadata
+
+
+def same_names(folders: Sequence[Path]) -> Mapping[str, Sequence[Path]]:
+    """Return the images of each name, one per folder; InputError for a name that one lacks."""
+    found = [{image_name(path): path for path in image_files(f, pictures=True)} for f in folders]
+    known = {name for own in found for name in own}
+    if not known:
+        raise InputError(f"{folders[0]}: expected images, found none")
+    for folder, own in zip(folders, found, strict=True):
+        if missing := sorted(known - own.keys()):
+            raise InputError(f"{folder}: expected an image {missing[0]}, as the others have it")
+    return {name: [own[name] for own in found] for name in sorted(known)}
+
+
+def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
+    """Return the sum of images in their dtype, whole numbers rounded and clipped once.
+
+    Grey values beyond the dtype are clipped, and their fraction stands in the metadata.
+    """
+    first, *others = map(_read, paths)
+    for path, other in zip(paths[1:], others, strict=True):
+        kinds = [f"{own.axes} {own.shape} {own.array.dtype}" for own in (first, other)]
+        if kinds[0] != kinds[1]:
+            raise InputError(f"{path}: expected {kinds[0]} as in {paths[0]}, found {kinds[1]}")
+    result, clipped = np.empty_like(first.array), 0
+    most = np.iinfo(result.dtype) if result.dtype.kind in "iu" else None
+    exact = np.float32 if result.dtype.itemsize < 3 else np.float64  # type of the sums
+    for start, stop in slab_bounds(result.shape, SLAB):
+        part = slice(start, stop)
+        total: NDArray[Any] = first.array[part] * exact(weights[0])
+        for own, weight in zip(others, weights[1:], strict=True):
+            total += own.array[part] * exact(weight)
+        if most is not None:
+            np.rint(total, out=total)
+            clipped += int(np.count_nonzero((total < most.min) | (total > most.max)))
+            np.clip(total, most.min, most.max, out=total)
+        result[part] = total
+    facts = {CLIPPED: clipped / max(result.size, 1)} if most is not None else {}
+    return replace(first, array=result, metadata={**first.metadata, **facts})
+
+
+def _read(path: Path) -> Volume:
+    """Return an image, colours as channels."""
+    if tuple(channels(path)[: len(COLOURS)]) != COLOURS:
+        return read(path)
+    found = [read(path, {"C": number}) for number in range(len(COLOURS))]
+    array = np.stack([own.array for own in found])
+    return replace(found[0], array=array, axes=f"C{found[0].axes}")

@@ -1,0 +1,1 @@
+"""Cells with cytoplasm, nucleus and fluorescent spots, in planes and thin volumes."""

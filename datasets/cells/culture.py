@@ -1,0 +1,295 @@
+"""Cells on glass: outlines packed and cut in the plane, nuclei inside of them, heights above it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.nuclei import parameters as sketches
+from cytosuite.datasets.nuclei.population import draw_population, foreground, place
+from cytosuite.datasets.physics import debris, shapes
+from cytosuite.datasets.physics.bodies import Bodies, Mixture, extents_um, label
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
+from cytosuite.datasets.physics.harmonics import Stars
+from cytosuite.datasets.physics.labels import tidy
+from cytosuite.datasets.physics.shapes import LATE, Nuclei
+from cytosuite.datasets.physics.sketch import signed_distance
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+Numbers = NDArray[np.int64]
+
+RESTING, TWO, DIVIDING, DYING = range(4)
+ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / that of a spread cell
+TALL = 1.6  # height of a round cell / its radius
+PART = 0.75  # radius of one of two nuclei / that of a single one
+ROOM = 0.9  # shorter semi-axis of a nucleus / distance to the border of its cell, at most
+DEEPEST = 0.95  # of the largest distance there is: where a nucleus without room may lie
+CLEAR_UM = 0.3  # of the cell below and above its nucleus
+PIECES, BRIGHT = 0.3, (1.5, 4.0)  # volume and brightness of dying nuclei's pieces / the nucleus'
+
+
+@dataclass(frozen=True, slots=True)
+class Culture:
+    """Cells 1 to N and their nuclei on a grid that is wider than the image."""
+
+    grid: Grid
+    cells: Labels  # (Z, Y, X)
+    nuclei: Labels  # (Z, Y, X), with the number of their cell
+    thickness: Image  # (Y, X), of all cells, relative to the height of each
+    depth_um: Image  # (Y, X), to the border of the cell, below 0 outside
+    kinds: Numbers  # (N,), from 0
+    states: Numbers  # (N,), RESTING to DYING
+    radius_um: Array  # (N,), before cells meet
+    bodies: Bodies  # nuclei or their parts
+    centres_um: Array  # (M, 3)
+    owners: Numbers  # (M,), number of the cell
+    shrunk: int  # nuclei that found no room otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """Outlines of cells in the plane; numbers of the labels are those of the rows + 1."""
+
+    labels: Labels  # (Y, X)
+    dome: Image  # (Y, X), height of the cell in front / its greatest
+    thickness: Image  # (Y, X), sum over all cells
+    stars: Stars
+    states: Numbers
+
+
+def grow(rng: np.random.Generator, parameters: Parameters) -> Culture:
+    """Return the cells of a case with their nuclei; InputError if they find no room."""
+    for_sheet, for_nuclei, for_kinds = rng.spawn(3)
+    y, x = parameters.detector.spacing[1:]
+    margin = parameters.image.margin_um
+    more = (0, int(np.ceil(margin / y)), int(np.ceil(margin / x)))
+    grid = parameters.detector.wider(more)
+    sheet = _sheet(for_sheet, parameters, grid)
+    plane = Volume(sheet.labels, (y, x), "YX")
+    depth = np.asarray(signed_distance(plane).array, np.float32)
+    bodies, centres, owners, shrunk = _nuclei(for_nuclei, parameters, grid, sheet, depth)
+    drawn = label(bodies, centres, grid)
+    nuclei = np.append(0, owners).astype(np.uint16)[drawn]
+    nuclei[nuclei != sheet.labels] = 0
+    count = len(sheet.stars)
+    heights = for_kinds.uniform(*parameters.cells.height_um, count)
+    round_radius = sheet.stars.semi_axes_um[:, 2]
+    heights = np.where(sheet.states >= DIVIDING, TALL * round_radius, heights)
+    shares = np.cumsum(parameters.cells.kinds) / np.sum(parameters.cells.kinds)
+    return Culture(
+        grid=grid,
+        cells=_cells(sheet, heights, nuclei, grid, parameters),
+        nuclei=nuclei,
+        thickness=sheet.thickness,
+        depth_um=depth,
+        kinds=np.searchsorted(shares[:-1], for_kinds.random(count), side="right"),
+        states=sheet.states,
+        radius_um=np.sqrt(sheet.stars.semi_axes_um[:, 1:].prod(axis=1)),
+        bodies=bodies,
+        centres_um=centres,
+        owners=owners,
+        shrunk=shrunk,
+    )
+
+
+def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _Sheet:
+    """Return the outlines of a case, packed and cut in the plane."""
+    for_place, for_shape, for_state = rng.spawn(3)
+    wanted, drawing = parameters.cells, _drawing(parameters)
+    room = foreground(for_place, drawing)
+    low, high = wanted.n_cells
+    stars = draw_population(for_shape, int(for_shape.integers(low, high + 1)), drawing)
+    limits = np.cumsum([wanted.dying, wanted.dividing, wanted.two_nuclei])
+    states = DYING - np.searchsorted(limits, for_state.random(len(stars)), side="right")
+    for state, factor in ROUND.items():
+        stars = _rounded(stars, states == state, factor)
+    try:
+        stars, centres = place(for_place, stars, room, drawing)
+    except InputError:
+        raise InputError(
+            f"cells parameters: {len(stars)} cells of {' to '.join(map(str, wanted.radius_um))} µm "
+            "find no room; lower cells.n_cells, radius_um or gap_um, or raise cells.max_overlap or "
+            "image.shape"
+        ) from None
+    flat = Grid((1, *grid.shape[1:]), (1.0, *grid.spacing[1:]), (0.0, *grid.origin[1:]))
+    shape = flat.shape[1:]
+    labels, thickness = np.zeros(shape, np.uint16), np.zeros(shape, np.float32)
+    nearest, second = np.ones((2, *shape), np.float32)
+    for patch in stars.patches(centres, flat):
+        box, distance = patch.box[1:], patch.on_box(patch.distance, 1.0)[0]
+        closer = distance < nearest[box]
+        labels[box][closer] = patch.index + 1
+        second[box] = np.where(closer, nearest[box], np.minimum(second[box], distance))
+        np.minimum(nearest[box], distance, out=nearest[box])
+        thickness[box] += _dome(distance)
+    if wanted.meet == "press":  # 1 where two are equally near, as at a free border
+        nearest += 1 - second
+        thickness = _dome(nearest)
+    found, kept = tidy(labels[None], 1)
+    stars = replace(
+        stars,
+        axes_um=stars.axes_um[kept - 1],
+        rotations=stars.rotations[kept - 1],
+        coefficients=stars.coefficients[kept - 1],
+        brightness=stars.brightness[kept - 1],
+        semi_axes_um=stars.semi_axes_um[kept - 1],
+    )
+    return _Sheet(found[0], _dome(nearest), thickness, stars, states[kept - 1])
+
+
+def _drawing(parameters: Parameters) -> sketches.Parameters:
+    """Return the outlines' parameters as the dataset of nuclei packs them in a plane."""
+    wanted, colonies = parameters.cells, parameters.cells.colonies
+    same = {"radius_um", "elongation", "turn_deg", "order", "circularity", "gap_um", "max_overlap"}
+    return sketches.Parameters(
+        shape=parameters.detector.shape[1:],
+        spacing_um=parameters.detector.spacing[1:],
+        margin_um=parameters.image.margin_um,
+        foreground="discs" if colonies[1] > 0 else "image",
+        discs=tuple(max(number, 1) for number in colonies),
+        disc_radius_um=wanted.colony_um,
+        **wanted.model_dump(include=same),
+    )
+
+
+def _rounded(stars: Stars, chosen: NDArray[np.bool_], factor: float) -> Stars:
+    """Return outlines of which the chosen ones are discs of another size."""
+    radius = factor * np.sqrt(stars.axes_um[:, 1:].prod(axis=1, keepdims=True))
+    coefficients, own = stars.coefficients.copy(), chosen[:, None]
+    coefficients[chosen, :, 1:] = 0.0
+    axes = np.where(own, radius, stars.axes_um)
+    whole = np.where(own, radius, stars.semi_axes_um)
+    return replace(stars, axes_um=axes, coefficients=coefficients, semi_axes_um=whole)
+
+
+def _dome(distance: Image) -> Image:
+    """Return the height of a cell, 0 to 1, by the distance relative to its border: an ellipsoid."""
+    return np.asarray(np.sqrt(np.maximum(1 - distance * distance, 0)), np.float32)
+
+
+def _cells(
+    sheet: _Sheet, heights_um: Array, nuclei: Labels, grid: Grid, parameters: Parameters
+) -> Labels:
+    """Return the cells (Z, Y, X): as high as their domes, and higher over a nucleus."""
+    if parameters.plane:
+        return sheet.labels[None].copy()
+    glass, ticks = parameters.image.glass_um, grid.centres(0)
+    top = glass + np.append(0, heights_um).astype(np.float32)[sheet.labels] * sheet.dome
+    step = np.float32(grid.spacing[0] / 2 + CLEAR_UM)
+    for tick, own in zip(ticks, nuclei, strict=True):
+        top[own > 0] = np.maximum(top[own > 0], tick + step)
+    inside = (ticks[:, None, None] > glass) & (ticks[:, None, None] < top)
+    return np.where(inside, sheet.labels, np.uint16(0))
+
+
+def _nuclei(
+    rng: np.random.Generator, parameters: Parameters, grid: Grid, sheet: _Sheet, depth: Image
+) -> tuple[Bodies, Array, Numbers, int]:
+    """Return nuclei and their parts, centres (M, 3) in µm, numbers of cells (M,), shrunk ones."""
+    wanted, owners = parameters.nuclei, np.arange(1, len(sheet.stars) + 1)
+    for_place, for_shape, for_mitosis, for_pieces = rng.spawn(4)
+    two = sheet.states == TWO
+    radius = for_shape.uniform(*wanted.radius_um, len(owners)) * np.where(two, PART, 1.0)
+    ratio = np.sqrt(for_shape.uniform(*wanted.elongation, len(owners)))
+    least = np.stack([radius / ratio / ROOM, np.full(len(owners), wanted.depth)])
+    centres, deep = _middles(for_place, sheet.labels, depth, least, grid)
+    fit = np.minimum(1, ROOM * deep * ratio / radius)
+    heights = for_shape.uniform(*wanted.height_um, len(owners)) * np.minimum(1, 1.5 * fit) / 2
+    axes = np.stack([heights, fit * radius / ratio, fit * radius * ratio], axis=1)
+    turn = np.deg2rad(wanted.align_deg) * for_shape.uniform(-1, 1, len(owners))
+    along = sheet.stars.rotations[:, 1:, 2]
+    rotations = _about_z(np.arctan2(-along[:, 0], along[:, 1]) + turn)
+
+    def draw(stream: np.random.Generator, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
+        found = shapes.draw_nuclei(
+            stream,
+            int(chosen.sum()),
+            diameter_um=2.0,
+            diameter_spread=0.0,
+            axis_spread=0.0,
+            roughness=wanted.roughness,
+            brightness_spread=parameters.dyes.spread,
+            contrast=wanted.contrast,
+            nucleoli=wanted.nucleoli,
+            mitotic_fraction=mitotic,
+        )
+        if not mitotic:
+            return replace(found, semi_axes_um=axes[chosen], rotations=rotations[chosen])
+        size = axes[chosen].prod(axis=1, keepdims=True) ** (1 / 3)
+        late = (found.phase == LATE)[:, None, None]
+        turned = np.where(late, rotations[chosen], found.rotations)
+        return replace(found, semi_axes_um=found.semi_axes_um * size, rotations=turned)
+
+    resting, dividing = sheet.states <= TWO, sheet.states == DIVIDING
+    step = 1.05 * rotations[:, :, 2] * axes[:, 2:]
+    parts = [(draw(for_shape, resting, 0.0), (centres + step * two[:, None])[resting])]
+    parts.append((draw(for_shape, two, 0.0), (centres - step)[two]))
+    of = [owners[resting], owners[two]]
+    mitotic, places, parent = shapes.divide(
+        for_mitosis, draw(for_mitosis, dividing, 1.0), centres[dividing]
+    )
+    parts.append((mitotic, places))
+    of.append(owners[dividing][parent])
+    dead = sheet.states == DYING
+    dying = draw(for_pieces, dead, 0.0)
+    for number, owner in enumerate(owners[dead]):
+        one = dying.take(np.array([number]))
+        middle = centres[dead][number : number + 1]
+        found = debris.fragments(for_pieces, one, middle, share=PIECES, factor=BRIGHT)
+        parts.append(found)
+        of.append(np.full(len(found[0]), owner))
+    bodies = Mixture(tuple(part for part, _ in parts))
+    all_centres = np.concatenate([own for _, own in parts])
+    all_centres[:, 0] = 0.5
+    if not parameters.plane:
+        all_centres[:, 0] = parameters.image.glass_um + CLEAR_UM + extents_um(bodies)[:, 0]
+    return bodies, all_centres, np.concatenate(of), int(np.count_nonzero(fit < 1))
+
+
+def _middles(
+    rng: np.random.Generator, labels: Labels, depth: Image, least: Array, grid: Grid
+) -> tuple[Array, Array]:
+    """Return places (N, 3) in µm and their depths (N,): at least µm and shares (2, N)."""
+    deepest = np.zeros(least.shape[1] + 1, np.float32)
+    np.maximum.at(deepest, labels.ravel(), depth.ravel())
+    wanted = np.maximum(least[0], least[1] * deepest[1:])
+    limits = np.append(0, np.minimum(wanted, DEEPEST * deepest[1:])).astype(np.float32)
+    eligible = (labels > 0) & (depth >= limits[labels])
+    pool = Pools.of(np.where(eligible, labels, np.uint16(0))[None])
+    chosen = pool.draw(rng, np.arange(1, len(deepest)))
+    index = np.stack(np.unravel_index(chosen, (1, *labels.shape)), axis=1)
+    return (index + 0.5) * grid.spacing + grid.origin, depth.ravel()[chosen].astype(np.float64)
+
+
+def _about_z(angles: Array) -> Array:
+    """Return rotations (N, 3, 3) about z."""
+    rotations = np.zeros((len(angles), 3, 3))
+    rotations[:, 0, 0] = 1
+    rotations[:, 1, 1] = rotations[:, 2, 2] = np.cos(angles)
+    rotations[:, 2, 1] = np.sin(angles)
+    rotations[:, 1, 2] = -rotations[:, 2, 1]
+    return rotations
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """The voxels of each label, to draw from."""
+
+    voxels: Numbers  # flat indices, label by label
+    starts: Numbers  # (N + 2,), of each label in `voxels`
+
+    @classmethod
+    def of(cls, labels: Labels) -> "Pools":
+        """Return the voxels of labels (Z, Y, X)."""
+        voxels = np.flatnonzero(labels)
+        own = labels.ravel()[voxels]
+        counts = np.bincount(own, minlength=int(own.max(initial=0)) + 1)
+        voxels = voxels[np.argsort(own, kind="stable")]
+        return cls(voxels, np.concatenate([[0], np.cumsum(counts)]))
+
+    def draw(self, rng: np.random.Generator, labels: Numbers) -> Numbers:
+        """Return a voxel (n,) for each of some labels (n,), all of which have voxels."""
+        sizes = self.starts[labels + 1] - self.starts[labels]
+        return self.voxels[self.starts[labels] + (rng.random(len(labels)) * sizes).astype(np.int64)]

@@ -1,0 +1,274 @@
+"""Simulate cells with nuclei and spots: their labels, their light, and the images of a camera."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cytosuite.contract.manifest import parse
+from cytosuite.contract.points import Points
+from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
+from cytosuite.datasets.cells import spots as points
+from cytosuite.datasets.cells.culture import DIVIDING, DYING, TWO, Culture, grow
+from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.cells.spots import Spots
+from cytosuite.datasets.conditions import measured
+from cytosuite.datasets.physics.bodies import chromatin_tile, paint
+from cytosuite.datasets.physics.camera import Detector, full_scale
+from cytosuite.datasets.physics.debris import draw_blobs, paint_blobs
+from cytosuite.datasets.physics.grid import Grid, Image, Labels
+from cytosuite.datasets.physics.labels import type_map
+from cytosuite.datasets.physics.optics import Attenuation
+from cytosuite.datasets.physics.psf import Gaussian
+from cytosuite.datasets.physics.render import render
+from cytosuite.datasets.sample import Sample
+from cytosuite.volume import Scalar, Volume
+
+__all__ = ["Parameters", "generate"]
+
+STUDY = "simulated-cells"
+TABLE = "spot-table"
+CHROMATIN_UM = 0.5  # size of the clumps of chromatin
+WHOLE_UM = 24.0  # of a tile of noise along z, in a plane
+NAMES = {"cytoplasm": "cytoplasm", "nuclei": "nucleus", "spots": "spots", "sum": "sum"}
+
+
+def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
+    """Return image, labels, points and companions; one seed, one result; InputError if crowded."""
+    if not isinstance(parameters, Parameters):
+        parameters = parse("cells parameters", dict(parameters), Parameters)
+    for_cells, for_dye, for_spots, for_stray, for_camera = rng.spawn(5)
+    culture = grow(for_cells, parameters)
+    psf, detector = point_spread(parameters), parameters.detector
+    dyes, background = _dyes(for_dye, culture, parameters)
+    glow = _debris(for_stray, culture.grid, parameters)
+    if glow is not None:
+        dyes = {name: dye + glow for name, dye in dyes.items()}
+    light = {name: _seen(dye, culture.grid, detector, psf) for name, dye in dyes.items()}
+    found, missed = None, 0
+    if parameters.spots:
+        found, missed = points.draw(for_spots, culture, parameters)
+        light["spots"] = points.light(found, detector, psf)
+        if glow is not None:
+            light["spots"] += _seen(glow, culture.grid, detector, psf)
+    light["sum"] = np.sum(list(light.values()), axis=0, dtype=np.float32)
+    for image in light.values():
+        image += np.float32(background)
+    images = _expose(for_camera, light, parameters)
+    return _sample(culture, found, missed, images, light, parameters)
+
+
+def point_spread(parameters: Parameters) -> Gaussian:
+    """Return the point spread function; a plane's light is not spread along z."""
+    z, across = parameters.microscope.psf_um
+    return Gaussian((0.0 if parameters.plane else z, across, across))
+
+
+def _seen(dye: Image, grid: Grid, detector: Grid, psf: Gaussian) -> Image:
+    """Return the light (Z, Y, X) of the detector's voxels."""
+
+    def part(slab: Grid) -> Image:
+        return dye[slab.first[0] : slab.first[0] + slab.shape[0]]
+
+    return render(part, part, grid, detector, psf, Attenuation("none"))
+
+
+def _dyes(
+    rng: np.random.Generator, culture: Culture, parameters: Parameters
+) -> tuple[dict[str, Image], float]:
+    """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and everywhere."""
+    for_level, for_noise, for_clumps = rng.spawn(3)
+    wanted, grid = parameters.dyes, culture.grid
+    levels = [wanted.cytoplasm_photons, wanted.nuclei_photons, wanted.background_photons]
+    cytoplasm, nucleus, background = (float(for_level.uniform(*level)) for level in levels)
+    noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.plane else grid
+    tile = chromatin_tile(for_noise, noise, wanted.texture_um)
+    factors = np.exp(wanted.spread * for_level.normal(size=len(culture.kinds)))
+    dye = np.append(0, factors).astype(np.float32)[culture.cells]
+    if parameters.plane:
+        dye *= culture.thickness
+    _stain(for_noise, dye, culture.cells, tile, wanted.contrast)
+    dye[culture.nuclei > 0] *= np.float32(wanted.in_nucleus)
+    if wanted.membrane > 0:
+        depth = points.depth_um(culture, parameters)
+        dye[(depth > 0) & (depth <= wanted.membrane_um)] += np.float32(wanted.membrane)
+    dye *= np.float32(cytoplasm)
+    clumps = chromatin_tile(for_clumps, noise, CHROMATIN_UM)
+    cores = paint(culture.bodies, culture.centres_um, grid, clumps, np.zeros_like(dye))
+    cores[_foreign(culture)] = 0
+    cores *= np.float32(nucleus)
+    return {"cytoplasm": dye, "nuclei": cores}, background
+
+
+def _stain(
+    rng: np.random.Generator, dye: Image, cells: Labels, tile: Image, contrast: float
+) -> None:
+    """Multiply the dye by log-normal noise of mean 1, in place; each cell has its own."""
+    if contrast == 0:
+        return
+    for number, box in enumerate(ndimage.find_objects(cells), start=1):
+        starts = rng.integers(0, tile.shape)
+        if box is None:
+            continue
+        ticks = [
+            (np.arange(span.start, span.stop) + start) % size
+            for span, start, size in zip(box, starts, tile.shape, strict=True)
+        ]
+        factor = np.exp(np.float32(contrast) * tile[np.ix_(*ticks)] - np.float32(contrast**2 / 2))
+        np.multiply(dye[box], factor, out=dye[box], where=cells[box] == number)
+
+
+def _foreign(culture: Culture) -> NDArray[np.bool_]:
+    """Return a mask (Z, Y, X) of the cells' voxels that a nucleus of another would reach."""
+    near = ndimage.grey_dilation(culture.nuclei, (1, 3, 3))  # the soft rim of a nucleus
+    return np.asarray((near > 0) & (culture.cells > 0) & (near != culture.cells))
+
+
+def _debris(rng: np.random.Generator, grid: Grid, parameters: Parameters) -> Image | None:
+    """Return the photons (Z, Y, X) of autofluorescent blobs, None without any."""
+    wanted = parameters.stray
+    count = int(rng.integers(wanted.debris[0], wanted.debris[1] + 1))
+    if not count:
+        return None
+    places = rng.uniform(grid.origin, np.add(grid.origin, grid.size_um), (count, 3))
+    if parameters.plane:
+        places[:, 0] = 0.5
+    size, light = wanted.debris_um, wanted.debris_photons
+    blobs = draw_blobs(rng, places, sigma_z_um=size, sigma_xy_um=size, brightness=light)
+    return paint_blobs(blobs, grid, np.zeros(grid.shape, np.float32))
+
+
+def _rays(rng: np.random.Generator, photons: Image, parameters: Parameters) -> None:
+    """Add straight tracks of cosmic rays to the photons of an exposure, in place."""
+    wanted, shape = parameters.stray, np.array(photons.shape[1:])
+    low, high = np.log(wanted.ray_photons)
+    for _ in range(int(rng.integers(wanted.rays[0], wanted.rays[1] + 1))):
+        length = int(rng.integers(wanted.ray_voxels[0], wanted.ray_voxels[1] + 1))
+        plane, turn = rng.integers(len(photons)), rng.uniform(0, 2 * np.pi)
+        steps = np.arange(length)[:, None] * [np.sin(turn), np.cos(turn)]
+        track = np.unique(np.floor(rng.uniform(0, shape) + steps).astype(int), axis=0)
+        y, x = track[((track >= 0) & (track < shape)).all(axis=1)].T
+        photons[plane, y, x] += np.float32(np.exp(rng.uniform(low, high)))
+
+
+def _expose(
+    rng: np.random.Generator, light: Mapping[str, Image], parameters: Parameters
+) -> dict[str, NDArray[np.unsignedinteger]]:
+    """Return the counts (Z, Y, X) of each channel, exposed on its own."""
+    own = parameters.microscope
+    values = own.model_dump(include={"gain", "offset", "read_noise", "bits"})
+    camera, images = Detector(**values), {}
+    for (name, photons), stream in zip(light.items(), rng.spawn(len(light)), strict=True):
+        hit = photons
+        if parameters.stray.rays[1] > 0:
+            hit = photons.copy()
+            _rays(stream, hit, parameters)
+        images[name] = camera.expose(stream, hit)
+    return images
+
+
+def _sample(
+    culture: Culture,
+    found: Spots | None,
+    missed: int,
+    images: Mapping[str, NDArray[np.unsignedinteger]],
+    light: Mapping[str, Image],
+    parameters: Parameters,
+) -> Sample:
+    """Return all that lies in the image, cells numbered anew."""
+    detector, shown, plane = parameters.detector, parameters.shown, parameters.plane
+    spacing, axes = parameters.image.spacing_um, "YX" if plane else "ZYX"
+
+    def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
+        return Volume(array.reshape(parameters.image.shape), spacing, axes, facts)
+
+    y, x = np.subtract(culture.grid.shape, detector.shape)[1:] // 2
+    window = (slice(None), slice(y, y + detector.shape[1]), slice(x, x + detector.shape[2]))
+    kept = np.unique(culture.cells[window])
+    kept = kept[kept > 0]
+    new = np.zeros(len(culture.kinds) + 1, np.uint16)
+    new[kept] = np.arange(1, len(kept) + 1)
+    cells, nuclei = new[culture.cells[window]], new[culture.nuclei[window]]
+    objects = {"cells": volume(cells), "nuclei": volume(nuclei)}
+    seen = {name: volume(image, channel=NAMES[name], study=STUDY) for name, image in images.items()}
+    main = seen[shown.image]
+    facts = _facts(culture, kept, nuclei, images, parameters)
+    sockets: dict[str, Volume | Mapping[str, Any]] = {
+        IMAGE.slug: main,
+        LABELS.slug: objects[shown.target],
+    }
+    conditions: dict[str, Scalar] = measured(main.array, objects[shown.target].array)
+    if found is not None:
+        listed = found.take(points.inside(found, detector))
+        table = _table(listed, new, light[shown.image], parameters)
+        sockets[POINTS.slug] = _document(listed, table, parameters)
+        sockets[TABLE] = table
+        snr = float(np.median(table["snr"])) if len(listed) else 0.0
+        facts |= {"n_spots": len(listed), "spots_without_room": missed, "spot_snr": snr}
+        conditions |= {"spots": len(listed), "spot signal / noise": snr}
+    companions = {f"{name}-image": image for name, image in seen.items() if name != shown.image}
+    other = "nuclei" if shown.target == "cells" else "cells"
+    companions[f"{'nucleus' if other == 'nuclei' else 'cell'}-labels"] = objects[other]
+    stack = np.stack([image.array for name, image in seen.items() if name != "sum"])
+    companions["channels"] = Volume(stack, spacing, f"C{axes}", {"study": STUDY})
+    if len(parameters.cells.kinds) > 1:
+        kinds = type_map(objects[shown.target].array, culture.kinds[kept - 1])
+        companions["cell-kinds"] = volume(kinds)
+    return Sample(
+        sockets=sockets,
+        metadata=facts,
+        companions=companions,
+        conditions=conditions,
+        min_object_voxels=parameters.cells.min_voxels,
+    )
+
+
+def _facts(
+    culture: Culture,
+    kept: NDArray[np.integer],
+    nuclei: Labels,
+    images: Mapping[str, NDArray[np.unsignedinteger]],
+    parameters: Parameters,
+) -> dict[str, Scalar]:
+    """Return measured facts of a case."""
+    states, full = culture.states[kept - 1], full_scale(parameters.microscope.bits)
+    facts: dict[str, Scalar] = {
+        "n_cells": len(kept),
+        "n_nuclei": int(np.count_nonzero(np.unique(nuclei))),
+        "n_two_nuclei": int(np.count_nonzero(states == TWO)),
+        "n_dividing": int(np.count_nonzero(states == DIVIDING)),
+        "n_dying": int(np.count_nonzero(states == DYING)),
+        "n_shrunk_nuclei": culture.shrunk,
+    }
+    for name, image in images.items():
+        facts[f"clipped_{name}"] = float((image == full).mean())
+    return facts
+
+
+def _table(spots: Spots, new: Labels, light: Image, parameters: Parameters) -> dict[str, Any]:
+    """Return the table of spots by column: places in µm and pixels, both 0 in the first one."""
+    psf, detector, axes = point_spread(parameters), parameters.detector, "zyx"
+    pixels = spots.places_um / detector.spacing - 0.5
+    sd = spots.sd_um(psf)
+    snr = points.noise(spots, light, detector, psf, parameters.microscope.read_noise)
+    columns: dict[str, Any] = {
+        "id": np.arange(1, len(spots) + 1),
+        "cell": new[spots.cells],
+        "kind": spots.kinds + 1,
+    }
+    for axis in (1, 2) if parameters.plane else (0, 1, 2):
+        columns[f"{axes[axis]}_um"] = pixels[:, axis] * detector.spacing[axis]
+        columns[f"{axes[axis]}_px"] = pixels[:, axis]
+        columns[f"sd_{axes[axis]}_um"] = sd[:, axis]
+    columns |= {"photons": spots.photons, "snr": snr}
+    return {name: np.round(values, 6).tolist() for name, values in columns.items()}
+
+
+def _document(spots: Spots, table: Mapping[str, Any], parameters: Parameters) -> Mapping[str, Any]:
+    """Return the spots as the points of the task `detect`."""
+    axes = "yx" if parameters.plane else "zyx"
+    places = np.stack([table[f"{axis}_px"] for axis in axes], axis=1)
+    cells, photons = np.array(table["cell"], np.int64), spots.photons
+    return Points(places, parameters.image.spacing_um, cells=cells, photons=photons).document()

@@ -1,0 +1,229 @@
+"""A recipe for cells on glass: bodies, nuclei, dyes, spots, stray light, optics and camera."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.harmonics import HIGHEST
+from cytosuite.datasets.ranges import Count, NotNegative, Positive, Range, Section, Share
+
+Elongation = Annotated[float, Field(ge=1, le=10)]
+Wide = Annotated[float, Field(ge=0, le=1.5)]
+Number = Annotated[int, Field(ge=0, le=20000)]
+Overlap = Annotated[float, Field(ge=0, le=0.9)]
+Triple = tuple[Positive, Positive, Positive]
+Channel = Literal["cytoplasm", "nuclei", "spots", "sum"]
+
+
+class Glass(Section):
+    """The field of view; cells stand on the glass."""
+
+    shape: tuple[Count, Count, Count] | tuple[Count, Count] = (512, 512)
+    """voxels along z, y, x of a volume, or along y, x of a plane"""
+    spacing_um: Triple | tuple[Positive, Positive] = (0.2, 0.2)
+    """µm per voxel, as many values as `shape`"""
+    margin_um: NotNegative = 15.0
+    """how far cells go on beyond the image, whose faces cut them"""
+    glass_um: NotNegative = 1.0
+    """volume: height of the glass above the lower face of the first plane, µm"""
+
+
+class Outlines(Section):
+    """Cells: how many, their outlines and how they meet."""
+
+    n_cells: Range[Count] = (12, 24)
+    """cells in the image and its margin (drawn uniformly)"""
+    radius_um: Range[Positive] = (8.0, 13.0)
+    """radius of the disc of a cell's area before it meets others, µm"""
+    elongation: Range[Elongation] = (1.0, 1.6)
+    """longest axis / shortest axis of a cell"""
+    turn_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
+    """largest turn of a longest axis from x, degrees"""
+    order: int = Field(8, ge=0, le=HIGHEST)
+    """highest degree of the harmonics of an outline; below 2 it is an ellipse"""
+    circularity: Annotated[float, Field(ge=0, le=20)] = 4.0
+    """the mean square of degree l is l^-circularity: higher is rounder"""
+    height_um: Range[Positive] = (4.0, 6.0)
+    """height of a cell, µm"""
+    gap_um: NotNegative = 0.0
+    """smallest distance of the ellipses of cells, µm"""
+    max_overlap: Overlap = 0.1
+    """share of a cell's area that another one may take: high values make confluent layers"""
+    meet: Literal["press", "cover"] = "press"
+    """what cells do that overlap: press, each flattens at the border; cover, they lie over each
+    other, and their light adds up"""
+    colonies: Range[Number] = (0, 0)
+    """discs that hold all cells; 0: they lie anywhere"""
+    colony_um: Positive = 40.0
+    """radius of a colony, µm"""
+    kinds: tuple[Positive, ...] = (1.0,)
+    """shares of kinds of cells, which may differ in their spots"""
+    two_nuclei: Share = 0.0
+    """share of cells with two nuclei"""
+    dividing: Share = 0.0
+    """share of cells in mitosis: round, with condensed chromosomes"""
+    dying: Share = 0.0
+    """share of cells that die: small and round, with bright pieces of a nucleus"""
+    min_voxels: Count = 20
+    """cells with fewer voxels in the image are ignored in the scores"""
+
+
+class Cores(Section):
+    """Nuclei, one in a cell unless `cells` says otherwise."""
+
+    radius_um: Range[Positive] = (4.0, 5.5)
+    """radius of the disc of a nucleus' area, µm; one that finds no room shrinks"""
+    elongation: Range[Elongation] = (1.0, 1.5)
+    """longest axis / shortest axis"""
+    height_um: Range[Positive] = (3.0, 4.0)
+    """height, µm"""
+    depth: Share = 0.6
+    """where the middle lies: distance to the border of its cell / the largest one there is, at
+    least"""
+    align_deg: Annotated[float, Field(ge=0, le=180)] = 30.0
+    """largest angle between the longest axes of nucleus and cell, degrees"""
+    roughness: Annotated[float, Field(ge=0, le=0.15)] = 0.03
+    """r.m.s. displacement of the surface / radius"""
+    contrast: NotNegative = 0.3
+    """standard deviation of ln(dye) of the chromatin"""
+    nucleoli: int = Field(3, ge=0, le=10)
+    """most dark nucleoli of a nucleus"""
+
+
+class Dyes(Section):
+    """Light of cytoplasm and nuclei."""
+
+    cytoplasm_photons: Range[NotNegative] = (40.0, 80.0)
+    """photons per voxel of a cell's middle"""
+    nuclei_photons: Range[NotNegative] = (80.0, 160.0)
+    """photons per voxel of a median nucleus"""
+    background_photons: Range[NotNegative] = (1.0, 4.0)
+    """photons per voxel everywhere"""
+    spread: Wide = 0.2
+    """standard deviation of ln(dye) between cells, and between nuclei"""
+    contrast: NotNegative = 0.15
+    """standard deviation of ln(dye) within the cytoplasm"""
+    texture_um: Positive = 0.8
+    """size (Gaussian standard deviation) of its darker and brighter parts, µm"""
+    in_nucleus: Share = 0.4
+    """dye of the cytoplasm inside of a nucleus / outside"""
+    membrane: NotNegative = 0.0
+    """dye of the membrane / of the cytoplasm; 0: none is seen"""
+    membrane_um: Positive = 0.5
+    """thickness of the membrane, and of the layer of spots at it, µm"""
+
+
+class SpotKind(Section):
+    """Fluorescent spots of one kind: number, place, brightness and size."""
+
+    place: Literal["cell", "cytoplasm", "nucleus", "membrane"] = "cytoplasm"
+    """part of the cell that holds the middles of all of them"""
+    count: Range[NotNegative] = (10.0, 30.0)
+    """mean number per cell of a case"""
+    law: Literal["poisson", "given"] = "poisson"
+    """given: `count`, rounded, in each cell"""
+    by_area: bool = False
+    """whether a cell's mean number grows with the area (volume) of its `place`, which at the
+    mean of all cells makes `count`"""
+    kinds: tuple[NotNegative, ...] = ()
+    """factors of the mean number by kind of cell; none: all alike"""
+    clusters: Range[Number] = (0, 0)
+    """centres per cell around which spots lie; 0: they lie anywhere; 1: around one centre"""
+    cluster_um: Positive = 1.0
+    """standard deviation of the distance from a centre along each axis, µm"""
+    distance_um: NotNegative = 0.0
+    """smallest distance of two spots of the kind, µm; those that find no room are left out"""
+    photons: Range[Positive] = (300.0, 600.0)
+    """median photons of a spot, of a case (drawn log-uniformly)"""
+    spread: Wide = 0.3
+    """standard deviation of ln(photons) between spots"""
+    radius_um: Range[NotNegative] = (0.0, 0.0)
+    """radius of a spot, µm: 0 is a point, else a ball"""
+
+
+class Stray(Section):
+    """Light that is no spot, and never in the table."""
+
+    debris: Range[Number] = (0, 0)
+    """autofluorescent blobs, in every channel"""
+    debris_um: Range[Positive] = (0.3, 1.0)
+    """their standard deviation, µm"""
+    debris_photons: Range[Positive] = (20.0, 200.0)
+    """photons per voxel in the middle of one (drawn log-uniformly)"""
+    rays: Range[Number] = (0, 0)
+    """cosmic rays in each image: straight, sharp lines"""
+    ray_voxels: Range[Count] = (1, 12)
+    """their length, voxels"""
+    ray_photons: Range[Positive] = (200.0, 3000.0)
+    """photons per voxel (drawn log-uniformly)"""
+
+
+class Microscope(Section):
+    """Point spread function and camera of all channels."""
+
+    psf_um: tuple[NotNegative, NotNegative] = (0.4, 0.13)
+    """standard deviations of the Gaussian point spread function along z and across, µm; a plane
+    has none along z"""
+    read_noise: NotNegative = 1.5
+    """standard deviation, photons"""
+    gain: Positive = 4.0
+    """counts per photon"""
+    offset: NotNegative = Field(100.0, le=60000)
+    """counts in the dark"""
+    bits: Literal[8, 12, 16] = 16
+    """of the camera; the share of clipped voxels is recorded"""
+
+
+class Shown(Section):
+    """What algorithms see, and what they are scored by."""
+
+    image: Channel = "cytoplasm"
+    """channel of the image; sum: of all, added as photons and quantised once"""
+    target: Literal["cells", "nuclei"] = "cells"
+    """objects of the labels; the others are added"""
+
+
+class Parameters(Section):
+    """Parameters of cells; a pair is a range from which each case or object draws."""
+
+    image: Glass = Glass()
+    cells: Outlines = Outlines()
+    nuclei: Cores = Cores()
+    dyes: Dyes = Dyes()
+    spots: tuple[SpotKind, ...] = ()
+    stray: Stray = Stray()
+    microscope: Microscope = Microscope()
+    shown: Shown = Shown()
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Parameters":
+        """Refuse a voxel size of other axes than the image, and contradictions."""
+        shape, spacing = self.image.shape, self.image.spacing_um
+        if len(shape) != len(spacing):
+            raise ValueError(
+                f"image.shape has {len(shape)} axes and image.spacing_um {len(spacing)}; give "
+                "both z, y, x or both y, x"
+            )
+        for kind in self.spots:
+            if kind.kinds and len(kind.kinds) != len(self.cells.kinds):
+                raise ValueError(
+                    f"spots.kinds has {len(kind.kinds)} factors, but cells.kinds "
+                    f"{len(self.cells.kinds)} shares; give one for each kind of cells"
+                )
+        if self.shown.image == "spots" and not self.spots:
+            raise ValueError("shown.image is spots, but there are none; add [[parameters.spots]]")
+        if self.cells.two_nuclei + self.cells.dividing + self.cells.dying > 1:
+            raise ValueError("cells.two_nuclei, dividing and dying are shares of at most 1 in all")
+        return self
+
+    @property
+    def plane(self) -> bool:
+        """Whether the image is a plane."""
+        return len(self.image.shape) == 2
+
+    @property
+    def detector(self) -> Grid:
+        """The voxels of the image; a plane is one layer of voxels, 1 µm thick."""
+        shape, spacing = self.image.shape, self.image.spacing_um
+        return Grid((1, *shape), (1.0, *spacing)) if self.plane else Grid(shape, spacing)

@@ -1,0 +1,237 @@
+"""Fluorescent spots: drawn in their cells, and seen by a microscope at sub-voxel places."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+from scipy.spatial import cKDTree
+from scipy.special import ndtr
+
+from cytosuite.datasets.cells.culture import Culture, Numbers, Pools
+from cytosuite.datasets.cells.parameters import Parameters, SpotKind
+from cytosuite.datasets.physics.bodies import ball
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
+from cytosuite.datasets.physics.psf import Gaussian
+from cytosuite.datasets.physics.render import axis_um, means
+from cytosuite.datasets.physics.sketch import signed_distance
+from cytosuite.volume import Volume
+
+ROUNDS = 200  # of drawing again what lies outside of its cell or too near to others
+EMITTERS = 64  # points that make up a ball
+POINT_UM = 1e-3  # length of a point for the means over voxels
+SHARP_UM = 1e-9  # standard deviation of light that is not spread
+
+
+@dataclass(frozen=True, slots=True)
+class Spots:
+    """Spots of a case, in rows."""
+
+    places_um: Array  # (N, 3)
+    cells: Numbers  # (N,), number of the cell
+    kinds: Numbers  # (N,), of the spot, from 0
+    photons: Array  # (N,)
+    radius_um: Array  # (N,), 0 of points
+
+    def __len__(self) -> int:
+        """Return the number of spots."""
+        return len(self.photons)
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Spots":
+        """Return the chosen spots, a mask (N,)."""
+        return Spots(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def emitters(self) -> tuple[Array, Array, Numbers]:
+        """Return the points of light: places (E, 3) in µm, photons (E,), rows of the spots (E,)."""
+        balls = self.radius_um > 0
+        rows = np.repeat(np.arange(len(self)), np.where(balls, EMITTERS, 1))
+        places, photons = self.places_um[rows], self.photons[rows].copy()
+        own = balls[rows]
+        shape = np.tile(ball(EMITTERS).T, (int(balls.sum()), 1))
+        shape -= shape[:EMITTERS].mean(axis=0) if len(shape) else 0
+        places[own] += shape * self.radius_um[rows][own, None]
+        photons[own] /= EMITTERS
+        return places, photons, rows
+
+    def sd_um(self, psf: Gaussian) -> Array:
+        """Return the standard deviations (N, 3) of the light along z, y, x; a ball's is r / √5."""
+        return np.sqrt(np.square(psf.sigma_um) + self.radius_um[:, None] ** 2 / 5)
+
+
+def draw(rng: np.random.Generator, culture: Culture, parameters: Parameters) -> tuple[Spots, int]:
+    """Return the spots of all kinds, and how many found no room."""
+    found, missed = [], 0
+    for number, (own, stream) in enumerate(
+        zip(parameters.spots, rng.spawn(len(parameters.spots)), strict=True)
+    ):
+        for_count, for_place, for_light = stream.spawn(3)
+        room = _room(own, culture, parameters)
+        cells = np.repeat(
+            np.arange(1, len(culture.kinds) + 1), _numbers(for_count, own, room, culture)
+        )
+        put = _places(for_place, own, room, cells, culture.grid)
+        places, kept = _apart(put, cells, own.distance_um)
+        missed += len(cells) - int(kept.sum())
+        low, high = np.log(own.photons)
+        light = for_light.uniform(low, high) + own.spread * for_light.normal(size=len(cells))
+        radius = for_light.uniform(*own.radius_um, len(cells))
+        whole = Spots(places, cells, np.full(len(cells), number), np.exp(light), radius)
+        found.append(whole.take(kept))
+    columns = [field.name for field in fields(Spots)]
+    return Spots(*(np.concatenate([getattr(s, name) for s in found]) for name in columns)), missed
+
+
+def _room(kind: SpotKind, culture: Culture, parameters: Parameters) -> Labels:
+    """Return the cells (Z, Y, X) where spots of a kind may lie."""
+    if kind.place == "nucleus":
+        return culture.nuclei
+    if kind.place == "cytoplasm":
+        return np.where(culture.nuclei > 0, np.uint16(0), culture.cells)
+    if kind.place == "membrane":
+        depth = depth_um(culture, parameters)
+        return np.where(depth <= parameters.dyes.membrane_um, culture.cells, np.uint16(0))
+    return culture.cells
+
+
+def depth_um(culture: Culture, parameters: Parameters) -> Image:
+    """Return the distance (Z, Y, X) in µm to the border of the cell, below 0 outside of cells."""
+    if parameters.plane:
+        return culture.depth_um[None]
+    return np.asarray(signed_distance(Volume(culture.cells, culture.grid.spacing)).array)
+
+
+def _numbers(
+    rng: np.random.Generator, kind: SpotKind, room: Labels, culture: Culture
+) -> NDArray[np.int64]:
+    """Return the number of spots (N,) of each cell."""
+    sizes = np.bincount(room.ravel(), minlength=len(culture.kinds) + 1)[1:]
+    mean = np.full(len(sizes), rng.uniform(*kind.count))
+    if kind.kinds:
+        mean *= np.asarray(kind.kinds)[culture.kinds]
+    if kind.by_area and sizes.any():
+        mean *= sizes / sizes[sizes > 0].mean()
+    drawn = rng.poisson(mean) if kind.law == "poisson" else np.rint(mean)
+    return np.where(sizes > 0, drawn, 0).astype(np.int64)
+
+
+Put = Callable[[NDArray[np.intp]], Array]
+
+
+def _places(
+    rng: np.random.Generator, kind: SpotKind, room: Labels, cells: Numbers, grid: Grid
+) -> Put:
+    """Return a function that draws places (n, 3) in µm, in their cells, of chosen spots."""
+    pool, depth = Pools.of(room), room.shape[0]
+
+    def anywhere(own: Numbers) -> Array:
+        index = np.stack(np.unravel_index(pool.draw(rng, own), room.shape), axis=1)
+        shift = rng.random(index.shape)
+        if depth == 1:
+            shift[:, 0] = 0.5
+        return np.asarray((index + shift) * grid.spacing + grid.origin)
+
+    if kind.clusters[1] == 0 or not len(cells):
+        return lambda chosen: anywhere(cells[chosen])
+    low, high = kind.clusters
+    owners = np.unique(cells)
+    counts = rng.integers(max(low, 1), high + 1, len(owners))
+    centres = anywhere(np.repeat(owners, counts))
+    starts = np.cumsum(counts) - counts
+    row = np.searchsorted(owners, cells)
+    home = centres[starts[row] + (rng.random(len(cells)) * counts[row]).astype(np.int64)]
+    width = kind.cluster_um * np.array([float(depth > 1), 1.0, 1.0])
+
+    def around(chosen: NDArray[np.intp]) -> Array:
+        places, open_ = home[chosen].copy(), np.arange(len(chosen))
+        for _ in range(ROUNDS):  # a Gaussian that the cell cuts off; in the end its middle
+            drawn = home[chosen[open_]] + width * rng.normal(size=(len(open_), 3))
+            inside = _at(room, drawn, grid) == cells[chosen[open_]]
+            places[open_[inside]] = drawn[inside]
+            open_ = open_[~inside]
+            if not len(open_):
+                break
+        return places
+
+    return around
+
+
+def _at(labels: Labels, places_um: Array, grid: Grid) -> Labels:
+    """Return the labels (n,) at places (n, 3) in µm, 0 outside of the grid."""
+    index = np.floor((places_um - grid.origin) / grid.spacing).astype(np.int64)
+    inside = ((index >= 0) & (index < labels.shape)).all(axis=1)
+    found = np.zeros(len(index), np.uint16)
+    found[inside] = labels[tuple(index[inside].T)]
+    return found
+
+
+def _apart(put: Put, cells: Numbers, distance_um: float) -> tuple[Array, NDArray[np.bool_]]:
+    """Return places (N, 3), of which the kept ones (N,) lie at least a distance apart."""
+    places, kept = put(np.arange(len(cells))), np.ones(len(cells), bool)
+    for number in range(ROUNDS if distance_um > 0 and len(cells) > 1 else 0):
+        pairs = cKDTree(places).query_pairs(distance_um, output_type="ndarray")
+        later = np.unique(pairs.max(axis=1, initial=0))
+        if not len(pairs):
+            break
+        if number < ROUNDS - 1:
+            places[later] = put(later)
+        else:
+            kept[later] = False
+    return places, kept
+
+
+def light(spots: Spots, grid: Grid, psf: Gaussian) -> Image:
+    """Return the expected photons (Z, Y, X) of spots: integrals over the voxels, sums exact."""
+    places, photons, _ = spots.emitters()
+    image = np.zeros(grid.shape, np.float32)
+    if not len(places):
+        return image
+    up, rows, columns = (
+        _shares(places[:, axis], axis_um(grid, axis), psf.sigma_um[axis]) for axis in range(3)
+    )
+    across = columns.T.tocsr()
+    for number, plane in enumerate(image):
+        own = up[[number]].tocsr()
+        chosen = own.indices
+        if len(chosen):
+            strength = diags_array(own.data * photons[chosen]).tocsr()
+            plane[:] = (rows[:, chosen] @ (strength @ across[chosen])).toarray()
+    return image
+
+
+def _shares(places: Array, axis: tuple[Array, float], sigma_um: float) -> csr_array:
+    """Return the share (voxels, E) of the light of points in each voxel along an axis."""
+    middles, step = axis
+    order = np.argsort(places, kind="stable")
+    back = np.empty(len(places), np.int64)
+    back[order] = np.arange(len(places))
+    found = means((places[order], POINT_UM), axis, sigma_um).astype(np.float64).tocsc()
+    low, high = middles[0] - step / 2, middles[-1] + step / 2
+    sharp = max(sigma_um, SHARP_UM)
+    whole = ndtr((high - places[order]) / sharp) - ndtr((low - places[order]) / sharp)
+    sums = np.asarray(found.sum(axis=0)).ravel()
+    found = found @ diags_array(np.divide(whole, sums, out=np.zeros_like(sums), where=sums > 0))
+    return found.tocsc()[:, back].tocsr()
+
+
+def inside(spots: Spots, grid: Grid) -> NDArray[np.bool_]:
+    """Return a mask (N,) of the spots whose voxel belongs to a grid."""
+    index = (spots.places_um - grid.origin) / grid.spacing
+    return np.asarray(((index >= 0) & (index < grid.shape)).all(axis=1))
+
+
+def noise(spots: Spots, image: Image, grid: Grid, psf: Gaussian, read_noise: float) -> Array:
+    """Return the signal-to-noise ratio (N,) of spots in the expected photons of an image.
+
+    Light of the spot in its voxel, above all other light there, relative to the deviation of all
+    photons and of reading: Smal et al. (2010), doi:10.1109/TMI.2009.2025127.
+    """
+    index = np.floor((spots.places_um - grid.origin) / grid.spacing).astype(np.int64)
+    places, photons, rows = spots.emitters()
+    for axis, step in enumerate(grid.spacing):
+        below = grid.origin[axis] + index[rows, axis] * step - places[:, axis]
+        width = max(psf.sigma_um[axis], SHARP_UM)
+        photons *= ndtr((below + step) / width) - ndtr(below / width)
+    peaks = np.bincount(rows, photons, len(spots))
+    seen = image[tuple(index.T)].astype(np.float64)
+    return np.asarray(peaks / np.sqrt(seen + read_noise**2))

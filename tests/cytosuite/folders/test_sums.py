@@ -1,0 +1,55 @@
+"""Sums of images of two folders: by hand, quantised once, one image per name."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cytosuite.errors import InputError
+from cytosuite.folders.sums import CLIPPED, same_names, weighted_sum
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+
+def _pair(home, first, second, suffix="tif"):
+    for folder, array in (("a", first), ("b", second)):
+        write(home / folder / f"x.{suffix}", Volume(np.array(array), (0.5, 0.25), "YX"))
+    return home / "a" / f"x.{suffix}", home / "b" / f"x.{suffix}"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected", "clipped"),
+    [(np.uint8, [[3, 2], [255, 0]], 0.25), (np.float32, [[3.25, 1.5], [300.5, 0]], None)],
+)
+def test_a_sum_is_rounded_and_clipped_once_in_the_dtype_of_its_images(
+    tmp_path, dtype, expected, clipped
+):
+    paths = _pair(
+        tmp_path, np.array([[1, 1], [250, 0]], dtype), np.array([[9, 2], [202, 0]], dtype)
+    )
+    found = weighted_sum(paths, (1, 0.25))
+    assert found.array.dtype == dtype
+    assert found.array.tolist() == expected
+    assert found.metadata.get(CLIPPED) == clipped
+    assert found.spacing == (0.5, 0.25)
+
+
+def test_colours_are_summed_apart(tmp_path):
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[..., 0] = 200
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(red).save(tmp_path / name / "x.png")
+    found = weighted_sum([tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"], (0.5, 0.25))
+    assert found.axes == "CYX"
+    assert found.array[:, 0, 0].tolist() == [150, 0, 0]
+
+
+def test_images_that_do_not_fit_are_refused(tmp_path):
+    paths = _pair(tmp_path, np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
+    with pytest.raises(InputError, match=r"b/x.tif: expected YX \(4, 4\) uint8 as in .*a/x.tif"):
+        weighted_sum(paths, (1, 1))
+    write(tmp_path / "a" / "y.tif", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
+    with pytest.raises(InputError, match="b: expected an image y, as the others have it"):
+        same_names([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(InputError, match="expected images, found none"):
+        same_names([tmp_path, tmp_path])
