@@ -16,7 +16,8 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record, grouped, read_record
 from cytosuite.benchmark.store.integrity import foreign_digest
-from cytosuite.contract.tasks import TASKS, Socket
+from cytosuite.contract.points import Points, read_points
+from cytosuite.contract.tasks import POINTS, TASKS, Socket
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.folder.part import content as content_of
@@ -53,9 +54,11 @@ class Applied:
 
 
 def output_of(out: Path, item: Item, more: str = "") -> Path:
-    """Return the place of an image's output: of TIFF, and of OME-Zarr where the image is that."""
+    """Return the place of an output: of TIFF, of OME-Zarr as the image, or of points alone."""
+    points = out / f"{item.name}-{POINTS.slug}.json"
     suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(item.image.suffix.lower(), ".tif")
-    return out / f"{item.name}{more}{suffix}"
+    made = out / f"{item.name}{more}{suffix}"
+    return points if not more and points.is_file() and not made.exists() else made
 
 
 def recorded(out: Path, item: Item) -> dict[str, Any]:
@@ -172,6 +175,10 @@ def write_applied(
         source = job.folder / case.name / record.outputs[socket.slug]
         if socket.is_json:
             write_json(made / f"{item.name}{more}-{socket.slug}.json", read_json(source))
+            if number == 0 and socket.kind == "points":
+                points = read_points(source, image.spacing)
+                _write_points(made, item, image, points, preview=options.preview)
+                facts |= {"objects": len(points), "sha256": digest_of(output_of(made, item))}
             continue
         output = read(source)
         facts |= _notes(output, job.algorithm.name, socket)
@@ -198,6 +205,22 @@ def write_applied(
     there = output_of(options.out, item)
     words += f"; as {there.name}" if item.name != case_name(key_of(item.image)) else ""
     return Applied(item.image, there, "written", words, _model(facts), record.warnings)
+
+
+def _write_points(made: Path, item: Item, image: Volume, points: Points, *, preview: bool) -> None:
+    """Write the table of the points of an image, and its picture with circles."""
+    from cytosuite.benchmark.data.circles import circles
+    from cytosuite.benchmark.data.planes import spatial
+    from cytosuite.benchmark.data.preview import write_result
+    from cytosuite.benchmark.results.points import write_points
+
+    write_points(made / f"{item.name}{OBJECTS}", points)
+    if preview:
+        shape = spatial(image)[0].shape
+        discs = circles(points, shape, shape)
+        plane = len(points.spacing) == 2
+        drawn = Volume(discs[0] if plane else discs, points.spacing, "YX" if plane else "ZYX")
+        write_result(made / f"{item.name}.png", image, drawn, "labels")
 
 
 def _record(record: Record, image: Volume) -> dict[str, Any]:

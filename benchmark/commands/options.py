@@ -421,6 +421,9 @@ class ScoreOptions(TableOptions, FileOptions):
     data_range: float | None = option(None, "For image metrics.")
     border: int = option(0, "Pixels to leave out at the border.", min=0, max=10**9)
     min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
+    radius: float | None = option(
+        None, "µm between paired points, at most; by default 3 pixels.", min=1e-6
+    )
     truth_labels: Path | None = option(None, "Objects in truth images.")
     prediction_labels: Path | None = option(None, "In predicted ones.")
     edges: Literal["suited", "published"] = option(

@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from math import isfinite, nan
@@ -14,6 +14,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import pick
 from cytosuite.benchmark.commands.console import Step, lines_to, progress
 from cytosuite.benchmark.commands.options import ScoreOptions
+from cytosuite.benchmark.commands.pointfiles import PointCase, point_cases
 from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
@@ -38,6 +39,7 @@ from cytosuite.volume.large import blank
 PAIRED = ("labels", "images", "realism")  # families of metrics that compare files
 LACKS = {
     "real": "--truth-labels: the objects in the images",
+    "points labels": "--truth-labels: the cells in the images",
     "synthetic": "--prediction-labels: the objects in the images",
 }
 LAYOUTS = {
@@ -95,6 +97,10 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
     if sequences and options.objects:
         raise InputError("--objects: objects of tracks are not listed; score two folders of masks")
     scores = FileScores()
+    if (points := point_cases(options)) is not None:
+        return _score_points(points, options, step)
+    if options.radius is not None:
+        raise InputError("--radius: expected points (.json, .csv), found other files")
     if sequences:
         names = [m.name for m in _metrics(options.metrics, ["tracks"]) or metrics_of("tracks")]
         for done, (name, folders) in enumerate(sequences.items()):
@@ -173,6 +179,12 @@ def _score_pairs(
             tables[name,] = folder / f"{done}.csv"
             _write_objects(tables[name,], options, readers, answers[-1])
     scores.doubts = grouped(doubts, "file")
+    _total(metrics, scores, answers)
+    return tables
+
+
+def _total(metrics: Metrics, scores: FileScores, answers: Sequence[Answer]) -> None:
+    """Add the values of the cases, and each metric over all of them."""
     scores.cases = {answer.case: dict(answer.values) for answer in answers}
     scores.failed = [answer.case for answer in answers if answer.status != "ok"]
     for metric in metrics:
@@ -183,7 +195,27 @@ def _score_pairs(
             parts = [answer.evidence[metric.evidence] for answer in answers]
             total["pooled"] = metric.of(metric.evidence.pool(parts))
         scores.aggregates[metric.name] = total
-    return tables
+
+
+def _score_points(cases: Iterable[PointCase], options: ScoreOptions, step: Step) -> FileScores:
+    """Return the scores of files of points."""
+    metrics = _metrics(options.metrics, ["points"]) or [
+        m for m in metrics_of("points") if options.truth_labels or "labels" not in m.evidence.needs
+    ]
+    scores, answers, tables = FileScores(), [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for done, case in enumerate(cases):
+            step(done, done + 1, case.name)
+            lost = measure("", case.name, metrics, Facts({}), "missing output")
+            known = case.prediction is not None
+            answers.append(_measured(case.name, metrics, case.facts) if known else lost)
+            if options.objects:
+                tables[case.name,] = Path(folder) / f"{done}.csv"
+                case.write(tables[case.name,])
+        if options.objects:
+            join_tables(options.objects, ["case"], tables)
+    _total(metrics, scores, answers)
+    return scores
 
 
 def _write_objects(
@@ -205,7 +237,8 @@ def _measured(case: str, metrics: Metrics, facts: Facts) -> Answer:
     """Return the scores of a case or set, refused with the option that a metric lacks."""
     for metric in metrics:
         for fact in metric.evidence.missing(facts):
-            lack = LACKS.get(fact, f"--{fact.replace('_', '-')}; give it or leave it out")
+            known = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact)
+            lack = known or f"--{fact.replace('_', '-')}; give it or leave it out"
             raise InputError(f"metric {metric.name} needs {lack}")
     answer = measure("", case, metrics, facts)
     for reason in answer.refused.values():

@@ -175,4 +175,4 @@ def _count(scene: CaseVolumes, name: str) -> str:
     if match is not None:
         missed, extra = len(match.missed), len(match.extra)
         return f"{match.found} of {match.true} found, {missed} missed, {extra} extra"
-    return f"{len(output.ids)} objects" if output.kind == "labels" else ""
+    return f"{len(output.ids)} found" if output.kind == "labels" else ""

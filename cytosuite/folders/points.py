@@ -1,6 +1,7 @@
 """Annotated points as people keep them: the platform's JSON, or a table (.csv) of places."""
 
 import csv
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ def read_annotated(path: Path, spacing: tuple[float, ...]) -> Points:
         return read_points(path, spacing)
     with at(path):
         return _points(read_text(path), spacing)
+
+
+def is_points(path: Path) -> bool:
+    """Return whether a file can hold points: JSON, or a table with a column of x."""
+    if path.suffix.lower() == ".csv" and path.is_file():
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            columns = {name.strip().lower() for name in re.split("[,;]", stream.readline(4096))}
+        return not columns.isdisjoint(name.format("x") for name in PLACES)
+    return path.suffix.lower() == ".json" and path.is_file()
 
 
 def _points(text: str, spacing: tuple[float, ...]) -> Points:

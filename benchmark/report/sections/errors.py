@@ -23,6 +23,7 @@ COLOURS = {
     MATCHED: "var(--good)",
     **{name: f"var(--{name})" for name in (SPLIT, MERGED, MISSED, FALSE)},
 }
+OF_POINTS = (MATCHED, MISSED, FALSE)
 HIGH, BAR = 30, 16  # px
 GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
 LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand beside it
@@ -124,7 +125,9 @@ def view(index: Index) -> Errors | None:
     true = {name: sum(found.true for found in each) for name, each in own.items()}
     if not any(true.values()):
         return None
-    counts = {name: _counts(found) for name, found in own.items()}
+    output = index.results.task.main_output
+    keys = OF_POINTS if output is not None and output.kind == "points" else tuple(COLOURS)
+    counts = {name: {key: _counts(found)[key] for key in keys} for name, found in own.items()}
     files = index.results.object_scores
     kinds = [
         (kind, name, str(objects), score(found), score(seg))
@@ -133,7 +136,8 @@ def view(index: Index) -> Errors | None:
             path for (algorithm, _), path in files.items() if algorithm == name
         ).items()
     ]
-    return Errors(counts, true, _places(files, list(own)), sorted(kinds, key=lambda row: row[0]))
+    rows = sorted(kinds, key=lambda row: row[0])
+    return Errors(counts, true, _places(files, list(own)), rows, keys)
 
 
 def _counts(found: Iterable[Matches]) -> dict[str, int]:
@@ -191,7 +195,7 @@ def _shares(
 
 def markdown(_: Index, found: Errors) -> list[str]:
     """Return the numbers as a table, with the shares missed in the first and last groups."""
-    heads = ["algorithm", "true objects", *COLOURS]
+    heads = ["algorithm", "true objects", *found.keys]
     for place in found.places:
         low, high = rounded(place.edges[1]), rounded(place.edges[-2])
         heads += [f"missed, {place.name} to {low} {place.unit}", f"from {high} {place.unit}"]
@@ -207,7 +211,7 @@ def markdown(_: Index, found: Errors) -> list[str]:
 
 
 TEMPLATE = """
-<p class="lead">What became of every object, over all cases: of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are other predicted objects without a match.{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every object with its term of SEG: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
+<p class="lead">{% if results.task.main_output.kind == "points" %}What became of every point, over all cases: of the truth it is matched (paired with a predicted point within three pixels) or missed; false are predicted points without a pair.{% else %}What became of every object, over all cases: of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are other predicted objects without a match.{% endif %}{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every {{ "point with its distance" if results.task.main_output.kind == "points" else "object with its term of SEG" }}: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
 <p class="keys">{% for name in view.keys %}<span class="key {{ name }}-key">{{ name }}</span> {% endfor %}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
 <table class="heat sortable groups">

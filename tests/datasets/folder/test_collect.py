@@ -192,6 +192,7 @@ def test_images_are_the_main_input_of_a_named_task(tmp_path):
     slugs = {task: collect(tmp_path, task).items[0].socket for task in TASKS}
     assert slugs == {
         "segment": "microscopy-image",
+        "detect": "microscopy-image",
         "enhance": "microscopy-image",
         "synthesise": "structure-sketch",
         "fuse": VIEW,

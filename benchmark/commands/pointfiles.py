@@ -1,0 +1,97 @@
+"""Files of points that `score` compares: truth and prediction by name, voxel size, cells."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytosuite.benchmark.commands.options import ScoreOptions
+from cytosuite.benchmark.results.facts import once
+from cytosuite.benchmark.results.points import write_point_scores
+from cytosuite.contract.points import Points
+from cytosuite.contract.tasks import POINTS
+from cytosuite.errors import InputError
+from cytosuite.folders.points import is_points, read_annotated
+from cytosuite.formats import header
+from cytosuite.formats.imagefiles import READABLE, image_name
+from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.points.matching import matched_points
+
+END = f"-{POINTS.slug}"  # of the names that `apply` writes
+
+
+@dataclass(frozen=True)
+class PointCase:
+    """The points of one case."""
+
+    name: str
+    truth: Points
+    prediction: Points | None
+    cells: Any  # label image, None where it is not known
+    radius_um: float | None
+
+    @property
+    def facts(self) -> Facts:
+        """Return what metrics take."""
+        assert self.prediction is not None  # a case without one has no facts
+        found = {"truth": self.truth.array, "prediction": self.prediction.array}
+        found |= {"spacing": self.truth.spacing, "radius_um": self.radius_um}
+        found |= {} if self.cells is None else {"labels": self.cells}
+        return Facts({name: lambda value=value: value for name, value in found.items()})
+
+    def write(self, path: Path) -> None:
+        """Write what became of each point."""
+        truth = self.truth
+        answer = self.prediction or Points(np.zeros((0, len(truth.spacing))), truth.spacing)
+        pairs = matched_points(truth.array, answer.array, truth.spacing, self.radius_um)
+        write_point_scores(path, pairs, truth, answer, self.cells)
+
+
+def point_files(path: Path) -> dict[str, Path]:
+    """Return the files of points of a path or its ``points`` folder by name; none among images."""
+    home = path / "points" if (path / "points").is_dir() else path
+    files = [home] if home.is_file() else sorted(home.glob("*"))
+    applied = [file for file in files if file.stem.endswith(END)]  # beside records and tables
+    images = home is path and any(file.suffix.lower() in READABLE for file in files)
+    found = applied or [file for file in files if not images and is_points(file)]
+    return {file.stem.removesuffix(END): file for file in found}
+
+
+def point_cases(options: ScoreOptions) -> Iterator[PointCase] | None:
+    """Yield the points of each case; None where the truth is something else."""
+    true, found = point_files(options.truth), point_files(options.prediction)
+    if not true:
+        return None
+    if options.truth.is_file() and options.prediction.is_file():
+        found = dict(zip(true, found.values(), strict=False))
+    if not found.keys() & true.keys():
+        wanted = f"no points are named like those of {options.truth}"
+        raise InputError(f"{options.prediction}: {wanted}, for example {next(iter(true))}.json")
+    return _cases(true, found, options)
+
+
+def _cases(
+    true: Mapping[str, Path], found: Mapping[str, Path], options: ScoreOptions
+) -> Iterator[PointCase]:
+    inside = options.truth / "images"
+    images = _by_name(options.image or (inside if inside.is_dir() else None), true)
+    cells = _by_name(options.truth_labels, true)
+    for name, path in true.items():
+        spacing = options.spacing or (header(images[name]).spacing if name in images else None)
+        if spacing is None:
+            raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
+        prediction = read_annotated(found[name], spacing) if name in found else None
+        labels = once(cells[name], options.group or "")().array if name in cells else None
+        truth = read_annotated(path, spacing)
+        yield PointCase(name, truth, prediction, labels, options.radius)
+
+
+def _by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
+    """Return images by their case: one file is that of the only case."""
+    if path is None:
+        return {}
+    if path.is_file():
+        return dict.fromkeys(true, path) if len(true) == 1 else {}
+    return {image_name(file): file for file in path.glob("*") if file.suffix.lower() in READABLE}
