@@ -14,11 +14,11 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import pick
 from cytosuite.benchmark.commands.console import Step, lines_to, progress
 from cytosuite.benchmark.commands.options import ScoreOptions
-from cytosuite.benchmark.commands.pointfiles import PointCase, point_cases
 from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.benchmark.results.objects import join_tables, measured_places, write_object_scores
+from cytosuite.benchmark.results.pointfiles import PointCase, PointSettings, point_cases
 from cytosuite.benchmark.runs.record import grouped
 from cytosuite.contract.metadata import view_role
 from cytosuite.datasets.folder.collect import collect
@@ -97,7 +97,15 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
     if sequences and options.objects:
         raise InputError("--objects: objects of tracks are not listed; score two folders of masks")
     scores = FileScores()
-    if (points := point_cases(options)) is not None:
+    settings = PointSettings(
+        image=options.image,
+        spacing=options.spacing,
+        cells=options.truth_labels,
+        group=options.group or "",
+        radius_um=options.radius,
+    )
+    points = None if sequences else point_cases(options.truth, options.prediction, settings)
+    if points is not None:
         return _score_points(points, options, step)
     if options.radius is not None:
         raise InputError("--radius: expected points (.json, .csv), found other files")

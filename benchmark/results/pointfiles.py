@@ -1,13 +1,12 @@
 """Files of points that `score` compares: truth and prediction by name, voxel size, cells."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.results.facts import once
 from cytosuite.benchmark.results.points import write_point_scores
 from cytosuite.contract.points import Points
@@ -51,6 +50,8 @@ class PointCase:
 
 def point_files(path: Path) -> dict[str, Path]:
     """Return the files of points of a path or its ``points`` folder by name; none among images."""
+    if path.is_dir() and path.suffix.lower() in READABLE:
+        return {}  # an OME-Zarr
     home = path / "points" if (path / "points").is_dir() else path
     files = [home] if home.is_file() else sorted(home.glob("*"))
     applied = [file for file in files if file.stem.endswith(END)]  # beside records and tables
@@ -59,33 +60,46 @@ def point_files(path: Path) -> dict[str, Path]:
     return {file.stem.removesuffix(END): file for file in found}
 
 
-def point_cases(options: ScoreOptions) -> Iterator[PointCase] | None:
+@dataclass(frozen=True, kw_only=True)
+class PointSettings:
+    """Options of a comparison of points."""
+
+    image: Path | None = None  # images, which tell the voxel size
+    spacing: tuple[float, ...] | None = None  # µm, in place of theirs
+    cells: Path | None = None  # label images of cells
+    group: str = ""  # of labels in HDF5
+    radius_um: float | None = None
+
+
+def point_cases(
+    truth: Path, prediction: Path, settings: PointSettings
+) -> Iterator[PointCase] | None:
     """Yield the points of each case; None where the truth is something else."""
-    true, found = point_files(options.truth), point_files(options.prediction)
+    true, found = point_files(truth), point_files(prediction)
     if not true:
         return None
-    if options.truth.is_file() and options.prediction.is_file():
+    if truth.is_file() and prediction.is_file():
         found = dict(zip(true, found.values(), strict=False))
     if not found.keys() & true.keys():
-        wanted = f"no points are named like those of {options.truth}"
-        raise InputError(f"{options.prediction}: {wanted}, for example {next(iter(true))}.json")
-    return _cases(true, found, options)
+        wanted = f"no points are named like those of {truth}"
+        raise InputError(f"{prediction}: {wanted}, for example {next(iter(true))}.json")
+    inside = truth / "images"
+    room = inside if settings.image is None and inside.is_dir() else settings.image
+    return _cases(true, found, replace(settings, image=room))
 
 
 def _cases(
-    true: Mapping[str, Path], found: Mapping[str, Path], options: ScoreOptions
+    true: Mapping[str, Path], found: Mapping[str, Path], settings: PointSettings
 ) -> Iterator[PointCase]:
-    inside = options.truth / "images"
-    images = _by_name(options.image or (inside if inside.is_dir() else None), true)
-    cells = _by_name(options.truth_labels, true)
+    images, cells = (_by_name(room, true) for room in (settings.image, settings.cells))
     for name, path in true.items():
-        spacing = options.spacing or (header(images[name]).spacing if name in images else None)
+        spacing = settings.spacing or (header(images[name]).spacing if name in images else None)
         if spacing is None:
             raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
         prediction = read_annotated(found[name], spacing) if name in found else None
-        labels = once(cells[name], options.group or "")().array if name in cells else None
+        labels = once(cells[name], settings.group)().array if name in cells else None
         truth = read_annotated(path, spacing)
-        yield PointCase(name, truth, prediction, labels, options.radius)
+        yield PointCase(name, truth, prediction, labels, settings.radius_um)
 
 
 def _by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
