@@ -59,8 +59,8 @@ def blinded(results: Results) -> Results:
 
 
 def tells(metric: Metric[Any]) -> bool:
-    """Return whether a metric tells of true objects: counts, and distances of labels in µm do."""
-    return metric.family == "labels" and None in (metric.best, metric.worst)
+    """Return whether a metric tells of true objects: counts, and distances in µm do."""
+    return metric.family in ("labels", "points") and None in (metric.best, metric.worst)
 
 
 def _scores(results: Results, shown: set[str], metrics: set[str], names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a table of pandas

@@ -68,6 +68,8 @@ def _points(text: str, spacing: tuple[float, ...]) -> Points:
         column: Callable[[Rows, str], Sequence[Any]] = parse
         for name in [name for name in names if name in columns][:1]:
             given[key] = column(rows, name)
+    if not all(cell.is_integer() for cell in given.get("cells", ())):
+        raise InputError("expected whole numbers of cells")
     return Points(array, spacing, **given)
 
 

@@ -15,15 +15,18 @@ from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.benchmark.submission.judging.evaluation import FILE, read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth, write_inputs
+from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
+from cytosuite.files import write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics import board_metrics
 from cytosuite.volume import Volume
 
 SHAPE, SPACING = (12, 24, 24), (2.0, 0.5, 0.5)
 TELLING = {  # of the number and the size of objects
+    *("RMSE_lateral", "RMSE_axial", "cell_count_error"),
     *("splits", "missed", "spurious", "ASSD", "HD", "HD95"),
     *("truth_count", "prediction_count", "count_error", "count_error_absolute"),
 }
@@ -41,12 +44,19 @@ def picture(seed, noise=5.0):
     return (20 + 100 * (objects(seed) > 0) + rng.normal(0, noise, SHAPE)).astype(np.float32)
 
 
+def points(seed):
+    return Points(np.random.default_rng(seed).uniform(0, 12, (9, 3)), SPACING).document()
+
+
 def volume(array):
-    return Volume(array, SPACING, "ZYX")
+    return array if isinstance(array, dict) else Volume(array, SPACING, "ZYX")
 
 
 SOCKETS = {
     "segment": {"microscopy-image": picture, "instance-labels": objects},
+    "detect": {
+        "microscopy-image": picture, "detected-points": points, "instance-labels": objects,
+    },
     "enhance": {
         "microscopy-image": partial(picture, noise=20.0), "enhanced-image": picture,
         "instance-labels": objects,
@@ -90,7 +100,11 @@ def job_of(tmp_path, watershed):
             answer = objects(number + 1) if task.name == "segment" else picture(number, noise=12.0)
             socket = task.outputs[0]
             place = f"output/{socket.relative_path}/output.tif"
-            write(folder / place, volume(answer))
+            if task.name == "detect":
+                place = "output/detected-points.json"
+                write_json(folder / place, points(number % 2))
+            else:
+                write(folder / place, volume(answer))
             facts = {"algorithm": "mine", "version": "1", "case": case.name, "key": "key"}
             Record(**facts, status="ok", outputs={socket.slug: place}).write(folder)
         return job
@@ -146,6 +160,7 @@ def test_the_same_dataset_gives_the_same_bytes(dataset_of, tmp_path):
     ("name", "held"),
     [
         ("segment", {"instance-labels"}),
+        ("detect", {"microscopy-image", "instance-labels"}),
         ("enhance", {"enhanced-image", "microscopy-image", "instance-labels"}),
         ("synthesise", {"structure-sketch", "instance-labels"}),
         ("fuse", {f"fused-{VIEW}", VIEW}),

@@ -1,0 +1,106 @@
+"""Tables of points, their matches, and the scores of files of points."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.commands.options import ScoreOptions
+from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.results.controls import control_answer
+from cytosuite.benchmark.results.points import match_points, write_point_scores, write_points
+from cytosuite.contract.points import Points
+from cytosuite.errors import InputError
+from cytosuite.files import write_json
+from cytosuite.formats import write
+from cytosuite.metrics.points.matching import matched_points
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 0.5, 0.5)
+TRUE = Points([[1, 2, 3], [2, 8, 8], [3, 9, 1]], SPACING)
+FOUND = Points([[9, 9, 9], [1, 3, 3]], SPACING, confidence=[0.5, 1])
+CELLS = np.zeros((4, 12, 12), np.uint8)
+CELLS[:, :6], CELLS[:, 8:] = 4, 7
+
+
+def _rows(path):
+    with path.open(newline="") as stream:
+        return [*csv.DictReader(stream)]
+
+
+def test_each_point_has_a_row_with_its_place_class_and_distance(tmp_path):
+    pairs = matched_points(TRUE.array, FOUND.array, SPACING)
+    write_point_scores(tmp_path / "s.csv", pairs, TRUE, FOUND, CELLS)
+    rows = _rows(tmp_path / "s.csv")
+    keys = ("side", "label", "class", "matched_label", "distance_um", "cell", "depth_um")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        ("truth", "1", "matched", "2", "0.5", "4", "2"),
+        ("truth", "2", "missed", "0", "", "7", "4"),
+        ("truth", "3", "missed", "0", "", "7", "6"),
+        ("prediction", "1", "false", "0", "", "0", "18"),
+        ("prediction", "2", "matched", "1", "0.5", "4", "2"),
+    ]
+    matches = match_points(pairs)
+    assert (matches.missed, matches.extra, matches.found) == ((2, 3), (1,), 1)
+    assert matches.answer_classes == {1: "false"}
+
+
+def test_the_points_of_an_answer_are_listed_with_what_is_known(tmp_path):
+    write_points(tmp_path / "o.csv", FOUND)
+    first = _rows(tmp_path / "o.csv")[0]
+    assert first == {
+        **{"label": "1", "centroid_z_um": "18", "centroid_y_um": "4.5", "centroid_x_um": "4.5"},
+        **{"cell": "0", "z_px": "9", "y_px": "9", "x_px": "9", "confidence": "0.5", "name": "1"},
+    }
+
+
+def test_the_blank_control_has_no_points():
+    assert len(control_answer("blank", lambda: TRUE, None)()) == 0
+    assert control_answer("oracle", lambda: TRUE, None)() is TRUE
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return images, points (a table and JSON), and answers as `apply` writes them, one missing."""
+    for name in ("a", "b", "c"):
+        write(tmp_path / "d" / "images" / f"{name}.tif", Volume(CELLS, SPACING, "ZYX"))
+        write(tmp_path / "labels" / f"{name}.tif", Volume(CELLS, SPACING, "ZYX"))
+        write_json(tmp_path / "d" / "points" / f"{name}.json", TRUE.document())
+    (tmp_path / "d" / "points" / "a.json").unlink()
+    (tmp_path / "d" / "points" / "a.csv").write_text("z,y,x\n1,2,3\n2,8,8\n3,9,1\n")
+    write_json(tmp_path / "out" / "a-detected-points.json", FOUND.document())
+    write_json(tmp_path / "out" / "b-detected-points.json", TRUE.document())
+    write_json(tmp_path / "out" / "a.json", {"a": "record"})
+    return tmp_path
+
+
+def _score(truth, prediction, **more):
+    return score_files(ScoreOptions(truth=truth, prediction=prediction, **more))
+
+
+def test_a_folder_of_points_is_scored_by_name(folder):
+    found = _score(folder / "d", folder / "out", objects=folder / "o.csv")
+    assert [found.cases[name]["F1"] for name in "abc"] == [0.4, 1, 0]
+    assert found.failed == ["c"]
+    assert found.aggregates["F1"]["mean"] == pytest.approx(1.4 / 3)
+    assert "right_cell" not in found.aggregates
+    classes = [(row["case"], row["class"]) for row in _rows(folder / "o.csv")]
+    assert classes.count(("c", "missed")) == 3
+    cells = {"truth_labels": folder / "labels", "metrics": ["right_cell", "recall"]}
+    found = _score(folder / "d", folder / "out", radius=0.4, **cells)
+    assert found.cases["a"]["recall"] == 0
+    assert found.cases["b"]["right_cell"] == 1
+
+
+def test_two_files_need_the_voxel_size(folder):
+    pair = folder / "d" / "points" / "b.json", folder / "out" / "a-detected-points.json"
+    assert _score(*pair, spacing=SPACING).cases["b"]["precision"] == 0.5
+    assert _score(*pair, image=folder / "d" / "images" / "b.tif").cases["b"]["F1"] == 0.4
+    with pytest.raises(InputError, match=r"b\.json: its voxel size is not known: give --image"):
+        _score(*pair)
+    with pytest.raises(InputError, match="right_cell needs --truth-labels"):
+        _score(*pair, spacing=SPACING, metrics=["right_cell"])
+    with pytest.raises(InputError, match="no points are named like those of"):
+        _score(folder / "d", folder / "labels")
+    with pytest.raises(InputError, match="--radius: expected points"):
+        _score(folder / "labels", folder / "labels", radius=1.0)

@@ -1,0 +1,58 @@
+import pytest
+
+from cytosuite.contract.points import Points
+from cytosuite.errors import InputError
+from cytosuite.files import write_json
+from cytosuite.folders.points import is_points, read_annotated
+
+SPACING = (2.0, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "z,y,x\n1,2,3\n4,5,6.5\n",
+        "Z_um;Y_um;X_um\n2;1;0.75\n8;2.5;1.625\n",
+        "name,x_px,y_px,z_px,z_um\na,3,2,1,99\n,6.5,5,4,99\n\n",
+        "\ufefflabel,centroid_z_um,centroid_y_um,centroid_x_um\r\n1,2,1,.75\r\n2,8,2.5,1.625",
+    ],
+)
+def test_tables_hold_pixels_or_micrometres(tmp_path, text):
+    (tmp_path / "p.csv").write_text(text, encoding="utf-8")
+    found = read_annotated(tmp_path / "p.csv", SPACING)
+    assert found.array.tolist() == [[1, 2, 3], [4, 5, 6.5]]
+    assert is_points(tmp_path / "p.csv")
+
+
+def test_further_columns_and_planes(tmp_path):
+    text = "x,y,cell,photons,probability,id\n3,2,7,120.5,0.5,a\n4,1,,,,\n"
+    (tmp_path / "p.csv").write_text(text)
+    found = read_annotated(tmp_path / "p.csv", SPACING[1:])
+    assert found.array.tolist() == [[2, 3], [1, 4]]
+    assert (found.cells.tolist(), found.names) == ([7, 0], ("a", "2"))
+    assert (found.photons[0], found.confidence[0]) == (120.5, 0.5)
+    assert str(found.photons[1]) == str(found.confidence[1]) == "nan"
+    write_json(tmp_path / "p.json", Points([[2, 3]], SPACING[1:]).document())
+    assert read_annotated(tmp_path / "p.json", SPACING[1:]).array.tolist() == [[2, 3]]
+    (tmp_path / "empty.csv").write_text("y,x\n")
+    assert len(read_annotated(tmp_path / "empty.csv", SPACING[1:])) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected a column z .* found an empty file"),
+        ("y,x\n1,2\n", r"expected a column z \(pixels\) or z_um, found y, x"),
+        ("z,y,x\n1,2,3\n1,two,3\n", "line 3: expected a number in the column y, found 'two'"),
+        ("z,y,x\n1,2\n", "expected finite places"),
+        ("z,y,x\n1,2,inf\n", "expected finite places"),
+        ("z,y,x,cell\n1,2,3,-4\n", "0 or more"),
+        ("z,y,x,cell\n1,2,3,nan\n", "expected whole numbers of cells"),
+        ("z,y,x\n" + "1,2,3\n" * 100_001, "at most 100000 points, found 100001"),
+    ],
+)
+def test_other_tables_are_refused_with_their_line(tmp_path, text, message):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(InputError, match=message) as refused:
+        read_annotated(tmp_path / "p.csv", SPACING)
+    assert str(refused.value).startswith(f"{tmp_path / 'p.csv'}: ")
