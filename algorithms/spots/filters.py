@@ -28,7 +28,9 @@ class Blocks(NamedTuple):
         """Return the values at places (N, 3) in whole px."""
         z, y, x = places.T.astype(np.int64)
         rows = np.searchsorted(self.ends_y, y, "right") - 1
-        return self.values[z, rows, np.searchsorted(self.ends_x, x, "right") - 1]
+        columns = np.searchsorted(self.ends_x, x, "right") - 1
+        found: Doubles = self.values[z, rows, columns]
+        return found
 
 
 class Scale(NamedTuple):
@@ -80,13 +82,15 @@ def candidates(
     scales = [scale_of(sigma) for sigma in sigmas]
     noises: list[Blocks] = []
     for number, scale in enumerate(scales):
-        kernels.blur(rest, *scale.inner, smooth)
-        kernels.blur(smooth, *scale.outer, answer)
+        z, y, x = scale.inner
+        kernels.blur(rest, z, y, x, smooth)
+        z, y, x = scale.outer
+        kernels.blur(smooth, z, y, x, answer)
         np.subtract(smooth, answer, out=answer)
-        found = kernels.spreads(answer, *ends, np.float32(least * scale.norm))
+        found = kernels.spreads(answer, *ends, float(least * scale.norm))
         kernels.keep_best(answer, found, *ends, number, best, which)
         noises.append(Blocks(found.astype(np.float64), *ends))
-    places = kernels.peaks(best, np.float32(threshold))
+    places = kernels.peaks(best, threshold)
     at = tuple(places.T)
     variance = noises[0]._replace(values=(noises[0].values / scales[0].norm) ** 2)
     light = values[at].astype(np.float64) - rest[at]

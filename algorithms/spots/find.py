@@ -46,7 +46,8 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     if len(values) == 1:
         sigmas = [np.array([0.0, *sigma[1:]]) for sigma in sigmas]
     quantum = 12**-0.5 if image.dtype.kind in "iu" else 0.0
-    least = max(quantum, _ROUNDING * float(values.max(initial=0)), np.finfo(np.float32).tiny)
+    smallest = float(np.finfo(np.float32).tiny)
+    least = max(quantum, _ROUNDING * float(values.max(initial=0)), smallest)
     fits = Fits(values, sigmas, p)
     for _ in range(p.passes):
         fits.add(*candidates(values, fits.rest, fits.gain, sigmas, p.threshold, least))

@@ -74,7 +74,7 @@ def matched_points(
     >>> found.truth_index.tolist(), found.distances.round(6).tolist(), found.pairs[[2, 3]].tolist()
     ([0], [0.1], [0, 1])
     """
-    um = [_in_um(*side, spacing) for side in (("truth", truth), ("prediction", prediction))]
+    um = _in_um("truth", truth, spacing), _in_um("prediction", prediction, spacing)
     radius = RADIUS_PX * float(spacing[-1]) if radius_um is None else radius_um
     rows, columns, distances = _near(*um, radius)
     shape = len(um[0]), len(um[1])
