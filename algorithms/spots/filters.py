@@ -33,7 +33,7 @@ class Blocks(NamedTuple):
         return found
 
 
-class Scale(NamedTuple):
+class Filter(NamedTuple):
     """A difference of two Gaussians, with its answers to white noise and to a spot."""
 
     inner: tuple[Floats, ...]  # taps along z, y, x
@@ -42,7 +42,7 @@ class Scale(NamedTuple):
     peak: float  # answer to a spot of height 1
 
 
-def scale_of(sigma: Doubles) -> Scale:
+def scale_of(sigma: Doubles) -> Filter:
     """Return the filter for spots of a sigma (z, y, x) in px; 0 along the axis of one plane."""
     inner = [_bell(s) for s in sigma]
     outer = [_bell(s * (_SURROUND**2 - 1) ** 0.5) for s in sigma]
@@ -52,7 +52,7 @@ def scale_of(sigma: Doubles) -> Scale:
     middle = tuple(slice(m, m + len(own)) for m, own in zip(margins, inner, strict=True))
     kernel[middle] += np.einsum("z,y,x->zyx", *inner)
     spot = np.einsum("z,y,x->zyx", *(bell / bell.max() for bell in inner))
-    return Scale(
+    return Filter(
         tuple(bell.astype(np.float32) for bell in inner),
         tuple(bell.astype(np.float32) for bell in outer),
         float(np.sqrt((kernel**2).sum())),
@@ -93,7 +93,7 @@ def candidates(
     places = kernels.peaks(best, threshold)
     at = tuple(places.T)
     variance = noises[0]._replace(values=(noises[0].values / scales[0].norm) ** 2)
-    light = values[at].astype(np.float64) - rest[at]
+    light = np.maximum(values[at].astype(np.float64) - rest[at], 0)  # of spots already found
     score = best[at] / np.sqrt(1 + (gain * light + (_MISFIT * light) ** 2) / variance.at(places))
     scale_at = which[at] if len(sigmas) > 1 else np.zeros(len(places), np.uint8)
     peak = np.array([scale.peak for scale in scales])[scale_at]

@@ -17,8 +17,8 @@ Doubles = NDArray[np.float64]
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
 
 
-class Found(NamedTuple):
-    """Spots of an image, the clearest first."""
+class Detected(NamedTuple):
+    """Detected of an image, the clearest first."""
 
     places: Doubles  # (N, axes), px
     sd: Doubles  # (N, axes), px, of the places
@@ -34,7 +34,7 @@ class Found(NamedTuple):
         return self.light / (self.gain or np.nan)
 
 
-def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) -> Found:
+def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) -> Detected:
     """Return the spots of an image (Z, Y, X) or (Y, X) that is finite; steps: README.md."""
     p = parameters
     steps = (1.0,) * image.ndim if p.in_pixels else tuple(spacing)
@@ -57,7 +57,7 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     wide = np.exp(spots[:, [kernels.TALL, kernels.WIDE, kernels.WIDE]])
     real = wide[:, -2:] if len(values) == 1 else wide
     light = spots[:, kernels.HEIGHT] * np.prod(real * np.sqrt(2 * np.pi), axis=1)
-    return Found(
+    return Detected(
         spots[:, :3][:, axes],
         results[:, :3][:, axes],
         wide[:, axes],

@@ -12,6 +12,7 @@ from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.containers.locks import lock, locked, needed_base, providers
 from cytosuite.benchmark.containers.sources import imports_in, runtime_files
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
+from cytosuite.contract.points import Points
 from cytosuite.contract.select import left_out, select
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import find_folder, open_model, read_cards
@@ -221,6 +222,8 @@ def _repeats(inputs: Mapping[str, Volume], outputs: Mapping[str, Any], run: Run)
     """Refuse an algorithm that gives something else the second time."""
     for slug, again in run(inputs).items():
         first = outputs[slug]
+        if isinstance(again, Points):
+            again, first = again.document(), first.document()
         image = isinstance(again, Volume)
         if not (np.array_equal(again.array, first.array) if image else again == first):
             raise InputError(f"{slug} differs between two runs; draw from a fixed seed")

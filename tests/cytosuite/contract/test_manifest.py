@@ -48,7 +48,7 @@ MISTAKES = [
     ("title is missing", lambda t: t.replace('title = "Watershed"\n', "")),
     ("resources.memory_gib:", lambda t: t.replace("memory_gib = 2.0", 'memory_gib = "much"')),
     ("resources.memory_gib: input should be a finite", lambda t: t.replace("= 2.0", "= inf")),
-    ("task: must be one of segment, enhance,", lambda t: t.replace('"segment"', '"segmnt"')),
+    ("task: must be one of segment, detect,", lambda t: t.replace('"segment"', '"segmnt"')),
     ("name must be the", lambda t: t.replace('name = "watershed"', 'name = "waterfall"')),
     ("expected TOML, found", lambda t: t + "= 3"),
 ]
