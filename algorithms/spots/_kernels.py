@@ -21,6 +21,7 @@ _MAD_TO_SD = 1.4826
 _ENOUGH = 64  # values of a block from which its noise is measured
 _DAMPING = 1e-3  # of the diagonal of the normal equations
 _STEPS = (0.7, 0.7, 0.7, np.inf, np.inf, 0.3, 0.3)  # largest change of a column
+_HIGHEST = 10.0  # of a spot, relative to its start
 _STILL = 0.01  # px: a smaller step ends a fit
 _PRIOR = 0.3  # sd of ln sigma of spots
 
@@ -95,7 +96,7 @@ def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> F
                 block = values[z, ends_y[i] : ends_y[i + 1], ends_x[j] : ends_x[j + 1]]
                 step = 2 if block.size >= 4 * _ENOUGH else 1
                 part = np.abs(block[::step, ::step]).ravel()
-                found[z, i, j] = max(least, np.float32(_MAD_TO_SD * np.median(part)))
+                found[z, i, j] = max(least, _MAD_TO_SD * float(np.median(part)))
     return found
 
 
@@ -377,6 +378,9 @@ def _fit(
             spot[free[a]] += change
             if free[a] <= X:
                 moved = max(moved, abs(change))
+        # Between pixels that a narrow spot does not reach its height is free.
+        most = _HIGHEST * (abs(start[HEIGHT]) + np.sqrt(variance))
+        spot[HEIGHT] = min(max(spot[HEIGHT], -most), most)
         if moved < _STILL:
             steps = step + 1
     height = HEIGHT - free[0]  # its number among the free columns

@@ -28,10 +28,12 @@ class Blocks(NamedTuple):
         """Return the values at places (N, 3) in whole px."""
         z, y, x = places.T.astype(np.int64)
         rows = np.searchsorted(self.ends_y, y, "right") - 1
-        return self.values[z, rows, np.searchsorted(self.ends_x, x, "right") - 1]
+        columns = np.searchsorted(self.ends_x, x, "right") - 1
+        found: Doubles = self.values[z, rows, columns]
+        return found
 
 
-class Scale(NamedTuple):
+class Filter(NamedTuple):
     """A difference of two Gaussians, with its answers to white noise and to a spot."""
 
     inner: tuple[Floats, ...]  # taps along z, y, x
@@ -40,7 +42,7 @@ class Scale(NamedTuple):
     peak: float  # answer to a spot of height 1
 
 
-def scale_of(sigma: Doubles) -> Scale:
+def scale_of(sigma: Doubles) -> Filter:
     """Return the filter for spots of a sigma (z, y, x) in px; 0 along the axis of one plane."""
     inner = [_bell(s) for s in sigma]
     outer = [_bell(s * (_SURROUND**2 - 1) ** 0.5) for s in sigma]
@@ -50,7 +52,7 @@ def scale_of(sigma: Doubles) -> Scale:
     middle = tuple(slice(m, m + len(own)) for m, own in zip(margins, inner, strict=True))
     kernel[middle] += np.einsum("z,y,x->zyx", *inner)
     spot = np.einsum("z,y,x->zyx", *(bell / bell.max() for bell in inner))
-    return Scale(
+    return Filter(
         tuple(bell.astype(np.float32) for bell in inner),
         tuple(bell.astype(np.float32) for bell in outer),
         float(np.sqrt((kernel**2).sum())),
@@ -80,16 +82,18 @@ def candidates(
     scales = [scale_of(sigma) for sigma in sigmas]
     noises: list[Blocks] = []
     for number, scale in enumerate(scales):
-        kernels.blur(rest, *scale.inner, smooth)
-        kernels.blur(smooth, *scale.outer, answer)
+        z, y, x = scale.inner
+        kernels.blur(rest, z, y, x, smooth)
+        z, y, x = scale.outer
+        kernels.blur(smooth, z, y, x, answer)
         np.subtract(smooth, answer, out=answer)
-        found = kernels.spreads(answer, *ends, np.float32(least * scale.norm))
+        found = kernels.spreads(answer, *ends, float(least * scale.norm))
         kernels.keep_best(answer, found, *ends, number, best, which)
         noises.append(Blocks(found.astype(np.float64), *ends))
-    places = kernels.peaks(best, np.float32(threshold))
+    places = kernels.peaks(best, threshold)
     at = tuple(places.T)
     variance = noises[0]._replace(values=(noises[0].values / scales[0].norm) ** 2)
-    light = values[at].astype(np.float64) - rest[at]
+    light = np.maximum(values[at].astype(np.float64) - rest[at], 0)  # of spots already found
     score = best[at] / np.sqrt(1 + (gain * light + (_MISFIT * light) ** 2) / variance.at(places))
     scale_at = which[at] if len(sigmas) > 1 else np.zeros(len(places), np.uint8)
     peak = np.array([scale.peak for scale in scales])[scale_at]

@@ -17,8 +17,8 @@ Doubles = NDArray[np.float64]
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
 
 
-class Found(NamedTuple):
-    """Spots of an image, the clearest first."""
+class Detected(NamedTuple):
+    """Detected of an image, the clearest first."""
 
     places: Doubles  # (N, axes), px
     sd: Doubles  # (N, axes), px, of the places
@@ -34,7 +34,7 @@ class Found(NamedTuple):
         return self.light / (self.gain or np.nan)
 
 
-def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) -> Found:
+def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) -> Detected:
     """Return the spots of an image (Z, Y, X) or (Y, X) that is finite; steps: README.md."""
     p = parameters
     steps = (1.0,) * image.ndim if p.in_pixels else tuple(spacing)
@@ -46,7 +46,8 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     if len(values) == 1:
         sigmas = [np.array([0.0, *sigma[1:]]) for sigma in sigmas]
     quantum = 12**-0.5 if image.dtype.kind in "iu" else 0.0
-    least = max(quantum, _ROUNDING * float(values.max(initial=0)), np.finfo(np.float32).tiny)
+    smallest = float(np.finfo(np.float32).tiny)
+    least = max(quantum, _ROUNDING * float(values.max(initial=0)), smallest)
     fits = Fits(values, sigmas, p)
     for _ in range(p.passes):
         fits.add(*candidates(values, fits.rest, fits.gain, sigmas, p.threshold, least))
@@ -56,7 +57,7 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     wide = np.exp(spots[:, [kernels.TALL, kernels.WIDE, kernels.WIDE]])
     real = wide[:, -2:] if len(values) == 1 else wide
     light = spots[:, kernels.HEIGHT] * np.prod(real * np.sqrt(2 * np.pi), axis=1)
-    return Found(
+    return Detected(
         spots[:, :3][:, axes],
         results[:, :3][:, axes],
         wide[:, axes],

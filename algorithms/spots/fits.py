@@ -50,10 +50,20 @@ class Fits:
 
     def sweep(self, part: slice = slice(None)) -> None:
         """Fit spots one after the other to what all others leave of the image."""
-        own = self.spots[part], self.starts[part]
-        out = self.taken[part], _REACH, _STEPS, self.results[part]
-        noise = self.variances[part], self.gain
-        kernels.sweep(self.rest, *own, self.half, *noise, self.usual, self.free, *out)
+        kernels.sweep(
+            self.rest,
+            self.spots[part],
+            self.starts[part],
+            self.half,
+            self.variances[part],
+            self.gain,
+            self.usual,
+            self.free,
+            self.taken[part],
+            _REACH,
+            _STEPS,
+            self.results[part],
+        )
 
     def _calibrate(self) -> None:
         """Measure the usual width and the shot noise in the clearest spots."""

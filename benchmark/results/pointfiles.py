@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,10 @@ class PointCase:
     def facts(self) -> Facts:
         """Return what metrics take."""
         assert self.prediction is not None  # a case without one has no facts
-        found = {"truth": self.truth.array, "prediction": self.prediction.array}
+        found: dict[str, Any] = {"truth": self.truth.array, "prediction": self.prediction.array}
         found |= {"spacing": self.truth.spacing, "radius_um": self.radius_um}
         found |= {} if self.cells is None else {"labels": self.cells}
-        return Facts({name: lambda value=value: value for name, value in found.items()})
+        return Facts({name: partial(found.get, name) for name in found})
 
     def write(self, path: Path) -> None:
         """Write what became of each point."""

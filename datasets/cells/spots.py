@@ -143,7 +143,8 @@ def _places(
     width = kind.cluster_um * np.array([float(depth > 1), 1.0, 1.0])
 
     def around(chosen: NDArray[np.intp]) -> Array:
-        places, open_ = home[chosen].copy(), np.arange(len(chosen))
+        places: Array = home[chosen].copy()
+        open_ = np.arange(len(chosen))
         for _ in range(ROUNDS):  # a Gaussian that the cell cuts off; in the end its middle
             drawn = home[chosen[open_]] + width * rng.normal(size=(len(open_), 3))
             inside = _at(room, drawn, grid) == cells[chosen[open_]]

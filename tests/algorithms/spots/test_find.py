@@ -1,0 +1,61 @@
+"""Spots that are found: places of drawn ones, none where there are none, odd images."""
+
+import numpy as np
+import pytest
+
+from cytosuite.algorithms.spots.find import find
+from cytosuite.algorithms.spots.parameters import Parameters
+from cytosuite.metrics.points.matching import matched_points
+
+SPACING = (0.3, 0.1, 0.1)
+SIGMAS = np.array([0.3, 0.13, 0.13])
+
+
+def _image(shape, places, photons=800.0, seed=0):
+    """Return an image of Gaussian spots by photon and read noise, offset 100."""
+    spacing, sigmas = SPACING[-len(shape) :], SIGMAS[-len(shape) :] / SPACING[-len(shape) :]
+    light = np.full(shape, 4.0)
+    grid = np.indices(shape)
+    for place in places:
+        away = sum(
+            ((line - at) / width) ** 2 for line, at, width in zip(grid, place, sigmas, strict=True)
+        )
+        light += photons * np.exp(-away / 2) / np.prod(np.sqrt(2 * np.pi) * sigmas)
+    rng = np.random.default_rng(seed)
+    noisy = 2 * (rng.poisson(light) + rng.normal(0, 1.5, shape)) + 100
+    return noisy.clip(0).astype(np.uint16), spacing
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (12, 48, 48)])
+def test_places_are_found_to_a_fraction_of_a_pixel(shape):
+    rng = np.random.default_rng(1)
+    low, high = np.full(len(shape), 3.0), np.array(shape) - 4.0
+    truth = rng.uniform(low, high, (12, len(shape)))
+    image, spacing = _image(shape, truth)
+    found = find(image, spacing, Parameters(sigmas_um=(0.13,)))
+    pairs = matched_points(truth, found.places, spacing)
+    assert pairs.pairs[-1] >= 10  # of 12, some lie over each other
+    assert pairs.predictions <= 13
+    assert np.median(abs(pairs.offsets[:, 1:])) < 0.015
+    assert found.gain == pytest.approx(2, rel=0.5)
+
+
+def test_noise_alone_holds_hardly_a_spot():
+    image, spacing = _image((256, 256), [])
+    assert len(find(image, spacing, Parameters()).places) <= 1
+
+
+@pytest.mark.parametrize("value", [0, 7])
+@pytest.mark.parametrize("shape", [(1, 1), (64, 64), (1, 16, 16), (3, 5, 7)])
+def test_a_constant_image_holds_none(shape, value):
+    image = np.full(shape, value, np.uint8)
+    assert len(find(image, SPACING[-len(shape) :], Parameters()).places) == 0
+
+
+def test_spots_narrower_than_a_pixel_do_no_harm():
+    rng = np.random.default_rng(0)
+    image = rng.poisson(20, (24, 48, 48)).astype(np.uint16)
+    image[rng.random(image.shape) < 0.01] += 500
+    found = find(image, (1.0, 0.5, 0.5), Parameters())
+    assert np.isfinite(found.places).all()
+    assert np.isfinite(found.height).all()
