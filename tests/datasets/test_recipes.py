@@ -35,7 +35,7 @@ def _keys(value, name=""):
     return {key for part in value for key in _keys(part, name)} if tables else {name}
 
 
-@pytest.mark.parametrize("name", ["spheroid", "nuclei", "membrane", "views"])
+@pytest.mark.parametrize("name", ["spheroid", "nuclei", "membrane", "views", "cells"])
 def test_every_parameter_is_shown_by_a_recipe(name):
     shown = set[str]()
     for text in _examples(name):
@@ -48,7 +48,9 @@ def test_every_parameter_is_shown_by_a_recipe(name):
         inner = type(field.default).model_fields if deep else ()
         wanted |= {f"{key}.{part}" for part in inner} if deep else {key}
     known = {key.replace("kinds.", "nucleus.") for key in shown}
-    known |= {key.split(".")[0] for key in shown if key.startswith(("kinds.", "subcultures."))}
+    known |= {
+        key.split(".")[0] for key in shown if key.startswith(("kinds.", "subcultures.", "spots."))
+    }
     assert wanted - known - {"shapes"} == set()  # a file of learned shapes: README of nuclei
 
 

@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from cytosuite.datasets.cells import spots
+from cytosuite.datasets.cells.culture import DIVIDING, DYING, TWO, Pools, grow
+from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.psf import Gaussian
+
+PLANE = {"image": {"shape": (400, 400), "spacing_um": (0.3, 0.3)}, "cells": {"n_cells": 20}}
+VOLUME = {
+    "image": {
+        "shape": (20, 160, 160),
+        "spacing_um": (0.4, 0.3, 0.3),
+        "margin_um": 12,
+        "glass_um": 0.9,
+    },
+    "cells": {"n_cells": 5},
+}
+GRID = Grid((9, 40, 50), (0.3, 0.1, 0.2))
+PSF = Gaussian((0.3, 0.13, 0.15))
+
+
+def _grown(base=PLANE, seed=2, listed=(), **cells):
+    values = base | {"cells": base["cells"] | cells, "spots": listed}
+    parameters = Parameters.model_validate(values)
+    return grow(np.random.default_rng(seed), parameters), parameters
+
+
+def _drawn(base=PLANE, cells=None, **kind):
+    culture, parameters = _grown(base, listed=[kind], **(cells or {}))
+    found, missed = spots.draw(np.random.default_rng(3), culture, parameters)
+    return culture, found, missed
+
+
+def _under(labels, found, grid):
+    return labels[tuple(np.floor((found.places_um - grid.origin) / grid.spacing).astype(int).T)]
+
+
+def _counts(culture, found):
+    return np.bincount(found.cells, minlength=len(culture.kinds) + 1)[1:]
+
+
+def _spot(places, photons=(1000.0,), radius=0.0):
+    count = len(places)
+    cells = np.ones(count, np.int64)
+    light, radii = np.resize(photons, count), np.full(count, radius)
+    return spots.Spots(np.array(places, float), cells, cells, light, radii)
+
+
+@pytest.mark.parametrize("base", [PLANE, VOLUME])
+@pytest.mark.parametrize("clusters", [0, 2])
+@pytest.mark.parametrize("place", ["cell", "cytoplasm", "nucleus", "membrane"])
+def test_no_spot_lies_outside_of_its_part_of_its_cell(base, place, clusters):
+    culture, found, _ = _drawn(base, place=place, count=12, clusters=clusters, cluster_um=2.0)
+    assert len(found) > 20
+    assert (_under(culture.cells, found, culture.grid) == found.cells).all()
+    nuclei = _under(culture.nuclei, found, culture.grid)
+    assert (nuclei == {"cytoplasm": 0, "nucleus": found.cells}.get(place, nuclei)).all()
+    if place == "membrane" and base is PLANE:
+        assert _under(culture.depth_um[None], found, culture.grid).max() <= 0.5
+
+
+def test_numbers_of_spots_are_given_or_drawn_by_area_and_by_kind_of_cell():
+    culture, found, _ = _drawn(count=7, law="given")
+    assert set(_counts(culture, found)) == {7}
+    culture, found, _ = _drawn(count=3000, by_area=True, place="cell", law="given")
+    share = _counts(culture, found) / np.bincount(culture.cells.ravel())[1:]
+    assert np.ptp(share) < 0.01 * share.mean()
+    culture, found, _ = _drawn(cells={"kinds": (1, 1)}, count=10, kinds=(1, 3), law="given")
+    assert set(culture.kinds) == {0, 1}
+    assert (_counts(culture, found) == np.where(culture.kinds == 0, 10, 30)).all()
+    culture, found, _ = _drawn(count=50)
+    counts = _counts(culture, found)
+    assert counts.mean() == pytest.approx(50, abs=4 * np.sqrt(50 / len(counts)))
+    assert 0.3 < counts.var() / 50 < 2.2
+
+
+def test_spots_of_a_cluster_lie_near_its_centre_and_others_far_apart():
+    _, found, _ = _drawn(count=100, law="given", place="cell", clusters=1, cluster_um=0.5)
+    for cell in np.unique(found.cells):
+        own = found.places_um[found.cells == cell, 1:]
+        assert own.std(axis=0).max() < 0.7
+    _, found, missed = _drawn(count=60, distance_um=1.0)
+    assert missed == 0
+    assert not cKDTree(found.places_um).query_pairs(1.0)
+    _, found, missed = _drawn(count=40, law="given", distance_um=5.0)
+    assert missed > 0
+    assert not cKDTree(found.places_um).query_pairs(5.0)
+
+
+def test_light_of_a_spot_is_whole_and_its_centroid_is_the_place():
+    place = (1.37, 2.123, 4.871)
+    seen = spots.light(_spot([place]), GRID, PSF).astype(float)
+    assert seen.sum() == pytest.approx(1000, rel=2e-5)
+    for axis, wanted in enumerate(place):
+        profile = seen.sum(axis=tuple({0, 1, 2} - {axis}))
+        ticks = GRID.centres(axis).astype(float)
+        middle = (profile * ticks).sum() / profile.sum()
+        assert middle == pytest.approx(wanted, abs=2e-3)
+        variance = (profile * (ticks - middle) ** 2).sum() / profile.sum()
+        width = PSF.sigma_um[axis] ** 2 + GRID.spacing[axis] ** 2 / 12
+        assert variance == pytest.approx(width, rel=0.02)
+
+
+def test_light_beyond_the_image_is_lost_and_light_of_several_spots_adds_up():
+    edge = spots.light(_spot([(1.35, 0.0, 5.0)]), GRID, PSF)
+    assert edge.sum() == pytest.approx(500, rel=1e-4)
+    two = _spot([(1.2, 1.5, 3.0), (1.5, 1.7, 3.1)], photons=(300.0, 700.0))
+    parts = [two.take(np.arange(2) == index) for index in range(2)]
+    both = np.sum([spots.light(part, GRID, PSF) for part in parts], axis=0)
+    assert spots.light(two, GRID, PSF) == pytest.approx(both, abs=1e-3)
+
+
+def test_a_ball_is_wider_by_its_radius_and_has_the_light_of_a_point():
+    ball = _spot([(1.35, 2.0, 5.0)], radius=0.4)
+    seen = spots.light(ball, GRID, PSF).astype(float)
+    assert seen.sum() == pytest.approx(1000, rel=1e-3)
+    profile, ticks = seen.sum(axis=(0, 1)), GRID.centres(2).astype(float)
+    middle = (profile * ticks).sum() / profile.sum()
+    variance = (profile * (ticks - middle) ** 2).sum() / profile.sum() - 0.2**2 / 12
+    assert middle == pytest.approx(5.0, abs=5e-3)
+    assert np.sqrt(variance) == pytest.approx(ball.sd_um(PSF)[0, 2], rel=0.03)
+
+
+def test_signal_to_noise_of_a_sharp_spot_is_that_of_its_photons():
+    sharp, place = Gaussian((0.0, 0.0, 0.0)), _spot([(1.35, 2.05, 5.1)], photons=(400.0,))
+    image = spots.light(place, GRID, sharp) + np.float32(96)
+    (ratio,) = spots.noise(place, image, GRID, sharp, 2.0)
+    assert ratio == pytest.approx(400 / np.sqrt(400 + 96 + 4))
+
+
+def test_the_voxels_of_a_label_are_drawn_evenly():
+    labels = np.array([[[0, 2, 1], [2, 0, 2]]], np.uint16)
+    found = Pools.of(labels).draw(np.random.default_rng(0), np.repeat([1, 2], 3000))
+    assert set(found[:3000]) == {2}
+    assert np.bincount(found[3000:])[[1, 3, 5]] == pytest.approx([1000] * 3, abs=110)
+
+
+def test_a_lone_cell_has_the_area_of_its_radius_and_a_nucleus_of_its_own():
+    culture, _ = _grown(seed=4, n_cells=1, radius_um=12.0, order=0)
+    assert np.count_nonzero(culture.cells) * 0.09 == pytest.approx(np.pi * 144, rel=0.01)
+    area = np.count_nonzero(culture.nuclei) * 0.09
+    assert np.pi * 3.9**2 < area < np.pi * 5.6**2
+    assert culture.shrunk == 0
+
+
+def test_cells_that_press_divide_their_overlap_and_those_that_cover_add_their_light():
+    pressed, covered = (
+        _grown(seed=5, n_cells=45, max_overlap=0.4, meet=meet)[0] for meet in ("press", "cover")
+    )
+    assert np.array_equal(pressed.cells, covered.cells)
+    assert pressed.thickness.max() <= 1
+    assert covered.thickness.max() > 1.2
+    cells, light = pressed.cells[0], pressed.thickness
+    across = (cells[:, 1:] != cells[:, :-1]) & (cells[:, 1:] > 0) & (cells[:, :-1] > 0)
+    assert np.median(light[:, 1:][across]) < 0.5 * np.median(light[cells > 0])
+
+
+def test_states_of_cells_show_in_their_nuclei():
+    culture, _ = _grown(seed=6, n_cells=30, two_nuclei=0.3, dividing=0.3, dying=0.3)
+    counts = np.bincount(culture.owners, minlength=31)[1:]
+    assert (counts[culture.states == TWO] == 2).all()
+    assert (counts[culture.states == DYING] > 2).all()
+    assert (counts[culture.states == 0] == 1).all()
+    assert {TWO, DIVIDING, DYING} <= set(culture.states)
+    inside = culture.nuclei > 0
+    assert (culture.nuclei[inside] == culture.cells[inside]).all()
+
+
+def test_cells_of_a_volume_stand_on_the_glass_and_enclose_their_nuclei():
+    culture, _ = _grown(VOLUME)
+    planes = np.flatnonzero((culture.cells > 0).any(axis=(1, 2)))
+    assert planes[0] == 2  # the first with a middle above the glass
+    assert planes[-1] * 0.4 < 8
+    inside = culture.nuclei > 0
+    assert inside.any()
+    assert (culture.nuclei[inside] == culture.cells[inside]).all()
