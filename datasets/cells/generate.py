@@ -222,6 +222,7 @@ def _sample(
         companions=companions,
         conditions=conditions,
         min_object_voxels=parameters.cells.min_voxels,
+        radius_um=shown.radius_um or None,
     )
 
 

@@ -182,6 +182,8 @@ class Shown(Section):
     """channel of the image; sum: of all, added as photons and quantised once"""
     target: Literal["cells", "nuclei"] = "cells"
     """objects of the labels; the others are added"""
+    radius_um: NotNegative = 0.0
+    """largest distance of a found spot from a true one, µm; 0: 3 pixels"""
 
 
 class Parameters(Section):

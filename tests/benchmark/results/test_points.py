@@ -5,14 +5,22 @@ import csv
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.results.cases import score_case
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.points import match_points, write_point_scores, write_points
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.points import Points
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.formats import write
+from cytosuite.metrics import board_metrics
 from cytosuite.metrics.points.matching import matched_points
 from cytosuite.volume import Volume
 
@@ -90,6 +98,20 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     found = _score(folder / "d", folder / "out", radius=0.4, **cells)
     assert found.cases["a"]["recall"] == 0
     assert found.cases["b"]["right_cell"] == 1
+
+
+@pytest.mark.parametrize(("radius", "score"), [(None, 0.4), (0.4, 0.0)])
+def test_a_dataset_is_judged_by_its_radius(folder, watershed, radius, score):
+    wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius_um=radius))
+    case = prepare(wanted, folder / "made", processes(1), lambda *_: None).cases[0]
+    job = Job(watershed, "key", folder / "run", (), 1)
+    write_json(job.folder / "a" / "output.json", FOUND.document())
+    outputs = {"detected-points": "output.json"}
+    Record(
+        algorithm="watershed", version="1", case="a", key="key", status="ok", outputs=outputs
+    ).write(job.folder / "a")
+    *_, answer = score_case(case, TASKS["detect"], board_metrics("detect"), [job])
+    assert answer.values["F1"] == score
 
 
 def test_two_files_need_the_voxel_size(folder):
