@@ -114,13 +114,26 @@ class Dyes(Section):
     """thickness of the membrane, and of the layer of spots at it, µm"""
 
 
+class Cloud(Section):
+    """Spots around a place of the image: middle + size · d · g · stretch, d uniform, g normal."""
+
+    middle_um: tuple[float, float, float] | tuple[float, float]
+    """place relative to the first voxel, as many values as the image has axes"""
+    size_um: Positive
+    """how wide it is, µm: the standard deviation of a round cloud is size / √3"""
+    stretch: tuple[tuple[float, ...], ...] = ()
+    """matrix of as many rows and columns as the image has axes; none: a round cloud"""
+
+
 class SpotKind(Section):
     """Fluorescent spots of one kind: number, place, brightness and size."""
 
     place: Literal["cell", "cytoplasm", "nucleus", "membrane"] = "cytoplasm"
     """part of the cell that holds the middles of all of them"""
+    cloud: Cloud | None = None
+    """they lie in a cloud, in cells or not, in place of in `place`"""
     count: Range[NotNegative] = (10.0, 30.0)
-    """mean number per cell of a case"""
+    """mean number per cell of a case; in a cloud, of all"""
     law: Literal["poisson", "given"] = "poisson"
     """given: `count`, rounded, in each cell"""
     by_area: bool = False
@@ -212,6 +225,13 @@ class Parameters(Section):
                 raise ValueError(
                     f"spots.kinds has {len(kind.kinds)} factors, but cells.kinds "
                     f"{len(self.cells.kinds)} shares; give one for each kind of cells"
+                )
+            cloud = kind.cloud
+            stretch = cloud.stretch or (shape,) * len(shape) if cloud else ()
+            if cloud and {*map(len, (cloud.middle_um, stretch, *stretch))} != {len(shape)}:
+                raise ValueError(
+                    f"spots.cloud: expected {len(shape)} numbers in middle_um and in each row of "
+                    "stretch, as image.shape has"
                 )
         if self.shown.image == "spots" and not self.spots:
             raise ValueError("shown.image is spots, but there are none; add [[parameters.spots]]")
