@@ -53,6 +53,16 @@ class Outlines(Section):
     meet: Literal["press", "cover"] = "press"
     """what cells do that overlap: press, each flattens at the border; cover, they lie over each
     other, and their light adds up"""
+    processes: Range[Number] = (0, 0)
+    """thin processes of a cell, as neurons have; they end where they meet another cell"""
+    process_um: Range[Positive] = (15.0, 50.0)
+    """their length from the border of the cell, µm"""
+    process_width_um: Positive = 2.0
+    """their width, which tapers to a third"""
+    process_bend: NotNegative = 0.1
+    """standard deviation of their turn over 1 µm, radians; over s µm it is √s as much"""
+    forks: Share = 0.3
+    """share of processes that fork"""
     colonies: Range[Number] = (0, 0)
     """discs that hold all cells; 0: they lie anywhere"""
     colony_um: Positive = 40.0
