@@ -118,6 +118,8 @@ class Dyes(Section):
     """size (Gaussian standard deviation) of its darker and brighter parts, µm"""
     in_nucleus: Share = 0.4
     """dye of the cytoplasm inside of a nucleus / outside"""
+    autofluorescence: Range[Share] = (0.0, 0.0)
+    """light of the cytoplasm in the channel of spots / in its own"""
     membrane: NotNegative = 0.0
     """dye of the membrane / of the cytoplasm; 0: none is seen"""
     membrane_um: Positive = 0.5
