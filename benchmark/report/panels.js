@@ -91,7 +91,8 @@ const panels = (() => {
     });
   }
   const tally = (found) => Object.entries(ink.WORDS)
-    .map(([letter, word]) => [letter, found.filter((error) => error.letter === letter).length, word]);
+    .map(([letter, word]) => [letter, found.filter((error) => error.letter === letter).length, word])
+    .filter(([, count]) => count);
 
   // What the panels show: an image, perhaps minus another, and outlines by side.
   function contents() {
@@ -215,7 +216,7 @@ const panels = (() => {
     if (state.plane === 3) ink.ticks(pen, ...spot(state.at), ratio);
     const error = errors(state.algorithm)[state.error];
     if (error && state.show.errors && error.at[axis] === state.at[axis]) ink.reticle(pen, ...spot(error.at), ratio);
-    const found = tally(errors(content.algorithm ?? state.algorithm)).filter(([, count]) => count);
+    const found = tally(errors(content.algorithm ?? state.algorithm));
     const said = content.algorithm === undefined || !found.length ? "" : `: ${found.map(([, n, word]) => `${n} ${word}`).join(", ")} in the whole case`;
     canvas.setAttribute("aria-label", `${content.title}, ${TITLES[plane]} plane, ${where(axis)}${said}`);
   }

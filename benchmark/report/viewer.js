@@ -71,7 +71,7 @@
     if (listed === found) return;
     listed = found;
     part("tally").replaceChildren(...panels.tally(found).map(([letter, count, word]) =>
-      make("span", { className: `kind kind-${letter}${count ? "" : " none"}` }, ink.swatch(letter), make("b", { textContent: count }), ` ${word}`)));
+      make("span", { className: `kind kind-${letter}` }, ink.swatch(letter), make("b", { textContent: count }), ` ${word}`)));
     part("errors").hidden = !state.shown.data.errors[state.algorithm];
     part("list").replaceChildren(...found.slice(0, 300).map(({ letter, at, id }, n) => {
       const shares = at.map((place, axis) => (place + 0.5) / state.shown.grid[axis]);

@@ -47,7 +47,7 @@ def _scores(index: Index, shown: CaseView, name: str) -> list[str]:
 TEMPLATE = """
 {% from "macros.html" import still %}
 {% if view.views %}
-<p class="lead">{% if view.judged %}Worst case first, by the scores of the best algorithm. {% endif %}{% if view.points %}Points are circles of three pixels, and pairs within them match. {% elif view.outlines and view.matches %}A prediction matches an object when it covers more than half of it, in the whole image. {% endif %}{% if not view.outlines %}{% if view.truth %}Outputs have the contrast of the truth. {% else %}Every image has its own contrast. {% endif %}{% endif %}{% if view.differences %}Differences are orange where the output is brighter than the {{ "truth" if view.truth else "input" }} and blue where it is darker, in full colour from half the contrast on.{% endif %}</p>
+<p class="lead">{% if view.judged %}Worst case first, by the scores of the best algorithm. {% endif %}{% if view.points %}Points are circles of three pixels; pairs match within the radius of the scores. {% elif view.outlines and view.matches %}A prediction matches an object when it covers more than half of it, in the whole image. {% endif %}{% if not view.outlines %}{% if view.truth %}Outputs have the contrast of the truth. {% else %}Every image has its own contrast. {% endif %}{% endif %}{% if view.differences %}Differences are orange where the output is brighter than the {{ "truth" if view.truth else "input" }} and blue where it is darker, in full colour from half the contrast on.{% endif %}</p>
 <div class="viewer" id="viewer" role="group" aria-label="Slice viewer">
   <script type="application/json" data-part="setup">{{ {"names": view.names, "order": view.order}|tojson }}</script>
   <div class="bench needs-script">
