@@ -61,6 +61,11 @@ class Case:
         found = {socket.slug: self.socket(socket.slug) for socket in task.outputs}
         return {slug: path for slug, path in found.items() if path is not None}
 
+    def channels(self) -> dict[str, Path]:
+        """Return other images of the case by the name of their channel."""
+        found = sorted((self.folder / "companions").glob("*-image/*"))
+        return {path.parent.name.removesuffix("-image"): path for path in found}
+
     def input(self, task: Task) -> Path:
         """Return the folder that becomes ``/input``, with links to the inputs of the task."""
         folder = self.folder / "inputs" / task.name

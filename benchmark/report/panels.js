@@ -19,7 +19,7 @@ const panels = (() => {
   const KEPT = 3; // decoded cases
 
   const state = {
-    plane: 0, algorithm: 0, chosen: new Set(names.keys()), beside: false, gain: 1, error: -1,
+    plane: 0, channel: 0, algorithm: 0, chosen: new Set(names.keys()), beside: false, gain: 1, error: -1,
     zoom: 1, centre: [0.5, 0.5, 0.5], at: [0, 0, 0], show: { truth: true, output: true, errors: true },
     shown: null, views: [], // the case that is open, and its panels
   };
@@ -101,12 +101,13 @@ const panels = (() => {
     const plain = (place, title) => data.volumes[place].kind === "labels"
       ? { title, image: null, lines: [["truth", place, null]] } : { title, image: place, lines: [] };
     if (data.kind === "labels") {
+      const image = data.channels[state.channel % data.channels.length];
       const truth = (letters) => (data.truth ? [["truth", data.compared, letters]] : []);
       const found = picked.map((n) => ({
-        title: names[n], algorithm: n, image: data.inputs[0],
+        title: names[n], algorithm: n, image,
         lines: [...truth(data.errors[n]?.truth), ["output", data.outputs[n], data.errors[n]?.output]],
       }));
-      const alone = { title: data.truth ? "truth" : "input", image: data.inputs[0], lines: truth(null) };
+      const alone = { title: data.truth ? "truth" : "input", image, lines: truth(null) };
       return state.beside || !found.length ? [alone, ...found] : found;
     }
     const fixed = [...data.inputs, data.compared].filter((of) => of !== null);
