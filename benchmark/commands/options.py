@@ -369,6 +369,7 @@ class ApplyOptions(SegmentOptions):
 
     out: Path = option(Path("applied"), "Folder for the results.")
     task: str | None = option(None, "segment, enhance, ...: of the algorithms to choose from.")
+    cells: Path | None = option(None, "Labels of cells (as segment writes), to count points in.")
 
 
 @dataclass(frozen=True, kw_only=True)

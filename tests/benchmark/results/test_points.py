@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.commands.applied import count_in_cells
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.data.dataset import prepare
@@ -112,6 +113,27 @@ def test_a_dataset_is_judged_by_its_radius(folder, watershed, radius, score):
     ).write(job.folder / "a")
     *_, answer = score_case(case, TASKS["detect"], board_metrics("detect"), [job])
     assert answer.values["F1"] == score
+
+
+def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(folder):
+    out, cells = folder / "out", folder / "labels"
+    record = {"image": "/data/a.nd2", "spacing_um": SPACING}
+    for name in ("a", "b"):
+        write_json(out / f"{name}.json", record | {"image": f"/data/{name}.nd2"})
+        (cells / f"{name}.png").write_text("a picture of the labels")
+    assert count_in_cells(out, cells) == out / "cells.csv"
+    found = [(row["image"], row["cell"], row["points"]) for row in _rows(out / "cells.csv")]
+    assert found == [
+        ("a.nd2", "4", "1"),
+        ("a.nd2", "7", "0"),
+        ("b.nd2", "4", "1"),
+        ("b.nd2", "7", "2"),
+    ]
+    assert [row["cell"] for row in _rows(out / "objects.csv")] == ["0", "4", "4", "7", "7"]
+    (cells / "b.tif").unlink()
+    (cells / "b.png").unlink()
+    with pytest.raises(InputError, match="expected labels of cells named b, found none"):
+        count_in_cells(out, cells)
 
 
 def test_two_files_need_the_voxel_size(folder):
