@@ -1,11 +1,16 @@
 """Cells on glass: outlines packed and cut in the plane, nuclei inside of them, heights above it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from cytosuite.datasets.cells import placement
+from cytosuite.datasets.cells.given import on_grid
 from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.cells.placement import Poses
 from cytosuite.datasets.nuclei import parameters as sketches
 from cytosuite.datasets.nuclei.population import draw_population, foreground, place
 from cytosuite.datasets.physics import debris, shapes
@@ -59,39 +64,94 @@ class _Sheet:
     states: Numbers
 
 
-def grow(rng: np.random.Generator, parameters: Parameters) -> Culture:
-    """Return the cells of a case with their nuclei; InputError if they find no room."""
+def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None = None) -> Culture:
+    """Return the cells of a case, drawn or given, with their nuclei; InputError without room."""
     for_sheet, for_nuclei, for_kinds = rng.spawn(3)
     y, x = parameters.detector.spacing[1:]
     margin = parameters.image.margin_um
     more = (0, int(np.ceil(margin / y)), int(np.ceil(margin / x)))
     grid = parameters.detector.wider(more)
+    if source is not None:
+        return _given((for_sheet, for_nuclei, for_kinds), parameters, grid, source)
     sheet = _sheet(for_sheet, parameters, grid)
     plane = Volume(sheet.labels, (y, x), "YX")
     depth = np.asarray(signed_distance(plane).array, np.float32)
-    bodies, centres, owners, shrunk = _nuclei(for_nuclei, parameters, grid, sheet, depth)
-    drawn = label(bodies, centres, grid)
-    nuclei = np.append(0, owners).astype(np.uint16)[drawn]
-    nuclei[nuclei != sheet.labels] = 0
+    for_place, *others = for_nuclei.spawn(4)
+    if parameters.nuclei.fitted:
+        flat, parts = _flat(grid), np.where(sheet.states == TWO, PART, 1.0)
+        layer = sheet.labels[None], depth[None], flat
+        poses = placement.poses(for_place, parameters.nuclei, *layer, parts)
+    else:
+        poses = _poses(for_place, others[0], parameters, grid, sheet, depth)
+    bodies, centres, owners = _nuclei(others, parameters, sheet.states, poses)
+    nuclei = _labelled(bodies, centres, owners, grid, sheet.labels)
     count = len(sheet.stars)
     heights = for_kinds.uniform(*parameters.cells.height_um, count)
     round_radius = sheet.stars.semi_axes_um[:, 2]
     heights = np.where(sheet.states >= DIVIDING, TALL * round_radius, heights)
-    shares = np.cumsum(parameters.cells.kinds) / np.sum(parameters.cells.kinds)
     return Culture(
         grid=grid,
         cells=_cells(sheet, heights, nuclei, grid, parameters),
         nuclei=nuclei,
         thickness=sheet.thickness,
         depth_um=depth,
-        kinds=np.searchsorted(shares[:-1], for_kinds.random(count), side="right"),
+        kinds=_kinds(for_kinds, parameters, count),
         states=sheet.states,
         radius_um=np.sqrt(sheet.stars.semi_axes_um[:, 1:].prod(axis=1)),
         bodies=bodies,
         centres_um=centres,
         owners=owners,
-        shrunk=shrunk,
+        shrunk=poses.shrunk,
     )
+
+
+def _given(
+    streams: tuple[np.random.Generator, ...], parameters: Parameters, grid: Grid, source: Volume
+) -> Culture:
+    """Return the cells of labels of a user with their nuclei, in a plane or in a volume."""
+    for_states, for_nuclei, for_kinds = streams
+    cells, wanted = on_grid(source, grid), parameters.cells
+    count = int(cells.max())
+    limits = np.cumsum([wanted.dying, wanted.dividing, wanted.two_nuclei])
+    states = DYING - np.searchsorted(limits, for_states.random(count), side="right")
+    depth, parts = placement.depth_um(cells, grid), np.where(states == TWO, PART, 1.0)
+    for_place, *others = for_nuclei.spawn(4)
+    poses = placement.poses(for_place, parameters.nuclei, cells, depth, grid, parts)
+    bodies, centres, owners = _nuclei(others, parameters, states, poses)
+    deepest = np.append(1, ndimage.maximum(depth, cells, np.arange(1, count + 1)))
+    share = np.maximum(depth[0] / deepest[cells[0]], 0)
+    return Culture(
+        grid=grid,
+        cells=cells,
+        nuclei=_labelled(bodies, centres, owners, grid, cells),
+        thickness=_dome(np.asarray(1 - share, np.float32)),
+        depth_um=depth[0],
+        kinds=_kinds(for_kinds, parameters, count),
+        states=states,
+        radius_um=placement.measure(cells, grid).radius_um,
+        bodies=bodies,
+        centres_um=centres,
+        owners=owners,
+        shrunk=poses.shrunk,
+    )
+
+
+def _kinds(rng: np.random.Generator, parameters: Parameters, count: int) -> Numbers:
+    """Return the kinds of cells (N,), from 0."""
+    shares = np.cumsum(parameters.cells.kinds) / np.sum(parameters.cells.kinds)
+    return np.searchsorted(shares[:-1], rng.random(count), side="right")
+
+
+def _labelled(bodies: Bodies, centres: Array, owners: Numbers, grid: Grid, cells: Labels) -> Labels:
+    """Return the labels (Z, Y, X) of nuclei in their cells, a plane or all planes."""
+    nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
+    nuclei[nuclei != cells] = 0
+    return nuclei
+
+
+def _flat(grid: Grid) -> Grid:
+    """Return the plane of a grid, 1 µm thick."""
+    return Grid((1, *grid.shape[1:]), (1.0, *grid.spacing[1:]), (0.0, *grid.origin[1:]))
 
 
 def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _Sheet:
@@ -184,23 +244,38 @@ def _cells(
     return np.where(inside, sheet.labels, np.uint16(0))
 
 
-def _nuclei(
-    rng: np.random.Generator, parameters: Parameters, grid: Grid, sheet: _Sheet, depth: Image
-) -> tuple[Bodies, Array, Numbers, int]:
-    """Return nuclei and their parts, centres (M, 3) in µm, numbers of cells (M,), shrunk ones."""
-    wanted, owners = parameters.nuclei, np.arange(1, len(sheet.stars) + 1)
-    for_place, for_shape, for_mitosis, for_pieces = rng.spawn(4)
-    two = sheet.states == TWO
-    radius = for_shape.uniform(*wanted.radius_um, len(owners)) * np.where(two, PART, 1.0)
-    ratio = np.sqrt(for_shape.uniform(*wanted.elongation, len(owners)))
-    least = np.stack([radius / ratio / ROOM, np.full(len(owners), wanted.depth)])
-    centres, deep = _middles(for_place, sheet.labels, depth, least, grid)
+def _poses(
+    rng: np.random.Generator,
+    for_shape: np.random.Generator,
+    parameters: Parameters,
+    grid: Grid,
+    sheet: _Sheet,
+    depth: Image,
+) -> Poses:
+    """Return nuclei deep enough in their cells, turned along them."""
+    wanted, count = parameters.nuclei, len(sheet.stars)
+    radius = for_shape.uniform(*wanted.radius_um, count)
+    radius *= np.where(sheet.states == TWO, PART, 1.0)
+    ratio = np.sqrt(for_shape.uniform(*wanted.elongation, count))
+    least = np.stack([radius / ratio / ROOM, np.full(count, wanted.depth[0])])
+    centres, deep = _middles(rng, sheet.labels, depth, least, grid)
     fit = np.minimum(1, ROOM * deep * ratio / radius)
-    heights = for_shape.uniform(*wanted.height_um, len(owners)) * np.minimum(1, 1.5 * fit) / 2
+    heights = for_shape.uniform(*wanted.height_um, count) * np.minimum(1, 1.5 * fit) / 2
     axes = np.stack([heights, fit * radius / ratio, fit * radius * ratio], axis=1)
-    turn = np.deg2rad(wanted.align_deg) * for_shape.uniform(-1, 1, len(owners))
+    turn = np.deg2rad(wanted.align_deg[1]) * for_shape.uniform(-1, 1, count)
     along = sheet.stars.rotations[:, 1:, 2]
     rotations = _about_z(np.arctan2(-along[:, 0], along[:, 1]) + turn)
+    return Poses(centres, axes, rotations, int(np.count_nonzero(fit < 1)))
+
+
+def _nuclei(
+    streams: Sequence[np.random.Generator], parameters: Parameters, states: Numbers, poses: Poses
+) -> tuple[Bodies, Array, Numbers]:
+    """Return nuclei and their parts, centres (M, 3) in µm, and numbers of cells (M,)."""
+    wanted, owners = parameters.nuclei, np.arange(1, len(states) + 1)
+    for_shape, for_mitosis, for_pieces = streams
+    centres, axes, rotations = poses.centres_um, poses.semi_axes_um, poses.rotations
+    two = states == TWO
 
     def draw(stream: np.random.Generator, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
         found = shapes.draw_nuclei(
@@ -222,7 +297,7 @@ def _nuclei(
         turned = np.where(late, rotations[chosen], found.rotations)
         return replace(found, semi_axes_um=found.semi_axes_um * size, rotations=turned)
 
-    resting, dividing = sheet.states <= TWO, sheet.states == DIVIDING
+    resting, dividing = states <= TWO, states == DIVIDING
     step = 1.05 * rotations[:, :, 2] * axes[:, 2:]
     parts = [(draw(for_shape, resting, 0.0), (centres + step * two[:, None])[resting])]
     parts.append((draw(for_shape, two, 0.0), (centres - step)[two]))
@@ -232,7 +307,7 @@ def _nuclei(
     )
     parts.append((mitotic, places))
     of.append(owners[dividing][parent])
-    dead = sheet.states == DYING
+    dead = states == DYING
     dying = draw(for_pieces, dead, 0.0)
     for number, owner in enumerate(owners[dead]):
         one = dying.take(np.array([number]))
@@ -242,10 +317,11 @@ def _nuclei(
         of.append(np.full(len(found[0]), owner))
     bodies = Mixture(tuple(part for part, _ in parts))
     all_centres = np.concatenate([own for _, own in parts])
-    all_centres[:, 0] = 0.5
-    if not parameters.plane:
+    if parameters.plane:
+        all_centres[:, 0] = 0.5
+    elif not parameters.cells.source:
         all_centres[:, 0] = parameters.image.glass_um + CLEAR_UM + extents_um(bodies)[:, 0]
-    return bodies, all_centres, np.concatenate(of), int(np.count_nonzero(fit < 1))
+    return bodies, all_centres, np.concatenate(of)
 
 
 def _middles(
