@@ -19,7 +19,6 @@ from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.harmonics import Stars
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.shapes import LATE, Nuclei
-from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
@@ -27,6 +26,7 @@ Numbers = NDArray[np.int64]
 
 RESTING, TWO, DIVIDING, DYING = range(4)
 ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / that of a spread cell
+LATEST = ("dying", "dividing", "two_nuclei")  # shares of states, the last one first
 TALL = 1.6  # height of a round cell / its radius
 PART = 0.75  # radius of one of two nuclei / that of a single one
 ROOM = 0.9  # shorter semi-axis of a nucleus / distance to the border of its cell, at most
@@ -46,7 +46,6 @@ class Culture:
     depth_um: Image  # (Y, X), to the border of the cell, below 0 outside
     kinds: Numbers  # (N,), from 0
     states: Numbers  # (N,), RESTING to DYING
-    radius_um: Array  # (N,), before cells meet
     bodies: Bodies  # nuclei or their parts
     centres_um: Array  # (M, 3)
     owners: Numbers  # (M,), number of the cell
@@ -66,92 +65,53 @@ class _Sheet:
 
 def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None = None) -> Culture:
     """Return the cells of a case, drawn or given, with their nuclei; InputError without room."""
-    for_sheet, for_nuclei, for_kinds = rng.spawn(3)
+    for_cells, for_nuclei, for_kinds = rng.spawn(3)
+    for_place, *others = for_nuclei.spawn(4)
     y, x = parameters.detector.spacing[1:]
     margin = parameters.image.margin_um
     more = (0, int(np.ceil(margin / y)), int(np.ceil(margin / x)))
     grid = parameters.detector.wider(more)
-    if source is not None:
-        return _given((for_sheet, for_nuclei, for_kinds), parameters, grid, source)
-    sheet = _sheet(for_sheet, parameters, grid)
-    plane = Volume(sheet.labels, (y, x), "YX")
-    depth = np.asarray(signed_distance(plane).array, np.float32)
-    for_place, *others = for_nuclei.spawn(4)
-    if parameters.nuclei.fitted:
-        flat, parts = _flat(grid), np.where(sheet.states == TWO, PART, 1.0)
-        layer = sheet.labels[None], depth[None], flat
-        poses = placement.poses(for_place, parameters.nuclei, *layer, parts)
+    sheet, plane = None, grid
+    if source is None:
+        sheet = _sheet(for_cells, parameters, grid)
+        labels, states = sheet.labels[None], sheet.states
+        plane = Grid((1, *grid.shape[1:]), (1.0, y, x), (0.0, *grid.origin[1:]))
     else:
-        poses = _poses(for_place, others[0], parameters, grid, sheet, depth)
-    bodies, centres, owners = _nuclei(others, parameters, sheet.states, poses)
-    nuclei = _labelled(bodies, centres, owners, grid, sheet.labels)
-    count = len(sheet.stars)
-    heights = for_kinds.uniform(*parameters.cells.height_um, count)
-    round_radius = sheet.stars.semi_axes_um[:, 2]
-    heights = np.where(sheet.states >= DIVIDING, TALL * round_radius, heights)
-    return Culture(
-        grid=grid,
-        cells=_cells(sheet, heights, nuclei, grid, parameters),
-        nuclei=nuclei,
-        thickness=sheet.thickness,
-        depth_um=depth,
-        kinds=_kinds(for_kinds, parameters, count),
-        states=sheet.states,
-        radius_um=np.sqrt(sheet.stars.semi_axes_um[:, 1:].prod(axis=1)),
-        bodies=bodies,
-        centres_um=centres,
-        owners=owners,
-        shrunk=poses.shrunk,
-    )
-
-
-def _given(
-    streams: tuple[np.random.Generator, ...], parameters: Parameters, grid: Grid, source: Volume
-) -> Culture:
-    """Return the cells of labels of a user with their nuclei, in a plane or in a volume."""
-    for_states, for_nuclei, for_kinds = streams
-    cells, wanted = on_grid(source, grid), parameters.cells
-    count = int(cells.max())
-    limits = np.cumsum([wanted.dying, wanted.dividing, wanted.two_nuclei])
-    states = DYING - np.searchsorted(limits, for_states.random(count), side="right")
-    depth, parts = placement.depth_um(cells, grid), np.where(states == TWO, PART, 1.0)
-    for_place, *others = for_nuclei.spawn(4)
-    poses = placement.poses(for_place, parameters.nuclei, cells, depth, grid, parts)
+        labels = on_grid(source, grid)
+        limits = np.cumsum([getattr(parameters.cells, name) for name in LATEST])
+        states = DYING - np.searchsorted(limits, for_cells.random(labels.max()), side="right")
+    depth, count = placement.depth_um(labels, plane), len(states)
+    if sheet is None or parameters.nuclei.fitted:
+        parts = np.where(states == TWO, PART, 1.0)
+        poses = placement.poses(for_place, parameters, labels, depth, plane, parts)
+    else:
+        poses = _poses(for_place, others[0], parameters, grid, sheet, depth[0])
     bodies, centres, owners = _nuclei(others, parameters, states, poses)
-    deepest = np.append(1, ndimage.maximum(depth, cells, np.arange(1, count + 1)))
-    share = np.maximum(depth[0] / deepest[cells[0]], 0)
+    nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
+    nuclei[nuclei != labels] = 0
+    if sheet is None:
+        deepest = np.append(np.inf, ndimage.maximum(depth, labels, np.arange(1, count + 1)))
+        relative = np.asarray(1 - depth[0] / deepest[labels[0]], np.float32)
+        cells, thickness = labels, _dome(relative)
+    else:
+        heights = for_kinds.uniform(*parameters.cells.height_um, count)
+        round_radius = sheet.stars.semi_axes_um[:, 2]
+        heights = np.where(states >= DIVIDING, TALL * round_radius, heights)
+        cells, thickness = _cells(sheet, heights, nuclei, grid, parameters), sheet.thickness
+    shares = np.cumsum(parameters.cells.kinds) / np.sum(parameters.cells.kinds)
     return Culture(
         grid=grid,
         cells=cells,
-        nuclei=_labelled(bodies, centres, owners, grid, cells),
-        thickness=_dome(np.asarray(1 - share, np.float32)),
+        nuclei=nuclei,
+        thickness=thickness,
         depth_um=depth[0],
-        kinds=_kinds(for_kinds, parameters, count),
+        kinds=np.searchsorted(shares[:-1], for_kinds.random(count), side="right"),
         states=states,
-        radius_um=placement.measure(cells, grid).radius_um,
         bodies=bodies,
         centres_um=centres,
         owners=owners,
         shrunk=poses.shrunk,
     )
-
-
-def _kinds(rng: np.random.Generator, parameters: Parameters, count: int) -> Numbers:
-    """Return the kinds of cells (N,), from 0."""
-    shares = np.cumsum(parameters.cells.kinds) / np.sum(parameters.cells.kinds)
-    return np.searchsorted(shares[:-1], rng.random(count), side="right")
-
-
-def _labelled(bodies: Bodies, centres: Array, owners: Numbers, grid: Grid, cells: Labels) -> Labels:
-    """Return the labels (Z, Y, X) of nuclei in their cells, a plane or all planes."""
-    nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
-    nuclei[nuclei != cells] = 0
-    return nuclei
-
-
-def _flat(grid: Grid) -> Grid:
-    """Return the plane of a grid, 1 µm thick."""
-    return Grid((1, *grid.shape[1:]), (1.0, *grid.spacing[1:]), (0.0, *grid.origin[1:]))
 
 
 def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _Sheet:
@@ -297,10 +257,13 @@ def _nuclei(
         turned = np.where(late, rotations[chosen], found.rotations)
         return replace(found, semi_axes_um=found.semi_axes_um * size, rotations=turned)
 
+    def rest(chosen: NDArray[np.bool_]) -> Bodies:
+        return draw(for_shape, chosen, 0.0) if poses.stored is None else poses.stored.take(chosen)
+
     resting, dividing = states <= TWO, states == DIVIDING
     step = 1.05 * rotations[:, :, 2] * axes[:, 2:]
-    parts = [(draw(for_shape, resting, 0.0), (centres + step * two[:, None])[resting])]
-    parts.append((draw(for_shape, two, 0.0), (centres - step)[two]))
+    parts = [(rest(resting), (centres + step * two[:, None])[resting])]
+    parts.append((rest(two), (centres - step)[two]))
     of = [owners[resting], owners[two]]
     mitotic, places, parent = shapes.divide(
         for_mitosis, draw(for_mitosis, dividing, 1.0), centres[dividing]

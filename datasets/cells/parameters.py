@@ -122,8 +122,6 @@ class Cores(Section):
     phantoms: PathName = ""
     """folder of stored nuclei (`cytosuite phantoms`), turned and scaled into their cells, in place
     of drawn ones"""
-    phantoms_um: Triple | Auto = "auto"
-    """voxel size of the stored nuclei where their files give none"""
     roughness: Annotated[float, Field(ge=0, le=0.15)] = 0.03
     """r.m.s. displacement of the surface / radius"""
     contrast: NotNegative = 0.3

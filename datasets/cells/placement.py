@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,8 +14,9 @@ from scipy.spatial import cKDTree
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.datasets.cells.given import on_grid, read_labels
-from cytosuite.datasets.cells.parameters import Cores
-from cytosuite.datasets.phantoms.library import moments
+from cytosuite.datasets.cells.parameters import Cores, Parameters
+from cytosuite.datasets.phantoms.library import Phantom, moments, read_library
+from cytosuite.datasets.phantoms.stored import StoredNuclei, turned_stored
 from cytosuite.datasets.physics.bodies import ball
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 from cytosuite.datasets.physics.sketch import signed_distance
@@ -38,21 +40,13 @@ class Placement(Described):
     """A row per cell that was measured; lengths are relative to the cell's."""
 
     axes: Literal["ZYX", "YX"]
-    """of the labels it was learned from"""
-    radius_um: Column
-    """of the disc (ball) of the cell's area (volume)"""
-    cell_elongation: Column
-    """longest axis / mean of the others"""
-    depth: Column
-    """distance of the nucleus' middle to the border of the cell / the largest one there is"""
-    offset: Column
-    """distance of the middles of nucleus and cell / radius of the cell"""
-    ratio: Column
-    """area (volume) of nucleus / cell"""
-    elongation: Column
-    """of the nucleus"""
-    angle_deg: Column
-    """between both longest axes, 0 to 90"""
+    radius_um: Column  # of the disc (ball) of the cell's area (volume)
+    cell_elongation: Column  # longest axis / mean of the others
+    depth: Column  # distance of the nucleus' middle to the cell's border / the largest one there is
+    offset: Column  # distance of the middles of nucleus and cell / radius of the cell
+    ratio: Column  # area (volume) of nucleus / cell
+    elongation: Column  # of the nucleus
+    angle_deg: Column  # between both longest axes, 0 to 90
 
     @model_validator(mode="after")
     def _agree(self) -> "Placement":
@@ -231,21 +225,29 @@ class Poses:
     semi_axes_um: Array  # (N, 3), height, width, length
     rotations: Array  # (N, 3, 3), their directions in columns
     shrunk: int  # that found no room otherwise
+    stored: StoredNuclei | None = None  # of which they are the ellipsoids
 
 
 def poses(
     rng: np.random.Generator,
-    wanted: Cores,
+    parameters: Parameters,
     labels: Labels,
     depth: Image,
     grid: Grid,
     parts: Array,
 ) -> Poses:
     """Return a nucleus in each cell of labels (Z, Y, X), of radius times `parts` (N,)."""
-    for_rows, for_size, for_place = rng.spawn(3)
-    cells, plane = measure(labels, grid), labels.shape[0] == 1
+    for_rows, for_size, for_place, for_choice = rng.spawn(4)
+    wanted, cells, plane = parameters.nuclei, measure(labels, grid), labels.shape[0] == 1
     rows = _drawn(for_rows, wanted, cells, plane)
     axes = _axes(for_size, wanted, rows, cells, plane) * parts[:, None]
+    library = _library(wanted.phantoms) if wanted.phantoms else ()
+    which = for_choice.integers(max(len(library), 1), size=len(cells))
+    if library:  # of the same area, or volume
+        own = np.stack([phantom.semi_axes_um for phantom in library])[which]
+        first = 1 if plane or "ratio" not in rows else 0
+        factor = (axes / own)[:, first:].prod(axis=1) ** (1 / (3 - first))
+        axes = own * factor[:, None]
     centres, turns, scales = np.zeros((len(cells), 3)), np.zeros((len(cells), 3, 3)), parts * 0 + 1
     for i, box in enumerate(cells.boxes):
         own = labels[box] == i + 1
@@ -266,7 +268,17 @@ def poses(
         while share < INSIDE and scales[i] > SMALLEST:
             scales[i] *= SHRINK
             share = _inside(places[best], turned[best], axes[i] * scales[i], labels, i + 1, grid)[0]
-    return Poses(centres, axes * scales[:, None], turns, int(np.count_nonzero(scales < 1)))
+    axes *= scales[:, None]
+    spread, stored = parameters.dyes.spread, None
+    if library:
+        stored = turned_stored(for_choice, library, which, axes, turns, spread)
+    return Poses(centres, axes, turns, int(np.count_nonzero(scales < 1)), stored)
+
+
+@lru_cache(maxsize=8)
+def _library(folder: str) -> tuple[Phantom, ...]:
+    """Return the stored nuclei in a folder, read once per process."""
+    return read_library(Path(folder))
 
 
 def _drawn(

@@ -135,6 +135,30 @@ def draw_stored(
     )
 
 
+def turned_stored(
+    rng: np.random.Generator,
+    library: Sequence[Phantom],
+    which: NDArray[np.int64],
+    semi_axes_um: Array,
+    rotations: Array,
+    brightness_spread: float = 0.0,
+) -> StoredNuclei:
+    """Return stored nuclei (N,) of the lengths of semi-axes (N, 3), along rotations, mirrored."""
+    own = np.stack([phantom.semi_axes_um for phantom in library])[which]
+    frames = np.stack([phantom.rotation for phantom in library])[which]
+    signs = np.where(rng.random((len(which), 3)) < 0.5, -1.0, 1.0)
+    sizes = (signs * semi_axes_um / own)[:, None]
+    spread = np.exp(rng.normal(0.0, brightness_spread, len(which)))
+    return StoredNuclei(
+        library=tuple(library),
+        which=which,
+        transforms=(rotations * sizes) @ frames.transpose(0, 2, 1),
+        semi_axes_um=semi_axes_um,
+        rotations=rotations,
+        brightness=np.array([phantom.brightness for phantom in library])[which] * spread,
+    )
+
+
 def _turned(matrix: Array, points: Sequence[Array] | Image) -> Array:
     """Return a map (3, 3) of points by axis; no matrix product: alike in any box."""
     return np.asarray(

@@ -20,7 +20,9 @@ WALL = Grid((1, 300, 400), (1.0, 0.2, 0.2))
 def _fitted(labels, grid, seed=1, **wanted):
     """Return poses of nuclei, and the labels of their ellipsoids."""
     depth, parts = placement.depth_um(labels, grid), np.ones(labels.max())
-    found = poses(np.random.default_rng(seed), Cores(**wanted), labels, depth, grid, parts)
+    found = poses(
+        np.random.default_rng(seed), Parameters(nuclei=Cores(**wanted)), labels, depth, grid, parts
+    )
     bodies = draw_nuclei(np.random.default_rng(0), len(parts), diameter_um=1.0, roughness=0.0)
     axes = {"semi_axes_um": found.semi_axes_um, "rotations": found.rotations}
     for name, values in axes.items():
