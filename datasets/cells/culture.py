@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from cytosuite.datasets.cells.parameters import Parameters
 from cytosuite.datasets.cells.placement import Poses
 from cytosuite.datasets.nuclei import parameters as sketches
 from cytosuite.datasets.nuclei.population import draw_population, foreground, place
+from cytosuite.datasets.phantoms.library import Phantom, read_library
+from cytosuite.datasets.phantoms.stored import StoredNuclei, turned_stored
 from cytosuite.datasets.physics import debris, shapes
 from cytosuite.datasets.physics.bodies import Bodies, Mixture, extents_um, label
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
@@ -71,7 +75,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None
     margin = parameters.image.margin_um
     more = (0, int(np.ceil(margin / y)), int(np.ceil(margin / x)))
     grid = parameters.detector.wider(more)
-    sheet, plane = None, grid
+    sheet, plane, stored = None, grid, None
     if source is None:
         sheet = _sheet(for_cells, parameters, grid)
         labels, states = sheet.labels[None], sheet.states
@@ -82,11 +86,10 @@ def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None
         states = DYING - np.searchsorted(limits, for_cells.random(labels.max()), side="right")
     depth, count = placement.depth_um(labels, plane), len(states)
     if sheet is None or parameters.nuclei.fitted:
-        parts = np.where(states == TWO, PART, 1.0)
-        poses = placement.poses(for_place, parameters, labels, depth, plane, parts)
+        poses, stored = _fitted(for_place, parameters, labels, depth, plane, states)
     else:
         poses = _poses(for_place, others[0], parameters, grid, sheet, depth[0])
-    bodies, centres, owners = _nuclei(others, parameters, states, poses)
+    bodies, centres, owners = _nuclei(others, parameters, states, poses, stored)
     nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
     nuclei[nuclei != labels] = 0
     if sheet is None:
@@ -228,8 +231,47 @@ def _poses(
     return Poses(centres, axes, rotations, int(np.count_nonzero(fit < 1)))
 
 
+def _fitted(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    labels: Labels,
+    depth: Image,
+    grid: Grid,
+    states: Numbers,
+) -> tuple[Poses, StoredNuclei | None]:
+    """Return nuclei that are fitted into their cells, drawn or stored ones."""
+    for_size, for_choice, for_place, for_light = rng.spawn(4)
+    wanted, count = parameters.nuclei, len(states)
+    drawn = wanted.height_um, wanted.radius_um, wanted.elongation
+    heights, radius, ratio = (for_size.uniform(*each, count) for each in drawn)
+    parts = np.where(states == TWO, PART, 1.0)
+    axes = np.stack([heights / 2, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
+    axes *= parts[:, None]
+    library = _library(wanted.phantoms) if wanted.phantoms else ()
+    which = for_choice.integers(max(len(library), 1), size=count)
+    if library:
+        own = np.stack([phantom.semi_axes_um for phantom in library])[which]
+        axes = own * np.sqrt((axes / own)[:, 1:].prod(axis=1, keepdims=True))
+    rigid = bool(library)
+    poses = placement.poses(for_place, wanted, labels, depth, grid, axes, parts=parts, rigid=rigid)
+    if not rigid:
+        return poses, None
+    placed, spread = (poses.semi_axes_um, poses.rotations), parameters.dyes.spread
+    return poses, turned_stored(for_light, library, which, *placed, spread)
+
+
+@lru_cache(maxsize=8)
+def _library(folder: str) -> tuple[Phantom, ...]:
+    """Return the stored nuclei in a folder, read once per process."""
+    return read_library(Path(folder))
+
+
 def _nuclei(
-    streams: Sequence[np.random.Generator], parameters: Parameters, states: Numbers, poses: Poses
+    streams: Sequence[np.random.Generator],
+    parameters: Parameters,
+    states: Numbers,
+    poses: Poses,
+    stored: StoredNuclei | None,
 ) -> tuple[Bodies, Array, Numbers]:
     """Return nuclei and their parts, centres (M, 3) in µm, and numbers of cells (M,)."""
     wanted, owners = parameters.nuclei, np.arange(1, len(states) + 1)
@@ -258,7 +300,7 @@ def _nuclei(
         return replace(found, semi_axes_um=found.semi_axes_um * size, rotations=turned)
 
     def rest(chosen: NDArray[np.bool_]) -> Bodies:
-        return draw(for_shape, chosen, 0.0) if poses.stored is None else poses.stored.take(chosen)
+        return draw(for_shape, chosen, 0.0) if stored is None else stored.take(chosen)
 
     resting, dividing = states <= TWO, states == DIVIDING
     step = 1.05 * rotations[:, :, 2] * axes[:, 2:]

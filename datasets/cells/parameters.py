@@ -96,15 +96,9 @@ class Outlines(Section):
     """cells with fewer voxels in the image are ignored in the scores"""
 
 
-class Cores(Section):
-    """Nuclei, one in a cell unless `cells` says otherwise."""
+class Placing(Section):
+    """How a nucleus lies in its cell, relative to the cell."""
 
-    radius_um: Range[Positive] = (4.0, 5.5)
-    """radius of the disc of a nucleus' area, µm; one that finds no room shrinks"""
-    elongation: Range[Elongation] = (1.0, 1.5)
-    """longest axis / shortest axis"""
-    height_um: Range[Positive] = (3.0, 4.0)
-    """height, µm"""
     depth: Least = (0.6, 1.0)
     """where the middle lies: distance to the border of its cell / the largest one there is; one
     number: at least"""
@@ -112,13 +106,24 @@ class Cores(Section):
     """distance of the middles of nucleus and cell / radius of the disc (ball) of the cell's area
     (volume); auto: any"""
     ratio: Range[Ratio] | Auto = "auto"
-    """area (in `cells.source` of a volume: volume) of the nucleus / that of its cell; auto: by
-    `radius_um`"""
+    """area (in labels of a volume: volume) of the nucleus / that of its cell; auto: nuclei have the
+    sizes that they have elsewhere"""
+    elongation: Range[Elongation] = (1.0, 1.5)
+    """longest axis / shortest axis"""
     align_deg: Most = (0.0, 30.0)
     """angle between the longest axes of nucleus and cell, degrees; one number: at most"""
     learned: PathName = ""
     """file of `cytosuite phantoms --placement`: depth, offset, ratio, elongation and angle of
     nuclei in cells like each, in place of the ranges"""
+
+
+class Cores(Placing):
+    """Nuclei, one in a cell unless `cells` says otherwise."""
+
+    radius_um: Range[Positive] = (4.0, 5.5)
+    """radius of the disc of a nucleus' area, µm; one that finds no room shrinks"""
+    height_um: Range[Positive] = (3.0, 4.0)
+    """height, µm"""
     phantoms: PathName = ""
     """folder of stored nuclei (`cytosuite phantoms`), turned and scaled into their cells, in place
     of drawn ones"""

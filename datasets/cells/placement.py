@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,9 +13,8 @@ from scipy.spatial import cKDTree
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.datasets.cells.given import on_grid, read_labels
-from cytosuite.datasets.cells.parameters import Cores, Parameters
-from cytosuite.datasets.phantoms.library import Phantom, moments, read_library
-from cytosuite.datasets.phantoms.stored import StoredNuclei, turned_stored
+from cytosuite.datasets.cells.parameters import Placing
+from cytosuite.datasets.phantoms.library import moments
 from cytosuite.datasets.physics.bodies import ball
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 from cytosuite.datasets.physics.sketch import signed_distance
@@ -225,30 +223,38 @@ class Poses:
     semi_axes_um: Array  # (N, 3), height, width, length
     rotations: Array  # (N, 3, 3), their directions in columns
     shrunk: int  # that found no room otherwise
-    stored: StoredNuclei | None = None  # of which they are the ellipsoids
 
 
 def poses(
     rng: np.random.Generator,
-    parameters: Parameters,
+    wanted: Placing,
     labels: Labels,
     depth: Image,
     grid: Grid,
-    parts: Array,
+    axes: Array,
+    *,
+    parts: Array | float = 1.0,
+    rigid: NDArray[np.bool_] | bool = False,
 ) -> Poses:
-    """Return a nucleus in each cell of labels (Z, Y, X), of radius times `parts` (N,)."""
-    for_rows, for_size, for_place, for_choice = rng.spawn(4)
-    wanted, cells, plane = parameters.nuclei, measure(labels, grid), labels.shape[0] == 1
+    """Return a nucleus in each cell of labels (Z, Y, X), of semi-axes (N, 3) where none are wanted.
+
+    Those that are wanted are multiplied by `parts` (N,); rigid ones keep their own proportions.
+    """
+    for_rows, for_place = rng.spawn(2)
+    cells, plane = measure(labels, grid), labels.shape[0] == 1
     rows = _drawn(for_rows, wanted, cells, plane)
-    axes = _axes(for_size, wanted, rows, cells, plane) * parts[:, None]
-    library = _library(wanted.phantoms) if wanted.phantoms else ()
-    which = for_choice.integers(max(len(library), 1), size=len(cells))
-    if library:  # of the same area, or volume
-        own = np.stack([phantom.semi_axes_um for phantom in library])[which]
-        first = 1 if plane or "ratio" not in rows else 0
-        factor = (axes / own)[:, first:].prod(axis=1) ** (1 / (3 - first))
-        axes = own * factor[:, None]
-    centres, turns, scales = np.zeros((len(cells), 3)), np.zeros((len(cells), 3, 3)), parts * 0 + 1
+    if "ratio" in rows:
+        long = rows["elongation"]
+        size = parts * cells.radius_um * rows["ratio"] ** (1 / 2 if plane else 1 / 3)
+        thin = size / long ** (1 / 2 if plane else 1 / 3)
+        new = np.stack([axes[:, 0] if plane else thin, thin, thin * long], axis=1)
+        same = (new / axes)[:, int(plane) :].prod(axis=1) ** (1 / 2 if plane else 1 / 3)
+        axes = np.where(np.reshape(rigid, (-1, 1)), axes * same[:, None], new)
+    centres, turns, scales = (
+        np.zeros((len(cells), 3)),
+        np.zeros((len(cells), 3, 3)),
+        np.ones(len(cells)),
+    )
     for i, box in enumerate(cells.boxes):
         own = labels[box] == i + 1
         away = depth[box][own]
@@ -268,21 +274,11 @@ def poses(
         while share < INSIDE and scales[i] > SMALLEST:
             scales[i] *= SHRINK
             share = _inside(places[best], turned[best], axes[i] * scales[i], labels, i + 1, grid)[0]
-    axes *= scales[:, None]
-    spread, stored = parameters.dyes.spread, None
-    if library:
-        stored = turned_stored(for_choice, library, which, axes, turns, spread)
-    return Poses(centres, axes, turns, int(np.count_nonzero(scales < 1)), stored)
-
-
-@lru_cache(maxsize=8)
-def _library(folder: str) -> tuple[Phantom, ...]:
-    """Return the stored nuclei in a folder, read once per process."""
-    return read_library(Path(folder))
+    return Poses(centres, axes * scales[:, None], turns, int(np.count_nonzero(scales < 1)))
 
 
 def _drawn(
-    rng: np.random.Generator, wanted: Cores, cells: Objects, plane: bool
+    rng: np.random.Generator, wanted: Placing, cells: Objects, plane: bool
 ) -> dict[str, Array]:
     """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
     if wanted.learned:
@@ -292,22 +288,6 @@ def _drawn(
     ranges |= {} if wanted.offset == "auto" else {"offset": wanted.offset}
     ranges |= {} if wanted.ratio == "auto" else {"ratio": wanted.ratio}
     return {name: rng.uniform(*limits, len(cells)) for name, limits in ranges.items()}
-
-
-def _axes(
-    rng: np.random.Generator, wanted: Cores, rows: dict[str, Array], cells: Objects, plane: bool
-) -> Array:
-    """Return the semi-axes (N, 3) in µm: of discs of a height, or of spheroids of a volume."""
-    radius, heights = (
-        rng.uniform(*own, len(cells)) for own in (wanted.radius_um, wanted.height_um)
-    )
-    long = rows["elongation"]
-    if "ratio" in rows:
-        radius = cells.radius_um * rows["ratio"] ** (1 / 2 if plane else 1 / 3)
-        if not plane:
-            thin = radius / long ** (1 / 3)
-            return np.stack([thin, thin, thin * long], axis=1)
-    return np.stack([heights / 2, radius / np.sqrt(long), radius * np.sqrt(long)], axis=1)
 
 
 def _turned(rng: np.random.Generator, frame: Array, angle_deg: float, plane: bool) -> Array:

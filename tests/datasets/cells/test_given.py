@@ -8,6 +8,8 @@ from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
 from cytosuite.datasets.cells.generate import generate
 from cytosuite.datasets.cells.given import on_grid
 from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.cells.placement import measure
+from cytosuite.datasets.phantoms.library import from_mask, write_phantom
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.errors import InputError
 from cytosuite.formats import write
@@ -114,3 +116,18 @@ def test_what_is_no_labels_is_refused_in_one_line(tmp_path, volume, words):
 def test_the_size_of_labels_needs_labels():
     with pytest.raises(ValueError, match="cells.source names no file"):
         Parameters.model_validate({"image": {"shape": "source"}})
+
+
+def test_stored_nuclei_are_turned_and_scaled_into_their_cells(tmp_path):
+    z, y, x = (np.indices((21, 21, 41)) - np.reshape((10, 10, 20), (3, 1, 1, 1))) / 10
+    inside = z**2 + y**2 + (x / 1.8) ** 2 < 0.8
+    write_phantom(tmp_path, from_mask("long", inside.astype(np.float32), inside, (0.3,) * 3))
+    nuclei = {"phantoms": str(tmp_path), "ratio": 0.2, "align_deg": 0}
+    made = _made(tmp_path / "cells.tif", _box(), nuclei=nuclei)
+    cells, found = made.volume(LABELS.slug).array, made.companions["nucleus-labels"].array
+    assert np.bincount(found.ravel())[1:] / np.bincount(cells.ravel())[1:] == pytest.approx(
+        [0.2, 0.2], abs=0.03
+    )
+    shapes = measure(found, Grid(found.shape, (0.8, 0.4, 0.4)))
+    assert shapes.elongation == pytest.approx([1.8, 1.8], abs=0.15)
+    assert np.abs(shapes.rotations[:, 2, 2]) == pytest.approx([1, 1], abs=0.05)

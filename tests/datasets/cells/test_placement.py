@@ -1,10 +1,12 @@
 """Nuclei in cells: by ranges, and learned from labels of both."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cytosuite.datasets.cells import placement
-from cytosuite.datasets.cells.parameters import Cores, Parameters
+from cytosuite.datasets.cells.parameters import Cores, Parameters, Placing
 from cytosuite.datasets.cells.placement import COLUMNS, Placement, learn, learn_to, measure, poses
 from cytosuite.datasets.physics.bodies import label
 from cytosuite.datasets.physics.grid import Grid
@@ -19,16 +21,11 @@ WALL = Grid((1, 300, 400), (1.0, 0.2, 0.2))
 
 def _fitted(labels, grid, seed=1, **wanted):
     """Return poses of nuclei, and the labels of their ellipsoids."""
-    depth, parts = placement.depth_um(labels, grid), np.ones(labels.max())
-    found = poses(
-        np.random.default_rng(seed), Parameters(nuclei=Cores(**wanted)), labels, depth, grid, parts
-    )
-    bodies = draw_nuclei(np.random.default_rng(0), len(parts), diameter_um=1.0, roughness=0.0)
-    axes = {"semi_axes_um": found.semi_axes_um, "rotations": found.rotations}
-    for name, values in axes.items():
-        object.__setattr__(bodies, name, values)
-    bodies.bend[:] = 0
-    return found, label(bodies, found.centres_um, grid)
+    depth, axes = placement.depth_um(labels, grid), np.ones((labels.max(), 3))
+    found = poses(np.random.default_rng(seed), Placing(**wanted), labels, depth, grid, axes)
+    bodies = draw_nuclei(np.random.default_rng(0), len(axes), diameter_um=1.0, roughness=0.0)
+    turned = {"semi_axes_um": found.semi_axes_um, "rotations": found.rotations}
+    return found, label(replace(bodies, **turned), found.centres_um, grid)
 
 
 def _learned(cells, nuclei, grid):
