@@ -44,7 +44,8 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     for_cells, for_dye, for_spots, for_stray, for_camera, for_source = rng.spawn(6)
     source = None
     if parameters.cells.source:
-        source = read_cells(for_source, parameters)
+        own, axes = parameters.cells, "YX" if parameters.plane else "ZYX"
+        source = read_cells(for_source, own.source, own.source_um, axes)
         parameters = parameters.sized(source)
     culture = grow(for_cells, parameters, source)
     psf, detector = point_spread(parameters), parameters.detector

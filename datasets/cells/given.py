@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from cytosuite.datasets.cells.parameters import Parameters
 from cytosuite.datasets.physics.grid import Grid, Labels, Lengths
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files, is_image
 from cytosuite.volume import Volume
+
+T = TypeVar("T", bound=np.generic)
 
 MOST = np.iinfo(np.uint16).max
 NAME = "cells_file"  # in the record of a case
@@ -55,34 +58,50 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
     return Volume(volume.array, spacing_um, volume.axes)
 
 
-def read_cells(rng: np.random.Generator, parameters: Parameters) -> Volume:
+def read_cells(
+    rng: np.random.Generator, source: str, spacing_um: Lengths | Literal["auto"], axes: str
+) -> Volume:
     """Return the labels of the file of a recipe, of a folder those of one file, drawn."""
-    wanted = parameters.cells
-    paths = label_files(Path(wanted.source))
+    paths = label_files(Path(source))
     path = paths[int(rng.integers(len(paths)))]
-    size = None if wanted.source_um == "auto" else wanted.source_um
-    found = read_labels(path, size, "YX" if parameters.plane else "ZYX")
+    found = read_labels(path, None if spacing_um == "auto" else spacing_um, axes)
     return replace(found, metadata={NAME: path.name})
 
 
-def on_grid(source: Volume, grid: Grid) -> Labels:
-    """Return labels (Z, Y, X), 1 to N, of the nearest voxels; both have the same middle."""
-    steps = (grid.spacing[0], *source.spacing)[-3:]
-    array = source.array.reshape((1, *source.shape)[-3:])
+def nearest(array: NDArray[T], own: Grid, grid: Grid) -> NDArray[T]:
+    """Return the values (Z, Y, X) on a grid of the nearest voxels of another; 0 beyond it."""
     index, outside = [], []
-    for n, step, wanted, size in zip(array.shape, steps, grid.shape, grid.spacing, strict=True):
-        ticks = (np.arange(wanted) + 0.5 - wanted / 2) * (size / step) + n / 2
+    for axis, n in enumerate(own.shape):
+        away = grid.origin[axis] - own.origin[axis]
+        ticks = ((np.arange(grid.shape[axis]) + 0.5) * grid.spacing[axis] + away) / own.spacing[
+            axis
+        ]
         place = np.floor(ticks + NUDGE).astype(np.int64)
         index.append(place.clip(0, n - 1))
         outside.append((place < 0) | (place >= n))
     found = np.array(array[np.ix_(*index)])
     for axis, beyond in enumerate(outside):
         found[(slice(None),) * axis + (beyond,)] = 0
+    return found
+
+
+def centred(shape: tuple[int, ...], spacing: Lengths, middle_um: ArrayLike) -> Grid:
+    """Return the grid of a shape (Z, Y, X) with its middle at a place (3,) in µm."""
+    origin = np.subtract(middle_um, np.multiply(shape, spacing) / 2)
+    return Grid(shape, spacing, tuple(origin.tolist()))
+
+
+def on_grid(source: Volume, grid: Grid) -> Labels:
+    """Return labels (Z, Y, X), 1 to N, of the nearest voxels; both have the same middle."""
+    array = source.array.reshape((1, *source.shape)[-3:])
+    steps = (grid.spacing[0], *source.spacing)[-3:]
+    middle = np.add(grid.origin, np.divide(grid.size_um, 2))
+    found = nearest(array, centred(array.shape, steps, middle), grid)
     with at(source.metadata.get(NAME, "labels")):
         return _tidied(found)
 
 
-def _tidied(labels: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> Labels:
+def _tidied(labels: NDArray[np.integer]) -> Labels:
     """Return labels 1 to N, one piece each; InputError without any or with too many."""
     if labels.min(initial=0) < 0:
         raise InputError(f"expected labels of 0 and more, found {labels.min()}")

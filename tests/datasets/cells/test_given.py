@@ -121,8 +121,10 @@ def test_the_size_of_labels_needs_labels():
 def test_stored_nuclei_are_turned_and_scaled_into_their_cells(tmp_path):
     z, y, x = (np.indices((21, 21, 41)) - np.reshape((10, 10, 20), (3, 1, 1, 1))) / 10
     inside = z**2 + y**2 + (x / 1.8) ** 2 < 0.8
-    write_phantom(tmp_path, from_mask("long", inside.astype(np.float32), inside, (0.3,) * 3))
-    nuclei = {"phantoms": str(tmp_path), "ratio": 0.2, "align_deg": 0}
+    write_phantom(
+        tmp_path / "library", from_mask("long", inside.astype(np.float32), inside, (0.3,) * 3)
+    )
+    nuclei = {"phantoms": str(tmp_path / "library"), "ratio": 0.2, "align_deg": 0}
     made = _made(tmp_path / "cells.tif", _box(), nuclei=nuclei)
     cells, found = made.volume(LABELS.slug).array, made.companions["nucleus-labels"].array
     assert np.bincount(found.ravel())[1:] / np.bincount(cells.ravel())[1:] == pytest.approx(
