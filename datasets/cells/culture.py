@@ -16,7 +16,7 @@ from cytosuite.datasets.cells.placement import Poses
 from cytosuite.datasets.nuclei import parameters as sketches
 from cytosuite.datasets.nuclei.population import draw_population, foreground, place
 from cytosuite.datasets.phantoms.library import Phantom, read_library
-from cytosuite.datasets.phantoms.stored import StoredNuclei, turned_stored
+from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
 from cytosuite.datasets.physics.bodies import Bodies, Mixture, extents_um, label
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
@@ -240,24 +240,21 @@ def _fitted(
     states: Numbers,
 ) -> tuple[Poses, StoredNuclei | None]:
     """Return nuclei that are fitted into their cells, drawn or stored ones."""
-    for_size, for_choice, for_place, for_light = rng.spawn(4)
-    wanted, count = parameters.nuclei, len(states)
+    for_size, for_choice, for_place = rng.spawn(3)
+    wanted, count, stored = parameters.nuclei, len(states), None
     drawn = wanted.height_um, wanted.radius_um, wanted.elongation
     heights, radius, ratio = (for_size.uniform(*each, count) for each in drawn)
     parts = np.where(states == TWO, PART, 1.0)
     axes = np.stack([heights / 2, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
     axes *= parts[:, None]
-    library = _library(wanted.phantoms) if wanted.phantoms else ()
-    which = for_choice.integers(max(len(library), 1), size=count)
-    if library:
-        own = np.stack([phantom.semi_axes_um for phantom in library])[which]
+    if wanted.phantoms:
+        library, spread = _library(wanted.phantoms), parameters.dyes.spread
+        stored = draw_stored(for_choice, count, library, brightness_spread=spread)
+        own = stored.semi_axes_um
         axes = own * np.sqrt((axes / own)[:, 1:].prod(axis=1, keepdims=True))
-    rigid = bool(library)
+    rigid = stored is not None
     poses = placement.poses(for_place, wanted, labels, depth, grid, axes, parts=parts, rigid=rigid)
-    if not rigid:
-        return poses, None
-    placed, spread = (poses.semi_axes_um, poses.rotations), parameters.dyes.spread
-    return poses, turned_stored(for_light, library, which, *placed, spread)
+    return poses, stored and stored.posed(poses.semi_axes_um, poses.rotations)
 
 
 @lru_cache(maxsize=8)
@@ -293,7 +290,7 @@ def _nuclei(
             mitotic_fraction=mitotic,
         )
         if not mitotic:
-            return replace(found, semi_axes_um=axes[chosen], rotations=rotations[chosen])
+            return found.posed(axes[chosen], rotations[chosen])
         size = axes[chosen].prod(axis=1, keepdims=True) ** (1 / 3)
         late = (found.phase == LATE)[:, None, None]
         turned = np.where(late, rotations[chosen], found.rotations)

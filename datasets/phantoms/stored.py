@@ -40,6 +40,13 @@ class StoredNuclei:
         axes = self.semi_axes_um * factor[:, None]
         return replace(self, semi_axes_um=axes, transforms=self.transforms * factor[:, None, None])
 
+    def posed(self, semi_axes_um: Array, rotations: Array) -> "StoredNuclei":
+        """Return nuclei stretched to semi-axes (N, 3) and turned to rotations (N, 3, 3)."""
+        sizes = (semi_axes_um / self.semi_axes_um)[:, None]
+        turns = (rotations * sizes) @ self.rotations.transpose(0, 2, 1)
+        placed = replace(self, semi_axes_um=semi_axes_um, rotations=rotations)
+        return replace(placed, transforms=turns @ self.transforms)
+
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; distance is 1 + signed distance / radius."""
         for i in range(len(self)):
@@ -132,30 +139,6 @@ def draw_stored(
         semi_axes_um=np.stack([p.semi_axes_um for p in library])[which] * scale[:, None],
         rotations=axes,
         brightness=np.array([p.brightness for p in library])[which] * spread,
-    )
-
-
-def turned_stored(
-    rng: np.random.Generator,
-    library: Sequence[Phantom],
-    which: NDArray[np.int64],
-    semi_axes_um: Array,
-    rotations: Array,
-    brightness_spread: float = 0.0,
-) -> StoredNuclei:
-    """Return stored nuclei (N,) of the lengths of semi-axes (N, 3), along rotations, mirrored."""
-    own = np.stack([phantom.semi_axes_um for phantom in library])[which]
-    frames = np.stack([phantom.rotation for phantom in library])[which]
-    signs = np.where(rng.random((len(which), 3)) < 0.5, -1.0, 1.0)
-    sizes = (signs * semi_axes_um / own)[:, None]
-    spread = np.exp(rng.normal(0.0, brightness_spread, len(which)))
-    return StoredNuclei(
-        library=tuple(library),
-        which=which,
-        transforms=(rotations * sizes) @ frames.transpose(0, 2, 1),
-        semi_axes_um=semi_axes_um,
-        rotations=rotations,
-        brightness=np.array([phantom.brightness for phantom in library])[which] * spread,
     )
 
 
