@@ -94,7 +94,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None
     nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
     nuclei[nuclei != labels] = 0
     if sheet is None:
-        deepest = np.append(np.inf, ndimage.maximum(depth, labels, np.arange(1, count + 1)))
+        deepest = np.append(np.inf, ndimage.maximum(depth[0], labels[0], np.arange(1, count + 1)))
         relative = np.asarray(1 - depth[0] / deepest[labels[0]], np.float32)
         cells, thickness = labels, _dome(relative)
     else:

@@ -1,6 +1,5 @@
 """Cells from a file: labels of a user on the voxels of an image."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -47,15 +46,14 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
             f"{path}: expected whole numbers, one for each object, found {volume.array.dtype}"
         )
     if spacing_um is None and volume.spacing_is_assumed:
-        raise InputError(f"{path}: the labels give no voxel size in µm; give it")
-    if spacing_um is None:
-        return volume
-    if len(spacing_um) != len(volume.axes):
+        raise InputError(f"{path}: the labels give no voxel size in µm; set source_um or --spacing")
+    own = spacing_um or volume.spacing
+    if len(own) != len(volume.axes):
         raise InputError(
             f"{path}: expected a voxel size of {len(volume.axes)} numbers for the axes "
-            f"{volume.axes}, found {len(spacing_um)}"
+            f"{volume.axes}, found {len(own)}"
         )
-    return Volume(volume.array, spacing_um, volume.axes)
+    return Volume(volume.array, own, volume.axes, {NAME: path.name})
 
 
 def read_cells(
@@ -64,8 +62,7 @@ def read_cells(
     """Return the labels of the file of a recipe, of a folder those of one file, drawn."""
     paths = label_files(Path(source))
     path = paths[int(rng.integers(len(paths)))]
-    found = read_labels(path, None if spacing_um == "auto" else spacing_um, axes)
-    return replace(found, metadata={NAME: path.name})
+    return read_labels(path, None if spacing_um == "auto" else spacing_um, axes)
 
 
 def nearest(array: NDArray[T], own: Grid, grid: Grid) -> NDArray[T]:

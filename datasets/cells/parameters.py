@@ -7,15 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.harmonics import HIGHEST
-from cytosuite.datasets.ranges import (
-    Count,
-    NotNegative,
-    PathName,
-    Positive,
-    Range,
-    Section,
-    Share,
-)
+from cytosuite.datasets.ranges import Count, NotNegative, PathName, Positive, Range, Section, Share
 from cytosuite.volume import Volume
 
 Elongation = Annotated[float, Field(ge=1, le=10)]

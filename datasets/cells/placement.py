@@ -1,9 +1,9 @@
 """Nuclei in given cells: place, size and turn by ranges, or by a table learned from labels."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,19 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from cytosuite.contract.manifest import Described, parse
-from cytosuite.datasets.cells.given import on_grid, read_labels
-from cytosuite.datasets.cells.parameters import Placing
+from cytosuite.datasets.cells.given import NAME, on_grid, read_labels
+from cytosuite.datasets.cells.parameters import Placing, Ratio
 from cytosuite.datasets.phantoms.library import moments
 from cytosuite.datasets.physics.bodies import ball
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 from cytosuite.datasets.physics.sketch import signed_distance
+from cytosuite.datasets.ranges import NotNegative, Positive, Share
 from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
 from cytosuite.folders.sums import same_names
 from cytosuite.volume import Volume
 
-SHARE, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
+NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
 ALIKE, LEAST = 0.1, 0.02  # and all this near, in standard deviations of a ln, which is at least
 NEAR = 0.015  # of depth and offset: places that are as good as the best
 TRIES = 32  # places and turns of which a nucleus takes the one with most room
@@ -31,32 +32,28 @@ INSIDE = 0.95  # of a nucleus before its cell cuts it, at least
 SHRINK, SMALLEST = 0.96, 0.2  # one step, and all of them
 POINTS = ball(128).T.astype(np.float64)
 MARKERS = 4  # voxels: smaller objects have no axes
-Column = Annotated[tuple[float, ...], Field(max_length=1_000_000)]
+T = TypeVar("T")
+Column = Annotated[tuple[T, ...], Field(max_length=1_000_000)]
+Right = Annotated[float, Field(ge=0, le=90)]
 
 
 class Placement(Described):
     """A row per cell that was measured; lengths are relative to the cell's."""
 
     axes: Literal["ZYX", "YX"]
-    radius_um: Column  # of the disc (ball) of the cell's area (volume)
-    cell_elongation: Column  # longest axis / mean of the others
-    depth: Column  # distance of the nucleus' middle to the cell's border / the largest one there is
-    offset: Column  # distance of the middles of nucleus and cell / radius of the cell
-    ratio: Column  # area (volume) of nucleus / cell
-    elongation: Column  # of the nucleus
-    angle_deg: Column  # between both longest axes, 0 to 90
+    radius_um: Column[Positive]  # of the disc (ball) of the cell's area (volume)
+    cell_elongation: Column[Positive]  # longest axis / mean of the others
+    depth: Column[Share]  # distance of the nucleus' middle to the cell's border / the largest one
+    offset: Column[NotNegative]  # distance of the middles of nucleus and cell / radius of the cell
+    ratio: Column[Ratio]  # area (volume) of nucleus / cell
+    elongation: Column[Positive]  # of the nucleus
+    angle_deg: Column[Right]  # between both longest axes, 0 to 90
 
     @model_validator(mode="after")
     def _agree(self) -> "Placement":
-        """Refuse columns of different lengths, and impossible values."""
-        columns = self.columns
-        if len(set(map(len, columns.values()))) > 1 or not self.depth:
+        """Refuse columns of different lengths, and empty ones."""
+        if len(set(map(len, self.columns.values()))) > 1 or not self.depth:
             raise ValueError("all columns must have the same number of values, 1 at least")
-        limits = {"depth": (0, 1), "ratio": (1e-6, 1), "angle_deg": (0, 90), "offset": (0, 100)}
-        for name, values in columns.items():
-            low, high = limits.get(name, (1e-6, 1e6))
-            if values.min() < low or values.max() > high:
-                raise ValueError(f"{name} must be {low:g} to {high:g}")
         return self
 
     @property
@@ -69,7 +66,7 @@ class Placement(Described):
         columns = self.columns
         own = np.log([columns["radius_um"], columns["cell_elongation"]]).T
         scale = np.maximum(own.std(axis=0), LEAST)
-        few = min(max(int(np.ceil(SHARE * len(own))), FEWEST), len(own))
+        few = min(max(int(np.ceil(NEIGHBOURS * len(own))), FEWEST), len(own))
         wanted, tree = np.log([cells.radius_um, cells.elongation]).T / scale, cKDTree(own / scale)
         reach = np.maximum(tree.query(wanted, k=[few])[0][:, 0] * (1 + 1e-9), ALIKE)
         rows = np.empty(len(wanted), np.int64)
@@ -127,17 +124,6 @@ def depth_um(labels: Labels, grid: Grid) -> Image:
     return np.asarray(signed_distance(plane).array, np.float32)[None]
 
 
-def read_placement(path: Path, *, plane: bool) -> Placement:
-    """Return the placement in a file; InputError if it is of other axes than the cells."""
-    found: Placement = parse(path, read_json(path), Placement)
-    if (found.axes == "YX") != plane:
-        raise InputError(
-            f"{path}: a placement learned from labels {found.axes}, but the cells are labels "
-            f"{'YX' if plane else 'ZYX'}; learn it from those"
-        )
-    return found
-
-
 def learn_to(out: Path, cells: Path, nuclei: Path, spacing_um: Lengths | None = None) -> Placement:
     """Write the placement learned from labels, files or folders with files of the same names."""
     need_file(out)
@@ -157,8 +143,8 @@ def learn(pairs: Iterable[tuple[Volume, ...]]) -> Placement:
         axes = axes or cells.axes
         if cells.axes != axes or nuclei.shape != cells.shape:
             raise InputError(
-                f"expected cells and nuclei of the same shapes, all {axes}, found {cells.axes} "
-                f"labels of {cells.shape} and nuclei of {nuclei.shape}"
+                f"{cells.metadata.get(NAME, 'labels')}: expected cells and nuclei of the same "
+                f"shape, {axes} like others, found {cells.axes} of {cells.shape} and {nuclei.shape}"
             )
         if cells.array.any() and nuclei.array.any():
             rows.append(_rows(cells, nuclei))
@@ -173,12 +159,9 @@ def learn(pairs: Iterable[tuple[Volume, ...]]) -> Placement:
 
 def _rows(cells: Volume, nuclei: Volume) -> Array:
     """Return a row (R, columns) for each whole cell with one nucleus."""
-    step = (1.0, *cells.spacing)[-3:]
-    grid = Grid((1, *cells.shape)[-3:], step)
-    outer = on_grid(cells, grid)
-    inner = on_grid(Volume(nuclei.array, cells.spacing, cells.axes), grid)
-    around, cores = measure(outer, grid), measure(inner, grid)
-    plane = outer.shape[0] == 1
+    grid = Grid((1, *cells.shape)[-3:], (1.0, *cells.spacing)[-3:])
+    outer, inner = (on_grid(replace(own, spacing=cells.spacing), grid) for own in (cells, nuclei))
+    around, cores, plane = measure(outer, grid), measure(inner, grid), outer.shape[0] == 1
     covered = inner > 0
     keys = inner[covered].astype(np.int64) * (len(around) + 1) + outer[covered]
     keys, counts = np.unique(keys, return_counts=True)
@@ -250,11 +233,7 @@ def poses(
         new = np.stack([axes[:, 0] if plane else thin, thin, thin * long], axis=1)
         same = (new / axes)[:, int(plane) :].prod(axis=1) ** (1 / 2 if plane else 1 / 3)
         axes = np.where(np.reshape(rigid, (-1, 1)), axes * same[:, None], new)
-    centres, turns, scales = (
-        np.zeros((len(cells), 3)),
-        np.zeros((len(cells), 3, 3)),
-        np.ones(len(cells)),
-    )
+    centres, turns, scales = cells.centres_um.copy(), cells.rotations.copy(), np.ones(len(cells))
     for i, box in enumerate(cells.boxes):
         own = labels[box] == i + 1
         away = depth[box][own]
@@ -265,8 +244,7 @@ def poses(
             apart = np.linalg.norm(middles - cells.centres_um[i], axis=1) / cells.radius_um[i]
             error = np.hypot(error, apart - rows["offset"][i])
         near = np.flatnonzero(error <= error.min() + NEAR)
-        places = middles[for_place.permutation(near)[:TRIES]]
-        places = np.resize(places, (TRIES, 3))
+        places = np.resize(middles[for_place.permutation(near)[:TRIES]], (TRIES, 3))
         turned = _turned(for_place, cells.rotations[i], rows["angle_deg"][i], plane)
         shares = _inside(places, turned, axes[i], labels, i + 1, grid)
         best = slice(int(shares.argmax()), int(shares.argmax()) + 1)
@@ -282,7 +260,11 @@ def _drawn(
 ) -> dict[str, Array]:
     """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
     if wanted.learned:
-        return read_placement(Path(wanted.learned), plane=plane).draw(rng, cells)
+        path, axes = Path(wanted.learned), "YX" if plane else "ZYX"
+        table: Placement = parse(path, read_json(path), Placement)
+        if table.axes != axes:
+            raise InputError(f"{path}: learned from labels {table.axes}, but the cells are {axes}")
+        return table.draw(rng, cells)
     ranges = {"depth": wanted.depth, "elongation": wanted.elongation}
     ranges["angle_deg"] = wanted.align_deg
     ranges |= {} if wanted.offset == "auto" else {"offset": wanted.offset}

@@ -116,13 +116,13 @@ def test_pairs_that_teach_nothing_are_refused(tmp_path):
     with pytest.raises(InputError, match="one nucleus each, clear of the faces"):
         _learned(cells, cells, Grid((1, 9, 9), (1.0, 1.0, 1.0)))
     flat, solid = Volume(cells[0], (1.0, 1.0), "YX"), Volume(cells, (1.0,) * 3, "ZYX")
-    with pytest.raises(InputError, match="of the same shapes"):
+    with pytest.raises(InputError, match="of the same shape"):
         learn([(flat, solid)])
     path = tmp_path / "rows.json"
     learned = dict.fromkeys(COLUMNS, (0.5,)) | {"axes": "ZYX"}
     path.write_text(Placement(**learned).model_dump_json())
-    with pytest.raises(InputError, match="learned from labels ZYX"):
-        placement.read_placement(path, plane=True)
+    with pytest.raises(InputError, match="learned from labels ZYX, but the cells are YX"):
+        _fitted(cells, Grid((1, 9, 9), (1.0, 1.0, 1.0)), learned=str(path))
 
 
 def test_one_number_of_depth_and_angle_is_an_end_of_a_range():
