@@ -70,10 +70,8 @@ def nearest(array: NDArray[T], own: Grid, grid: Grid) -> NDArray[T]:
     index, outside = [], []
     for axis, n in enumerate(own.shape):
         away = grid.origin[axis] - own.origin[axis]
-        ticks = ((np.arange(grid.shape[axis]) + 0.5) * grid.spacing[axis] + away) / own.spacing[
-            axis
-        ]
-        place = np.floor(ticks + NUDGE).astype(np.int64)
+        ticks = (np.arange(grid.shape[axis]) + 0.5) * grid.spacing[axis] + away
+        place = np.floor(ticks / own.spacing[axis] + NUDGE).astype(np.int64)
         index.append(place.clip(0, n - 1))
         outside.append((place < 0) | (place >= n))
     found = np.array(array[np.ix_(*index)])

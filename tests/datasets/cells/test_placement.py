@@ -131,3 +131,9 @@ def test_one_number_of_depth_and_angle_is_an_end_of_a_range():
     assert one.align_deg == (0.0, 12.0)
     assert not one.fitted
     assert Cores(depth=(0.2, 0.5)).fitted
+
+
+def test_files_of_a_recipe_count_for_its_fingerprint():
+    named = {"cells": {"source": "cells"}, "nuclei": {"learned": "a.json", "phantoms": "library"}}
+    found = Parameters.model_validate(named).files()
+    assert [path.name for path in found] == ["cells", "a.json", "library"]
