@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.spots import _kernels as kernels
-from cytosuite.algorithms.spots.filters import Blocks
+from cytosuite.algorithms.spots.filters import Blocks, by_chance
 from cytosuite.algorithms.spots.parameters import Parameters
 
 Floats = NDArray[np.float32]
@@ -33,16 +33,21 @@ class Fits:
         self.usual, self.gain = np.zeros(2), 0.0  # ln sigmas; grey values per photon
         self.starts, self.spots = np.zeros((0, 7)), np.zeros((0, 7))
         self.variances, self.results = np.zeros(0), np.zeros((0, 8))
+        self.scores = np.zeros(0)  # of the filter
         self.taken = np.zeros(0, np.bool_)
 
-    def add(self, starts: Doubles, variance: Blocks) -> None:
+    def add(self, starts: Doubles, scores: Doubles, variance: Blocks) -> None:
         """Fit more spots (N, 7), the clearest first, and all again in noise of a variance."""
         known, more = len(self.spots), len(starts)
         self.starts = np.concatenate([self.starts, starts])
         self.spots = np.concatenate([self.spots, starts])
         self.results = np.concatenate([self.results, np.zeros((more, 8))])
         self.taken = np.concatenate([self.taken, np.zeros(more, np.bool_)])
+        before = self.variances
         self.variances = variance.at(self.starts[:, :3])
+        self.scores = np.concatenate(
+            [self.scores * np.sqrt(before / self.variances[:known]), scores]
+        )
         if len(self.spots):
             self._calibrate()
             self.sweep(slice(known, None))
@@ -88,7 +93,11 @@ class Fits:
         good &= (wide <= p.widest * self.sigmas[-1])[:, axes].all(axis=1)
         good &= (abs(places - self.starts[:, :3]) <= _FARTHEST * wide)[:, axes].all(axis=1)
         good &= ((places >= -0.5) & (places <= np.array(self.rest.shape) - 0.5)).all(axis=1)
-        rank = np.flatnonzero(good)[np.argsort(-scores[good], kind="stable")]
+        rank = np.flatnonzero(good)[np.argsort(-self.scores[good], kind="stable")]
+        false = by_chance(self.scores[rank], self.rest.size, self.sigmas)
+        believed = np.flatnonzero(false <= p.false_share * np.arange(1, len(rank) + 1))
+        rank = rank[: believed[-1] + 1 if believed.size else 0]
+        rank = rank[np.argsort(-scores[rank], kind="stable")]
         units = places[rank][:, axes] / self.sigmas[0][axes]
         return rank[_apart(units, p.minimum_distance)]
 
