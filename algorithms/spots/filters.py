@@ -87,14 +87,18 @@ def _bell(sigma: float) -> Doubles:
 def candidates(
     values: Floats,
     rest: Floats,
+    spare: Sequence[Floats],
     gain: float,
     sigmas: Sequence[Doubles],
     threshold: float,
     least: float,
 ) -> tuple[Doubles, Doubles, Blocks]:
-    """Return starts of fits (N, 7) in what spots leave, their scores, the clearest first, and its variance."""
+    """Return starts of fits (N, 7) and scores (N,) in what spots leave, and its variance.
+
+    The clearest come first. Three `spare` images of the same shape are overwritten.
+    """
     ends = _ends(rest.shape[1]), _ends(rest.shape[2])
-    best, smooth, answer = (np.empty_like(rest) for _ in range(3))
+    best, smooth, answer = spare
     which = np.zeros(rest.shape if len(sigmas) > 1 else (1, 1, 1), np.uint8)
     scales = [filter_of(sigma) for sigma in sigmas]
     noises: list[Blocks] = []
@@ -115,7 +119,7 @@ def candidates(
     scale_at = which[at] if len(sigmas) > 1 else np.zeros(len(places), np.uint8)
     peak = np.array([scale.peak for scale in scales])[scale_at]
     starts = np.empty((len(places), kernels.TALL + 1))
-    starts[:, :3] = places
+    starts[:, [kernels.Z, kernels.Y, kernels.X]] = places
     starts[:, kernels.HEIGHT] = (
         best[at] * np.choose(scale_at, [n.at(places) for n in noises]) / peak
     )

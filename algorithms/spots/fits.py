@@ -14,6 +14,8 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+PLACE = [kernels.Z, kernels.Y, kernels.X]
+WIDTH = [kernels.TALL, kernels.WIDE, kernels.WIDE]  # ln sigmas along z, y, x
 _WINDOW = 2.25  # sigmas around a spot that count in its fit
 _REACH = 4.0  # sigmas to which a spot's light is taken out of an image
 _TELLING = 300  # the clearest spots, which tell width and shot noise
@@ -28,9 +30,8 @@ class Fits:
     def __init__(self, values: Floats, sigmas: Sequence[Doubles], parameters: Parameters) -> None:
         self.rest, self.sigmas, self.parameters = values.copy(), sigmas, parameters
         self.half = np.ceil(_WINDOW * sigmas[-1]).astype(np.int64)
-        flat = len(values) == 1
-        self.free = np.arange(kernels.Y, kernels.TALL) if flat else np.arange(kernels.TALL + 1)
-        self.usual, self.gain = np.zeros(2), 0.0  # ln sigmas; grey values per photon
+        self.axes = slice(1, 3) if len(values) == 1 else slice(0, 3)
+        self.usual, self.gain = np.zeros(7), 0.0  # of its ln sigmas; grey values per photon
         self.starts, self.spots = np.zeros((0, 7)), np.zeros((0, 7))
         self.variances, self.results = np.zeros(0), np.zeros((0, 8))
         self.scores = np.zeros(0)  # of the filter
@@ -44,14 +45,13 @@ class Fits:
         self.results = np.concatenate([self.results, np.zeros((more, 8))])
         self.taken = np.concatenate([self.taken, np.zeros(more, np.bool_)])
         before = self.variances
-        self.variances = variance.at(self.starts[:, :3])
+        self.variances = variance.at(self.starts[:, PLACE])
         self.scores = np.concatenate(
             [self.scores * np.sqrt(before / self.variances[:known]), scores]
         )
         if len(self.spots):
             self._calibrate()
             self.sweep(slice(known, None))
-            self.sweep()
 
     def sweep(self, part: slice = slice(None)) -> None:
         """Fit spots one after the other to what all others leave of the image."""
@@ -63,7 +63,6 @@ class Fits:
             self.variances[part],
             self.gain,
             self.usual,
-            self.free,
             self.taken[part],
             _REACH,
             _STEPS,
@@ -72,26 +71,26 @@ class Fits:
 
     def _calibrate(self) -> None:
         """Measure the usual width and the shot noise in the clearest spots."""
-        ln_sigmas, part = slice(kernels.WIDE, kernels.TALL + 1), slice(0, _TELLING)
+        part = slice(0, _TELLING)
         if not self.taken[0]:
-            self.usual = np.median(self.starts[:, ln_sigmas], axis=0)
+            self.usual = np.median(self.starts, axis=0)
         self.sweep(part)
         clear = np.flatnonzero(self.results[part, kernels.SCORE] >= _CLEAR)
         if clear.size >= _FEWEST:
-            self.usual = np.median(self.spots[clear, ln_sigmas], axis=0)
+            self.usual = np.median(self.spots[clear], axis=0)
             own = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
-            slopes = kernels.shot_noise(self.rest, *own, self.gain, self.free)
+            slopes = kernels.shot_noise(self.rest, *own, self.gain)
             self.gain = max(0.0, float(np.median(slopes)))
 
     def good(self) -> NDArray[np.int64]:
         """Return the numbers of the spots to believe in, the clearest first."""
         p, scores = self.parameters, self.results[:, kernels.SCORE]
-        places, axes = self.spots[:, :3], self.free[self.free < 3]
-        wide = np.exp(self.spots[:, [kernels.TALL, kernels.WIDE, kernels.WIDE]])
+        places, axes = self.spots[:, PLACE], self.axes
+        wide = np.exp(self.spots[:, WIDTH])
         good = scores >= p.minimum_snr
         good &= (wide >= p.narrowest * self.sigmas[0])[:, axes].all(axis=1)
         good &= (wide <= p.widest * self.sigmas[-1])[:, axes].all(axis=1)
-        good &= (abs(places - self.starts[:, :3]) <= _FARTHEST * wide)[:, axes].all(axis=1)
+        good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
         good &= ((places >= -0.5) & (places <= np.array(self.rest.shape) - 0.5)).all(axis=1)
         rank = np.flatnonzero(good)[np.argsort(-self.scores[good], kind="stable")]
         false = by_chance(self.scores[rank], self.rest.size, self.sigmas)

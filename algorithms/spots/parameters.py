@@ -36,7 +36,7 @@ class Parameters(Described):
         3.5, description="Least height of a fitted spot, in its standard deviations."
     )
     false_share: Annotated[Finite, Field(gt=0, le=1)] = Field(
-        0.01, description="Share of the spots that may be noise: sets the threshold of an image."
+        0.005, description="Share of the spots that may be noise: sets the threshold of an image."
     )
     narrowest: Positive = Field(
         0.6, description="Least standard deviation of a fitted spot, of the smallest to look for."
