@@ -15,14 +15,16 @@ Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.int64]
 
-Z, Y, X, HEIGHT, LEVEL, WIDE, TALL = range(7)  # columns of a spot: place, heights, ln sigmas
+# Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.
+Y, X, HEIGHT, LEVEL, WIDE, Z, TALL = range(7)
+_AXES = ((Z, TALL), (Y, WIDE), (X, WIDE))  # columns of place and width
 SCORE = 7  # column of its result: 7 sd, height / its sd
 _MAD_TO_SD = 1.4826
 _ENOUGH = 64  # values of a block from which its noise is measured
 _DAMPING = 1e-3  # of the diagonal of the normal equations
-_STEPS = (0.7, 0.7, 0.7, np.inf, np.inf, 0.3, 0.3)  # largest change of a column
+_STEPS = (0.7, 0.7, np.inf, np.inf, 0.3, 0.7, 0.3)  # largest change of a column
 _HIGHEST = 10.0  # of a spot, relative to its start
-_STILL = 0.01  # px: a smaller step ends a fit
+_STILL = 0.02  # px: a smaller step ends a fit
 _PRIOR = 0.3  # sd of ln sigma of spots
 
 
@@ -94,7 +96,7 @@ def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> F
         for i in range(found.shape[1]):
             for j in range(found.shape[2]):
                 block = values[z, ends_y[i] : ends_y[i + 1], ends_x[j] : ends_x[j + 1]]
-                step = 2 if block.size >= 4 * _ENOUGH else 1
+                step = min(3, max(1, int(np.sqrt(block.size / _ENOUGH))))
                 part = np.abs(block[::step, ::step]).ravel()
                 found[z, i, j] = max(least, _MAD_TO_SD * float(np.median(part)))
     return found
@@ -209,38 +211,24 @@ def _factor(matrix: Doubles) -> bool:
 
 
 @njit(
-    "float64(float64[::1], float64[:, :, ::1], int64, int64, int64, int64[::1], float64[::1])",
+    "float64(float64[::1], float64[:, :, ::1], int64, int64, int64, float64[::1])",
     cache=True,
     nogil=True,
 )
-def _slopes(
-    spot: Doubles, profiles: Doubles, k: int, j: int, i: int, free: Indices, slopes: Doubles
-) -> float:
-    """Return the light of a spot in a pixel of its box, and write its slopes by what is free."""
-    share = profiles[Z, 0, k] * profiles[Y, 0, j] * profiles[X, 0, i]
+def _slopes(spot: Doubles, profiles: Doubles, k: int, j: int, i: int, slopes: Doubles) -> float:
+    """Return the light of a spot in a pixel of its box, and write its slopes by each column."""
+    share = profiles[0, 0, k] * profiles[1, 0, j] * profiles[2, 0, i]
     light: float = spot[HEIGHT] * share
-    for a in range(len(free)):
-        column = free[a]
-        if column == Z:
-            slopes[a] = light * profiles[Z, 1, k]
-        elif column == Y:
-            slopes[a] = light * profiles[Y, 1, j]
-        elif column == X:
-            slopes[a] = light * profiles[X, 1, i]
-        elif column == HEIGHT:
-            slopes[a] = share
-        elif column == LEVEL:
-            slopes[a] = 1.0
-        elif column == WIDE:
-            slopes[a] = light * (profiles[Y, 2, j] + profiles[X, 2, i])
-        else:
-            slopes[a] = light * profiles[Z, 2, k]
+    slopes[Y], slopes[X] = light * profiles[1, 1, j], light * profiles[2, 1, i]
+    slopes[HEIGHT], slopes[LEVEL] = share, 1.0
+    slopes[WIDE] = light * (profiles[1, 2, j] + profiles[2, 2, i])
+    slopes[Z], slopes[TALL] = light * profiles[0, 1, k], light * profiles[0, 2, k]
     return light
 
 
 @njit(
     "void(float32[:, :, ::1], float64[::1], int64[:, ::1], float64[:, :, ::1], float64, float64, "
-    "int64[::1], float64[:, ::1], float64[::1])",
+    "float64[:, ::1], float64[::1])",
     cache=True,
     nogil=True,
 )
@@ -251,7 +239,6 @@ def _normal(
     profiles: Doubles,
     variance: float,
     gain: float,
-    free: Indices,
     matrix: Doubles,
     vector: Doubles,
 ) -> None:
@@ -260,23 +247,28 @@ def _normal(
     Weights are those of shot noise upon the noise of the surroundings: the steps are Fisher's
     scoring of the likelihood, see `README.md`.
     """
-    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
-        _profile(box[axis, 0], box[axis, 1], spot[axis], spot[ln_sigma], profiles[axis])
+    for axis, (column, ln_sigma) in enumerate(_AXES):
+        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
     matrix[:], vector[:] = 0.0, 0.0
-    slopes = np.empty(len(free))
-    for z in range(box[Z, 0], box[Z, 1]):
-        for y in range(box[Y, 0], box[Y, 1]):
-            for x in range(box[X, 0], box[X, 1]):
-                light = _slopes(
-                    spot, profiles, z - box[Z, 0], y - box[Y, 0], x - box[X, 0], free, slopes
-                )
+    slopes = np.empty(TALL + 1)
+    for z in range(box[0, 0], box[0, 1]):
+        for y in range(box[1, 0], box[1, 1]):
+            for x in range(box[2, 0], box[2, 1]):
+                place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
+                light = _slopes(spot, profiles, *place, slopes)
                 residual = rest[z, y, x] - spot[LEVEL] - light
                 weight = 1 / (variance + gain * max(light, 0.0))
-                for a in range(len(free)):
+                for a in range(len(vector)):
                     scaled = weight * slopes[a]
                     vector[a] += scaled * residual
                     for b in range(a + 1):
                         matrix[a, b] += scaled * slopes[b]
+
+
+@njit("int64(float32[:, :, ::1])", cache=True, nogil=True)
+def _number(image: Floats) -> int:
+    """Return how many columns of a spot are fitted."""
+    return WIDE + 1 if len(image) == 1 else TALL + 1
 
 
 @njit("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))", cache=True, nogil=True)
@@ -284,7 +276,7 @@ def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
     """Return the first and last + 1 pixel along each axis (3, 2) around a place."""
     box = np.empty((3, 2), np.int64)
     for axis in range(3):
-        place = int(np.rint(start[axis]))
+        place = int(np.rint(start[_AXES[axis][0]]))
         box[axis, 0] = max(place - half[axis], 0)
         box[axis, 1] = min(place + half[axis] + 1, shape[axis])
     return box
@@ -292,7 +284,7 @@ def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
 
 @njit(
     "float64[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], "
-    "float64, int64[::1])",
+    "float64)",
     cache=True,
     nogil=True,
 )
@@ -303,26 +295,25 @@ def shot_noise(
     half: Indices,
     variances: Doubles,
     gain: float,
-    free: Indices,
 ) -> Doubles:
     """Return by how much the variance grows with a spot's light (N,), per grey value.
 
     The spots are out of `rest`. A fit takes its leverage off the residuals of the variance 1.
     """
-    found, n = np.zeros(len(spots)), len(free)
-    matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(n)
+    found, n = np.zeros(len(spots)), _number(rest)
+    matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(TALL + 1)
     profiles = np.empty((3, 3, 2 * max(half) + 1))
     for s in range(len(spots)):
         spot, variance = spots[s], variances[s]
         box, above, below = _window(starts[s], half, rest.shape), 0.0, 0.0
-        _normal(rest, spot, box, profiles, variance, gain, free, matrix, vector)
+        _normal(rest, spot, box, profiles, variance, gain, matrix, vector)
         if not _factor(matrix):
             continue
-        for z in range(box[Z, 0], box[Z, 1]):
-            for y in range(box[Y, 0], box[Y, 1]):
-                for x in range(box[X, 0], box[X, 1]):
-                    place = z - box[Z, 0], y - box[Y, 0], x - box[X, 0]
-                    light = _slopes(spot, profiles, *place, free, slopes)
+        for z in range(box[0, 0], box[0, 1]):
+            for y in range(box[1, 0], box[1, 1]):
+                for x in range(box[2, 0], box[2, 1]):
+                    place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
+                    light = _slopes(spot, profiles, *place, slopes)
                     residual = rest[z, y, x] - spot[LEVEL]
                     left = 1.0
                     for a in range(n):
@@ -338,7 +329,7 @@ def shot_noise(
 
 @njit(
     "void(float32[:, :, ::1], float64[::1], float64[::1], int64[::1], float64, float64, "
-    "float64[::1], int64[::1], int64, float64[::1])",
+    "float64[::1], int64, float64[::1])",
     cache=True,
     nogil=True,
 )
@@ -350,22 +341,21 @@ def _fit(
     variance: float,
     gain: float,
     usual: Doubles,
-    free: Indices,
     steps: int,
     result: Doubles,
 ) -> None:
     """Move a spot to its most likely values, ln sigmas near the usual ones; write its `result`."""
-    n = len(free)
+    n = _number(rest)
     matrix, vector, profiles = np.empty((n, n)), np.empty(n), np.empty((3, 3, 2 * max(half) + 1))
     box = _window(start, half, rest.shape)
     result[:] = 0.0
     for step in range(steps + 1):
-        _normal(rest, spot, box, profiles, variance, gain, free, matrix, vector)
+        _normal(rest, spot, box, profiles, variance, gain, matrix, vector)
         if step == steps:
             break
         for a in range(n):
-            if free[a] >= WIDE:
-                vector[a] += (usual[free[a] - WIDE] - spot[free[a]]) / _PRIOR**2
+            if a in (WIDE, TALL):
+                vector[a] += (usual[a] - spot[a]) / _PRIOR**2
                 matrix[a, a] += 1 / _PRIOR**2
             matrix[a, a] *= 1 + _DAMPING
         if not _factor(matrix):
@@ -373,27 +363,23 @@ def _fit(
         _back(matrix, vector)
         moved = 0.0
         for a in range(n):
-            limit = _STEPS[free[a]]
-            change = min(max(vector[a], -limit), limit)
-            spot[free[a]] += change
-            if free[a] <= X:
+            change = min(max(vector[a], -_STEPS[a]), _STEPS[a])
+            spot[a] += change
+            if a in (Y, X, Z):
                 moved = max(moved, abs(change))
         # Between pixels that a narrow spot does not reach its height is free.
         most = _HIGHEST * (abs(start[HEIGHT]) + np.sqrt(variance))
         spot[HEIGHT] = min(max(spot[HEIGHT], -most), most)
         if moved < _STILL:
             steps = step + 1
-    height = HEIGHT - free[0]  # its number among the free columns
-    alone = (
-        matrix[height, height] - matrix[height + 1, height] ** 2 / matrix[height + 1, height + 1]
-    )
+    alone = matrix[HEIGHT, HEIGHT] - matrix[LEVEL, HEIGHT] ** 2 / matrix[LEVEL, LEVEL]
     if not _factor(matrix):
         return
     for a in range(n):
         vector[:] = 0.0
         vector[a] = 1.0
         _back(matrix, vector)
-        result[free[a]] = np.sqrt(vector[a])
+        result[a] = np.sqrt(vector[a])
     result[SCORE] = spot[HEIGHT] * np.sqrt(max(alone, 0.0))
 
 
@@ -401,26 +387,26 @@ def _fit(
 def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
     """Add a spot without its level, within a reach in sigmas, some times to an image."""
     box = np.empty((3, 2), np.int64)
-    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
+    for axis, (column, ln_sigma) in enumerate(_AXES):
         far = reach * np.exp(spot[ln_sigma])
-        box[axis, 0] = max(int(np.ceil(spot[axis] - far)), 0)
-        box[axis, 1] = min(int(np.floor(spot[axis] + far)) + 1, image.shape[axis])
+        box[axis, 0] = max(int(np.ceil(spot[column] - far)), 0)
+        box[axis, 1] = min(int(np.floor(spot[column] + far)) + 1, image.shape[axis])
         if box[axis, 0] >= box[axis, 1]:
             return
     profiles = np.empty((3, 3, (box[:, 1] - box[:, 0]).max()))
-    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
-        _profile(box[axis, 0], box[axis, 1], spot[axis], spot[ln_sigma], profiles[axis])
-    for z in range(box[Z, 0], box[Z, 1]):
-        for y in range(box[Y, 0], box[Y, 1]):
-            height = times * spot[HEIGHT] * profiles[Z, 0, z - box[Z, 0]]
-            height *= profiles[Y, 0, y - box[Y, 0]]
-            for x in range(box[X, 0], box[X, 1]):
-                image[z, y, x] += np.float32(height * profiles[X, 0, x - box[X, 0]])
+    for axis, (column, ln_sigma) in enumerate(_AXES):
+        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
+    for z in range(box[0, 0], box[0, 1]):
+        for y in range(box[1, 0], box[1, 1]):
+            height = times * spot[HEIGHT] * profiles[0, 0, z - box[0, 0]]
+            height *= profiles[1, 0, y - box[1, 0]]
+            for x in range(box[2, 0], box[2, 1]):
+                image[z, y, x] += np.float32(height * profiles[2, 0, x - box[2, 0]])
 
 
 @njit(
     "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
-    "float64[::1], int64[::1], boolean[::1], float64, int64, float64[:, ::1])",
+    "float64[::1], boolean[::1], float64, int64, float64[:, ::1])",
     cache=True,
     nogil=True,
 )
@@ -432,7 +418,6 @@ def sweep(
     variances: Doubles,
     gain: float,
     usual: Doubles,
-    free: Indices,
     taken: NDArray[np.bool_],
     reach: float,
     steps: int,
@@ -445,6 +430,6 @@ def sweep(
     for n in range(len(spots)):
         if taken[n]:
             add(rest, spots[n], 1.0, reach)
-        _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, free, steps, results[n])
+        _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
         add(rest, spots[n], -1.0, reach)
         taken[n] = True

@@ -30,10 +30,13 @@ class Parameters(Described):
         2.5, description="How many times larger the standard deviation of a spot is along z."
     )
     threshold: Positive = Field(
-        4.5, description="Least response to the filter, in standard deviations of its noise."
+        3.5, description="Least response to the filter, in standard deviations of its noise."
     )
     minimum_snr: NonNegative = Field(
-        4.5, description="Least height of a fitted spot, in its standard deviations."
+        3.5, description="Least height of a fitted spot, in its standard deviations."
+    )
+    false_share: Annotated[Finite, Field(gt=0, le=1)] = Field(
+        0.005, description="Share of the spots that may be noise: sets the threshold of an image."
     )
     narrowest: Positive = Field(
         0.6, description="Least standard deviation of a fitted spot, of the smallest to look for."
