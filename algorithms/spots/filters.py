@@ -14,6 +14,8 @@ Doubles = NDArray[np.float64]
 _TRUNCATE = 3.5  # sigmas of a Gaussian's taps
 _SURROUND = 2.0  # sigmas of the Gaussian that tells the background
 _BLOCK = 64  # px: side of the blocks in which noise is measured
+_FREEDOM = 200.0  # degrees of freedom of a block's noise: its few values make tails heavier
+_CHANCE = 0.05  # that an image of noise alone has a spot
 _MISFIT = 0.15  # part of a spot's light that its fit may leave, and that is no spot
 
 
@@ -65,16 +67,31 @@ def filter_of(sigma: Doubles) -> Filter:
     )
 
 
+def clearest(scores: Doubles, size: int, sigmas: Sequence[Doubles]) -> int:
+    """Return how many of the scores (N,), falling, to believe in: those with the largest F1.
+
+    A number k of them holds k - false ones, of all spots as many as it holds at most; none where
+    each number may be noise.
+    """
+    false = by_chance(scores, size, sigmas)
+    count = np.arange(1, len(scores) + 1)
+    if not (false <= _CHANCE * count).any():
+        return 0
+    true = count - false
+    return int(np.argmax(true / (true.max() + count))) + 1
+
+
 def by_chance(scores: Doubles, size: int, sigmas: Sequence[Doubles]) -> Doubles:
     """Return how many maxima above each score white noise has on average in an image of a size.
 
-    Worsley et al., Human Brain Mapping 4 (1996) 58, the term of the largest dimension.
+    Worsley et al., Human Brain Mapping 4 (1996) 58, the term of the largest dimension of a t field.
     """
     rough = sum(filter_of(sigma).rough for sigma in sigmas)
     axes = int((sigmas[0] > 0).sum())
-    bend = scores if axes == 2 else scores**2 - 1
-    found: Doubles = bend * np.exp(-(scores**2) / 2) * size * rough
-    return found / (2 * np.pi) ** ((axes + 1) / 2)
+    bend = scores if axes == 2 else scores**2 * (1 - 1 / _FREEDOM) - 1
+    tail = (1 + scores**2 / _FREEDOM) ** ((1 - _FREEDOM) / 2)
+    found: Doubles = bend * tail * size * rough / (2 * np.pi) ** ((axes + 1) / 2)
+    return found
 
 
 def _bell(sigma: float) -> Doubles:

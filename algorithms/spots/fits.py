@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.spots import _kernels as kernels
-from cytosuite.algorithms.spots.filters import Blocks, by_chance
+from cytosuite.algorithms.spots.filters import Blocks, clearest
 from cytosuite.algorithms.spots.parameters import Parameters
 
 Floats = NDArray[np.float32]
@@ -38,17 +38,20 @@ class Fits:
         self.taken = np.zeros(0, np.bool_)
 
     def add(self, starts: Doubles, scores: Doubles, variance: Blocks) -> None:
-        """Fit more spots (N, 7), the clearest first, and all again in noise of a variance."""
-        known, more = len(self.spots), len(starts)
+        """Fit more spots (N, 7), the clearest first, those that are hardly noise of a variance."""
+        known = len(self.spots)
+        now = variance.at(self.starts[:, PLACE])
+        self.scores *= np.sqrt(self.variances / now)
+        every = -np.sort(-np.concatenate([self.scores, scores]))
+        number = clearest(every, self.rest.size, self.sigmas)
+        starts = starts[scores >= every[number - 1]] if number else starts[:0]
+        more = len(starts)
         self.starts = np.concatenate([self.starts, starts])
         self.spots = np.concatenate([self.spots, starts])
         self.results = np.concatenate([self.results, np.zeros((more, 8))])
         self.taken = np.concatenate([self.taken, np.zeros(more, np.bool_)])
-        before = self.variances
-        self.variances = variance.at(self.starts[:, PLACE])
-        self.scores = np.concatenate(
-            [self.scores * np.sqrt(before / self.variances[:known]), scores]
-        )
+        self.variances = np.concatenate([now, variance.at(starts[:, PLACE])])
+        self.scores = np.concatenate([self.scores, scores[:more]])
         if len(self.spots):
             self._calibrate()
             self.sweep(slice(known, None))
@@ -93,9 +96,7 @@ class Fits:
         good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
         good &= ((places >= -0.5) & (places <= np.array(self.rest.shape) - 0.5)).all(axis=1)
         rank = np.flatnonzero(good)[np.argsort(-self.scores[good], kind="stable")]
-        false = by_chance(self.scores[rank], self.rest.size, self.sigmas)
-        believed = np.flatnonzero(false <= p.false_share * np.arange(1, len(rank) + 1))
-        rank = rank[: believed[-1] + 1 if believed.size else 0]
+        rank = rank[: clearest(self.scores[rank], self.rest.size, self.sigmas)]
         rank = rank[np.argsort(-scores[rank], kind="stable")]
         units = places[rank][:, axes] / self.sigmas[0][axes]
         return rank[_apart(units, p.minimum_distance)]

@@ -30,13 +30,10 @@ class Parameters(Described):
         2.5, description="How many times larger the standard deviation of a spot is along z."
     )
     threshold: Positive = Field(
-        3.5, description="Least response to the filter, in standard deviations of its noise."
+        3.0, description="Least response to the filter, in standard deviations of its noise."
     )
     minimum_snr: NonNegative = Field(
-        3.5, description="Least height of a fitted spot, in its standard deviations."
-    )
-    false_share: Annotated[Finite, Field(gt=0, le=1)] = Field(
-        0.005, description="Share of the spots that may be noise: sets the threshold of an image."
+        3.0, description="Least height of a fitted spot, in its standard deviations."
     )
     narrowest: Positive = Field(
         0.6, description="Least standard deviation of a fitted spot, of the smallest to look for."
