@@ -26,6 +26,9 @@ _STEPS = (0.7, 0.7, np.inf, np.inf, 0.3, 0.7, 0.3)  # largest change of a column
 _HIGHEST = 10.0  # of a spot, relative to its start
 _STILL = 0.02  # px: a smaller step ends a fit
 _PRIOR = 0.3  # sd of ln sigma of spots
+_LONGER = 25.0  # chi² that two spots in the place of one take at least
+_APART = 1.5  # sigmas between them at least: a psf may be elliptic
+_ROUNDS = 10  # of fits of the two
 
 
 @njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
@@ -433,3 +436,105 @@ def sweep(
         _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
         add(rest, spots[n], -1.0, reach)
         taken[n] = True
+
+
+@njit(
+    "UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)",
+    cache=True,
+    nogil=True,
+)
+def _left(
+    rest: Floats, spot: Doubles, box: Indices, variance: float, gain: float
+) -> tuple[float, float, float, float]:
+    """Return chi² of what a spot leaves in its box, and of that what a longer spot would take.
+
+    The last two are half the distance along y and x of the two spots that look as long: for them
+    the light changes by its second derivatives.
+    """
+    profiles = np.empty((3, 3, (box[:, 1] - box[:, 0]).max()))
+    for axis, (column, ln_sigma) in enumerate(_AXES):
+        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
+    sums, seen, norm, slopes = np.zeros(3), np.zeros(2), np.zeros(2), np.empty(TALL + 1)
+    for z in range(box[0, 0], box[0, 1]):
+        for y in range(box[1, 0], box[1, 1]):
+            for x in range(box[2, 0], box[2, 1]):
+                place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
+                light = _slopes(spot, profiles, *place, slopes)
+                weight = 1 / (variance + gain * max(light, 0.0))
+                value = rest[z, y, x] - spot[LEVEL]
+                sums[0] += weight
+                sums[1] += weight * value
+                sums[2] += weight * value * value
+                up, across = profiles[1, 1, place[1]], profiles[2, 1, place[2]]
+                for n, bent in ((0, light * (up**2 - across**2)), (1, 2 * light * up * across)):
+                    seen[n] += weight * value * bent
+                    norm[n] += weight * bent * bent
+    if norm.min() <= 0:
+        return 0.0, 0.0, 0.0, 0.0
+    one, other = seen / norm
+    half, turn = 2 * (one**2 + other**2) ** 0.25, np.arctan2(other, one) / 2
+    chi2 = sums[2] - sums[1] ** 2 / sums[0]
+    return chi2, (seen**2 / norm).sum(), half * np.cos(turn), half * np.sin(turn)
+
+
+@njit(
+    "boolean[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], "
+    "float64[::1], float64, float64[::1], float64, int64, float64[:, ::1], float64[:, ::1], "
+    "float64[:, ::1], float64[:, ::1])",
+    cache=True,
+    nogil=True,
+)
+def divide(
+    rest: Floats,
+    spots: Doubles,
+    starts: Doubles,
+    half: Indices,
+    variances: Doubles,
+    gain: float,
+    usual: Doubles,
+    reach: float,
+    steps: int,
+    results: Doubles,
+    others: Doubles,
+    other_starts: Doubles,
+    other_results: Doubles,
+) -> NDArray[np.bool_]:
+    """Replace spots (N, 7) by two each where these leave clearly less; return where.
+
+    Second ones go to `others`. All are out of `rest`, before and after.
+    """
+    found = np.zeros(len(spots), np.bool_)
+    pair, begin, result = np.empty((2, TALL + 1)), np.empty((2, TALL + 1)), np.empty((2, SCORE + 1))
+    for n in range(len(spots)):
+        spot, box = spots[n], _window(starts[n], half, rest.shape)
+        before, longer, dy, dx = _left(rest, spot, box, variances[n], gain)
+        if longer < _LONGER or results[n, SCORE] <= 0:
+            continue
+        add(rest, spot, 1.0, reach)
+        for k in range(2):
+            begin[k] = spot
+            for column, shift, size in ((Y, dy, rest.shape[1]), (X, dx, rest.shape[2])):
+                place = spot[column] + (1 - 2 * k) * shift
+                begin[k, column] = min(max(place, 0.0), size - 1.0)
+            begin[k, HEIGHT] *= 0.5
+            begin[k, WIDE] = usual[WIDE]
+            pair[k] = begin[k]
+            add(rest, pair[k], -1.0, reach)
+        for _ in range(_ROUNDS):
+            for k in range(2):
+                add(rest, pair[k], 1.0, reach)
+                _fit(rest, pair[k], begin[k], half, variances[n], gain, usual, steps, result[k])
+                add(rest, pair[k], -1.0, reach)
+        after = _left(rest, spot, box, variances[n], gain)[0]
+        apart = np.hypot(pair[0, Y] - pair[1, Y], pair[0, X] - pair[1, X])
+        far = apart >= _APART * np.exp(usual[WIDE])
+        if far and before - after >= _LONGER and pair[:, HEIGHT].min() > 0:
+            found[n] = True
+            spots[n], others[n] = pair[0], pair[1]
+            starts[n], other_starts[n] = begin[0], begin[1]
+            results[n], other_results[n] = result[0], result[1]
+        else:
+            for k in range(2):
+                add(rest, pair[k], 1.0, reach)
+            add(rest, spot, -1.0, reach)
+    return found

@@ -40,21 +40,50 @@ class Fits:
     def add(self, starts: Doubles, scores: Doubles, variance: Blocks) -> None:
         """Fit more spots (N, 7), the clearest first, those that are hardly noise of a variance."""
         known = len(self.spots)
-        now = variance.at(self.starts[:, PLACE])
-        self.scores *= np.sqrt(self.variances / now)
+        before, self.variances = self.variances, variance.at(self.starts[:, PLACE])
+        self.scores *= np.sqrt(before / self.variances)
         every = -np.sort(-np.concatenate([self.scores, scores]))
         number = clearest(every, self.rest.size, self.sigmas)
         starts = starts[scores >= every[number - 1]] if number else starts[:0]
+        self._append(starts, scores[: len(starts)], variance.at(starts[:, PLACE]))
+        if len(self.spots):
+            self._calibrate()
+            self.sweep(slice(known, None))
+            self._divide(slice(known, None))
+
+    def _append(self, starts: Doubles, scores: Doubles, variances: Doubles) -> None:
+        """Add spots that are in the image."""
         more = len(starts)
         self.starts = np.concatenate([self.starts, starts])
         self.spots = np.concatenate([self.spots, starts])
         self.results = np.concatenate([self.results, np.zeros((more, 8))])
         self.taken = np.concatenate([self.taken, np.zeros(more, np.bool_)])
-        self.variances = np.concatenate([now, variance.at(starts[:, PLACE])])
-        self.scores = np.concatenate([self.scores, scores[:more]])
-        if len(self.spots):
-            self._calibrate()
-            self.sweep(slice(known, None))
+        self.variances = np.concatenate([self.variances, variances])
+        self.scores = np.concatenate([self.scores, scores])
+
+    def _divide(self, part: slice) -> None:
+        """Replace long spots by two each."""
+        places = self.starts[part]
+        others, starts, results = (np.empty_like(a) for a in (places, places, self.results[part]))
+        found = kernels.divide(
+            self.rest,
+            self.spots[part],
+            places,
+            self.half,
+            self.variances[part],
+            self.gain,
+            self.usual,
+            _REACH,
+            _STEPS,
+            self.results[part],
+            others,
+            starts,
+            results,
+        )
+        known = len(self.spots)
+        self._append(starts[found], self.scores[part][found], self.variances[part][found])
+        self.spots[known:], self.results[known:] = others[found], results[found]
+        self.taken[known:] = True
 
     def sweep(self, part: slice = slice(None)) -> None:
         """Fit spots one after the other to what all others leave of the image."""
