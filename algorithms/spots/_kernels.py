@@ -27,6 +27,7 @@ _HIGHEST = 10.0  # of a spot, relative to its start
 _STILL = 0.02  # px: a smaller step ends a fit
 _PRIOR = 0.3  # sd of ln sigma of spots
 _LONGER = 25.0  # chi² that two spots in the place of one take at least
+_MOST = 0.5  # of the chi² beyond noise, which a cosmic ray keeps
 _APART = 1.5  # sigmas between them at least: a psf may be elliptic
 _ROUNDS = 10  # of fits of the two
 
@@ -528,7 +529,9 @@ def divide(
         after = _left(rest, spot, box, variances[n], gain)[0]
         apart = np.hypot(pair[0, Y] - pair[1, Y], pair[0, X] - pair[1, X])
         far = apart >= _APART * np.exp(usual[WIDE])
-        if far and before - after >= _LONGER and pair[:, HEIGHT].min() > 0:
+        pixels = np.prod(box[:, 1] - box[:, 0])
+        better = before - after >= max(_LONGER, _MOST * (before - pixels))
+        if far and better and pair[:, HEIGHT].min() > 0:
             found[n] = True
             spots[n], others[n] = pair[0], pair[1]
             starts[n], other_starts[n] = begin[0], begin[1]
