@@ -18,7 +18,7 @@ Indices: TypeAlias = NDArray[np.int64]
 # Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.
 Y, X, HEIGHT, LEVEL, WIDE, Z, TALL = range(7)
 _AXES = ((Z, TALL), (Y, WIDE), (X, WIDE))  # columns of place and width
-SCORE = 7  # column of its result: 7 sd, height / its sd
+SCORE, LEFT = 7, 8  # columns of its result: 7 sd, height / its sd, chi² beyond noise
 _MAD_TO_SD = 1.4826
 _ENOUGH = 64  # values of a block from which its noise is measured
 _DAMPING = 1e-3  # of the diagonal of the normal equations
@@ -27,6 +27,7 @@ _HIGHEST = 10.0  # of a spot, relative to its start
 _STILL = 0.02  # px: a smaller step ends a fit
 _PRIOR = 0.3  # sd of ln sigma of spots
 _LONGER = 25.0  # chi² that two spots in the place of one take at least
+_SURE = 3.0  # sd of a chi²
 _MOST = 0.5  # of the chi² beyond noise, which a cosmic ray keeps
 _APART = 1.5  # sigmas between them at least: a psf may be elliptic
 _ROUNDS = 10  # of fits of the two
@@ -409,37 +410,6 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
 
 
 @njit(
-    "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
-    "float64[::1], boolean[::1], float64, int64, float64[:, ::1])",
-    cache=True,
-    nogil=True,
-)
-def sweep(
-    rest: Floats,
-    spots: Doubles,
-    starts: Doubles,
-    half: Indices,
-    variances: Doubles,
-    gain: float,
-    usual: Doubles,
-    taken: NDArray[np.bool_],
-    reach: float,
-    steps: int,
-    results: Doubles,
-) -> None:
-    """Fit spots (N, 7) one after the other to what all others leave of an image.
-
-    Those that are `taken` are out of `rest` already; at the end all are.
-    """
-    for n in range(len(spots)):
-        if taken[n]:
-            add(rest, spots[n], 1.0, reach)
-        _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
-        add(rest, spots[n], -1.0, reach)
-        taken[n] = True
-
-
-@njit(
     "UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)",
     cache=True,
     nogil=True,
@@ -479,6 +449,41 @@ def _left(
 
 
 @njit(
+    "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
+    "float64[::1], boolean[::1], float64, int64, float64[:, ::1])",
+    cache=True,
+    nogil=True,
+)
+def sweep(
+    rest: Floats,
+    spots: Doubles,
+    starts: Doubles,
+    half: Indices,
+    variances: Doubles,
+    gain: float,
+    usual: Doubles,
+    taken: NDArray[np.bool_],
+    reach: float,
+    steps: int,
+    results: Doubles,
+) -> None:
+    """Fit spots (N, 7) one after the other to what all others leave of an image.
+
+    Those that are `taken` are out of `rest` already; at the end all are.
+    """
+    for n in range(len(spots)):
+        if taken[n]:
+            add(rest, spots[n], 1.0, reach)
+        _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
+        add(rest, spots[n], -1.0, reach)
+        box = _window(starts[n], half, rest.shape)
+        pixels = np.prod(box[:, 1] - box[:, 0])
+        chi2 = _left(rest, spots[n], box, variances[n], gain)[0]
+        results[n, LEFT] = chi2 - pixels - _SURE * np.sqrt(2 * pixels)
+        taken[n] = True
+
+
+@njit(
     "boolean[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], "
     "float64[::1], float64, float64[::1], float64, int64, float64[:, ::1], float64[:, ::1], "
     "float64[:, ::1], float64[:, ::1])",
@@ -505,7 +510,7 @@ def divide(
     Second ones go to `others`. All are out of `rest`, before and after.
     """
     found = np.zeros(len(spots), np.bool_)
-    pair, begin, result = np.empty((2, TALL + 1)), np.empty((2, TALL + 1)), np.empty((2, SCORE + 1))
+    pair, begin, result = np.empty((2, TALL + 1)), np.empty((2, TALL + 1)), np.empty((2, LEFT + 1))
     for n in range(len(spots)):
         spot, box = spots[n], _window(starts[n], half, rest.shape)
         before, longer, dy, dx = _left(rest, spot, box, variances[n], gain)

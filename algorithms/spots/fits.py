@@ -21,6 +21,7 @@ _REACH = 4.0  # sigmas to which a spot's light is taken out of an image
 _TELLING = 300  # the clearest spots, which tell width and shot noise
 _CLEAR, _FEWEST = 10.0, 8  # least signal-to-noise of these, and how many are enough
 _FARTHEST = 1.5  # sigmas from a candidate to its spot
+_LEAVES = 4.0  # times a spot's own chi² that its fit may leave: cosmic rays leave more
 _STEPS = 8  # of a fit
 
 
@@ -33,7 +34,7 @@ class Fits:
         self.axes = slice(1, 3) if len(values) == 1 else slice(0, 3)
         self.usual, self.gain = np.zeros(7), 0.0  # of its ln sigmas; grey values per photon
         self.starts, self.spots = np.zeros((0, 7)), np.zeros((0, 7))
-        self.variances, self.results = np.zeros(0), np.zeros((0, 8))
+        self.variances, self.results = np.zeros(0), np.zeros((0, kernels.LEFT + 1))
         self.scores = np.zeros(0)  # of the filter
         self.taken = np.zeros(0, np.bool_)
 
@@ -56,7 +57,7 @@ class Fits:
         more = len(starts)
         self.starts = np.concatenate([self.starts, starts])
         self.spots = np.concatenate([self.spots, starts])
-        self.results = np.concatenate([self.results, np.zeros((more, 8))])
+        self.results = np.concatenate([self.results, np.zeros((more, kernels.LEFT + 1))])
         self.taken = np.concatenate([self.taken, np.zeros(more, np.bool_)])
         self.variances = np.concatenate([self.variances, variances])
         self.scores = np.concatenate([self.scores, scores])
@@ -120,6 +121,7 @@ class Fits:
         places, axes = self.spots[:, PLACE], self.axes
         wide = np.exp(self.spots[:, WIDTH])
         good = scores >= p.minimum_snr
+        good &= self.results[:, kernels.LEFT] <= _LEAVES * scores**2
         good &= (wide >= p.narrowest * self.sigmas[0])[:, axes].all(axis=1)
         good &= (wide <= p.widest * self.sigmas[-1])[:, axes].all(axis=1)
         good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
