@@ -450,7 +450,7 @@ def _left(
 
 @njit(
     "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
-    "float64[::1], boolean[::1], float64, int64, float64[:, ::1])",
+    "float64[::1], float64, int64, float64[:, ::1])",
     cache=True,
     nogil=True,
 )
@@ -462,25 +462,19 @@ def sweep(
     variances: Doubles,
     gain: float,
     usual: Doubles,
-    taken: NDArray[np.bool_],
     reach: float,
     steps: int,
     results: Doubles,
 ) -> None:
-    """Fit spots (N, 7) one after the other to what all others leave of an image.
-
-    Those that are `taken` are out of `rest` already; at the end all are.
-    """
+    """Fit spots (N, 7), all out of `rest`, one after the other to what the others leave."""
     for n in range(len(spots)):
-        if taken[n]:
-            add(rest, spots[n], 1.0, reach)
+        add(rest, spots[n], 1.0, reach)
         _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
         add(rest, spots[n], -1.0, reach)
         box = _window(starts[n], half, rest.shape)
         pixels = np.prod(box[:, 1] - box[:, 0])
         chi2 = _left(rest, spots[n], box, variances[n], gain)[0]
         results[n, LEFT] = chi2 - pixels - _SURE * np.sqrt(2 * pixels)
-        taken[n] = True
 
 
 @njit(

@@ -36,7 +36,6 @@ class Fits:
         self.starts, self.spots = np.zeros((0, 7)), np.zeros((0, 7))
         self.variances, self.results = np.zeros(0), np.zeros((0, kernels.LEFT + 1))
         self.scores = np.zeros(0)  # of the filter
-        self.taken = np.zeros(0, np.bool_)
 
     def add(self, starts: Doubles, scores: Doubles, variance: Blocks) -> None:
         """Fit more spots (N, 7), the clearest first, those that are hardly noise of a variance."""
@@ -47,7 +46,11 @@ class Fits:
         number = clearest(every, self.rest.size, self.sigmas)
         starts = starts[scores >= every[number - 1]] if number else starts[:0]
         self._append(starts, scores[: len(starts)], variance.at(starts[:, PLACE]))
+        for spot in self.spots[known:]:
+            kernels.add(self.rest, spot, -1.0, _REACH)
         if len(self.spots):
+            if not known:
+                self.usual = np.median(self.starts, axis=0)
             self._calibrate()
             self.sweep(slice(known, None))
             self._divide(slice(known, None))
@@ -58,7 +61,6 @@ class Fits:
         self.starts = np.concatenate([self.starts, starts])
         self.spots = np.concatenate([self.spots, starts])
         self.results = np.concatenate([self.results, np.zeros((more, kernels.LEFT + 1))])
-        self.taken = np.concatenate([self.taken, np.zeros(more, np.bool_)])
         self.variances = np.concatenate([self.variances, variances])
         self.scores = np.concatenate([self.scores, scores])
 
@@ -84,7 +86,6 @@ class Fits:
         known = len(self.spots)
         self._append(starts[found], self.scores[part][found], self.variances[part][found])
         self.spots[known:], self.results[known:] = others[found], results[found]
-        self.taken[known:] = True
 
     def sweep(self, part: slice = slice(None)) -> None:
         """Fit spots one after the other to what all others leave of the image."""
@@ -96,7 +97,6 @@ class Fits:
             self.variances[part],
             self.gain,
             self.usual,
-            self.taken[part],
             _REACH,
             _STEPS,
             self.results[part],
@@ -105,8 +105,6 @@ class Fits:
     def _calibrate(self) -> None:
         """Measure the usual width and the shot noise in the clearest spots."""
         part = slice(0, _TELLING)
-        if not self.taken[0]:
-            self.usual = np.median(self.starts, axis=0)
         self.sweep(part)
         clear = np.flatnonzero(self.results[part, kernels.SCORE] >= _CLEAR)
         if clear.size >= _FEWEST:
