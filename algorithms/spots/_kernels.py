@@ -26,6 +26,7 @@ _STEPS = (0.7, 0.7, np.inf, np.inf, 0.3, 0.7, 0.3)  # largest change of a column
 _HIGHEST = 10.0  # of a spot, relative to its start
 _STILL = 0.02  # px: a smaller step ends a fit
 _PRIOR = 0.3  # sd of ln sigma of spots
+_FARTHEST = 1.2  # from the usual ln sigma
 _LONGER = 25.0  # chi² that two spots in the place of one take at least
 _SURE = 3.0  # sd of a chi²
 _MOST = 0.5  # of the chi² beyond noise, which a cosmic ray keeps
@@ -370,6 +371,8 @@ def _fit(
         for a in range(n):
             change = min(max(vector[a], -_STEPS[a]), _STEPS[a])
             spot[a] += change
+            if a in (WIDE, TALL):
+                spot[a] = min(max(spot[a], usual[a] - _FARTHEST), usual[a] + _FARTHEST)
             if a in (Y, X, Z):
                 moved = max(moved, abs(change))
         # Between pixels that a narrow spot does not reach its height is free.

@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
-_FEW = 0.1  # of the spots: a pass that finds fewer is the last
+_FEW = 0.35  # of the spots: a pass that finds fewer is the last
 
 
 class Detected(NamedTuple):

@@ -21,7 +21,7 @@ _REACH = 4.0  # sigmas to which a spot's light is taken out of an image
 _TELLING = 300  # the clearest spots, which tell width and shot noise
 _CLEAR, _FEWEST = 10.0, 8  # least signal-to-noise of these, and how many are enough
 _FARTHEST = 1.5  # sigmas from a candidate to its spot
-_LEAVES = 4.0  # times a spot's own chi² that its fit may leave: cosmic rays leave more
+_LEAVES = 3.0  # times a spot's own chi² that its fit may leave: cosmic rays leave more
 _STEPS = 8  # of a fit
 
 
@@ -106,12 +106,20 @@ class Fits:
         """Measure the usual width and the shot noise in the clearest spots."""
         part = slice(0, _TELLING)
         self.sweep(part)
-        clear = np.flatnonzero(self.results[part, kernels.SCORE] >= _CLEAR)
+        clear = (self.results[part, kernels.SCORE] >= _CLEAR) & self._like_light()[part]
+        clear = np.flatnonzero(clear)
         if clear.size >= _FEWEST:
             self.usual = np.median(self.spots[clear], axis=0)
             own = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
             slopes = kernels.shot_noise(self.rest, *own, self.gain)
             self.gain = max(0.0, float(np.median(slopes)))
+
+    def _like_light(self) -> Bools:
+        """Return which fits leave little: those of hot pixels and cosmic rays do not."""
+        found: Bools = (
+            self.results[:, kernels.LEFT] <= _LEAVES * self.results[:, kernels.SCORE] ** 2
+        )
+        return found
 
     def good(self) -> NDArray[np.int64]:
         """Return the numbers of the spots to believe in, the clearest first."""
@@ -119,7 +127,7 @@ class Fits:
         places, axes = self.spots[:, PLACE], self.axes
         wide = np.exp(self.spots[:, WIDTH])
         good = scores >= p.minimum_snr
-        good &= self.results[:, kernels.LEFT] <= _LEAVES * scores**2
+        good &= self._like_light()
         good &= (wide >= p.narrowest * self.sigmas[0])[:, axes].all(axis=1)
         good &= (wide <= p.widest * self.sigmas[-1])[:, axes].all(axis=1)
         good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
