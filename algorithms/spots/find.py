@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
-_FEW = 0.35  # of the spots: a pass that finds fewer is the last
+_FEW = 0.1  # of the spots: a pass that finds fewer is the last
 
 
 class Detected(NamedTuple):
@@ -54,7 +54,7 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     for _ in range(p.passes):
         known = len(fits.spots)
         fits.add(*candidates(values, fits.rest, spare, fits.gain, sigmas, p.threshold, least))
-        if known >= (1 - _FEW) * len(fits.spots):
+        if fits.like_light()[known:].sum() <= _FEW * len(fits.spots):
             break
     fits.sweep()
     good = fits.good()

@@ -106,7 +106,7 @@ class Fits:
         """Measure the usual width and the shot noise in the clearest spots."""
         part = slice(0, _TELLING)
         self.sweep(part)
-        clear = (self.results[part, kernels.SCORE] >= _CLEAR) & self._like_light()[part]
+        clear = (self.results[part, kernels.SCORE] >= _CLEAR) & self.like_light()[part]
         clear = np.flatnonzero(clear)
         if clear.size >= _FEWEST:
             self.usual = np.median(self.spots[clear], axis=0)
@@ -114,7 +114,7 @@ class Fits:
             slopes = kernels.shot_noise(self.rest, *own, self.gain)
             self.gain = max(0.0, float(np.median(slopes)))
 
-    def _like_light(self) -> Bools:
+    def like_light(self) -> Bools:
         """Return which fits leave little: those of hot pixels and cosmic rays do not."""
         found: Bools = (
             self.results[:, kernels.LEFT] <= _LEAVES * self.results[:, kernels.SCORE] ** 2
@@ -127,7 +127,7 @@ class Fits:
         places, axes = self.spots[:, PLACE], self.axes
         wide = np.exp(self.spots[:, WIDTH])
         good = scores >= p.minimum_snr
-        good &= self._like_light()
+        good &= self.like_light()
         good &= (wide >= p.narrowest * self.sigmas[0])[:, axes].all(axis=1)
         good &= (wide <= p.widest * self.sigmas[-1])[:, axes].all(axis=1)
         good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
