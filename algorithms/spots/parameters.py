@@ -45,5 +45,6 @@ class Parameters(Described):
         1.0, description="Least distance of two spots, in the smallest standard deviation."
     )
     passes: Annotated[int, Field(strict=True, ge=1, le=5)] = Field(
-        5, description="How often spots are looked for at most, from the second time on in what is left."
+        5,
+        description="How often spots are looked for at most, from the second time on in what is left.",
     )
