@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots import _kernels as kernels
+from cytosuite.algorithms.spots import _loops as loops
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -121,14 +122,14 @@ def candidates(
     noises: list[Blocks] = []
     for number, scale in enumerate(scales):
         z, y, x = scale.inner
-        kernels.blur(rest, z, y, x, smooth)
+        loops.blur(rest, z, y, x, smooth)
         z, y, x = scale.outer
-        kernels.blur(smooth, z, y, x, answer)
+        loops.blur(smooth, z, y, x, answer)
         np.subtract(smooth, answer, out=answer)
-        found = kernels.spreads(answer, *ends, float(least * scale.norm))
-        kernels.keep_best(answer, found, *ends, number, best, which)
+        found = loops.spreads(answer, *ends, float(least * scale.norm))
+        loops.keep_best(answer, found, *ends, number, best, which)
         noises.append(Blocks(found.astype(np.float64), *ends))
-    places = kernels.peaks(best, threshold)
+    places = loops.peaks(best, threshold)
     at = tuple(places.T)
     variance = noises[0]._replace(values=(noises[0].values / scales[0].norm) ** 2)
     light = np.maximum(values[at].astype(np.float64) - rest[at], 0)  # of spots already found

@@ -46,5 +46,5 @@ class Parameters(Described):
     )
     passes: Annotated[int, Field(strict=True, ge=1, le=5)] = Field(
         5,
-        description="How often spots are looked for at most, from the second time on in what is left.",
+        description="How often at most spots are looked for, then in what those found leave.",
     )
