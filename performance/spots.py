@@ -174,33 +174,31 @@ def tuned(peer: Callable[..., Doubles], scenes: Sequence[Scene]) -> float:
     return max(THRESHOLDS, key=lambda own: judged(partial(peer, threshold=own), scenes).f1)
 
 
-def both(draw: Callable[[int], Scene], images: int = 2) -> tuple[Score, Score]:
-    """Return the scores of both programs on images; others choose the threshold of blob_log."""
-    threshold = tuned(theirs, [draw(1000)])
-    scenes = [draw(seed) for seed in range(images)]
-    return judged(ours, scenes), judged(partial(theirs, threshold=threshold), scenes)
-
-
 def curves(figure: Path) -> None:
     """Print F1 and errors by signal-to-noise and by density, and draw them."""
     row = "{:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>7}"
     names = ("F1", "blob_log", "RMSE nm", "blob_log", "bound nm", "ratio")
     panels = []
     for title, values, draw in (
-        ("signal-to-noise", RATIOS, lambda value: lambda seed: drawn(seed, value)),
-        ("density", DENSITIES, lambda value: lambda seed: drawn(seed, BRIGHT, value)),
+        ("signal-to-noise", RATIOS, lambda value, seed: drawn(seed, value)),
+        (
+            "spots per 100 areas of the psf",
+            DENSITIES,
+            lambda value, seed: drawn(seed, BRIGHT, value),
+        ),
     ):
-        print(row.format(title[:8], *names))
+        print(row.format(title.split()[0][:8], *names))
         found = []
         for value in values:
-            own, other = both(draw(value))
+            scenes = [draw(value, seed) for seed in (0, 1)]
+            threshold = tuned(theirs, [draw(value, 1000)])
+            own, other = judged(ours, scenes), judged(partial(theirs, threshold=threshold), scenes)
             least = bound_um(value if values is RATIOS else BRIGHT)
             found.append((own.f1, other.f1, 1000 * own.um, 1000 * other.um, 1000 * least))
             shown = [f"{v:.3f}" for v in found[-1][:2]] + [f"{v:.1f}" for v in found[-1][2:]]
             print(row.format(value, *shown, f"{own.um / least:.2f}"), flush=True)
         f1, nm = np.array(found)[:, :2], np.array(found)[:, 2:]
-        under = title if values is RATIOS else "spots per 100 areas of the psf"
-        panels += [panel(values, f1, under, "F1"), panel(values, nm, under, "lateral RMSE, nm")]
+        panels += [panel(values, f1, title, "F1"), panel(values, nm, title, "lateral RMSE, nm")]
     size = (2 * (PANEL[0] + GAP) + 30, 2 * (PANEL[1] + GAP - 20))
     moved = [
         group(f"{60 + (PANEL[0] + GAP) * (n // 2)}", f"{40 + (PANEL[1] + GAP - 20) * (n % 2)}", own)
@@ -250,7 +248,7 @@ WORKS: dict[str, tuple[str, dict[str, Any]]] = {
 def pairs() -> None:
     """Print CPU seconds, F1 and error of both programs on images of cells."""
     for work, (recipe, more) in WORKS.items():
-        validation = [cells(1000, recipe, {})]
+        validation = [cells(1000 + number, recipe, {}) for number in range(2)]
         scenes = [cells(seed, recipe, more) for seed in range(3)]
         programs: dict[str, Finder] = {"spots": ours}
         for widths, name in ((1, "width of the psf"), (10, "ten widths")):
@@ -273,36 +271,29 @@ def simulation() -> None:
         "spots": [{"count": [25.0, 25.0]}],
     }
     made = [generate(np.random.default_rng(seed), recipe) for seed in range(2)]
-    seconds = median(
-        timed(lambda seed=seed: generate(np.random.default_rng(seed), recipe))[0]
-        for seed in range(REPEATS)
-    )
+    seconds = timed(lambda: generate(np.random.default_rng(2), recipe))[0]
     facts = made[0].metadata
     print(f"{facts['n_cells']} cells, {facts['n_spots']} spots, {SIDE}²: {seconds:.2f} s")
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, f"{n}.tif") for n in range(3)]
-        for path, sample in zip(paths, made, strict=False):
+        *pair, whole = (Path(folder, f"{n}.tif") for n in range(3))
+        for path, sample in zip(pair, made, strict=True):
             write(path, sample.sockets[IMAGE.slug])
-        read, whole = (
-            median(timed(run)[0] for _ in range(REPEATS))
-            for run in (
-                lambda: weighted_sum(paths[:2], (1.0, 1.0)),
-                lambda: write(paths[2], weighted_sum(paths[:2], (1.0, 1.0))),
-            )
-        )
-    print(f"sum of a pair: read and added {1000 * read:.0f} ms, written too {1000 * whole:.0f} ms")
+        for work, run in (
+            ("read and added", lambda: weighted_sum(pair, (1.0, 1.0))),
+            ("written too", lambda: write(whole, weighted_sum(pair, (1.0, 1.0)))),
+        ):
+            print(f"a pair {work}: {1000 * median(timed(run)[0] for _ in range(REPEATS)):.0f} ms")
 
 
 def main() -> None:
     """Print what is asked for."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     words = sys.argv[1:] or ["pairs", "simulation"]
-    if "curves" in words:
-        curves(Path(words[words.index("curves") + 1]))
-    if "pairs" in words:
-        pairs()
-    if "simulation" in words:
-        simulation()
+    if words[0] == "curves":
+        curves(Path(words[1]))
+    for name, run in (("pairs", pairs), ("simulation", simulation)):
+        if name in words:
+            run()
 
 
 if __name__ == "__main__":
