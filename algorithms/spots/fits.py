@@ -106,8 +106,8 @@ class Fits:
         """Measure the usual width and the shot noise in the clearest spots."""
         part = slice(0, _TELLING)
         self.sweep(part)
-        clear = (self.results[part, kernels.SCORE] >= _CLEAR) & self.like_light()[part]
-        clear = np.flatnonzero(clear)
+        bright = self.results[part, kernels.SCORE] >= _CLEAR
+        clear = np.flatnonzero(bright & self.like_light()[part])
         if clear.size >= _FEWEST:
             self.usual = np.median(self.spots[clear], axis=0)
             own = self.spots[clear], self.starts[clear], self.half, self.variances[clear]

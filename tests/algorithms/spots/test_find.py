@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cytosuite.algorithms.spots.filters import clearest
 from cytosuite.algorithms.spots.find import find
 from cytosuite.algorithms.spots.parameters import Parameters
 from cytosuite.metrics.points.matching import matched_points
@@ -42,7 +43,40 @@ def test_places_are_found_to_a_fraction_of_a_pixel(shape):
 
 def test_noise_alone_holds_hardly_a_spot():
     image, spacing = _image((256, 256), [])
-    assert len(find(image, spacing, Parameters()).places) <= 1
+    assert len(find(image, spacing, Parameters()).places) == 0
+
+
+def test_two_near_spots_are_two():
+    single = np.stack(np.meshgrid(np.arange(12, 120, 12.0), [16.0, 64.0, 112.0]), -1).reshape(-1, 2)
+    middle = np.stack(np.meshgrid(np.arange(12, 120, 12.0), [40.0, 88.0]), -1).reshape(-1, 2)
+    shift = np.array([1.2, 0.6])
+    truth = np.concatenate([single, middle + shift, middle - shift])
+    image, spacing = _image((128, 128), truth)
+    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    assert pairs.pairs[-1] >= len(truth) - 2
+    assert pairs.predictions <= len(truth)
+
+
+def test_hot_pixels_and_tracks_of_rays_are_no_spots():
+    rng = np.random.default_rng(2)
+    truth = rng.uniform(4, 250, (60, 2))
+    image, spacing = _image((256, 256), truth, photons=400.0)
+    hot = rng.integers(0, 256, (2, 30))
+    image[hot[0], hot[1]] += rng.integers(100, 5000, 30).astype(np.uint16)
+    for start in rng.integers(10, 240, (8, 2)):
+        steps = np.arange(10)
+        image[start[0] + steps, start[1] + steps // 2] += np.uint16(2000)
+    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    assert pairs.predictions - pairs.pairs[-1] <= 3
+    assert pairs.pairs[-1] >= 45  # others lie under a track
+
+
+def test_the_threshold_is_the_one_of_the_largest_expected_f1():
+    sigmas = [np.array([0.0, 1.2, 1.2])]
+    noise = -np.sort(-np.random.default_rng(0).normal(3, 0.3, 1000))
+    assert clearest(np.array([4.2, *noise.clip(0, 4)]), 1024**2, sigmas) == 0
+    spots = np.array([*np.linspace(20, 8, 100), 4.0, 3.5, 3.0])
+    assert clearest(spots, 1024**2, sigmas) == 100
 
 
 @pytest.mark.parametrize("value", [0, 7])
