@@ -22,6 +22,8 @@ _TELLING = 300  # the clearest spots, which tell width and shot noise
 _CLEAR, _FEWEST = 10.0, 8  # least signal-to-noise of these, and how many are enough
 _FARTHEST = 1.5  # sigmas from a candidate to its spot
 _LEAVES = 3.0  # times a spot's own chi² that its fit may leave: cosmic rays leave more
+_CLUMPED = 1.75  # times clearer than a spot to wider filters: edges and clumps are more
+_CROWDED = 2.5  # the same of candidates, near other ones
 _STEPS = 8  # of a fit
 
 
@@ -45,12 +47,15 @@ class Fits:
         every = -np.sort(-np.concatenate([self.scores, scores]))
         number = clearest(every, self.rest.size, self.sigmas)
         starts = starts[scores >= every[number - 1]] if number else starts[:0]
-        self._append(starts, scores[: len(starts)], variance.at(starts[:, PLACE]))
+        if not known and len(starts):
+            self.usual = np.median(starts, axis=0)
+        bare = starts * (np.arange(7) != kernels.HEIGHT)  # their light is in the image
+        like = kernels.clumped(self.rest, bare, self.usual) <= _CROWDED
+        starts, scores = starts[like], scores[: len(starts)][like]
+        self._append(starts, scores, variance.at(starts[:, PLACE]))
         for spot in self.spots[known:]:
             kernels.add(self.rest, spot, -1.0, _REACH)
         if len(self.spots):
-            if not known:
-                self.usual = np.median(self.starts, axis=0)
             self._calibrate()
             self.sweep(slice(known, None))
             self._divide(slice(known, None))
@@ -107,7 +112,7 @@ class Fits:
         part = slice(0, _TELLING)
         self.sweep(part)
         bright = self.results[part, kernels.SCORE] >= _CLEAR
-        clear = np.flatnonzero(bright & self.like_light()[part])
+        clear = np.flatnonzero(bright & (self.like_light() & self._sized())[part])
         if clear.size >= _FEWEST:
             self.usual = np.median(self.spots[clear], axis=0)
             own = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
@@ -121,15 +126,20 @@ class Fits:
         )
         return found
 
+    def _sized(self) -> Bools:
+        """Return which fits are as wide as the spots to look for."""
+        wide, p = np.exp(self.spots[:, WIDTH]), self.parameters
+        fit = (wide >= p.narrowest * self.sigmas[0]) & (wide <= p.widest * self.sigmas[-1])
+        return np.asarray(fit[:, self.axes].all(axis=1))
+
     def good(self) -> NDArray[np.int64]:
         """Return the numbers of the spots to believe in, the clearest first."""
         p, scores = self.parameters, self.results[:, kernels.SCORE]
         places, axes = self.spots[:, PLACE], self.axes
         wide = np.exp(self.spots[:, WIDTH])
         good = scores >= p.minimum_snr
-        good &= self.like_light()
-        good &= (wide >= p.narrowest * self.sigmas[0])[:, axes].all(axis=1)
-        good &= (wide <= p.widest * self.sigmas[-1])[:, axes].all(axis=1)
+        good &= self.like_light() & self._sized()
+        good[good] = kernels.clumped(self.rest, self.spots[good], self.usual) <= _CLUMPED
         good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
         good &= ((places >= -0.5) & (places <= np.array(self.rest.shape) - 0.5)).all(axis=1)
         rank = np.flatnonzero(good)[np.argsort(-self.scores[good], kind="stable")]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from cytosuite.algorithms.spots.filters import clearest
 from cytosuite.algorithms.spots.find import find
@@ -12,10 +13,10 @@ SPACING = (0.3, 0.1, 0.1)
 SIGMAS = np.array([0.3, 0.13, 0.13])
 
 
-def _image(shape, places, photons=800.0, seed=0):
-    """Return an image of Gaussian spots by photon and read noise, offset 100."""
+def _image(shape, places, photons=800.0, seed=0, glow=0.0):
+    """Return an image of Gaussian spots, and of a glow, by photon and read noise, offset 100."""
     spacing, sigmas = SPACING[-len(shape) :], SIGMAS[-len(shape) :] / SPACING[-len(shape) :]
-    light = np.full(shape, 4.0)
+    light = np.full(shape, 4.0) + glow
     grid = np.indices(shape)
     for place in places:
         away = sum(
@@ -44,6 +45,21 @@ def test_places_are_found_to_a_fraction_of_a_pixel(shape):
 def test_noise_alone_holds_hardly_a_spot():
     image, spacing = _image((256, 256), [])
     assert len(find(image, spacing, Parameters()).places) == 0
+
+
+@pytest.mark.parametrize("shape", [(160, 160), (16, 96, 96)])
+def test_edges_of_bright_cells_are_no_spots(shape):
+    rng, size = np.random.default_rng(2), shape[-1]
+    rows, columns = np.ogrid[:size, :size]
+    cell = (rows - size / 2) ** 2 + (columns - size / 3) ** 2 < (size / 4) ** 2
+    glow = np.zeros(shape)
+    glow[(slice(4, 12), cell) if len(shape) == 3 else cell] = 15.0
+    glow = gaussian_filter(glow, 1.3)
+    truth = rng.uniform([3] * len(shape), np.array(shape) - 4, (20, len(shape)))
+    image, spacing = _image(shape, truth, glow=glow)
+    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    assert pairs.pairs[-1] >= 18
+    assert pairs.predictions <= 23
 
 
 def test_two_near_spots_are_two():
