@@ -1,4 +1,4 @@
-"""Compiled loops over images and fits of spots; no sum is reordered: the same bits everywhere."""
+"""Compiled fits of spots; no sum is reordered: the same bits everywhere."""
 
 from pathlib import Path
 from typing import TypeAlias
@@ -15,157 +15,22 @@ Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.int64]
 
-Z, Y, X, HEIGHT, LEVEL, WIDE, TALL = range(7)  # columns of a spot: place, heights, ln sigmas
-SCORE = 7  # column of its result: 7 sd, height / its sd
-_MAD_TO_SD = 1.4826
-_ENOUGH = 64  # values of a block from which its noise is measured
+# Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.
+Y, X, HEIGHT, LEVEL, WIDE, Z, TALL = range(7)
+_AXES = ((Z, TALL), (Y, WIDE), (X, WIDE))  # columns of place and width
+SCORE, LEFT = 7, 8  # columns of its result: 7 sd, height / its sd, chi² beyond noise
 _DAMPING = 1e-3  # of the diagonal of the normal equations
-_STEPS = (0.7, 0.7, 0.7, np.inf, np.inf, 0.3, 0.3)  # largest change of a column
+_STEPS = (0.7, 0.7, np.inf, np.inf, 0.3, 0.7, 0.3)  # largest change of a column
 _HIGHEST = 10.0  # of a spot, relative to its start
-_STILL = 0.01  # px: a smaller step ends a fit
+_STILL = 0.02  # px: a smaller step ends a fit
 _PRIOR = 0.3  # sd of ln sigma of spots
-
-
-@njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
-def _along_y(plane: Floats, taps: Floats, out: Floats) -> None:
-    """Convolve the columns of a plane by symmetric taps, the edges repeated."""
-    last, half = plane.shape[0] - 1, len(taps) // 2
-    for y in range(plane.shape[0]):
-        middle = taps[half]
-        for x in range(plane.shape[1]):
-            out[y, x] = middle * plane[y, x]
-        for k in range(1, half + 1):
-            low, high, tap = max(y - k, 0), min(y + k, last), taps[half + k]
-            for x in range(plane.shape[1]):
-                out[y, x] += tap * (plane[low, x] + plane[high, x])
-
-
-@njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
-def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
-    """Convolve the rows of a plane by symmetric taps, the edges repeated."""
-    size, half = plane.shape[1], len(taps) // 2
-    row = np.empty(size + 2 * half, np.float32)
-    for y in range(plane.shape[0]):
-        row[:half], row[half + size :] = plane[y, 0], plane[y, size - 1]
-        row[half : half + size] = plane[y]
-        for x in range(size):
-            out[y, x] = taps[half] * row[half + x]
-        for k in range(1, half + 1):
-            tap = taps[half + k]
-            low, high = row[half - k : half - k + size], row[half + k : half + k + size]
-            for x in range(size):
-                out[y, x] += tap * (low[x] + high[x])
-
-
-@njit(
-    "void(float32[:, :, ::1], float32[::1], float32[::1], float32[::1], float32[:, :, ::1])",
-    cache=True,
-    nogil=True,
-)
-def blur(values: Floats, kz: Floats, ky: Floats, kx: Floats, out: Floats) -> None:
-    """Convolve (Z, Y, X) by symmetric taps along each axis into `out`, the edges repeated."""
-    nz, ny, nx = values.shape
-    half = len(kz) // 2
-    total, spare = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)
-    for z in range(nz):
-        if nz == 1:
-            _along_y(values[z], ky, spare)
-        else:
-            for y in range(ny):
-                for x in range(nx):
-                    total[y, x] = kz[half] * values[z, y, x]
-                for k in range(1, half + 1):
-                    low, high, tap = max(z - k, 0), min(z + k, nz - 1), kz[half + k]
-                    for x in range(nx):
-                        total[y, x] += tap * (values[low, y, x] + values[high, y, x])
-            _along_y(total, ky, spare)
-        _along_x(spare, kx, out[z])
-
-
-@njit(
-    "float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)",
-    cache=True,
-    nogil=True,
-)
-def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> Floats:
-    """Return the sd around 0 in blocks of each plane (Z, M, N), by the median; at least `least`."""
-    found = np.empty((values.shape[0], len(ends_y) - 1, len(ends_x) - 1), np.float32)
-    for z in range(found.shape[0]):
-        for i in range(found.shape[1]):
-            for j in range(found.shape[2]):
-                block = values[z, ends_y[i] : ends_y[i + 1], ends_x[j] : ends_x[j + 1]]
-                step = 2 if block.size >= 4 * _ENOUGH else 1
-                part = np.abs(block[::step, ::step]).ravel()
-                found[z, i, j] = max(least, _MAD_TO_SD * float(np.median(part)))
-    return found
-
-
-@njit(
-    "void(float32[:, :, ::1], float32[:, :, ::1], int64[::1], int64[::1], int64, "
-    "float32[:, :, ::1], uint8[:, :, ::1])",
-    cache=True,
-    nogil=True,
-)
-def keep_best(
-    values: Floats,
-    noise: Floats,
-    ends_y: Indices,
-    ends_x: Indices,
-    scale: int,
-    best: Floats,
-    which: NDArray[np.uint8],
-) -> None:
-    """Raise `best` to the values in units of their block's noise, and note where that was."""
-    for z in range(values.shape[0]):
-        for i in range(len(ends_y) - 1):
-            for j in range(len(ends_x) - 1):
-                unit = np.float32(1) / noise[z, i, j]
-                for y in range(ends_y[i], ends_y[i + 1]):
-                    row = values[z, y, ends_x[j] : ends_x[j + 1]]
-                    out = best[z, y, ends_x[j] : ends_x[j + 1]]
-                    if scale == 0:
-                        for x in range(len(row)):
-                            out[x] = unit * row[x]
-                        continue
-                    name = which[z, y, ends_x[j] : ends_x[j + 1]]
-                    for x in range(len(row)):
-                        name[x] = scale if unit * row[x] > out[x] else name[x]
-                        out[x] = max(out[x], unit * row[x])
-
-
-@njit("boolean(float32[:, :, ::1], int64, int64, int64)", cache=True, nogil=True)
-def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
-    """Return whether no neighbour is larger; of equal ones the first counts."""
-    nz, ny, nx = values.shape
-    value = values[z, y, x]
-    for k in range(max(z - 1, 0), min(z + 2, nz)):
-        for j in range(max(y - 1, 0), min(y + 2, ny)):
-            for i in range(max(x - 1, 0), min(x + 2, nx)):
-                before = (k, j, i) < (z, y, x)
-                if values[k, j, i] > value or (before and values[k, j, i] == value):
-                    return False
-    return True
-
-
-@njit("int64[:, ::1](float32[:, :, ::1], float32)", cache=True, nogil=True)
-def peaks(values: Floats, threshold: float) -> Indices:
-    """Return the places (N, 3) of local maxima from a threshold, in the order of the memory."""
-    nz, ny, nx = values.shape
-    count, found = 0, np.empty((1024, 3), np.int64)
-    for z in range(nz):
-        for y in range(ny):
-            for x in range(nx):
-                value = values[z, y, x]
-                if value < threshold or (x > 0 and values[z, y, x - 1] >= value):
-                    continue
-                if _is_peak(values, z, y, x):
-                    if count == len(found):
-                        more = np.empty((2 * count, 3), np.int64)
-                        more[:count] = found
-                        found = more
-                    found[count, 0], found[count, 1], found[count, 2] = z, y, x
-                    count += 1
-    return found[:count].copy()
+_FARTHEST = 1.2  # from the usual ln sigma
+_LONGER = 25.0  # chi² that two spots in the place of one take at least
+_SURE = 3.0  # sd of a chi²
+_MOST = 0.5  # of the chi² beyond noise, which a cosmic ray keeps
+_APART = 1.5  # sigmas between them at least: a psf may be elliptic
+_ROUNDS = 10  # of fits of the two
+_BEYOND = 10.0  # usual sigmas around a spot that tell whether it is a clump
 
 
 @njit("void(int64, int64, float64, float64, float64[:, ::1])", cache=True, nogil=True)
@@ -209,38 +74,24 @@ def _factor(matrix: Doubles) -> bool:
 
 
 @njit(
-    "float64(float64[::1], float64[:, :, ::1], int64, int64, int64, int64[::1], float64[::1])",
+    "float64(float64[::1], float64[:, :, ::1], int64, int64, int64, float64[::1])",
     cache=True,
     nogil=True,
 )
-def _slopes(
-    spot: Doubles, profiles: Doubles, k: int, j: int, i: int, free: Indices, slopes: Doubles
-) -> float:
-    """Return the light of a spot in a pixel of its box, and write its slopes by what is free."""
-    share = profiles[Z, 0, k] * profiles[Y, 0, j] * profiles[X, 0, i]
+def _slopes(spot: Doubles, profiles: Doubles, k: int, j: int, i: int, slopes: Doubles) -> float:
+    """Return the light of a spot in a pixel of its box, and write its slopes by each column."""
+    share = profiles[0, 0, k] * profiles[1, 0, j] * profiles[2, 0, i]
     light: float = spot[HEIGHT] * share
-    for a in range(len(free)):
-        column = free[a]
-        if column == Z:
-            slopes[a] = light * profiles[Z, 1, k]
-        elif column == Y:
-            slopes[a] = light * profiles[Y, 1, j]
-        elif column == X:
-            slopes[a] = light * profiles[X, 1, i]
-        elif column == HEIGHT:
-            slopes[a] = share
-        elif column == LEVEL:
-            slopes[a] = 1.0
-        elif column == WIDE:
-            slopes[a] = light * (profiles[Y, 2, j] + profiles[X, 2, i])
-        else:
-            slopes[a] = light * profiles[Z, 2, k]
+    slopes[Y], slopes[X] = light * profiles[1, 1, j], light * profiles[2, 1, i]
+    slopes[HEIGHT], slopes[LEVEL] = share, 1.0
+    slopes[WIDE] = light * (profiles[1, 2, j] + profiles[2, 2, i])
+    slopes[Z], slopes[TALL] = light * profiles[0, 1, k], light * profiles[0, 2, k]
     return light
 
 
 @njit(
     "void(float32[:, :, ::1], float64[::1], int64[:, ::1], float64[:, :, ::1], float64, float64, "
-    "int64[::1], float64[:, ::1], float64[::1])",
+    "float64[:, ::1], float64[::1])",
     cache=True,
     nogil=True,
 )
@@ -251,7 +102,6 @@ def _normal(
     profiles: Doubles,
     variance: float,
     gain: float,
-    free: Indices,
     matrix: Doubles,
     vector: Doubles,
 ) -> None:
@@ -260,23 +110,28 @@ def _normal(
     Weights are those of shot noise upon the noise of the surroundings: the steps are Fisher's
     scoring of the likelihood, see `README.md`.
     """
-    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
-        _profile(box[axis, 0], box[axis, 1], spot[axis], spot[ln_sigma], profiles[axis])
+    for axis, (column, ln_sigma) in enumerate(_AXES):
+        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
     matrix[:], vector[:] = 0.0, 0.0
-    slopes = np.empty(len(free))
-    for z in range(box[Z, 0], box[Z, 1]):
-        for y in range(box[Y, 0], box[Y, 1]):
-            for x in range(box[X, 0], box[X, 1]):
-                light = _slopes(
-                    spot, profiles, z - box[Z, 0], y - box[Y, 0], x - box[X, 0], free, slopes
-                )
+    slopes = np.empty(TALL + 1)
+    for z in range(box[0, 0], box[0, 1]):
+        for y in range(box[1, 0], box[1, 1]):
+            for x in range(box[2, 0], box[2, 1]):
+                place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
+                light = _slopes(spot, profiles, *place, slopes)
                 residual = rest[z, y, x] - spot[LEVEL] - light
                 weight = 1 / (variance + gain * max(light, 0.0))
-                for a in range(len(free)):
+                for a in range(len(vector)):
                     scaled = weight * slopes[a]
                     vector[a] += scaled * residual
                     for b in range(a + 1):
                         matrix[a, b] += scaled * slopes[b]
+
+
+@njit("int64(float32[:, :, ::1])", cache=True, nogil=True)
+def _number(image: Floats) -> int:
+    """Return how many columns of a spot are fitted."""
+    return WIDE + 1 if len(image) == 1 else TALL + 1
 
 
 @njit("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))", cache=True, nogil=True)
@@ -284,7 +139,7 @@ def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
     """Return the first and last + 1 pixel along each axis (3, 2) around a place."""
     box = np.empty((3, 2), np.int64)
     for axis in range(3):
-        place = int(np.rint(start[axis]))
+        place = int(np.rint(start[_AXES[axis][0]]))
         box[axis, 0] = max(place - half[axis], 0)
         box[axis, 1] = min(place + half[axis] + 1, shape[axis])
     return box
@@ -292,7 +147,7 @@ def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
 
 @njit(
     "float64[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], "
-    "float64, int64[::1])",
+    "float64)",
     cache=True,
     nogil=True,
 )
@@ -303,26 +158,25 @@ def shot_noise(
     half: Indices,
     variances: Doubles,
     gain: float,
-    free: Indices,
 ) -> Doubles:
     """Return by how much the variance grows with a spot's light (N,), per grey value.
 
     The spots are out of `rest`. A fit takes its leverage off the residuals of the variance 1.
     """
-    found, n = np.zeros(len(spots)), len(free)
-    matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(n)
+    found, n = np.zeros(len(spots)), _number(rest)
+    matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(TALL + 1)
     profiles = np.empty((3, 3, 2 * max(half) + 1))
     for s in range(len(spots)):
         spot, variance = spots[s], variances[s]
         box, above, below = _window(starts[s], half, rest.shape), 0.0, 0.0
-        _normal(rest, spot, box, profiles, variance, gain, free, matrix, vector)
+        _normal(rest, spot, box, profiles, variance, gain, matrix, vector)
         if not _factor(matrix):
             continue
-        for z in range(box[Z, 0], box[Z, 1]):
-            for y in range(box[Y, 0], box[Y, 1]):
-                for x in range(box[X, 0], box[X, 1]):
-                    place = z - box[Z, 0], y - box[Y, 0], x - box[X, 0]
-                    light = _slopes(spot, profiles, *place, free, slopes)
+        for z in range(box[0, 0], box[0, 1]):
+            for y in range(box[1, 0], box[1, 1]):
+                for x in range(box[2, 0], box[2, 1]):
+                    place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
+                    light = _slopes(spot, profiles, *place, slopes)
                     residual = rest[z, y, x] - spot[LEVEL]
                     left = 1.0
                     for a in range(n):
@@ -338,7 +192,7 @@ def shot_noise(
 
 @njit(
     "void(float32[:, :, ::1], float64[::1], float64[::1], int64[::1], float64, float64, "
-    "float64[::1], int64[::1], int64, float64[::1])",
+    "float64[::1], int64, float64[::1])",
     cache=True,
     nogil=True,
 )
@@ -350,22 +204,21 @@ def _fit(
     variance: float,
     gain: float,
     usual: Doubles,
-    free: Indices,
     steps: int,
     result: Doubles,
 ) -> None:
     """Move a spot to its most likely values, ln sigmas near the usual ones; write its `result`."""
-    n = len(free)
+    n = _number(rest)
     matrix, vector, profiles = np.empty((n, n)), np.empty(n), np.empty((3, 3, 2 * max(half) + 1))
     box = _window(start, half, rest.shape)
     result[:] = 0.0
     for step in range(steps + 1):
-        _normal(rest, spot, box, profiles, variance, gain, free, matrix, vector)
+        _normal(rest, spot, box, profiles, variance, gain, matrix, vector)
         if step == steps:
             break
         for a in range(n):
-            if free[a] >= WIDE:
-                vector[a] += (usual[free[a] - WIDE] - spot[free[a]]) / _PRIOR**2
+            if a in (WIDE, TALL):
+                vector[a] += (usual[a] - spot[a]) / _PRIOR**2
                 matrix[a, a] += 1 / _PRIOR**2
             matrix[a, a] *= 1 + _DAMPING
         if not _factor(matrix):
@@ -373,27 +226,25 @@ def _fit(
         _back(matrix, vector)
         moved = 0.0
         for a in range(n):
-            limit = _STEPS[free[a]]
-            change = min(max(vector[a], -limit), limit)
-            spot[free[a]] += change
-            if free[a] <= X:
+            change = min(max(vector[a], -_STEPS[a]), _STEPS[a])
+            spot[a] += change
+            if a in (WIDE, TALL):
+                spot[a] = min(max(spot[a], usual[a] - _FARTHEST), usual[a] + _FARTHEST)
+            if a in (Y, X, Z):
                 moved = max(moved, abs(change))
         # Between pixels that a narrow spot does not reach its height is free.
         most = _HIGHEST * (abs(start[HEIGHT]) + np.sqrt(variance))
         spot[HEIGHT] = min(max(spot[HEIGHT], -most), most)
         if moved < _STILL:
             steps = step + 1
-    height = HEIGHT - free[0]  # its number among the free columns
-    alone = (
-        matrix[height, height] - matrix[height + 1, height] ** 2 / matrix[height + 1, height + 1]
-    )
+    alone = matrix[HEIGHT, HEIGHT] - matrix[LEVEL, HEIGHT] ** 2 / matrix[LEVEL, LEVEL]
     if not _factor(matrix):
         return
     for a in range(n):
         vector[:] = 0.0
         vector[a] = 1.0
         _back(matrix, vector)
-        result[free[a]] = np.sqrt(vector[a])
+        result[a] = np.sqrt(vector[a])
     result[SCORE] = spot[HEIGHT] * np.sqrt(max(alone, 0.0))
 
 
@@ -401,26 +252,65 @@ def _fit(
 def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
     """Add a spot without its level, within a reach in sigmas, some times to an image."""
     box = np.empty((3, 2), np.int64)
-    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
+    for axis, (column, ln_sigma) in enumerate(_AXES):
         far = reach * np.exp(spot[ln_sigma])
-        box[axis, 0] = max(int(np.ceil(spot[axis] - far)), 0)
-        box[axis, 1] = min(int(np.floor(spot[axis] + far)) + 1, image.shape[axis])
+        box[axis, 0] = max(int(np.ceil(spot[column] - far)), 0)
+        box[axis, 1] = min(int(np.floor(spot[column] + far)) + 1, image.shape[axis])
         if box[axis, 0] >= box[axis, 1]:
             return
     profiles = np.empty((3, 3, (box[:, 1] - box[:, 0]).max()))
-    for axis, ln_sigma in ((Z, TALL), (Y, WIDE), (X, WIDE)):
-        _profile(box[axis, 0], box[axis, 1], spot[axis], spot[ln_sigma], profiles[axis])
-    for z in range(box[Z, 0], box[Z, 1]):
-        for y in range(box[Y, 0], box[Y, 1]):
-            height = times * spot[HEIGHT] * profiles[Z, 0, z - box[Z, 0]]
-            height *= profiles[Y, 0, y - box[Y, 0]]
-            for x in range(box[X, 0], box[X, 1]):
-                image[z, y, x] += np.float32(height * profiles[X, 0, x - box[X, 0]])
+    for axis, (column, ln_sigma) in enumerate(_AXES):
+        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
+    for z in range(box[0, 0], box[0, 1]):
+        for y in range(box[1, 0], box[1, 1]):
+            height = times * spot[HEIGHT] * profiles[0, 0, z - box[0, 0]]
+            height *= profiles[1, 0, y - box[1, 0]]
+            for x in range(box[2, 0], box[2, 1]):
+                image[z, y, x] += np.float32(height * profiles[2, 0, x - box[2, 0]])
+
+
+@njit(
+    "UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)",
+    cache=True,
+    nogil=True,
+)
+def _left(
+    rest: Floats, spot: Doubles, box: Indices, variance: float, gain: float
+) -> tuple[float, float, float, float]:
+    """Return chi² of what a spot leaves in its box, and of that what a longer spot would take.
+
+    The last two are half the distance along y and x of the two spots that look as long: for them
+    the light changes by its second derivatives.
+    """
+    profiles = np.empty((3, 3, (box[:, 1] - box[:, 0]).max()))
+    for axis, (column, ln_sigma) in enumerate(_AXES):
+        _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
+    sums, seen, norm, slopes = np.zeros(3), np.zeros(2), np.zeros(2), np.empty(TALL + 1)
+    for z in range(box[0, 0], box[0, 1]):
+        for y in range(box[1, 0], box[1, 1]):
+            for x in range(box[2, 0], box[2, 1]):
+                place = z - box[0, 0], y - box[1, 0], x - box[2, 0]
+                light = _slopes(spot, profiles, *place, slopes)
+                weight = 1 / (variance + gain * max(light, 0.0))
+                value = rest[z, y, x] - spot[LEVEL]
+                sums[0] += weight
+                sums[1] += weight * value
+                sums[2] += weight * value * value
+                up, across = profiles[1, 1, place[1]], profiles[2, 1, place[2]]
+                for n, bent in ((0, light * (up**2 - across**2)), (1, 2 * light * up * across)):
+                    seen[n] += weight * value * bent
+                    norm[n] += weight * bent * bent
+    if norm.min() <= 0:
+        return 0.0, 0.0, 0.0, 0.0
+    one, other = seen / norm
+    half, turn = 2 * (one**2 + other**2) ** 0.25, np.arctan2(other, one) / 2
+    chi2 = sums[2] - sums[1] ** 2 / sums[0]
+    return chi2, (seen**2 / norm).sum(), half * np.cos(turn), half * np.sin(turn)
 
 
 @njit(
     "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
-    "float64[::1], int64[::1], boolean[::1], float64, int64, float64[:, ::1])",
+    "float64[::1], float64, int64, float64[:, ::1])",
     cache=True,
     nogil=True,
 )
@@ -432,19 +322,120 @@ def sweep(
     variances: Doubles,
     gain: float,
     usual: Doubles,
-    free: Indices,
-    taken: NDArray[np.bool_],
     reach: float,
     steps: int,
     results: Doubles,
 ) -> None:
-    """Fit spots (N, 7) one after the other to what all others leave of an image.
-
-    Those that are `taken` are out of `rest` already; at the end all are.
-    """
+    """Fit spots (N, 7), all out of `rest`, one after the other to what the others leave."""
     for n in range(len(spots)):
-        if taken[n]:
-            add(rest, spots[n], 1.0, reach)
-        _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, free, steps, results[n])
+        add(rest, spots[n], 1.0, reach)
+        _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
         add(rest, spots[n], -1.0, reach)
-        taken[n] = True
+        box = _window(starts[n], half, rest.shape)
+        pixels = np.prod(box[:, 1] - box[:, 0])
+        chi2 = _left(rest, spots[n], box, variances[n], gain)[0]
+        results[n, LEFT] = chi2 - pixels - _SURE * np.sqrt(2 * pixels)
+
+
+@njit(
+    "boolean[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], "
+    "float64[::1], float64, float64[::1], float64, int64, float64[:, ::1], float64[:, ::1], "
+    "float64[:, ::1], float64[:, ::1])",
+    cache=True,
+    nogil=True,
+)
+def divide(
+    rest: Floats,
+    spots: Doubles,
+    starts: Doubles,
+    half: Indices,
+    variances: Doubles,
+    gain: float,
+    usual: Doubles,
+    reach: float,
+    steps: int,
+    results: Doubles,
+    others: Doubles,
+    other_starts: Doubles,
+    other_results: Doubles,
+) -> NDArray[np.bool_]:
+    """Replace spots (N, 7) by two each where these leave clearly less; return where.
+
+    Second ones go to `others`. All are out of `rest`, before and after.
+    """
+    found = np.zeros(len(spots), np.bool_)
+    pair, begin, result = np.empty((2, TALL + 1)), np.empty((2, TALL + 1)), np.empty((2, LEFT + 1))
+    for n in range(len(spots)):
+        spot, box = spots[n], _window(starts[n], half, rest.shape)
+        before, longer, dy, dx = _left(rest, spot, box, variances[n], gain)
+        if longer < _LONGER or results[n, SCORE] <= 0:
+            continue
+        add(rest, spot, 1.0, reach)
+        for k in range(2):
+            begin[k] = spot
+            for axis, shift in enumerate((0.0, dy, dx)):
+                column, last = _AXES[axis][0], rest.shape[axis] - 1.0
+                begin[k, column] = min(max(spot[column] + (1 - 2 * k) * shift, 0.0), last)
+            begin[k, HEIGHT] *= 0.5
+            begin[k, WIDE] = usual[WIDE]
+            pair[k] = begin[k]
+            add(rest, pair[k], -1.0, reach)
+        for _ in range(_ROUNDS):
+            for k in range(2):
+                add(rest, pair[k], 1.0, reach)
+                _fit(rest, pair[k], begin[k], half, variances[n], gain, usual, steps, result[k])
+                add(rest, pair[k], -1.0, reach)
+        after = _left(rest, spot, box, variances[n], gain)[0]
+        apart = np.hypot(pair[0, Y] - pair[1, Y], pair[0, X] - pair[1, X])
+        far = apart >= _APART * np.exp(usual[WIDE])
+        pixels = np.prod(box[:, 1] - box[:, 0])
+        better = before - after >= max(_LONGER, _MOST * (before - pixels))
+        if far and better and pair[:, HEIGHT].min() > 0:
+            found[n] = True
+            spots[n], others[n] = pair[0], pair[1]
+            starts[n], other_starts[n] = begin[0], begin[1]
+            results[n], other_results[n] = result[0], result[1]
+        else:
+            for k in range(2):
+                add(rest, pair[k], 1.0, reach)
+            add(rest, spot, -1.0, reach)
+    return found
+
+
+@njit("float64[::1](float32[:, :, ::1], float64[:, ::1], float64[::1])", cache=True, nogil=True)
+def clumped(rest: Floats, spots: Doubles, usual: Doubles) -> Doubles:
+    """Return how much clearer each spot (N, 7) is to filters of twice the usual width (N,).
+
+    1 is a spot of this width; edges and clumps of the background are more. Spots are out of `rest`
+    with the heights that they have here.
+    """
+    found, sigmas = np.empty(len(spots)), np.exp(usual)
+    most = int(_BEYOND * sigmas[np.array([WIDE, TALL])].max()) * 2 + 3
+    bells = np.empty((3, 3, most))  # by axis and filter
+    box = np.empty((3, 2), np.int64)
+    for n in range(len(spots)):
+        own, ideal, totals = np.full(3, spots[n, HEIGHT]), np.ones(3), np.zeros(3)
+        for axis, (column, ln_sigma) in enumerate(_AXES):
+            place, sigma, size = spots[n, column], sigmas[ln_sigma], rest.shape[axis]
+            box[axis, 0] = max(int(np.ceil(place - _BEYOND * sigma)), 0)
+            box[axis, 1] = min(int(np.floor(place + _BEYOND * sigma)) + 1, size)
+            d = (np.arange(box[axis, 0], box[axis, 1]) - place) / sigma
+            wide = np.exp(spots[n, ln_sigma]) / sigma
+            for k in range(3):
+                bell = bells[axis, k, : len(d)]
+                bell[:] = np.exp(-0.5 * d * d / 4**k)
+                bell /= bell.sum()
+                if size > 1:
+                    own[k] *= wide / np.sqrt(wide**2 + 4**k)
+                    ideal[k] /= np.sqrt(1 + 4**k)
+        for z in range(box[0, 0], box[0, 1]):
+            for y in range(box[1, 0], box[1, 1]):
+                row = np.zeros(3)
+                for x in range(box[2, 0], box[2, 1]):
+                    for k in range(3):
+                        row[k] += bells[2, k, x - box[2, 0]] * rest[z, y, x]
+                totals += row * bells[0, :, z - box[0, 0]] * bells[1, :, y - box[1, 0]]
+        seen = totals + own
+        near, wider = seen[0] - seen[1], seen[1] - seen[2]
+        found[n] = wider / max(near, 1e-12) * (ideal[0] - ideal[1]) / (ideal[1] - ideal[2])
+    return found

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots import _kernels as kernels
+from cytosuite.algorithms.spots import _loops as loops
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -14,6 +15,8 @@ Doubles = NDArray[np.float64]
 _TRUNCATE = 3.5  # sigmas of a Gaussian's taps
 _SURROUND = 2.0  # sigmas of the Gaussian that tells the background
 _BLOCK = 64  # px: side of the blocks in which noise is measured
+_FREEDOM = 200.0  # degrees of freedom of a block's noise: its few values make tails heavier
+_CHANCE = 0.05  # that an image of noise alone has a spot
 _MISFIT = 0.15  # part of a spot's light that its fit may leave, and that is no spot
 
 
@@ -40,9 +43,10 @@ class Filter(NamedTuple):
     outer: tuple[Floats, ...]  # of a second Gaussian, upon the first
     norm: float  # sd that white noise of sd 1 keeps
     peak: float  # answer to a spot of height 1
+    rough: float  # product over the axes of the slopes of the answer to noise, in its sd per px
 
 
-def scale_of(sigma: Doubles) -> Filter:
+def filter_of(sigma: Doubles) -> Filter:
     """Return the filter for spots of a sigma (z, y, x) in px; 0 along the axis of one plane."""
     inner = [_bell(s) for s in sigma]
     outer = [_bell(s * (_SURROUND**2 - 1) ** 0.5) for s in sigma]
@@ -52,12 +56,43 @@ def scale_of(sigma: Doubles) -> Filter:
     middle = tuple(slice(m, m + len(own)) for m, own in zip(margins, inner, strict=True))
     kernel[middle] += np.einsum("z,y,x->zyx", *inner)
     spot = np.einsum("z,y,x->zyx", *(bell / bell.max() for bell in inner))
+    norm = float(np.sqrt((kernel**2).sum()))
+    axes = [axis for axis in range(3) if sigma[axis] > 0]
+    slopes = [float(np.sqrt((np.diff(kernel, axis=axis) ** 2).sum())) / norm for axis in axes]
     return Filter(
         tuple(bell.astype(np.float32) for bell in inner),
         tuple(bell.astype(np.float32) for bell in outer),
-        float(np.sqrt((kernel**2).sum())),
+        norm,
         float((kernel[middle] * spot).sum()),
+        float(np.prod(slopes)),
     )
+
+
+def clearest(scores: Doubles, size: int, sigmas: Sequence[Doubles]) -> int:
+    """Return how many of the scores (N,), falling, to believe in: those with the largest F1.
+
+    A number k of them holds k - false ones, of all spots as many as it holds at most; none where
+    each number may be noise.
+    """
+    false = by_chance(scores, size, sigmas)
+    count = np.arange(1, len(scores) + 1)
+    if not (false <= _CHANCE * count).any():
+        return 0
+    true = count - false
+    return int(np.argmax(true / (true.max() + count))) + 1
+
+
+def by_chance(scores: Doubles, size: int, sigmas: Sequence[Doubles]) -> Doubles:
+    """Return how many maxima above each score white noise has on average in an image of a size.
+
+    Worsley et al., Human Brain Mapping 4 (1996) 58, the term of the largest dimension of a t field.
+    """
+    rough = sum(filter_of(sigma).rough for sigma in sigmas)
+    axes = int((sigmas[0] > 0).sum())
+    bend = scores if axes == 2 else scores**2 * (1 - 1 / _FREEDOM) - 1
+    tail = (1 + scores**2 / _FREEDOM) ** ((1 - _FREEDOM) / 2)
+    found: Doubles = bend * tail * size * rough / (2 * np.pi) ** ((axes + 1) / 2)
+    return found
 
 
 def _bell(sigma: float) -> Doubles:
@@ -70,27 +105,31 @@ def _bell(sigma: float) -> Doubles:
 def candidates(
     values: Floats,
     rest: Floats,
+    spare: Sequence[Floats],
     gain: float,
     sigmas: Sequence[Doubles],
     threshold: float,
     least: float,
-) -> tuple[Doubles, Blocks]:
-    """Return starts of fits (N, 7) in what spots leave, the clearest first, and its variance."""
+) -> tuple[Doubles, Doubles, Blocks]:
+    """Return starts of fits (N, 7) and scores (N,) in what spots leave, and its variance.
+
+    The clearest come first. Three `spare` images of the same shape are overwritten.
+    """
     ends = _ends(rest.shape[1]), _ends(rest.shape[2])
-    best, smooth, answer = (np.empty_like(rest) for _ in range(3))
+    best, smooth, answer = spare
     which = np.zeros(rest.shape if len(sigmas) > 1 else (1, 1, 1), np.uint8)
-    scales = [scale_of(sigma) for sigma in sigmas]
+    scales = [filter_of(sigma) for sigma in sigmas]
     noises: list[Blocks] = []
     for number, scale in enumerate(scales):
         z, y, x = scale.inner
-        kernels.blur(rest, z, y, x, smooth)
+        loops.blur(rest, z, y, x, smooth)
         z, y, x = scale.outer
-        kernels.blur(smooth, z, y, x, answer)
+        loops.blur(smooth, z, y, x, answer)
         np.subtract(smooth, answer, out=answer)
-        found = kernels.spreads(answer, *ends, float(least * scale.norm))
-        kernels.keep_best(answer, found, *ends, number, best, which)
+        found = loops.spreads(answer, *ends, float(least * scale.norm))
+        loops.keep_best(answer, found, *ends, number, best, which)
         noises.append(Blocks(found.astype(np.float64), *ends))
-    places = kernels.peaks(best, threshold)
+    places = loops.peaks(best, threshold)
     at = tuple(places.T)
     variance = noises[0]._replace(values=(noises[0].values / scales[0].norm) ** 2)
     light = np.maximum(values[at].astype(np.float64) - rest[at], 0)  # of spots already found
@@ -98,7 +137,7 @@ def candidates(
     scale_at = which[at] if len(sigmas) > 1 else np.zeros(len(places), np.uint8)
     peak = np.array([scale.peak for scale in scales])[scale_at]
     starts = np.empty((len(places), kernels.TALL + 1))
-    starts[:, :3] = places
+    starts[:, [kernels.Z, kernels.Y, kernels.X]] = places
     starts[:, kernels.HEIGHT] = (
         best[at] * np.choose(scale_at, [n.at(places) for n in noises]) / peak
     )
@@ -106,7 +145,8 @@ def candidates(
     starts[:, kernels.WIDE] = np.log([sigma[2] for sigma in sigmas])[scale_at]
     starts[:, kernels.TALL] = np.log([sigma[0] or 1.0 for sigma in sigmas])[scale_at]
     rank = np.argsort(-score, kind="stable")
-    return starts[rank[score[rank] >= threshold]], variance
+    rank = rank[score[rank] >= threshold]
+    return starts[rank], score[rank], variance
 
 
 def _ends(size: int) -> NDArray[np.int64]:

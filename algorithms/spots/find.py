@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots import _kernels as kernels
 from cytosuite.algorithms.spots.filters import candidates
-from cytosuite.algorithms.spots.fits import Fits
+from cytosuite.algorithms.spots.fits import PLACE, WIDTH, Fits
 from cytosuite.algorithms.spots.parameters import Parameters
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
+_FEW = 0.1  # of the spots: a pass that finds fewer is the last
 
 
 class Detected(NamedTuple):
@@ -49,17 +50,22 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     smallest = float(np.finfo(np.float32).tiny)
     least = max(quantum, _ROUNDING * float(values.max(initial=0)), smallest)
     fits = Fits(values, sigmas, p)
+    spare = [np.empty_like(values) for _ in range(3)]
     for _ in range(p.passes):
-        fits.add(*candidates(values, fits.rest, fits.gain, sigmas, p.threshold, least))
+        known = len(fits.spots)
+        fits.add(*candidates(values, fits.rest, spare, fits.gain, sigmas, p.threshold, least))
+        if fits.like_light()[known:].sum() <= _FEW * len(fits.spots):
+            break
+    fits.sweep()
     good = fits.good()
     spots, results, gain = fits.spots[good], fits.results[good], fits.gain
     axes = slice(3 - image.ndim, 3)
-    wide = np.exp(spots[:, [kernels.TALL, kernels.WIDE, kernels.WIDE]])
+    wide = np.exp(spots[:, WIDTH])
     real = wide[:, -2:] if len(values) == 1 else wide
     light = spots[:, kernels.HEIGHT] * np.prod(real * np.sqrt(2 * np.pi), axis=1)
     return Detected(
-        spots[:, :3][:, axes],
-        results[:, :3][:, axes],
+        spots[:, PLACE[axes]],
+        results[:, PLACE[axes]],
         wide[:, axes],
         spots[:, kernels.HEIGHT],
         spots[:, kernels.LEVEL] + lowest,

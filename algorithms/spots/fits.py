@@ -7,18 +7,23 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.spots import _kernels as kernels
-from cytosuite.algorithms.spots.filters import Blocks
+from cytosuite.algorithms.spots.filters import Blocks, clearest
 from cytosuite.algorithms.spots.parameters import Parameters
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+PLACE = [kernels.Z, kernels.Y, kernels.X]
+WIDTH = [kernels.TALL, kernels.WIDE, kernels.WIDE]  # ln sigmas along z, y, x
 _WINDOW = 2.25  # sigmas around a spot that count in its fit
 _REACH = 4.0  # sigmas to which a spot's light is taken out of an image
 _TELLING = 300  # the clearest spots, which tell width and shot noise
 _CLEAR, _FEWEST = 10.0, 8  # least signal-to-noise of these, and how many are enough
 _FARTHEST = 1.5  # sigmas from a candidate to its spot
+_LEAVES = 3.0  # times a spot's own chi² that its fit may leave: cosmic rays leave more
+_CLUMPED = 1.75  # times clearer than a spot to wider filters: edges and clumps are more
+_CROWDED = 2.5  # the same of candidates, near other ones
 _STEPS = 8  # of a fit
 
 
@@ -28,25 +33,64 @@ class Fits:
     def __init__(self, values: Floats, sigmas: Sequence[Doubles], parameters: Parameters) -> None:
         self.rest, self.sigmas, self.parameters = values.copy(), sigmas, parameters
         self.half = np.ceil(_WINDOW * sigmas[-1]).astype(np.int64)
-        flat = len(values) == 1
-        self.free = np.arange(kernels.Y, kernels.TALL) if flat else np.arange(kernels.TALL + 1)
-        self.usual, self.gain = np.zeros(2), 0.0  # ln sigmas; grey values per photon
+        self.axes = slice(1, 3) if len(values) == 1 else slice(0, 3)
+        self.usual, self.gain = np.zeros(7), 0.0  # of its ln sigmas; grey values per photon
         self.starts, self.spots = np.zeros((0, 7)), np.zeros((0, 7))
-        self.variances, self.results = np.zeros(0), np.zeros((0, 8))
-        self.taken = np.zeros(0, np.bool_)
+        self.variances, self.results = np.zeros(0), np.zeros((0, kernels.LEFT + 1))
+        self.scores = np.zeros(0)  # of the filter
 
-    def add(self, starts: Doubles, variance: Blocks) -> None:
-        """Fit more spots (N, 7), the clearest first, and all again in noise of a variance."""
-        known, more = len(self.spots), len(starts)
-        self.starts = np.concatenate([self.starts, starts])
-        self.spots = np.concatenate([self.spots, starts])
-        self.results = np.concatenate([self.results, np.zeros((more, 8))])
-        self.taken = np.concatenate([self.taken, np.zeros(more, np.bool_)])
-        self.variances = variance.at(self.starts[:, :3])
+    def add(self, starts: Doubles, scores: Doubles, variance: Blocks) -> None:
+        """Fit more spots (N, 7), the clearest first, those that are hardly noise of a variance."""
+        known = len(self.spots)
+        before, self.variances = self.variances, variance.at(self.starts[:, PLACE])
+        self.scores *= np.sqrt(before / self.variances)
+        every = -np.sort(-np.concatenate([self.scores, scores]))
+        number = clearest(every, self.rest.size, self.sigmas)
+        starts = starts[scores >= every[number - 1]] if number else starts[:0]
+        if not known and len(starts):
+            self.usual = np.median(starts, axis=0)
+        bare = starts * (np.arange(7) != kernels.HEIGHT)  # their light is in the image
+        like = kernels.clumped(self.rest, bare, self.usual) <= _CROWDED
+        starts, scores = starts[like], scores[: len(starts)][like]
+        self._append(starts, scores, variance.at(starts[:, PLACE]))
+        for spot in self.spots[known:]:
+            kernels.add(self.rest, spot, -1.0, _REACH)
         if len(self.spots):
             self._calibrate()
             self.sweep(slice(known, None))
-            self.sweep()
+            self._divide(slice(known, None))
+
+    def _append(self, starts: Doubles, scores: Doubles, variances: Doubles) -> None:
+        """Add spots that are in the image."""
+        more = len(starts)
+        self.starts = np.concatenate([self.starts, starts])
+        self.spots = np.concatenate([self.spots, starts])
+        self.results = np.concatenate([self.results, np.zeros((more, kernels.LEFT + 1))])
+        self.variances = np.concatenate([self.variances, variances])
+        self.scores = np.concatenate([self.scores, scores])
+
+    def _divide(self, part: slice) -> None:
+        """Replace long spots by two each."""
+        places = self.starts[part]
+        others, starts, results = (np.empty_like(a) for a in (places, places, self.results[part]))
+        found = kernels.divide(
+            self.rest,
+            self.spots[part],
+            places,
+            self.half,
+            self.variances[part],
+            self.gain,
+            self.usual,
+            _REACH,
+            _STEPS,
+            self.results[part],
+            others,
+            starts,
+            results,
+        )
+        known = len(self.spots)
+        self._append(starts[found], self.scores[part][found], self.variances[part][found])
+        self.spots[known:], self.results[known:] = others[found], results[found]
 
     def sweep(self, part: slice = slice(None)) -> None:
         """Fit spots one after the other to what all others leave of the image."""
@@ -58,8 +102,6 @@ class Fits:
             self.variances[part],
             self.gain,
             self.usual,
-            self.free,
-            self.taken[part],
             _REACH,
             _STEPS,
             self.results[part],
@@ -67,28 +109,42 @@ class Fits:
 
     def _calibrate(self) -> None:
         """Measure the usual width and the shot noise in the clearest spots."""
-        ln_sigmas, part = slice(kernels.WIDE, kernels.TALL + 1), slice(0, _TELLING)
-        if not self.taken[0]:
-            self.usual = np.median(self.starts[:, ln_sigmas], axis=0)
+        part = slice(0, _TELLING)
         self.sweep(part)
-        clear = np.flatnonzero(self.results[part, kernels.SCORE] >= _CLEAR)
+        bright = self.results[part, kernels.SCORE] >= _CLEAR
+        clear = np.flatnonzero(bright & (self.like_light() & self._sized())[part])
         if clear.size >= _FEWEST:
-            self.usual = np.median(self.spots[clear, ln_sigmas], axis=0)
+            self.usual = np.median(self.spots[clear], axis=0)
             own = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
-            slopes = kernels.shot_noise(self.rest, *own, self.gain, self.free)
+            slopes = kernels.shot_noise(self.rest, *own, self.gain)
             self.gain = max(0.0, float(np.median(slopes)))
+
+    def like_light(self) -> Bools:
+        """Return which fits leave little: those of hot pixels and cosmic rays do not."""
+        found: Bools = (
+            self.results[:, kernels.LEFT] <= _LEAVES * self.results[:, kernels.SCORE] ** 2
+        )
+        return found
+
+    def _sized(self) -> Bools:
+        """Return which fits are as wide as the spots to look for."""
+        wide, p = np.exp(self.spots[:, WIDTH]), self.parameters
+        fit = (wide >= p.narrowest * self.sigmas[0]) & (wide <= p.widest * self.sigmas[-1])
+        return np.asarray(fit[:, self.axes].all(axis=1))
 
     def good(self) -> NDArray[np.int64]:
         """Return the numbers of the spots to believe in, the clearest first."""
         p, scores = self.parameters, self.results[:, kernels.SCORE]
-        places, axes = self.spots[:, :3], self.free[self.free < 3]
-        wide = np.exp(self.spots[:, [kernels.TALL, kernels.WIDE, kernels.WIDE]])
+        places, axes = self.spots[:, PLACE], self.axes
+        wide = np.exp(self.spots[:, WIDTH])
         good = scores >= p.minimum_snr
-        good &= (wide >= p.narrowest * self.sigmas[0])[:, axes].all(axis=1)
-        good &= (wide <= p.widest * self.sigmas[-1])[:, axes].all(axis=1)
-        good &= (abs(places - self.starts[:, :3]) <= _FARTHEST * wide)[:, axes].all(axis=1)
+        good &= self.like_light() & self._sized()
+        good[good] = kernels.clumped(self.rest, self.spots[good], self.usual) <= _CLUMPED
+        good &= (abs(places - self.starts[:, PLACE]) <= _FARTHEST * wide)[:, axes].all(axis=1)
         good &= ((places >= -0.5) & (places <= np.array(self.rest.shape) - 0.5)).all(axis=1)
-        rank = np.flatnonzero(good)[np.argsort(-scores[good], kind="stable")]
+        rank = np.flatnonzero(good)[np.argsort(-self.scores[good], kind="stable")]
+        rank = rank[: clearest(self.scores[rank], self.rest.size, self.sigmas)]
+        rank = rank[np.argsort(-scores[rank], kind="stable")]
         units = places[rank][:, axes] / self.sigmas[0][axes]
         return rank[_apart(units, p.minimum_distance)]
 

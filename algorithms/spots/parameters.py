@@ -30,10 +30,10 @@ class Parameters(Described):
         2.5, description="How many times larger the standard deviation of a spot is along z."
     )
     threshold: Positive = Field(
-        4.5, description="Least response to the filter, in standard deviations of its noise."
+        3.0, description="Least response to the filter, in standard deviations of its noise."
     )
     minimum_snr: NonNegative = Field(
-        4.5, description="Least height of a fitted spot, in its standard deviations."
+        3.0, description="Least height of a fitted spot, in its standard deviations."
     )
     narrowest: Positive = Field(
         0.6, description="Least standard deviation of a fitted spot, of the smallest to look for."
@@ -45,5 +45,6 @@ class Parameters(Described):
         1.0, description="Least distance of two spots, in the smallest standard deviation."
     )
     passes: Annotated[int, Field(strict=True, ge=1, le=5)] = Field(
-        2, description="How often spots are looked for, from the second time on in what is left."
+        5,
+        description="How often at most spots are looked for, then in what those found leave.",
     )

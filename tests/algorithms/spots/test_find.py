@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
+from cytosuite.algorithms.spots.filters import clearest
 from cytosuite.algorithms.spots.find import find
 from cytosuite.algorithms.spots.parameters import Parameters
 from cytosuite.metrics.points.matching import matched_points
@@ -11,10 +13,10 @@ SPACING = (0.3, 0.1, 0.1)
 SIGMAS = np.array([0.3, 0.13, 0.13])
 
 
-def _image(shape, places, photons=800.0, seed=0):
-    """Return an image of Gaussian spots by photon and read noise, offset 100."""
+def _image(shape, places, photons=800.0, seed=0, glow=0.0):
+    """Return an image of Gaussian spots, and of a glow, by photon and read noise, offset 100."""
     spacing, sigmas = SPACING[-len(shape) :], SIGMAS[-len(shape) :] / SPACING[-len(shape) :]
-    light = np.full(shape, 4.0)
+    light = np.full(shape, 4.0) + glow
     grid = np.indices(shape)
     for place in places:
         away = sum(
@@ -42,7 +44,55 @@ def test_places_are_found_to_a_fraction_of_a_pixel(shape):
 
 def test_noise_alone_holds_hardly_a_spot():
     image, spacing = _image((256, 256), [])
-    assert len(find(image, spacing, Parameters()).places) <= 1
+    assert len(find(image, spacing, Parameters()).places) == 0
+
+
+@pytest.mark.parametrize("shape", [(160, 160), (16, 96, 96)])
+def test_edges_of_bright_cells_are_no_spots(shape):
+    rng, size = np.random.default_rng(2), shape[-1]
+    rows, columns = np.ogrid[:size, :size]
+    cell = (rows - size / 2) ** 2 + (columns - size / 3) ** 2 < (size / 4) ** 2
+    glow = np.zeros(shape)
+    glow[(slice(4, 12), cell) if len(shape) == 3 else cell] = 15.0
+    glow = gaussian_filter(glow, 1.3)
+    truth = rng.uniform([3] * len(shape), np.array(shape) - 4, (20, len(shape)))
+    image, spacing = _image(shape, truth, glow=glow)
+    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    assert pairs.pairs[-1] >= 18
+    assert pairs.predictions <= 23
+
+
+def test_two_near_spots_are_two():
+    single = np.stack(np.meshgrid(np.arange(12, 120, 12.0), [16.0, 64.0, 112.0]), -1).reshape(-1, 2)
+    middle = np.stack(np.meshgrid(np.arange(12, 120, 12.0), [40.0, 88.0]), -1).reshape(-1, 2)
+    shift = np.array([1.2, 0.6])
+    truth = np.concatenate([single, middle + shift, middle - shift])
+    image, spacing = _image((128, 128), truth)
+    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    assert pairs.pairs[-1] >= len(truth) - 2
+    assert pairs.predictions <= len(truth)
+
+
+def test_hot_pixels_and_tracks_of_rays_are_no_spots():
+    rng = np.random.default_rng(2)
+    truth = rng.uniform(4, 250, (60, 2))
+    image, spacing = _image((256, 256), truth, photons=400.0)
+    hot = rng.integers(0, 256, (2, 30))
+    image[hot[0], hot[1]] += rng.integers(100, 5000, 30).astype(np.uint16)
+    for start in rng.integers(10, 240, (8, 2)):
+        steps = np.arange(10)
+        image[start[0] + steps, start[1] + steps // 2] += np.uint16(2000)
+    pairs = matched_points(truth, find(image, spacing, Parameters()).places, spacing)
+    assert pairs.predictions - pairs.pairs[-1] <= 3
+    assert pairs.pairs[-1] >= 45  # others lie under a track
+
+
+def test_the_threshold_is_the_one_of_the_largest_expected_f1():
+    sigmas = [np.array([0.0, 1.2, 1.2])]
+    noise = -np.sort(-np.random.default_rng(0).normal(3, 0.3, 1000))
+    assert clearest(np.array([4.2, *noise.clip(0, 4)]), 1024**2, sigmas) == 0
+    spots = np.array([*np.linspace(20, 8, 100), 4.0, 3.5, 3.0])
+    assert clearest(spots, 1024**2, sigmas) == 100
 
 
 @pytest.mark.parametrize("value", [0, 7])

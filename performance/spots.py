@@ -1,0 +1,300 @@
+"""Spots found by `algorithms/spots`, beside scikit-image's `blob_log`: F1, places and CPU time.
+
+Usage: python performance/spots.py [curves FIGURE] [pairs] [simulation]
+
+curves: spots on an even background, F1 and lateral error by signal-to-noise (lone spots) and by
+density, with the least error that the light allows (Cramér-Rao: Ober et al. 2004,
+doi:10.1016/S0006-3495(04)74193-4; Mortensen et al. 2010, doi:10.1038/nmeth.1447), and a figure.
+pairs: images of cells; simulation: time of the simulator and of a sum. `blob_log` has the psf's
+sigma and the threshold that is best for images drawn alike; `algorithms/spots` its defaults.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_laplace
+from scipy.special import ndtr
+from side_by_side import timed
+from skimage.feature import blob_log
+
+from cytosuite.algorithms.spots.find import find
+from cytosuite.algorithms.spots.parameters import Parameters
+from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.contract.manifest import merged
+from cytosuite.contract.points import points_of
+from cytosuite.contract.tasks import IMAGE, POINTS
+from cytosuite.datasets.cells.generate import generate
+from cytosuite.datasets.cells.spots import Spots, light
+from cytosuite.datasets.physics.camera import Detector
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.psf import Gaussian
+from cytosuite.figures.svg import COLOURS, Axis, axis_around, document, group, label, line
+from cytosuite.files import read_toml
+from cytosuite.folders.sums import weighted_sum
+from cytosuite.formats import write
+from cytosuite.metrics.points.detection import points_f1, rmse_lateral
+from cytosuite.metrics.points.matching import matched_points, pooled
+
+Doubles = NDArray[np.float64]
+Finder = Callable[["Scene"], Doubles]
+
+SIDE, PIXEL_UM, PSF_UM, REPEATS = 1024, 0.11, 0.13, 5
+CAMERA = Detector(gain=2.0, offset=100.0, read_noise=1.6)
+BACKGROUND = 8.0  # photons per pixel
+DARK = BACKGROUND + CAMERA.read_noise**2 + 1 / (12 * CAMERA.gain**2)  # variance, photons²
+SIGMA = PSF_UM / PIXEL_UM  # px
+AREA = 2 * np.pi * np.log(2) * SIGMA**2  # px, of the disc as wide as the psf at half its height
+PITCH, JITTER = 20, 5.0  # px: lone spots are 10 px apart at least
+RATIOS, DENSITIES = (1.5, 2, 3, 4, 5, 7, 10, 15, 20), (0.5, 1, 2, 5, 10, 20)
+BRIGHT = 8.0  # signal-to-noise of the curve by density
+THRESHOLDS = np.arange(2.5, 9, 0.5)  # of blob_log, in the noise of its filter
+PANEL, GAP, STYLE = (280, 190), 110, "text { font: 13px sans-serif } .grid { stroke: #ddd }"
+
+
+class Scene(NamedTuple):
+    """An image with its true spots."""
+
+    image: NDArray[np.unsignedinteger]
+    spacing: tuple[float, ...]
+    places: Doubles  # px
+    sigma: tuple[float, ...]  # px, of the psf
+
+
+class Score(NamedTuple):
+    """What a program reaches on some images."""
+
+    f1: float
+    um: float  # lateral r.m.s. error
+    seconds: float  # of CPU
+
+
+def peak_share(sigma: float) -> float:
+    """Return the share of a spot's light in the pixel around its middle."""
+    return float(ndtr(0.5 / sigma) - ndtr(-0.5 / sigma)) ** 2
+
+
+def photons(ratio: float) -> float:
+    """Return the photons of a signal-to-noise ratio as in the tables of `datasets/cells`."""
+    return (ratio**2 + np.sqrt(ratio**4 + 4 * ratio**2 * DARK)) / 2 / peak_share(SIGMA)
+
+
+def bound_px(light: float, sigma: float, variance: float, at: Sequence[float] = (0, 0)) -> float:
+    """Return the least lateral r.m.s. error [px] of a lone spot, its other values unknown.
+
+    Fisher's information about place, photons, width and background, `variance` that of a pixel
+    without the spot [photons²], sigma in px, `at` the place in its pixel.
+    """
+    ends = np.arange(-np.ceil(6 * sigma), np.ceil(6 * sigma) + 2) - 0.5
+    shares, moved, wider = [], [], []
+    for place in at:
+        away = (ends - place) / sigma
+        bell = np.exp(-(away**2) / 2) / np.sqrt(2 * np.pi) / sigma
+        shares.append(np.diff(ndtr(away)))
+        moved.append(-np.diff(bell))
+        wider.append(-np.diff(away * bell))
+    spot = np.multiply.outer(*shares)
+    slopes = [np.outer(moved[0], shares[1]), np.outer(shares[0], moved[1])]
+    slopes += [np.outer(wider[0], shares[1]) + np.outer(shares[0], wider[1])]
+    rows = np.stack([*(light * s for s in slopes), spot, np.ones_like(spot)]).reshape(5, -1)
+    known = (rows / (light * spot.ravel() + variance)) @ rows.T
+    return float(np.sqrt(np.linalg.inv(known).diagonal()[:2].sum()))
+
+
+def bound_um(ratio: float) -> float:
+    """Return the least lateral error of lone spots anywhere in their pixels."""
+    steps = np.linspace(-0.4, 0.4, 5)
+    found = [bound_px(photons(ratio), SIGMA, DARK, (y, x)) ** 2 for y in steps for x in steps]
+    return PIXEL_UM * fmean(found) ** 0.5
+
+
+def drawn(seed: int, ratio: float, density: float = 0.0) -> Scene:
+    """Return a plane of spots on an even background: lone, or so many per 100 areas of a psf."""
+    rng = np.random.default_rng(seed)
+    if density:
+        places = rng.uniform(-0.5, SIDE - 0.5, (round(density / 100 * SIDE**2 / AREA), 2))
+    else:
+        nodes = np.stack(np.meshgrid(*[np.arange(PITCH, SIDE - PITCH, PITCH)] * 2), axis=-1)
+        places = nodes.reshape(-1, 2) + rng.uniform(-JITTER, JITTER, (nodes.size // 2, 2))
+    count = len(places)
+    um = np.column_stack([np.full(count, 0.5), (places + 0.5) * PIXEL_UM])
+    none = np.zeros(count, np.int64)
+    own = Spots(um, none, none, np.full(count, photons(ratio)), np.zeros(count))
+    detector = Grid((1, SIDE, SIDE), (1.0, PIXEL_UM, PIXEL_UM))
+    seen = light(own, detector, Gaussian((0.0, PSF_UM, PSF_UM))) + np.float32(BACKGROUND)
+    return Scene(CAMERA.expose(rng, seen)[0], (PIXEL_UM,) * 2, places, (SIGMA,) * 2)
+
+
+def cells(seed: int, recipe: str, more: dict[str, Any]) -> Scene:
+    """Return spots in simulated cells."""
+    own = merged(read_toml(ROOT / f"datasets/cells/recipes/{recipe}.toml")["parameters"], more)
+    made = generate(np.random.default_rng(seed), own)
+    image = made.sockets[IMAGE.slug]
+    places = points_of(made.sockets[POINTS.slug], image.spacing).array
+    z, across = own["microscope"]["psf_um"]
+    sigma = np.array([z, across, across])[-image.array.ndim :] / image.spacing
+    return Scene(image.array, image.spacing, places, tuple(sigma))
+
+
+def ours(scene: Scene) -> Doubles:
+    """Return the places that our detector finds with its defaults."""
+    return find(scene.image, scene.spacing, Parameters()).places
+
+
+def theirs(scene: Scene, *, threshold: float, widths: int = 1) -> Doubles:
+    """Return the places that blob_log finds; threshold in the noise of its filter."""
+    image, sigma = scene.image.astype(np.float64), np.array(scene.sigma)
+    part = image[tuple(slice(size // 2 - 128, size // 2 + 128) for size in image.shape)]
+    noise = 1.4826 * np.median(abs(gaussian_laplace(part, sigma))) * sigma.mean() ** 2
+    ends = (sigma, sigma) if widths == 1 else (0.8 * sigma, 1.4 * sigma)
+    found = blob_log(image, *ends, num_sigma=widths, threshold=threshold * noise)
+    return np.asarray(found[:, : image.ndim], np.float64)
+
+
+def judged(finder: Finder, scenes: Sequence[Scene]) -> Score:
+    """Return the scores of a program on images, their points pooled."""
+    parts, seconds = [], []
+    for scene in scenes:
+        found: list[Doubles] = []
+        seconds.append(timed(lambda found=found, scene=scene: found.append(finder(scene)))[0])
+        parts.append(matched_points(scene.places, found[0], scene.spacing))
+    together = pooled(parts)
+    return Score(points_f1.of(together), rmse_lateral.of(together), median(seconds))
+
+
+def tuned(peer: Callable[..., Doubles], scenes: Sequence[Scene]) -> float:
+    """Return the threshold that is best for images."""
+    return max(THRESHOLDS, key=lambda own: judged(partial(peer, threshold=own), scenes).f1)
+
+
+def curves(figure: Path) -> None:
+    """Print F1 and errors by signal-to-noise and by density, and draw them."""
+    row = "{:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>7}"
+    names = ("F1", "blob_log", "RMSE nm", "blob_log", "bound nm", "ratio")
+    panels = []
+    for title, values, draw in (
+        ("signal-to-noise", RATIOS, lambda value, seed: drawn(seed, value)),
+        (
+            "spots per 100 areas of the psf",
+            DENSITIES,
+            lambda value, seed: drawn(seed, BRIGHT, value),
+        ),
+    ):
+        print(row.format(title.split()[0][:8], *names))
+        found = []
+        for value in values:
+            scenes = [draw(value, seed) for seed in (0, 1)]
+            threshold = tuned(theirs, [draw(value, 1000)])
+            own, other = judged(ours, scenes), judged(partial(theirs, threshold=threshold), scenes)
+            least = bound_um(value if values is RATIOS else BRIGHT)
+            found.append((own.f1, other.f1, 1000 * own.um, 1000 * other.um, 1000 * least))
+            shown = [f"{v:.3f}" for v in found[-1][:2]] + [f"{v:.1f}" for v in found[-1][2:]]
+            print(row.format(value, *shown, f"{own.um / least:.2f}"), flush=True)
+        f1, nm = np.array(found)[:, :2], np.array(found)[:, 2:]
+        panels += [panel(values, f1, title, "F1"), panel(values, nm, title, "lateral RMSE, nm")]
+    size = (2 * (PANEL[0] + GAP) + 30, 2 * (PANEL[1] + GAP - 20))
+    moved = [
+        group(f"{60 + (PANEL[0] + GAP) * (n // 2)}", f"{40 + (PANEL[1] + GAP - 20) * (n % 2)}", own)
+        for n, own in enumerate(panels)
+    ]
+    figure.write_text(document(moved, (f"{size[0]}", f"{size[1]}"), size, STYLE), encoding="utf-8")
+
+
+def panel(values: Sequence[float], found: Doubles, under: str, above: str) -> str:
+    """Return curves (N, programs) over values, the last of three dashed, around their origin."""
+    across, up = Axis(values[0], values[-1], log=True), axis_around([0.0, *found.ravel()])
+    parts = [
+        label("", f"{PANEL[0] / 2}", f"{PANEL[1] + 42}", under),
+        label("", "-30", "-12", above, "start"),
+    ]
+    for tick in up.ticks():
+        y = f"{PANEL[1] * (1 - up.position(tick)):.1f}"
+        parts.append(line("grid", ("0", f"{PANEL[0]}"), (y, y)))
+        parts.append(label("", "-6", y, f"{tick:.3g}", "end"))
+    for value in values:
+        x = f"{PANEL[0] * across.position(value):.1f}"
+        parts.append(label("", x, f"{PANEL[1] + 20}", f"{value:g}"))
+    names, lowest = ("spots", "blob_log", "bound"), -20.0
+    for n in np.argsort(-found[-1]):  # names from above, none over another
+        at = [
+            (PANEL[0] * across.position(value), PANEL[1] * (1 - up.position(own)))
+            for value, own in zip(values, found[:, n], strict=True)
+        ]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+        dashed = ' stroke-dasharray="5 4"' if n == 2 else ""
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[n]}"{dashed}/>')
+        lowest = max(at[-1][1], lowest + 15)
+        x = f'x="{PANEL[0] + 6}" y="{lowest:.1f}"'
+        parts.append(f'<text {x} fill="{COLOURS[n]}">{names[n]}</text>')
+    return "".join(parts)
+
+
+WORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "1024 x 1024, 2,000 spots": ("spots", {"cells": {"n_cells": [20, 20]}}),
+    "64 x 512 x 512": (
+        "spots_3d",
+        {"image": {"shape": [64, 512, 512]}, "cells": {"n_cells": [14, 14]}},
+    ),
+}
+
+
+def pairs() -> None:
+    """Print CPU seconds, F1 and error of both programs on images of cells."""
+    for work, (recipe, more) in WORKS.items():
+        validation = [cells(1000 + number, recipe, {}) for number in range(2)]
+        scenes = [cells(seed, recipe, more) for seed in range(3)]
+        programs: dict[str, Finder] = {"spots": ours}
+        for widths, name in ((1, "width of the psf"), (10, "ten widths")):
+            peer = partial(theirs, widths=widths)
+            programs[f"blob_log, {name}"] = partial(peer, threshold=tuned(peer, validation))
+        judged(ours, validation)  # to compile and to fill caches
+        found = {name: judged(finder, scenes) for name, finder in programs.items()}
+        print(f"{work}: {round(fmean(len(scene.places) for scene in scenes))} spots on average")
+        for name, (f1, um, seconds) in found.items():
+            ratio = seconds / found["spots"].seconds
+            print(f"  {name:28}{seconds:8.3f} s {ratio:6.1f} x  F1 {f1:.3f}  {1000 * um:5.1f} nm")
+
+
+def simulation() -> None:
+    """Print CPU seconds of an image of 200 cells and 5,000 spots, and of a sum of two images."""
+    recipe = {
+        "image": {"shape": [SIDE, SIDE], "spacing_um": [0.2, 0.2], "margin_um": 0.0},
+        "cells": {"n_cells": [200, 200], "radius_um": [5.0, 7.0], "max_overlap": 0.3},
+        "nuclei": {"radius_um": [2.5, 3.5]},
+        "spots": [{"count": [25.0, 25.0]}],
+    }
+    made = [generate(np.random.default_rng(seed), recipe) for seed in range(2)]
+    seconds = timed(lambda: generate(np.random.default_rng(2), recipe))[0]
+    facts = made[0].metadata
+    print(f"{facts['n_cells']} cells, {facts['n_spots']} spots, {SIDE}²: {seconds:.2f} s")
+    with tempfile.TemporaryDirectory() as folder:
+        *pair, whole = (Path(folder, f"{n}.tif") for n in range(3))
+        for path, sample in zip(pair, made, strict=True):
+            write(path, sample.sockets[IMAGE.slug])
+        for work, run in (
+            ("read and added", lambda: weighted_sum(pair, (1.0, 1.0))),
+            ("written too", lambda: write(whole, weighted_sum(pair, (1.0, 1.0)))),
+        ):
+            print(f"a pair {work}: {1000 * median(timed(run)[0] for _ in range(REPEATS)):.0f} ms")
+
+
+def main() -> None:
+    """Print what is asked for."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    words = sys.argv[1:] or ["pairs", "simulation"]
+    if words[0] == "curves":
+        curves(Path(words[1]))
+    for name, run in (("pairs", pairs), ("simulation", simulation)):
+        if name in words:
+            run()
+
+
+if __name__ == "__main__":
+    main()
