@@ -1,12 +1,22 @@
 """A recipe for cells on glass: bodies, nuclei, dyes, spots, stray light, optics and camera."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.harmonics import HIGHEST
-from cytosuite.datasets.ranges import Count, NotNegative, Positive, Range, Section, Share
+from cytosuite.datasets.ranges import (
+    Count,
+    NotNegative,
+    PathName,
+    Positive,
+    Quantiles,
+    Range,
+    Section,
+    Share,
+)
 
 Elongation = Annotated[float, Field(ge=1, le=10)]
 Wide = Annotated[float, Field(ge=0, le=1.5)]
@@ -32,10 +42,15 @@ class Glass(Section):
 class Outlines(Section):
     """Cells: how many, their outlines and how they meet."""
 
-    n_cells: Range[Count] = (12, 24)
-    """cells in the image and its margin (drawn uniformly)"""
-    radius_um: Range[Positive] = (8.0, 13.0)
+    n_cells: Quantiles[Count] = (12, 24)
+    """cells in the image and its margin"""
+    radius_um: Quantiles[Positive] = (8.0, 13.0)
     """radius of the disc of a cell's area before it meets others, µm"""
+    case_spread: Wide = 0.0
+    """standard deviation of ln(radius) between cases"""
+    shrinkage: Share = 0.0
+    """exponent by which radii fall with the number of cells of a case; they are those of its
+    median"""
     elongation: Range[Elongation] = (1.0, 1.6)
     """longest axis / shortest axis of a cell"""
     turn_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
@@ -46,6 +61,8 @@ class Outlines(Section):
     """the mean square of degree l is l^-circularity: higher is rounder"""
     height_um: Range[Positive] = (4.0, 6.0)
     """height of a cell, µm"""
+    shapes: PathName = ""
+    """file of learned outlines (JSON), in place of random harmonics"""
     gap_um: NotNegative = 0.0
     """smallest distance of the ellipses of cells, µm"""
     max_overlap: Overlap = 0.1
@@ -216,6 +233,10 @@ class Parameters(Section):
         if self.cells.two_nuclei + self.cells.dividing + self.cells.dying > 1:
             raise ValueError("cells.two_nuclei, dividing and dying are shares of at most 1 in all")
         return self
+
+    def files(self) -> list[Path]:
+        """Return the files the recipe refers to."""
+        return [Path(self.cells.shapes)] if self.cells.shapes else []
 
     @property
     def plane(self) -> bool:
