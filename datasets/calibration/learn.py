@@ -38,12 +38,16 @@ from cytosuite.files import atomic, digest, write_json
 from cytosuite.volume import Volume
 
 DATASETS = ("nuclei", "cells")
-ORDER, LEAST_VOXELS = 8, 20  # of learned shapes
+LEAST_VOXELS = 20  # of learned shapes
+FINEST, HIGHEST_ORDER = 1.5, 10  # voxels of the radius for each degree of shapes: no steps
 SLACK = 0.004  # share of outlines in contact that counts as none
 MOST, LEAST_DISC = 1.5, 1.5  # largest factor of a round; radius of a colony / of an object
 FEW_CUT = 0.05  # share of cut objects up to which objects may lie in a free body
+FARTHEST = 1.6  # factor of radii from measured ones: pressed and hidden objects look smaller
+SIMPLER = 0.9  # what a distance counts that no colony or body is needed for
+TRIAL = 4  # foregrounds are compared after a quarter of the rounds
 CLOSER = 0.05  # of `close`, where objects find no room
-STEP, CLOSEST, APART = 0.15, -0.7, 1.0  # of `close`: per ln(contact), and its limits
+STEP, CLOSEST, APART = 0.1, -0.7, 1.0  # of `close`: per ln(contact), and its limits
 FULL = 0.98  # cover above which there are no colonies to be seen
 ANY_DEG = 80.0  # largest turn from which objects lie in any direction
 CORE = 0.5  # radius of a nucleus / radius of its cell, which cells alone do not tell
@@ -174,9 +178,9 @@ class Task:
             known = isfinite(wanted) and isfinite(there) and wanted > 0 and there > 0
             return float(np.clip(wanted / there, 1 / MOST, MOST)) ** damping if known else 1.0
 
-        logs = np.log(state.radii_um)
-        wider = factor(real.spread, found.spread)
-        level = logs.mean() + log(factor(exp(real.level), exp(found.level)))
+        step = np.log(real.radii_um / found.radii_um).clip(-log(MOST), log(MOST))
+        first = real.radii_um * self.frame.stretch ** (-1 / len(self.frame.shape))
+        radii = (state.radii_um * np.exp(damping * step)).clip(first / FARTHEST, first * FARTHEST)
         contact = log((real.contact + SLACK) / (found.contact + SLACK))
         close = state.close - STEP * damping * float(np.clip(contact, -1, 1))
         changed: dict[str, Any] = {}
@@ -193,7 +197,7 @@ class Task:
         return replace(
             state,
             density=state.density * factor(real.density.mean(), found.density.mean()),
-            radii_um=np.exp(level + (logs - logs.mean()) * wider),
+            radii_um=np.maximum.accumulate(radii) if np.isfinite(step).all() else state.radii_um,
             close=min(max(close, CLOSEST), APART),
             **changed,
         )
@@ -264,7 +268,8 @@ def learn(
     done, count = counter(1), max(2 * cases, len(images))
     plain = simulator(dataset)
     states = _starts(real, frame, reach)
-    total = len(states) * (rounds * cases + count) + 2 * count
+    few = max(rounds // TRIAL, 1)
+    total = (len(states) * (few + 1) + rounds) * cases + 2 * count
 
     def counted(parameters: Mapping[str, Any], number: int) -> Stack:
         step(min(next(done), total), total, "fitting")
@@ -274,7 +279,7 @@ def learn(
         frame = replace(frame, shapes=str(Path(folder) / beside.name))
         model.write(Path(frame.shapes))
         task = Task(real, reach, frame, counted, cases, seed)
-        state = _best(task, states, rounds, count, say)
+        state = task.fit(_best(task, states, few, say), rounds)
         state, after = task.drawn(state, count, seed + HELD_OUT)
         before = _defaults(task, range(seed + HELD_OUT, seed + HELD_OUT + count))
     rows = compared(real, task.look(after))
@@ -308,8 +313,10 @@ def _shapes(
     stretch = exp(float(np.nanmedian(heights))) if first.axes == "ZYX" else 1.0
     turn = min(2 * float(np.nanmedian(values["turn_deg"])), 90.0) if first.axes == "YX" else 90.0
     flat = (first.spacing[0] / stretch, *first.spacing[1:])
+    radius = (float(np.nanmedian(voxels)) / ball(len(flat))) ** (1 / len(flat))
+    order = min(max(int(radius / FINEST), 2), HIGHEST_ORDER)
     model = fit_shapes(
-        (replace(own, spacing=flat) for own in images), order=ORDER, min_voxels=LEAST_VOXELS
+        (replace(own, spacing=flat) for own in images), order=order, min_voxels=LEAST_VOXELS
     )
     shape = tuple(np.median([own.shape for own in images], axis=0).astype(int).tolist())
     turn = turn if turn < ANY_DEG else 180.0
@@ -340,20 +347,19 @@ def _starts(real: Look, frame: Frame, reach_um: float) -> list[State]:
     return found
 
 
-def _best(
-    task: Task, states: Sequence[State], rounds: int, count: int, say: Callable[[str], None]
-) -> State:
-    """Return the fitted state of the foreground that is most like the real labels."""
+def _best(task: Task, states: Sequence[State], rounds: int, say: Callable[[str], None]) -> State:
+    """Return the state, after a few rounds, of the foreground most like the real labels."""
     found: list[tuple[float, State]] = []
     for start in states:
         try:
-            state, stacks = task.drawn(task.fit(start, rounds), count, task.seed)
+            state = task.fit(start, rounds)
+            state, stacks = task.drawn(state, task.cases, task.seed)
         except InputError as error:
             say(f"foreground {start.foreground}: {error}")
             continue
         distance = mean_distance(compared(task.real, task.look(stacks)))
         say(f"foreground {start.foreground}: W1 / std {distance:.2f} from the real labels")
-        found.append((distance, state))
+        found.append((distance * (SIMPLER if start.foreground == "image" else 1), state))
     if not found:
         raise InputError("objects lie too densely to be packed; give labels that fill less")
     return min(found, key=lambda pair: pair[0])[1]

@@ -45,7 +45,7 @@ PER_OBJECT = {
 }
 PER_IMAGE = {
     "density": "objects of an image per (100 µm)² or (100 µm)³",
-    "radius_um": "mean radius of the whole objects of an image, µm",
+    "radius_um": "median radius of the whole objects of an image, µm",
     "cover": "share of an image near objects",
 }
 
@@ -113,7 +113,7 @@ def objects_of(labels: Volume) -> dict[str, NDArray[Any]]:
     crowd = np.full(count, nan)
     if count > CROWD:
         crowd = cKDTree(centres).query(centres, k=CROWD + 1)[0][:, CROWD]
-    kept = {name: found[name] for name in ("elongation", "neighbour_um", "contact", "surface")}
+    kept = {name: found[name] for name in ("elongation", "neighbour_um", "contact")}
     return own | kept | {"crowd_um": crowd, "cut": found["cut"].astype(float)}
 
 
@@ -125,20 +125,15 @@ class Look(NamedTuple):
     radii_um: Floats  # quantiles within an image of the usual number of objects
     case_spread: float  # standard deviation of ln(radius) between images
     shrinkage: float  # exponent by which radii fall with the number of objects
-    contact: float  # share of all outlines that faces another object
+    contact: float  # mean share of an outline that faces another object
     cover: float  # share of the images within `reach_um` of objects
     thickness_um: float  # mean distance to the border of what is covered
     extents: Floats  # of the box of all objects / the image, of each image
 
     @property
     def level(self) -> float:
-        """Mean of ln(radius)."""
-        return float(np.log(self.radii_um).mean())
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of ln(radius) within images."""
-        return float(np.log(self.radii_um).std())
+        """Median of ln(radius)."""
+        return log(float(np.median(self.radii_um)))
 
     def values(self, chosen: Sequence[int] | None = None) -> dict[str, Floats]:
         """Return the values of all properties, pooled over (some) images."""
@@ -164,15 +159,15 @@ def look(images: Sequence[Volume], reach_um: float, shrinkage: float | None = No
         radius = (table["size"] / ball(axes)) ** (1 / axes)
         known = radius[np.isfinite(radius)]
         single = {"density": len(radius) * 100.0**axes / area, "cover": near.mean()}
-        single["radius_um"] = float(np.exp(np.log(known).mean())) if known.size else nan
+        single["radius_um"] = float(np.median(known)) if known.size else nan
         tables.append(table | {n: np.array([v]) for n, v in single.items()} | {"radii": known})
     density = np.array([table["density"][0] for table in tables]) / 100.0 ** images[0].array.ndim
-    surface, contact = (np.concatenate([t[n] for t in tables]) for n in ("surface", "contact"))
+    contact = np.concatenate([table["contact"] for table in tables])
     return Look(
         tuple(tables),
         density,
         *_radii(tables, shrinkage),
-        float(np.nansum(surface * contact) / max(surface.sum(), 1e-9)),
+        float(np.nanmean(contact)) if contact.size else nan,
         float(np.mean([table["cover"][0] for table in tables])),
         float(np.mean(thickness)) if thickness else nan,
         np.array(extents),
@@ -200,7 +195,7 @@ def _radii(tables: Sequence[Table], known: float | None) -> tuple[Floats, float,
     if not kept:
         return np.full(STEPS + 1, nan), 0.0, 0.0
     logs = [np.log(table["radii"]) for table in kept]
-    means = np.array([own.mean() for own in logs])
+    means = np.array([np.median(own) for own in logs])  # scraps would pull a mean
     number = np.log([len(table["cut"]) for table in kept])
     number -= np.median(number)
     fall = known or 0.0
@@ -211,9 +206,9 @@ def _radii(tables: Sequence[Table], known: float | None) -> tuple[Floats, float,
         error = sqrt(float(rest @ rest / (len(kept) - 2) / (centred @ centred)))
         fall = min(-slope, 1.0) if -slope > TREND[1] * error else 0.0
     means += fall * number  # as of images of the usual number
-    chance = float(np.mean([own.var() / own.size for own in logs]))
+    chance = float(np.mean([pi / 2 * own.var() / own.size for own in logs]))
     between = max(float(means.var(ddof=1)) - chance, 0.0) if len(kept) > 1 else 0.0
-    own = np.concatenate([each - each.mean() for each in logs]) + means.mean()
+    own = np.concatenate([each - np.median(each) for each in logs]) + means.mean()
     shares = np.linspace(0, 1, STEPS + 1).clip(*TAILS)
     return np.exp(np.quantile(own, shares)), sqrt(between), fall
 
