@@ -30,7 +30,6 @@ from cytosuite.datasets.calibration.masks import (
     read_labels,
 )
 from cytosuite.datasets.calibration.start import short
-from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
@@ -50,13 +49,14 @@ CLOSER = 0.05  # of `close`, where objects find no room
 STEP, CLOSEST, APART = 0.1, -0.7, 1.0  # of `close`: per ln(contact), and its limits
 FULL = 0.98  # cover above which there are no colonies to be seen
 ANY_DEG = 80.0  # largest turn from which objects lie in any direction
+NUMBER = {"nuclei": "n_nuclei", "cells": "n_cells"}
 CORE = 0.5  # radius of a nucleus / radius of its cell, which cells alone do not tell
 SPREAD_CORE = (0.9, 1.1)
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """What all rounds share: the image, the recipe's dataset and the shapes."""
+class State:
+    """Where the parameters of a recipe stand; the first ones stay as they are measured."""
 
     dataset: str
     shape: tuple[int, ...]
@@ -64,77 +64,83 @@ class Frame:
     shapes: str  # path
     stretch: float
     turn_deg: float
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where the fitted parameters stand."""
-
     foreground: str
+    margin_um: float
     density: Floats  # quantiles, objects per µm² (µm³) of the image and its margin
     radii_um: Floats  # quantiles
     case_spread: float
     shrinkage: float
-    close: float  # above 0 the gap / mean radius, below 0 minus the share of overlap
-    margin_um: float
     discs: float
     disc_um: float
-    width: tuple[float, float]
+    width: tuple[float, ...]
+    close: float = 0.0  # above 0 the gap / median radius, below 0 minus the share of overlap
 
-    def counts(self, frame: Frame) -> Floats:
-        """Return quantiles of the number of objects in the image and its margin."""
-        lengths = np.multiply(frame.shape, frame.spacing) + 2 * self.margin_um
+    @property
+    def counts(self) -> Floats:
+        """Quantiles of the number of objects in the image and its margin."""
+        lengths = np.multiply(self.shape, self.spacing) + 2 * self.margin_um
         return np.asarray((self.density * lengths.prod()).round().clip(1))
 
-    def parameters(self, frame: Frame) -> dict[str, Any]:
-        """Return the parameters of the recipe."""
-        counts, deep = self.counts(frame).astype(int).tolist(), sqrt(self.discs)
-        radii = [short(radius) for radius in self.radii_um]
-        same = {
-            "radius_um": radii,
-            "case_spread": short(self.case_spread),
-            "shrinkage": short(self.shrinkage),
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the recipe, with 4 digits."""
+        found: dict[str, Any] = rounded(self._parameters())
+        return found
+
+    def _parameters(self) -> dict[str, Any]:
+        middle, around = float(np.median(self.radii_um)), sqrt(self.discs)
+        image = {"shape": self.shape, "spacing_um": self.spacing, "margin_um": self.margin_um}
+        counts = self.counts.astype(int).tolist()
+        objects: dict[str, Any] = {
+            "radius_um": self.radii_um,
+            "case_spread": self.case_spread,
+            "shrinkage": self.shrinkage,
             "elongation": 1.0,  # that of the shapes
-            "turn_deg": short(frame.turn_deg),
-            "shapes": frame.shapes,
-            "gap_um": short(max(self.close, 0.0) * float(np.exp(np.log(radii).mean()))),
-            "max_overlap": short(max(-self.close, 0.0)),
+            "turn_deg": self.turn_deg,
+            "shapes": self.shapes,
+            "gap_um": max(self.close, 0.0) * middle,
+            "max_overlap": max(-self.close, 0.0),
         }
-        image = {"shape": list(frame.shape), "spacing_um": [short(step) for step in frame.spacing]}
-        image |= {"margin_um": short(self.margin_um)}
-        discs = [max(round(self.discs + way * deep), 1) for way in (-1, 1)]
-        if frame.dataset == "cells":
-            colonies = {"colonies": discs, "colony_um": short(self.disc_um)}
-            own = colonies if self.foreground == "discs" else {}
-            core = [short(CORE * way * radii[len(radii) // 2]) for way in SPREAD_CORE]
-            cells = {"n_cells": counts, **same, **own}
+        discs = [max(round(self.discs + way * around), 1) for way in (-1, 1)]
+        if self.dataset == "cells":
+            own = {"colonies": discs, "colony_um": self.disc_um}
+            cells = {"n_cells": counts} | objects | (own if self.foreground == "discs" else {})
+            core = [CORE * way * middle for way in SPREAD_CORE]
             return {"image": image, "cells": cells, "nuclei": {"radius_um": core}}
         places: dict[str, dict[str, Any]] = {
             "image": {},
-            "discs": {"discs": discs, "disc_radius_um": short(self.disc_um)},
-            "ellipsoid": {"width": [short(end) for end in self.width]},
+            "discs": {"discs": discs, "disc_radius_um": self.disc_um},
+            "ellipsoid": {"width": self.width},
         }
-        stretch = {} if len(frame.shape) == 2 else {"stretch": short(frame.stretch)}
-        found = {**image, "n_nuclei": counts, "foreground": self.foreground}
-        return {**found, **places[self.foreground], **same, **stretch}
+        found = image | {"n_nuclei": counts, "foreground": self.foreground}
+        stretch = {"stretch": self.stretch} if len(self.shape) == 3 else {}
+        return found | places[self.foreground] | objects | stretch
 
-    def recipes(self, frame: Frame, rng: np.random.Generator, cases: int) -> list[dict[str, Any]]:
+    def cases(self, rng: np.random.Generator, number: int) -> list[dict[str, Any]]:
         """Return the parameters of cases, evenly drawn from all that differs between cases."""
-        even = [((rng.permutation(cases) + 0.5) / cases).tolist() for _ in range(2)]
-        counts, found = self.counts(frame), []
+        even = [((rng.permutation(number) + 0.5) / number).tolist() for _ in range(2)]
+        counts, found = self.counts, []
         for share, chance in zip(*even, strict=True):
-            count = float(np.interp(share, np.linspace(0, 1, counts.size), counts))
+            count = round(float(np.interp(share, np.linspace(0, 1, counts.size), counts)))
             factor = exp(self.case_spread * NormalDist().inv_cdf(chance))
             factor *= (float(np.median(counts)) / count) ** self.shrinkage
-            one = replace(
-                self,
-                density=self.density[:2] * 0 + round(count) / (counts[0] / self.density[0]),
-                radii_um=self.radii_um * factor,
-                case_spread=0.0,
-                shrinkage=0.0,
-            )
-            found.append(one.parameters(frame))
+            radii = self.radii_um * factor
+            own = replace(self, radii_um=radii, case_spread=0.0, shrinkage=0.0).parameters()
+            own.get("cells", own)[NUMBER[self.dataset]] = count
+            found.append(own)
         return found
+
+    def closer(self) -> "State":
+        """Return a state of objects that need less room."""
+        return replace(self, close=max(self.close - CLOSER, CLOSEST))
+
+
+def rounded(value: Any) -> Any:  # noqa: ANN401  (what a recipe contains)
+    """Return nested values with 4 digits."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [rounded(part) for part in value]
+    return short(value) if isinstance(value, float) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,6 @@ class Task:
 
     real: Look
     reach_um: float
-    frame: Frame
     simulate: Simulate
     cases: int
     seed: int
@@ -156,17 +161,17 @@ class Task:
         """Return the state after rounds of corrections; InputError if it finds no room."""
         for number in range(rounds):
             rng, first = np.random.default_rng([self.seed, number]), number * self.cases
-            recipes = state.recipes(self.frame, rng, self.cases)
+            recipes = state.cases(rng, self.cases)
             seeds = [self.seed + 1000 * (first + case) for case in range(self.cases)]
             try:
                 stacks, refused = draw(self.simulate, recipes, seeds)
             except InputError:
-                state = closer(state)
+                state = state.closer()
                 continue
             damping = DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
             state = self.turned(state, self.look(stacks), damping)
             if refused:
-                state = closer(state)
+                state = state.closer()
         return state
 
     def turned(self, state: State, found: Look, damping: float) -> State:
@@ -179,14 +184,14 @@ class Task:
             return float(np.clip(wanted / there, 1 / MOST, MOST)) ** damping if known else 1.0
 
         step = np.log(real.radii_um / found.radii_um).clip(-log(MOST), log(MOST))
-        first = real.radii_um * self.frame.stretch ** (-1 / len(self.frame.shape))
+        first = real.radii_um * state.stretch ** (-1 / len(state.shape))
         radii = (state.radii_um * np.exp(damping * step)).clip(first / FARTHEST, first * FARTHEST)
         contact = log((real.contact + SLACK) / (found.contact + SLACK))
         close = state.close - STEP * damping * float(np.clip(contact, -1, 1))
         changed: dict[str, Any] = {}
         if state.foreground == "discs":
             hidden = [-log(1 - min(side.cover, FULL)) for side in (real, found)]
-            longest = max(np.multiply(self.frame.shape, self.frame.spacing))
+            longest = max(np.multiply(state.shape, state.spacing))
             size = state.disc_um * factor(real.thickness_um, found.thickness_um)
             least = LEAST_DISC * exp(real.level)
             changed["discs"] = max(state.discs * factor(*hidden), 1.0)
@@ -207,19 +212,14 @@ class Task:
         seeds = range(seed, seed + count)
         while True:
             try:
-                stacks, refused = draw(self.simulate, repeat(state.parameters(self.frame)), seeds)
+                stacks, refused = draw(self.simulate, repeat(state.parameters()), seeds)
             except InputError:
                 if state.close <= CLOSEST:
                     raise
                 refused = count
             if not refused or state.close <= CLOSEST:
                 return state, stacks
-            state = closer(state)
-
-
-def closer(state: State) -> State:
-    """Return a state of objects that need less room."""
-    return replace(state, close=max(state.close - CLOSER, CLOSEST))
+            state = state.closer()
 
 
 def simulator(dataset: str) -> Simulate:
@@ -243,18 +243,15 @@ def learn(
     rounds: int = 12,
     cases: int = 12,
     seed: int = 0,
-    pattern: str = "*",
-    spacing: tuple[float, ...] | None = None,
-    part: Part | None = None,
-    recursive: bool = False,
     say: Callable[[str], None] = lambda _: None,
     step: Callable[[int, int, str], None] = lambda *_: None,
     draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
+    **reading: Any,  # noqa: ANN401  (of `read_labels`)
 ) -> Path:
     """Fit nuclei or cells to label images, write recipe, shapes, record, table; return its path."""
     beside = out.with_name(f"{out.stem}_shapes.json")
     need_place(out, beside)
-    items, images = read_labels(place, pattern, spacing, part, recursive=recursive)
+    items, images = read_labels(place, **reading)
     if dataset == "cells" and images[0].axes != "YX":
         raise InputError(
             f"{items[0].image}: cells stand on glass and are learned from planes (YX), found "
@@ -262,34 +259,38 @@ def learn(
         )
     reach = reach_of(images)
     real = look(images, reach)
-    objects = sum(len(table["cut"]) for table in real.tables)
-    say(f"{len(images)} label images, {objects} objects")
-    model, frame = _shapes(dataset, place, images, real)
-    done, count = counter(1), max(2 * cases, len(images))
-    plain = simulator(dataset)
-    states = _starts(real, frame, reach)
-    few = max(rounds // TRIAL, 1)
+    voxels = real.values()["size"] / np.prod(images[0].spacing)
+    whole = int(np.count_nonzero(voxels >= LEAST_VOXELS))
+    if whole < FEWEST:
+        raise InputError(
+            f"{place}: masks are learned from at least {FEWEST} objects of {LEAST_VOXELS} voxels "
+            f"that touch no face of their image, found {whole}; give more labels"
+        )
+    say(f"{len(images)} label images, {sum(len(table['cut']) for table in real.tables)} objects")
+    few, done, count = max(rounds // TRIAL, 1), counter(1), max(2 * cases, len(images))
+    states, plain = _starts(dataset, images, real, reach), simulator(dataset)
     total = (len(states) * (few + 1) + rounds) * cases + 2 * count
 
     def counted(parameters: Mapping[str, Any], number: int) -> Stack:
         step(min(next(done), total), total, "fitting")
         return plain(parameters, number)
 
+    model = _shapes(images, states[0].stretch, float(np.nanmedian(voxels)))
+    task, held = Task(real, reach, counted, cases, seed), seed + HELD_OUT
     with tempfile.TemporaryDirectory() as folder:
-        frame = replace(frame, shapes=str(Path(folder) / beside.name))
-        model.write(Path(frame.shapes))
-        task = Task(real, reach, frame, counted, cases, seed)
-        state = task.fit(_best(task, states, few, say), rounds)
-        state, after = task.drawn(state, count, seed + HELD_OUT)
-        before = _defaults(task, range(seed + HELD_OUT, seed + HELD_OUT + count))
+        path = Path(folder) / beside.name
+        model.write(path)
+        state = _best(task, [replace(own, shapes=str(path)) for own in states], few, say)
+        state, after = task.drawn(task.fit(state, rounds), count, held)
+        before = _defaults(task, state, range(held, held + count))
     rows = compared(real, task.look(after))
     earlier = {row.name: row.distance for row in compared(real, before)} if before else {}
-    named = state.parameters(replace(frame, shapes=beside.name))
     model.write(beside)
     files = [item.image for item in items]
-    facts = {"folder": place.resolve().name, "files": [item.name for item in items]}
-    facts |= {"sha256": digest(files, place if place.is_dir() else place.parent), "seed": seed}
-    _write(dataset, out, named, facts | {"rounds": rounds}, rows, earlier)
+    facts: dict[str, Any] = {"folder": place.resolve().name, "files": [item.name for item in items]}
+    facts |= {"seed": seed, "rounds": rounds}
+    facts |= {"sha256": digest(files, place if place.is_dir() else place.parent)}
+    _write(out, replace(state, shapes=beside.name), facts, rows, earlier)
     if draw_strip:
         draw_strip(out.with_suffix(".png"), _shown(images), _shown([own for own, _ in after]))
     for line in misplaced(rows):
@@ -297,53 +298,49 @@ def learn(
     return out
 
 
-def _shapes(
-    dataset: str, place: Path, images: Sequence[Volume], real: Look
-) -> tuple[ShapeModel, Frame]:
-    """Return the shape model and the frame of a fit; InputError for too few whole objects."""
-    first, values = images[0], real.values()
-    voxels = values["size"] / np.prod(first.spacing)
-    whole = int(np.count_nonzero(voxels >= LEAST_VOXELS))
-    if whole < FEWEST:
-        raise InputError(
-            f"{place}: masks are learned from at least {FEWEST} objects of {LEAST_VOXELS} voxels "
-            f"that touch no face of their image, found {whole}; give more labels"
-        )
-    heights = np.concatenate([table["height"] for table in real.tables])
-    stretch = exp(float(np.nanmedian(heights))) if first.axes == "ZYX" else 1.0
-    turn = min(2 * float(np.nanmedian(values["turn_deg"])), 90.0) if first.axes == "YX" else 90.0
-    flat = (first.spacing[0] / stretch, *first.spacing[1:])
-    radius = (float(np.nanmedian(voxels)) / ball(len(flat))) ** (1 / len(flat))
+def _shapes(images: Sequence[Volume], stretch: float, voxels: float) -> ShapeModel:
+    """Return the shape model of objects with this median of voxels, as high as they are wide."""
+    radius = (voxels / ball(images[0].array.ndim)) ** (1 / images[0].array.ndim)
     order = min(max(int(radius / FINEST), 2), HIGHEST_ORDER)
-    model = fit_shapes(
-        (replace(own, spacing=flat) for own in images), order=order, min_voxels=LEAST_VOXELS
-    )
-    shape = tuple(np.median([own.shape for own in images], axis=0).astype(int).tolist())
-    turn = turn if turn < ANY_DEG else 180.0
-    return model, Frame(dataset, shape, first.spacing, "", stretch, turn)
+    flat = [replace(own, spacing=(own.spacing[0] / stretch, *own.spacing[1:])) for own in images]
+    return fit_shapes(flat, order=order, min_voxels=LEAST_VOXELS)
 
 
-def _starts(real: Look, frame: Frame, reach_um: float) -> list[State]:
+def _starts(dataset: str, images: Sequence[Volume], real: Look, reach_um: float) -> list[State]:
     """Return a first state for each foreground that objects may lie in."""
-    values, lengths = real.values(), np.multiply(frame.shape, frame.spacing)
-    radii = real.radii_um * frame.stretch ** (-1 / len(lengths))
-    cut = float(values["cut"].mean())
-    hidden = -log(1 - min(real.cover, FULL))
-    disc = (len(lengths) + 1) * real.thickness_um - reach_um  # mean depth in a disc: radius / 3
+    values, spacing = real.values(), images[0].spacing
+    heights = np.concatenate([table["height"] for table in real.tables])
+    volume = np.isfinite(heights).any()
+    stretch = exp(float(np.nanmedian(heights))) if volume else 1.0
+    turn = 180.0 if volume else 2 * float(np.nanmedian(np.append(values["turn_deg"], 45.0)))
+    shape = np.median([own.shape for own in images], axis=0).astype(int)
+    lengths, axes = shape * spacing, len(spacing)
+    radii, cut = real.radii_um * stretch ** (-1 / axes), float(values["cut"].mean())
+    disc = (axes + 1) * real.thickness_um - reach_um  # mean depth in a disc: radius / 3
     disc = max(disc, LEAST_DISC * exp(real.level)) if isfinite(disc) else float(lengths.max())
-    discs = max(hidden * float(lengths.prod()) / (ball(len(lengths)) * disc ** len(lengths)), 1.0)
-    density = np.quantile(real.density, np.linspace(0, 1, STEPS + 1))
-    low, high = np.quantile(real.extents, [0.1, 0.9]).clip(0.01, 1).tolist()
-    margin = 1.2 * float(radii[-1]) if cut > 0 else 0.0
-    start = State(
-        *("image", density, radii, real.case_spread, real.shrinkage, 0.0),
-        *(margin, discs, disc, (low, high)),
+    hidden = -log(1 - min(real.cover, FULL))
+    image = State(
+        dataset,
+        tuple(shape.tolist()),
+        spacing,
+        shapes="",
+        stretch=stretch,
+        turn_deg=turn if turn < ANY_DEG else 180.0,
+        foreground="image",
+        margin_um=1.2 * float(radii[-1]) if cut > 0 else 0.0,
+        density=np.quantile(real.density, np.linspace(0, 1, STEPS + 1)),
+        radii_um=radii,
+        case_spread=real.case_spread,
+        shrinkage=real.shrinkage,
+        discs=max(hidden * float(lengths.prod()) / (ball(axes) * disc**axes), 1.0),
+        disc_um=disc,
+        width=tuple(np.quantile(real.extents, [0.1, 0.9]).clip(0.01, 1).tolist()),
     )
-    found = [start]
+    found = [image]
     if real.cover < FULL:
-        found.append(replace(start, foreground="discs"))
-    if cut < FEW_CUT and frame.dataset == "nuclei":
-        found.append(replace(start, foreground="ellipsoid", margin_um=0.0))
+        found.append(replace(image, foreground="discs"))
+    if cut < FEW_CUT and dataset == "nuclei":
+        found.append(replace(image, foreground="ellipsoid", margin_um=0.0))
     return found
 
 
@@ -365,10 +362,10 @@ def _best(task: Task, states: Sequence[State], rounds: int, say: Callable[[str],
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def _defaults(task: Task, seeds: Sequence[int]) -> Look | None:
+def _defaults(task: Task, state: State, seeds: Sequence[int]) -> Look | None:
     """Return the look of the dataset's defaults in the same image, None if they find no room."""
-    image = {"shape": list(task.frame.shape), "spacing_um": list(task.frame.spacing)}
-    wanted = {"image": image} if task.frame.dataset == "cells" else image
+    image = {"shape": list(state.shape), "spacing_um": list(state.spacing)}
+    wanted: dict[str, Any] = {"image": image} if state.dataset == "cells" else {**image}
     try:
         return task.look(draw(task.simulate, repeat(wanted), seeds)[0])
     except InputError:
@@ -381,18 +378,17 @@ def _shown(images: Sequence[Volume]) -> list[Stack]:
 
 
 def _write(
-    dataset: str,
     out: Path,
-    parameters: Mapping[str, Any],
+    state: State,
     facts: Mapping[str, Any],
     rows: Sequence[Compared],
     earlier: Mapping[str, float],
 ) -> None:
     """Write the recipe, its record and its table."""
     count, poor = len(facts["files"]), misplaced(rows)
-    recipe = {"dataset": dataset, "title": f"Like {facts['folder']}"}
+    recipe: dict[str, Any] = {"dataset": state.dataset, "title": f"Like {facts['folder']}"}
     text = f"Learned from {count} label images ({facts['files'][0]}, ...)."
-    recipe |= {"description": text, "cases": 8, "parameters": parameters}
+    recipe |= {"description": text, "cases": 8, "parameters": state.parameters()}
     head = [
         f"Learned from {count} label images of {facts['folder']}: numbers, sizes and closeness in",
         "rounds of simulation; lists are quantiles. Record, table and picture lie beside.",

@@ -70,7 +70,7 @@ def read_labels(
     items = [item for item in items if fnmatchcase(item.name, pattern)]
     if not items:
         raise InputError(f"{place}: expected label images named like {pattern!r}, found none")
-    volumes = []
+    volumes: list[Volume] = []
     for item in items:
         labels = load(item, spacing, part=part).volume(LABELS.slug)
         if labels.axes == "ZYX" and len(labels.array) == 1:
@@ -92,7 +92,7 @@ def read_labels(
 def objects_of(labels: Volume) -> dict[str, NDArray[Any]]:
     """Return `PER_OBJECT` and more (N,), NaN where unknown; `height`: ln(height / width)."""
     array, spacing = labels.array, np.asarray(labels.spacing)
-    found = arrangement(array, spacing)
+    found = arrangement(array, labels.spacing)
     dense = numbered(np.where(np.isin(array, found["label"]), array, 0))[1]  # without scraps
     count, centres = len(found["label"]), np.zeros((len(found["label"]), array.ndim))
     own = {name: np.full(count, nan) for name in ("size", "solidity", "turn_deg", "height")}
