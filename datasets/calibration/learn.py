@@ -45,7 +45,7 @@ FEW_CUT = 0.05  # share of cut objects up to which objects may lie in a free bod
 FARTHEST = 1.6  # factor of radii from measured ones: pressed and hidden objects look smaller
 SIMPLER = 0.9  # what a distance counts that no colony or body is needed for
 TRIAL = 4  # foregrounds are compared after a quarter of the rounds
-CLOSER = 0.05  # of `close`, where objects find no room
+TRIES, CLOSER, FEWER = 40, 0.05, 0.95  # of `close`, where objects find no room
 STEP, CLOSEST, APART = 0.1, -0.7, 1.0  # of `close`: per ln(contact), and its limits
 FULL = 0.98  # cover above which there are no colonies to be seen
 ANY_DEG = 80.0  # largest turn from which objects lie in any direction
@@ -130,8 +130,10 @@ class State:
         return found
 
     def closer(self) -> "State":
-        """Return a state of objects that need less room."""
-        return replace(self, close=max(self.close - CLOSER, CLOSEST))
+        """Return a state of objects that need less room, or of fewer ones."""
+        if self.close > CLOSEST:
+            return replace(self, close=max(self.close - CLOSER, CLOSEST))
+        return replace(self, density=self.density * FEWER)
 
 
 def rounded(value: Any) -> Any:  # noqa: ANN401  (what a recipe contains)
@@ -208,18 +210,17 @@ class Task:
         )
 
     def drawn(self, state: State, count: int, seed: int) -> tuple[State, list[Stack]]:
-        """Return labels of a recipe, of nuclei that are closer where they found no room."""
-        seeds = range(seed, seed + count)
-        while True:
+        """Return labels of a recipe, of objects that are closer where they found no room."""
+        for _ in range(TRIES):
             try:
-                stacks, refused = draw(self.simulate, repeat(state.parameters()), seeds)
+                wanted = repeat(state.parameters())
+                stacks, refused = draw(self.simulate, wanted, range(seed, seed + count))
             except InputError:
-                if state.close <= CLOSEST:
-                    raise
                 refused = count
-            if not refused or state.close <= CLOSEST:
+            if not refused:
                 return state, stacks
             state = state.closer()
+        raise InputError("objects find no room")
 
 
 def simulator(dataset: str) -> Simulate:

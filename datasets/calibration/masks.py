@@ -41,6 +41,7 @@ PER_OBJECT = {
     "neighbour_um": "distance to the nearest object, µm",
     "crowd_um": "distance to the 4th nearest object, µm",
     "contact": "share of an object's outline that faces another object",
+    "radius": "distance from the middle of all objects / their radius, from 8 on",
     "cut": "objects that a face of the image cuts",
 }
 PER_IMAGE = {
@@ -113,7 +114,7 @@ def objects_of(labels: Volume) -> dict[str, NDArray[Any]]:
     crowd = np.full(count, nan)
     if count > CROWD:
         crowd = cKDTree(centres).query(centres, k=CROWD + 1)[0][:, CROWD]
-    kept = {name: found[name] for name in ("elongation", "neighbour_um", "contact")}
+    kept = {name: found[name] for name in ("elongation", "neighbour_um", "contact", "radius")}
     return own | kept | {"crowd_um": crowd, "cut": found["cut"].astype(float)}
 
 
