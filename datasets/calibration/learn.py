@@ -45,7 +45,13 @@ FEW_CUT = 0.05  # share of cut objects up to which objects may lie in a free bod
 FARTHEST = 1.6  # factor of radii from measured ones: pressed and hidden objects look smaller
 SIMPLER = 0.9  # what a distance counts that no colony or body is needed for
 TRIAL = 4  # foregrounds are compared after a quarter of the rounds
-TRIES, CLOSER, FEWER = 40, 0.05, 0.95  # of `close`, where objects find no room
+TRIES, ALIKE, NARROWER, CLOSER, FEWER = (
+    60,
+    0.02,
+    0.8,
+    0.05,
+    0.95,
+)  # of `close`, where objects find no room
 STEP, CLOSEST, APART = 0.1, -0.7, 1.0  # of `close`: per ln(contact), and its limits
 FULL = 0.98  # cover above which there are no colonies to be seen
 ANY_DEG = 80.0  # largest turn from which objects lie in any direction
@@ -130,7 +136,9 @@ class State:
         return found
 
     def closer(self) -> "State":
-        """Return a state of objects that need less room, or of fewer ones."""
+        """Return a state that needs less room: cases more alike, else closer or fewer objects."""
+        if self.case_spread > ALIKE:  # large objects in a crowded case
+            return replace(self, case_spread=self.case_spread * NARROWER)
         if self.close > CLOSEST:
             return replace(self, close=max(self.close - CLOSER, CLOSEST))
         return replace(self, density=self.density * FEWER)
