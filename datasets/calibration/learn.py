@@ -45,13 +45,8 @@ FEW_CUT = 0.05  # share of cut objects up to which objects may lie in a free bod
 FARTHEST = 1.6  # factor of radii from measured ones: pressed and hidden objects look smaller
 SIMPLER = 0.9  # what a distance counts that no colony or body is needed for
 TRIAL = 4  # foregrounds are compared after a quarter of the rounds
-TRIES, ALIKE, NARROWER, CLOSER, FEWER = (
-    60,
-    0.02,
-    0.8,
-    0.05,
-    0.95,
-)  # of `close`, where objects find no room
+TRIES = 60  # draws of a recipe, each of a state that needs less room:
+ALIKE, NARROWER, CLOSER, FEWER = 0.02, 0.8, 0.05, 0.95  # spread of cases, `close`, number
 STEP, CLOSEST, APART = 0.1, -0.7, 1.0  # of `close`: per ln(contact), and its limits
 FULL = 0.98  # cover above which there are no colonies to be seen
 ANY_DEG = 80.0  # largest turn from which objects lie in any direction
@@ -276,6 +271,8 @@ def learn(
             f"that touch no face of their image, found {whole}; give more labels"
         )
     say(f"{len(images)} label images, {sum(len(table['cut']) for table in real.tables)} objects")
+    if empty := int(np.count_nonzero(real.density == 0)):
+        say(f"note: {empty} images hold no object; the recipe's hold at least one")
     few, done, count = max(rounds // TRIAL, 1), counter(1), max(2 * cases, len(images))
     states, plain = _starts(dataset, images, real, reach), simulator(dataset)
     total = (len(states) * (few + 1) + rounds) * cases + 2 * count
@@ -294,12 +291,12 @@ def learn(
         before = _defaults(task, state, range(held, held + count))
     rows = compared(real, task.look(after))
     earlier = {row.name: row.distance for row in compared(real, before)} if before else {}
-    model.write(beside)
     files = [item.image for item in items]
     facts: dict[str, Any] = {"folder": place.resolve().name, "files": [item.name for item in items]}
     facts |= {"seed": seed, "rounds": rounds}
     facts |= {"sha256": digest(files, place if place.is_dir() else place.parent)}
     _write(out, replace(state, shapes=beside.name), facts, rows, earlier)
+    model.write(beside)
     if draw_strip:
         draw_strip(out.with_suffix(".png"), _shown(images), _shown([own for own, _ in after]))
     for line in misplaced(rows):
