@@ -19,6 +19,7 @@ class Sample:
     companions: Mapping[str, Volume] = field(default_factory=dict)  # neither seen nor scored
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
     min_object_voxels: int = 0  # ignored in the scores, see `labels.prepare.without_small`
+    radius_um: float | None = None  # between paired points, at most; None: that of the metrics
     dataset: str = ""  # in a run over several
     files: Mapping[str, Path] = field(default_factory=dict)  # a user's large images: linked
     masks: Mapping[str, Any] = field(default_factory=dict)  # how they were combined, for case.json

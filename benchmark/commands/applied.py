@@ -23,13 +23,14 @@ from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.errors import InputError, printable
 from cytosuite.files import atomic, read_json, remove, write_json
+from cytosuite.folders.masks import read_labels
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 from cytosuite.volume import Volume
 from cytosuite.volume.pieces import slabs
 
-FILE = "objects.csv"
+FILE, CELLS = "objects.csv", "cells.csv"
 OBJECTS = f"-{FILE}"  # after the name of an image
 RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
 Status = Literal["written", "there already", "kept", "failed"]
@@ -269,6 +270,33 @@ def join_objects(out: Path) -> None:
         from cytosuite.benchmark.results.objects import join_tables
 
         join_tables(out / FILE, ["image"], tables)
+
+
+def count_in_cells(out: Path, cells: Path) -> Path:
+    """Write the cell of each point into the tables, and the points of each cell of all images."""
+    from cytosuite.benchmark.results.pointfiles import images_by_name, point_files
+    from cytosuite.benchmark.results.points import write_cell_counts, write_points
+
+    found, counts = point_files(out), {}
+    if not found:
+        raise InputError(f"--cells: expected an algorithm that finds points, found none in {out}")
+    rooms = images_by_name(cells, found)
+    for name, path in found.items():
+        record = read_json(out / f"{name}.json")
+        spacing = record["spacing_um"]
+        if name not in rooms:
+            raise InputError(f"{cells}: expected labels of cells named {name}, found none")
+        points, labels = read_points(path, spacing), read_labels(rooms[name]).channels[0].array
+        if labels.ndim != len(spacing):
+            raise InputError(
+                f"{rooms[name]}: expected labels with {len(spacing)} axes as the image has, found "
+                f"the shape {labels.shape}"
+            )
+        write_points(out / f"{name}{OBJECTS}", points, labels)
+        counts[Path(record["image"]).name] = points, labels
+    write_cell_counts(out / CELLS, counts)
+    join_objects(out)
+    return out / CELLS
 
 
 def _table(text: object) -> list[Any]:

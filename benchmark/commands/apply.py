@@ -12,6 +12,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.models import choice_digest
 from cytosuite.benchmark.commands.applied import (
     Applied,
+    count_in_cells,
     failed,
     held,
     join_objects,
@@ -60,8 +61,11 @@ def segment_command(options: SegmentOptions, console: Console) -> int:
 
 
 def apply_command(options: ApplyOptions, console: Console) -> int:
-    """Run an algorithm of any task on images, or show the choice of the model."""
-    return segment_command(options, console)
+    """Run an algorithm of any task on images and count points by cell, or show the choice."""
+    code = segment_command(options, console)
+    if options.cells is not None and not options.dry_run:
+        lines_to(console)(f"points by cell: {count_in_cells(options.out, options.cells)}")
+    return code
 
 
 def apply(options: SegmentOptions, console: Console | None = None) -> list[Applied]:

@@ -290,6 +290,9 @@ class PhaseOptions(RunOptions, DataOptions):
     through: list[str] = option((), "Algorithms that the images pass before.", parse=names)
     reference: Path | None = option(None, "Folder of real images for unpaired outputs.")
     min_object_voxels: int = option(0, "Smaller true objects of a folder are ignored.", min=0)
+    radius: float | None = option(
+        None, "µm between paired points of a folder, at most; by default 3 pixels.", min=1e-6
+    )
     only: SplitName | None = option(None, f"One part of a folder, by its {SPLITS}.", flag="--part")
     splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
 
@@ -299,7 +302,7 @@ class PhaseOptions(RunOptions, DataOptions):
         pick("task", [self.task] if self.task else [], TASKS)
         own = {"part": self.part, "recursive": self.recursive, "data_root": self.data_root}
         own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
-        own |= {"only": self.only, "splits": self.splits}
+        own |= {"only": self.only, "splits": self.splits, "radius_um": self.radius}
         return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)
 
 
@@ -366,6 +369,7 @@ class ApplyOptions(SegmentOptions):
 
     out: Path = option(Path("applied"), "Folder for the results.")
     task: str | None = option(None, "segment, enhance, ...: of the algorithms to choose from.")
+    cells: Path | None = option(None, "Labels of cells (as segment writes), to count points in.")
 
 
 @dataclass(frozen=True, kw_only=True)

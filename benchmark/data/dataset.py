@@ -61,6 +61,11 @@ class Case:
         found = {socket.slug: self.socket(socket.slug) for socket in task.outputs}
         return {slug: path for slug, path in found.items() if path is not None}
 
+    def channels(self) -> dict[str, Path]:
+        """Return other images of the case by the name of their channel."""
+        found = sorted((self.folder / "companions").glob("*-image/*"))
+        return {path.parent.name.removesuffix("-image"): path for path in found}
+
     def input(self, task: Task) -> Path:
         """Return the folder that becomes ``/input``, with links to the inputs of the task."""
         folder = self.folder / "inputs" / task.name
@@ -83,6 +88,12 @@ class Case:
     def min_object_voxels(self) -> int:
         """Size below which objects of the truth are ignored in the scores."""
         return int(self.facts().get("ignored", {}).get("min_object_voxels", 0))
+
+    @property
+    def radius_um(self) -> float | None:
+        """Largest distance of paired points, µm; None: that of the metrics."""
+        found: float | None = self.facts().get("radius_um")
+        return found
 
     def classes(self) -> dict[str, str]:
         """Return the classes of the true labels by their number, empty where they have none."""
@@ -145,7 +156,7 @@ def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dat
     if not all(is_whole(case.folder) for case in made.cases):
         with alone(made.home):
             _make_missing(made, recipe, pool, progress)
-    made = replace(made, notes=(*made.notes, *_notes(made.cases)))
+    made = replace(made, notes=(*made.notes, *_notes(made.cases, made.task)))
     try:
         written = read_json(made.home / "dataset.json")
     except InputError:
@@ -226,6 +237,8 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
             facts["dataset"] = sample.dataset
         if sample.masks:
             facts["masks"] = dict(sample.masks)
+        if sample.radius_um is not None:
+            facts["radius_um"] = sample.radius_um
         if sample.min_object_voxels:
             facts["ignored"] = _small(volumes.get(LABELS.slug), sample.min_object_voxels)
         write_json(temporary / "case.json", facts | ({"recipe": dict(record)} if record else {}))
@@ -254,7 +267,7 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
     )
 
 
-def _notes(cases: tuple[Case, ...]) -> Iterator[str]:
+def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
     """Yield notes on images without a voxel size, and on true objects that are not judged."""
     facts = [case.facts() for case in cases]
     if assumed := sum(own["spacing_assumed"] for own in facts):
@@ -264,7 +277,8 @@ def _notes(cases: tuple[Case, ...]) -> Iterator[str]:
         total = sum((Counter(own["counts"]) for own in drawn), Counter[str]())
         if any(number for key, number in total.items() if key != "objects"):
             yield sentence(total, drawn[0]["overlap"])
-    if found := [own["ignored"] for own in facts if own.get("ignored")]:
+    found = [own["ignored"] for own in facts if own.get("ignored")]
+    if found and TASKS[task].main_output is LABELS:
         objects, of = (sum(own[key] for own in found) for key in ("objects", "of"))
         limit = f"have fewer than {found[0]['min_object_voxels']} voxels"
         rule = "the scores ignore them, and the predictions that match them alone"

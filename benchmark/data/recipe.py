@@ -55,6 +55,7 @@ class DataRequest:
     recursive: bool = False  # whether the sub-folders of a folder are searched
     data_root: Path | None = None  # folder in which the names in a list count
     min_object_voxels: int = 0  # smaller objects of a folder's labels are ignored in the scores
+    radius_um: float | None = None  # between paired points of a folder, at most
     only: SplitName | None = None  # part of a folder, as its rules say
     splits: Path | None = None  # file with these rules, in place of the folder's own
 
@@ -112,6 +113,8 @@ def recipe(wanted: DataRequest) -> Recipe:
             raise InputError(f"{name} is simulated: it has one channel, one frame and no folders")
         if wanted.min_object_voxels:
             raise InputError(f"MIN_OBJECT_VOXELS: {name} is simulated, no object of it is a defect")
+        if wanted.radius_um is not None:
+            raise InputError(f"RADIUS: {name} is simulated, its recipe holds the radius of pairs")
         if wanted.only or wanted.splits:
             raise InputError(f"PART and SPLITS divide a folder of images; {name} is simulated")
         return _simulated_recipe(found, wanted)
@@ -191,11 +194,13 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         "spacing": wanted.spacing,
         "part": asdict(wanted.part),
         "min_object_voxels": wanted.min_object_voxels,
+        "radius_um": wanted.radius_um,
     }
     name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
     name = f"{name}-{wanted.only}" if wanted.only else name
-    small, part = wanted.min_object_voxels, wanted.part
-    made = partial(load, spacing=wanted.spacing, part=part, min_object_voxels=small)
+    small, part, radius = wanted.min_object_voxels, wanted.part, wanted.radius_um
+    judged = partial(load, min_object_voxels=small, radius_um=radius)
+    made = partial(judged, spacing=wanted.spacing, part=part)
     makers = [(item.name, partial(made, item)) for item in found.items]
     return Recipe(
         name,

@@ -75,7 +75,7 @@ def draw_all(
 def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -> CaseView | None:
     """Return one case in as many voxels as `share` bytes allow, None if they are too few."""
     known = [scene.truth, scene.real, *scene.outputs.values()]
-    every = [*scene.inputs, *(volume for volume in known if volume is not None)]
+    every = [*scene.inputs, *scene.channels, *(volume for volume in known if volume is not None)]
     labels, images = ([v for v in every if v.kind == own] for own in ("labels", "image"))
     allowed = int(share * LABEL_SHARE) if images else share
     outlines = _fitted(labels, allowed, QUALITY[kind])
@@ -100,6 +100,7 @@ def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -
         "start": [(at + 0.5) / size for at, size in zip(cut, shape, strict=True)],
         "volumes": outlines + pixels,
         "inputs": [place[id(volume)] for volume in scene.inputs],
+        "channels": [place[id(volume)] for volume in (scene.inputs[0], *scene.channels)],
         "compared": None if compared is None else place[id(compared)],
         "truth": scene.truth is not None,
         "outputs": [None if v is None else place[id(v)] for v in scene.outputs.values()],

@@ -43,6 +43,7 @@ class CaseVolumes:
 
     name: str  # name of the case
     inputs: list[ShownVolume]  # the main one first
+    channels: list[ShownVolume]  # other images of it, under the outlines of objects
     truth: ShownVolume | None
     real: ShownVolume | None  # to compare with where there is no truth
     outputs: Mapping[str, ShownVolume | None]  # None without a valid one
@@ -85,8 +86,11 @@ def read_scene(
     real = None
     if output.kind == "image" and truth is None and neighbour is not None:
         real = shown_volume(neighbour, f"Real image {neighbour.stem}", "image")
+    others = case.channels.items() if output.kind in ("labels", "points") else ()
+    read_in = [shown_volume(path, name, "image") for name, path in others]
+    channels = [volume for volume in read_in if volume.full == shape]
     matches = {name: results.matches.get((name, case.name)) for name in algorithms}
-    return CaseVolumes(case.name, inputs, truth, real, outputs, matches)
+    return CaseVolumes(case.name, inputs, channels, truth, real, outputs, matches)
 
 
 def _shown(path: Path, title: str, kind: Kind, main: ShownVolume) -> ShownVolume:

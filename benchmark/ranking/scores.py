@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cytosuite.benchmark.ranking.ranking import Failures
 from cytosuite.errors import InputError
-from cytosuite.metrics import Metric
+from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 
 KEYS = ("dataset", "case", "algorithm", "metric")
@@ -208,8 +208,10 @@ def primary_names(
             )
     if not known:
         raise InputError("no metric with a better end in the table; give --higher or --lower NAME")
-    boards = [[name for name in board.primary if name in known] for board in BOARDS.values()]
-    board = max(boards, key=len)
+    whole = [task for task in BOARDS if {*known} <= {m.name for m in board_metrics(task)}]
+    board = max(
+        ([n for n in BOARDS[task].primary if n in known] for task in whole), key=len, default=[]
+    )
     return list(dict.fromkeys(by)) or (known if foreign or not board else board)
 
 

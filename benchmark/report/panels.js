@@ -19,7 +19,7 @@ const panels = (() => {
   const KEPT = 3; // decoded cases
 
   const state = {
-    plane: 0, algorithm: 0, chosen: new Set(names.keys()), beside: false, gain: 1, error: -1,
+    plane: 0, channel: 0, algorithm: 0, chosen: new Set(names.keys()), beside: false, gain: 1, error: -1,
     zoom: 1, centre: [0.5, 0.5, 0.5], at: [0, 0, 0], show: { truth: true, output: true, errors: true },
     shown: null, views: [], // the case that is open, and its panels
   };
@@ -91,7 +91,8 @@ const panels = (() => {
     });
   }
   const tally = (found) => Object.entries(ink.WORDS)
-    .map(([letter, word]) => [letter, found.filter((error) => error.letter === letter).length, word]);
+    .map(([letter, word]) => [letter, found.filter((error) => error.letter === letter).length, word])
+    .filter(([, count]) => count);
 
   // What the panels show: an image, perhaps minus another, and outlines by side.
   function contents() {
@@ -100,12 +101,13 @@ const panels = (() => {
     const plain = (place, title) => data.volumes[place].kind === "labels"
       ? { title, image: null, lines: [["truth", place, null]] } : { title, image: place, lines: [] };
     if (data.kind === "labels") {
+      const image = data.channels[state.channel % data.channels.length];
       const truth = (letters) => (data.truth ? [["truth", data.compared, letters]] : []);
       const found = picked.map((n) => ({
-        title: names[n], algorithm: n, image: data.inputs[0],
+        title: names[n], algorithm: n, image,
         lines: [...truth(data.errors[n]?.truth), ["output", data.outputs[n], data.errors[n]?.output]],
       }));
-      const alone = { title: data.truth ? "truth" : "input", image: data.inputs[0], lines: truth(null) };
+      const alone = { title: data.truth ? "truth" : "input", image, lines: truth(null) };
       return state.beside || !found.length ? [alone, ...found] : found;
     }
     const fixed = [...data.inputs, data.compared].filter((of) => of !== null);
@@ -215,7 +217,7 @@ const panels = (() => {
     if (state.plane === 3) ink.ticks(pen, ...spot(state.at), ratio);
     const error = errors(state.algorithm)[state.error];
     if (error && state.show.errors && error.at[axis] === state.at[axis]) ink.reticle(pen, ...spot(error.at), ratio);
-    const found = tally(errors(content.algorithm ?? state.algorithm)).filter(([, count]) => count);
+    const found = tally(errors(content.algorithm ?? state.algorithm));
     const said = content.algorithm === undefined || !found.length ? "" : `: ${found.map(([, n, word]) => `${n} ${word}`).join(", ")} in the whole case`;
     canvas.setAttribute("aria-label", `${content.title}, ${TITLES[plane]} plane, ${where(axis)}${said}`);
   }

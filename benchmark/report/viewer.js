@@ -45,6 +45,8 @@
       button.setAttribute("aria-pressed", String(state.beside ? state.chosen.has(place) : place === state.algorithm));
     });
     all("[data-show]").forEach((button) => button.setAttribute("aria-pressed", String(state.show[button.dataset.show])));
+    const channel = state.channel % data.channels.length;
+    [part("channel").hidden, part("channel").textContent] = [!data.channels[1], data.volumes[data.channels[channel]].title];
     part("beside").setAttribute("aria-pressed", String(state.beside));
     all(".cases .scores").forEach((scores) => { scores.hidden = Number(scores.dataset.of) !== state.algorithm; });
     part("counts").textContent = [names[state.algorithm], data.counts[state.algorithm]].filter(Boolean).join(": ");
@@ -71,7 +73,7 @@
     if (listed === found) return;
     listed = found;
     part("tally").replaceChildren(...panels.tally(found).map(([letter, count, word]) =>
-      make("span", { className: `kind kind-${letter}${count ? "" : " none"}` }, ink.swatch(letter), make("b", { textContent: count }), ` ${word}`)));
+      make("span", { className: `kind kind-${letter}` }, ink.swatch(letter), make("b", { textContent: count }), ` ${word}`)));
     part("errors").hidden = !state.shown.data.errors[state.algorithm];
     part("list").replaceChildren(...found.slice(0, 300).map(({ letter, at, id }, n) => {
       const shares = at.map((place, axis) => (place + 0.5) / state.shown.grid[axis]);
@@ -135,6 +137,7 @@
     ArrowUp: () => step(1), ArrowRight: () => step(1), ArrowDown: () => step(-1), ArrowLeft: () => step(-1),
     PageUp: () => step(leap()), PageDown: () => step(-leap()), Home: () => go(0), End: () => go(Infinity),
     1: () => set({ plane: 0 }), 2: () => set({ plane: 1 }), 3: () => set({ plane: 2 }), 4: () => set({ plane: 3 }),
+    c: () => set({ channel: (state.channel + 1) % state.shown.data.channels.length }),
     a: () => pick(state.algorithm + 1), A: () => pick(state.algorithm - 1),
     "]": () => pick(state.algorithm + 1), "[": () => pick(state.algorithm - 1),
     n: () => turn(1), ".": () => turn(1), N: () => turn(-1), ",": () => turn(-1),

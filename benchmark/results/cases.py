@@ -50,7 +50,7 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: _extent(truth().array))
     kind = task.main_output.kind if task.main_output is not None else "json"
-    limit = case.min_object_voxels if kind == "labels" else 0
+    judged = case.min_object_voxels if kind == "labels" else 0, case.radius_um
     places = (
         None
         if truth is None or kind != "labels"
@@ -60,7 +60,7 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     for control in BOARDS[task.name].controls if offered else ():
         answer = control_answer(control, truth, image)
         if answer is not None:
-            facts = case_facts({**readers, "prediction": answer}, data_range, None, limit)
+            facts = case_facts({**readers, "prediction": answer}, data_range, None, *judged)
             yield measure(control, case.name, offered, facts)
     for job in jobs:
         name, folder = job.algorithm.name, job.folder / case.name
@@ -68,7 +68,7 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
         if record is not None and record.key == job.key:
             record, output = _decoded(record, folder, case.main(task), task)
             answer = output or control_answer("blank", truth, image)
-            facts = case_facts({**readers, "prediction": answer}, data_range, None, limit)
+            facts = case_facts({**readers, "prediction": answer}, data_range, None, *judged)
             found = measure(name, case.name, offered, facts, record.status, record)
             if kind == "labels":
                 found = _tabled(found, folder, output, readers, places)

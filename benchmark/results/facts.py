@@ -34,6 +34,7 @@ def case_facts(
     data_range: Callable[[], float] | None = None,
     spacing: tuple[float, ...] | None = None,
     min_object_voxels: int = 0,
+    radius_um: float | None = None,
 ) -> Facts:
     """Return the facts about one case from readers of ``truth, prediction, image, labels``."""
 
@@ -50,6 +51,8 @@ def case_facts(
         sources["spacing"] = lambda: spacing
     elif measured is not None:
         sources["spacing"] = lambda: measured().spacing
+    if radius_um is not None:
+        sources["radius_um"] = lambda: radius_um
     if data_range is not None:
         sources["data_range"] = data_range
     return Facts(sources)

@@ -84,7 +84,9 @@ def gather(
         scores=table,
         records=scores.records,
         logs={key: _tail(folder) for key, folder in logs.items()},
-        cases=[CaseFiles(c.name, c.inputs(task), c.truth(task)) for c in dataset.cases],
+        cases=[
+            CaseFiles(c.name, c.inputs(task), c.truth(task), c.channels()) for c in dataset.cases
+        ],
         outputs={
             key: {slug: folders[key] / path for slug, path in record.outputs.items()}
             for key, record in done.items()

@@ -92,7 +92,7 @@ def point_cases(
 def _cases(
     true: Mapping[str, Path], found: Mapping[str, Path], settings: PointSettings
 ) -> Iterator[PointCase]:
-    images, cells = (_by_name(room, true) for room in (settings.image, settings.cells))
+    images, cells = (images_by_name(room, true) for room in (settings.image, settings.cells))
     for name, path in true.items():
         spacing = settings.spacing or (header(images[name]).spacing if name in images else None)
         if spacing is None:
@@ -103,10 +103,11 @@ def _cases(
         yield PointCase(name, truth, prediction, labels, settings.radius_um)
 
 
-def _by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
-    """Return images by their case: one file is that of the only case."""
+def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
+    """Return images by their case: one file is that of the only case, a PNG a picture of others."""
     if path is None:
         return {}
     if path.is_file():
         return dict.fromkeys(true, path) if len(true) == 1 else {}
-    return {image_name(file): file for file in path.glob("*") if file.suffix.lower() in READABLE}
+    files = sorted(path.glob("*"), key=lambda file: file.suffix.lower() != ".png")
+    return {image_name(file): file for file in files if file.suffix.lower() in READABLE}

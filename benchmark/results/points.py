@@ -1,6 +1,6 @@
 """Tables of points as CSV: detected ones, and judged ones of both sides; see `objects`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,18 @@ def write_point_scores(
             for place, value in zip(own.tolist(), found.distances.tolist(), strict=True):
                 distance[place] = f"{value:.6g}"
             add(_rows(side, alone, partner, distance, _places(points, labels)))
+
+
+def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, NDArray[Any]]]) -> None:
+    """Write voxels and number of points of each cell of images with labels of their cells."""
+    with written(path) as add:
+        add([["image", "cell", "voxels", "points"]])
+        for name, (points, labels) in images.items():
+            cells, voxels = np.unique(labels[labels > 0], return_counts=True)
+            inside = cell_at(points.array, labels)
+            counts = np.bincount(np.searchsorted(cells, inside[inside > 0]), minlength=len(cells))
+            table = {"cell": cells, "voxels": voxels, "points": counts}
+            add([name, *row] for row in texts(table))
 
 
 def match_points(found: MatchedPoints) -> Matches:

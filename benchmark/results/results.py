@@ -23,6 +23,7 @@ class CaseFiles:
     name: str  # name of the case
     inputs: Mapping[str, Path] = field(default_factory=dict)  # by slug, the main one first
     truth: Mapping[str, Path] = field(default_factory=dict)  # by slug
+    channels: Mapping[str, Path] = field(default_factory=dict)  # other images of it, by name
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.cells.processes import grow_processes
 from cytosuite.datasets.nuclei import parameters as sketches
 from cytosuite.datasets.nuclei.population import draw_population, foreground, place
 from cytosuite.datasets.physics import debris, shapes
@@ -97,7 +98,7 @@ def grow(rng: np.random.Generator, parameters: Parameters) -> Culture:
 
 def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _Sheet:
     """Return the outlines of a case, packed and cut in the plane."""
-    for_place, for_shape, for_state = rng.spawn(3)
+    for_place, for_shape, for_state, for_processes = rng.spawn(4)
     wanted, drawing = parameters.cells, _drawing(parameters)
     room = foreground(for_place, drawing)
     stars = draw_population(for_shape, draw_whole(for_shape, wanted.n_cells), drawing)
@@ -127,6 +128,12 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
     if wanted.meet == "press":  # 1 where two are equally near, as at a free border
         nearest += 1 - second
         thickness = _dome(nearest)
+    dome = _dome(nearest)
+    if wanted.processes[1] > 0:
+        spread = np.sqrt(stars.semi_axes_um[:, 1:].prod(axis=1)) * (states < DIVIDING)
+        middles = (centres[:, 1:] - flat.origin[1:]) / flat.spacing[1:]
+        places = middles, spread / min(flat.spacing[1:])
+        thickness += grow_processes(for_processes, wanted, labels, dome, places, flat.spacing[1:])
     found, kept = tidy(labels[None], 1)
     stars = replace(
         stars,
@@ -136,7 +143,7 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
         brightness=stars.brightness[kept - 1],
         semi_axes_um=stars.semi_axes_um[kept - 1],
     )
-    return _Sheet(found[0], _dome(nearest), thickness, stars, states[kept - 1])
+    return _Sheet(found[0], dome, thickness, stars, states[kept - 1])
 
 
 def _drawing(parameters: Parameters) -> sketches.Parameters:

@@ -39,7 +39,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     """Return image, labels, points and companions; one seed, one result; InputError if crowded."""
     if not isinstance(parameters, Parameters):
         parameters = parse("cells parameters", dict(parameters), Parameters)
-    for_cells, for_dye, for_spots, for_stray, for_camera = rng.spawn(5)
+    for_cells, for_dye, for_spots, for_stray, for_camera, for_own = rng.spawn(6)
     culture = grow(for_cells, parameters)
     psf, detector = point_spread(parameters), parameters.detector
     dyes, background = _dyes(for_dye, culture, parameters)
@@ -49,8 +49,10 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     light = {name: _seen(dye, culture.grid, detector, psf) for name, dye in dyes.items()}
     found, missed = None, 0
     if parameters.spots:
+        own_light = for_own.uniform(*parameters.dyes.autofluorescence)
         found, missed = points.draw(for_spots, culture, parameters)
         light["spots"] = points.light(found, detector, psf)
+        light["spots"] += np.float32(own_light) * light["cytoplasm"]
         if glow is not None:
             light["spots"] += _seen(glow, culture.grid, detector, psf)
     light["sum"] = np.sum(list(light.values()), axis=0, dtype=np.float32)
@@ -222,6 +224,7 @@ def _sample(
         companions=companions,
         conditions=conditions,
         min_object_voxels=parameters.cells.min_voxels,
+        radius_um=shown.radius_um or None,
     )
 
 

@@ -70,6 +70,16 @@ class Outlines(Section):
     meet: Literal["press", "cover"] = "press"
     """what cells do that overlap: press, each flattens at the border; cover, they lie over each
     other, and their light adds up"""
+    processes: Range[Number] = (0, 0)
+    """thin processes of a cell, as neurons have; they end where they meet another cell"""
+    process_um: Range[Positive] = (15.0, 50.0)
+    """their length from the border of the cell, µm"""
+    process_width_um: Positive = 2.0
+    """their width, which tapers to a third"""
+    process_bend: NotNegative = 0.1
+    """standard deviation of their turn over 1 µm, radians; over s µm it is √s as much"""
+    forks: Share = 0.3
+    """share of processes that fork"""
     colonies: Range[Number] = (0, 0)
     """discs that hold all cells; 0: they lie anywhere"""
     colony_um: Positive = 40.0
@@ -125,10 +135,23 @@ class Dyes(Section):
     """size (Gaussian standard deviation) of its darker and brighter parts, µm"""
     in_nucleus: Share = 0.4
     """dye of the cytoplasm inside of a nucleus / outside"""
+    autofluorescence: Range[Share] = (0.0, 0.0)
+    """light of the cytoplasm in the channel of spots / in its own"""
     membrane: NotNegative = 0.0
     """dye of the membrane / of the cytoplasm; 0: none is seen"""
     membrane_um: Positive = 0.5
     """thickness of the membrane, and of the layer of spots at it, µm"""
+
+
+class Cloud(Section):
+    """Spots around a place of the image: middle + size · d · g · stretch, d uniform, g normal."""
+
+    middle_um: tuple[float, float, float] | tuple[float, float]
+    """place relative to the first voxel, as many values as the image has axes"""
+    size_um: Positive
+    """how wide it is, µm: the standard deviation of a round cloud is size / √3"""
+    stretch: tuple[tuple[float, ...], ...] = ()
+    """matrix of as many rows and columns as the image has axes; none: a round cloud"""
 
 
 class SpotKind(Section):
@@ -136,8 +159,10 @@ class SpotKind(Section):
 
     place: Literal["cell", "cytoplasm", "nucleus", "membrane"] = "cytoplasm"
     """part of the cell that holds the middles of all of them"""
+    cloud: Cloud | None = None
+    """they lie in a cloud, in cells or not, in place of in `place`"""
     count: Range[NotNegative] = (10.0, 30.0)
-    """mean number per cell of a case"""
+    """mean number per cell of a case; in a cloud, of all"""
     law: Literal["poisson", "given"] = "poisson"
     """given: `count`, rounded, in each cell"""
     by_area: bool = False
@@ -199,6 +224,8 @@ class Shown(Section):
     """channel of the image; sum: of all, added as photons and quantised once"""
     target: Literal["cells", "nuclei"] = "cells"
     """objects of the labels; the others are added"""
+    radius_um: NotNegative = 0.0
+    """largest distance of a found spot from a true one, µm; 0: 3 pixels"""
 
 
 class Parameters(Section):
@@ -227,6 +254,13 @@ class Parameters(Section):
                 raise ValueError(
                     f"spots.kinds has {len(kind.kinds)} factors, but cells.kinds "
                     f"{len(self.cells.kinds)} shares; give one for each kind of cells"
+                )
+            cloud = kind.cloud
+            stretch = cloud.stretch or (shape,) * len(shape) if cloud else ()
+            if cloud and {*map(len, (cloud.middle_um, stretch, *stretch))} != {len(shape)}:
+                raise ValueError(
+                    f"spots.cloud: expected {len(shape)} numbers in middle_um and in each row of "
+                    "stretch, as image.shape has"
                 )
         if self.shown.image == "spots" and not self.spots:
             raise ValueError("shown.image is spots, but there are none; add [[parameters.spots]]")

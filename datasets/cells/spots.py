@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
 from cytosuite.datasets.cells.culture import Culture, Numbers, Pools
-from cytosuite.datasets.cells.parameters import Parameters, SpotKind
+from cytosuite.datasets.cells.parameters import Cloud, Parameters, SpotKind
 from cytosuite.datasets.physics.bodies import ball
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.psf import Gaussian
@@ -66,12 +66,19 @@ def draw(rng: np.random.Generator, culture: Culture, parameters: Parameters) -> 
         zip(parameters.spots, rng.spawn(len(parameters.spots)), strict=True)
     ):
         for_count, for_place, for_light = stream.spawn(3)
-        room = _room(own, culture, parameters)
-        cells = np.repeat(
-            np.arange(1, len(culture.kinds) + 1), _numbers(for_count, own, room, culture)
-        )
-        put = _places(for_place, own, room, cells, culture.grid)
+        if own.cloud is not None:
+            mean = for_count.uniform(*own.count)
+            count = int(for_count.poisson(mean) if own.law == "poisson" else round(mean))
+            cells, put = np.zeros(count, np.int64), _around(for_place, own.cloud, parameters)
+        else:
+            room = _room(own, culture, parameters)
+            cells = np.repeat(
+                np.arange(1, len(culture.kinds) + 1), _numbers(for_count, own, room, culture)
+            )
+            put = _places(for_place, own, room, cells, culture.grid)
         places, kept = _apart(put, cells, own.distance_um)
+        if own.cloud is not None:
+            cells = _at(culture.cells, places, culture.grid).astype(np.int64)
         missed += len(cells) - int(kept.sum())
         low, high = np.log(own.photons)
         light = for_light.uniform(low, high) + own.spread * for_light.normal(size=len(cells))
@@ -155,6 +162,21 @@ def _places(
         return places
 
     return around
+
+
+def _around(rng: np.random.Generator, cloud: Cloud, parameters: Parameters) -> Put:
+    """Return a function that draws places (n, 3) in µm of a cloud; in a plane z is its middle."""
+    grid, axes = parameters.detector, len(cloud.middle_um)
+    middle = np.add(cloud.middle_um, np.divide(grid.spacing[-axes:], 2))
+    stretch = np.array(cloud.stretch or np.eye(axes))
+
+    def drawn(chosen: NDArray[np.intp]) -> Array:
+        places = np.full((len(chosen), 3), grid.spacing[0] / 2)
+        far = cloud.size_um * rng.random((len(chosen), 1))
+        places[:, -axes:] = middle + far * (rng.normal(size=(len(chosen), axes)) @ stretch)
+        return places
+
+    return drawn
 
 
 def _at(labels: Labels, places_um: Array, grid: Grid) -> Labels:

@@ -32,6 +32,7 @@ def load(
     metadata: Mapping[str, Scalar] | None = None,
     part: Part | None = None,
     min_object_voxels: int = 0,
+    radius_um: float | None = None,
 ) -> Sample:
     """Return the sample of one item; `spacing` (µm, z y x) and `metadata` override its files."""
     values: dict[str, Value] = {}
@@ -89,6 +90,7 @@ def load(
         sockets,
         conditions=conditions,
         min_object_voxels=min_object_voxels,
+        radius_um=radius_um,
         files=files,
         masks=masks,
     )

@@ -209,7 +209,7 @@ FULL = {
     "the dataset is generated": "cytosuite.benchmark.data.dataset:write",
     "inputs are laid out": "cytosuite.benchmark.data.dataset:write_case",
     "a record is written": "cytosuite.benchmark.runs.record:Record.write",
-    "objects are measured": "cytosuite.benchmark.results.cases:write_objects",
+    "objects are measured": "cytosuite.benchmark.results.objects:write_objects",
 }
 
 

@@ -35,7 +35,7 @@ def made(tmp_path):
         said = {
             "dataset": "cells", "task": "segment", "fingerprint": "a" * 64, "engine": "process",
             "api": "invoke", "machine": "x86_64, 2 cores", "jobs": {algorithm: "k" * 64},
-            "request": {"dataset": "cells"}, "cytosuite": "0.1.0 abc", "versions": {algorithm: "0.1.0"},
+            "request": {"dataset": "my-cells"}, "cytosuite": "0.1.0 abc", "versions": {algorithm: "0.1.0"},
             "models": {algorithm: {}}, "cases": {row["case"]: "d" for row in rows},
         } | dict(facts)  # fmt: skip
         (folder / "run.json").write_text(json.dumps(said))

@@ -91,7 +91,7 @@ def test_a_run_that_nobody_should_be_compared_with_is_refused(message, run, tmp_
 def test_they_are_found_by_the_data_or_by_the_words_that_make_them(run, tmp_path):
     kept = tmp_path / "kept"
     accept(run("a"), "cells", "", kept)
-    limit = {"dataset": "cells", "min_object_voxels": 100}
+    limit = {"dataset": "my-cells", "min_object_voxels": 100}
     accept(run("b", facts={"fingerprint": "b" * 64, "request": limit}), "cells-100", "", kept)
     assert accepted_for(run("c"), kept).place.name == "cells"
     changed = run("d", facts={"fingerprint": "e" * 64, "request": limit})

@@ -198,6 +198,22 @@ def test_pointing_reads_labels_place_and_grey_value(run, drive):
     assert "grey" in said
 
 
+def test_channels_follow_each_other_under_the_outlines(run, drive, tmp_path):
+    path, nuclei = tmp_path / "nuclei.tif", np.zeros(SHAPE, np.uint16)
+    nuclei[:, 10:22, 51:] = 900
+    write(path, Volume(nuclei, (2.0, 0.5, 0.5)))
+    page_ = drive(
+        replace(run, cases=[replace(case, channels={"nuclei": path}) for case in run.cases])
+    )
+    there = (slice(0, 6), slice(16, 18), slice(52, 58))
+    assert (text(page_, "channel"), near(page_, there, (255, 255, 255))) == ("Input", 0)
+    press(page_, "c")
+    assert text(page_, "channel") == "nuclei"
+    assert near(page_, there, (255, 255, 255)) > 100
+    press(page_, "c")
+    assert text(page_, "channel") == "Input"
+
+
 def test_hostile_names_are_text_and_nothing_is_asked_for(make, drive):
     results = make(cases=(EVIL, "b"), algorithms=(EVIL, "fair"))
     page_ = drive(results, before="window.alert = () => { window.fooled = true; }")

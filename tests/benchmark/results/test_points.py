@@ -5,14 +5,23 @@ import csv
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.commands.applied import count_in_cells
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.results.cases import score_case
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.points import match_points, write_point_scores, write_points
+from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.points import Points
+from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.formats import write
+from cytosuite.metrics import board_metrics
 from cytosuite.metrics.points.matching import matched_points
 from cytosuite.volume import Volume
 
@@ -90,6 +99,41 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     found = _score(folder / "d", folder / "out", radius=0.4, **cells)
     assert found.cases["a"]["recall"] == 0
     assert found.cases["b"]["right_cell"] == 1
+
+
+@pytest.mark.parametrize(("radius", "score"), [(None, 0.4), (0.4, 0.0)])
+def test_a_dataset_is_judged_by_its_radius(folder, watershed, radius, score):
+    wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius_um=radius))
+    case = prepare(wanted, folder / "made", processes(1), lambda *_: None).cases[0]
+    job = Job(watershed, "key", folder / "run", (), 1)
+    write_json(job.folder / "a" / "output.json", FOUND.document())
+    outputs = {"detected-points": "output.json"}
+    Record(
+        algorithm="watershed", version="1", case="a", key="key", status="ok", outputs=outputs
+    ).write(job.folder / "a")
+    *_, answer = score_case(case, TASKS["detect"], board_metrics("detect"), [job])
+    assert answer.values["F1"] == score
+
+
+def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(folder):
+    out, cells = folder / "out", folder / "labels"
+    record = {"image": "/data/a.nd2", "spacing_um": SPACING}
+    for name in ("a", "b"):
+        write_json(out / f"{name}.json", record | {"image": f"/data/{name}.nd2"})
+        (cells / f"{name}.png").write_text("a picture of the labels")
+    assert count_in_cells(out, cells) == out / "cells.csv"
+    found = [(row["image"], row["cell"], row["points"]) for row in _rows(out / "cells.csv")]
+    assert found == [
+        ("a.nd2", "4", "1"),
+        ("a.nd2", "7", "0"),
+        ("b.nd2", "4", "1"),
+        ("b.nd2", "7", "2"),
+    ]
+    assert [row["cell"] for row in _rows(out / "objects.csv")] == ["0", "4", "4", "7", "7"]
+    (cells / "b.tif").unlink()
+    (cells / "b.png").unlink()
+    with pytest.raises(InputError, match="expected labels of cells named b, found none"):
+        count_in_cells(out, cells)
 
 
 def test_two_files_need_the_voxel_size(folder):

@@ -177,3 +177,16 @@ def test_cells_of_a_volume_stand_on_the_glass_and_enclose_their_nuclei():
     inside = culture.nuclei > 0
     assert inside.any()
     assert (culture.nuclei[inside] == culture.cells[inside]).all()
+
+
+def test_a_cloud_lies_around_its_middle_whatever_cells_are_there():
+    stretch = [[2.0, -5.0], [0.0, 5.0]]
+    cloud = {"middle_um": [20.0, 30.0], "size_um": 0.8, "stretch": stretch}
+    culture, found, _ = _drawn(cloud=cloud, count=4000, law="given")
+    places = found.places_um[:, 1:] - 0.15  # the first voxel's middle
+    assert places.mean(axis=0) == pytest.approx([20, 30], abs=0.2)
+    wanted = np.transpose(stretch) @ stretch * 0.8**2 / 3
+    assert np.cov(places.T) == pytest.approx(wanted, rel=0.1)
+    assert (_under(culture.cells, found, culture.grid) == found.cells).all()
+    assert (found.cells == 0).any()
+    assert found.cells.any()

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.datasets.cells.parameters import Outlines
+from cytosuite.datasets.cells.processes import grow_processes
+
+FAR = np.hypot(np.arange(120)[:, None] - 59.5, np.arange(200) - 59.5)  # from the first cell
+MIDDLES = np.array([[60.0, 60.0], [60.0, 130.0]])
+
+
+def _grown(seed=0, radius=(8.0, 0.0), **wanted):
+    rows, columns = np.ogrid[:120, :200]
+    labels = np.zeros((120, 200), np.uint16)
+    for number, (y, x) in enumerate(MIDDLES, start=1):
+        labels[(rows - y) ** 2 + (columns - x) ** 2 < 64] = number
+    dome = (labels > 0).astype(np.float32)
+    wanted = {"processes": 5, "process_um": 15, "process_width_um": 1.5, "forks": 0} | wanted
+    settings = Outlines.model_validate(wanted)
+    places = MIDDLES, np.array(radius)
+    rng = np.random.default_rng(seed)
+    added = grow_processes(rng, settings, labels, dome, places, (0.5, 0.5))
+    return labels, dome, added
+
+
+def test_processes_are_as_many_and_as_long_as_wanted_and_hang_together():
+    labels, dome, added = _grown(process_bend=0.0)
+    own = labels == 1
+    assert ndimage.label(own)[1] == 1
+    assert FAR[own].max() == pytest.approx(8 + 15 / 0.5, abs=2)
+    assert ndimage.label(own & (np.abs(FAR - 15) < 2), np.ones((3, 3)))[1] == 5
+    assert np.count_nonzero(labels == 2) == np.count_nonzero(_grown(processes=0)[0] == 2)
+    assert ((added > 0) == (own & (FAR >= 8))).mean() > 0.99
+    assert 0 < dome[added > 0].max() < 0.5  # thin, relative to a cell of 5 µm
+
+
+def test_a_process_ends_before_another_cell_and_forks_add_to_it():
+    labels, _, _ = _grown(processes=20, process_um=60, process_bend=0.0)
+    beyond = labels[:, 139:]
+    assert not (beyond[50:70] == 1).any()  # in the shade of the other cell
+    grown = [(_grown(processes=3, forks=share)[0] == 1).sum() for share in (0, 1)]
+    assert grown[1] > grown[0] + 50
+
+
+def test_one_seed_grows_the_same_and_another_one_not():
+    first, again, other = (_grown(seed)[0] for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
