@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import count as counter
 from itertools import repeat
-from math import exp, isfinite, log, sqrt
+from math import exp, isfinite, log
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,11 @@ import numpy as np
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, to_toml
 from cytosuite.datasets.calibration.compare import Compared, for_json, misplaced
+from cytosuite.datasets.calibration.draft import APART, CLOSEST, Draft
 from cytosuite.datasets.calibration.fit import CALM, DAMPING, Simulate, Stack, draw
 from cytosuite.datasets.calibration.masks import (
     FEWEST,
     STEPS,
-    Floats,
     Look,
     ball,
     compared,
@@ -29,7 +28,6 @@ from cytosuite.datasets.calibration.masks import (
     reach_of,
     read_labels,
 )
-from cytosuite.datasets.calibration.start import short
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
@@ -45,111 +43,14 @@ FEW_CUT = 0.05  # share of cut objects up to which objects may lie in a free bod
 FARTHEST = 1.6  # factor of radii from measured ones: pressed and hidden objects look smaller
 SIMPLER = 0.9  # what a distance counts that no colony or body is needed for
 TRIAL = 4  # foregrounds are compared after a quarter of the rounds
-TRIES = 60  # draws of a recipe, each of a state that needs less room:
-ALIKE, NARROWER, CLOSER, FEWER = 0.02, 0.8, 0.05, 0.95  # spread of cases, `close`, number
-STEP, CLOSEST, APART = 0.1, -0.7, 1.0  # of `close`: per ln(contact), and its limits
+TRIES = 60  # draws of a recipe, each of a draft that needs less room
+STEP = 0.1  # of `close`, per ln(contact)
 FULL = 0.98  # cover above which there are no colonies to be seen
 ANY_DEG = 80.0  # largest turn from which objects lie in any direction
-NUMBER = {"nuclei": "n_nuclei", "cells": "n_cells"}
-CORE = 0.5  # radius of a nucleus / radius of its cell, which cells alone do not tell
-SPREAD_CORE = (0.9, 1.1)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Where the parameters of a recipe stand; the first ones stay as they are measured."""
-
-    dataset: str
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
-    shapes: str  # path
-    stretch: float
-    turn_deg: float
-    foreground: str
-    margin_um: float
-    density: Floats  # quantiles, objects per µm² (µm³) of the image and its margin
-    radii_um: Floats  # quantiles
-    case_spread: float
-    shrinkage: float
-    discs: float
-    disc_um: float
-    width: tuple[float, ...]
-    close: float = 0.0  # above 0 the gap / median radius, below 0 minus the share of overlap
-
-    @property
-    def counts(self) -> Floats:
-        """Quantiles of the number of objects in the image and its margin."""
-        lengths = np.multiply(self.shape, self.spacing) + 2 * self.margin_um
-        return np.asarray((self.density * lengths.prod()).round().clip(1))
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters of the recipe, with 4 digits."""
-        found: dict[str, Any] = rounded(self._parameters())
-        return found
-
-    def _parameters(self) -> dict[str, Any]:
-        middle, around = float(np.median(self.radii_um)), sqrt(self.discs)
-        image = {"shape": self.shape, "spacing_um": self.spacing, "margin_um": self.margin_um}
-        counts = self.counts.astype(int).tolist()
-        objects: dict[str, Any] = {
-            "radius_um": self.radii_um,
-            "case_spread": self.case_spread,
-            "shrinkage": self.shrinkage,
-            "elongation": 1.0,  # that of the shapes
-            "turn_deg": self.turn_deg,
-            "shapes": self.shapes,
-            "gap_um": max(self.close, 0.0) * middle,
-            "max_overlap": max(-self.close, 0.0),
-        }
-        discs = [max(round(self.discs + way * around), 1) for way in (-1, 1)]
-        if self.dataset == "cells":
-            own = {"colonies": discs, "colony_um": self.disc_um}
-            cells = {"n_cells": counts} | objects | (own if self.foreground == "discs" else {})
-            core = [CORE * way * middle for way in SPREAD_CORE]
-            return {"image": image, "cells": cells, "nuclei": {"radius_um": core}}
-        places: dict[str, dict[str, Any]] = {
-            "image": {},
-            "discs": {"discs": discs, "disc_radius_um": self.disc_um},
-            "ellipsoid": {"width": self.width},
-        }
-        found = image | {"n_nuclei": counts, "foreground": self.foreground}
-        stretch = {"stretch": self.stretch} if len(self.shape) == 3 else {}
-        return found | places[self.foreground] | objects | stretch
-
-    def cases(self, rng: np.random.Generator, number: int) -> list[dict[str, Any]]:
-        """Return the parameters of cases, evenly drawn from all that differs between cases."""
-        even = [((rng.permutation(number) + 0.5) / number).tolist() for _ in range(2)]
-        counts, found = self.counts, []
-        for share, chance in zip(*even, strict=True):
-            count = round(float(np.interp(share, np.linspace(0, 1, counts.size), counts)))
-            factor = exp(self.case_spread * NormalDist().inv_cdf(chance))
-            factor *= (float(np.median(counts)) / count) ** self.shrinkage
-            radii = self.radii_um * factor
-            own = replace(self, radii_um=radii, case_spread=0.0, shrinkage=0.0).parameters()
-            own.get("cells", own)[NUMBER[self.dataset]] = count
-            found.append(own)
-        return found
-
-    def closer(self) -> "State":
-        """Return a state that needs less room: cases more alike, else closer or fewer objects."""
-        if self.case_spread > ALIKE:  # large objects in a crowded case
-            return replace(self, case_spread=self.case_spread * NARROWER)
-        if self.close > CLOSEST:
-            return replace(self, close=max(self.close - CLOSER, CLOSEST))
-        return replace(self, density=self.density * FEWER)
-
-
-def rounded(value: Any) -> Any:  # noqa: ANN401  (what a recipe contains)
-    """Return nested values with 4 digits."""
-    if isinstance(value, dict):
-        return {name: rounded(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [rounded(part) for part in value]
-    return short(value) if isinstance(value, float) else value
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
+class Fitting:
     """A fit: the real look, and how to simulate one."""
 
     real: Look
@@ -162,25 +63,25 @@ class Task:
         """Return the look of simulated labels."""
         return look([labels for labels, _ in stacks], self.reach_um, self.real.shrinkage)
 
-    def fit(self, state: State, rounds: int) -> State:
-        """Return the state after rounds of corrections; InputError if it finds no room."""
+    def fit(self, draft: Draft, rounds: int) -> Draft:
+        """Return the draft after rounds of corrections; InputError if it finds no room."""
         for number in range(rounds):
             rng, first = np.random.default_rng([self.seed, number]), number * self.cases
-            recipes = state.cases(rng, self.cases)
+            recipes = draft.cases(rng, self.cases)
             seeds = [self.seed + 1000 * (first + case) for case in range(self.cases)]
             try:
                 stacks, refused = draw(self.simulate, recipes, seeds)
             except InputError:
-                state = state.closer()
+                draft = draft.closer()
                 continue
             damping = DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
-            state = self.turned(state, self.look(stacks), damping)
+            draft = self.turned(draft, self.look(stacks), damping)
             if refused:
-                state = state.closer()
-        return state
+                draft = draft.closer()
+        return draft
 
-    def turned(self, state: State, found: Look, damping: float) -> State:
-        """Return a state corrected by the differences of two looks."""
+    def turned(self, draft: Draft, found: Look, damping: float) -> Draft:
+        """Return a draft corrected by the differences of two looks."""
         real = self.real
 
         def factor(wanted: float, there: float) -> float:
@@ -189,40 +90,40 @@ class Task:
             return float(np.clip(wanted / there, 1 / MOST, MOST)) ** damping if known else 1.0
 
         step = np.log(real.radii_um / found.radii_um).clip(-log(MOST), log(MOST))
-        first = real.radii_um * state.stretch ** (-1 / len(state.shape))
-        radii = (state.radii_um * np.exp(damping * step)).clip(first / FARTHEST, first * FARTHEST)
+        first = real.radii_um * draft.stretch ** (-1 / len(draft.shape))
+        radii = (draft.radii_um * np.exp(damping * step)).clip(first / FARTHEST, first * FARTHEST)
         contact = log((real.contact + SLACK) / (found.contact + SLACK))
-        close = state.close - STEP * damping * float(np.clip(contact, -1, 1))
+        close = draft.close - STEP * damping * float(np.clip(contact, -1, 1))
         changed: dict[str, Any] = {}
-        if state.foreground == "discs":
+        if draft.foreground == "discs":
             hidden = [-log(1 - min(side.cover, FULL)) for side in (real, found)]
-            longest = max(np.multiply(state.shape, state.spacing))
-            size = state.disc_um * factor(real.thickness_um, found.thickness_um)
+            longest = max(np.multiply(draft.shape, draft.spacing))
+            size = draft.disc_um * factor(real.thickness_um, found.thickness_um)
             least = LEAST_DISC * exp(real.level)
-            changed["discs"] = max(state.discs * factor(*hidden), 1.0)
+            changed["discs"] = max(draft.discs * factor(*hidden), 1.0)
             changed["disc_um"] = min(max(size, least), longest)
-        elif state.foreground == "ellipsoid":
+        elif draft.foreground == "ellipsoid":
             wide = factor(float(real.extents.mean()), float(found.extents.mean()))
-            changed["width"] = tuple(min(end * wide, 1.0) for end in state.width)
+            changed["width"] = tuple(min(end * wide, 1.0) for end in draft.width)
         return replace(
-            state,
-            density=state.density * factor(real.density.mean(), found.density.mean()),
-            radii_um=np.maximum.accumulate(radii) if np.isfinite(step).all() else state.radii_um,
+            draft,
+            density=draft.density * factor(real.density.mean(), found.density.mean()),
+            radii_um=np.maximum.accumulate(radii) if np.isfinite(step).all() else draft.radii_um,
             close=min(max(close, CLOSEST), APART),
             **changed,
         )
 
-    def drawn(self, state: State, count: int, seed: int) -> tuple[State, list[Stack]]:
+    def drawn(self, draft: Draft, count: int, seed: int) -> tuple[Draft, list[Stack]]:
         """Return labels of a recipe, of objects that are closer where they found no room."""
         for _ in range(TRIES):
             try:
-                wanted = repeat(state.parameters())
+                wanted = repeat(draft.parameters())
                 stacks, refused = draw(self.simulate, wanted, range(seed, seed + count))
             except InputError:
                 refused = count
             if not refused:
-                return state, stacks
-            state = state.closer()
+                return draft, stacks
+            draft = draft.closer()
         raise InputError("objects find no room")
 
 
@@ -274,28 +175,28 @@ def learn(
     if empty := int(np.count_nonzero(real.density == 0)):
         say(f"note: {empty} images hold no object; the recipe's hold at least one")
     few, done, count = max(rounds // TRIAL, 1), counter(1), max(2 * cases, len(images))
-    states, plain = _starts(dataset, images, real, reach), simulator(dataset)
-    total = (len(states) * (few + 1) + rounds) * cases + 2 * count
+    drafts, plain = _starts(dataset, images, real, reach), simulator(dataset)
+    total = (len(drafts) * (few + 1) + rounds) * cases + 2 * count
 
     def counted(parameters: Mapping[str, Any], number: int) -> Stack:
         step(min(next(done), total), total, "fitting")
         return plain(parameters, number)
 
-    model = _shapes(images, states[0].stretch, float(np.nanmedian(voxels)))
-    task, held = Task(real, reach, counted, cases, seed), seed + HELD_OUT
+    model = _shapes(images, drafts[0].stretch, float(np.nanmedian(voxels)))
+    fitting, held = Fitting(real, reach, counted, cases, seed), seed + HELD_OUT
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / beside.name
         model.write(path)
-        state = _best(task, [replace(own, shapes=str(path)) for own in states], few, say)
-        state, after = task.drawn(task.fit(state, rounds), count, held)
-        before = _defaults(task, state, range(held, held + count))
-    rows = compared(real, task.look(after))
+        draft = _best(fitting, [replace(own, shapes=str(path)) for own in drafts], few, say)
+        draft, after = fitting.drawn(fitting.fit(draft, rounds), count, held)
+        before = _defaults(fitting, draft, range(held, held + count))
+    rows = compared(real, fitting.look(after))
     earlier = {row.name: row.distance for row in compared(real, before)} if before else {}
     files = [item.image for item in items]
     facts: dict[str, Any] = {"folder": place.resolve().name, "files": [item.name for item in items]}
     facts |= {"seed": seed, "rounds": rounds}
     facts |= {"sha256": digest(files, place if place.is_dir() else place.parent)}
-    _write(out, replace(state, shapes=beside.name), facts, rows, earlier)
+    _write(out, replace(draft, shapes=beside.name), facts, rows, earlier)
     model.write(beside)
     if draw_strip:
         draw_strip(out.with_suffix(".png"), _shown(images), _shown([own for own, _ in after]))
@@ -312,8 +213,8 @@ def _shapes(images: Sequence[Volume], stretch: float, voxels: float) -> ShapeMod
     return fit_shapes(flat, order=order, min_voxels=LEAST_VOXELS)
 
 
-def _starts(dataset: str, images: Sequence[Volume], real: Look, reach_um: float) -> list[State]:
-    """Return a first state for each foreground that objects may lie in."""
+def _starts(dataset: str, images: Sequence[Volume], real: Look, reach_um: float) -> list[Draft]:
+    """Return a first draft for each foreground that objects may lie in."""
     values, spacing = real.values(), images[0].spacing
     heights = np.concatenate([table["height"] for table in real.tables])
     volume = np.isfinite(heights).any()
@@ -325,7 +226,7 @@ def _starts(dataset: str, images: Sequence[Volume], real: Look, reach_um: float)
     disc = (axes + 1) * real.thickness_um - reach_um  # mean depth in a disc: radius / 3
     disc = max(disc, LEAST_DISC * exp(real.level)) if isfinite(disc) else float(lengths.max())
     hidden = -log(1 - min(real.cover, FULL))
-    image = State(
+    image = Draft(
         dataset,
         tuple(shape.tolist()),
         spacing,
@@ -350,30 +251,32 @@ def _starts(dataset: str, images: Sequence[Volume], real: Look, reach_um: float)
     return found
 
 
-def _best(task: Task, states: Sequence[State], rounds: int, say: Callable[[str], None]) -> State:
-    """Return the state, after a few rounds, of the foreground most like the real labels."""
-    found: list[tuple[float, State]] = []
-    for start in states:
+def _best(
+    fitting: Fitting, drafts: Sequence[Draft], rounds: int, say: Callable[[str], None]
+) -> Draft:
+    """Return the draft, after a few rounds, of the foreground most like the real labels."""
+    found: list[tuple[float, Draft]] = []
+    for start in drafts:
         try:
-            state = task.fit(start, rounds)
-            state, stacks = task.drawn(state, task.cases, task.seed)
+            draft = fitting.fit(start, rounds)
+            draft, stacks = fitting.drawn(draft, fitting.cases, fitting.seed)
         except InputError as error:
             say(f"foreground {start.foreground}: {error}")
             continue
-        distance = mean_distance(compared(task.real, task.look(stacks)))
+        distance = mean_distance(compared(fitting.real, fitting.look(stacks)))
         say(f"foreground {start.foreground}: W1 / std {distance:.2f} from the real labels")
-        found.append((distance * (SIMPLER if start.foreground == "image" else 1), state))
+        found.append((distance * (SIMPLER if start.foreground == "image" else 1), draft))
     if not found:
         raise InputError("objects lie too densely to be packed; give labels that fill less")
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def _defaults(task: Task, state: State, seeds: Sequence[int]) -> Look | None:
+def _defaults(fitting: Fitting, draft: Draft, seeds: Sequence[int]) -> Look | None:
     """Return the look of the dataset's defaults in the same image, None if they find no room."""
-    image = {"shape": list(state.shape), "spacing_um": list(state.spacing)}
-    wanted: dict[str, Any] = {"image": image} if state.dataset == "cells" else {**image}
+    image = {"shape": list(draft.shape), "spacing_um": list(draft.spacing)}
+    wanted: dict[str, Any] = {"image": image} if draft.dataset == "cells" else {**image}
     try:
-        return task.look(draw(task.simulate, repeat(wanted), seeds)[0])
+        return fitting.look(draw(fitting.simulate, repeat(wanted), seeds)[0])
     except InputError:
         return None
 
@@ -385,16 +288,16 @@ def _shown(images: Sequence[Volume]) -> list[Stack]:
 
 def _write(
     out: Path,
-    state: State,
+    draft: Draft,
     facts: Mapping[str, Any],
     rows: Sequence[Compared],
     earlier: Mapping[str, float],
 ) -> None:
     """Write the recipe, its record and its table."""
     count, poor = len(facts["files"]), misplaced(rows)
-    recipe: dict[str, Any] = {"dataset": state.dataset, "title": f"Like {facts['folder']}"}
+    recipe: dict[str, Any] = {"dataset": draft.dataset, "title": f"Like {facts['folder']}"}
     text = f"Learned from {count} label images ({facts['files'][0]}, ...)."
-    recipe |= {"description": text, "cases": 8, "parameters": state.parameters()}
+    recipe |= {"description": text, "cases": 8, "parameters": draft.parameters()}
     head = [
         f"Learned from {count} label images of {facts['folder']}: numbers, sizes and closeness in",
         "rounds of simulation; lists are quantiles. Record, table and picture lie beside.",
