@@ -171,7 +171,8 @@ def learn(
             f"{place}: masks are learned from at least {FEWEST} objects of {LEAST_VOXELS} voxels "
             f"that touch no face of their image, found {whole}; give more labels"
         )
-    say(f"{len(images)} label images, {sum(len(table['cut']) for table in real.tables)} objects")
+    objects = sum(len(table["cut"]) for table in real.tables)
+    say(f"label images: {len(images)}, objects: {objects}")
     if empty := int(np.count_nonzero(real.density == 0)):
         say(f"note: {empty} images hold no object; the recipe's hold at least one")
     few, done, count = max(rounds // TRIAL, 1), counter(1), max(2 * cases, len(images))

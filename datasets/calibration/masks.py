@@ -207,9 +207,11 @@ def _radii(tables: Sequence[Table], known: float | None) -> tuple[Floats, float,
         error = sqrt(float(rest @ rest / (len(kept) - 2) / (centred @ centred)))
         fall = min(-slope, 1.0) if -slope > TREND[1] * error else 0.0
     means += fall * number  # as of images of the usual number
+    weights = [own.size for own in logs]  # as all objects are compared together
+    level = float(np.average(means, weights=weights))
     chance = float(np.mean([pi / 2 * own.var() / own.size for own in logs]))
-    between = max(float(means.var(ddof=1)) - chance, 0.0) if len(kept) > 1 else 0.0
-    own = np.concatenate([each - np.median(each) for each in logs]) + means.mean()
+    between = max(float(np.average((means - level) ** 2, weights=weights)) - chance, 0.0)
+    own = np.concatenate([each - np.median(each) for each in logs]) + level
     shares = np.linspace(0, 1, STEPS + 1).clip(*TAILS)
     return np.exp(np.quantile(own, shares)), sqrt(between), fall
 

@@ -259,7 +259,7 @@ def test_calibrate_learns_nuclei_from_labels_alone(cli, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", array)
     words = ["--spacing", "0.5,0.5", "--rounds", 1, "--cases", 1, "--out", tmp_path / "m.toml"]
     found = cli("calibrate", "nuclei", tmp_path / "a.tif", *words).stdout
-    assert found.startswith("1 label images, 9 objects\n")
+    assert found.startswith("label images: 1, objects: 9\n")
     assert {path.suffix for path in tmp_path.glob("m*")} == {".toml", ".json", ".md", ".png"}
     assert simulated(str(tmp_path / "m.toml"), None, 1, ()).parameters.files()[0].is_file()
     with pytest.raises(InputError, match="--data-root: labels are read from a file or folder"):

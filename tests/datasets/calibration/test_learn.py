@@ -36,7 +36,7 @@ def learned(tmp_path_factory):
         **{"rounds": 6, "cases": 6, "say": lines.append},
         step=lambda *values: steps.append(values),
     )
-    assert lines[0].startswith("8 label images, ")
+    assert lines[0].startswith("label images: 8, objects: ")
     assert steps[-1][0] == steps[-1][1]
     return out
 
