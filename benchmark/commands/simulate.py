@@ -181,25 +181,39 @@ class PhantomOptions:
     labels: Path | None = option(None, "Labels of the stack, or folder.")
     drawn: int | None = option(None, "Draw so many instead.", min=1, max=100_000)
     outline: Path | None = option(None, "Stack, or folder, to write the tissue of as a mask.")
+    placement: Path | None = option(
+        None, "Labels of cells, or folder: write how nuclei (--labels) lie in them."
+    )
     copies: int = option(0, "Altered copies of each.", min=0, max=1000)
     spacing: tuple[float, ...] | None = option(None, "µm per voxel: z,y,x.", parse=numbers)
     smooth: float = option(0.0, "Smoothing, µm; of an outline 6 if 0.", min=0, max=100)
     seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
 
     def __post_init__(self) -> None:
-        """Refuse a wrong voxel size, and all but one of stack, drawn nuclei and outline."""
-        if self.spacing is not None and len(self.spacing) != 3:
+        """Refuse a wrong voxel size, and all but one of stack, drawn nuclei, outline, placement."""
+        axes = (2, 3) if self.placement else (3,)
+        if self.spacing is not None and len(self.spacing) not in axes:
             raise InputError(f"spacing must be three numbers in µm (z,y,x), found {self.spacing}")
-        if (self.image, self.drawn, self.outline).count(None) != 2:
+        if (self.image, self.drawn, self.outline, self.placement).count(None) != 3:
             raise InputError(
-                "phantoms: give a stack to cut nuclei from, --drawn NUMBER, or --outline STACK"
+                "phantoms: give a stack to cut nuclei from, --drawn NUMBER, --outline STACK, or "
+                "--placement CELLS"
             )
+        if self.placement and (self.labels is None or self.out.suffix != ".json"):
+            raise InputError("--placement CELLS needs --labels NUCLEI and --out NAME.json")
 
 
 def phantoms_command(options: PhantomOptions, console: Console) -> None:
-    """Cut nuclei out of annotated stacks, or draw them; or write the outline of a tissue."""
+    """Cut nuclei out of stacks, or draw them; write a tissue's outline, or places of nuclei."""
     from cytosuite.datasets.phantoms.build import Cutting, draw_to, extract_to
 
+    if options.placement is not None:
+        from cytosuite.datasets.cells.placement import learn_to
+
+        assert options.labels is not None  # as was checked
+        learned = learn_to(options.out, options.placement, options.labels, options.spacing)
+        lines_to(console)(f"written: {options.out}, {len(learned.depth)} cells")
+        return
     size, seed = options.spacing, options.seed
     voxel = None if size is None else (size[0], size[1], size[2])
     if options.outline is not None:

@@ -1,21 +1,29 @@
 """Cells on glass: outlines packed and cut in the plane, nuclei inside of them, heights above it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from cytosuite.datasets.cells import placement
+from cytosuite.datasets.cells.given import on_grid
 from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.cells.placement import Poses
 from cytosuite.datasets.cells.processes import grow_processes
 from cytosuite.datasets.nuclei import parameters as sketches
 from cytosuite.datasets.nuclei.population import draw_population, foreground, place
+from cytosuite.datasets.phantoms.library import Phantom, read_library
+from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
 from cytosuite.datasets.physics.bodies import Bodies, Mixture, extents_um, label
 from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.harmonics import Stars
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.shapes import LATE, Nuclei
-from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.datasets.ranges import draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
@@ -24,6 +32,7 @@ Numbers = NDArray[np.int64]
 
 RESTING, TWO, DIVIDING, DYING = range(4)
 ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / that of a spread cell
+LATEST = ("dying", "dividing", "two_nuclei")  # shares of states, the last one first
 TALL = 1.6  # height of a round cell / its radius
 PART = 0.75  # radius of one of two nuclei / that of a single one
 ROOM = 0.9  # shorter semi-axis of a nucleus / distance to the border of its cell, at most
@@ -43,7 +52,6 @@ class Culture:
     depth_um: Image  # (Y, X), to the border of the cell, below 0 outside
     kinds: Numbers  # (N,), from 0
     states: Numbers  # (N,), RESTING to DYING
-    radius_um: Array  # (N,), before cells meet
     bodies: Bodies  # nuclei or their parts
     centres_um: Array  # (M, 3)
     owners: Numbers  # (M,), number of the cell
@@ -61,38 +69,53 @@ class _Sheet:
     states: Numbers
 
 
-def grow(rng: np.random.Generator, parameters: Parameters) -> Culture:
-    """Return the cells of a case with their nuclei; InputError if they find no room."""
-    for_sheet, for_nuclei, for_kinds = rng.spawn(3)
+def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None = None) -> Culture:
+    """Return the cells of a case, drawn or given, with their nuclei; InputError without room."""
+    for_cells, for_nuclei, for_kinds = rng.spawn(3)
+    for_place, *others = for_nuclei.spawn(4)
     y, x = parameters.detector.spacing[1:]
     margin = parameters.image.margin_um
     more = (0, int(np.ceil(margin / y)), int(np.ceil(margin / x)))
     grid = parameters.detector.wider(more)
-    sheet = _sheet(for_sheet, parameters, grid)
-    plane = Volume(sheet.labels, (y, x), "YX")
-    depth = np.asarray(signed_distance(plane).array, np.float32)
-    bodies, centres, owners, shrunk = _nuclei(for_nuclei, parameters, grid, sheet, depth)
-    drawn = label(bodies, centres, grid)
-    nuclei = np.append(0, owners).astype(np.uint16)[drawn]
-    nuclei[nuclei != sheet.labels] = 0
-    count = len(sheet.stars)
-    heights = for_kinds.uniform(*parameters.cells.height_um, count)
-    round_radius = sheet.stars.semi_axes_um[:, 2]
-    heights = np.where(sheet.states >= DIVIDING, TALL * round_radius, heights)
+    sheet, plane, stored = None, grid, None
+    if source is None:
+        sheet = _sheet(for_cells, parameters, grid)
+        labels, states = sheet.labels[None], sheet.states
+        plane = Grid((1, *grid.shape[1:]), (1.0, y, x), (0.0, *grid.origin[1:]))
+    else:
+        labels = on_grid(source, grid)
+        limits = np.cumsum([getattr(parameters.cells, name) for name in LATEST])
+        states = DYING - np.searchsorted(limits, for_cells.random(labels.max()), side="right")
+    depth, count = placement.depth_um(labels, plane), len(states)
+    if sheet is None or parameters.nuclei.fitted:
+        poses, stored = _fitted(for_place, parameters, labels, depth, plane, states)
+    else:
+        poses = _poses(for_place, others[0], parameters, grid, sheet, depth[0])
+    bodies, centres, owners = _nuclei(others, parameters, states, poses, stored)
+    nuclei = np.append(0, owners).astype(np.uint16)[label(bodies, centres, grid)]
+    nuclei[nuclei != labels] = 0
+    if sheet is None:
+        deepest = np.append(np.inf, ndimage.maximum(depth[0], labels[0], np.arange(1, count + 1)))
+        relative = np.asarray(1 - depth[0] / deepest[labels[0]], np.float32)
+        cells, thickness = labels, _dome(relative)
+    else:
+        heights = for_kinds.uniform(*parameters.cells.height_um, count)
+        round_radius = sheet.stars.semi_axes_um[:, 2]
+        heights = np.where(states >= DIVIDING, TALL * round_radius, heights)
+        cells, thickness = _cells(sheet, heights, nuclei, grid, parameters), sheet.thickness
     shares = np.cumsum(parameters.cells.kinds) / np.sum(parameters.cells.kinds)
     return Culture(
         grid=grid,
-        cells=_cells(sheet, heights, nuclei, grid, parameters),
+        cells=cells,
         nuclei=nuclei,
-        thickness=sheet.thickness,
-        depth_um=depth,
+        thickness=thickness,
+        depth_um=depth[0],
         kinds=np.searchsorted(shares[:-1], for_kinds.random(count), side="right"),
-        states=sheet.states,
-        radius_um=np.sqrt(sheet.stars.semi_axes_um[:, 1:].prod(axis=1)),
+        states=states,
         bodies=bodies,
         centres_um=centres,
         owners=owners,
-        shrunk=shrunk,
+        shrunk=poses.shrunk,
     )
 
 
@@ -193,23 +216,74 @@ def _cells(
     return np.where(inside, sheet.labels, np.uint16(0))
 
 
-def _nuclei(
-    rng: np.random.Generator, parameters: Parameters, grid: Grid, sheet: _Sheet, depth: Image
-) -> tuple[Bodies, Array, Numbers, int]:
-    """Return nuclei and their parts, centres (M, 3) in µm, numbers of cells (M,), shrunk ones."""
-    wanted, owners = parameters.nuclei, np.arange(1, len(sheet.stars) + 1)
-    for_place, for_shape, for_mitosis, for_pieces = rng.spawn(4)
-    two = sheet.states == TWO
-    radius = for_shape.uniform(*wanted.radius_um, len(owners)) * np.where(two, PART, 1.0)
-    ratio = np.sqrt(for_shape.uniform(*wanted.elongation, len(owners)))
-    least = np.stack([radius / ratio / ROOM, np.full(len(owners), wanted.depth)])
-    centres, deep = _middles(for_place, sheet.labels, depth, least, grid)
+def _poses(
+    rng: np.random.Generator,
+    for_shape: np.random.Generator,
+    parameters: Parameters,
+    grid: Grid,
+    sheet: _Sheet,
+    depth: Image,
+) -> Poses:
+    """Return nuclei deep enough in their cells, turned along them."""
+    wanted, count = parameters.nuclei, len(sheet.stars)
+    radius = for_shape.uniform(*wanted.radius_um, count)
+    radius *= np.where(sheet.states == TWO, PART, 1.0)
+    ratio = np.sqrt(for_shape.uniform(*wanted.elongation, count))
+    least = np.stack([radius / ratio / ROOM, np.full(count, wanted.depth[0])])
+    centres, deep = _middles(rng, sheet.labels, depth, least, grid)
     fit = np.minimum(1, ROOM * deep * ratio / radius)
-    heights = for_shape.uniform(*wanted.height_um, len(owners)) * np.minimum(1, 1.5 * fit) / 2
+    heights = for_shape.uniform(*wanted.height_um, count) * np.minimum(1, 1.5 * fit) / 2
     axes = np.stack([heights, fit * radius / ratio, fit * radius * ratio], axis=1)
-    turn = np.deg2rad(wanted.align_deg) * for_shape.uniform(-1, 1, len(owners))
+    turn = np.deg2rad(wanted.align_deg[1]) * for_shape.uniform(-1, 1, count)
     along = sheet.stars.rotations[:, 1:, 2]
     rotations = _about_z(np.arctan2(-along[:, 0], along[:, 1]) + turn)
+    return Poses(centres, axes, rotations, int(np.count_nonzero(fit < 1)))
+
+
+def _fitted(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    labels: Labels,
+    depth: Image,
+    grid: Grid,
+    states: Numbers,
+) -> tuple[Poses, StoredNuclei | None]:
+    """Return nuclei that are fitted into their cells, drawn or stored ones."""
+    for_size, for_choice, for_place = rng.spawn(3)
+    wanted, count, stored = parameters.nuclei, len(states), None
+    drawn = wanted.height_um, wanted.radius_um, wanted.elongation
+    heights, radius, ratio = (for_size.uniform(*each, count) for each in drawn)
+    parts = np.where(states == TWO, PART, 1.0)
+    axes = np.stack([heights / 2, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
+    axes *= parts[:, None]
+    if wanted.phantoms:
+        library, spread = _library(wanted.phantoms), parameters.dyes.spread
+        stored = draw_stored(for_choice, count, library, brightness_spread=spread)
+        own = stored.semi_axes_um
+        axes = own * np.sqrt((axes / own)[:, 1:].prod(axis=1, keepdims=True))
+    rigid = stored is not None
+    poses = placement.poses(for_place, wanted, labels, depth, grid, axes, parts=parts, rigid=rigid)
+    return poses, stored and stored.posed(poses.semi_axes_um, poses.rotations)
+
+
+@lru_cache(maxsize=8)
+def _library(folder: str) -> tuple[Phantom, ...]:
+    """Return the stored nuclei in a folder, read once per process."""
+    return read_library(Path(folder))
+
+
+def _nuclei(
+    streams: Sequence[np.random.Generator],
+    parameters: Parameters,
+    states: Numbers,
+    poses: Poses,
+    stored: StoredNuclei | None,
+) -> tuple[Bodies, Array, Numbers]:
+    """Return nuclei and their parts, centres (M, 3) in µm, and numbers of cells (M,)."""
+    wanted, owners = parameters.nuclei, np.arange(1, len(states) + 1)
+    for_shape, for_mitosis, for_pieces = streams
+    centres, axes, rotations = poses.centres_um, poses.semi_axes_um, poses.rotations
+    two = states == TWO
 
     def draw(stream: np.random.Generator, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
         found = shapes.draw_nuclei(
@@ -225,23 +299,26 @@ def _nuclei(
             mitotic_fraction=mitotic,
         )
         if not mitotic:
-            return replace(found, semi_axes_um=axes[chosen], rotations=rotations[chosen])
+            return found.posed(axes[chosen], rotations[chosen])
         size = axes[chosen].prod(axis=1, keepdims=True) ** (1 / 3)
         late = (found.phase == LATE)[:, None, None]
         turned = np.where(late, rotations[chosen], found.rotations)
         return replace(found, semi_axes_um=found.semi_axes_um * size, rotations=turned)
 
-    resting, dividing = sheet.states <= TWO, sheet.states == DIVIDING
+    def rest(chosen: NDArray[np.bool_]) -> Bodies:
+        return draw(for_shape, chosen, 0.0) if stored is None else stored.take(chosen)
+
+    resting, dividing = states <= TWO, states == DIVIDING
     step = 1.05 * rotations[:, :, 2] * axes[:, 2:]
-    parts = [(draw(for_shape, resting, 0.0), (centres + step * two[:, None])[resting])]
-    parts.append((draw(for_shape, two, 0.0), (centres - step)[two]))
+    parts = [(rest(resting), (centres + step * two[:, None])[resting])]
+    parts.append((rest(two), (centres - step)[two]))
     of = [owners[resting], owners[two]]
     mitotic, places, parent = shapes.divide(
         for_mitosis, draw(for_mitosis, dividing, 1.0), centres[dividing]
     )
     parts.append((mitotic, places))
     of.append(owners[dividing][parent])
-    dead = sheet.states == DYING
+    dead = states == DYING
     dying = draw(for_pieces, dead, 0.0)
     for number, owner in enumerate(owners[dead]):
         one = dying.take(np.array([number]))
@@ -251,10 +328,11 @@ def _nuclei(
         of.append(np.full(len(found[0]), owner))
     bodies = Mixture(tuple(part for part, _ in parts))
     all_centres = np.concatenate([own for _, own in parts])
-    all_centres[:, 0] = 0.5
-    if not parameters.plane:
+    if parameters.plane:
+        all_centres[:, 0] = 0.5
+    elif not parameters.cells.source:
         all_centres[:, 0] = parameters.image.glass_um + CLEAR_UM + extents_um(bodies)[:, 0]
-    return bodies, all_centres, np.concatenate(of), int(np.count_nonzero(fit < 1))
+    return bodies, all_centres, np.concatenate(of)
 
 
 def _middles(

@@ -1,6 +1,7 @@
 """Simulate cells with nuclei and spots: their labels, their light, and the images of a camera."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
 from cytosuite.datasets.cells import spots as points
 from cytosuite.datasets.cells.culture import DIVIDING, DYING, TWO, Culture, grow
+from cytosuite.datasets.cells.given import read_cells
 from cytosuite.datasets.cells.parameters import Parameters
 from cytosuite.datasets.cells.spots import Spots
 from cytosuite.datasets.conditions import measured
@@ -39,8 +41,13 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     """Return image, labels, points and companions; one seed, one result; InputError if crowded."""
     if not isinstance(parameters, Parameters):
         parameters = parse("cells parameters", dict(parameters), Parameters)
-    for_cells, for_dye, for_spots, for_stray, for_camera, for_own = rng.spawn(6)
-    culture = grow(for_cells, parameters)
+    for_cells, for_dye, for_spots, for_stray, for_camera, for_own, for_source = rng.spawn(7)
+    source = None
+    if parameters.cells.source:
+        own, axes = parameters.cells, "YX" if parameters.plane else "ZYX"
+        source = read_cells(for_source, own.source, own.source_um, axes)
+        parameters = parameters.sized(source)
+    culture = grow(for_cells, parameters, source)
     psf, detector = point_spread(parameters), parameters.detector
     dyes, background = _dyes(for_dye, culture, parameters)
     glow = _debris(for_stray, culture.grid, parameters)
@@ -59,7 +66,10 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     for image in light.values():
         image += np.float32(background)
     images = _expose(for_camera, light, parameters)
-    return _sample(culture, found, missed, images, light, parameters)
+    sample = _sample(culture, found, missed, images, light, parameters)
+    if source is None:
+        return sample
+    return replace(sample, metadata={**source.metadata, **sample.metadata})
 
 
 def point_spread(parameters: Parameters) -> Gaussian:
@@ -184,7 +194,7 @@ def _sample(
     spacing, axes = parameters.image.spacing_um, "YX" if plane else "ZYX"
 
     def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
-        return Volume(array.reshape(parameters.image.shape), spacing, axes, facts)
+        return Volume(array.reshape(detector.shape[-len(axes) :]), spacing, axes, facts)
 
     y, x = np.subtract(culture.grid.shape, detector.shape)[1:] // 2
     window = (slice(None), slice(y, y + detector.shape[1]), slice(x, x + detector.shape[2]))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.harmonics import HIGHEST
@@ -17,21 +17,34 @@ from cytosuite.datasets.ranges import (
     Section,
     Share,
 )
+from cytosuite.volume import Volume
 
 Elongation = Annotated[float, Field(ge=1, le=10)]
 Wide = Annotated[float, Field(ge=0, le=1.5)]
 Number = Annotated[int, Field(ge=0, le=20000)]
+Ratio = Annotated[float, Field(gt=0, le=1)]
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
 Triple = tuple[Positive, Positive, Positive]
+Pair = tuple[Positive, Positive]
+Auto = Literal["auto"]
+Degrees = Annotated[float, Field(ge=0, le=180)]
+# A single number is the end of a range that goes as far as it can.
+Least = Annotated[Range[Share], BeforeValidator(lambda v: v if _several(v) else (v, 1.0))]
+Most = Annotated[Range[Degrees], BeforeValidator(lambda v: v if _several(v) else (0.0, v))]
 Channel = Literal["cytoplasm", "nuclei", "spots", "sum"]
+
+
+def _several(value: object) -> bool:
+    return isinstance(value, list | tuple)
 
 
 class Glass(Section):
     """The field of view; cells stand on the glass."""
 
-    shape: tuple[Count, Count, Count] | tuple[Count, Count] = (512, 512)
-    """voxels along z, y, x of a volume, or along y, x of a plane"""
-    spacing_um: Triple | tuple[Positive, Positive] = (0.2, 0.2)
+    shape: tuple[Count, Count, Count] | tuple[Count, Count] | Literal["source"] = (512, 512)
+    """voxels along z, y, x of a volume, or along y, x of a plane; source: as large as the labels of
+    `cells.source`"""
+    spacing_um: Triple | Pair = (0.2, 0.2)
     """µm per voxel, as many values as `shape`"""
     margin_um: NotNegative = 15.0
     """how far cells go on beyond the image, whose faces cut them"""
@@ -40,8 +53,13 @@ class Glass(Section):
 
 
 class Outlines(Section):
-    """Cells: how many, their outlines and how they meet."""
+    """Cells: how many, their outlines and how they meet; or the labels of a file."""
 
+    source: PathName = ""
+    """label image of cells with the axes of the image, or a folder of which each case takes
+    one: they lie in the middle of the image, in place of drawn outlines"""
+    source_um: Triple | Pair | Auto = "auto"
+    """voxel size of `source` where the files give none, or another one"""
     n_cells: Quantiles[Count] = (12, 24)
     """cells in the image and its margin"""
     radius_um: Quantiles[Positive] = (8.0, 13.0)
@@ -96,26 +114,49 @@ class Outlines(Section):
     """cells with fewer voxels in the image are ignored in the scores"""
 
 
-class Cores(Section):
+class Placing(Section):
+    """How a nucleus lies in its cell, relative to the cell."""
+
+    depth: Least = (0.6, 1.0)
+    """where the middle lies: distance to the border of its cell / the largest one there is; one
+    number: at least"""
+    offset: Range[NotNegative] | Auto = "auto"
+    """distance of the middles of nucleus and cell / radius of the disc (ball) of the cell's area
+    (volume); auto: any"""
+    ratio: Range[Ratio] | Auto = "auto"
+    """area (in labels of a volume: volume) of the nucleus / that of its cell; auto: nuclei have the
+    sizes that they have elsewhere"""
+    elongation: Range[Elongation] = (1.0, 1.5)
+    """longest axis / shortest axis"""
+    align_deg: Most = (0.0, 30.0)
+    """angle between the longest axes of nucleus and cell, degrees; one number: at most"""
+    learned: PathName = ""
+    """file of `cytosuite phantoms --placement`: depth, offset, ratio, elongation and angle of
+    nuclei in cells like each, in place of the ranges"""
+
+
+class Cores(Placing):
     """Nuclei, one in a cell unless `cells` says otherwise."""
 
     radius_um: Range[Positive] = (4.0, 5.5)
     """radius of the disc of a nucleus' area, µm; one that finds no room shrinks"""
-    elongation: Range[Elongation] = (1.0, 1.5)
-    """longest axis / shortest axis"""
     height_um: Range[Positive] = (3.0, 4.0)
     """height, µm"""
-    depth: Share = 0.6
-    """where the middle lies: distance to the border of its cell / the largest one there is, at
-    least"""
-    align_deg: Annotated[float, Field(ge=0, le=180)] = 30.0
-    """largest angle between the longest axes of nucleus and cell, degrees"""
+    phantoms: PathName = ""
+    """folder of stored nuclei (`cytosuite phantoms`), turned and scaled into their cells, in place
+    of drawn ones"""
     roughness: Annotated[float, Field(ge=0, le=0.15)] = 0.03
     """r.m.s. displacement of the surface / radius"""
     contrast: NotNegative = 0.3
     """standard deviation of ln(dye) of the chromatin"""
     nucleoli: int = Field(3, ge=0, le=10)
     """most dark nucleoli of a nucleus"""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether each nucleus is fitted into its cell, not only put deep enough."""
+        given = self.learned or self.phantoms or (self.offset, self.ratio) != ("auto", "auto")
+        return bool(given) or self.depth[1] < 1 or self.align_deg[0] > 0
 
 
 class Dyes(Section):
@@ -244,7 +285,9 @@ class Parameters(Section):
     def _agree(self) -> "Parameters":
         """Refuse a voxel size of other axes than the image, and contradictions."""
         shape, spacing = self.image.shape, self.image.spacing_um
-        if len(shape) != len(spacing):
+        if shape == "source" and not self.cells.source:
+            raise ValueError("image.shape is source, but cells.source names no file")
+        if shape != "source" and len(shape) != len(spacing):
             raise ValueError(
                 f"image.shape has {len(shape)} axes and image.spacing_um {len(spacing)}; give "
                 "both z, y, x or both y, x"
@@ -256,11 +299,12 @@ class Parameters(Section):
                     f"{len(self.cells.kinds)} shares; give one for each kind of cells"
                 )
             cloud = kind.cloud
-            stretch = cloud.stretch or (shape,) * len(shape) if cloud else ()
-            if cloud and {*map(len, (cloud.middle_um, stretch, *stretch))} != {len(shape)}:
+            axes = len(spacing)
+            stretch = cloud.stretch or (spacing,) * axes if cloud else ()
+            if cloud and {*map(len, (cloud.middle_um, stretch, *stretch))} != {axes}:
                 raise ValueError(
-                    f"spots.cloud: expected {len(shape)} numbers in middle_um and in each row of "
-                    "stretch, as image.shape has"
+                    f"spots.cloud: expected {axes} numbers in middle_um and in each row of "
+                    "stretch, as image.spacing_um has"
                 )
         if self.shown.image == "spots" and not self.spots:
             raise ValueError("shown.image is spots, but there are none; add [[parameters.spots]]")
@@ -268,17 +312,28 @@ class Parameters(Section):
             raise ValueError("cells.two_nuclei, dividing and dying are shares of at most 1 in all")
         return self
 
-    def files(self) -> list[Path]:
-        """Return the files the recipe refers to."""
-        return [Path(self.cells.shapes)] if self.cells.shapes else []
-
     @property
     def plane(self) -> bool:
         """Whether the image is a plane."""
-        return len(self.image.shape) == 2
+        return len(self.image.spacing_um) == 2
+
+    def files(self) -> list[Path]:
+        """Return the files and folders the recipe refers to."""
+        own = self.nuclei.learned, self.nuclei.phantoms
+        names = (self.cells.source, self.cells.shapes, *own)
+        return [Path(name) for name in names if name]
+
+    def sized(self, source: Volume) -> "Parameters":
+        """Return parameters with an image as large as given labels, where it is wanted."""
+        if self.image.shape != "source":
+            return self
+        axes = zip(source.shape, source.spacing, self.image.spacing_um, strict=True)
+        shape = tuple(max(round(n * step / own), 1) for n, step, own in axes)
+        return self.model_copy(update={"image": self.image.model_copy(update={"shape": shape})})
 
     @property
     def detector(self) -> Grid:
-        """The voxels of the image; a plane is one layer of voxels, 1 µm thick."""
+        """The voxels of the image, see `sized`; a plane is one layer of voxels, 1 µm thick."""
         shape, spacing = self.image.shape, self.image.spacing_um
+        assert shape != "source"
         return Grid((1, *shape), (1.0, *spacing)) if self.plane else Grid(shape, spacing)

@@ -40,6 +40,13 @@ class StoredNuclei:
         axes = self.semi_axes_um * factor[:, None]
         return replace(self, semi_axes_um=axes, transforms=self.transforms * factor[:, None, None])
 
+    def posed(self, semi_axes_um: Array, rotations: Array) -> "StoredNuclei":
+        """Return nuclei stretched to semi-axes (N, 3) and turned to rotations (N, 3, 3)."""
+        sizes = (semi_axes_um / self.semi_axes_um)[:, None]
+        turns = (rotations * sizes) @ self.rotations.transpose(0, 2, 1)
+        placed = replace(self, semi_axes_um=semi_axes_um, rotations=rotations)
+        return replace(placed, transforms=turns @ self.transforms)
+
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; distance is 1 + signed distance / radius."""
         for i in range(len(self)):

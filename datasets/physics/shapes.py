@@ -67,6 +67,10 @@ class Nuclei:
         axes = self.semi_axes_um
         return replace(self, semi_axes_um=np.maximum(axes + um, axes * LEAST))
 
+    def posed(self, semi_axes_um: Array, rotations: Array) -> "Nuclei":
+        """Return nuclei of other semi-axes (N, 3) and rotations (N, 3, 3)."""
+        return replace(self, semi_axes_um=semi_axes_um, rotations=rotations)
+
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; 0.05 ms for 5,000 voxels."""
         from cytosuite.datasets.physics import _body_kernels  # compiled on first use

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.datasets.conditions import measured
-from cytosuite.datasets.physics import bodies, cells, labels, optics
+from cytosuite.datasets.physics import bodies, labels, optics
 from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.datasets.physics.camera import Detector, gain_for_exposure
 from cytosuite.datasets.physics.grid import Grid, Image, Labels, Lengths, copied, slabs
@@ -48,9 +48,8 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
             found, photons, read_noise=specimen.drawn["read_noise"], level=wanted.visibility
         )
         found, kept = labels.drop(found, seen), kept[seen]
-    around = None
-    if specimen.cells is not None and specimen.parameters.cells.enabled:
-        around = cells.label_cells(specimen.cells, detector, specimen.outside)
+    around = specimen.label_cells(detector)
+    if around is not None:
         around, _ = labels.tidy(around, wanted.min_voxels)
     for start, stop in slabs(found.shape) if levels is not None else []:
         assert levels is not None
@@ -136,7 +135,7 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
     }
     if truth.cells is not None:
         found["n_cells"] = int(truth.cells.max(initial=0))
-    return found | _packing(specimen)
+    return found | (_packing(specimen) if spheroid.cells is None else dict(spheroid.cells.facts))
 
 
 def _packing(specimen: Specimen) -> dict[str, Scalar]:

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from cytosuite.datasets.cells.given import read_cells
+from cytosuite.datasets.cells.placement import depth_um, poses
 from cytosuite.datasets.phantoms.library import Phantom, read_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
-from cytosuite.datasets.physics import debris, shapes
+from cytosuite.datasets.physics import debris, shapes, tissue
 from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.datasets.physics.grid import Array
 from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align
+from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
 from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.datasets.spheroid.spheroid import (
@@ -31,6 +34,7 @@ from cytosuite.datasets.spheroid.spheroid import (
     outline,
 )
 from cytosuite.errors import InputError
+from cytosuite.volume import Volume
 
 # Values drawn once per case and kind; the first go to `draw_nuclei` by their names.
 SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
@@ -112,6 +116,11 @@ def _from_library(
 def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Spheroid:
     """Return a spheroid with its nuclei at their places; InputError if they cannot be packed."""
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
+    if parameters.cells.source:
+        room, packed, cells = _in_cells((for_outline, for_nuclei, for_places), parameters, drawn)
+        parts, owners = _divided(for_changes, packed)
+        others, blobs = _debris(for_debris, parameters, drawn, room, packed)
+        return Spheroid(packed, parts, owners, others, blobs, room, cells)
     fraction = drawn["volume_fraction"]
     # A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only
     # when it is round, and each has half a gap to the surface.
@@ -144,7 +153,39 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         packed, share = _pressed(packed, parameters, drawn["contact"], room.living)
     parts, owners = _divided(for_changes, packed)
     others, blobs = _debris(for_debris, parameters, drawn, room, packed)
-    return Spheroid(packed, parts, owners, others, blobs, room, share)
+    return Spheroid(packed, parts, owners, others, blobs, room, contact_share=share)
+
+
+def _in_cells(
+    rngs: tuple[np.random.Generator, ...], parameters: Parameters, drawn: Drawn
+) -> tuple[Outline, Populations, GivenCells]:
+    """Return tissue, nuclei and cells of a user's labels, a nucleus in each."""
+    (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
+    wanted, view = parameters.cells, parameters.detector.size_um
+    middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
+    source = read_cells(for_source, wanted.source, wanted.source_um, "ZYX")
+    cells = GivenCells.of(source, middle)
+    room = tissue.from_mask(Volume(cells.labels, cells.grid.spacing), middle)
+    shares = np.array([kind.share for kind in parameters.all_kinds()])
+    counts = for_kinds.multinomial(len(cells), shares / shares.sum())
+    found = populate(for_shape, parameters, drawn, counts.tolist())
+    parts = [part for population in found for part, _ in population.parts]
+    axes = np.concatenate([part.semi_axes_um for part in parts])
+    rigid = np.repeat([isinstance(part, StoredNuclei) for part in parts], list(map(len, parts)))
+    lookup = np.append(0, for_order.permutation(len(cells)) + 1).astype(np.uint16)
+    labels, grid = lookup[cells.labels], cells.grid
+    where = (parameters.placement, labels, depth_um(labels, grid), grid)
+    placed = poses(rngs[2], *where, axes, rigid=rigid)
+    axes, turns, packed = placed.semi_axes_um, placed.rotations, []
+    ends = np.cumsum([0, *map(len, parts)]).tolist()
+    for population, a, b, c in zip(found, ends[::2], ends[1::2], ends[2::2], strict=False):
+        living, dying = population.living.posed(axes[a:b], turns[a:b]), population.dying
+        dying = dying.posed(axes[b:c], turns[b:c])
+        centres = placed.centres_um[a:c]
+        packed.append(replace(population, living=living, dying=dying, centres_um=centres))
+    facts = {**cells.facts, "n_shrunk_nuclei": placed.shrunk}
+    cells = replace(cells, labels=labels, facts=facts)
+    return Outline(room, None, middle, fixed=True), tuple(packed), cells
 
 
 def _people(

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.datasets.physics import bodies, debris, psf
-from cytosuite.datasets.physics.cells import Tessellation, grow_cells, paint_membranes
-from cytosuite.datasets.physics.grid import Grid, Image, slabs
+from cytosuite.datasets.physics.cells import Tessellation, grow_cells, label_cells, paint_membranes
+from cytosuite.datasets.physics.grid import Grid, Image, Labels, slabs
 from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Psf
 from cytosuite.datasets.physics.render import Watch, render, simulation_grid
+from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
 from cytosuite.datasets.spheroid.spheroid import Spheroid, mixed
 from cytosuite.errors import InputError
@@ -32,7 +33,7 @@ class Specimen:
     spheroid: Spheroid
     parameters: Parameters
     drawn: Drawn
-    cells: Tessellation | None = None  # around the nuclei
+    cells: Tessellation | GivenCells | None = None  # around the nuclei
     stain: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (N,), of membranes
     _tiles: dict[float, Image] = field(default_factory=dict)
     _uneven: Image | None = None
@@ -51,7 +52,7 @@ class Specimen:
         """Grow a cell around each nucleus, the dying ones included."""
         wanted = self.parameters.cells
         nuclei, centres = mixed(part for kind in self.spheroid.packed for part in kind.parts)
-        self.cells = grow_cells(
+        self.cells = self.spheroid.cells or grow_cells(
             rng,
             nuclei.semi_axes_um,
             nuclei.rotations,
@@ -63,6 +64,14 @@ class Specimen:
         )
         spread = np.exp(rng.normal(0.0, wanted.membrane_spread, len(self.cells)))
         self.stain = wanted.membrane_brightness * spread
+
+    def label_cells(self, grid: Grid) -> Labels | None:
+        """Return the labels (Z, Y, X) of the cells on a grid, None where there are none."""
+        if self.cells is None or not self.parameters.cells.enabled:
+            return None
+        if isinstance(self.cells, GivenCells):
+            return self.cells.label(grid)
+        return label_cells(self.cells, grid, self.outside)
 
     def outside(self, grid: Grid) -> Image:
         """Return the signed distance (Z, Y, X) in µm from the living tissue, inside < 0."""
@@ -102,6 +111,9 @@ class Specimen:
         """Return the dye (Z, Y, X) in the channel of the membranes."""
         assert self.cells is not None
         image = self.share(grid) * np.float32(self.drawn["membrane_glow"])
+        if isinstance(self.cells, GivenCells):
+            image += self.cells.membranes(grid, self.parameters.cells.membrane_um, self.stain)
+            return image
         return paint_membranes(
             self.cells,
             grid,

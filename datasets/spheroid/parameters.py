@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import model_validator
 
 from cytosuite.contract.manifest import parse
+from cytosuite.datasets.cells.parameters import Placing
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.ranges import Section, is_range
 from cytosuite.datasets.spheroid import sections
@@ -45,6 +46,7 @@ class Parameters(Section):
     kinds: tuple[Kind, ...] = ()
     subcultures: tuple[sections.Subculture, ...] = ()
     cells: sections.Cells = sections.Cells()
+    placement: Placing = Placing()
     debris: sections.Debris = sections.Debris()
     optics: sections.Optics = sections.Optics()
     camera: sections.Camera = sections.Camera()
@@ -89,6 +91,7 @@ class Parameters(Section):
         """Return the files and folders the recipe refers to."""
         names = [*self.tissue.masks, *self.optics.psf_files]
         names += [kind.phantoms for kind in self.all_kinds() if kind.phantoms]
+        names += [name for name in (self.cells.source, self.placement.learned) if name]
         return [Path(name) for name in names]
 
 
@@ -172,9 +175,9 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
     """Yield mistakes of a tissue without a size, or one that is larger than the image."""
     tissue, kinds = parameters.tissue, parameters.all_kinds()
     free = set(tissue.outline) - {"fill", "file"}
-    if tissue.n_nuclei == "auto" and "blastocyst" in free:
+    if tissue.n_nuclei == "auto" and "blastocyst" in free and not parameters.cells.source:
         yield "tissue.n_nuclei is auto, but a blastocyst needs a number; give it"
-    if not free or tissue.width_um != "auto":
+    if not free or tissue.width_um != "auto" or parameters.cells.source:
         return
     if tissue.n_nuclei == "auto":
         yield (

@@ -169,10 +169,15 @@ class Subculture(Section):
 
 
 class Cells(Section):
-    """Cells around the nuclei, with membranes between them."""
+    """Cells around the nuclei, with membranes between them; or the labels of a file."""
 
     enabled: bool = False
     """simulate cells, a membrane channel and their labels"""
+    source: PathName = ""
+    """label image (3D) of cells, or a folder of which each case takes one: they lie in the middle
+    of the image with a nucleus in each (`placement`), in place of tissue and packing"""
+    source_um: Triple | Auto = "auto"
+    """voxel size of `source` where the files give none, or another one"""
     volume_spread: float = Field(0.15, ge=0, le=0.6)
     """standard deviation of ln(cell volume / nuclear volume)"""
     wrinkle_um: NotNegative = Field(0.4, le=3)

@@ -14,6 +14,7 @@ from cytosuite.datasets.physics.debris import Blobs
 from cytosuite.datasets.physics.grid import Array, Lengths
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei
+from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, spheroid_semi_axes
 from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import InputError, at
@@ -151,6 +152,7 @@ class Spheroid:
     debris: tuple[Placed, ...]  # fragments and other bodies, not labelled
     blobs: Blobs
     outline: Outline
+    cells: GivenCells | None = None  # of a user, with the numbers of the packed nuclei
     contact_share: float | None = None  # of their surface, of nuclei that press on each other
 
     @property

@@ -55,7 +55,7 @@ def test_an_attack_costs_its_own_case_alone(puppets, tiny, attack, api):
 
 
 def test_an_obedient_one_is_well(act):
-    case = act(WELL)
+    case = act(f"import time\ntime.sleep(1)\n{WELL}")  # its memory is read while it runs
     assert (case.outcome.status, case.outcome.exit_code) == ("ok", 0)
     assert (case.output / "result").read_text() == "done"
     assert 2**20 < case.outcome.peak_memory < 2**28

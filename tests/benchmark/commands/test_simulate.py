@@ -213,8 +213,15 @@ def test_phantoms_writes_the_outline_of_a_stack(cli, stack, tmp_path):
     found = cli("phantoms", "--outline", stack[0], "--out", tmp_path / "masks", "--smooth", 1)
     assert (tmp_path / "masks" / "image_mask.tif").is_file()
     assert "image_mask.tif" in found.output
-    with pytest.raises(InputError, match="--drawn NUMBER, or --outline STACK"):
+    with pytest.raises(InputError, match="--outline STACK, or --placement CELLS"):
         cli("phantoms", "--outline", stack[0], "--drawn", 3)
+
+
+def test_phantoms_writes_how_nuclei_lie_in_cells(cli, stack, tmp_path):
+    wanted = ("phantoms", "--placement", stack[1], "--labels", stack[1], "--out")
+    assert "rows.json, 2 cells" in cli(*wanted, tmp_path / "rows.json").output
+    with pytest.raises(InputError, match="--out NAME.json"):
+        cli(*wanted, tmp_path / "rows")
 
 
 def test_calibrate_takes_the_options_of_images_and_tells_its_time(

@@ -1,0 +1,111 @@
+"""Cells from a file: labels of a user on the voxels of an image."""
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cytosuite.datasets.physics.grid import Grid, Labels, Lengths
+from cytosuite.datasets.physics.labels import tidy
+from cytosuite.errors import InputError, at
+from cytosuite.formats import read
+from cytosuite.formats.imagefiles import image_files, is_image
+from cytosuite.volume import Volume
+
+T = TypeVar("T", bound=np.generic)
+
+MOST = np.iinfo(np.uint16).max
+NAME = "cells_file"  # in the record of a case
+NUDGE = 1e-6  # voxels: rounding takes the same side all along an axis
+
+
+def label_files(source: Path) -> list[Path]:
+    """Return the label images at a path, itself or those in the folder; InputError without any."""
+    if not source.exists():
+        raise InputError(f"{source}: no such file of labels; paths count from the recipe's folder")
+    if not source.is_dir() or is_image(source):
+        return [source]
+    found = image_files(source, pictures=True)
+    if not found:
+        raise InputError(f"{source}: expected label images in the folder, found none")
+    return found
+
+
+def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -> Volume:
+    """Return labels (Z, Y, X) or (Y, X) of a voxel size that is known; else InputError."""
+    volume = read(path)
+    wanted = (axes,) if axes else ("ZYX", "YX")
+    if volume.axes not in wanted:
+        raise InputError(
+            f"{path}: expected labels with the axes {' or '.join(wanted)}, found {volume.axes} of "
+            f"{' x '.join(map(str, volume.shape))}"
+        )
+    if volume.array.dtype.kind not in "iu":
+        raise InputError(
+            f"{path}: expected whole numbers, one for each object, found {volume.array.dtype}"
+        )
+    if spacing_um is None and volume.spacing_is_assumed:
+        raise InputError(f"{path}: the labels give no voxel size in µm; set source_um or --spacing")
+    own = spacing_um or volume.spacing
+    if len(own) != len(volume.axes):
+        raise InputError(
+            f"{path}: expected a voxel size of {len(volume.axes)} numbers for the axes "
+            f"{volume.axes}, found {len(own)}"
+        )
+    return Volume(volume.array, own, volume.axes, {NAME: path.name})
+
+
+def read_cells(
+    rng: np.random.Generator, source: str, spacing_um: Lengths | Literal["auto"], axes: str
+) -> Volume:
+    """Return the labels of the file of a recipe, of a folder those of one file, drawn."""
+    paths = label_files(Path(source))
+    path = paths[int(rng.integers(len(paths)))]
+    return read_labels(path, None if spacing_um == "auto" else spacing_um, axes)
+
+
+def nearest(array: NDArray[T], own: Grid, grid: Grid) -> NDArray[T]:
+    """Return the values (Z, Y, X) on a grid of the nearest voxels of another; 0 beyond it."""
+    index, outside = [], []
+    for axis, n in enumerate(own.shape):
+        away = grid.origin[axis] - own.origin[axis]
+        ticks = (np.arange(grid.shape[axis]) + 0.5) * grid.spacing[axis] + away
+        place = np.floor(ticks / own.spacing[axis] + NUDGE).astype(np.int64)
+        index.append(place.clip(0, n - 1))
+        outside.append((place < 0) | (place >= n))
+    found = np.array(array[np.ix_(*index)])
+    for axis, beyond in enumerate(outside):
+        found[(slice(None),) * axis + (beyond,)] = 0
+    return found
+
+
+def centred(shape: tuple[int, ...], spacing: Lengths, middle_um: ArrayLike) -> Grid:
+    """Return the grid of a shape (Z, Y, X) with its middle at a place (3,) in µm."""
+    origin = np.subtract(middle_um, np.multiply(shape, spacing) / 2)
+    return Grid(shape, spacing, tuple(origin.tolist()))
+
+
+def on_grid(source: Volume, grid: Grid) -> Labels:
+    """Return labels (Z, Y, X), 1 to N, of the nearest voxels; both have the same middle."""
+    array = source.array.reshape((1, *source.shape)[-3:])
+    steps = (grid.spacing[0], *source.spacing)[-3:]
+    middle = np.add(grid.origin, np.divide(grid.size_um, 2))
+    found = nearest(array, centred(array.shape, steps, middle), grid)
+    with at(source.metadata.get(NAME, "labels")):
+        return _tidied(found)
+
+
+def _tidied(labels: NDArray[np.integer]) -> Labels:
+    """Return labels 1 to N, one piece each; InputError without any or with too many."""
+    if labels.min(initial=0) < 0:
+        raise InputError(f"expected labels of 0 and more, found {labels.min()}")
+    if labels.max(initial=0) > MOST:
+        numbers, places = np.unique(np.append(0, labels), return_inverse=True)
+        if len(numbers) - 1 > MOST:
+            raise InputError(f"expected at most {MOST} cells, found {len(numbers) - 1}; crop it")
+        labels = places[1:].reshape(labels.shape)
+    found, kept = tidy(labels.astype(np.uint16), 1)
+    if not len(kept):
+        raise InputError("expected labels of cells in the image, found 0 in all of its voxels")
+    return found

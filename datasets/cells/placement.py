@@ -1,0 +1,297 @@
+"""Nuclei in given cells: place, size and turn by ranges, or by a table learned from labels."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from cytosuite.contract.manifest import Described, parse
+from cytosuite.datasets.cells.given import NAME, on_grid, read_labels
+from cytosuite.datasets.cells.parameters import Placing, Ratio
+from cytosuite.datasets.phantoms.library import moments
+from cytosuite.datasets.physics.bodies import ball
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
+from cytosuite.datasets.physics.sketch import signed_distance
+from cytosuite.datasets.ranges import NotNegative, Positive, Share
+from cytosuite.errors import InputError
+from cytosuite.files import need_file, read_json, write_json
+from cytosuite.folders.sums import same_names
+from cytosuite.volume import Volume
+
+NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
+ALIKE, LEAST = 0.1, 0.02  # and all this near, in standard deviations of a ln, which is at least
+NEAR = 0.015  # of depth and offset: places that are as good as the best
+TRIES = 32  # places and turns of which a nucleus takes the one with most room
+INSIDE = 0.95  # of a nucleus before its cell cuts it, at least
+SHRINK, SMALLEST = 0.96, 0.2  # one step, and all of them
+POINTS = ball(128).T.astype(np.float64)
+MARKERS = 4  # voxels: smaller objects have no axes
+T = TypeVar("T")
+Column = Annotated[tuple[T, ...], Field(max_length=1_000_000)]
+Right = Annotated[float, Field(ge=0, le=90)]
+
+
+class Placement(Described):
+    """A row per cell that was measured; lengths are relative to the cell's."""
+
+    axes: Literal["ZYX", "YX"]
+    radius_um: Column[Positive]  # of the disc (ball) of the cell's area (volume)
+    cell_elongation: Column[Positive]  # longest axis / mean of the others
+    depth: Column[Share]  # distance of the nucleus' middle to the cell's border / the largest one
+    offset: Column[NotNegative]  # distance of the middles of nucleus and cell / radius of the cell
+    ratio: Column[Ratio]  # area (volume) of nucleus / cell
+    elongation: Column[Positive]  # of the nucleus
+    angle_deg: Column[Right]  # between both longest axes, 0 to 90
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Placement":
+        """Refuse columns of different lengths, and empty ones."""
+        if len(set(map(len, self.columns.values()))) > 1 or not self.depth:
+            raise ValueError("all columns must have the same number of values, 1 at least")
+        return self
+
+    @property
+    def columns(self) -> dict[str, Array]:
+        """The columns (R,) by name."""
+        return {name: np.array(getattr(self, name)) for name in COLUMNS}
+
+    def draw(self, rng: np.random.Generator, cells: "Objects") -> dict[str, Array]:
+        """Return whole rows (N,), of cells like each in size and elongation."""
+        columns = self.columns
+        own = np.log([columns["radius_um"], columns["cell_elongation"]]).T
+        scale = np.maximum(own.std(axis=0), LEAST)
+        few = min(max(int(np.ceil(NEIGHBOURS * len(own))), FEWEST), len(own))
+        wanted, tree = np.log([cells.radius_um, cells.elongation]).T / scale, cKDTree(own / scale)
+        reach = np.maximum(tree.query(wanted, k=[few])[0][:, 0] * (1 + 1e-9), ALIKE)
+        rows = np.empty(len(wanted), np.int64)
+        for number, share in enumerate(rng.random(len(wanted))):
+            near = np.sort(tree.query_ball_point(wanted[number], reach[number]))
+            rows[number] = near[int(share * len(near))]
+        return {name: values[rows] for name, values in columns.items()}
+
+
+COLUMNS = tuple(name for name in Placement.model_fields if name != "axes")
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Objects 1 to N of labels by their second moments."""
+
+    centres_um: Array  # (N, 3)
+    radius_um: Array  # (N,), of the disc (ball) of the same area (volume)
+    elongation: Array  # (N,), longest axis / geometric mean of the others
+    rotations: Array  # (N, 3, 3), directions of the axes in columns, longest last
+    boxes: tuple[tuple[slice, ...], ...]
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.radius_um)
+
+
+def measure(labels: Labels, grid: Grid) -> Objects:
+    """Return the objects of labels (Z, Y, X) without gaps; one plane is a section."""
+    boxes = tuple(ndimage.find_objects(labels))
+    plane, voxel = labels.shape[0] == 1, float(np.prod(grid.spacing))
+    centres, sizes = np.zeros((len(boxes), 3)), np.zeros(len(boxes))
+    values, turns = np.zeros((len(boxes), 3)), np.zeros((len(boxes), 3, 3))
+    for number, box in enumerate(boxes):
+        own = labels[box] == number + 1
+        sizes[number] = np.count_nonzero(own) * voxel
+        middle, spread = moments(own, grid.spacing, sizes[number])
+        corner = np.array([span.start for span in box]) + 0.5
+        centres[number] = middle + corner * grid.spacing + grid.origin
+        if plane:  # z is the first axis, however small the object is
+            spread[0, 0] = 0.0
+        values[number], turns[number] = np.linalg.eigh(spread)
+    axes = np.sqrt(np.maximum(values, 0))
+    others = axes[:, 1] if plane else np.sqrt(axes[:, 0] * axes[:, 1])
+    areas = sizes / grid.spacing[0]
+    radius = np.sqrt(areas / np.pi) if plane else (sizes * 3 / 4 / np.pi) ** (1 / 3)
+    return Objects(centres, radius, axes[:, 2] / others, turns, boxes)
+
+
+def depth_um(labels: Labels, grid: Grid) -> Image:
+    """Return the distance (Z, Y, X) in µm to the next label, below 0 in the background."""
+    if labels.shape[0] > 1:
+        return np.asarray(signed_distance(Volume(labels, grid.spacing)).array, np.float32)
+    plane = Volume(labels[0], grid.spacing[1:], "YX")
+    return np.asarray(signed_distance(plane).array, np.float32)[None]
+
+
+def learn_to(out: Path, cells: Path, nuclei: Path, spacing_um: Lengths | None = None) -> Placement:
+    """Write the placement learned from labels, files or folders with files of the same names."""
+    need_file(out)
+    pairs = [[cells, nuclei]] if cells.is_file() else same_names([cells, nuclei]).values()
+    found = learn(tuple(read_labels(path, spacing_um) for path in pair) for pair in pairs)
+    write_json(out, found.model_dump(mode="json"))
+    return found
+
+
+def learn(pairs: Iterable[tuple[Volume, ...]]) -> Placement:
+    """Return the placement of nuclei in cells, pairs of labels; InputError without any.
+
+    Cells count that no face of the image cuts and that hold most of one nucleus.
+    """
+    rows, axes = [np.zeros((0, len(COLUMNS)))], ""
+    for cells, nuclei in pairs:
+        axes = axes or cells.axes
+        if cells.axes != axes or nuclei.shape != cells.shape:
+            raise InputError(
+                f"{cells.metadata.get(NAME, 'labels')}: expected cells and nuclei of the same "
+                f"shape, {axes} like others, found {cells.axes} of {cells.shape} and {nuclei.shape}"
+            )
+        if cells.array.any() and nuclei.array.any():
+            rows.append(_rows(cells, nuclei))
+    found = np.concatenate(rows)
+    if not len(found):
+        raise InputError(
+            "expected cells with one nucleus each, clear of the faces of their image, found none"
+        )
+    columns = dict(zip(COLUMNS, found.T.round(5).tolist(), strict=True))
+    return parse("placement", {"axes": axes, **columns}, Placement)
+
+
+def _rows(cells: Volume, nuclei: Volume) -> Array:
+    """Return a row (R, columns) for each whole cell with one nucleus."""
+    grid = Grid((1, *cells.shape)[-3:], (1.0, *cells.spacing)[-3:])
+    outer, inner = (on_grid(replace(own, spacing=cells.spacing), grid) for own in (cells, nuclei))
+    around, cores, plane = measure(outer, grid), measure(inner, grid), outer.shape[0] == 1
+    covered = inner > 0
+    keys = inner[covered].astype(np.int64) * (len(around) + 1) + outer[covered]
+    keys, counts = np.unique(keys, return_counts=True)
+    core, cell = np.divmod(keys, len(around) + 1)
+    home, order = np.zeros(len(cores), np.int64), np.argsort(counts, kind="stable")
+    home[core[order] - 1] = cell[order]  # of several the last stays, which holds most
+    home[np.bincount(inner.ravel())[1:] < MARKERS] = 0
+    whole = [
+        all(
+            span.start > 0 and span.stop < n
+            for span, n in list(zip(box, outer.shape, strict=True))[plane:]
+        )
+        for box in around.boxes
+    ]
+    once = np.bincount(home, minlength=len(around) + 1) == 1
+    chosen = np.flatnonzero((home > 0) & once[home] & np.append(False, whole)[home])
+    own, away = home[chosen] - 1, depth_um(outer, grid)
+    deepest = ndimage.maximum(away, outer, np.arange(1, len(around) + 1))
+    index = np.floor(cores.centres_um[chosen] / grid.spacing).astype(np.int64)
+    at = tuple(np.minimum(index, np.array(outer.shape) - 1).T)
+    depth = np.where(outer[at] == own + 1, away[at] / deepest[own], 0.0)
+    offset = np.linalg.norm(cores.centres_um[chosen] - around.centres_um[own], axis=1)
+    ratio = (cores.radius_um[chosen] / around.radius_um[own]) ** (2 if plane else 3)
+    cosine = np.abs((cores.rotations[chosen, :, 2] * around.rotations[own, :, 2]).sum(axis=1))
+    columns = {
+        "radius_um": around.radius_um[own],
+        "cell_elongation": around.elongation[own],
+        "depth": depth,
+        "offset": offset / around.radius_um[own],
+        "ratio": np.minimum(ratio, 1),
+        "elongation": cores.elongation[chosen],
+        "angle_deg": np.rad2deg(np.arccos(np.minimum(cosine, 1))),
+    }
+    return np.stack([columns[name] for name in COLUMNS], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Poses:
+    """Ellipsoids of nuclei at their places."""
+
+    centres_um: Array  # (N, 3)
+    semi_axes_um: Array  # (N, 3), height, width, length
+    rotations: Array  # (N, 3, 3), their directions in columns
+    shrunk: int  # that found no room otherwise
+
+
+def poses(
+    rng: np.random.Generator,
+    wanted: Placing,
+    labels: Labels,
+    depth: Image,
+    grid: Grid,
+    axes: Array,
+    *,
+    parts: Array | float = 1.0,
+    rigid: NDArray[np.bool_] | bool = False,
+) -> Poses:
+    """Return a nucleus in each cell of labels (Z, Y, X), of semi-axes (N, 3) where none are wanted.
+
+    Those that are wanted are multiplied by `parts` (N,); rigid ones keep their own proportions.
+    """
+    for_rows, for_place = rng.spawn(2)
+    cells, plane = measure(labels, grid), labels.shape[0] == 1
+    rows = _drawn(for_rows, wanted, cells, plane)
+    if "ratio" in rows:
+        long = rows["elongation"]
+        size = parts * cells.radius_um * rows["ratio"] ** (1 / 2 if plane else 1 / 3)
+        thin = size / long ** (1 / 2 if plane else 1 / 3)
+        new = np.stack([axes[:, 0] if plane else thin, thin, thin * long], axis=1)
+        same = (new / axes)[:, int(plane) :].prod(axis=1) ** (1 / 2 if plane else 1 / 3)
+        axes = np.where(np.reshape(rigid, (-1, 1)), axes * same[:, None], new)
+    centres, turns, scales = cells.centres_um.copy(), cells.rotations.copy(), np.ones(len(cells))
+    for i, box in enumerate(cells.boxes):
+        own = labels[box] == i + 1
+        away = depth[box][own]
+        index = np.argwhere(own) + [span.start for span in box]
+        middles = (index + 0.5) * grid.spacing + grid.origin
+        error = np.abs(away / away.max() - rows["depth"][i])
+        if "offset" in rows:
+            apart = np.linalg.norm(middles - cells.centres_um[i], axis=1) / cells.radius_um[i]
+            error = np.hypot(error, apart - rows["offset"][i])
+        near = np.flatnonzero(error <= error.min() + NEAR)
+        places = np.resize(middles[for_place.permutation(near)[:TRIES]], (TRIES, 3))
+        turned = _turned(for_place, cells.rotations[i], rows["angle_deg"][i], plane)
+        shares = _inside(places, turned, axes[i], labels, i + 1, grid)
+        best = slice(int(shares.argmax()), int(shares.argmax()) + 1)
+        centres[i], turns[i], share = places[best], turned[best], shares.max()
+        while share < INSIDE and scales[i] > SMALLEST:
+            scales[i] *= SHRINK
+            share = _inside(places[best], turned[best], axes[i] * scales[i], labels, i + 1, grid)[0]
+    return Poses(centres, axes * scales[:, None], turns, int(np.count_nonzero(scales < 1)))
+
+
+def _drawn(
+    rng: np.random.Generator, wanted: Placing, cells: Objects, plane: bool
+) -> dict[str, Array]:
+    """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
+    if wanted.learned:
+        path, axes = Path(wanted.learned), "YX" if plane else "ZYX"
+        table: Placement = parse(path, read_json(path), Placement)
+        if table.axes != axes:
+            raise InputError(f"{path}: learned from labels {table.axes}, but the cells are {axes}")
+        return table.draw(rng, cells)
+    ranges = {"depth": wanted.depth, "elongation": wanted.elongation}
+    ranges["angle_deg"] = wanted.align_deg
+    ranges |= {} if wanted.offset == "auto" else {"offset": wanted.offset}
+    ranges |= {} if wanted.ratio == "auto" else {"ratio": wanted.ratio}
+    return {name: rng.uniform(*limits, len(cells)) for name, limits in ranges.items()}
+
+
+def _turned(rng: np.random.Generator, frame: Array, angle_deg: float, plane: bool) -> Array:
+    """Return rotations (TRIES, 3, 3) whose longest axes lie at an angle to a cell's, any side."""
+    around = rng.uniform(0, 2 * np.pi, TRIES)
+    if plane:
+        around = np.where(around < np.pi, 0.0, np.pi)
+    side = np.cos(around)[:, None] * frame[:, 1] + np.sin(around)[:, None] * frame[:, 0]
+    angle = np.deg2rad(angle_deg)
+    long = np.cos(angle) * frame[:, 2] + np.sin(angle) * side
+    width = np.cross(frame[:, 0], long)
+    flat = np.linalg.norm(width, axis=1) < 1e-6  # upright in its cell
+    width[flat] = frame[:, 1]
+    width /= np.linalg.norm(width, axis=1, keepdims=True)
+    return np.stack([np.cross(width, long), width, long], axis=2)
+
+
+def _inside(
+    places: Array, turns: Array, axes: Array, labels: Labels, number: int, grid: Grid
+) -> NDArray[np.float64]:
+    """Return the share (n,) of ellipsoids that lies in a cell, which goes on beyond the image."""
+    points = places[:, None] + (POINTS * axes) @ turns.transpose(0, 2, 1)
+    index = np.floor((points - grid.origin) / grid.spacing).astype(np.int64)
+    index = index.clip(0, np.array(labels.shape) - 1)
+    return np.asarray((labels[tuple(np.moveaxis(index, 2, 0))] == number).mean(axis=1))
