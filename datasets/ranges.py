@@ -1,7 +1,10 @@
 """Parameters of simulated datasets: sections of a recipe, and ranges from which each case draws."""
 
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from cytosuite.contract.manifest import Described
@@ -21,9 +24,9 @@ def _pair(value: Any) -> Any:  # noqa: ANN401  (whatever a recipe contains)
     return (value, value) if single else value
 
 
-def _ascending(value: tuple[Number, Number]) -> tuple[Number, Number]:
-    """Return a range, or refuse one with its ends exchanged."""
-    if value[0] > value[1]:
+def _ascending(value: tuple[Number, ...]) -> tuple[Number, ...]:
+    """Return a range or quantiles, or refuse them in another order."""
+    if any(low > high for low, high in pairwise(value)):
         raise ValueError("must be one number or a range [low, high] with low <= high")
     return value
 
@@ -34,6 +37,27 @@ NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=20000)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]
+# More than two values are quantiles, evenly spaced from the least to the greatest.
+Quantiles = Annotated[
+    tuple[Number, ...],
+    BeforeValidator(_pair),
+    Field(min_length=2, max_length=101),
+    AfterValidator(_ascending),
+]
+
+
+def draw(rng: np.random.Generator, values: tuple[float, ...], count: int) -> NDArray[np.float64]:
+    """Return numbers (count,) from a range or from quantiles."""
+    if len(values) == 2:
+        return rng.uniform(*values, count)
+    return np.interp(rng.random(count), np.linspace(0, 1, len(values)), values)
+
+
+def draw_whole(rng: np.random.Generator, values: tuple[int, ...]) -> int:
+    """Return a whole number from a range, ends included, or from quantiles."""
+    if len(values) == 2:
+        return int(rng.integers(values[0], values[1] + 1))
+    return round(float(draw(rng, values, 1)[0]))
 
 
 def _from_folder(value: str, info: ValidationInfo) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -342,8 +343,10 @@ def combine_command(options: CombineOptions, console: Console) -> None:
 class CalibrateOptions(PartOptions):
     """Options of a calibration."""
 
-    dataset: str = option(..., "Simulated dataset, like spheroid.", argument=True)
-    real: Path = option(..., "Folder with images/ and, better, labels/.", argument=True)
+    dataset: str = option(
+        ..., "spheroid by images; nuclei or cells by labels alone.", argument=True
+    )
+    real: Path = option(..., "Folder with images/ and, better, labels/; or labels.", argument=True)
     out: Path = option(Path("calibrated.toml"), "Recipe to write.")
     pattern: str = option("*", "Which images, like 'ix71_*'.")
     rounds: int = option(12, "Rounds of fitting.", min=1, max=1000)
@@ -355,23 +358,18 @@ def calibrate_command(options: CalibrateOptions, console: Console) -> None:
     """Fit a simulated dataset to real images, and write the recipe with a comparison."""
     from cytosuite.benchmark.data.preview import write_strip
     from cytosuite.datasets.calibration.calibrate import calibrate
+    from cytosuite.datasets.calibration.learn import DATASETS, learn
 
     say = lines_to(console)
+    if options.dataset in DATASETS and options.data_root is not None:
+        raise InputError("--data-root: labels are read from a file or folder, not from a list")
     with progress(console, "calibrating", minor=True) as step:
-        written = calibrate(
-            options.dataset,
-            options.real,
-            options.out,
-            rounds=options.rounds,
-            cases=options.cases,
-            seed=options.seed,
-            pattern=options.pattern,
-            spacing=options.spacing,
-            part=options.part,
-            recursive=options.recursive,
-            data_root=options.data_root,
-            say=say,
-            step=step,
-            draw_strip=write_strip,
-        )
+        names = ("rounds", "cases", "seed", "pattern", "spacing", "part", "recursive")
+        wanted: dict[str, Any] = {name: getattr(options, name) for name in names}
+        wanted |= {"say": say, "step": step, "draw_strip": write_strip}
+        places = options.dataset, options.real, options.out
+        if options.dataset in DATASETS:
+            written = learn(*places, **wanted)
+        else:
+            written = calibrate(*places, data_root=options.data_root, **wanted)
     say(f"written: {written}")

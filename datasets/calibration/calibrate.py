@@ -106,7 +106,7 @@ def calibrate(
     draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
 ) -> Path:
     """Fit a simulator to real images, write recipe, statistics, table, strip; return its path."""
-    _need_place(out)
+    need_place(out)
     simulate = simulator(dataset)
     say(f"reading {real}")
     found = _read(real, pattern, spacing, part, recursive=recursive, root=data_root)
@@ -138,11 +138,11 @@ def calibrate(
     return out
 
 
-def _need_place(out: Path) -> None:
+def need_place(out: Path, *more: Path) -> None:
     """Refuse a name that is no recipe's, or with companions that would replace other files."""
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
-    for path in (out, *map(out.with_suffix, BESIDE)):
+    for path in (out, *map(out.with_suffix, BESIDE), *more):
         need_file(path)
         if path.exists() and not out.exists():
             raise InputError(f"{path}: exists already, without {out}; name another one")
@@ -151,7 +151,9 @@ def _need_place(out: Path) -> None:
 def simulator(dataset: str) -> Simulate:
     """Return a function that simulates one stack from parameters and a seed; spheroid alone."""
     if dataset != "spheroid":
-        raise InputError(f"dataset to calibrate: expected spheroid, found {dataset!r}")
+        raise InputError(
+            f"dataset to calibrate: expected spheroid, nuclei or cells, found {dataset!r}"
+        )
     from cytosuite.datasets.spheroid.generate import generate  # slow to import
 
     def simulate(parameters: Mapping[str, Any], seed: int) -> Stack:

@@ -89,7 +89,7 @@ def compare(
     for name, meaning in meanings.items():
         values = [side.get(name, np.zeros(0)) for side in sides]
         scores = [similarity(values[0], side) for side in values[1:]]
-        shown = [_quantiles(side) for side in values]
+        shown = [quantiles(side) for side in values]
         rows.append(Row(name, meaning, shown[0], shown[1], shown[2], *scores))
     return rows
 
@@ -125,8 +125,8 @@ def facts_of(statistics: StackStatistics) -> dict[str, object]:
         "stacks": len(statistics.volumes["objects"]),
         "annotated": statistics.annotated,
         "notes": statistics.notes,
-        "per_stack": {key: _quantiles(own) for key, own in statistics.volumes.items()},
-        "per_object": {key: _quantiles(own) for key, own in statistics.objects.items()},
+        "per_stack": {key: quantiles(own) for key, own in statistics.volumes.items()},
+        "per_object": {key: quantiles(own) for key, own in statistics.objects.items()},
     }
 
 
@@ -141,7 +141,7 @@ def for_json(value: object) -> object:
     return value
 
 
-def _quantiles(values: Floats) -> Quantiles:
+def quantiles(values: Floats) -> Quantiles:
     """Return 10 %, 50 % and 90 % quantiles of finite values."""
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -211,13 +211,13 @@ def placed(real: StackStatistics, simulated: StackStatistics) -> tuple[Compared,
         return ()
     sides = [[numbers(each) for each in side.arrangements] for side in (real, simulated)]
     moved = distances(real.arrangements, simulated.arrangements)
-    parts = [[real.part(half).arrangements for half in two] for two in _halves(len(sides[0]))]
+    parts = [[real.part(half).arrangements for half in two] for two in halves(len(sides[0]))]
     between = [distances(*pair) for two in parts for pair in (two, two[::-1])]
     rows = []
     for name, meaning in PROPERTIES.items():
         own = NUMBERS.get(name, name)
-        shown = [_quantiles(np.array([each[own] for each in side])) for side in sides]
-        known = _quantiles(np.array([each[name] for each in between]))[1]
+        shown = [quantiles(np.array([each[own] for each in side])) for side in sides]
+        known = quantiles(np.array([each[name] for each in between]))[1]
         text = VOLUME_STATISTICS[own] if name in NUMBERS else meaning
         rows.append(Compared(name, text, shown[0], shown[1], known, moved[name]))
     return tuple(rows)
@@ -237,7 +237,7 @@ def misplaced(rows: Sequence[Compared]) -> list[str]:
     return lines
 
 
-def _halves(count: int) -> Iterator[tuple[list[int], list[int]]]:
+def halves(count: int) -> Iterator[tuple[list[int], list[int]]]:
     """Yield ways to part stacks into halves, none for fewer than 4."""
     rng = np.random.default_rng(SEED)
     for _ in range(SPLITS if count >= 4 else 0):
@@ -269,9 +269,9 @@ def floor(
 ) -> tuple[Realism, dict[str, float]]:
     """Return the realism of real stacks, the median over halves; NaN below 4 stacks."""
     found = []
-    for two in _halves(len(stacks)):
-        halves = [([stacks[index] for index in half], statistics.part(half)) for half in two]
-        found += [realism(*halves), realism(*halves[::-1])]
+    for two in halves(len(stacks)):
+        pairs = [([stacks[index] for index in half], statistics.part(half)) for half in two]
+        found += [realism(*pairs), realism(*pairs[::-1])]
     if not found:
         return Realism(*[nan] * len(Realism._fields)), {}
     middle = np.nanmedian([values for values, _ in found], axis=0)

@@ -24,6 +24,7 @@ from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.harmonics import Stars
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.shapes import LATE, Nuclei
+from cytosuite.datasets.ranges import draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
@@ -123,8 +124,7 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
     for_place, for_shape, for_state, for_processes = rng.spawn(4)
     wanted, drawing = parameters.cells, _drawing(parameters)
     room = foreground(for_place, drawing)
-    low, high = wanted.n_cells
-    stars = draw_population(for_shape, int(for_shape.integers(low, high + 1)), drawing)
+    stars = draw_population(for_shape, draw_whole(for_shape, wanted.n_cells), drawing)
     limits = np.cumsum([wanted.dying, wanted.dividing, wanted.two_nuclei])
     states = DYING - np.searchsorted(limits, for_state.random(len(stars)), side="right")
     for state, factor in ROUND.items():
@@ -133,9 +133,9 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
         stars, centres = place(for_place, stars, room, drawing)
     except InputError:
         raise InputError(
-            f"cells parameters: {len(stars)} cells of {' to '.join(map(str, wanted.radius_um))} µm "
-            "find no room; lower cells.n_cells, radius_um or gap_um, or raise cells.max_overlap or "
-            "image.shape"
+            f"cells parameters: {len(stars)} cells of {wanted.radius_um[0]} to "
+            f"{wanted.radius_um[-1]} µm find no room; lower cells.n_cells, radius_um or gap_um, "
+            "or raise cells.max_overlap or image.shape"
         ) from None
     flat = Grid((1, *grid.shape[1:]), (1.0, *grid.spacing[1:]), (0.0, *grid.origin[1:]))
     shape = flat.shape[1:]
@@ -172,11 +172,13 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
 def _drawing(parameters: Parameters) -> sketches.Parameters:
     """Return the outlines' parameters as the dataset of nuclei packs them in a plane."""
     wanted, colonies = parameters.cells, parameters.cells.colonies
-    same = {"radius_um", "elongation", "turn_deg", "order", "circularity", "gap_um", "max_overlap"}
+    same = {"radius_um", "case_spread", "shrinkage", "elongation", "turn_deg", "shapes"}
+    same |= {"order", "circularity", "gap_um", "max_overlap"}
     return sketches.Parameters(
         shape=parameters.detector.shape[1:],
         spacing_um=parameters.detector.spacing[1:],
         margin_um=parameters.image.margin_um,
+        n_nuclei=wanted.n_cells,
         foreground="discs" if colonies[1] > 0 else "image",
         discs=tuple(max(number, 1) for number in colonies),
         disc_radius_um=wanted.colony_um,

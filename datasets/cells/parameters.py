@@ -7,7 +7,16 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.harmonics import HIGHEST
-from cytosuite.datasets.ranges import Count, NotNegative, PathName, Positive, Range, Section, Share
+from cytosuite.datasets.ranges import (
+    Count,
+    NotNegative,
+    PathName,
+    Positive,
+    Quantiles,
+    Range,
+    Section,
+    Share,
+)
 from cytosuite.volume import Volume
 
 Elongation = Annotated[float, Field(ge=1, le=10)]
@@ -51,10 +60,15 @@ class Outlines(Section):
     one: they lie in the middle of the image, in place of drawn outlines"""
     source_um: Triple | Pair | Auto = "auto"
     """voxel size of `source` where the files give none, or another one"""
-    n_cells: Range[Count] = (12, 24)
-    """cells in the image and its margin (drawn uniformly)"""
-    radius_um: Range[Positive] = (8.0, 13.0)
+    n_cells: Quantiles[Count] = (12, 24)
+    """cells in the image and its margin"""
+    radius_um: Quantiles[Positive] = (8.0, 13.0)
     """radius of the disc of a cell's area before it meets others, µm"""
+    case_spread: Wide = 0.0
+    """standard deviation of ln(radius) between cases"""
+    shrinkage: Share = 0.0
+    """exponent by which radii fall with the number of cells of a case; they are those of its
+    median"""
     elongation: Range[Elongation] = (1.0, 1.6)
     """longest axis / shortest axis of a cell"""
     turn_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
@@ -65,6 +79,8 @@ class Outlines(Section):
     """the mean square of degree l is l^-circularity: higher is rounder"""
     height_um: Range[Positive] = (4.0, 6.0)
     """height of a cell, µm"""
+    shapes: PathName = ""
+    """file of learned outlines (JSON), in place of random harmonics"""
     gap_um: NotNegative = 0.0
     """smallest distance of the ellipses of cells, µm"""
     max_overlap: Overlap = 0.1
@@ -303,7 +319,8 @@ class Parameters(Section):
 
     def files(self) -> list[Path]:
         """Return the files and folders the recipe refers to."""
-        names = (self.cells.source, self.nuclei.learned, self.nuclei.phantoms)
+        own = self.nuclei.learned, self.nuclei.phantoms
+        names = (self.cells.source, self.cells.shapes, *own)
         return [Path(name) for name in names if name]
 
     def sized(self, source: Volume) -> "Parameters":

@@ -8,12 +8,22 @@ from pydantic import Field, model_validator
 from scipy.optimize import brentq
 
 from cytosuite.datasets.physics.harmonics import HIGHEST
-from cytosuite.datasets.ranges import Count, NotNegative, PathName, Positive, Range, Section, Share
+from cytosuite.datasets.ranges import (
+    Count,
+    NotNegative,
+    PathName,
+    Positive,
+    Quantiles,
+    Range,
+    Section,
+    Share,
+)
 
 Elongation = Annotated[float, Field(ge=1, le=10)]
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
 Bumps = Annotated[float, Field(ge=0, le=0.3)]
 Dents = Annotated[int, Field(ge=0, le=20)]
+Spread = Annotated[float, Field(ge=0, le=1.5)]
 Core = Annotated[float, Field(gt=0, lt=1)]
 Many = Annotated[int, Field(ge=1, le=65535)]  # numbers of uint16
 Two = tuple[Count, Count]
@@ -27,15 +37,15 @@ class Parameters(Section):
     """voxels along z, y, x of a volume, or along y, x of a plane"""
     spacing_um: tuple[Positive, Positive, Positive] | tuple[Positive, Positive] = (1.0, 0.5, 0.5)
     """µm per voxel, as many values as `shape`"""
-    n_nuclei: Range[Many] = (10, 30)
-    """nuclei of a case (drawn uniformly); map: of the whole ball, also where it is not shown"""
+    n_nuclei: Quantiles[Many] = (10, 30)
+    """nuclei of a case; map: of the whole ball, also where it is not shown"""
 
     foreground: Literal["image", "ellipsoid", "shell", "layer", "map", "discs"] = "image"
     """where nuclei lie: in the image; an ellipsoid; the same around a core; the outermost layer of
     a bumpy ellipsoid; the layer of a ball, spread out as a map; a union of discs (balls in a
     volume)"""
     margin_um: NotNegative = 0.0
-    """image: how far nuclei lie beyond its faces, which then cut them"""
+    """image, discs: how far nuclei lie beyond its faces, which then cut them"""
     width: Range[Share] = (0.6, 0.6)
     """ellipsoid, shell, layer: axes relative to the size of the image"""
     core: Core = 0.6
@@ -55,9 +65,14 @@ class Parameters(Section):
     disc_radius_um: Positive = 30.0
     """discs: their radius, µm"""
 
-    radius_um: Range[Positive] = (3.0, 6.0)
+    radius_um: Quantiles[Positive] = (3.0, 6.0)
     """mean radius of a nucleus, µm; of the sphere (disc) of the same volume (area) before
     harmonics where it is elongated"""
+    case_spread: Spread = 0.0
+    """standard deviation of ln(radius) between cases"""
+    shrinkage: Share = 0.0
+    """exponent by which radii fall with the number of nuclei of a case; they are those of its
+    median"""
     elongation: Range[Elongation] = (1.0, 1.0)
     """longest axis of a nucleus relative to the others"""
     long_fraction: Share = 0.0
@@ -68,6 +83,8 @@ class Parameters(Section):
     """whether the longest axes lie in the plane y, x; those of a plane always do"""
     turn_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
     """upright: largest turn of a longest axis from x, degrees"""
+    stretch: Annotated[float, Field(ge=0.2, le=5)] = 1.0
+    """volume: heights in the image / true ones, as of labels that follow the blur along z"""
     outward: bool = False
     """whether the longest axes stand upright on the surface of the foreground"""
     shapes: PathName = ""

@@ -16,6 +16,7 @@ from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import pack
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import random_rotations
+from cytosuite.datasets.ranges import draw, draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 
@@ -79,7 +80,9 @@ def globe(parameters: Parameters) -> Globe:
 def detector(parameters: Parameters) -> Grid:
     """Return the voxels of the image; a plane is one layer of voxels, 1 µm thick."""
     shape, spacing = parameters.shape, parameters.spacing_um
-    return Grid((1, *shape), (1.0, *spacing)) if parameters.plane else Grid(shape, spacing)
+    if parameters.plane:
+        return Grid((1, *shape), (1.0, *spacing))
+    return Grid(shape, (spacing[0] / parameters.stretch, *spacing[1:]))
 
 
 def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
@@ -128,17 +131,19 @@ def _layer(body: Region, parameters: Parameters) -> SurfaceLayer:
 
 
 def _discs(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:
-    """Return a union of discs (balls) with centres anywhere in the image, cut by its faces."""
+    """Return a union of discs (balls) with centres anywhere in the image and its margin."""
     low, high = parameters.discs
     count, radius = int(rng.integers(low, high + 1)), parameters.disc_radius_um
-    centres = rng.uniform(0, size, (count, 3))
-    step = float(size[1:].max()) / SAMPLES
+    more = np.full(3, parameters.margin_um)
+    more[0] *= not parameters.plane
+    centres = rng.uniform(-more, size + more, (count, 3))
+    step = float((size + 2 * more)[1:].max()) / SAMPLES
     spacing = np.full(3, step)
     if parameters.plane:
         centres[:, 0], spacing[0] = size[0] / 2, size[0] / 4
-    shape = tuple(np.ceil(size / spacing - 1e-9).astype(int).clip(2).tolist())
-    grid = Grid(shape, tuple(spacing.tolist()))
-    inside = tissue.fill(tuple(size.tolist()), 0.0).on(grid)
+    shape = tuple(np.ceil((size + 2 * more) / spacing - 1e-9).astype(int).clip(2).tolist())
+    grid = Grid(shape, tuple(spacing.tolist()), tuple((-more).tolist()))
+    inside = tissue.fill(tuple(size.tolist()), parameters.margin_um).on(grid)
     ticks = [grid.centres(axis) for axis in range(3)]
     if parameters.plane:
         ticks[0] = np.full_like(ticks[0], size[0] / 2)  # discs stand through the plane
@@ -165,6 +170,9 @@ class Annotation:
 def draw_population(rng: np.random.Generator, count: int, parameters: Parameters) -> Stars:
     """Return nuclei of random size, elongation, direction and surface."""
     axes_um, rotations = _axes(rng, count, parameters), _rotations(rng, count, parameters)
+    if parameters.case_spread > 0:
+        axes_um *= np.exp(parameters.case_spread * rng.normal())
+    axes_um *= (np.median(parameters.n_nuclei) / max(count, 1)) ** parameters.shrinkage
     if parameters.shapes:
         model = read_model(Path(parameters.shapes), plane=parameters.plane)
         return model.draw(rng, axes_um, rotations)
@@ -232,8 +240,7 @@ def populate(
     for_place: np.random.Generator, for_shape: np.random.Generator, parameters: Parameters
 ) -> tuple[Stars, Array, Region]:
     """Return the nuclei of a case, their centres (N, 3) in µm, and the foreground."""
-    low, high = parameters.n_nuclei
-    stars = draw_population(for_shape, int(for_shape.integers(low, high + 1)), parameters)
+    stars = draw_population(for_shape, draw_whole(for_shape, parameters.n_nuclei), parameters)
     room = foreground(for_place, parameters)
     return *place(for_place, stars, room, parameters), room
 
@@ -272,7 +279,7 @@ def layers(stars: Bodies, centres_um: Array, grid: Grid, numbers: Labels) -> tup
 
 def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Array:
     """Return semi-axes (N, 3) in µm of a wanted mean, the longest last."""
-    radius = rng.uniform(*parameters.radius_um, count)
+    radius = draw(rng, parameters.radius_um, count)
     long = rng.random(count) < parameters.long_fraction
     usual = rng.uniform(*parameters.elongation, count)
     ratio = np.where(long, rng.uniform(*parameters.long_elongation, count), usual)

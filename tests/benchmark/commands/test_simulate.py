@@ -19,6 +19,7 @@ from cytosuite.benchmark.commands.simulate import (
     simulate,
     weights,
 )
+from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
@@ -253,6 +254,23 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     )
     said = re.findall(r"(?m)^(?:round|warning: poor fit).*", found)
     assert not any(key in line for line in said for key in VOLUME_STATISTICS if "_" in key)
+
+
+def test_calibrate_learns_nuclei_from_labels_alone(cli, tmp_path):
+    array = np.zeros((48, 48), np.uint16)
+    for number in range(9):
+        y, x = np.mgrid[-5:6, -5:6]
+        inside = y**2 + x**2 * (1 + number / 9) <= 25
+        box = array[2 + 15 * (number // 3) :, 2 + 15 * (number % 3) :][:11, :11]
+        box[inside] = number + 1
+    tifffile.imwrite(tmp_path / "a.tif", array)
+    words = ["--spacing", "0.5,0.5", "--rounds", 1, "--cases", 1, "--out", tmp_path / "m.toml"]
+    found = cli("calibrate", "nuclei", tmp_path / "a.tif", *words).stdout
+    assert found.startswith("label images: 1, objects: 9\n")
+    assert {path.suffix for path in tmp_path.glob("m*")} == {".toml", ".json", ".md", ".png"}
+    assert simulated(str(tmp_path / "m.toml"), None, 1, ()).parameters.files()[0].is_file()
+    with pytest.raises(InputError, match="--data-root: labels are read from a file or folder"):
+        cli("calibrate", "cells", tmp_path / "a.tif", "--data-root", tmp_path, *words)
 
 
 def _labels(folder, out, **rules):

@@ -104,3 +104,14 @@ def test_the_region_of_a_map_is_the_shell_of_its_ball():
     away = np.linalg.norm(_points(region), axis=1)
     assert away.min() == pytest.approx(radius - 1, abs=0.1)
     assert away.max() == pytest.approx(radius + 1, abs=0.1)
+
+
+@pytest.mark.parametrize("base", [VOLUME, FLAT])
+def test_discs_go_on_into_the_margin(base):
+    region = _region(base, foreground="discs", discs=200, disc_radius_um=12, margin_um=8.0)
+    points = _points(region)
+    size = np.array(detector(Parameters(**base)).size_um)
+    first = 1 if base is FLAT else 0  # all points of a plane lie in it
+    assert points[:, first:].min(axis=0) == pytest.approx([-8] * (3 - first), abs=1)
+    assert points[:, first:].max(axis=0) == pytest.approx(size[first:] + 8, abs=1)
+    assert base is VOLUME or (points[:, 0] == 0.5).all()

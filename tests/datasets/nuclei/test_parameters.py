@@ -18,6 +18,7 @@ def _of(**values):
             {"shape": (30, 40), "spacing_um": (1, 1), "foreground": "map"},
             "foreground map needs an image with the axes z, y, x, found a plane of 30 x 40 pixels",
         ),
+        ({"radius_um": (1.0, 3.0, 2.0)}, "range [low, high] with low <= high"),
         ({"upright": True, "outward": True}, "upright and outward contradict each other"),
     ],
 )

@@ -3,7 +3,13 @@ import pytest
 from scipy import ndimage
 
 from cytosuite.datasets.nuclei.parameters import Parameters
-from cytosuite.datasets.nuclei.population import annotate, layers, lifted, populate
+from cytosuite.datasets.nuclei.population import (
+    annotate,
+    draw_population,
+    layers,
+    lifted,
+    populate,
+)
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.harmonics_model import fit
@@ -62,6 +68,35 @@ def test_populations_have_the_sizes_and_turns_asked_for():
     assert np.linalg.det(stars.rotations) == pytest.approx(1)
     inside = [(c > 4 * 0.8).all() and (c < [56.8, 146.8, 146.8]).all() for c in centres]
     assert all(inside)
+
+
+def test_sizes_follow_quantiles_cases_and_the_number_of_nuclei():
+    flat = {"shape": (100, 100), "spacing_um": (1.0, 1.0)}
+
+    def radii(count, seed=0, **changes):
+        wanted = Parameters(**(flat | changes))
+        axes = draw_population(np.random.default_rng(seed), count, wanted).axes_um
+        return np.sqrt(axes[:, 1] * axes[:, 2])
+
+    own = radii(4000, radius_um=(1.0, 2.0, 6.0), n_nuclei=(1, 4000, 9000))
+    assert np.quantile(own, [0.25, 0.5, 0.75]) == pytest.approx([1.5, 2, 4], rel=0.05)
+    fewer = radii(500, radius_um=2.0, n_nuclei=(100, 1000, 4000), shrinkage=0.5)
+    assert fewer == pytest.approx(2 * np.sqrt(2))
+    cases = [np.log(radii(5, seed, radius_um=2.0, case_spread=0.3)) for seed in range(200)]
+    assert np.ptp(cases, axis=1) == pytest.approx(0)
+    assert np.std(cases) == pytest.approx(0.3, rel=0.2)
+
+
+def test_stretched_nuclei_are_taller_in_the_image_alone():
+    cube = {"shape": (60, 40, 40), "spacing_um": (1.0, 1.0, 1.0), "n_nuclei": 1, "order": 0}
+    found = []
+    for stretch in (1.0, 2.0):
+        wanted = Parameters(**cube, radius_um=6.0, stretch=stretch)
+        made = populate(np.random.default_rng(0), np.random.default_rng(1), wanted)[:2]
+        (box,) = ndimage.find_objects(annotate(*made, wanted).labels)
+        found.append([part.stop - part.start for part in box])
+    assert found[0] == pytest.approx([12, 12, 12], abs=1)
+    assert found[1] == pytest.approx([24, 12, 12], abs=1)
 
 
 def test_lifted_rotations_stand_along_or_against_their_directions_by_the_smallest_turn():

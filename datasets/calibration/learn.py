@@ -1,0 +1,319 @@
+"""Learn masks from masks: a recipe of nuclei or cells whose labels are like given label images."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from itertools import count as counter
+from itertools import repeat
+from math import exp, isfinite, log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytosuite.contract.tasks import LABELS
+from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, to_toml
+from cytosuite.datasets.calibration.compare import Compared, for_json, misplaced
+from cytosuite.datasets.calibration.draft import APART, CLOSEST, Draft
+from cytosuite.datasets.calibration.fit import CALM, DAMPING, Simulate, Stack, draw
+from cytosuite.datasets.calibration.masks import (
+    FEWEST,
+    STEPS,
+    Look,
+    ball,
+    compared,
+    look,
+    mean_distance,
+    reach_of,
+    read_labels,
+)
+from cytosuite.datasets.physics.harmonics_model import ShapeModel
+from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, digest, write_json
+from cytosuite.volume import Volume
+
+DATASETS = ("nuclei", "cells")
+LEAST_VOXELS = 20  # of learned shapes
+FINEST, HIGHEST_ORDER = 1.5, 10  # voxels of the radius for each degree of shapes: no steps
+SLACK = 0.004  # share of outlines in contact that counts as none
+MOST, LEAST_DISC = 1.5, 1.5  # largest factor of a round; radius of a colony / of an object
+FEW_CUT = 0.05  # share of cut objects up to which objects may lie in a free body
+FARTHEST = 1.6  # factor of radii from measured ones: pressed and hidden objects look smaller
+SIMPLER = 0.9  # what a distance counts that no colony or body is needed for
+TRIAL = 4  # foregrounds are compared after a quarter of the rounds
+TRIES = 60  # draws of a recipe, each of a draft that needs less room
+STEP = 0.1  # of `close`, per ln(contact)
+FULL = 0.98  # cover above which there are no colonies to be seen
+ANY_DEG = 80.0  # largest turn from which objects lie in any direction
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A fit: the real look, and how to simulate one."""
+
+    real: Look
+    reach_um: float
+    simulate: Simulate
+    cases: int
+    seed: int
+
+    def look(self, stacks: Sequence[Stack]) -> Look:
+        """Return the look of simulated labels."""
+        return look([labels for labels, _ in stacks], self.reach_um, self.real.shrinkage)
+
+    def fit(self, draft: Draft, rounds: int) -> Draft:
+        """Return the draft after rounds of corrections; InputError if it finds no room."""
+        for number in range(rounds):
+            rng, first = np.random.default_rng([self.seed, number]), number * self.cases
+            recipes = draft.cases(rng, self.cases)
+            seeds = [self.seed + 1000 * (first + case) for case in range(self.cases)]
+            try:
+                stacks, refused = draw(self.simulate, recipes, seeds)
+            except InputError:
+                draft = draft.closer()
+                continue
+            damping = DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
+            draft = self.turned(draft, self.look(stacks), damping)
+            if refused:
+                draft = draft.closer()
+        return draft
+
+    def turned(self, draft: Draft, found: Look, damping: float) -> Draft:
+        """Return a draft corrected by the differences of two looks."""
+        real = self.real
+
+        def factor(wanted: float, there: float) -> float:
+            """Return the damped factor between two numbers."""
+            known = isfinite(wanted) and isfinite(there) and wanted > 0 and there > 0
+            return float(np.clip(wanted / there, 1 / MOST, MOST)) ** damping if known else 1.0
+
+        step = np.log(real.radii_um / found.radii_um).clip(-log(MOST), log(MOST))
+        first = real.radii_um * draft.stretch ** (-1 / len(draft.shape))
+        radii = (draft.radii_um * np.exp(damping * step)).clip(first / FARTHEST, first * FARTHEST)
+        contact = log((real.contact + SLACK) / (found.contact + SLACK))
+        close = draft.close - STEP * damping * float(np.clip(contact, -1, 1))
+        changed: dict[str, Any] = {}
+        if draft.foreground == "discs":
+            hidden = [-log(1 - min(side.cover, FULL)) for side in (real, found)]
+            longest = max(np.multiply(draft.shape, draft.spacing))
+            size = draft.disc_um * factor(real.thickness_um, found.thickness_um)
+            least = LEAST_DISC * exp(real.level)
+            changed["discs"] = max(draft.discs * factor(*hidden), 1.0)
+            changed["disc_um"] = min(max(size, least), longest)
+        elif draft.foreground == "ellipsoid":
+            wide = factor(float(real.extents.mean()), float(found.extents.mean()))
+            changed["width"] = tuple(min(end * wide, 1.0) for end in draft.width)
+        return replace(
+            draft,
+            density=draft.density * factor(real.density.mean(), found.density.mean()),
+            radii_um=np.maximum.accumulate(radii) if np.isfinite(step).all() else draft.radii_um,
+            close=min(max(close, CLOSEST), APART),
+            **changed,
+        )
+
+    def drawn(self, draft: Draft, count: int, seed: int) -> tuple[Draft, list[Stack]]:
+        """Return labels of a recipe, of objects that are closer where they found no room."""
+        for _ in range(TRIES):
+            try:
+                wanted = repeat(draft.parameters())
+                stacks, refused = draw(self.simulate, wanted, range(seed, seed + count))
+            except InputError:
+                refused = count
+            if not refused:
+                return draft, stacks
+            draft = draft.closer()
+        raise InputError("objects find no room")
+
+
+def simulator(dataset: str) -> Simulate:
+    """Return a function that simulates labels, twice, from parameters and a seed."""
+    module = import_module(f"cytosuite.datasets.{dataset}.generate")  # slow
+    quiet = {"sketch": False, "companions": False} if dataset == "nuclei" else {}
+
+    def simulate(parameters: Mapping[str, Any], seed: int) -> Stack:
+        sample = module.generate(np.random.default_rng(seed), {**parameters, **quiet})
+        labels = sample.volume(LABELS.slug)
+        return labels, labels.array
+
+    return simulate
+
+
+def learn(
+    dataset: str,
+    place: Path,
+    out: Path,
+    *,
+    rounds: int = 12,
+    cases: int = 12,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    step: Callable[[int, int, str], None] = lambda *_: None,
+    draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
+    **reading: Any,  # noqa: ANN401  (of `read_labels`)
+) -> Path:
+    """Fit nuclei or cells to label images, write recipe, shapes, record, table; return its path."""
+    beside = out.with_name(f"{out.stem}_shapes.json")
+    need_place(out, beside)
+    items, images = read_labels(place, **reading)
+    if dataset == "cells" and images[0].axes != "YX":
+        raise InputError(
+            f"{items[0].image}: cells stand on glass and are learned from planes (YX), found "
+            f"{images[0].axes}; take nuclei, or project the labels"
+        )
+    reach = reach_of(images)
+    real = look(images, reach)
+    voxels = real.values()["size"] / np.prod(images[0].spacing)
+    whole = int(np.count_nonzero(voxels >= LEAST_VOXELS))
+    if whole < FEWEST:
+        raise InputError(
+            f"{place}: masks are learned from at least {FEWEST} objects of {LEAST_VOXELS} voxels "
+            f"that touch no face of their image, found {whole}; give more labels"
+        )
+    objects = sum(len(table["cut"]) for table in real.tables)
+    say(f"label images: {len(images)}, objects: {objects}")
+    if empty := int(np.count_nonzero(real.density == 0)):
+        say(f"note: {empty} images hold no object; the recipe's hold at least one")
+    few, done, count = max(rounds // TRIAL, 1), counter(1), max(2 * cases, len(images))
+    drafts, plain = _starts(dataset, images, real, reach), simulator(dataset)
+    total = (len(drafts) * (few + 1) + rounds) * cases + 2 * count
+
+    def counted(parameters: Mapping[str, Any], number: int) -> Stack:
+        step(min(next(done), total), total, "fitting")
+        return plain(parameters, number)
+
+    model = _shapes(images, drafts[0].stretch, float(np.nanmedian(voxels)))
+    fitting, held = Fitting(real, reach, counted, cases, seed), seed + HELD_OUT
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / beside.name
+        model.write(path)
+        draft = _best(fitting, [replace(own, shapes=str(path)) for own in drafts], few, say)
+        draft, after = fitting.drawn(fitting.fit(draft, rounds), count, held)
+        before = _defaults(fitting, draft, range(held, held + count))
+    rows = compared(real, fitting.look(after))
+    earlier = {row.name: row.distance for row in compared(real, before)} if before else {}
+    files = [item.image for item in items]
+    facts: dict[str, Any] = {"folder": place.resolve().name, "files": [item.name for item in items]}
+    facts |= {"seed": seed, "rounds": rounds}
+    facts |= {"sha256": digest(files, place if place.is_dir() else place.parent)}
+    _write(out, replace(draft, shapes=beside.name), facts, rows, earlier)
+    model.write(beside)
+    if draw_strip:
+        draw_strip(out.with_suffix(".png"), _shown(images), _shown([own for own, _ in after]))
+    for line in misplaced(rows):
+        say(f"warning: poor fit: {line}")
+    return out
+
+
+def _shapes(images: Sequence[Volume], stretch: float, voxels: float) -> ShapeModel:
+    """Return the shape model of objects with this median of voxels, as high as they are wide."""
+    radius = (voxels / ball(images[0].array.ndim)) ** (1 / images[0].array.ndim)
+    order = min(max(int(radius / FINEST), 2), HIGHEST_ORDER)
+    flat = [replace(own, spacing=(own.spacing[0] / stretch, *own.spacing[1:])) for own in images]
+    return fit_shapes(flat, order=order, min_voxels=LEAST_VOXELS)
+
+
+def _starts(dataset: str, images: Sequence[Volume], real: Look, reach_um: float) -> list[Draft]:
+    """Return a first draft for each foreground that objects may lie in."""
+    values, spacing = real.values(), images[0].spacing
+    heights = np.concatenate([table["height"] for table in real.tables])
+    volume = np.isfinite(heights).any()
+    stretch = exp(float(np.nanmedian(heights))) if volume else 1.0
+    turn = 180.0 if volume else 2 * float(np.nanmedian(np.append(values["turn_deg"], 45.0)))
+    shape = np.median([own.shape for own in images], axis=0).astype(int)
+    lengths, axes = shape * spacing, len(spacing)
+    radii, cut = real.radii_um * stretch ** (-1 / axes), float(values["cut"].mean())
+    disc = (axes + 1) * real.thickness_um - reach_um  # mean depth in a disc: radius / 3
+    disc = max(disc, LEAST_DISC * exp(real.level)) if isfinite(disc) else float(lengths.max())
+    hidden = -log(1 - min(real.cover, FULL))
+    image = Draft(
+        dataset,
+        tuple(shape.tolist()),
+        spacing,
+        shapes="",
+        stretch=stretch,
+        turn_deg=turn if turn < ANY_DEG else 180.0,
+        foreground="image",
+        margin_um=1.2 * float(radii[-1]) if cut > 0 else 0.0,
+        density=np.quantile(real.density, np.linspace(0, 1, STEPS + 1)),
+        radii_um=radii,
+        case_spread=real.case_spread,
+        shrinkage=real.shrinkage,
+        discs=max(hidden * float(lengths.prod()) / (ball(axes) * disc**axes), 1.0),
+        disc_um=disc,
+        width=tuple(np.quantile(real.extents, [0.1, 0.9]).clip(0.01, 1).tolist()),
+    )
+    found = [image]
+    if real.cover < FULL:
+        found.append(replace(image, foreground="discs"))
+    if cut < FEW_CUT and dataset == "nuclei":
+        found.append(replace(image, foreground="ellipsoid", margin_um=0.0))
+    return found
+
+
+def _best(
+    fitting: Fitting, drafts: Sequence[Draft], rounds: int, say: Callable[[str], None]
+) -> Draft:
+    """Return the draft, after a few rounds, of the foreground most like the real labels."""
+    found: list[tuple[float, Draft]] = []
+    for start in drafts:
+        try:
+            draft = fitting.fit(start, rounds)
+            draft, stacks = fitting.drawn(draft, fitting.cases, fitting.seed)
+        except InputError as error:
+            say(f"foreground {start.foreground}: {error}")
+            continue
+        distance = mean_distance(compared(fitting.real, fitting.look(stacks)))
+        say(f"foreground {start.foreground}: W1 / std {distance:.2f} from the real labels")
+        found.append((distance * (SIMPLER if start.foreground == "image" else 1), draft))
+    if not found:
+        raise InputError("objects lie too densely to be packed; give labels that fill less")
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def _defaults(fitting: Fitting, draft: Draft, seeds: Sequence[int]) -> Look | None:
+    """Return the look of the dataset's defaults in the same image, None if they find no room."""
+    image = {"shape": list(draft.shape), "spacing_um": list(draft.spacing)}
+    wanted: dict[str, Any] = {"image": image} if draft.dataset == "cells" else {**image}
+    try:
+        return fitting.look(draw(fitting.simulate, repeat(wanted), seeds)[0])
+    except InputError:
+        return None
+
+
+def _shown(images: Sequence[Volume]) -> list[Stack]:
+    """Return labels with a grey value for each object, for a picture."""
+    return [(own.like((own.array * 67 % 191 + 64) * (own.array > 0)), own.array) for own in images]
+
+
+def _write(
+    out: Path,
+    draft: Draft,
+    facts: Mapping[str, Any],
+    rows: Sequence[Compared],
+    earlier: Mapping[str, float],
+) -> None:
+    """Write the recipe, its record and its table."""
+    count, poor = len(facts["files"]), misplaced(rows)
+    recipe: dict[str, Any] = {"dataset": draft.dataset, "title": f"Like {facts['folder']}"}
+    text = f"Learned from {count} label images ({facts['files'][0]}, ...)."
+    recipe |= {"description": text, "cases": 8, "parameters": draft.parameters()}
+    head = [
+        f"Learned from {count} label images of {facts['folder']}: numbers, sizes and closeness in",
+        "rounds of simulation; lists are quantiles. Record, table and picture lie beside.",
+        *(f"Poor fit: {line}" for line in poor),
+    ]
+    lines = ["| property | real | simulated | W1 / std, defaults | simulated | real halves |"]
+    lines.append("|---|---|---|---|---|---|")
+    for row in rows:
+        cells = [" / ".join(f"{v:.3g}" for v in part) for part in (row.real, row.simulated)]
+        moved = (earlier.get(row.name, float("nan")), row.distance, row.floor)
+        cells += [f"{value:.2f}" for value in moved]
+        lines.append(f"| {row.meaning} | " + " | ".join(cells) + " |")
+    table = [{**row._asdict(), "before": earlier.get(row.name)} for row in rows]
+    with atomic(out) as temporary:
+        temporary.write_text(to_toml(recipe, {}, head), encoding="utf-8")
+    write_json(out.with_suffix(".json"), {**facts, "poor": poor, "table": for_json(table)})
+    with atomic(out.with_suffix(".md")) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

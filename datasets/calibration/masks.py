@@ -1,0 +1,242 @@
+"""Measure label images alone: sizes, shapes, places and contacts of objects, real or simulated."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from math import gamma, inf, log, nan, pi, sqrt
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from cytosuite.contract.tasks import LABELS
+from cytosuite.datasets.calibration.compare import Compared, halves, quantiles
+from cytosuite.datasets.folder.collect import PLAIN, Item
+from cytosuite.datasets.folder.entries import entries
+from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.folder.part import Part
+from cytosuite.errors import InputError
+from cytosuite.folders.names import case_name
+from cytosuite.metrics.realism.arrangement import arrangement
+from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
+from cytosuite.volume import Volume
+
+Floats = NDArray[np.float64]
+Table = Mapping[str, NDArray[Any]]  # values of the objects of an image, or one value
+
+FEWEST = 8  # whole objects of all images together
+FINE = 4.0  # voxels of a reach in which nearness is measured, about
+CROWD = 4  # the neighbour that tells a colony from a pair
+LONG = 1.2  # elongation from which an object has a direction
+STEPS = 10  # between quantiles
+TAILS = (0.01, 0.99)  # the first and the last one: extremes are chance
+TREND = 6, 2.0  # images, and standard errors, that make a trend of sizes with numbers
+PER_OBJECT = {
+    "size": "area (volume) of a whole object, µm² (µm³)",
+    "elongation": "longest / shortest principal axis",
+    "solidity": "area (volume) / that of the convex hull",
+    "turn_deg": "angle of a long object to x within the plane, degrees",
+    "neighbour_um": "distance to the nearest object, µm",
+    "crowd_um": "distance to the 4th nearest object, µm",
+    "contact": "share of an object's outline that faces another object",
+    "radius": "distance from the middle of all objects / their radius, from 8 on",
+    "cut": "objects that a face of the image cuts",
+}
+PER_IMAGE = {
+    "density": "objects of an image per (100 µm)² or (100 µm)³",
+    "radius_um": "median radius of the whole objects of an image, µm",
+    "cover": "share of an image near objects",
+}
+
+
+def read_labels(
+    place: Path,
+    pattern: str = "*",
+    spacing: tuple[float, ...] | None = None,
+    part: Part | None = None,
+    *,
+    recursive: bool = False,
+) -> tuple[list[Item], list[Volume]]:
+    """Return the label images of a file, a folder, or its folder `labels`, all of one kind."""
+    if place.is_dir():
+        room = place / PLAIN[LABELS.slug]
+        found = entries(room if room.is_dir() else place, recursive=recursive).images
+    elif place.exists():
+        found = {place.stem: place}
+    else:
+        raise InputError(f"{place}: expected label images, or a folder of them, found nothing")
+    items = [Item(case_name(key), path, socket=LABELS.slug) for key, path in found.items()]
+    items = [item for item in items if fnmatchcase(item.name, pattern)]
+    if not items:
+        raise InputError(f"{place}: expected label images named like {pattern!r}, found none")
+    volumes: list[Volume] = []
+    for item in items:
+        labels = load(item, spacing, part=part).volume(LABELS.slug)
+        if labels.axes == "ZYX" and len(labels.array) == 1:
+            labels = replace(labels, array=labels.array[0], spacing=labels.spacing[1:], axes="YX")
+        first = volumes[0] if volumes else labels
+        if labels.spacing_is_assumed:
+            axes = ",".join(labels.axes.lower())
+            raise InputError(f"{item.image}: the file gives no voxel size; give --spacing {axes}")
+        if labels.axes != first.axes or not np.allclose(labels.spacing, first.spacing, rtol=0.02):
+            raise InputError(
+                f"{item.image}: {labels.axes} with voxels of {labels.spacing} µm, "
+                f"{items[0].image.name} is {first.axes} with {first.spacing}; calibrate one kind "
+                "of labels at a time (--pattern)"
+            )
+        volumes.append(labels)
+    return items, volumes
+
+
+def objects_of(labels: Volume) -> dict[str, NDArray[Any]]:
+    """Return `PER_OBJECT` and more (N,), NaN where unknown; `height`: ln(height / width)."""
+    array, spacing = labels.array, np.asarray(labels.spacing)
+    found = arrangement(array, labels.spacing)
+    dense = numbered(np.where(np.isin(array, found["label"]), array, 0))[1]  # without scraps
+    count, centres = len(found["label"]), np.zeros((len(found["label"]), array.ndim))
+    own = {name: np.full(count, nan) for name in ("size", "solidity", "turn_deg", "height")}
+    for place, box in enumerate(ndimage.find_objects(dense)):
+        mask = dense[box] == place + 1
+        voxels = np.argwhere(mask)
+        centres[place] = (voxels.mean(axis=0) + [part.start for part in box]) * spacing
+        if found["cut"][place]:
+            continue
+        spread = np.cov((voxels * spacing).T, bias=True) + np.diag(spacing**2 / 12)
+        (yy, yx), (_, xx) = spread[-2:, -2:]
+        own["size"][place] = len(voxels) * spacing.prod()
+        own["solidity"][place] = len(voxels) / hull_voxels(mask)
+        if found["elongation"][place] >= LONG:
+            own["turn_deg"][place] = abs(np.degrees(np.arctan2(2 * yx, xx - yy))) / 2
+        if array.ndim == 3:
+            own["height"][place] = log(spread[0, 0] / sqrt(yy * xx - yx * yx)) / 2
+    crowd = np.full(count, nan)
+    if count > CROWD:
+        crowd = cKDTree(centres).query(centres, k=CROWD + 1)[0][:, CROWD]
+    kept = {name: found[name] for name in ("elongation", "neighbour_um", "contact", "radius")}
+    return own | kept | {"crowd_um": crowd, "cut": found["cut"].astype(float)}
+
+
+class Look(NamedTuple):
+    """Label images as a set: tables by property, and what a recipe is made of."""
+
+    tables: tuple[Table, ...]  # of images, `PER_OBJECT` and `PER_IMAGE`
+    density: Floats  # objects per µm² (µm³) of each image
+    radii_um: Floats  # quantiles within an image of the usual number of objects
+    case_spread: float  # standard deviation of ln(radius) between images
+    shrinkage: float  # exponent by which radii fall with the number of objects
+    contact: float  # mean share of an outline that faces another object
+    cover: float  # share of the images within `reach_um` of objects
+    thickness_um: float  # mean distance to the border of what is covered
+    extents: Floats  # of the box of all objects / the image, of each image
+
+    @property
+    def level(self) -> float:
+        """Median of ln(radius)."""
+        return log(float(np.median(self.radii_um)))
+
+    def values(self, chosen: Sequence[int] | None = None) -> dict[str, Floats]:
+        """Return the values of all properties, pooled over (some) images."""
+        own = [self.tables[i] for i in (range(len(self.tables)) if chosen is None else chosen)]
+        return {n: np.concatenate([table[n] for table in own]) for n in PER_OBJECT | PER_IMAGE}
+
+
+def look(images: Sequence[Volume], reach_um: float, shrinkage: float | None = None) -> Look:
+    """Return the look of label images; `reach_um`: half the distance of objects in a colony."""
+    tables, thickness, extents = [], [], []
+    for labels in images:
+        table = objects_of(labels)
+        strides = [int(max(min(reach_um / FINE / step, 8), 1)) for step in labels.spacing]
+        some, steps = (
+            tuple(slice(None, None, n) for n in strides),
+            labels.spacing * np.array(strides),
+        )
+        near = ndimage.distance_transform_edt(labels.array[some] == 0, sampling=steps) <= reach_um
+        if near.any() and not near.all():
+            deep = ndimage.distance_transform_edt(near, sampling=steps)
+            thickness.append(float(deep[near].mean()))
+        if labels.array.any():
+            places = np.nonzero(labels.array)
+            box = [(np.ptp(at) + 1) / size for at, size in zip(places, labels.shape, strict=True)]
+            extents.append(float(np.prod(box) ** (1 / len(box))))
+        axes, area = labels.array.ndim, float(np.prod(labels.shape) * np.prod(labels.spacing))
+        radius = (table["size"] / ball(axes)) ** (1 / axes)
+        known = radius[np.isfinite(radius)]
+        single = {"density": len(radius) * 100.0**axes / area, "cover": near.mean()}
+        single["radius_um"] = float(np.median(known)) if known.size else nan
+        tables.append(table | {n: np.array([v]) for n, v in single.items()} | {"radii": known})
+    density = np.array([table["density"][0] for table in tables]) / 100.0 ** images[0].array.ndim
+    contact = np.concatenate([table["contact"] for table in tables])
+    return Look(
+        tuple(tables),
+        density,
+        *_radii(tables, shrinkage),
+        float(np.nanmean(contact)) if contact.size else nan,
+        float(np.mean([table["cover"][0] for table in tables])),
+        float(np.mean(thickness)) if thickness else nan,
+        np.array(extents),
+    )
+
+
+def reach_of(images: Sequence[Volume]) -> float:
+    """Return half the distance (µm) of the usual object to the next but some."""
+    tables = [objects_of(labels) for labels in images]
+    for name in ("crowd_um", "neighbour_um"):
+        values = np.concatenate([table[name] for table in tables])
+        if np.isfinite(values).any():
+            return float(np.nanmedian(values)) / 2
+    return inf
+
+
+def ball(axes: int) -> float:
+    """Return area (volume) of the ball of radius 1."""
+    return float(pi ** (axes / 2) / gamma(axes / 2 + 1))
+
+
+def _radii(tables: Sequence[Table], known: float | None) -> tuple[Floats, float, float]:
+    """Return quantiles of radii within images, and their spread and trend between images."""
+    kept = [table for table in tables if table["radii"].size]
+    if not kept:
+        return np.full(STEPS + 1, nan), 0.0, 0.0
+    logs = [np.log(table["radii"]) for table in kept]
+    means = np.array([np.median(own) for own in logs])  # scraps would pull a mean
+    number = np.log([len(table["cut"]) for table in kept])
+    number -= np.median(number)
+    fall = known or 0.0
+    if known is None and len(kept) >= TREND[0] and np.ptp(number) > log(2):
+        centred = number - number.mean()
+        slope = float(centred @ means / (centred @ centred))
+        rest = means - means.mean() - slope * centred
+        error = sqrt(float(rest @ rest / (len(kept) - 2) / (centred @ centred)))
+        fall = min(-slope, 1.0) if -slope > TREND[1] * error else 0.0
+    means += fall * number  # as of images of the usual number
+    weights = [own.size for own in logs]  # as all objects are compared together
+    level = float(np.average(means, weights=weights))
+    chance = float(np.mean([pi / 2 * own.var() / own.size for own in logs]))
+    between = max(float(np.average((means - level) ** 2, weights=weights)) - chance, 0.0)
+    own = np.concatenate([each - np.median(each) for each in logs]) + level
+    shares = np.linspace(0, 1, STEPS + 1).clip(*TAILS)
+    return np.exp(np.quantile(own, shares)), sqrt(between), fall
+
+
+def compared(real: Look, simulated: Look) -> list[Compared]:
+    """Return the properties of real and simulated labels, W1 / std also between real halves."""
+    sides = real.values(), simulated.values()
+    parts = [(real.values(one), real.values(two)) for one, two in halves(len(real.tables))]
+    rows = []
+    for name, meaning in (PER_OBJECT | PER_IMAGE).items():
+        between = np.array([scaled_distance(one[name], two[name]) for one, two in parts] or [nan])
+        known = between[np.isfinite(between)]
+        least = float(np.median(known)) if known.size else nan
+        shown = [quantiles(side[name]) for side in sides]
+        moved = scaled_distance(*(side[name] for side in sides))
+        rows.append(Compared(name, meaning, shown[0], shown[1], least, moved))
+    return rows
+
+
+def mean_distance(rows: Iterable[Compared]) -> float:
+    """Return the mean distance over the properties that have one; infinite without."""
+    known = [row.distance for row in rows if np.isfinite(row.distance)]
+    return float(np.mean(known)) if known else inf

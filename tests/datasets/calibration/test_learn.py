@@ -1,0 +1,121 @@
+import json
+
+import numpy as np
+import pytest
+
+from cytosuite.contract.manifest import read_recipe
+from cytosuite.contract.tasks import LABELS
+from cytosuite.datasets.calibration.learn import _starts, learn, simulator
+from cytosuite.datasets.calibration.masks import look, reach_of
+from cytosuite.datasets.cells.generate import generate as cells
+from cytosuite.datasets.nuclei.generate import generate as nuclei
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+KNOWN = {"shape": (128, 128), "spacing_um": (1.0, 1.0), "circularity": 8.0, "margin_um": 8.0}
+KNOWN |= {"radius_um": (4.0, 6.0), "n_nuclei": (20, 30), "elongation": 1.4, "turn_deg": 30.0}
+COLONIES = {"shape": (256, 256), "foreground": "discs", "discs": 3, "disc_radius_um": 32.0}
+
+
+def real(folder, count=8, **parameters):
+    """Write labels of known parameters; return their folder."""
+    simulate = simulator("nuclei")
+    for number in range(count):
+        write(folder / f"{number}.tif", simulate(KNOWN | parameters, 100 + number)[0])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """Return the recipe that is learned from labels of known parameters."""
+    place = tmp_path_factory.mktemp("learned")
+    lines, steps = [], []
+    out = learn(
+        *("nuclei", real(place / "labels"), place / "mine.toml"),
+        **{"rounds": 6, "cases": 6, "say": lines.append},
+        step=lambda *values: steps.append(values),
+    )
+    assert lines[0].startswith("label images: 8, objects: ")
+    assert steps[-1][0] == steps[-1][1]
+    return out
+
+
+def test_known_parameters_are_recovered(learned):
+    found = read_recipe(learned).parameters
+    assert found["foreground"] == "image"
+    assert found["radius_um"][5] == pytest.approx(5.0, rel=0.06)
+    assert found["radius_um"][8] / found["radius_um"][2] == pytest.approx(5.6 / 4.4, rel=0.15)
+    assert found["case_spread"] < 0.1
+    assert found["turn_deg"] == pytest.approx(30, abs=8)
+    area = (128 + 2 * found["margin_um"]) ** 2
+    assert np.mean(found["n_nuclei"]) / area == pytest.approx(25 / 144**2, rel=0.2)
+
+
+def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned):
+    found = read_recipe(learned).parameters
+    shapes = str(learned.parent / found["shapes"])
+    sample = nuclei(np.random.default_rng(5), found | {"shapes": shapes})
+    assert sample.volume(LABELS.slug).array.max() > 8
+    record = json.loads(learned.with_suffix(".json").read_text())
+    moved = {row["name"]: (row["before"], row["distance"]) for row in record["table"]}
+    assert moved["size"][1] < 0.5 * moved["size"][0]
+    assert moved["elongation"][1] < 0.5
+    assert learned.with_suffix(".md").read_text().startswith("| property | real | simulated |")
+
+
+def test_one_seed_gives_the_same_bytes(tmp_path):
+    labels, made = real(tmp_path / "labels", count=3), []
+    for name in ("a", "b"):
+        out = learn("nuclei", labels, tmp_path / name / "m.toml", rounds=1, cases=2)
+        made.append([path.read_bytes() for path in sorted(out.parent.iterdir())])
+    assert made[0] == made[1]
+    assert len(made[0]) == 4
+
+
+def test_colonies_are_seen(tmp_path):
+    out = learn(
+        "nuclei", real(tmp_path / "labels", 6, **COLONIES), tmp_path / "m.toml", rounds=4, cases=6
+    )
+    found = read_recipe(out).parameters
+    assert found["foreground"] == "discs"
+    assert found["disc_radius_um"] == pytest.approx(32, rel=0.3)
+
+
+def test_the_height_of_labels_that_follow_the_blur_is_measured():
+    wanted = KNOWN | {"shape": (40, 64, 64), "spacing_um": (1.0, 1.0, 1.0), "stretch": 1.6}
+    wanted |= {"n_nuclei": 12, "margin_um": 0.0, "elongation": 1.0}
+    images = [simulator("nuclei")(wanted, seed)[0] for seed in range(3)]
+    reach = reach_of(images)
+    found = _starts("nuclei", images, look(images, reach), reach)[0]
+    assert found.stretch == pytest.approx(1.6, rel=0.1)
+    assert np.median(found.radii_um) == pytest.approx(5.0, rel=0.1)
+
+
+def test_cells_have_the_learned_outlines(tmp_path):
+    out = learn("cells", real(tmp_path / "labels", 4), tmp_path / "m.toml", rounds=1, cases=3)
+    found = read_recipe(out).parameters
+    own = {"cells": found["cells"] | {"shapes": str(tmp_path / "m_shapes.json")}}
+    sample = cells(np.random.default_rng(1), found | own)
+    assert sample.volume(LABELS.slug).array.max() > 8
+
+
+@pytest.mark.parametrize(
+    ("dataset", "image", "message"),
+    [
+        ("nuclei", np.pad(np.ones((9, 9), np.uint8), 5), "at least 8 objects of 20 voxels"),
+        ("cells", np.ones((4, 9, 9), np.uint8), "are learned from planes (YX), found ZYX"),
+    ],
+)
+def test_labels_that_tell_too_little_are_named(tmp_path, dataset, image, message):
+    write(tmp_path / "a.tif", Volume(image, (1.0,) * image.ndim, "ZYX"[-image.ndim :]))
+    with pytest.raises(InputError) as error:
+        learn(dataset, tmp_path / "a.tif", tmp_path / "m.toml")
+    assert message in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_no_recipe_replaces_the_shapes_of_another(tmp_path):
+    (tmp_path / "m_shapes.json").write_text("{}")
+    with pytest.raises(InputError, match=r"m_shapes\.json: exists already"):
+        learn("nuclei", tmp_path, tmp_path / "m.toml")
