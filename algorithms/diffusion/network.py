@@ -3,12 +3,12 @@
 from functools import partial
 from itertools import pairwise
 from math import pi
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
 from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cytosuite.algorithms.diffusion.noise import NoiseKind
@@ -26,6 +26,7 @@ from cytosuite.networks.network import (
 _TURN = 1000 / (pi / 2)  # time as the embedding sees it: 0 for an image, 1000 for noise
 
 Triple = tuple[int, int, int]
+Position = Literal["distance", "depth"]
 
 
 class DenoiserArguments(Described):
@@ -40,12 +41,24 @@ class DenoiserArguments(Described):
     embedding: int = Field(64, ge=4, description="numbers that stand for the level of the noise")
     channels: int = Field(1, ge=1, le=16, description="of the images, each with its own sketch")
     conditioned: bool = Field(True, description="the sketch is given beside the noised image")
+    position: tuple[Position, ...] = Field(
+        (),
+        description="where a voxel lies, as further input channels: distance to the surface of "
+        "the objects' whole (inside > 0), depth below its first plane; the voxel size counts",
+    )
     noise_channel: NoiseKind | None = Field(
         None, description="distribution of a further input channel of noise, as published"
     )
     predicts: Literal["velocity", "noise"] = Field(
         "velocity", description="answer of the network, from which the image follows"
     )
+
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        """Refuse positions without a sketch, which they follow from."""
+        if self.position and not self.conditioned:
+            raise ValueError("position follows from the sketch; set conditioned, or leave it out")
+        return self
 
     @property
     def axes(self) -> str:
@@ -54,8 +67,9 @@ class DenoiserArguments(Described):
 
     @property
     def inputs(self) -> int:
-        """Channels of the input: the noised image, its sketch, noise."""
-        return self.channels * (1 + self.conditioned) + (self.noise_channel is not None)
+        """Channels of the input: the noised image, its sketch, its position, noise."""
+        more = len(self.position) + (self.noise_channel is not None)
+        return self.channels * (1 + self.conditioned) + more
 
     @property
     def multiple(self) -> Triple:

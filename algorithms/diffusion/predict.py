@@ -199,6 +199,7 @@ def from_sketch(
             parameters.network,
             process,
             tile=parameters.tile,
+            spacing=(1.0, *volume.spacing)[-3:],
             seed=seed,
             moving=None if moving is None else moving.reshape(deep.shape),
             device=device,

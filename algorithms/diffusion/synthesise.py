@@ -26,6 +26,7 @@ from cytosuite.contract.manifest import Described
 from cytosuite.contract.progress import part
 from cytosuite.networks.network import predict_tiles
 from cytosuite.networks.steps import SecondOrder, Solver, step_weights
+from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 
 Image = NDArray[np.float32]
 Denoise = Callable[[Image, float], Image]  # a noised image and its signal to the image expected
@@ -146,6 +147,7 @@ def synthesise(
     process: Process,
     *,
     tile: Sequence[int],
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
     seed: int = 0,
     moving: NDArray[np.integer[Any]] | None = None,
     device: str = "cpu",
@@ -153,10 +155,11 @@ def synthesise(
 ) -> Synthesis:
     """Return an image of the objects of a whole ([C,] Z, Y, X) sketch, ground 0 and objects 1.
 
-    Each step is taken for the whole image, in nine float32 copies of memory; tiles overlap by the
-    reach of the network, so that their size changes rounding alone. Noise moves with the labels
-    `moving` (Z, Y, X). Guidance is without a classifier: Ho, Salimans, 2022,
-    doi:10.48550/arXiv.2207.12598, equation 6 (their w is one less).
+    Voxels of `spacing` µm, z y x, count for a network that takes positions. Each step is taken for
+    the whole image, in nine float32 copies of memory; tiles overlap by the reach of the network, so
+    that their size changes rounding alone. Noise moves with the labels `moving` (Z, Y, X). Guidance
+    is without a classifier: Ho, Salimans, 2022, doi:10.48550/arXiv.2207.12598, equation 6 (their w
+    is one less).
     """
     count, (z, y, x) = arguments.channels, sketch.shape[-3:]
     padding = [(0, -n % step) for n, step in zip((z, y, x), arguments.multiple, strict=True)]
@@ -170,6 +173,9 @@ def synthesise(
     image *= np.float32(levels[0] ** 0.5)
     image += np.float32((1 - levels[0]) ** 0.5) * draw(draw=0)
     given[:] = whole[: len(given)]
+    first = count + len(given)
+    for row, own in enumerate(positions(whole, spacing, arguments.position), start=first):
+        inputs[row] = own.read(tuple(map(slice, own.shape)))
     if arguments.noise_channel is not None:
         kind = arguments.noise_channel
         inputs[-1] = noise_field(whole.shape[1:], seed, count * CHANNEL, kind=kind)
@@ -228,6 +234,13 @@ def _expected(
         free = clean_image(network(hidden, time), image, time, arguments.predicts)
         clean = free + process.guidance * (clean - free)
     return clean.clamp(*process.range)
+
+
+def positions(
+    sketch: Image, spacing: Sequence[float], wanted: Sequence[Channel]
+) -> list[CoarseMap]:
+    """Return the maps of the whole of a sketch's (C, Z, Y, X) objects, voxels in µm."""
+    return maps_of(sketch.max(axis=0), spacing, wanted) if wanted else []
 
 
 def blurred(sketch: Image, process: Process) -> Image:

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage, optimize
 
-from cytosuite.algorithms.view_fusion.channels import (
+from cytosuite.algorithms.view_fusion.intensity import Units
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.normalise import in_dtype
+from cytosuite.networks.tiling import Tile, fit, plan, smallest_tile
+from cytosuite.segmentation.specimen import (
     TISSUE_UM,
     CoarseMap,
     Grid,
@@ -23,10 +27,6 @@ from cytosuite.algorithms.view_fusion.channels import (
     smoothed,
     specimen_of,
 )
-from cytosuite.algorithms.view_fusion.intensity import Units
-from cytosuite.contract.manifest import Described
-from cytosuite.networks.normalise import in_dtype
-from cytosuite.networks.tiling import Tile, fit, plan, smallest_tile
 from cytosuite.volume.large import put, room, taken
 
 _FEWEST = 8  # blocks that a loss is estimated from

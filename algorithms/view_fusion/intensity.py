@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from cytosuite.networks.normalise import in_dtype
+from cytosuite.segmentation.specimen import HIGH, LOW
 from cytosuite.volume.large import is_mapped
 from cytosuite.volume.pieces import chunks, thinned
 
-LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
+# Percentiles that become 0 and 1.
 KNEE = 2.0  # distance from 0 beyond which units are logarithmic
 _PIECE = 2**18  # voxels at a time
 _MOST = 2**24  # of a mapped image of more than 16 bits that are put in order

@@ -9,7 +9,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from cytosuite.algorithms.view_fusion.channels import Channel
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.network import (
     AddedChange,
@@ -20,6 +19,7 @@ from cytosuite.networks.network import (
     unfolded,
     zero,
 )
+from cytosuite.segmentation.specimen import Channel
 
 Triple = tuple[int, int, int]
 

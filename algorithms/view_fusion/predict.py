@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from cytosuite.algorithms.view_fusion.channels import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.algorithms.view_fusion.classical import Restoration, correct, smooth
 from cytosuite.algorithms.view_fusion.intensity import Units, to_counts, to_network, units_of
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, load
@@ -22,6 +21,7 @@ from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.networks.network import Forward, answer, device, load_once
 from cytosuite.networks.tiling import check_tile, fit, plan, smallest_tile
+from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.large import put, room, taken
 from cytosuite.volume.memory import free_gib

@@ -1,7 +1,7 @@
 """Real images and, for a conditioned network, their sketches: decoded once, read crop by crop."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from cytosuite.algorithms.diffusion.intensity import (
 )
 from cytosuite.algorithms.diffusion.noise import NoiseKind, noise_of
 from cytosuite.algorithms.diffusion.predict import SKETCH, Given
+from cytosuite.algorithms.diffusion.synthesise import positions
 from cytosuite.contract.interface import is_finite
 from cytosuite.errors import InputError, at
 from cytosuite.folders.masks import Source
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.networks.normalise import sketch_of_labels
+from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import Augmentations, augmented
 from cytosuite.training.images import find_images, mapped, padded, stacked, turned, twin_of
 from cytosuite.training.settings import BESIDE, FileSettings
@@ -43,6 +45,7 @@ class SketchedImage:
     given: Given | None  # kind of the file that the sketch comes from
     shape: tuple[int, ...] = ()  # voxels z y x, without the extension to a crop
     files: FileSettings = BESIDE
+    position: tuple[CoarseMap, ...] = ()  # further channels of the network
 
 
 def load_pairs(
@@ -53,15 +56,27 @@ def load_pairs(
     *,
     units: Units,
     sketched: bool,
+    position: Sequence[Channel] = (),
     files: FileSettings = BESIDE,
 ) -> list[SketchedImage]:
     """Return the images of `find_images` in units of their own background, with sketches."""
     found = []
     for path, twin in find_images(folder, names, root=files.root):
         with at(path):
-            found.append(_pair(path, twin, crop, axes, units, files, sketched=sketched))
+            own = _pair(path, twin, crop, axes, units, files, sketched=sketched)
+            found.append(replace(own, position=_position(own, position)))
     given_of(found)
     return found
+
+
+def _position(item: SketchedImage, wanted: Sequence[Channel]) -> tuple[CoarseMap, ...]:
+    """Return where the voxels of an image lie among its objects."""
+    if not wanted or item.sketch is None:
+        return ()
+    if item.spacing is None:
+        raise InputError("the file gives no voxel size, which network.position counts in")
+    spacing = (1.0, *item.spacing)[-3:]
+    return tuple(positions(np.asarray(item.sketch, np.float32), spacing, wanted))
 
 
 def given_of(items: Sequence[SketchedImage]) -> Given | None:
@@ -149,7 +164,7 @@ def draw_crops(
     augment: Augmentations = PLAIN,
     noise_channel: NoiseKind | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return ``image``, ``noise``, ``sketch`` (N, C, Z, Y, X), ``place`` (N,) 0..1, float32."""
+    """Return ``image``, ``noise``, ``sketch``, ``position`` (N, C, Z, Y, X), ``place`` (N,)."""
     streams = np.random.SeedSequence([seed, step]).spawn(count)
     found: dict[str, list[NDArray[np.float32]]] = {}
     for number, stream in enumerate(streams):
@@ -167,8 +182,15 @@ def draw_crops(
         noise = rng.standard_normal((channels, *shape), np.float32)
         place = np.float32((number + rng.random()) / count)
         hidden = sketch is not None and rng.random() < dropped
-        image, sketch = augmented(rng, image, sketch, augment)
+        if item.position and sketch is not None:
+            maps = np.stack([turned(own.read(tuple(box)), turn) for own in item.position])
+            image, both = augmented(rng, image, np.concatenate([sketch, maps]), augment)
+            sketch, position = both[:channels].copy(), both[channels:]
+        else:
+            image, sketch = augmented(rng, image, sketch, augment)
+            position = None
         drawn = {"image": image, "sketch": sketch, "noise": noise, "place": np.array(place)}
+        drawn["position"] = position
         if noise_channel is not None:
             drawn["channel"] = noise_of(rng, (1, *shape), noise_channel)
         if sketch is not None and hidden:

@@ -122,6 +122,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:  #
         network.axes,
         units=settings.units,
         sketched=network.conditioned,
+        position=network.position,
         files=settings.files,
     )
     for item in found:
@@ -159,7 +160,7 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     wanted = noise
     if settings.network.predicts == "velocity":
         wanted = angle.cos() * noise - angle.sin() * image
-    further = [batch[name] for name in ("sketch", "channel") if name in batch]
+    further = [batch[name] for name in ("sketch", "position", "channel") if name in batch]
     given = torch.cat([noised, *further], 1)
     with state.autocast():
         answer = state.modules["network"](given, time)

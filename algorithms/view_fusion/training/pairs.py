@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.algorithms.view_fusion.channels import Channel, CoarseMap, maps_of
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.manifest import Described
@@ -18,6 +17,7 @@ from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.networks.tiling import Box
+from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 from cytosuite.training.images import Places, find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Scalar, Volume

@@ -11,6 +11,7 @@ SPACING = (2.0, 0.8, 0.8)
 SHAPE = (10, 24, 20)
 TINY = DenoiserArguments(widths=(4, 6), blocks=1, fold=2, embedding=8)
 FLAT = TINY.model_copy(update={"dimensions": 2})
+PLACED = TINY.model_copy(update={"position": ("distance", "depth")})
 TWO = TINY.model_copy(update={"channels": 2, "noise_channel": "rayleigh"})
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from sketches import TINY, TWO, labels_of, random_network
+from sketches import PLACED, SPACING, TINY, TWO, labels_of, random_network
 
 from cytosuite.algorithms.diffusion.intensity import HIDDEN, Contrast
 from cytosuite.algorithms.diffusion.noise import noise_field
@@ -10,6 +10,7 @@ from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
 from cytosuite.networks.normalise import sketch_of_labels
 from cytosuite.networks.tiling import smallest_tile
+from cytosuite.segmentation.specimen import DEPTH_UM
 
 WIDE = (128, 512, 512)
 MEAN, SD = 0.5, 0.4
@@ -41,7 +42,7 @@ def _exact(predicts, hidden=MEAN):
 
 @pytest.mark.parametrize(
     ("arguments", "guidance"),
-    [(TINY, 2), (TINY.model_copy(update={"conditioned": False}), 1), (TWO, 2)],
+    [(TINY, 2), (TINY.model_copy(update={"conditioned": False}), 1), (TWO, 2), (PLACED, 1)],
 )
 def test_any_size_of_tile_gives_the_same_image(arguments, guidance):
     network, sketch = random_network(arguments), _sketch((4, 140, 140))
@@ -89,6 +90,25 @@ def test_guidance_leads_away_from_the_answer_without_a_sketch_by_hand():
     assert [bool((each == HIDDEN).all()) for each in seen] == [False, *[False, True] * 2]
     for each in (seen[0], seen[1], seen[3]):
         np.testing.assert_array_equal(each[0, 0], sketch)
+
+
+def test_a_network_of_positions_is_given_distance_and_depth_of_the_whole():
+    seen = []
+
+    def network(given, time):
+        seen.append(given.numpy().copy())
+        return torch.zeros_like(given[:, :1])
+
+    sketch = np.zeros((12, 40, 40), np.float32)
+    sketch[4:, 8:32, 8:32] = 1
+    synthesise(sketch, network, PLACED, _process(steps=1), tile=WIDE, spacing=SPACING)
+    _, given, distance, depth = seen[0][0]
+    np.testing.assert_array_equal(given, sketch)
+    assert (distance[8:, 16:24, 16:24] > 0.1).all()
+    assert (distance[:, 0] < 0).all()
+    um = np.arctanh(depth[:, 20, 20]) * DEPTH_UM
+    np.testing.assert_allclose(np.diff(um)[5:], SPACING[0], rtol=0.05)
+    assert abs(um[4]) < 3 * SPACING[0]
 
 
 def test_a_network_is_given_noised_image_sketch_and_phase():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from light_sheet import SPACING, WHOLE, noise, specimen, view
+from light_sheet import SPACING, noise, specimen, view
+from restorers import WHOLE
 from scipy import ndimage
 
 from cytosuite.algorithms.view_fusion.classical import (

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from light_sheet import TINY, random_network
+from restorers import TINY, random_network
 
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, build, load
 from cytosuite.errors import InputError

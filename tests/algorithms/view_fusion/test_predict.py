@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from light_sheet import SPACING, TINY, WHOLE, least, noise, random_network, roomy, view
+from light_sheet import SPACING, noise, view
+from restorers import TINY, WHOLE, least, random_network, roomy
 from scipy import ndimage
 
 from cytosuite.algorithms.view_fusion import predict as module

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from light_sheet import TINY
+from restorers import TINY
 
 from cytosuite.algorithms.view_fusion.predict import Parameters
 from cytosuite.benchmark.catalog.catalog import ROOT

@@ -1,18 +1,23 @@
 import numpy as np
 import pytest
 from sketches import SPACING, image_of, labels_of, paired_dataset, real_folder, volume
+from tifffile import imwrite
 
 from cytosuite.algorithms.diffusion.intensity import HIDDEN
 from cytosuite.algorithms.diffusion.training.pairs import draw_crops, given_of, load_pairs
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.networks.normalise import sketch_of_labels
+from cytosuite.training.augment import Augmentations
 
 CROP = (4, 8, 8)
 
 
-def _load(folder, sketched=True, axes="ZYX", crop=CROP, names=("*",), units="background"):
-    return load_pairs(folder, names, crop, axes, units=units, sketched=sketched)
+def _load(
+    folder, sketched=True, axes="ZYX", crop=CROP, names=("*",), units="background", position=()
+):
+    own = {"units": units, "sketched": sketched, "position": position}
+    return load_pairs(folder, names, crop, axes, **own)
 
 
 def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
@@ -70,6 +75,23 @@ def test_sketch_and_image_are_cut_and_turned_alike(items):
         inside = found["sketch"] > 0.5
         if 20 < inside.sum() < inside.size - 20:
             assert found["image"][inside].mean() > found["image"][~inside].mean() + 0.5
+
+
+def test_positions_are_cut_and_turned_as_the_sketch(tmp_path):
+    items = _load(paired_dataset(tmp_path), position=("distance", "depth"))
+    augment = Augmentations(queue=("shrink",), prob=0.5, permute_dim=True)
+    for step in range(20):
+        found = draw_crops(items, CROP, 2, 0, step, augment=augment)
+        assert found["position"].shape == (2, 2, *CROP)
+        inside = found["sketch"][:, 0] > 0.5
+        if 20 < inside.sum() < inside.size - 20:
+            distance = found["position"][:, 0]
+            assert distance[inside].mean() > distance[~inside].mean() + 0.02
+    for folder, array in (("images", image_of(labels_of())), ("labels", labels_of())):
+        (tmp_path / "d" / folder).mkdir(parents=True)
+        imwrite(tmp_path / "d" / folder / "x.tif", array)
+    with pytest.raises(InputError, match=r"x\.tif: .*no voxel size, which network\.position"):
+        _load(tmp_path / "d", position=("depth",))
 
 
 def test_hidden_sketches_are_a_constant_and_all_else_is_as_without(items):

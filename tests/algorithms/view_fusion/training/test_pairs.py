@@ -16,7 +16,6 @@ from view_pairs import (
     volume,
 )
 
-from cytosuite.algorithms.view_fusion.channels import CoarseMap, maps_of
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
 from cytosuite.algorithms.view_fusion.training.pairs import (
     MESH,
@@ -29,6 +28,7 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
 from cytosuite.contract.tasks import VIEW, VIEW_FOLDER
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
+from cytosuite.segmentation.specimen import CoarseMap, maps_of
 
 CROP = (8, 16, 16)
 

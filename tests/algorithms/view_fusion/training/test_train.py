@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from light_sheet import TINY
+from restorers import TINY
 from view_pairs import SHAPE, SPACING, challenge, dataset, published, volume
 
 from cytosuite.algorithms.view_fusion.predict import predict

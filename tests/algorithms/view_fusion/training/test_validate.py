@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from light_sheet import TINY, random_network
+from restorers import TINY, random_network
 from scipy import ndimage
 from view_pairs import SHAPE, dataset
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from light_sheet import SPACING, noise, specimen, view
 
-from cytosuite.algorithms.view_fusion import channels as module
-from cytosuite.algorithms.view_fusion.channels import (
+from cytosuite.segmentation import specimen as module
+from cytosuite.segmentation.specimen import (
     DEPTH_UM,
     MOST,
     CoarseMap,

@@ -1,27 +1,10 @@
-"""Small views of a specimen that loses light along x, and networks of random weights."""
+"""Small views of a specimen that loses light along x."""
 
 import numpy as np
-import torch
 from scipy import ndimage
-
-from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
 
 SPACING = (4.0, 1.5, 1.5)
 SHAPE = (20, 72, 64)
-TINY = RestorerArguments(widths=(4, 6), blocks=(1, 1), flat=0)
-WHOLE = (10**4,) * 3
-
-
-def random_network(arguments, seed=0, change=1.0):
-    """Return a restorer with random weights everywhere: it changes any image, much or a little."""
-    torch.manual_seed(seed)
-    network = build(arguments).eval()
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.copy_((0.2 if weight.ndim > 1 else 0.5) * torch.randn_like(weight))
-        for weight in network.tail.parameters():
-            weight.mul_(change)
-    return network
 
 
 def noise(shape=SHAPE, seed=0, dtype="uint16"):
@@ -47,15 +30,3 @@ def view(seed=0, shape=SHAPE, loss_per_um=0.02, dtype="uint16", axis=2, spacing=
     light = np.where(inside, 150 + 40 * np.clip(grain / grain.std(), -2, 2), 0)
     path = np.cumsum(inside, axis) * spacing[axis]
     return (rng.poisson(light * np.exp(-loss_per_um * path) + 10) + 10).clip(0, 255).astype(dtype)
-
-
-def least(arguments):
-    """Return the smallest tile of a network."""
-    steps = zip(arguments.halo, arguments.multiple, strict=True)
-    return [(-(-2 * halo // step) + 1) * step for halo, step in steps]
-
-
-def roomy(arguments):
-    """Return a tile that keeps about a third of what it reads along each axis."""
-    steps = zip(arguments.halo, arguments.multiple, strict=True)
-    return [(-(-3 * halo // step) + 1) * step for halo, step in steps]

@@ -1,4 +1,4 @@
-"""Coarse maps as input channels: distance to the specimen's surface (inside > 0), light around."""
+"""The specimen of an image, and coarse maps of it that networks take beside the image."""
 
 from collections.abc import Callable, Sequence
 from math import ceil, prod
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.algorithms.view_fusion.intensity import HIGH, LOW
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import li_threshold, white_noise
 from cytosuite.volume.large import release
 
-Channel = Literal["distance", "light"]
+Channel = Literal["distance", "depth", "light"]
 Grid = NDArray[np.float32]
 
+LOW, HIGH = 2.0, 99.8  # percentiles of the background, and above which light is an outlier
 MOST = 10**6  # voxels of a coarse grid
 DEPTH_UM = 50.0  # distances are in tanh(distance / this)
 TISSUE_UM = 5.0  # standard deviation over which cells are one specimen
@@ -57,6 +57,7 @@ def maps_of(
     specimen = specimen_of(coarse, step)
     makers: dict[Channel, Callable[[], Grid]] = {
         "distance": lambda: _distance(specimen, step),
+        "depth": lambda: _depth(specimen, step),
         "light": lambda: _light(coarse, specimen, step),
     }
     return [CoarseMap(makers[name](), stride, image.shape) for name in inputs]
@@ -123,6 +124,15 @@ def _distance(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
     outside = ndimage.distance_transform_edt(~specimen, sampling=step)
     signed = np.where(specimen, inside - half, half - outside)
     return np.asarray(np.tanh(signed / DEPTH_UM), np.float32)
+
+
+def _depth(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
+    """Return how far each block lies along z from the specimen's first one, in tanh(d / 50 µm)."""
+    planes = np.flatnonzero(specimen.any(axis=(1, 2)))
+    if specimen.all() or not planes.size:
+        return np.zeros(specimen.shape, np.float32)
+    depth = np.tanh((np.arange(len(specimen)) - planes[0]) * step[0] / DEPTH_UM)
+    return np.broadcast_to(depth.astype(np.float32)[:, None, None], specimen.shape).copy()
 
 
 def _light(coarse: Grid, specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:

@@ -1,0 +1,32 @@
+"""Restorers of random weights, and tiles of them."""
+
+import torch
+
+from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
+
+TINY = RestorerArguments(widths=(4, 6), blocks=(1, 1), flat=0)
+WHOLE = (10**4,) * 3
+
+
+def random_network(arguments, seed=0, change=1.0):
+    """Return a restorer with random weights everywhere: it changes any image, much or a little."""
+    torch.manual_seed(seed)
+    network = build(arguments).eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_((0.2 if weight.ndim > 1 else 0.5) * torch.randn_like(weight))
+        for weight in network.tail.parameters():
+            weight.mul_(change)
+    return network
+
+
+def least(arguments):
+    """Return the smallest tile of a network."""
+    steps = zip(arguments.halo, arguments.multiple, strict=True)
+    return [(-(-2 * halo // step) + 1) * step for halo, step in steps]
+
+
+def roomy(arguments):
+    """Return a tile that keeps about a third of what it reads along each axis."""
+    steps = zip(arguments.halo, arguments.multiple, strict=True)
+    return [(-(-3 * halo // step) + 1) * step for halo, step in steps]
