@@ -1,6 +1,7 @@
 """Fits of all spots of an image, each to what the others leave of it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,39 +74,21 @@ class Fits:
         """Replace long spots by two each."""
         places = self.starts[part]
         others, starts, results = (np.empty_like(a) for a in (places, places, self.results[part]))
-        found = kernels.divide(
-            self.rest,
-            self.spots[part],
-            places,
-            self.half,
-            self.variances[part],
-            self.gain,
-            self.usual,
-            _REACH,
-            _STEPS,
-            self.results[part],
-            others,
-            starts,
-            results,
-        )
+        found = kernels.divide(*self._fitted(part, others, starts, results))
         known = len(self.spots)
         self._append(starts[found], self.scores[part][found], self.variances[part][found])
         self.spots[known:], self.results[known:] = others[found], results[found]
 
     def sweep(self, part: slice = slice(None)) -> None:
         """Fit spots one after the other to what all others leave of the image."""
-        kernels.sweep(
-            self.rest,
-            self.spots[part],
-            self.starts[part],
-            self.half,
-            self.variances[part],
-            self.gain,
-            self.usual,
-            _REACH,
-            _STEPS,
-            self.results[part],
-        )
+        kernels.sweep(*self._fitted(part))
+
+    def _fitted(self, part: slice, *more: Doubles) -> tuple[Any, ...]:
+        """Return the arguments of a fit of spots, views of their arrays, and further ones."""
+        spots, starts = self.spots[part], self.starts[part]
+        noise = self.variances[part], self.gain
+        fit = self.usual, _REACH, _STEPS, self.results[part]
+        return (self.rest, spots, starts, self.half, *noise, *fit, *more)
 
     def _calibrate(self) -> None:
         """Measure the usual width and the shot noise in the clearest spots."""

@@ -25,7 +25,6 @@ from cytosuite.datasets.calibration.masks import (
     compared,
     look,
     mean_distance,
-    reach_of,
     read_labels,
 )
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
@@ -54,14 +53,13 @@ class Fitting:
     """A fit: the real look, and how to simulate one."""
 
     real: Look
-    reach_um: float
     simulate: Simulate
     cases: int
     seed: int
 
     def look(self, stacks: Sequence[Stack]) -> Look:
         """Return the look of simulated labels."""
-        return look([labels for labels, _ in stacks], self.reach_um, self.real.shrinkage)
+        return look([labels for labels, _ in stacks], self.real.reach_um, self.real.shrinkage)
 
     def fit(self, draft: Draft, rounds: int) -> Draft:
         """Return the draft after rounds of corrections; InputError if it finds no room."""
@@ -162,8 +160,7 @@ def learn(
             f"{items[0].image}: cells stand on glass and are learned from planes (YX), found "
             f"{images[0].axes}; take nuclei, or project the labels"
         )
-    reach = reach_of(images)
-    real = look(images, reach)
+    real = look(images)
     voxels = real.values()["size"] / np.prod(images[0].spacing)
     whole = int(np.count_nonzero(voxels >= LEAST_VOXELS))
     if whole < FEWEST:
@@ -176,7 +173,7 @@ def learn(
     if empty := int(np.count_nonzero(real.density == 0)):
         say(f"note: {empty} images hold no object; the recipe's hold at least one")
     few, done, count = max(rounds // TRIAL, 1), counter(1), max(2 * cases, len(images))
-    drafts, plain = _starts(dataset, images, real, reach), simulator(dataset)
+    drafts, plain = _starts(dataset, images, real), simulator(dataset)
     total = (len(drafts) * (few + 1) + rounds) * cases + 2 * count
 
     def counted(parameters: Mapping[str, Any], number: int) -> Stack:
@@ -184,7 +181,7 @@ def learn(
         return plain(parameters, number)
 
     model = _shapes(images, drafts[0].stretch, float(np.nanmedian(voxels)))
-    fitting, held = Fitting(real, reach, counted, cases, seed), seed + HELD_OUT
+    fitting, held = Fitting(real, counted, cases, seed), seed + HELD_OUT
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / beside.name
         model.write(path)
@@ -214,7 +211,7 @@ def _shapes(images: Sequence[Volume], stretch: float, voxels: float) -> ShapeMod
     return fit_shapes(flat, order=order, min_voxels=LEAST_VOXELS)
 
 
-def _starts(dataset: str, images: Sequence[Volume], real: Look, reach_um: float) -> list[Draft]:
+def _starts(dataset: str, images: Sequence[Volume], real: Look) -> list[Draft]:
     """Return a first draft for each foreground that objects may lie in."""
     values, spacing = real.values(), images[0].spacing
     heights = np.concatenate([table["height"] for table in real.tables])
@@ -224,7 +221,7 @@ def _starts(dataset: str, images: Sequence[Volume], real: Look, reach_um: float)
     shape = np.median([own.shape for own in images], axis=0).astype(int)
     lengths, axes = shape * spacing, len(spacing)
     radii, cut = real.radii_um * stretch ** (-1 / axes), float(values["cut"].mean())
-    disc = (axes + 1) * real.thickness_um - reach_um  # mean depth in a disc: radius / 3
+    disc = (axes + 1) * real.thickness_um - real.reach_um  # mean depth in a disc: radius / 3
     disc = max(disc, LEAST_DISC * exp(real.level)) if isfinite(disc) else float(lengths.max())
     hidden = -log(1 - min(real.cover, FULL))
     image = Draft(

@@ -131,6 +131,7 @@ class Look(NamedTuple):
     cover: float  # share of the images within `reach_um` of objects
     thickness_um: float  # mean distance to the border of what is covered
     extents: Floats  # of the box of all objects / the image, of each image
+    reach_um: float  # half the distance of objects in a colony
 
     @property
     def level(self) -> float:
@@ -143,11 +144,14 @@ class Look(NamedTuple):
         return {n: np.concatenate([table[n] for table in own]) for n in PER_OBJECT | PER_IMAGE}
 
 
-def look(images: Sequence[Volume], reach_um: float, shrinkage: float | None = None) -> Look:
-    """Return the look of label images; `reach_um`: half the distance of objects in a colony."""
+def look(
+    images: Sequence[Volume], reach_um: float | None = None, shrinkage: float | None = None
+) -> Look:
+    """Return the look of label images; reach and shrinkage are their own where none are given."""
     tables, thickness, extents = [], [], []
-    for labels in images:
-        table = objects_of(labels)
+    measured = [objects_of(labels) for labels in images]
+    reach_um = _reach(measured) if reach_um is None else reach_um
+    for labels, table in zip(images, measured, strict=True):
         strides = [int(max(min(reach_um / FINE / step, 8), 1)) for step in labels.spacing]
         some, steps = (
             tuple(slice(None, None, n) for n in strides),
@@ -177,12 +181,12 @@ def look(images: Sequence[Volume], reach_um: float, shrinkage: float | None = No
         float(np.mean([table["cover"][0] for table in tables])),
         float(np.mean(thickness)) if thickness else nan,
         np.array(extents),
+        reach_um,
     )
 
 
-def reach_of(images: Sequence[Volume]) -> float:
+def _reach(tables: Sequence[Table]) -> float:
     """Return half the distance (µm) of the usual object to the next but some."""
-    tables = [objects_of(labels) for labels in images]
     for name in ("crowd_um", "neighbour_um"):
         values = np.concatenate([table[name] for table in tables])
         if np.isfinite(values).any():

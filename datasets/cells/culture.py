@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from cytosuite.datasets.cells import placement
 from cytosuite.datasets.cells.given import on_grid
-from cytosuite.datasets.cells.parameters import Parameters
+from cytosuite.datasets.cells.parameters import Outlines, Parameters
 from cytosuite.datasets.cells.placement import Poses
 from cytosuite.datasets.cells.processes import grow_processes
 from cytosuite.datasets.nuclei import parameters as sketches
@@ -32,7 +32,6 @@ Numbers = NDArray[np.int64]
 
 RESTING, TWO, DIVIDING, DYING = range(4)
 ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / that of a spread cell
-LATEST = ("dying", "dividing", "two_nuclei")  # shares of states, the last one first
 TALL = 1.6  # height of a round cell / its radius
 PART = 0.75  # radius of one of two nuclei / that of a single one
 ROOM = 0.9  # shorter semi-axis of a nucleus / distance to the border of its cell, at most
@@ -84,8 +83,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None
         plane = Grid((1, *grid.shape[1:]), (1.0, y, x), (0.0, *grid.origin[1:]))
     else:
         labels = on_grid(source, grid)
-        limits = np.cumsum([getattr(parameters.cells, name) for name in LATEST])
-        states = DYING - np.searchsorted(limits, for_cells.random(labels.max()), side="right")
+        states = _states(for_cells, parameters.cells, int(labels.max()))
     depth, count = placement.depth_um(labels, plane), len(states)
     if sheet is None or parameters.nuclei.fitted:
         poses, stored = _fitted(for_place, parameters, labels, depth, plane, states)
@@ -125,8 +123,7 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
     wanted, drawing = parameters.cells, _drawing(parameters)
     room = foreground(for_place, drawing)
     stars = draw_population(for_shape, draw_whole(for_shape, wanted.n_cells), drawing)
-    limits = np.cumsum([wanted.dying, wanted.dividing, wanted.two_nuclei])
-    states = DYING - np.searchsorted(limits, for_state.random(len(stars)), side="right")
+    states = _states(for_state, wanted, len(stars))
     for state, factor in ROUND.items():
         stars = _rounded(stars, states == state, factor)
     try:
@@ -167,6 +164,12 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
         semi_axes_um=stars.semi_axes_um[kept - 1],
     )
     return _Sheet(found[0], dome, thickness, stars, states[kept - 1])
+
+
+def _states(rng: np.random.Generator, wanted: Outlines, count: int) -> Numbers:
+    """Return drawn states (N,) of cells."""
+    limits = np.cumsum([wanted.dying, wanted.dividing, wanted.two_nuclei])
+    return DYING - np.searchsorted(limits, rng.random(count), side="right")
 
 
 def _drawing(parameters: Parameters) -> sketches.Parameters:

@@ -6,7 +6,7 @@ import pytest
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.learn import _starts, learn, simulator
-from cytosuite.datasets.calibration.masks import look, reach_of
+from cytosuite.datasets.calibration.masks import look
 from cytosuite.datasets.cells.generate import generate as cells
 from cytosuite.datasets.nuclei.generate import generate as nuclei
 from cytosuite.errors import InputError
@@ -86,8 +86,7 @@ def test_the_height_of_labels_that_follow_the_blur_is_measured():
     wanted = KNOWN | {"shape": (40, 64, 64), "spacing_um": (1.0, 1.0, 1.0), "stretch": 1.6}
     wanted |= {"n_nuclei": 12, "margin_um": 0.0, "elongation": 1.0}
     images = [simulator("nuclei")(wanted, seed)[0] for seed in range(3)]
-    reach = reach_of(images)
-    found = _starts("nuclei", images, look(images, reach), reach)[0]
+    found = _starts("nuclei", images, look(images))[0]
     assert found.stretch == pytest.approx(1.6, rel=0.1)
     assert np.median(found.radii_um) == pytest.approx(5.0, rel=0.1)
 
