@@ -1,13 +1,13 @@
 """Units: of sketches by their own contrast, of images by background or contrast."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.contract.manifest import Described
+from cytosuite.denoising.sampling import Contrast
 from cytosuite.networks.normalise import (
     Background,
     Dtype,
@@ -24,18 +24,8 @@ from cytosuite.volume import Volume
 
 Image = NDArray[np.float32]
 Units = Literal["background", "contrast"]
-T = TypeVar("T")
 
 _SPAN = 2.0  # of the contrast in units of the network: their deviation is then near 1
-
-HIDDEN = -1.0  # everywhere, in place of a sketch: the ground of a real one is at 0 on average
-
-
-class Contrast(Described):
-    """Levels of the two sides of an image's threshold, in its unit."""
-
-    dark: float = Field(description="mean of the ground")
-    bright: float = Field(description="mean of the objects")
 
 
 class GreyLevels(Contrast):
@@ -48,11 +38,6 @@ def each_channel(change: Callable[[NDArray[Any]], Image], image: Volume) -> Imag
     """Return the pixels of an image of which each channel was changed alone."""
     found = [change(channel.array) for channel in image.channels]
     return np.stack(found) if "C" in image.axes else found[0]
-
-
-def of_channels(value: T | tuple[T, ...], count: int) -> tuple[T, ...]:
-    """Return a value for each channel; a single one is that of all."""
-    return value if isinstance(value, tuple) else (value,) * count
 
 
 def contrast_of(image: NDArray[Any]) -> Contrast:

@@ -13,23 +13,23 @@ from cytosuite.algorithms.diffusion.intensity import (
     GreyLevels,
     each_channel,
     grey_values,
-    of_channels,
     sketch_units,
-)
-from cytosuite.algorithms.diffusion.network import DenoiserArguments, load
-from cytosuite.algorithms.diffusion.noise import noise_field
-from cytosuite.algorithms.diffusion.synthesise import (
-    Conditional,
-    Image,
-    Keep,
-    Process,
-    blurred,
-    synthesise,
 )
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
+from cytosuite.denoising.network import DenoiserArguments, load
+from cytosuite.denoising.noise import noise_field
+from cytosuite.denoising.sampling import (
+    Conditional,
+    Image,
+    Keep,
+    Process,
+    blurred,
+    of_channels,
+    synthesise,
+)
 from cytosuite.errors import InputError, RoomError
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.normalise import Target, in_dtype, sketch_of_labels

@@ -71,13 +71,18 @@ class NetworkFormat:
         pred = tensor(self.outputs, shape, self.output_range, patches=self.patches)
         return {"inputs": {"image": image, **self.others}, "outputs": {"pred": pred}}
 
-    def definition(self, module: str) -> dict[str, Any]:
-        """Return a call of ``build`` in a module as MONAI's ``ConfigParser`` takes it."""
+    @property
+    def module(self) -> str:
+        """The module of the arguments, which has ``build`` and ``load``, too."""
+        return type(self.arguments).__module__
+
+    def definition(self) -> dict[str, Any]:
+        """Return a call of ``build`` as MONAI's ``ConfigParser`` takes it."""
         kind = type(self.arguments)
         given = self.arguments.model_dump(mode="json")
         return {
-            "_target_": f"{module}.build",
-            "arguments": {"_target_": f"{kind.__module__}.{kind.__qualname__}", **given},
+            "_target_": f"{self.module}.build",
+            "arguments": {"_target_": f"{self.module}.{kind.__qualname__}", **given},
             **self.options,
         }
 
@@ -143,7 +148,7 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
         )
     network = formatter(card.algorithm)(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
-    module = import_module(f"cytosuite.algorithms.{card.algorithm}.network")
+    module = import_module(network.module)
     arguments = network.arguments.model_dump(mode="json")
     loaded: torch.nn.Module = module.load(arguments, model.weights)
     torch.save(dict(loaded.state_dict()), stream := io.BytesIO())
@@ -226,7 +231,7 @@ def inference(card: ModelCard, network: NetworkFormat) -> dict[str, Any]:
         "images": f"$[{folder}] if {folder}.is_file() else image_files({folder})",
         "data": "$[{'image': str(path)} for path in @images]",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "network_def": network.definition(f"cytosuite.algorithms.{card.algorithm}.network"),
+        "network_def": network.definition(),
         "network": "$@network_def.to(@device)",
         "preprocessing": _call("Compose", transforms=[load]),
         "dataset": _call("Dataset", data="@data", transform="@preprocessing"),

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 import hjson
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from cytosuite.algorithms.cyclegan3d.training.judges import Judge
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError, plain
 from cytosuite.files import named_once, read_text, read_toml
 from cytosuite.training.images import find_images
+from cytosuite.training.judges import Judge
 
 Direction = Literal["AtoB", "BtoA"]
 Count = Annotated[int, Field(ge=0, le=10**6)]

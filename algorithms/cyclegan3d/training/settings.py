@@ -5,10 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
-from cytosuite.algorithms.cyclegan3d.training.judges import Judge
 from cytosuite.algorithms.cyclegan3d.translate import Scale
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.tiling import are_multiples
+from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
 
 Pattern = tuple[str, ...]

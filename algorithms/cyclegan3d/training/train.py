@@ -14,17 +14,6 @@ from torch import Tensor, nn
 from cytosuite.algorithms.cyclegan3d.network import build as build_generator
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, by_network, classical
 from cytosuite.algorithms.cyclegan3d.style import measure_style
-from cytosuite.algorithms.cyclegan3d.training.judges import (
-    ImagePool,
-    PatchJudge,
-    apart,
-    decorrelation,
-    fooled,
-    judged,
-    level_change,
-    misread,
-    structure_of,
-)
 from cytosuite.algorithms.cyclegan3d.training.published import divide, translate
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.volumes import (
@@ -38,6 +27,17 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.normalise import target_of
 from cytosuite.training.images import facts_of_set, filled, find_images, joined, six_digits, views
+from cytosuite.training.judges import (
+    ImagePool,
+    PatchJudge,
+    apart,
+    decorrelation,
+    fooled,
+    judged,
+    level_change,
+    misread,
+    structure_of,
+)
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
 from cytosuite.volume import Volume
 

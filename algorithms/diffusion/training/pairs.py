@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.diffusion.intensity import (
-    HIDDEN,
     Units,
     each_channel,
     image_units,
     sketch_units,
 )
-from cytosuite.algorithms.diffusion.noise import NoiseKind, noise_of
 from cytosuite.algorithms.diffusion.predict import SKETCH, Given
-from cytosuite.algorithms.diffusion.synthesise import positions
 from cytosuite.contract.interface import is_finite
+from cytosuite.denoising.noise import NoiseKind, noise_of
+from cytosuite.denoising.sampling import HIDDEN, positions
 from cytosuite.errors import InputError, at
 from cytosuite.folders.masks import Source
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES

@@ -20,11 +20,7 @@ from cytosuite.algorithms.diffusion.intensity import (
     target_of_images,
     typical_contrast,
 )
-from cytosuite.algorithms.diffusion.network import DenoiserArguments
-from cytosuite.algorithms.diffusion.network import build as build_denoiser
-from cytosuite.algorithms.diffusion.noise import phase
 from cytosuite.algorithms.diffusion.predict import Parameters, doubt_of, from_sketch
-from cytosuite.algorithms.diffusion.synthesise import Process
 from cytosuite.algorithms.diffusion.training.pairs import (
     SketchedImage,
     draw_crops,
@@ -33,6 +29,10 @@ from cytosuite.algorithms.diffusion.training.pairs import (
     stacks,
 )
 from cytosuite.contract.manifest import Described, parse
+from cytosuite.denoising.network import DenoiserArguments
+from cytosuite.denoising.network import build as build_denoiser
+from cytosuite.denoising.noise import phase
+from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.tiling import are_multiples

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cytosuite.algorithms.diffusion.synthesise import sample
+from cytosuite.denoising.sampling import sample
 from cytosuite.errors import InputError
 from cytosuite.monai import DPMSolverScheduler
 

@@ -3,8 +3,8 @@ import pytest
 from sketches import SPACING, image_of, labels_of, paired_dataset, real_folder, volume
 from tifffile import imwrite
 
-from cytosuite.algorithms.diffusion.intensity import HIDDEN
 from cytosuite.algorithms.diffusion.training.pairs import draw_crops, given_of, load_pairs
+from cytosuite.denoising.sampling import HIDDEN
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.networks.normalise import sketch_of_labels

@@ -4,7 +4,6 @@ import pytest
 import torch
 from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, volume
 
-from cytosuite.algorithms.diffusion.noise import phase
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.training.train import (
     TRAINING,
@@ -18,6 +17,7 @@ from cytosuite.algorithms.diffusion.training.train import (
 )
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
+from cytosuite.denoising.noise import phase
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.formats import read

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cytosuite.algorithms.cyclegan3d.training.judges import (
+from cytosuite.training.judges import (
     apart,
     decorrelation,
     fooled,

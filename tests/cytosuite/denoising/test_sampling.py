@@ -3,10 +3,9 @@ import pytest
 import torch
 from sketches import PLACED, SPACING, TINY, TWO, labels_of, random_network
 
-from cytosuite.algorithms.diffusion.intensity import HIDDEN, Contrast
-from cytosuite.algorithms.diffusion.noise import noise_field
-from cytosuite.algorithms.diffusion.synthesise import Process, blurred, synthesise
 from cytosuite.contract.manifest import parse
+from cytosuite.denoising.noise import noise_field
+from cytosuite.denoising.sampling import HIDDEN, Contrast, Process, blurred, synthesise
 from cytosuite.errors import InputError
 from cytosuite.networks.normalise import sketch_of_labels
 from cytosuite.networks.tiling import smallest_tile

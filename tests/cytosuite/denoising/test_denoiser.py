@@ -3,7 +3,7 @@ import pytest
 import torch
 from sketches import FLAT, TINY, random_network
 
-from cytosuite.algorithms.diffusion.network import DenoiserArguments, clean_image
+from cytosuite.denoising.network import DenoiserArguments, clean_image
 
 ARGUMENTS = [
     TINY,

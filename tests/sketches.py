@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cytosuite.algorithms.diffusion.network import DenoiserArguments, build
+from cytosuite.denoising.network import DenoiserArguments, build
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 

@@ -11,8 +11,8 @@ from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from cytosuite.algorithms.diffusion.noise import NoiseKind
 from cytosuite.contract.manifest import Described
+from cytosuite.denoising.noise import NoiseKind
 from cytosuite.networks.network import (
     PlaneByPlane,
     VoxelNorm,

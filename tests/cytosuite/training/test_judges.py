@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cytosuite.algorithms.cyclegan3d.training.judges import ImagePool, Judge, PatchJudge
+from cytosuite.training.judges import ImagePool, Judge, PatchJudge
 
 PUBLISHED = Judge(widths=(64, 128, 256, 512), first=(2, 2, 2), later=(1, 2, 2), norm="instance")
 SETTINGS = [

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 from torch import Tensor
 
-from cytosuite.algorithms.diffusion.intensity import HIDDEN, Contrast, of_channels
-from cytosuite.algorithms.diffusion.network import DenoiserArguments, clean_image
-from cytosuite.algorithms.diffusion.noise import (
+from cytosuite.contract.manifest import Described
+from cytosuite.contract.progress import part
+from cytosuite.denoising.network import DenoiserArguments, clean_image
+from cytosuite.denoising.noise import (
     CHANNEL,
     Levels,
     NoiseSchedule,
@@ -22,17 +23,17 @@ from cytosuite.algorithms.diffusion.noise import (
     object_noise,
     phase,
 )
-from cytosuite.contract.manifest import Described
-from cytosuite.contract.progress import part
 from cytosuite.networks.network import predict_tiles
 from cytosuite.networks.steps import SecondOrder, Solver, step_weights
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 
 Image = NDArray[np.float32]
+T = TypeVar("T")
 Denoise = Callable[[Image, float], Image]  # a noised image and its signal to the image expected
 Draw = Callable[[int], Image]  # normal noise of a step
 Keep = Callable[[Image], None]  # takes an image of the course
 Conditional = Callable[[Tensor, Tensor], Tensor]  # images and times to answers
+HIDDEN = -1.0  # everywhere, in place of a sketch: the ground of a real one is at 0 on average
 SIGNAL = 0.647  # left of the sketch at the start: 400 of 1000 steps by the cosine, as published
 
 
@@ -62,6 +63,13 @@ def sample(
             noised += np.float32(weights.fresh) * draw(number)
         seen(number, noised)
     return noised
+
+
+class Contrast(Described):
+    """Levels of the two sides of an image's threshold, in its unit."""
+
+    dark: float = Field(description="mean of the ground")
+    bright: float = Field(description="mean of the objects")
 
 
 class Process(Described):
@@ -241,6 +249,11 @@ def positions(
 ) -> list[CoarseMap]:
     """Return the maps of the whole of a sketch's (C, Z, Y, X) objects, voxels in µm."""
     return maps_of(sketch.max(axis=0), spacing, wanted) if wanted else []
+
+
+def of_channels(value: T | tuple[T, ...], count: int) -> tuple[T, ...]:
+    """Return a value for each channel; a single one is that of all."""
+    return value if isinstance(value, tuple) else (value,) * count
 
 
 def blurred(sketch: Image, process: Process) -> Image:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 
-from cytosuite.algorithms.diffusion.noise import NoiseSchedule
-from cytosuite.algorithms.diffusion.synthesise import sample
+from cytosuite.denoising.noise import NoiseSchedule
+from cytosuite.denoising.sampling import sample
 from cytosuite.networks.steps import step_weights
 
 MEAN, SD = 1.5, 0.6

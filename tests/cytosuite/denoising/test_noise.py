@@ -3,7 +3,7 @@ import pytest
 import torch
 from monai.networks.schedulers import NoiseSchedules
 
-from cytosuite.algorithms.diffusion.noise import (
+from cytosuite.denoising.noise import (
     BLOCK,
     NoiseSchedule,
     noise_field,
