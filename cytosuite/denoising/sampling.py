@@ -24,13 +24,11 @@ from cytosuite.denoising.noise import (
     phase,
 )
 from cytosuite.networks.network import predict_tiles
-from cytosuite.networks.steps import SecondOrder, Solver, step_weights
+from cytosuite.networks.steps import SecondOrder, Solver, Values, step_weights
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 
 Image = NDArray[np.float32]
 T = TypeVar("T")
-Denoise = Callable[[Image, float], Image]  # a noised image and its signal to the image expected
-Draw = Callable[[int], Image]  # normal noise of a step
 Keep = Callable[[Image], None]  # takes an image of the course
 Conditional = Callable[[Tensor, Tensor], Tensor]  # images and times to answers
 HIDDEN = -1.0  # everywhere, in place of a sketch: the ground of a real one is at 0 on average
@@ -38,29 +36,30 @@ SIGNAL = 0.647  # left of the sketch at the start: 400 of 1000 steps by the cosi
 
 
 def sample(
-    noised: Image,
-    denoise: Denoise,
+    noised: Values,
+    denoise: Callable[[Values, float], Values],
     levels: Levels,
-    draw: Draw,
+    draw: Callable[[int], Values],
     *,
     solver: Solver = "dpm",
     eta: float = 0.0,
-    seen: Callable[[int, Image], None] = lambda *_: None,
-) -> Image:
+    seen: Callable[[int, Values], None] = lambda *_: None,
+) -> Values:
     """Return an image without noise, solved along rising `levels` to 1; `noised` is changed.
 
-    Noise follows from the expectation, also from one that was cut.
+    `denoise` takes a noised image and its signal, `draw` the number of a step. Noise follows from
+    the expectation, also from one that was cut.
     """
-    course: SecondOrder[Image] = SecondOrder()
+    course: SecondOrder[Values] = SecondOrder()
     for number, (signal, following) in enumerate(pairwise(levels.tolist())):
         expected = denoise(noised, signal)
         if solver == "dpm":
             expected = course.expected(expected, signal, following)
         weights = step_weights(signal, following, solver, eta)
-        noised *= np.float32(weights.noised)
-        noised += np.float32(weights.clean) * expected
+        noised *= weights.noised
+        noised += weights.clean * expected
         if weights.fresh:
-            noised += np.float32(weights.fresh) * draw(number)
+            noised += weights.fresh * draw(number)
         seen(number, noised)
     return noised
 

@@ -14,6 +14,7 @@ from torch.nn.functional import (
     l1_loss,
     max_pool3d,
     smooth_l1_loss,
+    softplus,
 )
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -24,6 +25,8 @@ Stride = Annotated[int, Field(ge=1)]
 Strides = tuple[Stride, Stride, Stride]
 KERNEL = 4
 _FAINT = 0.02  # variance of a window, squared units of the network, of noise in real stacks' dark
+_ADAPTED = 0.005  # of the share of changes, each step
+_SHIFT, _GAIN = 8, 0.2  # most voxels of a shift; deviation of log2 of the gain, and of the offset
 _LOST = 0.01  # of the larger variance of a window: below it structure is lost, whatever its gain
 
 
@@ -84,8 +87,16 @@ class PatchJudge(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the answers (N, 1, z, y, x), float32, for the patches of (N, C, Z, Y, X) crops."""
-        answers: Tensor = self.layers(image.contiguous(memory_format=torch.channels_last_3d))
-        return answers.float()
+        return self.features(image)[-1]
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Return the features of each layer, and the answers."""
+        values, found = image.contiguous(memory_format=torch.channels_last_3d), []
+        for layer in self.layers:
+            values = layer(values)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(values)
+        return [*found, values.float()]
 
 
 def _convolution(
@@ -103,6 +114,91 @@ def _convolution(
     if norm == "spectral":
         spectral_norm(cast(nn.Module, layer.conv))
     return PlaneByPlane(layer) if dimensions == 2 else layer
+
+
+class Judges(nn.Module):
+    """Judges of one kind, each of images half as wide (y, x) as those of the last.
+
+    Wang et al., CVPR (2018), doi:10.1109/CVPR.2018.00917 (several sizes, likeness of features).
+    """
+
+    def __init__(self, arguments: Judge, count: int, channels: int, dimensions: int = 3) -> None:
+        super().__init__()
+        self.judges = nn.ModuleList(
+            PatchJudge(arguments, channels, dimensions) for _ in range(count)
+        )
+
+    def forward(self, image: Tensor) -> list[list[Tensor]]:
+        """Return the features and, last, the float32 answers of each judge on crops."""
+        found = []
+        for judge in self.judges:
+            found.append(cast(PatchJudge, judge).features(image))
+            image = avg_pool3d(image, (1, 3, 3), (1, 2, 2), (0, 1, 1), count_include_pad=False)
+        return found
+
+
+class Changes(nn.Module):
+    """Random changes of all that judges see, the more of them the surer they are of real images.
+
+    Whole voxels move; grey values gain and shift, so that made images need none of the changes.
+    Karras et al., NeurIPS 2020, doi:10.48550/arXiv.2006.06676 (by the sign of the answers).
+    """
+
+    share: Tensor
+
+    def __init__(self, target: float) -> None:
+        super().__init__()
+        self.target = target
+        self.register_buffer("share", torch.zeros(()))
+
+    def adapt(self, signs: Tensor) -> None:
+        """Change more where the mean sign of answers to real images is above the target."""
+        if self.target:
+            rise = _ADAPTED * torch.sign(signs.mean() - self.target)
+            self.share.add_(rise).clamp_(0, 1)
+
+    def drawn(self, count: int) -> list["Change"]:
+        """Return the changes of a batch, which leave images as they are while the share is 0."""
+        share = float(self.share)
+        return [Change(share) for _ in range(count)] if share else []
+
+
+class Change:
+    """Mirrors, a quarter turn and a shift of a crop, and a gain and an offset of its image."""
+
+    def __init__(self, share: float) -> None:
+        chosen = (torch.rand(6) < share).tolist()
+        self.axes = [axis for axis, wanted in zip((-1, -2), chosen, strict=False) if wanted]
+        self.turned, shifted, gained, raised = chosen[2:]
+        self.shift = torch.randint(-_SHIFT, _SHIFT + 1, (2,)).tolist() if shifted else [0, 0]
+        gain, rise = torch.randn(2).mul(_GAIN).tolist()
+        self.gain, self.rise = 2 ** (gain * gained), rise * raised
+
+    def __call__(self, crop: Tensor, images: int) -> Tensor:
+        """Return a changed crop (C, Z, Y, X), whose first channels are images."""
+        crop = torch.cat([crop[:images] * self.gain + self.rise, crop[images:]])
+        crop = crop.flip(self.axes).roll(self.shift, (-2, -1))
+        square = crop.shape[-1] == crop.shape[-2]
+        return crop.rot90(1, (-2, -1)) if self.turned and square else crop
+
+
+def changed(crops: Tensor, changes: Sequence[Change], images: int) -> Tensor:
+    """Return crops (N, C, Z, Y, X) after a change of each, if there are changes."""
+    if not changes:
+        return crops
+    pairs = zip(crops, changes, strict=True)
+    return torch.stack([change(crop, images) for crop, change in pairs])
+
+
+def slope(judges: Judges, real: Tensor) -> Tensor:
+    """Return R1, half the squared gradient of answers to real crops, their mean over crops.
+
+    Mescheder et al., ICML (2018), doi:10.48550/arXiv.1801.04406.
+    """
+    real = real.detach().float().requires_grad_()
+    answers = [found[-1].mean(dim=(1, 2, 3, 4)).sum() for found in judges(real)]
+    (gradient,) = torch.autograd.grad(torch.stack(answers).sum(), real, create_graph=True)
+    return gradient.square().sum() / (2 * len(real))
 
 
 class ImagePool(nn.Module):
@@ -143,6 +239,16 @@ def fooled(answers: Tensor) -> Tensor:
 def judged(real: Tensor, made: Tensor) -> Tensor:
     """Return a judge's loss: half the squared distances from 1 for real, from 0 for made crops."""
     return 0.5 * (fooled(real) + made.square().mean())
+
+
+def judged_as(answers: Tensor, game: str, *, real: bool) -> Tensor:
+    """Return the loss of answers that are to call crops real or made.
+
+    ``logistic``: Goodfellow et al., NeurIPS 2014, doi:10.48550/arXiv.1406.2661, not saturating.
+    """
+    if game == "squares":
+        return (answers - float(real)).square().mean()
+    return softplus(-answers if real else answers).mean()
 
 
 def apart(made: Tensor, given: Tensor, soft: float, *, grain: bool = True) -> Tensor:

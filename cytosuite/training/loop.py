@@ -99,7 +99,7 @@ def train(
 
 def need_data(training: Training[Any, Any], settings: Settings, roles: Collection[str]) -> None:
     """Raise InputError for a missing role, and for a missing hook that the settings need."""
-    if set(training.roles) - set(roles):
+    if set(training.roles) - {*roles, *training.spare}:
         raise InputError(
             f"data: {training.algorithm} learns from {' and '.join(training.roles)}, found "
             f"{' and '.join(roles) or 'none'}; give each as role=folder"
@@ -156,10 +156,11 @@ def _load(
     training: Training[Settings, Case], settings: Settings, data: Data, say: Say, work: Path
 ) -> tuple[Cases[Case], Cases[Case]]:
     """Return the cases to train on and the held-out ones, by role; test cases stay unseen."""
-    found: dict[str, list[Case]] = {role: [] for role in training.roles}
-    named: dict[str, list[Case]] = {role: [] for role in training.roles}  # held out by name
+    roles = [role for role in training.roles if role in data]
+    found: dict[str, list[Case]] = {role: [] for role in roles}
+    named: dict[str, list[Case]] = {role: [] for role in roles}  # held out by name
     placed: dict[str, Sequence[Placed]] = {}
-    for role, folder in [(name, each) for name in training.roles for each in data[name]]:
+    for role, folder in [(name, each) for name in roles for each in data[name]]:
         say(f"reading {folder}")
         loaded = training.load(folder, role, settings)
         parts, division = divided(folder, loaded, settings.files)

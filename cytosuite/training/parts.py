@@ -149,6 +149,8 @@ class Training(Generic[Settings, Case]):
         the user; folders of the data are given by role.
     roles : tuple of str
         Roles of data, like simulated and real; a folder without a role has the first.
+    spare : tuple of str
+        Those among the roles that a training may do without.
     published : str
         Name of the module that is averaged and published.
     default : str
@@ -179,6 +181,7 @@ class Training(Generic[Settings, Case]):
         Callable[[Path, Mapping[str, Sequence[Path]]], tuple[dict[str, Any], list[str]]] | None
     ) = None
     roles: tuple[str, ...] = ("images",)
+    spare: tuple[str, ...] = ()
     published: str = "network"
     default: str = "train.toml"
 

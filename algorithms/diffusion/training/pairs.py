@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cytosuite.algorithms.diffusion.intensity import (
     Units,
+    contrast_of,
     each_channel,
     image_units,
     sketch_units,
@@ -29,6 +32,8 @@ from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
 PLAIN = Augmentations()
+Drawn = Literal["file", "threshold", "labels"]  # sketches of a file beside, of the image, of labels
+_SMOOTH = 1.0  # pixels, before the threshold that makes a sketch of an image
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,13 @@ def load_pairs(
     sketched: bool,
     position: Sequence[Channel] = (),
     files: FileSettings = BESIDE,
+    drawn: Drawn = "file",
 ) -> list[SketchedImage]:
     """Return the images of `find_images` in units of their own background, with sketches."""
     found = []
     for path, twin in find_images(folder, names, root=files.root):
         with at(path):
-            own = _pair(path, twin, crop, axes, units, files, sketched=sketched)
+            own = _pair(path, twin, crop, axes, units, files, drawn if sketched else None)
             found.append(replace(own, position=_position(own, position)))
     given_of(found)
     return found
@@ -76,6 +82,13 @@ def _position(item: SketchedImage, wanted: Sequence[Channel]) -> tuple[CoarseMap
         raise InputError("the file gives no voxel size, which network.position counts in")
     spacing = (1.0, *item.spacing)[-3:]
     return tuple(positions(np.asarray(item.sketch, np.float32), spacing, wanted))
+
+
+def threshold_sketch(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a sketch of an image alone: 1 above a threshold."""
+    smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTH)
+    found = contrast_of(smooth)
+    return np.asarray(smooth > (found.dark + found.bright) / 2, np.float32)
 
 
 def given_of(items: Sequence[SketchedImage]) -> Given | None:
@@ -102,8 +115,7 @@ def _pair(
     axes: str,
     units: Units,
     files: FileSettings,
-    *,
-    sketched: bool,
+    drawn: Drawn | None,
 ) -> SketchedImage:
     """Return one image with its sketch."""
     volume = files.read(path)
@@ -111,7 +123,13 @@ def _pair(
         raise InputError(f"expected an image with the axes {axes}, found {volume.axes}")
     if not is_finite(volume.array):
         raise InputError("expected finite grey values, found NaN or infinity")
-    sketch, given = _sketch(path, twin, volume, files) if sketched else (None, None)
+    sketch: NDArray[np.float32] | None = None
+    given: Given | None = None
+    if drawn == "threshold":
+        sketch = each_channel(threshold_sketch, volume)
+    elif drawn is not None:
+        itself = path if drawn == "labels" and twin is None else None
+        sketch, given = _sketch(path, twin or itself, volume, files)
 
     def stored(array: NDArray[np.float32]) -> NDArray[np.float16]:
         """Return an array as float16, mapped from a file."""

@@ -4,117 +4,46 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
-from scipy import ndimage
-from torch import Tensor
 
 from cytosuite.algorithms.diffusion.intensity import (
-    Units,
-    contrast_of,
     each_channel,
     target_of_images,
     typical_contrast,
 )
 from cytosuite.algorithms.diffusion.predict import Parameters, doubt_of, from_sketch
 from cytosuite.algorithms.diffusion.training.pairs import (
+    Drawn,
     SketchedImage,
     draw_crops,
     given_of,
     load_pairs,
     stacks,
+    threshold_sketch,
 )
-from cytosuite.contract.manifest import Described, parse
-from cytosuite.denoising.network import DenoiserArguments
-from cytosuite.denoising.network import build as build_denoiser
+from cytosuite.algorithms.diffusion.training.settings import Settings
+from cytosuite.algorithms.diffusion.training.steps import FURTHER, parts, step
+from cytosuite.contract.manifest import parse
 from cytosuite.denoising.noise import phase
-from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
-from cytosuite.networks.tiling import are_multiples
-from cytosuite.training.augment import Augmentations
 from cytosuite.training.images import facts_of_set, filled, find_images, joined, six_digits, views
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
-from cytosuite.training.settings import TrainingSettings
+from cytosuite.training.parts import Arrays, Cases, State, Training
 from cytosuite.volume import Volume
 
 _ENDS = (0.01, 99.99)  # percentiles of an image between which values are expected
 _SPARE = 0.25  # of the range beyond them
+SKETCHES = "sketches"  # role of further label images or sketches
 SHOWN = 3  # images in a picture
-_SMOOTH = 1.0  # pixels, before the threshold that makes a sketch of an image
 
 
-Size = Annotated[int, Field(ge=1)]
-
-
-class NoisedCrops(Described):
-    """Crops of a step, and of a validation."""
-
-    shape: tuple[Size, Size, Size] = Field(
-        (32, 64, 64), description="voxels along z, y, x; z is 1 for planes"
-    )
-    batch: int = Field(4, ge=1, description="crops per step, at evenly spread levels of noise")
-    shown: tuple[Size, Size, Size] = Field(
-        (32, 128, 128), description="middle of held-out images that a validation makes"
-    )
-    dropped: float = Field(
-        0,
-        ge=0,
-        lt=1,
-        description="share of crops whose sketch is hidden; process.guidance needs it",
-    )
-    augment: Augmentations = Augmentations()
-
-
-class Settings(TrainingSettings):
-    """All settings of a training."""
-
-    network: DenoiserArguments = DenoiserArguments()
-    process: Process = Field(
-        Process(),
-        description="its schedule is trained on, all of it goes to the card; contrast and range "
-        "are measured",
-    )
-    names: tuple[str, ...] = Field(("*",), description="of images, without suffix, like emb_*")
-    units: Units = Field(
-        "background",
-        description="of images for the network; contrast where there is no dark background, or "
-        "one of few grey values",
-    )
-    crops: NoisedCrops = NoisedCrops()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        """Refuse crops that the network cannot take, and hidden sketches or guidance in vain."""
-        multiple, shape = self.network.multiple, list(self.crops.shape)
-        if not are_multiples(shape, multiple):
-            raise ValueError(
-                f"crops.shape must be multiples of {list(multiple)} for this network, found {shape}"
-            )
-        if self.network.dimensions == 2 and shape[0] != 1:
-            raise ValueError(
-                f"crops.shape must begin with 1 for a network of planes, found {shape}"
-            )
-        if self.crops.dropped and not self.network.conditioned:
-            raise ValueError(
-                f"crops.dropped must be 0 for a network that is given no sketch, found "
-                f"{self.crops.dropped:g}"
-            )
-        if self.process.guidance > 1 and not self.crops.dropped:
-            raise ValueError(
-                f"process.guidance must be 1 where no sketch is hidden (crops.dropped is 0), found "
-                f"{self.process.guidance:g}; 0.1 is a usual share"
-            )
-        return self
-
-
-def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:  # noqa: ARG001
-    """Return the images of a folder, with sketches for a conditioned network."""
+def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:
+    """Return the images of a folder, with sketches for a conditioned network, or sketches alone."""
     network, crop = settings.network, settings.crops.shape
+    images: Drawn = "threshold" if settings.adversary.unpaired else "file"
     found = load_pairs(
         folder,
         settings.names,
@@ -124,6 +53,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:  #
         sketched=network.conditioned,
         position=network.position,
         files=settings.files,
+        drawn="labels" if role == SKETCHES else images,
     )
     for item in found:
         if len(item.image) != network.channels:
@@ -134,39 +64,17 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:  #
     return found
 
 
-def build(settings: Settings) -> Parts:
-    """Return the denoiser and its optimiser."""
-    network = build_denoiser(settings.network)
-    optimiser = torch.optim.AdamW(decaying([network], settings.schedule.weight_decay), lr=1.0)
-    return {"network": network}, {"network": optimiser}
-
-
 def batch(cases: Cases[SketchedImage], settings: Settings, step: int) -> Arrays:
     """Return crops, noise and the phases of their levels for a step."""
     crops, seed = settings.crops, settings.schedule.seed
     changes = crops.dropped, crops.augment, settings.network.noise_channel
     found = draw_crops(cases["images"], crops.shape, crops.batch, seed, step, *changes)
+    if settings.adversary.unpaired:
+        others = draw_crops(cases[SKETCHES], crops.shape, crops.batch, seed + 1, step, *changes)
+        found |= {f"asked_{name}": others[name] for name in FURTHER if name in others}
     signal = settings.process.schedule.signal()
     steps = np.minimum((found.pop("place") * signal.size).astype(int), signal.size - 1)
     return {**found, "phase": np.asarray(phase(signal[steps]), np.float32)}
-
-
-def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
-    """Take a step towards the noise, or the velocity, of noised crops, and return the loss."""
-    time = batch["phase"]
-    angle = time[:, None, None, None, None]
-    image, noise = batch["image"], batch["noise"]
-    noised = angle.cos() * image + angle.sin() * noise
-    wanted = noise
-    if settings.network.predicts == "velocity":
-        wanted = angle.cos() * noise - angle.sin() * image
-    further = [batch[name] for name in ("sketch", "position", "channel") if name in batch]
-    given = torch.cat([noised, *further], 1)
-    with state.autocast():
-        answer = state.modules["network"](given, time)
-    loss: Tensor = (answer - wanted).square().mean()
-    state.update("network", loss)
-    return {"loss": loss.detach()}
 
 
 def describe(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
@@ -174,12 +82,20 @@ def describe(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, An
     axes = settings.network.axes
     sizes = [item.spacing for item in cases["images"] if item.spacing is not None]
     spacing = {"spacing": np.median(sizes, 0).round(4).tolist()} if sizes else {}
-    labels = given_of(cases["images"]) == "labels"
+    labels = given_of(cases.get(SKETCHES) or cases["images"]) == "labels"
     return {"axes": axes, **spacing, **({"given": "labels"} if labels else {})}
 
 
 def notes(cases: Cases[SketchedImage], settings: Settings) -> list[str]:
     """Return lines on small images, those without a voxel size, and a start that suits badly."""
+    if settings.loss == "distillation" and "process" not in settings.card.parameters:
+        raise InputError("loss distillation: the teacher is the model to start from; give --from")
+    if settings.adversary.unpaired is not bool(cases.get(SKETCHES)):
+        raise InputError(
+            f"adversary.unpaired is {str(settings.adversary.unpaired).lower()}: expected "
+            f"{'label images or' if settings.adversary.unpaired else 'no'} sketches of other images"
+            f", as {SKETCHES}=folder"
+        )
     doubt = doubt_of(settings.network, settings.process)
     lines = filled([item.shape for item in cases["images"]], settings.crops.shape)
     lines += [doubt] if doubt else []
@@ -194,7 +110,7 @@ def notes(cases: Cases[SketchedImage], settings: Settings) -> list[str]:
 def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
     """Return grey values of the real images, the way to them, and the input of the network."""
     items = cases["images"]
-    given = given_of(items)
+    given = given_of(cases.get(SKETCHES) or items)
     channels = zip(*(item.files.read(item.path).channels for item in items), strict=True)
     targets = [
         target_of_images([image.array for image in images], settings.units).model_dump()
@@ -268,18 +184,11 @@ def middle(
 
     image = cut(volume)
     if item.sketch is None:
-        sketch = each_channel(_threshold, image)
+        sketch = each_channel(threshold_sketch, image)
     else:
         own = item.sketch[(slice(None), *map(slice, sides))].reshape(volume.shape)
         sketch = cut(volume.like(own)).array.astype(np.float32)
     return image, sketch, None if item.twin is None else cut(item.files.labels(item.twin))
-
-
-def _threshold(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a sketch of an image alone: 1 above a threshold."""
-    smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTH)
-    found = contrast_of(smooth)
-    return np.asarray(smooth > (found.dark + found.bright) / 2, np.float32)
 
 
 def picture(state: State, cases: Cases[SketchedImage], settings: Settings) -> NDArray[np.uint8]:
@@ -297,7 +206,7 @@ TRAINING = Training(
     algorithm="diffusion",
     settings=Settings,
     load=load,
-    build=build,
+    build=parts,
     batch=batch,
     step=step,
     describe=describe,
@@ -306,4 +215,6 @@ TRAINING = Training(
     measure=measure,
     notes=notes,
     picture=picture,
+    roles=("images", SKETCHES),
+    spare=(SKETCHES,),
 )

@@ -1,0 +1,162 @@
+"""Settings of the trainings of a denoiser, read from a TOML file like `train.toml`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cytosuite.algorithms.diffusion.intensity import Units
+from cytosuite.contract.manifest import Described
+from cytosuite.denoising.network import DenoiserArguments
+from cytosuite.denoising.sampling import Process
+from cytosuite.networks.tiling import are_multiples
+from cytosuite.training.augment import Augmentations
+from cytosuite.training.judges import Judge
+from cytosuite.training.settings import TrainingSettings
+
+_ALONE = 1e-3  # of the signal: below, an image starts from noise alone
+
+Size = Annotated[int, Field(ge=1)]
+
+
+class NoisedCrops(Described):
+    """Crops of a step, and of a validation."""
+
+    shape: tuple[Size, Size, Size] = Field(
+        (32, 64, 64), description="voxels along z, y, x; z is 1 for planes"
+    )
+    batch: int = Field(4, ge=1, description="crops per step, at evenly spread levels of noise")
+    shown: tuple[Size, Size, Size] = Field(
+        (32, 128, 128), description="middle of held-out images that a validation makes"
+    )
+    dropped: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="share of crops whose sketch is hidden; process.guidance needs it",
+    )
+    augment: Augmentations = Augmentations()
+
+
+class Adversary(Described):
+    """Judges of one-pass images, and the weights of the parts of the loss."""
+
+    judge: Judge = Judge(norm="spectral")
+    judges: int = Field(2, ge=1, le=4, description="each sees images half as wide as the last")
+    game: Literal["squares", "logistic"] = Field(
+        "squares", description="distances of answers from 1 and 0, or softplus of logits"
+    )
+    unpaired: bool = Field(
+        False,
+        description="sketches come from the role sketches; a threshold makes those of the images, "
+        "which count for likeness and reader alone",
+    )
+    features: float = Field(10.0, ge=0, description="weight: features of judges, as of the image")
+    likeness: float = Field(
+        10.0, ge=0, description="weight: mean absolute difference from the image of its own sketch"
+    )
+    grain: bool = Field(False, description="likeness counts noise of single pixels, too")
+    structure: float = Field(
+        2.0, ge=0, description="weight: a reader, which learns it of images, finds the sketch again"
+    )
+    penalty: float = Field(0.0, ge=0, description="R1: of the judges' slope at real images")
+    penalty_every: int = Field(16, ge=1, description="steps between two of the penalty")
+    adapt: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="mean sign of answers to real images that more and more changes of all that "
+        "judges see keep; 0 for no changes, 0.6 is usual",
+    )
+    pool: int = Field(50, ge=0, description="earlier images that judges see again")
+    rate: float = Field(1.0, gt=0, description="of the judges' learning, relative to the network's")
+    betas: tuple[float, float] = Field((0.5, 0.99), description="of Adam, for all networks")
+
+
+class Settings(TrainingSettings):
+    """All settings of a training."""
+
+    network: DenoiserArguments = DenoiserArguments()
+    process: Process = Field(
+        Process(),
+        description="its schedule is trained on, all of it goes to the card; contrast and range "
+        "are measured",
+    )
+    names: tuple[str, ...] = Field(("*",), description="of images, without suffix, like emb_*")
+    units: Units = Field(
+        "background",
+        description="of images for the network; contrast where there is no dark background, or "
+        "one of few grey values",
+    )
+    crops: NoisedCrops = NoisedCrops()
+    loss: Literal["denoising", "adversarial", "distillation"] = Field(
+        "denoising",
+        description="of noised images; of one-pass images that judges see; or of a step that a "
+        "teacher, the model to start from, takes in several",
+    )
+    adversary: Adversary = Adversary()
+    teacher_steps: int = Field(
+        20, ge=1, description="of the teacher from the start on, a multiple of process.steps"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Refuse crops that the network cannot take, and hidden sketches or guidance in vain."""
+        multiple, shape = self.network.multiple, list(self.crops.shape)
+        if not are_multiples(shape, multiple):
+            raise ValueError(
+                f"crops.shape must be multiples of {list(multiple)} for this network, found {shape}"
+            )
+        if self.network.dimensions == 2 and shape[0] != 1:
+            raise ValueError(
+                f"crops.shape must begin with 1 for a network of planes, found {shape}"
+            )
+        if self.crops.dropped and not self.network.conditioned:
+            raise ValueError(
+                f"crops.dropped must be 0 for a network that is given no sketch, found "
+                f"{self.crops.dropped:g}"
+            )
+        if self.process.guidance > 1 and not self.crops.dropped:
+            raise ValueError(
+                f"process.guidance must be 1 where no sketch is hidden (crops.dropped is 0), found "
+                f"{self.process.guidance:g}; 0.1 is a usual share"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _of_few_steps(self) -> Self:
+        """Refuse a loss of few steps that do not start from noise alone, or do not fit."""
+        network, process = self.network, self.process
+        if self.loss == "denoising":
+            return self
+        if network.predicts != "velocity" or not network.conditioned or self.crops.dropped:
+            raise ValueError(
+                f"loss {self.loss}: expected a conditioned network of velocity that always has its "
+                "sketch (network.predicts, network.conditioned, crops.dropped)"
+            )
+        if process.left > _ALONE:
+            raise ValueError(
+                f"loss {self.loss}: expected a start from noise alone, found a signal of "
+                f"{process.left:g}; set process.t_start to {process.schedule.length}"
+            )
+        if self.loss == "distillation":
+            if self.teacher_steps % process.steps:
+                raise ValueError(
+                    f"teacher_steps must be a multiple of process.steps, {process.steps}, found "
+                    f"{self.teacher_steps}"
+                )
+            if process.steps > 1 and (process.solver != "ddim" or process.eta):
+                raise ValueError("distillation: expected process.solver ddim and eta 0")
+            return self
+        if process.steps > 1:
+            raise ValueError(f"adversarial: expected process.steps 1, found {process.steps}")
+        if self.adversary.unpaired and self.adversary.features:
+            raise ValueError("adversary: features compare an image with its own: 0 if unpaired")
+        z, y, x = self.adversary.judge.least(network.dimensions)
+        half = 2 ** (self.adversary.judges - 1)
+        least = [z, y * half, x * half]
+        if any(side < few for side, few in zip(self.crops.shape, least, strict=True)):
+            raise ValueError(
+                f"crops.shape must be at least {least} for these judges, found "
+                f"{list(self.crops.shape)}"
+            )
+        return self

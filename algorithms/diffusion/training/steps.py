@@ -1,0 +1,227 @@
+"""Steps of the three trainings of a denoiser: noised images, judged ones, those of a teacher."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cytosuite.algorithms.diffusion.training.settings import Settings
+from cytosuite.denoising.network import build, clean_image
+from cytosuite.denoising.noise import phase
+from cytosuite.denoising.sampling import sample
+from cytosuite.networks.steps import step_weights
+from cytosuite.training.judges import (
+    Changes,
+    ImagePool,
+    Judges,
+    apart,
+    changed,
+    judged_as,
+    misread,
+    slope,
+)
+from cytosuite.training.parts import Parts, State, Tensors, decaying
+
+FURTHER = ("sketch", "position", "channel")  # inputs beside the noised image, in their order
+
+
+def parts(settings: Settings) -> Parts:
+    """Return the networks of a loss, and their optimisers."""
+    network, own = settings.network, settings.adversary
+    modules: dict[str, nn.Module] = {"network": build(network)}
+    groups = {"network": [modules["network"]]}
+    decay = settings.schedule.weight_decay
+    if settings.loss == "distillation":
+        modules["teacher"] = build(network).requires_grad_(requires_grad=False)
+    if settings.loss != "adversarial":
+        optimiser = torch.optim.AdamW(decaying([modules["network"]], decay), lr=1.0)
+        return modules, {"network": optimiser}
+    seen = network.channels * (1 + (not own.unpaired)) + len(network.position)
+    modules["judges"] = Judges(own.judge, own.judges, seen, network.dimensions)
+    modules["changes"] = Changes(own.adapt)
+    modules["pool"] = ImagePool(own.pool, (seen, *settings.crops.shape))
+    groups["judges"] = [modules["judges"]]
+    if own.structure:
+        alone = {"conditioned": False, "position": (), "noise_channel": None}
+        halved = {"widths": tuple(max(1, width // 2) for width in network.widths)}
+        modules["reader"] = build(network.model_copy(update=alone | halved))
+        groups["reader"] = [modules["reader"]]
+    rates = {"judges": own.rate}
+    optimisers: dict[str, torch.optim.Optimizer] = {
+        name: torch.optim.Adam(decaying(group, decay), lr=rates.get(name, 1.0), betas=own.betas)
+        for name, group in groups.items()
+    }
+    return modules, optimisers
+
+
+def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
+    """Take a step of the loss that the settings name, and return its parts."""
+    return _STEPS[settings.loss](state, batch, settings)
+
+
+def _denoising(state: State, batch: Tensors, settings: Settings) -> Tensors:
+    """Take a step towards the noise, or the velocity, of noised crops."""
+    time = batch["phase"]
+    angle = time[:, None, None, None, None]
+    image, noise = batch["image"], batch["noise"]
+    noised = angle.cos() * image + angle.sin() * noise
+    wanted = noise
+    if settings.network.predicts == "velocity":
+        wanted = angle.cos() * noise - angle.sin() * image
+    given = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
+    with state.autocast():
+        answer = state.modules["network"](given, time)
+    loss: Tensor = (answer - wanted).square().mean()
+    state.update("network", loss)
+    return {"loss": loss.detach()}
+
+
+def _expected(network: nn.Module, noised: Tensor, signal: float, batch: Tensors) -> Tensor:
+    """Return the clean crops that a network of velocity expects of noised ones."""
+    time = torch.full((len(noised),), float(phase(signal)), device=noised.device)
+    given = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
+    return clean_image(network(given, time), noised, time, "velocity")
+
+
+def _distillation(state: State, batch: Tensors, settings: Settings) -> Tensors:
+    """Take a step towards the crops that a step must expect to end where the teacher's do.
+
+    The teacher takes several steps for one (Salimans, Ho, ICLR 2022,
+    doi:10.48550/arXiv.2202.00512), from a noised image on; it is the network of the first step.
+    """
+    network, teacher = state.modules["network"], state.modules["teacher"]
+    if state.step == 0:
+        teacher.load_state_dict(network.state_dict())
+    process = settings.process
+    signal = process.schedule.signal()
+    ends = np.rint(np.linspace(process.start - 1, 0, process.steps)).astype(int).tolist()
+    number = state.step % process.steps
+    first, count = ends[number], settings.teacher_steps // process.steps
+    if number == process.steps - 1:
+        levels = process.schedule.visited(first + 1, min(count, first + 1))
+    else:
+        between = np.linspace(first, ends[number + 1], count + 1)
+        levels = signal[np.unique(np.rint(between).astype(int))[::-1]]
+    angle = phase(float(levels[0]))
+    noised = np.cos(angle) * batch["image"] + np.sin(angle) * batch["noise"]
+    low, high = settings.card.parameters["process"]["range"]
+
+    @torch.no_grad()
+    def taught(values: Tensor, level: float) -> Tensor:
+        """Return the crops that the teacher expects, within the range."""
+        with state.autocast():
+            return _expected(teacher, values, level, batch).clamp(low, high)
+
+    ended = sample(noised.clone(), taught, levels, lambda _: noised)
+    weights = step_weights(float(levels[0]), float(levels[-1]), "ddim")
+    wanted = (ended - weights.noised * noised) / weights.clean
+    with state.autocast():
+        made = _expected(network, noised, float(levels[0]), batch)
+    loss = (made - wanted).square().mean()
+    state.update("network", loss)
+    return {"loss": loss.detach()}
+
+
+def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
+    """Take a step of the network that judges and reader see, then of these, on one-pass crops."""
+    modules, own = state.modules, settings.adversary
+    asked = {**batch, **{name[6:]: batch[name] for name in batch if name.startswith("asked_")}}
+    others = [modules[name] for name in ("judges", "reader") if name in modules]
+    for module in others:
+        module.requires_grad_(requires_grad=False)
+    with state.autocast():
+        made = _expected(modules["network"], batch["noise"], settings.process.left, asked)
+        found = _wanted(modules, made, asked, batch, settings)
+    state.update("network", sum(found.values(), torch.zeros((), device=state.device)))
+    for module in others:
+        module.requires_grad_(requires_grad=True)
+    if own.structure:
+        with state.autocast():
+            found["reader"] = misread(_read(modules, batch["image"]), batch["sketch"].clamp(0, 1))
+        state.update("reader", found["reader"])
+    found["judges"] = _judges_step(state, made.detach(), asked, batch, settings)
+    found["changes"] = cast(Changes, modules["changes"]).share
+    return {name: value.detach().clone() for name, value in found.items()}
+
+
+def _wanted(
+    modules: Mapping[str, nn.Module],
+    made: Tensor,
+    asked: Tensors,
+    batch: Tensors,
+    settings: Settings,
+) -> dict[str, Tensor]:
+    """Return the weighted parts of the loss of made crops, by name."""
+    own, judges = settings.adversary, modules["judges"]
+    changes = cast(Changes, modules["changes"]).drawn(len(made))
+    count = settings.network.channels
+    answers = judges(changed(_seen(made, asked, settings), changes, count))
+    found = {"fooled": _mean([judged_as(each[-1], own.game, real=True) for each in answers])}
+    if own.features:
+        with torch.no_grad():
+            real = judges(changed(_seen(batch["image"], batch, settings), changes, count))
+        found["features"] = own.features * _mean(
+            [
+                (one.float() - other.float()).abs().mean()
+                for ours, theirs in zip(answers, real, strict=True)
+                for one, other in zip(ours[:-1], theirs[:-1], strict=True)
+            ]
+        )
+    if own.likeness:
+        like = made
+        if own.unpaired:
+            like = _expected(modules["network"], batch["noise"], settings.process.left, batch)
+        found["likeness"] = own.likeness * apart(like, batch["image"], 0, grain=own.grain)
+    if own.structure:
+        sketch = asked["sketch"].clamp(0, 1)
+        found["structure"] = own.structure * misread(_read(modules, made), sketch)
+    return found
+
+
+def _judges_step(
+    state: State, made: Tensor, asked: Tensors, batch: Tensors, settings: Settings
+) -> Tensor:
+    """Take a step of the judges on real and made crops, earlier ones among them."""
+    own, count = settings.adversary, settings.network.channels
+    judges = cast(Judges, state.modules["judges"])
+    changes = cast(Changes, state.modules["changes"])
+    seen = _seen(made, asked, settings)
+    old = cast(ImagePool, state.modules["pool"]).exchange(seen)
+    drawn = changes.drawn(len(made))
+    real = changed(_seen(batch["image"], batch, settings), drawn, count)
+    with state.autocast():
+        kept = [found[-1] for found in judges(real)]
+        lost = _mean([judged_as(each, own.game, real=True) for each in kept])
+        again = judges(changed(old, drawn, count))
+        lost = lost + _mean([judged_as(found[-1], own.game, real=False) for found in again])
+    if own.penalty and state.step % own.penalty_every == 0:
+        lost = lost + own.penalty * own.penalty_every * slope(judges, real)
+    state.update("judges", lost)
+    middle = 0.5 if own.game == "squares" else 0.0
+    changes.adapt(torch.cat([(each.detach() - middle).sign().ravel() for each in kept]))
+    return lost
+
+
+def _seen(image: Tensor, batch: Tensors, settings: Settings) -> Tensor:
+    """Return all that judges see of crops: the image, its sketch if that is its own, positions."""
+    names = ("position",) if settings.adversary.unpaired else ("sketch", "position")
+    return torch.cat([image.float(), *(batch[name] for name in names if name in batch)], 1)
+
+
+def _read(modules: Mapping[str, nn.Module], image: Tensor) -> Tensor:
+    """Return the logits of the sketch that the reader finds in crops."""
+    logits: Tensor = modules["reader"](image, torch.zeros(len(image), device=image.device))
+    return logits
+
+
+def _mean(losses: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(losses)).mean()
+
+
+_STEPS = {
+    "denoising": _denoising,
+    "adversarial": _adversarial,
+    "distillation": _distillation,
+}
