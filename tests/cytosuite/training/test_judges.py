@@ -1,7 +1,16 @@
 import pytest
 import torch
 
-from cytosuite.training.judges import ImagePool, Judge, PatchJudge
+from cytosuite.training.judges import (
+    Change,
+    Changes,
+    ImagePool,
+    Judge,
+    Judges,
+    PatchJudge,
+    changed,
+    slope,
+)
 
 PUBLISHED = Judge(widths=(64, 128, 256, 512), first=(2, 2, 2), later=(1, 2, 2), norm="instance")
 SETTINGS = [
@@ -67,3 +76,50 @@ def test_images_are_given_without_gradient_and_in_their_dtype():
     assert shown.dtype == torch.float32
     assert pool.kept.dtype == torch.float16
     torch.testing.assert_close(shown, images.detach(), atol=1e-4, rtol=1e-3)
+
+
+def test_each_judge_sees_images_half_as_wide_as_the_last():
+    judges = Judges(Judge(widths=(4, 6), norm="none"), 2, channels=2).eval()
+    crops = torch.randn(3, 2, 8, 32, 32)
+    first, second = judges(crops)
+    assert [len(found) for found in (first, second)] == [3, 3]  # two layers and the answers
+    torch.testing.assert_close(first[-1], judges.judges[0](crops))
+    # Means of 3 x 3 pixels around each second one; at the borders over their inner part.
+    weights = torch.ones(2, 1, 1, 3, 3)
+    sums = [
+        torch.nn.functional.conv3d(each, weights, None, (1, 2, 2), (0, 1, 1), groups=2)
+        for each in (crops, torch.ones_like(crops))
+    ]
+    torch.testing.assert_close(second[-1], judges.judges[1](sums[0] / sums[1]))
+
+
+def test_changes_move_all_channels_alike_and_gain_that_of_the_image_alone():
+    torch.manual_seed(0)
+    crops = torch.randn(1, 1, 3, 8, 8).expand(20, 2, -1, -1, -1).clone()
+    found = changed(crops, [Change(1.0) for _ in crops], 1)
+    assert not torch.equal(found[0], found[1])
+    for image, given in found:
+        gain = (image - image.mean()).std() / given.std()
+        torch.testing.assert_close(image, gain * given + (image.mean() - gain * given.mean()))
+    values = found[:, 1].flatten(1).sort(1).values
+    torch.testing.assert_close(values, crops[:, 1].flatten(1).sort(1).values)
+    assert changed(crops, Changes(0.6).drawn(20), 1) is crops  # none at first
+
+
+def test_changes_rise_while_answers_to_real_images_are_surer_than_the_target():
+    changes = Changes(0.6)
+    for _ in range(3):
+        changes.adapt(torch.tensor([1.0, 1.0, 1.0]))
+    assert float(changes.share) == pytest.approx(0.015)
+    changes.adapt(torch.tensor([1.0, -1.0]))
+    assert float(changes.share) == pytest.approx(0.01)
+    for _ in range(5):
+        changes.adapt(torch.tensor([-1.0]))
+    assert float(changes.share) == 0
+    assert len(changes.drawn(2)) == 0
+
+
+def test_the_slope_of_a_linear_judge_by_hand():
+    # Answers 3 x, their mean over 2 x 4 x 4 voxels: each slope is 3 / 32, R1 half of 9 / 32.
+    crops = torch.randn(5, 1, 2, 4, 4)
+    assert float(slope(lambda real: [[3 * real]], crops)) == pytest.approx(9 / 64)

@@ -7,6 +7,7 @@ from cytosuite.training.judges import (
     decorrelation,
     fooled,
     judged,
+    judged_as,
     level_change,
     misread,
     structure_of,
@@ -27,6 +28,10 @@ def test_losses_of_answers_by_hand():
     assert float(fooled(answers)) == pytest.approx((0 + 1 + 4) / 3)
     assert float(judged(answers, torch.tensor([2.0, 0.0]))) == pytest.approx(0.5 * (5 / 3 + 2))
     assert float(judged(torch.ones(4), torch.zeros(3))) == 0
+    assert float(judged_as(answers, "squares", real=False)) == pytest.approx(10 / 3)
+    wanted = [np.log(1 + np.exp(-value)) for value in (1, 0, 3)]
+    assert float(judged_as(answers, "logistic", real=True)) == pytest.approx(np.mean(wanted))
+    assert float(judged_as(-answers, "logistic", real=False)) == pytest.approx(np.mean(wanted))
 
 
 def test_decorrelation_of_one_window_by_hand():

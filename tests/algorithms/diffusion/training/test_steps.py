@@ -1,0 +1,214 @@
+"""One-pass images that judges see, and steps that a teacher takes in several."""
+
+import copy
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from sketches import labels_of, paired_dataset, real_folder, volume
+
+from cytosuite.algorithms.diffusion.predict import predict
+from cytosuite.algorithms.diffusion.training.settings import Settings
+from cytosuite.algorithms.diffusion.training.steps import FURTHER
+from cytosuite.algorithms.diffusion.training.train import TRAINING, batch, load, notes
+from cytosuite.contract.manifest import parse, read_card
+from cytosuite.contract.weights import open_model
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.training.loop import StoppedError, begin, complete, take_step, train
+
+ADVERSARY = {"judge": {"widths": [4, 6], "norm": "spectral"}, "judges": 2, "pool": 3}
+
+
+def _settings(loss="adversarial", **given):
+    """Return settings of a short training of tiny networks; sections are merged."""
+    base = {
+        "loss": loss,
+        "network": {"widths": [4, 6], "embedding": 8, "position": ["distance", "depth"]},
+        "crops": {"shape": [8, 16, 16], "batch": 2, "shown": [8, 16, 16]},
+        "process": {"steps": 1, "t_start": 1000},
+        "adversary": ADVERSARY,
+        "schedule": {"steps": 6, "report": 2, "checkpoint": 2, "learning_rate": 2e-3},
+        "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
+    }
+    merged = {
+        name: {**base.get(name, {}), **section} if isinstance(section, dict) else section
+        for name, section in given.items()
+    }
+    return parse("train.toml", {**base, **merged}, Settings)
+
+
+def _begun(folder, settings, seed=0):
+    """Return cases, whole settings and a state of random weights in float32."""
+    cases = {"images": load(paired_dataset(folder), "images", settings)}
+    settings = complete(TRAINING, settings, cases, None, lambda _: None)
+    state = begin(TRAINING, settings, None, "cpu")
+    state.rounding = np.inf
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for weight in state.modules["network"].parameters():
+            weight.copy_(torch.randn_like(weight) / max(1, weight[0].numel()) ** 0.5)
+    return cases, settings, state
+
+
+def _clean(network, noised, angle, drawn):
+    """Return the crops that a network of velocity expects, by the definition of velocity."""
+    given = torch.cat([noised, *(torch.from_numpy(drawn[name]) for name in FURTHER[:2])], 1)
+    velocity = network(given, torch.full((len(noised),), angle))
+    return np.cos(angle) * noised - np.sin(angle) * velocity
+
+
+def test_a_taught_step_is_that_of_a_plain_version(tmp_path):
+    settings = _settings("distillation", teacher_steps=2)
+    cases, settings, state = _begun(tmp_path, settings)
+    drawn, network = batch(cases, settings, 0), copy.deepcopy(state.modules["network"])
+    signals = settings.process.schedule.signal()
+    early, late = (float(np.arccos(np.sqrt(signals[place]))) for place in (999, 0))
+    noise = torch.from_numpy(drawn["noise"])
+    start = np.cos(early) * torch.from_numpy(drawn["image"]) + np.sin(early) * noise
+    low, high = settings.card.parameters["process"]["range"]
+    with torch.no_grad():
+        made = _clean(network, start, early, drawn)
+        first = made.clamp(low, high)
+        implied = (start - np.cos(early) * first) / np.sin(early)
+        second = np.cos(late) * first + np.sin(late) * implied
+        wanted = _clean(network, second, late, drawn).clamp(low, high)
+    loss = take_step(TRAINING, settings, state, drawn)["loss"]
+    assert float(loss) == pytest.approx(float((made - wanted).square().mean()), rel=1e-3)
+    teacher = state.modules["teacher"].state_dict()
+    assert all(torch.equal(teacher[name], value) for name, value in network.state_dict().items())
+    assert not torch.equal(state.modules["network"].tail.conv.weight, network.tail.conv.weight)
+
+
+def test_a_teacher_of_as_many_steps_has_nothing_to_teach(tmp_path):
+    process = {"steps": 3, "t_start": 1000, "solver": "ddim"}
+    settings = _settings("distillation", teacher_steps=3, process=process)
+    cases, settings, state = _begun(tmp_path, settings)
+    for number in range(3):  # the steps take turns
+        drawn = batch(cases, settings, number)
+        still = copy.deepcopy(state)
+        still.step = number
+        still.modules["teacher"].load_state_dict(still.modules["network"].state_dict())
+        wide = {"process": {**settings.card.parameters["process"], "range": [-1e9, 1e9]}}
+        loss = take_step(TRAINING, settings.with_card(parameters=wide), still, drawn)["loss"]
+        assert float(loss) < 1e-6
+
+
+def test_the_losses_of_judged_crops_are_those_of_a_plain_version(tmp_path):
+    cases, settings, state = _begun(tmp_path, _settings())
+    drawn, own = batch(cases, settings, 0), settings.adversary
+    before = copy.deepcopy(state.modules)
+    losses = take_step(TRAINING, settings, state, drawn)
+    drawn_t = {name: torch.from_numpy(value) for name, value in drawn.items()}
+    angle = float(np.arccos(np.sqrt(settings.process.left)))
+    with torch.no_grad():
+        made = _clean(before["network"], drawn_t["noise"], angle, drawn)
+        beside = [drawn_t["sketch"], drawn_t["position"]]
+        fakes, reals = (
+            before["judges"](torch.cat([each, *beside], 1)) for each in (made, drawn_t["image"])
+        )
+        # The second look of spectral norms at their weights is one iteration further.
+        fooled = np.mean([float((each[-1] - 1).square().mean()) for each in fakes])
+        pairs = [
+            pair
+            for a, b in zip(fakes, reals, strict=True)
+            for pair in zip(a[:-1], b[:-1], strict=True)
+        ]
+        features = np.mean([float((one - two).abs().mean()) for one, two in pairs])
+        smooth = [
+            torch.nn.functional.avg_pool3d(each, (1, 3, 3), 1, (0, 1, 1), count_include_pad=False)
+            for each in (made, drawn_t["image"])
+        ]
+        logits = before["reader"](made, torch.zeros(2))
+        read = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, drawn_t["sketch"].clamp(0, 1)
+        )
+    assert float(losses["fooled"]) == pytest.approx(fooled, rel=0.05)
+    assert float(losses["features"]) == pytest.approx(own.features * features, rel=0.1)
+    difference = (smooth[0] - smooth[1]).abs().mean()
+    assert float(losses["likeness"]) == pytest.approx(own.likeness * float(difference), rel=1e-3)
+    assert float(losses["structure"]) == pytest.approx(own.structure * float(read), rel=1e-3)
+
+
+def test_each_network_is_moved_by_its_own_loss_alone(tmp_path, monkeypatch):
+    cases, settings, state = _begun(tmp_path, _settings(adversary={"penalty": 1.0}))
+    moved = {}
+    update = type(state).update
+
+    def seen(self, name, loss):
+        before = copy.deepcopy(self.modules)
+        update(self, name, loss)
+        moved[name] = {
+            module
+            for module, old in before.items()
+            for key, weight in self.modules[module].named_parameters()
+            if not torch.equal(weight, dict(old.named_parameters())[key])
+        }
+
+    monkeypatch.setattr(type(state), "update", seen)
+    take_step(TRAINING, settings, state, batch(cases, settings, 0))
+    assert moved == {name: {name} for name in ("network", "reader", "judges")}
+
+
+def _trained(folder, name, settings, data, say=lambda _: None):
+    """Return the card of a training, in a folder of its own."""
+    (folder / name).mkdir(exist_ok=True)
+    card = folder / name / "mine.json"
+    return train(TRAINING, settings, data, card, work=folder / f"w-{name}", say=say)
+
+
+def test_unpaired_training_resumes_bit_by_bit_and_makes_images_by_seed(tmp_path):
+    real, masks = real_folder(tmp_path / "real"), tmp_path / "masks"
+    for number in range(3):
+        write(masks / f"m_{number}.tif", volume(labels_of(10 + number)))
+    unpaired = {"unpaired": True, "features": 0, "adapt": 0.5, "penalty": 0.1, "penalty_every": 2}
+    settings = _settings(adversary=ADVERSARY | unpaired | {"game": "logistic"})
+    data = {"images": [real], "sketches": [masks]}
+
+    def interrupting(text):
+        if text.startswith("step 4/"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole = read_card(_trained(tmp_path, "a", settings, data))
+    with pytest.raises(StoppedError):
+        _trained(tmp_path, "b", settings, data, interrupting)
+    again = read_card(_trained(tmp_path, "b", settings, data))
+    assert whole.sha256 == again.sha256
+    assert (whole.parameters["given"], whole.parameters["process"]["steps"]) == ("labels", 1)
+    made = []
+    for seed in (1, 1, 2):
+        card = whole.model_copy(update={"parameters": {**whole.parameters, "seed": seed}})
+        given = {"instance-labels": volume(labels_of(0))}
+        made.append(predict(given, open_model(tmp_path / "a", card))["synthetic-image"])
+    assert made[0].metadata["diffusion_evaluations"] == 1
+    np.testing.assert_array_equal(made[0].array, made[1].array)
+    assert np.std(made[0].array.astype(float) - made[2].array) > 0
+
+
+def test_roles_and_teachers_that_are_missing_are_refused(tmp_path):
+    cases = {"images": load(paired_dataset(tmp_path), "images", _settings())}
+    with pytest.raises(InputError, match="unpaired is true: expected label images or sketches"):
+        notes(cases, _settings(adversary={"unpaired": True, "features": 0}))
+    with pytest.raises(InputError, match="unpaired is false: expected no sketches"):
+        notes(cases | {"sketches": cases["images"]}, _settings())
+    with pytest.raises(InputError, match="the teacher is the model to start from; give --from"):
+        notes(cases, _settings("distillation"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"process": {"steps": 2}}, "adversarial: expected process.steps 1, found 2"),
+        ({"process": {"t_start": 400}}, "start from noise alone, found a signal of 0.6"),
+        ({"network": {"predicts": "noise"}}, "expected a conditioned network of velocity"),
+        ({"crops": {"shape": [8, 8, 8]}}, r"crops.shape must be at least \[.*\] for these judges"),
+        ({"adversary": {"unpaired": True}}, "features compare an image with its own"),
+        ({"loss": "distillation", "process": {"steps": 3}}, "teacher_steps must be a multiple"),
+        ({"loss": "distillation", "process": {"steps": 4}}, "expected process.solver ddim"),
+    ],
+)
+def test_settings_of_few_steps_that_do_not_fit_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        _settings(**given)
