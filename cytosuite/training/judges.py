@@ -24,6 +24,7 @@ from cytosuite.networks.network import PlaneByPlane
 Stride = Annotated[int, Field(ge=1)]
 Strides = tuple[Stride, Stride, Stride]
 KERNEL = 4
+_SLOPE = 0.2  # of rectifiers below 0
 _FAINT = 0.02  # variance of a window, squared units of the network, of noise in real stacks' dark
 _ADAPTED = 0.005  # of the share of changes, each step
 _SHIFT, _GAIN = 8, 0.2  # most voxels of a shift; deviation of log2 of the gain, and of the offset
@@ -78,7 +79,7 @@ class PatchJudge(nn.Module):
             layers.append(_convolution(inputs, width, stride, arguments.norm, dimensions))
             if arguments.norm == "instance" and number:
                 layers.append(nn.InstanceNorm3d(width))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
+            layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
             inputs = width
         layers.append(_convolution(inputs, 1, (1, 1, 1), arguments.norm, dimensions))
         self.layers = nn.Sequential(*layers)
@@ -111,8 +112,12 @@ def _convolution(
         padding=1,
         conv_only=True,
     )
+    convolution = cast(Any, layer.conv)
     if norm == "spectral":
-        spectral_norm(cast(nn.Module, layer.conv))
+        spectral_norm(convolution)
+    elif norm == "none":  # or answers hardly differ at first, and judges learn ten times as slowly
+        nn.init.kaiming_normal_(convolution.weight, _SLOPE)
+        nn.init.zeros_(convolution.bias)
     return PlaneByPlane(layer) if dimensions == 2 else layer
 
 
