@@ -52,9 +52,11 @@ class Adversary(Described):
     )
     features: float = Field(10.0, ge=0, description="weight: features of judges, as of the image")
     likeness: float = Field(
-        10.0, ge=0, description="weight: mean absolute difference from the image of its own sketch"
+        10.0,
+        ge=0,
+        description="weight: local levels differ from those of the image of its own sketch",
     )
-    grain: bool = Field(False, description="likeness counts noise of single pixels, too")
+    grain: bool = Field(False, description="likeness counts single pixels")
     structure: float = Field(
         2.0, ge=0, description="weight: a reader, which learns it of images, finds the sketch again"
     )

@@ -1,6 +1,7 @@
 """Steps of the three trainings of a denoiser: noised images, judged ones, those of a teacher."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -19,11 +20,13 @@ from cytosuite.training.judges import (
     apart,
     changed,
     judged_as,
+    level_change,
     misread,
     slope,
 )
 from cytosuite.training.parts import Parts, State, Tensors, decaying
 
+_WINDOW = (3, 7, 7)  # voxels, twice, of levels that likeness counts: texture is free
 FURTHER = ("sketch", "position", "channel")  # inputs beside the noised image, in their order
 
 
@@ -173,7 +176,8 @@ def _wanted(
         like = made
         if own.unpaired:
             like = _expected(modules["network"], batch["noise"], settings.process.left, batch)
-        found["likeness"] = own.likeness * apart(like, batch["image"], 0, grain=own.grain)
+        far = apart if own.grain else partial(level_change, window=_WINDOW)
+        found["likeness"] = own.likeness * far(like, batch["image"], soft=0)
     if own.structure:
         sketch = asked["sketch"].clamp(0, 1)
         found["structure"] = own.structure * misread(_read(modules, made), sketch)

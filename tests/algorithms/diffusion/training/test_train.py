@@ -211,7 +211,9 @@ def test_the_settings_in_the_folder_are_allowed(path):
     found = parse(path, read_toml(path), Settings)
     assert wanted_metrics(found.validation)
     assert found.network.conditioned is (path.stem != "images")
-    assert found.network.dimensions == (2 if path.stem in {"planes", "culture", "cellgen", "taught", "judged"} else 3)
+    assert found.network.dimensions == (
+        2 if path.stem in {"planes", "culture", "cellgen", "taught", "judged"} else 3
+    )
 
 
 @pytest.mark.parametrize(
