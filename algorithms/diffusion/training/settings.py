@@ -58,7 +58,9 @@ class Adversary(Described):
     )
     grain: bool = Field(False, description="likeness counts single pixels")
     structure: float = Field(
-        2.0, ge=0, description="weight: a reader, which learns it of images, finds the sketch again"
+        2.0,
+        ge=0,
+        description="weight: a reader, which learns it of images, finds the sketch, too",
     )
     penalty: float = Field(0.0, ge=0, description="R1: of the judges' slope at real images")
     penalty_every: int = Field(16, ge=1, description="steps between two of the penalty")

@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.denoising.network import build, clean_image
@@ -142,7 +143,7 @@ def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
         module.requires_grad_(requires_grad=True)
     if own.structure:
         with state.autocast():
-            found["reader"] = misread(_read(modules, batch["image"]), batch["sketch"].clamp(0, 1))
+            found["reader"] = _misread(modules, batch["image"], batch)
         state.update("reader", found["reader"])
     found["judges"] = _judges_step(state, made.detach(), asked, batch, settings)
     found["changes"] = cast(Changes, modules["changes"]).share
@@ -179,8 +180,9 @@ def _wanted(
         far = apart if own.grain else partial(level_change, window=_WINDOW)
         found["likeness"] = own.likeness * far(like, batch["image"], soft=0)
     if own.structure:
-        sketch = asked["sketch"].clamp(0, 1)
-        found["structure"] = own.structure * misread(_read(modules, made), sketch)
+        with torch.no_grad():
+            least = _misread(modules, batch["image"], batch)
+        found["structure"] = own.structure * relu(_misread(modules, made, asked) - least)
     return found
 
 
@@ -214,10 +216,10 @@ def _seen(image: Tensor, batch: Tensors, settings: Settings) -> Tensor:
     return torch.cat([image.float(), *(batch[name] for name in names if name in batch)], 1)
 
 
-def _read(modules: Mapping[str, nn.Module], image: Tensor) -> Tensor:
-    """Return the logits of the sketch that the reader finds in crops."""
-    logits: Tensor = modules["reader"](image, torch.zeros(len(image), device=image.device))
-    return logits
+def _misread(modules: Mapping[str, nn.Module], image: Tensor, batch: Tensors) -> Tensor:
+    """Return how far the sketch that the reader finds in crops is from theirs."""
+    logits = modules["reader"](image, torch.zeros(len(image), device=image.device))
+    return misread(logits, batch["sketch"].clamp(0, 1))
 
 
 def _mean(losses: Sequence[Tensor]) -> Tensor:
