@@ -82,17 +82,24 @@ def scores(card: Path, items: Sequence[Files]) -> tuple[float, float]:
     return seg.of(concatenate(tables)), f1.of(concatenate(tables))
 
 
-def figure(rows: Sequence[Row], starts: Iterable[str] = STARTS, what: str = "images") -> str:
+def figure(
+    rows: Sequence[Row],
+    starts: Iterable[str] = STARTS,
+    what: str = "annotated images",
+    value: str = "SEG",
+    *,
+    log: bool = True,
+) -> str:
     """Return SEG by the number of images: means as lines, seeds as dots, the parent dashed."""
     counts = sorted({row.images for row in rows if row.images})
-    across, up = Axis(counts[0], counts[-1], log=True), axis_around(row.SEG for row in rows)
+    across, up = Axis(counts[0], counts[-1], log=log), axis_around(row.SEG for row in rows)
 
     def place(images: float, value: float) -> tuple[str, str]:
         at = WIDTH * across.position(images), HEIGHT * (1 - up.position(value))
         return f"{at[0]:.1f}", f"{at[1]:.1f}"
 
-    parts = [label("", f"{WIDTH / 2}", f"{HEIGHT + 42}", f"annotated {what}")]
-    parts += [label("", "-30", "-8", "SEG")]
+    parts = [label("", f"{WIDTH / 2}", f"{HEIGHT + 42}", what)]
+    parts += [label("", "-30", "-8", value, "start")]
     parts += [label("", place(n, 0)[0], f"{HEIGHT + 20}", str(n)) for n in counts]
     for y, tick in ((place(1, tick)[1], tick) for tick in up.ticks()):
         parts += [line("grid", ("0", f"{WIDTH}"), (y, y)), label("", "-6", y, f"{tick:.3g}", "end")]

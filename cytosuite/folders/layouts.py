@@ -92,13 +92,13 @@ def _by_key(
             raise InputError(f"{place}: expected a name that fits pairs = {rules.pairs.pattern!r}")
         if named is None:
             continue
-        key = case_name(named[0])
-        if key in found:
+        own, facts = named
+        if (key := case_name(own)) in found:
             two = (Path(str(own)).relative_to(folder) for own in (found[key][0], place))
             raise InputError(
                 f"{folder}: expected one {noun} named {key}, found {' and '.join(map(str, two))}"
             )
-        found[key] = place, *named
+        found[key] = place, own, facts
     return found
 
 
