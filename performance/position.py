@@ -26,7 +26,6 @@ from scipy import ndimage, stats
 from synthesisers import Pair, opened, pairs
 
 from cytosuite.algorithms.diffusion.predict import LABELS, MADE, predict
-from cytosuite.files import atomic
 
 LEAST = 100  # voxels of a nucleus
 EDGES = (0, 15, 25, 35, 45, 55, 75)  # µm below the top
@@ -78,14 +77,9 @@ def bins(nuclei: Nuclei) -> dict[int, float]:
     return {(a + b) // 2: float(np.exp(nuclei.bright[i].mean())) for a, b, i in own if i.any()}
 
 
-def joined(parts: Sequence[Nuclei]) -> Nuclei:
-    """Return the nuclei of several volumes as those of one."""
-    return Nuclei(*map(np.concatenate, zip(*parts, strict=True)))
-
-
 def table(sets: Mapping[str, Sequence[Nuclei]]) -> str:
     """Return slope, correlation, areas and brightness by depth as Markdown; real is the first."""
-    whole = {name: joined(parts) for name, parts in sets.items()}
+    whole = {n: Nuclei(*map(np.concatenate, zip(*own, strict=True))) for n, own in sets.items()}
     head = ["volumes", "nuclei", "ln(brightness) per 10 µm", "correlation with real"]
     head += [f"AUC of {name}" for name in STATISTICS]
     lines = [[*head, *(f"{middle} µm" for middle in bins(whole["real"]))]]
@@ -110,10 +104,11 @@ def nuclei_of(items: Sequence[Pair], card: str = "") -> list[Nuclei]:
 def main() -> int:
     """Print the table and write the figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("models", nargs="+", metavar="TITLE=CARD[:STEPS]")
-    parser.add_argument("--data", type=Path, nargs="+", required=True)
-    parser.add_argument("--names", default="*")
-    parser.add_argument("--figure", type=Path, required=True)
+    add = parser.add_argument
+    add("models", nargs="+", metavar="TITLE=CARD[:STEPS]")
+    add("--data", type=Path, nargs="+", required=True)
+    add("--names", default="*")
+    add("--figure", type=Path, required=True)
     given = parser.parse_args()
     torch.set_num_threads(1)
     items = pairs(given.data, (given.names, 1))
@@ -121,14 +116,11 @@ def main() -> int:
     for title, _, card in (text.partition("=") for text in given.models):
         sets[title] = nuclei_of(items, card)
     print(table(sets))
+    volumes = ((name, *own) for name, parts in sets.items() for own in enumerate(parts))
     rows = [
-        Row(name, middle, number, 0, bright, 0.0)
-        for name, parts in sets.items()
-        for number, own in enumerate(parts)
-        for middle, bright in bins(own).items()
+        Row(n, z, k, 0, bright, 0.0) for n, k, own in volumes for z, bright in bins(own).items()
     ]
-    with atomic(given.figure) as path:
-        path.write_text(figure(rows, sets, BELOW, BESIDE, log=False), encoding="utf-8")
+    given.figure.write_text(figure(rows, sets, BELOW, BESIDE, log=False), encoding="utf-8")
     return 0
 
 

@@ -53,8 +53,7 @@ SEEDS = (0, 1)  # of segmenters, of which the mean counts
 HALVES = 10  # times that the real images are halved for the floor
 REAL, PLAIN, CLASSICAL = "real image", "plain sketch", "classical transfer"
 
-Make = Callable[[Volume], Volume]  # labels to an image
-Find = Callable[[Volume], Volume]  # an image to labels
+Make = Find = Callable[[Volume], Volume]  # labels to an image; an image to labels
 Row = dict[str, Any]
 
 
@@ -81,12 +80,10 @@ class Domain(NamedTuple):
 
 REALISM = ("W1_by_std", "lateral_spectrum_distance")
 DOMAINS = {
-    "planes": Domain(
-        ("*", 4), ("*", 4), REALISM, "nuclei-2d", "culture-nuclei-2d", "planes.toml", 350
-    ),
+    "planes": Domain(("*", 4), ("*", 4), REALISM, "nuclei-2d", "culture-nuclei-2d", "planes", 350),
     "embryos": Domain(
         *(("ix71_Emb05*", 1), ("ix71_Emb0[3467]_t[35]01", 1), (*REALISM, "patch_KID")),
-        *("embryo-nuclei-3d", "embryo-nuclei-3d", "embryo.toml", 250, 100),
+        *("embryo-nuclei-3d", "embryo-nuclei-3d", "embryo", 250, 100),
     ),
 }
 
@@ -108,9 +105,8 @@ def opened(text: str) -> Model:
     """Return the model CARD, or CARD:STEPS with other steps of the solver."""
     path, _, steps = text.partition(":")
     model = open_model(Path(path).parent, read_card(Path(path)))
-    if not steps:
-        return model
-    own = merged(model.card.parameters, {"process": {"steps": int(steps)}})
+    changes = {"process": {"steps": int(steps)}} if steps else {}
+    own = merged(model.card.parameters, changes)
     return Model(model.card.model_copy(update={"parameters": own}), model.weights)
 
 
@@ -172,7 +168,7 @@ def learned(domain: Domain, images: list[Volume], items: list[Pair], out: Path) 
     for image, pair in zip(images, items, strict=True):
         for kind, own in (("images", image), ("labels", pair.labels)):
             write(out / "learn" / kind / f"{pair.name}.tif", own)
-    path = ALGORITHMS / "cellpose3d" / "training" / domain.settings
+    path = ALGORITHMS / "cellpose3d" / "training" / f"{domain.settings}.toml"
     theirs = read_card(WEIGHTS / "cellpose3d" / f"{domain.segmenter}.json").parameters
     kept = {key: value for key, value in theirs.items() if key != "network"}
     content = merged(read_toml(path), {"card": {"parameters": kept}})

@@ -8,6 +8,7 @@ import tifffile
 from PIL import Image
 
 from cytosuite.algorithms.cellpose3d.training.cases import find_cases
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
@@ -193,6 +194,9 @@ def test_phases_of_pix2pix_are_parts_of_which_the_training_sees_its_own(tmp_path
     parts, _ = divided(tmp_path, cases, FileSettings())
     names = {part: [case.path.parent.name for case in own] for part, own in parts.items()}
     assert names == {"train": ["train_B"], "validate": ["val_B"], "test": ["test_B"]}
+    assert [name for name, _ in recipe(DataRequest(str(tmp_path), only="test")).makers] == [
+        "test_1"
+    ]
 
 
 def test_instances_win_over_classes_and_a_phase_without_images_is_left_out(tmp_path):
