@@ -82,20 +82,28 @@ def scores(card: Path, items: Sequence[Files]) -> tuple[float, float]:
     return seg.of(concatenate(tables)), f1.of(concatenate(tables))
 
 
-def figure(rows: Sequence[Row], starts: Iterable[str] = STARTS, what: str = "images") -> str:
+def figure(
+    rows: Sequence[Row],
+    starts: Iterable[str] = STARTS,
+    what: str = "annotated images",
+    value: str = "SEG",
+    *,
+    log: bool = True,
+) -> str:
     """Return SEG by the number of images: means as lines, seeds as dots, the parent dashed."""
     counts = sorted({row.images for row in rows if row.images})
-    across, up = Axis(counts[0], counts[-1], log=True), axis_around(row.SEG for row in rows)
+    across, up = Axis(counts[0], counts[-1], log=log), axis_around(row.SEG for row in rows)
 
     def place(images: float, value: float) -> tuple[str, str]:
         at = WIDTH * across.position(images), HEIGHT * (1 - up.position(value))
         return f"{at[0]:.1f}", f"{at[1]:.1f}"
 
-    parts = [label("", f"{WIDTH / 2}", f"{HEIGHT + 42}", f"annotated {what}")]
-    parts += [label("", "-30", "-8", "SEG")]
+    parts = [label("", f"{WIDTH / 2}", f"{HEIGHT + 42}", what)]
+    parts += [label("", "-30", "-8", value, "start")]
     parts += [label("", place(n, 0)[0], f"{HEIGHT + 20}", str(n)) for n in counts]
     for y, tick in ((place(1, tick)[1], tick) for tick in up.ticks()):
         parts += [line("grid", ("0", f"{WIDTH}"), (y, y)), label("", "-6", y, f"{tick:.3g}", "end")]
+    ends: list[tuple[float, str]] = []  # places of the names, top first
     for colour, start in zip(COLOURS, starts, strict=False):
         own = [row for row in rows if row.start == start]
         seen = sorted({row.images for row in own if row.images})
@@ -103,10 +111,14 @@ def figure(rows: Sequence[Row], starts: Iterable[str] = STARTS, what: str = "ima
         points = " ".join(map(",".join, means))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
         (x, y), dots = means[-1], [place(row.images, row.SEG) for row in own if row.images]
-        parts.append(f'<text x="{x}" y="{y}" dx="6" fill="{colour}">{start}</text>')
+        ends.append((float(y), f'x="{x}" dx="6" fill="{colour}">{start}'))
         parts += [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in dots]
         for y in (place(1, row.SEG)[1] for row in own if not row.images):
             parts.append(f'<path d="M0 {y}H{WIDTH}" stroke="{colour}" stroke-dasharray="5 4"/>')
+    free = 0.0
+    for height, text in sorted(ends):
+        parts.append(f'<text y="{max(height, free):.1f}" {text}</text>')
+        free = max(height, free) + 15
     box = (LEFT + WIDTH + 100, HEIGHT + 80)
     inside = f'<g transform="translate({LEFT} 30)">{"".join(parts)}</g>'
     return document([inside], (f"{box[0]}", f"{box[1]}"), box, STYLE)

@@ -131,7 +131,8 @@ def main() -> int:
         rows.append(judged(row, stacks))
         write_rows(given.out / "scores.csv", [Row._fields, *([*map(str, row)] for row in rows)])
         print(rows[-1], flush=True)
-    (given.out / "scores.svg").write_text(figure(rows, STARTS, "stacks"), encoding="utf-8")
+    drawn = figure(rows, STARTS, "annotated stacks")
+    (given.out / "scores.svg").write_text(drawn, encoding="utf-8")
     return 0
 
 

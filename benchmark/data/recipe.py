@@ -25,10 +25,17 @@ from cytosuite.files import digest, value_digest
 from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import FILE as SPLITS
-from cytosuite.folders.splits import Placed, SplitName, divide, listed_classes, read_splits
+from cytosuite.folders.splits import (
+    PART,
+    Placed,
+    SplitName,
+    divide,
+    listed_classes,
+    parts_of,
+    read_splits,
+)
 from cytosuite.formats.lists import SUFFIX
 
-PART = "part"  # condition of an image in a folder that is divided
 # The modules that decide the bytes on disk, of a user's images and of all.
 READERS = tuple(PACKAGE / name for name in ("folders", "datasets/folder", "datasets/conditions.py"))
 WRITERS = (
@@ -222,13 +229,15 @@ def _divided(
 ) -> tuple[Collection, Sequence[Placed]]:
     """Return the wanted part of a folder, or all with their parts as a condition; and the rules."""
     place = wanted.splits or home_of(folder) / SPLITS
-    if not place.is_file() and wanted.only:
-        raise InputError(f"PART={wanted.only}: no such file: {place}; give one, or SPLITS=file")
-    if wanted.splits is None and not place.is_file():
-        return found, []
     known = {item.name: item.conditions for item in found.items}
+    own = parts_of(known) if wanted.splits is None and not place.is_file() else read_splits(place)
+    if own is None and wanted.only:
+        raise InputError(f"PART={wanted.only}: no such file: {place}; give one, or SPLITS=file")
+    if own is None:
+        return found, []
+    place = place if place.is_file() else folder
     classes = {item.name: item.classes for item in found.items} | listed_classes(folder)
-    division = divide(read_splits(place), known, classes, place)
+    division = divide(own, known, classes, place)
     part = {each.name: each.part for each in division.placed}
     if wanted.only not in {None, *part.values()}:
         raise InputError(f"PART={wanted.only}: {place} names no such part")

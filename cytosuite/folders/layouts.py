@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -14,21 +15,24 @@ from cytosuite.errors import InputError
 from cytosuite.folders.coco import pixels_of_annotation, read_coco
 from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
 from cytosuite.folders.names import case_name, key_of, natural
+from cytosuite.folders.splits import PART, SplitName
 from cytosuite.formats.imagefiles import READABLE
 
 MASKS = re.compile(r"(.+?)(_cp)?_masks")  # of Cellpose
 OUTPUT = re.compile(r".+_(flows|cp_output|outlines)")  # of Cellpose
 LAYOUTS = (
-    "<image>/images and <image>/masks, images/ and masks/<image>/, name.tif and name_masks.tif, or "
-    "a COCO file"
+    "<image>/images and <image>/masks, images/ and masks/<image>/, name.tif and name_masks.tif, "
+    "train_A/ and train_B/, train_label/ and train_img/, or a COCO file"
 )
+PHASES: Mapping[str, SplitName] = {"train": "train", "val": "validate", "test": "test"}
+ENDS = {"B": ("A",), "img": ("inst", "label")}  # of folders of images, and of labels: first counts
 Place = TypeVar("Place", Path, Masks)
 # Images and labels by the names by which they pair.
 Pairs: TypeAlias = tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Masks]]]
 
 
 class Annotated(NamedTuple):
-    """An image with its labels; facts are groups of `MaskRules.pairs`, and the class."""
+    """An image with its labels; facts are groups of `MaskRules.pairs`, class and part."""
 
     name: str  # of the case
     image: Path
@@ -51,7 +55,7 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     if not folder.is_dir() or any((folder / name).is_dir() for name in ("labels", "cases")):
         return Annotations()
     rules = rules or read_rules(folder)
-    layouts = (_of_coco, _by_image, _by_class, _beside)
+    layouts = (_of_coco, _by_phase, _by_image, _by_class, _beside)
     found = next((pairs for layout in layouts if (pairs := layout(folder, rules))), None)
     if found is None:
         if (folder / RULES).exists():
@@ -60,14 +64,15 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     images = _by_key(folder, "image", found[0], rules)
     labels = _by_key(folder, "mask", found[1], rules)
     for key in sorted(images.keys() ^ labels.keys(), key=natural):
-        here, lacks = (images[key][0], "masks") if key in images else (labels[key][0], "an image")
-        raise InputError(f"{here}: expected {lacks} named exactly {key}, found none")
+        (here, name, _), lacks = (images | labels)[key], "masks" if key in images else "an image"
+        line = f"{here}: expected {lacks} named exactly {name}, found none"
+        raise InputError(f"{line}; add it, or take this one away")
     items = []
     for key in sorted(images, key=natural):
-        (image, facts), (masks, _) = images[key], labels[key]
+        (image, _, facts), (masks, *_) = images[key], labels[key]
         kinds = {"class": " + ".join(sorted(masks.classes))} if masks.classes else {}
         own = replace(masks, image=image)
-        items.append(Annotated(key, image, own, {**kinds, **facts}))
+        items.append(Annotated(key, image, own, {**kinds, **_part_of(image.parent), **facts}))
     taken = {path for own in items for path in (own.image, *own.labels.files)}
     tops = {path.relative_to(folder).parts[0] for path in taken}
     rest = [path for path in (*_images(folder), *_folders(folder)) if path.name not in tops]
@@ -78,23 +83,43 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
 
 def _by_key(
     folder: Path, noun: str, given: Sequence[tuple[str, Place]], rules: MaskRules
-) -> dict[str, tuple[Place, dict[str, str]]]:
-    """Return places and conditions by key; images that do not fit `pairs` are left out."""
-    found: dict[str, tuple[Place, dict[str, str]]] = {}
+) -> dict[str, tuple[Place, str, dict[str, str]]]:
+    """Return places, names and conditions by key; images that do not fit `pairs` are left out."""
+    found: dict[str, tuple[Place, str, dict[str, str]]] = {}
     for name, place in given:
         named = rules.named(unicodedata.normalize("NFC", name))
         if named is None and noun == "mask":
             raise InputError(f"{place}: expected a name that fits pairs = {rules.pairs.pattern!r}")
         if named is None:
             continue
-        key, facts = case_name(named[0]), named[1]
-        if key in found:
+        own, facts = named
+        if (key := case_name(own)) in found:
             two = (Path(str(own)).relative_to(folder) for own in (found[key][0], place))
             raise InputError(
                 f"{folder}: expected one {noun} named {key}, found {' and '.join(map(str, two))}"
             )
-        found[key] = place, facts
+        found[key] = place, own, facts
     return found
+
+
+def _by_phase(folder: Path, rules: MaskRules) -> Pairs | None:
+    """Return ``train_A/*`` and ``train_B/*``, or ``_inst``, ``_label`` and ``_img`` (pix2pixHD)."""
+    images: list[tuple[str, Path]] = []
+    labels: list[tuple[str, Masks]] = []
+    for phase, (end, others) in product(PHASES, ENDS.items()):
+        room, homes = folder / f"{phase}_{end}", [folder / f"{phase}_{name}" for name in others]
+        home = next((own for own in homes if own.is_dir()), None)
+        if room.is_dir() and home is not None:
+            images += [(f"{phase}/{key_of(path)}", path) for path in _images(room)]
+            found = ((f"{phase}/{key_of(path)}", path) for path in _images(home))
+            labels += [(name, Masks(folder, path, rules)) for name, path in found]
+    return (images, labels) if images or labels else None
+
+
+def _part_of(room: Path) -> dict[str, str]:
+    """Return the part that a folder of images is named for, as a condition."""
+    phase, _, end = room.name.partition("_")
+    return {PART: PHASES[phase]} if phase in PHASES and end in ENDS else {}
 
 
 def _by_image(folder: Path, rules: MaskRules) -> Pairs | None:

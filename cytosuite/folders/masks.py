@@ -82,7 +82,7 @@ def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
 
 def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
     """Return the objects of a label image, named by their numbers."""
-    labels = read(path).array
+    labels = read_grey(path).array
     most = int(labels.max(initial=0))
     odd = labels.dtype.kind not in "iu" or labels.min(initial=0) < 0 or most > labels.size
     if labels.shape != shape or odd:

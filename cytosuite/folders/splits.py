@@ -25,6 +25,7 @@ OBJECTS = "objects.csv"  # classes of the objects in a folder
 MOST_WORDS = 12  # values of a condition that are counted
 SplitName = Literal["train", "validate", "test"]
 PARTS: tuple[SplitName, ...] = ("train", "validate", "test")
+PART = "part"  # condition of an image in a folder that is divided
 Known = Mapping[str, Mapping[str, Scalar]]  # conditions by name of the case
 Classes = Mapping[str, Counter[str]]  # objects of each class by name of the case
 
@@ -98,6 +99,13 @@ def splits_of(source: Path) -> Splits | None:
     """Return the rules in a folder or next to a list, None without a file."""
     path = home_of(source) / FILE
     return read_splits(path) if path.is_file() else None
+
+
+def parts_of(known: Known) -> Splits | None:
+    """Return rules by the condition `PART` of images in folders like ``test_A``, None without."""
+    named = {str(own.get(PART)) for own in known.values()}
+    rules = [SplitRule(part=part, where={PART: part}) for part in PARTS if part in named]
+    return Splits(rules=tuple(rules)) if rules else None
 
 
 def divide(splits: Splits, known: Known, classes: Classes, place: object) -> Division:

@@ -13,7 +13,7 @@ from cytosuite.folders.conditions import read_conditions
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import FILE as SPLITS
-from cytosuite.folders.splits import Division, divide, listed_classes, splits_of
+from cytosuite.folders.splits import Division, divide, listed_classes, parts_of, splits_of
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.training.images import case_of
@@ -25,14 +25,14 @@ def divided(
     folder: Path, cases: Sequence[Case], files: FileSettings
 ) -> tuple[dict[str, list[Case]], Division | None]:
     """Return cases by part, and the division by their conditions; without rules all train."""
-    if not (own := files.splits or splits_of(folder)):
-        return {"train": [*cases]}, None
     drawn = {each.image: each for each in annotated(folder).items}
+    facts = {each.name: each.facts for each in drawn.values()}
+    if not (own := files.splits or splits_of(folder) or parts_of(facts)):
+        return {"train": [*cases]}, None
     paths: list[Path] = [case.path for case in cases]  # type: ignore[attr-defined]
     names = {p: drawn[p].name if p in drawn else case_of(p, folder, files.root) for p in paths}
     table = home_of(folder) / CONDITIONS
     rows = read_conditions(table, names, others=True) if table.is_file() else {}
-    facts = {each.name: each.facts for each in drawn.values()}
     known = {name: {**facts.get(name, {}), **rows.get(name, {})} for name in names.values()}
     classes = {each.name: each.labels.classes for each in drawn.values()}
     classes |= listed_classes(folder)

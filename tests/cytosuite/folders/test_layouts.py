@@ -1,5 +1,6 @@
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,11 +8,14 @@ import tifffile
 from PIL import Image
 
 from cytosuite.algorithms.cellpose3d.training.cases import find_cases
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.layouts import annotated
 from cytosuite.training.images import find_images
+from cytosuite.training.settings import FileSettings
+from cytosuite.training.validate import divided
 
 SHAPE = (8, 8)
 
@@ -89,6 +93,7 @@ def test_a_prefix_never_pairs(tmp_path):
         (("a/images/a.png", "a/images/b.png", "a/masks/1.png"), "one image named a, found a/images/a.png and a/images/b.png"),
         (("a/images/a.png", "a/masks/1.png", "b/images/b.png"), "b/images/b.png: expected masks"),
         (("images/X.png", "masks/X/c/d/1.png"), "expected masks in .*/c, found a folder"),
+        (("train_B/1.png", "train_B/2.png", "train_A/1.png"), "train_B/2.png: expected masks named exactly train/2"),
         (("a.png", "a_masks.png", "b.png"), "b.png: expected masks named exactly b"),
         (("a.png", "a_masks.png", "a_masks.tif"), "one mask named a, found a_masks.png and a_masks.tif"),
     ],
@@ -167,3 +172,36 @@ def test_cases_and_trainings_read_the_same_labels_in_place(tmp_path):
     assert item.paths == [image, *source.files]
     assert find_cases(tmp_path)[0].labels.files == source.files
     assert item.classes == {"activated": 2, "basal": 2}
+
+
+def _phases(folder, *pairs):
+    """Write an image and its labels, of rows 1 to 3, for each pair of folders."""
+    labels = np.repeat(np.uint8([0, 1, 1, 0, 2, 2, 0, 3])[:, None], 8, axis=1)
+    for images, masks in pairs:
+        _write(folder, f"{images}/1.png")
+        (folder / masks).mkdir(exist_ok=True)
+        Image.fromarray(np.stack([labels] * 3, -1)).save(folder / masks / "1.png")
+    return folder
+
+
+def test_phases_of_pix2pix_are_parts_of_which_the_training_sees_its_own(tmp_path):
+    _phases(tmp_path, ("train_B", "train_A"), ("val_B", "val_A"), ("test_B", "test_A"))
+    found = annotated(tmp_path).items
+    assert [(own.name, own.facts["part"]) for own in found] == [
+        ("test_1", "test"), ("train_1", "train"), ("val_1", "validate")]  # fmt: skip
+    assert _rows(found[0].labels) == [0, 1, 1, 0, 2, 2, 0, 3]
+    cases = [SimpleNamespace(path=path) for path, _ in find_images(tmp_path, ["*"])]
+    parts, _ = divided(tmp_path, cases, FileSettings())
+    names = {part: [case.path.parent.name for case in own] for part, own in parts.items()}
+    assert names == {"train": ["train_B"], "validate": ["val_B"], "test": ["test_B"]}
+    assert [name for name, _ in recipe(DataRequest(str(tmp_path), only="test")).makers] == [
+        "test_1"
+    ]
+
+
+def test_instances_win_over_classes_and_a_phase_without_images_is_left_out(tmp_path):
+    _phases(tmp_path, ("train_img", "train_inst"))
+    _write(tmp_path, "train_label/1.png", "test_label/1.png")
+    (item,) = annotated(tmp_path).items
+    assert item.labels.place == tmp_path / "train_inst" / "1.png"
+    assert "test_label/" in annotated(tmp_path).skipped
