@@ -162,13 +162,13 @@ class Changes(nn.Module):
             rise = _ADAPTED * torch.sign(signs.mean() - self.target)
             self.share.add_(rise).clamp_(0, 1)
 
-    def drawn(self, count: int) -> list["Change"]:
+    def drawn(self, count: int) -> list["CropChange"]:
         """Return the changes of a batch, which leave images as they are while the share is 0."""
         share = float(self.share)
-        return [Change(share) for _ in range(count)] if share else []
+        return [CropChange(share) for _ in range(count)] if share else []
 
 
-class Change:
+class CropChange:
     """Mirrors, a quarter turn and a shift of a crop, and a gain and an offset of its image."""
 
     def __init__(self, share: float) -> None:
@@ -187,7 +187,7 @@ class Change:
         return crop.rot90(1, (-2, -1)) if self.turned and square else crop
 
 
-def changed(crops: Tensor, changes: Sequence[Change], images: int) -> Tensor:
+def changed(crops: Tensor, changes: Sequence[CropChange], images: int) -> Tensor:
     """Return crops (N, C, Z, Y, X) after a change of each, if there are changes."""
     if not changes:
         return crops

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from cytosuite.training.judges import (
-    Change,
     Changes,
+    CropChange,
     ImagePool,
     Judge,
     Judges,
@@ -96,7 +96,7 @@ def test_each_judge_sees_images_half_as_wide_as_the_last():
 def test_changes_move_all_channels_alike_and_gain_that_of_the_image_alone():
     torch.manual_seed(0)
     crops = torch.randn(1, 1, 3, 8, 8).expand(20, 2, -1, -1, -1).clone()
-    found = changed(crops, [Change(1.0) for _ in crops], 1)
+    found = changed(crops, [CropChange(1.0) for _ in crops], 1)
     assert not torch.equal(found[0], found[1])
     for image, given in found:
         gain = (image - image.mean()).std() / given.std()
