@@ -1,0 +1,240 @@
+"""Training of the masks: the parts that `cytosuite.training.loop` puts together."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from cytosuite.algorithms.masks.fields import MEASURES, Drawn, fields_of, measured
+from cytosuite.algorithms.masks.predict import Parameters, sampled
+from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.tasks import LABELS
+from cytosuite.denoising.network import DenoiserArguments
+from cytosuite.denoising.network import build as build_denoiser
+from cytosuite.denoising.sampling import Contrast, Process
+from cytosuite.errors import InputError, at
+from cytosuite.folders.masks import Source
+from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.realism.scene import Scene
+from cytosuite.training.denoise import denoising_step, phases
+from cytosuite.training.images import (
+    Places,
+    filled,
+    find_images,
+    joined,
+    mapped,
+    padded,
+    six_digits,
+    stacked,
+    turned,
+)
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.settings import FileSettings, TrainingSettings
+from cytosuite.volume import Volume
+
+NUCLEI = "nucleus-labels"
+# In a simulated dataset labels of nuclei are companions of those of cells.
+PLACES = Places((LABELS.slug, f"../../companions/{NUCLEI}"), ("labels", NUCLEI))
+GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates
+ALIKE = 0.02  # relative difference of voxel sizes that are one
+SHOWN = 4  # labels in a picture
+
+Size = Annotated[int, Field(ge=1)]
+
+
+class LabelCrops(Described):
+    """Crops of a step."""
+
+    shape: tuple[Size, Size, Size] = Field((1, 128, 128), description="voxels along z, y, x")
+    batch: int = Field(16, ge=1, description="crops per step, at evenly spread levels of noise")
+
+
+class Settings(TrainingSettings):
+    """All settings of a training."""
+
+    network: DenoiserArguments = DenoiserArguments(dimensions=2, channels=2, conditioned=False)
+    process: Process = Process(t_start=1000, contrast=Contrast(dark=0, bright=1), range=(-1, 1))
+    scale_um: float = Field(3.0, gt=0, description="distances are tanh(distance / this)")
+    names: tuple[str, ...] = Field(("*",), description="of labels, without suffix")
+    crops: LabelCrops = LabelCrops()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPair:
+    """Labels of cells and nuclei to learn from; 4 bytes per voxel on disk, few in memory."""
+
+    path: Path  # of the cells' file
+    nuclei: Source
+    fields: NDArray[np.float16]  # (2, Z, Y, X), at least as large as a crop; mapped
+    axes: str
+    shape: tuple[int, ...]  # voxels z y x, without the extension to a crop
+    spacing: tuple[float, ...]  # µm per voxel
+    files: FileSettings
+
+    def read(self) -> tuple[Volume, Volume]:
+        """Return the labels of cells and of nuclei."""
+        return self.files.labels(self.path), self.files.labels(self.nuclei)
+
+
+def load(folder: Path, role: str, settings: Settings) -> list[LabelPair]:  # noqa: ARG001
+    """Return the labels of a folder, as distances to their borders."""
+    found: list[LabelPair] = []
+    for path, nuclei in find_images(folder, settings.names, PLACES, settings.files.root):
+        with at(path):
+            found.append(_pair(path, nuclei, settings))
+    return found
+
+
+def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
+    """Return the distances of one pair of label images."""
+    if nuclei is None:
+        raise InputError(f"expected labels of the nuclei by the same name in {NUCLEI}, found none")
+    cells, cores = settings.files.labels(path), settings.files.labels(nuclei)
+    axes = settings.network.axes.lstrip("C")
+    if cells.axes != axes or cells.shape != cores.shape:
+        raise InputError(
+            f"expected labels {axes} of cells and nuclei of one shape, found {cells.axes} of "
+            f"{cells.shape} and {cores.shape}"
+        )
+    if cells.spacing_is_assumed:
+        raise InputError("the file gives no voxel size, in which distances are measured")
+    fields = fields_of(cells.array, cores.array, cells.spacing, settings.scale_um)
+    deep = fields.reshape(2, *stacked(cells).shape).astype(np.float16)
+    shape, files = deep.shape[1:], settings.files
+    stored = mapped(padded(deep, settings.crops.shape))
+    return LabelPair(path, nuclei, stored, axes, shape, cells.spacing, files)
+
+
+def build(settings: Settings) -> Parts:
+    """Return the denoiser and its optimiser."""
+    network = build_denoiser(settings.network)
+    optimiser = torch.optim.AdamW(decaying([network], settings.schedule.weight_decay), lr=1.0)
+    return {"network": network}, {"network": optimiser}
+
+
+def batch(cases: Cases[LabelPair], settings: Settings, step: int) -> Arrays:
+    """Return crops, turned and mirrored, noise and the phases of their levels for a step."""
+    items, wanted = cases["images"], settings.crops
+    rng = np.random.default_rng([settings.schedule.seed, step])
+    crops = []
+    for item in (items[int(n)] for n in rng.integers(len(items), size=wanted.batch)):
+        room = np.subtract(item.fields.shape[1:], wanted.shape)
+        box = [
+            slice(n, n + size) for n, size in zip(rng.integers(room + 1), wanted.shape, strict=True)
+        ]
+        crop = item.fields[(slice(None), *box)].astype(np.float32)
+        crops.append(turned(crop, rng.random(3) < 0.5))
+    image = np.stack(crops)
+    place = (np.arange(wanted.batch) + rng.random(wanted.batch)) / wanted.batch
+    noise = rng.standard_normal(image.shape, np.float32)
+    return {"image": image, "noise": noise, "phase": phases(place, settings.process.schedule)}
+
+
+def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
+    """Take a step towards the velocity, or the noise, of noised distances; return the loss."""
+    return denoising_step(state, batch, settings.network.predicts)
+
+
+def describe(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+    """Return axes and voxel size, µm."""
+    axes = settings.network.axes.lstrip("C")
+    return {"axes": axes, "spacing": list(cases["images"][0].spacing)}
+
+
+def notes(cases: Cases[LabelPair], settings: Settings) -> list[str]:
+    """Return a line on small images; InputError for voxel sizes that differ."""
+    first = cases["images"][0]
+    for item in cases["images"]:
+        if not np.allclose(item.spacing, first.spacing, rtol=ALIKE):
+            raise InputError(
+                f"{item.path}: expected the voxel size of {first.path}, {list(first.spacing)} µm, "
+                f"found {list(item.spacing)}; give labels of one voxel size"
+            )
+    return filled([item.shape for item in cases["images"]], settings.crops.shape)
+
+
+def measure(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+    """Return the gates of cells, the grid and the scale of the distances."""
+    tables = []
+    for item in cases["images"]:
+        cells, nuclei = item.read()
+        tables.append(measured(cells.array, nuclei.array, item.spacing))
+    values = {name: np.concatenate([table[name] for table in tables]) for name in MEASURES}
+    if not values["area"].size:
+        raise InputError("expected whole cells with nuclei, found none; give larger labels")
+    return {
+        "process": settings.process.model_dump(mode="json"),
+        "spacing": list(cases["images"][0].spacing),
+        "scale_um": settings.scale_um,
+        "gates": six_digits({k: np.percentile(v, GATED).tolist() for k, v in values.items()}),
+    }
+
+
+def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
+    """Refuse a folder without labels, and a network that does not draw cells and nuclei alone."""
+    if settings.network.channels != 2 or settings.network.conditioned:
+        raise InputError("network: expected channels = 2 and conditioned = false")
+    if isinstance(source, Path):
+        find_images(source, settings.names, PLACES, settings.files.root)
+
+
+def validate(state: State, cases: Cases[LabelPair], settings: Settings) -> Iterator[Facts]:
+    """Yield the facts about the held-out labels of cells and as many sampled ones."""
+    items = cases["images"]
+    cells = [item.read()[0] for item in items]
+    drawn = [_sampled(number, item, state, settings) for number, item in enumerate(items)]
+    real = [_scene(own) for own in cells]
+    made = [_scene(own.like(new.cells)) for own, new in zip(cells, drawn, strict=True)]
+    yield Facts({"real:scenes": lambda: real, "synthetic:scenes": lambda: made})
+
+
+def _scene(labels: Volume) -> Scene:
+    """Return the labels of cells without an image."""
+    whole = stacked(labels)
+    dark = whole.like(np.zeros(whole.shape, np.uint8))
+    return Scene(dark, whole.array)
+
+
+def _sampled(number: int, item: LabelPair, state: State, settings: Settings) -> Drawn:
+    """Return masks as large as labels by the average network, always of the same seed."""
+    given = {**settings.card.parameters, "network": settings.network.model_dump(mode="json")}
+    parameters = parse("card.parameters", given, Parameters)
+    shape = item.shape[-len(item.axes) :]
+    canvas = Volume(np.zeros(shape, np.uint8), item.spacing, item.axes, {"seed": number})
+    return sampled(canvas, parameters, state.average, state.device)
+
+
+def picture(state: State, cases: Cases[LabelPair], settings: Settings) -> NDArray[np.uint8]:
+    """Return held-out labels above sampled ones, nuclei bright."""
+    rows: list[list[NDArray[np.uint8]]] = [[], []]
+    for number, item in enumerate(cases["images"][:SHOWN]):
+        cells, nuclei = item.read()
+        drawn = _sampled(number, item, state, settings)
+        for row, (body, core) in zip(
+            rows, ((cells.array, nuclei.array), (drawn.cells, drawn.nuclei)), strict=True
+        ):
+            grey = np.where(body > 0, 60 + body * 47 % 110, 0)
+            plane = np.where(core > 0, 255, grey).astype(np.uint8)
+            row.append(plane[len(plane) // 2] if plane.ndim == 3 else plane)
+    return joined([joined(row, 1) for row in rows], 0)
+
+
+TRAINING = Training(
+    algorithm="masks",
+    settings=Settings,
+    load=load,
+    build=build,
+    batch=batch,
+    step=step,
+    describe=describe,
+    validate=validate,
+    check=check,
+    measure=measure,
+    notes=notes,
+    picture=picture,
+)
