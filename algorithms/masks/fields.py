@@ -1,12 +1,13 @@
 """Signed distances to the borders of cells and nuclei, and the cells that such fields draw."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.measure import regionprops_table
+from scipy.spatial import ConvexHull
 from skimage.segmentation import watershed
 
 Fields = NDArray[np.float32]  # (2, [Z,] Y, X): of cells, of nuclei; positive inside
@@ -53,7 +54,7 @@ class Drawn(NamedTuple):
 def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -> Drawn:
     """Return the cells of fields, each around a nucleus; whole ones must pass the gates."""
     cell, nucleus = fields
-    least = SCRAP * gates["area"][0] / np.prod(spacing)
+    least = SCRAP * gates["area"][0] / prod(spacing)
     seeds = _without_small(ndimage.label(nucleus > 0)[0], least * gates["nucleus_share"][0])
     cells = watershed(-cell, seeds, mask=cell > 0)
     empty = _without_small(ndimage.label((cell > 0) & (cells == 0))[0], least)
@@ -81,28 +82,29 @@ def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -
 def measured(
     cells: Labels, nuclei: Labels, spacing: Sequence[float]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return `MEASURES` of cells with a nucleus that no face cuts, (N,): area in µm², shares."""
-    voxel = float(np.prod(spacing))
-    tables = []
-    for labels in (cells, nuclei):
-        properties = ("label", "area", "solidity", "bbox")
-        table = regionprops_table(labels.astype(np.int32), properties=properties)
-        tables.append(table)
-    body, core = tables
-    n = cells.ndim
-    low = np.stack([body[f"bbox-{axis}"] for axis in range(n)], 1)
-    high = np.stack([body[f"bbox-{axis + n}"] for axis in range(n)], 1)
-    thick = [axis for axis in range(n) if cells.shape[axis] > 1]
-    cut = (low[:, thick] == 0).any(1) | (high[:, thick] == np.array(cells.shape)[thick]).any(1)
-    whole = ~cut & np.isin(body["label"], core["label"])
-    place = np.searchsorted(core["label"], body["label"][whole])
-    return {
-        "label": body["label"][whole],
-        "area": body["area"][whole] * voxel,
-        "solidity": body["solidity"][whole],
-        "nucleus_share": core["area"][place] / body["area"][whole],
-        "nucleus_solidity": core["solidity"][place],
-    }
+    """Return ``label`` and `MEASURES` of cells with a nucleus that no face cuts, (N,)."""
+    thick = [axis for axis, size in enumerate(cells.shape) if size > 1]
+    cut = np.unique(np.concatenate([cells.take([0, -1], axis).ravel() for axis in thick]))
+    boxes, cores = ndimage.find_objects(cells), ndimage.find_objects(nuclei)
+    rows = []
+    for number, (box, core) in enumerate(zip(boxes, cores, strict=False), start=1):
+        if box is None or core is None or number in cut:
+            continue
+        (size, solidity), (own, smooth) = (
+            _size_and_solidity(labels[place] == number)
+            for labels, place in ((cells, box), (nuclei, core))
+        )
+        rows.append((number, size * prod(spacing), solidity, own / size, smooth))
+    table = np.array(rows, np.float64).reshape(-1, 1 + len(MEASURES))
+    return dict(zip(("label", *MEASURES), table.T, strict=True))
+
+
+def _size_and_solidity(mask: NDArray[np.bool_]) -> tuple[int, float]:
+    """Return the voxels of an object, and their share of the convex hull of all corners."""
+    rim = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+    corners = np.unique(np.concatenate([rim + way for way in np.ndindex((2,) * mask.ndim)]), axis=0)
+    size = int(mask.sum())
+    return size, size / float(ConvexHull(corners).volume)
 
 
 def _without_small(labels: Labels, least: float) -> Labels:

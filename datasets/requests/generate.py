@@ -30,11 +30,12 @@ class Parameters(Section):
 
 def generate(rng: np.random.Generator, parameters: Parameters) -> Sample:
     """Return the request of one case."""
+    seed = int(rng.integers(SEEDS))
     request = {
-        "seed": int(rng.integers(SEEDS)),
+        "seed": seed,
         "shape": list(parameters.shape),
         "spacing": list(parameters.spacing_um),
         "number": draw_whole(rng, parameters.number),
         "truncation": float(rng.uniform(*parameters.truncation)),
     }
-    return Sample({REQUEST.slug: canvas_of(request)}, metadata={"seed": request["seed"]})
+    return Sample({REQUEST.slug: canvas_of(request)}, metadata={"seed": seed})

@@ -1,7 +1,8 @@
 """Training of the masks: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.algorithms.masks.fields import MEASURES, Drawn, fields_of, measured
+from cytosuite.algorithms.masks.fields import MEASURES, Drawn, Labels, fields_of, measured
 from cytosuite.algorithms.masks.predict import Parameters, sampled
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.tasks import LABELS
@@ -24,6 +25,7 @@ from cytosuite.metrics.realism.scene import Scene
 from cytosuite.training.denoise import denoising_step, phases
 from cytosuite.training.images import (
     Places,
+    deep,
     filled,
     find_images,
     joined,
@@ -34,14 +36,14 @@ from cytosuite.training.images import (
     turned,
 )
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
-from cytosuite.training.settings import FileSettings, TrainingSettings
-from cytosuite.volume import Volume
+from cytosuite.training.settings import TrainingSettings
+from cytosuite.volume import SPATIAL, Volume
 
 NUCLEI = "nucleus-labels"
 # In a simulated dataset labels of nuclei are companions of those of cells.
 PLACES = Places((LABELS.slug, f"../../companions/{NUCLEI}"), ("labels", NUCLEI))
 GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates
-ALIKE = 0.02  # relative difference of voxel sizes that are one
+ALIKE = 0.02  # relative difference of voxel sizes that count as one
 SHOWN = 4  # labels in a picture
 
 Size = Annotated[int, Field(ge=1)]
@@ -69,16 +71,10 @@ class LabelPair:
     """Labels of cells and nuclei to learn from; 4 bytes per voxel on disk, few in memory."""
 
     path: Path  # of the cells' file
-    nuclei: Source
     fields: NDArray[np.float16]  # (2, Z, Y, X), at least as large as a crop; mapped
-    axes: str
     shape: tuple[int, ...]  # voxels z y x, without the extension to a crop
     spacing: tuple[float, ...]  # µm per voxel
-    files: FileSettings
-
-    def read(self) -> tuple[Volume, Volume]:
-        """Return the labels of cells and of nuclei."""
-        return self.files.labels(self.path), self.files.labels(self.nuclei)
+    read: Callable[[], tuple[Volume, Volume]]  # the labels of cells and of nuclei
 
 
 def load(folder: Path, role: str, settings: Settings) -> list[LabelPair]:  # noqa: ARG001
@@ -94,20 +90,22 @@ def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
     """Return the distances of one pair of label images."""
     if nuclei is None:
         raise InputError(f"expected labels of the nuclei by the same name in {NUCLEI}, found none")
-    cells, cores = settings.files.labels(path), settings.files.labels(nuclei)
-    axes = settings.network.axes.lstrip("C")
-    if cells.axes != axes or cells.shape != cores.shape:
+
+    def read() -> tuple[Volume, Volume]:
+        """Return the labels of cells and of nuclei."""
+        return settings.files.labels(path), settings.files.labels(nuclei)
+
+    cells, cores = read()
+    axes = SPATIAL[-settings.network.dimensions :]
+    if cells.axes != axes or cells.shape != cores.shape or cells.spacing_is_assumed:
         raise InputError(
-            f"expected labels {axes} of cells and nuclei of one shape, found {cells.axes} of "
-            f"{cells.shape} and {cores.shape}"
+            f"expected labels {axes} of cells and nuclei of one shape and a known voxel size, "
+            f"found {cells.axes} of {cells.shape} and {cores.shape}, voxels of {cells.spacing}"
         )
-    if cells.spacing_is_assumed:
-        raise InputError("the file gives no voxel size, in which distances are measured")
     fields = fields_of(cells.array, cores.array, cells.spacing, settings.scale_um)
-    deep = fields.reshape(2, *stacked(cells).shape).astype(np.float16)
-    shape, files = deep.shape[1:], settings.files
-    stored = mapped(padded(deep, settings.crops.shape))
-    return LabelPair(path, nuclei, stored, axes, shape, cells.spacing, files)
+    whole = fields.reshape(2, *stacked(cells).shape).astype(np.float16)
+    stored = mapped(padded(whole, settings.crops.shape))
+    return LabelPair(path, stored, whole.shape[1:], cells.spacing, read)
 
 
 def build(settings: Settings) -> Parts:
@@ -142,7 +140,7 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 def describe(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
     """Return axes and voxel size, µm."""
-    axes = settings.network.axes.lstrip("C")
+    axes = SPATIAL[-settings.network.dimensions :]
     return {"axes": axes, "spacing": list(cases["images"][0].spacing)}
 
 
@@ -185,43 +183,41 @@ def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> No
 
 def validate(state: State, cases: Cases[LabelPair], settings: Settings) -> Iterator[Facts]:
     """Yield the facts about the held-out labels of cells and as many sampled ones."""
-    items = cases["images"]
-    cells = [item.read()[0] for item in items]
-    drawn = [_sampled(number, item, state, settings) for number, item in enumerate(items)]
-    real = [_scene(own) for own in cells]
-    made = [_scene(own.like(new.cells)) for own, new in zip(cells, drawn, strict=True)]
-    yield Facts({"real:scenes": lambda: real, "synthetic:scenes": lambda: made})
+    real = [item.read()[0] for item in cases["images"]]
+    pairs = zip(real, _sampled(real, state, settings), strict=True)
+    made = [own.like(new.cells) for own, new in pairs]
+    sides = {"real:scenes": real, "synthetic:scenes": made}
+    yield Facts({name: partial(list, map(_scene, side)) for name, side in sides.items()})
 
 
 def _scene(labels: Volume) -> Scene:
     """Return the labels of cells without an image."""
     whole = stacked(labels)
-    dark = whole.like(np.zeros(whole.shape, np.uint8))
-    return Scene(dark, whole.array)
+    return Scene(whole.like(np.zeros(whole.shape, np.uint8)), whole.array)
 
 
-def _sampled(number: int, item: LabelPair, state: State, settings: Settings) -> Drawn:
-    """Return masks as large as labels by the average network, always of the same seed."""
+def _sampled(like: Sequence[Volume], state: State, settings: Settings) -> Iterator[Drawn]:
+    """Yield masks as large as others by the average network, always of the same seeds."""
     given = {**settings.card.parameters, "network": settings.network.model_dump(mode="json")}
     parameters = parse("card.parameters", given, Parameters)
-    shape = item.shape[-len(item.axes) :]
-    canvas = Volume(np.zeros(shape, np.uint8), item.spacing, item.axes, {"seed": number})
-    return sampled(canvas, parameters, state.average, state.device)
+    for seed, own in enumerate(like):
+        yield sampled(
+            replace(own, metadata={"seed": seed}), parameters, state.average, state.device
+        )
 
 
 def picture(state: State, cases: Cases[LabelPair], settings: Settings) -> NDArray[np.uint8]:
-    """Return held-out labels above sampled ones, nuclei bright."""
-    rows: list[list[NDArray[np.uint8]]] = [[], []]
-    for number, item in enumerate(cases["images"][:SHOWN]):
-        cells, nuclei = item.read()
-        drawn = _sampled(number, item, state, settings)
-        for row, (body, core) in zip(
-            rows, ((cells.array, nuclei.array), (drawn.cells, drawn.nuclei)), strict=True
-        ):
-            grey = np.where(body > 0, 60 + body * 47 % 110, 0)
-            plane = np.where(core > 0, 255, grey).astype(np.uint8)
-            row.append(plane[len(plane) // 2] if plane.ndim == 3 else plane)
-    return joined([joined(row, 1) for row in rows], 0)
+    """Return held-out labels above sampled ones, nuclei white."""
+    real = [item.read() for item in cases["images"][:SHOWN]]
+    made = _sampled([cells for cells, _ in real], state, settings)
+    rows = [[(a.array, b.array) for a, b in real], [(own.cells, own.nuclei) for own in made]]
+    return joined([joined([_grey(*own) for own in row], 1) for row in rows], 0)
+
+
+def _grey(cells: Labels, nuclei: Labels) -> NDArray[np.uint8]:
+    """Return the middle plane of labels."""
+    body, core = (deep(own)[len(deep(own)) // 2] for own in (cells, nuclei))
+    return np.where(core > 0, 255, np.where(body > 0, 60 + body * 47 % 110, 0)).astype(np.uint8)
 
 
 TRAINING = Training(
