@@ -10,10 +10,8 @@ of the training, centres of gravity on each other, over eight turns and mirror i
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,81 +29,54 @@ from cytosuite.formats.request import canvas_of
 from cytosuite.volume import Volume
 
 CARD = Path("weights/masks/cells-nuclei-2d.json")
-TRUNCATIONS = (1.0, 0.5)
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-HELD = "held out"
+TRUNCATIONS, SHARES = (1.0, 0.5), (0.0, 0.25, 0.5, 0.75, 1.0)
+HELD, REJECTED = "held out", "masks_rejected_"
 WINDOW, STRIDE = 96, 2  # pixels around a cell, and between those that are compared
 SHOWN = 208  # pixels of a picture
 SKIP = {"turn_deg", "radius"}  # directions of a simulated culture are its own, middles chance
 
 Bits = NDArray[np.float32]
+Made = tuple[list[Volume], Counter[str]]  # labels of cells, and counts
 
 
-class Set(NamedTuple):
-    """Labels of cells and nuclei, and how many cells were rejected."""
-
-    cells: list[Volume]
-    nuclei: list[Volume]
-    rejected: Counter[str]
-
-    @property
-    def count(self) -> int:
-        """Cells in all images."""
-        return sum(int(own.array.max()) for own in self.cells)
+def asked(seed: int, shape: Sequence[int], spacing: Sequence[float], **more: float) -> Any:  # noqa: ANN401
+    """Return the masks of a seed."""
+    request = {"seed": seed, "shape": [*shape], "spacing": [*spacing], **more}
+    return apply("masks", canvas_of(request), model=CARD.stem)
 
 
-def stored(folders: Iterable[Path]) -> Set:
-    """Return the labels of folders."""
-    cells, nuclei = (
-        [read(path) for folder in folders for path in image_files(folder / name)]
-        for name in ("labels", "nucleus-labels")
-    )
-    return Set(cells, nuclei, Counter())
+def sampled(like: Sequence[Volume], cells: int, truncation: float) -> Made:
+    """Return at least so many sampled cells, in as many images as others or more."""
+    made: list[Volume] = []
+    counts: Counter[str] = Counter()
+    while counts["masks_cells"] < cells or len(made) < len(like):
+        own = like[len(made) % len(like)]
+        found = asked(len(made), own.shape, own.spacing, truncation=truncation)["sampled-cells"]
+        made.append(found)
+        counts.update(found.metadata)
+    return made, counts
 
 
-def asked(seed: int, like: Volume, **more: float) -> dict[str, Volume]:
-    """Return the masks of a seed on the grid of an image, of a shape where it is given."""
-    request = {"seed": seed, "shape": list(like.shape), "spacing": list(like.spacing)}
-    return dict(apply("masks", canvas_of({**request, **more}), model=CARD.stem))
-
-
-def sampled(like: Sequence[Volume], cells: int, truncation: float) -> Set:
-    """Return at least so many sampled cells, in images like others."""
-    found = Set([], [], Counter())
-    while found.count < cells or len(found.cells) < len(like):
-        seed = len(found.cells)
-        made = asked(seed, like[seed % len(like)], truncation=truncation)
-        found.cells.append(made["sampled-cells"])
-        found.nuclei.append(made["sampled-nuclei"])
-        facts = made["sampled-cells"].metadata
-        start = "masks_rejected_"
-        found.rejected.update(
-            {key.removeprefix(start): int(n) for key, n in facts.items() if key.startswith(start)}  # type: ignore[arg-type]
-        )
-    return found
-
-
-def through_gates(held: Set) -> Counter[str]:
-    """Return the cells of labels that would be rejected, by reason."""
+def through_gates(cells: Sequence[Volume], nuclei: Sequence[Volume]) -> Counter[str]:
+    """Return how many cells of labels the gates would reject, by reason, and of how many."""
     own = parameters_of(read_card(CARD), Parameters)
-    rejected: Counter[str] = Counter()
-    for cells, nuclei in zip(held.cells, held.nuclei, strict=True):
-        fields = fields_of(cells.array, nuclei.array, cells.spacing, own.scale_um)
-        rejected.update(draw(fields, cells.spacing, own.gates.model_dump()).rejected)
-    return rejected
+    counts: Counter[str] = Counter()
+    for body, core in zip(cells, nuclei, strict=True):
+        fields = fields_of(body.array, core.array, body.spacing, own.scale_um)
+        drawn = draw(fields, body.spacing, own.gates.model_dump())
+        counts.update({f"{REJECTED}{reason}": n for reason, n in drawn.rejected.items()})
+        counts["masks_found"] += drawn.found
+    return counts
 
 
 def windows(labels: Iterable[Volume]) -> Bits:
     """Return the masks of whole cells, each in the middle of a window, (N, pixels) of 0 and 1."""
-    half, found = WINDOW // 2, []
-    for volume in labels:
-        wide = np.pad(volume.array, half)
-        for number, box in enumerate(ndimage.find_objects(volume.array), start=1):
-            faces = zip(box or (), volume.shape, strict=bool(box))
-            if box is None or any(part.start == 0 or part.stop == n for part, n in faces):
-                continue
-            middle = ndimage.center_of_mass(volume.array[box] == number)
-            y, x = (part.start + round(place) for part, place in zip(box, middle, strict=True))
+    found = []
+    for array in (volume.array for volume in labels):
+        wide = np.pad(array, WINDOW // 2)
+        cut = np.concatenate([array[[0, -1]].ravel(), array[:, [0, -1]].ravel()])
+        for number in np.setdiff1d(array, [*cut, 0]):
+            y, x = (round(place) for place in ndimage.center_of_mass(array == number))
             own = wide[y : y + WINDOW : STRIDE, x : x + WINDOW : STRIDE] == number
             found.append(own.ravel())
     return np.array(found, np.float32)
@@ -123,66 +94,65 @@ def nearest(masks: Bits, known: Bits) -> NDArray[np.float64]:
     return best
 
 
-def drawn(made: dict[str, Volume], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return cells in colours, their nuclei darker."""
-    cells, nuclei = made["sampled-cells"].array, made["sampled-nuclei"].array
-    picture = colours[cells]
-    return np.where((nuclei > 0)[..., None], picture // 2, picture).astype(np.uint8)
-
-
-def figure(path: Path, like: Volume) -> None:
+def figure(path: Path, spacing: Sequence[float]) -> None:
     """Write samples, the same nearer the mean, and a way from one seed to another."""
     colours = np.random.default_rng(3).integers(90, 250, (2**16, 3), np.uint8)
-    colours[0] = 255
-    small = replace(like, array=np.zeros((SHOWN, SHOWN), np.uint8))
-    seeds: list[list[dict[str, Any]]] = [
-        [{"seed": n, "truncation": truncation} for n in range(len(SHARES))]
-        for truncation in TRUNCATIONS
+    colours[0], rows = 255, []
+    wanted: list[list[dict[str, Any]]] = [
+        [{"seed": n, "truncation": own} for n in range(len(SHARES))] for own in TRUNCATIONS
     ]
-    seeds.append([{"seed": 0, "to": 1, "share": share} for share in SHARES])
-    rows = []
-    for row in seeds:
-        pictures = [drawn(asked(like=small, **own), colours) for own in row]
-        rows.append(np.concatenate([np.pad(p, ((3, 3), (3, 3), (0, 0))) for p in pictures], 1))
+    for row in [*wanted, [{"seed": 0, "to": 1, "share": share} for share in SHARES]]:
+        pictures = []
+        for request in row:
+            made = asked(shape=(SHOWN, SHOWN), spacing=spacing, **request)
+            picture = colours[made["sampled-cells"].array]
+            picture[made["sampled-nuclei"].array > 0] //= 2
+            pictures.append(np.pad(picture, ((3, 3), (3, 3), (0, 0))))
+        rows.append(np.concatenate(pictures, 1))
     Image.fromarray(np.concatenate(rows)).quantize(64).save(path, optimize=True)
-
-
-def main() -> None:
-    """Print the tables and write the picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train", type=Path, nargs="+", required=True)
-    parser.add_argument("--held", type=Path, nargs="+", required=True)
-    parser.add_argument("--cells", type=int, default=1000)
-    parser.add_argument("--figure", type=Path)
-    given = parser.parse_args()
-    train, held = stored(given.train), stored(given.held)
-    if given.figure:
-        figure(given.figure, held.cells[0])
-    made = {t: sampled(held.cells, given.cells, t) for t in TRUNCATIONS}
-    sides = {HELD: held._replace(rejected=through_gates(held))}
-    sides |= {f"truncation {t:g}": own for t, own in made.items()}
-    reasons = sorted(set(chain(*(own.rejected for own in sides.values()))))
-    show("rejected, %", "cells", "all", *reasons)
-    for name, own in sides.items():
-        total = own.count + (0 if own is sides[HELD] else own.rejected.total())
-        shares = [100 * own.rejected[reason] / total for reason in reasons]
-        show(name, total, sum(shares), *shares)
-    real = look(held.cells)
-    each = [compared(real, look(own.cells, real.reach_um, real.shrinkage)) for own in made.values()]
-    show("W1 / sd", "floor", *[f"truncation {t:g}" for t in made])
-    for rows in zip(*each, strict=True):
-        if rows[0].name not in SKIP:
-            show(rows[0].name, rows[0].floor, *(row.distance for row in rows))
-    known = windows(train.cells)
-    show(f"IoU with the nearest of {len(known)}", "cells", "median", "99 %", "most")
-    for name, own in sides.items():
-        found = nearest(windows(own.cells), known)
-        show(name, found.size, *np.quantile(found, [0.5, 0.99, 1]).tolist())
 
 
 def show(*cells: str | float) -> None:
     """Print a row of a table."""
     print("".join(f"{c:>18.3f}" if isinstance(c, float) else f"{c:>18}" for c in cells))
+
+
+def main() -> None:
+    """Print the tables and write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--train", "--held"):
+        parser.add_argument(name, type=Path, nargs="+", required=True)
+    parser.add_argument("--cells", type=int, default=1000)
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    train, held, nuclei = (
+        [read(path) for folder in folders for path in image_files(folder / name)]
+        for folders, name in (
+            *((given.train, "labels"), (given.held, "labels")),
+            (given.held, "nucleus-labels"),
+        )
+    )
+    if given.figure:
+        figure(given.figure, held[0].spacing)
+    made = {t: sampled(held, given.cells, t) for t in TRUNCATIONS}
+    sides = {HELD: (held, through_gates(held, nuclei))}
+    sides |= {f"truncation {t:g}": own for t, own in made.items()}
+    reasons = [key for key in sides[HELD][1] if key.startswith(REJECTED)]
+    show("rejected, %", "found", "all", *(key.removeprefix(REJECTED) for key in reasons))
+    for name, (_, counts) in sides.items():
+        shares = [100 * counts[reason] / counts["masks_found"] for reason in reasons]
+        show(name, counts["masks_found"], sum(shares), *shares)
+    real = look(held)
+    each = [compared(real, look(own, real.reach_um, real.shrinkage)) for own, _ in made.values()]
+    show("W1 / sd", "floor", *[name for name in sides if name != HELD])
+    for rows in zip(*each, strict=True):
+        if rows[0].name not in SKIP:
+            show(rows[0].name, rows[0].floor, *(row.distance for row in rows))
+    known = windows(train)
+    show(f"IoU, {len(known)} known", "cells", "median", "99 %", "most")
+    for name, (cells, _) in sides.items():
+        found = nearest(windows(cells), known)
+        show(name, found.size, *np.quantile(found, [0.5, 0.99, 1]).tolist())
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Drawn(NamedTuple):
     cells: Labels
     nuclei: Labels
     rejected: dict[str, int]  # by reason
+    found: int  # cells before the gates
 
 
 def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -> Drawn:
@@ -76,7 +77,8 @@ def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -
     numbers = np.zeros(size, np.uint16 if size < 2**16 else np.uint32)
     own = np.unique(cells[kept])
     numbers[own] = np.arange(1, own.size + 1)
-    return Drawn(numbers[cells], numbers[np.where(kept, nuclei, 0)], rejected)
+    nuclei = numbers[np.where(kept, nuclei, 0)]
+    return Drawn(numbers[cells], nuclei, rejected, own.size + sum(rejected.values()))
 
 
 def measured(

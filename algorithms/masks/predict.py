@@ -66,6 +66,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     network = load_once(model, own.model_dump(mode="json"), load)
     found = sampled(canvas, parameters, network, device())
     facts: dict[str, Scalar] = {"masks_cells": int(found.cells.max(initial=0))}
+    facts["masks_found"] = found.found  # also in the margin
     facts |= {f"masks_rejected_{reason}": count for reason, count in found.rejected.items()}
     made = Volume(found.cells, canvas.spacing, canvas.axes, facts)
     nuclei = Volume(found.nuclei, canvas.spacing, canvas.axes, {"channel": "nucleus"})
@@ -93,7 +94,7 @@ def sampled(canvas: Volume, parameters: Parameters, network: Conditional, device
     kept = np.sort(kept[: int(wanted.get("number", numbers.size))])
     new = np.zeros(found.cells.max(initial=0) + 1, found.cells.dtype)
     new[kept] = np.arange(1, kept.size + 1)
-    return Drawn(new[cells], new[nuclei], found.rejected)
+    return found._replace(cells=new[cells], nuclei=new[nuclei])
 
 
 def fields_from(
