@@ -43,7 +43,7 @@ def fields_of(cells: Labels, nuclei: Labels, spacing: Sequence[float], scale_um:
     return np.stack([np.tanh(signed_distance(own, spacing) / scale_um) for own in (cells, nuclei)])
 
 
-class Drawn(NamedTuple):
+class DrawnCells(NamedTuple):
     """Cells and their nuclei of the same numbers, and how many were rejected."""
 
     cells: Labels
@@ -52,7 +52,7 @@ class Drawn(NamedTuple):
     found: int  # cells before the gates
 
 
-def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -> Drawn:
+def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -> DrawnCells:
     """Return the cells of fields, each around a nucleus; whole ones must pass the gates."""
     cell, nucleus = fields
     least = SCRAP * gates["area"][0] / prod(spacing)
@@ -78,7 +78,7 @@ def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -
     own = np.unique(cells[kept])
     numbers[own] = np.arange(1, own.size + 1)
     nuclei = numbers[np.where(kept, nuclei, 0)]
-    return Drawn(numbers[cells], nuclei, rejected, own.size + sum(rejected.values()))
+    return DrawnCells(numbers[cells], nuclei, rejected, own.size + sum(rejected.values()))
 
 
 def measured(

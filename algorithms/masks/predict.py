@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.algorithms.masks.fields import Drawn, Fields, Range, draw
+from cytosuite.algorithms.masks.fields import DrawnCells, Fields, Range, draw
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.tasks import REQUEST, SAMPLED_CELLS, SAMPLED_NUCLEI
 from cytosuite.contract.weights import Model
@@ -73,7 +73,9 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     return {SAMPLED_CELLS.slug: made, SAMPLED_NUCLEI.slug: nuclei}
 
 
-def sampled(canvas: Volume, parameters: Parameters, network: Conditional, device: str) -> Drawn:
+def sampled(
+    canvas: Volume, parameters: Parameters, network: Conditional, device: str
+) -> DrawnCells:
     """Return the cells of a request, at most as many as it asks for, and those rejected."""
     wanted = canvas.metadata
     seeds = int(wanted["seed"]), int(wanted.get("to", wanted["seed"]))

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.algorithms.masks.fields import MEASURES, Drawn, Labels, fields_of, measured
+from cytosuite.algorithms.masks.fields import MEASURES, DrawnCells, Labels, fields_of, measured
 from cytosuite.algorithms.masks.predict import Parameters, sampled
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.tasks import LABELS
@@ -196,7 +196,7 @@ def _scene(labels: Volume) -> Scene:
     return Scene(whole.like(np.zeros(whole.shape, np.uint8)), whole.array)
 
 
-def _sampled(like: Sequence[Volume], state: State, settings: Settings) -> Iterator[Drawn]:
+def _sampled(like: Sequence[Volume], state: State, settings: Settings) -> Iterator[DrawnCells]:
     """Yield masks as large as others by the average network, always of the same seeds."""
     given = {**settings.card.parameters, "network": settings.network.model_dump(mode="json")}
     parameters = parse("card.parameters", given, Parameters)
