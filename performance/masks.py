@@ -30,6 +30,7 @@ from cytosuite.volume import Volume
 
 CARD = Path("weights/masks/cells-nuclei-2d.json")
 TRUNCATIONS, SHARES = (1.0, 0.5), (0.0, 0.25, 0.5, 0.75, 1.0)
+SLUGS = "sampled-cells", "sampled-nuclei"
 HELD, REJECTED = "held out", "masks_rejected_"
 WINDOW, STRIDE = 96, 2  # pixels around a cell, and between those that are compared
 SHOWN = 208  # pixels of a picture
@@ -37,6 +38,11 @@ SKIP = {"turn_deg", "radius"}  # directions of a simulated culture are its own, 
 
 Bits = NDArray[np.float32]
 Made = tuple[list[Volume], Counter[str]]  # labels of cells, and counts
+
+
+def stored(folders: Sequence[Path], name: str) -> list[Volume]:
+    """Return the labels of folders."""
+    return [read(path) for folder in folders for path in image_files(folder / name)]
 
 
 def asked(seed: int, shape: Sequence[int], spacing: Sequence[float], **more: float) -> Any:  # noqa: ANN401
@@ -51,7 +57,7 @@ def sampled(like: Sequence[Volume], cells: int, truncation: float) -> Made:
     counts: Counter[str] = Counter()
     while counts["masks_cells"] < cells or len(made) < len(like):
         own = like[len(made) % len(like)]
-        found = asked(len(made), own.shape, own.spacing, truncation=truncation)["sampled-cells"]
+        found = asked(len(made), own.shape, own.spacing, truncation=truncation)[SLUGS[0]]
         made.append(found)
         counts.update(found.metadata)
     return made, counts
@@ -102,14 +108,11 @@ def figure(path: Path, spacing: Sequence[float]) -> None:
         [{"seed": n, "truncation": own} for n in range(len(SHARES))] for own in TRUNCATIONS
     ]
     for row in [*wanted, [{"seed": 0, "to": 1, "share": share} for share in SHARES]]:
-        pictures = []
-        for request in row:
-            made = asked(shape=(SHOWN, SHOWN), spacing=spacing, **request)
-            picture = colours[made["sampled-cells"].array]
-            picture[made["sampled-nuclei"].array > 0] //= 2
-            pictures.append(np.pad(picture, ((3, 3), (3, 3), (0, 0))))
-        rows.append(np.concatenate(pictures, 1))
-    Image.fromarray(np.concatenate(rows)).quantize(64).save(path, optimize=True)
+        made = [asked(shape=(SHOWN, SHOWN), spacing=spacing, **request) for request in row]
+        cells, nuclei = (np.stack([m[s].array for m in made]) for s in SLUGS)
+        pictures = colours[cells] // np.where(nuclei > 0, 2, 1)[..., None]
+        rows.append(np.concatenate(np.pad(pictures, ((0, 0), (3, 3), (3, 3), (0, 0))), 1))
+    Image.fromarray(np.concatenate(rows).astype(np.uint8)).quantize(64).save(path, optimize=True)
 
 
 def show(*cells: str | float) -> None:
@@ -125,13 +128,8 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1000)
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
-    train, held, nuclei = (
-        [read(path) for folder in folders for path in image_files(folder / name)]
-        for folders, name in (
-            *((given.train, "labels"), (given.held, "labels")),
-            (given.held, "nucleus-labels"),
-        )
-    )
+    train, held = stored(given.train, "labels"), stored(given.held, "labels")
+    nuclei = stored(given.held, "nucleus-labels")
     if given.figure:
         figure(given.figure, held[0].spacing)
     made = {t: sampled(held, given.cells, t) for t in TRUNCATIONS}

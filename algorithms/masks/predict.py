@@ -1,7 +1,9 @@
 """Entry point of the masks: a request with a seed in, labels of cells and of their nuclei out."""
 
 from collections.abc import Mapping, Sequence
-from math import cos, pi, sin
+from dataclasses import replace
+from functools import partial
+from math import cos, pi, prod, sin
 from typing import Annotated
 
 import numpy as np
@@ -77,22 +79,18 @@ def sampled(
     canvas: Volume, parameters: Parameters, network: Conditional, device: str
 ) -> DrawnCells:
     """Return the cells of a request, at most as many as it asks for, and those rejected."""
-    wanted = canvas.metadata
-    seeds = int(wanted["seed"]), int(wanted.get("to", wanted["seed"]))
-    share, truncation = float(wanted.get("share", 0.0)), float(wanted.get("truncation", 1.0))
     margin = [
         round(parameters.margin_um / step) if n > 1 else 0
         for step, n in zip(canvas.spacing, canvas.shape, strict=True)
     ]
-    shape = [n + 2 * m for n, m in zip(canvas.shape, margin, strict=True)]
-    fields = fields_from(
-        shape, canvas.spacing, parameters, network, device, seeds, share, truncation
-    )
+    wide = np.broadcast_to(np.uint8(0), np.add(canvas.shape, np.multiply(2, margin)))
+    fields = fields_from(replace(canvas, array=wide), parameters, network, device)
     found = draw(fields, canvas.spacing, parameters.gates.model_dump())
     inner = tuple(slice(m, m + n) for m, n in zip(margin, canvas.shape, strict=True))
     cells, nuclei = found.cells[inner], found.nuclei[inner]
-    numbers = np.unique(cells[cells > 0])
-    kept = np.random.default_rng(seeds[share >= 0.5]).permutation(numbers)
+    numbers, wanted = np.unique(cells[cells > 0]), canvas.metadata
+    nearer = "to" if float(wanted.get("share", 0)) >= 0.5 else "seed"
+    kept = np.random.default_rng(int(wanted[nearer])).permutation(numbers)
     kept = np.sort(kept[: int(wanted.get("number", numbers.size))])
     new = np.zeros(found.cells.max(initial=0) + 1, found.cells.dtype)
     new[kept] = np.arange(1, kept.size + 1)
@@ -100,58 +98,47 @@ def sampled(
 
 
 def fields_from(
-    shape: Sequence[int],
-    spacing: Sequence[float],
-    parameters: Parameters,
-    network: Conditional,
-    device: str,
-    seeds: tuple[int, int],
-    share: float,
-    truncation: float,
+    canvas: Volume, parameters: Parameters, network: Conditional, device: str
 ) -> Fields:
-    """Return the distances (2, *shape) on a grid of `spacing`, drawn on that of the model."""
-    ratio = np.divide(spacing, parameters.spacing)
+    """Return the distances (2, [Z,] Y, X) of a request, drawn on the grid of the training."""
+    shape, ratio = canvas.shape, np.divide(canvas.spacing, parameters.spacing)
     if (np.abs(np.log(ratio)) > np.log(FARTHEST)).any():
         raise InputError(
             f"spacing: expected within a factor of {FARTHEST:g} of {list(parameters.spacing)} µm, "
-            f"found {list(spacing)}; take a voxel size near it"
+            f"found {list(canvas.spacing)}; take a voxel size near it"
         )
-    grid = [int(np.ceil(n * r)) for n, r in zip(shape, ratio, strict=True)]
-    size = max(np.prod(grid), np.prod(shape)) * 4 * _COPIES / 2**30
-    free = free_gib()
+    grid = tuple(int(np.ceil(n * r)) for n, r in zip(shape, ratio, strict=True))
+    size, free = max(prod(grid), prod(shape)) * 4 * _COPIES / 2**30, free_gib()
     if free is not None and size > free:
         raise RoomError(
             f"masks of {' x '.join(map(str, shape))} voxels take {size:.3g} GiB, {free:.3g} GiB "
             "are free; ask for smaller ones"
         )
-    weights = (
-        np.float32(truncation * cos(share * pi / 2)),
-        np.float32(truncation * sin(share * pi / 2)),
-    )
-
-    def noise(shape: Sequence[int], seed: int, draw: int, labels: None) -> NDArray[np.float32]:
-        """Return noise between two seeds on the sphere, nearer the mean by the truncation."""
-        del labels
-        made = weights[0] * noise_field(shape, seed, draw)
-        return made + weights[1] * noise_field(shape, seeds[1], draw) if share else made
-
-    flat = (1,) * (3 - len(grid))
     fields = synthesise(
-        np.zeros((2, *flat, *grid), np.float32),
+        np.zeros((2, *(1,) * (3 - len(grid)), *grid), np.float32),
         network,
         parameters.network,
         parameters.process,
         tile=parameters.tile,
-        seed=seeds[0],
+        seed=int(canvas.metadata["seed"]),
         device=device,
-        noise=noise,
+        noise=partial(_noise, canvas.metadata),
     ).values.reshape(2, *grid)
-    if list(grid) == list(shape) and np.allclose(ratio, 1):
+    if grid == shape and np.allclose(ratio, 1):
         return fields
     middle = (ratio - 1) / 2  # centres of first voxels
-    return np.stack(
-        [
-            ndimage.affine_transform(own, ratio, middle, tuple(shape), order=1, mode="nearest")
-            for own in fields
-        ]
-    )
+    finer = partial(ndimage.affine_transform, order=1, mode="nearest")
+    return np.stack([finer(own, ratio, middle, shape) for own in fields])
+
+
+def _noise(
+    wanted: Mapping[str, Scalar], shape: Sequence[int], seed: int, draw: int, labels: None
+) -> NDArray[np.float32]:
+    """Return noise between two seeds on the sphere, nearer the mean by the truncation."""
+    del labels
+    share, size = float(wanted.get("share", 0)), np.float32(wanted.get("truncation", 1))
+    found = noise_field(shape, seed, draw)
+    if share:
+        other = noise_field(shape, int(wanted["to"]), draw)
+        found = np.float32(cos(share * pi / 2)) * found + np.float32(sin(share * pi / 2)) * other
+    return size * found

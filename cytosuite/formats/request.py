@@ -21,27 +21,29 @@ def _is_whole(value: Any, least: int = 0) -> bool:  # noqa: ANN401 - any JSON
     return type(value) is int and least <= value < LARGEST
 
 
-def _is_share(value: Any, most: float = 1) -> bool:  # noqa: ANN401 - any JSON
+def _is_number(value: Any, most: float) -> bool:  # noqa: ANN401 - any JSON
     return type(value) in (int, float) and 0 <= value <= most
 
 
-def _is_shape(value: Any) -> bool:  # noqa: ANN401 - any JSON
-    sizes = isinstance(value, list) and len(value) in (2, 3)
-    return sizes and all(_is_whole(n, 1) for n in value) and prod(value) <= VOXELS
+def _are(value: Any, good: Callable[[Any], bool]) -> bool:  # noqa: ANN401 - any JSON
+    return isinstance(value, list) and len(value) in (2, 3) and all(map(good, value))
 
 
-def _are_sizes(value: Any) -> bool:  # noqa: ANN401 - any JSON
-    return isinstance(value, list) and all(type(n) is not bool and is_size(n) for n in value)
-
-
+# A check of each key, and its words.
 KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (_is_whole, "a whole number from 0"),
-    "shape": (_is_shape, f"[z, y, x] or [y, x], of at most {VOXELS} voxels"),
-    "spacing": (_are_sizes, "the size of a voxel in µm, as many numbers as shape"),
+    "shape": (
+        lambda value: _are(value, lambda n: _is_whole(n, 1)) and prod(value) <= VOXELS,
+        f"[z, y, x] or [y, x], of at most {VOXELS} voxels",
+    ),
+    "spacing": (
+        lambda value: _are(value, lambda n: type(n) is not bool and is_size(n)),
+        "the size of a voxel in µm, as many numbers as shape",
+    ),
     "number": (_is_whole, "a whole number from 0"),
-    "truncation": (lambda value: _is_share(value, 2), "a number from 0 to 2"),
+    "truncation": (lambda value: _is_number(value, 2), "a number from 0 to 2"),
     "to": (_is_whole, "a second seed"),
-    "share": (_is_share, "the second seed's share, from 0 to 1"),
+    "share": (lambda value: _is_number(value, 1), "the second seed's share, from 0 to 1"),
 }
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.algorithms.masks.fields import MEASURES, DrawnCells, Labels, fields_of, measured
+from cytosuite.algorithms.masks.fields import MEASURES, DrawnCells, fields_of, measured
 from cytosuite.algorithms.masks.predict import Parameters, sampled
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.tasks import LABELS
@@ -146,11 +146,11 @@ def describe(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
 
 def notes(cases: Cases[LabelPair], settings: Settings) -> list[str]:
     """Return a line on small images; InputError for voxel sizes that differ."""
-    first = cases["images"][0]
-    for item in cases["images"]:
+    first, *others = cases["images"]
+    for item in others:
         if not np.allclose(item.spacing, first.spacing, rtol=ALIKE):
             raise InputError(
-                f"{item.path}: expected the voxel size of {first.path}, {list(first.spacing)} µm, "
+                f"{item.path}: expected voxels of {list(first.spacing)} µm, as of {first.path}, "
                 f"found {list(item.spacing)}; give labels of one voxel size"
             )
     return filled([item.shape for item in cases["images"]], settings.crops.shape)
@@ -207,17 +207,13 @@ def _sampled(like: Sequence[Volume], state: State, settings: Settings) -> Iterat
 
 
 def picture(state: State, cases: Cases[LabelPair], settings: Settings) -> NDArray[np.uint8]:
-    """Return held-out labels above sampled ones, nuclei white."""
+    """Return held-out labels above sampled ones, the nuclei white."""
     real = [item.read() for item in cases["images"][:SHOWN]]
     made = _sampled([cells for cells, _ in real], state, settings)
     rows = [[(a.array, b.array) for a, b in real], [(own.cells, own.nuclei) for own in made]]
-    return joined([joined([_grey(*own) for own in row], 1) for row in rows], 0)
-
-
-def _grey(cells: Labels, nuclei: Labels) -> NDArray[np.uint8]:
-    """Return the middle plane of labels."""
-    body, core = (deep(own)[len(deep(own)) // 2] for own in (cells, nuclei))
-    return np.where(core > 0, 255, np.where(body > 0, 60 + body * 47 % 110, 0)).astype(np.uint8)
+    greys = [[np.where(b > 0, 255, (a > 0) * (60 + a * 47 % 110)) for a, b in row] for row in rows]
+    planes = [[deep(own)[len(deep(own)) // 2].astype(np.uint8) for own in row] for row in greys]
+    return joined([joined(row, 1) for row in planes], 0)
 
 
 TRAINING = Training(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cytosuite.algorithms.masks.fields import draw, fields_of, measured, signed_distance
+from cytosuite.algorithms.masks.fields import draw, fields_of, signed_distance
 
 OPEN = {
     **{"area": (4.0, 1e6), "solidity": (0.0, 1.0)},
@@ -72,14 +72,6 @@ def test_volumes_are_drawn_too():
     cells, nuclei = (np.stack([own * 0, own, own, own * 0]) for own in _squares())
     found = draw(fields_of(cells, nuclei, (1.0, *UNIT), 3.0), (1.0, *UNIT), OPEN)
     np.testing.assert_array_equal(found.cells, cells)
-
-
-def test_measures_are_those_of_whole_cells():
-    found = measured(*_squares(), (0.5, 0.5))
-    assert found["label"].tolist() == [1, 2]
-    assert found["area"].tolist() == [9, 9]
-    np.testing.assert_allclose(found["nucleus_share"], 4 / 36)
-    np.testing.assert_allclose(found["solidity"], 1)
 
 
 @pytest.mark.parametrize(

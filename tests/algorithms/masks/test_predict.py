@@ -52,10 +52,9 @@ def _made(model, seed=3, spacing=(1.0, 1.0), **more):
     return found["sampled-cells"], found["sampled-nuclei"]
 
 
-def _fields(seeds=(3, 3), share=0.0, truncation=1.0, **given):
-    parameters = Parameters.model_validate({**GIVEN, **given})
-    way = parameters, random_network(TINY), "cpu", seeds, share, truncation
-    return fields_from(SIZE, (1.0, 1.0), *way)
+def _fields(seed=3, given=GIVEN, **more):
+    canvas = canvas_of({"seed": seed, "shape": list(SIZE), "spacing": [1.0, 1.0], **more})
+    return fields_from(canvas, Parameters.model_validate(given), random_network(TINY), "cpu")
 
 
 def test_a_seed_gives_the_same_bytes_on_the_grid_of_the_request(model):
@@ -83,7 +82,7 @@ def test_at_most_so_many_cells_are_kept_each_as_it_was(model):
 
 def test_any_size_of_tile_gives_the_same_distances():
     least = smallest_tile(TINY.halo, TINY.multiple)
-    np.testing.assert_allclose(_fields(tile=least), _fields(), atol=2e-4)
+    np.testing.assert_allclose(_fields(given=GIVEN | {"tile": least}), _fields(), atol=2e-4)
 
 
 def test_the_ends_of_a_way_are_its_seeds_and_its_middle_is_neither(model):
@@ -97,7 +96,7 @@ def test_the_ends_of_a_way_are_its_seeds_and_its_middle_is_neither(model):
 def test_less_noise_is_nearer_the_mean():
     spreads = []
     for truncation in (1.0, 0.5, 0.0):
-        drawn = [_fields((seed, seed), truncation=truncation) for seed in (1, 2, 3)]
+        drawn = [_fields(seed, truncation=truncation) for seed in (1, 2, 3)]
         spreads.append(np.std(drawn, axis=0).mean())
     assert spreads[0] > spreads[1] > 0.1 > 1e-6 > spreads[2]
 
