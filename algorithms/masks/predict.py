@@ -26,6 +26,8 @@ from cytosuite.volume.memory import free_gib
 FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
 _COPIES = 24  # float32 copies of an image's voxels that are in memory at once
 
+FROM_NOISE = Process(t_start=1000, contrast=Contrast(dark=0, bright=1), range=(-1, 1))
+
 Size = Annotated[int, Field(ge=1)]
 
 
@@ -42,10 +44,7 @@ class Parameters(Described):
     """``parameters`` of a card."""
 
     network: DenoiserArguments = Field(description="Arguments of the denoiser.")
-    process: Process = Field(
-        Process(t_start=1000, contrast=Contrast(dark=0, bright=1), range=(-1, 1)),
-        description="The way from noise to distances.",
-    )
+    process: Process = Field(FROM_NOISE, description="The way from noise to distances.")
     spacing: tuple[float, ...] = Field(description="µm per voxel of the training's labels.")
     scale_um: float = Field(3.0, gt=0, description="Distances are tanh(distance / this).")
     margin_um: float = Field(

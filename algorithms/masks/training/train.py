@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.algorithms.masks.fields import MEASURES, DrawnCells, fields_of, measured
-from cytosuite.algorithms.masks.predict import Parameters, sampled
+from cytosuite.algorithms.masks.predict import FROM_NOISE, Parameters, sampled
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.tasks import LABELS
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.network import build as build_denoiser
-from cytosuite.denoising.sampling import Contrast, Process
+from cytosuite.denoising.sampling import Process
 from cytosuite.errors import InputError, at
 from cytosuite.folders.masks import Source
 from cytosuite.metrics.evidence import Facts
@@ -26,7 +26,6 @@ from cytosuite.training.denoise import denoising_step, phases
 from cytosuite.training.images import (
     Places,
     deep,
-    filled,
     find_images,
     joined,
     mapped,
@@ -60,7 +59,7 @@ class Settings(TrainingSettings):
     """All settings of a training."""
 
     network: DenoiserArguments = DenoiserArguments(dimensions=2, channels=2, conditioned=False)
-    process: Process = Process(t_start=1000, contrast=Contrast(dark=0, bright=1), range=(-1, 1))
+    process: Process = FROM_NOISE
     scale_um: float = Field(3.0, gt=0, description="distances are tanh(distance / this)")
     names: tuple[str, ...] = Field(("*",), description="of labels, without suffix")
     crops: LabelCrops = LabelCrops()
@@ -72,7 +71,6 @@ class LabelPair:
 
     path: Path  # of the cells' file
     fields: NDArray[np.float16]  # (2, Z, Y, X), at least as large as a crop; mapped
-    shape: tuple[int, ...]  # voxels z y x, without the extension to a crop
     spacing: tuple[float, ...]  # µm per voxel
     read: Callable[[], tuple[Volume, Volume]]  # the labels of cells and of nuclei
 
@@ -92,20 +90,21 @@ def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
         raise InputError(f"expected labels of the nuclei by the same name in {NUCLEI}, found none")
 
     def read() -> tuple[Volume, Volume]:
-        """Return the labels of cells and of nuclei."""
-        return settings.files.labels(path), settings.files.labels(nuclei)
+        """Return the labels of cells, and of nuclei by the numbers of their cells."""
+        cells, cores = settings.files.labels(path), settings.files.labels(nuclei)
+        axes = SPATIAL[-settings.network.dimensions :]
+        if cells.axes != axes or cells.shape != cores.shape or cells.spacing_is_assumed:
+            raise InputError(
+                f"expected labels {axes} of cells and nuclei of one shape and a known voxel size, "
+                f"found {cells.axes} of {cells.shape} and {cores.shape}, voxels of {cells.spacing}"
+            )
+        return cells, cells.like(np.where(cores.array > 0, cells.array, 0))
 
     cells, cores = read()
-    axes = SPATIAL[-settings.network.dimensions :]
-    if cells.axes != axes or cells.shape != cores.shape or cells.spacing_is_assumed:
-        raise InputError(
-            f"expected labels {axes} of cells and nuclei of one shape and a known voxel size, "
-            f"found {cells.axes} of {cells.shape} and {cores.shape}, voxels of {cells.spacing}"
-        )
     fields = fields_of(cells.array, cores.array, cells.spacing, settings.scale_um)
     whole = fields.reshape(2, *stacked(cells).shape).astype(np.float16)
     stored = mapped(padded(whole, settings.crops.shape))
-    return LabelPair(path, stored, whole.shape[1:], cells.spacing, read)
+    return LabelPair(path, stored, cells.spacing, read)
 
 
 def build(settings: Settings) -> Parts:
@@ -144,22 +143,15 @@ def describe(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
     return {"axes": axes, "spacing": list(cases["images"][0].spacing)}
 
 
-def notes(cases: Cases[LabelPair], settings: Settings) -> list[str]:
-    """Return a line on small images; InputError for voxel sizes that differ."""
-    first, *others = cases["images"]
-    for item in others:
+def measure(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+    """Return the gates of cells, the grid and the scale of the distances."""
+    first, tables = cases["images"][0], []
+    for item in cases["images"]:
         if not np.allclose(item.spacing, first.spacing, rtol=ALIKE):
             raise InputError(
                 f"{item.path}: expected voxels of {list(first.spacing)} µm, as of {first.path}, "
                 f"found {list(item.spacing)}; give labels of one voxel size"
             )
-    return filled([item.shape for item in cases["images"]], settings.crops.shape)
-
-
-def measure(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
-    """Return the gates of cells, the grid and the scale of the distances."""
-    tables = []
-    for item in cases["images"]:
         cells, nuclei = item.read()
         tables.append(measured(cells.array, nuclei.array, item.spacing))
     values = {name: np.concatenate([table[name] for table in tables]) for name in MEASURES}
@@ -167,7 +159,7 @@ def measure(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
         raise InputError("expected whole cells with nuclei, found none; give larger labels")
     return {
         "process": settings.process.model_dump(mode="json"),
-        "spacing": list(cases["images"][0].spacing),
+        "spacing": list(first.spacing),
         "scale_um": settings.scale_um,
         "gates": six_digits({k: np.percentile(v, GATED).tolist() for k, v in values.items()}),
     }
@@ -227,6 +219,5 @@ TRAINING = Training(
     validate=validate,
     check=check,
     measure=measure,
-    notes=notes,
     picture=picture,
 )

@@ -9,7 +9,6 @@ from cytosuite.algorithms.masks.training.train import (
     check,
     load,
     measure,
-    notes,
 )
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
@@ -42,7 +41,7 @@ def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
         cells, nuclei = np.zeros((2, 24, 30), np.uint16)
         for label, (y, x) in enumerate([(2, 3 + number), (10, 14), (18, 24)], start=1):
             cells[y : y + 6, x : x + 7 + number % 2] = label
-            nuclei[y + 2 : y + 4, x + 2 : x + 4] = label
+            nuclei[y + 2 : y + 4, x + 2 : x + 4] = 9 - label  # of any number
         home = folder / "cases" / f"c{number}"
         places = {
             "labels": home / "sockets" / "images" / "instance-labels",
@@ -106,7 +105,7 @@ def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
     others = load(_labels(tmp_path / "b", spacing=(1.0, 1.0)), "images", settings)
     both = [*load(folder, "images", settings), *others]
     with pytest.raises(InputError, match="give labels of one voxel size"):
-        notes({"images": both}, settings)
+        measure({"images": both}, settings)
     (folder / "nucleus-labels" / "c1.tif").unlink()
     with pytest.raises(InputError, match="c1.tif: expected labels of the nuclei"):
         load(folder, "images", settings)
