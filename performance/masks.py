@@ -34,7 +34,6 @@ SLUGS = "sampled-cells", "sampled-nuclei"
 HELD, REJECTED = "held out", "masks_rejected_"
 WINDOW, STRIDE = 96, 2  # pixels around a cell, and between those that are compared
 SHOWN = 208  # pixels of a picture
-SKIP = {"turn_deg", "radius"}  # directions of a simulated culture are its own, middles chance
 
 Bits = NDArray[np.float32]
 Made = tuple[list[Volume], Counter[str]]  # labels of cells, and counts
@@ -123,15 +122,13 @@ def show(*cells: str | float) -> None:
 def main() -> None:
     """Print the tables and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--train", "--held"):
-        parser.add_argument(name, type=Path, nargs="+", required=True)
+    parser.add_argument("--train", type=Path, nargs="+", required=True)
+    parser.add_argument("--held", type=Path, nargs="+", required=True)
     parser.add_argument("--cells", type=int, default=1000)
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     train, held = stored(given.train, "labels"), stored(given.held, "labels")
     nuclei = stored(given.held, "nucleus-labels")
-    if given.figure:
-        figure(given.figure, held[0].spacing)
     made = {t: sampled(held, given.cells, t) for t in TRUNCATIONS}
     sides = {HELD: (held, through_gates(held, nuclei))}
     sides |= {f"truncation {t:g}": own for t, own in made.items()}
@@ -144,13 +141,14 @@ def main() -> None:
     each = [compared(real, look(own, real.reach_um, real.shrinkage)) for own, _ in made.values()]
     show("W1 / sd", "floor", *[name for name in sides if name != HELD])
     for rows in zip(*each, strict=True):
-        if rows[0].name not in SKIP:
-            show(rows[0].name, rows[0].floor, *(row.distance for row in rows))
+        show(rows[0].name, rows[0].floor, *(row.distance for row in rows))
     known = windows(train)
     show(f"IoU, {len(known)} known", "cells", "median", "99 %", "most")
     for name, (cells, _) in sides.items():
         found = nearest(windows(cells), known)
         show(name, found.size, *np.quantile(found, [0.5, 0.99, 1]).tolist())
+    if given.figure:
+        figure(given.figure, held[0].spacing)
 
 
 if __name__ == "__main__":
