@@ -29,7 +29,7 @@ from cytosuite.formats.request import canvas_of
 from cytosuite.volume import Volume
 
 CARD = Path("weights/masks/cells-nuclei-2d.json")
-TRUNCATIONS, SHARES = (1.0, 0.5), (0.0, 0.25, 0.5, 0.75, 1.0)
+TRUNCATIONS, SHARES = (1.0, 0.8), (0.0, 0.25, 0.5, 0.75, 1.0)
 SLUGS = "sampled-cells", "sampled-nuclei"
 HELD, REJECTED = "held out", "masks_rejected_"
 WINDOW, STRIDE = 96, 2  # pixels around a cell, and between those that are compared
