@@ -25,7 +25,7 @@ class Parameters(Section):
     number: Range[Count] = (10, 60)
     """cells, at most"""
     truncation: Range[Truncation] = (1.0, 1.0)
-    """size of the noise that masks begin with: below 1 nearer the mean, and less diverse"""
+    """factor of the noise: below 1 masks are nearer the mean, and less diverse"""
 
 
 def generate(rng: np.random.Generator, parameters: Parameters) -> Sample:
