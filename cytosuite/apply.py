@@ -62,7 +62,7 @@ def apply(
         loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
     if isinstance(inputs, Volume):
         sockets = TASKS[loaded.manifest.task].inputs
-        main = next(socket.slug for socket in sockets if not socket.is_json)
+        main = next(socket.slug for socket in sockets if socket.is_volume)
         inputs = {main: inputs}
     if model is not None:
         known = [card.name for card in loaded.cards]

@@ -117,7 +117,7 @@ def test_every_task_runs_in_containers_with_the_same_scores(home, task, base):
 
 
 def test_the_toys_cover_every_task():
-    assert set(RUNS) == set(TASKS)
+    assert {*RUNS, "sample"} == set(TASKS)  # a sample has no truth, and no place
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from cytosuite.contract.select import left_out, select
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import find_folder, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.formats.request import canvas_of
 from cytosuite.metrics import det, seg
 from cytosuite.volume import Volume
 
@@ -51,7 +52,7 @@ def checks(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]
     if models.result == "FAIL":
         return
     yield _judged("model cards: each chosen for the images it describes", _chosen, root, manifest)
-    strange = [s.slug for s in _needed(manifest) if s.is_json]
+    strange = [s.slug for s in _needed(manifest) if not s.is_volume]
     if strange:
         yield Check("outputs", "skip", f"no example of the input {', '.join(strange)} is known")
         return
@@ -67,11 +68,15 @@ def example(manifest: AlgorithmManifest, axes: str) -> dict[str, Volume]:
     ball = nucleus(axes)
     noise = np.random.default_rng(0).normal(100, 4, shape)
     image = Volume((noise + 150 * ball).astype(np.uint16), spacing, axes, {"channel": "nucleus"})
-    labels = image.like(ball.astype(np.uint16))
-    sockets = [socket for socket in _needed(manifest) if not socket.is_json]
+    kinds = {
+        "image": image,
+        "labels": image.like(ball.astype(np.uint16)),
+        "canvas": canvas_of({"seed": 1, "shape": [*shape], "spacing": [*spacing]}),
+    }
+    sockets = [socket for socket in _needed(manifest) if socket.is_volume]
     if not sockets:  # all are optional: the algorithm takes what there is
-        sockets = [s for s in TASKS[manifest.task].inputs if not s.is_json]
-    return {socket.slug: labels if socket.kind == "labels" else image for socket in sockets}
+        sockets = [s for s in TASKS[manifest.task].inputs if s.is_volume]
+    return {socket.slug: kinds[socket.kind] for socket in sockets}
 
 
 def nucleus(axes: str) -> np.ndarray[Any, np.dtype[np.bool_]]:

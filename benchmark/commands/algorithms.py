@@ -59,7 +59,7 @@ class NewOptions:
     """Options of a new algorithm."""
 
     name: str = option(..., "Name of its folder.", argument=True, metavar="ALGORITHM")
-    task: str = option("segment", "segment, enhance, synthesise or fuse.")
+    task: str = option("segment", "segment, detect, enhance, synthesise, sample or fuse.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,13 +179,14 @@ def new(name: str, task: str) -> list[Path]:
 
 def _files(name: str, task: Task) -> dict[Path, str]:
     """Return the files of a new algorithm with their content."""
-    images = [socket for socket in task.inputs if not socket.is_json]
+    images = [socket for socket in task.inputs if socket.is_volume]
     main = next(
         (socket for socket in images if not socket.optional),
         next((socket for socket in images if socket.kind == "labels"), None),
     )
     output = task.main_output if main is not None else None
     kind = output.kind if output is not None else "json"
+    kind = "canvas" if main is not None and main.kind == "canvas" else kind
     words = {
         "name": name,
         "title": name.replace("_", " ").capitalize(),
@@ -284,7 +285,8 @@ def _case(
     if done.status != "ok":
         raise _FailedCaseError(f"{done.status}: {done.message}", done.exit_code)
     main = next(socket for socket in task.inputs if socket.slug in inputs)
-    geometry = header(folder / "input" / main.relative_path / "example.tif")
+    place = folder / "input" / main.relative_path
+    geometry = header(place if main.is_json else place / "example.tif")
     outputs: dict[str, Any] = {}
     try:
         for socket in task.outputs:

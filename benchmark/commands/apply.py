@@ -85,7 +85,8 @@ class _Application:
         taken = {item.name.casefold() for item in self.items}
         self.items = [named(item, self.out, options.part, taken) for item in self.items]
         for item in self.items:
-            if output_of(self.out, item).resolve() == item.image.resolve():
+            written = output_of(self.out, item), self.out / f"{item.name}.json"
+            if item.image.resolve() in {path.resolve() for path in written}:
                 raise InputError(
                     f"{self.out}: the output would overwrite {item.image}; name another folder"
                 )

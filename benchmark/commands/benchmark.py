@@ -170,7 +170,7 @@ def _served(dataset: Dataset, request: Request) -> tuple[list[AlgorithmManifest]
     if not served or (request.named and len(served) < len(chosen)):
         needed = [socket.slug for socket in task.inputs if not socket.optional]
         needed += [slug for found in chosen for slug in found.needs]
-        some = needed or [f"one of {', '.join(s.slug for s in task.inputs if not s.is_json)}"]
+        some = needed or [f"one of {', '.join(s.slug for s in task.inputs if s.is_volume)}"]
         own = dataset.seed is None and dataset.task != task.name
         remedy = f", as read for {dataset.task}; TASK={task.name} reads it for this" if own else ""
         needs = ", ".join(dict.fromkeys(some))

@@ -32,7 +32,7 @@ from cytosuite.datasets.folder.entries import is_folder
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, printable
 from cytosuite.folders.names import case_name, key_of
-from cytosuite.formats.imagefiles import image_files
+from cytosuite.formats.imagefiles import REQUEST, format_of, image_files
 from cytosuite.formats.lists import is_list
 from cytosuite.volume import Volume
 
@@ -65,10 +65,13 @@ def candidates_for(options: SegmentOptions) -> tuple[list[AlgorithmManifest], Mo
 def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str]]:
     """Return the images, each with a name of its own and without its truth, and lines on skips."""
     outputs = {socket.slug for socket in TASKS[task].outputs}
-    main = next(socket for socket in TASKS[task].inputs if not socket.is_json)
+    main = next(socket for socket in TASKS[task].inputs if socket.is_volume)
     items: list[Item] = []
     lines: list[str] = []
-    for path in options.images:
+    places = options.images
+    if main.kind == "canvas":
+        places = [own for path in places for own in (_requests(path) if path.is_dir() else [path])]
+    for path in places:
         if is_folder(path) or is_list(path):
             plain = image_files(path) or (path / "images").is_dir()
             inner = [] if plain else [path / name for name in INFERENCE if (path / name).is_dir()]
@@ -93,6 +96,11 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
         for item in items
     ]
     return own, lines
+
+
+def _requests(folder: Path) -> list[Path]:
+    """Return the requests in a folder, by name."""
+    return sorted(path for path in folder.glob("[!.]*") if format_of(path) is REQUEST)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from cytosuite.benchmark.store.pool import Lost, Pool
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition
-from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Task
+from cytosuite.contract.tasks import ACQUISITION, LABELS, REQUEST, TASKS, Task
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, read_json, sweep, write_json
@@ -23,6 +23,7 @@ from cytosuite.files.working import alone
 from cytosuite.folders.masks import sentence
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
+from cytosuite.formats.request import request_of
 from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.pieces import slabs
 
@@ -49,7 +50,7 @@ class Case:
 
     def inputs(self, task: Task) -> dict[str, Path]:
         """Return the input images and labels that a case holds for a task, the main one first."""
-        found = {s.slug: self.socket(s.slug) for s in task.inputs if not s.is_json}
+        found = {s.slug: self.socket(s.slug) for s in task.inputs if s.is_volume}
         return {slug: path for slug, path in found.items() if path is not None}
 
     def main(self, task: Task) -> Path | None:
@@ -168,7 +169,7 @@ def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dat
 
 def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:
     """Return whether sockets hold the inputs of a task, and more that are needed."""
-    images = {socket.slug for socket in task.inputs if not socket.is_json}
+    images = {socket.slug for socket in task.inputs if socket.is_volume}
     needed = {socket.slug for socket in task.inputs if not socket.optional} | set(needs)
     return needed <= offers and (not images or bool(images & offers))
 
@@ -210,7 +211,10 @@ def _make_whole(making: Making) -> None:
 def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
     """Make one case and rename it once it is whole; a simulated one has a record and previews."""
     sample = maker()
-    volumes = {slug: v for slug, v in sample.sockets.items() if isinstance(v, Volume)}
+    sockets = dict(sample.sockets)
+    if isinstance(canvas := sockets.get(REQUEST.slug), Volume):
+        sockets[REQUEST.slug] = request_of(canvas)
+    volumes = {slug: v for slug, v in sockets.items() if isinstance(v, Volume)}
     with atomic(case.folder) as temporary:
         part = Case(case.name, temporary)
         for slug, volume in volumes.items():
@@ -218,7 +222,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
                 link(part.path(slug, case_suffix(file)), file)
             else:
                 write(part.path(slug, case_suffix(volume)), volume)
-        values = {slug: v for slug, v in sample.sockets.items() if not isinstance(v, Volume)}
+        values = {slug: v for slug, v in sockets.items() if not isinstance(v, Volume)}
         first = next(iter(volumes.values()), None)
         if first is not None:
             values.setdefault(ACQUISITION.slug, acquisition(first))

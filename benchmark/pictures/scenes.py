@@ -59,10 +59,11 @@ def read_scene(
 ) -> CaseVolumes:
     """Read the volumes of a case on grids of at most `VOXELS`; InputError if broken."""
     sockets = {socket.slug: socket for socket in results.task.inputs}
+    kinds: dict[str, Kind] = {
+        slug: "labels" if own.kind == "labels" else "image" for slug, own in sockets.items()
+    }
     inputs = [
-        shown_volume(
-            file, "Input" if len(case.inputs) == 1 else sockets[slug].title, sockets[slug].kind
-        )
+        shown_volume(file, "Input" if len(case.inputs) == 1 else sockets[slug].title, kinds[slug])
         for slug, file in case.inputs.items()
     ]
     shape, main = inputs[0].full, inputs[0]

@@ -183,7 +183,7 @@ def case_readers(case: Case, task: Task) -> dict[str, AnswerReader | None]:
 
 def _reader(path: Path, image: Path | None) -> AnswerReader:
     """Return a reader of an image or, on one, of points."""
-    return once_points(path, image) if path.suffix == ".json" else once(path)
+    return once_points(path, image) if path.suffix == ".json" and path != image else once(path)
 
 
 def _extent(image: NDArray[Any]) -> float:

@@ -29,6 +29,7 @@ from cytosuite.benchmark.runs.record import LEFT, Record, grouped
 from cytosuite.benchmark.store.pool import Pool
 from cytosuite.contract.cautions import ASSUMED
 from cytosuite.contract.tasks import Task
+from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.object_errors import MATCHED, object_classes
@@ -164,6 +165,8 @@ def _unscored(task: Task) -> str:
     """Return the sentence that a reader must see first where nothing can be ranked."""
     if task.main_output is None:
         return "The outputs are JSON without a schema: the algorithms ran, but nothing is scored."
+    if not BOARDS[task.name].families:
+        return "A request has no truth: the algorithms ran, their outputs are counted and shown."
     if task.main_output.kind == "labels":
         return (
             "There are no labels: the algorithms ran and their objects are counted and shown, "

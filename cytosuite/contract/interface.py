@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cytosuite.contract.metadata import acquisition, described
 from cytosuite.contract.points import Points
-from cytosuite.contract.tasks import ACQUISITION, IMAGE, Socket, Task
+from cytosuite.contract.tasks import ACQUISITION, IMAGE, REQUEST, Socket, Task
 from cytosuite.errors import InputError, at
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
@@ -22,6 +22,7 @@ from cytosuite.formats.imagefiles import (
     image_files,
     image_name,
 )
+from cytosuite.formats.request import request_of
 from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.pieces import slabs
 
@@ -52,12 +53,14 @@ def read_case(folder: Path, task: Task) -> Inputs:
     values: dict[str, Mapping[str, Any]] = {}
     for socket in task.inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
-        if socket.is_json:
+        if socket.kind == "canvas":
+            files[socket.slug] = path
+        elif socket.is_json:
             if (value := _value(path, socket)) is not None:
                 values[socket.slug] = value
         elif (file := _only_image(path, socket)) is not None:
             files[socket.slug] = file
-    wanted = [socket.slug for socket in task.inputs if not socket.is_json]
+    wanted = [socket.slug for socket in task.inputs if socket.is_volume]
     if wanted and not files:
         raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
     given = values.get(ACQUISITION.slug, {})
@@ -72,7 +75,7 @@ def read_case(folder: Path, task: Task) -> Inputs:
         volumes,
         values,
         image_name(main),
-        ".ozx" if main.suffix.lower() == FOLDER_SUFFIX else main.suffix,
+        {FOLDER_SUFFIX: ".ozx", ".json": ".tif"}.get(main.suffix.lower(), main.suffix),
         origins[0].sources if origins else {},
         tuple(dict.fromkeys(line for origin in origins for line in origin.warnings)),
     )
@@ -110,6 +113,8 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
     volumes = [value for value in sockets.values() if isinstance(value, Volume)]
     if volumes:
         given.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
+    if isinstance(canvas := given.get(REQUEST.slug), Volume):
+        given[REQUEST.slug] = request_of(canvas)
     listed: list[dict[str, Any]] = []
     for socket in (socket for socket in task.inputs if socket.slug in given):
         value, path = given[socket.slug], folder / socket.relative_path

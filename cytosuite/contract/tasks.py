@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["image", "labels", "points", "json"]
+Kind = Literal["image", "labels", "points", "canvas", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Socket:
     slug: str  # lower case with hyphens
     # ``image``: intensities; ``labels``: integers, 0 is background, as an ordinary image, since the
     # platform's 8-bit segmentation sockets cannot hold instances; ``points``: its multiple points,
-    # see `cytosuite.contract.points`; ``json``: any object.
+    # see `cytosuite.contract.points`; ``canvas``: a request for an image, JSON in files and an
+    # empty image in memory, see `cytosuite.formats.request`; ``json``: any object.
     kind: Kind
     title: str  # name for readers
     optional: bool = False  # a case may lack it
@@ -28,7 +29,12 @@ class Socket:
     @property
     def is_json(self) -> bool:
         """Whether the socket is a JSON file, else an image in a folder."""
-        return self.kind in ("points", "json")
+        return self.kind in ("points", "canvas", "json")
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether an algorithm takes it as an image, which gives outputs their geometry."""
+        return self.kind in ("image", "labels", "canvas")
 
     @property
     def platform_kind(self) -> str:
@@ -63,6 +69,15 @@ SKETCH = Socket("structure-sketch", "image", "Structure sketch", optional=True)
 # Whole objects where some lie over others: label images, joined along the first axis.
 LAYERS = Socket("layered-labels", "labels", "Labels in layers", optional=True)
 ACQUISITION = Socket("acquisition-metadata", "json", "Acquisition metadata", optional=True)
+REQUEST = Socket("sample-request", "canvas", "Request for a sample")
+SAMPLED_CELLS = Socket("sampled-cells", "labels", "Labels of cells")
+SAMPLED_NUCLEI = Socket(
+    "sampled-nuclei",
+    "labels",
+    "Nuclei with the numbers of their cells",
+    optional=True,
+    becomes=LABELS.slug,
+)
 VIEW = "fluorescence-lightsheet-3d-microscopy"  # exact slug and folder of Fuse My Cells
 VIEW_FOLDER = "fluorescence-lightsheet-3D-microscopy"
 
@@ -86,6 +101,12 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                     "sampling-course", "image", "Course of the sampling", optional=True, course=True
                 ),
             ),
+        ),
+        "sample": Task(
+            "sample",
+            "Masks from a seed",
+            (REQUEST,),
+            (SAMPLED_CELLS, SAMPLED_NUCLEI),
         ),
         "fuse": Task(
             "fuse",

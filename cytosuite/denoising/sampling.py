@@ -30,6 +30,7 @@ from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 Image = NDArray[np.float32]
 T = TypeVar("T")
 Keep = Callable[[Image], None]  # takes an image of the course
+Noise = Callable[..., Image]  # of a shape, a seed, a draw, and `labels` with which it moves
 Conditional = Callable[[Tensor, Tensor], Tensor]  # images and times to answers
 HIDDEN = -1.0  # everywhere, in place of a sketch: the ground of a real one is at 0 on average
 SIGNAL = 0.647  # left of the sketch at the start: 400 of 1000 steps by the cosine, as published
@@ -159,6 +160,7 @@ def synthesise(
     moving: NDArray[np.integer[Any]] | None = None,
     device: str = "cpu",
     keep: Keep = lambda _: None,
+    noise: Noise = object_noise,
 ) -> Synthesis:
     """Return an image of the objects of a whole ([C,] Z, Y, X) sketch, ground 0 and objects 1.
 
@@ -172,7 +174,7 @@ def synthesise(
     padding = [(0, -n % step) for n, step in zip((z, y, x), arguments.multiple, strict=True)]
     whole = np.pad(sketch.reshape(-1, z, y, x), [(0, 0), *padding], mode="edge")
     objects = None if moving is None else np.pad(moving, padding)
-    draw = partial(object_noise, whole.shape, seed, labels=objects)
+    draw = partial(noise, whole.shape, seed, labels=objects)
     inputs = np.empty((arguments.inputs, *whole.shape[1:]), np.float32)
     image, given = inputs[:count], inputs[count : count * (1 + arguments.conditioned)]
     levels = process.schedule.visited(process.start, process.steps)

@@ -39,6 +39,7 @@ HDF5 = Format("HDF5", "hdf5", (".h5", ".hdf5"), ("group",), has_header=False)
 PICTURE = Format(
     "a picture", "picture", (".png", ".jpg", ".jpeg"), ("pick",), has_header=False, is_written=False
 )
+REQUEST = Format("a request", "request", (".json",), is_written=False)  # for an image, empty
 OMEZARR = Format("OME-Zarr", "omezarr", (".zarr", ".ozx"), ("pick", "scene"))
 
 READABLE = {
@@ -52,8 +53,9 @@ LARGE = 2**31  # bytes of pixels from which an image of a case is an OME-Zarr
 
 
 def format_of(path: Path) -> Format | None:
-    """Return the format of a file by its suffix."""
-    return READABLE.get(path.suffix.lower())
+    """Return the format of a file by its suffix; a request is no image in a folder."""
+    suffix = path.suffix.lower()
+    return REQUEST if suffix in REQUEST.suffixes else READABLE.get(suffix)
 
 
 def image_files(folder: Path, *, deep: bool = False, pictures: bool = False) -> list[Path]:

@@ -37,6 +37,7 @@ BOARDS: Mapping[str, Board] = MappingProxyType(
             ("W1_by_std", "lateral_spectrum_distance", "label_AUC"),
             ("identity", "real"),
         ),
+        "sample": Board((), (), ()),  # there is no truth of a request
         "fuse": Board(("images",), ("SSIM", "N_SSIM"), ("oracle", "identity")),
     }
 )

@@ -133,7 +133,7 @@ def _like(main: Volume, path: Source, slug: str, array: NDArray[Any]) -> Volume:
 
 def _checked(path: Source, slug: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return finite intensities, or labels as the smallest unsigned integers that hold them."""
-    if SOCKETS[slug].kind == "image":
+    if SOCKETS[slug].kind in ("image", "canvas"):
         if not is_finite(array):
             raise InputError(
                 f"{path}: expected finite intensities, found NaN or infinity, or more than "

@@ -118,7 +118,7 @@ def _short(value: object) -> str:
 def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) -> None:
     """Write the results of a job of a run, of this key, as the platform lays out a submission."""
     task, jobs = TASKS[evaluation.task], []
-    main = next(socket for socket in task.inputs if not socket.is_json)
+    main = next(socket for socket in task.inputs if socket.is_volume)
     for number, (case, image) in enumerate(evaluation.images.items(), start=1):
         record = read_record(job / case)
         if record is None or record.key != key:

@@ -18,6 +18,7 @@ from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.choice import show_choice
 from cytosuite.benchmark.commands.options import ApplyOptions
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
+from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -187,6 +188,24 @@ def test_what_is_given_counts_for_a_synthesiser(tmp_path, shown):
         assert code == 0
         assert _rows(lines, "key")["given"][0] == given
         assert any("made for given labels" in line for line in lines) == (given == "sketch")
+
+
+def test_the_requests_of_a_folder_are_images_of_their_task(tmp_path, shown):
+    request = {"seed": 1, "shape": [32, 48], "spacing": [0.8, 0.8]}
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(request))
+    (tmp_path / "note.txt").touch()
+    code, lines = shown(tmp_path, task="sample", wide=True)
+    assert code == 0
+    assert _rows(lines, "key")["shape"][0] == "32 x 48"
+    assert [line for line in lines if line.endswith(": masks cells-nuclei-2d")] == [
+        f"{tmp_path / name}.json: masks cells-nuclei-2d" for name in ("a", "b")
+    ]
+    options = ApplyOptions(images=[tmp_path / "a.json"], algorithm="masks", out=tmp_path)
+    with pytest.raises(InputError, match="the output would overwrite .*a.json"):
+        apply(options)
+    (tmp_path / "b.json").write_text("{}")
+    assert shown(tmp_path / "a.json", tmp_path / "b.json", task="sample")[0] == 2
 
 
 @pytest.mark.parametrize(

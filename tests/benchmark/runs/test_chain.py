@@ -3,6 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.runs import chain
 from cytosuite.benchmark.runs.chain import links, through
@@ -117,3 +120,25 @@ def test_algorithms_and_inputs_must_exist(dataset, make_dataset, fakes, monkeypa
     monkeypatch.setattr(chain, "algorithms", lambda: {"needy": needy})
     with pytest.raises(InputError, match="expected the inputs of the task fuse in every case"):
         _through(dataset, "needy", fakes.Engine(_brighten))
+
+
+def test_labels_of_a_request_are_the_truth_of_what_is_made_of_them(tmp_path, fakes, monkeypatch):
+    class Engine(fakes.Engine):
+        def _predict(self, case_input, output, log, shown=None):
+            log.write_text("")
+            canvas = read(case_input / "sample-request.json")
+            numbers = np.arange(canvas.array.size, dtype=np.uint16).reshape(canvas.shape)
+            for n, slug in enumerate(("sampled-cells", "sampled-nuclei")):
+                write(output / "images" / slug / "any.tif", canvas.like(numbers + np.uint16(n)))
+            return Outcome("ok", 0.1, 10**6, 0)
+
+    manifest = ENHANCE.model_copy(update={"name": "draws", "task": "sample"})
+    monkeypatch.setattr(chain, "algorithms", lambda: {"draws": manifest})
+    wanted = recipe(DataRequest("requests", "mini", settings=["shape=[6, 8]"]))
+    asked = prepare(wanted, tmp_path, processes(1), lambda done, total: None)
+    made = _through(asked, "draws", Engine(None))
+    case = made.cases[0]
+    assert read(case.socket("instance-labels")).array[0, 0] == 1
+    assert read(case.socket("sampled-cells")).spacing == (0.8, 0.8)
+    assert made.serves(TASKS["synthesise"])
+    assert set(case.inputs(TASKS["synthesise"])) == {"instance-labels"}

@@ -195,6 +195,7 @@ def test_images_are_the_main_input_of_a_named_task(tmp_path):
         "detect": "microscopy-image",
         "enhance": "microscopy-image",
         "synthesise": "structure-sketch",
+        "sample": "microscopy-image",  # which it refuses
         "fuse": VIEW,
     }
 

@@ -1,0 +1,143 @@
+"""Entry point of the masks: a request with a seed in, labels of cells and of their nuclei out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from math import cos, pi, prod, sin
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import ndimage
+
+from cytosuite.algorithms.masks.fields import DrawnCells, Fields, Range, draw
+from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.tasks import REQUEST, SAMPLED_CELLS, SAMPLED_NUCLEI
+from cytosuite.contract.weights import Model
+from cytosuite.denoising.network import DenoiserArguments, load
+from cytosuite.denoising.noise import noise_field
+from cytosuite.denoising.sampling import Conditional, Contrast, Process, synthesise
+from cytosuite.errors import InputError, RoomError
+from cytosuite.networks.network import device, load_once
+from cytosuite.volume import SPATIAL, Scalar, Volume
+from cytosuite.volume.memory import free_gib
+
+FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
+_COPIES = 24  # float32 copies of an image's voxels that are in memory at once
+
+FROM_NOISE = Process(t_start=1000, contrast=Contrast(dark=0, bright=1), range=(-1, 1))
+
+Size = Annotated[int, Field(ge=1)]
+
+
+class Gates(Described):
+    """Range of each measure of whole cells; those beyond are rejected."""
+
+    area: Range = Field(description="of a cell, µm² (µm³)")
+    solidity: Range = Field(description="of a cell: area over that of its convex hull")
+    nucleus_share: Range = Field(description="area of the nucleus over that of the cell")
+    nucleus_solidity: Range = Field(description="of a nucleus")
+
+
+class Parameters(Described):
+    """``parameters`` of a card."""
+
+    network: DenoiserArguments = Field(description="Arguments of the denoiser.")
+    process: Process = Field(FROM_NOISE, description="The way from noise to distances.")
+    spacing: tuple[float, ...] = Field(description="µm per voxel of the training's labels.")
+    scale_um: float = Field(3.0, gt=0, description="Distances are tanh(distance / this).")
+    margin_um: float = Field(
+        20.0, ge=0, description="Beyond the faces, where cells that they cut have their nuclei."
+    )
+    gates: Gates = Field(description="Measured in the training's labels.")
+    tile: tuple[Size, Size, Size] = Field(
+        (1, 512, 512), description="Voxels z, y, x; its volume bounds the memory."
+    )
+
+
+def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+    """Return ``sampled-cells``, and ``sampled-nuclei`` with the numbers of their cells."""
+    parameters, canvas = parameters_of(model.card, Parameters), inputs[REQUEST.slug]
+    own = parameters.network
+    if canvas.axes != SPATIAL[-own.dimensions :]:
+        raise InputError(
+            f"this network draws in {own.dimensions}D, found a request of the shape {canvas.shape}"
+        )
+    network = load_once(model, own.model_dump(mode="json"), load)
+    found = sampled(canvas, parameters, network, device())
+    facts: dict[str, Scalar] = {"masks_cells": int(found.cells.max(initial=0))}
+    facts["masks_found"] = found.found  # also in the margin
+    facts |= {f"masks_rejected_{reason}": count for reason, count in found.rejected.items()}
+    made = Volume(found.cells, canvas.spacing, canvas.axes, facts)
+    nuclei = Volume(found.nuclei, canvas.spacing, canvas.axes, {"channel": "nucleus"})
+    return {SAMPLED_CELLS.slug: made, SAMPLED_NUCLEI.slug: nuclei}
+
+
+def sampled(
+    canvas: Volume, parameters: Parameters, network: Conditional, device: str
+) -> DrawnCells:
+    """Return the cells of a request, at most as many as it asks for, and those rejected."""
+    margin = [
+        round(parameters.margin_um / step) if n > 1 else 0
+        for step, n in zip(canvas.spacing, canvas.shape, strict=True)
+    ]
+    wide = np.broadcast_to(np.uint8(0), np.add(canvas.shape, np.multiply(2, margin)))
+    fields = fields_from(replace(canvas, array=wide), parameters, network, device)
+    found = draw(fields, canvas.spacing, parameters.gates.model_dump())
+    inner = tuple(slice(m, m + n) for m, n in zip(margin, canvas.shape, strict=True))
+    cells, nuclei = found.cells[inner], found.nuclei[inner]
+    numbers, wanted = np.unique(cells[cells > 0]), canvas.metadata
+    nearer = "to" if float(wanted.get("share", 0)) >= 0.5 else "seed"
+    kept = np.random.default_rng(int(wanted[nearer])).permutation(numbers)
+    kept = np.sort(kept[: int(wanted.get("number", numbers.size))])
+    new = np.zeros(found.cells.max(initial=0) + 1, found.cells.dtype)
+    new[kept] = np.arange(1, kept.size + 1)
+    return found._replace(cells=new[cells], nuclei=new[nuclei])
+
+
+def fields_from(
+    canvas: Volume, parameters: Parameters, network: Conditional, device: str
+) -> Fields:
+    """Return the distances (2, [Z,] Y, X) of a request, drawn on the grid of the training."""
+    shape, ratio = canvas.shape, np.divide(canvas.spacing, parameters.spacing)
+    if (np.abs(np.log(ratio)) > np.log(FARTHEST)).any():
+        raise InputError(
+            f"spacing: expected within a factor of {FARTHEST:g} of {list(parameters.spacing)} µm, "
+            f"found {list(canvas.spacing)}; take a voxel size near it"
+        )
+    grid = tuple(int(np.ceil(n * r)) for n, r in zip(shape, ratio, strict=True))
+    size, free = max(prod(grid), prod(shape)) * 4 * _COPIES / 2**30, free_gib()
+    if free is not None and size > free:
+        raise RoomError(
+            f"masks of {' x '.join(map(str, shape))} voxels take {size:.3g} GiB, {free:.3g} GiB "
+            "are free; ask for smaller ones"
+        )
+    fields = synthesise(
+        np.zeros((2, *(1,) * (3 - len(grid)), *grid), np.float32),
+        network,
+        parameters.network,
+        parameters.process,
+        tile=parameters.tile,
+        seed=int(canvas.metadata["seed"]),
+        device=device,
+        noise=partial(_noise, canvas.metadata),
+    ).values.reshape(2, *grid)
+    if grid == shape and np.allclose(ratio, 1):
+        return fields
+    middle = (ratio - 1) / 2  # centres of first voxels
+    finer = partial(ndimage.affine_transform, order=1, mode="nearest")
+    return np.stack([finer(own, ratio, middle, shape) for own in fields])
+
+
+def _noise(
+    wanted: Mapping[str, Scalar], shape: Sequence[int], seed: int, draw: int, labels: None
+) -> NDArray[np.float32]:
+    """Return noise between two seeds on the sphere, nearer the mean by the truncation."""
+    del labels
+    share, size = float(wanted.get("share", 0)), np.float32(wanted.get("truncation", 1))
+    found = noise_field(shape, seed, draw)
+    if share:
+        other = noise_field(shape, int(wanted["to"]), draw)
+        found = np.float32(cos(share * pi / 2)) * found + np.float32(sin(share * pi / 2)) * other
+    return size * found

@@ -1,0 +1,223 @@
+"""Training of the masks: the parts that `cytosuite.training.loop` puts together."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from cytosuite.algorithms.masks.fields import MEASURES, DrawnCells, fields_of, measured
+from cytosuite.algorithms.masks.predict import FROM_NOISE, Parameters, sampled
+from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.tasks import LABELS
+from cytosuite.denoising.network import DenoiserArguments
+from cytosuite.denoising.network import build as build_denoiser
+from cytosuite.denoising.sampling import Process
+from cytosuite.errors import InputError, at
+from cytosuite.folders.masks import Source
+from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.realism.scene import Scene
+from cytosuite.training.denoise import denoising_step, phases
+from cytosuite.training.images import (
+    Places,
+    deep,
+    find_images,
+    joined,
+    mapped,
+    padded,
+    six_digits,
+    stacked,
+    turned,
+)
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
+from cytosuite.training.settings import TrainingSettings
+from cytosuite.volume import SPATIAL, Volume
+
+NUCLEI = "nucleus-labels"
+# In a simulated dataset labels of nuclei are companions of those of cells.
+PLACES = Places((LABELS.slug, f"../../companions/{NUCLEI}"), ("labels", NUCLEI))
+GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates
+ALIKE = 0.02  # relative difference of voxel sizes that count as one
+SHOWN = 4  # labels in a picture
+
+Size = Annotated[int, Field(ge=1)]
+
+
+class LabelCrops(Described):
+    """Crops of a step."""
+
+    shape: tuple[Size, Size, Size] = Field((1, 128, 128), description="voxels along z, y, x")
+    batch: int = Field(16, ge=1, description="crops per step, at evenly spread levels of noise")
+
+
+class Settings(TrainingSettings):
+    """All settings of a training."""
+
+    network: DenoiserArguments = DenoiserArguments(dimensions=2, channels=2, conditioned=False)
+    process: Process = FROM_NOISE
+    scale_um: float = Field(3.0, gt=0, description="distances are tanh(distance / this)")
+    names: tuple[str, ...] = Field(("*",), description="of labels, without suffix")
+    crops: LabelCrops = LabelCrops()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPair:
+    """Labels of cells and nuclei to learn from; 4 bytes per voxel on disk, few in memory."""
+
+    path: Path  # of the cells' file
+    fields: NDArray[np.float16]  # (2, Z, Y, X), at least as large as a crop; mapped
+    spacing: tuple[float, ...]  # µm per voxel
+    read: Callable[[], tuple[Volume, Volume]]  # the labels of cells and of nuclei
+
+
+def load(folder: Path, role: str, settings: Settings) -> list[LabelPair]:  # noqa: ARG001
+    """Return the labels of a folder, as distances to their borders."""
+    found: list[LabelPair] = []
+    for path, nuclei in find_images(folder, settings.names, PLACES, settings.files.root):
+        with at(path):
+            found.append(_pair(path, nuclei, settings))
+    return found
+
+
+def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
+    """Return the distances of one pair of label images."""
+    if nuclei is None:
+        raise InputError(f"expected labels of the nuclei by the same name in {NUCLEI}, found none")
+
+    def read() -> tuple[Volume, Volume]:
+        """Return the labels of cells, and of nuclei by the numbers of their cells."""
+        cells, cores = settings.files.labels(path), settings.files.labels(nuclei)
+        axes = SPATIAL[-settings.network.dimensions :]
+        if cells.axes != axes or cells.shape != cores.shape or cells.spacing_is_assumed:
+            raise InputError(
+                f"expected labels {axes} of cells and nuclei of one shape and a known voxel size, "
+                f"found {cells.axes} of {cells.shape} and {cores.shape}, voxels of {cells.spacing}"
+            )
+        return cells, cells.like(np.where(cores.array > 0, cells.array, 0))
+
+    cells, cores = read()
+    fields = fields_of(cells.array, cores.array, cells.spacing, settings.scale_um)
+    whole = fields.reshape(2, *stacked(cells).shape).astype(np.float16)
+    stored = mapped(padded(whole, settings.crops.shape))
+    return LabelPair(path, stored, cells.spacing, read)
+
+
+def build(settings: Settings) -> Parts:
+    """Return the denoiser and its optimiser."""
+    network = build_denoiser(settings.network)
+    optimiser = torch.optim.AdamW(decaying([network], settings.schedule.weight_decay), lr=1.0)
+    return {"network": network}, {"network": optimiser}
+
+
+def batch(cases: Cases[LabelPair], settings: Settings, step: int) -> Arrays:
+    """Return crops, turned and mirrored, noise and the phases of their levels for a step."""
+    items, wanted = cases["images"], settings.crops
+    rng = np.random.default_rng([settings.schedule.seed, step])
+    crops = []
+    for item in (items[int(n)] for n in rng.integers(len(items), size=wanted.batch)):
+        room = np.subtract(item.fields.shape[1:], wanted.shape)
+        box = [
+            slice(n, n + size) for n, size in zip(rng.integers(room + 1), wanted.shape, strict=True)
+        ]
+        crop = item.fields[(slice(None), *box)].astype(np.float32)
+        crops.append(turned(crop, rng.random(3) < 0.5))
+    image = np.stack(crops)
+    place = (np.arange(wanted.batch) + rng.random(wanted.batch)) / wanted.batch
+    noise = rng.standard_normal(image.shape, np.float32)
+    return {"image": image, "noise": noise, "phase": phases(place, settings.process.schedule)}
+
+
+def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
+    """Take a step towards the velocity, or the noise, of noised distances; return the loss."""
+    return denoising_step(state, batch, settings.network.predicts)
+
+
+def describe(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+    """Return axes and voxel size, µm."""
+    axes = SPATIAL[-settings.network.dimensions :]
+    return {"axes": axes, "spacing": list(cases["images"][0].spacing)}
+
+
+def measure(cases: Cases[LabelPair], settings: Settings) -> Mapping[str, Any]:
+    """Return the gates of cells, the grid and the scale of the distances."""
+    first, tables = cases["images"][0], []
+    for item in cases["images"]:
+        if not np.allclose(item.spacing, first.spacing, rtol=ALIKE):
+            raise InputError(
+                f"{item.path}: expected voxels of {list(first.spacing)} µm, as of {first.path}, "
+                f"found {list(item.spacing)}; give labels of one voxel size"
+            )
+        cells, nuclei = item.read()
+        tables.append(measured(cells.array, nuclei.array, item.spacing))
+    values = {name: np.concatenate([table[name] for table in tables]) for name in MEASURES}
+    if not values["area"].size:
+        raise InputError("expected whole cells with nuclei, found none; give larger labels")
+    return {
+        "process": settings.process.model_dump(mode="json"),
+        "spacing": list(first.spacing),
+        "scale_um": settings.scale_um,
+        "gates": six_digits({k: np.percentile(v, GATED).tolist() for k, v in values.items()}),
+    }
+
+
+def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
+    """Refuse a folder without labels, and a network that does not draw cells and nuclei alone."""
+    if settings.network.channels != 2 or settings.network.conditioned:
+        raise InputError("network: expected channels = 2 and conditioned = false")
+    if isinstance(source, Path):
+        find_images(source, settings.names, PLACES, settings.files.root)
+
+
+def validate(state: State, cases: Cases[LabelPair], settings: Settings) -> Iterator[Facts]:
+    """Yield the facts about the held-out labels of cells and as many sampled ones."""
+    real = [item.read()[0] for item in cases["images"]]
+    pairs = zip(real, _sampled(real, state, settings), strict=True)
+    made = [own.like(new.cells) for own, new in pairs]
+    sides = {"real:scenes": real, "synthetic:scenes": made}
+    yield Facts({name: partial(list, map(_scene, side)) for name, side in sides.items()})
+
+
+def _scene(labels: Volume) -> Scene:
+    """Return the labels of cells without an image."""
+    whole = stacked(labels)
+    return Scene(whole.like(np.zeros(whole.shape, np.uint8)), whole.array)
+
+
+def _sampled(like: Sequence[Volume], state: State, settings: Settings) -> Iterator[DrawnCells]:
+    """Yield masks as large as others by the average network, always of the same seeds."""
+    given = {**settings.card.parameters, "network": settings.network.model_dump(mode="json")}
+    parameters = parse("card.parameters", given, Parameters)
+    for seed, own in enumerate(like):
+        yield sampled(
+            replace(own, metadata={"seed": seed}), parameters, state.average, state.device
+        )
+
+
+def picture(state: State, cases: Cases[LabelPair], settings: Settings) -> NDArray[np.uint8]:
+    """Return held-out labels above sampled ones, the nuclei white."""
+    real = [item.read() for item in cases["images"][:SHOWN]]
+    made = _sampled([cells for cells, _ in real], state, settings)
+    rows = [[(a.array, b.array) for a, b in real], [(own.cells, own.nuclei) for own in made]]
+    greys = [[np.where(b > 0, 255, (a > 0) * (60 + a * 47 % 110)) for a, b in row] for row in rows]
+    planes = [[deep(own)[len(deep(own)) // 2].astype(np.uint8) for own in row] for row in greys]
+    return joined([joined(row, 1) for row in planes], 0)
+
+
+TRAINING = Training(
+    algorithm="masks",
+    settings=Settings,
+    load=load,
+    build=build,
+    batch=batch,
+    step=step,
+    describe=describe,
+    validate=validate,
+    check=check,
+    measure=measure,
+    picture=picture,
+)

@@ -1,0 +1,98 @@
+"""Requests: JSON that asks for an image by its shape, voxel size and seed; empty in memory."""
+
+from collections.abc import Callable, Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+from cytosuite.files import read_json
+from cytosuite.volume import SPATIAL, Header, Origin, Volume, is_size
+
+VOXELS = 2**31  # of an image that is asked for
+LARGEST = 2**63  # seed
+NEEDED = ("seed", "shape", "spacing")
+
+
+def _is_whole(value: Any, least: int = 0) -> bool:  # noqa: ANN401 - any JSON
+    return type(value) is int and least <= value < LARGEST
+
+
+def _is_number(value: Any, most: float) -> bool:  # noqa: ANN401 - any JSON
+    return type(value) in (int, float) and 0 <= value <= most
+
+
+def _are(value: Any, good: Callable[[Any], bool]) -> bool:  # noqa: ANN401 - any JSON
+    return isinstance(value, list) and len(value) in (2, 3) and all(map(good, value))
+
+
+# A check of each key, and its words.
+KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "seed": (_is_whole, "a whole number from 0"),
+    "shape": (
+        lambda value: _are(value, lambda n: _is_whole(n, 1)) and prod(value) <= VOXELS,
+        f"[z, y, x] or [y, x], of at most {VOXELS} voxels",
+    ),
+    "spacing": (
+        lambda value: _are(value, lambda n: type(n) is not bool and is_size(n)),
+        "the size of a voxel in µm, as many numbers as shape",
+    ),
+    "number": (_is_whole, "a whole number from 0"),
+    "truncation": (lambda value: _is_number(value, 2), "a number from 0 to 2"),
+    "to": (_is_whole, "a second seed"),
+    "share": (lambda value: _is_number(value, 1), "the second seed's share, from 0 to 1"),
+}
+
+
+def read(path: Path) -> Volume:
+    """Return the empty image of a request in a file."""
+    return canvas_of(read_json(path))
+
+
+def header(path: Path) -> Header:
+    """Return the geometry of a request in a file."""
+    found = read(path)
+    return Header(found.shape, found.array.dtype, found.spacing, found.axes)
+
+
+def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+    """Yield the empty image of a request, plane by plane."""
+    del planes
+    array = read(path).array
+    yield from (array[n : n + 1] for n in range(len(array)))
+
+
+def canvas_of(request: object) -> Volume:
+    """Return an empty image (uint8, no memory) of a request, whose other keys are its metadata.
+
+    >>> found = canvas_of({"seed": 7, "shape": [64, 96], "spacing": [0.8, 0.8], "number": 9})
+    >>> found.shape, found.metadata
+    ((64, 96), {'seed': 7, 'number': 9})
+    """
+    given: dict[str, Any] = request if isinstance(request, dict) else {}
+    for key in (*NEEDED, *given):
+        if key not in given or key not in KEYS:
+            names = f"{', '.join(NEEDED)} and maybe {', '.join([*KEYS][len(NEEDED) :])}"
+            found = f"{key!r:.60}" if key in given else f"no {key}"
+            raise InputError(f"expected a request with the keys {names}, found {found}")
+        good, wanted = KEYS[key]
+        if not good(given[key]):
+            raise InputError(f"{key}: expected {wanted}, found {given[key]!r:.60}")
+    if ("to" in given) != ("share" in given):
+        raise InputError("to, share: expected both or none, found one")
+    shape, spacing = given["shape"], given["spacing"]
+    if len(spacing) != len(shape):
+        raise InputError(f"spacing: expected {len(shape)} numbers as of shape, found {spacing}")
+    empty = np.broadcast_to(np.zeros((), np.uint8), shape)
+    metadata = {key: value for key, value in given.items() if key not in ("shape", "spacing")}
+    origin = Origin({"spacing": "json"})
+    return Volume(empty, tuple(spacing), SPATIAL[-len(shape) :], metadata, origin)
+
+
+def request_of(canvas: Volume) -> dict[str, Any]:
+    """Return the request for an empty image."""
+    known = {key: value for key, value in canvas.metadata.items() if key in KEYS}
+    return {**known, "shape": list(canvas.shape), "spacing": list(canvas.spacing)}

@@ -1,0 +1,32 @@
+"""The step of a denoiser's training: noised crops in, the loss of its answer out."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cytosuite.denoising.noise import NoiseSchedule, phase
+from cytosuite.training.parts import State, Tensors
+
+FURTHER = ("sketch", "position", "channel")  # inputs of a denoiser beside the noised image
+
+
+def phases(place: NDArray[np.floating], schedule: NoiseSchedule) -> NDArray[np.float32]:
+    """Return the phases of places 0..1 of the schedule, (N,)."""
+    signal = schedule.signal()
+    steps = np.minimum((place * signal.size).astype(int), signal.size - 1)
+    return np.asarray(phase(signal[steps]), np.float32)
+
+
+def denoising_step(state: State, batch: Tensors, predicts: str) -> Tensors:
+    """Take a step towards the noise, or the velocity, of noised crops, and return the loss."""
+    angle = batch["phase"][:, None, None, None, None]
+    image, noise = batch["image"], batch["noise"]
+    noised = angle.cos() * image + angle.sin() * noise
+    wanted = noise if predicts == "noise" else angle.cos() * noise - angle.sin() * image
+    given = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
+    with state.autocast():
+        answer = state.modules["network"](given, batch["phase"])
+    loss: Tensor = (answer - wanted).square().mean()
+    state.update("network", loss)
+    return {"loss": loss.detach()}

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from cytosuite.algorithms.masks.fields import draw, fields_of, signed_distance
+
+OPEN = {
+    **{"area": (4.0, 1e6), "solidity": (0.0, 1.0)},
+    **{"nucleus_share": (0.01, 1.0), "nucleus_solidity": (0.0, 1.0)},
+}
+UNIT = (1.0, 1.0)
+
+
+def _squares():
+    """Return two cells of 6 x 6 that touch, one cut by a face, and their nuclei of 2 x 2."""
+    cells, nuclei = np.zeros((2, 14, 20), int)
+    for number, (y, x) in enumerate([(2, 2), (2, 8), (8, 17)], start=1):
+        cells[y : y + 6, x : x + 6] = number
+        nuclei[y + 2 : y + 4, x + 2 : x + 4] = number
+    nuclei[10:12, 19] = 3
+    return cells, nuclei
+
+
+def test_distances_are_zero_between_touching_cells_and_fall_outside():
+    cells, _ = _squares()
+    row = signed_distance(cells, UNIT)[4]
+    assert row[:15].tolist() == [
+        -1.5,
+        -0.5,
+        0.5,
+        1.5,
+        2.5,
+        2.5,
+        1.5,
+        0.5,
+        0.5,
+        1.5,
+        2.5,
+        2.5,
+        1.5,
+        0.5,
+        -0.5,
+    ]
+    np.testing.assert_array_equal(signed_distance(cells, (0.5, 0.5))[4], row / 2)
+
+
+def test_a_face_of_the_image_is_no_border():
+    cells, _ = _squares()
+    assert signed_distance(cells, UNIT)[10, 17:].tolist() == [0.5, 1.5, 2.5]
+    assert (signed_distance(np.ones((4, 4), int), UNIT) > 100).all()
+    assert (signed_distance(np.zeros((4, 4), int), UNIT) < -100).all()
+
+
+@pytest.mark.parametrize("spacing", [UNIT, (0.5, 0.5)])
+def test_labels_become_distances_and_labels_again(spacing):
+    cells, nuclei = _squares()
+    found = draw(fields_of(cells, nuclei, spacing, 3.0), spacing, OPEN | {"area": (1.0, 1e6)})
+    np.testing.assert_array_equal(found.cells, cells)
+    np.testing.assert_array_equal(found.nuclei, nuclei)
+    assert not any(found.rejected.values())
+
+
+def test_a_nucleus_has_the_number_of_its_cell_also_where_others_are_rejected():
+    cells, nuclei = _squares()
+    nuclei[4:6, 4:6] = 0
+    found = draw(fields_of(cells, nuclei, UNIT, 3.0), UNIT, OPEN | {"area": (36.0, 1e6)})
+    assert set(np.unique(found.cells)) == {0, 1, 2}
+    assert (found.cells[nuclei > 0] == found.nuclei[nuclei > 0]).all()
+    assert ((found.nuclei > 0) == (nuclei > 0)).all()
+
+
+def test_volumes_are_drawn_too():
+    cells, nuclei = (np.stack([own * 0, own, own, own * 0]) for own in _squares())
+    found = draw(fields_of(cells, nuclei, (1.0, *UNIT), 3.0), (1.0, *UNIT), OPEN)
+    np.testing.assert_array_equal(found.cells, cells)
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        ({"area": (4.0, 35.0)}, "area"),
+        ({"solidity": (0.0, 0.9)}, "solidity"),
+        ({"nucleus_share": (0.2, 1.0)}, "nucleus_share"),
+        ({"nucleus_solidity": (0.0, 0.9)}, "nucleus_solidity"),
+    ],
+)
+def test_each_gate_rejects_whole_cells_alone_and_says_why(gate, reason):
+    found = draw(fields_of(*_squares(), UNIT, 3.0), UNIT, OPEN | gate)
+    assert np.unique(found.cells).tolist() == [0, 1]  # the one that a face cuts
+    assert {key: n for key, n in found.rejected.items() if n} == {reason: 2}
+
+
+def test_a_cell_needs_a_nucleus_and_a_nucleus_its_cell():
+    cells, nuclei = np.zeros((2, 20, 30), int)
+    cells[2:8, 2:8] = 1  # without a nucleus
+    cells[10:16, 10:16] = 2
+    nuclei[12:14, 14:19] = 2  # half of it outside
+    cells[2:4, 20:22] = 3  # a scrap
+    found = draw(fields_of(cells, nuclei, UNIT, 3.0), UNIT, OPEN | {"area": (20.0, 1e6)})
+    assert not found.cells.any()
+    assert {key: n for key, n in found.rejected.items() if n} == {
+        "no_nucleus": 1,
+        "nucleus_outside": 1,
+    }

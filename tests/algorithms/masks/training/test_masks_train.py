@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from cytosuite.algorithms.masks.predict import predict
+from cytosuite.algorithms.masks.training.train import (
+    TRAINING,
+    Settings,
+    batch,
+    check,
+    load,
+    measure,
+)
+from cytosuite.contract.manifest import read_card
+from cytosuite.contract.weights import open_model
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.formats.request import canvas_of
+from cytosuite.training.loop import begin, take_step, train
+from cytosuite.volume import Volume
+
+
+def _settings(**given):
+    """Return settings of a short training of a tiny network."""
+    base = {
+        "network": {
+            **{"dimensions": 2, "widths": [4, 6], "embedding": 8, "fold": 1},
+            **{"channels": 2, "conditioned": False},
+        },
+        "crops": {"shape": [1, 16, 16], "batch": 4},
+        "process": {"steps": 2, "t_start": 500, "range": [-1, 1]},
+        "schedule": {"steps": 2, "report": 1, "checkpoint": 2},
+        "validation": {"every": 2, "metric": "arrangement_distance", "cases": 1},
+        "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
+    }
+    return Settings.model_validate({**base, **given})
+
+
+def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
+    """Write three pairs of label images, as a folder or as the cases of a dataset."""
+    for number in range(3):
+        cells, nuclei = np.zeros((2, 24, 30), np.uint16)
+        for label, (y, x) in enumerate([(2, 3 + number), (10, 14), (18, 24)], start=1):
+            cells[y : y + 6, x : x + 7 + number % 2] = label
+            nuclei[y + 2 : y + 4, x + 2 : x + 4] = 9 - label  # of any number
+        home = folder / "cases" / f"c{number}"
+        places = {
+            "labels": home / "sockets" / "images" / "instance-labels",
+            "nucleus-labels": home / "companions" / "nucleus-labels",
+        }
+        for name, array in (("labels", cells), ("nucleus-labels", nuclei)):
+            place = places[name] if simulated else folder / name
+            write(place / f"c{number}.tif", Volume(array, spacing, "YX"))
+    return folder
+
+
+def test_folders_and_datasets_are_read_alike(tmp_path):
+    pair = [
+        load(_labels(tmp_path / name, simulated=simulated), "images", _settings())
+        for name, simulated in (("plain", False), ("set", True))
+    ]
+    for plain, own in zip(*pair, strict=True):
+        np.testing.assert_array_equal(plain.fields, own.fields)
+    assert pair[0][0].fields.shape == (2, 1, 24, 30)
+    assert pair[0][0].fields[0, 0, 4, 5] == pytest.approx(np.tanh(1.25 / 3), abs=1e-3)
+
+
+def test_the_first_loss_is_the_variance_of_the_velocity(tmp_path):
+    settings = _settings()
+    cases = {"images": load(_labels(tmp_path), "images", settings)}
+    drawn = batch(cases, settings, 0)
+    assert drawn["image"].shape == (4, 2, 1, 16, 16)
+    np.testing.assert_array_equal(batch(cases, settings, 0)["noise"], drawn["noise"])
+    state = begin(TRAINING, settings, None, "cpu")
+    loss = take_step(TRAINING, settings, state, drawn)["loss"].item()
+    angle = drawn["phase"][:, None, None, None, None]
+    wanted = np.cos(angle) * drawn["noise"] - np.sin(angle) * drawn["image"]
+    assert loss == pytest.approx(float((wanted**2).mean()), rel=1e-3)
+
+
+def test_gates_are_percentiles_of_the_whole_cells(tmp_path):
+    settings = _settings()
+    found = measure({"images": load(_labels(tmp_path), "images", settings)}, settings)
+    low, high = found["gates"]["area"]
+    assert (low, high) == (pytest.approx(42 / 4, rel=0.02), pytest.approx(48 / 4, rel=0.02))
+    assert (found["spacing"], found["scale_um"]) == ([0.5, 0.5], 3.0)
+
+
+def test_a_short_training_makes_a_model_that_answers(tmp_path):
+    card = train(
+        TRAINING,
+        _settings(),
+        {"images": [_labels(tmp_path / "data", simulated=True)]},
+        tmp_path / "weights" / "tiny.json",
+        work=tmp_path / "work",
+    )
+    model = open_model(card.parent, read_card(card))
+    canvas = canvas_of({"seed": 1, "shape": [20, 20], "spacing": [0.5, 0.5]})
+    assert predict({"sample-request": canvas}, model)["sampled-nuclei"].shape == (20, 20)
+    assert read_card(card).describes == {"axes": "YX", "spacing": (0.5, 0.5)}
+    assert len(list((tmp_path / "work" / "pictures").iterdir())) == 1
+
+
+def test_what_nothing_can_be_learned_from_is_refused(tmp_path):
+    settings, folder = _settings(), _labels(tmp_path / "a")
+    others = load(_labels(tmp_path / "b", spacing=(1.0, 1.0)), "images", settings)
+    both = [*load(folder, "images", settings), *others]
+    with pytest.raises(InputError, match="give labels of one voxel size"):
+        measure({"images": both}, settings)
+    (folder / "nucleus-labels" / "c1.tif").unlink()
+    with pytest.raises(InputError, match="c1.tif: expected labels of the nuclei"):
+        load(folder, "images", settings)
+    odd = settings.model_copy(
+        update={"network": settings.network.model_copy(update={"channels": 1})}
+    )
+    with pytest.raises(InputError, match="network: expected channels = 2"):
+        check(folder, "images", odd)
