@@ -14,6 +14,7 @@ from cytosuite.denoising.network import build, clean_image
 from cytosuite.denoising.noise import phase
 from cytosuite.denoising.sampling import sample
 from cytosuite.networks.steps import step_weights
+from cytosuite.training.denoise import FURTHER, denoising_step
 from cytosuite.training.judges import (
     Changes,
     ImagePool,
@@ -28,7 +29,6 @@ from cytosuite.training.judges import (
 from cytosuite.training.parts import Parts, State, Tensors, decaying
 
 _WINDOW = (3, 7, 7)  # voxels, twice, of levels that likeness counts: texture is free
-FURTHER = ("sketch", "position", "channel")  # inputs beside the noised image, in their order
 
 
 def parts(settings: Settings) -> Parts:
@@ -67,19 +67,7 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 def _denoising(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step towards the noise, or the velocity, of noised crops."""
-    time = batch["phase"]
-    angle = time[:, None, None, None, None]
-    image, noise = batch["image"], batch["noise"]
-    noised = angle.cos() * image + angle.sin() * noise
-    wanted = noise
-    if settings.network.predicts == "velocity":
-        wanted = angle.cos() * noise - angle.sin() * image
-    given = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
-    with state.autocast():
-        answer = state.modules["network"](given, time)
-    loss: Tensor = (answer - wanted).square().mean()
-    state.update("network", loss)
-    return {"loss": loss.detach()}
+    return denoising_step(state, batch, settings.network.predicts)
 
 
 def _expected(network: nn.Module, noised: Tensor, signal: float, batch: Tensors) -> Tensor:

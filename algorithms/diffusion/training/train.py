@@ -25,11 +25,11 @@ from cytosuite.algorithms.diffusion.training.pairs import (
     threshold_sketch,
 )
 from cytosuite.algorithms.diffusion.training.settings import Settings
-from cytosuite.algorithms.diffusion.training.steps import FURTHER, parts, step
+from cytosuite.algorithms.diffusion.training.steps import parts, step
 from cytosuite.contract.manifest import parse
-from cytosuite.denoising.noise import phase
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
+from cytosuite.training.denoise import FURTHER, phases
 from cytosuite.training.images import facts_of_set, filled, find_images, joined, six_digits, views
 from cytosuite.training.parts import Arrays, Cases, State, Training
 from cytosuite.volume import Volume
@@ -72,9 +72,7 @@ def batch(cases: Cases[SketchedImage], settings: Settings, step: int) -> Arrays:
     if settings.adversary.unpaired:
         others = draw_crops(cases[SKETCHES], crops.shape, crops.batch, seed + 1, step, *changes)
         found |= {f"asked_{name}": others[name] for name in FURTHER if name in others}
-    signal = settings.process.schedule.signal()
-    steps = np.minimum((found.pop("place") * signal.size).astype(int), signal.size - 1)
-    return {**found, "phase": np.asarray(phase(signal[steps]), np.float32)}
+    return {**found, "phase": phases(found.pop("place"), settings.process.schedule)}
 
 
 def describe(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:

@@ -11,12 +11,12 @@ from sketches import labels_of, paired_dataset, real_folder, volume
 
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.training.settings import Settings
-from cytosuite.algorithms.diffusion.training.steps import FURTHER
 from cytosuite.algorithms.diffusion.training.train import TRAINING, batch, load, notes
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
 from cytosuite.formats import write
+from cytosuite.training.denoise import FURTHER
 from cytosuite.training.loop import StoppedError, begin, complete, take_step, train
 
 ADVERSARY = {"judge": {"widths": [4, 6], "norm": "spectral"}, "judges": 2, "pool": 3}
