@@ -12,10 +12,10 @@ import numpy as np
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.store.integrity import is_whole, seal
 from cytosuite.benchmark.store.pool import Lost, Pool
-from cytosuite.contract.interface import write_case
+from cytosuite.contract.interface import in_files, write_case
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition
-from cytosuite.contract.tasks import ACQUISITION, LABELS, REQUEST, TASKS, Task
+from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Task
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, read_json, sweep, write_json
@@ -23,7 +23,6 @@ from cytosuite.files.working import alone
 from cytosuite.folders.masks import sentence
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
-from cytosuite.formats.request import request_of
 from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.pieces import slabs
 
@@ -211,9 +210,7 @@ def _make_whole(making: Making) -> None:
 def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
     """Make one case and rename it once it is whole; a simulated one has a record and previews."""
     sample = maker()
-    sockets = dict(sample.sockets)
-    if isinstance(canvas := sockets.get(REQUEST.slug), Volume):
-        sockets[REQUEST.slug] = request_of(canvas)
+    sockets = in_files(sample.sockets)
     volumes = {slug: v for slug, v in sockets.items() if isinstance(v, Volume)}
     with atomic(case.folder) as temporary:
         part = Case(case.name, temporary)

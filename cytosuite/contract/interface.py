@@ -107,14 +107,20 @@ def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str
             write(path / name, output, as_json=known[slug].stack)
 
 
+def in_files(sockets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sockets as files hold them: an empty image that is asked for is its request."""
+    canvas = sockets.get(REQUEST.slug)
+    own = {REQUEST.slug: request_of(canvas)} if isinstance(canvas, Volume) else {}
+    return {**sockets, **own}
+
+
 def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) -> None:
     """Write a case so that `read_case` gives it back; files are linked, volumes written."""
     given = dict(sockets)
     volumes = [value for value in sockets.values() if isinstance(value, Volume)]
     if volumes:
         given.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
-    if isinstance(canvas := given.get(REQUEST.slug), Volume):
-        given[REQUEST.slug] = request_of(canvas)
+    given = in_files(given)
     listed: list[dict[str, Any]] = []
     for socket in (socket for socket in task.inputs if socket.slug in given):
         value, path = given[socket.slug], folder / socket.relative_path

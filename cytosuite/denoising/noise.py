@@ -65,9 +65,12 @@ class NoiseSchedule(Described):
 
     def visited(self, start: int, count: int) -> Levels:
         """Return the signal at `count` even steps from ``signal[start - 1]`` on, then 1, rising."""
+        return np.append(self.signal()[self.stops(start, count)], 1.0)
+
+    def stops(self, start: int, count: int) -> NDArray[np.int64]:
+        """Return the places in `signal` of `count` even steps from ``start - 1`` down to 0."""
         # From the noisiest on: a single step starts there, too.
-        steps = np.rint(np.linspace(start - 1, 0, count)).astype(int)
-        return np.append(self.signal()[steps], 1.0)
+        return np.rint(np.linspace(start - 1, 0, count)).astype(np.int64)
 
 
 def phase(signal: float | Levels) -> float | Levels:

@@ -238,12 +238,12 @@ class ImagePool(nn.Module):
 
 def fooled(answers: Tensor) -> Tensor:
     """Return the mean squared distance of answers from 1: Mao et al., doi:10.1109/ICCV.2017.304."""
-    return (answers - 1).square().mean()
+    return judged_as(answers, "squares", real=True)
 
 
 def judged(real: Tensor, made: Tensor) -> Tensor:
     """Return a judge's loss: half the squared distances from 1 for real, from 0 for made crops."""
-    return 0.5 * (fooled(real) + made.square().mean())
+    return 0.5 * (fooled(real) + judged_as(made, "squares", real=False))
 
 
 def judged_as(answers: Tensor, game: str, *, real: bool) -> Tensor:

@@ -35,7 +35,6 @@ def parts(settings: Settings) -> Parts:
     """Return the networks of a loss, and their optimisers."""
     network, own = settings.network, settings.adversary
     modules: dict[str, nn.Module] = {"network": build(network)}
-    groups = {"network": [modules["network"]]}
     decay = settings.schedule.weight_decay
     if settings.loss == "distillation":
         modules["teacher"] = build(network).requires_grad_(requires_grad=False)
@@ -46,16 +45,15 @@ def parts(settings: Settings) -> Parts:
     modules["judges"] = Judges(own.judge, own.judges, seen, network.dimensions)
     modules["changes"] = Changes(own.adapt)
     modules["pool"] = ImagePool(own.pool, (seen, *settings.crops.shape))
-    groups["judges"] = [modules["judges"]]
     if own.structure:
-        alone = {"conditioned": False, "position": (), "noise_channel": None}
+        bare = {"conditioned": False, "position": (), "noise_channel": None}
         halved = {"widths": tuple(max(1, width // 2) for width in network.widths)}
-        modules["reader"] = build(network.model_copy(update=alone | halved))
-        groups["reader"] = [modules["reader"]]
-    rates = {"judges": own.rate}
+        modules["reader"] = build(network.model_copy(update=bare | halved))
+    rates = {"network": 1.0, "judges": own.rate, "reader": 1.0}
     optimisers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(decaying(group, decay), lr=rates.get(name, 1.0), betas=own.betas)
-        for name, group in groups.items()
+        name: torch.optim.Adam(decaying([modules[name]], decay), lr=rate, betas=own.betas)
+        for name, rate in rates.items()
+        if name in modules
     }
     return modules, optimisers
 
@@ -88,7 +86,7 @@ def _distillation(state: State, batch: Tensors, settings: Settings) -> Tensors:
         teacher.load_state_dict(network.state_dict())
     process = settings.process
     signal = process.schedule.signal()
-    ends = np.rint(np.linspace(process.start - 1, 0, process.steps)).astype(int).tolist()
+    ends = process.schedule.stops(process.start, process.steps).tolist()
     number = state.step % process.steps
     first, count = ends[number], settings.teacher_steps // process.steps
     if number == process.steps - 1:
@@ -120,19 +118,27 @@ def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step of the network that judges and reader see, then of these, on one-pass crops."""
     modules, own = state.modules, settings.adversary
     asked = {**batch, **{name[6:]: batch[name] for name in batch if name.startswith("asked_")}}
+    read: Tensor | None = (
+        None  # of real crops: the reader's own loss, and all that is asked of made ones
+    )
+    if own.structure:
+        with state.autocast():
+            read = _misread(modules, batch["image"], batch)
     others = [modules[name] for name in ("judges", "reader") if name in modules]
     for module in others:
         module.requires_grad_(requires_grad=False)
     with state.autocast():
         made = _expected(modules["network"], batch["noise"], settings.process.left, asked)
         found = _wanted(modules, made, asked, batch, settings)
+        if read is not None:
+            more = relu(_misread(modules, made, asked) - read.detach())
+            found["structure"] = own.structure * more
     state.update("network", sum(found.values(), torch.zeros((), device=state.device)))
     for module in others:
         module.requires_grad_(requires_grad=True)
-    if own.structure:
-        with state.autocast():
-            found["reader"] = _misread(modules, batch["image"], batch)
-        state.update("reader", found["reader"])
+    if read is not None:
+        state.update("reader", read)
+        found["reader"] = read
     found["judges"] = _judges_step(state, made.detach(), asked, batch, settings)
     found["changes"] = cast(Changes, modules["changes"]).share
     return {name: value.detach().clone() for name, value in found.items()}
@@ -145,7 +151,7 @@ def _wanted(
     batch: Tensors,
     settings: Settings,
 ) -> dict[str, Tensor]:
-    """Return the weighted parts of the loss of made crops, by name."""
+    """Return the weighted parts of the loss of made crops by judges and likeness, by name."""
     own, judges = settings.adversary, modules["judges"]
     changes = cast(Changes, modules["changes"]).drawn(len(made))
     count = settings.network.channels
@@ -167,10 +173,6 @@ def _wanted(
             like = _expected(modules["network"], batch["noise"], settings.process.left, batch)
         far = apart if own.grain else partial(level_change, window=_WINDOW)
         found["likeness"] = own.likeness * far(like, batch["image"], soft=0)
-    if own.structure:
-        with torch.no_grad():
-            least = _misread(modules, batch["image"], batch)
-        found["structure"] = own.structure * relu(_misread(modules, made, asked) - least)
     return found
 
 
