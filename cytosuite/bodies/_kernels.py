@@ -12,6 +12,7 @@ Indices: TypeAlias = NDArray[np.int64]
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 ONE = np.float32(1.0)
+TINY = 1e-6
 WIDER = np.float32(1.05)  # an ellipsoid this much wider holds a bent one, see `bounds`
 
 
@@ -110,5 +111,6 @@ def cut_star(
     for i in range(inside.size):
         p, q, r = float(position[0, i]), float(position[1, i]), float(position[2, i])
         away = np.sqrt(p * p + q * q + r * r)
-        distance[i] = away / radius_at(p, q, r, table) if away > 0.0 else 0.0
+        # Harmonics of a network may fall below 0: nothing lies inside there.
+        distance[i] = away / max(radius_at(p, q, r, table), TINY) if away > 0.0 else 0.0
     return inside, position, distance

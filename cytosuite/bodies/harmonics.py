@@ -34,7 +34,7 @@ def legendre(order: int, cosine: Array) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _numbers(order: int) -> tuple[Indices, Indices, Indices]:
+def numbers(order: int) -> tuple[Indices, Indices, Indices]:
     """Return part (0 cosine, 1 sine), m and l of the coefficients ((order + 1)²,)."""
     degree = degrees(order)
     m = np.arange(len(degree)) - degree * (degree + 1)
@@ -53,7 +53,7 @@ def basis(order: int, directions: Array) -> Array:
     Column ``l (l + 1) + m`` holds degree l with cosines of the azimuth for m >= 0, sines of |m|
     for m < 0: the first (k + 1)² columns are the order k.
     """
-    part, m, degree = _numbers(order)
+    part, m, degree = numbers(order)
     found = legendre(order, directions[0])[m, degree]
     found *= waves(order, np.arctan2(directions[2], directions[1]))[part, m]
     return found.T
@@ -75,19 +75,19 @@ def _basis(order: int) -> tuple[Array, Array]:
 
 
 def radius_table(coefficients: Array) -> Image:
-    """Return the radius (n, k) at polar angles and azimuths; coefficients (2, L + 1, L + 1)."""
-    falling, waves = _basis(coefficients.shape[1] - 1)
-    rings = (coefficients[:, :, None] @ falling)[:, :, 0]  # (2, m, n)
-    table = np.tensordot(rings, waves, axes=((0, 1), (0, 1)))
-    table[:, -1] = table[:, 0]
+    """Return the radius (..., n, k) at polar angles and azimuths, of (..., 2, L + 1, L + 1)."""
+    falling, turns = _basis(coefficients.shape[-1] - 1)
+    rings = (coefficients[..., None, :] @ falling)[..., 0, :]  # (..., 2, m, n)
+    table = np.tensordot(rings, turns, axes=((-3, -2), (0, 1)))
+    table[..., -1] = table[..., 0]
     return np.asarray(table, np.float32)
 
 
 def ring_table(coefficients: Array) -> Image:
     """Return the radius (2, k) in a plane, of coefficients (2, L + 1) of √2 cos and sin(l φ)."""
     order = coefficients.shape[1] - 1
-    _, waves = _basis(order)
-    ring = np.tensordot(coefficients, waves, axes=((0, 1), (0, 1)))
+    _, turns = _basis(order)
+    ring = np.tensordot(coefficients, turns, axes=((0, 1), (0, 1)))
     ring[-1] = ring[0]
     return np.tile(ring, (2, 1)).astype(np.float32)
 
@@ -98,3 +98,10 @@ def fibonacci_sphere(points: int = 256) -> Array:
     z = 1 - 2 * index / points
     angle = np.pi * (1 + 5**0.5) * index
     return np.stack([z, np.sqrt(1 - z * z) * np.cos(angle), np.sqrt(1 - z * z) * np.sin(angle)])
+
+
+def ball(points: int = 512) -> Image:
+    """Return points (3, points) spread evenly in the unit ball: radii irrational to the angles."""
+    index = np.arange(points) + 0.5
+    radius = (index * 3**0.5 % 1) ** (1 / 3)
+    return np.asarray(radius * fibonacci_sphere(points), np.float32)

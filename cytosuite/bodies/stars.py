@@ -5,13 +5,14 @@ A star is all ``v`` with ``|v| <= r(v / |v|)`` in its own axes, z, y, x in µm.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.bodies.grid import Array, Grid, Image, Labels, slabs
-from cytosuite.bodies.harmonics import radius_table, ring_table
+from cytosuite.bodies.harmonics import basis, fibonacci_sphere, numbers, radius_table, ring_table
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
 
@@ -135,9 +136,22 @@ class Stars:
         return np.asarray(share * self.brightness[patch.index], np.float32)
 
 
+def stars_from(coefficients_um: Array | Image) -> Stars:
+    """Return stars along z, y, x by coefficients (N, (order + 1)²) in µm, see `basis`."""
+    count, terms = coefficients_um.shape
+    order = isqrt(terms) - 1
+    own = np.zeros((count, 2, order + 1, order + 1))
+    part, m, degree = numbers(order)
+    own[:, part, m, degree] = coefficients_um
+    radii = (coefficients_um @ basis(order, fibonacci_sphere()).T).clip(0)
+    ball = np.repeat(np.cbrt((radii**3).mean(axis=1))[:, None], 3, axis=1)
+    axes, turns = np.ones((count, 3)), np.broadcast_to(np.eye(3), (count, 3, 3))
+    return Stars(axes, turns, own, np.ones(count), ball.astype(np.float64))
+
+
 def label(bodies: Bodies, centres_um: Array, grid: Grid) -> Labels:
     """Return the labels (Z, Y, X) of bodies: number + 1; where they cross, of the nearer one."""
-    labels = large.room(grid.shape, np.uint16)
+    labels = large.room(grid.shape, np.uint16 if len(bodies) < 2**16 else np.uint32)
     for start, stop in slabs(grid.shape):
         slab = labels[start:stop]
         nearest = np.ones(slab.shape, np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.fft
 
 from cytosuite.bodies.grid import Array, Grid, Image
-from cytosuite.bodies.harmonics import fibonacci_sphere
+from cytosuite.bodies.harmonics import ball
 from cytosuite.bodies.stars import Bodies, Patch
 
 BULGE = 1.25  # times the longest semi-axis: as far as bends and roughness reach
@@ -152,13 +152,6 @@ def chromatin_tile(
     noise = scipy.fft.rfftn(rng.standard_normal(sizes), workers=1) * band
     tile = scipy.fft.irfftn(noise, sizes, workers=1)
     return np.asarray(tile / tile.std(), np.float32)
-
-
-def ball(points: int = 512) -> Image:
-    """Return points (3, points) spread evenly in the unit ball: radii irrational to the angles."""
-    index = np.arange(points) + 0.5
-    radius = (index * 3**0.5 % 1) ** (1 / 3)
-    return np.asarray(radius * fibonacci_sphere(points), np.float32)
 
 
 BALL = ball()
