@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cytosuite.contract.manifest import Described
 from cytosuite.networks.network import folded, trained
 
-FOLD = 2  # pixels of y and x folded into channels; along z the first layer has a stride
+FOLD = 2  # voxels along each axis folded into channels
 SPHERE = sqrt(4 * pi)  # coefficient of a sphere of radius 1
 
 
@@ -43,10 +43,10 @@ class HarmonicNet(nn.Module):
 
     def __init__(self, order: int, features: int) -> None:
         super().__init__()
-        strides: list[Any] = [(2, 1, 1), 2, 2]
+        strides = [1, 2, 2]
         self.core = DynUNet(
             spatial_dims=3,
-            in_channels=FOLD**2,
+            in_channels=FOLD**3,
             out_channels=1 + (order + 1) ** 2,
             kernel_size=[3] * len(strides),
             strides=strides,
@@ -66,8 +66,9 @@ class HarmonicNet(nn.Module):
 
         The middle of voxel i of the answer lies at 2 i + 0.5 of the image (N, 1, Z, Y, X).
         """
-        planes = folded(image, FOLD).contiguous(memory_format=torch.channels_last_3d)
-        found: Tensor = self.core(planes)
+        pairs = image.squeeze(1).unflatten(1, (-1, FOLD)).transpose(1, 2)  # (N, 2, Z/2, Y, X)
+        coarse = folded(pairs.contiguous(), FOLD).contiguous(memory_format=torch.channels_last_3d)
+        found: Tensor = self.core(coarse)
         return found.float()
 
 
