@@ -12,13 +12,7 @@ from numpy.typing import NDArray
 from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load
 from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained, trained_of
-from cytosuite.algorithms.cellpose3d.scale import (
-    Scale,
-    choose_scale,
-    in_pixels,
-    scale_of_objects,
-    working_shape,
-)
+from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale, scale_of_objects
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
 from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
@@ -27,6 +21,7 @@ from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.networks.grid import in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once
 from cytosuite.networks.normalise import Background, background_of, normalise, sampled_percentiles
 from cytosuite.networks.tiling import Tile, sample
