@@ -1,4 +1,4 @@
-"""Gathered of one case for its record: words on the tool behind an algorithm, time of its network."""
+"""Facts of one case for its record: the tool behind an algorithm, sizes, time of its network."""
 
 import time
 from collections.abc import Iterator
