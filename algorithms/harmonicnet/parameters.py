@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.harmonicnet.network import Network
+from cytosuite.contract.manifest import Described
 from cytosuite.networks.tiling import check_tile
 
 Positive = Annotated[float, Field(gt=0)]
@@ -12,9 +13,10 @@ Size = Annotated[int, Field(ge=1)]
 Even = Annotated[int, Field(ge=0, multiple_of=2)]
 
 
-class Parameters(Network):
+class Parameters(Described):
     """``parameters`` of a model card; lengths in µm are at the scale of the training."""
 
+    network: Network = Field(description="Arguments of the network.")
     spacing_um: tuple[Positive, Positive, Positive] = Field(
         description="Voxels z, y, x that images are brought to, µm."
     )
@@ -39,5 +41,5 @@ class Parameters(Network):
     @model_validator(mode="after")
     def _has_an_answer(self) -> Self:
         """Refuse tiles that are all halo."""
-        check_tile(self.tile, self.halo, self.multiple)
+        check_tile(self.tile, self.halo, self.network.multiple)
         return self

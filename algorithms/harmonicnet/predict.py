@@ -39,7 +39,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
             f"the model {model.card.name} is for volumes, found the axes {volume.axes}; take an "
             "algorithm for planes"
         )
-    network = load_once(model, parameters.model_dump(include={"order", "features"}), load)
+    network = load_once(model, parameters.network.model_dump(), load)
     ratio = ratio_of(volume, parameters)
     found = candidates(volume, ratio, parameters, network)
     chosen = kept(found, parameters.overlap, parameters.smallest_um3 * ratio**3)
@@ -84,8 +84,8 @@ def candidates(
     maps = predict_tiles(
         _in_eights(normalise(image, background_of(image))),
         lambda eights: network(_whole(eights)),
-        channels=1 + (parameters.order + 1) ** 2,
-        multiple=_half(parameters.multiple),
+        channels=1 + (parameters.network.order + 1) ** 2,
+        multiple=_half(parameters.network.multiple),
         tile=_half(parameters.tile),
         halo=_half(parameters.halo),
         activate=_activate,

@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.algorithms.cellpose3d.network import build as build_network
@@ -62,13 +59,11 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
     """Yield true and predicted labels of held-out cases, cut at the card's `tau`."""
     parameters = _parameters(settings)
-
-    def found(image: NDArray[Any], spacing: tuple[float, ...]) -> NDArray[Any]:
+    for image, truth, spacing in parts.held_out(cases, settings, parameters.tau):
         values = normalise(image, background_of(image, parameters.quietest))
         fields = predict_fields(values, state.average, parameters, state.device)
-        return segment(fields, image, spacing, parameters).labels
-
-    yield from parts.held_out(cases, settings, found, tau=parameters.tau)
+        found = segment(fields, image, spacing, parameters).labels
+        yield parts.facts_of(truth, found, spacing)
 
 
 TRAINING = Training(

@@ -1,6 +1,7 @@
 """Training of HarmonicNet: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import inf, isnan
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,16 +10,27 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.harmonicnet.network import Network
 from cytosuite.algorithms.harmonicnet.network import build as build_network
+from cytosuite.algorithms.harmonicnet.parameters import Parameters
+from cytosuite.algorithms.harmonicnet.predict import candidates
+from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.algorithms.harmonicnet.training.losses import LossWeights, losses
 from cytosuite.algorithms.harmonicnet.training.shapes import batch_of, outlined, shaped
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import label, stars_from
+from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Facts
+from cytosuite.networks.network import using
 from cytosuite.training.augment import GEOMETRY
 from cytosuite.training.nuclei import parts
 from cytosuite.training.nuclei.cases import TrainingCase
 from cytosuite.training.nuclei.patches import draw_patches
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, optimiser_of
+from cytosuite.training.validate import score, wanted_metrics
+from cytosuite.volume import Volume
 
 ALIKE = 0.1  # relative difference of voxel sizes that count as one
+THRESHOLDS = [n / 20 for n in range(2, 19)]  # of the heat, that are tried
 LEAST = 24  # voxels of a patch: of two at the lowest level oneDNN's gradients in bfloat16 are wrong
 
 
@@ -94,6 +106,44 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     return found
 
 
+def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
+    """Yield true and found labels of held-out cases, at the threshold that scores best."""
+    yield from _judged(state, cases, settings)[1]
+
+
+def tune(state: State, cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:
+    """Return the threshold that scores best on held-out cases."""
+    return {"threshold": _judged(state, cases, settings)[0]}
+
+
+def _judged(
+    state: State, cases: Cases[TrainingCase], settings: Settings
+) -> tuple[float, list[Facts]]:
+    """Return the threshold, the card's or the one that scores best, and the facts with it."""
+    given = {**settings.card.parameters, "network": settings.network.model_dump()}
+    tried = [given["threshold"]] if "threshold" in given else THRESHOLDS
+    parameters = parse("card.parameters", {**given, "threshold": min(tried)}, Parameters)
+    scenes = []
+    for image, truth, spacing in parts.held_out(cases, settings, settings.tau):
+        with using(state.average):
+            found = candidates(Volume(image, spacing), 1.0, parameters, state.average)
+        scenes.append(
+            (truth, spacing, found, kept(found, parameters.overlap, parameters.smallest_um3))
+        )
+    metric, best = wanted_metrics(settings.validation)[0], (-inf, tried[0], list[Facts]())
+    for threshold in tried:
+        facts = []
+        for truth, spacing, found, chosen in scenes:
+            # The most certain come first and none depends on a later one.
+            own = chosen[found.certainty[chosen] > threshold]
+            stars, grid = stars_from(found.coefficients[own]), Grid(truth.shape, spacing)
+            facts.append(parts.facts_of(truth, label(stars, found.centres_um[own], grid), spacing))
+        value = score([metric], facts)[metric.name] * (1 if metric.higher_is_better else -1)
+        if not isnan(value) and value > best[0]:
+            best = (value, threshold, facts)
+    return best[1], best[2] or facts
+
+
 TRAINING = Training(
     algorithm="harmonicnet",
     settings=Settings,
@@ -102,6 +152,8 @@ TRAINING = Training(
     batch=batch,
     step=step,
     describe=parts.describe,
+    validate=validate,
+    tune=tune,
     check=parts.check,
     notes=parts.notes,
     measure=measure,

@@ -1,9 +1,9 @@
 """Settings and parts of a training that all networks of nuclei share."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import nan
 from pathlib import Path
-from typing import Any, Protocol, Self, cast
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,13 @@ from cytosuite.training.nuclei.patches import Patches, draw_image
 from cytosuite.training.parts import Cases
 from cytosuite.training.settings import TrainingSettings
 
-# Raw image (Z, Y, X) and its voxel size z, y, x in µm to labels.
-Segment = Callable[[NDArray[np.float32], tuple[float, ...]], NDArray[Any]]
+
+class HeldOut(NamedTuple):
+    """A held-out case as an image."""
+
+    image: NDArray[np.float32]  # (Z, Y, X), not normalised
+    truth: NDArray[np.uint16]
+    spacing: tuple[float, ...]  # µm z y x, in planes 1
 
 
 class _Fitting(Protocol):
@@ -121,15 +126,13 @@ def voxel_of(cases: Cases[TrainingCase]) -> list[float]:
     return size
 
 
-def held_out(
-    cases: Cases[TrainingCase], settings: NucleiSettings, segment: Segment, *, tau: float
-) -> Iterator[Facts]:
-    """Yield true and found labels of held-out cases; nuclei in volumes are cut at the level tau."""
+def held_out(cases: Cases[TrainingCase], settings: NucleiSettings, tau: float) -> Iterator[HeldOut]:
+    """Yield images and true labels of held-out cases; nuclei in volumes are cut at the level."""
     for number, case in enumerate(cases["images"]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
         if settings.channel == "nucleus" and not case.is_plane:
             labels = np.where(case.level > tau * SHARE_UNIT, labels, 0)
-        yield facts_of(labels, segment(image, case.spacing), case.spacing)
+        yield HeldOut(image, labels, case.spacing)
 
 
 def facts_of(truth: NDArray[Any], found: NDArray[Any], spacing: tuple[float, ...]) -> Facts:

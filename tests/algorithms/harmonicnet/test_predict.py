@@ -42,8 +42,7 @@ class Perfect(torch.nn.Module):
 
 def _model(**parameters):
     own = {
-        "order": ORDER,
-        "features": 8,
+        "network": {"order": ORDER, "features": 8},
         "spacing_um": SPACING,
         "radius_um": RADIUS,
         "tile": (96,) * 3,

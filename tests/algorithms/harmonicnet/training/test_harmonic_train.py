@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from training_data import SPACING, simulated_folder
 
+from cytosuite.algorithms.harmonicnet.candidates import Candidates
 from cytosuite.algorithms.harmonicnet.network import Network, load
+from cytosuite.algorithms.harmonicnet.training.shapes import outlined
 from cytosuite.algorithms.harmonicnet.training.train import TRAINING, Settings
+from cytosuite.bodies import fit
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
@@ -18,6 +21,7 @@ TINY = {
     "schedule": {"steps": 2, "report": 1},
     "patches": {"shape": (24, 24, 24)},
 }
+VALIDATION = {"every": 2, "metric": "F1", "cases": 1}
 
 
 @pytest.fixture
@@ -49,6 +53,25 @@ def test_the_loss_falls_on_one_fixed_batch(settings, tmp_path):
     for part, share in (("heat", 0.9), ("shape", 0.5)):  # soft heat has an entropy of its own
         values = [float(loss[part].detach()) for loss in losses]
         assert sum(values[-5:]) < share * sum(values[:5])
+
+
+def test_the_threshold_that_scores_best_goes_into_the_card(tmp_path, monkeypatch):
+    settings = parse("t.toml", {**TINY, "validation": VALIDATION}, Settings)
+    folder = simulated_folder(tmp_path / "data")
+    true = fit(outlined(TRAINING.load(folder, "images", settings)[1], 0.38), SPACING, 2, 0.0)
+    middles = true.centres + np.divide(SPACING, 2)
+
+    def found(volume, ratio, parameters, network):
+        """Return two nuclei that are there, and one of a heat of 0.42 that is not."""
+        centres = np.concatenate([middles, [[18.0, 17.0, 2.0]]])
+        coefficients = true.coefficients[[0, 1, 0]]
+        return Candidates(np.array([0.9, 0.6, 0.42], np.float32), centres, coefficients)
+
+    monkeypatch.setitem(TRAINING.tune.__globals__, "candidates", found)
+    card = tmp_path / "weights" / "tiny.json"
+    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    assert read_card(card).parameters["threshold"] == 0.45
+    assert [*read_card(card).scores.values()] == [{"F1": 1.0}]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("*.toml")))
