@@ -13,6 +13,7 @@ from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
+from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
@@ -91,6 +92,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     job, found, notes = _as_seen(image, scale, trained, parameters, network)
     scale = job.scale
+    unit = "px" if flat else "µm"
+    state(size=f"{scale.source}: {scale.ratio * trained.diameter_um:.3g} {unit}")
     outlined = with_outline(
         volume.like(found.labels.reshape(volume.shape)),
         image.reshape(volume.shape),
