@@ -7,13 +7,12 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.contract.manifest import Described, ModelCard, parse
+from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST
 
 Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=1)]
 Halo = Annotated[int, Field(ge=0)]
-
-PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
 
 
 class Parameters(Described):

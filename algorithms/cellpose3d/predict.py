@@ -12,20 +12,16 @@ from numpy.typing import NDArray
 from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load
 from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained, trained_of
-from cytosuite.algorithms.cellpose3d.scale import (
-    Scale,
-    choose_scale,
-    in_pixels,
-    scale_of_objects,
-    working_shape,
-)
+from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale, scale_of_objects
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
+from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.networks.grid import in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once
 from cytosuite.networks.normalise import Background, background_of, normalise, sampled_percentiles
 from cytosuite.networks.tiling import Tile, sample
@@ -90,6 +86,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     job, found, notes = _as_seen(image, scale, trained, parameters, network)
     scale = job.scale
+    unit = "px" if flat else "µm"
+    state(size=f"{scale.source}: {scale.ratio * trained.diameter_um:.3g} {unit}")
     outlined = with_outline(
         volume.like(found.labels.reshape(volume.shape)),
         image.reshape(volume.shape),

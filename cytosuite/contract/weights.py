@@ -34,6 +34,13 @@ def read_cards(folder: Path, algorithm: str) -> list[ModelCard]:
     return cards
 
 
+def trained_on(card: ModelCard) -> str:
+    """Return the datasets of a training, comma-separated; else why there are none."""
+    if not card.weights:
+        return "no training"
+    return ", ".join(map(str, card.trained.get("of", ()))) or "not said"
+
+
 def find_folder(folders: Sequence[Path]) -> Path:
     """Return the first folder that holds a model card; `ModelError` without one."""
     for folder in folders:
