@@ -21,13 +21,15 @@ from typing import Any, NoReturn, Protocol
 from cytosuite import __version__
 from cytosuite.contract.cautions import cautions, stretched
 from cytosuite.contract.client import PORT
+from cytosuite.contract.facts import gathered, state
 from cytosuite.contract.interface import read_case, write_outputs
+from cytosuite.contract.learning import REQUEST, Learning, cpu_seconds
 from cytosuite.contract.manifest import read_algorithm
 from cytosuite.contract.metadata import with_given
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import Selection, describe, select
 from cytosuite.contract.tasks import TASKS
-from cytosuite.contract.weights import find_folder, open_model, read_cards
+from cytosuite.contract.weights import find_folder, open_model, read_cards, trained_on
 from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import write_json
 from cytosuite.volume import Volume
@@ -63,10 +65,11 @@ class Algorithm:
 
     def run_case(self) -> dict[str, Any]:
         """Predict the case in the input folder, write its outputs, and return the record."""
-        start = time.perf_counter()
+        start, used = time.perf_counter(), cpu_seconds()
         task = TASKS[self.manifest.task]
         case = read_case(self.inputs, task)
-        outputs, selection, doubts = self.answer(case.sockets)
+        with gathered() as facts:
+            outputs, selection, doubts = self.answer(case.sockets)
         write_outputs(self.outputs, task, case, outputs)
         record = {
             "algorithm": self.manifest.name,
@@ -78,6 +81,9 @@ class Algorithm:
             "sources": dict(case.sources),
             "warnings": [*case.warnings, *doubts],
             "seconds": time.perf_counter() - start,
+            "cpu_seconds": cpu_seconds() - used,
+            "network_seconds": facts.network_seconds,
+            "facts": facts.words,
         }
         if path := os.environ.get("CYTOSUITE_RECORD"):
             write_json(Path(path), record)
@@ -97,6 +103,8 @@ class Algorithm:
         main = None if main is None else with_given(main, task, inputs)
         values = {slug: value for slug, value in inputs.items() if not isinstance(value, Volume)}
         selection = select(self.cards, describe(main, values), self.manifest.select)
+        card = selection.card
+        state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         with shown():
             outputs = self.predict(inputs, open_model(self.folder, selection.card))
         known = main.origin.warnings if main is not None else ()
@@ -193,9 +201,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--algorithm", default=os.environ.get("CYTOSUITE_ALGORITHM", ""))
     chosen = parser.parse_args(arguments)
     models = [chosen.model] if chosen.model else MODELS
-    return execute(
-        chosen.command, lambda: Algorithm(chosen.algorithm, chosen.input, chosen.output, models)
-    )
+
+    def load() -> Program:
+        """Return the algorithm, or its training where the input folder asks for one."""
+        if (chosen.input / REQUEST).is_file():
+            return Learning(chosen.algorithm, chosen.input, chosen.output)
+        return Algorithm(chosen.algorithm, chosen.input, chosen.output, models)
+
+    return execute(chosen.command, load)
 
 
 def command_parser(name: str, description: str) -> argparse.ArgumentParser:

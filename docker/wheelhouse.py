@@ -25,6 +25,8 @@ HERE = Path(__file__).resolve().parent
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 # PyTorch's index may be out of reach: a few seconds are enough to know.
 ON_CPU_INDEX = ("--extra-index-url", CPU_INDEX, "--timeout", "5", "--retries", "1")
+SOURCES = "sources.txt"  # of a folder: packages of which the index has source archives alone
+ARCHIVE = ".tar.gz"
 PIP = "requirements-pip.txt"  # installs the wheels inside the build; not part of the final image
 HASHED = ("pip", "slim", "networks", "cuda")  # locks whose versions all have checksums
 SIMPLE = "application/vnd.pypi.simple.v1+json"  # form of an index's page (PEP 691)
@@ -150,6 +152,27 @@ def fill(pins: Mapping[str, Pin], folder: Path) -> int:
     return len(pins)
 
 
+def build(sources: Path, folder: Path) -> dict[str, Pin]:
+    """Build the wheels that a folder lacks, of archives with the SHA-256 of a lock; return pins.
+
+    The host's setuptools builds them, and runs their setup: they may have no compiled part.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pins = locked(sources)
+    if missing(pins, (path.name for path in folder.iterdir())):
+        _say(f"{folder}: building {', '.join(pins)} of their source archives")
+        words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+        words += ["--no-binary=:all:", "--require-hashes", f"--wheel-dir={folder}"]
+        done = subprocess.run([*words, f"--requirement={sources}"], check=False)
+        if done.returncode:
+            raise WheelhouseError(f"{sources}: pip wheel failed, see above; it needs setuptools")
+    for path in sorted(folder.iterdir()):
+        if wheel(path.name)[0] in pins and not path.name.endswith("-none-any.whl"):
+            path.unlink()
+            raise WheelhouseError(f"{path}: has a compiled part; expected a wheel in the index")
+    return {name: Pin(pin.version) for name, pin in pins.items()}
+
+
 def renew(lock: Path) -> int:
     """Write the SHA-256 that the package index states behind each version in a lock."""
     pins, lines, count = locked(lock), [], 0
@@ -242,6 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pins = pins or added(given.base)
             _say(f"{check(pins) / 1e6:.1f} MB to download")
             return 0
+        if own and (own / SOURCES).is_file():
+            pins |= build(own / SOURCES, own / "wheels")
         count = fill(pins, own / "wheels") if own else collect(given.base)
     except WheelhouseError as error:
         sys.stderr.write(f"{error}\n")
@@ -268,9 +293,11 @@ def _stated(name: str, version: str) -> list[str]:
 
 
 def _locked_file(name: str, pin: Pin) -> Mapping[str, Any]:
-    """Return the entry of the wheel that pip would take, if the lock has its SHA-256."""
+    """Return the entry of the wheel, or archive, that pip would take, of the lock's SHA-256."""
     index, page = _page(name)
-    files = _wheels(page, name, pin.version)
+    files = _wheels(page, name, pin.version) or [
+        file for file in page["files"] if file["filename"].endswith(f"-{pin.version}{ARCHIVE}")
+    ]
     if not files:
         raise WheelhouseError(f"{index}/{name}/: no wheel of {name}=={pin.version}")
     known = [file for file in files if file["hashes"].get("sha256", "") in pin.hashes]

@@ -66,7 +66,8 @@ class HarmonicNet(nn.Module):
 
         The middle of voxel i of the answer lies at 2 i + 0.5 of the image (N, 1, Z, Y, X).
         """
-        pairs = image.squeeze(1).unflatten(1, (-1, FOLD)).transpose(1, 2)  # (N, 2, Z/2, Y, X)
+        count, _, z, y, x = image.shape
+        pairs = image.reshape(count, z // FOLD, FOLD, y, x).transpose(1, 2)
         coarse = folded(pairs.contiguous(), FOLD).contiguous(memory_format=torch.channels_last_3d)
         found: Tensor = self.core(coarse)
         return found.float()

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ PACKAGE = Path(str(cytosuite.__file__)).resolve().parent
 # A checkout has the rooms next to the library, which links to them; a wheel has them inside.
 CHECKOUT = (PACKAGE / "benchmark").is_symlink()
 ROOT = PACKAGE.parent if CHECKOUT else PACKAGE
+ALL = "all"  # in place of names: the optional algorithms too
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cytosuite"
 Manifest = TypeVar("Manifest", AlgorithmManifest, DatasetManifest)
 
@@ -56,6 +57,13 @@ def need_checkout(purpose: str) -> Path:
 def algorithms(root: Path = ROOT) -> dict[str, AlgorithmManifest]:
     """Return the manifests of all algorithms in the checkout, by name."""
     return _found(root / "algorithms", "algorithm.toml", read_algorithm)
+
+
+def asked_for(words: Sequence[str], known: Mapping[str, AlgorithmManifest]) -> list[str]:
+    """Return the named algorithms; of ``all`` every one, without words those not optional."""
+    if list(words) == [ALL]:
+        return list(known)
+    return pick("algorithm", words, known) if words else [n for n in known if not known[n].optional]
 
 
 def dataset_manifests(root: Path = ROOT) -> dict[str, DatasetManifest]:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog.catalog import CHECKOUT, algorithms, pick, program_of
+from cytosuite.benchmark.catalog.catalog import (
+    ALL,
+    CHECKOUT,
+    algorithms,
+    asked_for,
+    pick,
+    program_of,
+)
 from cytosuite.benchmark.catalog.models import (
     Models,
     cards_of,
@@ -23,7 +30,13 @@ from cytosuite.benchmark.catalog.models import (
     unlike,
 )
 from cytosuite.benchmark.commands.console import Cases, progress
-from cytosuite.benchmark.commands.data import make, opened, run_jobs, start_engine
+from cytosuite.benchmark.commands.data import (
+    make,
+    opened,
+    own_model,
+    run_jobs,
+    start_engine,
+)
 from cytosuite.benchmark.commands.guests import need_guests, take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.comparison.origin import case_digests, model_digest, request_facts
@@ -104,6 +117,7 @@ def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster 
     if options.model and models and not free:
         raise InputError(f"MODEL={options.model} is for an algorithm without a model of its own")
     given = None if others and is_tarball(options.model) else options.model
+    given = own_model(given, free, options, console)
     models = {**models, **named_models(given, free)}
     passed, names = links(made.through), [found.name for found in ours]
     need_weights([*passed, *names], models)
@@ -114,7 +128,8 @@ def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster 
         cluster.reserve(options.limits(known[name]).memory_gib for name in needed)
     taken = [*known, *(name for board in BOARDS.values() for name in board.controls)]
     guests = take_in(others, taken, task, engine, options, console)
-    return Request(made, task, ours, guests, models, engine, bool(options.algorithm))
+    named = not {ALL}.issuperset(options.algorithm)
+    return Request(made, task, ours, guests, models, engine, named)
 
 
 def _chosen(
@@ -122,7 +137,7 @@ def _chosen(
 ) -> tuple[Task, list[AlgorithmManifest], Models]:
     """Return the task and our algorithms, all without names, with the models named with them."""
     known = algorithms()
-    words = [word for word in options.algorithm if not is_guest(word)]
+    words = [word for word in options.algorithm if not is_guest(word) and word != ALL]
     wanted = [program_of(word) for word in words]
     if wanted:
         names = pick("algorithm", wanted, known)
@@ -134,8 +149,9 @@ def _chosen(
         task = options.task or default
         if task not in TASKS:
             pick("task", [task], TASKS)
-        names = [name for name, found in known.items() if found.task == task]
-        names = [] if options.algorithm else names  # images of others alone
+        alone = options.algorithm and ALL not in options.algorithm  # images of others
+        of_task = {name: found for name, found in known.items() if found.task == task}
+        names = [] if alone else asked_for(options.algorithm and [ALL], of_task)
         if not names and not options.algorithm:
             raise InputError(f"there is no algorithm for the task {task} yet; add one (README)")
     for name in names:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms, workplace
 from cytosuite.benchmark.catalog.models import Models
 from cytosuite.benchmark.catalog.packages import uses_gpu
 from cytosuite.benchmark.commands.console import Cases, progress
@@ -21,6 +21,7 @@ from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
 from cytosuite.benchmark.runs.chain import links, through
+from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.run import Report, run_job
 from cytosuite.contract.tasks import TASKS, Task
@@ -45,6 +46,21 @@ def start_engine(
     say(sentence)
     need(engine, options, needed, gpu=cluster is None or cluster.word == "local")
     return engine
+
+
+def own_model(
+    text: str | None, names: Sequence[str], options: RunOptions, console: Console
+) -> str | None:
+    """Return the user's word for a model; of a tool's own file the card, converted once."""
+    path, tools = Path(text or ""), [name for name in names if is_tool(name)]
+    if not text or not tools or path.suffix == ".json" or not path.exists():
+        return text
+    if len(tools) > 1:
+        raise InputError(f"MODEL={text}: expected one tool to read it, found {', '.join(tools)}")
+    engine = start_engine(options, tools, console)
+    card = converted(engine, tools[0], path, workplace() / "runs" / "models" / tools[0])
+    console.print(f"{text}: {card}", highlight=False, markup=False)
+    return str(card)
 
 
 def need(engine: Engine, options: RunOptions, needed: Sequence[str], *, gpu: bool = True) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import (
     algorithms,
+    asked_for,
     folder_of,
     need_checkout,
     pick,
@@ -113,7 +114,7 @@ class PreflightOptions:
 
 def build_command(options: BuildOptions, console: Console) -> None:
     """Build the containers of all or some algorithms."""
-    chosen = pick("algorithm", names(options.algorithm), algorithms())
+    chosen = asked_for(names(options.algorithm), algorithms())
     root = need_checkout("a build of containers")
     need_weights(chosen, {})
     if options.dry_run:
@@ -132,7 +133,7 @@ def export_command(options: ExportOptions, console: Console) -> None:
     known = algorithms()
     root, folder = need_checkout("an export"), options.out or workplace() / "dist"
     need_folder(folder)
-    chosen = pick("algorithm", names(options.algorithm), known)
+    chosen = asked_for(names(options.algorithm), known)
     need_weights(chosen, {})  # before the minutes that an image takes
     builder = _builder(options, root, console)
     for name in chosen:

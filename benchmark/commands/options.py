@@ -397,9 +397,17 @@ class TrainOptions(SimulatedOptions, FileOptions):
     splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
     threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
     device: Device = option("cpu", "Where to train.", env="DEVICE")
+    engine: str = option("auto", "Of a tool of others, and of a chain: auto, docker, process, ...")
+    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
     authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)
     changes: list[str] = parameters()
     runs: Path | None = option(None, "Folder for simulated data.")
+
+    @property
+    def run(self) -> RunOptions:
+        """Engine of a tool's training, or of a chain."""
+        engine, device, base = self.engine, self.device, self.base_image
+        return RunOptions(engine=engine, device=device, base_image=base)
 
     @property
     def passed(self) -> list[str]:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +16,22 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, pick, workplace
 from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.catalog.packages import need_packages
-from cytosuite.benchmark.commands.console import lines_to
+from cytosuite.benchmark.commands.console import lines_to, progress
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions, TrainOptions, option
 from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.data.simulated import simulated
+from cytosuite.benchmark.runs.learning import (
+    DAYS_S,
+    OUTPUT_GIB,
+    converted,
+    is_tool,
+    settings_of,
+    trained,
+)
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.select import PROOF
+from cytosuite.contract.weights import new_card, user
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.errors.ending import CLOSED, INTERRUPTED, REFUSED
 from cytosuite.files import read_json, write_json
@@ -49,10 +58,12 @@ def train_command(options: TrainOptions, console: Console) -> None:
 def train(options: TrainOptions, console: Console) -> Path:
     """Train a model and return its card; InputError of options, TrainingError if it fails."""
     name, home = options.algorithm, ROOT / "algorithms"
-    trained = [each for each in algorithms() if (home / each / "training" / "train.py").is_file()]
-    known = [each for each in algorithms() if (home / each / "training").is_dir()]
+    if is_tool(name):
+        return _by_its_tool(options, console)
+    networks = [e for e in algorithms() if (home / e / "training" / "train.py").is_file()]
+    known = [e for e in algorithms() if (home / e / "training").is_dir() or is_tool(e)]
     pick("algorithm that is trained", [name], known)
-    need_packages(name, "training.train" if name in trained else "cytosuite.training.command")
+    need_packages(name, "training.train" if name in networks else "cytosuite.training.command")
     out = workplace() / "weights" / name
     work = workplace() / "runs" / "training" / options.name
     command = [sys.executable, "-m", "cytosuite.training.command", name, "--name", options.name]
@@ -64,8 +75,43 @@ def train(options: TrainOptions, console: Console) -> Path:
     wanted = [_wanted(text, options) for text in (options.dataset, *options.data)]
     command += ["--wait", "--ends-with", str(os.getpid())]
     command += chain.from_iterable(map(_announced, wanted))
-    _run(command, lambda: [_made(data, console) for data in wanted])
+    _run(command, lambda: [_made(data, options.run, console) for data in wanted])
     return out / f"{options.name}.json"
+
+
+def _by_its_tool(options: TrainOptions, console: Console) -> Path:
+    """Train a tool of others by its own code, in its container or a process; return the card."""
+    name, run = options.algorithm, options.run
+    for flag, given in (("data", options.data), ("steps", options.steps), ("from", options.start)):
+        if given:
+            raise InputError(f"--{flag} is for our networks; {name} has its own learn.toml")
+    card = new_card(workplace() / "weights" / name, options.name)
+    settings = settings_of(name, options.settings)
+    need_files = {"data_root": options.data_root, "group": options.group}
+    if strange := [key for key, value in need_files.items() if value]:
+        raise InputError(f"--{strange[0].replace('_', '-')} is for our networks, not for {name}")
+    wanted = _wanted(options.dataset, options)
+    found = wanted.recipe or recipe(wanted.options.request())
+    engine = start_engine(run, list(dict.fromkeys([*found.through, name])), console)
+    dataset = make(found, wanted.options, run, engine, console)
+    limits = replace(
+        run.limits(algorithms()[name]),
+        timeout_s=DAYS_S,
+        output_gib=OUTPUT_GIB,
+        cpus=float(options.threads),
+    )
+    facts = {"seed": options.seed or 0, "authors": options.authors or user()}
+    with progress(console, f"training {name}") as step:
+        return trained(
+            engine,
+            name,
+            dataset,
+            card,
+            settings,
+            facts,
+            limits,
+            lambda share: step(int(100 * share), 100),
+        )
 
 
 def _settings(given: Path, home: Path) -> Path:
@@ -115,9 +161,9 @@ def _announced(wanted: _Wanted) -> list[str]:
     return ["--recipe", json.dumps([wanted.role, parameters])]
 
 
-def _made(wanted: _Wanted, console: Console) -> str:
+def _made(wanted: _Wanted, run: RunOptions, console: Console) -> str:
     """Return ``folder`` or ``role=folder`` of a dataset, which is made where it is simulated."""
-    made, run = wanted.recipe, RunOptions()
+    made = wanted.recipe
     if made is None:
         return wanted.named(Path(wanted.options.dataset))
     engine = start_engine(run, made.through, console) if made.through else None
@@ -173,12 +219,17 @@ def _to_the_end(process: subprocess.Popen[bytes], data: str) -> list[str]:
 class WeightsOptions:
     """Options of converted weights."""
 
-    file: Path = option(..., "Weights that torch has saved: .pt, .pth, .ckpt.", argument=True)
+    file: Path = option(
+        ...,
+        "Weights that torch has saved (.pt, .pth, .ckpt), or a model of a tool of others.",
+        argument=True,
+    )
     card: Path = option(
         ...,
         "Model card (.json) that gets them; weights/<algorithm>/NAME.json for a published model.",
         argument=True,
     )
+    engine: str = option("auto", "Where a tool of others reads its own model.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,8 +239,14 @@ class AdoptOptions:
     model: str = option(..., "Name of a model, or path of its card.", argument=True)
 
 
-def weights_command(options: WeightsOptions, _: Console) -> int:
+def weights_command(options: WeightsOptions, console: Console) -> int:
     """Convert weights in a process of its own, which loads torch; return its exit code."""
+    if is_tool(name := options.card.resolve().parent.name):
+        new_card(options.card.parent, options.card.stem)
+        engine = start_engine(RunOptions(engine=options.engine), [name], console)
+        card = converted(engine, name, options.file, options.card.parent, options.card.stem)
+        lines_to(console)(f"written: {card}")
+        return 0
     need_packages("weights", "cytosuite.training.convert")
     command = [sys.executable, "-m", "cytosuite.training.convert"]
     command += [str(path.resolve()) for path in (options.file, options.card)]

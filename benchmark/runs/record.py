@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -74,6 +75,9 @@ class Record(BaseModel):
     exit_code: int | None = None
     seconds: FiniteFloat = 0.0
     inside_seconds: FiniteFloat | None = None
+    cpu_seconds: FiniteFloat | None = None  # of all threads, without the start
+    network_seconds: FiniteFloat | None = None  # None without a network
+    facts: dict[Word, Line] = {}  # ``tool`` with its version, ``size`` given or estimated
     startup_seconds: FiniteFloat = 0.0
     peak_memory: int | None = None
     gpu: Word = ""  # its product; empty for the CPU
@@ -117,6 +121,19 @@ def container_report(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def facts_in(reported: Mapping[str, Any]) -> dict[str, Any]:
+    """Return times and words of a container's report, those that make sense."""
+    found: dict[str, Any] = {
+        key: value
+        for key in ("cpu_seconds", "network_seconds")
+        if isinstance(value := reported.get(key), int | float) and 0 <= value < inf
+    }
+    words = reported.get("facts")
+    pairs = words.items() if isinstance(words, dict) else ()
+    texts = [(key, value) for key, value in pairs if isinstance(value, str)]
+    return {**found, "facts": dict(texts[:LIMIT_LINES])}
 
 
 def warnings_in(reported: Mapping[str, Any]) -> tuple[str, ...]:

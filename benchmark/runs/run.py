@@ -30,6 +30,7 @@ from cytosuite.benchmark.runs.record import (
     ModelChoice,
     Record,
     container_report,
+    facts_in,
     warnings_in,
 )
 from cytosuite.benchmark.runs.validate import BadOutput, same_spacing
@@ -217,6 +218,7 @@ def write_result(
         startup_seconds=round(startup_seconds, 4),
         peak_memory=outcome.peak_memory,
         **gpu,
+        **facts_in(reported),
         outputs=dict(outputs),
         digests={slug: sums[path] for slug, path in outputs.items()},
         model=model if isinstance(model, str) else "",

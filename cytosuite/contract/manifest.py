@@ -96,6 +96,9 @@ class AlgorithmManifest(Described):
         le=1000,
         description="Place in the choice of an algorithm, 1 first; 0: only by name.",
     )
+    optional: bool = Field(
+        False, description="Whether it runs, and is built, only by its name or by ``all``."
+    )
 
 
 class DatasetSize(Described):

@@ -1,14 +1,19 @@
 """The models of an algorithm: cards, and weights with verified digests."""
 
+import re
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from getpass import getuser
 from pathlib import Path
+from shutil import which
 
 from cytosuite.contract.manifest import ModelCard, read_card
-from cytosuite.errors import ModelError
-from cytosuite.files import file_digest
+from cytosuite.errors import InputError, ModelError
+from cytosuite.files import file_digest, need_file
 
 SAFE = ".safetensors"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,13 @@ def read_cards(folder: Path, algorithm: str) -> list[ModelCard]:
             found = f"found one of {card.algorithm}"
             raise ModelError(f"{folder}/{card.name}.json: expected a model of {algorithm}, {found}")
     return cards
+
+
+def trained_on(card: ModelCard) -> str:
+    """Return the datasets of a training, comma-separated; else why there are none."""
+    if not card.weights:
+        return "no training"
+    return ", ".join(map(str, card.trained.get("of", ()))) or "not said"
 
 
 def find_folder(folders: Sequence[Path]) -> Path:
@@ -55,3 +67,37 @@ def open_model(folder: Path, card: ModelCard) -> Model:
         expected = f"expected SHA-256 {card.sha256}"
         raise ModelError(f"{path}: {expected}, found {found}; the file was altered")
     return Model(card, path)
+
+
+def new_card(folder: Path, name: str) -> Path:
+    """Return the path of a new model's card; InputError for a bad or taken name or folder."""
+    if not NAME.fullmatch(name):
+        raise InputError(f"--name: expected up to 100 letters of a-z 0-9 . _ -, found {name!r}")
+    card = folder / f"{name}.json"
+    if card.exists():
+        raise InputError(
+            f"{card}: a model of this name exists; give another name, or remove it with its weights"
+        )
+    need_file(card)
+    return card
+
+
+def user() -> str:
+    """Return git's ``user.name`` or, without it, the name of the account."""
+    git = which("git")
+    if git is not None:
+        asked = subprocess.run([git, "config", "user.name"], capture_output=True, check=False)
+        if name := asked.stdout.decode(errors="replace").strip():
+            return name
+    return getuser()
+
+
+def weights_of(model: Model) -> Path:
+    """Return the weights of a model of a tool; `ModelError` of a card without any."""
+    if model.weights is None:
+        name = model.card.algorithm
+        raise ModelError(
+            f"card {model.card.name}: it names no weights; train a model (cytosuite train {name} "
+            "DATASET --name NAME) or name a file that the tool wrote (MODEL=path)"
+        )
+    return model.weights

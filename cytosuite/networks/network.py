@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from cytosuite.contract import facts
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.progress import report
 from cytosuite.contract.weights import Model
@@ -147,7 +148,7 @@ def answer(
     """Return the answer for one tile (C, Z, Y, X), extended at its end; see `predict_tiles`."""
     padding = [(0, -size % step) for size, step in zip(part.shape[1:], multiple, strict=True)]
     given = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
-    with exact(device):
+    with facts.network(), exact(device):
         found = network(given)[0, :channels].float()
         found = found if activate is None else activate(found)
         values: Image = found.cpu().numpy()

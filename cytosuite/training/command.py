@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import re
 import signal
 import sys
 import time
@@ -17,9 +16,10 @@ from typing import Any
 import torch
 
 from cytosuite.contract.manifest import ModelCard, merged, parse, read_card
+from cytosuite.contract.weights import new_card
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
-from cytosuite.files import need_file, need_folder, read_toml
+from cytosuite.files import need_folder, read_toml
 from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.images import find_images
 from cytosuite.training.loop import DRAWERS, begin, need_data, train
@@ -31,7 +31,6 @@ from cytosuite.training.settings import Settings, TrainingSettings
 LOOK_S = 1.0  # between two looks at the parent
 FINETUNE = "finetune.toml"  # settings of a training from a parent
 OUTLINE = "outline.toml"  # settings of a fit of outlines
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 CHECKED = "checked\n"  # line on stderr after which the data are awaited on stdin
 
 
@@ -86,19 +85,6 @@ def check(
         for role, sources in found.items():
             for source in (source for source in sources if source is not None):
                 training.check(source, role, settings)
-
-
-def new_card(folder: Path, name: str) -> Path:
-    """Return the path of a new model's card; InputError for a bad or taken name or folder."""
-    if not NAME.fullmatch(name):
-        raise InputError(f"--name: expected up to 100 letters of a-z 0-9 . _ -, found {name!r}")
-    card = folder / f"{name}.json"
-    if card.exists():
-        raise InputError(
-            f"{card}: a model of this name exists; give another name, or remove it with its weights"
-        )
-    need_file(card)
-    return card
 
 
 def _follow(parent: int) -> None:

@@ -15,7 +15,7 @@ from safetensors.numpy import save as packed
 
 from cytosuite.contract.manifest import Described, ModelCard, parse, read_card
 from cytosuite.contract.tasks import IMAGE, LABELS
-from cytosuite.contract.weights import SAFE, Model, open_model
+from cytosuite.contract.weights import SAFE, Model, open_model, user
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, write_json
 from cytosuite.metrics.evidence import Facts
@@ -25,7 +25,7 @@ from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Floats, Trees
 from cytosuite.training.boosting import Growth, grow
 from cytosuite.training.images import find_images
-from cytosuite.training.publish import rounded, title, user
+from cytosuite.training.publish import rounded, title
 from cytosuite.training.settings import FileSettings, Validation
 from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
 from cytosuite.volume import Volume

@@ -1,18 +1,16 @@
 """A trained network as a model: weights in safetensors and a card with their digest."""
 
 import hashlib
-import subprocess
 from collections.abc import Mapping
-from getpass import getuser
 from math import inf, isfinite
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import torch
 from safetensors.torch import save as packed
 
 from cytosuite.contract.manifest import ModelCard, parse, read_algorithm
+from cytosuite.contract.weights import user
 from cytosuite.files import atomic, read_json, write_json
 from cytosuite.networks.network import tensors_of
 from cytosuite.training.checkpoint import Data
@@ -71,6 +69,7 @@ def publish(
         "adopted": adopted,
         "trained": {
             **facts,
+            "of": [title(folder) for folders in data.values() for folder in folders],
             "cases": {role: len(found) for role, found in cases.items()},
             "seed": settings.schedule.seed,
             "seconds": round(state.seconds, 1),
@@ -126,13 +125,3 @@ def title(folder: Path) -> str:
     own = found.get("seed") is None  # not simulated
     name = str(found.get("name", folder.resolve().name))
     return name if own else f"{name}/{found['size']}"
-
-
-def user() -> str:
-    """Return git's ``user.name`` or, without it, the name of the account."""
-    git = which("git")
-    if git is not None:
-        asked = subprocess.run([git, "config", "user.name"], capture_output=True, check=False)
-        if name := asked.stdout.decode(errors="replace").strip():
-            return name
-    return getuser()

@@ -9,9 +9,8 @@ from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.network import Network, load
-from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.predict import predict
-from cytosuite.algorithms.cellpose3d.scale import choose_scale, scale_of_objects
 from cytosuite.algorithms.cellpose3d.training.targets import targets_of
 from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings
 from cytosuite.contract.manifest import parse
@@ -20,6 +19,7 @@ from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.networks.grid import in_pixels
 from cytosuite.networks.network import using
+from cytosuite.networks.scale import Trained, choose_scale, scale_of_objects
 from cytosuite.training.loop import train
 from cytosuite.training.nuclei.cases import find_cases, load_case
 from cytosuite.training.nuclei.patches import (

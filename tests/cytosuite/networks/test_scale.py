@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
-from cytosuite.algorithms.cellpose3d.scale import choose_scale, estimate_diameter
 from cytosuite.errors import InputError
+from cytosuite.networks.scale import Sizing, Trained, choose_scale, estimate_diameter
 from cytosuite.volume import Volume
 
 TRAINED = Trained(spacing=(2.0, 1.0, 1.0), diameter_um=10.0)
@@ -31,8 +30,7 @@ def intensities(normalised):
 def scale(image, spacing=(2.0, 1.0, 1.0), estimate=True, rescale_tolerance=0.1, **metadata):
     image = intensities(image)
     volume = Volume(image, spacing[-image.ndim :], "ZYX"[-image.ndim :], metadata)
-    parameters = Parameters(
-        network={"widths": [4, 4, 4]},
+    parameters = Sizing(
         diameter="estimated" if estimate else "trained",
         diameter_tolerance=1.5,
         rescale_tolerance=rescale_tolerance,

@@ -1,0 +1,123 @@
+"""Entry point of nnU-Net: one image in, its instance labels out."""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from os import environ
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cytosuite.algorithms.nnunet.classes import CLASSES, instances_of
+from cytosuite.contract import facts
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError
+from cytosuite.networks.network import device, load_once
+from cytosuite.volume import Volume
+
+PLANES = "NaturalImage2DIO"  # nnU-Net's reader of planes, to which every pixel has the size 1
+
+
+def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+    """Return the ``instance-labels`` of one image; InputError if model and image do not fit."""
+    image, own = image_of(inputs), model.card.parameters
+    if model.weights is None:
+        raise InputError(
+            f"card {model.card.name}: no weights of nnU-Net; train them (cytosuite train nnunet "
+            "DATASET --name NAME) or give a trained folder of nnU-Net (MODEL=path)"
+        )
+    flat = own["configuration"] == "2d"
+    if flat != (image.axes == "YX"):
+        found = f"{own['configuration']}, the image is {image.axes}"
+        raise InputError(f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found {found}")
+    sized = own["plans"]["image_reader_writer"] != PLANES
+    spacing = image.spacing if sized else (1.0,) * len(image.spacing)
+    facts.state(tool=tool(), size="given: voxel size" if sized else "not used")
+    labels = np.zeros(image.shape, np.uint32)
+    if image.array.any():  # nnU-Net looks for the box of what is not 0
+        network = load_once(model, own, load)
+        classes = predictor(network, own).predict_single_npy_array(
+            image.array.astype(np.float32)[(None, None) if flat else None],
+            {"spacing": [999.0, *spacing] if flat else list(spacing)},
+        )
+        found = np.reshape(classes, image.shape)
+        labels = instances_of(found == CLASSES["inside"], found == CLASSES["border"], spacing)
+    return {"instance-labels": image.like(labels)}
+
+
+def tool() -> str:
+    """Return name and version of the tool."""
+    return f"nnunetv2 {version('nnunetv2')}"
+
+
+def predictor(network: nn.Module, own: Mapping[str, Any]) -> Any:  # noqa: ANN401 - nnU-Net's
+    """Return nnU-Net's predictor with a network, by the parameters of its card."""
+    nnunet()
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    place, plans = torch.device(device()), PlansManager(own["plans"])
+    found = nnUNetPredictor(
+        tile_step_size=0.5,
+        use_mirroring=own["mirroring"] is not None,
+        perform_everything_on_device=place.type == "cuda",
+        device=place,
+        allow_tqdm=False,
+    )
+    found.manual_initialization(
+        network,
+        plans,
+        plans.get_configuration(own["configuration"]),
+        [network.state_dict()],
+        own["dataset"],
+        "nnUNetTrainer",
+        own["mirroring"],
+    )
+    logits: Callable[[Tensor], Tensor] = found.predict_logits_from_preprocessed_data
+
+    def timed(data: Tensor) -> Tensor:
+        with facts.network():
+            return logits(data)
+
+    found.predict_logits_from_preprocessed_data = timed
+    return found
+
+
+def nnunet() -> None:
+    """Let nnU-Net take no more threads than torch, before it is imported."""
+    environ.setdefault("nnUNet_def_n_proc", str(torch.get_num_threads()))
+
+
+def build(own: Mapping[str, Any]) -> nn.Module:
+    """Return the untrained network of a card's parameters."""
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    plan = PlansManager(own["plans"]).get_configuration(own["configuration"])
+    network: nn.Module = get_network_from_plans(
+        plan.network_arch_class_name,
+        plan.network_arch_init_kwargs,
+        plan.network_arch_init_kwargs_req_import,
+        len(own["dataset"]["channel_names"]),
+        len(own["dataset"]["labels"]),
+        allow_init=False,
+        deep_supervision=False,
+    )
+    return network
+
+
+def load(own: Mapping[str, Any], weights: Path) -> nn.Module:
+    """Return the network of a card with its weights."""
+    network, tensors = build(own), load_file(weights)
+    network.load_state_dict({name: tensors[first] for name, first in names(network).items()})
+    return network.eval()
+
+
+def names(network: nn.Module) -> dict[str, str]:
+    """Return the first name of each tensor by all its names: nnU-Net's modules share them."""
+    state, first = network.state_dict(), dict[int, str]()
+    return {name: first.setdefault(each.data_ptr(), name) for name, each in state.items()}

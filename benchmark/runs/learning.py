@@ -1,0 +1,185 @@
+"""Models of tools of others: trained by their own code in their containers, or converted there."""
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.engines.outcome import Engine, Limits, Shown
+from cytosuite.contract.learning import ANSWER, PART, REQUEST, WEIGHTS
+from cytosuite.contract.manifest import ModelCard, parse
+from cytosuite.contract.tasks import LABELS, TASKS
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import (
+    atomic,
+    file_digest,
+    link,
+    parse_json,
+    read_toml,
+    visible_files,
+    write_json,
+)
+
+SETTINGS = "learn.toml"
+DAYS_S, OUTPUT_GIB = 7 * 24 * 3600.0, 64.0  # of a training, with the tool's own files
+MOST_BYTES = 10_000_000  # of a card
+
+
+class LearningError(CytosuiteError):
+    """The tool did not end its work."""
+
+    exit_code = 1
+
+
+def is_tool(algorithm: str) -> bool:
+    """Return whether an algorithm is a tool of others, which trains by its own code."""
+    return (ROOT / "algorithms" / algorithm / f"{PART}.py").is_file()
+
+
+def settings_of(algorithm: str, changes: Path | None) -> dict[str, Any]:
+    """Return the settings of a tool's training with a file's changes; InputError of others."""
+    known = read_toml(ROOT / "algorithms" / algorithm / SETTINGS)
+    given = read_toml(changes) if changes else {}
+    if strange := sorted(set(given) - set(known)):
+        expected = ", ".join(sorted(known))
+        raise InputError(f"{changes}: {strange[0]} is not a known key; known keys: {expected}")
+    return {**known, **given}
+
+
+def trained(
+    engine: Engine,
+    algorithm: str,
+    dataset: Dataset,
+    card: Path,
+    settings: Mapping[str, Any],
+    entries: Mapping[str, Any],
+    limits: Limits,
+    shown: Shown = lambda _: None,
+) -> Path:
+    """Train a model on all annotated cases of a dataset; write weights and card, return this."""
+    task, files = TASKS[algorithms()[algorithm].task], dict[str, Path]()
+    for case in dataset.cases:
+        image, labels = case.main(task), case.truth(task).get(LABELS.slug)
+        if image is not None and labels is not None:
+            suffix = "".join(image.suffixes[-1:])
+            files |= {f"images/{case.name}{suffix}": image, f"labels/{case.name}{suffix}": labels}
+    if not files:
+        raise InputError(f"{dataset.title}: a training needs images with labels, found none")
+    seed, size = int(entries.get("seed", 0)), f"/{dataset.size}" if dataset.seed is not None else ""
+    request = {"settings": dict(settings), "seed": seed}
+    answer, weights = _asked(engine, algorithm, request, files, limits, shown)
+    tool, name = answer.get("facts", {}).get("tool", algorithm), f"{dataset.name}{size}"
+    facts = {
+        "data": {"images": [dataset.fingerprint]},
+        "of": [name],
+        "settings": dict(settings),
+        "seed": seed,
+        "cases": {"images": len(files) // 2},
+        "device": engine.device,
+    }
+    text = f"Trained by {tool} on {len(files) // 2} cases of {name}."
+    return _written(card, algorithm, answer, weights, text, facts, str(entries.get("authors", "")))
+
+
+def converted(engine: Engine, algorithm: str, model: Path, home: Path, name: str = "") -> Path:
+    """Return the card in `home` of a tool's own model, a file or a folder, converted once."""
+    if not model.exists():
+        raise InputError(f"{model}: no such file or folder of {algorithm}")
+    with TemporaryDirectory() as temporary:
+        file = _zipped(model, Path(temporary)) if model.is_dir() else model
+        digest = file_digest(file)
+        card = home / f"{name or f'{_word(model.stem)}-{digest[:8]}'}.json"
+        if card.is_file() and not name:
+            return card
+        files = {f"model/{file.name}": file}
+        answer, weights = _asked(engine, algorithm, {}, files, Limits(timeout_s=DAYS_S))
+    facts = {"file": model.name, "sha256": digest}
+    return _written(card, algorithm, answer, weights, f"{model.name} of a user.", facts, "unknown")
+
+
+def _asked(
+    engine: Engine,
+    algorithm: str,
+    request: Mapping[str, Any],
+    files: Mapping[str, Path],
+    limits: Limits,
+    shown: Shown = lambda _: None,
+) -> tuple[Mapping[str, Any], bytes]:
+    """Return the answer of a tool and packed weights; LearningError with its last line."""
+    with TemporaryDirectory(prefix="cytosuite-") as temporary:
+        place = Path(temporary)
+        place.chmod(0o755)
+        given, out, log = place / "given", place / "out", place / "log.txt"
+        write_json(given / REQUEST, dict(request))
+        for name, file in files.items():
+            (given / name).parent.mkdir(parents=True, exist_ok=True)
+            link(given / name, file)
+        out.mkdir()
+        with engine.session(algorithm, place / "work", limits, "exec") as session:
+            outcome = session.predict(given, out, log, shown)
+        if outcome.status != "ok":
+            raise LearningError(f"{algorithm}: {outcome.status}: {outcome.message}")
+        answer, weights = out / ANSWER, out / WEIGHTS
+        if not answer.is_file() or not weights.is_file():
+            raise LearningError(f"{algorithm}: expected {ANSWER} and {WEIGHTS}, found neither")
+        if answer.stat().st_size > MOST_BYTES:
+            raise LearningError(f"{algorithm}: {ANSWER} is larger than {MOST_BYTES} bytes")
+        found = parse_json(answer.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise LearningError(f"{algorithm}: expected an object in {ANSWER}")
+        return found, weights.read_bytes()
+
+
+def _written(
+    card: Path,
+    algorithm: str,
+    answer: Mapping[str, Any],
+    weights: bytes,
+    description: str,
+    trained: Mapping[str, Any],
+    authors: str,
+) -> Path:
+    """Write a card and its weights; return the card's path."""
+    manifest, path = algorithms()[algorithm], card.with_suffix(".safetensors")
+    known = {key: answer[key] for key in ("seconds", "cpu_seconds") if key in answer}
+    content = {
+        "name": card.stem,
+        "version": manifest.version,
+        "algorithm": algorithm,
+        "task": manifest.task,
+        "description": description,
+        "authors": authors,
+        "license": "NOASSERTION",
+        "describes": answer.get("describes", {}),
+        "parameters": answer.get("parameters", {}),
+        "weights": path.name,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "bytes": len(weights),
+        "trained": {**trained, **known, **answer.get("facts", {})},
+    }
+    checked = parse(card, content, ModelCard).model_dump(mode="json")
+    with atomic(path) as temporary:
+        temporary.write_bytes(weights)
+    write_json(card, checked)
+    return card
+
+
+def _zipped(folder: Path, place: Path) -> Path:
+    """Return the files of a folder as a zip of fixed bytes."""
+    path = place / f"{folder.name}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in visible_files(folder):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target, 2**20)
+    return path
+
+
+def _word(text: str) -> str:
+    """Return a text as the name of a model may be."""
+    return "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in text.lower())

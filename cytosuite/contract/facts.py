@@ -1,0 +1,52 @@
+"""Facts of one case for its record: the tool behind an algorithm, sizes, time of its network."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Gathered:
+    """Gathered of one case."""
+
+    words: dict[str, str] = field(default_factory=dict)
+    network_seconds: float | None = None  # None of an algorithm without a network
+    _depth: int = 0
+
+
+_facts: ContextVar[Gathered | None] = ContextVar("facts", default=None)
+
+
+@contextmanager
+def gathered() -> Iterator[Gathered]:
+    """Keep the facts that the work within states; without this they are dropped."""
+    found = Gathered()
+    token = _facts.set(found)
+    try:
+        yield found
+    finally:
+        _facts.reset(token)
+
+
+def state(**words: str) -> None:
+    """State facts for the record: ``tool`` with its version, ``size`` given or estimated."""
+    if (found := _facts.get()) is not None:
+        found.words |= words
+
+
+@contextmanager
+def network() -> Iterator[None]:
+    """Count the seconds of the work within as the network's; one within another counts once."""
+    found = _facts.get()
+    if found is None:
+        yield
+        return
+    start, found._depth = time.perf_counter(), found._depth + 1
+    try:
+        yield
+    finally:
+        found._depth -= 1
+        if not found._depth:
+            found.network_seconds = (found.network_seconds or 0.0) + time.perf_counter() - start

@@ -1,0 +1,119 @@
+"""A tool of others learns in a session of an engine; the runner makes the card."""
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome
+from cytosuite.benchmark.runs import learning
+from cytosuite.contract.facts import state
+from cytosuite.contract.learning import Learned, Learning
+from cytosuite.contract.manifest import read_card
+from cytosuite.errors import InputError
+from cytosuite.files import file_digest
+
+
+class Here(Engine):
+    """Runs the entry point of a training in this process."""
+
+    def prepare(self, algorithms, base_image=None):
+        """Nothing is needed."""
+
+    def check_gpu(self, algorithm):
+        """There is none."""
+
+    def identity(self, algorithm):
+        return algorithm
+
+    @contextmanager
+    def session(self, algorithm, workspace, limits, api):
+        assert api == "exec"
+        yield self
+
+    def predict(self, case_input: Path, output: Path, log: Path, shown=None):
+        try:
+            Learning("watershed", case_input, output).run_case()
+        except (InputError, ValueError) as error:
+            return Outcome("non-zero exit", 1.0, None, 2, str(error))
+        return Outcome("ok", 1.0, None, 0)
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """Let watershed be a tool of others."""
+    module = ModuleType("cytosuite.algorithms.watershed.learn")
+    seen = {}
+
+    def learn(pairs, settings, scratch):
+        nonlocal seen
+        (scratch / "own file").write_text("x")
+        draw = np.random.random()  # noqa: NPY002 - as tools of others do
+        seen |= {"pairs": pairs, "settings": settings, "draw": draw}
+        state(tool="tool 1.0")
+        return Learned({"level": settings["level"]}, {"w": np.arange(3.0)})
+
+    def convert(file, scratch):
+        if file.suffix != ".zip":
+            raise InputError(f"{file.name}: no model of the tool")
+        return Learned({"level": 1.5}, {"w": np.zeros(2)}, {"axes": "YX"})
+
+    module.learn, module.convert = learn, convert
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return seen
+
+
+def test_a_training_gets_all_annotated_cases_and_becomes_a_card(tool, dataset, tmp_path):
+    card = tmp_path / "planes.json"
+    entries = {"seed": 3, "authors": "A"}
+    learning.trained(
+        Here(name="here"), "watershed", dataset, card, {"level": 2.0}, entries, Limits()
+    )
+    found = read_card(card)
+    pairs = tool["pairs"]
+    assert [pair.name for pair in pairs] == [case.name for case in dataset.cases]
+    assert all(pair.image.shape == pair.labels.shape for pair in pairs)
+    assert tool["settings"] == {"level": 2.0, "seed": 3}
+    assert tool["draw"] == np.random.RandomState(3).random()
+    assert found.parameters == {"level": 2.0}
+    assert found.describes["axes"] == pairs[0].image.axes
+    assert found.trained["tool"] == "tool 1.0"
+    assert found.trained["of"] == [f"{dataset.name}/{dataset.size}"]
+    assert found.sha256 == file_digest(card.with_suffix(".safetensors"))
+    assert load_file(card.with_suffix(".safetensors"))["w"].tolist() == [0, 1, 2]
+
+
+def test_a_model_of_the_tool_is_converted_once_with_its_digest(tool, tmp_path, monkeypatch):
+    model, home = tmp_path / "Own Model", tmp_path / "models"
+    model.mkdir()
+    (model / "config").write_text("x")
+    card = learning.converted(Here(name="here"), "watershed", model, home)
+    assert card.name.startswith("own-model-")
+    assert read_card(card).trained["file"] == "Own Model"
+    monkeypatch.setattr(Here, "predict", None)
+    assert learning.converted(Here(name="here"), "watershed", model, home) == card
+
+
+def test_what_the_tool_refuses_leaves_no_card(tool, tmp_path):
+    model, home = tmp_path / "cyto", tmp_path / "models"
+    model.write_text("x")
+    with pytest.raises(learning.LearningError, match="non-zero exit: cyto: no model of the tool"):
+        learning.converted(Here(name="here"), "watershed", model, home)
+    assert not home.exists()
+
+
+def test_settings_are_those_of_the_tool_with_changes(tmp_path, monkeypatch):
+    folder = tmp_path / "algorithms" / "watershed"
+    folder.mkdir(parents=True)
+    (folder / "learn.toml").write_text("epochs = 3\nbatch = 4\n")
+    monkeypatch.setattr(learning, "ROOT", tmp_path)
+    changes = tmp_path / "own.toml"
+    changes.write_text("epochs = 9\n")
+    assert learning.settings_of("watershed", changes) == {"epochs": 9, "batch": 4}
+    changes.write_text("epoch = 9\n")
+    with pytest.raises(InputError, match="epoch is not a known key; known keys: batch, epochs"):
+        learning.settings_of("watershed", changes)
