@@ -9,6 +9,7 @@ written into docs/methods.md, with date, machine, versions and the cost of each 
 """
 
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -52,12 +54,24 @@ def changes(own: Facts) -> list[str]:
     return words + [word for change in own.get("set", ()) for word in ("--set", change)]
 
 
-def train(name: str, own: Facts, engine: str, only: Sequence[str]) -> None:
+def train(name: str, plan: Facts, engine: str, only: Sequence[str]) -> None:
     """Train the models of a training that are not there."""
+    own = plan["train"][name]
     for method in own["methods"]:
-        if not model_of(method, name).is_file() and (not only or {method, name} & {*only}):
-            words = ["--name", f"methods-{name}", "--seed", OTHER_SEED, "--threads", 2]
-            words += ["--engine", engine, *changes(own)]
+        if model_of(method, name).is_file() or (only and not {method, name} & {*only}):
+            continue
+        words = ["--name", f"methods-{name}", "--seed", OTHER_SEED, "--threads", 2]
+        words += ["--engine", engine, *changes(own)]
+        with TemporaryDirectory() as folder:
+            if method in plan["steps"]:
+                words += ["--steps", plan["steps"][method]]
+            else:
+                settings = Path(folder) / "settings.toml"
+                lines = (
+                    f"{key} = {json.dumps(v)}\n" for key, v in plan["settings"][method].items()
+                )
+                settings.write_text("".join(lines), encoding="utf-8")
+                words += ["--settings", settings]
             command("train", method, own["dataset"], *words)
 
 
@@ -152,8 +166,8 @@ def main() -> None:
     parser.add_argument("--plan", type=Path, default=PLAN, help="trainings and sets")
     given = parser.parse_args()
     plan = read_toml(given.plan)
-    for name, own in plan["train"].items():
-        train(name, own, given.engine, given.only)
+    for name in plan["train"]:
+        train(name, plan, given.engine, given.only)
     folders = {}
     for name, own in plan["sets"].items():
         wanted = not given.only or name in given.only

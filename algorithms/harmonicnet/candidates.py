@@ -10,6 +10,8 @@ from scipy import ndimage
 
 Floats = NDArray[np.float32]
 
+FAINT = np.float32(0.05)  # at least: heat ends with its nucleus, where a Gaussian goes on
+
 
 class Candidates(NamedTuple):
     """Stars that a network proposes."""
@@ -24,7 +26,7 @@ def find(
 ) -> Candidates:
     """Return the maxima of the heat (Z, Y, X) above a threshold, of maps (K, Z, Y, X).
 
-    A centre lies where a parabola through its neighbours peaks; coefficients are the mean of 27
+    A centre lies where a Gaussian through its neighbours peaks; coefficients are the mean of 27
     voxels, weighted with their heat.
     """
     peaks = np.stack(np.nonzero((heat == ndimage.maximum_filter(heat, 3)) & (heat > threshold)))
@@ -42,7 +44,8 @@ def find(
 
 
 def _summit(below: Floats, own: Floats, above: Floats) -> Floats:
-    """Return how far (n,) from its middle voxel a parabola peaks; 0 where a neighbour lacks."""
-    bend = np.maximum(2 * own - above - below, np.float32(1e-12))
-    shift = np.clip((above - below) / (2 * bend), -0.5, 0.5)
+    """Return how far (n,) from its middle voxel a Gaussian peaks; 0 where a neighbour lacks."""
+    before, at, after = (np.log(np.maximum(heat, FAINT)) for heat in (below, own, above))
+    bend = np.maximum(2 * at - before - after, np.float32(1e-12))
+    shift = np.clip((after - before) / (2 * bend), -0.5, 0.5)
     return np.where(np.minimum(above, below) > 0, shift, np.float32(0))

@@ -90,3 +90,14 @@ def user() -> str:
         if name := asked.stdout.decode(errors="replace").strip():
             return name
     return getuser()
+
+
+def weights_of(model: Model) -> Path:
+    """Return the weights of a model of a tool; `ModelError` of a card without any."""
+    if model.weights is None:
+        name = model.card.algorithm
+        raise ModelError(
+            f"card {model.card.name}: it names no weights; train a model (cytosuite train {name} "
+            "DATASET --name NAME) or name a file that the tool wrote (MODEL=path)"
+        )
+    return model.weights
