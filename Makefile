@@ -12,8 +12,9 @@ ctc_placed := ALGORITHM RUN
 ctc_flags := OUT SERIES TRUTH TRUE_LABELS CROP
 switches += SERIES TRUTH
 fuzz_flags := MINUTES SEED
-$(foreach goal,fuzz bundle networks setup peers test test-fast test-long lint format,$(eval $(goal)_placed += DEVICE))
-goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format clean
+compare-methods_flags := DATA ENGINE
+$(foreach goal,compare-methods fuzz bundle networks setup peers test test-fast test-long lint format,$(eval $(goal)_placed += DEVICE))
+goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare compare-methods tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
 # A switch is on by 1 or yes, off by 0, no or nothing.
 flag = --$(shell echo $(1) | tr A-Z_ a-z-)
@@ -97,6 +98,9 @@ bundle: .venv/.networks-$(DEVICE) ## Write the models of ALGORITHM as MONAI bund
 ##@ Scores
 compare: .venv/.cytosuite ## Compare RUN with the run WITH, else the accepted scores of its data; code 1 at a regression.
 	@$(BIN)/cytosuite compare "$(or $(WITH),--accepted)" "$(RUN)" $(call given,compare)
+
+compare-methods: .venv/.networks-$(DEVICE) ## Train and run all methods, those of others too, on the same images; DATA: folder of real ones.
+	@$(BIN)/python performance/methods.py $(call given,compare-methods)
 
 tables: .venv/.cytosuite ## Write the tables of scores and models in README.md and weights/README.md.
 	@$(BIN)/cytosuite maintain tables

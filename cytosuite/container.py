@@ -21,7 +21,7 @@ from typing import Any, NoReturn, Protocol
 from cytosuite import __version__
 from cytosuite.contract.cautions import cautions, stretched
 from cytosuite.contract.client import PORT
-from cytosuite.contract.facts import gathered
+from cytosuite.contract.facts import gathered, state
 from cytosuite.contract.interface import read_case, write_outputs
 from cytosuite.contract.learning import REQUEST, Learning, cpu_seconds
 from cytosuite.contract.manifest import read_algorithm
@@ -29,7 +29,7 @@ from cytosuite.contract.metadata import with_given
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import Selection, describe, select
 from cytosuite.contract.tasks import TASKS
-from cytosuite.contract.weights import find_folder, open_model, read_cards
+from cytosuite.contract.weights import find_folder, open_model, read_cards, trained_on
 from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import write_json
 from cytosuite.volume import Volume
@@ -103,6 +103,8 @@ class Algorithm:
         main = None if main is None else with_given(main, task, inputs)
         values = {slug: value for slug, value in inputs.items() if not isinstance(value, Volume)}
         selection = select(self.cards, describe(main, values), self.manifest.select)
+        card = selection.card
+        state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         with shown():
             outputs = self.predict(inputs, open_model(self.folder, selection.card))
         known = main.origin.warnings if main is not None else ()

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from cytosuite.algorithms.cellpose3d.predict import predict
-from cytosuite.algorithms.cellpose3d.training.cases import Files, find_cases
 from cytosuite.algorithms.cellpose3d.training.train import TRAINING
 from cytosuite.contract.manifest import merged, parse, read_card
 from cytosuite.contract.tasks import IMAGE
@@ -33,6 +32,7 @@ from cytosuite.metrics import f1, seg
 from cytosuite.metrics.labels.overlap import concatenate, overlap
 from cytosuite.training.command import FINETUNE, inherited
 from cytosuite.training.loop import train
+from cytosuite.training.nuclei.cases import Files, find_cases
 from cytosuite.training.progress import write_rows
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.settings import Validation

@@ -34,7 +34,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite import files
-from cytosuite.algorithms.cellpose3d.training.cases import Files, find_cases
 from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.comparison.origin import model_digest
@@ -50,6 +49,7 @@ from cytosuite.formats import read, write
 from cytosuite.metrics.labels.object_errors import CAUSES, causes, object_errors, touching
 from cytosuite.metrics.labels.overlap import Overlap, overlap
 from cytosuite.metrics.labels.prepare import without_small
+from cytosuite.training.nuclei.cases import Files, find_cases
 from cytosuite.volume import Volume
 
 NAMES = re.compile(r"(?P<microscope>[a-z0-9]+)_(?P<embryo>Emb\d+)_t(?P<frame>\d+)")

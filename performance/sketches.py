@@ -24,14 +24,14 @@ from side_by_side import measure, table
 from skimage.measure import regionprops
 from skimage.morphology import ball
 
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.harmonics import fibonacci_sphere, legendre
+from cytosuite.bodies.stars import label as label_stars
 from cytosuite.datasets.membrane.generate import label
 from cytosuite.datasets.membrane.parameters import Parameters, draw_values
 from cytosuite.datasets.membrane.structures import build
 from cytosuite.datasets.nuclei.generate import generate
-from cytosuite.datasets.physics.bodies import fibonacci_sphere
-from cytosuite.datasets.physics.bodies import label as label_stars
-from cytosuite.datasets.physics.grid import Grid
-from cytosuite.datasets.physics.harmonics import draw_stars, legendre
+from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.sketch import companions
 
 DENSITY = 1 / 20  # of the other program, 1/voxels

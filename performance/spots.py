@@ -28,13 +28,13 @@ from skimage.feature import blob_log
 from cytosuite.algorithms.spots.find import find
 from cytosuite.algorithms.spots.parameters import Parameters
 from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import merged
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import IMAGE, POINTS
 from cytosuite.datasets.cells.generate import generate
 from cytosuite.datasets.cells.spots import Spots, light
 from cytosuite.datasets.physics.camera import Detector
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.figures.svg import COLOURS, Axis, axis_around, document, group, label, line
 from cytosuite.files import read_toml

@@ -26,7 +26,6 @@ import numpy as np
 import torch
 
 from cytosuite.algorithms.cellpose3d.predict import predict as segment
-from cytosuite.algorithms.cellpose3d.training.cases import find_cases
 from cytosuite.algorithms.cellpose3d.training.train import TRAINING
 from cytosuite.algorithms.cyclegan3d.style import measure_style, transfer
 from cytosuite.algorithms.diffusion.predict import LABELS, MADE, predict
@@ -44,6 +43,7 @@ from cytosuite.metrics.labels.overlap import concatenate, overlap
 from cytosuite.metrics.labels.prepare import without_small
 from cytosuite.training.images import facts_of_set
 from cytosuite.training.loop import train
+from cytosuite.training.nuclei.cases import find_cases
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.validate import metric_named, score
 from cytosuite.volume import Volume, seed_of

@@ -50,6 +50,7 @@ _shared("sketches")
 _shared("chromium")
 _shared("rendered")
 _shared("nvidia")
+_shared("training_data")
 
 
 @pytest.fixture

@@ -44,7 +44,8 @@ SLOWEST = "diffusion"  # draws each image in many steps
 def test_every_algorithm_keeps_its_contract(name):
     found = list(checks(ROOT, ALGORITHMS[name], partial(_run, name)))
     assert [done for done in found if done.result in ("FAIL", "note")] == []
-    assert any(done.title.startswith("3D: ") for done in found)
+    skipped = ALGORITHMS[name].optional and found[-1].result == "skip"  # no card, or no package
+    assert skipped or any(done.title.startswith("3D: ") for done in found)
 
 
 def test_planes_and_volumes_have_a_model_in_the_choice_of_an_algorithm():

@@ -93,7 +93,7 @@ def test_a_switch_can_be_off():
 
 def test_words_that_a_recipe_places():
     line = _make("-n", "train", "ALGORITHM=a", "DATASET=b", "REAL=c d", "NAME=m").stdout
-    assert '/cytosuite train "a" "b" --name "m" --data "real=c d"' in line
+    assert '/cytosuite train "a" "b" --name "m" --engine "auto" --data "real=c d"' in line
     line = _make("-n", "ctc", "RUN=runs/x", "ALGORITHM=a", "OUT=o").stdout
     assert '/cytosuite export a --ctc "runs/x" --out "o"' in line
     assert ' compare "--accepted" "x"' in _make("-n", "compare", "RUN=x").stdout

@@ -78,10 +78,12 @@ def test_the_nightly_dataset_has_accepted_scores_with_enough_cases_for_tests():
 
 def copy(folder):
     """Copy the checkout without what runs and tools leave, with the interpreter of the tests."""
-    left = shutil.ignore_patterns(
-        ".venv", ".git", "runs", "dist", "build", ".*_cache", "__pycache__"
-    )
-    shutil.copytree(ROOT, folder, symlinks=True, ignore=left)
+    left = shutil.ignore_patterns(".venv", ".git", "dist", "build", ".*_cache", "__pycache__")
+
+    def ignored(place, names):
+        return left(place, names) | ({"runs"} if Path(place) == ROOT else set())
+
+    shutil.copytree(ROOT, folder, symlinks=True, ignore=ignored)
     scripts = folder / ".venv" / "bin"
     scripts.mkdir(parents=True)
     (scripts / "python").symlink_to(sys.executable)

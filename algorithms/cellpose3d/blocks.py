@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.scale import (
+from cytosuite.errors import RoomError
+from cytosuite.networks.grid import (
     interpolate,
     labels_to_image,
     reach_of,
@@ -17,7 +18,6 @@ from cytosuite.algorithms.cellpose3d.scale import (
     to_working,
     touched,
 )
-from cytosuite.errors import RoomError
 from cytosuite.networks.tiling import Box, Tile, least, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
 from cytosuite.volume.large import fits, put, room, taken

@@ -1,22 +1,19 @@
 """Parameters of a model card: the network, its tiles, and the way from fields to labels."""
 
 from math import inf
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
-from cytosuite.contract.manifest import Described, ModelCard, parse
-from cytosuite.networks.normalise import QUIETEST
+from cytosuite.networks.scale import Sizing
 
 Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=1)]
 Halo = Annotated[int, Field(ge=0)]
 
-PIXELS = (1.0, 1.0, 1.0)  # lengths in planes are pixels of any size
 
-
-class Parameters(Described):
+class Parameters(Sizing):
     """``parameters`` of a model card; lengths in µm are at the scale of the training.
 
     For an image with nuclei half as large as those of the training, voxels of the working grid are
@@ -30,9 +27,6 @@ class Parameters(Described):
     )
     halo: tuple[Halo, Halo, Halo] = Field(
         (8, 24, 24), description="Voxels at the inner faces of a tile that are thrown away."
-    )
-    quietest: float = Field(
-        QUIETEST, gt=0, description="The background's noise is at least this share of the contrast."
     )
     tau: float = Field(0.3, gt=0, lt=1, description="Foreground is where the level is above this.")
     li: bool = Field(True, description="Whether foreground must exceed Li's threshold as well.")
@@ -97,17 +91,6 @@ class Parameters(Described):
         lt=1,
         description="Looseness of the outlines that the trees in the weights draw; None: no trees.",
     )
-    diameter: Literal["trained", "estimated", "network"] = Field(
-        "estimated",
-        description="Default nucleus diameter when the user gives none: of bright blobs, or of the "
-        "network's own objects.",
-    )
-    diameter_tolerance: float = Field(
-        1.6, ge=1, description="An estimate within this factor of the training's changes nothing."
-    )
-    rescale_tolerance: float = Field(
-        0.2, ge=0, description="Largest |ln| of voxel size over the training's without rescaling."
-    )
 
     @model_validator(mode="after")
     def _nothing_is_impossible(self) -> Self:
@@ -124,20 +107,3 @@ class Parameters(Described):
                 f"{self.max_volume_um3:g}"
             )
         return self
-
-
-class Trained(Described):
-    """Size of the images and nuclei that a network was trained on: ``describes`` of its card."""
-
-    spacing: tuple[Positive, Positive, Positive] = Field(
-        description="µm per voxel, z y x; in planes 1."
-    )
-    diameter_um: Positive = Field(description="Typical lateral (y, x) diameter of the nuclei.")
-
-
-def trained_of(card: ModelCard) -> Trained:
-    """Return the size of the images and nuclei in a card's ``describes``; else InputError."""
-    given = {key: card.describes[key] for key in Trained.model_fields if key in card.describes}
-    if card.describes.get("axes") == "YX":
-        given["spacing"] = PIXELS
-    return parse(f"card {card.name}: describes", given, Trained)

@@ -11,23 +11,26 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load
-from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained, trained_of
-from cytosuite.algorithms.cellpose3d.scale import (
-    Scale,
-    choose_scale,
-    in_pixels,
-    scale_of_objects,
-    working_shape,
-)
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
+from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.networks.grid import in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once
-from cytosuite.networks.normalise import Background, background_of, normalise, sampled_percentiles
+from cytosuite.networks.normalise import Background, background_of, normalise
+from cytosuite.networks.scale import (
+    Scale,
+    Trained,
+    choose_scale,
+    is_bright_ground,
+    scale_of_objects,
+    trained_of,
+)
 from cytosuite.networks.tiling import Tile, sample
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.segmentation.outline.redraw import with_outline
@@ -37,7 +40,6 @@ from cytosuite.volume.large import put, room
 Floats = NDArray[np.float32]
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
-_BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
 _INVERTED = "image inverted: its nuclei are dark on a bright ground"
 ROWS = 200  # of the table of removed objects that travel with the labels
 
@@ -90,6 +92,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
     job, found, notes = _as_seen(image, scale, trained, parameters, network)
     scale = job.scale
+    unit = "px" if flat else "µm"
+    state(size=f"{scale.source}: {scale.ratio * trained.diameter_um:.3g} {unit}")
     outlined = with_outline(
         volume.like(found.labels.reshape(volume.shape)),
         image.reshape(volume.shape),
@@ -115,12 +119,6 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     own = {f"cellpose3d_{key}": value for key, value in facts.items()}
     result = replace(outlined, metadata={**outlined.metadata, **own})
     return {"instance-labels": warned(result, *scale.warnings, *[_INVERTED] * inverted)}
-
-
-def is_bright_ground(image: NDArray[Any]) -> bool:
-    """Return whether objects are dark on a bright ground, as stained sections are."""
-    low, middle, high = sampled_percentiles(image, 1, 50, 99)
-    return high - middle < _BRIGHT * (middle - low)
 
 
 def _as_seen(

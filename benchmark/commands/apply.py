@@ -79,7 +79,7 @@ class _Application:
     def __init__(self, options: SegmentOptions, console: Console) -> None:
         self.options, self.out, self.say = options, options.out, lines_to(console)
         self.console = console
-        self.candidates, self.models = candidates_for(options)
+        self.candidates, self.models = candidates_for(options, console)
         self.task = TASKS[self.candidates[0].task]
         self.items, self.skipped = own_images(options, self.task.name)
         taken = {item.name.casefold() for item in self.items}

@@ -19,6 +19,7 @@ from cytosuite.benchmark.catalog.models import (
 )
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.commands.console import lines_to
+from cytosuite.benchmark.commands.data import own_model
 from cytosuite.benchmark.commands.options import AUTO, SEGMENT, SegmentOptions
 from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
 from cytosuite.benchmark.engines.choose import engine_name
@@ -42,7 +43,9 @@ SECOND = "second choice: "  # before the reason why the first one cannot run
 INFERENCE = ("inferenceB", "inferenceA")  # of the published CycleGAN: simulated images, real ones
 
 
-def candidates_for(options: SegmentOptions) -> tuple[list[AlgorithmManifest], Models]:
+def candidates_for(
+    options: SegmentOptions, console: Console
+) -> tuple[list[AlgorithmManifest], Models]:
     """Return the algorithms to choose from, preferred ones first, and the models named for them."""
     task = options.task
     if task is not None:
@@ -58,7 +61,9 @@ def candidates_for(options: SegmentOptions) -> tuple[list[AlgorithmManifest], Mo
         found = [known[name]]
     if not found:
         raise InputError(f"no algorithm takes part in a choice ({AUTO}): name one with --algorithm")
-    models = named_models(options.model, [candidate.name for candidate in found])
+    names = [candidate.name for candidate in found]
+    given = own_model(options.model, [options.algorithm], options, console)
+    models = named_models(given, names)
     return [candidate for candidate in found if not models or candidate.name in models], models
 
 
@@ -163,7 +168,7 @@ class Decision:
 def show_choice(options: SegmentOptions, console: Console) -> int:
     """Show metadata and costs of all models for each image; exit code 2 if one has none."""
     say = lines_to(console)
-    candidates, models = candidates_for(options)
+    candidates, models = candidates_for(options, console)
     items, skipped = own_images(options, candidates[0].task)
     plain = engine_name(options.engine)[0] == "process"
     check = need_packages if plain else lambda _: None  # images have all packages

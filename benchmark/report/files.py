@@ -9,6 +9,7 @@ import pandas as pd
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import known, number
+from cytosuite.benchmark.results.fairness import COLUMNS, TIMES
 from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.results import Condition
 from cytosuite.benchmark.results.standings import Standing
@@ -73,6 +74,12 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
         found = [records.get(pair) for pair in pairs]
         for name in GPU:
             rows[name] = [None if own is None else getattr(own, name) for own in found]
+    if any(record.facts for record in records.values()):
+        own = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
+        for name in COLUMNS:
+            rows[name] = [None if one is None else one.facts.get(name) for one in own]
+        for name in TIMES:
+            rows[name] = [None if one is None else getattr(one, name) for one in own]
     joined: pd.DataFrame = rows.join(wide[order], on=["algorithm", "case"])
     return joined.sort_values("algorithm", kind="stable")
 

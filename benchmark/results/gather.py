@@ -19,6 +19,7 @@ from cytosuite.benchmark.ranking.rank import rank
 from cytosuite.benchmark.ranking.scores import measures
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.fairness import with_domain
 from cytosuite.benchmark.results.objects import FILE, SCORES_FILE
 from cytosuite.benchmark.results.points import match_points
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
@@ -83,7 +84,7 @@ def gather(
         primary=primary,
         standings=leaderboard(table, scores.pooled, metrics, primary, CONTROLS),
         scores=table,
-        records=scores.records,
+        records=with_domain(scores.records, dataset),
         logs={key: _tail(folder) for key, folder in logs.items()},
         cases=[
             CaseFiles(c.name, c.inputs(task), c.truth(task), c.channels()) for c in dataset.cases

@@ -1,4 +1,4 @@
-"""Facts of one case for its record: words on the tool behind an algorithm, time of its network."""
+"""Facts of one case for its record: the tool behind an algorithm, sizes, time of its network."""
 
 import time
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Facts:
-    """Facts of one case."""
+class Gathered:
+    """Gathered of one case."""
 
     words: dict[str, str] = field(default_factory=dict)
     network_seconds: float | None = None  # None of an algorithm without a network
     _depth: int = 0
 
 
-_facts: ContextVar[Facts | None] = ContextVar("facts", default=None)
+_facts: ContextVar[Gathered | None] = ContextVar("facts", default=None)
 
 
 @contextmanager
-def gathered() -> Iterator[Facts]:
+def gathered() -> Iterator[Gathered]:
     """Keep the facts that the work within states; without this they are dropped."""
-    found = Facts()
+    found = Gathered()
     token = _facts.set(found)
     try:
         yield found

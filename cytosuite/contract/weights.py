@@ -34,6 +34,13 @@ def read_cards(folder: Path, algorithm: str) -> list[ModelCard]:
     return cards
 
 
+def trained_on(card: ModelCard) -> str:
+    """Return the datasets of a training, comma-separated; else why there are none."""
+    if not card.weights:
+        return "no training"
+    return ", ".join(map(str, card.trained.get("of", ()))) or "not said"
+
+
 def find_folder(folders: Sequence[Path]) -> Path:
     """Return the first folder that holds a model card; `ModelError` without one."""
     for folder in folders:
@@ -83,3 +90,14 @@ def user() -> str:
         if name := asked.stdout.decode(errors="replace").strip():
             return name
     return getuser()
+
+
+def weights_of(model: Model) -> Path:
+    """Return the weights of a model of a tool; `ModelError` of a card without any."""
+    if model.weights is None:
+        name = model.card.algorithm
+        raise ModelError(
+            f"card {model.card.name}: it names no weights; train a model (cytosuite train {name} "
+            "DATASET --name NAME) or name a file that the tool wrote (MODEL=path)"
+        )
+    return model.weights

@@ -1,1 +1,1 @@
-"""Parts shared by networks: weights, tiles, intensities, compiled loops."""
+"""Parts shared by networks: weights, tiles, grids, intensities, compiled loops."""

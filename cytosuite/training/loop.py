@@ -79,6 +79,10 @@ def train(
         cases = training.prepare_cases(cases, settings)
     settings = with_steps(training, settings, cases, say)
     _Course(training, settings, state, held, work, say).run(cases, made_from)
+    if training.tune is not None and state.best is not None:
+        put_tensors(state.average, state.best.weights, work)
+        chosen = {**training.tune(state, held, settings), **settings.card.parameters}
+        settings = settings.with_card(parameters=chosen)
     facts = made_from | _curves(settings, state, work, say)
     if parent is not None and state.best is not None:
         assert training.validate is not None  # see need_data

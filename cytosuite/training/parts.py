@@ -138,6 +138,10 @@ class Training(Generic[Settings, Case]):
     also : mapping of callables, optional
         ``also[name](state, cases, settings)`` returns state and settings of a further model of the
         training, ``<model>-<name>``, or None.
+    tune : callable, optional
+        ``tune(state, cases, settings)`` returns entries of the card's ``parameters`` that are
+        chosen on the held-out cases with the published weights, `state.average`; the settings' and
+        a parent's win.
     picture : callable, optional
         ``picture(state, cases, settings)`` returns a picture of held-out cases at a validation,
         (H, W) grey or (H, W, 3) red, green, blue, uint8.
@@ -175,6 +179,7 @@ class Training(Generic[Settings, Case]):
     also: Mapping[str, Callable[[State, Cases[Case], Settings], tuple[State, Settings] | None]] = (
         field(default_factory=dict)
     )
+    tune: Callable[[State, Cases[Case], Settings], Mapping[str, Any]] | None = None
     picture: Callable[[State, Cases[Case], Settings], NDArray[np.uint8]] | None = None
     divide: Callable[[Path], Mapping[str, Path]] | None = None
     translate: (

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Array, Grid, Image, Labels
+from cytosuite.bodies.stars import Bodies, Stars, label
 from cytosuite.datasets.cells import placement
 from cytosuite.datasets.cells.given import on_grid
 from cytosuite.datasets.cells.parameters import Outlines, Parameters
@@ -19,9 +21,7 @@ from cytosuite.datasets.nuclei.population import draw_population, foreground, pl
 from cytosuite.datasets.phantoms.library import Phantom, read_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
-from cytosuite.datasets.physics.bodies import Bodies, Mixture, extents_um, label
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
-from cytosuite.datasets.physics.harmonics import Stars
+from cytosuite.datasets.physics.bodies import Mixture, extents_um
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.shapes import LATE, Nuclei
 from cytosuite.datasets.ranges import draw_whole

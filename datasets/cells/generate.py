@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
@@ -20,7 +21,6 @@ from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics.bodies import chromatin_tile, paint
 from cytosuite.datasets.physics.camera import Detector, full_scale
 from cytosuite.datasets.physics.debris import draw_blobs, paint_blobs
-from cytosuite.datasets.physics.grid import Grid, Image, Labels
 from cytosuite.datasets.physics.labels import type_map
 from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Gaussian

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cytosuite.datasets.physics.grid import Grid, Labels, Lengths
+from cytosuite.bodies.grid import Grid, Labels, Lengths
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read

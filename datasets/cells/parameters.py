@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cytosuite.datasets.physics.grid import Grid
-from cytosuite.datasets.physics.harmonics import HIGHEST
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.harmonics import HIGHEST
 from cytosuite.datasets.ranges import (
     Count,
     NotNegative,

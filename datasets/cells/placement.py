@@ -11,12 +11,12 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from cytosuite.bodies.grid import Array, Grid, Image, Labels, Lengths
+from cytosuite.bodies.harmonics import ball
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.datasets.cells.given import NAME, on_grid, read_labels
 from cytosuite.datasets.cells.parameters import Placing, Ratio
 from cytosuite.datasets.phantoms.library import moments
-from cytosuite.datasets.physics.bodies import ball
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.datasets.ranges import NotNegative, Positive, Share
 from cytosuite.errors import InputError

@@ -6,9 +6,9 @@ from math import cos, sin, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies._kernels import compiled
+from cytosuite.bodies.grid import Array, Image, Labels
 from cytosuite.datasets.cells.parameters import Outlines
-from cytosuite.datasets.physics._body_kernels import compiled
-from cytosuite.datasets.physics.grid import Array, Image, Labels
 
 Numbers = NDArray[np.int64]
 

@@ -9,10 +9,10 @@ from scipy.sparse import csr_array, diags_array
 from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
+from cytosuite.bodies.grid import Array, Grid, Image, Labels
+from cytosuite.bodies.harmonics import ball
 from cytosuite.datasets.cells.culture import Culture, Numbers, Pools
 from cytosuite.datasets.cells.parameters import Cloud, Parameters, SpotKind
-from cytosuite.datasets.physics.bodies import ball
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Array, Grid, Image, Labels
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
 from cytosuite.datasets.membrane.structures import Anatomy, build
 from cytosuite.datasets.physics.camera import Detector
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.optics import Attenuation, attenuate

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import Described
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.ranges import Range, Section, Share
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from cytosuite.bodies.grid import Array, Image
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters
-from cytosuite.datasets.physics.grid import Array, Image
 from cytosuite.datasets.physics.harmonics import Globe
 from cytosuite.datasets.physics.packing import count_for, pack
 from cytosuite.datasets.physics.region import Region

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from cytosuite.bodies.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.membrane.structures import MOST
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.errors import InputError
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Image, slabs
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import Annotation, annotate, populate
 from cytosuite.datasets.physics.camera import Detector
-from cytosuite.datasets.physics.grid import Image, slabs
 from cytosuite.datasets.physics.optics import blurred
 from cytosuite.datasets.physics.sketch import companions
 from cytosuite.datasets.sample import Sample

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from scipy.optimize import brentq
 
-from cytosuite.datasets.physics.harmonics import HIGHEST
+from cytosuite.bodies.harmonics import HIGHEST
 from cytosuite.datasets.ranges import (
     Count,
     NotNegative,

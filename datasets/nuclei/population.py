@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Array, Grid, Labels
+from cytosuite.bodies.stars import Bodies, Stars, label
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.physics import tissue
-from cytosuite.datasets.physics.bodies import Bodies, label
-from cytosuite.datasets.physics.grid import Array, Grid, Labels
-from cytosuite.datasets.physics.harmonics import Globe, Stars, draw_stars
+from cytosuite.datasets.physics.harmonics import Globe, draw_stars
 from cytosuite.datasets.physics.harmonics_model import read_model
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import pack

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Array, Labels
+from cytosuite.bodies.stars import Stars
 from cytosuite.datasets.nuclei.generate import draw_light, draw_values, show
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import annotate, draw_population, place, populate
-from cytosuite.datasets.physics.grid import Array, Labels
-from cytosuite.datasets.physics.harmonics import Stars
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import need_folder

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Array, Image, Lengths
 from cytosuite.datasets.phantoms.library import (
     MARGIN,
     Phantom,
@@ -16,7 +17,6 @@ from cytosuite.datasets.phantoms.library import (
     pull,
     pull_distance,
 )
-from cytosuite.datasets.physics.grid import Array, Image, Lengths
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Grid, Image, Lengths
+from cytosuite.bodies.stars import Bodies
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.phantoms.augment import Alteration, augment
 from cytosuite.datasets.phantoms.library import Phantom, from_mask, spread, write_phantom
-from cytosuite.datasets.physics.bodies import Bodies, chromatin_tile
-from cytosuite.datasets.physics.grid import Grid, Image, Lengths
+from cytosuite.datasets.physics.bodies import chromatin_tile
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import divide, draw_nuclei
 from cytosuite.errors import InputError, at, plain

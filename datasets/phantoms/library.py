@@ -13,8 +13,8 @@ from scipy import ndimage
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
+from cytosuite.bodies.grid import Array, Image, Lengths
 from cytosuite.contract.interface import LARGEST, is_finite
-from cytosuite.datasets.physics.grid import Array, Image, Lengths
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write

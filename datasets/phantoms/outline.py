@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Lengths
 from cytosuite.datasets.folder.entries import entries
-from cytosuite.datasets.physics.grid import Lengths
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, need_folder

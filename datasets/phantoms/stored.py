@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.stars import Patch
 from cytosuite.datasets.phantoms.library import Phantom, draw_rotations, pull, pull_distance
-from cytosuite.datasets.physics.bodies import Patch
-from cytosuite.datasets.physics.grid import Array, Grid, Image
 from cytosuite.errors import InputError
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
@@ -16,7 +16,7 @@ MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 
 @dataclass(frozen=True, slots=True)
 class StoredNuclei:
-    """A population of stored nuclei, see `cytosuite.datasets.physics.bodies.Bodies`."""
+    """A population of stored nuclei, see `cytosuite.bodies.stars.Bodies`."""
 
     library: tuple[Phantom, ...]
     which: NDArray[np.int64]  # (N,), number in the library

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.datasets.physics._body_kernels import compiled
+from cytosuite.bodies._kernels import compiled
 
 Labelled: TypeAlias = NDArray[np.unsignedinteger[Any]]
 Floats: TypeAlias = NDArray[np.float32]

@@ -2,64 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, slabs
-from cytosuite.networks.tiling import Box
-from cytosuite.volume import large
+from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.harmonics import ball
+from cytosuite.bodies.stars import Bodies, Patch
 
 BULGE = 1.25  # times the longest semi-axis: as far as bends and roughness reach
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """One body on the voxels of a box."""
-
-    index: int  # its number in the population, from 0
-    box: Box  # the voxels of the grid
-    inside: NDArray[np.int64]  # flat indices (n,), in the box, of the voxels in and near the body
-    position: Image  # (3, n), in units of the semi-axes, along the axes
-    distance: Image  # (n,), from the centre relative to the surface: below 1 is inside
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Size of the box in voxels."""
-        return tuple(span.stop - span.start for span in self.box)
-
-    def on_box(self, values: Image, elsewhere: float = 0.0) -> Image:
-        """Return values (n,) of the voxels `inside` as an image of the box."""
-        image = np.full(self.shape, elsewhere, np.float32)
-        image.reshape(-1)[self.inside] = values
-        return image
-
-
-class Bodies(Protocol):
-    """A population of bodies: ellipsoids for packing, patches for painting."""
-
-    @property
-    def semi_axes_um(self) -> Array:
-        """Semi-axes (N, 3) of the ellipsoids of the same volume, µm."""
-
-    @property
-    def rotations(self) -> Array:
-        """Directions (N, 3, 3) of the axes, z y x, in columns."""
-
-    @property
-    def brightness(self) -> Array:
-        """Mean density (N,) of the dye relative to the median nucleus."""
-
-    def __len__(self) -> int:
-        """Return the number of bodies."""
-
-    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each body that touches a grid, also voxels `rim_um` outside of its surface."""
-
-    def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
-        """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
 
 
 def volumes_um3(bodies: Bodies) -> Array:
@@ -188,21 +139,6 @@ def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image
     return out
 
 
-def label(bodies: Bodies, centres_um: Array, grid: Grid) -> Labels:
-    """Return the labels (Z, Y, X) of bodies: number + 1; where they cross, of the nearer one."""
-    labels = large.room(grid.shape, np.uint16)
-    for start, stop in slabs(grid.shape):
-        slab = labels[start:stop]
-        nearest = np.ones(slab.shape, np.float32)
-        for patch in bodies.patches(centres_um, grid.slab(start, stop)):
-            distance = patch.on_box(patch.distance, 1.0)
-            closer = distance < nearest[patch.box]
-            slab[patch.box][closer] = patch.index + 1
-            nearest[patch.box][closer] = distance[closer]
-        large.release(labels)
-    return labels
-
-
 def chromatin_tile(
     rng: np.random.Generator, grid: Grid, size_um: float, tile_um: float = 24.0
 ) -> Image:
@@ -216,21 +152,6 @@ def chromatin_tile(
     noise = scipy.fft.rfftn(rng.standard_normal(sizes), workers=1) * band
     tile = scipy.fft.irfftn(noise, sizes, workers=1)
     return np.asarray(tile / tile.std(), np.float32)
-
-
-def ball(points: int = 512) -> Image:
-    """Return points (3, points) spread evenly in the unit ball: radii irrational to the angles."""
-    index = np.arange(points) + 0.5
-    radius = (index * 3**0.5 % 1) ** (1 / 3)
-    return np.asarray(radius * fibonacci_sphere(points), np.float32)
-
-
-def fibonacci_sphere(points: int = 256) -> Array:
-    """Return nearly equidistant directions (3, points): a Fibonacci lattice."""
-    index = np.arange(points) + 0.5
-    z = 1 - 2 * index / points
-    angle = np.pi * (1 + 5**0.5) * index
-    return np.stack([z, np.sqrt(1 - z * z) * np.cos(angle), np.sqrt(1 - z * z) * np.sin(angle)])
 
 
 BALL = ball()

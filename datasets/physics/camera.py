@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.physics.grid import Image, slabs, some_planes
+from cytosuite.bodies.grid import Image, slabs
+from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 

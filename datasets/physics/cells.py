@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, slabs
+from cytosuite.bodies.grid import Array, Grid, Image, Labels, slabs
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 

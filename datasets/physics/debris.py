@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cytosuite.bodies.grid import Array, Grid, Image
 from cytosuite.datasets.physics import shapes
-from cytosuite.datasets.physics.grid import Array, Grid, Image
 from cytosuite.datasets.physics.shapes import FRAGMENT, Nuclei
 
 Range = tuple[float, float]

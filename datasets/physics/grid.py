@@ -1,85 +1,15 @@
-"""Regular grids of voxels in space: the detector's, and the finer one of the simulation."""
+"""Large images in slabs, and by some of their planes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.networks.tiling import Box
+from cytosuite.bodies.grid import slabs
 from cytosuite.volume import large
-from cytosuite.volume.pieces import slab_bounds
 
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
-Labels = NDArray[np.uint16]
-Lengths = tuple[float, ...]  # µm along z, y, x
-
-SLAB = 2**25  # voxels that are worked on at a time
 ENOUGH = 2**29  # voxels for a median or a mean of an image, about
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A regular grid of voxels in space."""
-
-    shape: tuple[int, ...]  # voxels along z, y, x
-    spacing: Lengths  # µm per voxel
-    origin: Lengths = (0.0, 0.0, 0.0)  # µm, outer corner of the first voxel
-    first: tuple[int, ...] = (0, 0, 0)  # its index in the whole: noise continues from slab to slab
-
-    @property
-    def voxel_um(self) -> float:
-        """Edge in µm of the cube that has the volume of a voxel."""
-        return float(np.prod(self.spacing) ** (1 / 3))
-
-    @property
-    def size_um(self) -> Lengths:
-        """Extent in µm along z, y, x."""
-        return tuple(n * step for n, step in zip(self.shape, self.spacing, strict=True))
-
-    def centres(self, axis: int, start: int = 0, stop: int | None = None) -> Image:
-        """Return the positions in µm of the voxel centres `start` to `stop` along an axis."""
-        index = np.arange(start, self.shape[axis] if stop is None else stop)
-        positions = self.origin[axis] + (index + 0.5) * self.spacing[axis]
-        return positions.astype(np.float32)
-
-    def slab(self, start: int, stop: int) -> "Grid":
-        """Return the part of the grid that holds the planes `start` to `stop`."""
-        z, y, x = self.origin
-        return replace(
-            self,
-            shape=(stop - start, *self.shape[1:]),
-            origin=(z + start * self.spacing[0], y, x),
-            first=(self.first[0] + start, *self.first[1:]),
-        )
-
-    def wider(self, voxels: Sequence[int]) -> "Grid":
-        """Return the grid with more voxels on both sides of each axis."""
-        axes = zip(self.origin, self.spacing, voxels, strict=True)
-        return Grid(
-            tuple(n + 2 * more for n, more in zip(self.shape, voxels, strict=True)),
-            self.spacing,
-            tuple(start - more * step for start, step, more in axes),
-        )
-
-    def box(self, centre: Array, reach: Array) -> Box | None:
-        """Return the voxels with centres within `reach` (3,) of `centre` (3,), µm; None if none."""
-        low, high = (
-            (end - self.origin) / self.spacing - 0.5 for end in (centre - reach, centre + reach)
-        )
-        start = np.maximum(np.ceil(low), 0).astype(int)
-        stop = np.minimum(high.astype(int) + 1, self.shape)
-        if (high < 0).any() or (start >= stop).any():
-            return None
-        return tuple(map(slice, start.tolist(), stop.tolist()))
-
-
-def slabs(shape: Sequence[int]) -> list[tuple[int, int]]:
-    """Return first plane and end of slabs of at most `SLAB` voxels, by sizes alone."""
-    return slab_bounds(shape, SLAB)
 
 
 def some_planes(shape: Sequence[int]) -> slice:

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import ndimage
 
+from cytosuite.bodies.fitting import DIRECTIONS, radii
+from cytosuite.bodies.grid import Array, Lengths
+from cytosuite.bodies.harmonics import HIGHEST, fibonacci_sphere, legendre, waves
+from cytosuite.bodies.stars import Stars
 from cytosuite.contract.manifest import Described, parse
-from cytosuite.datasets.physics.bodies import fibonacci_sphere
-from cytosuite.datasets.physics.grid import Array, Lengths
-from cytosuite.datasets.physics.harmonics import HIGHEST, Stars, legendre, stars_of
+from cytosuite.datasets.physics.harmonics import stars_of
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.volume import Volume
 
-DIRECTIONS = 1000  # in which a radius is measured
 LEAST_SHAPES = 3
 SHARE = 0.98  # of the variance, which the modes kept explain
 Coefficient = Annotated[float, Field(ge=-100, le=100)]
@@ -148,22 +149,13 @@ def coefficients(mask: NDArray[np.bool_], spacing: Lengths, order: int) -> Array
     angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
     circle = np.stack([np.zeros(DIRECTIONS), np.cos(angles), np.sin(angles)])
     directions = circle if plane else fibonacci_sphere(DIRECTIONS).astype(np.float64)
-    step = min(spacing) / 2
-    reach = np.linalg.norm(points - centre, axis=1).max() + 2 * max(spacing)
-    away = np.arange(0.5, reach / step + 1) * step
-    rays = (frame @ directions[-mask.ndim :])[:, :, None] * away
-    places = (centre[:, None, None] + rays) / np.reshape(spacing, (-1, 1, 1))
-    shares = ndimage.map_coordinates(mask.astype(np.float32), places, order=1)
-    radii = shares.sum(axis=1, dtype=np.float64) * step
-    degrees = np.arange(order + 1)
-    angles = degrees[:, None] * np.arctan2(directions[2], directions[1])
-    norm = np.where(degrees > 0, np.sqrt(2), 1.0)[:, None]
-    waves = norm * np.stack([np.cos(angles), np.sin(angles)])  # (2, L + 1, n)
-    basis = waves if plane else waves[:, :, None] * legendre(order, directions[0])
+    lengths = radii(mask, spacing, centre, frame @ directions[-mask.ndim :])
+    turns = waves(order, np.arctan2(directions[2], directions[1]))  # (2, L + 1, n)
+    basis = turns if plane else turns[:, :, None] * legendre(order, directions[0])
     kept = entries(order, plane)
     zero = (0,) * kept.ndim
     chosen = np.vstack([basis[zero], basis[kept]])
-    solved = np.linalg.lstsq(chosen.T, radii, rcond=None)[0]
+    solved = np.linalg.lstsq(chosen.T, lengths, rcond=None)[0]
     return np.asarray(solved[1:] / (solved[0] * basis[zero][0]))
 
 

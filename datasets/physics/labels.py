@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.physics.bodies import Bodies, extents_um
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths, slabs, some_planes
+from cytosuite.bodies.grid import Array, Grid, Image, Labels, Lengths, slabs
+from cytosuite.bodies.stars import Bodies
+from cytosuite.datasets.physics.bodies import extents_um
+from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large

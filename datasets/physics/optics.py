@@ -9,7 +9,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.physics.grid import Array, Image, slabs
+from cytosuite.bodies.grid import Array, Image, slabs
 from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cytosuite.datasets.physics.bodies import fibonacci_sphere
-from cytosuite.datasets.physics.grid import Array
+from cytosuite.bodies.grid import Array
+from cytosuite.bodies.harmonics import fibonacci_sphere
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError

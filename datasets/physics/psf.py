@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.special import j0
 
 from cytosuite import formats
-from cytosuite.datasets.physics.grid import Array, Image, Lengths
+from cytosuite.bodies.grid import Array, Image, Lengths
 from cytosuite.datasets.physics.optics import REACH
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Lengths
+from cytosuite.bodies.grid import Array, Grid, Image, Lengths
 from cytosuite.errors import InputError
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 from scipy.special import erf
 
+from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.grid import slabs as grid_slabs
 from cytosuite.datasets.physics.camera import area_average
-from cytosuite.datasets.physics.grid import Array, Grid, Image
-from cytosuite.datasets.physics.grid import slabs as grid_slabs
 from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate, padded_shape
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError

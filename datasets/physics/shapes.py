@@ -6,8 +6,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.datasets.physics.bodies import BALL, Patch, fibonacci_sphere
-from cytosuite.datasets.physics.grid import Array, Grid, Image
+from cytosuite.bodies.grid import Array, Grid, Image
+from cytosuite.bodies.harmonics import fibonacci_sphere
+from cytosuite.bodies.stars import Patch
+from cytosuite.datasets.physics.bodies import BALL
 
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
 MITOSIS = (0.3, 0.4, 0.3)  # shares of prophase, metaphase and late among the mitotic
@@ -73,7 +75,8 @@ class Nuclei:
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each nucleus that touches a grid; 0.05 ms for 5,000 voxels."""
-        from cytosuite.datasets.physics import _body_kernels  # compiled on first use
+        from cytosuite.bodies._kernels import bounds  # compiled on first use
+        from cytosuite.datasets.physics import _body_kernels
 
         rims = 1 + rim_um / self.semi_axes_um.min(axis=1)
         farthest = self.semi_axes_um.max(axis=1) * rims
@@ -86,7 +89,7 @@ class Nuclei:
             waves = self.waves[index].astype(np.float32)
             roughness, bend = np.float32(self.roughness[index]), np.float32(self.bend[index])
             surface = _body_kernels.measure(sphere, waves, roughness)
-            reach = _body_kernels.bounds(surface[2] * rims[index], float(bend))
+            reach = bounds(surface[2] * rims[index], float(bend))
             spokes = self.rotations[index] * self.semi_axes_um[index] * reach
             box = grid.box(centres_um[index], np.sqrt((spokes**2).sum(axis=1)))
             if box is None:

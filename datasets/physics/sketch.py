@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.datasets.physics.grid import slabs
+from cytosuite.bodies.grid import slabs
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
 

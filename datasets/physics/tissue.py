@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Lengths
+from cytosuite.bodies.grid import Array, Grid, Image, Lengths
 from cytosuite.datasets.physics.region import Region
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume

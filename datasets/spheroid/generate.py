@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Grid, Image, Labels, Lengths, slabs
+from cytosuite.bodies.stars import label
 from cytosuite.datasets.conditions import measured
-from cytosuite.datasets.physics import bodies, labels, optics
+from cytosuite.datasets.physics import labels, optics
 from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.datasets.physics.camera import Detector, gain_for_exposure
-from cytosuite.datasets.physics.grid import Grid, Image, Labels, Lengths, copied, slabs
+from cytosuite.datasets.physics.grid import copied
 from cytosuite.datasets.physics.psf import Gaussian, Psf
 from cytosuite.datasets.physics.shapes import Nuclei
 from cytosuite.datasets.sample import Sample
@@ -64,7 +66,7 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Im
     style = specimen.parameters.labels.style
     limits = {name: specimen.drawn[name] for name in ("level", "plane_level")}
     if style == "shape":
-        return bodies.label(nuclei, centres, detector), None
+        return label(nuclei, centres, detector), None
     wide: Lengths = (0.0, 0.0, 0.0)
     if isinstance(spread, Gaussian) and specimen.parameters.labels.haze:
         wide = spread.haze_sigma_um
@@ -74,7 +76,7 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Im
     blur, margin = _blur(spread, detector), tuple(reach.tolist())
     if style == "visible":
         return labels.visible(nuclei, centres, detector, blur, **limits, margin_um=margin)
-    found = bodies.label(nuclei, centres, detector)
+    found = label(nuclei, centres, detector)
     return labels.widen(found, detector.spacing, blur, **limits, margin_um=margin), None
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Array, Grid, Image, Labels, Lengths
 from cytosuite.datasets.cells.given import centred, nearest, on_grid
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.volume import Scalar, Volume
 

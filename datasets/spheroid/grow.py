@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cytosuite.bodies.grid import Array
 from cytosuite.datasets.cells.given import read_cells
 from cytosuite.datasets.cells.placement import depth_um, poses
 from cytosuite.datasets.phantoms.library import Phantom, read_library
 from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes, tissue
 from cytosuite.datasets.physics.bodies import volumes_um3
-from cytosuite.datasets.physics.grid import Array
 from cytosuite.datasets.physics.packing import ROUNDS, count_for, pack, press, scatter, subcultures
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei, align

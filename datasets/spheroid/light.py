@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Grid, Image, Labels, slabs
 from cytosuite.datasets.physics import bodies, debris, psf
 from cytosuite.datasets.physics.cells import Tessellation, grow_cells, label_cells, paint_membranes
-from cytosuite.datasets.physics.grid import Grid, Image, Labels, slabs
 from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Psf
 from cytosuite.datasets.physics.render import Watch, render, simulation_grid

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from pydantic import model_validator
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import parse
 from cytosuite.datasets.cells.parameters import Placing
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.ranges import Section, is_range
 from cytosuite.datasets.spheroid import sections
 from cytosuite.datasets.spheroid.sections import Kind, Nucleus, Subculture

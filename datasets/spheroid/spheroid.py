@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Array, Lengths
+from cytosuite.bodies.stars import Bodies
 from cytosuite.datasets.phantoms.stored import StoredNuclei
 from cytosuite.datasets.physics import tissue
-from cytosuite.datasets.physics.bodies import Bodies, Mixture, pressed, volumes_um3
+from cytosuite.datasets.physics.bodies import Mixture, pressed, volumes_um3
 from cytosuite.datasets.physics.debris import Blobs
-from cytosuite.datasets.physics.grid import Array, Lengths
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import Nuclei
 from cytosuite.datasets.spheroid.given import GivenCells

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import VIEW
 from cytosuite.datasets.physics.camera import Detector
-from cytosuite.datasets.physics.grid import Grid, Image
 from cytosuite.datasets.physics.render import simulation_grid
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.views.light import draw_shadows, view

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.physics.camera import area_average
-from cytosuite.datasets.physics.grid import Grid, Image
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import Described
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.ranges import NotNegative, Positive, Range, Section, Share
 
 LEAST = (12, 64, 64)  # voxels of a scaled volume: room for the window of SSIM and for networks

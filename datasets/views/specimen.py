@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.bodies.grid import Grid, Image
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.structures import scattered
-from cytosuite.datasets.physics.grid import Grid, Image
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.sketch import boundary
 from cytosuite.datasets.physics.tissue import irregular

@@ -106,6 +106,28 @@ def test_wheels_of_source_archives_are_installed_too_and_none_replaces_a_module_
 
 @pytest.mark.long
 @pytest.mark.slow
+def test_another_version_of_a_package_replaces_that_of_the_base(packed):
+    there = packed / "python"
+    (there / "tiny-0.9.dist-info").mkdir()
+    (there / "tiny.py").write_text("version = '0.9'\n")
+    (there / "gone.py").touch()
+    (there / "kept.py").touch()
+    (there / "tiny-0.9.dist-info" / "METADATA").write_text("Name: Tiny\nVersion: 0.9\n")
+    record = "tiny.py,,\ngone.py,,\ntiny-0.9.dist-info/METADATA,,\ntiny-0.9.dist-info/RECORD,,\n"
+    (there / "tiny-0.9.dist-info" / "RECORD").write_text(record)
+    (there / "wheels.txt").write_text("0  Tiny-0.9-py3-none-any.whl\n1  other-2-py3-none-any.whl\n")
+    (packed / "algorithms" / "mine" / "requirements.txt").write_text("tiny==1.0\n")
+    done = _packages_step(packed)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in there.iterdir()} - {"__pycache__"}
+    assert names == {"kept.py", "tiny.py", "tiny-1.0.dist-info", "wheels.txt"}
+    assert (there / "tiny.py").read_text() == "version = '1.0'\n"
+    listed = (there / "wheels.txt").read_text().split()[1::2]
+    assert listed == ["other-2-py3-none-any.whl", "tiny-1.0-py3-none-any.whl"]
+
+
+@pytest.mark.long
+@pytest.mark.slow
 def test_a_list_of_packages_that_is_not_closed_fails_the_build(packed):
     _wheel(packed / "algorithms" / "mine" / "wheels", "needy", "2.0", "Requires-Dist: absent\n")
     (packed / "algorithms" / "mine" / "requirements.txt").write_text("needy==2.0\n")

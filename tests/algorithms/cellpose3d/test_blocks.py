@@ -11,7 +11,7 @@ from cytosuite.algorithms.cellpose3d.blocks import (
     to_image,
 )
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.scale import (
+from cytosuite.networks.grid import (
     interpolate,
     labels_to_image,
     stencils,

@@ -9,24 +9,26 @@ from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.network import Network, load
-from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.predict import predict
-from cytosuite.algorithms.cellpose3d.scale import choose_scale, in_pixels, scale_of_objects
-from cytosuite.algorithms.cellpose3d.training.cases import find_cases, load_case
-from cytosuite.algorithms.cellpose3d.training.patches import (
+from cytosuite.algorithms.cellpose3d.training.targets import targets_of
+from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings
+from cytosuite.contract.manifest import parse
+from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.networks.grid import in_pixels
+from cytosuite.networks.network import using
+from cytosuite.networks.scale import Trained, choose_scale, scale_of_objects
+from cytosuite.training.loop import train
+from cytosuite.training.nuclei.cases import find_cases, load_case
+from cytosuite.training.nuclei.patches import (
     Patches,
     draw_image,
     draw_patch,
     resized,
     resized_labels,
 )
-from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings
-from cytosuite.contract.manifest import parse
-from cytosuite.contract.weights import open_model, read_cards
-from cytosuite.errors import InputError
-from cytosuite.formats import write
-from cytosuite.networks.network import using
-from cytosuite.training.loop import train
 from cytosuite.volume import Volume
 
 PATCHES = Patches(shape=(1, 32, 32), batch=2, diameter=12.0, near=1.0)
@@ -65,7 +67,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_nuclei_of_any_size_are_as_wide_as_the_settings_say(folder, number):
-    case = load_case(find_cases(folder)[number], PATCHES.shape, quietest=0.03)
+    case = load_case(find_cases(folder)[number], PATCHES.shape, targets_of, quietest=0.03)
     assert case.is_plane
     assert case.spacing == (1, 1, 1)
     _, labels = draw_image(np.random.default_rng(0), case, PATCHES)
@@ -75,10 +77,10 @@ def test_nuclei_of_any_size_are_as_wide_as_the_settings_say(folder, number):
 
 
 def test_the_targets_of_a_patch_are_those_of_its_labels(folder):
-    case = load_case(find_cases(folder)[1], PATCHES.shape, quietest=0.03)
-    image, target = draw_patch(np.random.default_rng(1), [case], PATCHES)
+    case = load_case(find_cases(folder)[1], PATCHES.shape, targets_of, quietest=0.03)
+    _, image, target, _ = draw_patch(np.random.default_rng(1), [case], PATCHES)
     assert image.shape == (1, 32, 32)
-    assert target.shape == (5, 1, 32, 32)
+    assert target.shape == (6, 1, 32, 32)
     inside = target[0] > 0
     assert 0.2 < inside.mean() < 0.9
     assert image[inside].min() > np.median(image[~inside])

@@ -71,7 +71,8 @@ def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
 
 def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
     own = algorithms()["watershed"].model_copy(update={"name": "aaa", "preference": 0})
-    monkeypatch.setattr(module, "algorithms", lambda: {"aaa": own, **algorithms()})
+    known = {name: algorithms()[name] for name in BOTH}
+    monkeypatch.setattr(module, "algorithms", lambda: {"aaa": own, **known})
     assert [found.name for found in preferred("segment")] == BOTH
     assert [found.name for found in preferred("segment", every=True)] == [*BOTH, "aaa"]
 

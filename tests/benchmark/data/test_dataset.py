@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytosuite.algorithms.cellpose3d.training.cases import find_cases
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
@@ -22,6 +21,7 @@ from cytosuite.errors import InputError
 from cytosuite.files.working import MACHINE
 from cytosuite.formats import write
 from cytosuite.training.images import find_images
+from cytosuite.training.nuclei.cases import find_cases
 from cytosuite.training.settings import FileSettings
 from cytosuite.training.validate import divided
 from cytosuite.volume import Volume

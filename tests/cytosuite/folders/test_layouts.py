@@ -7,13 +7,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cytosuite.algorithms.cellpose3d.training.cases import find_cases
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.layouts import annotated
 from cytosuite.training.images import find_images
+from cytosuite.training.nuclei.cases import find_cases
 from cytosuite.training.settings import FileSettings
 from cytosuite.training.validate import divided
 

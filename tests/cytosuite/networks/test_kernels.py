@@ -66,6 +66,8 @@ def test_refuses_a_module_that_was_imported_and_one_that_is_not_there(monkeypatc
     "module",
     [
         "algorithms.cellpose3d._kernels",
+        "algorithms.harmonicnet._kernels",
+        "bodies._kernels",
         "datasets.physics._body_kernels",
         "metrics.images.ssim_kernel",
         "metrics.labels.overlap_count",

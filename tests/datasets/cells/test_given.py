@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS
 from cytosuite.datasets.cells.generate import generate
@@ -10,7 +11,6 @@ from cytosuite.datasets.cells.given import on_grid
 from cytosuite.datasets.cells.parameters import Parameters
 from cytosuite.datasets.cells.placement import measure
 from cytosuite.datasets.phantoms.library import from_mask, write_phantom
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import label
 from cytosuite.datasets.cells import placement
 from cytosuite.datasets.cells.parameters import Cores, Parameters, Placing
 from cytosuite.datasets.cells.placement import COLUMNS, Placement, learn, learn_to, measure, poses
-from cytosuite.datasets.physics.bodies import label
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
 from cytosuite.formats import write

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.cells import spots
 from cytosuite.datasets.cells.culture import DIVIDING, DYING, TWO, Pools, grow
 from cytosuite.datasets.cells.parameters import Parameters
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.psf import Gaussian
 
 PLANE = {"image": {"shape": (400, 400), "spacing_um": (0.3, 0.3)}, "cells": {"n_cells": 20}}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.membrane.generate import ellipsoids
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.errors import InputError
 
 NAMES = {"nucleus-sketch", "nucleus-labels", "nucleus-image"}

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.membrane import voronoi
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.errors import InputError
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from cytosuite.bodies import grid
 from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, soften
 from cytosuite.datasets.nuclei.population import Annotation
-from cytosuite.datasets.physics import grid
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 

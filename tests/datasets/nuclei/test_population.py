@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import (
     annotate,
@@ -10,7 +11,6 @@ from cytosuite.datasets.nuclei.population import (
     lifted,
     populate,
 )
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.harmonics_model import fit
 from cytosuite.datasets.physics.shapes import random_rotations

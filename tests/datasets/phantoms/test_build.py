@@ -4,11 +4,11 @@ import re
 import numpy as np
 import pytest
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.phantoms.build import Cutting, extract, extract_to, render
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.datasets.physics import bodies
 from cytosuite.datasets.physics.bodies import chromatin_tile
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
 from cytosuite.formats import write

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import label
 from cytosuite.datasets.phantoms.stored import draw_stored
 from cytosuite.datasets.physics import bodies
-from cytosuite.datasets.physics.grid import Grid
 
 MIDDLE = np.array([[10.1, 9.8, 10.3]])
 TILE = np.zeros((4, 4, 4), np.float32)
@@ -23,7 +24,7 @@ def _paint(population, centres, grid):
 
 def test_labels_lie_where_the_ellipsoid_says(ellipsoid):
     nuclei = _stored([ellipsoid((7.0, 3.5, 5.0))], seed=1, tilt=180.0)
-    points = (np.argwhere(bodies.label(nuclei, MIDDLE, _grid(0.4, 0.4, 0.4))) + 0.5) * 0.4
+    points = (np.argwhere(label(nuclei, MIDDLE, _grid(0.4, 0.4, 0.4))) + 0.5) * 0.4
     assert points.mean(axis=0) == pytest.approx(MIDDLE[0], abs=0.05)
     axes = nuclei.rotations[0] * nuclei.semi_axes_um[0]
     assert np.cov(points.T) == pytest.approx(axes @ axes.T / 5, abs=0.15)
@@ -64,10 +65,10 @@ def test_slabs_hold_the_voxels_of_the_whole(ellipsoid):
     nuclei = _stored([ellipsoid(ramp=0.5), ellipsoid((6.0, 4.0, 3.0))], 12, tilt=180.0)
     centres = rng.uniform(4, 26, (12, 3))
     grid = Grid((40, 60, 60), (0.7, 0.5, 0.5))
-    whole, light = bodies.label(nuclei, centres, grid), _paint(nuclei, centres, grid)
+    whole, light = label(nuclei, centres, grid), _paint(nuclei, centres, grid)
     spans = [(0, 7), (7, 23), (23, 40)]
     parts = [grid.slab(*span) for span in spans]
-    labels = np.concatenate([bodies.label(nuclei, centres, part) for part in parts])
+    labels = np.concatenate([label(nuclei, centres, part) for part in parts])
     assert np.array_equal(whole, labels)
     painted = np.concatenate([_paint(nuclei, centres, part) for part in parts])
     assert painted == pytest.approx(light, abs=1e-5)
@@ -108,7 +109,5 @@ def test_without_tilt_z_stays_z(ellipsoid):
 
 def test_loosely_drawn_ones_have_a_larger_radius(ellipsoid):
     nuclei, grid = _stored([ellipsoid((5.0, 5.0, 5.0))]), _grid(0.5, 0.5, 0.5)
-    voxels = [
-        np.count_nonzero(bodies.label(nuclei.looser(um), MIDDLE, grid)) for um in (-0.5, 0, 0.5)
-    ]
+    voxels = [np.count_nonzero(label(nuclei.looser(um), MIDDLE, grid)) for um in (-0.5, 0, 0.5)]
     assert np.cbrt(voxels) * 0.5 * np.cbrt(3 / 4 / np.pi) == pytest.approx([4.5, 5, 5.5], rel=0.02)

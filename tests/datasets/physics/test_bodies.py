@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import label
 from cytosuite.datasets.physics import bodies, shapes
-from cytosuite.datasets.physics.grid import Grid
 
 MIDDLE = np.array([[10.0, 10.0, 10.0]])
 
@@ -86,7 +87,7 @@ def _balls(*diameters):
 def test_balls_of_one_size_meet_in_the_plane_in_their_middle():
     centres = np.array([[10.0, 10, 6], [10, 10, 14]])  # 0.8 of the diameter apart
     ((pressed, _),) = bodies.pressed([(_balls(10.0, 10.0), centres)])
-    labels = bodies.label(pressed, centres, _grid(0.25, 0.25, 0.25))
+    labels = label(pressed, centres, _grid(0.25, 0.25, 0.25))
     assert set(np.unique(labels[:, :, :40])) == {0, 1}
     assert set(np.unique(labels[:, :, 40:])) == {0, 2}
     cap = np.pi * 1**2 * (3 * 5 - 1) / 3  # of height 1 µm
@@ -97,7 +98,7 @@ def test_balls_of_one_size_meet_in_the_plane_in_their_middle():
 def test_the_border_bulges_into_the_larger_ball():
     centres = np.array([[10.0, 10, 5], [10, 10, 11]])  # surfaces at x = 9 and 9, in ratio 4 : 2
     ((pressed, _),) = bodies.pressed([(_balls(10.0, 5.0), centres)])
-    line = bodies.label(pressed, centres, _grid(0.1, 0.1, 0.1))[100, 100]
+    line = label(pressed, centres, _grid(0.1, 0.1, 0.1))[100, 100]
     assert np.flatnonzero(line == 1)[-1] + 1 == np.flatnonzero(line == 2)[0] == 90
 
 
@@ -115,13 +116,13 @@ def test_pressed_bodies_share_out_the_same_place_in_one_piece_each():
     owners = np.zeros(grid.shape, int)
     for patch in pressed.patches(places, grid):
         owners[patch.box] += patch.on_box(patch.distance, 1.0) < 1
-    alone = bodies.label(nuclei, centres, grid) > 0
+    alone = label(nuclei, centres, grid) > 0
     assert owners.max() == 1
     assert ((owners == 1) == alone).mean() > 0.99  # roughness beyond a neighbour's ellipsoid
-    labels = bodies.label(pressed, places, grid)
+    labels = label(pressed, places, grid)
     sizes = np.bincount(labels.ravel())[1:]
     for number, size in enumerate(sizes, start=1):
         pieces, _ = ndimage.label(labels == number)
         assert np.bincount(pieces.ravel())[1:].max() > 0.99 * size
-    slabs = [bodies.label(pressed, places, grid.slab(k, k + 10)) for k in range(0, 50, 10)]
+    slabs = [label(pressed, places, grid.slab(k, k + 10)) for k in range(0, 50, 10)]
     assert (np.concatenate(slabs) == labels).all()

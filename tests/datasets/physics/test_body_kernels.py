@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from cytosuite.datasets.physics import _body_kernels as kernel
-from cytosuite.datasets.physics import shapes
 
 NO_WAVES = np.zeros((4, 8), np.float32)
 NO_WAVES[3] = np.pi / 2  # cosines of 0
@@ -36,30 +35,3 @@ def test_cut_finds_the_voxels_of_a_ball():
     assert np.setxor1d(inside, np.flatnonzero(radius < 1 - 1e-4)).size <= 30  # on the surface
     assert distance == pytest.approx(radius[inside], abs=1e-4)
     assert position[2] == pytest.approx(x.ravel()[inside], abs=1e-6)
-
-
-@pytest.mark.parametrize("bend", [-0.5, 0.0, 0.35])
-def test_bounds_hold_a_bent_ball(bend):
-    ball = 1.1 * shapes.SPHERE
-    bent = ball[0] - bend * (ball[1] ** 2 + ball[2] ** 2 - 0.4)
-    reach = kernel.bounds(1.1, bend)
-    inside = (bent / reach[0]) ** 2 + (ball[1] / reach[1]) ** 2 + (ball[2] / reach[2]) ** 2
-    assert inside.max() <= 1 + 1e-6
-
-
-def test_loops_run_where_no_code_can_be_kept(monkeypatch):
-    asked = []
-
-    def njit(**options):
-        asked.append("cache" in options)
-
-        def keep(loop):
-            if "cache" in options:
-                raise RuntimeError("cannot cache function: no locator available")
-            return loop
-
-        return keep
-
-    monkeypatch.setattr(kernel, "njit", njit)
-    assert kernel.compiled(abs)(-3) == 3
-    assert asked == [True, False]

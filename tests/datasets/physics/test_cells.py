@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.datasets.physics import bodies, cells
-from cytosuite.datasets.physics.grid import Grid
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import label
+from cytosuite.datasets.physics import cells
 from cytosuite.datasets.physics.shapes import draw_nuclei
 
 TWO = [(4, 4, 3), (4, 4, 13)]
@@ -117,7 +118,7 @@ def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue):
     grid = _grid((40, 40, 40), 1, 0.5, 0.5)
     labels = cells.label_cells(grown, grid, outside)
     assert ((labels > 0) == (outside(grid) < 0)).all()
-    inside = bodies.label(nuclei, centres, grid) * (labels > 0)
+    inside = label(nuclei, centres, grid) * (labels > 0)
     assert (inside == labels)[inside > 0].mean() > 0.999
     largest = [np.bincount(ndimage.label(labels == n)[0].ravel())[1:].max() for n in range(1, 28)]
     assert sum(largest) > 0.999 * np.count_nonzero(labels)

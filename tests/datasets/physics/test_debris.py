@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics import bodies, debris, shapes
-from cytosuite.datasets.physics.grid import Grid
 
 MIDDLE = (10.0, 10.0, 10.0)
 

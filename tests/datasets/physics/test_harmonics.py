@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import ndimage, special
+from scipy import ndimage
 
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.harmonics import ring_table
+from cytosuite.bodies.stars import label
 from cytosuite.datasets.physics import bodies
-from cytosuite.datasets.physics._body_kernels import radius_at
-from cytosuite.datasets.physics.bodies import fibonacci_sphere
-from cytosuite.datasets.physics.grid import Grid
-from cytosuite.datasets.physics.harmonics import LEAST, Globe, draw_stars, legendre, ring_table
+from cytosuite.datasets.physics.harmonics import LEAST, Globe, draw_stars
 from cytosuite.datasets.physics.shapes import random_rotations
 
 MIDDLE = np.array([[12.0, 12.0, 12.0]])
@@ -30,34 +30,6 @@ def _mean_over_sphere(table):
     """Return the mean of a table of radii over all directions, by the area of its cells."""
     sine = np.sin(np.linspace(0, np.pi, len(table)))
     return (table[:, :-1].mean(axis=1) * sine).sum() / sine.sum()
-
-
-def test_legendre_functions_are_those_of_scipy_but_for_the_phase():
-    polar = np.linspace(0, np.pi, 17)
-    found = legendre(20, np.cos(polar))
-    for degree in (0, 1, 2, 7, 20):
-        for m in range(degree + 1):
-            if hasattr(special, "sph_harm_y"):
-                peer = special.sph_harm_y(degree, m, polar, 0.0).real
-            else:
-                peer = special.sph_harm(m, degree, 0.0, polar).real
-            assert found[m, degree] == pytest.approx((-1) ** m * peer, abs=1e-10)
-
-
-def test_interpolation_is_exact_at_samples_and_errs_little_between():
-    stars = _stars(order=20)
-    drawn, table = stars.coefficients[0], stars.table(0)
-    directions = fibonacci_sphere(500)
-    falling = legendre(20, directions[0])
-    angle = np.arange(21)[:, None] * np.arctan2(directions[2], directions[1])
-    norm = np.where(np.arange(21) > 0, np.sqrt(2), 1)[:, None]
-    exact = np.zeros(500)
-    for part, wave in enumerate((norm * np.cos(angle), norm * np.sin(angle))):
-        exact += np.einsum("ml,mln,mn->n", drawn[part], falling, wave)
-    found = [radius_at(*direction, table) for direction in directions.T]
-    assert found == pytest.approx(exact, abs=2e-3)
-    assert radius_at(1.0, 0.0, 0.0, table) == pytest.approx(table[0, 0])
-    assert radius_at(0.0, 0.0, -1.0, table) == pytest.approx(table[30, 90])  # φ = 270°
 
 
 def test_the_mean_radius_is_the_one_asked_for():
@@ -85,13 +57,13 @@ def test_no_surface_comes_near_the_centre_however_rough():
 def test_an_ellipsoid_is_as_long_as_its_axes_where_its_rotation_turns_them():
     swapped = np.array([[[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]]])  # third axis along z
     stars = _stars(axes=[[3, 5, 9]], rotations=swapped, order=0)
-    inside = np.argwhere(bodies.label(stars, MIDDLE, _grid(0.25, 0.25, 0.25)))
+    inside = np.argwhere(label(stars, MIDDLE, _grid(0.25, 0.25, 0.25)))
     assert np.ptp(inside, axis=0) * 0.125 == pytest.approx([9, 5, 3], abs=0.15)
 
 
 def test_labels_have_the_volume_of_the_stated_ellipsoids_in_one_piece():
     stars = _stars(seed=2, axes=[[5, 6, 8]])
-    labels = bodies.label(stars, MIDDLE, _grid(0.25, 0.25, 0.25))
+    labels = label(stars, MIDDLE, _grid(0.25, 0.25, 0.25))
     volume = np.count_nonzero(labels) * 0.25**3
     assert volume == pytest.approx(bodies.volumes_um3(stars)[0], rel=0.01)
     assert ndimage.label(labels)[1] == 1
@@ -100,7 +72,7 @@ def test_labels_have_the_volume_of_the_stated_ellipsoids_in_one_piece():
 def test_a_body_in_a_plane_has_its_area_and_ring():
     stars = _stars(seed=3, plane=True, axes=[[6, 5, 8]], circularity=4.0)
     grid = Grid((1, 240, 240), (1.0, 0.1, 0.1))
-    labels = bodies.label(stars, np.array([[0.5, 12.0, 12.0]]), grid)
+    labels = label(stars, np.array([[0.5, 12.0, 12.0]]), grid)
     area = np.count_nonzero(labels) * 0.01
     assert area == pytest.approx(np.pi * stars.semi_axes_um[0, 1:].prod(), rel=0.01)
     ring = ring_table(stars.coefficients[0])

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.datasets.physics import grid, labels
-from cytosuite.datasets.physics.grid import Grid
+from cytosuite.bodies import grid
+from cytosuite.bodies.grid import Grid
+from cytosuite.datasets.physics import labels
 from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
 from cytosuite.volume import large

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.datasets.physics import grid, optics
+from cytosuite.bodies import grid
+from cytosuite.datasets.physics import optics
 from cytosuite.datasets.physics.optics import blurred
 from cytosuite.errors import InputError
 

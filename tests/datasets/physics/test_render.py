@@ -3,8 +3,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.physics import psf
-from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Kernel, Sampled
 from cytosuite.datasets.physics.render import (

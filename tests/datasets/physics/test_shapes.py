@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import label
 from cytosuite.datasets.physics import bodies, shapes
-from cytosuite.datasets.physics.grid import Grid
 
 MIDDLE = np.array([[10.0, 10.0, 10.0]])
 
@@ -22,7 +23,7 @@ def _grid(*spacing):
 @pytest.mark.parametrize(("roughness", "bend"), [(0.1, 0.0), (0.04, -0.4)])
 def test_label_is_in_one_piece_and_has_the_volume_of_the_shape(roughness, bend):
     nuclei = _nuclei(seed=1, roughness=roughness, flat_fraction=bend != 0)
-    labels = bodies.label(replace(nuclei, bend=np.array([bend])), MIDDLE, _grid(0.2, 0.2, 0.2))
+    labels = label(replace(nuclei, bend=np.array([bend])), MIDDLE, _grid(0.2, 0.2, 0.2))
     assert ndimage.label(labels)[1] == 1
     assert (labels > 0).sum() * 0.2**3 == pytest.approx(bodies.volumes_um3(nuclei)[0], rel=0.02)
 
@@ -34,7 +35,7 @@ def test_edge_of_a_bent_nucleus_leans_against_its_first_axis():
         rotations=np.eye(3)[None],
         bend=np.array([0.5]),
     )
-    z, y, x = np.nonzero(bodies.label(flat, MIDDLE, _grid(0.2, 0.2, 0.2)))
+    z, y, x = np.nonzero(label(flat, MIDDLE, _grid(0.2, 0.2, 0.2)))
     away = np.hypot(y - 49.5, x - 49.5) * 0.2
     # at distance r of 6 the middle surface lies 0.5 (r² / 36 - 0.4) half heights of 2 µm lower
     assert (z[away < 1] - 49.5).mean() * 0.2 == pytest.approx(0.4, abs=0.1)
@@ -53,14 +54,14 @@ def test_diameters_and_axes_follow_their_distributions():
 
 def test_extents_are_half_the_bounding_box():
     nuclei = _nuclei(roughness=0, axis_spread=0.3)
-    inside = np.argwhere(bodies.label(nuclei, MIDDLE, _grid(0.2, 0.2, 0.2)))
+    inside = np.argwhere(label(nuclei, MIDDLE, _grid(0.2, 0.2, 0.2)))
     assert np.ptp(inside, axis=0) * 0.1 == pytest.approx(bodies.extents_um(nuclei)[0], abs=0.25)
 
 
 def test_crossing_surfaces_share_their_voxels_without_overlap():
     nuclei = _nuclei(2, axis_spread=0, diameter_spread=0, roughness=0)
     centres = np.array([[10, 10, 7.0], [10, 10, 13.0]])
-    labels = bodies.label(nuclei, centres, _grid(0.4, 0.4, 0.4))
+    labels = label(nuclei, centres, _grid(0.4, 0.4, 0.4))
     sizes = np.bincount(labels.ravel())[1:]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
     assert set(np.unique(labels[:, :, :25])) == {0, 1}

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from cytosuite.datasets.physics import grid, sketch
+from cytosuite.bodies import grid
+from cytosuite.datasets.physics import sketch
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
 

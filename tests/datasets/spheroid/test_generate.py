@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cytosuite.datasets.physics import grid
+from cytosuite.bodies import grid
 from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
 from cytosuite.volume import large
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cytosuite.datasets.physics.grid import Grid
+from cytosuite.bodies.grid import Grid
 from cytosuite.datasets.views.generate import generate
 from cytosuite.datasets.views.parameters import Parameters, draw_values
 from cytosuite.datasets.views.specimen import Body

@@ -3,12 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_data import real_folder, simulated_folder
+from training_data import directed, real_folder, simulated_folder
 
-from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.training.camera import CameraRanges
-from cytosuite.algorithms.cellpose3d.training.cases import find_cases, load_case
-from cytosuite.algorithms.cellpose3d.training.patches import (
+from cytosuite.training.nuclei.camera import CameraRanges
+from cytosuite.training.nuclei.cases import find_cases, load_case
+from cytosuite.training.nuclei.patches import (
     AugmentRanges,
     Patches,
     Turn,
@@ -28,26 +27,35 @@ SMALL = Patches(shape=(8, 16, 16), batch=3)
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
     files = find_cases(simulated_folder(tmp_path_factory.mktemp("data")))
-    return [load_case(each, SMALL.shape) for each in files]
+    return [load_case(each, SMALL.shape, directed) for each in files]
 
 
 def test_a_batch_has_the_promised_form(cases):
     batch = draw_batch(cases, SMALL, 0, 0)
     assert batch["image"].shape == (3, 1, 8, 16, 16)
-    assert batch["target"].shape == (3, 5, 8, 16, 16)
+    assert batch["target"].shape == (3, 6, 8, 16, 16)
     assert batch["image"].dtype == batch["target"].dtype == np.float32
     assert np.isfinite(batch["image"]).all()
-    level, flow, heat = batch["target"][:, 0], batch["target"][:, 1:4], batch["target"][:, 4]
-    assert level.min() == heat.min() == 0
+    level, vectors = batch["target"][:, 0], batch["target"][:, 1:4]
+    shares, labels = batch["target"][:, 4], batch["target"][:, 5]
+    assert level.min() == shares.min() == 0
     assert 0 < level.max() <= 1
-    assert np.abs(flow).max() <= 1
-    outside = (level == 0)[:, None]
-    assert not (flow * outside).any()
-    assert not (heat * outside[:, 0]).any()
+    assert 0 < np.abs(vectors).max() <= 1
+    assert not batch["target"][:, 1:][
+        np.broadcast_to((level == 0)[:, None], (3, 5, 8, 16, 16))
+    ].any()
+    np.testing.assert_array_equal(labels > 0, level > 0)
+    assert set(np.unique(labels)) <= {0, 1, 2}
+
+
+def test_a_network_that_makes_its_own_targets_draws_level_and_labels(cases):
+    plain = [replace(case, vectors=case.vectors[:0], shares=case.shares[:0]) for case in cases]
+    (own, whole) = (draw_batch(each, SMALL, 0, 0)["target"] for each in (plain, cases))
+    np.testing.assert_array_equal(own, whole[:, [0, 5]])
 
 
 def test_patches_near_nuclei_hold_more_of_them(cases):
-    fields = ("image", "labels", "level", "heat", "flow", "tails")
+    fields = ("image", "labels", "level", "shares", "vectors", "tails")
     beyond = ((0, 0), (0, 90), (0, 90))
     wide = []
     for case in cases:
@@ -94,7 +102,7 @@ def test_a_real_case_meets_no_camera(tmp_path):
     whole = Patches.model_validate(
         {"shape": case.shape, "augment": {"brightness": (1.0, 1.0), "noise": 0.0}}
     )
-    image, target = draw_patch(np.random.default_rng(0), [case], whole)
+    _, image, target, _ = draw_patch(np.random.default_rng(0), [case], whole)
     np.testing.assert_allclose(np.sort(image, None), np.sort(case.image.astype(np.float32), None))
     assert target[0].sum() == (case.labels > 0).sum()
     image, labels = draw_image(np.random.default_rng(0), case, SMALL)
@@ -115,14 +123,13 @@ def labels():
 
 
 def _target(labels):
-    heat = labels * 0.1
-    return np.concatenate([[labels > 0], flow_targets(labels), [heat]]).astype(np.float32)
+    return np.concatenate([[labels > 0], *directed(labels), [labels]]).astype(np.float32)
 
 
 def test_all_symmetries_are_drawn_and_turn_the_target_as_the_labels(labels):
     for turn in TURNS:
         expected = _target(turn_image(labels, turn))
-        np.testing.assert_allclose(turn_target(_target(labels), turn), expected, atol=1e-5)
+        np.testing.assert_allclose(turn_target(_target(labels), turn, 3), expected, atol=1e-5)
     rng = np.random.default_rng(0)
     assert {draw_turn(rng) for _ in range(300)} == set(TURNS)
     assert len({turn_image(labels, turn).tobytes() for turn in TURNS}) == 16

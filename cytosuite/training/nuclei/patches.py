@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d.scale import to_working
-from cytosuite.algorithms.cellpose3d.training.camera import (
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.grid import to_working
+from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.training.augment import Augmentations, augmented
+from cytosuite.training.nuclei.camera import (
     CameraRanges,
     DrawnCamera,
     StrayRanges,
@@ -18,21 +21,12 @@ from cytosuite.algorithms.cellpose3d.training.camera import (
     expose,
     visible,
 )
-from cytosuite.algorithms.cellpose3d.training.cases import (
-    FLOW_UNIT,
-    SHARE_UNIT,
-    TrainingCase,
-    targets_of,
-)
-from cytosuite.contract.manifest import Described
-from cytosuite.networks.normalise import background_of, normalise
-from cytosuite.training.augment import Augmentations, augmented
+from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, TrainingCase
 
 Image = NDArray[np.float32]
 T = TypeVar("T", bound=np.integer[Any])
 Slices = tuple[slice, slice, slice]
 
-CHANNELS, FLOW = 5, slice(1, 4)  # level, flow along z, y, x, heat of the centre
 _GLOW = (2, 9)  # values of a glow along y and x, the last excluded
 _SOFT = 1.0  # pixels, standard deviation of the edge of a nucleus that is brighter or darker
 _SLICES = 4  # slices of a volume that stand for its background
@@ -73,24 +67,55 @@ class Patches(Described):
     augment: AugmentRanges = AugmentRanges()
 
 
+class Turn(NamedTuple):
+    """A symmetry of the voxel grid."""
+
+    flips: tuple[bool, bool, bool]  # whether to mirror z, y, x
+    swap: bool  # whether to exchange y and x, after mirroring
+
+
+class DrawnPatch(NamedTuple):
+    """A part of a case, turned, as a network sees it."""
+
+    case: TrainingCase
+    image: Image  # (Z, Y, X), normalised
+    target: Image  # (C, Z, Y, X): level, vectors, shares, labels; 0 outside of visible objects
+    turn: Turn
+
+
 def draw_batch(
     cases: Sequence[TrainingCase], settings: Patches, seed: int, step: int
 ) -> dict[str, Image]:
-    """Return normalised images (N, 1, Z, Y, X) and targets (N, 5, Z, Y, X) of a step."""
-    streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
-    drawn = [draw_patch(np.random.default_rng(stream), cases, settings) for stream in streams]
-    images, targets = zip(*drawn, strict=True)
+    """Return normalised images (N, 1, Z, Y, X) and targets (N, C, Z, Y, X) of a step."""
+    drawn = draw_patches(cases, settings, seed, step)
+    images, targets = ([getattr(own, name) for own in drawn] for name in ("image", "target"))
     return {"image": np.stack(images)[:, None], "target": np.stack(targets)}
+
+
+def draw_patches(
+    cases: Sequence[TrainingCase], settings: Patches, seed: int, step: int
+) -> list[DrawnPatch]:
+    """Return the patches of a step."""
+    streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
+    return [draw_patch(np.random.default_rng(stream), cases, settings) for stream in streams]
 
 
 def draw_patch(
     rng: np.random.Generator, cases: Sequence[TrainingCase], settings: Patches
-) -> tuple[Image, Image]:
-    """Return the image (Z, Y, X) and the target (5, Z, Y, X) of one patch."""
+) -> DrawnPatch:
+    """Return one patch."""
     case = cases[int(rng.integers(len(cases)))]
-    if case.is_plane:
-        image, target = _plane(rng, case, settings)
-        return _changed(rng, image, target, settings)
+    image, target = (_plane if case.is_plane else _volume)(rng, case, settings)
+    vectors = len(case.vectors)
+    turn = draw_turn(rng)
+    image = alter(rng, turn_image(image, turn), settings.augment)
+    target = turn_target(target, turn, vectors)
+    image, target = augmented(rng, image, target, settings.augment, 1 if vectors else None)
+    return DrawnPatch(case, image, target, turn)
+
+
+def _volume(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
+    """Return image (Z, Y, X) and target (C, Z, Y, X) of a part of a volume."""
     box = _place(rng, case, settings, settings.shape)
     level = case.level[box]
     if case.simulated:
@@ -102,28 +127,26 @@ def draw_patch(
         image = normalise(image, background_of(whole))
     else:
         image = case.image[box].astype(np.float32)
-    target = np.empty((CHANNELS, *settings.shape), np.float32)
-    target[0] = level / np.float32(SHARE_UNIT)
+    labels, where = case.labels[box], (slice(None), *box)
     if settings.cut:
-        target[FLOW], target[4] = targets_of(case.labels[box])
+        made = case.make_targets(labels)
     else:
-        target[FLOW] = case.flow[(slice(None), *box)] / np.float32(FLOW_UNIT)
-        target[4] = case.heat[box] / np.float32(SHARE_UNIT)
+        made = Targets(
+            np.divide(case.vectors[where], VECTOR_UNIT, dtype=np.float32),
+            np.divide(case.shares[where], SHARE_UNIT, dtype=np.float32),
+        )
+    target = _stacked(level / np.float32(SHARE_UNIT), made, labels)
     target[1:] *= level > 0
-    return _changed(rng, image, target, settings)
+    return image, target
 
 
-def _changed(
-    rng: np.random.Generator, image: Image, target: Image, settings: Patches
-) -> tuple[Image, Image]:
-    """Return a turned patch and target, the image with other light."""
-    turn = draw_turn(rng)
-    image = alter(rng, turn_image(image, turn), settings.augment)
-    return augmented(rng, image, turn_target(target, turn), settings.augment, FLOW.start)
+def _stacked(level: NDArray[Any], made: Targets, labels: NDArray[np.uint16]) -> Image:
+    """Return a target (C, Z, Y, X) float32, in which labels up to 65535 are exact."""
+    return np.concatenate([level[None], *made, labels[None]], dtype=np.float32)
 
 
 def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
-    """Return image (1, Y, X) and target (5, 1, Y, X) of a part of a plane, scaled."""
+    """Return image (1, Y, X) and target (C, 1, Y, X) of a part of a plane, scaled."""
     zoom = zoom_of(case, settings) * np.exp(rng.uniform(*np.log(settings.sizes)))
     stretch = rng.uniform(-1, 1) * np.log(settings.stretch) / 2
     factors = zoom * np.exp([stretch, -stretch])
@@ -136,10 +159,7 @@ def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> t
         factors[0] = 1
         own = factors.astype(np.float32)[labels]
         image *= ndimage.gaussian_filter(own, (0, _SOFT, _SOFT), truncate=3.0)
-    target = np.empty((CHANNELS, *settings.shape), np.float32)
-    target[0] = labels > 0
-    target[FLOW], target[4] = targets_of(labels)
-    return image, target
+    return image, _stacked(labels > 0, case.make_targets(labels), labels)
 
 
 def zoom_of(case: TrainingCase, settings: Patches) -> float:
@@ -215,13 +235,6 @@ def _place(
     return z, y, x
 
 
-class Turn(NamedTuple):
-    """A symmetry of the voxel grid."""
-
-    flips: tuple[bool, bool, bool]  # whether to mirror z, y, x
-    swap: bool  # whether to exchange y and x, after mirroring
-
-
 def draw_turn(rng: np.random.Generator) -> Turn:
     """Return one of the 16 symmetries, each as likely."""
     z, y, x, swap = (bool(bit) for bit in rng.integers(0, 2, 4))
@@ -235,13 +248,14 @@ def turn_image(image: Image, turn: Turn) -> Image:
     return turned.swapaxes(-1, -2) if turn.swap else turned
 
 
-def turn_target(target: Image, turn: Turn) -> Image:
-    """Return a turned copy of a target (C, Z, Y, X), with its flow turned along."""
+def turn_target(target: Image, turn: Turn, vectors: int) -> Image:
+    """Return a turned copy of a target (C, Z, Y, X), with its vectors from channel 1 on."""
     turned = turn_image(target, turn).copy()
-    signs = np.where(turn.flips, -1, 1).astype(np.float32)
-    turned[FLOW] *= signs[:, None, None, None]
-    if turn.swap:
-        turned[[2, 3]] = turned[[3, 2]]
+    if vectors:
+        signs = np.where(turn.flips, -1, 1).astype(np.float32)
+        turned[1:4] *= signs[:, None, None, None]
+        if turn.swap:
+            turned[[2, 3]] = turned[[3, 2]]
     return turned
 
 

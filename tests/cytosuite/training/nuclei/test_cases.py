@@ -7,23 +7,22 @@ from training_data import (
     SPACING,
     cells_folder,
     chain_folder,
+    directed,
     plain_folder,
     real_folder,
     scene,
     simulated_folder,
 )
 
-from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.training.cases import (
-    FLOW_UNIT,
+from cytosuite.errors import InputError
+from cytosuite.training.nuclei.cases import (
     SHARE_UNIT,
+    VECTOR_UNIT,
     Files,
     _level_within_cells,
-    centre_heat,
     find_cases,
     load_case,
 )
-from cytosuite.errors import InputError
 
 PATCH = (8, 16, 16)
 
@@ -31,15 +30,15 @@ PATCH = (8, 16, 16)
 def test_a_simulated_case_keeps_its_fields_within_rounding(tmp_path):
     files = find_cases(simulated_folder(tmp_path))
     assert [names.name for names in files] == ["case_0", "case_1"]
-    case = load_case(files[1], PATCH)
+    case = load_case(files[1], PATCH, directed)
     light, level, labels = scene(1)
     assert case.simulated
     assert case.spacing == SPACING
     np.testing.assert_array_equal(case.labels, labels)
     np.testing.assert_allclose(case.level / SHARE_UNIT, level, atol=0.5 / SHARE_UNIT + 1e-6)
-    np.testing.assert_allclose(
-        case.flow / FLOW_UNIT, flow_targets(labels), atol=0.5 / FLOW_UNIT + 1e-6
-    )
+    vectors, shares = directed(labels)
+    np.testing.assert_array_equal(case.vectors, np.rint(vectors * VECTOR_UNIT))
+    np.testing.assert_array_equal(case.shares, np.rint(shares * SHARE_UNIT))
     ratio = case.image / light
     assert ratio.std() < 1e-3 * ratio.mean()
 
@@ -69,9 +68,11 @@ def test_images_behind_a_chain_count_like_real_ones(tmp_path):
         ("case_0", False, None),
         ("case_1", False, None),
     ]
-    case = load_case(files[0], PATCH)
-    real = load_case(find_cases(real_folder(tmp_path / "b"))[0], PATCH)
-    for name in ("image", "labels", "level", "flow", "heat", "own"):
+    case, real = (
+        load_case(each, PATCH, directed)
+        for each in (files[0], find_cases(real_folder(tmp_path / "b"))[0])
+    )
+    for name in ("image", "labels", "level", "vectors", "shares", "own"):
         np.testing.assert_array_equal(getattr(case, name), getattr(real, name))
     assert not case.tails.any()
 
@@ -103,18 +104,6 @@ def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):
     assert case.shape == (16, 32, 24)
     assert not case.labels[SHAPE[0] :].any() or (case.labels[SHAPE[0] - 1] > 0).any()
     np.testing.assert_array_equal(case.image[:, 24:], np.repeat(case.image[:, 23:24], 8, axis=1))
-
-
-def test_heat_peaks_at_the_centre_and_ends_within_the_object():
-    labels = np.zeros((9, 13, 13), np.int32)
-    labels[1:8, 2:11, 2:11] = 1
-    heat = centre_heat(flow_targets(labels), labels > 0)
-    assert np.unravel_index(heat.argmax(), heat.shape) == (4, 6, 6)
-    assert heat.max() == pytest.approx(1)
-    # A quarter of the half extent of 4.5 voxels is one standard deviation.
-    assert heat[4, 6, 7] == pytest.approx(np.exp(-((1 / 4.5) ** 2) / (2 * 0.25**2)), rel=1e-4)
-    assert heat[0].max() == 0
-    assert heat[4, 6, 2] < 0.01
 
 
 def test_a_published_list_gives_images_and_labels(tmp_path):

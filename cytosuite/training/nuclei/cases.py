@@ -1,6 +1,6 @@
-"""Training cases in memory: 13 bytes per simulated voxel, 9 per real one, 5 per pixel."""
+"""Training cases in memory: 9 bytes per simulated voxel and 5 per real one, and its targets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,9 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.parameters import PIXELS
-from cytosuite.algorithms.cellpose3d.training.camera import USUAL, StrayRanges, own_light, tails
 from cytosuite.contract.tasks import IMAGE, LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
@@ -22,15 +19,16 @@ from cytosuite.folders.masks import Source, read_labels
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files, image_name
 from cytosuite.formats.lists import list_of, read_list
+from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
 from cytosuite.training.images import deep, padded
+from cytosuite.training.nuclei.camera import USUAL, StrayRanges, own_light, tails
 from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
 
-FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
-_HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
+VECTOR_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _SOLID = 0.3  # level from which a voxel counts for the diameter
 _HINT = {
     "nucleus": "simulate it with labels.style=visible and output.steps=true",
@@ -52,6 +50,22 @@ class Files(NamedTuple):
     group: str = ""  # of HDF5 files
 
 
+class Targets(NamedTuple):
+    """Arrays that a network learns from labels (Z, Y, X), beyond the labels themselves."""
+
+    vectors: Floats  # (3 or 0, Z, Y, X) from -1 to 1: along z, y, x, turned with the image
+    shares: Floats  # (S, Z, Y, X) from 0 to 1
+
+
+MakeTargets = Callable[[NDArray[np.uint16]], Targets]
+
+
+def labels_alone(labels: NDArray[np.uint16]) -> Targets:
+    """Return no targets: the network makes its own of the labels in a patch."""
+    none = np.empty((0, *labels.shape), np.float32)
+    return Targets(none, none)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingCase:
     """One volume with its targets, padded to at least the size of a patch; N labels."""
@@ -62,9 +76,10 @@ class TrainingCase:
     image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
     labels: NDArray[np.uint16]  # (Z, Y, X)
     level: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
-    # Patches of planes are scaled and make their own heat and flow: here they are empty.
-    heat: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
-    flow: NDArray[np.int8]  # (3, Z, Y, X), in units of 1/127
+    make_targets: MakeTargets
+    # Patches of planes are scaled and make their own targets: here they are empty.
+    vectors: NDArray[np.int8]  # (3 or 0, Z, Y, X), in units of 1/127
+    shares: NDArray[np.uint8]  # (S, Z, Y, X), in units of 1/255
     tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, one 0
     # Mean light at each label, weighted by its level (at membranes by its difference to 1); the
     # first is the background's, 0.
@@ -183,13 +198,17 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
 
 
 def load_case(
-    files: Files, patch: Sequence[int], stray: StrayRanges = USUAL, quietest: float = QUIETEST
+    files: Files,
+    patch: Sequence[int],
+    make_targets: MakeTargets = labels_alone,
+    stray: StrayRanges = USUAL,
+    quietest: float = QUIETEST,
 ) -> TrainingCase:
     """Return one volume with its targets; InputError if a file is broken or the shapes differ."""
     volume, image, labels, level = _arrays(files, quietest, plane=patch[0] == 1)
     image, labels, level = (padded(a, patch) for a in (image, labels, level))
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
-    flow, heat = _kept_targets(labels)
+    vectors, shares = _kept(make_targets, labels)
     spacing = PIXELS if patch[0] == 1 else volume.spacing
     diameters = _diameters(labels, level) * spacing[-1]
     bright = 1 - level if files.channel == "membrane" else level
@@ -212,8 +231,9 @@ def load_case(
         image=image.astype(np.float16),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
-        heat=heat,
-        flow=flow,
+        make_targets=make_targets,
+        vectors=vectors,
+        shares=shares,
         tails=spread.astype(np.float16),
         own=own,
         rest=means - own,
@@ -228,20 +248,18 @@ def load_case(
 def corrupted(case: TrainingCase, share: float) -> TrainingCase:
     """Return a case with targets of joined labels, random by its name."""
     labels = joined_labels(np.random.default_rng(crc32(case.name.encode())), case.labels, share)
-    flow, heat = _kept_targets(labels)
-    return replace(case, labels=labels, flow=flow, heat=heat)
+    vectors, shares = _kept(case.make_targets, labels)
+    return replace(case, labels=labels, vectors=vectors, shares=shares)
 
 
-def targets_of(labels: NDArray[np.uint16]) -> tuple[Floats, Floats]:
-    """Return the flow (3, Z, Y, X) of labels (Z, Y, X), and the heat of their centres."""
-    flow = flow_targets(labels)
-    return flow, centre_heat(flow, labels > 0)
-
-
-def _kept_targets(labels: NDArray[np.uint16]) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-    """Return flow and heat of labels as whole numbers; empty ones of a plane."""
-    flow, heat = targets_of(labels[:0] if len(labels) == 1 else labels)
-    return np.rint(flow * FLOW_UNIT).astype(np.int8), np.rint(heat * SHARE_UNIT).astype(np.uint8)
+def _kept(
+    make: MakeTargets, labels: NDArray[np.uint16]
+) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+    """Return vectors and shares of labels as whole numbers; empty ones of a plane."""
+    vectors, shares = make(labels[:0] if len(labels) == 1 else labels)
+    return np.rint(vectors * VECTOR_UNIT).astype(np.int8), np.rint(shares * SHARE_UNIT).astype(
+        np.uint8
+    )
 
 
 def _arrays(
@@ -282,14 +300,6 @@ def _level_within_cells(labels: NDArray[np.integer]) -> Floats:
     inner = (least == most) & (labels > 0)
     level = ndimage.gaussian_filter(inner.astype(np.float32), 1.0, mode="nearest")
     return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
-
-
-def centre_heat(flow: Floats, inside: NDArray[np.bool_]) -> Floats:
-    """Return ``exp(-|(c - p) / h|^2 / (2 0.25^2))`` by flow ``tanh(2 (c - p) / h)``, 0 outside."""
-    heat = np.zeros(inside.shape, np.float32)
-    away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2
-    heat[inside] = np.exp(np.sum(away**2, 0) / (-2 * _HEAT_WIDTH**2))
-    return heat
 
 
 def _means(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d.training.camera import (
+from cytosuite.training.nuclei.camera import (
     CameraRanges,
     DrawnCamera,
     StrayRanges,

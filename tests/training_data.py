@@ -6,6 +6,7 @@ from shutil import rmtree
 import numpy as np
 
 from cytosuite.formats import read, write
+from cytosuite.training.nuclei.cases import Targets
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.8, 0.8)
@@ -23,6 +24,17 @@ def scene(number=0):
         wins = (own > 0.08) & (own > level)
         level[wins], labels[wins] = own[wins], label
     return light, level, labels
+
+
+def directed(labels):
+    """Return targets whose vectors point to the centroid, and whose shares fall with the label."""
+    vectors, grid = np.zeros((3, *labels.shape), np.float32), np.indices(labels.shape)
+    for label in np.unique(labels[labels > 0]):
+        own = labels == label
+        centre = grid[:, own].mean(1, keepdims=True)
+        vectors[:, own] = np.tanh((centre - grid[:, own]) / 9)
+    shares = np.where(labels > 0, 1 / np.maximum(labels, 1), 0).astype(np.float32)
+    return Targets(vectors, shares[None])
 
 
 def simulated_folder(folder, cases=2):

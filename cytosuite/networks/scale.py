@@ -1,23 +1,24 @@
 """The working grid of an image, on which nuclei have the size of the training."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import exp, log, pi, prod, sqrt
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
+from cytosuite.contract.manifest import Described, ModelCard, parse
 from cytosuite.contract.spacing import text
 from cytosuite.errors import InputError
-from cytosuite.networks.normalise import background_of, normalise
-from cytosuite.networks.tiling import Box
+from cytosuite.networks.grid import PIXELS
+from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
 from cytosuite.volume import Volume
-from cytosuite.volume.large import release, taken
+from cytosuite.volume.large import release
 
 Floats = NDArray[np.float32]
+Positive = Annotated[float, Field(gt=0)]
 
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15
@@ -28,8 +29,44 @@ _FAR = 2.0  # nuclei that differ by more than this factor from the training's ar
 _ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show nothing more
 _ENOUGH = 5  # objects away from the border show the typical size
 _NEAR = 0.1  # |ln| of a diameter by the network over the one it saw that changes nothing
+_BRIGHT = 0.6  # 192 fluorescent planes of BBBC038 have 1.4 or more
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
-_TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
+
+
+class Sizing(Described):
+    """Parameters by which an image is brought to the scale of the training."""
+
+    quietest: float = Field(
+        QUIETEST, gt=0, description="The background's noise is at least this share of the contrast."
+    )
+    diameter: Literal["trained", "estimated", "network"] = Field(
+        "estimated",
+        description="Default nucleus diameter when the user gives none: of bright blobs, or of the "
+        "network's own objects.",
+    )
+    diameter_tolerance: float = Field(
+        1.6, ge=1, description="An estimate within this factor of the training's changes nothing."
+    )
+    rescale_tolerance: float = Field(
+        0.2, ge=0, description="Largest |ln| of voxel size over the training's without rescaling."
+    )
+
+
+class Trained(Described):
+    """Size of the images and nuclei that a network was trained on: ``describes`` of its card."""
+
+    spacing: tuple[Positive, Positive, Positive] = Field(
+        description="µm per voxel, z y x; in planes 1."
+    )
+    diameter_um: Positive = Field(description="Typical lateral (y, x) diameter of the nuclei.")
+
+
+def trained_of(card: ModelCard) -> Trained:
+    """Return the size of the images and nuclei in a card's ``describes``; else InputError."""
+    given = {key: card.describes[key] for key in Trained.model_fields if key in card.describes}
+    if card.describes.get("axes") == "YX":
+        given["spacing"] = PIXELS
+    return parse(f"card {card.name}: describes", given, Trained)
 
 
 class Scale(NamedTuple):
@@ -43,7 +80,7 @@ class Scale(NamedTuple):
 
 
 def choose_scale(
-    image: NDArray[Any], volume: Volume, trained: Trained, parameters: Parameters
+    image: NDArray[Any], volume: Volume, trained: Trained, parameters: Sizing
 ) -> Scale:
     """Return the grid by `diameter_um` or an estimate; InputError for an image 40 times larger."""
     voxel, diameter = trained.spacing, trained.diameter_um
@@ -66,7 +103,7 @@ def choose_scale(
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > _ENLARGED:
         unit, cause = "µm", f"voxels of {size} (z, y, x) are too large"
-        if parameters.network.dimensions == 2:
+        if voxel == PIXELS:
             unit, cause = "px", f"{ratio * diameter:.3g} px are too few"
         raise InputError(
             f"the model is for nuclei or cells of {diameter:.3g} {unit}, for which {cause}: the "
@@ -81,17 +118,14 @@ def choose_scale(
     return Scale(factor, own, ratio, source, (warning,) if odd else ())
 
 
-def in_pixels(volume: Volume) -> Volume:
-    """Return a plane with pixels of 1 µm, and the user's diameter in pixels."""
-    facts = {**volume.metadata, "spacing_source": "assumed"}
-    given = facts.get("diameter_um")
-    if isinstance(given, int | float) and not volume.spacing_is_assumed:
-        facts["diameter_um"] = given / volume.spacing[-1]
-    return replace(volume, spacing=(1.0, 1.0), metadata=facts)
+def is_bright_ground(image: NDArray[Any]) -> bool:
+    """Return whether objects are dark on a bright ground, as stained sections are."""
+    low, middle, high = sampled_percentiles(image, 1, 50, 99)
+    return high - middle < _BRIGHT * (middle - low)
 
 
 def scale_of_objects(
-    labels: NDArray[Any], scale: Scale, trained: Trained, parameters: Parameters
+    labels: NDArray[Any], scale: Scale, trained: Trained, parameters: Sizing
 ) -> Scale:
     """Return the scale by the median diameter of the objects found in a plane (1, Y, X)."""
     edge = np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()])
@@ -110,7 +144,7 @@ def scale_of_objects(
 
 
 def _grid(
-    spacing: Sequence[float], ratio: float, trained: Trained, parameters: Parameters
+    spacing: Sequence[float], ratio: float, trained: Trained, parameters: Sizing
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return voxel size at the scale of the training, and working voxels per voxel, z y x."""
     # A plane is as thick as a slice of the training at any scale.
@@ -161,116 +195,3 @@ def _laplacian(slices: Floats, spacing: Sequence[float], sigma_um: float) -> Flo
         inner += np.float32(sigma[axis] ** 2) * (2 * values[1:-1] - values[:-2] - values[2:])
     total[:, [0, -1]] = total[:, :, [0, -1]] = 0  # no neighbours beyond the border
     return total
-
-
-class Stencil(NamedTuple):
-    """Places of the voxels of one grid on another over the same box, along one axis."""
-
-    low: NDArray[np.intp]  # (N,) the two voxels of the other grid on either side of each centre
-    high: NDArray[np.intp]
-    weight: Floats  # (N,) of the second, in [0, 1]
-
-    def of(self, part: slice, start: int = 0) -> "Stencil":
-        """Return the stencil of a part of the voxels, on a grid that begins at `start`."""
-        return Stencil(self.low[part] - start, self.high[part] - start, self.weight[part])
-
-
-def working_shape(shape: Sequence[int], factor: Sequence[float]) -> tuple[int, ...]:
-    """Return the size of the working grid; `factor`: working voxels per voxel of the image."""
-    return tuple(max(1, round(n * f)) for n, f in zip(shape, factor, strict=True))
-
-
-def to_working(image: NDArray[Any], factor: Sequence[float], box: Box | None = None) -> Floats:
-    """Return an image, or a box of it, on the working grid, linear between voxels, float32."""
-    shape = working_shape(image.shape, factor)
-    box = box or tuple(slice(0, size) for size in shape)
-    if shape == image.shape:
-        return np.asarray(taken(image, box), np.float32)
-    sigma = _widths(image.shape, shape)
-    spans, found = [], []
-    grid, reaches = stencils(image.shape, shape), reach_of(image.shape, shape)
-    for stencil, part, old, reach in zip(grid, box, image.shape, reaches, strict=True):
-        start = max(0, int(stencil.low[part][0]) - reach)
-        spans.append(slice(start, min(old, int(stencil.high[part][-1]) + 1 + reach)))
-        found.append(stencil.of(part, start))
-    values = np.asarray(taken(image, tuple(spans)), np.float32)
-    if any(sigma):
-        values = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=_TRUNCATE)
-    return interpolate(values, found)
-
-
-def reach_of(shape: Sequence[int], working: Sequence[int]) -> list[int]:
-    """Return the reach of a working voxel beyond its neighbours, in voxels of the image."""
-    return [int(_TRUNCATE * width + 0.5) for width in _widths(shape, working)]
-
-
-def _widths(shape: Sequence[int], working: Sequence[int]) -> list[float]:
-    """Return the standard deviation of the Gaussian against aliasing along each axis, in voxels."""
-    return [max(0.0, (old / new - 1) / 2) for old, new in zip(shape, working, strict=True)]
-
-
-def interpolate(image: Floats, grid: Sequence[Stencil]) -> Floats:
-    """Return an image interpolated linearly at places: one stencil per axis."""
-    for axis, place in enumerate(grid):
-        if place.weight.any() or place.low.size != image.shape[axis]:
-            image = _between(image, place, axis)
-    return image
-
-
-def _between(values: Floats, place: Stencil, axis: int) -> Floats:
-    lower, upper = np.take(values, place.low, axis), np.take(values, place.high, axis)
-    weight = place.weight.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-    return np.asarray(lower + weight * (upper - lower), np.float32)
-
-
-def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
-    """Return the places of the voxels of a new grid on an old one over the same box."""
-    found = []
-    for before, after in zip(old, new, strict=True):
-        if before == after:
-            same = np.arange(after)
-            found.append(Stencil(same, same, np.zeros(after, np.float32)))
-            continue
-        place = np.clip((np.arange(after) + 0.5) * (before / after) - 0.5, 0, before - 1)
-        low = np.minimum(np.floor(place).astype(np.intp), max(before - 2, 0))
-        high = np.minimum(low + 1, before - 1)
-        found.append(Stencil(low, high, (place - low).astype(np.float32)))
-    return found
-
-
-def touched(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:
-    """Return the box of an old grid under a part of a new one, and the stencils in it."""
-    box = tuple(
-        slice(int(place.low[span][0]), int(place.high[span][-1]) + 1)
-        for place, span in zip(grid, part, strict=True)
-    )
-    return box, [p.of(span, b.start) for p, span, b in zip(grid, part, box, strict=True)]
-
-
-def labels_to_image(
-    labels: NDArray[np.integer], foreground: NDArray[np.bool_], grid: Sequence[Stencil]
-) -> NDArray[np.int32]:
-    """Return int32 labels on the image's grid: the largest linear indicator, the first of ties."""
-    result = np.zeros(foreground.shape, np.int32)
-    best = np.zeros(foreground.shape, np.float32)
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        part, inside = [], (labels[box] == label).astype(np.float32)
-        for axis, place in enumerate(grid):
-            start, stop = box[axis].start, box[axis].stop
-            reached = np.flatnonzero((place.high >= start) & (place.low < stop))
-            part.append(slice(int(reached[0]), int(reached[-1]) + 1) if reached.size else slice(0))
-            inside = _indicator(inside, place.of(part[axis], start), axis)
-        here = tuple(part)
-        wins = (inside > best[here] + 1e-6) & foreground[here]
-        best[here][wins] = inside[wins]
-        result[here][wins] = label
-    return result
-
-
-def _indicator(values: Floats, place: Stencil, axis: int) -> Floats:
-    """Return values interpolated along an axis; outside of the array they are 0."""
-    padded = np.pad(values, [(1, 1) if i == axis else (0, 0) for i in range(values.ndim)])
-    low, high = (np.clip(n + 1, 0, padded.shape[axis] - 1) for n in (place.low, place.high))
-    return _between(padded, Stencil(low, high, place.weight), axis)

@@ -1,0 +1,75 @@
+"""Entry point of Cellpose: one image in, its instance labels out."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from cellpose.models import CellposeModel
+from cellpose.version import version
+from pydantic import Field
+from safetensors.torch import load_file
+
+from cytosuite.contract.facts import network, state
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.weights import Model, weights_of
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+TOOL = f"cellpose {version}"
+
+
+class Parameters(Described):
+    """Parameters of a card."""
+
+    tool: str  # that made the weights
+    diameter_um: float | None = None  # of the training's objects; None: by pixels, in the weights
+    evaluation: dict[str, Any] = Field(
+        {}
+    )  # keywords of `CellposeModel.eval`
+
+
+def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+    """Return the ``instance-labels`` of one image, as `CellposeModel.eval` gives them."""
+    image, parameters = image_of(inputs), parameters_of(model.card, Parameters)
+    tool = _loaded(weights_of(model), str(model.card.sha256))
+    diameter, size = _diameter(image, parameters, float(tool.diam_labels))
+    state(tool=TOOL, size=size)
+    options = {"channels": [0, 0], "diameter": diameter, **parameters.evaluation}
+    if max(image.shape[:-2], default=1) > 1:
+        anisotropy = image.spacing[0] / image.spacing[-1]
+        options = {"do_3D": True, "z_axis": 0, "anisotropy": anisotropy, **options}
+    elif image.array.ndim == 3:  # one slice
+        image = image.like(image.array[0])
+    found = np.asarray(tool.eval(np.asarray(image.array), **options)[0])
+    return {"instance-labels": image.like(found.reshape(image.shape).astype(np.uint32))}
+
+
+def _diameter(image: Volume, parameters: Parameters, own: float) -> tuple[float, str]:
+    """Return the diameter of the objects [px] and its source for the record."""
+    given = image.metadata.get("diameter_um")
+    if given is None and not image.spacing_is_assumed:
+        given = parameters.diameter_um
+    if given is None:
+        return own, f"given: {own:.4g} px, mean of its training"
+    if not isinstance(given, int | float) or not given > 0:
+        raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
+    found = given / image.spacing[-1]
+    return found, f"given: {found:.4g} px, for objects of {given:.4g} µm"
+
+
+@lru_cache(maxsize=2)
+def _loaded(weights: Path, sha256: str) -> Any:  # noqa: ANN401 - of the tool
+    """Return the tool with its weights; its network's time is counted."""
+    del sha256  # altered weights under the same name are another model
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "model"
+        torch.save(load_file(weights), file)
+        gpu = torch.cuda.is_available()
+        tool = CellposeModel(gpu=gpu, pretrained_model=str(file), mkldnn=False)
+    tool.net.forward = network()(tool.net.forward)
+    return tool

@@ -1,0 +1,1 @@
+"""Nuclei as stars: centres and spherical harmonics of the radius, by a network."""

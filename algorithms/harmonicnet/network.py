@@ -1,0 +1,83 @@
+"""The network: a U-Net at half resolution that predicts centres and the shapes about them."""
+
+from collections.abc import Mapping
+from math import pi, sqrt
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from monai.networks.nets.dynunet import DynUNet
+from pydantic import Field
+from torch import Tensor, nn
+
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.network import folded, trained
+
+FOLD = 2  # voxels along each axis folded into channels
+SPHERE = sqrt(4 * pi)  # coefficient of a sphere of radius 1
+
+
+class Network(Described):
+    """Arguments of the network, as a model card holds them."""
+
+    order: int = Field(5, ge=0, le=20, description="highest degree of the harmonics")
+    features: int = Field(32, ge=4, description="channels at half resolution, twice at each level")
+
+    @property
+    def dimensions(self) -> Literal[3]:
+        """Axes of the images."""
+        return 3
+
+    @property
+    def multiple(self) -> tuple[int, int, int]:
+        """Numbers that the sides of an image must be multiples of, z, y, x."""
+        return 8, 8, 8
+
+
+class HarmonicNet(nn.Module):
+    """After Eschweiler, Stegmaier, ISBI (2021), arXiv 2010.12369: one scale, and a shared trunk.
+
+    Published are three scales of which the finest has nine tenths of the weight, and no network of
+    its own for each: here batch norm and leaky ReLU stand for instance norm and PReLU.
+    """
+
+    def __init__(self, order: int, features: int) -> None:
+        super().__init__()
+        strides = [1, 2, 2]
+        self.core = DynUNet(
+            spatial_dims=3,
+            in_channels=FOLD**3,
+            out_channels=1 + (order + 1) ** 2,
+            kernel_size=[3] * len(strides),
+            strides=strides,
+            upsample_kernel_size=strides[1:],
+            filters=[features, 2 * features, 4 * features],
+            norm_name=("batch", {}),
+            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.1}),
+        )
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        last = self.core.output_block.conv.conv
+        with torch.no_grad():  # at first every object is a sphere of the mean radius
+            last.bias[1:] = 0
+            last.bias[1] = SPHERE
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logit of the centre's heat and coefficients (N, 1 + (L + 1)², Z/2, Y/2, X/2).
+
+        The middle of voxel i of the answer lies at 2 i + 0.5 of the image (N, 1, Z, Y, X).
+        """
+        count, _, z, y, x = image.shape
+        pairs = image.reshape(count, z // FOLD, FOLD, y, x).transpose(1, 2)
+        coarse = folded(pairs.contiguous(), FOLD).contiguous(memory_format=torch.channels_last_3d)
+        found: Tensor = self.core(coarse)
+        return found.float()
+
+
+def build(arguments: Network) -> HarmonicNet:
+    """Return a network with random weights."""
+    return HarmonicNet(arguments.order, arguments.features)
+
+
+def load(arguments: Mapping[str, Any], path: Path) -> HarmonicNet:
+    """Return a trained network for inference; InputError if its weights do not fit."""
+    return trained(build, Network, arguments, path)

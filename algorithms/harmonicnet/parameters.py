@@ -1,0 +1,45 @@
+"""Parameters of a model card: the network, its grid, and the way from maps to stars."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from cytosuite.algorithms.harmonicnet.network import Network
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.tiling import check_tile
+
+Positive = Annotated[float, Field(gt=0)]
+Size = Annotated[int, Field(ge=1)]
+Even = Annotated[int, Field(ge=0, multiple_of=2)]
+
+
+class Parameters(Described):
+    """``parameters`` of a model card; lengths in µm are at the scale of the training."""
+
+    network: Network = Field(description="Arguments of the network.")
+    spacing_um: tuple[Positive, Positive, Positive] = Field(
+        description="Voxels z, y, x that images are brought to, µm."
+    )
+    radius_um: Positive = Field(description="Unit of the coefficients: mean radius, µm.")
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="Least heat of a centre, chosen on validation data."
+    )
+    overlap: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of the smaller star within a more certain one that suppresses.",
+    )
+    smallest_um3: float = Field(0.0, ge=0, description="Least volume of a star, µm³.")
+    tile: tuple[Size, Size, Size] = Field(
+        (64, 192, 192), description="Voxels z, y, x; its volume bounds the memory."
+    )
+    halo: tuple[Even, Even, Even] = Field(
+        (16, 24, 24), description="Voxels at the inner faces of a tile that are thrown away."
+    )
+
+    @model_validator(mode="after")
+    def _has_an_answer(self) -> Self:
+        """Refuse tiles that are all halo."""
+        check_tile(self.tile, self.halo, self.network.multiple)
+        return self

@@ -1,0 +1,1 @@
+"""Training of HarmonicNet: shapes of the objects, losses, settings."""

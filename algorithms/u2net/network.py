@@ -1,0 +1,124 @@
+"""The network: U blocks within a U, with an answer at every depth.
+
+Qin et al., Pattern Recognition 106 (2020) 107404, doi:10.1016/j.patcog.2020.107404: the small one.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cytosuite.contract.manifest import Described
+from cytosuite.networks.network import PlaneByPlane, trained
+
+CLASSES = 3  # background, inside, border
+HEIGHTS = (7, 6, 5, 4)  # layers of the U blocks that shrink; those below are dilated instead
+SIDES = 6  # answers: of five blocks on the way up and the lowest
+
+
+class Network(Described):
+    """Arguments of the network, as a model card holds them."""
+
+    channels: int = Field(64, ge=1, description="between blocks")
+    middle: int = Field(16, ge=1, description="within blocks")
+
+    @property
+    def dimensions(self) -> Literal[2]:
+        """Axes of the images."""
+        return 2
+
+    @property
+    def multiple(self) -> tuple[int, int, int]:
+        """Numbers that the sides of an image must be multiples of, z, y, x."""
+        return 1, 32, 32
+
+
+def _layer(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def _upsampled(values: Tensor, like: Tensor) -> Tensor:
+    return functional.interpolate(values, like.shape[2:], mode="bilinear", align_corners=False)
+
+
+class UBlock(nn.Module):
+    """A U of layers, added to its first; without a height four layers of growing dilation."""
+
+    def __init__(self, height: int | None, inputs: int, middle: int, outputs: int) -> None:
+        super().__init__()
+        self.shrinks = height is not None
+        spread = (1, 2, 4, 8) if height is None else (*[1] * (height - 1), 2)
+        self.first = _layer(inputs, outputs)
+        widths = (outputs, *[middle] * len(spread))
+        self.down = nn.ModuleList(
+            _layer(*pair, step) for pair, step in zip(pairwise(widths), spread, strict=True)
+        )
+        self.up = nn.ModuleList(
+            _layer(2 * middle, outputs if last == 0 else middle, step)
+            for last, step in reversed([*enumerate(spread[:-1])])
+        )
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return (N, C, Y, X) features of the same size."""
+        values = first = self.first(values)
+        kept: list[Tensor] = []
+        for number, layer in enumerate(self.down):
+            if self.shrinks and 0 < number < len(self.down) - 1:  # the lowest is dilated
+                values = functional.max_pool2d(values, 2)
+            values = layer(values)
+            kept.append(values)
+        kept.pop()
+        for layer, other in zip(self.up, reversed(kept), strict=True):
+            values = values if values.shape == other.shape else _upsampled(values, other)
+            values = layer(torch.cat([values, other], 1))
+        return values + first
+
+
+class NestedU(nn.Module):
+    """Blocks on the way down and up, an answer of each, and all fused."""
+
+    def __init__(self, channels: int, middle: int) -> None:
+        super().__init__()
+        heights = (*HEIGHTS, None)
+        self.down = nn.ModuleList(
+            UBlock(height, channels if number else 1, middle, channels)
+            for number, height in enumerate((*heights, None))
+        )
+        self.up = nn.ModuleList(
+            UBlock(height, 2 * channels, middle, channels) for height in reversed(heights)
+        )
+        self.sides = nn.ModuleList(nn.Conv2d(channels, CLASSES, 3, padding=1) for _ in range(SIDES))
+        self.fuse = nn.Conv2d(SIDES * CLASSES, CLASSES, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (N, 7 C, Y, X) of an image (N, 1, Y, X): fused, then coarse to fine."""
+        kept: list[Tensor] = []
+        values = image
+        for number, block in enumerate(self.down):
+            values = block(functional.max_pool2d(values, 2) if number else values)
+            kept.append(values)
+        found = [kept.pop()]
+        for block in self.up:
+            other = kept.pop()
+            found.append(block(torch.cat([_upsampled(found[-1], other), other], 1)))
+        answers = [
+            _upsampled(side(values), image) for side, values in zip(self.sides, found, strict=True)
+        ]
+        together = torch.cat(answers, 1)
+        return torch.cat([self.fuse(together), together], 1)
+
+
+def build(arguments: Network) -> PlaneByPlane:
+    """Return a network with random weights; planes are volumes (N, C, 1, Y, X)."""
+    return PlaneByPlane(NestedU(arguments.channels, arguments.middle))
+
+
+def load(arguments: Mapping[str, Any], path: Path) -> PlaneByPlane:
+    """Return a trained network for inference; InputError if its weights do not fit."""
+    return trained(build, Network, arguments, path)

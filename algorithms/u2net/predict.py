@@ -1,0 +1,131 @@
+"""Entry point of U2-Net: one plane in, its instance labels out."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy import ndimage
+
+from cytosuite.algorithms.u2net.network import CLASSES, Network, load
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.manifest import parameters_of
+from cytosuite.contract.spacing import text, warned
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError
+from cytosuite.networks.grid import in_pixels, interpolate, labels_to_image, stencils, to_working
+from cytosuite.networks.network import Forward, device, load_once, predict_tiles
+from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.networks.scale import (
+    Scale,
+    Sizing,
+    choose_scale,
+    is_bright_ground,
+    scale_of_objects,
+    trained_of,
+)
+from cytosuite.networks.tiling import check_tile
+from cytosuite.segmentation.assembly import in_order
+from cytosuite.volume import Scalar, Volume
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int32]
+Size = Annotated[int, Field(ge=1)]
+
+GROUND, INSIDE, BORDER = range(CLASSES)
+
+
+class Parameters(Sizing):
+    """``parameters`` of a model card; lengths are pixels at the scale of the training."""
+
+    network: Network = Field(description="Arguments of the network.")
+    quietest: float = Field(0.033, gt=0, description="As of planes in the training.")
+    diameter: Literal["trained", "estimated", "network"] = Field(
+        "network", description="Default diameter of nuclei: that of the network's own objects."
+    )
+    least_px: float = Field(20.0, ge=0, description="Least area of an object, pixels.")
+    tile: tuple[Literal[1], Size, Size] = Field(
+        (1, 512, 512), description="Pixels z, y, x; its area bounds the memory."
+    )
+    halo: tuple[Literal[0], Size, Size] = Field(
+        (0, 64, 64), description="Pixels at the inner faces of a tile that are thrown away."
+    )
+
+    @model_validator(mode="after")
+    def _has_an_answer(self) -> Self:
+        check_tile(self.tile, self.halo, self.network.multiple)
+        return self
+
+
+def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+    """Return the ``instance-labels`` of one plane; InputError or ModelError if unfit."""
+    volume, parameters = image_of(inputs), parameters_of(model.card, Parameters)
+    trained = trained_of(model.card)
+    if volume.array.ndim != 2:
+        raise InputError(
+            f"the model {model.card.name} is for planes, found a volume of {text(volume.shape)} "
+            "voxels; take an algorithm for volumes, or one of its planes"
+        )
+    network = load_once(model, parameters.network.model_dump(), load)
+    image = volume.array[None]
+    if inverted := is_bright_ground(image):
+        image = image.max() - image
+    scale = choose_scale(image, in_pixels(volume), trained, parameters)
+    labels = segment(image, scale, parameters, network)
+    if parameters.diameter == "network" and scale.source != "given":
+        own = scale_of_objects(labels, scale, trained, parameters)
+        if own is not scale:
+            scale, labels = own, segment(image, own, parameters, network)
+    found, final = in_order(labels.astype(np.uint32))
+    facts: dict[str, Scalar] = {
+        "diameter_px": round(scale.ratio * trained.diameter_um, 3),
+        "diameter_source": scale.source,
+        "objects": int(final.max(initial=0)),
+    } | ({"inverted": True} if inverted else {})
+    made = volume.like(found.reshape(volume.shape))
+    made = replace(made, metadata={**made.metadata, **{f"u2net_{k}": v for k, v in facts.items()}})
+    return {"instance-labels": warned(made, *scale.warnings)}
+
+
+def segment(
+    image: NDArray[np.generic], scale: Scale, parameters: Parameters, network: Forward
+) -> Labels:
+    """Return the labels (1, Y, X) of an image, found at a scale."""
+    working = to_working(image, scale.factor)
+    chances = predict_tiles(
+        normalise(working, background_of(working, parameters.quietest))[None],
+        network,
+        channels=CLASSES,
+        multiple=parameters.network.multiple,
+        tile=parameters.tile,
+        halo=parameters.halo,
+        activate=lambda logits: torch.softmax(logits, 0),
+        device=device(),
+    ).values
+    labels = objects(chances[:, 0], parameters.least_px)[None]
+    if working.shape == image.shape:
+        return labels
+    grid = stencils(working.shape, image.shape)
+    inside = interpolate(0.5 - chances[GROUND], grid) > 0
+    return labels_to_image(labels, inside, grid)
+
+
+def objects(chances: Floats, least_px: float) -> Labels:
+    """Return the labels of chances (3, Y, X): pieces of inside, grown over the rest of objects.
+
+    A piece of objects without inside, as of the smallest, is an object of its own.
+    """
+    from skimage.segmentation import watershed  # takes long to import
+
+    covered = chances[GROUND] < 0.5
+    seeds, count = ndimage.label(covered & (chances[INSIDE] > chances[BORDER]))
+    pieces, _ = ndimage.label(covered)
+    seeded = np.zeros(pieces.max(initial=0) + 1, bool)
+    seeded[pieces[seeds > 0]] = True
+    seeds = np.where(seeded[pieces] | ~covered, seeds, pieces + count).astype(np.int32)
+    labels: Labels = watershed(-chances[INSIDE], seeds, mask=covered).astype(np.int32)
+    small = np.bincount(labels.ravel()) < least_px
+    return np.where(small[labels], 0, labels)

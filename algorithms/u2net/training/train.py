@@ -1,0 +1,119 @@
+"""Training of U2-Net: the parts that `cytosuite.training.loop` puts together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+from cytosuite.algorithms.u2net.network import CLASSES, Network
+from cytosuite.algorithms.u2net.network import build as build_network
+from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE, Parameters, segment
+from cytosuite.contract.manifest import Described, parse
+from cytosuite.metrics.evidence import Facts
+from cytosuite.networks.network import using
+from cytosuite.networks.scale import Scale
+from cytosuite.training.nuclei import parts
+from cytosuite.training.nuclei.cases import TrainingCase
+from cytosuite.training.nuclei.patches import draw_batch
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, optimiser_of
+
+AS_IT_IS = Scale((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 1.0, "trained")
+
+
+class LossWeights(Described):
+    """Weights of the parts of the loss."""
+
+    border: float = Field(2.0, gt=0, description="of the border's pixels; others have 1")
+    sides: float = Field(1.0, ge=0, description="of the answer of each depth; the fused has 1")
+
+
+class Settings(parts.NucleiSettings):
+    """All settings of a training."""
+
+    network: Network = Network()
+    width: int = Field(2, ge=1, description="pixels of the border within an object")
+    loss: LossWeights = LossWeights()
+
+
+def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role
+    """Return the planes in a folder, see `find_cases`."""
+    return parts.load_cases(folder, settings, quietest=_parameters(settings).quietest)
+
+
+def _parameters(settings: Settings) -> Parameters:
+    given = {**settings.card.parameters, "network": settings.network.model_dump()}
+    return parse("card.parameters", given, Parameters)
+
+
+def build(settings: Settings) -> Parts:
+    """Return a network with random weights, and its optimiser."""
+    network = build_network(settings.network)
+    return {"network": network}, {"adam": optimiser_of([network], settings.schedule)}
+
+
+def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
+    """Return images (N, 1, 1, Y, X) and classes (N, 1, Y, X) of a step."""
+    drawn = draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
+    labels = drawn["target"][:, -1, 0].astype(np.int32)
+    found = np.stack([classes(own, settings.width) for own in labels])
+    return {"image": drawn["image"], "classes": found[:, None]}
+
+
+def classes(labels: NDArray[np.int32], width: int) -> NDArray[np.int64]:
+    """Return the class of each pixel (Y, X): border is an object's within `width` of another."""
+    size = 2 * width + 1
+    least, most = (
+        extreme(labels, size, mode="nearest")
+        for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    edge = np.where(least == most, INSIDE, BORDER)
+    return np.where(labels > 0, edge, GROUND).astype(np.int64)
+
+
+def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
+    """Take a step against the loss of all depths, and return the loss and the fused answer's."""
+    with state.autocast():
+        prediction = state.modules["network"](batch["image"])
+    found = losses(prediction.float(), batch["classes"], settings.loss)
+    state.update("adam", found["total"])
+    return found
+
+
+def losses(prediction: Tensor, wanted: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+    """Return the cross entropy of (N, 7 C, 1, Y, X), ``total``, and that of the fused answer."""
+    each = prediction.new_ones(CLASSES)
+    each[BORDER] = weights.border
+    fused, *sides = (
+        functional.cross_entropy(answer, wanted, each) for answer in prediction.split(CLASSES, 1)
+    )
+    return {"total": fused + weights.sides * torch.stack(sides).sum(), "fused": fused}
+
+
+def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
+    """Yield true and found labels of held-out planes at the scale of the training."""
+    parameters = _parameters(settings)
+    for image, truth, spacing in parts.held_out(cases, settings, 0.0):
+        with using(state.average):
+            found = segment(image, AS_IT_IS, parameters, state.average)
+        yield parts.facts_of(truth, found, spacing)
+
+
+TRAINING = Training(
+    algorithm="u2net",
+    settings=Settings,
+    load=load,
+    build=build,
+    batch=batch,
+    step=step,
+    describe=parts.describe,
+    validate=validate,
+    check=parts.check,
+    notes=parts.notes,
+    prepare_cases=parts.prepare_cases,
+)

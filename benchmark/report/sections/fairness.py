@@ -1,0 +1,59 @@
+"""Fairness: training on this domain, weights, size of objects, time of network and rest."""
+
+from typing import NamedTuple
+
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.wording import duration, memory
+from cytosuite.benchmark.results.fairness import Given, given
+
+HEADS = (
+    *("algorithm", "model", "tool", "trained on this", "trained on", "weights", "size"),
+    *("network", "rest", "CPU", "peak memory"),
+)
+
+
+class Rows(NamedTuple):
+    """Heads and rows."""
+
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def view(index: Index) -> Rows | None:
+    """Return a row per model, by the order of the board; None where no case states a fact."""
+    order = {entry.algorithm: place for place, entry in enumerate(index.ranked)}
+    found = sorted(
+        given(index.results.records), key=lambda one: (order.get(one.algorithm, 0), one.model)
+    )
+    return Rows(HEADS, [row(one) for one in found]) if found else None
+
+
+def row(one: Given) -> tuple[str, ...]:
+    """Return the cells of one model, by `HEADS`."""
+    facts = one.facts
+    yes = {"this": "yes", "same simulator": "other recipe", "other": "no"}
+    said = (facts.get("tool", "ours"), yes.get(facts.get("domain", ""), "-"))
+    words = (facts.get("trained", "-"), facts.get("weights", "-"), facts.get("size", "-"))
+    times = [
+        "-" if value is None else duration(value) for value in (one.network, one.rest, one.cpu)
+    ]
+    return (one.algorithm, one.model, *said, *words, *times, memory(one.memory))
+
+
+def markdown(_: Index, view: Rows) -> list[str]:
+    """Return the rows as a table."""
+    return table(*view)
+
+
+TEMPLATE = """
+<p class="lead">A method that was trained on images like these, or is given a size to look for, has it easier. Times are medians per case.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Fairness"><table class="plain">
+  <thead><tr>{% for head in view.heads %}<th scope="col">{{ head }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for row in view.rows %}
+  <tr><th scope="row">{{ row[0] }}</th>{% for cell in row[1:] %}<td><span class="long">{{ cell }}</span></td>{% endfor %}</tr>
+  {% endfor %}</tbody>
+</table></div>
+"""  # noqa: E501 - HTML
+
+SECTION = ReportSection(82, "Fairness", "What each method was given", view, TEMPLATE, markdown)

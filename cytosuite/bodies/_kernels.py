@@ -1,0 +1,116 @@
+"""Compiled loops over the voxels of one star; float32 in one order, whatever the slab."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Indices: TypeAlias = NDArray[np.int64]
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+ONE = np.float32(1.0)
+TINY = 1e-6
+WIDER = np.float32(1.05)  # an ellipsoid this much wider holds a bent one, see `bounds`
+
+
+def compiled(loop: Loop) -> Loop:
+    """Return a loop in machine code, compiled per process where no cache can be written."""
+    try:
+        return cast(Loop, njit(cache=True, nogil=True, error_model="numpy")(loop))
+    except RuntimeError:  # neither this folder nor the user's cache can be written
+        return cast(Loop, njit(nogil=True, error_model="numpy")(loop))
+
+
+@compiled
+def _rows(
+    z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats, first: Indices, last: Indices
+) -> int:
+    """Write the voxels `first` to `last` of each row in an ellipsoid; return their number."""
+    step = float(x[1] - x[0]) if x.size > 1 else 1.0
+    total = 0
+    for j in range(z.size):
+        for i in range(y.size):
+            a = b = c = 0.0
+            for axis in range(3):
+                start = to_axes[axis, 0] * z[j] + to_axes[axis, 1] * y[i] + to_axes[axis, 2] * x[0]
+                start, slope = start / reach[axis], to_axes[axis, 2] * step / reach[axis]
+                a += slope * slope
+                b += slope * start
+                c += start * start
+            root = b * b - a * (c - 1.0)
+            row = j * y.size + i
+            first[row] = last[row] = 0
+            if root >= 0.0:
+                root = np.sqrt(root)
+                first[row] = max(int(np.ceil((-b - root) / a)), 0)
+                last[row] = max(min(int(np.floor((root - b) / a)) + 1, x.size), first[row])
+            total += last[row] - first[row]
+    return total
+
+
+@compiled
+def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tuple[Indices, Floats]:
+    """Return the voxels (n,) of a box in an ellipsoid and their positions (3, n)."""
+    first, last = np.empty(z.size * y.size, np.int64), np.empty(z.size * y.size, np.int64)
+    total = _rows(z, y, x, to_axes, reach, first, last)
+    inside, position = np.empty(total, np.int64), np.empty((3, total), np.float32)
+    p, q, r = position[0], position[1], position[2]
+    p1, q1, r1 = to_axes[0, 2], to_axes[1, 2], to_axes[2, 2]
+    n = 0
+    for row in range(first.size):
+        down, along = z[row // y.size], y[row % y.size]
+        p0 = to_axes[0, 0] * down + to_axes[0, 1] * along
+        q0 = to_axes[1, 0] * down + to_axes[1, 1] * along
+        r0 = to_axes[2, 0] * down + to_axes[2, 1] * along
+        span = x[first[row] : last[row]]
+        for i in range(span.size):
+            p[n + i] = p0 + p1 * span[i]
+            q[n + i] = q0 + q1 * span[i]
+            r[n + i] = r0 + r1 * span[i]
+            inside[n + i] = row * x.size + first[row] + i
+        n += span.size
+    return inside, position
+
+
+@compiled
+def bounds(radius: float, bend: float) -> Floats:
+    """Return semi-axes (3,) of an ellipsoid that holds a bent ball; exact without bend."""
+    reach = np.full(3, radius, np.float32)
+    if bend != 0.0:
+        reach[0] += np.float32(abs(bend)) * (ONE + WIDER)
+        reach[1:] *= WIDER
+    return reach
+
+
+@compiled
+def radius_at(p: float, q: float, r: float, table: Floats) -> float:
+    """Return the radius in a direction, interpolated linearly in a table over both angles."""
+    rows, columns = table.shape[0] - 1, table.shape[1] - 1
+    angle = np.arctan2(r, q)
+    if angle < 0.0:
+        angle += 2 * np.pi
+    down = np.arctan2(np.sqrt(q * q + r * r), p) * (rows / np.pi)
+    along = angle * (columns / (2 * np.pi))
+    i, j = min(int(down), rows - 1), min(int(along), columns - 1)
+    down, along = down - i, along - j
+    upper = table[i, j] + along * (table[i, j + 1] - table[i, j])
+    lower = table[i + 1, j] + along * (table[i + 1, j + 1] - table[i + 1, j])
+    return float(upper + down * (lower - upper))
+
+
+@compiled
+def cut_star(
+    z: Floats, y: Floats, x: Floats, to_axes: Floats, table: Floats, rim: float
+) -> tuple[Indices, Floats, Floats]:
+    """Return the voxels of a box up to `rim` from a body, see `cut` and `radius_at`."""
+    inside, position = fill(z, y, x, to_axes, bounds(float(table.max()) * rim, 0.0))
+    distance = np.empty(inside.size, np.float32)
+    for i in range(inside.size):
+        p, q, r = float(position[0, i]), float(position[1, i]), float(position[2, i])
+        away = np.sqrt(p * p + q * q + r * r)
+        # Harmonics of a network may fall below 0: nothing lies inside there.
+        distance[i] = away / max(radius_at(p, q, r, table), TINY) if away > 0.0 else 0.0
+    return inside, position, distance

@@ -1,0 +1,184 @@
+"""Train methods on the same simulated images, run all on the same sets, and write one page.
+
+Usage: python performance/methods.py [--data FOLDER] [--engine ENGINE] [--only NAME ...]
+
+The trainings and sets are those of methods.toml. A model that is there, weights/<method>/methods-
+<training>.json, is not trained again, a case that was run is not run again: an interrupted command
+goes on. Real images are read from FOLDER, their sets are left out without it. The tables are
+written into docs/methods.md, with date, machine, versions and the cost of each training.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from cytosuite.benchmark.catalog.catalog import ROOT, workplace
+from cytosuite.benchmark.report.section import table
+from cytosuite.files import atomic, read_json, read_text, read_toml
+
+PAGE, PLAN = ROOT / "docs" / "methods.md", Path(__file__).with_suffix(".toml")
+SEED, OTHER_SEED = 1, 100  # of the sets, of the trainings
+SCORES = ("SEG", "DET", "AP50", "SQ", "recall", "F1")
+HEADS = (
+    *("method", "model", "trained on this", *SCORES),
+    *("size", "network, s", "rest, s", "CPU, s", "peak, MiB", "failed"),
+)
+START, END = "<!-- tables of performance/methods.py -->", "<!-- end of the tables -->"
+Facts = Mapping[str, Any]
+
+
+def model_of(method: str, training: str) -> Path:
+    """Return the card of a method's model of a training."""
+    return workplace() / "weights" / method / f"methods-{training}.json"
+
+
+def command(*words: object) -> int:
+    """Run a command of cytosuite, its output shown, and return its exit code."""
+    line = [sys.executable, "-m", "cytosuite.benchmark", *map(str, words)]
+    return subprocess.run(line, check=False).returncode
+
+
+def changes(own: Facts) -> list[str]:
+    """Return the words for cases and parameters of a dataset."""
+    words = ["--cases", str(own["cases"])]
+    return words + [word for change in own.get("set", ()) for word in ("--set", change)]
+
+
+def train(name: str, plan: Facts, engine: str, only: Sequence[str]) -> None:
+    """Train the models of a training that are not there."""
+    own = plan["train"][name]
+    for method in own["methods"]:
+        if model_of(method, name).is_file() or (only and not {method, name} & {*only}):
+            continue
+        words = ["--name", f"methods-{name}", "--seed", OTHER_SEED, "--threads", 2]
+        words += ["--engine", engine, *changes(own)]
+        with TemporaryDirectory() as folder:
+            if method in plan["steps"]:
+                words += ["--steps", plan["steps"][method]]
+            else:
+                settings = Path(folder) / "settings.toml"
+                lines = (
+                    f"{key} = {json.dumps(v)}\n" for key, v in plan["settings"][method].items()
+                )
+                settings.write_text("".join(lines), encoding="utf-8")
+                words += ["--settings", settings]
+            command("train", method, own["dataset"], *words)
+
+
+def run(name: str, own: Facts, plan: Facts, given: argparse.Namespace) -> Path | None:
+    """Run all methods with a model on a set; return its report's folder, None without the data."""
+    found = [
+        f"{method}:methods-{training}"
+        for training in own["trained"]
+        for method in plan["train"][training]["methods"]
+        if model_of(method, training).is_file()
+    ]
+    words: list[object] = ["--algorithm", ",".join([*found, *own["also"]])]
+    words += ["--run", f"methods-{name}", "--engine", given.engine]
+    if "folder" in own:
+        if given.data is None:
+            return None
+        words += ["--min-object-voxels", own.get("ignored", 0)]
+        command("benchmark", given.data / own["folder"], *words)
+    else:
+        command("benchmark", own["dataset"], "--seed", SEED, *changes(own), *words)
+    folder = workplace() / "runs" / f"methods-{name}" / "report"
+    return folder if (folder / "cases.csv").is_file() else None
+
+
+def rows(folder: Path) -> list[tuple[object, ...]]:
+    """Return a row per method, best SEG first; times are medians per case."""
+    board = pd.read_csv(folder / "leaderboard.csv").query("control == 0")
+    cases = pd.read_csv(folder / "cases.csv")
+    found = []
+    for line in board.sort_values("SEG", ascending=False).itertuples():
+        own = cases[cases["algorithm"] == line.algorithm]
+        ran = own[own["status"] == "ok"]
+        times = ran[["seconds", "cpu_seconds", "network_seconds"]].astype(float).median()
+        rest = times["seconds"] - (times["network_seconds"] if known(times) else 0.0)
+        words = [first(ran, key) for key in ("model", "domain", "size")]
+        method, _, _ = str(line.algorithm).partition(":")
+        numbers = [f"{getattr(line, score):.3f}" for score in SCORES]
+        spent = [
+            f"{times['network_seconds']:.2f}" if known(times) else "-",
+            *(f"{value:.2f}" for value in (rest, times["cpu_seconds"])),
+        ]
+        found.append(
+            (method, *words[:2], *numbers, words[2], *spent, f"{line.peak_MiB:.0f}", line.failed)
+        )
+    return found
+
+
+def known(times: "pd.Series[float]") -> bool:
+    """Return whether the seconds of a network are known."""
+    return bool(pd.notna(times["network_seconds"]))
+
+
+def first(rows: pd.DataFrame, key: str) -> str:
+    """Return the first value of a column, a dash without one."""
+    values = rows[key].dropna()
+    return str(values.iloc[0]) if len(values) else "-"
+
+
+def costs(plan: Facts) -> Iterable[tuple[object, ...]]:
+    """Yield the cost of each training."""
+    for name, own in plan["train"].items():
+        for method in own["methods"]:
+            if (card := model_of(method, name)).is_file():
+                facts = read_json(card)["trained"]
+                spent = facts.get("cpu_seconds")
+                yield (
+                    *(method, name, own["dataset"], own["cases"], facts.get("tool", "ours")),
+                    facts.get("steps", "-"),
+                    f"{facts['seconds']:.0f}",
+                    "-" if spent is None else f"{spent:.0f}",
+                    f"{card.with_suffix('.safetensors').stat().st_size / 1e6:.1f}",
+                )
+
+
+def page(plan: Facts, folders: Mapping[str, Path]) -> list[str]:
+    """Return the lines of the tables."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+    day = datetime.now(UTC).date().isoformat()
+    lines = [f"{day}; {machine}; Python {platform.python_version()}; no GPU.", ""]
+    for name, folder in folders.items():
+        lines += [f"## {plan['sets'][name]['title']}", "", *table(HEADS, rows(folder)), ""]
+    heads = ("method", "training", "dataset", "cases", "tool", "steps", "wall, s", "CPU, s", "MB")
+    return [*lines, "## Cost of the trainings", "", *table(heads, costs(plan))]
+
+
+def main() -> None:
+    """Train what is missing, run all, and write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of the real images")
+    parser.add_argument("--engine", default="auto", help="auto, docker or process")
+    parser.add_argument("--only", nargs="*", default=(), help="methods, trainings or sets")
+    parser.add_argument("--plan", type=Path, default=PLAN, help="trainings and sets")
+    given = parser.parse_args()
+    plan = read_toml(given.plan)
+    for name in plan["train"]:
+        train(name, plan, given.engine, given.only)
+    folders = {}
+    for name, own in plan["sets"].items():
+        wanted = not given.only or name in given.only
+        if wanted and (folder := run(name, own, plan, given)) is not None:
+            folders[name] = folder
+    before, _, rest = read_text(PAGE).partition(START)
+    _, _, after = rest.partition(END)
+    text = "\n".join([START, "", *page(plan, folders), "", END])
+    with atomic(PAGE) as temporary:
+        temporary.write_text(f"{before}{text}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Names, signatures and files of Cellpose 3, without its network."""

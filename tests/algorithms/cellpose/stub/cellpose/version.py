@@ -1,0 +1,3 @@
+"""Version of the stub."""
+
+version = "3.stub"

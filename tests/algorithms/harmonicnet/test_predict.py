@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import torch
+
+from cytosuite.algorithms.harmonicnet.predict import _in_eights, _whole, predict
+from cytosuite.bodies import fit
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import label, stars_from
+from cytosuite.contract.manifest import ModelCard
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError
+from cytosuite.networks.network import using
+from cytosuite.volume import Volume
+
+ORDER, RADIUS = 6, 6.0
+SHAPE, SPACING = (24, 72, 64), (2.0, 1.0, 1.0)
+CENTRES = np.array([[12.0, 20, 18], [14, 22, 33], [30, 50, 40], [36, 18, 50], [42, 60, 20]])
+
+
+class Perfect(torch.nn.Module):
+    """Stand in for a network: the maps of labels, whatever the image."""
+
+    def __init__(self, labels, spacing):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+        found = fit(labels, spacing, ORDER, 0.0)
+        axes = [
+            (np.arange(n // 2) * 2 + 0.5) * step
+            for n, step in zip(labels.shape, spacing, strict=True)
+        ]
+        place = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        away = np.stack([((place - c) / (3, 2, 2)) ** 2 for c in found.centres]).sum(axis=-1)
+        nearest = away.argmin(axis=0)
+        heat = np.exp(-away.min(axis=0) / 2).clip(1e-6, 1 - 1e-6)
+        maps = np.moveaxis(found.coefficients[nearest] / RADIUS, -1, 0)
+        self.maps = torch.from_numpy(np.concatenate([np.log(heat / (1 - heat))[None], maps]))
+
+    def forward(self, image):
+        assert image.shape[2:] == tuple(2 * n for n in self.maps.shape[1:])
+        return self.maps[None].float()
+
+
+def _model(**parameters):
+    own = {
+        "network": {"order": ORDER, "features": 8},
+        "spacing_um": SPACING,
+        "radius_um": RADIUS,
+        "tile": (96,) * 3,
+    }
+    card = {
+        "name": "tiny",
+        "version": "0.1.0",
+        "algorithm": "harmonicnet",
+        "task": "segment",
+        "description": "No weights.",
+        "authors": "nobody",
+        "license": "Apache-2.0",
+        "describes": {"axes": "ZYX", "spacing": SPACING},
+        "parameters": own | parameters,
+    }
+    return Model(ModelCard.model_validate(card))
+
+
+def _truth(spacing=SPACING, shape=SHAPE):
+    """Return labels of five uneven stars, some of which touch, at any voxel size."""
+    drawn = np.random.default_rng(1).normal(size=(5, (ORDER + 1) ** 2)) * 0.3
+    drawn[:, 0] = np.sqrt(4 * np.pi) * np.array([6, 8, 7, 6, 7])
+    return label(stars_from(drawn), CENTRES, Grid(shape, spacing))
+
+
+def _predicted(labels, network, volume=None, **parameters):
+    image = np.random.default_rng(0).poisson(20 + 100 * (labels > 0)).astype(np.uint16)
+    volume = volume or Volume(image, SPACING)
+    with using(network):
+        (found,) = predict({"microscopy-image": volume}, _model(**parameters)).values()
+    return found
+
+
+def _ious(truth, found):
+    return [
+        np.max(
+            [(own & (found == n)).sum() / (own | (found == n)).sum() for n in np.unique(found[own])]
+        )
+        for own in (truth == n for n in np.unique(truth[truth > 0]))
+    ]
+
+
+def test_perfect_maps_give_the_labels_back():
+    truth = _truth()
+    found = _predicted(truth, Perfect(truth, SPACING))
+    assert found.spacing == SPACING
+    assert np.unique(found.array).tolist() == [0, 1, 2, 3, 4, 5]
+    assert found.metadata["harmonicnet_objects"] == 5
+    assert min(_ious(truth, found.array)) >= 0.9
+
+
+def test_labels_are_drawn_at_the_voxel_size_of_the_image_and_not_that_of_the_model():
+    truth, fine = _truth(), _truth((1.0, 0.5, 0.5), (48, 144, 128))
+    image = Volume(fine * np.uint16(50), (1.0, 0.5, 0.5))
+    found = _predicted(truth, Perfect(truth, SPACING), image)
+    assert found.shape == (48, 144, 128)
+    assert min(_ious(fine, found.array)) >= 0.9
+
+
+def test_a_diameter_scales_the_grid_and_the_stars():
+    truth = _truth()
+    image = Volume(truth * np.uint16(50), (4.0, 2.0, 2.0), metadata={"diameter_um": 4 * RADIUS})
+    found = _predicted(truth, Perfect(truth, SPACING), image)
+    assert min(_ious(truth, found.array)) >= 0.9
+
+
+def test_an_empty_volume_has_no_objects():
+    found = _predicted(_truth(), Perfect(_truth(), SPACING), Volume(np.ones(SHAPE), SPACING))
+    assert found.array.dtype == np.uint16
+    assert not found.array.any()
+
+
+def test_candidates_below_the_threshold_and_small_stars_are_left_out():
+    truth = _truth()
+    network = Perfect(truth, SPACING)
+    assert _predicted(truth, network, threshold=0.7).metadata["harmonicnet_objects"] == 3
+    assert _predicted(truth, network, smallest_um3=1500.0).metadata["harmonicnet_objects"] == 1
+
+
+def _plane():
+    """the model tiny is for volumes, found the axes YX"""
+    return Volume(np.ones((64, 64)), (1.0, 1.0), "YX")
+
+
+def _large_voxels():
+    """would be enlarged 64 times; check the voxel size"""
+    return Volume(np.ones(SHAPE), (8.0, 4.0, 4.0))
+
+
+def _no_diameter():
+    """diameter_um must be a positive number of µm, found 'big'"""
+    return Volume(np.ones(SHAPE), SPACING, metadata={"diameter_um": "big"})
+
+
+@pytest.mark.parametrize("mistake", [_plane, _large_voxels, _no_diameter])
+def test_what_the_model_cannot_take_is_refused_in_one_line(mistake):
+    with pytest.raises(InputError, match=mistake.__doc__):
+        _predicted(_truth(), Perfect(_truth(), SPACING), mistake())
+
+
+def test_eights_become_the_volume_again():
+    image = np.random.default_rng(0).random((5, 6, 8), np.float32)
+    whole = _whole(torch.from_numpy(_in_eights(image))[None])[0, 0].numpy()
+    assert (whole[:5] == image).all()
+    assert (whole[5] == image[4]).all()

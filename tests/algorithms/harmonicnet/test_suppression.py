@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from cytosuite.algorithms.harmonicnet.candidates import Candidates
+from cytosuite.algorithms.harmonicnet.suppression import kept
+from cytosuite.bodies.grid import Grid
+from cytosuite.bodies.stars import label, stars_from
+
+BALL = np.sqrt(4 * np.pi)
+
+
+def _balls(*rows):
+    """Return candidates of rows of certainty, z, y, x and radius in µm."""
+    found = np.array(rows, np.float64)
+    coefficients = np.zeros((len(found), 9), np.float32)
+    coefficients[:, 0] = BALL * found[:, 4]
+    return Candidates(found[:, 0].astype(np.float32), found[:, 1:4], coefficients)
+
+
+def _lens(apart, radius):
+    """Return the share of a ball within an equal one."""
+    height = radius - apart / 2
+    return 2 * np.pi * height**2 * (3 * radius - height) / 3 / (4 / 3 * np.pi * radius**3)
+
+
+@pytest.mark.parametrize("apart", [2.0, 3.0, 5.0])
+def test_equal_balls_overlap_by_their_lens(apart):
+    pair = _balls((0.9, 10, 10, 10, 5), (0.8, 10, 10, 10 + apart, 5))
+    share = _lens(apart, 5)
+    assert kept(pair, share + 0.03, 0).tolist() == [0, 1]
+    assert kept(pair, share - 0.03, 0).tolist() == [0]
+
+
+def test_stars_overlap_as_their_voxels_do():
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(40, 36)).astype(np.float32) * 0.8
+    drawn[:, 0] = BALL * rng.uniform(4, 7, 40)
+    for number in range(20):
+        pair = drawn[2 * number : 2 * number + 2]
+        centres = 12 + np.stack([np.zeros(3), rng.uniform(-4, 4, 3)])
+        grid, masks = Grid((48,) * 3, (0.5,) * 3), []
+        for own, centre in zip(pair, centres, strict=True):
+            masks.append(label(stars_from(own[None]), centre[None], grid) > 0)
+        share = (masks[0] & masks[1]).sum() / min(mask.sum() for mask in masks)
+        found = Candidates(np.array([0.9, 0.8], np.float32), centres, pair)
+        assert len(kept(found, share + 0.06, 0)) == 2
+        assert len(kept(found, share - 0.06, 0)) == 1
+
+
+def test_a_small_star_in_a_large_one_goes_by_its_own_volume():
+    assert kept(_balls((0.9, 9, 9, 9, 8), (0.8, 9, 9, 12, 2)), 0.9, 0).tolist() == [0]
+    assert kept(_balls((0.8, 9, 9, 9, 8), (0.9, 9, 9, 12, 2)), 0.9, 0).tolist() == [1]
+
+
+def test_a_suppressed_star_suppresses_none():
+    row = _balls((0.9, 9, 9, 9, 5), (0.8, 9, 9, 12, 5), (0.7, 9, 9, 15, 5))
+    assert kept(row, 0.4, 0).tolist() == [0, 2]
+
+
+def test_the_order_of_candidates_decides_nothing_not_even_among_equals():
+    rng = np.random.default_rng(3)
+    rows = np.column_stack([np.full(60, 0.5), rng.uniform(0, 20, (60, 3)), rng.uniform(2, 5, 60)])
+    chosen = {tuple(row) for row in rows[kept(_balls(*rows), 0.3, 0)]}
+    shuffled = rng.permutation(rows)
+    assert {tuple(row) for row in shuffled[kept(_balls(*shuffled), 0.3, 0)]} == chosen
+    assert 5 < len(chosen) < 50
+
+
+def test_small_and_negative_stars_are_left_out():
+    rows = _balls((0.9, 9, 9, 9, 1), (0.8, 30, 9, 9, 4), (0.7, 60, 9, 9, -5))
+    assert kept(rows, 0.5, 20.0).tolist() == [1]
+    assert kept(rows, 0.5, 0.0).tolist() == [0, 1]
+    assert kept(_balls((0.9, 9, 9, 9, 1)), 0.5, 20.0).tolist() == []

@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from training_data import SPACING, simulated_folder
+
+from cytosuite.algorithms.harmonicnet.candidates import Candidates
+from cytosuite.algorithms.harmonicnet.network import Network, load
+from cytosuite.algorithms.harmonicnet.training.shapes import outlined
+from cytosuite.algorithms.harmonicnet.training.train import TRAINING, Settings
+from cytosuite.bodies import fit
+from cytosuite.contract.manifest import parse, read_card
+from cytosuite.errors import InputError
+from cytosuite.files import read_toml
+from cytosuite.training.loop import begin, complete, take_step, train
+from cytosuite.training.publish import ALGORITHMS
+
+HERE = ALGORITHMS / "harmonicnet" / "training"
+TINY = {
+    "network": {"order": 2, "features": 4},
+    "schedule": {"steps": 2, "report": 1},
+    "patches": {"shape": (24, 24, 24)},
+}
+VALIDATION = {"every": 2, "metric": "F1", "cases": 1}
+
+
+@pytest.fixture
+def settings():
+    return parse("t.toml", TINY, Settings)
+
+
+def test_a_training_measures_voxels_and_radius(settings, tmp_path):
+    card = tmp_path / "weights" / "tiny.json"
+    folder = simulated_folder(tmp_path / "data")
+    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    found = read_card(card)
+    assert found.parameters["network"] == {"order": 2, "features": 4}
+    assert found.parameters["spacing_um"] == list(SPACING)
+    # The level falls to 0.38 at sqrt(2 ln(1 / 0.38)) deviations of 2 voxels of 2, 3 of 0.8 µm.
+    expected = np.sqrt(2 * np.log(1 / 0.38)) * np.cbrt(4.0 * 2.4 * 2.4)
+    assert found.parameters["radius_um"] == pytest.approx(expected, rel=0.05)
+    assert load(found.parameters["network"], card.with_suffix(".safetensors")).core
+
+
+def test_the_loss_falls_on_one_fixed_batch(settings, tmp_path):
+    longer = settings.with_schedule(steps=40, learning_rate=1e-2)
+    cases = {"images": TRAINING.load(simulated_folder(tmp_path), "images", longer)}
+    longer = complete(TRAINING, longer, cases, None, lambda _: None)
+    batch = TRAINING.batch(TRAINING.prepare_cases(cases, longer), longer, 0)
+    assert batch["heat"].max() > 0.2
+    state = begin(TRAINING, longer, None, "cpu")
+    losses = [take_step(TRAINING, longer, state, batch) for _ in range(40)]
+    for part, share in (("heat", 0.9), ("shape", 0.5)):  # soft heat has an entropy of its own
+        values = [float(loss[part].detach()) for loss in losses]
+        assert sum(values[-5:]) < share * sum(values[:5])
+
+
+def test_the_threshold_that_scores_best_goes_into_the_card(tmp_path, monkeypatch):
+    settings = parse("t.toml", {**TINY, "validation": VALIDATION}, Settings)
+    folder = simulated_folder(tmp_path / "data")
+    true = fit(outlined(TRAINING.load(folder, "images", settings)[1], 0.38), SPACING, 2, 0.0)
+    middles = true.centres + np.divide(SPACING, 2)
+
+    def found(volume, ratio, parameters, network):
+        """Return two nuclei that are there, and one of a heat of 0.42 that is not."""
+        centres = np.concatenate([middles, [[18.0, 17.0, 2.0]]])
+        coefficients = true.coefficients[[0, 1, 0]]
+        return Candidates(np.array([0.9, 0.6, 0.42], np.float32), centres, coefficients)
+
+    monkeypatch.setitem(TRAINING.tune.__globals__, "candidates", found)
+    card = tmp_path / "weights" / "tiny.json"
+    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    assert read_card(card).parameters["threshold"] == 0.45
+    assert [*read_card(card).scores.values()] == [{"F1": 1.0}]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("*.toml")))
+def test_shipped_settings_are_whole(name):
+    settings = parse(HERE / name, read_toml(HERE / name), Settings)
+    assert settings.network != Network(order=0)
+    assert settings.validation.every <= settings.schedule.steps
+
+
+@pytest.mark.parametrize("patches", [{"cut": True}, {"augment": {"queue": ["noise", "stretch"]}}])
+def test_shapes_are_fitted_once(patches):
+    with pytest.raises(InputError, match="change the shapes of objects, which are fitted once"):
+        parse("t.toml", {**TINY, "patches": {"shape": (24, 24, 24), **patches}}, Settings)
+
+
+def test_patches_below_24_voxels_are_refused():
+    with pytest.raises(InputError, match="expected 24 or more"):
+        parse("t.toml", {**TINY, "patches": {"shape": (16, 24, 24)}}, Settings)
+
+
+def test_volumes_of_two_voxel_sizes_are_refused(settings, tmp_path):
+
+    (case,) = TRAINING.load(simulated_folder(tmp_path, 1), "images", settings)
+    cases = [case, case, replace(case, spacing=(4.0, 0.8, 0.8))]
+    with pytest.raises(InputError, match=r"expected voxels of about \[2.0, 0.8, 0.8\] µm.* found"):
+        TRAINING.measure({"images": cases}, settings)

@@ -1,0 +1,50 @@
+"""What each method was given."""
+
+import pytest
+
+from cytosuite.benchmark.results.fairness import domain_of, given, with_domain
+from cytosuite.benchmark.runs.record import Record
+
+
+@pytest.mark.parametrize(
+    ("trained", "dataset", "expected"),
+    [
+        ("nuclei-diffusion/culture", "nuclei/culture", "this"),
+        ("a folder, spheroid/mini", "spheroid/default", "this"),
+        ("spheroid/tissue", "spheroid/mini", "same simulator"),
+        ("nuclei/culture", "nuclei_2d", "other"),
+        ("nuclei_2d", "nuclei_2d", "this"),
+        ("no training", "nuclei_2d", "no training"),
+        ("", "nuclei_2d", "not said"),
+    ],
+)
+def test_the_domain_is_dataset_and_recipe_without_size_and_chain(trained, dataset, expected):
+    assert domain_of(trained, dataset) == expected
+
+
+def record(case, **words):
+    own = {"algorithm": "a", "version": "1.0.0", "key": "k", "status": "ok", "model": "m"}
+    return Record(**{**own, "case": case, **words})
+
+
+def test_the_records_of_a_run_get_their_domain(make_dataset):
+    dataset = make_dataset(1)
+    records = {
+        ("a", "case_1"): record("case_1", facts={"trained": "squares/tiny"}),
+        ("b", "case_1"): record("case_1"),
+    }
+    found = with_domain(records, dataset)
+    assert found["a", "case_1"].facts["domain"] == "this"
+    assert found["b", "case_1"].facts == {}
+
+
+def test_times_are_medians_and_the_rest_is_what_the_network_leaves():
+    facts = {"trained": "x"}
+    runs = [
+        record(str(n), facts=facts, inside_seconds=n, network_seconds=n / 4, peak_memory=n)
+        for n in (1, 2, 8)
+    ]
+    runs.append(record("late", facts=facts, status="time-out"))
+    (found,) = given(dict(enumerate(runs)))
+    assert (found.seconds, found.network, found.rest) == (2, 0.5, 1.5)
+    assert (found.cpu, found.memory) == (None, 8)
