@@ -14,6 +14,7 @@ from cytosuite.algorithms.harmonicnet.parameters import Parameters
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
+from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import text
@@ -41,6 +42,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         )
     network = load_once(model, parameters.network.model_dump(), load)
     ratio = ratio_of(volume, parameters)
+    source = "given" if "diameter_um" in volume.metadata else "of the training"
+    state(size=f"{source}: {2 * parameters.radius_um * ratio:.3g} µm")
     found = candidates(volume, ratio, parameters, network)
     chosen = kept(found, parameters.overlap, parameters.smallest_um3 * ratio**3)
     stars, grid = stars_from(found.coefficients[chosen]), Grid(volume.shape, volume.spacing)
