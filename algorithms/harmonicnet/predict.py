@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from cytosuite.algorithms.harmonicnet.parameters import Parameters
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
+from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import warned
@@ -40,6 +42,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         )
     network = load_once(model, parameters.network.model_dump(), load)
     scale = scale_of(volume, parameters)
+    diameter = 2 * parameters.radius_um * scale.ratio
+    state(size=f"{scale.source}: {diameter:.3g} µm")
     found = candidates(volume, scale, parameters, network)
     chosen = kept(found, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
     stars, grid = stars_from(found.coefficients[chosen]), Grid(volume.shape, volume.spacing)
@@ -48,7 +52,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         "candidates": len(found.certainty),
         "suppressed": len(found.certainty) - len(chosen),
         "objects": int(final.max(initial=0)),
-        "diameter_um": round(2 * parameters.radius_um * scale.ratio, 3),
+        "diameter_um": round(diameter, 3),
         "diameter_source": scale.source,
     }
     own = {f"harmonicnet_{key}": value for key, value in facts.items()}
@@ -85,7 +89,7 @@ def candidates(
         multiple=_half(parameters.network.multiple),
         tile=_half(parameters.tile),
         halo=_half(parameters.halo),
-        activate=_activate,
+        activate=lambda maps: torch.cat([maps[:1].sigmoid(), maps[1:]]),  # heat of its logit
         skip=lambda part: bool(part.min() == part.max()),
         device=device(),
     ).values
@@ -113,9 +117,3 @@ def _whole(eights: Tensor) -> Tensor:
     count, _, z, y, x = eights.shape
     parts = eights.view(count, 2, 2, 2, z, y, x).permute(0, 4, 1, 5, 2, 6, 3)
     return parts.reshape(count, 1, 2 * z, 2 * y, 2 * x)
-
-
-def _activate(maps: Tensor) -> Tensor:
-    """Return maps with the heat in place of its logit."""
-    maps[0] = maps[0].sigmoid()
-    return maps

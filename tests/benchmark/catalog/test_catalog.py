@@ -23,6 +23,16 @@ def installed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+def test_optional_algorithms_run_by_name_or_with_all():
+    plain = catalog.algorithms()["watershed"]
+    known = {"mine": plain, "theirs": plain.model_copy(update={"optional": True})}
+    assert catalog.asked_for([], known) == ["mine"]
+    assert catalog.asked_for(["all"], known) == ["mine", "theirs"]
+    assert catalog.asked_for(["theirs"], known) == ["theirs"]
+    with pytest.raises(InputError, match="did you mean 'theirs'"):
+        catalog.asked_for(["their"], known)
+
+
 def test_a_checkout_is_known_and_is_where_commands_write():
     assert catalog.CHECKOUT
     assert catalog.ROOT == catalog.workplace() == catalog.need_checkout("a test") == ROOT

@@ -139,6 +139,32 @@ def test_an_algorithm_without_a_training_is_refused(monkeypatch, folder):
         _train(monkeypatch, 0, folder, algorithm="unknown")
 
 
+def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(monkeypatch, tmp_path, folder):
+    asked = {}
+    monkeypatch.setattr(training, "is_tool", lambda name: name == "watershed")
+    monkeypatch.setattr(training, "settings_of", lambda name, changes: {"epochs": 3})
+    monkeypatch.setattr(training, "start_engine", lambda run, needed, console: needed)
+    monkeypatch.setattr(training, "workplace", lambda: tmp_path)
+
+    def trained(engine, name, dataset, card, settings, facts, limits, shown):
+        asked.update(engine=engine, cases=len(dataset.cases), settings=settings, facts=facts)
+        return card
+
+    monkeypatch.setattr(training, "trained", trained)
+    own = {"algorithm": "watershed", "dataset": str(folder), "name": "mine", "authors": "A"}
+    options = TrainOptions(**own, runs=tmp_path / "runs", seed=4)
+    card = training.train(options, Console(quiet=True))
+    assert card == tmp_path / "weights" / "watershed" / "mine.json"
+    assert asked == {
+        "engine": ["watershed"],
+        "cases": 1,
+        "settings": {"epochs": 3},
+        "facts": {"seed": 4, "authors": "A"},
+    }
+    with pytest.raises(InputError, match="--steps is for our networks; watershed has its own"):
+        training.train(TrainOptions(**own, steps=3), Console(quiet=True))
+
+
 def test_parameters_of_the_simulation_can_be_set(monkeypatch, tmp_path, folder):
     recipe, checks = tmp_path / "small.toml", []
     recipe.write_text(RECIPE)
