@@ -6,16 +6,12 @@ ARG BASE=cytosuite/base:cpu
 FROM ${BASE} AS algorithm
 ARG ALGORITHM
 USER 0:0
-COPY cytosuite/ /opt/app/cytosuite/
-COPY algorithms/__init__.py /opt/app/algorithms/
 COPY algorithms/${ALGORITHM}/ /opt/app/algorithms/${ALGORITHM}/
-COPY weights/${ALGORITHM}/ /opt/app/model/
-# One name to import, as in a checkout.
-RUN ln -sfn ../algorithms /opt/app/cytosuite/algorithms
 WORKDIR /opt/app
 # Packages that the base lacks, from the wheels that `make` collects; most algorithms need none. Where the list has
 # checksums pip holds the wheels against them, but those that were built of sources.txt; another version of a package replaces
 # the base's, file by file; wheels.txt records what is installed, as in the base. No package stands in for a module of Python.
+# First, because it takes minutes where others change.
 RUN set -e; cd "algorithms/${ALGORITHM}"; if [ -f requirements.txt ]; then \
         export PYTHONPATH=/opt/python PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONHASHSEED=0; \
         pip="python3 $(echo wheels/pip-*.whl)/pip"; \
@@ -33,6 +29,11 @@ RUN set -e; cd "algorithms/${ALGORITHM}"; if [ -f requirements.txt ]; then \
         for wheel in wheels/*.whl; do name="${wheel##*/}"; sed -i "/  ${name%%-*}-/Id" /opt/python/wheels.txt; done; \
         (cd wheels; sha256sum -- *.whl) >> /opt/python/wheels.txt; rm -rf /opt/new wheels; \
     fi
+COPY cytosuite/ /opt/app/cytosuite/
+COPY algorithms/__init__.py /opt/app/algorithms/
+COPY weights/${ALGORITHM}/ /opt/app/model/
+# One name to import, as in a checkout.
+RUN ln -sfn ../algorithms /opt/app/cytosuite/algorithms
 # Compiled here because the root is read-only at run time: Python's bytecode and, where an algorithm has them, numba's
 # kernels, for a CPU that every machine has. All of it readable under any user.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=

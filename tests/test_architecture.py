@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Every algorithm or dataset has one of its own.
-PER_FOLDER = {"Parameters", "Settings"}
+PER_FOLDER = {"LossWeights", "Network", "Parameters", "Settings"}
 PACKAGES = ("cytosuite", "algorithms", "datasets", "benchmark")
 # Rooms and the rooms they may import from.
 ALLOWED = {

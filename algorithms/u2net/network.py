@@ -77,7 +77,8 @@ class UBlock(nn.Module):
         for layer, other in zip(self.up, reversed(kept), strict=True):
             values = values if values.shape == other.shape else _upsampled(values, other)
             values = layer(torch.cat([values, other], 1))
-        return values + first
+        added: Tensor = values + first
+        return added
 
 
 class NestedU(nn.Module):

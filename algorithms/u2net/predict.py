@@ -84,7 +84,9 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         "diameter_px": round(scale.ratio * trained.diameter_um, 3),
         "diameter_source": scale.source,
         "objects": int(final.max(initial=0)),
-    } | ({"inverted": True} if inverted else {})
+    }
+    if inverted:
+        facts["inverted"] = True
     made = volume.like(found.reshape(volume.shape))
     made = replace(made, metadata={**made.metadata, **{f"u2net_{k}": v for k, v in facts.items()}})
     return {"instance-labels": warned(made, *scale.warnings)}

@@ -2,6 +2,7 @@ import hashlib
 import json
 import re
 import subprocess
+import tarfile
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import module_from_spec, spec_from_file_location
@@ -77,6 +78,48 @@ def test_the_packages_of_an_algorithm_come_into_its_folder(wheelhouse, pip, tmp_
     monkeypatch.setattr(wheelhouse, "HERE", tmp_path / "docker")
     assert wheelhouse.main(["--folder", "algorithms/mine"]) == 0
     assert {path.name.split("-")[0] for path in (own / "wheels").iterdir()} == {"tiny", "pip"}
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Return a folder whose package is in an index as source archive alone, and its lock."""
+    source, index, own = tmp_path / "pure-1.0", tmp_path / "index", tmp_path / "own"
+    for folder in (source, index, own):
+        folder.mkdir()
+    (source / "pure.py").write_text("")
+    (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: pure\nVersion: 1.0\n")
+    setup = "from setuptools import setup\nsetup(name='pure', version='1.0', py_modules=['pure'])\n"
+    (source / "setup.py").write_text(setup)
+    with tarfile.open(index / "pure-1.0.tar.gz", "w:gz") as packed:
+        packed.add(source, "pure-1.0")
+    digest = hashlib.sha256((index / "pure-1.0.tar.gz").read_bytes()).hexdigest()
+    (own / "sources.txt").write_text(f"pure==1.0 --hash=sha256:{digest}\n")
+    (own / "requirements.txt").write_text("-r sources.txt\n")
+    return own
+
+
+def test_a_wheel_is_built_of_an_archive_with_the_checksum_of_the_lock(
+    wheelhouse, archive, monkeypatch
+):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(archive.parent / "index"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    pins = wheelhouse.build(archive / "sources.txt", archive / "wheels")
+    assert pins == {"pure": wheelhouse.Pin("1.0")}
+    (built,) = (archive / "wheels").iterdir()
+    assert built.name == "pure-1.0-py3-none-any.whl"
+    monkeypatch.setattr(wheelhouse.subprocess, "run", None)
+    assert wheelhouse.build(archive / "sources.txt", archive / "wheels") == pins
+    built.rename(archive / "wheels" / "pure-1.0-cp311-cp311-linux_x86_64.whl")
+    with pytest.raises(wheelhouse.WheelhouseError, match="has a compiled part"):
+        wheelhouse.build(archive / "sources.txt", archive / "wheels")
+
+
+def test_another_archive_is_refused(wheelhouse, archive, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(archive.parent / "index"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    (archive / "sources.txt").write_text(f"pure==1.0 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(wheelhouse.WheelhouseError, match=r"sources\.txt: pip wheel failed"):
+        wheelhouse.build(archive / "sources.txt", archive / "wheels")
 
 
 def test_old_and_broken_wheels_are_removed_by_name_and_replaced(wheelhouse, pip, here, capsys):
@@ -193,6 +236,9 @@ def test_wheels_are_looked_up_without_a_download(wheelhouse, index, capsys):
     assert line.startswith("h5py-3.1-")
     assert line.endswith(".whl: 1.5 MB, checksum as locked")
     assert {method for method, _ in index["asked"]} == {"page", "HEAD"}
+    index["files"][:] = [file for file in index["files"] if file["filename"].endswith(".gz")]
+    assert wheelhouse.check(pin(wheelhouse, "f")) == SIZE
+    assert capsys.readouterr().out == "h5py-3.1.tar.gz: 1.5 MB, checksum as locked\n"
     assert wheelhouse.check({"torch": wheelhouse.Pin("2.1+cpu")}) == 0
     line = "torch==2.1+cpu: not looked up, the lock has no checksum of it\n"
     assert capsys.readouterr().out == line

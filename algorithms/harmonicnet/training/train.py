@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from cytosuite.algorithms.harmonicnet.network import Network
 from cytosuite.algorithms.harmonicnet.network import build as build_network
 from cytosuite.algorithms.harmonicnet.parameters import Parameters
-from cytosuite.algorithms.harmonicnet.predict import candidates
+from cytosuite.algorithms.harmonicnet.predict import candidates, scale_of
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.algorithms.harmonicnet.training.losses import LossWeights, losses
 from cytosuite.algorithms.harmonicnet.training.shapes import batch_of, outlined, shaped
@@ -38,9 +38,14 @@ class Settings(parts.NucleiSettings):
     """All settings of a training."""
 
     network: Network = Network()
-    tau: float = Field(0.38, ge=0, lt=1, description="objects end where the level is below this")
+    tau: float = Field(0.38, ge=0, lt=1, description="nuclei end where the level is below this")
     smoothing: float = Field(0.006, ge=0, description="weight of l² (l + 1)² in the fit of shapes")
     loss: LossWeights = LossWeights()
+
+    @property
+    def outline(self) -> float:
+        """Level at which objects end; cells end at their labels."""
+        return self.tau if self.channel == "nucleus" else 0.0
 
     @model_validator(mode="after")
     def _shapes_stay_true(self) -> Self:
@@ -69,7 +74,7 @@ def measure(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]
                 f"{case.path}: expected voxels of about {voxel} µm, as most have, found "
                 f"{list(case.spacing)}; give volumes of one voxel size"
             )
-        volumes = np.bincount(outlined(case, settings.tau).ravel())[1:] * np.prod(case.spacing)
+        volumes = np.bincount(outlined(case, settings.outline).ravel())[1:] * np.prod(case.spacing)
         radii.append(np.cbrt(volumes[volumes > 0] * 3 / (4 * np.pi)))
     if not (found := np.concatenate(radii)).size:
         raise InputError("expected objects to learn from, found none; give labels with objects")
@@ -78,7 +83,7 @@ def measure(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]
 
 def prepare_cases(cases: Cases[TrainingCase], settings: Settings) -> Cases[TrainingCase]:
     """Return the cases to train on with the shapes of their objects."""
-    order, smoothing, tau = settings.network.order, settings.smoothing, settings.tau
+    order, smoothing, tau = settings.network.order, settings.smoothing, settings.outline
     kept = parts.prepare_cases(cases, settings)
     return {
         role: [shaped(case, order, smoothing, tau) for case in own] for role, own in kept.items()
@@ -125,8 +130,9 @@ def _judged(
     parameters = parse("card.parameters", {**given, "threshold": min(tried)}, Parameters)
     scenes = []
     for image, truth, spacing in parts.held_out(cases, settings, settings.tau):
+        volume = Volume(image, spacing)
         with using(state.average):
-            found = candidates(Volume(image, spacing), 1.0, parameters, state.average)
+            found = candidates(volume, scale_of(volume, parameters), parameters, state.average)
         scenes.append(
             (truth, spacing, found, kept(found, parameters.overlap, parameters.smallest_um3))
         )
@@ -154,7 +160,7 @@ TRAINING = Training(
     describe=parts.describe,
     validate=validate,
     tune=tune,
-    check=parts.check,
+    check=parts.check_labels,
     notes=parts.notes,
     measure=measure,
     prepare_cases=prepare_cases,

@@ -89,9 +89,8 @@ def losses(prediction: Tensor, wanted: Tensor, weights: LossWeights) -> dict[str
     """Return the cross entropy of (N, 7 C, 1, Y, X), ``total``, and that of the fused answer."""
     each = prediction.new_ones(CLASSES)
     each[BORDER] = weights.border
-    fused, *sides = (
-        functional.cross_entropy(answer, wanted, each) for answer in prediction.split(CLASSES, 1)
-    )
+    answers = prediction.unfold(1, CLASSES, CLASSES).movedim(-1, 2).unbind(1)
+    fused, *sides = (functional.cross_entropy(answer, wanted, each) for answer in answers)
     return {"total": fused + weights.sides * torch.stack(sides).sum(), "fused": fused}
 
 
@@ -113,7 +112,7 @@ TRAINING = Training(
     step=step,
     describe=parts.describe,
     validate=validate,
-    check=parts.check,
+    check=parts.check_labels,
     notes=parts.notes,
     prepare_cases=parts.prepare_cases,
 )

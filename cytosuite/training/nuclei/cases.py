@@ -104,12 +104,20 @@ class TrainingCase:
 
 
 def find_cases(
-    folder: Path, channel: Channel = "nucleus", root: Path | None = None, group: str = ""
+    folder: Path,
+    channel: Channel = "nucleus",
+    root: Path | None = None,
+    group: str = "",
+    *,
+    light: bool = True,
 ) -> list[Files]:
-    """Return the volumes in a dataset, its flat copy, a list, or ``images/`` and ``labels/``."""
+    """Return the volumes in a dataset, its flat copy, a list, or ``images/`` and ``labels/``.
+
+    With `light` a simulation must keep its light; without, its images serve where it has none.
+    """
     if (folder / "cases").is_dir():
         homes = sorted(path for path in (folder / "cases").iterdir() if path.is_dir())
-        found = [_of_dataset(home, channel) for home in homes]
+        found = [_of_dataset(home, channel, light=light) for home in homes]
     elif (listed := list_of(folder, "train")) is not None:
         pairs = read_list(listed, root)
         if bare := [image for image, labels in pairs if labels is None]:
@@ -158,14 +166,16 @@ def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
         )
 
 
-def _of_dataset(home: Path, channel: Channel) -> Files:
+def _of_dataset(home: Path, channel: Channel, *, light: bool) -> Files:
     name, facts, images = home.name, home / "case.json", home / "sockets" / "images"
-    labels = images / LABELS.slug
-    if not (facts.is_file() and read_json(facts).get("through")):
-        return _simulated(name, home / "companions", labels, channel)
+    labels, more = images / LABELS.slug, home / "companions"
+    kept = [more.glob("step-*-light"), *[more.glob("visible-level")] * (channel == "nucleus")]
+    through = facts.is_file() and read_json(facts).get("through")
+    if not through and (light or all(map(any, kept))):
+        return _simulated(name, more, labels, channel)
     # Another algorithm made the image: no light of the simulation belongs to it.
     image = images / IMAGE.slug / f"{name}.tif"
-    return _finished(name, image, labels / f"{name}.tif", home / "companions", channel)
+    return _finished(name, image, labels / f"{name}.tif", more, channel)
 
 
 def _finished(name: str, image: Path, labels: Path, more: Path, channel: Channel) -> Files:

@@ -77,15 +77,20 @@ def load_cases(
     make_targets: MakeTargets = labels_alone,
     quietest: float = QUIETEST,
 ) -> list[TrainingCase]:
-    """Return the volumes in a folder with their targets, see `find_cases`."""
+    """Return the volumes in a folder; targets beyond labels need a simulation's light."""
     shape, stray = settings.patches.shape, settings.patches.stray
-    found = find_cases(folder, settings.channel, settings.files.root, settings.files.group)
+    files, light = settings.files, make_targets is not labels_alone
+    found = find_cases(folder, settings.channel, files.root, files.group, light=light)
     return [load_case(files, shape, make_targets, stray, quietest) for files in found]
 
 
 def notes(cases: Cases[TrainingCase], settings: NucleiSettings) -> list[str]:
-    """Return a line on volumes smaller than a patch."""
-    return filled([case.unpadded for case in cases["images"]], settings.patches.shape)
+    """Return a line on volumes smaller than a patch, and one on volumes without a camera."""
+    images = cases["images"]
+    finished = sum(not case.simulated and not case.is_plane for case in images)
+    camera = f"{finished} of {len(images)} images as they are: no camera is drawn for them"
+    lines = filled([case.unpadded for case in images], settings.patches.shape)
+    return lines + [camera] * bool(finished)
 
 
 def prepare_cases(cases: Cases[TrainingCase], settings: NucleiSettings) -> Cases[TrainingCase]:
@@ -102,6 +107,12 @@ def check(source: Path | Mapping[str, Any], role: str, settings: NucleiSettings)
         find_cases(source, settings.channel, settings.files.root)
     else:
         check_recipe(source, settings.channel)
+
+
+def check_labels(source: Path | Mapping[str, Any], role: str, settings: NucleiSettings) -> None:  # noqa: ARG001
+    """Refuse a folder without volumes; any simulation has images and labels."""
+    if isinstance(source, Path):
+        find_cases(source, settings.channel, settings.files.root, light=False)
 
 
 def describe(cases: Cases[TrainingCase], settings: NucleiSettings) -> Mapping[str, Any]:

@@ -77,6 +77,18 @@ def test_images_behind_a_chain_count_like_real_ones(tmp_path):
     assert not case.tails.any()
 
 
+def test_images_of_a_simulation_without_light_serve_those_that_learn_of_labels(tmp_path):
+    folder = simulated_folder(tmp_path, 1)
+    (files,) = find_cases(folder, light=False)
+    assert files.simulated
+    companions = folder / "cases/case_0/companions"
+    (companions / "step-3-light").rename(tmp_path / "away")
+    (bare,) = find_cases(folder, light=False)
+    assert (bare.simulated, bare.image.parent.name) == (False, "microscopy-image")
+    with pytest.raises(InputError, match="expected step-3-light/case_0.tif"):
+        find_cases(folder)
+
+
 def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_volume():
     labels = np.ones((12, 16, 40), np.uint16)
     labels[..., 20:] = 2

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE, objects, predict
+from cytosuite.contract.manifest import ModelCard
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError
+from cytosuite.networks.network import using
+from cytosuite.volume import Volume
+
+
+def chances(classes):
+    """Return the chances (3, Y, X) of a network that is sure of its classes."""
+    return np.where(np.arange(3)[:, None, None] == classes, 0.9, 0.05).astype(np.float32)
+
+
+def test_pieces_of_inside_grow_to_the_border_and_a_piece_without_one_is_an_object():
+    wanted = np.full((20, 40), GROUND)
+    wanted[2:12, 2:22] = BORDER
+    wanted[4:10, 4:10] = wanted[4:10, 14:20] = INSIDE
+    wanted[15:17, 30:32] = BORDER
+    wanted[18, 2] = BORDER
+    labels = objects(chances(wanted), 3)
+    assert np.unique(labels).size == 4
+    np.testing.assert_array_equal(labels > 0, (wanted != GROUND) & ~(np.indices((20, 40))[0] > 17))
+    one, two = labels[6, 6], labels[6, 16]
+    assert one != two
+    assert (labels[2:12, 2:10] == one).all()
+    assert (labels[2:12, 14:22] == two).all()
+    assert not objects(chances(np.zeros((5, 5))), 0).any()
+
+
+class Bright(torch.nn.Linear):
+    """A network that knows bright pixels as inside."""
+
+    def forward(self, image):
+        bright = (image[:, 0] > 0.5).float()
+        return 20 * torch.stack([1 - bright, bright, 0 * bright], 1)
+
+
+def model():
+    card = {
+        **{"name": "tiny", "version": "0.1.0", "algorithm": "u2net", "task": "segment"},
+        **{"description": "None.", "authors": "nobody", "license": "Apache-2.0"},
+        "describes": {"axes": "YX", "diameter_um": 12.0},
+        "parameters": {"network": {}, "tile": (1, 256, 256), "halo": (0, 32, 32)},
+    }
+    return Model(ModelCard.model_validate(card))
+
+
+def discs(radius, count=4):
+    """Return an image of a square of discs, and their number."""
+    step = 2 * radius + 8
+    y, x = np.indices((count * step,) * 2) % step - step // 2
+    noise = np.random.default_rng(0).normal(10, 1, y.shape)
+    return np.clip(noise + 60 * (y**2 + x**2 <= radius**2), 0, 255).astype(np.uint8), count**2
+
+
+@pytest.mark.parametrize("radius", [6, 12])
+def test_planes_of_any_size_of_nuclei_dark_or_bright(radius):
+    image, count = discs(radius)
+    for each in (image, 255 - image):
+        with using(Bright(1, 1)):
+            found = predict({"microscopy-image": Volume(each, (0.5, 0.5), "YX")}, model())
+        labels = found["instance-labels"]
+        assert labels.metadata["u2net_objects"] == count
+        assert labels.metadata["u2net_diameter_px"] == pytest.approx(2 * radius, rel=0.15)
+        assert labels.metadata.get("u2net_inverted", False) == (each is not image)
+        assert ((labels.array > 0) == (image > 40)).mean() > 0.94  # resized twice
+
+
+def test_an_empty_plane_is_empty_and_a_volume_is_refused():
+    volume = Volume(np.full((40, 48), 7, np.uint16), (0.5, 0.5), "YX")
+    with using(Bright(1, 1)):
+        assert not predict({"microscopy-image": volume}, model())["instance-labels"].array.any()
+    stack = replace(volume, array=np.zeros((4, 9, 9)), axes="ZYX", spacing=(1.0,) * 3)
+    with pytest.raises(InputError, match="tiny is for planes, found a volume of 4 x 9 x 9"):
+        predict({"microscopy-image": stack}, model())

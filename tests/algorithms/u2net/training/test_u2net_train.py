@@ -1,0 +1,88 @@
+from math import log
+
+import numpy as np
+import pytest
+import torch
+
+from cytosuite.algorithms.u2net.network import load as load_network
+from cytosuite.algorithms.u2net.predict import BORDER
+from cytosuite.algorithms.u2net.training.train import (
+    TRAINING,
+    LossWeights,
+    Settings,
+    classes,
+    losses,
+)
+from cytosuite.contract.manifest import parse, read_card
+from cytosuite.files import read_toml
+from cytosuite.formats import write
+from cytosuite.training.loop import begin, take_step, train
+from cytosuite.training.publish import ALGORITHMS
+from cytosuite.volume import Volume
+
+TINY = {
+    "network": {"channels": 4, "middle": 2},
+    "schedule": {"steps": 2, "report": 1},
+    "patches": {"shape": (1, 32, 32), "batch": 2, "diameter": 12.0, "near": 1.0},
+    "validation": {"every": 2, "metric": "SEG", "cases": 1},
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write two planes with two nuclei each."""
+    labels = np.zeros((40, 48), np.uint16)
+    labels[8:20, 8:20], labels[8:20, 20:32] = 1, 2
+    noise = np.random.default_rng(0).normal(10, 1, labels.shape)
+    for name in "ab":
+        for place, array in {"images": noise + 50 * (labels > 0), "labels": labels}.items():
+            kept = array.astype(np.float32 if place == "images" else np.uint16)
+            write(tmp_path / "data" / place / f"{name}.tif", Volume(kept, (0.5, 0.5), "YX"))
+    return tmp_path / "data"
+
+
+def test_border_lies_in_objects_where_another_or_the_ground_is_near():
+    row = np.repeat([[0] * 3 + [1] * 5 + [2] * 6], 7, axis=0).astype(np.int32)
+    assert classes(row, 1)[3].tolist() == [0] * 3 + [2, 1, 1, 1, 2] + [2, 1, 1, 1, 1, 1]
+    assert classes(row, 2)[3].tolist() == [0] * 3 + [2, 2, 1, 2, 2] + [2, 2, 1, 1, 1, 1]
+
+
+def test_the_border_weighs_more_and_every_depth_counts():
+    wanted = torch.tensor([0, BORDER]).view(1, 1, 1, 2)
+    logits = torch.zeros(1, 21, 1, 1, 2)
+    found = losses(logits, wanted, LossWeights(border=3, sides=0.5))
+    assert float(found["fused"]) == pytest.approx(log(3))
+    assert float(found["total"]) == pytest.approx(log(3) * (1 + 6 * 0.5))
+    logits[:, 0, ..., 0] = 50  # the ground of the fused answer is right: three quarters are left
+    fused = losses(logits, wanted, LossWeights(border=3))["fused"]
+    assert float(fused) == pytest.approx(log(3) * 3 / 4)
+
+
+def test_a_training_gives_a_model_of_planes(folder, tmp_path):
+    card = tmp_path / "weights" / "tiny.json"
+    settings = parse("t.toml", TINY, Settings)
+    train(TRAINING, settings, {"images": [folder]}, card, work=tmp_path / "work")
+    found = read_card(card)
+    assert found.describes == {"axes": "YX", "channel": "nucleus", "diameter_um": 12}
+    assert found.scores
+    assert load_network(found.parameters["network"], card.with_suffix(".safetensors")).layer
+
+
+def test_the_loss_falls_on_one_fixed_batch(folder):
+    settings = parse("t.toml", TINY, Settings).with_schedule(steps=30, learning_rate=1e-2)
+    state = begin(TRAINING, settings, None, "cpu")
+    state.rounding = 1.0  # float32
+    cases = {"images": TRAINING.load(folder, "images", settings)}
+    batch = TRAINING.batch(cases, settings, 0)
+    assert set(np.unique(batch["classes"])) == {0, 1, 2}
+    found = [
+        float(take_step(TRAINING, settings, state, batch)["total"].detach()) for _ in range(30)
+    ]
+    assert sum(found[-5:]) < 0.7 * sum(found[:5])
+
+
+def test_shipped_settings_are_whole():
+    path = ALGORITHMS / "u2net" / "training" / "train.toml"
+    settings = parse(path, read_toml(path), Settings)
+    assert settings.patches.shape[0] == 1
+    assert settings.validation.every <= settings.schedule.steps
