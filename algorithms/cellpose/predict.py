@@ -28,9 +28,7 @@ class Parameters(Described):
 
     tool: str  # that made the weights
     diameter_um: float | None = None  # of the training's objects; None: by pixels, in the weights
-    evaluation: dict[str, Any] = Field(
-        {}
-    )  # keywords of `CellposeModel.eval`
+    evaluation: dict[str, Any] = Field({})  # keywords of `CellposeModel.eval`
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:

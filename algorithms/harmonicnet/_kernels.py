@@ -1,7 +1,7 @@
 """The compiled loop of the suppression, and those of stars: kept together in an image."""
 
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 from numba import njit
@@ -11,11 +11,8 @@ from cytosuite.networks.kernels import FOLDER, use
 
 use(Path(__file__).with_name(FOLDER))
 
-from cytosuite.bodies._kernels import cut_star, radius_at  # noqa: E402 - `use` comes before loops
-
-Floats: TypeAlias = NDArray[np.float32]
-Reals: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.int64]
+# `use` comes before loops
+from cytosuite.bodies._kernels import Floats, Indices, cut_star, radius_at  # noqa: E402
 
 _SUPPRESS = (
     "boolean[::1](int64[::1], int64[::1], float64[:, ::1], float32[:, ::1], float32[:, ::1], "
@@ -29,7 +26,7 @@ cast(Any, cut_star).compile(_CUT)
 def suppress(
     first: Indices,
     second: Indices,
-    centres: Reals,
+    centres: NDArray[np.float64],
     radii: Floats,
     points: Floats,
     tables: Floats,

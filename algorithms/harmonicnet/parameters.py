@@ -1,19 +1,18 @@
 """Parameters of a model card: the network, its grid, and the way from maps to stars."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.harmonicnet.network import Network
-from cytosuite.contract.manifest import Described
+from cytosuite.networks.scale import Positive, Sizing
 from cytosuite.networks.tiling import check_tile
 
-Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=1)]
 Even = Annotated[int, Field(ge=0, multiple_of=2)]
 
 
-class Parameters(Described):
+class Parameters(Sizing):
     """``parameters`` of a model card; lengths in µm are at the scale of the training."""
 
     network: Network = Field(description="Arguments of the network.")
@@ -31,11 +30,17 @@ class Parameters(Described):
         description="Share of the smaller star within a more certain one that suppresses.",
     )
     smallest_um3: float = Field(0.0, ge=0, description="Least volume of a star, µm³.")
+    diameter: Literal["trained", "estimated"] = Field(
+        "trained", description="Default nucleus diameter when the user gives none."
+    )
+    rescale_tolerance: float = Field(
+        0.01, ge=0, description="Largest |ln| of voxel size over the training's without rescaling."
+    )
     tile: tuple[Size, Size, Size] = Field(
-        (64, 192, 192), description="Voxels z, y, x; its volume bounds the memory."
+        (96, 256, 256), description="Voxels z, y, x; its volume bounds the memory."
     )
     halo: tuple[Even, Even, Even] = Field(
-        (16, 24, 24), description="Voxels at the inner faces of a tile that are thrown away."
+        (16, 32, 32), description="Voxels at the inner faces of a tile that are thrown away."
     )
 
     @model_validator(mode="after")

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import prod
+from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,19 +18,18 @@ from cytosuite.bodies.stars import label, stars_from
 from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
-from cytosuite.contract.spacing import text
+from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.networks.grid import to_working
-from cytosuite.networks.network import Forward, device, load_once, predict_tiles
+from cytosuite.networks.grid import to_working, working_shape
+from cytosuite.networks.network import Forward, Lazy, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
+from cytosuite.networks.scale import Scale, Trained, choose_scale
+from cytosuite.networks.tiling import Box, sample
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Scalar, Volume
 
 Floats = NDArray[np.float32]
-
-SAME = 0.01  # |factor - 1| of a voxel size that is not resampled
-ENLARGED = 40.0  # working voxels per voxel of the image: more show nothing more
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
@@ -41,64 +41,62 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
             "algorithm for planes"
         )
     network = load_once(model, parameters.network.model_dump(), load)
-    ratio = ratio_of(volume, parameters)
-    source = "given" if "diameter_um" in volume.metadata else "of the training"
-    state(size=f"{source}: {2 * parameters.radius_um * ratio:.3g} µm")
-    found = candidates(volume, ratio, parameters, network)
-    chosen = kept(found, parameters.overlap, parameters.smallest_um3 * ratio**3)
+    scale = scale_of(volume, parameters)
+    diameter = 2 * parameters.radius_um * scale.ratio
+    state(size=f"{scale.source}: {diameter:.3g} µm")
+    found = candidates(volume, scale, parameters, network)
+    chosen = kept(found, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
     stars, grid = stars_from(found.coefficients[chosen]), Grid(volume.shape, volume.spacing)
     labels, final = in_order(label(stars, found.centres_um[chosen], grid))
     facts: dict[str, Scalar] = {
         "candidates": len(found.certainty),
         "suppressed": len(found.certainty) - len(chosen),
         "objects": int(final.max(initial=0)),
-        "diameter_um": round(2 * parameters.radius_um * ratio, 3),
+        "diameter_um": round(diameter, 3),
+        "diameter_source": scale.source,
     }
     own = {f"harmonicnet_{key}": value for key, value in facts.items()}
-    made = volume.like(labels)
-    return {"instance-labels": replace(made, metadata={**made.metadata, **own})}
+    made = replace(volume.like(labels), metadata={**volume.metadata, **own})
+    return {"instance-labels": warned(made, *scale.warnings)}
 
 
-def ratio_of(volume: Volume, parameters: Parameters) -> float:
-    """Return the user's diameter over that of the training, 1 without; InputError for a wrong."""
-    given = volume.metadata.get("diameter_um")
-    if given is None:
-        return 1.0
-    if not isinstance(given, int | float) or not given > 0:
-        raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
-    return given / (2 * parameters.radius_um)
+def scale_of(volume: Volume, parameters: Parameters) -> Scale:
+    """Return the working grid of a volume; InputError for one that is enlarged too much."""
+    trained = Trained(spacing=parameters.spacing_um, diameter_um=2 * parameters.radius_um)
+    return choose_scale(volume.array, volume, trained, parameters)
 
 
 def candidates(
-    volume: Volume, ratio: float, parameters: Parameters, network: Forward
+    volume: Volume, scale: Scale, parameters: Parameters, network: Forward
 ) -> Candidates:
     """Return the candidates of a volume, lengths in µm of the volume."""
-    factor = [
-        old / (new * ratio) for old, new in zip(volume.spacing, parameters.spacing_um, strict=True)
-    ]
-    factor = [1.0 if abs(each - 1) <= SAME else each for each in factor]
-    if (more := prod(factor)) > ENLARGED:
-        raise InputError(
-            f"the model is for voxels of {text(parameters.spacing_um)} µm, found "
-            f"{text(volume.spacing)} µm: the image would be enlarged {more:.0f} times; check the "
-            "voxel size (--spacing), or give --diameter"
+    shape, read = (
+        working_shape(volume.shape, scale.factor),
+        partial(to_working, volume.array, scale.factor),
+    )
+    background = background_of(sample(read, shape), parameters.quietest)
+
+    def eights(box: Box) -> Floats:
+        whole = tuple(
+            slice(2 * s.start, min(2 * s.stop, n)) for s, n in zip(box, shape, strict=True)
         )
-    image = to_working(volume.array, factor)
+        return _in_eights(normalise(read(whole), background))
+
     maps = predict_tiles(
-        _in_eights(normalise(image, background_of(image))),
-        lambda eights: network(_whole(eights)),
+        Lazy((8, *(-(-size // 2) for size in shape)), eights),
+        lambda parts: network(_whole(parts)),
         channels=1 + (parameters.network.order + 1) ** 2,
         multiple=_half(parameters.network.multiple),
         tile=_half(parameters.tile),
         halo=_half(parameters.halo),
-        activate=_activate,
+        activate=lambda maps: torch.cat([maps[:1].sigmoid(), maps[1:]]),  # heat of its logit
         skip=lambda part: bool(part.min() == part.max()),
         device=device(),
     ).values
-    steps = zip(volume.spacing, volume.shape, image.shape, strict=True)
+    steps = zip(volume.spacing, volume.shape, shape, strict=True)
     spacing = [2 * step * old / new for step, old, new in steps]
     found = find(maps[0], maps[1:], spacing, parameters.threshold)
-    unit = np.float32(parameters.radius_um * ratio)
+    unit = np.float32(parameters.radius_um * scale.ratio)
     return found._replace(coefficients=found.coefficients * unit)
 
 
@@ -119,9 +117,3 @@ def _whole(eights: Tensor) -> Tensor:
     count, _, z, y, x = eights.shape
     parts = eights.view(count, 2, 2, 2, z, y, x).permute(0, 4, 1, 5, 2, 6, 3)
     return parts.reshape(count, 1, 2 * z, 2 * y, 2 * x)
-
-
-def _activate(maps: Tensor) -> Tensor:
-    """Return maps with the heat in place of its logit."""
-    maps[0] = maps[0].sigmoid()
-    return maps

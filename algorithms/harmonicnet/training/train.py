@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from cytosuite.algorithms.harmonicnet.network import Network
 from cytosuite.algorithms.harmonicnet.network import build as build_network
 from cytosuite.algorithms.harmonicnet.parameters import Parameters
-from cytosuite.algorithms.harmonicnet.predict import candidates
+from cytosuite.algorithms.harmonicnet.predict import candidates, scale_of
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.algorithms.harmonicnet.training.losses import LossWeights, losses
 from cytosuite.algorithms.harmonicnet.training.shapes import batch_of, outlined, shaped
@@ -130,8 +130,9 @@ def _judged(
     parameters = parse("card.parameters", {**given, "threshold": min(tried)}, Parameters)
     scenes = []
     for image, truth, spacing in parts.held_out(cases, settings, settings.tau):
+        volume = Volume(image, spacing)
         with using(state.average):
-            found = candidates(Volume(image, spacing), 1.0, parameters, state.average)
+            found = candidates(volume, scale_of(volume, parameters), parameters, state.average)
         scenes.append(
             (truth, spacing, found, kept(found, parameters.overlap, parameters.smallest_um3))
         )

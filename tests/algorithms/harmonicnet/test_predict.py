@@ -128,7 +128,7 @@ def _plane():
 
 
 def _large_voxels():
-    """would be enlarged 64 times; check the voxel size"""
+    """would be enlarged 64 times; check channel"""
     return Volume(np.ones(SHAPE), (8.0, 4.0, 4.0))
 
 
@@ -148,3 +148,28 @@ def test_eights_become_the_volume_again():
     whole = _whole(torch.from_numpy(_in_eights(image))[None])[0, 0].numpy()
     assert (whole[:5] == image).all()
     assert (whole[5] == image[4]).all()
+
+
+class Blocks(torch.nn.Module):
+    """Stand in for a network: balls where the mean of eight voxels is bright."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, image):
+        heat = 5 * torch.nn.functional.avg_pool3d(image, 2) - 6
+        ball = torch.zeros(1, (ORDER + 1) ** 2, *heat.shape[2:])
+        ball[:, 0] = 1.5
+        return torch.cat([heat, ball], 1)
+
+
+def test_tiles_give_the_labels_of_the_whole():
+    image = np.random.default_rng(0).poisson(20.0, (25, 70, 61))
+    for z, y, x in [(3, 9, 9), (13, 35, 31), (13, 51, 45), (23, 67, 59)]:
+        image[z - 1 : z + 1, y - 1 : y + 1, x - 1 : x + 1] = 400
+    volume = Volume(image.astype(np.uint16), SPACING)
+    whole = _predicted(image, Blocks(), volume)
+    tiled = _predicted(image, Blocks(), volume, tile=(24,) * 3, halo=(8,) * 3)
+    assert whole.metadata["harmonicnet_objects"] == 4
+    assert (tiled.array == whole.array).all()
