@@ -63,10 +63,15 @@ def installed_with(wanted):
     return found
 
 
+LOCKS = sorted((ROOT / "algorithms").glob("*/requirements.txt"))  # of tools of others
+
+
 def modules():
-    """Return the names of all our modules."""
+    """Return the names of all our modules but those of tools, which run in their own images."""
+    tools = {("cytosuite", "algorithms", lock.parent.name) for lock in LOCKS}
     files = [path for path in visible_files(ROOT / "cytosuite") if path.suffix == ".py"]
     parts = [path.relative_to(ROOT).with_suffix("").parts for path in files]
+    parts = [own for own in parts if own[:3] not in tools]
     return [".".join(own[:-1] if own[-1] == "__init__" else own) for own in parts]
 
 
@@ -112,3 +117,12 @@ def test_with_networks_every_module_is_imported():
 def test_what_is_imported_while_a_program_runs_comes_with_an_extra():
     found = follow(modules(), ROOT / "cytosuite", later=True)
     assert set(found) - installed("networks", "cluster", "formats") == set()
+
+
+def test_tensorflow_is_in_the_image_of_stardist_alone_and_torchvision_in_no_base():
+    found = follow(modules(), ROOT / "cytosuite", later=True)
+    assert not {"tensorflow", "keras", "torchvision"} & set(found)
+    bases = sorted((ROOT / "docker").rglob("requirements*.txt"))
+    assert not [path for path in bases if "torchvision" in path.read_text()]
+    holding = [path.parent.name for path in [*LOCKS, *bases] if "tensorflow" in path.read_text()]
+    assert holding == ["stardist"]

@@ -38,12 +38,13 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     diameter, size = _diameter(image, parameters, float(tool.diam_labels))
     state(tool=TOOL, size=size)
     options = {"channels": [0, 0], "diameter": diameter, **parameters.evaluation}
-    if max(image.shape[:-2], default=1) > 1:
+    array = np.asarray(image.array)
+    if array.ndim == 3 and len(array) > 1:
         anisotropy = image.spacing[0] / image.spacing[-1]
         options = {"do_3D": True, "z_axis": 0, "anisotropy": anisotropy, **options}
-    elif image.array.ndim == 3:  # one slice
-        image = image.like(image.array[0])
-    found = np.asarray(tool.eval(np.asarray(image.array), **options)[0])
+    elif array.ndim == 3:  # one slice
+        array = array[0]
+    found = np.asarray(tool.eval(array, **options)[0])
     return {"instance-labels": image.like(found.reshape(image.shape).astype(np.uint32))}
 
 

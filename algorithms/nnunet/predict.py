@@ -1,6 +1,6 @@
 """Entry point of nnU-Net: one image in, its instance labels out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from os import environ
 from pathlib import Path
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from cytosuite.algorithms.nnunet.classes import CLASSES, instances_of
 from cytosuite.contract import facts
 from cytosuite.contract.interface import image_of
-from cytosuite.contract.weights import Model
+from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
 from cytosuite.networks.network import device, load_once
 from cytosuite.volume import Volume
@@ -25,20 +25,16 @@ PLANES = "NaturalImage2DIO"  # nnU-Net's reader of planes, to which every pixel 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one image; InputError if model and image do not fit."""
     image, own = image_of(inputs), model.card.parameters
-    if model.weights is None:
-        raise InputError(
-            f"card {model.card.name}: no weights of nnU-Net; train them (cytosuite train nnunet "
-            "DATASET --name NAME) or give a trained folder of nnU-Net (MODEL=path)"
-        )
+    weights_of(model)
     flat = own["configuration"] == "2d"
     if flat != (image.axes == "YX"):
-        found = f"{own['configuration']}, the image is {image.axes}"
-        raise InputError(f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found {found}")
+        both = f"{own['configuration']}, the image is {image.axes}"
+        raise InputError(f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found {both}")
     sized = own["plans"]["image_reader_writer"] != PLANES
     spacing = image.spacing if sized else (1.0,) * len(image.spacing)
     facts.state(tool=tool(), size="given: voxel size" if sized else "not used")
     labels = np.zeros(image.shape, np.uint32)
-    if image.array.any():  # nnU-Net looks for the box of what is not 0
+    if np.ptp(image.array) > 0:  # nnU-Net fails where all is 0
         network = load_once(model, own, load)
         classes = predictor(network, own).predict_single_npy_array(
             image.array.astype(np.float32)[(None, None) if flat else None],
@@ -77,13 +73,8 @@ def predictor(network: nn.Module, own: Mapping[str, Any]) -> Any:  # noqa: ANN40
         "nnUNetTrainer",
         own["mirroring"],
     )
-    logits: Callable[[Tensor], Tensor] = found.predict_logits_from_preprocessed_data
-
-    def timed(data: Tensor) -> Tensor:
-        with facts.network():
-            return logits(data)
-
-    found.predict_logits_from_preprocessed_data = timed
+    logits = found.predict_logits_from_preprocessed_data
+    found.predict_logits_from_preprocessed_data = facts.network()(logits)
     return found
 
 

@@ -74,7 +74,7 @@ def convert(file: Path, scratch: Path) -> Learned:
         raise InputError(f"{file.name}: expected a model of images with one channel, {found}")
     try:
         return _learned(KINDS[axes][0](None, name=folder.name, basedir=str(scratch)), None)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, LookupError, ValueError, TypeError) as error:
         raise InputError(f"{expected}: {str(error).splitlines()[0][:100]}") from None
 
 

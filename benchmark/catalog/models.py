@@ -78,6 +78,16 @@ def unlike(cards: Mapping[str, Path]) -> list[str]:
     return sentences
 
 
+def need_models(names: Iterable[str], models: Models) -> None:
+    """Refuse an algorithm without any model."""
+    for name in names:
+        if not cards_of(name, models):
+            raise ModelError(
+                f"{name} comes without a model: train one (cytosuite train {name} DATASET --name "
+                "NAME), or give one of its own (--model PATH)"
+            )
+
+
 def need_weights(names: Iterable[str], models: Models) -> None:
     """Refuse weights that are missing or altered, before a result is made with them or lost."""
     for name in dict.fromkeys(names):

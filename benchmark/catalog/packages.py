@@ -1,11 +1,12 @@
 """Packages that an algorithm imports, those that are not installed, and torch among them."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, algorithms, program_of
+from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, program_of
 from cytosuite.benchmark.containers.sources import follow
-from cytosuite.errors import InputError
+from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.errors.packages import needs
 
 
@@ -17,7 +18,13 @@ def imported(module: str, package: Path = PACKAGE) -> set[str]:
 def need_packages(user: str, part: str = "predict") -> None:
     """Check the packages that a part of an algorithm, or a module, imports; else InputError."""
     module = part if part.startswith("cytosuite.") else f"cytosuite.algorithms.{user}.{part}"
-    if missing := [name for name in imported(module) if find_spec(name) is None]:
+    if missing := sorted(name for name in imported(module) if find_spec(name) is None):
+        own = ROOT / "algorithms" / user / "requirements.txt"
+        if own.is_file() and set(missing) - {"torch", "monai"}:
+            raise InputError(
+                f"{user} needs {', '.join(missing)}, not installed here: run its container "
+                f"(ENGINE=docker), or install {own} in an environment of its own"
+            )
         raise InputError(needs(user, missing))
 
 
@@ -26,3 +33,12 @@ def uses_gpu(algorithm: str) -> bool:
     own = algorithms().get(program_of(algorithm))
     module = f"cytosuite.algorithms.{program_of(algorithm)}.predict"
     return own is None or own.resources.gpu or "torch" in follow([module], PACKAGE, later=True)
+
+
+def refusal(check: Callable[[str], None], algorithm: str) -> str:
+    """Return the error by which a check refuses an algorithm, or an empty text."""
+    try:
+        check(algorithm)
+    except CytosuiteError as error:
+        return str(error)
+    return ""

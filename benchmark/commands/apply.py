@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.models import choice_digest
+from cytosuite.benchmark.catalog.packages import refusal
 from cytosuite.benchmark.commands.applied import (
     Applied,
     count_in_cells,
@@ -29,7 +30,6 @@ from cytosuite.benchmark.commands.choice import (
     candidates_for,
     choose_able,
     own_images,
-    refusal,
     show_choice,
 )
 from cytosuite.benchmark.commands.console import Cases, lines_to, progress

@@ -25,10 +25,12 @@ from cytosuite.benchmark.catalog.models import (
     is_tarball,
     lacks_model,
     named_models,
+    need_models,
     need_weights,
     own_models,
     unlike,
 )
+from cytosuite.benchmark.catalog.packages import need_packages, refusal
 from cytosuite.benchmark.commands.console import Cases, progress
 from cytosuite.benchmark.commands.data import (
     make,
@@ -43,6 +45,7 @@ from cytosuite.benchmark.comparison.origin import case_digests, model_digest, re
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.data.several import recipe_of_all
+from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpu_facts
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
@@ -119,6 +122,10 @@ def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster 
     given = None if others and is_tarball(options.model) else options.model
     given = own_model(given, free, options, console)
     models = {**models, **named_models(given, free)}
+    named = not {ALL}.issuperset(options.algorithm)
+    if not named:
+        ours = _ready(ours, models, options, console)
+    need_models([found.name for found in ours], models)
     passed, names = links(made.through), [found.name for found in ours]
     need_weights([*passed, *names], models)
     needed = list(dict.fromkeys([*passed, *map(program_of, names)]))
@@ -128,8 +135,23 @@ def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster 
         cluster.reserve(options.limits(known[name]).memory_gib for name in needed)
     taken = [*known, *(name for board in BOARDS.values() for name in board.controls)]
     guests = take_in(others, taken, task, engine, options, console)
-    named = not {ALL}.issuperset(options.algorithm)
     return Request(made, task, ours, guests, models, engine, named)
+
+
+def _ready(
+    ours: Sequence[AlgorithmManifest], models: Models, options: BenchmarkOptions, console: Console
+) -> list[AlgorithmManifest]:
+    """Return the algorithms with a model, and as plain processes with their packages."""
+    plain, found = engine_name(options.engine)[0] == "process", []
+    for one in ours:
+        reason = refusal(lambda name: need_models([name], models), one.name)
+        if plain and not reason:
+            reason = refusal(need_packages, one.name)
+        if not reason or not one.optional:
+            found.append(one)
+        else:
+            console.print(f"left out: {reason}", highlight=False, markup=False)
+    return found
 
 
 def _chosen(

@@ -17,7 +17,7 @@ from cytosuite.benchmark.catalog.models import (
     named_models,
     preferred,
 )
-from cytosuite.benchmark.catalog.packages import need_packages
+from cytosuite.benchmark.catalog.packages import need_packages, refusal
 from cytosuite.benchmark.commands.console import lines_to
 from cytosuite.benchmark.commands.data import own_model
 from cytosuite.benchmark.commands.options import AUTO, SEGMENT, SegmentOptions
@@ -219,15 +219,6 @@ def decide(
 
 class UnableError(InputError):
     """No algorithm that fits an image can run here."""
-
-
-def refusal(check: Callable[[str], None], algorithm: str) -> str:
-    """Return the InputError by which a check refuses an algorithm, or an empty text."""
-    try:
-        check(algorithm)
-    except InputError as error:
-        return str(error)
-    return ""
 
 
 def choose_able(

@@ -3,6 +3,7 @@
 import json
 import sys
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,25 @@ def opened(tmp_path):
 
     yield opened
     _loaded.cache_clear()
+
+
+@pytest.fixture
+def stubbed(monkeypatch):
+    """Return a function that imports modules of an algorithm with stubs in place of its tool."""
+    names = []  # of packages that are imported anew, and forgotten
+
+    def loaded():
+        return [name for name in sys.modules if name.startswith(tuple(f"{n}." for n in names))]
+
+    def imported(algorithm, *parts):
+        stub, own = Path(__file__).parent / algorithm / "stub", f"cytosuite.algorithms.{algorithm}"
+        tools = [path.name for path in stub.iterdir()]
+        names.extend([own, *tools])
+        for name in [*loaded(), *(tool for tool in tools if tool in sys.modules)]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.syspath_prepend(stub)
+        return [import_module(f"{own}.{part}") for part in parts]
+
+    yield imported
+    for name in [*loaded(), *(tool for tool in names if tool in sys.modules)]:
+        del sys.modules[name]

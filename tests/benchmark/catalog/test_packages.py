@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_networks_use_a_gpu_and_others_if_their_manifest_asks_for_it(monkeypatch):
     found = {name for name in algorithms() if uses_gpu(name)}
-    assert found == set(algorithms()) - {"spots", "watershed"}
+    assert found == set(algorithms()) - {"spots", "watershed", "stardist", "cellprofiler_like"}
     assert uses_gpu("an-image-of-others")
     own = algorithms()["watershed"]
     wanted = own.model_copy(update={"resources": own.resources.model_copy(update={"gpu": True})})
@@ -40,6 +40,12 @@ def test_a_missing_package_is_one_line_with_the_extra(without_torch, part):
     need_packages("watershed")
 
 
+def test_a_tool_of_others_runs_in_its_container_or_an_environment_of_its_own(monkeypatch):
+    monkeypatch.setattr(packages, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="stardist needs .*ENGINE=docker.*stardist/requirements"):
+        need_packages("stardist")
+
+
 def test_a_package_of_no_extra_is_named_itself(monkeypatch):
     monkeypatch.setattr(packages, "imported", lambda module: {"nowhere_to_be_found"})
     with pytest.raises(InputError, match="pip install nowhere-to-be-found$"):
@@ -49,7 +55,9 @@ def test_a_package_of_no_extra_is_named_itself(monkeypatch):
 def test_the_extra_for_networks_holds_what_a_network_imports_beyond_the_rest():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extra = {line.split(">=")[0] for line in project["optional-dependencies"]["networks"]}
-    modules = [f"cytosuite.algorithms.{name}.predict" for name in algorithms()]
+    home = ROOT / "algorithms"
+    ours = [name for name in algorithms() if not (home / name / "requirements.txt").is_file()]
+    modules = [f"cytosuite.algorithms.{name}.predict" for name in ours]
     trained = (ROOT / "algorithms").glob("*/training/train.py")
     modules += [f"cytosuite.algorithms.{path.parts[-3]}.training.train" for path in trained]
     needed = {name for module in modules for name in imported(module)}

@@ -1,0 +1,106 @@
+"""Entry point of the CellProfiler-like chain: one plane in, its instance labels out."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.filters import sobel, threshold_local, threshold_otsu
+from skimage.segmentation import watershed
+
+from cytosuite.contract import facts
+from cytosuite.contract.interface import image_of
+from cytosuite.contract.manifest import Described, parameters_of
+from cytosuite.contract.weights import Model
+from cytosuite.segmentation.foreground import background_and_noise, li_threshold
+from cytosuite.segmentation.objects import fill_holes, keep_by
+from cytosuite.volume import Volume
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int32]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Length = Annotated[float, Field(ge=0, le=10000)]
+
+
+class Secondary(Described):
+    """Growth of primary objects to whole cells."""
+
+    factor: Positive = Field(description="Correction of the threshold of cells.")
+    reach_px: Positive = Field(description="Longest way from the primary object.")
+    compactness: Length = Field(
+        description="Weight of distance against edges: 0 follows edges alone."
+    )
+
+
+class Parameters(Described):
+    """Parameters of a card; lengths in pixels, as in CellProfiler."""
+
+    smoothing_px: Length = Field(description="Standard deviation of the Gaussian before all.")
+    threshold: Literal["otsu", "li"] = Field(description="Of two classes, or cross entropy.")
+    factor: Positive = Field(description="Correction of the threshold above the background.")
+    adaptive_px: Length = Field(description="Window whose mean shifts the threshold; 0: global.")
+    minimum_snr: Length = Field(6.0, description="Lowest threshold, in noise of the background.")
+    declump: Literal["distance", "intensity"] = Field(description="What has a peak per object.")
+    declump_px: Length = Field(description="Standard deviation of the Gaussian before peaks.")
+    apart_px: Positive = Field(description="Least distance of two peaks.")
+    diameter_px: tuple[Positive, Positive] = Field(description="Of discs as large as objects.")
+    secondary: Secondary | None = Field(None, description="Whole cells; None: primary objects.")
+
+
+def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+    """Return the ``instance-labels`` of one plane; InputError of a volume."""
+    image = image_of(inputs, axes="YX")
+    own = parameters_of(model.card, Parameters)
+    low, high = own.diameter_px
+    facts.state(tool=f"scikit-image {version('scikit-image')}", size=f"given: {low:g}-{high:g} px")
+    smooth = ndimage.gaussian_filter(image.array.astype(np.float32), own.smoothing_px)
+    background, noise = background_and_noise(smooth)
+    signal = smooth - np.float32(background)
+    level = threshold(signal, own)
+    floor = own.minimum_snr * noise
+    labels = primary(signal, signal > np.maximum(own.factor * level, floor), own)
+    if own.secondary is not None:
+        mask = signal > np.maximum(own.secondary.factor * level, floor)
+        labels = secondary(signal, mask, labels, own.secondary)
+    return {"instance-labels": image.like(labels.astype(np.uint32))}
+
+
+def threshold(signal: Floats, own: Parameters) -> Floats | float:
+    """Return the threshold of a plane without its background, one number or one per pixel."""
+    flat = bool(np.ptp(signal) == 0)
+    entropy = own.threshold == "li" or flat
+    level = li_threshold(signal) if entropy else float(threshold_otsu(signal))
+    if own.adaptive_px == 0 or flat:
+        return level
+    window = 2 * int(own.adaptive_px / 2) + 1
+    local: Floats = threshold_local(signal, window, "mean").astype(np.float32)
+    # CellProfiler keeps local thresholds within 0.7 and 1.5 of the global one.
+    return np.clip(local, 0.7 * level, 1.5 * level)
+
+
+def primary(signal: Floats, mask: NDArray[np.bool_], own: Parameters) -> Labels:
+    """Return objects of a mask, apart where distance or intensity has several peaks, by size."""
+    mask = ndimage.binary_fill_holes(mask)
+    height = ndimage.distance_transform_edt(mask) if own.declump == "distance" else signal
+    height = ndimage.gaussian_filter(height.astype(np.float32), own.declump_px)
+    pieces, _ = ndimage.label(mask)
+    places = peak_local_max(
+        height, min_distance=max(1, round(own.apart_px)), labels=pieces, exclude_border=False
+    )
+    seeds = np.zeros(mask.shape, np.int32)
+    seeds[tuple(places.T)] = np.arange(1, len(places) + 1)
+    labels: Labels = watershed(-height, seeds, mask=mask).astype(np.int32)
+    diameter = np.sqrt(np.bincount(labels.ravel()) * (4 / np.pi))
+    low, high = own.diameter_px
+    return keep_by(labels, (diameter >= low) & (diameter <= high))
+
+
+def secondary(signal: Floats, mask: NDArray[np.bool_], seeds: Labels, own: Secondary) -> Labels:
+    """Return primary objects grown in a mask, each by its own number, up to edges in between."""
+    mask = (mask | (seeds > 0)) & (ndimage.distance_transform_edt(seeds == 0) <= own.reach_px)
+    edges = sobel(signal / max(float(signal.max(initial=0)), 1e-9))
+    return fill_holes(watershed(edges, seeds, mask=mask, compactness=own.compactness))

@@ -1,0 +1,200 @@
+"""Images, models and settings on their way to Cellpose and back; the tool is a stub."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from cytosuite.contract import progress
+from cytosuite.contract.facts import gathered
+from cytosuite.contract.learning import Pair
+from cytosuite.contract.manifest import ModelCard, parse, read_toml
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError, ModelError
+from cytosuite.volume import Volume
+
+FOLDER = Path(__file__).parents[3] / "algorithms" / "cellpose"
+ASSUMED = {"spacing_source": "assumed"}
+
+
+@pytest.fixture
+def tool(stubbed):
+    """Return prediction and training with the stub."""
+    return stubbed("cellpose", "predict", "learn")
+
+
+@pytest.fixture
+def model(tool, tmp_path):
+    """Return a function that makes a model of the stub's weights."""
+
+    def made(learned):
+        save_file(dict(learned.tensors), path := tmp_path / "own.safetensors")
+        entries = {"name": "own", "version": "0.1.0", "algorithm": "cellpose", "task": "segment"}
+        entries |= {"description": "", "authors": "", "license": "", "describes": {}}
+        entries |= {"parameters": dict(learned.parameters), "weights": path.name, "sha256": "0"}
+        return Model(parse("card", entries, ModelCard), path)
+
+    return made
+
+
+def scene(*shape, spacing=0.5, **metadata):
+    """Return an image with two bright squares or cubes, and their labels."""
+    labels = np.zeros(shape, np.uint16)
+    for n in (1, 2):
+        labels[tuple(slice(8 * n - 4, 8 * n) for _ in shape)] = n
+    image = Volume(
+        labels * 100 + 10, (spacing * 4, spacing, spacing)[-len(shape) :], "ZYX"[-len(shape) :]
+    )
+    image = Volume(image.array, image.spacing, image.axes, metadata)
+    return image, image.like(labels)
+
+
+def learned(tool, *pairs, **changes):
+    """Return a model trained by the stub on scenes."""
+    settings = {**read_toml(FOLDER / "learn.toml"), "seed": 1, "n_epochs": 2, **changes}
+    given = [Pair(f"n{number}", *pair) for number, pair in enumerate(pairs)]
+    return tool[1].learn(given, settings, Path.cwd())
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path, monkeypatch):
+    """Work in an own folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def predicted(tool, image, model):
+    """Return labels, keywords of the tool's call, and facts."""
+    calls = tool[0].CellposeModel.calls
+    with gathered() as facts:
+        found = tool[0].predict({"microscopy-image": image}, model)["instance-labels"]
+    return found, calls[-1], facts
+
+
+def test_a_plane_is_segmented_with_the_diameter_of_the_training_in_its_own_pixels(tool, model):
+    own = model(learned(tool, scene(32, 32)))
+    image, labels = scene(32, 32, spacing=0.25)
+    found, call, facts = predicted(tool, image, own)
+    assert np.array_equal(found.array, labels.array)
+    assert found.array.dtype == np.uint32
+    assert (found.spacing, found.axes) == (image.spacing, "YX")
+    squares = 4 * 2 / np.pi**0.5 * 0.5  # µm: the disk of as many pixels
+    assert call == {"channels": [0, 0], "diameter": pytest.approx(squares / 0.25)}
+    assert facts.words["tool"] == "cellpose 3.stub"
+    assert facts.words["size"] == "given: 9.027 px, for objects of 2.257 µm"
+    assert facts.network_seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("metadata", "diameter", "size"),
+    [
+        (ASSUMED, 21.0, "given: 21 px, mean of its training"),
+        ({"diameter_um": 8}, 16.0, "given: 16 px, for objects of 8 µm"),
+    ],
+)
+def test_the_diameter_without_a_pixel_size_and_of_the_user(tool, model, metadata, diameter, size):
+    own = model(learned(tool, scene(32, 32)))
+    _, call, facts = predicted(tool, scene(32, 32, **metadata)[0], own)
+    assert call["diameter"] == diameter
+    assert facts.words["size"] == size
+    with pytest.raises(InputError, match="diameter_um must be a positive number of µm, found 0"):
+        predicted(tool, scene(32, 32, diameter_um=0)[0], own)
+
+
+def test_a_volume_is_segmented_by_planes_along_all_axes_and_one_slice_as_a_plane(tool, model):
+    own = model(learned(tool, scene(32, 32))._replace())
+    image, labels = scene(20, 32, 32)
+    found, call, _ = predicted(tool, image, own)
+    assert np.array_equal(found.array, labels.array)
+    assert call["anisotropy"] == 4.0
+    slice_ = Volume(image.array[5:6], image.spacing)
+    found, call, _ = predicted(tool, slice_, own)
+    assert found.shape == (1, 32, 32)
+    assert found.array.any()
+    assert "anisotropy" not in call
+    assert not predicted(tool, image.like(np.zeros(image.shape)), own)[0].array.any()
+
+
+def test_a_card_changes_the_tool_s_settings(tool, model):
+    found = learned(tool, scene(32, 32))
+    changed = {**found.parameters, "evaluation": {"flow_threshold": 0.9, "diameter": 12.0}}
+    _, call, _ = predicted(tool, scene(32, 32)[0], model(found._replace(parameters=changed)))
+    assert call == {"channels": [0, 0], "diameter": 12.0, "flow_threshold": 0.9}
+
+
+def test_a_card_without_weights_and_an_image_of_channels_are_refused(tool, model):
+    own = model(learned(tool, scene(32, 32)))
+    with pytest.raises(ModelError, match=r"no weights; train a model .*cellpose.* \(MODEL=path\)"):
+        predicted(tool, scene(32, 32)[0], Model(own.card))
+    two = Volume(np.ones((2, 8, 8)), (1.0, 1.0), "CYX")
+    with pytest.raises(InputError, match="found CYX: give one frame and one channel at a time"):
+        predicted(tool, two, own)
+
+
+def test_every_fifth_image_is_held_out_and_progress_is_said(tool, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    with progress.shown():
+        found = learned(tool, *[scene(32, 32)] * 6, nimg_per_epoch=3, batch_size=2)
+    seen = tool[1].train_seg.__globals__["seen"]
+    assert (len(seen["data"]), len(seen["labels"]), len(seen["test_data"])) == (5, 5, 1)
+    assert (seen["channels"], seen["bsize"], seen["SGD"]) == ([0, 0], 128, False)
+    assert capsys.readouterr().out.split("\n")[:-1] == [
+        f"progress {n} %" for n in (25, 50, 75, 100)
+    ]
+    assert found.parameters == {
+        "tool": "cellpose 3.stub",
+        "diameter_um": pytest.approx(2.257, 1e-3),
+    }
+    assert found.tensors["diam_labels"] == 21.0
+    assert not [name for name in found.tensors if "num_batches" in name]
+
+
+def test_the_seed_gives_the_same_model_and_an_unknown_pixel_size_none_in_um(tool):
+    pair = scene(32, 32, **ASSUMED)
+    one, same, other = (learned(tool, pair, seed=seed) for seed in (1, 1, 2))
+    assert one.parameters["diameter_um"] is None
+    assert np.array_equal(one.tensors["output.weight"], same.tensors["output.weight"])
+    assert not np.array_equal(one.tensors["output.weight"], other.tensors["output.weight"])
+
+
+def test_volumes_are_seen_in_planes_along_all_axes_with_square_pixels(tool):
+    learned(tool, scene(20, 32, 40), planes=3)
+    seen = tool[1].train_seg.__globals__["seen"]
+    assert [plane.shape for plane in seen["data"]] == [(32, 40)] * 3 + [(80, 40)] * 3 + [
+        (80, 32)
+    ] * 3
+    assert all(labels.any() for labels in seen["labels"])
+    blank = scene(32, 32)[0]
+    with pytest.raises(InputError, match="needs labelled objects, found none"):
+        learned(tool, (blank, blank.like(np.zeros((32, 32), int))))
+
+
+class Evil:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("hacked"),)
+
+
+def test_a_model_of_the_tool_keeps_its_weights_and_sizes_and_others_are_refused(tool, tmp_path):
+    net = tool[0].CellposeModel(mkldnn=False, diam_mean=17.0).net
+    torch.save(net.state_dict(), own := tmp_path / "cyto3")
+    found = tool[1].convert(own, tmp_path)
+    assert np.array_equal(found.tensors["output.weight"], net.output.weight.detach().numpy())
+    assert found.tensors["diam_mean"] == 17.0
+    assert found.parameters == {"tool": "cellpose 3.stub", "diameter_um": None}
+    old = {key: value for key, value in net.state_dict().items() if "diam" not in key}
+    torch.save(old, own)
+    assert tool[1].convert(own, tmp_path).tensors["diam_labels"] == 30.0
+    torch.save({**old, "W2": torch.ones(1)}, own)
+    with pytest.raises(InputError, match="cyto3: expected a model file of Cellpose .* W2 differs"):
+        tool[1].convert(own, tmp_path)
+    for content in (pickle.dumps(Evil(), 2), b"", b"no model"):
+        own.write_bytes(content)
+        with pytest.raises(
+            InputError, match="cyto3: expected a model file of Cellpose 1 to 3, wei"
+        ):
+            tool[1].convert(own, tmp_path)
+    assert not Path("hacked").exists()

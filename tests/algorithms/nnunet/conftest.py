@@ -1,0 +1,3 @@
+"""The stub is no module of ours: its doctests are not looked for."""
+
+collect_ignore = ["stub"]

@@ -1,0 +1,226 @@
+"""nnU-Net by a stub of its names and files; by itself where it is installed: `pytest -m rivals`."""
+
+import json
+import os
+import sys
+import zipfile
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save
+
+from cytosuite.algorithms.nnunet import learn as adapter
+from cytosuite.algorithms.nnunet.classes import classes_of, instances_of
+from cytosuite.algorithms.nnunet.predict import predict
+from cytosuite.contract.facts import gathered
+from cytosuite.contract.learning import Pair
+from cytosuite.contract.manifest import ModelCard
+from cytosuite.contract.weights import Model
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import file_digest
+from cytosuite.metrics.labels.detection import f1
+from cytosuite.volume import Volume
+
+SETTINGS = {"epochs": 3, "steps": 7, "validation_steps": 1, "memory_gb": 1.0, "border_px": 1.0}
+SETTINGS |= {"seed": 0}
+
+
+@pytest.fixture
+def environment():
+    """Forget what nnU-Net, or its stub, and the adapter have set."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+    for name in [n for n in sys.modules if n.partition(".")[0] == "nnunetv2"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def stub(environment, monkeypatch):
+    """Put the stub in place of nnU-Net; return its calls."""
+    monkeypatch.syspath_prepend(Path(__file__).parent / "stub")
+    return lambda: sys.modules["nnunetv2"].CALLS
+
+
+def pair(axes="YX", seed=0):
+    """Return a bright image of four objects and its labels; insides twice as bright as borders."""
+    shape, spacing = ((40, 40), (0.5, 0.5)) if axes == "YX" else ((8, 40, 40), (1.0, 0.5, 0.5))
+    labels = np.zeros(shape, np.uint16)
+    for number, (y, x) in enumerate([(3, 3), (3, 13), (22, 4), (21, 21)], 1):
+        labels[..., y : y + 10, x : x + 10] = number
+    classes = classes_of(labels, spacing, 1.0)
+    image = np.array([0, 250, 100], np.uint16)[classes]
+    image += np.random.default_rng(seed).integers(0, 9, shape, np.uint16)
+    return Pair(f"case{seed}", Volume(image, spacing, axes), Volume(labels, spacing, axes))
+
+
+def model_of(learned, folder):
+    """Return what was learned as a model on disk."""
+    path = folder / "own.safetensors"
+    path.write_bytes(save(dict(learned.tensors)))
+    facts = {"name": "own", "version": "0.1.0", "algorithm": "nnunet", "task": "segment"}
+    parameters = json.loads(json.dumps(learned.parameters))
+    words = {"description": "", "authors": "", "license": "", "describes": dict(learned.describes)}
+    files = {"weights": path.name, "sha256": file_digest(path)}
+    return Model(ModelCard(**facts, **words, **files, parameters=parameters), path)
+
+
+def zipped(folder):
+    """Return the zip of the results of a training."""
+    (top,) = (folder / "nnUNet_results" / "Dataset001_cytosuite").iterdir()
+    with zipfile.ZipFile(folder / "trained.zip", "w") as archive:
+        for name in ("plans.json", "dataset.json", "fold_0/checkpoint_final.pth"):
+            archive.write(top / name, f"{top.name}/{name}")
+    return folder / "trained.zip"
+
+
+@pytest.mark.parametrize("axes", ["YX", "ZYX"])
+def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_objects(
+    stub, tmp_path, axes
+):
+    pairs = [pair(axes, seed) for seed in range(6)]
+    learned = adapter.learn(pairs, SETTINGS, tmp_path)
+    assert learned.describes == {"axes": axes}
+    train = {f"case_{n:04d}" for n in (0, 1, 2, 3, 5)}
+    split = {"train": sorted(train), "val": ["case_0004"]}
+    configuration = "2d" if axes == "YX" else "3d_fullres"
+    assert stub() == [("preprocess", configuration, "nnUNetPlans", 1), ("train", split, 3, 7)]
+    raw = tmp_path / "nnUNet_raw" / "Dataset001_cytosuite"
+    assert (raw / "imagesTr" / "case_0005_0000.tif").is_file()
+    spacings = sorted(raw.glob("labelsTr/*.json"))
+    assert len(spacings) == (0 if axes == "YX" else 6)
+    assert list(learned.tensors) == ["encoder.weight"]  # not decoder.0.weight, the same
+    with gathered() as facts:
+        image, labels = pair(axes, 9)[1:]
+        found = predict({"microscopy-image": image}, model_of(learned, tmp_path))
+    assert f1(labels.array, found["instance-labels"].array) == 1.0
+    size = "not used" if axes == "YX" else "given: voxel size"
+    assert facts.words == {"tool": "nnunetv2 2.6.0", "size": size}
+    assert facts.network_seconds > 0
+    spacing = [999.0, 1.0, 1.0] if axes == "YX" else [1.0, 0.5, 0.5]
+    assert stub()[-2:] == [("mirroring", True), ("spacing", spacing)]
+
+
+def test_nnunets_own_files_become_the_same_model(stub, tmp_path):
+    learned = adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
+    converted = adapter.convert(zipped(tmp_path), tmp_path)
+    assert converted.parameters == json.loads(json.dumps(learned.parameters))
+    assert converted.tensors == learned.tensors
+    assert converted.describes == learned.describes
+
+
+def broken(name, change):
+    """Return a function that writes a zip with one file changed."""
+
+    def write(path):
+        other = path.with_name("other.zip")
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w") as target:
+            for file in archive.namelist():
+                content = archive.read(file)
+                target.writestr(file, change(content) if file.endswith(name) else content)
+        return other
+
+    return write
+
+
+def _text(path):
+    path.write_text("no zip")
+    return path
+
+
+def _other_classes(content):
+    return content.replace(b'"border": 2', b'"edge": 2')
+
+
+def _with_code(content):
+    class Code:
+        def __reduce__(self):
+            return os.getcwd, ()
+
+    torch.save({"network_weights": Code()}, packed := BytesIO())
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_text, "no model of nnU-Net: File is not a zip file"),
+        (broken("dataset.json", _other_classes), "expected one channel and labels"),
+        (broken("plans.json", lambda _: b"{"), "no model of nnU-Net"),
+        (broken("plans.json", lambda _: b"{}"), "no model of nnU-Net"),
+        (broken("checkpoint_final.pth", _with_code), "no model of nnU-Net"),
+    ],
+)
+def test_other_files_are_refused_and_no_code_of_theirs_runs(stub, tmp_path, change, message):
+    adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
+    with pytest.raises(InputError, match=message):
+        adapter.convert(change(zipped(tmp_path)), tmp_path)
+
+
+def test_several_folds_are_refused(stub, tmp_path):
+    adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path)
+    with zipfile.ZipFile(path := zipped(tmp_path), "a") as archive:
+        archive.writestr("fold_1/checkpoint_final.pth", b"")
+    with pytest.raises(InputError, match="expected one each of plans.json, dataset.json"):
+        adapter.convert(path, tmp_path)
+
+
+@pytest.mark.parametrize("axes", [["YX"], ["YX", "ZYX"]])
+def test_images_that_do_not_go_together_are_refused(axes, tmp_path):
+    with pytest.raises(InputError, match="expected two images or more, all YX or all ZYX, found"):
+        adapter.learn([pair(each) for each in axes], SETTINGS, tmp_path)
+
+
+def test_images_that_the_model_is_not_for_are_refused_and_an_empty_one_has_no_objects(
+    stub, tmp_path
+):
+    model = model_of(
+        adapter.learn([pair(seed=seed) for seed in (0, 1)], SETTINGS, tmp_path), tmp_path
+    )
+    for image in (np.zeros((40, 40), np.uint16), np.full((40, 40), 300, np.uint16)):
+        given = {"microscopy-image": Volume(image, (0.5, 0.5), "YX")}
+        assert predict(given, model)["instance-labels"].array.max() == 0
+    with pytest.raises(InputError, match="expected 2d for YX, 3d for ZYX, found 2d, the image is"):
+        predict({"microscopy-image": pair("ZYX").image}, model)
+    two = Volume(np.ones((2, 40, 40), np.uint16), (0.5, 0.5), "CYX")
+    with pytest.raises(InputError, match="one frame and one channel at a time"):
+        predict({"microscopy-image": two}, model)
+    bare = Model(model.card.model_copy(update={"weights": None}))
+    with pytest.raises(CytosuiteError, match="names no weights; train a model"):
+        predict({"microscopy-image": pair().image}, bare)
+
+
+@pytest.mark.rivals
+@pytest.mark.parametrize("axes", ["YX", "ZYX"])
+@pytest.mark.filterwarnings("default")
+def test_classes_are_those_of_nnunet_called_directly(environment, tmp_path, axes):
+    if find_spec("nnunetv2") is None:
+        pytest.skip("nnU-Net is not installed: algorithms/nnunet/requirements.txt")
+    import tifffile
+
+    short = {**SETTINGS, "epochs": 2, "steps": 5}
+    learned = adapter.learn([pair(axes, seed) for seed in range(5)], short, tmp_path)
+    model, image = model_of(learned, tmp_path), pair(axes, 9).image
+    converted = adapter.convert(zipped(tmp_path), tmp_path)
+    assert all((converted.tensors[name] == own).all() for name, own in learned.tensors.items())
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    (top,) = (tmp_path / "nnUNet_results" / "Dataset001_cytosuite").iterdir()
+    tool = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
+    tool.initialize_from_trained_model_folder(str(top), (0,))
+    file = tmp_path / "a_0000.tif"
+    tifffile.imwrite(file, image.array)
+    (tmp_path / "a.json").write_text(json.dumps({"spacing": [1.0, 0.5, 0.5]}))
+    out = str(tmp_path / "out")
+    tool.predict_from_files_sequential([[str(file)]], [out], save_probabilities=False)
+    direct = tifffile.imread(f"{out}.tif").reshape(image.shape)
+    spacing = (1.0, 1.0) if axes == "YX" else image.spacing
+    expected = instances_of(direct == 1, direct == 2, spacing)
+    found = predict({"microscopy-image": image}, model)["instance-labels"].array
+    assert found.max() > 0
+    assert (found == expected).all()

@@ -1,0 +1,1 @@
+"""Names of csbdeep that StarDist's users need."""

@@ -1,0 +1,3 @@
+"""Version of the stub."""
+
+__version__ = "0.stub"

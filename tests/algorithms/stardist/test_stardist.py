@@ -1,0 +1,211 @@
+"""Images, models and settings on their way to StarDist and back; the tool is a stub."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from cytosuite.contract import progress
+from cytosuite.contract.facts import gathered
+from cytosuite.contract.learning import Pair
+from cytosuite.contract.manifest import ModelCard, parse, read_toml
+from cytosuite.contract.weights import Model
+from cytosuite.errors import InputError, ModelError
+from cytosuite.volume import Volume
+
+FOLDER = Path(__file__).parents[3] / "algorithms" / "stardist"
+ASSUMED = {"spacing_source": "assumed"}
+
+
+@pytest.fixture
+def tool(stubbed):
+    """Return prediction and training with the stub."""
+    return stubbed("stardist", "predict", "learn")
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Return a function that makes a model of what was learned."""
+
+    def made(learned):
+        save_file(dict(learned.tensors), path := tmp_path / "own.safetensors")
+        entries = {"name": "own", "version": "0.1.0", "algorithm": "stardist", "task": "segment"}
+        entries |= {"description": "", "authors": "", "license": "", "sha256": "0"}
+        entries |= {"describes": dict(learned.describes), "weights": path.name}
+        entries |= {"parameters": dict(learned.parameters)}
+        return Model(parse("card", json.loads(json.dumps(entries)), ModelCard), path)
+
+    return made
+
+
+def scene(*shape, spacing=0.5, **metadata):
+    """Return an image with two bright squares or cuboids, and their labels."""
+    labels = np.zeros(shape, np.uint16)
+    for n in (1, 2):
+        labels[tuple(slice(8 * n - 4, 8 * n) for _ in shape)] = n
+    size = (spacing * 4, spacing, spacing)[-len(shape) :]
+    image = Volume((labels > 0) * 100 + 10, size, "ZYX"[-len(shape) :], metadata)
+    return image, image.like(labels)
+
+
+@pytest.fixture
+def learned(tool, tmp_path):
+    """Return a function that trains the stub on scenes, and gives the model."""
+
+    def learn(*pairs, **changes):
+        settings = {**read_toml(FOLDER / "learn.toml"), "seed": 1, "train_epochs": 2, **changes}
+        given = [Pair(f"n{number}", *pair) for number, pair in enumerate(pairs)]
+        return tool[1].learn(given, settings, tmp_path)
+
+    return learn
+
+
+def predicted(tool, image, model):
+    """Return labels, keywords of the tool's call, and facts."""
+    with gathered() as facts:
+        found = tool[0].predict({"microscopy-image": image}, model)["instance-labels"]
+    return found, tool[0].StarDist2D.calls[-1], facts
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (24, 32, 32)])
+def test_an_image_is_segmented_with_the_thresholds_of_the_training(tool, learned, model, shape):
+    image, labels = scene(*shape)
+    own = model(learned((image, labels)))
+    found, call, facts = predicted(tool, image, own)
+    assert np.array_equal(found.array, labels.array)
+    assert (found.array.dtype, found.spacing, found.axes) == (np.uint32, image.spacing, image.axes)
+    assert call["thresholds"]._asdict() == {"prob": 0.7, "nms": 0.3}
+    assert (call["scale"], call["n_tiles"]) == (None, [1] * len(shape))
+    assert facts.words == {"tool": "stardist 0.stub", "size": "not used"}
+    assert facts.network_seconds > 0
+    blank = image.like(np.zeros(shape))
+    assert not predicted(tool, blank, own)[0].array.any()
+
+
+def test_another_voxel_size_is_scaled_by_the_tool_and_an_unknown_one_is_not(tool, learned, model):
+    own = model(learned(scene(32, 32)))
+    _, call, facts = predicted(tool, scene(900, 32, spacing=1.0)[0], own)
+    assert (call["scale"], call["n_tiles"]) == ((2.0, 2.0), [2, 1])
+    assert facts.words["size"] == "given: voxels of another size, scaled by 2 x 2"
+    assert predicted(tool, scene(32, 32, spacing=0.502)[0], own)[1]["scale"] is None
+    assert predicted(tool, scene(32, 32, spacing=1.0, **ASSUMED)[0], own)[1]["scale"] is None
+    with pytest.raises(InputError, match=r"voxels of 0.5 x 0.5 µm, found 9 x 9 µm: check the vox"):
+        predicted(tool, scene(32, 32, spacing=9.0)[0], own)
+
+
+def test_other_dimensions_channels_and_a_card_without_weights_are_refused(tool, learned, model):
+    own = model(learned(scene(32, 32)))
+    with pytest.raises(InputError, match="own is a model of 2 dimensions, found ZYX of 24 x 32"):
+        predicted(tool, scene(24, 32, 32)[0], own)
+    with pytest.raises(InputError, match="found CYX: give one frame and one channel at a time"):
+        predicted(tool, Volume(np.ones((2, 8, 8)), (1.0, 1.0), "CYX"), own)
+    with pytest.raises(ModelError, match=r"no weights; train a model .*stardist.* \(MODEL=path\)"):
+        predicted(tool, scene(32, 32)[0], Model(own.card))
+
+
+def test_every_fifth_image_is_held_out_and_progress_is_said(tool, learned, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    with progress.shown():
+        found = learned(*[scene(40, 70)] * 6)
+    call = tool[0].StarDist2D.calls[-1]
+    assert (call["seen"], call["held"]) == (5, 1)
+    assert capsys.readouterr().out.split("\n")[:-1] == ["progress 50 %", "progress 100 %"]
+    config = found.parameters["config"]
+    assert (config["train_patch_size"], config["n_rays"], config["grid"]) == ([32, 32], 32, (2, 2))
+    assert not config["train_tensorboard"]
+    assert found.describes == {"axes": "YX", "spacing": (0.5, 0.5)}
+    assert found.tensors["000/conv/kernel"].tolist() == [0, 1, 2]
+    assert tool[1].keras.seeds[-1] == 1
+
+
+def test_rays_and_grid_of_volumes_follow_the_objects(learned):
+    image, labels = scene(24, 64, 64)
+    flat = labels.array.copy()
+    flat[4:12] = 0
+    flat[4:6, 4:8, 4:8] = 1
+    flat[14:] = 0
+    config = learned((image, image.like(flat))).parameters["config"]
+    assert (config["anisotropy"], config["grid"]) == ((2.0, 1.0, 1.0), (1, 2, 2))
+    assert (config["n_rays"], config["train_patch_size"]) == (64, [24, 64, 64])
+    assert config["train_batch_size"] == 1
+
+
+def test_images_are_learned_at_the_middle_voxel_size(tool, learned):
+    pairs = [scene(32, 32), scene(32, 32), scene(32, 32, spacing=1.0)]
+    found = learned(pairs[2], pairs[0], pairs[1])
+    assert found.parameters["spacing"] == (0.5, 0.5)
+    assert tool[0].StarDist2D.calls[-1]["x"].shape == (64, 64)
+    assert "spacing" not in learned(scene(32, 32, **ASSUMED)).parameters
+
+
+def test_a_training_without_objects_of_both_kinds_or_of_small_images_is_refused(learned):
+    image, labels = scene(32, 32)
+    with pytest.raises(InputError, match="needs labelled objects, found none"):
+        learned((image, image.like(np.zeros((32, 32), int))))
+    with pytest.raises(InputError, match="takes planes or volumes, found both"):
+        learned((image, labels), scene(24, 32, 32))
+    with pytest.raises(InputError, match="images of 16 voxels along each axis"):
+        learned(scene(18, 12))
+
+
+def stored(folder, **changes):
+    """Write a model as StarDist does."""
+    config = {"axes": "YXC", "n_channel_in": 1, "n_dim": 2, "n_rays": 32, **changes}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "thresholds.json").write_text(json.dumps({"prob": 0.6, "nms": 0.2}))
+    with h5py.File(folder / "weights_best.h5", "w") as file:
+        file["w"] = np.full(3, 4.0, np.float32)
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """Return a function that zips a stored model, without some files, and gives the path."""
+
+    def pack(*without, **changes):
+        (tmp_path / "kept").mkdir(exist_ok=True)
+        stored(tmp_path / "kept", **changes)
+        with zipfile.ZipFile(path := tmp_path / "2D_own.zip", "w") as archive:
+            for file in (tmp_path / "kept").iterdir():
+                if file.name not in without:
+                    archive.write(file, f"deep/{file.name}")
+            archive.writestr("../thresholds.txt", "outside")
+        scratch = tmp_path / f"scratch{len(list(tmp_path.glob('scratch*')))}"
+        scratch.mkdir()
+        return path, scratch
+
+    return pack
+
+
+def test_a_model_of_the_tool_keeps_weights_and_thresholds(tool, packed, model):
+    found = tool[1].convert(*packed())
+    assert found.parameters["thresholds"] == {"prob": 0.6, "nms": 0.2}
+    assert found.tensors["000/conv/kernel"].tolist() == [4, 4, 4]
+    assert found.describes == {"axes": "YX"}
+    _, call, facts = predicted(tool, scene(32, 32, spacing=1.0)[0], model(found))
+    assert call["thresholds"]._asdict() == {"prob": 0.6, "nms": 0.2}
+    assert facts.words["size"] == "not used"
+    assert tool[1].convert(*packed("thresholds.json")).parameters["thresholds"]["prob"] == 0.5
+
+
+def test_what_is_no_model_of_one_channel_is_refused(tool, packed, tmp_path):
+    with pytest.raises(InputError, match=r"expected the folder of .*, found no weights_best.h5"):
+        tool[1].convert(*packed("weights_best.h5"))
+    with pytest.raises(InputError, match="a model of images with one channel, .* 3 channels"):
+        tool[1].convert(*packed(n_channel_in=3))
+    path, _ = packed()
+    (scratch := tmp_path / "new").mkdir()
+    with h5py.File(tmp_path / "kept" / "weights_best.h5", "w") as file:
+        file["other"] = 1
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("config.json", "weights_best.h5"):
+            archive.write(tmp_path / "kept" / name, name)
+    with pytest.raises(InputError, match="2D_own.zip: expected the folder of a StarDist model"):
+        tool[1].convert(path, scratch)
+    scratch = packed()[1]
+    path.write_bytes(b"no zip")
+    with pytest.raises(InputError, match="or a zip of it, found neither"):
+        tool[1].convert(path, scratch)
