@@ -24,7 +24,7 @@ class Parameters(Sizing):
         0.5, gt=0, lt=1, description="Least heat of a centre, chosen on validation data."
     )
     overlap: float = Field(
-        0.5,
+        0.3,
         gt=0,
         le=1,
         description="Share of the smaller star within a more certain one that suppresses.",
