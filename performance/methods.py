@@ -9,7 +9,6 @@ written into docs/methods.md, with date, machine, versions and the cost of each 
 """
 
 import argparse
-import json
 import os
 import platform
 import subprocess
@@ -63,12 +62,13 @@ def train(name: str, plan: Facts, engine: str, only: Sequence[str]) -> None:
         words = ["--name", f"methods-{name}", "--seed", OTHER_SEED, "--threads", 2]
         words += ["--engine", engine, *changes(own)]
         with TemporaryDirectory() as folder:
+            share = own.get("share", 1.0)
             if method in plan["steps"]:
-                words += ["--steps", plan["steps"][method]]
+                words += ["--steps", round(share * plan["steps"][method])]
             else:
                 settings = Path(folder) / "settings.toml"
                 lines = (
-                    f"{key} = {json.dumps(v)}\n" for key, v in plan["settings"][method].items()
+                    f"{key} = {round(share * v)}\n" for key, v in plan["settings"][method].items()
                 )
                 settings.write_text("".join(lines), encoding="utf-8")
                 words += ["--settings", settings]

@@ -20,7 +20,8 @@ from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.segmentation.objects import fill_holes, keep_by
 from cytosuite.volume import Volume
 
-Floats, Labels = NDArray[np.float32], NDArray[np.int32]
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int32]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Length = Annotated[float, Field(ge=0, le=10000)]
 

@@ -29,7 +29,7 @@ FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 FILES = ("plans.json", "dataset.json", "checkpoint_final.pth")
 # Numbers and words in the log of a checkpoint, by their names in NumPy 2 and 1.
 SCALAR = np._core.multiarray.scalar
-SAFE = [SCALAR, (SCALAR, "numpy.core.multiarray.scalar"), np.dtype]
+SAFE: list[Any] = [SCALAR, (SCALAR, "numpy.core.multiarray.scalar"), np.dtype]
 SAFE += [getattr(np.dtypes, f"{kind}DType") for kind in ("Float64", "Float32", "Int64", "Str")]
 
 

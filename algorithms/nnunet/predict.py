@@ -28,8 +28,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     weights_of(model)
     flat = own["configuration"] == "2d"
     if flat != (image.axes == "YX"):
-        found = f"{own['configuration']}, the image is {image.axes}"
-        raise InputError(f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found {found}")
+        both = f"{own['configuration']}, the image is {image.axes}"
+        raise InputError(f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found {both}")
     sized = own["plans"]["image_reader_writer"] != PLANES
     spacing = image.spacing if sized else (1.0,) * len(image.spacing)
     facts.state(tool=tool(), size="given: voxel size" if sized else "not used")

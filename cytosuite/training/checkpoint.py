@@ -49,6 +49,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "stale": state.stale,
         "step": state.step,
         "seconds": state.seconds,
+        "cpu_seconds": state.cpu_seconds,
         "rounding": state.rounding,
     }
     torch.save(content, stream := BytesIO())
@@ -82,6 +83,7 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
     state.average.load_state_dict(found["average"])
     state.best = None if found["best"] is None else Best(*found["best"])
     state.step, state.seconds = found["step"], found["seconds"]
+    state.cpu_seconds = found.get("cpu_seconds", 0.0)
     state.stale, state.rounding = found["stale"], found.get("rounding")
 
 

@@ -259,6 +259,7 @@ class _Course(Generic[Settings, Case]):
         training, settings, state = self.training, self.settings, self.state
         schedule, every = settings.schedule, settings.validation.every
         first, before, began = state.step, state.seconds, time.perf_counter()
+        used = state.cpu_seconds - time.process_time()
         log, scores = (Log(self.work / name, after=first) for name in ("log.csv", "validation.csv"))
         count = sum(weight.numel() for weight in state.average.parameters())
         how = f"{count:,} weights, {state.precision} on {state.device}"
@@ -275,6 +276,7 @@ class _Course(Generic[Settings, Case]):
                 losses = take_step(training, settings, state, batch)
                 recent.append(torch.stack(list(losses.values())).detach())
                 state.seconds = before + time.perf_counter() - began
+                state.cpu_seconds = used + time.process_time()
                 last = state.step == schedule.steps
                 if state.step % schedule.report == 0 or last:
                     means = dict(zip(losses, torch.stack(recent).mean(0).tolist(), strict=True))

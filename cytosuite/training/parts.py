@@ -55,6 +55,7 @@ class State:
     clip: float  # largest norm of the gradient of an optimiser
     step: int = 0  # steps taken
     seconds: float = 0.0  # time of these steps, without interruptions
+    cpu_seconds: float = 0.0  # of all threads
     best: Best | None = None  # none before the first validation
     stale: int = 0  # validations since the best one
     rounding: float | None = None  # `loop.rounding`; None before the first batch

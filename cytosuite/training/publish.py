@@ -73,6 +73,7 @@ def publish(
             "cases": {role: len(found) for role, found in cases.items()},
             "seed": settings.schedule.seed,
             "seconds": round(state.seconds, 1),
+            "cpu_seconds": round(state.cpu_seconds, 1),
             "device": state.place,
             "torch": str(torch.__version__),
             "steps": steps,
