@@ -59,7 +59,7 @@ def train(name: str, plan: Facts, engine: str, only: Sequence[str]) -> None:
     for method in own["methods"]:
         if model_of(method, name).is_file() or (only and not {method, name} & {*only}):
             continue
-        words = ["--name", f"methods-{name}", "--seed", OTHER_SEED, "--threads", 2]
+        words = ["--name", f"methods-{name}", "--seed", OTHER_SEED, "--threads", 1]
         words += ["--engine", engine, *changes(own)]
         with TemporaryDirectory() as folder:
             share = own.get("share", 1.0)
