@@ -45,7 +45,7 @@ STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 class BuildOptions:
     """Options of a build of containers."""
 
-    algorithm: str | None = option(None, "Names, comma-separated.", argument=True)
+    algorithm: str | None = option(None, "Names, comma-separated, or all.", argument=True)
     device: Device = option("cpu", "Which torch.", env="DEVICE")
     base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
     engine: str = option("docker", "docker or podman.")

@@ -312,7 +312,7 @@ class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions)
 
     algorithm: list[str] = option(
         (),
-        "Names, name:model, images (image:tag) or files (.tar.gz) of others, comma-separated.",
+        "Names, name:model, all, images (image:tag) or files (.tar.gz) of others; by commas.",
         parse=names,
     )
     run: str | None = option(None, "Name of the run's folder.", parse=plain_name)
