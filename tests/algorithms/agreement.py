@@ -29,10 +29,11 @@ TINY = {
 }
 # Weights of a minute find little: all that the network thinks possible is an object.
 LOOSE = {"cellprob_threshold": -6.0, "flow_threshold": 0.0, "min_size": 1}
-tool = sys.argv[1]
-predict, learn = (
-    importlib.import_module(f"cytosuite.algorithms.{tool}.{p}") for p in ("predict", "learn")
-)
+if __name__ == "__main__":  # not where pytest looks for examples
+    tool = sys.argv[1]
+    predict, learn = (
+        importlib.import_module(f"cytosuite.algorithms.{tool}.{p}") for p in ("predict", "learn")
+    )
 
 
 def scene(seed, *shape):
@@ -93,23 +94,28 @@ def stardist(folder, shape, learned):
     return own, labels
 
 
-settings = tomllib.loads(Path(learn.__file__).with_name("learn.toml").read_text())
-for shape in ((96, 80), (12, 48, 40)):
-    folder = Path(tempfile.mkdtemp())
-    pairs = [Pair(f"{n}", *scene(n, *shape)) for n in range(6)]
-    with gathered() as facts:
-        learned = learn.learn(pairs, {**settings, **TINY[tool], "seed": 1}, folder)
-    own, direct = {"cellpose": cellpose, "stardist": stardist}[tool](folder, shape, learned)
-    (other := folder / "other").mkdir()
-    for converted in (False, True):
-        found = learn.convert(own, other) if converted else learned
-        (place := folder / f"{converted}").mkdir()
-        model = model_of(found, place)
-        for image in (pairs[0].image, pairs[0].image.like(np.full(shape, 7.0, np.float32))):
-            with gathered() as facts:
-                ours = predict.predict({"microscopy-image": image}, model)["instance-labels"].array
-            theirs = np.reshape(direct(image.array, converted), shape)
-            equal, objects = np.array_equal(ours, theirs), int(ours.max())
-            sys.stdout.write(f"agreement: {shape} {converted=} {equal=} {objects=} {facts.words}\n")
-            if not equal or not facts.network_seconds:
-                sys.exit(1)
+if __name__ == "__main__":
+    settings = tomllib.loads(Path(learn.__file__).with_name("learn.toml").read_text())
+    for shape in ((96, 80), (12, 48, 40)):
+        folder = Path(tempfile.mkdtemp())
+        pairs = [Pair(f"{n}", *scene(n, *shape)) for n in range(6)]
+        with gathered() as facts:
+            learned = learn.learn(pairs, {**settings, **TINY[tool], "seed": 1}, folder)
+        own, direct = {"cellpose": cellpose, "stardist": stardist}[tool](folder, shape, learned)
+        (other := folder / "other").mkdir()
+        for converted in (False, True):
+            found = learn.convert(own, other) if converted else learned
+            (place := folder / f"{converted}").mkdir()
+            model = model_of(found, place)
+            for image in (pairs[0].image, pairs[0].image.like(np.full(shape, 7.0, np.float32))):
+                with gathered() as facts:
+                    ours = predict.predict({"microscopy-image": image}, model)[
+                        "instance-labels"
+                    ].array
+                theirs = np.reshape(direct(image.array, converted), shape)
+                equal, objects = np.array_equal(ours, theirs), int(ours.max())
+                sys.stdout.write(
+                    f"agreement: {shape} {converted=} {equal=} {objects=} {facts.words}\n"
+                )
+                if not equal or not facts.network_seconds:
+                    sys.exit(1)
