@@ -114,7 +114,15 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
             *(f"{value:.2f}" for value in (rest, times["cpu_seconds"])),
         ]
         found.append(
-            (method, *words[:2], *numbers, words[2], *spent, f"{line.peak_MiB:.0f}", line.failed)
+            (
+                method,
+                *words[:2],
+                *numbers,
+                words[2],
+                *spent,
+                f"{line.peak_MiB:.0f}",
+                int(line.failed),
+            )
         )
     return found
 

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from cytosuite.algorithms.u2net.network import CLASSES, Network, load
+from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import text, warned
@@ -79,9 +80,11 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         own = scale_of_objects(labels, scale, trained, parameters)
         if own is not scale:
             scale, labels = own, segment(image, own, parameters, network)
+    diameter = scale.ratio * trained.diameter_um
+    state(size=f"{scale.source}: {diameter:.3g} px")
     found, final = in_order(labels.astype(np.uint32))
     facts: dict[str, Scalar] = {
-        "diameter_px": round(scale.ratio * trained.diameter_um, 3),
+        "diameter_px": round(diameter, 3),
         "diameter_source": scale.source,
         "objects": int(final.max(initial=0)),
     }
