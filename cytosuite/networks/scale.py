@@ -131,6 +131,7 @@ def scale_of_objects(
     edge = np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()])
     areas = np.bincount(labels.ravel())[1:]
     whole = np.delete(areas, np.unique(edge[edge > 0]) - 1)
+    whole, areas = whole[whole > 0], areas[areas > 0]  # a number may be of no pixel
     areas = whole if len(whole) >= _ENOUGH else areas
     if not len(areas):
         return scale
