@@ -69,17 +69,15 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
     named = single[single["metric"] != ""]
     wide = named.pivot(index=["algorithm", "case"], columns="metric", values="value")
     order = list(dict.fromkeys(named["metric"]))
+    found = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
     if any(record.gpu for record in records.values()):
-        pairs = zip(rows["algorithm"], rows["case"], strict=True)
-        found = [records.get(pair) for pair in pairs]
         for name in GPU:
             rows[name] = [None if own is None else getattr(own, name) for own in found]
     if any(record.facts for record in records.values()):
-        own = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
         for name in COLUMNS:
-            rows[name] = [None if one is None else one.facts.get(name) for one in own]
+            rows[name] = [None if own is None else own.facts.get(name) for own in found]
         for name in TIMES:
-            rows[name] = [None if one is None else getattr(one, name) for one in own]
+            rows[name] = [None if own is None else getattr(own, name) for own in found]
     joined: pd.DataFrame = rows.join(wide[order], on=["algorithm", "case"])
     return joined.sort_values("algorithm", kind="stable")
 

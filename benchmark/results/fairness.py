@@ -1,6 +1,7 @@
 """What a method was given: training on this domain, weights, size of objects, time by part."""
 
 from collections.abc import Mapping
+from functools import cache
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -58,12 +59,12 @@ def domain_of(trained: str, dataset: str) -> str:
     return NEAR if own.partition("/")[0] in {name.partition("/")[0] for name in found} else OTHER
 
 
+@cache  # it reads all manifests, and a run has a few names alone
 def _plain(name: str) -> str:
     """Return the dataset, and the recipe if it is one, without its size and its chain."""
     whole, _, part = name.partition("/")
     base = whole.partition("-")[0]
-    known = dataset_manifests().get(base)
-    if known is None:
+    if (known := dataset_manifests().get(base)) is None:
         return name
     return base if part in known.sizes or not part else f"{base}/{part}"
 

@@ -118,9 +118,8 @@ def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step of the network that judges and reader see, then of these, on one-pass crops."""
     modules, own = state.modules, settings.adversary
     asked = {**batch, **{name[6:]: batch[name] for name in batch if name.startswith("asked_")}}
-    read: Tensor | None = (
-        None  # of real crops: the reader's own loss, and all that is asked of made ones
-    )
+    # Of real crops: the reader's own loss, and all that is asked of made ones.
+    read: Tensor | None = None
     if own.structure:
         with state.autocast():
             read = _misread(modules, batch["image"], batch)
