@@ -24,7 +24,7 @@ from cytosuite.benchmark.containers.images import (
 )
 from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest, read_text, visible_files
+from cytosuite.files import file_digest, read_text, value_digest, visible_files
 
 IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -33,6 +33,7 @@ FROM_LABEL = "org.cytosuite.base-image"
 FROM_ID_LABEL = "org.cytosuite.base-image-id"
 FOREIGN_LABEL = "org.cytosuite.from-images"
 UNPINNED_LABEL = "org.cytosuite.unpinned-wheels"  # SHA-256 of wheels that no lock knows, as JSON
+ORIGIN_LABELS = (SOURCE_LABEL, FROM_ID_LABEL, FOREIGN_LABEL, UNPINNED_LABEL)
 STAGE_LABEL = "org.cytosuite.stage=packages"
 STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
 NO_REASON = ("Step ", " --->", "Removing intermediate", "STEP ", "-->")
@@ -262,3 +263,14 @@ def is_built(root: Path, tag: str, identity: str) -> bool:
     """Return whether an image was built here under a tag, by whatever daemon."""
     path = build_file(root, tag, ".ids")
     return path.is_file() and identity in read_text(path).splitlines()
+
+
+def made_from(image: Any) -> str:  # noqa: ANN401 - of the SDK
+    """Return the digest of an image's sources and the images under it; its id where not labelled.
+
+    An id differs with each build, by times: results of an image would be lost with it.
+    """
+    origin = {name: image.labels.get(name) for name in ORIGIN_LABELS}
+    if origin[SOURCE_LABEL] and (origin[FROM_ID_LABEL] or origin[FOREIGN_LABEL]):
+        return value_digest(origin)
+    return str(image.id)

@@ -12,7 +12,7 @@ from docker.types import DeviceRequest
 from cytosuite.benchmark.catalog.catalog import ROOT, program_of
 from cytosuite.benchmark.catalog.models import hand_over, identity_with, unpack
 from cytosuite.benchmark.catalog.packages import uses_gpu
-from cytosuite.benchmark.containers.build import Builder, is_built
+from cytosuite.benchmark.containers.build import Builder, is_built, made_from
 from cytosuite.benchmark.containers.daemon import (
     Client,
     daemon_errors,
@@ -67,10 +67,10 @@ class DockerEngine(Engine):
         )
 
     def identity(self, algorithm: str) -> str:
-        """Return the id of the algorithm's image, which changes with its content, and model."""
+        """Return the origin of the image, the same when it is built again, and of the model."""
         if algorithm in self.guests:
             return self.guests[algorithm].identity
-        return identity_with(self.models, algorithm, str(self._image(algorithm).id))
+        return identity_with(self.models, algorithm, made_from(self._image(algorithm)))
 
     def _image(self, algorithm: str) -> Any:  # noqa: ANN401 - of the SDK
         """Return the algorithm's image; InputError if it is missing or was not built here."""

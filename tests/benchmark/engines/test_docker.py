@@ -4,7 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from cytosuite.benchmark.containers.build import remember
+from cytosuite.benchmark.containers.build import (
+    FOREIGN_LABEL,
+    FROM_ID_LABEL,
+    SOURCE_LABEL,
+    made_from,
+    remember,
+)
 from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.docker_session import Bounds
@@ -31,12 +37,25 @@ def test_time_and_size_are_limited(tmp_path):
 
 def test_an_image_that_took_the_tag_of_ours_does_not_run(tmp_path, monkeypatch):
     monkeypatch.setattr("cytosuite.benchmark.engines.docker.ROOT", tmp_path)
-    image = SimpleNamespace(id="sha256:2")
+    image = SimpleNamespace(id="sha256:2", labels={})
     engine = DockerEngine(SimpleNamespace(images=SimpleNamespace(get=lambda _: image)))
     with pytest.raises(InputError, match="not the one that was built here; .*`make build-x`"):
         engine.identity("x")
     remember(tmp_path, image_tag("x"), image.id)
     assert engine.identity("x") == image.id
+
+
+def test_an_image_is_its_sources_and_the_images_under_it():
+    def origin(identity, source="s", base="b", foreign=None):
+        labels = {SOURCE_LABEL: source, FROM_ID_LABEL: base, FOREIGN_LABEL: foreign}
+        known = {name: value for name, value in labels.items() if value}
+        return made_from(SimpleNamespace(id=identity, labels=known))
+
+    first = origin("sha256:1")
+    assert origin("sha256:2") == first
+    others = [origin("1", "other"), origin("1", base="other"), origin("1", foreign="other")]
+    assert len({first, *others}) == 4
+    assert origin("sha256:3", base=None) == "sha256:3"  # the system is not known
 
 
 @pytest.mark.docker
