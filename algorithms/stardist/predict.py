@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from csbdeep.utils import normalize
+from keras import __version__ as keras
 from safetensors.numpy import load_file
 from stardist.models import Config2D, Config3D, StarDist2D, StarDist3D
 from stardist.version import __version__
@@ -20,7 +21,7 @@ from cytosuite.contract.weights import Model, weights_of
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
-TOOL = f"stardist {__version__}"
+TOOL = f"stardist {__version__}, Keras {keras}"
 KINDS = {"YXC": (StarDist2D, Config2D), "ZYXC": (StarDist3D, Config3D)}
 PERCENTILES = (1, 99.8)  # that become 0 and 1, as in the tool's examples
 TILES = {2: 1024, 3: 128}  # voxels along an axis that the network takes at once

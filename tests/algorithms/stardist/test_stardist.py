@@ -80,7 +80,7 @@ def test_an_image_is_segmented_with_the_thresholds_of_the_training(tool, learned
     assert (found.array.dtype, found.spacing, found.axes) == (np.uint32, image.spacing, image.axes)
     assert call["thresholds"]._asdict() == {"prob": 0.7, "nms": 0.3}
     assert (call["scale"], call["n_tiles"]) == (None, [1] * len(shape))
-    assert facts.words == {"tool": "stardist 0.stub", "size": "not used"}
+    assert facts.words == {"tool": "stardist 0.stub, Keras 3.stub", "size": "not used"}
     assert facts.network_seconds > 0
     blank = image.like(np.zeros(shape))
     assert not predicted(tool, blank, own)[0].array.any()
