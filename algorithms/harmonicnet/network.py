@@ -58,6 +58,7 @@ class HarmonicNet(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         last = self.core.output_block.conv.conv
         with torch.no_grad():  # at first every object is a sphere of the mean radius
+            last.weight[1:] = 0  # random ones are noise: training kills it with its features
             last.bias[1:] = 0
             last.bias[1] = SPHERE
 

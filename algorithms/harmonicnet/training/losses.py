@@ -6,13 +6,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from cytosuite.algorithms.harmonicnet.network import SPHERE
 from cytosuite.contract.manifest import Described
 
 
 class LossWeights(Described):
     """Weights of the parts of the loss."""
 
-    shape: float = Field(5.0, ge=0, description="weight of the coefficients; the heat has 1")
+    shape: float = Field(25.0, ge=0, description="weight of the shapes; the heat has 1")
 
 
 def losses(
@@ -33,8 +34,12 @@ def heat_loss(logit: Tensor, heat: Tensor) -> Tensor:
 
 
 def shape_loss(coefficients: Tensor, heat: Tensor, rows: Tensor, table: Tensor) -> Tensor:
-    """Return the mean |error| of coefficients (N, C, z, y, x), weighted with the heat."""
+    """Return the mean squared error of the radius over all directions, weighted with the heat.
+
+    Harmonics are orthonormal: it is that of the coefficients, summed, by 4 pi (Parseval). The mean
+    absolute error of the coefficients has the same weight for all, and learned hardly any.
+    """
     where = (heat > 0).nonzero(as_tuple=True)
     wanted, weight = table[where[0], rows[where]], heat[where]
-    error = (coefficients.movedim(1, -1)[where] - wanted).abs().mean(1)
+    error = (coefficients.movedim(1, -1)[where] - wanted).square().sum(1) / SPHERE**2
     return (error * weight).sum() / weight.sum().clamp(min=1)

@@ -10,9 +10,9 @@ def test_the_answer_has_half_the_sides_and_begins_as_spheres(order):
     network = HarmonicNet(order, 4).eval()
     count = (order + 1) ** 2
     with torch.inference_mode():
-        maps = network(torch.zeros(2, 1, 16, 24, 32))
+        maps = network(torch.randn(2, 1, 16, 24, 32))
     assert maps.shape == (2, 1 + count, 8, 12, 16)
     assert maps.dtype == torch.float32
     expected = torch.zeros(count)
     expected[0] = SPHERE
-    torch.testing.assert_close(maps[0, 1:, 4, 6, 8], expected, atol=0.3, rtol=0)
+    assert (maps[:, 1:].movedim(1, -1) == expected).all()
