@@ -1,16 +1,18 @@
-"""The seed map, which is largest in the middles of nuclei."""
+"""The seed map, which is largest in the middles of nuclei, and its basins."""
 
 from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
 
+import edt
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.morphology import local_maxima
-from skimage.segmentation import watershed
 
-from cytosuite.segmentation.foreground import sigmas
+from cytosuite.segmentation.foreground import gaussian, sigmas
+from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
 
 Ints = NDArray[np.int32]
+Places = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
@@ -24,11 +26,11 @@ def typical_radius(mask: Bools, spacing: Sequence[float], elongation: float) -> 
 
 
 def border_distance(mask: Bools, spacing: Sequence[float], elongation: float) -> Floats:
-    """Return the distance to the nearest voxel outside of the foreground in µm, float32."""
+    """Return the distance to the nearest voxel outside of the foreground in µm; 1 without any."""
     flattened = sigmas(1.0, [1.0] * mask.ndim, elongation)
     step = [size / factor for size, factor in zip(spacing, flattened, strict=True)]
-    distance: NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=step)
-    return distance.astype(np.float32)
+    distance: Floats = edt.edt(np.ascontiguousarray(mask), anisotropy=step, parallel=cores())
+    return distance if np.isfinite(distance.flat[0]) else np.ones_like(distance)
 
 
 def blob_response(
@@ -41,12 +43,19 @@ def blob_response(
     best = np.full(image.shape, -np.inf, np.float32)
     for radius in radii_um:
         sigma = sigmas(radius / np.sqrt(image.ndim), spacing, elongation)
-        blurred = ndimage.gaussian_filter(image, sigma, truncate=3.0)
-        response = np.zeros_like(blurred)
-        for axis, width in enumerate(sigma):
-            if image.shape[axis] > 1:
-                response -= np.float32(width**2) * _second_difference(blurred, axis)
-        np.maximum(best, response, out=best)
+        blurred = gaussian(image, sigma, truncate=3.0)
+
+        def respond(part: slice, blurred: Floats = blurred, sigma: Sequence[float] = sigma) -> None:
+            first = max(0, part.start - 1)  # the differences need a plane on each side
+            around, inner = blurred[first : part.stop + 1], slice(part.start - first, None)
+            response = np.zeros_like(best[part])
+            for axis, width in enumerate(sigma):
+                if image.shape[axis] > 1:
+                    difference = _second_difference(around, axis)[inner][: len(response)]
+                    response -= np.float32(width**2) * difference
+            np.maximum(best[part], response, out=best[part])
+
+        side_by_side(respond, parts_of(image.shape))
     return best
 
 
@@ -66,58 +75,110 @@ def seed_map(
     spacing: Sequence[float],
     distance_weight: float,
     elongation: float,
-    peak: float | None = None,
+    peak: float,
 ) -> Floats:
-    """Return blob response times a power of the distance to the border, 0 in the background."""
-    top = float(response.max(initial=0.0)) if peak is None else peak
-    floor = np.float32(_FLOOR * top)
-    value: Floats = np.where(mask, np.maximum(response, floor), np.float32(0))
+    """Return blob response (N,) times a power of the distance to the border, per voxel in mask."""
+    value: Floats = np.maximum(response, np.float32(_FLOOR * peak))
     if distance_weight > 0 and mask.any():
         distance = border_distance(mask, spacing, elongation)
-        distance = ndimage.gaussian_filter(distance, sigmas(spacing[-1], spacing, 1.0))
-        value *= distance ** np.float32(distance_weight)
+        gaussian(distance, sigmas(spacing[-1], spacing, 1.0), out=distance)
+        value *= distance[mask] ** np.float32(distance_weight)
     return value
 
 
-def basins(seeds: Floats, mask: Bools) -> Ints:
-    """Return one label per local maximum of the seed map, grown over the foreground, 0 outside.
+class Relief(NamedTuple):
+    """Heights of the voxels of a foreground, in an image that is padded by one voxel."""
 
+    voxels: Places  # (N,) flat, in the padded image
+    height: Floats  # (N,)
+    padded: Floats  # 0 outside
+    place: Ints  # of each voxel of the padded image in `voxels`, or -1
+
+    @classmethod
+    def of(cls, mask: Bools, height: Floats) -> "Relief":
+        """Return the relief of heights (N,) in a mask."""
+        room = np.pad(mask, 1)
+        voxels = np.flatnonzero(room)
+        padded, place = np.zeros(room.shape, np.float32), np.full(room.shape, -1, np.int32)
+        padded.ravel()[voxels] = height
+        place.ravel()[voxels] = np.arange(voxels.size)
+        return cls(voxels, height, padded, place)
+
+    @property
+    def parts(self) -> list[slice]:
+        """Return the voxels in parts."""
+        return parts_of((self.voxels.size,), PART // 4)
+
+    def steps(self, *, corners: bool = False) -> list[int]:
+        """Return the ways to the neighbours by faces forwards, or to all, in the flat image."""
+        along = [stride // self.padded.itemsize for stride in self.padded.strides]
+        ways = product((-1, 0, 1), repeat=len(along))
+        return [int(np.dot(way, along)) for way in ways] if corners else along
+
+    def above(self, chosen: slice | Places, steps: Sequence[int]) -> Ints:
+        """Return the places of the highest neighbours of some voxels, or of themselves."""
+        here, best = self.voxels[chosen], self.height[chosen].copy()
+        target, flat = here.copy(), self.padded.ravel()
+        for step in steps:
+            level = flat[here + step]
+            higher = np.flatnonzero(level > best)
+            best[higher] = level[higher]
+            target[higher] = here[higher] + step
+        return self.place.ravel()[target]
+
+
+def basins(relief: Relief) -> tuple[Ints, Places]:
+    """Return the basin 1..K of each voxel (N,), and the places of their local maxima (K,).
+
+    A voxel belongs where the steepest ascent by faces ends, at a corner if need be, as by flooding:
     Meyer, Signal Processing 38 (1994) 113, doi:10.1016/0165-1684(94)90060-4.
     """
-    peaks: Bools = local_maxima(seeds, connectivity=seeds.ndim)
-    peaks &= mask
-    markers, count = ndimage.label(peaks, structure=np.ones((3,) * seeds.ndim))
-    if count == 0:
-        return np.zeros(seeds.shape, np.int32)
-    grown: Ints = watershed(-seeds, markers, mask=mask)
-    return grown.astype(np.int32, copy=False)
+    steps = relief.steps()
+    faces = [*steps, *(-step for step in steps)]
+    ascents = side_by_side(lambda part: relief.above(part, faces), relief.parts)
+    up = np.concatenate([np.zeros(0, np.int32), *ascents])
+    tops = np.flatnonzero(up == np.arange(up.size))
+    up[tops] = relief.above(tops, relief.steps(corners=True))
+    peaks = tops[up[tops] == tops]
+    label = np.zeros(up.size, np.int32)
+    label[peaks] = np.arange(1, peaks.size + 1)
+    while True:  # twice as far each time
+        ends = np.concatenate(side_by_side(lambda part: up[up[part]], relief.parts) or [up])
+        if np.array_equal(ends, up):
+            return label[up], peaks
+        up = ends
 
 
-def saddles(labels: Ints, height: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Return the pairs (N, 2) of touching basins and the height of each pair's highest pass."""
-    keys, levels = [], []
+def saddles(relief: Relief, labels: Ints) -> tuple[Places, Floats]:
+    """Return the pairs (M, 2) of touching basins and the height of each pair's highest pass."""
     base = np.int64(labels.max(initial=0)) + 1
-    for axis in range(labels.ndim):
-        a, b = np.moveaxis(labels, axis, 0)[:-1], np.moveaxis(labels, axis, 0)[1:]
-        h, g = np.moveaxis(height, axis, 0)[:-1], np.moveaxis(height, axis, 0)[1:]
-        touch = (a != b) & (a > 0) & (b > 0)
-        first, second = a[touch].astype(np.int64), b[touch].astype(np.int64)
-        keys.append(np.minimum(first, second) * base + np.maximum(first, second))
-        levels.append(np.minimum(h[touch], g[touch]))
-    key, level = np.concatenate(keys), np.concatenate(levels)
+
+    def touches(part: slice) -> tuple[Places, Floats]:
+        keys, levels = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+        for step in relief.steps():
+            beyond = relief.place.ravel()[relief.voxels[part] + step]
+            here = np.flatnonzero((beyond >= 0) & (labels[part] != labels[beyond]))
+            beyond = beyond[here]
+            first, second = labels[part][here].astype(np.int64), labels[beyond].astype(np.int64)
+            keys.append(np.minimum(first, second) * base + np.maximum(first, second))
+            levels.append(np.minimum(relief.height[part][here], relief.height[beyond]))
+        return np.concatenate(keys), np.concatenate(levels)
+
+    found = side_by_side(touches, relief.parts) or [touches(slice(0))]
+    key, level = (np.concatenate(column) for column in zip(*found, strict=True))
     unique, inverse = np.unique(key, return_inverse=True)
     passes = np.zeros(unique.size, np.float32)
     np.maximum.at(passes, inverse, level)
     return np.stack([unique // base, unique % base], axis=1), passes
 
 
-def merge(labels: Ints, height: Floats, ratio: float) -> Ints:
+def merge(relief: Relief, ratio: float) -> Ints:
     """Return basins joined by relative persistence, high saddles first; higher peaks name them."""
-    peaks = np.zeros(int(labels.max(initial=0)) + 1, np.float32)
-    np.maximum.at(peaks, labels.ravel(), height.ravel())
-    pairs, passes = saddles(labels, height)
+    labels, peaks = basins(relief)
+    pairs, passes = saddles(relief, labels)
     order = np.argsort(-passes, kind="stable")
-    parent, top = list(range(peaks.size)), peaks.tolist()
+    top = [0.0, *relief.height[peaks].tolist()]
+    parent = list(range(len(top)))
 
     def root(node: int) -> int:
         while parent[node] != node:
@@ -130,5 +191,5 @@ def merge(labels: Ints, height: Floats, ratio: float) -> Ints:
         if a != b and level >= ratio * min(top[a], top[b]):
             a, b = (a, b) if top[a] >= top[b] else (b, a)
             parent[b] = a
-    roots = np.array([root(node) for node in range(peaks.size)], np.int32)
+    roots = np.array([root(node) for node in range(len(top))], np.int32)
     return roots[labels]

@@ -1,6 +1,8 @@
 """Clean objects from labels: extent, connected pieces, holes, thin parts, numbers."""
 
 from collections.abc import Sequence
+from itertools import product
+from math import sqrt
 from typing import TypeVar
 
 import numpy as np
@@ -87,14 +89,41 @@ def open_objects(
         differ = value[1:] != value[:-1]
         inside[1:] &= ~differ
         inside[:-1] &= ~differ
-    core = ndimage.distance_transform_edt(inner, sampling=spacing) > radius_um - min(spacing)
-    if not core.any():
-        return labels
-    distance, nearest = ndimage.distance_transform_edt(~core, sampling=spacing, return_indices=True)
-    keep = (distance <= radius_um) & (labels[tuple(nearest)] == labels)
+    core = inner & ~within(~inner, spacing, radius_um - min(spacing))
     has_core = np.zeros(int(labels.max()) + 1, bool)
     has_core[labels[core]] = True
+    keep = within(core, spacing, radius_um)
     return np.where(keep | ~has_core[labels], labels, 0)
+
+
+def within(mask: NDArray[np.bool_], spacing: Sequence[float], radius: float) -> NDArray[np.bool_]:
+    """Return the voxels at most a radius, in the unit of `spacing`, away from those in a mask.
+
+    Exact for any radius, and fast up to some ten voxels: a ball is runs along the last axis.
+    """
+    *across, step = spacing
+    near, run, length = np.zeros_like(mask), mask.copy(), 0
+    runs = []  # of the ball: half their length, and where they are
+    for way in product(*(range(-int(radius / s) - 1, int(radius / s) + 2) for s in across)):
+        square = sum((n * s) ** 2 for n, s in zip(way, across, strict=True))
+        half = sum(sqrt(square + (n * step) ** 2) <= radius for n in range(int(radius / step) + 2))
+        if half:
+            runs.append((half - 1, way))
+    for half, way in sorted(runs):
+        for length in range(length + 1, half + 1):
+            for end in (-length, length):
+                _join(run, mask, [0] * len(way) + [end])
+        length = half
+        _join(near, run, [*way, 0])
+    return near
+
+
+def _join(into: NDArray[np.bool_], mask: NDArray[np.bool_], way: Sequence[int]) -> None:
+    """Add a mask that is moved by some voxels per axis."""
+    sizes = list(zip(way, mask.shape, strict=True))
+    target = tuple(slice(max(0, n), max(0, size + min(0, n))) for n, size in sizes)
+    source = tuple(slice(max(0, -n), max(0, size - max(0, n))) for n, size in sizes)
+    into[target] |= mask[source]
 
 
 def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
