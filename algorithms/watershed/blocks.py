@@ -19,7 +19,7 @@ from cytosuite.algorithms.watershed.segment import (
     segment,
     smoothed,
 )
-from cytosuite.contract.progress import report
+from cytosuite.contract import progress
 from cytosuite.errors import RoomError
 from cytosuite.networks.tiling import Box, Tile, bricks, least, tiles
 from cytosuite.segmentation.assembly import Assembly, Labels, owned
@@ -90,9 +90,9 @@ def segment_blocks(
     whole = measure(image, spacing, parameters)
     assembly = Assembly(image.shape)
     for number, block in enumerate(planned):
-        report(number, len(planned))
         part = taken(image, block.input)
-        found = segment(part, spacing, parameters, whole, block.input).view(np.uint32)
+        with progress.part(number, len(planned)):
+            found = segment(part, spacing, parameters, whole, block.input).view(np.uint32)
         assembly.add(found, owned(found, block, image.shape), block.input, block.output)
         del found  # room for the next
     return assembly.finish()[0]

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import edt
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import minimum_spanning_tree
 
 from cytosuite.segmentation.foreground import gaussian, sigmas
 from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
@@ -128,57 +130,59 @@ class Relief(NamedTuple):
 
 
 def basins(relief: Relief) -> tuple[Ints, Places]:
-    """Return the basin 1..K of each voxel (N,), and the places of their local maxima (K,).
-
-    A voxel belongs where the steepest ascent by faces ends, at a corner if need be, as by flooding:
-    Meyer, Signal Processing 38 (1994) 113, doi:10.1016/0165-1684(94)90060-4.
-    """
+    """Return the basin 1..K of each voxel (N,): where its steepest ascent by faces ends (K,)."""
     steps = relief.steps()
     faces = [*steps, *(-step for step in steps)]
     ascents = side_by_side(lambda part: relief.above(part, faces), relief.parts)
     up = np.concatenate([np.zeros(0, np.int32), *ascents])
     tops = np.flatnonzero(up == np.arange(up.size))
-    up[tops] = relief.above(tops, relief.steps(corners=True))
-    peaks = tops[up[tops] == tops]
     label = np.zeros(up.size, np.int32)
-    label[peaks] = np.arange(1, peaks.size + 1)
+    label[tops] = np.arange(1, tops.size + 1)
     while True:  # twice as far each time
         ends = np.concatenate(side_by_side(lambda part: up[up[part]], relief.parts) or [up])
         if np.array_equal(ends, up):
-            return label[up], peaks
+            return label[up], tops
         up = ends
 
 
 def saddles(relief: Relief, labels: Ints) -> tuple[Places, Floats]:
-    """Return the pairs (M, 2) of touching basins and the height of each pair's highest pass."""
+    """Return the pairs (M, 2) of touching basins and their highest passes, the highest first."""
     base = np.int64(labels.max(initial=0)) + 1
 
-    def touches(part: slice) -> tuple[Places, Floats]:
-        keys, levels = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    def touches(part: slice) -> list[tuple[Places, Floats, Floats]]:
+        found = []
         for step in relief.steps():
             beyond = relief.place.ravel()[relief.voxels[part] + step]
             here = np.flatnonzero((beyond >= 0) & (labels[part] != labels[beyond]))
-            beyond = beyond[here]
-            first, second = labels[part][here].astype(np.int64), labels[beyond].astype(np.int64)
-            keys.append(np.minimum(first, second) * base + np.maximum(first, second))
-            levels.append(np.minimum(relief.height[part][here], relief.height[beyond]))
-        return np.concatenate(keys), np.concatenate(levels)
+            beyond, here = beyond[here], here + part.start
+            first, second = labels[here].astype(np.int64), labels[beyond].astype(np.int64)
+            a, b = relief.height[here], relief.height[beyond]
+            key = np.minimum(first, second) * base + np.maximum(first, second)
+            found.append((key, np.minimum(a, b), np.maximum(a, b)))
+        return found
 
-    found = side_by_side(touches, relief.parts) or [touches(slice(0))]
-    key, level = (np.concatenate(column) for column in zip(*found, strict=True))
-    unique, inverse = np.unique(key, return_inverse=True)
-    passes = np.zeros(unique.size, np.float32)
-    np.maximum.at(passes, inverse, level)
-    return np.stack([unique // base, unique % base], axis=1), passes
+    found = [columns for part in side_by_side(touches, relief.parts) for columns in part]
+    key, level, side = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((side, level, key))
+    order = order[np.flatnonzero(np.diff(key[order], append=-1))]  # the highest of each pair
+    order = order[np.lexsort((key[order], -side[order], -level[order]))]
+    return np.stack(np.divmod(key[order], base), axis=1), level[order]
 
 
 def merge(relief: Relief, ratio: float) -> Ints:
-    """Return basins joined by relative persistence, high saddles first; higher peaks name them."""
-    labels, peaks = basins(relief)
+    """Return basins joined by relative persistence, high saddles first; higher peaks name them.
+
+    First, a basin with a higher voxel at a corner of its top, no peak, joins the one it is flooded
+    from: Meyer, Signal Processing 38 (1994) 113, doi:10.1016/0165-1684(94)90060-4; 0 without any.
+    """
+    labels, tops = basins(relief)
     pairs, passes = saddles(relief, labels)
-    order = np.argsort(-passes, kind="stable")
-    top = [0.0, *relief.height[peaks].tolist()]
-    parent = list(range(len(top)))
+    heights = np.append(0.0, relief.height[tops])
+    peaks = np.append(True, relief.above(tops, relief.steps(corners=True)) == tops)
+    graph = csr_array((np.arange(1, len(pairs) + 1), pairs.T), shape=(heights.size,) * 2)
+    needed = np.sort(minimum_spanning_tree(graph).data).astype(np.int64) - 1  # others join nothing
+    pairs, levels = pairs[needed], passes[needed].astype(np.float64)
+    parent, top, peak = list(range(heights.size)), heights.tolist(), peaks.tolist()
 
     def root(node: int) -> int:
         while parent[node] != node:
@@ -186,10 +190,20 @@ def merge(relief: Relief, ratio: float) -> Ints:
             node = parent[node]
         return node
 
-    for (first, second), level in zip(pairs[order].tolist(), passes[order].tolist(), strict=True):
+    def join(a: int, b: int) -> None:
+        a, b = (a, b) if (peak[a], top[a]) >= (peak[b], top[b]) else (b, a)
+        parent[b], top[a] = a, max(top[a], top[b])
+
+    for first, second in pairs[~peaks[pairs].all(1)].tolist():
+        a, b = root(first), root(second)
+        if a != b and not (peak[a] and peak[b]):
+            join(a, b)
+    high = levels >= ratio * heights[pairs].min(1)  # tops only rise
+    for (first, second), level in zip(pairs[high].tolist(), levels[high].tolist(), strict=True):
         a, b = root(first), root(second)
         if a != b and level >= ratio * min(top[a], top[b]):
-            a, b = (a, b) if top[a] >= top[b] else (b, a)
-            parent[b] = a
-    roots = np.array([root(node) for node in range(len(top))], np.int32)
-    return roots[labels]
+            join(a, b)
+    names = np.array(parent, np.int32)
+    while not np.array_equal(names, names[names]):
+        names = names[names]
+    return np.where(peaks[names], names, 0)[labels]

@@ -179,7 +179,7 @@ def _label(
         height = seed_map(response, mask, spacing, p.distance_weight, p.axial_elongation, peak)
         found = merge(Relief.of(mask, height), p.merge_ratio)
         own = own_level(found, light, level, factor=p.object_factor, weight=p.object_weight)
-        keep = light >= own
+        keep = (light >= own) & (found > 0)
         mask[mask] = keep
         found, light, level, response = (each[keep] for each in (found, light, level, response))
     report(8, 10)

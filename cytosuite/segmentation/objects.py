@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 from math import sqrt
+from operator import mul
 from typing import TypeVar
 
 import numpy as np
@@ -89,41 +90,36 @@ def open_objects(
         differ = value[1:] != value[:-1]
         inside[1:] &= ~differ
         inside[:-1] &= ~differ
-    core = inner & ~within(~inner, spacing, radius_um - min(spacing))
-    has_core = np.zeros(int(labels.max()) + 1, bool)
-    has_core[labels[core]] = True
-    keep = within(core, spacing, radius_um)
-    return np.where(keep | ~has_core[labels], labels, 0)
+    around = [(int(radius_um / step) + 1,) * 2 for step in spacing]
+    padded, within = np.pad(labels, around), np.pad(inner, around, constant_values=True).ravel()
+    strides = [stride // padded.itemsize for stride in padded.strides]
+    result = padded.ravel()
+    voxels = np.flatnonzero(result)
+    deep = voxels[within[voxels]]
+    for steps in _ball(spacing, radius_um - min(spacing), strides):
+        deep = deep[np.logical_and.reduce([within[deep + step] for step in steps])]
+    cores = np.zeros_like(result)
+    cores[deep] = result[deep]
+    has_core = np.bincount(result[deep], minlength=int(labels.max(initial=0)) + 1) > 0
+    left = voxels[has_core[result[voxels]] & (cores[voxels] == 0)]
+    for steps in _ball(spacing, radius_um, strides):  # the nearest core decides, at a tie its own
+        near = [cores[left + step] for step in steps]
+        own = np.logical_or.reduce([name == result[left] for name in near])
+        other = np.logical_or.reduce([name > 0 for name in near])
+        result[left[other & ~own]] = 0
+        left = left[~other]
+    result[left] = 0
+    return padded[tuple(slice(n, -n) for n, _ in around)].copy()
 
 
-def within(mask: NDArray[np.bool_], spacing: Sequence[float], radius: float) -> NDArray[np.bool_]:
-    """Return the voxels at most a radius, in the unit of `spacing`, away from those in a mask.
-
-    Exact for any radius, and fast up to some ten voxels: a ball is runs along the last axis.
-    """
-    *across, step = spacing
-    near, run, length = np.zeros_like(mask), mask.copy(), 0
-    runs = []  # of the ball: half their length, and where they are
-    for way in product(*(range(-int(radius / s) - 1, int(radius / s) + 2) for s in across)):
-        square = sum((n * s) ** 2 for n, s in zip(way, across, strict=True))
-        half = sum(sqrt(square + (n * step) ** 2) <= radius for n in range(int(radius / step) + 2))
-        if half:
-            runs.append((half - 1, way))
-    for half, way in sorted(runs):
-        for length in range(length + 1, half + 1):
-            for end in (-length, length):
-                _join(run, mask, [0] * len(way) + [end])
-        length = half
-        _join(near, run, [*way, 0])
-    return near
-
-
-def _join(into: NDArray[np.bool_], mask: NDArray[np.bool_], way: Sequence[int]) -> None:
-    """Add a mask that is moved by some voxels per axis."""
-    sizes = list(zip(way, mask.shape, strict=True))
-    target = tuple(slice(max(0, n), max(0, size + min(0, n))) for n, size in sizes)
-    source = tuple(slice(max(0, -n), max(0, size - max(0, n))) for n, size in sizes)
-    into[target] |= mask[source]
+def _ball(spacing: Sequence[float], radius: float, strides: Sequence[int]) -> list[list[int]]:
+    """Return the ways to voxels within a radius in a flat image, those as far together."""
+    ways: dict[float, list[int]] = {}
+    for way in product(*(range(-int(radius / s) - 1, int(radius / s) + 2) for s in spacing)):
+        away = sqrt(sum((n * s) ** 2 for n, s in zip(way, spacing, strict=True)))
+        if 0 < away <= radius:
+            ways.setdefault(away, []).append(sum(map(mul, way, strides)))
+    return [ways[away] for away in sorted(ways)]
 
 
 def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
