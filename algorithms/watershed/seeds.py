@@ -8,7 +8,7 @@ import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from cytosuite.segmentation.foreground import gaussian, sigmas
 from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
@@ -92,19 +92,16 @@ class Relief(NamedTuple):
     """Heights of the voxels of a foreground, in an image that is padded by one voxel."""
 
     voxels: Places  # (N,) flat, in the padded image
-    height: Floats  # (N,)
-    padded: Floats  # 0 outside
-    place: Ints  # of each voxel of the padded image in `voxels`, or -1
+    height: Floats  # (N + 1,), the last one is that outside: 0
+    place: Ints  # of each voxel of the padded image in `height`; -1 outside
 
     @classmethod
     def of(cls, mask: Bools, height: Floats) -> "Relief":
         """Return the relief of heights (N,) in a mask."""
         room = np.pad(mask, 1)
-        voxels = np.flatnonzero(room)
-        padded, place = np.zeros(room.shape, np.float32), np.full(room.shape, -1, np.int32)
-        padded.ravel()[voxels] = height
+        voxels, place = np.flatnonzero(room), np.full(room.shape, -1, np.int32)
         place.ravel()[voxels] = np.arange(voxels.size)
-        return cls(voxels, height, padded, place)
+        return cls(voxels, np.append(height, np.float32(0)), place)
 
     @property
     def parts(self) -> list[slice]:
@@ -113,29 +110,34 @@ class Relief(NamedTuple):
 
     def steps(self, *, corners: bool = False) -> list[int]:
         """Return the ways to the neighbours by faces forwards, or to all, in the flat image."""
-        along = [stride // self.padded.itemsize for stride in self.padded.strides]
+        along = [stride // self.place.itemsize for stride in self.place.strides]
         ways = product((-1, 0, 1), repeat=len(along))
         return [int(np.dot(way, along)) for way in ways] if corners else along
 
-    def above(self, chosen: slice | Places, steps: Sequence[int]) -> Ints:
-        """Return the places of the highest neighbours of some voxels, or of themselves."""
-        here, best = self.voxels[chosen], self.height[chosen].copy()
-        target, flat = here.copy(), self.padded.ravel()
-        for step in steps:
-            level = flat[here + step]
-            higher = np.flatnonzero(level > best)
-            best[higher] = level[higher]
-            target[higher] = here[higher] + step
-        return self.place.ravel()[target]
+    def above(self, chosen: Places, steps: Sequence[int]) -> Ints:
+        """Return the places of the highest neighbours of voxels (M,), or of themselves."""
+        target = chosen.astype(np.int32)
+
+        def climb(part: slice) -> None:
+            here, own = self.voxels[chosen[part]], target[part]
+            best = self.height[own]
+            for step in steps:
+                beyond = self.place.ravel()[here + step]
+                level = self.height[beyond]
+                higher = np.flatnonzero(level > best)
+                best[higher], own[higher] = level[higher], beyond[higher]
+
+        side_by_side(climb, parts_of(chosen.shape, PART // 16))
+        return target
 
 
 def basins(relief: Relief) -> tuple[Ints, Places]:
     """Return the basin 1..K of each voxel (N,): where its steepest ascent by faces ends (K,)."""
     steps = relief.steps()
     faces = [*steps, *(-step for step in steps)]
-    ascents = side_by_side(lambda part: relief.above(part, faces), relief.parts)
-    up = np.concatenate([np.zeros(0, np.int32), *ascents])
-    tops = np.flatnonzero(up == np.arange(up.size))
+    places = np.arange(relief.voxels.size)
+    up = relief.above(places, faces)
+    tops = np.flatnonzero(up == places)
     label = np.zeros(up.size, np.int32)
     label[tops] = np.arange(1, tops.size + 1)
     while True:  # twice as far each time
@@ -169,20 +171,32 @@ def saddles(relief: Relief, labels: Ints) -> tuple[Places, Floats]:
     return np.stack(np.divmod(key[order], base), axis=1), level[order]
 
 
-def merge(relief: Relief, ratio: float) -> Ints:
-    """Return basins joined by relative persistence, high saddles first; higher peaks name them.
+def flooded(relief: Relief) -> tuple[Ints, Floats, Places, Floats]:
+    """Return the number of the peak that floods each voxel (N,), heights by number, `saddles`.
 
-    First, a basin with a higher voxel at a corner of its top, no peak, joins the one it is flooded
-    from: Meyer, Signal Processing 38 (1994) 113, doi:10.1016/0165-1684(94)90060-4; 0 without any.
+    A peak is a top with none higher at its corners; other basins join the peak that floods them:
+    Meyer, Signal Processing 38 (1994) 113, doi:10.1016/0165-1684(94)90060-4; 0 where there is none.
     """
     labels, tops = basins(relief)
     pairs, passes = saddles(relief, labels)
-    heights = np.append(0.0, relief.height[tops])
-    peaks = np.append(True, relief.above(tops, relief.steps(corners=True)) == tops)
-    graph = csr_array((np.arange(1, len(pairs) + 1), pairs.T), shape=(heights.size,) * 2)
-    needed = np.sort(minimum_spanning_tree(graph).data).astype(np.int64) - 1  # others join nothing
-    pairs, levels = pairs[needed], passes[needed].astype(np.float64)
-    parent, top, peak = list(range(heights.size)), heights.tolist(), peaks.tolist()
+    peaks = 1 + np.flatnonzero(relief.above(tops, relief.steps(corners=True)) == tops)
+    ends = np.concatenate([np.stack([np.zeros_like(peaks), peaks], axis=1), pairs])  # as one sea
+    shape = (tops.size + 1,) * 2
+    tree = minimum_spanning_tree(csr_array((np.arange(1, len(ends) + 1), ends.T), shape=shape))
+    joined = ends[np.sort(tree.data)[peaks.size :].astype(np.int64) - 1]
+    count, piece = connected_components(csr_array((np.ones(len(joined)), joined.T), shape=shape))
+    name = np.zeros(count, np.int32)
+    name[piece[peaks]] = peaks
+    name = name[piece]
+    heights = np.zeros(name.size, np.float32)
+    np.maximum.at(heights, name[1:], relief.height[tops])
+    return name[labels], heights, name[pairs], passes
+
+
+def merge(relief: Relief, ratio: float) -> Ints:
+    """Return basins joined by relative persistence, high saddles first; higher peaks name them."""
+    labels, heights, pairs, passes = flooded(relief)
+    parent, top = list(range(heights.size)), heights.tolist()
 
     def root(node: int) -> int:
         while parent[node] != node:
@@ -190,20 +204,13 @@ def merge(relief: Relief, ratio: float) -> Ints:
             node = parent[node]
         return node
 
-    def join(a: int, b: int) -> None:
-        a, b = (a, b) if (peak[a], top[a]) >= (peak[b], top[b]) else (b, a)
-        parent[b], top[a] = a, max(top[a], top[b])
-
-    for first, second in pairs[~peaks[pairs].all(1)].tolist():
-        a, b = root(first), root(second)
-        if a != b and not (peak[a] and peak[b]):
-            join(a, b)
-    high = levels >= ratio * heights[pairs].min(1)  # tops only rise
-    for (first, second), level in zip(pairs[high].tolist(), levels[high].tolist(), strict=True):
+    high = (pairs[:, 0] != pairs[:, 1]) & (passes >= ratio * heights[pairs].min(axis=1))
+    for (first, second), level in zip(pairs[high].tolist(), passes[high].tolist(), strict=True):
         a, b = root(first), root(second)
         if a != b and level >= ratio * min(top[a], top[b]):
-            join(a, b)
+            a, b = (a, b) if top[a] >= top[b] else (b, a)
+            parent[b] = a
     names = np.array(parent, np.int32)
-    while not np.array_equal(names, names[names]):
+    while not np.array_equal(names[names], names):
         names = names[names]
-    return np.where(peaks[names], names, 0)[labels]
+    return names[labels]

@@ -43,7 +43,6 @@ Floats = NDArray[np.float32]
 
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
 
-
 class Uneven(NamedTuple):
     """Uneven background of a whole image, of means of blocks of voxels."""
 
@@ -167,7 +166,11 @@ def _label(
     report(2, 10)
     response = blob_response(signal, spacing, radii, p.axial_elongation)
     report(4, 10)
-    mask &= response >= np.float32(p.blob_fraction) * signal
+
+    def limit(part: slice) -> None:
+        mask[part] &= response[part] >= np.float32(p.blob_fraction) * signal[part]
+
+    side_by_side(limit, parts_of(mask.shape))
     if not mask.any():
         return labels
     box = _bounding_box(mask)

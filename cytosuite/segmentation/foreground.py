@@ -121,7 +121,7 @@ def wide_mean(
     """Return the Gaussian mean over a wide neighbourhood, at a cost independent of its width."""
     sigma = sigmas(sigma_um, spacing, elongation)
     small, block = reduced(image, wide_steps(sigma_um, spacing, elongation))
-    small = ndimage.gaussian_filter(small, [w / b for w, b in zip(sigma, block, strict=True)])
+    small = gaussian(small, [w / b for w, b in zip(sigma, block, strict=True)])
     return restored(small, block, image.shape)
 
 

@@ -9,7 +9,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from skimage.measure import label as connected
+
+from cytosuite.volume.cores import PART, parts_of, side_by_side
 
 Label = TypeVar("Label", np.int32, np.uint32)
 
@@ -34,7 +38,7 @@ def own_level(
 
 def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     """Return the labels with only the largest face-connected piece of each object."""
-    pieces = connected(labels.view(np.int32), connectivity=1)
+    pieces = _pieces(labels.view(np.int32))
     inside = np.flatnonzero(labels)
     piece, owner = pieces.ravel()[inside], labels.ravel()[inside]
     size = np.bincount(piece)
@@ -48,6 +52,35 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     result: NDArray[Label] = np.zeros(labels.shape, labels.dtype)
     result.ravel()[inside] = np.where(keep[piece], owner, 0)
     return result
+
+
+def _pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the face-connected pieces, numbered by first voxels: slabs side by side, then one."""
+    parts = parts_of(labels.shape, max(PART, labels.size // 8))
+    pieces = np.empty(labels.shape, np.int32)
+
+    def find(part: slice) -> int:
+        pieces[part], count = connected(labels[part], connectivity=1, return_num=True)
+        return int(count)
+
+    counts = np.cumsum([0, *side_by_side(find, parts)])
+    if len(parts) == 1:
+        return pieces
+    ends = []
+    for part, before, here in zip(parts[1:], counts, counts[1:], strict=False):
+        low, high = part.start - 1, part.start
+        same = (labels[low] == labels[high]) & (labels[low] != 0)
+        ends.append((pieces[low][same] + before, pieces[high][same] + here))
+    first, second = np.concatenate(ends, axis=1)
+    graph = csr_array((np.ones(first.size), (first, second)), shape=(int(counts[-1]) + 1,) * 2)
+    number = connected_components(graph)[1].astype(np.int32)  # 0 stays 0
+
+    def rename(place: int) -> None:
+        own = np.append(np.int32(0), number[counts[place] + 1 : counts[place + 1] + 1])
+        pieces[parts[place]] = own[pieces[parts[place]]]
+
+    side_by_side(rename, range(len(parts)))
+    return pieces
 
 
 def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
@@ -98,12 +131,13 @@ def open_objects(
     deep = voxels[within[voxels]]
     for steps in _ball(spacing, radius_um - min(spacing), strides):
         deep = deep[np.logical_and.reduce([within[deep + step] for step in steps])]
-    cores = np.zeros_like(result)
-    cores[deep] = result[deep]
+    core = within
+    core[:] = False
+    core[deep] = True
     has_core = np.bincount(result[deep], minlength=int(labels.max(initial=0)) + 1) > 0
-    left = voxels[has_core[result[voxels]] & (cores[voxels] == 0)]
+    left = voxels[has_core[result[voxels]] & ~core[voxels]]
     for steps in _ball(spacing, radius_um, strides):  # the nearest core decides, at a tie its own
-        near = [cores[left + step] for step in steps]
+        near = [np.where(core[left + step], result[left + step], 0) for step in steps]
         own = np.logical_or.reduce([name == result[left] for name in near])
         other = np.logical_or.reduce([name > 0 for name in near])
         result[left[other & ~own]] = 0
