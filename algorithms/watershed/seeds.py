@@ -140,11 +140,9 @@ def basins(relief: Relief) -> tuple[Ints, Places]:
     tops = np.flatnonzero(up == places)
     label = np.zeros(up.size, np.int32)
     label[tops] = np.arange(1, tops.size + 1)
-    while True:  # twice as far each time
-        ends = np.concatenate(side_by_side(lambda part: up[up[part]], relief.parts) or [up])
-        if np.array_equal(ends, up):
-            return label[up], tops
+    while not np.array_equal(ends := up[up], up):  # twice as far each time
         up = ends
+    return label[up], tops
 
 
 def saddles(relief: Relief, labels: Ints) -> tuple[Places, Floats]:

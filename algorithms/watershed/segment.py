@@ -43,6 +43,7 @@ Floats = NDArray[np.float32]
 
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
 
+
 class Uneven(NamedTuple):
     """Uneven background of a whole image, of means of blocks of voxels."""
 
@@ -186,12 +187,16 @@ def _label(
         mask[mask] = keep
         found, light, level, response = (each[keep] for each in (found, light, level, response))
     report(8, 10)
-    objects = np.zeros(mask.shape, np.int32)
-    objects[mask] = found
-    objects = open_objects(largest_pieces(objects), spacing, p.opening_um)
-    objects = fill_holes(largest_pieces(objects))
-    labels[box] = _select(objects, signal[box], noise, li, spacing, p)
+    objects = open_objects(largest_pieces(_scattered(found, mask)), spacing, p.opening_um)
+    labels[box] = _select(fill_holes(largest_pieces(objects)), signal[box], noise, li, spacing, p)
     return labels
+
+
+def _scattered(values: Ints, mask: Bools) -> Ints:
+    """Return values (N,) in the voxels of a mask, 0 elsewhere."""
+    result = np.zeros(mask.shape, np.int32)
+    result[mask] = values
+    return result
 
 
 def radii_of(typical: float, p: Parameters) -> tuple[float, ...]:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.volume.cores import PART, parts_of, side_by_side
 from cytosuite.volume.cores import parts_of, side_by_side
 from cytosuite.volume.pieces import slabs_of, thinned
 
@@ -193,14 +192,15 @@ def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
     if top <= 0:
         return 0.0
 
-    def count(part: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    def count(part: NDArray[np.float32]) -> NDArray[np.int64]:
         light = np.clip(part - ground if background else part, 0.0, top)
-        return np.histogram(light, bins=_BINS, range=(0.0, top))
+        counts: NDArray[np.int64] = np.histogram(light, bins=_BINS, range=(0.0, top))[0]
+        return counts
 
-    counts, edges = np.zeros(_BINS, np.int64), np.zeros(0)
+    counts = np.zeros(_BINS, np.int64)
     for slab in slabs_of(values):
-        for some, edges in side_by_side(count, [slab[part] for part in parts_of(slab.shape)]):
-            counts += some
+        counts += sum(side_by_side(count, [slab[part] for part in parts_of(slab.shape)]))
+    edges = np.histogram_bin_edges(np.zeros(0, np.result_type(values, 0.0)), _BINS, (0.0, top))
     centres = (edges[1:] + edges[:-1]) / 2
     number, total = np.cumsum(counts), np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):

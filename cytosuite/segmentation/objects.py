@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import label as connected
@@ -54,7 +53,7 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     return result
 
 
-def _pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def _pieces(labels: NDArray[np.int32] | NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return the face-connected pieces, numbered by first voxels: slabs side by side, then one."""
     parts = parts_of(labels.shape, max(PART, labels.size // 8))
     pieces = np.empty(labels.shape, np.int32)
@@ -85,7 +84,8 @@ def _pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     """Fill the holes of each object: enclosed background that touches this object only."""
-    holes, count = ndimage.label(labels == 0)
+    holes = _pieces(labels == 0)
+    count = int(holes.max(initial=0))
     enclosed = np.ones(count + 1, bool)
     enclosed[0] = False
     for axis, length in enumerate(labels.shape):
@@ -115,7 +115,7 @@ def open_objects(
     labels: NDArray[np.int32], spacing: Sequence[float], radius_um: float
 ) -> NDArray[np.int32]:
     """Return the labels without parts thinner than twice the radius in µm; small objects stay."""
-    if radius_um <= 0:
+    if radius_um < min(spacing):
         return labels
     inner = labels > 0  # the voxels between two of the same object along the axes opened
     for axis in (axis for axis, step in enumerate(spacing) if step <= radius_um):  # others stay
@@ -125,6 +125,7 @@ def open_objects(
         inside[:-1] &= ~differ
     around = [(int(radius_um / step) + 1,) * 2 for step in spacing]
     padded, within = np.pad(labels, around), np.pad(inner, around, constant_values=True).ravel()
+    del labels, inner, inside, value  # room for what follows
     strides = [stride // padded.itemsize for stride in padded.strides]
     result = padded.ravel()
     voxels = np.flatnonzero(result)
@@ -134,7 +135,7 @@ def open_objects(
     core = within
     core[:] = False
     core[deep] = True
-    has_core = np.bincount(result[deep], minlength=int(labels.max(initial=0)) + 1) > 0
+    has_core = np.bincount(result[deep], minlength=int(result.max(initial=0)) + 1) > 0
     left = voxels[has_core[result[voxels]] & ~core[voxels]]
     for steps in _ball(spacing, radius_um, strides):  # the nearest core decides, at a tie its own
         near = [np.where(core[left + step], result[left + step], 0) for step in steps]
