@@ -185,7 +185,7 @@ def _label(
         own = own_level(found, light, level, factor=p.object_factor, weight=p.object_weight)
         keep = (light >= own) & (found > 0)
         mask[mask] = keep
-        found, light, level, response = (each[keep] for each in (found, light, level, response))
+        found, light, level, response = found[keep], light[keep], level[keep], response[keep]
     report(8, 10)
     objects = open_objects(largest_pieces(_scattered(found, mask)), spacing, p.opening_um)
     labels[box] = _select(fill_holes(largest_pieces(objects)), signal[box], noise, li, spacing, p)
