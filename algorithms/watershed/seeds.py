@@ -1,16 +1,20 @@
-"""The seed map, which is largest in the middles of nuclei."""
+"""The seed map, which is largest in the middles of nuclei, and its basins."""
 
 from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
 
+import edt
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.morphology import local_maxima
-from skimage.segmentation import watershed
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from cytosuite.segmentation.foreground import sigmas
+from cytosuite.segmentation.foreground import gaussian, sigmas
+from cytosuite.volume.cores import PART, cores, parts_of, side_by_side
 
 Ints = NDArray[np.int32]
+Places = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
@@ -24,11 +28,11 @@ def typical_radius(mask: Bools, spacing: Sequence[float], elongation: float) -> 
 
 
 def border_distance(mask: Bools, spacing: Sequence[float], elongation: float) -> Floats:
-    """Return the distance to the nearest voxel outside of the foreground in µm, float32."""
+    """Return the distance to the nearest voxel outside of the foreground in µm; 1 without any."""
     flattened = sigmas(1.0, [1.0] * mask.ndim, elongation)
     step = [size / factor for size, factor in zip(spacing, flattened, strict=True)]
-    distance: NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=step)
-    return distance.astype(np.float32)
+    distance: Floats = edt.edt(np.ascontiguousarray(mask), anisotropy=step, parallel=cores())
+    return distance if np.isfinite(distance.flat[0]) else np.ones_like(distance)
 
 
 def blob_response(
@@ -41,12 +45,19 @@ def blob_response(
     best = np.full(image.shape, -np.inf, np.float32)
     for radius in radii_um:
         sigma = sigmas(radius / np.sqrt(image.ndim), spacing, elongation)
-        blurred = ndimage.gaussian_filter(image, sigma, truncate=3.0)
-        response = np.zeros_like(blurred)
-        for axis, width in enumerate(sigma):
-            if image.shape[axis] > 1:
-                response -= np.float32(width**2) * _second_difference(blurred, axis)
-        np.maximum(best, response, out=best)
+        blurred = gaussian(image, sigma, truncate=3.0)
+
+        def respond(part: slice, blurred: Floats = blurred, sigma: Sequence[float] = sigma) -> None:
+            first = max(0, part.start - 1)  # the differences need a plane on each side
+            around, inner = blurred[first : part.stop + 1], slice(part.start - first, None)
+            response = np.zeros_like(best[part])
+            for axis, width in enumerate(sigma):
+                if image.shape[axis] > 1:
+                    difference = _second_difference(around, axis)[inner][: len(response)]
+                    response -= np.float32(width**2) * difference
+            np.maximum(best[part], response, out=best[part])
+
+        side_by_side(respond, parts_of(image.shape))
     return best
 
 
@@ -66,58 +77,124 @@ def seed_map(
     spacing: Sequence[float],
     distance_weight: float,
     elongation: float,
-    peak: float | None = None,
+    peak: float,
 ) -> Floats:
-    """Return blob response times a power of the distance to the border, 0 in the background."""
-    top = float(response.max(initial=0.0)) if peak is None else peak
-    floor = np.float32(_FLOOR * top)
-    value: Floats = np.where(mask, np.maximum(response, floor), np.float32(0))
+    """Return blob response (N,) times a power of the distance to the border, per voxel in mask."""
+    value: Floats = np.maximum(response, np.float32(_FLOOR * peak))
     if distance_weight > 0 and mask.any():
         distance = border_distance(mask, spacing, elongation)
-        distance = ndimage.gaussian_filter(distance, sigmas(spacing[-1], spacing, 1.0))
-        value *= distance ** np.float32(distance_weight)
+        gaussian(distance, sigmas(spacing[-1], spacing, 1.0), out=distance)
+        value *= distance[mask] ** np.float32(distance_weight)
     return value
 
 
-def basins(seeds: Floats, mask: Bools) -> Ints:
-    """Return one label per local maximum of the seed map, grown over the foreground, 0 outside.
+class Relief(NamedTuple):
+    """Heights of the voxels of a foreground, in an image that is padded by one voxel."""
 
-    Meyer, Signal Processing 38 (1994) 113, doi:10.1016/0165-1684(94)90060-4.
-    """
-    peaks: Bools = local_maxima(seeds, connectivity=seeds.ndim)
-    peaks &= mask
-    markers, count = ndimage.label(peaks, structure=np.ones((3,) * seeds.ndim))
-    if count == 0:
-        return np.zeros(seeds.shape, np.int32)
-    grown: Ints = watershed(-seeds, markers, mask=mask)
-    return grown.astype(np.int32, copy=False)
+    voxels: Places  # (N,) flat, in the padded image
+    height: Floats  # (N + 1,), the last one is that outside: 0
+    place: Ints  # of each voxel of the padded image in `height`; -1 outside
+
+    @classmethod
+    def of(cls, mask: Bools, height: Floats) -> "Relief":
+        """Return the relief of heights (N,) in a mask."""
+        room = np.pad(mask, 1)
+        voxels, place = np.flatnonzero(room), np.full(room.shape, -1, np.int32)
+        place.ravel()[voxels] = np.arange(voxels.size)
+        return cls(voxels, np.append(height, np.float32(0)), place)
+
+    @property
+    def parts(self) -> list[slice]:
+        """Return the voxels in parts."""
+        return parts_of((self.voxels.size,), PART // 4)
+
+    def steps(self, *, corners: bool = False) -> list[int]:
+        """Return the ways to the neighbours by faces forwards, or to all, in the flat image."""
+        along = [stride // self.place.itemsize for stride in self.place.strides]
+        ways = product((-1, 0, 1), repeat=len(along))
+        return [int(np.dot(way, along)) for way in ways] if corners else along
+
+    def above(self, chosen: Places, steps: Sequence[int]) -> Ints:
+        """Return the places of the highest neighbours of voxels (M,), or of themselves."""
+        target = chosen.astype(np.int32)
+
+        def climb(part: slice) -> None:
+            here, own = self.voxels[chosen[part]], target[part]
+            best = self.height[own]
+            for step in steps:
+                beyond = self.place.ravel()[here + step]
+                level = self.height[beyond]
+                higher = np.flatnonzero(level > best)
+                best[higher], own[higher] = level[higher], beyond[higher]
+
+        side_by_side(climb, parts_of(chosen.shape, PART // 16))
+        return target
 
 
-def saddles(labels: Ints, height: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Return the pairs (N, 2) of touching basins and the height of each pair's highest pass."""
-    keys, levels = [], []
+def basins(relief: Relief) -> tuple[Ints, Places]:
+    """Return the basin 1..K of each voxel (N,): where its steepest ascent by faces ends (K,)."""
+    steps = relief.steps()
+    faces = [*steps, *(-step for step in steps)]
+    places = np.arange(relief.voxels.size)
+    up = relief.above(places, faces)
+    tops = np.flatnonzero(up == places)
+    label = np.zeros(up.size, np.int32)
+    label[tops] = np.arange(1, tops.size + 1)
+    while not np.array_equal(ends := up[up], up):  # twice as far each time
+        up = ends
+    return label[up], tops
+
+
+def saddles(relief: Relief, labels: Ints) -> tuple[Places, Floats]:
+    """Return the pairs (M, 2) of touching basins and their highest passes, the highest first."""
     base = np.int64(labels.max(initial=0)) + 1
-    for axis in range(labels.ndim):
-        a, b = np.moveaxis(labels, axis, 0)[:-1], np.moveaxis(labels, axis, 0)[1:]
-        h, g = np.moveaxis(height, axis, 0)[:-1], np.moveaxis(height, axis, 0)[1:]
-        touch = (a != b) & (a > 0) & (b > 0)
-        first, second = a[touch].astype(np.int64), b[touch].astype(np.int64)
-        keys.append(np.minimum(first, second) * base + np.maximum(first, second))
-        levels.append(np.minimum(h[touch], g[touch]))
-    key, level = np.concatenate(keys), np.concatenate(levels)
-    unique, inverse = np.unique(key, return_inverse=True)
-    passes = np.zeros(unique.size, np.float32)
-    np.maximum.at(passes, inverse, level)
-    return np.stack([unique // base, unique % base], axis=1), passes
+
+    def touches(part: slice) -> list[tuple[Places, Floats, Floats]]:
+        found = []
+        for step in relief.steps():
+            beyond = relief.place.ravel()[relief.voxels[part] + step]
+            here = np.flatnonzero((beyond >= 0) & (labels[part] != labels[beyond]))
+            beyond, here = beyond[here], here + part.start
+            first, second = labels[here].astype(np.int64), labels[beyond].astype(np.int64)
+            a, b = relief.height[here], relief.height[beyond]
+            key = np.minimum(first, second) * base + np.maximum(first, second)
+            found.append((key, np.minimum(a, b), np.maximum(a, b)))
+        return found
+
+    found = [columns for part in side_by_side(touches, relief.parts) for columns in part]
+    key, level, side = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((side, level, key))
+    order = order[np.flatnonzero(np.diff(key[order], append=-1))]  # the highest of each pair
+    order = order[np.lexsort((key[order], -side[order], -level[order]))]
+    return np.stack(np.divmod(key[order], base), axis=1), level[order]
 
 
-def merge(labels: Ints, height: Floats, ratio: float) -> Ints:
+def flooded(relief: Relief) -> tuple[Ints, Floats, Places, Floats]:
+    """Return the number of the peak that floods each voxel (N,), heights by number, `saddles`.
+
+    A peak is a top with none higher at its corners; other basins join the peak that floods them:
+    Meyer, Signal Processing 38 (1994) 113, doi:10.1016/0165-1684(94)90060-4; 0 where there is none.
+    """
+    labels, tops = basins(relief)
+    pairs, passes = saddles(relief, labels)
+    peaks = 1 + np.flatnonzero(relief.above(tops, relief.steps(corners=True)) == tops)
+    ends = np.concatenate([np.stack([np.zeros_like(peaks), peaks], axis=1), pairs])  # as one sea
+    shape = (tops.size + 1,) * 2
+    tree = minimum_spanning_tree(csr_array((np.arange(1, len(ends) + 1), ends.T), shape=shape))
+    joined = ends[np.sort(tree.data)[peaks.size :].astype(np.int64) - 1]
+    count, piece = connected_components(csr_array((np.ones(len(joined)), joined.T), shape=shape))
+    name = np.zeros(count, np.int32)
+    name[piece[peaks]] = peaks
+    name = name[piece]
+    heights = np.zeros(name.size, np.float32)
+    np.maximum.at(heights, name[1:], relief.height[tops])
+    return name[labels], heights, name[pairs], passes
+
+
+def merge(relief: Relief, ratio: float) -> Ints:
     """Return basins joined by relative persistence, high saddles first; higher peaks name them."""
-    peaks = np.zeros(int(labels.max(initial=0)) + 1, np.float32)
-    np.maximum.at(peaks, labels.ravel(), height.ravel())
-    pairs, passes = saddles(labels, height)
-    order = np.argsort(-passes, kind="stable")
-    parent, top = list(range(peaks.size)), peaks.tolist()
+    labels, heights, pairs, passes = flooded(relief)
+    parent, top = list(range(heights.size)), heights.tolist()
 
     def root(node: int) -> int:
         while parent[node] != node:
@@ -125,10 +202,13 @@ def merge(labels: Ints, height: Floats, ratio: float) -> Ints:
             node = parent[node]
         return node
 
-    for (first, second), level in zip(pairs[order].tolist(), passes[order].tolist(), strict=True):
+    high = (pairs[:, 0] != pairs[:, 1]) & (passes >= ratio * heights[pairs].min(axis=1))
+    for (first, second), level in zip(pairs[high].tolist(), passes[high].tolist(), strict=True):
         a, b = root(first), root(second)
         if a != b and level >= ratio * min(top[a], top[b]):
             a, b = (a, b) if top[a] >= top[b] else (b, a)
             parent[b] = a
-    roots = np.array([root(node) for node in range(peaks.size)], np.int32)
-    return roots[labels]
+    names = np.array(parent, np.int32)
+    while not np.array_equal(names[names], names):
+        names = names[names]
+    return names[labels]

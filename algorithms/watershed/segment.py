@@ -6,19 +6,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.seeds import (
-    basins,
+    Relief,
     blob_response,
     merge,
     seed_map,
     typical_radius,
 )
+from cytosuite.contract.progress import report
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import (
     background_and_noise,
+    gaussian,
     li_threshold,
     remove_background,
     restored,
@@ -34,6 +35,7 @@ from cytosuite.segmentation.objects import (
     open_objects,
     own_level,
 )
+from cytosuite.volume.cores import parts_of, side_by_side
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -99,9 +101,12 @@ def smoothed(
 ) -> tuple[Floats, Floats]:
     """Return smoothed intensities above the lowest, and their difference from the image."""
     values = np.empty(image.shape, np.float32)
-    for plane, source in zip(values, image, strict=True):  # no float64 copy of the whole
-        plane[...] = source - np.float64(lowest)
-    signal = ndimage.gaussian_filter(values, sigmas(p.smoothing_um, spacing, p.axial_elongation))
+
+    def lower(part: slice) -> None:  # no float64 copy of the whole
+        np.subtract(image[part], lowest, out=values[part], dtype=np.float64, casting="same_kind")
+
+    side_by_side(lower, parts_of(image.shape))
+    signal = gaussian(values, sigmas(p.smoothing_um, spacing, p.axial_elongation))
     values -= signal
     return signal, values
 
@@ -159,23 +164,39 @@ def _label(
     radii = p.radii_um if whole is None else whole.radii
     if whole is None and p.relative_radii:
         radii = radii_of(typical_radius(mask[_bounding_box(mask)], spacing, p.axial_elongation), p)
+    report(2, 10)
     response = blob_response(signal, spacing, radii, p.axial_elongation)
-    mask &= response >= np.float32(p.blob_fraction) * signal
+    report(4, 10)
+
+    def limit(part: slice) -> None:
+        mask[part] &= response[part] >= np.float32(p.blob_fraction) * signal[part]
+
+    side_by_side(limit, parts_of(mask.shape))
     if not mask.any():
         return labels
     box = _bounding_box(mask)
-    mask, signal, response, level = mask[box], signal[box], response[box], level[box]
-    for _ in range(p.passes):
-        peak = None if whole is None else whole.peak
+    mask, response = mask[box].copy(), response[box]
+    peak = float(response.max(initial=0.0)) if whole is None else whole.peak
+    light, level, response = signal[box][mask], level[box][mask], response[mask]
+    for turn in range(p.passes):
+        report(4 * p.passes + 4 * turn, 10 * p.passes)
         height = seed_map(response, mask, spacing, p.distance_weight, p.axial_elongation, peak)
-        found = merge(basins(height, mask), height, p.merge_ratio)
-        own = own_level(found, signal, level, factor=p.object_factor, weight=p.object_weight)
-        found[signal < own] = 0
-        mask = found > 0
-    found = open_objects(largest_pieces(found), spacing, p.opening_um)
-    found = fill_holes(largest_pieces(found))
-    labels[box] = _select(found, signal, noise, li, spacing, p)
+        found = merge(Relief.of(mask, height), p.merge_ratio)
+        own = own_level(found, light, level, factor=p.object_factor, weight=p.object_weight)
+        keep = (light >= own) & (found > 0)
+        mask[mask] = keep
+        found, light, level, response = found[keep], light[keep], level[keep], response[keep]
+    report(8, 10)
+    objects = open_objects(largest_pieces(_scattered(found, mask)), spacing, p.opening_um)
+    labels[box] = _select(fill_holes(largest_pieces(objects)), signal[box], noise, li, spacing, p)
     return labels
+
+
+def _scattered(values: Ints, mask: Bools) -> Ints:
+    """Return values (N,) in the voxels of a mask, 0 elsewhere."""
+    result = np.zeros(mask.shape, np.int32)
+    result[mask] = values
+    return result
 
 
 def radii_of(typical: float, p: Parameters) -> tuple[float, ...]:
@@ -185,8 +206,9 @@ def radii_of(typical: float, p: Parameters) -> tuple[float, ...]:
 
 
 def _bounding_box(mask: Bools) -> tuple[slice, ...]:
-    (box,) = ndimage.find_objects(mask.view(np.int8))
-    return tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+    axes = range(mask.ndim)
+    sides = [np.flatnonzero(mask.any(tuple({*axes} - {axis}))) for axis in axes]
+    return tuple(slice(max(0, int(side[0]) - 1), int(side[-1]) + 2) for side in sides)
 
 
 def _select(
@@ -198,9 +220,11 @@ def _select(
     p: Parameters,
 ) -> Ints:
     """Return the objects of likely size, contrast and signal, numbered from 1."""
-    count = np.bincount(labels.ravel())
+    inside = labels > 0
+    names = labels[inside]
+    count = np.bincount(names, minlength=1)
     size = count * prod(spacing)
-    mean = np.bincount(labels.ravel(), signal.ravel()) / np.maximum(count, 1)
+    mean = np.bincount(names, signal[inside], count.size) / np.maximum(count, 1)
     keep = (size >= p.minimum_size) & (size <= p.maximum_size) & (count > 0)
     keep &= (mean >= p.minimum_contrast * threshold) & (mean >= p.minimum_snr * noise)
     return keep_by(labels, keep)

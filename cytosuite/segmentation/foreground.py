@@ -1,15 +1,18 @@
 """Background, noise and the voxels that belong to nuclei."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.volume.cores import parts_of, side_by_side
 from cytosuite.volume.pieces import slabs_of, thinned
 
 _BINS = 4096
+_LINES = (4, 4, 128)  # planes, rows and columns that are filtered together along another axis
 _MAD_TO_SD = 1.4826
 _DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
 _WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little to estimate it
@@ -19,6 +22,43 @@ def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> tup
     """Return a length in voxels per axis; z (of three axes) is stretched by `elongation`."""
     factors = (elongation, 1.0, 1.0) if len(spacing) == 3 else (1.0, 1.0)
     return tuple(length_um * factor / step for factor, step in zip(factors, spacing, strict=True))
+
+
+def gaussian(
+    image: NDArray[np.float32],
+    sigma: Sequence[float],
+    truncate: float = 4.0,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Return SciPy's `gaussian_filter`, bit for bit, on all cores; `out` may be the image.
+
+    Lines that are far apart in memory are filtered some at a time, in a copy: twice as fast.
+    """
+    result = np.empty_like(image) if out is None else out
+
+    def filtered(source: NDArray[np.float32], into: NDArray[np.float32], axis: int) -> None:
+        if sigma[axis] <= 0:
+            into[...] = source
+            return
+        sides = [
+            [slice(None)] if n == axis else [slice(at, at + step) for at in range(0, size, step)]
+            for n, (size, step) in enumerate(zip(source.shape, _LINES[-source.ndim :], strict=True))
+        ]
+        for box in product(*sides) if axis < source.ndim - 1 else [(slice(None),)]:
+            lines = source[box].copy().swapaxes(axis, -1).copy()
+            ndimage.gaussian_filter1d(lines, sigma[axis], output=lines, truncate=truncate)
+            into[box] = lines.swapaxes(axis, -1)
+
+    def along_first(part: slice) -> None:
+        filtered(image[:, part], result[:, part], 0)
+
+    def along_others(part: slice) -> None:
+        for axis in range(1, image.ndim):
+            filtered(result[part], result[part], axis)
+
+    side_by_side(along_first, parts_of((image.shape[1], image.shape[0], *image.shape[2:])))
+    side_by_side(along_others, parts_of(image.shape))
+    return result
 
 
 def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
@@ -45,10 +85,15 @@ def white_noise(
         kernel = ndimage.gaussian_filter1d(impulse, width) if width > 0 else impulse
         centre, square = centre * float(kernel.max()), square * float(np.sum(kernel**2))
     left = 1 - 2 * centre + square
-    values = residual[background]
-    if left < _WEAK_SMOOTHING or values.size == 0:
+
+    def squares(part: slice) -> tuple[float, int]:
+        values = residual[part][background[part]].astype(np.float64)
+        return float(np.sum(values**2)), values.size
+
+    total, count = np.sum(side_by_side(squares, parts_of(residual.shape)), axis=0)
+    if left < _WEAK_SMOOTHING or count == 0:
         return 0.0
-    return float(np.sqrt(np.mean(values.astype(np.float64) ** 2) * square / left))
+    return float(np.sqrt(total / count * square / left))
 
 
 def _half_sample_mode(values: NDArray[np.float32]) -> float:
@@ -69,7 +114,8 @@ def remove_background(
 ) -> NDArray[np.float32]:
     """Return the image minus a smooth envelope (µm), by Sternberg, doi:10.1109/MC.1983.1654163."""
     small, block = reduced(image, background_steps(radius_um, spacing))
-    return image - restored(lower_envelope(small, block, spacing, radius_um), block, image.shape)
+    ground = restored(lower_envelope(small, block, spacing, radius_um), block, image.shape)
+    return np.subtract(image, ground, out=ground)
 
 
 def lower_envelope(
@@ -90,7 +136,7 @@ def wide_mean(
     """Return the Gaussian mean over a wide neighbourhood, at a cost independent of its width."""
     sigma = sigmas(sigma_um, spacing, elongation)
     small, block = reduced(image, wide_steps(sigma_um, spacing, elongation))
-    small = ndimage.gaussian_filter(small, [w / b for w, b in zip(sigma, block, strict=True)])
+    small = gaussian(small, [w / b for w, b in zip(sigma, block, strict=True)])
     return restored(small, block, image.shape)
 
 
@@ -126,8 +172,16 @@ def restored(
     box: Sequence[slice] | None = None,
 ) -> NDArray[np.float32]:
     """Return means of blocks, interpolated linearly from their centres to the voxels (in `box`)."""
-    spans = box or [slice(0, size) for size in shape]
-    for axis, (length, size, span) in enumerate(zip(block, shape, spans, strict=True)):
+    if box is None:
+        whole = np.empty(shape, np.float32)
+
+        def fill(part: slice) -> None:
+            others = (slice(0, size) for size in shape[1:])
+            whole[part] = restored(small, block, shape, (part, *others))
+
+        side_by_side(fill, parts_of(shape))
+        return whole
+    for axis, (length, size, span) in enumerate(zip(block, shape, box, strict=True)):
         if length == 1:
             small = small[(*[slice(None)] * axis, span)]
             continue
@@ -153,11 +207,16 @@ def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
     top = float(max(tops, default=-np.inf) - ground)
     if top <= 0:
         return 0.0
-    counts, edges = np.zeros(_BINS, np.int64), np.zeros(0)
-    for part in slabs_of(values):
+
+    def count(part: NDArray[np.float32]) -> NDArray[np.int64]:
         light = np.clip(part - ground if background else part, 0.0, top)
-        some, edges = np.histogram(light, bins=_BINS, range=(0.0, top))
-        counts += some
+        counts: NDArray[np.int64] = np.histogram(light, bins=_BINS, range=(0.0, top))[0]
+        return counts
+
+    counts = np.zeros(_BINS, np.int64)
+    for slab in slabs_of(values):
+        counts += sum(side_by_side(count, [slab[part] for part in parts_of(slab.shape)]))
+    edges = np.histogram_bin_edges(np.zeros(0, np.result_type(values, 0.0)), _BINS, (0.0, top))
     centres = (edges[1:] + edges[:-1]) / 2
     number, total = np.cumsum(counts), np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -183,7 +242,14 @@ def threshold_map(
     """Return the threshold of each voxel: raised in bright surroundings, lowered in dark ones."""
     if local_um <= 0 or local_weight <= 0 or threshold <= 0:
         return np.full(signal.shape, threshold, np.float32)
-    mean = wide_mean(np.maximum(signal, 0), spacing, local_um, elongation)
-    relative = np.maximum(mean / np.float32(threshold), np.float32(_DARKEST))
-    result: NDArray[np.float32] = np.float32(threshold) * relative ** np.float32(local_weight)
-    return result
+    level = wide_mean(np.maximum(signal, 0), spacing, local_um, elongation)
+
+    def shift(part: slice) -> None:
+        here = level[part]
+        here /= np.float32(threshold)
+        np.maximum(here, np.float32(_DARKEST), out=here)
+        here **= np.float32(local_weight)
+        here *= np.float32(threshold)
+
+    side_by_side(shift, parts_of(signal.shape))
+    return level

@@ -1,12 +1,18 @@
 """Clean objects from labels: extent, connected pieces, holes, thin parts, numbers."""
 
 from collections.abc import Sequence
+from itertools import product
+from math import sqrt
+from operator import mul
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from skimage.measure import label as connected
+
+from cytosuite.volume.cores import PART, parts_of, side_by_side
 
 Label = TypeVar("Label", np.int32, np.uint32)
 
@@ -31,7 +37,7 @@ def own_level(
 
 def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     """Return the labels with only the largest face-connected piece of each object."""
-    pieces = connected(labels.view(np.int32), connectivity=1)
+    pieces = _pieces(labels.view(np.int32))
     inside = np.flatnonzero(labels)
     piece, owner = pieces.ravel()[inside], labels.ravel()[inside]
     size = np.bincount(piece)
@@ -47,9 +53,39 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     return result
 
 
+def _pieces(labels: NDArray[np.int32] | NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the face-connected pieces, numbered by first voxels: slabs side by side, then one."""
+    parts = parts_of(labels.shape, max(PART, labels.size // 8))
+    pieces = np.empty(labels.shape, np.int32)
+
+    def find(part: slice) -> int:
+        pieces[part], count = connected(labels[part], connectivity=1, return_num=True)
+        return int(count)
+
+    counts = np.cumsum([0, *side_by_side(find, parts)])
+    if len(parts) == 1:
+        return pieces
+    ends = []
+    for part, before, here in zip(parts[1:], counts, counts[1:], strict=False):
+        low, high = part.start - 1, part.start
+        same = (labels[low] == labels[high]) & (labels[low] != 0)
+        ends.append((pieces[low][same] + before, pieces[high][same] + here))
+    first, second = np.concatenate(ends, axis=1)
+    graph = csr_array((np.ones(first.size), (first, second)), shape=(int(counts[-1]) + 1,) * 2)
+    number = connected_components(graph)[1].astype(np.int32)  # 0 stays 0
+
+    def rename(place: int) -> None:
+        own = np.append(np.int32(0), number[counts[place] + 1 : counts[place + 1] + 1])
+        pieces[parts[place]] = own[pieces[parts[place]]]
+
+    side_by_side(rename, range(len(parts)))
+    return pieces
+
+
 def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     """Fill the holes of each object: enclosed background that touches this object only."""
-    holes, count = ndimage.label(labels == 0)
+    holes = _pieces(labels == 0)
+    count = int(holes.max(initial=0))
     enclosed = np.ones(count + 1, bool)
     enclosed[0] = False
     for axis, length in enumerate(labels.shape):
@@ -79,7 +115,7 @@ def open_objects(
     labels: NDArray[np.int32], spacing: Sequence[float], radius_um: float
 ) -> NDArray[np.int32]:
     """Return the labels without parts thinner than twice the radius in µm; small objects stay."""
-    if radius_um <= 0:
+    if radius_um < min(spacing):
         return labels
     inner = labels > 0  # the voxels between two of the same object along the axes opened
     for axis in (axis for axis, step in enumerate(spacing) if step <= radius_um):  # others stay
@@ -87,14 +123,38 @@ def open_objects(
         differ = value[1:] != value[:-1]
         inside[1:] &= ~differ
         inside[:-1] &= ~differ
-    core = ndimage.distance_transform_edt(inner, sampling=spacing) > radius_um - min(spacing)
-    if not core.any():
-        return labels
-    distance, nearest = ndimage.distance_transform_edt(~core, sampling=spacing, return_indices=True)
-    keep = (distance <= radius_um) & (labels[tuple(nearest)] == labels)
-    has_core = np.zeros(int(labels.max()) + 1, bool)
-    has_core[labels[core]] = True
-    return np.where(keep | ~has_core[labels], labels, 0)
+    around = [(int(radius_um / step) + 1,) * 2 for step in spacing]
+    padded, within = np.pad(labels, around), np.pad(inner, around, constant_values=True).ravel()
+    del labels, inner, inside, value  # room for what follows
+    strides = [stride // padded.itemsize for stride in padded.strides]
+    result = padded.ravel()
+    voxels = np.flatnonzero(result)
+    deep = voxels[within[voxels]]
+    for steps in _ball(spacing, radius_um - min(spacing), strides):
+        deep = deep[np.logical_and.reduce([within[deep + step] for step in steps])]
+    core = within
+    core[:] = False
+    core[deep] = True
+    has_core = np.bincount(result[deep], minlength=int(result.max(initial=0)) + 1) > 0
+    left = voxels[has_core[result[voxels]] & ~core[voxels]]
+    for steps in _ball(spacing, radius_um, strides):  # the nearest core decides, at a tie its own
+        near = [np.where(core[left + step], result[left + step], 0) for step in steps]
+        own = np.logical_or.reduce([name == result[left] for name in near])
+        other = np.logical_or.reduce([name > 0 for name in near])
+        result[left[other & ~own]] = 0
+        left = left[~other]
+    result[left] = 0
+    return padded[tuple(slice(n, -n) for n, _ in around)].copy()
+
+
+def _ball(spacing: Sequence[float], radius: float, strides: Sequence[int]) -> list[list[int]]:
+    """Return the ways to voxels within a radius in a flat image, those as far together."""
+    ways: dict[float, list[int]] = {}
+    for way in product(*(range(-int(radius / s) - 1, int(radius / s) + 2) for s in spacing)):
+        away = sqrt(sum((n * s) ** 2 for n, s in zip(way, spacing, strict=True)))
+        if 0 < away <= radius:
+            ways.setdefault(away, []).append(sum(map(mul, way, strides)))
+    return [ways[away] for away in sorted(ways)]
 
 
 def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -71,7 +71,7 @@ def in_blocks(monkeypatch):
     """Return a function that plans the blocks of an image for a memory of so many voxels."""
 
     def plan_them(shape, spacing, parameters, voxels):
-        monkeypatch.setattr(module, "free_gib", lambda: voxels * 80 / 2**30)
+        monkeypatch.setattr(module, "free_gib", lambda: voxels * 50 / 2**30)
         monkeypatch.setattr(module, "fits", lambda size: False)
         return plan_blocks(shape, margin_of(spacing, parameters), steps_of(spacing, parameters))
 

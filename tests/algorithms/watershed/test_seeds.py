@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
+from scipy import ndimage
+from skimage.morphology import local_maxima
+from skimage.segmentation import watershed
 
+from cytosuite.algorithms.watershed import seeds as module
 from cytosuite.algorithms.watershed.seeds import (
+    Relief,
     basins,
     blob_response,
     border_distance,
@@ -45,35 +50,73 @@ def test_distances_along_z_are_divided_by_the_elongation():
     assert plain.max() == 6.0
 
 
-def test_the_seed_map_is_positive_inside_and_zero_outside():
+@pytest.mark.parametrize("spacing", [(2.0, 0.5, 0.5), (0.3, 0.7), (1.0, 1.0, 1.0)])
+def test_distances_are_those_of_scipy_on_any_number_of_cores(spacing, monkeypatch):
+    mask = np.random.default_rng(1).random((12, 30, 50)[-len(spacing) :]) > 0.02
+    found = border_distance(mask, spacing, 1.0)
+    expected = ndimage.distance_transform_edt(mask, sampling=spacing)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    np.testing.assert_array_equal(border_distance(mask, spacing, 1.0), found)
+
+
+def test_where_all_is_foreground_distances_count_nothing():
+    assert (border_distance(np.ones((3, 4), bool), (1.0, 1.0), 1.0) == 1).all()
+
+
+def test_the_seed_map_is_positive_inside():
     mask = np.zeros((12, 12), bool)
     mask[3:9, 3:9] = True
-    response = np.random.default_rng(0).normal(0, 1, mask.shape).astype(np.float32)
-    height = seed_map(response, mask, (1.0, 1.0), distance_weight=1.0, elongation=1.0)
-    assert (height[mask] > 0).all()
-    assert not height[~mask].any()
+    response = np.random.default_rng(0).normal(0, 1, 36).astype(np.float32)
+    height = seed_map(response, mask, (1.0, 1.0), 1.0, 1.0, float(response.max()))
+    assert height.shape == (36,)
+    assert (height > 0).all()
 
 
-RIDGE = np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32).repeat(3, axis=0)
-ALL = np.ones(RIDGE.shape, bool)
+def relief_of(height):
+    return Relief.of(np.ones(height.shape, bool), height.ravel())
+
+
+RIDGE = relief_of(np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32).repeat(3, axis=0))
 
 
 def test_every_maximum_gets_a_basin_and_the_saddle_is_the_highest_pass():
-    labels = basins(RIDGE, ALL)
-    assert labels.max() == 2
-    assert labels[1, 2] != labels[1, 6]
-    pairs, passes = saddles(labels, RIDGE)
+    line = np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32)
+    labels, tops = basins(relief_of(line))
+    np.testing.assert_array_equal(tops, [2, 6])
+    np.testing.assert_array_equal(labels, [1, 1, 1, 1, 2, 2, 2, 2, 2])
+    pairs, passes = saddles(relief_of(line), labels)
     np.testing.assert_array_equal(pairs, [[1, 2]])
     np.testing.assert_array_equal(passes, [3])
 
 
 @pytest.mark.parametrize(("ratio", "objects"), [(0.37, 1), (0.38, 2)])
 def test_basins_merge_when_the_saddle_is_high_enough(ratio, objects):
-    merged = merge(basins(RIDGE, ALL), RIDGE, ratio)  # the saddle is 3 / 8 of the lower peak
+    merged = merge(RIDGE, ratio)  # the saddle is 3 / 8 of the lower peak
     assert len(np.unique(merged)) == objects
 
 
 def test_chains_are_joined_in_the_order_of_their_saddles():
     height = np.array([[9, 7, 8, 2, 8, 7, 9]], np.float32)
-    labels = np.array([[1, 1, 2, 2, 3, 3, 4]], np.int32)
-    assert len(np.unique(merge(labels, height, 0.5))) == 2
+    assert len(np.unique(merge(relief_of(height), 0.5))) == 2
+
+
+def test_a_top_below_one_at_its_corner_joins_the_basin_that_floods_it():
+    height = np.array([[9, 4, 1], [5, 6, 3], [1, 2, 7]], np.float32)
+    expected = [[1, 1, 1], [1, 1, 3], [1, 3, 3]]  # 6 is no peak: 9 is at its corner
+    np.testing.assert_array_equal(merge(relief_of(height), 1.0).reshape(3, 3), expected)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (10, 24, 26)])
+def test_basins_are_nearly_those_of_flooding_from_all_maxima(shape):
+    rng = np.random.default_rng(0)
+    height = ndimage.gaussian_filter(rng.random(shape), 1.5).astype(np.float32)
+    mask = height > np.quantile(height, 0.3)
+    peaks, count = ndimage.label(
+        local_maxima(np.where(mask, height, 0), connectivity=height.ndim) & mask,
+        structure=np.ones((3,) * height.ndim),
+    )
+    flooded = watershed(-height, peaks, mask=mask)[mask]
+    found = merge(Relief.of(mask, height[mask]), 2.0)  # no saddle is that high
+    assert len(np.unique(found)) == count
+    assert np.mean(np.unique(found, return_inverse=True)[1] + 1 != flooded) < 0.005

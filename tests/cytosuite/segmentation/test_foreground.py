@@ -5,6 +5,7 @@ from skimage.filters import threshold_li
 
 from cytosuite.segmentation.foreground import (
     background_and_noise,
+    gaussian,
     li_threshold,
     remove_background,
     threshold_map,
@@ -21,6 +22,14 @@ def test_background_and_spread_of_plain_noise():
     background, spread = background_and_noise(NOISE)
     assert background == pytest.approx(50, abs=2)
     assert spread == pytest.approx(4, rel=0.3)
+
+
+@pytest.mark.parametrize(("shape", "sigma"), [((9, 40, 150), (0.3, 1, 2)), ((70, 9), (0, 3))])
+def test_the_gaussian_has_the_bits_of_scipy(shape, sigma):
+    image = RNG.random(shape, dtype=np.float32)
+    expected = ndimage.gaussian_filter(image, sigma, truncate=3.0)
+    np.testing.assert_array_equal(gaussian(image, sigma, 3.0), expected)
+    np.testing.assert_array_equal(gaussian(image, sigma, 3.0, out=image), expected)
 
 
 @pytest.mark.parametrize("sigma", [(1.0, 1.0, 1.0), (0.5, 2.0, 2.0)])

@@ -1,5 +1,9 @@
 import numpy as np
+import pytest
+from scipy import ndimage
+from skimage.measure import label as connected
 
+from cytosuite.segmentation import objects as module
 from cytosuite.segmentation.objects import (
     fill_holes,
     keep_by,
@@ -70,3 +74,28 @@ def test_a_hole_of_a_flat_image_is_filled_and_a_bay_is_not():
     expected = np.ones((1, 7, 7), np.uint32)
     expected[0, 5, 6] = 0
     np.testing.assert_array_equal(fill_holes(labels), expected)
+
+
+def test_pieces_in_slabs_are_those_of_the_whole(monkeypatch):
+    labels = np.random.default_rng(0).integers(0, 3, (40, 9, 8)).astype(np.int32)
+    whole = connected(labels, connectivity=1)
+    monkeypatch.setattr(module, "PART", 1)
+    np.testing.assert_array_equal(module._pieces(labels), whole)
+
+
+@pytest.mark.parametrize(("spacing", "radius"), [((2.0, 0.5, 0.5), 1.42), ((1.0, 1.0), 2.3)])
+def test_opening_is_that_of_distances_to_the_nearest_core(spacing, radius):
+    rng = np.random.default_rng(3)
+    smooth = ndimage.gaussian_filter(rng.random((12, 50, 60)[-len(spacing) :]), 2)
+    labels, _ = ndimage.label(smooth > np.median(smooth))
+    inner = labels > 0
+    for axis in np.flatnonzero(np.array(spacing) <= radius):
+        for step in (-1, 1):
+            other = np.roll(labels, step, axis)
+            np.moveaxis(other, axis, 0)[-(step < 0)] = np.moveaxis(labels, axis, 0)[-(step < 0)]
+            inner &= other == labels
+    core = ndimage.distance_transform_edt(inner, spacing) > radius - min(spacing)
+    keep = ndimage.distance_transform_edt(~core, spacing) <= radius
+    keep |= ~np.isin(labels, labels[core])
+    opened = open_objects(labels.astype(np.int32), spacing, radius)
+    np.testing.assert_array_equal(opened, np.where(keep, labels, 0))
