@@ -19,7 +19,7 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import VIEW
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.networks.network import Forward, answer, device, load_once
+from cytosuite.networks.network import Forward, answer, device, load_once, reused_memory
 from cytosuite.networks.tiling import check_tile, fit, plan, smallest_tile
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Scalar, Volume
@@ -98,14 +98,15 @@ def restore(
     size = fit(view.shape, _within(tile, arguments), arguments.halo, arguments.multiple)
     tiles = plan(view.shape, size, arguments.halo, multiple=arguments.multiple)
     image, finite = room(view.shape, view.dtype), True
-    for done, piece in enumerate(tiles):
-        report(done, len(tiles))
-        given = taken(view, piece.input)
-        part = [to_network(given, units), *(each.read(piece.input) for each in maps)]
-        found = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
-        kept = found[piece.crop]
-        finite = finite and bool(np.isfinite(kept).all())
-        put(image, piece.output, to_counts(kept, units, view.dtype))
+    with reused_memory():
+        for done, piece in enumerate(tiles):
+            report(done, len(tiles))
+            given = taken(view, piece.input)
+            part = [to_network(given, units), *(each.read(piece.input) for each in maps)]
+            found = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
+            kept = found[piece.crop]
+            finite = finite and bool(np.isfinite(kept).all())
+            put(image, piece.output, to_counts(kept, units, view.dtype))
     return Restored(image, len(tiles), finite)
 
 

@@ -235,13 +235,15 @@ class VoxelNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(channels))
         self.shift = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Return normalised (N, C, Z, Y, X) values."""
-        scale = torch.rsqrt(values.square().mean(1, keepdim=True) + 1e-4)
-        gain, shift = (
-            part.to(values.dtype)[None, :, None, None, None] for part in (self.gain, self.shift)
-        )
-        return values * scale * gain + shift
+    def forward(
+        self, values: Tensor, more: Tensor | float = 0.0, lift: Tensor | float = 0.0
+    ) -> Tensor:
+        """Return normalised (N, C, Z, Y, X) values, times 1 + `more`, plus `lift`."""
+        root = torch.linalg.vector_norm(values, dim=1, keepdim=True, dtype=torch.float32)
+        scale = torch.rsqrt(root.square() / values.shape[1] + 1e-4).to(values.dtype)
+        gain, shift = (part[None, :, None, None, None] for part in (self.gain, self.shift))
+        gain, shift = gain * (1 + more), shift * (1 + more) + lift
+        return torch.addcmul(shift.to(values.dtype), values * scale, gain.to(values.dtype))
 
 
 class PlaneByPlane(nn.Module):
@@ -270,7 +272,7 @@ class AddedChange(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Return the sum of (N, C, Z, Y, X) values and their change."""
         change: Tensor = self.body(values)
-        return values + change
+        return change.add_(values)
 
 
 class Checkpointed(nn.Module):
