@@ -58,6 +58,7 @@ class State:
     cpu_seconds: float = 0.0  # of all threads
     best: Best | None = None  # none before the first validation
     stale: int = 0  # validations since the best one
+    bound: tuple[int, int] | None = None  # `validate.bounded`; None before the first validation
     rounding: float | None = None  # `loop.rounding`; None before the first batch
 
     @property
