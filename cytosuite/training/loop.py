@@ -362,9 +362,8 @@ class _Course(Generic[Settings, Case]):
             also = {other.name: found[other.name] for other in others}
             state.best, state.stale = Best(value, state.step, weights, also), 0
 
-
     def _scores(self, metrics: Sequence[Metric[Any]]) -> dict[str, float]:
-        """Return scores of the held-out cases; the first validation, of a few, bounds all others."""
+        """Return scores of held-out cases; the first validation, of a few, bounds all others."""
         state, given, steps = self.state, self.settings.validation, self.settings.schedule.steps
 
         def scored(cases: Cases[Case]) -> dict[str, float]:

@@ -98,7 +98,8 @@ def in_sight(facts: Iterable[Facts], count: int, say: Callable[[str], None]) -> 
         yield each
         now = time.perf_counter()
         if now - spoken > _SILENT_S and done < count:
-            say(f"validation: {done} of {count} cases, {left((now - began) / done * (count - done))}")
+            rest = left((now - began) / done * (count - done))
+            say(f"validation: {done} of {count} cases, {rest}")
             spoken = now
 
 
