@@ -28,6 +28,9 @@ class Parameters(Sizing):
     halo: tuple[Halo, Halo, Halo] = Field(
         (8, 24, 24), description="Voxels at the inner faces of a tile that are thrown away."
     )
+    half: bool = Field(
+        True, description="The network computes in bfloat16, on a CPU that is fast in it."
+    )
     tau: float = Field(0.3, gt=0, lt=1, description="Foreground is where the level is above this.")
     li: bool = Field(True, description="Whether foreground must exceed Li's threshold as well.")
     li_factor: Positive = Field(1.0, description="Factor on Li's threshold above the background.")

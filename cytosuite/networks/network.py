@@ -63,6 +63,14 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def precision(device: str) -> torch.dtype:
+    """Return bfloat16 where the processor computes with it, else float32."""
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    fast: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
 @contextmanager
 def using(network: nn.Module) -> Iterator[None]:
     """Let algorithms take a network, with its weights, in place of that of the model's file."""
@@ -120,11 +128,13 @@ def predict_tiles(
     activate: Forward | None = None,
     skip: Callable[[Image], bool] | None = None,
     device: str = "cpu",
+    half: bool = False,
 ) -> Prediction:
     """Return the answer of a network for an image (C, Z, Y, X) of any size, tile by tile.
 
     `network` takes (1, C, Z, Y, X) float32 with sides that are multiples of `multiple`; its first
     `channels` are kept. `halo` and `blend` are as of `tiling.plan`; the product of `tile` limits.
+    With `half` a CPU that is fast in it computes in bfloat16.
     """
     shape = image.shape[1:]
     thick = [max(size, step) for size, step in zip(shape, multiple, strict=True)]
@@ -141,7 +151,9 @@ def predict_tiles(
             if skip is not None and skip(part):
                 skipped += 1
             else:
-                paste(values, piece, answer(part, network, channels, multiple, activate, device))
+                paste(
+                    values, piece, answer(part, network, channels, multiple, activate, device, half)
+                )
                 release(values)
     own = [slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True)]
     return Prediction(values[(slice(None), *own)], len(tiles), skipped)
@@ -169,11 +181,14 @@ def answer(
     multiple: Sequence[int],
     activate: Forward | None = None,
     device: str = "cpu",
+    half: bool = False,
 ) -> Image:
     """Return the answer for one tile (C, Z, Y, X), extended at its end; see `predict_tiles`."""
     padding = [(0, -size % step) for size, step in zip(part.shape[1:], multiple, strict=True)]
     given = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
-    with facts.network(), exact(device):
+    kind = precision(device) if half and device == "cpu" else torch.float32
+    faster = torch.autocast(device, kind, enabled=kind != torch.float32)
+    with facts.network(), exact(device), faster:
         found = network(given)[0, :channels].float()
         found = found if activate is None else activate(found)
         values: Image = found.cpu().numpy()
