@@ -203,6 +203,7 @@ def synthesise(
                 tile=tile,
                 halo=arguments.halo,
                 device=device,
+                half=True,
             )
         tiles.append(found.tiles)
         return found.values
