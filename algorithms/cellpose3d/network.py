@@ -79,14 +79,14 @@ class FlowNet(nn.Module):
 class _Pointwise(nn.Module):
     """A convolution of single voxels, as a product: on one thread torch's own takes six times."""
 
-    def __init__(self, convolution: nn.Module) -> None:
+    def __init__(self, convolution: nn.Conv3d) -> None:
         super().__init__()
-        self.layer = convolution
+        self.weight, self.bias = convolution.weight, convolution.bias
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the answer (N, C, ...) of the convolution."""
-        weight, bias = self.layer.weight.flatten(1), self.layer.bias
-        return functional.linear(values.movedim(1, -1), weight, bias).movedim(-1, 1)
+        weight = self.weight.flatten(1)
+        return functional.linear(values.movedim(1, -1), weight, self.bias).movedim(-1, 1)
 
 
 def build(arguments: Network, *, auxiliary: bool = True) -> FlowNet:
