@@ -67,11 +67,7 @@ def line(step: int, steps: int, losses: Mapping[str, float], pace: float) -> str
 
 
 def left(seconds: float) -> str:
-    """Return the words for the time that is left.
-
-    >>> left(61.7)
-    '1 min 02 s left'
-    """
+    """Return the words for the time that is left."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s left"
 

@@ -92,7 +92,8 @@ def bounded(affordable: float, count: int, due: int) -> tuple[int, int]:
 
 
 def in_sight(facts: Iterable[Facts], count: int, say: Callable[[str], None]) -> Iterator[Facts]:
-    """Yield facts about `count` cases, and say from time to time how many are left."""
+    """Yield facts about `count` cases; say that they are scored, and now and then what is left."""
+    say(f"validation of {count} held-out cases")
     began = spoken = time.perf_counter()
     for done, each in enumerate(facts, start=1):
         yield each

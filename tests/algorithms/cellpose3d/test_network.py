@@ -123,7 +123,7 @@ def card(parameters=None, **describes):
     [
         ({"taw": 0.3}, "card test: parameters: taw is not a known key; did you mean 'tau'?"),
         ({"min_volume_um3": 5, "max_volume_um3": 4}, "min_volume_um3 must not exceed max_volume"),
-        ({"tile": [16, 64, 64]}, "tile must be at least [20, 56, 56] for this halo and network"),
+        ({"tile": [16, 64, 64]}, "tile must be at least [20, 56, 56] for this network"),
     ],
 )
 def test_explains(parameters, message):
