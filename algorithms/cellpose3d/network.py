@@ -1,6 +1,7 @@
 """The network: a U-Net on folded planes that predicts level, flow and, in training, centres."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -14,7 +15,14 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cytosuite.contract.manifest import Described, parse
-from cytosuite.networks.network import PlaneByPlane, folded, put_tensors, tensors_of, unfolded
+from cytosuite.networks.network import (
+    Forward,
+    PlaneByPlane,
+    folded,
+    put_tensors,
+    tensors_of,
+    unfolded,
+)
 from cytosuite.segmentation.outline import PREFIX
 
 FIELDS = 4  # level, flow along z, y, x
@@ -105,7 +113,15 @@ def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
         if "output_block." in name and name in found:
             found[name] = found[name][: len(value)]
     put_tensors(network, found, path)
-    for block in network.eval().modules():
+    return network.eval()
+
+
+def with_folded_norms(network: Forward) -> Forward:
+    """Return a copy with norms folded into convolutions, of a `FlowNet`; others as they are."""
+    if not isinstance(network, FlowNet):
+        return network
+    network = deepcopy(network)
+    for block in network.modules():
         if isinstance(block, UnetBasicBlock):  # a norm of its own is an eighth of a pass
             for convolution, norm in ((block.conv1, "norm1"), (block.conv2, "norm2")):
                 convolution.conv = fuse_conv_bn_eval(convolution.conv, getattr(block, norm))

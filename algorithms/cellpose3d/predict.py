@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d import blocks
-from cytosuite.algorithms.cellpose3d.network import load
+from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
 from cytosuite.contract.facts import state
@@ -85,7 +85,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
             f"the model {model.card.name} is for planes, found a volume of {text(volume.shape)} "
             "voxels; take a model of volumes, or one of its planes"
         )
-    network = load_once(model, parameters.network.model_dump(mode="json"), load)
+    arguments = parameters.network.model_dump(mode="json")
+    network = with_folded_norms(load_once(model, arguments, load))
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
     if inverted := flat and is_bright_ground(image):
         image = image.max() - image

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cytosuite.algorithms.cellpose3d.network import Network, build, load
+from cytosuite.algorithms.cellpose3d.network import Network, build, load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import is_empty, predict_fields
 from cytosuite.contract.manifest import parameters_of
@@ -52,6 +52,7 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
         fields = loaded(_image())
         assert fields.shape[1] == 4
         torch.testing.assert_close(fields, network(_image())[:, :4])
+        torch.testing.assert_close(with_folded_norms(loaded)(_image()), fields)
     with pytest.raises(InputError, match="not of this network"):
         load({"widths": [4, 6, 12], "fold": 2}, tmp_path / "w.safetensors")
 
