@@ -26,13 +26,11 @@ from cytosuite.volume.pieces import slabs_of
 
 Read = Callable[[Box], NDArray[np.float32]]
 
-_TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
+TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
 _VOXEL_BYTES = 68  # per working voxel of a block, from the image to the labels
 _PIECE = 2**23  # voxels of the image that are brought to or from the working grid at a time
 _PIECE_BYTES = 28  # per voxel of these
 _LABEL_BYTES = 4  # per voxel; a half of them up to 65535 objects
-_SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it
-_SHARE = 3  # a tile may take a third of the memory
 _AXIAL = 1.5  # factor by which nuclei look longer along z
 _REACH = 3.0  # standard deviations of a Gaussian
 
@@ -80,17 +78,9 @@ def plan_blocks(
     spare = (free - memory_gib((0,), shape, image_shape, tile)) * 2**30
     passed = prod(tile)
     # A block no larger than a tile is passed through the network as a whole.
-    small = min(passed, spare / (_VOXEL_BYTES + _TILE_BYTES))
-    voxels = max(small, (spare - passed * _TILE_BYTES) / _VOXEL_BYTES)
+    small = min(passed, spare / (_VOXEL_BYTES + TILE_BYTES))
+    voxels = max(small, (spare - passed * TILE_BYTES) / _VOXEL_BYTES)
     return tiles(shape, margin, voxels, multiple=multiple)
-
-
-def tile_within(tile: Sequence[int]) -> tuple[int, ...]:
-    """Return a tile, or a smaller one where a pass of it would take a third of the memory."""
-    free = free_gib()
-    if free is None or prod(tile) * _TILE_BYTES * _SHARE <= free * 2**30:
-        return tuple(tile)
-    return tuple(min(side, small) for side, small in zip(tile, _SMALL, strict=True))
 
 
 def memory_gib(
@@ -98,7 +88,7 @@ def memory_gib(
 ) -> float:
     """Return the estimated memory of a prediction in blocks, GiB on top of the image's."""
     passed = min(prod(tile), prod(block))  # voxels in one pass of the network
-    held = prod(block) * _VOXEL_BYTES + passed * _TILE_BYTES
+    held = prod(block) * _VOXEL_BYTES + passed * TILE_BYTES
     arrays = [prod(image_shape) * _LABEL_BYTES]
     if tuple(shape) != tuple(image_shape):
         held += min(prod(image_shape), _PIECE) * _PIECE_BYTES

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.networks.scale import Sizing
+from cytosuite.networks.tiling import check_tile
 
 Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=1)]
@@ -27,6 +28,9 @@ class Parameters(Sizing):
     )
     halo: tuple[Halo, Halo, Halo] = Field(
         (8, 24, 24), description="Voxels at the inner faces of a tile that are thrown away."
+    )
+    half: bool = Field(
+        True, description="The network computes in bfloat16, on a CPU that is fast in it."
     )
     tau: float = Field(0.3, gt=0, lt=1, description="Foreground is where the level is above this.")
     li: bool = Field(True, description="Whether foreground must exceed Li's threshold as well.")
@@ -95,12 +99,7 @@ class Parameters(Sizing):
     @model_validator(mode="after")
     def _nothing_is_impossible(self) -> Self:
         """Refuse tiles that are all halo, and limits that no nucleus keeps to."""
-        multiple = self.network.multiple
-        least = [2 * halo + step for halo, step in zip(self.halo, multiple, strict=True)]
-        if any(size < needed for size, needed in zip(self.tile, least, strict=True)):
-            raise ValueError(
-                f"tile must be at least {least} for this halo and network, found {list(self.tile)}"
-            )
+        check_tile(self.tile, self.halo, self.network.multiple)
         if self.min_volume_um3 > self.max_volume_um3:
             raise ValueError(
                 f"min_volume_um3 must not exceed max_volume_um3, found {self.min_volume_um3:g} and "

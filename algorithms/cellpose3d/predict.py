@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d import blocks
-from cytosuite.algorithms.cellpose3d.network import load
+from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
 from cytosuite.contract.facts import state
@@ -21,7 +21,7 @@ from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.networks.grid import in_pixels, working_shape
-from cytosuite.networks.network import Forward, device, load_once
+from cytosuite.networks.network import Forward, device, load_once, reused_memory
 from cytosuite.networks.normalise import Background, background_of, normalise
 from cytosuite.networks.scale import (
     Scale,
@@ -31,7 +31,7 @@ from cytosuite.networks.scale import (
     scale_of_objects,
     trained_of,
 )
-from cytosuite.networks.tiling import Tile, sample
+from cytosuite.networks.tiling import Tile, sample, tile_within
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.segmentation.outline.redraw import with_outline
 from cytosuite.volume import Scalar, Volume
@@ -85,7 +85,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
             f"the model {model.card.name} is for planes, found a volume of {text(volume.shape)} "
             "voxels; take a model of volumes, or one of its planes"
         )
-    network = load_once(model, parameters.network.model_dump(mode="json"), load)
+    arguments = parameters.network.model_dump(mode="json")
+    network = with_folded_norms(load_once(model, arguments, load))
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
     if inverted := flat and is_bright_ground(image):
         image = image.max() - image
@@ -155,12 +156,13 @@ def _segmented(
                 "check the voxel size"
             )
         reason = f" (rescaled by {times}, {cause})"
-    tile = blocks.tile_within(parameters.tile)
+    multiple = parameters.network.multiple
+    tile = tile_within(parameters.tile, blocks.TILE_BYTES, parameters.halo, multiple)
     parameters = parameters.model_copy(update={"tile": tile})
     shape = working_shape(image.shape, scale.factor)
     if flat:  # an extended border would move the flow at it
-        steps = parameters.network.multiple
-        shape = tuple(max(1, round(n / step)) * step for n, step in zip(shape, steps, strict=True))
+        sides = zip(shape, multiple, strict=True)
+        shape = tuple(max(1, round(n / step)) * step for n, step in sides)
     factor = [new / old for new, old in zip(shape, image.shape, strict=True)]
     spacing = tuple(
         step * old / new for step, old, new in zip(scale.spacing, image.shape, shape, strict=True)
@@ -169,7 +171,7 @@ def _segmented(
         shape,
         image.shape,
         blocks.margin_of(spacing, trained.diameter_um, parameters),
-        multiple=parameters.network.multiple,
+        multiple=multiple,
         tile=parameters.tile,
         reason=reason,
     )
@@ -214,10 +216,11 @@ def _in_blocks(
 
 def _found(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Floats, _Notes]:
     """Return labels of one block with heights above the thresholds; its fields leave the memory."""
-    fields = predict_fields(
-        normalise(working, job.background), job.network, job.parameters, device()
-    )
-    found = segment(fields, working, job.spacing, job.parameters, job.whole)
+    with reused_memory():
+        fields = predict_fields(
+            normalise(working, job.background), job.network, job.parameters, device()
+        )
+        found = segment(fields, working, job.spacing, job.parameters, job.whole)
     notes = _Notes(fields.tiles, fields.skipped, found.li, _removed(found, block, job))
     return found.labels, found.margin, notes
 

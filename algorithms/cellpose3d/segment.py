@@ -61,6 +61,7 @@ def predict_fields(
         activate=_activate,
         skip=lambda part: is_empty(part[0]),
         device=device,
+        half=parameters.half,
     )
     return Fields(found.values[0], found.values[1:], found.tiles, found.skipped)
 

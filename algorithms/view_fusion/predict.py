@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import prod
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -19,16 +18,13 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import VIEW
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
-from cytosuite.networks.network import Forward, answer, device, load_once
-from cytosuite.networks.tiling import check_tile, fit, plan, smallest_tile
+from cytosuite.networks.network import Forward, answer, device, load_once, reused_memory
+from cytosuite.networks.tiling import check_tile, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.large import put, room, taken
-from cytosuite.volume.memory import free_gib
 
 TILE_BYTES = 135  # per voxel of a tile in a pass of the default network, measured
-_SHARE = 3  # of the free memory that a tile may take: one part in this many
-_SMALL = (64, 192, 192)
 
 Method = Literal["identity", "gaussian", "classical", "network"]
 Size = Annotated[int, Field(ge=1)]
@@ -95,17 +91,19 @@ def restore(
 ) -> Restored:
     """Return a network's answer for a finite (Z, Y, X) view, by tiles of `TILE_BYTES` per voxel."""
     maps = maps_of(view, spacing, arguments.inputs)
-    size = fit(view.shape, _within(tile, arguments), arguments.halo, arguments.multiple)
+    size = tile_within(tile, TILE_BYTES, arguments.halo, arguments.multiple)
+    size = fit(view.shape, size, arguments.halo, arguments.multiple)
     tiles = plan(view.shape, size, arguments.halo, multiple=arguments.multiple)
     image, finite = room(view.shape, view.dtype), True
-    for done, piece in enumerate(tiles):
-        report(done, len(tiles))
-        given = taken(view, piece.input)
-        part = [to_network(given, units), *(each.read(piece.input) for each in maps)]
-        found = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
-        kept = found[piece.crop]
-        finite = finite and bool(np.isfinite(kept).all())
-        put(image, piece.output, to_counts(kept, units, view.dtype))
+    with reused_memory():
+        for done, piece in enumerate(tiles):
+            report(done, len(tiles))
+            given = taken(view, piece.input)
+            part = [to_network(given, units), *(each.read(piece.input) for each in maps)]
+            found = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
+            kept = found[piece.crop]
+            finite = finite and bool(np.isfinite(kept).all())
+            put(image, piece.output, to_counts(kept, units, view.dtype))
     return Restored(image, len(tiles), finite)
 
 
@@ -119,16 +117,6 @@ def agreement(view: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) 
     if not all(norms):
         return float(not any(norms))
     return float(np.vdot(first, second) / norms[0] / norms[1])
-
-
-def _within(tile: Sequence[int], arguments: RestorerArguments) -> tuple[int, ...]:
-    """Return a tile, or a smaller one where a pass would take more than a third of the memory."""
-    free = free_gib()
-    if free is None or prod(tile) * TILE_BYTES * _SHARE <= free * 2**30:
-        return tuple(tile)
-    least = smallest_tile(arguments.halo, arguments.multiple)
-    small = (min(side, few) for side, few in zip(tile, _SMALL, strict=True))
-    return tuple(max(side, few) for side, few in zip(small, least, strict=True))
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:

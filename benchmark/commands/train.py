@@ -82,14 +82,12 @@ def train(options: TrainOptions, console: Console) -> Path:
 def _by_its_tool(options: TrainOptions, console: Console) -> Path:
     """Train a tool of others by its own code, in its container or a process; return the card."""
     name, run = options.algorithm, options.run
-    for flag, given in (("data", options.data), ("steps", options.steps), ("from", options.start)):
-        if given:
-            raise InputError(f"--{flag} is for our networks; {name} has its own learn.toml")
+    ours = ("data", "steps", "start", "splits", "data_root", "group")
+    if strange := [key for key in ours if getattr(options, key) not in (None, "", [], ())]:
+        flag = strange[0].replace("start", "from").replace("_", "-")
+        raise InputError(f"--{flag} is for our networks; {name} has its own learn.toml")
     card = new_card(workplace() / "weights" / name, options.name)
     settings = settings_of(name, options.settings)
-    need_files = {"data_root": options.data_root, "group": options.group}
-    if strange := [key for key, value in need_files.items() if value]:
-        raise InputError(f"--{strange[0].replace('_', '-')} is for our networks, not for {name}")
     wanted = _wanted(options.dataset, options)
     found = wanted.recipe or recipe(wanted.options.request())
     engine = start_engine(run, list(dict.fromkeys([*found.through, name])), console)

@@ -108,9 +108,9 @@ class TimedResidual(nn.Module):
     def forward(self, values: Tensor, time: Tensor) -> Tensor:
         """Return changed (N, C, Z, Y, X) values; `time` is (N, embedding)."""
         gain, shift = self.steer(time)[:, :, None, None, None].chunk(2, 1)
-        change = self.first(nn.functional.silu(self.before(values)))
-        change = self.after(change) * (1 + gain) + shift
-        return values + cast(Tensor, self.second(nn.functional.silu(change)))
+        change = self.first(nn.functional.silu(self.before(values), inplace=True))
+        change = self.after(change, gain, shift)
+        return cast(Tensor, self.second(nn.functional.silu(change, inplace=True))).add_(values)
 
 
 class Denoiser(nn.Module):
@@ -161,7 +161,7 @@ class Denoiser(nn.Module):
                 fine.append(values)
                 values = self.coarser[level](values)
         for level in reversed(range(len(self.up))):
-            values = self.finer[level](values) + fine.pop()
+            values = self.finer[level](values).add_(fine.pop())
             for block in cast(nn.ModuleList, self.up[level]):
                 values = block(values, known)
         return unfolded(self.tail(values).float(), self.arguments.fold)

@@ -23,7 +23,7 @@ from cytosuite.denoising.noise import (
     object_noise,
     phase,
 )
-from cytosuite.networks.network import predict_tiles
+from cytosuite.networks.network import predict_tiles, reused_memory
 from cytosuite.networks.steps import SecondOrder, Solver, Values, step_weights
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 
@@ -203,6 +203,7 @@ def synthesise(
                 tile=tile,
                 halo=arguments.halo,
                 device=device,
+                half=True,
             )
         tiles.append(found.tiles)
         return found.values
@@ -212,15 +213,16 @@ def synthesise(
         if process.save and (process.steps - 1 - number) % process.save == 0:
             keep(image[:, :z, :y, :x].copy().reshape(sketch.shape))
 
-    made = sample(
-        image,
-        denoise,
-        levels,
-        lambda number: draw(draw=1 + number),
-        solver=process.solver,
-        eta=process.eta,
-        seen=seen,
-    )
+    with reused_memory():
+        made = sample(
+            image,
+            denoise,
+            levels,
+            lambda number: draw(draw=1 + number),
+            solver=process.solver,
+            eta=process.eta,
+            seen=seen,
+        )
     passes = 2 if process.guidance > 1 else 1
     whole_image = made[:, :z, :y, :x].copy().reshape(sketch.shape)
     return Synthesis(whole_image, tiles[0], passes * sum(tiles))

@@ -22,7 +22,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15
-_SLICES, _PIXELS = 12, 3_000_000  # slices, and pixels in them, that suffice for a typical size
+_SLICES, _PIXELS = 12, 2**20  # slices, and pixels in them, that suffice for a typical size
 _FAINTEST = 0.05  # response of a blob as bright as the background's noise, normalised
 _SPREAD = 0.8  # of ln diameter about the expected one
 _FAR = 2.0  # nuclei that differ by more than this factor from the training's are worth a warning

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.volume.memory import free_gib
 
 Box = tuple[slice, ...]
 SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
 BRICK = (8, 64, 64)  # voxels of a piece of that sample
+_SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it
+_SHARE = 3  # a tile may take a third of the memory
 MOST_PER_AXIS = 40  # tiles per axis that are tried when the best size is looked for
 
 
@@ -121,6 +124,17 @@ def smallest_tile(halo: Sequence[int], multiple: Sequence[int]) -> tuple[int, ..
     return tuple(
         (ceil(2 * margin / step) + 1) * step for margin, step in zip(halo, multiple, strict=True)
     )
+
+
+def tile_within(
+    tile: Sequence[int], voxel_bytes: int, halo: Sequence[int], multiple: Sequence[int]
+) -> tuple[int, ...]:
+    """Return a tile, or a smaller one where a pass of it would take a third of the memory."""
+    free = free_gib()
+    if free is None or prod(tile) * voxel_bytes * _SHARE <= free * 2**30:
+        return tuple(tile)
+    sides = zip(tile, _SMALL, smallest_tile(halo, multiple), strict=True)
+    return tuple(max(min(side, few), least) for side, few, least in sides)
 
 
 def check_tile(tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> None:

@@ -47,6 +47,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "average": state.average.state_dict(),
         "best": None if state.best is None else tuple(state.best),
         "stale": state.stale,
+        "bound": state.bound,
         "step": state.step,
         "seconds": state.seconds,
         "cpu_seconds": state.cpu_seconds,
@@ -85,6 +86,7 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
     state.step, state.seconds = found["step"], found["seconds"]
     state.cpu_seconds = found.get("cpu_seconds", 0.0)
     state.stale, state.rounding = found["stale"], found.get("rounding")
+    state.bound = found.get("bound")
 
 
 def _fingerprint(source: Path, root: Path | None) -> str:

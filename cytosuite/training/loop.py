@@ -18,7 +18,8 @@ from cytosuite.contract.weights import open_model
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.folders.splits import TABLE, Placed, split_rows
 from cytosuite.formats.lists import list_of
-from cytosuite.networks.network import put_tensors, tensors_of
+from cytosuite.metrics import Metric
+from cytosuite.networks.network import put_tensors, reused_memory, tensors_of
 from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
 from cytosuite.training.curves import draw_curves, draw_picture, read_curves, thinned
 from cytosuite.training.parts import (
@@ -35,11 +36,21 @@ from cytosuite.training.parts import (
 from cytosuite.training.progress import Log, ahead, line, polite_interrupt, write_rows
 from cytosuite.training.publish import ALGORITHMS, publish, rounded
 from cytosuite.training.settings import Settings
-from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
+from cytosuite.training.validate import (
+    FEW,
+    bounded,
+    divided,
+    hold_out,
+    in_sight,
+    score,
+    some,
+    wanted_metrics,
+)
 
 Say = Callable[[str], None]
 LIBRARY = Path(__file__).parents[1]
 DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has none to spare
+_LEAST_S = 20.0  # for all validations of a training, however short
 _FAINT = 1e-3  # of an optimiser's gradient: the part of a weight below it may be all rounding
 _STIR = 0.05  # deviation of weights that are 0 at first: no gradient passes them
 
@@ -78,7 +89,9 @@ def train(
     if training.prepare_cases is not None:
         cases = training.prepare_cases(cases, settings)
     settings = with_steps(training, settings, cases, say)
-    _Course(training, settings, state, held, work, say).run(cases, made_from)
+    course = _Course(training, settings, state, held, work, say)
+    course.run(cases, made_from)
+    held = course.judged
     if training.tune is not None and state.best is not None:
         put_tensors(state.average, state.best.weights, work)
         chosen = {**training.tune(state, held, settings), **settings.card.parameters}
@@ -270,7 +283,7 @@ class _Course(Generic[Settings, Case]):
         stop = first if self._is_stale else schedule.steps
         draw = partial(training.batch, cases, settings)
         recent: list[Tensor] = []
-        with polite_interrupt() as asked:
+        with reused_memory(), polite_interrupt() as asked:
             for step, batch in ahead(draw, first, stop, DRAWERS[state.device]):
                 self._choose_precision(batch)
                 losses = take_step(training, settings, state, batch)
@@ -285,7 +298,7 @@ class _Course(Generic[Settings, Case]):
                     log.add(state.step, means | costs)
                     pace = (state.seconds - before) / (state.step - first)
                     self.say(line(state.step, schedule.steps, means, pace))
-                if judged and (state.step % every == 0 or last):
+                if judged and (last or self._is_due):
                     self._validate(scores)
                     last = last or self._is_stale
                 if state.step % schedule.checkpoint == 0 or last or asked.is_set():
@@ -297,6 +310,17 @@ class _Course(Generic[Settings, Case]):
                     )
                 if last:
                     break
+
+    @property
+    def judged(self) -> Cases[Case]:
+        """Held-out cases that a validation scores."""
+        return self.held if self.state.bound is None else some(self.held, self.state.bound[0])
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether a validation comes after this step."""
+        seldom = 1 if self.state.bound is None else self.state.bound[1]
+        return self.state.step % (self.settings.validation.every * seldom) == 0
 
     @property
     def _is_stale(self) -> bool:
@@ -322,12 +346,12 @@ class _Course(Generic[Settings, Case]):
         state, training = self.state, self.training
         assert training.validate is not None  # see need_data
         metrics = wanted_metrics(self.settings.validation)
-        found = score(metrics, training.validate(state, self.held, self.settings))
+        found = self._scores(metrics)
         log.add(state.step, found)
         scores = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
         self.say(f"{scores} of held-out cases")
         if training.picture is not None:
-            picture = training.picture(state, self.held, self.settings)
+            picture = training.picture(state, self.judged, self.settings)
             draw_picture(picture, self.work / "pictures" / f"step-{state.step:06d}.png")
         metric, *others = metrics
         value, sign = found[metric.name], 1 if metric.higher_is_better else -1
@@ -337,6 +361,31 @@ class _Course(Generic[Settings, Case]):
             weights = {name: tensor.clone() for name, tensor in tensors_of(state.average).items()}
             also = {other.name: found[other.name] for other in others}
             state.best, state.stale = Best(value, state.step, weights, also), 0
+
+    def _scores(self, metrics: Sequence[Metric[Any]]) -> dict[str, float]:
+        """Return scores of held-out cases; the first validation, of a few, bounds all others."""
+        state, given, steps = self.state, self.settings.validation, self.settings.schedule.steps
+
+        def scored(cases: Cases[Case]) -> dict[str, float]:
+            assert self.training.validate is not None  # see need_data
+            facts = self.training.validate(state, cases, self.settings)
+            return score(metrics, in_sight(facts, max(map(len, cases.values())), self.say))
+
+        if state.bound is not None or not steps or given.share == 1:
+            return scored(self.judged)
+        few, most = some(self.held, FEW), max(map(len, self.held.values()))
+        began = time.perf_counter()
+        found = scored(few)
+        each = (time.perf_counter() - began) / max(map(len, few.values()))
+        seconds = max(_LEAST_S, given.share * state.seconds / state.step * steps)
+        state.bound = bounded(seconds / each, most, ceil(steps / given.every))
+        cases, seldom = state.bound
+        if cases < most or seldom > 1:
+            self.say(
+                f"validation: {cases} of {most} held-out cases, each {given.every * seldom} steps, "
+                f"as a case takes {each:.2g} s (validation.share {given.share:g})"
+            )
+        return scored(self.judged) if cases > FEW else found
 
 
 def take_step(

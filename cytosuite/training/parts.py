@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cytosuite.errors import CytosuiteError
 from cytosuite.metrics.evidence import Facts
-from cytosuite.networks.network import tensors_of
+from cytosuite.networks.network import precision, tensors_of
 from cytosuite.training.settings import Schedule, Settings
 
 Case = TypeVar("Case")
@@ -58,6 +58,7 @@ class State:
     cpu_seconds: float = 0.0  # of all threads
     best: Best | None = None  # none before the first validation
     stale: int = 0  # validations since the best one
+    bound: tuple[int, int] | None = None  # `validate.bounded`; None before the first validation
     rounding: float | None = None  # `loop.rounding`; None before the first batch
 
     @property
@@ -190,14 +191,6 @@ class Training(Generic[Settings, Case]):
     spare: tuple[str, ...] = ()
     published: str = "network"
     default: str = "train.toml"
-
-
-def precision(device: str) -> torch.dtype:
-    """Return bfloat16 where the processor computes with it, else float32."""
-    if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    fast: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
 
 
 def decaying(modules: Iterable[nn.Module], decay: float) -> list[dict[str, Any]]:

@@ -63,8 +63,13 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
 def line(step: int, steps: int, losses: Mapping[str, float], pace: float) -> str:
     """Return the line that a user sees after a step, with seconds per step as the pace."""
     parts = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
-    minutes, seconds = divmod(round(pace * (steps - step)), 60)
-    return f"step {step}/{steps}  {parts}  {pace:.2f} s/step  {minutes} min {seconds:02d} s left"
+    return f"step {step}/{steps}  {parts}  {pace:.2f} s/step  {left(pace * (steps - step))}"
+
+
+def left(seconds: float) -> str:
+    """Return the words for the time that is left."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s left"
 
 
 @contextmanager

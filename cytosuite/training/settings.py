@@ -81,6 +81,7 @@ class Validation(Described):
         0, ge=0, description="the training ends after so many without a better score; 0 for never"
     )
     cases: float = Field(0, ge=0, description="held out of each role: a share, or a number from 1")
+    share: float = Field(0.1, gt=0, le=1, description="of the time, at most; 1 for no bound")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

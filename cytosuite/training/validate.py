@@ -1,6 +1,7 @@
 """Validation: held-out cases, and their score by any metric."""
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import ceil, isnan, nan
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,11 @@ from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.training.images import case_of
 from cytosuite.training.parts import Case, Cases
+from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation
+
+FEW = 2  # cases that any validation scores
+_SILENT_S = 5.0  # between two lines about one validation
 
 
 def divided(
@@ -64,6 +69,39 @@ def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case
         kept[role] = [case for number, case in enumerate(given) if number not in chosen]
         held[role] = [given[number] for number in sorted(chosen)]
     return kept, held
+
+
+def some(cases: Cases[Case], count: int) -> Cases[Case]:
+    """Return as many cases of each role, evenly."""
+    return {
+        role: hold_out({role: own}, count)[1][role] if count < len(own) else own
+        for role, own in cases.items()
+    }
+
+
+def bounded(affordable: float, count: int, due: int) -> tuple[int, int]:
+    """Return the cases of a validation, and which of the due ones is taken: each, each second ...
+
+    They are so many that all validations score no more than `affordable` cases, or `FEW` once.
+
+    >>> bounded(50, 10, 5), bounded(20, 10, 5), bounded(8, 10, 5), bounded(0.5, 10, 5)
+    ((10, 1), (4, 1), (2, 2), (2, 5))
+    """
+    cases = min(count, max(FEW, int(affordable / due)))
+    return cases, ceil(due / max(1, int(affordable / cases)))
+
+
+def in_sight(facts: Iterable[Facts], count: int, say: Callable[[str], None]) -> Iterator[Facts]:
+    """Yield facts about `count` cases; say that they are scored, and now and then what is left."""
+    say(f"validation of {count} held-out cases")
+    began = spoken = time.perf_counter()
+    for done, each in enumerate(facts, start=1):
+        yield each
+        now = time.perf_counter()
+        if now - spoken > _SILENT_S and done < count:
+            rest = left((now - began) / done * (count - done))
+            say(f"validation: {done} of {count} cases, {rest}")
+            spoken = now
 
 
 def wanted_metrics(validation: Validation) -> list[Metric[Any]]:

@@ -3,19 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cytosuite.algorithms.cellpose3d.network import Network
-from cytosuite.algorithms.cellpose3d.network import build as build_network
+from cytosuite.algorithms.cellpose3d.network import Network, build
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import predict_fields, segment
 from cytosuite.algorithms.cellpose3d.training.losses import LossWeights, draw_thresholds, losses
 from cytosuite.algorithms.cellpose3d.training.targets import targets_of
-from cytosuite.contract.manifest import parse
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.training.nuclei import parts
 from cytosuite.training.nuclei.cases import TrainingCase
 from cytosuite.training.nuclei.patches import draw_batch
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, optimiser_of
+from cytosuite.training.parts import Arrays, Cases, State, Tensors
 
 
 class Settings(parts.NucleiSettings):
@@ -27,18 +25,8 @@ class Settings(parts.NucleiSettings):
 
 def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role
     """Return the volumes in a folder with their targets, see `find_cases`."""
-    return parts.load_cases(folder, settings, targets_of, _parameters(settings).quietest)
-
-
-def _parameters(settings: Settings) -> Parameters:
-    given = {**settings.card.parameters, "network": settings.network.model_dump()}
-    return parse("card.parameters", given, Parameters)
-
-
-def build(settings: Settings) -> Parts:
-    """Return a network with random weights, and its optimiser."""
-    network = build_network(settings.network)
-    return {"network": network}, {"adam": optimiser_of([network], settings.schedule)}
+    quietest = parts.parameters_of(settings, Parameters).quietest
+    return parts.load_cases(folder, settings, targets_of, quietest)
 
 
 def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
@@ -58,7 +46,7 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
     """Yield true and predicted labels of held-out cases, cut at the card's `tau`."""
-    parameters = _parameters(settings)
+    parameters = parts.parameters_of(settings, Parameters)
     for image, truth, spacing in parts.held_out(cases, settings, parameters.tau):
         values = normalise(image, background_of(image, parameters.quietest))
         fields = predict_fields(values, state.average, parameters, state.device)
@@ -66,17 +54,14 @@ def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> It
         yield parts.facts_of(truth, found, spacing)
 
 
-TRAINING = Training(
-    algorithm="cellpose3d",
-    settings=Settings,
+TRAINING = parts.training(
+    "cellpose3d",
+    Settings,
+    build,
+    light=True,
     load=load,
-    build=build,
     batch=batch,
     step=step,
-    describe=parts.describe,
     validate=validate,
-    check=parts.check,
-    notes=parts.notes,
-    prepare_cases=parts.prepare_cases,
     default="embryo.toml",
 )

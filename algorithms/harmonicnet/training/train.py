@@ -8,8 +8,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from cytosuite.algorithms.harmonicnet.network import Network
-from cytosuite.algorithms.harmonicnet.network import build as build_network
+from cytosuite.algorithms.harmonicnet.network import Network, build
 from cytosuite.algorithms.harmonicnet.parameters import Parameters
 from cytosuite.algorithms.harmonicnet.predict import candidates, scale_of
 from cytosuite.algorithms.harmonicnet.suppression import kept
@@ -17,7 +16,6 @@ from cytosuite.algorithms.harmonicnet.training.losses import LossWeights, losses
 from cytosuite.algorithms.harmonicnet.training.shapes import batch_of, outlined, shaped
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
-from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import using
@@ -25,7 +23,7 @@ from cytosuite.training.augment import GEOMETRY
 from cytosuite.training.nuclei import parts
 from cytosuite.training.nuclei.cases import TrainingCase
 from cytosuite.training.nuclei.patches import draw_patches
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, optimiser_of
+from cytosuite.training.parts import Arrays, Cases, State, Tensors
 from cytosuite.training.validate import score, wanted_metrics
 from cytosuite.volume import Volume
 
@@ -90,12 +88,6 @@ def prepare_cases(cases: Cases[TrainingCase], settings: Settings) -> Cases[Train
     }
 
 
-def build(settings: Settings) -> Parts:
-    """Return a network with random weights, and its optimiser."""
-    network = build_network(settings.network)
-    return {"network": network}, {"adam": optimiser_of([network], settings.schedule)}
-
-
 def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
     """Return images, heat and the coefficients of their objects for a step, see `batch_of`."""
     drawn = draw_patches(cases["images"], settings.patches, settings.schedule.seed, step)
@@ -125,9 +117,10 @@ def _judged(
     state: State, cases: Cases[TrainingCase], settings: Settings
 ) -> tuple[float, list[Facts]]:
     """Return the threshold, the card's or the one that scores best, and the facts with it."""
-    given = {**settings.card.parameters, "network": settings.network.model_dump()}
+    given = settings.card.parameters
     tried = [given["threshold"]] if "threshold" in given else THRESHOLDS
-    parameters = parse("card.parameters", {**given, "threshold": min(tried)}, Parameters)
+    lowest = settings.with_card(parameters={**given, "threshold": min(tried)})
+    parameters = parts.parameters_of(lowest, Parameters)
     scenes = []
     for image, truth, spacing in parts.held_out(cases, settings, settings.tau):
         volume = Volume(image, spacing)
@@ -150,18 +143,15 @@ def _judged(
     return best[1], best[2] or facts
 
 
-TRAINING = Training(
-    algorithm="harmonicnet",
-    settings=Settings,
+TRAINING = parts.training(
+    "harmonicnet",
+    Settings,
+    build,
     load=load,
-    build=build,
     batch=batch,
     step=step,
-    describe=parts.describe,
     validate=validate,
     tune=tune,
-    check=parts.check_labels,
-    notes=parts.notes,
     measure=measure,
     prepare_cases=prepare_cases,
 )

@@ -11,17 +11,16 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from cytosuite.algorithms.u2net.network import CLASSES, Network
-from cytosuite.algorithms.u2net.network import build as build_network
+from cytosuite.algorithms.u2net.network import CLASSES, Network, build
 from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE, Parameters, segment
-from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.manifest import Described
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.network import using
 from cytosuite.networks.scale import Scale
 from cytosuite.training.nuclei import parts
 from cytosuite.training.nuclei.cases import TrainingCase
 from cytosuite.training.nuclei.patches import draw_batch
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, optimiser_of
+from cytosuite.training.parts import Arrays, Cases, State, Tensors
 
 AS_IT_IS = Scale((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 1.0, "trained")
 
@@ -43,18 +42,8 @@ class Settings(parts.NucleiSettings):
 
 def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role
     """Return the planes in a folder, see `find_cases`."""
-    return parts.load_cases(folder, settings, quietest=_parameters(settings).quietest)
-
-
-def _parameters(settings: Settings) -> Parameters:
-    given = {**settings.card.parameters, "network": settings.network.model_dump()}
-    return parse("card.parameters", given, Parameters)
-
-
-def build(settings: Settings) -> Parts:
-    """Return a network with random weights, and its optimiser."""
-    network = build_network(settings.network)
-    return {"network": network}, {"adam": optimiser_of([network], settings.schedule)}
+    quietest = parts.parameters_of(settings, Parameters).quietest
+    return parts.load_cases(folder, settings, quietest=quietest)
 
 
 def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
@@ -96,23 +85,13 @@ def losses(prediction: Tensor, wanted: Tensor, weights: LossWeights) -> dict[str
 
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
     """Yield true and found labels of held-out planes at the scale of the training."""
-    parameters = _parameters(settings)
+    parameters = parts.parameters_of(settings, Parameters)
     for image, truth, spacing in parts.held_out(cases, settings, 0.0):
         with using(state.average):
             found = segment(image, AS_IT_IS, parameters, state.average)
         yield parts.facts_of(truth, found, spacing)
 
 
-TRAINING = Training(
-    algorithm="u2net",
-    settings=Settings,
-    load=load,
-    build=build,
-    batch=batch,
-    step=step,
-    describe=parts.describe,
-    validate=validate,
-    check=parts.check_labels,
-    notes=parts.notes,
-    prepare_cases=parts.prepare_cases,
+TRAINING = parts.training(
+    "u2net", Settings, build, load=load, batch=batch, step=step, validate=validate
 )

@@ -1,14 +1,16 @@
 """Settings and parts of a training that all networks of nuclei share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+from torch import nn
 
+from cytosuite.contract.manifest import parse
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.normalise import QUIETEST
 from cytosuite.networks.tiling import are_multiples
@@ -25,7 +27,7 @@ from cytosuite.training.nuclei.cases import (
     load_case,
 )
 from cytosuite.training.nuclei.patches import Patches, draw_image
-from cytosuite.training.parts import Cases
+from cytosuite.training.parts import Cases, Parts, Training, optimiser_of
 from cytosuite.training.settings import TrainingSettings
 
 
@@ -71,6 +73,10 @@ class NucleiSettings(TrainingSettings):
         return self
 
 
+Given = TypeVar("Given", bound=NucleiSettings)
+Model = TypeVar("Model", bound=BaseModel)
+
+
 def load_cases(
     folder: Path,
     settings: NucleiSettings,
@@ -101,18 +107,36 @@ def prepare_cases(cases: Cases[TrainingCase], settings: NucleiSettings) -> Cases
     return {role: [corrupted(case, share) for case in own] for role, own in cases.items()}
 
 
-def check(source: Path | Mapping[str, Any], role: str, settings: NucleiSettings) -> None:  # noqa: ARG001
-    """Refuse a folder without volumes, or a simulation that keeps nothing to learn from."""
-    if isinstance(source, Path):
-        find_cases(source, settings.channel, settings.files.root)
-    else:
-        check_recipe(source, settings.channel)
+def training(
+    algorithm: str,
+    settings: type[Given],
+    build: Callable[[Any], nn.Module],
+    *,
+    light: bool = False,
+    **own: Any,  # noqa: ANN401 - as the parts of a training
+) -> Training[Given, TrainingCase]:
+    """Return a training with what networks of nuclei share; with `light` labels do not suffice."""
+
+    def built(settings: Given) -> Parts:
+        """Return a network with random weights, and its optimiser."""
+        network = build(settings.network)
+        return {"network": network}, {"adam": optimiser_of([network], settings.schedule)}
+
+    def check(source: Path | Mapping[str, Any], role: str, settings: Given) -> None:  # noqa: ARG001
+        """Refuse a folder without volumes, or a simulation that keeps nothing to learn from."""
+        if isinstance(source, Path):
+            find_cases(source, settings.channel, settings.files.root, light=light)
+        elif light:
+            check_recipe(source, settings.channel)
+
+    shared = {"describe": describe, "notes": notes, "prepare_cases": prepare_cases}
+    return Training(algorithm, settings, build=built, check=check, **{**shared, **own})
 
 
-def check_labels(source: Path | Mapping[str, Any], role: str, settings: NucleiSettings) -> None:  # noqa: ARG001
-    """Refuse a folder without volumes; any simulation has images and labels."""
-    if isinstance(source, Path):
-        find_cases(source, settings.channel, settings.files.root, light=False)
+def parameters_of(settings: NucleiSettings, model: type[Model]) -> Model:
+    """Return the parameters of the inference by the network of a training."""
+    given = {**settings.card.parameters, "network": settings.network.model_dump()}
+    return parse("card.parameters", given, model)
 
 
 def describe(cases: Cases[TrainingCase], settings: NucleiSettings) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ from cytosuite.algorithms.cellpose3d.blocks import (
     memory_gib,
     plan_blocks,
     reader,
-    tile_within,
     to_image,
 )
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
@@ -144,12 +143,3 @@ def test_memory_is_that_of_labels_a_block_and_a_tile(monkeypatch):
     assert whole == pytest.approx((68 * 2**20 + (28 + 4) * 2**22) / 2**30)
     monkeypatch.setattr(module, "fits", lambda size: False)
     assert memory_gib((2**20,), (2**24,), (2**24,), (0,)) == pytest.approx(68 / 2**10)
-
-
-@pytest.mark.parametrize(
-    ("free", "expected"), [(None, (96, 320, 320)), (6.0, (96, 320, 320)), (2.0, (64, 192, 192))]
-)
-def test_tiles_are_smaller_where_memory_is_short(free, expected, monkeypatch):
-    monkeypatch.setattr(module, "free_gib", lambda: free)
-    assert tile_within((96, 320, 320)) == expected
-    assert tile_within((32, 64, 64)) == (32, 64, 64)

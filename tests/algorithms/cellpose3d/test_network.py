@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cytosuite.algorithms.cellpose3d.network import Network, build, load
+from cytosuite.algorithms.cellpose3d.network import Network, build, load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import is_empty, predict_fields
 from cytosuite.contract.manifest import parameters_of
@@ -41,6 +41,9 @@ def test_folding_keeps_every_pixel_in_its_place():
 def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_path):
     torch.manual_seed(1)
     network = build(SMALL).eval()
+    for name, value in tensors_of(network).items():
+        if "norm" in name and value.is_floating_point():
+            value.data.uniform_(0.5, 2)  # so that a folded norm counts
     kept = {k: v.contiguous() for k, v in tensors_of(network).items() if v.is_floating_point()}
     save_file(kept, tmp_path / "w.safetensors")
     loaded = load(SMALL.model_dump(), tmp_path / "w.safetensors")
@@ -49,6 +52,7 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
         fields = loaded(_image())
         assert fields.shape[1] == 4
         torch.testing.assert_close(fields, network(_image())[:, :4])
+        torch.testing.assert_close(with_folded_norms(loaded)(_image()), fields)
     with pytest.raises(InputError, match="not of this network"):
         load({"widths": [4, 6, 12], "fold": 2}, tmp_path / "w.safetensors")
 
@@ -120,7 +124,7 @@ def card(parameters=None, **describes):
     [
         ({"taw": 0.3}, "card test: parameters: taw is not a known key; did you mean 'tau'?"),
         ({"min_volume_um3": 5, "max_volume_um3": 4}, "min_volume_um3 must not exceed max_volume"),
-        ({"tile": [16, 64, 64]}, "tile must be at least [20, 56, 56] for this halo and network"),
+        ({"tile": [16, 64, 64]}, "tile must be at least [20, 56, 56] for this network"),
     ],
 )
 def test_explains(parameters, message):

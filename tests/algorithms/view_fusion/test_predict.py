@@ -11,6 +11,7 @@ from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
 from cytosuite.algorithms.view_fusion.predict import Parameters, agreement, predict, restore
 from cytosuite.contract.tasks import VIEW
 from cytosuite.errors import InputError
+from cytosuite.networks import tiling
 from cytosuite.networks.tiling import fit
 from cytosuite.volume import Origin, Volume, large
 
@@ -209,7 +210,7 @@ def test_little_memory_makes_smaller_tiles(monkeypatch):
     )
     tile = Parameters(method="network", network=DEFAULT).tile
     for free in (None, 64.0, 3.0, 0.1):
-        monkeypatch.setattr(module, "free_gib", lambda free=free: free)
+        monkeypatch.setattr(tiling, "free_gib", lambda free=free: free)
         _made(noise((4, 16, 16)), DEFAULT, tile, build(DEFAULT).eval())
     assert sizes == [tile, tile, (64, 192, 192), (64, 192, 192)]
     sizes.clear()

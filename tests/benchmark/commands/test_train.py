@@ -161,8 +161,9 @@ def test_a_tool_of_others_is_trained_in_a_session_of_the_engine(monkeypatch, tmp
         "settings": {"epochs": 3},
         "facts": {"seed": 4, "authors": "A"},
     }
-    with pytest.raises(InputError, match="--steps is for our networks; watershed has its own"):
-        training.train(TrainOptions(**own, steps=3), Console(quiet=True))
+    for flag, given in (("steps", {"steps": 0}), ("splits", {"splits": tmp_path})):
+        with pytest.raises(InputError, match=f"--{flag} is for our networks; watershed has its"):
+            training.train(TrainOptions(**own, **given), Console(quiet=True))
 
 
 def test_parameters_of_the_simulation_can_be_set(monkeypatch, tmp_path, folder):

@@ -1,5 +1,6 @@
 import json
 from hashlib import sha256
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from cytosuite.networks.network import (
     load_once,
     predict_tiles,
     put_tensors,
+    reused_memory,
     tensors_of,
     unfolded,
 )
@@ -124,6 +126,35 @@ def test_many_channels_in_and_out_over_all_tiles(blend):
         assert shape[:2] == (1, 2)
         assert all(n % m == 0 for n, m in zip(shape[2:], TILING["multiple"], strict=True))
         assert np.prod(shape[2:]) <= np.prod(TILING["tile"])
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_half_precise_network_is_rounded_and_its_answer_float32(half, monkeypatch):
+    monkeypatch.setattr(module, "precision", lambda device: torch.bfloat16)
+    network = torch.nn.Conv3d(1, 1, 1)
+    torch.nn.init.constant_(network.weight, 1.0)
+    torch.nn.init.zeros_(network.bias)
+    image = np.full((1, 4, 8, 8), 1 + 2**-12, np.float32)
+    found = predict_tiles(image, network, channels=1, half=half, **TILING).values
+    assert found.dtype == np.float32
+    assert np.unique(found).tolist() == [1.0 if half else 1 + 2**-12]
+
+
+def test_freed_memory_is_kept_within_and_given_back_after(monkeypatch):
+    calls = []
+    library = SimpleNamespace(
+        mallopt=lambda option, value: calls.append((option, value)),
+        malloc_trim=lambda spared: calls.append("trim"),
+    )
+    monkeypatch.setattr(module.ctypes, "CDLL", lambda name: library)
+    with reused_memory():
+        with reused_memory():
+            pass
+        assert calls == [(-1, -1), (-4, 0)]
+    assert calls[2:] == [(-1, 2**26), (-3, 2**25), (-4, 2**16), "trim"]
+    del library.mallopt
+    with reused_memory():
+        assert calls[6:] == []
 
 
 def test_skipped_tiles_are_zero():

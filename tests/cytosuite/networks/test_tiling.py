@@ -6,7 +6,16 @@ import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.networks import tiling as module
-from cytosuite.networks.tiling import are_multiples, fit, least, paste, plan, sample, tiles
+from cytosuite.networks.tiling import (
+    are_multiples,
+    fit,
+    least,
+    paste,
+    plan,
+    sample,
+    tile_within,
+    tiles,
+)
 
 SHAPES = [(51, 125, 125), (1, 300, 77), (9, 64, 65), (40, 40, 40)]
 MULTIPLE = (4, 8, 8)
@@ -158,3 +167,13 @@ def test_the_best_fit_is_the_best_of_all_sizes():
     for other in itertools.product(range(8, 24, 4), range(12, 96, 4)):
         if np.prod(other) <= np.prod(limit):
             assert best <= _computed_ratio(shape, plan(shape, other, halo, multiple=multiple))
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"), [(None, (96, 320, 320)), (6.0, (96, 320, 320)), (2.0, (64, 192, 192))]
+)
+def test_tiles_are_smaller_where_memory_is_short(free, expected, monkeypatch):
+    monkeypatch.setattr(module, "free_gib", lambda: free)
+    assert tile_within((96, 320, 320), 180, (8, 24, 24), (8, 16, 16)) == expected
+    never_all_halo = tile_within((96, 320, 320), 9999, (40, 24, 24), (8, 16, 16))
+    assert never_all_halo == ((96, 320, 320) if free is None else (88, 192, 192))

@@ -99,6 +99,27 @@ def test_held_out_cases_are_not_trained_on(toy, settings):
     assert card.scores[HELD]["W1"] > 0
 
 
+@pytest.mark.parametrize(("case_s", "seen"), [(0.5, [2, 3, 3, 3, 3]), (8.0, [2, 2])])
+def test_validations_take_no_more_than_their_share(toy, settings, data, monkeypatch, case_s, seen):
+    for role, folders in data.items():
+        for number in range(4, 9):
+            np.save(folders[0] / f"{number}.npy", np.full((12, 12), len(role), np.float32))
+    counts, clock = [], SimpleNamespace(now=0.0)
+
+    def validate(state, cases, given):
+        counts.append(len(cases["real"]))
+        for _ in cases["real"]:
+            clock.now += case_s
+            yield next(iter(toy.training.validate(state, cases, given)))
+
+    lines, training = [], replace(toy.training, validate=validate)
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock.now)
+    card = read_card(toy(settings({**W1, "cases": 3}), training=training, say=lines.append))
+    assert counts == seen
+    assert next(iter(card.scores)).startswith(f"held-out {2 * counts[-1]} of")
+    assert ("validation: 1 of 2 cases, 0 min 08 s left" in lines) is (case_s > 5)
+
+
 @pytest.mark.parametrize(
     ("validation", "message"),
     [
