@@ -109,7 +109,7 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
             else:
                 number = sum(job.present for job in jobs)
                 console.print(
-                    f"{number} results and their report are there already", highlight=False
+                    f"{number} results are there already, and their report", highlight=False
                 )
     return conclude(found, folder, options, console)
 

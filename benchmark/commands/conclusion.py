@@ -51,15 +51,21 @@ def report(results: Results, folder: Path, options: BenchmarkOptions, console: C
 
 def concluded(results: Results) -> Conclusion:
     """Return leaderboard, notes and failures of a run."""
+    failures, log = _failures(results)
+    notes = [f"note: {note}" for note in results.notes]
+    broken = [f"broken ruler: {line}" for line in results.broken]
+    bad = bool(failures or broken)
+    return Conclusion(_table(results), [*notes, *failures, *broken], log, bad)
+
+
+def _failures(results: Results) -> tuple[list[str], str]:
+    """Return a line for each of the first failed cases and the others, and a log of the run."""
     failed = [(key, record) for key, record in results.records.items() if not record.ok]
-    logs = [key for key, _ in failed if key in results.logs]
-    lines = [f"note: {note}" for note in results.notes]
-    lines += [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:FAILURES]]
+    lines = [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:FAILURES]]
     if more := failed[FAILURES:]:
         lines.append(f"failed: {count(len(more), 'more case')}, all of them in the report")
-    lines += [f"broken ruler: {line}" for line in results.broken]
-    log, bad = log_path(*logs[0]) if logs else "", bool(failed or results.broken)
-    return Conclusion(_table(results), lines, log, bad)
+    logs = [log_path(*key) for key, _ in failed if key in results.logs]
+    return lines, next(iter(logs), "")
 
 
 def _table(results: Results) -> ValueTable:

@@ -1,4 +1,4 @@
-"""The end of a benchmark: its lines, kept while all that decides them and its report is the same."""
+"""The last lines of a benchmark, kept while all that decides them and its report is the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

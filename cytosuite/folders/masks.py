@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+import scipy  # ndimage is loaded where it is used
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -206,12 +207,10 @@ def combine(
     ids = np.where(left >= least, np.cumsum(left >= least), 0)
     dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
     labels = np.concatenate([[0], ids]).astype(dtype)[flat].reshape(shape)
-    from scipy import ndimage  # a fifth of the start of commands that draw no masks
-
     touching, pieces = np.ones([3] * len(shape)), np.zeros_like(ids)
     pieces[ids > 0] = [
-        ndimage.label(labels[box] == own, touching)[1]
-        for own, box in enumerate(ndimage.find_objects(labels), 1)
+        scipy.ndimage.label(labels[box] == own, touching)[1]
+        for own, box in enumerate(scipy.ndimage.find_objects(labels), 1)
     ]
     counts = {
         "objects": len(drawn),
