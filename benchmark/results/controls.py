@@ -43,8 +43,10 @@ def _blank(truth: Volume | Points) -> Volume | Points:
 def broken_rulers(scores: "pd.DataFrame", metrics: Iterable[Metric[Any]]) -> list[str]:
     """Return a sentence for each metric that gives a control another value than it must."""
     found = []
+    known = scores["algorithm"].isin(("oracle", "identity")) & np.isfinite(scores["value"])
+    of_controls = scores[known]
     for metric in (metric for metric in metrics if metric.scope == "case"):
-        own = scores[(scores["metric"] == metric.name) & np.isfinite(scores["value"])]
+        own = of_controls[of_controls["metric"] == metric.name]
         best = metric.best if "truth" in metric.evidence.needs else None
         for control, words, expected in (
             ("oracle", "the truth itself", best),
