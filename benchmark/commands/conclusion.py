@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.processes import beside
 from cytosuite.benchmark.commands.console import progress
 from cytosuite.benchmark.commands.kept import Conclusion
 from cytosuite.benchmark.commands.options import BenchmarkOptions
@@ -32,9 +33,10 @@ def score(
     cluster: OpenCluster | None,
     console: Console,
 ) -> Results:
-    """Return the scores of a run, in this process or on the workers of a cluster."""
+    """Return the scores of a run, in processes or on the workers of a cluster."""
     with progress(console, "scoring", minor=True) as step:
-        pool = None if cluster is None else cluster.pool()
+        images = [main for case in dataset.cases if (main := case.main(task)) is not None]
+        pool = beside(images) if cluster is None else cluster.pool()
         results = gather(dataset, task, jobs, facts, step, pool)
         step(len(dataset.cases), len(dataset.cases))
     return results
