@@ -31,6 +31,15 @@ from cytosuite.benchmark.catalog.models import (
     unlike,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
+from cytosuite.benchmark.commands.conclusion import (
+    Conclusion,
+    conclude,
+    concluded,
+    keep,
+    kept,
+    report,
+    score,
+)
 from cytosuite.benchmark.commands.console import Cases, progress
 from cytosuite.benchmark.commands.data import (
     make,
@@ -40,7 +49,6 @@ from cytosuite.benchmark.commands.data import (
     start_engine,
 )
 from cytosuite.benchmark.commands.guests import need_guests, take_in
-from cytosuite.benchmark.commands.kept import Conclusion, conclude, keep, kept
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.comparison.origin import case_digests, model_digest, request_facts
 from cytosuite.benchmark.data.dataset import Dataset
@@ -125,9 +133,6 @@ def _made(
     cluster: "OpenCluster | None",
 ) -> Conclusion:
     """Run, score and report, and keep what is said at the end."""
-    # They load pandas and what draws the report.
-    from cytosuite.benchmark.commands.conclusion import concluded, report, score
-
     notes = _run(jobs, dataset, request, options, console, cluster)
     facts = replace(facts, notes=(*facts.notes, *notes))
     results = score(dataset, request.task, jobs, facts, cluster, console)

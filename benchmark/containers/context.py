@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from cytosuite.benchmark.store.gzipped import gzipped
+from cytosuite.benchmark.containers.gzipped import gzipped
 
 Files: TypeAlias = Mapping[str, Path | bytes | None]
 

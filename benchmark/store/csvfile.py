@@ -74,11 +74,11 @@ def _column(column: "pd.Series[Any]") -> list[Any]:
     """Return the cells of a column; a text that stands there often is looked at once."""
     if column.dtype == "str":
         codes, texts = column.factorize()
-        return np.array([*map(neutral, texts), ""], dtype=object)[codes].tolist()
+        cells: list[Any] = np.array([*map(neutral, texts), ""], dtype=object)[codes].tolist()
+        return cells
     if column.dtype.kind == "f":
         return ["" if isnan(value) else value for value in column.tolist()]
-    cells = column.astype(object).where(column.notna(), "")
-    return [neutral(cell) for cell in cells]
+    return [neutral(cell) for cell in column.astype(object).where(column.notna(), "")]
 
 
 def _add(stream: TextIO, rows: Rows) -> None:

@@ -163,10 +163,10 @@ def write_json(path: Path, value: object) -> None:
 def json_text(value: object, margin: str = "\n") -> str:
     """Return `value` as JSON that is indented by two; `margin` begins the line of its end."""
     # With an indent json encodes in Python: here its C encoder does what holds no other containers.
-    nested = list | tuple | dict
+    nested = (list, tuple, dict)
     parts = [*value.values()] if isinstance(value, dict) else value
     inner = f"{margin}  "
-    if not isinstance(parts, list | tuple) or not any(isinstance(part, nested) for part in parts):
+    if not isinstance(parts, (list, tuple)) or not any(isinstance(part, nested) for part in parts):
         signs = (f",{inner}", ": ")
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=signs)
         return (

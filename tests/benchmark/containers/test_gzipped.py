@@ -4,7 +4,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.store.gzipped import BLOCK, gzipped
+from cytosuite.benchmark.containers.gzipped import BLOCK, gzipped
 
 RNG = np.random.default_rng(0)
 NOISE, TEXT = RNG.bytes(BLOCK + 7), b"".join(b"%d, " % n for n in range(300_000))
