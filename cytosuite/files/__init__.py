@@ -169,9 +169,8 @@ def json_text(value: object, margin: str = "\n") -> str:
     if not isinstance(parts, (list, tuple)) or not any(isinstance(part, nested) for part in parts):
         signs = (f",{inner}", ": ")
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=signs)
-        return (
-            f"{text[0]}{inner}{text[1:-1]}{margin}{text[-1]}" if text[0] in "[{" and parts else text
-        )
+        filled = parts and text[0] in "[{"
+        return f"{text[0]}{inner}{text[1:-1]}{margin}{text[-1]}" if filled else text
     texts = [json_text(part, inner) for part in parts]
     if isinstance(value, dict):
         names = (json.dumps({key: 0}, ensure_ascii=False)[1:-2] for key in value)  # with a colon
