@@ -18,7 +18,6 @@ from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import find_folder, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats.request import canvas_of
-from cytosuite.metrics import det, seg
 from cytosuite.volume import Volume
 
 Run: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]  # inputs to outputs, by slug
@@ -242,6 +241,8 @@ def _repeats(inputs: Mapping[str, Volume], outputs: Mapping[str, Any], run: Run)
 def _finds_one(axes: str, outputs: Mapping[str, Any]) -> None:
     """Refuse a segmenter that misses, splits or misjudges one bright nucleus."""
     truth, labels = nucleus(axes).astype(np.uint8), outputs["instance-labels"].array
+    from cytosuite.metrics import det, seg  # numba
+
     scores = {"SEG": seg(truth, labels), "DET": det(truth, labels)}
     if not (scores["SEG"] > NEEDED_SEG and scores["DET"] == 1.0):
         raise InputError(

@@ -2,19 +2,42 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from math import prod
 from multiprocessing import active_children, parent_process
+from pathlib import Path
 from threading import Thread
 
 from cytosuite.benchmark.store.pool import Here, Lost, Piece, Pool, Result, travelling
-from cytosuite.errors import InputError
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.formats import header
+from cytosuite.volume.memory import free_gib
+
+FEWEST = 4  # images of a process: it loads compiled loops, for a second
+SCORED_BYTES = 64  # of memory per voxel of a pair
 
 
 def processes(number: int) -> Pool:
     """Return a pool of processes, this one alone where one is enough."""
     return Processes(number) if number > 1 else Here()
+
+
+def beside(images: Sequence[Path]) -> Pool:
+    """Return processes that score images: as many as cores, while `FEWEST` each and memory last."""
+    voxels = max(map(_voxels, images), default=0)
+    free, needed = free_gib(), voxels * SCORED_BYTES / 2**30
+    room = len(images) if free is None or not needed else int(free / needed)
+    return processes(min(os.cpu_count() or 1, len(images) // FEWEST, room))
+
+
+def _voxels(path: Path) -> int:
+    """Return the number of voxels in a file; 0 where the work will say that it cannot be read."""
+    try:
+        return prod(header(path).shape)
+    except CytosuiteError:
+        return 0
 
 
 class Processes:
@@ -42,8 +65,8 @@ class Processes:
                     yield futures[future], future.result()
             except BrokenProcessPool:
                 raise InputError(
-                    "a process making cases was killed, as if memory was short: give fewer "
-                    "--workers"
+                    "a process of this program was killed, as if memory was short: give fewer "
+                    "--workers, or more memory"
                 ) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -31,6 +31,15 @@ from cytosuite.benchmark.catalog.models import (
     unlike,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
+from cytosuite.benchmark.commands.conclusion import (
+    Conclusion,
+    conclude,
+    concluded,
+    keep,
+    kept,
+    report,
+    score,
+)
 from cytosuite.benchmark.commands.console import Cases, progress
 from cytosuite.benchmark.commands.data import (
     make,
@@ -49,6 +58,7 @@ from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpu_facts
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.results.circumstances import RunFacts, origin, revision
 from cytosuite.benchmark.runs.chain import links
 from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
@@ -64,11 +74,11 @@ from cytosuite.metrics.boards import BOARDS
 
 # Of options that are called otherwise on the command line.
 NAMES = {"settings": "set", "only": "part"}
-WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "site"}  # on the results
+# On the results.
+WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "site", "wide", "csv", "json"}
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.cluster.opened import OpenCluster
-    from cytosuite.benchmark.results.gather import RunFacts
 
 
 @dataclass(frozen=True)
@@ -90,10 +100,7 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
         forget(FOREIGN, options.folder)
     with opened(options, options.folder, console, options.device) as cluster:
         request = _request(options, console, cluster)
-        # After the first line: they load pandas and what draws the report.
-        from cytosuite.benchmark.commands.conclusion import conclude, report, score
-
-        task, engine, retry = request.task, request.engine, options.retry
+        engine, retry = request.engine, options.retry
         dataset = make(
             request.recipe, options, options, engine, console, retry=retry, cluster=cluster
         )
@@ -103,11 +110,35 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
             jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
             facts = _facts(options, engine, [*notes, *unlike(request.models)])
             _write_run(folder, dataset, request, jobs, facts, options)
-            notes = _run(jobs, dataset, request, options, console, cluster)
-            facts = replace(facts, notes=(*facts.notes, *notes))
-            results = score(dataset, task, jobs, facts, cluster, console)
-            index = report(results, folder, options, console)
-    return conclude(results, index, options, console)
+            nothing_to_run = cluster is None and not any(job.missing for job in jobs)
+            found = kept(folder, origin(dataset, jobs, facts)) if nothing_to_run else None
+            if found is None:
+                found = _made(folder, dataset, request, jobs, facts, options, console, cluster)
+            else:
+                number = sum(job.present for job in jobs)
+                console.print(
+                    f"{number} results are there already, and their report", highlight=False
+                )
+    return conclude(found, folder, options, console)
+
+
+def _made(
+    folder: Path,
+    dataset: Dataset,
+    request: Request,
+    jobs: Sequence[Job],
+    facts: RunFacts,
+    options: BenchmarkOptions,
+    console: Console,
+    cluster: "OpenCluster | None",
+) -> Conclusion:
+    """Run, score and report, and keep what is said at the end."""
+    notes = _run(jobs, dataset, request, options, console, cluster)
+    facts = replace(facts, notes=(*facts.notes, *notes))
+    results = score(dataset, request.task, jobs, facts, cluster, console)
+    report(results, folder, options, console)
+    keep(found := concluded(results), folder, origin(dataset, jobs, facts), options)
+    return found
 
 
 def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster | None") -> Request:
@@ -250,10 +281,8 @@ def _run(
         return run_jobs(*own, keep_going=going)
 
 
-def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> "RunFacts":
+def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:
     """Return the circumstances of a run, with the command that repeats it."""
-    from cytosuite.benchmark.results.gather import RunFacts
-
     command = command_of(options, engine.name)
     memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
@@ -268,12 +297,10 @@ def _write_run(
     dataset: Dataset,
     request: Request,
     jobs: Sequence[Job],
-    facts: "RunFacts",
+    facts: RunFacts,
     options: BenchmarkOptions,
 ) -> None:
     """Write the description of a run before it begins, with all that its scores depend on."""
-    from cytosuite.benchmark.results.gather import revision
-
     ours = [job.algorithm.name for job in jobs if not job.guest]
     models = {
         name: {card.name: model_digest(card) for card in cards_of(name, request.models)}

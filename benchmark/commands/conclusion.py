@@ -1,25 +1,49 @@
-"""The end of a benchmark: scores, report, and the lines on the console."""
+"""The end of a benchmark: scores, report and last lines, kept while all that decides them stays."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.processes import beside
 from cytosuite.benchmark.commands.console import lines_to, progress
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.report import write_blind, write_report
-from cytosuite.benchmark.report.files import leaderboard
-from cytosuite.benchmark.report.index import index as indexed
-from cytosuite.benchmark.report.wording import count, log_path
-from cytosuite.benchmark.results.gather import RunFacts, gather
-from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.store.integrity import digests, unaltered
 from cytosuite.contract.tasks import Task
+from cytosuite.files import atomic, visible_files
+
+if TYPE_CHECKING:
+    from cytosuite.benchmark.cluster.opened import OpenCluster
+    from cytosuite.benchmark.results.results import Results
 
 FAILURES = 10  # that the console lists
+FILE = ".conclusion.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """Leaderboard, notes and failures of a run."""
+
+    table: ValueTable
+    lines: Sequence[str]
+    log: str  # of the first failed case, below the folder of the run; empty without
+    failed: bool  # whether a case or a control failed
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReport:
+    """A conclusion, the digest of all that decides it, and those of the files of its report."""
+
+    origin: str
+    files: dict[str, str]
+    conclusion: Conclusion
 
 
 def score(
@@ -27,57 +51,58 @@ def score(
     task: Task,
     jobs: Sequence[Job],
     facts: RunFacts,
-    cluster: OpenCluster | None,
+    cluster: "OpenCluster | None",
     console: Console,
-) -> Results:
-    """Return the scores of a run, in this process or on the workers of a cluster."""
+) -> "Results":
+    """Return the scores of a run, in processes or on the workers of a cluster."""
+    from cytosuite.benchmark.results.gather import gather  # pandas
+
     with progress(console, "scoring", minor=True) as step:
-        pool = None if cluster is None else cluster.pool()
+        images = [main for case in dataset.cases if (main := case.main(task)) is not None]
+        pool = beside(images) if cluster is None else cluster.pool()
         results = gather(dataset, task, jobs, facts, step, pool)
         step(len(dataset.cases), len(dataset.cases))
     return results
 
 
-def report(results: Results, folder: Path, options: BenchmarkOptions, console: Console) -> Path:
-    """Write the report of a run, and the one without the truth if it is wanted; return its page."""
+def report(results: "Results", folder: Path, options: BenchmarkOptions, console: Console) -> None:
+    """Write the report of a run, and the one without the truth if it is wanted."""
+    from cytosuite.benchmark.report import write_blind, write_report
+
     with progress(console, "writing the report", minor=True) as step:
-        index = write_report(results, folder / "report", step)
+        write_report(results, folder / "report", step)
         if options.blind:
             write_blind(results, folder)
         step(1, 1)
-    return index
 
 
-def conclude(results: Results, index: Path, options: BenchmarkOptions, console: Console) -> int:
-    """Print leaderboard, notes and failures, and return the exit code."""
-    give(_table(results), options, console)
-    failed = any(not record.ok for record in results.records.values())
-    lines = [f"note: {note}" for note in results.notes]
-    lines += _failures(results, index.parents[1])
-    lines += [f"broken ruler: {line}" for line in results.broken]
-    for line in lines:
-        lines_to(console)(line)
-    lines_to(console)(f"report: {_short(index)}")
-    if options.blind:
-        lines_to(console)(f"blind report: {_short(index.parents[1] / 'blind')}")
-    return 1 if failed or results.broken else 0
+def concluded(results: "Results") -> Conclusion:
+    """Return leaderboard, notes and failures of a run."""
+    failures, log = _failures(results)
+    notes = [f"note: {note}" for note in results.notes]
+    broken = [f"broken ruler: {line}" for line in results.broken]
+    bad = bool(failures or broken)
+    return Conclusion(_table(results), [*notes, *failures, *broken], log, bad)
 
 
-def _failures(results: Results, run: Path) -> list[str]:
-    """Return a line for each of the first failed cases, the number of the others, and the logs."""
+def _failures(results: "Results") -> tuple[list[str], str]:
+    """Return a line for each of the first failed cases and the others, and a log of the run."""
+    from cytosuite.benchmark.report.wording import count, log_path
+
     failed = [(key, record) for key, record in results.records.items() if not record.ok]
     lines = [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:FAILURES]]
     if more := failed[FAILURES:]:
         lines.append(f"failed: {count(len(more), 'more case')}, all of them in the report")
-    logs = [key for key, _ in failed if key in results.logs]
-    if logs:
-        lines.append(f"log of the first: {_short(run)}/{log_path(*logs[0])}")
-    return lines
+    logs = [log_path(*key) for key, _ in failed if key in results.logs]
+    return lines, next(iter(logs), "")
 
 
-def _table(results: Results) -> ValueTable:
+def _table(results: "Results") -> ValueTable:
     """Return the leaderboard; without --wide with the metrics to rank by alone."""
-    found = indexed(results)
+    from cytosuite.benchmark.report.files import leaderboard
+    from cytosuite.benchmark.report.index import index
+
+    found = index(results)
     rows = leaderboard(found)
     names = list(rows[0]) if rows else ["rank", "algorithm"]
     return ValueTable(
@@ -87,6 +112,39 @@ def _table(results: Results) -> ValueTable:
         quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
         main=5 + 4 * len(found.board),
     )
+
+
+def keep(found: Conclusion, run: Path, origin: str, options: BenchmarkOptions) -> None:
+    """Keep the conclusion of a run whose reports are written."""
+    places = [run / "report", *([run / "blind"] if options.blind else [])]
+    files = [file.relative_to(run).as_posix() for each in places for file in visible_files(each)]
+    with atomic(run / FILE) as temporary:
+        value = KeptReport(origin, digests(run, sorted(files)), found)
+        temporary.write_bytes(TypeAdapter(KeptReport).dump_json(value))
+
+
+def kept(run: Path, origin: str) -> Conclusion | None:
+    """Return the kept conclusion where its origin is the same and its reports are unaltered."""
+    try:
+        found = TypeAdapter(KeptReport).validate_json((run / FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    same = origin == found.origin and unaltered(run, found.files)
+    return found.conclusion if same else None
+
+
+def conclude(found: Conclusion, run: Path, options: BenchmarkOptions, console: Console) -> int:
+    """Print leaderboard, notes and failures, and return the exit code."""
+    give(found.table, options, console)
+    say = lines_to(console)
+    for line in found.lines:
+        say(line)
+    if found.log:
+        say(f"log of the first: {_short(run)}/{found.log}")
+    say(f"report: {_short(run / 'report' / 'index.html')}")
+    if options.blind:
+        say(f"blind report: {_short(run / 'blind')}")
+    return 1 if found.failed else 0
 
 
 def _short(path: Path) -> str:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import pick
+from cytosuite.benchmark.cluster.processes import beside
 from cytosuite.benchmark.commands.console import Step, lines_to, progress
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.table import ValueTable, give
@@ -20,6 +21,7 @@ from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once
 from cytosuite.benchmark.results.objects import join_tables, measured_places, write_object_scores
 from cytosuite.benchmark.results.pointfiles import PointCase, PointSettings, point_cases
 from cytosuite.benchmark.runs.record import grouped
+from cytosuite.benchmark.store.pool import Lost
 from cytosuite.contract.metadata import view_role
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
@@ -167,28 +169,56 @@ def _score_pairs(
         inputs = options.image and _pairs(options.truth, options.image, roles[::-1])
         names, images = {truth: image_name(truth) for truth, _ in files}, dict(inputs or ())
         pairs = [*files]
-    answers, tables, doubts = [], {}, dict[str, list[str]]()
-    data_range = options.data_range
+    places = {(names[truth],): folder / f"{number}.csv" for number, (truth, _) in enumerate(pairs)}
+    pieces = [
+        _Pair(names[truth], truth, prediction, images.get(truth), table)
+        for (truth, prediction), table in zip(pairs, places.values(), strict=True)
+    ]
+    pool = beside([prediction for _, prediction in pairs if prediction])
+    found: dict[int, tuple[Answer, dict[str, list[str]]]] = {}
+    step(0, len(pieces), pieces[0].name)
+    for number, scored in pool.each(partial(_score_pair, metrics, options), pieces):
+        assert not isinstance(scored, Lost)
+        found[number] = scored
+        step(len(found), len(pieces), pieces[number].name)
+    own = [found[number] for number in range(len(pieces))]
+    scores.doubts = grouped(
+        {side: line for _, doubts in own for side, line in doubts.items()}, "file"
+    )
+    _total(metrics, scores, [answer for answer, _ in own])
+    return places if options.objects else {}
+
+
+class _Pair(NamedTuple):
+    """A truth with its prediction and input image, and the place for the table of its objects."""
+
+    name: str
+    truth: Source
+    prediction: Path | None
+    image: Path | None
+    table: Path
+
+
+def _score_pair(
+    metrics: Metrics, options: ScoreOptions, pair: _Pair
+) -> tuple[Answer, dict[str, list[str]]]:
+    """Return the scores of a prediction, with the doubts about both files."""
+    data_range, name = options.data_range, pair.name
     known = None if data_range is None else lambda: data_range
-    for done, (truth, prediction) in enumerate(pairs):
-        step(done, len(pairs), truth.name)
-        name, readers = names[truth], _readers(options, truth, prediction)
-        if prediction is None:
-            answers.append(measure("", name, metrics, Facts({}), "missing output"))
-        else:
-            image = images.get(truth)
-            every = {**readers, "image": None if image is None else _reader(image, options)}
-            facts = case_facts(every, known, options.spacing, options.min_object_voxels)
-            answers.append(_measured(name, metrics, facts))
-        if any(metric.family == "labels" for metric in metrics):
-            found = {f"{side} {name}": grey_doubt(read().array) for side, read in readers.items()}
-            doubts |= {side: [line] for side, line in found.items() if line}
-        if options.objects:
-            tables[name,] = folder / f"{done}.csv"
-            _write_objects(tables[name,], options, readers, answers[-1])
-    scores.doubts = grouped(doubts, "file")
-    _total(metrics, scores, answers)
-    return tables
+    readers, doubts = _readers(options, pair.truth, pair.prediction), {}
+    if pair.prediction is None:
+        answer = measure("", name, metrics, Facts({}), "missing output")
+    else:
+        image = None if pair.image is None else _reader(pair.image, options)
+        every = {**readers, "image": image}
+        facts = case_facts(every, known, options.spacing, options.min_object_voxels)
+        answer = _measured(name, metrics, facts)
+    if any(metric.family == "labels" for metric in metrics):
+        found = {f"{side} {name}": grey_doubt(read().array) for side, read in readers.items()}
+        doubts = {side: [line] for side, line in found.items() if line}
+    if options.objects:
+        _write_objects(pair.table, options, readers, answer)
+    return answer, doubts
 
 
 def _total(metrics: Metrics, scores: FileScores, answers: Sequence[Answer]) -> None:

@@ -1,6 +1,5 @@
 """Tables: the columns that fit a terminal or a line of a log, CSV and JSON."""
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from cytosuite.benchmark.commands.options import STDOUT, TableOptions
 from cytosuite.benchmark.store.csvfile import as_text
-from cytosuite.files import atomic
+from cytosuite.files import atomic, json_text
 
 Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
@@ -103,7 +102,7 @@ def keep(table: ValueTable, options: TableOptions, value: object | None = None) 
         _write(options.csv, table.csv())
     if options.json is not None:
         found = table.records() if value is None else value
-        text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
+        text = json_text(found)
         _write(options.json, f"{text}\n")
 
 

@@ -1,6 +1,5 @@
 """Pack files as tar streams that depend on names and contents alone: build contexts, tarballs."""
 
-import gzip
 import io
 import shutil
 import tarfile
@@ -9,13 +8,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from cytosuite.files import atomic
+from cytosuite.benchmark.containers.gzipped import gzipped
 
 Files: TypeAlias = Mapping[str, Path | bytes | None]
 
 # Fixed, independent of the host's umask: a container reads the files as another user.
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
-LEVEL = 6  # of gzip: weights and deflated images hardly shrink
 
 
 def by_name(paths: Iterable[Path], root: Path) -> dict[str, Path]:
@@ -44,13 +42,7 @@ def pack(files: Files) -> IO[bytes]:
 
 def write_tarball(path: Path, files: Files) -> None:
     """Write files as a ``.tar.gz``, complete or absent; equal contents give equal bytes."""
-    with (
-        atomic(path) as temporary,
-        temporary.open("wb") as sink,
-        # Neither name nor time in the header.
-        gzip.GzipFile("", "wb", LEVEL, sink, mtime=0) as stream,
-        pack(files) as archive,
-    ):
+    with gzipped(path) as stream, pack(files) as archive:
         shutil.copyfileobj(archive, stream, 2**20)
 
 

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -54,9 +55,9 @@ def follow(modules: Iterable[str], package: Path, *, later: bool = False) -> dic
 
 def reached(
     modules: Iterable[str], package: Path, *, later: bool = False
-) -> dict[str, tuple[Path, set[str]]]:
+) -> dict[str, tuple[Path, frozenset[str]]]:
     """Return the modules of ours that are imported, each with its file and its own imports."""
-    found: dict[str, tuple[Path, set[str]]] = {}
+    found: dict[str, tuple[Path, frozenset[str]]] = {}
     seen, todo = set[str](), set(modules)
     while todo - seen:
         seen.add(name := min(todo - seen))
@@ -73,13 +74,19 @@ def reached(
     return found
 
 
-def imports_in(path: Path, parent: str, *, later: bool) -> set[str]:
+def imports_in(path: Path, parent: str, *, later: bool) -> frozenset[str]:
     """Return the modules and names that a file in a package imports; else InputError."""
     try:
-        body = ast.parse(path.read_bytes(), str(path)).body
+        return _imports(path.read_bytes(), parent, later=later)
     except SyntaxError as error:
         raise InputError(f"{path}: {error}") from None
-    return {i for node in _statements(body, later=later) for i in _names(node, parent)}
+
+
+@lru_cache(maxsize=1000)
+def _imports(source: bytes, parent: str, *, later: bool) -> frozenset[str]:
+    """Return what a source imports; algorithms share most of theirs."""
+    body = ast.parse(source).body
+    return frozenset(i for node in _statements(body, later=later) for i in _names(node, parent))
 
 
 def _statements(body: Iterable[ast.AST], *, later: bool) -> Iterator[ast.AST]:

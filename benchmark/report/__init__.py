@@ -1,6 +1,5 @@
 """The report of a run: a page to look at, and the same results as Markdown, CSV and JSON."""
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.store.csvfile import frame_text
-from cytosuite.files import write_json
+from cytosuite.files import json_text, write_json
 from cytosuite.files.working import full_disk, working_name
 
 FIGURES = "figures"
@@ -38,7 +37,7 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "cases.csv": frame_text(files.by_case(results.scores, results.records)),
         "by_condition.csv": frame_text(groups) if results.conditions else "",
         "by_depth.csv": frame_text(files.by_depth(results.sets)) if shown["depth"] else "",
-        "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+        "metrics.json": json_text(layout) + "\n",
         "report.md": page.markdown(indexed, shown),
         **{figure.path: figure.text for figure in drawn},
         "index.html": page.html(indexed, shown, drawn),

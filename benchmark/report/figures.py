@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from statistics import median
 from typing import Any
@@ -74,7 +75,7 @@ def axis_figure(axis: Axis) -> Markup:
 
 def whisker(axis: Axis, mean: float, low: float, high: float, pooled: float) -> Markup:
     """Return a mean as a dot, its interval as a line, the pooled value as a diamond, if finite."""
-    parts = _grid(axis, 28)
+    parts = [*_grid(axis, 28)]
     row = 10 if known(pooled) else 14
     label = f"mean {number(mean)}" if known(mean) else "not defined"
     if known(low) and known(high):
@@ -101,7 +102,7 @@ def strip(
 ) -> Markup:
     """Return cases as dots (`places`: their numbers) on their density; crosses for failed ones."""
     half = LANE_STEP * (LANES // 2) + 6
-    parts = _grid(axis, 2 * half)
+    parts = [*_grid(axis, 2 * half)]
     found = {case: value for case, value in values.items() if known(value)}
     if not found:
         return svg("strip", 2 * half, "no values", parts)
@@ -109,9 +110,9 @@ def strip(
     centre = median(found.values())
     x = _percent(axis, centre)
     parts.append(line("median", (x, x), ("2", f"{2 * half - 2:g}")))
-    spots = [100 * axis.position(value) for value in found.values()]
-    drawn = zip(found.items(), spots, lanes(spots), strict=True) if dots else ()
-    for (case, value), at, lane in drawn:
+    drawn = found if dots else {}
+    spots = [100 * axis.position(value) for value in drawn.values()]
+    for (case, value), at, lane in zip(drawn.items(), spots, lanes(spots), strict=True):
         y = f"{half + LANE_STEP * lane:g}"
         lost = " (failed)" if case in failed else ""
         text = f"<title>{escape(case)}: {number(value, 3)}{unit}{lost}</title>"
@@ -136,9 +137,10 @@ def violin(axis: Axis, values: Sequence[float], half: float) -> list[str]:
     places = np.linspace(at.min(), at.max(), 48)
     apart = (places[:, None] - at) / (at.std(ddof=1) * at.size**-0.2)
     density = np.exp(-0.5 * apart**2).sum(axis=1)
-    width = 10 * density / density.max()
-    up = [f"{1000 * x:.0f} {10 - w:.2f}" for x, w in zip(places, width, strict=True)]
-    down = [f"{1000 * x:.0f} {10 + w:.2f}" for x, w in zip(places, width, strict=True)]
+    width = (10 * density / density.max()).tolist()
+    sides = [*zip((1000 * places).tolist(), width, strict=True)]
+    up = [f"{x:.0f} {10 - w:.2f}" for x, w in sides]
+    down = [f"{x:.0f} {10 + w:.2f}" for x, w in sides]
     path = f'<path class="violin" d="M{"L".join([*up, *down[::-1]])}Z"/>'
     box = f'y="0" width="100%" height="{2 * half:g}" viewBox="0 0 1000 20"'
     return [f'<svg x="0" {box} preserveAspectRatio="none">{path}</svg>']
@@ -195,7 +197,8 @@ def _percent(axis: Axis, value: float) -> str:
     return f"{100 * axis.position(value):.2f}%"
 
 
-def _grid(axis: Axis, height: float) -> list[str]:
-    """Return the faint lines of an axis."""
+@lru_cache(maxsize=100)
+def _grid(axis: Axis, height: float) -> tuple[str, ...]:
+    """Return the faint lines of an axis, which many figures share."""
     places = [_percent(axis, tick) for tick in axis.ticks()]
-    return [line("grid", (x, x), ("0", f"{height:g}")) for x in places]
+    return tuple(line("grid", (x, x), ("0", f"{height:g}")) for x in places)

@@ -17,6 +17,7 @@ PX = 96 / 25.4  # per mm
 NAMES, MARGIN = 170.0, 12.0  # px for the names beside rows, and around all
 LETTERS = 27  # of a name that has room there
 ROWS = 40  # algorithms of a figure
+SHARE = re.compile(r"[\d.]+%")
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 STYLE = """
 text { font: 11px Helvetica, Arial, sans-serif; fill: #000 }
@@ -156,7 +157,7 @@ def _absolute(figure: str, width: float) -> tuple[ElementTree.Element, float]:
 def _resolved(element: ElementTree.Element, width: float) -> ElementTree.Element:
     """Return a copy of an element with shares of a width [px] as numbers, pictures as groups."""
     values = {
-        key: f"{float(value[:-1]) / 100 * width:.2f}" if re.fullmatch(r"[\d.]+%", value) else value
+        key: f"{float(value[:-1]) / 100 * width:.2f}" if SHARE.fullmatch(value) else value
         for key, value in element.attrib.items()
         if not key.startswith(("aria-", "data-")) and key != "role"
     }

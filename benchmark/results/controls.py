@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import pandas as pd
 
 from cytosuite.benchmark.results.facts import AnswerReader, Reader
 from cytosuite.contract.points import Points
@@ -13,6 +12,9 @@ from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import Control
 from cytosuite.volume import Volume
 from cytosuite.volume.large import blank
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
@@ -38,11 +40,13 @@ def _blank(truth: Volume | Points) -> Volume | Points:
     return replace(truth, array=blank(truth.array))
 
 
-def broken_rulers(scores: pd.DataFrame, metrics: Iterable[Metric[Any]]) -> list[str]:
+def broken_rulers(scores: "pd.DataFrame", metrics: Iterable[Metric[Any]]) -> list[str]:
     """Return a sentence for each metric that gives a control another value than it must."""
     found = []
+    known = scores["algorithm"].isin(("oracle", "identity")) & np.isfinite(scores["value"])
+    of_controls = scores[known]
     for metric in (metric for metric in metrics if metric.scope == "case"):
-        own = scores[(scores["metric"] == metric.name) & np.isfinite(scores["value"])]
+        own = of_controls[of_controls["metric"] == metric.name]
         best = metric.best if "truth" in metric.evidence.needs else None
         for control, words, expected in (
             ("oracle", "the truth itself", best),

@@ -1,22 +1,17 @@
 """Gather the results of a run: scores, ranks, files, logs and provenance."""
 
 import os
-import platform
-import subprocess
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from cytosuite import __version__
-from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.ranking.rank import rank
 from cytosuite.benchmark.ranking.scores import measures
+from cytosuite.benchmark.results.circumstances import RunFacts, provenance
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.benchmark.results.fairness import with_domain
@@ -40,19 +35,6 @@ from cytosuite.metrics.points.matching import MATCHED_POINTS
 Answered: TypeAlias = tuple[str, str]  # algorithm and case
 LOG_LINES = 30
 LOG_BYTES = 20_000
-PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """Engine, api, command and limits of a run, and sentences on it for the reader."""
-
-    engine: str
-    api: str
-    command: str
-    limits: str
-    notes: tuple[str, ...] = ()
-    images: Mapping[str, str] = field(default_factory=dict)  # of containers of others, by algorithm
 
 
 def gather(
@@ -78,7 +60,7 @@ def gather(
         task=task,
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=facts.command,
-        provenance=_provenance(dataset, jobs, facts, scores.records.values()),
+        provenance=provenance(dataset, jobs, facts, scores.records.values()),
         algorithms=[job.algorithm for job in jobs],
         metrics=metrics,
         primary=primary,
@@ -193,36 +175,3 @@ def _tail(folder: Path) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-LOG_LINES:])
-
-
-def _provenance(
-    dataset: Dataset, jobs: Sequence[Job], facts: RunFacts, records: Iterable[Record]
-) -> dict[str, str]:
-    """Return the facts that one needs to repeat or doubt the run."""
-    gpus = ", ".join(sorted({record.gpu for record in records if record.gpu}))
-    return {
-        "dataset": f"{dataset.name} ({dataset.size}), fingerprint {dataset.fingerprint[:16]}",
-        "seed": "none (given images)" if dataset.seed is None else str(dataset.seed),
-        "engine": f"{facts.engine}, api {facts.api}",
-        "limits": facts.limits,
-        "cytosuite": f"{__version__} {revision()}".strip(),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        **({"GPU": gpus} if gpus else {}),
-        **{package: version(package) for package in PACKAGES},
-        **{
-            job.algorithm.name: f"{facts.images.get(job.algorithm.name, job.algorithm.version)}, "
-            f"key {job.key[:16]}"
-            for job in jobs
-        },
-    }
-
-
-def revision() -> str:
-    """Return the git revision of the checkout with ``+`` for changes, nothing outside of git."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=10"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()

@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cytosuite.benchmark.ranking.ranking import Ranking
-from cytosuite.benchmark.results.standings import Standing
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import Task
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
+
+if TYPE_CHECKING:  # pandas
+    import pandas as pd
+
+    from cytosuite.benchmark.results.standings import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,8 @@ class Results:
     algorithms: Sequence[AlgorithmManifest]  # those that ran, controls not among them
     metrics: Sequence[Metric[Any]]  # in the order of showing, those to rank by first
     primary: Sequence[str]  # names of those to rank by
-    standings: Sequence[Standing]  # one per algorithm and per control
-    scores: pd.DataFrame  # `standings.COLUMNS`: a row per case and metric, see `Scores.table`
+    standings: Sequence["Standing"]  # one per algorithm and per control
+    scores: "pd.DataFrame"  # `standings.COLUMNS`: a row per case and metric, see `Scores.table`
     records: Mapping[tuple[str, str], Record] = field(default_factory=dict)  # how each case went
     logs: Mapping[tuple[str, str], str] = field(default_factory=dict)  # last lines
     cases: Sequence[CaseFiles] = ()  # in the order of the dataset

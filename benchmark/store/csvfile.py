@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+
+import numpy as np
 
 from cytosuite.files import atomic
 
@@ -61,14 +64,31 @@ def as_text(rows: Rows) -> str:
 
 def frame_text(table: "pd.DataFrame") -> str:
     """Return a table of pandas as CSV without its index; what is missing is empty."""
-    cells = table.astype(object).where(table.notna(), "")
-    return as_text([[*table.columns], *cells.itertuples(index=False, name=None)])
+    cells = [_column(table.iloc[:, place]) for place in range(table.shape[1])]
+    _add(stream := io.StringIO(), [[*table.columns]])
+    _writer(stream).writerows(zip(*cells, strict=True))
+    return stream.getvalue()
+
+
+def _column(column: "pd.Series[Any]") -> list[Any]:
+    """Return the cells of a column; a text that stands there often is looked at once."""
+    if column.dtype == "str":
+        codes, texts = column.factorize()
+        cells: list[Any] = np.array([*map(neutral, texts), ""], dtype=object)[codes].tolist()
+        return cells
+    if column.dtype.kind == "f":
+        return ["" if isnan(value) else value for value in column.tolist()]
+    return [neutral(cell) for cell in column.astype(object).where(column.notna(), "")]
 
 
 def _add(stream: TextIO, rows: Rows) -> None:
     """Write rows that end with a line feed."""
-    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
-    writer.writerows(map(neutral, row) for row in rows)
+    _writer(stream).writerows(map(neutral, row) for row in rows)
+
+
+def _writer(stream: TextIO) -> Any:  # noqa: ANN401 - a private class of csv
+    """Return what writes the rows of a table."""
+    return csv.writer(_Lines(stream), lineterminator="\r\n")
 
 
 @dataclass(frozen=True)

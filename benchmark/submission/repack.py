@@ -1,6 +1,5 @@
 """Write a saved image anew: equal sources give equal bytes, in a layout that all readers know."""
 
-import gzip
 import io
 import json
 import re
@@ -12,13 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
+from cytosuite.benchmark.containers.gzipped import gzipped
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, file_digest, parse_json
+from cytosuite.files import file_digest, parse_json
 
 ABOUT = ("architecture", "os", "variant")  # keys of the image's configuration that stay
 INSIDE = ("Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "User", "Volumes", "WorkingDir")
 TIMES = ("mtime", "atime", "ctime", "LIBARCHIVE.creationtime")  # PAX records
-LEVEL = 6  # of gzip: 9 is 0.5 % smaller and takes twice as long
 Step = Callable[[int, int], None]  # bytes done, in all
 
 
@@ -85,9 +84,7 @@ def pack_image(image: Repacked, path: Path, tag: str, step: Step = lambda *_: No
     }
     total, done = sum(layer.bytes for layer in image.layers), 0
     with (
-        atomic(path) as temporary,
-        temporary.open("wb") as stream,
-        gzip.GzipFile("", "wb", LEVEL, stream, mtime=0) as packed,
+        gzipped(path) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as target,
     ):
         manifest = json.dumps([listed], sort_keys=True).encode()

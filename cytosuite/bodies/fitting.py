@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy  # ndimage is loaded where it is used
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cytosuite.bodies.grid import Array, Image, Lengths
 from cytosuite.bodies.harmonics import basis, degrees, fibonacci_sphere
@@ -31,7 +31,7 @@ def fit(labels: NDArray[np.integer[Any]], spacing: Lengths, order: int, smoothin
     """Return the stars of all objects (Z, Y, X); `smoothing` weighs l² (l + 1)² against radii."""
     directions, solve = _solver(order, smoothing)
     ids, centres, found = [], [], []
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+    for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         mask = np.pad(labels[box] == number, 1)
@@ -67,7 +67,7 @@ def radii(mask: NDArray[np.bool_], spacing: Lengths, centre: Array, directions: 
     away = np.arange(0.5, (farthest + 2 * max(spacing)) / step + 1) * step
     rays = directions[:, :, None] * away
     places = (centre[:, None, None] + rays) / np.reshape(spacing, (-1, 1, 1))
-    shares = ndimage.map_coordinates(mask.astype(np.float32), places, order=1)
+    shares = scipy.ndimage.map_coordinates(mask.astype(np.float32), places, order=1)
     lengths: Array = shares.sum(axis=1, dtype=np.float64) * step
     return lengths
 

@@ -156,9 +156,27 @@ def link(path: Path, target: Path) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write `value` as indented UTF-8 JSON, atomically."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(json_text(value) + "\n", encoding="utf-8")
+
+
+def json_text(value: object, margin: str = "\n") -> str:
+    """Return `value` as JSON that is indented by two; `margin` begins the line of its end."""
+    # With an indent json encodes in Python: here its C encoder does what holds no other containers.
+    nested = (list, tuple, dict)
+    parts = [*value.values()] if isinstance(value, dict) else value
+    inner = f"{margin}  "
+    if not isinstance(parts, (list, tuple)) or not any(isinstance(part, nested) for part in parts):
+        signs = (f",{inner}", ": ")
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=signs)
+        filled = parts and text[0] in "[{"
+        return f"{text[0]}{inner}{text[1:-1]}{margin}{text[-1]}" if filled else text
+    texts = [json_text(part, inner) for part in parts]
+    if isinstance(value, dict):
+        names = (json.dumps({key: 0}, ensure_ascii=False)[1:-2] for key in value)  # with a colon
+        texts = [f"{name}{text}" for name, text in zip(names, texts, strict=True)]
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return f"{first}{inner}{f',{inner}'.join(texts)}{margin}{last}"
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON

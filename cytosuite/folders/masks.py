@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+import scipy  # ndimage is loaded where it is used
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError, at
@@ -209,8 +209,8 @@ def combine(
     labels = np.concatenate([[0], ids]).astype(dtype)[flat].reshape(shape)
     touching, pieces = np.ones([3] * len(shape)), np.zeros_like(ids)
     pieces[ids > 0] = [
-        ndimage.label(labels[box] == own, touching)[1]
-        for own, box in enumerate(ndimage.find_objects(labels), 1)
+        scipy.ndimage.label(labels[box] == own, touching)[1]
+        for own, box in enumerate(scipy.ndimage.find_objects(labels), 1)
     ]
     counts = {
         "objects": len(drawn),

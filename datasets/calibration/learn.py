@@ -128,11 +128,13 @@ class Fitting:
 def simulator(dataset: str) -> Simulate:
     """Return a function that simulates labels, twice, from parameters and a seed."""
     module = import_module(f"cytosuite.datasets.{dataset}.generate")  # slow
-    quiet = {"sketch": False, "companions": False} if dataset == "nuclei" else {}
 
     def simulate(parameters: Mapping[str, Any], seed: int) -> Stack:
-        sample = module.generate(np.random.default_rng(seed), {**parameters, **quiet})
-        labels = sample.volume(LABELS.slug)
+        rng = np.random.default_rng(seed)
+        if dataset == "nuclei":
+            labels = module.labels_of(rng, parameters)
+        else:
+            labels = module.generate(rng, parameters).volume(LABELS.slug)
         return labels, labels.array
 
     return simulate

@@ -41,6 +41,15 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     return show(for_camera, found, values, parameters, measures)
 
 
+def labels_of(rng: np.random.Generator, values: Mapping[str, Any]) -> Volume:
+    """Return the labels that `generate` makes, without an image: a third of its time."""
+    parameters = parse("nuclei parameters", dict(values), Parameters)
+    for_place, for_shape, *_ = rng.spawn(5)
+    stars, centres, _ = populate(for_place, for_shape, parameters)
+    labels = annotate(stars, centres, parameters).labels.reshape(parameters.shape)
+    return Volume(labels, parameters.spacing_um, "YX" if parameters.plane else "ZYX")
+
+
 def show(
     rng: np.random.Generator,
     found: Annotation,

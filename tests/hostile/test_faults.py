@@ -205,7 +205,7 @@ def _mounted(place, *words):
 
 FULL = {
     "output is taken": "cytosuite.benchmark.engines.process:collect",
-    "the report is written": "cytosuite.benchmark.commands.conclusion:write_report",
+    "the report is written": "cytosuite.benchmark.report:write_report",
     "the dataset is generated": "cytosuite.benchmark.data.dataset:write",
     "inputs are laid out": "cytosuite.benchmark.data.dataset:write_case",
     "a record is written": "cytosuite.benchmark.runs.record:Record.write",

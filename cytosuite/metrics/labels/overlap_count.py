@@ -18,7 +18,7 @@ from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import chunks
 
 CHUNK = 1 << 17  # voxels converted together where a volume must be
-THREADED = 1 << 18  # voxels from which two threads are worth their start
+THREADED = 1 << 22  # voxels from which two threads are worth their start: some milliseconds
 SLOTS = 1 << 12  # of a new hash table
 SHARE = 4  # the two hash tables together may take half of the memory of the inputs
 LARGE_SHARE = 32  # each of them may take so small a part of the free memory, for inputs on disk

@@ -49,6 +49,7 @@ class Mask:
     read: Callable[[], NDArray[Any]]  # returns the labels; of a single plane (Y, X)
     plane: int | None = None  # the only one of the frame that was drawn; None for the whole frame
     name: str = "mask"  # name in messages, for instance its file
+    same: bool = False  # whether the labels are those of the frame, which need not be read again
 
 
 @dataclass(frozen=True, slots=True, eq=False)

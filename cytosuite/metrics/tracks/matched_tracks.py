@@ -239,7 +239,8 @@ def _match_frame(
     problems = []
     for mask in masks:
         try:
-            jaccard.append(_jaccard(overlap(*_cut(mask, prediction))))
+            own = table if mask.same else overlap(*_cut(mask, prediction))
+            jaccard.append(_jaccard(own))
         except InputError as error:
             problems.append(f"{mask.name}: {error}")
     return problems

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def open_sequence(folder: Path) -> TrackedSequence:
     return TrackedSequence(
         tracks=tracks,
         frames=FrameFiles(paths),
-        masks=_masks(folder / "SEG") if truth else None,
+        masks=_masks(folder / "SEG", paths) if truth else None,
         name=folder.name,
         table=_short(table, folder),
         frame_names=[_short(path, folder) for path in paths],
@@ -221,12 +222,16 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
     return tuple(paths), problems
 
 
-def _masks(folder: Path) -> list[Mask]:
+def _masks(folder: Path, frames: Sequence[Path]) -> list[Mask]:
     """Return the masks of whole cells in a folder, none if it does not exist."""
     masks, start = [], f"{folder.parent.name}/SEG/"
     for path in sorted(folder.glob("*.tif")):
         if whole := WHOLE.match(path.name):
-            masks.append(Mask(int(whole[1]), partial(_labels, path), None, start + path.name))
+            frame = int(whole[1])
+            same = (
+                frame < len(frames) and frames[frame].exists() and cmp(path, frames[frame], False)
+            )
+            masks.append(Mask(frame, partial(_labels, path), None, start + path.name, same))
         elif single := PLANE.match(path.name):
             frame, plane = int(single[1]), int(single[2])
             masks.append(Mask(frame, partial(_labels, path), plane, start + path.name))

@@ -74,6 +74,34 @@ def test_an_algorithm_without_a_model_for_the_axes_is_left_out_in_sight(
     assert f"cellpose3d did not run: {REFUSAL}" in report.read_text()
 
 
+def test_a_report_is_kept_until_something_that_decides_it_changes(run, tmp_path):
+    _, first, _ = run()
+    (page,) = (tmp_path / "runs").glob("planes*/report/index.html")
+    (table,) = (tmp_path / "runs").glob("planes*/watershed/a/objects.csv")
+
+    def again(**options):
+        """Run again; return whether the report was kept, and what was said."""
+        before = page.stat().st_ino
+        code, text, engine = run(**options)
+        assert (code, engine.calls) == (0, [])
+        return page.stat().st_ino == before, text
+
+    kept, text = again()
+    assert kept
+    assert "6 results are there already, and their report" in text
+    assert text.splitlines()[-7:] == first.splitlines()[-7:]
+    whole = page.read_bytes()
+    page.write_text("altered")
+    assert not again()[0]
+    assert len(page.read_bytes()) == len(whole)
+    table.unlink()
+    assert not again()[0]
+    assert table.is_file()
+    assert again()[0]
+    assert not again(blind=True)[0]
+    assert again(blind=True, wide=True)[0]
+
+
 def test_or_refused_where_it_is_named(volumes_alone, run):
     with pytest.raises(ModelError, match=f"^cellpose3d: {REFUSAL}$"):
         run(algorithm=["cellpose3d"])
@@ -207,19 +235,18 @@ def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes
     assert json.loads((folder / "run.json").read_text())["dataset"] == "planes+more, by hand"
 
 
-def test_the_first_failures_are_named_with_a_log_and_the_others_counted(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_first_failures_are_named_with_a_log_and_the_others_counted():
     common = {"algorithm": "net", "version": "1", "key": "k", "status": "time-out"}
     for count, words in ((1, ""), (11, "1 more case"), (14, "4 more cases")):
         names = [f"case{n:02d}" for n in range(1, count + 1)]
         records = {("net", n): Record(case=n, message="too slow", **common) for n in names}
         done = Record(case="case00", **common | {"status": "ok"})
         found = SimpleNamespace(records={("net", "case00"): done, **records}, logs=records)
-        *lines, last = _failures(found, tmp_path / "runs" / "one")
+        lines, log = _failures(found)
         assert lines[0] == "failed: net on case01: time-out: too slow"
         assert len(lines) == min(count, FAILURES) + bool(words)
         assert lines[-1] == f"failed: {words}, all of them in the report" or not words
-        assert last == "log of the first: runs/one/net/case01/log.txt"
+        assert log == "net/case01/log.txt"
 
 
 ROOT = Path(__file__).resolve().parents[3]

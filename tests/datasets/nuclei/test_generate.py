@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cytosuite.bodies import grid
-from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, soften
+from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, labels_of, soften
 from cytosuite.datasets.nuclei.population import Annotation
 from cytosuite.errors import InputError
 from cytosuite.volume import large
@@ -32,6 +32,14 @@ def volume():
 @pytest.fixture(scope="module")
 def crowded():
     return _plane(n_nuclei=40, max_overlap=0.4)
+
+
+@pytest.mark.parametrize("values", [SMALL, FLAT | {"max_overlap": 0.4}])
+def test_labels_alone_are_those_of_the_sample(values):
+    alone = labels_of(np.random.default_rng(3), values)
+    whole = generate(np.random.default_rng(3), values).volume("instance-labels")
+    assert (alone.axes, alone.spacing) == (whole.axes, whole.spacing)
+    assert alone.array.tobytes() == whole.array.tobytes()
 
 
 @pytest.mark.parametrize("made", [_make, _plane])

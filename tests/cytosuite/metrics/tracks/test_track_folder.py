@@ -10,7 +10,12 @@ from cytosuite.errors import InputError
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
-from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks, write_sequence
+from cytosuite.metrics.tracks.track_folder import (
+    open_sequence,
+    read_sequence,
+    score_tracks,
+    write_sequence,
+)
 from cytosuite.metrics.tracks.tracking import seg
 
 
@@ -191,6 +196,10 @@ def test_scores_are_those_of_the_sequences(scored):
     expected = {metric.name: metric.of(tracks) for metric in metrics_of("tracks")}
     assert score_tracks(*scored) == pytest.approx(expected, nan_ok=True, abs=1e-12)
     assert list(score_tracks(*scored, ["TRA", "CT", "DET"])) == ["TRA", "CT", "DET"]
+    drawn = scored[0] / "SEG" / "man_seg001.tif"
+    save(drawn, np.roll(tifffile.imread(drawn), 1, axis=1))  # no longer the file of the markers
+    assert score_tracks(*scored, ["SEG"])["SEG"] < expected["SEG"]
+    assert [mask.same for mask in open_sequence(scored[0]).masks][:3] == [True, False, True]
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(scored):
