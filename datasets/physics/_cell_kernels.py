@@ -268,9 +268,19 @@ def _dyes(
         most = steepest(work[1, j], table.scale[3])
         close = difference < reach * most
         if away < reach and (close or away > -reach):
-            pair = (owner[0, j], owner[1, j] if close else -1)
+            pair = (np.int64(owner[0, j]), np.int64(owner[1, j] if close else -1))
             point = (z, y[row], x[column])
             out[row, column] += _dye(table, pair, difference, most, point, away, waves, j, slopes)
+
+
+@compiled
+def _any_below(values: Floats, limit: float) -> bool:
+    for plane in range(values.shape[0]):
+        for row in range(values.shape[1]):
+            for column in range(values.shape[2]):
+                if values[plane, row, column] < limit:
+                    return True
+    return False
 
 
 @compiled
@@ -334,7 +344,7 @@ def fill(
                 xs = x[x0 : x0 + block[2]]
                 wide = len(xs)
                 region = outside[z0 : z0 + len(zs), y0 : y0 + len(ys), x0 : x0 + wide]
-                if region.min() >= reach:
+                if not _any_below(region, reach):
                     continue
                 ball = _ball(zs, ys, xs, middle)
                 count = _candidates(table, middle, ball, near)
