@@ -16,6 +16,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def waits() -> Iterator[Wait]:
     command = "benchmark {tiles} --engine process --runs {out} --algorithm {twenty}"
     yield Wait("report of 20 x 100", command, again=True, long=True)
     yield Wait("export", "export watershed --out {out}", long=True)
-    yield Wait("preflight", "preflight {tarball}")
+    yield Wait("preflight", "preflight {models.tar.gz}")
 
 
 def segment(program: str, image: str, name: str, *, long: bool = False) -> Wait:
@@ -109,7 +110,7 @@ def trainings() -> Iterator[Wait]:
         "masks": "cells --size mini --cases 12",
         "diffusion": "{training}",
     }.items():
-        command = f"train {program} {data} --name {MODEL} --runs {{out}} --steps "
+        command = f"train {program} {data} --name {MODEL}-{program} --runs {{out}} --steps "
         yield Wait(f"train {program}, 3 steps", command + "3")
         if program == "cellpose3d":
             yield Wait(f"train {program}, 100 steps", command + "100")
@@ -148,7 +149,7 @@ class Inputs:
             "tile": lambda path: self.tiles(path, 256, 1),
             "tiles": lambda path: self.tiles(path, 96, 100),
             "pairs": self.pairs,
-            "tarball": self.tarball,
+            "models.tar.gz": self.tarball,
             **{
                 f"voxels{n}": partial(
                     self.mirrored, shape=(64, 512 * min(n, 2 if n < 8 else 4), 512 * (n // 2 or 1))
@@ -232,9 +233,11 @@ def measured(wait: Wait, inputs: Inputs, tools: Path) -> Row:
     """Run a wait and return its row."""
     own = hashlib.sha256(wait.command.encode()).hexdigest()[:12]
     out = inputs.folder / "results" / own
-    names = {key: inputs[key] for key in _names(wait.command)}
-    command = wait.command.format(out=out, **names)
+    command = re.sub(
+        r"{(.*?)}", lambda m: str(out if m[1] == "out" else inputs[m[1]]), wait.command
+    )
     words = [*wait.program, *([command] if wait.program != PROGRAM else command.split())]
+    forget()
     if not wait.again:
         shutil.rmtree(out, ignore_errors=True)
     elif not out.exists():
@@ -252,14 +255,15 @@ def measured(wait: Wait, inputs: Inputs, tools: Path) -> Row:
         found: Counter[str] = Counter()
         for path in samples.glob("*.json"):
             found.update(json.loads(path.read_text()))
-    for path in (ROOT / "weights").glob(f"*/{MODEL}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    forget()
     found["not sampled"] = max(row["cpu_s"] - found.total(), 0.0)
     return {"name": wait.name, **row, "stages": dict(found.most_common())}
 
 
-def _names(command: str) -> list[str]:
-    return [part.partition("}")[0] for part in command.split("{")[1:] if part[:4] != "out}"]
+def forget() -> None:
+    """Remove the models of former trainings, which would go on where they were."""
+    for path in (*ROOT.glob(f"weights/*/{MODEL}-*"), *ROOT.glob(f"runs/training/{MODEL}-*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def run(words: list[str], environment: Any) -> Row:  # noqa: ANN401 - of the operating system
