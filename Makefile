@@ -147,7 +147,7 @@ clean: ## Remove the virtual environment, caches and all runs.
 
 .venv/.cytosuite: .venv/.python pyproject.toml
 	@echo "setting up .venv (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	@$(BIN)/cytosuite maintain compile || echo "left out: loops are compiled by the first command that needs them"
+	@$(BIN)/python -m cytosuite.benchmark maintain compile || echo "left out: loops are compiled by the first command that needs them"
 	@touch $@
 
 .venv/.networks-%: .venv/.cytosuite docker/requirements-%.txt

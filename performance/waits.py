@@ -44,6 +44,17 @@ MODEL = "waits"  # name of trained models, which are removed
 FACTORS = (1, 2, 4, 8)
 SHOWN = 0.04  # share of the CPU time from which a stage is named
 STACK = ("image.shape=[64,512,512]", "image.spacing_um=[2.0,0.5,0.5]")
+TRAININGS = {
+    "cellpose3d": "{training}",
+    "harmonicnet": "{training}",
+    "u2net": "nuclei/culture --cases 8",
+    "view_fusion": "views --size mini",
+    "cyclegan3d": "{training} --data real={training}/images",
+    "masks": "cells --size mini --cases 60",
+    "diffusion": "{training}",
+}
+NAMES = re.compile("{(.*?)}")  # inputs in a command, and ``out``
+HERE = Path(__file__).parent
 Row = dict[str, Any]
 
 
@@ -86,7 +97,11 @@ def waits() -> Iterator[Wait]:
     yield Wait("simulate full", simulate + " --size full")
     calibrate = "calibrate spheroid {mini} --rounds 2 --cases 2 --out {out}/fitted.toml"
     yield Wait("calibrate, 2 rounds of 2", calibrate)
-    yield from trainings()
+    for program, data in TRAININGS.items():
+        command = f"train {program} {data} --name {MODEL}-{program} --runs {{out}} --steps "
+        yield Wait(f"train {program}, 3 steps", command + "3")
+        if program == "cellpose3d":
+            yield Wait(f"train {program}, 100 steps", command + "100")
     command = "benchmark {tiles} --engine process --runs {out} --algorithm {twenty}"
     yield Wait("report of 20 x 100", command, again=True, long=True)
     yield Wait("export", "export watershed --out {out}", long=True)
@@ -99,40 +114,20 @@ def segment(program: str, image: str, name: str, *, long: bool = False) -> Wait:
     return Wait(f"segment {image} by {program}", command, long=long)
 
 
-def trainings() -> Iterator[Wait]:
-    """Yield three training steps of each network, and a hundred by its own settings."""
-    for program, data in {
-        "cellpose3d": "{training}",
-        "harmonicnet": "{training}",
-        "u2net": "nuclei/culture --cases 8",
-        "view_fusion": "views --size mini",
-        "cyclegan3d": "{training} --data real={training}/images",
-        "masks": "cells --size mini --cases 12",
-        "diffusion": "{training}",
-    }.items():
-        command = f"train {program} {data} --name {MODEL}-{program} --runs {{out}} --steps "
-        yield Wait(f"train {program}, 3 steps", command + "3")
-        if program == "cellpose3d":
-            yield Wait(f"train {program}, 100 steps", command + "100")
-
-
 def growth() -> Iterator[tuple[str, list[Wait]]]:
     """Yield what grows, with its waits at each of `FACTORS`."""
-    for program in ("watershed", "cellpose3d"):
-        voxels = [segment(program, f"{n} x voxels", f"voxels{n}") for n in FACTORS]
-        yield f"voxels, {program}", voxels
-        yield (
-            f"objects, {program}",
-            [segment(program, f"{n} x objects", f"objects{n}") for n in FACTORS],
-        )
-    simulate = "simulate spheroid --size mini --workers 1 --out {out}/data --runs {out}/runs"
-    cases = [Wait(f"simulate {6 * n} cases", f"{simulate} --cases {6 * n}") for n in FACTORS]
-    yield "cases, simulate", cases
-    run = "benchmark spheroid --size mini --algorithm watershed --engine process --runs {out}"
-    yield (
-        "cases, benchmark",
-        [Wait(f"benchmark {6 * n} cases", f"{run} --cases {6 * n}") for n in FACTORS],
-    )
+    small = "spheroid --size mini --cases {} --workers 1 --runs {{out}}"
+    grown = {
+        "voxels, watershed": "segment {{voxels{}}} --algorithm watershed",
+        "voxels, cellpose3d": "segment {{voxels{}}} --algorithm cellpose3d",
+        "objects, watershed": "segment {{objects{}}} --algorithm watershed",
+        "cases, simulate": f"simulate {small}",
+        "cases, benchmark": f"benchmark {small} --algorithm watershed --engine process",
+    }
+    for title, command in grown.items():
+        more = " --engine process --out {out}" if command.startswith("segment") else ""
+        sizes = [6 * n if "cases" in title else n for n in FACTORS]
+        yield title, [Wait(f"{title} {n}", command.format(n) + more) for n in sizes]
 
 
 class Inputs:
@@ -145,19 +140,16 @@ class Inputs:
             "stack": partial(simulated, _stack(400)),
             "mini": partial(simulated, "spheroid --size mini"),
             "training": partial(simulated, "spheroid --cases 12"),
-            "large": lambda path: self.mirrored(path, (60, 1024, 1024)),
-            "tile": lambda path: self.tiles(path, 256, 1),
-            "tiles": lambda path: self.tiles(path, 96, 100),
+            "large": partial(self.mirrored, shape=(60, 1024, 1024)),
+            "tile": partial(self.tiles, size=256, count=1),
+            "tiles": partial(self.tiles, size=96, count=100),
             "pairs": self.pairs,
             "models.tar.gz": self.tarball,
-            **{
-                f"voxels{n}": partial(
-                    self.mirrored, shape=(64, 512 * min(n, 2 if n < 8 else 4), 512 * (n // 2 or 1))
-                )
-                for n in FACTORS
-            },
-            **{f"objects{n}": partial(simulated, _stack(50 * n)) for n in FACTORS},
         }
+        for n, (y, x) in zip(FACTORS, ((1, 1), (1, 2), (2, 2), (2, 4)), strict=True):
+            shape = (64, 512 * y, 512 * x)
+            self.makers[f"voxels{n}"] = partial(self.mirrored, shape=shape)
+            self.makers[f"objects{n}"] = partial(simulated, _stack(50 * n))
 
     def __getitem__(self, name: str) -> str:
         """Return the path of an input, which is made if it is missing; `twenty`: algorithms."""
@@ -233,9 +225,8 @@ def measured(wait: Wait, inputs: Inputs, tools: Path) -> Row:
     """Run a wait and return its row."""
     own = hashlib.sha256(wait.command.encode()).hexdigest()[:12]
     out = inputs.folder / "results" / own
-    command = re.sub(
-        r"{(.*?)}", lambda m: str(out if m[1] == "out" else inputs[m[1]]), wait.command
-    )
+    places = {"out": str(out)} | {n: inputs[n] for n in NAMES.findall(wait.command) if n != "out"}
+    command = NAMES.sub(lambda found: places[found[1]], wait.command)
     words = [*wait.program, *([command] if wait.program != PROGRAM else command.split())]
     forget()
     if not wait.again:
@@ -362,7 +353,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tools = Path(temporary, "tools")
         tools.mkdir()
-        shutil.copyfile(Path(__file__).with_name("stages.py"), tools / "sitecustomize.py")
+        shutil.copyfile(HERE / "stages.py", tools / "sitecustomize.py")
         inputs, rows, texts = Inputs(folder.resolve()), list[Row](), list[str]()
         for title, group in chosen.items():
             own = []

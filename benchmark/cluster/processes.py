@@ -12,16 +12,16 @@ from cytosuite.benchmark.store.pool import Here, Lost, Piece, Pool, Result, trav
 from cytosuite.errors import InputError
 
 
-def processes(number: int) -> Pool:
-    """Return a pool of processes, this one alone where one is enough."""
-    return Processes(number) if number > 1 else Here()
+def processes(number: int, before: Callable[[], object] = bool) -> Pool:
+    """Return a pool of processes, or this one; `before` loads here what all of them need."""
+    return Processes(number, before) if number > 1 else Here()
 
 
 class Processes:
     """Processes of this program; they end with it."""
 
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
+    def __init__(self, slots: int, before: Callable[[], object] = bool) -> None:
+        self.slots, self.before = slots, before
 
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
@@ -31,6 +31,7 @@ class Processes:
         if len(all_of_them) <= 1:
             yield from Here().each(work, all_of_them)
             return
+        self.before()
         number = min(self.slots, len(all_of_them))
         with ProcessPoolExecutor(number, initializer=_end_with_parent) as pool:
             futures = {
