@@ -261,7 +261,7 @@ def run(words: list[str], environment: Any) -> Row:  # noqa: ANN401 - of the ope
     """Run a program to its end; return wall and CPU seconds, peak MiB, and how it ended."""
     with tempfile.TemporaryFile() as said:
         begin = time.perf_counter()
-        process = subprocess.Popen(words, env=environment, stdout=said, stderr=said)
+        process = subprocess.Popen(words, env=environment, stdout=said, stderr=said, cwd=ROOT)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -14,6 +14,7 @@ Numbers: TypeAlias = NDArray[np.int32]
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF, ONE, TWO = (cast("float", np.float32(n)) for n in (0, 0.5, 1, 2))
 TINY, MARGIN, INFINITE = (cast("float", np.float32(n)) for n in (1e-6, 1e-3, np.inf))
+NOBODY = cast("int", np.int32(-1))  # -1 would be another type: loops would be compiled twice
 # Gradients of the difference of two keys are cut here, so that no border is missed or smeared.
 FLATTEST, STEEPEST = (cast("float", np.float32(n)) for n in (0.3, 2.8))
 
@@ -268,7 +269,7 @@ def _dyes(
         most = steepest(work[1, j], table.scale[3])
         close = difference < reach * most
         if away < reach and (close or away > -reach):
-            pair = (np.int64(owner[0, j]), np.int64(owner[1, j] if close else -1))
+            pair = (owner[0, j], owner[1, j] if close else NOBODY)
             point = (z, y[row], x[column])
             out[row, column] += _dye(table, pair, difference, most, point, away, waves, j, slopes)
 

@@ -52,7 +52,7 @@ def across(labels: Labelled, step: float, out: Floats) -> None:
                     squares[k, i] = out[a, i, b + k] * scale
                     found[k, i] = labels[a, i, b + k]
             for k in range(count):
-                start = np.int64(0)
+                start = 0
                 while start < size:
                     stop = start + 1
                     while stop < size and found[k, stop] == found[k, start]:
