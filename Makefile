@@ -146,7 +146,9 @@ clean: ## Remove the virtual environment, caches and all runs.
 	@$(PYTHON) -m venv .venv && touch $@
 
 .venv/.cytosuite: .venv/.python pyproject.toml
-	@echo "setting up .venv (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e . && touch $@
+	@echo "setting up .venv (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/python -m cytosuite.benchmark maintain compile || echo "left out: loops are compiled by the first command that needs them"
+	@touch $@
 
 .venv/.networks-%: .venv/.cytosuite docker/requirements-%.txt
 	@echo "installing torch and MONAI for $* (once)" && $(BIN)/python docker/wheelhouse.py --device "$*" --install && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[networks]" && rm -f .venv/.networks-* && touch $@

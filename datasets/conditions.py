@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.volume import Scalar, large
+from cytosuite.volume.pieces import distinct
 
 SECOND_DIFFERENCE = sqrt(6.0)  # noise of a - 2 b + c relative to one voxel's
 
@@ -22,11 +23,9 @@ def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str,
     """
     inside, outside, roughness = np.zeros(2), np.zeros(2), np.zeros(2)  # sum, voxels
     planes = (-1, *image.shape[-2:])
-    numbers: NDArray[np.integer[Any]] = np.zeros(0, labels.dtype)
     step = some_planes(image.shape).step
     pairs = zip(image.reshape(planes), labels.reshape(planes), strict=True)
     for number, (plane, found) in enumerate(pairs):
-        numbers = np.union1d(numbers, found)
         large.release(image, labels)
         if number % step:
             continue
@@ -40,4 +39,4 @@ def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str,
     if inside[1] and roughness[0] > 0:
         signal = inside[0] / inside[1] - outside[0] / outside[1]
         conditions["signal / noise"] = float(signal / np.sqrt(roughness[0] / roughness[1]))
-    return conditions | {"objects": int(np.count_nonzero(numbers))}
+    return conditions | {"objects": int(np.count_nonzero(distinct(labels)))}

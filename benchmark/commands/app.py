@@ -66,6 +66,7 @@ MAINTAIN = (
     Command("tables", "maintain", "Write the tables in the documents, and the variables of make."),
     Command("bundle", "maintain", "Pack models as MONAI bundles: <algorithm>-<model>.zip."),
     Command("migrate", "maintain", "Translate parameters of the published simulators."),
+    Command("compile", "maintain", "Compile all loops, once per machine: first calls are fast."),
 )
 MOVED = {
     "select": "apply --dry-run",

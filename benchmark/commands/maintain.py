@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, need_checkout, pick
 from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN
-from cytosuite.benchmark.commands.console import lines_to, plain_name, printable
+from cytosuite.benchmark.commands.console import lines_to, plain_name, printable, progress
 from cytosuite.benchmark.commands.options import option, options_of
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_file, need_folder
@@ -72,6 +72,11 @@ class MigrateOptions:
         if self.out.suffix != ".toml" or self.out == self.parameters:
             raise InputError(f"{self.out}: expected a new file that ends with .toml")
         need_file(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileOptions:
+    """Options of a compilation: none."""
 
 
 class Variable(NamedTuple):
@@ -227,3 +232,11 @@ def migrate_command(options: MigrateOptions, console: Console) -> None:
         temporary.write_text(to_toml(found.recipe, None, lines), encoding="utf-8")
     for line in (*lines, f"written: {options.out}"):
         lines_to(console)(line)
+
+
+def compile_command(options: CompileOptions, console: Console) -> None:  # noqa: ARG001
+    """Compile all loops into numba's cache."""
+    from cytosuite.benchmark.data.loops import compile_loops
+
+    with progress(console, "compiling loops") as step:
+        compile_loops(step)

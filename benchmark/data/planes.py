@@ -75,8 +75,10 @@ def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list
 
 def limits(array: NDArray[np.generic]) -> tuple[float, float]:
     """Return the values shown as black and white: the `CONTRAST` percentiles of the finite ones."""
-    sample = thinned(np.asarray(array), max(1, array.size // SAMPLE)).astype(np.float64)
-    sample = sample[np.isfinite(sample)]
+    sample = thinned(np.asarray(array), max(1, array.size // SAMPLE))
+    if sample.dtype.kind != "u":  # differences of others overflow, or are none
+        sample = sample.astype(np.float64)
+        sample = sample[np.isfinite(sample)]
     if not sample.size:
         return 0.0, 1.0
     low, high = np.percentile(sample, CONTRAST)

@@ -65,23 +65,21 @@ def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tup
         p0 = to_axes[0, 0] * down + to_axes[0, 1] * along
         q0 = to_axes[1, 0] * down + to_axes[1, 1] * along
         r0 = to_axes[2, 0] * down + to_axes[2, 1] * along
-        span = x[first[row] : last[row]]
-        for i in range(span.size):
-            p[n + i] = p0 + p1 * span[i]
-            q[n + i] = q0 + q1 * span[i]
-            r[n + i] = r0 + r1 * span[i]
-            inside[n + i] = row * x.size + first[row] + i
-        n += span.size
+        for i in range(first[row], last[row]):
+            p[n] = p0 + p1 * x[i]
+            q[n] = q0 + q1 * x[i]
+            r[n] = r0 + r1 * x[i]
+            inside[n] = row * x.size + i
+            n += 1
     return inside, position
 
 
 @compiled
 def bounds(radius: float, bend: float) -> Floats:
     """Return semi-axes (3,) of an ellipsoid that holds a bent ball; exact without bend."""
-    reach = np.full(3, radius, np.float32)
-    if bend != 0.0:
-        reach[0] += np.float32(abs(bend)) * (ONE + WIDER)
-        reach[1:] *= WIDER
+    own, reach = np.float32(radius), np.empty(3, np.float32)
+    reach[0] = own + np.float32(abs(bend)) * (ONE + WIDER) if bend != 0.0 else own
+    reach[1] = reach[2] = own * WIDER if bend != 0.0 else own
     return reach
 
 
@@ -106,7 +104,10 @@ def cut_star(
     z: Floats, y: Floats, x: Floats, to_axes: Floats, table: Floats, rim: float
 ) -> tuple[Indices, Floats, Floats]:
     """Return the voxels of a box up to `rim` from a body, see `cut` and `radius_at`."""
-    inside, position = fill(z, y, x, to_axes, bounds(float(table.max()) * rim, 0.0))
+    largest = 0.0
+    for i in range(table.size):
+        largest = max(largest, float(table.flat[i]))
+    inside, position = fill(z, y, x, to_axes, bounds(largest * rim, 0.0))
     distance = np.empty(inside.size, np.float32)
     for i in range(inside.size):
         p, q, r = float(position[0, i]), float(position[1, i]), float(position[2, i])

@@ -61,7 +61,9 @@ def _candidates(
 ) -> int:
     """List the centres that may be the nearest of a voxel of a box."""
     most = np.float32(np.inf)
-    narrow, wide = shrink.min(), shrink.max()
+    narrow = wide = shrink[0]
+    for factor in shrink:
+        narrow, wide = min(narrow, factor), max(wide, factor)
     for i in range(len(centres)):
         low, high = np.float32(0), np.float32(0)
         for axis in range(3):

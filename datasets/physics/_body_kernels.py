@@ -63,7 +63,8 @@ def _bump(x: np.float32) -> np.float32:
 @compiled
 def add_waves(z: Floats, y: Floats, x: Floats, waves: Floats, out: Floats) -> None:
     """Write the sum (n,) of plane waves (4, K) at unit vectors (n,), of variance 1 on average."""
-    out[:] = ZERO
+    for i in range(z.size):
+        out[i] = ZERO
     norm = np.float32(np.sqrt(2 / waves.shape[1]))
     for k in range(waves.shape[1]):
         kz, ky, kx, phase = waves[0, k], waves[1, k], waves[2, k], waves[3, k]
@@ -101,7 +102,7 @@ def cut(
 ) -> tuple[Indices, Floats, Floats]:
     """Return `inside`, unbent `position` and `distance` (`Patch`) of a nucleus up to `rim`."""
     mean, scale, largest = np.float32(surface[0]), np.float32(surface[1]), surface[2]
-    inside, position = fill(z, y, x, to_axes, bounds(largest * rim, float(bend)))
+    inside, position = fill(z, y, x, to_axes, bounds(largest * rim, np.float64(bend)))
     p, q, r, total = position[0], position[1], position[2], inside.size
     distance = np.empty(total, np.float32)
     for i in range(total):
@@ -142,16 +143,17 @@ def press(z: Floats, y: Floats, x: Floats, inside: Indices, near: Reals, distanc
 @compiled
 def _gather(tile: Floats, shape: Indices, start: Indices, inside: Indices, out: Floats) -> None:
     """Write the periodic noise at the voxels `inside` of a box that begins at `start`."""
-    z = (start[0] + np.arange(shape[0])) % tile.shape[0]
-    y = (start[1] + np.arange(shape[1])) % tile.shape[1]
-    x = (start[2] + np.arange(shape[2])) % tile.shape[2]
+    x = np.empty(shape[2], np.int64)
+    for i in range(x.size):
+        x[i] = (start[2] + i) % tile.shape[2]
     end = np.int64(0)
     j, k = np.int64(0), np.int64(0)
     for i in range(inside.size):
         if inside[i] >= end:
             row = inside[i] // shape[2]
             end = (row + 1) * shape[2]
-            j, k = z[row // shape[1]], y[row % shape[1]]
+            j = (start[0] + row // shape[1]) % tile.shape[0]
+            k = (start[1] + row % shape[1]) % tile.shape[1]
         out[i] = tile[j, k, x[inside[i] - end + shape[2]]]
 
 
@@ -166,20 +168,22 @@ def _structures(
     edge: np.float32,
     out: Floats,
 ) -> None:
-    """Multiply `out` by the density of the rim and of nucleoli with their shells."""
+    """Write the density of the rim and of nucleoli with their shells."""
     strength, width = rim
+    outline, nearest = np.empty(depth.size, np.float32), FAR  # distance of the nearest nucleolus
     for i in range(depth.size):
         patchy = max(ONE + UNEVEN * noise[i], ZERO)
-        out[i] *= ONE + strength * patchy * _bump(max(depth[i], ZERO) / width)
-    outline = np.full(depth.size, FAR, np.float32)  # distance of the nearest nucleolus
+        out[i] = ONE + strength * patchy * _bump(max(depth[i], ZERO) / width)
+        outline[i] = FAR
     for m in range(nucleoli.shape[0]):
-        z, y, x, radius = nucleoli[m]
+        z, y, x, radius = nucleoli[m, 0], nucleoli[m, 1], nucleoli[m, 2], nucleoli[m, 3]
         if radius > ZERO:
             for i in range(depth.size):
                 dz, dy, dx = p[0, i] - z, p[1, i] - y, p[2, i] - x
                 away = np.sqrt(dz * dz + dy * dy + dx * dx) - radius
                 outline[i] = min(outline[i], away)
-    if outline.size and outline.min() < FAR:
+                nearest = min(nearest, outline[i])
+    if nearest < FAR:
         for i in range(depth.size):
             away = outline[i] * radius_um + WOBBLE * noise[i]
             hole = min(max(HALF - away / edge, ZERO), ONE)
@@ -202,19 +206,26 @@ def dye(
     voxel_um: np.float32,
 ) -> Floats:
     """Return the dye (n,), mean 1 over `ball`; `texture`: contrast, threads, rim, its width."""
-    contrast, threads, strength, width = texture
+    contrast, threads, strength, width = texture[0], texture[1], texture[2], texture[3]
     clumps, other = np.empty(inside.size, np.float32), np.empty(inside.size, np.float32)
     _gather(tile, shape, starts[0], inside, clumps)
     _gather(tile, shape, starts[1], inside, other)
     radius_um = np.float32((semi_axes[0] * semi_axes[1] * semi_axes[2]) ** (1 / 3))
-    depth, out = _depth(position, distance, semi_axes), np.ones(inside.size, np.float32)
+    depth, out = _depth(position, distance, semi_axes), np.empty(inside.size, np.float32)
     edge, rim = max(EDGE, voxel_um), (strength, width)
     _structures(position, depth, other, nucleoli, rim, radius_um, edge, out)
 
-    away = np.sqrt(ball[0] * ball[0] + ball[1] * ball[1] + ball[2] * ball[2])
-    even, still = np.ones(away.size, np.float32), np.zeros(away.size, np.float32)
+    size = ball.shape[1]
+    away, still = np.empty(size, np.float32), np.empty(size, np.float32)
+    for i in range(size):
+        z, y, x = ball[0, i], ball[1, i], ball[2, i]
+        away[i], still[i] = np.sqrt(z * z + y * y + x * x), ZERO
+    even = np.empty(size, np.float32)
     _structures(ball, _depth(ball, away, semi_axes), still, nucleoli, rim, radius_um, edge, even)
-    factor = brightness / np.float32(even.mean())
+    total = ZERO
+    for i in range(size):
+        total += even[i]
+    factor = brightness / np.float32(total / size)
 
     # the mean of exp(-square) is 1/3, times exp(-contrast² / 3) where clumps weigh it
     shift, unit = HALF * contrast * contrast, np.float32(1.0 / np.sqrt(1.0 + FINE * FINE))

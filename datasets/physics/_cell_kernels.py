@@ -14,6 +14,7 @@ Numbers: TypeAlias = NDArray[np.int32]
 # Numbers of numpy, as Python's would turn every sum into float64.
 ZERO, HALF, ONE, TWO = (cast("float", np.float32(n)) for n in (0, 0.5, 1, 2))
 TINY, MARGIN, INFINITE = (cast("float", np.float32(n)) for n in (1e-6, 1e-3, np.inf))
+NOBODY = cast("int", np.int32(-1))  # -1 would be another type: loops would be compiled twice
 # Gradients of the difference of two keys are cut here, so that no border is missed or smeared.
 FLATTEST, STEEPEST = (cast("float", np.float32(n)) for n in (0.3, 2.8))
 
@@ -268,9 +269,19 @@ def _dyes(
         most = steepest(work[1, j], table.scale[3])
         close = difference < reach * most
         if away < reach and (close or away > -reach):
-            pair = (owner[0, j], owner[1, j] if close else -1)
+            pair = (owner[0, j], owner[1, j] if close else NOBODY)
             point = (z, y[row], x[column])
             out[row, column] += _dye(table, pair, difference, most, point, away, waves, j, slopes)
+
+
+@compiled
+def _any_below(values: Floats, limit: float) -> bool:
+    for plane in range(values.shape[0]):
+        for row in range(values.shape[1]):
+            for column in range(values.shape[2]):
+                if values[plane, row, column] < limit:
+                    return True
+    return False
 
 
 @compiled
@@ -334,7 +345,7 @@ def fill(
                 xs = x[x0 : x0 + block[2]]
                 wide = len(xs)
                 region = outside[z0 : z0 + len(zs), y0 : y0 + len(ys), x0 : x0 + wide]
-                if region.min() >= reach:
+                if not _any_below(region, reach):
                     continue
                 ball = _ball(zs, ys, xs, middle)
                 count = _candidates(table, middle, ball, near)

@@ -1,0 +1,52 @@
+"""Compile the loops of simulators, scores and algorithms, for the first call of a user."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+import numpy as np
+
+from cytosuite.benchmark.catalog.catalog import PACKAGE
+from cytosuite.benchmark.data.simulated import simulated
+
+# Small cases that pass all loops of the simulators: cells around nuclei, too, and overlapping ones.
+SMALL = {
+    "spheroid": ("cells.enabled=true", "labels.style=visible"),
+    "nuclei": (),
+    "membrane": (),
+    "cells": (),
+    "views": (),
+}
+EAGER = ("_kernels.py", "_loops.py")  # of algorithms: compiled when they are imported
+
+
+def compile_loops(done: Callable[[int, int], None]) -> None:
+    """Use each loop once, so that numba keeps it in its cache; `done` counts the parts."""
+    files = sorted(path for name in EAGER for path in PACKAGE.glob(f"algorithms/*/{name}"))
+    total = len(SMALL) + len(files) + 1
+    for number, (name, settings) in enumerate(SMALL.items(), start=1):
+        simulate_small(name, settings)
+        done(number, total)
+    for number, path in enumerate(files, start=len(SMALL) + 1):
+        import_module(f"cytosuite.algorithms.{path.parent.name}.{path.stem}")
+        done(number, total)
+    _score()
+    done(total, total)
+
+
+def simulate_small(name: str, settings: tuple[str, ...] = ()) -> None:
+    """Simulate a case that nobody sees: its modules and loops are loaded, or compiled."""
+    found = simulated(name, "mini", 1, settings)
+    assert found is not None  # a dataset of ours
+    module = import_module(f"cytosuite.datasets.{name}.generate")
+    module.generate(np.random.default_rng(0), found.parameters)
+
+
+def _score() -> None:
+    from cytosuite.metrics import seg, ssim, w1_by_std
+
+    labels = np.zeros((16, 32, 32), np.uint16)
+    labels[2:9, 4:20, 4:20] = 1
+    image = labels.astype(np.float32)
+    seg(labels, labels)
+    ssim(image, image, data_range=1.0)
+    w1_by_std([image], [image])

@@ -1,0 +1,66 @@
+"""The list of waits: inputs, stages and tables."""
+
+import json
+import subprocess
+import sys
+
+import stages
+import waits
+
+from cytosuite.benchmark.commands.app import COMMANDS
+
+
+def test_each_command_and_each_input_of_the_list_is_known(tmp_path):
+    known = {command.name for group in COMMANDS.values() for command in group}
+    inputs = waits.Inputs(tmp_path)
+    listed = [*waits.waits(), *(wait for _, group in waits.growth() for wait in group)]
+    assert len({wait.name for wait in waits.waits()}) == len(list(waits.waits()))
+    for wait in listed:
+        assert wait.program != waits.PROGRAM or wait.command.split()[0] in known
+        assert set(waits.NAMES.findall(wait.command)) <= {*inputs.makers, "out", "twenty"}
+
+
+def test_a_stage_is_the_innermost_function_of_ours_and_the_package_it_calls():
+    def called(*files):
+        look = lambda: stages.stage(sys._getframe(1), "/home/cytosuite/")  # noqa: E731
+        for file in files:
+            place = {"inner": look}
+            exec(compile("def work(): return inner()", file, "exec"), place)
+            look = place["work"]
+        return look()
+
+    ours, scipy = "/home/cytosuite/metrics/seg.py", "/lib/site-packages/scipy/ndimage.py"
+    assert called(scipy, ours, "/home/cytosuite/metrics/run.py") == "metrics/seg.work (scipy work)"
+    assert called("/lib/site-packages/numba/core/compiler.py", ours) == "compiling"
+    assert called(ours, "<frozen importlib._bootstrap>") == "imports"
+    assert called("/lib/json.py") == "start"
+
+
+def test_the_time_of_a_program_and_of_those_it_starts_counts(tmp_path):
+    busy = "import time\nwhile time.process_time() < 0.3: pass"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
+    row = waits.run([sys.executable, "-c", code], None)
+    assert row["cpu_s"] >= 0.3
+    assert row["error"] == ""
+    assert "exit code 3" in waits.run([sys.executable, "-c", "exit(3)"], None)["error"]
+
+
+def test_samples_are_written_by_a_process_that_imports_them(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text((waits.HERE / "stages.py").read_text())
+    code = "import time\ndef busy():\n  while time.process_time() < 0.8: pass\nbusy()"
+    environment = {stages.FOLDER: str(tmp_path), stages.FOLDER + "_ROOT": "/nowhere"}
+    environment["PYTHONPATH"] = str(tmp_path)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    (file,) = tmp_path.glob("*.json")
+    assert 0.2 < sum(json.loads(file.read_text()).values()) <= 0.9
+
+
+def test_tables_hold_the_baseline_and_the_growth_of_stages():
+    row = {"name": "a", "wall_s": 2.0, "cpu_s": 3.0, "cores": 1.5, "peak_mib": 9.0, "error": ""}
+    row["stages"] = {"f": 2.4, "g": 0.03, "not sampled": 0.57}
+    text = waits.table([row], {"a": {"cpu_s": 6.0, "wall_s": 7.0}}).splitlines()[-1]
+    assert text == "| a | 6.0 | 7.0 | 3.0 | 2.0 | 1.50 | 9 | f 80%, not sampled 19% |"
+    rows = [row | {"cpu_s": 3.0 * n, "stages": {"f": 2.4 * n**2}} for n in waits.FACTORS]
+    whole, stage = waits.grown("voxels", rows).splitlines()[2:]
+    assert whole.endswith("| 24.00 | 1.00 |")
+    assert stage.endswith("| 153.60 | 2.00 |")
