@@ -225,6 +225,7 @@ def command_parser(name: str, description: str) -> argparse.ArgumentParser:
 def execute(command: str, load: Callable[[], Program]) -> int:
     """Load a program, run one case (``exec``) or serve (``invoke``), and return the exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    _end_forks_by_sigterm()
     try:
         program = load()
     except CytosuiteError as error:
@@ -246,6 +247,25 @@ def _end_with_stdin() -> None:
     """End together with the program that started this one and holds stdin open."""
     sys.stdin.buffer.read()
     os._exit(TERMINATED)
+
+
+def _end_forks_by_sigterm() -> None:
+    """Give processes that a tool forks the default of SIGTERM, by which its pools end them.
+
+    Python may never run a handler in one that waits for a lock, and forgets signals from before
+    it is ready: SIGTERM is blocked until the default is in place.
+    """
+    end = {signal.SIGTERM}
+
+    def default() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, end)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, end),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, end),
+        after_in_child=default,
+    )
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

@@ -30,6 +30,16 @@ def predict(inputs, model):
     print("started", flush=True)
     time.sleep(60)
 """
+FORKING = """
+import multiprocessing, os, time
+def predict(inputs, model):
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    worker.start()
+    worker.terminate()
+    worker.join()
+    print(worker.exitcode, flush=True)
+    raise MemoryError
+"""
 HUNGRY = "def predict(inputs, model):\n    raise MemoryError\n"
 BROKEN = "def predict(inputs, model):\n    raise RuntimeError('something\\nodd')\n"
 
@@ -173,6 +183,12 @@ def test_sigterm_ends_it_at_once_with_nothing_half_written(case):
     assert process.returncode == 128 + signal.SIGTERM
     assert errors.strip() == "stopped by SIGTERM before the case was done"
     assert not (case / "output").exists()
+
+
+def test_workers_of_a_tool_end_by_sigterm_without_python(case):
+    words = {"cwd": _checkout(case, FORKING), "env": _environment(case), "timeout": 60}
+    done = subprocess.run(_command("exec"), capture_output=True, text=True, check=False, **words)
+    assert done.stdout == f"{-signal.SIGTERM}\n", done.stderr
 
 
 class _Server:
