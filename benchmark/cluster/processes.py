@@ -19,9 +19,9 @@ FEWEST = 4  # images of a process: it loads compiled loops, for a second
 SCORED_BYTES = 64  # of memory per voxel of a pair
 
 
-def processes(number: int, before: Callable[[], object] = bool) -> Pool:
-    """Return a pool of processes, or this one; `before` loads here what all of them need."""
-    return Processes(number, before) if number > 1 else Here()
+def processes(number: int) -> Pool:
+    """Return a pool of processes, this one alone where one is enough."""
+    return Processes(number) if number > 1 else Here()
 
 
 def beside(images: Sequence[Path]) -> Pool:
@@ -43,8 +43,8 @@ def _voxels(path: Path) -> int:
 class Processes:
     """Processes of this program; they end with it."""
 
-    def __init__(self, slots: int, before: Callable[[], object] = bool) -> None:
-        self.slots, self.before = slots, before
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
 
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
@@ -54,7 +54,6 @@ class Processes:
         if len(all_of_them) <= 1:
             yield from Here().each(work, all_of_them)
             return
-        self.before()
         number = min(self.slots, len(all_of_them))
         with ProcessPoolExecutor(number, initializer=_end_with_parent) as pool:
             futures = {

@@ -88,12 +88,10 @@ def make(
 ) -> Dataset:
     """Return a dataset on disk, passed through the algorithms of its chain."""
     from cytosuite.benchmark.cluster.processes import processes
-    from cytosuite.benchmark.data.loops import simulate_small
 
-    before = partial(simulate_small, recipe.name) if recipe.seed is not None else bool
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        pool = processes(data.processes, before) if cluster is None else cluster.pool()
+        pool = processes(data.processes) if cluster is None else cluster.pool()
         dataset = prepare(recipe, data.folder / "datasets", pool, step)
     for name in links(recipe.through):
         assert engine is not None

@@ -24,7 +24,7 @@ def compile_loops(done: Callable[[int, int], None]) -> None:
     files = sorted(path for name in EAGER for path in PACKAGE.glob(f"algorithms/*/{name}"))
     total = len(SMALL) + len(files) + 1
     for number, (name, settings) in enumerate(SMALL.items(), start=1):
-        simulate_small(name, settings)
+        _simulate(name, settings)
         done(number, total)
     for number, path in enumerate(files, start=len(SMALL) + 1):
         import_module(f"cytosuite.algorithms.{path.parent.name}.{path.stem}")
@@ -33,8 +33,7 @@ def compile_loops(done: Callable[[int, int], None]) -> None:
     done(total, total)
 
 
-def simulate_small(name: str, settings: tuple[str, ...] = ()) -> None:
-    """Simulate a case that nobody sees: its modules and loops are loaded, or compiled."""
+def _simulate(name: str, settings: tuple[str, ...]) -> None:
     found = simulated(name, "mini", 1, settings)
     assert found is not None  # a dataset of ours
     module = import_module(f"cytosuite.datasets.{name}.generate")

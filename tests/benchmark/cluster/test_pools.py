@@ -185,15 +185,6 @@ def test_a_single_piece_needs_no_process():
     assert isinstance(processes(3), Processes)
 
 
-def test_what_all_processes_need_is_loaded_once_before_they_start():
-    loaded = []
-    pool = processes(2, lambda: loaded.append(os.getpid()))
-    assert dict(pool.each(len, ["a"])) == {0: 1}
-    assert loaded == []
-    assert dict(pool.each(len, ["a", "bc"])) == {0: 1, 1: 2}
-    assert loaded == [os.getpid()]
-
-
 @pytest.mark.parametrize("pool", [Here(), Processes(2)])
 def test_the_error_of_a_piece_is_raised(pool):
     with pytest.raises(InputError, match="two: not wanted"):
