@@ -68,9 +68,8 @@ def train(name: str, plan: Facts, engine: str, only: Sequence[str]) -> None:
                 words += ["--settings", own["settings"]] if "settings" in own else []
             else:
                 settings = Path(folder) / "settings.toml"
-                lines = (
-                    f"{key} = {round(share * v)}\n" for key, v in plan["settings"][method].items()
-                )
+                changed = {**plan["settings"][method], **own.get(method, {})}
+                lines = (f"{key} = {round(share * v)}\n" for key, v in changed.items())
                 settings.write_text("".join(lines), encoding="utf-8")
                 words += ["--settings", settings]
             command("train", method, own["dataset"], *words)

@@ -1,9 +1,17 @@
-from math import log
+from math import log, pi
 
+import numpy as np
 import pytest
 import torch
 
-from cytosuite.algorithms.harmonicnet.training.losses import LossWeights, heat_loss, losses
+from cytosuite.algorithms.harmonicnet.network import HarmonicNet
+from cytosuite.algorithms.harmonicnet.training.losses import (
+    LossWeights,
+    heat_loss,
+    losses,
+    shape_loss,
+)
+from cytosuite.bodies.harmonics import basis, fibonacci_sphere
 
 HEAT = torch.tensor([1.0, 0.5, 0.0, 0.0, 0.0]).view(1, 1, 1, 5)
 
@@ -16,14 +24,48 @@ def test_objects_and_ground_weigh_the_same():
     assert float(heat_loss(logit, 0 * HEAT + 1)) > 1  # no ground divides by nothing
 
 
-def test_shapes_count_where_the_centre_is_hot_each_coefficient_once():
+def test_shapes_count_where_the_centre_is_hot_by_their_squared_error():
     table = torch.tensor([[[0.0, 0.0], [3.0, 1.0], [2.0, 0.0]]])
     rows = torch.tensor([1, 2, 0, 0, 0]).view(1, 1, 1, 5)
     prediction = torch.zeros(1, 3, 1, 1, 5)
     batch = {"heat": HEAT, "rows": rows, "table": table}
     found = losses(prediction, batch, LossWeights(shape=2))
-    # Errors of 3, 1 and 2, 0: means of 2 and 1, with the heat of 1 and 0.5.
-    assert float(found["shape"]) == pytest.approx((2 * 1 + 1 * 0.5) / 1.5)
+    # Errors of 3, 1 and 2, 0: sums of squares of 10 and 4, with the heat of 1 and 0.5.
+    assert float(found["shape"]) == pytest.approx((10 * 1 + 4 * 0.5) / 1.5 / (4 * pi))
     assert float(found["total"]) == pytest.approx(log(2) + 2 * float(found["shape"]))
     empty = losses(prediction, {**batch, "heat": 0 * HEAT}, LossWeights())
     assert float(empty["shape"]) == 0
+
+
+def test_the_loss_of_a_shape_is_the_mean_squared_error_of_its_radius():
+    rng, order = np.random.default_rng(0), 3
+    found, true = rng.normal(size=(2, (order + 1) ** 2)).astype(np.float32)
+    radii = basis(order, fibonacci_sphere(5000)) @ (found - true)
+    table = torch.zeros(1, 2, true.size)
+    table[0, 1] = torch.from_numpy(true)
+    heat, rows = torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2, dtype=torch.long)
+    heat[..., 1], rows[..., 1] = 1, 1  # the other voxel is of no object
+    maps = torch.from_numpy(found)[None, :, None, None, None].expand(1, -1, 1, 1, 2)
+    assert float(shape_loss(maps, heat, rows, table)) == pytest.approx((radii**2).mean(), rel=1e-3)
+
+
+def test_sizes_are_learned_and_not_their_mean_alone():
+    torch.manual_seed(0)
+    place = torch.stack(torch.meshgrid(*[torch.arange(n) for n in (24, 24, 48)], indexing="ij"))
+    image, heat = torch.zeros(1, 1, 24, 24, 48), torch.zeros(1, 12, 12, 24)
+    rows, table = torch.zeros(1, 12, 12, 24, dtype=torch.long), torch.zeros(1, 3, 4)
+    for row, (middle, radius) in enumerate([(12, 4.0), (36, 8.0)], 1):
+        ball = (place - torch.tensor([12, 12, middle])[:, None, None, None]).square().sum(0)
+        image[0, 0][ball < radius**2] = 5.0
+        coarse = ball[::2, ::2, ::2] < radius**2
+        heat[0][coarse], rows[0][coarse], table[0, row, 0] = 0.8, row, 3.5 * radius / 6
+    network = HarmonicNet(1, 8)
+    adam = torch.optim.Adam(network.parameters(), 3e-3)
+    batch = {"heat": heat, "rows": rows, "table": table}
+    for _ in range(40):
+        maps = network(image + 0.1 * torch.randn_like(image))
+        adam.zero_grad()
+        losses(maps, batch, LossWeights())["total"].backward()
+        adam.step()
+    means = [maps.detach()[0, 1][rows[0] == row].mean() for row in (1, 2)]
+    assert means[1] - means[0] > 0.5 * 3.5 * 4 / 6
