@@ -110,7 +110,8 @@ def test_a_named_model_is_handed_over_alone_and_readable(tmp_path, network, link
 
 @pytest.mark.parametrize("engine", ["process", "docker"])
 def test_the_identity_of_an_engine_changes_with_the_named_model(mine, engine):
-    client = SimpleNamespace(images=SimpleNamespace(get=lambda _: SimpleNamespace(id="sha256:1")))
+    image = SimpleNamespace(id="sha256:1", labels={})
+    client = SimpleNamespace(images=SimpleNamespace(get=lambda _: image))
     docker = partial(DockerEngine, client, image=lambda *_: "sha256:1")  # an id needs no record
     make = {"process": ProcessEngine, "docker": docker}[engine]
     plain, named = make(), make(models={"watershed": mine})
