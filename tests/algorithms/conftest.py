@@ -56,7 +56,7 @@ def stubbed(monkeypatch):
         tools = [path.name for path in stub.iterdir()]
         names.extend([own, *tools])
         for name in [*loaded(), *(tool for tool in tools if tool in sys.modules)]:
-            monkeypatch.delitem(sys.modules, name)
+            del sys.modules[name]  # its undoing would bring stubs back after the test
         monkeypatch.syspath_prepend(stub)
         return [import_module(f"{own}.{part}") for part in parts]
 
