@@ -68,7 +68,7 @@ class Algorithm:
         start, used = time.perf_counter(), cpu_seconds()
         task = TASKS[self.manifest.task]
         case = read_case(self.inputs, task)
-        with gathered() as facts:
+        with gathered() as facts, shown():
             outputs, selection, doubts = self.answer(case.sockets)
         write_outputs(self.outputs, task, case, outputs)
         record = {
@@ -105,8 +105,7 @@ class Algorithm:
         selection = select(self.cards, describe(main, values), self.manifest.select)
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
-        with shown():
-            outputs = self.predict(inputs, open_model(self.folder, selection.card))
+        outputs = self.predict(inputs, open_model(self.folder, selection.card))
         known = main.origin.warnings if main is not None else ()
         doubts = [*cautions(selection, main), *_doubts(self.manifest.task, outputs)]
         return outputs, selection, [line for line in doubts if line not in known]
