@@ -1,5 +1,6 @@
 """Datasets on disk: generated or collected once, found again by their fingerprint."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Task
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, read_json, sweep, write_json
-from cytosuite.files.working import alone
+from cytosuite.files.working import alone, is_locked
 from cytosuite.folders.masks import sentence
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
@@ -153,8 +154,9 @@ class Dataset:
 def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dataset:
     """Make the missing or altered cases of a dataset in `folder`; a second run waits for this."""
     made = _expected(recipe, folder)
-    if not all(is_whole(case.folder) for case in made.cases):
-        with alone(made.home):
+    whole = all(is_whole(case.folder) for case in made.cases)
+    if not whole or (is_locked(made.home) and os.access(made.home, os.W_OK)):
+        with alone(made.home):  # a program killed at its end has left its lock
             _make_missing(made, recipe, pool, progress)
     made = replace(made, notes=(*made.notes, *_notes(made.cases, made.task)))
     try:

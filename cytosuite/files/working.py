@@ -113,6 +113,11 @@ def alone(folder: Path, busy: str = "") -> Iterator[None]:
         yield
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a program locks a folder, or has left its lock when it was killed."""
+    return (folder / LOCK).exists()
+
+
 def _lock(path: Path, stack: ExitStack, *, wait: bool) -> bool:
     """Lock a file until the end of the stack; return False if another program holds it."""
     while True:

@@ -75,6 +75,13 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
     assert _bytes(tmp_path) == before
 
 
+def test_the_lock_of_a_program_that_was_killed_at_its_end_is_removed(make_dataset):
+    home = make_dataset(1, 1).home
+    (home / ".lock").touch()
+    make_dataset(1, 1)
+    assert not (home / ".lock").exists()
+
+
 PLACES = {
     "image": lambda case: case.path("microscopy-image"),
     "case": lambda case: case.folder / "case.json",
