@@ -4,10 +4,11 @@ import difflib
 import shutil
 import tarfile
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, model_homes
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_card
@@ -16,6 +17,7 @@ from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import digest
 
+NAMED = 8  # parameters in which models differ, in a sentence
 Models = Mapping[str, Path]  # the card that a user names, by algorithm
 
 
@@ -68,14 +70,25 @@ def unlike(cards: Mapping[str, Path]) -> list[str]:
         by_algorithm.setdefault(card.algorithm, []).append(card)
     sentences = []
     for name, own in by_algorithm.items():
-        found = []
-        for key in dict.fromkeys(key for card in own for key in card.parameters):
-            values = {card.name: card.parameters.get(key) for card in own}
+        found, theirs = [], {card.name: dict(_flat(card.parameters)) for card in own}
+        for key in dict.fromkeys(key for parameters in theirs.values() for key in parameters):
+            values = {name: parameters.get(key) for name, parameters in theirs.items()}
             if any(value != values[own[0].name] for value in values.values()):
                 found.append(f"{key} ({', '.join(f'{n} {v}' for n, v in values.items())})")
+        if (more := len(found) - NAMED) > 0:
+            found[NAMED:] = [f"{more} more"]
         how = f"other parameters: {'; '.join(found)}" if found else "the same parameters"
         sentences += [f"The models of {name} have {how}."] if len(own) > 1 else []
     return sentences
+
+
+def _flat(parameters: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the parameters of a model, those of groups with dots in their names."""
+    for key, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value
 
 
 def need_models(names: Iterable[str], models: Models) -> None:

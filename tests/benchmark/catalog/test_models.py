@@ -210,6 +210,11 @@ def test_a_sentence_says_in_which_parameters_models_differ(mine):
     mine.write_text(json.dumps(card))
     said = "The models of watershed have other parameters: passes (nuclei-2d 3, mine 7)."
     assert unlike(models) == [said]
+    card["parameters"] |= {"plans": {"widths": [8], **dict.fromkeys("abcdefgh", 1)}}
+    mine.write_text(json.dumps(card))
+    said = unlike(models)[0]
+    assert "plans.widths (nuclei-2d None, mine [8])" in said
+    assert said.endswith("; 2 more.")
     assert unlike({"watershed:mine": mine}) == []
 
 
