@@ -103,7 +103,8 @@ def smoothed(
     """Return smoothed intensities above the lowest, and their difference from the image."""
     values = np.empty(image.shape, np.float32)
 
-    def lower(part: slice) -> None:  # no float64 copy of the whole
+    def lower(part: slice) -> None:
+        """Subtract the lowest value from some planes, without a float64 copy of the whole."""
         np.subtract(image[part], lowest, out=values[part], dtype=np.float64, casting="same_kind")
 
     side_by_side(lower, parts_of(image.shape))
@@ -171,6 +172,7 @@ def _label(
     report(4, 10)
 
     def limit(part: slice) -> None:
+        """Keep the foreground of some planes where blobs are strong enough."""
         mask[part] &= response[part] >= np.float32(p.blob_fraction) * signal[part]
 
     side_by_side(limit, parts_of(mask.shape))
