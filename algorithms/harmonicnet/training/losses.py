@@ -36,9 +36,9 @@ def heat_loss(logit: Tensor, heat: Tensor) -> Tensor:
 def shape_loss(coefficients: Tensor, heat: Tensor, rows: Tensor, table: Tensor) -> Tensor:
     """Return the mean squared error of the radius over all directions, weighted with the heat.
 
-    Harmonics are orthonormal, so the sum of the squared errors of all coefficients, divided by 4 pi,
-    is the mean squared error over the sphere (Parseval). The mean absolute error of coefficients
-    weighs large and small ones alike; a network with it learned hardly any shape.
+    Harmonics are orthonormal: the squared errors of all coefficients sum up to 4 pi times the mean
+    squared error over the sphere (Parseval). The mean absolute error of coefficients weighs large
+    and small ones alike; a network learned hardly any shape by it.
     """
     where = (heat > 0).nonzero(as_tuple=True)
     wanted, weight = table[where[0], rows[where]], heat[where]
