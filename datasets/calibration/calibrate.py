@@ -136,6 +136,7 @@ def calibrate(
     rows = compare(found.statistics, earlier, later)
     sides = [image for image, _ in found.stacks], [image for image, _ in after]
     judged = judge((sides[0], found.statistics), (sides[1], later))
+    step(total, total, "")  # refused draws were not measured
     judged = replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
     _write(dataset, out, found, fitted, later, (rows, judged), seed)
     if draw_strip:
