@@ -142,7 +142,7 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[pace]}", style="cyan"),
+        TextColumn("{task.fields[left]}", style="cyan"),
         TextColumn(
             "{task.fields[note]}",
             style="dim",
@@ -150,12 +150,12 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
             table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
         ),
     )
-    bar, pace = Progress(*columns, console=console, expand=True), Pace()
-    task = bar.add_task(title, total=None, note="", pace=pace)
+    bar, left = Progress(*columns, console=console, expand=True), TimeLeft()
+    task = bar.add_task(title, total=None, note="", left=left)
 
     def step(done: float, total: int, note: str = "") -> None:
         """Move the bar; the first step shows it."""
-        pace(done, total)
+        left(done, total)
         bar.update(task, completed=done, total=total, note="" if done >= total else note)
         if done < total:
             bar.start()
@@ -175,25 +175,25 @@ class _Lines:
         self.title = title
         self.last = time.monotonic()
         self.minor, self.begun = minor, False
-        self.pace = Pace()
+        self.left = TimeLeft()
 
     def __call__(self, done: float, total: int, note: str = "") -> None:
         """Write a line if the last one is long ago, or this is the end of work that was begun."""
-        self.pace(done, total)
+        self.left(done, total)
         now = time.monotonic()
         self.begun |= done < total
         end = self.begun and done >= total and not self.minor
         if not end and (done >= total or now - self.last < LINE_EVERY_S):
             return
         self.last, self.begun, self.minor = now, not end, False
-        left = "" if end else self.pace.words
+        left = "" if end else self.left.words
         tail = f" ({note})" if note and not end else ""
         self.console.print(
             f"{self.title}: {int(done)} of {total}{left}{tail}", highlight=False, markup=False
         )
 
 
-class Pace:
+class TimeLeft:
     """How long work will still take, from its first and its latest step."""
 
     def __init__(self) -> None:
@@ -210,7 +210,7 @@ class Pace:
         self.total = total
 
     @property
-    def left(self) -> float | None:
+    def seconds(self) -> float | None:
         """Seconds to the end; they count down between steps, and are unknown before the second."""
         (first, begin), (done, now) = self.first, self.latest
         if done <= first:
@@ -221,13 +221,13 @@ class Pace:
     def __str__(self) -> str:
         """Return the time left as a clock shows it; at the end the time that all took."""
         ended = self.latest[0] >= self.total
-        seconds = self.latest[1] - self.first[1] if ended else self.left
+        seconds = self.latest[1] - self.first[1] if ended else self.seconds
         return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
 
     @property
     def words(self) -> str:
         """The time left in words, empty where it is short or not known."""
-        left = self.left or 0.0
+        left = self.seconds or 0.0
         if min(left, time.monotonic() - self.first[1]) < ESTIMATE_S:
             return ""
         for unit, length, most in UNITS:

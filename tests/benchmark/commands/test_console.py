@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.commands import console as room
-from cytosuite.benchmark.commands.console import Cases, Pace, progress
+from cytosuite.benchmark.commands.console import Cases, TimeLeft, progress
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_one_large_image_moves_the_bar(log, clock):
     ],
 )
 def test_estimates(clock, done, seconds, expected):
-    pace = Pace()
+    pace = TimeLeft()
     pace(0, 100)
     clock["s"] = seconds
     pace(done, 100)
@@ -92,7 +92,7 @@ def test_estimates(clock, done, seconds, expected):
 
 
 def test_the_clock_of_a_bar_counts_down_between_steps_and_ends_with_the_time_taken(clock):
-    pace, seen = Pace(), []
+    pace, seen = TimeLeft(), []
     for second, done in ((0, 0.0), (5, 0.0), (10, 0.2), (20, 0.2), (60, 0.2), (70, 1.0), (99, 1.0)):
         clock["s"] = second
         pace(done, 1)
