@@ -257,6 +257,7 @@ def _end_forks_by_sigterm() -> None:
     end = {signal.SIGTERM}
 
     def default() -> None:
+        """Give a new process the default of SIGTERM, then let signals through."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, end)
 

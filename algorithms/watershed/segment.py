@@ -86,6 +86,7 @@ def segment(
         signal -= whole.background_in(box)
         return _label(signal, whole.noise, spacing, parameters, whole)
     signal, residual = smoothed(image, spacing, parameters, float(image.min()))
+    report(1, 10)
     if parameters.background_um > 0:
         signal = remove_background(signal, spacing, parameters.background_um)
     background, spread = background_and_noise(signal)
@@ -102,7 +103,8 @@ def smoothed(
     """Return smoothed intensities above the lowest, and their difference from the image."""
     values = np.empty(image.shape, np.float32)
 
-    def lower(part: slice) -> None:  # no float64 copy of the whole
+    def lower(part: slice) -> None:
+        """Subtract the lowest value from some planes, without a float64 copy of the whole."""
         np.subtract(image[part], lowest, out=values[part], dtype=np.float64, casting="same_kind")
 
     side_by_side(lower, parts_of(image.shape))
@@ -157,6 +159,7 @@ def _label(
 ) -> Ints:
     """Return the labels of a smoothed image without background."""
     labels = np.zeros(signal.shape, np.int32)
+    report(2, 10)
     li = li_threshold(signal) if whole is None else whole.threshold
     mask, level = foreground(signal, li, spacing, p)
     if not mask.any():
@@ -164,11 +167,12 @@ def _label(
     radii = p.radii_um if whole is None else whole.radii
     if whole is None and p.relative_radii:
         radii = radii_of(typical_radius(mask[_bounding_box(mask)], spacing, p.axial_elongation), p)
-    report(2, 10)
+    report(3, 10)
     response = blob_response(signal, spacing, radii, p.axial_elongation)
     report(4, 10)
 
     def limit(part: slice) -> None:
+        """Keep the foreground of some planes where blobs are strong enough."""
         mask[part] &= response[part] >= np.float32(p.blob_fraction) * signal[part]
 
     side_by_side(limit, parts_of(mask.shape))
@@ -181,6 +185,7 @@ def _label(
     for turn in range(p.passes):
         report(4 * p.passes + 4 * turn, 10 * p.passes)
         height = seed_map(response, mask, spacing, p.distance_weight, p.axial_elongation, peak)
+        report(4 * p.passes + 4 * turn + 2, 10 * p.passes)
         found = merge(Relief.of(mask, height), p.merge_ratio)
         own = own_level(found, light, level, factor=p.object_factor, weight=p.object_weight)
         keep = (light >= own) & (found > 0)
@@ -188,6 +193,7 @@ def _label(
         found, light, level, response = found[keep], light[keep], level[keep], response[keep]
     report(8, 10)
     objects = open_objects(largest_pieces(_scattered(found, mask)), spacing, p.opening_um)
+    report(9, 10)
     labels[box] = _select(fill_holes(largest_pieces(objects)), signal[box], noise, li, spacing, p)
     return labels
 

@@ -240,9 +240,9 @@ def _repeats(inputs: Mapping[str, Volume], outputs: Mapping[str, Any], run: Run)
 
 def _finds_one(axes: str, outputs: Mapping[str, Any]) -> None:
     """Refuse a segmenter that misses, splits or misjudges one bright nucleus."""
-    truth, labels = nucleus(axes).astype(np.uint8), outputs["instance-labels"].array
     from cytosuite.metrics import det, seg  # numba
 
+    truth, labels = nucleus(axes).astype(np.uint8), outputs["instance-labels"].array
     scores = {"SEG": seg(truth, labels), "DET": det(truth, labels)}
     if not (scores["SEG"] > NEEDED_SEG and scores["DET"] == 1.0):
         raise InputError(

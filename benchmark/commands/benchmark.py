@@ -94,6 +94,19 @@ class Request:
     named: bool  # whether the user names the algorithms
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run as it is planned, in the folder that it has claimed."""
+
+    folder: Path
+    dataset: Dataset
+    request: Request
+    jobs: Sequence[Job]
+    options: BenchmarkOptions
+    console: Console
+    cluster: "OpenCluster | None"
+
+
 def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
     """Make the dataset, plan, run, score and report, in this order; exit code 1 at a failure."""
     if options.verify:
@@ -109,11 +122,12 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
         with claimed(folder):
             jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
             facts = _facts(options, engine, [*notes, *unlike(request.models)])
-            _write_run(folder, dataset, request, jobs, facts, options)
+            run = _Run(folder, dataset, request, jobs, options, console, cluster)
+            _write_run(run, facts)
             nothing_to_run = cluster is None and not any(job.missing for job in jobs)
             found = kept(folder, origin(dataset, jobs, facts)) if nothing_to_run else None
             if found is None:
-                found = _made(folder, dataset, request, jobs, facts, options, console, cluster)
+                found = _made(run, facts)
             else:
                 number = sum(job.present for job in jobs)
                 console.print(
@@ -122,22 +136,13 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
     return conclude(found, folder, options, console)
 
 
-def _made(
-    folder: Path,
-    dataset: Dataset,
-    request: Request,
-    jobs: Sequence[Job],
-    facts: RunFacts,
-    options: BenchmarkOptions,
-    console: Console,
-    cluster: "OpenCluster | None",
-) -> Conclusion:
+def _made(run: _Run, facts: RunFacts) -> Conclusion:
     """Run, score and report, and keep what is said at the end."""
-    notes = _run(jobs, dataset, request, options, console, cluster)
-    facts = replace(facts, notes=(*facts.notes, *notes))
-    results = score(dataset, request.task, jobs, facts, cluster, console)
-    report(results, folder, options, console)
-    keep(found := concluded(results), folder, origin(dataset, jobs, facts), options)
+    facts = replace(facts, notes=(*facts.notes, *_results(run)))
+    results = score(run.dataset, run.request.task, run.jobs, facts, run.cluster, run.console)
+    report(results, run.folder, run.options, run.console)
+    found, decided_by = concluded(results), origin(run.dataset, run.jobs, facts)
+    keep(found, run.folder, decided_by, run.options)
     return found
 
 
@@ -259,16 +264,9 @@ def _run_name(request: Request) -> str:
     return f"{made.name}{size}{seed}{own}{chain}{other}-{request.engine.name}"
 
 
-def _run(
-    jobs: Sequence[Job],
-    dataset: Dataset,
-    request: Request,
-    options: BenchmarkOptions,
-    console: Console,
-    cluster: "OpenCluster | None",
-) -> list[str]:
+def _results(run: _Run) -> list[str]:
     """Run the missing cases, with progress over all jobs; return notes for the report."""
-    task, engine = request.task, request.engine
+    jobs, options, console = run.jobs, run.options, run.console
     total = sum(len(job.missing) for job in jobs)
     present = sum(job.present for job in jobs)
     if present:
@@ -276,9 +274,9 @@ def _run(
     with progress(console, "running") as step:
         if total:
             step(0, total)
-        shown, going = Cases(step, total), options.keep_going
-        own = (jobs, dataset.cases, task, engine, options, shown, console, cluster)
-        return run_jobs(*own, keep_going=going)
+        where = (run.dataset.cases, run.request.task, run.request.engine)
+        own = (jobs, *where, options, Cases(step, total), console, run.cluster)
+        return run_jobs(*own, keep_going=options.keep_going)
 
 
 def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:
@@ -292,15 +290,9 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     return RunFacts(engine.name, api, command, limits, tuple(notes), images)
 
 
-def _write_run(
-    folder: Path,
-    dataset: Dataset,
-    request: Request,
-    jobs: Sequence[Job],
-    facts: RunFacts,
-    options: BenchmarkOptions,
-) -> None:
+def _write_run(run: _Run, facts: RunFacts) -> None:
     """Write the description of a run before it begins, with all that its scores depend on."""
+    folder, dataset, request, jobs = run.folder, run.dataset, run.request, run.jobs
     ours = [job.algorithm.name for job in jobs if not job.guest]
     models = {
         name: {card.name: model_digest(card) for card in cards_of(name, request.models)}
@@ -320,12 +312,12 @@ def _write_run(
             "api": facts.api,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "jobs": {job.algorithm.name: job.key for job in jobs},
-            "request": request_facts(options.wanted),
+            "request": request_facts(run.options.wanted),
             "cytosuite": f"{__version__} {revision()}".strip(),
             "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
             "models": models,
             "cases": case_digests(dataset),
-            **gpu_facts(options.device),
+            **gpu_facts(run.options.device),
         },
     )
 

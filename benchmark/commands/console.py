@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +18,8 @@ LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
 WORD = 200  # letters of a name that is written into records
 PIPE = 10_000  # characters of a line in a file or pipe: no sentence is folded there
 LINE_EVERY_S = 10.0
-ESTIMATE_S = 30.0  # of work before the rest is estimated; shorter ends are not worth a word
+ESTIMATE_S = 5.0  # of work before the rest is estimated; shorter ends are not worth a word
+UNITS = (("s", 1, 60), ("min", 60, 100), ("h", 3600, 48), ("d", 86400, 10**9))  # up to so many
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -132,7 +134,6 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
         Progress,
         SpinnerColumn,
         TextColumn,
-        TimeRemainingColumn,
     )
     from rich.table import Column
 
@@ -141,7 +142,7 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[left]}", style="cyan"),
         TextColumn(
             "{task.fields[note]}",
             style="dim",
@@ -149,11 +150,12 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
             table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
         ),
     )
-    bar = Progress(*columns, console=console, expand=True)
-    task = bar.add_task(title, total=None, note="")
+    bar, left = Progress(*columns, console=console, expand=True), TimeLeft()
+    task = bar.add_task(title, total=None, note="", left=left)
 
     def step(done: float, total: int, note: str = "") -> None:
         """Move the bar; the first step shows it."""
+        left(done, total)
         bar.update(task, completed=done, total=total, note="" if done >= total else note)
         if done < total:
             bar.start()
@@ -173,33 +175,62 @@ class _Lines:
         self.title = title
         self.last = time.monotonic()
         self.minor, self.begun = minor, False
-        self.first: tuple[float, float] | None = None  # number and time of the first step
+        self.left = TimeLeft()
 
     def __call__(self, done: float, total: int, note: str = "") -> None:
         """Write a line if the last one is long ago, or this is the end of work that was begun."""
+        self.left(done, total)
         now = time.monotonic()
-        self.first = self.first or (done, now)
         self.begun |= done < total
         end = self.begun and done >= total and not self.minor
         if not end and (done >= total or now - self.last < LINE_EVERY_S):
             return
         self.last, self.begun, self.minor = now, not end, False
-        left = "" if end or self.first is None else remaining(*self.first, done, total, now)
+        left = "" if end else self.left.words
         tail = f" ({note})" if note and not end else ""
         self.console.print(
             f"{self.title}: {int(done)} of {total}{left}{tail}", highlight=False, markup=False
         )
 
 
-def remaining(first: float, begin: float, done: float, total: int, now: float) -> str:
-    """Return an estimate of the rest as text, empty where it is short or not known."""
-    seconds = now - begin
-    if done <= first or seconds < ESTIMATE_S:
+class TimeLeft:
+    """How long work will still take, from its first and its latest step."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.first = self.latest = (0.0, 0.0)  # pieces that were done, and when [s]
+
+    def __call__(self, done: float, total: int) -> None:
+        """Take note of a step."""
+        step = (done, time.monotonic())
+        if not self.total:
+            self.first = self.latest = step
+        elif done != self.latest[0]:
+            self.latest = step
+        self.total = total
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds to the end; they count down between steps, and are unknown before the second."""
+        (first, begin), (done, now) = self.first, self.latest
+        if done <= first:
+            return None
+        rest = (now - begin) * (self.total - done) / (done - first)
+        return max(rest - (time.monotonic() - now), 0.0)
+
+    def __str__(self) -> str:
+        """Return the time left as a clock shows it; at the end the time that all took."""
+        ended = self.latest[0] >= self.total
+        seconds = self.latest[1] - self.first[1] if ended else self.seconds
+        return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+    @property
+    def words(self) -> str:
+        """The time left in words, empty where it is short or not known."""
+        left = self.seconds or 0.0
+        if min(left, time.monotonic() - self.first[1]) < ESTIMATE_S:
+            return ""
+        for unit, length, most in UNITS:
+            if (number := round(left / length)) <= most:
+                return f", about {max(1, number)} {unit} left"
         return ""
-    left = seconds * (total - done) / (done - first)
-    if left < ESTIMATE_S:
-        return ""
-    for unit, length, most in (("min", 60, 100), ("h", 3600, 48), ("d", 86400, 10**9)):
-        if (number := round(left / length)) <= most:
-            return f", about {max(1, number)} {unit} left"
-    return ""

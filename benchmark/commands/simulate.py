@@ -1,5 +1,6 @@
 """Commands that make data: simulated images and series, phantoms, recipes fitted to real images."""
 
+import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import dataset_manifests
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.console import lines_to, names, numbers, progress
 from cytosuite.benchmark.commands.data import make, opened, start_engine
 from cytosuite.benchmark.commands.options import PartOptions, RunOptions, SimulateOptions, option
@@ -352,6 +354,7 @@ class CalibrateOptions(PartOptions):
     rounds: int = option(12, "Rounds of fitting.", min=1, max=1000)
     cases: int = option(12, "Volumes per round.", min=1, max=10_000)
     seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
+    workers: int | None = option(None, "Processes that simulate; one per core.", min=1, max=1024)
 
 
 def calibrate_command(options: CalibrateOptions, console: Console) -> None:
@@ -366,10 +369,12 @@ def calibrate_command(options: CalibrateOptions, console: Console) -> None:
     with progress(console, "calibrating", minor=True) as step:
         names = ("rounds", "cases", "seed", "pattern", "spacing", "part", "recursive")
         wanted: dict[str, Any] = {name: getattr(options, name) for name in names}
+        number = options.workers or os.cpu_count() or 1
         wanted |= {"say": say, "step": step, "draw_strip": write_strip}
+        wanted["each"] = processes(number).each
         places = options.dataset, options.real, options.out
         if options.dataset in DATASETS:
             written = learn(*places, **wanted)
         else:
-            written = calibrate(*places, data_root=options.data_root, **wanted)
+            written = calibrate(*places, data_root=options.data_root, workers=number, **wanted)
     say(f"written: {written}")

@@ -1,45 +1,51 @@
-"""Progress within one case: an algorithm writes lines to stdout, the runner reads the last one."""
+"""Progress within one case: an algorithm writes lines to stdout, of which the last one counts."""
 
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 EVERY_S = 2.0  # least time between two lines
 LINE = re.compile(r"progress ([0-9]{1,3}) %")
 
-_span: ContextVar[tuple[float, float] | None] = ContextVar("span", default=None)
+Show = Callable[[float], None]  # gets the share that is done, in [0, 1]
+_span: ContextVar[tuple[float, float, Show] | None] = ContextVar("span", default=None)
+
+
+def write(share: float) -> None:
+    """Write a line, at most every two seconds."""
+    if time.monotonic() - _Written.last >= EVERY_S:
+        _Written.last = time.monotonic()
+        sys.stdout.write(f"progress {int(100 * share)} %\n")
+        sys.stdout.flush()
 
 
 @contextmanager
-def shown() -> Iterator[None]:
-    """Let the work within write its progress; without this nothing is written."""
-    with _spanning((0.0, 1.0)):
+def shown(show: Show = write) -> Iterator[None]:
+    """Show the progress of the work within; without this nothing is."""
+    with _spanning((0.0, 1.0, show)):
         yield
 
 
 @contextmanager
 def part(number: int, total: int) -> Iterator[None]:
     """Count the progress within as part `number` of `total`."""
-    span = _span.get()
-    low, high = span or (0.0, 0.0)
-    width = (high - low) / total
-    begin = low + number * width
-    with _spanning(span and (begin, begin + width)):
+    if (span := _span.get()) is not None:
+        low, high, show = span
+        width = (high - low) / total
+        begin = low + number * width
+        span = begin, begin + width, show
+    with _spanning(span):
         yield
 
 
 def report(done: int, total: int) -> None:
-    """Write how much of the work is done, at most every two seconds."""
-    span = _span.get()
-    if span is None or time.monotonic() - _Written.last < EVERY_S:
-        return
-    _Written.last = time.monotonic()
-    low, high = span
-    sys.stdout.write(f"progress {int(100 * (low + (high - low) * done / total))} %\n")
-    sys.stdout.flush()
+    """Show how much of the work is done."""
+    if (span := _span.get()) is not None:
+        low, high, show = span
+        show(low + (high - low) * done / total)
 
 
 def latest(text: str) -> float | None:
@@ -56,7 +62,7 @@ class _Written:
 
 
 @contextmanager
-def _spanning(span: tuple[float, float] | None) -> Iterator[None]:
+def _spanning(span: tuple[float, float, Show] | None) -> Iterator[None]:
     token = _span.set(span)
     try:
         yield

@@ -37,6 +37,7 @@ def gaussian(
     result = np.empty_like(image) if out is None else out
 
     def filtered(source: NDArray[np.float32], into: NDArray[np.float32], axis: int) -> None:
+        """Write the Gaussian of a source along one axis into an array, which may be the source."""
         if sigma[axis] <= 0:
             into[...] = source
             return
@@ -50,9 +51,11 @@ def gaussian(
             into[box] = lines.swapaxes(axis, -1)
 
     def along_first(part: slice) -> None:
+        """Filter some rows (second axis) along the first axis."""
         filtered(image[:, part], result[:, part], 0)
 
     def along_others(part: slice) -> None:
+        """Filter some planes in place along all axes but the first."""
         for axis in range(1, image.ndim):
             filtered(result[part], result[part], axis)
 
@@ -87,6 +90,7 @@ def white_noise(
     left = 1 - 2 * centre + square
 
     def squares(part: slice) -> tuple[float, int]:
+        """Return sum of squares and number of the background voxels in some planes."""
         values = residual[part][background[part]].astype(np.float64)
         return float(np.sum(values**2)), values.size
 
@@ -176,6 +180,7 @@ def restored(
         whole = np.empty(shape, np.float32)
 
         def fill(part: slice) -> None:
+            """Interpolate some planes."""
             others = (slice(0, size) for size in shape[1:])
             whole[part] = restored(small, block, shape, (part, *others))
 
@@ -209,6 +214,7 @@ def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
         return 0.0
 
     def count(part: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the histogram of some planes."""
         light = np.clip(part - ground if background else part, 0.0, top)
         counts: NDArray[np.int64] = np.histogram(light, bins=_BINS, range=(0.0, top))[0]
         return counts
@@ -245,6 +251,7 @@ def threshold_map(
     level = wide_mean(np.maximum(signal, 0), spacing, local_um, elongation)
 
     def shift(part: slice) -> None:
+        """Turn means over surroundings into thresholds, in some planes."""
         here = level[part]
         here /= np.float32(threshold)
         np.maximum(here, np.float32(_DARKEST), out=here)

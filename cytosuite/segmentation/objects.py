@@ -59,6 +59,7 @@ def _pieces(labels: NDArray[np.int32] | NDArray[np.bool_]) -> NDArray[np.int32]:
     pieces = np.empty(labels.shape, np.int32)
 
     def find(part: slice) -> int:
+        """Write the pieces of some planes, numbered from 1; return their number."""
         pieces[part], count = connected(labels[part], connectivity=1, return_num=True)
         return int(count)
 
@@ -75,6 +76,7 @@ def _pieces(labels: NDArray[np.int32] | NDArray[np.bool_]) -> NDArray[np.int32]:
     number = connected_components(graph)[1].astype(np.int32)  # 0 stays 0
 
     def rename(place: int) -> None:
+        """Give the pieces of one part their numbers in the whole image."""
         own = np.append(np.int32(0), number[counts[place] + 1 : counts[place + 1] + 1])
         pieces[parts[place]] = own[pieces[parts[place]]]
 

@@ -50,6 +50,7 @@ from cytosuite.training.validate import (
 Say = Callable[[str], None]
 LIBRARY = Path(__file__).parents[1]
 DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has none to spare
+_SILENT_S = 10.0  # between two lines, where a step takes long
 _LEAST_S = 20.0  # for all validations of a training, however short
 _FAINT = 1e-3  # of an optimiser's gradient: the part of a weight below it may be all rounding
 _STIR = 0.05  # deviation of weights that are 0 at first: no gradient passes them
@@ -272,6 +273,7 @@ class _Course(Generic[Settings, Case]):
         training, settings, state = self.training, self.settings, self.state
         schedule, every = settings.schedule, settings.validation.every
         first, before, began = state.step, state.seconds, time.perf_counter()
+        spoken = began
         used = state.cpu_seconds - time.process_time()
         log, scores = (Log(self.work / name, after=first) for name in ("log.csv", "validation.csv"))
         count = sum(weight.numel() for weight in state.average.parameters())
@@ -291,13 +293,16 @@ class _Course(Generic[Settings, Case]):
                 state.seconds = before + time.perf_counter() - began
                 state.cpu_seconds = used + time.process_time()
                 last = state.step == schedule.steps
-                if state.step % schedule.report == 0 or last:
+                due = state.step % schedule.report == 0 or last
+                if due or time.perf_counter() - spoken > _SILENT_S:
                     means = dict(zip(losses, torch.stack(recent).mean(0).tolist(), strict=True))
+                    pace = (state.seconds - before) / (state.step - first)
+                    self.say(line(state.step, schedule.steps, means, pace))
+                    spoken = time.perf_counter()
+                if due:
                     recent.clear()
                     costs = {"rate": schedule.rate(step), "seconds": state.seconds}
                     log.add(state.step, means | costs)
-                    pace = (state.seconds - before) / (state.step - first)
-                    self.say(line(state.step, schedule.steps, means, pace))
                 if judged and (last or self._is_due):
                     self._validate(scores)
                     last = last or self._is_stale
@@ -346,10 +351,11 @@ class _Course(Generic[Settings, Case]):
         state, training = self.state, self.training
         assert training.validate is not None  # see need_data
         metrics = wanted_metrics(self.settings.validation)
+        began = time.perf_counter()
         found = self._scores(metrics)
         log.add(state.step, found)
         scores = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-        self.say(f"{scores} of held-out cases")
+        self.say(f"{scores} of held-out cases, in {time.perf_counter() - began:.3g} s")
         if training.picture is not None:
             picture = training.picture(state, self.judged, self.settings)
             draw_picture(picture, self.work / "pictures" / f"step-{state.step:06d}.png")

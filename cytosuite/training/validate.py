@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cytosuite.contract.progress import shown
 from cytosuite.errors import InputError
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import read_conditions
@@ -95,13 +96,26 @@ def in_sight(facts: Iterable[Facts], count: int, say: Callable[[str], None]) -> 
     """Yield facts about `count` cases; say that they are scored, and now and then what is left."""
     say(f"validation of {count} held-out cases")
     began = spoken = time.perf_counter()
-    for done, each in enumerate(facts, start=1):
-        yield each
-        now = time.perf_counter()
-        if now - spoken > _SILENT_S and done < count:
-            rest = left((now - began) / done * (count - done))
-            say(f"validation: {done} of {count} cases, {rest}")
+    done, cases = 0, iter(facts)
+
+    def tell(share: float) -> None:
+        """Say how far the validation is, with a share of the present case."""
+        nonlocal spoken
+        now, there = time.perf_counter(), done + share
+        if now - spoken > _SILENT_S and there < count:
+            # Until the first facts come, they may also be those of all cases at once.
+            rest = f", {left((now - began) / there * (count - there))}" if done else ""
+            say(f"validation: {there:.3g} of {count} cases{rest}")
             spoken = now
+
+    while True:
+        with shown(tell):
+            each = next(cases, None)
+        if each is None:
+            return
+        yield each
+        done += 1
+        tell(0.0)
 
 
 def wanted_metrics(validation: Validation) -> list[Metric[Any]]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from itertools import count as counter
 from itertools import repeat
 from math import isfinite
 from pathlib import Path
@@ -34,6 +33,7 @@ from cytosuite.datasets.calibration.fit import (
 )
 from cytosuite.datasets.calibration.measure import Labels, StackStatistics, measure
 from cytosuite.datasets.calibration.objects import segment
+from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.calibration.start import Start, start
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
@@ -102,31 +102,41 @@ def calibrate(
     recursive: bool = False,
     data_root: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
-    step: Callable[[int, int, str], None] = lambda *_: None,
+    step: Step = lambda *_: None,
     draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
+    each: Each = in_turn,
+    workers: int = 1,
 ) -> Path:
-    """Fit a simulator to real images, write recipe, statistics, table, strip; return its path."""
+    """Fit a simulator to real images, write recipe, statistics, table, strip; return its path.
+
+    `each` works on stacks side by side, by so many `workers`, which change no byte.
+    """
     need_place(out)
     simulate = simulator(dataset)
     say(f"reading {real}")
-    found = _read(real, pattern, spacing, part, recursive=recursive, root=data_root)
+    found = _read(real, pattern, spacing, part, each, recursive=recursive, root=data_root)
     say(f"{len(found.stacks)} stacks, {found.statistics.annotated} annotated")
     for note in found.notes:
         say(f"note: {note}")
     count = max(2 * cases, len(found.stacks))
-    simulate = _counted(simulate, found, (rounds * cases, 2 * count), seed, say, step)
+    total = rounds * cases + 2 * count
+    pace_s = pace(found.statistics, found.begin, simulate, seed)
+    known = f", {pace_s:.2g} s each: about {_duration(pace_s * total / workers)}"
+    say(f"{total} stacks to simulate and measure{known if isfinite(pace_s) else ''}")
+    each = counted(each, step, total, "simulating and measuring", turns=2)
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
-    fitted = fit(found.statistics, found.begin, simulate, **effort, say=say)
+    fitted = fit(found.statistics, found.begin, simulate, **effort, say=say, each=each)
     seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
-    before = _defaults(simulate, found.begin, seeds)
-    after, refused = draw(simulate, repeat(fitted.parameters), seeds)
+    before = _defaults(simulate, found.begin, seeds, each)
+    after, refused = draw(simulate, repeat(fitted.parameters), seeds, each)
     if refused:
         say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
-    earlier = statistics_of(found.statistics, before, None) if before else None
-    later = statistics_of(found.statistics, after, found.begin.fixed["camera.offset"])
+    earlier = statistics_of(found.statistics, before, None, each) if before else None
+    later = statistics_of(found.statistics, after, found.begin.fixed["camera.offset"], each)
     rows = compare(found.statistics, earlier, later)
     sides = [image for image, _ in found.stacks], [image for image, _ in after]
     judged = judge((sides[0], found.statistics), (sides[1], later))
+    step(total, total, "")  # refused draws were not measured
     judged = replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
     _write(dataset, out, found, fitted, later, (rows, judged), seed)
     if draw_strip:
@@ -154,35 +164,15 @@ def simulator(dataset: str) -> Simulate:
         raise InputError(
             f"dataset to calibrate: expected spheroid, nuclei or cells, found {dataset!r}"
         )
+    return _spheroid
+
+
+def _spheroid(parameters: Mapping[str, Any], seed: int) -> Stack:
+    """Return a simulated stack; a function of the module, as processes need it."""
     from cytosuite.datasets.spheroid.generate import generate  # slow to import
 
-    def simulate(parameters: Mapping[str, Any], seed: int) -> Stack:
-        sample = generate(np.random.default_rng(seed), parameters)
-        return sample.volume("microscopy-image"), sample.volume(LABELS).array
-
-    return simulate
-
-
-def _counted(
-    simulate: Simulate,
-    real: Real,
-    wanted: tuple[int, int],
-    seed: int,
-    say: Callable[[str], None],
-    step: Callable[[int, int, str], None],
-) -> Simulate:
-    """Report the expected time of stacks to fit and to compare; return a simulator that counts."""
-    total, done = sum(wanted), counter()
-    each = pace(real.statistics, real.begin, simulate, seed)
-    known = f", {each:.2g} s each: about {_duration(each * total)}" if isfinite(each) else ""
-    say(f"{total} stacks to simulate and measure{known}")
-
-    def counted(parameters: Mapping[str, Any], seed: int) -> Stack:
-        number = next(done)
-        step(min(number, total), total, "fitting" if number < wanted[0] else "comparing")
-        return simulate(parameters, seed)
-
-    return counted
+    sample = generate(np.random.default_rng(seed), parameters)
+    return sample.volume("microscopy-image"), sample.volume(LABELS).array
 
 
 def _duration(seconds: float) -> str:
@@ -196,7 +186,8 @@ def _read(
     folder: Path,
     pattern: str,
     spacing: tuple[float, ...] | None,
-    part: Part | None = None,
+    part: Part | None,
+    each: Each,
     *,
     recursive: bool = False,
     root: Path | None = None,
@@ -225,7 +216,7 @@ def _read(
                 f"{item.image}: voxels of {image.spacing} µm, those of {items[0].image.name} have "
                 f"{stacks[0][0].spacing}; calibrate one kind of images at a time (--pattern)"
             )
-    measured = measure(stacks)
+    measured = measure(stacks, each=each)
     files = [path for item in items for path in item.paths]
     name, names = folder.resolve().name, [item.name for item in items]
     begin = start(measured, [image for image, _ in stacks])
@@ -233,12 +224,12 @@ def _read(
     return Real(name, names, stacks, digest(files, folder), measured, begin, notes)
 
 
-def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Stack]:
+def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int], each: Each) -> list[Stack]:
     """Return stacks of the simulator's defaults with the real voxels, none if these are refused."""
     image = nested(begin.fixed)["image"]
     for tissue in ({}, {"n_nuclei": [10, 40]}, {"outline": "fill", "n_nuclei": "auto"}):
         try:
-            return draw(simulate, repeat({"image": image, "tissue": tissue}), seeds)[0]
+            return draw(simulate, repeat({"image": image, "tissue": tissue}), seeds, each)[0]
         except InputError:
             continue
     return []

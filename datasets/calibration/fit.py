@@ -7,6 +7,7 @@ the damped difference over its response (McFadden 1989, doi:10.2307/1913621).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import exp, inf, isfinite, log, nan, sqrt
 from time import monotonic
 from typing import Any, Literal, NamedTuple
@@ -21,6 +22,7 @@ from cytosuite.datasets.calibration.measure import (
     StackStatistics,
     measure,
 )
+from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.datasets.calibration.start import Start, short
 from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
@@ -173,16 +175,17 @@ def fit(
     cases: int = 12,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
+    each: Each = in_turn,
 ) -> Fit:
     """Return parameters that measure like real images; later rounds make smaller turns."""
     if rounds < 1 or cases < 1:
         raise InputError(f"calibration: needs a round and a case, found {rounds} and {cases}")
-    task = _Task(real, begin, simulate, _knobs(begin), cases, seed)
+    task = _Task(real, begin, simulate, _knobs(begin), cases, seed, each)
     state = task.first()
     misfits: list[Values] = []
     for number in range(rounds):
         stacks, refused = task.drawn(state, number)
-        found = statistics_of(real, stacks, begin.fixed.get("camera.offset"))
+        found = statistics_of(real, stacks, begin.fixed.get("camera.offset"), each)
         damping = DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
         missing = task.turn(state, found, damping)
         misfits.append(missing)
@@ -239,26 +242,33 @@ def pace(real: StackStatistics, begin: Start, simulate: Simulate, seed: int) -> 
 
 
 def draw(
-    simulate: Simulate, recipes: Iterable[Mapping[str, Any]], seeds: Sequence[int]
+    simulate: Simulate,
+    recipes: Iterable[Mapping[str, Any]],
+    seeds: Sequence[int],
+    each: Each = in_turn,
 ) -> tuple[list[Stack], int]:
     """Return a stack of each recipe with its seed, and the number of those without room."""
-    stacks: list[Stack] = []
-    refused = 0
-    for recipe, seed in zip(recipes, seeds, strict=False):
-        try:
-            stacks.append(simulate(recipe, seed))
-        except InputError:
-            refused += 1
-            if refused == len(seeds):
-                raise
-    return stacks, refused
+    wanted = list(zip(recipes, seeds, strict=False))
+    found = in_order(each, partial(_attempt, simulate), wanted)
+    stacks = [one for one in found if not isinstance(one, InputError)]
+    if not stacks:
+        raise found[-1]
+    return stacks, len(found) - len(stacks)
+
+
+def _attempt(simulate: Simulate, wanted: tuple[Mapping[str, Any], int]) -> Stack | InputError:
+    try:
+        return simulate(*wanted)
+    except InputError as error:
+        return error
 
 
 def statistics_of(
-    real: StackStatistics, stacks: Sequence[Stack], dark: float | None
+    real: StackStatistics, stacks: Sequence[Stack], dark: float | None, each: Each = in_turn
 ) -> StackStatistics:
     """Return the statistics of simulated stacks, by their labels only if real ones have some."""
-    return measure(stacks if real.annotated else [(image, None) for image, _ in stacks], dark=dark)
+    own = stacks if real.annotated else [(image, None) for image, _ in stacks]
+    return measure(own, dark=dark, each=each)
 
 
 def moments(knob: Knob, statistics: StackStatistics) -> Moments:
@@ -319,6 +329,7 @@ class _Task:
     knobs: tuple[Knob, ...]
     cases: int
     seed: int
+    each: Each = in_turn
 
     def first(self) -> _State:
         """Return the first estimates."""
@@ -363,7 +374,7 @@ class _Task:
             for case in range(self.cases)
         ]
         seeds = [self.seed + 1000 * (number * self.cases + case) for case in range(self.cases)]
-        return draw(self.simulate, recipes, seeds)
+        return draw(self.simulate, recipes, seeds, self.each)
 
     def turn(self, state: _State, found: StackStatistics, damping: float) -> Values:
         """Turn the knobs in place by the differences of moments; return the levels' ones."""

@@ -3,8 +3,8 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
-from itertools import count as counter
 from itertools import repeat
 from math import exp, isfinite, log
 from pathlib import Path
@@ -27,6 +27,7 @@ from cytosuite.datasets.calibration.masks import (
     mean_distance,
     read_labels,
 )
+from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.physics.harmonics_model import ShapeModel
 from cytosuite.datasets.physics.harmonics_model import fit as fit_shapes
 from cytosuite.errors import InputError
@@ -56,6 +57,7 @@ class Fitting:
     simulate: Simulate
     cases: int
     seed: int
+    each: Each
 
     def look(self, stacks: Sequence[Stack]) -> Look:
         """Return the look of simulated labels."""
@@ -68,7 +70,7 @@ class Fitting:
             recipes = draft.cases(rng, self.cases)
             seeds = [self.seed + 1000 * (first + case) for case in range(self.cases)]
             try:
-                stacks, refused = draw(self.simulate, recipes, seeds)
+                stacks, refused = draw(self.simulate, recipes, seeds, self.each)
             except InputError:
                 draft = draft.closer()
                 continue
@@ -116,7 +118,7 @@ class Fitting:
         for _ in range(TRIES):
             try:
                 wanted = repeat(draft.parameters())
-                stacks, refused = draw(self.simulate, wanted, range(seed, seed + count))
+                stacks, refused = draw(self.simulate, wanted, range(seed, seed + count), self.each)
             except InputError:
                 refused = count
             if not refused:
@@ -127,17 +129,17 @@ class Fitting:
 
 def simulator(dataset: str) -> Simulate:
     """Return a function that simulates labels, twice, from parameters and a seed."""
+    return partial(_simulated, dataset)
+
+
+def _simulated(dataset: str, parameters: Mapping[str, Any], seed: int) -> Stack:
     module = import_module(f"cytosuite.datasets.{dataset}.generate")  # slow
-
-    def simulate(parameters: Mapping[str, Any], seed: int) -> Stack:
-        rng = np.random.default_rng(seed)
-        if dataset == "nuclei":
-            labels = module.labels_of(rng, parameters)
-        else:
-            labels = module.generate(rng, parameters).volume(LABELS.slug)
-        return labels, labels.array
-
-    return simulate
+    rng = np.random.default_rng(seed)
+    if dataset == "nuclei":
+        labels = module.labels_of(rng, parameters)
+    else:
+        labels = module.generate(rng, parameters).volume(LABELS.slug)
+    return labels, labels.array
 
 
 def learn(
@@ -149,8 +151,9 @@ def learn(
     cases: int = 12,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
-    step: Callable[[int, int, str], None] = lambda *_: None,
+    step: Step = lambda *_: None,
     draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
+    each: Each = in_turn,
     **reading: Any,  # noqa: ANN401  (of `read_labels`)
 ) -> Path:
     """Fit nuclei or cells to label images, write recipe, shapes, record, table; return its path."""
@@ -174,16 +177,12 @@ def learn(
     say(f"label images: {len(images)}, objects: {objects}")
     if empty := int(np.count_nonzero(real.density == 0)):
         say(f"note: {empty} images hold no object; the recipe's hold at least one")
-    few, done, count = max(rounds // TRIAL, 1), counter(1), max(2 * cases, len(images))
-    drafts, plain = _starts(dataset, images, real), simulator(dataset)
+    few, count = max(rounds // TRIAL, 1), max(2 * cases, len(images))
+    drafts = _starts(dataset, images, real)
     total = (len(drafts) * (few + 1) + rounds) * cases + 2 * count
-
-    def counted(parameters: Mapping[str, Any], number: int) -> Stack:
-        step(min(next(done), total), total, "fitting")
-        return plain(parameters, number)
-
     model = _shapes(images, drafts[0].stretch, float(np.nanmedian(voxels)))
-    fitting, held = Fitting(real, counted, cases, seed), seed + HELD_OUT
+    each, held = counted(each, step, total, "simulating"), seed + HELD_OUT
+    fitting = Fitting(real, simulator(dataset), cases, seed, each)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / beside.name
         model.write(path)
@@ -276,7 +275,7 @@ def _defaults(fitting: Fitting, draft: Draft, seeds: Sequence[int]) -> Look | No
     image = {"shape": list(draft.shape), "spacing_um": list(draft.spacing)}
     wanted: dict[str, Any] = {"image": image} if draft.dataset == "cells" else {**image}
     try:
-        return fitting.look(draw(fitting.simulate, repeat(wanted), seeds)[0])
+        return fitting.look(draw(fitting.simulate, repeat(wanted), seeds, fitting.each)[0])
     except InputError:
         return None
 

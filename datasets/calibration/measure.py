@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf, isfinite, nan, sqrt
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.datasets.calibration.objects import edges, segment
+from cytosuite.datasets.calibration.side import Each, in_order, in_turn
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.arrangement import arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
@@ -261,14 +263,16 @@ class StackStatistics:
 
 
 def measure(
-    stacks: Sequence[tuple[Volume, Labels | None]], *, dark: float | None = None
+    stacks: Sequence[tuple[Volume, Labels | None]],
+    *,
+    dark: float | None = None,
+    each: Each = in_turn,
 ) -> StackStatistics:
     """Return the statistics of ZYX stacks of one kind, with labels or None (found by `segment`)."""
     if not stacks:
         raise InputError("calibration: expected at least one stack, found none")
-    scenes = [Scene(image, segment(image) if own is None else own) for image, own in stacks]
-    measured = [_measure(scene, dark) for scene in scenes]
-    rows, tables, arrangements, remarks = zip(*measured, strict=True)
+    measured = in_order(each, partial(_measure, dark), stacks)
+    rows, tables, arrangements, remarks, greys = zip(*measured, strict=True)
     count, annotated = len(stacks), sum(own is not None for _, own in stacks)
     repeated = Counter(filter(None, remarks)).items()
     notes = [f"{times} of {count} stacks: {remark}" for remark, times in repeated]
@@ -278,10 +282,7 @@ def measure(
         annotated=annotated,
         volumes={name: np.array([row[name] for row in rows]) for name in VOLUME_STATISTICS},
         objects={name: np.concatenate([part[name] for part in tables]) for name in tables[0]},
-        greys=tuple(
-            (_sampled(s.image.array[s.labels > 0]), _sampled(s.image.array[s.labels == 0]))
-            for s in scenes
-        ),
+        greys=greys,
         arrangements=arrangements,
         notes=tuple(notes),
     )
@@ -293,9 +294,11 @@ def _sampled(values: NDArray[np.generic]) -> Floats:
 
 
 def _measure(
-    scene: Scene, dark: float | None
-) -> tuple[dict[str, float], dict[str, Floats], dict[str, Floats], str]:
-    """Return the statistics of a stack, of its objects, their arrangement, a note on missing."""
+    dark: float | None, given: tuple[Volume, Labels | None]
+) -> tuple[dict[str, float], dict[str, Floats], dict[str, Floats], str, tuple[Floats, Floats]]:
+    """Return statistics of a stack and its objects, their arrangement, a note on missing, greys."""
+    image, own = given
+    scene = Scene(image, segment(image) if own is None else own)
     free = scene.image.array[scene.labels == 0]
     background = float(np.median(free)) if free.size else nan
     noise = _spread(free - background) if free.size else nan
@@ -320,7 +323,8 @@ def _measure(
         "edge_xy_um": lateral.width_um,
         "label_level": lateral.level,
     }
-    return row, table, placed, detector.note
+    greys = (_sampled(scene.image.array[scene.labels > 0]), _sampled(free))
+    return row, table, placed, detector.note, greys
 
 
 def _spread(values: Floats) -> float:

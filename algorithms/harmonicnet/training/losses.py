@@ -36,8 +36,9 @@ def heat_loss(logit: Tensor, heat: Tensor) -> Tensor:
 def shape_loss(coefficients: Tensor, heat: Tensor, rows: Tensor, table: Tensor) -> Tensor:
     """Return the mean squared error of the radius over all directions, weighted with the heat.
 
-    Harmonics are orthonormal: it is that of the coefficients, summed, by 4 pi (Parseval). The mean
-    absolute error of the coefficients has the same weight for all, and learned hardly any.
+    Harmonics are orthonormal: the squared errors of all coefficients sum up to 4 pi times the mean
+    squared error over the sphere (Parseval). The mean absolute error of coefficients weighs large
+    and small ones alike; a network learned hardly any shape by it.
     """
     where = (heat > 0).nonzero(as_tuple=True)
     wanted, weight = table[where[0], rows[where]], heat[where]

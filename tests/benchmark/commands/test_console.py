@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.commands import console as room
-from cytosuite.benchmark.commands.console import Cases, progress
+from cytosuite.benchmark.commands.console import Cases, TimeLeft, progress
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def test_a_log_has_a_line_every_ten_seconds_and_one_at_the_end(log, clock):
             step(second, 31, f"case {second}")
         step(31, 31, "last")
     assert written(log).splitlines() == [
-        "running: 10 of 31 (case 10)",
-        "running: 20 of 31 (case 20)",
+        "running: 10 of 31, about 21 s left (case 10)",
+        "running: 20 of 31, about 11 s left (case 20)",
         "running: 30 of 31 (case 30)",
         "running: 31 of 31",
     ]
@@ -46,7 +46,10 @@ def test_minor_work_is_in_a_log_only_if_it_takes_long(log, clock):
             clock["s"] += seconds
             step(1, 2, "b")
             step(2, 2)
-    assert written(log).splitlines() == ["scoring: 1 of 2 (b)", "scoring: 2 of 2"]
+    assert written(log).splitlines() == [
+        "scoring: 1 of 2, about 11 s left (b)",
+        "scoring: 2 of 2",
+    ]
 
 
 def test_one_large_image_moves_the_bar(log, clock):
@@ -71,12 +74,28 @@ def test_one_large_image_moves_the_bar(log, clock):
 @pytest.mark.parametrize(
     ("done", "seconds", "expected"),
     [
-        (50, 10.0, ""),  # too early to tell
-        (99, 1000.0, ""),  # as good as done
+        (0, 1000.0, ""),  # not known
+        (50, 4.0, ""),  # too early to tell
+        (99, 400.0, ""),  # as good as done
+        (50, 40.0, ", about 40 s left"),
         (50, 100.0, ", about 2 min left"),
         (2, 3600.0, ", about 2 d left"),
         (3, 3600.0, ", about 32 h left"),
     ],
 )
-def test_estimates(done, seconds, expected):
-    assert room.remaining(0, 0.0, done, 100, seconds) == expected
+def test_estimates(clock, done, seconds, expected):
+    pace = TimeLeft()
+    pace(0, 100)
+    clock["s"] = seconds
+    pace(done, 100)
+    assert pace.words == expected
+
+
+def test_the_clock_of_a_bar_counts_down_between_steps_and_ends_with_the_time_taken(clock):
+    pace, seen = TimeLeft(), []
+    for second, done in ((0, 0.0), (5, 0.0), (10, 0.2), (20, 0.2), (60, 0.2), (70, 1.0), (99, 1.0)):
+        clock["s"] = second
+        pace(done, 1)
+        seen.append(str(pace))
+    unknown, end = "-:--:--", "0:01:10"
+    assert seen == [unknown, unknown, "0:00:40", "0:00:30", "0:00:00", end, end]

@@ -3,10 +3,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from cytosuite.contract.progress import report
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
+from cytosuite.training import validate
 from cytosuite.training.settings import Schedule, Validation
-from cytosuite.training.validate import hold_out, metric_named, score, wanted_metrics
+from cytosuite.training.validate import hold_out, in_sight, metric_named, score, wanted_metrics
 
 ONE = np.array([[1, 1, 0, 0], [0, 0, 2, 2]])
 HALF = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
@@ -98,3 +100,26 @@ def test_the_rate_may_be_held_before_it_falls(fall):
     assert rates[56:] == sorted(rates[56:], reverse=True)
     assert rates[56] < 2e-3
     assert rates[-1] == pytest.approx(2e-7)
+
+
+def test_a_validation_tells_how_far_it_is_also_within_a_case(monkeypatch):
+    now, lines = {"s": 0.0}, []
+    monkeypatch.setattr(validate.time, "perf_counter", lambda: now["s"])
+
+    def facts():
+        for _ in range(2):
+            for tile in range(4):
+                now["s"] += 3.0
+                report(tile, 4)
+            yield Facts({})
+
+    assert len(list(in_sight(facts(), 2, lines.append))) == 2
+    assert lines == [
+        "validation of 2 held-out cases",
+        "validation: 0.25 of 2 cases",  # all may yet come at once
+        "validation: 0.75 of 2 cases",
+        "validation: 1.25 of 2 cases, 0 min 11 s left",
+        "validation: 1.75 of 2 cases, 0 min 03 s left",
+    ]
+    report(1, 2)  # outside nobody listens
+    assert len(lines) == 5

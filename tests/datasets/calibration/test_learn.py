@@ -3,10 +3,12 @@ import json
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.learn import _starts, learn, simulator
 from cytosuite.datasets.calibration.masks import look
+from cytosuite.datasets.calibration.side import in_turn
 from cytosuite.datasets.cells.generate import generate as cells
 from cytosuite.datasets.nuclei.generate import generate as nuclei
 from cytosuite.errors import InputError
@@ -64,10 +66,10 @@ def test_the_recipe_runs_with_its_shapes_and_the_table_stands_beside(learned):
     assert learned.with_suffix(".md").read_text().startswith("| property | real | simulated |")
 
 
-def test_one_seed_gives_the_same_bytes(tmp_path):
+def test_one_seed_gives_the_same_bytes_by_any_number_of_workers(tmp_path):
     labels, made = real(tmp_path / "labels", count=3), []
-    for name in ("a", "b"):
-        out = learn("nuclei", labels, tmp_path / name / "m.toml", rounds=1, cases=2)
+    for name, each in (("a", in_turn), ("b", processes(2).each)):
+        out = learn("nuclei", labels, tmp_path / name / "m.toml", rounds=1, cases=2, each=each)
         made.append([path.read_bytes() for path in sorted(out.parent.iterdir())])
     assert made[0] == made[1]
     assert len(made[0]) == 4
