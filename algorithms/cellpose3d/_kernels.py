@@ -91,10 +91,8 @@ def blur(
 def voxels(mask: Bools) -> Floats:
     """Return the places (N, 3) of the voxels of a mask, in the order of the memory."""
     n = 0
-    for z in range(mask.shape[0]):
-        for y in range(mask.shape[1]):
-            for x in range(mask.shape[2]):
-                n += mask[z, y, x]
+    for there in mask.ravel():
+        n += there
     places, n = np.empty((n, 3), np.float32), 0
     for z in range(mask.shape[0]):
         for y in range(mask.shape[1]):

@@ -1,7 +1,9 @@
 """Compile the loops of simulators, scores and algorithms, for the first call of a user."""
 
+import os
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +19,15 @@ SMALL = {
     "views": (),
 }
 EAGER = ("_kernels.py", "_loops.py")  # of algorithms: compiled when they are imported
+
+
+def compiled() -> bool:
+    """Return whether numba's cache holds loops of simulators that are as new as their sources."""
+    source = PACKAGE / "datasets" / "physics"
+    newest = max(path.stat().st_mtime for path in source.glob("_*_kernels.py"))
+    kept = os.environ.get("NUMBA_CACHE_DIR")
+    places = Path(kept).glob("physics_*/*.nbi") if kept else source.glob("__pycache__/*.nbi")
+    return any(path.stat().st_mtime >= newest for path in places)
 
 
 def compile_loops(done: Callable[[int, int], None]) -> None:
