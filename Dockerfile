@@ -38,8 +38,7 @@ RUN ln -sfn ../algorithms /opt/app/cytosuite/algorithms
 # kernels, for a CPU that every machine has. All of it readable under any user.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=
 RUN export PYTHONHASHSEED=0; python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
-    && for name in _loops _kernels; do if [ -f "algorithms/${ALGORITHM}/${name}.py" ]; then \
-        python3 -m cytosuite.networks.kernels "cytosuite.algorithms.${ALGORITHM}.${name}" || exit 1; fi; done \
+    && if [ -f "algorithms/${ALGORITHM}/_kernels.py" ]; then python3 -m cytosuite.networks.kernels "cytosuite.algorithms.${ALGORITHM}._kernels"; fi \
     && chmod -R a+rX /opt/app
 USER 1000:1000
 # The exec form does not expand build arguments: the entry point reads the environment.

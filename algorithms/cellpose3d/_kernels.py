@@ -92,7 +92,8 @@ def voxels(mask: Bools) -> Floats:
     """Return the places (N, 3) of the voxels of a mask, in the order of the memory."""
     n = 0
     for there in mask.ravel():
-        n += there
+        if there:
+            n += 1
     places, n = np.empty((n, 3), np.float32), 0
     for z in range(mask.shape[0]):
         for y in range(mask.shape[1]):

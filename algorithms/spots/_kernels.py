@@ -3,20 +3,15 @@
 Arrays are computed value by value: numba takes a second to compile each other way.
 """
 
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cytosuite.networks.kernels import FOLDER, use
+# An image keeps the loops of both modules.
+from cytosuite.algorithms.spots._loops import Floats, Indices, compiled
 
-use(Path(__file__).with_name(FOLDER))
-
-Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.int64]
 
 # Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.
 Y, X, HEIGHT, LEVEL, WIDE, Z, TALL = range(7)
@@ -36,7 +31,7 @@ _ROUNDS = 10  # of fits of the two
 _BEYOND = 10.0  # usual sigmas around a spot that tell whether it is a clump
 
 
-@njit("void(int64, int64, float64, float64, float64[:, ::1])", cache=True, nogil=True)
+@compiled("void(int64, int64, float64, float64, float64[:, ::1])")
 def _profile(low: int, high: int, at: float, ln_sigma: float, out: Doubles) -> None:
     """Write exp(-d²/2), d / sigma and d² of the pixels low..high, d in sigmas."""
     sigma = np.exp(ln_sigma)
@@ -45,14 +40,14 @@ def _profile(low: int, high: int, at: float, ln_sigma: float, out: Doubles) -> N
         out[0, i - low], out[1, i - low], out[2, i - low] = np.exp(-0.5 * d * d), d / sigma, d * d
 
 
-@njit("void(float64[::1], float64[::1])", cache=True, nogil=True)
+@compiled("void(float64[::1], float64[::1])")
 def _copy(values: Doubles, out: Doubles) -> None:
     """Write the values of a row."""
     for i in range(len(values)):
         out[i] = values[i]
 
 
-@njit("void(float64[:, ::1], float64[::1])", cache=True, nogil=True)
+@compiled("void(float64[:, ::1], float64[::1])")
 def _back(factor: Doubles, vector: Doubles) -> None:
     """Replace a vector by the solution, given the Cholesky factor."""
     size = len(vector)
@@ -66,7 +61,7 @@ def _back(factor: Doubles, vector: Doubles) -> None:
         vector[i] /= factor[i, i]
 
 
-@njit("boolean(float64[:, ::1])", cache=True, nogil=True)
+@compiled("boolean(float64[:, ::1])")
 def _factor(matrix: Doubles) -> bool:
     """Replace the lower half of a matrix by its Cholesky factor; False if it is not positive."""
     for j in range(len(matrix)):
@@ -83,11 +78,7 @@ def _factor(matrix: Doubles) -> bool:
     return True
 
 
-@njit(
-    "float64(float64[::1], float64[:, :, ::1], int64, int64, int64, float64[::1])",
-    cache=True,
-    nogil=True,
-)
+@compiled("float64(float64[::1], float64[:, :, ::1], int64, int64, int64, float64[::1])")
 def _slopes(spot: Doubles, profiles: Doubles, k: int, j: int, i: int, slopes: Doubles) -> float:
     """Return the light of a spot in a pixel of its box, and write its slopes by each column."""
     share = profiles[0, 0, k] * profiles[1, 0, j] * profiles[2, 0, i]
@@ -99,11 +90,9 @@ def _slopes(spot: Doubles, profiles: Doubles, k: int, j: int, i: int, slopes: Do
     return light
 
 
-@njit(
+@compiled(
     "void(float32[:, :, ::1], float64[::1], int64[:, ::1], float64[:, :, ::1], float64, float64, "
-    "float64[:, ::1], float64[::1])",
-    cache=True,
-    nogil=True,
+    "float64[:, ::1], float64[::1])"
 )
 def _normal(
     rest: Floats,
@@ -141,13 +130,13 @@ def _normal(
                         matrix[a, b] += scaled * slopes[b]
 
 
-@njit("int64(float32[:, :, ::1])", cache=True, nogil=True)
+@compiled("int64(float32[:, :, ::1])")
 def _number(image: Floats) -> int:
     """Return how many columns of a spot are fitted."""
     return WIDE + 1 if len(image) == 1 else TALL + 1
 
 
-@njit("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))", cache=True, nogil=True)
+@compiled("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))")
 def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
     """Return the first and last + 1 pixel along each axis (3, 2) around a place."""
     box = np.empty((3, 2), np.int64)
@@ -158,23 +147,23 @@ def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
     return box
 
 
-@njit("int64(int64[:, ::1])", cache=True, nogil=True)
+@compiled("int64(int64[:, ::1])")
 def _widest(box: Indices) -> int:
     """Return the longest side of a box, in pixels."""
-    return max(box[0, 1] - box[0, 0], box[1, 1] - box[1, 0], box[2, 1] - box[2, 0])
+    side: int = max(box[0, 1] - box[0, 0], box[1, 1] - box[1, 0], box[2, 1] - box[2, 0])
+    return side
 
 
-@njit("int64(int64[:, ::1])", cache=True, nogil=True)
+@compiled("int64(int64[:, ::1])")
 def _pixels(box: Indices) -> int:
     """Return the number of pixels in a box."""
-    return (box[0, 1] - box[0, 0]) * (box[1, 1] - box[1, 0]) * (box[2, 1] - box[2, 0])
+    number: int = (box[0, 1] - box[0, 0]) * (box[1, 1] - box[1, 0]) * (box[2, 1] - box[2, 0])
+    return number
 
 
-@njit(
+@compiled(
     "float64[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], "
-    "float64)",
-    cache=True,
-    nogil=True,
+    "float64)"
 )
 def shot_noise(
     rest: Floats,
@@ -215,11 +204,9 @@ def shot_noise(
     return found
 
 
-@njit(
+@compiled(
     "void(float32[:, :, ::1], float64[::1], float64[::1], int64[::1], float64, float64, "
-    "float64[::1], int64, float64[::1])",
-    cache=True,
-    nogil=True,
+    "float64[::1], int64, float64[::1])"
 )
 def _fit(
     rest: Floats,
@@ -278,7 +265,7 @@ def _fit(
     result[SCORE] = spot[HEIGHT] * np.sqrt(max(alone, 0.0))
 
 
-@njit("void(float32[:, :, ::1], float64[::1], float64, float64)", cache=True, nogil=True)
+@compiled("void(float32[:, :, ::1], float64[::1], float64, float64)")
 def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
     """Add a spot without its level, within a reach in sigmas, some times to an image."""
     box = np.empty((3, 2), np.int64)
@@ -299,11 +286,7 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
                 image[z, y, x] += np.float32(height * profiles[2, 0, x - box[2, 0]])
 
 
-@njit(
-    "UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)",
-    cache=True,
-    nogil=True,
-)
+@compiled("UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)")
 def _left(
     rest: Floats, spot: Doubles, box: Indices, variance: float, gain: float
 ) -> tuple[float, float, float, float]:
@@ -342,11 +325,9 @@ def _left(
     return square - linear**2 / weights, longer, half * np.cos(turn), half * np.sin(turn)
 
 
-@njit(
+@compiled(
     "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
-    "float64[::1], float64, int64, float64[:, ::1])",
-    cache=True,
-    nogil=True,
+    "float64[::1], float64, int64, float64[:, ::1])"
 )
 def sweep(
     rest: Floats,
@@ -371,12 +352,10 @@ def sweep(
         results[n, LEFT] = chi2 - pixels - _SURE * np.sqrt(2 * pixels)
 
 
-@njit(
+@compiled(
     "boolean[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], "
     "float64[::1], float64, float64[::1], float64, int64, float64[:, ::1], float64[:, ::1], "
-    "float64[:, ::1], float64[:, ::1])",
-    cache=True,
-    nogil=True,
+    "float64[:, ::1], float64[:, ::1])"
 )
 def divide(
     rest: Floats,
@@ -440,7 +419,7 @@ def divide(
     return found
 
 
-@njit("float64[::1](float32[:, :, ::1], float64[:, ::1], float64[::1])", cache=True, nogil=True)
+@compiled("float64[::1](float32[:, :, ::1], float64[:, ::1], float64[::1])")
 def clumped(rest: Floats, spots: Doubles, usual: Doubles) -> Doubles:
     """Return how much clearer each spot (N, 7) is to filters of twice the usual width (N,).
 

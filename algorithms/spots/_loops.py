@@ -3,6 +3,7 @@
 Arrays are copied value by value: numba takes a second to compile each other way.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from cytosuite.networks.kernels import FOLDER, use
 
 use(Path(__file__).with_name(FOLDER))
+compiled = partial(njit, cache=True, nogil=True)
 
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.int64]
@@ -21,7 +23,7 @@ _MAD_TO_SD = 1.4826
 _ENOUGH = 64  # values of a block from which its noise is measured
 
 
-@njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
+@compiled("void(float32[:, ::1], float32[::1], float32[:, ::1])")
 def _along_y(plane: Floats, taps: Floats, out: Floats) -> None:
     """Convolve the columns of a plane by symmetric taps, the edges repeated."""
     last, half = plane.shape[0] - 1, len(taps) // 2
@@ -35,7 +37,7 @@ def _along_y(plane: Floats, taps: Floats, out: Floats) -> None:
                 out[y, x] += tap * (plane[low, x] + plane[high, x])
 
 
-@njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
+@compiled("void(float32[:, ::1], float32[::1], float32[:, ::1])")
 def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
     """Convolve the rows of a plane by symmetric taps, the edges repeated."""
     size, half = plane.shape[1], len(taps) // 2
@@ -54,11 +56,7 @@ def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
                 out[y, x] += tap * (low[x] + high[x])
 
 
-@njit(
-    "void(float32[:, :, ::1], float32[::1], float32[::1], float32[::1], float32[:, :, ::1])",
-    cache=True,
-    nogil=True,
-)
+@compiled("void(float32[:, :, ::1], float32[::1], float32[::1], float32[::1], float32[:, :, ::1])")
 def blur(values: Floats, kz: Floats, ky: Floats, kx: Floats, out: Floats) -> None:
     """Convolve (Z, Y, X) by symmetric taps along each axis into `out`, the edges repeated."""
     nz, ny, nx = values.shape
@@ -79,7 +77,7 @@ def blur(values: Floats, kz: Floats, ky: Floats, kx: Floats, out: Floats) -> Non
         _along_x(spare, kx, out[z])
 
 
-@njit("float64(float32[::1], int64)", cache=True, nogil=True)
+@compiled("float64(float32[::1], int64)")
 def _median(values: Floats, count: int) -> float:
     """Return the median of the first values, which are reordered (Hoare, CACM 4 (1961) 321)."""
     middle, low, high = count // 2, 0, count - 1
@@ -103,11 +101,7 @@ def _median(values: Floats, count: int) -> float:
     return float((lower + upper) / 2)
 
 
-@njit(
-    "float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)",
-    cache=True,
-    nogil=True,
-)
+@compiled("float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)")
 def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> Floats:
     """Return the sd around 0 in blocks of each plane (Z, M, N), by the median; at least `least`."""
     found = np.empty((values.shape[0], len(ends_y) - 1, len(ends_x) - 1), np.float32)
@@ -125,11 +119,9 @@ def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> F
     return found
 
 
-@njit(
+@compiled(
     "void(float32[:, :, ::1], float32[:, :, ::1], int64[::1], int64[::1], int64, "
-    "float32[:, :, ::1], uint8[:, :, ::1])",
-    cache=True,
-    nogil=True,
+    "float32[:, :, ::1], uint8[:, :, ::1])"
 )
 def keep_best(
     values: Floats,
@@ -158,7 +150,7 @@ def keep_best(
                         out[x] = max(out[x], unit * row[x])
 
 
-@njit("boolean(float32[:, :, ::1], int64, int64, int64)", cache=True, nogil=True)
+@compiled("boolean(float32[:, :, ::1], int64, int64, int64)")
 def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
     """Return whether no neighbour is larger; of equal ones the first counts."""
     nz, ny, nx = values.shape
@@ -172,7 +164,7 @@ def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
     return True
 
 
-@njit("int64[:, ::1](float32[:, :, ::1], float32)", cache=True, nogil=True)
+@compiled("int64[:, ::1](float32[:, :, ::1], float32)")
 def peaks(values: Floats, threshold: float) -> Indices:
     """Return the places (N, 3) of local maxima from a threshold, in the order of the memory."""
     nz, ny, nx = values.shape

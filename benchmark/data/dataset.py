@@ -191,8 +191,7 @@ def _make_missing(made: Dataset, recipe: Recipe, pool: Pool, progress: Progress)
     try:
         if recipe.seed is not None and wanted and not compiled():  # else every worker compiles
             _make_whole(wanted.pop(0))
-            there += 1
-            progress(there, total)
+            progress(there := there + 1, total)
         for done, (number, ended) in enumerate(pool.each(_make_whole, wanted), start=1):
             if isinstance(ended, Lost):
                 raise InputError(f"{wanted[number][0].name}: not made, {ended.reason}; run again")

@@ -18,7 +18,7 @@ SMALL = {
     "cells": (),
     "views": (),
 }
-EAGER = ("_kernels.py", "_loops.py")  # of algorithms: compiled when they are imported
+EAGER = "algorithms/*/_kernels.py"  # compiled when they are imported
 
 
 def compiled() -> bool:
@@ -32,7 +32,7 @@ def compiled() -> bool:
 
 def compile_loops(done: Callable[[int, int], None]) -> None:
     """Use each loop once, so that numba keeps it in its cache; `done` counts the parts."""
-    files = sorted(path for name in EAGER for path in PACKAGE.glob(f"algorithms/*/{name}"))
+    files = sorted(PACKAGE.glob(EAGER))
     total = len(SMALL) + len(files) + 1
     for number, (name, settings) in enumerate(SMALL.items(), start=1):
         _simulate(name, settings)
