@@ -1,19 +1,17 @@
-"""Compiled fits of spots; no sum is reordered: the same bits everywhere."""
+"""Compiled fits of spots; no sum is reordered: the same bits everywhere.
 
-from pathlib import Path
+Arrays are computed value by value: numba takes a second to compile each other way.
+"""
+
 from typing import TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cytosuite.networks.kernels import FOLDER, use
+# An image keeps the loops of both modules.
+from cytosuite.algorithms.spots._loops import Floats, Indices, compiled
 
-use(Path(__file__).with_name(FOLDER))
-
-Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.int64]
 
 # Columns of a spot: place, heights, ln sigmas; in a plane the last two are fixed.
 Y, X, HEIGHT, LEVEL, WIDE, Z, TALL = range(7)
@@ -33,7 +31,7 @@ _ROUNDS = 10  # of fits of the two
 _BEYOND = 10.0  # usual sigmas around a spot that tell whether it is a clump
 
 
-@njit("void(int64, int64, float64, float64, float64[:, ::1])", cache=True, nogil=True)
+@compiled("void(int64, int64, float64, float64, float64[:, ::1])")
 def _profile(low: int, high: int, at: float, ln_sigma: float, out: Doubles) -> None:
     """Write exp(-d²/2), d / sigma and d² of the pixels low..high, d in sigmas."""
     sigma = np.exp(ln_sigma)
@@ -42,7 +40,14 @@ def _profile(low: int, high: int, at: float, ln_sigma: float, out: Doubles) -> N
         out[0, i - low], out[1, i - low], out[2, i - low] = np.exp(-0.5 * d * d), d / sigma, d * d
 
 
-@njit("void(float64[:, ::1], float64[::1])", cache=True, nogil=True)
+@compiled("void(float64[::1], float64[::1])")
+def _copy(values: Doubles, out: Doubles) -> None:
+    """Write the values of a row."""
+    for i in range(len(values)):
+        out[i] = values[i]
+
+
+@compiled("void(float64[:, ::1], float64[::1])")
 def _back(factor: Doubles, vector: Doubles) -> None:
     """Replace a vector by the solution, given the Cholesky factor."""
     size = len(vector)
@@ -56,7 +61,7 @@ def _back(factor: Doubles, vector: Doubles) -> None:
         vector[i] /= factor[i, i]
 
 
-@njit("boolean(float64[:, ::1])", cache=True, nogil=True)
+@compiled("boolean(float64[:, ::1])")
 def _factor(matrix: Doubles) -> bool:
     """Replace the lower half of a matrix by its Cholesky factor; False if it is not positive."""
     for j in range(len(matrix)):
@@ -73,11 +78,7 @@ def _factor(matrix: Doubles) -> bool:
     return True
 
 
-@njit(
-    "float64(float64[::1], float64[:, :, ::1], int64, int64, int64, float64[::1])",
-    cache=True,
-    nogil=True,
-)
+@compiled("float64(float64[::1], float64[:, :, ::1], int64, int64, int64, float64[::1])")
 def _slopes(spot: Doubles, profiles: Doubles, k: int, j: int, i: int, slopes: Doubles) -> float:
     """Return the light of a spot in a pixel of its box, and write its slopes by each column."""
     share = profiles[0, 0, k] * profiles[1, 0, j] * profiles[2, 0, i]
@@ -89,11 +90,9 @@ def _slopes(spot: Doubles, profiles: Doubles, k: int, j: int, i: int, slopes: Do
     return light
 
 
-@njit(
+@compiled(
     "void(float32[:, :, ::1], float64[::1], int64[:, ::1], float64[:, :, ::1], float64, float64, "
-    "float64[:, ::1], float64[::1])",
-    cache=True,
-    nogil=True,
+    "float64[:, ::1], float64[::1])"
 )
 def _normal(
     rest: Floats,
@@ -112,7 +111,10 @@ def _normal(
     """
     for axis, (column, ln_sigma) in enumerate(_AXES):
         _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
-    matrix[:], vector[:] = 0.0, 0.0
+    for a in range(len(vector)):
+        vector[a] = 0.0
+        for b in range(len(vector)):
+            matrix[a, b] = 0.0
     slopes = np.empty(TALL + 1)
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
@@ -128,13 +130,13 @@ def _normal(
                         matrix[a, b] += scaled * slopes[b]
 
 
-@njit("int64(float32[:, :, ::1])", cache=True, nogil=True)
+@compiled("int64(float32[:, :, ::1])")
 def _number(image: Floats) -> int:
     """Return how many columns of a spot are fitted."""
     return WIDE + 1 if len(image) == 1 else TALL + 1
 
 
-@njit("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))", cache=True, nogil=True)
+@compiled("int64[:, ::1](float64[::1], int64[::1], UniTuple(int64, 3))")
 def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
     """Return the first and last + 1 pixel along each axis (3, 2) around a place."""
     box = np.empty((3, 2), np.int64)
@@ -145,11 +147,23 @@ def _window(start: Doubles, half: Indices, shape: tuple[int, ...]) -> Indices:
     return box
 
 
-@njit(
+@compiled("int64(int64[:, ::1])")
+def _widest(box: Indices) -> int:
+    """Return the longest side of a box, in pixels."""
+    side: int = max(box[0, 1] - box[0, 0], box[1, 1] - box[1, 0], box[2, 1] - box[2, 0])
+    return side
+
+
+@compiled("int64(int64[:, ::1])")
+def _pixels(box: Indices) -> int:
+    """Return the number of pixels in a box."""
+    number: int = (box[0, 1] - box[0, 0]) * (box[1, 1] - box[1, 0]) * (box[2, 1] - box[2, 0])
+    return number
+
+
+@compiled(
     "float64[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], "
-    "float64)",
-    cache=True,
-    nogil=True,
+    "float64)"
 )
 def shot_noise(
     rest: Floats,
@@ -165,7 +179,7 @@ def shot_noise(
     """
     found, n = np.zeros(len(spots)), _number(rest)
     matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(TALL + 1)
-    profiles = np.empty((3, 3, 2 * max(half) + 1))
+    profiles = np.empty((3, 3, 2 * max(half[0], half[1], half[2]) + 1))
     for s in range(len(spots)):
         spot, variance = spots[s], variances[s]
         box, above, below = _window(starts[s], half, rest.shape), 0.0, 0.0
@@ -190,11 +204,9 @@ def shot_noise(
     return found
 
 
-@njit(
+@compiled(
     "void(float32[:, :, ::1], float64[::1], float64[::1], int64[::1], float64, float64, "
-    "float64[::1], int64, float64[::1])",
-    cache=True,
-    nogil=True,
+    "float64[::1], int64, float64[::1])"
 )
 def _fit(
     rest: Floats,
@@ -209,15 +221,20 @@ def _fit(
 ) -> None:
     """Move a spot to its most likely values, ln sigmas near the usual ones; write its `result`."""
     n = _number(rest)
-    matrix, vector, profiles = np.empty((n, n)), np.empty(n), np.empty((3, 3, 2 * max(half) + 1))
+    matrix, vector, profiles = (
+        np.empty((n, n)),
+        np.empty(n),
+        np.empty((3, 3, 2 * max(half[0], half[1], half[2]) + 1)),
+    )
     box = _window(start, half, rest.shape)
-    result[:] = 0.0
+    for a in range(len(result)):
+        result[a] = 0.0
     for step in range(steps + 1):
         _normal(rest, spot, box, profiles, variance, gain, matrix, vector)
         if step == steps:
             break
         for a in range(n):
-            if a in (WIDE, TALL):
+            if a >= WIDE and a != Z:
                 vector[a] += (usual[a] - spot[a]) / _PRIOR**2
                 matrix[a, a] += 1 / _PRIOR**2
             matrix[a, a] *= 1 + _DAMPING
@@ -228,9 +245,9 @@ def _fit(
         for a in range(n):
             change = min(max(vector[a], -_STEPS[a]), _STEPS[a])
             spot[a] += change
-            if a in (WIDE, TALL):
+            if a >= WIDE and a != Z:
                 spot[a] = min(max(spot[a], usual[a] - _FARTHEST), usual[a] + _FARTHEST)
-            if a in (Y, X, Z):
+            if a <= X or a == Z:
                 moved = max(moved, abs(change))
         # Between pixels that a narrow spot does not reach its height is free.
         most = _HIGHEST * (abs(start[HEIGHT]) + np.sqrt(variance))
@@ -241,14 +258,14 @@ def _fit(
     if not _factor(matrix):
         return
     for a in range(n):
-        vector[:] = 0.0
-        vector[a] = 1.0
+        for b in range(n):
+            vector[b] = 1.0 if a == b else 0.0
         _back(matrix, vector)
         result[a] = np.sqrt(vector[a])
     result[SCORE] = spot[HEIGHT] * np.sqrt(max(alone, 0.0))
 
 
-@njit("void(float32[:, :, ::1], float64[::1], float64, float64)", cache=True, nogil=True)
+@compiled("void(float32[:, :, ::1], float64[::1], float64, float64)")
 def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
     """Add a spot without its level, within a reach in sigmas, some times to an image."""
     box = np.empty((3, 2), np.int64)
@@ -258,7 +275,7 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
         box[axis, 1] = min(int(np.floor(spot[column] + far)) + 1, image.shape[axis])
         if box[axis, 0] >= box[axis, 1]:
             return
-    profiles = np.empty((3, 3, (box[:, 1] - box[:, 0]).max()))
+    profiles = np.empty((3, 3, _widest(box)))
     for axis, (column, ln_sigma) in enumerate(_AXES):
         _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
     for z in range(box[0, 0], box[0, 1]):
@@ -269,11 +286,7 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
                 image[z, y, x] += np.float32(height * profiles[2, 0, x - box[2, 0]])
 
 
-@njit(
-    "UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)",
-    cache=True,
-    nogil=True,
-)
+@compiled("UniTuple(float64, 4)(float32[:, :, ::1], float64[::1], int64[:, ::1], float64, float64)")
 def _left(
     rest: Floats, spot: Doubles, box: Indices, variance: float, gain: float
 ) -> tuple[float, float, float, float]:
@@ -282,10 +295,11 @@ def _left(
     The last two are half the distance along y and x of the two spots that look as long: for them
     the light changes by its second derivatives.
     """
-    profiles = np.empty((3, 3, (box[:, 1] - box[:, 0]).max()))
+    profiles = np.empty((3, 3, _widest(box)))
     for axis, (column, ln_sigma) in enumerate(_AXES):
         _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
-    sums, seen, norm, slopes = np.zeros(3), np.zeros(2), np.zeros(2), np.empty(TALL + 1)
+    weights = linear = square = one = other = norm = turned = 0.0
+    slopes = np.empty(TALL + 1)
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
             for x in range(box[2, 0], box[2, 1]):
@@ -293,26 +307,27 @@ def _left(
                 light = _slopes(spot, profiles, *place, slopes)
                 weight = 1 / (variance + gain * max(light, 0.0))
                 value = rest[z, y, x] - spot[LEVEL]
-                sums[0] += weight
-                sums[1] += weight * value
-                sums[2] += weight * value * value
+                weights += weight
+                linear += weight * value
+                square += weight * value * value
                 up, across = profiles[1, 1, place[1]], profiles[2, 1, place[2]]
-                for n, bent in ((0, light * (up**2 - across**2)), (1, 2 * light * up * across)):
-                    seen[n] += weight * value * bent
-                    norm[n] += weight * bent * bent
-    if norm.min() <= 0:
+                bent = light * (up**2 - across**2)
+                one += weight * value * bent
+                norm += weight * bent * bent
+                bent = 2 * light * up * across
+                other += weight * value * bent
+                turned += weight * bent * bent
+    if norm <= 0 or turned <= 0:
         return 0.0, 0.0, 0.0, 0.0
-    one, other = seen / norm
+    longer = one**2 / norm + other**2 / turned
+    one, other = one / norm, other / turned
     half, turn = 2 * (one**2 + other**2) ** 0.25, np.arctan2(other, one) / 2
-    chi2 = sums[2] - sums[1] ** 2 / sums[0]
-    return chi2, (seen**2 / norm).sum(), half * np.cos(turn), half * np.sin(turn)
+    return square - linear**2 / weights, longer, half * np.cos(turn), half * np.sin(turn)
 
 
-@njit(
+@compiled(
     "void(float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], float64[::1], float64, "
-    "float64[::1], float64, int64, float64[:, ::1])",
-    cache=True,
-    nogil=True,
+    "float64[::1], float64, int64, float64[:, ::1])"
 )
 def sweep(
     rest: Floats,
@@ -332,17 +347,15 @@ def sweep(
         _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
         add(rest, spots[n], -1.0, reach)
         box = _window(starts[n], half, rest.shape)
-        pixels = np.prod(box[:, 1] - box[:, 0])
+        pixels = _pixels(box)
         chi2 = _left(rest, spots[n], box, variances[n], gain)[0]
         results[n, LEFT] = chi2 - pixels - _SURE * np.sqrt(2 * pixels)
 
 
-@njit(
+@compiled(
     "boolean[::1](float32[:, :, ::1], float64[:, ::1], float64[:, ::1], int64[::1], "
     "float64[::1], float64, float64[::1], float64, int64, float64[:, ::1], float64[:, ::1], "
-    "float64[:, ::1], float64[:, ::1])",
-    cache=True,
-    nogil=True,
+    "float64[:, ::1], float64[:, ::1])"
 )
 def divide(
     rest: Floats,
@@ -372,13 +385,13 @@ def divide(
             continue
         add(rest, spot, 1.0, reach)
         for k in range(2):
-            begin[k] = spot
+            _copy(spot, begin[k])
             for axis, shift in enumerate((0.0, dy, dx)):
                 column, last = _AXES[axis][0], rest.shape[axis] - 1.0
                 begin[k, column] = min(max(spot[column] + (1 - 2 * k) * shift, 0.0), last)
             begin[k, HEIGHT] *= 0.5
             begin[k, WIDE] = usual[WIDE]
-            pair[k] = begin[k]
+            _copy(begin[k], pair[k])
             add(rest, pair[k], -1.0, reach)
         for _ in range(_ROUNDS):
             for k in range(2):
@@ -388,13 +401,17 @@ def divide(
         after = _left(rest, spot, box, variances[n], gain)[0]
         apart = np.hypot(pair[0, Y] - pair[1, Y], pair[0, X] - pair[1, X])
         far = apart >= _APART * np.exp(usual[WIDE])
-        pixels = np.prod(box[:, 1] - box[:, 0])
+        pixels = _pixels(box)
         better = before - after >= max(_LONGER, _MOST * (before - pixels))
-        if far and better and pair[:, HEIGHT].min() > 0:
+        if far and better and min(pair[0, HEIGHT], pair[1, HEIGHT]) > 0:
             found[n] = True
-            spots[n], others[n] = pair[0], pair[1]
-            starts[n], other_starts[n] = begin[0], begin[1]
-            results[n], other_results[n] = result[0], result[1]
+            for new, first, second in (
+                (pair, spots, others),
+                (begin, starts, other_starts),
+                (result, results, other_results),
+            ):
+                _copy(new[0], first[n])
+                _copy(new[1], second[n])
         else:
             for k in range(2):
                 add(rest, pair[k], 1.0, reach)
@@ -402,40 +419,47 @@ def divide(
     return found
 
 
-@njit("float64[::1](float32[:, :, ::1], float64[:, ::1], float64[::1])", cache=True, nogil=True)
+@compiled("float64[::1](float32[:, :, ::1], float64[:, ::1], float64[::1])")
 def clumped(rest: Floats, spots: Doubles, usual: Doubles) -> Doubles:
     """Return how much clearer each spot (N, 7) is to filters of twice the usual width (N,).
 
     1 is a spot of this width; edges and clumps of the background are more. Spots are out of `rest`
     with the heights that they have here.
     """
-    found, sigmas = np.empty(len(spots)), np.exp(usual)
-    most = int(_BEYOND * sigmas[np.array([WIDE, TALL])].max()) * 2 + 3
+    found, totals, row = np.empty(len(spots)), np.empty(3), np.empty(3)
+    own, ideal = np.empty(3), np.empty(3)
+    most = int(_BEYOND * max(np.exp(usual[WIDE]), np.exp(usual[TALL]))) * 2 + 3
     bells = np.empty((3, 3, most))  # by axis and filter
     box = np.empty((3, 2), np.int64)
     for n in range(len(spots)):
-        own, ideal, totals = np.full(3, spots[n, HEIGHT]), np.ones(3), np.zeros(3)
+        for k in range(3):
+            own[k], ideal[k], totals[k] = spots[n, HEIGHT], 1.0, 0.0
         for axis, (column, ln_sigma) in enumerate(_AXES):
-            place, sigma, size = spots[n, column], sigmas[ln_sigma], rest.shape[axis]
-            box[axis, 0] = max(int(np.ceil(place - _BEYOND * sigma)), 0)
-            box[axis, 1] = min(int(np.floor(place + _BEYOND * sigma)) + 1, size)
-            d = (np.arange(box[axis, 0], box[axis, 1]) - place) / sigma
+            place, sigma, size = spots[n, column], np.exp(usual[ln_sigma]), rest.shape[axis]
+            box[axis, 0] = low = max(int(np.ceil(place - _BEYOND * sigma)), 0)
+            box[axis, 1] = high = min(int(np.floor(place + _BEYOND * sigma)) + 1, size)
             wide = np.exp(spots[n, ln_sigma]) / sigma
             for k in range(3):
-                bell = bells[axis, k, : len(d)]
-                bell[:] = np.exp(-0.5 * d * d / 4**k)
-                bell /= bell.sum()
+                total = 0.0
+                for i in range(low, high):
+                    d = (i - place) / sigma
+                    bells[axis, k, i - low] = np.exp(-0.5 * d * d / 4**k)
+                    total += bells[axis, k, i - low]
+                for i in range(high - low):
+                    bells[axis, k, i] /= total
                 if size > 1:
                     own[k] *= wide / np.sqrt(wide**2 + 4**k)
                     ideal[k] /= np.sqrt(1 + 4**k)
         for z in range(box[0, 0], box[0, 1]):
             for y in range(box[1, 0], box[1, 1]):
-                row = np.zeros(3)
+                for k in range(3):
+                    row[k] = 0.0
                 for x in range(box[2, 0], box[2, 1]):
                     for k in range(3):
                         row[k] += bells[2, k, x - box[2, 0]] * rest[z, y, x]
-                totals += row * bells[0, :, z - box[0, 0]] * bells[1, :, y - box[1, 0]]
-        seen = totals + own
-        near, wider = seen[0] - seen[1], seen[1] - seen[2]
+                for k in range(3):
+                    totals[k] += row[k] * bells[0, k, z - box[0, 0]] * bells[1, k, y - box[1, 0]]
+        near = totals[0] + own[0] - (totals[1] + own[1])
+        wider = totals[1] + own[1] - (totals[2] + own[2])
         found[n] = wider / max(near, 1e-12) * (ideal[0] - ideal[1]) / (ideal[1] - ideal[2])
     return found

@@ -1,5 +1,9 @@
-"""Compiled loops of filters over images; no sum is reordered: the same bits everywhere."""
+"""Compiled loops of filters over images; no sum is reordered: the same bits everywhere.
 
+Arrays are copied value by value: numba takes a second to compile each other way.
+"""
+
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,6 +14,7 @@ from numpy.typing import NDArray
 from cytosuite.networks.kernels import FOLDER, use
 
 use(Path(__file__).with_name(FOLDER))
+compiled = partial(njit, cache=True, nogil=True)
 
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.int64]
@@ -18,7 +23,7 @@ _MAD_TO_SD = 1.4826
 _ENOUGH = 64  # values of a block from which its noise is measured
 
 
-@njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
+@compiled("void(float32[:, ::1], float32[::1], float32[:, ::1])")
 def _along_y(plane: Floats, taps: Floats, out: Floats) -> None:
     """Convolve the columns of a plane by symmetric taps, the edges repeated."""
     last, half = plane.shape[0] - 1, len(taps) // 2
@@ -32,14 +37,16 @@ def _along_y(plane: Floats, taps: Floats, out: Floats) -> None:
                 out[y, x] += tap * (plane[low, x] + plane[high, x])
 
 
-@njit("void(float32[:, ::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
+@compiled("void(float32[:, ::1], float32[::1], float32[:, ::1])")
 def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
     """Convolve the rows of a plane by symmetric taps, the edges repeated."""
     size, half = plane.shape[1], len(taps) // 2
     row = np.empty(size + 2 * half, np.float32)
     for y in range(plane.shape[0]):
-        row[:half], row[half + size :] = plane[y, 0], plane[y, size - 1]
-        row[half : half + size] = plane[y]
+        for k in range(half):
+            row[k], row[half + size + k] = plane[y, 0], plane[y, size - 1]
+        for x in range(size):
+            row[half + x] = plane[y, x]
         for x in range(size):
             out[y, x] = taps[half] * row[half + x]
         for k in range(1, half + 1):
@@ -49,11 +56,7 @@ def _along_x(plane: Floats, taps: Floats, out: Floats) -> None:
                 out[y, x] += tap * (low[x] + high[x])
 
 
-@njit(
-    "void(float32[:, :, ::1], float32[::1], float32[::1], float32[::1], float32[:, :, ::1])",
-    cache=True,
-    nogil=True,
-)
+@compiled("void(float32[:, :, ::1], float32[::1], float32[::1], float32[::1], float32[:, :, ::1])")
 def blur(values: Floats, kz: Floats, ky: Floats, kx: Floats, out: Floats) -> None:
     """Convolve (Z, Y, X) by symmetric taps along each axis into `out`, the edges repeated."""
     nz, ny, nx = values.shape
@@ -74,29 +77,51 @@ def blur(values: Floats, kz: Floats, ky: Floats, kx: Floats, out: Floats) -> Non
         _along_x(spare, kx, out[z])
 
 
-@njit(
-    "float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)",
-    cache=True,
-    nogil=True,
-)
+@compiled("float64(float32[::1], int64)")
+def _median(values: Floats, count: int) -> float:
+    """Return the median of the first values, which are reordered (Hoare, CACM 4 (1961) 321)."""
+    middle, low, high = count // 2, 0, count - 1
+    while low < high:
+        pivot, i, j = values[middle], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        low, high = i if j < middle else low, j if i > middle else high
+    upper = values[middle]
+    if count % 2:
+        return float(upper)
+    lower = values[0]
+    for k in range(1, middle):
+        lower = max(lower, values[k])
+    return float((lower + upper) / 2)
+
+
+@compiled("float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)")
 def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> Floats:
     """Return the sd around 0 in blocks of each plane (Z, M, N), by the median; at least `least`."""
     found = np.empty((values.shape[0], len(ends_y) - 1, len(ends_x) - 1), np.float32)
+    part = np.empty(values.shape[1] * values.shape[2], np.float32)
     for z in range(found.shape[0]):
         for i in range(found.shape[1]):
             for j in range(found.shape[2]):
-                block = values[z, ends_y[i] : ends_y[i + 1], ends_x[j] : ends_x[j + 1]]
-                step = min(3, max(1, int(np.sqrt(block.size / _ENOUGH))))
-                part = np.abs(block[::step, ::step]).ravel()
-                found[z, i, j] = max(least, _MAD_TO_SD * float(np.median(part)))
+                size = (ends_y[i + 1] - ends_y[i]) * (ends_x[j + 1] - ends_x[j])
+                step, n = min(3, max(1, int(np.sqrt(size / _ENOUGH)))), 0
+                for y in range(ends_y[i], ends_y[i + 1], step):
+                    for x in range(ends_x[j], ends_x[j + 1], step):
+                        part[n] = abs(values[z, y, x])
+                        n += 1
+                found[z, i, j] = max(least, _MAD_TO_SD * _median(part, n))
     return found
 
 
-@njit(
+@compiled(
     "void(float32[:, :, ::1], float32[:, :, ::1], int64[::1], int64[::1], int64, "
-    "float32[:, :, ::1], uint8[:, :, ::1])",
-    cache=True,
-    nogil=True,
+    "float32[:, :, ::1], uint8[:, :, ::1])"
 )
 def keep_best(
     values: Floats,
@@ -125,7 +150,7 @@ def keep_best(
                         out[x] = max(out[x], unit * row[x])
 
 
-@njit("boolean(float32[:, :, ::1], int64, int64, int64)", cache=True, nogil=True)
+@compiled("boolean(float32[:, :, ::1], int64, int64, int64)")
 def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
     """Return whether no neighbour is larger; of equal ones the first counts."""
     nz, ny, nx = values.shape
@@ -133,13 +158,13 @@ def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
     for k in range(max(z - 1, 0), min(z + 2, nz)):
         for j in range(max(y - 1, 0), min(y + 2, ny)):
             for i in range(max(x - 1, 0), min(x + 2, nx)):
-                before = (k, j, i) < (z, y, x)
+                before = k < z or (k == z and (j < y or (j == y and i < x)))
                 if values[k, j, i] > value or (before and values[k, j, i] == value):
                     return False
     return True
 
 
-@njit("int64[:, ::1](float32[:, :, ::1], float32)", cache=True, nogil=True)
+@compiled("int64[:, ::1](float32[:, :, ::1], float32)")
 def peaks(values: Floats, threshold: float) -> Indices:
     """Return the places (N, 3) of local maxima from a threshold, in the order of the memory."""
     nz, ny, nx = values.shape
@@ -153,7 +178,9 @@ def peaks(values: Floats, threshold: float) -> Indices:
                 if _is_peak(values, z, y, x):
                     if count == len(found):
                         more = np.empty((2 * count, 3), np.int64)
-                        more[:count] = found
+                        for n in range(count):
+                            for axis in range(3):
+                                more[n, axis] = found[n, axis]
                         found = more
                     found[count, 0], found[count, 1], found[count, 2] = z, y, x
                     count += 1

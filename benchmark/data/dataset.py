@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from cytosuite.benchmark.data.loops import compiled
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.store.integrity import is_whole, seal
 from cytosuite.benchmark.store.pool import Lost, Pool
@@ -188,6 +189,9 @@ def _make_missing(made: Dataset, recipe: Recipe, pool: Pool, progress: Progress)
     there = total - len(wanted)
     progress(there, total)
     try:
+        if recipe.seed is not None and wanted and not compiled():  # else every worker compiles
+            _make_whole(wanted.pop(0))
+            progress(there := there + 1, total)
         for done, (number, ended) in enumerate(pool.each(_make_whole, wanted), start=1):
             if isinstance(ended, Lost):
                 raise InputError(f"{wanted[number][0].name}: not made, {ended.reason}; run again")

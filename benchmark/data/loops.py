@@ -1,7 +1,9 @@
 """Compile the loops of simulators, scores and algorithms, for the first call of a user."""
 
+import os
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -16,12 +18,21 @@ SMALL = {
     "cells": (),
     "views": (),
 }
-EAGER = ("_kernels.py", "_loops.py")  # of algorithms: compiled when they are imported
+EAGER = "algorithms/*/_kernels.py"  # compiled when they are imported
+
+
+def compiled() -> bool:
+    """Return whether numba's cache holds loops of simulators that are as new as their sources."""
+    source = PACKAGE / "datasets" / "physics"
+    newest = max(path.stat().st_mtime for path in source.glob("_*_kernels.py"))
+    kept = os.environ.get("NUMBA_CACHE_DIR")
+    places = Path(kept).glob("physics_*/*.nbi") if kept else source.glob("__pycache__/*.nbi")
+    return any(path.stat().st_mtime >= newest for path in places)
 
 
 def compile_loops(done: Callable[[int, int], None]) -> None:
     """Use each loop once, so that numba keeps it in its cache; `done` counts the parts."""
-    files = sorted(path for name in EAGER for path in PACKAGE.glob(f"algorithms/*/{name}"))
+    files = sorted(PACKAGE.glob(EAGER))
     total = len(SMALL) + len(files) + 1
     for number, (name, settings) in enumerate(SMALL.items(), start=1):
         _simulate(name, settings)

@@ -1,7 +1,6 @@
 """Structural similarity of two arrays under a sliding window, by threads column by column."""
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.images import ssim_kernel as kernel
+from cytosuite.volume.cores import cores
 from cytosuite.volume.large import is_mapped, release
 
 SIGMA = 1.5  # voxels (Wang et al. 2004)
@@ -150,7 +150,7 @@ def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
         for number, band in waiting:
             totals[number] = _band(work, *band, buffers, copied=on_disk)
 
-    threads = min(_processors(), len(bands), max(1, COLUMNS // together))
+    threads = min(cores(), len(bands), max(1, COLUMNS // together))
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(take) for _ in range(threads)]:
             done.result()
@@ -229,8 +229,3 @@ def _parts(length: int, longest: int) -> list[slice]:
     count = -(-length // longest)
     edges = [length * k // count for k in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]
-
-
-def _processors() -> int:
-    """Return the number of processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,9 +1,12 @@
 """After `maintain compile`, the commands of a user compile nothing."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from cytosuite.benchmark.data.loops import compiled
 
 COUNTED = """
 import atexit, sys
@@ -25,15 +28,26 @@ main()
 def test_nothing_is_compiled_after_a_compilation(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
 
-    def compiled(*words):
+    def count(*words):
         command = [sys.executable, "-c", COUNTED, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return int(done.stdout.split()[-1])
 
-    assert compiled("maintain", "compile") > 50
+    assert count("maintain", "compile") > 50
     data = str(tmp_path / "data")
     small = ("--size", "mini", "--cases", "1", "--workers", "1")
     for name in ("spheroid", "nuclei", "membrane"):
-        assert compiled("simulate", name, *small, "--runs", str(tmp_path / name)) == 0, name
-    compiled("simulate", "spheroid", *small, "--out", data, "--runs", str(tmp_path / "runs"))
-    assert compiled("score", "--truth", f"{data}/labels", "--prediction", f"{data}/labels") == 0
+        assert count("simulate", name, *small, "--runs", str(tmp_path / name)) == 0, name
+    count("simulate", "spheroid", *small, "--out", data, "--runs", str(tmp_path / "runs"))
+    assert count("score", "--truth", f"{data}/labels", "--prediction", f"{data}/labels") == 0
+
+
+def test_loops_older_than_their_sources_count_as_not_compiled(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert not compiled()
+    kept = tmp_path / "physics_0" / "cut.nbi"
+    kept.parent.mkdir()
+    kept.touch()
+    assert compiled()
+    os.utime(kept, (0, 0))
+    assert not compiled()

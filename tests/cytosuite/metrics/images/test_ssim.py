@@ -82,7 +82,7 @@ def test_pieces_leave_no_seams_and_threads_change_nothing(shape, monkeypatch):
     means = [ssim(*map(np.ascontiguousarray, part), data_range=1.0) for part in parts]
     assert whole == pytest.approx(np.mean(means), abs=1e-13)
     for threads in (1, 5):
-        monkeypatch.setattr(ssim_compare, "_processors", lambda threads=threads: threads)
+        monkeypatch.setattr(ssim_compare, "cores", lambda threads=threads: threads)
         assert ssim(truth, prediction, data_range=1.0) == whole
 
 
