@@ -40,9 +40,9 @@ def _reached(rows: Bools, along_z: int, along_y: int) -> Bools:
     for z in range(rows.shape[0]):
         for y in range(rows.shape[1]):
             if rows[z, y]:
-                for i in range(max(z - along_z, 0), min(z + along_z + 1, rows.shape[0])):
-                    for j in range(max(y - along_y, 0), min(y + along_y + 1, rows.shape[1])):
-                        reached[i, j] = True
+                reached[
+                    max(z - along_z, 0) : z + along_z + 1, max(y - along_y, 0) : y + along_y + 1
+                ] = True
     return reached
 
 
@@ -90,11 +90,8 @@ def blur(
 @njit("float32[:, ::1](boolean[:, :, ::1])", cache=True, nogil=True)
 def voxels(mask: Bools) -> Floats:
     """Return the places (N, 3) of the voxels of a mask, in the order of the memory."""
+    places = np.empty((np.count_nonzero(mask), 3), np.float32)
     n = 0
-    for there in mask.ravel():
-        if there:
-            n += 1
-    places, n = np.empty((n, 3), np.float32), 0
     for z in range(mask.shape[0]):
         for y in range(mask.shape[1]):
             for x in range(mask.shape[2]):
@@ -202,8 +199,7 @@ def settle(
             if moved < tolerance:
                 break
         if taken < steps:  # else it does not rest
-            for k in range(taken):
-                seen[path[k]] = end
+            seen[path[:taken]] = end
         points[n, 1], points[n, 2], ways[n] = py, px, taken
 
 
@@ -225,11 +221,8 @@ def extents(
     mask: Bools, number: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return sum, least and largest of the voxels (N,) of objects 0..n-1 in a mask, each (3, n)."""
-    sums = np.zeros((3, count))
-    low, high = np.empty((3, count), np.int64), np.empty((3, count), np.int64)
-    for axis in range(3):
-        for n in range(count):
-            low[axis, n], high[axis, n] = mask.shape[axis], 0
+    sums, high = np.zeros((3, count)), np.zeros((3, count), np.int64)
+    low = np.full((3, count), max(mask.shape), np.int64)
     n = 0
     for z in range(mask.shape[0]):
         for y in range(mask.shape[1]):
