@@ -65,7 +65,6 @@ def train(name: str, plan: Facts, engine: str, only: Sequence[str]) -> None:
             share = own.get("share", 1.0)
             if method in plan["steps"]:
                 words += ["--steps", round(share * plan["steps"][method])]
-                words += ["--settings", own["settings"]] if "settings" in own else []
             else:
                 settings = Path(folder) / "settings.toml"
                 changed = {**plan["settings"][method], **own.get(method, {})}
