@@ -107,7 +107,8 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
         rest = times["seconds"] - (times["network_seconds"] if known(times) else 0.0)
         words = [first(ran, key) for key in ("model", "domain", "size")]
         method, _, _ = str(line.algorithm).partition(":")
-        numbers = [f"{getattr(line, score):.3f}" for score in SCORES]
+        values = [float(getattr(line, score)) for score in SCORES]
+        numbers = [f"{value:.3f}" if value == value else "-" for value in values]  # SQ of no match
         spent = [
             f"{times['network_seconds']:.2f}" if known(times) else "-",
             *(f"{value:.2f}" for value in (rest, times["cpu_seconds"])),
