@@ -27,7 +27,7 @@ def stage(frame: FrameType | None, root: str) -> str:
             return "compiling"
         if file.startswith("<frozen importlib"):
             return "imports"
-        if not own and file.startswith(root):
+        if not own and file.startswith(root) and "site-packages" not in file:
             name = Path(file).relative_to(root).with_suffix("").as_posix()
             own = f"{name.removeprefix('cytosuite/').replace('/__init__', '')}.{code.co_name}"
         if not own:

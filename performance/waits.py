@@ -5,9 +5,10 @@ Usage: python performance/waits.py [--only WORD...] [--all] [--list] [--growth]
 
 Each wait is a process of its own with the real command; `--only` takes those with a word in their
 name, `--all` the long ones too. Images are simulated once, with fixed seeds, into the folder, which
-is kept where it is named. CPU and peak memory (of the largest process) are the kernel's, of the
-command and all that it starts; stages are sampled in every Python process (`stages.py`). The table
-goes to the screen, the rows to FILE.json, and the table beside it (.md) with those of the baseline.
+is kept where it is named. CPU and peak memory (of the largest process, at least that of this one)
+are the kernel's, of the command and all that it starts; stages are sampled in every Python process
+(`stages.py`). The table goes to the screen, the rows to FILE.json, and the table beside it (.md)
+with those of the baseline.
 """
 
 import argparse
