@@ -100,7 +100,8 @@ class OpenCluster:
         self._stack.enter_context(dask.config.set(SETTINGS))
         from distributed import Client, LocalCluster
 
-        for name in ("distributed", "distributed.client"):
+        # An interrupt within distributed's `sync` makes tornado log a NameError of it.
+        for name in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if self.word not in ("local", "slurm"):
             return self._running(Client)
