@@ -108,7 +108,7 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
         words = [first(ran, key) for key in ("model", "domain", "size")]
         method, _, _ = str(line.algorithm).partition(":")
         values = [float(getattr(line, score)) for score in SCORES]
-        numbers = [f"{value:.3f}" if value == value else "-" for value in values]  # SQ of no match
+        numbers = [f"{value:.3f}" if pd.notna(value) else "-" for value in values]  # SQ of no match
         spent = [
             f"{times['network_seconds']:.2f}" if known(times) else "-",
             *(f"{value:.2f}" for value in (rest, times["cpu_seconds"])),

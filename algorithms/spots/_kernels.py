@@ -221,11 +221,8 @@ def _fit(
 ) -> None:
     """Move a spot to its most likely values, ln sigmas near the usual ones; write its `result`."""
     n = _number(rest)
-    matrix, vector, profiles = (
-        np.empty((n, n)),
-        np.empty(n),
-        np.empty((3, 3, 2 * max(half[0], half[1], half[2]) + 1)),
-    )
+    matrix, vector = np.empty((n, n)), np.empty(n)
+    profiles = np.empty((3, 3, 2 * max(half[0], half[1], half[2]) + 1))
     box = _window(start, half, rest.shape)
     for a in range(len(result)):
         result[a] = 0.0
@@ -234,7 +231,7 @@ def _fit(
         if step == steps:
             break
         for a in range(n):
-            if a >= WIDE and a != Z:
+            if a >= WIDE and a != Z:  # an ln sigma
                 vector[a] += (usual[a] - spot[a]) / _PRIOR**2
                 matrix[a, a] += 1 / _PRIOR**2
             matrix[a, a] *= 1 + _DAMPING
@@ -245,9 +242,9 @@ def _fit(
         for a in range(n):
             change = min(max(vector[a], -_STEPS[a]), _STEPS[a])
             spot[a] += change
-            if a >= WIDE and a != Z:
+            if a >= WIDE and a != Z:  # an ln sigma
                 spot[a] = min(max(spot[a], usual[a] - _FARTHEST), usual[a] + _FARTHEST)
-            if a <= X or a == Z:
+            if a <= X or a == Z:  # a place
                 moved = max(moved, abs(change))
         # Between pixels that a narrow spot does not reach its height is free.
         most = _HIGHEST * (abs(start[HEIGHT]) + np.sqrt(variance))

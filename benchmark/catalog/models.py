@@ -72,7 +72,7 @@ def unlike(cards: Mapping[str, Path]) -> list[str]:
     for name, own in by_algorithm.items():
         found, theirs = [], {card.name: dict(_flat(card.parameters)) for card in own}
         for key in dict.fromkeys(key for parameters in theirs.values() for key in parameters):
-            values = {name: parameters.get(key) for name, parameters in theirs.items()}
+            values = {card: parameters.get(key) for card, parameters in theirs.items()}
             if any(value != values[own[0].name] for value in values.values()):
                 found.append(f"{key} ({', '.join(f'{n} {v}' for n, v in values.items())})")
         if (more := len(found) - NAMED) > 0:

@@ -373,6 +373,7 @@ class _Course(Generic[Settings, Case]):
         state, given, steps = self.state, self.settings.validation, self.settings.schedule.steps
 
         def scored(cases: Cases[Case]) -> dict[str, float]:
+            """Return the scores of some cases, and say how far they are."""
             assert self.training.validate is not None  # see need_data
             facts = self.training.validate(state, cases, self.settings)
             return score(metrics, in_sight(facts, max(map(len, cases.values())), self.say))
