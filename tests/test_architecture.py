@@ -126,7 +126,7 @@ def _circles(graph):
 
 
 @pytest.mark.parametrize(
-    "module", ["cytosuite.benchmark.data.dataset", "cytosuite.benchmark.commands.options"]
+    "module", ["cytosuite.benchmark.data.dataset", "cytosuite.benchmark.terminal.options"]
 )
 def test_data_and_options_load_no_report(module):
     heavy = "{'jinja2', 'matplotlib', 'torch', 'pandas'}"

@@ -23,12 +23,12 @@ from cytosuite.benchmark.catalog.catalog import (
     recipes,
 )
 from cytosuite.benchmark.catalog.contract import Check, Run, checks
-from cytosuite.benchmark.commands.console import lines_to
-from cytosuite.benchmark.commands.options import TableOptions, option
-from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
 from cytosuite.benchmark.engines.outcome import Limits, Session
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.benchmark.runs.validate import BadOutput, check
+from cytosuite.benchmark.terminal.console import lines_to
+from cytosuite.benchmark.terminal.options import TableOptions, option
+from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import (
     AlgorithmManifest,

@@ -112,7 +112,7 @@ def _add(
     """Add a command to a program; only the wanted one is loaded."""
     callback: Callable[..., None] = common_options
     if command.name == wanted:
-        from cytosuite.benchmark.commands.options import as_callback
+        from cytosuite.benchmark.terminal.options import as_callback
 
         callback = as_callback(command.load())
         _refuse_empty_paths(callback, words)

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cytosuite.benchmark.commands.options import SegmentOptions
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record, grouped, read_record
 from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.benchmark.terminal.options import SegmentOptions
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
 from cytosuite.datasets.folder.collect import Item

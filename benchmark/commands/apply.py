@@ -32,13 +32,13 @@ from cytosuite.benchmark.commands.choice import (
     own_images,
     show_choice,
 )
-from cytosuite.benchmark.commands.console import Cases, lines_to, progress
 from cytosuite.benchmark.commands.data import need, start_engine
-from cytosuite.benchmark.commands.options import ApplyOptions, SegmentOptions
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.benchmark.terminal.console import Cases, lines_to, progress
+from cytosuite.benchmark.terminal.options import ApplyOptions, SegmentOptions
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given

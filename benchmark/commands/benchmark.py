@@ -40,7 +40,6 @@ from cytosuite.benchmark.commands.conclusion import (
     report,
     score,
 )
-from cytosuite.benchmark.commands.console import Cases, progress
 from cytosuite.benchmark.commands.data import (
     make,
     opened,
@@ -49,7 +48,6 @@ from cytosuite.benchmark.commands.data import (
     start_engine,
 )
 from cytosuite.benchmark.commands.guests import need_guests, take_in
-from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.comparison.origin import case_digests, model_digest, request_facts
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe
@@ -64,6 +62,8 @@ from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
 from cytosuite.benchmark.store.csvfile import written
 from cytosuite.benchmark.store.integrity import FOREIGN, forget
+from cytosuite.benchmark.terminal.console import Cases, progress
+from cytosuite.benchmark.terminal.options import BenchmarkOptions
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, ModelError

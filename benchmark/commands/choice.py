@@ -18,11 +18,11 @@ from cytosuite.benchmark.catalog.models import (
     preferred,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
-from cytosuite.benchmark.commands.console import lines_to
 from cytosuite.benchmark.commands.data import own_model
-from cytosuite.benchmark.commands.options import AUTO, SEGMENT, SegmentOptions
-from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
 from cytosuite.benchmark.engines.choose import engine_name
+from cytosuite.benchmark.terminal.console import lines_to
+from cytosuite.benchmark.terminal.options import AUTO, SEGMENT, SegmentOptions
+from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.contract.cautions import cautions
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition, described, with_given

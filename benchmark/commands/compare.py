@@ -7,9 +7,6 @@ from typing import Literal
 import pandas as pd
 from rich.console import Console
 
-from cytosuite.benchmark.commands.console import lines_to, names
-from cytosuite.benchmark.commands.options import TableOptions, option
-from cytosuite.benchmark.commands.table import Cell, ValueTable, give, keep, show
 from cytosuite.benchmark.comparison.accepted import accepted_for
 from cytosuite.benchmark.comparison.changes import DEFAULT, read_thresholds
 from cytosuite.benchmark.comparison.comparison import Comparison, compare
@@ -34,6 +31,9 @@ from cytosuite.benchmark.ranking.scores import (
     table_measures,
 )
 from cytosuite.benchmark.results.controls import CONTROLS
+from cytosuite.benchmark.terminal.console import lines_to, names
+from cytosuite.benchmark.terminal.options import TableOptions, option
+from cytosuite.benchmark.terminal.table import Cell, ValueTable, give, keep, show
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_file
 

@@ -9,13 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from cytosuite.benchmark.cluster.processes import beside
-from cytosuite.benchmark.commands.console import lines_to, progress
-from cytosuite.benchmark.commands.options import BenchmarkOptions
-from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.store.integrity import digests, unaltered
+from cytosuite.benchmark.terminal.console import lines_to, progress
+from cytosuite.benchmark.terminal.options import BenchmarkOptions
+from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.contract.tasks import Task
 from cytosuite.files import atomic, visible_files
 

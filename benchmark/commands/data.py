@@ -13,8 +13,6 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms, workplace
 from cytosuite.benchmark.catalog.models import Models
 from cytosuite.benchmark.catalog.packages import uses_gpu
-from cytosuite.benchmark.commands.console import Cases, progress
-from cytosuite.benchmark.commands.options import ClusterOptions, DataOptions, RunOptions
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case, Dataset, prepare
 from cytosuite.benchmark.data.recipe import Recipe
@@ -24,6 +22,8 @@ from cytosuite.benchmark.runs.chain import links, through
 from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.run import Report, run_job
+from cytosuite.benchmark.terminal.console import Cases, progress
+from cytosuite.benchmark.terminal.options import ClusterOptions, DataOptions, RunOptions
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError
 

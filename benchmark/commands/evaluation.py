@@ -20,10 +20,8 @@ from cytosuite.benchmark.catalog.catalog import (
 )
 from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.catalog.models import named_models
-from cytosuite.benchmark.commands.console import lines_to, progress
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.guests import need_guests, take_in
-from cytosuite.benchmark.commands.options import DataOptions, GuestOptions, PhaseOptions, option
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import daemon_errors, need_docker
@@ -50,6 +48,8 @@ from cytosuite.benchmark.submission.judging.submission import (
 )
 from cytosuite.benchmark.submission.profiles import PROFILES, PlatformProfile, smallest
 from cytosuite.benchmark.submission.rehearsal import Rehearsal, write_record
+from cytosuite.benchmark.terminal.console import lines_to, progress
+from cytosuite.benchmark.terminal.options import DataOptions, GuestOptions, PhaseOptions, option
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, plain

@@ -18,8 +18,6 @@ from cytosuite.benchmark.catalog.catalog import (
     workplace,
 )
 from cytosuite.benchmark.catalog.models import need_weights
-from cytosuite.benchmark.commands.console import box, lines_to, names, progress
-from cytosuite.benchmark.commands.options import STDOUT, option
 from cytosuite.benchmark.commands.score import files_of, key_of
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker
@@ -32,6 +30,8 @@ from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.benchmark.terminal.console import box, lines_to, names, progress
+from cytosuite.benchmark.terminal.options import STDOUT, option
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_file, need_folder, read_json, write_json

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.catalog.models import is_tarball
-from cytosuite.benchmark.commands.options import GuestOptions
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.guest import (
@@ -22,6 +21,7 @@ from cytosuite.benchmark.engines.guest import (
 )
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive
+from cytosuite.benchmark.terminal.options import GuestOptions
 from cytosuite.contract.manifest import AlgorithmManifest, parse
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError

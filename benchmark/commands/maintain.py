@@ -11,8 +11,8 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, need_checkout, pick
 from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN
-from cytosuite.benchmark.commands.console import lines_to, plain_name, printable, progress
-from cytosuite.benchmark.commands.options import option, options_of
+from cytosuite.benchmark.terminal.console import lines_to, plain_name, printable, progress
+from cytosuite.benchmark.terminal.options import option, options_of
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_file, need_folder
 

@@ -13,15 +13,15 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import pick
 from cytosuite.benchmark.cluster.processes import beside
-from cytosuite.benchmark.commands.console import Step, lines_to, progress
-from cytosuite.benchmark.commands.options import ScoreOptions
-from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.benchmark.results.objects import join_tables, measured_places, write_object_scores
 from cytosuite.benchmark.results.pointfiles import PointCase, PointSettings, point_cases
 from cytosuite.benchmark.runs.record import grouped
 from cytosuite.benchmark.store.pool import Lost
+from cytosuite.benchmark.terminal.console import Step, lines_to, progress
+from cytosuite.benchmark.terminal.options import ScoreOptions
+from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.contract.metadata import view_role
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError

@@ -14,15 +14,15 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import dataset_manifests
 from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.commands.console import lines_to, names, numbers, progress
 from cytosuite.benchmark.commands.data import make, opened, start_engine
-from cytosuite.benchmark.commands.options import PartOptions, RunOptions, SimulateOptions, option
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnunet
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.store.csvfile import written
+from cytosuite.benchmark.terminal.console import lines_to, names, numbers, progress
+from cytosuite.benchmark.terminal.options import PartOptions, RunOptions, SimulateOptions, option
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
 from cytosuite.datasets.folder.collect import PLAIN

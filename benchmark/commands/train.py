@@ -16,9 +16,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, pick, workplace
 from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.catalog.packages import need_packages
-from cytosuite.benchmark.commands.console import lines_to, progress
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.options import DataOptions, RunOptions, TrainOptions, option
 from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.runs.learning import (
@@ -29,6 +27,8 @@ from cytosuite.benchmark.runs.learning import (
     settings_of,
     trained,
 )
+from cytosuite.benchmark.terminal.console import lines_to, progress
+from cytosuite.benchmark.terminal.options import DataOptions, RunOptions, TrainOptions, option
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.select import PROOF
 from cytosuite.contract.weights import new_card, user

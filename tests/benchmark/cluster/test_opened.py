@@ -19,7 +19,7 @@ from cytosuite.benchmark.cluster.jobs import Jobs, Regularly
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.benchmark.commands.data import opened
-from cytosuite.benchmark.commands.options import ClusterOptions
+from cytosuite.benchmark.terminal.options import ClusterOptions
 from cytosuite.errors import InputError
 
 pytest.importorskip("distributed")

@@ -12,7 +12,7 @@ from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.catalog.contract import checks
 from cytosuite.benchmark.commands import algorithms as module
 from cytosuite.benchmark.commands.algorithms import list_command, listing, new
-from cytosuite.benchmark.commands.options import TableOptions
+from cytosuite.benchmark.terminal.options import TableOptions
 from cytosuite.contract.manifest import read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model

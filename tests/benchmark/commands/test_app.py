@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN, MOVED
-from cytosuite.benchmark.commands.console import names, numbers, pairs, several
-from cytosuite.benchmark.commands.options import (
+from cytosuite.benchmark.terminal.console import names, numbers, pairs, several
+from cytosuite.benchmark.terminal.options import (
     as_callback,
     option,
 )

@@ -13,10 +13,10 @@ from cytosuite.benchmark.catalog import models, packages
 from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands.apply import apply
-from cytosuite.benchmark.commands.options import ApplyOptions, ScoreOptions
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.data.preview import OUTLINE
 from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.terminal.options import ApplyOptions, ScoreOptions
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install

@@ -24,10 +24,10 @@ from cytosuite.benchmark.commands.benchmark import _chosen, benchmark_command, c
 from cytosuite.benchmark.commands.conclusion import FAILURES, _failures
 from cytosuite.benchmark.commands.data import engine_word, opened
 from cytosuite.benchmark.commands.export import ExportOptions, export_command
-from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.benchmark.store.pool import Here
+from cytosuite.benchmark.terminal.options import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, ModelError
 from cytosuite.formats import write

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.terminal.options import ScoreOptions
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.metrics import board_metrics, n_ssim

@@ -10,7 +10,6 @@ from PIL import Image
 from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
-from cytosuite.benchmark.commands.options import SimulateOptions
 from cytosuite.benchmark.commands.simulate import (
     CombineOptions,
     LabelsOptions,
@@ -21,6 +20,7 @@ from cytosuite.benchmark.commands.simulate import (
 )
 from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.terminal.options import SimulateOptions
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog import catalog
 from cytosuite.benchmark.commands import train as training
-from cytosuite.benchmark.commands.options import TrainOptions
+from cytosuite.benchmark.terminal.options import TrainOptions
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume

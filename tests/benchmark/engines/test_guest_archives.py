@@ -11,8 +11,8 @@ from docker.errors import APIError
 from rich.console import Console
 
 from cytosuite.benchmark.commands.guests import take_in
-from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.terminal.options import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
 
 pytestmark = pytest.mark.docker

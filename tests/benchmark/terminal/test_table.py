@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.commands.options import TableOptions
-from cytosuite.benchmark.commands.table import ValueTable, give, show
+from cytosuite.benchmark.terminal.options import TableOptions
+from cytosuite.benchmark.terminal.table import ValueTable, give, show
 from cytosuite.errors import InputError
 
 NAMES = ["case", *(f"metric_{n}" for n in range(20))]

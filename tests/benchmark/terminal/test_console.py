@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.commands import console as room
-from cytosuite.benchmark.commands.console import Cases, TimeLeft, progress
+from cytosuite.benchmark.terminal.console import Cases, TimeLeft, progress
 
 
 @pytest.fixture

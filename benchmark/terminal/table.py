@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from cytosuite.benchmark.commands.options import STDOUT, TableOptions
 from cytosuite.benchmark.store.csvfile import as_text
+from cytosuite.benchmark.terminal.options import STDOUT, TableOptions
 from cytosuite.files import atomic, json_text
 
 Cell = str | int | float | None

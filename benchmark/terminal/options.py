@@ -11,7 +11,10 @@ import typer
 
 from cytosuite.benchmark.catalog.catalog import pick, workplace
 from cytosuite.benchmark.cluster.site import cluster_word
-from cytosuite.benchmark.commands.console import (
+from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.engines.guest import Format
+from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.benchmark.terminal.console import (
     LEAST_UM,
     MOST_UM,
     console,
@@ -22,9 +25,6 @@ from cytosuite.benchmark.commands.console import (
     printable,
     several,
 )
-from cytosuite.benchmark.containers.locks import Device
-from cytosuite.benchmark.engines.guest import Format
-from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError

@@ -1,0 +1,1 @@
+"""A command and its user: options, progress, tables."""
