@@ -38,7 +38,7 @@ RUN ln -sfn ../algorithms /opt/app/cytosuite/algorithms
 # kernels, for a CPU that every machine has. All of it readable under any user.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=
 RUN export PYTHONHASHSEED=0; python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
-    && if [ -f "algorithms/${ALGORITHM}/_kernels.py" ]; then python3 -m cytosuite.networks.kernels "cytosuite.algorithms.${ALGORITHM}._kernels"; fi \
+    && python3 -m cytosuite.networks.kernels $(find cytosuite/segmentation/ "algorithms/${ALGORITHM}/" -maxdepth 1 -name _kernels.py 2>/dev/null | sed 's#^algorithms#cytosuite/algorithms#; s#//*#.#g; s#.py$##') \
     && chmod -R a+rX /opt/app
 USER 1000:1000
 # The exec form does not expand build arguments: the entry point reads the environment.

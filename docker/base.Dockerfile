@@ -38,9 +38,9 @@ RUN set -e; export PYTHONPATH=/opt/new:/opt/python PIP_ROOT_USER_ACTION=ignore P
         \( -name '*.[ch]' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -not -name __init__.pyi \) -exec rm {} +; \
     find . -name '*.a' -delete; \
     python3 -m compileall -qq --invalidation-mode unchecked-hash -s /opt/new -p /opt/python . || true; \
-    modules="h5py, imagecodecs, numpy.testing, PIL, pydantic, safetensors, scipy.ndimage, scipy.optimize, scipy.stats, \
+    modules="h5py, imagecodecs, numba, numpy.testing, PIL, pydantic, safetensors, scipy.ndimage, scipy.optimize, scipy.stats, \
 skimage.feature, skimage.measure, skimage.morphology, skimage.segmentation, tifffile, zarr.codecs"; \
-    if [ "${KIND}" != slim ]; then modules="$modules, numba, torch, monai.networks.nets, monai.transforms, monai.losses"; fi; \
+    if [ "${KIND}" != slim ]; then modules="$modules, torch, monai.networks.nets, monai.transforms, monai.losses"; fi; \
     HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba python3 -B -c "import $modules"; \
     chmod -R a+rX .
 # By this label the stage, which the classic builder keeps, is found and removed after the build.

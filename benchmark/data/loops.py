@@ -18,7 +18,7 @@ SMALL = {
     "cells": (),
     "views": (),
 }
-EAGER = "algorithms/*/_kernels.py"  # compiled when they are imported
+EAGER = ("segmentation/_kernels.py", "algorithms/*/_kernels.py")  # compiled when imported
 
 
 def compiled() -> bool:
@@ -32,13 +32,13 @@ def compiled() -> bool:
 
 def compile_loops(done: Callable[[int, int], None]) -> None:
     """Use each loop once, so that numba keeps it in its cache; `done` counts the parts."""
-    files = sorted(PACKAGE.glob(EAGER))
+    files = [path for pattern in EAGER for path in sorted(PACKAGE.glob(pattern))]
     total = len(SMALL) + len(files) + 1
     for number, (name, settings) in enumerate(SMALL.items(), start=1):
         _simulate(name, settings)
         done(number, total)
     for number, path in enumerate(files, start=len(SMALL) + 1):
-        import_module(f"cytosuite.algorithms.{path.parent.name}.{path.stem}")
+        import_module(".".join(("cytosuite", *path.relative_to(PACKAGE).with_suffix("").parts)))
         done(number, total)
     _score()
     done(total, total)

@@ -5,12 +5,29 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 FOLDER = "kernels"  # next to the module
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+_made: list[str] = []  # folder of this process that holds copies of all kept loops
+
+
+def compiled(*signature: str) -> Callable[[Loop], Loop]:
+    """Return numba's decorator of a loop; each process compiles it where no cache can be written."""
+
+    def decorate(loop: Loop) -> Loop:
+        from numba import njit  # takes half a second
+
+        try:
+            return cast(Loop, njit([*signature], cache=True, nogil=True)(loop))
+        except RuntimeError:  # neither the module's folder nor the user's cache can be written
+            return cast(Loop, njit([*signature], nogil=True)(loop))
+
+    return decorate
 
 
 def keep(name: str, store: Path | None = None) -> int:
@@ -28,11 +45,14 @@ def keep(name: str, store: Path | None = None) -> int:
 
 def use(store: Path) -> bool:
     """Copy kept loops to where numba can write, before their module's first loop; False without."""
-    if os.environ.get("NUMBA_CACHE_DIR") or not store.is_dir():
+    given = os.environ.get("NUMBA_CACHE_DIR", "")
+    if not store.is_dir() or given not in ("", *_made):
         return False
     try:
-        target = Path(tempfile.mkdtemp(prefix="cytosuite-kernels-"))
-        atexit.register(shutil.rmtree, target, ignore_errors=True)
+        target = Path(given or tempfile.mkdtemp(prefix="cytosuite-kernels-"))
+        if not given:
+            _made.append(str(target))
+            atexit.register(shutil.rmtree, target, ignore_errors=True)
         for path in (path for path in store.rglob("*") if path.is_file()):
             copy = target / path.relative_to(store)
             copy.parent.mkdir(parents=True, exist_ok=True)

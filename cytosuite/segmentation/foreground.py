@@ -1,7 +1,8 @@
 """Background, noise and the voxels that belong to nuclei."""
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from cytosuite.volume.cores import parts_of, side_by_side
 from cytosuite.volume.pieces import slabs_of, thinned
 
 _BINS = 4096
-_LINES = (4, 4, 128)  # planes, rows and columns that are filtered together along another axis
 _MAD_TO_SD = 1.4826
 _DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
 _WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little to estimate it
@@ -30,38 +30,40 @@ def gaussian(
     truncate: float = 4.0,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Return SciPy's `gaussian_filter`, bit for bit, on all cores; `out` may be the image.
+    """Return SciPy's `gaussian_filter`, bit for bit, on all cores; `out` may be the image."""
+    from cytosuite.segmentation._kernels import blur, blur_rows  # numba takes long to import
 
-    Lines that are far apart in memory are filtered some at a time, in a copy: twice as fast.
-    """
-    result = np.empty_like(image) if out is None else out
-
-    def filtered(source: NDArray[np.float32], into: NDArray[np.float32], axis: int) -> None:
-        """Write the Gaussian of a source along one axis into an array, which may be the source."""
-        if sigma[axis] <= 0:
-            into[...] = source
-            return
-        sides = [
-            [slice(None)] if n == axis else [slice(at, at + step) for at in range(0, size, step)]
-            for n, (size, step) in enumerate(zip(source.shape, _LINES[-source.ndim :], strict=True))
-        ]
-        for box in product(*sides) if axis < source.ndim - 1 else [(slice(None),)]:
-            lines = source[box].copy().swapaxes(axis, -1).copy()
-            ndimage.gaussian_filter1d(lines, sigma[axis], output=lines, truncate=truncate)
-            into[box] = lines.swapaxes(axis, -1)
-
-    def along_first(part: slice) -> None:
-        """Filter some rows (second axis) along the first axis."""
-        filtered(image[:, part], result[:, part], 0)
-
-    def along_others(part: slice) -> None:
-        """Filter some planes in place along all axes but the first."""
-        for axis in range(1, image.ndim):
-            filtered(result[part], result[part], axis)
-
-    side_by_side(along_first, parts_of((image.shape[1], image.shape[0], *image.shape[2:])))
-    side_by_side(along_others, parts_of(image.shape))
+    result = np.empty(image.shape, np.float32) if out is None else out
+    if result is not image:
+        result[...] = image
+    rows = result.reshape(-1, image.shape[-1])
+    for axis, width in enumerate(sigma):
+        if width > 0 and axis < image.ndim - 1:
+            along_lines(partial(blur, _weights(width, truncate)), result, axis)
+        elif width > 0:
+            work = partial(blur_rows, _weights(width, truncate))
+            side_by_side(work, [rows[part] for part in parts_of(rows.shape)])
     return result
+
+
+def _weights(width: float, truncate: float) -> NDArray[np.float64]:
+    """Return one side of a Gaussian's weights, from its middle."""
+    reach = int(truncate * float(width) + 0.5)
+    whole = np.exp(-0.5 / (width * width) * np.arange(-reach, reach + 1) ** 2)
+    return np.ascontiguousarray((whole / whole.sum())[reach:])
+
+
+def along_lines(
+    work: Callable[[NDArray[np.float32], int, int], None], image: NDArray[np.float32], axis: int
+) -> None:
+    """Work on the lines along an axis, not the last one: (K, N, M), first and last column of M."""
+    shape = image.shape
+    lines = image.reshape(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
+    if len(lines) > 1:
+        side_by_side(lambda part: work(lines[part], 0, lines.shape[2]), parts_of(lines.shape))
+        return
+    columns = parts_of((lines.shape[2], shape[axis]))
+    side_by_side(lambda part: work(lines, part.start, part.stop), columns)
 
 
 def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
@@ -176,6 +178,8 @@ def restored(
     box: Sequence[slice] | None = None,
 ) -> NDArray[np.float32]:
     """Return means of blocks, interpolated linearly from their centres to the voxels (in `box`)."""
+    from cytosuite.segmentation._kernels import stretch
+
     if box is None:
         whole = np.empty(shape, np.float32)
 
@@ -194,11 +198,11 @@ def restored(
         centres = (starts + np.minimum(starts + length, size) - 1) / 2
         position = np.interp(np.arange(size)[span], centres, np.arange(len(centres)))
         low = np.minimum(position.astype(np.intp), max(len(centres) - 2, 0))
-        high = np.minimum(low + 1, len(centres) - 1)
-        others = [i for i in range(small.ndim) if i != axis]
-        weight: NDArray[Any] = np.expand_dims((position - low).astype(np.float32), others)
-        below, above = np.take(small, low, axis=axis), np.take(small, high, axis=axis)
-        small = below + weight * (above - below)
+        weight = (position - low).astype(np.float32)
+        lines = np.ascontiguousarray(small.swapaxes(axis, -1))
+        found = np.empty((*lines.shape[:-1], low.size), np.float32)
+        stretch(low, weight, lines.reshape(-1, lines.shape[-1]), found.reshape(-1, low.size))
+        small = found.swapaxes(axis, -1)
     return small
 
 

@@ -8,11 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from skimage.measure import label as connected
-
-from cytosuite.volume.cores import PART, parts_of, side_by_side
 
 Label = TypeVar("Label", np.int32, np.uint32)
 
@@ -37,7 +32,7 @@ def own_level(
 
 def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     """Return the labels with only the largest face-connected piece of each object."""
-    pieces = _pieces(labels.view(np.int32))
+    pieces, _ = _pieces(labels)
     inside = np.flatnonzero(labels)
     piece, owner = pieces.ravel()[inside], labels.ravel()[inside]
     size = np.bincount(piece)
@@ -53,41 +48,19 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     return result
 
 
-def _pieces(labels: NDArray[np.int32] | NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the face-connected pieces, numbered by first voxels: slabs side by side, then one."""
-    parts = parts_of(labels.shape, max(PART, labels.size // 8))
-    pieces = np.empty(labels.shape, np.int32)
+def _pieces(labels: NDArray[Label], *, background: bool = False) -> tuple[NDArray[np.int32], int]:
+    """Return the face-connected pieces of labels, or of the background, by first voxels, and n."""
+    from cytosuite.segmentation._kernels import pieces  # numba takes long to import
 
-    def find(part: slice) -> int:
-        """Write the pieces of some planes, numbered from 1; return their number."""
-        pieces[part], count = connected(labels[part], connectivity=1, return_num=True)
-        return int(count)
-
-    counts = np.cumsum([0, *side_by_side(find, parts)])
-    if len(parts) == 1:
-        return pieces
-    ends = []
-    for part, before, here in zip(parts[1:], counts, counts[1:], strict=False):
-        low, high = part.start - 1, part.start
-        same = (labels[low] == labels[high]) & (labels[low] != 0)
-        ends.append((pieces[low][same] + before, pieces[high][same] + here))
-    first, second = np.concatenate(ends, axis=1)
-    graph = csr_array((np.ones(first.size), (first, second)), shape=(int(counts[-1]) + 1,) * 2)
-    number = connected_components(graph)[1].astype(np.int32)  # 0 stays 0
-
-    def rename(place: int) -> None:
-        """Give the pieces of one part their numbers in the whole image."""
-        own = np.append(np.int32(0), number[counts[place] + 1 : counts[place + 1] + 1])
-        pieces[parts[place]] = own[pieces[parts[place]]]
-
-    side_by_side(rename, range(len(parts)))
-    return pieces
+    whole = np.ascontiguousarray(labels).view(np.int32).reshape((1, 1, 1, *labels.shape)[-3:])
+    found = np.empty(labels.size, np.int32)
+    count = pieces(whole, background, found)
+    return found.reshape(labels.shape), count
 
 
 def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     """Fill the holes of each object: enclosed background that touches this object only."""
-    holes = _pieces(labels == 0)
-    count = int(holes.max(initial=0))
+    holes, count = _pieces(labels, background=True)
     enclosed = np.ones(count + 1, bool)
     enclosed[0] = False
     for axis, length in enumerate(labels.shape):

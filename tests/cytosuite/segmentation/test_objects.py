@@ -76,11 +76,16 @@ def test_a_hole_of_a_flat_image_is_filled_and_a_bay_is_not():
     np.testing.assert_array_equal(fill_holes(labels), expected)
 
 
-def test_pieces_in_slabs_are_those_of_the_whole(monkeypatch):
-    labels = np.random.default_rng(0).integers(0, 3, (40, 9, 8)).astype(np.int32)
-    whole = connected(labels, connectivity=1)
-    monkeypatch.setattr(module, "PART", 1)
-    np.testing.assert_array_equal(module._pieces(labels), whole)
+@pytest.mark.parametrize("shape", [(40, 9, 8), (1, 30, 31), (50, 60)])
+@pytest.mark.parametrize("most", [2, 3, 9])
+def test_pieces_of_labels_and_background_are_those_of_scikit_image(shape, most):
+    labels = np.random.default_rng(most).integers(0, most, shape).astype(np.uint32)
+    whole, count = connected(labels, connectivity=1, return_num=True)
+    pieces = module._pieces(labels)
+    np.testing.assert_array_equal(pieces[0], whole)
+    assert pieces[1] == count
+    holes = connected(labels == 0, connectivity=1)
+    np.testing.assert_array_equal(module._pieces(labels, background=True)[0], holes)
 
 
 @pytest.mark.parametrize(("spacing", "radius"), [((2.0, 0.5, 0.5), 1.42), ((1.0, 1.0), 2.3)])
