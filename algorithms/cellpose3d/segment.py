@@ -20,6 +20,7 @@ from cytosuite.networks.network import Forward, predict_tiles
 from cytosuite.segmentation.assembly import renumber
 from cytosuite.segmentation.foreground import (
     background_and_noise,
+    gaussian,
     li_threshold,
     sigmas,
     threshold_map,
@@ -200,7 +201,7 @@ def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -
 def smoothed(image: Floats, spacing: Sequence[float], parameters: Parameters) -> Floats:
     """Return intensities after a Gaussian of `smoothing_um`, longer along z."""
     widths = sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)
-    return np.asarray(ndimage.gaussian_filter(image, widths), np.float32)
+    return gaussian(np.asarray(image, np.float32), widths)
 
 
 def measure(image: Floats, spacing: Sequence[float], parameters: Parameters) -> Whole:
@@ -275,7 +276,7 @@ def moved_to_walls(
     # Floods begin at the edge of the band: the rest of the image would only take time.
     mask = ndimage.binary_dilation(band, np.ones((3, 3, 3), bool)) & (labels > 0)
     markers[~mask] = 0
-    smooth = ndimage.gaussian_filter(image, sigmas(smoothing_um, spacing, 1.0))
+    smooth = gaussian(np.asarray(image, np.float32), sigmas(smoothing_um, spacing, 1.0))
     flooded = watershed(smooth, markers, mask=mask)
     del smooth, markers
     found = np.where(band & (flooded > 0), flooded, labels).astype(np.uint32)

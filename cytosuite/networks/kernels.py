@@ -17,7 +17,7 @@ _made: list[str] = []  # folder of this process that holds copies of all kept lo
 
 
 def compiled(*signature: str) -> Callable[[Loop], Loop]:
-    """Return numba's decorator of a loop; each process compiles it where no cache can be written."""
+    """Return numba's decorator; each process compiles the loop where no cache can be written."""
 
     def decorate(loop: Loop) -> Loop:
         from numba import njit  # takes half a second

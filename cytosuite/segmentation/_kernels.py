@@ -43,17 +43,20 @@ def blur(taps: Doubles, image: Floats, first: int, stop: int) -> None:
         for left in range(first, stop, width):
             many = min(width, stop - left)
             for y in range(size):
-                for x in range(many):
-                    lines[y, x] = image[k, y, left + x]
+                line, row = lines[y], image[k, y, left : left + many]
+                for x in range(len(row)):
+                    line[x] = row[x]
             for y in range(size):
-                for x in range(many):
-                    total[x] = lines[y, x] * taps[0]
+                tap, line, row = taps[0], lines[y], image[k, y, left : left + many]
+                for x in range(len(row)):
+                    total[x] = line[x] * tap
                 for n in range(half, 0, -1):
+                    tap = taps[n]
                     low, high = lines[_mirrored(y - n, size)], lines[_mirrored(y + n, size)]
-                    for x in range(many):
-                        total[x] += (np.float64(low[x]) + np.float64(high[x])) * taps[n]
-                for x in range(many):
-                    image[k, y, left + x] = total[x]
+                    for x in range(len(row)):
+                        total[x] += (np.float64(low[x]) + np.float64(high[x])) * tap
+                for x in range(len(row)):
+                    row[x] = total[x]
 
 
 @compiled("void(float64[::1], float32[:, ::1])")
@@ -70,9 +73,9 @@ def blur_rows(taps: Doubles, image: Floats) -> None:
         for x in range(size, size + half):
             line[x + half] = image[y, _mirrored(x, size)]
         for n in range(half, 0, -1):
-            low, high = line[half - n :], line[half + n :]
+            tap, low, high = taps[n], line[half - n :], line[half + n :]
             for x in range(size):
-                total[x] += (low[x] + high[x]) * taps[n]
+                total[x] += (low[x] + high[x]) * tap
         for x in range(size):
             image[y, x] = total[x]
 
@@ -105,25 +108,27 @@ def away(square: float, image: Floats, first: int, stop: int) -> None:
         for left in range(first, stop, width):
             many = min(width, stop - left)
             for y in range(size):
-                for x in range(many):
-                    lines[y, x] = image[k, y, left + x]
+                line, row = lines[y], image[k, y, left : left + many]
+                for x in range(len(row)):
+                    line[x] = row[x]
             for y in range(size):
-                for x in range(many):
-                    best[x] = lines[y, x]
+                line, row = lines[y], image[k, y, left : left + many]
+                for x in range(len(row)):
+                    best[x] = line[x]
                 for n in range(1, max(y, size - 1 - y) + 1):
                     more, most = square * np.float32(n * n), np.float32(0)
-                    for x in range(many):
+                    for x in range(len(row)):
                         most = best[x] if best[x] > most else most
                     if more >= most:
                         break
                     for z in (y - n, y + n):
                         if 0 <= z < size:
                             other = lines[z]
-                            for x in range(many):
+                            for x in range(len(row)):
                                 there = other[x] + more
                                 best[x] = there if there < best[x] else best[x]
-                for x in range(many):
-                    image[k, y, left + x] = best[x]
+                for x in range(len(row)):
+                    row[x] = best[x]
 
 
 @compiled("void(int64[::1], float32[::1], float32[:, ::1], float32[:, ::1])")
@@ -131,9 +136,10 @@ def stretch(low: NDArray[np.int64], weight: Floats, image: Floats, out: Floats) 
     """Write rows (N, M) between the values (N, m) at `low` and after it, by the latter's weight."""
     last = image.shape[1] - 1
     for y in range(image.shape[0]):
-        for x in range(len(low)):
-            below, above = image[y, low[x]], image[y, min(low[x] + 1, last)]
-            out[y, x] = below + weight[x] * (above - below)
+        line, row = image[y], out[y]
+        for x in range(len(row)):
+            below, above = line[low[x]], line[min(low[x] + 1, last)]
+            row[x] = below + weight[x] * (above - below)
 
 
 @compiled("void(float32[::1], float32, float32[::1], float32[::1], float32[::1], boolean)")
@@ -156,7 +162,7 @@ def curvature(image: Floats, factors: Floats, out: Floats, first: int, stop: int
     total = np.empty(nx, np.float32)
     for z in range(first, stop):
         for y in range(ny):
-            here = image[z, y]
+            here, row = image[z, y], out[z, y]
             for x in range(nx):
                 total[x] = 0
             if nz > 1:
@@ -169,8 +175,8 @@ def curvature(image: Floats, factors: Floats, out: Floats, first: int, stop: int
                 _subtract(total[:1], factors[2], here[:1], here[1:2], here[1:2], True)
                 _subtract(total[1:-1], factors[2], here[1:-1], here[:-2], here[2:], False)
                 _subtract(total[-1:], factors[2], here[-1:], here[-2:-1], here[-2:-1], True)
-            for x in range(nx):
-                out[z, y, x] = total[x] if total[x] > out[z, y, x] else out[z, y, x]
+            for x in range(len(row)):
+                row[x] = total[x] if total[x] > row[x] else row[x]
 
 
 @compiled("int32(int32[::1], int32)")
