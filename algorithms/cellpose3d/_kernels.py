@@ -18,9 +18,18 @@ Bools: TypeAlias = NDArray[np.bool_]
 ZERO, HALF = (cast("float", np.float32(n)) for n in (0, 0.5))
 NONE, ONE = np.uint64(0), np.uint64(1)  # an index without a sign needs no check
 
+_TAPS = "float32[::1], float32[::1], float32[::1]"
+_PLANE = (
+    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean, boolean[:, ::1], boolean[:, ::1], "
+    f"int64, float32[:, ::1], float32[:, ::1], {_TAPS})"
+)
 _BLUR = (
-    "void(float32[:, :, ::1], boolean[:, ::1], float32[:, :, ::1], float32[:, :, ::1], "
-    "float32[::1], float32[::1], float32[::1])"
+    "void(float32[:, :, ::1], boolean[:, :, ::1], boolean[:, ::1], int64, int64, "
+    f"float32[:, :, ::1], {_TAPS})"
+)
+_SMOOTH = (
+    "void(float32[:, :, :, ::1], boolean[:, :, ::1], boolean[:, ::1], int64, int64, float32, "
+    f"float32[:, :, :, ::1], {_TAPS})"
 )
 _TRACK = "void(float32[:, :, :, ::1], boolean[:, :, ::1], float32[:, ::1], int64, float32, float32)"
 _SETTLE = "void(float32[:, :, ::1], boolean[:, ::1], float32[:, ::1], int64, float32, float32)"
@@ -53,38 +62,111 @@ def _add(total: Floats, row: Floats, weight: float) -> None:
         total[x] += weight * row[x]
 
 
-@njit(_BLUR, cache=True, nogil=True)
-def blur(
-    values: Floats, rows: Bools, spare: Floats, out: Floats, kz: Floats, ky: Floats, kx: Floats
+@njit("void(float32[::1], float32[::1], boolean[::1], float32)", cache=True, nogil=True)
+def _add_within(total: Floats, row: Floats, mask: Bools, weight: float) -> None:
+    """Add a weighted row where a mask holds."""
+    for x in range(len(total)):
+        total[x] += weight * row[x] if mask[x] else ZERO
+
+
+@njit("void(float32[::1], boolean[::1], float32)", cache=True, nogil=True)
+def _add_mask(total: Floats, mask: Bools, weight: float) -> None:
+    """Add a weight where a mask holds."""
+    for x in range(len(total)):
+        total[x] += weight if mask[x] else ZERO
+
+
+@njit(_PLANE, cache=True, nogil=True)
+def _plane(
+    values: Floats,
+    mask: Bools,
+    ones: bool,
+    along_z: Bools,
+    reached: Bools,
+    z: int,
+    spare: Floats,
+    out: Floats,
+    kz: Floats,
+    ky: Floats,
+    kx: Floats,
 ) -> None:
-    """Convolve (Z, Y, X) by symmetric taps into `out`, 0 beyond it, without empty rows."""
-    nz, ny, nx = values.shape
+    """Write plane z of the values, or `ones`, within a mask, convolved, where `reached` holds."""
+    nz, ny, nx = mask.shape
     rz, ry, rx = len(kz) // 2, len(ky) // 2, len(kx) // 2
-    along_z = _reached(rows, rz, 0)
-    for z in range(nz):
-        for y in range(ny):
-            if along_z[z, y]:
-                out[z, y] = ZERO
-        for source in range(max(z - rz, 0), min(z + rz + 1, nz)):
-            for y in range(ny):
-                if rows[source, y]:
-                    _add(out[z, y], values[source, y], kz[source - z + rz])
-    reached = _reached(along_z, 0, ry)
-    for z in range(nz):
-        for y in range(ny):
-            if reached[z, y]:
-                spare[z, y] = ZERO
+    for y in range(ny):
+        if along_z[z, y]:
+            out[y] = ZERO
+            for source in range(max(z - rz, 0), min(z + rz + 1, nz)):
+                if ones:
+                    _add_mask(out[y], mask[source, y], kz[source - z + rz])
+                else:
+                    _add_within(out[y], values[source, y], mask[source, y], kz[source - z + rz])
+    for y in range(ny):
+        if reached[z, y]:
+            spare[y] = ZERO
             for source in range(max(y - ry, 0), min(y + ry + 1, ny)):
                 if along_z[z, source]:
-                    _add(spare[z, y], out[z, source], ky[source - y + ry])
-    for z in range(nz):
-        for y in range(ny):
-            if reached[z, y]:
-                out[z, y] = ZERO
-                for k in range(-rx, rx + 1):
-                    low, high = max(-k, 0), max(min(nx - k, nx), 0)
-                    if low < high:
-                        _add(out[z, y, low:high], spare[z, y, low + k : high + k], kx[k + rx])
+                    _add(spare[y], out[source], ky[source - y + ry])
+    for y in range(ny):
+        if reached[z, y]:
+            out[y] = ZERO
+            for k in range(-rx, rx + 1):
+                low, high = max(-k, 0), max(min(nx - k, nx), 0)
+                if low < high:
+                    _add(out[y, low:high], spare[y, low + k : high + k], kx[k + rx])
+
+
+@njit(_BLUR, cache=True, nogil=True)
+def blur(
+    values: Floats,
+    mask: Bools,
+    rows: Bools,
+    first: int,
+    stop: int,
+    out: Floats,
+    kz: Floats,
+    ky: Floats,
+    kx: Floats,
+) -> None:
+    """Convolve planes `first` to `stop` of values in a mask (Z, Y, X) by symmetric taps.
+
+    `rows` (Z, Y) hold some of the mask; the others, and voxels beyond the image, count as 0.
+    """
+    along_z = _reached(rows, len(kz) // 2, 0)
+    reached = _reached(along_z, 0, len(ky) // 2)
+    spare = np.empty(mask.shape[1:], np.float32)
+    for z in range(first, stop):
+        _plane(values, mask, False, along_z, reached, z, spare, out[z], kz, ky, kx)
+
+
+@njit(_SMOOTH, cache=True, nogil=True)
+def smooth(
+    flow: Floats,
+    mask: Bools,
+    rows: Bools,
+    first: int,
+    stop: int,
+    least: float,
+    out: Floats,
+    kz: Floats,
+    ky: Floats,
+    kx: Floats,
+) -> None:
+    """Write planes of the flow's (C, Z, Y, X) mean in a mask, see `blur`; 0 below a weight."""
+    along_z = _reached(rows, len(kz) // 2, 0)
+    reached = _reached(along_z, 0, len(ky) // 2)
+    spare = np.empty(mask.shape[1:], np.float32)
+    total = np.empty(mask.shape[1:], np.float32)
+    for z in range(first, stop):
+        _plane(flow[0], mask, True, along_z, reached, z, spare, total, kz, ky, kx)
+        for c in range(len(flow)):
+            mean = out[c, z]
+            _plane(flow[c], mask, False, along_z, reached, z, spare, mean, kz, ky, kx)
+            for y in range(mask.shape[1]):
+                if reached[z, y]:
+                    for x in range(mask.shape[2]):
+                        weight = total[y, x]
+                        mean[y, x] = mean[y, x] / weight if weight >= least else ZERO
 
 
 @njit("float32[:, ::1](boolean[:, :, ::1])", cache=True, nogil=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.segmentation.assembly import renumber
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
+from cytosuite.volume.cores import parts_of, side_by_side
 
 Labels = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
@@ -18,6 +19,7 @@ Floats = NDArray[np.float32]
 _TRUNCATE = 3.0  # standard deviations
 _LEAST_WEIGHT = 0.02  # of the foreground within reach: about two standard deviations outside
 _REST = 0.01  # a point that moved less than so many voxels along every axis rests
+_POINTS = 1 << 17  # coordinates that one core follows at a time
 _CHUNK = 1 << 20  # points at once on a GPU: about 300 MB of temporary arrays
 _POINTS_BYTES = 2**29  # of points on a GPU, on top of the flow
 
@@ -29,20 +31,18 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Sequence[float]) -> Floats:
     """
     _check(flow, mask)
     mask = np.ascontiguousarray(mask)
-    from cytosuite.algorithms.cellpose3d._kernels import blur  # its compiler takes long to import
-
     rows = np.asarray(mask.any(axis=2))
     kernels = [taps(width) for width in sigma]
     result = np.zeros(flow.shape, np.float32)
-    values, spare = mask.astype(np.float32), np.empty(mask.shape, np.float32)
-    weight = np.zeros(mask.shape, np.float32)
-    blur(values, rows, spare, weight, *kernels)
-    weight[weight < _LEAST_WEIGHT] = np.inf
+    from cytosuite.algorithms.cellpose3d._kernels import smooth  # its compiler takes long to import
+
     flat = int(len(mask) == 1)  # a plane has no flow along z
-    for channel, smooth in zip(flow[flat:], result[flat:], strict=True):
-        np.multiply(channel, mask, out=values)
-        blur(values, rows, spare, smooth, *kernels)
-        smooth /= weight
+    least, found = np.float32(_LEAST_WEIGHT), result[flat:]
+    moves = np.ascontiguousarray(flow[flat:], np.float32)
+    side_by_side(
+        lambda part: smooth(moves, mask, rows, part.start, part.stop, least, found, *kernels),
+        parts_of(mask.shape),
+    )
     return result
 
 
@@ -66,7 +66,10 @@ def follow(flow: Floats, mask: Bools, *, steps: int, step_size: float) -> Floats
     elif len(mask) == 1:
         settle(flow[1:, 0], domain[0], points, steps, step_size, _REST)
     else:
-        track(flow, domain, points, steps, step_size, _REST)
+        side_by_side(
+            lambda part: track(flow, domain, points[part], steps, step_size, _REST),
+            parts_of(points.shape, _POINTS),
+        )
     return points
 
 
@@ -93,6 +96,19 @@ def _check(flow: Floats, mask: Bools) -> None:
             f"the flow holds {wrong} values that are not finite, of {flow.size}: the network that "
             "made it, or its weights, are broken"
         )
+
+
+def _blurred(values: Floats, widths: Sequence[Floats]) -> Floats:
+    """Return values (Z, Y, X), none below 0, convolved by taps per axis, on all cores."""
+    from cytosuite.algorithms.cellpose3d._kernels import blur
+
+    within, result = values > 0, np.zeros(values.shape, np.float32)
+    rows = np.asarray(within.any(axis=2))
+    side_by_side(
+        lambda part: blur(values, within, rows, part.start, part.stop, result, *widths),
+        parts_of(values.shape),
+    )
+    return result
 
 
 def _device(size: int) -> str | None:
@@ -161,14 +177,12 @@ def instances(
     if count == 0:
         return labels
     # Their compiler takes long to import.
-    from cytosuite.algorithms.cellpose3d._kernels import blur, climb, land
+    from cytosuite.algorithms.cellpose3d._kernels import climb, land
 
-    points, density = np.zeros((2, *mask.shape), np.float32)
+    points = np.zeros(mask.shape, np.float32)
     flat = land(ends, points)
-    widths = [taps(sigma_um / step) for step in spacing]
-    spare = np.empty(mask.shape, np.float32)
-    blur(points, np.asarray(points.any(axis=2)), spare, density, *widths)
-    del points, spare
+    density = _blurred(points, [taps(sigma_um / step) for step in spacing])
+    del points
     basins = np.zeros(mask.size, np.uint32)
     reach = np.array([int(distance_um / step) for step in spacing])
     climb(density, flat, reach, np.asarray(spacing, np.float64), distance_um**2, basins)

@@ -15,6 +15,7 @@ from cytosuite.errors import InputError
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise, sampled_percentiles
 from cytosuite.volume import Volume
+from cytosuite.volume.cores import side_by_side
 from cytosuite.volume.large import release
 
 Floats = NDArray[np.float32]
@@ -169,7 +170,8 @@ def estimate_diameter(slices: Floats, spacing: Sequence[float], expected_um: flo
     diameters = [d for d in diameters if 3 * max(spacing[1:]) <= d <= widest]
     if len(diameters) < 3:
         return None
-    response = np.stack([_laplacian(slices, spacing, d / (2 * sqrt(2))) for d in diameters])
+    sigmas = [d / (2 * sqrt(2)) for d in diameters]
+    response = np.stack(side_by_side(lambda sigma: _laplacian(slices, spacing, sigma), sigmas))
     peak = response == ndimage.maximum_filter(response, (3, 1, 5, 5))
     peak[[0, -1]] = False
     scale, *_ = where = np.nonzero(peak & (response > _FAINTEST))
