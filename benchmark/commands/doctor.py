@@ -131,19 +131,23 @@ def _models() -> Iterator[Sign]:
 
 def _disk(part: str, folder: Path, needs: float, mend: str, *, write: bool = True) -> Sign:
     """Return whether the disk of a folder has room [GB], and takes what is written."""
-    place = next(own for own in (folder, *folder.parents) if own.is_dir())
-    free = shutil.disk_usage(place).free / 1e9
-    reason = _refused(place) if write else ""
+    free = shutil.disk_usage(_nearest(folder)).free / 1e9
+    reason = _refused(folder) if write else ""
     found = reason or f"{free:.1f} GB free for {folder}, which needs about {needs:g}"
     if reason or free < needs:
         return Sign(part, "FAIL" if write else "lacks", found, mend)
     return Sign(part, "ok", found)
 
 
+def _nearest(folder: Path) -> Path:
+    """Return a folder, or the parent in which it would be made."""
+    return next(own for own in (folder, *folder.parents) if os.path.isdir(own))  # noqa: PTH112 - never fails
+
+
 def _refused(folder: Path) -> str:
-    """Return why a folder takes no file of a MB, empty if it does."""
+    """Return why a folder takes no file of a MB, or cannot be made; empty if it does."""
     try:
-        with tempfile.TemporaryFile(dir=folder) as stream:
+        with tempfile.TemporaryFile(dir=_nearest(folder)) as stream:
             stream.write(bytes(TRIED))
     except OSError as error:
         return f"{folder}: cannot be written ({error.strerror})"
@@ -165,8 +169,7 @@ def _memory() -> Sign:
 def _loops() -> Sign:
     """Return whether loops are compiled, or else can be kept."""
     home = PACKAGE if CHECKOUT and os.access(PACKAGE, os.W_OK) else CACHE
-    place = next(own for own in (home, *home.parents) if own.is_dir())
-    if reason := _refused(place):
+    if reason := _refused(home):
         mend = "set XDG_CACHE_HOME to a folder that can be written"
         return Sign("loops", "lacks", f"{reason}: each command compiles its own", mend)
     if not compiled():
