@@ -3,12 +3,12 @@
 import os
 import platform
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from subprocess import getoutput
 from typing import Literal, NamedTuple
 
 from rich.console import Console
@@ -46,7 +46,6 @@ SERVES = {
     "formats": "files of microscopes: .czi, .nd2, .lif",
     "cluster": "CLUSTER=slurm, local, or a Dask scheduler",
 }
-ANSWER_S = 10.0  # longest answer of a program about its version
 
 
 class Sign(NamedTuple):
@@ -89,8 +88,8 @@ def examine() -> Iterator[Sign]:
     if CHECKOUT:
         yield from _containers(engine)
     yield _gpu()
-    if slurm := shutil.which("sbatch"):
-        yield Sign("slurm", "ok", _answer([slurm, "--version"]))
+    if shutil.which("sbatch"):
+        yield Sign("slurm", "ok", plain(getoutput("sbatch --version")))
 
 
 def _packages(*, plain: bool) -> Iterator[Sign]:
@@ -192,8 +191,8 @@ def _containers(chosen: str) -> Iterator[Sign]:
         if engine == chosen and home.is_dir():
             mend = "make room there: docker system df, docker image prune"
             yield _disk("images", home, IMAGES_GB, mend, write=False)
-    if program := shutil.which("apptainer"):
-        yield Sign("apptainer", "ok", _answer([program, "--version"]))
+    if shutil.which("apptainer"):
+        yield Sign("apptainer", "ok", plain(getoutput("apptainer --version")))
     else:
         yield Sign("apptainer", "lacks", "no program apptainer", "install Apptainer 1.2 or later")
 
@@ -218,14 +217,3 @@ def _of(part: str, error: InputError) -> Sign:
     """Return an error, whose remedy stands behind a semicolon, as something that lacks."""
     reason, _, mend = str(error).removeprefix("DEVICE=cuda: ").partition("; ")
     return Sign(part, "lacks", reason, mend)
-
-
-def _answer(words: Sequence[str]) -> str:
-    """Return what a program says of itself."""
-    try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, timeout=ANSWER_S, check=False, errors="replace"
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return plain(str(error))
-    return plain(done.stdout or done.stderr)
