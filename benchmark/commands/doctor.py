@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from subprocess import getoutput
+from subprocess import getstatusoutput
 from typing import Literal, NamedTuple
 
 from rich.console import Console
@@ -89,7 +89,7 @@ def examine() -> Iterator[Sign]:
         yield from _containers(engine)
     yield _gpu()
     if shutil.which("sbatch"):
-        yield Sign("slurm", "ok", plain(getoutput("sbatch --version")))
+        yield _program("slurm", "sbatch", "set SLURM_CONF, or ask who keeps the cluster")
 
 
 def _packages(*, plain: bool) -> Iterator[Sign]:
@@ -191,10 +191,13 @@ def _containers(chosen: str) -> Iterator[Sign]:
         if engine == chosen and home.is_dir():
             mend = "make room there: docker system df, docker image prune"
             yield _disk("images", home, IMAGES_GB, mend, write=False)
-    if shutil.which("apptainer"):
-        yield Sign("apptainer", "ok", plain(getoutput("apptainer --version")))
-    else:
-        yield Sign("apptainer", "lacks", "no program apptainer", "install Apptainer 1.2 or later")
+    yield _program("apptainer", "apptainer", "install Apptainer 1.2 or later")
+
+
+def _program(part: str, name: str, mend: str) -> Sign:
+    """Return what a program answers about its version."""
+    code, answer = getstatusoutput(f"{name} --version")
+    return Sign(part, "lacks" if code else "ok", plain(answer, 100), mend if code else "")
 
 
 def _gpu() -> Sign:

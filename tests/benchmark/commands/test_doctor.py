@@ -23,6 +23,7 @@ def healthy(monkeypatch):
     monkeypatch.setattr(doctor, "_containers", lambda _: iter(()))
     monkeypatch.setattr(doctor, "extras", lambda: {"": ["numpy"], "networks": ["scipy"]})
     monkeypatch.setattr(doctor, "compiled", lambda: True)
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
     monkeypatch.setattr(doctor, "free_gib", lambda: 32.0)
     monkeypatch.setattr(doctor, "cores", lambda: 4)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Space(9e9, 0, 9e9))
