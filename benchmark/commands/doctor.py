@@ -94,7 +94,7 @@ def examine() -> Iterator[Sign]:
 
 def _packages(*, plain: bool) -> Iterator[Sign]:
     """Yield the packages that come with us, and those of each extra."""
-    for extra, names in ({"": []} | extras()).items():
+    for extra, names in extras().items():
         there = {name: number for name in names if (number := _version(name))}
         lacking = [name for name in names if name not in there]
         needed = extra == "" or (extra == "networks" and plain)
