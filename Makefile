@@ -14,7 +14,7 @@ switches += SERIES TRUTH
 fuzz_flags := MINUTES SEED
 compare-methods_flags := DATA ENGINE
 $(foreach goal,compare-methods fuzz bundle networks setup peers test test-fast test-long lint format,$(eval $(goal)_placed += DEVICE))
-goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare compare-methods tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format clean
+goals := help setup benchmark segment apply train simulate list doctor new rehearse export preflight bundle ctc compare compare-methods tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format dist clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
 # A switch is on by 1 or yes, off by 0, no or nothing.
 flag = --$(shell echo $(1) | tr A-Z_ a-z-)
@@ -72,6 +72,9 @@ simulate: .venv/.cytosuite $(dask) ## Simulate annotated images of DATASET into 
 
 list: .venv/.cytosuite ## List algorithms, models with their scores, datasets and recipes.
 	@$(BIN)/cytosuite list $(call given,list)
+
+doctor: .venv/.cytosuite ## Look at this machine: engine, GPU, disk, packages, and the command that mends each.
+	@$(BIN)/cytosuite doctor $(call given,doctor)
 
 ##@ Challenges
 new: .venv/.cytosuite ## Start the algorithm ALGORITHM for TASK: a folder that builds, runs and passes its checks.
@@ -137,6 +140,9 @@ lint: .venv/.dev ## Check style, format and types.
 
 format: .venv/.dev ## Put the code in its format.
 	@$(BIN)/ruff check --fix && $(BIN)/ruff format
+
+dist: .venv/.python ## Build the sdist and the wheel for a release into dist/, and check both.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine && rm -f dist/cytosuite-*.whl dist/cytosuite-*.tar.gz && $(BIN)/python -m build && $(BIN)/python -m twine check --strict dist/cytosuite-* && du -h dist/cytosuite-*
 
 clean: ## Remove the virtual environment, caches and all runs.
 	@rm -rf .venv runs docker/wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -22,6 +22,9 @@ class FakeNvml:
     def nvmlShutdown(self):
         self.open -= 1
 
+    def nvmlSystemGetDriverVersion(self):
+        return "550.54"
+
     def nvmlDeviceGetCount(self):
         return len(self.cards)
 

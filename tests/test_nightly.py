@@ -34,7 +34,7 @@ def test_expressions_refer_to_what_exists(path):
         own = {step["id"] for step in job["steps"] if "id" in step}
         matrix = job.get("strategy", {}).get("matrix", {})
         known = {
-            *("always()", "!cancelled()"),
+            *("always()", "!cancelled()", "github.token"),
             *(f"env.{key}" for key in found.get("env", {})),
             *(f"matrix.{key}" for key in matrix),
         }

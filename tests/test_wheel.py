@@ -1,10 +1,11 @@
-"""The wheel: its files, and its commands outside of a checkout beside another package called datasets."""
+"""The wheel from the sdist: its files, its commands outside of a checkout beside another package called datasets."""
 
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("algorithms", "benchmark", "datasets", "weights")
 ELSEWHERE = {"Dockerfile", "variables.mk"}  # of a checkout: containers, and make
+PAGES = ("CHANGELOG.md", "CITATION.cff", "README.md")
 LEFT_OUT = shutil.ignore_patterns("kernels", "__pycache__", "*.part")
 
 
@@ -30,19 +32,30 @@ def _pip(*words, **options):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Return the wheel of a copy of this checkout."""
+def sdist(tmp_path_factory):
+    """Return the sdist of a copy of this checkout."""
     copy = tmp_path_factory.mktemp("checkout")
     for room in ("cytosuite", *ROOMS):
         shutil.copytree(ROOT / room, copy / room, symlinks=True, ignore=LEFT_OUT)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in (*PAGES, "LICENSE", "MANIFEST.in", "pyproject.toml", "setup.py"):
         shutil.copy(ROOT / name, copy)
     # As a user's own build: caches and old results lie about, and stay behind.
     (copy / "algorithms/watershed/kernels").mkdir()
     (copy / "algorithms/watershed/kernels/index.json").write_text("{}")
+    (copy / "tests").mkdir()
+    (copy / "tests/test_wheel.py").touch()
     out = tmp_path_factory.mktemp("dist")
-    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", out, copy)
-    (path,) = out.glob("cytosuite-*.whl")
+    program = f"import setuptools.build_meta as b; b.build_sdist({str(out)!r})"
+    subprocess.run([sys.executable, "-c", program], cwd=copy, check=True, capture_output=True)
+    (path,) = out.glob("cytosuite-*.tar.gz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist):
+    """Return the wheel that pip builds from the sdist."""
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", sdist.parent, sdist)
+    (path,) = sdist.parent.glob("cytosuite-*.whl")
     return path
 
 
@@ -80,6 +93,18 @@ def test_the_wheel_holds_every_file_of_the_rooms_and_no_other(wheel):
     assert ours == {f"cytosuite/{path.as_posix()}" for path in kept}
     assert "cytosuite/py.typed" in ours
     assert any(name.endswith(".safetensors") for name in ours)
+
+
+def test_the_sdist_holds_the_files_of_the_wheel_its_pages_and_no_tests(sdist, wheel):
+    with tarfile.open(sdist) as archive:
+        files = [Path(*Path(one.name).parts[1:]) for one in archive if one.isfile()]
+        assert not [one for one in archive if one.issym() or one.islnk()], "rooms are folders"
+    ours = {path.as_posix() for path in files if path.parts[0] == "cytosuite"}
+    assert ours == {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
+    assert {path.parts[0] for path in files} == {
+        *("LICENSE", "MANIFEST.in", "PKG-INFO", "pyproject.toml", "setup.cfg", "setup.py", *PAGES),
+        *("cytosuite", "cytosuite.egg-info"),
+    }
 
 
 def test_other_packages_called_like_our_rooms_stay_what_they_are(site):

@@ -36,6 +36,7 @@ COMMANDS = {
         Command("apply", "apply", "Run an algorithm of any task on images."),
         Command("simulate", "simulate", "Simulate annotated images, with records and previews."),
         Command("list", "algorithms", "List algorithms, models with scores, datasets, recipes."),
+        Command("doctor", "doctor", "Look at this machine: what runs, what lacks, and its remedy."),
     ),
     "Train": (
         Command("train", "train", "Train a model on simulated data, or fine-tune one on yours."),

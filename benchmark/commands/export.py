@@ -1,12 +1,10 @@
 """Commands of a challenge's participants: build and export images, and check uploads."""
 
-import json as json_text
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import typer
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import (
@@ -31,10 +29,10 @@ from cytosuite.benchmark.submission.checks.preflight import preflight, upload_ki
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Wanted, export
 from cytosuite.benchmark.terminal.console import box, lines_to, names, progress
-from cytosuite.benchmark.terminal.options import STDOUT, option
+from cytosuite.benchmark.terminal.options import JsonOptions, option
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, need_file, need_folder, read_json, write_json
+from cytosuite.files import atomic, need_folder, read_json
 from cytosuite.formats.imagefiles import image_name
 
 KINDS = {"image": "image archive", "tarball": "tarball", "output": "output folder"}
@@ -88,7 +86,7 @@ class ExportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreflightOptions:
+class PreflightOptions(JsonOptions):
     """Options of a check of uploads."""
 
     files: list[Path] = option(
@@ -98,18 +96,11 @@ class PreflightOptions:
         metavar="FILE",
     )
     task: str | None = option(None, "Task of an output folder.")
-    json: Path | None = option(None, "Write as JSON here, - for stdout.")
 
     def __post_init__(self) -> None:
         """Refuse an unknown task, and a place for the file that is none."""
         pick("task", [self.task] if self.task else [], TASKS)
-        if self.json is not None and self.json != STDOUT:
-            need_file(self.json)
-
-    @property
-    def stdout_is_data(self) -> bool:
-        """Whether stdout holds JSON alone."""
-        return self.json == STDOUT
+        super().__post_init__()
 
 
 def build_command(options: BuildOptions, console: Console) -> None:
@@ -286,10 +277,7 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
             for path, rows in found.items()
         ]
     }
-    if options.json == STDOUT:
-        typer.echo(json_text.dumps(value, indent=2, ensure_ascii=False))
-    elif options.json is not None:
-        write_json(options.json, value)
+    options.keep(value)
     counts = [f"{summary[name]} {name}" + "s" * (summary[name] != 1) for name in STYLES]
     what = "do not upload" if summary["error"] else "may be uploaded"
     lines_to(console)(f"verdict: {what}: {', '.join(counts)}")

@@ -21,8 +21,8 @@ WRITERS = {"monai": f"cytosuite.{PART}", "bioimageio": "cytosuite.training.bioim
 MAKE, PAGE = ROOT / "benchmark/commands/variables.mk", ROOT / "docs/variables.md"
 # Goals of the Makefile with the options of a command.
 GOALS = (
-    *("benchmark", "segment", "apply", "train", "simulate", "list", "new", "rehearse", "export"),
-    *("preflight", "build-evaluation", "compare", "build", "bundle"),
+    *("benchmark", "segment", "apply", "train", "simulate", "list", "doctor", "new", "rehearse"),
+    *("export", "preflight", "build-evaluation", "compare", "build", "bundle"),
 )
 # Options that a recipe sets by itself.
 CTC = {"CTC", "SERIES", "TRUTH", "TRUE_LABELS", "CROP"}

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,9 +12,10 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
+from cytosuite.benchmark.catalog.catalog import PACKAGE
 from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import VISIBLE, GpuUse, say
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 
 # The same for all users and jobs, unlike TMPDIR; GPUs of different machines have different names.
 LOCKS = Path("/tmp")
@@ -68,6 +71,32 @@ def gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
         )
     found = [gpu for word in words for gpu in _named(word, there)]
     return list({gpu.uuid: gpu for gpu in found}.values())
+
+
+def torch_trouble(gpu: Gpu) -> tuple[str, str]:
+    """Return why torch of this Python cannot compute on a GPU, with the remedy; empty if it can."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", PROBE],
+            cwd=PACKAGE.parent,
+            env={**os.environ, **gpu.environment},
+            capture_output=True,
+            text=True,
+            timeout=PROBE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer in {PROBE_S:g} s", "look at `nvidia-smi`"
+    if done.returncode == 0:
+        return "", ""
+    lines = done.stderr.strip().splitlines()
+    reason = plain(lines[-1]) if lines else f"exit code {done.returncode}"
+    if "not compiled with CUDA" in reason:
+        return reason, (
+            "install its build for CUDA with `make setup DEVICE=cuda` or `python "
+            "docker/wheelhouse.py --device cuda --install`"
+        )
+    return reason, "update the NVIDIA driver"
 
 
 def slots() -> list[dict[str, str]]:

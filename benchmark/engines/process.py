@@ -36,7 +36,7 @@ from cytosuite.benchmark.engines.outcome import (
 )
 from cytosuite.contract.client import HEALTH, INVOKE, request
 from cytosuite.contract.progress import LINE, latest
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError
 from cytosuite.files import link, remove
 from cytosuite.volume.large import SCRATCH
 
@@ -70,9 +70,6 @@ class Launch(Protocol):
         return ending(code, line)
 
 
-CPU_BUILD = "not compiled with CUDA"
-
-
 @dataclass(kw_only=True)
 class ProcessEngine(Engine):
     """Algorithms as plain processes of the user: no root, no Docker, no isolation."""
@@ -86,32 +83,15 @@ class ProcessEngine(Engine):
 
     def check_gpu(self, algorithm: str) -> None:
         """Let torch compute on a GPU in a plain process; InputError if it cannot."""
-        from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, held
+        from cytosuite.benchmark.engines.gpu import REMEDY, held, torch_trouble
 
         with held(self.say) as gpu:
-            done = subprocess.run(
-                [sys.executable, "-c", PROBE],
-                cwd=PACKAGE.parent,
-                env={**os.environ, **gpu.environment},
-                capture_output=True,
-                text=True,
-                timeout=PROBE_S,
-                check=False,
+            reason, remedy = torch_trouble(gpu)
+        if reason:
+            raise InputError(
+                f"DEVICE=cuda: {algorithm} finds no GPU in a plain process ({reason}) although the "
+                f"machine has {gpu.name}; {remedy}, {REMEDY}"
             )
-        if done.returncode == 0:
-            return
-        lines = done.stderr.strip().splitlines()
-        reason = plain(lines[-1]) if lines else f"exit code {done.returncode}"
-        remedy = "update the NVIDIA driver"
-        if CPU_BUILD in reason:
-            remedy = (
-                "install its build for CUDA with `make setup DEVICE=cuda` or `python "
-                "docker/wheelhouse.py --device cuda --install`"
-            )
-        raise InputError(
-            f"DEVICE=cuda: {algorithm} finds no GPU in a plain process ({reason}) although the "
-            f"machine has {gpu.name}; {remedy}, {REMEDY}"
-        )
 
     def identity(self, algorithm: str) -> str:
         """Return the identity of a named model, and of the device if it is a GPU."""

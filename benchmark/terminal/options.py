@@ -28,7 +28,7 @@ from cytosuite.benchmark.terminal.console import (
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
-from cytosuite.files import need_file, need_folder
+from cytosuite.files import json_text, need_file, need_folder, write_json
 from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.folders.splits import SplitName
 from cytosuite.segmentation.outline import looseness_of
@@ -124,6 +124,30 @@ class TableOptions:
     def stdout_is_data(self) -> bool:
         """Whether stdout holds CSV or JSON alone, and everything else goes to stderr."""
         return STDOUT in (self.csv, self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonOptions:
+    """What a command finds, as JSON beside its lines."""
+
+    json: Path | None = option(None, "Write as JSON here, - for stdout.")
+
+    def __post_init__(self) -> None:
+        """Refuse a place for the file that is none."""
+        if self.json not in (None, STDOUT):
+            need_file(self.json)
+
+    @property
+    def stdout_is_data(self) -> bool:
+        """Whether stdout holds JSON alone."""
+        return self.json == STDOUT
+
+    def keep(self, value: object) -> None:
+        """Write a value where the option says, if it does."""
+        if self.json == STDOUT:
+            typer.echo(json_text(value))
+        elif self.json is not None:
+            write_json(self.json, value)
 
 
 def parameters() -> Any:  # noqa: ANN401 - a field of any name

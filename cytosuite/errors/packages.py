@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cytosuite.errors import InputError
 
+OURS = "cytosuite"  # on package indices
 ORIGIN = "direct_url.json"  # where pip notes the checkout or wheel
 CALLED = {"PIL": "pillow", "pynvml": "nvidia-ml-py", "skimage": "scikit-image"}  # by others
 
@@ -46,40 +47,52 @@ def install(names: Iterable[str]) -> str:
     """Return the command that installs packages by import name; ours from checkout or wheel."""
     known = (CALLED.get(name, name.replace("_", "-")) for name in names)
     wanted = {name: _extra(name) for name in known}
-    extras = ",".join(sorted({extra for extra in wanted.values() if extra}))
+    chosen = ",".join(sorted({extra for extra in wanted.values() if extra}))
     pip = [sys.executable, "-m", "pip", "install"]
     source, editable = _source()
     if source is None or None in wanted.values():
         return shlex.join([*pip, *sorted(wanted)])
-    if editable and "networks" in extras and Path(sys.prefix) == source / ".venv":
-        return shlex.join(["make", "-C", str(source), "networks"])
-    return shlex.join([*pip, *["-e"][:editable], f"{source}[{extras}]" if extras else str(source)])
+    if editable and "networks" in chosen and Path(sys.prefix) == Path(source) / ".venv":
+        return shlex.join(["make", "-C", source, "networks"])
+    return shlex.join([*pip, *["-e"][:editable], f"{source}[{chosen}]" if chosen else source])
+
+
+def extras() -> dict[str, list[str]]:
+    """Return the packages that pip installs with us, "", and with each extra for users."""
+    found: dict[str, list[str]] = {}
+    ours = _ours()
+    for line in (ours and ours.requires) or []:
+        own = re.fullmatch(r"([\w.-]+)[^;]*(?:;.*extra == [\"']([\w-]+)[\"'].*)?", line)
+        if own and own[1] != OURS and own[2] not in ("dev", "peers"):
+            found.setdefault(own[2] or "", []).append(own[1])
+    return found
 
 
 def _extra(name: str) -> str | None:
     """Return the extra of ours that brings a package, empty for none, None if we do not need it."""
-    ours = _ours()
-    for line in (ours and ours.requires) or []:
-        found = re.fullmatch(r"([\w.-]+)[^;]*(?:;.*extra == [\"'](\w+)[\"'].*)?", line)
-        if found and found[1].lower() == name.lower() and found[2] not in ("dev", "peers"):
-            return found[2] or ""
-    return None
+    known = extras().items()
+    return next((e for e, names in known if name.lower() in map(str.lower, names)), None)
 
 
 def _ours() -> Distribution | None:
     """Return the record of pip on this library; a build leaves another one, without its origin."""
-    found = list(distributions(name="cytosuite"))
+    found = list(distributions(name=OURS))
     return next((one for one in found if one.read_text(ORIGIN)), found[0] if found else None)
 
 
-def _source() -> tuple[Path | None, bool]:
-    """Return the checkout or wheel that pip installed us from, if it is there, and if editable."""
+def _source() -> tuple[str | None, bool]:
+    """Return the checkout or wheel that we are installed from, or our name on an index; editable.
+
+    None stands for a checkout or wheel that is gone, and for a copy that nobody installed.
+    """
     ours = _ours()
-    found = json.loads((ours and ours.read_text(ORIGIN)) or "{}")
+    if ours is None or not (text := ours.read_text(ORIGIN)):
+        return OURS if ours and ours.read_text("INSTALLER") else None, False
+    found = json.loads(text)
     from urllib.parse import urlsplit
     from urllib.request import url2pathname  # slow to load
 
     parts = urlsplit(found.get("url", ""))
     path = Path(url2pathname(parts.path))
     there = parts.scheme == "file" and path.exists()
-    return path if there else None, bool(found.get("dir_info", {}).get("editable"))
+    return str(path) if there else None, bool(found.get("dir_info", {}).get("editable"))

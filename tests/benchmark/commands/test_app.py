@@ -93,6 +93,7 @@ def test_a_command_loads_its_own_parts_alone():
         ("app", {"numpy", "pydantic"}),
         ("apply", {"pandas", "matplotlib", "skimage", "numba", "jinja2", "torch"}),
         ("benchmark", {"pandas", "matplotlib", "torch"}),
+        ("doctor", {"pandas", "matplotlib", "skimage", "numba", "jinja2", "torch"}),
         ("train", {"torch"}),
     ):
         words = [sys.executable, "-c", code.format(module)]

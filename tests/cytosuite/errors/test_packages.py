@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cytosuite.errors import InputError, packages
-from cytosuite.errors.packages import install, lacking, needed_by
+from cytosuite.errors.packages import extras, install, lacking, needed_by
 
 PIP = [sys.executable, "-m", "pip", "install"]
 
@@ -22,10 +22,12 @@ class Installed:
         "monai; extra == 'dev'",
     )
 
-    def __init__(self, place, editable=False):
-        self.place, self.editable = place, editable
+    def __init__(self, place, editable=False, installer=None):
+        self.place, self.editable, self.installer = place, editable, installer
 
     def read_text(self, name):
+        if name == "INSTALLER":
+            return self.installer
         kind = '"dir_info": {"editable": true}, ' if self.editable else ""
         return None if self.place is None else f'{{{kind}"url": "{self.place.as_uri()}"}}'
 
@@ -65,6 +67,23 @@ def test_a_package_of_an_extra_comes_from_the_wheel(known, tmp_path):
     assert shlex.split(install(["torch"])) == [*PIP, "torch"]
     known(None)
     assert shlex.split(install(["dask_jobqueue"])) == [*PIP, "dask-jobqueue"]
+
+
+def test_a_package_of_an_extra_comes_from_the_index_of_an_installed_release(monkeypatch):
+    monkeypatch.setattr(
+        packages, "distributions", lambda name: [Installed(None, installer="pip\n")]
+    )
+    assert shlex.split(install(["torch"])) == [*PIP, "cytosuite[networks]"]
+    assert shlex.split(install(["nowhere"])) == [*PIP, "nowhere"]
+
+
+def test_packages_of_developers_are_no_extra(known):
+    known(None)
+    assert extras() == {
+        "": ["numpy", "scikit-image"],
+        "networks": ["torch"],
+        "cluster": ["dask-jobqueue"],
+    }
 
 
 def test_what_cannot_be_imported_is_one_line():
