@@ -106,6 +106,10 @@ def _card(archive: ZipFile, info: ZipInfo, where: str) -> ModelCard:
     pick("algorithm", [card.algorithm], known)
     if card.task != (task := known[card.algorithm].task):
         raise InputError(f"{where}: expected the task {task}, found {card.task}")
+    facts = [part for pair in card.describes.items() for part in map(str, pair)]
+    for text in (card.description, card.authors, card.license, *facts, *card.scores):
+        if not text.isprintable():
+            raise InputError(f"{where}: expected printable text, found {text[:100]!r}")
     if not NAME.fullmatch(card.name):
         raise InputError(f"{where}: expected a name of at most 100 letters, found {card.name!r}")
     return card

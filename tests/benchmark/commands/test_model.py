@@ -14,6 +14,7 @@ from cytosuite.benchmark.catalog import catalog, models, packages
 from cytosuite.benchmark.commands import model as module
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError, ModelError
+from cytosuite.errors.ending import INTERRUPTED
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -115,6 +116,11 @@ def an_unknown_key(path):
     _zip(path, run="rm")
 
 
+def a_text_that_paints_the_terminal(path):
+    r"""theirs.json: expected printable text, found 'A. \x1b[2J'"""
+    _zip(path, authors="A. \x1b[2J")
+
+
 def a_name_that_is_a_path(path):
     """theirs.json: name: string should match pattern"""
     _zip(path, name="../theirs")
@@ -154,7 +160,13 @@ def no_archive(path):
     "mistake",
     [
         *(two_cards, no_card, an_unknown_algorithm, another_task, an_unknown_key),
-        *(a_name_that_is_a_path, a_pickle, missing_weights, altered_weights),
+        *(
+            a_text_that_paints_the_terminal,
+            a_name_that_is_a_path,
+            a_pickle,
+            missing_weights,
+            altered_weights,
+        ),
         *(a_card_that_is_no_json, a_path_out_of_the_archive, no_archive),
     ],
 )
@@ -200,8 +212,7 @@ def test_an_interrupted_installation_leaves_nothing(place, cli, untested, monkey
             return (interrupt if path.suffix == ".json" else move)(path, to)
 
         monkeypatch.setattr(Path, "replace", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        cli("model", "install", _zip(place / "a.zip"))
+    assert cli("model", "install", _zip(place / "a.zip")).exit_code == INTERRUPTED
     assert _left(place) == []
 
 
