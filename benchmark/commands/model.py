@@ -332,7 +332,8 @@ def _test(path: Path, file: Path, console: Console) -> None:
     ):
         for done in trial(manifest, [card], run, poor="note"):
             if done.result == "FAIL":
-                raise InputError(f"{file}: {done.title}: {done.reason}")
+                reason = done.reason.rpartition(f"{path.stem}{SAFE}: ")[2]  # in a temporary folder
+                raise InputError(f"{file}: {done.title}: {reason}")
             lines_to(console)(done.line)
 
 
