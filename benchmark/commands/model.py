@@ -274,8 +274,8 @@ def _staged(home: Path, name: str) -> Iterator[Path]:
     """Make a hidden folder for a model that is not tested yet, and remove it at the end."""
     try:
         with atomic(home / name, stays=lambda: True) as stage:
-            stage.mkdir()
-            yield stage
+            (folder := stage / home.name).mkdir(parents=True)  # by which its algorithm is known
+            yield folder
     finally:
         _tidy(home)
 
@@ -300,7 +300,8 @@ def _convert(
     )
     if done.returncode:
         line = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        reason = line.removeprefix("cytosuite: ")
+        hint = "" if like else f"; weights of a network of ours need --like {name}:MODEL"
+        reason = line.removeprefix("cytosuite: ") + hint
         if done.returncode == REFUSED:
             raise InputError(reason)
         raise InputError(f"{options.file}: its conversion ended with {done.returncode}: {reason}")
