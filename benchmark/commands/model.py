@@ -193,10 +193,9 @@ def install_command(options: InstallOptions, console: Console) -> None:
     with opened(options.file) as found:
         name, home = options.name or found.card.name, _home(found.card.algorithm)
         own = home / f"{name}.json"
-        if not options.overwrite or not own.exists():
-            _need_new(home, name, "--name OTHER or --overwrite")
-        elif _is_shipped(own):
-            raise InputError(f"{own}: comes with cytosuite and stays; give another --name")
+        replaceable = own.exists() and not _is_shipped(own)
+        if not (replaceable and options.overwrite):
+            _need_new(home, name, "--name OTHER" + " or --overwrite" * replaceable)
         with _staged(home, name) as stage:
             card = unpack(found, stage, name)
             _test(card, options.file, console)
