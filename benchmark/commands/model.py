@@ -129,8 +129,9 @@ def add_command(options: AddOptions, console: Console) -> None:
     name, like = _like(options.like, options.facts)
     home = _home(name)
     _need_new(home, options.name)
-    if not options.file.exists():
-        raise InputError(f"{options.file}: no such file of weights")
+    for path in (options.file, options.data):
+        if path is not None and not path.exists():
+            raise InputError(f"{path}: no such file or folder")
     say = lines_to(console)
     with _staged(home, options.name) as stage:
         _convert(options, name, like, stage, console)
@@ -144,8 +145,9 @@ def add_command(options: AddOptions, console: Console) -> None:
         _place(cards, home)
     placed = [home / card.name for card in cards]
     try:
-        for card in placed if options.data else ():
-            _score(card, options, console)
+        if options.data is not None:
+            for card in placed:
+                _score(card, options.data, options.engine, console)
     except BaseException:  # also Ctrl-C
         _remove(placed)
         raise
@@ -366,7 +368,7 @@ def _tidy(home: Path) -> None:
             folder.rmdir()
 
 
-def _score(path: Path, options: AddOptions, console: Console) -> None:
+def _score(path: Path, data: Path, engine: str, console: Console) -> None:
     """Run a benchmark of a model on annotated images, and write its scores into the card."""
     from cytosuite.benchmark.commands.benchmark import benchmark_command
     from cytosuite.metrics.boards import BOARDS
@@ -374,18 +376,16 @@ def _score(path: Path, options: AddOptions, console: Console) -> None:
     card = read_card(path)
     run = f"model-{card.algorithm}-{card.name}"
     word = f"{card.algorithm}:{card.name}"
-    wanted = BenchmarkOptions(
-        dataset=str(options.data), algorithm=[word], run=run, engine=options.engine
-    )
+    wanted = BenchmarkOptions(dataset=str(data), algorithm=[word], run=run, engine=engine)
     if benchmark_command(wanted, console):
-        raise InputError(f"{options.data}: the model fails on these images; see the lines above")
+        raise InputError(f"{data}: the model fails on these images; see the lines above")
     found = read_json(wanted.folder / run / "report" / "metrics.json")["aggregates"]
     means = {name: found.get(name, {}).get("mean") for name in BOARDS[card.task].primary}
     scores = {name: round(mean, 4) for name, mean in means.items() if mean is not None}
     if not scores:
-        raise InputError(f"{options.data}: expected annotated images to score on, found none")
+        raise InputError(f"{data}: expected annotated images to score on, found none")
     cases = len(read_json(wanted.folder / run / "run.json")["cases"])
-    title = f"{cases} image{'s' if cases > 1 else ''} of {options.data.resolve().name}"
+    title = f"{cases} image{'s' if cases > 1 else ''} of {data.resolve().name}"
     write_json(path, {**read_json(path), "scores": {title: scores}})
 
 

@@ -231,7 +231,7 @@ def test_a_name_of_several_models_needs_its_algorithm(cli, place):
         (("--like", "watershed:nuclei-2d", "--describes", "axes"), "expected key=value"),
         (("--like", "watershed:nuclei-2d", "--name", "nuclei-2d"), "a model of this name exists"),
         (("--like", "watershed:nuclei-2d", "--name", "A b"), "expected up to 100 letters"),
-        (("--like", "watershed:nuclei-2d"), "net.pt: no such file of weights"),
+        (("--like", "watershed:nuclei-2d"), "net.pt: no such file or folder"),
     ],
 )
 def test_a_model_is_refused_before_any_work(cli, place, words, reason):
