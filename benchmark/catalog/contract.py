@@ -1,7 +1,7 @@
 """The contract of an algorithm: what every one must obey, check by check."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -55,15 +55,22 @@ def checks(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]
     if models.result == "FAIL":
         return
     yield _judged("model cards: each chosen for the images it describes", _chosen, root, manifest)
+    yield from trial(manifest, _models(root, name)[1], run)
+
+
+def trial(
+    manifest: AlgorithmManifest, cards: Sequence[ModelCard], run: Run, poor: Broken = "FAIL"
+) -> Iterator[Check]:
+    """Yield the checks that run an algorithm with its models; `poor` is a missed example."""
     strange = [s.slug for s in _needed(manifest) if not s.is_volume]
     if strange:
         yield Check("outputs", "skip", f"no example of the input {', '.join(strange)} is known")
         return
     missing: Broken = "skip" if manifest.optional else "FAIL"  # a tool of others has its own image
-    here = _judged("packages: installed here", need_packages, name, broken=missing)
+    here = _judged("packages: installed here", need_packages, manifest.name, broken=missing)
     yield here
     if here.result == "pass":
-        yield from _outputs(root, manifest, run)
+        yield from _outputs(manifest, cards, run, poor)
 
 
 def example(manifest: AlgorithmManifest, axes: str) -> dict[str, Volume]:
@@ -173,9 +180,11 @@ def _chosen(root: Path, manifest: AlgorithmManifest) -> None:
             raise InputError(f"{found.card.name} is chosen for the images of {card.name}")
 
 
-def _outputs(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]:
-    """Yield the checks that run the algorithm; images that no card is made for it may refuse."""
-    described = [card.describes for card in _models(root, manifest.name)[1]]
+def _outputs(
+    manifest: AlgorithmManifest, cards: Sequence[ModelCard], run: Run, poor: Broken
+) -> Iterator[Check]:
+    """Yield the checks of outputs; images that no card is made for may be refused."""
+    described = [card.describes for card in cards]
     nuclei = any(facts.get("channel", "nucleus") == "nucleus" for facts in described)
     served = {axes for axes in GEOMETRY for facts in described if facts.get("axes", axes) == axes}
     stacks = any(socket.stack for socket in TASKS[manifest.task].inputs)
@@ -199,7 +208,7 @@ def _outputs(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Chec
         yield _judged(title, _geometry, manifest, inputs, outputs)
         yield _judged(f"{words}: the same again", _repeats, inputs, outputs, run)
         if manifest.task == "segment" and nuclei:
-            yield _judged(f"{words}: finds one nucleus", _finds_one, axes, outputs)
+            yield _judged(f"{words}: finds one nucleus", _finds_one, axes, outputs, broken=poor)
             title = f"{words}: finds nothing where nothing is"  # a threshold of noise may, honestly
             yield _judged(title, _finds_none, inputs, run, broken="note")
         elif manifest.task == "segment":

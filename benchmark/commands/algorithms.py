@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +24,8 @@ from cytosuite.benchmark.catalog.catalog import (
     recipes,
 )
 from cytosuite.benchmark.catalog.contract import Check, Run, checks
+from cytosuite.benchmark.catalog.models import Models
+from cytosuite.benchmark.catalog.packed import made_for
 from cytosuite.benchmark.engines.outcome import Limits, Session
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.benchmark.runs.validate import BadOutput, check
@@ -47,7 +50,6 @@ from cytosuite.metrics.boards import BOARDS
 
 KIND, ALGORITHM, NAME = range(3)  # columns
 KEYS = ("kind", "algorithm", "name", "task", "made for")
-DIMENSIONS = {"YX": "2D", "ZYX": "3D"}
 TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
 WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # of a Python module and of an image's tag
 TAKEN = {"base", "debian"}  # images of the containers' own
@@ -117,7 +119,7 @@ def _row(kind: str, name: str, task: str | None, purpose: str) -> dict[str, Cell
 def _model(card: ModelCard, doubt: str) -> list[dict[str, Cell]]:
     """Return rows of a model by scored data set, the best first; `doubt` is of `left_out`."""
     row = _row("model", card.name, None, card.description)
-    row |= {"algorithm": card.algorithm, "made for": _made_for(card)}
+    row |= {"algorithm": card.algorithm, "made for": made_for(card)}
     primary = BOARDS[card.task].primary if card.task in BOARDS else ()
     only = f"; used only by name: {doubt}" if doubt else ""
     rows = [
@@ -126,20 +128,6 @@ def _model(card: ModelCard, doubt: str) -> list[dict[str, Cell]]:
     ]
     rows.sort(key=lambda own: -float(own.get(primary[0]) or 0.0) if primary else 0.0)
     return rows or [row | {"scored on": "nothing: used only by name"}]
-
-
-def _made_for(card: ModelCard) -> str:
-    """Return the images that a model was made for: channel, study, dimensions, size, sample."""
-    facts = card.describes
-    size = facts.get("spacing")
-    words = [
-        str(facts.get("channel", "")),
-        f"study {study:g}" if isinstance(study := facts.get("study"), float) else "",
-        DIMENSIONS.get(str(facts.get("axes", "")), ""),
-        " x ".join(f"{step:g}" for step in size) + " µm" if isinstance(size, tuple) else "",
-        str(facts.get("sample", "")),
-    ]
-    return ", ".join(word for word in words if word)
 
 
 def new_command(options: NewOptions, console: Console) -> None:
@@ -246,7 +234,7 @@ def check_command(options: CheckOptions, console: Console) -> int:
         show(Check(title, "FAIL", str(error)))
         return 1
     show(Check(title))
-    with TemporaryDirectory() as folder, _running(manifest, Path(folder)) as run:
+    with TemporaryDirectory() as folder, running(manifest, Path(folder)) as run:
         for done in checks(ROOT, manifest, run):
             show(done)
     failed = sum(done.result == "FAIL" for done in found)
@@ -256,7 +244,9 @@ def check_command(options: CheckOptions, console: Console) -> int:
 
 
 @contextmanager
-def _running(manifest: AlgorithmManifest, folder: Path) -> Iterator[Run]:
+def running(
+    manifest: AlgorithmManifest, folder: Path, models: Models = MappingProxyType({})
+) -> Iterator[Run]:
     """Give a function that runs the algorithm on inputs; its process starts with the first."""
     limits = Limits(memory_gib=manifest.resources.memory_gib, timeout_s=TIMEOUT_S)
     sessions: list[Session] = []
@@ -266,7 +256,9 @@ def _running(manifest: AlgorithmManifest, folder: Path) -> Iterator[Run]:
             """Return the outputs that the algorithm writes for these inputs."""
             if not sessions:
                 place = folder / "session"
-                started = ProcessEngine().session(manifest.name, place, limits, "invoke")
+                started = ProcessEngine(models=models).session(
+                    manifest.name, place, limits, "invoke"
+                )
                 sessions.append(stack.enter_context(started))
             with TemporaryDirectory(dir=folder) as case:
                 return _case(manifest, inputs, sessions[0], Path(case))

@@ -44,8 +44,6 @@ COMMANDS = {
         Command("phantoms", "simulate", "Make a library of nuclei, cut out of stacks or drawn."),
         Command("labels", "simulate", "Write label images of masks of one object each, or COCO."),
         Command("combine", "simulate", "Add the images of two folders, name by name."),
-        Command("weights", "train", "Convert weights to safetensors beside a model card."),
-        Command("adopt", "train", "Let a model of your own be chosen by the image."),
     ),
     "Challenge": (
         Command("new", "algorithms", "Start an algorithm: a folder that builds, runs and passes."),
@@ -69,7 +67,20 @@ MAINTAIN = (
     Command("migrate", "maintain", "Translate parameters of the published simulators."),
     Command("compile", "maintain", "Compile all loops, once per machine: first calls are fast."),
 )
+MODEL = (
+    Command("add", "model", "Make a model of a file of weights: a card like another, tested."),
+    Command("adopt", "model", "Let a model of your own be chosen by the image."),
+    Command("pack", "model", "Pack a model for a colleague: one zip."),
+    Command("install", "model", "Install a model that a colleague packed, once it is tested."),
+    Command("remove", "model", "Remove a model of your own."),
+)
+GROUPS = {
+    "model": ("Train", "Models of your own and of colleagues.", MODEL),
+    "maintain": ("Maintain", "Commands for those who keep the repository.", MAINTAIN),
+}
 MOVED = {
+    "weights": "model add",
+    "adopt": "model adopt",
     "select": "apply --dry-run",
     "evaluation": "build-evaluation",
     "ctc": "export --ctc RUN",
@@ -100,10 +111,11 @@ def application(words: Sequence[str]) -> typer.Typer:
     for title, commands in COMMANDS.items():
         for command in commands:
             _add(app, command, first, words, title)
-    inner = typer.Typer(help="Commands for those who keep the repository.")
-    for command in MAINTAIN:
-        _add(inner, command, second if first == "maintain" else "", words)
-    app.add_typer(inner, name="maintain", rich_help_panel="Maintain")
+    for name, (title, text, commands) in GROUPS.items():
+        inner = typer.Typer(help=text)
+        for command in commands:
+            _add(inner, command, second if first == name else "", words)
+        app.add_typer(inner, name=name, rich_help_panel=title)
     return app
 
 

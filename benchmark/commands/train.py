@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -22,19 +22,15 @@ from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.runs.learning import (
     DAYS_S,
     OUTPUT_GIB,
-    converted,
     is_tool,
     settings_of,
     trained,
 )
-from cytosuite.benchmark.terminal.console import lines_to, progress
-from cytosuite.benchmark.terminal.options import DataOptions, RunOptions, TrainOptions, option
-from cytosuite.contract.manifest import read_card
-from cytosuite.contract.select import PROOF
+from cytosuite.benchmark.terminal.console import progress
+from cytosuite.benchmark.terminal.options import DataOptions, RunOptions, TrainOptions
 from cytosuite.contract.weights import new_card, user
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.errors.ending import CLOSED, INTERRUPTED, REFUSED
-from cytosuite.files import read_json, write_json
 from cytosuite.formats.lists import is_list
 
 
@@ -211,62 +207,3 @@ def _to_the_end(process: subprocess.Popen[bytes], data: str) -> list[str]:
         process.send_signal(signal.SIGINT)
         _, text = process.communicate()
     return text.decode(errors="replace").splitlines()
-
-
-@dataclass(frozen=True, kw_only=True)
-class WeightsOptions:
-    """Options of converted weights."""
-
-    file: Path = option(
-        ...,
-        "Weights that torch has saved (.pt, .pth, .ckpt), or a model of a tool of others.",
-        argument=True,
-    )
-    card: Path = option(
-        ...,
-        "Model card (.json) that gets them; weights/<algorithm>/NAME.json for a published model.",
-        argument=True,
-    )
-    engine: str = option("auto", "Where a tool of others reads its own model.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdoptOptions:
-    """Options of an adopted model."""
-
-    model: str = option(..., "Name of a model, or path of its card.", argument=True)
-
-
-def weights_command(options: WeightsOptions, console: Console) -> int:
-    """Convert weights in a process of its own, which loads torch; return its exit code."""
-    if is_tool(name := options.card.resolve().parent.name):
-        new_card(options.card.parent, options.card.stem)
-        engine = start_engine(RunOptions(engine=options.engine), [name], console)
-        card = converted(engine, name, options.file, options.card.parent, options.card.stem)
-        lines_to(console)(f"written: {card}")
-        return 0
-    need_packages("weights", "cytosuite.training.convert")
-    command = [sys.executable, "-m", "cytosuite.training.convert"]
-    command += [str(path.resolve()) for path in (options.file, options.card)]
-    return subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode
-
-
-def adopt_command(options: AdoptOptions, console: Console) -> None:
-    """Adopt a model, and print its card."""
-    for path in adopt(options.model):
-        lines_to(console)(f"adopted: {path}")
-
-
-def adopt(model: str) -> list[Path]:
-    """Set `adopted` in the cards of a name or path, and return them; see `ModelCard`."""
-    cards = list(named_models(model, list(algorithms())).values())
-    for path in cards:
-        card = read_card(path)
-        home = ROOT / "weights" / card.algorithm
-        if path.parent.resolve() != home.resolve():
-            raise InputError(f"{path}: models are chosen from {home} alone; put it there first")
-        if not card.scores:
-            raise InputError(f"{path}: it has no {PROOF}, so it runs by its name alone (--model)")
-        if not card.adopted:
-            write_json(path, {**read_json(path), "adopted": True})
-    return cards

@@ -106,7 +106,7 @@ def left_out(card: ModelCard, policy: SelectPolicy) -> str:
     if not card.scores:
         return f"no {PROOF}"
     if not card.adopted:
-        return "not adopted (cytosuite adopt)"
+        return "not adopted (cytosuite model adopt)"
     if not metric or not card.baselines:
         return ""
     own = [scores[metric] for scores in card.scores.values() if metric in scores]

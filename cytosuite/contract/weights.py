@@ -58,7 +58,7 @@ def open_model(folder: Path, card: ModelCard) -> Model:
     if path.suffix != SAFE:
         raise ModelError(
             f"{path}: expected weights as {SAFE}, which alone are exported and never run code; "
-            f"convert them: cytosuite weights {path} {folder / card.name}.json"
+            f"convert them: cytosuite model add {path} --like {folder / card.name}.json --name NAME"
         )
     if not path.is_file():
         raise ModelError(f"{path}: the weights of model {card.name} are missing")

@@ -222,12 +222,18 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
 def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Write weights and buffers into a network, by name; `InputError` if names or shapes differ."""
     own = {k: v for k, v in tensors_of(network).items() if v.is_floating_point() or k in tensors}
-    odd = sorted(own.keys() ^ tensors.keys())
-    odd += [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
-    if odd:
-        raise InputError(f"{where}: these weights are not of this network ({odd[0]} differs)")
+    for name in [*own, *sorted(tensors.keys() - own.keys())]:  # the network's first, in its order
+        expected, found = (_sides(each.get(name)) for each in (own, tensors))
+        if expected != found:
+            words = f"{name}: expected {expected}, found {found}"
+            raise InputError(f"{where}: these weights are not of this network ({words})")
     for name, value in own.items():
         value.copy_(tensors[name])
+
+
+def _sides(tensor: Tensor | None) -> str:
+    """Return the shape of a tensor in words."""
+    return "none" if tensor is None else " x ".join(map(str, tensor.shape)) or "a number"
 
 
 def trained(

@@ -19,6 +19,7 @@ from cytosuite.contract.manifest import ModelCard, read_algorithm, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.ending import end
+from cytosuite.files.archive import write_zip
 from cytosuite.networks.normalise import (
     HIGH,
     HIGH_Z,
@@ -29,7 +30,7 @@ from cytosuite.networks.normalise import (
     normalise,
 )
 from cytosuite.networks.tiling import smallest_tile
-from cytosuite.training.bundle import NetworkFormat, formatter, main, purpose, scores, write_zip
+from cytosuite.training.bundle import NetworkFormat, formatter, main, purpose, scores
 from cytosuite.training.publish import ALGORITHMS
 
 TORCH = version("torch").partition("+")[0]

@@ -4,7 +4,6 @@ import argparse
 import io
 import json
 import sys
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -21,10 +20,9 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.ending import end
-from cytosuite.files import atomic
+from cytosuite.files.archive import write_zip
 from cytosuite.training.publish import ALGORITHMS
 
-DATE = (1980, 1, 1, 0, 0, 0)  # of all members: the earliest that a zip file can hold
 SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
     "meta_schema_20240725.json"
@@ -126,16 +124,6 @@ def write_bundle(card: Path, out: Path) -> Path:
     return write_zip(
         out / f"{name}.zip", {f"{name}/{path}": text for path, text in contents.items()}
     )
-
-
-def write_zip(path: Path, contents: Mapping[str, bytes]) -> Path:
-    """Write files into an archive, the same bytes each time, and return its path."""
-    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for member in sorted(contents):
-            info = zipfile.ZipInfo(member, DATE)
-            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
-            archive.writestr(info, contents[member])
-    return path
 
 
 def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:

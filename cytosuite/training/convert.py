@@ -18,6 +18,7 @@ from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.published_weights import opened, state
 
 NESTED = ("state_dict", "model_state_dict")  # a network of ours may call a layer ``model``
+WRAPPERS = ("module.", "_orig_mod.")  # of networks on several GPUs, and of compiled ones
 
 
 class PublishedModel(NamedTuple):
@@ -44,7 +45,7 @@ def convert(file: Path, card: Path, say: Callable[[str], None] = print) -> Path:
     read_card(card)
     if nested := [key for key in NESTED if key in opened(file)]:
         say(f"{file}: a checkpoint, its {nested[0]} is taken")
-    return _write(card, read_json(card), _packed(file, state(file, NESTED, ())), say)
+    return _write(card, read_json(card), _packed(file, state(file, NESTED, WRAPPERS)), say)
 
 
 def _published(algorithm: str) -> Callable[[Path], Mapping[str, PublishedModel]] | None:

@@ -111,7 +111,7 @@ def train(
             say(f"written: {path}")
     publish(training, settings, state, cases, held, card, facts, data)
     if not read_card(card).adopted:
-        say(f"used only by its name, --model {card.stem}, until `cytosuite adopt {card}`")
+        say(f"used only by its name, --model {card.stem}, until `cytosuite model adopt {card}`")
     return card
 
 

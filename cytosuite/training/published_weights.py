@@ -1,4 +1,4 @@
-"""Weights by name out of files of torch, whichever program saved them; nothing in them is run."""
+"""Weights by name out of files of torch or safetensors, of any program; nothing in them is run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,12 +6,17 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from cytosuite.contract.weights import SAFE
 from cytosuite.errors import InputError, last_line
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights
 WRAPPERS = ("module.", "network.", "model.")  # prefixes of all names, by the class around a network
+
+BROKEN = (SafetensorError, OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError)
 
 
 def state(
@@ -36,15 +41,17 @@ def state(
 
 
 def opened(path: Path) -> Mapping[str, Any]:
-    """Return the mapping that a file of torch holds; InputError for code or anything else."""
+    """Return the mapping that a file of weights holds; InputError for code or anything else."""
     try:
+        if path.suffix == SAFE:
+            return load_file(path)
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise InputError(
             f"{path}: holds Python objects, which could run code, not weights alone; save them by "
             "torch.save(network.state_dict(), file)"
         ) from None
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except BROKEN as error:
         raise InputError(f"{path}: cannot be read as weights ({last_line(error)})") from None
     if not isinstance(found, Mapping):
         raise InputError(f"{path}: expected tensors by name, found {type(found).__name__}")

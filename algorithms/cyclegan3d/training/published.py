@@ -86,7 +86,7 @@ _LEFT: dict[str, tuple[object, str]] = {
     "experiment": (None, "the name of the model is given with --name"),
     "dataset_folder": ("", "images are those of --data, in place of a folder in the file"),
     "mode": ("train", "these are settings of a training"),
-    "resume_training": (0, "a training here resumes by itself; from models.pth: cytosuite weights"),
+    "resume_training": (0, "a training resumes by itself; from models.pth: cytosuite model add"),
     "epoch_count": (0, "a training here begins with its first step, or resumes by itself"),
     "netG": ("resnet_9blocks", "no program reads it: generators have 9 blocks"),
     "inf_patch_size": (None, "networks with this norm translate volumes whole, without windows"),

@@ -125,7 +125,7 @@ def test_a_model_of_the_users_own_is_chosen_once_it_is_adopted():
     trained = own.model_copy(update={"adopted": False})
     found = select([trained, shipped], {"study": 1}, POLICY)
     assert (found.card.name, found.strange) == ("shipped", ("study",))  # nobody knows it
-    assert found.others[0].left_out == "not adopted (cytosuite adopt)"
+    assert found.others[0].left_out == "not adopted (cytosuite model adopt)"
     assert select([own, shipped], {"study": 1}, POLICY).card.name == "own"
     assert select([trained], {"study": 1}, POLICY).card.name == "own"
 

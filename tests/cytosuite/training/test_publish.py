@@ -77,7 +77,7 @@ def test_a_model_is_chosen_by_itself_once_it_is_above_its_parent(toy, settings):
     lines = []
     parent = toy(settings(W1, steps=6), say=lines.append)
     assert not read_card(parent).adopted
-    assert lines[-1] == f"used only by its name, --model m, until `cytosuite adopt {parent}`"
+    assert lines[-1] == f"used only by its name, --model m, until `cytosuite model adopt {parent}`"
     same = toy(settings(W1, steps=1, learning_rate=1e-12), "same", parent=parent)
     better = toy(settings(W1, steps=60), "better", parent=parent)
     for path, above in ((same, False), (better, True)):

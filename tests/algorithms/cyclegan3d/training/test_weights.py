@@ -1,11 +1,17 @@
 """Published ``models.pth`` as models: independent networks in their layout, and refusals."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from cytosuite.algorithms.cyclegan3d.predict import predict
+from cytosuite.benchmark.catalog import catalog
+from cytosuite.benchmark.commands.model import AddOptions, add_command
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
@@ -82,6 +88,21 @@ def test_a_published_file_becomes_models_of_both_directions_with_its_answers(
         assert (made.dtype, found.scores) == (np.uint16, {})
         assert expected.std() > 1000
         np.testing.assert_allclose(made, expected, atol=3)
+
+
+@pytest.mark.slow
+def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    content = {f"netG_{letter}_state_dict": _Generator(3).state_dict() for letter in "BA"}
+    torch.save(content, tmp_path / "models.pth")
+    monkeypatch.setattr(catalog, "CHECKOUT", False)
+    monkeypatch.chdir(tmp_path)
+    options = AddOptions(file=Path("models.pth"), like="cyclegan3d", name="theirs", license="MIT")
+    add_command(options, Console(file=io.StringIO()))
+    for name in ("theirs", "theirs-back"):
+        card = read_card(tmp_path / "weights" / "cyclegan3d" / f"{name}.json")
+        assert open_model(tmp_path / "weights" / "cyclegan3d", card).weights
+        assert (card.license, card.adopted, card.trained["file"]) == ("MIT", False, "models.pth")
 
 
 @pytest.mark.parametrize(

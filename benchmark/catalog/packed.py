@@ -1,0 +1,143 @@
+"""A model as one zip, written for a colleague or read from one: card, weights and a README."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from zipfile import ZipFile, ZipInfo
+
+from cytosuite.benchmark.catalog.catalog import algorithms, pick
+from cytosuite.contract.manifest import ModelCard, parse, read_card
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import NAME, SAFE, open_model
+from cytosuite.errors import InputError, plain
+from cytosuite.files import file_digest, json_text, parse_json
+from cytosuite.files.archive import opened_zip, unpack_member, write_zip
+
+MOST_BYTES = 10_000_000  # of a card
+SETTINGS = "configs"  # folder of a bundle with JSON files that are no cards
+DIMENSIONS = {"YX": "2D", "ZYX": "3D"}
+
+
+class Packed(NamedTuple):
+    """A model in an opened archive."""
+
+    path: Path
+    card: ModelCard
+    archive: ZipFile
+    weights: ZipInfo | None
+
+
+def made_for(card: ModelCard) -> str:
+    """Return the images that a model was made for: channel, study, dimensions, size, sample."""
+    facts = card.describes
+    size = facts.get("spacing")
+    words = [
+        str(facts.get("channel", "")),
+        f"study {study:g}" if isinstance(study := facts.get("study"), float) else "",
+        DIMENSIONS.get(str(facts.get("axes", "")), ""),
+        " x ".join(f"{step:g}" for step in size) + " µm" if isinstance(size, tuple) else "",
+        str(facts.get("sample", "")),
+    ]
+    return ", ".join(word for word in words if word)
+
+
+def purpose(card: ModelCard) -> list[str]:
+    """Return lines for a reader: what a model is for, by whom, its scores, how it is used."""
+    command = "segment" if card.task == "segment" else "apply"
+    scores = [
+        f"scores on {data}: {', '.join(f'{name} {value:g}' for name, value in own.items())}"
+        for data, own in card.scores.items()
+    ]
+    lines = [
+        f"{card.algorithm}, {TASKS[card.task].title}: {card.description}",
+        f"made for: {made_for(card) or 'any image'}",
+        f"by {card.authors}; licence {card.license}",
+        *(scores or ["no scores"]),
+        f"use: cytosuite {command} IMAGES --algorithm {card.algorithm} --model {card.name}",
+    ]
+    return list(map(plain, lines))
+
+
+def pack(path: Path, out: Path) -> Path:
+    """Write a card and its weights into a zip, the same bytes each time; ModelError if altered."""
+    card = read_card(path)
+    model = open_model(path.parent, card)
+    contents = {}
+    if model.weights is not None:
+        card = card.model_copy(update={"weights": f"{card.name}{SAFE}"})
+        contents[f"{card.name}{SAFE}"] = model.weights.read_bytes()
+    text = [f"# {card.name}", *purpose(card), f"install: cytosuite model install {out.name}"]
+    text += [f"SHA-256 of {card.name}{SAFE}: {card.sha256}"] if contents else []
+    contents["README.md"] = "\n\n".join([*text, ""]).encode()
+    contents[path.name] = f"{json_text(card.model_dump(mode='json'))}\n".encode()
+    return write_zip(out, contents)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Packed]:
+    """Open a packed model or bundle of a stranger; InputError unless it holds one model of ours."""
+    with opened_zip(path) as (archive, members):
+        cards = [
+            name
+            for name in members
+            if name.suffix == ".json" and name.parent.name != SETTINGS and name.name[0] != "."
+        ]
+        if len(cards) != 1:
+            found = ", ".join(str(name)[:100] for name in cards[:3]) or "none"
+            raise InputError(
+                f"{path}: expected one model card (.json), found {found}; "
+                "cytosuite model pack writes such a file"
+            )
+        card = _card(archive, members[cards[0]], f"{path}: {cards[0]}")
+        yield Packed(path, card, archive, _weights(card, cards[0], members, path))
+
+
+def _card(archive: ZipFile, info: ZipInfo, where: str) -> ModelCard:
+    """Return the card in a member of an archive, of an algorithm and a task that are known."""
+    if info.file_size > MOST_BYTES:
+        raise InputError(f"{where}: expected a card of at most {MOST_BYTES} bytes")
+    try:
+        content = parse_json(archive.read(info).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: expected JSON, found {error}") from None
+    card = parse(where, content, ModelCard)
+    known = algorithms()
+    pick("algorithm", [card.algorithm], known)
+    if card.task != (task := known[card.algorithm].task):
+        raise InputError(f"{where}: expected the task {task}, found {card.task}")
+    facts = [part for pair in card.describes.items() for part in map(str, pair)]
+    for text in (card.description, card.authors, card.license, *facts, *card.scores):
+        if not text.isprintable():
+            raise InputError(f"{where}: expected printable text, found {text[:100]!r}")
+    if not NAME.fullmatch(card.name):
+        raise InputError(f"{where}: expected a name of at most 100 letters, found {card.name!r}")
+    return card
+
+
+def _weights(
+    card: ModelCard, place: PurePosixPath, members: Mapping[PurePosixPath, ZipInfo], path: Path
+) -> ZipInfo | None:
+    """Return the weights that a card names, beside it; None of a card without any."""
+    if card.weights is None:
+        return None
+    if not card.weights.endswith(SAFE):
+        raise InputError(f"{path}: expected weights as {SAFE}, found {card.weights}")
+    if (info := members.get(place.with_name(card.weights))) is None:
+        raise InputError(f"{path}: its card names the weights {card.weights}, not in the archive")
+    return info
+
+
+def unpack(found: Packed, folder: Path, name: str) -> Path:
+    """Write a packed model under a name into a folder, not adopted; return the card's path."""
+    entries: dict[str, object] = {"name": name, "adopted": False}
+    if found.weights is not None:
+        entries["weights"] = f"{name}{SAFE}"
+        unpack_member(found.archive, found.weights, target := folder / f"{name}{SAFE}")
+        if (digest := file_digest(target)) != found.card.sha256:
+            expected = f"expected SHA-256 {found.card.sha256}"
+            raise InputError(f"{found.path}: {expected} of its weights, found {digest}")
+    card = found.card.model_copy(update=entries)
+    path = folder / f"{name}.json"
+    path.write_text(f"{json_text(card.model_dump(mode='json'))}\n", encoding="utf-8")
+    return path

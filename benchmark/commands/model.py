@@ -1,0 +1,410 @@
+"""Models of one's own and of colleagues: add, adopt, pack, install, remove."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from cytosuite.benchmark.catalog.catalog import (
+    CHECKOUT,
+    PACKAGE,
+    ROOT,
+    algorithms,
+    model_homes,
+    pick,
+    program_of,
+    workplace,
+)
+from cytosuite.benchmark.catalog.contract import trial
+from cytosuite.benchmark.catalog.models import named_models
+from cytosuite.benchmark.catalog.packages import need_packages
+from cytosuite.benchmark.catalog.packed import opened, pack, purpose, unpack
+from cytosuite.benchmark.commands.algorithms import running
+from cytosuite.benchmark.commands.data import start_engine
+from cytosuite.benchmark.runs.learning import converted, is_tool
+from cytosuite.benchmark.terminal.console import lines_to, numbers, pairs, printable
+from cytosuite.benchmark.terminal.options import BenchmarkOptions, RunOptions, option
+from cytosuite.contract.manifest import ModelCard, parse, read_card
+from cytosuite.contract.select import PROOF, Value, select
+from cytosuite.contract.weights import SAFE, new_card, read_cards
+from cytosuite.errors import InputError, last_line
+from cytosuite.errors.ending import REFUSED
+from cytosuite.files import atomic, file_digest, need_file, read_json, remove, write_json
+
+CONVERTER = "cytosuite.training.convert"
+FRESH: dict[str, Any] = {  # entries of a card that are never those of another model
+    "version": "0.1.0",
+    "authors": "unknown",
+    "license": "NOASSERTION",
+    **dict.fromkeys(("weights", "sha256", "bytes")),
+    **{"scores": {}, "baselines": {}, "trained": {}, "adopted": False},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddOptions:
+    """Options of a model that is made of weights."""
+
+    file: Path = option(
+        ...,
+        "Weights (.pt, .pth, .ckpt, .safetensors), or a model of a tool of others.",
+        argument=True,
+    )
+    like: str = option(..., "Algorithm, algorithm:model or a card (.json) that it is like.")
+    name: str = option(..., "Of the model.")
+    describes: list[str] = option(
+        (),
+        "Its images: axes=ZYX,channel=nucleus,sample=embryo; nothing after = leaves one out.",
+        parse=pairs,
+        repeatable=True,
+    )
+    spacing: tuple[float, ...] | None = option(
+        None, "µm per voxel of its images: z,y,x.", parse=numbers
+    )
+    diameter: float | None = option(None, "Of the objects in its images, µm.", min=1e-6, max=1e6)
+    description: str | None = option(None, "What it is for, in a sentence.", parse=printable)
+    authors: str | None = option(None, "Who made it.", parse=printable)
+    license: str | None = option(None, "SPDX identifier, like CC-BY-4.0.", parse=printable)
+    data: Path | None = option(None, "Folder of annotated images, in no training, to score it on.")
+    engine: str = option("auto", "Of the scores, and of a tool: auto, docker, process, ...")
+
+    @property
+    def facts(self) -> dict[str, Value]:
+        """The images that the user describes; InputError of a text without a key."""
+        found: dict[str, Value] = {}
+        for text in self.describes:
+            key, sign, value = map(str.strip, text.partition("="))
+            if not key or not sign:
+                raise InputError(f"--describes {text}: expected key=value")
+            found[key] = _value(value)
+        found |= {"spacing": self.spacing} if self.spacing else {}
+        return found | ({"diameter_um": self.diameter} if self.diameter else {})
+
+    @property
+    def entries(self) -> dict[str, str]:
+        """The entries of the card that the user gives."""
+        keys = ("description", "authors", "license")
+        return {key: text for key in keys if (text := getattr(self, key))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptOptions:
+    """Options of an adopted model."""
+
+    model: str = option(..., "Name of a model, or path of its card.", argument=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackOptions:
+    """Options of a packed model."""
+
+    model: str = option(..., "Name, algorithm:name, or path of the card.", argument=True)
+    out: Path | None = option(None, "File to write; NAME.zip.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallOptions:
+    """Options of an installed model."""
+
+    file: Path = option(..., "Zip of model pack, or bundle of maintain bundle.", argument=True)
+    name: str | None = option(None, "Of the model; the colleague's.")
+    overwrite: bool = option(False, "Replace a model of your own of this name.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveOptions:
+    """Options of a removed model."""
+
+    model: str = option(..., "Name, or algorithm:name.", argument=True)
+
+
+def add_command(options: AddOptions, console: Console) -> None:
+    """Convert weights, write their card, test and score them; all of it, or nothing is left."""
+    name, like = _like(options.like, options.facts)
+    home = _home(name)
+    _need_new(home, options.name)
+    for path in (options.file, options.data):
+        if path is not None and not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+    say = lines_to(console)
+    with _staged(home, options.name) as stage:
+        _convert(options, name, like, stage, console)
+        cards = sorted(stage.glob("*.json"))
+        for card in cards:
+            _need_new(home, card.stem)
+            _complete(card, options, like)
+            _test(card, options.file, console)
+        if like and like.weights is None:
+            say(f"note: {name}:{like.name} has no weights, so whether these are read is not tested")
+        _place(cards, home)
+    placed = [home / card.name for card in cards]
+    try:
+        if options.data is not None:
+            for card in placed:
+                _score(card, options.data, options.engine, console)
+    except BaseException:  # also Ctrl-C
+        _remove(placed)
+        raise
+    for card in placed:
+        _tell(card, "added", console)
+
+
+def adopt_command(options: AdoptOptions, console: Console) -> None:
+    """Adopt a model, and print its card."""
+    for path in adopt(options.model):
+        lines_to(console)(f"adopted: {path}")
+
+
+def adopt(model: str) -> list[Path]:
+    """Set `adopted` in the cards of a name or path, and return them; see `ModelCard`."""
+    cards = list(named_models(model, list(algorithms())).values())
+    for path in cards:
+        card = read_card(path)
+        home = ROOT / "weights" / card.algorithm
+        if path.parent.resolve() != home.resolve():
+            raise InputError(f"{path}: models are chosen from {home} alone; put it there first")
+        if not card.scores:
+            raise InputError(f"{path}: it has no {PROOF}, so it runs by its name alone (--model)")
+        if not card.adopted:
+            write_json(path, {**read_json(path), "adopted": True})
+    return cards
+
+
+def pack_command(options: PackOptions, console: Console) -> None:
+    """Pack a model."""
+    card = _named(options.model)
+    out = options.out or Path(f"{card.stem}.zip")
+    if out.suffix != ".zip":
+        raise InputError(f"{out}: expected the name of a file that ends with .zip")
+    need_file(out)
+    pack(card, out)
+    size = out.stat().st_size / 1e6
+    say = lines_to(console)
+    say(f"written: {out}, {size:.3g} MB, SHA-256 {file_digest(out)}")
+    say(f"for a colleague: cytosuite model install {out.name}")
+
+
+def install_command(options: InstallOptions, console: Console) -> None:
+    """Install a packed model once it is checked and tested; nothing is left of a refused one."""
+    with opened(options.file) as found:
+        name, home = options.name or found.card.name, _home(found.card.algorithm)
+        own = home / f"{name}.json"
+        replaceable = own.exists() and not _is_shipped(own)
+        if not (replaceable and options.overwrite):
+            _need_new(home, name, "--name OTHER" + " or --overwrite" * replaceable)
+        with _staged(home, name) as stage:
+            card = unpack(found, stage, name)
+            _test(card, options.file, console)
+            _place([card], home)
+    _tell(own, "installed", console)
+
+
+def remove_command(options: RemoveOptions, console: Console) -> None:
+    """Remove the card and the weights of a model of one's own."""
+    card = _named(options.model)
+    home = workplace() / "weights"
+    if card.resolve().parent.parent != home.resolve() or _is_shipped(card):
+        raise InputError(f"{card}: no model of your own in {home}; only those are removed")
+    _remove([card])
+    lines_to(console)(f"removed: {card}")
+
+
+def _value(text: str) -> Value:
+    """Return a value of ``describes``: a number, several, or a word."""
+    try:
+        found = tuple(float(part) for part in text.strip("[]").split(","))
+    except ValueError:
+        return text
+    return found if len(found) > 1 else found[0]
+
+
+def _home(algorithm: str) -> Path:
+    """Return the folder of one's own models of an algorithm."""
+    return workplace() / "weights" / algorithm
+
+
+def _need_new(home: Path, name: str, remedy: str = "--name OTHER") -> None:
+    """Refuse the name of a model of this algorithm that exists, one's own or of the package."""
+    for place in model_homes():
+        if (card := place / home.name / f"{name}.json").exists():
+            raise InputError(f"{card}: a model of this name exists; give {remedy}")
+    new_card(home, name)  # its letters, and the folder
+
+
+def _named(word: str) -> Path:
+    """Return the card of a name, ``algorithm:name`` or path; InputError where several have it."""
+    program, colon, model = word.partition(":")
+    if colon and program in algorithms():
+        (card,) = named_models(model, [program]).values()
+        return card
+    found = named_models(word, list(algorithms()))
+    if len(found) > 1:
+        words = " or ".join(f"{name}:{word}" for name in found)
+        raise InputError(f"{word}: expected the name of one model, found several; give {words}")
+    return next(iter(found.values()))
+
+
+def _like(word: str, facts: Mapping[str, Value]) -> tuple[str, ModelCard | None]:
+    """Return an algorithm and the card that a model is like, None where its file says all."""
+    name = program_of(word)
+    if name != word or Path(word).suffix == ".json":
+        card = read_card(_named(word))
+        return card.algorithm, card
+    pick("algorithm", [name], algorithms())
+    if is_tool(name) or (ROOT / "algorithms" / name / "training" / "weights.py").is_file():
+        return name, None  # the tool's or the published file says which network it is
+    every = read_cards(ROOT / "weights" / name, name)
+    cards = [card for card in every if card.weights] or every
+    if len(cards) > 1 and not facts:
+        words = ", ".join(card.name for card in cards)
+        raise InputError(
+            f"--like {name}: expected one of its models, {name}:NAME, or --describes to choose by; "
+            f"there are {words}"
+        )
+    return name, select(cards, facts, algorithms()[name].select).card
+
+
+@contextmanager
+def _staged(home: Path, name: str) -> Iterator[Path]:
+    """Make a hidden folder for a model that is not tested yet, and remove it at the end."""
+    try:
+        with atomic(home / name, stays=lambda: True) as stage:
+            (folder := stage / home.name).mkdir(parents=True)  # by which its algorithm is known
+            yield folder
+    finally:
+        _tidy(home)
+
+
+def _convert(
+    options: AddOptions, name: str, like: ModelCard | None, stage: Path, console: Console
+) -> None:
+    """Write weights and cards into a folder, in a process or container that may load them."""
+    card = stage / f"{options.name}.json"
+    if like is None and is_tool(name):
+        engine = start_engine(RunOptions(engine=options.engine), [name], console)
+        converted(engine, name, options.file, stage, options.name)
+        return
+    if like is not None:
+        text = f"{options.file.name}, used like {like.name}."
+        fresh = {**FRESH, "name": options.name, "description": text}
+        write_json(card, {**like.model_dump(mode="json"), **fresh})
+    need_packages("model add", CONVERTER)
+    command = [sys.executable, "-m", CONVERTER, str(options.file.resolve()), str(card.resolve())]
+    done = subprocess.run(
+        command, cwd=PACKAGE.parent, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        line = (done.stderr.strip().splitlines() or ["without a word"])[-1]
+        hint = "" if like else f"; weights of a network of ours need --like {name}:MODEL"
+        reason = line.removeprefix("cytosuite: ") + hint
+        if done.returncode == REFUSED:
+            raise InputError(reason)
+        raise InputError(f"{options.file}: its conversion ended with {done.returncode}: {reason}")
+
+
+def _complete(path: Path, options: AddOptions, like: ModelCard | None) -> None:
+    """Write what the user gives, and the origin of the weights, into a card."""
+    own = read_json(path)
+    name = own["algorithm"]
+    keys = {*own["describes"], *algorithms()[name].select.keys, "diameter_um"}
+    keys |= {key for card in read_cards(ROOT / "weights" / name, name) for key in card.describes}
+    pick("key of --describes", options.facts, keys)
+    described = {k: v for k, v in {**own["describes"], **options.facts}.items() if v != ""}
+    origin = {"file": options.file.name}
+    origin |= {"sha256": file_digest(options.file)} if options.file.is_file() else {}
+    origin |= {"like": f"{like.algorithm}:{like.name}"} if like else {}
+    card = {**own, **options.entries, "describes": described, "adopted": False}
+    card["trained"] = {**own["trained"], **origin}
+    write_json(path, parse(path.name, card, ModelCard).model_dump(mode="json"))
+
+
+def _test(path: Path, file: Path, console: Console) -> None:
+    """Run a model on the example image, as ``check`` does; InputError where a rule is broken."""
+    card = read_card(path)
+    manifest = algorithms()[card.algorithm]
+    with (
+        TemporaryDirectory(prefix="cytosuite-") as folder,
+        running(manifest, Path(folder), {card.algorithm: path}) as run,
+    ):
+        for done in trial(manifest, [card], run, poor="note"):
+            if done.result == "FAIL":
+                reason = done.reason.rpartition(f"{path.stem}{SAFE}: ")[2]  # in a temporary folder
+                raise InputError(f"{file}: {done.title}: {reason}")
+            lines_to(console)(done.line)
+
+
+def _place(staged: Sequence[Path], home: Path) -> None:
+    """Move models into the folder of an algorithm: weights before cards, all or none."""
+    places = [home / card.name for card in staged]
+    _remove(places)
+    try:
+        for card, place in zip(staged, places, strict=True):
+            for suffix in (SAFE, ".json"):
+                if (path := card.with_suffix(suffix)).exists():
+                    path.replace(place.with_suffix(suffix))
+    except BaseException:  # also Ctrl-C
+        _remove(places)
+        raise
+
+
+def _remove(cards: Sequence[Path]) -> None:
+    """Remove models: cards before weights, which nobody misses without them."""
+    for card in cards:
+        remove(card)
+        remove(card.with_suffix(SAFE))
+        _tidy(card.parent)
+
+
+def _tidy(home: Path) -> None:
+    """Remove the folder of an algorithm's models, and that of all, where nothing is in it."""
+    for folder in (home, home.parent):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _score(path: Path, data: Path, engine: str, console: Console) -> None:
+    """Run a benchmark of a model on annotated images, and write its scores into the card."""
+    from cytosuite.benchmark.commands.benchmark import benchmark_command
+    from cytosuite.metrics.boards import BOARDS
+
+    card = read_card(path)
+    run = f"model-{card.algorithm}-{card.name}"
+    word = f"{card.algorithm}:{card.name}"
+    wanted = BenchmarkOptions(dataset=str(data), algorithm=[word], run=run, engine=engine)
+    if benchmark_command(wanted, console):
+        raise InputError(f"{data}: the model fails on these images; see the lines above")
+    found = read_json(wanted.folder / run / "report" / "metrics.json")["aggregates"]
+    means = {name: found.get(name, {}).get("mean") for name in BOARDS[card.task].primary}
+    scores = {name: round(mean, 4) for name, mean in means.items() if mean is not None}
+    if not scores:
+        raise InputError(f"{data}: expected annotated images to score on, found none")
+    cases = len(read_json(wanted.folder / run / "run.json")["cases"])
+    title = f"{cases} image{'s' if cases > 1 else ''} of {data.resolve().name}"
+    write_json(path, {**read_json(path), "scores": {title: scores}})
+
+
+def _is_shipped(card: Path) -> bool:
+    """Return whether a card comes with cytosuite: in a checkout git knows it."""
+    if not CHECKOUT:
+        return card.resolve().is_relative_to(ROOT)
+    command = ["git", "-C", str(ROOT), "ls-files", "--error-unmatch", str(card.resolve())]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"{card}: git cannot tell whose it is ({last_line(error)})") from None
+    return done.returncode == 0
+
+
+def _tell(path: Path, verb: str, console: Console) -> None:
+    """Print where a model lies, what it is for and how it is used."""
+    say = lines_to(console)
+    for line in (f"{verb}: {path}", *purpose(card := read_card(path))):
+        say(line)
+    if card.scores and CHECKOUT:
+        say(f"to let it be chosen by the image: cytosuite model adopt {card.name}")

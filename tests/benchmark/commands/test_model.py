@@ -1,0 +1,367 @@
+"""Models of one's own and of colleagues, from a folder as of a wheel: whole and tested, or absent."""
+
+import json
+import pickle
+import shutil
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.catalog import catalog, models, packages
+from cytosuite.benchmark.commands import model as module
+from cytosuite.contract.manifest import read_card
+from cytosuite.errors import InputError, ModelError
+from cytosuite.errors.ending import INTERRUPTED
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
+
+WEIGHTS = catalog.ROOT / "weights"
+PLANES = WEIGHTS / "watershed" / "nuclei-2d.json"
+BYTES = b"not looked into without the algorithm"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Return the current folder, in which an installed package writes."""
+    for own in (catalog, module):
+        monkeypatch.setattr(own, "CHECKOUT", False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def untested(monkeypatch):
+    """Leave out the run of a model; return the cards that would be tested."""
+    tested = []
+    monkeypatch.setattr(module, "_test", lambda path, *_: tested.append(read_card(path)))
+    return tested
+
+
+def _card(**changes):
+    own = json.loads(PLANES.read_text())
+    own |= {"name": "theirs", "weights": "any.safetensors", "sha256": sha256(BYTES).hexdigest()}
+    return own | changes
+
+
+def _zip(path, members=None, **changes):
+    """Write what a colleague sends: a card and its weights, or other members."""
+    found = {"theirs.json": json.dumps(_card(**changes)), "any.safetensors": BYTES}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (found if members is None else members).items():
+            archive.writestr(name, content)
+    return path
+
+
+def _left(place):
+    return sorted(path.name for path in place.rglob("*") if path.suffix != ".zip")
+
+
+def test_a_packed_model_is_installed_elsewhere_and_removed(place, cli, untested, monkeypatch):
+    own = place / "weights" / "watershed"
+    cli("model", "install", _zip(place / "a.zip"))
+    assert [card.name for card in untested] == ["theirs"]
+    assert read_card(own / "theirs.json").weights == "theirs.safetensors"
+    assert not read_card(own / "theirs.json").adopted
+    done = cli("model", "pack", "theirs")
+    assert sha256((place / "theirs.zip").read_bytes()).hexdigest() in done.output
+    there = place / "there"
+    there.mkdir()
+    monkeypatch.chdir(there)
+    done = cli("model", "install", place / "theirs.zip", "--name", "mine")
+    assert "use: cytosuite segment IMAGES --algorithm watershed --model mine" in done.output
+    found = there / "weights" / "watershed"
+    assert (found / "mine.safetensors").read_bytes() == BYTES
+    before, after = (json.loads(p.read_text()) for p in (own / "theirs.json", found / "mine.json"))
+    assert after == before | {"name": "mine", "weights": "mine.safetensors"}
+    cli("model", "remove", "watershed:mine")
+    assert _left(there) == []
+
+
+def test_a_bundle_holds_a_model_too(place, cli, untested):
+    members = {
+        "b/configs/metadata.json": "{}",
+        "b/models/model.pt": b"never read",
+        "b/models/theirs.json": json.dumps(_card()),
+        "b/models/any.safetensors": BYTES,
+    }
+    cli("model", "install", _zip(place / "b.zip", members))
+    assert _left(place) == ["theirs.json", "theirs.safetensors", "watershed", "weights"]
+
+
+def two_cards(path):
+    """expected one model card (.json), found a.json, b.json"""
+    _zip(path, {"a.json": "{}", "b.json": "{}"})
+
+
+def no_card(path):
+    """expected one model card (.json), found none"""
+    _zip(path, {"rdf.yaml": "type: model"})
+
+
+def an_unknown_algorithm(path):
+    """no algorithm called 'watersheds'; did you mean 'watershed'?"""
+    _zip(path, algorithm="watersheds")
+
+
+def another_task(path):
+    """expected the task segment, found enhance"""
+    _zip(path, task="enhance")
+
+
+def an_unknown_key(path):
+    """theirs.json: run is not a known key"""
+    _zip(path, run="rm")
+
+
+def a_text_that_paints_the_terminal(path):
+    r"""theirs.json: expected printable text, found 'A. \x1b[2J'"""
+    _zip(path, authors="A. \x1b[2J")
+
+
+def a_name_that_is_a_path(path):
+    """theirs.json: name: string should match pattern"""
+    _zip(path, name="../theirs")
+
+
+def a_pickle(path):
+    """expected weights as .safetensors, found any.pt"""
+    _zip(path, weights="any.pt")
+
+
+def missing_weights(path):
+    """names the weights any.safetensors, not in the archive"""
+    _zip(path, {"theirs.json": json.dumps(_card())})
+
+
+def altered_weights(path):
+    """expected SHA-256 00000000"""
+    _zip(path, sha256="0" * 64)
+
+
+def a_card_that_is_no_json(path):
+    """theirs.json: expected JSON, found"""
+    _zip(path, {"theirs.json": "{" * 1000})
+
+
+def a_path_out_of_the_archive(path):
+    """found a path out of it: '../any.safetensors'"""
+    _zip(path, {"theirs.json": json.dumps(_card()), "../any.safetensors": BYTES})
+
+
+def no_archive(path):
+    """cannot be unpacked"""
+    path.write_bytes(b"PK")
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        *(two_cards, no_card, an_unknown_algorithm, another_task, an_unknown_key),
+        *(
+            a_text_that_paints_the_terminal,
+            a_name_that_is_a_path,
+            a_pickle,
+            missing_weights,
+            altered_weights,
+        ),
+        *(a_card_that_is_no_json, a_path_out_of_the_archive, no_archive),
+    ],
+)
+def test_a_hostile_file_is_refused_and_leaves_nothing(place, here, untested, mistake):
+    mistake(place / "a.zip")
+    code, _, errors = here("model", "install", "a.zip")
+    assert code == 2
+    assert mistake.__doc__ in errors
+    assert errors.count("\n") == 1
+    assert _left(place) == []
+
+
+def test_a_name_is_taken_once_and_replaced_if_wanted(place, cli, untested):
+    cli("model", "install", _zip(place / "a.zip"))
+    other = _zip(place / "b.zip", description="Another one.")
+    with pytest.raises(InputError, match=r"theirs.json: a model of this name .* --overwrite$"):
+        cli("model", "install", other)
+    cli("model", "install", other, "--overwrite")
+    assert read_card(place / "weights/watershed/theirs.json").description == "Another one."
+    with pytest.raises(InputError, match=r"nuclei-2d.json: a model .* give --name OTHER$"):
+        cli("model", "install", other, "--name", "nuclei-2d", "--overwrite")
+    with pytest.raises(InputError, match="no model of your own in"):
+        cli("model", "remove", "watershed:nuclei-2d")
+    assert PLANES.exists()
+
+
+def test_in_a_checkout_what_git_knows_stays(monkeypatch):
+    assert module._is_shipped(PLANES)
+    assert not module._is_shipped(PLANES.with_stem("mine"))
+
+
+@pytest.mark.parametrize("moment", ["_test", "_place"])
+def test_an_interrupted_installation_leaves_nothing(place, cli, untested, monkeypatch, moment):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    if moment == "_test":
+        monkeypatch.setattr(module, "_test", interrupt)
+    else:  # between weights and card
+        move = Path.replace
+
+        def stopped(path, to):
+            return (interrupt if path.suffix == ".json" else move)(path, to)
+
+        monkeypatch.setattr(Path, "replace", stopped)
+    assert cli("model", "install", _zip(place / "a.zip")).exit_code == INTERRUPTED
+    assert _left(place) == []
+
+
+def test_a_name_of_several_models_needs_its_algorithm(cli, place):
+    words = "cellpose3d:embryo-nuclei-3d or harmonicnet:embryo-nuclei-3d or watershed:embryo"
+    with pytest.raises(InputError, match=words):
+        cli("model", "pack", "embryo-nuclei-3d")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--like", "cellpose3d"), "expected one of its models, cellpose3d:NAME, or --describes"),
+        (("--like", "cellpose3"), "no algorithm called 'cellpose3'; did you mean 'cellpose3d'"),
+        (("--like", "watershed:nuclei"), "no model called 'nuclei' of watershed"),
+        (("--like", "watershed:nuclei-2d", "--describes", "axes"), "expected key=value"),
+        (("--like", "watershed:nuclei-2d", "--name", "nuclei-2d"), "a model of this name exists"),
+        (("--like", "watershed:nuclei-2d", "--name", "A b"), "expected up to 100 letters"),
+        (("--like", "watershed:nuclei-2d"), "net.pt: no such file or folder"),
+    ],
+)
+def test_a_model_is_refused_before_any_work(cli, place, words, reason):
+    name = () if "--name" in words else ("--name", "theirs")
+    with pytest.raises(InputError, match=reason):
+        cli("model", "add", "net.pt", *words, *name)
+    assert _left(place) == []
+
+
+def test_without_torch_the_package_is_named(cli, place, monkeypatch):
+    (place / "net.pt").touch()
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "torch" else name)
+    with pytest.raises(InputError, match="model add needs .*torch, not installed here: "):
+        cli("model", "add", "net.pt", "--like", "watershed:nuclei-2d", "--name", "theirs")
+    assert _left(place) == ["net.pt"]
+
+
+@pytest.mark.parametrize("command", ["build", "export"])
+def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli, monkeypatch):
+    home = tmp_path / "weights" / "watershed"
+    home.mkdir(parents=True)
+    (home / "theirs.json").write_text(json.dumps(_card(weights="mine.pt")))
+    monkeypatch.setattr(models, "ROOT", tmp_path)
+    with pytest.raises(ModelError, match=r"model add \S+/mine.pt --like \S+/theirs.json --name"):
+        cli(command, "watershed")
+
+
+def test_a_model_is_adopted_by_its_name(tmp_path, monkeypatch):
+    home = tmp_path / "weights" / "watershed"
+    home.mkdir(parents=True)
+    own = _card(weights=None, sha256=None, adopted=False)
+    (home / "theirs.json").write_text(json.dumps(own))
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(models, "model_homes", lambda: [tmp_path / "weights"])
+    monkeypatch.setattr(module, "algorithms", lambda: {"watershed": None})
+    assert module.adopt("theirs") == [home / "theirs.json"]
+    assert read_card(home / "theirs.json").adopted
+    (home / "theirs.json").write_text(json.dumps(own | {"scores": {}}))
+    with pytest.raises(InputError, match="it has no scores of images kept out"):
+        module.adopt("theirs")
+    shutil.copy(home / "theirs.json", tmp_path)
+    with pytest.raises(InputError, match="models are chosen from .*watershed alone"):
+        module.adopt(str(tmp_path / "theirs.json"))
+
+
+class _Code:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_code_in_a_file_of_weights_is_refused_and_leaves_nothing(place, here):
+    (place / "net.pt").write_bytes(pickle.dumps(_Code()))
+    code, shown, errors = here(
+        *("model", "add", "net.pt", "--like", "watershed:nuclei-2d", "--name", "theirs")
+    )
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "executed" not in shown + errors
+    assert _left(place) == ["net.pt"]
+
+
+@pytest.fixture
+def net(place):
+    """Return the tensors of a model, and a function that saves some as a checkpoint."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    tensors = load_file(WEIGHTS / "cellpose3d" / "spheroid-nuclei-3d.safetensors")
+
+    def save(changed):
+        torch.save({"epoch": 3, "state_dict": {**tensors, **changed}}, place / "net.pt")
+        return ("model", "add", "net.pt", "--like", "cellpose3d:spheroid-nuclei-3d")
+
+    return tensors, save
+
+
+@pytest.mark.slow
+def test_added_packed_and_installed_weights_give_the_same_labels(net, place, cli, monkeypatch):
+    words = net[1]({})
+    done = cli(
+        *words, "--name", "theirs", "--describes", "sample=organoid,study=", "--authors", "A. C."
+    )
+    assert "pass  3D: finds one nucleus" in done.output
+    found = read_card(place / "weights/cellpose3d/theirs.json")
+    assert (found.describes["sample"], found.describes["channel"]) == ("organoid", "nucleus")
+    assert "study" not in found.describes
+    assert (found.authors, found.license, found.scores) == ("A. C.", "NOASSERTION", {})
+    assert found.trained["like"] == "cellpose3d:spheroid-nuclei-3d"
+    cli("model", "pack", "theirs", "--out", "sent.zip")
+    there = place / "there"
+    there.mkdir()
+    monkeypatch.chdir(there)
+    cli("model", "install", "../sent.zip")
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.indices((16, 48, 48)), -1) * (1.5, 0.5, 0.5)
+    light = rng.normal(100, 4, (16, 48, 48))
+    for middle in ((12, 6, 6), (12, 16, 16)):
+        light += 150 * (((grid - middle) ** 2).sum(-1) < 14)
+    write(there / "a.tif", Volume(light.astype(np.uint16), (1.5, 0.5, 0.5), "ZYX"))
+    made = []
+    for model in ("theirs", "spheroid-nuclei-3d"):
+        given = ("--algorithm", "cellpose3d", "--model", model, "--engine", "process")
+        cli("segment", "a.tif", "--out", model, *given)
+        made.append(read(there / model / "a.tif").array)
+    assert made[0].max() == 2
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.slow
+def test_tensors_that_do_not_fit_are_refused_by_name(net, place, cli):
+    tensors, save = net
+    name = next(name for name, value in tensors.items() if value.ndim == 5)
+    words = save({name: tensors[name][:, :1]})
+    sides = " x ".join(map(str, tensors[name].shape))
+    with pytest.raises(InputError, match=rf"net.pt: 3D: .*\({name}: expected {sides}, found "):
+        cli(*words, "--name", "theirs")
+    assert _left(place) == ["net.pt"]
+
+
+@pytest.mark.slow
+def test_scores_on_annotated_images_stand_in_the_card(net, place, planes, cli):
+    net[1]({})
+    words = ("model", "add", "net.pt", "--like", "watershed:nuclei-2d", "--name", "theirs")
+    done = cli(*words, "--data", planes, "--engine", "process")
+    assert "whether these are read is not tested" in done.output
+    card = read_card(place / "weights/watershed/theirs.json")
+    (scores,) = card.scores.values()
+    assert list(card.scores) == ["3 images of planes"]
+    assert scores["SEG"] > 0.5
+    assert not card.adopted
+    (planes / "labels" / "b.tif").write_bytes(b"broken")
+    with pytest.raises(InputError):
+        cli(*words[:-1], "other", "--data", planes, "--engine", "process")
+    assert not list((place / "weights/watershed").glob("other*"))

@@ -1,0 +1,87 @@
+"""Archives of strangers: only plain files inside come out, and no more of them than they say."""
+
+import stat
+import zipfile
+from pathlib import PurePosixPath
+
+import pytest
+
+from cytosuite.errors import InputError
+from cytosuite.files import archive as module
+from cytosuite.files.archive import opened_zip, unpack_member, write_zip
+
+
+def _member(name, kind=stat.S_IFREG, **facts):
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (kind | 0o644) << 16
+    for key, value in facts.items():
+        setattr(info, key, value)
+    return info
+
+
+def _zip(path, *members, content=b"x"):
+    with zipfile.ZipFile(path, "w") as archive:
+        for info in members:
+            archive.writestr(info, content)
+    return path
+
+
+def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path):
+    contents = {"b.txt": b"two", "a/b.txt": b"one"}
+    path = write_zip(tmp_path / "a.zip", contents)
+    again = write_zip(tmp_path / "b.zip", dict(reversed(contents.items())))
+    assert path.read_bytes() == again.read_bytes()
+    with opened_zip(path) as (archive, members):
+        assert list(map(str, members)) == ["a/b.txt", "b.txt"]
+        unpack_member(archive, members[PurePosixPath("b.txt")], tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (_member("../a.json"), "a path out of it: '../a.json'"),
+        (_member("/etc/a.json"), "a path out of it"),
+        (_member("a\\..\\b.json"), "a path out of it"),
+        (_member("a.json", stat.S_IFLNK), "a link or device"),
+        (_member("a.json", stat.S_IFIFO), "a link or device"),
+    ],
+)
+def test_what_is_no_plain_file_inside_is_refused(tmp_path, member, reason):
+    path = _zip(tmp_path / "a.zip", _member("fine.txt"), member)
+    with pytest.raises(InputError, match=reason), opened_zip(path):
+        pass
+
+
+def test_a_file_that_grows_without_measure_is_refused(tmp_path):
+    bomb = _member("a.json", compress_type=zipfile.ZIP_DEFLATED)
+    path = _zip(tmp_path / "a.zip", bomb, content=bytes(2**22))
+    with pytest.raises(InputError, match=r"grows from \d+ to 4194304 bytes"), opened_zip(path):
+        pass
+
+
+def test_an_encrypted_file_and_too_many_are_refused(tmp_path, monkeypatch):
+    path = _zip(tmp_path / "a.zip", _member("a"), _member("b"))
+    locked = bytearray(path.read_bytes())
+    locked[locked.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "b.zip").write_bytes(locked)
+    with pytest.raises(InputError, match="an encrypted file"), opened_zip(tmp_path / "b.zip"):
+        pass
+    monkeypatch.setattr(module, "MOST_MEMBERS", 1)
+    with pytest.raises(InputError, match="at most 1 files"), opened_zip(path):
+        pass
+
+
+def test_a_broken_archive_is_one_line(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"a": bytes(range(256))})
+    content = bytearray(path.read_bytes())
+    content[60] ^= 255
+    path.write_bytes(content)
+    with (
+        pytest.raises(InputError, match="cannot be unpacked"),
+        opened_zip(path) as (archive, members),
+    ):
+        unpack_member(archive, members[PurePosixPath("a")], tmp_path / "out")
+    path.write_bytes(content[:100])
+    with pytest.raises(InputError, match="cannot be unpacked"), opened_zip(path):
+        pass
