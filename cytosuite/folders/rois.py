@@ -34,9 +34,10 @@ CORNERS, LABELS = 2**19, 2**31  # of a ROI; labels are less
 LARGEST = 16 * CORNERS  # bytes of a ROI: three numbers and more for each corner
 BYTES, ENTRIES = 2**29, 2**18  # of all ROIs of an image
 COVERED = 8  # times that the ROIs of an image cover it
-BROKEN = (BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, zlib.error)
-WRONG = (ArithmeticError, LookupError, NotImplementedError, RuntimeError, struct.error)
-WRONG += (AssertionError, TypeError, ValueError)
+# What the libraries raise for altered bytes.
+WRONG = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+WRONG += (struct.error,)
+BROKEN = (BadZipFile, EOFError, OSError, zlib.error, *WRONG)
 
 
 class Region(NamedTuple):
@@ -132,13 +133,13 @@ def read_rois(path: Path, shape: tuple[int, ...]) -> tuple[list[Region], Counter
     counts, area, size = Counter[str](), 0, prod(shape[-2:])
     for name, roi in _rois(path):
         with at(f"{path}: ROI {name}"):
-            label, named = _named(name)
-            z = _plane_of(roi, named, shape)
             if roi.t_position > 1:
                 counts["frames"] += 1
             elif (pixels := _pixels(roi, shape[-2:], counts)) is None:
                 counts["no areas"] += 1
             else:
+                label, named = _named(name)
+                z = _plane_of(roi, named, shape)
                 part = _Part(z, pixels + z * size)
                 (labelled[label] if label else others[name]).append(part)
                 area += pixels.size
