@@ -1,5 +1,4 @@
 import shutil
-import subprocess
 import zipfile
 
 import numpy as np
