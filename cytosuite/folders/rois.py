@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ENDING, SET, SINGLE = "_rois.zip", "RoiSet.zip", ".roi"
 OURS = re.compile(r"(?P<label>\d{4,10})(-z(?P<plane>\d{3,9}))?")
+THEIRS = re.compile(r"(\d{4,6})-\d{4,6}-\d{4,6}(-\d+)?")  # of ImageJ in stacks: plane, y, x
 COPY = r"-\d+"  # ImageJ's mark of a name that stands twice
 NOTHING = b"no objects"  # comment of an archive: ImageJ writes none without ROIs
 FARTHEST = 60535  # pixels: ImageJ takes larger places in a file for negative ones
@@ -228,7 +229,9 @@ def _need(path: Path, truth: bool, expected: str) -> None:
 
 
 def _named(name: str) -> tuple[int, int]:
-    """Return the label and the plane in a name of ours, 0 for what it lacks."""
+    """Return the label and the plane in a name of ours or of ImageJ, 0 for what it lacks."""
+    if match := THEIRS.fullmatch(name):
+        return 0, int(match[1])
     match = OURS.fullmatch(name)
     label = int(match["label"]) if match else 0
     if not match or f"{label:04d}" != match["label"] or label >= LABELS:
@@ -240,7 +243,8 @@ def _plane_of(roi: "ImagejRoi", named: int, shape: tuple[int, ...]) -> int:
     """Return the plane of a ROI from 0, by its position or its name; InputError for no such one."""
     z, planes = roi.z_position or roi.position or named, 1 if len(shape) == 2 else shape[0]
     if z == 0 and planes > 1:
-        raise InputError(f"expected its position, plane 1 to {planes}, found none")
+        where = f"expected its position, plane 1 to {planes}, found none"
+        raise InputError(f"{where}; ROI Manager > Properties sets it")
     if not 0 <= z <= planes:
         raise InputError(f"expected it in plane 1 to {planes}, found it in {z}")
     return max(z - 1, 0)

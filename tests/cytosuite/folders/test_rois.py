@@ -133,6 +133,7 @@ def test_rois_of_a_plane_are_labels_by_their_names(tmp_path, named, middle):
         ([_placed("0012-z002", 2), _placed("0012-z004", 4)], [0, 12, 0, 12]),
         ([_placed("0012-z002"), _placed("0012", 4)], [0, 12, 0, 12]),
         ([_placed("0012-z002", 3)], [0, 0, 12, 0]),  # the position counts
+        ([_placed("0002-0305-0007"), _placed("0003-0305-0007", 4)], [0, 1, 0, 2]),
         ([_placed("a", z_position=1), _placed("b", z_position=2)], [1, 2, 0, 0]),
         # one name in successive planes is one object
         ([_placed(n, z, name="a") for n, z in (("a", 1), ("a-1", 2), ("a-2", 4))], [1, 1, 0, 2]),
