@@ -3,6 +3,7 @@
 A ROI of ours is named by its label, ``0012``, in volumes also by its plane, ``0012-z007``.
 """
 
+import logging
 import re
 import struct
 import zlib
@@ -16,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError, at, last_line
+from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, open_regular
 from cytosuite.folders.names import natural
 from cytosuite.folders.outlines import box_of, fill, trace
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 ENDING, SET, SINGLE = "_rois.zip", "RoiSet.zip", ".roi"
 OURS = re.compile(r"(?P<label>\d{4,10})(-z(?P<plane>\d{3,9}))?")
 THEIRS = re.compile(r"(\d{4,6})-\d{4,6}-\d{4,6}(-\d+)?")  # of ImageJ in stacks: plane, y, x
-COPY = r"-\d+"  # ImageJ's mark of a name that stands twice
+COPY = re.compile(r"-\d+")  # ImageJ's mark of a name that stands twice
 NOTHING = b"no objects"  # comment of an archive: ImageJ writes none without ROIs
 FARTHEST = 60535  # pixels: ImageJ takes larger places in a file for negative ones
 CORNERS, LABELS = 2**19, 2**31  # of a ROI; labels are less
@@ -39,6 +40,7 @@ COVERED = 8  # times that the ROIs of an image cover it
 WRONG = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 WRONG += (struct.error,)
 BROKEN = (BadZipFile, EOFError, OSError, zlib.error, *WRONG)
+logging.getLogger("roifile").addHandler(logging.NullHandler())  # we refuse or count instead
 
 
 class Region(NamedTuple):
@@ -160,7 +162,9 @@ class _Part(NamedTuple):
 
 
 def _region(name: str, label: int, parts: Sequence[_Part]) -> Region:
-    return Region(name, label, np.unique(np.concatenate([part.pixels for part in parts])))
+    pixels = np.concatenate([part.pixels for part in parts])
+    lone = len({part.plane for part in parts}) == len(parts)
+    return Region(name, label, pixels if lone else np.unique(pixels))
 
 
 def _runs(parts: Sequence[_Part], *, volume: bool) -> Iterator[list[_Part]]:
@@ -181,12 +185,12 @@ def _rois(path: Path) -> Iterator[tuple[str, "ImagejRoi"]]:
     for name, content in _contents(path):
         try:
             roi = ImagejRoi.frombytes(content)
-        except WRONG as error:
-            raise InputError(f"{path}: ROI {name}: cannot be read ({last_line(error)})") from None
+        except WRONG:
+            raise InputError(f"{path}: ROI {name}: cannot be read, cut or broken") from None
         if max(roi.n_coordinates, roi.shape_roi_size // 3) > CORNERS:
             raise InputError(f"{path}: ROI {name}: expected at most {CORNERS} corners")
-        copied = roi.name and re.fullmatch(re.escape(roi.name) + COPY, name)
-        yield (roi.name if copied else name), roi
+        copied = name.startswith(roi.name) and COPY.fullmatch(name, len(roi.name))
+        yield (roi.name or name if copied else name), roi
 
 
 def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -202,9 +206,8 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
                 _check(path, archive.infolist(), archive.comment)
                 for entry in archive.infolist():
                     yield entry.filename[: -len(SINGLE)], archive.read(entry)
-        except BROKEN as error:
-            line = f"{path}: cannot be read as a zip file ({last_line(error)})"
-            raise InputError(line) from None
+        except BROKEN:
+            raise InputError(f"{path}: cannot be read as a zip file, cut or broken") from None
 
 
 def _check(path: Path, entries: Sequence[ZipInfo], comment: bytes) -> None:
@@ -262,17 +265,19 @@ def _pixels(
         return None
     if not drawn and kind not in (ROI_TYPE.RECT, ROI_TYPE.OVAL):
         return None
-    if (drawn and roi.options & ROI_OPTIONS.SPLINE_FIT) or (
-        kind == ROI_TYPE.RECT and roi.rounded_rect_arc_size
-    ):
-        raise InputError("expected no spline, no round corners; Edit > Selection > Interpolate")
+    curved = drawn and bool(roi.options & ROI_OPTIONS.SPLINE_FIT)
+    curved |= kind == ROI_TYPE.RECT and roi.rounded_rect_arc_size > 0
     x, y = (roi.left, roi.right), (roi.top, roi.bottom)
     paths = [np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])])]
     if drawn or roi.composite:
         try:
             paths = [np.asarray(own) for own in roi.coordinates(multi=True) if len(own)]
-        except WRONG as error:
-            raise InputError(f"cannot be read ({last_line(error)})") from None
+        except NotImplementedError:
+            curved = True
+        except WRONG:
+            raise InputError("cannot be read, cut or broken") from None
+    if curved:
+        raise InputError("expected straight lines, found curves; Edit > Selection > Interpolate")
     if not paths:
         return np.zeros(0, np.intp)
     top, left, bottom, right = box_of(paths)

@@ -240,12 +240,12 @@ def _another_plane(path):
 
 
 def _a_spline(path):
-    """ROI x: expected no spline"""
+    """ROI x: expected straight lines, found curves"""
     _zip(path, ("x.roi", _roi(options=ROI_OPTIONS.SPLINE_FIT)))
 
 
 def _other_bytes(path):
-    """ROI x: cannot be read (not an ImageJ ROI"""
+    """ROI x: cannot be read, cut or broken"""
     _zip(path, ("x.roi", bytes(99)))
 
 
@@ -255,7 +255,7 @@ def _too_many_layers(path):
 
 
 def _a_curve(path):
-    """ROI x: cannot be read (PathIterator command 3"""
+    """ROI x: expected straight lines, found curves"""
     steps = np.array([0, 1, 1, 3, 1, 1, 2, 2, 3, 3], np.float32)
     roi = _roi(roitype=ROI_TYPE.RECT, shape_roi_size=10, multi_coordinates=steps)
     _zip(path, ("x.roi", roi))
