@@ -194,9 +194,12 @@ def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
     if len(found) > 1:
         both = " and ".join(str(place) for place, _ in found)
         raise InputError(f"{folder}: expected ROIs in one folder, found them in {both}")
-    if not found or not {*names} & {*found[0][1]}:
+    if not found:
         return None
-    rois, drawn = found[0][1], {key_of(path): path for path in _images(home)}
+    rois = {unicodedata.normalize("NFC", name): path for name, path in found[0][1].items()}
+    drawn = {key_of(path): path for path in _images(home)}
+    if not {*names} & {*rois}:
+        return None
     labels = [
         (name, Masks(folder, path, rules, None, {"replaced": int(name in drawn)}))
         for name, path in rois.items()

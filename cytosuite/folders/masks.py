@@ -227,7 +227,7 @@ def combine(
     touching, pieces = np.ones([3] * len(shape)), np.zeros_like(ids)
     flat = flat.reshape(shape)
     boxes = scipy.ndimage.find_objects(flat, max_label=len(masks))
-    for number in np.flatnonzero(ids):
+    for number in np.flatnonzero(ids).tolist():
         inside = flat[boxes[number]] == number + 1
         pieces[number] = scipy.ndimage.label(inside, touching)[1]
     dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32

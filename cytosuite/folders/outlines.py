@@ -46,11 +46,10 @@ def trace(plane: NDArray[Any]) -> Iterator[tuple[int, list[Path]]]:
     kept = kept[np.lexsort((order[kept], first[kept], label[kept]))]
     corners = np.stack([kept, across[kept]], 1).ravel()
     points = np.stack([x[corners], y[corners]], 1)
-    starts = np.flatnonzero(np.diff(first[kept])) + 1
-    names = label[kept[np.concatenate([[0], starts])]] if kept.size else ()
-    parts = zip(names, np.split(points, 2 * starts), strict=True) if kept.size else ()
-    for own, group in groupby(parts, key=lambda part: int(part[0])):
-        yield own, [path for _, path in group]
+    starts = np.flatnonzero(np.diff(first[kept], prepend=-1))
+    parts = zip(label[kept[starts]], np.split(points, 2 * starts)[1:], strict=True)
+    for name, group in groupby(parts, key=lambda part: int(part[0])):
+        yield name, [path for _, path in group]
 
 
 def _paired(order: NDArray[np.intp]) -> NDArray[np.intp]:

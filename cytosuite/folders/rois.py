@@ -38,12 +38,11 @@ BYTES, ENTRIES = 2**29, 2**18  # of all ROIs of an image
 COVERED = 8  # times that the ROIs of an image cover it
 # What the libraries raise for altered bytes.
 WRONG = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-WRONG += (struct.error,)
-BROKEN = (BadZipFile, EOFError, OSError, zlib.error, *WRONG)
+BROKEN = (*WRONG, BadZipFile, EOFError, OSError, struct.error, zlib.error)
 logging.getLogger("roifile").addHandler(logging.NullHandler())  # we refuse or count instead
 
 
-class Region(NamedTuple):
+class RoiObject(NamedTuple):
     """An object: its name, its label or 0, and its places in the flat image."""
 
     name: str
@@ -126,7 +125,7 @@ def _drawn(paths: Sequence[NDArray[Any]], name: str, position: int) -> bytes:
     return content
 
 
-def read_rois(path: Path, shape: tuple[int, ...]) -> tuple[list[Region], Counter[str]]:
+def read_rois(path: Path, shape: tuple[int, ...]) -> tuple[list[RoiObject], Counter[str]]:
     """Return the regions in a file for an image (y, x or z, y, x), and counts of other ROIs.
 
     Those of one label are one region; in volumes also those of one name in successive planes.
@@ -148,9 +147,9 @@ def read_rois(path: Path, shape: tuple[int, ...]) -> tuple[list[Region], Counter
                 area += pixels.size
             if area > COVERED * prod(shape):
                 raise InputError(f"expected ROIs that cover an image {COVERED} times at most")
-    found = [_region(f"{label:04d}", label, labelled[label]) for label in sorted(labelled)]
+    found = [_joined(f"{label:04d}", label, labelled[label]) for label in sorted(labelled)]
     for name in sorted(others, key=natural):
-        found += [_region(name, 0, run) for run in _runs(others[name], volume=len(shape) == 3)]
+        found += [_joined(name, 0, run) for run in _runs(others[name], volume=len(shape) == 3)]
     return found, counts
 
 
@@ -161,10 +160,10 @@ class _Part(NamedTuple):
     pixels: NDArray[np.intp]
 
 
-def _region(name: str, label: int, parts: Sequence[_Part]) -> Region:
+def _joined(name: str, label: int, parts: Sequence[_Part]) -> RoiObject:
     pixels = np.concatenate([part.pixels for part in parts])
     lone = len({part.plane for part in parts}) == len(parts)
-    return Region(name, label, pixels if lone else np.unique(pixels))
+    return RoiObject(name, label, pixels if lone else np.unique(pixels))
 
 
 def _runs(parts: Sequence[_Part], *, volume: bool) -> Iterator[list[_Part]]:
@@ -185,7 +184,7 @@ def _rois(path: Path) -> Iterator[tuple[str, "ImagejRoi"]]:
     for name, content in _contents(path):
         try:
             roi = ImagejRoi.frombytes(content)
-        except WRONG:
+        except (*WRONG, struct.error):
             raise InputError(f"{path}: ROI {name}: cannot be read, cut or broken") from None
         if max(roi.n_coordinates, roi.shape_roi_size // 3) > CORNERS:
             raise InputError(f"{path}: ROI {name}: expected at most {CORNERS} corners")
