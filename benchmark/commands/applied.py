@@ -22,9 +22,11 @@ from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.errors import InputError, printable
-from cytosuite.files import atomic, read_json, remove, write_json
+from cytosuite.files import atomic, file_digest, read_json, remove, write_json
 from cytosuite.folders.masks import read_labels
 from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.rois import ENDING as ROIS
+from cytosuite.folders.rois import write_rois
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 from cytosuite.volume import Volume
@@ -94,14 +96,22 @@ def held(item: Item, out: Path, record: Mapping[str, Any], part: Part) -> Applie
     output = output_of(out, item)
     if not os.path.lexists(output):
         return None
-    if record.get("sha256") != digest_of(output):
-        message = f"{output} is not as it was written; --overwrite replaces it"
+    if (altered := _altered(item, out, record)) is not None:
+        message = f"{altered} is not as it was written; --overwrite replaces it"
         return Applied(item.image, output, "kept", message)
     if _is_of(record, item) and record["part"] == asked(part):
         return None
     image = " ".join([record["image"], *(f"{noun} {of}" for noun, of in record["part"].items())])
     message = f"{output} is the result for {image}; name another folder, or --overwrite replaces it"
     return Applied(item.image, output, "failed", message)
+
+
+def _altered(item: Item, out: Path, record: Mapping[str, Any]) -> Path | None:
+    """Return the output or the ROIs of an image if they are not as they were written."""
+    output, rois = output_of(out, item), out / f"{item.name}{ROIS}"
+    if record.get("sha256") != digest_of(output):
+        return output
+    return rois if rois.exists() and record.get("rois_sha256") != file_digest(rois) else None
 
 
 def _is_of(record: Mapping[str, Any], item: Item) -> bool:
@@ -114,20 +124,23 @@ def digest_of(output: Path) -> str:
     return foreign_digest(content_of(output), output.parent)
 
 
-def there_already(item: Item, out: Path, record: Mapping[str, Any]) -> Applied | None:
-    """Return the result of an image that an earlier command has written, None without its table."""
+def there_already(
+    item: Item, out: Path, record: Mapping[str, Any], *, rois: bool = False
+) -> Applied | None:
+    """Return the result of an image that an earlier command has written, None if a file lacks."""
     measured = "objects" in record and "objects_table" not in record
-    if measured and not (out / f"{item.name}{OBJECTS}").is_file():
+    files = [*[OBJECTS] * measured, *[ROIS] * (rois and "rois_missing" not in record)]
+    if not all((out / f"{item.name}{end}").is_file() for end in files):
         return None
     warnings = tuple(record.get("warnings", ()))
     output = output_of(out, item)
-    changed = "" if record.get("sha256") == digest_of(output) else "not as it was written"
+    changed = "" if _altered(item, out, record) is None else "not as it was written"
     return Applied(item.image, output, "there already", changed, _model(record), warnings)
 
 
 def put(made: Path, out: Path, item: Item) -> None:
     """Move the files of an image from a folder of their own to the others, its record last."""
-    for suffix in (".png", OBJECTS):
+    for suffix in (".png", OBJECTS, ROIS):
         if not (made / f"{item.name}{suffix}").exists():
             remove(out / f"{item.name}{suffix}")  # of the result before
     record = f"{item.name}.json"
@@ -194,6 +207,12 @@ def write_applied(
                 write_objects(made / f"{item.name}{OBJECTS}", output, image)
             except InputError as error:
                 facts["objects_table"] = f"lacks this image: {error}"
+        if number == 0 and socket.kind == "labels" and options.rois:
+            try:
+                write_rois(rois := made / f"{item.name}{ROIS}", output)
+                facts["rois_sha256"] = file_digest(rois)
+            except InputError as error:
+                facts["rois_missing"] = str(error)
         if number == 0 and options.preview:
             from cytosuite.benchmark.data.preview import write_result
 
@@ -203,6 +222,7 @@ def write_applied(
     objects = f"{facts['objects']} objects, " if "objects" in facts else ""
     words = f"{objects}{_model(facts)}, {record.seconds:.1f} s"
     words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
+    words += f"; without ROIs: {facts['rois_missing']}" if "rois_missing" in facts else ""
     there = output_of(options.out, item)
     words += f"; as {there.name}" if item.name != case_name(key_of(item.image)) else ""
     return Applied(item.image, there, "written", words, _model(facts), record.warnings)

@@ -81,6 +81,8 @@ class _Application:
         self.console = console
         self.candidates, self.models = candidates_for(options, console)
         self.task = TASKS[self.candidates[0].task]
+        if options.rois and self.task.outputs[0].kind != "labels":
+            raise InputError(f"--rois: expected a task that makes labels, found {self.task.name}")
         self.items, self.skipped = own_images(options, self.task.name)
         taken = {item.name.casefold() for item in self.items}
         self.items = [named(item, self.out, options.part, taken) for item in self.items]
@@ -127,7 +129,8 @@ class _Application:
             if found and found["algorithm"] in names:
                 same = found["key"] == self._key(item.name, found["algorithm"])
                 same = same and self._still(found.get("warnings", ()))
-                done = there_already(item, self.out, found) if same else None
+                rois = self.options.rois
+                done = there_already(item, self.out, found, rois=rois) if same else None
             if self.options.overwrite:
                 done = None if done and done.message else done
             elif done is None:

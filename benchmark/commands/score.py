@@ -26,8 +26,9 @@ from cytosuite.contract.metadata import view_role
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
 from cytosuite.folders.layouts import annotated
-from cytosuite.folders.masks import Source
-from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
+from cytosuite.folders.masks import Masks, Source, read_rules
+from cytosuite.folders.rois import is_rois, name_of, roi_files
+from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_files, image_name
 from cytosuite.formats.lists import is_list, read_list
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
@@ -165,13 +166,20 @@ def _score_pairs(
     if is_list(options.truth) or annotated(options.truth).items:
         names, pairs, images = _of_list(options)
     else:
-        files = _pairs(options.truth, options.prediction, roles)
-        inputs = options.image and _pairs(options.truth, options.image, roles[::-1])
-        names, images = {truth: image_name(truth) for truth, _ in files}, dict(inputs or ())
+        rois = any(metric.family == "labels" for metric in metrics)
+        files = _pairs(options.truth, options.prediction, roles, (rois, rois))
+        inputs = options.image and _pairs(options.truth, options.image, roles[::-1], (rois, False))
+        names, images = {truth: _name(truth) for truth, _ in files}, dict(inputs or ())
         pairs = [*files]
     places = {(names[truth],): folder / f"{number}.csv" for number, (truth, _) in enumerate(pairs)}
     pieces = [
-        _Pair(names[truth], truth, prediction, images.get(truth), table)
+        _Pair(
+            names[truth],
+            _drawn(truth, images.get(truth), prediction),
+            prediction and _drawn(prediction, images.get(truth), truth),
+            images.get(truth),
+            table,
+        )
         for (truth, prediction), table in zip(pairs, places.values(), strict=True)
     ]
     pool = beside([prediction for _, prediction in pairs if prediction])
@@ -194,7 +202,7 @@ class _Pair(NamedTuple):
 
     name: str
     truth: Source
-    prediction: Path | None
+    prediction: Source | None
     image: Path | None
     table: Path
 
@@ -216,6 +224,9 @@ def _score_pair(
     if any(metric.family == "labels" for metric in metrics):
         found = {f"{side} {name}": grey_doubt(read().array) for side, read in readers.items()}
         doubts = {side: [line] for side, line in found.items() if line}
+    for side, source in {"truth": pair.truth, "prediction": pair.prediction}.items():
+        if isinstance(source, Masks) and (lines := readers[side]().origin.warnings):
+            doubts[f"{side} {name}"] = [*doubts.get(f"{side} {name}", ()), *lines]
     if options.objects:
         _write_objects(pair.table, options, readers, answer)
     return answer, doubts
@@ -314,8 +325,8 @@ def _sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
     return {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in found}
 
 
-def files_of(path: Path, root: Path | None = None) -> list[Path]:
-    """Return a file, or the images in a folder or a list, sorted."""
+def files_of(path: Path, root: Path | None = None, *, rois: bool = False) -> list[Path]:
+    """Return a file, or the images in a folder or a list, sorted; ROIs in place of their images."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if is_list(path):
@@ -323,6 +334,9 @@ def files_of(path: Path, root: Path | None = None) -> list[Path]:
     if _is_image(path):
         return [path]
     files = [found for found in sorted(path.iterdir()) if found.suffix.lower() in READABLE]
+    drawn = roi_files(path, [image_name(found) for found in files]) if rois else {}
+    files = [found for found in files if image_name(found) not in drawn]
+    files = sorted([*files, *drawn.values()])
     if not files:
         raise InputError(f"{path}: expected images ({', '.join(READABLE)}), found none")
     images = {image_name(found) for found in files if format_of(found) is not PICTURE}
@@ -339,9 +353,11 @@ def _is_image(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and path.suffix.lower() in READABLE)
 
 
-def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Path, Path | None]]:
+def _pairs(
+    truth: Path, other: Path, roles: Sequence[str] = (), rois: tuple[bool, bool] = (False, False)
+) -> list[tuple[Path, Path | None]]:
     """Return each file of the truth with the prediction of its name, or of its view."""
-    files, others = files_of(truth), files_of(other)
+    files, others = files_of(truth, rois=rois[0]), files_of(other, rois=rois[1])
     if _is_image(truth) != _is_image(other):
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
     if _is_image(truth):
@@ -375,7 +391,7 @@ def _of_list(
             raise InputError(f"{options.truth}: {item.image} has no truth; expected image;mask")
         (truth,) = item.files.values()
         names[truth], images[truth] = item.name, item.image
-    known = {key_of(path): path for path in files_of(options.prediction)}
+    known = {key_of(path): path for path in files_of(options.prediction, rois=True)}
     if not known.keys() & names.values():  # of programs that leave out folders
         stems = {truth: image_name(image) for truth, image in images.items() if image}
         names = stems if len({*stems.values()}) == len(names) else names
@@ -388,13 +404,29 @@ def _of_list(
     return names, [(truth, known.get(name)) for truth, name in names.items()], images
 
 
+def _drawn(own: Source, *others: Source | None) -> Source:
+    """Return ROIs as labels of the size of another file of the case, or of the image beside."""
+    if isinstance(own, Masks) or not is_rois(own):
+        return own
+    files = [other.image if isinstance(other, Masks) else other for other in others if other]
+    near = (path for path in image_files(own.parent, pictures=True) if _name(path) == _name(own))
+    image = next((path for path in files if not is_rois(path)), None) or next(near, None)
+    if image is None:
+        raise InputError(f"{own}: expected an image of its size: --image, or beside the ROIs")
+    return Masks(own.parent, own, read_rules(own.parent), image=image)
+
+
+def _name(path: Path) -> str:
+    return name_of(path) or image_name(path)
+
+
 def key_of(path: Path) -> str:
     """Return the name that files of one case share: the stem, or a challenge's frame number."""
-    match = FRAME.fullmatch(image_name(path))
-    return match[1] if match else image_name(path)
+    match = FRAME.fullmatch(_name(path))
+    return match[1] if match else _name(path)
 
 
-def _readers(options: ScoreOptions, truth: Source, prediction: Path | None) -> dict[str, Reader]:
+def _readers(options: ScoreOptions, truth: Source, prediction: Source | None) -> dict[str, Reader]:
     """Return readers of a truth and its prediction, of which each file is decoded once."""
     paths: dict[str, Source] = {"truth": truth}
     paths |= {} if prediction is None else {"prediction": prediction}

@@ -27,15 +27,17 @@ from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
 from cytosuite.datasets.folder.collect import PLAIN
 from cytosuite.datasets.folder.entries import summary
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, need_folder, remove, write_json
 from cytosuite.folders.conditions import FILE, NAME
 from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, Overlap, read_rules, sentence
+from cytosuite.folders.rois import ENDING as ROIS
+from cytosuite.folders.rois import write_rois
 from cytosuite.folders.splits import OBJECTS
 from cytosuite.folders.sums import CLIPPED, same_names, weighted_sum
-from cytosuite.formats import write
-from cytosuite.formats.imagefiles import case_suffix, image_files
+from cytosuite.formats import read, write
+from cytosuite.formats.imagefiles import case_suffix, image_files, image_name
 
 
 def simulate_command(options: SimulateOptions, console: Console) -> None:
@@ -256,6 +258,7 @@ class LabelsOptions:
     )
     pairs: str | None = option(None, "Expression that pairs names: (?P<name>.+?)(_ch0)?")
     images: str | None = option(None, "Folder of the images, where there are several.")
+    rois: bool = option(False, "Write name_rois.zip for ImageJ too; of label images alone.")
 
     @property
     def rules(self) -> MaskRules:
@@ -272,6 +275,9 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
     say = lines_to(console)
     need_folder(options.out, new=True)
     found = annotated(options.folder, options.rules)
+    if options.rois and not found.items:
+        _outline(options, console)
+        return
     if not found.items:
         raise InputError(f"{options.folder}: expected {LAYOUTS}, found none")
     rows: list[tuple[object, ...]] = []
@@ -281,6 +287,8 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
             step(done, len(found.items), name)
             combined = labels.read()
             write(temporary / "labels" / f"{name}.tif", combined.volume)
+            if options.rois:
+                write_rois(temporary / "labels" / f"{name}{ROIS}", combined.volume)
             if options.copy_images:
                 _copy(image, temporary / "images" / f"{name}{image.suffix}")
             rows += [(name, *row) for row in combined.objects]
@@ -299,6 +307,27 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
     if found.skipped:
         say(summary(dict(found.skipped)))
     say(f"written: {options.out}")
+
+
+def _outline(options: LabelsOptions, console: Console) -> None:
+    """Write the outlines of label images, in a folder or its ``labels``, as ROIs."""
+    from cytosuite.metrics.labels.prepare import grey_doubt
+
+    room = options.folder / "labels"
+    paths = image_files(room if room.is_dir() else options.folder, pictures=True)
+    if not paths:
+        raise InputError(f"{options.folder}: expected label images, or {LAYOUTS}, found none")
+    with progress(console, "outlining") as step, atomic(options.out) as temporary:
+        for done, path in enumerate(paths):
+            step(done, len(paths), path.name)
+            with at(path):
+                if doubt := grey_doubt((labels := read(path)).array):
+                    raise InputError(doubt)
+                write_rois(temporary / f"{image_name(path)}{ROIS}", labels)
+        step(len(paths), len(paths))
+        if options.out.exists():
+            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
+    lines_to(console)(f"written: {options.out}, ROIs of {len(paths)} label images")
 
 
 def weights(text: str | None) -> tuple[float, ...]:

@@ -15,14 +15,15 @@ from cytosuite.errors import InputError
 from cytosuite.folders.coco import pixels_of_annotation, read_coco
 from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
 from cytosuite.folders.names import case_name, key_of, natural
+from cytosuite.folders.rois import roi_files
 from cytosuite.folders.splits import PART, SplitName
-from cytosuite.formats.imagefiles import READABLE
+from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of
 
 MASKS = re.compile(r"(.+?)(_cp)?_masks")  # of Cellpose
 OUTPUT = re.compile(r".+_(flows|cp_output|outlines)")  # of Cellpose
 LAYOUTS = (
     "<image>/images and <image>/masks, images/ and masks/<image>/, name.tif and name_masks.tif, "
-    "train_A/ and train_B/, train_label/ and train_img/, or a COCO file"
+    "train_A/ and train_B/, train_label/ and train_img/, a COCO file, or name_rois.zip of ImageJ"
 )
 PHASES: Mapping[str, SplitName] = {"train": "train", "val": "validate", "test": "test"}
 ENDS = {"B": ("A",), "img": ("inst", "label")}  # of folders of images, and of labels: first counts
@@ -48,17 +49,18 @@ class Annotations(NamedTuple):
 
 
 def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
-    """Return the annotated images of a folder; none in other layouts or beside ``labels/``.
+    """Return the annotated images of a folder; none in other layouts.
 
-    InputError for an image or masks without partner, or with two.
+    Beside ``labels/`` only ROIs count. InputError for an image or masks without partner, or two.
     """
-    if not folder.is_dir() or any((folder / name).is_dir() for name in ("labels", "cases")):
+    if not folder.is_dir() or (folder / "cases").is_dir():
         return Annotations()
-    rules = rules or read_rules(folder)
-    layouts = (_of_coco, _by_phase, _by_image, _by_class, _beside)
+    rules, plain = rules or read_rules(folder), (folder / "labels").is_dir()
+    every = (_of_coco, _by_phase, _by_image, _by_class, _beside, _of_rois)
+    layouts = (_of_rois,) if plain else every
     found = next((pairs for layout in layouts if (pairs := layout(folder, rules))), None)
     if found is None:
-        if (folder / RULES).exists():
+        if (folder / RULES).exists() and not plain:
             raise InputError(f"{folder}: {RULES} is for masks; expected {LAYOUTS}, found neither")
         return Annotations()
     images = _by_key(folder, "image", found[0], rules)
@@ -175,6 +177,35 @@ def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
     if not {name for name, _ in images} & {name for name, _ in labels}:
         return None
     return images, [(name, Masks(folder, path, rules)) for name, path in labels]
+
+
+def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
+    """Return images and files of ROIs beside them, in ``labels`` or in ``rois``.
+
+    Label images in ``labels`` are those of images without ROIs.
+    """
+    room, home = folder / "images", folder / "labels"
+    paths = [(key_of(path), path) for path in _images(room if room.is_dir() else folder)]
+    names = [name for name, path in paths if format_of(path) is not PICTURE]
+    images = [own for own in paths if format_of(own[1]) is not PICTURE or own[0] not in names]
+    names = [name for name, _ in images]  # without previews
+    found = [(place, roi_files(place, names)) for place in (folder, room, home, folder / "rois")]
+    found = [(place, files) for place, files in found if files]
+    if len(found) > 1:
+        both = " and ".join(str(place) for place, _ in found)
+        raise InputError(f"{folder}: expected ROIs in one folder, found them in {both}")
+    if not found:
+        return None
+    rois = {unicodedata.normalize("NFC", name): path for name, path in found[0][1].items()}
+    drawn = {key_of(path): path for path in _images(home)}
+    if not {*names} & {*rois}:
+        return None
+    labels = [
+        (name, Masks(folder, path, rules, None, {"replaced": int(name in drawn)}))
+        for name, path in rois.items()
+    ]
+    rest = ((name, path) for name, path in drawn.items() if name not in rois)
+    return images, labels + [(name, Masks(folder, path, rules)) for name, path in rest]
 
 
 def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, at
 from cytosuite.files import read_toml
 from cytosuite.folders.colours import read_grey
+from cytosuite.folders.rois import is_rois, read_rois
 from cytosuite.formats import read
 from cytosuite.volume import Volume
 
@@ -68,6 +70,7 @@ class ObjectMask(NamedTuple):
     name: str  # for people
     kind: str  # its class, empty without one
     pixels: Callable[[Shape], Pixels]  # for the image's shape, or InputError
+    label: int = 0  # its id, 0 for the next that is free
 
 
 def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
@@ -95,7 +98,17 @@ def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
     pixels = pixels[np.argsort(flat[pixels], kind="stable")]
     numbers, starts = np.unique(flat[pixels], return_index=True)
     parts = zip(numbers, np.split(pixels, starts)[1:], strict=True)
-    return [ObjectMask(path, str(n), "", partial(lambda own, _: own, own)) for n, own in parts]
+    return [ObjectMask(path, str(n), "", partial(_known, own)) for n, own in parts]
+
+
+def _of_rois(path: Path, shape: Shape) -> tuple[list[ObjectMask], dict[str, int]]:
+    """Return the objects in a file of ROIs, and counts of other ROIs by the keys of `sentence`."""
+    found, left = read_rois(path, shape)
+    return [ObjectMask(path, n, "", partial(_known, own), label) for n, label, own in found], left
+
+
+def _known(pixels: Pixels, _: Shape) -> Pixels:
+    return pixels
 
 
 class MaskObject(NamedTuple):
@@ -127,9 +140,9 @@ class Masks:
     """Labels of an image as masks of its objects; they are combined when they are read."""
 
     parent: Path  # the folder of all images
-    place: Path  # folder of the masks, COCO file, or label image
+    place: Path  # folder of the masks, COCO file, label image, or file of ROIs
     rules: MaskRules
-    objects: Sequence[ObjectMask] | None = None  # in the order of their ids; None of a label image
+    objects: Sequence[ObjectMask] | None = None  # in the order of their ids; None: in the place
     left: Mapping[str, int] = field(default_factory=dict)  # counts for `sentence`
     image: Path = Path()
 
@@ -156,13 +169,17 @@ class Masks:
     def read(self) -> Combined:
         """Return the labels; InputError for an unreadable mask, or one of another shape."""
         image = read(self.image, {"C": 0, "T": 0})
-        masks = self.objects
-        if masks is None:
+        masks, others = self.objects, dict[str, int]()
+        if masks is None and is_rois(self.place):
+            masks, others = _of_rois(self.place, image.shape)
+        elif masks is None:
             masks = _of_label_image(self.place, image.shape)
         with at(self.place):
             labels, objects, counts = combine(image.shape, masks, self.rules)
         volume = Volume(labels, image.spacing, image.axes, image.metadata)
-        return Combined(volume, objects, {**counts, **self.left})
+        if any(others.values()):
+            volume = warned(volume, sentence({"objects": len(masks), **others}, self.rules.overlap))
+        return Combined(volume, objects, {**counts, **self.left, **others})
 
 
 Source: TypeAlias = Path | Masks  # of the labels of an image
@@ -181,7 +198,7 @@ def read_labels(source: Source, group: str = "") -> Volume:
 def combine(
     shape: Shape, masks: Sequence[ObjectMask], rules: MaskRules
 ) -> tuple[NDArray[Any], tuple[MaskObject, ...], dict[str, int]]:
-    """Return labels (ids in the order of masks, uint16 or uint32), rows of objects, counts."""
+    """Return labels (uint16 or uint32), rows of objects, counts; ids are given or in order."""
     drawn = [mask.pixels(shape) for mask in masks]
     areas = np.array([own.size for own in drawn], np.int64)
     least = max(1, rules.min_area)
@@ -204,14 +221,17 @@ def combine(
             sharing |= {number + 1, *others}
         flat[drawn[number]] = number + 1
     left = np.bincount(flat, minlength=len(drawn) + 1)[1:]
-    ids = np.where(left >= least, np.cumsum(left >= least), 0)
-    dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
-    labels = np.concatenate([[0], ids]).astype(dtype)[flat].reshape(shape)
+    given = np.array([mask.label for mask in masks], np.int64)
+    free = given.max(initial=0) + np.cumsum((left >= least) & (given == 0))
+    ids = np.where(left >= least, np.where(given > 0, given, free), 0)
     touching, pieces = np.ones([3] * len(shape)), np.zeros_like(ids)
-    pieces[ids > 0] = [
-        scipy.ndimage.label(labels[box] == own, touching)[1]
-        for own, box in enumerate(scipy.ndimage.find_objects(labels), 1)
-    ]
+    flat = flat.reshape(shape)
+    boxes = scipy.ndimage.find_objects(flat, max_label=len(masks))
+    for number in np.flatnonzero(ids).tolist():
+        inside = flat[boxes[number]] == number + 1
+        pieces[number] = scipy.ndimage.label(inside, touching)[1]
+    dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
+    labels = np.concatenate([[0], ids]).astype(dtype)[flat]
     counts = {
         "objects": len(drawn),
         "overlapping": len(sharing),
@@ -233,7 +253,11 @@ def sentence(counts: Mapping[str, int], overlap: str) -> str:
         "small": "are smaller than min_area and left out",
         "empty": "are empty",
         "excluded": "more are of excluded classes",
+        "clipped": "reach beyond the image and are cut",
         "crowds": "more are crowds of COCO (iscrowd) and left out",
+        "no areas": "more are points, lines or texts and left out",
+        "frames": "more are of later time points and left out",
+        "replaced": "label images do not count beside ROIs of the same name",
         "empty folders": "folders of a class are empty",
     }
     parts = [f"{counts[key]} {text}" for key, text in words.items() if counts.get(key)]

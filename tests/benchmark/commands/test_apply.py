@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from io import StringIO
 
 import numpy as np
@@ -221,6 +222,28 @@ def test_what_was_changed_by_hand_is_kept_and_named(images, tmp_path, engine, us
     made, done = segment([images], out, diameter=9.0, overwrite=True)
     assert (made.status, done.status) == ("written", "there already")
     assert read(made.output).array.max() == 1
+
+
+def test_rois_are_written_on_demand_and_kept_once_they_are_corrected(images, tmp_path, engine, use):
+    use(engine)
+    out = tmp_path / "out"
+    rois = out / "two_rois.zip"
+    segment([images], out)
+    assert not rois.exists()
+    done = segment([images], out, rois=True)
+    assert [found.status for found in done] == ["written", "written"]
+    prediction = tmp_path / "corrected"
+    prediction.mkdir()
+    shutil.copy(rois, prediction)
+    scores = score_files(ScoreOptions(truth=prediction, prediction=out, image=images))
+    assert scores.cases["two"]["SEG"] == 1
+    rois.write_bytes(rois.read_bytes() + b"corrected")
+    _, same = segment([images], out, rois=True)
+    assert (same.status, same.message) == ("there already", "not as it was written")
+    made, kept = segment([images], out, diameter=9.0)
+    assert (made.status, kept.status) == ("written", "kept")
+    assert f"{rois} is not as it was written" in kept.message
+    assert not (out / "one_rois.zip").exists()  # it would be that of the result before
 
 
 def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_path, engine, use):

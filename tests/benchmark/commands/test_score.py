@@ -2,16 +2,19 @@
 
 import csv
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from roifile import ROI_TYPE, ImagejRoi
 
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.terminal.options import ScoreOptions
 from cytosuite.errors import InputError
+from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write
 from cytosuite.metrics import board_metrics, n_ssim
 from cytosuite.metrics.tracks.lineage import Track
@@ -356,6 +359,25 @@ def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
     found = score_files(_asked(truth, truth, ["SEG"]))
     assert found.aggregates["SEG"]["undefined"] == 1
     assert found.as_json()["case"] == {"t": {}}
+
+
+def test_rois_are_scored_as_labels_with_a_line_on_what_does_not_count(tmp_path):
+    labels = _labels((0, 0, 0), (2, 6, 6))
+    path = _write(tmp_path / "truth" / "a.tif", labels)
+    (tmp_path / "corrected").mkdir()
+    rois = tmp_path / "corrected" / "a_rois.zip"
+    write_rois(rois, Volume(labels, (2.0, 0.5, 0.5), "ZYX"))
+    with zipfile.ZipFile(rois, "a") as archive:
+        archive.writestr("x.roi", ImagejRoi(roitype=ROI_TYPE.LINE).tobytes())
+    for sides in ((path.parent, rois.parent), (path, rois), (rois, path)):
+        found = score_files(_asked(*sides, ["SEG", "DET"]))
+        assert [*found.cases.values()] == [{"SEG": 1.0, "DET": 1.0}]
+        assert "1 more are points, lines or texts and left out" in found.doubts[0]
+    with pytest.raises(InputError, match="expected an image of its size: --image"):
+        score_files(_asked(rois, rois, ["SEG"]))
+    assert score_files(_asked(rois, rois, ["SEG"], path)).aggregates["SEG"]["mean"] == 1
+    _write(tmp_path / "corrected" / "a.tif", labels * 0)  # the ROIs count before it
+    assert score_files(_asked(path.parent, rois.parent, ["SEG"])).cases == {"a": {"SEG": 1.0}}
 
 
 def test_a_truth_of_one_mask_per_object_is_read_in_place(tmp_path):

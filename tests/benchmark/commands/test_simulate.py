@@ -302,6 +302,28 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path):
         _labels(folder, out)
 
 
+def test_labels_are_written_as_rois_and_rois_as_labels(tmp_path):
+    array = np.zeros((6, 8), np.uint32)
+    array[1:4, 1:4], array[4:, 6:] = 7, 70_000
+    for room in ("images", "labels"):
+        write(tmp_path / "own" / room / "a b.tif", Volume(array, (0.5, 0.5), "YX"))
+    assert "ROIs of 1 label images" in _labels(tmp_path / "own", tmp_path / "own/rois", rois=True)
+    shown = _labels(tmp_path / "own", tmp_path / "out", rois=True)
+    assert "1 images; 2 masks: 1 label images do not count beside ROIs" in shown
+    found = tmp_path / "out/labels"
+    assert np.array_equal(tifffile.imread(found / "a b.tif"), array)
+    same = (tmp_path / "own/rois/a b_rois.zip").read_bytes()
+    assert (found / "a b_rois.zip").read_bytes() == same
+
+
+def test_grey_values_are_not_written_as_rois(tmp_path):
+    grey = np.arange(900, dtype=np.uint16).reshape(30, 30)
+    write(tmp_path / "a.tif", Volume(grey, (0.5, 0.5), "YX"))
+    with pytest.raises(InputError, match=r"a.tif: grey values in place of labels"):
+        _labels(tmp_path, tmp_path / "out", rois=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_masks_has_no_labels_to_write(tmp_path):
     with pytest.raises(InputError, match="expected <image>/images and <image>/masks"):
         _labels(tmp_path, tmp_path / "out")

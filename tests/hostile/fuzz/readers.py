@@ -30,6 +30,7 @@ from cytosuite.datasets.folder.part import MODULES, Part, read_microscope
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.files import parse_json, read_toml
+from cytosuite.folders.rois import read_rois
 from cytosuite.formats.tiff import channels as tiff_channels
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.tracks.track_folder import read_sequence
@@ -230,6 +231,17 @@ def score(folder, name, answer, found):
             write_objects(folder / "objects.csv", found, answer, answer)
 
 
+def outlines(folder):
+    """Read ROIs of a volume: labels of its size, each within its bounds."""
+    places, counts = read_rois(only(folder), (3, 6, 8))
+    for name, label, pixels in places:
+        hold(0 <= label < 2**31 and pixels.size <= 144, "label", label)
+        hold(((pixels >= 0) & (pixels < 144)).all(), "pixels beyond the image of", ascii(name))
+    hold(
+        all(type(n) is int or isinstance(n, np.bool_ | np.integer) for n in counts.values()), counts
+    )
+
+
 def record(folder):
     """Read a record: it is what was written, or none."""
     path = only(folder)
@@ -259,4 +271,5 @@ READERS = {
     "phantoms": Reader(seeds.phantoms, phantoms, names=True, follows=True),
     "output images": Reader(seeds.outputs, outputs),
     "record": Reader(seeds.records, record),
+    "rois": Reader(seeds.rois, outlines),
 }

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,12 +21,14 @@ import SimpleITK as sitk  # noqa: N813 - the name its users know
 import tifffile
 import zarr
 from PIL import Image
+from roifile import ROI_TYPE, ImagejRoi
 from zarr.storage import LocalStore
 
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.metadata import acquisition
 from cytosuite.contract.tasks import TASKS
+from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
@@ -304,6 +307,21 @@ def outputs():
         for slug, kind in kinds.items()
         for suffix in (".tif", ".mha", ".ozx")
     ]
+
+
+def rois():
+    """Return ROIs of a volume, ours and of other kinds, in an archive and single."""
+    labels = volume(dtype=np.uint16)
+    traced = labels.like((labels.array // 20 + 1).astype(np.uint16))
+    hole = labels.like((labels.array % 2).astype(np.uint16))
+    made = [written(lambda f, one=one: write_rois(f / "a_rois.zip", one)) for one in (traced, hole)]
+    corners = np.array([(1, 1), (6, 1), (6, 4)])
+    kinds = [{}, {"roitype": ROI_TYPE.RECT}, {"roitype": ROI_TYPE.OVAL, "z_position": 2}]
+    for points in (corners, corners + 0.5):
+        for kind in kinds:
+            roi = ImagejRoi.frompoints(points, name="x", position=0)
+            made.append({"a.roi": replace(roi, **kind).tobytes()})
+    return made
 
 
 def records():

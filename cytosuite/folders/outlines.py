@@ -1,0 +1,115 @@
+"""Outlines of labels along the borders of pixels, and the pixels inside of outlines.
+
+Pixel 0 lies from 0 to 1, as in ImageJ: an outline of labels has whole numbers, and is exact.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby, product
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+
+Path: TypeAlias = NDArray[Any]  # corners (n, 2) as x, y; the last one leads to the first
+Box: TypeAlias = tuple[int, int, int, int]  # top, left, bottom, right
+FARTHEST = 2.0**24  # pixels from the origin: float32 holds whole numbers up to there
+CROSSINGS = 2**22  # of a region's outline with the middles of rows
+EDGE = 1e-8  # pixels by which ImageJ shifts outlines: centres on a left edge are outside
+
+
+def trace(plane: NDArray[Any]) -> Iterator[tuple[int, list[Path]]]:
+    """Yield the labels of a plane in ascending order with their outlines, also of holes.
+
+    Pixels that touch at a corner have one outline.
+    """
+    window = np.pad(plane, 1)
+    height, width = (size + 1 for size in plane.shape)
+
+    def pixels(south: int, east: int) -> NDArray[Any]:
+        """Return the pixel at one side of every corner of the grid."""
+        return window[south : south + height, east : east + width]
+
+    found = []
+    for south, east in product((0, 1), (0, 1)):
+        own = pixels(south, east)
+        beside, below = own == pixels(south, 1 - east), own == pixels(1 - south, east)
+        whole = beside & (own == pixels(1 - south, 1 - east))  # no corner: a straight line or none
+        y, x = np.nonzero((own != 0) & (beside == below) & ~whole)
+        found.append((own[y, x], y, x, 2 * y - south, 2 * x + east))
+    label, y, x, down, right = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    # Sorted along a line of the grid, every second corner begins an edge of its label.
+    across, along = (_paired(np.lexsort(k)) for k in ((right, y, label), (down, x, label)))
+    first, order = _cycles(along[across])
+    kept = np.flatnonzero(first < first[across])  # each outline is a cycle, and its reverse
+    kept = kept[np.lexsort((order[kept], first[kept], label[kept]))]
+    corners = np.stack([kept, across[kept]], 1).ravel()
+    points = np.stack([x[corners], y[corners]], 1)
+    starts = np.flatnonzero(np.diff(first[kept], prepend=-1))
+    parts = zip(label[kept[starts]], np.split(points, 2 * starts)[1:], strict=True)
+    for name, group in groupby(parts, key=lambda part: int(part[0])):
+        yield name, [path for _, path in group]
+
+
+def _paired(order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the partner of each corner: neighbours in an order."""
+    partner = np.empty_like(order)
+    partner[order[::2]], partner[order[1::2]] = order[1::2], order[::2]
+    return partner
+
+
+def _cycles(following: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the least member of each one's cycle, and a number that rises along the cycle.
+
+    Steps are doubled until they reach around the longest cycle.
+    """
+    first, step = np.arange(following.size), following
+    while True:
+        nearer = np.minimum(first, first[step])
+        if np.array_equal(nearer, first):
+            break
+        first, step = nearer, step[step]
+    ends = first == np.arange(following.size)
+    left, step = (~ends).astype(np.intp), np.where(ends, first, following)
+    while not ends[step].all():
+        left, step = left + left[step], step[step]
+    return first, -(left + left[step])
+
+
+def box_of(paths: Sequence[Path]) -> Box:
+    """Return the box of outlines: whole numbers; InputError for places that no image has."""
+    points = np.concatenate(paths)
+    if not (np.abs(points) < FARTHEST).all():
+        raise InputError(f"expected corners nearer than {FARTHEST:g} pixels")
+    (left, top), (right, bottom) = np.floor(points.min(0)), np.ceil(points.max(0))
+    return int(top), int(left), int(bottom), int(right)
+
+
+def fill(paths: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the places in a flat plane of pixels whose centres lie inside outlines (even-odd).
+
+    InputError for an outline that no program draws.
+    """
+    top, left, bottom, right = box_of(paths)
+    top, left = max(top, 0), max(left, 0)
+    bottom, right = min(bottom, shape[0]), min(right, shape[1])
+    if top >= bottom or left >= right:
+        return np.zeros(0, np.intp)
+    start = np.concatenate(paths).astype(np.float64)
+    end = np.concatenate([np.roll(path, -1, 0) for path in paths]).astype(np.float64)
+    rows = np.clip(np.ceil(np.stack([start[:, 1], end[:, 1]]) - 0.5), top, bottom).astype(np.intp)
+    rows.sort(0)
+    times = rows[1] - rows[0]
+    if times.sum() > CROSSINGS:
+        raise InputError(f"expected an outline that crosses rows less than {CROSSINGS} times")
+    edge = np.repeat(np.arange(len(times)), times)
+    row = np.arange(edge.size) - np.repeat(np.cumsum(times) - times - rows[0], times)
+    (x, y), (dx, dy) = start[edge].T, (end - start)[edge].T
+    place = np.floor(x + (row + 0.5 - y) * (dx / dy) + 0.5 + EDGE)
+    column = np.clip(place, left, right).astype(np.intp) - left
+    size = bottom - top, right - left + 1
+    turns = np.bincount((row - top) * size[1] + column, minlength=size[0] * size[1])
+    inside = np.cumsum(turns.reshape(size), 1)[:, :-1] % 2
+    y, x = np.nonzero(inside)
+    return (y + top) * shape[1] + x + left

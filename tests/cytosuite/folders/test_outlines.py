@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cytosuite.errors import InputError
+from cytosuite.folders.outlines import fill, trace
+
+planes = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
+    lambda shape: arrays(np.uint32, shape, elements=st.sampled_from([0, 0, 1, 2, 70_000]))
+)
+
+
+@given(planes)
+def test_outlines_of_labels_hold_their_pixels_and_no_others(plane):
+    found = np.zeros(plane.size, np.uint32)
+    for label, paths in trace(plane):
+        inside = fill(paths, plane.shape)
+        assert not found[inside].any()
+        found[inside] = label
+        for path in paths:  # corners alone, across and along in turn
+            steps = np.diff([*path, path[0]], axis=0) != 0
+            assert (steps.sum(1) == 1).all()
+            assert (steps[1:] != steps[:-1]).any(1).all()
+    assert np.array_equal(found.reshape(plane.shape), plane)
+
+
+@pytest.mark.parametrize(
+    ("rows", "corners"),
+    [
+        (["#"], [4]),
+        (["##", "#."], [6]),
+        (["#.", ".#"], [8]),  # pixels that touch at a corner: one outline
+        (["###", "#.#", "###"], [4, 4]),  # a hole
+        (["#.#"], [4, 4]),
+    ],
+)
+def test_a_region_has_an_outline_for_each_piece_and_hole(rows, corners):
+    plane = np.array([[letter == "#" for letter in row] for row in rows], np.uint8)
+    ((label, paths),) = trace(plane)
+    assert (label, [len(path) for path in paths]) == (1, corners)
+
+
+@pytest.mark.parametrize(
+    ("corners", "rows"),
+    [
+        ([(0, 0), (3, 0), (0, 3)], ["###", "##.", "#.."]),  # a centre on a right edge is inside
+        ([(3, 0), (3, 3), (0, 3)], ["...", "..#", ".##"]),  # on a left edge outside
+        ([(0.5, 0.5), (2.5, 0.5), (2.5, 2.5), (0.5, 2.5)], [".##", ".##", "..."]),
+        ([(-9, -9), (9, -9), (9, 9), (-9, 9)], ["###"] * 3),
+        ([(5, 0), (9, 0), (9, 9)], ["..."] * 3),
+        ([(1, 1), (2, 2)], ["..."] * 3),
+    ],
+)
+def test_a_polygon_holds_the_pixels_whose_centres_it_holds(corners, rows):
+    found = np.zeros(9, bool)
+    found[fill([np.array(corners)], (3, 3))] = True
+    assert found.reshape(3, 3).tolist() == [[letter == "#" for letter in row] for row in rows]
+
+
+def test_what_no_program_draws_is_refused():
+    for place in (np.nan, np.inf, 1e30):
+        with pytest.raises(InputError, match="expected corners nearer than"):
+            fill([np.array([(0, 0), (place, 0), (0, 5)])], (9, 9))
+    comb = np.array([(0, 0), (1, 60_000)] * 50)
+    with pytest.raises(InputError, match="crosses rows less than"):
+        fill([comb], (60_000, 1))

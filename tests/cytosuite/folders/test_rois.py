@@ -1,0 +1,311 @@
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import roifile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
+
+from cytosuite.errors import InputError
+from cytosuite.folders import rois
+from cytosuite.folders.layouts import annotated
+from cytosuite.folders.rois import read_rois, write_rois
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+SQUARE = [(1, 1), (4, 1), (4, 3), (1, 3)]  # six pixels
+
+
+def _volume(array):
+    return Volume(np.asarray(array), (1.0,) * np.ndim(array), "ZYX"[-np.ndim(array) :])
+
+
+def _zip(path, *named, **options):
+    """Write ROIs, or bytes, by their names."""
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, roi in named:
+            archive.writestr(name, roi if isinstance(roi, bytes) else roi.tobytes())
+    return path
+
+
+def _roi(points=SQUARE, **more):
+    found = ImagejRoi.frompoints(points, name="")
+    for key, value in more.items():
+        setattr(found, key, value)
+    return found
+
+
+def _labels(path, shape):
+    """Return the labels of a file of ROIs beside an image, in words the counts."""
+    write(path.with_name("a.mha"), _volume(np.zeros(shape, np.uint8)))
+    (item,) = annotated(path.parent).items
+    found = item.labels.read()
+    return found.volume.array, {key: n for key, n in found.counts.items() if n}
+
+
+shapes = st.lists(st.integers(1, 7), min_size=2, max_size=3)
+values = st.sampled_from([0, 0, 1, 2, 70_000])
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(shapes.flatmap(lambda shape: arrays(np.uint32, tuple(shape), elements=values)))
+def test_labels_come_back_as_they_went(tmp_path, labels):
+    """With holes and pieces, at the border, with numbers of more than 16 bits, or none at all."""
+    write_rois(tmp_path / "a_rois.zip", _volume(labels))
+    found, _ = _labels(tmp_path / "a_rois.zip", labels.shape)
+    assert np.array_equal(found, labels)
+
+
+def test_each_label_has_one_roi_in_each_plane_and_the_same_bytes_each_time(tmp_path):
+    labels = np.zeros((9, 8, 8), np.uint16)
+    labels[6:8, :3, :3], labels[6, 1, 1], labels[7, 5:, 5:] = 12, 0, 12
+    for name in ("a", "b"):
+        write_rois(tmp_path / name, _volume(labels))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    shutil.copy(tmp_path / "a", tmp_path / "a.zip")
+    found = roifile.roiread(tmp_path / "a.zip")
+    assert [(own.name, own.position) for own in found] == [("0012-z007", 7), ("0012-z008", 8)]
+    assert [own.composite for own in found] == [True, True]  # a hole, two pieces
+    with zipfile.ZipFile(tmp_path / "a") as archive:
+        assert archive.namelist() == ["0012-z007.roi", "0012-z008.roi"]
+
+
+OVAL = _roi(roitype=ROI_TYPE.OVAL, left=0, top=0, right=4, bottom=4)
+KINDS = [
+    (_roi(), 6),
+    (_roi(roitype=ROI_TYPE.POLYGON), 6),
+    (_roi(np.array(SQUARE) + 0.4), 6),
+    (_roi(np.array(SQUARE) + 0.6), 6),
+    (_roi(roitype=ROI_TYPE.RECT), 6),
+    (OVAL, 12),
+    (_roi(byteorder="<"), None),
+    (_roi(roitype=ROI_TYPE.POINT), 0),
+    (_roi(roitype=ROI_TYPE.FREELINE), 0),
+    (_roi(roitype=ROI_TYPE.LINE), 0),
+]
+
+
+@pytest.mark.parametrize(("roi", "area"), KINDS[:6] + KINDS[7:])
+def test_areas_of_all_kinds_are_objects_and_points_and_lines_are_counted(tmp_path, roi, area):
+    if roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL) and area == 6:
+        roi.right, roi.bottom = 4, 3
+    labels, counts = _labels(_zip(tmp_path / "a_rois.zip", ("x.roi", roi)), (6, 6))
+    assert np.count_nonzero(labels) == area
+    assert counts == ({"objects": 1} if area else {"no areas": 1})
+
+
+def test_what_reaches_beyond_the_image_is_cut_and_counted(tmp_path):
+    beyond = np.array([(-2, -2), (2, -2), (2, 2), (-2, 2)])
+    path = _zip(tmp_path / "a_rois.zip", ("x.roi", _roi(beyond)), ("y.roi", _roi(beyond + 50)))
+    labels, counts = _labels(path, (5, 5))
+    assert labels.tolist() == np.pad([[1, 1], [1, 1]], (0, 3)).tolist()
+    assert counts == {"objects": 2, "clipped": 2, "empty": 1}
+
+
+def _placed(entry, z=0, x=0, **more):
+    return f"{entry}.roi", _roi(np.add(SQUARE, [x, 0]), **{"position": z, **more})
+
+
+@pytest.mark.parametrize(
+    ("named", "middle"),
+    [
+        # names of ours are labels, others come after them; ImageJ calls a copy 0012-1
+        ([_placed("0012"), _placed("0305-0007", x=4)], {1: 12, 5: 13}),
+        ([_placed("0012"), _placed("0012-1", x=4, name="0012")], {1: 12, 5: 12}),
+        ([_placed("0012"), _placed("0012-1", x=4)], {1: 12, 5: 13}),
+        ([_placed("00012"), _placed("12", x=4)], {1: 1, 5: 2}),
+        # of a plane each ROI is an object
+        ([_placed("cell", name="cell"), _placed("cell-1", x=4, name="cell")], {1: 1, 5: 2}),
+    ],
+)
+def test_rois_of_a_plane_are_labels_by_their_names(tmp_path, named, middle):
+    labels, _ = _labels(_zip(tmp_path / "a_rois.zip", *named), (4, 9))
+    assert {x: int(labels[1, x]) for x in middle} == middle
+
+
+@pytest.mark.parametrize(
+    ("named", "column"),
+    [
+        ([_placed("0012-z002", 2), _placed("0012-z004", 4)], [0, 12, 0, 12]),
+        ([_placed("0012-z002"), _placed("0012", 4)], [0, 12, 0, 12]),
+        ([_placed("0012-z002", 3)], [0, 0, 12, 0]),  # the position counts
+        ([_placed("0002-0305-0007"), _placed("0003-0305-0007", 4)], [0, 1, 0, 2]),
+        ([_placed("a", z_position=1), _placed("b", z_position=2)], [1, 2, 0, 0]),
+        # one name in successive planes is one object
+        ([_placed(n, z, name="a") for n, z in (("a", 1), ("a-1", 2), ("a-2", 4))], [1, 1, 0, 2]),
+        ([_placed("a", 1), _placed("b", z_position=2, t_position=2)], [1, 0, 0, 0]),
+    ],
+)
+def test_rois_of_a_stack_are_objects_over_planes(tmp_path, named, column):
+    labels, _ = _labels(_zip(tmp_path / "a_rois.zip", *named), (4, 6, 6))
+    assert labels[:, 1, 1].tolist() == column
+
+
+@pytest.mark.parametrize(
+    "place", ["a_rois.zip", "RoiSet.zip", "a.roi", "labels/a_rois.zip", "rois/a.roi"]
+)
+def test_rois_are_found_beside_images_and_in_folders(tmp_path, place):
+    images = tmp_path / "images" if "/" in place else tmp_path
+    write(images / "a.tif", _volume(np.zeros((6, 6), np.uint8)))
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    _roi().tofile(path) if path.suffix == ".roi" else _zip(path, ("x.roi", _roi()))
+    (item,) = annotated(tmp_path).items
+    assert np.count_nonzero(item.labels.read().volume.array) == 6
+
+
+def test_rois_count_before_a_label_image_of_their_name(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"images/{name}.tif", _volume(np.zeros((6, 6), np.uint8)))
+        write(tmp_path / f"labels/{name}.tif", _volume(np.ones((6, 6), np.uint8)))
+    assert annotated(tmp_path).items == ()  # label images alone are read elsewhere
+    _zip(tmp_path / "labels/a_rois.zip", ("x.roi", _roi()))
+    found = [item.labels.read() for item in annotated(tmp_path).items]
+    assert [np.count_nonzero(own.volume.array) for own in found] == [6, 36]
+    assert [own.counts.get("replaced", 0) for own in found] == [1, 0]
+
+
+def _truncated(path):
+    """cannot be read as a zip file"""
+    _zip(path, ("x.roi", _roi()))
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def _no_bytes(path):
+    """cannot be read as a zip file"""
+    path.write_bytes(b"")
+
+
+def _no_entries(path):
+    """expected ROIs, found an empty zip file"""
+    _zip(path)
+
+
+def _other_files(path):
+    """expected ROIs without folders, like 0012.roi, found x.txt"""
+    _zip(path, ("x.txt", b""))
+
+
+def _a_path(path):
+    """expected ROIs without folders, like 0012.roi, found ../x.roi"""
+    _zip(path, ("../x.roi", _roi()))
+
+
+def _one_name_twice(path):
+    """expected one ROI x.roi, found 2"""
+    with pytest.warns(UserWarning, match="Duplicate"):
+        _zip(path, ("x.roi", _roi()), ("x.roi", _roi()))
+
+
+def _a_bomb(path):
+    """expected x.roi of at most"""
+    _zip(path, ("x.roi", bytes(rois.LARGEST + 1)), compression=zipfile.ZIP_DEFLATED)
+
+
+def _many_bombs(path):
+    """expected at most 262144 ROIs of 536870912 bytes together"""
+    bomb = bytes(rois.LARGEST)
+    named = [(f"{n}.roi", bomb) for n in range(rois.BYTES // rois.LARGEST + 1)]
+    _zip(path, *named, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+
+
+def _a_million_corners(path):
+    """ROI x: expected at most 524288 corners"""
+    _zip(path, ("x.roi", _roi([(n % 7, n % 5) for n in range(10**6)])))
+
+
+def _far(place):
+    roi = _roi(np.array(SQUARE, float))
+    roi.subpixel_coordinates[0] = place
+    return roi
+
+
+def _absurd_places(path):
+    """ROI x: expected corners nearer than"""
+    _zip(path, ("x.roi", _far(1e30)))
+
+
+def _no_places(path):
+    """ROI x: expected corners nearer than"""
+    _zip(path, ("x.roi", _far(np.nan)))
+
+
+def _another_plane(path):
+    """ROI x: expected it in plane 1 to 1, found it in 3"""
+    _zip(path, ("x.roi", _roi(position=3)))
+
+
+def _a_spline(path):
+    """ROI x: expected straight lines, found curves"""
+    _zip(path, ("x.roi", _roi(options=ROI_OPTIONS.SPLINE_FIT)))
+
+
+def _other_bytes(path):
+    """ROI x: cannot be read, cut or broken"""
+    _zip(path, ("x.roi", bytes(99)))
+
+
+def _too_many_layers(path):
+    """expected ROIs that cover an image 8 times at most"""
+    _zip(path, *((f"{n}.roi", _roi([(0, 0), (9, 0), (9, 9), (0, 9)])) for n in range(9)))
+
+
+def _a_curve(path):
+    """ROI x: expected straight lines, found curves"""
+    steps = np.array([0, 1, 1, 3, 1, 1, 2, 2, 3, 3], np.float32)
+    roi = _roi(roitype=ROI_TYPE.RECT, shape_roi_size=10, multi_coordinates=steps)
+    _zip(path, ("x.roi", roi))
+
+
+def _two_files(path):
+    """expected one file of ROIs for a, found a.roi and a_rois.zip"""
+    _zip(path, ("x.roi", _roi()))
+    _roi().tofile(path.with_name("a.roi"))
+
+
+def _two_folders(path):
+    """expected ROIs in one folder, found them in"""
+    for place in (path, path.parent / "rois/a_rois.zip"):
+        _zip(place, ("x.roi", _roi()))
+
+
+MISTAKES = [_truncated, _no_bytes, _no_entries, _other_files, _a_path, _one_name_twice, _a_bomb]
+MISTAKES += [_many_bombs, _a_million_corners, _absurd_places, _no_places, _another_plane]
+MISTAKES += [_a_spline, _other_bytes, _too_many_layers, _a_curve, _two_files, _two_folders]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_explains(tmp_path, mistake):
+    mistake(tmp_path / "a_rois.zip")
+    with pytest.raises(InputError) as found:
+        _labels(tmp_path / "a_rois.zip", (5, 5))
+    assert mistake.__doc__ in str(found.value)
+    assert str(tmp_path) in str(found.value)
+
+
+def test_a_roi_of_a_stack_needs_a_plane(tmp_path):
+    for roi, line in ((_roi(), "plane 1 to 4, found none"), (_roi(position=5), "found it in 5")):
+        path = _zip(tmp_path / "a_rois.zip", ("x.roi", roi))
+        with pytest.raises(InputError, match=line):
+            read_rois(path, (4, 6, 6))
+
+
+@pytest.mark.parametrize(
+    ("array", "line"),
+    [
+        (np.zeros((2, 2, 2, 2), np.uint8), "found axes TZYX"),
+        (np.zeros((2, 2), np.float32), "found axes YX of float32"),
+        (np.full((2, 2), -1), "expected labels from 0"),
+        (np.full((2, 2), 2**31), "expected labels from 0"),
+        (np.zeros((1, 60_536), np.uint8), "at most 60535 pixels"),
+    ],
+)
+def test_labels_that_rois_cannot_hold_are_refused_and_nothing_is_left(tmp_path, array, line):
+    volume = Volume(array, (1.0,) * min(array.ndim, 3), "TZYX"[-array.ndim :])
+    with pytest.raises(InputError, match=line):
+        write_rois(tmp_path / "a_rois.zip", volume)
+    assert list(tmp_path.iterdir()) == []
