@@ -21,14 +21,13 @@ from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, gathered, read_run, shared
 from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
-from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.benchmark.terminal.console import numbers, plain_name
 from cytosuite.benchmark.terminal.options import BenchmarkOptions, TableOptions, option
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.datasets.folder.collect import OUTPUTS, PLAIN, collect
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, plain
-from cytosuite.files import link, need_folder, remove
+from cytosuite.files import link, need_folder, remove, value_digest, visible_files
 from cytosuite.folders.names import case_name
 from cytosuite.folders.points import is_points
 from cytosuite.formats.imagefiles import LABEL
@@ -214,7 +213,12 @@ def _taken(folders: Mapping[str, Path], basis: _Basis) -> tuple[dict[str, Predic
             notes.append(
                 f"{name}: {len(others)} files are named like no image (first: {plain(others[0])})."
             )
-        image = f"sha256:{foreign_digest(files.values(), folder)}"
+        stamps = [
+            [key, file.name, (found := file.stat()).st_size, found.st_mtime_ns]
+            for key, path in files.items()
+            for file in visible_files(path)
+        ]
+        image = f"state {value_digest(sorted(stamps))[:12]}"
         taken[name] = Predictions(
             name, folder.resolve().name, image, "exec", basis.task, files=files
         )

@@ -19,7 +19,7 @@ from cytosuite.formats.imagefiles import image_files
 
 @dataclass(frozen=True, slots=True)
 class Predictions(Guest):
-    """A folder of predictions as an algorithm: ``word`` is its name, ``image`` its digest."""
+    """A folder of predictions as an algorithm: ``word`` is its name, ``image`` its state."""
 
     files: Mapping[str, Path] = field(default_factory=dict)  # by case
 
@@ -55,7 +55,7 @@ class Files(Engine):
         """Do nothing: there is no program."""
 
     def identity(self, algorithm: str) -> str:
-        """Return the digest of all files: other files make results stale."""
+        """Return the state of all files: other files make results stale."""
         return self.folders[algorithm].identity
 
     @contextmanager
