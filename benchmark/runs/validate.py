@@ -45,16 +45,16 @@ def check(
     place = folder / socket.relative_path
     if socket.is_json:
         return _check_json(place, folder, socket, geometry)
-    files = sorted(place.iterdir()) if place.is_dir() else []
-    if not files and socket.optional:
+    entries = sorted(place.iterdir()) if place.is_dir() else []
+    if not entries and socket.optional:
         return None
-    if not files:
+    if not entries:
         raise BadOutput("missing output", f"{socket.relative_path}: expected one image, found none")
-    if len(files) > 1:
+    if len(entries) > 1:
         raise BadOutput(
-            "bad output", f"{socket.relative_path}: expected one image, found {len(files)}"
+            "bad output", f"{socket.relative_path}: expected one image, found {len(entries)}"
         )
-    path = files[0]
+    path = entries[0]
     where = path.relative_to(folder)
     suffixes = tuple(READABLE) if files else IMAGE_SUFFIXES
     if path.suffix.lower() not in suffixes or not (path.is_file() or files):
