@@ -132,9 +132,7 @@ def _cases(parts: Sequence[_Part]) -> dict[str, tuple[Callable[[], Sample], Mapp
     known = Counter(name for part in parts for name, _ in part.recipe.makers)
     twice = [any(known[name] > 1 for name, _ in part.recipe.makers) for part in parts]
     found: dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]] = {}
-    for part, short, prefixed in zip(
-        parts, distinct([p.short for p in parts]), twice, strict=True
-    ):
+    for part, short, prefixed in zip(parts, distinct([p.short for p in parts]), twice, strict=True):
         for name, maker in part.recipe.makers:
             case = f"{short}-{name}" if prefixed else name
             if case in found:

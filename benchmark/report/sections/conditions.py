@@ -116,7 +116,7 @@ def difficulty(
         slope, offset = stats.theilslopes(y, x)[:2]
         ends = [(at, offset + slope * at) for at in (min(x), max(x))]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
-        words.append(f"{entry.algorithm} {stats.spearmanr(x, y).statistic:.2f}")
+        words.append(f"{entry.algorithm} {stats.spearmanr(x, y).statistic:.2f} (n = {len(x)})")
     values = [spot.y for spot in spots]
     values += [end[1] for line in lines for end in (line.start, line.end)]
     unit = f" [{condition.unit}]" if condition.unit else ""
@@ -142,7 +142,13 @@ def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
                 "plot": plot[0] if plot else "",
                 "trend": plot[1] if plot else "",
                 "heads": heads,
-                "figure": curves(near, [label for label, _ in heads], lines, condition.ordered),
+                "figure": curves(
+                    near,
+                    [label for label, _ in heads],
+                    lines,
+                    condition.ordered,
+                    [len(group.cases) for group in condition.groups],
+                ),
                 "rows": list(zip(*columns, strict=True)),
                 "remarks": remarks(condition),
             }
@@ -210,7 +216,7 @@ TEMPLATE = """
   </details>
 </article>
 {% endmacro %}
-<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row to find its marks.</span></p>
+<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend, n is the number of cases. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row to find its marks.</span></p>
 <p class="legend">{% for entry in index.ranked[:6] %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ entry.algorithm }}</span></span>{% endfor %}{% if index.ranked[6:] %}<span>{{ line_mark(6) }}{{ index.ranked|length - 6 }} others</span>{% endif %}</p>
 {{ tabs("condition", view.tabs|list) }}
 {% for metric, panels in view.tabs.items() %}
