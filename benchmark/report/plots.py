@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.figures import svg
-from cytosuite.benchmark.report.wording import known, number
+from cytosuite.benchmark.report.wording import known, number, span_of
 from cytosuite.benchmark.results.results import Pooled
 from cytosuite.figures.svg import SHAPES, Axis, colour, group, label, line, mark
 
@@ -147,8 +147,7 @@ def boxes(
     """Return quartiles, median, 5 and 95 % of values: a group per label, a box per answer."""
     up, room = _Upwards(axis, HEIGHT, TOP, 26.0 + LINE, 0.0), (100 - LEFT) / len(labels)
     wide = min(0.8 * room / max(len(values), 1), WIDEST)
-    counts = [sorted({len(own[n]) for own in values.values()}) for n in range(len(labels))]
-    sizes = [" to ".join(map(str, dict.fromkeys((own[0], own[-1])))) for own in counts]
+    sizes = [span_of(map(len, groups)) for groups in zip(*values.values(), strict=True)]
     parts, words = [*_labels(labels, HEIGHT, room, sizes), *up.grid()], []
     for place, (name, groups) in enumerate(values.items()):
         parts.append(f'<g class="{colour(place)}">')

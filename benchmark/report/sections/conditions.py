@@ -10,7 +10,7 @@ from cytosuite.benchmark.report.figures import badge, cell, heat
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.plots import Line, Spot, curves, points
 from cytosuite.benchmark.report.section import ReportSection, escape, table
-from cytosuite.benchmark.report.wording import count, estimate, interval, known, number
+from cytosuite.benchmark.report.wording import count, estimate, interval, known, number, span_of
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
@@ -102,7 +102,7 @@ def difficulty(
     from scipy import stats  # takes 1 s to load
 
     across = axis_around(cases.values())
-    spots, lines, words = [], [], []
+    spots, lines, words, sizes = [], [], [], []
     for place, entry in enumerate(index.ranked[: len(SHAPES)]):
         own = index.values[entry.algorithm, metric.name]
         found = {case: own[case] for case in cases if known(own.get(case))}
@@ -116,13 +116,17 @@ def difficulty(
         slope, offset = stats.theilslopes(y, x)[:2]
         ends = [(at, offset + slope * at) for at in (min(x), max(x))]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
-        words.append(f"{entry.algorithm} {stats.spearmanr(x, y).statistic:.2f} (n = {len(x)})")
+        words.append(f"{entry.algorithm} {stats.spearmanr(x, y).statistic:.2f}")
+        sizes.append(len(x))
     values = [spot.y for spot in spots]
     values += [end[1] for line in lines for end in (line.start, line.end)]
     unit = f" [{condition.unit}]" if condition.unit else ""
     titles = (f"{condition.name}{unit}", metric.name)
     figure = points((across, part(index.axes[metric.name], values)), titles, spots, lines)
-    return figure, f"Rank correlation with {condition.name}: {', '.join(words)}." if words else ""
+    if not words:
+        return figure, ""
+    title = f"Rank correlation with {condition.name} (n = {span_of(sizes)} cases)"
+    return figure, f"{title}: {', '.join(words)}."
 
 
 def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
