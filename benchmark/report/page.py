@@ -34,6 +34,7 @@ def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = 
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        optimized=False,  # each template renders once
     )
     environment.globals.update({tool.__name__: tool for tool in TOOLS})
     environment.globals.update(index=index, results=index.results, views=views)
