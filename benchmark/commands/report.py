@@ -89,9 +89,9 @@ def report_command(options: ReportOptions, console: Console) -> int:
     runs, folders = _sources(options)
     names = [run.folder.resolve().name for run in runs] or [Path(str(options.truth)).resolve().name]
     home = f"report-{'+'.join([*names, *folders])}"[:LONGEST]
-    out = options.out or workplace() / "runs" / home
+    out = (options.out or workplace() / "runs" / home).resolve()
     need_folder(out)
-    if any(out.resolve() == run.folder.resolve() for run in runs):
+    if any(out == run.folder.resolve() for run in runs):
         raise InputError(f"--out {out}: expected a folder of its own, found a run of the report")
     with claimed(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
@@ -127,6 +127,8 @@ def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]
         if (place / FACTS).is_file():
             if named:
                 raise InputError(f"{word}: a run has names of its own; give {rest}")
+            if any(place.samefile(run.folder) for run in runs):
+                raise InputError(f"{place}: the run is named twice; name it once")
             runs.append(read_run(place))
             continue
         name = name if named else place.resolve().name

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,12 +26,13 @@ SCORES = ["algorithm", "case", "metric", "value"]
 
 
 @pytest.fixture
-def report(tmp_path):
+def report(tmp_path, monkeypatch):
     """Return a function that makes a report in ``out``: exit code and output."""
+    monkeypatch.chdir(tmp_path)
 
     def make(*sources, out="out", **options):
         said = Console(file=StringIO(), width=1000)
-        given = ReportOptions(sources=[str(s) for s in sources], out=tmp_path / out, **options)
+        given = ReportOptions(sources=[str(s) for s in sources], out=Path(out), **options)
         return report_command(given, said), said.file.getvalue()
 
     return make
@@ -229,6 +231,11 @@ def other_names(runs, mine, planes):
     return {"sources": [mine], "truth": planes}
 
 
+def same_run(runs, mine, planes):
+    """the run is named twice; name it once"""
+    return {"sources": [runs, runs]}
+
+
 def taken(runs, mine, planes):
     """the name watershed is taken; give NAME="""
     return {"sources": [runs, f"watershed={mine}"]}
@@ -272,7 +279,7 @@ def unlike(runs, mine, planes):
 
 
 MISTAKES = [nothing, no_truth, two_truths, other_names, taken, path_as_name, twice]
-MISTAKES += [unfinished, outside, no_data, unlike]
+MISTAKES += [same_run, unfinished, outside, no_data, unlike]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
