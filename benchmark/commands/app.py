@@ -57,6 +57,7 @@ COMMANDS = {
     "Scores": (
         Command("score", "score", "Score files, folders, or Cell Tracking Challenge layouts."),
         Command("compare", "compare", "Compare two runs; exit code 1 at a regression."),
+        Command("report", "report", "Report runs and folders of predictions; run nothing."),
         Command("rank", "compare", "Rank the algorithms of any table of scores."),
     ),
 }

@@ -95,7 +95,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class PlannedRun:
     """A run as it is planned, in the folder that it has claimed."""
 
     folder: Path
@@ -104,7 +104,7 @@ class _Run:
     jobs: Sequence[Job]
     options: BenchmarkOptions
     console: Console
-    cluster: "OpenCluster | None"
+    cluster: "OpenCluster | None" = None
 
 
 def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
@@ -122,21 +122,25 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
         with claimed(folder):
             jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
             facts = _facts(options, engine, [*notes, *unlike(request.models)])
-            run = _Run(folder, dataset, request, jobs, options, console, cluster)
-            _write_run(run, facts)
-            nothing_to_run = cluster is None and not any(job.missing for job in jobs)
-            found = kept(folder, origin(dataset, jobs, facts)) if nothing_to_run else None
-            if found is None:
-                found = _made(run, facts)
-            else:
-                number = sum(job.present for job in jobs)
-                console.print(
-                    f"{number} results are there already, and their report", highlight=False
-                )
+            found = ended(
+                PlannedRun(folder, dataset, request, jobs, options, console, cluster), facts
+            )
     return conclude(found, folder, options, console)
 
 
-def _made(run: _Run, facts: RunFacts) -> Conclusion:
+def ended(run: PlannedRun, facts: RunFacts) -> Conclusion:
+    """Return the end of a run: kept where nothing changed, else after its missing cases."""
+    _write_run(run, facts)
+    nothing_to_run = run.cluster is None and not any(job.missing for job in run.jobs)
+    found = kept(run.folder, origin(run.dataset, run.jobs, facts)) if nothing_to_run else None
+    if found is None:
+        return _made(run, facts)
+    number = sum(job.present for job in run.jobs)
+    run.console.print(f"{number} results are there already, and their report", highlight=False)
+    return found
+
+
+def _made(run: PlannedRun, facts: RunFacts) -> Conclusion:
     """Run, score and report, and keep what is said at the end."""
     facts = replace(facts, notes=(*facts.notes, *_results(run)))
     results = score(run.dataset, run.request.task, run.jobs, facts, run.cluster, run.console)
@@ -264,7 +268,7 @@ def _run_name(request: Request) -> str:
     return f"{made.name}{size}{seed}{own}{chain}{other}-{request.engine.name}"
 
 
-def _results(run: _Run) -> list[str]:
+def _results(run: PlannedRun) -> list[str]:
     """Run the missing cases, with progress over all jobs; return notes for the report."""
     jobs, options, console = run.jobs, run.options, run.console
     total = sum(len(job.missing) for job in jobs)
@@ -286,11 +290,11 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
     notes = [*notes, *engine.notes]
     api = options.api or engine.api
-    images = {name: f"{own.word}, image {own.image}" for name, own in engine.guests.items()}
+    images = {name: own.origin for name, own in engine.guests.items()}
     return RunFacts(engine.name, api, command, limits, tuple(notes), images)
 
 
-def _write_run(run: _Run, facts: RunFacts) -> None:
+def _write_run(run: PlannedRun, facts: RunFacts) -> None:
     """Write the description of a run before it begins, with all that its scores depend on."""
     folder, dataset, request, jobs = run.folder, run.dataset, run.request, run.jobs
     ours = [job.algorithm.name for job in jobs if not job.guest]
@@ -317,6 +321,7 @@ def _write_run(run: _Run, facts: RunFacts) -> None:
             "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
             "models": models,
             "cases": case_digests(dataset),
+            "reference": len(dataset.reference),
             **gpu_facts(run.options.device),
         },
     )

@@ -24,6 +24,7 @@ from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.outcome import Api
+from cytosuite.benchmark.runs.finished import data_of
 from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
@@ -250,15 +251,8 @@ def _segmentation(run: Path, wanted: str | None) -> tuple[str, str, dict[str, An
 
 def _cases(run: Path, content: Mapping[str, str]) -> list[Case]:
     """Return the cases of the dataset that a run was made on."""
-    home, digest = run.resolve().parent / "datasets", content["fingerprint"][:12]
-    found = sorted(home.glob(f"*-{digest}/dataset.json"))
-    if not found:
-        raise InputError(
-            f"{home}: the dataset of this run, {content['dataset']} ({digest}), is not there; "
-            "run the benchmark again"
-        )
-    cases = found[0].parent / "cases"
-    return [Case(name, cases / name) for name in read_json(found[0])["cases"]]
+    home = data_of(run, content["dataset"], content["fingerprint"])
+    return [Case(name, home / "cases" / name) for name in read_json(home / "dataset.json")["cases"]]
 
 
 def preflight_command(options: PreflightOptions, console: Console) -> int:

@@ -143,7 +143,7 @@ class Dataset:
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``dataset.json``."""
-        plain = ("name", "size", "task", "seed", "fingerprint")
+        plain = ("name", "title", "size", "task", "seed", "fingerprint")
         return {
             **{name: getattr(self, name) for name in plain},
             "offers": sorted(self.offers),
@@ -167,6 +167,18 @@ def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dat
     if written != made.summary():
         write_json(made.home / "dataset.json", made.summary())
     return made
+
+
+def stored(home: Path) -> Dataset:
+    """Return a dataset as it was written, without its reference set; its cases must be whole."""
+    found = read_json(home / "dataset.json")
+    words = {key: found[key] for key in ("name", "size", "task", "seed", "fingerprint")}
+    cases = tuple(Case(name, home / "cases" / name) for name in found["cases"])
+    for case in cases:
+        if not is_whole(case.folder):
+            raise InputError(f"{case.folder}: not as it was made; run the benchmark again")
+    title = found.get("title", found["name"])
+    return Dataset(title=title, home=home, cases=cases, notes=tuple(found["notes"]), **words)
 
 
 def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:

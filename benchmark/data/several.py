@@ -42,7 +42,7 @@ def recipe_of_all(wanted: DataRequest) -> Recipe:
         others: dict[str, Any] = {field: defaults[field] for field in taken - TAKES[kind]}
         made[name] = recipe(replace(wanted, dataset=name, **others))
     fields_of = zip(made.values(), kinds.values(), strict=True)
-    names = _distinct([f"{r.name}/{r.size}" if k == "recipe" else r.name for r, k in fields_of])
+    names = distinct([f"{r.name}/{r.size}" if k == "recipe" else r.name for r, k in fields_of])
     return _joined(wanted, list(map(_Part, names, kinds.values(), made.values())))
 
 
@@ -67,7 +67,7 @@ def _kind(name: str) -> str:
     return "folder" if simulated(name, None) is None else "simulation"
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def distinct(names: Sequence[str]) -> list[str]:
     """Return names with a number after those that are there already."""
     found: list[str] = []
     for name in names:
@@ -132,9 +132,7 @@ def _cases(parts: Sequence[_Part]) -> dict[str, tuple[Callable[[], Sample], Mapp
     known = Counter(name for part in parts for name, _ in part.recipe.makers)
     twice = [any(known[name] > 1 for name, _ in part.recipe.makers) for part in parts]
     found: dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]] = {}
-    for part, short, prefixed in zip(
-        parts, _distinct([p.short for p in parts]), twice, strict=True
-    ):
+    for part, short, prefixed in zip(parts, distinct([p.short for p in parts]), twice, strict=True):
         for name, maker in part.recipe.makers:
             case = f"{short}-{name}" if prefixed else name
             if case in found:

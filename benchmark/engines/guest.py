@@ -103,6 +103,11 @@ class Guest:
         models = f", models {file_digest(self.models)}" if self.models else ""
         return f"{self.image}, sockets {value_digest([sockets, self.format])}{models}"
 
+    @property
+    def origin(self) -> str:
+        """Its source for readers."""
+        return f"{self.word}, image {self.image}"
+
     def hint(self, message: str) -> str:
         """Return the message of a failure with the cause that isolation suggests, if any."""
         if READ_ONLY.search(message):

@@ -173,6 +173,7 @@ class Engine(ABC):
     client: "Client | None" = None  # of the daemon; images of others run with one alone
     guests: Mapping[str, "Guest"] = field(default_factory=dict)  # images of others, by name
     voice: str = ""  # image with Python that makes requests to their servers
+    files: bool = False  # whether outputs are files that people have; see `validate.check`
     say: Callable[[str], None] = say  # gets a line while a session waits for a GPU
 
     @property

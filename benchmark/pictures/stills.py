@@ -22,6 +22,8 @@ from cytosuite.benchmark.data.planes import (
 from cytosuite.benchmark.pictures.scenes import CaseVolumes, ShownVolume
 from cytosuite.benchmark.pictures.stacks import Shape, jpeg
 from cytosuite.contract.tasks import Kind
+from cytosuite.figures import palette
+from cytosuite.figures.palette import rgb
 
 SIDE = 420  # px of the longest side of a volume
 QUALITY = 85  # of JPEG
@@ -29,12 +31,10 @@ DASH = 6  # px of a dash with its gap
 
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 
-# Letters of the classes; colours after Okabe and Ito (2008): distinct on black for any kind of
-# colour vision. `style.css` has the same.
 LETTERS = {"missed": "m", "false": "f", "split": "s", "merged": "j"}  # matched is "."
-TRUTH: Mapping[str, Colour] = {".": (86, 180, 233), "m": (213, 94, 0)}
-GUESS: Mapping[str, Colour] = {".": (230, 159, 0), "f": (204, 121, 167)}
-BOTH: Mapping[str, Colour] = {"s": (240, 228, 66), "j": (0, 158, 115)}
+ERRORS: Mapping[str, Colour] = {letter: rgb(name) for name, letter in LETTERS.items()}
+TRUTH: Mapping[str, Colour] = {".": rgb(palette.TRUTH), **ERRORS}
+GUESS: Mapping[str, Colour] = {".": rgb(palette.PREDICTION), **ERRORS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _outlined(scene: CaseVolumes, name: str) -> StillRow:
     for side, volume, own, wide in (("truth", truth, TRUTH, 2), ("output", output, GUESS, 1)):
         if volume is not None:
             letters = found[side] if found else "." * len(volume.ids)
-            drawn.append((volume, letters, {**own, **BOTH}, wide))
+            drawn.append((volume, letters, own, wide))
     main, shape = scene.inputs[0], scene.inputs[0].array.shape
     if truth is None:
         return _row(main, None, drawn)

@@ -17,7 +17,8 @@ from cytosuite.metrics import Metric
 LANES = 7
 LANE_STEP = 5.0  # px between the lanes of a strip
 BLOB = 30.0  # px: height of a row of circles
-FEWEST = 8  # values that a density needs
+FEWEST, STEPS = 8, 48  # values that a density needs, and its places
+OUTLINE = f'<path class="violin" d="M{"L".join(["%.0f %.2f"] * 2 * STEPS)}Z"/>'
 DOT = 1.1  # % of the width a dot takes up
 KEYS = {"None": "", "nan": "", "inf": "Infinity", "-inf": "-Infinity"}  # as scripts read them
 
@@ -32,7 +33,8 @@ def cell(
 ) -> Markup:
     """Return a table cell: text and small lines, its key for sorting and its CSS style."""
     small = "".join(f"<small>{escape(line)}</small>" for line in below if line)
-    end = escape(KEYS.get(str(key), key))
+    end = KEYS.get(str(key), key)
+    end = escape(end) if isinstance(end, str) else end
     return Markup(f'<td data-key="{end}" style="{style}">{escape(text)}{small}</td>')
 
 
@@ -134,14 +136,12 @@ def violin(axis: Axis, values: Sequence[float], half: float) -> list[str]:
     at = np.array([axis.position(value) for value in values])
     if at.size < FEWEST or at.std() < 1e-6:
         return []
-    places = np.linspace(at.min(), at.max(), 48)
+    places = np.linspace(at.min(), at.max(), STEPS)
     apart = (places[:, None] - at) / (at.std(ddof=1) * at.size**-0.2)
     density = np.exp(-0.5 * apart**2).sum(axis=1)
-    width = (10 * density / density.max()).tolist()
-    sides = [*zip((1000 * places).tolist(), width, strict=True)]
-    up = [f"{x:.0f} {10 - w:.2f}" for x, w in sides]
-    down = [f"{x:.0f} {10 + w:.2f}" for x, w in sides]
-    path = f'<path class="violin" d="M{"L".join([*up, *down[::-1]])}Z"/>'
+    width, x = 10 * density / density.max(), 1000 * places
+    around = np.concatenate([x, x[::-1]]), np.concatenate([10 - width, 10 + width[::-1]])
+    path = OUTLINE % tuple(np.column_stack(around).ravel().tolist())
     box = f'y="0" width="100%" height="{2 * half:g}" viewBox="0 0 1000 20"'
     return [f'<svg x="0" {box} preserveAspectRatio="none">{path}</svg>']
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from cytosuite.benchmark.report.index import Index
@@ -67,8 +68,11 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
     facts = ["dataset", "algorithm", "case", "model", "status", "seconds", "peak_memory"]
     rows = single[facts].drop_duplicates(["algorithm", "case"])
     named = single[single["metric"] != ""]
-    wide = named.pivot(index=["algorithm", "case"], columns="metric", values="value")
-    order = list(dict.fromkeys(named["metric"]))
+    pairs, metric = named[["algorithm", "case"]], named["metric"]
+    (row, keys), (column, order) = pd.MultiIndex.from_frame(pairs).factorize(), metric.factorize()
+    table = np.full((len(keys), len(order)), np.nan)
+    table[row, column] = named["value"]
+    wide = pd.DataFrame(table, keys, order)
     found = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
     if any(record.gpu for record in records.values()):
         for name in GPU:
@@ -78,7 +82,7 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
             rows[name] = [None if own is None else own.facts.get(name) for own in found]
         for name in TIMES:
             rows[name] = [None if own is None else getattr(own, name) for own in found]
-    joined: pd.DataFrame = rows.join(wide[order], on=["algorithm", "case"])
+    joined: pd.DataFrame = rows.join(wide, on=["algorithm", "case"])
     return joined.sort_values("algorithm", kind="stable")
 
 

@@ -3,24 +3,25 @@
 const ink = (() => {
   const FULL = 0.5; // difference with the full colour, in units of the contrast
   const WORDS = { m: "missed", f: "false", s: "split", j: "merged" };
-  // Custom property of the colour, dashes and width of an outline [px], by side and class.
+  // Name of the colour in the palette, dashes and width of an outline [px], by side and class.
   const LINES = {
-    truth: ["--truth", [], 3.3], output: ["--right", [], 1.4], m: ["--missed", [7, 4], 2.6],
-    f: ["--false", [2, 3], 2.6], s: ["--split", [10, 3, 2, 3], 2.4], j: ["--merged", [14, 4], 2.4],
+    truth: ["truth", [], 3.3], output: ["right", [], 1.4], m: [WORDS.m, [7, 4], 2.6],
+    f: [WORDS.f, [2, 3], 2.6], s: [WORDS.s, [10, 3, 2, 3], 2.4], j: [WORDS.j, [14, 4], 2.4],
   };
 
   const colours = {};
   function init(root) {
     const style = getComputedStyle(root);
-    for (const [key, [name]] of Object.entries(LINES)) colours[key] = style.getPropertyValue(name).trim();
+    for (const [key, [name]] of Object.entries(LINES)) colours[key] = style.getPropertyValue(`--${name}`).trim();
   }
+  const channels = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
   function tint(pixels, values, minus, gain) {
     const table = new Uint32Array(511);
     const packed = (red, green, blue) => (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
     for (let n = -255; n < 256; n++) {
       const grey = Math.min(255, Math.round(Math.abs(n) * gain));
       const share = Math.min(1, (Math.abs(n) / 255 / FULL) * gain);
-      const ends = n < 0 ? [86, 180, 233] : [230, 159, 0];
+      const ends = channels(colours[n < 0 ? "truth" : "output"]);
       table[n + 255] = minus ? packed(...ends.map((end) => Math.round(end * share))) : packed(grey, grey, grey);
     }
     for (let n = 0; n < values.length; n++) pixels[n] = table[255 + values[n] - (minus ? minus[n] : 0)];

@@ -15,6 +15,7 @@ from cytosuite.benchmark.report.paper import PaperFigure
 from cytosuite.benchmark.report.plots import line_mark
 from cytosuite.benchmark.report.section import escape, sections
 from cytosuite.benchmark.report.verdict import readings, verdict
+from cytosuite.figures import palette
 
 FOLDER = Path(__file__).parent
 TOOLS = (
@@ -33,12 +34,14 @@ def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = 
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        optimized=False,  # each template renders once
     )
     environment.globals.update({tool.__name__: tool for tool in TOOLS})
     environment.globals.update(index=index, results=index.results, views=views)
     own = {name: [figure for figure in drawn if figure.section == name] for name in sections()}
     environment.globals["figures"] = own
-    styles = [_together("style.css", "figures.css", "viewer.css", "print.css")]
+    sheets = _together("style.css", "figures.css", "viewer.css", "print.css")
+    styles = [Markup("\n").join([Markup(palette.style()), sheets])]
     script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js")
 
     def sealed(style: Markup) -> Markup:

@@ -17,6 +17,7 @@ const panels = (() => {
   const AXES = ["z", "y", "x"];
   const TITLES = ["XY", "XZ", "YZ"];
   const KEPT = 3; // decoded cases
+  const AROUND = 136; // px of the bar of sections, the slider and the margins between them
 
   const state = {
     plane: 0, channel: 0, algorithm: 0, chosen: new Set(names.keys()), beside: false, gain: 1, error: -1,
@@ -132,7 +133,6 @@ const panels = (() => {
     const wide = stage.clientWidth - 12;
     const narrow = wide < 560 || every.length === 2 || every.length === 4;
     const columns = every.length === 1 ? 1 : planes.length > 1 || narrow ? 2 : 3;
-    const high = clamp(innerHeight * 0.52, 220, every.length > columns ? 360 : 600);
     const width = (view) => shown.extent[slices.PLANES[view.plane][1]];
     const height = (view) => shown.extent[slices.PLANES[view.plane][0]];
     const rows = [];
@@ -142,7 +142,11 @@ const panels = (() => {
       else last.push(view);
     });
     const scales = rows.map((row) => (wide - 8 * (row.length - 1)) / row.reduce((sum, view) => sum + width(view), 0));
-    const scale = Math.min(...scales, high / Math.max(...every.map(height)));
+    // The slider below is in view with all rows, each with a line of words, once the viewer is at the top.
+    const above = stage.getBoundingClientRect().top - root.getBoundingClientRect().top;
+    const room = (innerHeight - AROUND - above) / rows.length - 36;
+    const high = rows.length > 1 ? clamp(room, 160, 360) : clamp(innerHeight * 0.52, 220, 600);
+    const scale = Math.min(...scales, (high * rows.length) / rows.reduce((sum, row) => sum + Math.max(...row.map(height)), 0));
     const tallest = Math.max(shown.extent[0], shown.extent[1]) * scale;
     stage.style.minHeight = every.length === 1 && !flat ? `${Math.min(high, tallest) + 44}px` : "";
     state.views = every.map((view) => panel(view, width(view) * scale, height(view) * scale));

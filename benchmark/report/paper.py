@@ -157,7 +157,9 @@ def _absolute(figure: str, width: float) -> tuple[ElementTree.Element, float]:
 def _resolved(element: ElementTree.Element, width: float) -> ElementTree.Element:
     """Return a copy of an element with shares of a width [px] as numbers, pictures as groups."""
     values = {
-        key: f"{float(value[:-1]) / 100 * width:.2f}" if SHARE.fullmatch(value) else value
+        key: f"{float(value[:-1]) / 100 * width:.2f}"
+        if value.endswith("%") and SHARE.fullmatch(value)
+        else value
         for key, value in element.attrib.items()
         if not key.startswith(("aria-", "data-")) and key != "role"
     }
@@ -189,5 +191,7 @@ def _text(x: float, y: float, text: str, style: str = "") -> ElementTree.Element
 def _document(parts: Sequence[ElementTree.Element], width_mm: float, height: float) -> str:
     """Return elements as a file, `width_mm` wide and `height` px high."""
     size = (f"{width_mm:g}mm", f"{height / PX:.2f}mm")
-    texts = (ElementTree.tostring(part, "unicode") for part in parts)
-    return document(texts, size, (width_mm * PX, height), STYLE)
+    together = ElementTree.Element("g")
+    together.extend(parts)
+    text = ElementTree.tostring(together, "unicode").removeprefix("<g>").removesuffix("</g>")
+    return document([text], size, (width_mm * PX, height), STYLE)

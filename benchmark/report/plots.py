@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.report.figures import svg
-from cytosuite.benchmark.report.wording import known, number
+from cytosuite.benchmark.report.wording import known, number, span_of
 from cytosuite.benchmark.results.results import Pooled
 from cytosuite.figures.svg import SHAPES, Axis, colour, group, label, line, mark
 
@@ -88,15 +88,19 @@ def line_mark(place: int) -> Markup:
 
 
 def curves(
-    axis: Axis, labels: Sequence[str], lines: Mapping[str, Sequence[Pooled]], joined: bool
+    axis: Axis,
+    labels: Sequence[str],
+    lines: Mapping[str, Sequence[Pooled]],
+    joined: bool,
+    sizes: Sequence[object] = (),
 ) -> Markup:
     """Return scores over groups, joined if these are ordered: best in front, with intervals."""
     height = LOW if len(lines) <= len(SHAPES) else HIGH
     room = (100 - LEFT) / max(len(labels), 1)
     front = min(len(lines), len(SHAPES))
     step = min(STEP, 0.6 * room / max(front, 1))
-    up = _Upwards(axis, height, 10.0, 26.0, 0.0)
-    parts = [*_labels(labels, height, room), *up.grid()]
+    up = _Upwards(axis, height, 10.0, 26.0 + LINE * bool(sizes), 0.0)
+    parts = [*_labels(labels, height, room, sizes), *up.grid()]
     for place, (name, scores) in reversed(list(enumerate(lines.items()))):
         coloured = place < len(SHAPES)
         shift = step * (place - (front - 1) / 2) if coloured else 0.0
@@ -122,23 +126,29 @@ def curves(
     return svg("curves", height, "; ".join(words[: len(SHAPES)]), parts)
 
 
-def _labels(labels: Sequence[str], height: float, room: float) -> Iterable[str]:
-    """Return the names of the groups below their places, cut where there is no room."""
+def _labels(
+    labels: Sequence[str], height: float, room: float, sizes: Sequence[object]
+) -> Iterable[str]:
+    """Return the names and sizes of the groups below their places, cut where there is no room."""
     longest = (LETTERS if len(labels) < WIDE else LETTERS_WIDE) // max(len(labels), 1)
     for n, text in enumerate(labels):
         shown = escape(text)
         if len(text) > longest:
             shown = escape(text[: longest - 1] + "…") + Markup("<title>{}</title>").format(text)
-        yield label("tick", f"{LEFT + room * (n + 0.5):.2f}%", f"{height - 6:g}", shown)
+        at, low = f"{LEFT + room * (n + 0.5):.2f}%", height - 6
+        if sizes:
+            yield label("tick", at, f"{low:g}", escape(f"n = {sizes[n]}"))
+        yield label("tick", at, f"{low - LINE * bool(sizes):g}", shown)
 
 
 def boxes(
     axis: Axis, labels: Sequence[str], values: Mapping[str, Sequence[NDArray[np.float64]]]
 ) -> Markup:
     """Return quartiles, median, 5 and 95 % of values: a group per label, a box per answer."""
-    up, room = _Upwards(axis, HEIGHT, TOP, 26.0, 0.0), (100 - LEFT) / len(labels)
+    up, room = _Upwards(axis, HEIGHT, TOP, 26.0 + LINE, 0.0), (100 - LEFT) / len(labels)
     wide = min(0.8 * room / max(len(values), 1), WIDEST)
-    parts, words = [*_labels(labels, HEIGHT, room), *up.grid()], []
+    sizes = [span_of(map(len, groups)) for groups in zip(*values.values(), strict=True)]
+    parts, words = [*_labels(labels, HEIGHT, room, sizes), *up.grid()], []
     for place, (name, groups) in enumerate(values.items()):
         parts.append(f'<g class="{colour(place)}">')
         for n, (text, own) in enumerate(zip(labels, groups, strict=True)):

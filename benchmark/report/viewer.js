@@ -274,4 +274,5 @@
   }, { rootMargin: "400px" });
   opened.observe(root);
   follow();
+  addEventListener("load", follow); // the browser has gone to the name in the list
 })();

@@ -108,6 +108,12 @@ def count(amount: int, noun: str) -> str:
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
 
 
+def span_of(numbers: Iterable[int]) -> str:
+    """Return whole numbers as text, ``3`` or ``3 to 5``."""
+    found = sorted(numbers)
+    return " to ".join(map(str, dict.fromkeys((found[0], found[-1]))))
+
+
 def direction(metric: Metric[Any]) -> str:
     """Return in words which values of a metric are better."""
     if metric.best is not None:

@@ -66,7 +66,7 @@ def gather(
         primary=primary,
         standings=leaderboard(table, scores.pooled, metrics, primary, CONTROLS),
         scores=table,
-        records=with_domain(scores.records, dataset),
+        records=with_domain(_named(scores.records), dataset),
         logs={key: _tail(folder) for key, folder in logs.items()},
         cases=[
             CaseFiles(c.name, c.inputs(task), c.truth(task), c.channels()) for c in dataset.cases
@@ -92,6 +92,12 @@ def gather(
         broken=broken_rulers(table, metrics),
         ranking=rank(table, measures(metrics), primary, CONTROLS),
     )
+
+
+def _named(records: Mapping[Answered, Record]) -> dict[Answered, Record]:
+    """Return records by the names that their algorithms have here."""
+    own = {key: record for key, record in records.items() if record.algorithm != key[0]}
+    return {**records, **{k: r.model_copy(update={"algorithm": k[0]}) for k, r in own.items()}}
 
 
 def _files(name: str, folders: Mapping[Answered, Path]) -> dict[Answered, Path]:

@@ -171,7 +171,7 @@ def _rows(dataset: str, one: Answer, shown: Metrics) -> list[tuple[Any, ...]]:
     record, nothing = one.record, [""] if one.case else []
     model, seconds, memory = "", nan, None
     if record is not None:
-        model, seconds, memory = record.model, record.seconds, record.peak_memory
+        model, seconds, memory = record.model, record.seconds or nan, record.peak_memory
     names = [metric.name for metric in shown if metric.name in one.values] or nothing
     front, back = (dataset, one.case, one.algorithm, model), (one.status, seconds, memory)
     return [(*front, name, one.values.get(name, nan), *back) for name in names]

@@ -35,8 +35,10 @@ _STATUSES: dict[str, Status] = {status: status for status in (BAD, "missing outp
 class Examiner:
     """A process that decodes the outputs of strangers, started when it is first needed."""
 
-    def __init__(self, read_s: float = READ_S, *, lenient: bool = False) -> None:
-        self.read_s, self.lenient = read_s, lenient
+    def __init__(
+        self, read_s: float = READ_S, *, lenient: bool = False, files: bool = False
+    ) -> None:
+        self.read_s, self.manner = read_s, {"lenient": lenient, "files": files}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -64,7 +66,7 @@ class Examiner:
             "folder": str(folder),
             "sockets": [asdict(socket) for socket in sockets],
             "geometry": geometry and {**asdict(geometry), "dtype": geometry.dtype.str},
-            "lenient": self.lenient,
+            "manner": self.manner,
         }
         files = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         voxels = prod(geometry.shape) if geometry else 0
@@ -140,7 +142,7 @@ def answer(question: dict[str, Any]) -> dict[str, str]:
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
         found = {}
         for socket in (Socket(**values) for values in question["sockets"]):
-            path = check(folder, socket, geometry, lenient=question.get("lenient", False))
+            path = check(folder, socket, geometry, **question.get("manner", {}))
             if path is not None:
                 found[socket.slug] = path.name
     except BadOutput as finding:

@@ -73,7 +73,7 @@ class Record(BaseModel):
     status: Status
     message: Annotated[str, AfterValidator(plain)] = ""
     exit_code: int | None = None
-    seconds: FiniteFloat = 0.0
+    seconds: FiniteFloat = 0.0  # 0: not measured
     inside_seconds: FiniteFloat | None = None
     cpu_seconds: FiniteFloat | None = None  # of all threads, without the start
     network_seconds: FiniteFloat | None = None  # None without a network

@@ -40,6 +40,7 @@ from cytosuite.contract.tasks import Socket, Task
 from cytosuite.files import atomic, sweep
 from cytosuite.files.working import SESSION, alone, is_abandoned, session_name
 from cytosuite.formats import header, read, write
+from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.volume import Header, Volume
 
 Report = Callable[[str, str, str], None]  # algorithm, case, status
@@ -83,7 +84,7 @@ def run_job(
     pending, causes = list(job.missing), list[Ending | None]()
     try:
         with (
-            Examiner(lenient=job.guest) as examiner,
+            Examiner(lenient=job.guest, files=engine.files) as examiner,
             engine.session(name, workspace or job.folder / session_name(), limits, api) as session,
         ):
             while pending:
@@ -174,17 +175,23 @@ def keep_outputs(
     kept, lost = {}, []
     for socket in (socket for socket in sockets if socket.slug in found):
         source = found[socket.slug]
+        suffix = source.suffix.lower()
+        usual = suffix in IMAGE_SUFFIXES
         place = f"output/{socket.relative_path}"
         if not socket.is_json:
-            place += f"/{name}{source.suffix.lower()}"
+            place += f"/{name}{suffix if usual else '.tif'}"
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         kept[socket.slug] = place
-        if socket.is_json or geometry is None or same_spacing(header(source), geometry):
+        if socket.is_json or (
+            usual and (geometry is None or same_spacing(header(source), geometry))
+        ):
             source.rename(folder / place)
             continue
         volume = read(source)
-        write(folder / place, Volume(volume.array, geometry.spacing, geometry.axes))
-        lost.append(f"{LOST}: {socket.slug} has {text(volume.spacing)} µm")
+        as_image = volume if geometry is None else geometry
+        write(folder / place, Volume(volume.array, as_image.spacing, as_image.axes))
+        if not same_spacing(volume, as_image):
+            lost.append(f"{LOST}: {socket.slug} has {text(volume.spacing)} µm")
     return kept, lost
 
 

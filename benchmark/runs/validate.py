@@ -13,9 +13,9 @@ from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import Socket
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
-from cytosuite.formats import header, slabs
-from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
-from cytosuite.volume import Header
+from cytosuite.formats import header, read, slabs
+from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, READABLE
+from cytosuite.volume import Header, Volume
 
 JSON_BYTES = 32 * 2**20
 SPACING_TOLERANCE = 1e-3
@@ -31,28 +31,40 @@ class BadOutput(Exception):  # noqa: N818 - it is a finding, not an error of our
 
 
 def check(
-    folder: Path, socket: Socket, geometry: Header | None, *, lenient: bool = False
+    folder: Path,
+    socket: Socket,
+    geometry: Header | None,
+    *,
+    lenient: bool = False,
+    files: bool = False,
 ) -> Path | None:
-    """Return the path of a valid output, else BadOutput; `lenient` lets `lost_spacing` pass."""
+    """Return the path of a valid output, else BadOutput; `lenient` lets `lost_spacing` pass.
+
+    Of `files` that people have any format is read, and the voxel size does not count.
+    """
     place = folder / socket.relative_path
     if socket.is_json:
         return _check_json(place, folder, socket, geometry)
-    files = sorted(place.iterdir()) if place.is_dir() else []
-    if not files and socket.optional:
+    entries = sorted(place.iterdir()) if place.is_dir() else []
+    if not entries and socket.optional:
         return None
-    if not files:
+    if not entries:
         raise BadOutput("missing output", f"{socket.relative_path}: expected one image, found none")
-    if len(files) > 1:
+    if len(entries) > 1:
         raise BadOutput(
-            "bad output", f"{socket.relative_path}: expected one image, found {len(files)}"
+            "bad output", f"{socket.relative_path}: expected one image, found {len(entries)}"
         )
-    path = files[0]
+    path = entries[0]
     where = path.relative_to(folder)
-    if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
-        raise BadOutput("bad output", f"{where}: expected a file, {', '.join(IMAGE_SUFFIXES)}")
+    suffixes = tuple(READABLE) if files else IMAGE_SUFFIXES
+    if path.suffix.lower() not in suffixes or not (path.is_file() or files):
+        raise BadOutput("bad output", f"{where}: expected a file, {', '.join(suffixes)}")
     try:
-        found = header(path)
-        if geometry is not None and lenient and lost_spacing(found, geometry, socket):
+        found = _header(path)
+        same = geometry is not None and found.axes == geometry.axes
+        if geometry is not None and (
+            (files and same) or (lenient and lost_spacing(found, geometry, socket))
+        ):
             found = replace(found, spacing=geometry.spacing)
         _check_header(found, geometry, socket, str(where))
         _check_values(path, found, socket, str(where))
@@ -60,6 +72,14 @@ def check(
         reason = str(error).replace(str(path), str(where))
         raise BadOutput("bad output", reason) from None
     return path
+
+
+def _header(path: Path) -> Header:
+    """Return the geometry of an image, of some formats by decoding it."""
+    if READABLE[path.suffix.lower()].has_header:
+        return header(path)
+    volume = read(path)
+    return Header(volume.shape, volume.array.dtype, volume.spacing, volume.axes)
 
 
 def lost_spacing(found: Header, wanted: Header, socket: Socket) -> bool:
@@ -78,7 +98,7 @@ def lost_spacing(found: Header, wanted: Header, socket: Socket) -> bool:
     return depth in defaults
 
 
-def same_spacing(found: Header, wanted: Header) -> bool:
+def same_spacing(found: Header | Volume, wanted: Header | Volume) -> bool:
     """Return whether two voxel sizes are alike, up to 0.1 %."""
     ratio = np.array(found.spacing) / np.array(wanted.spacing)
     return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)

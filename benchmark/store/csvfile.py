@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
@@ -65,20 +64,24 @@ def as_text(rows: Rows) -> str:
 def frame_text(table: "pd.DataFrame") -> str:
     """Return a table of pandas as CSV without its index; what is missing is empty."""
     cells = [_column(table.iloc[:, place]) for place in range(table.shape[1])]
-    _add(stream := io.StringIO(), [[*table.columns]])
-    _writer(stream).writerows(zip(*cells, strict=True))
-    return stream.getvalue()
+    return as_text([[*table.columns]]) + "".join(
+        f"{','.join(row)}\n" for row in zip(*cells, strict=True)
+    )
 
 
-def _column(column: "pd.Series[Any]") -> list[Any]:
-    """Return the cells of a column; a text that stands there often is looked at once."""
-    if column.dtype == "str":
-        codes, texts = column.factorize()
-        cells: list[Any] = np.array([*map(neutral, texts), ""], dtype=object)[codes].tolist()
+def _column(column: "pd.Series[Any]") -> list[str]:
+    """Return the cells of a column as texts; what stands there often is looked at once."""
+    if column.dtype.kind == "f" or column.dtype == "str":
+        codes, values = column.factorize()
+        found = np.array([*map(_text, values.tolist()), ""], dtype=object)
+        cells: list[str] = found[codes].tolist()
         return cells
-    if column.dtype.kind == "f":
-        return ["" if isnan(value) else value for value in column.tolist()]
-    return [neutral(cell) for cell in column.astype(object).where(column.notna(), "")]
+    return [*map(_text, column.astype(object).where(column.notna(), ""))]
+
+
+def _text(cell: object) -> str:
+    """Return a cell as it stands in a table, quoted where it must be."""
+    return as_text([[cell, ""]])[:-2] if isinstance(cell, str) else str(cell)
 
 
 def _add(stream: TextIO, rows: Rows) -> None:

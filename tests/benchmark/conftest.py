@@ -71,7 +71,7 @@ def volumes_alone(monkeypatch):
 class FakeEngine:
     """Runs `behave(image, output folder)` for each case, which may return an Outcome."""
 
-    name, api, client, voice, notes = "fake", "invoke", None, "", ()
+    name, api, client, voice, notes, files = "fake", "invoke", None, "", (), False
 
     def __init__(self, behave, identity="1"):
         self.behave = behave

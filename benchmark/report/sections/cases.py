@@ -52,7 +52,7 @@ def _grid_of_one(index: Index, name: str) -> Grid:
             cells += [cell("-")] * (4 if on_gpu else 2)
             cells.append(cell("did not run", "did not run"))
         else:
-            cells.append(cell(duration(record.seconds), record.seconds))
+            cells.append(cell(duration(record.seconds or None), record.seconds))
             cells.append(cell(memory(record.peak_memory), record.peak_memory))
             if on_gpu:
                 share = record.gpu_utilisation

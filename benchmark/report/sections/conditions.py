@@ -10,7 +10,7 @@ from cytosuite.benchmark.report.figures import badge, cell, heat
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.plots import Line, Spot, curves, points
 from cytosuite.benchmark.report.section import ReportSection, escape, table
-from cytosuite.benchmark.report.wording import count, estimate, interval, known, number
+from cytosuite.benchmark.report.wording import count, estimate, interval, known, number, span_of
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.figures.svg import SHAPES, Axis, axis_around, colour, part
@@ -102,7 +102,7 @@ def difficulty(
     from scipy import stats  # takes 1 s to load
 
     across = axis_around(cases.values())
-    spots, lines, words = [], [], []
+    spots, lines, words, sizes = [], [], [], []
     for place, entry in enumerate(index.ranked[: len(SHAPES)]):
         own = index.values[entry.algorithm, metric.name]
         found = {case: own[case] for case in cases if known(own.get(case))}
@@ -117,12 +117,16 @@ def difficulty(
         ends = [(at, offset + slope * at) for at in (min(x), max(x))]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
         words.append(f"{entry.algorithm} {stats.spearmanr(x, y).statistic:.2f}")
+        sizes.append(len(x))
     values = [spot.y for spot in spots]
     values += [end[1] for line in lines for end in (line.start, line.end)]
     unit = f" [{condition.unit}]" if condition.unit else ""
     titles = (f"{condition.name}{unit}", metric.name)
     figure = points((across, part(index.axes[metric.name], values)), titles, spots, lines)
-    return figure, f"Rank correlation with {condition.name}: {', '.join(words)}." if words else ""
+    if not words:
+        return figure, ""
+    title = f"Rank correlation with {condition.name} (n = {span_of(sizes)} cases)"
+    return figure, f"{title}: {', '.join(words)}."
 
 
 def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
@@ -142,7 +146,13 @@ def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
                 "plot": plot[0] if plot else "",
                 "trend": plot[1] if plot else "",
                 "heads": heads,
-                "figure": curves(near, [label for label, _ in heads], lines, condition.ordered),
+                "figure": curves(
+                    near,
+                    [label for label, _ in heads],
+                    lines,
+                    condition.ordered,
+                    [len(group.cases) for group in condition.groups],
+                ),
                 "rows": list(zip(*columns, strict=True)),
                 "remarks": remarks(condition),
             }
@@ -210,7 +220,7 @@ TEMPLATE = """
   </details>
 </article>
 {% endmacro %}
-<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row to find its marks.</span></p>
+<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend, n is the number of cases. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row to find its marks.</span></p>
 <p class="legend">{% for entry in index.ranked[:6] %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ entry.algorithm }}</span></span>{% endfor %}{% if index.ranked[6:] %}<span>{{ line_mark(6) }}{{ index.ranked|length - 6 }} others</span>{% endif %}</p>
 {{ tabs("condition", view.tabs|list) }}
 {% for metric, panels in view.tabs.items() %}

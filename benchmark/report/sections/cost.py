@@ -35,7 +35,7 @@ def view(index: Index) -> dict[str, Any] | None:
             entry.algorithm: {
                 case: value / factor
                 for case, record in index.records[entry.algorithm].items()
-                if (value := getattr(record, field)) is not None
+                if (value := getattr(record, field)) is not None and (value or unit != " s")
             }
             for entry in index.ranked
         }

@@ -18,11 +18,7 @@ from cytosuite.benchmark.results.objects import by_kind, true_objects
 from cytosuite.benchmark.results.results import Matches
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 
-# The colours of the slice viewer, see style.css.
-COLOURS = {
-    MATCHED: "var(--good)",
-    **{name: f"var(--{name})" for name in (SPLIT, MERGED, MISSED, FALSE)},
-}
+COLOURS = {name: f"var(--{name})" for name in (MATCHED, SPLIT, MERGED, MISSED, FALSE)}
 OF_POINTS = (MATCHED, MISSED, FALSE)
 HIGH, BAR = 30, 16  # px
 GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
@@ -45,6 +41,11 @@ class MissedShares:
         """The largest share, at least a tenth: the height of the figures."""
         shares = [lost / of for own in self.missed.values() for lost, of in own if of]
         return max(0.1, *shares)
+
+    @property
+    def objects(self) -> int:
+        """The number of true objects in all groups."""
+        return max((sum(of for _, of in own) for own in self.missed.values()), default=0)
 
     def span(self, first: int = 0, last: int = -1) -> str:
         """Return groups, all by default, in words."""
@@ -216,7 +217,7 @@ TEMPLATE = """
 <div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
 <table class="heat sortable groups">
   <caption>Objects by class</caption>
-  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span() }}<br>full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
+  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span() }}, n = {{ place.objects }}<br>full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
   <tbody>
   {% for name, counts in view.counts.items() %}
   <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:11rem">{{ view.bars[name] }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for figure in view.missed[name] %}<td style="min-width:7.5rem">{{ figure }}</td>{% endfor %}</tr>

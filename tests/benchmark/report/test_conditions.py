@@ -68,7 +68,7 @@ def test_a_number_is_drawn_case_by_case_with_a_trend(make, conditions):
     figure, words = difficulty(index(results), density, results.metrics[0])
     assert figure.count("<title>good, ") == figure.count("<title>fair, ") == 6
     assert figure.count('class="trend') == 2
-    assert words == "Rank correlation with density: good -1.00, fair -1.00."
+    assert words == "Rank correlation with density (n = 6 cases): good -1.00, fair -1.00."
     panel = tabs(results)["SEG"][0]
     assert panel["plot"] == figure
     assert tabs(results)["AP50"][0]["plot"] == ""  # not of the leaderboard

@@ -77,7 +77,7 @@ def test_a_box_holds_the_middle_half():
     values = {"a": [np.arange(101.0), []], "b": [[], [50.0]]}
     root = ElementTree.fromstring(boxes(Axis(0.0, 100.0), ("top", "bottom"), values))
     first, second = root.findall(".//rect")
-    height = 250 - 12 - 26
+    height = 250 - 12 - 26 - 13  # a line of labels, and one of sizes
     assert float(first.get("height")) == pytest.approx(height / 2, abs=0.1)
     assert float(first.get("y")) == pytest.approx(12 + height / 4, abs=0.1)
     assert float(second.get("height")) == 0

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rendered import html
 
-from cytosuite.benchmark.pictures.stills import BOTH, GUESS, LETTERS, TRUTH
+from cytosuite.benchmark.pictures.stills import GUESS, LETTERS, TRUTH
 from cytosuite.benchmark.report import page
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.sections.errors import (
@@ -17,6 +18,7 @@ from cytosuite.benchmark.report.sections.errors import (
 )
 from cytosuite.benchmark.results.gather import match
 from cytosuite.benchmark.results.objects import measured_places, write_object_scores
+from cytosuite.figures import palette
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume import Volume
 
@@ -72,13 +74,18 @@ def test_missed_objects_are_counted_by_depth_and_by_size(judged):
     assert all(sum(of for _, of in own) == 60 for own in size.missed.values())
 
 
-def test_classes_have_one_colour_each_in_viewer_stills_and_table():
-    style = (Path(page.__file__).parent / "style.css").read_text()
-    drawn = {**TRUTH, **GUESS, **BOTH}
-    for name, letter in LETTERS.items():
-        assert COLOURS[name] == f"var(--{name})"
-        assert f"--{name}: #{bytes(drawn[letter]).hex()};" in style
-        assert f".{name}-key {{ --c: var(--{name}); }}" in style
+def test_the_palette_colours_viewer_stills_and_table(make):
+    home = Path(page.__file__).parent
+    sheets = "".join(path.read_text() for path in home.glob("*.css"))
+    assert palette.style() in html(make())
+    for name, colour in palette.PALETTE.items():
+        assert f"--{name}:" not in sheets
+        letter = {**LETTERS, palette.TRUTH: ".", palette.PREDICTION: "."}.get(name)
+        sides = {palette.TRUTH: [TRUTH], palette.PREDICTION: [GUESS]}.get(name, [TRUTH, GUESS])
+        drawn = {"#" + bytes(side[letter]).hex() for side in sides} if letter else {colour}
+        assert drawn == {colour}
+    assert {name: f"var(--{name})" for name in COLOURS} == COLOURS
+    assert {*COLOURS} <= {*palette.PALETTE}
 
 
 def test_classes_of_the_annotation_have_scores_of_their_own(make, tmp_path):

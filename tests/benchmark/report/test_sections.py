@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 
+import jinja2
 import pytest
 
 from cytosuite.benchmark.report import page, section
@@ -125,3 +126,18 @@ def test_models_of_one_algorithm_differ_by_case_with_an_interval(make):
     assert re.fullmatch(r"0\.150 \(0\.100 to 0\.\d{3}\)", gains["SEG"])
     few = arms.view(index(make(cases=cases[:3], algorithms=names)))["net"]
     assert "(" not in few.gains[1][2]
+
+
+@pytest.mark.parametrize(("number", "first"), [(1, 0), (2, 2), (7, 7), (8, 6), (24, 6)])
+def test_six_measures_are_offered_and_many_others_behind_a_word(number, first):
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(page.FOLDER), autoescape=True)
+    environment.globals.update(long_names={}, sealed=lambda style: style)
+    macro = '{% from "macros.html" import tabs %}{{ tabs("tab", titles) }}'
+    text = environment.from_string(macro).render(titles=[f"<{n}>" for n in range(number)])
+    shown, _, others = text.partition("<style>")[0].partition("<details")
+    most = number if number > 1 else 0
+    assert (shown.count("<input"), others.count("<input")) == (first, most - first)
+    ids = re.findall('id="(tab-[0-9]+)"', text)
+    assert ids == [f"tab-{n}" for n in range(most)]
+    assert all(f"#{own}:checked) .{own} " in text for own in ids)
+    assert text.count(" checked>") == (number > 1)

@@ -10,14 +10,15 @@ from chromium import Chromium
 from cytosuite.benchmark.pictures.scenes import read_scene
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.results.results import Matches
+from cytosuite.figures.palette import rgb
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
 pytestmark = pytest.mark.slow
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028<!--"
-RED, SKY, ORANGE, PINK = (213, 94, 0), (86, 180, 233), (230, 159, 0), (204, 121, 167)
-YELLOW, GREEN = (240, 228, 66), (0, 158, 115)
+RED, SKY, ORANGE, PINK = map(rgb, ("missed", "truth", "right", "false"))
+YELLOW, GREEN = map(rgb, ("split", "merged"))
 SHAPE = (6, 40, 60)
 BOXES = {  # number: slices, rows, columns
     1: (slice(0, 6), slice(2, 10), slice(2, 10)),
@@ -231,3 +232,18 @@ def test_a_browser_that_cannot_unpack_says_so_and_shows_stills(run, drive):
     assert "cannot unpack" in text(page_, "trouble")
     assert page_.run("getComputedStyle(document.querySelector('.stills')).display") == "grid"
     assert page_.run("getComputedStyle(document.querySelector('.stage')).display") == "none"
+
+
+@pytest.mark.parametrize("keys", ["", "4", "s"], ids=["one plane", "all planes", "side by side"])
+def test_all_panels_and_the_slider_are_in_view_together(run, drive, keys):
+    page_ = drive(run)
+    screen = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page_.call("Emulation.setDeviceMetricsOverride", **screen)
+    press(page_, *keys)
+    page_.run("document.getElementById('viewer').scrollIntoView({behavior: 'instant'})")
+    edges = page_.run("""(() => {
+        const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+        const [stage, slider] = [box("[data-part=stage]"), box("[data-part=slices]")];
+        return [box("nav").bottom, stage.top, stage.bottom, slider.top, slider.bottom, innerHeight];
+    })()""")
+    assert edges == sorted(edges)

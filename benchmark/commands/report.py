@@ -1,0 +1,227 @@
+"""Command ``report``: finished runs and folders of predictions beside each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from cytosuite.benchmark.catalog.catalog import pick, workplace
+from cytosuite.benchmark.commands.benchmark import PlannedRun, Request, ended
+from cytosuite.benchmark.commands.conclusion import conclude
+from cytosuite.benchmark.commands.data import make
+from cytosuite.benchmark.commands.score import files_of, key_of
+from cytosuite.benchmark.comparison.origin import WORDS
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.data.recipe import Recipe, recipe
+from cytosuite.benchmark.engines.predictions import Files, Predictions
+from cytosuite.benchmark.results.circumstances import RunFacts
+from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, gathered, read_run, shared
+from cytosuite.benchmark.runs.plan import Job, plan
+from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.terminal.console import numbers, plain_name
+from cytosuite.benchmark.terminal.options import BenchmarkOptions, TableOptions, option
+from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.datasets.folder.collect import OUTPUTS, PLAIN, collect
+from cytosuite.datasets.sample import Sample
+from cytosuite.errors import InputError, plain
+from cytosuite.files import link, need_folder, remove, value_digest, visible_files
+from cytosuite.folders.names import case_name
+from cytosuite.folders.points import is_points
+from cytosuite.formats.imagefiles import LABEL
+from cytosuite.metrics.boards import BOARDS
+
+TRUTH = "truth"  # folder of links to a truth and its images
+TAKEN = {"report", "blind", TRUTH}  # folders of a run besides its algorithms
+LONGEST = 60  # letters of the name of a report
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(TableOptions):
+    """Options of a report over results that are there."""
+
+    sources: list[str] = option(
+        ..., "Finished runs, and folders of predictions: FOLDER or NAME=FOLDER.", argument=True
+    )
+    truth: Path | None = option(
+        None, "Data to score predictions on, where no run says it: a folder, or one of labels."
+    )
+    images: Path | None = option(None, "Folder of the images that belong to a folder of labels.")
+    task: str | None = option(None, "segment, enhance, ...; the data's own without it.")
+    spacing: tuple[float, ...] | None = option(
+        None, "µm per voxel of your images: z,y,x.", parse=numbers
+    )
+    out: Path | None = option(None, "Folder for the report; without it one in runs/.")
+    blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown task, and images without labels."""
+        super().__post_init__()
+        pick("task", [self.task] if self.task else [], TASKS)
+        if self.images is not None and self.truth is None:
+            raise InputError(f"--images {self.images}: give the labels too, --truth FOLDER")
+
+    @property
+    def command(self) -> str:
+        """The command that makes the report again."""
+        given = {"truth": self.truth, "images": self.images, "task": self.task, "out": self.out}
+        words = [*self.sources, *(w for k, v in given.items() if v for w in (f"--{k}", str(v)))]
+        words += ["--spacing", ",".join(f"{s:g}" for s in self.spacing)] if self.spacing else []
+        words += ["--blind"] if self.blind else []
+        return " ".join(["cytosuite report", *map(quote, words)])
+
+
+class _Basis(NamedTuple):
+    """What the report is about: data, task, jobs of runs, and the words that make the data."""
+
+    recipe: Recipe
+    dataset: Dataset
+    task: Task
+    jobs: list[Job]
+    notes: list[str]
+    words: dict[str, Any]
+
+
+def report_command(options: ReportOptions, console: Console) -> int:
+    """Score and report what is there, and run nothing; exit code 1 if a prediction failed."""
+    runs, folders = _sources(options)
+    names = [run.folder.resolve().name for run in runs] or [Path(str(options.truth)).resolve().name]
+    home = f"report-{'+'.join([*names, *folders])}"[:LONGEST]
+    out = (options.out or workplace() / "runs" / home).resolve()
+    need_folder(out)
+    if any(out == run.folder.resolve() for run in runs):
+        raise InputError(f"--out {out}: expected a folder of its own, found a run of the report")
+    with claimed(out):
+        basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
+        taken, notes = _taken(folders, basis)
+        engine = Files(folders=taken)
+        manifests = [one.manifest for one in taken.values()]
+        jobs = [*basis.jobs, *plan(basis.dataset, manifests, engine, out)]
+        request = Request(basis.recipe, basis.task, [], manifests, {}, engine, named=True)
+        tables = {"wide": options.wide, "csv": options.csv, "json": options.json}
+        given = BenchmarkOptions(keep_going=True, blind=options.blind, **tables, **basis.words)
+        engines = [run.facts.engine for run in runs] + [engine.name for _ in taken]
+        facts = RunFacts(
+            " and ".join(dict.fromkeys(engines)),
+            " and ".join(dict.fromkeys(run.facts.api for run in runs)) or engine.api,
+            options.command,
+            "those of each run" if runs else "none: nothing was run",
+            (*basis.notes, *notes),
+            {name: one.origin for name, one in taken.items()},
+        )
+        found = ended(PlannedRun(out, basis.dataset, request, jobs, given, console), facts)
+    return conclude(found, out, given, console)
+
+
+def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]]:
+    """Return the finished runs, and the folders of predictions by their names."""
+    runs, folders = list[FinishedRun](), dict[str, Path]()
+    for word in options.sources:
+        name, equals, rest = word.partition("=")
+        named = bool(equals) and not Path(word).exists()
+        place = Path(rest if named else word)
+        if not place.is_dir():
+            raise InputError(f"{place}: expected a run, or a folder of predictions, found none")
+        if (place / FACTS).is_file():
+            if named:
+                raise InputError(f"{word}: a run has names of its own; give {rest}")
+            if any(place.samefile(run.folder) for run in runs):
+                raise InputError(f"{place}: the run is named twice; name it once")
+            runs.append(read_run(place))
+            continue
+        name = name if named else place.resolve().name
+        if name in folders:
+            raise InputError(f"{place}: two folders are named {name}; give one as NAME={place}")
+        if not (plain_name(name) and name not in TAKEN):
+            raise InputError(f"{place}: expected another name than {name!r}; give NAME={place}")
+        folders[name] = place
+    if runs and options.truth is not None:
+        raise InputError(f"--truth {options.truth}: the runs have a truth; leave it out")
+    return runs, folders
+
+
+def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:
+    """Return the data that runs share, and all their algorithms."""
+    dataset, notes = shared(runs)
+    places = dict.fromkeys(f"{run.facts.engine} on {run.facts.machine}" for run in runs)
+    if len(places) > 1:
+        notes.append(f"Time and memory were measured by different means: {'; '.join(places)}.")
+    if any(run.facts.reference for run in runs):
+        notes.append("Metrics of the whole set are left out: they need the reference set.")
+    made = [(case.name, Sample) for case in dataset.cases]  # never made again
+    own = (dataset.name, dataset.title, dataset.size, dataset.task, dataset.seed)
+    recipe = Recipe(*own, dataset.fingerprint, tuple(made))
+    request = runs[0].facts.request
+    words = {"dataset": dataset.name} | {key: request[key] for key in WORDS if key in request}
+    return _Basis(recipe, dataset, runs[0].task, gathered(runs, out), notes, words)
+
+
+def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
+    """Return the data of a user's folder."""
+    words: dict[str, Any] = {"dataset": str(_data(options, out)), "spacing": options.spacing}
+    given = BenchmarkOptions(runs=out, task=options.task, **words)
+    made = recipe(given.wanted)
+    dataset = make(made, given, given, None, console)
+    return _Basis(made, dataset, TASKS[made.task], [], [], words)
+
+
+def _data(options: ReportOptions, out: Path) -> Path:
+    """Return the folder of images with their truth; a truth alone is linked into one."""
+    truth = options.truth
+    if truth is None:
+        raise InputError("predictions need a truth: give --truth FOLDER, or a run of the same data")
+    points = truth.is_dir() and any(map(is_points, truth.iterdir()))
+    if options.images is None and not (points and not (truth / "images").is_dir()):
+        items = collect(truth, options.task).items
+        if any(OUTPUTS & {*item.files} for item in items):
+            return truth
+    task = options.task or ("detect" if points else "segment")
+    slug = TASKS[task].outputs[0].slug
+    place = out / TRUTH / truth.resolve().name
+    for name, target in (("images", options.images or truth), (PLAIN.get(slug, slug), truth)):
+        remove(place / name)
+        link(place / name, target)
+    return place
+
+
+def _taken(folders: Mapping[str, Path], basis: _Basis) -> tuple[dict[str, Predictions], list[str]]:
+    """Return the predictions of each folder for the cases, and notes on other files."""
+    socket, cases = basis.task.main_output, {case.name for case in basis.dataset.cases}
+    taken, notes = dict[str, Predictions](), list[str]()
+    names = {*BOARDS[basis.task.name].controls, *(job.algorithm.name for job in basis.jobs)}
+    for name, folder in folders.items():
+        if socket is None or name in names:
+            reason = "is taken" if socket else f"has no use: nothing is scored in {basis.task.name}"
+            raise InputError(f"{folder}: the name {name} {reason}; give NAME={folder}")
+        found: dict[str, Path] = {}
+        for path in (
+            filter(is_points, sorted(folder.iterdir())) if socket.is_json else files_of(folder)
+        ):
+            key = case_name(key_of(path))
+            key = key if key in cases else key.removesuffix(LABEL)
+            if found.setdefault(key, path) != path:
+                raise InputError(
+                    f"{folder}: expected one file of {key}, found {found[key].name} and {path.name}"
+                )
+        files = {key: path for key, path in found.items() if key in cases}
+        if not files:
+            wanted = f"{basis.dataset.cases[0].name}{'.csv' if socket.is_json else '.tif'}"
+            raise InputError(
+                f"{folder}: no file is named like an image; expected for example {wanted}"
+            )
+        if others := [path.name for key, path in found.items() if key not in cases]:
+            notes.append(
+                f"{name}: {len(others)} files are named like no image (first: {plain(others[0])})."
+            )
+        stamps = [
+            [key, file.name, (found := file.stat()).st_size, found.st_mtime_ns]
+            for key, path in files.items()
+            for file in visible_files(path)
+        ]
+        image = f"state {value_digest(sorted(stamps))[:12]}"
+        taken[name] = Predictions(
+            name, folder.resolve().name, image, "exec", basis.task, files=files
+        )
+    return taken, notes

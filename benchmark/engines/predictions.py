@@ -1,0 +1,112 @@
+"""Predictions that were made elsewhere: an engine that takes in files in place of running."""
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+
+from cytosuite.benchmark.engines.guest import Guest, guest_manifest
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Shown, voxels_of
+from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.errors import InputError
+from cytosuite.files import link, write_json
+from cytosuite.folders.points import read_annotated
+from cytosuite.formats import header
+from cytosuite.formats.imagefiles import image_files
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions(Guest):
+    """A folder of predictions as an algorithm: ``word`` is its name, ``image`` its state."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)  # by case
+
+    @property
+    def origin(self) -> str:
+        """Its source for readers."""
+        return f"files in {self.word}, {self.image}"
+
+    @property
+    def manifest(self) -> AlgorithmManifest:
+        """The manifest of an algorithm that nobody runs here."""
+        words = f"Predictions of {len(self.files)} cases that were made elsewhere."
+        return guest_manifest(self, {}).model_copy(update={"description": words})
+
+
+@dataclass(kw_only=True)
+class Files(Engine):
+    """Folders of predictions, by the names of their algorithms."""
+
+    name: str = "files"
+    api: Api = "exec"
+    files: bool = True
+    folders: Mapping[str, Predictions] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let the folders be guests: none of our programs made them."""
+        self.guests = self.folders
+
+    def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:
+        """Do nothing: there is no program."""
+
+    def check_gpu(self, algorithm: str) -> None:
+        """Do nothing: there is no program."""
+
+    def identity(self, algorithm: str) -> str:
+        """Return the state of all files: other files make results stale."""
+        return self.folders[algorithm].identity
+
+    @contextmanager
+    def session(
+        self,
+        algorithm: str,
+        workspace: Path,  # noqa: ARG002 - as of every engine
+        limits: Limits,  # noqa: ARG002
+        api: Api,  # noqa: ARG002
+    ) -> Iterator["TakingIn"]:
+        """Give the files of an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`."""
+        yield TakingIn(self.folders[algorithm])
+
+
+@dataclass(frozen=True, slots=True)
+class TakingIn:
+    """A session that puts the file of a case where a container would have written it."""
+
+    given: Predictions
+    startup_seconds: float = 0.0
+
+    def predict(
+        self,
+        case_input: Path,
+        output: Path,
+        log: Path,  # noqa: ARG002 - as of every session
+        shown: Shown = lambda _: None,  # noqa: ARG002
+    ) -> Outcome:
+        """Take in one case; see `cytosuite.benchmark.engines.outcome.Session`."""
+        ended = Outcome("ok", 0.0, None, None)
+        case = case_input.parents[1].name  # cases/<case>/inputs/<task>
+        source, socket = self.given.files.get(case), self.given.task.main_output
+        if source is None or socket is None:
+            message = f"{self.given.word}: no file is named like {case}"
+            return replace(ended, status="missing output", message=message)
+        place = output / socket.relative_path
+        most = Limits(output_gib=inf).within(voxels_of(case_input))
+        try:
+            if source.is_file() and source.stat().st_size > most.output_gib * 2**30:
+                status, message = most.output_exceeded
+                return replace(ended, status=status, message=message)
+            if socket.is_json:
+                images = image_files(case_input / "images", deep=True)
+                spacing = header(images[0]).spacing if images else (1.0,) * 3
+                write_json(place, read_annotated(source, spacing).document())
+            elif source.is_dir():  # an OME-Zarr, which becomes a file
+                link(place / source.name, source)
+            else:
+                place.mkdir(parents=True)
+                shutil.copyfile(source, place / source.name)
+        except (InputError, OSError) as error:
+            message = str(error).replace(str(source), source.name)
+            return replace(ended, status="bad output", message=message)
+        return ended

@@ -1,0 +1,291 @@
+"""Reports over finished runs and folders of predictions."""
+
+import csv
+import json
+import os
+import shutil
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from cytosuite.benchmark.commands.benchmark import benchmark_command
+from cytosuite.benchmark.commands.report import ReportOptions, report_command
+from cytosuite.benchmark.terminal.options import BenchmarkOptions
+from cytosuite.contract.points import Points
+from cytosuite.errors import InputError
+from cytosuite.files import write_json
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
+
+SCORES = ["algorithm", "case", "metric", "value"]
+
+
+@pytest.fixture
+def report(tmp_path, monkeypatch):
+    """Return a function that makes a report in ``out``: exit code and output."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*sources, out="out", **options):
+        said = Console(file=StringIO(), width=1000)
+        given = ReportOptions(sources=[str(s) for s in sources], out=Path(out), **options)
+        return report_command(given, said), said.file.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def run(planes, tmp_path, fakes, use):
+    """Return a function that runs algorithms, which lose the first rows, into a folder."""
+
+    def run(name, *algorithms, rows=6, dataset=planes):
+        def behave(image, output):
+            fakes.write_labels(image, output, cut(image.array.astype(np.uint16), rows))
+
+        use(fakes.Engine(behave, identity=str(rows)))
+        given = BenchmarkOptions(
+            dataset=str(dataset), runs=tmp_path / "runs", run=name, algorithm=list(algorithms)
+        )
+        assert benchmark_command(given, Console(file=StringIO())) == 0
+        return tmp_path / "runs" / name
+
+    return run
+
+
+def cut(labels, rows):
+    """Return labels without their first rows."""
+    return labels * (np.arange(labels.shape[0]) >= rows)[:, None].astype(labels.dtype)
+
+
+@pytest.fixture
+def predictions(planes):
+    """Return a folder of predictions that lose the first six rows."""
+    for name in "abc":
+        truth = read(planes / "labels" / f"{name}.tif")
+        write(planes.parent / "mine" / f"{name}.tif", truth.like(cut(truth.array, 6)))
+    return planes.parent / "mine"
+
+
+def scores(folder, algorithm):
+    """Return the scores of an algorithm as texts, without its name."""
+    table = pd.read_csv(folder / "report" / "scores.csv", keep_default_na=False)[SCORES]
+    own = table[table["algorithm"] == algorithm].drop(columns="algorithm")
+    return own.sort_values(["case", "metric"]).reset_index(drop=True)
+
+
+def test_predictions_have_the_scores_of_a_run_and_of_the_command_score(
+    run, report, predictions, planes, tmp_path, cli
+):
+    former = run("former", "watershed")
+    code, _ = report(predictions, truth=planes)
+    assert code == 0
+    mine = scores(tmp_path / "out", "mine")
+    pd.testing.assert_frame_equal(mine, scores(former, "watershed"))
+    done = cli("score", "--truth", planes / "labels", "--prediction", predictions, "--csv", "-")
+    for row in csv.DictReader(done.stdout.splitlines()):
+        if row["case"] in "abc":
+            own = mine[mine["case"] == row.pop("case")].set_index("metric")["value"]
+            assert {name: own[name] for name in row if row[name]} == {
+                n: v for n, v in row.items() if v
+            }
+    page = (tmp_path / "out" / "report" / "report.md").read_text()
+    assert f"cytosuite report {predictions} --truth {planes}" in page
+
+
+def test_runs_and_predictions_together_rank_as_one_run_of_both(run, report, predictions, tmp_path):
+    both = run("both", "watershed", "cellpose3d")
+    code, _ = report(run("one", "watershed"), run("two", "cellpose3d"), f"third={predictions}")
+    assert code == 0
+    for name in ("watershed", "cellpose3d"):
+        pd.testing.assert_frame_equal(scores(both, name), scores(tmp_path / "out", name))
+    pd.testing.assert_frame_equal(scores(both, "watershed"), scores(tmp_path / "out", "third"))
+    code, _ = report(tmp_path / "runs" / "one", tmp_path / "runs" / "two", out="merged")
+    table = "report/leaderboard.csv"
+    assert (tmp_path / "merged" / table).read_text() == (both / table).read_text()
+    assert report(tmp_path / "merged", out="again")[0] == 0  # a report is a run itself
+
+
+def test_twins_are_called_after_their_runs_and_only_shared_cases_are_compared(
+    run, report, planes, tmp_path
+):
+    first = run("monday", "watershed")
+    altered = read(planes / "labels" / "b.tif")
+    write(planes / "labels" / "b.tif", altered.like(altered.array * 2))
+    code, text = report(first, run("tuesday", "watershed", rows=7))
+    assert code == 0
+    assert (
+        "note: The 2 of 3 cases that all runs share are compared; the others are left out." in text
+    )
+    table = pd.read_csv(tmp_path / "out" / "report" / "scores.csv")
+    assert set(table["case"]) == {"a", "c"}
+    assert {"watershed (monday)", "watershed (tuesday)"} <= set(table["algorithm"])
+
+
+def test_a_report_goes_on_where_it_was_left_and_follows_its_files(
+    report, predictions, planes, tmp_path
+):
+    report(predictions, truth=planes)
+    record = tmp_path / "out" / "mine" / "a" / "record.json"
+    shutil.rmtree(tmp_path / "out" / "mine" / "b")
+    before = record.stat().st_ino
+    report(predictions, truth=planes)
+    assert record.stat().st_ino == before
+    assert "3 results are there already, and their report" in report(predictions, truth=planes)[1]
+    (predictions / "c.tif").unlink()
+    code, text = report(predictions, truth=planes)
+    assert (code, "failed: mine on c: missing output: mine: no file is named like c" in text) == (
+        1,
+        True,
+    )
+
+
+def test_pictures_arrays_and_labels_without_images_are_read(report, predictions, planes, tmp_path):
+    usual = report(predictions, truth=planes)[0]
+    others = tmp_path / "others"
+    others.mkdir()
+    for name, kind in zip("abc", ("png", "ome.zarr", "h5"), strict=True):
+        labels = read(predictions / f"{name}.tif").array
+        if kind == "png":
+            Image.fromarray(labels.astype(np.uint8)).save(others / "a.png")
+        else:
+            write(others / f"{name}.{kind}", Volume(labels, (3.0, 3.0), "YX"))
+    code, text = report(others, truth=planes / "labels", out="bare")
+    assert (usual, code) == (0, 0), text
+    pd.testing.assert_frame_equal(
+        scores(tmp_path / "out", "mine"), scores(tmp_path / "bare", "others")
+    )
+
+
+def test_points_may_be_tables(report, planes, tmp_path):
+    for folder, shift in (("truth", 0), ("mine", 1)):
+        for name in "abc":
+            points = Points(np.array([[6.0 + shift, 3.0], [6.0, 12.0]]), (0.5, 0.5))
+            write_json(tmp_path / folder / f"{name}.json", points.document())
+    (tmp_path / "mine" / "a.json").unlink()
+    (tmp_path / "mine" / "a.csv").write_text("y,x\n7,3\n6,12\n")
+    code, text = report(tmp_path / "mine", truth=tmp_path / "truth", images=planes / "images")
+    assert code == 0, text
+    values = scores(tmp_path / "out", "mine").pivot(index="case", columns="metric", values="value")
+    assert values["F1"].astype(float).tolist() == [1, 1, 1]
+    assert values.loc["a"].tolist() == values.loc["b"].tolist()
+
+
+def wrong_shape(folder):
+    """bad output: images/instance-labels/a.tif: expected shape (24, 24), found (24, 23)"""
+    write(folder / "a.tif", Volume(np.zeros((24, 23), np.uint16), (0.5, 0.5), "YX"))
+
+
+def fractions(folder):
+    """bad output: images/instance-labels/a.tif: expected integers, found dtype float32"""
+    write(folder / "a.tif", Volume(np.zeros((24, 24), np.float32), (0.5, 0.5), "YX"))
+
+
+def cut_file(folder):
+    """bad output: images/instance-labels/a.tif: cannot be read as TIFF"""
+    (folder / "a.tif").write_bytes((folder / "a.tif").read_bytes()[:100])
+
+
+def too_large(folder):
+    """bad output: output limit of"""
+    with (folder / "a.tif").open("wb") as stream:
+        stream.truncate(2**40)
+
+
+def pipe(folder):
+    """bad output: `a.tif` is a named pipe"""
+    (folder / "a.tif").unlink()
+    os.mkfifo(folder / "a.tif")
+
+
+@pytest.mark.parametrize("spoil", [wrong_shape, fractions, cut_file, too_large, pipe])
+def test_a_bad_prediction_is_a_failed_case_with_a_line(spoil, report, predictions, planes):
+    spoil(predictions)
+    code, text = report(predictions, truth=planes)
+    assert code == 1
+    assert f"failed: mine on a: {spoil.__doc__}" in text
+
+
+def nothing(runs, mine, planes):
+    """no-such: expected a run, or a folder of predictions, found none"""
+    return {"sources": ["no-such"]}
+
+
+def no_truth(runs, mine, planes):
+    """predictions need a truth: give --truth FOLDER, or a run of the same data"""
+    return {"sources": [mine]}
+
+
+def two_truths(runs, mine, planes):
+    """the runs have a truth; leave it out"""
+    return {"sources": [runs, mine], "truth": planes}
+
+
+def other_names(runs, mine, planes):
+    """no file is named like an image; expected for example a.tif"""
+    for path in sorted(mine.iterdir()):
+        path.rename(mine / f"x{path.name}")
+    return {"sources": [mine], "truth": planes}
+
+
+def same_run(runs, mine, planes):
+    """the run is named twice; name it once"""
+    return {"sources": [runs, runs]}
+
+
+def taken(runs, mine, planes):
+    """the name watershed is taken; give NAME="""
+    return {"sources": [runs, f"watershed={mine}"]}
+
+
+def path_as_name(runs, mine, planes):
+    """RUN must be a plain folder name, found '../x'"""
+    return {"sources": [f"../x={mine}"], "truth": planes}
+
+
+def twice(runs, mine, planes):
+    """two folders are named mine; give one as NAME="""
+    return {"sources": [mine, mine], "truth": planes}
+
+
+def unfinished(runs, mine, planes):
+    """watershed has no whole result for b; run its benchmark to the end"""
+    (runs / "watershed" / "b" / "record.json").unlink()
+    return {"sources": [runs]}
+
+
+def outside(runs, mine, planes):
+    """expected names of algorithms, found ../../x"""
+    facts = json.loads((runs / "run.json").read_text())
+    write_json(runs / "run.json", facts | {"jobs": {"../../x": "1"}})
+    return {"sources": [runs]}
+
+
+def no_data(runs, mine, planes):
+    """the dataset of this run, planes"""
+    shutil.rmtree(runs.parent / "datasets")
+    return {"sources": [runs]}
+
+
+def unlike(runs, mine, planes):
+    """expected cases with the same images and labels, found none"""
+    facts = json.loads((runs / "run.json").read_text())
+    other = shutil.copytree(runs, runs.with_name("other"))
+    write_json(other / "run.json", facts | {"cases": dict.fromkeys("abc", "0")})
+    return {"sources": [runs, other]}
+
+
+MISTAKES = [nothing, no_truth, two_truths, other_names, taken, path_as_name, twice]
+MISTAKES += [same_run, unfinished, outside, no_data, unlike]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(mistake, run, report, predictions, planes):
+    given = mistake(run("former", "watershed"), predictions, planes)
+    with pytest.raises(InputError) as caught:
+        report(*given.pop("sources"), **given)
+    assert mistake.__doc__ in str(caught.value)
+    assert "\n" not in str(caught.value)
