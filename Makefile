@@ -4,13 +4,13 @@ BIN := .venv/bin
 ENGINE ?= auto
 DEVICE ?= cpu
 # They reach the commands through the environment.
-export DEVICE BASE_IMAGE SIF PICTURES REPOSITORY SITE_URL
+export DEVICE BASE_IMAGE SIF PICTURES REPOSITORY NIGHTLY
 
 # Of each goal: <goal>_flags are passed on as --name value, <goal>_placed stand elsewhere; `switches`.
 include benchmark/commands/variables.mk
 ctc_placed := ALGORITHM RUN
 ctc_flags := OUT SERIES TRUTH TRUE_LABELS CROP
-docs_placed := PICTURES REPOSITORY SITE_URL
+docs_placed := PICTURES REPOSITORY NIGHTLY
 switches += SERIES TRUTH PICTURES
 fuzz_flags := MINUTES SEED
 compare-methods_flags := DATA ENGINE
@@ -140,7 +140,7 @@ format: .venv/.dev ## Put the code in its format.
 	@$(BIN)/ruff check --fix && $(BIN)/ruff format
 
 docs: .venv/.docs ## Build the documentation site in build/site; PICTURES=0 draws no gallery, REPOSITORY links to sources.
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f docs/site/mkdocs.yml && echo "written: build/site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f docs/site/mkdocs.yml && echo "written: build/site/index.html"
 
 clean: ## Remove the virtual environment, caches and all runs.
 	@rm -rf .venv runs build docker/wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -3,6 +3,7 @@
 The site has the paths of the checkout, so that links between pages are the same on a forge.
 """
 
+import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,12 +23,22 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = ("*.md", "docs/**/*.md", "*/README.md", "*/*/README.md", "docs/*.png", "docs/*.svg")
 ELSEWHERE = {"runs", "dist", "build", "tests"}  # top folders without pages
+NIGHTLY = """# Last night
+
+The benchmark that runs every night on a GPU: [the report](../nightly/index.html).
+"""
 MORE = "More"  # title of the pages that the navigation does not name
+REPOSITORY = os.environ.get("REPOSITORY", "").rstrip("/")
 site: dict[str, Any] = {}  # the files and the present page, for `Links`
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Add the extension that turns links to sources into links to the repository."""
+    """Add the extension that turns links to sources into links to the repository.
+
+    The theme does not know the repository: it would ask the forge for its stars at every view.
+    """
+    if REPOSITORY:
+        config.extra["social"] = [{"icon": "fontawesome/brands/git-alt", "link": REPOSITORY}]
     config.markdown_extensions.append(LinksExtension())  # type: ignore[arg-type]
 
 
@@ -39,6 +50,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, uri, abs_src_path=str(path)))
     for uri, write in {**references.PAGES, "gallery/recipes.md": pictures.gallery}.items():
         files.append(File.generated(config, uri, content=write()))
+    for uri, path in night():
+        files.append(File.generated(config, f"nightly/{uri}", abs_src_path=str(path)))
+        if uri == "index.html":
+            files.append(File.generated(config, "benchmark/nightly.md", content=NIGHTLY))
     pages = [file.src_uri for file in files.documentation_pages()]
     config.nav = complete(config.nav or [], pages)
     site["files"] = files
@@ -51,6 +66,14 @@ def tracked() -> Iterator[str]:
         uri = path.relative_to(ROOT).as_posix()
         if path.resolve() == path and uri.split("/")[0] not in ELSEWHERE and uri[0] != ".":
             yield uri
+
+
+def night() -> Iterator[tuple[str, Path]]:
+    """Yield the files of the report in the folder NIGHTLY, with their places; none without it."""
+    if name := os.environ.get("NIGHTLY"):
+        for path in sorted((ROOT / name).rglob("*.*")):
+            if path.is_file() and path.suffix != ".md":  # report.md is the same without figures
+                yield path.relative_to(ROOT / name).as_posix(), path
 
 
 def complete(nav: list[Any], pages: list[str]) -> list[Any]:
@@ -80,9 +103,9 @@ def _named(nav: list[Any]) -> Iterator[str]:
             yield from _named(value) if isinstance(value, list) else [value]
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: object) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Remember the page whose links come next; add pictures to that of the models."""
-    site["page"], site["repository"] = page.file.src_uri, config.repo_url
+    site["page"] = page.file.src_uri
     return pictures.with_models(markdown)
 
 
@@ -98,8 +121,8 @@ class Links(Treeprocessor):
                 continue
             if (ROOT / target).exists():
                 kind = "tree" if (ROOT / target).is_dir() else "blob"
-                link.set("href", f"{site['repository']}/{kind}/main/{target}")
-                if not site["repository"]:
+                link.set("href", f"{REPOSITORY}/{kind}/main/{target}")
+                if not REPOSITORY:
                     link.tag = "span"
                     link.attrib.clear()
 
