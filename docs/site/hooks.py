@@ -39,7 +39,7 @@ def on_config(config: MkDocsConfig) -> None:
     """
     if REPOSITORY:
         config.extra["social"] = [{"icon": "fontawesome/brands/git-alt", "link": REPOSITORY}]
-    config.markdown_extensions.append(LinksExtension())  # type: ignore[arg-type]
+    config.markdown_extensions.insert(0, ForgeExtension())  # type: ignore[arg-type]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -127,9 +127,11 @@ class Links(Treeprocessor):
                     link.attrib.clear()
 
 
-class LinksExtension(Extension):
-    """`Links`, ahead of the check of MkDocs."""
+class ForgeExtension(Extension):
+    """Markdown as forges read it, with `Links` ahead of the check of MkDocs; before all others."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - as Markdown calls it
         """Register it."""
+        md.tab_length = 2  # lists within lists, as forges read them
+        md.build_parser()
         md.treeprocessors.register(Links(md), "links", 5)  # that of MkDocs has 0
