@@ -338,10 +338,10 @@ def checkout(folder):
     shutil.copytree(ROOT, folder, symlinks=True, ignore=ignored)
     scripts = folder / ".venv" / "bin"
     scripts.mkdir(parents=True)
-    (scripts / "python").symlink_to(sys.executable)
-    program = scripts / "cytosuite"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cytosuite.benchmark "$@"\n')
-    program.chmod(0o755)
+    for name, words in {"python": "", "cytosuite": "-m cytosuite.benchmark"}.items():
+        program = scripts / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        program.chmod(0o755)
     for mark in (".python", ".cytosuite", ".networks-cpu"):  # the environment is set up
         (folder / ".venv" / mark).touch()
     return folder

@@ -29,7 +29,10 @@ CACHE = ROOT / "build" / "pictures"
 WANTED = os.environ.get("PICTURES", "1") not in ("", "0", "no")
 # Parts of what is larger, or takes longer, than a page needs.
 SMALLER: Mapping[str, tuple[str, ...]] = {
-    "nuclei/large": ("shape=[64,256,256]",),
+    "nuclei/large": ("shape=[64,256,256]", "n_nuclei=28"),
+    "nuclei/tric": ("shape=[13,544,1224]", "n_nuclei=750"),
+    "spheroid/cell_training": ("image.shape=[32,64,64]",),
+    "spheroid/hard": ("image.shape=[48,160,160]", "tissue.n_nuclei=[80,100]"),
 }
 # Datasets whose images models are shown on, by task and facts of the card; the first that fits.
 EXAMPLES = (
@@ -114,9 +117,7 @@ def simulated() -> Mapping[str, Picture]:
 
 
 def draw(picture: Picture) -> None:
-    """Draw a picture, unless it is there; nothing where its case has no image."""
-    if picture.path.exists() or picture.path.with_suffix(".txt").exists():
-        return
+    """Draw a picture; where there can be none, write why."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=CACHE) as folder:
         case = Case(picture.made.makers[0][0], Path(folder) / "case")
@@ -128,7 +129,7 @@ def draw(picture: Picture) -> None:
             try:
                 _show(picture.card, picture.made, drawn)
             except CytosuiteError as error:
-                reason = str(error)
+                reason = str(error).partition(":")[0]  # without what to install where
         if drawn.exists():
             drawn.replace(picture.path)
         else:
@@ -169,7 +170,7 @@ def shown(picture: Picture, title: str) -> str:
     if not WANTED:
         return "*No picture: the site was built without.*"
     if picture.path.exists():
-        return f"![{title}](../{picture.uri})"
+        return f"![{title}](../{picture.uri}){{ loading=lazy }}"
     return f"*No picture: {picture.path.with_suffix('.txt').read_text(encoding='utf-8')}.*"
 
 
@@ -193,7 +194,8 @@ def _recipe(name: str, path: Path) -> list[str]:
     if found.through:
         chain = " and ".join(f"[{own}](../algorithms/{own}/README.md)" for own in found.through)
         notes.append(f"Shown before it passes {chain}.")
-    notes += [f"Shown in part: `--set {one}`." for one in SMALLER.get(name, ())]
+    if name in SMALLER:
+        notes.append(f"Shown smaller: `{' '.join(f'--set {one}' for one in SMALLER[name])}`.")
     lines = ["", f"### {name} {{ #{name.replace('/', '-')} }}", "", f"**{found.title}.**"]
     return [*lines, found.description, "", " ".join(notes), "", shown(simulated()[name], name)]
 
