@@ -4,17 +4,18 @@ BIN := .venv/bin
 ENGINE ?= auto
 DEVICE ?= cpu
 # They reach the commands through the environment.
-export DEVICE BASE_IMAGE SIF
+export DEVICE BASE_IMAGE SIF PICTURES REPOSITORY NIGHTLY
 
 # Of each goal: <goal>_flags are passed on as --name value, <goal>_placed stand elsewhere; `switches`.
 include benchmark/commands/variables.mk
 ctc_placed := ALGORITHM RUN
 ctc_flags := OUT SERIES TRUTH TRUE_LABELS CROP
-switches += SERIES TRUTH
+docs_placed := PICTURES REPOSITORY NIGHTLY
+switches += SERIES TRUTH PICTURES
 fuzz_flags := MINUTES SEED
 compare-methods_flags := DATA ENGINE
 $(foreach goal,compare-methods fuzz bundle networks setup peers test test-fast test-long lint format,$(eval $(goal)_placed += DEVICE))
-goals := help setup benchmark segment apply train simulate list doctor new rehearse export preflight bundle ctc compare compare-methods tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format dist clean
+goals := help setup benchmark segment apply train simulate list doctor new rehearse export preflight bundle ctc compare compare-methods tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format docs dist clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
 # A switch is on by 1 or yes, off by 0, no or nothing.
 flag = --$(shell echo $(1) | tr A-Z_ a-z-)
@@ -144,8 +145,11 @@ format: .venv/.dev ## Put the code in its format.
 dist: .venv/.python ## Build the sdist and the wheel for a release into dist/, and check both.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine && rm -f dist/cytosuite-*.whl dist/cytosuite-*.tar.gz && $(BIN)/python -m build && $(BIN)/python -m twine check --strict dist/cytosuite-* && du -h dist/cytosuite-*
 
+docs: .venv/.docs ## Build the documentation site in build/site; PICTURES=0 draws no gallery, REPOSITORY links to sources.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f docs/site/mkdocs.yml && echo "written: build/site/index.html"
+
 clean: ## Remove the virtual environment, caches and all runs.
-	@rm -rf .venv runs docker/wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf .venv runs build docker/wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"cytosuite needs Python 3.11 or newer, found {v[0]}.{v[1]}; try make PYTHON=python3.12")'
@@ -161,6 +165,9 @@ clean: ## Remove the virtual environment, caches and all runs.
 
 .venv/.cluster: .venv/.cytosuite
 	@echo "installing Dask (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[cluster]" && touch $@
+
+.venv/.docs: .venv/.cytosuite
+	@echo "installing MkDocs (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]" && touch $@
 
 .venv/.dev: .venv/.networks-$(DEVICE)
 	@echo "setting up .venv for development (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" && touch $@

@@ -328,6 +328,25 @@ def _dataset(folder, name):
     (home / "__init__.py").write_text('"""A toy."""\n')
 
 
+def checkout(folder):
+    """Copy the checkout without what runs and tools leave, with the interpreter of the tests."""
+    left = shutil.ignore_patterns(".venv", ".git", "dist", "build", ".*_cache", "__pycache__")
+
+    def ignored(place, names):
+        return left(place, names) | ({"runs"} if Path(place) == ROOT else set())
+
+    shutil.copytree(ROOT, folder, symlinks=True, ignore=ignored)
+    scripts = folder / ".venv" / "bin"
+    scripts.mkdir(parents=True)
+    for name, words in {"python": "", "cytosuite": "-m cytosuite.benchmark"}.items():
+        program = scripts / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        program.chmod(0o755)
+    for mark in (".python", ".cytosuite", ".networks-cpu"):  # the environment is set up
+        (folder / ".venv" / mark).touch()
+    return folder
+
+
 def ran(*words, cwd=ROOT, timeout=300, **environment):
     """Run a program and return the finished process with its texts."""
     given = {"cwd": cwd, "env": {**os.environ, **environment}, "timeout": timeout}

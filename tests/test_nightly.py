@@ -1,8 +1,6 @@
 """The nightly job: its form, and its commands, run as they are with the process engine."""
 
 import re
-import shutil
-import sys
 from pathlib import Path
 
 import house
@@ -12,6 +10,7 @@ yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 NIGHTLY = ROOT / ".github" / "workflows" / "nightly-gpu.yml"
+DOCS = ROOT / ".github" / "workflows" / "docs.yml"
 SMALL = {"DEVICE": "cpu", "ENGINE": "process", "SIZE": "mini"}
 
 
@@ -60,11 +59,25 @@ def test_the_nightly_job_may_do_little_and_runs_alone():
     found = read(NIGHTLY)
     assert set(found["on"]) == {"schedule", "workflow_dispatch"}
     assert found["permissions"] == {"contents": "read"}
-    jobs = found["jobs"]
-    assert jobs["benchmark"]["runs-on"] == ["self-hosted", "gpu"]
-    assert "permissions" not in jobs["benchmark"]
-    assert jobs["publish"]["permissions"] == {"pages": "write", "id-token": "write"}
+    (job,) = found["jobs"].values()
+    assert job["runs-on"] == ["self-hosted", "gpu"]
+    assert "permissions" not in job
     assert found["concurrency"]["cancel-in-progress"] is False
+
+
+def test_one_job_alone_publishes_and_no_pull_request_starts_it():
+    may = {
+        path.name: (name, set(read(path)["on"]))
+        for path in FILES
+        for name, job in read(path)["jobs"].items()
+        if "pages" in job.get("permissions", {})
+    }
+    assert may == {"docs.yml": ("publish", {"push", "workflow_run", "workflow_dispatch"})}
+    fetch = next(step["run"] for step in steps(DOCS) if "GH_TOKEN" in step.get("env", {}))
+    assert "--event schedule" in fetch
+    kept = [step.get("with", {}).get("name") for step in steps(NIGHTLY)]
+    assert "nightly-report" in kept
+    assert "nightly-report" in fetch
 
 
 def test_the_nightly_dataset_has_accepted_scores_with_enough_cases_for_tests():
@@ -76,25 +89,6 @@ def test_the_nightly_dataset_has_accepted_scores_with_enough_cases_for_tests():
     assert len(run.cases) >= 12
 
 
-def copy(folder):
-    """Copy the checkout without what runs and tools leave, with the interpreter of the tests."""
-    left = shutil.ignore_patterns(".venv", ".git", "dist", "build", ".*_cache", "__pycache__")
-
-    def ignored(place, names):
-        return left(place, names) | ({"runs"} if Path(place) == ROOT else set())
-
-    shutil.copytree(ROOT, folder, symlinks=True, ignore=ignored)
-    scripts = folder / ".venv" / "bin"
-    scripts.mkdir(parents=True)
-    (scripts / "python").symlink_to(sys.executable)
-    program = scripts / "cytosuite"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cytosuite.benchmark "$@"\n')
-    program.chmod(0o755)
-    for mark in (".python", ".cytosuite", ".networks-cpu"):  # the environment is set up
-        (folder / ".venv" / mark).touch()
-    return folder
-
-
 def shell(folder, line, **more):
     more |= {**read(NIGHTLY)["env"], **SMALL, "PYTHONPATH": str(folder)}
     return house.ran("bash", "-e", "-c", line, cwd=folder, timeout=900, **more)
@@ -103,7 +97,7 @@ def shell(folder, line, **more):
 @pytest.mark.long
 @pytest.mark.slow
 def test_its_commands_run_as_they_are(tmp_path):
-    folder, summary = copy(tmp_path / "checkout"), tmp_path / "summary.md"
+    folder, summary = house.checkout(tmp_path / "checkout"), tmp_path / "summary.md"
     built, *others = [step["run"] for step in steps(NIGHTLY) if "run" in step]
     done = shell(folder, built.replace("make", "make -n", 1))
     assert ".venv/bin/cytosuite build" in done.stdout, done.stderr

@@ -1,0 +1,213 @@
+"""Pictures of the site, drawn by the program: a case of each dataset and recipe, models at work.
+
+They are kept in build/pictures by the digest of all that makes them; PICTURES=0 draws none.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from cytosuite.apply import apply
+from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, dataset_manifests, recipes
+from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.data.dataset import Case, make_case
+from cytosuite.benchmark.data.preview import write_result
+from cytosuite.benchmark.data.recipe import DataRequest, Recipe, recipe
+from cytosuite.benchmark.terminal.console import console, progress
+from cytosuite.contract.manifest import ModelCard, read_recipe
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.weights import read_cards
+from cytosuite.errors import CytosuiteError
+from cytosuite.files import digest, value_digest
+
+CACHE = ROOT / "build" / "pictures"
+WANTED = os.environ.get("PICTURES", "1") not in ("", "0", "no")
+# Parts of what is larger, or takes longer, than a page needs.
+SMALLER: Mapping[str, tuple[str, ...]] = {
+    "nuclei/large": ("shape=[64,256,256]", "n_nuclei=28"),
+    "nuclei/tric": ("shape=[13,544,1224]", "n_nuclei=750"),
+    "spheroid/cell_training": ("image.shape=[32,64,64]",),
+    "spheroid/hard": ("image.shape=[48,160,160]", "tissue.n_nuclei=[80,100]"),
+}
+# Datasets whose images models are shown on, by task and facts of the card; the first that fits.
+EXAMPLES = (
+    ("segment", {"channel": "membrane"}, "spheroid/cell_training", ()),
+    ("segment", {"channel": "cytoplasm"}, "cells/culture", ()),
+    ("segment", {"axes": "YX"}, "cells/culture", ("shown.image=nuclei", "shown.target=nuclei")),
+    ("segment", {"sample": "tissue"}, "spheroid/tissue", ()),
+    ("segment", {"sample": "spheroid"}, "spheroid", ()),
+    ("segment", {}, "spheroid/mouse_embryo", ()),
+    ("enhance", {}, "spheroid/late_embryo", ()),
+    ("fuse", {"channel": "membrane"}, "views/membrane", ()),
+    ("fuse", {}, "views/nucleus", ()),
+    ("synthesise", {"sample": "ovule"}, "membrane/ovule", ()),
+    ("synthesise", {"axes": "ZYX"}, "spheroid/mouse_embryo_diffusion", ()),
+    ("synthesise", {}, "nuclei/culture", ()),
+)
+
+
+GALLERY = """# Gallery
+
+A case of each simulated dataset (at size mini) and of each recipe, drawn by the simulator itself,
+seed 0. `cytosuite simulate NAME --out data` makes as many as you want; the page of a dataset has
+all its parameters.
+"""
+MODELS = "At work on a simulated image: the input, and what the model makes of it."
+TABLE = re.compile(r"<!-- scores: models of (?P<algorithm>\w+) -->.*?<!-- end -->", re.DOTALL)
+
+
+class Picture(NamedTuple):
+    """A picture of the site, which may not be there yet."""
+
+    path: Path
+    made: Recipe  # of its image
+    card: ModelCard | None = None  # of the model at work on it
+
+    @property
+    def uri(self) -> str:
+        """Place in the site."""
+        return f"gallery/{self.path.name}"
+
+
+def of_recipe(name: str, settings: tuple[str, ...] = ()) -> Picture:
+    """Return the picture of a dataset or recipe: of its first case."""
+    size = None if "/" in name else "mini"
+    made = recipe(DataRequest(name, size, cases=1, settings=(*SMALLER.get(name, ()), *settings)))
+    key = value_digest([made.fingerprint, digest([PACKAGE / "benchmark/data"], PACKAGE)])
+    return Picture(CACHE / f"{name.replace('/', '-')}-{key[:12]}.png", made)
+
+
+def of_model(card: ModelCard) -> Picture | None:
+    """Return the picture of a model on an image like those that it is for; None without one."""
+    for task, facts, name, settings in EXAMPLES:
+        if task == card.task and facts.items() <= card.describes.items():
+            image = of_recipe(name, settings)
+            rooms = (PACKAGE / room / card.algorithm for room in ("algorithms", "weights"))
+            key = value_digest([image.path.name, card.name, digest(rooms, PACKAGE)])
+            path = CACHE / f"{card.algorithm}-{card.name}-{key[:12]}.png"
+            return Picture(path, image.made, card)
+    return None
+
+
+@cache
+def models() -> Mapping[str, Mapping[str, Picture]]:
+    """Return the pictures of all models by algorithm and name."""
+    cards = [
+        card
+        for folder in sorted((ROOT / "weights").glob("*/"))
+        for card in read_cards(folder, folder.name)
+    ]
+    found: dict[str, dict[str, Picture]] = {}
+    for card in cards:
+        if (picture := of_model(card)) is not None:
+            found.setdefault(card.algorithm, {})[card.name] = picture
+    return found
+
+
+@cache
+def simulated() -> Mapping[str, Picture]:
+    """Return the pictures of all simulated datasets and their recipes."""
+    names = [name for name, found in dataset_manifests().items() if found.kind == "simulated"]
+    return {name: of_recipe(name) for name in sorted([*names, *recipes()])}
+
+
+def draw(picture: Picture) -> None:
+    """Draw a picture; where there can be none, write why."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=CACHE) as folder:
+        case = Case(picture.made.makers[0][0], Path(folder) / "case")
+        drawn, reason = case.folder / "preview.png", "it has no image"
+        if picture.card is None:
+            make_case(case, picture.made.makers[0][1], picture.made.record)
+        else:
+            drawn = Path(folder) / "result.png"
+            try:
+                _show(picture.card, picture.made, drawn)
+            except CytosuiteError as error:
+                reason = str(error).partition(":")[0]  # without what to install where
+        if drawn.exists():
+            drawn.replace(picture.path)
+        else:
+            picture.path.with_suffix(".txt").write_text(reason, encoding="utf-8")
+
+
+def _show(card: ModelCard, made: Recipe, path: Path) -> None:
+    """Write an image and the output of a model side by side."""
+    task, sockets = TASKS[card.task], made.makers[0][1]().sockets
+    given = {own.slug: sockets[own.slug] for own in task.inputs if own.slug in sockets}
+    if task.name == "fuse":  # from one view
+        given = dict([next(iter(given.items()))])
+    with warnings.catch_warnings(action="ignore"):
+        outputs = apply(card.algorithm, given, model=card.name)
+    assert task.main_output is not None
+    output = outputs[task.main_output.slug]
+    write_result(path, next(iter(given.values())), output, task.main_output.kind)
+
+
+def draw_missing() -> Iterator[tuple[str, Path]]:
+    """Draw all pictures that are missing, and yield place in the site and file of each."""
+    if not WANTED:
+        return
+    wanted = [*simulated().values(), *(one for own in models().values() for one in own.values())]
+    missing = [one for one in wanted if not one.path.exists()]
+    with progress(console(), "drawing pictures") as step:
+        for done, _ in enumerate(processes(os.cpu_count() or 1).each(draw, missing), start=1):
+            step(done, len(missing))
+    kept = {one.path.stem for one in wanted}
+    for path in CACHE.glob("*.*"):
+        if path.stem not in kept:
+            path.unlink()  # of former sources
+    yield from ((one.uri, one.path) for one in wanted if one.path.exists())
+
+
+def shown(picture: Picture, title: str) -> str:
+    """Return a picture as Markdown of a page in a folder, or why there is none."""
+    if not WANTED:
+        return "*No picture: the site was built without.*"
+    if picture.path.exists():
+        return f"![{title}](../{picture.uri}){{ loading=lazy }}"
+    return f"*No picture: {picture.path.with_suffix('.txt').read_text(encoding='utf-8')}.*"
+
+
+def gallery() -> str:
+    """Return the page of all simulated datasets and recipes."""
+    lines = [GALLERY]
+    for name, manifest in dataset_manifests().items():
+        if manifest.kind == "simulated":
+            lines += [f"## {name}", "", manifest.description]
+            lines += [f"[More](../datasets/{name}/README.md).", "", shown(simulated()[name], name)]
+            known = [own for own in recipes() if own.startswith(f"{name}/")]
+            lines += [line for own in known for line in _recipe(own, recipes()[own])]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _recipe(name: str, path: Path) -> list[str]:
+    """Return the section of a recipe."""
+    found = read_recipe(path)
+    notes = [f"`cytosuite simulate {name} --out data` makes {found.cases} cases."]
+    if found.through:
+        chain = " and ".join(f"[{own}](../algorithms/{own}/README.md)" for own in found.through)
+        notes.append(f"Shown before it passes {chain}.")
+    if name in SMALLER:
+        notes.append(f"Shown smaller: `{' '.join(f'--set {one}' for one in SMALLER[name])}`.")
+    lines = ["", f"### {name} {{ #{name.replace('/', '-')} }}", "", f"**{found.title}.**"]
+    return [*lines, found.description, "", " ".join(notes), "", shown(simulated()[name], name)]
+
+
+def with_models(markdown: str) -> str:
+    """Return the page of the models with the pictures of an algorithm's below their table."""
+
+    def below(table: "re.Match[str]") -> str:
+        own = models().get(table["algorithm"], {})
+        if not WANTED or not own:
+            return table[0]
+        figures = [f"**{name}**: {shown(one, name)}" for name, one in own.items()]
+        return "\n\n".join([table[0], MODELS, *figures])
+
+    return TABLE.sub(below, markdown)

@@ -1,0 +1,110 @@
+"""The documentation site: links, names and navigation that hold, and a search that finds."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import house
+import pytest
+from chromium import Chromium
+
+pytest.importorskip("mkdocs")
+pytest.importorskip("material")
+pytest.importorskip("mkdocstrings")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+FORGE = "https://forge.example/us/cytosuite"
+
+
+def build(home, out, **environment):
+    """Build the site of a checkout without pictures, and return the finished process."""
+    words = ("-m", "mkdocs", "build", "-f", home / "docs/site/mkdocs.yml", "-d", out)
+    own = {"PICTURES": "0", "NO_MKDOCS_2_WARNING": "1", "REPOSITORY": FORGE, **environment}
+    return house.ran(sys.executable, *words, cwd=home, **own)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Return the folder of the site."""
+    folder = tmp_path_factory.mktemp("site")
+    done = build(ROOT, folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def places(site, *words):
+    """Return the places of the sections with all words, and of those in whose title they are."""
+    found = json.loads((site / "search/search_index.json").read_text())["docs"]
+    with_words = [own for own in found if all(w in own["title"] + own["text"] for w in words)]
+    titled = [own["location"] for own in with_words if all(w in own["title"] for w in words)]
+    return [own["location"] for own in with_words], titled
+
+
+def test_the_search_finds_metrics_options_and_tasks(site):
+    anywhere, titled = places(site, "SEG")
+    assert "reference/metrics.html#labels-seg" in titled
+    anywhere, _ = places(site, "--spacing")
+    assert "reference/commands.html#cytosuite-segment" in anywhere
+    _, titled = places(site, "Hand in")
+    assert "docs/hand-in.html" in titled
+
+
+def test_every_command_and_metric_and_rule_has_its_line(site):
+    from cytosuite.benchmark.commands.app import COMMANDS
+    from cytosuite.benchmark.submission.checks.rules import RULES
+    from cytosuite.metrics.metric import FAMILIES, metrics_of
+
+    commands = (site / "reference/commands.html").read_text()
+    for command in (each for group in COMMANDS.values() for each in group):
+        assert f'id="cytosuite-{command.name}"' in commands
+    metrics = (site / "reference/metrics.html").read_text()
+    for metric in (each for family in FAMILIES for each in metrics_of(family)):
+        assert f'id="{metric.family}-{metric.function.__name__}"' in metrics
+    rules = (site / "reference/rules.html").read_text()
+    assert all(f"<code>{name}</code>" in rules for name in RULES)
+
+
+def test_no_page_asks_another_server(site):
+    for page in site.rglob("*.html"):
+        loaded = re.findall(
+            r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(http[^"]+)', page.read_text()
+        )
+        assert not loaded, page
+
+
+def test_links_to_sources_lead_to_the_repository_or_nowhere(site, tmp_path):
+    assert f'href="{FORGE}/blob/main/LICENSE"' in (site / "index.html").read_text()
+    assert 'href="docs/install.html"' in (site / "index.html").read_text()
+
+
+def test_a_page_without_an_entry_is_under_more_and_a_broken_link_ends_the_build(tmp_path):
+    home = house.checkout(tmp_path / "checkout")
+    (home / "docs" / "new.md").write_text("# A new page\n\n[segment](segment.md#formats)\n")
+    assert build(home, tmp_path / "site", REPOSITORY="").returncode == 0
+    start = (tmp_path / "site/index.html").read_text()
+    assert re.search(r"More\s*<.*docs/new\.html", start, re.DOTALL)
+    assert "LICENSE" not in start
+    for link in ("segment.md#no-such-part", "no-such-page.md"):
+        (home / "docs" / "new.md").write_text(f"# A new page\n\n[broken]({link})\n")
+        done = build(home, tmp_path / "site")
+        assert done.returncode == 1
+        assert "docs/new.md" in done.stderr
+        assert link.partition("#")[2] in done.stderr
+
+
+def test_the_search_works_in_a_folder_that_is_opened_as_it_is(site, tmp_path, browser):
+    page = Chromium(browser, tmp_path)
+    try:
+        page.open(site / "docs/segment.html")
+        page.key("s")  # opens the search
+        for letter in "hand in":
+            page.key(letter)
+        page.wait("document.querySelector('.md-search-result__link')")
+        found = page.run("document.querySelector('.md-search-result__link').href")
+        assert "docs/hand-in.html" in found
+        assert page.complaints == []
+        assert not [url for url in page.requests if url.startswith("http")]
+    finally:
+        page.close()
