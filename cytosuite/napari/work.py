@@ -51,18 +51,22 @@ class Work:
         *whole, self._rest = self._rest.split(b"\n")
         if code is not None and self._rest:
             whole, self._rest = [*whole, self._rest], b""
-        for line in (printable(own.decode(errors="replace").rstrip()) for own in whole):
-            self.lines += [line] if line else []
-            if found := STEPS.search(line):
-                self.share = int(found[1]) / max(1, int(found[2]))
-            elif found := SHARE.search(line):
-                self.share = int(found[1]) / 100
+        for line in whole:
+            self.take(line.decode(errors="replace").rstrip())
         if code is None and self._asked and time.monotonic() - self._asked > GRACE_S:
             self.kill()
         if code is not None:
             atexit.unregister(self.kill)
             self._stream.close()
         return code
+
+    def take(self, line: str) -> None:
+        """Keep a line, and the progress in it."""
+        self.lines += [printable(line)] if line else []
+        if found := STEPS.search(line):
+            self.share = int(found[1]) / max(1, int(found[2]))
+        elif found := SHARE.search(line):
+            self.share = int(found[1]) / 100
 
     def stop(self) -> None:
         """Ask the command to end, as Ctrl-C does; `look` ends it by force after 10 s."""
