@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 from napari.layers import Image, Labels
 from napari.viewer import Viewer
 from qtpy import QtWidgets as Qw
@@ -25,7 +26,7 @@ from cytosuite.formats import write
 from cytosuite.napari.layers import OWN, axes_of, labels_of, results, spacing_of, volume_of
 from cytosuite.napari.pairs import count, save_pair
 from cytosuite.napari.runs import CONTOUR, RUN, OpenedRun, case_layers, open_run, run_of
-from cytosuite.napari.work import Work, ending, train_words, typed, why
+from cytosuite.napari.work import Work, train_words, typed, why
 
 LOOK_MS = 100  # between two looks at a running command
 ENGINES = ("process", "auto", "docker", "podman", "apptainer")
@@ -41,7 +42,7 @@ class Cytosuite(Qw.QWidget):
         super().__init__()
         self.segment, self.correct = SegmentTab(napari_viewer), CorrectTab(napari_viewer)
         self.run, self.tabs = RunTab(napari_viewer), Qw.QTabWidget()
-        self.segment.made = self.correct.take
+        self.segment.made, self.correct.trained = self.correct.take, self.segment.show_models
         self.tabs.addTab(self.segment, "Segment")
         self.tabs.addTab(self.correct, "Correct, fine-tune")
         self.tabs.addTab(self.run, "Benchmark run")
@@ -110,11 +111,12 @@ class Runner(Qw.QWidget):
     def look(self) -> None:
         """Show how far the command is, and what became of it."""
         assert self.work is not None
+        before = len(self.work.lines)
         code = self.work.look()
         if self.work.share is not None:
             self.bar.setRange(0, 100)
             self.bar.setValue(round(100 * self.work.share))
-        if self.work.lines:
+        if self.work.lines[before:]:
             self.say(self.work.lines[-1])
         if code is None:
             return
@@ -122,8 +124,8 @@ class Runner(Qw.QWidget):
         self._running.clear()
         self._show(running=False)
         with self.refused():
-            if text := ending(code, self.work.said):
-                raise InputError(text)
+            if self.work.refusal:
+                raise InputError(self.work.refusal)
             self.done()
 
     def stop(self) -> None:
@@ -184,6 +186,7 @@ class SegmentTab(Qw.QWidget):
         self.algorithm.currentIndexChanged.connect(self.show_models)
         self.explain.clicked.connect(partial(self.go, dry=True))
         self.start.clicked.connect(partial(self.go, dry=False))
+        self.destroyed.connect(lambda *_, end=self.home.cleanup: end())
         self.show_image()
         self.show_models()
 
@@ -208,7 +211,7 @@ class SegmentTab(Qw.QWidget):
             if layer is None:
                 raise InputError("expected an image, found none; open one first")
             self._take_spacing(layer)
-            volume, name = volume_of(layer, self.viewer.dims.current_step), case_name(layer.name)
+            volume, name = volume_of(layer, _step(self.viewer, layer)), case_name(layer.name)
             folder = Path(tempfile.mkdtemp(dir=self.home.name))
             write(folder / f"{name}.tif", volume, compress=False)
             out = folder / ("choice.json" if dry else "out")
@@ -222,14 +225,16 @@ class SegmentTab(Qw.QWidget):
         words = ["--algorithm", self.algorithm.currentData(), "--engine", self.engine.currentText()]
         words += ["--model", self.model.currentText()] if self.model.currentIndex() > 0 else []
         for flag, field in (("--diameter", self.diameter), ("--channel", self.channel)):
-            words += [flag, text] if (text := field.text().strip()) else []
+            text = field.text().strip() if field.isModified() else ""
+            words += [flag, text] if text else []
         return words
 
     def _take_spacing(self, layer: Layer) -> None:
-        """Give a layer the voxel size of the field, where the user has changed it."""
+        """Give a layer the voxel size that the user has typed; show it where none is."""
         text, axes = self.spacing.text().strip(), axes_of(layer)
-        wanted = numbers(text)
-        if wanted is None or text == _sizes(layer):
+        wanted = numbers(text) if self.spacing.isModified() else None
+        if wanted is None:
+            self.spacing.setText(_sizes(layer))
             return
         if len(wanted) != len(axes):
             order = ", ".join(axes.lower())
@@ -237,6 +242,7 @@ class SegmentTab(Qw.QWidget):
         extra = layer.ndim - len(axes)
         layer.units = (*layer.units[:extra], *("um",) * len(axes))
         layer.scale = (*layer.scale[:extra], *wanted)
+        self.spacing.setModified(False)
 
     def _explained(self, path: Path) -> None:
         """Show the choice of a model."""
@@ -265,6 +271,7 @@ class CorrectTab(Qw.QWidget):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self.viewer = viewer
+        self.trained: Callable[[], None] = lambda: None  # a new model is there
         self.image, self.labels = LayerBox(viewer, Image), LayerBox(viewer, Labels)
         self.name, self.folder, self.new = _field("of the files"), _field("a folder"), _field("")
         self.browse, self.replace = _button("..."), Qw.QCheckBox("replace one of this name")
@@ -326,11 +333,12 @@ class CorrectTab(Qw.QWidget):
     def write(self) -> None:
         """Write image and labels into the folder."""
         with self.runner.refused():
-            image, labels, step = self.image.layer, self.labels.layer, self.viewer.dims.current_step
+            image, labels = self.image.layer, self.labels.layer
             if image is None or labels is None:
                 raise InputError("expected an image and its labels, found no such layer")
-            volume, name = volume_of(image, step), self.name.text().strip()
-            truth, folder = labels_of(labels, volume, step), Path(self.folder.text())
+            volume = volume_of(image, _step(self.viewer, image))
+            truth = labels_of(labels, volume, _step(self.viewer, labels))
+            folder, name = Path(self.folder.text()), self.name.text().strip()
             number = save_pair(folder, name, volume, truth, replace=self.replace.isChecked())
             self.replace.setChecked(False)
             self.runner.say(f"saved: {name}, {number} objects")
@@ -355,6 +363,7 @@ class CorrectTab(Qw.QWidget):
         """Offer the new model."""
         algorithm, model = self.parents.currentText().partition(":")[0], self.new.text().strip()
         self.parents.addItem(f"{algorithm}:{model}")
+        self.trained()
         self.runner.say(f"trained: choose {algorithm} and its model {model} to run it")
 
 
@@ -384,7 +393,7 @@ class RunTab(Qw.QWidget):
         own = layer.metadata.get(OWN, {})
         if CONTOUR in own:
             layer.contour, layer.opacity = own[CONTOUR], 1.0
-        if RUN in own and own[RUN] != self.folder.text():
+        if RUN in own and (self.opened is None or own[RUN] != str(self.opened.folder)):
             self.folder.setText(own[RUN])
 
     def list_cases(self) -> None:
@@ -460,6 +469,12 @@ def _follow(widget: Qw.QWidget, event: Any, react: Callable[..., None]) -> None:
 def _sizes(layer: Layer) -> str:
     """Return the voxel size of a layer as text, empty where it is not known."""
     return ", ".join(f"{size:.6g}" for size in spacing_of(layer) or ())
+
+
+def _step(viewer: Viewer, layer: Layer) -> list[int]:
+    """Return the place in the pixels of a layer that the viewer shows."""
+    place = np.round(layer.world_to_data(viewer.dims.point)).astype(int)
+    return np.clip(place, 0, np.array(layer.data.shape) - 1).tolist()
 
 
 def _browse(field: Qw.QLineEdit, *_: object) -> None:

@@ -14,7 +14,6 @@ from html import escape
 from typing import Any
 
 from cytosuite.errors import printable
-from cytosuite.errors.ending import INTERRUPTED
 
 GRACE_S = 10.0  # from the request to end to the end by force
 # Progress in the lines of a command: a share of a case, and steps of a training.
@@ -83,16 +82,12 @@ class Work:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     @property
-    def said(self) -> str:
-        """The last line, which holds the reason of a failure."""
-        return self.lines[-1].removeprefix("cytosuite: ") if self.lines else ""
-
-
-def ending(code: int, said: str) -> str:
-    """Return how a command went, in a line: empty where it went well."""
-    if code in (INTERRUPTED, -signal.SIGTERM, -signal.SIGKILL):
-        return "cancelled"
-    return f"failed: {said}" if code else ""
+    def refusal(self) -> str:
+        """How the command went, in a line: empty where it went well."""
+        if not self.process.poll():
+            return ""
+        said = self.lines[-1].removeprefix("cytosuite: ") if self.lines else "without a word"
+        return "cancelled" if self._asked else f"failed: {said}"
 
 
 def typed(words: Sequence[str]) -> str:

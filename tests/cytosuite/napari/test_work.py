@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from cytosuite.napari.work import Work, ending, train_words, typed, why
+from cytosuite.napari.work import Work, train_words, typed, why
 
 
 def _wait(work, until=lambda work: False, patience_s=60.0):
@@ -18,8 +18,8 @@ def _wait(work, until=lambda work: False, patience_s=60.0):
 
 def test_a_command_says_what_is_wrong(tmp_path):
     work = Work(["apply", str(tmp_path / "a b.tif"), "--out", str(tmp_path / "out")])
-    code = _wait(work)
-    assert ending(code, work.said) == f"failed: {tmp_path / 'a b.tif'}: no such file or folder"
+    assert _wait(work) == 2
+    assert work.refusal == f"failed: {tmp_path / 'a b.tif'}: no such file or folder"
 
 
 @pytest.mark.slow
@@ -29,7 +29,8 @@ def test_a_stopped_command_ends_with_all_that_it_has_started(tmp_path):
     group = work.process.pid
     assert _wait(work, lambda work: any(tmp_path.rglob("*.part*")), 120.0) is None
     work.stop()
-    assert ending(_wait(work), work.said) == "cancelled"
+    assert _wait(work) == 130
+    assert work.refusal == "cancelled"
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
 
