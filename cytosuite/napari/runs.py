@@ -205,9 +205,7 @@ def _outlined(volume: Volume, name: str, letter: str, **shown: object) -> LayerD
 
 def _painted(volume: Volume, name: str, letter: str, opacity: float, **shown: object) -> LayerData:
     """Return labels in one colour of the report."""
-    from napari.utils.colormaps import DirectLabelColormap
-
     red, green, blue = GUESS["."] if letter == "o" else PALETTE[letter]
     colour = (red / 255, green / 255, blue / 255, 1.0)
-    colours = DirectLabelColormap(color_dict={None: colour, 0: (0.0,) * 4})
+    colours = {None: colour, 0: (0.0,) * 4}
     return labels_layer(volume, name, colormap=colours, opacity=opacity, **shown)

@@ -463,7 +463,7 @@ def _field(hint: str) -> Qw.QLineEdit:
 def _follow(widget: Qw.QWidget, event: Any, react: Callable[..., None]) -> None:  # noqa: ANN401
     """React to an event of napari as long as a widget exists."""
     event.connect(react)
-    widget.destroyed.connect(partial(event.disconnect, react))
+    widget.destroyed.connect(lambda *_: event.disconnect(react))
 
 
 def _sizes(layer: Layer) -> str:

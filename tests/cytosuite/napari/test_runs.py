@@ -19,7 +19,6 @@ def test_the_worst_case_comes_first(run):
 
 
 def test_a_run_opens_by_its_folder_report_and_cases(run):
-    pytest.importorskip("napari")
     assert run_of(run / "watershed" / "good") == (run, "watershed", "good")
     assert run_of(run / "report") == (run, "", "")
     assert run_of(run.parent) is None
@@ -33,7 +32,6 @@ def test_a_run_opens_by_its_folder_report_and_cases(run):
 
 
 def test_the_error_of_a_failed_case_is_no_layer(run):
-    pytest.importorskip("napari")
     (run / "watershed" / "bad" / "record.json").write_text("{}")
     assert [given["name"] for _, given, _ in read_run(run)] == ["bad", "truth"]
 
