@@ -87,9 +87,7 @@ class Runner(Qw.QWidget):
         super().__init__()
         self.waiting = waiting  # buttons
         self.work: Work | None = None
-        self.bar, self.line, self.cancel = Qw.QProgressBar(), Qw.QLabel(), _button("Cancel")
-        self.line.setWordWrap(True)
-        self.line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.bar, self.line, self.cancel = Qw.QProgressBar(), _text(), _button("Cancel")
         self.cancel.clicked.connect(self.stop)
         self.timer = QTimer(self)
         self.timer.timeout.connect(self.look)
@@ -275,14 +273,13 @@ class CorrectTab(Qw.QWidget):
         self.image, self.labels = LayerBox(viewer, Image), LayerBox(viewer, Labels)
         self.name, self.folder, self.new = _field("of the files"), _field("a folder"), _field("")
         self.browse, self.replace = _button("..."), Qw.QCheckBox("replace one of this name")
-        self.save, self.there = _button("Save image and labels"), Qw.QLabel()
-        self.parents, self.command, self.train = Qw.QComboBox(), _field(""), _button("Fine-tune")
+        self.save, self.there = _button("Save image and labels"), _text()
+        self.parents, self.command, self.train = Qw.QComboBox(), _text(), _button("Fine-tune")
         self.parents.addItems([f"cellpose3d:{name}" for name in _models("cellpose3d")])
         self.folder.setText(str(workplace() / "runs" / "corrected"))
         self.new.setText("mine")
-        self.command.setReadOnly(True)
-        self.there.setWordWrap(True)
         self.runner, self.log = Runner(self.train), Qw.QTextBrowser()
+        self.log.setVisible(False)
         rows = {
             "image": self.image,
             "corrected labels": self.labels,
@@ -290,8 +287,8 @@ class CorrectTab(Qw.QWidget):
             "folder": _beside(self.folder, self.browse),
             "": self.replace,
         }
-        more = {"from model": self.parents, "new model": self.new, "command": self.command}
-        last = (self.train, self.runner, self.log)
+        more = {"from model": self.parents, "new model": self.new}
+        last = (self.command, self.train, self.runner, self.log)
         _stack(self, _form(rows), self.save, self.there, _form(more), *last)
         self.image.currentIndexChanged.connect(self.show_name)
         self.browse.clicked.connect(partial(_browse, self.folder))
@@ -322,7 +319,6 @@ class CorrectTab(Qw.QWidget):
     def show_command(self) -> None:
         """Show how many images lie in the folder, and the command that trains on them."""
         self.command.setText(typed(self.words()))
-        self.command.setCursorPosition(0)
         try:
             number = count(Path(self.folder.text()))
         except (CytosuiteError, OSError) as error:
@@ -351,6 +347,7 @@ class CorrectTab(Qw.QWidget):
                 raise InputError("expected a name of the new model, found none")
             if not count(Path(self.folder.text())):
                 raise InputError(f"{self.folder.text()}: expected images with labels, found none")
+            self.log.setVisible(True)
             self.runner.start(self.words(), self._trained)
 
     def show_log(self) -> None:
@@ -451,6 +448,14 @@ def _form(rows: Mapping[str, Qw.QWidget]) -> Qw.QWidget:
 
 def _button(text: str) -> Qw.QPushButton:
     return Qw.QPushButton(text)
+
+
+def _text() -> Qw.QLabel:
+    """Return lines to read and to copy."""
+    text = Qw.QLabel()
+    text.setWordWrap(True)
+    text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return text
 
 
 def _field(hint: str) -> Qw.QLineEdit:

@@ -105,40 +105,29 @@ def why(found: Mapping[str, Any]) -> str:
     """Return the choice of a model as HTML: of a record, or of ``apply --dry-run --json``."""
     chosen = {**found, **found.get("selection", {})}
     by = "named by you" if chosen.get("by") == "user" else "chosen by the image"
-    head = f"<b>{escape(chosen['algorithm'])} {escape(chosen['model'])}</b>, {by}"
+    lines = [f"<b>{escape(chosen['algorithm'])} {escape(chosen['model'])}</b>, {by}"]
+    lines += [f"<span style='color:#e69f00'>⚠ {escape(line)}</span>" for line in found["warnings"]]
     cards = [chosen, *chosen.get("others", [])]
-    keys = list(dict.fromkeys(key for card in cards for key in card.get("terms", {})))
-    rows = [["model", "cost", *keys, ""]]
-    for card in cards:
-        remarks = [f"not made for this {key}" for key in card.get("broken", [])]
-        remarks += [f"left out: {card['left_out']}"] if card.get("left_out") else []
-        values = [card.get("cost"), *(card.get("terms", {}).get(key) for key in keys)]
-        costs = ["" if value is None else f"{value:.2f}" for value in values]
-        rows.append([card["model"], *costs, "; ".join(remarks)])
-    facts = chosen.get("metadata", {}) or {
-        k: {"source": v} for k, v in chosen.get("sources", {}).items()
-    }
-    known = [_fact(key, own) for key, own in facts.items() if key in keys]
-    parts = [head, f"known: {escape('; '.join(known))}" if known else "", _table(rows)]
-    parts += [f"<span style='color:#e69f00'>⚠ {escape(line)}</span>" for line in found["warnings"]]
-    return "<br>".join(part for part in parts if part)
+    keys = {"axes", "channel", *(key for card in cards for key in card.get("terms", {}))}
+    facts = [_fact(k, own) for k, own in chosen.get("metadata", {}).items() if k in keys]
+    lines += [f"known: {escape('; '.join(facts))}"] if facts else []
+    first, *others = map(_card, cards)
+    lines += ["", "cost of each model, the least is taken:", f"<b>{first}</b>", *others]
+    return "<br>".join(lines)
 
 
 def _fact(key: str, own: Mapping[str, Any]) -> str:
     """Return a fact about an image with its source."""
-    value = own.get("value", "")
-    sizes = value if isinstance(value, list) else [value]
+    sizes = own["value"] if isinstance(own["value"], list) else [own["value"]]
     text = " x ".join(f"{size:g}" if isinstance(size, float) else str(size) for size in sizes)
-    return f"{key} {text} ({own.get('source', 'file')})".replace("  ", " ")
+    return f"{key} {text} ({own['source']})"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as an HTML table, the first two set off: names of columns, and the chosen one."""
-    lines = []
-    for number, row in enumerate(rows):
-        tag = "b" if number < 2 else "span"
-        cells = "".join(
-            f"<td style='padding-right:8px'><{tag}>{escape(c)}</{tag}></td>" for c in row
-        )
-        lines.append(f"<tr>{cells}</tr>")
-    return f"<table>{''.join(lines)}</table>"
+def _card(card: Mapping[str, Any]) -> str:
+    """Return a model with its cost, its terms, and what speaks against it."""
+    terms = " + ".join(f"{key} {value:.2f}" for key, value in card.get("terms", {}).items())
+    doubts = [f"not made for this {key}" for key in card.get("broken", [])]
+    doubts += [f"left out: {card['left_out']}"] if card.get("left_out") else []
+    cost = "" if card.get("cost") is None else f"{card['cost']:.2f} "
+    parts = [f"{cost}{card['model']}", *([terms] if terms else []), *doubts]
+    return escape("; ".join(parts)).replace("; ", ": ", 1)

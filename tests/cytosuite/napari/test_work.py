@@ -69,4 +69,4 @@ def test_the_reasons_for_a_model_are_those_of_a_dry_run_and_a_record():
     assert "⚠ voxel size assumed: 1 µm" in dry
     record = {**shared, "model": "near", "selection": {**cards, "by": "user", "others": [other]}}
     assert "<b>watershed near</b>, named by you" in why(record)
-    assert "<td style='padding-right:8px'><b>0.50</b>" in why(record)
+    assert "<b>0.50 near: spacing 0.50</b>" in why(record)
