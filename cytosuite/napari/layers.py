@@ -106,8 +106,7 @@ def points_layer(points: Points, name: str, **more: object) -> LayerData:
         np.zeros((1,) * len(points.spacing)), points.spacing, SPATIAL[-len(points.spacing) :]
     )
     ring = {"size": DOT, "face_color": "transparent", "border_color": "yellow"}
-    given = {**geometry(place), "name": name, "out_of_slice_display": True, **ring, **more}
-    return points.array, given, "points"
+    return points.array, {**geometry(place), "name": name, **ring, **more}, "points"
 
 
 def layer_of(
@@ -161,8 +160,8 @@ def axes_of(layer: Any) -> str:  # noqa: ANN401 - a layer of napari
     return SPATIAL[-min(layer.ndim, 3) :]
 
 
-def volume_of(layer: Any, step: Sequence[int] = ()) -> Volume:  # noqa: ANN401 - a layer of napari
-    """Return the pixels of a layer as an image, of further axes those at the shown step."""
+def volume_of(layer: Any, point: Sequence[float] = ()) -> Volume:  # noqa: ANN401 - as above
+    """Return the pixels of a layer as an image, of further axes those at a point of the viewer."""
     if getattr(layer, "rgb", False):
         raise InputError(
             f"{layer.name}: expected grey values, found colours; right click on the layer, "
@@ -173,8 +172,9 @@ def volume_of(layer: Any, step: Sequence[int] = ()) -> Volume:  # noqa: ANN401 -
     data = layer.data[0] if layer.multiscale else layer.data
     axes, spacing = axes_of(layer), spacing_of(layer)
     extra = layer.ndim - len(axes)
-    shown = tuple(step)[-layer.ndim :][:extra] if step else (0,) * extra
-    array: NDArray[Any] = np.asarray(data[shown])
+    place = layer.world_to_data(point) if len(point) else (0.0,) * layer.ndim
+    shown = np.clip(np.round(place[:extra]), 0, np.array(data.shape[:extra]) - 1).astype(int)
+    array: NDArray[Any] = np.asarray(data[tuple(shown)])
     kept: Mapping[str, Any] = layer.metadata.get(OWN, {})
     metadata = {key: value for key, value in kept.items() if key != "spacing_um"}
     if spacing is None or list(spacing) != kept.get("spacing_um"):
@@ -184,9 +184,9 @@ def volume_of(layer: Any, step: Sequence[int] = ()) -> Volume:  # noqa: ANN401 -
     return Volume(array, spacing or (1.0,) * len(axes), axes, metadata)
 
 
-def labels_of(layer: Any, image: Volume, step: Sequence[int] = ()) -> Volume:  # noqa: ANN401
+def labels_of(layer: Any, image: Volume, point: Sequence[float] = ()) -> Volume:  # noqa: ANN401
     """Return the labels of a layer on an image; InputError for another shape or negative ones."""
-    labels = volume_of(layer, step)
+    labels = volume_of(layer, point)
     if labels.shape != image.shape:
         raise InputError(
             f"{layer.name}: expected labels of the shape {image.shape} of the image, found "

@@ -27,7 +27,8 @@ from cytosuite.volume import Volume
 
 FACTS = "run.json"
 # Colours of the report: errors are filled, outlines of truth and answer around them.
-PALETTE = {**GUESS, **TRUTH, **BOTH}
+PALETTE = {**GUESS, **TRUTH, **BOTH, "p": GUESS["."]}
+NAMES = {"truth": ".", "prediction": "p", **LETTERS}
 ON_TRUTH = (MISSED, SPLIT, MERGED)  # classes of true objects, as the report counts them
 FAINT, STRONG = 0.35, 0.7  # opacities of outlines where they are filled, and of errors
 RUN, CONTOUR = "run", "contour"  # in the metadata of a layer: folder, px of outlines
@@ -124,7 +125,7 @@ def read_run(path: str | Path) -> list[LayerData]:
 
 
 def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
-    """Return a case as layers, the answer and errors of one algorithm visible; see `OpenedRun`."""
+    """Return a case as layers, the answer and errors of one algorithm visible, on top."""
     output, inputs = run.task.main_output, case.inputs(run.task)
     kinds = {socket.slug: socket.kind for socket in run.task.inputs}
     found: list[LayerData] = []
@@ -140,11 +141,11 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
     truth = None
     if output is not None and truth_path is not None and output.kind == "labels":
         truth = read(truth_path).channels[0]
-        found.append(_outlined(truth, "truth", "."))
+        found.append(_outlined(truth, "truth", NAMES["truth"]))
     elif output is not None and truth_path is not None:
         found.append(layer_of(truth_path, output.kind, "truth", spacing))
     wanted = first or folder_of(run.algorithms[0])
-    for name in run.algorithms:
+    for name in sorted(run.algorithms, key=lambda name: folder_of(name) == wanted):
         shown = {} if folder_of(name) == wanted else hidden
         found += _answer(run, case, name, truth, spacing, shown)
     for _, given, _ in found:
@@ -169,7 +170,7 @@ def _answer(
     if output.kind != "labels":
         return [layer_of(path, output.kind, name, spacing, **shown)]
     answer = read(path).channels[0]
-    found = [_outlined(answer, name, "o", **shown)]
+    found = [_outlined(answer, name, NAMES["prediction"], **shown)]
     if truth is not None:
         for error, labels in errors(truth, answer, case.min_object_voxels).items():
             side = truth if error in ON_TRUTH else answer
@@ -205,7 +206,5 @@ def _outlined(volume: Volume, name: str, letter: str, **shown: object) -> LayerD
 
 def _painted(volume: Volume, name: str, letter: str, opacity: float, **shown: object) -> LayerData:
     """Return labels in one colour of the report."""
-    red, green, blue = GUESS["."] if letter == "o" else PALETTE[letter]
-    colour = (red / 255, green / 255, blue / 255, 1.0)
-    colours = {None: colour, 0: (0.0,) * 4}
+    colours = {None: tuple(part / 255 for part in PALETTE[letter]), 0: (0.0,) * 4}
     return labels_layer(volume, name, colormap=colours, opacity=opacity, **shown)

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 from napari.layers import Image, Labels
 from napari.viewer import Viewer
 from qtpy import QtWidgets as Qw
@@ -25,7 +24,16 @@ from cytosuite.folders.names import case_name
 from cytosuite.formats import write
 from cytosuite.napari.layers import OWN, axes_of, labels_of, results, spacing_of, volume_of
 from cytosuite.napari.pairs import count, save_pair
-from cytosuite.napari.runs import CONTOUR, RUN, OpenedRun, case_layers, open_run, run_of
+from cytosuite.napari.runs import (
+    CONTOUR,
+    NAMES,
+    PALETTE,
+    RUN,
+    OpenedRun,
+    case_layers,
+    open_run,
+    run_of,
+)
 from cytosuite.napari.work import Work, train_words, typed, why
 
 LOOK_MS = 100  # between two looks at a running command
@@ -33,6 +41,7 @@ ENGINES = ("process", "auto", "docker", "podman", "apptainer")
 BY_IMAGE = "by the image"
 RED = "#ff6b6b"
 Layer: TypeAlias = Any  # of napari
+Button = Qw.QPushButton
 
 
 class Cytosuite(Qw.QWidget):
@@ -73,8 +82,9 @@ class LayerBox(Qw.QComboBox):
         for layer in fitting:
             self.addItem(layer.name, layer)
             layer.events.name.connect(self.refresh)
-        if before in fitting:
-            self.setCurrentIndex(fitting.index(before))
+        self.setCurrentIndex(
+            fitting.index(before) if before in fitting else min(0, len(fitting) - 1)
+        )
         self.blockSignals(False)
         if self.layer is not before:
             self.currentIndexChanged.emit(self.currentIndex())
@@ -87,13 +97,13 @@ class Runner(Qw.QWidget):
         super().__init__()
         self.waiting = waiting  # buttons
         self.work: Work | None = None
-        self.bar, self.line, self.cancel = Qw.QProgressBar(), _text(), _button("Cancel")
+        self.bar, self.line, self.cancel = Qw.QProgressBar(), _text(), Button("Cancel")
         self.cancel.clicked.connect(self.stop)
         self.timer = QTimer(self)
         self.timer.timeout.connect(self.look)
         self.row = _beside(self.bar, self.cancel)
-        self.row.setVisible(False)
         _stack(self, self.row, self.line)
+        self.show_running(on=False)
         self._running: list[Work] = []
         self.destroyed.connect(partial(_end, self._running))
 
@@ -103,7 +113,7 @@ class Runner(Qw.QWidget):
         self._running[:] = [self.work]
         self.bar.setRange(0, 0)
         self.say(typed(words))
-        self._show(running=True)
+        self.show_running(on=True)
         self.timer.start(LOOK_MS)
 
     def look(self) -> None:
@@ -120,7 +130,7 @@ class Runner(Qw.QWidget):
             return
         self.timer.stop()
         self._running.clear()
-        self._show(running=False)
+        self.show_running(on=False)
         with self.refused():
             if self.work.refusal:
                 raise InputError(self.work.refusal)
@@ -144,10 +154,11 @@ class Runner(Qw.QWidget):
         except (CytosuiteError, OSError) as error:
             self.say(str(error), f"color:{RED}")
 
-    def _show(self, *, running: bool) -> None:
-        self.row.setVisible(running)
+    def show_running(self, *, on: bool) -> None:
+        """Show the progress alone while a command runs."""
+        self.row.setVisible(on)
         for button in self.waiting:
-            button.setEnabled(not running)
+            button.setEnabled(not on)
 
 
 class SegmentTab(Qw.QWidget):
@@ -167,7 +178,7 @@ class SegmentTab(Qw.QWidget):
             if main.kind == "image":
                 self.algorithm.addItem(f"{name} ({own.task})", name)
         self.engine.addItems(ENGINES)
-        self.explain, self.start = _button("Which model?"), _button("Run")
+        self.explain, self.start = Button("Which model?"), Button("Run")
         self.runner, self.reasons = Runner(self.explain, self.start), Qw.QTextBrowser()
         rows = {
             "image": self.image,
@@ -209,7 +220,7 @@ class SegmentTab(Qw.QWidget):
             if layer is None:
                 raise InputError("expected an image, found none; open one first")
             self._take_spacing(layer)
-            volume, name = volume_of(layer, _step(self.viewer, layer)), case_name(layer.name)
+            volume, name = volume_of(layer, self.viewer.dims.point), case_name(layer.name)
             folder = Path(tempfile.mkdtemp(dir=self.home.name))
             write(folder / f"{name}.tif", volume, compress=False)
             out = folder / ("choice.json" if dry else "out")
@@ -272,9 +283,9 @@ class CorrectTab(Qw.QWidget):
         self.trained: Callable[[], None] = lambda: None  # a new model is there
         self.image, self.labels = LayerBox(viewer, Image), LayerBox(viewer, Labels)
         self.name, self.folder, self.new = _field("of the files"), _field("a folder"), _field("")
-        self.browse, self.replace = _button("..."), Qw.QCheckBox("replace one of this name")
-        self.save, self.there = _button("Save image and labels"), _text()
-        self.parents, self.command, self.train = Qw.QComboBox(), _text(), _button("Fine-tune")
+        self.browse, self.replace = Button("..."), Qw.QCheckBox("replace one of this name")
+        self.save, self.there = Button("Save image and labels"), _text()
+        self.parents, self.command, self.train = Qw.QComboBox(), _text(), Button("Fine-tune")
         self.parents.addItems([f"cellpose3d:{name}" for name in _models("cellpose3d")])
         self.folder.setText(str(workplace() / "runs" / "corrected"))
         self.new.setText("mine")
@@ -290,6 +301,7 @@ class CorrectTab(Qw.QWidget):
         more = {"from model": self.parents, "new model": self.new}
         last = (self.command, self.train, self.runner, self.log)
         _stack(self, _form(rows), self.save, self.there, _form(more), *last)
+        self.layout().addStretch()
         self.image.currentIndexChanged.connect(self.show_name)
         self.browse.clicked.connect(partial(_browse, self.folder))
         self.save.clicked.connect(self.write)
@@ -332,8 +344,8 @@ class CorrectTab(Qw.QWidget):
             image, labels = self.image.layer, self.labels.layer
             if image is None or labels is None:
                 raise InputError("expected an image and its labels, found no such layer")
-            volume = volume_of(image, _step(self.viewer, image))
-            truth = labels_of(labels, volume, _step(self.viewer, labels))
+            volume = volume_of(image, self.viewer.dims.point)
+            truth = labels_of(labels, volume, self.viewer.dims.point)
             folder, name = Path(self.folder.text()), self.name.text().strip()
             number = save_pair(folder, name, volume, truth, replace=self.replace.isChecked())
             self.replace.setChecked(False)
@@ -371,22 +383,23 @@ class RunTab(Qw.QWidget):
         super().__init__()
         self.viewer = viewer
         self.opened: OpenedRun | None = None
-        self.folder, self.browse = _field("folder of a run: runs/..."), _button("...")
-        self.cases, self.open, self.runner = Qw.QListWidget(), _button("Open the case"), Runner()
-        _stack(self, _beside(self.folder, self.browse), self.cases, self.open, self.runner)
+        self.folder, self.browse = _field("folder of a run: runs/..."), Button("...")
+        self.cases, self.open, self.runner = Qw.QListWidget(), Button("Open the case"), Runner()
+        legend, place = _text(), _beside(self.folder, self.browse)
+        colours = {name: "#" + bytes(PALETTE[letter]).hex() for name, letter in NAMES.items()}
+        signs = (f"<span style='color:{own}'>■</span> {name}" for name, own in colours.items())
+        legend.setText(" ".join(signs))
+        _stack(self, place, self.cases, self.open, legend, self.runner)
         self.browse.clicked.connect(partial(_browse, self.folder))
         self.folder.textChanged.connect(self.list_cases)
         self.open.clicked.connect(self.show_case)
         self.cases.itemDoubleClicked.connect(self.show_case)
-        _follow(self, viewer.layers.events.inserted, self.meet)
+        _follow(self, viewer.layers.events.inserted, lambda event: self.meet(event.value))
         for layer in viewer.layers:
-            self._meet(layer)
+            self.meet(layer)
 
-    def meet(self, event: Any) -> None:  # noqa: ANN401 - an event of napari
+    def meet(self, layer: Layer) -> None:
         """Draw outlines, and list the cases of a run of which a case was opened."""
-        self._meet(event.value)
-
-    def _meet(self, layer: Layer) -> None:
         own = layer.metadata.get(OWN, {})
         if CONTOUR in own:
             layer.contour, layer.opacity = own[CONTOUR], 1.0
@@ -402,7 +415,7 @@ class RunTab(Qw.QWidget):
                 self.opened = open_run(found[0])
                 self.cases.addItems([self.opened.title(case) for case in self.opened.cases])
                 self.cases.setCurrentRow(0)
-                self.runner.say(f"{len(self.opened.cases)} cases, the worst first")
+                self.runner.say(f"cases, the worst first: {len(self.opened.cases)}")
 
     def show_case(self, *_: object) -> None:
         """Replace the layers of the run by those of the chosen case."""
@@ -446,14 +459,11 @@ def _form(rows: Mapping[str, Qw.QWidget]) -> Qw.QWidget:
     return home
 
 
-def _button(text: str) -> Qw.QPushButton:
-    return Qw.QPushButton(text)
-
-
 def _text() -> Qw.QLabel:
     """Return lines to read and to copy."""
     text = Qw.QLabel()
     text.setWordWrap(True)
+    text.setSizePolicy(Qw.QSizePolicy.Policy.Preferred, Qw.QSizePolicy.Policy.Maximum)
     text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return text
 
@@ -474,12 +484,6 @@ def _follow(widget: Qw.QWidget, event: Any, react: Callable[..., None]) -> None:
 def _sizes(layer: Layer) -> str:
     """Return the voxel size of a layer as text, empty where it is not known."""
     return ", ".join(f"{size:.6g}" for size in spacing_of(layer) or ())
-
-
-def _step(viewer: Viewer, layer: Layer) -> list[int]:
-    """Return the place in the pixels of a layer that the viewer shows."""
-    place = np.round(layer.world_to_data(viewer.dims.point)).astype(int)
-    return np.clip(place, 0, np.array(layer.data.shape) - 1).tolist()
 
 
 def _browse(field: Qw.QLineEdit, *_: object) -> None:

@@ -19,7 +19,7 @@ BLOCK = np.arange(4 * 6 * 8, dtype=np.uint16).reshape(4, 6, 8)
 
 def _layer(array, given, kind="image", **more):
     """Return what our functions see of a layer of napari."""
-    own = {"ndim": array.ndim, "multiscale": False, "rgb": False, "translate": (0,) * array.ndim}
+    own = {"ndim": array.ndim, "multiscale": False, "rgb": False, "world_to_data": tuple}
     return SimpleNamespace(**{"data": array, **own, **given, **more})
 
 
@@ -93,7 +93,7 @@ def test_scale_is_in_um_and_not_known_of_bare_pixels(scale, units, spacing):
 def test_further_axes_are_at_the_shown_step():
     given = {"scale": (1,) * 4, "units": ("pixel",) * 4, "metadata": {}, "name": "a"}
     frames = np.stack([BLOCK, BLOCK + 7])
-    found = volume_of(_layer(frames, {**given, "axis_labels": tuple("tzyx")}), (1, 2, 0, 0))
+    found = volume_of(_layer(frames, {**given, "axis_labels": tuple("tzyx")}), (1.2, 2, 0, 0))
     np.testing.assert_array_equal(found.array, BLOCK + 7)
 
 
