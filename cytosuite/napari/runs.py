@@ -9,9 +9,9 @@ import numpy as np
 from cytosuite.benchmark.catalog.catalog import folder_of
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.pictures.stills import BOTH, GUESS, LETTERS, TRUTH
+from cytosuite.benchmark.results.cases import output_path
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.gather import match
-from cytosuite.benchmark.results.score import output_path
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError

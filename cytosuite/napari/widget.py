@@ -76,15 +76,14 @@ class LayerBox(Qw.QComboBox):
     def refresh(self, *_: object) -> None:
         """Show the layers that there are; the choice stays."""
         before = self.layer
-        fitting = [own for own in reversed(self.layers) if isinstance(own, self.kind)]
+        fitting: list[Layer] = [own for own in self.layers[::-1] if isinstance(own, self.kind)]
         self.blockSignals(True)
         self.clear()
         for layer in fitting:
             self.addItem(layer.name, layer)
             layer.events.name.connect(self.refresh)
-        self.setCurrentIndex(
-            fitting.index(before) if before in fitting else min(0, len(fitting) - 1)
-        )
+        if before in fitting:
+            self.setCurrentIndex(fitting.index(before))
         self.blockSignals(False)
         if self.layer is not before:
             self.currentIndexChanged.emit(self.currentIndex())
@@ -104,8 +103,8 @@ class Runner(Qw.QWidget):
         self.row = _beside(self.bar, self.cancel)
         _stack(self, self.row, self.line)
         self.show_running(on=False)
-        self._running: list[Work] = []
-        self.destroyed.connect(partial(_end, self._running))
+        self._running: list[Work] = []  # ends with the window
+        self.destroyed.connect(lambda *_, own=self._running: [work.kill() for work in own])
 
     def start(self, words: Sequence[str], done: Callable[[], None]) -> None:
         """Start a command; `done` is called when it has gone well."""
@@ -490,12 +489,6 @@ def _browse(field: Qw.QLineEdit, *_: object) -> None:
     """Let the user choose a folder."""
     if found := Qw.QFileDialog.getExistingDirectory(None, "cytosuite", field.text()):
         field.setText(found)
-
-
-def _end(running: Sequence[Work], *_: object) -> None:
-    """End what still runs when its window is gone."""
-    for work in running:
-        work.kill()
 
 
 def _models(algorithm: str) -> list[str]:

@@ -8,10 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-import napari
 import numpy as np
-from npe2 import PluginManager, PluginManifest
-from qtpy.QtWidgets import QApplication
 
 import cytosuite
 
@@ -20,6 +17,8 @@ MANIFEST = Path(cytosuite.__file__).parent / "napari" / "napari.yaml"
 
 def wait(runner):
     """Let the window live until its command has ended."""
+    from qtpy.QtWidgets import QApplication  # not where tests are collected
+
     end = time.monotonic() + 120
     while runner.timer.isActive() and time.monotonic() < end:
         QApplication.processEvents()
@@ -28,6 +27,9 @@ def wait(runner):
 
 def started():
     """Return a viewer with the plugin as it is in this checkout, and its window."""
+    import napari
+    from npe2 import PluginManager, PluginManifest
+
     plugins = PluginManager.instance()
     if "cytosuite" not in plugins:
         plugins.register(PluginManifest.from_file(MANIFEST))
