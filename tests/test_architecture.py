@@ -25,6 +25,7 @@ ALLOWED = {
     "algorithms": {"core", "algorithms"},
     "algorithms.training": {"core", "metrics", "training", "algorithms", "algorithms.training"},
     "benchmark": {"core", "metrics", "datasets", "benchmark"},
+    "napari": {"core", "metrics", "datasets", "benchmark", "napari"},
 }
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 

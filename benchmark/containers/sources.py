@@ -11,7 +11,8 @@ from cytosuite.errors import InputError
 from cytosuite.files import digest, visible_files
 
 ROOMS = {"algorithms", "benchmark", "datasets", "weights"}  # links in a checkout
-NOT_IN_CORE = {"figures", "folders", "metrics", "monai", "training", *ROOMS}  # of the library
+# Of the library.
+NOT_IN_CORE = {"figures", "folders", "metrics", "monai", "napari", "training", *ROOMS}
 # Of an algorithm's folder.
 NOT_AT_RUN_TIME = {"training", "kernels", "wheels", "Dockerfile"}
 

@@ -1,0 +1,1 @@
+"""The plugin of napari: files and runs as layers, algorithms, corrections for a fine-tuning."""

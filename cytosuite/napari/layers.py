@@ -1,0 +1,199 @@
+"""Images, labels, results and simulated samples as layers of napari, in µm, and layers as images.
+
+A layer is array, arguments and type, as napari's plugins exchange it; nothing here loads Qt.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.data.planes import limits
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.contract.points import Points, read_points
+from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
+from cytosuite.datasets.folder.collect import PLAIN, SOCKETS
+from cytosuite.errors import InputError
+from cytosuite.files import read_json
+from cytosuite.folders.layouts import MASKS
+from cytosuite.formats import channels, read
+from cytosuite.formats.imagefiles import LABEL, image_name
+from cytosuite.formats.picture import COLOURS
+from cytosuite.volume import SPATIAL, UM_PER, Volume
+
+LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
+OWN = "cytosuite"  # key of what we keep in the metadata of a layer
+# Folders of label images: sockets, those of users, and of the Cell Tracking Challenge.
+LABEL_FOLDERS = {
+    *(slug for slug, socket in SOCKETS.items() if socket.kind == "labels"),
+    *(PLAIN[LABELS.slug], "masks", "SEG", "TRA"),
+}
+TINTS = ("green", "magenta", "cyan", "yellow", "blue", "red")  # of channels
+DOT = 5  # px of a point
+
+
+def read_image(path: str | Path) -> list[LayerData]:
+    """Return the channels of an image, or label images, as layers; InputError if broken."""
+    place = Path(path)
+    names, name = channels(place), image_name(place)
+    if coloured := tuple(names[: len(COLOURS)]) == COLOURS:
+        parts = [read(place, {"C": number}) for number in range(len(COLOURS))]
+    else:
+        whole = read(place)
+        parts = whole.channels
+        if whole.array.dtype.kind in "iub" and is_labels(place):
+            return [labels_layer(parts[0], name)]
+    if not parts[1:]:
+        return [image_layer(parts[0], name)]
+    found = []
+    for number, part in enumerate(parts):
+        own = names[number] if number < len(names) and names[number] else f"channel {number}"
+        tint = own if coloured else TINTS[number % len(TINTS)]
+        data, given, kind = image_layer(part, f"{name} {own}")
+        found.append((data, {**given, "colormap": tint, "blending": "additive"}, kind))
+        given["metadata"][OWN].setdefault("channel", own)
+    return found
+
+
+def is_labels(path: Path) -> bool:
+    """Return whether an image of integers holds labels, by its folder, name, or record beside."""
+    name, home = image_name(path), path.absolute().parent.name
+    if home in LABEL_FOLDERS or home.endswith(("_GT", "_RES")):
+        return True
+    if name.endswith(LABEL) or MASKS.fullmatch(name):
+        return True
+    try:
+        record = read_json(path.with_name(f"{name}.json"))
+    except InputError:
+        return False
+    return isinstance(record, dict) and {"objects", "key"} <= set(record)
+
+
+def geometry(volume: Volume) -> dict[str, Any]:
+    """Return scale in µm, units and axes of a volume; pixels where the voxel size is not known."""
+    extra = len(volume.axes) - len(volume.spacing)
+    unit = "pixel" if volume.spacing_is_assumed and set(volume.spacing) == {1.0} else "um"
+    kept = {**volume.metadata, "spacing_um": list(volume.spacing)}
+    return {
+        "scale": (1.0,) * extra + volume.spacing,
+        "units": ("pixel",) * extra + (unit,) * len(volume.spacing),
+        "axis_labels": tuple(volume.axes.lower()),
+        "metadata": {OWN: kept},
+    }
+
+
+def image_layer(volume: Volume, name: str, **more: object) -> LayerData:
+    """Return an image as a layer, with the contrast of the pictures of a report."""
+    low, high = limits(volume.array)
+    ends = {"contrast_limits": (low, high)} if low < high else {}
+    return volume.array, {**geometry(volume), "name": name, **ends, **more}, "image"
+
+
+def labels_layer(volume: Volume, name: str, **more: object) -> LayerData:
+    """Return labels as a layer that can be edited."""
+    array = volume.array
+    own = array.astype(np.uint8) if array.dtype.kind == "b" else array
+    own = own if own.flags.writeable else own.copy()
+    return own, {**geometry(volume), "name": name, **more}, "labels"
+
+
+def points_layer(points: Points, name: str, **more: object) -> LayerData:
+    """Return points as a layer of rings."""
+    place = Volume(
+        np.zeros((1,) * len(points.spacing)), points.spacing, SPATIAL[-len(points.spacing) :]
+    )
+    ring = {"size": DOT, "face_color": "transparent", "border_color": "yellow"}
+    return points.array, {**geometry(place), "name": name, **ring, **more}, "points"
+
+
+def layer_of(
+    path: Path, kind: str, name: str, spacing: Sequence[float], **more: object
+) -> LayerData:
+    """Return a file of a known kind, ``labels``, ``points`` or ``image``, as a layer."""
+    if kind == "points":
+        return points_layer(read_points(path, tuple(spacing)), name, **more)
+    made = {"labels": labels_layer, "image": image_layer}[kind]
+    return made(read(path).channels[0], name, **more)
+
+
+def results(out: Path, name: str) -> tuple[dict[str, Any], list[LayerData]]:
+    """Return the record of an image that ``cytosuite apply`` has written, and its outputs."""
+    record = read_json(out / f"{name}.json")
+    title = f"{name}: {record['algorithm']} {record['model']}"
+    found = []
+    for number, socket in enumerate(TASKS[algorithms()[record["algorithm"]].task].outputs):
+        more = f"-{socket.slug}" if number else ""
+        end = f"-{socket.slug}.json" if socket.is_json else ".tif"
+        path = out / f"{name}{more}{end}"
+        if socket.kind in ("image", "labels", "points") and path.is_file():
+            shown = f"{title}{more}"
+            found.append(layer_of(path, socket.kind, shown, record["spacing_um"]))
+    return record, found
+
+
+def simulated_spheroid() -> list[LayerData]:
+    """Return the first case of ``cytosuite simulate spheroid --size mini``: image and labels."""
+    ((_, make),) = recipe(DataRequest("spheroid", "mini", cases=1)).makers
+    sample = make()
+    image, labels = sample.volume(IMAGE.slug), sample.volume(LABELS.slug)
+    return [image_layer(image, "spheroid"), labels_layer(labels, "spheroid labels")]
+
+
+def spacing_of(layer: Any) -> tuple[float, ...] | None:  # noqa: ANN401 - a layer of napari
+    """Return the voxel size of a layer in µm (z, y, x); None if it is not known."""
+    axes = axes_of(layer)
+    units = [str(unit).lower() for unit in layer.units][-len(axes) :]
+    scale = [abs(float(step)) for step in layer.scale][-len(axes) :]
+    if set(units) == {"pixel"} and set(scale) == {1.0}:
+        return None
+    return tuple(step * UM_PER.get(unit, 1.0) for step, unit in zip(scale, units, strict=True))
+
+
+def axes_of(layer: Any) -> str:  # noqa: ANN401 - a layer of napari
+    """Return the spatial axes of a layer: by its labels, else the last three, of planes two."""
+    names = "".join(str(name).upper() for name in layer.axis_labels)
+    if len(names) == layer.ndim and set(names) <= set("TCZYX"):
+        return "".join(axis for axis in names if axis in SPATIAL)
+    return SPATIAL[-min(layer.ndim, 3) :]
+
+
+def volume_of(layer: Any, point: Sequence[float] = ()) -> Volume:  # noqa: ANN401 - as above
+    """Return the pixels of a layer as an image, of further axes those at a point of the viewer."""
+    if getattr(layer, "rgb", False):
+        raise InputError(
+            f"{layer.name}: expected grey values, found colours; right click on the layer, "
+            "Split RGB, and take one channel"
+        )
+    if layer.ndim < 2:
+        raise InputError(f"{layer.name}: expected an image of 2 axes or more, found {layer.ndim}")
+    data = layer.data[0] if layer.multiscale else layer.data
+    axes, spacing = axes_of(layer), spacing_of(layer)
+    extra = layer.ndim - len(axes)
+    place = layer.world_to_data(point) if len(point) else (0.0,) * layer.ndim
+    shown = np.clip(np.round(place[:extra]), 0, np.array(data.shape[:extra]) - 1).astype(int)
+    array: NDArray[Any] = np.asarray(data[tuple(shown)])
+    kept: Mapping[str, Any] = layer.metadata.get(OWN, {})
+    metadata = {key: value for key, value in kept.items() if key != "spacing_um"}
+    if spacing is None or list(spacing) != kept.get("spacing_um"):
+        metadata.pop("spacing_source", None)
+    if spacing is None:
+        metadata["spacing_source"] = "assumed"
+    return Volume(array, spacing or (1.0,) * len(axes), axes, metadata)
+
+
+def labels_of(layer: Any, image: Volume, point: Sequence[float] = ()) -> Volume:  # noqa: ANN401
+    """Return the labels of a layer on an image; InputError for another shape or negative ones."""
+    labels = volume_of(layer, point)
+    if labels.shape != image.shape:
+        raise InputError(
+            f"{layer.name}: expected labels of the shape {image.shape} of the image, found "
+            f"{labels.shape}"
+        )
+    low, high = int(labels.array.min(initial=0)), int(labels.array.max(initial=0))
+    if low < 0:
+        raise InputError(f"{layer.name}: expected labels from 0, found {low}")
+    fits = np.uint16 if high < 2**16 else np.uint32
+    return image.like(labels.array.astype(fits))

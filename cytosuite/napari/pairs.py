@@ -1,0 +1,54 @@
+"""Corrected images in a folder for a fine-tuning: ``images/NAME.tif`` and ``labels/NAME.tif``."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cytosuite.contract.tasks import LABELS
+from cytosuite.datasets.folder.collect import collect
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, need_folder
+from cytosuite.folders.names import case_name, key_of
+from cytosuite.formats import write
+from cytosuite.formats.imagefiles import READABLE
+from cytosuite.volume import Volume
+
+
+def save_pair(
+    folder: Path, name: str, image: Volume, labels: Volume, *, replace: bool = False
+) -> int:
+    """Write an image with its labels, both or none, and return the number of objects.
+
+    InputError for a name that no file can have, or one that is taken and not to be replaced.
+    """
+    if not name or case_name(name) != name:
+        raise InputError(f"name: expected one like {case_name(name)!r}, found {name!r}")
+    need_folder(folder)
+    images, truths = folder / "images", folder / "labels"
+    for home in (images, truths):
+        for path in _of_name(home, name):
+            if path != home / f"{name}.tif":
+                raise InputError(f"{path}: an image of this name is there; take another name")
+            if not replace:
+                raise InputError(f"{path}: it is there already; take another name, or replace it")
+    with (
+        atomic(images / f"{name}.tif") as image_part,
+        atomic(truths / f"{name}.tif") as labels_part,  # takes its name first
+    ):
+        write(image_part, image)
+        write(labels_part, labels)
+    return int(np.count_nonzero(np.unique(labels.array)))
+
+
+def _of_name(home: Path, name: str) -> list[Path]:
+    """Return the images of a name in a folder, whatever their suffix and case."""
+    found = home.iterdir() if home.is_dir() else ()
+    images = (path for path in found if path.suffix.lower() in READABLE and path.name[0] != ".")
+    return [path for path in images if key_of(path).casefold() == name.casefold()]
+
+
+def count(folder: Path) -> int:
+    """Return how many images with labels a training finds in a folder; InputError if it refuses."""
+    if not (folder / "images").is_dir():
+        return 0
+    return sum(LABELS.slug in item.files for item in collect(folder, "segment").items)

@@ -1,0 +1,210 @@
+"""The readers, and a run of ``cytosuite benchmark`` as layers: its cases with errors by class."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cytosuite.benchmark.catalog.catalog import folder_of
+from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.pictures.stills import BOTH, GUESS, LETTERS, TRUTH
+from cytosuite.benchmark.results.cases import output_path
+from cytosuite.benchmark.results.facts import case_facts
+from cytosuite.benchmark.results.gather import match
+from cytosuite.benchmark.runs.record import read_record
+from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.errors import InputError
+from cytosuite.files import read_json
+from cytosuite.formats import read
+from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
+from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.evidence import gather
+from cytosuite.metrics.labels.object_errors import FALSE, MERGED, MISSED, SPLIT
+from cytosuite.metrics.labels.overlap import OVERLAP
+from cytosuite.napari.layers import OWN, LayerData, labels_layer, layer_of, read_image
+from cytosuite.volume import Volume
+
+FACTS = "run.json"
+# Colours of the report: errors are filled, outlines of truth and answer around them.
+PALETTE = {**GUESS, **TRUTH, **BOTH, "p": GUESS["."]}
+NAMES = {"truth": ".", "prediction": "p", **LETTERS}
+ON_TRUTH = (MISSED, SPLIT, MERGED)  # classes of true objects, as the report counts them
+FAINT, STRONG = 0.35, 0.7  # opacities of outlines where they are filled, and of errors
+RUN, CONTOUR = "run", "contour"  # in the metadata of a layer: folder, px of outlines
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
+    """Return the reader of an image or a run; None of others, and of several files as one stack."""
+    if isinstance(path, list):
+        return None
+    place = Path(path)
+    if format_of(place) not in (None, REQUEST, PICTURE):
+        return read_image
+    return read_run if place.is_dir() and run_of(place) else None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRun:
+    """A run on disk: its algorithms, and its cases, the worst first."""
+
+    folder: Path
+    task: Task
+    algorithms: tuple[str, ...]
+    cases: tuple[Case, ...]
+    metric: str  # by which cases are ordered; empty without scores
+    scores: Mapping[str, float]  # mean over the algorithms, by case
+
+    def title(self, case: Case) -> str:
+        """Return a case with its score."""
+        score = self.scores.get(case.name)
+        return case.name if score is None else f"{case.name}   {self.metric} {score:.3f}"
+
+
+def run_of(path: Path) -> tuple[Path, str, str] | None:
+    """Return the folder of a run, and the folders of algorithm and case in a path; None without."""
+    path = path.absolute()
+    for home in (path, *path.parents[:2]):
+        if (home / FACTS).is_file():
+            inner = path.relative_to(home).parts
+            algorithm, case = (*inner, "", "")[:2] if inner != ("report",) else ("", "")
+            return home, algorithm, case
+    return None
+
+
+def open_run(folder: Path) -> OpenedRun:
+    """Return a run with its cases; InputError where its files are not those of a run."""
+    facts = read_json(folder / FACTS)
+    try:
+        task, names = TASKS[facts["task"]], tuple(map(str, facts["jobs"]))
+        mark = str(facts["fingerprint"])[:12]
+    except (KeyError, TypeError):
+        wanted = "task, jobs and fingerprint"
+        raise InputError(f"{folder / FACTS}: expected {wanted} of a run, found others") from None
+    homes = folder.absolute().parent / "datasets"
+    home = next((own for own in homes.glob("*") if own.name.endswith(f"-{mark}")), None)
+    if home is None:
+        raise InputError(
+            f"{folder}: expected its images in {homes}/*-{mark}, found none; give the command of "
+            "the run again, or leave runs/ as it is"
+        )
+    cases = [
+        Case(name, home / "cases" / name) for name in read_json(home / "dataset.json")["cases"]
+    ]
+    metric, scores = _scores(folder, task, names)
+    order = sorted(cases, key=lambda case: scores.get(case.name, np.inf))
+    return OpenedRun(folder, task, names, tuple(order), metric, scores)
+
+
+def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """Return the first metric that ranks, and its mean by case; none before the report."""
+    from cytosuite.benchmark.comparison.scored import read_scored  # pandas
+
+    try:
+        table = read_scored(folder).scores
+    except InputError:
+        return "", {}
+    table = table[table["algorithm"].isin(names) & (table["case"] != "")].dropna(subset="value")
+    metric = next((own for own in BOARDS[task.name].primary if (table["metric"] == own).any()), "")
+    means = table[table["metric"] == metric].groupby("case")["value"].mean()
+    return metric, {str(case): float(value) for case, value in means.items()}
+
+
+def read_run(path: str | Path) -> list[LayerData]:
+    """Return the case of a folder, of a run the worst one, as layers."""
+    found = run_of(Path(path))
+    if found is None:
+        raise InputError(f"{path}: expected the folder of a run ({FACTS}), found none")
+    folder, algorithm, name = found
+    run = open_run(folder)
+    case = next((own for own in run.cases if name in ("", own.name)), None)
+    if case is None or algorithm not in ("", *map(folder_of, run.algorithms)):
+        shown = ", ".join(map(folder_of, run.algorithms))
+        raise InputError(f"{path}: expected {folder}/<{shown}>/<case>, found neither")
+    return case_layers(run, case, algorithm)
+
+
+def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
+    """Return a case as layers, the answer and errors of one algorithm visible, on top."""
+    output, inputs = run.task.main_output, case.inputs(run.task)
+    kinds = {socket.slug: socket.kind for socket in run.task.inputs}
+    found: list[LayerData] = []
+    for slug, path in inputs.items():
+        title = case.name if not found else f"{case.name} {slug}"
+        kind = "labels" if kinds[slug] == "labels" else "image"
+        found.append(layer_of(path, kind, title, ()))
+    spacing = found[0][1]["metadata"][OWN]["spacing_um"] if found else ()
+    hidden = {"visible": False}
+    for name, path in case.channels().items():
+        found.append(layer_of(path, "image", f"{case.name} {name}", (), **hidden))
+    truth_path = case.truth(run.task).get(output.slug) if output is not None else None
+    truth = None
+    if output is not None and truth_path is not None and output.kind == "labels":
+        truth = read(truth_path).channels[0]
+        found.append(_outlined(truth, "truth", NAMES["truth"]))
+    elif output is not None and truth_path is not None:
+        found.append(layer_of(truth_path, output.kind, "truth", spacing))
+    wanted = first or folder_of(run.algorithms[0])
+    for name in sorted(run.algorithms, key=lambda name: folder_of(name) == wanted):
+        shown = {} if folder_of(name) == wanted else hidden
+        found += _answer(run, case, name, truth, spacing, shown)
+    for _, given, _ in found:
+        given["metadata"][OWN][RUN] = str(run.folder)
+    return found
+
+
+def _answer(
+    run: OpenedRun,
+    case: Case,
+    name: str,
+    truth: Volume | None,
+    spacing: Sequence[float],
+    shown: Mapping[str, object],
+) -> list[LayerData]:
+    """Return the output of an algorithm, of labels with its errors by class; none if it failed."""
+    folder, output = run.folder / folder_of(name) / case.name, run.task.main_output
+    record = read_record(folder)
+    path = None if record is None else output_path(record, folder, run.task)
+    if path is None or output is None:
+        return []
+    if output.kind != "labels":
+        return [layer_of(path, output.kind, name, spacing, **shown)]
+    answer = read(path).channels[0]
+    found = [_outlined(answer, name, NAMES["prediction"], **shown)]
+    if truth is not None:
+        for error, labels in errors(truth, answer, case.min_object_voxels).items():
+            side = truth if error in ON_TRUTH else answer
+            own = side.like(np.where(np.isin(side.array, labels), side.array, 0))
+            title = f"{name}: {error} ({len(labels)})"
+            found.append(_painted(own, title, LETTERS[error], STRONG, **shown))
+    return found
+
+
+def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[int]]:
+    """Return the labels of the errors of each class, as the report counts them; false of answers.
+
+    True objects below `smallest` voxels are ignored.
+    """
+    facts = case_facts(
+        {"truth": lambda: truth, "prediction": lambda: answer}, min_object_voxels=smallest
+    )
+    found = match(gather([OVERLAP], facts)[OVERLAP])
+    sides = {**dict.fromkeys(ON_TRUTH, found.truth_classes), FALSE: found.answer_classes}
+    classes = {
+        error: [label for label, own in side.items() if own == error]
+        for error, side in sides.items()
+    }
+    return {error: labels for error, labels in classes.items() if labels}
+
+
+def _outlined(volume: Volume, name: str, letter: str, **shown: object) -> LayerData:
+    """Return labels that are drawn as outlines in one colour."""
+    data, given, kind = _painted(volume, name, letter, FAINT, **shown)
+    given["metadata"][OWN][CONTOUR] = 1
+    return data, given, kind
+
+
+def _painted(volume: Volume, name: str, letter: str, opacity: float, **shown: object) -> LayerData:
+    """Return labels in one colour of the report."""
+    colours = {None: tuple(part / 255 for part in PALETTE[letter]), 0: (0.0,) * 4}
+    return labels_layer(volume, name, colormap=colours, opacity=opacity, **shown)

@@ -1,0 +1,133 @@
+"""A command of cytosuite as a process that a window looks at from time to time, and can end."""
+
+import atexit
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from html import escape
+from typing import Any
+
+from cytosuite.errors import printable
+
+GRACE_S = 10.0  # from the request to end to the end by force
+# Progress in the lines of a command: a share of a case, and steps of a training.
+SHARE, STEPS = re.compile(r"(\d{1,3})% of "), re.compile(r"step (\d+)/(\d+)")
+
+
+class Work:
+    """A running command: its lines, exit code, and end."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = list(words)
+        self.share: float | None = None  # that is done, in [0, 1]; None: not known
+        self.lines: list[str] = []
+        self._rest, self._asked = b"", 0.0
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cytosuite.benchmark", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert self.process.stdout is not None
+        self._stream = self.process.stdout
+        os.set_blocking(self._stream.fileno(), False)
+        atexit.register(self.kill)
+
+    def look(self) -> int | None:
+        """Take in what the command has said since, and return its exit code, None while it runs."""
+        code = self.process.poll()
+        with suppress(BlockingIOError):
+            while chunk := os.read(self._stream.fileno(), 2**16):
+                self._rest += chunk
+        *whole, self._rest = self._rest.split(b"\n")
+        if code is not None and self._rest:
+            whole, self._rest = [*whole, self._rest], b""
+        for line in whole:
+            self.take(line.decode(errors="replace").rstrip())
+        if code is None and self._asked and time.monotonic() - self._asked > GRACE_S:
+            self.kill()
+        if code is not None:
+            atexit.unregister(self.kill)
+            self._stream.close()
+        return code
+
+    def take(self, line: str) -> None:
+        """Keep a line, and the progress in it."""
+        self.lines += [printable(line)] if line else []
+        if found := STEPS.search(line):
+            self.share = int(found[1]) / max(1, int(found[2]))
+        elif found := SHARE.search(line):
+            self.share = int(found[1]) / 100
+
+    def stop(self) -> None:
+        """Ask the command to end, as Ctrl-C does; `look` ends it by force after 10 s."""
+        if self.process.poll() is None:
+            self._asked = self._asked or time.monotonic()
+            self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the command with all that it has started, now."""
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(1.0)
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    @property
+    def refusal(self) -> str:
+        """How the command went, in a line: empty where it went well."""
+        if not self.process.poll():
+            return ""
+        said = self.lines[-1].removeprefix("cytosuite: ") if self.lines else "without a word"
+        return "cancelled" if self._asked else f"failed: {said}"
+
+
+def typed(words: Sequence[str]) -> str:
+    """Return a command as a user types it."""
+    return shlex.join(["cytosuite", *words])
+
+
+def train_words(folder: str, parent: str, name: str) -> list[str]:
+    """Return the command that fine-tunes ``algorithm:model`` on a folder, as the model `name`."""
+    algorithm, _, model = parent.partition(":")
+    return ["train", algorithm, folder, "--from", model, "--name", name]
+
+
+def why(found: Mapping[str, Any]) -> str:
+    """Return the choice of a model as HTML: of a record, or of ``apply --dry-run --json``."""
+    chosen = {**found, **found.get("selection", {})}
+    by = "named by you" if chosen.get("by") == "user" else "chosen by the image"
+    lines = [f"<b>{escape(chosen['algorithm'])} {escape(chosen['model'])}</b>, {by}"]
+    lines += [f"<span style='color:#e69f00'>⚠ {escape(line)}</span>" for line in found["warnings"]]
+    cards = [chosen, *chosen.get("others", [])]
+    keys = {"axes", "channel", *(key for card in cards for key in card.get("terms", {}))}
+    facts = [_fact(k, own) for k, own in chosen.get("metadata", {}).items() if k in keys]
+    lines += [f"known: {escape('; '.join(facts))}"] if facts else []
+    first, *others = map(_card, cards)
+    lines += ["", "cost of each model, the least is taken:", f"<b>{first}</b>", *others]
+    return "<br>".join(lines)
+
+
+def _fact(key: str, own: Mapping[str, Any]) -> str:
+    """Return a fact about an image with its source."""
+    sizes = own["value"] if isinstance(own["value"], list) else [own["value"]]
+    text = " x ".join(f"{size:g}" if isinstance(size, float) else str(size) for size in sizes)
+    return f"{key} {text} ({own['source']})"
+
+
+def _card(card: Mapping[str, Any]) -> str:
+    """Return a model with its cost, its terms, and what speaks against it."""
+    terms = " + ".join(f"{key} {value:.2f}" for key, value in card.get("terms", {}).items())
+    doubts = [f"not made for this {key}" for key in card.get("broken", [])]
+    doubts += [f"left out: {card['left_out']}"] if card.get("left_out") else []
+    cost = "" if card.get("cost") is None else f"{card['cost']:.2f} "
+    parts = [f"{cost}{card['model']}", *([terms] if terms else []), *doubts]
+    return escape("; ".join(parts)).replace("; ", ": ", 1)

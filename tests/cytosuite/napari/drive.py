@@ -1,0 +1,83 @@
+"""Drive a real viewer as a user would, and write what it showed as JSON.
+
+python drive.py RUN IMAGE FOLDER FACTS: open a run; segment an image by watershed; correct its labels and save them.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import cytosuite
+
+MANIFEST = Path(cytosuite.__file__).parent / "napari" / "napari.yaml"
+
+
+def wait(runner):
+    """Let the window live until its command has ended."""
+    from qtpy.QtWidgets import QApplication  # not where tests are collected
+
+    end = time.monotonic() + 120
+    while runner.timer.isActive() and time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.02)
+
+
+def started():
+    """Return a viewer with the plugin as it is in this checkout, and its window."""
+    import napari
+    from npe2 import PluginManager, PluginManifest
+
+    plugins = PluginManager.instance()
+    if "cytosuite" not in plugins:
+        plugins.register(PluginManifest.from_file(MANIFEST))
+    viewer = napari.Viewer(show=False)
+    return viewer, viewer.window.add_plugin_dock_widget("cytosuite")[1]
+
+
+def main(run, image, folder, facts):
+    """Do it all."""
+    found = {}
+    viewer, window = started()
+    viewer.open(run, plugin="cytosuite")
+    found["run"] = [layer.name for layer in viewer.layers]
+    found["contours"] = [layer.contour for layer in viewer.layers if layer.name == "truth"]
+    found["cases"] = [window.run.cases.item(n).text() for n in range(window.run.cases.count())]
+    window.run.cases.setCurrentRow(1)
+    window.run.show_case()
+    found["next"] = [layer.name for layer in viewer.layers]
+    viewer.layers.clear()
+
+    viewer.open(image, plugin="cytosuite")
+    segment = window.segment
+    segment.algorithm.setCurrentIndex(segment.algorithm.findData("watershed"))
+    found["spacing"] = segment.spacing.text()
+    segment.go(dry=True)
+    wait(segment.runner)
+    found["why"] = segment.reasons.toPlainText()
+    segment.go(dry=False)
+    found["busy"] = [segment.runner.row.isVisibleTo(segment), segment.start.isEnabled()]
+    segment.runner.stop()
+    wait(segment.runner)
+    found["cancelled"] = segment.runner.line.text()
+    segment.go(dry=False)
+    wait(segment.runner)
+    found["said"] = segment.runner.line.text()
+    labels = viewer.layers[-1]
+    found["labels"] = [type(labels).__name__, labels.scale.tolist(), int(labels.data.max())]
+
+    correct = window.correct
+    labels.paint(tuple(np.array(labels.data.shape) // 2), 200)
+    correct.folder.setText(folder)
+    correct.write()
+    found["saved"] = [correct.runner.line.text(), correct.there.text(), correct.command.text()]
+    correct.write()
+    found["again"] = correct.runner.line.text()
+    viewer.close()
+    Path(facts).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,138 @@
+"""Images and results as layers with scale in µm, and layers as images: without napari."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytosuite.errors import InputError
+from cytosuite.files import write_json
+from cytosuite.formats import write
+from cytosuite.napari.layers import is_labels, labels_of, read_image, results, volume_of
+from cytosuite.napari.runs import get_reader
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 0.5, 0.25)
+BLOCK = np.arange(4 * 6 * 8, dtype=np.uint16).reshape(4, 6, 8)
+
+
+def _layer(array, given, kind="image", **more):
+    """Return what our functions see of a layer of napari."""
+    own = {"ndim": array.ndim, "multiscale": False, "rgb": False, "world_to_data": tuple}
+    return SimpleNamespace(**{"data": array, **own, **given, **more})
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5", ".ome.zarr", ".ozx"])
+def test_every_format_has_its_scale_in_um(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    write(path, Volume(BLOCK, SPACING))
+    ((array, given, kind),) = get_reader(str(path))(str(path))
+    np.testing.assert_array_equal(array, BLOCK)
+    assert (kind, given["name"], given["scale"]) == ("image", "a", SPACING)
+    assert (given["units"], given["axis_labels"]) == (("um",) * 3, ("z", "y", "x"))
+
+
+def test_channels_are_layers_and_frames_an_axis(tmp_path):
+    write(tmp_path / "a.ome.zarr", Volume(np.stack([BLOCK] * 2), SPACING, "CZYX"))
+    write(tmp_path / "b.tif", Volume(np.stack([BLOCK] * 3), SPACING, "TZYX"))
+    tifffile.imwrite(tmp_path / "c.tif", np.zeros((6, 8, 3), np.uint8), photometric="rgb")
+    two = read_image(tmp_path / "a.ome.zarr")
+    assert [given["colormap"] for _, given, _ in two] == ["green", "magenta"]
+    ((_, given, _),) = read_image(tmp_path / "b.tif")
+    assert given["scale"] == (1.0, *SPACING)
+    assert given["units"] == ("pixel", "um", "um", "um")
+    colours = read_image(tmp_path / "c.tif")
+    assert [given["name"] for _, given, _ in colours] == ["c red", "c green", "c blue"]
+    assert colours[0][1]["units"] == ("pixel", "pixel")
+
+
+def test_labels_are_known_by_folder_name_or_record(tmp_path):
+    names = ("labels/a.tif", "01_GT/SEG/man_seg000.tif", "a_masks.tif", "a_label.tif", "out/a.tif")
+    for name in names:
+        write(tmp_path / name, Volume(BLOCK, SPACING))
+    assert [is_labels(tmp_path / name) for name in names] == [True] * 4 + [False]
+    write_json(tmp_path / "out/a.json", {"objects": 3, "key": "k"})
+    ((array, given, kind),) = read_image(tmp_path / "out/a.tif")
+    assert (kind, array.dtype, given["scale"]) == ("labels", np.uint16, SPACING)
+    write(tmp_path / "labels/b.tif", Volume(BLOCK.astype(np.float32), SPACING))
+    assert read_image(tmp_path / "labels/b.tif")[0][2] == "image"
+
+
+def test_other_files_and_stacks_of_files_are_left_to_others(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "b.png").write_bytes(b"")
+    others = [str(tmp_path), str(tmp_path / "a.json"), str(tmp_path / "b.png"), [str(tmp_path)]]
+    assert [get_reader(path) for path in others] == [None] * 4
+
+
+def test_a_layer_becomes_the_image_that_it_was(tmp_path):
+    path = tmp_path / "a.tif"
+    write(path, Volume(BLOCK, SPACING, "ZYX", {"channel": "nucleus"}))
+    ((array, given, _),) = read_image(path)
+    found = volume_of(_layer(array, given))
+    assert (found.spacing, found.axes, found.metadata["channel"]) == (SPACING, "ZYX", "nucleus")
+    assert not found.spacing_is_assumed
+
+
+@pytest.mark.parametrize(
+    ("scale", "units", "spacing"),
+    [
+        ((1, 1, 1), "pixel", None),
+        ((2, 1, 1), "pixel", (2.0, 1.0, 1.0)),
+        ((200, 100, 100), "nanometer", (0.2, 0.1, 0.1)),
+    ],
+)
+def test_scale_is_in_um_and_not_known_of_bare_pixels(scale, units, spacing):
+    given = {"scale": scale, "units": (units,) * 3, "metadata": {}, "name": "a"}
+    found = volume_of(_layer(BLOCK, {**given, "axis_labels": ("axis -3", "axis -2", "axis -1")}))
+    assert found.spacing == pytest.approx(spacing or (1.0,) * 3)
+    assert found.spacing_is_assumed == (spacing is None)
+
+
+def test_further_axes_are_at_the_shown_step():
+    given = {"scale": (1,) * 4, "units": ("pixel",) * 4, "metadata": {}, "name": "a"}
+    frames = np.stack([BLOCK, BLOCK + 7])
+    found = volume_of(_layer(frames, {**given, "axis_labels": tuple("tzyx")}), (1.2, 2, 0, 0))
+    np.testing.assert_array_equal(found.array, BLOCK + 7)
+
+
+def _colours(layer):
+    """a: expected grey values, found colours"""
+    layer.rgb = True
+    volume_of(layer)
+
+
+def _another_shape(layer):
+    """a: expected labels of the shape (3, 6, 8) of the image, found (4, 6, 8)"""
+    labels_of(layer, Volume(BLOCK[1:], SPACING))
+
+
+def _below_zero(layer):
+    """a: expected labels from 0, found -5"""
+    layer.data = BLOCK.astype(np.int32) - 5
+    labels_of(layer, Volume(BLOCK, SPACING))
+
+
+@pytest.mark.parametrize("mistake", [_colours, _another_shape, _below_zero])
+def test_mistakes_are_one_line(mistake):
+    given = {"scale": SPACING, "units": ("um",) * 3, "metadata": {}, "name": "a"}
+    layer = _layer(BLOCK, {**given, "axis_labels": tuple("zyx")})
+    with pytest.raises(InputError) as caught:
+        mistake(layer)
+    assert mistake.__doc__ in str(caught.value)
+
+
+def test_outputs_of_an_algorithm_are_layers_of_their_kind(tmp_path):
+    record = {"model": "m", "spacing_um": list(SPACING)}
+    write_json(tmp_path / "a.json", {**record, "algorithm": "watershed"})
+    write(tmp_path / "a.tif", Volume(BLOCK, SPACING))
+    found, ((_, given, kind),) = results(tmp_path, "a")
+    assert (found["model"], kind, given["name"]) == ("m", "labels", "a: watershed m")
+    point = {"name": "1", "point": [0.0005, 0.001, 0.004]}
+    points = {"type": "Multiple points", "points": [point], "version": {"major": 1, "minor": 0}}
+    write_json(tmp_path / "b.json", {**record, "algorithm": "spots"})
+    write_json(tmp_path / "b-detected-points.json", points)
+    _, ((places, given, kind),) = results(tmp_path, "b")
+    assert (kind, given["scale"]) == ("points", SPACING)
+    np.testing.assert_allclose(places, [[2.0, 2.0, 2.0]])

@@ -1,0 +1,76 @@
+"""Runs as layers: the cases of a run, the worst first, and errors by class as in its report."""
+
+import numpy as np
+import pytest
+
+from cytosuite.errors import InputError
+from cytosuite.files import write_json
+from cytosuite.napari.runs import errors, open_run, read_run, run_of
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 0.5, 0.5)
+
+
+def test_the_worst_case_comes_first(run):
+    opened = open_run(run)
+    assert [opened.title(case) for case in opened.cases] == ["bad   SEG 0.500", "good   SEG 1.000"]
+    (run / "report/scores.csv").unlink()
+    assert [open_run(run).title(case) for case in open_run(run).cases] == ["good", "bad"]
+
+
+def test_a_run_opens_by_its_folder_report_and_cases(run):
+    assert run_of(run / "watershed" / "good") == (run, "watershed", "good")
+    assert run_of(run / "report") == (run, "", "")
+    assert run_of(run.parent) is None
+    found = {given["name"]: (kind, given["scale"]) for _, given, kind in read_run(run)}
+    assert list(found) == ["bad", "truth", "watershed", "watershed: missed (1)"]
+    assert {scale for _, scale in found.values()} == {SPACING}
+    good = read_run(run / "watershed" / "good")
+    assert [given["name"] for _, given, _ in good] == ["good", "truth", "watershed"]
+    with pytest.raises(InputError, match="/<watershed>/<case>, found neither"):
+        read_run(run / "watershed" / "output")
+
+
+def test_the_error_of_a_failed_case_is_no_layer(run):
+    (run / "watershed" / "bad" / "record.json").write_text("{}")
+    assert [given["name"] for _, given, _ in read_run(run)] == ["bad", "truth"]
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("perfect", set()),
+        ("missed", {"missed"}),
+        ("spurious", {"false"}),
+        ("split", {"split"}),
+        ("merged", {"merged"}),
+    ],
+)
+def test_errors_are_those_of_the_report(situations, name, classes):
+    truth, answer = (Volume(own, SPACING) for own in getattr(situations, name)())
+    found = errors(truth, answer)
+    assert set(found) == classes
+    for error, labels in found.items():
+        assert np.isin(labels, (answer if error == "false" else truth).array).all()
+
+
+def test_small_true_objects_are_no_errors(situations):
+    truth, answer = (Volume(own, SPACING) for own in situations.missed())
+    assert errors(truth, answer, smallest=1000) == {}
+
+
+def _no_run(run):
+    """expected task, jobs and fingerprint of a run, found others"""
+    write_json(run / "run.json", {"task": "segment"})
+
+
+def _moved(run):
+    """expected its images in"""
+    (run.parent / "datasets").rename(run.parent / "elsewhere")
+
+
+@pytest.mark.parametrize("mistake", [_no_run, _moved])
+def test_mistakes_are_one_line(run, mistake):
+    mistake(run)
+    with pytest.raises(InputError, match=mistake.__doc__):
+        open_run(run)

@@ -1,0 +1,53 @@
+"""A real viewer, in a process of its own: no other test loads Qt."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.folder.load import load
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+DRIVE = Path(__file__).with_name("drive.py")
+SCREEN = [] if os.environ.get("DISPLAY") else ["xvfb-run", "--auto-servernum"]
+LACKS = "napari" if find_spec("napari") is None else ""
+LACKS = LACKS or ("xvfb-run" if SCREEN and shutil.which(SCREEN[0]) is None else "")
+SPACING = (2.0, 0.5, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(LACKS), reason=f"{LACKS} is not installed")
+def test_a_run_opens_and_labels_are_made_corrected_and_saved(run, tmp_path):
+    ball = np.pad(np.full((4, 12, 12), 200, np.uint16), ((3, 3), (10, 10), (10, 10)))
+    image, folder = tmp_path / "a cell.tif", tmp_path / "my folder"
+    write(image, Volume(ball, SPACING, "ZYX", {"channel": "nucleus"}))
+    words = [*SCREEN, sys.executable, DRIVE, run, image, folder, tmp_path / "facts.json"]
+    done = subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "facts.json").read_text())
+    assert found["run"] == ["bad", "truth", "watershed", "watershed: missed (1)"]
+    assert found["contours"] == [1]
+    assert found["cases"] == ["bad   SEG 0.500", "good   SEG 1.000"]
+    assert found["next"] == ["good", "truth", "watershed"]
+    assert found["spacing"] == "2, 0.5, 0.5"
+    assert "chosen by the image" in found["why"]
+    assert found["busy"] == [True, False]
+    assert "cancelled" in found["cancelled"]
+    assert "1 objects" in found["said"]
+    assert found["labels"] == ["Labels", list(SPACING), 1]
+    assert "saved: a cell, 2 objects" in found["saved"][0]
+    assert found["saved"][1] == "images with labels in the folder: 1"
+    assert str(folder) in found["saved"][2]
+    assert "is there already" in found["again"]
+    (item,) = collect(folder, "segment").items
+    assert load(item, None, {}).volume("instance-labels").spacing == SPACING
