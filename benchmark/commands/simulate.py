@@ -246,7 +246,7 @@ def phantoms_command(options: PhantomOptions, console: Console) -> None:
 class LabelsOptions:
     """Options of labels; fields of `MaskRules` override the rules in the folder."""
 
-    folder: Path = option(..., "Folder of images with masks of one object each.", argument=True)
+    folder: Path = option(..., "Folder of images with masks or ROIs; of labels.", argument=True)
     out: Path = option(..., "New folder for labels/, objects.csv and conditions.csv.")
     copy_images: bool = option(False, "Write images/ too.")
     overlap: Overlap | None = option(None, "On top: smallest, last, first; error refuses.")
@@ -258,7 +258,7 @@ class LabelsOptions:
     )
     pairs: str | None = option(None, "Expression that pairs names: (?P<name>.+?)(_ch0)?")
     images: str | None = option(None, "Folder of the images, where there are several.")
-    rois: bool = option(False, "Write name_rois.zip for ImageJ too; of label images alone.")
+    rois: bool = option(False, "Write ROIs for ImageJ too; of label images: ROIs alone.")
 
     @property
     def rules(self) -> MaskRules:

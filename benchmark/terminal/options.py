@@ -370,7 +370,7 @@ class SegmentOptions(TableOptions, RunOptions, OwnOptions):
     out: Path = option(Path("segmented"), "Folder for the results.")
     overwrite: bool = option(False, "Replace also what was changed since it was written.")
     preview: bool = option(True, "Write a picture of each.")
-    rois: bool = option(False, "Write the outlines for ImageJ too: <name>_rois.zip.")
+    rois: bool = option(False, "Write the outlines for ImageJ too, as name_rois.zip.")
     dry_run: bool = option(False, "Only show the model for each image, and why; run nothing.")
 
     def __post_init__(self) -> None:

@@ -89,6 +89,7 @@ def box_of(paths: Sequence[Path]) -> Box:
 def fill(paths: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the places in a flat plane of pixels whose centres lie inside outlines (even-odd).
 
+    ImageJ fills the same pixels, but where a horizontal edge goes through centres.
     InputError for an outline that no program draws.
     """
     top, left, bottom, right = box_of(paths)
