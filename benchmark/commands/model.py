@@ -299,6 +299,9 @@ def _convert(
     done = subprocess.run(
         command, cwd=PACKAGE.parent, capture_output=True, text=True, errors="replace", check=False
     )
+    for line in done.stdout.splitlines():
+        if not line.startswith("written: "):  # a place that is left again
+            lines_to(console)(line)
     if done.returncode:
         line = (done.stderr.strip().splitlines() or ["without a word"])[-1]
         hint = "" if like else f"; weights of a network of ours need --like {name}:MODEL"
