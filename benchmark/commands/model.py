@@ -127,7 +127,10 @@ class RemoveOptions:
 def add_command(options: AddOptions, console: Console) -> None:
     """Convert weights, write their card, test and score them; all of it, or nothing is left."""
     name, like = _like(options.like, options.facts)
-    home = _home(name)
+    home, known = _home(name), {*algorithms()[name].select.keys, "diameter_um"}
+    ours = (like, *read_cards(ROOT / "weights" / name, name))
+    known |= {key for own in ours if own for key in own.describes}
+    pick("key of --describes", options.facts, known)
     _need_new(home, options.name)
     for path in (options.file, options.data):
         if path is not None and not path.exists():
@@ -299,6 +302,9 @@ def _convert(
     done = subprocess.run(
         command, cwd=PACKAGE.parent, capture_output=True, text=True, errors="replace", check=False
     )
+    for line in done.stdout.splitlines():
+        if not line.startswith("written: "):  # a place that is left again
+            lines_to(console)(line)
     if done.returncode:
         line = (done.stderr.strip().splitlines() or ["without a word"])[-1]
         hint = "" if like else f"; weights of a network of ours need --like {name}:MODEL"
@@ -311,10 +317,6 @@ def _convert(
 def _complete(path: Path, options: AddOptions, like: ModelCard | None) -> None:
     """Write what the user gives, and the origin of the weights, into a card."""
     own = read_json(path)
-    name = own["algorithm"]
-    keys = {*own["describes"], *algorithms()[name].select.keys, "diameter_um"}
-    keys |= {key for card in read_cards(ROOT / "weights" / name, name) for key in card.describes}
-    pick("key of --describes", options.facts, keys)
     described = {k: v for k, v in {**own["describes"], **options.facts}.items() if v != ""}
     origin = {"file": options.file.name}
     origin |= {"sha256": file_digest(options.file)} if options.file.is_file() else {}
@@ -335,6 +337,7 @@ def _test(path: Path, file: Path, console: Console) -> None:
         for done in trial(manifest, [card], run, poor="note"):
             if done.result == "FAIL":
                 reason = done.reason.rpartition(f"{path.stem}{SAFE}: ")[2]  # in a temporary folder
+                reason = reason.removeprefix("non-zero exit: ")
                 raise InputError(f"{file}: {done.title}: {reason}")
             lines_to(console)(done.line)
 

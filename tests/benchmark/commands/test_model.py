@@ -229,6 +229,7 @@ def test_a_name_of_several_models_needs_its_algorithm(cli, place):
         (("--like", "cellpose3"), "no algorithm called 'cellpose3'; did you mean 'cellpose3d'"),
         (("--like", "watershed:nuclei"), "no model called 'nuclei' of watershed"),
         (("--like", "watershed:nuclei-2d", "--describes", "axes"), "expected key=value"),
+        (("--like", "watershed:nuclei-2d", "--describes", "chanel=x"), "did you mean 'channel'"),
         (("--like", "watershed:nuclei-2d", "--name", "nuclei-2d"), "a model of this name exists"),
         (("--like", "watershed:nuclei-2d", "--name", "A b"), "expected up to 100 letters"),
         (("--like", "watershed:nuclei-2d"), "net.pt: no such file or folder"),

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
@@ -37,6 +37,16 @@ def test_weights_become_safetensors_that_the_card_names(card, tmp_path, capsys, 
     assert found.bytes == written.stat().st_size
     assert all(torch.equal(value, shared[name]) for name, value in load_file(written).items())
     assert (f"its {key} is taken" in capsys.readouterr().out) is bool(key)
+
+
+def test_safetensors_and_names_of_a_wrapped_network_are_taken_too(card, tmp_path):
+    save_file(
+        {f"module.{name}": value for name, value in LAYER.items()}, tmp_path / "x.safetensors"
+    )
+    assert set(load_file(convert(tmp_path / "x.safetensors", card))) == set(LAYER)
+    (tmp_path / "x.safetensors").write_bytes(b"\xff" * 20)
+    with pytest.raises(InputError, match=r"x.safetensors: cannot be read as weights"):
+        convert(tmp_path / "x.safetensors", card)
 
 
 class _Code:
