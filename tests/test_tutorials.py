@@ -79,7 +79,7 @@ def test_enter_a_challenge(page, checkout):
 
 
 @pytest.mark.docker
-def test_enter_a_challenge_with_docker(page, checkout):
+def test_enter_a_challenge_with_docker(page, checkout, client, base):
     follow(page("enter-a-challenge"), checkout, checkout)
     assert (checkout / "dist/export.json").is_file()
 
