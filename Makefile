@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENGINE ?= auto
 DEVICE ?= cpu
+PICTURES ?= 1
 # They reach the commands through the environment.
 export DEVICE BASE_IMAGE SIF PICTURES REPOSITORY NIGHTLY
 

@@ -1,5 +1,7 @@
 """The tutorials: their commands run in order in an empty folder, and print what the pages show."""
 
+import csv
+import os
 import re
 from math import isclose
 from pathlib import Path
@@ -8,10 +10,10 @@ import house
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 DOCKER = "## With Docker"  # the rest of a page needs it
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?! s\b)")
 SECONDS = re.compile(r"\d+(?:\.\d+)? s\b")
+PLAIN = {"DOCKER_HOST": "unix:///nowhere", "DEVICE": "cpu"}  # processes in place of containers
 pytestmark = pytest.mark.slow
 
 
@@ -20,33 +22,31 @@ def blocks(text):
     found = re.findall(r"^```(sh|text)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     following = [*found[1:], ("", "")]
     return [
-        (own, [line for line in after.splitlines() if line != "..."] if kind == "text" else [])
+        (own, [line for line in after.splitlines() if "..." not in line] if kind == "text" else [])
         for (name, own), (kind, after) in zip(found, following, strict=True)
         if name == "sh"
     ]
 
 
 def alike(promised, line):
-    """Return whether lines have the same words, and numbers that differ by a tenth at most."""
+    """Return whether lines have the same words, and numbers that differ by a fifth at most."""
     promised, line = (SECONDS.sub("some s", text) for text in (promised, line))
     if NUMBER.sub("#", promised).split() != NUMBER.sub("#", line).split():
         return False
     pairs = zip(NUMBER.findall(promised), NUMBER.findall(line), strict=True)
-    return all(isclose(float(a), float(b), rel_tol=0.1, abs_tol=0.02) for a, b in pairs)
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """Return a copy of the checkout, into which tutorials write algorithms and models."""
-    return house.checkout(tmp_path_factory.mktemp("tutorial") / "checkout")
+    return all(isclose(float(a), float(b), rel_tol=0.2, abs_tol=0.02) for a, b in pairs)
 
 
 def follow(text, checkout, folder, **environment):
     """Run the commands of a page, and hold what they print against the page."""
+<<<<<<< HEAD
     words = {
         "PATH": f"{checkout}/.venv/bin:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": str(checkout),
     }
+=======
+    words = {"PATH": f"{checkout}/.venv/bin:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
+>>>>>>> site
     for commands, promised in blocks(text):
         done = house.ran("bash", "-euc", commands, cwd=folder, **words, **environment)
         assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
@@ -55,8 +55,44 @@ def follow(text, checkout, folder, **environment):
             assert any(alike(wanted, line) for line in lines), f"{wanted}\n{done.stdout}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_its_commands_do_what_the_page_says(page, checkout, tmp_path):
-    plain = page.read_text().partition(DOCKER)[0]
-    folder = checkout if "cytosuite new" in plain else tmp_path
-    follow(plain, checkout, folder, DOCKER_HOST="unix:///nowhere", DEVICE="cpu")
+def mean_seg(checkout, folder, prediction):
+    """Return the mean SEG of a folder of predictions."""
+    words = ("score", "--truth", "own/labels", "--prediction", prediction, "--csv", "-")
+    done = house.ran(checkout / ".venv/bin/cytosuite", *words, cwd=folder)
+    table = list(csv.DictReader(done.stdout.splitlines()))
+    return next(float(row["SEG"]) for row in table if row["case"] == "[mean]")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a copy of the checkout, into which tutorials write algorithms and models."""
+    return house.checkout(tmp_path / "checkout")
+
+
+@pytest.fixture
+def page():
+    """Return a function that returns the text of a tutorial."""
+    return lambda name: (ROOT / "docs" / "tutorials" / f"{name}.md").read_text()
+
+
+def test_segment_and_measure(page, checkout, tmp_path):
+    follow(page("segment-and-measure"), checkout, tmp_path, **PLAIN)
+    assert {path.suffix for path in (tmp_path / "labels").iterdir()} >= {".tif", ".json", ".png"}
+
+
+def test_enter_a_challenge(page, checkout):
+    follow(page("enter-a-challenge").partition(DOCKER)[0], checkout, checkout, **PLAIN)
+    assert (checkout / "runs/second/report/index.html").is_file()
+
+
+@pytest.mark.docker
+def test_enter_a_challenge_with_docker(page, checkout, client, base):
+    follow(page("enter-a-challenge"), checkout, checkout)
+    assert (checkout / "dist/export.json").is_file()
+
+
+def test_train_on_simulated_data(page, checkout, tmp_path):
+    follow(page("train-on-simulated-data"), checkout, tmp_path, **PLAIN)
+    assert (checkout / "weights/cellpose3d/dim.json").is_file()
+    assert mean_seg(checkout, tmp_path, "before") < 0.3
+    assert mean_seg(checkout, tmp_path, "after") > 0.35

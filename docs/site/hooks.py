@@ -48,7 +48,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, uri, abs_src_path=str(ROOT / uri)))
     for uri, path in pictures.draw_missing():
         files.append(File.generated(config, uri, abs_src_path=str(path)))
-    for uri, write in {**references.PAGES, "gallery/recipes.md": pictures.gallery}.items():
+    for uri, write in {**references.PAGES, **pictures.PAGES}.items():
         files.append(File.generated(config, uri, content=write()))
     for uri, path in night():
         files.append(File.generated(config, f"nightly/{uri}", abs_src_path=str(path)))
@@ -103,10 +103,9 @@ def _named(nav: list[Any]) -> Iterator[str]:
             yield from _named(value) if isinstance(value, list) else [value]
 
 
-def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Remember the page whose links come next; add pictures to that of the models."""
+def on_page_markdown(_: str, page: Page, **__: object) -> None:
+    """Remember the page whose links come next."""
     site["page"] = page.file.src_uri
-    return pictures.with_models(markdown)
 
 
 class Links(Treeprocessor):

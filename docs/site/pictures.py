@@ -4,9 +4,8 @@ They are kept in build/pictures by the digest of all that makes them; PICTURES=0
 """
 
 import os
-import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from cytosuite.apply import apply
 from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, dataset_manifests, recipes
 from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.comparison.documents import trained
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.data.preview import write_result
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, recipe
@@ -57,8 +57,12 @@ A case of each simulated dataset (at size mini) and of each recipe, drawn by the
 seed 0. `cytosuite simulate NAME --out data` makes as many as you want; the page of a dataset has
 all its parameters.
 """
-MODELS = "At work on a simulated image: the input, and what the model makes of it."
-TABLE = re.compile(r"<!-- scores: models of (?P<algorithm>\w+) -->.*?<!-- end -->", re.DOTALL)
+MODELS = """# Models at work
+
+All models that come along, each on a simulated image like those that it is for: the input, and what
+it makes of it. [Weights](../weights/README.md) has their scores on images that no training saw,
+[models](../docs/models.md) how one is chosen for an image.
+"""
 
 
 class Picture(NamedTuple):
@@ -95,18 +99,17 @@ def of_model(card: ModelCard) -> Picture | None:
 
 
 @cache
-def models() -> Mapping[str, Mapping[str, Picture]]:
-    """Return the pictures of all models by algorithm and name."""
-    cards = [
-        card
-        for folder in sorted((ROOT / "weights").glob("*/"))
-        for card in read_cards(folder, folder.name)
-    ]
-    found: dict[str, dict[str, Picture]] = {}
-    for card in cards:
-        if (picture := of_model(card)) is not None:
-            found.setdefault(card.algorithm, {})[card.name] = picture
-    return found
+def cards() -> Sequence[ModelCard]:
+    """Return the cards of all models that come along."""
+    folders = sorted((ROOT / "weights").glob("*/"))
+    return [card for folder in folders for card in read_cards(folder, folder.name)]
+
+
+@cache
+def models() -> Mapping[str, Picture]:
+    """Return the pictures of models by algorithm and name."""
+    found = {f"{card.algorithm}/{card.name}": of_model(card) for card in cards()}
+    return {name: picture for name, picture in found.items() if picture is not None}
 
 
 @cache
@@ -153,7 +156,7 @@ def draw_missing() -> Iterator[tuple[str, Path]]:
     """Draw all pictures that are missing, and yield place in the site and file of each."""
     if not WANTED:
         return
-    wanted = [*simulated().values(), *(one for own in models().values() for one in own.values())]
+    wanted = [*simulated().values(), *models().values()]
     missing = [one for one in wanted if not one.path.exists()]
     with progress(console(), "drawing pictures") as step:
         for done, _ in enumerate(processes(os.cpu_count() or 1).each(draw, missing), start=1):
@@ -200,14 +203,19 @@ def _recipe(name: str, path: Path) -> list[str]:
     return [*lines, found.description, "", " ".join(notes), "", shown(simulated()[name], name)]
 
 
-def with_models(markdown: str) -> str:
-    """Return the page of the models with the pictures of an algorithm's below their table."""
+def gallery_of_models() -> str:
+    """Return the page of all models: what each is for, and one picture of it at work."""
+    lines, algorithm = [MODELS], ""
+    for card in cards():
+        if card.algorithm != algorithm:
+            algorithm = card.algorithm
+            lines += ["", f"## {algorithm}", "", f"[More](../algorithms/{algorithm}/README.md)."]
+        lines += ["", f"### {card.name} {{ #{algorithm}-{card.name} }}", "", card.description]
+        lines += [f"Licence: {card.license}.", f"Training: {trained(card)}." * bool(card.trained)]
+        picture = models().get(f"{algorithm}/{card.name}")
+        if picture is not None:
+            lines += ["", shown(picture, card.name)]
+    return "\n".join([*lines, ""])
 
-    def below(table: "re.Match[str]") -> str:
-        own = models().get(table["algorithm"], {})
-        if not WANTED or not own:
-            return table[0]
-        figures = [f"**{name}**: {shown(one, name)}" for name, one in own.items()]
-        return "\n\n".join([table[0], MODELS, *figures])
 
-    return TABLE.sub(below, markdown)
+PAGES = {"gallery/recipes.md": gallery, "gallery/models.md": gallery_of_models}
