@@ -165,7 +165,8 @@ class SegmentTab(Qw.QWidget):
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
-        self.viewer, self.home = viewer, tempfile.TemporaryDirectory(prefix="cytosuite-")
+        self.viewer = viewer
+        self.home = tempfile.TemporaryDirectory(prefix="cytosuite-", ignore_cleanup_errors=True)
         self.made: Callable[[Layer, Layer, str], None] = lambda *_: None  # image, labels, model
         self.image = LayerBox(viewer, Image)
         self.spacing, self.diameter = _field("not known"), _field("estimated")
