@@ -3,6 +3,7 @@
 A layer is array, arguments and type, as napari's plugins exchange it; nothing here loads Qt.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,6 +45,8 @@ def read_image(path: str | Path) -> list[LayerData]:
     else:
         whole = read(place)
         parts = whole.channels
+        for remark in whole.origin.warnings:  # napari shows warnings
+            warnings.warn(f"{place.name}: {remark}", stacklevel=2)
         if whole.array.dtype.kind in "iub" and is_labels(place):
             return [labels_layer(parts[0], name)]
     if not parts[1:]:

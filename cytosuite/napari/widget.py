@@ -34,7 +34,7 @@ from cytosuite.napari.runs import (
     open_run,
     run_of,
 )
-from cytosuite.napari.work import Work, train_words, typed, why
+from cytosuite.napari.work import Work, outcome, train_words, typed, why
 
 LOOK_MS = 100  # between two looks at a running command
 ENGINES = ("process", "auto", "docker", "podman", "apptainer")
@@ -165,7 +165,8 @@ class SegmentTab(Qw.QWidget):
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
-        self.viewer, self.home = viewer, tempfile.TemporaryDirectory(prefix="cytosuite-")
+        self.viewer = viewer
+        self.home = tempfile.TemporaryDirectory(prefix="cytosuite-", ignore_cleanup_errors=True)
         self.made: Callable[[Layer, Layer, str], None] = lambda *_: None  # image, labels, model
         self.image = LayerBox(viewer, Image)
         self.spacing, self.diameter = _field("not known"), _field("estimated")
@@ -269,8 +270,7 @@ class SegmentTab(Qw.QWidget):
             added = getattr(self.viewer, f"add_{kind}")(data, **given)
             if kind == "labels":
                 self.made(layer, added, f"{record['algorithm']}:{record['model']}")
-        objects = f"{record['objects']} objects, " if "objects" in record else ""
-        self.runner.say(f"{objects}{record['seconds']:.1f} s")
+        self.runner.say(outcome(record))
 
 
 class CorrectTab(Qw.QWidget):

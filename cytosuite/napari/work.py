@@ -50,22 +50,15 @@ class Work:
         *whole, self._rest = self._rest.split(b"\n")
         if code is not None and self._rest:
             whole, self._rest = [*whole, self._rest], b""
-        for line in whole:
-            self.take(line.decode(errors="replace").rstrip())
+        for line in (printable(own.decode(errors="replace").rstrip()) for own in whole):
+            self.lines += [line] if line else []
+            self.share = share_of(line, self.share)
         if code is None and self._asked and time.monotonic() - self._asked > GRACE_S:
             self.kill()
         if code is not None:
             atexit.unregister(self.kill)
             self._stream.close()
         return code
-
-    def take(self, line: str) -> None:
-        """Keep a line, and the progress in it."""
-        self.lines += [printable(line)] if line else []
-        if found := STEPS.search(line):
-            self.share = int(found[1]) / max(1, int(found[2]))
-        elif found := SHARE.search(line):
-            self.share = int(found[1]) / 100
 
     def stop(self) -> None:
         """Ask the command to end, as Ctrl-C does; `look` ends it by force after 10 s."""
@@ -90,6 +83,13 @@ class Work:
         return "cancelled" if self._asked else f"failed: {said}"
 
 
+def share_of(line: str, before: float | None = None) -> float | None:
+    """Return the share that is done by a line of a command, in [0, 1]; that of before without."""
+    if found := STEPS.search(line):
+        return int(found[1]) / max(1, int(found[2]))
+    return int(found[1]) / 100 if (found := SHARE.search(line)) else before
+
+
 def typed(words: Sequence[str]) -> str:
     """Return a command as a user types it."""
     return shlex.join(["cytosuite", *words])
@@ -99,6 +99,16 @@ def train_words(folder: str, parent: str, name: str) -> list[str]:
     """Return the command that fine-tunes ``algorithm:model`` on a folder, as the model `name`."""
     algorithm, _, model = parent.partition(":")
     return ["train", algorithm, folder, "--from", model, "--name", name]
+
+
+def outcome(record: Mapping[str, Any]) -> str:
+    """Return objects, diameter and time of a result in a line."""
+    parts = [f"{record['objects']} objects"] if "objects" in record else []
+    notes = record.get("notes", {})
+    for key, unit in (("diameter_um", "µm"), ("diameter_px", "px")):
+        if key in notes:
+            parts.append(f"diameter {notes[key]} {unit} ({notes.get('diameter_source', '')})")
+    return ", ".join([*parts, f"{record['seconds']:.1f} s"])
 
 
 def why(found: Mapping[str, Any]) -> str:

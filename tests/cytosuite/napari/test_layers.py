@@ -9,7 +9,14 @@ import tifffile
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.formats import write
-from cytosuite.napari.layers import is_labels, labels_of, read_image, results, volume_of
+from cytosuite.napari.layers import (
+    is_labels,
+    labels_of,
+    read_image,
+    results,
+    simulated_spheroid,
+    volume_of,
+)
 from cytosuite.napari.runs import get_reader
 from cytosuite.volume import Volume
 
@@ -121,6 +128,13 @@ def test_mistakes_are_one_line(mistake):
     with pytest.raises(InputError) as caught:
         mistake(layer)
     assert mistake.__doc__ in str(caught.value)
+
+
+def test_the_sample_is_an_image_with_its_labels():
+    (image, given, _), (labels, _, kind) = simulated_spheroid()
+    assert (image.shape, kind, labels.shape == image.shape) == ((24, 96, 96), "labels", True)
+    assert given["units"] == ("um",) * 3
+    assert labels.max() > 3
 
 
 def test_outputs_of_an_algorithm_are_layers_of_their_kind(tmp_path):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from cytosuite.napari.work import Work, train_words, typed, why
+from cytosuite.napari.work import Work, outcome, share_of, train_words, typed, why
 
 
 def _wait(work, until=lambda work: False, patience_s=60.0):
@@ -35,25 +35,23 @@ def test_a_stopped_command_ends_with_all_that_it_has_started(tmp_path):
         os.killpg(group, 0)
 
 
-@pytest.mark.parametrize(
-    ("line", "share"),
-    [
-        ("running: 0 of 1 (43% of cellpose3d, a)", 0.43),
-        ("step 250/1000  level 0.1  0.20 s/step  2 min 30 s left", 0.25),
-        ("a.tif: written: 52 objects", None),
-    ],
-)
-def test_progress_is_in_the_lines(line, share):
-    work = Work(["--version"])
-    _wait(work)
-    work.take(line)
-    assert work.share == share
+def test_progress_is_in_the_lines():
+    assert share_of("running: 0 of 1 (43% of cellpose3d, a)") == 0.43
+    assert share_of("step 250/1000  level 0.1  0.20 s/step  2 min 30 s left", 0.1) == 0.25
+    assert share_of("a.tif: written: 52 objects", 0.4) == 0.4
 
 
 def test_the_fine_tuning_is_one_command():
     words = train_words("/my folder", "cellpose3d:tissue-nuclei-3d", "mine")
     wanted = "cytosuite train cellpose3d '/my folder' --from tissue-nuclei-3d --name mine"
     assert typed(words) == wanted
+
+
+def test_the_outcome_names_objects_and_the_diameter_with_its_source():
+    notes = {"diameter_px": 16.7, "diameter_source": "network"}
+    found = outcome({"objects": 3, "seconds": 2.04, "notes": notes})
+    assert found == "3 objects, diameter 16.7 px (network), 2.0 s"
+    assert outcome({"seconds": 0.1}) == "0.1 s"
 
 
 def test_the_reasons_for_a_model_are_those_of_a_dry_run_and_a_record():
