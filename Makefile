@@ -144,7 +144,7 @@ format: .venv/.dev ## Put the code in its format.
 	@$(BIN)/ruff check --fix && $(BIN)/ruff format
 
 dist: .venv/.python ## Build the sdist and the wheel for a release into dist/, and check both.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine && rm -f dist/cytosuite-*.whl dist/cytosuite-*.tar.gz && $(BIN)/python -m build && $(BIN)/python -m twine check --strict dist/cytosuite-* && du -h dist/cytosuite-*
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine && rm -f dist/cytosuite[-_]*.whl dist/cytosuite-*.tar.gz && $(BIN)/python -m build && $(BIN)/python -m build --wheel --outdir dist weights && rm -rf weights/build weights/*.egg-info && $(BIN)/python -m twine check --strict dist/cytosuite[-_]* && du -h dist/cytosuite[-_]*
 
 docs: .venv/.docs ## Build the documentation site in build/site; PICTURES=0 draws no gallery, REPOSITORY links to sources.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f docs/site/mkdocs.yml && echo "written: build/site/index.html"

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("algorithms", "benchmark", "datasets", "weights")
-ELSEWHERE = {"Dockerfile", "variables.mk"}  # of a checkout: containers, and make
+ELSEWHERE = {"Dockerfile", "variables.mk", "pyproject.toml"}  # of a checkout alone
+WEIGHTS = {path.relative_to(ROOT / "weights") for path in ROOT.glob("weights/*/*.safetensors")}
 PAGES = ("CHANGELOG.md", "CITATION.cff", "README.md")
 LEFT_OUT = shutil.ignore_patterns("kernels", "__pycache__", "*.part")
 
@@ -89,10 +90,36 @@ def test_the_wheel_holds_every_file_of_the_rooms_and_no_other(wheel):
         wheel.stem.rsplit("-", 3)[0] + ".dist-info"
     }
     wanted = {path.relative_to(ROOT / "cytosuite") for path in visible_files(ROOT / "cytosuite")}
+    wanted -= {Path("weights", path) for path in WEIGHTS}
     kept = {path for path in wanted if not {"kernels", "wheels", *ELSEWHERE} & set(path.parts)}
     assert ours == {f"cytosuite/{path.as_posix()}" for path in kept}
     assert "cytosuite/py.typed" in ours
-    assert any(name.endswith(".safetensors") for name in ours)
+    assert wheel.stat().st_size < 30e6
+
+
+OPENED = """
+from pathlib import Path
+import cytosuite
+from cytosuite.contract.weights import open_model, read_cards
+for folder in sorted(Path(cytosuite.__file__).parent.glob("weights/*/")):
+    for card in read_cards(folder, folder.name):
+        open_model(folder, card)
+"""
+
+
+def test_weights_are_a_wheel_of_their_own_and_their_lack_is_named(site, tmp_path):
+    done = house.ran(sys.executable, "-c", OPENED, cwd=tmp_path, PYTHONPATH=str(site))
+    assert re.search(r"are missing: .* pip install .*cytosuite", done.stderr)
+    shutil.copytree(ROOT / "weights", tmp_path / "weights")  # a build writes beside its sources
+    words = ("--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
+    _pip("wheel", *words, tmp_path / "weights")
+    (models,) = tmp_path.glob("cytosuite_models-*.whl")
+    names = {name for name in zipfile.ZipFile(models).namelist() if "dist-info" not in name}
+    assert names == {f"cytosuite_models/{path.as_posix()}" for path in WEIGHTS}
+    _pip("install", "--no-deps", "--target", tmp_path / "more", models)
+    both = f"{site}:{tmp_path / 'more'}"
+    done = house.ran(sys.executable, "-c", OPENED, cwd=tmp_path, PYTHONPATH=both)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_sdist_holds_the_files_of_the_wheel_its_pages_and_no_tests(sdist, wheel):

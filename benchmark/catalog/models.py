@@ -13,7 +13,7 @@ from typing import Any
 from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, model_homes
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_card
 from cytosuite.contract.select import Value, select
-from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.contract.weights import open_model, read_cards, weights_file
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import digest
 
@@ -114,7 +114,9 @@ def identity_with(models: Models, algorithm: str, identity: str) -> str:
     if algorithm not in models:
         return identity
     card = models[algorithm]
-    return f"{identity}, model {digest(_files(card), card.parent)}"
+    # Weights of another package stand in the card with their digest.
+    own = [path for path in _files(card) if path.parent == card.parent]
+    return f"{identity}, model {digest(own, card.parent)}"
 
 
 def hand_over(card: Path, folder: Path) -> Path:
@@ -213,10 +215,10 @@ def cards_of(name: str, models: Models) -> list[ModelCard]:
 
 def _files(card: Path) -> list[Path]:
     """Return a card and its weights file, which must be there."""
-    weights = read_card(card).weights
-    if weights is None:
+    found = read_card(card)
+    if found.weights is None:
         return [card]
-    path = card.parent / Path(weights).name
+    path = weights_file(card.parent, found)
     if not path.is_file():
         raise ModelError(f"{card}: its weights {path.name} are not in the same folder")
     return [card, path]

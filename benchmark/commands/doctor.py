@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import getstatusoutput
 from typing import Literal, NamedTuple
@@ -30,7 +31,7 @@ from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpus, listed, nvml, torch_trouble
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.options import SEGMENT, JsonOptions
-from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.contract.weights import MODELS, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError, plain
 from cytosuite.errors.packages import extras, install
 from cytosuite.volume.cores import cores
@@ -45,6 +46,8 @@ SERVES = {
     "networks": "networks as plain processes, and trainings",
     "formats": "files of microscopes: .czi, .nd2, .lif",
     "cluster": "CLUSTER=slurm, local, or a Dask scheduler",
+    "docs": "pages as a site: make docs",
+    "napari": "the plugin of napari",
 }
 
 
@@ -95,6 +98,8 @@ def examine() -> Iterator[Sign]:
 def _packages(*, plain: bool) -> Iterator[Sign]:
     """Yield the packages that come with us, and those of each extra."""
     for extra, names in extras().items():
+        if extra == "models":  # of a checkout they are in it
+            continue
         there = {name: number for name in names if (number := _version(name))}
         lacking = [name for name in names if name not in there]
         needed = extra == "" or (extra == "networks" and plain)
@@ -117,6 +122,9 @@ def _version(name: str) -> str:
 
 def _models() -> Iterator[Sign]:
     """Yield how many models there are, and each whose card or weights are not as they must be."""
+    if not CHECKOUT and find_spec(MODELS) is None:
+        yield Sign("models", "FAIL", f"not installed: {MODELS}, their weights", install([MODELS]))
+        return
     number, broken = 0, []
     for folder in (home / name for home in model_homes() for name in algorithms()):
         try:

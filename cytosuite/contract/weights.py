@@ -5,14 +5,18 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from getpass import getuser
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
 from cytosuite.contract.manifest import ModelCard, read_card
 from cytosuite.errors import InputError, ModelError
+from cytosuite.errors.packages import install
 from cytosuite.files import file_digest, need_file
 
 SAFE = ".safetensors"
+MODELS = "cytosuite_models"  # package of all weights, beside a wheel that holds the cards alone
+_HOME = Path(__file__).resolve().parents[1] / "weights"  # of a wheel; a link in a checkout
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -50,18 +54,27 @@ def find_folder(folders: Sequence[Path]) -> Path:
     raise ModelError(f"no model card (*.json) in {names}; mount a model folder or build one in")
 
 
+def weights_file(folder: Path, card: ModelCard) -> Path:
+    """Return the weights beside a card, or of an installed cytosuite those in `MODELS`."""
+    path = folder / str(card.weights)
+    if path.is_file() or folder.parent != _HOME or (spec := find_spec(MODELS)) is None:
+        return path
+    return Path(*(spec.submodule_search_locations or ())[:1], card.algorithm, path.name)
+
+
 def open_model(folder: Path, card: ModelCard) -> Model:
     """Return a model after verifying the digest of its weights, if it has any."""
     if card.weights is None:
         return Model(card)
-    path = folder / card.weights
+    path = weights_file(folder, card)
     if path.suffix != SAFE:
         raise ModelError(
             f"{path}: expected weights as {SAFE}, which alone are exported and never run code; "
             f"convert them: cytosuite model add {path} --like {folder / card.name}.json --name NAME"
         )
     if not path.is_file():
-        raise ModelError(f"{path}: the weights of model {card.name} are missing")
+        remedy = f": {install([MODELS])}" if folder.parent == _HOME else ""
+        raise ModelError(f"{path}: the weights of model {card.name} are missing{remedy}")
     found = file_digest(path)
     if found != card.sha256:
         expected = f"expected SHA-256 {card.sha256}"
