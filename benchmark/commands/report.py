@@ -16,7 +16,7 @@ from cytosuite.benchmark.commands.score import files_of, key_of
 from cytosuite.benchmark.comparison.origin import WORDS
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe, recipe
-from cytosuite.benchmark.engines.predictions import Files, Predictions
+from cytosuite.benchmark.engines.predictions import FilesEngine, Predictions
 from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, gathered, read_run, shared
 from cytosuite.benchmark.runs.plan import Job, plan
@@ -25,7 +25,6 @@ from cytosuite.benchmark.terminal.console import numbers, plain_name
 from cytosuite.benchmark.terminal.options import BenchmarkOptions, TableOptions, option
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.datasets.folder.collect import OUTPUTS, PLAIN, collect
-from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, need_folder, remove, value_digest, visible_files
 from cytosuite.folders.names import case_name
@@ -96,11 +95,11 @@ def report_command(options: ReportOptions, console: Console) -> int:
     with claimed(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
         taken, notes = _taken(folders, basis)
-        engine = Files(folders=taken)
+        engine = FilesEngine(folders=taken)
         manifests = [one.manifest for one in taken.values()]
         jobs = [*basis.jobs, *plan(basis.dataset, manifests, engine, out)]
         request = Request(basis.recipe, basis.task, [], manifests, {}, engine, named=True)
-        tables = {"wide": options.wide, "csv": options.csv, "json": options.json}
+        tables: dict[str, Any] = {key: getattr(options, key) for key in ("wide", "csv", "json")}
         given = BenchmarkOptions(keep_going=True, blind=options.blind, **tables, **basis.words)
         engines = [run.facts.engine for run in runs] + [engine.name for _ in taken]
         facts = RunFacts(
@@ -150,9 +149,8 @@ def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:
         notes.append(f"Time and memory were measured by different means: {'; '.join(places)}.")
     if any(run.facts.reference for run in runs):
         notes.append("Metrics of the whole set are left out: they need the reference set.")
-    made = [(case.name, Sample) for case in dataset.cases]  # never made again
     own = (dataset.name, dataset.title, dataset.size, dataset.task, dataset.seed)
-    recipe = Recipe(*own, dataset.fingerprint, tuple(made))
+    recipe = Recipe(*own, dataset.fingerprint, ())  # nothing of it is made again
     request = runs[0].facts.request
     words = {"dataset": dataset.name} | {key: request[key] for key in WORDS if key in request}
     return _Basis(recipe, dataset, runs[0].task, gathered(runs, out), notes, words)
@@ -216,7 +214,7 @@ def _taken(folders: Mapping[str, Path], basis: _Basis) -> tuple[dict[str, Predic
                 f"{name}: {len(others)} files are named like no image (first: {plain(others[0])})."
             )
         stamps = [
-            [key, file.name, (found := file.stat()).st_size, found.st_mtime_ns]
+            [key, file.name, (stat := file.stat()).st_size, stat.st_mtime_ns]
             for key, path in files.items()
             for file in visible_files(path)
         ]

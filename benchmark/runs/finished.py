@@ -53,16 +53,18 @@ class FinishedRun:
 
     def job(self, algorithm: str, name: str, folder: Path) -> Job:
         """Return the job of an algorithm by another name, with its results in a folder."""
-        known = algorithms().get(program_of(algorithm))
-        version = self.facts.versions.get(algorithm, "")
-        said = {"name": name, "version": plain(version, 100)}
-        if known is None:
-            blank = {"title": algorithm, "description": "", "authors": (), "license": ""}
-            made = AlgorithmManifest.model_construct(
-                task=self.facts.task, resources=Resources(), **said, **blank
-            )
-        else:
-            made = known.model_copy(update=said)
+        version = plain(self.facts.versions.get(algorithm, ""), 100)
+        made = algorithms().get(program_of(algorithm)) or AlgorithmManifest.model_construct(
+            name=name,
+            version=version,
+            title=algorithm,
+            description="",
+            task=self.facts.task,
+            authors=(),
+            license="",
+            resources=Resources(),
+        )
+        made = made.model_copy(update={"name": name, "version": version})
         number = len(self.dataset.cases)
         return Job(made, self.facts.jobs[algorithm], folder, (), number, guest=True)
 
