@@ -52,6 +52,7 @@ class ReportOptions(TableOptions):
     spacing: tuple[float, ...] | None = option(
         None, "µm per voxel of your images: z,y,x.", parse=numbers
     )
+    min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
     out: Path | None = option(None, "Folder for the report; without it one in runs/.")
     blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
 
@@ -68,6 +69,8 @@ class ReportOptions(TableOptions):
         given = {"truth": self.truth, "images": self.images, "task": self.task, "out": self.out}
         words = [*self.sources, *(w for k, v in given.items() if v for w in (f"--{k}", str(v)))]
         words += ["--spacing", ",".join(f"{s:g}" for s in self.spacing)] if self.spacing else []
+        small = self.min_object_voxels
+        words += ["--min-object-voxels", str(small)] if small else []
         words += ["--blind"] if self.blind else []
         return " ".join(["cytosuite report", *map(quote, words)])
 
@@ -159,6 +162,7 @@ def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:
 def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
     """Return the data of a user's folder."""
     words: dict[str, Any] = {"dataset": str(_data(options, out)), "spacing": options.spacing}
+    words["min_object_voxels"] = options.min_object_voxels
     given = BenchmarkOptions(runs=out, task=options.task, **words)
     made = recipe(given.wanted)
     dataset = make(made, given, given, None, console)
