@@ -18,7 +18,15 @@ from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.engines.predictions import FilesEngine, Predictions
 from cytosuite.benchmark.results.circumstances import RunFacts
-from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, gathered, read_run, shared
+from cytosuite.benchmark.runs.finished import (
+    FACTS,
+    RESERVED,
+    TRUTH,
+    FinishedRun,
+    gathered,
+    read_run,
+    shared,
+)
 from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
 from cytosuite.benchmark.terminal.console import numbers, plain_name
@@ -32,8 +40,6 @@ from cytosuite.folders.points import is_points
 from cytosuite.formats.imagefiles import LABEL
 from cytosuite.metrics.boards import BOARDS
 
-TRUTH = "truth"  # folder of links to a truth and its images
-TAKEN = {"report", "blind", TRUTH}  # folders of a run besides its algorithms
 LONGEST = 60  # letters of the name of a report
 
 
@@ -76,7 +82,7 @@ class ReportOptions(TableOptions):
 
 
 class _Basis(NamedTuple):
-    """What the report is about: data, task, jobs of runs, and the words that make the data."""
+    """Data, task, jobs of finished runs, notes, and the options that name the data again."""
 
     recipe: Recipe
     dataset: Dataset
@@ -136,7 +142,7 @@ def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]
         name = name if named else place.resolve().name
         if name in folders:
             raise InputError(f"{place}: two folders are named {name}; give one as NAME={place}")
-        if not (plain_name(name) and name not in TAKEN):
+        if not (plain_name(name) and name not in RESERVED):
             raise InputError(f"{place}: expected another name than {name!r}; give NAME={place}")
         folders[name] = place
     if runs and options.truth is not None:
@@ -179,6 +185,8 @@ def _data(options: ReportOptions, out: Path) -> Path:
         items = collect(truth, options.task).items
         if any(OUTPUTS & {*item.files} for item in items):
             return truth
+        if (truth / "images").is_dir():
+            raise InputError(f"{truth}: expected the truth beside images/, as in labels/")
     task = options.task or ("detect" if points else "segment")
     slug = TASKS[task].outputs[0].slug
     place = out / TRUTH / truth.resolve().name

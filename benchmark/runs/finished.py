@@ -17,7 +17,8 @@ from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, read_json, remove
 
-FACTS, DATA = "run.json", "datasets"  # files of a run, and its data beside or in it
+FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or beside it
+RESERVED = {"report", "blind", DATA, TRUTH}  # folders of a run that are no algorithm's
 
 
 class RunFile(BaseModel):
@@ -77,7 +78,8 @@ def read_run(place: Path) -> FinishedRun:
     cases = tuple(case for case in whole.cases if case.name in facts.cases)
     run = FinishedRun(place, facts, replace(whole, cases=cases))
     for algorithm, key in facts.jobs.items():
-        if Path(folder_of(algorithm)).name != folder_of(algorithm) or plain(algorithm) != algorithm:
+        name = folder_of(algorithm)
+        if Path(name).name != name or name in RESERVED or plain(algorithm) != algorithm:
             raise InputError(f"{path}: expected names of algorithms, found {plain(algorithm)}")
         for case in cases:
             folder = place / folder_of(algorithm) / case.name
