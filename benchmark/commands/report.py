@@ -16,16 +16,23 @@ from cytosuite.benchmark.commands.score import files_of, key_of
 from cytosuite.benchmark.comparison.origin import WORDS
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe, recipe
-from cytosuite.benchmark.engines.predictions import Files, Predictions
+from cytosuite.benchmark.engines.predictions import FilesEngine, Predictions
 from cytosuite.benchmark.results.circumstances import RunFacts
-from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, gathered, read_run, shared
+from cytosuite.benchmark.runs.finished import (
+    FACTS,
+    RESERVED,
+    TRUTH,
+    FinishedRun,
+    gathered,
+    read_run,
+    shared,
+)
 from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
 from cytosuite.benchmark.terminal.console import numbers, plain_name
 from cytosuite.benchmark.terminal.options import BenchmarkOptions, TableOptions, option
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.datasets.folder.collect import OUTPUTS, PLAIN, collect
-from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, need_folder, remove, value_digest, visible_files
 from cytosuite.folders.names import case_name
@@ -33,8 +40,6 @@ from cytosuite.folders.points import is_points
 from cytosuite.formats.imagefiles import LABEL
 from cytosuite.metrics.boards import BOARDS
 
-TRUTH = "truth"  # folder of links to a truth and its images
-TAKEN = {"report", "blind", TRUTH}  # folders of a run besides its algorithms
 LONGEST = 60  # letters of the name of a report
 
 
@@ -53,6 +58,7 @@ class ReportOptions(TableOptions):
     spacing: tuple[float, ...] | None = option(
         None, "µm per voxel of your images: z,y,x.", parse=numbers
     )
+    min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
     out: Path | None = option(None, "Folder for the report; without it one in runs/.")
     blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
 
@@ -69,12 +75,14 @@ class ReportOptions(TableOptions):
         given = {"truth": self.truth, "images": self.images, "task": self.task, "out": self.out}
         words = [*self.sources, *(w for k, v in given.items() if v for w in (f"--{k}", str(v)))]
         words += ["--spacing", ",".join(f"{s:g}" for s in self.spacing)] if self.spacing else []
+        small = self.min_object_voxels
+        words += ["--min-object-voxels", str(small)] if small else []
         words += ["--blind"] if self.blind else []
         return " ".join(["cytosuite report", *map(quote, words)])
 
 
 class _Basis(NamedTuple):
-    """What the report is about: data, task, jobs of runs, and the words that make the data."""
+    """Data, task, jobs of finished runs, notes, and the options that name the data again."""
 
     recipe: Recipe
     dataset: Dataset
@@ -96,11 +104,11 @@ def report_command(options: ReportOptions, console: Console) -> int:
     with claimed(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
         taken, notes = _taken(folders, basis)
-        engine = Files(folders=taken)
+        engine = FilesEngine(folders=taken)
         manifests = [one.manifest for one in taken.values()]
         jobs = [*basis.jobs, *plan(basis.dataset, manifests, engine, out)]
         request = Request(basis.recipe, basis.task, [], manifests, {}, engine, named=True)
-        tables = {"wide": options.wide, "csv": options.csv, "json": options.json}
+        tables: dict[str, Any] = {key: getattr(options, key) for key in ("wide", "csv", "json")}
         given = BenchmarkOptions(keep_going=True, blind=options.blind, **tables, **basis.words)
         engines = [run.facts.engine for run in runs] + [engine.name for _ in taken]
         facts = RunFacts(
@@ -134,7 +142,7 @@ def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]
         name = name if named else place.resolve().name
         if name in folders:
             raise InputError(f"{place}: two folders are named {name}; give one as NAME={place}")
-        if not (plain_name(name) and name not in TAKEN):
+        if not (plain_name(name) and name not in RESERVED):
             raise InputError(f"{place}: expected another name than {name!r}; give NAME={place}")
         folders[name] = place
     if runs and options.truth is not None:
@@ -150,9 +158,8 @@ def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:
         notes.append(f"Time and memory were measured by different means: {'; '.join(places)}.")
     if any(run.facts.reference for run in runs):
         notes.append("Metrics of the whole set are left out: they need the reference set.")
-    made = [(case.name, Sample) for case in dataset.cases]  # never made again
     own = (dataset.name, dataset.title, dataset.size, dataset.task, dataset.seed)
-    recipe = Recipe(*own, dataset.fingerprint, tuple(made))
+    recipe = Recipe(*own, dataset.fingerprint, ())  # nothing of it is made again
     request = runs[0].facts.request
     words = {"dataset": dataset.name} | {key: request[key] for key in WORDS if key in request}
     return _Basis(recipe, dataset, runs[0].task, gathered(runs, out), notes, words)
@@ -161,6 +168,7 @@ def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:
 def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
     """Return the data of a user's folder."""
     words: dict[str, Any] = {"dataset": str(_data(options, out)), "spacing": options.spacing}
+    words["min_object_voxels"] = options.min_object_voxels
     given = BenchmarkOptions(runs=out, task=options.task, **words)
     made = recipe(given.wanted)
     dataset = make(made, given, given, None, console)
@@ -177,6 +185,8 @@ def _data(options: ReportOptions, out: Path) -> Path:
         items = collect(truth, options.task).items
         if any(OUTPUTS & {*item.files} for item in items):
             return truth
+        if (truth / "images").is_dir():
+            raise InputError(f"{truth}: expected the truth beside images/, as in labels/")
     task = options.task or ("detect" if points else "segment")
     slug = TASKS[task].outputs[0].slug
     place = out / TRUTH / truth.resolve().name
@@ -216,7 +226,7 @@ def _taken(folders: Mapping[str, Path], basis: _Basis) -> tuple[dict[str, Predic
                 f"{name}: {len(others)} files are named like no image (first: {plain(others[0])})."
             )
         stamps = [
-            [key, file.name, (found := file.stat()).st_size, found.st_mtime_ns]
+            [key, file.name, (stat := file.stat()).st_size, stat.st_mtime_ns]
             for key, path in files.items()
             for file in visible_files(path)
         ]

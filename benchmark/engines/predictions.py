@@ -36,7 +36,7 @@ class Predictions(Guest):
 
 
 @dataclass(kw_only=True)
-class Files(Engine):
+class FilesEngine(Engine):
     """Folders of predictions, by the names of their algorithms."""
 
     name: str = "files"

@@ -66,13 +66,14 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
     """Return a row per algorithm and case: facts, use of a GPU if any case ran on one, metrics."""
     single = scores[scores["case"] != ""]
     facts = ["dataset", "algorithm", "case", "model", "status", "seconds", "peak_memory"]
-    rows = single[facts].drop_duplicates(["algorithm", "case"])
-    named = single[single["metric"] != ""]
-    pairs, metric = named[["algorithm", "case"]], named["metric"]
-    (row, keys), (column, order) = pd.MultiIndex.from_frame(pairs).factorize(), metric.factorize()
-    table = np.full((len(keys), len(order)), np.nan)
-    table[row, column] = named["value"]
-    wide = pd.DataFrame(table, keys, order)
+    algorithm, case = (single[name].factorize()[0] for name in ("algorithm", "case"))
+    row = pd.factorize(algorithm * len(single) + case)[0]
+    column, order = single["metric"].factorize()
+    _, first = np.unique(row, return_index=True)
+    table = np.full((first.size, len(order)), np.nan)
+    table[row, column] = single["value"]
+    rows = single[facts].iloc[first].reset_index(drop=True)
+    wide = pd.DataFrame(table, columns=order).drop(columns="", errors="ignore")
     found = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
     if any(record.gpu for record in records.values()):
         for name in GPU:
@@ -82,7 +83,7 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
             rows[name] = [None if own is None else own.facts.get(name) for own in found]
         for name in TIMES:
             rows[name] = [None if own is None else getattr(own, name) for own in found]
-    joined: pd.DataFrame = rows.join(wide, on=["algorithm", "case"])
+    joined: pd.DataFrame = rows.join(wide)
     return joined.sort_values("algorithm", kind="stable")
 
 

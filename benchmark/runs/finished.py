@@ -17,7 +17,8 @@ from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, read_json, remove
 
-FACTS, DATA = "run.json", "datasets"  # files of a run, and its data beside or in it
+FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or beside it
+RESERVED = {"report", "blind", DATA, TRUTH}  # folders of a run that are no algorithm's
 
 
 class RunFile(BaseModel):
@@ -53,16 +54,18 @@ class FinishedRun:
 
     def job(self, algorithm: str, name: str, folder: Path) -> Job:
         """Return the job of an algorithm by another name, with its results in a folder."""
-        known = algorithms().get(program_of(algorithm))
-        version = self.facts.versions.get(algorithm, "")
-        said = {"name": name, "version": plain(version, 100)}
-        if known is None:
-            blank = {"title": algorithm, "description": "", "authors": (), "license": ""}
-            made = AlgorithmManifest.model_construct(
-                task=self.facts.task, resources=Resources(), **said, **blank
-            )
-        else:
-            made = known.model_copy(update=said)
+        version = plain(self.facts.versions.get(algorithm, ""), 100)
+        made = algorithms().get(program_of(algorithm)) or AlgorithmManifest.model_construct(
+            name=name,
+            version=version,
+            title=algorithm,
+            description="",
+            task=self.facts.task,
+            authors=(),
+            license="",
+            resources=Resources(),
+        )
+        made = made.model_copy(update={"name": name, "version": version})
         number = len(self.dataset.cases)
         return Job(made, self.facts.jobs[algorithm], folder, (), number, guest=True)
 
@@ -75,7 +78,8 @@ def read_run(place: Path) -> FinishedRun:
     cases = tuple(case for case in whole.cases if case.name in facts.cases)
     run = FinishedRun(place, facts, replace(whole, cases=cases))
     for algorithm, key in facts.jobs.items():
-        if Path(folder_of(algorithm)).name != folder_of(algorithm) or plain(algorithm) != algorithm:
+        name = folder_of(algorithm)
+        if Path(name).name != name or name in RESERVED or plain(algorithm) != algorithm:
             raise InputError(f"{path}: expected names of algorithms, found {plain(algorithm)}")
         for case in cases:
             folder = place / folder_of(algorithm) / case.name

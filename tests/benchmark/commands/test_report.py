@@ -264,6 +264,19 @@ def outside(runs, mine, planes):
     return {"sources": [runs]}
 
 
+def disguised(runs, mine, planes):
+    """expected names of algorithms, found report"""
+    facts = json.loads((runs / "run.json").read_text())
+    write_json(runs / "run.json", facts | {"jobs": {"report": "1"}})
+    return {"sources": [runs]}
+
+
+def without_labels(runs, mine, planes):
+    """planes: expected the truth beside images/, as in labels/"""
+    shutil.rmtree(planes / "labels")
+    return {"sources": [mine], "truth": planes}
+
+
 def no_data(runs, mine, planes):
     """the dataset of this run, planes"""
     shutil.rmtree(runs.parent / "datasets")
@@ -279,7 +292,7 @@ def unlike(runs, mine, planes):
 
 
 MISTAKES = [nothing, no_truth, two_truths, other_names, taken, path_as_name, twice]
-MISTAKES += [same_run, unfinished, outside, no_data, unlike]
+MISTAKES += [same_run, unfinished, outside, disguised, without_labels, no_data, unlike]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -44,7 +44,7 @@ def digests(case):
 )
 def test_datasets_are_separated_by_commas(text, expected):
     assert named_datasets(text) == expected
-    assert module._distinct(["a", "b", "a"]) == ["a", "b", "a_2"]
+    assert module.distinct(["a", "b", "a"]) == ["a", "b", "a_2"]
 
 
 def test_cases_have_the_same_voxels_as_alone(tmp_path):
