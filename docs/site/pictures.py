@@ -88,8 +88,9 @@ def of_recipe(name: str, settings: tuple[str, ...] = ()) -> Picture:
 
 def of_model(card: ModelCard) -> Picture | None:
     """Return the picture of a model on an image like those that it is for; None without one."""
+    described = {"sample": card.name.partition("-")[0], **card.describes}
     for task, facts, name, settings in EXAMPLES:
-        if task == card.task and facts.items() <= card.describes.items():
+        if task == card.task and facts.items() <= described.items():
             image = of_recipe(name, settings)
             rooms = (PACKAGE / room / card.algorithm for room in ("algorithms", "weights"))
             key = value_digest([image.path.name, card.name, digest(rooms, PACKAGE)])
@@ -183,7 +184,11 @@ def gallery() -> str:
     for name, manifest in dataset_manifests().items():
         if manifest.kind == "simulated":
             lines += [f"## {name}", "", manifest.description]
-            lines += [f"[More](../datasets/{name}/README.md).", "", shown(simulated()[name], name)]
+            lines += [
+                f"[Its parameters](../datasets/{name}/README.md).",
+                "",
+                shown(simulated()[name], name),
+            ]
             known = [own for own in recipes() if own.startswith(f"{name}/")]
             lines += [line for own in known for line in _recipe(own, recipes()[own])]
             lines.append("")
@@ -209,7 +214,12 @@ def gallery_of_models() -> str:
     for card in cards():
         if card.algorithm != algorithm:
             algorithm = card.algorithm
-            lines += ["", f"## {algorithm}", "", f"[More](../algorithms/{algorithm}/README.md)."]
+            lines += [
+                "",
+                f"## {algorithm}",
+                "",
+                f"[How it works](../algorithms/{algorithm}/README.md).",
+            ]
         lines += ["", f"### {card.name} {{ #{algorithm}-{card.name} }}", "", card.description]
         lines += [f"Licence: {card.license}.", f"Training: {trained(card)}." * bool(card.trained)]
         picture = models().get(f"{algorithm}/{card.name}")
