@@ -24,6 +24,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import digest, value_digest
+from cytosuite.volume import Volume
 
 CACHE = ROOT / "build" / "pictures"
 WANTED = os.environ.get("PICTURES", "1") not in ("", "0", "no")
@@ -35,7 +36,7 @@ SMALLER: Mapping[str, tuple[str, ...]] = {
     "spheroid/hard": ("image.shape=[48,160,160]", "tissue.n_nuclei=[80,100]"),
 }
 # Datasets whose images models are shown on, by task and facts of the card; the first that fits.
-EXAMPLES = (
+EXAMPLES: Sequence[tuple[str, Mapping[str, str], str, tuple[str, ...]]] = (
     ("segment", {"channel": "membrane"}, "spheroid/cell_training", ()),
     ("segment", {"channel": "cytoplasm"}, "cells/culture", ()),
     ("segment", {"axes": "YX"}, "cells/culture", ("shown.image=nuclei", "shown.target=nuclei")),
@@ -149,8 +150,9 @@ def _show(card: ModelCard, made: Recipe, path: Path) -> None:
     with warnings.catch_warnings(action="ignore"):
         outputs = apply(card.algorithm, given, model=card.name)
     assert task.main_output is not None
-    output = outputs[task.main_output.slug]
-    write_result(path, next(iter(given.values())), output, task.main_output.kind)
+    image, output = next(iter(given.values())), outputs[task.main_output.slug]
+    assert isinstance(image, Volume)  # of all tasks in `EXAMPLES`
+    write_result(path, image, output, task.main_output.kind)
 
 
 def draw_missing() -> Iterator[tuple[str, Path]]:
