@@ -14,14 +14,16 @@ from cytosuite.benchmark.terminal.options import options_of
 from cytosuite.metrics.metric import FAMILIES, Metric, metrics_of
 
 WORDS = {int: "whole number", float: "number", str: "text", Path: "path"}
-# Modules for users: title, and names of each whose documentation is shown; all without names.
+# Modules for users, and the names in each that are shown; all of them without names.
 PYTHON: Mapping[str, tuple[str, ...]] = {
     "cytosuite.volume": ("Volume", "Header", "Origin"),
-    "cytosuite.formats": (),
-    "cytosuite.apply": (),
-    "cytosuite.metrics.metric": (),
+    "cytosuite.formats": ("read", "header", "slabs", "channels", "write"),
+    "cytosuite.apply": ("apply", "DoubtfulModelWarning"),
+    "cytosuite.metrics.metric": ("Metric", "metric", "family", "metrics_of", "board_metrics"),
     "cytosuite.metrics.evidence": (),
-    "cytosuite.monai": (),
+    "cytosuite.monai.images": (),  # all of them are names of cytosuite.monai
+    "cytosuite.monai.inferers": (),
+    "cytosuite.monai.scheduler": (),
     "cytosuite.training.parts": ("Training",),
 }
 TERMINAL = """---
