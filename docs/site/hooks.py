@@ -39,7 +39,7 @@ def on_config(config: MkDocsConfig) -> None:
     """
     if REPOSITORY:
         config.extra["social"] = [{"icon": "fontawesome/brands/git-alt", "link": REPOSITORY}]
-    config.markdown_extensions.insert(0, ForgeExtension())  # type: ignore[arg-type]
+    config.markdown_extensions.insert(0, ForgeExtension())
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -24,6 +24,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import digest, value_digest
+from cytosuite.volume import Volume
 
 CACHE = ROOT / "build" / "pictures"
 WANTED = os.environ.get("PICTURES", "1") not in ("", "0", "no")
@@ -35,7 +36,7 @@ SMALLER: Mapping[str, tuple[str, ...]] = {
     "spheroid/hard": ("image.shape=[48,160,160]", "tissue.n_nuclei=[80,100]"),
 }
 # Datasets whose images models are shown on, by task and facts of the card; the first that fits.
-EXAMPLES = (
+EXAMPLES: Sequence[tuple[str, Mapping[str, str], str, tuple[str, ...]]] = (
     ("segment", {"channel": "membrane"}, "spheroid/cell_training", ()),
     ("segment", {"channel": "cytoplasm"}, "cells/culture", ()),
     ("segment", {"axes": "YX"}, "cells/culture", ("shown.image=nuclei", "shown.target=nuclei")),
@@ -88,8 +89,9 @@ def of_recipe(name: str, settings: tuple[str, ...] = ()) -> Picture:
 
 def of_model(card: ModelCard) -> Picture | None:
     """Return the picture of a model on an image like those that it is for; None without one."""
+    described = {"sample": card.name.partition("-")[0], **card.describes}
     for task, facts, name, settings in EXAMPLES:
-        if task == card.task and facts.items() <= card.describes.items():
+        if task == card.task and facts.items() <= described.items():
             image = of_recipe(name, settings)
             rooms = (PACKAGE / room / card.algorithm for room in ("algorithms", "weights"))
             key = value_digest([image.path.name, card.name, digest(rooms, PACKAGE)])
@@ -148,8 +150,9 @@ def _show(card: ModelCard, made: Recipe, path: Path) -> None:
     with warnings.catch_warnings(action="ignore"):
         outputs = apply(card.algorithm, given, model=card.name)
     assert task.main_output is not None
-    output = outputs[task.main_output.slug]
-    write_result(path, next(iter(given.values())), output, task.main_output.kind)
+    image, output = next(iter(given.values())), outputs[task.main_output.slug]
+    assert isinstance(image, Volume)  # of all tasks in `EXAMPLES`
+    write_result(path, image, output, task.main_output.kind)
 
 
 def draw_missing() -> Iterator[tuple[str, Path]]:
@@ -183,7 +186,11 @@ def gallery() -> str:
     for name, manifest in dataset_manifests().items():
         if manifest.kind == "simulated":
             lines += [f"## {name}", "", manifest.description]
-            lines += [f"[More](../datasets/{name}/README.md).", "", shown(simulated()[name], name)]
+            lines += [
+                f"[Its parameters](../datasets/{name}/README.md).",
+                "",
+                shown(simulated()[name], name),
+            ]
             known = [own for own in recipes() if own.startswith(f"{name}/")]
             lines += [line for own in known for line in _recipe(own, recipes()[own])]
             lines.append("")
@@ -209,7 +216,12 @@ def gallery_of_models() -> str:
     for card in cards():
         if card.algorithm != algorithm:
             algorithm = card.algorithm
-            lines += ["", f"## {algorithm}", "", f"[More](../algorithms/{algorithm}/README.md)."]
+            lines += [
+                "",
+                f"## {algorithm}",
+                "",
+                f"[How it works](../algorithms/{algorithm}/README.md).",
+            ]
         lines += ["", f"### {card.name} {{ #{algorithm}-{card.name} }}", "", card.description]
         lines += [f"Licence: {card.license}.", f"Training: {trained(card)}." * bool(card.trained)]
         picture = models().get(f"{algorithm}/{card.name}")

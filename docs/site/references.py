@@ -14,17 +14,30 @@ from cytosuite.benchmark.terminal.options import options_of
 from cytosuite.metrics.metric import FAMILIES, Metric, metrics_of
 
 WORDS = {int: "whole number", float: "number", str: "text", Path: "path"}
-# Modules for users: title, and names of each whose documentation is shown; all without names.
+# Modules for users, and the names in each that are shown; all of them without names.
 PYTHON: Mapping[str, tuple[str, ...]] = {
     "cytosuite.volume": ("Volume", "Header", "Origin"),
-    "cytosuite.formats": (),
-    "cytosuite.apply": (),
-    "cytosuite.metrics.metric": (),
+    "cytosuite.formats": ("read", "header", "slabs", "channels", "write"),
+    "cytosuite.apply": ("apply", "DoubtfulModelWarning"),
+    "cytosuite.metrics.metric": ("Metric", "metric", "family", "metrics_of", "board_metrics"),
     "cytosuite.metrics.evidence": (),
-    "cytosuite.monai": (),
+    "cytosuite.monai.images": (),  # all of them are names of cytosuite.monai
+    "cytosuite.monai.inferers": (),
+    "cytosuite.monai.scheduler": (),
     "cytosuite.training.parts": ("Training",),
 }
-METRICS = """# Metrics
+TERMINAL = """---
+search: {boost: 2}
+---
+
+# Commands
+
+`cytosuite COMMAND --help` says the same on the terminal."""
+METRICS = """---
+search: {{boost: 3}}
+---
+
+# Metrics
 
 All {}, from their definitions. `from cytosuite.metrics import seg` takes one by its name in Python,
 `cytosuite score --metrics SEG` by its name in tables.
@@ -34,7 +47,11 @@ UPLOADS = """# Rules of uploads
 `cytosuite preflight FILE` knows {} rules: {error} errors, which the platform refuses, {warning}
 warnings and {note} notes. `rehearse` and `export` apply them too: [hand in](../docs/hand-in.md),
 [submission](../benchmark/submission/README.md)."""
-LIBRARY = """# Python
+LIBRARY = """---
+search: {boost: 0.5}
+---
+
+# Python
 
 The parts of the package that programs may rely on. [From Python](../docs/python.md) shows them at
 work; each of the [metrics](metrics.md) is a function of `cytosuite.metrics`."""
@@ -58,7 +75,7 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 def commands() -> str:
     """Return the page of all commands, with a table of the options of each."""
-    lines = ["# Commands", "", "`cytosuite COMMAND --help` says the same on the terminal."]
+    lines = [TERMINAL]
     for title, group in {**COMMANDS, "Maintain": MAINTAIN}.items():
         prefix = "maintain " if group is MAINTAIN else ""
         lines += ["", f"## {title}"]
@@ -96,12 +113,11 @@ def _option(own: "Field[Any]", kind: object, *, argument: bool) -> tuple[str, st
     if kind is bool and default is True:
         name = f"--no-{own.name.replace('_', '-')}"
     meaning = own.metadata["help"] + (f" Also `{mark.envvar}=`." if mark.envvar else "")
-    empty = default in (None, False, True, ()) or default is MISSING
-    must = "**required**" if default is MISSING else ""
-    return f"`{name}`", value, meaning, must if empty else f"`{default}`"
+    shown = "" if default is None or default == () or isinstance(default, bool) else f"`{default}`"
+    return f"`{name}`", value, meaning, "**required**" if default is MISSING else shown
 
 
-def _kind(kind: object, parsed: bool) -> str:
+def _kind(kind: Any, parsed: bool) -> str:  # noqa: ANN401 - a type
     """Return the kind of value that an option takes, in words."""
     if get_origin(kind) in (Union, UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
@@ -109,8 +125,10 @@ def _kind(kind: object, parsed: bool) -> str:
         return ", ".join(f"`{word}`" for word in get_args(kind))
     if kind is bool:
         return "switch"
-    inner = next(iter(get_args(kind)), None)
-    return "text" if parsed else WORDS.get(inner or kind, "text") + ("s" if inner else "")  # type: ignore[call-overload]
+    if parsed:
+        return "text"
+    inner = next(iter(get_args(kind)), None)  # of several, in their place
+    return f"{WORDS.get(inner, 'text')}s" if inner else WORDS.get(kind, "text")
 
 
 def metrics() -> str:

@@ -66,6 +66,13 @@ def test_every_command_and_metric_and_rule_has_its_line(site):
     assert all(f"<code>{name}</code>" in rules for name in RULES)
 
 
+def test_every_name_of_the_parts_for_monai_is_documented(site):
+    page = (site / "reference/python.html").read_text()
+    exported = (ROOT / "cytosuite/monai/__init__.py").read_text()
+    for module, name in re.findall(r"from (\S+) import (\w+) as", exported):
+        assert f'id="{module}.{name}"' in page
+
+
 def test_no_page_asks_another_server(site):
     for page in site.rglob("*.html"):
         loaded = re.findall(
