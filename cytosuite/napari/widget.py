@@ -399,7 +399,7 @@ class RunTab(Qw.QWidget):
 
     def meet(self, layer: Layer) -> None:
         """Draw outlines, and list the cases of a run of which a case was opened."""
-        own = layer.metadata.get(OWN, {})
+        own = layer.metadata
         if CONTOUR in own:
             layer.contour, layer.opacity = own[CONTOUR], 1.0
         if RUN in own and (self.opened is None or own[RUN] != str(self.opened.folder)):
@@ -422,7 +422,7 @@ class RunTab(Qw.QWidget):
             if self.opened is None or self.cases.currentRow() < 0:
                 raise InputError("expected a run and one of its cases, found none")
             found = case_layers(self.opened, self.opened.cases[self.cases.currentRow()])
-            for layer in [own for own in self.viewer.layers if RUN in own.metadata.get(OWN, {})]:
+            for layer in [own for own in self.viewer.layers if RUN in own.metadata]:
                 self.viewer.layers.remove(layer)
             for data, given, kind in found:
                 getattr(self.viewer, f"add_{kind}")(data, **given)
