@@ -148,13 +148,17 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
         truth = read(truth_path).channels[0]
         found.append(_outlined(truth, "truth", NAMES["truth"]))
     elif output is not None and truth_path is not None:
-        found.append(layer_of(truth_path, output.kind, "truth", spacing))
+        found.append(_unjudged(truth_path, output.kind, "truth", spacing, "truth"))
     wanted = first or folder_of(run.algorithms[0])
     for name in sorted(run.algorithms, key=lambda name: folder_of(name) == wanted):
         shown = {} if folder_of(name) == wanted else hidden
         found += _answer(run, case, name, truth, spacing, shown)
     for _, given, _ in found:
         given["metadata"][RUN] = str(run.folder)
+        if len(given["scale"]) == len(
+            found[0][1]["scale"]
+        ):  # of one grid
+            given |= {key: found[0][1][key] for key in ("scale", "units")}
     return found
 
 
@@ -173,7 +177,7 @@ def _answer(
     if path is None or output is None:
         return []
     if output.kind != "labels":
-        return [layer_of(path, output.kind, name, spacing, **shown)]
+        return [_unjudged(path, output.kind, name, spacing, "prediction", **shown)]
     answer = read(path).channels[0]
     found = [_outlined(answer, name, NAMES["prediction"], **shown)]
     if truth is not None:
@@ -202,6 +206,14 @@ def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[i
     return {error: labels for error, labels in classes.items() if labels}
 
 
+def _unjudged(
+    path: Path, kind: str, name: str, spacing: Sequence[float], side: str, **shown: object
+) -> LayerData:
+    """Return an image, or points as rings in the colour of their side."""
+    ring = {"border_color": [_colour(NAMES[side])]} if kind == "points" else {}
+    return layer_of(path, kind, name, spacing, **ring, **shown)
+
+
 def _outlined(volume: Volume, name: str, letter: str, **shown: object) -> LayerData:
     """Return labels that are drawn as outlines in one colour."""
     data, given, kind = _painted(volume, name, letter, FAINT, **shown)
@@ -211,5 +223,10 @@ def _outlined(volume: Volume, name: str, letter: str, **shown: object) -> LayerD
 
 def _painted(volume: Volume, name: str, letter: str, opacity: float, **shown: object) -> LayerData:
     """Return labels in one colour of the report."""
-    colours = {None: tuple(part / 255 for part in PALETTE[letter]), 0: (0.0,) * 4}
+    colours = {None: _colour(letter), 0: (0.0,) * 4}
     return labels_layer(volume, name, colormap=colours, opacity=opacity, **shown)
+
+
+def _colour(letter: str) -> tuple[float, ...]:
+    """Return the colour of a class as napari takes it: red, green, blue and opacity."""
+    return (*(part / 255 for part in PALETTE[letter]), 1.0)
