@@ -155,9 +155,7 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
         found += _answer(run, case, name, truth, spacing, shown)
     for _, given, _ in found:
         given["metadata"][RUN] = str(run.folder)
-        if len(given["scale"]) == len(
-            found[0][1]["scale"]
-        ):  # of one grid
+        if len(given["scale"]) == len(found[0][1]["scale"]):  # of one grid
             given |= {key: found[0][1][key] for key in ("scale", "units")}
     return found
 
