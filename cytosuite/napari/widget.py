@@ -19,7 +19,7 @@ from cytosuite.benchmark.terminal.console import numbers
 from cytosuite.benchmark.terminal.options import AUTO, SEGMENT
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import read_json
+from cytosuite.files import read_json, remove
 from cytosuite.folders.names import case_name
 from cytosuite.formats import write
 from cytosuite.napari.layers import OWN, axes_of, labels_of, results, spacing_of, volume_of
@@ -221,6 +221,8 @@ class SegmentTab(Qw.QWidget):
                 raise InputError("expected an image, found none; open one first")
             self._take_spacing(layer)
             volume, name = volume_of(layer, self.viewer.dims.point), case_name(layer.name)
+            for former in Path(self.home.name).iterdir():
+                remove(former)
             folder = Path(tempfile.mkdtemp(dir=self.home.name))
             write(folder / f"{name}.tif", volume, compress=False)
             out = folder / ("choice.json" if dry else "out")
