@@ -26,7 +26,7 @@ from cytosuite.formats.picture import COLOURS
 from cytosuite.volume import SPATIAL, UM_PER, Volume
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
-OWN = "cytosuite"  # key of what we keep in the metadata of a layer
+OWN = "cytosuite"  # key, in the metadata of a layer, of those of its image
 # Folders of label images: sockets, those of users, and of the Cell Tracking Challenge.
 LABEL_FOLDERS = {
     *(slug for slug, socket in SOCKETS.items() if socket.kind == "labels"),
@@ -98,8 +98,8 @@ def image_layer(volume: Volume, name: str, **more: object) -> LayerData:
 def labels_layer(volume: Volume, name: str, **more: object) -> LayerData:
     """Return labels as a layer that can be edited."""
     array = volume.array
-    own = array.astype(np.uint8) if array.dtype.kind == "b" else array
-    own = own if own.flags.writeable else own.copy()
+    kept = array.flags.writeable and array.dtype.kind != "b"
+    own = array if kept else array.astype(np.promote_types(array.dtype, np.uint8))
     return own, {**geometry(volume), "name": name, **more}, "labels"
 
 
@@ -196,7 +196,7 @@ def labels_of(layer: Any, image: Volume, point: Sequence[float] = ()) -> Volume:
             f"{labels.shape}"
         )
     low, high = int(labels.array.min(initial=0)), int(labels.array.max(initial=0))
-    if low < 0:
-        raise InputError(f"{layer.name}: expected labels from 0, found {low}")
+    if low < 0 or high >= 2**32:
+        raise InputError(f"{layer.name}: expected labels from 0 to {2**32 - 1}, found {low, high}")
     fits = np.uint16 if high < 2**16 else np.uint32
     return image.like(labels.array.astype(fits))

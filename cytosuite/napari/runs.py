@@ -31,7 +31,7 @@ PALETTE = {**GUESS, **TRUTH, **BOTH, "p": GUESS["."]}
 NAMES = {"truth": ".", "prediction": "p", **LETTERS}
 ON_TRUTH = (MISSED, SPLIT, MERGED)  # classes of true objects, as the report counts them
 FAINT, STRONG = 0.35, 0.7  # opacities of outlines where they are filled, and of errors
-RUN, CONTOUR = "run", "contour"  # in the metadata of a layer: folder, px of outlines
+RUN, CONTOUR = f"{OWN} run", f"{OWN} contour"  # in the metadata of a layer: folder, px of outlines
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
@@ -77,8 +77,8 @@ def open_run(folder: Path) -> OpenedRun:
     facts = read_json(folder / FACTS)
     try:
         task, names = TASKS[facts["task"]], tuple(map(str, facts["jobs"]))
-        mark = str(facts["fingerprint"])[:12]
-    except (KeyError, TypeError):
+        mark, _ = str(facts["fingerprint"])[:12], names[0]
+    except (KeyError, TypeError, IndexError):
         wanted = "task, jobs and fingerprint"
         raise InputError(f"{folder / FACTS}: expected {wanted} of a run, found others") from None
     homes = folder.absolute().parent / "datasets"
@@ -92,13 +92,14 @@ def open_run(folder: Path) -> OpenedRun:
         Case(name, home / "cases" / name) for name in read_json(home / "dataset.json")["cases"]
     ]
     metric, scores = _scores(folder, task, names)
-    order = sorted(cases, key=lambda case: scores.get(case.name, np.inf))
-    return OpenedRun(folder, task, names, tuple(order), metric, scores)
+    order = {name: place for place, name in enumerate(scores)}
+    cases.sort(key=lambda case: order.get(case.name, len(order)))
+    return OpenedRun(folder, task, names, tuple(cases), metric, scores)
 
 
 def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[str, float]]:
-    """Return the first metric that ranks, and its mean by case; none before the report."""
-    from cytosuite.benchmark.comparison.scored import read_scored  # pandas
+    """Return the first metric that ranks, and its mean by case, the worst first; else none."""
+    from cytosuite.benchmark.comparison.scored import known_metrics, read_scored  # pandas
 
     try:
         table = read_scored(folder).scores
@@ -106,8 +107,12 @@ def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[s
         return "", {}
     table = table[table["algorithm"].isin(names) & (table["case"] != "")].dropna(subset="value")
     metric = next((own for own in BOARDS[task.name].primary if (table["metric"] == own).any()), "")
+    if not metric:
+        return "", {}
     means = table[table["metric"] == metric].groupby("case")["value"].mean()
-    return metric, {str(case): float(value) for case, value in means.items()}
+    rises = known_metrics(task.name)[metric].higher_is_better is not False
+    ordered = means.sort_values(ascending=rises)
+    return metric, {str(case): float(value) for case, value in ordered.items()}
 
 
 def read_run(path: str | Path) -> list[LayerData]:
@@ -143,13 +148,15 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
         truth = read(truth_path).channels[0]
         found.append(_outlined(truth, "truth", NAMES["truth"]))
     elif output is not None and truth_path is not None:
-        found.append(layer_of(truth_path, output.kind, "truth", spacing))
+        found.append(_unjudged(truth_path, output.kind, "truth", spacing, "truth"))
     wanted = first or folder_of(run.algorithms[0])
     for name in sorted(run.algorithms, key=lambda name: folder_of(name) == wanted):
         shown = {} if folder_of(name) == wanted else hidden
         found += _answer(run, case, name, truth, spacing, shown)
     for _, given, _ in found:
-        given["metadata"][OWN][RUN] = str(run.folder)
+        given["metadata"][RUN] = str(run.folder)
+        if len(given["scale"]) == len(found[0][1]["scale"]):  # of one grid
+            given |= {key: found[0][1][key] for key in ("scale", "units")}
     return found
 
 
@@ -168,7 +175,7 @@ def _answer(
     if path is None or output is None:
         return []
     if output.kind != "labels":
-        return [layer_of(path, output.kind, name, spacing, **shown)]
+        return [_unjudged(path, output.kind, name, spacing, "prediction", **shown)]
     answer = read(path).channels[0]
     found = [_outlined(answer, name, NAMES["prediction"], **shown)]
     if truth is not None:
@@ -197,14 +204,27 @@ def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[i
     return {error: labels for error, labels in classes.items() if labels}
 
 
+def _unjudged(
+    path: Path, kind: str, name: str, spacing: Sequence[float], side: str, **shown: object
+) -> LayerData:
+    """Return an image, or points as rings in the colour of their side."""
+    ring = {"border_color": [_colour(NAMES[side])]} if kind == "points" else {}
+    return layer_of(path, kind, name, spacing, **ring, **shown)
+
+
 def _outlined(volume: Volume, name: str, letter: str, **shown: object) -> LayerData:
     """Return labels that are drawn as outlines in one colour."""
     data, given, kind = _painted(volume, name, letter, FAINT, **shown)
-    given["metadata"][OWN][CONTOUR] = 1
+    given["metadata"][CONTOUR] = 1
     return data, given, kind
 
 
 def _painted(volume: Volume, name: str, letter: str, opacity: float, **shown: object) -> LayerData:
     """Return labels in one colour of the report."""
-    colours = {None: tuple(part / 255 for part in PALETTE[letter]), 0: (0.0,) * 4}
+    colours = {None: _colour(letter), 0: (0.0,) * 4}
     return labels_layer(volume, name, colormap=colours, opacity=opacity, **shown)
+
+
+def _colour(letter: str) -> tuple[float, ...]:
+    """Return the colour of a class as napari takes it: red, green, blue and opacity."""
+    return (*(part / 255 for part in PALETTE[letter]), 1.0)

@@ -19,7 +19,7 @@ from cytosuite.benchmark.terminal.console import numbers
 from cytosuite.benchmark.terminal.options import AUTO, SEGMENT
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import read_json
+from cytosuite.files import read_json, remove
 from cytosuite.folders.names import case_name
 from cytosuite.formats import write
 from cytosuite.napari.layers import OWN, axes_of, labels_of, results, spacing_of, volume_of
@@ -221,6 +221,8 @@ class SegmentTab(Qw.QWidget):
                 raise InputError("expected an image, found none; open one first")
             self._take_spacing(layer)
             volume, name = volume_of(layer, self.viewer.dims.point), case_name(layer.name)
+            for former in Path(self.home.name).iterdir():
+                remove(former)
             folder = Path(tempfile.mkdtemp(dir=self.home.name))
             write(folder / f"{name}.tif", volume, compress=False)
             out = folder / ("choice.json" if dry else "out")
@@ -399,7 +401,7 @@ class RunTab(Qw.QWidget):
 
     def meet(self, layer: Layer) -> None:
         """Draw outlines, and list the cases of a run of which a case was opened."""
-        own = layer.metadata.get(OWN, {})
+        own = layer.metadata
         if CONTOUR in own:
             layer.contour, layer.opacity = own[CONTOUR], 1.0
         if RUN in own and (self.opened is None or own[RUN] != str(self.opened.folder)):
@@ -422,7 +424,7 @@ class RunTab(Qw.QWidget):
             if self.opened is None or self.cases.currentRow() < 0:
                 raise InputError("expected a run and one of its cases, found none")
             found = case_layers(self.opened, self.opened.cases[self.cases.currentRow()])
-            for layer in [own for own in self.viewer.layers if RUN in own.metadata.get(OWN, {})]:
+            for layer in [own for own in self.viewer.layers if RUN in own.metadata]:
                 self.viewer.layers.remove(layer)
             for data, given, kind in found:
                 getattr(self.viewer, f"add_{kind}")(data, **given)

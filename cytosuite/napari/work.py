@@ -98,7 +98,8 @@ def typed(words: Sequence[str]) -> str:
 def train_words(folder: str, parent: str, name: str) -> list[str]:
     """Return the command that fine-tunes ``algorithm:model`` on a folder, as the model `name`."""
     algorithm, _, model = parent.partition(":")
-    return ["train", algorithm, folder, "--from", model, "--name", name]
+    place = folder if "/" in folder else f"./{folder}"  # no name of a dataset
+    return ["train", algorithm, place, "--from", model, "--name", name]
 
 
 def outcome(record: Mapping[str, Any]) -> str:

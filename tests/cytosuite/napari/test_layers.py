@@ -116,7 +116,7 @@ def _another_shape(layer):
 
 
 def _below_zero(layer):
-    """a: expected labels from 0, found -5"""
+    """a: expected labels from 0 to 4294967295, found (-5, 186)"""
     layer.data = BLOCK.astype(np.int32) - 5
     labels_of(layer, Volume(BLOCK, SPACING))
 

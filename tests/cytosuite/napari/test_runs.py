@@ -1,10 +1,13 @@
 """Runs as layers: the cases of a run, the worst first, and errors by class as in its report."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
+from cytosuite.formats import read, write
 from cytosuite.napari.runs import errors, open_run, read_run, run_of
 from cytosuite.volume import Volume
 
@@ -29,6 +32,16 @@ def test_a_run_opens_by_its_folder_report_and_cases(run):
     assert [given["name"] for _, given, _ in good] == ["good", "truth", "watershed"]
     with pytest.raises(InputError, match="/<watershed>/<case>, found neither"):
         read_run(run / "watershed" / "output")
+
+
+def test_the_layers_of_a_case_have_the_scale_of_its_image(run):
+    image = next(run.parent.glob("datasets/*/cases/bad/sockets/images/microscopy-image/bad.tif"))
+    known = Volume(read(image).array, SPACING, "ZYX", {"spacing_source": "assumed"})
+    write(image, replace(known, spacing=(1.0, 1.0, 1.0)))
+    found = read_run(run)
+    assert {(given["scale"], given["units"]) for _, given, _ in found} == {
+        ((1.0,) * 3, ("pixel",) * 3)
+    }
 
 
 def test_the_error_of_a_failed_case_is_no_layer(run):

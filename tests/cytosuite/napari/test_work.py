@@ -45,6 +45,7 @@ def test_the_fine_tuning_is_one_command():
     words = train_words("/my folder", "cellpose3d:tissue-nuclei-3d", "mine")
     wanted = "cytosuite train cellpose3d '/my folder' --from tissue-nuclei-3d --name mine"
     assert typed(words) == wanted
+    assert train_words("spheroid", "cellpose3d:x", "mine")[2] == "./spheroid"  # no dataset
 
 
 def test_the_outcome_names_objects_and_the_diameter_with_its_source():
