@@ -177,7 +177,8 @@ def page() -> str:
         "`make GOAL NAME=value` gives `value` to the option `--name` of `cytosuite GOAL`. A switch",
         "is on by 1, off by 0. A misspelt variable is refused, with the nearest name. The",
         "environment may hold variables too. `PYTHON` names the Python of the virtual environment;",
-        "`make fuzz` takes `MINUTES` and `SEED`; `make ctc` takes `RUN` (or label images),",
+        "`make fuzz` takes `MINUTES` and `SEED`; `make docs` takes `PICTURES`, `REPOSITORY` and",
+        "`NIGHTLY`; `make ctc` takes `RUN` (or label images),",
         "`OUT`, `SERIES`, `ALGORITHM` and `TRUTH` of a run, `TRUE_LABELS` and `CROP` of labels.",
         *("", "| variable | meaning | default | goals |", "|---|---|---|---|"),
     ]
