@@ -40,6 +40,7 @@ def alike(promised, line):
 def follow(text, checkout, folder, **environment):
     """Run the commands of a page, and hold what they print against the page."""
     words = {"PATH": f"{checkout}/.venv/bin:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
+    words["COLUMNS"] = "100"  # of a terminal, as on the page
     for commands, promised in blocks(text):
         done = house.ran("bash", "-euc", commands, cwd=folder, **words, **environment)
         assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"

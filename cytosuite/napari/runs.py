@@ -8,13 +8,13 @@ import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import folder_of
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.pictures.stills import BOTH, GUESS, LETTERS, TRUTH
 from cytosuite.benchmark.results.cases import output_path
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.gather import match
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError
+from cytosuite.figures.palette import PALETTE, PREDICTION, TRUTH, rgb
 from cytosuite.files import read_json
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
@@ -27,8 +27,8 @@ from cytosuite.volume import Volume
 
 FACTS = "run.json"
 # Colours of the report: errors are filled, outlines of truth and answer around them.
-PALETTE = {**GUESS, **TRUTH, **BOTH, "p": GUESS["."]}
-NAMES = {"truth": ".", "prediction": "p", **LETTERS}
+LEGEND = {"truth": PALETTE[TRUTH], "prediction": PALETTE[PREDICTION]}
+LEGEND |= {name: PALETTE[name] for name in (MISSED, FALSE, SPLIT, MERGED)}
 ON_TRUTH = (MISSED, SPLIT, MERGED)  # classes of true objects, as the report counts them
 FAINT, STRONG = 0.35, 0.7  # opacities of outlines where they are filled, and of errors
 RUN, CONTOUR = f"{OWN} run", f"{OWN} contour"  # in the metadata of a layer: folder, px of outlines
@@ -146,9 +146,9 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
     truth = None
     if output is not None and truth_path is not None and output.kind == "labels":
         truth = read(truth_path).channels[0]
-        found.append(_outlined(truth, "truth", NAMES["truth"]))
+        found.append(_outlined(truth, "truth", TRUTH))
     elif output is not None and truth_path is not None:
-        found.append(_unjudged(truth_path, output.kind, "truth", spacing, "truth"))
+        found.append(_unjudged(truth_path, output.kind, "truth", spacing, TRUTH))
     wanted = first or folder_of(run.algorithms[0])
     for name in sorted(run.algorithms, key=lambda name: folder_of(name) == wanted):
         shown = {} if folder_of(name) == wanted else hidden
@@ -175,15 +175,15 @@ def _answer(
     if path is None or output is None:
         return []
     if output.kind != "labels":
-        return [_unjudged(path, output.kind, name, spacing, "prediction", **shown)]
+        return [_unjudged(path, output.kind, name, spacing, PREDICTION, **shown)]
     answer = read(path).channels[0]
-    found = [_outlined(answer, name, NAMES["prediction"], **shown)]
+    found = [_outlined(answer, name, PREDICTION, **shown)]
     if truth is not None:
         for error, labels in errors(truth, answer, case.min_object_voxels).items():
             side = truth if error in ON_TRUTH else answer
             own = side.like(np.where(np.isin(side.array, labels), side.array, 0))
             title = f"{name}: {error} ({len(labels)})"
-            found.append(_painted(own, title, LETTERS[error], STRONG, **shown))
+            found.append(_painted(own, title, error, STRONG, **shown))
     return found
 
 
@@ -208,23 +208,23 @@ def _unjudged(
     path: Path, kind: str, name: str, spacing: Sequence[float], side: str, **shown: object
 ) -> LayerData:
     """Return an image, or points as rings in the colour of their side."""
-    ring = {"border_color": [_colour(NAMES[side])]} if kind == "points" else {}
+    ring = {"border_color": [_colour(side)]} if kind == "points" else {}
     return layer_of(path, kind, name, spacing, **ring, **shown)
 
 
-def _outlined(volume: Volume, name: str, letter: str, **shown: object) -> LayerData:
+def _outlined(volume: Volume, name: str, side: str, **shown: object) -> LayerData:
     """Return labels that are drawn as outlines in one colour."""
-    data, given, kind = _painted(volume, name, letter, FAINT, **shown)
+    data, given, kind = _painted(volume, name, side, FAINT, **shown)
     given["metadata"][CONTOUR] = 1
     return data, given, kind
 
 
-def _painted(volume: Volume, name: str, letter: str, opacity: float, **shown: object) -> LayerData:
+def _painted(volume: Volume, name: str, kind: str, opacity: float, **shown: object) -> LayerData:
     """Return labels in one colour of the report."""
-    colours = {None: _colour(letter), 0: (0.0,) * 4}
+    colours = {None: _colour(kind), 0: (0.0,) * 4}
     return labels_layer(volume, name, colormap=colours, opacity=opacity, **shown)
 
 
-def _colour(letter: str) -> tuple[float, ...]:
+def _colour(name: str) -> tuple[float, ...]:
     """Return the colour of a class as napari takes it: red, green, blue and opacity."""
-    return (*(part / 255 for part in PALETTE[letter]), 1.0)
+    return (*(part / 255 for part in rgb(name)), 1.0)

@@ -26,8 +26,7 @@ from cytosuite.napari.layers import OWN, axes_of, labels_of, results, spacing_of
 from cytosuite.napari.pairs import count, save_pair
 from cytosuite.napari.runs import (
     CONTOUR,
-    NAMES,
-    PALETTE,
+    LEGEND,
     RUN,
     OpenedRun,
     case_layers,
@@ -387,8 +386,7 @@ class RunTab(Qw.QWidget):
         self.folder, self.browse = _field("folder of a run: runs/..."), Button("...")
         self.cases, self.open, self.runner = Qw.QListWidget(), Button("Open the case"), Runner()
         legend, place = _text(), _beside(self.folder, self.browse)
-        colours = {name: "#" + bytes(PALETTE[letter]).hex() for name, letter in NAMES.items()}
-        signs = (f"<span style='color:{own}'>■</span> {name}" for name, own in colours.items())
+        signs = (f"<span style='color:{own}'>■</span> {name}" for name, own in LEGEND.items())
         legend.setText(" ".join(signs))
         _stack(self, place, self.cases, self.open, legend, self.runner)
         self.browse.clicked.connect(partial(_browse, self.folder))
