@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Sequence[float]) -> Floats:
     from cytosuite.algorithms.cellpose3d._kernels import smooth  # its compiler takes long to import
 
     flat = int(len(mask) == 1)  # a plane has no flow along z
-    least, found = np.float32(_LEAST_WEIGHT), result[flat:]
+    least, found = cast("float", np.float32(_LEAST_WEIGHT)), result[flat:]
     moves = np.ascontiguousarray(flow[flat:], np.float32)
     side_by_side(
         lambda part: smooth(moves, mask, rows, part.start, part.stop, least, found, *kernels),

@@ -8,7 +8,7 @@ from io import BytesIO
 from os import environ
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tifffile
@@ -28,7 +28,7 @@ DATASET = "Dataset001_cytosuite"  # its number is 1
 FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 FILES = ("plans.json", "dataset.json", "checkpoint_final.pth")
 # Numbers and words in the log of a checkpoint, by their names in NumPy 2 and 1.
-SCALAR = np._core.multiarray.scalar
+SCALAR = cast(Any, np)._core.multiarray.scalar  # no name of its interface
 SAFE: list[Any] = [SCALAR, (SCALAR, "numpy.core.multiarray.scalar"), np.dtype]
 SAFE += [getattr(np.dtypes, f"{kind}DType") for kind in ("Float64", "Float32", "Int64", "Str")]
 
