@@ -1,6 +1,6 @@
 """Command ``report``: finished runs and folders of predictions beside each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -19,6 +19,7 @@ from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.engines.predictions import FilesEngine, Predictions
 from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs.finished import (
+    DATA,
     FACTS,
     RESERVED,
     TRUTH,
@@ -40,7 +41,7 @@ from cytosuite.folders.points import is_points
 from cytosuite.formats.imagefiles import LABEL
 from cytosuite.metrics.boards import BOARDS
 
-LONGEST = 60  # letters of the name of a report
+REPORT, LONGEST = "report-", 60  # of the name of a report: its start, and most letters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +96,12 @@ class _Basis(NamedTuple):
 def report_command(options: ReportOptions, console: Console) -> int:
     """Score and report what is there, and run nothing; exit code 1 if a prediction failed."""
     runs, folders = _sources(options)
-    names = [run.folder.resolve().name for run in runs] or [Path(str(options.truth)).resolve().name]
-    home = f"report-{'+'.join([*names, *folders])}"[:LONGEST]
-    out = (options.out or workplace() / "runs" / home).resolve()
+    out = _out(options, runs, folders)
     need_folder(out)
-    if any(out == run.folder.resolve() for run in runs):
+    others = [run for run in runs if run.folder.resolve() != out]
+    if len(others) < len(runs) and (options.out or not others):
         raise InputError(f"--out {out}: expected a folder of its own, found a run of the report")
+    runs = others  # `runs/*` names the report itself the next time
     with claimed(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
         taken, notes = _taken(folders, basis)
@@ -140,6 +141,8 @@ def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]
             runs.append(read_run(place))
             continue
         name = name if named else place.resolve().name
+        if not named and name in (DATA, "training") and (place.parent / DATA).is_dir():
+            continue  # of `runs/*`
         if name in folders:
             raise InputError(f"{place}: two folders are named {name}; give one as NAME={place}")
         if not (plain_name(name) and name not in RESERVED):
@@ -148,6 +151,15 @@ def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]
     if runs and options.truth is not None:
         raise InputError(f"--truth {options.truth}: the runs have a truth; leave it out")
     return runs, folders
+
+
+def _out(options: ReportOptions, runs: Sequence[FinishedRun], folders: Iterable[str]) -> Path:
+    """Return the folder of the report, by default named by its sources that are no reports."""
+    names = [run.folder.resolve().name for run in runs]
+    names = [name for name in names if not name.startswith(REPORT)] or names
+    names = names or [Path(str(options.truth)).resolve().name]
+    home = f"{REPORT}{'+'.join([*names, *folders])}"[:LONGEST]
+    return (options.out or workplace() / "runs" / home).resolve()
 
 
 def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:

@@ -32,7 +32,7 @@ def report(tmp_path, monkeypatch):
 
     def make(*sources, out="out", **options):
         said = Console(file=StringIO(), width=1000)
-        given = ReportOptions(sources=[str(s) for s in sources], out=Path(out), **options)
+        given = ReportOptions(sources=[str(s) for s in sources], out=out and Path(out), **options)
         return report_command(given, said), said.file.getvalue()
 
     return make
@@ -141,6 +141,20 @@ def test_a_report_goes_on_where_it_was_left_and_follows_its_files(
         1,
         True,
     )
+
+
+def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
+    run, report, tmp_path, monkeypatch
+):
+    run("monday", "watershed")
+    run("tuesday", "watershed", rows=8)
+    monkeypatch.setattr("cytosuite.benchmark.commands.report.workplace", lambda: tmp_path)
+    for _ in range(2):
+        every = sorted((tmp_path / "runs").iterdir())
+        assert report(*every, out=None)[0] == 0
+    board = pd.read_csv(tmp_path / "runs" / "report-monday+tuesday" / "report" / "leaderboard.csv")
+    wanted = {"watershed (monday)", "watershed (tuesday)"}
+    assert wanted == set(board["algorithm"]) - {"oracle", "blank"}
 
 
 def test_pictures_arrays_and_labels_without_images_are_read(report, predictions, planes, tmp_path):
