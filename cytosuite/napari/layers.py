@@ -68,11 +68,23 @@ def is_labels(path: Path) -> bool:
         return True
     if name.endswith(LABEL) or MASKS.fullmatch(name):
         return True
+    return {"objects", "key"} <= set(_record(path))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Return the record that ``cytosuite segment`` has written beside labels, empty without."""
     try:
-        record = read_json(path.with_name(f"{name}.json"))
+        record = read_json(path.with_name(f"{image_name(path)}.json"))
     except InputError:
-        return False
-    return isinstance(record, dict) and {"objects", "key"} <= set(record)
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def made_by(layer: Any) -> str:  # noqa: ANN401 - napari's own have no common class
+    """Return ``algorithm:model`` of the labels of a layer by their record; ":" without."""
+    path = None if layer is None else layer.source.path
+    record = _record(Path(path)) if path else {}
+    return f"{record.get('algorithm', '')}:{record.get('model', '')}"
 
 
 def geometry(volume: Volume) -> dict[str, Any]:

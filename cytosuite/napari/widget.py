@@ -22,7 +22,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import read_json, remove
 from cytosuite.folders.names import case_name
 from cytosuite.formats import write
-from cytosuite.napari.layers import OWN, axes_of, labels_of, results, spacing_of, volume_of
+from cytosuite.napari.layers import OWN, axes_of, labels_of, made_by, results, spacing_of, volume_of
 from cytosuite.napari.pairs import count, save_pair
 from cytosuite.napari.runs import (
     CONTOUR,
@@ -303,6 +303,9 @@ class CorrectTab(Qw.QWidget):
         _stack(self, _form(rows), self.save, self.there, _form(more), *last)
         self.layout().addStretch()
         self.image.currentIndexChanged.connect(self.show_name)
+        self.labels.currentIndexChanged.connect(
+            lambda _: self.parents.setCurrentText(made_by(self.labels.layer))
+        )
         self.browse.clicked.connect(partial(_browse, self.folder))
         self.save.clicked.connect(self.write)
         self.train.clicked.connect(self.fine_tune)

@@ -12,6 +12,7 @@ from cytosuite.formats import write
 from cytosuite.napari.layers import (
     is_labels,
     labels_of,
+    made_by,
     read_image,
     results,
     simulated_spheroid,
@@ -64,6 +65,12 @@ def test_labels_are_known_by_folder_name_or_record(tmp_path):
     assert (kind, array.dtype, given["scale"]) == ("labels", np.uint16, SPACING)
     write(tmp_path / "labels/b.tif", Volume(BLOCK.astype(np.float32), SPACING))
     assert read_image(tmp_path / "labels/b.tif")[0][2] == "image"
+
+
+def test_the_model_of_labels_stands_in_their_record(tmp_path):
+    write_json(tmp_path / "a.json", {"algorithm": "cellpose3d", "model": "mine"})
+    layers = [SimpleNamespace(source=SimpleNamespace(path=p)) for p in (tmp_path / "a.tif", None)]
+    assert [made_by(own) for own in [*layers, None]] == ["cellpose3d:mine", ":", ":"]
 
 
 def test_other_files_and_stacks_of_files_are_left_to_others(tmp_path):
