@@ -93,12 +93,17 @@ def read_run(place: Path) -> FinishedRun:
 
 def data_of(run: Path, name: str, fingerprint: str) -> Path:
     """Return the folder of the dataset that a run was made on."""
-    rooms, digest = [run / DATA, run.resolve().parent / DATA], plain(fingerprint[:12])
+    if (home := find_data(run, fingerprint)) is None:
+        reason = f"the dataset of this run, {plain(name)} ({plain(fingerprint[:12])}), is not there"
+        raise InputError(f"{run.resolve().parent / DATA}: {reason}; run the benchmark again")
+    return home
+
+
+def find_data(run: Path, fingerprint: str) -> Path | None:
+    """Return the folder of a run's dataset, in the run or among its neighbours; None without."""
+    rooms, digest = (run / DATA, run.resolve().parent / DATA), plain(fingerprint[:12])
     homes = (home for room in rooms for home in room.glob(f"*-{digest}/dataset.json"))
-    if (home := next(homes, None)) is None:
-        reason = f"the dataset of this run, {plain(name)} ({digest}), is not there"
-        raise InputError(f"{rooms[-1]}: {reason}; run the benchmark again")
-    return home.parent
+    return next((home.parent for home in homes), None)
 
 
 def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:

@@ -11,6 +11,7 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.cases import output_path
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.gather import match
+from cytosuite.benchmark.runs.finished import DATA, FACTS, find_data
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError
@@ -25,7 +26,6 @@ from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.napari.layers import OWN, LayerData, labels_layer, layer_of, read_image
 from cytosuite.volume import Volume
 
-FACTS = "run.json"
 # Colours of the report: errors are filled, outlines of truth and answer around them.
 LEGEND = {"truth": PALETTE[TRUTH], "prediction": PALETTE[PREDICTION]}
 LEGEND |= {name: PALETTE[name] for name in (MISSED, FALSE, SPLIT, MERGED)}
@@ -81,12 +81,10 @@ def open_run(folder: Path) -> OpenedRun:
     except (KeyError, TypeError, IndexError):
         wanted = "task, jobs and fingerprint"
         raise InputError(f"{folder / FACTS}: expected {wanted} of a run, found others") from None
-    homes = folder.absolute().parent / "datasets"
-    home = next((own for own in homes.glob("*") if own.name.endswith(f"-{mark}")), None)
-    if home is None:
+    if (home := find_data(folder, mark)) is None:
         raise InputError(
-            f"{folder}: expected its images in {homes}/*-{mark}, found none; give the command of "
-            "the run again, or leave runs/ as it is"
+            f"{folder}: expected its images in {folder.absolute().parent / DATA}/*-{mark}, found "
+            "none; give the command of the run again, or leave runs/ as it is"
         )
     cases = [
         Case(name, home / "cases" / name) for name in read_json(home / "dataset.json")["cases"]
