@@ -21,14 +21,14 @@ from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
-from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
+from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import claimed, run_job
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.sample import Sample
-from cytosuite.files.working import SESSION
+from cytosuite.files.working import SESSION, owner_label
 from cytosuite.volume import Volume
 
 SHOWN = 8  # rows of a table

@@ -16,10 +16,11 @@ from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
+from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 from cytosuite.files import digest
+from cytosuite.files.working import owner_label
 from cytosuite.volume import large
 
 ROOT = Path(__file__).parents[1]

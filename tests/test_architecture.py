@@ -236,3 +236,45 @@ def test_the_makefile_explains_every_target_and_keeps_to_one_line():
     ).stdout
     for line in targets:
         assert f"make {line.split(':')[0]} " in shown
+
+
+# What asks for processes, and what lists folders or removes; a temporary folder with `dir` outlives
+# a killed program. Permitted is what knows its own alone.
+PROCESSES = {"os.getpid", "os.getppid", "os.kill", "is_abandoned", "is_running"}
+NAMED = {"mkdtemp", "mkstemp", "TemporaryDirectory", "NamedTemporaryFile"}
+LISTING = {"glob", "rglob", "iterdir", "scandir", "walk", "listdir"}
+REMOVING = {"clear", "remove", "rmtree", "os.remove", ".rmdir", ".unlink", ".rmtree"}
+PERMITTED = {
+    "benchmark/commands/algorithms.py run": "cases in its own temporary folder",
+    "benchmark/commands/algorithms.py running": "the same",
+    "benchmark/commands/applied.py put": "the former result of an image",
+    "benchmark/commands/report.py _data": "its own links; listed is the truth",
+    "benchmark/commands/train.py train": "its own number, for the process that it starts",
+    "benchmark/engines/guest.py _taken": "within the folder of a session",
+    "benchmark/engines/hardening.py enforceable": "its own number spreads runners on processors",
+    "benchmark/report/__init__.py _write": "figures of the former report",
+    "benchmark/store/integrity.py forget": "stamps, which are made again",
+    "cytosuite/napari/widget.py go": "former results in its own temporary folder",
+    "cytosuite/training/command.py _follow": "its own parent, and itself",
+}
+
+
+def _deeds(function):
+    """Return the calls in a function, by name and by the end of it."""
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    names = [(ast.unparse(call.func), {word.arg for word in call.keywords}) for call in calls]
+    ends = {(name.rpartition(".")[2], "dir" in words) for name, words in names}
+    placed = {"dir=" for name, has_dir in ends if has_dir and name in NAMED}
+    return {name for name, _ in names} | {f".{name}" for name, _ in ends} | placed
+
+
+def test_only_one_room_knows_and_removes_what_programs_have_left():
+    """Process ids, names of work and the folders of ended programs are a matter of files/ alone."""
+    odd = set()
+    for path in (path for path in SOURCES if path.parent != ROOT / "cytosuite" / "files"):
+        for node in (n for n in ast.walk(_tree(path)) if isinstance(n, ast.FunctionDef)):
+            deeds = _deeds(node)
+            lists = deeds & {f".{name}" for name in LISTING}
+            if deeds & {*PROCESSES, "dir="} or (lists and deeds & REMOVING):
+                odd.add(f"{_name(path)} {node.name}")
+    assert odd == set(PERMITTED)

@@ -12,7 +12,7 @@ from cytosuite.benchmark.cluster.dask_pool import say
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.choose import choose
-from cytosuite.benchmark.engines.collect import clear
+from cytosuite.benchmark.engines.collect import clear, clear_abandoned
 from cytosuite.benchmark.engines.guest import Guest
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome
 from cytosuite.benchmark.runs.plan import Job, is_done, job_key
@@ -20,12 +20,12 @@ from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.benchmark.runs.run import REFUSALS, run_job
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
+from cytosuite.files.working import private_session
 
 TOPIC = "cytosuite-cases"  # of the words of workers
 SETTLE_S = 2.0
 ENDINGS = ("killed", "non-zero exit", "missing output", "engine error")  # of a job that is ended
 SEEN_S = 60.0  # until a file of another node is in sight: what a network file system remembers
-OWN = "cytosuite-worker-"  # folders of workers; the number of the process follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +168,8 @@ def _wait_for(folder: Path) -> None:
 def _workspace(scratch: Path | None) -> Iterator[Path]:
     """Make a folder on the disk of this machine; those of workers that were killed are removed."""
     home = scratch or Path(tempfile.gettempdir())
-    home.mkdir(parents=True, exist_ok=True)
-    mine = [path for path in home.glob(f"{OWN}*") if path.stat().st_uid == os.getuid()]
-    for path in mine:
-        number = path.name.removeprefix(OWN).partition("-")[0]
-        if number.isdigit() and not Path("/proc", number).exists():
-            clear(path)
-    folder = Path(tempfile.mkdtemp(prefix=f"{OWN}{os.getpid()}-", dir=home))
+    clear_abandoned(home)
+    folder = private_session(home)
     try:
         yield folder / "session"
     finally:

@@ -48,8 +48,8 @@ from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import remove, sweep, value_digest
-from cytosuite.files.working import alone, working_name
+from cytosuite.files import value_digest, work_folder
+from cytosuite.files.working import alone
 from cytosuite.folders.masks import Source, files_of
 
 
@@ -232,11 +232,8 @@ class _Application:
 def _workspace(out: Path) -> Iterator[Path]:
     """Create a hidden, locked work folder inside the folder of the results."""
     with alone(out):
-        sweep(out, depth=0)
-        folder = out.resolve() / working_name("apply")
-        folder.mkdir()
         try:
-            yield folder
+            with work_folder(out) as folder:
+                yield folder
         finally:
-            remove(folder)
             join_objects(out)

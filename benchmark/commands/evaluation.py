@@ -53,7 +53,7 @@ from cytosuite.benchmark.terminal.options import DataOptions, GuestOptions, Phas
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, plain
-from cytosuite.files import atomic, need_file, need_folder, read_json
+from cytosuite.files import atomic, need_file, need_folder, read_json, work_folder
 
 SHOWN = 5  # scores that differ
 METRICS, TRUTH = "metrics.json", "/opt/ml/input/data/ground_truth"
@@ -150,8 +150,8 @@ def rehearse_evaluation(
     say = lines_to(console)
     scored, equal = read_scored(run if run.exists() else options.folder / run), True
     process = engine_name(options.engine)[0] == "process"
-    with TemporaryDirectory(dir=options.folder) as name:
-        truth = Path(name) / "truth"
+    with work_folder(options.folder) as scratch:
+        truth = scratch / "truth"
         with tarfile.open(tarball) as archive:
             archive.extractall(truth, filter="data")
         evaluation = read_evaluation(truth)
@@ -162,7 +162,7 @@ def rehearse_evaluation(
             )
         judge = partial(_judge, truth) if process else partial(_judge_shut, truth, options, console)
         for algorithm, key in scored.table("jobs").items():
-            folder = Path(name) / algorithm
+            folder = scratch / algorithm
             write_submission(scored.place / algorithm, key, evaluation, folder / "input")
             judge(folder)
             judged: Any = read_json(folder / "output" / METRICS)

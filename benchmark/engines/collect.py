@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.errors import plain, printable
+from cytosuite.files.working import abandoned_sessions, working_name
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX
 
 ENTRIES, DEPTH = 1000, 16
@@ -103,9 +104,17 @@ def empty(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove a folder that a container could write to, if it exists; see `empty`."""
-    if folder.is_dir() and not folder.is_symlink():
-        empty(folder)
-        folder.rmdir()
+    with suppress(FileNotFoundError):  # another program removes it at the same time
+        if folder.is_dir() and not folder.is_symlink():
+            empty(folder)
+            folder.rmdir()
+
+
+def clear_abandoned(home: Path) -> None:
+    """Remove what engines of ended programs have left in a folder, as far as it goes."""
+    for folder in abandoned_sessions(home):
+        with suppress(OSError):  # the next program tries again
+            clear(folder)
 
 
 def size(folder: Path, enough: int) -> int:
@@ -200,7 +209,6 @@ class _Remover:
     """Removal of all that is in an opened folder."""
 
     top: int
-    moved: int = 0
     deadline: float = field(default_factory=lambda: time.monotonic() + REMOVE_S)
 
     def content(self, handle: int, depth: int) -> None:
@@ -220,8 +228,7 @@ class _Remover:
                     self.content(inner, depth + 1)
                     os.rmdir(name, dir_fd=parent)
                 else:
-                    self.moved += 1
-                    fresh = f".{os.getpid()}.{self.moved}.gone"
+                    fresh = working_name("deep")
                     os.rename(name, fresh, src_dir_fd=parent, dst_dir_fd=self.top)
         except OSError:  # it is another thing by now, or not ours: the next look shows which
             return False

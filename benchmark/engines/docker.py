@@ -26,10 +26,11 @@ from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
 from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, Gpu, held, metered
 from cytosuite.benchmark.engines.guest import SHORT, GuestSession, start_errors, user_of
-from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
+from cytosuite.benchmark.engines.hardening import Host, flags
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox, watch
 from cytosuite.errors import InputError, plain
+from cytosuite.files.working import owner_label
 
 SMALL = Limits(memory_gib=0.25, cpus=1.0, pids=64, output_gib=0.001)  # of a speaker
 

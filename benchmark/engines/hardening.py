@@ -5,7 +5,6 @@ import os
 import resource
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cytosuite.benchmark.engines.outcome import Limits
@@ -122,18 +121,6 @@ def ulimits(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def owner_label() -> str:
-    """Return an identifier of this process, unique on this machine also after its end."""
-    return f"{os.uname().nodename}:{os.getpid()}:{_birth(os.getpid())}"
-
-
-def is_orphan(label: str) -> bool:
-    """Return whether the process of an `owner_label` ran on this machine and has ended."""
-    node, _, rest = label.partition(":")
-    pid, _, birth = rest.partition(":")
-    return node == os.uname().nodename and pid.isdigit() and _birth(int(pid)) != birth
-
-
 def enforceable(limits: Limits, host: Host) -> dict[str, int | float | str]:
     """Return the limits that control groups enforce, by the name of the host's ability."""
     memory = int(limits.memory_gib * 2**30)
@@ -146,12 +133,3 @@ def enforceable(limits: Limits, host: Host) -> dict[str, int | float | str]:
     }
     can = host.can if "MemoryLimit" in host.can else host.can - {"SwapLimit"}
     return {name: value for name, value in wanted.items() if name in can}
-
-
-def _birth(pid: int) -> str:
-    """Return the start of a process in ticks since boot; empty without a process of this number."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return text.rpartition(")")[2].split()[19]

@@ -15,10 +15,11 @@ from docker.types import LogConfig, Mount, Ulimit
 from requests import RequestException
 
 from cytosuite.benchmark.containers.daemon import Client
-from cytosuite.benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, is_orphan, ulimits
+from cytosuite.benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, ulimits
 from cytosuite.benchmark.engines.memory import MemoryGroup
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.contract import client as http
+from cytosuite.files.working import is_orphan
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
 LATE_S = 5.0  # for the events of a daemon

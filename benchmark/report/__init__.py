@@ -1,6 +1,5 @@
 """The report of a run: a page to look at, and the same results as Markdown, CSV and JSON."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -15,8 +14,8 @@ from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.store.csvfile import frame_text
-from cytosuite.files import json_text, write_json
-from cytosuite.files.working import full_disk, working_name
+from cytosuite.files import json_text, work_folder, write_json
+from cytosuite.files.working import full_disk
 
 FIGURES = "figures"
 __all__ = ["write_blind", "write_report"]
@@ -49,17 +48,16 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
 
 def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables]) -> None:
     """Write files by their names in a folder, all or none; remove those that have no content."""
-    name = working_name(folder.name)
-    with full_disk(folder), tempfile.TemporaryDirectory(name, ".", folder.parent) as parts:
-        Path(parts, FIGURES).mkdir()
+    with full_disk(folder), work_folder(folder.parent) as parts:
+        (parts / FIGURES).mkdir()
         for file, text in texts.items():
-            Path(parts, file).write_text(text, encoding="utf-8")
+            (parts / file).write_text(text, encoding="utf-8")
         for file, found in tables.items():
-            join_tables(Path(parts, file), ["algorithm", "case"], found)
+            join_tables(parts / file, ["algorithm", "case"], found)
         (folder / FIGURES).mkdir(exist_ok=True)
         for file, content in {**tables, **texts}.items():
             if content:
-                Path(parts, file).replace(folder / file)
+                (parts / file).replace(folder / file)
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report
         for old in (folder / FIGURES).glob("*.svg"):

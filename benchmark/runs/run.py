@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.engines.collect import clear
+from cytosuite.benchmark.engines.collect import clear_abandoned
 from cytosuite.benchmark.engines.outcome import (
     Api,
     Ending,
@@ -38,7 +38,7 @@ from cytosuite.benchmark.store.integrity import digests
 from cytosuite.contract.spacing import text
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.files import atomic, sweep
-from cytosuite.files.working import SESSION, alone, is_abandoned, session_name
+from cytosuite.files.working import alone, session_name
 from cytosuite.formats import header, read, write
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.volume import Header, Volume
@@ -56,9 +56,9 @@ def claimed(run_folder: Path) -> Iterator[None]:
     """Lock a run folder until this process ends; InputError if another runner works in it."""
     busy = f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
     with alone(run_folder, busy):
-        for exchange in run_folder.glob(f"*/{SESSION}.*"):
-            if is_abandoned(exchange):
-                clear(exchange)  # a hostile tree of any depth may lie there
+        for folder in run_folder.iterdir():
+            if not folder.is_symlink():
+                clear_abandoned(folder)
         sweep(run_folder)
         yield
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.parser import HeaderParser
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 from uuid import NAMESPACE_OID, uuid5
 
@@ -24,7 +23,7 @@ from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import InputError, plain
-from cytosuite.files import file_digest, read_json, visible_files, write_json
+from cytosuite.files import file_digest, read_json, visible_files, work_folder, write_json
 from cytosuite.files.working import alone, full_disk
 
 PYTHON = re.compile(r".*\.dist-info/METADATA")
@@ -244,8 +243,8 @@ def export_image(
 ) -> tuple[Path, Repacked, Mapping[str, str]]:
     """Write ``<name>_<id>.tar.gz``; return the path, its image and labels, or InputError."""
     name = _name(tag)
-    with alone(folder), full_disk(folder), TemporaryDirectory(dir=folder, prefix=".") as scratch:
-        saved = Path(scratch) / "saved.tar"
+    with alone(folder), full_disk(folder), work_folder(folder) as scratch:
+        saved = scratch / "saved.tar"
         labels, newest_s = _saved(client, tag, saved, step)
         image = repack(saved, saved.parent, changes, newest_s, without, _stage(step, 1))
         path = folder / f"{name}_{image.id[:12]}.tar.gz"

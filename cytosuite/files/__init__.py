@@ -102,6 +102,18 @@ def sweep(folder: Path, depth: int = 2) -> None:
             sweep(Path(entry.path), depth - 1)
 
 
+@contextmanager
+def work_folder(parent: Path) -> Iterator[Path]:
+    """Make a hidden folder until the end of the block; of a killed program the next removes it."""
+    sweep(parent, depth=0)
+    folder = parent.resolve() / working_name("work")
+    folder.mkdir(0o700)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
 @lru_cache(maxsize=1000)
 def _tidy(folder: Path) -> None:
     """Sweep a folder once: of 100,000 cases in it, each would list all others."""

@@ -48,6 +48,23 @@ def session_name() -> str:
     return f"{SESSION}.{_owner()}"
 
 
+def private_session(home: Path) -> Path:
+    """Make a folder for an engine at work, closed to other users, in a folder of all."""
+    home.mkdir(parents=True, exist_ok=True)
+    while True:
+        with suppress(FileExistsError):  # of an ended process with the same number
+            (folder := home / session_name()).mkdir(0o700)
+            return folder
+
+
+def abandoned_sessions(home: Path) -> Iterator[Path]:
+    """Yield the folders that engines of this user have left in a folder, see `is_abandoned`."""
+    for path in home.glob(f"{SESSION}.*"):
+        with suppress(FileNotFoundError):  # another program removes it
+            if path.lstat().st_uid == os.getuid() and is_abandoned(path):
+                yield path
+
+
 def _owner() -> str:
     """Return machine and number of this process, and a number that it gives but once."""
     return f"{MACHINE}-{os.getpid()}-{next(_NUMBERS)}"
@@ -64,6 +81,34 @@ def is_abandoned(path: Path) -> bool:
     except FileNotFoundError:  # its program has just ended well
         return False
     return time.time() - latest > DAY_S
+
+
+def owner_label() -> str:
+    """Return an identifier of this process, unique on this machine also after its end."""
+    return f"{_namespace()}:{os.getpid()}:{_birth(os.getpid())}"
+
+
+def is_orphan(label: str) -> bool:
+    """Return whether the process of an `owner_label` ran in this namespace and has ended."""
+    namespace, _, rest = label.partition(":")
+    process, _, birth = rest.partition(":")
+    return namespace == _namespace() and process.isdigit() and _birth(int(process)) != birth
+
+
+def _namespace() -> str:
+    """Return the machine and the number of its namespace in which a process id is one process."""
+    with suppress(OSError):  # not Linux: the node alone
+        return f"{os.uname().nodename}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    return os.uname().nodename
+
+
+def _birth(process: int) -> str:
+    """Return the start of a process in ticks since boot; empty without a process of this number."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[19]
 
 
 def is_running(process: int) -> bool:

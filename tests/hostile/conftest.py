@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
+from cytosuite.benchmark.engines.hardening import RUN_LABEL
+from cytosuite.files.working import owner_label
 
 collect_ignore = ["attacks", "fuzz", "puppet.py"]  # programs of containers, and the fuzzer
 

@@ -9,9 +9,10 @@ import pytest
 import tifffile
 
 from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
+from cytosuite.benchmark.engines.hardening import Host, flags
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.container import Algorithm
+from cytosuite.files.working import owner_label
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cytosuite.benchmark.cluster import cases as module
 from cytosuite.benchmark.cluster import spread as spread_module
-from cytosuite.benchmark.cluster.cases import OWN, Chunk, run_chunk
+from cytosuite.benchmark.cluster.cases import Chunk, run_chunk
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.cluster.spread import MOST, Backlog, Pace, Told, chunk_size, spread
 from cytosuite.benchmark.data.dataset import Case
@@ -22,6 +22,7 @@ from cytosuite.benchmark.runs.run import ALIKE, run_job
 from cytosuite.benchmark.store.pool import Here
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
+from cytosuite.files.working import MACHINE
 
 PACES = st.builds(
     Pace, st.integers(0, 1000), st.floats(0, 1e5), st.floats(0, 1e4), st.integers(0, 100)
@@ -162,12 +163,17 @@ def test_workspaces_are_on_the_node_and_those_of_dead_workers_go(
     chunk, circumstances, fakes, monkeypatch
 ):
     scratch = circumstances.scratch
-    dead = scratch / f"{OWN}4194305-x"  # beyond the largest number of a process
-    (dead / "session").mkdir(parents=True)
-    alive = scratch / f"{OWN}{os.getppid()}-x"
-    other = scratch / "other"
-    for folder in (alive, other):
-        folder.mkdir()
+    dead = 4194305  # beyond the largest number of a process
+    kept = [  # at work here, at work on another node, and no session
+        scratch / f".session.{MACHINE}-{os.getppid()}-0",
+        scratch / f".session.deadbeef-{dead}-0",
+        scratch / f"cytosuite-worker-{dead}-x",
+    ]
+    for folder in (*kept, scratch / f".session.{MACHINE}-{dead}-0"):
+        (folder / "session").mkdir(parents=True)
+    glob = Path.glob
+    gone = scratch / "removed meanwhile by another worker"
+    monkeypatch.setattr(Path, "glob", lambda *words: [gone, *glob(*words)])
     seen = []
     session = fakes.Engine.session
 
@@ -180,7 +186,7 @@ def test_workspaces_are_on_the_node_and_those_of_dead_workers_go(
     ((workspace, there),) = seen
     assert there
     assert workspace.is_relative_to(scratch)
-    assert sorted(path.name for path in scratch.iterdir()) == sorted([alive.name, other.name])
+    assert sorted(scratch.iterdir()) == sorted(kept)
 
 
 @pytest.mark.parametrize(

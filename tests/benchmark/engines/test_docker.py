@@ -14,10 +14,11 @@ from cytosuite.benchmark.containers.build import (
 from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.docker_session import Bounds
-from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
+from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.errors import InputError
+from cytosuite.files.working import owner_label
 
 ROOT = Path(__file__).parents[3]
 CARDS = ROOT / "weights" / "watershed"

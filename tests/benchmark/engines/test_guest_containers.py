@@ -16,13 +16,14 @@ from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
+from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.terminal.options import BenchmarkOptions
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import visible_files
+from cytosuite.files.working import owner_label
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 

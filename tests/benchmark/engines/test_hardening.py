@@ -8,8 +8,6 @@ from cytosuite.benchmark.engines.hardening import (
     Host,
     container_user,
     flags,
-    is_orphan,
-    owner_label,
     pick_cpus,
     ulimits,
 )
@@ -102,12 +100,3 @@ def test_processors_are_distinct_available_and_enough():
             chosen = [int(cpu) for cpu in pick_cpus(available, cpus, offset).split(",")]
             assert len(set(chosen)) == len(chosen) == min(4, -(-cpus // 1))
             assert set(chosen) <= available
-
-
-def test_this_process_is_no_orphan_and_an_ended_one_is():
-    node, pid, birth = owner_label().split(":")
-    assert not is_orphan(owner_label())
-    assert is_orphan(f"{node}:{pid}:{int(birth) - 1}")  # the number was given to another process
-    assert is_orphan(f"{node}:4194305:1")
-    for label in ("", "elsewhere:4194305:1", "::", "x"):  # not ours
-        assert not is_orphan(label)

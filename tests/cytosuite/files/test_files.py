@@ -20,6 +20,7 @@ from cytosuite.files import (
     read_json,
     sweep,
     value_digest,
+    work_folder,
     write_json,
 )
 from cytosuite.files.working import MACHINE
@@ -229,3 +230,12 @@ def test_the_digest_of_a_value_is_that_of_its_content():
     assert value_digest({"a": 1}) != value_digest({"a": "1"})
     known = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of {}
     assert value_digest({}) == known
+
+
+def test_a_work_folder_goes_at_its_end_and_after_a_kill_with_the_next(tmp_path, dead):
+    (left := tmp_path / f".work.{MACHINE}-{dead}-0.part").mkdir()
+    with pytest.raises(KeyError), work_folder(tmp_path) as folder:
+        assert [*tmp_path.iterdir()] == [folder]
+        assert not left.exists()
+        raise KeyError
+    assert [*tmp_path.iterdir()] == []

@@ -1,6 +1,7 @@
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,11 @@ from cytosuite.files.working import (
     DAY_S,
     LEFTOVER,
     MACHINE,
+    abandoned_sessions,
     is_abandoned,
+    is_orphan,
+    owner_label,
+    private_session,
     session_name,
     working_name,
 )
@@ -54,6 +59,36 @@ def test_a_process_that_was_killed_but_not_waited_for_has_ended():
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert not working.is_running(process.pid)
+
+
+def test_only_sessions_of_ended_programs_of_this_user_are_abandoned(tmp_path, dead, monkeypatch):
+    mine = private_session(tmp_path)
+    ended, others = (tmp_path / f".session.{owner}-{dead}-0" for owner in (MACHINE, "deadbeef"))
+    for folder in (ended, others, tmp_path / f"session.{MACHINE}-{dead}-0"):
+        folder.mkdir()
+    assert mine.stat().st_mode & 0o777 == 0o700
+    assert [*abandoned_sessions(tmp_path)] == [ended]
+    monkeypatch.setattr(os, "getuid", lambda: ended.stat().st_uid + 1)
+    assert [*abandoned_sessions(tmp_path)] == []
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "glob", lambda *_: [tmp_path / "removed meanwhile"])
+    assert [*abandoned_sessions(tmp_path)] == []
+
+
+def test_a_name_that_is_taken_makes_no_session(tmp_path, monkeypatch):
+    names = iter(["a", "a", "b"])
+    monkeypatch.setattr(working, "session_name", lambda: next(names))
+    assert [private_session(tmp_path).name for _ in range(2)] == ["a", "b"]
+
+
+def test_this_process_is_no_orphan_and_an_ended_one_is():
+    place, process, birth = owner_label().split(":")
+    assert not is_orphan(owner_label())
+    assert is_orphan(f"{place}:{process}:{int(birth) - 1}")  # the number was given again
+    assert is_orphan(f"{place}:4194305:1")
+    elsewhere = f"{os.uname().nodename}/1"  # this machine, but another namespace
+    for label in ("", "elsewhere:4194305:1", f"{elsewhere}:4194305:1", "::", "x"):
+        assert not is_orphan(label)
 
 
 @pytest.mark.parametrize("name", [".a.deadbeef-{}-0.part", ".case.{}.part", ".session"])
