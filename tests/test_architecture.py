@@ -248,6 +248,7 @@ PERMITTED = {
     "benchmark/commands/algorithms.py run": "cases in its own temporary folder",
     "benchmark/commands/algorithms.py running": "the same",
     "benchmark/commands/applied.py put": "the former result of an image",
+    "benchmark/commands/model.py _drop": "weights of one model",
     "benchmark/commands/report.py _data": "its own links; listed is the truth",
     "benchmark/commands/train.py train": "its own number, for the process that it starts",
     "benchmark/engines/guest.py _taken": "within the folder of a session",

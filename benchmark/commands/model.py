@@ -36,6 +36,7 @@ from cytosuite.contract.weights import SAFE, new_card, read_cards
 from cytosuite.errors import InputError, last_line
 from cytosuite.errors.ending import REFUSED
 from cytosuite.files import atomic, file_digest, need_file, read_json, remove, write_json
+from cytosuite.files.working import alone
 
 CONVERTER = "cytosuite.training.convert"
 FRESH: dict[str, Any] = {  # entries of a card that are never those of another model
@@ -343,24 +344,47 @@ def _test(path: Path, file: Path, console: Console) -> None:
 
 
 def _place(staged: Sequence[Path], home: Path) -> None:
-    """Move models into the folder of an algorithm: weights before cards, all or none."""
+    """Move models into a folder, all or none; a former one stays whole until its card changes."""
     places = [home / card.name for card in staged]
-    _remove(places)
-    try:
-        for card, place in zip(staged, places, strict=True):
-            for suffix in (SAFE, ".json"):
-                if (path := card.with_suffix(suffix)).exists():
-                    path.replace(place.with_suffix(suffix))
-    except BaseException:  # also Ctrl-C
-        _remove(places)
-        raise
+    fresh = [place for place in places if not place.exists()]
+    with alone(home):
+        try:
+            for card, place in zip(staged, places, strict=True):
+                if (weights := card.with_suffix(SAFE)).exists():
+                    weights.replace(home / _free(card, home))
+                card.replace(place)
+        except BaseException:  # also Ctrl-C
+            _remove(fresh)
+            raise
+        finally:
+            for place in places:
+                _drop(place)
+
+
+def _free(card: Path, home: Path) -> str:
+    """Return a name for the weights of a staged card that none in a folder have, as it says."""
+    weights = card.with_suffix(SAFE)
+    if not (home / weights.name).exists():
+        return weights.name
+    name = f"{card.stem}-{file_digest(weights)[:8].upper()}{SAFE}"  # no model has such letters
+    write_json(card, {**read_json(card), "weights": name})
+    return name
+
+
+def _drop(card: Path) -> None:
+    """Remove the weights of a model's name that its card does not name."""
+    named = read_card(card).weights if card.exists() else None
+    others = card.parent.glob(f"{card.stem}-{'[0-9A-F]' * 8}{SAFE}")
+    for path in (card.with_suffix(SAFE), *others):
+        if path.name != named:
+            remove(path)
 
 
 def _remove(cards: Sequence[Path]) -> None:
     """Remove models: cards before weights, which nobody misses without them."""
     for card in cards:
         remove(card)
-        remove(card.with_suffix(SAFE))
+        _drop(card)
         _tidy(card.parent)
 
 

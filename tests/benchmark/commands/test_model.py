@@ -1,6 +1,7 @@
 """Models of one's own and of colleagues, from a folder as of a wheel: whole and tested, or absent."""
 
 import json
+import os
 import pickle
 import shutil
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 from cytosuite.benchmark.catalog import catalog, models, packages
 from cytosuite.benchmark.commands import model as module
 from cytosuite.contract.manifest import read_card
+from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.ending import INTERRUPTED
 from cytosuite.formats import read, write
@@ -191,6 +193,50 @@ def test_a_name_is_taken_once_and_replaced_if_wanted(place, cli, untested):
     with pytest.raises(InputError, match="no model of your own in"):
         cli("model", "remove", "watershed:nuclei-2d")
     assert PLANES.exists()
+
+
+def test_whenever_a_replacement_is_killed_there_is_the_old_model_or_the_new(
+    place, cli, untested, monkeypatch
+):
+    class Killed(BaseException):
+        """After so many changes of the disk nothing is done any more, as after SIGKILL."""
+
+    def limited(change):
+        def changed(*words, **more):
+            if not left:
+                raise Killed
+            left.pop()
+            return change(*words, **more)
+
+        return changed
+
+    own = place / "weights/watershed/theirs.json"
+    former = _zip(place / "a.zip", description="old")
+    members = {
+        "theirs.json": json.dumps(_card(description="new", sha256=sha256(b"new").hexdigest())),
+        "any.safetensors": b"new",
+    }
+    packed, found = _zip(place / "b.zip", members), []
+    while not found or found[-1] is Killed:
+        cli("model", "install", former, *(["--overwrite"] if own.exists() else []))
+        left = [None] * len(found)
+        with monkeypatch.context() as patch:
+            for name in ("replace", "rename", "unlink", "rmdir"):
+                patch.setattr(os, name, limited(getattr(os, name)))
+            try:
+                cli("model", "install", packed, "--overwrite")
+                found.append("done")
+            except Killed:
+                found.append(Killed)
+        model = open_model(own.parent, read_card(own))  # of the right digest
+        assert (model.card.description, model.weights.read_bytes()) in (
+            ("old", BYTES),
+            ("new", b"new"),
+        )
+    assert len(found) > 4
+    assert sum(path.name[0] != "." for path in own.parent.iterdir()) == 2
+    cli("model", "remove", "watershed:theirs")
+    assert not [*own.parent.glob("[!.]*")]
 
 
 def test_in_a_checkout_what_git_knows_stays(monkeypatch):
