@@ -52,6 +52,7 @@ _shared("chromium")
 _shared("rendered")
 _shared("nvidia")
 _shared("training_data")
+_shared("finished")
 
 
 @pytest.fixture

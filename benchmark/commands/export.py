@@ -1,6 +1,6 @@
 """Commands of a challenge's participants: build and export images, and check uploads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -22,9 +22,8 @@ from cytosuite.benchmark.containers.daemon import need_docker
 from cytosuite.benchmark.containers.dry_run import dry_run
 from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.containers.locks import Device
-from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.outcome import Api
-from cytosuite.benchmark.runs.finished import data_of
+from cytosuite.benchmark.runs.finished import read_run
 from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
@@ -33,7 +32,7 @@ from cytosuite.benchmark.terminal.console import box, lines_to, names, progress
 from cytosuite.benchmark.terminal.options import JsonOptions, option
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, need_folder, read_json
+from cytosuite.files import atomic, need_folder
 from cytosuite.formats.imagefiles import image_name
 
 KINDS = {"image": "image archive", "tarball": "tarball", "output": "output folder"}
@@ -201,11 +200,19 @@ def _of_run(run: Path, options: ExportOptions) -> Exported:
     """Return dataset, name, segmentations and wanted truth of a run."""
     if options.true_labels or options.crop:
         raise InputError(f"--true-labels and --crop are for label images, {run} is a run")
-    name, key, content = _segmentation(run, options.algorithm)
-    cases, folder = _cases(run, content), folder_of(name)
-    found = list(ctc.segmentations(run / folder, key, cases, TASKS["segment"]))
+    whole = read_run(run)
+    facts, cases = whole.facts, whole.dataset.cases
+    if facts.task != "segment":
+        raise InputError(f"{run}: expected a run of the task segment, found {facts.task}")
+    name, *others = pick("algorithm in this run", names(options.algorithm), facts.jobs)
+    if others:
+        many = f"found {', '.join((name, *others))}; give export ALGORITHM --ctc"
+        raise InputError(f"{run}: expected one algorithm, {many}")
+    whole.need_results([name])
+    folder = folder_of(name)
+    found = list(ctc.segmentations(run / folder, facts.jobs[name], cases, whole.task))
     true = ctc.truths(cases) if options.truth else None
-    return str(content["dataset"]), f"{run.resolve().name}-{folder}", found, true
+    return facts.dataset, f"{run.resolve().name}-{folder}", found, true
 
 
 def _of_labels(source: Path, options: ExportOptions) -> Exported:
@@ -228,31 +235,6 @@ def _of_labels(source: Path, options: ExportOptions) -> Exported:
     name = image_name(source.resolve())
     found, *true = [ctc.labelled(files, options.crop) for files in sides]
     return name, name, found, true[0] if true else None
-
-
-def _segmentation(run: Path, wanted: str | None) -> tuple[str, str, dict[str, Any]]:
-    """Return an algorithm of a segmentation run, the key of its results, and ``run.json``."""
-    path = run / "run.json"
-    content: Any = read_json(path)
-    try:
-        task, jobs = content["task"], dict(content["jobs"])
-        content = {name: str(content[name]) for name in ("dataset", "fingerprint")}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected the description of a run, {error} is wrong") from None
-    if task != "segment":
-        raise InputError(f"{path}: expected a run of the task segment, found {task}")
-    found = pick("algorithm in this run", names(wanted), jobs)
-    if len(found) > 1:
-        raise InputError(
-            f"{run}: expected one algorithm, found {', '.join(found)}; give export ALGORITHM --ctc"
-        )
-    return found[0], jobs[found[0]], content
-
-
-def _cases(run: Path, content: Mapping[str, str]) -> list[Case]:
-    """Return the cases of the dataset that a run was made on."""
-    home = data_of(run, content["dataset"], content["fingerprint"])
-    return [Case(name, home / "cases" / name) for name in read_json(home / "dataset.json")["cases"]]
 
 
 def preflight_command(options: PreflightOptions, console: Console) -> int:

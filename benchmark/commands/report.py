@@ -138,7 +138,8 @@ def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]
                 raise InputError(f"{word}: a run has names of its own; give {rest}")
             if any(place.samefile(run.folder) for run in runs):
                 raise InputError(f"{place}: the run is named twice; name it once")
-            runs.append(read_run(place))
+            runs.append(run := read_run(place))
+            run.need_results(run.facts.jobs)
             continue
         name = name if named else place.resolve().name
         if not named and name in (DATA, "training") and (place.parent / DATA).is_dir():

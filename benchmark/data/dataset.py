@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from cytosuite.benchmark.data.loops import compiled
 from cytosuite.benchmark.data.recipe import Recipe
-from cytosuite.benchmark.store.integrity import is_whole, seal
+from cytosuite.benchmark.store.integrity import is_covered, is_whole, seal
 from cytosuite.benchmark.store.pool import Lost, Pool
 from cytosuite.contract.interface import in_files, write_case
-from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.manifest import (
+    MOST_CASES,
+    AlgorithmManifest,
+    Digest,
+    PlainName,
+    Sentence,
+    TaskName,
+    parse,
+)
 from cytosuite.contract.metadata import acquisition
 from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Task
 from cytosuite.datasets.sample import Sample
@@ -29,7 +38,46 @@ from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.pieces import slabs
 
 Progress = Callable[[int, int], None]
+SUMMARY = "dataset.json"
 STAGE = "step-"  # names of companions that are stages of the image
+
+
+class _File(BaseModel):
+    """Base of the files of a dataset, as far as its reader needs them."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class DatasetFile(_File):
+    """``dataset.json``."""
+
+    name: Sentence
+    title: Sentence = ""
+    size: Sentence
+    task: TaskName
+    seed: int | None
+    fingerprint: Digest
+    cases: tuple[PlainName, ...] = Field(min_length=1, max_length=MOST_CASES)
+    notes: tuple[Sentence, ...]
+
+
+class _Masks(_File):
+    classes: dict[str, str] = {}
+
+
+class _Ignored(_File):
+    min_object_voxels: int = Field(0, ge=0)
+
+
+class CaseFile(_File):
+    """``case.json``."""
+
+    sockets: tuple[str, ...]
+    conditions: dict[str, Scalar]
+    dataset: str = ""
+    radius_um: float | None = Field(None, gt=0, le=1e6)
+    masks: _Masks = _Masks()
+    ignored: _Ignored = _Ignored()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +209,25 @@ def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dat
             _make_missing(made, recipe, pool, progress)
     made = replace(made, notes=(*made.notes, *_notes(made.cases, made.task)))
     try:
-        written = read_json(made.home / "dataset.json")
+        written = read_json(made.home / SUMMARY)
     except InputError:
         written = None
     if written != made.summary():
-        write_json(made.home / "dataset.json", made.summary())
+        write_json(made.home / SUMMARY, made.summary())
     return made
 
 
 def stored(home: Path) -> Dataset:
     """Return a dataset as it was written, without its reference set; its cases must be whole."""
-    found = read_json(home / "dataset.json")
-    words = {key: found[key] for key in ("name", "size", "task", "seed", "fingerprint")}
-    cases = tuple(Case(name, home / "cases" / name) for name in found["cases"])
+    path = home / SUMMARY
+    found = parse(path, read_json(path), DatasetFile)
+    cases = tuple(Case(name, home / "cases" / name) for name in found.cases)
     for case in cases:
-        if not is_whole(case.folder):
+        if not (is_whole(case.folder) and is_covered(case.folder, ("sockets", "companions"))):
             raise InputError(f"{case.folder}: not as it was made; run the benchmark again")
-    title = found.get("title", found["name"])
-    return Dataset(title=title, home=home, cases=cases, notes=tuple(found["notes"]), **words)
+        parse(case.folder / "case.json", case.facts(), CaseFile)
+    words = found.model_dump() | {"title": found.title or found.name, "cases": cases}
+    return Dataset(home=home, **words)
 
 
 def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:

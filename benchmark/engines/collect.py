@@ -5,6 +5,7 @@
 import errno
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,6 +59,15 @@ def take(source: Path, target: Path, limit_bytes: int) -> int:
             copy.folder(handle, place, Path())
             files = copy.files
     return files
+
+
+def need_plain(folder: Path) -> None:
+    """Raise `Refused` unless a folder and all in it are files and folders, not links."""
+    try:
+        with _folder(folder) as handle:
+            _Copy(sys.maxsize, names=sys.maxsize).folder(handle, None, Path())
+    except OSError as error:
+        raise Refused(f"a folder that is none, or a link ({error.strerror})") from None
 
 
 def give(source: Path, target: Path) -> None:
@@ -140,6 +150,7 @@ class _Copy:
     """Copy of an output so far, or without a target the count of what it would hold."""
 
     limit_bytes: int
+    names: int = 1  # that a file may have
     entries: int = 0
     bytes: int = 0
     files: int = 0
@@ -168,7 +179,7 @@ class _Copy:
 
     def file(self, info: os.stat_result, where: Path) -> None:
         """Count an opened file."""
-        if info.st_nlink > 1:
+        if info.st_nlink > self.names:
             raise Refused(f"{where}: a file with more than one name")
         self.bytes += info.st_size  # holes count: a reader would fill them
         if self.bytes > self.limit_bytes:

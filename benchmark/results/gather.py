@@ -25,6 +25,8 @@ from cytosuite.benchmark.runs.record import LEFT, Record, grouped
 from cytosuite.benchmark.store.pool import Pool
 from cytosuite.contract.cautions import ASSUMED
 from cytosuite.contract.tasks import Task
+from cytosuite.errors import InputError
+from cytosuite.files import open_regular
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
@@ -175,9 +177,9 @@ def _unscored(task: Task) -> str:
 def _tail(folder: Path) -> str:
     """Return the last lines of a case's log."""
     try:
-        with (folder / "log.txt").open("rb") as stream:
+        with open_regular(folder / "log.txt") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - LOG_BYTES))
-            text = stream.read().decode("utf-8", errors="replace")
-    except OSError:
+            text = stream.read(LOG_BYTES).decode("utf-8", errors="replace")
+    except InputError:
         return ""
     return "\n".join(text.splitlines()[-LOG_LINES:])

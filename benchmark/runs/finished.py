@@ -1,18 +1,27 @@
 """Finished runs as they lie on disk: data, algorithms with results, and the cases they share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cytosuite.benchmark.catalog.catalog import algorithms, folder_of, program_of
-from cytosuite.benchmark.data.dataset import Dataset, stored
+from cytosuite.benchmark.data.dataset import SUMMARY, Dataset, stored
 from cytosuite.benchmark.data.several import distinct
+from cytosuite.benchmark.engines.collect import Refused, need_plain
 from cytosuite.benchmark.runs.plan import Job, is_done
-from cytosuite.benchmark.runs.record import read_record
-from cytosuite.contract.manifest import AlgorithmManifest, Resources, TaskName, parse
+from cytosuite.benchmark.runs.record import Record, read_record
+from cytosuite.contract.manifest import (
+    AlgorithmManifest,
+    Digest,
+    Resources,
+    Sentence,
+    TaskName,
+    file_name,
+    parse,
+)
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, read_json, remove
@@ -21,19 +30,25 @@ FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or beside it
 RESERVED = {"report", "blind", DATA, TRUTH}  # folders of a run that are no algorithm's
 
 
+def _algorithm(name: str) -> str:
+    if file_name(folder_of(name)) in RESERVED:
+        raise ValueError("must be the name of an algorithm")
+    return name
+
+
 class RunFile(BaseModel):
     """``run.json``, as far as a report over finished runs needs it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     task: TaskName
-    dataset: str
-    fingerprint: str
-    jobs: dict[str, str]  # keys by algorithm
+    dataset: Sentence
+    fingerprint: Digest
+    jobs: dict[Annotated[str, AfterValidator(_algorithm)], str] = Field(min_length=1)  # keys
     cases: dict[str, str]  # digests of images and labels by name
-    engine: str = ""
-    api: str = ""
-    machine: str = ""
+    engine: Sentence = ""
+    api: Sentence = ""
+    machine: Sentence = ""
     versions: dict[str, str] = {}
     request: dict[str, Any] = {}
     reference: int = 0  # real images that unpaired outputs were compared with
@@ -51,6 +66,26 @@ class FinishedRun:
     def task(self) -> Task:
         """The task that all its algorithms solve."""
         return TASKS[self.facts.task]
+
+    def result(self, algorithm: str, case: str) -> Record | None:
+        """Return the record of a case, None without a whole one; InputError for links in it."""
+        folder, key = self.folder / folder_of(algorithm) / case, self.facts.jobs[algorithm]
+        record = read_record(folder)
+        if record is None or record.key != key:
+            return None
+        try:
+            need_plain(folder)
+        except Refused as finding:
+            raise InputError(f"{folder}: {finding}; make its results again") from None
+        return record if not record.ok or is_done(folder, key, retry=True) else None
+
+    def need_results(self, algorithms: Iterable[str]) -> None:
+        """Refuse algorithms without a whole result for each case."""
+        for algorithm in algorithms:
+            for case in self.dataset.cases:
+                if self.result(algorithm, case.name) is None:
+                    reason = f"{algorithm} has no whole result for {case.name}"
+                    raise InputError(f"{self.folder}: {reason}; run its benchmark to the end")
 
     def job(self, algorithm: str, name: str, folder: Path) -> Job:
         """Return the job of an algorithm by another name, with its results in a folder."""
@@ -71,39 +106,21 @@ class FinishedRun:
 
 
 def read_run(place: Path) -> FinishedRun:
-    """Return a run by its folder; InputError where its data or a result is not there."""
+    """Return a run by its folder, perhaps a stranger's; InputError where its data are not there."""
     path = place / FACTS
     facts = parse(path, read_json(path), RunFile)
-    whole = stored(data_of(place, facts.dataset, facts.fingerprint))
+    rooms, mark = (place / DATA, place.resolve().parent / DATA), facts.fingerprint[:12]
+    homes = (path.parent for room in rooms for path in room.glob(f"*-{mark}/{SUMMARY}"))
+    whole = stored(home) if (home := next(homes, None)) else None
+    if whole is None or whole.fingerprint != facts.fingerprint:
+        reason = f"the dataset of this run, {facts.dataset} ({mark}), is not there"
+        raise InputError(f"{rooms[1]}: {reason}; run the benchmark again")
     cases = tuple(case for case in whole.cases if case.name in facts.cases)
-    run = FinishedRun(place, facts, replace(whole, cases=cases))
-    for algorithm, key in facts.jobs.items():
-        name = folder_of(algorithm)
-        if Path(name).name != name or name in RESERVED or plain(algorithm) != algorithm:
-            raise InputError(f"{path}: expected names of algorithms, found {plain(algorithm)}")
-        for case in cases:
-            folder = place / folder_of(algorithm) / case.name
-            record = read_record(folder)
-            kept = record is not None and (not record.ok or is_done(folder, key, retry=True))
-            if record is None or record.key != key or not kept:
-                reason = f"{algorithm} has no whole result for {case.name}"
-                raise InputError(f"{place}: {reason}; run its benchmark to the end")
-    return run
-
-
-def data_of(run: Path, name: str, fingerprint: str) -> Path:
-    """Return the folder of the dataset that a run was made on."""
-    if (home := find_data(run, fingerprint)) is None:
-        reason = f"the dataset of this run, {plain(name)} ({plain(fingerprint[:12])}), is not there"
-        raise InputError(f"{run.resolve().parent / DATA}: {reason}; run the benchmark again")
-    return home
-
-
-def find_data(run: Path, fingerprint: str) -> Path | None:
-    """Return the folder of a run's dataset, in the run or among its neighbours; None without."""
-    rooms, digest = (run / DATA, run.resolve().parent / DATA), plain(fingerprint[:12])
-    homes = (home for room in rooms for home in room.glob(f"*-{digest}/dataset.json"))
-    return next((home.parent for home in homes), None)
+    for algorithm in facts.jobs:
+        folder = place / folder_of(algorithm)
+        if folder.is_symlink() and not (folder.resolve().parent / FACTS).is_file():
+            raise InputError(f"{folder}: expected a folder, or a link to one of another run")
+    return FinishedRun(place, facts, replace(whole, cases=cases))
 
 
 def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import inf
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from cytosuite.benchmark.engines.outcome import Status
+from cytosuite.contract.manifest import Sentence
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json, read_json, value_digest, write_json
 
@@ -19,6 +20,16 @@ SHOWN = 3  # names in a line for many cases
 # Texts of a container: one printable line each, which no terminal, page or file takes for more.
 Line = Annotated[str, AfterValidator(partial(plain, limit=LIMIT_LINE))]
 Word = Annotated[str, AfterValidator(partial(plain, limit=100))]
+
+
+def _inside(place: str) -> str:
+    path = PurePosixPath(place)
+    if path.is_absolute() or ".." in path.parts or not path.name or not place.isprintable():
+        raise ValueError("expected a relative path without ..")
+    return place
+
+
+Place = Annotated[str, AfterValidator(_inside)]
 
 
 class ModelCost(BaseModel):
@@ -71,7 +82,7 @@ class Record(BaseModel):
     case: str
     key: str
     status: Status
-    message: Annotated[str, AfterValidator(plain)] = ""
+    message: Sentence = ""
     exit_code: int | None = None
     seconds: FiniteFloat = 0.0  # 0: not measured
     inside_seconds: FiniteFloat | None = None
@@ -84,7 +95,7 @@ class Record(BaseModel):
     gpu_memory: int | None = None  # peak in bytes
     gpu_utilisation: FiniteFloat | None = None  # mean, %
     gpu_utilisation_max: FiniteFloat | None = None
-    outputs: dict[str, str] = {}  # relative path by slug of the output socket
+    outputs: dict[str, Place] = {}  # by slug of the output socket
     digests: dict[str, str] = {}  # SHA-256 of each output file by slug
     model: Word = ""
     selection: ModelChoice = ModelChoice()

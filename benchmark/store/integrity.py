@@ -9,11 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cytosuite.benchmark.catalog.catalog import CACHE
-from cytosuite.files import atomic, digest, file_digest, value_digest, visible_files
+from cytosuite.errors import InputError
+from cytosuite.files import (
+    atomic,
+    digest,
+    file_digest,
+    open_regular,
+    value_digest,
+    visible_files,
+)
 
 SUMS, STAMPS = "SHA256SUMS", ".stamps"
 YOUNG_NS = 2 * 10**9  # the coarsest clock of a file system (FAT)
 FOREIGN = CACHE / "stamps"  # of folders in which nothing is written
+SUMS_BYTES = 2**28
+LINKED = 16  # times so many folders as files may be walked through
 LARGE_BYTES = 2**26  # a folder of less is read in 0.2 s
 
 
@@ -54,6 +64,21 @@ def is_whole(folder: Path) -> bool:
     """Return whether a folder is sealed, and each file in it that was is there unaltered."""
     sums = {name: sum for sum, name in _lines(folder / SUMS)}
     return bool(sums) and unaltered(folder, sums)
+
+
+def is_covered(folder: Path, parts: Iterable[str]) -> bool:
+    """Return whether a sealed folder has the digests of all files in parts of it."""
+    sums, home = {name for _, name in _lines(folder / SUMS)}, folder.resolve()
+    walks = (place for part in parts for place in os.walk(folder / part, followlinks=True))
+    for number, (place, _, names) in enumerate(walks):
+        for path in (Path(place, name) for name in names):
+            linked, shown = path.is_symlink(), path.name[0] != "."
+            within = shown and linked and path.resolve().is_relative_to(home)
+            if (shown or linked) and not within and str(path.relative_to(folder)) not in sums:
+                return False
+        if number > LINKED * len(sums):  # links to folders in a circle
+            return False
+    return True
 
 
 def foreign_digest(paths: Iterable[Path], root: Path) -> str:
@@ -126,9 +151,10 @@ def _time(line: str) -> int:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the words and the name in each line of a file; nothing if it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
+        with open_regular(path) as stream:
+            content = stream.read(SUMS_BYTES)
+    except InputError:
         return
-    for line in filter(None, text.split("\n")):
+    for line in filter(None, content.decode("utf-8", "surrogateescape").split("\n")):
         words, _, name = line.partition("  ")
         yield words, name

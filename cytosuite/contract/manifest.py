@@ -8,14 +8,28 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 from cytosuite.files import read_json, read_toml
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
 Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # a SHA-256
+Sentence = Annotated[str, AfterValidator(plain)]
 MOST_CASES = 100_000
+MOST_BYTES = 255  # of a file's name
+
+
+def file_name(text: str) -> str:
+    """Return a text if it names one file of a folder that is not hidden, else ValueError."""
+    printed = text.isprintable() and not text.startswith(".") and Path(text).name == text
+    if printed and 0 < len(text.encode()) <= MOST_BYTES:
+        return text
+    raise ValueError("must be a name without folders")
+
+
+PlainName = Annotated[str, AfterValidator(file_name)]  # of a user's, in any letters
 
 
 def _known_task(name: str) -> str:

@@ -11,12 +11,10 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.cases import output_path
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.gather import match
-from cytosuite.benchmark.runs.finished import DATA, FACTS, find_data
-from cytosuite.benchmark.runs.record import read_record
-from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.benchmark.runs.finished import FACTS, FinishedRun, read_run
+from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.figures.palette import PALETTE, PREDICTION, TRUTH, rgb
-from cytosuite.files import read_json
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import PICTURE, REQUEST, format_of
 from cytosuite.metrics.boards import BOARDS
@@ -41,19 +39,22 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     place = Path(path)
     if format_of(place) not in (None, REQUEST, PICTURE):
         return read_image
-    return read_run if place.is_dir() and run_of(place) else None
+    return run_layers if place.is_dir() and run_of(place) else None
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedRun:
-    """A run on disk: its algorithms, and its cases, the worst first."""
+    """A run on disk with its cases, the worst first."""
 
-    folder: Path
-    task: Task
-    algorithms: tuple[str, ...]
-    cases: tuple[Case, ...]
+    run: FinishedRun
+    cases: Sequence[Case]
     metric: str  # by which cases are ordered; empty without scores
     scores: Mapping[str, float]  # mean over the algorithms, by case
+
+    @property
+    def algorithms(self) -> list[str]:
+        """Names of the algorithms."""
+        return list(self.run.facts.jobs)
 
     def title(self, case: Case) -> str:
         """Return a case with its score."""
@@ -74,25 +75,11 @@ def run_of(path: Path) -> tuple[Path, str, str] | None:
 
 def open_run(folder: Path) -> OpenedRun:
     """Return a run with its cases; InputError where its files are not those of a run."""
-    facts = read_json(folder / FACTS)
-    try:
-        task, names = TASKS[facts["task"]], tuple(map(str, facts["jobs"]))
-        mark, _ = str(facts["fingerprint"])[:12], names[0]
-    except (KeyError, TypeError, IndexError):
-        wanted = "task, jobs and fingerprint"
-        raise InputError(f"{folder / FACTS}: expected {wanted} of a run, found others") from None
-    if (home := find_data(folder, mark)) is None:
-        raise InputError(
-            f"{folder}: expected its images in {folder.absolute().parent / DATA}/*-{mark}, found "
-            "none; give the command of the run again, or leave runs/ as it is"
-        )
-    cases = [
-        Case(name, home / "cases" / name) for name in read_json(home / "dataset.json")["cases"]
-    ]
-    metric, scores = _scores(folder, task, names)
+    run = read_run(folder)
+    metric, scores = _scores(folder, run.task, [*run.facts.jobs])
     order = {name: place for place, name in enumerate(scores)}
-    cases.sort(key=lambda case: order.get(case.name, len(order)))
-    return OpenedRun(folder, task, names, tuple(cases), metric, scores)
+    cases = sorted(run.dataset.cases, key=lambda case: order.get(case.name, len(order)))
+    return OpenedRun(run, cases, metric, scores)
 
 
 def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[str, float]]:
@@ -113,7 +100,7 @@ def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[s
     return metric, {str(case): float(value) for case, value in ordered.items()}
 
 
-def read_run(path: str | Path) -> list[LayerData]:
+def run_layers(path: str | Path) -> list[LayerData]:
     """Return the case of a folder, of a run the worst one, as layers."""
     found = run_of(Path(path))
     if found is None:
@@ -129,8 +116,9 @@ def read_run(path: str | Path) -> list[LayerData]:
 
 def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
     """Return a case as layers, the answer and errors of one algorithm visible, on top."""
-    output, inputs = run.task.main_output, case.inputs(run.task)
-    kinds = {socket.slug: socket.kind for socket in run.task.inputs}
+    task = run.run.task
+    output, inputs = task.main_output, case.inputs(task)
+    kinds = {socket.slug: socket.kind for socket in task.inputs}
     found: list[LayerData] = []
     for slug, path in inputs.items():
         title = case.name if not found else f"{case.name} {slug}"
@@ -140,7 +128,7 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
     hidden = {"visible": False}
     for name, path in case.channels().items():
         found.append(layer_of(path, "image", f"{case.name} {name}", (), **hidden))
-    truth_path = case.truth(run.task).get(output.slug) if output is not None else None
+    truth_path = case.truth(task).get(output.slug) if output is not None else None
     truth = None
     if output is not None and truth_path is not None and output.kind == "labels":
         truth = read(truth_path).channels[0]
@@ -152,7 +140,7 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
         shown = {} if folder_of(name) == wanted else hidden
         found += _answer(run, case, name, truth, spacing, shown)
     for _, given, _ in found:
-        given["metadata"][RUN] = str(run.folder)
+        given["metadata"][RUN] = str(run.run.folder)
         if len(given["scale"]) == len(found[0][1]["scale"]):  # of one grid
             given |= {key: found[0][1][key] for key in ("scale", "units")}
     return found
@@ -167,9 +155,9 @@ def _answer(
     shown: Mapping[str, object],
 ) -> list[LayerData]:
     """Return the output of an algorithm, of labels with its errors by class; none if it failed."""
-    folder, output = run.folder / folder_of(name) / case.name, run.task.main_output
-    record = read_record(folder)
-    path = None if record is None else output_path(record, folder, run.task)
+    folder, task = run.run.folder / folder_of(name) / case.name, run.run.task
+    record, output = run.run.result(name, case.name), task.main_output
+    path = None if record is None else output_path(record, folder, task)
     if path is None or output is None:
         return []
     if output.kind != "labels":

@@ -405,7 +405,7 @@ class RunTab(Qw.QWidget):
         own = layer.metadata
         if CONTOUR in own:
             layer.contour, layer.opacity = own[CONTOUR], 1.0
-        if RUN in own and (self.opened is None or own[RUN] != str(self.opened.folder)):
+        if RUN in own and (self.opened is None or own[RUN] != str(self.opened.run.folder)):
             self.folder.setText(own[RUN])
 
     def list_cases(self) -> None:

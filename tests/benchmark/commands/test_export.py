@@ -28,7 +28,7 @@ def run(dataset, engine, watershed, tmp_path, fakes):
         folder / "run.json",
         {
             "dataset": "squares", "task": "segment", "fingerprint": dataset.fingerprint,
-            "jobs": {"watershed": job.key},
+            "jobs": {"watershed": job.key}, "cases": {case.name: "0" for case in dataset.cases},
         },
     )  # fmt: skip
     return folder
@@ -70,7 +70,7 @@ def test_a_folder_with_files_is_left_alone(cli, run, tmp_path):
     [
         ({"task": "enhance"}, "expected a run of the task segment, found enhance"),
         ({"jobs": {"a": "1", "b": "2"}}, "expected one algorithm, found a, b; give export"),
-        ({"jobs": 3}, "expected the description of a run"),
+        ({"jobs": 3}, "jobs: input should be a valid dictionary, found 3"),
         ({"fingerprint": "0" * 64}, "the dataset of this run, squares .* is not there"),
     ],
 )

@@ -272,14 +272,14 @@ def unfinished(runs, mine, planes):
 
 
 def outside(runs, mine, planes):
-    """expected names of algorithms, found ../../x"""
+    """jobs.../../x.[key]: must be a name without folders, found '../../x'"""
     facts = json.loads((runs / "run.json").read_text())
     write_json(runs / "run.json", facts | {"jobs": {"../../x": "1"}})
     return {"sources": [runs]}
 
 
 def disguised(runs, mine, planes):
-    """expected names of algorithms, found report"""
+    """must be the name of an algorithm, found 'report'"""
     facts = json.loads((runs / "run.json").read_text())
     write_json(runs / "run.json", facts | {"jobs": {"report": "1"}})
     return {"sources": [runs]}

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.store.integrity import seal
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.formats import read, write
-from cytosuite.napari.runs import errors, open_run, read_run, run_of
+from cytosuite.napari.runs import errors, open_run, run_layers, run_of
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.5)
@@ -25,20 +26,21 @@ def test_a_run_opens_by_its_folder_report_and_cases(run):
     assert run_of(run / "watershed" / "good") == (run, "watershed", "good")
     assert run_of(run / "report") == (run, "", "")
     assert run_of(run.parent) is None
-    found = {given["name"]: (kind, given["scale"]) for _, given, kind in read_run(run)}
+    found = {given["name"]: (kind, given["scale"]) for _, given, kind in run_layers(run)}
     assert list(found) == ["bad", "truth", "watershed", "watershed: missed (1)"]
     assert {scale for _, scale in found.values()} == {SPACING}
-    good = read_run(run / "watershed" / "good")
+    good = run_layers(run / "watershed" / "good")
     assert [given["name"] for _, given, _ in good] == ["good", "truth", "watershed"]
     with pytest.raises(InputError, match="/<watershed>/<case>, found neither"):
-        read_run(run / "watershed" / "output")
+        run_layers(run / "watershed" / "output")
 
 
 def test_the_layers_of_a_case_have_the_scale_of_its_image(run):
     image = next(run.parent.glob("datasets/*/cases/bad/sockets/images/microscopy-image/bad.tif"))
     known = Volume(read(image).array, SPACING, "ZYX", {"spacing_source": "assumed"})
     write(image, replace(known, spacing=(1.0, 1.0, 1.0)))
-    found = read_run(run)
+    seal(image.parents[3])
+    found = run_layers(run)
     assert {(given["scale"], given["units"]) for _, given, _ in found} == {
         ((1.0,) * 3, ("pixel",) * 3)
     }
@@ -46,7 +48,7 @@ def test_the_layers_of_a_case_have_the_scale_of_its_image(run):
 
 def test_the_error_of_a_failed_case_is_no_layer(run):
     (run / "watershed" / "bad" / "record.json").write_text("{}")
-    assert [given["name"] for _, given, _ in read_run(run)] == ["bad", "truth"]
+    assert [given["name"] for _, given, _ in run_layers(run)] == ["bad", "truth"]
 
 
 @pytest.mark.parametrize(
@@ -73,12 +75,12 @@ def test_small_true_objects_are_no_errors(situations):
 
 
 def _no_run(run):
-    """expected task, jobs and fingerprint of a run, found others"""
+    """run.json: dataset is missing"""
     write_json(run / "run.json", {"task": "segment"})
 
 
 def _moved(run):
-    """expected its images in"""
+    """the dataset of this run, toy"""
     (run.parent / "datasets").rename(run.parent / "elsewhere")
 
 

@@ -1,0 +1,42 @@
+"""A small finished run on disk."""
+
+from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.runs.record import Record
+from cytosuite.benchmark.store.integrity import seal
+from cytosuite.contract.tasks import IMAGE, LABELS
+from cytosuite.files import file_digest, write_json
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 0.5, 0.5)
+MARK = "0123456789abcdef" * 4
+KEY = "k"
+
+
+def finish(folder, situations):
+    """Return the folder of a run with a good case and one whose object is missed."""
+    home = folder / "datasets" / f"toy-mini-{MARK[:12]}"
+    cases = {"good": situations.perfect(), "bad": situations.missed()}
+    facts = {"task": "segment", "fingerprint": MARK}
+    own = {"name": "toy", "size": "mini", "seed": None, "notes": [], "cases": list(cases)}
+    write_json(home / "dataset.json", facts | own)
+    own = {"dataset": "toy", "jobs": {"watershed": KEY}, "cases": dict.fromkeys(cases, "0")}
+    write_json(folder / "toy" / "run.json", facts | own)
+    for name, (truth, answer) in cases.items():
+        case = Case(name, home / "cases" / name)
+        write(case.path(IMAGE.slug), Volume(truth, SPACING))
+        write(case.path(LABELS.slug), Volume(truth, SPACING))
+        slugs = [IMAGE.slug, LABELS.slug]
+        own = {"sockets": slugs, "conditions": {}, "spacing_assumed": False}
+        write_json(case.folder / "case.json", own)
+        seal(case.folder)
+        write(folder / "toy/watershed" / name / "output/a.tif", Volume(answer, SPACING))
+        record(folder / "toy/watershed" / name, "output/a.tif")
+    return folder / "toy"
+
+
+def record(folder, place):
+    """Write the sealed record of a case with an output, and its right digest."""
+    own = {"algorithm": "watershed", "version": "0.1.0", "case": folder.name, "key": KEY}
+    outputs, sums = {LABELS.slug: str(place)}, {LABELS.slug: file_digest(folder / place)}
+    Record.model_construct(**own, status="ok", outputs=outputs, digests=sums).write(folder)
