@@ -9,6 +9,7 @@ import re
 import shutil
 import stat
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -206,7 +207,7 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON
 
 def _decode(text: str) -> Any:  # noqa: ANN401 - any JSON
     depth = 0
-    for mark in re.sub(r'"(?:[^"\\]++|\\.)*+"|[^][{}"]++|"', "", text):
+    for mark in re.sub(r'"(?:[^"\\]++|\\.)*+"?|[^][{}"]++', "", text):  # in linear time
         depth += 1 if mark in "[{" else -1
         if depth > DEPTH:
             raise ValueError(f"more than {DEPTH} lists and objects in each other")
@@ -238,15 +239,27 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the object of a parser's pairs, or raise `ValueError` for a name that stands twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        times = Counter(name for name, _ in pairs)
+        twice = next(name for name in times if times[name] > 1)
         raise ValueError(f"the name {twice[:40]!r} twice in one object")
     return found
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file; see `read_json`."""
-    return dict(_load(path, "TOML", tomllib.loads))
+    return dict(_load(path, "TOML", _toml))
+
+
+def _toml(text: str) -> Any:  # noqa: ANN401 - any TOML
+    """Return the content of a text, if no integer in it has more than 64 bits."""
+    queue = [content := tomllib.loads(text)]
+    while queue:
+        value = queue.pop()
+        if isinstance(value, int) and abs(value) >= LARGEST:
+            raise ValueError("an integer of more than 64 bits")
+        if isinstance(value, dict | list):
+            queue += value.values() if isinstance(value, dict) else value
+    return content
 
 
 def _load(path: Path, form: str, loads: Callable[[str], Any]) -> Any:  # noqa: ANN401 - any JSON

@@ -25,12 +25,8 @@ def read_conditions(
 
     `cases` are names by image; with `others` the table may name further images.
     """
-    try:
-        lines = StringIO(read_text(path), newline="")
-        head, *rows = [row for row in csv.reader(lines, strict=True) if any(row)] or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: expected a table with commas in UTF-8, found {error}") from None
-    columns = [_text(path, column) for column in head]
+    head, *rows = rows_of(path) or [[]]
+    columns = [cell_of(path, column) for column in head]
     if NAME not in columns:
         raise InputError(
             f"{path}: the first line must have the column {NAME!r}, separated by commas, "
@@ -57,7 +53,7 @@ def read_conditions(
             raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
         if known[name] in found:
             raise InputError(f"{path}: {name!r} has two rows; keep one")
-        cells = {column: _text(path, cell) for column, cell in given.items()}
+        cells = {column: cell_of(path, cell) for column, cell in given.items()}
         found[known[name]] = {column: cell for column, cell in cells.items() if cell}
     words = {
         column
@@ -71,12 +67,21 @@ def read_conditions(
     }
 
 
-def _text(path: Path, cell: str) -> str:
-    """Return a cell in one line; InputError for a long or unprintable one."""
-    line = " ".join(cell.split())
+def rows_of(path: Path) -> list[list[str]]:
+    """Return the rows of a table that are not empty; InputError if it is broken."""
+    try:
+        lines = StringIO(read_text(path), newline="")
+        return [row for row in csv.reader(lines, strict=True) if any(row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: expected a table with commas in UTF-8, found {error}") from None
+
+
+def cell_of(place: object, text: str) -> str:
+    """Return a text as the cell of a table, one line; InputError for a long or unprintable one."""
+    line = " ".join(text.split())
     if len(line) > LONGEST_CELL or not line.isprintable():
         raise InputError(
-            f"{path}: expected printable cells of at most {LONGEST_CELL} characters, found "
+            f"{place}: expected printable cells of at most {LONGEST_CELL} characters, found "
             f"{line[:LONGEST_CELL]!r}"
         )
     return line

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from cytosuite.errors import InputError
 from cytosuite.folders.coco import pixels_of_annotation, read_coco
+from cytosuite.folders.conditions import LONGEST_CELL, cell_of
 from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
 from cytosuite.folders.names import case_name, key_of, natural
 from cytosuite.folders.rois import roi_files
@@ -72,9 +73,10 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     items = []
     for key in sorted(images, key=natural):
         (image, _, facts), (masks, *_) = images[key], labels[key]
-        kinds = {"class": " + ".join(sorted(masks.classes))} if masks.classes else {}
         own = replace(masks, image=image)
-        items.append(Annotated(key, image, own, {**kinds, **_part_of(image.parent), **facts}))
+        facts = {**_class_of(masks), **_part_of(image.parent), **facts}
+        facts = {name: cell_of(image, text) for name, text in facts.items()}
+        items.append(Annotated(key, image, own, facts))
     taken = {path for own in items for path in (own.image, *own.labels.files)}
     tops = {path.relative_to(folder).parts[0] for path in taken}
     rest = [path for path in (*_images(folder), *_folders(folder)) if path.name not in tops]
@@ -88,10 +90,10 @@ def _by_key(
 ) -> dict[str, tuple[Place, str, dict[str, str]]]:
     """Return places, names and conditions by key; images that do not fit `pairs` are left out."""
     found: dict[str, tuple[Place, str, dict[str, str]]] = {}
-    for name, place in given:
-        named = rules.named(unicodedata.normalize("NFC", name))
+    names = [unicodedata.normalize("NFC", name) for name, _ in given]
+    for (_, place), named in zip(given, rules.named(names), strict=True):
         if named is None and noun == "mask":
-            raise InputError(f"{place}: expected a name that fits pairs = {rules.pairs.pattern!r}")
+            raise InputError(f"{place}: expected a name that fits pairs = {rules.pairs!r}")
         if named is None:
             continue
         own, facts = named
@@ -116,6 +118,14 @@ def _by_phase(folder: Path, rules: MaskRules) -> Pairs | None:
             found = ((f"{phase}/{key_of(path)}", path) for path in _images(home))
             labels += [(name, Masks(folder, path, rules)) for name, path in found]
     return (images, labels) if images or labels else None
+
+
+def _class_of(masks: Masks) -> dict[str, str]:
+    """Return the classes of an image as a condition, of many their number, without any nothing."""
+    words = " + ".join(sorted(masks.classes))
+    if len(words) > LONGEST_CELL:
+        words = f"{len(masks.classes)} classes"
+    return {"class": words} if words else {}
 
 
 def _part_of(room: Path) -> dict[str, str]:
@@ -159,7 +169,7 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
     found = [mask(path) for path in _images(home)]
     left = Counter[str]()
     for inner in _folders(home):
-        paths, kind = _images(inner), rules.class_of(inner.name)
+        paths, kind = _images(inner), rules.class_of(inner, inner.name)
         if deeper := _folders(inner):
             raise InputError(f"{deeper[0]}: expected masks in {inner}, found a folder")
         left["empty folders"] += not paths
@@ -220,7 +230,7 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
     images: list[tuple[str, Path]] = []
     labels: list[tuple[str, Masks]] = []
     for file, content in files.items():
-        kinds = {own.id: rules.class_of(own.name) for own in content.categories}
+        kinds = {own.id: rules.class_of(file, own.name) for own in content.categories}
         sizes = {own.id: (own.height, own.width) for own in content.images}
         masks = {number: (list[ObjectMask](), Counter[str]()) for number in sizes}
         for own in sorted(content.annotations, key=lambda own: natural(str(own.id))):

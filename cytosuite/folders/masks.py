@@ -1,31 +1,32 @@
 """Masks of one object each, combined into labels: rules, overlaps, and a table of the objects."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import floor, prod
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import scipy  # ndimage is loaded where it is used
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from cytosuite.contract.interface import LARGEST
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.spacing import warned
-from cytosuite.errors import InputError, at
+from cytosuite.errors import InputError, at, printable
 from cytosuite.files import read_toml
+from cytosuite.folders.canvas import Canvas, Pixels, Shape
 from cytosuite.folders.colours import read_grey
+from cytosuite.folders.conditions import cell_of
+from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.folders.rois import is_rois, read_rois
 from cytosuite.formats import read
 from cytosuite.volume import Volume
 
 RULES = "masks.toml"
-Shape: TypeAlias = tuple[int, ...]
-Pixels: TypeAlias = NDArray[np.intp]  # places in the flat image
+LONGEST_NAME = 255  # characters of an object's name in tables, as of files
 Overlap = Literal["smallest", "last", "first", "error"]
 
 
@@ -34,27 +35,30 @@ class MaskRules(Described):
 
     overlap: Overlap = Field("smallest", description="mask on top where several overlap")
     threshold: float | None = Field(
-        None, description="values above belong to the object; half of the file's largest without it"
+        None,
+        ge=0,
+        le=LARGEST,
+        description="values above belong to the object; half of the file's largest without it",
     )
-    min_area: int = Field(0, ge=0, description="smaller objects (pixels) are left out")
+    min_area: int = Field(0, ge=0, le=LARGEST, description="smaller objects (pixels) are left out")
     exclude: tuple[str, ...] = Field((), description="classes that are left out")
     classes: dict[str, str] = Field({}, description="class by the name of its folder")
-    pairs: re.Pattern[str] = Field(
-        re.compile(".*"), description="of names: the group name pairs, others are conditions"
+    pairs: Annotated[str, AfterValidator(expression)] = Field(
+        ANY, description="of names: the group name pairs, others are conditions"
     )
     images: str = Field("", description="folder of the images, where there are several")
 
-    def class_of(self, name: str) -> str | None:
-        """Return the class of the masks in a folder of this name, None where they are left out."""
+    def class_of(self, place: Path, name: str) -> str | None:
+        """Return the class for a name in a place, None where its masks are left out."""
         kind = self.classes.get(name, name)
-        return None if {name, kind} & set(self.exclude) else kind
+        return None if {name, kind} & set(self.exclude) else cell_of(place, kind)
 
-    def named(self, name: str) -> tuple[str, dict[str, str]] | None:
-        """Return the key by which image and masks pair, and conditions; None for other names."""
-        if (match := self.pairs.fullmatch(name)) is None:
-            return None
-        facts = {group: text for group, text in match.groupdict().items() if text}
-        return facts.pop("name", name), facts
+    def named(self, names: Sequence[str]) -> Iterator[tuple[str, dict[str, str]] | None]:
+        """Yield the key by which image and masks pair, and conditions; None for other names."""
+        with at(RULES):
+            groups = groups_of(self.pairs, names)
+        for name, facts in zip(names, groups, strict=True):
+            yield None if facts is None else (facts.pop("name", name), facts)
 
 
 def read_rules(folder: Path) -> MaskRules:
@@ -69,18 +73,20 @@ class ObjectMask(NamedTuple):
     path: Path
     name: str  # for people
     kind: str  # its class, empty without one
-    pixels: Callable[[Shape], Pixels]  # for the image's shape, or InputError
+    pixels: Callable[[Canvas], Pixels]  # drawn on the image, or InputError
     label: int = 0  # its id, 0 for the next that is free
 
 
-def pixels_of_file(path: Path, threshold: float | None, shape: Shape) -> Pixels:
+def pixels_of_file(path: Path, threshold: float | None, canvas: Canvas) -> Pixels:
     """Return the pixels of a mask file above the threshold; InputError for another shape."""
     array = read_grey(path).array
-    if array.shape != shape:
-        raise InputError(f"{path}: a mask must have the image's shape {shape}, found {array.shape}")
+    if array.shape != canvas.shape:
+        expected = f"a mask must have the image's shape {canvas.shape}"
+        raise InputError(f"{path}: {expected}, found {array.shape}")
     level = float(array.max(initial=0)) / 2 if threshold is None else threshold
     # Whole numbers compare with whole ones ten times as fast, to the same end.
-    return np.flatnonzero(array > (level if array.dtype.kind == "f" else floor(level)))
+    above = array > (level if array.dtype.kind == "f" else floor(level))
+    return canvas.take(np.flatnonzero(above))
 
 
 def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
@@ -107,7 +113,7 @@ def _of_rois(path: Path, shape: Shape) -> tuple[list[ObjectMask], dict[str, int]
     return [ObjectMask(path, n, "", partial(_known, own), label) for n, label, own in found], left
 
 
-def _known(pixels: Pixels, _: Shape) -> Pixels:
+def _known(pixels: Pixels, _: Canvas) -> Pixels:
     return pixels
 
 
@@ -198,42 +204,40 @@ def read_labels(source: Source, group: str = "") -> Volume:
 def combine(
     shape: Shape, masks: Sequence[ObjectMask], rules: MaskRules
 ) -> tuple[NDArray[Any], tuple[MaskObject, ...], dict[str, int]]:
-    """Return labels (uint16 or uint32), rows of objects, counts; ids are given or in order."""
-    drawn = [mask.pixels(shape) for mask in masks]
-    areas = np.array([own.size for own in drawn], np.int64)
-    least = max(1, rules.min_area)
-    order = np.flatnonzero(areas >= least)
-    if rules.overlap == "first":
-        order = order[::-1]
-    elif rules.overlap == "smallest":  # of equal ones the last
-        order = order[np.argsort(-areas[order], kind="stable")]
+    """Return labels (uint16 or uint32), rows of objects, counts; ids are given or in order.
+
+    One mask is in memory at a time.
+    """
+    canvas, least = Canvas(shape), max(1, rules.min_area)
+    drawn = np.zeros(len(masks) + 1, np.int64)  # areas; 0 is the background
     flat, sharing = np.zeros(prod(shape), np.uint32), set[int]()
-    for number in order.tolist():
-        under = flat[drawn[number]]
-        if under.any():
-            others = set(np.unique(under[under > 0]).tolist())
+    for number, mask in enumerate(masks, 1):
+        pixels = mask.pixels(canvas)
+        drawn[number] = pixels.size
+        if pixels.size < least:
+            continue
+        if (under := flat[pixels]).any():
+            below = np.unique(under[under > 0]).tolist()
             if rules.overlap == "error":
-                names = f"{masks[min(others) - 1].name} and {masks[number].name}"
                 raise InputError(
-                    f"{names} overlap in {np.count_nonzero(under)} pixels; correct one, or set "
-                    f"overlap in {RULES}"
+                    f"{masks[below[0] - 1].name} and {mask.name} overlap in "
+                    f"{np.count_nonzero(under)} pixels; correct one, or set overlap in {RULES}"
                 )
-            sharing |= {number + 1, *others}
-        flat[drawn[number]] = number + 1
-    left = np.bincount(flat, minlength=len(drawn) + 1)[1:]
+            sharing.update(below, [number])
+            if rules.overlap == "first":
+                pixels = pixels[under == 0]
+            elif rules.overlap == "smallest":  # of equal ones the last
+                pixels = pixels[(under == 0) | (drawn[under] >= drawn[number])]
+        flat[pixels] = number
+    areas, left = drawn[1:], np.bincount(flat, minlength=drawn.size)[1:]
     given = np.array([mask.label for mask in masks], np.int64)
     free = given.max(initial=0) + np.cumsum((left >= least) & (given == 0))
     ids = np.where(left >= least, np.where(given > 0, given, free), 0)
-    touching, pieces = np.ones([3] * len(shape)), np.zeros_like(ids)
-    flat = flat.reshape(shape)
-    boxes = scipy.ndimage.find_objects(flat, max_label=len(masks))
-    for number in np.flatnonzero(ids).tolist():
-        inside = flat[boxes[number]] == number + 1
-        pieces[number] = scipy.ndimage.label(inside, touching)[1]
+    pieces = np.where(ids > 0, _pieces(flat.reshape(shape), len(masks)), 0)
     dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
-    labels = np.concatenate([[0], ids]).astype(dtype)[flat]
+    labels = np.concatenate([[0], ids]).astype(dtype)[flat.reshape(shape)]
     counts = {
-        "objects": len(drawn),
+        "objects": len(masks),
         "overlapping": len(sharing),
         "vanished": int(np.count_nonzero((areas >= least) & (ids == 0))),
         "broken": int(np.count_nonzero(pieces > 1)),
@@ -241,7 +245,21 @@ def combine(
         "empty": int(np.count_nonzero(areas == 0)),
     }
     rows = zip(masks, np.stack([ids, areas, areas - left, pieces], 1).tolist(), strict=True)
-    return labels, tuple(MaskObject(n, m.kind, m.name, *rest) for m, (n, *rest) in rows), counts
+    objects = (
+        MaskObject(n, mask.kind, printable(mask.name[:LONGEST_NAME]), *rest)
+        for mask, (n, *rest) in rows
+    )
+    return labels, tuple(objects), counts
+
+
+def _pieces(numbers: NDArray[np.uint32], count: int) -> NDArray[np.intp]:
+    """Return the pieces of each number from 1, which touch in no corner; in linear time."""
+    from skimage.measure import label  # slow to load
+
+    parts = label(numbers, connectivity=numbers.ndim)
+    owners = np.zeros(parts.max(initial=0) + 1, np.uint32)
+    owners[parts] = numbers
+    return np.bincount(owners[1:], minlength=count + 1)[1:]
 
 
 def sentence(counts: Mapping[str, int], overlap: str) -> str:

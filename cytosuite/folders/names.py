@@ -22,14 +22,14 @@ def key_of(path: Path, home: Path | None = None) -> str:
     return unicodedata.normalize("NFC", (place / image_name(path)).as_posix())
 
 
-def natural(text: str) -> tuple[list[str | int], str]:
+def natural(text: str) -> tuple[list[str | tuple[int, str]], str]:
     """Return a key that sorts numbers in names by their value.
 
     >>> sorted(["a10", "a9", "A2"], key=natural)
     ['A2', 'a9', 'a10']
     """
-    parts = re.split(r"([0-9]+)", text.casefold())
-    return [int(part) if n % 2 else part for n, part in enumerate(parts)], text
+    parts = re.split(r"0*([0-9]+)", text.casefold())  # of any length: never numbers of Python
+    return [(len(part), part) if n % 2 else part for n, part in enumerate(parts)], text
 
 
 def case_name(key: str) -> str:

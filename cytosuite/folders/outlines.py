@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.folders.canvas import Canvas, Pixels
 
 Path: TypeAlias = NDArray[Any]  # corners (n, 2) as x, y; the last one leads to the first
 Box: TypeAlias = tuple[int, int, int, int]  # top, left, bottom, right
@@ -86,17 +87,14 @@ def box_of(paths: Sequence[Path]) -> Box:
     return int(top), int(left), int(bottom), int(right)
 
 
-def fill(paths: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.intp]:
+def fill(paths: Sequence[Path], shape: tuple[int, ...], canvas: Canvas | None = None) -> Pixels:
     """Return the places in a flat plane of pixels whose centres lie inside outlines (even-odd).
 
-    ImageJ fills the same pixels, but where a horizontal edge goes through centres.
-    InputError for an outline that no program draws.
+    ImageJ fills the same pixels, but where a horizontal edge goes through centres. They count on
+    the canvas, of which the plane is a part. InputError for an outline that no program draws.
     """
-    top, left, bottom, right = box_of(paths)
-    top, left = max(top, 0), max(left, 0)
-    bottom, right = min(bottom, shape[0]), min(right, shape[1])
-    if top >= bottom or left >= right:
-        return np.zeros(0, np.intp)
+    top, _, bottom, _ = box_of(paths)
+    top, bottom = max(top, 0), min(bottom, shape[0])
     start = np.concatenate(paths).astype(np.float64)
     end = np.concatenate([np.roll(path, -1, 0) for path in paths]).astype(np.float64)
     rows = np.clip(np.ceil(np.stack([start[:, 1], end[:, 1]]) - 0.5), top, bottom).astype(np.intp)
@@ -108,9 +106,5 @@ def fill(paths: Sequence[Path], shape: tuple[int, ...]) -> NDArray[np.intp]:
     row = np.arange(edge.size) - np.repeat(np.cumsum(times) - times - rows[0], times)
     (x, y), (dx, dy) = start[edge].T, (end - start)[edge].T
     place = np.floor(x + (row + 0.5 - y) * (dx / dy) + 0.5 + EDGE)
-    column = np.clip(place, left, right).astype(np.intp) - left
-    size = bottom - top, right - left + 1
-    turns = np.bincount((row - top) * size[1] + column, minlength=size[0] * size[1])
-    inside = np.cumsum(turns.reshape(size), 1)[:, :-1] % 2
-    y, x = np.nonzero(inside)
-    return (y + top) * shape[1] + x + left
+    turns = np.sort(row * shape[1] + np.clip(place, 0, shape[1]).astype(np.intp))
+    return (canvas or Canvas(shape)).runs(turns[::2], turns[1::2])

@@ -9,7 +9,6 @@ import struct
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, open_regular
+from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
 from cytosuite.folders.names import natural
 from cytosuite.folders.outlines import box_of, fill, trace
 from cytosuite.volume import Volume
@@ -32,10 +32,9 @@ THEIRS = re.compile(r"(\d{4,6})-\d{4,6}-\d{4,6}(-\d+)?")  # of ImageJ in stacks:
 COPY = re.compile(r"-\d+")  # ImageJ's mark of a name that stands twice
 NOTHING = b"no objects"  # comment of an archive: ImageJ writes none without ROIs
 FARTHEST = 60535  # pixels: ImageJ takes larger places in a file for negative ones
-CORNERS, LABELS = 2**19, 2**31  # of a ROI; labels are less
+LABELS = 2**31  # labels of ROIs are less
 LARGEST = 16 * CORNERS  # bytes of a ROI: three numbers and more for each corner
 BYTES, ENTRIES = 2**29, 2**18  # of all ROIs of an image
-COVERED = 8  # times that the ROIs of an image cover it
 # What the libraries raise for altered bytes.
 WRONG = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 BROKEN = (*WRONG, BadZipFile, EOFError, OSError, struct.error, zlib.error)
@@ -47,7 +46,7 @@ class RoiObject(NamedTuple):
 
     name: str
     label: int
-    pixels: NDArray[np.intp]
+    pixels: Pixels
 
 
 def is_rois(path: Path) -> bool:
@@ -132,21 +131,18 @@ def read_rois(path: Path, shape: tuple[int, ...]) -> tuple[list[RoiObject], Coun
     InputError for a file that is broken, of another image, or larger than ROIs can be.
     """
     labelled, others = defaultdict[int, list[_Part]](list), defaultdict[str, list[_Part]](list)
-    counts, area, size = Counter[str](), 0, prod(shape[-2:])
+    counts, canvas = Counter[str](), Canvas(shape)
     for name, roi in _rois(path):
         with at(f"{path}: ROI {name}"):
             if roi.t_position > 1:
                 counts["frames"] += 1
-            elif (pixels := _pixels(roi, shape[-2:], counts)) is None:
+            elif (pixels := _pixels(roi, canvas, counts)) is None:
                 counts["no areas"] += 1
             else:
                 label, named = _named(name)
                 z = _plane_of(roi, named, shape)
-                part = _Part(z, pixels + z * size)
+                part = _Part(z, pixels + z * shape[-2] * shape[-1])
                 (labelled[label] if label else others[name]).append(part)
-                area += pixels.size
-            if area > COVERED * prod(shape):
-                raise InputError(f"expected ROIs that cover an image {COVERED} times at most")
     found = [_joined(f"{label:04d}", label, labelled[label]) for label in sorted(labelled)]
     for name in sorted(others, key=natural):
         found += [_joined(name, 0, run) for run in _runs(others[name], volume=len(shape) == 3)]
@@ -157,7 +153,7 @@ class _Part(NamedTuple):
     """A region in one plane."""
 
     plane: int
-    pixels: NDArray[np.intp]
+    pixels: Pixels
 
 
 def _joined(name: str, label: int, parts: Sequence[_Part]) -> RoiObject:
@@ -252,13 +248,11 @@ def _plane_of(roi: "ImagejRoi", named: int, shape: tuple[int, ...]) -> int:
     return max(z - 1, 0)
 
 
-def _pixels(
-    roi: "ImagejRoi", shape: tuple[int, ...], counts: Counter[str]
-) -> NDArray[np.intp] | None:
+def _pixels(roi: "ImagejRoi", canvas: Canvas, counts: Counter[str]) -> Pixels | None:
     """Return the places in a flat plane of a ROI, None of points, lines and texts."""
     from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE
 
-    kind = roi.roitype
+    kind, shape = roi.roitype, canvas.shape[-2:]
     drawn = kind in (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
     if roi.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.ARROW, ROI_SUBTYPE.IMAGE):
         return None
@@ -281,7 +275,7 @@ def _pixels(
         return np.zeros(0, np.intp)
     top, left, bottom, right = box_of(paths)
     counts["clipped"] += top < 0 or left < 0 or bottom > shape[0] or right > shape[1]
-    pixels = fill(paths, shape)
+    pixels = fill(paths, shape, canvas)
     if kind == ROI_TYPE.OVAL:  # of the pixels of its box
         rows, columns = np.divmod(pixels, shape[1])
         far = ((rows + 0.5 - (top + bottom) / 2) * 2 / (bottom - top)) ** 2

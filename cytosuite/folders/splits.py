@@ -1,22 +1,21 @@
 """Parts of a set of images, by ordered rules or as folds of whole groups: ``splits.toml``."""
 
-import csv
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from io import StringIO
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from cytosuite.contract.manifest import Described, parse
-from cytosuite.errors import InputError
-from cytosuite.files import read_text, read_toml
+from cytosuite.errors import InputError, at
+from cytosuite.files import read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
+from cytosuite.folders.conditions import cell_of, rows_of
 from cytosuite.folders.names import home_of
+from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.volume import Scalar
 
 FILE = "splits.toml"
@@ -54,8 +53,8 @@ REST = SplitRule(part="train")
 class Splits(Described):
     """Division of images into parts: the first rule that fits, else train; or folds of groups."""
 
-    names: re.Pattern[str] = Field(
-        re.compile(".*"), description="of names; its named groups are conditions"
+    names: Annotated[str, AfterValidator(expression)] = Field(
+        ANY, description="of names; its named groups are conditions"
     )
     group: str = Field("", description="condition; images with the same value stay in one part")
     rules: tuple[SplitRule, ...] = Field((), description="the first that fits counts")
@@ -68,8 +67,8 @@ class Splits(Described):
     def _one_way(self) -> Self:
         if bool(self.rules) == bool(self.folds):
             raise ValueError("expected rules or folds, one of the two")
-        two = len({self.test, self.held_out} & {*range(self.folds)})
-        if self.folds and (self.folds < 3 or two < 2):
+        two = self.test != self.held_out and max(self.test, self.held_out) < self.folds
+        if self.folds and (self.folds < 3 or not two):
             raise ValueError("expected 3 or more folds, of which test and validate are two")
         return self
 
@@ -126,10 +125,12 @@ def divide(splits: Splits, known: Known, classes: Classes, place: object) -> Div
 def _grouped(splits: Splits, known: Known, place: object) -> tuple[Known, dict[str, str]]:
     """Return conditions, also from names, and the group of each image; else InputError."""
     found: dict[str, dict[str, Scalar]] = {}
-    for name, own in known.items():
-        if (fits := splits.names.fullmatch(name)) is None:
-            raise InputError(f"{place}: names: {name} does not fit {splits.names.pattern}")
-        found[name] = {**{key: text for key, text in fits.groupdict().items() if text}, **own}
+    with at(place):
+        parts = groups_of(splits.names, [*known])
+    for (name, own), facts in zip(known.items(), parts, strict=True):
+        if facts is None:
+            raise InputError(f"{place}: names: {name} does not fit {splits.names}")
+        found[name] = {**facts, **own}
         if splits.group and splits.group not in found[name]:
             raise InputError(
                 f"{place}: {name} has no {splits.group!r}, by which groups are kept together; "
@@ -183,9 +184,11 @@ def listed_classes(source: Path) -> dict[str, Counter[str]]:
     """Return the objects of each class in ``objects.csv``, as `cytosuite labels` writes it."""
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     path = home_of(source) / OBJECTS
-    for row in csv.DictReader(StringIO(read_text(path))) if path.is_file() else ():
+    head, *rows = (rows_of(path) if path.is_file() else []) or [[]]
+    for cells in rows:
+        row = dict(zip(head, cells, strict=False))
         if row.get("image") and row.get("class"):
-            found[row["image"]][row["class"]] += 1
+            found[row["image"]][cell_of(path, row["class"])] += 1
     return found
 
 

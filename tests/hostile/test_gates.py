@@ -118,6 +118,8 @@ def test_json_that_is_accepted_can_be_written_and_read(value, ascii_only):
 @example("[" * 10**5)
 @example('{"a": 1, "a": 2}')
 @example("[" + "9" * 400 + "]")
+@example('"' + '\\"' * 500_000)  # both would take hours in quadratic time
+@example("{" + ",".join(f'"{n}":0' for n in (*range(200_000), 199_999)) + "}")
 def test_text_is_json_or_a_value_error(text):
     if isinstance(text, bytes):
         text = text.decode("utf-8", errors="replace")

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cytosuite.errors import InputError
+from cytosuite.folders.canvas import CORNERS
 from cytosuite.folders.layouts import annotated
 
 # Columns of 3 pixels: (0 1 1) (0 0 1) (0 0 0) (0 1 1); the text is that of COCO's own program.
@@ -13,16 +14,18 @@ TEXT = {"counts": "122O21", "size": [3, 4]}
 GRID = [[0, 0, 0, 0], [1, 0, 0, 1], [1, 1, 0, 1]]
 
 
-def _coco(folder, annotations, name="a.png", place="annotations"):
+def _coco(folder, annotations, name="a.png", place="annotations", kind="cell"):
     (folder / "images").mkdir(exist_ok=True)
     (folder / place).mkdir(exist_ok=True)
     Image.fromarray(np.zeros((3, 4), np.uint8)).save(folder / "images/a.png")
     content = {
         "info": {},
         "images": [{"id": 7, "file_name": name, "height": 3, "width": 4}],
-        "categories": [{"id": 1, "name": "cell"}, {"id": 2, "name": "Unidentified"}],
+        "categories": [{"id": 1, "name": kind}, {"id": 2, "name": "Unidentified"}],
         "annotations": [
             {"id": n, "image_id": 7, "category_id": 1, "bbox": [], **own}
+            if isinstance(own, dict)
+            else own
             for n, own in enumerate(annotations)
         ],
     }
@@ -54,6 +57,71 @@ def test_a_polygon_holds_the_pixels_whose_centres_it_holds(tmp_path):
     assert item.labels.read().volume.array.tolist() == [[0, 1, 1, 1]] * 3
 
 
+def test_polygons_with_a_common_edge_share_no_pixel(tmp_path):
+    halves = [[0, 0, 4, 0, 0, 4], [4, 0, 4, 4, 0, 4]]
+    (item,) = annotated(_coco(tmp_path, [{"segmentation": [half]} for half in halves])).items
+    volume, _, counts = item.labels.read()
+    assert volume.array.tolist() == [[1, 1, 1, 1], [1, 1, 1, 2], [1, 1, 2, 2]]
+    assert counts["overlapping"] == 0
+
+
+WHOLE = [0, 0, 4, 0, 4, 3, 0, 3]
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        [{"segmentation": {"counts": [0, 12], "size": [3, 4]}}] * 9,
+        [{"segmentation": [WHOLE]}] * 9,
+        [{"segmentation": [WHOLE] * 9}],  # parts of one object
+        [{"segmentation": [[1, 0, 1, 3] * 70]}],  # without pixels, over and over
+        [{"segmentation": {"counts": [0] * 200 + [12], "size": [3, 4]}}],
+    ],
+)
+def test_objects_cover_an_image_8_times_at_most(tmp_path, annotations):
+    (item,) = annotated(_coco(tmp_path, annotations)).items
+    with pytest.raises(InputError, match="annotation .: expected objects that cover an image 8"):
+        item.labels.read()
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [("two\n words", "two words"), ("a" * 200, "a" * 200), ("\x1b[31m", ""), ("a" * 201, "")],
+)
+def test_classes_are_cells_of_tables(tmp_path, kind, condition):
+    folder = _coco(tmp_path, [{"segmentation": RUNS}], kind=kind)
+    if condition:
+        (item,) = annotated(folder).items
+        assert item.facts == {"class": condition}
+        assert item.labels.read().classes == {1: condition}
+    else:
+        with pytest.raises(InputError, match="instances.json: expected printable cells"):
+            annotated(folder)
+
+
+def test_many_classes_are_a_number_in_conditions(tmp_path):
+    folder = _coco(tmp_path, [{"segmentation": RUNS, "category_id": n} for n in range(90)])
+    path = folder / "annotations/instances.json"
+    content = json.loads(path.read_text())
+    content["categories"] = [{"id": n, "name": f"kind {n}"} for n in range(90)]
+    path.write_text(json.dumps(content))
+    assert annotated(folder).items[0].facts == {"class": "90 classes"}
+
+
+def test_files_of_holes_are_left_alone(tmp_path):
+    path = _coco(tmp_path, []) / "annotations/instances.json"
+    assert len(annotated(tmp_path).items) == 1
+    for content, refused in ((b"", False), (path.read_bytes(), True)):
+        with path.open("wb") as stream:
+            stream.write(content)
+            stream.truncate(2**40)
+        if refused:
+            with pytest.raises(InputError, match="at most 1024 MiB of JSON, without holes"):
+                annotated(tmp_path)
+        else:
+            assert annotated(tmp_path).items == ()
+
+
 @pytest.mark.parametrize(
     ("annotation", "name", "message"),
     [
@@ -64,9 +132,24 @@ def test_a_polygon_holds_the_pixels_whose_centres_it_holds(tmp_path):
         ({"segmentation": {"counts": [20], "size": [4, 5]}}, "a.png", r"found \(4, 5\)"),
         ({"segmentation": RUNS, "image_id": 8}, "a.png", "annotation 0 is of no image: 8"),
         ({"segmentation": 5}, "a.png", "annotations.0.segmentation"),
-        ({"segmentation": [[0, 0, 1, 1, float("nan"), 2]]}, "a.png", "expected polygons"),
+        (5, "a.png", r"annotations\.0: .*, found 5$"),  # no messages of the others
+        ({"segmentation": [[0] * (2 * CORNERS + 2)]}, "a.png", "at most 524288 corners"),
+        ({"segmentation": [[0, 0, 1e9, 0, 0, 5]]}, "a.png", "annotation 0: expected corners near"),
+        (
+            {"segmentation": {"counts": "o" * 10**5 + "0", "size": [3, 4]}},
+            "a.png",
+            "text, found 'o'",
+        ),
+        ({"segmentation": {"counts": "1 22O21", "size": [3, 4]}}, "a.png", "as text, found ' '"),
+        ({"segmentation": {"counts": "o" * 12 + "1", "size": [3, 4]}}, "a.png", "expected runs of"),
+        ({"segmentation": RUNS, "caption": "\ud800"}, "a.png", "expected JSON"),
+        (
+            {"segmentation": [[0, 0, 1, 1, float("nan"), 2]]},
+            "a.png",
+            "NaN, which is no number of JSON",
+        ),
     ],
 )
 def test_wrong_files_are_refused(tmp_path, annotation, name, message):
     with pytest.raises(InputError, match=message):
-        annotated(_coco(tmp_path, [annotation], name)).items[0].labels.read()
+        annotated(_coco(tmp_path, [annotation] * 2, name)).items[0].labels.read()

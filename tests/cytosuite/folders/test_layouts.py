@@ -76,6 +76,18 @@ def test_an_image_of_excluded_cells_holds_none_and_not_those_of_another(tmp_path
     assert (counts["excluded"], counts["empty folders"]) == (1, 1)
 
 
+def test_names_of_classes_and_conditions_are_cells_of_tables(tmp_path):
+    _write(tmp_path, "images/X\x1b1.png", "masks/X\x1b1/good/1.png")
+    for rules in ('classes = {good = "\\u001b[31m"}', "pairs = '(?P<name>X(?P<colour>.)1)'"):
+        (tmp_path / "masks.toml").write_text(rules)
+        with pytest.raises(InputError, match="expected printable cells"):
+            annotated(tmp_path)
+    (tmp_path / "masks.toml").write_text("")
+    (tmp_path / "masks/X\x1b1/good").rename(tmp_path / "masks/X\x1b1/\x1b[31m")
+    with pytest.raises(InputError, match=r"masks/X\\x1b1/\\x1b\[31m: expected printable cells"):
+        annotated(tmp_path)
+
+
 def test_a_prefix_never_pairs(tmp_path):
     for number in (1, 2, 10):
         _write(tmp_path, f"images/X_{number}.png", f"masks/X_{number}/1.png")

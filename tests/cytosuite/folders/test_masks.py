@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,6 +88,30 @@ def test_every_pixel_of_a_mask_has_a_label_and_no_other(boxes, overlap):
         assert own.area - own.lost == ((labels == own.id).sum() if own.id else 0)
 
 
+def test_masks_are_drawn_one_by_one_and_cover_an_image_8_times_at_most(tmp_path):
+    alive = weakref.WeakValueDictionary()
+
+    def drawn(number):
+        assert len(alive) < 2
+        alive[number] = pixels = np.arange(9)
+        return pixels
+
+    masks = [ObjectMask(None, "", "", lambda _, n=n: drawn(n)) for n in range(9)]
+    assert combine((3, 3), masks, MaskRules())[0].max() == 1
+    labels = _one(tmp_path, [[255] * 4])
+    for number in range(2, 10):
+        labels.read()
+        (tmp_path / f"masks/a/{number}.png").hardlink_to(tmp_path / "masks/a/1.png")
+        (labels,) = (item.labels for item in annotated(tmp_path).items)
+    with pytest.raises(InputError, match="a: expected objects that cover an image 8 times at most"):
+        labels.read()
+
+
+def test_names_of_objects_are_printable():
+    _, (row,), _ = combine((1, 1), [_mask("a\x1b\udcff  b\n" + "c" * 999, [[1]])], MaskRules())
+    assert row.file == r"a\x1b\udcff  b\n" + "c" * 248
+
+
 def test_more_objects_than_16_bits_hold_become_uint32():
     masks = [ObjectMask(None, "", "", lambda _, n=n: np.array([n])) for n in range(2**16)]
     labels, _, _ = combine((2**8, 2**8), masks, MaskRules())
@@ -130,6 +156,12 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(tmp_path):
     [
         ('overlap = "centre"', "overlap"),
         ('pairs = "("', "valid regular expression"),
+        (f'pairs = "{"(" * 2000}{")" * 2000}"', "at most 500 characters"),
+        ('pairs = "a{99999999999}"', "valid regular expression"),
+        ("threshold = -5", "threshold: .*greater than or equal to 0"),
+        ("threshold = 1e16", "threshold: .*less than or equal to"),
+        ("min_area = 1000000000000001", "min_area: .*less than or equal to"),
+        (f"min_area = 0x{'f' * 5000}", "an integer of more than 64 bits"),
         ('exclud = ["a"]', "did you mean 'exclude'"),
     ],
 )

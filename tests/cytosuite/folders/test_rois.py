@@ -240,7 +240,7 @@ def _other_bytes(path):
 
 
 def _too_many_layers(path):
-    """expected ROIs that cover an image 8 times at most"""
+    """ROI 8: expected objects that cover an image 8 times at most"""
     _zip(path, *((f"{n}.roi", _roi([(0, 0), (9, 0), (9, 9), (0, 9)])) for n in range(9)))
 
 

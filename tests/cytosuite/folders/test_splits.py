@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -102,6 +103,22 @@ def test_explains_rules_that_cannot_be(tmp_path, text, message):
     (tmp_path / "splits.toml").write_text(text)
     with pytest.raises(InputError, match=message):
         splits_of(tmp_path)
+
+
+def test_any_number_of_folds_is_checked_at_once():
+    tracemalloc.start()
+    given = Splits(folds=10**6, test=10**6 - 1)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    with pytest.raises(InputError, match="1000000 folds need as many images, found 18"):
+        divide(given, KNOWN, {}, "")
+
+
+@pytest.mark.parametrize("content", [b"a,b\xe9\n", b'"' + b"a" * 200_000, b"a,\x1b[31m\n"])
+def test_a_broken_table_of_objects_is_named(tmp_path, content):
+    (tmp_path / "objects.csv").write_bytes(b"image,class\n" + content)
+    with pytest.raises(InputError, match="objects.csv: expected"):
+        listed_classes(tmp_path)
 
 
 def test_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
