@@ -4,11 +4,12 @@
 
 import errno
 import os
+import shutil
 import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ LIVING = 100  # times so many entries may lie in the output of a case that runs
 CHUNK = 2**20
 SHARED = 2**26  # bytes of an input that is not copied where that can be helped
 LOG_CHARACTERS = 2**20
+SPARE, SPARE_SHARE = 2**28, 16  # bytes that a running case must leave on a disk, or this part of it
 REMOVE_S = 600.0  # longest time to empty a folder: a program that goes on writing never ends it
 SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 OWN = 0o700
@@ -43,6 +45,9 @@ def collect(outcome: Outcome, source: Path, target: Path, limits: Limits) -> Out
         files = take(source, target, int(limits.output_gib * 2**30))
     except Refused as finding:
         return replace(outcome, status="bad output", message=str(finding))
+    except OSError as error:  # of the copy: a disk without room
+        message = f"the output cannot be copied ({error.strerror})"
+        return replace(outcome, status="engine error", message=message)
     if files == 0:
         message = "exit code 0, but nothing in /output"
         return replace(outcome, status="missing output", message=message)
@@ -53,7 +58,11 @@ def take(source: Path, target: Path, limit_bytes: int) -> int:
     """Copy the files below a folder that a container may still write to; return their number."""
     # Refused: link, device, pipe, socket, second or unprintable name, above a limit (also holes).
     files = 0
-    with _folder(source) as handle:
+    with ExitStack() as stack:
+        try:
+            handle = stack.enter_context(_folder(source))
+        except PermissionError as error:  # it took its own rights, which may not be ours to give
+            raise Refused(f"{source.name}: cannot be read ({error.strerror})") from None
         for place in (None, target):  # the sum of all sizes comes before the first byte
             copy = _Copy(limit_bytes)
             copy.folder(handle, place, Path())
@@ -105,7 +114,7 @@ def _named_again(path: Path, copy: Path, least: int) -> bool:
 
 def empty(folder: Path) -> None:
     """Remove all entries of a folder; those deeper than 16 are moved to the top. Else OSError."""
-    with _folder(folder) as top:
+    with _writable(folder) as top:
         remover = _Remover(top)
         remover.content(top, 0)
         if left := _names(top, 1):
@@ -129,8 +138,13 @@ def clear_abandoned(home: Path) -> None:
 
 def size(folder: Path, enough: int) -> int:
     """Return the disk space [bytes] of a running container's files, counted until `enough`."""
+    # Files that it holds open and has removed have no name: only the disk tells of them.
     try:
-        with _folder(folder) as handle:
+        with _writable(folder) as handle:
+            disk = shutil.disk_usage(handle)
+            if disk.free < (spare := min(SPARE, disk.total // SPARE_SHARE)):
+                full = os.strerror(errno.ENOSPC)
+                raise Refused(f"{full}: less than {spare} bytes are left on the disk of the output")
             return _Count(enough).folder(handle, 0)
     except FileNotFoundError:
         return 0
@@ -208,7 +222,7 @@ class _Count:
                     info = os.stat(entry.name, dir_fd=handle, follow_symlinks=False)
                     self.bytes += info.st_blocks * 512
                     if stat.S_ISDIR(info.st_mode):
-                        with _folder(entry.name, handle) as inner:
+                        with _writable(entry.name, handle) as inner:
                             self.folder(inner, depth + 1)
                 if self.bytes > self.enough:
                     break
@@ -306,13 +320,14 @@ def _names(handle: int, number: int) -> list[str]:
 
 
 @contextmanager
-def _writable(name: str, parent: int) -> Iterator[int]:
+def _writable(name: str | Path, parent: int | None = None) -> Iterator[int]:
     """Open a folder after this user has got all rights to it, and to nothing else."""
     # A folder without rights can be opened as a mere place; its mode changes through that handle.
     place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
     try:
         if os.fstat(place).st_mode & OWN != OWN:
-            Path(f"/proc/self/fd/{place}").chmod(OWN)
+            with suppress(PermissionError):  # of another user, and perhaps readable
+                Path(f"/proc/self/fd/{place}").chmod(OWN)
         with _folder(".", place) as handle:
             yield handle
     finally:

@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -7,7 +9,16 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.engines import collect as collect_module
-from cytosuite.benchmark.engines.collect import Refused, add_log, empty, give, size, take
+from cytosuite.benchmark.engines.collect import (
+    Refused,
+    add_log,
+    collect,
+    empty,
+    give,
+    size,
+    take,
+)
+from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -159,6 +170,51 @@ def test_size_is_what_the_disk_holds(source, tmp_path):
     (source / "large").write_bytes(bytes(10**5))
     assert 10**5 <= size(source, 10**9) < 2 * 10**5
     assert size(tmp_path / "none", 10) == 0
+
+
+AS_OWNER = """
+import ctypes, os, sys
+from pathlib import Path
+from cytosuite.benchmark.engines.collect import Refused, empty, size, take
+# Root without its capabilities obeys modes, as any other user does.
+none = (ctypes.c_uint32 * 6)()
+assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), none) == 0
+source, closed = map(Path, sys.argv[1:3])
+(source / "images" / "large").write_bytes(bytes(10**6))
+closed.chmod(int(sys.argv[3]))
+try:
+    take(source, source.parent / "target", 10**9)
+except Refused as finding:
+    print(finding)
+assert size(source, 10**9) > 10**6
+closed.chmod(int(sys.argv[3]))
+empty(source)
+assert os.listdir(source) == []
+"""
+
+
+@pytest.mark.parametrize(("place", "mode"), [("source", 0o000), ("source/images", 0o300)])
+def test_a_folder_without_rights_is_counted_and_emptied(source, target, place, mode):
+    """The container is its owner where this user runs it, and takes the rights away."""
+    words = [sys.executable, "-c", AS_OWNER, source, source.parent / place, str(mode)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    name = place.rpartition("/")[2]
+    said = (done.returncode, done.stdout, done.stderr)
+    assert said == (0, f"{name}: cannot be read (Permission denied)\n", "")
+
+
+def test_files_without_a_name_are_seen_by_the_room_on_the_disk(source, monkeypatch):
+    monkeypatch.setattr(collect_module, "SPARE", 2**60)
+    monkeypatch.setattr(collect_module, "SPARE_SHARE", 1)
+    with pytest.raises(Refused, match="No space left on device: less than [0-9]+ bytes are left"):
+        size(source, 10**9)
+
+
+def test_a_disk_without_room_for_the_copy_is_the_row_of_a_case(source, tmp_path):
+    ended = Outcome("ok", 1.0, None, 0)
+    found = collect(ended, source, tmp_path / "none", Limits())
+    assert (found.status, found.seconds) == ("engine error", 1.0)
+    assert found.message == "the output cannot be copied (No such file or directory)"
 
 
 def test_size_refuses_trees_that_it_would_never_finish(source, monkeypatch):
