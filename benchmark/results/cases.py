@@ -1,6 +1,6 @@
 """Score controls and algorithms on one case."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from math import nan
@@ -57,11 +57,14 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
         else cache(lambda: replace(measured_places(truth()), kinds=case.classes()))
     )
     offered = offered_in_case(case, task, metrics)
+    fair = {metric.name for metric in offered}  # a refusal of these is the answer's own fault
     for control in BOARDS[task.name].controls if offered else ():
         answer = control_answer(control, truth, image)
         if answer is not None:
             facts = case_facts({**readers, "prediction": answer}, data_range, None, *judged)
-            yield measure(control, case.name, offered, facts)
+            scores = measure(control, case.name, offered, facts)
+            fair -= scores.refused.keys()
+            yield scores
     for job in jobs:
         name, folder = job.algorithm.name, job.folder / case.name
         record = read_record(folder)
@@ -69,7 +72,7 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
             record, output = _decoded(record, folder, case.main(task), task)
             answer = output or control_answer("blank", truth, image)
             facts = case_facts({**readers, "prediction": answer}, data_range, None, *judged)
-            found = measure(name, case.name, offered, facts, record.status, record)
+            found = measure(name, case.name, offered, facts, record.status, record, fair)
             if kind == "labels":
                 found = _tabled(found, folder, output, readers, places)
             elif kind == "points":
@@ -141,8 +144,12 @@ def measure(
     facts: Facts,
     status: str = "ok",
     record: Record | None = None,
+    fair: Collection[str] = (),
 ) -> Answer:
-    """Return the scores of an answer; a failure has the worst values, NaN without a worst one."""
+    """Return the scores of an answer; a failure has the worst values, NaN without a worst one.
+
+    A metric that refuses the answer gives NaN; one that is `fair` its worst value.
+    """
     evidence: dict[Evidence[Any], Any] = {}
     values: dict[str, float] = {}
     refused: dict[str, str] = {}
@@ -156,6 +163,8 @@ def measure(
                 values[metric.name] = metric.of(evidence[each])
         except (InputError, ArithmeticError) as error:  # also of numbers too large or too small
             refused[metric.name] = str(error)
+            if metric.name in fair and metric.worst is not None:  # else hard cases were left out
+                values[metric.name] = metric.worst
     kept = {each: own for each, own in evidence.items() if each.pool is not None or not case}
     return Answer(algorithm, case, values, status, record, kept, refused)
 

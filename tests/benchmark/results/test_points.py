@@ -101,18 +101,40 @@ def test_a_folder_of_points_is_scored_by_name(folder):
     assert found.cases["b"]["right_cell"] == 1
 
 
+@pytest.fixture
+def judged(folder, watershed):
+    """Return a function that scores points as an answer to a case, by a radius."""
+
+    def judge(points, radius=None):
+        wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius_um=radius))
+        case = prepare(wanted, folder / "made", processes(1), lambda *_: None).cases[0]
+        job = Job(watershed, "key", folder / "run", (), 1)
+        write_json(job.folder / "a" / "output.json", points.document())
+        outputs = {"detected-points": "output.json"}
+        Record(
+            algorithm="watershed", version="1", case="a", key="key", status="ok", outputs=outputs
+        ).write(job.folder / "a")
+        *_, answer = score_case(case, TASKS["detect"], board_metrics("detect"), [job])
+        return answer
+
+    return judge
+
+
 @pytest.mark.parametrize(("radius", "score"), [(None, 0.4), (0.4, 0.0)])
-def test_a_dataset_is_judged_by_its_radius(folder, watershed, radius, score):
-    wanted = recipe(DataRequest(str(folder / "d"), task="detect", radius_um=radius))
-    case = prepare(wanted, folder / "made", processes(1), lambda *_: None).cases[0]
-    job = Job(watershed, "key", folder / "run", (), 1)
-    write_json(job.folder / "a" / "output.json", FOUND.document())
-    outputs = {"detected-points": "output.json"}
-    Record(
-        algorithm="watershed", version="1", case="a", key="key", status="ok", outputs=outputs
-    ).write(job.folder / "a")
-    *_, answer = score_case(case, TASKS["detect"], board_metrics("detect"), [job])
-    assert answer.values["F1"] == score
+def test_a_dataset_is_judged_by_its_radius(judged, radius, score):
+    assert judged(FOUND, radius).values["F1"] == score
+
+
+@pytest.mark.parametrize(("most", "score"), [(9, 0.0), (2, np.nan)])
+def test_an_answer_that_metrics_refuse_is_the_worst_unless_they_refuse_the_truth_too(
+    judged, monkeypatch, most, score
+):
+    """Else who gives too many points on a hard case has it left out of the mean."""
+    monkeypatch.setattr("cytosuite.metrics.points.matching.MOST_PAIRS", most)
+    answer = judged(Points(np.repeat(TRUE.array, 4, axis=0), SPACING))
+    assert "expected at most" in answer.refused["F1"]
+    assert answer.values["F1"] == pytest.approx(score, nan_ok=True)
+    assert np.isnan(answer.values["RMSE_lateral"])
 
 
 def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(folder):
