@@ -1,7 +1,8 @@
 """Entry point of a container, by the platform's two interfaces: ``exec`` and ``invoke``.
 
 ``exec`` reads one case from ``/input``, writes ``/output`` and exits; ``invoke`` is a server for
-many: it answers ``GET /health`` with 200 and ``POST /invoke`` with 201 on loopback port 4743.
+many: it answers ``GET /health`` with 200 and ``POST /invoke`` with 201 on port 4743, in images on
+all interfaces, else on the loopback device. A case ends when its caller goes.
 """
 
 import argparse
@@ -14,11 +15,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from cytosuite import __version__
+from cytosuite.contract.call import Abandoned, Call, attended, delivered
 from cytosuite.contract.cautions import cautions, stretched
 from cytosuite.contract.client import PORT
 from cytosuite.contract.facts import gathered, state
@@ -36,6 +39,7 @@ from cytosuite.volume import Volume
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
 OUT_OF_MEMORY = 4
+ADDRESS, LOOPBACK = "CYTOSUITE_ADDRESS", "127.0.0.1"  # images set it: their network is walled off
 GPU_FULL = "out of GPU memory: take a GPU with more, a smaller image, or the CPU"
 TERMINATED = 128 + signal.SIGTERM
 
@@ -70,23 +74,25 @@ class Algorithm:
         case = read_case(self.inputs, task)
         with gathered() as facts, shown():
             outputs, selection, doubts = self.answer(case.sockets)
-        write_outputs(self.outputs, task, case, outputs)
-        record = {
-            "algorithm": self.manifest.name,
-            "version": self.manifest.version,
-            "library": __version__,
-            **selection.summary,
-            "fallback": selection.fallback,
-            "others": [other.summary for other in selection.others],
-            "sources": dict(case.sources),
-            "warnings": [*case.warnings, *doubts],
-            "seconds": time.perf_counter() - start,
-            "cpu_seconds": cpu_seconds() - used,
-            "network_seconds": facts.network_seconds,
-            "facts": facts.words,
-        }
-        if path := os.environ.get("CYTOSUITE_RECORD"):
-            write_json(Path(path), record)
+        with delivered(self.outputs) as folder:
+            write_outputs(folder, task, case, outputs)
+            record = {
+                "algorithm": self.manifest.name,
+                "version": self.manifest.version,
+                "library": __version__,
+                **selection.summary,
+                "fallback": selection.fallback,
+                "others": [other.summary for other in selection.others],
+                "sources": dict(case.sources),
+                "warnings": [*case.warnings, *doubts],
+                "seconds": time.perf_counter() - start,
+                "cpu_seconds": cpu_seconds() - used,
+                "network_seconds": facts.network_seconds,
+                "facts": facts.words,
+            }
+            if path := os.environ.get("CYTOSUITE_RECORD"):
+                inside = Path(path).parent == self.outputs
+                write_json(folder / Path(path).name if inside else Path(path), record)
         return record
 
     def answer(
@@ -125,8 +131,12 @@ def _doubts(task: str, outputs: Mapping[str, Any]) -> list[str]:
 def attempt(program: Program) -> int:
     """Run one case; stderr, shown to users, has its warnings or, as last line, the failure."""
     try:
-        for line in program.run_case()["warnings"]:
+        with attended():
+            warnings = program.run_case()["warnings"]
+        for line in warnings:
             _say(f"warning: {line}", 0)
+    except Abandoned:
+        return _say("given up: nobody waits for this case any longer", 1)
     except RoomError as error:
         return _say(str(error), OUT_OF_MEMORY)
     except CytosuiteError as error:
@@ -153,10 +163,11 @@ def _gpu_is_full(error: Exception) -> bool:
 
 
 def serve(program: Program, listener: socket.socket) -> NoReturn:
-    """Answer ``/health`` and ``/invoke`` until SIGTERM, one case at a time."""
+    """Answer ``/health`` and ``/invoke`` until SIGTERM, one case at a time; see `Call`."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # one case needs none
 
     busy = threading.Lock()
+    abandoned: list[Call] = []
 
     class Handler(BaseHTTPRequestHandler):
         """The two requests of the platform."""
@@ -170,20 +181,28 @@ def serve(program: Program, listener: socket.socket) -> NoReturn:
             if self.path != "/invoke":
                 self._answer(404, "expected POST /invoke")
                 return
+            call = Call(self.connection, lambda: attempt(program))
             with busy:
-                code = attempt(program)
-            self._answer(201 if code == 0 else 500, str(code))
+                call.follow(abandoned)
+                abandoned[:] = [case for case in abandoned if case.is_alive()]
+                if not call.watched():
+                    abandoned.append(call)
+                    return
+                for case in abandoned:
+                    case.tidy()
+            self._answer(201 if call.code == 0 else 500, str(call.code))
 
         def _answer(self, status: int, text: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text.encode())
+            with suppress(ConnectionError):  # the caller has just gone
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
 
         def log_message(self, format: str, *args: object) -> None:
             """Keep stderr for warnings: the platform shows it to users."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler, bind_and_activate=False)
+    server = ThreadingHTTPServer((LOOPBACK, PORT), Handler, bind_and_activate=False)
     server.daemon_threads = True
     server.socket.close()
     server.socket = listener
@@ -232,7 +251,7 @@ def execute(command: str, load: Callable[[], Program]) -> int:
     if command == "invoke":
         descriptor = os.environ.get("CYTOSUITE_LISTEN_FD")
         if descriptor is None:
-            serve(program, socket.create_server(("127.0.0.1", PORT)))
+            serve(program, socket.create_server((os.environ.get(ADDRESS, LOOPBACK), PORT)))
         threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(program, socket.socket(fileno=int(descriptor)))
     codes: list[int] = []  # of another thread: the main thread stays free for SIGTERM

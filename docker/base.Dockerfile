@@ -55,8 +55,10 @@ RUN set -e; \
     grep -q '^[^:]*:[^:]*:1000:' /etc/passwd || echo 'user:x:1000:1000::/tmp:/usr/sbin/nologin' >> /etc/passwd; \
     mkdir -p /input /output /opt/ml/model /opt/app; \
     chown 1000:1000 /output /opt/ml/model
-# CYTOSUITE_* are not set here: the mount points are the defaults of the library.
+# The mount points are the defaults of the library. Servers bind all interfaces: scripts of challenges reach them from another
+# container or by a published port; what runs without a network has none to bind.
 ENV HOME=/tmp \
+    CYTOSUITE_ADDRESS=0.0.0.0 \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

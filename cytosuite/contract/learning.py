@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from cytosuite.contract.call import delivered
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import describe
@@ -65,19 +66,20 @@ class Learning:
     def run_case(self) -> Mapping[str, Any]:
         """Write what was learned, and return a record without warnings."""
         start = time.perf_counter()
-        with gathered() as facts, shown(), _scratch(self.outputs) as scratch:
-            learned = self._converted(scratch) or self._trained(scratch)
-        answer = {
-            "parameters": dict(learned.parameters),
-            "describes": dict(learned.describes),
-            "facts": facts.words,
-            "seconds": round(time.perf_counter() - start, 1),
-            "cpu_seconds": round(cpu_seconds(), 1),
-        }
-        tensors = {name: np.ascontiguousarray(each) for name, each in learned.tensors.items()}
-        with atomic(self.outputs / WEIGHTS) as temporary:
-            temporary.write_bytes(save(tensors))
-        write_json(self.outputs / ANSWER, answer)
+        with delivered(self.outputs) as folder:
+            with gathered() as facts, shown(), _scratch(folder) as scratch:
+                learned = self._converted(scratch) or self._trained(scratch)
+            answer = {
+                "parameters": dict(learned.parameters),
+                "describes": dict(learned.describes),
+                "facts": facts.words,
+                "seconds": round(time.perf_counter() - start, 1),
+                "cpu_seconds": round(cpu_seconds(), 1),
+            }
+            tensors = {name: np.ascontiguousarray(each) for name, each in learned.tensors.items()}
+            with atomic(folder / WEIGHTS) as temporary:
+                temporary.write_bytes(save(tensors))
+            write_json(folder / ANSWER, answer)
         return {"warnings": []}
 
     def _converted(self, scratch: Path) -> Learned | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from cytosuite.contract.call import look
+
 EVERY_S = 2.0  # least time between two lines
 LINE = re.compile(r"progress ([0-9]{1,3}) %")
 
@@ -42,7 +44,8 @@ def part(number: int, total: int) -> Iterator[None]:
 
 
 def report(done: int, total: int) -> None:
-    """Show how much of the work is done."""
+    """Show how much of the work is done; end it if nobody waits for it, see `look`."""
+    look()
     if (span := _span.get()) is not None:
         low, high, show = span
         show(low + (high - low) * done / total)

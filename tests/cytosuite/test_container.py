@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cytosuite import container
 from cytosuite.container import attempt
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.tasks import TASKS
@@ -40,6 +42,20 @@ def predict(inputs, model):
     print(worker.exitcode, flush=True)
     raise MemoryError
 """
+# The first case, dark, goes on for ever.
+ENDLESS = """
+import time
+from cytosuite.contract.progress import report
+def predict(inputs, model):
+    image = inputs["microscopy-image"]
+    while image.array.max() < 100:
+        print("started", flush=True)
+        report(0, 1)
+        time.sleep(0.01)
+    return {"instance-labels": image.like((image.array > 100).astype("uint8"))}
+"""
+DOCKERFILE = (ROOT / "docker" / "base.Dockerfile").read_text()
+WALLED = {"CYTOSUITE_ADDRESS": re.search(r"CYTOSUITE_ADDRESS=(\S+)", DOCKERFILE)[1]}
 HUNGRY = "def predict(inputs, model):\n    raise MemoryError\n"
 BROKEN = "def predict(inputs, model):\n    raise RuntimeError('something\\nodd')\n"
 
@@ -192,22 +208,27 @@ def test_workers_of_a_tool_end_by_sigterm_without_python(case):
 
 
 class _Server:
-    def __init__(self, case):
+    def __init__(self, case, cwd=ROOT):
         self.listener = socket.create_server(("127.0.0.1", 0))
         descriptor = self.listener.fileno()
         self.process = subprocess.Popen(
             _command("invoke"),
-            cwd=ROOT,
+            cwd=cwd,
             env=_environment(case, CYTOSUITE_LISTEN_FD=str(descriptor)),
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[descriptor],
         )
 
-    def ask(self, method, path):
+    def begin(self, method, path):
         port = self.listener.getsockname()[1]
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request(method, path)
+        return connection
+
+    def ask(self, method, path):
+        connection = self.begin(method, path)
         answer = connection.getresponse()
         found = answer.status, answer.read().decode()
         connection.close()
@@ -244,9 +265,42 @@ def test_serve_answers_the_platforms_requests(case):
     np.testing.assert_array_equal(read(case / "output" / OUTPUT / "ball.tif").array, served)
 
 
+def test_the_case_after_one_over_its_limit_is_right_and_alone(case):
+    image = read(case / "input" / "images" / "microscopy-image" / "ball.tif")
+    with _Server(case, _checkout(case, ENDLESS)) as server:
+        shutil.rmtree(case / "input")
+        dark = {"microscopy-image": image.like(image.array // 100)}
+        write_case(case / "input", TASKS["segment"], "dark", dark)
+        connection = server.begin("POST", "/invoke")
+        assert server.process.stdout.readline() == b"started\n"
+        connection.close()
+        shutil.rmtree(case / "input")
+        write_case(case / "input", TASKS["segment"], "ball", {"microscopy-image": image})
+        assert server.ask("POST", "/invoke") == (201, "0")
+    assert [path.name for path in (case / "output").rglob("*.*")] == ["ball.tif"]
+
+
 def test_an_image_that_needs_more_memory_is_no_bad_input(capsys):
     def run_case():
         raise RoomError("a.tif: needs 9 GiB of memory, 2 GiB are free")
 
     assert attempt(SimpleNamespace(run_case=run_case)) == 4
     assert capsys.readouterr().err == "a.tif: needs 9 GiB of memory, 2 GiB are free\n"
+
+
+@pytest.mark.parametrize(("variable", "address"), [({}, "127.0.0.1"), (WALLED, "0.0.0.0")])
+def test_a_plain_process_binds_the_loopback_device_and_an_image_all(monkeypatch, variable, address):
+    monkeypatch.setattr(container, "PORT", 0)
+    monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+
+    def stop(listener):
+        with listener:
+            assert listener.getsockname()[0] == address
+        raise SystemExit
+
+    monkeypatch.setattr(container, "serve", lambda _, listener: stop(listener))
+    with pytest.raises(SystemExit):
+        container.execute("invoke", lambda: None)
