@@ -82,11 +82,9 @@ def select(
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
     known = {key: value for key, value in metadata.items() if _says_something(value)}
-    reasons = {card.name: left_out(card, policy) for card in cards}
-    partakers = [card for card in cards if not reasons[card.name]] if len(cards) > 1 else cards
-    if not partakers:
-        why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+    if why := undecided(cards, policy):
         raise ModelError(f"no model is chosen by itself, name one with --model: {why}")
+    partakers = [card for card in cards if len(cards) == 1 or not left_out(card, policy)]
     strange = _strange(partakers, known, policy) if len(cards) > 1 else ()
     plain = {key: value for key, value in known.items() if key not in strange}
     judged = sorted(
@@ -98,6 +96,14 @@ def select(
         raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
     out = (found for found in judged if found.card not in partakers)
     return replace(best, strange=strange, others=(*candidates[1:], *out))
+
+
+def undecided(cards: Sequence[ModelCard], policy: SelectPolicy) -> str:
+    """Return the reasons why none of several cards is ever chosen, empty where one may be."""
+    reasons = sorted((card.name, left_out(card, policy)) for card in cards)
+    if len(cards) < 2 or not all(reason for _, reason in reasons):
+        return ""
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons)
 
 
 def left_out(card: ModelCard, policy: SelectPolicy) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.benchmark.submission.checks.stream import (
     ArchiveError,
@@ -17,7 +18,8 @@ from cytosuite.benchmark.submission.checks.stream import (
     legible,
     members,
 )
-from cytosuite.contract.manifest import ModelCard, parse
+from cytosuite.contract.manifest import ModelCard, SelectPolicy, parse
+from cytosuite.contract.select import undecided
 from cytosuite.errors import InputError, plain
 from cytosuite.files import open_regular, parse_json
 
@@ -69,6 +71,7 @@ class _Content:
     texts: dict[str, bytes] = field(default_factory=dict)
     text_bytes: int = 0
     closed: list[str] = field(default_factory=list)
+    cards: list[ModelCard] = field(default_factory=list)  # not in a folder, where none is read
 
     def member(self, member: tarfile.TarInfo, stream: Forward) -> Iterator[Finding]:
         """Yield findings about a member, and read its content."""
@@ -131,6 +134,11 @@ class _Content:
             yield finding("tarball.unreadable", self.file, text)
         for name, content in self.texts.items():
             yield from self._card(name, content)
+        if self.cards:
+            manifest = algorithms().get(self.cards[0].algorithm)
+            policy = manifest.select if manifest else SelectPolicy()
+            if why := undecided(self.cards, policy):
+                yield finding("tarball.no-choice", self.file, why)
 
     def _card(self, name: str, content: bytes) -> Iterator[Finding]:
         where = f"{self.file}: {plain(name, 90)}"
@@ -145,6 +153,7 @@ class _Content:
         except InputError as error:
             yield finding("tarball.card", where, str(error).removeprefix(f"{name}: "))
             return
+        self.cards += [] if "/" in name else [card]
         if card.weights is None:
             return
         weights = posixpath.join(posixpath.dirname(name), card.weights)

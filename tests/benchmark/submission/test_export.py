@@ -141,3 +141,15 @@ def test_altered_models_are_refused(exported, tmp_path):
     (folder / "cells-3d.safetensors").write_bytes(b"other")
     with pytest.raises(ModelError, match="the file was altered"):
         exported(name="cellpose3d", root=tmp_path)
+
+
+def test_models_of_which_none_would_be_chosen_are_refused(exported, tmp_path):
+    folder = tmp_path / "weights" / "watershed"
+    folder.mkdir(parents=True)
+    source = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
+    for name in ("first", "second"):
+        (folder / f"{name}.json").write_text(json.dumps(source | {"name": name, "scores": {}}))
+    with pytest.raises(InputError, match="first: no scores .*; second: no scores"):
+        exported(root=tmp_path)
+    (folder / "second.json").unlink()
+    exported(root=tmp_path)

@@ -77,10 +77,18 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
         ("tarball.weights-missing", [member("a.json", card()), member("x/a.safetensors", WEIGHTS)]),
         ("tarball.weights-altered", [member("a.json", card()), member("a.safetensors", b"x")]),
         ("tarball.card", [*good(), member("b.json", card(name="b", more=1))]),
+        ("tarball.no-choice", [*good(), member("b.json", card(name="b"))]),
     ],
 )
 def test_each_rule_is_caught_and_no_other(tmp_path, expected, members):
     assert rules(save(tmp_path / "a.tar.gz", members)) == [expected]
+
+
+def test_one_of_several_cards_that_may_be_chosen_is_enough(tmp_path):
+    scored = card(name="b", scores={"kept back": {"SEG": 0.5}}, algorithm="watershed")
+    apart = [member("x/b.json", card(name="b")), member("x/a.safetensors", WEIGHTS)]
+    for more in ([member("b.json", scored)], apart):
+        assert rules(save(tmp_path / "a.tar.gz", [*good(), *more])) == []
 
 
 def test_it_is_gzip_by_name_and_content(tmp_path):
