@@ -40,17 +40,19 @@ class PlatformProfile:
         )
 
 
-# grand-challenge.org, November 2025: the cheapest machine with the memory that is asked for. The
-# processors of machines without a GPU are those of the hosting cloud's general-purpose kinds.
+# grand-challenge.org, 2026: the cheapest machine with the memory that is asked for, of which the
+# phase allows some. One GPU of a machine is used; V100 and A100 are rented by arrangement.
 _KINDS = (
     ("gc-cpu-4gb", 4, 2),
     ("gc-cpu-8gb", 8, 2),
-    ("gc-cpu-16gb", 16, 4),
-    ("gc-cpu-32gb", 32, 8),
+    ("gc-cpu-16gb", 16, 2),
+    ("gc-cpu-32gb", 32, 4),
     ("gc-t4-16gb", 16, 4, "T4 (16 GB)"),
     ("gc-t4-32gb", 32, 8, "T4 (16 GB)"),
     ("gc-a10g-16gb", 16, 4, "A10G (24 GB)"),
     ("gc-a10g-32gb", 32, 8, "A10G (24 GB)"),
+    ("gc-v100-32gb", 32, 8, "V100 (16 GB)"),
+    ("gc-a100-32gb", 32, 96, "A100 (40 GB)"),
 )
 PROFILES: Mapping[str, PlatformProfile] = MappingProxyType(
     {kind[0]: PlatformProfile(*kind) for kind in _KINDS}

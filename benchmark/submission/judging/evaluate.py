@@ -2,7 +2,7 @@
 
 ``exec`` evaluates ``/input`` once, ``invoke`` answers requests as `cytosuite.container` does. Cases
 that fail or lack outputs have the worst value of each metric and count in the mean. The ground
-truth lies in ``/opt/ml/input/data/ground_truth``.
+truth lies in ``/opt/ml/input/data/ground_truth``; where it may be written, a copy is judged by.
 """
 
 import os
@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf, isnan, prod
 from pathlib import Path
+from shutil import copyfile, copytree
 from typing import Any
+from weakref import finalize
 
 from cytosuite import __version__
 from cytosuite.benchmark.data.dataset import Case
@@ -52,6 +54,10 @@ class Evaluator:
 
     def __init__(self, inputs: Path, outputs: Path, truth: Path) -> None:
         self.inputs, self.outputs = inputs, outputs
+        if os.access(truth, os.W_OK):  # as the platform's launcher makes it
+            home = Path(tempfile.mkdtemp(prefix="truth-"))
+            finalize(self, remove, home)
+            truth = Path(copytree(truth, home / "copy", copy_function=_locked))
         self.evaluation = read_evaluation(truth)
         self.dataset = self.evaluation.dataset_in(truth)
         self.geometries = {case.name: case.geometry.header for case in self.evaluation.cases}
@@ -149,6 +155,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return execute(
         chosen.command, lambda: Evaluator(chosen.input, chosen.output, chosen.ground_truth)
     )
+
+
+def _locked(source: str, target: str) -> None:
+    """Copy a file that is only read from now on."""
+    Path(copyfile(source, target)).chmod(0o400)
 
 
 def _placed(socket: Socket, places: Mapping[str, str]) -> Socket:

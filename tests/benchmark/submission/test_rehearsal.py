@@ -136,3 +136,5 @@ def test_an_algorithm_that_is_too_large_is_refused_and_limits_are_those_of_the_m
     limits = PROFILES["gc-t4-16gb"].limits(2)
     assert (limits.memory_gib, limits.cpus, limits.timeout_s) == (15, 2, 3600)
     assert PROFILES["gc-t4-16gb"].limits(64, 60).cpus == 4
+    kinds = {profile.gpu.partition(" ")[0] for profile in PROFILES.values()}
+    assert kinds == {"", "T4", "A10G", "V100", "A100"}

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cytosuite.benchmark.submission.judging.evaluate import Evaluator
 from cytosuite.formats import read, write
 
 
@@ -16,6 +17,19 @@ def test_files_of_any_name_and_kind_are_found(segmented, evaluated):
         path.unlink()
     code, content = evaluated(segmented.submission, segmented.truth)
     assert (code, content) == (0, before)
+
+
+def test_a_truth_that_is_altered_after_the_start_changes_no_score(segmented, evaluated, tmp_path):
+    _, before = evaluated(segmented.submission, segmented.truth)
+    evaluator = Evaluator(segmented.submission, tmp_path / "again", segmented.truth)
+    copies = [path for path in evaluator.dataset.cases[0].folder.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in copies} == {0o400}
+    for path in segmented.truth.rglob("*.*"):
+        path.write_bytes(b"altered")
+    evaluator.run_case()
+    assert json.loads((tmp_path / "again" / "metrics.json").read_text()) == before
+    del evaluator
+    assert not any(path.exists() for path in copies)
 
 
 def test_failed_and_missing_cases_have_the_worst_value_and_are_named(segmented, evaluated, capsys):
