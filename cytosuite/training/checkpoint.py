@@ -52,6 +52,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "seconds": state.seconds,
         "cpu_seconds": state.cpu_seconds,
         "rounding": state.rounding,
+        "recent": state.recent,
     }
     torch.save(content, stream := BytesIO())
     with atomic(path) as temporary:
@@ -87,6 +88,7 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
     state.cpu_seconds = found.get("cpu_seconds", 0.0)
     state.stale, state.rounding = found["stale"], found.get("rounding")
     state.bound = found.get("bound")
+    state.recent = [losses.to(state.device) for losses in found.get("recent", ())]
 
 
 def _fingerprint(source: Path, root: Path | None) -> str:

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,9 +21,10 @@ from cytosuite.contract.weights import new_card
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
 from cytosuite.files import need_folder, read_toml
+from cytosuite.files.working import alone
 from cytosuite.folders.splits import read_splits, splits_of
 from cytosuite.training.images import find_images
-from cytosuite.training.loop import DRAWERS, begin, need_data, train
+from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
 from cytosuite.training.outline import OutlineSettings, fit
 from cytosuite.training.parts import Case, Source, Training
 from cytosuite.training.publish import ALGORITHMS
@@ -168,36 +170,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return data, settings.with_card(authors=given.authors), notes
 
     data, settings, notes = prepared(given.data)
-    folder = given.out or Path("weights") / given.algorithm
-    target = new_card(folder, given.name)
-    for further in training.also:
-        new_card(folder, f"{given.name}-{further}")
     work = given.work or Path("runs") / "training" / given.name
+    # One that was killed while it wrote its models has written some of them.
+    resumed = not given.restart and (work / CHECKPOINT).is_file()
+    names = [given.name, *(f"{given.name}-{also}" for also in training.also if not resumed)]
+    target, *_ = _targets(given, names)
     need_folder(work)
     if given.check or given.wait:
         check(training, settings, data, given.recipe)
         begin(training, settings, given.parent, given.device)
     if given.check:
         return 0
-    if given.wait:
-        if not (words := _awaited()):
-            return CLOSED
-        data, settings, notes = prepared(words)
-    for note in notes:
-        say(f"note: {note}")
-    card = train(
-        training,
-        settings,
-        data,
-        target,
-        work=work,
-        resume=not given.restart,
-        parent=given.parent,
-        device=given.device,
-        say=say,
-    )
+    with _alone(given, names):
+        if given.wait:
+            if not (words := _awaited()):
+                return CLOSED
+            data, settings, notes = prepared(words)
+        for note in notes:
+            say(f"note: {note}")
+        card = train(
+            training,
+            settings,
+            data,
+            target,
+            work=work,
+            resume=not given.restart,
+            parent=given.parent,
+            device=given.device,
+            say=say,
+        )
     say(f"written: {card}")
     return 0
+
+
+def _targets(given: argparse.Namespace, names: Iterable[str]) -> list[Path]:
+    """Return the cards to write; InputError for one that is there."""
+    folder = given.out or Path("weights") / given.algorithm
+    return [new_card(folder, name) for name in names]
+
+
+@contextmanager
+def _alone(given: argparse.Namespace, names: Iterable[str]) -> Iterator[None]:
+    """Lock the folder of a training; InputError where another one of its name runs or has ended."""
+    work = given.work or Path("runs") / "training" / given.name
+    busy = f"{work}: another training is running here; wait for it or give another --name"
+    with alone(work, busy):
+        _targets(given, names)
+        yield
 
 
 def _awaited() -> list[str]:
@@ -223,18 +242,20 @@ def _outline(given: argparse.Namespace, path: Path, say: Callable[[str], None]) 
     settings = settings.model_copy(update=changes)
     if given.parent is None:
         raise InputError("--from: expected the model that finds the objects, found none")
-    target = new_card(given.out or Path("weights") / given.algorithm, given.name)
+    target, *_ = _targets(given, [given.name])
     words: Sequence[str] = given.data
     for folder in by_role(words, ("images",)).get("images", []):
         find_images(folder, ["*"], root=given.data_root)
     if given.check:
         return 0
-    if given.wait and not (words := _awaited()):
-        return CLOSED
-    folders = by_role(words, ("images",)).get("images", [])
-    if not folders:
-        raise InputError("data: outlines are learned from annotated images, found none")
-    card = fit(given.algorithm, settings, folders, target, given.parent, given.authors or "", say)
+    with _alone(given, [given.name]):
+        if given.wait and not (words := _awaited()):
+            return CLOSED
+        folders = by_role(words, ("images",)).get("images", [])
+        if not folders:
+            raise InputError("data: outlines are learned from annotated images, found none")
+        authors = given.authors or ""
+        card = fit(given.algorithm, settings, folders, target, given.parent, authors, say)
     say(f"written: {card}")
     return 0
 

@@ -48,6 +48,7 @@ from cytosuite.training.validate import (
 )
 
 Say = Callable[[str], None]
+CHECKPOINT = "checkpoint.pt"
 LIBRARY = Path(__file__).parents[1]
 DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has none to spare
 _SILENT_S = 10.0  # between two lines, where a step takes long
@@ -81,8 +82,8 @@ def train(
     need_data(training, settings, data)
     made_from = origin(data, settings, [ALGORITHMS / training.algorithm, LIBRARY], parent)
     state = begin(training, settings, parent, device)
-    if resume and settings.schedule.steps and (work / "checkpoint.pt").is_file():
-        restore(state, work / "checkpoint.pt", made_from)
+    if resume and settings.schedule.steps and (work / CHECKPOINT).is_file():
+        restore(state, work / CHECKPOINT, made_from)
         whole = settings.schedule.epochs and f"{settings.schedule.epochs} epochs"
         say(f"resumed after step {state.step} of {whole or settings.schedule.steps}")
     cases, held = _load(training, with_parameters(settings, parent), data, say, work)
@@ -284,7 +285,7 @@ class _Course(Generic[Settings, Case]):
             self._validate(scores)
         stop = first if self._is_stale else schedule.steps
         draw = partial(training.batch, cases, settings)
-        recent: list[Tensor] = []
+        recent = state.recent
         with reused_memory(), polite_interrupt() as asked:
             for step, batch in ahead(draw, first, stop, DRAWERS[state.device]):
                 self._choose_precision(batch)
@@ -307,7 +308,7 @@ class _Course(Generic[Settings, Case]):
                     self._validate(scores)
                     last = last or self._is_stale
                 if state.step % schedule.checkpoint == 0 or last or asked.is_set():
-                    save(state, self.work / "checkpoint.pt", made_from)
+                    save(state, self.work / CHECKPOINT, made_from)
                     self._draw()
                 if asked.is_set() and not last:
                     raise StoppedError(

@@ -60,6 +60,7 @@ class State:
     stale: int = 0  # validations since the best one
     bound: tuple[int, int] | None = None  # `validate.bounded`; None before the first validation
     rounding: float | None = None  # `loop.rounding`; None before the first batch
+    recent: list[Tensor] = field(default_factory=list)  # losses of the steps since the last report
 
     @property
     def precision(self) -> torch.dtype:

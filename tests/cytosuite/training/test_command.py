@@ -11,7 +11,8 @@ import pytest
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
-from cytosuite.training import command
+from cytosuite.files.working import alone
+from cytosuite.training import command, loop
 from cytosuite.training.command import by_role, main, training_of
 from cytosuite.training.publish import ALGORITHMS
 
@@ -128,6 +129,52 @@ def test_a_checked_training_waits_for_its_data(toy, tmp_path, data, monkeypatch,
     monkeypatch.setattr(sys, "stdin", io.StringIO(given))
     assert main(words) == 0
     assert read_card(tmp_path / "out" / "m.json").trained["cases"] == {"simulated": 4, "real": 4}
+
+
+@pytest.fixture
+def words(toy, tmp_path, data, monkeypatch):
+    """Return the words of a training of two steps of the toy."""
+    monkeypatch.setattr(command, "training_of", lambda name: toy.training)
+    (tmp_path / "own.toml").write_text("schedule.steps = 2")
+    words = ["toy", "--settings", str(tmp_path / "own.toml"), "--out", str(tmp_path / "out")]
+    words += [f"--data={role}={folder}" for role, (folder,) in data.items()]
+    return [*words, "--work", str(tmp_path / "work"), "--name", "m"]
+
+
+def test_a_second_training_of_a_name_is_refused_while_the_first_runs_and_after(words, tmp_path):
+    with (
+        alone(tmp_path / "work"),
+        pytest.raises(InputError, match="another training is running here; wait for it or give"),
+    ):
+        main(words)
+    assert not (tmp_path / "out").exists()
+    assert main(words) == 0
+    with pytest.raises(InputError, match=r"m\.json: a model of this name exists"):
+        main(words)
+    assert sorted(path.name for path in (tmp_path / "work").iterdir() if path.suffix != ".svg") == [
+        "checkpoint.pt",
+        "log.csv",
+    ]
+
+
+def test_a_training_that_was_killed_between_its_two_models_writes_both(
+    toy, words, tmp_path, monkeypatch
+):
+    further = replace(toy.training, also={"back": lambda state, cases, settings: (state, settings)})
+    monkeypatch.setattr(command, "training_of", lambda name: further)
+    write, left = loop.publish, iter([True, False])
+
+    def killed(*given):
+        if next(left, True):
+            return write(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "publish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        main(words)
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["m-back.json"]
+    assert main(words) == 0
+    assert {path.name for path in (tmp_path / "out").glob("*.json")} == {"m.json", "m-back.json"}
 
 
 def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given_parts(

@@ -80,6 +80,22 @@ def test_interrupted_and_resumed_is_as_uninterrupted(toy, settings, tmp_path, at
         assert [row[:columns] for row in whole] == [row[:columns] for row in parts]
 
 
+def test_curves_of_a_killed_training_are_those_of_one_that_was_not(toy, settings, tmp_path):
+    """The checkpoint (step 5) holds the losses since the last line of the log (step 4)."""
+
+    def killed(cases, given, step):
+        if step == 6:
+            raise KeyboardInterrupt
+        return toy.training.batch(cases, given, step)
+
+    with pytest.raises(KeyboardInterrupt):
+        toy(settings(), "b", replace(toy.training, batch=killed))
+    cards = [read_card(toy(settings(), name)) for name in "ab"]
+    logs = [_table(tmp_path / f"work-{name}" / "log.csv") for name in "ab"]
+    assert [row[:4] for row in logs[0]] == [row[:4] for row in logs[1]]
+    assert cards[0].trained["curves"]["critic"] == cards[1].trained["curves"]["critic"]
+
+
 def test_an_undefined_score_is_never_the_best(toy, settings, monkeypatch):
     values = iter([float("nan"), 1.0, float("nan"), 2.0])
     monkeypatch.setattr(loop, "score", lambda metrics, facts: {metrics[0].name: next(values)})
