@@ -91,6 +91,24 @@ def test_all_metrics_together_by_hand(table):
     assert found.means["c", "DET"] == 0.9
 
 
+def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
+    order = {"SEG": "abc", "DET": "bac"}  # from best to worst in each of 12 cases
+    scores = two(
+        table,
+        **{
+            metric: {
+                name: np.linspace(-n, -1.1 * n - 0.1, 12).tolist() for n, name in enumerate(names)
+            }
+            for metric, names in order.items()
+        },
+    )
+    found = rank(scores, [SEG, DET], ["SEG", "DET"], rules=FEW)
+    assert {("a", "b")} <= found.metrics["SEG"].better
+    assert {("b", "a")} <= found.metrics["DET"].better
+    assert found.overall.better == {("a", "c"), ("b", "c")}
+    assert found.overall.tier == {"a": 1, "b": 1, "c": 2}
+
+
 def test_rank_is_that_of_the_leaderboard():
     metrics = board_metrics("segment")
     for seed in range(10):

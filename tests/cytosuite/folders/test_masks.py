@@ -55,6 +55,18 @@ def test_overlaps_follow_the_rule_and_are_reported(overlap, labels, lost):
     assert [own.pieces for own in objects] == ([1, 0, 1] if first else [2, 1, 1])
 
 
+def test_of_equal_masks_the_last_lies_on_top():
+    assert _combined([["a", "ab", "b"]])[0].tolist() == [[1, 2, 2]]
+
+
+@pytest.mark.parametrize(("overlap", "labels"), [("last", [0, 1, 1, 1]), ("first", [1, 1, 1, 0])])
+def test_what_others_leave_of_a_mask_may_be_too_small(overlap, labels):
+    found, objects, counts = _combined([["a", "ab", "ab", "b"]], overlap=overlap, min_area=2)
+    assert found.tolist() == [labels]
+    assert [own.id for own in objects] == [labels[0], labels[-1]]
+    assert (counts["vanished"], counts["small"]) == (1, 0)
+
+
 def test_an_overlap_may_be_an_error_that_names_both():
     with pytest.raises(InputError, match="a and b overlap in 1 pixels"):
         _combined(STACK, overlap="error")

@@ -6,7 +6,7 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from cytosuite.segmentation.outline import looseness_of
 from cytosuite.segmentation.outline import redraw as module
-from cytosuite.segmentation.outline.features import COLUMNS, look, measure
+from cytosuite.segmentation.outline.features import COLUMNS, Common, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Trees
 
@@ -17,6 +17,17 @@ HALF = Trees(
     np.full((1, 1), np.log(0.5), np.float32),
     np.array([[-3, 3]], np.float32),
     np.zeros(1, np.float32),
+)
+# Whether a voxel lies within 0.8 radii of its object's centre; within the labels.
+ROUND = HALF._replace(
+    feature=np.full((1, 1), 15, np.int32),
+    threshold=np.full((1, 1), 0.8, np.float32),
+    value=-HALF.value,
+)
+AS_IT_IS = ROUND._replace(
+    feature=np.full((1, 1), 11, np.int32),
+    threshold=np.full((1, 1), 1e-3, np.float32),
+    value=-9 * HALF.value,
 )
 
 
@@ -103,6 +114,44 @@ def test_blocks_give_the_labels_of_the_whole(monkeypatch):
     parts = redraw(labels, image, SPACING, HALF, 0.5)
     assert len(planned) > 1
     assert np.mean(parts == whole) > 0.9999
+
+
+def test_a_block_sees_the_whole_of_a_nucleus_twice_as_large(monkeypatch):
+    labels = np.zeros((50, 120), np.uint16)
+    y, x = np.indices(labels.shape)
+    discs = [(9, 8 + 15 * n, 5) for n in range(8)] + [(34, 51, 10)]  # a seam at x = 60
+    for number, (top, left, radius) in enumerate(discs, start=1):
+        labels[np.hypot(y - top, x - left) < radius] = number
+    image = 10 + 90 * (labels > 0).astype(np.float32)
+    whole = redraw(labels, image, (1.0, 1.0), ROUND, 0.5)
+    monkeypatch.setattr(module, "free_gib", lambda: labels.size * 0.9 * 200 / 2**30)
+    parts = redraw(labels, image, (1.0, 1.0), ROUND, 0.5)
+    assert np.array_equal(parts, whole)
+
+
+def test_a_ramp_of_light_has_its_slope_per_radius_over_the_mean():
+    labels = np.zeros((21, 30, 40), np.int32)
+    labels[5:16, 10:21, 12:27] = 1
+    image = (3 + np.indices(labels.shape)[2] * 0.5).astype(np.float32)  # 1 a µm
+    near = look(labels, image, (2.0, 1.0, 0.5), Common(0.0, 1.0, 4.0))
+    middle = np.unravel_index(near.voxels, labels.shape)[2] - 19
+    inner = np.abs(middle) < 7
+    mean = 3 + 19 * 0.5
+    assert near.columns[9, inner] == pytest.approx(4 / mean, rel=1e-4)
+    along = near.columns[10, inner]  # outwards
+    assert (along[middle[inner] > 0] > 0).all()
+    assert (along[middle[inner] < 0] < 0).all()
+
+
+def test_an_outline_keeps_what_is_wider_than_a_quarter_of_a_radius():
+    y, x = np.indices((64, 64)) - 32
+    disc = np.hypot(y, x) < 20
+    for width, stays in ((2, False), (7, True)):
+        labels = disc.astype(np.uint8)
+        labels[:32, 29 : 29 + width] = 0
+        found = redraw(labels, 10 + 90 * disc.astype(np.float32), (1.0, 1.0), AS_IT_IS, 0.5)
+        assert (found[22, 29:31] == 0).all() == stays
+        assert np.mean(found[labels > 0]) > 0.95
 
 
 def test_an_object_in_the_dark_is_dropped_and_nothing_changes_without_objects_or_light():

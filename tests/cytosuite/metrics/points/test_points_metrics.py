@@ -111,8 +111,11 @@ def test_a_set_is_scored_as_one_image_with_its_images_far_apart():
         np.concatenate([own + 1000 * n for n, own in enumerate(each)])
         for each in zip(*sides, strict=True)
     ]
+    whole = pooled(parts)
+    steps = apart[1][whole.prediction_index] - apart[0][whole.truth_index]
+    assert steps == pytest.approx(whole.offsets[:, 1:])  # the pairs name points of their images
     for score in (*SCORES, rmse_lateral):
-        assert score.of(pooled(parts)) == pytest.approx(score(*apart, PLANE))
+        assert score.of(whole) == pytest.approx(score(*apart, PLANE))
     assert np.isnan(points_f1.of(pooled([])))
 
 
@@ -129,6 +132,13 @@ def test_points_of_cells_by_hand():
     assert cell_count_correlation(*facts) == pytest.approx(0.5)
     assert right_cell(*facts) == 2 / 3
     assert cell_at([[0, 7.5], [0, 8.5], [-0.5, 0], [-0.6, 0]], labels).tolist() == [5, 0, 1, 0]
+
+
+@pytest.mark.parametrize("shift", [-0.5, -0.25, 0, 0.25, 0.49])
+def test_a_pixel_reaches_half_a_pixel_to_each_side(shift):
+    labels = np.arange(1, 25).reshape(2, 3, 4)
+    places = np.moveaxis(np.indices((4, 5, 6)) - 1, 0, -1).reshape(-1, 3)  # a pixel more around
+    assert cell_at(places + shift, labels).tolist() == np.pad(labels, 1).ravel().tolist()
 
 
 def test_cells_without_points_or_without_cells():

@@ -66,6 +66,18 @@ def test_edges_and_corners_are_no_contact():
     assert arrangement(labels, (1, 1, 1))["contact"].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("z", "x", "faces", "pressed"), [(3, 4, 0, 0), (2, 4, 1, 0), (1, 4, 2, 1), (1, 3, 4, 1)]
+)
+def test_an_object_is_pressed_by_a_twentieth_of_its_surface(z, x, faces, pressed):
+    labels = np.zeros((6, 6, 9), int)  # two of 2 x 2 x 4 voxels, with 40 faces each
+    box(labels, 1, (1, 3), (1, 3), (1, 5))
+    box(labels, 2, (z, z + 2), (3, 5), (x, x + 4))
+    found = numbers(arrangement(labels, (1, 1, 1)))
+    assert found["contact_share"] == faces / 40
+    assert (found["touching_share"], found["pressed_share"]) == (faces > 0, pressed)
+
+
 def test_a_plane_is_a_stack_of_one():
     labels = boxes()[2]
     flat, stack = arrangement(labels, SPACING[1:]), arrangement(labels[None], SPACING)
@@ -154,6 +166,25 @@ def test_flat_objects_along_the_surface_are_seen():
     found = arrangement(labels, (2, 1, 1))["tangential"]
     assert found.mean() == pytest.approx(np.log(13 / 6), abs=0.15)
     assert np.isnan(arrangement(np.where(labels < 8, labels, 0), (2, 1, 1))["tangential"]).all()
+
+
+def test_a_surface_is_near_beyond_half_of_the_radius():
+    labels = np.zeros((101, 101), int)
+    places = [
+        (2, 50),
+        (98, 50),
+        (50, 2),
+        (50, 98),
+        (50, 27),
+        (50, 24),
+        (73, 50),
+        (76, 50),
+        (50, 50),
+    ]
+    for number, (y, x) in enumerate(places, start=1):  # a specimen of 99 pixels: half is 24.75
+        box(labels, number, (y - 1, y + 2), (x - 1, x + 2))
+    near = np.isfinite(arrangement(labels, (1, 1))["tangential"])
+    assert near.tolist() == [True] * 4 + [False, True, False, True, False]
 
 
 @pytest.mark.parametrize("count", [0, 1])
