@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.context import by_name, pack
@@ -31,6 +32,11 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
 ]
+# A busy machine fails no property.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def _shared(name):

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 # Every algorithm or dataset has one of its own.
@@ -215,6 +216,11 @@ def test_dependencies_have_lower_bounds_only():
     extras = [name for names in project["optional-dependencies"].values() for name in names]
     for requirement in project["dependencies"] + extras:
         assert re.fullmatch(r"cytosuite\[\w+\]|[A-Za-z0-9_.\-]+>=[\d.]+", requirement), requirement
+
+
+def test_a_busy_machine_fails_no_property():
+    assert settings.default.deadline is None
+    assert HealthCheck.too_slow in settings.default.suppress_health_check
 
 
 def test_links_in_the_documents_lead_somewhere():

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cytosuite.benchmark.engines.collect import Refused, add_log, empty, take
@@ -34,10 +34,8 @@ from cytosuite.errors import LINE, InputError, plain
 from cytosuite.files import parse_json, read_json, write_json
 from cytosuite.folders.names import case_name
 
-often = settings(deadline=None, max_examples=100)
-seldom = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
-)  # with files or a whole report
+often = settings(max_examples=100)
+seldom = settings(max_examples=25)  # with files or a whole report
 EVIL = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "javascript:alert(1)"]
 EVIL += [
     "</script><script>",

@@ -1,6 +1,6 @@
 """The choice among the shipped models by the metadata of an image."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytosuite.contract.manifest import read_algorithm, read_card
@@ -19,7 +19,6 @@ known = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(known)
 def test_membranes_are_for_the_model_for_membranes_and_all_else_for_nuclei(image):
     for channel in ("membrane", "nucleus"):

@@ -44,7 +44,7 @@ def test_shares_and_intervals_by_hand():
     assert np.isnan(percentiles(np.array([np.nan]))).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 12))
 def test_medians_are_those_of_the_repeated_cases(seed, cases):
     rng = np.random.default_rng(seed)

@@ -47,7 +47,7 @@ def test_a_missing_frame_is_refused():
         sequences(["01_t000", "01_t002"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sets(st.integers(1, 6)), min_size=1, max_size=8), st.booleans())
 def test_tracks_are_always_valid_and_every_label_is_in_one(presence, anew):
     numbers, tracks = tracks_of_labels([sorted(labels) for labels in presence], anew=anew)

@@ -51,7 +51,13 @@ shapes = st.lists(st.integers(1, 7), min_size=2, max_size=3)
 values = st.sampled_from([0, 0, 1, 2, 70_000])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    suppress_health_check=[
+        *settings.default.suppress_health_check,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
 @given(shapes.flatmap(lambda shape: arrays(np.uint32, tuple(shape), elements=values)))
 def test_labels_come_back_as_they_went(tmp_path, labels):
     """With holes and pieces, at the border, with numbers of more than 16 bits, or none at all."""

@@ -48,7 +48,7 @@ def _v3(folder, **options):
     return _group(folder, {"ome": {"version": "0.5", "multiscales": _scales()}}, **options)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_what_is_written_is_read(tmp_path_factory, data):
     axes = data.draw(st.sampled_from(["YX", "ZYX", "TYX", "CZYX", "TCZYX"]))

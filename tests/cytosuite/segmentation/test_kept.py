@@ -9,7 +9,7 @@ from skimage.registration import phase_cross_correlation
 from cytosuite.segmentation.kept import alike, edges, shifts, standing_out, stays, surroundings
 
 SPACING = (2.0, 0.5, 0.5)
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def blobs(seed=0, shape=(12, 40, 40)):

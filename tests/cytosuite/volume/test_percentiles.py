@@ -19,7 +19,7 @@ REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "
     st.lists(st.floats(0, 100), min_size=1, max_size=3),
     st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_percentiles_are_those_of_numpy(values, ranks, negative):
     if negative and values.dtype.kind != "u":
         values = -values
@@ -48,7 +48,7 @@ def test_percentiles_of_every_type_and_layout(dtype):
     ),
     st.lists(st.floats(0, 100), min_size=1, max_size=3),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_percentiles_on_disk_are_those_in_memory(values, ranks):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(large, "fits", lambda _: False)

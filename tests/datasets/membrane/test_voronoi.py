@@ -26,7 +26,7 @@ def _plain(centres, factors, grid, shrink=1.0):
     return first, second, keys.argmin(-1) + 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 1000),
     count=st.integers(2, 30),

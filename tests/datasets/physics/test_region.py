@@ -55,7 +55,7 @@ def test_distance_on_a_grid_is_that_at_its_voxels():
 
 
 @given(start=st.integers(0, 29), size=st.integers(1, 30), step=st.sampled_from([0.9002694, 2, 0.1]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_slab_has_the_values_of_the_whole(start, size, step):
     grid = Grid((30, 9, 9), (step, 5.0, 7.0), (-15.1, -10.0, 0.0))
     stop = min(start + size, 30)

@@ -40,7 +40,7 @@ def test_a_row_by_hand():
     assert made["seeds"].array.tolist() == [[0, 1, 0, 0, 0, 1, 0]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(labels=LABELS)
 def test_distance_is_that_of_each_object_alone(labels):
     """Scipy's transform of one object at a time is an independent program."""

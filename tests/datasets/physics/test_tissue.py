@@ -18,7 +18,7 @@ def _radius(count, step=1.0):
     return np.sqrt(t[:, None, None] ** 2 + t[:, None] ** 2 + t**2)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     axes=st.tuples(*[st.floats(5, 20)] * 3),
     angles=st.tuples(st.floats(0.2, 1.4), st.floats(0.2, 1.4)),
@@ -57,7 +57,7 @@ def test_distance_spreads_from_the_surface_to_all_samples():
     assert ((result < 0) == (wanted < 0)).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(place=st.floats(-0.5, 0.5), axis=st.integers(0, 2))
 def test_edge_of_shares_is_found_within_the_voxel(place, axis):
     shares = (np.arange(12) - 5.5 - place + 0.5).clip(0, 1)  # tissue beyond tick 5.5 + place - 6

@@ -63,7 +63,7 @@ seeds = st.integers(0, 1000)
 
 
 @given(seeds, st.floats(1e-3, 1e3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_is_1_for_equal_images_exactly(seed, data_range):
     truth, _ = images((12, 13, 11), seed)
     assert ssim(truth * data_range, truth * data_range, data_range=1.0) == 1.0

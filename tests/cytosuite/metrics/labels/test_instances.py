@@ -62,7 +62,7 @@ BY_HAND = {
     "empty": (nan,) * 12,
 }
 LABELS = arrays.arrays(np.uint16, (14,), elements=st.integers(0, 3))
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 
 def test_scores_by_hand(situations):

@@ -93,7 +93,7 @@ def test_noise_is_refused_before_it_takes_hours(monkeypatch):
     assert object_table(np.arange(60).reshape(6, 10) % 13, (1.0, 1.0))["label"].size == 12
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     arrays(np.uint8, (4, 6, 5), elements=st.integers(0, 5)),
     st.sampled_from([1, 10**6, 2**40]),

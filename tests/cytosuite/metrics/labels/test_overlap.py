@@ -41,7 +41,7 @@ def slowly(truth, prediction):
 
 
 @given(PAIRS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_counts_as_a_loop_over_the_voxels_does(pair):
     assert counted(overlap(*pair)) == slowly(*pair)
 

@@ -12,7 +12,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.labels.prepare import without_border, without_small
 
 LABELS = arrays.arrays(np.uint16, (2, 7, 9), elements=st.integers(0, 6))
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 
 
 def slowly(labels, pixels):

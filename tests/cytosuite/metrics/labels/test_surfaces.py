@@ -13,7 +13,7 @@ from cytosuite.volume import large
 SPACING = (2.0, 0.5, 0.7)
 METRICS = (assd, hausdorff, hd95)
 VOLUMES = arrays.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 2))
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 
 
 def slowly(truth, prediction, spacing):

@@ -17,7 +17,7 @@ from cytosuite.metrics.realism.structure import (
 )
 
 SPACING = (2.0, 0.5, 0.5)
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 
 
 def nuclei(seed=0):
