@@ -19,6 +19,7 @@ from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
+from cytosuite.denoising.camera import Camera
 from cytosuite.denoising.network import DenoiserArguments, load
 from cytosuite.denoising.noise import noise_field
 from cytosuite.denoising.sampling import (
@@ -32,7 +33,7 @@ from cytosuite.denoising.sampling import (
 )
 from cytosuite.errors import InputError, RoomError
 from cytosuite.networks.network import device, load_once
-from cytosuite.networks.normalise import Target, in_dtype, sketch_of_labels
+from cytosuite.networks.normalise import Target, denormalise, in_dtype, sketch_of_labels
 from cytosuite.networks.tiling import check_tile
 from cytosuite.volume import Scalar, Volume, seed_of
 from cytosuite.volume.memory import free_gib
@@ -57,6 +58,9 @@ class Parameters(Described):
     process: Process = Field(Process(), description="The way from a sketch over noise to an image.")
     target: Target | GreyLevels | tuple[Target | GreyLevels, ...] = Field(
         description="Grey values of the images to be made, or of each channel."
+    )
+    camera: Camera | None = Field(
+        None, description="Of the images, where the network makes their light alone."
     )
     given: Given = Field(
         "sketch",
@@ -153,7 +157,7 @@ def _overlapping(
             f"{LAYERS}: expected a model of one channel, found {len(target)}; give labels alone"
         )
     bare = target.model_copy(update={"dtype": "float32"})
-    plain = parameters.model_copy(update={"target": bare})
+    plain = parameters.model_copy(update={"target": bare, "camera": None})
     ground = target.mean if isinstance(target, Target) else target.dark
     light, made = np.zeros(labels.shape, np.float32), labels
     parts = layers.array.reshape(-1, *labels.shape)
@@ -164,7 +168,10 @@ def _overlapping(
         near = ndimage.binary_dilation(part > 0, iterations=NEAR).astype(np.float32)
         share = ndimage.gaussian_filter(near, 1) if number else 1
         light += share * (made.array - np.float32(ground))
-    image = labels.like(in_dtype(light + np.float32(ground), target.dtype))
+    light += np.float32(ground)
+    if parameters.camera is not None:
+        light = parameters.camera.expose(light, seed)
+    image = labels.like(in_dtype(light, target.dtype))
     return replace(image, metadata={**made.metadata, "diffusion_layers": len(parts)})
 
 
@@ -223,10 +230,15 @@ def from_sketch(
 
 def _grey(values: Image, volume: Volume, parameters: Parameters) -> NDArray[Any]:
     """Return an image of a volume's axes in grey values from units of the network."""
-    own = parameters.target
+    own, camera = parameters.target, parameters.camera
     targets = iter(own if isinstance(own, tuple) else [own] * len(volume.channels))
-    image = volume.like(values.reshape(volume.shape))
-    return each_channel(lambda channel: grey_values(channel, next(targets)), image)
+    if camera is None:
+        image = volume.like(values.reshape(volume.shape))
+        return each_channel(lambda channel: grey_values(channel, next(targets)), image)
+    # The noise of a camera moves with nothing: frames of a series have their own.
+    seed = seed_of(volume) if parameters.seed is None else parameters.seed
+    counts = camera.expose(denormalise(values, camera.units), seed)
+    return in_dtype(counts.reshape(volume.shape), next(targets).dtype)
 
 
 def _sketch(inputs: Mapping[str, Volume], given: Given) -> tuple[Volume, Image]:

@@ -16,11 +16,13 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Image, slabs
 from cytosuite.datasets.physics.grid import some_planes
+from cytosuite.denoising.camera import electrons, late
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 
 BITS = (8, 12, 16)
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32
+MOST_LAG = 0.5  # beyond it the pixel that is read later would hold the voxel
 BRIGHT = 0.9999  # quantile of the labelled light that an exposure is set by
 
 
@@ -61,6 +63,7 @@ class Detector:
     half_normal: float = 0.0  # counts; |Gaussian| of this standard deviation is added
     averaging: int = 1  # acquisitions averaged before rounding
     sensor_blur: float = 0.0  # voxels, lateral Gaussian over signal and noise: resampled images
+    lag: float = 0.0  # share of a voxel's electrons that is read one x pixel later (EMCCD)
     bits: int = 16  # 8, 12 or 16: counts are rounded and clipped to 0 .. 2**bits - 1
 
     def __post_init__(self) -> None:
@@ -76,6 +79,8 @@ class Detector:
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
                 raise InputError(f"camera: {name} must be a number from 0 on, found {value:g}")
+        if not 0 <= self.lag <= MOST_LAG:
+            raise InputError(f"camera: lag must lie in 0 .. {MOST_LAG:g}, found {self.lag:g}")
 
     def expose(self, rng: np.random.Generator, photons: Image) -> NDArray[np.unsignedinteger]:
         """Return the counts for photons (Z, Y, X) plane by plane: uint8 for 8 bits or uint16."""
@@ -95,13 +100,11 @@ class Detector:
                 f"camera: photons per voxel must lie in 0 .. {MOST_PHOTONS:.0e}, found {low:g} to "
                 f"{high:g}"
             )
-        # The sum of Poisson numbers is Poisson, and Gamma(N / excess, excess) after N electrons
-        # adds up alike: repeats need no loop here.
-        signal = rng.poisson(plane * np.float64(self.averaging)).astype(np.float32)
-        if self.excess > 0:
-            signal = rng.standard_gamma(signal * np.float32(1 / self.excess), dtype=np.float32)
-            signal *= np.float32(self.excess)
+        # The sum of Poisson numbers is Poisson, and their gamma variables add up alike: repeats
+        # need no loop here.
+        signal = electrons(rng, plane * np.float64(self.averaging), self.excess)
         signal *= np.float32(1 / self.averaging)
+        signal = late(signal, plane, self.lag)
         if self.read_noise > 0:
             noise = rng.standard_normal(plane.shape, dtype=np.float32)
             signal += noise * np.float32(self.read_noise / sqrt(self.averaging))

@@ -19,15 +19,17 @@ from cytosuite.algorithms.diffusion.intensity import (
 )
 from cytosuite.algorithms.diffusion.predict import SKETCH, Given
 from cytosuite.contract.interface import is_finite
+from cytosuite.denoising.camera import Camera
 from cytosuite.denoising.noise import NoiseKind, noise_of
 from cytosuite.denoising.sampling import HIDDEN, positions
 from cytosuite.errors import InputError, at
 from cytosuite.folders.masks import Source
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
-from cytosuite.networks.normalise import sketch_of_labels
+from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import Augmentations, augmented
 from cytosuite.training.images import find_images, mapped, padded, stacked, turned, twin_of
+from cytosuite.training.light import light_of
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
@@ -63,12 +65,13 @@ def load_pairs(
     position: Sequence[Channel] = (),
     files: FileSettings = BESIDE,
     drawn: Drawn = "file",
+    camera: Camera | None = None,
 ) -> list[SketchedImage]:
-    """Return the images of `find_images` in units of their own background, with sketches."""
+    """Return the images of `find_images` in units of the network, with sketches."""
     found = []
     for path, twin in find_images(folder, names, root=files.root):
         with at(path):
-            own = _pair(path, twin, crop, axes, units, files, drawn if sketched else None)
+            own = _pair(path, twin, crop, axes, units, files, drawn if sketched else None, camera)
             found.append(replace(own, position=_position(own, position)))
     given_of(found)
     return found
@@ -82,6 +85,11 @@ def _position(item: SketchedImage, wanted: Sequence[Channel]) -> tuple[CoarseMap
         raise InputError("the file gives no voxel size, which network.position counts in")
     spacing = (1.0, *item.spacing)[-3:]
     return tuple(positions(np.asarray(item.sketch, np.float32), spacing, wanted))
+
+
+def light_units(image: NDArray[Any], camera: Camera) -> NDArray[np.float32]:
+    """Return the light of an image in units of the network."""
+    return normalise(light_of(image, camera), camera.units)
 
 
 def threshold_sketch(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -116,6 +124,7 @@ def _pair(
     units: Units,
     files: FileSettings,
     drawn: Drawn | None,
+    camera: Camera | None,
 ) -> SketchedImage:
     """Return one image with its sketch."""
     volume = files.read(path)
@@ -136,10 +145,13 @@ def _pair(
         parts = [own.array for own in stacks(volume.like(array))]
         return mapped(padded(np.stack(parts).astype(np.float16), crop))
 
+    change = partial(image_units, units=units)
+    if camera is not None:
+        change = partial(light_units, camera=camera)
     return SketchedImage(
         path,
         twin,
-        stored(each_channel(partial(image_units, units=units), volume)),
+        stored(each_channel(change, volume)),
         None if sketch is None else stored(sketch),
         None if volume.spacing_is_assumed else volume.spacing[-len(axes.lstrip("C")) :],
         given,

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.diffusion.intensity import Units
 from cytosuite.contract.manifest import Described
+from cytosuite.denoising.camera import Camera
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
 from cytosuite.networks.tiling import are_multiples
@@ -90,6 +91,11 @@ class Settings(TrainingSettings):
         "background",
         description="of images for the network; contrast where there is no dark background, or "
         "one of few grey values",
+    )
+    camera: Camera | None = Field(
+        None,
+        description="of the images, as `cytosuite calibrate` measures it: the network then makes "
+        "their light alone, and this camera its noise",
     )
     crops: NoisedCrops = NoisedCrops()
     loss: Literal["denoising", "adversarial", "distillation"] = Field(

@@ -29,6 +29,7 @@ from cytosuite.algorithms.diffusion.training.steps import parts, step
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
+from cytosuite.networks.normalise import dtype_of
 from cytosuite.training.denoise import FURTHER, phases
 from cytosuite.training.images import facts_of_set, filled, find_images, joined, six_digits, views
 from cytosuite.training.parts import Arrays, Cases, State, Training
@@ -54,6 +55,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:
         position=network.position,
         files=settings.files,
         drawn="labels" if role == SKETCHES else images,
+        camera=settings.camera,
     )
     for item in found:
         if len(item.image) != network.channels:
@@ -110,9 +112,13 @@ def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any
     items = cases["images"]
     given = given_of(cases.get(SKETCHES) or items)
     channels = zip(*(item.files.read(item.path).channels for item in items), strict=True)
+    camera = settings.camera
+    arrays = [[image.array for image in images] for images in channels]
     targets = [
-        target_of_images([image.array for image in images], settings.units).model_dump()
-        for images in channels
+        target_of_images(found, settings.units).model_dump()
+        if camera is None
+        else camera.units._asdict() | {"dtype": dtype_of(found[0])}
+        for found in arrays
     ]
     stored = zip(*(np.asarray(item.image) for item in items), strict=True)
     contrasts = [typical_contrast(images) for images in stored]
@@ -126,7 +132,8 @@ def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any
     }
     kind = {} if given is None else {"given": given, "dropped": settings.crops.dropped}
     target = six_digits(targets if several else targets[0])
-    return {"process": process, "target": target, **kind}
+    seen = {} if camera is None else {"camera": camera.model_dump()}
+    return {"process": process, "target": target, **kind, **seen}
 
 
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
