@@ -10,6 +10,7 @@ from pydantic import Field
 from scipy import fft, ndimage
 
 from cytosuite.contract.manifest import Described
+from cytosuite.denoising.camera import correlation_of, lag_of
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.pieces import slabs, slabs_of
 
@@ -43,6 +44,9 @@ class CameraNoise(Described):
         ge=0, description="Third central moment over variance of the noise that light adds."
     )
     correlation: float = Field(0.0, ge=0, le=0.7, description="Of the noise of lateral neighbours.")
+    lag: float = Field(
+        0.0, ge=0, le=0.5, description="Share of noise that is read one x pixel later."
+    )
 
     def shot(self, level: Floats) -> Floats:
         """Return the variance that light of a level adds."""
@@ -120,9 +124,12 @@ def noise_of(array: Floats) -> CameraNoise:
         count = max(2, VOXELS // array[0].size)
         array = array[max(0, (len(array) - count) // 2) :][:count]
     mean, second, third, voxels = _by_level(array)
-    correlation = _correlation(array)
+    lag = lag_of(array)
+    late = correlation_of(lag)
+    correlation = max(_correlation(array) - late / 2, 0.0)
     inside = tap(correlation) ** 2  # of second neighbours follows from that of first ones
     kept = (3 - 4 * correlation + inside / (1 + 2 * inside)) / 3
+    kept *= sqrt(1 - 4 * late / 3)
     second, third = second / kept**2, third / kept**3
     lowest = float(np.quantile(array.ravel()[:: -(-array.size // SAMPLE)], 0.01))
     sure = second > 0
@@ -139,10 +146,11 @@ def noise_of(array: Floats) -> CameraNoise:
                 gain=gain,
                 skew=float(np.clip(steep / gain, gain, 1.5 * gain)),  # one photon; multiplied
                 correlation=correlation,
+                lag=lag,
             )
     flat = max(float(np.average(second, weights=voxels)), 0.0) if voxels.size else 0.0
     return CameraNoise(
-        offset=lowest, read_variance=flat, gain=0.0, skew=0.0, correlation=correlation
+        offset=lowest, read_variance=flat, gain=0.0, skew=0.0, correlation=correlation, lag=lag
     )
 
 

@@ -22,6 +22,7 @@ from cytosuite.algorithms.cyclegan3d.measure import (
     tap,
 )
 from cytosuite.contract.manifest import Described
+from cytosuite.denoising.camera import late
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 from cytosuite.volume.large import release, room
@@ -185,7 +186,7 @@ def _drawn(noise: CameraNoise, level: Floats, variance: Floats, rng: np.random.G
         taps = np.array([beside, 1.0, beside]) / sqrt(1 + 2 * beside**2)
         for axis in (0, 1):
             drawn = ndimage.convolve1d(drawn, taps, axis, mode="mirror")
-    return drawn
+    return late(drawn, noise.lag) if noise.lag > 0 else drawn
 
 
 def measure_style(volumes: Sequence[Volume]) -> Style:

@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy import ndimage
 
 from cytosuite.contract.manifest import Described
 from cytosuite.denoising.noise import streams
@@ -16,6 +17,9 @@ from cytosuite.networks.normalise import NOISE_UNITS, Background
 Image = NDArray[np.float32]
 
 SHOTS = 2**31  # draw of the counts, beyond those of a network
+BRIGHTER = (0.5, 0.95)  # quantiles of voxels that a lag is read off: on dark ground it is larger
+MORE = (0.02, 0.2)  # correlation along x beyond that along y: less is chance, more is structure
+MOST_LAG = 0.5  # half of the electrons: more would be the next pixel's
 
 
 class Camera(Described):
@@ -26,18 +30,16 @@ class Camera(Described):
     read_noise: float = Field(0, ge=0, description="standard deviation of reading, photons")
     excess: float = Field(0, ge=0, description="variance by multiplication / shot noise; EMCCD: 1")
     lag: float = Field(
-        0, ge=0, le=0.5, description="share of a voxel's electrons that is read one x pixel later"
+        0,
+        ge=0,
+        le=MOST_LAG,
+        description="share of a voxel's electrons that is read one x pixel later",
     )
 
     @property
     def units(self) -> Background:
         """Units of a network for light: linear up to about a photon, logarithmic beyond."""
         return Background(self.offset, self.gain / NOISE_UNITS)
-
-    @property
-    def correlation(self) -> float:
-        """Correlation of the noise of neighbours along x."""
-        return self.lag * (1 - self.lag) / ((1 - self.lag) ** 2 + self.lag**2)
 
     def expose(self, level: Image, seed: int) -> Image:
         """Return the counts ([[C,] Z,] Y, X) of a level of light in counts, those of a seed."""
@@ -48,7 +50,7 @@ class Camera(Described):
             seen = electrons(rng, photons.reshape(deep)[box], self.excess)
             signal.reshape(deep)[box] = seen
             reading.reshape(deep)[box] = rng.standard_normal(seen.shape, np.float32)
-        signal = late(signal, photons, self.lag) + np.float32(self.read_noise) * reading
+        signal = photons + late(signal - photons, self.lag) + np.float32(self.read_noise) * reading
         return np.asarray(signal * np.float32(self.gain) + np.float32(self.offset), np.float32)
 
 
@@ -61,15 +63,40 @@ def electrons(rng: np.random.Generator, photons: NDArray[np.floating], excess: f
     return signal
 
 
-def late(signal: Image, expected: Image, lag: float) -> Image:
-    """Return electrons (..., X) of which the share `lag` is read one x pixel later.
+def late(noise: Image, lag: float) -> Image:
+    """Return the noise (..., X) of electrons of which a share is read one x pixel later.
 
-    Noise alone moves, as the microscope's blur holds that of the light; mean and variance stay.
+    Its variance stays where neighbours are as bright; the light has this blur already.
     """
-    if not lag:
-        return signal
-    noise = signal - expected
     found = noise.copy()
     found[..., 1:] = (1 - lag) * noise[..., 1:] + lag * noise[..., :-1]
     found[..., 1:] /= sqrt((1 - lag) ** 2 + lag**2)
-    return np.asarray(found + expected, np.float32)
+    return found
+
+
+def correlation_of(lag: float) -> float:
+    """Return the correlation of the noise of neighbours along x that a lag makes."""
+    return lag * (1 - lag) / ((1 - lag) ** 2 + lag**2)
+
+
+def lag_of(array: NDArray[np.floating]) -> float:
+    """Return the lag that the noise of a stack (Z, Y, X) or plane tells; 0 where there is none.
+
+    Noise that is more alike along x than along y has smaller differences there. Structure has so
+    too, but then first and second differences disagree.
+    """
+    smooth = ndimage.uniform_filter(array, (0, 7, 7)[-array.ndim :])
+    low, high = np.quantile(smooth, BRIGHTER)
+    chosen = (smooth >= low) & (smooth <= high)
+    found = []
+    for kernel in ([1.0, -1.0], [1.0, -2.0, 1.0]):
+        along_y, along_x = (
+            np.square(ndimage.convolve1d(array, kernel, axis))[chosen].mean(dtype=np.float64)
+            for axis in (-2, -1)
+        )
+        weight = -np.dot(kernel, kernel) / (2 * np.dot(kernel[1:], kernel[:-1]))
+        found.append(float(weight * (1 - along_x / along_y)) if along_y > 0 else 0.0)
+    more = found[1]
+    if not (MORE[0] < more < MORE[1] and abs(found[0] - more) < more / 2):
+        return 0.0
+    return (1 - sqrt(1 - 4 * more / (1 + 2 * more))) / 2

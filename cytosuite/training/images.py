@@ -130,6 +130,11 @@ def _folder(folder: Path, name: str) -> Path:
     return next(near, exact)
 
 
+def turn_of(rng: np.random.Generator, *, noise: bool) -> NDArray[np.bool_]:
+    """Return choices for `turned`; a camera reads along x, so that its noise keeps that axis."""
+    return np.logical_and(rng.random(3) < 0.5, [True, not noise, not noise])
+
+
 def turned(crop: NDArray[T], turn: NDArray[np.bool_]) -> NDArray[T]:
     """Return a crop mirrored along y and x, and with both exchanged, as three choices say."""
     crop = crop[..., ::-1, :] if turn[0] else crop

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.denoising.camera import Camera
+from cytosuite.denoising.camera import Camera, correlation_of
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,8 @@ def light_of(image: NDArray[np.number], camera: Camera) -> NDArray[np.float32]:
 def smoothed(image: NDArray[np.float32], axial: float, lateral: float) -> NDArray[np.float32]:
     """Return a stack or plane after a Gaussian, widths in voxels."""
     sigma = (axial, lateral, lateral)[-image.ndim :]
-    return ndimage.gaussian_filter(image, sigma, mode="nearest")
+    found: NDArray[np.float32] = ndimage.gaussian_filter(image, sigma, mode="nearest")
+    return found
 
 
 def taps(axes: int, camera: Camera) -> Iterator[float]:
@@ -71,4 +72,4 @@ def taps(axes: int, camera: Camera) -> Iterator[float]:
     for width in FILTERS:
         answer = smoothed(point, *width)
         beside = float(answer[(*middle[:-1], 11)])
-        yield float(answer[middle]) + 2 * camera.correlation * beside
+        yield float(answer[middle]) + 2 * correlation_of(camera.lag) * beside

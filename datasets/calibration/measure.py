@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
+from cytosuite.denoising.camera import lag_of
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.arrangement import arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
@@ -47,6 +48,7 @@ VOLUME_STATISTICS = {
     "excess": "multiplication noise, from photon transfer",
     "read_counts": "electronic noise, counts, from photon transfer",
     "noise_correlation": "of lateral neighbours in the dark half",
+    "lag": "share of electrons that is read one x pixel later",
     "background": "median of unlabelled voxels, counts",
     "noise": "1.4826 MAD of unlabelled voxels (standard deviation if 0), counts",
     "far": "mean of voxels 12 µm and more from objects, counts",
@@ -105,6 +107,7 @@ class Noise:
     excess: float = nan  # variance by multiplication / shot noise
     offset: float = nan  # counts in the dark
     read_counts: float = nan  # standard deviation of the electronic noise, counts
+    lag: float = 0.0  # share of electrons that is read one x pixel later
 
 
 def noise_of(image: Volume) -> Noise:
@@ -152,6 +155,7 @@ def noise_of(image: Volume) -> Noise:
         excess=excess,
         offset=zero + read**2 / slope,
         read_counts=read,
+        lag=lag_of(array),
     )
 
 
@@ -315,6 +319,7 @@ def _measure(
         "hollow": summary["radius"],
         **{name: getattr(detector, name) for name in ("offset", "gain", "excess", "read_counts")},
         "noise_correlation": detector.correlation,
+        "lag": detector.lag,
         "background": background,
         "noise": noise,
         **_surroundings(scene, scale, detector.offset if dark is None else dark),

@@ -177,7 +177,10 @@ def _detector(
         "camera.excess": round(_or(excess, 0.0), 2),
         "camera.read_noise": [short(share) for share in read],
     }
-    names = ("gain", "offset", "excess", "read_noise")
+    names = ["gain", "offset", "excess", "read_noise"]
+    if (lag := _or(real.median("lag"), 0.0)) > 0:
+        fixed["camera.lag"] = round(lag, 3)
+        names.append("lag")
     sources = {f"camera.{name}": f"{source}, median of the stacks" for name in names}
     return fixed, sources, notes
 

@@ -16,13 +16,12 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Image, slabs
 from cytosuite.datasets.physics.grid import some_planes
-from cytosuite.denoising.camera import electrons, late
+from cytosuite.denoising.camera import MOST_LAG, electrons, late
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 
 BITS = (8, 12, 16)
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32
-MOST_LAG = 0.5  # beyond it the pixel that is read later would hold the voxel
 BRIGHT = 0.9999  # quantile of the labelled light that an exposure is set by
 
 
@@ -104,7 +103,8 @@ class Detector:
         # need no loop here.
         signal = electrons(rng, plane * np.float64(self.averaging), self.excess)
         signal *= np.float32(1 / self.averaging)
-        signal = late(signal, plane, self.lag)
+        if self.lag > 0:
+            signal = plane + late(signal - plane, self.lag)
         if self.read_noise > 0:
             noise = rng.standard_normal(plane.shape, dtype=np.float32)
             signal += noise * np.float32(self.read_noise / sqrt(self.averaging))

@@ -206,7 +206,7 @@ def _expose(
     gain = wanted.gain
     if wanted.exposure > 0:
         gain = gain_for_exposure(light, objects, wanted.exposure, wanted.offset, wanted.bits)
-    fixed = wanted.model_dump(include={"offset", "half_normal", "averaging", "bits"})
+    fixed = wanted.model_dump(include={"offset", "half_normal", "averaging", "bits", "lag"})
     ranges = {name: drawn[name] for name in ("read_noise", "excess", "sensor_blur")}
     return Detector(gain=gain, **(fixed | ranges)).expose(rng, light), gain
 

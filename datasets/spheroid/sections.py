@@ -304,6 +304,8 @@ class Camera(Section):
     """of the detector; 8 makes uint8 images"""
     sensor_blur: Range[NotNegative] = (0.0, 0.0)
     """lateral Gaussian after the noise (correlated noise), voxels"""
+    lag: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """share of a voxel's electrons that is read one x pixel later (EMCCD)"""
 
 
 class Labels(Section):

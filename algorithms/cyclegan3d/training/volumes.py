@@ -13,7 +13,7 @@ from cytosuite.algorithms.cyclegan3d.translate import Scale, Scaling, scaling_of
 from cytosuite.errors import InputError, at
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
-from cytosuite.training.images import deep, find_images, mapped, padded, turned
+from cytosuite.training.images import deep, find_images, mapped, padded, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
@@ -127,9 +127,9 @@ def draw_batch(
 
     Crops that differ in content teach the generators to invent or remove nuclei, or to change their
     light: of a few places in simulated volumes the one with levels most like the real crop's is
-    taken. Crops are mirrored along y and x and exchanged in y and x, not along z: light fades and
-    blurs along it. Whole grey counts are dithered: generated images hold any value between them,
-    and a judge could tell them by that alone.
+    taken. Crops are mirrored along y, not along x, in which a camera reads, nor along z: light
+    fades and blurs along it. Whole grey counts are dithered: generated images hold any value
+    between them, and a judge could tell them by that alone.
     """
     streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
     drawn = [_pair(np.random.default_rng(each), simulated, real, settings) for each in streams]
@@ -155,7 +155,7 @@ def _pair(
     far = [0.0 if goal is None else np.abs(_levels(_cut(*place)) - goal).mean() for place in places]
     source, box = places[int(np.argmin(far))]
     labels = None if source.labels is None else np.asarray(source.labels[box])
-    turns = rng.random((2, 3)) < 0.5
+    turns = [turn_of(rng, noise=True) for _ in range(2)]
     return (
         turned(_dithered(rng, _cut(source, box), source), turns[0]),
         turned(_dithered(rng, wanted, target), turns[1]),

@@ -28,7 +28,7 @@ from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import Augmentations, augmented
-from cytosuite.training.images import find_images, mapped, padded, stacked, turned, twin_of
+from cytosuite.training.images import find_images, mapped, padded, stacked, turn_of, turned, twin_of
 from cytosuite.training.light import light_of
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
@@ -192,6 +192,8 @@ def draw_crops(
     dropped: float = 0,
     augment: Augmentations = PLAIN,
     noise_channel: NoiseKind | None = None,
+    *,
+    light: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
     """Return ``image``, ``noise``, ``sketch``, ``position`` (N, C, Z, Y, X), ``place`` (N,)."""
     streams = np.random.SeedSequence([seed, step]).spawn(count)
@@ -202,7 +204,7 @@ def draw_crops(
         channels, *whole = item.image.shape
         lows = [int(rng.integers(n - size + 1)) for n, size in zip(whole, shape, strict=True)]
         box = [slice(low, low + size) for low, size in zip(lows, shape, strict=True)]
-        turn = rng.random(3) < 0.5
+        turn = turn_of(rng, noise=not light)
         image, sketch = (
             None if array is None else turned(array[(slice(None), *box)].astype(np.float32), turn)
             for array in (item.image, item.sketch)

@@ -70,9 +70,10 @@ def batch(cases: Cases[SketchedImage], settings: Settings, step: int) -> Arrays:
     """Return crops, noise and the phases of their levels for a step."""
     crops, seed = settings.crops, settings.schedule.seed
     changes = crops.dropped, crops.augment, settings.network.noise_channel
-    found = draw_crops(cases["images"], crops.shape, crops.batch, seed, step, *changes)
+    draw = partial(draw_crops, light=settings.camera is not None)
+    found = draw(cases["images"], crops.shape, crops.batch, seed, step, *changes)
     if settings.adversary.unpaired:
-        others = draw_crops(cases[SKETCHES], crops.shape, crops.batch, seed + 1, step, *changes)
+        others = draw(cases[SKETCHES], crops.shape, crops.batch, seed + 1, step, *changes)
         found |= {f"asked_{name}": others[name] for name in FURTHER if name in others}
     return {**found, "phase": phases(found.pop("place"), settings.process.schedule)}
 

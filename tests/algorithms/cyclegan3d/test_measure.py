@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from cytosuite.algorithms.cyclegan3d import measure as module
 from cytosuite.algorithms.cyclegan3d.measure import blur_of, levels_of, noise_of, tap
+from cytosuite.denoising.camera import late
 
 
 def _floats(array):
@@ -43,6 +44,18 @@ def test_noise_of_neighbours_that_is_correlated_keeps_its_variance(correlation):
     assert found.correlation == pytest.approx(correlation, abs=0.03)
     assert found.read_variance == pytest.approx(25, rel=0.1)
     assert found.gain == 0
+
+
+def test_noise_that_is_read_late_keeps_its_gain():
+    rng = np.random.default_rng(0)
+    scene = 10 + 0.1 * light(shape=(32, 96, 96), blur_um=(2.0, 1.0))
+    noise = rng.poisson(scene) - scene
+    sharp, lagged = (
+        noise_of(_floats(100 + 12 * (scene + each))) for each in (noise, late(noise, 0.08))
+    )
+    assert (sharp.lag, lagged.lag) == (0, pytest.approx(0.08, abs=0.02))
+    assert lagged.gain == pytest.approx(sharp.gain, rel=0.05)
+    assert lagged.correlation < 0.05
 
 
 @pytest.mark.parametrize("blur", [(1.0, 0.6), (2.5, 1.0)])

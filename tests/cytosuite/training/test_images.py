@@ -5,6 +5,7 @@ from cytosuite.training.images import (
     find_images,
     objects_of,
     padded,
+    turn_of,
     turned,
     views,
 )
@@ -65,6 +66,14 @@ def test_a_crop_is_turned_in_its_planes(turn):
     expected = expected[..., ::-1] if turn[1] else expected
     expected = expected.transpose(0, 2, 1) if turn[2] else expected
     np.testing.assert_array_equal(turned(crop, np.array(turn, bool)), expected)
+
+
+@pytest.mark.parametrize(("noise", "count"), [(True, 2), (False, 8)])
+def test_crops_with_a_cameras_noise_keep_their_x(noise, count):
+    rng = np.random.default_rng(0)
+    found = {tuple(turn_of(rng, noise=noise).tolist()) for _ in range(100)}
+    assert len(found) == count
+    assert (not noise) or not any(swap or mirror for _, mirror, swap in found)
 
 
 def test_objects_are_pieces_above_a_threshold():

@@ -91,6 +91,17 @@ def test_sensor_blur_correlates_neighbours_within_planes_only(rng):
     assert abs((noise[1:] * noise[:-1]).mean()) < 0.05 * noise.var()  # planes
 
 
+def test_a_lag_correlates_neighbours_along_x_and_keeps_mean_and_variance(rng):
+    noise = {"gain": 12.0, "excess": 1.0}
+    sharp, lagged = (expose(rng, flat(20), lag=lag, **noise).astype(float) for lag in (0, 0.05))
+    assert lagged.mean() == pytest.approx(sharp.mean(), rel=0.01)
+    assert lagged.var() == pytest.approx(sharp.var(), rel=0.03)
+    noise = lagged - lagged.mean()
+    share = 0.05 * 0.95 / (0.05**2 + 0.95**2)
+    assert (noise[..., 1:] * noise[..., :-1]).mean() / noise.var() == pytest.approx(share, abs=0.01)
+    assert abs((noise[:, 1:] * noise[:, :-1]).mean()) < 0.01 * noise.var()
+
+
 @pytest.mark.parametrize(("bits", "top"), [(8, 255), (12, 4095), (16, 65535)])
 def test_counts_fill_the_scale_of_the_detector_and_no_more(rng, bits, top):
     counts = expose(rng, flat(1e6, (2, 3, 3)), bits=bits)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.denoising.camera import Camera, correlation_of, lag_of, late
+
+SHAPE = (20, 130, 70)
+EMCCD = Camera(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.1)
+
+
+def _counts(photons, seed=0, camera=EMCCD):
+    return camera.expose(np.full(SHAPE, 100 + 12 * photons, np.float32), seed).astype(float)
+
+
+def _correlation(noise, axis):
+    first, second = (np.take(noise, range(a, noise.shape[axis] - 1 + a), axis) for a in (0, 1))
+    return np.corrcoef(first.ravel(), second.ravel())[0, 1]
+
+
+@pytest.mark.parametrize("photons", [0, 0.6, 20])
+def test_counts_have_mean_and_variance_of_the_camera(photons):
+    counts = _counts(photons)
+    variance = 12**2 * (2 * photons + 0.15**2)
+    assert counts.mean() == pytest.approx(
+        100 + 12 * photons, abs=4 * (variance / counts.size) ** 0.5
+    )
+    assert counts.var() == pytest.approx(variance, rel=0.03)
+
+
+def test_a_lag_correlates_neighbours_along_x_alone():
+    noise = _counts(20)
+    assert _correlation(noise, 2) == pytest.approx(correlation_of(0.1), abs=0.01)
+    assert _correlation(noise, 1) == pytest.approx(0, abs=0.01)
+
+
+def _scene(bright=20.0):
+    """Return photons of dim ground with balls of light."""
+    z, y, x = np.mgrid[:24, :120, :120]
+    balls = [(8, 30, 40), (12, 80, 30), (16, 60, 90), (10, 100, 100)]
+    far = [((z - a) / 6) ** 2 + ((y - b) / 12) ** 2 + ((x - c) / 12) ** 2 for a, b, c in balls]
+    return (0.6 + bright * sum(np.exp(-each) for each in far)).astype(np.float32)
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.033, 0.1])
+def test_a_lag_is_read_off_the_noise(lag):
+    camera = EMCCD.model_copy(update={"lag": lag})
+    counts = camera.expose(100 + 12 * _scene(), 0)
+    assert lag_of(counts) == pytest.approx(lag, abs=0.006)
+    assert lag_of(counts[12]) == pytest.approx(lag, abs=0.035)
+
+
+@pytest.mark.parametrize("width", [0, 1.5])
+def test_structure_along_x_is_no_lag(width):
+    lines = ndimage.gaussian_filter(np.random.default_rng(0).random((24, 120, 1)), (0, width, 0))
+    fibres = (100 + 120 * lines + np.zeros(120)).astype(np.float32)
+    assert lag_of(EMCCD.model_copy(update={"lag": 0.0}).expose(fibres, 0)) == 0
+    assert lag_of(np.full((4, 20, 20), 7.0)) == 0
+
+
+def test_a_share_of_the_electrons_comes_one_pixel_later():
+    pulse = np.zeros((1, 1, 5), np.float32)
+    pulse[..., 2] = 1
+    norm = (0.9**2 + 0.1**2) ** 0.5
+    expected = np.array([0, 0, 0.9, 0.1, 0]) / norm
+    np.testing.assert_allclose(late(pulse, 0.1)[0, 0], expected, rtol=1e-6)
+
+
+def test_noise_goes_by_position_and_seed():
+    whole, part = _counts(5), EMCCD.expose(np.full((3, 128, 64), 160, np.float32), 0)
+    np.testing.assert_array_equal(whole[:3, :128, :64], part)
+    plane = EMCCD.expose(np.full((128, 64), 160, np.float32), 0)
+    np.testing.assert_array_equal(plane, part[0])
+    assert (_counts(5, seed=1) != whole).mean() > 0.9
