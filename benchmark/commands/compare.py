@@ -52,6 +52,9 @@ class CompareOptions(TableOptions):
     )
     accepted: bool = option(False, "Compare one run with the accepted scores of its dataset.")
     metrics: list[str] = option((), "Names, comma-separated; those to rank by.", parse=names)
+    without: list[str] = option(
+        (), "Algorithms, cases, metrics that AFTER may lack, comma-separated.", parse=names
+    )
     thresholds: Path | None = option(None, "File (.toml): level, relevant changes, costs.")
     markdown: Path | None = option(None, "Write as Markdown here.")
     badge: Path | None = option(None, "Write a badge (.svg) here.")
@@ -75,7 +78,7 @@ def compare_command(options: CompareOptions, console: Console) -> int:
     thresholds = read_thresholds(options.thresholds or DEFAULT)
     after = read_scored(options.runs[-1])
     before = accepted_for(after) if options.accepted else read_scored(options.runs[0])
-    found = compare(before, after, thresholds, options.metrics)
+    found = compare(before, after, thresholds, options.metrics, options.without)
     _show(found, options, console)
     for path, text in ((options.markdown, markdown), (options.badge, score_badge)):
         if path is not None:

@@ -130,9 +130,16 @@ class Comparison:
 
 
 def compare(
-    before: ScoredRun, after: ScoredRun, thresholds: Thresholds, names: Sequence[str] = ()
+    before: ScoredRun,
+    after: ScoredRun,
+    thresholds: Thresholds,
+    names: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> Comparison:
-    """Return the comparison of two runs over common cases that are not known to be others."""
+    """Return the comparison of two runs over common cases that are not known to be others.
+
+    `after` has to have all that `before` has, but for the algorithms, cases, metrics `without`.
+    """
     said, other = [plain(line) for line in remarks(before, after)], other_cases(before, after)
     if other and other == before.cases & after.cases:
         raise InputError(
@@ -154,6 +161,7 @@ def compare(
     failing = thresholds.cost.fails
     regressions = [
         *_ruler(before, after, every, known),
+        *_missing(before, after, names or _primary(task) or set(before.scores["metric"]), without),
         *(
             f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
             for name in sorted(set(before.algorithms) & set(after.algorithms))
@@ -216,11 +224,36 @@ def _wanted(names: Sequence[str], task: str, pairs: pd.DataFrame) -> set[str]:
     there = set(pairs["metric"])
     if missing := [name for name in names if name not in there]:
         raise InputError(f"no metric {missing[0]!r} in both runs; there are {some(there, 40)}")
-    boards = [BOARDS[task]] if task in BOARDS else BOARDS.values()
-    primary = there & {name for board in boards for name in board.primary}
     if not there:
         raise InputError("the runs have no metric in common")
-    return set(names) or primary or there
+    return set(names) or there & _primary(task) or there
+
+
+def _primary(task: str) -> set[str]:
+    """Return the names of the metrics to rank by; of an unknown task those of all."""
+    boards = [BOARDS[task]] if task in BOARDS else BOARDS.values()
+    return {name for board in boards for name in board.primary}
+
+
+def _missing(
+    before: ScoredRun, after: ScoredRun, metrics: Iterable[str], without: Sequence[str]
+) -> Iterator[str]:
+    """Yield a sentence for each algorithm and metric with values in `before` alone."""
+    rows = before.scores[before.scores["metric"].isin(metrics) & (before.scores["case"] != "")]
+    rows = rows[~rows[PAIR[1:]].isin([*without, *CONTROLS]).any(axis=1)]
+    judged = after.scores[after.scores["metric"].isin(metrics)]
+    failures = after.scores[after.scores["status"] != "ok"]
+    present = pd.MultiIndex.from_frame(judged[PAIR[1:]])
+    failing = pd.MultiIndex.from_frame(failures[PAIR[1:3]])  # counted as failed cases
+    gone = ~pd.MultiIndex.from_frame(rows[PAIR[1:]]).isin(present)
+    gone &= ~pd.MultiIndex.from_frame(rows[PAIR[1:3]]).isin(failing)
+    for name, lost in rows[gone].groupby("algorithm", sort=False):
+        if name not in after.algorithms:
+            yield f"{name}: missing in {after.place}"
+            continue
+        for metric, cases in lost.groupby("metric", sort=False)["case"]:
+            total = ((rows["algorithm"] == name) & (rows["metric"] == metric)).sum()
+            yield f"{name}: no {metric} in {len(cases)} of {total} cases ({some(cases)})"
 
 
 def _identical(before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame) -> str:

@@ -21,9 +21,9 @@ from cytosuite.errors import InputError
 SCORES = np.linspace(0.5, 0.9, 12)
 
 
-def compared(before, after, thresholds=None, metrics=()):
+def compared(before, after, thresholds=None, metrics=(), without=()):
     runs = read_scored(before), read_scored(after)
-    return compare(*runs, thresholds or read_thresholds(), metrics)
+    return compare(*runs, thresholds or read_thresholds(), metrics, without)
 
 
 def edited(folder, change):
@@ -88,11 +88,42 @@ def test_cases_algorithms_and_metrics_that_came_or_went_are_named(made):
         kept = table[table["case"] != "case_00"]
         return pd.concat([kept, extra[extra["case"] != "case_00"]])
 
-    found = compared(made("a"), edited(made("b"), more), metrics=["SEG"])
+    runs = made("a"), edited(made("b"), more)
+    found = compared(*runs, metrics=["SEG"])
     assert {"new algorithm: new_net", "missing case: case_00"} <= set(found.remarks)
     assert not found.identical
-    assert not found.regressions
+    assert found.regressions == ["net: no SEG in 1 of 12 cases (case_00)"]
+    assert not compared(*runs, metrics=["SEG"], without=["case_00"]).regressions
     assert [(change.metric, change.cases) for change in found.changes] == [("SEG", 11)]
+
+
+@pytest.mark.parametrize(
+    ("gone", "sentences"),
+    [
+        ({"algorithm": "net"}, ["net: missing in "]),
+        ({"algorithm": "net", "metric": "DET"}, ["net: no DET in 12 of 12 cases (case_00"]),
+        (
+            {"algorithm": "net", "case": "case_03"},
+            ["net: no SEG in 1 of 12", "net: no DET in 1 of 12"],
+        ),
+        ({"metric": "DET"}, ["net: no DET in 12 of 12", "twin: no DET in 12 of 12"]),
+    ],
+)
+def test_what_a_later_run_lacks_is_a_regression_unless_it_is_named(made, gone, sentences):
+    def twin(table):
+        return pd.concat([table, table[table["algorithm"] == "net"].assign(algorithm="twin")])
+
+    def lacking(table):
+        return twin(table)[
+            ~pd.concat([twin(table)[k] == v for k, v in gone.items()], axis=1).all(axis=1)
+        ]
+
+    runs = edited(made("a", SCORES), twin), edited(made("b", SCORES), lacking)
+    regressions = compared(*runs).regressions
+    assert len(regressions) == len(sentences)
+    assert all(map(str.startswith, regressions, sentences))
+    assert not compared(*runs, without=[*gone.values()][-1:]).regressions
+    assert not compared(*runs[::-1]).regressions
 
 
 def test_a_changed_ruler_is_named(made):
