@@ -77,7 +77,7 @@ class _Notes(NamedTuple):
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one image; InputError or ModelError if unfit."""
-    volume = image_of(inputs)
+    volume = image_of(inputs, offset=False)
     parameters, trained = parameters_of(model.card, Parameters), trained_of(model.card)
     flat = parameters.network.dimensions == 2
     if flat and volume.array.ndim != 2:

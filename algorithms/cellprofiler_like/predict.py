@@ -53,7 +53,7 @@ class Parameters(Described):
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one plane; InputError of a volume."""
-    image = image_of(inputs, axes="YX")
+    image = image_of(inputs, axes="YX", offset=False)
     own = parameters_of(model.card, Parameters)
     low, high = own.diameter_px
     facts.state(tool=f"scikit-image {version('scikit-image')}", size=f"given: {low:g}-{high:g} px")

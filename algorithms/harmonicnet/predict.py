@@ -34,7 +34,7 @@ Floats = NDArray[np.float32]
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one volume; InputError or ModelError if unfit."""
-    volume, parameters = image_of(inputs), parameters_of(model.card, Parameters)
+    volume, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     if volume.axes != "ZYX":
         raise InputError(
             f"the model {model.card.name} is for volumes, found the axes {volume.axes}; take an "

@@ -24,7 +24,7 @@ PLANES = "NaturalImage2DIO"  # nnU-Net's reader of planes, to which every pixel 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one image; InputError if model and image do not fit."""
-    image, own = image_of(inputs), model.card.parameters
+    image, own = image_of(inputs, offset=False), model.card.parameters
     weights_of(model)
     flat = own["configuration"] == "2d"
     if flat != (image.axes == "YX"):

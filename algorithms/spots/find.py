@@ -42,8 +42,9 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     stretch = np.array([p.axial_elongation, 1.0, 1.0])
     sigmas = [s * stretch / np.array([1.0, *steps][-3:]) for s in sorted(p.sigmas_um)]
     lowest = float(image.min())
-    values = np.ascontiguousarray(image.reshape((1,) * (3 - image.ndim) + image.shape))
-    values = (values - values.dtype.type(lowest)).astype(np.float32, copy=False)
+    values = np.empty((1,) * (3 - image.ndim) + image.shape, np.float32)
+    # In float64, a part at a time: differences of signed integers overflow.
+    np.subtract(image.reshape(values.shape), lowest, values, dtype=float, casting="same_kind")
     if len(values) == 1:
         sigmas = [np.array([0.0, *sigma[1:]]) for sigma in sigmas]
     quantum = 12**-0.5 if image.dtype.kind in "iu" else 0.0

@@ -39,7 +39,7 @@ class Parameters(Described):
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one image, as `predict_instances` gives them."""
-    image, parameters = image_of(inputs), parameters_of(model.card, Parameters)
+    image, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     tool = _loaded(weights_of(model), model.card.model_dump_json())
     if tool.config.n_dim != image.array.ndim:
         found = f"found {image.axes} of {text(image.shape)} voxels"

@@ -63,7 +63,7 @@ class Parameters(Sizing):
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one plane; InputError or ModelError if unfit."""
-    volume, parameters = image_of(inputs), parameters_of(model.card, Parameters)
+    volume, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     trained = trained_of(model.card)
     if volume.array.ndim != 2:
         raise InputError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.contract.metadata import acquisition, described
@@ -24,9 +25,11 @@ from cytosuite.formats.imagefiles import (
 )
 from cytosuite.formats.request import request_of
 from cytosuite.volume import SPATIAL, Volume
-from cytosuite.volume.pieces import slabs
+from cytosuite.volume.large import room
+from cytosuite.volume.pieces import extremes, slabs
 
 LARGEST = 1e15  # grey value
+EXACT = 2**24  # whole numbers that float32 tells apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +151,17 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
     write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["socket"]["slug"])))
 
 
-def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug, axes: str = SPATIAL) -> Volume:
-    """Return an input image; `InputError` unless it has no other axes, is not empty and finite."""
+def image_of(
+    inputs: Mapping[str, Volume],
+    slug: str = IMAGE.slug,
+    axes: str = SPATIAL,
+    *,
+    offset: bool = True,
+) -> Volume:
+    """Return an input image; `InputError` unless it has no other axes, is not empty and finite.
+
+    Without `offset`, grey values that float32 would round are counted from the lowest one.
+    """
     if slug not in inputs:
         raise InputError(f"expected the input {slug}, found {sorted(inputs)}")
     volume = inputs[slug]
@@ -162,7 +174,20 @@ def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug, axes: str = S
         raise InputError(f"{slug} must not be empty, found shape {volume.shape}")
     if not is_finite(volume.array):
         raise InputError(f"{slug} must be finite, found NaN or infinity, or more than {LARGEST:g}")
-    return volume
+    return volume if offset else volume.like(_from_lowest(volume.array))
+
+
+def _from_lowest(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array that float32 holds exactly as it is, another as float32 above its lowest."""
+    if array.dtype.itemsize < 4 or array.dtype == np.float32:
+        return array
+    low, high = extremes(array)
+    if max(-float(low), float(high)) <= EXACT:
+        return array
+    values = room(array.shape, np.float32)
+    for part in slabs(array):
+        np.subtract(array[part], low, values[part], dtype=float, casting="same_kind")
+    return values
 
 
 def is_finite(array: NDArray[Any]) -> bool:
