@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.benchmark.ranking.bootstrap import FEWEST, draw_counts, median_intervals
+from cytosuite.benchmark.ranking.intervals import FEWEST, medians
 from cytosuite.benchmark.ranking.scores import DIGITS
 from cytosuite.benchmark.ranking.significance import holm, one_sided_p
 from cytosuite.benchmark.results.controls import CONTROLS
@@ -124,8 +124,7 @@ def changes(
 
 def _with_tests(change: Change, own: Floats, p: float, worse: float, alpha: float) -> Change:
     """Return a change with median, interval, tests and verdict."""
-    median, counts = float(np.median(own)), draw_counts([""] * own.size)
-    low, high = (float(end[0]) for end in median_intervals(own[None], counts))
+    median, low, high = medians(own[None])[:, 0].tolist()
     verdict: Verdict = ""
     if change.loss > change.relevant and not (isfinite(worse) and worse >= alpha):
         verdict = "worse"

@@ -245,15 +245,17 @@ def _missing(
     failures = after.scores[after.scores["status"] != "ok"]
     present = pd.MultiIndex.from_frame(judged[PAIR[1:]])
     failing = pd.MultiIndex.from_frame(failures[PAIR[1:3]])  # counted as failed cases
-    gone = ~pd.MultiIndex.from_frame(rows[PAIR[1:]]).isin(present)
-    gone &= ~pd.MultiIndex.from_frame(rows[PAIR[1:3]]).isin(failing)
-    for name, lost in rows[gone].groupby("algorithm", sort=False):
+    lacking = ~pd.MultiIndex.from_frame(rows[PAIR[1:]]).isin(present)
+    lacking &= ~pd.MultiIndex.from_frame(rows[PAIR[1:3]]).isin(failing)
+    gone = pd.Series(lacking, rows.index)
+    for name in dict.fromkeys(rows["algorithm"][gone]):
         if name not in after.algorithms:
             yield f"{name}: missing in {after.place}"
             continue
-        for metric, cases in lost.groupby("metric", sort=False)["case"]:
-            total = ((rows["algorithm"] == name) & (rows["metric"] == metric)).sum()
-            yield f"{name}: no {metric} in {len(cases)} of {total} cases ({some(cases)})"
+        for metric, values in rows[rows["algorithm"] == name].groupby("metric", sort=False):
+            if len(cases := values["case"][gone]):
+                lost = f"{len(cases)} of {len(values)} cases ({some(cases)})"
+                yield f"{name}: no {metric} in {lost}"
 
 
 def _identical(before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame) -> str:

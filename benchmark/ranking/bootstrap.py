@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cytosuite.benchmark.ranking.intervals import ENDS
 from cytosuite.benchmark.ranking.scores import Floats
 
-FEWEST = 6  # cases that an interval needs to mean something
-DRAWS = 2000  # samples; an end of an interval of a mean varies by 1.5 % of its width
-ENDS = (2.5, 97.5)  # percentiles
+DRAWS = 2000  # samples
 BLOCK = 2**22  # numbers of an array: many algorithms are done in parts
-CACHED = 2**18  # medians at a time: they stay in the cache
 
 
 def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Floats:
@@ -73,47 +71,3 @@ def weighted_means(values: Floats, counts: Floats) -> Floats:
     size = counts @ known.T
     total = counts @ np.where(known, values, 0.0).T
     return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
-
-
-def mean_interval(values: Floats, counts: Floats) -> tuple[float, float]:
-    """Return the ends of the 95 % interval of a mean (cases,), samples without a value left out."""
-    means = weighted_means(values[None], counts)
-    ends = np.percentile(means[~np.isnan(means)], ENDS)
-    low, high = np.clip(ends, np.nanmin(values), np.nanmax(values)).tolist()  # rounding
-    return low, high
-
-
-def median_intervals(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
-    """Return the 95 % intervals of medians of rows (rows, cases), NaN for few finite values."""
-    ends = np.full((2, len(values)), np.nan)
-    (rows,) = np.nonzero((np.isfinite(values).sum(axis=1) >= FEWEST) & (len(counts) > 0))
-    step = max(1, CACHED // max(1, len(counts)))
-    for start in range(0, rows.size, step):
-        block = rows[start : start + step]
-        medians = drawn_medians(values[block], counts)
-        take = np.nanpercentile if np.isnan(medians).any() else np.percentile
-        ends[:, block] = take(medians, ENDS, axis=1)
-    return ends[0], ends[1]
-
-
-def drawn_medians(values: Floats, counts: Floats) -> Floats:
-    """Return medians (rows, draws) of samples, NaN without a value: sorted once, then counted."""
-    finite = np.isfinite(values)
-    size = finite.astype(np.float64) @ counts.T
-    if not values.shape[1]:
-        return np.full(size.shape, np.nan)
-    order = np.argsort(np.where(finite, values, np.inf), axis=1)
-    ascending = np.take_along_axis(values, order, axis=1)
-    kind = np.min_scalar_type(int(counts.sum(axis=1).max(initial=0)))  # small: fast
-    weights = np.ascontiguousarray(counts.T, dtype=kind)
-    passed = np.zeros(size.shape, kind)
-    lower, upper = (np.maximum(size - one, 0) // 2 for one in (1, 0))
-    lower, upper = lower.astype(kind), upper.astype(kind)
-    places = np.zeros((2, *size.shape), np.min_scalar_type(values.shape[1]))
-    for column in range(values.shape[1]):
-        passed += weights[order[:, column]]
-        places[0] += passed <= lower
-        places[1] += passed <= upper
-    columns = np.minimum(places, values.shape[1] - 1).astype(np.intp)
-    middle = [np.take_along_axis(ascending, part, axis=1) for part in columns]
-    return np.asarray(np.where(size > 0, (middle[0] + middle[1]) / 2, np.nan))

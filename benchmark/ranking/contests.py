@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from cytosuite.benchmark.ranking import bootstrap, significance
+from cytosuite.benchmark.ranking.intervals import FEWEST, medians
 from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.benchmark.ranking.rule import RankingRules
 from cytosuite.benchmark.ranking.schemes import minimum_ranks, scheme_ranks
@@ -19,7 +20,7 @@ from cytosuite.benchmark.ranking.scores import (
 )
 
 
-def pairwise(own: MetricScores, names: Sequence[str], counts: Floats) -> Mapping[Pair, Difference]:
+def pairwise(own: MetricScores, names: Sequence[str]) -> Mapping[Pair, Difference]:
     """Return the difference of every ordered pair: median over the cases of both, test over all."""
     if own.measure.of_set or len(names) < 2:
         return {}
@@ -33,9 +34,8 @@ def pairwise(own: MetricScores, names: Sequence[str], counts: Floats) -> Mapping
     p = np.where(tested, significance.two_sided(forward, backward), np.nan)
     both = np.isfinite(filled)[sides].all(axis=0)
     known = np.where(both, sign * apart, np.nan)
-    medians = bootstrap.drawn_medians(known, np.ones((1, known.shape[1])))[:, 0]
-    low, high = bootstrap.median_intervals(known, counts[:, own.used])
-    rows = np.stack((medians, low, high, effect, significance.holm(p)), axis=1).tolist()
+    middle, low, high = medians(known)
+    rows = np.stack((middle, low, high, effect, significance.holm(p)), axis=1).tolist()
     found = {}
     for (first, second), (median, bottom, top, r, own_p) in zip(
         combinations(names, 2), rows, strict=True
@@ -83,11 +83,11 @@ def standoff(field: Field, measure: Measure) -> Standoff:
     """Return ranks, tests and ranks of bootstrap samples by one metric."""
     own, rules = field.scores(measure), field.rules
     counts = field.counts
-    if own.used.sum() < bootstrap.FEWEST or measure.of_set:
+    if own.used.sum() < FEWEST or measure.of_set:
         counts = np.zeros((0, own.used.size))
     drawn = scheme_ranks(own, counts, rules.scheme, rules.alpha)
     drawn[~(counts[:, own.used] > 0).any(axis=1)] = np.nan
-    differences = pairwise(own, field.names, counts)
+    differences = pairwise(own, field.names)
     fair, every = (field.scores(measure, way) for way in ("left out", "worst"))
     alike = measure.of_set or fair.used.sum() in (0, every.used.sum())
     present = dict(zip(field.names, own.present.tolist(), strict=True))

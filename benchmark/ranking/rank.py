@@ -7,6 +7,7 @@ import pandas as pd
 
 from cytosuite.benchmark.ranking import bootstrap
 from cytosuite.benchmark.ranking.contests import Field, contest, standoff, together
+from cytosuite.benchmark.ranking.intervals import FEWEST
 from cytosuite.benchmark.ranking.ranking import Pair, Ranking
 from cytosuite.benchmark.ranking.rule import Extent, RankingRules, rule_sentences
 from cytosuite.benchmark.ranking.scores import (
@@ -75,7 +76,7 @@ def rank(
     chosen = [known[name] for name in primary if name in known]
     if not names or not chosen:
         return None
-    draws = rules.draws if bootstrap.varied(arrays.strata) >= bootstrap.FEWEST else 0
+    draws = rules.draws if bootstrap.varied(arrays.strata) >= FEWEST else 0
     field = Field(arrays, names, bootstrap.draw_counts(arrays.strata, draws, rules.seed), rules)
     extent, means = _extent(field, chosen), dict[Pair, float]()
     for measure in known.values():

@@ -20,7 +20,7 @@ class Difference:
     """Paired comparison of two algorithms in one metric, over the cases that both have."""
 
     median: float  # first minus second, over the cases of both; a failed one the worst
-    low: float  # ends of its 95 % bootstrap interval; NaN for few cases
+    low: float  # ends of its 95 % interval; NaN for few cases
     high: float
     rank_biserial: float  # matched pairs, -1 to 1, positive where the first is better
     p: float  # two-sided Wilcoxon test after Holm; NaN where one has no result

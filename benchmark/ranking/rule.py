@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cytosuite.benchmark.ranking.bootstrap import DRAWS, FEWEST
+from cytosuite.benchmark.ranking.bootstrap import DRAWS
+from cytosuite.benchmark.ranking.intervals import FEWEST
 from cytosuite.benchmark.ranking.ranking import Failures, Scheme
 from cytosuite.benchmark.ranking.scores import Measure
 
@@ -65,7 +66,7 @@ def rule_sentences(
     if extent.sampled and by_case:
         within = f", drawn within each of {extent.datasets} datasets" * (extent.datasets > 1)
         sentences.append(
-            f"Intervals: 95 % of {rules.draws} bootstrap samples of the cases{within}, "
+            f"Intervals of places: 95 % of {rules.draws} bootstrap samples of the cases{within}, "
             f"seed {rules.seed}."
         )
     elif by_case and rules.draws:

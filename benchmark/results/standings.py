@@ -4,11 +4,10 @@ Aggregate, then rank, as method "mean" of grand-challenge.org: ties share the be
 undefined means come last, failed cases have the worst value, since leaving them out would reward
 failing on hard ones. Without a worst value, algorithms rank first by the number of cases that
 failed, or that are undefined while another has a value, then by the mean of the others.
-Intervals: percentile bootstrap over cases; of pooled values the jackknife with Student's t (of
-simulated ratios of 3 to 8 cases, 93 to 94 of 100 lay in it). NaN for fewer than `FEWEST` cases.
+Intervals: see `ranking/intervals.py`; of pooled values the jackknife with Student's t (of
+simulated ratios of 3 to 8 cases, 93 to 94 of 100 lay in it). NaN for few cases.
 
-Maier-Hein et al., Nature Communications 9 (2018), doi:10.1038/s41467-018-07619-7. Wiesenfarth et
-al., Scientific Reports 11 (2021), doi:10.1038/s41598-021-82017-6 (bootstrap over cases).
+Maier-Hein et al., Nature Communications 9 (2018), doi:10.1038/s41467-018-07619-7.
 Miller, The jackknife - a review, Biometrika 61 (1974), doi:10.1093/biomet/61.1.1.
 """
 
@@ -22,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from cytosuite.benchmark.ranking.bootstrap import ENDS, FEWEST, draw_counts, mean_interval, varied
+from cytosuite.benchmark.ranking.intervals import ENDS, mean_interval
 from cytosuite.benchmark.ranking.schemes import mean_ranks
 from cytosuite.benchmark.ranking.scores import (
     FAILED,
@@ -44,7 +43,7 @@ class Summary:
     """One metric of one algorithm over all cases."""
 
     mean: float = nan  # over the `n` cases; of a set its value
-    low: float = nan  # 95 % interval of the mean; NaN below `FEWEST` cases, or of a set
+    low: float = nan  # 95 % interval of the mean; NaN for few cases, or of a set
     high: float = nan
     pooled: float = nan  # all cases taken as one, every object with the same weight
     n: int = 0  # cases in the mean
@@ -79,13 +78,12 @@ def leaderboard(
     arrays = score_arrays(scores)
     ranked = [name for name in arrays.algorithms if name not in controls]
     strata = arrays.strata
-    draws = draw_counts(strata) if varied(strata) >= FEWEST else np.zeros((0, len(strata)))
     summaries: dict[str, dict[str, Summary]] = {name: {} for name in arrays.algorithms}
     for metric in metrics:
         values, states = arrays.of(metric.name, metric.scope == "set")
         for name, own, state in zip(arrays.algorithms, values, states, strict=True):
             whole = pooled.get((name, metric.name), nan)
-            summaries[name][metric.name] = _summary(metric, own, state, whole, draws)
+            summaries[name][metric.name] = _summary(metric, own, state, whole, strata)
     ranks = []
     for measure in (each for each in measures(metrics) if each.name in primary):
         values_of = metric_scores(arrays, measure, ranked, "worst")
@@ -126,14 +124,21 @@ def pooled_interval(value: float, left_out: Sequence[float]) -> tuple[float, flo
 
 
 def _summary(
-    metric: Metric[Any], values: Floats, states: NDArray[np.int8], pooled: float, draws: Floats
+    metric: Metric[Any],
+    values: Floats,
+    states: NDArray[np.int8],
+    pooled: float,
+    strata: Sequence[str],
 ) -> Summary:
     """Return mean, interval and counts of one metric and one algorithm."""
     defined = np.isfinite(values)
     n = int(defined.sum())
     mean = float(values[defined].mean()) if n else nan
     low, high = nan, nan
-    if n >= FEWEST and metric.scope == "case" and len(draws):
-        low, high = mean_interval(np.where(defined, values, nan), draws)
+    if metric.scope == "case":
+        low, high = mean_interval(values, strata)
+        ends = [end for end in (metric.best, metric.worst) if end is not None]
+        low = max(low, min(ends, default=low))  # a single end is the lower one
+        high = min(high, max(ends)) if len(ends) == 2 else high
     counts = int((~defined & (states == VALID)).sum()), int((states == FAILED).sum())
     return Summary(mean, low, high, pooled, n, *counts)

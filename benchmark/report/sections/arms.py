@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import program_of
-from cytosuite.benchmark.ranking.bootstrap import FEWEST, draw_counts, mean_interval
-from cytosuite.benchmark.ranking.scores import Floats
+from cytosuite.benchmark.ranking.intervals import mean_interval
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.wording import estimate, fixed, interval, number
@@ -46,25 +45,23 @@ def _arms(index: Index, entries: list[Standing]) -> Arms:
         rows.append([name.partition(":")[2] or FREE, *means, *sums, texts.get(name, "")])
     heads = ["model", *(metric.name for metric in index.board), *kinds, "description"]
     first, *others = entries
-    counts = draw_counts([""] * len(index.cases))
     gains = [["metric", rows[0][0], *(f"minus {row[0]}" for row in rows[1:])]]
     for metric in (m for m in index.by_case if None not in (m.best, m.worst)):
         own = index.summary(first, metric)
         gains.append([metric.name, estimate(own.mean, own.low, own.high)])
         pairs = ((first.algorithm, other.algorithm) for other in others)
-        gains[-1] += [_gain(index, pair, metric.name, counts) for pair in pairs]
+        gains[-1] += [_gain(index, pair, metric.name) for pair in pairs]
     return Arms(entries, heads, rows, gains)
 
 
-def _gain(index: Index, names: tuple[str, str], metric: str, counts: Floats) -> str:
+def _gain(index: Index, names: tuple[str, str], metric: str) -> str:
     """Return the mean difference of two models over their common cases, and its interval."""
     one, two = (index.values[name, metric] for name in names)
     found = np.array([one.get(case, np.nan) - two.get(case, np.nan) for case in index.cases])
     known = found[np.isfinite(found)]
     mean = fixed(float(known.mean()), 3) if known.size else "-"
-    if known.size < FEWEST or not (reach := interval(*mean_interval(found, counts), 3)):
-        return mean
-    return f"{mean} ({reach})"
+    reach = interval(*mean_interval(known), 3)
+    return f"{mean} ({reach})" if reach else mean
 
 
 def markdown(_: Index, found: dict[str, Arms]) -> list[str]:

@@ -1,12 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from cytosuite.benchmark.ranking.bootstrap import (
     draw_counts,
-    drawn_medians,
     kendall_tau,
     percentiles,
     place_intervals,
@@ -42,19 +39,3 @@ def test_shares_and_intervals_by_hand():
     assert place_intervals(many).tolist() == [[1, 1]]  # 1 % is outside of 95 %
     assert percentiles(np.array([np.nan, 2.0, 2.0])) == (2.0, 2.0, 2.0)
     assert np.isnan(percentiles(np.array([np.nan]))).all()
-
-
-@settings(max_examples=60)
-@given(st.integers(0, 10**6), st.integers(1, 12))
-def test_medians_are_those_of_the_repeated_cases(seed, cases):
-    rng = np.random.default_rng(seed)
-    values = np.round(rng.normal(size=(3, cases)), 1)
-    values[rng.uniform(size=values.shape) < 0.2] = rng.choice([np.nan, -np.inf])
-    drawn = rng.integers(cases, size=(6, cases))
-    counts = np.stack([np.bincount(row, minlength=cases) for row in drawn]).astype(float)
-    found = drawn_medians(values, counts)
-    for number, row in enumerate(drawn):
-        for own, median in zip(values[:, row], found[:, number], strict=True):
-            own = own[np.isfinite(own)]
-            expected = np.median(own) if own.size else np.nan
-            np.testing.assert_allclose(median, expected, rtol=1e-12)

@@ -73,7 +73,7 @@ def test_the_adjusted_p_of_pairs_is_that_of_statsmodels(scored):
     peer = pytest.importorskip("statsmodels.stats.multitest")
     values = np.random.default_rng(4).uniform(size=(5, 30)) + np.linspace(0, 0.5, 5)[:, None]
     own = scored(**dict(zip("abcde", values.tolist(), strict=True)))
-    found = pairwise(own, "abcde", np.zeros((0, 30)))
+    found = pairwise(own, "abcde")
     pairs = [(i, j) for i in range(5) for j in range(i + 1, 5)]
     plain = [stats.wilcoxon(values[i], values[j]).pvalue for i, j in pairs]
     adjusted = peer.multipletests(plain, method="holm")[1]
@@ -110,7 +110,7 @@ def test_a_tier_begins_behind_any_member_that_is_better():
 
 def test_size_of_a_difference_by_hand(scored):
     own = scored(a=[0.5, 0.7, 0.9, 0.4], b=[0.4, 0.5, 0.6, 0.0])
-    found = pairwise(own, "ab", np.zeros((0, 4)))
+    found = pairwise(own, "ab")
     # differences 0.1 0.2 0.3 0.4, all positive: p = 1/16, two-sided 2/16
     assert found["a", "b"].median == pytest.approx(0.25)
     assert found["a", "b"].rank_biserial == 1.0
@@ -124,6 +124,6 @@ def test_failures_without_a_worst_value_have_a_place_in_the_test_and_none_in_the
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         own = scored(Measure("MAE", False), a=[1.0, None, None], b=[3.0, 4.0, None])
-        found = pairwise(own, "ab", np.ones((5, 3)))["a", "b"]
+        found = pairwise(own, "ab")["a", "b"]
     assert found.median == -2.0
     assert found.rank_biserial == pytest.approx((1 - 2) / 3)
