@@ -261,6 +261,7 @@ PERMITTED = {
     "benchmark/engines/hardening.py enforceable": "its own number spreads runners on processors",
     "benchmark/report/__init__.py _write": "figures of the former report",
     "benchmark/store/integrity.py forget": "stamps, which are made again",
+    "cytosuite/contract/call.py delivered": "files of its own case",
     "cytosuite/napari/widget.py go": "former results in its own temporary folder",
     "cytosuite/training/command.py _follow": "its own parent, and itself",
 }
