@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import sha256
+from itertools import chain
 from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -251,14 +252,19 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _toml(text: str) -> Any:  # noqa: ANN401 - any TOML
-    """Return the content of a text, if no integer in it has more than 64 bits."""
-    queue = [content := tomllib.loads(text)]
-    while queue:
-        value = queue.pop()
-        if isinstance(value, int) and abs(value) >= LARGEST:
+    """Return the content of a text, within the limits of `parse_json`."""
+    level: list[Any] = [content := tomllib.loads(text)]
+    for _ in range(DEPTH):
+        if any(isinstance(value, int) and abs(value) >= LARGEST for value in level):
             raise ValueError("an integer of more than 64 bits")
-        if isinstance(value, dict | list):
-            queue += value.values() if isinstance(value, dict) else value
+        lists = [
+            value.values() if isinstance(value, dict) else value
+            for value in level
+            if isinstance(value, dict | list)
+        ]
+        level = [*chain.from_iterable(lists)]
+    if level:
+        raise ValueError(f"more than {DEPTH} lists and tables in each other")
     return content
 
 
