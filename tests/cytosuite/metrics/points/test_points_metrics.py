@@ -80,6 +80,7 @@ def test_distances_are_in_micrometres_along_long_voxels_too():
     spacing = (0.5, 0.1, 0.1)
     assert points_f1(truth, near, spacing) == 1
     assert points_f1(truth, far, spacing) == 0
+    assert [points_f1([[0, 0]], [[0, x]], (9.0, 0.1)) for x in (3, 3.1)] == [1, 0]
     both = matched_points(truth, [[6, 7, 5]], spacing, 1.0)
     assert both.distances == pytest.approx(np.hypot(0.5, 0.2))
     assert rmse_axial(truth, [[6, 7, 5]], spacing, 1.0) == pytest.approx(0.5)
@@ -90,6 +91,7 @@ def test_distances_are_in_micrometres_along_long_voxels_too():
     ("truth", "prediction", "expected"),
     [
         (NONE, NONE, [np.nan] * 5),
+        ([], [], [np.nan] * 5),
         (NONE, [[1, 1]], [0, 0, 0, np.nan, 0]),
         ([[1, 1]], NONE, [0, 0, np.nan, 0, 0]),
         ([[1, 1]], [[1, 1]], [1, 1, 1, 1, 1]),
@@ -131,12 +133,13 @@ def test_points_of_cells_by_hand():
     assert cell_count_error(*facts) == pytest.approx(2 / 3)
     assert cell_count_correlation(*facts) == pytest.approx(0.5)
     assert right_cell(*facts) == 2 / 3
+    assert right_cell(truth, prediction[::-1], *facts[2:]) == 2 / 3
     assert cell_at([[0, 7.5], [0, 8.5], [-0.5, 0], [-0.6, 0]], labels).tolist() == [5, 0, 1, 0]
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.25, 0, 0.25, 0.49])
 def test_a_pixel_reaches_half_a_pixel_to_each_side(shift):
-    labels = np.arange(1, 25).reshape(2, 3, 4)
+    labels = 2**60 + np.arange(1, 25).reshape(2, 3, 4)
     places = np.moveaxis(np.indices((4, 5, 6)) - 1, 0, -1).reshape(-1, 3)  # a pixel more around
     assert cell_at(places + shift, labels).tolist() == np.pad(labels, 1).ravel().tolist()
 
