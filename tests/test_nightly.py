@@ -1,6 +1,8 @@
 """The nightly job: its form, and its commands, run as they are with the process engine."""
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import house
@@ -11,6 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 NIGHTLY = ROOT / ".github" / "workflows" / "nightly-gpu.yml"
 DOCS = ROOT / ".github" / "workflows" / "docs.yml"
+MUTANTS = ROOT / ".ci" / "mutants"
+# Stand-ins of cosmic-ray: the tests of one room fail without a change; of another each change has a verdict.
+TOOL = """#!/bin/sh
+case "$(basename "$0") $1" in
+  "cosmic-ray baseline") ! grep -q broken room.toml ;;
+  "cr-report --surviving-only") printf '=== DIFF ===\\n-a < b\\n+a <= b\\n============\\ntotal\\n' ;;
+  cr-report*) printf 'TestOutcome.KILLED\\nTestOutcome.SURVIVED\\nTestOutcome.KILLED\\nNone\\n' ;;
+esac
+"""
 SMALL = {"DEVICE": "cpu", "ENGINE": "process", "SIZE": "mini"}
 
 
@@ -53,6 +64,58 @@ def test_no_expression_stands_in_a_command_and_actions_have_a_version(path):
 def test_the_tests_that_take_long_run_every_night():
     (file,) = (path for path in FILES if {"run": "make test-long"} in steps(path))
     assert "schedule" in read(file)["on"]
+
+
+def test_changes_that_no_test_notices_are_listed_every_night():
+    (checkout, *_, last), *others = (
+        job["steps"]
+        for path in FILES
+        if "schedule" in read(path)["on"]
+        for job in read(path)["jobs"].values()
+        if any(".ci/mutants" in step.get("run", "") for step in job["steps"])
+    )
+    assert not others
+    assert checkout["with"]["fetch-depth"] == 0  # a week has many commits
+    assert last["run"] == '.ci/mutants >>"$GITHUB_STEP_SUMMARY"'
+
+
+def test_rooms_that_a_week_touched_are_changed_and_survivors_shown(tmp_path):
+    place, tools = tmp_path / "house", tmp_path / "tools"
+    tools.mkdir()
+    for name in ("cosmic-ray", "cr-filter-operators", "cr-report"):
+        (tools / name).write_text(TOOL)
+        (tools / name).chmod(0o755)
+    (place / ".ci").mkdir(parents=True)
+    shutil.copy(MUTANTS, place / ".ci")
+
+    def commit(day, *files):
+        for file in files:
+            path = place / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(day)
+        git("add", ".")
+        who = {"GIT_COMMITTER_DATE": day} if day[0] == "2" else {}
+        git("-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "a", **who)
+
+    def git(*words, **more):
+        assert house.ran("git", *words, cwd=place, **more).returncode == 0
+
+    git("init", "-q")
+    rooms = ("benchmark/old", "benchmark/room", "cytosuite/broken", "cytosuite/room/inner")
+    commit("2001-01-01T00:00:00", *(f"tests/{name}/test_a.py" for name in rooms[:3]))
+    commit("2001-01-01T00:00:00", "benchmark/old/a.py", "tests/cytosuite/room/test_a.py")
+    new = ("benchmark/room/a.py", "cytosuite/broken/a.py", "cytosuite/room/inner/a.py")
+    commit("now", *new, "cytosuite/a.py", "cytosuite/untested/a.py", "docs/a.py")
+    path = f"{tools}:{os.environ['PATH']}"
+    done = house.ran(place / ".ci" / "mutants", cwd=place, PATH=path)
+    assert done.returncode == 0, done.stderr
+    titles = re.findall("^## (.+)", done.stdout, re.MULTILINE)
+    noticed = "2 changes noticed, 1 not"
+    broken = "cytosuite/broken: its tests fail without a change"
+    assert titles == [f"benchmark/room: {noticed}", broken, f"cytosuite/room/inner: {noticed}"]
+    assert done.stdout.count("```diff\n-a < b\n+a <= b\n```") == 2
+    alone = house.ran(place / ".ci" / "mutants", "benchmark/old", cwd=place, PATH=path)
+    assert alone.stdout.startswith(f"## benchmark/old: {noticed}\n")
 
 
 def test_the_nightly_job_may_do_little_and_runs_alone():
