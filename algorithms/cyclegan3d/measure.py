@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy import fft, ndimage
 
 from cytosuite.contract.manifest import Described
-from cytosuite.denoising.camera import correlation_of, lag_of
+from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 from cytosuite.volume.pieces import slabs, slabs_of
 
@@ -21,7 +21,6 @@ SMOOTHING = 1.0  # voxels; what it removes counts as detail and noise, the rest 
 DARK = 4.0  # standard deviations of smoothed background above which light counts as glow
 QUIETEST = 0.005  # of the threshold of objects: least spread, where background has no noise
 FEW = 64  # values that quantiles are worth taking from
-SAMPLE = 1_000_000  # values that quantiles are taken from; larger sets are thinned evenly
 LEAST_SHARE = 1e-5  # of an image that objects must fill
 VOXELS = 1 << 24  # of the planes or rows that noise and spectra are taken from
 LOWEST = 0.03  # cycles per µm from which edges, not the arrangement of objects, rule a spectrum
@@ -44,9 +43,7 @@ class CameraNoise(Described):
         ge=0, description="Third central moment over variance of the noise that light adds."
     )
     correlation: float = Field(0.0, ge=0, le=0.7, description="Of the noise of lateral neighbours.")
-    lag: float = Field(
-        0.0, ge=0, le=0.5, description="Share of noise that is read one x pixel later."
-    )
+    lag: Lag = 0
 
     def shot(self, level: Floats) -> Floats:
         """Return the variance that light of a level adds."""
@@ -125,11 +122,10 @@ def noise_of(array: Floats) -> CameraNoise:
         array = array[max(0, (len(array) - count) // 2) :][:count]
     mean, second, third, voxels = _by_level(array)
     lag = lag_of(array)
-    late = correlation_of(lag)
-    correlation = max(_correlation(array) - late / 2, 0.0)
+    correlation = float(np.clip(neighbour_correlation(array) - lag / 2, 0, 0.7))
     inside = tap(correlation) ** 2  # of second neighbours follows from that of first ones
     kept = (3 - 4 * correlation + inside / (1 + 2 * inside)) / 3
-    kept *= sqrt(1 - 4 * late / 3)
+    kept *= sqrt(1 - 4 * lag / 3)  # along x alone
     second, third = second / kept**2, third / kept**3
     lowest = float(np.quantile(array.ravel()[:: -(-array.size // SAMPLE)], 0.01))
     sure = second > 0
@@ -194,27 +190,6 @@ def _by_level(array: Floats) -> tuple[Doubles, ...]:
     ]
     enough = voxels >= ENOUGH
     return (*(total[enough] / voxels[enough] for total in sums), voxels[enough])
-
-
-def _correlation(array: Floats) -> float:
-    """Return the correlation of lateral neighbours in the dark, from lags 1 and 3, 0 to 0.7."""
-    smooth = ndimage.uniform_filter(array, (*(1,) * (array.ndim - 2), 7, 7))
-    dark = smooth <= np.median(smooth.ravel()[:: -(-smooth.size // SAMPLE)])
-    ratios = []
-    for axis in (-1, -2):
-        near, far = (
-            _squared_difference(np.swapaxes(array, axis, -1), np.swapaxes(dark, axis, -1), lag)
-            for lag in (1, 3)
-        )
-        ratios.append(1 - near / far if far > 0 else 0.0)
-    return float(np.clip(np.mean(ratios), 0, 0.7))
-
-
-def _squared_difference(array: Floats, chosen: NDArray[np.bool_], lag: int) -> float:
-    """Return the mean squared difference of chosen voxels at a distance along the last axis."""
-    both = chosen[..., :-lag] & chosen[..., lag:]
-    values = array[..., lag:][both] - array[..., :-lag][both]
-    return float(np.mean(values.astype(np.float64) ** 2)) if values.size else 0.0
 
 
 def _read_noise(gain: float, zero: float, lowest: float) -> float:

@@ -19,7 +19,7 @@ from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
-from cytosuite.denoising.camera import Camera
+from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.network import DenoiserArguments, load
 from cytosuite.denoising.noise import noise_field
 from cytosuite.denoising.sampling import (
@@ -59,7 +59,7 @@ class Parameters(Described):
     target: Target | GreyLevels | tuple[Target | GreyLevels, ...] = Field(
         description="Grey values of the images to be made, or of each channel."
     )
-    camera: Camera | None = Field(
+    camera: CameraModel | None = Field(
         None, description="Of the images, where the network makes their light alone."
     )
     given: Given = Field(
@@ -169,9 +169,8 @@ def _overlapping(
         share = ndimage.gaussian_filter(near, 1) if number else 1
         light += share * (made.array - np.float32(ground))
     light += np.float32(ground)
-    if parameters.camera is not None:
-        light = parameters.camera.expose(light, seed)
-    image = labels.like(in_dtype(light, target.dtype))
+    counts = light if parameters.camera is None else parameters.camera.expose(light, seed)
+    image = labels.like(in_dtype(counts, target.dtype))
     return replace(image, metadata={**made.metadata, "diffusion_layers": len(parts)})
 
 
@@ -230,15 +229,15 @@ def from_sketch(
 
 def _grey(values: Image, volume: Volume, parameters: Parameters) -> NDArray[Any]:
     """Return an image of a volume's axes in grey values from units of the network."""
-    own, camera = parameters.target, parameters.camera
+    own = parameters.target
     targets = iter(own if isinstance(own, tuple) else [own] * len(volume.channels))
-    if camera is None:
-        image = volume.like(values.reshape(volume.shape))
+    image = volume.like(values.reshape(volume.shape))
+    if parameters.camera is None:
         return each_channel(lambda channel: grey_values(channel, next(targets)), image)
-    # The noise of a camera moves with nothing: frames of a series have their own.
+    # The camera's noise moves with no object: frames of a series have their own.
     seed = seed_of(volume) if parameters.seed is None else parameters.seed
-    counts = camera.expose(denormalise(values, camera.units), seed)
-    return in_dtype(counts.reshape(volume.shape), next(targets).dtype)
+    level = denormalise(image.array, parameters.camera.units)
+    return in_dtype(parameters.camera.expose(level, seed), next(targets).dtype)
 
 
 def _sketch(inputs: Mapping[str, Volume], given: Given) -> tuple[Volume, Image]:

@@ -1,6 +1,6 @@
 """Noise: how much the steps of the diffusion add, and its values by position."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from math import pi
 from typing import Any, Literal
@@ -97,36 +97,29 @@ def noise_field(
     origin: Sequence[int] = (0, 0, 0),
     kind: NoiseKind = "gaussian",
 ) -> NDArray[np.float32]:
-    """Return noise ([C,] Z, Y, X) float32 from an origin in voxels on, the same for any tiles."""
-    found = np.empty(tuple(shape), np.float32)
-    channels = found.reshape(-1, *found.shape[-3:])
-    for rng, target, source in streams(channels.shape, seed, draw, origin):
-        channels[target] = noise_of(rng, BLOCK, kind)[source]
-    return found
-
-
-def streams(
-    shape: Sequence[int], seed: int, draw: int, origin: Sequence[int] = (0, 0, 0)
-) -> Iterator[tuple[np.random.Generator, tuple[Any, ...], tuple[slice, ...]]]:
-    """Yield the stream of each block of (C, Z, Y, X) with its place there and in the block.
+    """Return noise ([C,] Z, Y, X) float32 from an origin in voxels on, the same for any tiles.
 
     Philox by key (seed, draw) and block: Salmon et al., SC 2011, doi:10.1145/2063384.2063405.
     """
+    found = np.empty(tuple(shape), np.float32)
+    channels = found.reshape(-1, *found.shape[-3:])
+    sides = channels.shape[1:]
     ranges = [
         range(low // step, -(-(low + size) // step))
-        for low, size, step in zip(origin, shape[1:], BLOCK, strict=True)
+        for low, size, step in zip(origin, sides, BLOCK, strict=True)
     ]
-    for channel, place in product(range(shape[0]), product(*ranges)):
+    for channel, place in product(range(len(channels)), product(*ranges)):
         key = np.array([seed, draw + channel * CHANNEL], np.uint64)
         stream = np.random.Philox(counter=np.array([0, *place], np.uint64), key=key)
-        target: list[Any] = [channel]
-        source = []
-        for number, step, low, size in zip(place, BLOCK, origin, shape[1:], strict=True):
+        values = noise_of(np.random.Generator(stream), BLOCK, kind)
+        target, source = [], []
+        for number, step, low, size in zip(place, BLOCK, origin, sides, strict=True):
             first = number * step - low  # of the block, counted from the origin
             begin, end = max(first, 0), min(first + step, size)
             target.append(slice(begin, end))
             source.append(slice(begin - first, end - first))
-        yield np.random.Generator(stream), tuple(target), tuple(source)
+        channels[channel][tuple(target)] = values[tuple(source)]
+    return found
 
 
 def object_noise(

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cytosuite.datasets.calibration.objects import edges, segment
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
-from cytosuite.denoising.camera import lag_of
+from cytosuite.denoising.camera import lag_of, neighbour_correlation
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.arrangement import arrangement, numbers
 from cytosuite.metrics.realism.features import object_features
@@ -176,29 +176,6 @@ def transfer_curve(array: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     enough = (voxels >= 30) & (sums[1] > 0)
     mean, second, third = (total[enough] / voxels[enough] for total in sums)
     return mean, second, third, voxels[enough]
-
-
-def neighbour_correlation(array: Floats) -> float:
-    """Return the correlation of lateral neighbours (distance 1 against 3) in dark parts."""
-    if min(array.shape[1:]) < 8:
-        return nan
-    smooth = ndimage.uniform_filter(array, (0, 7, 7))
-    dark = smooth <= np.median(smooth)
-    ratios = []
-    for axis in (1, 2):
-        near, far = (_half_squared_difference(array, dark, axis, lag) for lag in (1, 3))
-        ratios.append(1 - near / far if far > 0 else nan)
-    return float(np.mean(ratios))
-
-
-def _half_squared_difference(
-    array: Floats, chosen: NDArray[np.bool_], axis: int, lag: int
-) -> float:
-    """Return half the mean squared difference of voxels at a distance along an axis."""
-    before = (slice(None),) * axis
-    first, second = (*before, slice(None, -lag)), (*before, slice(lag, None))
-    both = chosen[first] & chosen[second]
-    return float(np.square(array[second] - array[first])[both].mean() / 2) if both.any() else nan
 
 
 def _read_noise(slope: float, zero: float, dark: float, lowest: float) -> float:

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from cytosuite.bodies.grid import Image, slabs
 from cytosuite.datasets.physics.grid import some_planes
-from cytosuite.denoising.camera import MOST_LAG, electrons, late
+from cytosuite.denoising.camera import electrons, late
 from cytosuite.errors import InputError
 from cytosuite.volume import large
 
@@ -74,12 +74,10 @@ class Detector:
             raise InputError(
                 f"camera: averaging must be a whole number from 1 on, found {self.averaging}"
             )
-        for name in ("offset", "read_noise", "excess", "half_normal", "sensor_blur"):
+        for name in ("offset", "read_noise", "excess", "half_normal", "sensor_blur", "lag"):
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
                 raise InputError(f"camera: {name} must be a number from 0 on, found {value:g}")
-        if not 0 <= self.lag <= MOST_LAG:
-            raise InputError(f"camera: lag must lie in 0 .. {MOST_LAG:g}, found {self.lag:g}")
 
     def expose(self, rng: np.random.Generator, photons: Image) -> NDArray[np.unsignedinteger]:
         """Return the counts for photons (Z, Y, X) plane by plane: uint8 for 8 bits or uint16."""

@@ -14,6 +14,7 @@ from cytosuite.datasets.ranges import (
     Section,
     Share,
 )
+from cytosuite.denoising.camera import Lag
 
 Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
@@ -304,7 +305,7 @@ class Camera(Section):
     """of the detector; 8 makes uint8 images"""
     sensor_blur: Range[NotNegative] = (0.0, 0.0)
     """lateral Gaussian after the noise (correlated noise), voxels"""
-    lag: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    lag: Lag = 0
     """share of a voxel's electrons that is read one x pixel later (EMCCD)"""
 
 

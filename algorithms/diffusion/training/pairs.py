@@ -19,7 +19,8 @@ from cytosuite.algorithms.diffusion.intensity import (
 )
 from cytosuite.algorithms.diffusion.predict import SKETCH, Given
 from cytosuite.contract.interface import is_finite
-from cytosuite.denoising.camera import Camera
+from cytosuite.denoising.camera import CameraModel
+from cytosuite.denoising.light import light_of
 from cytosuite.denoising.noise import NoiseKind, noise_of
 from cytosuite.denoising.sampling import HIDDEN, positions
 from cytosuite.errors import InputError, at
@@ -29,7 +30,6 @@ from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import Augmentations, augmented
 from cytosuite.training.images import find_images, mapped, padded, stacked, turn_of, turned, twin_of
-from cytosuite.training.light import light_of
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
@@ -60,18 +60,17 @@ def load_pairs(
     crop: Sequence[int],
     axes: str,
     *,
-    units: Units,
+    units: Units | CameraModel,
     sketched: bool,
     position: Sequence[Channel] = (),
     files: FileSettings = BESIDE,
     drawn: Drawn = "file",
-    camera: Camera | None = None,
 ) -> list[SketchedImage]:
-    """Return the images of `find_images` in units of the network, with sketches."""
+    """Return the images of `find_images` in units of their own, or of a camera, with sketches."""
     found = []
     for path, twin in find_images(folder, names, root=files.root):
         with at(path):
-            own = _pair(path, twin, crop, axes, units, files, drawn if sketched else None, camera)
+            own = _pair(path, twin, crop, axes, units, files, drawn if sketched else None)
             found.append(replace(own, position=_position(own, position)))
     given_of(found)
     return found
@@ -87,9 +86,11 @@ def _position(item: SketchedImage, wanted: Sequence[Channel]) -> tuple[CoarseMap
     return tuple(positions(np.asarray(item.sketch, np.float32), spacing, wanted))
 
 
-def light_units(image: NDArray[Any], camera: Camera) -> NDArray[np.float32]:
-    """Return the light of an image in units of the network."""
-    return normalise(light_of(image, camera), camera.units)
+def _units(image: NDArray[Any], units: Units | CameraModel) -> NDArray[np.float32]:
+    """Return an image in its own units, or its light in those of its camera."""
+    if isinstance(units, CameraModel):
+        return normalise(light_of(image, units), units.units)
+    return image_units(image, units)
 
 
 def threshold_sketch(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -121,10 +122,9 @@ def _pair(
     twin: Source | None,
     crop: Sequence[int],
     axes: str,
-    units: Units,
+    units: Units | CameraModel,
     files: FileSettings,
     drawn: Drawn | None,
-    camera: Camera | None,
 ) -> SketchedImage:
     """Return one image with its sketch."""
     volume = files.read(path)
@@ -145,13 +145,10 @@ def _pair(
         parts = [own.array for own in stacks(volume.like(array))]
         return mapped(padded(np.stack(parts).astype(np.float16), crop))
 
-    change = partial(image_units, units=units)
-    if camera is not None:
-        change = partial(light_units, camera=camera)
     return SketchedImage(
         path,
         twin,
-        stored(each_channel(change, volume)),
+        stored(each_channel(partial(_units, units=units), volume)),
         None if sketch is None else stored(sketch),
         None if volume.spacing_is_assumed else volume.spacing[-len(axes.lstrip("C")) :],
         given,

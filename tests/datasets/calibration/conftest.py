@@ -29,13 +29,14 @@ def simulate(parameters, seed):
     wanted = parameters["camera"]
     light *= np.exp(rng.uniform(*np.log(np.broadcast_to(wanted["photons"], 2)))).astype(np.float32)
     light += np.float32(rng.uniform(*np.broadcast_to(wanted["background_photons"], 2)))
-    counts = camera.Detector(wanted["gain"], wanted["offset"]).expose(rng, light)
+    own = {"lag": wanted.get("lag", 0.0), "gain": wanted["gain"], "offset": wanted["offset"]}
+    counts = camera.Detector(**own).expose(rng, light)
     return Volume(counts, SPACING), labels
 
 
-def recipe(photons=40.0, diameter=10.0, gain=4.0):
+def recipe(photons=40.0, diameter=10.0, gain=4.0, lag=0.0):
     light = {"photons": photons, "background_photons": 0.5, "gain": gain, "offset": 100.0}
-    return {"nucleus": {"diameter_um": diameter}, "camera": light}
+    return {"nucleus": {"diameter_um": diameter}, "camera": light | ({"lag": lag} if lag else {})}
 
 
 @pytest.fixture(scope="session")

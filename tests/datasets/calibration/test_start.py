@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.datasets.calibration.measure import measure, neighbour_correlation
+from cytosuite.datasets.calibration.measure import measure
 from cytosuite.datasets.calibration.start import sensor_blur, start
+from cytosuite.denoising.camera import neighbour_correlation
 from cytosuite.volume import Volume
 
 
@@ -30,6 +31,13 @@ def test_camera_and_geometry_are_read_off(stacks):
     assert (found.fixed["tissue.outline"], found.fixed["tissue.may_be_cut"]) == ("shell", True)
     assert found.fixed["optics.objective"] == "first"
     assert 5 < found.centres["nucleus.diameter_um"] < 10
+
+
+def test_a_lag_is_fixed_where_there_is_one(stacks, toy):
+    assert "camera.lag" not in begin(stacks).fixed
+    found = begin([toy(toy.recipe(gain=6.0, lag=0.08), seed) for seed in range(3)])
+    assert found.fixed["camera.lag"] == pytest.approx(0.08, abs=0.03)
+    assert found.sources["camera.lag"].startswith("photon transfer")
 
 
 def test_tissue_that_is_cut_on_all_sides_fills_the_image(stacks):

@@ -3,6 +3,7 @@ import pytest
 
 from cytosuite.bodies import grid
 from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
+from cytosuite.denoising.camera import lag_of
 from cytosuite.volume import large
 
 
@@ -84,3 +85,14 @@ def test_arrays_on_disk_hold_the_bytes_of_those_in_memory(
     for name, volume in {**whole.sockets, **whole.companions}.items():
         assert others[name].array.tobytes() == volume.array.tobytes(), name
         assert large.is_mapped(others[name].array), name
+
+
+def test_a_lag_moves_noise_along_x_and_leaves_light_and_labels(simulation):
+    sharp, lagged = (
+        simulation.make({"camera": {"lag": lag, "read_noise": 0}, "output": {"steps": True}})
+        for lag in (0.0, 0.1)
+    )
+    assert np.array_equal(*map(simulation.labels, (sharp, lagged)))
+    assert np.array_equal(*(each.companions["step-3-light"].array for each in (sharp, lagged)))
+    first, second = (lag_of(simulation.image(each).astype(np.float32)) for each in (sharp, lagged))
+    assert (first, second) == (0, pytest.approx(0.1, abs=0.04))

@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import ndimage
 from sketches import SPACING, image_of, labels_of, paired_dataset, real_folder, volume
 from tifffile import imwrite
 
 from cytosuite.algorithms.diffusion.training.pairs import draw_crops, given_of, load_pairs
+from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.sampling import HIDDEN
 from cytosuite.errors import InputError
 from cytosuite.formats import write
-from cytosuite.networks.normalise import sketch_of_labels
+from cytosuite.networks.normalise import denormalise, sketch_of_labels
 from cytosuite.training.augment import Augmentations
 
 CROP = (4, 8, 8)
@@ -75,6 +79,26 @@ def test_sketch_and_image_are_cut_and_turned_alike(items):
         inside = found["sketch"] > 0.5
         if 20 < inside.sum() < inside.size - 20:
             assert found["image"][inside].mean() > found["image"][~inside].mean() + 0.5
+
+
+@pytest.mark.parametrize(("light", "count"), [(False, 2), (True, 8)])
+def test_crops_with_noise_are_mirrored_along_y_alone(items, light, count):
+    item = items[0]
+    places = np.arange(item.image[0].size, dtype=np.float16).reshape(item.image.shape)[..., :8, :8]
+    alone = [replace(item, image=places[:, :4], sketch=None)]
+    crops = [draw_crops(alone, CROP, 1, 0, step, light=light)["image"] for step in range(60)]
+    assert len({crop.tobytes() for crop in crops}) == count
+
+
+def test_light_is_learned_in_the_units_of_its_camera(tmp_path):
+    camera = CameraModel(gain=4.0, offset=100.0, read_noise=2.0)
+    folder = paired_dataset(tmp_path, 1)
+    (item,) = _load(folder, units=camera)
+    light = denormalise(item.image[0].astype(np.float32), camera.units)
+    truth = 100 + 300 * (labels_of() > 0)
+    ground = ndimage.distance_transform_edt(truth == 100) > 3
+    assert light[ground].std() < 0.5 * image_of(labels_of())[ground].std()
+    assert light[truth > 100].mean() == pytest.approx(400, rel=0.1)
 
 
 def test_positions_are_cut_and_turned_as_the_sketch(tmp_path):

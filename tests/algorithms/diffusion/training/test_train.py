@@ -11,7 +11,9 @@ from cytosuite.algorithms.diffusion.training.train import (
     batch,
     describe,
     load,
+    made_from,
     measure,
+    middle,
     notes,
     validate,
 )
@@ -92,6 +94,21 @@ def test_measured_parameters_describe_the_images(tmp_path):
     assert (found["given"], found["dropped"]) == ("sketch", 0)
     assert describe(cases, settings) == {"axes": "ZYX", "spacing": list(SPACING)}
     assert notes(cases, settings) == []
+
+
+def test_a_network_of_light_leaves_the_noise_to_its_camera(tmp_path):
+    camera = {"gain": 4.0, "offset": 100.0, "read_noise": 2.0, "lag": 0.03}
+    settings = _settings(camera=camera)
+    cases, found = _completed(paired_dataset(tmp_path), settings)
+    own = found.card.parameters
+    assert own["camera"] == {**camera, "excess": 0}
+    assert own["target"] == {"mean": 100.0, "sd": pytest.approx(4 / 3, rel=1e-5), "dtype": "uint16"}
+    made = made_from(
+        *middle(cases["images"][0], SHAPE)[:2], begin(TRAINING, found, None, "cpu"), found
+    )
+    levels = np.unique(made.array.astype(int))
+    assert (levels >= 100 - 4 * 2 * 5).all()  # five standard deviations of reading
+    assert made.array.dtype == np.uint16
 
 
 def test_the_card_says_what_the_network_was_given(tmp_path):

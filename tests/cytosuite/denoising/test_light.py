@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.denoising.camera import CameraModel
+from cytosuite.denoising.light import light_of
+
+CAMERA = CameraModel(gain=12, offset=100, read_noise=0.15, excess=1, lag=0.03)
+
+
+def _light(shape=(24, 200, 200)):
+    """Return nuclei of many levels with dark middles on dim ground, counts."""
+    rng = np.random.default_rng(0)
+    peaks = np.zeros(shape, np.float32)
+    peaks[tuple(rng.integers(4, n - 4, 25) for n in shape)] = rng.uniform(0.1, 1, 25)
+    wide, narrow = (ndimage.gaussian_filter(peaks, sigma) for sigma in ((2, 4, 4), (1, 1.2, 1.2)))
+    shown = wide / wide.max() - 0.3 * narrow / narrow.max()
+    return (100 + 12 * (0.6 + 80 * shown.clip(0))).astype(np.float32)
+
+
+def test_light_is_nearer_to_the_truth_than_any_smoothing():
+    truth = _light()
+    seen = np.rint(CAMERA.expose(truth, 0)).astype(np.uint16)
+    variance = 12 * 2 * (truth - 100) + 4
+
+    def error(found):
+        return float(((found - truth) ** 2 / variance).mean())
+
+    smooth = [ndimage.gaussian_filter(seen.astype(np.float32), width) for width in (0.7, 1, 1.5)]
+    found = light_of(seen, CAMERA)
+    assert error(found) < 0.7 * min(map(error, smooth))
+    assert (found.dtype, found.shape) == (np.float32, truth.shape)
+    assert found.mean() == pytest.approx(truth.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [(6, 20, 20), (20, 20)])
+def test_an_image_without_light_has_none(shape):
+    np.testing.assert_allclose(light_of(np.full(shape, 100, np.uint16), CAMERA), 100, atol=1e-3)
