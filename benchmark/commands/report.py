@@ -1,7 +1,7 @@
 """Command ``report``: finished runs and folders of predictions beside each other."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
@@ -13,9 +13,9 @@ from cytosuite.benchmark.commands.benchmark import PlannedRun, Request, ended
 from cytosuite.benchmark.commands.conclusion import conclude
 from cytosuite.benchmark.commands.data import make
 from cytosuite.benchmark.commands.score import files_of, key_of
-from cytosuite.benchmark.comparison.origin import WORDS
+from cytosuite.benchmark.comparison.origin import request_facts
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.data.recipe import Recipe, recipe
+from cytosuite.benchmark.data.recipe import DataRequest, Recipe, recipe
 from cytosuite.benchmark.engines.predictions import FilesEngine, Predictions
 from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs.finished import (
@@ -173,8 +173,8 @@ def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:
         notes.append("Metrics of the whole set are left out: they need the reference set.")
     own = (dataset.name, dataset.title, dataset.size, dataset.task, dataset.seed)
     recipe = Recipe(*own, dataset.fingerprint, ())  # nothing of it is made again
-    request = runs[0].facts.request
-    words = {"dataset": dataset.name} | {key: request[key] for key in WORDS if key in request}
+    request = replace(runs[0].facts.request or DataRequest(""), dataset=dataset.name)
+    words = request_facts(request)
     return _Basis(recipe, dataset, runs[0].task, gathered(runs, out), notes, words)
 
 

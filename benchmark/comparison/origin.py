@@ -1,5 +1,6 @@
 """The origin of scores in ``run.json``: digests that change with what decides the scores alone."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +25,9 @@ def request_facts(request: DataRequest) -> dict[str, Any]:
     """Return the words that make a dataset again; of a folder its name alone, never its path."""
     found = {key: value for key, value in asdict(request).items() if key in WORDS and value}
     names = named_datasets(request.dataset)
-    shown = (Path(name).resolve().name if Path(name).is_dir() else name for name in names)
+    folders = (os.path.isdir(name) for name in names)  # noqa: PTH112 - False of a long name
+    pairs = zip(names, folders, strict=True)
+    shown = (Path(name).resolve().name if is_folder else name for name, is_folder in pairs)
     return found | {"dataset": ",".join(shown)}
 
 

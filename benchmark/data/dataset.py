@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,7 @@ from cytosuite.benchmark.store.integrity import is_covered, is_whole, seal
 from cytosuite.benchmark.store.pool import Lost, Pool
 from cytosuite.contract.interface import in_files, write_case
 from cytosuite.contract.manifest import (
+    MOST_BYTES,
     MOST_CASES,
     AlgorithmManifest,
     Digest,
@@ -39,6 +40,7 @@ from cytosuite.volume.pieces import slabs
 
 Progress = Callable[[int, int], None]
 SUMMARY = "dataset.json"
+PARTS = ("case.json", "sockets", "companions")  # of a case, that its readers look at
 STAGE = "step-"  # names of companions that are stages of the image
 
 
@@ -51,7 +53,7 @@ class _File(BaseModel):
 class DatasetFile(_File):
     """``dataset.json``."""
 
-    name: Sentence
+    name: Annotated[Sentence, Field(max_length=MOST_BYTES)]
     title: Sentence = ""
     size: Sentence
     task: TaskName
@@ -223,7 +225,7 @@ def stored(home: Path) -> Dataset:
     found = parse(path, read_json(path), DatasetFile)
     cases = tuple(Case(name, home / "cases" / name) for name in found.cases)
     for case in cases:
-        if not (is_whole(case.folder) and is_covered(case.folder, ("sockets", "companions"))):
+        if not (is_whole(case.folder) and is_covered(case.folder, PARTS)):
             raise InputError(f"{case.folder}: not as it was made; run the benchmark again")
         parse(case.folder / "case.json", case.facts(), CaseFile)
     words = found.model_dump() | {"title": found.title or found.name, "cases": cases}

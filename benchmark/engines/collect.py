@@ -76,7 +76,7 @@ def need_plain(folder: Path) -> None:
         with _folder(folder) as handle:
             _Copy(sys.maxsize, names=sys.maxsize).folder(handle, None, Path())
     except OSError as error:
-        raise Refused(f"a folder that is none, or a link ({error.strerror})") from None
+        raise Refused(f"expected a folder, found another thing ({error.strerror})") from None
 
 
 def give(source: Path, target: Path) -> None:

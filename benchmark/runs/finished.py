@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cytosuite.benchmark.catalog.catalog import algorithms, folder_of, program_of
 from cytosuite.benchmark.data.dataset import SUMMARY, Dataset, stored
+from cytosuite.benchmark.data.recipe import DataRequest
 from cytosuite.benchmark.data.several import distinct
 from cytosuite.benchmark.engines.collect import Refused, need_plain
 from cytosuite.benchmark.runs.plan import Job, is_done
@@ -50,7 +51,7 @@ class RunFile(BaseModel):
     api: Sentence = ""
     machine: Sentence = ""
     versions: dict[str, str] = {}
-    request: dict[str, Any] = {}
+    request: DataRequest | None = None
     reference: int = 0  # real images that unpaired outputs were compared with
 
 

@@ -69,6 +69,8 @@ def is_whole(folder: Path) -> bool:
 def is_covered(folder: Path, parts: Iterable[str]) -> bool:
     """Return whether a sealed folder has the digests of all files in parts of it."""
     sums, home = {name for _, name in _lines(folder / SUMS)}, folder.resolve()
+    if any((folder / part).is_file() and part not in sums for part in parts):
+        return False
     walks = (place for part in parts for place in os.walk(folder / part, followlinks=True))
     for number, (place, _, names) in enumerate(walks):
         for path in (Path(place, name) for name in names):

@@ -89,6 +89,11 @@ def _unsealed(run):
     sums.write_text("".join(x for x in sums.read_text().splitlines(True) if image.name not in x))
 
 
+def _open(run):
+    sums = _home(run) / "cases/good" / SUMS
+    sums.write_text("".join(x for x in sums.read_text().splitlines(True) if "case.json" not in x))
+
+
 def _circle(run):
     place = _home(run) / "cases/good/sockets"
     for name in "ab":
@@ -108,7 +113,7 @@ NAME = "must be a name without folders, found"
 HOSTILE = {
     "a link in place of an output": (_linked("watershed/good/output/a.tif"), "a link where only"),
     "a link in place of its folder": (_linked("watershed/good/output"), "a link where only"),
-    "a link in place of its case": (_linked("watershed/good"), "a folder that is none, or a link"),
+    "a link in place of its case": (_linked("watershed/good"), "expected a folder, found another"),
     "a link in place of its algorithm": (_linked("watershed"), "a link to one of another run"),
     "an output above": (_place("../../../elsewhere/good/output/a.tif"), NO_RESULT),
     "an absolute output": (_place("/elsewhere/good/output/a.tif"), NO_RESULT),
@@ -130,7 +135,9 @@ HOSTILE = {
     "a case without conditions": (_case(conditions="left out"), "conditions is missing"),
     "a boundless radius": (_case(radius_um=1e308), "radius_um: input should be less"),
     "a small object of text": (_case(ignored={"min_object_voxels": "all"}), "min_object_voxels"),
+    "words of no request": (_facts(request={"dataset": "a", "settings": 7}), "request.settings"),
     "an image that is not sealed": (_unsealed, NOT_MADE),
+    "facts that are not sealed": (_open, NOT_MADE),
     "links in a circle": (_circle, NOT_MADE),
     "digests that block": (_no_sums, NOT_MADE),
 }
