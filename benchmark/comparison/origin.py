@@ -25,9 +25,8 @@ def request_facts(request: DataRequest) -> dict[str, Any]:
     """Return the words that make a dataset again; of a folder its name alone, never its path."""
     found = {key: value for key, value in asdict(request).items() if key in WORDS and value}
     names = named_datasets(request.dataset)
-    folders = (os.path.isdir(name) for name in names)  # noqa: PTH112 - False of a long name
-    pairs = zip(names, folders, strict=True)
-    shown = (Path(name).resolve().name if is_folder else name for name, is_folder in pairs)
+    # os.path.isdir is False of a name that is too long
+    shown = (Path(n).resolve().name if os.path.isdir(n) else n for n in names)  # noqa: PTH112
     return found | {"dataset": ",".join(shown)}
 
 

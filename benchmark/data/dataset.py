@@ -40,7 +40,7 @@ from cytosuite.volume.pieces import slabs
 
 Progress = Callable[[int, int], None]
 SUMMARY = "dataset.json"
-PARTS = ("case.json", "sockets", "companions")  # of a case, that its readers look at
+FACTS, ROOMS = "case.json", ("sockets", "companions")  # of a case, that its readers look at
 STAGE = "step-"  # names of companions that are stages of the image
 
 
@@ -133,7 +133,7 @@ class Case:
 
     def facts(self) -> dict[str, Any]:
         """Return the content of ``case.json``."""
-        found: dict[str, Any] = read_json(self.folder / "case.json")
+        found: dict[str, Any] = read_json(self.folder / FACTS)
         return found
 
     @property
@@ -225,9 +225,9 @@ def stored(home: Path) -> Dataset:
     found = parse(path, read_json(path), DatasetFile)
     cases = tuple(Case(name, home / "cases" / name) for name in found.cases)
     for case in cases:
-        if not (is_whole(case.folder) and is_covered(case.folder, PARTS)):
+        if not (is_whole(case.folder) and is_covered(case.folder, FACTS, ROOMS)):
             raise InputError(f"{case.folder}: not as it was made; run the benchmark again")
-        parse(case.folder / "case.json", case.facts(), CaseFile)
+        parse(case.folder / FACTS, case.facts(), CaseFile)
     words = found.model_dump() | {"title": found.title or found.name, "cases": cases}
     return Dataset(home=home, **words)
 
@@ -311,7 +311,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
             facts["radius_um"] = sample.radius_um
         if sample.min_object_voxels:
             facts["ignored"] = _small(volumes.get(LABELS.slug), sample.min_object_voxels)
-        write_json(temporary / "case.json", facts | ({"recipe": dict(record)} if record else {}))
+        write_json(temporary / FACTS, facts | ({"recipe": dict(record)} if record else {}))
         if record:
             from cytosuite.benchmark.data.preview import write_preview  # Pillow
 

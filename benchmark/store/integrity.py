@@ -66,21 +66,19 @@ def is_whole(folder: Path) -> bool:
     return bool(sums) and unaltered(folder, sums)
 
 
-def is_covered(folder: Path, parts: Iterable[str]) -> bool:
-    """Return whether a sealed folder has the digests of all files in parts of it."""
+def is_covered(folder: Path, file: str, rooms: Iterable[str]) -> bool:
+    """Return whether a sealed folder has the digests of a file, and of all files in folders."""
     sums, home = {name for _, name in _lines(folder / SUMS)}, folder.resolve()
-    if any((folder / part).is_file() and part not in sums for part in parts):
-        return False
-    walks = (place for part in parts for place in os.walk(folder / part, followlinks=True))
+    walks = (place for room in rooms for place in os.walk(folder / room, followlinks=True))
     for number, (place, _, names) in enumerate(walks):
-        for path in (Path(place, name) for name in names):
-            linked, shown = path.is_symlink(), path.name[0] != "."
-            within = shown and linked and path.resolve().is_relative_to(home)
-            if (shown or linked) and not within and str(path.relative_to(folder)) not in sums:
-                return False
         if number > LINKED * len(sums):  # links to folders in a circle
             return False
-    return True
+        for path in (Path(place, name) for name in names):
+            linked, hidden = path.is_symlink(), path.name[0] == "."
+            safe = path.resolve().is_relative_to(home) if linked else hidden
+            if not safe and str(path.relative_to(folder)) not in sums:
+                return False
+    return file in sums
 
 
 def foreign_digest(paths: Iterable[Path], root: Path) -> str:
