@@ -1,6 +1,8 @@
 """Tables of label objects as CSV: measured ones, judged ones, and all cases in one."""
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.store.csvfile import read_rows, written
+from cytosuite.errors import InputError, last_line
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, Columns, object_table
 from cytosuite.metrics.labels.overlap import Overlap
@@ -41,17 +44,27 @@ def write_objects(
         add(texts(table))
 
 
+@contextmanager
+def table_rows(path: Path) -> Iterator[Iterator[list[str]]]:
+    """Yield the rows of a table, perhaps a stranger's; InputError if the block cannot read them."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            yield read_rows(stream)
+    except (csv.Error, ValueError, LookupError) as error:  # ValueError: also of the encoding
+        reason = f"expected a table of {path.stem}, found another ({last_line(error)})"
+        raise InputError(f"{path}: {reason}; remove the file") from None
+
+
 def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path]) -> None:
     """Write several CSV tables as one, after values of first columns; gaps are empty."""
     heads: dict[str, None] = {}
     for table in files.values():
-        with table.open(encoding="utf-8", newline="") as text:
-            heads |= dict.fromkeys(next(read_rows(text), []))
+        with table_rows(table) as rows:
+            heads |= dict.fromkeys(next(rows, []))
     with written(path) as add:
         add([[*columns, *heads]])
         for values, table in files.items():
-            with table.open(encoding="utf-8", newline="") as text:
-                rows = read_rows(text)
+            with table_rows(table) as rows:
                 own = next(rows, [])
                 if own == list(heads):
                     add([*values, *row] for row in rows)
@@ -91,8 +104,7 @@ def measured_places(labels: Volume) -> ObjectPlaces:
 
 def written_places(path: Path) -> ObjectPlaces:
     """Return the places of the objects in a table of `write_objects`."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = read_rows(stream)
+    with table_rows(path) as rows:
         return _places(next(rows, []), rows)
 
 
@@ -131,7 +143,8 @@ def _rows(
     z = places.columns.index(Z) if Z in places.columns else None
     seg = judged.seg.tolist() if side == "truth" else [""] * judged.seg.size
     for *values, term in zip(*map(np.ndarray.tolist, columns), seg, strict=True):
-        place = places.rows[str(values[0])]
+        if (place := places.rows.get(str(values[0]))) is None:
+            raise InputError(f"{FILE}: expected a row of object {values[0]}; remove the file")
         more = [] if z is None else [place[z]]
         more += [kinds.get(str(values[0 if side == "truth" else 2]), "")] if kinds else []
         yield (side, *map(str, values), str(term), *place, *more)
@@ -139,8 +152,7 @@ def _rows(
 
 def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
     """Return classes (N,), and depths [µm] and sizes [µm³, in 2D µm²] (N, 2), of true objects."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = read_rows(stream)
+    with table_rows(path) as rows:
         head = {name: place for place, name in enumerate(next(rows, []))}
         kind, depth = head.get("class", 0), head.get(DEPTH)
         size = next((head[name] for name in SIZES.values() if name in head), None)
@@ -156,8 +168,7 @@ def by_kind(paths: Iterable[Path]) -> dict[str, tuple[int, float, float]]:
     """Return the number of true objects of each class, the share with a match, and their SEG."""
     terms: dict[str, list[tuple[bool, float]]] = {}
     for path in paths:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = read_rows(stream)
+        with table_rows(path) as rows:
             head = next(rows, [])
             if KIND not in head:
                 continue

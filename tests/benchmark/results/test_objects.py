@@ -10,10 +10,12 @@ from cytosuite.benchmark.results.objects import (
     measured_places,
     write_object_scores,
     write_objects,
+    written_places,
 )
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import InputError
 from cytosuite.metrics import det, seg
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.volume import Volume
@@ -133,3 +135,17 @@ def test_objects_have_the_class_of_their_annotation(tmp_path):
         ("prediction", "7", "basal"),
         ("prediction", "8", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x\n1\n", b"label\n\xe9\n", b"x,label\n1\n", b"label\n" + b"a" * 200_000, b"label\n2"],
+)
+def test_a_table_of_others_is_refused_in_a_line(tmp_path, content):
+    labels = Volume(np.ones((4, 4), np.uint8), (1.0, 1.0), "YX")
+    table = overlap(labels.array, labels.array)
+    (tmp_path / "objects.csv").write_bytes(content)
+    with pytest.raises(InputError, match="remove the file$"):
+        places = written_places(tmp_path / "objects.csv")
+        write_object_scores(tmp_path / "t.csv", table, places, places)
+    assert not (tmp_path / "t.csv").exists()
