@@ -251,7 +251,6 @@ NAMED = {"mkdtemp", "mkstemp", "TemporaryDirectory", "NamedTemporaryFile"}
 LISTING = {"glob", "rglob", "iterdir", "scandir", "walk", "listdir"}
 REMOVING = {"clear", "remove", "rmtree", "os.remove", ".rmdir", ".unlink", ".rmtree"}
 PERMITTED = {
-    "cytosuite/contract/call.py delivered": "files of one case from its own folder",
     "benchmark/commands/algorithms.py run": "cases in its own temporary folder",
     "benchmark/commands/algorithms.py running": "the same",
     "benchmark/commands/applied.py put": "the former result of an image",

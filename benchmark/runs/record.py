@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import inf
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.contract.manifest import Sentence
@@ -20,16 +20,8 @@ SHOWN = 3  # names in a line for many cases
 # Texts of a container: one printable line each, which no terminal, page or file takes for more.
 Line = Annotated[str, AfterValidator(partial(plain, limit=LIMIT_LINE))]
 Word = Annotated[str, AfterValidator(partial(plain, limit=100))]
-
-
-def _inside(place: str) -> str:
-    path = PurePosixPath(place)
-    if path.is_absolute() or ".." in path.parts or not path.name or not place.isprintable():
-        raise ValueError("expected a relative path without ..")
-    return place
-
-
-Place = Annotated[str, AfterValidator(_inside)]
+# A file inside of a folder: no name of its path begins with a dot.
+Place = Annotated[str, Field(pattern=r"^[^./\x00\n][^/\x00\n]*(/[^./\x00\n][^/\x00\n]*)*$")]
 
 
 class ModelCost(BaseModel):
