@@ -13,19 +13,14 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
-from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
-from cytosuite.files import digest
 from cytosuite.files.working import owner_label
 from cytosuite.volume import large
 
 ROOT = Path(__file__).parents[1]
-BOOTSTRAPPED = "cytosuite/debian:bookworm"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -48,6 +43,7 @@ def _shared(name):
 
 
 _situations = _shared("situations")
+_puppets = _shared("puppets")
 _shared("archives")
 _shared("house")
 _shared("refusals")
@@ -112,9 +108,8 @@ def client():
 @pytest.fixture(scope="session")
 def base(client):
     """Return the tag of the base image, built if it is not there."""
-    made = any(BOOTSTRAPPED in image.tags for image in client.images.list())
     try:
-        return Builder(client, ROOT, base_image=BOOTSTRAPPED if made else None).base()
+        return _puppets.base(client)
     except InputError as error:
         pytest.skip(f"no base image: {error}")
 
@@ -122,32 +117,13 @@ def base(client):
 @pytest.fixture(scope="session")
 def tiny():
     """Return limits that a hostile program reaches soon."""
-    return Limits(memory_gib=0.2, timeout_s=20.0, cpus=1.0, pids=64, output_gib=2 / 1024)
+    return _puppets.TINY
 
 
 @pytest.fixture(scope="session")
 def puppet(client, base):
     """Return the id of an image that runs the program ``act.py`` of a case, beside the attacks."""
-    home = ROOT / "tests" / "hostile"
-    sources = [home / "puppet.py", *sorted((home / "attacks").glob("*.py"))]
-    label = {"org.cytosuite.test": digest(sources, home) + base.rpartition("-")[2]}
-    found = client.images.list(filters={"label": [f"{k}={v}" for k, v in label.items()]})
-    if found:
-        return found[0].id
-    recipe = (
-        f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT ["python3", "-m", "puppet"]\nCMD ["exec"]\n'
-    )
-    with pack({"Dockerfile": recipe.encode(), **by_name(sources, home)}) as context:
-        made, _ = client.images.build(
-            fileobj=context,
-            custom_context=True,
-            tag="cytosuite/test-puppet",
-            labels=label,
-            network_mode="none",
-            rm=True,
-            forcerm=True,
-        )
-    return made.id
+    return _puppets.image(client, base)
 
 
 @pytest.fixture

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOME = Path(__file__).with_name("attacks")
+# Attacks that end another way where each case has a container, which ends with its program.
+APART = {
+    *("write_to_the_input", "fork_bomb", "endless_allocation", "endless_allocation_in_a_child"),
+    *("fill_the_output_with_files", "zombie_grandchildren", "orphans_that_hold_the_streams"),
+    *("kill_itself", "kill_all", "crash", "leave_without_an_output", "ignore_the_request_to_end"),
+    "signal_the_first_process",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,11 @@ class Attack:
     def statuses(self) -> list[str]:
         """Return the statuses, or the words where no status is meant."""
         return self.row.partition(": ")[0].split(" | ")
+
+    @property
+    def apart(self) -> bool:
+        """Return whether it ends another way in a container of its own."""
+        return self.name in APART
 
     def holds(self, status: str, message: str) -> bool:
         """Return whether a case ended as it must."""

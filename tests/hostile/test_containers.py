@@ -1,25 +1,15 @@
 """Malicious and broken containers: no harm to the host, and the right status of each case."""
 
-from dataclasses import replace
-
 import pytest
 from expected import attacks
+from puppets import BOMBS, limits_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 WELL = "open('/output/result', 'w').write('done')"
-ENDLESS = {"sleep_for_ever", "compute_for_ever", "stop_itself", "ignore_the_request_to_end"}
-BOMBS = {"fork_bomb", "thread_bomb"}
-LONG = {"a_million_files", "five_gb_of_words", "a_million_lines"}
-# Attacks that end another way where each case has a container, which ends with its program.
-APART = {
-    *("write_to_the_input", "fork_bomb", "endless_allocation", "endless_allocation_in_a_child"),
-    *("fill_the_output_with_files", "zombie_grandchildren", "orphans_that_hold_the_streams"),
-    *("kill_itself", "kill_all", "crash", "leave_without_an_output", "ignore_the_request_to_end"),
-}
 ATTACKS = attacks("confinement", "resources")
 TRIED = [(attack, "invoke") for attack in ATTACKS]
-TRIED += [(attack, "exec") for attack in ATTACKS if attack.name in APART]
+TRIED += [(attack, "exec") for attack in ATTACKS if attack.apart]
 TRIED += [(attack, "invoke") for attack in attacks("servers")]
 
 
@@ -29,20 +19,9 @@ def act(request, sandboxed):
     return sandboxed(request.param)
 
 
-def _limits(attack, tiny):
-    """Return limits that an attack reaches soon."""
-    if attack.module == "servers":
-        return replace(tiny, timeout_s=3.0)
-    if attack.name in ENDLESS:
-        return replace(tiny, timeout_s=1.0)
-    if attack.name in BOMBS:  # their processes live on in the server: a session of their own
-        return replace(tiny, timeout_s=5.0)
-    return replace(tiny, timeout_s=4.0) if attack.name in LONG else tiny
-
-
 @pytest.mark.parametrize(("attack", "api"), TRIED, ids=str)
-def test_an_attack_costs_its_own_case_alone(puppets, tiny, attack, api):
-    limits = _limits(attack, tiny)
+def test_an_attack_costs_its_own_case_alone(puppets, attack, api):
+    limits = limits_of(attack)
     given = "handler" if attack.module == "servers" else ""
     case = puppets(f"from attacks import {attack.module}\n{attack.place}({given})", api, limits)
     assert attack.holds(case.outcome.status, case.outcome.message), case.outcome

@@ -14,6 +14,25 @@ def mount_a_file_system():
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
+def enter_a_new_user_namespace():
+    """non-zero exit: Operation not permitted"""
+    _call("unshare", 0x10000000)
+
+
+def open_a_file_of_the_host_by_its_number():
+    """non-zero exit: Operation not permitted | Function not implemented"""
+    root = os.open("/etc/hostname", os.O_RDONLY)  # it is mounted from the host
+    handle = (8).to_bytes(4, "little") + (1).to_bytes(4, "little") + (2).to_bytes(8, "little")
+    _call("open_by_handle_at", root, ctypes.create_string_buffer(handle), 0)
+
+
+def _call(name, *arguments):
+    """Call a function of the kernel, which raises an OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
 def search_for_the_truth():
     """ok"""
     suspects = [
@@ -51,6 +70,9 @@ ATTACKS = {
         "write_to_the_kernel": lambda: Path("/proc/sys/kernel/core_pattern").write_text(
             "|/output/x"
         ),
+        "leave_its_control_group": lambda: next(
+            Path("/sys/fs/cgroup").rglob("cgroup.procs")
+        ).write_text("1"),
     },
     "non-zero exit: Operation not permitted": {
         "change_the_root": lambda: os.chroot("/tmp"),
@@ -60,6 +82,7 @@ ATTACKS = {
         "become_root": lambda: os.setuid(0),
         "give_the_output_away": lambda: os.chown("/output", 0, 0),
         "make_a_device": lambda: os.mknod("/output/d", 0o20666, os.makedev(1, 3)),
+        "make_a_disk": lambda: os.mknod("/output/d", 0o60666, os.makedev(254, 0)),
     },
     "non-zero exit: unreachable": {
         "connect_to_a_network": lambda: socket.create_connection(("192.0.2.1", 80), 3),
@@ -77,5 +100,6 @@ ATTACKS = {
     },
     "non-zero exit: Permission denied | Operation not permitted": {
         "raise_its_priority": lambda: os.nice(-5),
+        "be_spared_when_memory_lacks": lambda: Path("/proc/self/oom_score_adj").write_text("-1000"),
     },
 }

@@ -1,5 +1,6 @@
 """Programs that take more than they may have, or end in a bad way."""
 
+import ctypes
 import faulthandler
 import mmap
 import os
@@ -71,6 +72,43 @@ def fill_the_output_and_wait():
     """bad output: output limit of 0.00195312 GiB exceeded"""
     fill_the_output_with_files()
     time.sleep(60)
+
+
+def fill_the_output_without_names():
+    """ok | bad output: No space left on device"""
+    handles = []
+    for number in range(40):  # 80 MB
+        handles.append((OUT / str(number)).open("wb"))
+        (OUT / str(number)).unlink()
+        handles[-1].write(MB * 2)
+        handles[-1].flush()
+    time.sleep(1.5)
+    _done()
+
+
+def fill_shared_segments():
+    """out of memory | non-zero exit: limit | No space left on device"""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.shmat.restype = ctypes.c_void_p
+    while True:
+        place = libc.shmat(libc.shmget(0, 2**22, 0o1600), None, 0)
+        if place in (None, ctypes.c_void_p(-1).value):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        ctypes.memset(place, 1, 2**22)
+
+
+def signal_the_first_process():
+    """ok | killed | non-zero exit | missing output"""
+    for number in range(1, 32):
+        os.kill(1, number)
+        time.sleep(0.01)
+    _done()
+
+
+def take_the_rights_of_the_output():
+    """ok | bad output | non-zero exit: cannot be read | Operation not permitted"""
+    _done()
+    OUT.chmod(0)
 
 
 def a_million_files():

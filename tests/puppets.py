@@ -1,0 +1,57 @@
+"""Images of puppets, which run the program of a case or an attack by its name, and their limits."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.context import by_name, pack
+from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.files import digest
+
+ROOT = Path(__file__).parents[1]
+HOME = ROOT / "tests" / "hostile"
+BOOTSTRAPPED = "cytosuite/debian:bookworm"
+TINY = Limits(memory_gib=0.2, timeout_s=20.0, cpus=1.0, pids=64, output_gib=2 / 1024)
+SECONDS = {
+    **dict.fromkeys(
+        ("sleep_for_ever", "compute_for_ever", "stop_itself", "ignore_the_request_to_end"), 1.0
+    ),
+    **dict.fromkeys(("a_million_files", "five_gb_of_words", "a_million_lines"), 4.0),
+    **dict.fromkeys(BOMBS := ("fork_bomb", "thread_bomb"), 5.0),  # they live on in the server
+}
+
+
+def base(client):
+    """Return the tag of the base image, built if it is not there; InputError if it cannot be."""
+    made = any(BOOTSTRAPPED in image.tags for image in client.images.list())
+    return Builder(client, ROOT, base_image=BOOTSTRAPPED if made else None).base()
+
+
+def image(client, base, command="exec"):
+    """Return the id of an image of puppets that runs one of their commands by default."""
+    sources = [HOME / "puppet.py", HOME / "expected.py", *sorted((HOME / "attacks").glob("*.py"))]
+    label = {
+        "org.cytosuite.test": f"{command}-{digest(sources, HOME)}{base.rpartition('-')[2]}",
+    }
+    found = client.images.list(filters={"label": [f"{k}={v}" for k, v in label.items()]})
+    if found:
+        return found[0].id
+    entry = '"python3", "-m", "puppet"'
+    recipe = f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT [{entry}]\nCMD ["{command}"]\n'
+    with pack({"Dockerfile": recipe.encode(), **by_name(sources, HOME)}) as context:
+        made, _ = client.images.build(
+            fileobj=context,
+            custom_context=True,
+            tag=f"cytosuite/test-puppet:{command}",
+            labels=label,
+            network_mode="none",
+            rm=True,
+            forcerm=True,
+        )
+    return made.id
+
+
+def limits_of(attack):
+    """Return limits that an attack reaches soon."""
+    usual = 3.0 if attack.module == "servers" else TINY.timeout_s
+    return replace(TINY, timeout_s=SECONDS.get(attack.name, usual))
