@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -241,6 +242,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.cheats", description=__doc__)
     parser.add_argument("--server", action="store_true", help="without a container for each team")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are removed
     client, tally = find_docker(), Tally()
     if isinstance(client, str):
         parser.error(f"no Docker daemon: {client}")

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import os
 import resource
+import signal
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -162,6 +163,7 @@ def main():
     parser.add_argument("--api", choices=("invoke", "exec"), help="both without it")
     parser.add_argument("--only", default="", help="attacks whose name holds this")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are removed
     client, tally = find_docker(), Tally()
     if isinstance(client, str):
         parser.error(f"no Docker daemon: {client}")
