@@ -124,6 +124,7 @@ setup: .venv/.dev ## Make the virtual environment with everything for developmen
 
 peers: .venv/.dev ## Install the independent programs that agreement tests compare with (torch among them).
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,peers]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "sagemaker-shim>=0.8.3"
 
 test: .venv/.dev ## Run the tests; those with containers need a Docker daemon, those of clusters Slurm, and skip without.
 	@$(call both,not long)

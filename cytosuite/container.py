@@ -34,12 +34,11 @@ from cytosuite.contract.select import Selection, describe, select
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import find_folder, open_model, read_cards, trained_on
 from cytosuite.errors import CytosuiteError, InputError, RoomError
-from cytosuite.files import write_json
+from cytosuite.files import remove, write_json
 from cytosuite.volume import Volume
 
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
 OUT_OF_MEMORY = 4
-ADDRESS, LOOPBACK = "CYTOSUITE_ADDRESS", "127.0.0.1"  # images set it: their network is walled off
 GPU_FULL = "out of GPU memory: take a GPU with more, a smaller image, or the CPU"
 TERMINATED = 128 + signal.SIGTERM
 
@@ -184,12 +183,11 @@ def serve(program: Program, listener: socket.socket) -> NoReturn:
             call = Call(self.connection, lambda: attempt(program))
             with busy:
                 call.follow(abandoned)
-                abandoned[:] = [case for case in abandoned if case.is_alive()]
                 if not call.watched():
                     abandoned.append(call)
                     return
-                for case in abandoned:
-                    case.tidy()
+                for case in abandoned:  # it may have begun to write
+                    remove(case.private)
             self._answer(201 if call.code == 0 else 500, str(call.code))
 
         def _answer(self, status: int, text: str) -> None:
@@ -202,7 +200,7 @@ def serve(program: Program, listener: socket.socket) -> NoReturn:
         def log_message(self, format: str, *args: object) -> None:
             """Keep stderr for warnings: the platform shows it to users."""
 
-    server = ThreadingHTTPServer((LOOPBACK, PORT), Handler, bind_and_activate=False)
+    server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler, bind_and_activate=False)
     server.daemon_threads = True
     server.socket.close()
     server.socket = listener
@@ -251,7 +249,8 @@ def execute(command: str, load: Callable[[], Program]) -> int:
     if command == "invoke":
         descriptor = os.environ.get("CYTOSUITE_LISTEN_FD")
         if descriptor is None:
-            serve(program, socket.create_server((os.environ.get(ADDRESS, LOOPBACK), PORT)))
+            address = os.environ.get("CYTOSUITE_ADDRESS", "127.0.0.1")  # images set all interfaces
+            serve(program, socket.create_server((address, PORT)))
         threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(program, socket.socket(fileno=int(descriptor)))
     codes: list[int] = []  # of another thread: the main thread stays free for SIGTERM

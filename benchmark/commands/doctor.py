@@ -48,6 +48,7 @@ SERVES = {
     "cluster": "CLUSTER=slurm, local, or a Dask scheduler",
     "docs": "pages as a site: make docs",
     "napari": "the plugin of napari",
+    "platform": "the challenge platform's launcher in a rehearsal, of Python 3.12: docs/hand-in.md",
 }
 
 

@@ -31,6 +31,7 @@ from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.engines.sandbox import sandbox, watch
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.runs.chain import links
 from cytosuite.benchmark.submission.export import export_image
@@ -201,18 +202,15 @@ def _judge_shut(truth: Path, options: EvaluationOptions, console: Console, folde
     output = folder / "output"
     output.mkdir()
     output.chmod(0o777)  # the user of the image is another one
-    places = {folder / "input": ("/input", "ro"), output: ("/output", "rw"), truth: (TRUTH, "ro")}
-    volumes = {str(own): {"bind": to, "mode": mode} for own, (to, mode) in places.items()}
-    with daemon_errors("rehearsal of the evaluation"):
-        container = builder.client.containers.run(tag, "exec", volumes=volumes, detach=True, **SHUT)
-        try:
-            code = container.wait()["StatusCode"]
-            log = container.logs().decode(errors="replace")
-        finally:
-            container.remove(force=True)
+    places = {"/input": folder / "input", "/output": output, TRUTH: truth}
+    with (
+        daemon_errors("rehearsal of the evaluation"),
+        sandbox(builder.client, tag, ["exec"], places, Limits(), SHUT) as box,
+    ):
+        code = watch(box.exit_code, lambda _: False, 0.0)
+        _, line = box.new_log()
     if code:
-        reason = plain((log.strip().splitlines() or ["no word"])[-1])
-        raise InputError(f"{tag}: the evaluation ended with exit code {code}: {reason}")
+        raise InputError(f"{tag}: the evaluation ended with exit code {code}: {plain(line)}")
 
 
 def rehearse(options: RehearseOptions, screen: Console) -> bool:

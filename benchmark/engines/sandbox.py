@@ -180,10 +180,11 @@ def sandbox(
     folders: Mapping[str, Path],
     limits: Limits,
     chosen: Mapping[str, Any],
+    writable: str = "/output",
 ) -> Iterator[Sandbox]:
-    """Run a container with `hardening.flags` and folders that are read-only but for ``/output``."""
+    """Run a container with `hardening.flags` and folders of which one is writable."""
     mounts = [
-        Mount(point, str(path.resolve()), type="bind", read_only=point != "/output")
+        Mount(point, str(path.resolve()), type="bind", read_only=point != writable)
         for point, path in folders.items()
     ]
     container = client.containers.create(

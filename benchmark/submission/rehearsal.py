@@ -5,6 +5,8 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -13,10 +15,12 @@ import numpy as np
 
 from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, StartError
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
 from cytosuite.benchmark.submission.checks.outputs import accept_outputs
+from cytosuite.benchmark.submission.launched import INSTALL, SHIM, launch
 from cytosuite.benchmark.submission.profiles import MARGIN
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
@@ -29,6 +33,8 @@ LONG_AGO_S = 10**9  # time of the renamed files
 LOG_LINES = 500  # the platform keeps no more
 SLUG = "socket-of-another-phase"
 PLACE = {"slug": SLUG, "kind": "Anything", "super_kind": "Value", "relative_path": f"{SLUG}.json"}
+NEEDED = f"needs the platform's launcher ({INSTALL}), an image of ours, its own models, a CPU"
+REACHED = "port 4743 from outside (no bridge or published port is made: 127.0.0.2 stands for them)"
 UNKNOWN = {"interface": PLACE, "value": 1, "file": None, "image": None}
 
 
@@ -92,6 +98,7 @@ class Rehearsal:
         title = f"{other}, two cases in a row: the same outputs"
         yield _judged(title, _findings(second) or _different(first, second))
         yield from self._margins()
+        yield from self._launched(first)
 
     def figures(self) -> dict[str, float | None]:
         """Return the longest case [s], the largest peak of memory [GiB], and the shares of both."""
@@ -117,6 +124,35 @@ class Rehearsal:
         share = f"at most {MARGIN:.0%} of it"
         yield _judged(f"memory: {found['peak_gib']:.3g} GiB of {memory:g} GiB, {share}", much)
 
+    def _launched(self, first: Sequence[Rehearsed]) -> Iterator[Check]:
+        """Yield the checks by the platform's own launcher, or what they need."""
+        title, engine = "a case over its limit between two others", self.engine
+        if (
+            not isinstance(engine, DockerEngine)
+            or find_spec("sagemaker_shim") is None
+            or self.guest
+            or engine.models
+            or engine.device != "cpu"
+        ):
+            yield Check(title, "skip", NEEDED)
+            return
+        case, folder = self.cases[0], self.folder / "launched"
+        whole = case.input(self.task)
+        inputs = {"first": whole, "late": self.folder / "renamed", "third": whole}
+        seconds = dict.fromkeys(inputs, self.limits.timeout_s)
+        seconds["late"] = min(answer.outcome.seconds for answer in self.answers) / 4
+        results = launch(engine, self.manifest.name, self.limits, inputs, seconds, folder)
+        _, late = results.pop("late")
+        reached, answers = results.pop("reached"), []
+        with Examiner() as examiner:
+            for name, (code, message) in results.items():
+                raw = folder / "out" / name
+                outcome = Outcome("non-zero exit" if code else "ok", 0.0, None, code, message)
+                answers.append(self._examined(case, raw, outcome, examiner))
+        title = f"{SHIM} {version(SHIM)}: {title} ({late or 'it was done in time'})"
+        yield _judged(title, _findings(answers) or _different(first, answers))
+        yield _judged(REACHED, "" if reached == 200 else f"found {reached}; bind 0.0.0.0")
+
     def _run(self, api: Api, inputs: Sequence[tuple[Case, Path]]) -> list[Rehearsed]:
         """Return the answers to cases, given one after the other as the interface does."""
         name, made = self.manifest.name, []
@@ -131,9 +167,8 @@ class Rehearsal:
                     raw.mkdir(parents=True)
                     log.touch()
                     outcome = session.predict(given, raw, log)
-                    found, finding = self._examined(case, raw, outcome, examiner)
                     lines = len(log.read_text(encoding="utf-8", errors="replace").splitlines())
-                    made.append(Rehearsed(case.name, outcome, raw, found, finding, lines))
+                    made.append(self._examined(case, raw, outcome, examiner, lines))
                     self.answers.append(made[-1])
         except StartError as error:
             failed = Outcome("non-zero exit", 0.0, None, None, str(error))
@@ -141,17 +176,21 @@ class Rehearsal:
         return made
 
     def _examined(
-        self, case: Case, raw: Path, outcome: Outcome, examiner: Examiner
-    ) -> tuple[Mapping[str, Path], str]:
-        """Return the outputs of a case by slug, and the finding where it has failed."""
+        self, case: Case, raw: Path, outcome: Outcome, examiner: Examiner, lines: int = 0
+    ) -> Rehearsed:
+        """Return the answer to a case with its outputs, or the finding where it has failed."""
+        outputs: Mapping[str, Path] = {}
+        finding = ""
         if outcome.status != "ok":
-            return {}, f"{case.name}: {outcome.status}: {outcome.message}"
-        main = case.main(self.task)
-        geometry = None if main is None else header(main)
-        try:
-            return examiner.examine(raw, self.task.outputs, geometry), ""
-        except BadOutput as finding:
-            return {}, f"{case.name}: {finding.status}: {finding}"
+            finding = f"{case.name}: {outcome.status}: {outcome.message}"
+        else:
+            main = case.main(self.task)
+            geometry = None if main is None else header(main)
+            try:
+                outputs = examiner.examine(raw, self.task.outputs, geometry)
+            except BadOutput as bad:
+                finding = f"{case.name}: {bad.status}: {bad}"
+        return Rehearsed(case.name, outcome, raw, outputs, finding, lines)
 
 
 def write_record(folder: Path, name: str, record: Mapping[str, Any]) -> Path:

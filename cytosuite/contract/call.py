@@ -4,7 +4,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from ctypes import c_ulong, py_object, pythonapi
@@ -15,7 +15,6 @@ from cytosuite.files.working import working_name
 
 LOOK_S = 0.05  # between two looks at the connection
 PATIENCE_S = 0.5  # of the next case with the tile or step that an abandoned one still computes
-GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 
 class Abandoned(BaseException):
@@ -29,8 +28,8 @@ class Call(threading.Thread):
         super().__init__(daemon=True)
         self.caller, self.work = caller, work
         self.code = 1  # of the work: it may end without any
-        self.private: Path | None = None  # folder of the outputs until they are handed over
-        self._lock = threading.Lock()
+        self.private = Path(working_name("case"))  # of the outputs, until they are handed over
+        self._lock = threading.RLock()
         self._over = self._ended = False
 
     def run(self) -> None:
@@ -40,22 +39,18 @@ class Call(threading.Thread):
             try:
                 self.code = self.work()
             finally:
-                self._end()
+                with self._lock:
+                    self._ended = True
 
-    def _end(self) -> None:
-        with self._lock:
-            self._ended = True
-
-    def follow(self, earlier: Sequence["Call"]) -> None:
-        """Wait for abandoned cases: briefly for one, to their end for more.
-
-        Two cases in memory are the most. One that computes outside of Python cannot be stopped.
-        """
+    def follow(self, abandoned: list["Call"]) -> None:
+        """Wait until one other case at most is in memory, and briefly for its end."""
+        # A step that computes outside of Python cannot be stopped.
         deadline = time.monotonic() + PATIENCE_S
-        while (left := [case for case in earlier if case.is_alive()]) and not self.over():
-            if len(left) == 1 and time.monotonic() > deadline:
+        while abandoned and not self.over():
+            if len(abandoned) == 1 and time.monotonic() > deadline:
                 break
-            left[0].join(LOOK_S)
+            abandoned[0].join(LOOK_S)
+            abandoned[:] = filter(Call.is_alive, abandoned)
 
     def watched(self) -> bool:
         """Run, and return whether the caller waits to the end; else stop the work in Python."""
@@ -72,41 +67,31 @@ class Call(threading.Thread):
     def over(self) -> bool:
         """Return whether the caller has gone."""
         with self._lock:
-            return self._has_gone()
-
-    def _has_gone(self) -> bool:
-        if not self._over:  # else the connection may be closed
-            poll = select.poll()
-            poll.register(self.caller, GONE)
-            self._over = bool(poll.poll(0))
-        return self._over
+            if not self._over:  # else the connection may be closed
+                poll = select.poll()
+                poll.register(self.caller, select.POLLRDHUP)
+                self._over = bool(poll.poll(0))
+            return self._over
 
     @contextmanager
     def delivered(self, outputs: Path) -> Iterator[Path]:
         """Yield a private folder; hand its files over, all or none if the caller has gone."""
-        folder = self.private = outputs / working_name("case")
+        folder = self.private = outputs / self.private.name
         folder.mkdir(parents=True)
         try:
             yield folder
             moved: list[Path] = []
             with self._lock:  # the next case waits for it
-                for file in sorted(path for path in folder.rglob("*") if not path.is_dir()):
-                    if self._has_gone():
-                        break
+                for file in [path for path in folder.rglob("*") if not path.is_dir()]:
                     target = outputs / file.relative_to(folder)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     moved.append(file.replace(target))
-                if self._has_gone():
+                if self.over():
                     for file in moved:
                         remove(file)
                     raise Abandoned
         finally:
-            self.tidy()
-
-    def tidy(self) -> None:
-        """Remove the private folder: an abandoned case may have begun to write."""
-        if self.private is not None:
-            remove(self.private)
+            remove(folder)
 
 
 _present: ContextVar[Call | None] = ContextVar("present", default=None)

@@ -82,28 +82,27 @@ def select(
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
     known = {key: value for key, value in metadata.items() if _says_something(value)}
-    if why := undecided(cards, policy):
-        raise ModelError(f"no model is chosen by itself, name one with --model: {why}")
-    partakers = [card for card in cards if len(cards) == 1 or not left_out(card, policy)]
-    strange = _strange(partakers, known, policy) if len(cards) > 1 else ()
+    free = partakers(cards, policy)
+    strange = _strange(free, known, policy) if len(cards) > 1 else ()
     plain = {key: value for key, value in known.items() if key not in strange}
     judged = sorted(
-        (_judge(card, plain if card in partakers else known, policy) for card in cards), key=_rank
+        (_judge(card, plain if card in free else known, policy) for card in cards), key=_rank
     )
-    candidates = [found for found in judged if found.card in partakers]
+    candidates = [found for found in judged if found.card in free]
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
         raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
-    out = (found for found in judged if found.card not in partakers)
+    out = (found for found in judged if found.card not in free)
     return replace(best, strange=strange, others=(*candidates[1:], *out))
 
 
-def undecided(cards: Sequence[ModelCard], policy: SelectPolicy) -> str:
-    """Return the reasons why none of several cards is ever chosen, empty where one may be."""
-    reasons = sorted((card.name, left_out(card, policy)) for card in cards)
-    if len(cards) < 2 or not all(reason for _, reason in reasons):
-        return ""
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons)
+def partakers(cards: Sequence[ModelCard], policy: SelectPolicy) -> Sequence[ModelCard]:
+    """Return the cards that may be chosen by themselves: a lone one may; ModelError if none may."""
+    reasons = {card.name: left_out(card, policy) for card in cards} if len(cards) > 1 else {}
+    if reasons and all(reasons.values()):
+        why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+        raise ModelError(f"no model is chosen by itself, name one with --model or keep one: {why}")
+    return [card for card in cards if not reasons.get(card.name)]
 
 
 def left_out(card: ModelCard, policy: SelectPolicy) -> str:

@@ -19,8 +19,8 @@ from cytosuite.benchmark.submission.checks.stream import (
     members,
 )
 from cytosuite.contract.manifest import ModelCard, SelectPolicy, parse
-from cytosuite.contract.select import undecided
-from cytosuite.errors import InputError, plain
+from cytosuite.contract.select import partakers
+from cytosuite.errors import InputError, ModelError, plain
 from cytosuite.files import open_regular, parse_json
 
 PLACE = "/nonexistent/model"  # only what leads out of it matters
@@ -137,8 +137,10 @@ class _Content:
         if self.cards:
             manifest = algorithms().get(self.cards[0].algorithm)
             policy = manifest.select if manifest else SelectPolicy()
-            if why := undecided(self.cards, policy):
-                yield finding("tarball.no-choice", self.file, why)
+            try:
+                partakers(self.cards, policy)
+            except ModelError as error:
+                yield finding("tarball.no-choice", self.file, str(error))
 
     def _card(self, name: str, content: bytes) -> Iterator[Finding]:
         where = f"{self.file}: {plain(name, 90)}"

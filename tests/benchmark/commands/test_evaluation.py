@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
@@ -95,7 +96,9 @@ def rehearsed(client, base, tmp_path):
 def test_an_algorithm_of_ours_passes(rehearsed, api):
     passed, lines, record = rehearsed(algorithm="watershed", api=api, profile="gc-cpu-8gb")
     assert passed, lines
-    assert lines.count("  pass  ") == 7
+    launched = find_spec("sagemaker_shim") is not None
+    assert lines.count("  pass  ") == (9 if launched else 7)
+    assert not launched or "two others (Time limit exceeded)" in lines
     assert record["passed"] is True
     assert record["api"] == api
     assert record["site"] == "gc-cpu-8gb"

@@ -149,7 +149,7 @@ def test_models_of_which_none_would_be_chosen_are_refused(exported, tmp_path):
     source = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
     for name in ("first", "second"):
         (folder / f"{name}.json").write_text(json.dumps(source | {"name": name, "scores": {}}))
-    with pytest.raises(InputError, match="first: no scores .*; second: no scores"):
+    with pytest.raises(ModelError, match="first: no scores .*; second: no scores"):
         exported(root=tmp_path)
     (folder / "second.json").unlink()
     exported(root=tmp_path)
