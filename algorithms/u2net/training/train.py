@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
@@ -38,6 +39,17 @@ class Settings(parts.NucleiSettings):
     network: Network = Network()
     width: int = Field(2, ge=1, description="pixels of the border within an object")
     loss: LossWeights = LossWeights()
+
+    @model_validator(mode="after")
+    def _lowest_layer_has_statistics(self) -> Self:
+        """Refuse a batch of which the lowest layer, which is normalised over it, sees one value."""
+        shape, batch = self.patches.shape, self.patches.batch
+        if (batch, shape) == (1, self.network.multiple):
+            raise ValueError(
+                f"patches: expected a batch of 2 or more, or a shape beyond {list(shape)}, found "
+                "batch 1"
+            )
+        return self
 
 
 def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role

@@ -1,7 +1,7 @@
 """Patches for training: a random place, camera and symmetry for each, by its number alone."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from cytosuite.training.nuclei.cases import SHARE_UNIT, VECTOR_UNIT, Targets, Tr
 
 Image = NDArray[np.float32]
 T = TypeVar("T", bound=np.integer[Any])
+Size = Annotated[int, Field(ge=1)]
 Slices = tuple[slice, slice, slice]
 
 _GLOW = (2, 9)  # values of a glow along y and x, the last excluded
@@ -51,7 +52,7 @@ class AugmentRanges(Augmentations):
 class Patches(Described):
     """Ranges from which patches are drawn."""
 
-    shape: tuple[int, int, int] = Field((32, 64, 64), description="voxels along z, y, x")
+    shape: tuple[Size, Size, Size] = Field((32, 64, 64), description="voxels along z, y, x")
     diameter: float = Field(
         0, ge=0, description="pixels to which the median nucleus of a plane is scaled; 0: as it is"
     )

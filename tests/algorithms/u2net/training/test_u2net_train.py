@@ -14,6 +14,7 @@ from cytosuite.algorithms.u2net.training.train import (
     losses,
 )
 from cytosuite.contract.manifest import parse, read_card
+from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.formats import write
 from cytosuite.training.loop import begin, take_step, train
@@ -66,6 +67,22 @@ def test_a_training_gives_a_model_of_planes(folder, tmp_path):
     assert found.describes == {"axes": "YX", "channel": "nucleus", "diameter_um": 12}
     assert found.scores
     assert load_network(found.parameters["network"], card.with_suffix(".safetensors")).layer
+
+
+def test_a_batch_without_statistics_is_refused_and_the_next_larger_one_learns(folder):
+    patches = {**TINY["patches"], "shape": [1, 32, 32], "batch": 1}
+    with pytest.raises(InputError, match="patches: expected a batch of 2 or more, or a shape bey"):
+        parse("t.toml", {**TINY, "patches": patches}, Settings)
+    for shape in ([1, 0, 0], [1, -32, -32]):
+        with pytest.raises(InputError, match=r"patches\.shape"):
+            parse("t.toml", {**TINY, "patches": {**patches, "shape": shape}}, Settings)
+    for larger in ({"batch": 2}, {"shape": [1, 64, 64]}):
+        settings = parse("t.toml", {**TINY, "patches": {**patches, **larger}}, Settings)
+        cases = {"images": TRAINING.load(folder, "images", settings)}
+        state = begin(TRAINING, settings, None, "cpu")
+        drawn = TRAINING.batch(cases, settings, 0)
+        batch = {name: torch.from_numpy(array) for name, array in drawn.items()}
+        assert TRAINING.step(state, batch, settings)["total"] > 0
 
 
 def test_the_loss_falls_on_one_fixed_batch(folder):
