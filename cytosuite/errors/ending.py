@@ -15,6 +15,7 @@ from cytosuite.errors.packages import lacking
 
 REFUSED, INTERRUPTED, CLOSED = 2, 130, 141  # exit codes; the last as where SIGPIPE ends a program
 AGAIN_S = 0.05
+ALLOCATOR = "DefaultCPUAllocator: "  # of torch, which raises no MemoryError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors that name no file
 
 
@@ -55,6 +56,8 @@ def _refusal(error: BaseException) -> tuple[int, str] | None:
             return REFUSED, line
         case MemoryError():
             return REFUSED, f"not enough memory is free ({str(error) or 'of unknown size'})"
+        case RuntimeError() if ALLOCATOR in str(error):
+            return REFUSED, f"not enough memory is free ({str(error).rpartition(ALLOCATOR)[2]})"
         case BrokenPipeError():
             return CLOSED, ""
         case OSError(filename=str() | bytes()):

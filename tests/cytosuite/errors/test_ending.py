@@ -9,6 +9,10 @@ import time
 import pytest
 
 HEAD = "import errno, os, sys, time\nfrom cytosuite.errors.ending import end\nfrom cytosuite.errors import *\n"
+TORCH = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you "
+    "tried to allocate 1811939328 bytes. Error code 12 (Cannot allocate memory)"
+)
 
 
 def _program(body, **given):
@@ -39,6 +43,7 @@ def _end(body, **given):
         ("raise OSError(errno.ENOSPC, 'Full')", 2, "cytosuite: a file or the output cannot be"),
         ("import nowhere", 2, "cytosuite: this command needs nowhere, not installed here: "),
         ("bytearray(2**62)", 2, "cytosuite: not enough memory is free"),
+        (f"raise RuntimeError({TORCH!r})", 2, "cytosuite: not enough memory is free (can't allocate"),
         ("raise KeyboardInterrupt", 130, "cytosuite: interrupted; what is finished is kept"),
         ("raise BrokenPipeError", 141, ""),
         ("print('\\udcff µ')", 0, ""),
