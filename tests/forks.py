@@ -18,9 +18,10 @@ ALGORITHMS = ("toy_threshold", "watershed")
 CASES = tuple(f"toy_cells_{number:02d}" for number in (1, 2, 3))
 TIMES = ["s_per_case", "peak_MiB", "seconds", "peak_memory"]  # the columns that no run repeats
 RUNNER = """
-import importlib, json, os, signal, sys
+import importlib, json, os, resource, signal, sys, traceback
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from cytosuite.benchmark.__main__ import main
+from cytosuite.errors.ending import end
 import cytosuite.benchmark.commands.app
 import cytosuite.benchmark.commands.benchmark, cytosuite.datasets.toy_cells.generate
 import cytosuite.benchmark.data.preview, cytosuite.metrics.labels.surfaces
@@ -47,12 +48,27 @@ def full_before(place, folder):
         return real(*given, **named)
     setattr(owner, last, function)
 
+def quickly(program):
+    '''Run a program, and end without the tidying of all modules.'''
+    try:
+        end(program)
+    except SystemExit as stop:
+        sys.stdout.flush()
+        os._exit(stop.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
 for line in sys.stdin:
     order = json.loads(line)
     if "wait" in order:
         code = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
         print(code, flush=True)
         continue
+    name, _, function = order["program"].partition(":")
+    program = name and getattr(importlib.import_module(name), function)
+    for name in order["load"]:
+        importlib.import_module(name)
     child = os.fork()
     if not child:
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -62,7 +78,12 @@ for line in sys.stdin:
         os.environ.update(order["environment"])
         if order["full"]:
             full_before(*order["full"])
+        for name, most in order["limits"].items():
+            resource.setrlimit(getattr(resource, name), (most, most))
+        os.chdir(order["folder"] or ".")
         sys.argv = ["cytosuite", *order["words"]]
+        if program:
+            quickly(program)
         main()
         os._exit(0)
     print(child, flush=True)
@@ -95,13 +116,22 @@ class Runs:
         order = ["benchmark", "toy_cells", *given, "--algorithm", ",".join(chosen), *words]
         return self.command(*order, full=full, log=log, host=host)
 
-    def command(self, *words, full=None, log=None, host=None):
-        """Start any command and return its process id."""
+    def command(
+        self, *words, full=None, log=None, host=None, program="", load=(), limits=None, folder=""
+    ):
+        """Start any command, or another program as `module:function`, and return its process id.
+
+        The modules in `load` are imported before, once.
+        """
         return self._order(
-            words=words,
+            words=[str(word) for word in words],
             log=str(log or self.log),
             full=full,
             environment={"DOCKER_HOST": host} if host else {},
+            program=program,
+            load=load,
+            limits=limits or {},
+            folder=str(folder),
         )
 
     def end(self, process, log=None):

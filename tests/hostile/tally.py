@@ -1,7 +1,18 @@
 """What a campaign of attacks counts and prints: tried, exact, wrong."""
 
+import argparse
+import hashlib
+import json
+import signal
+import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cytosuite.files.working import CLAIM, LEFTOVER, LOCK, SESSION
+
+LINE = "cytosuite: "
+REFUSALS = (1, 2, 3)  # exit codes of what a user can mend
 
 
 class Tally:
@@ -9,6 +20,10 @@ class Tally:
 
     def __init__(self):
         self.tried, self.wrong = Counter(), Counter()
+
+    def say(self, line):
+        """Print a line at once."""
+        print(line, flush=True)
 
     @contextmanager
     def attempt(self, kind):
@@ -18,13 +33,79 @@ class Tally:
             yield
         except AssertionError as error:
             self.wrong[kind] += 1
-            print(f"wrong: {kind}: {error}"[:2000], flush=True)
+            self.say(f"wrong: {kind}: {error}"[:2000])
 
     def show(self):
         """Print the table, and return the exit code."""
         rows = [*self.tried.items(), ("all", self.tried.total())]
-        print(f"{'kind':40} {'tried':>6} {'exact':>6} {'wrong':>6}")
+        self.say(f"{'kind':40} {'tried':>6} {'exact':>6} {'wrong':>6}")
         for kind, tried in rows:
             wrong = self.wrong.total() if kind == "all" else self.wrong[kind]
-            print(f"{kind:40} {tried:6} {tried - wrong:6} {wrong:6}")
+            self.say(f"{kind:40} {tried:6} {tried - wrong:6} {wrong:6}")
         return 1 if self.wrong else 0
+
+
+def campaign(name, kinds, document, tries=10):
+    """Run the functions of some kinds with a tally and the options, and end with its exit code."""
+    parser = argparse.ArgumentParser(prog=f"python -m tests.hostile.{name}", description=document)
+    parser.add_argument("--kinds", default="", help=f"with commas; all without: {', '.join(kinds)}")
+    parser.add_argument("--tries", type=int, default=tries, help="of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="another one tries others")
+    options = parser.parse_args()
+    tally = Tally()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):  # what was tried counts
+        for kind in [kind for kind in options.kinds.split(",") if kind] or kinds:
+            kinds[kind](tally, options)
+            tally.say(f"done: {kind}")
+    sys.exit(tally.show())
+
+
+def in_order(code, text, fine=(0, *REFUSALS)):
+    """Hold the end of a command against its promise: an exit code, and one line if it is no 0."""
+    shown = f"exit code {code}: {text[-1200:]}"
+    assert "Traceback" not in text, shown
+    assert code in fine, shown
+    lines = [line for line in text.splitlines() if line.startswith(LINE)]
+    assert len(lines) == (code in (2, 3)) or (code == 1 and not lines), shown
+    return lines[0] if lines else ""
+
+
+def left(*folders):
+    """Return what is half-written or locked below folders."""
+    marks = (SESSION, "cytosuite-", "tmp")
+    return [
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if LEFTOVER.fullmatch(path.name)
+        or path.name in (LOCK, CLAIM)
+        or path.name.startswith(marks)
+    ]
+
+
+def digests(folder, without=(".stamps",)):
+    """Return the digest of each file below a folder, by its name."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in without
+    }
+
+
+def differing(one, other):
+    """Return the values of two states that are not alike, by their names."""
+    names = sorted(one.keys() | other.keys())
+    return [(n, one.get(n), other.get(n)) for n in names if one.get(n) != other.get(n)]
+
+
+def facts_of(card: Path):
+    """Return the entries of a model card, without what no training repeats: names and times."""
+    found = json.loads(card.read_text())
+    trained = found.pop("trained", {})
+    for key in ("seconds", "cpu_seconds"):
+        trained.pop(key, None)
+    trained.get("curves", {}).pop("seconds", None)
+    for key in ("name", "weights"):
+        found.pop(key)
+    return found | trained
