@@ -52,6 +52,18 @@ def test_a_ranking_knows_its_power(ranking, algorithms, cases):
     assert f"No tiers: {power}." in few.rule
 
 
+def test_who_fails_every_case_is_worse_than_who_does_not_however_few_there_are(ranking):
+    found = ranking(rules=FEW, a=[0.1] * 3, b=[None] * 3, c=[None] * 3)
+    assert found.metrics["SEG"].better == {("a", "b"), ("a", "c")}
+
+
+def test_a_sample_without_a_case_that_counts_says_nothing(ranking):
+    # 6 of 40 cases have a value: 1 sample in 660 draws none of them.
+    ladder = {name: [0.9 - n / 10] * 6 + [nan] * 34 for n, name in enumerate("abc")}
+    found = ranking(replace(SEG, worst=None), rules=RankingRules(draws=5000), **ladder)
+    assert found.overall.shares == {"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1)}
+
+
 def test_a_worked_example_by_hand(ranking):
     """Three algorithms on three cases, one failure: every number of the ranking."""
     found = ranking(a=[0.9, 0.8, 0.7], b=[0.8, None, 0.8], c=[0.2, 0.1, 0.6])
