@@ -36,16 +36,14 @@ class CameraModel(Described):
 
     def expose(self, level: Image, seed: int) -> Image:
         """Return the counts of light (..., Y, X) in counts; a plane has those of seed and place."""
-        counts = (level - np.float32(self.offset)) / np.float32(self.gain)
-        np.maximum(counts, 0, out=counts)
-        for number, plane in enumerate(counts.reshape(-1, *counts.shape[-2:])):
+        photons: Image = ((level - self.offset) / self.gain).clip(0)
+        for number, plane in enumerate(photons.reshape(-1, *level.shape[-2:])):
             rng = np.random.Generator(np.random.Philox(key=[seed, SHOTS + number]))
-            seen = electrons(rng, plane, self.excess)
-            plane += late(seen - plane, self.lag)
-            plane += np.float32(self.read_noise) * rng.standard_normal(plane.shape, np.float32)
-        counts *= np.float32(self.gain)
-        counts += np.float32(self.offset)
-        return counts
+            plane += late(electrons(rng, plane, self.excess) - plane, self.lag)
+            plane += self.read_noise * rng.standard_normal(plane.shape, np.float32)
+        photons *= self.gain
+        photons += self.offset
+        return photons
 
 
 def electrons(rng: np.random.Generator, photons: NDArray[np.floating], excess: float) -> Image:

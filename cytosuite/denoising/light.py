@@ -18,7 +18,7 @@ def light_of(image: NDArray[np.number], camera: CameraModel) -> NDArray[np.float
     expected by the variance of the camera (Stein), without a truth: Blu, Luisier, IEEE Trans. Image
     Process. 16 (2007) 2778, doi:10.1109/TIP.2007.906002.
     """
-    photons = (image.astype(np.float32) - np.float32(camera.offset)) / np.float32(camera.gain)
+    photons = (image.astype(np.float32) - camera.offset) / camera.gain
     filters = [ndimage.gaussian_filter(photons, width, mode="nearest") for width in WIDTHS]
     level = np.log1p(filters[-1].clip(0))
     some = np.s_[:: max(1, level.size // SAMPLE)]
