@@ -50,6 +50,17 @@ def test_unit_of_the_source_does_not_matter(style, gain, offset):
     assert np.quantile(difference, 0.99) <= 1  # rounding
 
 
+def test_noise_that_is_read_late_is_drawn_so(style):
+    noise = style.noise.model_copy(update={"lag": 0.2, "correlation": 0.0})
+    made = _styled(np.full((12, 64, 64), 7), style.model_copy(update={"noise": noise})).astype(
+        float
+    )
+    off = made - made.mean()
+    along_y, along_x = (off[:, 1:] * off[:, :-1]).mean(), (off[..., 1:] * off[..., :-1]).mean()
+    assert along_x / off.var() == pytest.approx(0.2 * 0.8 / (0.2**2 + 0.8**2), abs=0.03)
+    assert along_y / off.var() == pytest.approx(0, abs=0.03)
+
+
 @pytest.mark.parametrize(("shape", "value"), [((12, 48, 48), 77.5), ((96, 96), 0)])
 def test_a_constant_image_becomes_background_with_its_noise(style, shape, value):
     made = _styled(np.full(shape, value), style).astype(float)
