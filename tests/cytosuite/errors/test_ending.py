@@ -43,7 +43,11 @@ def _end(body, **given):
         ("raise OSError(errno.ENOSPC, 'Full')", 2, "cytosuite: a file or the output cannot be"),
         ("import nowhere", 2, "cytosuite: this command needs nowhere, not installed here: "),
         ("bytearray(2**62)", 2, "cytosuite: not enough memory is free"),
-        (f"raise RuntimeError({TORCH!r})", 2, "cytosuite: not enough memory is free (can't allocate"),
+        (
+            f"raise RuntimeError({TORCH!r})",
+            2,
+            "cytosuite: not enough memory is free (can't allocate",
+        ),
         ("raise KeyboardInterrupt", 130, "cytosuite: interrupted; what is finished is kept"),
         ("raise BrokenPipeError", 141, ""),
         ("print('\\udcff µ')", 0, ""),
