@@ -1,9 +1,7 @@
 """Scored runs: the scores of a run, read from disk, and their origin by ``run.json``."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +10,9 @@ import pandas as pd
 from cytosuite.benchmark.catalog.catalog import workplace
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.results.standings import COLUMNS
-from cytosuite.benchmark.store.csvfile import read_rows
-from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import read_json, read_text
+from cytosuite.benchmark.store.csvfile import original
+from cytosuite.errors import InputError, plain
+from cytosuite.files import read_json, read_table
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.metric import FAMILIES, metrics_of
@@ -101,13 +99,8 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.Data
 
 def _cells(path: Path) -> pd.DataFrame:
     """Return a CSV file as texts; every row must have the cells of the header."""
-    try:
-        rows = list(read_rows(StringIO(read_text(path), newline=""), strict=True))
-    except (ValueError, csv.Error) as error:  # also of the encoding
-        raise InputError(
-            f"{path}: expected a CSV table in UTF-8, found {last_line(error)}"
-        ) from None
-    head, *body = rows or [[]]
+    rows = read_table(path, strict=True)
+    head, *body = [[*map(original, row)] for row in rows] or [[]]
     for number, row in enumerate(body, start=2):
         if row and len(row) != len(head):
             raise InputError(f"{path}, row {number}: expected {len(head)} cells, found {len(row)}")

@@ -11,10 +11,7 @@ from cytosuite.benchmark.engines.guest import Guest, guest_manifest
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Shown, voxels_of
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.errors import InputError
-from cytosuite.files import link, write_json
-from cytosuite.folders.points import read_annotated
-from cytosuite.formats import header
-from cytosuite.formats.imagefiles import image_files
+from cytosuite.files import link
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +88,13 @@ class TakingIn:
         if source is None or socket is None:
             message = f"{self.given.word}: no file is named like {case}"
             return replace(ended, status="missing output", message=message)
-        place = output / socket.relative_path
+        place = (output / socket.relative_path).with_suffix("")  # a folder, also of points
         most = Limits(output_gib=inf).within(voxels_of(case_input))
         try:
             if source.is_file() and source.stat().st_size > most.output_gib * 2**30:
                 status, message = most.output_exceeded
                 return replace(ended, status=status, message=message)
-            if socket.is_json:
-                images = image_files(case_input / "images", deep=True)
-                spacing = header(images[0]).spacing if images else (1.0,) * 3
-                write_json(place, read_annotated(source, spacing).document())
-            elif source.is_dir():  # an OME-Zarr, which becomes a file
+            if source.is_dir():  # an OME-Zarr, which becomes a file
                 link(place / source.name, source)
             else:
                 place.mkdir(parents=True)

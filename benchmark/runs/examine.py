@@ -21,6 +21,7 @@ from cytosuite.benchmark.catalog.catalog import PACKAGE
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.benchmark.runs.validate import BadOutput, check
 from cytosuite.contract.tasks import Socket
+from cytosuite.errors import last_line
 from cytosuite.files import parse_json
 from cytosuite.volume import Header
 
@@ -149,6 +150,8 @@ def answer(question: dict[str, Any]) -> dict[str, str]:
         return {"status": finding.status, "reason": str(finding)}
     except MemoryError:
         return {"status": BAD, "reason": "decoding it needs more memory than four such images"}
+    except Exception as error:
+        return {"status": BAD, "reason": f"cannot be read: {last_line(error)}"}
     return found
 
 

@@ -12,7 +12,8 @@ from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.contract.points import points_of
 from cytosuite.contract.tasks import Socket
 from cytosuite.errors import InputError, plain
-from cytosuite.files import parse_json
+from cytosuite.files import parse_json, write_json
+from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header, read, slabs
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, READABLE
 from cytosuite.volume import Header, Volume
@@ -40,9 +41,12 @@ def check(
 ) -> Path | None:
     """Return the path of a valid output, else BadOutput; `lenient` lets `lost_spacing` pass.
 
-    Of `files` that people have any format is read, and the voxel size does not count.
+    Of `files` that people have any format is read, points in a folder named like their JSON, which
+    is written, and the voxel size does not count.
     """
     place = folder / socket.relative_path
+    if socket.is_json and files:
+        _write_points(place, geometry)
     if socket.is_json:
         return _check_json(place, folder, socket, geometry)
     entries = sorted(place.iterdir()) if place.is_dir() else []
@@ -104,6 +108,21 @@ def same_spacing(found: Header | Volume, wanted: Header | Volume) -> bool:
     return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
 
 
+def _write_points(path: Path, geometry: Header | None) -> None:
+    """Write the points in the only file of a folder, JSON or a table, as the platform's JSON."""
+    (source,) = path.with_suffix("").iterdir()
+    try:
+        points = read_annotated(source, _spacing(geometry))
+    except InputError as error:
+        raise BadOutput("bad output", str(error).replace(str(source), source.name)) from None
+    write_json(path, points.document())
+
+
+def _spacing(geometry: Header | None) -> tuple[float, ...]:
+    """Return the voxel size of points [µm], 1 without an image."""
+    return (1.0,) * 3 if geometry is None else geometry.spacing
+
+
 def _check_json(path: Path, folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
     """Return a file with a JSON object of bounded size, of points those of an image."""
     if not path.is_file():
@@ -121,7 +140,7 @@ def _check_json(path: Path, folder: Path, socket: Socket, geometry: Header | Non
         raise BadOutput("bad output", f"{socket.relative_path}: expected a JSON object")
     if socket.kind == "points":
         try:
-            points_of(value, (1.0, 1.0, 1.0) if geometry is None else geometry.spacing)
+            points_of(value, _spacing(geometry))
         except InputError as error:
             raise BadOutput("bad output", f"{socket.relative_path}: {error}") from None
     return path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import numpy as np
 
-from cytosuite.files import atomic
+from cytosuite.files import NUMBER, atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,6 @@ MARKS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 BEGIN = r"(?:\A|(?<=[;\t\r\n]))"
 FORMULA = re.compile(rf"{BEGIN}(?='*[{MARKS}])")
 NEUTRAL = re.compile(rf"{BEGIN}'(?='*[{MARKS}])")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _RARE = frozenset(MARKS)
 
 
@@ -42,9 +41,9 @@ def original(cell: str) -> str:
     return NEUTRAL.sub("", cell) if "'" in cell else cell
 
 
-def read_rows(lines: Iterable[str], *, strict: bool = False) -> Iterator[list[str]]:
-    """Yield the rows of a table with their original texts; `strict` as of `csv.reader`."""
-    for row in csv.reader(lines, strict=strict):
+def read_rows(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the rows of a table with their original texts."""
+    for row in csv.reader(lines):
         yield [original(cell) for cell in row]
 
 

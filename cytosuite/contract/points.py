@@ -16,13 +16,15 @@ from cytosuite.files import read_json
 KIND = "Multiple points"  # of the platform
 MOST = 100_000  # points of an image: 18 MiB of JSON
 FARTHEST_MM = 1e6
-LONGEST_NAME = 200
+LONGEST_NAME, LONGEST_END = 200, 65  # of cell and photons behind it
 DIGITS = 9  # of a place in mm: 1 pm
 UM_PER_MM = 1000.0
 SHAPE = {"type", "points", "version", "name"}
 ENTRY = {"name", "type", "point", "probability"}
 # The platform refuses other keys: cell and photons stand behind the name.
-NAME = re.compile(r"(.*?)(?: cell=(\d{1,18}))?(?: photons=(\d[\d.e+-]{0,30}))?", re.DOTALL)
+NAME = re.compile(
+    r"(.*?)(?: cell=(\d{1,19}))?(?: photons=(\d[\d.e+-]{0,30}))?", re.DOTALL | re.ASCII
+)
 
 Floats = NDArray[np.float64]
 
@@ -86,8 +88,12 @@ class Points:
         for name, column in given.items():
             if len(column) != number:
                 raise InputError(f"points: expected {number} {name}, found {len(column)}")
-        if not np.isfinite(places).all():
-            raise InputError("points: expected finite places, found NaN or infinity")
+        if max(map(len, given["names"]), default=0) > LONGEST_NAME:
+            raise InputError(f"points: expected names of at most {LONGEST_NAME} characters")
+        farthest = FARTHEST_MM * UM_PER_MM / np.asarray(self.spacing)
+        if not (np.abs(places) <= farthest).all():
+            wanted = f"expected finite places within {FARTHEST_MM:g} mm"
+            raise InputError(f"points: {wanted}, found NaN, infinity or one beyond")
         chance, light = np.asarray(given["confidence"]), np.asarray(given["photons"])
         if ((chance < 0) | (chance > 1)).any():
             raise InputError("points: expected a confidence from 0 to 1")
@@ -148,7 +154,7 @@ def points_of(value: object, spacing: tuple[float, ...]) -> Points:
         photons.append(_float(light))
         confidence.append(chance)
     um = np.array(places, np.float64).reshape(-1, 3)[:, ::-1][:, 3 - len(spacing) :] * UM_PER_MM
-    columns = np.array(cells, np.int64), np.array(confidence), np.array(photons)
+    columns = _column(cells, 0, np.zeros(0, np.int64)), np.array(confidence), np.array(photons)
     return Points(um / np.asarray(spacing), spacing, names, *columns)
 
 
@@ -167,7 +173,7 @@ def _checked(entry: object) -> tuple[list[float], float, str]:
     place, name, chance = (entry.get(key) for key in ("point", "name", "probability"))
     if not isinstance(place, list) or len(place) != 3 or not all(map(_near, place)):
         raise InputError(f'expected "point": [x, y, z], three numbers in mm, found {place!r:.60}')
-    if name is not None and (not isinstance(name, str) or len(name) > LONGEST_NAME):
+    if name is not None and (not isinstance(name, str) or len(name) > LONGEST_NAME + LONGEST_END):
         raise InputError(f'expected "name", a text of at most {LONGEST_NAME} characters')
     if chance is not None and (not _near(chance) or not 0 <= float(chance) <= 1):
         raise InputError(f'expected "probability" from 0 to 1, found {chance!r:.60}')
@@ -191,5 +197,8 @@ def _float(text: str | None) -> float:
 
 def _column(given: object, number: int, default: NDArray[Any]) -> NDArray[Any]:
     """Return a column in the dtype of its default, which stands for an empty one."""
-    found = np.asarray(given, default.dtype)
+    try:
+        found = np.asarray(given, default.dtype)
+    except OverflowError:
+        raise InputError("points: expected cells below 2^63") from None
     return default if found.size == 0 and number else found

@@ -1,5 +1,6 @@
 """Files that are either complete or absent, strict JSON, TOML, and digests."""
 
+import csv
 import ctypes
 import errno
 import hashlib
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import sha256
+from io import StringIO
 from itertools import chain
 from math import isfinite
 from pathlib import Path
@@ -23,6 +25,8 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files.working import LEFTOVER, full_disk, is_abandoned, working_name
 
 DEPTH = 64  # of lists and objects in each other
+# Of digits that every program takes for a number, so no 1_000 and no wide ones.
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
 TEXT_BYTES = 2**26
 LONGEST_SUFFIX = 32  # bytes
@@ -143,7 +147,23 @@ def read_text(path: Path) -> str:
         content = stream.read(TEXT_BYTES + 1)
     if len(content) > TEXT_BYTES:
         raise InputError(f"{path}: expected a text of at most {TEXT_BYTES // 2**20} MiB")
-    return content.decode("utf-8-sig")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        odd = f"found the byte {content[error.start]:#x} at {error.start}"
+        raise InputError(f"{path}: expected a text in UTF-8, {odd}; save it as UTF-8") from None
+
+
+def read_table(
+    path: Path, delimiter: Callable[[str], str] = lambda _: ",", *, strict: bool = False
+) -> Iterator[list[str]]:
+    """Yield the rows of cells in a CSV file; `delimiter` finds it in the text."""
+    text = read_text(path)
+    try:
+        lines = StringIO(text, newline="")
+        yield from csv.reader(lines, delimiter=delimiter(text), strict=strict)
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a table, found {error}") from None
 
 
 def remove(path: Path) -> None:
@@ -271,7 +291,7 @@ def _toml(text: str) -> Any:  # noqa: ANN401 - any TOML
 def _load(path: Path, form: str, loads: Callable[[str], Any]) -> Any:  # noqa: ANN401 - any JSON
     try:
         return loads(read_text(path))
-    except ValueError as error:  # also of the encoding
+    except ValueError as error:
         raise InputError(f"{path}: expected {form}, found {error}") from None
     except RecursionError:
         raise InputError(f"{path}: expected {form}, found too many levels") from None

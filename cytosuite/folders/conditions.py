@@ -1,20 +1,16 @@
 """Conditions of the images in a folder: facts by the user, in ``conditions.csv``."""
 
-import csv
-import re
 from collections import Counter
 from collections.abc import Mapping
-from io import StringIO
 from math import isfinite
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.files import read_text
+from cytosuite.files import NUMBER, read_table
 from cytosuite.volume import Scalar
 
 FILE = "conditions.csv"
 NAME = "name"
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 LONGEST_CELL = 200  # characters of a condition
 
 
@@ -25,7 +21,7 @@ def read_conditions(
 
     `cases` are names by image; with `others` the table may name further images.
     """
-    head, *rows = rows_of(path) or [[]]
+    head, *rows = [*filter(any, read_table(path, strict=True))] or [[]]
     columns = [cell_of(path, column) for column in head]
     if NAME not in columns:
         raise InputError(
@@ -65,15 +61,6 @@ def read_conditions(
         case: {key: cell if key in words else float(cell) for key, cell in cells.items()}
         for case, cells in found.items()
     }
-
-
-def rows_of(path: Path) -> list[list[str]]:
-    """Return the rows of a table that are not empty; InputError if it is broken."""
-    try:
-        lines = StringIO(read_text(path), newline="")
-        return [row for row in csv.reader(lines, strict=True) if any(row)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: expected a table with commas in UTF-8, found {error}") from None
 
 
 def cell_of(place: object, text: str) -> str:

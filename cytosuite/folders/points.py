@@ -1,22 +1,24 @@
 """Annotated points as people keep them: the platform's JSON, or a table (.csv) of places."""
 
-import csv
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cytosuite.contract.interface import LARGEST
 from cytosuite.contract.points import MOST, Points, read_points
 from cytosuite.errors import InputError, at
-from cytosuite.files import read_text
+from cytosuite.files import NUMBER, read_table
 
 SUFFIXES = (".json", ".csv")
 PLACES = ("{}_px", "{}", "{}_um", "centroid_{}_um")  # columns of an axis, the first one counts
 NAMES = ("name", "id", "label")
 CHANCES = ("confidence", "probability")
-Rows = Sequence[Mapping[str, str | None]]
+WHOLE = re.compile(r"(\d{1,19})(?:\.0*)?", re.ASCII)  # pandas writes 3.0 where a cell is empty
+Rows = Sequence[Mapping[str, str]]
 
 
 def read_annotated(path: Path, spacing: tuple[float, ...]) -> Points:
@@ -28,7 +30,7 @@ def read_annotated(path: Path, spacing: tuple[float, ...]) -> Points:
     if path.suffix.lower() != ".csv":
         return read_points(path, spacing)
     with at(path):
-        return _points(read_text(path), spacing)
+        return _points(read_table(path, _delimiter), spacing)
 
 
 def is_points(path: Path) -> bool:
@@ -40,52 +42,69 @@ def is_points(path: Path) -> bool:
     return path.suffix.lower() == ".json" and path.is_file()
 
 
-def _points(text: str, spacing: tuple[float, ...]) -> Points:
+def _delimiter(text: str) -> str:
+    """Return a semicolon or a comma, of which the first line has more."""
+    head, _, _ = text.partition("\n")
+    return ";" if head.count(";") > head.count(",") else ","
+
+
+def _points(table: Iterator[list[str]], spacing: tuple[float, ...]) -> Points:
     """Return the points of a table."""
-    head, *lines = text.splitlines() or [""]
-    parted = ";" if head.count(";") > head.count(",") else ","
-    columns = [name.strip().lower() for name in next(csv.reader([head], delimiter=parted), [])]
-    if len(lines) > MOST:
-        raise InputError(f"expected at most {MOST} points, found {len(lines)}")
-    rows = [*csv.DictReader((line for line in lines if line.strip()), columns, delimiter=parted)]
+    columns = [name.strip().lower() for name in next(table, [])]
+    filled = (row for row in table if any(map(str.strip, row)))
+    rows = [dict(zip(columns, row, strict=False)) for row in islice(filled, MOST + 1)]
+    if len(rows) > MOST:
+        raise InputError(f"expected at most {MOST} points, found more")
     places, scales = [], []
     for axis, step in zip("zyx"[3 - len(spacing) :], spacing, strict=True):
         known = [name.format(axis) for name in PLACES if name.format(axis) in columns]
         if not known:
-            found = ", ".join(columns[:12])
+            found = ", ".join(name[:40] for name in columns[:12])
             wanted = f"expected a column {axis} (pixels) or {axis}_um"
             raise InputError(f"{wanted}, found {found or 'an empty file'}")
-        places.append(_numbers(rows, known[0]))
+        places.append(_column(rows, known[0], A_NUMBER))
         scales.append(step if known[0].endswith("_um") else 1.0)
     array = np.array(places).T.reshape(-1, len(spacing)) / np.array(scales)
     given: dict[str, Any] = {}
-    for key, names, parse in (
-        ("cells", ("cell",), _numbers),
-        ("photons", ("photons",), _numbers),
-        ("confidence", CHANCES, _numbers),
-        ("names", NAMES, _texts),
+    for key, names, kind in (
+        ("cells", ("cell",), A_WHOLE),
+        ("photons", ("photons",), A_NUMBER),
+        ("confidence", CHANCES, A_NUMBER),
+        ("names", NAMES, ""),
     ):
-        column: Callable[[Rows, str], Sequence[Any]] = parse
         for name in [name for name in names if name in columns][:1]:
-            given[key] = column(rows, name)
-    if not all(cell.is_integer() for cell in given.get("cells", ())):
-        raise InputError("expected whole numbers of cells")
+            given[key] = _column(rows, name, kind) if kind else _texts(rows, name)
     return Points(array, spacing, **given)
 
 
 def _texts(rows: Rows, name: str) -> list[str]:
     """Return the texts of a column."""
-    return [row[name] or str(number) for number, row in enumerate(rows, start=1)]
+    return [row.get(name) or str(number) for number, row in enumerate(rows, start=1)]
 
 
-def _numbers(rows: Rows, name: str) -> list[float]:
-    """Return the numbers of a column; an empty cell is NaN of places, photons and confidence."""
-    found = []
+def _column(rows: Rows, name: str, kind: str) -> list[Any]:
+    """Return a column of wholes or numbers; an empty cell is 0, or NaN of other numbers."""
+    values, (parse, empty) = [], KINDS[kind]
     for number, row in enumerate(rows, start=2):
-        text = row[name] or ("0" if name == "cell" else "nan")
-        try:
-            found.append(float(text))
-        except ValueError:
-            line = f"line {number}: expected a number in the column {name}"
-            raise InputError(f"{line}, found {text[:40]!r}") from None
-    return found
+        text = row.get(name, "").strip() or empty
+        if (value := parse(text)) is None:
+            line = f"line {number}: expected {kind} in the column {name}"
+            raise InputError(f"{line}, found {text[:40]!r}")
+        values.append(value)
+    return values
+
+
+def _number(text: str) -> float | None:
+    """Return a number, also NaN; None of other texts and of one that is too large."""
+    number = float(text) if text.lower() == "nan" or NUMBER.fullmatch(text) else np.inf
+    return None if abs(number) > LARGEST else number
+
+
+def _whole(text: str) -> int | None:
+    """Return a whole number; None of other texts."""
+    match = WHOLE.fullmatch(text)
+    return int(match[1]) if match else None
+
+
+A_NUMBER, A_WHOLE = f"a number up to {LARGEST:g}", "a whole number"
+KINDS = {A_NUMBER: (_number, "nan"), A_WHOLE: (_whole, "0")}

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError, at
-from cytosuite.files import read_toml
+from cytosuite.files import read_table, read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
-from cytosuite.folders.conditions import cell_of, rows_of
+from cytosuite.folders.conditions import cell_of
 from cytosuite.folders.names import home_of
 from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.volume import Scalar
@@ -184,9 +184,9 @@ def listed_classes(source: Path) -> dict[str, Counter[str]]:
     """Return the objects of each class in ``objects.csv``, as `cytosuite labels` writes it."""
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     path = home_of(source) / OBJECTS
-    head, *rows = (rows_of(path) if path.is_file() else []) or [[]]
-    for cells in rows:
-        row = dict(zip(head, cells, strict=False))
+    rows = read_table(path, strict=True) if path.is_file() else iter(())
+    head = next(rows, [])
+    for row in (dict(zip(head, cells, strict=False)) for cells in rows):
         if row.get("image") and row.get("class"):
             found[row["image"]][cell_of(path, row["class"])] += 1
     return found

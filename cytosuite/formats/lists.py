@@ -1,11 +1,9 @@
 """Lists of images and their masks, in the CSV files of published training programs."""
 
-import csv
-from io import StringIO
 from pathlib import Path, PurePosixPath
 
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import read_text
+from cytosuite.files import read_table
 from cytosuite.formats.imagefiles import HDF5, IMAGE_SUFFIXES
 
 SUFFIX = ".csv"
@@ -44,9 +42,8 @@ def list_of(source: Path, part: str) -> Path | None:
 def first_of(path: Path) -> PurePosixPath | None:
     """Return the first image that a CSV file names; None where it is no list of images."""
     try:
-        text = read_text(path)
-        row = next(filter(any, csv.reader(StringIO(text), delimiter=_delimiter(text))), [])
-    except (InputError, UnicodeDecodeError, csv.Error):
+        row = next(filter(any, read_table(path, _delimiter)), [])
+    except InputError:
         return None
     names = [PurePosixPath(name.strip().replace("\\", "/")) for name in row if name]
     fits = 0 < len(names) <= 2 and all(name.suffix.lower() in SUFFIXES for name in names)
@@ -56,17 +53,12 @@ def first_of(path: Path) -> PurePosixPath | None:
 def read_list(path: Path, root: Path | None = None) -> list[Pair]:
     """Return images and masks, in `root` or the list's folder; doi:10.1371/journal.pcbi.1011890."""
     found: dict[Path, Path | None] = {}
-    try:
-        text = read_text(path)
-        rows = csv.reader(StringIO(text), delimiter=_delimiter(text))
-        for row in rows:
-            if any(row):
-                image, mask = _pair(f"{path}: row {rows.line_num}", root or path.parent, row)
-                if image in found:
-                    raise InputError(f"{path}: row {rows.line_num}: {row[0]} stands in it twice")
-                found[image] = mask
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a list of files as CSV, found {error}") from None
+    for number, row in enumerate(read_table(path, _delimiter), start=1):
+        if any(row):
+            image, mask = _pair(f"{path}: row {number}", root or path.parent, row)
+            if image in found:
+                raise InputError(f"{path}: row {number}: {row[0]} stands in it twice")
+            found[image] = mask
     if not found:
         raise InputError(f"{path}: expected rows like images/a.h5;masks/a.h5, found none")
     return sorted(found.items())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import open_regular
+from cytosuite.files import NUMBER, open_regular
 from cytosuite.volume import Header, Origin, Scalar, Volume, is_size, large, scalars
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import gathered, planes_in, planes_of
@@ -42,7 +42,6 @@ OTHERS |= {"ElementMin", "ElementMax", "ElementNBits", "CompressedDataLevel", "E
 SPELLING = {key.lower(): key for key in GEOMETRY - PLACES}
 WORDS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
 LOCAL = "expected a MetaImage with ElementDataFile = LOCAL"  # its pixels follow the header
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _Choice = TypeVar("_Choice")
 

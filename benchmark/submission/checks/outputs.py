@@ -249,8 +249,6 @@ def _json(path: Path, place: str) -> Iterator[Finding]:
         parse_json(text)
     except InputError as error:
         yield finding("output.json", place, str(error).removeprefix(f"{path}: "))
-    except UnicodeDecodeError as error:
-        yield finding("output.json", place, f"no UTF-8: {error.reason}")
     except (ValueError, RecursionError) as strict:
         try:
             json.loads(text, parse_constant=lambda _: None)

@@ -170,8 +170,6 @@ def _read_table(path: Path) -> tuple[list[Track], list[str]]:
         lines = read_text(path).splitlines()
     except InputError as error:
         return [], [str(error).removeprefix(plain(f"{path}:")).strip()]
-    except UnicodeDecodeError:
-        return [], ["expected a text file"]
     if len(lines) > LARGEST:
         return [], [f"{len(lines)} rows, expected at most one for each of {LARGEST} labels"]
     tracks, problems = [], []

@@ -32,7 +32,7 @@ BAD = {
     "expected each value once, found two of dataset '', case 'a', algorithm 'net', metric 'SEG'": (
         HEAD + "a,net,SEG,0.5\na,net,SEG,0.6\n"
     ),
-    "expected a CSV table in UTF-8, found": "\x89PNG\xff\xfe",
+    "expected a text in UTF-8, found the byte 0x89 at 0": "\x89PNG\xff\xfe",
 }
 
 

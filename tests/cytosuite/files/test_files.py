@@ -57,9 +57,9 @@ def test_json_is_the_indented_text_of_the_library(value):
 def test_json_returns_as_it_was_and_broken_json_is_one_line(tmp_path):
     write_json(tmp_path / "a.json", {"µm": [1, 2.5, None]})
     assert read_json(tmp_path / "a.json") == {"µm": [1, 2.5, None]}
-    for content in (b"{", b"\xff\xfe", b""):
+    for content, form in ((b"{", "JSON"), (b"\xff\xfe", "a text in UTF-8"), (b"", "JSON")):
         (tmp_path / "a.json").write_bytes(content)
-        with pytest.raises(InputError, match=r"a\.json: expected JSON, found .+"):
+        with pytest.raises(InputError, match=rf"a\.json: expected {form}, found .+"):
             read_json(tmp_path / "a.json")
 
 

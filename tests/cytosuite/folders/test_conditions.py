@@ -62,12 +62,12 @@ def test_a_cell_is_a_number_or_one_line(read, table, found):
         ("name,depth\na,1,5\n", "expected 2 cells as in the head, found 3 in 'a,1,5'"),
         ("name,x\nz,1\n", "no image is named 'z'; expected for example a.tif"),
         ("name,x\na.tif,1\na,2\n", "'a' has two rows; keep one"),
-        ("name,depth [µm]\n".encode("latin-1"), "with commas in UTF-8, found 'utf-8' codec"),
+        ("name,depth [µm]\n".encode("latin-1"), "a text in UTF-8, found the byte 0xb5 at 12"),
         ("name,x\0\na,1\n", "expected printable cells of at most 200 characters, found 'x\\x00'"),
         ("name,x\na,\x1b[31mred\n", "at most 200 characters, found '\\x1b[31mred'"),
         (f"name,x\na,{'b' * 5000}\n", "at most 200 characters, found 'bbb"),
         (f"name,x\na,{'b' * 200000}\n", "found field larger than field limit (131072)"),
-        ('name,x\na,"1\n', "with commas in UTF-8, found unexpected end of data"),
+        ('name,x\na,"1\n', "expected a table, found unexpected end of data"),
     ],
 )
 def test_explains(read, table, message):

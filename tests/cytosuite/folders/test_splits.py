@@ -131,6 +131,13 @@ def test_classes_and_rules_lie_in_the_folder_or_with_a_list(tmp_path):
     assert listed_classes(listed) == {"a": {"round": 2}}
 
 
+@pytest.mark.parametrize("cell", [b"\xe9", b"r" * 200_000])
+def test_an_unreadable_list_of_classes_is_one_line(tmp_path, cell):
+    (tmp_path / "objects.csv").write_bytes(b"image,id,class\na,1," + cell + b"\n")
+    with pytest.raises(InputError, match=r"objects\.csv: expected a t"):
+        listed_classes(tmp_path)
+
+
 def test_parts_are_counted_and_listed():
     known = {"a": {"well": "C01", "dose": 0.5}, "b": {"dose": 2.0}}
     rules = Splits.model_validate({"rules": [{"part": "test", "match": "b*"}]})

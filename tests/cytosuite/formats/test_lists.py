@@ -105,7 +105,7 @@ MISTAKES = [
     ("row 3: images/a.h5 stands in it twice", "images/a.h5;masks/a.h5\nimages/b.h5\nimages/a.h5\n"),
     ("row 1: expected a mask in a file of its own, found the image", "images/a.h5;images/a.h5\n"),
     ("aaa' cannot be opened ([Errno 36] File name too long", "a" * 5000 + ".h5\n"),
-    ("x_train.csv: expected a list of files as CSV, found 'utf-8'", b"images/a.h5;\xff\xfe\n"),
+    ("x_train.csv: expected a text in UTF-8, found the byte 0xff at 12", b"images/a.h5;\xff\xfe\n"),
 ]
 
 
