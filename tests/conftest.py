@@ -55,6 +55,7 @@ _shared("rendered")
 _shared("nvidia")
 _shared("training_data")
 _shared("finished")
+_shared("participants")
 
 
 @pytest.fixture

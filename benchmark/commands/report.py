@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import pick, workplace
+from cytosuite.benchmark.catalog.catalog import folder_of, pick, workplace
 from cytosuite.benchmark.commands.benchmark import PlannedRun, Request, ended
 from cytosuite.benchmark.commands.conclusion import conclude
 from cytosuite.benchmark.commands.data import make
@@ -30,18 +31,20 @@ from cytosuite.benchmark.runs.finished import (
 )
 from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.store.integrity import stamp
 from cytosuite.benchmark.terminal.console import numbers, plain_name
 from cytosuite.benchmark.terminal.options import BenchmarkOptions, TableOptions, option
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.datasets.folder.collect import OUTPUTS, PLAIN, collect
 from cytosuite.errors import InputError, plain
-from cytosuite.files import link, need_folder, remove, value_digest, visible_files
+from cytosuite.files import link, need_folder, remove, value_digest
 from cytosuite.folders.names import case_name
-from cytosuite.folders.points import is_points
+from cytosuite.folders.points import is_points, tables_of
 from cytosuite.formats.imagefiles import LABEL
 from cytosuite.metrics.boards import BOARDS
 
 REPORT, LONGEST = "report-", 60  # of the name of a report: its start, and most letters
+MOST_FILES = 100_000  # of an image that is a folder, whose changes are seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,7 @@ class _Basis(NamedTuple):
 
 def report_command(options: ReportOptions, console: Console) -> int:
     """Score and report what is there, and run nothing; exit code 1 if a prediction failed."""
-    runs, folders = _sources(options)
+    runs, folders, lost = _sources(options)
     out = _out(options, runs, folders)
     need_folder(out)
     others = [run for run in runs if run.folder.resolve() != out]
@@ -117,29 +120,31 @@ def report_command(options: ReportOptions, console: Console) -> int:
             " and ".join(dict.fromkeys(run.facts.api for run in runs)) or engine.api,
             options.command,
             "those of each run" if runs else "none: nothing was run",
-            (*basis.notes, *notes),
+            (*basis.notes, *notes, *(f"Left out: {reason}." for reason in lost)),
             {name: one.origin for name, one in taken.items()},
         )
         found = ended(PlannedRun(out, basis.dataset, request, jobs, given, console), facts)
-    return conclude(found, out, given, console)
+    return max(conclude(found, out, given, console), bool(lost))
 
 
-def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]]:
-    """Return the finished runs, and the folders of predictions by their names."""
-    runs, folders = list[FinishedRun](), dict[str, Path]()
+def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path], list[str]]:
+    """Return the finished runs, the folders of predictions by their names, and unusable runs."""
+    runs, folders, lost = list[FinishedRun](), dict[str, Path](), list[str]()
     for word in options.sources:
         name, equals, rest = word.partition("=")
         named = bool(equals) and not Path(word).exists()
         place = Path(rest if named else word)
         if not place.is_dir():
             raise InputError(f"{place}: expected a run, or a folder of predictions, found none")
-        if (place / FACTS).is_file():
-            if named:
-                raise InputError(f"{word}: a run has names of its own; give {rest}")
-            if any(place.samefile(run.folder) for run in runs):
+        try:
+            run = _run(place, name if named else "")
+        except InputError as error:
+            lost.append(str(error))
+            continue
+        if run is not None:
+            if any(run.folder.samefile(o.folder) and run.name == o.name for o in runs):
                 raise InputError(f"{place}: the run is named twice; name it once")
-            runs.append(run := read_run(place))
-            run.need_results(run.facts.jobs)
+            runs.append(run)
             continue
         name = name if named else place.resolve().name
         if not named and name in (DATA, "training") and (place.parent / DATA).is_dir():
@@ -151,12 +156,30 @@ def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]
         folders[name] = place
     if runs and options.truth is not None:
         raise InputError(f"--truth {options.truth}: the runs have a truth; leave it out")
-    return runs, folders
+    if lost and not runs and (options.truth is None or not folders):
+        raise InputError(lost[0])
+    return runs, folders, lost
+
+
+def _run(place: Path, name: str) -> FinishedRun | None:
+    """Return the run in a folder, or an algorithm of a run by a name; None for predictions."""
+    whole, folder = (place / FACTS).is_file(), place.resolve()
+    if whole and name:
+        raise InputError(f"{name}={place}: a run has names of its own; give {place}")
+    if not (whole or (folder.parent / FACTS).is_file()):
+        return None
+    run = read_run(place if whole else folder.parent)
+    if not whole:
+        jobs = {a: key for a, key in run.facts.jobs.items() if folder_of(a) == folder.name}
+        part = run.facts.model_copy(update={"jobs": jobs})
+        run = replace(run, facts=part, name=name or next(iter(jobs), ""))
+    run.need_results(run.facts.jobs)
+    return run if run.facts.jobs else None
 
 
 def _out(options: ReportOptions, runs: Sequence[FinishedRun], folders: Iterable[str]) -> Path:
     """Return the folder of the report, by default named by its sources that are no reports."""
-    names = [run.folder.resolve().name for run in runs]
+    names = [run.name or run.folder.resolve().name for run in runs]
     names = [name for name in names if not name.startswith(REPORT)] or names
     names = names or [Path(str(options.truth)).resolve().name]
     home = f"{REPORT}{'+'.join([*names, *folders])}"[:LONGEST]
@@ -211,40 +234,48 @@ def _data(options: ReportOptions, out: Path) -> Path:
 
 def _taken(folders: Mapping[str, Path], basis: _Basis) -> tuple[dict[str, Predictions], list[str]]:
     """Return the predictions of each folder for the cases, and notes on other files."""
-    socket, cases = basis.task.main_output, {case.name for case in basis.dataset.cases}
-    taken, notes = dict[str, Predictions](), list[str]()
+    taken, notes, socket = dict[str, Predictions](), list[str](), basis.task.main_output
     names = {*BOARDS[basis.task.name].controls, *(job.algorithm.name for job in basis.jobs)}
     for name, folder in folders.items():
         if socket is None or name in names:
             reason = "is taken" if socket else f"has no use: nothing is scored in {basis.task.name}"
             raise InputError(f"{folder}: the name {name} {reason}; give NAME={folder}")
-        found: dict[str, Path] = {}
-        for path in (
-            filter(is_points, sorted(folder.iterdir())) if socket.is_json else files_of(folder)
-        ):
+        taken[name], remarks = _predictions(name, folder, basis)
+        notes += [f"{name}: {line}." for line in remarks]
+    if not basis.jobs and folders and not any(answers.files for answers in taken.values()):
+        name = next(iter(folders))
+        raise InputError(f"{folders[name]}: {notes[0].removeprefix(f'{name}: ')}")
+    return taken, notes
+
+
+def _predictions(name: str, folder: Path, basis: _Basis) -> tuple[Predictions, list[str]]:
+    """Return the predictions in a folder for the cases, which may be none, and notes on it."""
+    cases, notes = [case.name for case in basis.dataset.cases], list[str]()
+    points = basis.task.main_output is not None and basis.task.main_output.is_json
+    reason, groups = "no file is named like an image", dict[str, list[Path]]()
+    try:
+        for path in tables_of(folder) if points else files_of(folder):
             key = case_name(key_of(path))
-            key = key if key in cases else key.removesuffix(LABEL)
-            if found.setdefault(key, path) != path:
-                raise InputError(
-                    f"{folder}: expected one file of {key}, found {found[key].name} and {path.name}"
-                )
-        files = {key: path for key, path in found.items() if key in cases}
-        if not files:
-            wanted = f"{basis.dataset.cases[0].name}{'.csv' if socket.is_json else '.tif'}"
-            raise InputError(
-                f"{folder}: no file is named like an image; expected for example {wanted}"
-            )
-        if others := [path.name for key, path in found.items() if key not in cases]:
-            notes.append(
-                f"{name}: {len(others)} files are named like no image (first: {plain(others[0])})."
-            )
-        stamps = [
-            [key, file.name, (stat := file.stat()).st_size, stat.st_mtime_ns]
-            for key, path in files.items()
-            for file in visible_files(path)
-        ]
-        image = f"state {value_digest(sorted(stamps))[:12]}"
-        taken[name] = Predictions(
-            name, folder.resolve().name, image, "exec", basis.task, files=files
-        )
+            groups.setdefault(key if key in cases else key.removesuffix(LABEL), []).append(path)
+    except (InputError, OSError) as error:
+        reason = str(error).removeprefix(f"{folder}: ")
+    files = {key: groups.pop(key) for key in cases if key in groups}
+    if not files:
+        example = f"{cases[0]}{'.csv' if points else '.tif'}"
+        notes.append(f"{reason}; expected for example {example}: all its cases failed")
+    if others := [path.name for group in groups.values() for path in group]:
+        notes.append(f"{len(others)} files are named like no image (first: {plain(others[0])})")
+    twice = {key: " and ".join(p.name for p in files[key]) for key in files if files[key][1:]}
+    tops = [path for group in files.values() for path in group]
+    every = (path for top in tops for path in (top, *islice(top.rglob("*"), MOST_FILES)))
+    image = f"state {value_digest(sorted([path.name, stamp(path)] for path in every))[:12]}"
+    taken = Predictions(
+        name,
+        folder.resolve().name,
+        image,
+        "exec",
+        basis.task,
+        files={key: group[0] for key, group in files.items() if not group[1:]},
+        refused={key: f"expected one file, found {names}" for key, names in twice.items()},
+    )
     return taken, notes

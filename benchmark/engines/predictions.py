@@ -11,7 +11,7 @@ from cytosuite.benchmark.engines.guest import Guest, guest_manifest
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Shown, voxels_of
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.errors import InputError
-from cytosuite.files import link
+from cytosuite.files import link, open_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Predictions(Guest):
     """A folder of predictions as an algorithm: ``word`` is its name, ``image`` its state."""
 
     files: Mapping[str, Path] = field(default_factory=dict)  # by case
+    refused: Mapping[str, str] = field(default_factory=dict)  # reasons, by case
 
     @property
     def origin(self) -> str:
@@ -86,7 +87,8 @@ class TakingIn:
         case = case_input.parents[1].name  # cases/<case>/inputs/<task>
         source, socket = self.given.files.get(case), self.given.task.main_output
         if source is None or socket is None:
-            message = f"{self.given.word}: no file is named like {case}"
+            reason = self.given.refused.get(case, f"no file is named like {case}")
+            message = f"{self.given.word}: {reason}"
             return replace(ended, status="missing output", message=message)
         place = (output / socket.relative_path).with_suffix("")  # a folder, also of points
         most = Limits(output_gib=inf).within(voxels_of(case_input))
@@ -98,7 +100,8 @@ class TakingIn:
                 link(place / source.name, source)
             else:
                 place.mkdir(parents=True)
-                shutil.copyfile(source, place / source.name)
+                with open_regular(source) as stream, (place / source.name).open("wb") as copy:
+                    shutil.copyfileobj(stream, copy)
         except (InputError, OSError) as error:
             message = str(error).replace(str(source), source.name)
             return replace(ended, status="bad output", message=message)

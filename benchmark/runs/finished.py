@@ -62,6 +62,7 @@ class FinishedRun:
     folder: Path
     facts: RunFile
     dataset: Dataset
+    name: str = ""  # of a single algorithm of it, which may be by the user
 
     @property
     def task(self) -> Task:
@@ -145,13 +146,12 @@ def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:
 
 def gathered(runs: Sequence[FinishedRun], out: Path) -> list[Job]:
     """Return the jobs of all runs, linked into a folder; twins are called after their runs too."""
-    every = [(run, algorithm) for run in runs for algorithm in run.facts.jobs]
-    titles = distinct([run.folder.resolve().name for run in runs])
-    named = {run.folder: title for run, title in zip(runs, titles, strict=True)}
+    words = zip(runs, distinct([run.folder.resolve().name for run in runs]), strict=True)
+    every = [(run, word, name) for run, word in words for name in run.facts.jobs]
+    titles = [run.name or name for run, _, name in every]
     jobs = []
-    for run, algorithm in every:
-        twins = sum(other == algorithm for _, other in every) > 1
-        name = f"{algorithm} ({named[run.folder]})" if twins else algorithm
+    for (run, word, algorithm), title in zip(every, titles, strict=True):
+        name = f"{title} ({word})" if titles.count(title) > 1 else title
         place = out / folder_of(name)
         if place.exists() and not place.is_symlink():  # results of its own
             raise InputError(f"{place}: expected no other results here; name another --out")

@@ -45,10 +45,11 @@ def check(
     is written, and the voxel size does not count.
     """
     place = folder / socket.relative_path
-    if socket.is_json and files:
-        _write_points(place, geometry)
     if socket.is_json:
-        return _check_json(place, folder, socket, geometry)
+        spacing = (1.0,) * 3 if geometry is None else geometry.spacing
+        if files:
+            _write_points(place, spacing)
+        return _check_json(place, folder, socket, spacing)
     entries = sorted(place.iterdir()) if place.is_dir() else []
     if not entries and socket.optional:
         return None
@@ -108,22 +109,19 @@ def same_spacing(found: Header | Volume, wanted: Header | Volume) -> bool:
     return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
 
 
-def _write_points(path: Path, geometry: Header | None) -> None:
+def _write_points(path: Path, spacing: tuple[float, ...]) -> None:
     """Write the points in the only file of a folder, JSON or a table, as the platform's JSON."""
     (source,) = path.with_suffix("").iterdir()
     try:
-        points = read_annotated(source, _spacing(geometry))
+        points = read_annotated(source, spacing)
     except InputError as error:
         raise BadOutput("bad output", str(error).replace(str(source), source.name)) from None
     write_json(path, points.document())
 
 
-def _spacing(geometry: Header | None) -> tuple[float, ...]:
-    """Return the voxel size of points [µm], 1 without an image."""
-    return (1.0,) * 3 if geometry is None else geometry.spacing
-
-
-def _check_json(path: Path, folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
+def _check_json(
+    path: Path, folder: Path, socket: Socket, spacing: tuple[float, ...]
+) -> Path | None:
     """Return a file with a JSON object of bounded size, of points those of an image."""
     if not path.is_file():
         if socket.optional:
@@ -140,7 +138,7 @@ def _check_json(path: Path, folder: Path, socket: Socket, geometry: Header | Non
         raise BadOutput("bad output", f"{socket.relative_path}: expected a JSON object")
     if socket.kind == "points":
         try:
-            points_of(value, _spacing(geometry))
+            points_of(value, spacing)
         except InputError as error:
             raise BadOutput("bad output", f"{socket.relative_path}: {error}") from None
     return path
@@ -179,7 +177,7 @@ def _check_values(path: Path, found: Header, socket: Socket, where: str) -> None
             _contradicted(found, part.dtype, shape, where)
         if socket.kind == "labels" and part.size and part.min() < 0:
             raise BadOutput("bad output", f"{where}: expected labels >= 0, found {part.min()}")
-        if not is_finite(part):
+        if socket.kind != "labels" and not is_finite(part):
             values = "NaN or infinity" if not np.isfinite(part).all() else "larger ones"
             raise BadOutput(
                 "bad output", f"{where}: expected finite values up to {LARGEST:g}, found {values}"

@@ -30,14 +30,14 @@ LARGE_BYTES = 2**26  # a folder of less is read in 0.2 s
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of files that this program has just written, and keep their stamps."""
     sums = {name: file_digest(folder / name) for name in names}
-    _keep(folder, {name: f"{sum} {_stamp(folder / name)}" for name, sum in sums.items()})
+    _keep(folder, {name: f"{sum} {stamp(folder / name)}" for name, sum in sums.items()})
     return sums
 
 
 def unaltered(folder: Path, sums: Mapping[str, str | None]) -> bool:
     """Return whether all files are there with their SHA-256; one with a kept stamp is not read."""
     kept = _kept(folder)
-    now = {name: f"{sum} {_stamp(folder / name)}" for name, sum in sums.items()}
+    now = {name: f"{sum} {stamp(folder / name)}" for name, sum in sums.items()}
     touched = {name: line for name, line in now.items() if kept.get(name) != line}
     begun = time.time_ns() - YOUNG_NS
     if not all((folder / n).is_file() and file_digest(folder / n) == sums[n] for n in touched):
@@ -88,12 +88,12 @@ def foreign_digest(paths: Iterable[Path], root: Path) -> str:
 
     def look(path: Path) -> str:
         """Return the SHA-256 of a file."""
-        name, stamp = path.relative_to(root).as_posix(), _stamp(path)
+        name, now = path.relative_to(root).as_posix(), stamp(path)
         known, _, before = kept.get(name, "").partition(" ")
-        if before and before == stamp:
+        if before and before == now:
             return known
         known = file_digest(path)
-        read[name] = f"{known} {stamp}"
+        read[name] = f"{known} {now}"
         return known
 
     found = digest(paths, root, look)
@@ -115,7 +115,7 @@ def _is_writable(folder: Path) -> bool:
     return os.access(there, os.W_OK)
 
 
-def _stamp(path: Path) -> str:
+def stamp(path: Path) -> str:
     """Return size, times and number of a file as a text; empty where there is none."""
     try:
         found = path.stat()

@@ -315,7 +315,10 @@ class PhaseOptions(RunOptions, DataOptions):
     reference: Path | None = option(None, "Folder of real images for unpaired outputs.")
     min_object_voxels: int = option(0, "Smaller true objects of a folder are ignored.", min=0)
     radius: float | None = option(
-        None, "µm between paired points of a folder, at most; by default 3 pixels.", min=1e-6
+        None,
+        "µm between paired points of a folder, at most; by default 3 pixels.",
+        min=LEAST_UM,
+        max=MOST_UM,
     )
     only: SplitName | None = option(None, f"One part of a folder, by its {SPLITS}.", flag="--part")
     splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
@@ -459,7 +462,7 @@ class ScoreOptions(TableOptions, FileOptions):
     border: int = option(0, "Pixels to leave out at the border.", min=0, max=10**9)
     min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
     radius: float | None = option(
-        None, "µm between paired points, at most; by default 3 pixels.", min=1e-6
+        None, "µm between paired points, at most; by default 3 pixels.", min=LEAST_UM, max=MOST_UM
     )
     truth_labels: Path | None = option(None, "Objects in truth images.")
     prediction_labels: Path | None = option(None, "In predicted ones.")

@@ -192,9 +192,12 @@ def _from_lowest(array: NDArray[Any]) -> NDArray[Any]:
 
 def is_finite(array: NDArray[Any]) -> bool:
     """Return whether all grey values can be calculated with: none is NaN or beyond 1e15."""
-    # Plane by plane: the image may be larger than the memory.
-    return array.dtype.kind != "f" or all(
-        bool((abs(plane) <= LARGEST).all()) for part in slabs(array) for plane in array[part]
+    # Plane by plane: the image may be larger than the memory. Integers of 32 bits are below.
+    large = array.dtype.kind == "f" or (array.dtype.kind in "iu" and array.dtype.itemsize == 8)
+    return not large or all(
+        bool(((plane >= -LARGEST) & (plane <= LARGEST)).all())
+        for part in slabs(array)
+        for plane in array[part]
     )
 
 

@@ -16,7 +16,7 @@ from cytosuite.files import read_json
 KIND = "Multiple points"  # of the platform
 MOST = 100_000  # points of an image: 18 MiB of JSON
 FARTHEST_MM = 1e6
-LONGEST_NAME, LONGEST_END = 200, 65  # of cell and photons behind it
+LONGEST_NAME = 200
 DIGITS = 9  # of a place in mm: 1 pm
 UM_PER_MM = 1000.0
 SHAPE = {"type", "points", "version", "name"}
@@ -173,7 +173,7 @@ def _checked(entry: object) -> tuple[list[float], float, str]:
     place, name, chance = (entry.get(key) for key in ("point", "name", "probability"))
     if not isinstance(place, list) or len(place) != 3 or not all(map(_near, place)):
         raise InputError(f'expected "point": [x, y, z], three numbers in mm, found {place!r:.60}')
-    if name is not None and (not isinstance(name, str) or len(name) > LONGEST_NAME + LONGEST_END):
+    if name is not None and (not isinstance(name, str) or len(name) > 2 * LONGEST_NAME):
         raise InputError(f'expected "name", a text of at most {LONGEST_NAME} characters')
     if chance is not None and (not _near(chance) or not 0 <= float(chance) <= 1):
         raise InputError(f'expected "probability" from 0 to 1, found {chance!r:.60}')

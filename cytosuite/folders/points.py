@@ -1,10 +1,10 @@
 """Annotated points as people keep them: the platform's JSON, or a table (.csv) of places."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -42,6 +42,13 @@ def is_points(path: Path) -> bool:
     return path.suffix.lower() == ".json" and path.is_file()
 
 
+def tables_of(folder: Path) -> list[Path]:
+    """Return the files in a folder that can hold points, of a name without any other tables."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    stems = {path.stem for path in paths if is_points(path)}
+    return [path for path in paths if path.stem not in stems or is_points(path)]
+
+
 def _delimiter(text: str) -> str:
     """Return a semicolon or a comma, of which the first line has more."""
     head, _, _ = text.partition("\n")
@@ -70,25 +77,21 @@ def _points(table: Iterator[list[str]], spacing: tuple[float, ...]) -> Points:
         ("cells", ("cell",), A_WHOLE),
         ("photons", ("photons",), A_NUMBER),
         ("confidence", CHANCES, A_NUMBER),
-        ("names", NAMES, ""),
     ):
         for name in [name for name in names if name in columns][:1]:
-            given[key] = _column(rows, name, kind) if kind else _texts(rows, name)
+            given[key] = _column(rows, name, kind)
+    for name in [name for name in NAMES if name in columns][:1]:
+        given["names"] = [row.get(name) or str(n) for n, row in enumerate(rows, start=1)]
     return Points(array, spacing, **given)
 
 
-def _texts(rows: Rows, name: str) -> list[str]:
-    """Return the texts of a column."""
-    return [row.get(name) or str(number) for number, row in enumerate(rows, start=1)]
-
-
-def _column(rows: Rows, name: str, kind: str) -> list[Any]:
-    """Return a column of wholes or numbers; an empty cell is 0, or NaN of other numbers."""
-    values, (parse, empty) = [], KINDS[kind]
+def _column(rows: Rows, name: str, kind: "Kind") -> list[Any]:
+    """Return the values of a column; InputError with the line of another kind."""
+    values, (parse, empty, words) = [], kind
     for number, row in enumerate(rows, start=2):
         text = row.get(name, "").strip() or empty
         if (value := parse(text)) is None:
-            line = f"line {number}: expected {kind} in the column {name}"
+            line = f"line {number}: expected {words} in the column {name}"
             raise InputError(f"{line}, found {text[:40]!r}")
         values.append(value)
     return values
@@ -106,5 +109,6 @@ def _whole(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-A_NUMBER, A_WHOLE = f"a number up to {LARGEST:g}", "a whole number"
-KINDS = {A_NUMBER: (_number, "nan"), A_WHOLE: (_whole, "0")}
+Kind: TypeAlias = tuple[Callable[[str], float | None], str, str]  # parser, an empty cell, words
+A_NUMBER: Kind = (_number, "nan", f"a number up to {LARGEST:g}")
+A_WHOLE: Kind = (_whole, "0", "a whole number")

@@ -120,7 +120,7 @@ def engine():
     return FakeEngine(perfect)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fakes():
     """Return what tests need to make engines of their own."""
     return SimpleNamespace(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import (
     connected_components,
-    maximum_bipartite_matching,
+    maximum_flow,
     min_weight_full_bipartite_matching,
 )
 from scipy.spatial import KDTree
@@ -25,7 +25,9 @@ from cytosuite.metrics.evidence import Evidence
 
 RADIUS_PX = 3  # pixels of the plane: the radius where none is given
 STEPS = 10  # radii of the curve of F1: tenths of the radius
-MOST_PAIRS = 10**7  # within the radius: half a GiB
+MOST_PAIRS = 4 * 10**6  # within the radius: half a GiB
+MOST_STEPS = 5 * 10**9  # pairs times points of the smaller side, of all groups: some seconds
+LARGEST_UM = 1e6  # of a radius
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -66,7 +68,8 @@ def matched_points(
     Raises
     ------
     InputError
-        If the shapes do not suit the voxel size, or the radius holds more than 10 million pairs.
+        If the shapes do not suit the voxel size, or so many points lie within the radius of each
+        other that pairing them would take too long or more than half a GiB.
 
     Examples
     --------
@@ -76,16 +79,19 @@ def matched_points(
     """
     um = _in_um("truth", truth, spacing), _in_um("prediction", prediction, spacing)
     radius = RADIUS_PX * float(spacing[-1]) if radius_um is None else radius_um
+    if radius_um is not None and not 0 < radius_um <= LARGEST_UM:
+        wanted = f"expected a length above 0 of at most {LARGEST_UM:g} µm"
+        raise InputError(f"radius: {wanted}, found {radius_um:g}")
     rows, columns, distances = _near(*um, radius)
     shape = len(um[0]), len(um[1])
-    pairs = [
-        _most(rows[near], columns[near], shape)
-        for near in (distances <= radius * step / STEPS for step in range(1, STEPS + 1))
-    ]
     first, second = _nearest(rows, columns, distances, shape, radius)
+    pairs = [0]
+    for near in (distances <= radius * step / STEPS for step in range(1, STEPS)):
+        done = pairs[-1] == first.size  # a longer radius adds none
+        pairs.append(first.size if done else _most(rows[near], columns[near], shape))
     offsets = np.full((first.size, 3), np.nan)
     offsets[:, 3 - len(spacing) :] = um[1][second] - um[0][first]
-    return MatchedPoints(*shape, first, second, offsets, np.array(pairs))
+    return MatchedPoints(*shape, first, second, offsets, np.array([*pairs[1:], first.size]))
 
 
 def pooled(parts: Sequence[MatchedPoints]) -> MatchedPoints:
@@ -127,34 +133,58 @@ def _near(truth: Floats, prediction: Floats, radius: float) -> tuple[Indices, In
 
 
 def _most(rows: Indices, columns: Indices, shape: tuple[int, int]) -> int:
-    """Return the largest number of pairs, one to one."""
-    if not rows.size:
-        return 0
-    graph = csr_array((np.ones(rows.size, bool), (rows, columns)), shape=shape)
-    return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
+    """Return the largest number of pairs, one to one: the flow through points that hold one."""
+    # scipy's maximum_bipartite_matching does not end for 2,000 points with 20 neighbours each.
+    truths, size = shape[0], sum(shape)
+    points = np.arange(size)
+    starts = np.concatenate([rows, np.full(truths, size), points[truths:]])
+    ends = np.concatenate([truths + columns, points[:truths], np.full(shape[1], size + 1)])
+    ones = np.ones(starts.size, np.int32)
+    graph = csr_array((ones, (starts, ends)), shape=(size + 2, size + 2))
+    return int(maximum_flow(graph, size, size + 1).flow_value)
 
 
 def _nearest(
     rows: Indices, columns: Indices, distances: Floats, shape: tuple[int, int], radius: float
 ) -> tuple[Indices, Indices]:
     """Return the positions of the largest number of pairs with the smallest sum of distances."""
-    if not rows.size:
-        return rows, columns
+    size = sum(shape)
+    graph = coo_array((np.ones(rows.size, bool), (rows, shape[0] + columns)), shape=(size, size))
+    groups = connected_components(graph, directed=False)[1][rows]
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    alone = order[starts[np.diff(starts, append=rows.size) == 1]]
+    parts, steps = [(rows[alone], columns[alone])], 0
+    for group in np.split(order, starts[1:]):
+        if group.size > 1:
+            truths, first = np.unique(rows[group], return_inverse=True)
+            predictions, second = np.unique(columns[group], return_inverse=True)
+            steps += group.size * min(truths.size, predictions.size)
+            if steps > MOST_STEPS:
+                crowd = f"{truths.size} and {predictions.size} points in one group"
+                raise InputError(f"points: found {crowd} by {radius:g} µm; give a smaller radius")
+            shape = truths.size, predictions.size
+            pairs = _paired(first, second, distances[group], shape, radius)
+            parts.append((truths[pairs[0]], predictions[pairs[1]]))
+    first, second = (np.concatenate(side) for side in zip(*parts, strict=True))
+    order = np.argsort(first, kind="stable")
+    return first[order], second[order]
+
+
+def _paired(
+    rows: Indices, columns: Indices, distances: Floats, shape: tuple[int, int], radius: float
+) -> tuple[Indices, Indices]:
+    """Return the pairs of a group, see `_nearest`."""
     truths, predictions = shape
-    ones, size = np.ones(rows.size, bool), truths + predictions
-    graph = coo_array((ones, (rows, truths + columns)), shape=(size, size))
-    count, part = connected_components(graph, directed=False)
     # Each true point may take a partner of its own, at the price of more than all true distances
     # around it: so every assignment is full, and one pair more is always cheaper.
-    price = radius * (np.bincount(part[:truths], minlength=count).max() + 1)
     alone = np.arange(truths)
-    costs = np.concatenate([distances, np.full(truths, price)]) + radius  # none is 0: not stored
+    costs = np.concatenate([distances, np.full(truths, radius * (truths + 1))]) + radius  # no 0
     places = np.concatenate([rows, alone]), np.concatenate([columns, predictions + alone])
-    first, second = min_weight_full_bipartite_matching(
-        csr_array((costs, places), shape=(truths, size))
-    )
+    graph = csr_array((costs, places), shape=(truths, truths + predictions))
+    first, second = min_weight_full_bipartite_matching(graph)
     paired = second < predictions
-    return first[paired].astype(np.int64), second[paired].astype(np.int64)
+    return first[paired], second[paired]
 
 
 MATCHED_POINTS = Evidence(

@@ -157,6 +157,35 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
     assert wanted == set(board["algorithm"]) - {"oracle", "blank"}
 
 
+def test_an_algorithm_of_a_run_is_a_source_of_its_own(run, report, planes, tmp_path):
+    both, other = run("both", "watershed", "cellpose3d"), run("other", "watershed", rows=7)
+    code, text = report(both / "watershed", f"mine={other / 'watershed'}", out="parts")
+    assert code == 0, text
+    for name, home in (("watershed", both), ("mine", other)):
+        pd.testing.assert_frame_equal(scores(tmp_path / "parts", name), scores(home, "watershed"))
+    board = pd.read_csv(tmp_path / "parts" / "report" / "leaderboard.csv")
+    assert {*board["algorithm"]} == {"watershed", "mine", "oracle", "blank"}
+    assert report(both, f"mine={both / 'watershed'}")[0] == 0
+    pd.testing.assert_frame_equal(scores(tmp_path / "out", "mine"), scores(both, "watershed"))
+    with pytest.raises(InputError, match="the run is named twice; name it once"):
+        report(both / "watershed", both / "watershed", out="twice")
+    assert report(both, both / "watershed", out="twins")[0] == 0
+    board = pd.read_csv(tmp_path / "twins" / "report" / "leaderboard.csv")
+    assert {"watershed (both)", "watershed (both_2)"} < {*board["algorithm"]}
+    (both / "cellpose3d" / "b" / "record.json").unlink()  # of another algorithm
+    assert report(both / "watershed", out="again")[0] == 0
+
+
+def test_an_unfinished_run_stops_no_other_source(run, report, predictions, planes, tmp_path):
+    lost = run("former", "watershed")
+    (lost / "watershed" / "b" / "record.json").unlink()
+    code, text = report(lost, predictions, truth=planes)
+    assert code == 1
+    assert "note: Left out: " in text
+    assert "watershed has no whole result for b" in text
+    assert len(scores(tmp_path / "out", "mine")) > 0
+
+
 def test_pictures_arrays_and_labels_without_images_are_read(report, predictions, planes, tmp_path):
     usual = report(predictions, truth=planes)[0]
     others = tmp_path / "others"
@@ -210,7 +239,7 @@ def too_large(folder):
 
 
 def pipe(folder):
-    """bad output: `a.tif` is a named pipe"""
+    """bad output: a.tif: expected a file, found a folder, a pipe or a device"""
     (folder / "a.tif").unlink()
     os.mkfifo(folder / "a.tif")
 

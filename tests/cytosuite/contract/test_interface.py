@@ -125,11 +125,17 @@ def _a_value_in_the_last_slice():
     return {SLUG: Volume(array, (2.0, 0.5, 0.5))}
 
 
+def _integers(value):
+    return {SLUG: Volume(np.array([[[0, value]]]), (2.0, 0.5, 0.5))}
+
+
 UNFIT = [
     ("expected the input microscopy-image, found ['other']", lambda: {"other": _volume()}),
     ("microscopy-image must", lambda: {SLUG: Volume(np.zeros((2, 4, 5)), (0.5, 0.5), "TYX")}),
     ("microscopy-image must not", lambda: {SLUG: Volume(np.zeros((0, 4, 5)), (2.0, 0.5, 0.5))}),
     ("microscopy-image must be finite, found NaN or infinity", _a_value_in_the_last_slice),
+    ("or more than 1e+15", lambda: _integers(2**62)),
+    ("or more than 1e+15", lambda: _integers(-(2**63))),
 ]
 
 

@@ -171,7 +171,24 @@ def test_other_places_are_refused(wrong):
         MATCHED_POINTS.gather([[1, 2]], wrong, PLANE)
 
 
-def test_a_radius_with_too_many_pairs_is_refused(monkeypatch):
-    monkeypatch.setattr(matching, "MOST_PAIRS", 99)
-    with pytest.raises(InputError, match="found 100; give a smaller radius"):
+@pytest.mark.parametrize("radius", [0, -1, 1e7, 1e308, np.inf, np.nan])
+def test_a_radius_is_a_length(radius):
+    with pytest.raises(InputError, match="radius: expected a length above 0 of at most 1e"):
+        matched_points([[1, 2]], [[1, 2]], PLANE, radius)
+
+
+def test_crowds_of_many_neighbours_are_paired():
+    rng = np.random.default_rng(0)
+    truth, prediction = (rng.uniform(0, 53, (2000, 2)) for _ in range(2))
+    found = matched_points(truth, prediction, PLANE)  # 20 within the radius of each
+    assert 1990 < found.truth_index.size == found.pairs[-1] <= 2000
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [("MOST_PAIRS", "found 100; give a smaller radius"), ("MOST_STEPS", "10 and 10 points in one")],
+)
+def test_a_radius_with_too_many_pairs_is_refused(monkeypatch, limit, message):
+    monkeypatch.setattr(matching, limit, 99)
+    with pytest.raises(InputError, match=message):
         points_f1(np.zeros((10, 2)), np.zeros((10, 2)), PLANE)
