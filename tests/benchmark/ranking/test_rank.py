@@ -119,6 +119,15 @@ def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
     assert {("b", "a")} <= found.metrics["DET"].better
     assert found.overall.better == {("a", "c"), ("b", "c")}
     assert found.overall.tier == {"a": 1, "b": 1, "c": 2}
+    assert "worse in none" in found.rule
+    assert "worse in none" not in rank(scores, [SEG, DET], ["SEG"], rules=FEW).rule
+
+
+def test_a_metric_of_some_cases_counts_no_failures_in_the_others(table):
+    scores = two(table, SEG={"a": [0.9] * 3, "b": [0.5] * 3}, DET={"a": [0.8] * 2, "b": [0.4] * 2})
+    found = rank(scores, [SEG, DET], ["SEG", "DET"])
+    assert (found.means["a", "DET"], found.means["b", "DET"]) == (0.8, 0.4)
+    assert found.failed == 0
 
 
 def test_rank_is_that_of_the_leaderboard():

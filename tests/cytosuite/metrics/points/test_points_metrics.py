@@ -72,7 +72,9 @@ def test_scores_of_a_hand_made_answer():
     ]
     assert rmse_lateral(truth, prediction, PLANE) == pytest.approx(np.sqrt((0.25 + 4) / 2))
     assert np.isnan(rmse_axial(truth, prediction, PLANE))
-    assert points_recall(truth, prediction, PLANE, 4.0) == 0.75
+    # A third pair lies at the radius itself.
+    farther = [score(truth, prediction, PLANE, 4.0) for score in SCORES if score != points_f1_area]
+    assert farther == [0.75, 0.75, 0.75, 3 / 5]
 
 
 def test_distances_are_in_micrometres_along_long_voxels_too():
@@ -163,6 +165,16 @@ def test_the_truth_itself_has_the_best_value_of_every_metric():
         facts = given | ({"labels": labels} if "labels" in metric.evidence.needs else {})
         expected = 60 if metric.best is None else metric.best
         assert metric(**facts) == pytest.approx(expected, abs=metric.tolerance), metric.name
+
+
+def test_an_answer_without_anything_right_has_the_worst_value_of_every_metric():
+    facts = {"truth": [[0, 0], [0, 0]], "spacing": PLANE, "labels": np.array([[1, 2]])}
+    for metric in metrics_of("points"):
+        needs = metric.evidence.needs
+        wrong = [[0, 1], [0, 1]] if "labels" in needs else [[0, 9], [9, 0]]  # of cell; too far
+        own = {name: value for name, value in facts.items() if name in needs}
+        if metric.worst is not None:
+            assert metric(**own, prediction=wrong) == metric.worst, metric.name
 
 
 @pytest.mark.parametrize("wrong", [[[1, 2, 3]], [[np.nan, 1]], [1, 2]])
