@@ -44,6 +44,13 @@ def test_the_first_rule_that_fits_takes_an_image_and_the_rest_trains():
     assert said["X_C01_0"] == "all others"
 
 
+@pytest.mark.parametrize("dose", [1, 1.0, "1"])
+def test_a_condition_in_a_table_counts_before_one_in_a_name_however_it_is_written(dose):
+    rules = [{"part": "test", "where": {"dose": dose}}]
+    placed = _divided(names=r"(?P<dose>X)_.*", rules=rules)
+    assert _parts(placed)["test"] == {name for name in NAMES if name.endswith("_1")}
+
+
 @pytest.mark.parametrize("group", ["well", "own"])
 def test_folds_keep_groups_together_and_cover_every_image_once(group):
     given, tests = {"names": r"X_(?P<own>\w+)_\d", "group": group, "folds": 3}, []
