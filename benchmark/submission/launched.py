@@ -41,15 +41,15 @@ def launch(
         image, flags = engine.container(name, limits, None)
         config = engine.client.images.get(image).attrs["Config"]
         write_json(folder / "request.json", {"api": api, "seconds": seconds, "config": config})
-        flags |= {"read_only": False, "user": "0:0", "cap_add": ROOTS}
-        flags["entrypoint"] = ["python3", f"{HOME}/{PROGRAM.name}"]
+        entry = ["python3", f"{HOME}/{PROGRAM.name}"]
+        flags |= {"read_only": False, "user": "0:0", "cap_add": ROOTS, "entrypoint": entry}
         places = {
             PROGRAM.name: PROGRAM,
             "packages": Path(str(distribution(SHIM).locate_file(""))),
             "buckets": folder,
         }
         folders = {f"{HOME}/{key}": path for key, path in places.items()}
-        most = 2 * HEALTH_S + sum(seconds.values())  # with the files of the cases
+        most = HEALTH_S + sum(seconds.values())
         with sandbox(engine.client, image, (), folders, limits, flags, f"{HOME}/buckets") as box:
             code = watch(box.exit_code, lambda waited: waited > most, time.perf_counter())
             _, line = box.new_log()

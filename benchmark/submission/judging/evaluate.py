@@ -57,7 +57,7 @@ class Evaluator:
         if os.access(truth, os.W_OK):  # as the platform's launcher makes it
             home = Path(tempfile.mkdtemp(prefix="truth-"))
             finalize(self, remove, home)
-            truth = Path(copytree(truth, home / "copy", copy_function=_locked))
+            truth = copytree(truth, home / "copy", copy_function=_locked)
         self.evaluation = read_evaluation(truth)
         self.dataset = self.evaluation.dataset_in(truth)
         self.geometries = {case.name: case.geometry.header for case in self.evaluation.cases}
