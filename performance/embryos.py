@@ -38,7 +38,8 @@ from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.comparison.origin import model_digest
 from cytosuite.benchmark.containers.sources import runtime_files
-from cytosuite.benchmark.ranking.bootstrap import DRAWS, ENDS, FEWEST, draw_counts
+from cytosuite.benchmark.ranking.bootstrap import DRAWS, draw_counts
+from cytosuite.benchmark.ranking.intervals import ENDS, FEWEST
 from cytosuite.benchmark.report.section import table
 from cytosuite.contract.manifest import ModelCard, merged, read_card
 from cytosuite.contract.tasks import IMAGE
