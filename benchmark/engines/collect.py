@@ -282,7 +282,8 @@ def _opened(name: str, parent: int, where: Path) -> Iterator[tuple[int, os.stat_
         raise Refused(f"{where}: cannot be read ({error.strerror})") from None
     try:
         after = os.fstat(handle)
-        if (after.st_dev, after.st_ino) != (before.st_dev, before.st_ino):
+        alike = stat.S_IFMT(after.st_mode) == stat.S_IFMT(before.st_mode)  # numbers are used again
+        if not (alike and os.path.samestat(before, after)):
             raise Refused(f"{where}: changed while it was read")
         yield handle, after
     finally:

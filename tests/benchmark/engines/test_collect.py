@@ -47,6 +47,25 @@ def test_files_come_over_with_their_folders_but_not_their_modes(source, target):
     assert (target / "note.json").read_bytes() == b"{}"
 
 
+@pytest.mark.parametrize("replace", [os.mkfifo, lambda file: (file.parent / "b").rename(file)])
+def test_a_file_that_is_another_by_the_time_it_is_opened_is_refused(
+    source, target, monkeypatch, replace
+):
+    look, file = os.stat, source / "note.json"
+    (source / "b").write_bytes(b"{}")
+
+    def stat(name, **more):
+        info = look(name, **more)
+        if name == file.name:
+            file.unlink()
+            replace(file)
+        return info
+
+    monkeypatch.setattr(collect_module.os, "stat", stat)
+    with pytest.raises(Refused, match="note.json: changed while it was read"):
+        take(source, target, 99)
+
+
 def _link(source):
     """note: a link where only files and folders may be"""
     (source / "note.json").unlink()

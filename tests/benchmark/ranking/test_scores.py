@@ -91,6 +91,8 @@ def test_a_board_ranks_by_its_primary_metrics_and_other_tables_by_all_with_a_dir
     scores = several(table, "SEG", "Dice", "HD95")
     assert chosen(scores, higher=["Dice"], lower=["HD95"]) == ["SEG", "Dice", "HD95"]
     assert chosen(scores, by=["HD95"], lower=["HD95"]) == ["HD95"]
+    ends = table_measures(scores, Directions(OURS, higher=["Dice"], lower=["HD95"]))
+    assert [own.higher_is_better for own in ends] == [True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,7 @@ MHA = {
     "laterality-long": (voxels(), {"Laterality": "L" * 129}),
     "window-alone": (voxels(), {"WindowCenter": "[1, 2]"}),
     "window-lengths": (voxels(), {"WindowCenter": "[1, 2]", "WindowWidth": "[3]"}),
+    "exposures-two": (voxels("uint8", (2, 3, 8, 9)), {"Exposures": "1 2"}),
     "exposures-three": (voxels("uint8", (2, 3, 8, 9)), {"Exposures": "1 2 3"}),
     "times-bad": (voxels(), {"ContentTimes": "250000"}),
     "nan": (np.full(SHAPE, np.nan, np.float32), {}),
@@ -227,9 +228,14 @@ def test_a_header_with_its_pixels_in_a_file_beside_it_is_one_image(images_of, gi
     (given / "a.raw").write_bytes(bytes(12))
     assert images_of(given, tmp_path / "taken") == {"a.mhd"}
     assert judged(given.parents[1]) == (set(), set())
-    (given / "a.raw").unlink()
-    (given / "a.raw").symlink_to("/dev/zero")
-    assert judged(given.parents[1])[0] == {"output.broken"}
+    (given / "a.raw").rename(given.parents[1] / "b.raw")
+    for place in ("/dev/zero", given.parents[1] / "b.raw"):
+        (given / "a.raw").symlink_to(place)
+        assert "output.broken" in judged(given.parents[1])[0]
+        (given / "a.raw").unlink()
+    (given.parents[1] / "b.raw").rename(given / "b.raw")
+    (given / "a.raw").symlink_to("b.raw")
+    assert "output.broken" in judged(given.parents[1])[0]
 
 
 TIFF = {

@@ -66,6 +66,7 @@ def test_nothing_is_found_in_a_good_tarball(tmp_path):
         ("tarball.link", [*good(), link("x", "../y")]),
         ("tarball.link", [*good(), hard("x", "../../y")]),
         ("tarball.link", [*good(), link("d", "."), member("d/x", b"")]),
+        ("tarball.link", [*good(), link("x", "y"), member("x", b"")]),
         ("tarball.device", [*good(), device("x")]),
         ("tarball.twice", [*good(), member("a.safetensors", WEIGHTS)]),
         (

@@ -60,6 +60,7 @@ def test_more_pairs_count_before_nearer_ones():
     found = matched_points([[0, 0], [0, 1]], [[0, 0.5], [0, -0.9]], PLANE, 1.0)
     assert found.truth_index.tolist() == [0, 1]
     assert found.prediction_index.tolist() == [1, 0]
+    assert matched_points([[0, 0], [0, 1]], [[0, 1], [0, 2]], PLANE, 1.0).truth_index.size == 2
 
 
 def test_scores_of_a_hand_made_answer():
