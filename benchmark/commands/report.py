@@ -102,8 +102,9 @@ def report_command(options: ReportOptions, console: Console) -> int:
     out = _out(options, runs, folders)
     need_folder(out)
     others = [run for run in runs if run.folder.resolve() != out]
-    if len(others) < len(runs) and (options.out or not others):
-        raise InputError(f"--out {out}: expected a folder of its own, found a run of the report")
+    around = any(folder.resolve().parent == out for folder in folders.values())
+    if around or (len(others) < len(runs) and (options.out or not others)):
+        raise InputError(f"--out {out}: expected a folder of its own, found a source of the report")
     runs = others  # `runs/*` names the report itself the next time
     with claimed(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
@@ -261,13 +262,16 @@ def _predictions(name: str, folder: Path, basis: _Basis) -> tuple[Predictions, l
         reason = str(error).removeprefix(f"{folder}: ")
     files = {key: groups.pop(key) for key in cases if key in groups}
     if not files:
-        example = f"{cases[0]}{'.csv' if points else '.tif'}"
-        notes.append(f"{reason}; expected for example {example}: all its cases failed")
+        end = ".csv" if points else ".tif"
+        notes.append(f"{reason}; expected for example {cases[0]}{end}: all its cases failed")
     if others := [path.name for group in groups.values() for path in group]:
         notes.append(f"{len(others)} files are named like no image (first: {plain(others[0])})")
-    twice = {key: " and ".join(p.name for p in files[key]) for key in files if files[key][1:]}
-    tops = [path for group in files.values() for path in group]
-    every = (path for top in tops for path in (top, *islice(top.rglob("*"), MOST_FILES)))
+    every = (
+        path
+        for group in files.values()
+        for top in group
+        for path in (top, *islice(top.rglob("*"), MOST_FILES))
+    )
     image = f"state {value_digest(sorted([path.name, stamp(path)] for path in every))[:12]}"
     taken = Predictions(
         name,
@@ -276,6 +280,10 @@ def _predictions(name: str, folder: Path, basis: _Basis) -> tuple[Predictions, l
         "exec",
         basis.task,
         files={key: group[0] for key, group in files.items() if not group[1:]},
-        refused={key: f"expected one file, found {names}" for key, names in twice.items()},
+        refused={
+            key: f"expected one file, found {' and '.join(path.name for path in group)}"
+            for key, group in files.items()
+            if group[1:]
+        },
     )
     return taken, notes

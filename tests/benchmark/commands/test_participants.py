@@ -158,18 +158,19 @@ def each(options):
 def test_each_defect_is_a_row_and_the_good_team_keeps_its_numbers(teams, option):
     kind, home, good = teams
     given = options_for(kind, home, option)
-    assert report(home / f"{option}-alone", good, **given)[0] == 0
+    alone, out = home / "reports" / f"{option}-alone", home / "reports" / option
+    assert report(alone, good, **given)[0] == 0
     others = [good.with_name(defect.__name__) for defect in (*DEFECTS, *EMPTY)]
-    code, text = report(home / option, good, *others, **given)
+    code, text = report(out, good, *others, **given)
     assert code == 1
-    assert scores(home / option, "good") == scores(home / f"{option}-alone", "good") != {}
+    assert scores(out, "good") == scores(alone, "good") != {}
     for defect in DEFECTS:
-        found = records(home / option, defect.__name__)
+        found = records(out, defect.__name__)
         assert found["a"].startswith(defect.__doc__)
         assert len(found["a"]) > len("bad output: ")
         assert found["b"] == "ok: "
     for defect in EMPTY:
-        found = records(home / option, defect.__name__)
+        found = records(out, defect.__name__)
         assert all(line.startswith("missing output: ") for line in found.values())
         assert text.count(f"note: {defect.__name__}: {defect.__doc__}") == 1
 
@@ -241,11 +242,12 @@ def runs(request, tmp_path_factory, fakes):
 def test_a_run_with_a_defect_is_left_out_with_a_line(runs, option):
     home, (good, *others) = runs
     given = options_for("labels", home, option)
+    alone, out = home / "reports" / f"{option}-alone", home / "reports" / option
     del given["truth"], given["task"]
-    assert report(home / f"{option}-alone", good, **given)[0] == 0
-    code, text = report(home / option, *others, good, **given)
+    assert report(alone, good, **given)[0] == 0
+    code, text = report(out, *others, good, **given)
     assert code == 1
-    assert scores(home / option, "theirs") == scores(home / f"{option}-alone", "theirs") != {}
+    assert scores(out, "theirs") == scores(alone, "theirs") != {}
     lines = [line for line in text.splitlines() if line.startswith("note: Left out: ")]
     for other in others:
         place = str(other).removesuffix("/theirs")

@@ -289,6 +289,11 @@ def path_as_name(runs, mine, planes):
     return {"sources": [f"../x={mine}"], "truth": planes}
 
 
+def around(runs, mine, planes):
+    """expected a folder of its own, found a source of the report"""
+    return {"sources": [mine], "truth": planes, "out": mine.parent}
+
+
 def twice(runs, mine, planes):
     """two folders are named mine; give one as NAME="""
     return {"sources": [mine, mine], "truth": planes}
@@ -334,7 +339,7 @@ def unlike(runs, mine, planes):
     return {"sources": [runs, other]}
 
 
-MISTAKES = [nothing, no_truth, two_truths, other_names, taken, path_as_name, twice]
+MISTAKES = [nothing, no_truth, two_truths, other_names, taken, path_as_name, around, twice]
 MISTAKES += [same_run, unfinished, outside, disguised, without_labels, no_data, unlike]
 
 
