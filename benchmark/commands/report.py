@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
@@ -266,12 +266,8 @@ def _predictions(name: str, folder: Path, basis: _Basis) -> tuple[Predictions, l
         notes.append(f"{reason}; expected for example {cases[0]}{end}: all its cases failed")
     if others := [path.name for group in groups.values() for path in group]:
         notes.append(f"{len(others)} files are named like no image (first: {plain(others[0])})")
-    every = (
-        path
-        for group in files.values()
-        for top in group
-        for path in (top, *islice(top.rglob("*"), MOST_FILES))
-    )
+    tops = chain.from_iterable(files.values())
+    every = (path for top in tops for path in (top, *islice(top.rglob("*"), MOST_FILES)))
     image = f"state {value_digest(sorted([path.name, stamp(path)] for path in every))[:12]}"
     taken = Predictions(
         name,

@@ -188,14 +188,13 @@ def no_record(run, algorithm):
     (run / algorithm / "a" / "record.json").unlink()
 
 
-def odd_record(run, algorithm):
+def odd_record(run, algorithm, old=b"seconds", new=b"se\xe9onds"):
     path = run / algorithm / "a" / "record.json"
-    path.write_bytes(path.read_bytes().replace(b"seconds", b"se\xe9onds"))
+    path.write_bytes(path.read_bytes().replace(old, new))
 
 
 def record_of_nan(run, algorithm):
-    path = run / algorithm / "a" / "record.json"
-    path.write_text(path.read_text().replace("0.25", "NaN"))
+    odd_record(run, algorithm, b"0.25", b"NaN")
 
 
 def cut_facts(run, algorithm):
