@@ -5,11 +5,13 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from math import prod
-from multiprocessing import active_children, parent_process
+from multiprocessing import Semaphore, active_children, parent_process
 from pathlib import Path
 from threading import Thread
 
+from cytosuite.benchmark.engines.outcome import say
 from cytosuite.benchmark.store.pool import Here, Lost, Piece, Pool, Result, travelling
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header
@@ -51,7 +53,7 @@ class Processes:
     ) -> Iterator[tuple[int, Result | Lost]]:
         """Do the pieces side by side; see `cytosuite.benchmark.store.pool.Pool`."""
         all_of_them = list(pieces)
-        if len(all_of_them) <= 1:
+        if len(all_of_them) <= 1 or not _has_semaphores():
             yield from Here().each(work, all_of_them)
             return
         number = min(self.slots, len(all_of_them))
@@ -76,6 +78,17 @@ class Processes:
                 for worker in ended:
                     worker.join()
                 raise
+
+
+@cache
+def _has_semaphores() -> bool:
+    """Return whether processes can wait for each other here; say once why they cannot."""
+    try:
+        Semaphore()
+    except OSError as error:  # /dev/shm is absent or read-only
+        say(f"note: work is done by one process: no semaphore can be made ({error.strerror})")
+        return False
+    return True
 
 
 def _end_with_parent() -> None:

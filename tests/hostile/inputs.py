@@ -5,6 +5,7 @@ Each is given to a command in a child with limits of memory and time.
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,9 @@ from tests.hostile.tally import campaign, in_order, left
 
 LIMITS = {"RLIMIT_DATA": 6 * 2**30, "RLIMIT_FSIZE": 2**28}
 SECONDS = 60.0
+PROGRAM = "cytosuite.benchmark.commands.app:run"
+LOADED = ["cytosuite.datasets.spheroid.migration", "cytosuite.datasets.spheroid.generate"]
+LOADED += ["cytosuite.benchmark.commands.maintain", "cytosuite.benchmark.commands.simulate"]
 RAW = (
     *("null", "true", "NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1e308", "-1e308", "-1"),
     *("0", "-0.0", "1e-320", "2147483648", "9223372036854775808", "1" + "0" * 400, "0.5", "1e9"),
@@ -104,11 +108,24 @@ def read():
 CODES = ("utf-16", "utf-8-sig", "latin-1", "utf-32", "cp037")
 
 
+def near(rng, text):
+    """Return a value of JSON whose numbers are multiplied, or that is none."""
+    factor = float(pick(rng, (0, 1e-9, 1e-3, 0.3, 0.5, 2, 3, 7, 1e3, 1e6)))
+
+    def scaled(found):
+        """Return a number of the same kind."""
+        number = float(found[0]) * factor
+        return repr(number) if "." in found[0] else str(round(number))
+
+    return "null" if rng.random() < 0.1 else re.sub(r"-?\d+(\.\d+)?", scaled, text)
+
+
 def document(rng, keys):
     """Return the bytes of an object with one to three values replaced, or altered as bytes."""
     texts = {json.dumps(key): json.dumps(value) for key, value in keys.items()}
     for _ in range(int(pick(rng, (1, 1, 1, 2, 3)))):
-        texts[pick(rng, list(texts))] = pick(rng, RAW)
+        key = pick(rng, list(texts))
+        texts[key] = pick(rng, RAW) if rng.random() < 0.6 else near(rng, texts[key])
     content = ("{" + ",\n".join(f"{key}: {value}" for key, value in texts.items()) + "}").encode()
     match rng.integers(10):
         case 0:
@@ -148,10 +165,10 @@ class Attempts:
         self.runs, self.home = forks.Runs(home), home
         self.data = annotated(folder / "planes")
 
-    def end(self, tally, kind, about, words, program="", where=None):
+    def end(self, tally, kind, about, words, program, where=None):
         """Run a command, and count how it ends."""
         name = words[0] if program == TRAINER else "u2net"
-        load = [f"cytosuite.algorithms.{name}.training.train"] if program else []
+        load = LOADED if program == PROGRAM else [f"cytosuite.algorithms.{name}.training.train"]
         process = self.runs.command(*words, program=program, load=load, limits=LIMITS)
         forks.wait(process, SECONDS)
         with tally.attempt(kind):
@@ -166,6 +183,7 @@ class Attempts:
                     assert (over := left(where)) == [], over
             except AssertionError as error:
                 raise AssertionError(f"{about}: {error}") from None
+            tally.refused[kind] += code != 0
             return code
         return -1
 
@@ -182,10 +200,10 @@ def migrate(tally, options):
             path, recipe = folder / "params.json", folder / "new.toml"
             path.write_bytes(content := document(rng, PARAMETERS))
             words = ["maintain", "migrate", path, "--out", recipe]
-            if not attempts.end(tally, "params.json", content[:600], words, where=folder):
+            if not attempts.end(tally, "params.json", content[:600], words, PROGRAM, folder):
                 about = f"{content[:1200]!r} became {recipe.read_text()[:1500]}"
-                words = ["simulate", recipe, "--out", taken, "--cases", "1"]
-                attempts.end(tally, "a recipe of params.json", about, words)
+                words = ["simulate", recipe, "--out", taken, "--cases", "1"]  # read, then refused
+                attempts.end(tally, "a recipe of params.json", about, words, PROGRAM)
 
 
 def hjson(tally, options):

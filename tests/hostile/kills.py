@@ -201,6 +201,12 @@ def again(place, kind, home):
         time.sleep(0.2)
 
 
+def finished(code, text):
+    """Hold a command to its good end, or to the refusal of what it had done before it was killed."""
+    whole = code == 2 and any(word in text for word in WHOLE)
+    in_order(code, text, fine=(2,) if whole else (0,))
+
+
 def attack(kind, tally, options, place=None):
     """Kill a command at random instants, each in a folder of its own, and run it again."""
     rng = np.random.default_rng(options.seed)
@@ -226,9 +232,7 @@ def attack(kind, tally, options, place=None):
             done += 1
             with tally.attempt(f"kill -9 of {kind}"):
                 assert "Traceback" not in text, text[-1000:]
-                code, text = again(place, command, home)
-                whole = code == 2 and any(word in text for word in WHOLE)
-                in_order(code, text, fine=(2,) if whole else (0,))
+                finished(*again(place, command, home))
                 found = command.state(home)
                 over = left(home, *(place.home / room for room in ("weights", "runs")))
                 assert (found == expected, over) == (True, []), (

@@ -18,12 +18,10 @@ import numpy as np
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 from tests import forks
-from tests.hostile.kills import COMMANDS, Place
+from tests.hostile.kills import COMMANDS, Place, again, finished
 from tests.hostile.tally import campaign, differing, digests, in_order, left
 
 DAY_S = 86400
-MANY = (1000, 2000, 4000)  # tiny images
-GIB = 2**30
 
 
 @contextmanager
@@ -89,7 +87,7 @@ def long_files(tally, options):
             most = max(p.stat().st_size for p in place.folder.rglob("*.*") if p.is_file())
             rooms = [place.home / room for room in ("weights", "runs")]
             for number in range(options.tries):
-                limits = {"RLIMIT_FSIZE": int(np.exp(rng.uniform(np.log(100), np.log(most))))}
+                limits = {"RLIMIT_FSIZE": int(np.exp(rng.uniform(np.log(2000), np.log(most))))}
                 home = place.folder / f"short{number}"
                 with tally.attempt(f"files too long, {kind}"):
                     words = command.words(home)
@@ -170,7 +168,7 @@ def clocks(tally, options):
                     rooms = [home, place.home / "runs"]
                     for path in (path for room in rooms for path in room.rglob("*")):
                         os.utime(path, (moment, moment), follow_symlinks=False)
-                    in_order(*place.run(*command.words(home), program=program), fine=(0,))
+                    finished(*again(place, command, home))
                     equals(command, home, expected, place.home / "runs")
 
 
@@ -277,12 +275,12 @@ def workers(tally, options):
 
 
 def many(tally, options):
-    """Run commands on thousands of tiny images: time grows with their number, memory does not."""
+    """Run commands on 100, 200 and 400 tiny images a try: the time grows with their number alone."""
     with TemporaryDirectory(prefix="machine-") as folder:
         place, spent = Place(Path(folder)), {}
         labels = np.zeros((8, 8), np.uint16)
         labels[2:5, 2:6] = 1
-        for count in MANY:
+        for count in (100 * options.tries * factor for factor in (1, 2, 4)):
             home = place.folder / f"many{count}"
             for room, array in (("images", labels * 100), ("labels", labels)):
                 (home / room).mkdir(parents=True)

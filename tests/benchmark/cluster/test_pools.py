@@ -1,5 +1,6 @@
 """A pool of real workers on this machine, which end as a test wants."""
 
+import errno
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cytosuite.benchmark.cluster import processes as module
 from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of, say
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.cluster.processes import Processes, processes
@@ -189,6 +191,20 @@ def test_a_single_piece_needs_no_process():
 def test_the_error_of_a_piece_is_raised(pool):
     with pytest.raises(InputError, match="two: not wanted"):
         list(pool.each(fail, [1, 2, 3]))
+
+
+def test_without_semaphores_one_process_does_all_and_says_so_once(monkeypatch, capsys):
+    def refused(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
+    module._has_semaphores.cache_clear()
+    for _ in range(2):
+        assert dict(Processes(2).each(process, [0, 1])) == {0: os.getpid(), 1: os.getpid()}
+    module._has_semaphores.cache_clear()
+    assert capsys.readouterr().err.splitlines() == [
+        "note: work is done by one process: no semaphore can be made (Read-only file system)"
+    ]
 
 
 def test_a_killed_process_is_one_clear_line():
