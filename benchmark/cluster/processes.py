@@ -52,15 +52,13 @@ class Processes:
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
         """Do the pieces side by side; see `cytosuite.benchmark.store.pool.Pool`."""
-        all_of_them = list(pieces)
-        if len(all_of_them) <= 1 or not _has_semaphores():
-            yield from Here().each(work, all_of_them)
+        every = list(pieces)
+        if len(every) <= 1 or not _has_semaphores():
+            yield from Here().each(work, every)
             return
-        number = min(self.slots, len(all_of_them))
-        with ProcessPoolExecutor(number, initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(min(self.slots, len(every)), initializer=_end_with_parent) as pool:
             futures = {
-                pool.submit(travelling, work, piece): place
-                for place, piece in enumerate(all_of_them)
+                pool.submit(travelling, work, piece): place for place, piece in enumerate(every)
             }
             try:
                 for future in as_completed(futures):
