@@ -69,7 +69,7 @@ def in_order(code, text, fine=(0, *REFUSALS)):
     assert "Traceback" not in text, shown
     assert code in fine, shown
     lines = [line for line in text.splitlines() if line.startswith(LINE)]
-    assert len(lines) == (code in (2, 3)) or (code == 1 and not lines), shown
+    assert len(lines) == (code in (2, 3)) or (code, len(lines)) == (1, 1), shown
     return lines[0] if lines else ""
 
 
