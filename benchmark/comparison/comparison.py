@@ -152,7 +152,7 @@ def compare(
     task = after.said("task") or before.said("task")
     known = known_metrics(task)
     every = _pairs(before, after)
-    wanted = _wanted(names, task, every)
+    wanted = _wanted(names, task, every["metric"])
     ours = every[~every["algorithm"].isin(CONTROLS)]
     shown = ours[ours["metric"].isin(wanted) & (ours["case"] != "")]
     found = changes(shown, known, thresholds)
@@ -161,7 +161,7 @@ def compare(
     failing = thresholds.cost.fails
     regressions = [
         *_ruler(before, after, every, known),
-        *_missing(before, after, names or _primary(task) or set(before.scores["metric"]), without),
+        *_missing(before, after, _wanted(names, task, before.scores["metric"]), without),
         *(
             f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
             for name in sorted(set(before.algorithms) & set(after.algorithms))
@@ -219,20 +219,16 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     return joined[[*PAIR, "before", "after", "status_before", "status_after"]]
 
 
-def _wanted(names: Sequence[str], task: str, pairs: pd.DataFrame) -> set[str]:
+def _wanted(names: Sequence[str], task: str, metrics: Iterable[str]) -> set[str]:
     """Return the names of the metrics to compare: those asked for, to rank by, or all."""
-    there = set(pairs["metric"])
+    there = set(metrics) - {""}
     if missing := [name for name in names if name not in there]:
         raise InputError(f"no metric {missing[0]!r} in both runs; there are {some(there, 40)}")
+    boards = [BOARDS[task]] if task in BOARDS else BOARDS.values()
+    primary = there & {name for board in boards for name in board.primary}
     if not there:
         raise InputError("the runs have no metric in common")
-    return set(names) or there & _primary(task) or there
-
-
-def _primary(task: str) -> set[str]:
-    """Return the names of the metrics to rank by; of an unknown task those of all."""
-    boards = [BOARDS[task]] if task in BOARDS else BOARDS.values()
-    return {name for board in boards for name in board.primary}
+    return set(names) or primary or there
 
 
 def _missing(

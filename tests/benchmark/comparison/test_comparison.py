@@ -126,6 +126,18 @@ def test_what_a_later_run_lacks_is_a_regression_unless_it_is_named(made, gone, s
     assert not compared(*runs[::-1]).regressions
 
 
+def test_metrics_of_others_may_not_go_missing_either(made):
+    def renamed(table):
+        return table.replace({"metric": {"SEG": "dice", "DET": "hd95"}})
+
+    def lacking(table):
+        table = renamed(table)
+        return table[(table["metric"] != "dice") | (table["case"] != "case_03")]
+
+    runs = edited(made("a", SCORES), renamed), edited(made("b", SCORES), lacking)
+    assert compared(*runs).regressions == ["net: no dice in 1 of 12 cases (case_03)"]
+
+
 def test_a_changed_ruler_is_named(made):
     def bent(table):
         at = (table["algorithm"] == "blank") & (table["metric"] == "SEG")
