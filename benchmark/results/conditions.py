@@ -16,6 +16,7 @@ from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.benchmark.results.score import Scores
 from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, pooled_interval
+from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS
@@ -128,11 +129,11 @@ def divide(values: Mapping[str, Scalar]) -> dict[str, list[str]]:
         numbers = {case: float(value) for case, value in values.items()}
         times = Counter(numbers.values())
         if len(times) <= RANGES and min(times.values(), default=0) > 1:
-            order = [f"{value:.12g}" for value in sorted(times)]
-            labels = {case: f"{value:.12g}" for case, value in numbers.items()}
+            order = [text_of(value) for value in sorted(times)]
+            labels = {case: text_of(value) for case, value in numbers.items()}
         else:
             ends = edges(list(numbers.values()))  # an end belongs to the range above it
-            texts = [f"{end:.12g}" for end in ends]
+            texts = [text_of(end) for end in ends]
             between = [f"{low} to {high}" for low, high in pairwise(texts)]
             order = [f"below {texts[0]}", *between, f"{texts[-1]} or more"] if ends else ["all"]
             labels = {case: order[bisect(ends, value)] for case, value in numbers.items()}

@@ -1,5 +1,6 @@
 """Conditions of the images in a folder: facts by the user, in ``conditions.csv``."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
@@ -12,6 +13,7 @@ from cytosuite.volume import Scalar
 FILE = "conditions.csv"
 NAME = "name"
 LONGEST_CELL = 200  # characters of a condition
+ID = re.compile(r"[+-]?(0\d.*|\d{13,})", re.ASCII)  # 001, 20231124093010: digits, no quantity
 
 
 def read_conditions(
@@ -55,12 +57,17 @@ def read_conditions(
         column
         for row in found.values()
         for column, cell in row.items()
-        if not (NUMBER.fullmatch(cell) and isfinite(float(cell)))
+        if ID.fullmatch(cell) or not (NUMBER.fullmatch(cell) and isfinite(float(cell)))
     }
     return {
         case: {key: cell if key in words else float(cell) for key, cell in cells.items()}
         for case, cells in found.items()
     }
+
+
+def text_of(value: Scalar) -> str:
+    """Return the value of a condition as a user types it; different numbers of 15 digits differ."""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def cell_of(place: object, text: str) -> str:

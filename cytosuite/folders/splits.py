@@ -13,7 +13,7 @@ from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError, at
 from cytosuite.files import read_table, read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
-from cytosuite.folders.conditions import cell_of
+from cytosuite.folders.conditions import cell_of, text_of
 from cytosuite.folders.names import home_of
 from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.volume import Scalar
@@ -34,16 +34,18 @@ class SplitRule(Described):
 
     part: SplitName = Field(description="train, validate or test")
     match: str | None = Field(None, min_length=1, description="pattern of names, like *_C03_*")
-    where: dict[str, str | float] = Field({}, description="conditions and their values")
+    where: dict[str, str | int | float] = Field({}, description="conditions and their values")
 
     def takes(self, name: str, known: Mapping[str, Scalar]) -> bool:
         """Return whether the rule fits an image; one without pattern and conditions fits all."""
-        fits = all(key in known and _text(known[key]) == _text(v) for key, v in self.where.items())
+        fits = all(
+            key in known and text_of(known[key]) == text_of(v) for key, v in self.where.items()
+        )
         return fits and (self.match is None or fnmatchcase(name, self.match))
 
     def __str__(self) -> str:
         """Return the rule in words."""
-        words = [f"{key} = {_text(value)}" for key, value in self.where.items()]
+        words = [f"{key} = {text_of(value)}" for key, value in self.where.items()]
         return ", ".join([*([self.match] if self.match else []), *words]) or "all others"
 
 
@@ -136,7 +138,7 @@ def _grouped(splits: Splits, known: Known, place: object) -> tuple[Known, dict[s
                 f"{place}: {name} has no {splits.group!r}, by which groups are kept together; "
                 f"give it in {CONDITIONS}, or by a group of that name in `names`"
             )
-    groups = {n: _text(own[splits.group]) if splits.group else n for n, own in found.items()}
+    groups = {n: text_of(own[splits.group]) if splits.group else n for n, own in found.items()}
     return found, groups
 
 
@@ -175,11 +177,6 @@ def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Pl
     ]
 
 
-def _text(value: Scalar) -> str:
-    """Return the value of a condition as a user types it."""
-    return value if isinstance(value, str) else f"{value:.12g}"
-
-
 def listed_classes(source: Path) -> dict[str, Counter[str]]:
     """Return the objects of each class in ``objects.csv``, as `cytosuite labels` writes it."""
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -198,7 +195,7 @@ def _counts(placed: Iterable[Placed], known: Known, classes: Classes) -> list[st
     tables = defaultdict[str, dict[str, Counter[str]]](lambda: {part: Counter() for part in PARTS})
     for name, part, _ in placed:
         for key, value in known[name].items():
-            tables[key][part][_text(value)] += 1
+            tables[key][part][text_of(value)] += 1
         for word, number in classes.get(name, {}).items():
             tables["classes of objects"][part][word] += number
     lines = [", ".join(f"{sizes[part]} {part}" for part in PARTS)]

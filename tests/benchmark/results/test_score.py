@@ -259,6 +259,11 @@ def test_few_cases_make_two_ranges_and_many_make_four():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_numbers_that_differ_in_their_last_digits_are_in_different_groups(times):
+    assert len(sizes([20231124093010.0, 20231124093011.0] * times)) == 2
+
+
 def test_words_are_groups_by_name_and_the_rarest_stand_together():
     found = divide({"a": "late", "b": "early", "c": "late"})
     assert list(found.items()) == [("early", ["b"]), ("late", ["a", "c"])]

@@ -45,6 +45,11 @@ def test_empty_cells_and_missing_rows_are_unknown(read):
         ("name,x\na,٣\n", {"a": {"x": "٣"}}),
         ("name,x,y\na,-1.,1.5E-3\n", {"a": {"x": -1.0, "y": 0.0015}}),
         ('name,"depth\n[µm]",x\na,+.5,"b\r\n c"\n', {"a": {"depth [µm]": 0.5, "x": "b c"}}),
+        (
+            "name,x,y\na,001,0.1\nb_b,2,0\n",
+            {"a": {"x": "001", "y": 0.1}, "b_b": {"x": "2", "y": 0.0}},
+        ),
+        ("name,x\na,20231124093010\n", {"a": {"x": "20231124093010"}}),
         (b'\xef\xbb\xbfname, group\r\na,"x, y"\r\n', {"a": {"group": "x, y"}}),
     ],
 )

@@ -65,6 +65,17 @@ def test_folds_keep_groups_together_and_cover_every_image_once(group):
     assert len(set(map(frozenset, seeds))) > 1
 
 
+@pytest.mark.parametrize("kind", [str, float])
+def test_time_stamps_that_differ_in_their_last_digits_are_different_groups(kind):
+    known = {f"a{n}": {"plate": kind(20231124093010 + n)} for n in range(6)}
+    assert divide(Splits(group="plate", folds=6), known, {}, "").lines[0] == (
+        "4 train, 1 validate, 1 test"
+    )
+    rules = [{"part": "test", "where": {"plate": 20231124093013}}]
+    placed = divide(Splits.model_validate({"rules": rules}), known, {}, "").placed
+    assert _parts(placed)["test"] == {"a3"}
+
+
 def test_folds_without_groups_divide_images_and_the_order_of_files_does_not_count():
     there = _divided(folds=5)
     back = divide(Splits(folds=5), dict(reversed(KNOWN.items())), {}, "").placed
