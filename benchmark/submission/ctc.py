@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.store.csvfile import written
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, at
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import LARGEST, write_sequence
@@ -111,11 +112,16 @@ def sequences(names: Sequence[str], *, series: bool = False) -> dict[str, list[s
 def tracks_of_labels(
     presence: Sequence[Sequence[int]], *, anew: bool = False
 ) -> tuple[list[dict[int, int]], list[Track]]:
-    """Return new numbers of labels per frame, `anew` from 1 on; a later stretch has a parent."""
+    """Return new numbers of labels per frame, `anew` from 1 on; a later stretch has a parent.
+
+    It is numbered after the largest label, then by gaps; InputError where 16 bits are too few.
+    """
     last: dict[int, Track] = {}  # of each label of the frames
     done: list[Track] = []
     numbers: list[dict[int, int]] = []
-    free = 1 if anew else max((max(labels, default=0) for labels in presence), default=0) + 1
+    used = set() if anew else set().union(*presence)
+    top = max(used, default=0) + 1
+    free = chain(range(top, LARGEST + 1), (n for n in range(1, top) if n not in used))
     for frame, labels in enumerate(presence):
         for label in labels:
             known = last.get(label)
@@ -124,9 +130,12 @@ def tracks_of_labels(
             elif known is None and not anew:
                 last[label] = Track(label, frame, frame)
             else:
+                if (number := next(free, None)) is None:
+                    raise InputError(
+                        f"expected at most {LARGEST} tracks, found more in frame {frame}"
+                    )
                 done += [known] if known else []
-                last[label] = Track(free, frame, frame, known.label if known else 0)
-                free += 1
+                last[label] = Track(number, frame, frame, known.label if known else 0)
         numbers.append({n: last[n].label for n in labels if last[n].label != n})
     return numbers, sorted([*done, *last.values()], key=lambda track: track.label)
 
@@ -150,7 +159,8 @@ def write_ctc(
             remarks.append(f"{place} is not written: {len(cases) - len(own)} frames have no labels")
             continue
         presence = [_present(frame, anew=anew) for frame in own]
-        numbers, tracks = tracks_of_labels(presence, anew=anew)
+        with at(place):
+            numbers, tracks = tracks_of_labels(presence, anew=anew)
         source = LabelFrames(own, numbers)
         write_sequence(folder / place, source, tracks, truth=truth, digits=digits)
         remarks += [

@@ -68,6 +68,21 @@ def test_a_label_that_comes_back_is_a_new_track(tmp_path):
     read_sequence(tmp_path / "01_RES")
 
 
+def test_a_gap_of_the_largest_label_takes_a_number_that_is_free(tmp_path):
+    write_ctc(tmp_path, frames_of(row(1, 65535), row(1, 0), row(1, 65535)), {"01": ["a", "b", "c"]})
+    assert read(tmp_path / "01_RES" / "mask002.tif").array.tolist() == [[0, 1, 2, 0]]
+    assert 65535 in {track.parent for track in read_sequence(tmp_path / "01_RES").tracks}
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_more_tracks_than_16_bits_hold_are_refused(tmp_path, anew):
+    every = np.arange(65536, dtype=np.uint16)[None]
+    frames = frames_of(every, 0 * every, every)
+    with pytest.raises(InputError, match="01_RES: expected at most 65535 tracks"):
+        write_ctc(tmp_path, frames, {"01": ["a", "b", "c"]}, anew=anew)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_label_over_16_bits_is_refused(tmp_path):
     labels = row(1, 65536, dtype=np.uint32)
     with pytest.raises(
