@@ -4,7 +4,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -274,22 +273,30 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
     return found
 
 
-def join_objects(out: Path) -> None:
-    """Write the tables of the objects of all images in a folder as one, by name."""
-    names = sorted(path.name.removesuffix(OBJECTS) for path in out.glob(f"*{OBJECTS}"))
-    images = {}
-    for name in names:
-        with suppress(InputError, KeyError, TypeError):
-            images[name] = Path(read_json(out / f"{name}.json")["image"]).name
-    times = Counter(images.values())
+def join_objects(out: Path) -> list[str]:
+    """Write the tables of the objects of all images as one, and return lines on those it lacks."""
+    images, lines = _images_with_objects(out)
     tables: dict[tuple[str, ...], Path] = {
-        (image if times[image] == 1 else name,): out / f"{name}{OBJECTS}"
-        for name, image in images.items()
+        (image,): out / f"{name}{OBJECTS}" for name, image in images.items()
     }
     if tables:
         from cytosuite.benchmark.results.objects import join_tables
 
         join_tables(out / FILE, ["image"], tables)
+    return lines
+
+
+def _images_with_objects(out: Path) -> tuple[dict[str, str], list[str]]:
+    """Return images by the names of their outputs, several of one name by the latter; and lines."""
+    images, lines = {}, []
+    for name in sorted(path.name.removesuffix(OBJECTS) for path in out.glob(f"*{OBJECTS}")):
+        try:
+            images[name] = Path(read_json(out / f"{name}.json")["image"]).name
+        except (InputError, KeyError, TypeError):
+            lack = f"{FILE} lacks {name}{OBJECTS}: {name}.json is no record of an image"
+            lines.append(printable(f"{lack}; make it again with --overwrite"))
+    times = Counter(images.values())
+    return {name: own if times[own] == 1 else name for name, own in images.items()}, lines
 
 
 def count_in_cells(out: Path, cells: Path) -> Path:
@@ -313,8 +320,9 @@ def count_in_cells(out: Path, cells: Path) -> Path:
                 f"the shape {labels.shape}"
             )
         write_points(out / f"{name}{OBJECTS}", points, labels)
-        counts[Path(record["image"]).name] = points, labels
-    write_cell_counts(out / CELLS, counts)
+        counts[name] = points, labels
+    images, _ = _images_with_objects(out)
+    write_cell_counts(out / CELLS, {images[name]: own for name, own in counts.items()})
     join_objects(out)
     return out / CELLS
 

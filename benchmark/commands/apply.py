@@ -1,6 +1,6 @@
 """An algorithm on a user's images without scores: files or folders in, outputs out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache, partial
@@ -111,7 +111,10 @@ class _Application:
         self.fingerprints = {item.name: self._fingerprint(item) for item in self.items}
         self._leave(before)
         todo = [item for item in self.items if item.name not in self.results]
-        with _workspace(self.out) as folder, progress(self.console, "running", minor=True) as step:
+        with (
+            _workspace(self.out, self.say) as folder,
+            progress(self.console, "running", minor=True) as step,
+        ):
             cases = Cases(step, len(todo))
             chosen = self._prepare(todo, folder, cases)
             for candidate in self.candidates:
@@ -229,11 +232,12 @@ class _Application:
 
 
 @contextmanager
-def _workspace(out: Path) -> Iterator[Path]:
-    """Create a hidden, locked work folder inside the folder of the results."""
+def _workspace(out: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """Create a hidden, locked work folder inside the folder of the results; join their tables."""
     with alone(out):
         try:
             with work_folder(out) as folder:
                 yield folder
         finally:
-            join_objects(out)
+            for line in join_objects(out):
+                say(line)

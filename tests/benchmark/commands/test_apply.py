@@ -80,6 +80,9 @@ def test_the_objects_of_each_image_and_of_all_are_measured(images, tmp_path, eng
     segment([images], out)  # a batch is never without an image
     assert (out / "objects.csv").read_bytes() == before
     assert engine.calls == ["one", "two", "one"]
+    (out / "two.json").write_text("{")  # another image goes on, and the table lacks it
+    segment([images / "one.tif"], out, console := Console(file=StringIO(), width=300))
+    assert "objects.csv lacks two-objects.csv: two.json is no record" in console.file.getvalue()
 
 
 def test_names_that_are_no_utf8_or_too_long_are_segmented(images, tmp_path, engine, use):
