@@ -33,6 +33,7 @@ from cytosuite.benchmark.terminal.options import JsonOptions, option
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder
+from cytosuite.folders.names import one_per_name
 from cytosuite.formats.imagefiles import image_name
 
 KINDS = {"image": "image archive", "tarball": "tarball", "output": "output folder"}
@@ -222,12 +223,10 @@ def _of_labels(source: Path, options: ExportOptions) -> Exported:
             f"{source}: expected a run with run.json, found label images; give --true-labels "
             "in place of --truth, and no algorithm"
         )
-    sides: list[dict[str, Path]] = []
-    for place in filter(None, (source, options.true_labels)):
-        every = files_of(place)
-        sides.append({key_of(file): file for file in every})
-        if twice := set(every) - set(sides[-1].values()):
-            raise InputError(f"{twice.pop()}: expected one file of each name, found a second one")
+    sides = [
+        one_per_name(place, ((key_of(file), file) for file in files_of(place)))
+        for place in filter(None, (source, options.true_labels))
+    ]
     if all(len(files) == 1 for files in sides):  # their names may differ
         sides = [dict.fromkeys(sides[0], *files.values()) for files in sides]
     if not sides[0].keys() & sides[-1].keys():

@@ -27,8 +27,9 @@ from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Masks, Source, read_rules
+from cytosuite.folders.names import one_per_name, readable
 from cytosuite.folders.rois import is_rois, name_of, roi_files
-from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_files, image_name
+from cytosuite.formats.imagefiles import READABLE, image_files, image_name
 from cytosuite.formats.lists import is_list, read_list
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
@@ -333,19 +334,12 @@ def files_of(path: Path, root: Path | None = None, *, rois: bool = False) -> lis
         return [image for image, _ in read_list(path, root)]
     if _is_image(path):
         return [path]
-    files = [found for found in sorted(path.iterdir()) if found.suffix.lower() in READABLE]
-    drawn = roi_files(path, [image_name(found) for found in files]) if rois else {}
-    files = [found for found in files if image_name(found) not in drawn]
-    files = sorted([*files, *drawn.values()])
+    files = readable(path)
+    drawn = roi_files(path, [image_name(file) for file in files]) if rois else {}
+    files = sorted([*(file for file in files if image_name(file) not in drawn), *drawn.values()])
     if not files:
         raise InputError(f"{path}: expected images ({', '.join(READABLE)}), found none")
-    images = {image_name(found) for found in files if format_of(found) is not PICTURE}
-    # A picture with the name of an image is its preview.
-    return [
-        found
-        for found in files
-        if format_of(found) is not PICTURE or image_name(found) not in images
-    ]
+    return files
 
 
 def _is_image(path: Path) -> bool:
@@ -362,7 +356,8 @@ def _pairs(
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
     if _is_image(truth):
         return [(truth, other)]
-    known = {key_of(path): path for path in others}
+    one_per_name(truth, ((_name(path), path) for path in files))
+    known = one_per_name(other, ((key_of(path), path) for path in others))
     roles_of = {path: view_role(image_name(path)) for path in files}
     fused = {path: found[0] for path, found in roles_of.items() if found and found[1] == "fused"}
     if roles and fused:
@@ -391,7 +386,8 @@ def _of_list(
             raise InputError(f"{options.truth}: {item.image} has no truth; expected image;mask")
         (truth,) = item.files.values()
         names[truth], images[truth] = item.name, item.image
-    known = {key_of(path): path for path in files_of(options.prediction, rois=True)}
+    predictions = files_of(options.prediction, rois=True)
+    known = one_per_name(options.prediction, ((key_of(path), path) for path in predictions))
     if not known.keys() & names.values():  # of programs that leave out folders
         stems = {truth: image_name(image) for truth, image in images.items() if image}
         names = stems if len({*stems.values()}) == len(names) else names

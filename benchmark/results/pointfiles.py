@@ -13,9 +13,10 @@ from cytosuite.benchmark.results.points import write_point_scores
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError
+from cytosuite.folders.names import key_of, one_per_name, readable
 from cytosuite.folders.points import is_points, read_annotated
 from cytosuite.formats import header
-from cytosuite.formats.imagefiles import READABLE, image_name
+from cytosuite.formats.imagefiles import READABLE
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.points.matching import matched_points
 
@@ -58,7 +59,7 @@ def point_files(path: Path) -> dict[str, Path]:
     applied = [file for file in files if file.stem.endswith(END)]  # beside records and tables
     images = home is path and any(file.suffix.lower() in READABLE for file in files)
     found = applied or [file for file in files if not images and is_points(file)]
-    return {file.stem.removesuffix(END): file for file in found}
+    return one_per_name(home, ((key_of(file).removesuffix(END), file) for file in found))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +105,9 @@ def _cases(
 
 
 def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
-    """Return images by their case: one file is that of the only case, a PNG a picture of others."""
+    """Return images by their case: one file is that of the only case."""
     if path is None:
         return {}
     if path.is_file():
         return dict.fromkeys(true, path) if len(true) == 1 else {}
-    files = sorted(path.glob("*"), key=lambda file: file.suffix.lower() != ".png")
-    return {image_name(file): file for file in files if file.suffix.lower() in READABLE}
+    return one_per_name(path, ((key_of(file), file) for file in readable(path)))

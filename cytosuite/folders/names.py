@@ -2,10 +2,12 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from cytosuite.formats.imagefiles import image_name
+from cytosuite.errors import InputError
+from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of, image_name
 
 UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
 LONGEST = 180  # bytes of a case's name: files are called by it, with endings
@@ -20,6 +22,24 @@ def key_of(path: Path, home: Path | None = None) -> str:
     """Return an image's name without suffix, or its path in a folder, by which labels pair."""
     place = path.parent.relative_to(home) if home else Path()
     return unicodedata.normalize("NFC", (place / image_name(path)).as_posix())
+
+
+def one_per_name(place: object, files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Return files by the names by which they pair; InputError for a second one of a name."""
+    firsts: dict[str, Path] = {}
+    for name, path in files:
+        if (first := firsts.setdefault(name, path)) != path:
+            pair = f"{first.name} and {path.name}"
+            raise InputError(f"{place}: expected one file named {name}, found {pair}; remove one")
+    return firsts
+
+
+def readable(folder: Path) -> list[Path]:
+    """Return the images of all formats in a folder, sorted, pictures without those of an image."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else ()
+    files = [path for path in paths if path.suffix.lower() in READABLE and path.name[0] != "."]
+    images = {image_name(path) for path in files if format_of(path) is not PICTURE}
+    return [p for p in files if format_of(p) is not PICTURE or image_name(p) not in images]
 
 
 def natural(text: str) -> tuple[list[str | tuple[int, str]], str]:

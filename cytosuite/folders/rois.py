@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, open_regular
 from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
-from cytosuite.folders.names import natural
+from cytosuite.folders.names import natural, one_per_name
 from cytosuite.folders.outlines import box_of, fill, trace
 from cytosuite.volume import Volume
 
@@ -62,16 +62,11 @@ def name_of(path: Path) -> str:
 
 def roi_files(folder: Path, names: Sequence[str]) -> Mapping[str, Path]:
     """Return the files of ROIs in a folder by the image's name, ``RoiSet.zip`` by the only one."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        name = names[0] if path.name == SET and len(names) == 1 else name_of(path)
-        if path.name[0] == "." or not name or not path.is_file():
-            continue
-        if name in found:
-            pair = f"{found[name].name} and {path.name}"
-            raise InputError(f"{folder}: expected one file of ROIs for {name}, found {pair}")
-        found[name] = path
-    return found
+    lone = names[0] if len(names) == 1 else ""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else ()
+    files = [path for path in paths if path.name[0] != "." and path.is_file()]
+    named = [((path.name == SET and lone) or name_of(path), path) for path in files]
+    return one_per_name(folder, [(name, path) for name, path in named if name])
 
 
 def write_rois(path: Path, labels: Volume) -> None:

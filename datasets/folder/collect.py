@@ -15,7 +15,7 @@ from cytosuite.errors import InputError, plain
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Masks, Source, files_of
-from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.names import case_name, key_of, one_per_name
 from cytosuite.folders.points import SUFFIXES as POINT_FILES
 from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.formats.imagefiles import LABEL, READABLE
@@ -339,9 +339,7 @@ def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> d
         paths = [path for path in paths if path.suffix.lower() in suffixes]
         names = [path.relative_to(room).with_suffix("").as_posix() for path in paths]
         keys = [unicodedata.normalize("NFC", name) for name in names]
-        if twice := [key for key, times in Counter(keys).items() if times > 1]:
-            raise InputError(f"{room}: expected one file of {twice[0]}, found two; remove one")
-        return dict(zip(keys, paths, strict=True))
+        return one_per_name(room, zip(keys, paths, strict=True))
     found = entries(room, recursive=recursive)
     skipped |= {f"{room.name}/{name}": reason for name, reason in found.skipped.items()}
     return found.images

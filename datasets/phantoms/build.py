@@ -23,9 +23,8 @@ from cytosuite.datasets.physics.shapes import divide, draw_nuclei
 from cytosuite.errors import InputError, at, plain
 from cytosuite.files import atomic, digest, need_folder, write_json
 from cytosuite.folders.masks import Source, files_of, read_labels
-from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.names import case_name, key_of, one_per_name, readable
 from cytosuite.formats import read
-from cytosuite.formats.imagefiles import READABLE
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
 
@@ -307,22 +306,16 @@ def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, 
     elif image_path.is_dir():
         if not labels_path.is_dir():
             raise InputError(f"{labels_path}: expected a folder of labels as images is one")
-        labelled = {key_of(path): path for path in _images(labels_path)}
-        keys = {path: key_of(path) for path in _images(image_path)}
-        found = [(case_name(k), path, labelled[k]) for path, k in keys.items() if k in labelled]
+        images, labelled = (
+            one_per_name(room, ((case_name(key_of(path)), path) for path in readable(room)))
+            for room in (image_path, labels_path)
+        )
+        found = [(name, images[name], labelled[name]) for name in images if name in labelled]
     else:
         found = [(case_name(key_of(image_path)), image_path, labels_path)]
     if not found:
         raise InputError(f"{image_path}: expected images with labels of the same name, found none")
-    twins = [name for name, count in Counter(name for name, _, _ in found).items() if count > 1]
-    if twins:
-        raise InputError(f"{image_path}: images need different names, found {twins[0]} twice")
     return found
-
-
-def _images(folder: Path) -> list[Path]:
-    found = (path for path in folder.iterdir() if path.suffix.lower() in READABLE)
-    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def _written(folder: Path, phantom: Phantom, source: str) -> Entry:

@@ -16,6 +16,7 @@ from cytosuite.files import read_json
 from cytosuite.folders.colours import read_grey
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Source, read_labels
+from cytosuite.folders.names import one_per_name
 from cytosuite.formats import read
 from cytosuite.formats.imagefiles import image_files, image_name
 from cytosuite.formats.lists import list_of, read_list
@@ -135,7 +136,8 @@ def find_cases(
         paths = image_files(folder / "labels")
         found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
     else:
-        named = {image_name(p): p for p in image_files(folder / "labels", pictures=True)}
+        paths = image_files(folder / "labels", pictures=True)
+        named = one_per_name(folder / "labels", ((image_name(path), path) for path in paths))
         images = [(image_name(p), p) for p in image_files(folder / "images", pictures=True)]
         missing = [path.name for name, path in images if name not in named]
         if missing:

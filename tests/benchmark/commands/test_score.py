@@ -320,6 +320,17 @@ def test_explains(folders, tmp_path, monkeypatch, change, line):
     assert not (tmp_path / "o.csv").exists()
 
 
+@pytest.mark.parametrize("side", ["truth", "prediction"])
+def test_two_files_of_one_name_are_refused_and_pictures_and_hidden_files_are_none(folders, side):
+    place = dict(zip(("truth", "prediction"), folders, strict=True))[side]
+    for name in ("a.png", "._a.tif"):
+        (place / name).write_bytes(b"no labels")
+    assert score_files(_asked(*folders, ["SEG"])).cases["a"] == {"SEG": 1.0}
+    _write(place / "a.mha", _labels())
+    with pytest.raises(InputError, match=r"expected one file named a, found a\.mha and a\.tif"):
+        score_files(_asked(*folders, ["SEG"]))
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [

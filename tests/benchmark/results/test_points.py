@@ -158,6 +158,25 @@ def test_points_are_counted_by_cell_also_where_a_picture_lies_beside_the_labels(
         count_in_cells(out, cells)
 
 
+def test_images_of_one_name_in_two_folders_keep_their_points(folder):
+    for name, room in (("a", "1"), ("b", "2")):
+        write_json(
+            folder / "out" / f"{name}.json", {"image": f"/{room}/x.tif", "spacing_um": SPACING}
+        )
+    count_in_cells(folder / "out", folder / "labels")
+    found = [(row["image"], row["points"]) for row in _rows(folder / "out" / "cells.csv")]
+    assert found == [("a", "1"), ("a", "0"), ("b", "1"), ("b", "2")]
+
+
+@pytest.mark.parametrize(("place", "twin"), [("d/points", "a.json"), ("labels", "a.mha")])
+def test_two_files_of_one_name_are_refused(folder, place, twin):
+    (folder / place / twin).write_text("{}")
+    with pytest.raises(
+        InputError, match=r"expected one file named a, found a\.\w+ and a\.\w+; rem"
+    ):
+        _score(folder / "d", folder / "out", truth_labels=folder / "labels")
+
+
 def test_two_files_need_the_voxel_size(folder):
     pair = folder / "d" / "points" / "b.json", folder / "out" / "a-detected-points.json"
     assert _score(*pair, spacing=SPACING).cases["b"]["precision"] == 0.5

@@ -258,7 +258,7 @@ def _a_curve(path):
 
 
 def _two_files(path):
-    """expected one file of ROIs for a, found a.roi and a_rois.zip"""
+    """expected one file named a, found a.roi and a_rois.zip"""
     _zip(path, ("x.roi", _roi()))
     _roi().tofile(path.with_name("a.roi"))
 

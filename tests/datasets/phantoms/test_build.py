@@ -202,6 +202,11 @@ def test_mistakes_in_the_call_are_named(tmp_path):
         extract_to(image, labels, tmp_path / "a", augment_copies=-1)
     with pytest.raises(InputError, match="expected a folder of labels"):
         extract_to(tmp_path / "images", labels, tmp_path / "a")
+    labels.with_suffix(".mha").touch()
+    with pytest.raises(
+        InputError, match=r"labels: expected one file named one, found one\.mha and"
+    ):
+        extract_to(tmp_path / "images", tmp_path / "labels", tmp_path / "a")
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="images with labels of the same name, found none"):
         extract_to(tmp_path / "images", tmp_path / "none", tmp_path / "a")
