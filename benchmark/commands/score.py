@@ -36,7 +36,7 @@ from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.labels.prepare import grey_doubt, without_border
 from cytosuite.metrics.realism.edges import EDGES, PUBLISHED
-from cytosuite.metrics.tracks.track_folder import score_tracks
+from cytosuite.metrics.tracks.track_folder import PLANE, score_tracks
 from cytosuite.volume import Volume
 from cytosuite.volume.large import blank
 
@@ -366,11 +366,13 @@ def _pairs(
         for path, specimen in fused.items():
             wanted = [(specimen, role) for role in roles if (specimen, role) in seen]
             known |= {key_of(path): seen[pair] for pair in wanted[:1]}
-    if not any(key_of(path) in known for path in files):
+    frames = {path: match[1] for path in files if (match := PLANE.match(path.name))}
+    pairs = [(own, known.get(key_of(own)) or known.get(frames.get(own, ""))) for own in files]
+    if not any(partner for _, partner in pairs):
         raise InputError(
             f"{other}: no file is named like one in {truth}; expected for example {files[0].name}"
         )
-    return [(path, known.get(key_of(path))) for path in files]
+    return pairs
 
 
 def _of_list(
@@ -424,17 +426,29 @@ def key_of(path: Path) -> str:
 
 def _readers(options: ScoreOptions, truth: Source, prediction: Source | None) -> dict[str, Reader]:
     """Return readers of a truth and its prediction, of which each file is decoded once."""
-    paths: dict[str, Source] = {"truth": truth}
-    paths |= {} if prediction is None else {"prediction": prediction}
-    return {name: _reader(path, options, options.border) for name, path in paths.items()}
+    readers = {"truth": _reader(truth, options, options.border)}
+    if prediction is not None:
+        drawn = None if isinstance(truth, Masks) else PLANE.match(truth.name)
+        plane = int(drawn[2]) if drawn else None
+        readers["prediction"] = _reader(prediction, options, options.border, plane)
+    return readers
 
 
-def _reader(path: Source, options: ScoreOptions, border: int = 0) -> Reader:
-    """Return a reader of labels without objects at the border, or of any file without one."""
+def _reader(
+    path: Source, options: ScoreOptions, border: int = 0, plane: int | None = None
+) -> Reader:
+    """Return a reader of a file, of a plane of a volume, without objects at a border."""
     volume = once(path, options.group or "")
-    return (
-        cache(lambda: volume().like(without_border(volume().array, border))) if border else volume
-    )
+
+    def read() -> Volume:
+        image = volume()
+        if plane is not None and image.axes == "ZYX":
+            if plane >= len(image.array):
+                raise InputError(f"{path}: expected a plane {plane}, found {len(image.array)}")
+            image = Volume(image.array[plane], image.spacing[1:], "YX")
+        return image.like(without_border(image.array, border)) if border else image
+
+    return cache(read)
 
 
 def _side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:

@@ -73,6 +73,20 @@ def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
     assert found.aggregates["SEG"]["pooled"] == 1.0
 
 
+@pytest.mark.parametrize("name", ["mask000", "man_seg000"])
+def test_planes_of_the_challenge_are_compared_with_their_plane_of_the_frame(tmp_path, name):
+    two = _labels((0, 0, 0), (2, 6, 6))
+    for plane, labels in ((0, two[0]), (3, two[2] + 5 * two[0])):
+        _write(tmp_path / "SEG" / f"man_seg_000_00{plane}.tif", labels)
+    path = _write(tmp_path / "01_RES" / f"{name}.tif", two)
+    found = score_files(_asked(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"]))
+    values = {case: scores["SEG"] for case, scores in found.cases.items()}
+    assert values == {"man_seg_000_000": 1.0, "man_seg_000_003": 0.5}
+    _write(path, two[:2])
+    with pytest.raises(InputError, match=rf"{name}\.tif: expected a plane 3, found 2"):
+        score_files(_asked(tmp_path / "SEG", tmp_path / "01_RES", ["SEG"]))
+
+
 def test_pooled_values_weigh_objects_alike(folders, tmp_path):
     truth, prediction = folders
     _write(truth / "c.tif", _labels((0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6)))
