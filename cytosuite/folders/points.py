@@ -16,6 +16,7 @@ from cytosuite.files import NUMBER, read_table
 SUFFIXES = (".json", ".csv")
 PLACES = ("{}_px", "{}", "{}_um", "centroid_{}_um")  # columns of an axis, the first one counts
 NAMES = ("name", "id", "label")
+FRAMES = ("frame", "t")
 CHANCES = ("confidence", "probability")
 WHOLE = re.compile(r"(\d{1,19})(?:\.0*)?", re.ASCII)  # pandas writes 3.0 where a cell is empty
 Rows = Sequence[Mapping[str, str]]
@@ -62,6 +63,11 @@ def _points(table: Iterator[list[str]], spacing: tuple[float, ...]) -> Points:
     rows = [dict(zip(columns, row, strict=False)) for row in islice(filled, MOST + 1)]
     if len(rows) > MOST:
         raise InputError(f"expected at most {MOST} points, found more")
+    depth = [name.format("z") for name in PLACES if len(spacing) == 2]
+    for name in [name for name in (*FRAMES, *depth) if name in columns]:
+        if len(values := {row.get(name, "").strip() for row in rows}) > 1:
+            one = f"the points of one image, so one value in the column {name}"
+            raise InputError(f"expected {one}, found {len(values)}; give each a table of its own")
     places, scales = [], []
     for axis, step in zip("zyx"[3 - len(spacing) :], spacing, strict=True):
         known = [name.format(axis) for name in PLACES if name.format(axis) in columns]

@@ -38,6 +38,16 @@ def test_further_columns_and_planes(tmp_path):
     assert len(read_annotated(tmp_path / "empty.csv", SPACING[1:])) == 0
 
 
+@pytest.mark.parametrize("name", ["frame", "T", "z", "z_um"])
+def test_points_of_several_frames_or_planes_are_never_one_image(tmp_path, name):
+    (tmp_path / "p.csv").write_text(f"{name},y,x\n1,2,3\n1,4,5\n")
+    assert read_annotated(tmp_path / "p.csv", (1.0, 1.0)).array.tolist() == [[2, 3], [4, 5]]
+    (tmp_path / "p.csv").write_text(f"{name},y,x\n1,2,3\n2,2,3\n1,4,5\n")
+    line = rf"p\.csv: .* one value in the column {name.lower()}, found 2; give each a table"
+    with pytest.raises(InputError, match=line):
+        read_annotated(tmp_path / "p.csv", (1.0, 1.0))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
