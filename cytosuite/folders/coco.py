@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from math import prod
@@ -66,9 +67,14 @@ def read_coco(path: Path) -> CocoFile | None:
     if not all(key in content for key in _KEYS):
         return None
     try:
-        return parse(path, parse_json(content.decode("utf-8-sig")), CocoFile)
+        coco = parse(path, parse_json(content.decode("utf-8-sig")), CocoFile)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON, found {error}") from None
+    for noun in ("images", "annotations", "categories"):
+        for number, times in Counter(str(entry.id) for entry in getattr(coco, noun)).items():
+            if times > 1:
+                raise InputError(f"{path}: {noun}: expected one of the id {number}, found {times}")
+    return coco
 
 
 def _content(path: Path) -> bytes:

@@ -236,6 +236,9 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
         for own in sorted(content.annotations, key=lambda own: natural(str(own.id))):
             if own.image_id not in sizes:
                 raise InputError(f"{file}: annotation {own.id} is of no image: {own.image_id}")
+            if kinds and own.category_id not in kinds:
+                wanted = f"a category of the file, like {min(kinds)}, found {own.category_id}"
+                raise InputError(f"{file}: annotation {own.id}: expected {wanted}")
             kind, (found, left) = kinds.get(own.category_id, ""), masks[own.image_id]
             if own.iscrowd or kind is None:
                 left["crowds" if own.iscrowd else "excluded"] += 1

@@ -276,7 +276,7 @@ def sentence(counts: Mapping[str, int], overlap: str) -> str:
         "empty": "are empty",
         "excluded": "more are of excluded classes",
         "clipped": "reach beyond the image and are cut",
-        "crowds": "more are crowds of COCO (iscrowd) and left out",
+        "crowds": "more are crowds of COCO (iscrowd), left out: finds there are false",
         "no areas": "more are points, lines or texts and left out",
         "frames": "more are of later time points and left out",
         "replaced": "label images do not count beside ROIs of the same name",

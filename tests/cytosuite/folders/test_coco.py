@@ -99,6 +99,23 @@ def test_classes_are_cells_of_tables(tmp_path, kind, condition):
             annotated(folder)
 
 
+def test_without_a_list_of_categories_all_objects_are_of_none(tmp_path):
+    path = _coco(tmp_path, [{"segmentation": RUNS}]) / "annotations/instances.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"categories": []}))
+    assert len(annotated(tmp_path).items[0].labels.read().objects) == 1
+
+
+@pytest.mark.parametrize("part", ["images", "annotations", "categories"])
+def test_an_id_that_occurs_twice_is_refused(tmp_path, part):
+    path = _coco(tmp_path, [{"segmentation": RUNS}]) / "annotations/instances.json"
+    content = json.loads(path.read_text())
+    content[part].append(content[part][0])
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"{part}: expected one of the id \d, found 2"):
+        annotated(tmp_path)
+
+
 def test_many_classes_are_a_number_in_conditions(tmp_path):
     folder = _coco(tmp_path, [{"segmentation": RUNS, "category_id": n} for n in range(90)])
     path = folder / "annotations/instances.json"
@@ -131,6 +148,11 @@ def test_files_of_holes_are_left_alone(tmp_path):
         ({"segmentation": {"counts": [1], "size": [3, 4]}}, "a.png", "found 1 pixels"),
         ({"segmentation": {"counts": [20], "size": [4, 5]}}, "a.png", r"found \(4, 5\)"),
         ({"segmentation": RUNS, "image_id": 8}, "a.png", "annotation 0 is of no image: 8"),
+        (
+            {"segmentation": RUNS, "category_id": 9},
+            "a.png",
+            "annotation 0: expected a category of the file, like 1, found 9",
+        ),
         ({"segmentation": 5}, "a.png", "annotations.0.segmentation"),
         (5, "a.png", r"annotations\.0: .*, found 5$"),  # no messages of the others
         ({"segmentation": [[0] * (2 * CORNERS + 2)]}, "a.png", "at most 524288 corners"),
