@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import floor, prod
@@ -22,7 +23,7 @@ from cytosuite.folders.colours import read_grey
 from cytosuite.folders.conditions import cell_of
 from cytosuite.folders.patterns import ANY, expression, groups_of
 from cytosuite.folders.rois import is_rois, read_rois
-from cytosuite.formats import read
+from cytosuite.formats import header, read
 from cytosuite.volume import Volume
 
 RULES = "masks.toml"
@@ -111,9 +112,13 @@ def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
     return [ObjectMask(path, str(n), "", partial(_known, own)) for n, own in parts]
 
 
-def _of_rois(path: Path, shape: Shape) -> tuple[list[ObjectMask], dict[str, int]]:
+def _of_rois(path: Path, image: Path, shape: Shape) -> tuple[list[ObjectMask], dict[str, int]]:
     """Return the objects in a file of ROIs, and counts of other ROIs by the keys of `sentence`."""
-    found, left = read_rois(path, shape)
+    channels = 1
+    with suppress(InputError):  # colours, and files without a header, are no hyperstacks
+        geometry = header(image)
+        channels = dict(zip(geometry.axes, geometry.shape, strict=True)).get("C", 1)
+    found, left = read_rois(path, shape, channels)
     return [ObjectMask(path, n, "", partial(_known, own), label) for n, label, own in found], left
 
 
@@ -181,7 +186,7 @@ class Masks:
         image = read(self.image, {"C": 0, "T": 0})
         masks, others = self.objects, dict[str, int]()
         if masks is None and is_rois(self.place):
-            masks, others = _of_rois(self.place, image.shape)
+            masks, others = _of_rois(self.place, self.image, image.shape)
         elif masks is None:
             masks = _of_label_image(self.place, image.shape)
         with at(self.place):

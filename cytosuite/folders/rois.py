@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -119,9 +120,12 @@ def _drawn(paths: Sequence[NDArray[Any]], name: str, position: int) -> bytes:
     return content
 
 
-def read_rois(path: Path, shape: tuple[int, ...]) -> tuple[list[RoiObject], Counter[str]]:
+def read_rois(
+    path: Path, shape: tuple[int, ...], channels: int = 1
+) -> tuple[list[RoiObject], Counter[str]]:
     """Return the regions in a file for an image (y, x or z, y, x), and counts of other ROIs.
 
+    ImageJ counts flat positions through the `channels` of each plane.
     Those of one label are one region; in volumes also those of one name in successive planes.
     InputError for a file that is broken, of another image, or larger than ROIs can be.
     """
@@ -135,7 +139,9 @@ def read_rois(path: Path, shape: tuple[int, ...]) -> tuple[list[RoiObject], Coun
                 counts["no areas"] += 1
             else:
                 label, named = _named(name)
-                z = _plane_of(roi, named, shape)
+                flat = roi.position or named
+                ours = label and flat == named  # as `write_rois` counts
+                z = _checked(roi.z_position or (flat if ours else ceil(flat / channels)), shape)
                 part = _Part(z, pixels + z * shape[-2] * shape[-1])
                 (labelled[label] if label else others[name]).append(part)
     found = [_joined(f"{label:04d}", label, labelled[label]) for label in sorted(labelled)]
@@ -232,9 +238,9 @@ def _named(name: str) -> tuple[int, int]:
     return label, int(match["plane"] or 0)
 
 
-def _plane_of(roi: "ImagejRoi", named: int, shape: tuple[int, ...]) -> int:
-    """Return the plane of a ROI from 0, by its position or its name; InputError for no such one."""
-    z, planes = roi.z_position or roi.position or named, 1 if len(shape) == 2 else shape[0]
+def _checked(z: int, shape: tuple[int, ...]) -> int:
+    """Return a plane from 0 by its position from 1, 0 of planes; InputError for no such one."""
+    planes = 1 if len(shape) == 2 else shape[0]
     if z == 0 and planes > 1:
         where = f"expected its position, plane 1 to {planes}, found none"
         raise InputError(f"{where}; ROI Manager > Properties sets it")

@@ -152,6 +152,22 @@ def test_rois_of_a_stack_are_objects_over_planes(tmp_path, named, column):
 
 
 @pytest.mark.parametrize(
+    ("roi", "plane"),
+    [
+        (_placed("a", 3), 1),
+        (_placed("0005-0305-0007"), 2),  # of ImageJ: flat, as positions
+        (_placed("0012-z003", 3), 2),  # ours: of the labels, which have no channels
+        (_placed("a", 1, z_position=2), 1),
+    ],
+)
+def test_flat_positions_in_a_stack_of_channels_count_through_them(tmp_path, roi, plane):
+    write(tmp_path / "a.tif", Volume(np.zeros((2, 3, 6, 6), np.uint8), (1.0,) * 3, "CZYX"))
+    _zip(tmp_path / "a_rois.zip", roi)
+    (item,) = annotated(tmp_path).items
+    assert np.flatnonzero(item.labels.read().volume.array.any((1, 2))).tolist() == [plane]
+
+
+@pytest.mark.parametrize(
     "place", ["a_rois.zip", "RoiSet.zip", "a.roi", "labels/a_rois.zip", "rois/a.roi"]
 )
 def test_rois_are_found_beside_images_and_in_folders(tmp_path, place):
