@@ -31,8 +31,9 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         both = f"{own['configuration']}, the image is {image.axes}"
         raise InputError(f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found {both}")
     sized = own["plans"]["image_reader_writer"] != PLANES
-    spacing = image.spacing if sized else (1.0,) * len(image.spacing)
-    facts.state(tool=tool(), size="given: voxel size" if sized else "not used")
+    known = sized and not image.spacing_is_assumed
+    facts.state(tool=tool(), size="given: voxel size" if known else "not used")
+    spacing = image.spacing if known else planned(own) if sized else (1.0,) * len(image.spacing)
     labels = np.zeros(image.shape, np.uint32)
     if np.ptp(image.array) > 0:  # nnU-Net fails where all is 0
         network = load_once(model, own, load)
@@ -43,6 +44,13 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         found = np.reshape(classes, image.shape)
         labels = instances_of(found == CLASSES["inside"], found == CLASSES["border"], spacing)
     return {"instance-labels": image.like(labels)}
+
+
+def planned(own: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the voxel size [µm] of a model's plans, at which nnU-Net resamples nothing."""
+    size = own["plans"]["configurations"][own["configuration"]]["spacing"]  # of transposed axes
+    full = [1.0, *size][-3:]
+    return tuple(full[axis] for axis in own["plans"]["transpose_backward"])[-len(size) :]
 
 
 def tool() -> str:

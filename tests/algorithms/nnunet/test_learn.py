@@ -104,6 +104,11 @@ def test_a_training_is_nnunets_own_in_its_own_files_and_its_model_finds_the_obje
     assert facts.network_seconds > 0
     spacing = [999.0, 1.0, 1.0] if axes == "YX" else [1.0, 0.5, 0.5]
     assert stub()[-2:] == [("mirroring", True), ("spacing", spacing)]
+    assumed = Volume(image.array, (1.0,) * len(axes), axes, {"spacing_source": "assumed"})
+    with gathered() as facts:
+        predict({"microscopy-image": assumed}, model_of(learned, tmp_path))
+    assert facts.words["size"] == "not used"
+    assert stub()[-1] == ("spacing", spacing if axes == "YX" else [3.0, 0.4, 0.6])
 
 
 def test_nnunets_own_files_become_the_same_model(stub, tmp_path):

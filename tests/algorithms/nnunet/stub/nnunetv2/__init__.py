@@ -106,8 +106,8 @@ def extract_fingerprint_dataset(number, num_processes):
 def plan_experiment_dataset(number, gpu_memory_target_in_gb):
     shutil.copy(RAW / NAME / "dataset.json", PREPROCESSED / NAME)
     reader = json.loads((RAW / NAME / "dataset.json").read_text())["overwrite_image_reader_writer"]
-    plan = {"network": "Network"}
-    plans = {"dataset_name": NAME, "image_reader_writer": reader}
+    plan = {"network": "Network", "spacing": [0.4, 3.0, 0.6]}  # y, z, x
+    plans = {"dataset_name": NAME, "image_reader_writer": reader, "transpose_backward": [1, 0, 2]}
     return {**plans, "configurations": {"2d": plan, "3d_fullres": plan}}, "nnUNetPlans"
 
 
