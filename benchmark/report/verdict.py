@@ -15,6 +15,7 @@ from cytosuite.benchmark.report.wording import (
     number,
     probability,
 )
+from cytosuite.benchmark.results.conditions import CASES
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.metrics import Metric
 
@@ -58,7 +59,10 @@ def readings(index: Index) -> list[tuple[str, str]]:
 
 
 def weakness(index: Index, algorithm: str) -> str:
-    """Return the worst group of the condition with the greatest difference, or the worst case."""
+    """Return the worst group of the condition with the greatest difference, or the worst case.
+
+    Of groups of fewer than `CASES` cases the difference would be that of single images.
+    """
     metric = next(iter(_ranking_metrics(index)), None)
     if metric is None or metric.higher_is_better is None:
         return ""
@@ -69,7 +73,9 @@ def weakness(index: Index, algorithm: str) -> str:
         groups = [
             (sign * score.value, f"{condition.name} {group.label}{unit}")
             for group in condition.groups
-            if (score := group.scores.get((algorithm, metric.name))) and known(score.value)
+            if len(group.cases) >= CASES
+            and (score := group.scores.get((algorithm, metric.name)))
+            and known(score.value)
         ]
         if groups:
             spread.append((max(groups)[0] - min(groups)[0], min(groups), max(groups)))

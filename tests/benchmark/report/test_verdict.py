@@ -90,9 +90,15 @@ def test_says_where_the_best_fails_what_it_costs_and_how_sure_it_is(make, ranked
 
 
 def test_the_worst_group_is_that_of_the_condition_with_the_greatest_difference(make, conditions):
-    results = replace(make(), conditions=conditions())
-    found = weakness(index(results), "fair")  # 0.7 and 0.4 by density, 0.9 and 0.7 by drug
-    assert found == "SEG 0.40 for density 20 or more %, 0.70 for density below 20 %"
+    density, drug = conditions()  # 0.7 and 0.4 by density, 0.9 and 0.7 by drug
+
+    def found(cases):
+        parts = [replace(group, cases=cases) for group in density.groups]
+        divided = [replace(density, groups=parts), drug]
+        return weakness(index(replace(make(), conditions=divided)), "fair")
+
+    assert found("abc") == "SEG 0.40 for density 20 or more %, 0.70 for density below 20 %"
+    assert found("ab") == "SEG 0.60 for a, 0.62 for c"  # two cases are no group
 
 
 def test_the_share_found_counts_failed_cases_as_missed(make):
