@@ -92,6 +92,9 @@ class TakingIn:
             return replace(ended, status="missing output", message=message)
         place = (output / socket.relative_path).with_suffix("")  # a folder, also of points
         most = Limits(output_gib=inf).within(voxels_of(case_input))
+        if source.is_symlink():  # to the truth, or to an answer of others
+            message = f"{source.name}: a link is not followed; give the file itself"
+            return replace(ended, status="bad output", message=message)
         try:
             if source.is_file() and source.stat().st_size > most.output_gib * 2**30:
                 status, message = most.output_exceeded

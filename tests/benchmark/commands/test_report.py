@@ -244,7 +244,13 @@ def pipe(folder):
     os.mkfifo(folder / "a.tif")
 
 
-@pytest.mark.parametrize("spoil", [wrong_shape, fractions, cut_file, too_large, pipe])
+def link(folder):
+    """bad output: a.tif: a link is not followed; give the file itself"""
+    (folder / "a.tif").unlink()
+    (folder / "a.tif").symlink_to(folder.parent / "planes" / "labels" / "a.tif")
+
+
+@pytest.mark.parametrize("spoil", [wrong_shape, fractions, cut_file, too_large, pipe, link])
 def test_a_bad_prediction_is_a_failed_case_with_a_line(spoil, report, predictions, planes):
     spoil(predictions)
     code, text = report(predictions, truth=planes)
