@@ -441,6 +441,7 @@ def _reader(
     volume = once(path, options.group or "")
 
     def read() -> Volume:
+        """Decode it on first use."""
         image = volume()
         if plane is not None and image.axes == "ZYX":
             if plane >= len(image.array):

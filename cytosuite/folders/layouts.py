@@ -15,10 +15,10 @@ from cytosuite.errors import InputError
 from cytosuite.folders.coco import pixels_of_annotation, read_coco
 from cytosuite.folders.conditions import LONGEST_CELL, cell_of
 from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
-from cytosuite.folders.names import case_name, key_of, natural
+from cytosuite.folders.names import case_name, key_of, natural, readable
 from cytosuite.folders.rois import roi_files
 from cytosuite.folders.splits import PART, SplitName
-from cytosuite.formats.imagefiles import PICTURE, READABLE, format_of
+from cytosuite.formats.imagefiles import READABLE
 
 MASKS = re.compile(r"(.+?)(_cp)?_masks")  # of Cellpose
 OUTPUT = re.compile(r".+_(flows|cp_output|outlines)")  # of Cellpose
@@ -195,10 +195,8 @@ def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
     Label images in ``labels`` are those of images without ROIs.
     """
     room, home = folder / "images", folder / "labels"
-    paths = [(key_of(path), path) for path in _images(room if room.is_dir() else folder)]
-    names = [name for name, path in paths if format_of(path) is not PICTURE]
-    images = [own for own in paths if format_of(own[1]) is not PICTURE or own[0] not in names]
-    names = [name for name, _ in images]  # without previews
+    images = [(key_of(path), path) for path in readable(room if room.is_dir() else folder)]
+    names = [name for name, _ in images]
     found = [(place, roi_files(place, names)) for place in (folder, room, home, folder / "rois")]
     found = [(place, files) for place, files in found if files]
     if len(found) > 1:

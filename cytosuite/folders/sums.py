@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.folders.names import one_per_name
 from cytosuite.formats import channels, read
 from cytosuite.formats.imagefiles import image_files, image_name
 from cytosuite.formats.picture import COLOURS
@@ -21,7 +22,11 @@ CLIPPED = "clipped_fraction"  # of a sum's pixels, in its metadata
 
 def same_names(folders: Sequence[Path]) -> Mapping[str, Sequence[Path]]:
     """Return the images of each name, one per folder; InputError for a name that one lacks."""
-    found = [{image_name(path): path for path in image_files(f, pictures=True)} for f in folders]
+    files = [image_files(folder, pictures=True) for folder in folders]
+    found = [
+        one_per_name(folder, ((image_name(path), path) for path in own))
+        for folder, own in zip(folders, files, strict=True)
+    ]
     known = {name for own in found for name in own}
     if not known:
         raise InputError(f"{folders[0]}: expected images, found none")

@@ -51,5 +51,8 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
     write(tmp_path / "a" / "y.tif", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
     with pytest.raises(InputError, match="b: expected an image y, as the others have it"):
         same_names([tmp_path / "a", tmp_path / "b"])
+    write(tmp_path / "a" / "y.mha", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
+    with pytest.raises(InputError, match=r"a: expected one file named y, found y\.mha and y\.tif"):
+        same_names([tmp_path / "a", tmp_path / "b"])
     with pytest.raises(InputError, match="expected images, found none"):
         same_names([tmp_path, tmp_path])
