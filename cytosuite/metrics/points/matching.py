@@ -1,9 +1,10 @@
 """Pairs of true and predicted points: the largest number within a radius, then the nearest ones.
 
 Of all one-to-one assignments of points at most a radius apart the one with most pairs counts, of
-these the one with the smallest sum of distances. Distances are in µm, also where voxels are longer
-along z. A true point without a pair is missed, a predicted one false; of points at one place each
-counts, so a duplicate is false where the truth has one point.
+these the one with the smallest sum of distances, of equal sums that with the smallest sum of
+squares: on whole pixels many are equal. Distances are in µm, also where voxels are longer along z;
+a billionth of the radius is rounding. A true point without a pair is missed, a predicted one false;
+of points at one place each counts, so a duplicate is false where the truth has one point.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from cytosuite.metrics.evidence import Evidence
 
 RADIUS_PX = 3  # pixels of the plane: the radius where none is given
 STEPS = 10  # radii of the curve of F1: tenths of the radius
+ROUNDING = 1e-9  # share of a radius that a distance may exceed it by
+EQUAL = 1e-6  # share of the radius that sums of distances differ by, of which squares decide
 MOST_PAIRS = 4 * 10**6  # within the radius: half a GiB
 MOST_STEPS = 5 * 10**9  # pairs times points of the smaller side, of all groups: some seconds
 LARGEST_UM = 1e6  # of a radius
@@ -82,11 +85,12 @@ def matched_points(
     if radius_um is not None and not 0 < radius_um <= LARGEST_UM:
         wanted = f"expected a length above 0 of at most {LARGEST_UM:g} µm"
         raise InputError(f"radius: {wanted}, found {radius_um:g}")
-    rows, columns, distances = _near(*um, radius)
+    reach = radius * (1 + ROUNDING)
+    rows, columns, distances = _near(*um, reach)
     shape = len(um[0]), len(um[1])
     first, second = _nearest(rows, columns, distances, shape, radius)
     pairs = [0]
-    for near in (distances <= radius * step / STEPS for step in range(1, STEPS)):
+    for near in (distances <= reach * step / STEPS for step in range(1, STEPS)):
         done = pairs[-1] == first.size  # a longer radius adds none
         pairs.append(first.size if done else _most(rows[near], columns[near], shape))
     offsets = np.full((first.size, 3), np.nan)
@@ -179,7 +183,8 @@ def _paired(
     # Each true point may take a partner of its own, at the price of more than all true distances
     # around it: so every assignment is full, and one pair more is always cheaper.
     alone = np.arange(truths)
-    costs = np.concatenate([distances, np.full(truths, radius * (truths + 1))]) + radius  # no 0
+    lengths = distances * (1 + EQUAL * distances / radius)
+    costs = np.concatenate([lengths, np.full(truths, radius * (truths + 1))]) + radius  # no 0
     places = np.concatenate([rows, alone]), np.concatenate([columns, predictions + alone])
     graph = csr_array((costs, places), shape=(truths, truths + predictions))
     first, second = min_weight_full_bipartite_matching(graph)

@@ -78,6 +78,26 @@ def test_scores_of_a_hand_made_answer():
     assert farther == [0.75, 0.75, 0.75, 3 / 5]
 
 
+@pytest.mark.parametrize("shift", [0, 100, 1e5 + 0.3])
+def test_a_pair_at_the_radius_itself_counts_for_every_metric_wherever_it_lies(shift):
+    for step in np.arange(40, 500, 9) / 1000:
+        at, on, off = (np.array([[5, x]]) + shift for x in (5, 8, 8.00001))
+        found = matched_points(at, on, (step, step))
+        assert (found.pairs.tolist(), found.truth_index.size) == ([0] * 9 + [1], 1), step
+        assert found.distances == pytest.approx(3 * step)
+        assert points_f1(at, off, (step, step)) == 0
+
+
+def test_of_equal_sums_of_distances_squares_decide_not_rounding():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        truth, prediction = rng.integers(0, 12, (2, 12, 2))
+        moved = [(truth, prediction), (truth + 7, prediction + 7), (-truth, -prediction)]
+        moved += [(truth[::-1], prediction), (truth[:, ::-1], prediction[:, ::-1])]
+        first, *others = [rmse_lateral(*pair, (0.13, 0.13)) for pair in moved]
+        assert others == pytest.approx([first] * 4)
+
+
 def test_distances_are_in_micrometres_along_long_voxels_too():
     truth, near, far = [[5, 5, 5]], [[5, 5, 7]], [[7, 5, 5]]
     spacing = (0.5, 0.1, 0.1)
