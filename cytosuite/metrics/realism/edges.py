@@ -3,9 +3,12 @@
 The curve of Bruch et al., PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828, with lengths in µm:
 stacks of any size and voxel size compare. Tiles cover the whole image. `WHOLE` are the published
 limits; `suited`, which the metrics take unless they are given others, puts grey values on the
-scale of the real images and limits to their depth. `PUBLISHED` is the published program: the whole
-tiles in the middle of the image, lengths in voxels. There, an image whose height is a whole number
-of tiles is an error, and so is a stack without a tile that qualifies, which has no value here.
+scale of the real images and limits to their depth. `PUBLISHED` gives the curves of the published
+program, and for two stacks its thirds, those of the longer curve: lengths in voxels; of both axes
+the middle without that which the height has beyond whole tiles; a last tile reaches over the one
+before. There, an image whose height is a whole number of tiles is an error, and so is a stack
+without a tile that qualifies, which has no value here; several stacks of a side are paired by their
+order, which are one set here.
 """
 
 from collections.abc import Sequence
@@ -40,7 +43,7 @@ class EdgeSettings:
     least_share: float = 0.0
     # grey value that counts as 1; None: the largest of the dtype for integers, 1 for floats
     white: float | None = None
-    # whether the whole tiles in the middle count alone, with voxels of the published size
+    # whether the published part of the image counts alone, with voxels of the published size
     cropped: bool = False
 
 
@@ -64,11 +67,12 @@ class EdgeCurves:
     depth_um: Floats
     real: Floats  # (D,), edge strength there, grey value (0 to 1) per `PIXEL_UM`
     synthetic: Floats
+    longest: int = 0  # number of depths to take thirds of; 0: D
 
     def difference(self, third: int | None = None) -> Floats:
         """Return the absolute difference at each depth, or in one third (0, 1, 2) of them."""
         gap: Floats = np.abs(self.real - self.synthetic)
-        limit = round(gap.size / 3)
+        limit = round((self.longest or gap.size) / 3)
         end = gap.size if third in (None, 2) else (third + 1) * limit
         return gap[(third or 0) * limit : end]
 
@@ -112,7 +116,8 @@ def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Floats:
     array = stack(image)
     step_y, step_x = image.spacing[1:]
     sizes = TILE_UM / step_y, TILE_UM / step_x
-    spans = [_spans(n, size) for n, size in zip(array.shape[1:], sizes, strict=True)]
+    tiled = _published_spans if settings.cropped else _spans
+    spans = [tiled(n, size) for n, size in zip(array.shape[1:], sizes, strict=True)]
     white = settings.white
     if white is None:
         white = float(np.iinfo(array.dtype).max) if array.dtype.kind in "iu" else 1.0
@@ -185,7 +190,9 @@ def edge_curves(
     if not (depth.size and other_depth.size):
         return EdgeCurves(np.zeros(0), np.zeros(0), np.zeros(0))
     common = depth <= other_depth[-1] * (1 + 1e-9)
-    return EdgeCurves(depth[common], strength[common], np.interp(depth[common], other_depth, other))
+    other = np.interp(depth[common], other_depth, other)
+    longest = max(depth.size, other_depth.size) if settings.cropped else 0
+    return EdgeCurves(depth[common], strength[common], other, longest)
 
 
 EDGES = Evidence(edge_curves, ("real", "synthetic"), ("edge_settings",), form="volumes")
@@ -234,14 +241,17 @@ edge_degradation, edge_degradation_upper, edge_degradation_middle, edge_degradat
 
 
 def _middle(image: Volume) -> Volume:
-    """Return the whole tiles in the middle of a stack, with voxels of the published size."""
-    tile = round(TILE_UM / PIXEL_UM)
-    rests = [size % tile for size in stack(image).shape[1:]]
-    y, x = (
-        slice(rest // 2, size - (rest - rest // 2))
-        for size, rest in zip(image.shape[1:], rests, strict=True)
-    )
+    """Return the published part of a stack, with voxels of the published size."""
+    rest = stack(image).shape[1] % round(TILE_UM / PIXEL_UM)
+    y, x = (slice(rest // 2, size - (rest - rest // 2)) for size in image.shape[1:])
     return Volume(image.array[:, y, x], (PLANE_UM, PIXEL_UM, PIXEL_UM))
+
+
+def _published_spans(size: int, tile: float) -> list[slice]:
+    """Return whole tiles along an axis, the last up to its end; a short axis is one tile."""
+    width = min(round(tile), size)
+    starts = {*range(0, size - width + 1, width), size - width} if size else set()
+    return [slice(start, start + width) for start in sorted(starts)]
 
 
 def _spans(size: int, tile: float) -> list[slice]:

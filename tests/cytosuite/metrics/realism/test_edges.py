@@ -200,22 +200,33 @@ def test_settings_that_suit_by_hand():
 
 
 def published(grey):
-    """Return the curve of the published program, with its crop per axis."""
-    y, x = (slice(n % 100 // 2, n - (n % 100 - n % 100 // 2)) for n in grey.shape[1:])
-    smooth = filters.gaussian(grey[:, y, x] / 255, sigma=(0, 3, 3), mode="nearest", truncate=4.0)
+    """Return the curve of the published program: the rest of the height goes from both axes."""
+    rest = grey.shape[1] % 100
+    part = slice(rest // 2, -(rest - rest // 2))
+    grey = grey[:, part, part] / 255
+    smooth = filters.gaussian(grey, sigma=(0, 3, 3), mode="nearest", truncate=4.0)
     strong = np.stack([filters.sobel(plane) for plane in smooth])
-    tiles = [strong[:, :, x : x + 100] for x in range(0, strong.shape[2], 100)]
+    y, x = ([*range(0, end, 100), end] for end in (max(n - 100, 0) for n in grey.shape[1:]))
+    tiles = [strong[:, a : a + 100, b : b + 100] for a in y for b in x]
     rows = [np.quantile(tile, 0.95, axis=(1, 2)) for tile in tiles]
     return np.mean([row[np.argmax(row) :] for row in rows], axis=0)
 
 
-def test_the_published_crops_are_those_of_the_program_whatever_the_voxel_size():
+@pytest.mark.parametrize(("height", "width"), [(231, 117), (131, 231), (205, 130), (120, 90)])
+def test_published_curves_are_those_of_the_program_whatever_size_and_voxels(height, width):
     sides = []
     for seed, fade in ((0, 0.99), (1, 0.97)):
-        image = bright_at_the_top(depth=52, size=231, fade=fade, seed=seed).array[:, :117]
-        sides.append((255 * image).astype(np.uint8))
+        image = bright_at_the_top(depth=52, size=231, fade=fade, seed=seed).array
+        sides.append((255 * image[:, :height, :width]).astype(np.uint8))
     curves = edge_curves(*(Volume(side, (7.0, 3.0, 2.0)) for side in sides), edges.PUBLISHED)
     assert curves.real == pytest.approx(published(sides[0]), rel=1e-9)
     assert curves.synthetic == pytest.approx(published(sides[1]), rel=1e-9)
-    small = Volume(sides[0][:, :99, :99], UNIT)
-    assert isnan(difference(small, small, edges.PUBLISHED))
+
+
+def test_published_thirds_are_those_of_the_longer_curve():
+    image = bright_at_the_top(depth=70, size=131, fade=0.99)
+    short = Volume(0.9 * image.array[:51], UNIT)
+    curves = edge_curves(image, short, edges.PUBLISHED)
+    assert [curves.difference(third).size for third in range(3)] == [23, 23, 5]
+    for low in (image.array[:, :99], image.array[:, :, :31]):
+        assert isnan(difference(image, Volume(low, UNIT), edges.PUBLISHED))
