@@ -23,6 +23,7 @@ from cytosuite.networks.tiling import check_tile, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Scalar, Volume
 from cytosuite.volume.large import put, room, taken
+from cytosuite.volume.pieces import from_lowest
 
 TILE_BYTES = 135  # per voxel of a tile in a pass of the default network, measured
 
@@ -109,7 +110,7 @@ def restore(
 
 def agreement(view: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> float:
     """Return the correlation of two images smoothed over 5 µm; 0 if one is constant, 1 if both."""
-    coarse = (coarse_image(image, spacing) for image in (view, made))
+    coarse = (coarse_image(from_lowest(image), spacing) for image in (view, made))
     first, second = (smoothed(c, step, TISSUE_UM).astype(np.float64) for c, _, step in coarse)
     first -= first.mean()
     second -= second.mean()

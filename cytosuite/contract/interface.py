@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.contract.metadata import acquisition, described
@@ -25,11 +24,9 @@ from cytosuite.formats.imagefiles import (
 )
 from cytosuite.formats.request import request_of
 from cytosuite.volume import SPATIAL, Volume
-from cytosuite.volume.large import room
-from cytosuite.volume.pieces import extremes, slabs
+from cytosuite.volume.pieces import from_lowest, slabs
 
 LARGEST = 1e15  # grey value
-EXACT = 2**24  # whole numbers that float32 tells apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,20 +171,7 @@ def image_of(
         raise InputError(f"{slug} must not be empty, found shape {volume.shape}")
     if not is_finite(volume.array):
         raise InputError(f"{slug} must be finite, found NaN or infinity, or more than {LARGEST:g}")
-    return volume if offset else volume.like(_from_lowest(volume.array))
-
-
-def _from_lowest(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array that float32 holds exactly as it is, another as float32 above its lowest."""
-    if array.dtype.itemsize < 4 or array.dtype == np.float32:
-        return array
-    low, high = extremes(array)
-    if max(-float(low), float(high)) <= EXACT:
-        return array
-    values = room(array.shape, np.float32)
-    for part in slabs(array):
-        np.subtract(array[part], low, values[part], dtype=float, casting="same_kind")
-    return values
+    return volume if offset else volume.like(from_lowest(volume.array))
 
 
 def is_finite(array: NDArray[Any]) -> bool:

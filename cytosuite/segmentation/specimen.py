@@ -11,6 +11,7 @@ from scipy import ndimage
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.foreground import li_threshold, white_noise
 from cytosuite.volume.large import release
+from cytosuite.volume.pieces import from_lowest
 
 Channel = Literal["distance", "depth", "light"]
 Grid = NDArray[np.float32]
@@ -53,7 +54,7 @@ def maps_of(
     """Return the maps of a whole image, -1..1; all 0 where no border of a specimen is found."""
     if not inputs:
         return []
-    coarse, stride, step = coarse_image(image, spacing)
+    coarse, stride, step = coarse_image(from_lowest(image), spacing)
     specimen = specimen_of(coarse, step)
     makers: dict[Channel, Callable[[], Grid]] = {
         "distance": lambda: _distance(specimen, step),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import LINE, InputError, plain
-from cytosuite.volume.pieces import slabs_of
+from cytosuite.volume.pieces import extremes, slabs_of
 
 AXES = "TCZYX"
 UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0, "å": 1e-4}
@@ -191,8 +191,17 @@ def _check_geometry(
 
 
 def seed_of(volume: Volume) -> int:
-    """Return a seed from the digest of an image: the same image gets the same noise."""
+    """Return a seed from the digest of an image: the same image gets the same noise, in any dtype.
+
+    Whole numbers of 16 bits are digested as these, others as float64.
+    """
+    low, high = extremes(volume.array)
+    short = 0 <= low <= high < 2**16
+    if volume.array.dtype.kind == "f":
+        short = short and all(
+            np.array_equal(slab, np.rint(slab)) for slab in slabs_of(volume.array)
+        )
     digest = sha256()
     for slab in slabs_of(volume.array):
-        digest.update(np.ascontiguousarray(slab).data)
+        digest.update(np.ascontiguousarray(slab, "<u2" if short else "<f8").data)
     return int.from_bytes(digest.digest()[:8])

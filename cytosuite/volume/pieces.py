@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SLAB_BYTES = 2**26  # decoded at once
 CHUNK = 1 << 16  # voxels of a chunk
+EXACT = 2**24  # whole numbers that float32 tells apart
 TABLE = 1 << 26  # numbers below which a table of all finds those that occur
 
 Array = NDArray[Any]
@@ -91,6 +92,19 @@ def extremes(array: Array) -> tuple[Any, Any]:
     for (part,) in chunks(array):
         low, high = np.minimum(low, part.min()), np.maximum(high, part.max())
     return low, high
+
+
+def from_lowest(array: Array) -> Array:
+    """Return an array that float32 holds exactly as it is, another as float32 above its lowest."""
+    if array.dtype.itemsize < 4 or array.dtype == np.float32:
+        return array
+    low, high = extremes(array)
+    if max(-float(low), float(high)) <= EXACT:
+        return array
+    values = room(array.shape, np.float32)
+    for part in slabs(array):
+        np.subtract(array[part], low, values[part], dtype=float, casting="same_kind")
+    return values
 
 
 def distinct(array: Array, most: float = inf) -> Array:

@@ -20,6 +20,7 @@ from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_dis
 from cytosuite.metrics.realism.scene import Scene, members
 from cytosuite.metrics.realism.wasserstein import PANARETOS
 from cytosuite.segmentation.foreground import background_and_noise
+from cytosuite.volume.pieces import from_lowest
 
 SCRAP = 0.05  # of the median volume: smaller objects are scraps of annotation
 SIDES = np.s_[:-1], np.s_[1:]  # neighbours along an axis
@@ -80,6 +81,7 @@ def arrangement(
     ([40.0, 40.0], [0.2, 0.2])
     """
     labels, step, image = _checked(labels, spacing, image)
+    image = None if image is None else from_lowest(image)
     names, dense = _without_scraps(*numbered(labels))
     places = np.nonzero(dense)
     owner = dense[places] - 1

@@ -244,7 +244,9 @@ def statistics(patches: NDArray[Any], spacing: Sequence[float]) -> Floats:
     safe = np.where(varied, variance, 1.0)
     skew = np.where(varied, (centred**3).mean(axis=space) / safe**1.5, 0.0)
     kurtosis = np.where(varied, (centred**4).mean(axis=space) / safe**2 - 3.0, 0.0)
-    columns = [mean, np.log(np.sqrt(variance) + LEAST * (np.abs(mean) + 1.0))]
+    spread = np.sqrt(np.where(varied, variance, 0.0))
+    floor = LEAST * float(np.sqrt((spread**2).mean())) or LEAST  # of all patches
+    columns = [mean, np.log(spread + floor)]
     columns += [np.sign(value) * np.log1p(np.abs(value)) for value in (skew, kurtosis)]
     energy = [(np.diff(grey, axis=a) ** 2).mean(axis=space) / steps[a - 1] ** 2 for a in space]
     columns += [np.log(e / safe + LEAST) for e in (energy[0], energy[1] + energy[2])]

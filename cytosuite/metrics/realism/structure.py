@@ -20,6 +20,7 @@ from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import dilated
+from cytosuite.volume.pieces import from_lowest
 
 SURROUND_UM = 3.0  # about a third of a nucleus: the background that borders on the objects
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
@@ -158,9 +159,9 @@ def _brighter(inside: NDArray[Any], around: NDArray[Any]) -> float:
 
 
 def smooth(volume: NDArray[Any], sigma_um: float, step: Sequence[float]) -> NDArray[np.float32]:
-    """Return a volume after a Gaussian of some width in µm."""
+    """Return a volume, but for its offset, after a Gaussian of some width in µm."""
     smoothed: NDArray[np.float32] = ndimage.gaussian_filter(
-        volume, [sigma_um / size for size in step], output=np.float32, mode="nearest"
+        from_lowest(volume), [sigma_um / size for size in step], output=np.float32, mode="nearest"
     )
     return smoothed
 
