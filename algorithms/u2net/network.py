@@ -4,11 +4,13 @@ Qin et al., Pattern Recognition 106 (2020) 107404, doi:10.1016/j.patcog.2020.107
 """
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from monai.networks.blocks.convolutions import Convolution
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,9 +40,8 @@ class Network(Described):
         return 1, 32, 32
 
 
-def _layer(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+_layer = partial(Convolution, 2, adn_ordering="NA", norm="batch", act=("relu", {"inplace": True}))
+_answer = partial(Convolution, 2, out_channels=CLASSES, conv_only=True)
 
 
 def _upsampled(values: Tensor, like: Tensor) -> Tensor:
@@ -57,10 +58,11 @@ class UBlock(nn.Module):
         self.first = _layer(inputs, outputs)
         widths = (outputs, *[middle] * len(spread))
         self.down = nn.ModuleList(
-            _layer(*pair, step) for pair, step in zip(pairwise(widths), spread, strict=True)
+            _layer(*pair, dilation=step)
+            for pair, step in zip(pairwise(widths), spread, strict=True)
         )
         self.up = nn.ModuleList(
-            _layer(2 * middle, outputs if last == 0 else middle, step)
+            _layer(2 * middle, outputs if last == 0 else middle, dilation=step)
             for last, step in reversed([*enumerate(spread[:-1])])
         )
 
@@ -94,8 +96,8 @@ class NestedU(nn.Module):
         self.up = nn.ModuleList(
             UBlock(height, 2 * channels, middle, channels) for height in reversed(heights)
         )
-        self.sides = nn.ModuleList(nn.Conv2d(channels, CLASSES, 3, padding=1) for _ in range(SIDES))
-        self.fuse = nn.Conv2d(SIDES * CLASSES, CLASSES, 1)
+        self.sides = nn.ModuleList(_answer(in_channels=channels) for _ in range(SIDES))
+        self.fuse = _answer(in_channels=SIDES * CLASSES, kernel_size=1)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (N, 7 C, Y, X) of an image (N, 1, Y, X): fused, then coarse to fine."""

@@ -6,6 +6,7 @@ from math import ceil, prod
 from typing import Annotated, Any, cast
 
 import torch
+from monai.networks.blocks.dynunet_block import get_conv_layer
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ from cytosuite.networks.network import (
 from cytosuite.segmentation.specimen import Channel
 
 Triple = tuple[int, int, int]
+
+_convolution = partial(get_conv_layer, 3, act=None, norm=None, bias=True)
 
 
 class RestorerArguments(Described):
@@ -89,10 +92,10 @@ def _block(channels: int) -> AddedChange:
     layers = [
         VoxelNorm(channels),
         nn.SiLU(inplace=True),
-        nn.Conv3d(channels, channels, 3, padding=1),
+        _convolution(channels, channels),
         VoxelNorm(channels),
         nn.SiLU(inplace=True),
-        nn.Conv3d(channels, channels, 3, padding=1),
+        _convolution(channels, channels),
     ]
     zero(layers[-1])
     return AddedChange(*layers)
@@ -117,16 +120,16 @@ class Restorer(Checkpointed):
         widths, planes, ends = arguments.widths, arguments.fold**2, arguments.kernel
         inner = list(zip(pairwise(widths), arguments.strides, strict=True))
         count = (1 + len(arguments.inputs)) * planes
-        self.head = nn.Conv3d(count, widths[0], ends, padding=ends // 2)
-        self.down = nn.ModuleList(nn.Conv3d(a, b, step, stride=step) for (a, b), step in inner)
+        self.head = _convolution(count, widths[0], ends)
+        self.down = nn.ModuleList(_convolution(a, b, step, step) for (a, b), step in inner)
         self.up = nn.ModuleList(
-            nn.ConvTranspose3d(b, a, step, stride=step) for (a, b), step in inner
+            _convolution(b, a, step, step, is_transposed=True) for (a, b), step in inner
         )
         self.blocks = nn.ModuleList(
             nn.Sequential(*(_block(width) for _ in range(number)))
             for width, number in zip(widths, arguments.blocks, strict=True)
         )
-        self.tail = nn.Conv3d(widths[0], planes, ends, padding=ends // 2)
+        self.tail = _convolution(widths[0], planes, ends)
         zero(self.tail)  # the first result is the image itself
 
     def forward(self, image: Tensor) -> Tensor:

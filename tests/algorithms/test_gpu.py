@@ -15,7 +15,8 @@ from cytosuite.metrics import seg
 from cytosuite.volume import Volume
 
 torch = pytest.importorskip("torch")
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402 - torch may be missing
+from torch.nn.modules.conv import _ConvNd  # noqa: E402 - torch may be missing
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from cytosuite.networks import network  # noqa: E402
 
@@ -69,6 +70,16 @@ class Operations(TorchDispatchMode):
 
 def test_there_are_networks():
     assert {param.values[0] for param in CARDS} >= {"cellpose3d", "view_fusion", "diffusion"}
+
+
+@pytest.mark.parametrize(("name", "card"), ONE_OF_A_KIND)
+def test_every_convolution_is_one_of_monai(name, card):
+    path = open_model(ROOT / "weights" / name, card).weights
+    load = importlib.import_module(f"cytosuite.algorithms.{name}.predict").load
+    parts = list(load(card.parameters["network"], path).modules())
+    blocks = [part for part in parts if type(part).__module__.startswith("monai.")]
+    inside = {part for block in blocks for part in block.modules()}
+    assert {part for part in parts if isinstance(part, _ConvNd)} <= inside
 
 
 @pytest.mark.slow

@@ -101,7 +101,7 @@ def _refused(made, given, fault):
 def test_an_answer_that_is_no_number_gives_way_to_the_smoothed_view(value, model):
     network = build(TINY)
     with torch.no_grad():
-        network.tail.bias[0] = value
+        network.tail.conv.bias[0] = value
     given = _volume()
     made = _run(given, model("network", network))
     _refused(made, given, "its answer is not finite")
@@ -110,10 +110,10 @@ def test_an_answer_that_is_no_number_gives_way_to_the_smoothed_view(value, model
 def test_an_answer_of_another_image_gives_way_to_the_smoothed_view(model):
     network = build(TINY)
     with torch.no_grad():
-        network.head.weight.zero_()
-        network.head.weight[:, :, 1, 1, 1] = 1  # the view, turned upside down
-        network.tail.weight[:, :, 1, 1, 1] = -1
-        network.up[0].weight.zero_()
+        network.head.conv.weight.zero_()
+        network.head.conv.weight[:, :, 1, 1, 1] = 1  # the view, turned upside down
+        network.tail.conv.weight[:, :, 1, 1, 1] = -1
+        network.up[0].conv.weight.zero_()
     given = _volume()
     made = _run(given, model("network", network))
     assert made.metadata["view_fusion_agreement"] < 0
