@@ -12,7 +12,7 @@ from cytosuite.benchmark.report.index import Index
 
 V = TypeVar("V")
 Progress = Callable[[float, int, str], None]
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~]|:(?=[\w+-]+:))")  # :name: is an emoji
 
 
 @dataclass(frozen=True)

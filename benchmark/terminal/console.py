@@ -23,9 +23,9 @@ UNITS = (("s", 1, 60), ("min", 60, 100), ("h", 3600, 48), ("d", 86400, 10**9))  
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return the console: as wide as the terminal, without a limit in a file or pipe."""
+    """Return the console: as wide as the terminal, without a limit in a file or pipe; no emoji."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else PIPE)
+    return Console(stderr=stderr, width=None if stream.isatty() else PIPE, emoji=False)
 
 
 def lines_to(console: Console) -> Callable[[str], None]:

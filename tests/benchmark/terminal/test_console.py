@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from cytosuite.benchmark.report.section import escape
 from cytosuite.benchmark.terminal import console as room
 from cytosuite.benchmark.terminal.console import Cases, TimeLeft, progress
 
@@ -50,6 +51,13 @@ def test_minor_work_is_in_a_log_only_if_it_takes_long(log, clock):
         "scoring: 1 of 2, about 11 s left (b)",
         "scoring: 2 of 2",
     ]
+
+
+def test_names_of_models_are_no_emoji(capsys):
+    room.lines_to(room.console())("cellpose3d:cl: new")
+    room.console().print("cellpose3d:cl: new", style="dim")
+    assert capsys.readouterr().out.splitlines() == ["cellpose3d:cl: new"] * 2
+    assert escape("cellpose3d:cl: new") == r"cellpose3d\:cl: new"
 
 
 def test_one_large_image_moves_the_bar(log, clock):
