@@ -243,7 +243,8 @@ def _cost(index: Index, best: Standing) -> str:
         parts.append(f"{memory(best.peak_memory)} at its peak")
     times = {e.algorithm: e.median_seconds for e in index.ranked if known(e.median_seconds)}
     fastest = min(times, key=lambda name: times[name], default=best.algorithm)
-    other = f"; {fastest} takes {duration(times[fastest])}" if fastest != best.algorithm else ""
+    behind = fastest != best.algorithm
+    other = f"; the fastest, {fastest}, takes {duration(times[fastest])}" if behind else ""
     return joined(parts) + other if parts else ""
 
 
