@@ -10,7 +10,7 @@ from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Ranking
 from cytosuite.benchmark.report.figures import cell, heat
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
-from cytosuite.benchmark.report.verdict import places_text
+from cytosuite.benchmark.report.verdict import certainty, places_text
 from cytosuite.benchmark.report.wording import count, interval, known, number, probability
 
 ALL = "all together"
@@ -28,8 +28,9 @@ def view(index: Index) -> dict[str, Any] | None:
         title: (contest, schemes(contest), matrix(contest), pairs(contest))
         for title, contest in contests.items()
     }
-    names = list(dict.fromkeys(name for pair in ranking.agreement for name in pair))
-    both = {**ranking.agreement} | {(b, a): tau for (a, b), tau in ranking.agreement.items()}
+    agreement = ranking.agreement if len(ranking.overall.algorithms) > 2 else {}
+    names = list(dict.fromkeys(name for pair in agreement for name in pair))
+    both = {**agreement} | {(b, a): tau for (a, b), tau in agreement.items()}
     alike: dict[str, list[Markup]] = {name: [] for name in names}
     for name, other in product(names, repeat=2):
         tau = both.get((name, other), nan)
@@ -46,10 +47,14 @@ def view(index: Index) -> dict[str, Any] | None:
 
 
 def remarks(ranking: Ranking) -> list[str]:
-    """Return sentences on resamples, failed cases, and the agreement of metrics."""
+    """Return sentences on resamples, failed cases, and, of three and more, on their orders."""
     found = []
     middle, low, high = ranking.overall.tau
-    if known(middle):
+    several = len(ranking.overall.algorithms) > 2  # tau of two is 1 or -1
+    if known(middle) and not several:
+        first = ranking.overall.algorithms[0]
+        found.append(f"{first} is {certainty(ranking, first)}.")
+    elif known(middle):
         reach = f" (95 % interval {interval(low, high)})" if interval(low, high) else ""
         found.append(
             f"Over {ranking.draws} resamples of the cases, the order keeps to that of all cases "
@@ -69,7 +74,7 @@ def remarks(ranking: Ranking) -> list[str]:
             f"and count {rule}{beside}."
         )
     taus = sorted((tau, pair) for pair, tau in ranking.agreement.items() if known(tau))
-    if taus and taus[0][0] < taus[-1][0]:
+    if several and taus and taus[0][0] < taus[-1][0]:
         (least, few), (most, many) = taus[0], taus[-1]
         found.append(
             f"The metrics order the algorithms most alike in {many[0]} and {many[1]} (tau "

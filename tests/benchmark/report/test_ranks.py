@@ -36,11 +36,19 @@ def test_each_pair_stands_once_with_its_difference(make, ranked):
 
 
 def test_remarks_say_how_stable_and_how_alike(make, ranked):
-    found = remarks(ranked(make(), failed=2).ranking)
+    found = remarks(ranked(make(algorithms=("good", "fair", "poor")), failed=2).ranking)
     assert "Kendall's tau of 0.80 (95 % interval 0.60 to 1.00)" in found[0]
     assert found[1].startswith("2 cases of 12 failed for at least one algorithm")
     assert "most alike in SEG and DET (tau 0.90), least in DET and AP50 (-0.20)" in found[2]
-    assert len(remarks(ranked(make()).ranking)) == 2
+    assert len(remarks(ranked(make()).ranking)) == 1
+
+
+def test_the_orders_of_two_algorithms_have_no_tau(make, ranked):
+    results = ranked(make())
+    said = "good is first in 80 % of 100 resamples of the cases, place 1 to 2 in 95 %."
+    assert remarks(results.ranking) == [said]
+    assert "tau" not in re.sub("<(script|style).*?</", "", html(results), flags=re.S)
+    assert "tau" in section(ranked(make(algorithms=("good", "fair", "poor"))))
 
 
 def test_tables_have_tier_and_interval(make, ranked):
