@@ -72,11 +72,11 @@ def svg(kind: str, height: float, label: str, parts: Iterable[str]) -> Markup:
 
 def axis_figure(axis: Axis) -> Markup:
     """Return the numbers of an axis as a figure of its own, to stand over or under others."""
-    return _numbers((_percent(axis, tick), f"{tick:.3g}") for tick in axis.ticks())
+    return _numbers((_percent(axis, tick), f"{tick:.6g}") for tick in axis.ticks())
 
 
 def whisker(axis: Axis, mean: float, low: float, high: float, pooled: float) -> Markup:
-    """Return a mean as a dot, its interval as a line, the pooled value as a diamond, if finite."""
+    """Return a mean as a dot, if on the axis, interval as a line, pooled value as a diamond."""
     parts = [*_grid(axis, 28)]
     row = 10 if known(pooled) else 14
     label = f"mean {number(mean)}" if known(mean) else "not defined"
@@ -89,7 +89,7 @@ def whisker(axis: Axis, mean: float, low: float, high: float, pooled: float) -> 
         diamond = '<path class="pooled" d="M-4 0L0-4L4 0L0 4Z"/>'
         parts.append(group(_percent(axis, pooled), "23", diamond))
         label += f", pooled {number(pooled)}"
-    if known(mean):
+    if known(mean) and axis.low <= mean <= axis.high:  # controls may lie beyond
         parts.append(f'<circle class="mean" cx="{_percent(axis, mean)}" cy="{row}" r="5.5"/>')
     return svg("whisker", 28, label, parts)
 

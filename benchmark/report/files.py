@@ -148,13 +148,15 @@ def latex_board(index: Index) -> str:
     ranking = index.results.ranking
     tiers = tiers_of(ranking)
     places = {entry.algorithm: places_text(ranking, entry.algorithm) for entry in index.ranked}
-    more = [*(["Places"] if any(places.values()) else []), *(["Tier"] if tiers else [])]
-    heads = ["Algorithm", *(metric.name for metric in index.board), "Failed", "s per case", *more]
+    timed = any(known(entry.median_seconds) for entry in index.ranked)
+    columns = {"s per case": timed, "Places": any(places.values()), "Tier": tiers}
+    more = [head for head, there in columns.items() if there]
+    heads = ["Algorithm", *(metric.name for metric in index.board), "Failed", *more]
     power = ranking.overall.power if ranking else ""
     lines = [
         "% needs \\usepackage{booktabs}",
         *([f"% no tiers: {power}"] if power else []),
-        rf"\begin{{tabular}}{{l{'c' * len(index.board)}rr{'c' * len(more)}}}",
+        rf"\begin{{tabular}}{{l{'c' * len(index.board)}r{'r' * timed}{'c' * (len(more) - timed)}}}",
         r"\toprule",
         _row(map(escape, heads)),
     ]
@@ -174,8 +176,8 @@ def latex_board(index: Index) -> str:
                 reach = f" ({ends})" if known(found.low) else ""
                 cells.append((rf"\textbf{{{mean}}}" if bold else mean) + reach)
             cells.append("" if entry.control else str(entry.failed))
-            cells.append("" if entry.control else number(entry.median_seconds))
             own = {
+                "s per case": "" if entry.control else number(entry.median_seconds),
                 "Places": places.get(entry.algorithm, ""),
                 "Tier": tiers.get(entry.algorithm, ""),
             }

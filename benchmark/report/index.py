@@ -11,7 +11,7 @@ from cytosuite.benchmark.report.wording import known
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.benchmark.runs.record import Record
-from cytosuite.figures.svg import Axis
+from cytosuite.figures.svg import Axis, near
 from cytosuite.metrics import Metric
 
 
@@ -39,6 +39,12 @@ class Index:
         found = entry.summaries.get(metric.name, Summary())
         alone = replace(found, low=math.nan, high=math.nan, pooled=math.nan)
         return alone if entry.control else found
+
+    def reach(self, metric: Metric[Any], entries: Iterable[Standing]) -> Axis:
+        """Return the part of a metric's axis with means, intervals, pooled values of standings."""
+        found = [self.summary(entry, metric) for entry in entries]
+        ends = [(own.mean, own.low, own.high, own.pooled) for own in found]
+        return near(self.axes[metric.name], chain.from_iterable(ends))
 
     def failed(self, algorithm: str) -> dict[str, str]:
         """Return the failure of each case that an algorithm did not finish."""

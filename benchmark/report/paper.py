@@ -89,7 +89,7 @@ def _leaderboard(index: Index, entries: Sequence[Standing]) -> str:
     """Return the means and intervals of the primary metrics, a row per algorithm."""
     blocks = []
     for metric in index.board:
-        axis = index.axes[metric.name]
+        axis = index.reach(metric, entries)
         rows = []
         for entry in entries[:ROWS]:
             found = index.summary(entry, metric)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from cytosuite.benchmark.report.index import Index
 
 V = TypeVar("V")
+Cells: TypeAlias = list[list[object]]  # of a table, a list per row
 Progress = Callable[[float, int, str], None]
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~]|:(?=[\w+-]+:))")  # :name: is an emoji
 
@@ -51,8 +52,17 @@ def escape(text: object) -> str:
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def table(columns: Iterable[object], rows: Iterable[Iterable[object]]) -> list[str]:
-    """Return the lines of a Markdown table; its cells are escaped."""
-    heads = [escape(column) for column in columns]
+def valued(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> tuple[list[str], Cells]:
+    """Return heads and rows of a table without the columns, but the first, that have no value."""
+    names, cells = list(heads), [list(row) for row in rows]
+    columns = range(len(names))
+    full = [n for n in columns if not (n and cells and all(row[n] in ("", "-") for row in cells))]
+    return [names[n] for n in full], [[row[n] for n in full] for row in cells]
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """Return the lines of a Markdown table of the columns with values; its cells are escaped."""
+    names, rows = valued(columns, rows)
+    heads = [escape(name) for name in names]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     return lines + [f"| {' | '.join(escape(cell) for cell in row)} |" for row in rows]

@@ -66,6 +66,12 @@ def axis_around(values: Iterable[float]) -> Axis:
     return Axis(min(pool) - margin, max(pool) + margin)
 
 
+def near(axis: Axis, values: Iterable[float]) -> Axis:
+    """Return the part of a linear axis around some values, with a margin of a twentieth."""
+    around = axis_around(values)
+    return replace(axis, low=max(axis.low, around.low), high=min(axis.high, around.high))
+
+
 def axis_of_times(values: Iterable[float]) -> Axis:
     """Return an axis for durations or sizes: from 0, or logarithmic when they differ 30-fold."""
     pool = [value for value in values if value > 0]

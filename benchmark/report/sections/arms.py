@@ -82,11 +82,11 @@ TEMPLATE = """
 {% for program, own in view.items() %}
 <h3>{{ program }}</h3>
 <div class="columns">
-{% for metric in index.board %}
+{% for metric in index.board %}{% set axis = index.reach(metric, own.entries) %}
 <figure class="strips"><figcaption><strong>{{ metric.title }}</strong> <span class="quiet">{{ direction(metric) }}</span></figcaption>
   <div class="strip-rows">
-  {% for entry in own.entries %}{% set found = index.summary(entry, metric) %}<span class="strip-name" title="{{ entry.algorithm }}">{{ own.rows[loop.index0][0] }}</span><div class="track">{{ whisker(index.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>{% endfor %}
-  <span></span><div class="track">{{ axis_figure(index.axes[metric.name]) }}</div>
+  {% for entry in own.entries %}{% set found = index.summary(entry, metric) %}<span class="strip-name" title="{{ entry.algorithm }}">{{ own.rows[loop.index0][0] }}</span><div class="track">{{ whisker(axis, found.mean, found.low, found.high, found.pooled) }}</div>{% endfor %}
+  <span></span><div class="track">{{ axis_figure(axis) }}</div>
   </div></figure>
 {% endfor %}
 </div>

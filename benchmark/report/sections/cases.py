@@ -1,6 +1,7 @@
 """Case by case: all metrics of a single algorithm, or a table of all algorithms per metric."""
 
 import math
+from collections.abc import Callable
 
 from markupsafe import Markup
 
@@ -10,6 +11,12 @@ from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import decimals, duration, memory
 
 CELLS = 9000  # on the page; beyond them the other metrics are in the CSV file alone
+COSTS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (  # fact of a record, text
+    ("time", "seconds", duration),
+    ("memory", "peak_memory", memory),
+    ("GPU memory", "gpu_memory", memory),
+    ("GPU use", "gpu_utilisation", lambda share: "-" if share is None else f"{share:.0f} %"),
+)
 Grid = tuple[str, list[str], dict[str, Markup]]  # title, names of the columns, cells by case
 
 
@@ -39,30 +46,25 @@ def view(index: Index) -> list[Grid] | None:
 
 
 def _grid_of_one(index: Index, name: str) -> Grid:
-    """Return all metrics, time and memory of one algorithm, of a GPU too, a row per case."""
-    rows = {}
-    on_gpu = any(record.gpu for record in index.records[name].values())
+    """Return all metrics and what is known of the costs of one algorithm, a row per case."""
+    rows, records = {}, index.records[name]
+    costs = [cost for cost in COSTS if any(getattr(own, cost[1]) for own in records.values())]
     for case in index.cases:
         cells = [
             value(m, index.values[name, m.name].get(case, math.nan), index.axes[m.name])
             for m in index.by_case
         ]
-        record = index.records[name].get(case)
+        record = records.get(case)
+        for _, fact, text in costs:
+            amount = getattr(record, fact, None) or None
+            cells.append(cell(text(amount), amount))
         if record is None:
-            cells += [cell("-")] * (4 if on_gpu else 2)
             cells.append(cell("did not run", "did not run"))
         else:
-            cells.append(cell(duration(record.seconds or None), record.seconds))
-            cells.append(cell(memory(record.peak_memory), record.peak_memory))
-            if on_gpu:
-                share = record.gpu_utilisation
-                cells.append(cell(memory(record.gpu_memory), record.gpu_memory))
-                cells.append(cell("" if share is None else f"{share:.0f} %", share))
             cells.append(cell("ok" if record.ok else badge(record.status), record.status))
         rows[case] = Markup("").join(cells)
     columns = [metric.name for metric in index.by_case]
-    gpu = ["GPU memory", "GPU use"] if on_gpu else []
-    return name, [*columns, "time", "memory", *gpu, "status"], rows
+    return name, [*columns, *(head for head, *_ in costs), "status"], rows
 
 
 TEMPLATE = """

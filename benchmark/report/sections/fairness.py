@@ -1,9 +1,7 @@
 """Fairness: training on this domain, weights, size of objects, time of network and rest."""
 
-from typing import NamedTuple
-
 from cytosuite.benchmark.report.index import Index
-from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.section import Cells, ReportSection, table, valued
 from cytosuite.benchmark.report.wording import duration, memory
 from cytosuite.benchmark.results.fairness import Given, given
 
@@ -13,20 +11,13 @@ HEADS = (
 )
 
 
-class Rows(NamedTuple):
-    """Heads and rows."""
-
-    heads: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
-def view(index: Index) -> Rows | None:
+def view(index: Index) -> tuple[list[str], Cells] | None:
     """Return a row per model, by the order of the board; None where no case states a fact."""
     order = {entry.algorithm: place for place, entry in enumerate(index.ranked)}
     found = sorted(
         given(index.results.records), key=lambda one: (order.get(one.algorithm, 0), one.model)
     )
-    return Rows(HEADS, [row(one) for one in found]) if found else None
+    return valued(HEADS, map(row, found)) if found else None
 
 
 def row(one: Given) -> tuple[str, ...]:
@@ -41,7 +32,7 @@ def row(one: Given) -> tuple[str, ...]:
     return (one.algorithm, one.model, *said, *words, *times, memory(one.memory))
 
 
-def markdown(_: Index, view: Rows) -> list[str]:
+def markdown(_: Index, view: tuple[list[str], Cells]) -> list[str]:
     """Return the rows as a table."""
     return table(*view)
 
@@ -49,8 +40,8 @@ def markdown(_: Index, view: Rows) -> list[str]:
 TEMPLATE = """
 <p class="lead">A method that was trained on images like these, or is given a size to look for, has it easier. Times are medians per case.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Fairness"><table class="plain">
-  <thead><tr>{% for head in view.heads %}<th scope="col">{{ head }}</th>{% endfor %}</tr></thead>
-  <tbody>{% for row in view.rows %}
+  <thead><tr>{% for head in view[0] %}<th scope="col">{{ head }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for row in view[1] %}
   <tr><th scope="row">{{ row[0] }}</th>{% for cell in row[1:] %}<td><span class="long">{{ cell }}</span></td>{% endfor %}</tr>
   {% endfor %}</tbody>
 </table></div>

@@ -1,5 +1,6 @@
 """The leaderboard: means, intervals and pooled values of the primary metrics, and all means."""
 
+from math import isnan
 from typing import Any
 
 from cytosuite.benchmark.ranking.rank import BOTTOMS, TOPS
@@ -46,6 +47,9 @@ def view(index: Index) -> dict[str, Any]:
         for entry in index.ranked
         for metric in index.board
     }
+    times = {entry.algorithm: duration(entry.median_seconds) for entry in index.ranked}
+    sizes = {entry.algorithm: memory(entry.peak_memory) for entry in index.ranked}
+    costs = {"Time per case": times, "Peak memory": sizes}
     new = any(abs(scaled.get(key, mean) - mean) > 0.005 for key, mean in means.items())
     return {
         "lead": " ".join(_lead(index, bool(scaled and new))),
@@ -53,6 +57,13 @@ def view(index: Index) -> dict[str, Any]:
         "lines": lines,
         "digits": digits,
         "scaled": scaled if new else {},
+        "axes": {metric.name: index.reach(metric, index.ranked) for metric in index.board},
+        "costs": {head: own for head, own in costs.items() if {*own.values()} - {"-"}},
+        "metrics": [
+            metric
+            for metric in index.results.metrics
+            if not all(isnan(found.mean) for found in summaries[metric.name])
+        ],
     }
 
 
@@ -87,7 +98,8 @@ def _lead(index: Index, scaled: bool) -> list[str]:
         low, high = (" or ".join(n for n in ends if n in controls) for ends in (BOTTOMS, TOPS))
         sentences.append(f"Scaled scores: 0 is as good as {low}, 1 as {high}.")
     if there := [f"{name}, {words}" for name, words in CONTROLS.items() if name in controls]:
-        sentences.append(f"The grey rows are controls: {'; '.join(there)}.")
+        controls_are = "The grey rows are controls, without a dot beyond the axis"
+        sentences.append(f"{controls_are}: {'; '.join(there)}.")
     return sentences
 
 
@@ -100,15 +112,15 @@ def markdown(index: Index, board: dict[str, Any]) -> list[str]:
     for place, ends, entry, *_ in board["lines"]:
         name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
         scores = [_text(index.summary(entry, metric)) for metric in index.board]
-        took = (duration(entry.median_seconds), memory(entry.peak_memory))
-        costs = ("", "", "") if entry.control else (f"{entry.failed} of {entry.cases}", *took)
+        lost = "" if entry.control else f"{entry.failed} of {entry.cases}"
+        costs = (lost, *(own.get(entry.algorithm, "") for own in board["costs"].values()))
         tier = [str(tiers.get(entry.algorithm, ""))] if tiers else []
         rows.append([f"{place} ({ends})" if ends else place, *tier, name, *scores, *costs])
     heads = [f"{metric.name} (95 % interval; pooled)" for metric in index.board]
     first = ["rank", *(["tier"] if tiers else []), "algorithm"]
     lines = [board["lead"], "", *([escape(board["rule"]), ""] if board["rule"] else [])]
-    lines += table([*first, *heads, "failed", "time per case", "peak memory"], rows)
-    if metrics := index.results.metrics:
+    lines += table([*first, *heads, "failed", *map(str.lower, board["costs"])], rows)
+    if metrics := board["metrics"]:
         every = [
             [entry.algorithm, *(_text(index.summary(entry, metric)) for metric in metrics)]
             for entry in index.ranked
@@ -127,49 +139,47 @@ def _text(found: Summary) -> str:
 TEMPLATE = """
 {% if view.lines %}
 <p class="lead">{{ view.lead }}</p>
-{% if view.rule %}<p class="rule"><strong>How the rank is made.</strong> {{ view.rule }}{% if views.ranks %} <a href="#ranks">How sure the ranks are</a>{% endif %}</p>{% endif %}
-{% set columns = index.board|length + 5 %}
+{% if view.rule %}<details class="rule"><summary>How the rank is made</summary>{{ view.rule }}{% if views.ranks %} <a href="#ranks">How sure the ranks are</a>{% endif %}</details>{% endif %}
+{% set columns = index.board|length + 3 + (view.costs|length > 0) %}
 <table class="board" role="table">
   <thead role="rowgroup"><tr role="row">
     <th scope="col" role="columnheader" class="num"><abbr title="Place, and its 95 % interval over resamples of the cases">#</abbr></th>
     <th scope="col" role="columnheader">Algorithm</th>
     {% for metric in index.board %}
-    <th scope="col" role="columnheader" class="metric"><abbr title="{{ metric.title }}">{{ metric.name }}</abbr><div class="score"><div class="track">{{ axis_figure(index.axes[metric.name]) }}</div><div class="score-text"></div></div></th>
+    <th scope="col" role="columnheader" class="metric"><abbr title="{{ metric.title }}">{{ metric.name }}</abbr><div class="score"><div class="track">{{ axis_figure(view.axes[metric.name]) }}</div><div class="score-text"></div></div></th>
     {% endfor %}
     <th scope="col" role="columnheader" class="num">Failed</th>
-    <th scope="col" role="columnheader" class="num">Time per case</th>
-    <th scope="col" role="columnheader" class="num">Peak memory</th>
+    {% if view.costs %}<th scope="col" role="columnheader" class="num costs">{% for head in view.costs %}<div>{{ head }}</div>{% endfor %}</th>{% endif %}
   </tr></thead>
   <tbody role="rowgroup">
   {% for place, ends, entry, title, tier, new in view.lines %}
   {% if tier %}<tr role="row" class="tier"><th role="rowheader" scope="rowgroup" colspan="{{ columns }}"><b>Tier {{ tier }}</b> {% if not new %}continued{% elif tier == 1 %}no other is significantly better{% elif entry.cases and entry.failed >= entry.cases %}without a result{% else %}significantly behind one of tier {{ tier - 1 }}{% endif %}</th></tr>{% endif %}
   <tr role="row" class="{% if entry.control %}control{% elif place == '1' %}first{% endif %}">
     <td role="cell" class="place num">{{ place }}{% if ends %}<small>{{ ends }}</small>{% endif %}</td>
-    <th scope="row" role="rowheader"><span class="name" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span>{% if title and title != entry.algorithm %}<small title="{{ title }}">{{ title }}</small>{% endif %}</th>
+    <th scope="row" role="rowheader"><span class="name" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span>{% if title and title|lower != entry.algorithm|lower %}<small title="{{ title }}">{{ title }}</small>{% endif %}</th>
     {% for metric in index.board %}
     {% set found = index.summary(entry, metric) %}
     {% set digits = view.digits[metric.name] %}
     {% set scaled = view.scaled.get((entry.algorithm, metric.name)) %}
     <td role="cell" class="metric" data-label="{{ metric.name }}">
-      <div class="score"><div class="track">{{ whisker(index.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>
+      <div class="score"><div class="track">{{ whisker(view.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>
       <div class="score-text"><b>{{ fixed(found.mean, digits) }}</b>{% if interval(found.low, found.high) %}<small class="reach-text">{{ interval(found.low, found.high, digits) }}</small>{% endif %}{% if known(found.pooled) or scaled is not none %}<small>{% if known(found.pooled) %}<span class="pooled-text">{{ fixed(found.pooled, digits) }} pooled</span>{% endif %}{% if known(found.pooled) and scaled is not none %}, {% endif %}{% if scaled is not none %}{{ fixed(scaled, 2) }} scaled{% endif %}</small>{% endif %}</div></div>
     </td>
     {% endfor %}
     <td role="cell" class="num" data-label="Failed">{% if entry.control %}{% elif entry.failed %}<span class="badge">{{ entry.failed }} of {{ entry.cases }}</span>{% else %}0{% endif %}</td>
-    <td role="cell" class="num" data-label="Time per case">{{ "" if entry.control else duration(entry.median_seconds) }}</td>
-    <td role="cell" class="num" data-label="Peak memory">{{ "" if entry.control else memory(entry.peak_memory) }}</td>
+    {% if view.costs %}<td role="cell" class="num costs" data-label="{{ view.costs|join(", ") }}">{% if not entry.control %}<div>{% for own in view.costs.values() %}<div>{{ own[entry.algorithm] }}</div>{% endfor %}</div>{% endif %}</td>{% endif %}
   </tr>
   {% endfor %}
   </tbody>
 </table>
 <p class="quiet files">This table as <a href="leaderboard.csv">CSV</a> and <a href="leaderboard.tex">LaTeX</a>{% for file in figures.leaderboard %}, its figure as <a href="{{ file.path }}">SVG</a>{% endfor %}.</p>
-{% if results.metrics|length > index.board|length %}
+{% if view.metrics|length > index.board|length %}
 <details class="more" {% if index.standings|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if index.by_case|length < results.metrics|length %}, or one value for all outputs together{% endif %}</summary>
-<p class="quiet files">{{ count(results.metrics|length, "measure") }}; the table scrolls sideways. All values with their intervals: <a href="leaderboard.csv">CSV</a>; those of each case: <a href="scores.csv">CSV</a>.</p>
+<p class="quiet files">{{ count(view.metrics|length, "measure") }}; the table scrolls sideways. All values with their intervals: <a href="leaderboard.csv">CSV</a>; those of each case: <a href="scores.csv">CSV</a>.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Every measure"><table class="heat sortable">
-  <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for metric in results.metrics %}<th scope="col" data-sort="number" title="{{ metric.title }}">{{ metric.name }}</th>{% endfor %}</tr></thead>
+  <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for metric in view.metrics %}<th scope="col" data-sort="number" title="{{ metric.title }}">{{ metric.name }}</th>{% endfor %}</tr></thead>
   <tbody>{% for entry in index.standings %}
-  <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{% for metric in results.metrics %}{{ value(metric, index.summary(entry, metric).mean, index.axes[metric.name], view.digits[metric.name]) }}{% endfor %}</tr>
+  <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{% for metric in view.metrics %}{{ value(metric, index.summary(entry, metric).mean, index.axes[metric.name], view.digits[metric.name]) }}{% endfor %}</tr>
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}

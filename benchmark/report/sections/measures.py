@@ -33,12 +33,13 @@ def markdown(_: Index, metrics: list[tuple[Metric[Any], str]]) -> list[str]:
 
 
 TEMPLATE = """
+<details class="more"><summary>{{ count(view|length, "definition") }}, with range and source</summary>
 <dl class="glossary">
 {% for metric, words in view %}
 <div><dt>{{ metric.name }} <span class="quiet">{{ metric.title }}</span></dt>
 <dd>{{ formulas(words) }}{% if metric.reference %} {% if doi_link(metric.reference) %}<a href="{{ doi_link(metric.reference) }}" rel="noreferrer">doi:{{ metric.reference }}</a>{% else %}{{ metric.reference }}{% endif %}{% endif %}</dd></div>
 {% endfor %}
-</dl>
+</dl></details>
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(90, "Measures", "What the measures mean", view, TEMPLATE, markdown)

@@ -11,7 +11,7 @@ from scipy.stats import gaussian_kde
 
 from cytosuite.benchmark.report.figures import DOT, LANES, blobs, lanes, strip, violin, whisker
 from cytosuite.benchmark.report.index import axis_of
-from cytosuite.figures.svg import Axis, axis_of_times
+from cytosuite.figures.svg import Axis, axis_of_times, near
 from cytosuite.metrics import metrics_of
 
 UNIT = Axis(0.0, 1.0, rising=True)
@@ -67,6 +67,16 @@ def test_whisker_shows_interval_and_pooled_value():
     )
     assert 'x1="70.00%" x2="90.00%"' in drawing
     assert 'cx="80.00%"' in drawing
+
+
+@given(st.lists(st.floats(0, 1), min_size=1), st.floats(0, 1))
+def test_an_axis_near_values_has_room_for_them_and_little_else(values, beyond):
+    axis = near(UNIT, values)
+    assert 0.0 <= axis.low <= min(values) <= max(values) <= axis.high <= 1.0
+    spread = max(values) - min(values)
+    assert axis.high - axis.low <= max(1.1 * spread + 1e-9, 0.11 * max(values), 0.5 * (spread == 0))
+    drawn = whisker(axis, beyond, math.nan, math.nan, math.nan).count("<circle")
+    assert drawn == (axis.low <= beyond <= axis.high)
 
 
 def test_strip_escapes_names_and_crosses_failures():

@@ -1,12 +1,15 @@
 import math
+import re
 from dataclasses import replace
 
 import pytest
+from markupsafe import escape
+from rendered import html, text_of
 
 from cytosuite.benchmark.report import files
 from cytosuite.benchmark.report.files import GPU, by_case, leaderboard
 from cytosuite.benchmark.report.index import index
-from cytosuite.benchmark.report.sections import cost
+from cytosuite.benchmark.report.sections import cases, cost
 
 
 def test_what_matters_most_comes_first(make):
@@ -42,6 +45,51 @@ def test_the_platform_gets_the_best_on_top_and_scores_of_a_set_apart(make):
     layout = files.platform_metrics(index(make(task="enhance")))
     assert layout["aggregates"]["W1_by_std"] == {"set": 0.8}
     assert layout["case"] == {"a": {}, "b": {}, "c": {}}
+
+
+def test_columns_without_a_value_are_left_out(make):
+    timed, heads = make(), ("Time per case", "Peak memory", ">AP50<")
+    bare = [
+        replace(
+            own,
+            median_seconds=math.nan,
+            peak_memory=None,
+            summaries={**own.summaries, "AP50": replace(own.summaries["AP50"], mean=math.nan)},
+        )
+        for own in timed.standings
+    ]
+    for results, there in ((timed, True), (replace(timed, standings=bare), False)):
+        board = re.search(r'<section id="leaderboard">.*?</section>', html(results), re.S)[0]
+        text = text_of(results).split("\n## ")[1]
+        assert [head in board for head in heads] == [there] * 3
+        assert [head in text for head in ("time per case", "peak memory", "AP50")] == [there] * 3
+        assert ("s per case" in files.latex_board(index(results))) == there
+    untimed = {
+        key: own.model_copy(update={"seconds": 0.0, "peak_memory": None})
+        for key, own in timed.records.items()
+    }
+    one = make(algorithms=("good",))
+    ((_, heads, _),) = cases.view(index(one))
+    assert heads[-3:] == ["time", "memory", "status"]
+    ((_, heads, _),) = cases.view(index(replace(one, records=untimed)))
+    assert not {"time", "memory"} & {*heads}
+
+
+def test_the_board_is_drawn_over_the_range_that_occurs(make):
+    found = index(make())
+    axis = found.reach(found.board[0], found.ranked)
+    assert (axis.low, axis.high) == (pytest.approx(0.545), pytest.approx(0.875))
+    text = html(make())
+    assert 'aria-label="mean 0.81, 95 % interval 0.76 to 0.86, pooled 0.81"' in text
+    shares = re.search(r'0.76 to 0.86.*?class="ci" x1="([\d.]+)%" x2="([\d.]+)%"', text).groups()
+    assert float(shares[1]) - float(shares[0]) > 30  # of the width
+
+
+def test_rule_and_definitions_are_folded(make, ranked):
+    results = ranked(make())
+    closed = re.findall(r"<details(?! [^>]*open).*?</details>", html(results), re.S)
+    assert any(escape(results.ranking.rule) in text for text in closed)
+    assert any('class="glossary"' in text for text in closed)
 
 
 USE = {"gpu_memory": 3 * 2**30, "gpu_utilisation": 42.5, "gpu_utilisation_max": 99.0}
