@@ -84,12 +84,18 @@ const panels = (() => {
       const joined = letters.output.includes("j") ? "" : "j";
       const of = (side, own, wanted) => {
         const at = slices.places(own);
-        return Array.from(letters[side], (letter, n) => ({ letter, side, id: own.ids[n], at: at[n + 1] }))
+        return Array.from(letters[side], (letter, n) => ({ letter, side, algorithm, id: own.ids[n], at: at[n + 1] }))
           .filter((error) => wanted.includes(error.letter) && error.at);
       };
-      const found = [...of("truth", truth, "ms" + joined), ...of("output", output, "fj")];
-      return found.sort((a, b) => a.at[0] - b.at[0] || a.at[1] - b.at[1]);
+      return [...of("truth", truth, "ms" + joined), ...of("output", output, "fj")].sort(byDepth);
     });
+  }
+  const byDepth = (a, b) => a.at[0] - b.at[0] || a.at[1] - b.at[1];
+  const picked = () => (state.beside ? names.map((_, n) => n).filter((n) => state.chosen.has(n)) : [state.algorithm]);
+  function listed() { // errors of all algorithms that are shown
+    const parts = picked().map(errors);
+    const key = `${picked()} ${parts.map((part_) => part_.length)}`; // 0 until they are decoded
+    return parts[1] ? kept(`listed ${key}`, () => parts.flat().sort(byDepth)) : parts[0];
   }
   const tally = (found) => Object.entries(ink.WORDS)
     .map(([letter, word]) => [letter, found.filter((error) => error.letter === letter).length, word])
@@ -98,13 +104,12 @@ const panels = (() => {
   // What the panels show: an image, perhaps minus another, and outlines by side.
   function contents() {
     const { data } = state.shown;
-    const picked = state.beside ? names.map((_, n) => n).filter((n) => state.chosen.has(n)) : [state.algorithm];
     const plain = (place, title) => data.volumes[place].kind === "labels"
       ? { title, image: null, lines: [["truth", place, null]] } : { title, image: place, lines: [] };
     if (data.kind === "labels") {
       const image = data.channels[state.channel % data.channels.length];
       const truth = (letters) => (data.truth ? [["truth", data.compared, letters]] : []);
-      const found = picked.map((n) => ({
+      const found = picked().map((n) => ({
         title: names[n], algorithm: n, image,
         lines: [...truth(data.errors[n]?.truth), ["output", data.outputs[n], data.errors[n]?.output]],
       }));
@@ -114,7 +119,7 @@ const panels = (() => {
     const fixed = [...data.inputs, data.compared].filter((of) => of !== null);
     const found = fixed.map((of) => plain(of, data.volumes[of].title));
     const base = data.truth ? data.compared : data.inputs[0];
-    for (const n of picked) {
+    for (const n of picked()) {
       const output = data.outputs[n];
       found.push({ title: names[n], algorithm: n, image: output, lines: [] });
       if (output !== null && data.volumes[base].kind === "image" && state.show.errors)
@@ -219,7 +224,7 @@ const panels = (() => {
     const spot = (at) => [[across, left, canvas.width], [down, top, canvas.height]]
       .map(([of, start, size]) => ((at[of] + 0.5) / grid[of] - start) * state.zoom * size);
     if (state.plane === 3) ink.ticks(pen, ...spot(state.at), ratio);
-    const error = errors(state.algorithm)[state.error];
+    const error = listed()[state.error];
     if (error && state.show.errors && error.at[axis] === state.at[axis]) ink.reticle(pen, ...spot(error.at), ratio);
     const found = tally(errors(content.algorithm ?? state.algorithm));
     const said = content.algorithm === undefined || !found.length ? "" : `: ${found.map(([, n, word]) => `${n} ${word}`).join(", ")} in the whole case`;
@@ -265,5 +270,5 @@ const panels = (() => {
 
   // What the viewer does when the panels are new, and when they are to be drawn again.
   const handlers = { arranged: () => {}, changed: () => {} };
-  return { all, clamp, corner, errors, handlers, layout, make, names, open, order, paint, part, position, read, root, state, tally, voxel, where };
+  return { all, clamp, corner, errors, handlers, layout, listed, make, names, open, order, paint, part, picked, position, read, root, state, tally, voxel, where };
 })();

@@ -2,7 +2,7 @@
 // The slice viewer: buttons, keys and pointers that move through a case, and the list of its errors.
 (() => {
   if (!panels) return;
-  const { all, clamp, errors, layout, make, names, open, order, part, position, root, state, voxel, where } = panels;
+  const { all, clamp, errors, layout, listed, make, names, open, order, part, picked, position, root, state, voxel, where } = panels;
   const [stage, slider, rail] = ["stage", "slider", "rail"].map(part);
 
   function turn(step) {
@@ -18,17 +18,19 @@
     stage.focus({ preventScroll: true });
   }
   function jump(to) {
-    const found = errors(state.algorithm);
+    const found = listed();
     if (!found.length) return;
     state.error = (to + found.length) % found.length;
-    const { at, letter, id, side } = found[state.error];
+    const { algorithm, at, letter, id, side } = found[state.error];
     state.at = [...at];
     state.centre = at.map((place, axis) => (place + 0.5) / state.shown.grid[axis]);
     state.zoom = Math.max(state.zoom, 2);
     part("readout").textContent = `Error ${state.error + 1} of ${found.length}: ${ink.WORDS[letter]}, ` +
-      `${side === "truth" ? "truth" : "prediction"} ${id}, ${position(state.centre)}`;
+      `${side === "truth" ? "truth" : "prediction"} ${id}, ${whose(algorithm)}${position(state.centre)}`;
     refresh();
   }
+
+  const whose = (algorithm) => (picked()[1] === undefined ? "" : `${names[algorithm]}, `);
 
   // Controls follow the state.
   const along = () => (state.plane === 3 ? 0 : slices.PLANES[state.plane][2]);
@@ -49,7 +51,7 @@
     [part("channel").hidden, part("channel").textContent] = [!data.channels[1], data.volumes[data.channels[channel]].title];
     part("beside").setAttribute("aria-pressed", String(state.beside));
     all(".cases .scores").forEach((scores) => { scores.hidden = Number(scores.dataset.of) !== state.algorithm; });
-    part("counts").textContent = [names[state.algorithm], data.counts[state.algorithm]].filter(Boolean).join(": ");
+    part("counts").textContent = picked().map((n) => [names[n], data.counts[n]].filter(Boolean).join(": ")).join("; ");
   }
   let waiting = 0;
   const refresh = () => { waiting ||= requestAnimationFrame(draw); };
@@ -63,23 +65,25 @@
     stage.dataset.zoomed = String(state.zoom > 1);
     part("zoom").textContent = `${Math.round(state.zoom * 100)} %`;
     list();
-    ink.profile(rail, errors(state.algorithm).map(({ letter, at }) => [letter, at[axis]]), state.shown.grid[axis]);
+    ink.profile(rail, listed().map(({ letter, at }) => [letter, at[axis]]), state.shown.grid[axis]);
   }
   Object.assign(panels.handlers, { arranged: controls, changed: refresh });
-  let listed = null;
+  let drawn = null;
   function list() {
-    const found = errors(state.algorithm);
+    const found = listed();
     all("[data-error]").forEach((row) => row.setAttribute("aria-current", String(Number(row.dataset.error) === state.error)));
-    if (listed === found) return;
-    listed = found;
-    part("tally").replaceChildren(...panels.tally(found).map(([letter, count, word]) =>
-      make("span", { className: `kind kind-${letter}` }, ink.swatch(letter), make("b", { textContent: count }), ` ${word}`)));
-    part("errors").hidden = !state.shown.data.errors[state.algorithm];
-    part("list").replaceChildren(...found.slice(0, 300).map(({ letter, at, id }, n) => {
+    if (drawn === found) return;
+    drawn = found;
+    const kind = ([letter, count, word]) =>
+      make("span", { className: `kind kind-${letter}` }, ink.swatch(letter), make("b", { textContent: count }), ` ${word}`);
+    part("tally").replaceChildren(...picked().map((n) =>
+      make("p", { className: "tally" }, whose(n).slice(0, -2), ...panels.tally(errors(n)).map(kind))));
+    part("errors").hidden = !picked().some((n) => state.shown.data.errors[n]);
+    part("list").replaceChildren(...found.slice(0, 300).map(({ algorithm, letter, at, id }, n) => {
       const shares = at.map((place, axis) => (place + 0.5) / state.shown.grid[axis]);
       const spot = shares.map((share, axis) => (share * state.shown.extent[axis]).toFixed(0)).slice(1).reverse();
       const row = make("button", { type: "button", title: position(shares) }, ink.swatch(letter), `${ink.WORDS[letter]} ${id}`,
-        make("small", { textContent: `z ${voxel(shares)[0] + 1}, x ${spot[0]}, y ${spot[1]} ${state.shown.data.unit}` }));
+        make("small", { textContent: `${whose(algorithm)}z ${voxel(shares)[0] + 1}, x ${spot[0]}, y ${spot[1]} ${state.shown.data.unit}` }));
       row.dataset.error = n;
       return make("li", {}, row);
     }));
@@ -141,7 +145,7 @@
     a: () => pick(state.algorithm + 1), A: () => pick(state.algorithm - 1),
     "]": () => pick(state.algorithm + 1), "[": () => pick(state.algorithm - 1),
     n: () => turn(1), ".": () => turn(1), N: () => turn(-1), ",": () => turn(-1),
-    t: () => toggle("truth"), p: () => toggle("output"), e: () => toggle("errors"), s: () => set({ beside: !state.beside }),
+    t: () => toggle("truth"), p: () => toggle("output"), e: () => toggle("errors"), s: () => set({ beside: !state.beside, error: -1 }),
     x: () => jump(state.error + 1), X: () => jump(state.error < 0 ? -1 : state.error - 1),
     "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: reset,
     b: () => brighten(state.gain * 1.2), B: () => brighten(state.gain / 1.2),
@@ -267,6 +271,8 @@
     return;
   }
   document.documentElement.dataset.viewer = "";
+  const poster = document.querySelector(".still .ortho"); // until the viewer is in view, and for captures of the whole page
+  if (poster) stage.append(poster.cloneNode(true));
   const opened = new IntersectionObserver((entries) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     opened.disconnect();

@@ -69,7 +69,7 @@ def _grid_of_one(index: Index, name: str) -> Grid:
 
 TEMPLATE = """
 {% from "macros.html" import tabs %}
-<p class="lead">{% if index.by_case %}Blue is good, orange is poor. {% endif %}Every value of every case: <a href="cases.csv">CSV</a>{% if view|length > 1 and view|length < index.by_case|length %} (too many for this page, which shows {{ view|length }} of {{ index.by_case|length }} measures){% endif %}. <span class="needs-script">Sort by a click on a heading.</span></p>
+<p class="lead">{% if index.by_case %}Blue is good, orange is poor. {% endif %}Every value of every case: <a href="cases.csv">CSV</a>{% if view|length > 1 and view|length < index.by_case|length %} (too many for this page, which shows {{ view|length }} of {{ index.by_case|length }} measures){% endif %}. <span class="needs-script">Headings sort.</span></p>
 {% set pictured = views.pictures.views|map(attribute="case")|list if views.pictures else [] %}
 {{ tabs("grid", view|map("first")|list) }}
 {% for title, columns, rows in view %}

@@ -220,7 +220,7 @@ TEMPLATE = """
   </details>
 </article>
 {% endmacro %}
-<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend, n is the number of cases. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row to find its marks.</span></p>
+<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend, n is the number of cases. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row, or tap it, to find its marks.</span></p>
 <p class="legend">{% for entry in index.ranked[:6] %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ entry.algorithm }}</span></span>{% endfor %}{% if index.ranked[6:] %}<span>{{ line_mark(6) }}{{ index.ranked|length - 6 }} others</span>{% endif %}</p>
 {{ tabs("condition", view.tabs|list) }}
 {% for metric, panels in view.tabs.items() %}

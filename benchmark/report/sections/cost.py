@@ -105,7 +105,7 @@ def staircase(best: list[tuple[float, float]], across: Axis, up: Axis) -> list[L
 TEMPLATE = """
 {% from "macros.html" import strips, tabs, figure_links %}
 {% if view.prices %}
-<p class="lead">What a better score costs. The line is the Pareto front: no algorithm is both better and cheaper than those on it. Costs are logarithmic{% if index.ranked|length > 8 %}; point at a mark for its name{% endif %}.</p>
+<p class="lead">What a better score costs. The line is the Pareto front: no algorithm is both better and cheaper than those on it. Costs are logarithmic{% if index.ranked|length > 8 %}<span class="for-mouse">; point at a mark for its name</span>{% endif %}.</p>
 {{ tabs("price", view.prices|list) }}
 {% for metric, plots in view.prices.items() %}
 <div class="price{% if view.prices|length > 1 %} switched price-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}"><div class="columns">

@@ -70,9 +70,9 @@ TEMPLATE = """
     <div class="stage" data-part="stage" tabindex="0" role="application" aria-label="Slices; arrow keys move through them" aria-describedby="viewer-keys"></div>
     <div class="depth" data-part="slices"><canvas class="rail" data-part="rail" aria-hidden="true"></canvas>
       <input type="range" data-part="slider" min="0" value="0" aria-label="Slice"><output data-part="where"></output></div>
-    <p class="readout" data-part="readout" role="status">Point at the picture for labels, place and grey value; click it and turn the wheel for other slices.</p>
+    <p class="readout" data-part="readout" role="status"><span class="for-mouse">Point at the picture for labels, place and grey value; click it and turn the wheel for other slices.</span><span class="for-touch">Tap the picture for labels, place and grey value; the slider leads to other slices, two fingers enlarge.</span></p>
     <p class="dim" data-part="grid"></p>
-    <details class="help" id="viewer-keys"><summary>Keys</summary><p><kbd>↑</kbd> <kbd>↓</kbd> <kbd>PgUp</kbd> <kbd>PgDn</kbd> <kbd>Home</kbd> <kbd>End</kbd> slices · <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> <kbd>4</kbd> planes · <kbd>a</kbd> <kbd>A</kbd> algorithm · <kbd>s</kbd> side by side · <kbd>n</kbd> <kbd>N</kbd> case · <kbd>c</kbd> channel · {% if view.outlines %}<kbd>t</kbd> truth · <kbd>p</kbd> prediction · <kbd>e</kbd> errors · <kbd>x</kbd> <kbd>X</kbd> next and previous error ·{% elif view.differences %}<kbd>e</kbd> differences ·{% endif %} <kbd>+</kbd> <kbd>-</kbd> or <kbd>Ctrl</kbd> and wheel zoom · <kbd>Shift</kbd> and arrows, or drag, move · <kbd>0</kbd> or double click whole image · <kbd>b</kbd> <kbd>B</kbd> brightness</p></details>
+    <details class="help for-mouse" id="viewer-keys"><summary>Keys</summary><p><kbd>↑</kbd> <kbd>↓</kbd> <kbd>PgUp</kbd> <kbd>PgDn</kbd> <kbd>Home</kbd> <kbd>End</kbd> slices · <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> <kbd>4</kbd> planes · <kbd>a</kbd> <kbd>A</kbd> algorithm · <kbd>s</kbd> side by side · <kbd>n</kbd> <kbd>N</kbd> case · <kbd>c</kbd> channel · {% if view.outlines %}<kbd>t</kbd> truth · <kbd>p</kbd> prediction · <kbd>e</kbd> errors · <kbd>x</kbd> <kbd>X</kbd> next and previous error ·{% elif view.differences %}<kbd>e</kbd> differences ·{% endif %} <kbd>+</kbd> <kbd>-</kbd> or <kbd>Ctrl</kbd> and wheel zoom · <kbd>Shift</kbd> and arrows, or drag, move · <kbd>0</kbd> or double click whole image · <kbd>b</kbd> <kbd>B</kbd> brightness</p></details>
   </div>
   <div class="side">
     <h4>{{ "Cases, worst first" if view.judged else "Cases" }}</h4>
@@ -84,7 +84,7 @@ TEMPLATE = """
     </ol>
     <div class="errors needs-script" data-part="errors"{% if not view.matches %} hidden{% endif %}>
       <h4>Errors <span class="dim" data-part="counts"></span></h4>
-      <p class="tally" data-part="tally"></p>
+      <div data-part="tally"></div>
       <ol data-part="list"></ol>
       <p class="dim" data-part="more"></p>
     </div>

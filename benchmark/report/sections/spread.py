@@ -26,7 +26,7 @@ def view(index: Index) -> dict[str, Any] | None:
 
 TEMPLATE = """
 {% from "macros.html" import strips, figure_links %}
-<p class="lead">One dot per case before the density of all, the line at the median, crosses for cases that failed. <span class="needs-script">Point at a dot to find the same case everywhere; click it for the case.</span></p>
+<p class="lead">One dot per case before the density of all, the line at the median, crosses for cases that failed. <span class="needs-script"><span class="for-mouse">Point at a dot to find the same case everywhere; click it for the case.</span><span class="for-touch">Tap a dot to find its case.</span></span></p>
 <div class="columns">
 {% for metric in view.first %}{{ strips(metric.title, direction(metric), index.axes[metric.name], view["values"][metric.name]) }}{% endfor %}
 </div>

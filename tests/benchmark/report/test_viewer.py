@@ -184,6 +184,38 @@ def test_the_next_error_is_found_and_named(run, drive):
     assert text(page_, "zoom") == "200 %"
 
 
+def test_errors_of_all_sides_are_listed_and_stepped_through(run, drive):
+    fewer = Matches((20,), (), 5, {20: "missed"}, {})
+    own = {pair: fewer if pair[0] == "fair" else found for pair, found in run.matches.items()}
+    page_ = drive(replace(run, matches=own))
+    press(page_, "s")
+    rows = "[...document.querySelectorAll('[data-error] small')].map((row) => row.textContent)"
+    sides = sorted(row.split(", ")[0] for row in page_.run(rows))
+    assert sides == ["fair", *["good"] * 4]
+    said = [text(page_, "readout").split(", ")[1:3] for _ in sides if not press(page_, "x")]
+    assert sorted(name for _, name in said) == sides
+    assert text(page_, "counts").count("fair: ") == text(page_, "counts").count("good: ") == 1
+    press(page_, "s")
+    assert [row.split(" ")[0] for row in page_.run(rows)] == ["z"] * 4
+    assert page_.complaints == []
+
+
+def test_before_it_is_in_view_a_still_stands_in_the_viewer_and_on_paper_below(run, drive):
+    page_ = drive(run, "", before="window.IntersectionObserver = class { observe() {} }")
+    shown = "(place) => getComputedStyle(document.querySelector(place)).display"
+    assert page_.run("document.querySelector('.stage img').naturalWidth") > 10
+    page_.call("Emulation.setEmulatedMedia", media="print")
+    assert page_.run(f"['.viewer', '.stills'].map({shown})") == ["none", "grid"]
+
+
+def test_hints_follow_the_hand(run, drive):
+    page_ = drive(run)
+    hint = "document.querySelector('.readout').innerText.split(' ')[0]"
+    assert page_.run(hint) == "Point"
+    page_.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    assert page_.run(hint) == "Tap"
+
+
 def test_pointing_reads_labels_place_and_grey_value(run, drive):
     page_ = drive(run)
     press(page_, "Home")
