@@ -255,7 +255,7 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
     """Return the real images of a reference set, each with its labels where there are any."""
     if folder is None:
         return {}
-    found = {i.image: i.files.get(LABELS.slug) for i in collect(folder, "segment").items}
+    found = {i.image: i.files.get(LABELS.slug) for i in collect(folder.resolve(), "segment").items}
     files = {image: own for image, own in found.items() if not isinstance(own, Masks)}
     if len(files) < len(found):
         raise InputError(

@@ -1,6 +1,7 @@
 import hashlib
 import re
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from unicodedata import normalize
 
@@ -13,7 +14,7 @@ from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest
 from cytosuite.benchmark.data.several import recipe_of_all
-from cytosuite.benchmark.store.integrity import STAMPS
+from cytosuite.benchmark.store.integrity import STAMPS, foreign_digest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.part import Part
@@ -173,6 +174,12 @@ def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path, place):
     for images in (found, found if deep else [files.image for files in find_cases(own)]):
         cases = [SimpleNamespace(path=path) for path in images]
         assert set(divided(own, cases, FileSettings())[1].placed) == set(placed)
+
+
+def test_a_reference_set_of_a_relative_path_has_a_digest(own, monkeypatch):
+    monkeypatch.chdir(own.parent)
+    made = recipe(own.name, reference=Path(own.name))
+    assert foreign_digest([*made.reference], Path("/"))  # a crash after all the work, before
 
 
 def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):
