@@ -199,6 +199,15 @@ def volume_of(layer: Any, point: Sequence[float] = ()) -> Volume:  # noqa: ANN40
     return Volume(array, spacing or (1.0,) * len(axes), axes, metadata)
 
 
+def paint_anew(layer: Any) -> None:  # noqa: ANN401 - a layer of napari
+    """Let painting begin an object of its own: the active label becomes the largest and one."""
+    if hasattr(layer, "selected_label") and isinstance(layer.data, np.ndarray):
+        label = int(layer.data.max(initial=0)) + 1
+        fits = np.promote_types(layer.data.dtype, np.min_scalar_type(label))
+        layer.data = layer.data.astype(fits, copy=False)
+        layer.selected_label = label
+
+
 def labels_of(layer: Any, image: Volume, point: Sequence[float] = ()) -> Volume:  # noqa: ANN401
     """Return the labels of a layer on an image; InputError for another shape or negative ones."""
     labels = volume_of(layer, point)

@@ -40,6 +40,15 @@ def save_pair(
     return int(np.count_nonzero(np.unique(labels.array)))
 
 
+def in_pieces(labels: Volume) -> str:
+    """Return the labels of several pieces in words: a painting may have joined two objects."""
+    from cytosuite.segmentation.objects import largest_pieces  # compiles its loops
+
+    array = labels.array.astype(np.uint32)
+    torn = ", ".join(map(str, np.unique(array[largest_pieces(array) != array])))
+    return f"; in several pieces, which may be objects of their own: {torn}" if torn else ""
+
+
 def _of_name(home: Path, name: str) -> list[Path]:
     """Return the images of a name in a folder, whatever their suffix and case."""
     found = home.iterdir() if home.is_dir() else ()

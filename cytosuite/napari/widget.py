@@ -22,17 +22,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import read_json, remove
 from cytosuite.folders.names import case_name
 from cytosuite.formats import write
-from cytosuite.napari.layers import OWN, axes_of, labels_of, made_by, results, spacing_of, volume_of
-from cytosuite.napari.pairs import count, save_pair
-from cytosuite.napari.runs import (
-    CONTOUR,
-    LEGEND,
-    RUN,
-    OpenedRun,
-    case_layers,
-    open_run,
-    run_of,
-)
+from cytosuite.napari import layers, pairs, runs
 from cytosuite.napari.work import Work, outcome, train_words, typed, why
 
 LOOK_MS = 100  # between two looks at a running command
@@ -168,7 +158,7 @@ class SegmentTab(Qw.QWidget):
         self.home = tempfile.TemporaryDirectory(prefix="cytosuite-", ignore_cleanup_errors=True)
         self.made: Callable[[Layer, Layer, str], None] = lambda *_: None  # image, labels, model
         self.image = LayerBox(viewer, Image)
-        self.spacing, self.diameter = _field("not known"), _field("estimated")
+        self.spacing, self.diameter = _field("not known; type it"), _field("estimated")
         self.channel = _field("as the image says")
         self.algorithm, self.model, self.engine = Qw.QComboBox(), Qw.QComboBox(), Qw.QComboBox()
         self.algorithm.addItem(f"{AUTO} ({SEGMENT})", AUTO)
@@ -202,7 +192,7 @@ class SegmentTab(Qw.QWidget):
         """Show voxel size and channel of the image."""
         layer = self.image.layer
         self.spacing.setText("" if layer is None else _sizes(layer))
-        known = {} if layer is None else layer.metadata.get(OWN, {})
+        known = {} if layer is None else layer.metadata.get(layers.OWN, {})
         self.channel.setText(str(known.get("channel", "")))
 
     def show_models(self) -> None:
@@ -219,7 +209,7 @@ class SegmentTab(Qw.QWidget):
             if layer is None:
                 raise InputError("expected an image, found none; open one first")
             self._take_spacing(layer)
-            volume, name = volume_of(layer, self.viewer.dims.point), case_name(layer.name)
+            volume, name = layers.volume_of(layer, self.viewer.dims.point), case_name(layer.name)
             for former in Path(self.home.name).iterdir():
                 remove(former)
             folder = Path(tempfile.mkdtemp(dir=self.home.name))
@@ -241,7 +231,7 @@ class SegmentTab(Qw.QWidget):
 
     def _take_spacing(self, layer: Layer) -> None:
         """Give a layer the voxel size that the user has typed; show it where none is."""
-        text, axes = self.spacing.text().strip(), axes_of(layer)
+        text, axes = self.spacing.text().strip(), layers.axes_of(layer)
         wanted = numbers(text) if self.spacing.isModified() else None
         if wanted is None:
             self.spacing.setText(_sizes(layer))
@@ -262,7 +252,7 @@ class SegmentTab(Qw.QWidget):
 
     def _made(self, layer: Layer, out: Path, name: str) -> None:
         """Show the outputs of an algorithm on the grid of its image."""
-        (record, found), number = results(out, name), len(axes_of(layer))
+        (record, found), number = layers.results(out, name), len(layers.axes_of(layer))
         self.reasons.setHtml(why(record))
         for data, given, kind in found:
             if kind == "points" or data.ndim == number:
@@ -289,6 +279,7 @@ class CorrectTab(Qw.QWidget):
         self.parents.addItems([f"cellpose3d:{name}" for name in _models("cellpose3d")])
         self.folder.setText(str(workplace() / "runs" / "corrected"))
         self.new.setText("mine")
+        self.steps = _field("as many as the algorithm takes")
         self.runner, self.log = Runner(self.train), Qw.QTextBrowser()
         self.log.setVisible(False)
         rows = {
@@ -298,19 +289,19 @@ class CorrectTab(Qw.QWidget):
             "folder": _beside(self.folder, self.browse),
             "": self.replace,
         }
-        more = {"from model": self.parents, "new model": self.new}
+        more = {"from model": self.parents, "new model": self.new, "steps": self.steps}
         last = (self.command, self.train, self.runner, self.log)
         _stack(self, _form(rows), self.save, self.there, _form(more), *last)
         self.layout().addStretch()
         self.image.currentIndexChanged.connect(self.show_name)
         self.labels.currentIndexChanged.connect(
-            lambda _: self.parents.setCurrentText(made_by(self.labels.layer))
+            lambda _: self.parents.setCurrentText(layers.made_by(self.labels.layer))
         )
         self.browse.clicked.connect(partial(_browse, self.folder))
         self.save.clicked.connect(self.write)
         self.train.clicked.connect(self.fine_tune)
-        for signal in (self.folder.textChanged, self.new.textChanged):
-            signal.connect(self.show_command)
+        for field in (self.folder, self.new, self.steps):
+            field.textChanged.connect(self.show_command)
         self.parents.currentIndexChanged.connect(self.show_command)
         self.runner.timer.timeout.connect(self.show_log)
         self.show_name()
@@ -329,13 +320,14 @@ class CorrectTab(Qw.QWidget):
 
     def words(self) -> list[str]:
         """Return the command of the fine-tuning."""
-        return train_words(self.folder.text(), self.parents.currentText(), self.new.text().strip())
+        name, steps = self.new.text().strip(), self.steps.text().strip()
+        return train_words(self.folder.text(), self.parents.currentText(), name, steps)
 
     def show_command(self) -> None:
         """Show how many images lie in the folder, and the command that trains on them."""
         self.command.setText(typed(self.words()))
         try:
-            number = count(Path(self.folder.text()))
+            number = pairs.count(Path(self.folder.text()))
         except (CytosuiteError, OSError) as error:
             self.there.setText(str(error))
         else:
@@ -347,12 +339,12 @@ class CorrectTab(Qw.QWidget):
             image, labels = self.image.layer, self.labels.layer
             if image is None or labels is None:
                 raise InputError("expected an image and its labels, found no such layer")
-            volume = volume_of(image, self.viewer.dims.point)
-            truth = labels_of(labels, volume, self.viewer.dims.point)
+            volume = layers.volume_of(image, self.viewer.dims.point)
+            truth = layers.labels_of(labels, volume, self.viewer.dims.point)
             folder, name = Path(self.folder.text()), self.name.text().strip()
-            number = save_pair(folder, name, volume, truth, replace=self.replace.isChecked())
+            number = pairs.save_pair(folder, name, volume, truth, replace=self.replace.isChecked())
             self.replace.setChecked(False)
-            self.runner.say(f"saved: {name}, {number} objects")
+            self.runner.say(f"saved: {name}, {number} objects{pairs.in_pieces(truth)}")
             self.show_command()
 
     def fine_tune(self) -> None:
@@ -360,7 +352,7 @@ class CorrectTab(Qw.QWidget):
         with self.runner.refused():
             if not self.new.text().strip():
                 raise InputError("expected a name of the new model, found none")
-            if not count(Path(self.folder.text())):
+            if not pairs.count(Path(self.folder.text())):
                 raise InputError(f"{self.folder.text()}: expected images with labels, found none")
             self.log.setVisible(True)
             self.runner.start(self.words(), self._trained)
@@ -372,8 +364,10 @@ class CorrectTab(Qw.QWidget):
             self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())
 
     def _trained(self) -> None:
-        """Offer the new model."""
-        algorithm, model = self.parents.currentText().partition(":")[0], self.new.text().strip()
+        """Offer the new model, of the name that it had when the training began."""
+        assert self.runner.work is not None
+        words = self.runner.work.words
+        algorithm, model = words[1], words[6]  # see `train_words`
         self.parents.addItem(f"{algorithm}:{model}")
         self.trained()
         self.runner.say(f"trained: choose {algorithm} and its model {model} to run it")
@@ -385,11 +379,11 @@ class RunTab(Qw.QWidget):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self.viewer = viewer
-        self.opened: OpenedRun | None = None
+        self.opened: runs.OpenedRun | None = None
         self.folder, self.browse = _field("folder of a run: runs/..."), Button("...")
         self.cases, self.open, self.runner = Qw.QListWidget(), Button("Open the case"), Runner()
         legend, place = _text(), _beside(self.folder, self.browse)
-        signs = (f"<span style='color:{own}'>■</span> {name}" for name, own in LEGEND.items())
+        signs = (f"<span style='color:{own}'>■</span> {name}" for name, own in runs.LEGEND.items())
         legend.setText(" ".join(signs))
         _stack(self, place, self.cases, self.open, legend, self.runner)
         self.browse.clicked.connect(partial(_browse, self.folder))
@@ -401,20 +395,22 @@ class RunTab(Qw.QWidget):
             self.meet(layer)
 
     def meet(self, layer: Layer) -> None:
-        """Draw outlines, and list the cases of a run of which a case was opened."""
+        """Free a label to paint with, draw outlines, and list the run of an opened case."""
+        layers.paint_anew(layer)
         own = layer.metadata
-        if CONTOUR in own:
-            layer.contour, layer.opacity = own[CONTOUR], 1.0
-        if RUN in own and (self.opened is None or own[RUN] != str(self.opened.run.folder)):
-            self.folder.setText(own[RUN])
+        if runs.CONTOUR in own:
+            layer.contour, layer.opacity = own[runs.CONTOUR], 1.0
+        run = own.get(runs.RUN)
+        if run and (self.opened is None or run != str(self.opened.run.folder)):
+            self.folder.setText(run)
 
     def list_cases(self) -> None:
         """List the cases of the folder's run."""
         self.cases.clear()
         self.opened = None
         with self.runner.refused():
-            if found := run_of(Path(self.folder.text())):
-                self.opened = open_run(found[0])
+            if found := runs.run_of(Path(self.folder.text())):
+                self.opened = runs.open_run(found[0])
                 self.cases.addItems([self.opened.title(case) for case in self.opened.cases])
                 self.cases.setCurrentRow(0)
                 self.runner.say(f"cases, the worst first: {len(self.opened.cases)}")
@@ -424,8 +420,8 @@ class RunTab(Qw.QWidget):
         with self.runner.refused():
             if self.opened is None or self.cases.currentRow() < 0:
                 raise InputError("expected a run and one of its cases, found none")
-            found = case_layers(self.opened, self.opened.cases[self.cases.currentRow()])
-            for layer in [own for own in self.viewer.layers if RUN in own.metadata]:
+            found = runs.case_layers(self.opened, self.opened.cases[self.cases.currentRow()])
+            for layer in [own for own in self.viewer.layers if runs.RUN in own.metadata]:
                 self.viewer.layers.remove(layer)
             for data, given, kind in found:
                 getattr(self.viewer, f"add_{kind}")(data, **given)
@@ -485,7 +481,7 @@ def _follow(widget: Qw.QWidget, event: Any, react: Callable[..., None]) -> None:
 
 def _sizes(layer: Layer) -> str:
     """Return the voxel size of a layer as text, empty where it is not known."""
-    return ", ".join(f"{size:.6g}" for size in spacing_of(layer) or ())
+    return ", ".join(f"{size:.6g}" for size in layers.spacing_of(layer) or ())
 
 
 def _browse(field: Qw.QLineEdit, *_: object) -> None:

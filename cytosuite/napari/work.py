@@ -95,11 +95,12 @@ def typed(words: Sequence[str]) -> str:
     return shlex.join(["cytosuite", *words])
 
 
-def train_words(folder: str, parent: str, name: str) -> list[str]:
+def train_words(folder: str, parent: str, name: str, steps: str = "") -> list[str]:
     """Return the command that fine-tunes ``algorithm:model`` on a folder, as the model `name`."""
     algorithm, _, model = parent.partition(":")
     place = folder if "/" in folder else f"./{folder}"  # no name of a dataset
-    return ["train", algorithm, place, "--from", model, "--name", name]
+    more = ["--steps", steps] if steps else []
+    return ["train", algorithm, place, "--from", model, "--name", name, *more]
 
 
 def outcome(record: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -69,12 +70,21 @@ def main(run, image, folder, facts):
     found["labels"] = [type(labels).__name__, labels.scale.tolist(), int(labels.data.max())]
 
     correct = window.correct
+    found["active"] = labels.selected_label
+    labels.data[0, 0, 0] = 1  # far from the object of this label
     labels.paint(tuple(np.array(labels.data.shape) // 2), 200)
     correct.folder.setText(folder)
     correct.write()
     found["saved"] = [correct.runner.line.text(), correct.there.text(), correct.command.text()]
     correct.write()
     found["again"] = correct.runner.line.text()
+
+    correct.steps.setText(" 20 ")
+    found["command"] = correct.command.text()
+    correct.runner.work = SimpleNamespace(words=correct.words())  # a training that has ended
+    correct.new.setText("edited while it ran")
+    correct._trained()
+    found["offered"] = correct.parents.itemText(correct.parents.count() - 1)
     viewer.close()
     Path(facts).write_text(json.dumps(found))
 

@@ -13,6 +13,7 @@ from cytosuite.napari.layers import (
     is_labels,
     labels_of,
     made_by,
+    paint_anew,
     read_image,
     results,
     simulated_spheroid,
@@ -29,6 +30,23 @@ def _layer(array, given, kind="image", **more):
     """Return what our functions see of a layer of napari."""
     own = {"ndim": array.ndim, "multiscale": False, "rgb": False, "world_to_data": tuple}
     return SimpleNamespace(**{"data": array, **own, **given, **more})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest", "kept"),
+    [(np.uint16, 7, np.uint16), (np.uint8, 255, np.uint16), (np.int64, 9, np.int64)],
+)
+def test_painting_begins_an_object_of_its_own(dtype, largest, kept):
+    array = np.zeros((4, 5), dtype)
+    array[1, 1] = largest
+    layer = _layer(array, {}, selected_label=1)
+    paint_anew(layer)
+    assert (layer.selected_label, layer.data.dtype, layer.data.max()) == (
+        largest + 1,
+        kept,
+        largest,
+    )
+    paint_anew(_layer(array, {}))  # an image
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5", ".ome.zarr", ".ozx"])

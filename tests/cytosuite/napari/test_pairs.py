@@ -9,7 +9,7 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read, write
 from cytosuite.napari import pairs
-from cytosuite.napari.pairs import count, save_pair
+from cytosuite.napari.pairs import count, in_pieces, save_pair
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.5)
@@ -26,6 +26,14 @@ def test_a_pair_is_read_by_the_dataset_of_folders(tmp_path):
     assert sample.volume("microscopy-image").metadata["channel"] == "nucleus"
     np.testing.assert_array_equal(sample.volume(LABELS.slug).array > 0, LABEL.array > 0)
     assert count(tmp_path / "new") == 1
+
+
+def test_pieces_of_a_label_are_named():
+    assert in_pieces(LABEL) == ""
+    assert in_pieces(LABEL.like((LABEL.array > 0).astype(np.uint16))) == ""
+    torn = LABEL.array.copy()
+    torn[0, 0, 0], torn[3, 7, 7] = 70_000, 5
+    assert in_pieces(IMAGE.like(torn)).endswith("may be objects of their own: 70000")
 
 
 def test_a_name_that_is_taken_is_replaced_on_purpose_alone(tmp_path):

@@ -45,7 +45,11 @@ def test_a_run_opens_and_labels_are_made_corrected_and_saved(run, tmp_path):
     assert "cancelled" in found["cancelled"]
     assert "1 objects" in found["said"]
     assert found["labels"] == ["Labels", list(SPACING), 1]
-    assert "saved: a cell, 2 objects" in found["saved"][0]
+    assert found["active"] == 2
+    pieces = "; in several pieces, which may be objects of their own: 1"
+    assert f"saved: a cell, 2 objects{pieces}<" in found["saved"][0]
+    assert found["command"].endswith(" --name mine --steps 20")
+    assert found["offered"].endswith(":mine")
     assert found["saved"][1] == "images with labels in the folder: 1"
     assert str(folder) in found["saved"][2]
     assert "is there already" in found["again"]

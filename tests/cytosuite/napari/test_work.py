@@ -46,6 +46,7 @@ def test_the_fine_tuning_is_one_command():
     wanted = "cytosuite train cellpose3d '/my folder' --from tissue-nuclei-3d --name mine"
     assert typed(words) == wanted
     assert train_words("spheroid", "cellpose3d:x", "mine")[2] == "./spheroid"  # no dataset
+    assert train_words("a", "cellpose3d:x", "mine", "20")[-2:] == ["--steps", "20"]
 
 
 def test_the_outcome_names_objects_and_the_diameter_with_its_source():
