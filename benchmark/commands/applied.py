@@ -75,11 +75,11 @@ def recorded(out: Path, item: Item) -> dict[str, Any]:
     return dict(found) if known else {}
 
 
-def named(item: Item, out: Path, part: Part, others: Collection[str]) -> Item:
+def named(item: Item, out: Path, others: Collection[str]) -> Item:
     """Return an image called as its file, its next parts also by channel, frame and scene."""
     there = recorded(out, item)
-    words = [f"{noun}-{value}" for noun, value in asked(part).items()]
-    if not words or not _is_of(there, item) or there["part"] == asked(part):
+    words = [f"{noun}-{value}" for noun, value in asked(item.part).items()]
+    if not words or not _is_of(there, item) or there["part"] == asked(item.part):
         return item
     name = case_name("_".join([item.name, *words]))
     return item if name.casefold() in others else replace(item, name=name)
@@ -87,10 +87,10 @@ def named(item: Item, out: Path, part: Part, others: Collection[str]) -> Item:
 
 def asked(part: Part) -> dict[str, Any]:
     """Return the wanted channel, frame and scene, as the record holds them."""
-    return {name: value for name, value in asdict(part).items() if value is not None}
+    return {k: v for k, v in asdict(part).items() if v is not None and k != "stains"}
 
 
-def held(item: Item, out: Path, record: Mapping[str, Any], part: Part) -> Applied | None:
+def held(item: Item, out: Path, record: Mapping[str, Any]) -> Applied | None:
     """Return the result for an image of which an output is there that must not be replaced."""
     output = output_of(out, item)
     if not os.path.lexists(output):
@@ -98,7 +98,7 @@ def held(item: Item, out: Path, record: Mapping[str, Any], part: Part) -> Applie
     if (altered := _altered(item, out, record)) is not None:
         message = f"{altered} is not as it was written; --overwrite replaces it"
         return Applied(item.image, output, "kept", message)
-    if _is_of(record, item) and record["part"] == asked(part):
+    if _is_of(record, item) and record["part"] == asked(item.part):
         return None
     image = " ".join([record["image"], *(f"{noun} {of}" for noun, of in record["part"].items())])
     message = f"{output} is the result for {image}; name another folder, or --overwrite replaces it"
@@ -182,7 +182,7 @@ def write_applied(
     assert main is not None  # an image was given
     image, made = read(main), job.folder / case.name / "made"
     facts = _record(record, image) | {"image": printable(str(item.image.resolve())), "key": key}
-    facts["part"] = asked(options.part)
+    facts["part"] = asked(item.part)
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         more = "" if number == 0 else f"-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]

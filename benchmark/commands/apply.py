@@ -43,6 +43,7 @@ from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given
 from cytosuite.contract.select import describe
+from cytosuite.contract.spacing import ASSUME
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
@@ -85,7 +86,7 @@ class _Application:
             raise InputError(f"--rois: expected a task that makes labels, found {self.task.name}")
         self.items, self.skipped = own_images(options, self.task.name)
         taken = {item.name.casefold() for item in self.items}
-        self.items = [named(item, self.out, options.part, taken) for item in self.items]
+        self.items = [named(item, self.out, taken) for item in self.items]
         for item in self.items:
             written = output_of(self.out, item), self.out / f"{item.name}.json"
             if item.image.resolve() in {path.resolve() for path in written}:
@@ -137,7 +138,7 @@ class _Application:
             if self.options.overwrite:
                 done = None if done and done.message else done
             elif done is None:
-                done = held(item, self.out, found, self.options.part)
+                done = held(item, self.out, found)
             if done is not None:
                 self.results[item.name] = done
         statuses = [found.status for found in self.results.values()]
@@ -157,8 +158,8 @@ class _Application:
                 )
                 for slug, source in files.items()
             },
-            "spacing": self.options.spacing,
-            "part": asdict(self.options.part),
+            "spacing": None if self.options.spacing == ASSUME else self.options.spacing,
+            "part": asdict(item.part),
             **self.options.metadata,
         }
         if len(self.candidates) > 1:
@@ -184,7 +185,7 @@ class _Application:
         for item in items:
             cases.inside("reading", item.name, None)
             case = Case(item.name, folder / "cases" / item.name)
-            load_ = partial(load, item, options.spacing, options.metadata, options.part)
+            load_ = partial(load, item, options.spacing, options.metadata)
             try:
                 make_case(case, load_, {})
                 inputs = read_case(case.input(task), task)

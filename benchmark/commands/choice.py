@@ -1,6 +1,5 @@
 """The user's images, the algorithms and models that can run on them, and the choice among them."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -28,8 +27,8 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition, described, with_given
 from cytosuite.contract.select import Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
-from cytosuite.datasets.folder.collect import SOCKETS, Item, collect
-from cytosuite.datasets.folder.entries import is_folder
+from cytosuite.datasets.folder.collect import SOCKETS, Item, by_part, collect
+from cytosuite.datasets.folder.entries import is_folder, is_picture
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, printable
 from cytosuite.folders.names import case_name, key_of
@@ -92,15 +91,15 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
             raise InputError(f"{path}: no such file or folder")
     if not items:
         raise InputError("no image is given: name image files, folders of them, or lists")
-    for name, count in Counter(item.name.casefold() for item in items).items():
-        if count > 1:
-            twins = ", ".join(str(item.image) for item in items if item.name.casefold() == name)
-            raise InputError(f"images need different names, found {twins}")
-    own = [
-        replace(item, files={s: path for s, path in item.files.items() if s not in outputs})
-        for item in items
-    ]
-    return own, lines
+    taken: dict[str, Item] = {}
+    for item in sorted(items, key=lambda item: is_picture(item.image)):
+        first = taken.get(item.name.casefold(), item)
+        end = f"_{item.image.suffix[1:]}" if item.image.suffix != first.image.suffix else ""
+        files = {slug: path for slug, path in item.files.items() if slug not in outputs}
+        item = replace(item, name=item.name + end, files=files)
+        if taken.setdefault(item.name.casefold(), item) is not item:
+            raise InputError(f"images need different names, found {first.image}, {item.image}")
+    return list(by_part(taken.values(), options.part, task)), lines
 
 
 def _requests(folder: Path) -> list[Path]:
@@ -203,7 +202,7 @@ def decide(
 ) -> Decision:
     """Return the choice for an image, the same as `apply` makes."""
     files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].is_json}
-    sample = load(replace(item, files=files), options.spacing, options.metadata, options.part)
+    sample = load(replace(item, files=files), options.spacing, options.metadata)
     main = next(own for own in sample.sockets.values() if isinstance(own, Volume))
     given = sample.sockets.get(ACQUISITION.slug)
     told = acquisition(main) if given is None or isinstance(given, Volume) else given

@@ -34,6 +34,7 @@ from cytosuite.benchmark.runs.run import claimed
 from cytosuite.benchmark.store.integrity import stamp
 from cytosuite.benchmark.terminal.console import numbers, plain_name
 from cytosuite.benchmark.terminal.options import BenchmarkOptions, TableOptions, option
+from cytosuite.contract.spacing import ASSUME
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.datasets.folder.collect import OUTPUTS, PLAIN, collect
 from cytosuite.errors import InputError, plain
@@ -207,7 +208,7 @@ def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
     words: dict[str, Any] = {"dataset": str(_data(options, out)), "spacing": options.spacing}
     words["min_object_voxels"] = options.min_object_voxels
     given = BenchmarkOptions(runs=out, task=options.task, **words)
-    made = recipe(given.wanted)
+    made = recipe(replace(given.wanted, spacing=options.spacing or ASSUME))
     dataset = make(made, given, given, None, console)
     return _Basis(made, dataset, TASKS[made.task], [], [], words)
 

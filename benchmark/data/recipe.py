@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests, pick
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.benchmark.store.integrity import foreign_digest
+from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.folder.collect import Collection, collect
+from cytosuite.datasets.folder.collect import Collection, by_part, collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.folder.part import content as content_of
@@ -54,7 +55,7 @@ class DataRequest:
     seed: int = 0  # of the simulation
     cases: int | None = None  # how many cases to simulate, as size or recipe says without it
     settings: Sequence[str] = ()  # parameters of the simulation like ``camera.photons=5``
-    spacing: tuple[float, ...] | None = None  # voxel size in µm (z, y, x) for images in a folder
+    spacing: Size | None = None  # voxel size in µm (z, y, x) for images in a folder
     task: str | None = None  # task for which a folder is read
     reference: Path | None = None  # folder of real images, in place of the recipe's
     through: Sequence[str] = ()  # algorithms that each case passes, after those of the recipe
@@ -189,26 +190,27 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
     root = wanted.data_root or home_of(folder)
     found = collect(folder, wanted.task, recursive=wanted.recursive, root=wanted.data_root)
     found, placed = _divided(found, folder, wanted)
-    paths = [file for item in found.items for path in item.paths for file in content_of(path)]
+    items = list(by_part(found.items, wanted.part, wanted.task or found.task))
+    paths = [file for item in items for path in item.paths for file in content_of(path)]
     content: dict[str, Any] = {
         "source": digest(
             [*READERS, *WRITERS],
             PACKAGE,
         ),
         "files": foreign_digest(paths, root),
-        "sockets": [[item.name, item.socket, *item.files] for item in found.items],
-        "conditions": [dict(item.conditions) for item in found.items],
-        "spacing": wanted.spacing,
+        "sockets": [[item.name, item.socket, *item.files] for item in items],
+        "stains": items[0].part.stains,
+        "conditions": [dict(item.conditions) for item in items],
+        "spacing": None if wanted.spacing == ASSUME else wanted.spacing,
         "part": asdict(wanted.part),
         "min_object_voxels": wanted.min_object_voxels,
         "radius_um": wanted.radius_um,
     }
     name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
     name = f"{name}-{wanted.only}" if wanted.only else name
-    small, part, radius = wanted.min_object_voxels, wanted.part, wanted.radius_um
-    judged = partial(load, min_object_voxels=small, radius_um=radius)
-    made = partial(judged, spacing=wanted.spacing, part=part)
-    makers = [(item.name, partial(made, item)) for item in found.items]
+    small, radius = wanted.min_object_voxels, wanted.radius_um
+    made = partial(load, spacing=wanted.spacing, min_object_voxels=small, radius_um=radius)
+    makers = [(item.name, partial(made, item)) for item in items]
     return Recipe(
         name,
         f"{manifest.title}: {name}",

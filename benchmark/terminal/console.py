@@ -12,6 +12,7 @@ from typing import Protocol
 
 from rich.console import Console
 
+from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.errors import InputError, plain
 
 LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
@@ -47,6 +48,11 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
             f"{MOST_UM:g}"
         )
     return found
+
+
+def voxel_size(text: str | None) -> Size | None:
+    """Return a voxel size, or the word that assumes one."""
+    return ASSUME if text == ASSUME else numbers(text)
 
 
 def box(text: str | None) -> tuple[slice, ...]:

@@ -24,8 +24,10 @@ from cytosuite.benchmark.terminal.console import (
     plain_name,
     printable,
     several,
+    voxel_size,
 )
 from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import json_text, need_file, need_folder, write_json
@@ -210,14 +212,14 @@ class FileOptions:
 class PartOptions(FileOptions):
     """Images of the user's: where they are, which part of them, and their voxel size."""
 
-    spacing: tuple[float, ...] | None = option(
-        None, "µm per voxel of your images: z,y,x.", parse=numbers
+    spacing: Size | None = option(
+        None, f"µm per voxel of your images: z,y,x; {ASSUME}: 1 where unknown.", parse=voxel_size
     )
     recursive: bool = option(False, "Look for images in sub-folders too.")
     channel_index: str | None = option(
         None, "Number, from 0, or name of a channel in files of several; all: each (diffusion)."
     )
-    frame: int | None = option(None, "Time point in such files.", min=0)
+    frame: str | None = option(None, "Time point in such files, from 0; all: one by one.")
     scene: int | None = option(None, "Image in files of several.", min=0)
 
     @property

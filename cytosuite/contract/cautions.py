@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.contract.select import Selection, Value, describe, distance, pairs
-from cytosuite.contract.spacing import text
+from cytosuite.contract.spacing import OVERRIDE, text
 from cytosuite.volume import Volume
 from cytosuite.volume.large import release
 
@@ -107,7 +107,7 @@ def _logs(size: Sequence[float], own: Sequence[float]) -> list[float]:
 def _voxel_size(selection: Selection, volume: Volume) -> Iterator[str]:
     own = selection.card.describes.get("spacing")
     if volume.spacing_is_assumed:
-        yield f"{ASSUMED}: {_text(volume.spacing)} µm, not given by the file"
+        yield f"{ASSUMED}: {_text(volume.spacing)} µm, not given by the file ({OVERRIDE})"
     elif isinstance(own, tuple):
         far = max(_logs(volume.spacing, own), key=abs, default=0.0)
         if abs(far) > FAR:

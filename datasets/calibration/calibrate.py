@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tomlkit
 
+from cytosuite.contract.spacing import Size
 from cytosuite.datasets.calibration.compare import (
     Judgement,
     Row,
@@ -97,7 +98,7 @@ def calibrate(
     cases: int = 12,
     seed: int = 0,
     pattern: str = "*",
-    spacing: tuple[float, ...] | None = None,
+    spacing: Size | None = None,
     part: Part | None = None,
     recursive: bool = False,
     data_root: Path | None = None,
@@ -185,7 +186,7 @@ def _duration(seconds: float) -> str:
 def _read(
     folder: Path,
     pattern: str,
-    spacing: tuple[float, ...] | None,
+    spacing: Size | None,
     part: Part | None,
     each: Each,
     *,
@@ -201,7 +202,7 @@ def _read(
     items = annotated or items  # labels found by threshold are another ruler
     stacks: list[tuple[Volume, Labels | None]] = []
     for item in items:
-        sample = load(item, spacing, part=part)
+        sample = load(replace(item, part=part or Part()), spacing)
         image = sample.volume("microscopy-image")
         stacks.append((image, sample.volume(LABELS).array if annotated else None))
         if image.axes != "ZYX" or min(image.shape) < 8:
@@ -209,8 +210,6 @@ def _read(
                 f"{item.image}: a calibration needs 3D stacks of at least 8 voxels along each "
                 f"axis, found {image.axes} of {image.shape}"
             )
-        if image.spacing_is_assumed:
-            raise InputError(f"{item.image}: the file gives no voxel size; give --spacing z,y,x")
         if not np.allclose(image.spacing, stacks[0][0].spacing, rtol=0.02):
             raise InputError(
                 f"{item.image}: voxels of {image.spacing} µm, those of {items[0].image.name} have "

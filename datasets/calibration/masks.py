@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.compare import Compared, halves, quantiles
 from cytosuite.datasets.folder.collect import PLAIN, Item
@@ -55,7 +56,7 @@ PER_IMAGE = {
 def read_labels(
     place: Path,
     pattern: str = "*",
-    spacing: tuple[float, ...] | None = None,
+    spacing: Size | None = None,
     part: Part | None = None,
     *,
     recursive: bool = False,
@@ -74,7 +75,7 @@ def read_labels(
         raise InputError(f"{place}: expected label images named like {pattern!r}, found none")
     volumes: list[Volume] = []
     for item in items:
-        labels = load(item, spacing, part=part).volume(LABELS.slug)
+        labels = load(replace(item, part=part or Part()), spacing or ASSUME).volume(LABELS.slug)
         if labels.axes == "ZYX" and len(labels.array) == 1:
             labels = replace(labels, array=labels.array[0], spacing=labels.spacing[1:], axes="YX")
         first = volumes[0] if volumes else labels

@@ -4,13 +4,14 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cytosuite.contract.metadata import view_role
+from cytosuite.contract.metadata import CHANNELS, view_role
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS, TASKS, VIEW, Socket, Task
 from cytosuite.datasets.folder.entries import Entries, entries, summary
+from cytosuite.datasets.folder.part import EVERY, Part, frames
 from cytosuite.errors import InputError, plain
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.layouts import annotated
@@ -112,6 +113,7 @@ class Item:
     files: Mapping[str, Source] = field(default_factory=dict)  # further ones by slug of the socket
     conditions: Mapping[str, Scalar] = field(default_factory=dict)  # facts by the user
     socket: str = IMAGE.slug  # slug of the main image's socket
+    part: Part = field(default_factory=Part)  # of files with several channels, frames, images
 
     @property
     def paths(self) -> list[Path]:
@@ -146,6 +148,18 @@ class Collection:
         """The number of images, and the entries that are skipped, each with the reason."""
         found = "1 image" if len(self.items) == 1 else f"{len(self.items)} images"
         return f"{found}; {summary(dict(self.skipped))}" if self.skipped else found
+
+
+def by_part(items: Iterable[Item], part: Part, task: str) -> Iterator[Item]:
+    """Yield items with the wanted part; for every frame, each of an image without truth is one."""
+    part = replace(part, stains=tuple(CHANNELS) if task == "segment" else ())
+    for item in items:
+        alone = part.frame != EVERY or SOCKETS[item.socket].stack or OUTPUTS & item.files.keys()
+        last = 0 if alone else frames(item.image, part) - 1
+        numbers = [f"{number:0{len(str(last))}d}" for number in range(last + 1)]
+        for frame in numbers if last else [part.frame if alone else None]:
+            name = f"{item.name}_frame-{frame}" if last else item.name
+            yield replace(item, name=name, part=replace(part, frame=frame))
 
 
 def collect(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.datasets.folder.part import MODULES, missing
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import plain
 from cytosuite.folders.names import key_of
-from cytosuite.formats.imagefiles import FOLDER_SUFFIX, READABLE
+from cytosuite.formats.imagefiles import FOLDER_SUFFIX, PICTURE, READABLE, format_of
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
 FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".nii", ".svs", ".zvi"}
@@ -27,11 +27,11 @@ class Entries:
 def entries(
     folder: Path, known: Names[str] = (), *, recursive: bool = False, above: tuple[Path, ...] = ()
 ) -> Entries:
-    """Return entries not hidden, known; `above`: real folders around; InputError for equal keys."""
+    """Return entries not hidden, known, the second of a name with suffix; `above`: real folders."""
     above = (*above, folder.resolve())
     images: dict[str, Path] = {}
     skipped: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(sorted(folder.iterdir()), key=is_picture):
         if path.name.startswith(".") or path.name in known:
             continue
         reason = _reason(path, recursive, above)
@@ -43,19 +43,16 @@ def entries(
             images |= {f"{start}/{key}": image for key, image in below.images.items()}
             skipped |= {f"{path.name}/{name}": reason for name, reason in below.skipped.items()}
         else:
-            first = images.setdefault(key_of(path), path)
-            if first != path:
-                raise InputError(
-                    f"{folder}: images need different names, found {_both(first, path)}"
-                )
+            key = key_of(path)
+            while key in images:
+                key = f"{key}_{path.suffix[1:]}"
+            images[key] = path
     return Entries(images, skipped)
 
 
-def _both(first: Path, second: Path) -> str:
-    """Return two names, with escapes where they look alike."""
-    names = [first.name, second.name]
-    alike = len({unicodedata.normalize("NFC", name) for name in names}) == 1
-    return " and ".join(map(ascii, names) if alike else names)
+def is_picture(path: Path) -> bool:
+    """Return whether an image is a PNG or JPEG, which yields its name to an image of others."""
+    return format_of(path) is PICTURE
 
 
 def is_folder(path: Path) -> bool:

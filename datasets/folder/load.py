@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.contract.interface import LARGEST, is_finite
-from cytosuite.contract.metadata import acquisition, described, study_of
-from cytosuite.contract.spacing import warned
+from cytosuite.contract.metadata import acquisition, channel_of, described, study_of
+from cytosuite.contract.spacing import ASSUME, Size, text, warned
 from cytosuite.contract.tasks import ACQUISITION, LABELS, SKETCH, VIEW
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.folder.collect import OUTPUTS, SOCKETS, Item
@@ -22,15 +22,14 @@ from cytosuite.folders.masks import Masks, Source
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_large
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import SPATIAL, Scalar, Volume
 from cytosuite.volume.pieces import slabs
 
 
 def load(
     item: Item,
-    spacing: tuple[float, ...] | None = None,
+    spacing: Size | None = None,
     metadata: Mapping[str, Scalar] | None = None,
-    part: Part | None = None,
     min_object_voxels: int = 0,
     radius_um: float | None = None,
 ) -> Sample:
@@ -42,11 +41,17 @@ def load(
             if not isinstance(values[slug], dict):
                 kind = type(values[slug]).__name__
                 raise InputError(f"{path}: expected a JSON object, found {kind}")
-    named = {**(metadata or {}), **({} if spacing is None else {"spacing": list(spacing)})}
+    size = {} if spacing in {None, ASSUME} else {"spacing": list(spacing)}
+    named = {**(metadata or {}), **size}
     given: dict[str, Any] = {**values.get(ACQUISITION.slug, {}), **named}
     given["sources"] = dict.fromkeys(named, "user")
-    part = part or Part()
-    main = _volume(item.image, item.socket, given, part, item.name)
+    main = _volume(item.image, item.socket, given, item, item.name)
+    if main.axes.endswith(SPATIAL) and main.spacing_is_assumed and spacing != ASSUME:
+        raise InputError(
+            f"{item.image}: the file does not give the voxel size, without which objects of a "
+            f"volume are guesses: --spacing z,y,x (µm) or acquisition-metadata.json, or "
+            f"--spacing {ASSUME} for {text(main.spacing)} µm"
+        )
     own = item.socket
     study = study_of(item.name)
     if own == VIEW and study is not None and "study" not in main.metadata:
@@ -75,10 +80,10 @@ def load(
         elif SOCKETS[slug].kind == "points":
             sockets[slug] = read_annotated(path, main.spacing).document()
         elif slug in OUTPUTS and slug not in values:
-            array = _read(path, slug, Part(group=part.group)).array
+            array = _read(path, slug, Part(group=item.part.group)).array
             sockets[slug] = _like(main, path, slug, array)
         elif slug not in values:
-            sockets[slug] = _volume(path, slug, given, part)
+            sockets[slug] = _volume(path, slug, given, item)
     conditions = dict(item.conditions)
     if item.socket == VIEW:  # study and channel in the words of the dataset `views`
         known = {"study": "study {}", "channel": "{}"}
@@ -100,8 +105,10 @@ def load(
     return replace(sample, conditions=found | conditions)
 
 
-def _volume(path: Path, slug: str, given: Value, part: Part, name: str = "") -> Volume:
+def _volume(path: Path, slug: str, given: Value, item: Item, name: str = "") -> Volume:
     """Return an image or labels that an algorithm takes in."""
+    stain = str(given.get("channel") or "")
+    part = replace(item.part, stains=(channel_of(stain) or stain,)) if stain else item.part
     with at(path):
         image = described(_read(path, slug, part), given, name)
     if image.axes.lstrip("C" if part.channel == EVERY else "") not in {"YX", "ZYX"}:

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,17 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError
+from cytosuite.contract.metadata import channel_of
+from cytosuite.contract.spacing import warned
+from cytosuite.errors import InputError, plain
 from cytosuite.errors.packages import install
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import UNNAMED
-from cytosuite.volume import SPATIAL, Origin, Scalar, Volume
+from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Scalar, Volume
 from cytosuite.volume.memory import check_room
 
-EVERY = "all"  # channels, as one image
+EVERY = "all"  # channels, as one image; frames, each as one
 MODULES = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
 
 
@@ -31,35 +34,43 @@ class Part:
 
     # its number, from 0, its name where the file gives names, or `EVERY`
     channel: str | None = None
-    frame: int | None = None  # number of the time point, from 0
+    frame: str | None = None  # number of the time point, from 0, or `EVERY`, one by one
     scene: int | None = None  # number of the image in the file, from 0
     group: str | None = None  # dataset in HDF5 files, see `formats.read`
+    stains: tuple[str, ...] = ()  # where no channel is wanted, the first that a name means counts
 
-    def channel_of(self, path: Path, names: Sequence[str]) -> int:
-        """Return the number of the wanted channel among those with these names."""
+    def channel_of(self, path: Path, names: Sequence[str]) -> tuple[int, str]:
+        """Return the number of the channel with a wanted name, number or stain, and a remark."""
         wanted = self.channel
         if wanted in names and names.count(wanted) == 1:
-            return names.index(wanted)
-        number = int(wanted) if wanted is not None and wanted.isdecimal() else wanted
-        return _chosen(path, "channel", "--channel-index", names, number)
+            return names.index(wanted), ""
+        shown = [channel_of(name) or name for name in names if wanted is None]
+        stain = next((word for word in self.stains if word in shown), "")
+        if len(names) > 1 and stain and shown.count(stain) == 1:
+            number = shown.index(stain)
+            return number, (
+                f"channel taken: {names[number]} of {', '.join(names)}, since the name means "
+                f"{stain}; --channel-index takes another"
+            )
+        return _chosen(path, "channel", "--channel-index", names, wanted)
 
-    def frame_of(self, path: Path, count: int) -> int:
-        """Return the number of the wanted frame."""
+    def frame_of(self, path: Path, count: int) -> tuple[int, str]:
+        """Return the number of the wanted frame, and a remark."""
         return _chosen(path, "frame", "--frame", [""] * count, self.frame)
 
 
 def _chosen(
     path: Path, noun: str, option: str, names: Sequence[str], wanted: int | str | None
-) -> int:
-    """Return a wanted number, or 0 where there is no choice."""
-    if wanted is None and len(names) == 1:
-        return 0
-    if isinstance(wanted, int) and wanted < len(names):
-        return wanted
-    found = f"{len(names)} {noun}s" if len(names) > 1 else f"1 {noun}"
-    if len(names) > 1:
-        listed = [f"{number} {name}".strip() for number, name in enumerate(names)]
-        found += f" ({', '.join(listed if len(listed) < 9 else [*listed[:3], '...', listed[-1]])})"
+) -> tuple[int, str]:
+    """Return a wanted number, or 0 where there is no choice, and a remark if it is another."""
+    if len(names) == 1:
+        only = f"the file has one {noun} {names[0]}".strip()
+        return 0, "" if wanted in {None, 0, "0", EVERY} else f"{option} {wanted} not used: {only}"
+    if str(wanted).isdecimal() and int(wanted or 0) < len(names):
+        return int(wanted or 0), ""
+    listed = [f"{number} {name}".strip() for number, name in enumerate(names)]
+    found = f"{len(names)} {noun}s "
+    found += f"({', '.join(listed if len(listed) < 9 else [*listed[:3], '...', listed[-1]])})"
     if wanted is None:
         raise InputError(f"{path}: found {found}; choose one with {option}")
     raise InputError(f"{path}: found {found}, and not {wanted}; see {option}")
@@ -79,20 +90,30 @@ def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = Fa
     else:
         whole = read(path, group=part.group or "")
         sizes = dict(zip(whole.axes, whole.shape, strict=True))
-    count = sizes.get("C", 1)
-    if coloured and part.channel is None:
-        numbers = [str(number) for number in range(len(COLOURS))]
-        return mean_colour(
-            [read_part(path, replace(part, channel=n), stack=stack, colours=True) for n in numbers]
-        )
+    count, grey = sizes.get("C", 1), coloured and part.channel is None
     pick = {}
-    if part.channel != EVERY:
+    if part.channel != EVERY and not grey:
         pick["C"] = part.channel_of(path, names if len(names) == count else [""] * count)
     pick["T"] = part.frame_of(path, sizes.get("T", 1))
-    held = {axis: number for axis, number in pick.items() if axis in sizes}
-    if whole is not None and not held:
-        return whole
-    return read(path, held, part.scene, stack=stack)
+    held = {axis: number for axis, (number, _) in pick.items() if axis in sizes}
+    if grey:
+        tints = [{**held, "C": number} for number in range(len(COLOURS))]
+        whole = mean_colour([read(path, tint, part.scene, stack=stack) for tint in tints])
+    elif whole is None or held:
+        whole = read(path, held, part.scene, stack=stack)
+    return warned(whole, *(remark for _, remark in pick.values() if remark))
+
+
+def frames(path: Path, part: Part) -> int:
+    """Return the number of time points in a file; 1 where nobody can tell."""
+    form, suffix = format_of(path), path.suffix.lower()
+    with suppress(InputError), guarded(path, suffix):
+        if form is not None and form.has_header:
+            head = header(path, part.scene, colours=True)
+            return dict(zip(head.axes, head.shape, strict=True)).get("T", 1)
+        if suffix in MODULES:
+            return int(_opened(path, part).dims.T)
+    return 1
 
 
 def missing(path: Path) -> str:
@@ -108,19 +129,29 @@ def content(path: Path) -> list[Path]:
     return [path, *sorted(path.rglob(".z*"))] if path.is_dir() else [path]
 
 
-def read_microscope(path: Path, part: Part) -> Volume:
-    """Return one channel and frame of a microscope's file; no other pixels are read."""
+def _opened(path: Path, part: Part) -> Any:  # noqa: ANN401 - a BioImage
+    """Return the wanted scene of a microscope's file."""
     suffix = path.suffix.lower()
     if lack := missing(path):
         raise InputError(f"{path}: {suffix} {lack}")
     from bioio import BioImage
 
     logging.getLogger("bioio").addHandler(logging.NullHandler())  # it repeats what it raises
+    image = BioImage(path, reader=import_module(MODULES[suffix]).Reader)
+    image.set_scene(_chosen(path, "scene", "--scene", image.scenes, part.scene)[0])
+    return image
+
+
+def read_microscope(path: Path, part: Part) -> Volume:
+    """Return one channel and frame of a microscope's file; no other pixels are read."""
+    suffix = path.suffix.lower()
     with guarded(path, suffix):
-        image = BioImage(path, reader=import_module(MODULES[suffix]).Reader)
-        image.set_scene(_chosen(path, "scene", "--scene", image.scenes, part.scene))
-        names = [str(name) for name in image.channel_names or [""] * image.dims.C]
-        channel, frame = part.channel_of(path, names), part.frame_of(path, image.dims.T)
+        image = _opened(path, part)
+        names = [
+            plain(str(name), KEY_LETTERS) for name in image.channel_names or [""] * image.dims.C
+        ]
+        channel, taken = part.channel_of(path, names)
+        frame, first = part.frame_of(path, image.dims.T)
         if "S" in image.dims.order:  # samples of a pixel
             raise InputError(
                 "expected a grey image, found a colour image; save it as TIFF or PNG, of which "
@@ -128,7 +159,8 @@ def read_microscope(path: Path, part: Part) -> Volume:
             )
         lazy = image.get_image_dask_data("ZYX", C=channel, T=frame)
         check_room(path, lazy.nbytes)
-        return _volume(np.asarray(lazy), _sizes(image), names[channel], suffix[1:])
+        volume = _volume(np.asarray(lazy), _sizes(image), names[channel], suffix[1:])
+        return warned(volume, *filter(None, (taken, first)))
 
 
 def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage

@@ -7,6 +7,7 @@ from io import StringIO
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from rich.console import Console
 
@@ -459,15 +460,50 @@ def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, engine, use):
     (refused,) = segment([tmp_path / "a.tif"], tmp_path / "out")
     assert refused.status == "failed"
     assert refused.message.endswith("found 3 channels (0, 1, 2); choose one with --channel-index")
-    (found,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="2", frame=1)
+    (found,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="2", frame="1")
     assert read(found.output).array.max() == 1
     record = json.loads((tmp_path / "out" / "a.json").read_text())
-    assert record["part"] == {"channel": "2", "frame": 1}
+    assert record["part"] == {"channel": "2", "frame": "1"}
     for status in ("written", "there already"):
-        (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame=1)
+        (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame="1")
         assert (other.status, other.output.name) == (status, "a_channel-0_frame-1.tif")
     assert read(other.output).array.max() == 0
     assert read(found.output).array.max() == 1
+
+
+def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path):
+    plain = {"engine": "process", "preview": False}
+    home, array = tmp_path / "in", np.zeros((2, 3, 24, 24), np.uint16)
+    array[:, 1, 4:8, 4:8] = 100
+    write(home / "movie.tif", Volume(array[:, 1], (0.5, 0.5), "TYX"))
+    write(home / "a.tif", Volume(array[0], (2.0, 0.5, 0.5), "ZYX"))
+    Image.fromarray(array[0, 1].astype(np.uint8)).save(home / "a.png")
+    tifffile.imwrite(
+        home / "nosize.tif", array[0], metadata={"axes": "ZYX"}, photometric="minisblack"
+    )
+    names = {"axes": "CYX", "Channel": {"Name": ["DAPI", "actin"]}}
+    tifffile.imwrite(
+        home / "two.tif", array[0, 1::-1], ome=True, metadata=names, photometric="minisblack"
+    )
+    found = {
+        own.output.stem: own for own in segment([home], tmp_path / "out", frame="all", **plain)
+    }
+    failed = [name for name, own in found.items() if own.status == "failed"]
+    assert failed == ["nosize"]
+    assert "--spacing assume for 1 x 1 x 1 µm" in found["nosize"].message
+    assert set(found) == {"a_png", "a", "movie_frame-0", "movie_frame-1", "nosize", "two"}
+    assert any(line.startswith("channel taken: DAPI") for line in found["two"].warnings)
+    assert read(found["movie_frame-1"].output).axes == "YX"
+    record = json.loads((tmp_path / "out" / "movie_frame-1.json").read_text())
+    assert record["part"] == {"frame": "1"}
+    more = segment([home], tmp_path / "out", frame="all", spacing="assume", **plain)
+    statuses = {own.output.stem: own.status for own in more}
+    assert {name for name, status in statuses.items() if status == "written"} == {"nosize"}
+    assert {*statuses.values()} == {"written", "there already"}
+    assert any("voxel size assumed" in line for own in more for line in own.warnings)
+    files = [home / "a.tif", home / "a.png"]
+    names = {own.output.stem for own in segment(files, tmp_path / "o", **plain)}
+    assert names == {"a", "a_png"}
 
 
 @pytest.mark.parametrize(

@@ -270,14 +270,14 @@ OPTIONS = {
     "spacing": (2.0, 0.5, 0.5),
     "recursive": True,
     "channel_index": "DAPI",
-    "frame": 0,
+    "frame": "0",
     "scene": 1,
 }
 
 
 def test_a_flag_is_repeated_as_a_flag_outside_a_checkout(monkeypatch):
     monkeypatch.setattr(repeat, "CHECKOUT", None)
-    options = BenchmarkOptions(dataset="a", recursive=True, frame=2)
+    options = BenchmarkOptions(dataset="a", recursive=True, frame="2")
     assert command_of(options, "process") == (
         "cytosuite benchmark a --recursive --frame 2 --engine process"
     )

@@ -158,10 +158,13 @@ def test_the_choice_is_that_of_a_run(image, tmp_path, here):
         ("silent", (1.0, 1.0, 1.0), {"spacing_source": "assumed"}),
     ):
         write(image.with_name(f"{name}.tif"), Volume(BALL, spacing, "ZYX", facts))
-    options = {"images": [image.parent], "algorithm": "watershed"}
+    options = {"images": [image.parent], "algorithm": "watershed", "spacing": "assume"}
     apply(ApplyOptions(out=tmp_path / "out", engine="process", preview=False, **options))
     words = ("segment", image.parent, "--dry-run", "--algorithm", "watershed", "--json", "-")
     code, out, err = here(*words)
+    assert code == 2
+    assert "silent.tif: the file does not give the voxel size" in err
+    code, out, err = here(*words, "--spacing", "assume")
     assert (code, err) == (0, "")
     choices = json.loads(out)
     assert len(choices) == 7

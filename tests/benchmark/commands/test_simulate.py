@@ -242,7 +242,7 @@ def test_calibrate_takes_the_options_of_images_and_tells_its_time(
     tifffile.imwrite(tmp_path / "real" / "day1" / "a.tif", channels, imagej=True, metadata=meta)
     out, words = tmp_path / "m.toml", ["--rounds", 1, "--cases", 2, "--recursive"]
     words += ["--workers", 1]  # a function of a test does not pickle
-    with pytest.raises(InputError, match="give --spacing z,y,x"):
+    with pytest.raises(InputError, match="--spacing z,y,x"):
         cli("calibrate", "spheroid", tmp_path / "real", "--channel-index", 1, "--out", out, *words)
     words += ["--channel-index", 1, "--spacing", "2,0.5,0.5"]
     found = cli("calibrate", "spheroid", tmp_path / "real", "--out", out, *words).stdout

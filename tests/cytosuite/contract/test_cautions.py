@@ -94,7 +94,10 @@ def test_each_doubt_about_a_choice_is_one_line():
     assert line == "channel assumed: nucleus, not given by the file"
     guessed = _volume((1.0, 1.0), spacing_source="assumed")
     (line,) = _cautions(guessed, spacing=(0.1, 0.1))
-    assert line == "voxel size assumed: 1 x 1 µm, not given by the file"
+    assert line == (
+        "voxel size assumed: 1 x 1 µm, not given by the file (--spacing z,y,x or "
+        "acquisition-metadata.json overrides)"
+    )
     (line,) = _cautions(_volume(), spacing=(2.0, 1.01, 0.5))
     assert line == (
         "voxel size far from the model's: 2 x 0.5 x 0.5 µm, up to 2.02 times smaller than "

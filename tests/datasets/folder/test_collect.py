@@ -217,7 +217,6 @@ def _beside(name, text=None):
     [
         ((), None, "expected images/ (and labels/, points/), or 01/ (and 01_GT/SEG/) of the Cell"),
         ((), _beside("images"), "images: expected images (.tif, .tiff, .mha, .h5, .hdf5, .png,"),
-        (("images/a.tif", "images/a.tiff"), None, "images: images need different names, found a."),
         (("images/a.tif", "images/A.tif"), None, "need different names, found A.tif and a.tif"),
         (("a.tif",), _beside("conditions.csv"), "conditions.csv: expected a file, found a folder"),
         (
@@ -239,6 +238,19 @@ def test_explains(tmp_path, names, more, message):
         more(tmp_path)
     with pytest.raises(InputError, match=re.escape(message)):
         collect(tmp_path)
+
+
+def test_a_snapshot_yields_its_name_to_the_image_beside_it(tmp_path):
+    _touch(tmp_path, "images/a.png", "images/a.tif", "images/a_png.tif", "images/b.png")
+    _touch(tmp_path, "labels/a.tif")
+    found = {item.name: item for item in collect(tmp_path).items}
+    assert {name: item.image.name for name, item in found.items()} == {
+        "a": "a.tif",
+        "a_png": "a_png.tif",
+        "a_png_png": "a.png",
+        "b": "b.png",
+    }
+    assert [name for name, item in found.items() if item.files] == ["a"]
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):

@@ -1,11 +1,15 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from cytosuite.datasets.folder.collect import Item
+from cytosuite.contract.interface import input_image
+from cytosuite.contract.spacing import ASSUME
+from cytosuite.contract.tasks import IMAGE
+from cytosuite.datasets.folder.collect import Item, by_part
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.part import Part, read_part
 from cytosuite.errors import InputError
@@ -23,13 +27,13 @@ def series(tmp_path):
 
 
 def test_a_channel_and_a_frame_are_chosen(series):
-    found = load(Item("a", series), part=Part("2", 1)).volume("microscopy-image")
+    found = load(Item("a", series, part=Part("2", "1"))).volume("microscopy-image")
     np.testing.assert_array_equal(found.array, ARRAY[1, 2])
     assert (found.axes, found.spacing) == ("ZYX", (2, 1, 1))
 
 
 def test_all_channels_are_one_image(series):
-    found = load(Item("a", series), part=Part("all", 1)).volume("microscopy-image")
+    found = load(Item("a", series, part=Part("all", "1"))).volume("microscopy-image")
     np.testing.assert_array_equal(found.array, ARRAY[1])
     assert (found.axes, found.spacing) == ("CZYX", (2, 1, 1))
 
@@ -64,12 +68,12 @@ def _frames(path):
 @pytest.mark.parametrize("make", [_stack, _transparent, _frames])
 def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make):
     path, array = make(tmp_path)
-    frame = 2 if make is _frames else None
+    frame = "2" if make is _frames else None
     for name in ("1", "green"):
-        found = load(Item("a", path), part=Part(name, frame)).volume("microscopy-image")
+        found = load(Item("a", path, part=Part(name, frame)), ASSUME).volume("microscopy-image")
         np.testing.assert_array_equal(found.array, array[..., 1])
         assert (found.axes, found.origin.warnings) == ("ZYX"[-found.array.ndim :], ())
-    mean = load(Item("a", path), part=Part(frame=frame)).volume("microscopy-image")
+    mean = load(Item("a", path, part=Part(frame=frame)), ASSUME).volume("microscopy-image")
     np.testing.assert_allclose(mean.array, array.mean(axis=-1), rtol=1e-6)
     assert mean.origin.warnings == SAID
 
@@ -79,10 +83,10 @@ def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make
     [
         (Part(), "a.tif: found 3 channels (0, 1, 2); choose one with --channel-index"),
         (Part("1"), "a.tif: found 2 frames (0, 1); choose one with --frame"),
-        (Part("3", 0), "a.tif: found 3 channels (0, 1, 2), and not 3; see --channel-index"),
-        (Part("DAPI", 0), "a.tif: found 3 channels (0, 1, 2), and not DAPI; see --channel-index"),
-        (Part("0", 2), "a.tif: found 2 frames (0, 1), and not 2; see --frame"),
-        (Part("0", 0, 1), "a.tif: expected a scene from 0 to 0, found 1"),
+        (Part("3", "0"), "a.tif: found 3 channels (0, 1, 2), and not 3; see --channel-index"),
+        (Part("DAPI", "0"), "a.tif: found 3 channels (0, 1, 2), and not DAPI; see --channel-index"),
+        (Part("0", "2"), "a.tif: found 2 frames (0, 1), and not 2; see --frame"),
+        (Part("0", "0", 1), "a.tif: expected a scene from 0 to 0, found 1"),
     ],
 )
 def test_a_choice_is_explained(series, part, message):
@@ -92,7 +96,7 @@ def test_a_choice_is_explained(series, part, message):
 
 def test_a_name_chooses_its_channel():
     names = ["DAPI", "GFP", "GFP"]
-    assert Part("DAPI").channel_of("a.czi", names) == 0
+    assert Part("DAPI").channel_of("a.czi", names) == (0, "")
     with pytest.raises(InputError, match=r"3 channels \(0 DAPI, 1 GFP, 2 GFP\), and not GFP"):
         Part("GFP").channel_of("a.czi", names)
 
@@ -107,3 +111,92 @@ def test_channels_of_ome_have_names(tmp_path):
     assert "channel" not in read_part(tmp_path / "a.tif", Part("1")).metadata
     with pytest.raises(InputError, match=r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose"):
         read_part(tmp_path / "a.tif", Part())
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "index", "stain"),
+    [
+        ("actin DAPI", "", 1, "nucleus"),
+        ("H2B-mCherry GFP-membrane", "", 0, "nucleus"),
+        ("H2B-mCherry GFP-membrane", "membrane", 1, "membrane"),
+        ("brightfield wga actin", "", 1, "membrane"),
+        ("actin Hoechst33342", "actin", 0, "actin"),
+        ("DAPI H2B-mCherry wga", "", None, ""),  # two of nuclei
+        ("actin tubulin", "", None, ""),
+        ("DAPI actin", "membrane", None, ""),
+    ],
+)
+def test_a_name_that_means_the_stain_takes_its_channel(tmp_path, names, given, index, stain):
+    own = {"axes": "CYX", "Channel": {"Name": names.split()}}
+    pixels = ARRAY[0, : len(names.split()), 0]
+    tifffile.imwrite(tmp_path / "a.tif", pixels, ome=True, metadata=own)
+    (item,) = by_part([Item("a", tmp_path / "a.tif")], Part(), "segment")
+    facts = {"channel": given} if given else {}
+    if index is None:
+        with pytest.raises(InputError, match="choose one with --channel-index"):
+            load(item, None, facts)
+        return
+    found = load(item, None, facts).volume("microscopy-image")
+    np.testing.assert_array_equal(found.array, pixels[index])
+    assert found.metadata["channel"] == stain
+    (line,) = found.origin.warnings
+    assert line.startswith(f"channel taken: {names.split()[index]} of {names.split()[0]}, ")
+    assert line.endswith(f"since the name means {stain}; --channel-index takes another")
+    with pytest.raises(InputError, match="choose one with --channel-index"):  # DAPI holds no spots
+        load(next(by_part([item], Part(), "detect")))
+
+
+def test_a_choice_is_not_used_where_there_is_none(tmp_path):
+    write(tmp_path / "a.tif", Volume(ARRAY[0, 0, 0], (1, 1), "YX"))
+    for part, said in (
+        (Part("1"), ["--channel-index 1 not used: the file has one channel"]),
+        (Part("DAPI", "2"), ["--channel-index DAPI not used: the file has one channel"]),
+        (Part("0", "0"), []),
+    ):
+        found = read_part(tmp_path / "a.tif", part)
+        np.testing.assert_array_equal(found.array, ARRAY[0, 0, 0])
+        assert [*found.origin.warnings] == said + ["--frame 2 not used: the file has one frame"] * (
+            part.frame == "2"
+        )
+
+
+def test_every_frame_is_an_item_of_its_own(tmp_path, series):
+    write(tmp_path / "b.tif", Volume(ARRAY[0, 0], (2, 1, 1), "ZYX"))
+    images = [Item("a", series), Item("b", tmp_path / "b.tif")]
+    items = [*by_part(images, Part("1", "all"), "segment")]
+    assert [item.name for item in items] == ["a_frame-0", "a_frame-1", "b"]
+    for frame, item in enumerate(items[:2]):
+        np.testing.assert_array_equal(load(item).volume("microscopy-image").array, ARRAY[frame, 1])
+    labelled = replace(images[0], files={"instance-labels": series})
+    with pytest.raises(InputError, match=r"found 2 frames \(0, 1\), and not all; see --frame"):
+        load(*by_part([labelled], Part("1", "all"), "segment"))
+
+
+def test_a_volume_without_a_voxel_size_is_refused_unless_it_is_given_or_assumed(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif", ARRAY[0, 0], metadata={"axes": "ZYX"}, photometric="minisblack"
+    )
+    item = Item("a", tmp_path / "a.tif")
+    with pytest.raises(
+        InputError, match=r"a\.tif: .* --spacing z,y,x .* --spacing assume for 1 x 1"
+    ):
+        load(item)
+    assert load(item, (2, 1, 1)).volume("microscopy-image").spacing == (2, 1, 1)
+    assert load(item, ASSUME).volume("microscopy-image").spacing_is_assumed
+    assert input_image(item.image, IMAGE, {}).spacing_is_assumed  # a container cannot ask
+    facts = tmp_path / "a.json"
+    facts.write_text('{"spacing": [3, 1, 1]}')
+    described = replace(item, files={"acquisition-metadata": facts})
+    assert load(described).volume("microscopy-image").spacing == (3, 1, 1)
+    pixel = (10000, 10000)  # per cm: the plane is known, the step is not
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        ARRAY[0, 0],
+        resolution=pixel,
+        resolutionunit=3,
+        photometric="minisblack",
+    )
+    with pytest.raises(InputError, match="the file does not give the voxel size"):
+        load(item)
+    tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, 0, 0])  # lengths of planes are pixels
+    assert load(item).volume("microscopy-image").spacing_is_assumed
