@@ -1,6 +1,7 @@
 # Every recipe is one line that calls what a user could call; `make` alone prints this help.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = $(BIN)/python docker/install.py --device $(DEVICE)
 ENGINE ?= auto
 DEVICE ?= cpu
 PICTURES ?= 1
@@ -123,7 +124,7 @@ networks: .venv/.networks-$(DEVICE) ## Install torch and MONAI, which networks n
 setup: .venv/.dev ## Make the virtual environment with everything for development.
 
 peers: .venv/.dev ## Install the independent programs that agreement tests compare with (torch among them).
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,peers]"
+	@$(INSTALL) dev peers
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "sagemaker-shim>=0.8.3"
 
 test: .venv/.dev ## Run the tests; those with containers need a Docker daemon, those of clusters Slurm, and skip without.
@@ -158,18 +159,19 @@ clean: ## Remove the virtual environment, caches and all runs.
 	@$(PYTHON) -m venv .venv && touch $@
 
 .venv/.cytosuite: .venv/.python pyproject.toml
-	@echo "setting up .venv (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	@$(BIN)/python -m cytosuite.benchmark maintain compile || echo "left out: loops are compiled by the first command that needs them"
-	@touch $@
+	@echo "setting up .venv (once)" && $(INSTALL) && touch $@
+
+# What most first benchmarks compile, in processes of their own beside the download; the rest is compiled by what needs it.
+loops = for parts in "spheroid scores" "segmentation cellpose3d watershed"; do $(BIN)/cytosuite maintain compile $$parts >/dev/null 2>&1 & done
 
 .venv/.networks-%: .venv/.cytosuite docker/requirements-%.txt
-	@echo "installing torch and MONAI for $* (once)" && $(BIN)/python docker/wheelhouse.py --device "$*" --install && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[networks]" && rm -f .venv/.networks-* && touch $@
+	@echo "installing torch and MONAI for $* (once)" && { $(loops); $(INSTALL) networks; } && wait && rm -f .venv/.networks-* && touch $@
 
 .venv/.cluster: .venv/.cytosuite
-	@echo "installing Dask (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[cluster]" && touch $@
+	@echo "installing Dask (once)" && $(INSTALL) cluster && touch $@
 
 .venv/.docs: .venv/.cytosuite
-	@echo "installing MkDocs (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]" && touch $@
+	@echo "installing MkDocs (once)" && $(INSTALL) docs && touch $@
 
 .venv/.dev: .venv/.networks-$(DEVICE)
-	@echo "setting up .venv for development (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" && touch $@
+	@echo "setting up .venv for development (once)" && $(INSTALL) dev && touch $@

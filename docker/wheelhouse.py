@@ -3,7 +3,7 @@
 Run ``python3 docker/wheelhouse.py --base slim``; it needs only the standard library and pip. The
 wheels are those of CPython 3.11 on linux/amd64, whatever Python runs, and of the lock's SHA-256.
 ``--check`` compares them with the package index, ``--lock`` renews the locks' checksums from it:
-nothing is downloaded. ``--install`` installs the locked torch in the running Python.
+nothing is downloaded.
 """
 
 import argparse
@@ -222,37 +222,14 @@ def runs_here(name: str) -> bool:
     )
 
 
-def install_torch(device: str, here: Path = HERE) -> str:
-    """Install the locked torch of a device in the running Python."""
-    version = locked(here / f"requirements-{device}.txt")["torch"].version
-    if device == "cpu" and sys.platform != "linux":
-        return "torch: as the package index has it; outside of Linux that is no CUDA build"
-    # Three signs: 2.13.0 alone would be satisfied by 2.13.0+cpu.
-    wanted = [f"torch==={version}"]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if _found([*pip, "--no-deps", *wanted], wanted):
-        return f"torch {version}: the build that the containers have"
-    if device == "cuda":
-        return f"torch: no {version} for this Python, so the newest of the package index is taken"
-    return (
-        f"torch: neither the package index nor {CPU_INDEX} has {version} for this Python, so the "
-        "package index's own build is taken (for CUDA: 2.8 GB to download, 5.4 GB on disk)"
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 complete, 1 not."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--base", choices=("slim", "cpu", "cuda"), default="slim")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of --install")
-    parser.add_argument("--install", action="store_true", help="torch, in the running Python")
     parser.add_argument("--folder", help="its requirements.txt, into wheels/ in it")
     parser.add_argument("--check", action="store_true", help="look the wheels up, download none")
     parser.add_argument("--lock", action="store_true", help="renew the checksums in all locks")
     given = parser.parse_args(arguments)
-    if given.install:
-        _say(install_torch(given.device))
-        return 0
     try:
         if given.lock:
             for name in HASHED:

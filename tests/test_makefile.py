@@ -105,11 +105,11 @@ def test_words_that_a_recipe_places():
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_the_device_decides_the_torch_of_a_training(device):
     for engine in ("docker", "podman"):  # containers need no torch here
-        assert "wheelhouse" not in _make("-n", "benchmark", f"ENGINE={engine}").stdout
+        assert "networks" not in _make("-n", "benchmark", f"ENGINE={engine}").stdout
     done = _make("-n", "train", "ALGORITHM=a", "DATASET=b", "NAME=c", f"DEVICE={device}")
     if (ROOT / ".venv" / f".networks-{device}").exists():
         pytest.skip("it is installed already")
-    assert f'docker/wheelhouse.py --device "{device}" --install' in done.stdout
+    assert f"docker/install.py --device {device} networks" in done.stdout
 
 
 def test_device_and_images_reach_the_environment():

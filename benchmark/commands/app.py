@@ -66,7 +66,7 @@ MAINTAIN = (
     Command("tables", "maintain", "Write the tables in the documents, and the variables of make."),
     Command("bundle", "maintain", "Pack models as MONAI bundles: <algorithm>-<model>.zip."),
     Command("migrate", "maintain", "Translate parameters of the published simulators."),
-    Command("compile", "maintain", "Compile all loops, once per machine: first calls are fast."),
+    Command("compile", "maintain", "Compile loops, once per machine: first calls are fast."),
 )
 MODEL = (
     Command("add", "model", "Make a model of a file of weights: a card like another, tested."),

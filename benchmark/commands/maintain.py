@@ -76,7 +76,9 @@ class MigrateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions:
-    """Options of a compilation: none."""
+    """Options of a compilation."""
+
+    parts: list[str] = option((), "spheroid, cellpose3d, scores, ...; all.", argument=True)
 
 
 class Variable(NamedTuple):
@@ -235,9 +237,9 @@ def migrate_command(options: MigrateOptions, console: Console) -> None:
         lines_to(console)(line)
 
 
-def compile_command(options: CompileOptions, console: Console) -> None:  # noqa: ARG001
-    """Compile all loops into numba's cache."""
+def compile_command(options: CompileOptions, console: Console) -> None:
+    """Compile loops into numba's cache."""
     from cytosuite.benchmark.data.loops import compile_loops
 
     with progress(console, "compiling loops") as step:
-        compile_loops(step)
+        compile_loops(options.parts, step)

@@ -1,7 +1,8 @@
 """Compile the loops of simulators, scores and algorithms, for the first call of a user."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -9,14 +10,13 @@ import numpy as np
 
 from cytosuite.benchmark.catalog.catalog import PACKAGE
 from cytosuite.benchmark.data.simulated import simulated
+from cytosuite.errors import InputError
 
-# Small cases that pass all loops of the simulators: cells around nuclei, too, and overlapping ones.
-SMALL = {
-    "spheroid": ("cells.enabled=true", "labels.style=visible"),
-    "nuclei": (),
-    "membrane": (),
-    "cells": (),
-    "views": (),
+# Datasets and settings that pass the loops of simulators: of defaults, then those that few need.
+SMALL: dict[str, tuple[str, tuple[str, ...]]] = {
+    "spheroid": ("spheroid", ()),
+    "whole-cells": ("spheroid", ("cells.enabled=true", "labels.style=visible")),
+    **{name: (name, ()) for name in ("nuclei", "membrane", "cells", "views")},
 }
 EAGER = ("segmentation/_kernels.py", "algorithms/*/_kernels.py")  # compiled when imported
 
@@ -30,33 +30,49 @@ def compiled() -> bool:
     return any(path.stat().st_mtime >= newest for path in places)
 
 
-def compile_loops(done: Callable[[int, int], None]) -> None:
-    """Use each loop once, so that numba keeps it in its cache; `done` counts the parts."""
+def compile_loops(parts: Sequence[str], done: Callable[[int, int], None]) -> None:
+    """Use the loops of parts once, by default of all, so that numba keeps them; `done` counts."""
+    loops = _parts()
+    if strange := [name for name in parts if name not in loops]:
+        raise InputError(f"no loops of {strange[0]!r}; there are {', '.join(loops)}")
+    names = parts or tuple(loops)
+    for number, name in enumerate(names, start=1):
+        loops[name]()
+        done(number, len(names))
+
+
+def _parts() -> dict[str, Callable[[], object]]:
+    """Return functions that use the loops of a simulator, of an algorithm or of scores."""
     files = [path for pattern in EAGER for path in sorted(PACKAGE.glob(pattern))]
-    total = len(SMALL) + len(files) + 1
-    for number, (name, settings) in enumerate(SMALL.items(), start=1):
-        _simulate(name, settings)
-        done(number, total)
-    for number, path in enumerate(files, start=len(SMALL) + 1):
-        import_module(".".join(("cytosuite", *path.relative_to(PACKAGE).with_suffix("").parts)))
-        done(number, total)
-    _score()
-    done(total, total)
+    modules = [path.relative_to(PACKAGE).with_suffix("").parts for path in files]
+    return {
+        **{name: partial(_simulate, name) for name in SMALL},
+        **{parts[-2]: partial(import_module, ".".join(("cytosuite", *parts))) for parts in modules},
+        "scores": _score_labels,
+        "images": _score_images,
+    }
 
 
-def _simulate(name: str, settings: tuple[str, ...]) -> None:
-    found = simulated(name, "mini", 1, settings)
-    assert found is not None  # a dataset of ours
-    module = import_module(f"cytosuite.datasets.{name}.generate")
-    module.generate(np.random.default_rng(0), found.parameters)
+def _simulate(name: str) -> None:
+    dataset, settings = SMALL[name]
+    case = simulated(dataset, "mini", 1, settings)
+    assert case is not None  # a dataset of ours
+    module = import_module(f"cytosuite.datasets.{dataset}.generate")
+    module.generate(np.random.default_rng(0), case.parameters)
 
 
-def _score() -> None:
-    from cytosuite.metrics import seg, ssim, w1_by_std
+def _score_labels() -> None:
+    from cytosuite.metrics import seg
 
     labels = np.zeros((16, 32, 32), np.uint16)
     labels[2:9, 4:20, 4:20] = 1
-    image = labels.astype(np.float32)
     seg(labels, labels)
+
+
+def _score_images() -> None:
+    from cytosuite.metrics import ssim, w1_by_std
+
+    image = np.zeros((16, 32, 32), np.float32)
+    image[2:9, 4:20, 4:20] = 1
     ssim(image, image, data_range=1.0)
     w1_by_std([image], [image])

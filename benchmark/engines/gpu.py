@@ -94,7 +94,7 @@ def torch_trouble(gpu: Gpu) -> tuple[str, str]:
     if "not compiled with CUDA" in reason:
         return reason, (
             "install its build for CUDA with `make setup DEVICE=cuda` or `python "
-            "docker/wheelhouse.py --device cuda --install`"
+            "docker/install.py networks --device cuda`"
         )
     return reason, "update the NVIDIA driver"
 

@@ -311,7 +311,9 @@ def _plane(
     wide, size = len(x), len(y) * len(x)
     for b in range(len(y)):
         row = slice(b * wide, b * wide + wide)
-        work[3, row], work[4, row] = y[b], x
+        work[3, row] = y[b]
+        for j in range(wide):  # numba takes 4 s to compile an array given to a slice
+            work[4, b * wide + j] = x[j]
         _waves(table, z, y[b], ripples, waves[:, :, row])
     work[1:3], owner[:] = np.inf, -1
     for i in near:

@@ -295,7 +295,6 @@ def test_the_tags_of_a_wheel_say_whether_the_containers_take_it(wheelhouse, name
 def here_by_default(wheelhouse, here, monkeypatch):
     """Let the program find the lock."""
     monkeypatch.setattr(wheelhouse.collect, "__defaults__", (here,))
-    monkeypatch.setattr(wheelhouse.install_torch, "__defaults__", (here,))
 
 
 def test_an_index_without_cpu_build_is_named_as_the_cause(wheelhouse, pip, here_by_default, capsys):
@@ -304,24 +303,6 @@ def test_an_index_without_cpu_build_is_named_as_the_cause(wheelhouse, pip, here_
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("docker/wheelhouse: torch==2.1+cpu is neither in the package index nor")
     assert line.endswith("PIP_EXTRA_INDEX_URL to an index that has it, or build with DEVICE=cuda")
-
-
-@pytest.mark.parametrize(
-    ("cpu_build", "tries", "line"),
-    [
-        ("package index", 1, "torch 2.1+cpu: the build that the containers have"),
-        ("nowhere", 2, "torch: neither the package index nor https://download.pytorch.org"),
-    ],
-)
-def test_the_cpu_build_is_installed_wherever_it_is_offered(
-    wheelhouse, pip, here_by_default, capsys, monkeypatch, cpu_build, tries, line
-):
-    monkeypatch.setattr(wheelhouse.sys, "platform", "linux")
-    pip.cpu_build = cpu_build
-    assert wheelhouse.main(["--install"]) == 0
-    assert capsys.readouterr().out.startswith(line)
-    assert pip.asked == [["torch===2.1+cpu"]] * tries
-    assert [wheelhouse.CPU_INDEX in words for words in pip.commands] == [False, True][:tries]
 
 
 @pytest.mark.parametrize("line", ["numpy>=1", "numpy==1 ; python_version < '3'"])

@@ -241,6 +241,7 @@ def advance(
         if held == CHUNK + halo or (ends and z == begin[0] + planes - 1 and held > halo):
             ready = held - halo
             _values(stack, ready, (rows, columns), weights[0], constants, sums)
-            stack[: halo * PLANE] = stack[ready * PLANE : (ready + halo) * PLANE]
+            for i in range(halo * PLANE):  # numba takes 4 s to compile an array given to a slice
+                stack[i] = stack[ready * PLANE + i]
             held = halo
     return held
