@@ -44,6 +44,11 @@ def environment() -> dict[str, str]:
     return settings | os.environ
 
 
+def plain_environment() -> dict[str, str]:
+    """Return the environment without settings of pip and uv: what is there is installed."""
+    return {name: value for name, value in os.environ.items() if name[:3] not in ("PIP", "UV_")}
+
+
 def uv() -> str | None:
     """Return the path of uv, which pip installs if need be; None where it cannot be had."""
     here = Path(sys.executable).with_name("uv")

@@ -39,6 +39,12 @@ PLATFORMS = (
     "manylinux1_x86_64",
     "linux_x86_64",
 )
+# The containers' Python, as pip names it.
+TARGET = (
+    *("--only-binary=:all:", "--python-version=3.11", "--implementation=cp"),
+    *("--abi=cp311", "--abi=abi3", "--abi=none"),
+    *(f"--platform={platform}" for platform in PLATFORMS),
+)
 
 
 class WheelhouseError(Exception):
@@ -90,10 +96,8 @@ def wheel(name: str) -> tuple[str, str]:
 
 def command(requirements: Sequence[str], folder: Path) -> list[str]:
     """Return the pip command that downloads wheels for the containers' Python into a folder."""
-    options = ["--only-binary=:all:", "--no-deps", "--python-version=3.11", "--implementation=cp"]
-    options += ["--abi=cp311", "--abi=abi3", "--abi=none"]
-    options += [f"--platform={platform}" for platform in PLATFORMS]
-    return [sys.executable, "-m", "pip", "download", "--dest", str(folder), *options, *requirements]
+    words = [sys.executable, "-m", "pip", "download", "--dest", str(folder), "--no-deps"]
+    return [*words, *TARGET, *requirements]
 
 
 def verify(pins: Mapping[str, Pin], folder: Path) -> None:
@@ -114,12 +118,12 @@ def collect(base: str, here: Path = HERE) -> int:
 
 
 def added(base: str, here: Path = HERE) -> dict[str, Pin]:
-    """Return the locked versions of the wheels that a base adds, pip's own among them."""
+    """Return the locked versions of the wheels that a base adds."""
     pins = locked(here / f"requirements-{base}.txt")
     if base != "slim":
         below = locked(here / "requirements-slim.txt")
         pins = {name: pin for name, pin in pins.items() if name not in below}
-    return pins | locked(here / PIP)
+    return pins
 
 
 def fill(pins: Mapping[str, Pin], folder: Path) -> int:

@@ -34,7 +34,6 @@ FROM_ID_LABEL = "org.cytosuite.base-image-id"
 FOREIGN_LABEL = "org.cytosuite.from-images"
 UNPINNED_LABEL = "org.cytosuite.unpinned-wheels"  # SHA-256 of wheels that no lock knows, as JSON
 ORIGIN_LABELS = (SOURCE_LABEL, FROM_ID_LABEL, FOREIGN_LABEL, UNPINNED_LABEL)
-STAGE_LABEL = "org.cytosuite.stage=packages"
 STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
 NO_REASON = ("Step ", " --->", "Removing intermediate", "STEP ", "-->")
 BUILD_S = 3600  # a step of a build may print nothing for minutes
@@ -130,18 +129,18 @@ class Builder:
             start = self.base("slim")
             labels[FROM_LABEL] = self._need(start).labels[FROM_LABEL]
         self._collect_wheels(f"docker/wheelhouse/{kind}", "--base", kind)
+        self._run_script("unpack.py", "--base", kind)
         wheels = list(visible_files(root / "docker" / "wheelhouse" / kind))
         locks = [file for file in base_files(root, kind) if file.suffix == ".txt"]
         pinned = "".join(path.read_text(encoding="utf-8") for path in locks)
         sums = {path.name: file_digest(path) for path in wheels}
         if unpinned := {name: found for name, found in sums.items() if found not in pinned}:
             labels[UNPINNED_LABEL] = json.dumps(unpinned, sort_keys=True)
-        files = by_name([*locks, *wheels], root / "docker")
-        files["Dockerfile"] = root / BASE_FILE
+        packages = (path for path in (root / "docker/packages" / kind).rglob("*") if path.is_file())
+        files = {"Dockerfile": root / BASE_FILE, **by_name(packages, root / "docker")}
         self._run(tag, files, {"BASE_IMAGE": start, "KIND": kind}, labels)
         with daemon_errors(f"tag of {tag}"):
             self.client.images.get(tag).tag("cytosuite/base", kind)
-        self._remove_untagged(STAGE_LABEL)
         self.say(f"{tag} is built")
         return tag
 
@@ -208,16 +207,18 @@ class Builder:
     def _collect_wheels(self, place: str, *options: str) -> None:
         """Fill a folder with the wheels of a lock."""
         self.say(f"collecting wheels into {place}")
-        command = [sys.executable, str(self.root / "docker" / "wheelhouse.py"), *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        for line in done.stdout.splitlines():
+        for line in self._run_script("wheelhouse.py", *options).splitlines():
             if ": removed," in line:
                 self.say(line)
+
+    def _run_script(self, name: str, *options: str) -> str:
+        """Run a script in ``docker/`` and return what it prints; its last line is the error."""
+        command = [sys.executable, str(self.root / "docker" / name), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
-            raise InputError(
-                lines[-1] if lines else f"docker/wheelhouse.py: exit {done.returncode}"
-            )
+            raise InputError(lines[-1] if lines else f"docker/{name}: exit {done.returncode}")
+        return done.stdout
 
 
 def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator[str]:

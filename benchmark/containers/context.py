@@ -6,13 +6,15 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from stat import S_IXUSR
 from typing import IO, TypeAlias
 
 from cytosuite.benchmark.containers.gzipped import gzipped
 
 Files: TypeAlias = Mapping[str, Path | bytes | None]
 
-# Fixed, independent of the host's umask: a container reads the files as another user.
+# Fixed, independent of the host's umask: a container reads the files as another user. Programs
+# have the mode of folders.
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
 
 
@@ -32,10 +34,14 @@ def pack(files: Files) -> IO[bytes]:
                 if folder not in folders:
                     folders.add(folder)
                     archive.addfile(_entry(folder, FOLDER_MODE, tarfile.DIRTYPE))
-            if content is not None:
-                size = len(content) if isinstance(content, bytes) else content.stat().st_size
-                with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as f:
-                    archive.addfile(_entry(name, FILE_MODE, tarfile.REGTYPE, size), f)
+            if isinstance(content, bytes):
+                entry = _entry(name, FILE_MODE, tarfile.REGTYPE, len(content))
+                archive.addfile(entry, io.BytesIO(content))
+            elif content is not None:
+                status = content.stat()
+                mode = FOLDER_MODE if status.st_mode & S_IXUSR else FILE_MODE
+                with content.open("rb") as file:
+                    archive.addfile(_entry(name, mode, tarfile.REGTYPE, status.st_size), file)
     stream.seek(0)
     return stream
 

@@ -11,7 +11,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from cytosuite.benchmark.containers.context import by_name
 from cytosuite.benchmark.containers.images import (
     BASE_FILE,
     Blueprint,
@@ -69,8 +68,8 @@ class _Rehearsal:
         locks = [path for path in base_files(self.root, kind) if path.suffix == ".txt"]
         self.say(f"{base_tag(self.root, kind)[0]}: on {start}")
         self.say(f"  locks: {', '.join(path.name for path in locks)}")
-        names = {f"wheelhouse/{kind}/{name}" for name in self.wheels("--base", kind)}
-        names |= {f"wheelhouse/{kind}"} | set(by_name(locks, self.root / "docker"))
+        self.wheels("--base", kind)
+        names = {f"packages/{kind}"}
         given = {"BASE_IMAGE": start, "KIND": kind}
         self.dockerfile(self.root / BASE_FILE, names, given)
 

@@ -17,6 +17,7 @@ EVALUATION = "cytosuite.benchmark.submission.judging.evaluate"
 METRICS = "metrics"  # in the library
 BASE_FILE = "docker/base.Dockerfile"
 PIP_FILE = "docker/requirements-pip.txt"
+UNPACK_FILE = "docker/unpack.py"
 FROM = re.compile(r"(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|COPY\s.*?--from=(\S+))")
 
 
@@ -43,7 +44,7 @@ class Blueprint:
 
     def digest(self, root: Path) -> str:
         """Return the SHA-256 of names and contents of files, Dockerfiles, locks and own list."""
-        own = [] if self.packages is None else [self.packages]
+        own = [] if self.packages is None else [self.packages, root / PIP_FILE]
         paths = {*self.files, *own, self.dockerfile, *base_files(root, self.base)}
         return digest(sorted(paths), root)
 
@@ -107,8 +108,8 @@ def image_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:
 
 
 def base_files(root: Path, base: Base) -> list[Path]:
-    """Return the Dockerfile of a base and the locks of its packages, pip's own among them."""
-    return [root / BASE_FILE, root / PIP_FILE, *lock_files(lock(root, base))]
+    """Return the Dockerfile of a base, the script that unpacks its packages, and their locks."""
+    return [root / BASE_FILE, root / UNPACK_FILE, *lock_files(lock(root, base))]
 
 
 def base_tag(root: Path, base: Base) -> tuple[str, str]:

@@ -70,7 +70,7 @@ def test_the_slim_base_reads_every_format_and_compression(inside):
 
 
 def test_an_image_is_small_without_networks_tests_and_sources_of_c(inside, client, watershed):
-    assert client.images.get(watershed).attrs["Size"] < 700e6
+    assert client.images.get(watershed).attrs["Size"] < 620e6
     code = "import importlib.util as u; print([bool(u.find_spec(n)) for n in ('torch', 'monai', 'pip')])"
     assert inside(code).split() == ["[False,", "False,", "False]"]
     listing = "import pathlib; print(*pathlib.Path('/opt/python').rglob('*'), sep='\\n')"
@@ -95,6 +95,23 @@ def test_an_image_says_what_was_installed(inside):
     }
     assert inside("print(open('/var/lib/dpkg/status').read().count('\\nPackage: '))") != "0\n"
     assert inside("import os; print(os.path.isfile('/usr/share/doc/libc6/copyright'))") == "True\n"
+
+
+CLOSED = """
+from importlib.metadata import distributions
+from packaging.requirements import Requirement
+there = {d.name.replace("_", "-").lower(): d.version for d in distributions(path=["/opt/python"])}
+for package in distributions(path=["/opt/python"]):
+    for line in package.requires or ():
+        need = Requirement(line)
+        if need.marker is None or need.marker.evaluate({"extra": ""}):
+            if not need.specifier.contains(there.get(need.name.replace("_", "-").lower(), "0.0")):
+                print(package.name, line)
+"""
+
+
+def test_the_packages_of_an_image_need_no_others(inside):
+    assert inside(CLOSED) == ""
 
 
 def _archived(client, tag, folder):

@@ -41,14 +41,15 @@ FILES = {
     "weights/thresholder/small.json": "{}",
     "Dockerfile": "FROM ${BASE}",
     "docker/base.Dockerfile": "ARG BASE_IMAGE=some:image\nFROM ${BASE_IMAGE}",
-    "docker/requirements-pip.txt": "pip==1",
     "docker/requirements-slim.txt": "numpy==1",
     "docker/requirements-networks.txt": "monai==1",
     "docker/requirements-cpu.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1+cpu",
     "docker/requirements-cuda.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1",
     "docker/wheelhouse.py": "",
+    "docker/unpack.py": "",
     "docker/wheelhouse/slim/numpy-1.whl": "wheel",
-    "docker/wheelhouse/cpu/torch-1.whl": "a large wheel",
+    "docker/packages/slim/numpy/array.py": "packages",
+    "docker/packages/cpu/torch/nn.py": "large packages",
 }
 
 
@@ -129,7 +130,7 @@ def test_every_file_of_the_image_changes_the_digest(root):
         *("algorithms/thresholder/predict.py", "algorithms/thresholder/Dockerfile"),
         *("algorithms/thresholder/more/new.py", "weights/thresholder/small.json"),
         *("weights/thresholder/new.safetensors", "docker/base.Dockerfile"),
-        *("docker/requirements-slim.txt", "docker/requirements-pip.txt"),
+        *("docker/requirements-slim.txt", "docker/unpack.py"),
     ):
         before = image_digest(root, "thresholder")
         _change(root, changed)
@@ -190,11 +191,11 @@ def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(builder, dae
     assert cpu["buildargs"] == {"BASE_IMAGE": slim["tag"], "KIND": "cpu"}
     assert image["buildargs"]["BASE"] == cpu["tag"]
     assert set(slim["files"]) == {
-        *("Dockerfile", "requirements-pip.txt", "requirements-slim.txt"),
-        *("wheelhouse", "wheelhouse/slim", "wheelhouse/slim/numpy-1.whl"),
+        *("Dockerfile", "packages", "packages/slim", "packages/slim/numpy"),
+        "packages/slim/numpy/array.py",
     }
-    assert cpu["files"]["wheelhouse/cpu/torch-1.whl"] == b"a large wheel"
-    assert "wheelhouse/slim/numpy-1.whl" not in cpu["files"]
+    assert cpu["files"]["packages/cpu/torch/nn.py"] == b"large packages"
+    assert "packages/slim/numpy/array.py" not in cpu["files"]
     assert {slim["labels"]["org.cytosuite.base-image"]} == {"some:image"}
     assert cpu["labels"]["org.cytosuite.base-image"] == "some:image"
     replace(builder, base_image="some:image").build("thresholder", force=True)
