@@ -16,7 +16,13 @@ from pathlib import Path, PurePosixPath
 import install
 import wheelhouse
 
-TORCH = ("torch/include", "torch/test", "torch/share/cmake", "torch/bin/protoc", "torch/bin/test_")
+TORCH = (
+    "torch/include/",
+    "torch/test/",
+    "torch/share/cmake/",
+    "torch/bin/protoc",
+    "torch/bin/test_",
+)
 OF_INSTALLER = {"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", ".lock"}
 OF_C = {".c", ".h", ".pyx", ".pxd", ".pyi"}
 # ELF, 64 bit, little endian: offsets in the header, and of a program header.

@@ -32,6 +32,7 @@ def unpack(monkeypatch):
         ("monai/csrc/x.h", True),
         ("torch/lib/x.h", False),
         ("torch/include/x.h", True),
+        ("torch/testing/x.py", False),
         ("torch/bin/protoc-3", True),
         ("numpy/__init__.pyi", False),
         ("numpy/core.pyi", True),
