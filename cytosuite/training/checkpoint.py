@@ -1,6 +1,6 @@
-"""The state of a training on disk: whole or absent, bound to its data, settings and parent."""
+"""The state of a training on disk: whole or absent, bound to all that its steps read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,19 +18,25 @@ from cytosuite.training.settings import TrainingSettings
 Origin = dict[str, Any]
 Data = Mapping[str, Sequence[Path]]
 
-_BINDING = ("data", "settings", "parent")  # another version of the code may finish a training
+# Another version of the code may finish a training.
+_BINDING = ("data", "settings", "parameters", "parent")
 
 
 def origin(
     data: Data, settings: TrainingSettings, code: Sequence[Path], parent: Path | None
 ) -> Origin:
-    """Return digests of all that a training depends on: data, settings, code, parent's weights."""
+    """Return digests of all that a training depends on: data, settings, code, parent's weights.
+
+    The parameters are those of `settings`, with a parent's where these leave one out.
+    """
+    card = settings.model_dump(mode="json")["card"]
     found: Origin = {
         "data": {
             role: [_fingerprint(path, settings.files.root) for path in paths]
             for role, paths in data.items()
         },
         "settings": settings.model_dump(mode="json", exclude={"card"}),
+        "parameters": value_digest([card["parameters"], card["describes"]]),
         "source": digest([path for folder in code for path in folder.rglob("*.py")], Path("/")),
     }
     if parent is not None:
@@ -59,7 +65,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         temporary.write_bytes(stream.getbuffer())  # torch would not tell why a disk refuses it
 
 
-def restore(state: State, path: Path, made_from: Origin) -> None:
+def restore(state: State, path: Path, made_from: Origin, say: Callable[[str], None]) -> None:
     """Read a checkpoint into a state; InputError for other files and another `origin`."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
@@ -67,9 +73,12 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:
         reason = last_line(error)
         raise InputError(f"{path}: cannot be read as a checkpoint ({reason}); remove it") from None
+    if "parameters" not in old:
+        say(f"{path}: of a version that kept no parameters of the card; taken as made with these")
+        old = {**old, "parameters": made_from["parameters"]}
     if differs := [key for key in _BINDING if old.get(key) != made_from.get(key)]:
         raise InputError(
-            f"{path}: this checkpoint was made with another {' and '.join(differs)}; give the "
+            f"{path}: this checkpoint was made with other {' and '.join(differs)}; give the "
             "same, or --restart to begin anew"
         )
     for name, module in state.modules.items():

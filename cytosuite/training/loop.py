@@ -80,10 +80,11 @@ def train(
     A CPU with one thread repeats the weights; a GPU sums gradients in the order in which they come.
     """
     need_data(training, settings, data)
-    made_from = origin(data, settings, [ALGORITHMS / training.algorithm, LIBRARY], parent)
+    code = [ALGORITHMS / training.algorithm, LIBRARY]
+    made_from = origin(data, with_parameters(settings, parent), code, parent)
     state = begin(training, settings, parent, device)
     if resume and settings.schedule.steps and (work / CHECKPOINT).is_file():
-        restore(state, work / CHECKPOINT, made_from)
+        restore(state, work / CHECKPOINT, made_from, say)
         whole = settings.schedule.epochs and f"{settings.schedule.epochs} epochs"
         say(f"resumed after step {state.step} of {whole or settings.schedule.steps}")
     cases, held = _load(training, with_parameters(settings, parent), data, say, work)

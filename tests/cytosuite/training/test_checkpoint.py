@@ -8,7 +8,11 @@ from cytosuite.networks.network import tensors_of
 from cytosuite.training.checkpoint import origin, restore, save
 from cytosuite.training.parts import Best, State
 
-ORIGIN = {"data": {"images": ["a"]}, "settings": {"seed": 1}, "source": "b"}
+ORIGIN = {"data": {"images": ["a"]}, "settings": {"seed": 1}, "source": "b", "parameters": "c"}
+
+
+def _silent(line):
+    raise AssertionError(line)
 
 
 def _state(seed=0):
@@ -45,7 +49,7 @@ def test_a_restored_state_goes_on_bit_by_bit(tmp_path):
     _step(first)
     first.best, first.seconds, first.stale = best, 2.5, 4
     save(first, path, ORIGIN)
-    restore(second, path, ORIGIN)
+    restore(second, path, ORIGIN, _silent)
     assert (second.step, second.seconds, second.stale) == (1, 2.5, 4)
     assert (second.best[:2], second.best.also) == ((0.5, 7), {"W1": 2.0})
     assert torch.equal(second.best.weights["weight"], torch.arange(3.0))
@@ -57,10 +61,23 @@ def test_a_restored_state_goes_on_bit_by_bit(tmp_path):
 
 def test_other_code_may_go_on_but_no_other_data_or_settings(tmp_path):
     save(_state(), tmp_path / "c.pt", ORIGIN)
-    restore(_state(), tmp_path / "c.pt", {**ORIGIN, "source": "newer"})
-    for key in ("data", "settings", "parent"):
-        with pytest.raises(InputError, match=f"made with another {key}; give the same, or --rest"):
-            restore(_state(), tmp_path / "c.pt", {**ORIGIN, key: "other"})
+    restore(_state(), tmp_path / "c.pt", {**ORIGIN, "source": "newer"}, _silent)
+    for key in ("data", "settings", "parent", "parameters"):
+        with pytest.raises(InputError, match=f"made with other {key}; give the same, or --rest"):
+            restore(_state(), tmp_path / "c.pt", {**ORIGIN, key: "other"}, _silent)
+
+
+def test_a_checkpoint_of_a_version_without_parameters_goes_on_with_a_line(tmp_path):
+    save(_state(), tmp_path / "c.pt", {k: v for k, v in ORIGIN.items() if k != "parameters"})
+    lines = []
+    restore(_state(), tmp_path / "c.pt", ORIGIN, lines.append)
+    assert ["kept no parameters of the card" in line for line in lines] == [True]
+
+
+def test_each_parameter_and_fact_of_the_card_binds(settings):
+    cards = {"parameters": {"radius_um": 8.0}}, {"parameters": {"radius_um": 3.0}}
+    cards = *cards, {"describes": {"spacing": (1.0, 2.0)}}
+    assert len({origin({}, settings().with_card(**c), [], None)["parameters"] for c in cards}) == 3
 
 
 def test_a_checkpoint_with_other_groups_of_weights_is_refused(tmp_path):
@@ -68,7 +85,7 @@ def test_a_checkpoint_with_other_groups_of_weights_is_refused(tmp_path):
     weights = old.modules["deep"].parameters()
     old.optimisers["adam"] = torch.optim.AdamW([{"params": [weight]} for weight in weights])
     with pytest.raises(InputError, match=r"c\.pt: .*other groups of weights .*or give --restart"):
-        restore(old, tmp_path / "c.pt", ORIGIN)
+        restore(old, tmp_path / "c.pt", ORIGIN, _silent)
 
 
 def test_a_list_is_known_by_its_rows_and_their_files_alone(tmp_path, settings):

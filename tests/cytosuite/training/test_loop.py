@@ -398,11 +398,22 @@ def test_other_rules_make_another_training(toy, settings, data):
     with pytest.raises(StoppedError):
         toy(given, say=_interrupting(8))
     changed = given.with_files(splits=Splits(folds=3))
-    with pytest.raises(InputError, match="made with another settings; give the same"):
+    with pytest.raises(InputError, match="made with other settings; give the same"):
         toy(changed)
+    with pytest.raises(InputError, match="made with other parameters; give the same"):
+        toy(given.with_card(parameters={"light": 2}))
     (data["real"][0] / "splits.toml").write_text("folds = 4")
-    with pytest.raises(InputError, match="made with another data; give the same"):
+    with pytest.raises(InputError, match="made with other data; give the same"):
         toy(given)
+
+
+def test_other_parameters_of_a_parent_make_another_training(toy, settings):
+    parent = toy(settings().with_card(parameters={"light": 1.0}))
+    with pytest.raises(StoppedError):
+        toy(settings(), "n", parent=parent, say=_interrupting(8))
+    parent.write_text(parent.read_text().replace('"light": 1.0', '"light": 2.0'))
+    with pytest.raises(InputError, match="made with other parameters; give the same"):
+        toy(settings(), "n", parent=parent)
 
 
 def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
