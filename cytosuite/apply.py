@@ -59,7 +59,8 @@ def apply(
     1
     """
     with needed_by(algorithm):
-        loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
+        own = None if WEIGHTS.is_symlink() else Path.cwd() / "weights" / algorithm
+        loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS], own)
     if isinstance(inputs, Volume):
         sockets = TASKS[loaded.manifest.task].inputs
         main = next(socket.slug for socket in sockets if socket.is_volume)

@@ -11,9 +11,9 @@ import numpy as np
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.containers.locks import lock, locked, needed_base, providers
 from cytosuite.benchmark.containers.sources import imports_in, runtime_files
-from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
+from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_card
 from cytosuite.contract.points import Points
-from cytosuite.contract.select import left_out, select
+from cytosuite.contract.select import left_out, partakers, select
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import find_folder, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError
@@ -42,11 +42,19 @@ class Check:
         return f"  {self.result}  {self.title}" + (f": {self.reason}" if self.reason else "")
 
 
-def checks(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]:
-    """Yield the checks of an algorithm; `run` raises a CytosuiteError if it fails or refuses."""
+def checks(
+    root: Path, manifest: AlgorithmManifest, run: Run, named: Path | None = None
+) -> Iterator[Check]:
+    """Yield the checks of an algorithm; `run` raises a CytosuiteError if it fails or refuses.
+
+    With the card of a `named` model, by which `run` goes, the others are left alone.
+    """
     name = manifest.name
     yield _judged("files: function, README, row in algorithms/README.md", _files, root, name)
     yield _judged("imports: the library's core and packages of the image", _imports, root, name)
+    if named is not None:
+        yield from trial(manifest, [read_card(named)], run)
+        return
     if manifest.optional and not any((root / "weights" / name).glob("*.json")):
         yield Check("model cards", "skip", "none comes with it: train or convert one")
         return
@@ -173,10 +181,13 @@ def _cards(root: Path, manifest: AlgorithmManifest) -> None:
 def _chosen(root: Path, manifest: AlgorithmManifest) -> None:
     """Refuse a card that loses against another on the images it describes."""
     cards = _models(root, manifest.name)[1]
-    among = [card for card in cards if not left_out(card, manifest.select)]
-    for card in cards if len(cards) == 1 else among:
-        found = select(cards, dict(card.describes), manifest.select)
-        if found.card.name != card.name or found.fallback:
+    partakers(cards, manifest.select)
+    plain = [card.model_copy(update={"used": {}}) for card in cards]
+    among = [card for card in plain if not left_out(card, manifest.select)]
+    for card in plain if len(plain) == 1 else among:
+        found = select(plain, dict(card.describes), manifest.select)
+        heir = card.name in found.tie and card.parent in {own.name for own in plain}
+        if (card.name != found.card.name and not heir) or found.fallback:
             raise InputError(f"{found.card.name} is chosen for the images of {card.name}")
 
 

@@ -10,10 +10,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, model_homes
-from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, read_card
-from cytosuite.contract.select import Value, select
-from cytosuite.contract.weights import open_model, read_cards, weights_file
+from cytosuite.benchmark.catalog.catalog import (
+    ROOT,
+    algorithms,
+    model_homes,
+    own_home,
+    program_of,
+    workplace,
+)
+from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_card
+from cytosuite.contract.select import FOLDER, Value, select
+from cytosuite.contract.weights import USES, home_of, open_model, read_cards, uses, weights_file
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import digest
 
@@ -27,6 +34,11 @@ def named_models(text: str | None, names: Sequence[str]) -> dict[str, Path]:
         return {}
     if is_tarball(text):
         raise InputError(f"{text}: a tarball is for images of others; give a model card (.json)")
+    program, colon, model = text.partition(":")
+    if colon and program in algorithms():
+        if program not in names or not model:
+            raise InputError(f"{text}: expected the name of a model of {' or '.join(names)}")
+        return named_models(model, [program])
     path = Path(text)
     if path.suffix == ".json" or len(path.parts) > 1:
         if not path.is_file():
@@ -97,26 +109,32 @@ def need_models(names: Iterable[str], models: Models) -> None:
         if not cards_of(name, models):
             raise ModelError(
                 f"{name} comes without a model: train one (cytosuite train {name} DATASET --name "
-                "NAME), or give one of its own (--model PATH)"
+                "NAME), or make one of weights (cytosuite model add FILE --like "
+                f"{name} --name NAME)"
             )
 
 
 def need_weights(names: Iterable[str], models: Models) -> None:
     """Refuse weights that are missing or altered, before a result is made with them or lost."""
     for name in dict.fromkeys(names):
-        folder = models[name].parent if name in models else ROOT / "weights" / name
         for card in cards_of(name, models):
-            open_model(folder, card)
+            home = home_of(card, ROOT / "weights" / name, own_home(name))
+            open_model(models[name].parent if name in models else home, card)
 
 
 def identity_with(models: Models, algorithm: str, identity: str) -> str:
-    """Return the identity of an algorithm's program and of its named model."""
+    """Return the identity of an algorithm's program and of its named model, or those in use."""
     if algorithm not in models:
-        return identity
-    card = models[algorithm]
+        own = own_home(program_of(algorithm))
+        if own is None or not (rules := uses(own)):
+            return identity
+        cards = (own / f"{rule.model}.json" for rule in rules)
+        files = [file for card in cards if card.is_file() for file in _files(card)]
+        return f"{identity}, in use {digest([own / USES, *files], own)}"
+    named = models[algorithm]
     # Weights of another package stand in the card with their digest.
-    own = [path for path in _files(card) if path.parent == card.parent]
-    return f"{identity}, model {digest(own, card.parent)}"
+    files = [path for path in _files(named) if path.parent == named.parent]
+    return f"{identity}, model {digest(files, named.parent)}"
 
 
 def hand_over(card: Path, folder: Path) -> Path:
@@ -151,33 +169,51 @@ def choose_algorithm(
     candidates: Sequence[AlgorithmManifest], facts: Mapping[str, Value], models: Models
 ) -> AlgorithmManifest:
     """Return the first algorithm with a model that passes every ``must``, or breaks the fewest."""
-    doubtful: list[tuple[int, AlgorithmManifest]] = []
-    reasons = []
+    fitting: list[tuple[float, AlgorithmManifest]] = []
+    reasons, some = [], any(candidate.preference for candidate in candidates)
     for candidate in candidates:
         try:
             chosen = select(cards_of(candidate.name, models), facts, candidate.select)
         except ModelError as error:
             reasons.append(str(error))
             continue
-        if not chosen.fallback:
-            return candidate
-        doubtful.append((len(chosen.broken), candidate))
-    if not doubtful:
+        if chosen.by == "use":
+            fitting.append((-inf, candidate))
+        elif candidate.preference or candidate.name in models or not some:
+            fitting.append((len(chosen.broken), candidate))
+    if not fitting:
         raise ModelError(f"{'; '.join(reasons)}{_remedy(candidates[0].task, facts)}")
-    return min(doubtful, key=lambda pair: pair[0])[1]
+    return min(fitting, key=lambda pair: pair[0])[1]
 
 
 def preferred(task: str, *, every: bool = False) -> list[AlgorithmManifest]:
-    """Return the algorithms of a task in the order of choice; `every` adds those without one."""
+    """Return the algorithms of a task in the order of choice, and those with a model in use.
+
+    With `every` all others follow.
+    """
     found = [known for known in algorithms().values() if known.task == task]
-    chosen = [known for known in found if known.preference or every]
+    chosen = [known for known in found if known.preference or every or rules_of(known.name)]
     return sorted(chosen, key=lambda known: (known.preference or inf, known.name))
 
 
+def rules_of(name: str) -> tuple[Use, ...]:
+    """Return the rules of an algorithm's models in use."""
+    return uses(own_home(name) or ROOT / "weights" / name)
+
+
+def ruled_folder(place: Path) -> str:
+    """Return the innermost folder around a place that a model is in use for, empty without."""
+    homes = (path.parent for path in (workplace() / "weights").glob(f"*/{USES}"))
+    named = {str(rule.images.get(FOLDER, "")) for home in homes for rule in uses(home)} - {""}
+    around = {str(folder) for folder in (place.resolve(), *place.resolve().parents)}
+    return max(named & around, key=len, default="")
+
+
 def choice_digest(name: str) -> str:
-    """Return the SHA-256 of an algorithm's manifest and model cards, which decide a choice."""
+    """Return a digest of an algorithm's manifest, model cards and rules, which decide a choice."""
     home = ROOT / "algorithms" / name / "algorithm.toml"
-    return digest([home, *(ROOT / "weights" / name).glob("*.json")], ROOT)
+    rules = "".join(rule.model_dump_json() for rule in rules_of(name))
+    return digest([home, *(ROOT / "weights" / name).glob("*.json")], ROOT) + rules
 
 
 def lacks_model(
@@ -208,9 +244,9 @@ def _remedy(task: str, facts: Mapping[str, Value]) -> str:
 
 def cards_of(name: str, models: Models) -> list[ModelCard]:
     """Return the cards from which an algorithm's container chooses."""
-    return (
-        [read_card(models[name])] if name in models else read_cards(ROOT / "weights" / name, name)
-    )
+    if name in models:
+        return [read_card(models[name])]
+    return read_cards(ROOT / "weights" / name, name, own_home(name))
 
 
 def _files(card: Path) -> list[Path]:

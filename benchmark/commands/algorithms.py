@@ -24,7 +24,7 @@ from cytosuite.benchmark.catalog.catalog import (
     recipes,
 )
 from cytosuite.benchmark.catalog.contract import Check, Run, checks
-from cytosuite.benchmark.catalog.models import Models
+from cytosuite.benchmark.catalog.models import Models, named_models, rules_of
 from cytosuite.benchmark.catalog.packed import made_for
 from cytosuite.benchmark.engines.outcome import Limits, Session
 from cytosuite.benchmark.engines.process import ProcessEngine
@@ -69,6 +69,7 @@ class CheckOptions:
     """Options of a check."""
 
     name: str = option(..., "Name in algorithms/.", argument=True, metavar="ALGORITHM")
+    model: str | None = option(None, "Name of a model, or its card: check this one alone.")
 
 
 def list_command(options: TableOptions, console: Console) -> None:
@@ -91,7 +92,9 @@ def listing() -> ValueTable:
     for path in sorted(path for home in model_homes() for path in home.glob("*/*.json")):
         card = read_card(path)
         policy = known[card.algorithm].select if card.algorithm in known else SelectPolicy()
-        rows += _model(card, left_out(card, policy))
+        used = card.name in {rule.model for rule in rules_of(card.algorithm)}
+        doubt = left_out(card, policy)
+        rows += _model(card, "in use" if used else f"used only by name: {doubt}" if doubt else "")
     for name, dataset in dataset_manifests().items():
         rows.append(_row("dataset", name, dataset.task, dataset.description))
     for name, path in recipes().items():
@@ -116,18 +119,18 @@ def _row(kind: str, name: str, task: str | None, purpose: str) -> dict[str, Cell
     return {"kind": kind, "name": name, "task": task, "purpose": purpose}
 
 
-def _model(card: ModelCard, doubt: str) -> list[dict[str, Cell]]:
-    """Return rows of a model by scored data set, the best first; `doubt` is of `left_out`."""
+def _model(card: ModelCard, remark: str) -> list[dict[str, Cell]]:
+    """Return rows of a model by scored data set, the best first, with a remark on its choice."""
     row = _row("model", card.name, None, card.description)
     row |= {"algorithm": card.algorithm, "made for": made_for(card)}
     primary = BOARDS[card.task].primary if card.task in BOARDS else ()
-    only = f"; used only by name: {doubt}" if doubt else ""
+    end = f"; {remark}" if remark else ""
     rows = [
-        row | {name: float(value) for name, value in scores.items()} | {"scored on": data + only}
+        row | {name: float(value) for name, value in scores.items()} | {"scored on": data + end}
         for data, scores in card.scores.items()
     ]
     rows.sort(key=lambda own: -float(own.get(primary[0]) or 0.0) if primary else 0.0)
-    return rows or [row | {"scored on": "nothing: used only by name"}]
+    return rows or [row | {"scored on": "nothing: " + remark.partition(":")[0]}]
 
 
 def new_command(options: NewOptions, console: Console) -> None:
@@ -234,8 +237,9 @@ def check_command(options: CheckOptions, console: Console) -> int:
         show(Check(title, "FAIL", str(error)))
         return 1
     show(Check(title))
-    with TemporaryDirectory() as folder, running(manifest, Path(folder)) as run:
-        for done in checks(ROOT, manifest, run):
+    models = named_models(options.model, [name])
+    with TemporaryDirectory() as folder, running(manifest, Path(folder), models) as run:
+        for done in checks(ROOT, manifest, run, models.get(name)):
             show(done)
     failed = sum(done.result == "FAIL" for done in found)
     passed = sum(done.result == "pass" for done in found)

@@ -70,7 +70,7 @@ MAINTAIN = (
 )
 MODEL = (
     Command("add", "model", "Make a model of a file of weights: a card like another, tested."),
-    Command("adopt", "model", "Let a model of your own be chosen by the image."),
+    Command("use", "model", "Take a model before all others, for all images or some."),
     Command("pack", "model", "Pack a model for a colleague: one zip."),
     Command("install", "model", "Install a model that a colleague packed, once it is tested."),
     Command("remove", "model", "Remove a model of your own."),
@@ -81,7 +81,7 @@ GROUPS = {
 }
 MOVED = {
     "weights": "model add",
-    "adopt": "model adopt",
+    "adopt": "model use",
     "select": "apply --dry-run",
     "evaluation": "build-evaluation",
     "ctc": "export --ctc RUN",

@@ -33,6 +33,7 @@ from cytosuite.volume.pieces import slabs
 
 FILE, CELLS = "objects.csv", "cells.csv"
 OBJECTS = f"-{FILE}"  # after the name of an image
+WORDS = {"user": " (chosen by the user)", "use": " (in use)"}  # on the choice of a model
 RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
 Status = Literal["written", "there already", "kept", "failed"]
 
@@ -338,5 +339,5 @@ def _table(text: object) -> list[Any]:
 
 def _model(facts: Mapping[str, Any]) -> str:
     """Return algorithm and model in words, and whether the user named it."""
-    by = "" if facts["selection"].get("by") != "user" else " (chosen by the user)"
+    by = WORDS.get(facts["selection"].get("by"), "")
     return f"{facts['algorithm']} {facts['model']}{by}"

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.models import choice_digest
+from cytosuite.benchmark.catalog.models import choice_digest, ruled_folder
 from cytosuite.benchmark.catalog.packages import refusal
 from cytosuite.benchmark.commands.applied import (
     Applied,
@@ -29,6 +29,7 @@ from cytosuite.benchmark.commands.choice import (
     UnableError,
     candidates_for,
     choose_able,
+    folder_of,
     own_images,
     show_choice,
 )
@@ -161,6 +162,7 @@ class _Application:
             "spacing": None if self.options.spacing == ASSUME else self.options.spacing,
             "part": asdict(item.part),
             **self.options.metadata,
+            **folder_of(item.image),
         }
         if len(self.candidates) > 1:
             content["candidates"] = [choice_digest(one.name) for one in self.candidates]
@@ -191,7 +193,7 @@ class _Application:
                 inputs = read_case(case.input(task), task)
                 volumes = inputs.volumes
                 main = next((with_given(v, task, volumes) for v in volumes.values()), None)
-                facts = describe(main, inputs.values)
+                facts = describe(main, inputs.values) | folder_of(item.image)
                 algorithm, doubts = choose_able(self.candidates, facts, self.models, self.unable)
             except UnableError as error:
                 refused.append((item, error))
@@ -228,8 +230,13 @@ class _Application:
             done = write_applied(made[case], case, job, key, options, doubts)
             self._finish(made[case], done)
 
-        api, limits = options.api or engine.api, options.limits(algorithm)
-        run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)
+        api, together = options.api or engine.api, dict[str, list[Case]]()
+        for case, item in made.items():
+            together.setdefault(ruled_folder(item.image), []).append(case)
+        for place, own in together.items():
+            limits = replace(options.limits(algorithm), folder=place)
+            part = replace(job, missing=tuple(own))
+            run_job(part, self.task, engine, limits, api, take, cases.inside, keep_going=True)
 
 
 @contextmanager

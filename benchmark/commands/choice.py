@@ -15,8 +15,10 @@ from cytosuite.benchmark.catalog.models import (
     choose_algorithm,
     named_models,
     preferred,
+    ruled_folder,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
+from cytosuite.benchmark.commands.applied import WORDS
 from cytosuite.benchmark.commands.data import own_model
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.terminal.console import lines_to
@@ -25,7 +27,7 @@ from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.contract.cautions import cautions
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition, described, with_given
-from cytosuite.contract.select import Selection, Value, describe, select
+from cytosuite.contract.select import FOLDER, Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.collect import SOCKETS, Item, by_part, collect
 from cytosuite.datasets.folder.entries import is_folder, is_picture
@@ -52,7 +54,7 @@ def candidates_for(
     known = {name: one for name, one in algorithms().items() if task in (None, one.task)}
     if options.algorithm == AUTO:
         found = preferred(task or SEGMENT, every=bool(options.model))
-        if task is not None and not found:  # all of them run by their names alone
+        if task is not None and not any(one.preference for one in found):  # by their names alone
             found = preferred(task, every=True)
     else:
         noun = "algorithm" if task is None else f"algorithm for the task {task}"
@@ -123,8 +125,12 @@ class Decision:
     def title(self) -> str:
         """Image, algorithm and model in a line."""
         name = f"{self.algorithm.name} {self.selection.card.name}"
-        by = " (named by the user)" if self.named else ""
-        return f"{printable(str(self.image))}: {name}{by}"
+        return f"{printable(str(self.image))}: {name}{WORDS.get(self.by, '')}"
+
+    @property
+    def by(self) -> str:
+        """The way of the choice, as of `ModelChoice`."""
+        return "user" if self.named else self.selection.by
 
     def metadata(self) -> ValueTable:
         """Return the facts with their sources: those that count first, also where they lack."""
@@ -145,7 +151,8 @@ class Decision:
             [own.card.name, own.cost, *(own.terms.get(key) for key in keys), _remarks(own)]
             for own in cards
         ]
-        rows[0][-1] = "; ".join(["chosen", *([str(rows[0][-1])] if rows[0][-1] else [])])
+        tie = [f"before {', '.join(own.tie)} of the same cost" for own in cards[:1] if own.tie]
+        rows[0][-1] = "; ".join(["chosen", *tie, *([str(rows[0][-1])] if rows[0][-1] else [])])
         return ValueTable(("model", "cost", *keys, "remarks"), rows)
 
     def as_json(self) -> dict[str, Any]:
@@ -153,12 +160,13 @@ class Decision:
         return {
             "image": printable(str(self.image)),
             "algorithm": self.algorithm.name,
-            "by": "user" if self.named else "metadata",
             "metadata": {
                 key: {"value": value, "source": self.sources.get(key, "file")}
                 for key, value in self.facts.items()
             },
             **self.selection.summary,
+            "by": self.by,
+            "tie": list(self.selection.tie),
             "others": [own.summary for own in self.selection.others],
             "warnings": list(self.warnings),
         }
@@ -208,12 +216,17 @@ def decide(
     told = acquisition(main) if given is None or isinstance(given, Volume) else given
     volume = described(main, told, item.name)
     volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
-    facts = describe(volume)
+    facts = describe(volume) | folder_of(item.image)
     algorithm, doubts = choose_able(candidates, facts, models, unable)
     selection = select(cards_of(algorithm.name, models), facts, algorithm.select)
     warnings = dict.fromkeys([*doubts, *volume.origin.warnings, *cautions(selection, volume)])
     sources, named = volume.origin.sources, algorithm.name in models
     return Decision(item.image, algorithm, named, facts, sources, selection, list(warnings))
+
+
+def folder_of(image: Path) -> dict[str, Value]:
+    """Return the folder of an image as a fact, where a model is in use for it."""
+    return {FOLDER: folder} if (folder := ruled_folder(image)) else {}
 
 
 class UnableError(InputError):
@@ -267,7 +280,7 @@ def _joined(decisions: Sequence[Decision]) -> ValueTable:
 def _remarks(found: Selection) -> str:
     """Return the doubts about a card in a line."""
     made = found.card.describes
-    lines = [f"left out: {found.left_out}"] if found.left_out else []
+    lines = [f"left out: {found.left_out}"] if found.left_out and found.by != "use" else []
     lines += [f"made for {key} {_text(made[key])}" for key in found.broken]
     lines += [f"{key} assumed" for key in found.unknown]
     lines += [f"for any {', '.join(found.general)}"] if found.general else []

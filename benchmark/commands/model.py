@@ -1,5 +1,6 @@
-"""Models of one's own and of colleagues: add, adopt, pack, install, remove."""
+"""Models of one's own and of colleagues: add, use, pack, install, remove."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from cytosuite.benchmark.catalog.catalog import (
     workplace,
 )
 from cytosuite.benchmark.catalog.contract import trial
-from cytosuite.benchmark.catalog.models import named_models
+from cytosuite.benchmark.catalog.models import cards_of, named_models
 from cytosuite.benchmark.catalog.packages import need_packages
 from cytosuite.benchmark.catalog.packed import opened, pack, purpose, unpack
 from cytosuite.benchmark.commands.algorithms import running
@@ -30,10 +31,10 @@ from cytosuite.benchmark.commands.data import start_engine
 from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.terminal.console import lines_to, numbers, pairs, printable
 from cytosuite.benchmark.terminal.options import BenchmarkOptions, RunOptions, option
-from cytosuite.contract.manifest import ModelCard, parse, read_card
-from cytosuite.contract.select import PROOF, Value, select
-from cytosuite.contract.weights import SAFE, new_card, read_cards
-from cytosuite.errors import InputError, last_line
+from cytosuite.contract.manifest import ModelCard, Use, parse, read_card
+from cytosuite.contract.select import FOLDER, Value, partakers, select
+from cytosuite.contract.weights import SAFE, USES, new_card, read_cards, uses
+from cytosuite.errors import InputError, ModelError, last_line
 from cytosuite.errors.ending import REFUSED
 from cytosuite.files import atomic, file_digest, need_file, read_json, remove, write_json
 from cytosuite.files.working import alone
@@ -78,12 +79,7 @@ class AddOptions:
     @property
     def facts(self) -> dict[str, Value]:
         """The images that the user describes; InputError of a text without a key."""
-        found: dict[str, Value] = {}
-        for text in self.describes:
-            key, sign, value = map(str.strip, text.partition("="))
-            if not key or not sign:
-                raise InputError(f"--describes {text}: expected key=value")
-            found[key] = _value(value)
+        found = dict(_fact(text, "--describes", "key=value") for text in self.describes)
         found |= {"spacing": self.spacing} if self.spacing else {}
         return found | ({"diameter_um": self.diameter} if self.diameter else {})
 
@@ -95,10 +91,18 @@ class AddOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdoptOptions:
-    """Options of an adopted model."""
+class UseOptions:
+    """Options of a model in use."""
 
-    model: str = option(..., "Name of a model, or path of its card.", argument=True)
+    model: str = option(..., "Name, or algorithm:name.", argument=True)
+    images: list[str] = option(
+        (),
+        "Only for images in this folder, or with this metadata: study=7.",
+        flag="--for",
+        parse=pairs,
+        repeatable=True,
+    )
+    off: bool = option(False, "No longer: the image chooses again.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,27 +161,69 @@ def add_command(options: AddOptions, console: Console) -> None:
         raise
     for card in placed:
         _tell(card, "added", console)
+    _need_choice(placed, console)
 
 
-def adopt_command(options: AdoptOptions, console: Console) -> None:
-    """Adopt a model, and print its card."""
-    for path in adopt(options.model):
-        lines_to(console)(f"adopted: {path}")
+def use_command(options: UseOptions, console: Console) -> None:
+    """Put a model before all others of its algorithm, for all images or some, or end that."""
+    card = read_card(path := _named(options.model))
+    home = _home(card.algorithm)
+    homes = [place.resolve() / card.algorithm for place in model_homes()]
+    if path.resolve().parent not in homes:
+        raise InputError(f"{path}: models are chosen from {homes[0]} alone; put it there first")
+    images = _images(card.algorithm, options.images)
+    with alone(home):
+        rules, name = uses(home), f"{card.algorithm}:{card.name}"
+        if options.off:
+            _write(home, [rule for rule in rules if rule.model != card.name])
+            lines_to(console)(f"{name} is no longer in use; the image chooses again")
+            return
+        axes = {own.name: own.describes.get("axes") for own in cards_of(card.algorithm, {})}
+        mine = card.describes.get("axes")
+        others = (r for r in rules if r.images != images or axes.get(r.model) != mine)
+        _write(home, [Use(model=card.name, images=images), *others])
+    words = [f"{key} {value}" for key, value in {"axes": mine or "any", **images}.items()]
+    lines_to(console)(f"in use: {name}, before all others, for images with {', '.join(words)}")
 
 
-def adopt(model: str) -> list[Path]:
-    """Set `adopted` in the cards of a name or path, and return them; see `ModelCard`."""
-    cards = list(named_models(model, list(algorithms())).values())
-    for path in cards:
-        card = read_card(path)
-        home = ROOT / "weights" / card.algorithm
-        if path.parent.resolve() != home.resolve():
-            raise InputError(f"{path}: models are chosen from {home} alone; put it there first")
-        if not card.scores:
-            raise InputError(f"{path}: it has no {PROOF}, so it runs by its name alone (--model)")
-        if not card.adopted:
-            write_json(path, {**read_json(path), "adopted": True})
-    return cards
+def _images(algorithm: str, texts: Sequence[str]) -> dict[str, Value]:
+    """Return the facts of the images that a model is for; a folder is one."""
+    known = {FOLDER} | {key for own in algorithms().values() for key in own.select.keys}
+    known |= {key for card in cards_of(algorithm, {}) for key in card.describes}
+    found: dict[str, Value] = {}
+    for text in texts:
+        if Path(text).is_dir():
+            found[FOLDER] = str(Path(text).resolve())
+        else:
+            found |= [_fact(text, "--for", "a folder, or key=value")]
+    pick("key of --for", found, known)
+    return found
+
+
+def _write(home: Path, rules: Sequence[Use]) -> None:
+    """Write the rules of models in use, those for some images first; no file without any."""
+    if not rules:
+        remove(home / USES)
+        return
+    text = "# Models before all others: cytosuite model use\n"
+    for rule in sorted(rules, key=lambda rule: -len(rule.images)):
+        facts = ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in rule.images.items())
+        text += f"\n[[use]]\nmodel = {json.dumps(rule.model)}\nimages = {{ {facts} }}\n"
+    with atomic(home / USES) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _need_choice(placed: Sequence[Path], console: Console) -> None:
+    """Put a model in use where none of its algorithm can be chosen: that of before, or the new."""
+    name, fresh = read_card(placed[0]).algorithm, {path.stem for path in placed}
+    cards = cards_of(name, {})
+    try:
+        partakers(cards, algorithms()[name].select)
+    except ModelError:
+        former = [card.name for card in cards if card.weights and card.name not in fresh]
+        if len(first := former or sorted(fresh)) == 1:
+            lines_to(console)(f"{name}: no model has scores by which an image could choose")
+            use_command(UseOptions(model=f"{name}:{first[0]}"), console)
 
 
 def pack_command(options: PackOptions, console: Console) -> None:
@@ -207,6 +253,7 @@ def install_command(options: InstallOptions, console: Console) -> None:
             _test(card, options.file, console)
             _place([card], home)
     _tell(own, "installed", console)
+    _need_choice([own], console)
 
 
 def remove_command(options: RemoveOptions, console: Console) -> None:
@@ -219,13 +266,16 @@ def remove_command(options: RemoveOptions, console: Console) -> None:
     lines_to(console)(f"removed: {card}")
 
 
-def _value(text: str) -> Value:
-    """Return a value of ``describes``: a number, several, or a word."""
+def _fact(text: str, flag: str, expected: str) -> tuple[str, Value]:
+    """Return key and value of a fact about images: a number, several, or a word."""
+    key, sign, value = map(str.strip, text.partition("="))
+    if not key or not sign:
+        raise InputError(f"{flag} {text}: expected {expected}")
     try:
-        found = tuple(float(part) for part in text.strip("[]").split(","))
+        sizes = tuple(float(part) for part in value.strip("[]").split(","))
     except ValueError:
-        return text
-    return found if len(found) > 1 else found[0]
+        return key, value
+    return key, sizes if len(sizes) > 1 else sizes[0]
 
 
 def _home(algorithm: str) -> Path:
@@ -243,10 +293,6 @@ def _need_new(home: Path, name: str, remedy: str = "--name OTHER") -> None:
 
 def _named(word: str) -> Path:
     """Return the card of a name, ``algorithm:name`` or path; InputError where several have it."""
-    program, colon, model = word.partition(":")
-    if colon and program in algorithms():
-        (card,) = named_models(model, [program]).values()
-        return card
     found = named_models(word, list(algorithms()))
     if len(found) > 1:
         words = " or ".join(f"{name}:{word}" for name in found)
@@ -385,6 +431,8 @@ def _remove(cards: Sequence[Path]) -> None:
     for card in cards:
         remove(card)
         _drop(card)
+        if rules := uses(card.parent):
+            _write(card.parent, [rule for rule in rules if rule.model != card.stem])
         _tidy(card.parent)
 
 
@@ -433,5 +481,5 @@ def _tell(path: Path, verb: str, console: Console) -> None:
     say = lines_to(console)
     for line in (f"{verb}: {path}", *purpose(card := read_card(path))):
         say(line)
-    if card.scores and CHECKOUT:
-        say(f"to let it be chosen by the image: cytosuite model adopt {card.name}")
+    if CHECKOUT:
+        say(f"to put it before all others: cytosuite model use {card.algorithm}:{card.name}")

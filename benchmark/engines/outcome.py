@@ -61,6 +61,7 @@ class Limits:
     cpus: float = 2.0  # processor cores
     pids: int = 512  # processes and threads
     output_gib: float = OUTPUT_GIB  # sum of all files in the output folder [GiB]
+    folder: str = ""  # of the images, where a model is in use for it
 
     def grown(self, case_input: Path, place: Path) -> "Limits":
         """Return the limits with room for 32-bit outputs of a large image, if the disk has it."""
@@ -76,8 +77,9 @@ class Limits:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that limit the threads of numerical libraries, at least one."""
-        return dict.fromkeys(THREADS, str(max(1, int(self.cpus))))
+        """Variables that limit the threads of numerical libraries, at least one; the folder."""
+        threads = dict.fromkeys(THREADS, str(max(1, int(self.cpus))))
+        return threads | ({"CYTOSUITE_FOLDER": self.folder} if self.folder else {})
 
     @property
     def time_exceeded(self) -> Ending:

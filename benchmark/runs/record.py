@@ -44,10 +44,11 @@ class OtherModel(ModelCost):
 class ModelChoice(ModelCost):
     """The choice of a model, as the container reports it."""
 
-    by: Literal["metadata", "user"] = "metadata"
+    by: Literal["metadata", "use", "user"] = "metadata"  # use: a model in use, before all others
     fallback: bool = False
     sources: dict[Word, Word] = {}
     others: tuple[OtherModel, ...] = ()  # nearest first, those that took no part last
+    tie: tuple[Word, ...] = ()  # models of the same cost: trained from this one, or later by name
 
     @property
     def runner_up(self) -> OtherModel | None:
@@ -57,7 +58,8 @@ class ModelChoice(ModelCost):
     @classmethod
     def of(cls, reported: Mapping[str, Any], *, named: bool = False) -> "ModelChoice":
         """Return the choice in a container's report, empty if that makes no sense."""
-        by = {"by": "user" if named else "metadata"}
+        used = reported.get("by") == "use"
+        by = {"by": "user" if named else "use" if used else "metadata"}
         try:
             return cls.model_validate({**reported, **by})
         except ValidationError:

@@ -22,7 +22,7 @@ from cytosuite.benchmark.submission.repack import Repacked, pack_image, repack
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
 from cytosuite.contract.select import partakers
 from cytosuite.contract.tasks import TASKS, Socket
-from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.contract.weights import USES, open_model, read_cards
 from cytosuite.errors import InputError, plain
 from cytosuite.files import file_digest, read_json, visible_files, work_folder, write_json
 from cytosuite.files.working import alone, full_disk
@@ -297,7 +297,8 @@ def _pack_models(
     if not cards:
         return {}
     path = folder / f"{name}-model.tar.gz"
-    files = [file for file in visible_files(weights) if file.suffix in {".json", ".safetensors"}]
+    suffixes = {".json", ".safetensors"}
+    files = [f for f in visible_files(weights) if f.suffix in suffixes or f.name == USES]
     write_tarball(path, by_name(files, weights))
     named = {card.name: {"version": card.version, "sha256": card.sha256} for card in cards}
     return _about(path) | {"place": place, "cards": named}

@@ -3,13 +3,14 @@
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from cytosuite.benchmark.catalog.catalog import pick, workplace
+from cytosuite.benchmark.catalog.models import ruled_folder
 from cytosuite.benchmark.cluster.site import cluster_word
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.guest import Format
@@ -351,6 +352,12 @@ class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions)
     )
     verify: bool = option(False, "Read all finished files again to see that none was altered.")
     blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
+
+    def limits(self, algorithm: AlgorithmManifest) -> Limits:
+        """Return the limits of one case of an algorithm, with the folder that a model is for."""
+        place = Path(self.dataset)
+        folder = ruled_folder(place) if place.exists() else ""
+        return replace(super().limits(algorithm), folder=folder)
 
 
 @dataclass(frozen=True, kw_only=True)

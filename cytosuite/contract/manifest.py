@@ -17,6 +17,7 @@ Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # a SHA-256
 Sentence = Annotated[str, AfterValidator(plain)]
+Fact = str | float | tuple[float, ...]  # about an image
 MOST_CASES = 100_000
 MOST_BYTES = 255  # of a file's name
 
@@ -174,7 +175,7 @@ class ModelCard(Described):
     description: str = Field(description="Its purpose.")
     authors: str = Field(description="Who made it.")
     license: str = Field(description="SPDX identifier.")
-    describes: dict[str, str | float | tuple[float, ...]] = Field(
+    describes: dict[str, Fact] = Field(
         description="The images it was made for: compared with an image's metadata."
     )
     parameters: dict[str, Any] = Field({}, description="Tuned parameters of the algorithm.")
@@ -186,8 +187,8 @@ class ModelCard(Described):
     trained: dict[str, Any] = Field({}, description="Data, steps, seed, seconds, device.")
     adopted: bool = Field(
         True,
-        description="Whether it takes part in the choice; a training says no unless it scores "
-        "above its parent.",
+        description="Whether it takes part in the choice; a training says no unless it is above "
+        "its parent by a margin, on 6 held-out images or more.",
     )
     scores: dict[str, dict[str, float]] = Field(
         {},
@@ -197,6 +198,28 @@ class ModelCard(Described):
     baselines: dict[str, dict[str, float]] = Field(
         {}, description="Scores of simpler methods on the same images, by method."
     )
+    used: dict[int, dict[str, Fact]] = Field(
+        {}, exclude=True, description="Of rules of `Uses`, read with the card: images by place."
+    )
+
+    @property
+    def parent(self) -> str:
+        """Name of the model that its training started from, empty without one."""
+        found = self.trained.get("parent")
+        return str(found.get("name", "")) if isinstance(found, Mapping) else ""
+
+
+class Use(Described):
+    """A model that is taken before all others of its algorithm."""
+
+    model: str = Field(description="Its name.")
+    images: dict[str, Fact] = Field({}, description="Facts of its images; all images without.")
+
+
+class Uses(Described):
+    """``weights/<algorithm>/use.toml``, written by ``cytosuite model use``: the first rule wins."""
+
+    use: tuple[Use, ...] = ()
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf, isfinite, log
 from types import MappingProxyType
 from typing import Any
@@ -14,9 +15,13 @@ from cytosuite.volume import Volume
 Value = str | int | float | tuple[float, ...]
 
 RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane
+FOLDER = "folder"  # key of the folder that images lie in, where a rule names it
 PROOF = "scores of images kept out of its training"
 DISORDER = 1.0  # cost of sizes in another order than the card's
 LARGER = 3.0  # an edge that grows costs more than one that shrinks: crops are smaller
+EXACT = 1e-3  # largest |ln ratio| of an edge of equal voxels
+
+NO_FACTS: Mapping[str, Value] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class Selection:
     unknown: tuple[str, ...] = ()  # keys of ``must`` that the image lacks: taken as the card's
     left_out: str = ""  # reason why the card is never chosen by itself, see `left_out`; else empty
     strange: tuple[str, ...] = ()  # keys with a word of the image that no card has: as if missing
+    place: float = inf  # of the first rule by which it is in use for this image
+    tie: tuple[str, ...] = ()  # models of the same cost, among them those trained from this one
     # All other cards, nearest first, those left out last; not compared.
     others: "tuple[Selection, ...]" = field(default=(), compare=False)
 
@@ -37,6 +44,11 @@ class Selection:
     def fallback(self) -> bool:
         """Whether no card passes every ``must``: this one is the nearest."""
         return bool(self.broken)
+
+    @property
+    def by(self) -> str:
+        """The way of the choice: ``use`` of a model that the user has put before all others."""
+        return "metadata" if self.place == inf else "use"
 
     @property
     def general(self) -> tuple[str, ...]:
@@ -75,34 +87,45 @@ def describe(
 def select(
     cards: Sequence[ModelCard], metadata: Mapping[str, Value], policy: SelectPolicy
 ) -> Selection:
-    """Return the card of least cost; `ModelError` where none may be taken.
+    """Return the card in use, else that of least cost; `ModelError` where none may be taken.
 
     Sum over keys: weight times `distance`, ``general`` of the image's, ``missing`` of the card's.
+    At equal cost a model is taken before those that were trained from it.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
     known = {key: value for key, value in metadata.items() if _says_something(value)}
-    free = partakers(cards, policy)
+    free = partakers(cards, policy, known)
     strange = _strange(free, known, policy) if len(cards) > 1 else ()
     plain = {key: value for key, value in known.items() if key not in strange}
-    judged = sorted(
-        (_judge(card, plain if card in free else known, policy) for card in cards), key=_rank
-    )
-    candidates = [found for found in judged if found.card in free]
+    rank = partial(_rank, {card.name: card.parent for card in cards})
+    judged = _by_voxels([_judge(card, plain, policy) for card in free], plain)
+    candidates = sorted(judged, key=rank)
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
         raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
-    out = (found for found in judged if found.card not in free)
-    return replace(best, strange=strange, others=(*candidates[1:], *out))
+    others = [_judge(card, known, policy) for card in cards if card not in free]
+    tie = tuple(own.card.name for own in candidates[1:] if rank(own)[:-2] == rank(best)[:-2])
+    others = [*candidates[1:], *sorted(others, key=rank)]
+    return replace(best, strange=strange, tie=tie, others=tuple(others))
 
 
-def partakers(cards: Sequence[ModelCard], policy: SelectPolicy) -> Sequence[ModelCard]:
-    """Return the cards that may be chosen by themselves: a lone one may; ModelError if none may."""
+def partakers(
+    cards: Sequence[ModelCard], policy: SelectPolicy, facts: Mapping[str, Value] = NO_FACTS
+) -> Sequence[ModelCard]:
+    """Return the cards that may be chosen for images with these facts; ModelError if none may.
+
+    Those in use may, and a lone one.
+    """
     reasons = {card.name: left_out(card, policy) for card in cards} if len(cards) > 1 else {}
-    if reasons and all(reasons.values()):
+    free = [card for card in cards if not reasons.get(card.name) or _place(card, facts) < inf]
+    if not free:
         why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
-        raise ModelError(f"no model is chosen by itself, name one with --model or keep one: {why}")
-    return [card for card in cards if not reasons.get(card.name)]
+        use = f"cytosuite model use {cards[0].algorithm}:NAME"
+        raise ModelError(
+            f"no model is chosen by itself, name one (--model), or for good: {use}; {why}"
+        )
+    return free
 
 
 def left_out(card: ModelCard, policy: SelectPolicy) -> str:
@@ -111,7 +134,7 @@ def left_out(card: ModelCard, policy: SelectPolicy) -> str:
     if not card.scores:
         return f"no {PROOF}"
     if not card.adopted:
-        return "not adopted (cytosuite model adopt)"
+        return "not adopted (cytosuite model use)"
     if not metric or not card.baselines:
         return ""
     own = [scores[metric] for scores in card.scores.values() if metric in scores]
@@ -167,8 +190,54 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
             broken += [key] if distance(key, metadata[key], card.describes[key]) > 0 else []
         else:
             terms[key] = weight * distance(key, metadata[key], card.describes[key])
-    reason = left_out(card, policy)
-    return Selection(card, sum(terms.values()), terms, tuple(broken), tuple(unknown), reason)
+    unfit = RIGID in broken or (broken and policy.fallback == "fail")
+    return Selection(
+        card,
+        sum(terms.values()),
+        terms,
+        tuple(broken),
+        tuple(unknown),
+        left_out(card, policy),
+        place=inf if unfit else _place(card, metadata),
+    )
+
+
+def _place(card: ModelCard, facts: Mapping[str, Value]) -> float:
+    """Return the place of the first rule that puts a card in use for these facts, else infinity."""
+    fitting = (
+        place
+        for place, images in card.used.items()
+        if all(key in facts and not distance(key, facts[key], images[key]) for key in images)
+    )
+    return min(fitting, default=inf)
+
+
+def _by_voxels(judged: Sequence[Selection], facts: Mapping[str, Value]) -> list[Selection]:
+    """Return cards; of those for exactly these voxels the best shape, maybe of a crop, is free."""
+    size = facts.get("spacing")
+    exact = [own for own in judged if _is_exact(size, own.card.describes.get("spacing"))]
+    least = min((own.terms.get("shape", 0.0) for own in exact), default=0.0)
+    found = []
+    for own in judged:
+        terms = dict(own.terms)
+        if least and own in exact:
+            terms["shape"] = terms.get("shape", 0.0) - least
+        found.append(replace(own, terms=terms, cost=sum(terms.values())))
+    return found
+
+
+def _is_exact(size: Value | None, own: Value | None) -> bool:
+    if not isinstance(size, tuple | list) or not isinstance(own, tuple) or len(size) != len(own):
+        return False
+    return all(b > 0 and abs(log(a / b)) <= EXACT for a, b in pairs(size, own))
+
+
+def _ancestors(name: str, parents: Mapping[str, str]) -> list[str]:
+    """Return the models that one was trained from, the nearest first."""
+    found = [name]
+    while (name := parents[name]) in parents and name not in found:
+        found.append(name)
+    return found[1:]
 
 
 def _strange(
@@ -194,9 +263,13 @@ def _refusal(
     return f"{who}: made for {key} {' or '.join(sorted(made))}, found {metadata.get(key)}"
 
 
-def _rank(found: Selection) -> tuple[bool, int, float, bool, str]:
+def _rank(
+    parents: Mapping[str, str], found: Selection
+) -> tuple[bool, float, int, float, bool, int, str]:
     broken, card = found.broken, found.card
-    return RIGID in broken, len(broken), found.cost, not card.baselines, card.name
+    age = len(_ancestors(card.name, parents))
+    simple = not card.baselines
+    return RIGID in broken, found.place, len(broken), found.cost, simple, age, card.name
 
 
 def _says_something(value: object) -> bool:

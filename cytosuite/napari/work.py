@@ -116,7 +116,8 @@ def outcome(record: Mapping[str, Any]) -> str:
 def why(found: Mapping[str, Any]) -> str:
     """Return the choice of a model as HTML: of a record, or of ``apply --dry-run --json``."""
     chosen = {**found, **found.get("selection", {})}
-    by = "named by you" if chosen.get("by") == "user" else "chosen by the image"
+    words = {"user": "named by you", "use": "in use (cytosuite model use)"}
+    by = words.get(chosen.get("by", ""), "chosen by the image")
     lines = [f"<b>{escape(chosen['algorithm'])} {escape(chosen['model'])}</b>, {by}"]
     lines += [f"<span style='color:#e69f00'>⚠ {escape(line)}</span>" for line in found["warnings"]]
     cards = [chosen, *chosen.get("others", [])]

@@ -21,8 +21,8 @@ from torch.utils.checkpoint import checkpoint
 from cytosuite.contract import facts
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.progress import report
-from cytosuite.contract.weights import Model
-from cytosuite.errors import InputError, ModelError
+from cytosuite.contract.weights import Model, weights_of
+from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box, fit, paste, plan
 from cytosuite.volume.large import release, room, taken
 
@@ -104,10 +104,8 @@ def load_once(model: Model, arguments: Mapping[str, Any], load: Load) -> nn.Modu
     """Return the network of a model on `device`, kept in memory; `ModelError` if untrained."""
     if (network := _IN_USE.get()) is not None:
         return network
-    if model.weights is None:
-        raise ModelError(f"card {model.card.name}: it names no weights; train the model first")
     text = json.dumps(arguments, sort_keys=True)
-    return _loaded(load, model.weights, str(model.card.sha256), text)
+    return _loaded(load, weights_of(model), str(model.card.sha256), text)
 
 
 @lru_cache(maxsize=4)

@@ -40,10 +40,13 @@ from cytosuite.training.validate import (
     FEW,
     bounded,
     divided,
+    evidence_of,
     hold_out,
     in_sight,
+    least_gain,
     score,
     some,
+    value_of,
     wanted_metrics,
 )
 
@@ -100,21 +103,42 @@ def train(
         chosen = {**training.tune(state, held, settings), **settings.card.parameters}
         settings = settings.with_card(parameters=chosen)
     facts = made_from | _curves(settings, state, work, say)
-    if parent is not None and state.best is not None:
-        assert training.validate is not None  # see need_data
-        theirs = settings.with_card(parameters={**settings.card.parameters, **_parameters(parent)})
-        start = begin(training, theirs, parent, device)
-        scores = score(wanted_metrics(theirs.validation), training.validate(start, held, theirs))
-        facts["parent"] = {**made_from["parent"], "scores": rounded(scores)}
     for name, further in training.also.items():
         if (model := further(state, cases, settings)) is not None:
             path = card.with_stem(f"{card.stem}-{name}")
             publish(training, model[1], model[0], cases, held, path, facts, data)
             say(f"written: {path}")
+    if parent is not None and state.best is not None:
+        put_tensors(state.average, state.best.weights, work)
+        theirs = settings.with_card(parameters={**settings.card.parameters, **_parameters(parent)})
+        start = begin(training, theirs, parent, device)
+        found = _compared(training, (state, course.settings), (start, theirs), held)
+        facts["parent"] = {**made_from["parent"], **found}
     publish(training, settings, state, cases, held, card, facts, data)
     if not read_card(card).adopted:
-        say(f"used only by its name, --model {card.stem}, until `cytosuite model adopt {card}`")
+        use = f"cytosuite model use {training.algorithm}:{card.stem}"
+        say(f"used only by its name, --model {card.stem}, until `{use}`")
     return card
+
+
+def _compared(
+    training: Training[Settings, Case],
+    own: tuple[State, Settings],
+    parent: tuple[State, Settings],
+    held: Cases[Case],
+) -> dict[str, Any]:
+    """Return a parent's scores on held-out cases, their number, and the `least_gain` over them."""
+    assert training.validate is not None  # see need_data
+    metrics = wanted_metrics(own[1].validation)
+    evidence = [
+        evidence_of(metrics, training.validate(state, held, settings))
+        for state, settings in (own, parent)
+    ]
+    metric = metrics[0]
+    mine, theirs = ([metric.of(case) for case in each[metric.name]] for each in evidence)
+    least = least_gain(mine, theirs, 1 if metric.higher_is_better else -1)
+    scores = rounded({m.name: value_of(m, evidence[1][m.name]) for m in metrics})
+    return {"scores": scores, "cases": len(theirs), **rounded({"least_gain": least})}
 
 
 def need_data(training: Training[Any, Any], settings: Settings, roles: Collection[str]) -> None:

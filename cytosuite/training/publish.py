@@ -16,7 +16,7 @@ from cytosuite.networks.network import tensors_of
 from cytosuite.training.checkpoint import Data
 from cytosuite.training.parts import Case, Cases, State, Training
 from cytosuite.training.settings import Settings
-from cytosuite.training.validate import metric_named, score, wanted_metrics
+from cytosuite.training.validate import LEAST, score, wanted_metrics
 
 ALGORITHMS = Path(__file__).parents[1] / "algorithms"
 
@@ -44,18 +44,19 @@ def publish(
         methods = training.baselines(held, settings)
         simpler = {method: rounded(score(metrics, found)) for method, found in methods}
     algorithm = read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml")
-    theirs, adopted = parent.get("scores", {}), False
-    if metric in scores and metric in theirs:
-        sign = 1 if metric_named(metric).higher_is_better else -1
-        adopted = sign * scores[metric] > sign * theirs[metric]
+    adopted = parent.get("least_gain", 0.0) > 0
     choice = algorithm.select.score
     values = {method: found[choice] for method, found in simpler.items() if choice in found}
     behind = [method for method, value in values.items() if scores.get(choice, -inf) <= value]
-    behind += [parent["name"]] if "scores" in parent and not adopted else []
+    enough = parent.get("cases", LEAST) >= LEAST
+    behind += [parent["name"]] if "scores" in parent and enough and not adopted else []
     purpose = given["description"] or purpose
     if behind:
         named = " and ".join(behind)
         purpose += f" Did not beat {named} on its held-out images: used only by name."
+    elif not enough:
+        purpose += f" Too few held-out images, {parent['cases']}, to be above {parent['name']}:"
+        purpose += " used only by name."
     card = {
         **given,
         "name": path.stem,

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from math import ceil, isnan, nan
+from math import ceil, inf, isfinite, isnan, nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from cytosuite.contract.progress import shown
 from cytosuite.errors import InputError
@@ -24,6 +25,7 @@ from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation
 
 FEW = 2  # cases that any validation scores
+LEAST = 6  # held-out cases by which a model may be adopted
 _SILENT_S = 5.0  # between two lines about one validation
 
 
@@ -138,6 +140,12 @@ def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = T
 
 def score(metrics: Sequence[Metric[Any]], facts: Iterable[Facts]) -> dict[str, float]:
     """Return metrics of held-out cases by name: pooled, or means over cases; may be refused."""
+    evidence = evidence_of(metrics, facts)
+    return {metric.name: value_of(metric, evidence[metric.name]) for metric in metrics}
+
+
+def evidence_of(metrics: Sequence[Metric[Any]], facts: Iterable[Facts]) -> dict[str, list[Any]]:
+    """Return the evidence of metrics by name, of each case that has it; may be refused."""
     gathered: dict[str, list[Any]] = {metric.name: [] for metric in metrics}
     missing: dict[str, list[str]] = {}  # of the facts that lack least
     for each in facts:
@@ -155,10 +163,27 @@ def score(metrics: Sequence[Metric[Any]], facts: Iterable[Facts]) -> dict[str, f
                 f"validation.{key}: {metric.name} needs {' and '.join(missing[metric.name])}, "
                 "which the validation of this network does not give; choose another"
             )
-    return {metric.name: _value(metric, gathered[metric.name]) for metric in metrics}
+    return gathered
 
 
-def _value(metric: Metric[Any], evidence: Sequence[Any]) -> float:
+def least_gain(own: Sequence[float], theirs: Sequence[float], sign: int) -> float:
+    """Return the lower end of the 95 % interval (Student) of the mean gain in the same cases.
+
+    It is -inf of fewer than `LEAST` cases. `sign` is 1 where more is better, else -1.
+
+    >>> least_gain([0.9, 0.8, 0.9, 0.8, 0.9, 0.8], [0.7] * 6, 1) > 0 > least_gain([0.9], [0.7], 1)
+    True
+    """
+    pairs = zip(own, theirs, strict=True)
+    gains = np.array([sign * (a - b) for a, b in pairs if isfinite(a) and isfinite(b)])
+    if gains.size < LEAST:
+        return -inf
+    spread = gains.std(ddof=1) / np.sqrt(gains.size)
+    return float(gains.mean() - stdtrit(gains.size - 1, 0.975) * spread)
+
+
+def value_of(metric: Metric[Any], evidence: Sequence[Any]) -> float:
+    """Return a metric of all cases by their evidence: pooled, or the mean where it is defined."""
     if metric.evidence.pool is not None and evidence:
         return metric.of(metric.evidence.pool(evidence))
     values = [value for value in map(metric.of, evidence) if not isnan(value)]

@@ -40,6 +40,7 @@ def reasons(choice: ModelChoice) -> list[str]:
     if (second := choice.runner_up) is not None:
         broken = f", not for this {' and '.join(second.broken)}" if second.broken else ""
         lines.append(f"runner-up: {second.model}, {number(second.cost)}{broken}")
+    lines += [f"of the same cost: {', '.join(choice.tie)}"] if choice.tie else []
     out = [f"{own.model} left out: {own.left_out}" for own in choice.others if own.left_out]
     return lines + out
 
@@ -52,7 +53,7 @@ TEMPLATE = """
 <div class="scroll" tabindex="0" role="region" aria-label="Models"><table class="plain sortable">
   <thead><tr><th scope="col" data-sort="text">case</th><th scope="col" data-sort="text">algorithm</th><th scope="col" data-sort="text">model</th><th scope="col" data-sort="number">cost</th><th scope="col" data-sort="text">remark</th></tr></thead>
   <tbody>{% for record, reasons in view %}
-  <tr><th scope="row"><span class="long">{{ record.case }}</span></th><td>{{ record.algorithm }}</td><td>{{ record.model }}</td><td data-key="{{ "" if record.selection.cost is none else record.selection.cost }}">{% if reasons %}<details class="more"><summary>{{ number(record.selection.cost) }}</summary>{{ reasons|join("; ") }}</details>{% else %}{{ number(record.selection.cost) }}{% endif %}</td><td>{% if record.selection.fallback %}<span class="badge">fallback</span> {% endif %}{% if record.selection.by == "user" %}chosen by the user {% endif %}{{ record.warnings|join("; ") }}</td></tr>
+  <tr><th scope="row"><span class="long">{{ record.case }}</span></th><td>{{ record.algorithm }}</td><td>{{ record.model }}</td><td data-key="{{ "" if record.selection.cost is none else record.selection.cost }}">{% if reasons %}<details class="more"><summary>{{ number(record.selection.cost) }}</summary>{{ reasons|join("; ") }}</details>{% else %}{{ number(record.selection.cost) }}{% endif %}</td><td>{% if record.selection.fallback %}<span class="badge">fallback</span> {% endif %}{{ {"user": "chosen by the user ", "use": "in use "}.get(record.selection.by, "") }}{{ record.warnings|join("; ") }}</td></tr>
   {% endfor %}</tbody>
 </table></div></details>
 """  # noqa: E501 - HTML

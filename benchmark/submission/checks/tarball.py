@@ -18,10 +18,11 @@ from cytosuite.benchmark.submission.checks.stream import (
     legible,
     members,
 )
-from cytosuite.contract.manifest import ModelCard, SelectPolicy, parse
+from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
 from cytosuite.contract.select import partakers
+from cytosuite.contract.weights import USES, in_use
 from cytosuite.errors import InputError, ModelError, plain
-from cytosuite.files import open_regular, parse_json
+from cytosuite.files import open_regular, parse_json, parse_toml
 
 PLACE = "/nonexistent/model"  # only what leads out of it matters
 CARD_BYTES = 2**20
@@ -108,7 +109,7 @@ class _Content:
         if member.issparse():  # its size is not that of its content here
             return
         left, state, parts = member.size, hashlib.sha256(), list[bytes]()
-        card = name.endswith(".json") and member.size <= CARD_BYTES
+        card = (name.endswith(".json") or name == USES) and member.size <= CARD_BYTES
         with legible():
             while left > 0 and (part := stream.take(min(CHUNK, left))):
                 left -= len(part)
@@ -134,12 +135,14 @@ class _Content:
             yield finding("tarball.unreadable", self.file, text)
         for name, content in self.texts.items():
             yield from self._card(name, content)
+        rules = self.texts.pop(USES, b"").decode("utf-8", "replace")
         if self.cards:
             manifest = algorithms().get(self.cards[0].algorithm)
             policy = manifest.select if manifest else SelectPolicy()
             try:
-                partakers(self.cards, policy)
-            except ModelError as error:
+                used = parse(USES, parse_toml(rules), Uses).use
+                partakers(in_use(self.cards, used), policy)
+            except (InputError, ModelError, ValueError, RecursionError) as error:
                 yield finding("tarball.no-choice", self.file, str(error))
 
     def _card(self, name: str, content: bytes) -> Iterator[Finding]:

@@ -11,14 +11,15 @@ import tifffile
 from PIL import Image
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import models, packages
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog import catalog, models, packages
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.data.preview import OUTLINE
+from cytosuite.benchmark.engines import process
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.terminal.options import ApplyOptions, ScoreOptions
+from cytosuite.benchmark.terminal.options import ApplyOptions, BenchmarkOptions, ScoreOptions
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
@@ -421,6 +422,32 @@ def test_a_plane_gets_a_model_of_planes_in_a_real_process(mixed, tmp_path):
     assert kept.status == "there already"
     again.write_text(json.dumps(card | {"name": "mine", "scores": {}, "description": "Other."}))
     assert segment([mixed / "one.tif"], tmp_path / "out", **given)[0].status == "written"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["watershed", "auto"])
+def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
+    images, tmp_path, monkeypatch, algorithm
+):
+    shutil.copytree(ROOT / "weights", tmp_path / "weights")
+    for name in ("algorithms", "cytosuite"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    home = tmp_path / "weights" / "watershed"
+    mine = json.loads((home / "nuclei-2d.json").read_text()) | {"name": "mine", "scores": {}}
+    (home / "mine.json").write_text(json.dumps(mine | {"describes": {"axes": "ZYX"}}))
+    rule = f'[[use]]\nmodel = "mine"\nimages = {{ folder = "{images}" }}\n'
+    (home / "use.toml").write_text(rule)
+    for place in (models, catalog, process):
+        monkeypatch.setattr(place, "ROOT", tmp_path)
+    shutil.copytree(images, other := tmp_path / "other")
+    (other / "two.tif").rename(other / "three.tif")
+    given = {"engine": "process", "algorithm": algorithm}
+    used, plain = segment([images / "two.tif", other / "three.tif"], tmp_path / "out", **given)
+    assert used.model == "watershed mine (in use)"
+    assert "mine" not in plain.model
+    limits = BenchmarkOptions(dataset=str(images)).limits(algorithms()["watershed"])
+    assert limits.environment["CYTOSUITE_FOLDER"] == str(images)
+    assert BenchmarkOptions(dataset=str(other)).limits(algorithms()["watershed"]).folder == ""
 
 
 def test_a_published_data_set_gives_the_images_of_its_inference(tmp_path, engine, use):

@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import zipfile
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from cytosuite.benchmark.catalog import catalog, models, packages
 from cytosuite.benchmark.commands import model as module
 from cytosuite.contract.manifest import read_card
+from cytosuite.contract.select import select
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.ending import INTERRUPTED
@@ -21,6 +23,7 @@ from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
 WEIGHTS = catalog.ROOT / "weights"
+WATERSHED = catalog.algorithms()["watershed"]
 PLANES = WEIGHTS / "watershed" / "nuclei-2d.json"
 BYTES = b"not looked into without the algorithm"
 
@@ -306,22 +309,74 @@ def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli,
         cli(command, "watershed")
 
 
-def test_a_model_is_adopted_by_its_name(tmp_path, monkeypatch):
-    home = tmp_path / "weights" / "watershed"
-    home.mkdir(parents=True)
-    own = _card(weights=None, sha256=None, adopted=False)
-    (home / "theirs.json").write_text(json.dumps(own))
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(models, "model_homes", lambda: [tmp_path / "weights"])
-    monkeypatch.setattr(module, "algorithms", lambda: {"watershed": None})
-    assert module.adopt("theirs") == [home / "theirs.json"]
-    assert read_card(home / "theirs.json").adopted
-    (home / "theirs.json").write_text(json.dumps(own | {"scores": {}}))
-    with pytest.raises(InputError, match="it has no scores of images kept out"):
-        module.adopt("theirs")
-    shutil.copy(home / "theirs.json", tmp_path)
-    with pytest.raises(InputError, match="models are chosen from .*watershed alone"):
-        module.adopt(str(tmp_path / "theirs.json"))
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Return the folder of models of watershed in a checkout, with two of one's own."""
+    shutil.copytree(WEIGHTS / "watershed", home := tmp_path / "weights" / "watershed")
+    for place, name in ((module, "ROOT"), (models, "ROOT"), (catalog, "ROOT")):
+        monkeypatch.setattr(place, name, tmp_path)
+    for name, axes in (("mine", "YX"), ("other", "YX"), ("stack", "ZYX")):
+        card = _card(name=name, weights=None, sha256=None, scores={}, adopted=False)
+        card["describes"] = {"axes": axes, "channel": "nucleus"}
+        (home / f"{name}.json").write_text(json.dumps(card))
+    monkeypatch.setattr(module, "algorithms", algorithms := lambda: {"watershed": WATERSHED})
+    monkeypatch.setattr(models, "algorithms", algorithms)
+    return home
+
+
+def _chosen(**facts):
+    return select(models.cards_of("watershed", {}), facts, WATERSHED.select).card.name
+
+
+def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
+    assert "for images with axes YX" in cli("model", "use", "mine").output
+    cli("model", "use", "watershed:stack")
+    assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["mine", "stack"]
+    cli("model", "use", "other", "--for", "sample=x", "--for", tmp_path)
+    here = {"folder": str(tmp_path)}
+    assert _chosen(axes="YX", sample="x", **here) == "other"
+    assert _chosen(axes="YX", sample="x") == "mine"
+    assert models.ruled_folder(tmp_path / "a" / "b.tif") == str(tmp_path)
+    assert models.ruled_folder(tmp_path.parent / "b.tif") == ""
+    cli("model", "use", "other")
+    assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["other", "stack"]
+    cli("model", "use", "other", "--off")
+    cli("model", "remove", "stack")
+    assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["nuclei-2d", "embryo-nuclei-3d"]
+    assert not (own / "use.toml").exists()
+
+
+def test_a_rule_without_its_model_and_a_key_that_no_card_has_are_one_line(own, cli, tmp_path):
+    for words, reason in (
+        (("mine", "--for", "sampel=x"), "no key of --for called 'sampel'"),
+        (("mine", "--for", "nowhere"), "expected a folder, or key=value"),
+        ((own / "mine.json", "--off"), None),
+        ((shutil.copy(own / "mine.json", tmp_path / "mine.json"),), "models are chosen from "),
+    ):
+        with pytest.raises(InputError, match=reason) if reason else nullcontext():
+            cli("model", "use", *words)
+    (own / "use.toml").write_text('[[use]]\nmodel = "gone"\n')
+    with pytest.raises(ModelError, match=r"use.toml: there is no model called gone; remove its r"):
+        _chosen(axes="YX")
+
+
+def test_of_a_wheel_a_model_of_the_current_folder_is_in_use(place, cli, untested):
+    cli("model", "install", _zip(place / "a.zip", describes={"axes": "YX"}))
+    before = models.identity_with({}, "watershed", "process")
+    cli("model", "use", "theirs")
+    assert _chosen(axes="YX") == "theirs"
+    assert models.identity_with({}, "watershed", "process") != before
+    models.need_weights(["watershed"], {})
+    cli("model", "remove", "theirs")
+    assert _chosen(axes="YX") == "nuclei-2d"
+
+
+def test_where_no_model_has_scores_the_first_stays_in_use(own, cli, untested):
+    for path in own.glob("*.json"):
+        path.unlink()
+    for name, used in (("first", "first"), ("second", "first"), ("third", "first")):
+        cli("model", "install", _zip(own.parent / "a.zip", scores={}), "--name", name)
+        assert _chosen(axes="YX") == used, name
 
 
 class _Code:

@@ -1,6 +1,8 @@
 """Files to upload: archive, models, bill of materials and record, from a daemon that is a stand-in."""
 
 import json
+import shutil
+import tarfile
 from types import SimpleNamespace
 
 import pytest
@@ -70,6 +72,14 @@ def test_the_record_is_true(exported):
     assert record["contents"]["licences"] == {"MIT": 1}
     assert [place["slug"] for place in record["outputs"]] == ["instance-labels"]
     assert json.loads((folder / "export.json").read_text())["watershed"]["api"] == "invoke"
+
+
+def test_the_models_in_use_are_in_the_tarball(exported, tmp_path):
+    home = shutil.copytree(ROOT / "weights" / "watershed", tmp_path / "root/weights/watershed")
+    (home / "use.toml").write_text('[[use]]\nmodel = "nuclei-2d"\n')
+    record, folder = exported(root=tmp_path / "root")
+    with tarfile.open(folder / record["models"]["file"]) as archive:
+        assert {"use.toml", "nuclei-2d.json"} <= set(archive.getnames())
 
 
 @pytest.mark.parametrize("api", ["invoke", "exec"])

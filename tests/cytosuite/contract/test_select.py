@@ -1,16 +1,19 @@
 from itertools import permutations
 from math import inf, isfinite, log, nan
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytosuite.contract.manifest import ModelCard, SelectPolicy
+from cytosuite.contract.manifest import ModelCard, SelectPolicy, read_algorithm
 from cytosuite.contract.select import DISORDER, LARGER, describe, distance, left_out, select
+from cytosuite.contract.weights import read_cards
 from cytosuite.errors import ModelError
 from cytosuite.volume import Volume
 
+ROOT = Path(__file__).parents[3]
 POLICY = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=1.0)
 
 
@@ -125,7 +128,7 @@ def test_a_model_of_the_users_own_is_chosen_once_it_is_adopted():
     trained = own.model_copy(update={"adopted": False})
     found = select([trained, shipped], {"study": 1}, POLICY)
     assert (found.card.name, found.strange) == ("shipped", ("study",))  # nobody knows it
-    assert found.others[0].left_out == "not adopted (cytosuite model adopt)"
+    assert found.others[0].left_out == "not adopted (cytosuite model use)"
     assert select([own, shipped], {"study": 1}, POLICY).card.name == "own"
     assert select([trained], {"study": 1}, POLICY).card.name == "own"
 
@@ -174,6 +177,73 @@ def test_a_card_must_beat_every_baseline_on_every_data_set(scores, baselines, re
     assert left_out(card, POLICY) == ("" if scores else reason)  # no metric: no baselines
 
 
+def _used(card, *rules):
+    return card.model_copy(update={"used": dict(enumerate(rules))})
+
+
+def test_a_model_in_use_is_taken_before_all_others_but_for_other_axes():
+    policy = SelectPolicy(axes="must", channel="must", spacing=1.0)
+    near = _card("near", axes="YX", channel="nucleus", spacing=(1.0, 1.0))
+    far = _card("far", scores={}, axes="YX", channel="nucleus", spacing=(9.0, 9.0))
+    stacks = _card("stacks", axes="ZYX")
+    image = {"axes": "YX", "channel": "nucleus", "spacing": (1.0, 1.0)}
+    cards = [near, _used(far, {}), stacks]
+    found = select(cards, image, policy)
+    assert (found.card.name, found.by) == ("far", "use")
+    assert select(cards, image | {"channel": "x"}, policy).card.name == "far"  # I say so
+    assert select(cards, image | {"axes": "ZYX"}, policy).card.name == "stacks"
+    strict = SelectPolicy(axes="must", channel="must", spacing=1.0, fallback="fail")
+    cards = [_card("x", axes="YX", channel="x"), _used(far, {})]
+    assert select(cards, image | {"channel": "x"}, strict).by == "metadata"
+    alone = [far, _used(_card("new", scores={}, axes="YX"), {})]
+    assert select(alone, image, policy).card.name == "new"
+
+
+def test_a_model_is_in_use_for_some_images_and_the_first_rule_counts():
+    any_, one, two = (_card(name) for name in ("any", "one", "two"))
+    cards = [_used(any_, {}), one, two.model_copy(update={"used": {2: {"study": "7"}}})]
+    assert select(cards, {"study": 7}, POLICY).card.name == "any"
+    cards[0] = any_.model_copy(update={"used": {3: {}}})
+    assert select(cards, {"study": "study 7"}, POLICY).card.name == "two"
+    assert select(cards, {"study": "77"}, POLICY).card.name == "any"
+    folder = [one, _used(two, {"folder": "/data/a"})]
+    assert select(folder, {"folder": "/data/a"}, POLICY).by == "use"
+    assert select(folder, {}, POLICY).card.name == "one"
+
+
+@pytest.mark.parametrize("child", ["a-model", "mine", "zzz"])
+def test_at_equal_cost_the_parent_is_taken_whatever_the_names(child):
+    parent = _card("culture", study=1)
+    own = _card(child, study=1).model_copy(update={"trained": {"parent": {"name": "culture"}}})
+    next_ = own.model_copy(update={"name": "a", "trained": {"parent": {"name": child}}})
+    itself = _card("z", study=2).model_copy(update={"trained": {"parent": {"name": "z"}}})
+    for cards in permutations([parent, own, next_, itself]):
+        found = select(cards, {"study": 1}, POLICY)
+        assert (found.card.name, found.tie) == ("culture", (child, "a"))
+    assert select([parent, own], {"study": 2}, POLICY).tie == (child,)
+
+
+VIEWS = read_algorithm(ROOT / "algorithms/view_fusion/algorithm.toml").select
+NUCLEI = {"axes": "ZYX", "channel": "nucleus"}
+
+
+@pytest.mark.parametrize(
+    ("spacing", "shape", "model"),
+    [
+        ((1.01, 0.388, 0.388), (40, 96, 96), "nucleus-study5"),
+        ((1.01, 0.388, 0.388), (891, 817, 817), "nucleus-study5"),
+        ((1.0, 0.39, 0.39), (309, 1920, 1920), "nucleus-study3"),
+        ((1.0, 0.195, 0.195), (264, 2008, 1091), "nucleus-study2"),  # as study 1: the shape decides
+        ((1.05, 0.4, 0.38), (40, 96, 96), "nucleus-study3"),
+    ],
+)
+def test_exact_voxels_outweigh_the_shape_which_may_be_of_a_crop(spacing, shape, model):
+    cards = read_cards(ROOT / "weights/view_fusion", "view_fusion")
+    sizes = {"spacing": spacing, "shape": tuple(map(float, shape))}
+    assert select(cards, NUCLEI | sizes, VIEWS).card.name == model
+    assert select(cards, NUCLEI | sizes | {"study": 4}, VIEWS).card.name == "nucleus-study4"
+
+
 def _worse(name="worse", **describes):
     return _card(name, _scores({"N_SSIM": 0.01}), SIMPLE, **describes)
 
@@ -187,7 +257,9 @@ def test_a_card_that_beats_nothing_is_taken_by_name_alone():
     assert out.left_out == "did not beat gaussian: N_SSIM 0.01 <= 0.03"
     alone = select([_worse(study=1)], {"study": 1}, RULE)
     assert (alone.card.name, alone.left_out) == ("worse", out.left_out)
-    with pytest.raises(ModelError, match="by itself, name one .*: again: did not beat .*; worse: "):
+    with pytest.raises(
+        ModelError, match="by itself, name one .*: .*; again: did not beat .*; worse: "
+    ):
         select([_worse(), _worse("again")], {}, RULE)
 
 

@@ -198,7 +198,7 @@ def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, s
     card = read_card(toy(own, "n", training, parent=parent, say=lines.append))
     wanted = {"light": 1.5, "tau": 0.4, "k": 3}
     own = {"light": 1.0, "tau": 0.2, "k": 3}  # of the parent, which is scored with them at the end
-    assert seen == [{"simulated": 3, "real": 3}, *[wanted] * 4, own]
+    assert seen == [{"simulated": 3, "real": 3}, *[wanted] * 5, own]
     assert card.parameters == {"network": {"width": 4}, **wanted}
     assert {"measured: light", "from m: k kept, tau by the settings"} <= set(lines)
 

@@ -1,11 +1,13 @@
 from dataclasses import replace
-from math import isnan
+from math import isnan, nan
 
 import numpy as np
 import pytest
+import torch
 
 from cytosuite.contract.manifest import read_card
 from cytosuite.metrics.evidence import Facts
+from cytosuite.training.validate import least_gain
 
 SCORED = {"every": 6, "metric": "SSIM", "also": ("PSNR",), "cases": 1}
 BY_SSIM, BY_N_SSIM = (f'[select]\nscore = "{name}"\n' for name in ("SSIM", "N_SSIM"))
@@ -69,20 +71,54 @@ def test_the_metric_of_the_choice_counts_and_not_that_of_the_weights(scored):
     assert "Did not beat identity" in card.description
 
 
-W1 = {"every": 30, "metric": "W1", "cases": 1}  # lower is better
+CLOSE = {"every": 30, "metric": "NRMSE", "cases": 6}  # lower is better
 
 
-def test_a_model_is_chosen_by_itself_once_it_is_above_its_parent(toy, settings):
-    """Both are scored on the same held-out cases; without a parent the user adopts it."""
-    lines = []
-    parent = toy(settings(W1, steps=6), say=lines.append)
+def _each(cases):
+    """Return a validation of so many held-out cases, each by the light that is made of it."""
+
+    def validate(state, held, settings):
+        with torch.inference_mode():
+            made = float(state.average(torch.full((1, 1, 12, 12), 0.2)).mean())
+        for number in range(cases):
+            truth = TRUTH + 1.5 + number / 50
+            known = {"truth": truth, "prediction": TRUTH + made, "data_range": 1.0}
+            yield Facts({name: (lambda value=value: value) for name, value in known.items()})
+
+    return validate
+
+
+@pytest.mark.parametrize(("cases", "adopted"), [(6, True), (5, False), (2, False)])
+def test_a_model_is_adopted_by_a_margin_on_six_held_out_images(toy, settings, cases, adopted):
+    """Both are scored on the same held-out cases; without a parent the user puts it in use."""
+    training, lines = replace(toy.training, validate=_each(cases)), []
+    given = {**CLOSE, "cases": 1}
+    parent = toy(settings(given, steps=6), training=training, say=lines.append)
     assert not read_card(parent).adopted
-    assert lines[-1] == f"used only by its name, --model m, until `cytosuite model adopt {parent}`"
-    same = toy(settings(W1, steps=1, learning_rate=1e-12), "same", parent=parent)
-    better = toy(settings(W1, steps=60), "better", parent=parent)
-    for path, above in ((same, False), (better, True)):
+    assert lines[-1] == "used only by its name, --model m, until `cytosuite model use toy:m`"
+    same = toy(settings(given, steps=1, learning_rate=1e-12), "same", training, parent=parent)
+    better = toy(settings(given, steps=60), "better", training, parent=parent)
+    for path, above in ((same, False), (better, adopted)):
         card = read_card(path)
         (own,) = card.scores.values()
-        theirs = card.trained["parent"]["scores"]
-        assert (card.adopted, own["W1"] < theirs["W1"]) == (above, above)
-        assert ("Did not beat m on its held-out images" in card.description) is not above
+        facts = card.trained["parent"]
+        assert facts["cases"] == cases
+        assert card.adopted is above
+        assert ("Did not beat m on" in card.description) is (cases >= 6 and not above)
+        assert ("Too few held-out images" in card.description) is (cases < 6)
+    assert own["NRMSE"] < facts["scores"]["NRMSE"]
+
+
+@pytest.mark.parametrize(
+    ("gains", "above"),
+    [
+        ([0.1] * 5, False),  # too few
+        ([0.1] * 6, True),
+        ([0.3, -0.1, 0.2, -0.1, 0.1, 0.0], False),  # a mean above, by chance
+        ([0.1, 0.1, 0.1, 0.1, 0.1, nan], False),
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_gain_that_may_be_chance_is_none(gains, above, sign):
+    found = least_gain([0.5 + sign * gain for gain in gains], [0.5] * len(gains), sign)
+    assert (found > 0) is above

@@ -88,8 +88,12 @@ def test_each_rule_is_caught_and_no_other(tmp_path, expected, members):
 def test_one_of_several_cards_that_may_be_chosen_is_enough(tmp_path):
     scored = card(name="b", scores={"kept back": {"SEG": 0.5}}, algorithm="watershed")
     apart = [member("x/b.json", card(name="b")), member("x/a.safetensors", WEIGHTS)]
-    for more in ([member("b.json", scored)], apart):
+    use = [member("b.json", card(name="b")), member("use.toml", b'[[use]]\nmodel = "a"')]
+    for more in ([member("b.json", scored)], apart, use):
         assert rules(save(tmp_path / "a.tar.gz", [*good(), *more])) == []
+    for bad in (b'[[use]]\nmodel = "c"', b"[[use", b"[" * 9999, b'[[use]]\nmodle = "a"', b"\xff="):
+        members = [*good(), use[0], member("use.toml", bad)]
+        assert rules(save(tmp_path / "a.tar.gz", members)) == ["tarball.no-choice"]
 
 
 def test_it_is_gzip_by_name_and_content(tmp_path):
