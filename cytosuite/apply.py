@@ -59,8 +59,7 @@ def apply(
     1
     """
     with needed_by(algorithm):
-        own = None if WEIGHTS.is_symlink() else Path.cwd() / "weights" / algorithm
-        loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS], own)
+        loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
     if isinstance(inputs, Volume):
         sockets = TASKS[loaded.manifest.task].inputs
         main = next(socket.slug for socket in sockets if socket.is_volume)

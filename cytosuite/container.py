@@ -32,7 +32,7 @@ from cytosuite.contract.metadata import with_given
 from cytosuite.contract.progress import shown
 from cytosuite.contract.select import FOLDER, Selection, describe, select
 from cytosuite.contract.tasks import TASKS
-from cytosuite.contract.weights import find_folder, home_of, open_model, read_cards, trained_on
+from cytosuite.contract.weights import find_folder, open_model, read_cards, trained_on
 from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import remove, write_json
 from cytosuite.volume import Volume
@@ -53,15 +53,8 @@ class Program(Protocol):
 class Algorithm:
     """An algorithm that is loaded once and predicts case by case."""
 
-    def __init__(
-        self,
-        name: str,
-        inputs: Path,
-        outputs: Path,
-        models: Sequence[Path],
-        own: Path | None = None,
-    ) -> None:
-        self.inputs, self.outputs, self.own = inputs, outputs, own
+    def __init__(self, name: str, inputs: Path, outputs: Path, models: Sequence[Path]) -> None:
+        self.inputs, self.outputs = inputs, outputs
         try:
             module = importlib.import_module(f"cytosuite.algorithms.{name}.predict")
         except ModuleNotFoundError as error:
@@ -71,7 +64,7 @@ class Algorithm:
         self.predict = module.predict
         self.manifest = read_algorithm(Path(str(module.__file__)).with_name("algorithm.toml"))
         self.folder = find_folder(models)
-        self.cards = read_cards(self.folder, name, own)
+        self.cards = read_cards(self.folder, name)
 
     def run_case(self) -> dict[str, Any]:
         """Predict the case in the input folder, write its outputs, and return the record."""
@@ -122,8 +115,7 @@ class Algorithm:
         selection = select(self.cards, facts, self.manifest.select)
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
-        home = home_of(card, self.folder, self.own)
-        outputs = self.predict(inputs, open_model(home, card))
+        outputs = self.predict(inputs, open_model(self.folder, card))
         known = main.origin.warnings if main is not None else ()
         doubts = [*cautions(selection, main), *_doubts(self.manifest.task, outputs)]
         return outputs, selection, [line for line in doubts if line not in known]
@@ -230,13 +222,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--algorithm", default=os.environ.get("CYTOSUITE_ALGORITHM", ""))
     chosen = parser.parse_args(arguments)
     models = [chosen.model] if chosen.model else MODELS
-    own = Path(text) if (text := os.environ.get("CYTOSUITE_OWN")) else None
 
     def load() -> Program:
         """Return the algorithm, or its training where the input folder asks for one."""
         if (chosen.input / REQUEST).is_file():
             return Learning(chosen.algorithm, chosen.input, chosen.output)
-        return Algorithm(chosen.algorithm, chosen.input, chosen.output, models, own)
+        return Algorithm(chosen.algorithm, chosen.input, chosen.output, models)
 
     return execute(chosen.command, load)
 

@@ -34,11 +34,6 @@ def model_homes() -> list[Path]:
     return [home / "weights" for home in dict.fromkeys([ROOT, workplace()])]
 
 
-def own_home(algorithm: str) -> Path | None:
-    """Return the folder of a user's models of an algorithm of a wheel; None in a checkout."""
-    return None if CHECKOUT else workplace() / "weights" / algorithm
-
-
 def program_of(name: str) -> str:
     """Return the algorithm of a name in a run: cellpose3d of ``cellpose3d:card``."""
     return name.partition(":")[0]

@@ -186,7 +186,7 @@ def _chosen(root: Path, manifest: AlgorithmManifest) -> None:
     among = [card for card in plain if not left_out(card, manifest.select)]
     for card in plain if len(plain) == 1 else among:
         found = select(plain, dict(card.describes), manifest.select)
-        heir = card.name in found.tie and card.parent in {own.name for own in plain}
+        heir = card.parent and card.name in found.tie
         if (card.name != found.card.name and not heir) or found.fallback:
             raise InputError(f"{found.card.name} is chosen for the images of {card.name}")
 

@@ -10,17 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cytosuite.benchmark.catalog.catalog import (
-    ROOT,
-    algorithms,
-    model_homes,
-    own_home,
-    program_of,
-    workplace,
-)
+from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, model_homes
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_card
 from cytosuite.contract.select import FOLDER, Value, select
-from cytosuite.contract.weights import USES, home_of, open_model, read_cards, uses, weights_file
+from cytosuite.contract.weights import USES, open_model, read_cards, uses, weights_file
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import digest
 
@@ -117,24 +110,19 @@ def need_models(names: Iterable[str], models: Models) -> None:
 def need_weights(names: Iterable[str], models: Models) -> None:
     """Refuse weights that are missing or altered, before a result is made with them or lost."""
     for name in dict.fromkeys(names):
+        folder = models[name].parent if name in models else ROOT / "weights" / name
         for card in cards_of(name, models):
-            home = home_of(card, ROOT / "weights" / name, own_home(name))
-            open_model(models[name].parent if name in models else home, card)
+            open_model(folder, card)
 
 
 def identity_with(models: Models, algorithm: str, identity: str) -> str:
-    """Return the identity of an algorithm's program and of its named model, or those in use."""
+    """Return the identity of an algorithm's program and of its named model."""
     if algorithm not in models:
-        own = own_home(program_of(algorithm))
-        if own is None or not (rules := uses(own)):
-            return identity
-        cards = (own / f"{rule.model}.json" for rule in rules)
-        files = [file for card in cards if card.is_file() for file in _files(card)]
-        return f"{identity}, in use {digest([own / USES, *files], own)}"
-    named = models[algorithm]
+        return identity
+    card = models[algorithm]
     # Weights of another package stand in the card with their digest.
-    files = [path for path in _files(named) if path.parent == named.parent]
-    return f"{identity}, model {digest(files, named.parent)}"
+    own = [path for path in _files(card) if path.parent == card.parent]
+    return f"{identity}, model {digest(own, card.parent)}"
 
 
 def hand_over(card: Path, folder: Path) -> Path:
@@ -197,23 +185,22 @@ def preferred(task: str, *, every: bool = False) -> list[AlgorithmManifest]:
 
 
 def rules_of(name: str) -> tuple[Use, ...]:
-    """Return the rules of an algorithm's models in use."""
-    return uses(own_home(name) or ROOT / "weights" / name)
+    """Return the rules of an algorithm's models in use, of ``*`` those of all."""
+    homes = sorted(path.parent for path in (ROOT / "weights").glob(f"{name}/{USES}"))
+    return tuple(rule for home in homes for rule in uses(home))
 
 
 def ruled_folder(place: Path) -> str:
     """Return the innermost folder around a place that a model is in use for, empty without."""
-    homes = (path.parent for path in (workplace() / "weights").glob(f"*/{USES}"))
-    named = {str(rule.images.get(FOLDER, "")) for home in homes for rule in uses(home)} - {""}
     around = {str(folder) for folder in (place.resolve(), *place.resolve().parents)}
+    named = {str(rule.images.get(FOLDER)) for rule in rules_of("*")}
     return max(named & around, key=len, default="")
 
 
 def choice_digest(name: str) -> str:
     """Return a digest of an algorithm's manifest, model cards and rules, which decide a choice."""
-    home = ROOT / "algorithms" / name / "algorithm.toml"
-    rules = "".join(rule.model_dump_json() for rule in rules_of(name))
-    return digest([home, *(ROOT / "weights" / name).glob("*.json")], ROOT) + rules
+    home, models = ROOT / "algorithms" / name / "algorithm.toml", ROOT / "weights" / name
+    return digest([home, *models.glob("*.json"), *models.glob(USES)], ROOT)
 
 
 def lacks_model(
@@ -244,9 +231,9 @@ def _remedy(task: str, facts: Mapping[str, Value]) -> str:
 
 def cards_of(name: str, models: Models) -> list[ModelCard]:
     """Return the cards from which an algorithm's container chooses."""
-    if name in models:
-        return [read_card(models[name])]
-    return read_cards(ROOT / "weights" / name, name, own_home(name))
+    return (
+        [read_card(models[name])] if name in models else read_cards(ROOT / "weights" / name, name)
+    )
 
 
 def _files(card: Path) -> list[Path]:

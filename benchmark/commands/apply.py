@@ -120,7 +120,8 @@ class _Application:
             cases = Cases(step, len(todo))
             chosen = self._prepare(todo, folder, cases)
             for candidate in self.candidates:
-                self._run(candidate, chosen.get(candidate.name, {}), folder, cases)
+                for place, made in chosen.get(candidate.name, {}).items():
+                    self._run(candidate, made, folder, cases, place)
         done = [self.results[item.name] for item in self.items]
         for line in (*summary(done), *self.skipped):
             self.say(line)
@@ -179,9 +180,9 @@ class _Application:
 
     def _prepare(
         self, items: Sequence[Item], folder: Path, cases: Cases
-    ) -> dict[str, dict[Case, Item]]:
-        """Return a case of each image by the chosen algorithm; InputError where none can run."""
-        chosen: dict[str, dict[Case, Item]] = {}
+    ) -> dict[str, dict[str, dict[Case, Item]]]:
+        """Return a case of each image by algorithm and folder; InputError where none can run."""
+        chosen: dict[str, dict[str, dict[Case, Item]]] = {}
         refused: list[tuple[Item, UnableError]] = []
         options, task = self.options, self.task
         for item in items:
@@ -202,7 +203,8 @@ class _Application:
                 self._finish(item, failed(item, self.out, str(error)))
             else:
                 self.doubts[item.name] = doubts
-                chosen.setdefault(algorithm.name, {})[case] = item
+                together = chosen.setdefault(algorithm.name, {})
+                together.setdefault(ruled_folder(item.image), {})[case] = item
         for item, reason in refused:
             if not self.results and not chosen:
                 raise reason
@@ -215,9 +217,9 @@ class _Application:
         return not second or second <= {SECOND + self.unable(o.name) for o in self.candidates}
 
     def _run(
-        self, algorithm: Manifest, made: Mapping[Case, Item], folder: Path, cases: Cases
+        self, algorithm: Manifest, made: Mapping[Case, Item], folder: Path, cases: Cases, place: str
     ) -> None:
-        """Run an algorithm on its cases, and write each result as it comes."""
+        """Run an algorithm on its cases of one folder, and write each result as it comes."""
         home, engine, options = folder / "results" / algorithm.name, self.engine, self.options
         job = Job(algorithm, "", home, tuple(made), 0, algorithm.name in engine.models)
 
@@ -230,13 +232,8 @@ class _Application:
             done = write_applied(made[case], case, job, key, options, doubts)
             self._finish(made[case], done)
 
-        api, together = options.api or engine.api, dict[str, list[Case]]()
-        for case, item in made.items():
-            together.setdefault(ruled_folder(item.image), []).append(case)
-        for place, own in together.items():
-            limits = replace(options.limits(algorithm), folder=place)
-            part = replace(job, missing=tuple(own))
-            run_job(part, self.task, engine, limits, api, take, cases.inside, keep_going=True)
+        api, limits = options.api or engine.api, replace(options.limits(algorithm), folder=place)
+        run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Models of one's own and of colleagues: add, use, pack, install, remove."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from cytosuite.benchmark.commands.data import start_engine
 from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.terminal.console import lines_to, numbers, pairs, printable
 from cytosuite.benchmark.terminal.options import BenchmarkOptions, RunOptions, option
-from cytosuite.contract.manifest import ModelCard, Use, parse, read_card
+from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.contract.select import FOLDER, Value, partakers, select
 from cytosuite.contract.weights import SAFE, USES, new_card, read_cards, uses
 from cytosuite.errors import InputError, ModelError, last_line
@@ -167,63 +166,52 @@ def add_command(options: AddOptions, console: Console) -> None:
 def use_command(options: UseOptions, console: Console) -> None:
     """Put a model before all others of its algorithm, for all images or some, or end that."""
     card = read_card(path := _named(options.model))
-    home = _home(card.algorithm)
-    homes = [place.resolve() / card.algorithm for place in model_homes()]
-    if path.resolve().parent not in homes:
-        raise InputError(f"{path}: models are chosen from {homes[0]} alone; put it there first")
-    images = _images(card.algorithm, options.images)
+    name, home = f"{card.algorithm}:{card.name}", ROOT / "weights" / card.algorithm
+    if path.resolve().parent != home.resolve():
+        raise InputError(f"{path}: models are chosen from {home} alone; name it with --model")
+    images = dict(map(_image_fact, options.images))
     with alone(home):
-        rules, name = uses(home), f"{card.algorithm}:{card.name}"
+        cards, rules = read_cards(home, card.algorithm), uses(home)
+        same = {
+            own.name for own in cards if own.describes.get("axes") == card.describes.get("axes")
+        }
         if options.off:
-            _write(home, [rule for rule in rules if rule.model != card.name])
-            lines_to(console)(f"{name} is no longer in use; the image chooses again")
-            return
-        axes = {own.name: own.describes.get("axes") for own in cards_of(card.algorithm, {})}
-        mine = card.describes.get("axes")
-        others = (r for r in rules if r.images != images or axes.get(r.model) != mine)
-        _write(home, [Use(model=card.name, images=images), *others])
-    words = [f"{key} {value}" for key, value in {"axes": mine or "any", **images}.items()]
-    lines_to(console)(f"in use: {name}, before all others, for images with {', '.join(words)}")
-
-
-def _images(algorithm: str, texts: Sequence[str]) -> dict[str, Value]:
-    """Return the facts of the images that a model is for; a folder is one."""
-    known = {FOLDER} | {key for own in algorithms().values() for key in own.select.keys}
-    known |= {key for card in cards_of(algorithm, {}) for key in card.describes}
-    found: dict[str, Value] = {}
-    for text in texts:
-        if Path(text).is_dir():
-            found[FOLDER] = str(Path(text).resolve())
+            rules = tuple(rule for rule in rules if rule.model != card.name)
         else:
-            found |= [_fact(text, "--for", "a folder, or key=value")]
-    pick("key of --for", found, known)
-    return found
+            others = (r for r in rules if r.images != images or r.model not in same)
+            rules = (Use(model=card.name, images=images), *others)
+        _write_rules(home, rules)
+    words = f"for {images or 'all images'} with axes {card.describes.get('axes', 'of any kind')}"
+    end = "no longer in use" if options.off else f"in use before all others, {words}"
+    lines_to(console)(f"{name}: {end}")
 
 
-def _write(home: Path, rules: Sequence[Use]) -> None:
+def _image_fact(text: str) -> tuple[str, Value]:
+    """Return the folder of images, or another fact about them."""
+    if Path(text).is_dir():
+        return FOLDER, str(Path(text).resolve())
+    return _fact(text, "--for", "a folder, or key=value")
+
+
+def _write_rules(home: Path, rules: Sequence[Use]) -> None:
     """Write the rules of models in use, those for some images first; no file without any."""
-    if not rules:
+    if rules:
+        ordered = sorted(rules, key=lambda rule: -len(rule.images))
+        write_json(home / USES, Uses(use=tuple(ordered)).model_dump(mode="json"))
+    else:
         remove(home / USES)
-        return
-    text = "# Models before all others: cytosuite model use\n"
-    for rule in sorted(rules, key=lambda rule: -len(rule.images)):
-        facts = ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in rule.images.items())
-        text += f"\n[[use]]\nmodel = {json.dumps(rule.model)}\nimages = {{ {facts} }}\n"
-    with atomic(home / USES) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _need_choice(placed: Sequence[Path], console: Console) -> None:
-    """Put a model in use where none of its algorithm can be chosen: that of before, or the new."""
-    name, fresh = read_card(placed[0]).algorithm, {path.stem for path in placed}
-    cards = cards_of(name, {})
+    """Put a model in use where none of its algorithm can be chosen: the former, or the new one."""
+    name = read_card(placed[0]).algorithm
+    cards = {card.name: card for card in cards_of(name, {})}
     try:
-        partakers(cards, algorithms()[name].select)
+        partakers([*cards.values()], algorithms()[name].select)
     except ModelError:
-        former = [card.name for card in cards if card.weights and card.name not in fresh]
-        if len(first := former or sorted(fresh)) == 1:
-            lines_to(console)(f"{name}: no model has scores by which an image could choose")
-            use_command(UseOptions(model=f"{name}:{first[0]}"), console)
+        fresh = {path.stem for path in placed}
+        former = [own for own, card in cards.items() if card.weights and own not in fresh]
+        use_command(UseOptions(model=f"{name}:{min(former or fresh)}"), console)
 
 
 def pack_command(options: PackOptions, console: Console) -> None:
@@ -432,7 +420,7 @@ def _remove(cards: Sequence[Path]) -> None:
         remove(card)
         _drop(card)
         if rules := uses(card.parent):
-            _write(card.parent, [rule for rule in rules if rule.model != card.stem])
+            _write_rules(card.parent, [rule for rule in rules if rule.model != card.stem])
         _tidy(card.parent)
 
 

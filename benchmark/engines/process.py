@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, own_home, program_of
+from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, program_of
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import need_packages, uses_gpu
 from cytosuite.benchmark.containers.locks import Device
@@ -110,8 +110,7 @@ class ProcessEngine(Engine):
         clear(workspace)
         card = self.models.get(algorithm)
         models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
-        own = None if card else own_home(algorithm)
-        plain = Plain(algorithm, workspace, limits, models, own)
+        plain = Plain(algorithm, workspace, limits, models)
         session = ProcessSession(algorithm, workspace, limits, api, plain)
         with ExitStack() as stack:
             stack.callback(clear, workspace)
@@ -137,7 +136,6 @@ class Plain(Launch):
     workspace: Path
     limits: Limits
     models: Path
-    own: Path | None = None  # folder of a user's models, of a wheel
 
     def give(self, case_input: Path, target: Path) -> None:
         """Link the input of a case."""
@@ -152,7 +150,6 @@ class Plain(Launch):
             "CYTOSUITE_INPUT": str(self.workspace / "input"),
             "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
             "CYTOSUITE_MODEL": str(self.models),
-            "CYTOSUITE_OWN": str(self.own or ""),
             "CYTOSUITE_RECORD": str(self.workspace / "output" / "record.json"),
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
             SCRATCH: os.environ.get(SCRATCH) or str(self.workspace),

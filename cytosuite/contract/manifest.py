@@ -204,9 +204,10 @@ class ModelCard(Described):
 
     @property
     def parent(self) -> str:
-        """Name of the model that its training started from, empty without one."""
+        """Name of another model that its training started from, empty without one."""
         found = self.trained.get("parent")
-        return str(found.get("name", "")) if isinstance(found, Mapping) else ""
+        name = found.get("name") if isinstance(found, Mapping) else None
+        return str(name) if name not in (None, self.name) else ""
 
 
 class Use(Described):
@@ -217,7 +218,7 @@ class Use(Described):
 
 
 class Uses(Described):
-    """``weights/<algorithm>/use.toml``, written by ``cytosuite model use``: the first rule wins."""
+    """``weights/<algorithm>/use.rules``, JSON by ``cytosuite model use``: the first rule wins."""
 
     use: tuple[Use, ...] = ()
 

@@ -1,7 +1,7 @@
 """The choice of a model by an image's metadata: one cost, no language of rules."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf, isfinite, log
@@ -19,7 +19,8 @@ FOLDER = "folder"  # key of the folder that images lie in, where a rule names it
 PROOF = "scores of images kept out of its training"
 DISORDER = 1.0  # cost of sizes in another order than the card's
 LARGER = 3.0  # an edge that grows costs more than one that shrinks: crops are smaller
-EXACT = 1e-3  # largest |ln ratio| of an edge of equal voxels
+EXACT = 2e-3  # largest cost of equal voxels, as files round them
+CROP = 0.01  # of the cost of the shape where voxels are equal: an image may be a crop
 
 NO_FACTS: Mapping[str, Value] = MappingProxyType({})
 
@@ -98,9 +99,8 @@ def select(
     free = partakers(cards, policy, known)
     strange = _strange(free, known, policy) if len(cards) > 1 else ()
     plain = {key: value for key, value in known.items() if key not in strange}
-    rank = partial(_rank, {card.name: card.parent for card in cards})
-    judged = _by_voxels([_judge(card, plain, policy) for card in free], plain)
-    candidates = sorted(judged, key=rank)
+    rank = partial(_rank, {card.name for card in free})
+    candidates = sorted((_judge(card, plain, policy) for card in free), key=rank)
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
         raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
@@ -190,6 +190,8 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
             broken += [key] if distance(key, metadata[key], card.describes[key]) > 0 else []
         else:
             terms[key] = weight * distance(key, metadata[key], card.describes[key])
+    if "spacing" in metadata and terms.get("spacing", inf) <= EXACT and "shape" in terms:
+        terms["shape"] *= CROP
     unfit = RIGID in broken or (broken and policy.fallback == "fail")
     return Selection(
         card,
@@ -210,34 +212,6 @@ def _place(card: ModelCard, facts: Mapping[str, Value]) -> float:
         if all(key in facts and not distance(key, facts[key], images[key]) for key in images)
     )
     return min(fitting, default=inf)
-
-
-def _by_voxels(judged: Sequence[Selection], facts: Mapping[str, Value]) -> list[Selection]:
-    """Return cards; of those for exactly these voxels the best shape, maybe of a crop, is free."""
-    size = facts.get("spacing")
-    exact = [own for own in judged if _is_exact(size, own.card.describes.get("spacing"))]
-    least = min((own.terms.get("shape", 0.0) for own in exact), default=0.0)
-    found = []
-    for own in judged:
-        terms = dict(own.terms)
-        if least and own in exact:
-            terms["shape"] = terms.get("shape", 0.0) - least
-        found.append(replace(own, terms=terms, cost=sum(terms.values())))
-    return found
-
-
-def _is_exact(size: Value | None, own: Value | None) -> bool:
-    if not isinstance(size, tuple | list) or not isinstance(own, tuple) or len(size) != len(own):
-        return False
-    return all(b > 0 and abs(log(a / b)) <= EXACT for a, b in pairs(size, own))
-
-
-def _ancestors(name: str, parents: Mapping[str, str]) -> list[str]:
-    """Return the models that one was trained from, the nearest first."""
-    found = [name]
-    while (name := parents[name]) in parents and name not in found:
-        found.append(name)
-    return found[1:]
 
 
 def _strange(
@@ -264,12 +238,12 @@ def _refusal(
 
 
 def _rank(
-    parents: Mapping[str, str], found: Selection
-) -> tuple[bool, float, int, float, bool, int, str]:
+    names: Collection[str], found: Selection
+) -> tuple[bool, float, int, float, bool, bool, str]:
     broken, card = found.broken, found.card
-    age = len(_ancestors(card.name, parents))
+    trained = card.parent in names
     simple = not card.baselines
-    return RIGID in broken, found.place, len(broken), found.cost, simple, age, card.name
+    return RIGID in broken, found.place, len(broken), found.cost, simple, trained, card.name
 
 
 def _says_something(value: object) -> bool:

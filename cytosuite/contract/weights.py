@@ -12,10 +12,10 @@ from shutil import which
 from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.packages import install
-from cytosuite.files import file_digest, need_file, read_toml
+from cytosuite.files import file_digest, need_file, read_json
 
 SAFE = ".safetensors"
-USES = "use.toml"  # in a folder of models
+USES = "use.rules"  # in a folder of models
 MODELS = "cytosuite_models"  # package of all weights, beside a wheel that holds the cards alone
 _HOME = Path(__file__).resolve().parents[1] / "weights"  # of a wheel; a link in a checkout
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -29,43 +29,31 @@ class Model:
     weights: Path | None = None
 
 
-def read_cards(folder: Path, algorithm: str, own: Path | None = None) -> list[ModelCard]:
-    """Return the model cards in a folder, sorted by name; `ModelError` for another algorithm's.
-
-    With a user's `own` folder its rules count, and the models that these name are further ones.
-    """
-    rules = uses(own or folder)
-    paths = [*folder.glob("*.json")]
-    if own is not None:
-        paths += {own / f"{rule.model}.json" for rule in rules} - {own / p.name for p in paths}
-    cards = [read_card(path) for path in sorted(paths, key=lambda path: path.name)]
+def read_cards(folder: Path, algorithm: str) -> list[ModelCard]:
+    """Return the model cards in a folder, sorted by name; `ModelError` for another algorithm's."""
+    cards = [read_card(path) for path in sorted(folder.glob("*.json"))]
     for card in cards:
         if card.algorithm != algorithm:
             found = f"found one of {card.algorithm}"
             raise ModelError(f"{folder}/{card.name}.json: expected a model of {algorithm}, {found}")
-    return in_use(cards, rules)
+    return in_use(cards, uses(folder))
 
 
 def uses(folder: Path) -> tuple[Use, ...]:
     """Return the rules of a folder of models, see `Uses`; none without their file."""
     path = folder / USES
-    return parse(path, read_toml(path), Uses).use if path.is_file() else ()
+    return parse(path, read_json(path), Uses).use if path.is_file() else ()
 
 
 def in_use(cards: Sequence[ModelCard], rules: Sequence[Use]) -> list[ModelCard]:
     """Return cards with the rules that name them; ModelError for a rule that names none."""
+    places = [*enumerate(rules)]
     if lost := {rule.model for rule in rules} - {card.name for card in cards}:
         raise ModelError(f"{USES}: there is no model called {min(lost)}; remove its rule")
-    found = []
-    for card in cards:
-        used = {n: rule.images for n, rule in enumerate(rules) if rule.model == card.name}
-        found.append(card.model_copy(update={"used": used}))
-    return found
-
-
-def home_of(card: ModelCard, folder: Path, own: Path | None) -> Path:
-    """Return the folder of a card of `read_cards`."""
-    return folder if own is None or (folder / f"{card.name}.json").is_file() else own
+    return [
+        card.model_copy(update={"used": {n: r.images for n, r in places if r.model == card.name}})
+        for card in cards
+    ]
 
 
 def trained_on(card: ModelCard) -> str:

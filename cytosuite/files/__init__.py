@@ -268,10 +268,10 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file; see `read_json`."""
-    return dict(_load(path, "TOML", parse_toml))
+    return dict(_load(path, "TOML", _toml))
 
 
-def parse_toml(text: str) -> Any:  # noqa: ANN401 - any TOML
+def _toml(text: str) -> Any:  # noqa: ANN401 - any TOML
     """Return the content of a text, within the limits of `parse_json`."""
     level: list[Any] = [content := tomllib.loads(text)]
     for _ in range(DEPTH):

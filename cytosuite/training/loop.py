@@ -40,13 +40,11 @@ from cytosuite.training.validate import (
     FEW,
     bounded,
     divided,
-    evidence_of,
     hold_out,
     in_sight,
     least_gain,
     score,
     some,
-    value_of,
     wanted_metrics,
 )
 
@@ -112,7 +110,7 @@ def train(
         put_tensors(state.average, state.best.weights, work)
         theirs = settings.with_card(parameters={**settings.card.parameters, **_parameters(parent)})
         start = begin(training, theirs, parent, device)
-        found = _compared(training, (state, course.settings), (start, theirs), held)
+        found = _compared(training, [(state, course.settings), (start, theirs)], held)
         facts["parent"] = {**made_from["parent"], **found}
     publish(training, settings, state, cases, held, card, facts, data)
     if not read_card(card).adopted:
@@ -122,23 +120,15 @@ def train(
 
 
 def _compared(
-    training: Training[Settings, Case],
-    own: tuple[State, Settings],
-    parent: tuple[State, Settings],
-    held: Cases[Case],
+    training: Training[Settings, Case], both: Sequence[tuple[State, Settings]], held: Cases[Case]
 ) -> dict[str, Any]:
-    """Return a parent's scores on held-out cases, their number, and the `least_gain` over them."""
+    """Return scores of the second, a parent, number of cases, and the first's `least_gain`."""
     assert training.validate is not None  # see need_data
-    metrics = wanted_metrics(own[1].validation)
-    evidence = [
-        evidence_of(metrics, training.validate(state, held, settings))
-        for state, settings in (own, parent)
-    ]
-    metric = metrics[0]
-    mine, theirs = ([metric.of(case) for case in each[metric.name]] for each in evidence)
-    least = least_gain(mine, theirs, 1 if metric.higher_is_better else -1)
-    scores = rounded({m.name: value_of(m, evidence[1][m.name]) for m in metrics})
-    return {"scores": scores, "cases": len(theirs), **rounded({"least_gain": least})}
+    metrics, cases = wanted_metrics(both[0][1].validation), (list[float](), list[float]())
+    for (state, settings), own in zip(both, cases, strict=True):
+        scores = score(metrics, training.validate(state, held, settings), own)
+    least = least_gain(*cases, 1 if metrics[0].higher_is_better else -1)
+    return {"scores": rounded(scores), "cases": len(own), **rounded({"least_gain": least})}
 
 
 def need_data(training: Training[Any, Any], settings: Settings, roles: Collection[str]) -> None:

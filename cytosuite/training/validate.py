@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from math import ceil, inf, isfinite, isnan, nan
+from math import ceil, inf, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -138,14 +138,13 @@ def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = T
     return known[name]
 
 
-def score(metrics: Sequence[Metric[Any]], facts: Iterable[Facts]) -> dict[str, float]:
-    """Return metrics of held-out cases by name: pooled, or means over cases; may be refused."""
-    evidence = evidence_of(metrics, facts)
-    return {metric.name: value_of(metric, evidence[metric.name]) for metric in metrics}
+def score(
+    metrics: Sequence[Metric[Any]], facts: Iterable[Facts], cases: list[float] | None = None
+) -> dict[str, float]:
+    """Return metrics of held-out cases by name: pooled, or means over cases; may be refused.
 
-
-def evidence_of(metrics: Sequence[Metric[Any]], facts: Iterable[Facts]) -> dict[str, list[Any]]:
-    """Return the evidence of metrics by name, of each case that has it; may be refused."""
+    The first metric of each case is added to `cases`.
+    """
     gathered: dict[str, list[Any]] = {metric.name: [] for metric in metrics}
     missing: dict[str, list[str]] = {}  # of the facts that lack least
     for each in facts:
@@ -163,7 +162,9 @@ def evidence_of(metrics: Sequence[Metric[Any]], facts: Iterable[Facts]) -> dict[
                 f"validation.{key}: {metric.name} needs {' and '.join(missing[metric.name])}, "
                 "which the validation of this network does not give; choose another"
             )
-    return gathered
+    if cases is not None:
+        cases += map(metrics[0].of, gathered[metrics[0].name])
+    return {metric.name: _value(metric, gathered[metric.name]) for metric in metrics}
 
 
 def least_gain(own: Sequence[float], theirs: Sequence[float], sign: int) -> float:
@@ -174,16 +175,15 @@ def least_gain(own: Sequence[float], theirs: Sequence[float], sign: int) -> floa
     >>> least_gain([0.9, 0.8, 0.9, 0.8, 0.9, 0.8], [0.7] * 6, 1) > 0 > least_gain([0.9], [0.7], 1)
     True
     """
-    pairs = zip(own, theirs, strict=True)
-    gains = np.array([sign * (a - b) for a, b in pairs if isfinite(a) and isfinite(b)])
+    gains = sign * (np.array(own) - theirs)
+    gains = gains[np.isfinite(gains)]
     if gains.size < LEAST:
         return -inf
     spread = gains.std(ddof=1) / np.sqrt(gains.size)
     return float(gains.mean() - stdtrit(gains.size - 1, 0.975) * spread)
 
 
-def value_of(metric: Metric[Any], evidence: Sequence[Any]) -> float:
-    """Return a metric of all cases by their evidence: pooled, or the mean where it is defined."""
+def _value(metric: Metric[Any], evidence: Sequence[Any]) -> float:
     if metric.evidence.pool is not None and evidence:
         return metric.of(metric.evidence.pool(evidence))
     values = [value for value in map(metric.of, evidence) if not isnan(value)]

@@ -22,7 +22,7 @@ from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
 from cytosuite.contract.select import partakers
 from cytosuite.contract.weights import USES, in_use
 from cytosuite.errors import InputError, ModelError, plain
-from cytosuite.files import open_regular, parse_json, parse_toml
+from cytosuite.files import open_regular, parse_json
 
 PLACE = "/nonexistent/model"  # only what leads out of it matters
 CARD_BYTES = 2**20
@@ -135,12 +135,12 @@ class _Content:
             yield finding("tarball.unreadable", self.file, text)
         for name, content in self.texts.items():
             yield from self._card(name, content)
-        rules = self.texts.pop(USES, b"").decode("utf-8", "replace")
+        rules = self.texts.pop(USES, b"{}").decode("utf-8", "replace")
         if self.cards:
             manifest = algorithms().get(self.cards[0].algorithm)
             policy = manifest.select if manifest else SelectPolicy()
             try:
-                used = parse(USES, parse_toml(rules), Uses).use
+                used = parse(USES, parse_json(rules), Uses).use
                 partakers(in_use(self.cards, used), policy)
             except (InputError, ModelError, ValueError, RecursionError) as error:
                 yield finding("tarball.no-choice", self.file, str(error))

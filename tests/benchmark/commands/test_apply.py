@@ -23,7 +23,7 @@ from cytosuite.benchmark.terminal.options import ApplyOptions, BenchmarkOptions,
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
-from cytosuite.files import remove
+from cytosuite.files import remove, write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -435,8 +435,7 @@ def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
     home = tmp_path / "weights" / "watershed"
     mine = json.loads((home / "nuclei-2d.json").read_text()) | {"name": "mine", "scores": {}}
     (home / "mine.json").write_text(json.dumps(mine | {"describes": {"axes": "ZYX"}}))
-    rule = f'[[use]]\nmodel = "mine"\nimages = {{ folder = "{images}" }}\n'
-    (home / "use.toml").write_text(rule)
+    write_json(home / "use.rules", {"use": [{"model": "mine", "images": {"folder": str(images)}}]})
     for place in (models, catalog, process):
         monkeypatch.setattr(place, "ROOT", tmp_path)
     shutil.copytree(images, other := tmp_path / "other")

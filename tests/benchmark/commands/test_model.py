@@ -329,7 +329,7 @@ def _chosen(**facts):
 
 
 def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
-    assert "for images with axes YX" in cli("model", "use", "mine").output
+    assert "all images with axes YX" in cli("model", "use", "mine").output
     cli("model", "use", "watershed:stack")
     assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["mine", "stack"]
     cli("model", "use", "other", "--for", "sample=x", "--for", tmp_path)
@@ -343,32 +343,20 @@ def test_a_model_is_in_use_until_another_takes_its_place(own, cli, tmp_path):
     cli("model", "use", "other", "--off")
     cli("model", "remove", "stack")
     assert [_chosen(axes=axes) for axes in ("YX", "ZYX")] == ["nuclei-2d", "embryo-nuclei-3d"]
-    assert not (own / "use.toml").exists()
+    assert not (own / "use.rules").exists()
 
 
-def test_a_rule_without_its_model_and_a_key_that_no_card_has_are_one_line(own, cli, tmp_path):
+def test_a_rule_without_its_model_and_an_image_that_is_none_are_one_line(own, cli, tmp_path):
     for words, reason in (
-        (("mine", "--for", "sampel=x"), "no key of --for called 'sampel'"),
         (("mine", "--for", "nowhere"), "expected a folder, or key=value"),
         ((own / "mine.json", "--off"), None),
         ((shutil.copy(own / "mine.json", tmp_path / "mine.json"),), "models are chosen from "),
     ):
         with pytest.raises(InputError, match=reason) if reason else nullcontext():
             cli("model", "use", *words)
-    (own / "use.toml").write_text('[[use]]\nmodel = "gone"\n')
-    with pytest.raises(ModelError, match=r"use.toml: there is no model called gone; remove its r"):
+    (own / "use.rules").write_text('{"use": [{"model": "gone"}]}')
+    with pytest.raises(ModelError, match=r"use.rules: there is no model called gone; remove its r"):
         _chosen(axes="YX")
-
-
-def test_of_a_wheel_a_model_of_the_current_folder_is_in_use(place, cli, untested):
-    cli("model", "install", _zip(place / "a.zip", describes={"axes": "YX"}))
-    before = models.identity_with({}, "watershed", "process")
-    cli("model", "use", "theirs")
-    assert _chosen(axes="YX") == "theirs"
-    assert models.identity_with({}, "watershed", "process") != before
-    models.need_weights(["watershed"], {})
-    cli("model", "remove", "theirs")
-    assert _chosen(axes="YX") == "nuclei-2d"
 
 
 def test_where_no_model_has_scores_the_first_stays_in_use(own, cli, untested):

@@ -76,10 +76,10 @@ def test_the_record_is_true(exported):
 
 def test_the_models_in_use_are_in_the_tarball(exported, tmp_path):
     home = shutil.copytree(ROOT / "weights" / "watershed", tmp_path / "root/weights/watershed")
-    (home / "use.toml").write_text('[[use]]\nmodel = "nuclei-2d"\n')
+    (home / "use.rules").write_text('{"use": [{"model": "nuclei-2d"}]}')
     record, folder = exported(root=tmp_path / "root")
     with tarfile.open(folder / record["models"]["file"]) as archive:
-        assert {"use.toml", "nuclei-2d.json"} <= set(archive.getnames())
+        assert {"use.rules", "nuclei-2d.json"} <= set(archive.getnames())
 
 
 @pytest.mark.parametrize("api", ["invoke", "exec"])

@@ -88,11 +88,17 @@ def test_each_rule_is_caught_and_no_other(tmp_path, expected, members):
 def test_one_of_several_cards_that_may_be_chosen_is_enough(tmp_path):
     scored = card(name="b", scores={"kept back": {"SEG": 0.5}}, algorithm="watershed")
     apart = [member("x/b.json", card(name="b")), member("x/a.safetensors", WEIGHTS)]
-    use = [member("b.json", card(name="b")), member("use.toml", b'[[use]]\nmodel = "a"')]
+    use = [member("b.json", card(name="b")), member("use.rules", b'{"use": [{"model": "a"}]}')]
     for more in ([member("b.json", scored)], apart, use):
         assert rules(save(tmp_path / "a.tar.gz", [*good(), *more])) == []
-    for bad in (b'[[use]]\nmodel = "c"', b"[[use", b"[" * 9999, b'[[use]]\nmodle = "a"', b"\xff="):
-        members = [*good(), use[0], member("use.toml", bad)]
+    for bad in (
+        b'{"use": [{"model": "c"}]}',
+        b"{",
+        b"[" * 9999,
+        b'{"use": [{"modle": "a"}]}',
+        b"\xff",
+    ):
+        members = [*good(), use[0], member("use.rules", bad)]
         assert rules(save(tmp_path / "a.tar.gz", members)) == ["tarball.no-choice"]
 
 
