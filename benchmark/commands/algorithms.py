@@ -62,6 +62,7 @@ class NewOptions:
 
     name: str = option(..., "Name of its folder.", argument=True, metavar="ALGORITHM")
     task: str = option("segment", "segment, detect, enhance, synthesise, sample or fuse.")
+    torch: bool = option(False, "A network of torch, for the task segment, without weights yet.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,13 +136,16 @@ def _model(card: ModelCard, remark: str) -> list[dict[str, Cell]]:
 
 def new_command(options: NewOptions, console: Console) -> None:
     """Start an algorithm, and print its folders."""
-    for folder in new(options.name, options.task):
+    for folder in new(options.name, options.task, torch=options.torch):
         lines_to(console)(f"written: {folder}")
-    lines_to(console)(f"next: cytosuite check {options.name}")
+    add = f"cytosuite model add FILE --like {options.name} --name NAME, then "
+    lines_to(console)(f"next: {add if options.torch else ''}cytosuite check {options.name}")
 
 
-def new(name: str, task: str) -> list[Path]:
-    """Write the files of a new algorithm."""
+def new(name: str, task: str, *, torch: bool = False) -> list[Path]:
+    """Write the files of a new algorithm, of one of `torch` without a model card."""
+    if torch and task != "segment":
+        raise InputError(f"--torch: expected the task segment, found {task}")
     (chosen,) = pick("task", [task], TASKS)
     need_checkout("a new algorithm")
     if not WORDS.fullmatch(name) or keyword.iskeyword(name) or name in TAKEN:
@@ -149,12 +153,12 @@ def new(name: str, task: str) -> list[Path]:
             "name must be lower-case words joined by _ (a-z, 0-9, a letter first), and neither a "
             f"word of Python nor {', '.join(sorted(TAKEN))}; found {name!r}"
         )
-    homes = [ROOT / room / name for room in ("algorithms", "weights", "tests/algorithms")]
+    homes = [ROOT / room / name for room in ("algorithms", "tests/algorithms", "weights")]
     if taken := [home for home in homes if home.exists()]:
         raise InputError(f"{taken[0]}: exists already; choose another name")
-    files = _files(name, TASKS[chosen])
+    files = _files(name, TASKS[chosen], torch=torch)
     try:
-        for home in homes:
+        for home in homes[: 3 - torch]:
             with atomic(home) as temporary:
                 temporary.mkdir()
                 for path, text in files.items():
@@ -165,10 +169,10 @@ def new(name: str, task: str) -> list[Path]:
         for home in homes:
             remove(home)
         raise
-    return homes
+    return homes[: 3 - torch]
 
 
-def _files(name: str, task: Task) -> dict[Path, str]:
+def _files(name: str, task: Task, *, torch: bool) -> dict[Path, str]:
     """Return the files of a new algorithm with their content."""
     images = [socket for socket in task.inputs if socket.is_volume]
     main = next(
@@ -178,6 +182,7 @@ def _files(name: str, task: Task) -> dict[Path, str]:
     output = task.main_output if main is not None else None
     kind = output.kind if output is not None else "json"
     kind = "canvas" if main is not None and main.kind == "canvas" else kind
+    template = "torch" if torch else kind
     words = {
         "name": name,
         "title": name.replace("_", " ").capitalize(),
@@ -190,12 +195,12 @@ def _files(name: str, task: Task) -> dict[Path, str]:
     algorithm = ROOT / "algorithms" / name
     places = {
         algorithm / "algorithm.toml": "algorithm.toml",
-        algorithm / "predict.py": f"{kind}.py",
+        algorithm / "predict.py": f"{template}.py",
         algorithm / "README.md": "README.md",
         ROOT / "weights" / name / "default.json": "card.json",
-        ROOT / "tests" / "algorithms" / name / "test_predict.py": f"test_{kind}.py",
+        ROOT / "tests" / "algorithms" / name / "test_predict.py": f"test_{template}.py",
     }
-    texts = {path: TEMPLATES / f"{template}.template" for path, template in places.items()}
+    texts = {path: TEMPLATES / f"{file}.template" for path, file in places.items()}
     made = {path: Template(t.read_text("utf-8")).substitute(words) for path, t in texts.items()}
     return made | {algorithm / "__init__.py": f'"""The algorithm {name}."""\n'}
 

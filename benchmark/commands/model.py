@@ -299,6 +299,8 @@ def _like(word: str, facts: Mapping[str, Value]) -> tuple[str, ModelCard | None]
         return name, None  # the tool's or the published file says which network it is
     every = read_cards(ROOT / "weights" / name, name)
     cards = [card for card in every if card.weights] or every
+    if not cards:
+        return name, None  # the first model of an algorithm of one's own
     if len(cards) > 1 and not facts:
         words = ", ".join(card.name for card in cards)
         raise InputError(
@@ -328,10 +330,12 @@ def _convert(
         engine = start_engine(RunOptions(engine=options.engine), [name], console)
         converted(engine, name, options.file, stage, options.name)
         return
-    if like is not None:
-        text = f"{options.file.name}, used like {like.name}."
+    file = ROOT / "algorithms" / name / "training" / "weights.py"
+    if like is not None or not file.is_file():
+        text = f"{options.file.name}, used like {like.name}." if like else options.file.name
         fresh = {**FRESH, "name": options.name, "description": text}
-        write_json(card, {**like.model_dump(mode="json"), **fresh})
+        bare = {"algorithm": name, "task": algorithms()[name].task, "describes": {}}
+        write_json(card, {**(like.model_dump(mode="json") if like else bare), **fresh})
     need_packages("model add", CONVERTER)
     command = [sys.executable, "-m", CONVERTER, str(options.file.resolve()), str(card.resolve())]
     done = subprocess.run(

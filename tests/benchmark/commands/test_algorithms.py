@@ -5,18 +5,21 @@ import json
 from io import StringIO
 
 import house
+import numpy as np
 import pytest
 from rich.console import Console
+from safetensors.torch import save_file
 
 from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.catalog.contract import checks
 from cytosuite.benchmark.commands import algorithms as module
 from cytosuite.benchmark.commands.algorithms import list_command, listing, new
 from cytosuite.benchmark.terminal.options import TableOptions
-from cytosuite.contract.manifest import read_algorithm, read_card
+from cytosuite.contract.manifest import ModelCard, read_algorithm, read_card
 from cytosuite.contract.tasks import TASKS
-from cytosuite.contract.weights import open_model
+from cytosuite.contract.weights import Model, open_model
 from cytosuite.errors import InputError
+from cytosuite.volume import Volume
 
 
 def test_models_with_purpose_and_score_fit_into_80_columns():
@@ -85,6 +88,26 @@ def test_what_is_written_passes_its_contract_in_every_task(root, task):
     found = list(checks(root, manifest, lambda inputs: predict(inputs, model)))
     assert [done for done in found if done.result != "pass"] == []
     assert len(found) == {"segment": 13, "fuse": 7}.get(task, 9)  # stacks have no planes
+
+
+def test_a_network_of_torch_waits_for_its_weights_and_names_the_command(root):
+    assert not any("weights" in str(folder) for folder in new("deep", "segment", torch=True))
+    folder = root / "algorithms" / "deep"
+    (failed,) = [
+        done
+        for done in checks(root, read_algorithm(folder / "algorithm.toml"), dict)
+        if done.result == "FAIL"
+    ]
+    assert "cytosuite model add FILE --like ALGORITHM --name NAME" in failed.reason
+    own = _load(folder / "predict.py")
+    save_file(own.network().state_dict(), root / "a.safetensors")
+    card = json.loads((ROOT / "weights/watershed/nuclei-2d.json").read_text()) | {"parameters": {}}
+    model = Model(ModelCard(**card), root / "a.safetensors")
+    image = Volume(np.ones((2, 20, 30), np.uint8), (1.0, 1.0, 1.0))
+    labels = own.predict({"microscopy-image": image}, model)["instance-labels"]
+    assert (labels.shape, labels.array.dtype) == (image.shape, np.uint32)
+    with pytest.raises(InputError, match="--torch: expected the task segment"):
+        new("other", "enhance", torch=True)
 
 
 def test_the_list_of_algorithms_gets_a_row_and_keeps_the_others(root):
