@@ -50,14 +50,27 @@ PYTEST := $(BIN)/python -m pytest
 both = words=$$(mktemp); $(PYTEST) -m "$(1) and (docker or cluster)" >$$words 2>&1 & $(PYTEST) -n auto --dist worksteal -m "$(1) and not docker and not cluster"; \
 	first=$$?; wait $$!; second=$$?; cat $$words; rm $$words; exit $$((first + second))
 
+# `make help GOAL` runs nothing.
+asked := $(if $(filter help,$(firstword $(MAKECMDGOALS))),$(filter-out help,$(MAKECMDGOALS)))
+$(if $(filter-out $(goals) build-%,$(asked)),$(error make help: no goal $(filter-out $(goals) build-%,$(asked)); `make` lists them))
+
 .DEFAULT_GOAL := help
 .PHONY: $(goals)
 
 ##@ Use
-help: ## Show this help.
+ifeq ($(asked),)
+help: ## Show all goals; make help GOAL: the variables of one.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@awk -F ' *[|] *' '/^\| `/{gsub("`", "", $$2); printf "%s%-19s %s\n", (n++ ? "" : "\nVariables, NAME=value; their defaults and goals: docs/variables.md\n"), $$2, $$3}' docs/variables.md
+	@printf "\nVariables of a goal, NAME=value: make help GOAL; of all: docs/variables.md\n"
+else
+help:
+	@awk -F ' *[|] *' -v names="$(taken)" 'BEGIN{split(names, n, " "); for (i in n) left[n[i]]} /^\| `/{gsub("`", "", $$2); if ($$2 in left) printf "%-19s %s%s\n", $$2, $$3, ($$4 ? " [" $$4 "]" : ""); delete left[$$2]} \
+	END{for (name in left) printf "%-19s see docs/variables.md\n", name}' docs/variables.md
+endif
 
+ifneq ($(asked),)
+$(asked): ; @:
+else
 benchmark: .venv/.cytosuite $(NETWORKS) $(dask) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
 
@@ -112,8 +125,8 @@ tables: .venv/.cytosuite ## Write the tables of scores and models in README.md a
 	@$(BIN)/cytosuite maintain tables
 
 ##@ Containers
-build-all: .venv/.cytosuite ## Build the containers of all algorithms.
-	@$(BIN)/cytosuite build $(call given,build)
+build-all: .venv/.cytosuite ## Build the containers of all algorithms but the optional ones, which ALGORITHM=all adds.
+	@$(BIN)/cytosuite build $(ALGORITHM) $(call given,build)
 
 build-%: .venv/.cytosuite ## Build the container of one algorithm.
 	@$(BIN)/cytosuite build "$*" $(call given,build)
@@ -175,3 +188,4 @@ loops = for parts in "spheroid scores" "segmentation cellpose3d watershed"; do $
 
 .venv/.dev: .venv/.networks-$(DEVICE)
 	@echo "setting up .venv for development (once)" && $(INSTALL) dev && touch $@
+endif

@@ -135,7 +135,27 @@ def test_tests_beside_each_other_fail_together_and_are_shown_one_after_another(
     assert done.stdout.split()[:2] == ["plain", "contained"]
 
 
-def test_the_help_names_every_variable():
-    shown = _make("help").stdout
-    names = {own.name for goal in GOALS for own in variables(goal)}
-    assert {name for name in names if not re.search(rf"(?m)^{name} ", shown)} == set()
+def _listed(shown):
+    """Return the first words of lines that are no goals."""
+    return set(re.findall(r"(?m)^([A-Z_]+) +\S", shown))
+
+
+def test_the_help_lists_goals_alone_and_of_a_goal_its_variables():
+    shown = _make().stdout
+    assert "make help GOAL" in shown
+    assert set(re.findall(r"(?m)^  make ([a-z-]+)", shown)) >= {"benchmark", "docs", "build-all"}
+    assert _listed(shown) == set()
+    for goal in GOALS:
+        done = _make("help", "build-watershed" if goal == "build" else goal)
+        extra = _listed(done.stdout) - {own.name for own in variables(goal)}
+        assert {"PYTHON"} <= extra <= {"PYTHON", "DEVICE"}
+        assert done.returncode == 0
+        assert done.stderr == ""
+    assert _listed(_make("help", "ctc").stdout) >= {"RUN", "SERIES", "TRUE_LABELS"}
+    assert "make help: no goal bencmark" in _make("help", "bencmark").stderr
+
+
+def test_all_containers_are_those_of_the_named_algorithms():
+    shown = [_make("-n", "build-all", *words).stdout for words in ([], ["ALGORITHM=all"])]
+    words = [text.partition("/cytosuite build ")[2].split()[0] for text in shown]
+    assert words == ["--engine", "all"]
