@@ -1,4 +1,4 @@
-"""Tables in documents, between ``<!-- scores: SEG, DET of cells -->`` and ``<!-- end -->``."""
+"""Scores and values in documents, between ``<!-- scores: SEG of cells -->`` and ``<!-- end -->``."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +15,7 @@ from cytosuite.benchmark.store.csvfile import original
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError
+from cytosuite.files import read_text, read_toml
 
 HEADS = ("model", "purpose", "made for", "trained", "scores", "baselines", "license")
 COUNTS = {"n_objects"}  # among the scores of a card
@@ -23,7 +24,9 @@ MARKED = re.compile(
     r"(?P<head><!-- scores: (?P<what>[^>]+?) of (?P<names>[^>]+?) -->\n).*?(?P<end><!-- end -->)",
     re.DOTALL,
 )
-DOCUMENTS = ("README.md", "*/README.md", "algorithms/*/README.md")
+MEASURED = re.compile(r"(?P<head><!-- measured: (?P<key>[\w.]+) -->).*?(?P<end><!-- end -->)")
+VALUES = "docs/measured.toml"
+DOCUMENTS = ("README.md", "*/README.md", "algorithms/*/README.md", "docs/*.md")
 MODELS = "models"
 OBJECTS = "truth_count_pooled"
 REMEDY = "cytosuite maintain tables writes it"
@@ -82,7 +85,8 @@ def _value(value: object) -> str:
 def documents(root: Path = ROOT) -> list[Path]:
     """Return the documents with generated tables."""
     found = (path for pattern in DOCUMENTS for path in sorted(root.glob(pattern)))
-    return [path for path in found if MARKED.search(path.read_text(encoding="utf-8"))]
+    marks = (MARKED, MEASURED)
+    return [path for path in found if any(mark.search(read_text(path)) for mark in marks)]
 
 
 def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str:
@@ -104,15 +108,23 @@ def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str
             lines = scores_table({name: runs[name] for name in names}, metrics)
         return found["head"] + "\n".join(["", *lines, ""]) + "\n" + found["end"]
 
-    return MARKED.sub(between, path.read_text(encoding="utf-8"))
+    def measured(mark: "re.Match[str]") -> str:
+        value = values.get(mark["key"])
+        if not isinstance(value, str):
+            raise InputError(f"{path}: {VALUES} has no text {mark['key']!r}")
+        return mark["head"] + value + mark["end"]
+
+    text = MARKED.sub(between, read_text(path))
+    values = read_toml(root / VALUES) if MEASURED.search(text) else {}
+    return MEASURED.sub(measured, text)
 
 
 def outdated(runs: Mapping[str, ScoredRun] | None = None, root: Path = ROOT) -> Iterator[str]:
     """Yield a sentence for each table or accepted score that differs from the checkout."""
     known = accepted() if runs is None else runs
     for path in documents(root):
-        if written(path, known, root) != path.read_text(encoding="utf-8"):
-            yield f"{path.relative_to(root)}: a table of scores is not that of today; {REMEDY}"
+        if written(path, known, root) != read_text(path):
+            yield f"{path.relative_to(root)}: a score or value is not that of today; {REMEDY}"
     for name, run in known.items():
         for reason in stale(run):
             remedy = "run it again, then cytosuite maintain accept RUN"

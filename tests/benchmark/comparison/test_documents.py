@@ -2,6 +2,7 @@ import pytest
 
 from cytosuite.benchmark.comparison.documents import documents, outdated, scores_table, written
 from cytosuite.benchmark.comparison.scored import read_scored
+from cytosuite.errors import InputError
 
 MARK = "before\n<!-- scores: SEG, DET of cells -->\nold\n<!-- end -->\nafter\n"
 
@@ -50,6 +51,26 @@ def test_only_the_text_between_the_marks_is_written(runs, tmp_path):
     assert written(path, runs, tmp_path) == text
 
 
+def test_measured_values_come_from_one_file_and_a_stale_one_is_named(runs, tmp_path):
+    path = tmp_path / "docs" / "install.md"
+    path.parent.mkdir()
+    path.write_text(
+        "An image has <!-- measured: image -->1 GB<!-- end -->, <!-- measured: s --><!-- end -->.\n"
+    )
+    with pytest.raises(InputError, match=r"docs/measured.toml: .*no such file"):
+        written(path, runs, tmp_path)
+    (path.parent / "measured.toml").write_text('image = "0.69 GB"\n')
+    with pytest.raises(InputError, match=r"install.md: docs/measured.toml has no text 's'"):
+        written(path, runs, tmp_path)
+    (path.parent / "measured.toml").write_text('image = "0.69 GB"\ns = "4 s"\n')
+    assert [line.partition(":")[0] for line in outdated(runs, tmp_path)] == ["docs/install.md"]
+    text = written(path, runs, tmp_path)
+    assert (
+        "has <!-- measured: image -->0.69 GB<!-- end -->, <!-- measured: s -->4 s<!-- end -->."
+        in text
+    )
+
+
 def test_a_stale_table_is_named_with_the_remedy(runs, tmp_path):
     path = tmp_path / "README.md"
     path.write_text(MARK)
@@ -57,7 +78,7 @@ def test_a_stale_table_is_named_with_the_remedy(runs, tmp_path):
     (tmp_path / "docs" / "README.md").write_text("no table")
     assert documents(tmp_path) == [path]
     assert list(outdated(runs, tmp_path)) == [
-        "README.md: a table of scores is not that of today; cytosuite maintain tables writes it"
+        "README.md: a score or value is not that of today; cytosuite maintain tables writes it"
     ]
     path.write_text(written(path, runs, tmp_path))
     assert list(outdated(runs, tmp_path)) == []
