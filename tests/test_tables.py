@@ -1,5 +1,8 @@
 """Tables of scores in the documents are those of the accepted scores, which are those of today."""
 
+import re
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -36,3 +39,12 @@ def test_the_leaderboard_is_that_of_the_scores(name):
     for algorithm in run.algorithms:
         own = run.scores[(run.scores["algorithm"] == algorithm) & (run.scores["metric"] == "SEG")]
         assert board.loc[algorithm, "SEG"] == pytest.approx(own["value"].mean())
+
+
+def test_tables_of_methods_say_in_their_heads_how_long_the_models_were_trained():
+    page = (Path(__file__).parents[1] / "docs" / "methods.md").read_text()
+    tables, _, costs = page.partition("## Cost of the trainings")
+    rows = [line.split(" | ") for line in costs.splitlines() if " | " in line][1:]
+    minutes = [float(row[-2]) / 60 for row in rows]
+    head = f"| method | model; methods-*: trained for {min(minutes):.0f} to {max(minutes):.0f} CPU"
+    assert tables.count(head) == len(re.findall(r"(?m)^## ", tables)) == 6
