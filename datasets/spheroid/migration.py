@@ -314,7 +314,7 @@ def _image(old: Published, folder: Path, version: Version, log: Migration) -> Re
 def _shape_of_masks(old: Published, folder: Path, image: Recipe, log: Migration) -> None:
     """Take the shape of the first mask, as the published programs do without another."""
     masks = old.input_spheroid_mask or ()
-    first = folder / masks[0]
+    first = (folder / masks[0]).resolve()  # the folder of the recipe may be a new one
     if not first.is_file():
         log.lost(f"generated_image_shape: that of the mask, but {masks[0]} was not found; set it")
         return

@@ -186,6 +186,10 @@ def test_an_empty_shape_is_that_of_the_mask(translated, tmp_path):
     write(tmp_path / "masks" / "mask_0.tif", mask)
     found = translated(FIRST, generated_image_shape=[])
     assert found.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
+    path = tmp_path / "params.json"
+    path.write_text(json.dumps(FIRST | {"generated_image_shape": []}))
+    again = migrate(path, tmp_path / "a" / "new" / "folder")
+    assert again.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
 
 
 def test_no_shot_noise_is_many_photons(translated):
