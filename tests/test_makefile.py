@@ -151,6 +151,7 @@ def test_the_help_lists_goals_alone_and_of_a_goal_its_variables():
         assert {"PYTHON"} <= extra <= {"PYTHON", "DEVICE"}
         assert done.returncode == 0
         assert done.stderr == ""
+    assert re.search(r"(?m)^OUT .*apply: `applied`", _make("help", "apply").stdout)
     assert _listed(_make("help", "ctc").stdout) >= {"RUN", "SERIES", "TRUE_LABELS"}
     assert "make help: no goal bencmark" in _make("help", "bencmark").stderr
 

@@ -27,6 +27,7 @@ GOALS = (
 # Options that a recipe sets by itself.
 CTC = {"CTC", "SERIES", "TRUTH", "TRUE_LABELS", "CROP"}
 SET = {"compare": {"ACCEPTED"}, "build-evaluation": {"IMAGE"}, "export": CTC}
+EVERYWHERE = {"ENGINE": "auto"}  # of the Makefile
 HEAD = "<!-- Written by `cytosuite maintain tables` from the options of the commands. -->"
 
 
@@ -169,11 +170,12 @@ def makefile() -> str:
 def page() -> str:
     """Return docs/variables.md: a row per variable with its goals, meaning and default."""
     rows: dict[str, Variable] = {}
-    goals: dict[str, list[str]] = {}
+    goals: dict[str, dict[str, str]] = {}
     for goal in GOALS:
         for own in variables(goal):
             rows.setdefault(own.name, own)
-            goals.setdefault(own.name, []).append("build-*" if goal == "build" else goal)
+            default = EVERYWHERE.get(own.name, own.default)
+            goals.setdefault(own.name, {})["build-*" if goal == "build" else goal] = default
     lines = [
         *("# Variables of make", "", HEAD, ""),
         "`make GOAL NAME=value` gives `value` to the option `--name` of `cytosuite GOAL`. A switch",
@@ -186,8 +188,15 @@ def page() -> str:
     ]
     for name, own in sorted(rows.items()):
         text = own.help.replace("|", "\\|")
-        default = f"`{own.default}`" if own.default else ""
-        lines.append(f"| `{name}` | {text} | {default} | {', '.join(goals[name])} |")
+        alike = len(set(goals[name].values())) == 1
+        defaults = {
+            f"`{value}`" if alike else f"{goal}: `{value}`"
+            for goal, value in goals[name].items()
+            if value
+        }
+        lines.append(
+            f"| `{name}` | {text} | {', '.join(sorted(defaults))} | {', '.join(goals[name])} |"
+        )
     return "\n".join([*lines, ""])
 
 
