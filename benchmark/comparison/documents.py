@@ -1,4 +1,4 @@
-"""Scores and values in documents, between ``<!-- scores: SEG of cells -->`` and ``<!-- end -->``."""
+"""Scores and values in pages, between ``<!-- scores: SEG of cells -->`` and ``<!-- end -->``."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -109,6 +109,7 @@ def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str
         return found["head"] + "\n".join(["", *lines, ""]) + "\n" + found["end"]
 
     def measured(mark: "re.Match[str]") -> str:
+        """Return a mark with its value."""
         value = values.get(mark["key"])
         if not isinstance(value, str):
             raise InputError(f"{path}: {VALUES} has no text {mark['key']!r}")
