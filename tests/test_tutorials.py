@@ -1,19 +1,18 @@
 """The tutorials: their commands run in order in an empty folder, and print what the pages show."""
 
 import csv
-import os
 import re
 from math import isclose
 from pathlib import Path
 
 import house
+import pages
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKER = "## With Docker"  # the rest of a page needs it
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?! s\b)")
 SECONDS = re.compile(r"\d+(?:\.\d+)? s\b")
-PLAIN = {"DOCKER_HOST": "unix:///nowhere", "DEVICE": "cpu"}  # processes in place of containers
 pytestmark = pytest.mark.slow
 
 
@@ -39,10 +38,8 @@ def alike(promised, line):
 
 def follow(text, checkout, folder, **environment):
     """Run the commands of a page, and hold what they print against the page."""
-    words = {"PATH": f"{checkout}/.venv/bin:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
-    words["COLUMNS"] = "100"  # of a terminal, as on the page
     for commands, promised in blocks(text):
-        done = house.ran("bash", "-euc", commands, cwd=folder, **words, **environment)
+        done = pages.run(commands, checkout, folder, **environment)
         assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
         lines = (done.stdout + done.stderr).splitlines()
         for wanted in promised:
@@ -70,12 +67,12 @@ def page():
 
 
 def test_segment_and_measure(page, checkout, tmp_path):
-    follow(page("segment-and-measure"), checkout, tmp_path, **PLAIN)
+    follow(page("segment-and-measure"), checkout, tmp_path, **pages.PLAIN)
     assert {path.suffix for path in (tmp_path / "labels").iterdir()} >= {".tif", ".json", ".png"}
 
 
 def test_enter_a_challenge(page, checkout):
-    follow(page("enter-a-challenge").partition(DOCKER)[0], checkout, checkout, **PLAIN)
+    follow(page("enter-a-challenge").partition(DOCKER)[0], checkout, checkout, **pages.PLAIN)
     assert (checkout / "runs/second/report/index.html").is_file()
 
 
@@ -86,7 +83,7 @@ def test_enter_a_challenge_with_docker(page, checkout, client, base):
 
 
 def test_train_on_simulated_data(page, checkout, tmp_path):
-    follow(page("train-on-simulated-data"), checkout, tmp_path, **PLAIN)
+    follow(page("train-on-simulated-data"), checkout, tmp_path, **pages.PLAIN)
     assert (checkout / "weights/cellpose3d/dim.json").is_file()
     assert mean_seg(checkout, tmp_path, "before") < 0.3
     assert mean_seg(checkout, tmp_path, "after") > 0.35
