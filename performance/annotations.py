@@ -1,4 +1,4 @@
-"""Scores by the number of annotated images: a model fine-tuned on them, and one from random weights.
+"""Scores by the number of annotated images: of a model fine-tuned on them, and of random weights.
 
 A model is trained on images drawn by its seed, the first of those of larger numbers, from a parent
 or from random weights, with the parent's crops and parameters. Objects of the test folder are

@@ -108,9 +108,9 @@ READ = {
     ],
     "algorithms/diffusion/README.md": [
         Row("membrane/ovule", small="--cases 1 --set shape=[16,64,64]"),
-        Row("benchmark", small=f"{CHAIN} --set shape=[128,128]"),
+        Row("benchmark", small=f"{CHAIN} --set shape=[128,128] --set n_nuclei=6"),
         Row("my_labels", {"my_labels": (layouts.labels, PLANE)}),
-        Row("FRAMES", small="--cases 1 --set shape=[96,96]"),
+        Row("FRAMES", small="--cases 1 --set shape=[96,96] --set n_nuclei=4"),
         Row("my_pairs", {"my_pairs": (layouts.annotated, VOLUMES)}),
         Row("my_stacks", {"my_stacks": (layouts.images, VOLUMES, "abcd")}),
         Row("my_planes", {"my_planes": (layouts.annotated, PLANES)}),
