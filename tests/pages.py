@@ -59,8 +59,9 @@ def run(command, home, folder, **environment):
 def prepare(command, row, home, **environment):
     """Lay out what a command reads; a model of its name makes room."""
     for name in NAMED.findall(command):
-        for path in home.glob(f"weights/*/{name}.*"):
-            path.unlink()
+        for end in ("", "-back"):
+            for path in home.glob(f"weights/*/{name}{end}.*"):
+                path.unlink()
         shutil.rmtree(home / "runs" / "training" / name, ignore_errors=True)
     if isinstance(row.before, str):
         done = run(row.before, home, home, **environment)
