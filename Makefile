@@ -57,16 +57,14 @@ $(if $(filter-out $(goals) build-%,$(asked)),$(error make help: no goal $(filter
 .DEFAULT_GOAL := help
 .PHONY: $(goals)
 
-##@ Use
-ifeq ($(asked),)
-help: ## Show all goals; make help GOAL: the variables of one.
-	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf "\nVariables of a goal, NAME=value: make help GOAL; of all: docs/variables.md\n"
-else
-help:
-	@awk -F ' *[|] *' -v names="$(taken)" 'BEGIN{split(names, n, " "); for (i in n) left[n[i]]} /^\| `/{gsub("`", "", $$2); if ($$2 in left) printf "%-19s %s%s\n", $$2, $$3, ($$4 ? " [" $$4 "]" : ""); delete left[$$2]} \
+all_goals = awk -F ':.*\#\# ' '/^\#\#@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*\#\# /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST) && \
+	printf "\nVariables of a goal, NAME=value: make help GOAL; of all: docs/variables.md\n"
+its_variables = awk -F ' *[|] *' -v names="$(taken)" 'BEGIN{split(names, n, " "); for (i in n) left[n[i]]} /^\| `/{gsub("`", "", $$2); if ($$2 in left) printf "%-19s %s%s\n", $$2, $$3, ($$4 ? " [" $$4 "]" : ""); delete left[$$2]} \
 	END{for (name in left) printf "%-19s see docs/variables.md\n", name}' docs/variables.md
-endif
+
+##@ Use
+help: ## Show all goals; make help GOAL: the variables of one.
+	@$(if $(asked),$(its_variables),$(all_goals))
 
 ifneq ($(asked),)
 $(asked): ; @:
@@ -178,7 +176,7 @@ clean: ## Remove the virtual environment, caches and all runs.
 loops = for parts in "spheroid scores" "segmentation cellpose3d watershed"; do $(BIN)/cytosuite maintain compile $$parts >/dev/null 2>&1 & done
 
 .venv/.networks-%: .venv/.cytosuite docker/requirements-%.txt
-	@echo "installing torch and MONAI for $* (once)" && { $(loops); $(INSTALL) networks; } && wait && rm -f .venv/.networks-* && touch $@
+	@echo "installing torch and MONAI for $* (once)" && { $(loops); $(BIN)/python docker/install.py --device $* networks; } && wait && rm -f .venv/.networks-* && touch $@
 
 .venv/.cluster: .venv/.cytosuite
 	@echo "installing Dask (once)" && $(INSTALL) cluster && touch $@
