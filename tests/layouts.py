@@ -185,7 +185,7 @@ def listed(home, names, masks_at="instances", shape=VOLUME):
 
 def views(home, shape=(14, 40, 36), content="nucleus"):
     """Write views with metadata, and their fused images."""
-    for number in range(3):
+    for number in range(8):
         fused = ndimage.gaussian_filter(scene(shape, number)[0].astype(np.float32), 1)
         light = np.linspace(1, 0.5, shape[0])[:, None, None]
         for role, array in (("angle", fused * light), ("fused", fused)):

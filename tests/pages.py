@@ -77,6 +77,8 @@ def follow(text, rows, home, reachable=(), **environment):
 
     Of those that need more than `reachable` only the options are read.
     """
+    for place in ("applied", "labels", "made", "segmented"):  # of the page before
+        shutil.rmtree(home / place, ignore_errors=True)
     failed, left = [], list(rows)
     for command in commands(text):
         row = next((own for own in left if own.part in command), Row(command))

@@ -132,7 +132,7 @@ READ = {
         Row("echo", "mkdir requests"),
         Row("benchmark", small="--cases 1"),
         Row("simulate", small="--cases 1"),
-        Row("train", small=TWO),
+        Row("train", needs="minutes: 24 cases are held out"),
     ],
     "algorithms/spots/README.md": [
         Row("cells/spots", small="--cases 1"),
