@@ -129,7 +129,7 @@ READ = {
         Row("embryo_training", small=TWO),
     ],
     "algorithms/masks/README.md": [
-        Row("echo", "mkdir requests"),
+        Row("echo", "mkdir -p requests"),
         Row("benchmark", small="--cases 1"),
         Row("simulate", small="--cases 1"),
         Row("train", needs="minutes: 24 cases are held out"),
