@@ -132,7 +132,7 @@ def weights_of(model: Model) -> Path:
         name = model.card.algorithm
         raise ModelError(
             f"card {model.card.name}: it names no weights; train a model (cytosuite train {name} "
-            f"DATASET --name NAME), or make one of weights (cytosuite model add FILE --like {name} "
-            "--name NAME)"
+            f"DATASET --name NAME), make one of weights (cytosuite model add FILE --like {name} "
+            "--name NAME), or name a file that the tool wrote (MODEL=path)"
         )
     return model.weights

@@ -71,7 +71,7 @@ def test_a_network_is_loaded_once_until_weights_or_arguments_change(tmp_path):
     assert load_once(second, {"width": 1}, load) is not one
     assert len(calls) == 3
     card = _model(tmp_path / "a.safetensors", _network(), weights=None).card
-    with pytest.raises(ModelError, match="card m: it names no weights; train the model first"):
+    with pytest.raises(ModelError, match="card m: it names no weights; train a model"):
         load_once(Model(card), {}, load)
     module._loaded.cache_clear()
 
