@@ -329,8 +329,8 @@ def _dataset(folder, name):
 
 
 def checkout(folder):
-    """Copy the checkout without what runs and tools leave, with the interpreter of the tests."""
-    left = shutil.ignore_patterns(".venv", ".git", "dist", "build", ".*_cache", "__pycache__")
+    """Copy the checkout with its compiled loops, but not with what else runs and tools leave."""
+    left = shutil.ignore_patterns(".venv", ".git", "dist", "build", ".*_cache", "*.pyc")
 
     def ignored(place, names):
         return left(place, names) | ({"runs"} if Path(place) == ROOT else set())
