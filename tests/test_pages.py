@@ -172,6 +172,7 @@ def text(page):
 
 
 @pytest.mark.slow
+@pytest.mark.long  # .ci/users runs them each time, with containers
 def test_the_rows_of_the_readme_run_as_written(checkout):
     rows = (READ["README.md"], checkout, {"networks"})
     assert pages.follow(text("README.md"), *rows, **pages.PLAIN) == []
