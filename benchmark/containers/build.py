@@ -24,7 +24,7 @@ from cytosuite.benchmark.containers.images import (
 )
 from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest, read_text, value_digest, visible_files
+from cytosuite.files import file_digest, read_text, remove, value_digest, visible_files
 
 IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -139,6 +139,7 @@ class Builder:
         packages = (path for path in (root / "docker/packages" / kind).rglob("*") if path.is_file())
         files = {"Dockerfile": root / BASE_FILE, **by_name(packages, root / "docker")}
         self._run(tag, files, {"BASE_IMAGE": start, "KIND": kind}, labels)
+        remove(root / "docker" / "packages" / kind)  # the image has them
         with daemon_errors(f"tag of {tag}"):
             self.client.images.get(tag).tag("cytosuite/base", kind)
         self.say(f"{tag} is built")
