@@ -149,7 +149,7 @@ def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path]
             runs.append(run)
             continue
         name = name if named else place.resolve().name
-        if not named and name in (DATA, "training") and (place.parent / DATA).is_dir():
+        if not named and name in (DATA, "training", "build") and (place.parent / DATA).is_dir():
             continue  # of `runs/*`
         if name in folders:
             raise InputError(f"{place}: two folders are named {name}; give one as NAME={place}")

@@ -148,6 +148,8 @@ def test_all_folders_of_runs_are_its_runs_also_with_the_report_among_them(
 ):
     run("monday", "watershed")
     run("tuesday", "watershed", rows=8)
+    for name in ("training", "build"):  # of trainings, and of images that are built
+        (tmp_path / "runs" / name).mkdir()
     monkeypatch.setattr("cytosuite.benchmark.commands.report.workplace", lambda: tmp_path)
     for _ in range(2):
         every = sorted((tmp_path / "runs").iterdir())
