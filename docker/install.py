@@ -68,11 +68,14 @@ def torch(device: str) -> list[str]:
     return [f"torch==={pins['torch'].version}"]  # by two signs, 2.13.0+cpu would satisfy 2.13.0
 
 
-def commands(tool: str, extras: Sequence[str], pins: Sequence[str]) -> Iterator[list[str]]:
+def commands(
+    tool: str, extras: Sequence[str], pins: Sequence[str], resolution: str
+) -> Iterator[list[str]]:
     """Yield commands of uv, the best first: as configured, with PyTorch's index, with any torch."""
     # The checkout itself is built once, without extras.
     packages = ["--requirements=pyproject.toml", *(f"--extra={extra}" for extra in extras)]
     command = [tool, "pip", "install", "--quiet", f"--python={sys.executable}"]
+    command += [f"--resolution={resolution}"]
     command += packages if extras else ["--editable=."]
     if pins:
         yield [*command, *pins]
@@ -95,11 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("extras", nargs="*", metavar="EXTRA")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of torch")
+    parser.add_argument("--lowest", action="store_true", help="versions of pyproject.toml, by uv")
     options = parser.parse_args(arguments)
-    extras = options.extras
+    extras, resolution = options.extras, "lowest-direct" if options.lowest else "highest"
     pins = torch(options.device) if WITH_TORCH & set(extras) else []
-    if (tool := uv()) and _any_ends(commands(tool, extras, pins), pins, environment()):
+    tool = uv()
+    if tool and _any_ends(commands(tool, extras, pins, resolution), pins, environment()):
         return 0
+    if options.lowest:
+        return 1
     sys.stderr.write(f"{'uv failed' if tool else 'no uv'}: pip installs, which takes minutes\n")
     return int(not _any_ends(by_pip(extras, pins), pins, dict(os.environ)))
 
