@@ -45,8 +45,8 @@ def environment() -> dict[str, str]:
 
 
 def plain_environment() -> dict[str, str]:
-    """Return the environment without settings of pip and uv: what is there is installed."""
-    return {name: value for name, value in os.environ.items() if name[:3] not in ("PIP", "UV_")}
+    """Return the environment without the user's `SETTINGS` of uv: it installs what is there."""
+    return {key: value for key, value in os.environ.items() if key not in SETTINGS.values()}
 
 
 def uv() -> str | None:

@@ -65,7 +65,8 @@ def command(kind: str, folder: Path, here: Path) -> list[str]:
     pins = [f"{name}=={pin.version}" for name, pin in wheelhouse.added(kind, here).items()]
     options = ["--quiet", "--no-index", "--no-deps", f"--find-links={wheels}", f"--target={folder}"]
     if tool is None:
-        return [*install.PIP, "install", "--no-compile", *options, *wheelhouse.TARGET, *pins]
+        words = [*install.PIP, "--isolated", "install", "--no-compile"]
+        return [*words, *options, *wheelhouse.TARGET, *pins]
     platform = ["--python-version=3.11", "--python-platform=x86_64-manylinux_2_28"]
     return [tool, "pip", "install", "--no-config", *options, *platform, *pins]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.models import choice_digest, ruled_folder
+from cytosuite.benchmark.catalog.models import choice_digest
 from cytosuite.benchmark.catalog.packages import refusal
 from cytosuite.benchmark.commands.applied import (
     Applied,
@@ -43,7 +43,7 @@ from cytosuite.benchmark.terminal.options import ApplyOptions, SegmentOptions
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given
-from cytosuite.contract.select import describe
+from cytosuite.contract.select import FOLDER, describe
 from cytosuite.contract.spacing import ASSUME
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.folder.collect import Item
@@ -204,7 +204,7 @@ class _Application:
             else:
                 self.doubts[item.name] = doubts
                 together = chosen.setdefault(algorithm.name, {})
-                together.setdefault(ruled_folder(item.image), {})[case] = item
+                together.setdefault(str(facts.get(FOLDER, "")), {})[case] = item
         for item, reason in refused:
             if not self.results and not chosen:
                 raise reason

@@ -367,7 +367,7 @@ class CorrectTab(Qw.QWidget):
         """Offer the new model, of the name that it had when the training began."""
         assert self.runner.work is not None
         words = self.runner.work.words
-        algorithm, model = words[1], words[6]  # see `train_words`
+        algorithm, model = words[1], words[words.index("--name") + 1]
         self.parents.addItem(f"{algorithm}:{model}")
         self.trained()
         self.runner.say(f"trained: choose {algorithm} and its model {model} to run it")

@@ -2,24 +2,15 @@
 
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-DOCKER = Path(__file__).parents[2] / "docker"
-
 
 @pytest.fixture
-def install(monkeypatch):
+def install(script):
     """Return the script as a module."""
-    monkeypatch.syspath_prepend(DOCKER)
-    spec = spec_from_file_location("install", DOCKER / "install.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.modules.pop("wheelhouse", None)
+    return script("install")
 
 
 @pytest.fixture

@@ -3,24 +3,15 @@
 import ctypes
 import sys
 import zipfile
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-DOCKER = Path(__file__).parents[2] / "docker"
-
 
 @pytest.fixture
-def unpack(monkeypatch):
+def unpack(script):
     """Return the script as a module."""
-    monkeypatch.syspath_prepend(DOCKER)
-    spec = spec_from_file_location("unpack", DOCKER / "unpack.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    for name in ("install", "wheelhouse"):
-        sys.modules.pop(name, None)
+    return script("unpack")
 
 
 @pytest.mark.parametrize(

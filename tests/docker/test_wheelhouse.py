@@ -5,7 +5,6 @@ import subprocess
 import tarfile
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from threading import Thread
 
@@ -14,13 +13,10 @@ import pytest
 DOCKER = Path(__file__).parents[2] / "docker"
 
 
-@pytest.fixture(scope="module")
-def wheelhouse():
+@pytest.fixture
+def wheelhouse(script):
     """Return the script as a module."""
-    spec = spec_from_file_location("wheelhouse", DOCKER / "wheelhouse.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("wheelhouse")
 
 
 @pytest.fixture
@@ -318,7 +314,7 @@ def test_the_host_may_have_any_python(wheelhouse):
     assert "--platform=manylinux_2_36_x86_64" not in command
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def locks(wheelhouse):
     """Return the locks by the name of their base."""
     names = ("slim", "cpu", "cuda", "pip")

@@ -1,0 +1,25 @@
+"""Scripts in ``docker/`` as modules."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+DOCKER = Path(__file__).parents[2] / "docker"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Return a function that loads a script, with those that it imports, anew in each test."""
+
+    def load(name):
+        spec = spec_from_file_location(name, DOCKER / f"{name}.py")
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    monkeypatch.syspath_prepend(DOCKER)
+    yield load
+    for name in ("install", "wheelhouse"):
+        sys.modules.pop(name, None)
