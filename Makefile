@@ -163,7 +163,7 @@ docs: .venv/.docs ## Build the documentation site in build/site; PICTURES=0 draw
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f docs/site/mkdocs.yml && echo "written: build/site/index.html"
 
 clean: ## Remove the virtual environment, caches and all runs.
-	@rm -rf .venv runs build docker/wheelhouse docker/packages .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf .venv runs build docker/packages .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"cytosuite needs Python 3.11 or newer, found {v[0]}.{v[1]}; try make PYTHON=python3.12")'

@@ -22,7 +22,7 @@ if docker image inspect "$tag" >/dev/null 2>&1; then
 fi
 
 # merged-usr spares usrmerge and with it perl; essential spares apt: a build has no network. 102 MB instead of 245 MB.
-# python3-distutils and not python3-pip: the build brings its own pip in the wheelhouse. libstdc++6 is what wheels expect.
+# python3-distutils and not python3-pip: packages are unpacked on the host. libstdc++6 is what wheels expect.
 # The last hook removes what differs from build to build or is this machine's own, and the caches of tools.
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT

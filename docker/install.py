@@ -7,14 +7,17 @@ installs; it looks where pip is configured to look. With networks comes the torc
 import argparse
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import wheelhouse
-
+HERE = Path(__file__).resolve().parent
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+# PyTorch's index may be out of reach: a few seconds are enough to know.
+ON_CPU_INDEX = ("--extra-index-url", CPU_INDEX, "--timeout", "5", "--retries", "1")
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 # Settings of pip by the variables of uv, which reads none of them.
 SETTINGS = {
@@ -44,11 +47,6 @@ def environment() -> dict[str, str]:
     return settings | os.environ
 
 
-def plain_environment() -> dict[str, str]:
-    """Return the environment without the user's `SETTINGS` of uv: it installs what is there."""
-    return {key: value for key, value in os.environ.items() if key not in SETTINGS.values()}
-
-
 def uv() -> str | None:
     """Return the path of uv, which pip installs if need be; None where it cannot be had."""
     here = Path(sys.executable).with_name("uv")
@@ -64,8 +62,9 @@ def torch(device: str) -> list[str]:
     """Return the requirement of the torch that containers have; none where it is not built."""
     if device == "cpu" and sys.platform != "linux":
         return []  # the package index has no CUDA build there
-    pins = wheelhouse.locked(wheelhouse.HERE / f"requirements-{device}.txt")
-    return [f"torch==={pins['torch'].version}"]  # by two signs, 2.13.0+cpu would satisfy 2.13.0
+    lock = (HERE / f"requirements-{device}.txt").read_text("utf-8")
+    (version,) = re.findall(r"^torch==(\S+)", lock, re.MULTILINE)
+    return [f"torch==={version}"]  # by two signs, 2.13.0+cpu would satisfy 2.13.0
 
 
 def commands(
@@ -89,7 +88,7 @@ def by_pip(extras: Sequence[str], pins: Sequence[str]) -> Iterator[list[str]]:
     command += [f".[{','.join(extras)}]" if extras else "."]
     if pins:
         yield [*command, *pins]
-        yield [*command, *pins, *wheelhouse.ON_CPU_INDEX]
+        yield [*command, *pins, *ON_CPU_INDEX]
     yield command
 
 
@@ -123,7 +122,7 @@ def _any_ends(
             continue
         if pins and not set(pins) <= set(command):
             sys.stderr.write(
-                f"neither the package index nor {wheelhouse.CPU_INDEX} has {pins[0]} for this "
+                f"neither the package index nor {CPU_INDEX} has {pins[0]} for this "
                 "Python: the package index's own build is installed (for CUDA: 2.8 GB to download, "
                 "5.4 GB on disk)\n"
             )

@@ -330,9 +330,7 @@ def _dataset(folder, name):
 
 def checkout(folder):
     """Copy the checkout with its compiled loops, but not with what else runs and tools leave."""
-    left = shutil.ignore_patterns(
-        ".venv", ".git", "dist", "build", ".*_cache", "*.pyc", "wheelhouse"
-    )
+    left = shutil.ignore_patterns(".venv", ".git", "dist", "build", ".*_cache", "*.pyc")
 
     def ignored(place, names):
         return left(place, names) | ({"runs"} if Path(place) == ROOT else set())

@@ -227,7 +227,7 @@ def test_a_busy_machine_fails_no_property():
 
 def test_links_in_the_documents_lead_somewhere():
     for document in (path for path in ROOT.rglob("*.md") if ".venv" not in path.parts):
-        if {"runs", "wheelhouse", "packages", "build"} & set(document.parts):
+        if {"runs", "packages", "build"} & set(document.parts):
             continue
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document}: {target}"
@@ -259,7 +259,7 @@ PERMITTED = {
     "benchmark/commands/model.py _drop": "weights of one model",
     "benchmark/commands/report.py _data": "its own links; listed is the truth",
     "benchmark/commands/train.py train": "its own number, for the process that it starts",
-    "benchmark/containers/build.py base": "the packages of a base that is built",
+    "benchmark/containers/build.py _layer": "the packages of a base that is built",
     "benchmark/engines/guest.py _taken": "within the folder of a session",
     "benchmark/engines/hardening.py enforceable": "its own number spreads runners on processors",
     "benchmark/report/__init__.py _write": "figures of the former report",

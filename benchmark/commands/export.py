@@ -49,7 +49,7 @@ class BuildOptions:
     base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
     engine: str = option("docker", "docker or podman.")
     dry_run: bool = option(
-        False, "Say what would be built, check Dockerfiles and wheels; no daemon."
+        False, "Say what would be built, check Dockerfiles and packages; no daemon."
     )
 
 

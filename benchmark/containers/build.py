@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,16 +16,17 @@ from cytosuite.benchmark.containers.context import Files, by_name, pack
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.containers.images import (
     BASE_FILE,
+    PACKAGES_FILE,
     Blueprint,
+    Layer,
     algorithm_blueprint,
-    base_files,
-    base_tag,
+    base_layer,
     first_image,
     foreign_images,
 )
 from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest, read_text, remove, value_digest, visible_files
+from cytosuite.files import read_text, remove, value_digest
 
 IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -32,7 +34,7 @@ INPUTS_LABEL = "org.cytosuite.base-inputs"
 FROM_LABEL = "org.cytosuite.base-image"
 FROM_ID_LABEL = "org.cytosuite.base-image-id"
 FOREIGN_LABEL = "org.cytosuite.from-images"
-UNPINNED_LABEL = "org.cytosuite.unpinned-wheels"  # SHA-256 of wheels that no lock knows, as JSON
+UNPINNED_LABEL = "org.cytosuite.unpinned-packages"  # without a checksum in a lock, as JSON
 ORIGIN_LABELS = (SOURCE_LABEL, FROM_ID_LABEL, FOREIGN_LABEL, UNPINNED_LABEL)
 STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
 NO_REASON = ("Step ", " --->", "Removing intermediate", "STEP ", "-->")
@@ -97,13 +99,8 @@ class Builder:
             self.say(f"{tag}: on the base {image.base}, {image.reason}")
         revision, created = _commit(root)
         known = {"VERSION": image.version, "REVISION": revision, "CREATED": created}
-        arguments = {"BASE": self.base(image.base), **known, **image.arguments}
-        wheels: list[Path] = []
-        if image.packages is not None:
-            place = image.packages.parent.relative_to(root).as_posix()
-            self._collect_wheels(f"{place}/wheels", "--folder", place)
-            wheels = sorted((image.packages.parent / "wheels").glob("*.whl"))
-        files = image.context(root, wheels)
+        arguments = {"BASE": self._layer(image.layer(root)), **known, **image.arguments}
+        files = image.context(root)
         labels = {SOURCE_LABEL: image.digest(root), IMAGE_LABEL: image.name, **image.labels}
         text = image.dockerfile.read_text(encoding="utf-8")
         if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
@@ -115,37 +112,50 @@ class Builder:
 
     def base(self, kind: Base = "slim") -> str:
         """Build a base image, unless one of the same inputs exists; return the tag they make."""
-        root = self.root
-        tag, inputs = base_tag(root, kind)
+        return self._layer(base_layer(self.root, kind))
+
+    def _layer(self, layer: Layer) -> str:
+        """Build a layer, see `base`; its packages come while that below is built."""
+        root, kind, below = self.root, layer.kind, layer.below
+        tag, inputs = layer.tag(root)
         if not self.anew and (found := self._found_base(kind, inputs)):
             return found
         labels = {INPUTS_LABEL: inputs}
-        if kind == "slim":
-            start = self.base_image or first_image(root)
-            image = self._need(start)  # by its digest in a registry, if it comes from one
-            identity = next(iter(image.attrs.get("RepoDigests") or ()), image.id)
-            labels |= {FROM_LABEL: start, FROM_ID_LABEL: str(identity)}
-        else:
-            start = self.base("slim")
-            labels[FROM_LABEL] = self._need(start).labels[FROM_LABEL]
-        self._collect_wheels(f"docker/wheelhouse/{kind}", "--base", kind)
-        self._run_script("unpack.py", "--base", kind)
-        wheels = list(visible_files(root / "docker" / "wheelhouse" / kind))
-        locks = [file for file in base_files(root, kind) if file.suffix == ".txt"]
-        pinned = "".join(path.read_text(encoding="utf-8") for path in locks)
-        sums = {path.name: file_digest(path) for path in wheels}
-        if unpinned := {name: found for name, found in sums.items() if found not in pinned}:
+        self.say(f"collecting packages into docker/packages/{kind}")
+        with ThreadPoolExecutor(1) as beside:
+            unpacked = beside.submit(self._unpack, layer)
+            start = self._layer(below) if below else self.base_image or first_image(root)
+            image = self._need(start)
+            if below:
+                labels[FROM_LABEL] = image.labels[FROM_LABEL]
+            else:  # by its digest in a registry, if it comes from one
+                identity = next(iter(image.attrs.get("RepoDigests") or ()), image.id)
+                labels |= {FROM_LABEL: start, FROM_ID_LABEL: str(identity)}
+            folder, unpinned = unpacked.result()
+        if unpinned:
             labels[UNPINNED_LABEL] = json.dumps(unpinned, sort_keys=True)
-        packages = (path for path in (root / "docker/packages" / kind).rglob("*") if path.is_file())
+        packages = (path for path in folder.rglob("*") if path.is_file())
         files = {"Dockerfile": root / BASE_FILE, **by_name(packages, root / "docker")}
         self._run(tag, files, {"BASE_IMAGE": start, "KIND": kind}, labels)
-        remove(root / "docker" / "packages" / kind)  # the image has them
+        remove(folder)  # the image has them
         with daemon_errors(f"tag of {tag}"):
             self.client.images.get(tag).tag("cytosuite/base", kind)
         self.say(f"{tag} is built")
         return tag
 
-    def _found_base(self, kind: Base, inputs: str) -> str | None:
+    def _unpack(self, layer: Layer) -> tuple[Path, dict[str, str]]:
+        """Write the packages of a layer into a folder; return it, and digests of the unpinned."""
+        folder = self.root / "docker" / "packages" / layer.kind
+        script = self.root / PACKAGES_FILE
+        command = [sys.executable, str(script), str(layer.lock), str(folder)]
+        command += ["--below", str(layer.below.lock)] if layer.below else []
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            raise InputError(lines[-1] if lines else f"{PACKAGES_FILE}: exit {done.returncode}")
+        return folder, dict(line.split() for line in done.stdout.splitlines())
+
+    def _found_base(self, kind: str, inputs: str) -> str | None:
         """Return the tag of a base that was built from these inputs, None without one."""
         with daemon_errors("search for the base image"):
             # Podman 4.3 finds nothing by two labels at once.
@@ -204,22 +214,6 @@ class Builder:
                     "docker/bootstrap_base.sh cytosuite/debian:bookworm and give it as BASE_IMAGE"
                 ) from None
         return found
-
-    def _collect_wheels(self, place: str, *options: str) -> None:
-        """Fill a folder with the wheels of a lock."""
-        self.say(f"collecting wheels into {place}")
-        for line in self._run_script("wheelhouse.py", *options).splitlines():
-            if ": removed," in line:
-                self.say(line)
-
-    def _run_script(self, name: str, *options: str) -> str:
-        """Run a script in ``docker/`` and return what it prints; its last line is the error."""
-        command = [sys.executable, str(self.root / "docker" / name), *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            raise InputError(lines[-1] if lines else f"docker/{name}: exit {done.returncode}")
-        return done.stdout
 
 
 def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator[str]:

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from cytosuite.benchmark.containers.images import (
     BASE_FILE,
+    PACKAGES_FILE,
     Blueprint,
+    Layer,
     algorithm_blueprint,
-    base_files,
-    base_tag,
+    base_layer,
     first_image,
 )
 from cytosuite.benchmark.containers.locks import Base, Device
@@ -64,11 +65,12 @@ class _Rehearsal:
     def base(self, kind: Base) -> None:
         """Say how a base is built."""
         start = self.base_image or first_image(self.root)
-        start = start if kind == "slim" else base_tag(self.root, "slim")[0]
-        locks = [path for path in base_files(self.root, kind) if path.suffix == ".txt"]
-        self.say(f"{base_tag(self.root, kind)[0]}: on {start}")
+        layer = base_layer(self.root, kind)
+        start = layer.below.tag(self.root)[0] if layer.below else start
+        locks = [path for path in layer.files(self.root) if path.suffix == ".txt"]
+        self.say(f"{layer.tag(self.root)[0]}: on {start}")
         self.say(f"  locks: {', '.join(path.name for path in locks)}")
-        self.wheels("--base", kind)
+        self.packages(layer)
         names = {f"packages/{kind}"}
         given = {"BASE_IMAGE": start, "KIND": kind}
         self.dockerfile(self.root / BASE_FILE, names, given)
@@ -77,16 +79,15 @@ class _Rehearsal:
         """Say how the image of an algorithm is built."""
         context = image.context(self.root)
         size = sum(path.stat().st_size for path in context.values() if isinstance(path, Path))
-        self.say(f"{image.tag}: on {base_tag(self.root, image.base)[0]}, {image.reason}")
+        layer = image.layer(self.root)
+        self.say(f"{image.tag}: on {layer.tag(self.root)[0]}, {image.reason}")
         digest = image.digest(self.root)
         self.say(f"  {len(context)} files, {size / 1e6:.1f} MB, digest {digest[:12]}")
-        names = set(context)
         if image.packages is not None:
-            place = image.packages.parent.relative_to(self.root).as_posix()
-            names |= {f"{place}/wheels/{name}" for name in self.wheels("--folder", place)}
-        given = {"BASE": base_tag(self.root, image.base)[0], **image.arguments}
+            self.packages(layer)
+        given = {"BASE": layer.tag(self.root)[0], **image.arguments}
         given |= dict.fromkeys(("VERSION", "REVISION", "CREATED"), "known")
-        self.dockerfile(image.dockerfile, names, given)
+        self.dockerfile(image.dockerfile, set(context), given)
 
     def dockerfile(self, path: Path, names: Collection[str], given: Mapping[str, str]) -> None:
         """Say whether a Dockerfile is well."""
@@ -98,16 +99,16 @@ class _Rehearsal:
         for line in found:
             self.mistake(f"{place}, {line}")
 
-    def wheels(self, *options: str) -> list[str]:
-        """Say all wheels of a lock with their sizes, and return their names."""
-        words = [sys.executable, str(self.root / "docker" / "wheelhouse.py"), "--check", *options]
+    def packages(self, layer: Layer) -> None:
+        """Say all packages of a layer, as the package index has them."""
+        words = [sys.executable, str(self.root / PACKAGES_FILE), str(layer.lock), "--check"]
+        words += ["--below", str(layer.below.lock)] if layer.below else []
         done = subprocess.run(words, capture_output=True, text=True, timeout=CHECK_S, check=False)
-        lines = done.stdout.splitlines()
-        for line in lines:
-            self.say(f"  {plain(line)}")
-        for line in done.stderr.splitlines():
-            self.mistake(line)
-        return [name for line in lines if (name := line.partition(":")[0]).endswith(".whl")]
+        for line in done.stdout.splitlines():
+            if line.startswith(" + "):
+                self.say(f"  {plain(line[3:])}")
+        if done.returncode:
+            self.mistake(done.stderr)
 
     def mistake(self, line: str) -> None:
         """Say a mistake and count it."""

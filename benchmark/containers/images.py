@@ -1,7 +1,7 @@
 """How images are built: tags, files, bases, digests, and the images of others they stand on."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,14 +16,38 @@ ALGORITHM_LABEL = "org.cytosuite.algorithm"
 EVALUATION = "cytosuite.benchmark.submission.judging.evaluate"
 METRICS = "metrics"  # in the library
 BASE_FILE = "docker/base.Dockerfile"
-PIP_FILE = "docker/requirements-pip.txt"
-UNPACK_FILE = "docker/unpack.py"
+PACKAGES_FILE = "docker/packages.py"
 FROM = re.compile(r"(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|COPY\s.*?--from=(\S+))")
 
 
 def image_tag(algorithm: str, device: Device = "cpu") -> str:
     """Return the tag of an algorithm's image."""
     return f"cytosuite/{algorithm}:{__version__}" + ("" if device == "cpu" else f"-{device}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A base: the packages of a lock upon those of the layer below, or upon the first image."""
+
+    kind: str  # ``slim``, ``cpu``, ``cuda``, or the name of an image with packages of its own
+    lock: Path
+    below: "Layer | None" = None
+
+    def files(self, root: Path) -> list[Path]:
+        """Return Dockerfile and script that make it, and the locks of all layers."""
+        there = self.below.files(root) if self.below else [root / BASE_FILE, root / PACKAGES_FILE]
+        return list(dict.fromkeys([*there, *lock_files(self.lock)]))
+
+    def tag(self, root: Path) -> tuple[str, str]:
+        """Return its tag, and the digest of its inputs, which the tag names."""
+        inputs = digest(self.files(root), root)
+        return f"cytosuite/base:{self.kind}-{inputs[:12]}", inputs
+
+
+def base_layer(root: Path, base: Base) -> Layer:
+    """Return a base of many images: ``slim``, or upon it the networks of a device."""
+    below = None if base == "slim" else base_layer(root, "slim")
+    return Layer(base, lock(root, base), below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +61,24 @@ class Blueprint:
     files: tuple[Path, ...]
     base: Base = "slim"  # ``slim``, ``cpu`` or ``cuda``
     reason: str = ""  # of the choice of the base, for the user
-    packages: Path | None = None
+    packages: Path | None = None  # lock of what it needs beyond the base
     empty: tuple[str, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)  # for the build
     labels: Mapping[str, str] = field(default_factory=dict)  # for the build
 
-    def digest(self, root: Path) -> str:
-        """Return the SHA-256 of names and contents of files, Dockerfiles, locks and own list."""
-        own = [] if self.packages is None else [self.packages, root / PIP_FILE]
-        paths = {*self.files, *own, self.dockerfile, *base_files(root, self.base)}
-        return digest(sorted(paths), root)
+    def layer(self, root: Path) -> Layer:
+        """Return the layer of packages that it stands on."""
+        layer = base_layer(root, self.base)
+        return Layer(self.name, self.packages, layer) if self.packages else layer
 
-    def context(self, root: Path, wheels: Iterable[Path] = ()) -> Files:
-        """Return the build context: all files by name, with those of its own packages."""
-        own = [] if self.packages is None else [self.packages, *wheels]
-        return {
-            "Dockerfile": self.dockerfile,
-            **dict.fromkeys(self.empty),
-            **by_name(self.files, root),
-            **by_name(own, root),
-        }
+    def digest(self, root: Path) -> str:
+        """Return the SHA-256 of names and contents of files, Dockerfiles and locks."""
+        return digest(sorted({*self.files, self.dockerfile, *self.layer(root).files(root)}), root)
+
+    def context(self, root: Path) -> Files:
+        """Return the build context: all files by name."""
+        files = by_name(self.files, root)
+        return {"Dockerfile": self.dockerfile, **dict.fromkeys(self.empty), **files}
 
 
 def algorithm_blueprint(root: Path, algorithm: str, device: Device = "cpu") -> Blueprint:
@@ -105,17 +127,6 @@ def _place(path: Path, root: Path) -> Path:
 def image_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:
     """Return the digest of everything an algorithm's image is built from, see `Blueprint`."""
     return algorithm_blueprint(root, algorithm, device).digest(root)
-
-
-def base_files(root: Path, base: Base) -> list[Path]:
-    """Return the Dockerfile of a base, the script that unpacks its packages, and their locks."""
-    return [root / BASE_FILE, root / UNPACK_FILE, *lock_files(lock(root, base))]
-
-
-def base_tag(root: Path, base: Base) -> tuple[str, str]:
-    """Return the tag of a base, and the digest of its inputs, which the tag names."""
-    inputs = digest(base_files(root, base), root)
-    return f"cytosuite/base:{base}-{inputs[:12]}", inputs
 
 
 def first_image(root: Path) -> str:

@@ -31,14 +31,14 @@ def locked(paths: Iterable[Path]) -> set[str]:
     """Return the packages of lists and their included lists; InputError if one is not pinned."""
     found = set()
     for file in (file for path in paths if path.is_file() for file in lock_files(path)):
-        for number, line in enumerate(read_text(file).splitlines(), 1):
-            text = line.partition("#")[0].strip()
+        for line in read_text(file).replace("\\\n", " ").splitlines():
+            text = " ".join(line.partition("#")[0].split())
             if text and not text.startswith("-r "):
                 pinned = PINNED.fullmatch(text)
                 if pinned is None:
                     raise InputError(
-                        f"{file}, line {number}: expected name==version, "
-                        f"with --hash=sha256:... or without, found {line.strip()!r}"
+                        f"{file}: expected name==version, with --hash=sha256:... or without, "
+                        f"found {text!r}"
                     )
                 found.add(plain(pinned[1]))
     return found

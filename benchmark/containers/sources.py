@@ -14,7 +14,7 @@ ROOMS = {"algorithms", "benchmark", "datasets", "weights"}  # links in a checkou
 # Of the library.
 NOT_IN_CORE = {"figures", "folders", "metrics", "monai", "napari", "training", *ROOMS}
 # Of an algorithm's folder.
-NOT_AT_RUN_TIME = {"training", "kernels", "wheels", "Dockerfile"}
+NOT_AT_RUN_TIME = {"training", "kernels", "Dockerfile"}
 
 
 def runtime_files(root: Path, algorithm: str) -> list[Path]:

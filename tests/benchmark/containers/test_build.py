@@ -2,7 +2,6 @@ import json
 import re
 import tarfile
 from dataclasses import replace
-from hashlib import sha256
 from types import SimpleNamespace
 
 import pytest
@@ -45,9 +44,7 @@ FILES = {
     "docker/requirements-networks.txt": "monai==1",
     "docker/requirements-cpu.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1+cpu",
     "docker/requirements-cuda.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1",
-    "docker/wheelhouse.py": "",
-    "docker/unpack.py": "",
-    "docker/wheelhouse/slim/numpy-1.whl": "wheel",
+    "docker/packages.py": "",
     "docker/packages/slim/numpy/array.py": "packages",
     "docker/packages/cpu/torch/nn.py": "large packages",
 }
@@ -130,7 +127,7 @@ def test_every_file_of_the_image_changes_the_digest(root):
         *("algorithms/thresholder/predict.py", "algorithms/thresholder/Dockerfile"),
         *("algorithms/thresholder/more/new.py", "weights/thresholder/small.json"),
         *("weights/thresholder/new.safetensors", "docker/base.Dockerfile"),
-        *("docker/requirements-slim.txt", "docker/unpack.py"),
+        *("docker/requirements-slim.txt", "docker/packages.py"),
     ):
         before = image_digest(root, "thresholder")
         _change(root, changed)
@@ -202,15 +199,13 @@ def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(builder, dae
     assert len(daemon.builds) == 4  # both bases are there
 
 
-def test_the_checksum_of_a_wheel_that_no_lock_knows_stands_in_a_label(builder, root, daemon):
-    wheel = sha256(b"wheel").hexdigest()
+def test_the_digest_of_packages_without_a_checksum_stands_in_a_label(builder, root, daemon):
     builder.base()
-    assert json.loads(daemon.builds[-1]["labels"]["org.cytosuite.unpinned-wheels"]) == {
-        "numpy-1.whl": wheel
-    }
-    (root / "docker/requirements-slim.txt").write_text(f"numpy==1 --hash=sha256:{wheel}")
+    assert "org.cytosuite.unpinned-packages" not in daemon.builds[-1]["labels"]
+    (root / "docker/packages.py").write_text("print('torch==1+cpu 12ab')")
     builder.base()
-    assert "org.cytosuite.unpinned-wheels" not in daemon.builds[-1]["labels"]
+    label = daemon.builds[-1]["labels"]["org.cytosuite.unpinned-packages"]
+    assert json.loads(label) == {"torch==1+cpu": "12ab"}
 
 
 def test_the_context_holds_this_algorithm_and_nothing_else(builder, daemon):
@@ -227,21 +222,20 @@ def test_the_context_holds_this_algorithm_and_nothing_else(builder, daemon):
     assert all(build["network_mode"] == "none" for build in daemon.builds)
 
 
-def test_packages_of_the_algorithms_own_travel_as_wheels(builder, root, daemon):
-    folder = root / "algorithms" / "thresholder"
+def test_packages_of_the_algorithms_own_are_a_layer_upon_its_base(builder, root, daemon):
     before = runtime_digest(root, "thresholder")
-    (folder / "requirements.txt").write_text("tiny==1")
-    with_list = runtime_digest(root, "thresholder")
-    assert with_list != before
-    (folder / "wheels").mkdir()
-    (folder / "wheels" / "tiny-1-py3-none-any.whl").write_text("wheel")
-    assert runtime_digest(root, "thresholder") == with_list
-    lines = []
-    replace(builder, say=lines.append).build("thresholder")
-    assert "collecting wheels into algorithms/thresholder/wheels" in lines
-    files = daemon.builds[-1]["files"]
-    assert files["algorithms/thresholder/wheels/tiny-1-py3-none-any.whl"] == b"wheel"
-    assert files["algorithms/thresholder/requirements.txt"] == b"tiny==1"
+    (root / "algorithms/thresholder/requirements.txt").write_text("tiny==1")
+    assert runtime_digest(root, "thresholder") != before
+    (root / "docker/packages/thresholder").mkdir()
+    (root / "docker/packages/thresholder/tiny.py").write_text("tiny")
+    builder.build("thresholder")
+    slim, own, image = daemon.builds
+    assert own["tag"].startswith("cytosuite/base:thresholder-")
+    assert own["buildargs"] == {"BASE_IMAGE": slim["tag"], "KIND": "thresholder"}
+    assert own["files"]["packages/thresholder/tiny.py"] == b"tiny"
+    assert image["buildargs"]["BASE"] == own["tag"]
+    builder.build("thresholder", force=True)
+    assert len(daemon.builds) == 4
 
 
 def test_an_algorithm_without_weights_has_an_empty_folder(builder, root, daemon):
@@ -364,14 +358,12 @@ def _failing_step(root, daemon):
     ]
 
 
-def _no_wheels(root, daemon):
+def _no_packages(root, daemon):
     """set PIP_EXTRA_INDEX_URL"""
-    (root / "docker/wheelhouse.py").write_text(
-        "import sys\nsys.exit('WARNING: pip\\nset PIP_EXTRA_INDEX_URL')"
-    )
+    (root / "docker/packages.py").write_text("import sys\nsys.exit('set PIP_EXTRA_INDEX_URL')")
 
 
-@pytest.mark.parametrize("mistake", [_no_registry, _failing_step, _no_wheels])
+@pytest.mark.parametrize("mistake", [_no_registry, _failing_step, _no_packages])
 def test_explains(builder, root, daemon, mistake):
     mistake(root, daemon)
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)) as found:
