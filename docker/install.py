@@ -99,6 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of torch")
     parser.add_argument("--lowest", action="store_true", help="versions of pyproject.toml, by uv")
     options = parser.parse_args(arguments)
+    if (HERE.parent / "cytosuite" / "benchmark").is_file():
+        sys.stderr.write(
+            "cytosuite/benchmark: expected a link to a folder, found a plain file; clone with links "
+            "(git config core.symlinks true, then git checkout .), or unpack an archive that keeps them\n"
+        )
+        return 1
     extras, resolution = options.extras, "lowest-direct" if options.lowest else "highest"
     pins = torch(options.device) if WITH_TORCH & set(extras) else []
     tool = uv()

@@ -1,14 +1,16 @@
 """Run what users run and print where they wait: time, memory, cores, and the share of stages.
 
-Usage: python performance/waits.py [--only WORD...] [--all] [--list] [--growth]
+Usage: python performance/waits.py [--only WORD...] [--all] [--list] [--growth] [--measured]
            [--folder FOLDER] [--out FILE.json] [--baseline FILE.json]
 
 Each wait is a process of its own with the real command; `--only` takes those with a word in their
 name, `--all` the long ones too. Images are simulated once, with fixed seeds, into the folder, which
 is kept where it is named. CPU and peak memory (of the largest process, at least that of this one)
 are the kernel's, of the command and all that it starts; stages are sampled in every Python process
-(`stages.py`). The table goes to the screen, the rows to FILE.json, and the table beside it (.md)
-with those of the baseline.
+(`stages.py`). A wait of a fresh clone is what a newcomer types, on a clone of the last commit; its
+stages are the seconds from a line of its output to the next, and before one with Docker the images
+of cytosuite are removed. The table goes to the screen, the rows to FILE.json, and the table beside
+it (.md) with those of the baseline; `--measured` writes what pages say into docs/measured.toml.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,7 @@ TRAININGS = {
     "masks": "cells --size mini --cases 60",
     "diffusion": "{training}",
 }
+IMAGES = ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"]
 NAMES = re.compile("{(.*?)}")  # inputs in a command, and ``out``
 HERE = Path(__file__).parent
 Row = dict[str, Any]
@@ -68,13 +72,16 @@ class Wait:
     cold: bool = False  # with an empty cache of compiled loops
     again: bool = False  # its folder holds the results already
     long: bool = False  # left out by default
-    program: tuple[str, ...] = PROGRAM
+    clone: bool = False  # a goal of make, in a fresh clone
 
 
 def waits() -> Iterator[Wait]:
     """Yield all waits in the order of a user's first day."""
-    setup = "python3 -m venv {out}/venv && {out}/venv/bin/pip install --quiet -e " + str(ROOT)
-    yield Wait("set-up", setup, long=True, program=("sh", "-c"))
+    for engine in ("process", "docker"):
+        command = f"benchmark DATASET=spheroid ENGINE={engine}"
+        yield Wait(f"fresh clone, {engine}", command, long=True, clone=True)
+    for goal in ("list", "setup", "peers"):
+        yield Wait(f"fresh clone, make {goal}", goal, long=True, clone=True)
     yield Wait("list", "list")
     for size in ("mini", "default"):
         command = f"benchmark spheroid --size {size} --engine process --runs {{out}}"
@@ -224,11 +231,12 @@ def simulated(words: str, path: Path) -> None:
 
 def measured(wait: Wait, inputs: Inputs, tools: Path) -> Row:
     """Run a wait and return its row."""
-    own = hashlib.sha256(wait.command.encode()).hexdigest()[:12]
-    out = inputs.folder / "results" / own
+    digest = hashlib.sha256(wait.command.encode()).hexdigest()[:12]
+    out = inputs.folder / "results" / digest
+    if wait.clone:
+        return in_clone(wait, out)
     places = {"out": str(out)} | {n: inputs[n] for n in NAMES.findall(wait.command) if n != "out"}
-    command = NAMES.sub(lambda found: places[found[1]], wait.command)
-    words = [*wait.program, *([command] if wait.program != PROGRAM else command.split())]
+    words = [*PROGRAM, *NAMES.sub(lambda match: places[match[1]], wait.command).split()]
     forget()
     if not wait.again:
         shutil.rmtree(out, ignore_errors=True)
@@ -244,12 +252,44 @@ def measured(wait: Wait, inputs: Inputs, tools: Path) -> Row:
         if wait.cold:
             environment["NUMBA_CACHE_DIR"] = str(cache)
         row = run(words, environment)
-        found: Counter[str] = Counter()
+        stages: Counter[str] = Counter()
         for path in samples.glob("*.json"):
-            found.update(json.loads(path.read_text()))
+            stages.update(json.loads(path.read_text()))
     forget()
-    found["not sampled"] = max(row["cpu_s"] - found.total(), 0.0)
-    return {"name": wait.name, **row, "stages": dict(found.most_common())}
+    del row["lines"]
+    stages["not sampled"] = max(row["cpu_s"] - stages.total(), 0.0)
+    return {"name": wait.name, **row, "stages": dict(stages.most_common())}
+
+
+def in_clone(wait: Wait, folder: Path) -> Row:
+    """Run a goal of make in a fresh clone; stages are the seconds after each line of its output."""
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    if "docker" in wait.name:
+        tags = subprocess.run(IMAGES, capture_output=True, text=True, check=True).stdout.split()
+        ours = [tag for tag in tags if tag.startswith("cytosuite/") and "/debian" not in tag]
+        subprocess.run(["docker", "rmi", "--force", *ours], check=bool(ours), capture_output=True)
+    row = run(["make", *wait.command.split()], os.environ, folder)
+    stages: Counter[str] = Counter()
+    for (begin, line), (end, _) in pairwise([*row.pop("lines"), (row["wall_s"], "")]):
+        stages[re.sub(r"[\d(|].*", "", line).strip()[:40]] += end - begin
+    size = sum(path.lstat().st_size for path in (folder / ".venv").rglob("*"))
+    return {"name": wait.name, **row, "venv_gb": size / 1e9, "stages": dict(stages)}
+
+
+def feed(rows: list[Row]) -> None:
+    """Write the times and sizes that pages say into docs/measured.toml."""
+    path = ROOT / "docs" / "measured.toml"
+    text = path.read_text()
+    for row in rows:
+        if engine := re.fullmatch("fresh clone, (process|docker)", row["name"]):
+            wall = row["wall_s"]
+            time_said = f"{wall:.0f} s" if wall < 100 else f"{wall / 60:.1f} min"
+            values = {f"first_run_{engine[1]}": time_said}
+            values[f"{engine[1]}_disk"] = f"{row['venv_gb']:.1f} GB"
+            for key, value in values.items():
+                text = re.sub(rf'(?m)^{key} = ".*"$', f'{key} = "{value}"', text)
+    path.write_text(text)
 
 
 def forget() -> None:
@@ -258,21 +298,29 @@ def forget() -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def run(words: list[str], environment: Any) -> Row:  # noqa: ANN401 - of the operating system
-    """Run a program to its end; return wall and CPU seconds, peak MiB, and how it ended."""
-    with tempfile.TemporaryFile() as said:
-        begin = time.perf_counter()
-        process = subprocess.Popen(words, env=environment, stdout=said, stderr=said, cwd=ROOT)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        lines = said.read().decode(errors="replace").strip().splitlines()
+def run(words: list[str], environment: Any, place: Path = ROOT) -> Row:  # noqa: ANN401 - of the system
+    """Run a program to its end; return seconds, peak MiB, how it ended, and its timed lines."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        words,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=place,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    lines = [(time.perf_counter() - begin, line.strip()) for line in process.stdout]
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
     cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    error = f"exit code {process.returncode}: {lines[-1] if lines else ''}"
+    error = f"exit code {process.returncode}: {lines[-1][1] if lines else ''}"
     return {
         **{"wall_s": wall, "cpu_s": cpu, "cores": cpu / wall, "peak_mib": peak},
         "error": error if process.returncode else "",
+        "lines": [(0.0, "start"), *lines],
     }
 
 
@@ -304,7 +352,8 @@ def table(rows: list[Row], baseline: dict[str, Row]) -> str:
             before = baseline.get(row["name"])
             cells += [f"{before[key]:.1f}" if before else "" for key in ("cpu_s", "wall_s")]
         cells += [f"{row['cpu_s']:.1f}", f"{row['wall_s']:.1f}", f"{row['cores']:.2f}"]
-        shares = {name: spent / row["cpu_s"] for name, spent in row["stages"].items()}
+        whole = row["wall_s"] if "venv_gb" in row else row["cpu_s"]
+        shares = {name: spent / whole for name, spent in row["stages"].items()}
         named = [f"{name} {share:.0%}" for name, share in shares.items() if share >= SHOWN]
         cells += [f"{row['peak_mib']:.0f}", row["error"] or ", ".join(named[:5])]
         lines.append(cells)
@@ -330,7 +379,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for inputs and results; kept")
     parser.add_argument("--out", type=Path, default=Path("waits.json"))
     parser.add_argument("--baseline", type=Path)
-    for name in ("all", "list", "growth"):
+    for name in ("all", "list", "growth", "measured"):
         parser.add_argument(f"--{name}", action="store_true")
     options = parser.parse_args()
     groups = list(growth()) if options.growth else [("", list(waits()))]
@@ -345,7 +394,9 @@ def main() -> None:
     }
     if options.list:
         for title, group in chosen.items():
-            print("\n".join(f"{title or wait.name}: cytosuite {wait.command}" for wait in group))
+            for wait in group:
+                program = "make" if wait.clone else "cytosuite"
+                print(f"{title or wait.name}: {program} {wait.command}")
         return
     before = json.loads(options.baseline.read_text())["waits"] if options.baseline else []
     baseline = {row["name"]: row for row in before}
@@ -368,6 +419,8 @@ def main() -> None:
     print(f"\n{text}")
     options.out.write_text(json.dumps({"machine": machine, "waits": rows}, indent=1))
     options.out.with_suffix(".md").write_text(text + "\n")
+    if options.measured:
+        feed(rows)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections import Counter
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def _room(module):
 
 def _name(path):
     return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize(
+    "room", ["algorithms.watershed.predict", "benchmark.runs.plan", "datasets.folder"]
+)
+def test_a_module_has_the_path_that_git_knows(room):
+    path = Path(import_module(f"cytosuite.{room}").__file__)
+    assert path.is_relative_to(ROOT / room.partition(".")[0])
 
 
 def test_imports_go_one_way():

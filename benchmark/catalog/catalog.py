@@ -17,7 +17,7 @@ from cytosuite.errors import InputError
 
 PACKAGE = Path(str(cytosuite.__file__)).resolve().parent
 # A checkout has the rooms next to the library, which links to them; a wheel has them inside.
-CHECKOUT = (PACKAGE / "benchmark").is_symlink()
+CHECKOUT = (PACKAGE.parent / "pyproject.toml").is_file()
 ROOT = PACKAGE.parent if CHECKOUT else PACKAGE
 ALL = "all"  # in place of names: the optional algorithms too
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cytosuite"

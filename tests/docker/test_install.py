@@ -88,3 +88,13 @@ def test_what_neither_can_install_is_an_error_with_its_reason(install, ran, caps
         "uv failed: pip installs, which takes minutes",
         "no such version",
     ]
+
+
+def test_a_checkout_without_links_gets_a_line(install, ran, monkeypatch, tmp_path, capsys):
+    (tmp_path / "cytosuite").mkdir()
+    (tmp_path / "cytosuite" / "benchmark").write_text("../benchmark")
+    monkeypatch.setattr(install, "HERE", tmp_path / "docker")
+    assert install.main([]) == 1
+    assert ran.commands == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("cytosuite/benchmark: expected a link")
