@@ -45,6 +45,7 @@ def _shared(name):
 _situations = _shared("situations")
 _puppets = _shared("puppets")
 _shared("archives")
+_shared("cards")
 _shared("house")
 _shared("layouts")
 _shared("pages")

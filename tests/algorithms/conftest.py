@@ -1,15 +1,13 @@
 """Makes the helpers of each algorithm's tests importable, and computes in one thread."""
 
-import json
 import sys
-from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 
+import cards
 import pytest
-from safetensors.torch import save_file
 
-from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.contract.weights import Model
 from cytosuite.networks.network import _loaded, tensors_of
 
 HELPED = ("cellpose3d", "cyclegan3d", "diffusion", "view_fusion", "view_fusion/training")
@@ -24,21 +22,14 @@ def _all_in_one_thread(one_thread):
 
 @pytest.fixture
 def opened(tmp_path):
-    """Return a function that writes a card, with the weights of a network, and opens it."""
+    """Return a function that makes a model of a card, a network and more tensors."""
 
-    def opened(algorithm, task, parameters, network=None):
-        card = {
-            **{"name": "tiny", "version": "0.1.0", "algorithm": algorithm, "task": task},
-            **{"description": "Random.", "authors": "nobody", "license": "Apache-2.0"},
-            "describes": {"axes": "ZYX", "spacing": (2.0, 0.8, 0.8)},
-            "parameters": parameters,
-        }
-        if network is not None:
-            tensors = {key: each.contiguous() for key, each in tensors_of(network).items()}
-            save_file(tensors, path := tmp_path / "tiny.safetensors")
-            card |= {"weights": path.name, "sha256": sha256(path.read_bytes()).hexdigest()}
-        (tmp_path / "tiny.json").write_text(json.dumps(card))
-        return open_model(tmp_path, read_cards(tmp_path, algorithm)[0])
+    def opened(algorithm, task, parameters, network=None, more=(), **describes):
+        facts = {"algorithm": algorithm, "task": task, "parameters": parameters}
+        facts["describes"] = {"axes": "ZYX", "spacing": (2.0, 0.8, 0.8), **describes}
+        if network is None:
+            return Model(cards.card(**facts))
+        return cards.model(tmp_path, {**tensors_of(network), **dict(more)}, **facts)
 
     yield opened
     _loaded.cache_clear()

@@ -3,15 +3,15 @@
 import pickle
 from pathlib import Path
 
+import cards
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 
 from cytosuite.contract import progress
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
-from cytosuite.contract.manifest import ModelCard, parse, read_toml
+from cytosuite.contract.manifest import read_toml
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.volume import Volume
@@ -31,11 +31,8 @@ def model(tool, tmp_path):
     """Return a function that makes a model of the stub's weights."""
 
     def made(learned):
-        save_file(dict(learned.tensors), path := tmp_path / "own.safetensors")
-        entries = {"name": "own", "version": "0.1.0", "algorithm": "cellpose", "task": "segment"}
-        entries |= {"description": "", "authors": "", "license": "", "describes": {}}
-        entries |= {"parameters": dict(learned.parameters), "weights": path.name, "sha256": "0"}
-        return Model(parse("card", entries, ModelCard), path)
+        facts = {"algorithm": "cellpose", "parameters": dict(learned.parameters)}
+        return cards.model(tmp_path, learned.tensors, **facts)
 
     return made
 

@@ -1,18 +1,14 @@
 import json
-from hashlib import sha256
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d import predict as module
 from cytosuite.algorithms.cellpose3d.network import Network, build, load
 from cytosuite.algorithms.cellpose3d.predict import predict
-from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import InputError
-from cytosuite.networks.network import _loaded, tensors_of
 from cytosuite.networks.tiling import plan
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume, large
@@ -48,37 +44,17 @@ def uphill(given):
 
 
 @pytest.fixture
-def model(tmp_path):
-    """Return a function that writes a card with random weights and opens it."""
+def model(opened):
+    """Return a function that opens a model of random weights."""
 
     def model(**parameters):
-        torch.manual_seed(0)
-        tensors = tensors_of(build(Network.model_validate(SMALL), auxiliary=False))
-        weights = {
-            key: value.contiguous() for key, value in tensors.items() if value.is_floating_point()
-        }
-        if "outline" in parameters:
-            weights |= {name: torch.from_numpy(array) for name, array in BRIGHT.tensors().items()}
-        save_file(weights, tmp_path / "tiny.safetensors")
-        card = {
-            "name": "tiny",
-            "version": "0.1.0",
-            "algorithm": "cellpose3d",
-            "task": "segment",
-            "description": "Random weights.",
-            "authors": "nobody",
-            "license": "Apache-2.0",
-            "describes": {"axes": "ZYX", "spacing": SPACING, "diameter_um": 11.0},
-            "parameters": {"network": SMALL, "diameter": "trained", "seed_smoothing_um": 1.0}
-            | parameters,
-            "weights": "tiny.safetensors",
-            "sha256": sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest(),
-        }
-        (tmp_path / "tiny.json").write_text(json.dumps(card))
-        return open_model(tmp_path, read_cards(tmp_path, "cellpose3d")[0])
+        network = build(Network.model_validate(SMALL), auxiliary=False)
+        more = BRIGHT.tensors() if "outline" in parameters else ()
+        own = {"network": SMALL, "diameter": "trained", "seed_smoothing_um": 1.0, **parameters}
+        facts = {"spacing": SPACING, "diameter_um": 11.0}
+        return opened("cellpose3d", "segment", own, network, more, **facts)
 
-    yield model
-    _loaded.cache_clear()
+    return model
 
 
 @pytest.fixture
@@ -240,16 +216,3 @@ def test_a_flat_image_is_one_slice(model, fake):
     volume = run(image()[6], model(), SPACING[1:], "YX")
     assert volume.array.shape == (56, 52)
     assert volume.array.max() == 3
-
-
-def test_nothing_is_found_where_nothing_is(model, fake):
-    assert not run(np.full((9, 30, 30), 7, np.uint16), model()).array.any()
-    noise = np.random.default_rng(1).normal(100, 4, (9, 30, 30)).astype(np.uint16)
-    assert not run(noise, model()).array.any()
-
-
-def test_a_real_network_repeats_itself_and_is_loaded_once(model):
-    tiny = model(tau=0.45, li=False)
-    first, second = run(image(), tiny), run(image(), tiny)
-    np.testing.assert_array_equal(first.array, second.array)
-    assert (_loaded.cache_info().misses, _loaded.cache_info().hits) == (1, 1)

@@ -1,5 +1,6 @@
 """Threshold, declumping, sizes and propagation in drawn planes."""
 
+import cards
 import numpy as np
 import pytest
 
@@ -12,7 +13,6 @@ from cytosuite.algorithms.cellprofiler_like.predict import (
     threshold,
 )
 from cytosuite.contract.facts import gathered
-from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.ctc import seg
@@ -23,9 +23,7 @@ OWN |= {"declump_px": 1, "apart_px": 5, "diameter_px": (6, 60)}
 
 
 def card(**changes):
-    words = {"name": "own", "version": "0.1.0", "algorithm": "cellprofiler_like", "task": "segment"}
-    facts = {**words, "description": "", "authors": "", "license": "", "describes": {}}
-    return Model(ModelCard(**facts, parameters={**OWN, **changes}))
+    return Model(cards.card(algorithm="cellprofiler_like", parameters={**OWN, **changes}))
 
 
 def discs(*middles, radius=9, shape=(60, 80)):
@@ -100,13 +98,6 @@ def test_cells_grow_from_their_seeds_within_reach_up_to_the_edge_in_between():
     assert (grown[:, 32:] == 2).all()
     near = secondary(signal, signal > 0, seeds, own.model_copy(update={"reach_px": 4.0}))
     assert (near[15, 4], near[15, 3], near[15, 14], near[15, 15]) == (1, 0, 1, 0)
-
-
-@pytest.mark.parametrize("array", [np.zeros((30, 30)), np.full((30, 30), 7)])
-def test_nothing_is_found_in_a_constant_image(array):
-    given = {"microscopy-image": Volume(array.astype(np.uint16), (1.0, 1.0), "YX")}
-    wide = {"factor": 0.5, "reach_px": 10, "compactness": 0}
-    assert predict(given, card(secondary=wide))["instance-labels"].array.max() == 0
 
 
 def test_volumes_channels_and_unknown_parameters_are_refused():

@@ -1,3 +1,4 @@
+import cards
 import numpy as np
 import pytest
 import torch
@@ -6,7 +7,6 @@ from cytosuite.algorithms.harmonicnet.predict import _in_eights, _whole, predict
 from cytosuite.bodies import fit
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
-from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.networks.network import using
@@ -47,18 +47,8 @@ def _model(**parameters):
         "radius_um": RADIUS,
         "tile": (96,) * 3,
     }
-    card = {
-        "name": "tiny",
-        "version": "0.1.0",
-        "algorithm": "harmonicnet",
-        "task": "segment",
-        "description": "No weights.",
-        "authors": "nobody",
-        "license": "Apache-2.0",
-        "describes": {"axes": "ZYX", "spacing": SPACING},
-        "parameters": own | parameters,
-    }
-    return Model(ModelCard.model_validate(card))
+    facts = {"axes": "ZYX", "spacing": SPACING}
+    return Model(cards.card(algorithm="harmonicnet", describes=facts, parameters=own | parameters))
 
 
 def _truth(spacing=SPACING, shape=SHAPE):

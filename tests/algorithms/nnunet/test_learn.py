@@ -8,20 +8,18 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
+import cards
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save
 
 from cytosuite.algorithms.nnunet import learn as adapter
 from cytosuite.algorithms.nnunet.classes import classes_of, instances_of
 from cytosuite.algorithms.nnunet.predict import predict
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
-from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import Model
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import file_digest
 from cytosuite.metrics.labels.detection import f1
 from cytosuite.volume import Volume
 
@@ -61,13 +59,9 @@ def pair(axes="YX", seed=0):
 
 def model_of(learned, folder):
     """Return what was learned as a model on disk."""
-    path = folder / "own.safetensors"
-    path.write_bytes(save(dict(learned.tensors)))
-    facts = {"name": "own", "version": "0.1.0", "algorithm": "nnunet", "task": "segment"}
+    facts = {"algorithm": "nnunet", "describes": dict(learned.describes)}
     parameters = json.loads(json.dumps(learned.parameters))
-    words = {"description": "", "authors": "", "license": "", "describes": dict(learned.describes)}
-    files = {"weights": path.name, "sha256": file_digest(path)}
-    return Model(ModelCard(**facts, **words, **files, parameters=parameters), path)
+    return cards.model(folder, learned.tensors, **facts, parameters=parameters)
 
 
 def zipped(folder):

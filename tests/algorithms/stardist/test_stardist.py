@@ -4,15 +4,15 @@ import json
 import zipfile
 from pathlib import Path
 
+import cards
 import h5py
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from cytosuite.contract import progress
 from cytosuite.contract.facts import gathered
 from cytosuite.contract.learning import Pair
-from cytosuite.contract.manifest import ModelCard, parse, read_toml
+from cytosuite.contract.manifest import read_toml
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.volume import Volume
@@ -32,12 +32,9 @@ def model(tmp_path):
     """Return a function that makes a model of what was learned."""
 
     def made(learned):
-        save_file(dict(learned.tensors), path := tmp_path / "own.safetensors")
-        entries = {"name": "own", "version": "0.1.0", "algorithm": "stardist", "task": "segment"}
-        entries |= {"description": "", "authors": "", "license": "", "sha256": "0"}
-        entries |= {"describes": dict(learned.describes), "weights": path.name}
-        entries |= {"parameters": dict(learned.parameters)}
-        return Model(parse("card", json.loads(json.dumps(entries)), ModelCard), path)
+        facts = {"describes": dict(learned.describes), "parameters": dict(learned.parameters)}
+        facts = json.loads(json.dumps(facts)) | {"name": "own", "algorithm": "stardist"}
+        return cards.model(tmp_path, learned.tensors, **facts)
 
     return made
 

@@ -1,11 +1,11 @@
 from dataclasses import replace
 
+import cards
 import numpy as np
 import pytest
 import torch
 
 from cytosuite.algorithms.u2net.predict import BORDER, GROUND, INSIDE, objects, predict
-from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.networks.network import using
@@ -42,13 +42,9 @@ class Bright(torch.nn.Linear):
 
 
 def model():
-    card = {
-        **{"name": "tiny", "version": "0.1.0", "algorithm": "u2net", "task": "segment"},
-        **{"description": "None.", "authors": "nobody", "license": "Apache-2.0"},
-        "describes": {"axes": "YX", "diameter_um": 12.0},
-        "parameters": {"network": {}, "tile": (1, 256, 256), "halo": (0, 32, 32)},
-    }
-    return Model(ModelCard.model_validate(card))
+    own = {"network": {}, "tile": (1, 256, 256), "halo": (0, 32, 32)}
+    facts = {"axes": "YX", "diameter_um": 12.0}
+    return Model(cards.card(algorithm="u2net", describes=facts, parameters=own))
 
 
 def discs(radius, count=4):

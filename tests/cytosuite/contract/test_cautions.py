@@ -1,12 +1,13 @@
 """Doubts about the choice of a model: one line each, and none about a good one."""
 
+import cards
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cytosuite.contract.cautions import cautions, stretched
-from cytosuite.contract.manifest import ModelCard, SelectPolicy
+from cytosuite.contract.manifest import SelectPolicy
 from cytosuite.contract.select import describe, select
 from cytosuite.volume import Volume
 
@@ -15,11 +16,8 @@ sizes = st.tuples(*[st.floats(0.05, 5.0)] * 3)
 
 
 def _card(name, scores=None, baselines=None, **describes):
-    card = {"name": name, "version": "0.1.0", "algorithm": "net", "task": "segment"}
-    card |= {"description": "d", "authors": "a", "license": "MIT", "describes": describes}
-    return ModelCard(
-        **card, scores={"other images": scores or {"SEG": 0.7}}, baselines=baselines or {}
-    )
+    known = {"scores": {"other images": scores or {"SEG": 0.7}}, "baselines": baselines or {}}
+    return cards.card(name=name, describes=describes, **known)
 
 
 def _volume(spacing=(2.0, 0.5, 0.5), **metadata):

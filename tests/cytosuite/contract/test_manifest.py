@@ -1,5 +1,6 @@
 import re
 
+import cards
 import pytest
 
 from cytosuite.contract.manifest import read_algorithm, read_card
@@ -22,9 +23,7 @@ memory_gib = 2.0
 axes = "must"
 spacing = 1.0
 """
-CARD = {"name": "nuclei", "version": "0.1.0", "algorithm": "watershed", "task": "segment"}
-CARD |= {"description": "d", "authors": "a", "license": "Apache-2.0"}
-CARD |= {"describes": {"axes": "ZYX", "spacing": [1.0, 0.5, 0.5]}}
+CARD = {**cards.FACTS, "name": "nuclei", "describes": {"axes": "ZYX", "spacing": [1.0, 0.5, 0.5]}}
 
 
 def _write(folder, text):

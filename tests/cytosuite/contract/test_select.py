@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cards import card
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytosuite.contract.manifest import ModelCard, SelectPolicy, read_algorithm
+from cytosuite.contract.manifest import SelectPolicy, read_algorithm
 from cytosuite.contract.select import DISORDER, LARGER, describe, distance, left_out, select
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import ModelError
@@ -21,9 +22,7 @@ SCORED = {"other images": {"SEG": 0.7}}
 
 
 def _card(name, scores=SCORED, baselines=None, **describes):
-    card = {"name": name, "version": "0.1.0", "algorithm": "net", "task": "segment"}
-    card |= {"description": "d", "authors": "a", "license": "MIT", "describes": describes}
-    return ModelCard(**card, scores=scores, baselines=baselines or {})
+    return card(name=name, describes=describes, scores=scores, baselines=baselines or {})
 
 
 def test_the_cost_is_what_it_is_said_to_be():

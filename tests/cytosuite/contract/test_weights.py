@@ -1,5 +1,6 @@
 import hashlib
 
+import cards
 import pytest
 
 from cytosuite.contract.weights import find_folder, open_model, read_cards
@@ -8,9 +9,7 @@ from cytosuite.files import write_json
 
 
 def _card(folder, name="nuclei", **changes):
-    card = {"name": name, "version": "0.1.0", "algorithm": "net", "task": "segment"}
-    card |= {"description": "d", "authors": "a", "license": "MIT", "describes": {}}
-    write_json(folder / f"{name}.json", card | changes)
+    write_json(folder / f"{name}.json", {**cards.FACTS, "name": name, **changes})
 
 
 def test_cards_come_sorted_and_another_algorithms_is_refused(tmp_path):

@@ -1,13 +1,12 @@
 import json
-from hashlib import sha256
 from types import SimpleNamespace
 
+import cards
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.networks import network as module
@@ -33,18 +32,15 @@ def _network(seed=0):
     return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
 
 
-def _model(path, network, **card):
-    tensors = {k: v.contiguous() for k, v in tensors_of(network).items() if v.is_floating_point()}
-    save_file(tensors, path)
-    given = {"name": "m", "version": "0.1.0", "algorithm": "toy", "task": "enhance"}
-    given |= {"description": "A toy.", "authors": "nobody", "license": "MIT", "describes": {}}
-    given |= {"weights": path.name, "sha256": sha256(path.read_bytes()).hexdigest()}
-    return Model(ModelCard.model_validate(given | card), path)
+def _model(folder, network):
+    return cards.model(
+        folder, {k: v for k, v in tensors_of(network).items() if v.is_floating_point()}
+    )
 
 
 def test_written_weights_come_back_without_counters_and_others_are_refused(tmp_path):
     network, other = _network(0), _network(1)
-    path = _model(tmp_path / "w.safetensors", network).weights
+    path = _model(tmp_path, network).weights
     put_tensors(other, load_file(path), path)
     for name, value in tensors_of(network).items():
         assert torch.equal(tensors_of(other)[name], value)
@@ -63,16 +59,15 @@ def test_a_network_is_loaded_once_until_weights_or_arguments_change(tmp_path):
         return _network()
 
     module._loaded.cache_clear()
-    first = _model(tmp_path / "a.safetensors", _network(0))
-    second = _model(tmp_path / "a.safetensors", _network(1))
+    first = _model(tmp_path, _network(0))
+    second = _model(tmp_path, _network(1))
     one = load_once(first, {"width": 1}, load)
     assert load_once(first, {"width": 1}, load) is one
     assert load_once(first, {"width": 2}, load) is not one
     assert load_once(second, {"width": 1}, load) is not one
     assert len(calls) == 3
-    card = _model(tmp_path / "a.safetensors", _network(), weights=None).card
-    with pytest.raises(ModelError, match="card m: it names no weights; train a model"):
-        load_once(Model(card), {}, load)
+    with pytest.raises(ModelError, match="card tiny: it names no weights; train a model"):
+        load_once(Model(cards.card()), {}, load)
     module._loaded.cache_clear()
 
 
