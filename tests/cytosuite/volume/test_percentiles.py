@@ -27,15 +27,6 @@ def test_percentiles_are_those_of_numpy(values, ranks, negative):
     np.testing.assert_allclose(percentiles(values, tuple(ranks)), expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", REAL)
-def test_percentiles_of_every_type_and_layout(dtype):
-    values = np.random.default_rng(0).integers(0, 100, (7, 8, 9))
-    values = (-values if np.dtype(dtype).kind in "if" else values).astype(dtype)
-    expected = np.percentile(values.astype(np.float64), (2, 50, 99.8))
-    for view in (values, np.asfortranarray(values), values[:, ::-1]):
-        np.testing.assert_allclose(percentiles(view, (2, 50, 99.8)), expected, rtol=1e-13)
-
-
 @given(
     st.sampled_from(REAL).flatmap(
         lambda dtype: arrays.arrays(

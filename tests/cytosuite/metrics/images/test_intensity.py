@@ -43,16 +43,6 @@ def test_undefined_cases(value):
         assert metric.undefined.startswith("when ") or metric in (psnr, mae)
 
 
-@pytest.mark.parametrize("dtype", ["?", "u1", ">u2", "i2", "f4"])
-def test_unsigned_and_every_other_type_is_widened_first(dtype):
-    truth = np.array([[0, 1, 2, 200]]).astype(dtype)
-    prediction = np.array([[3, 0, 250, 100]]).astype(dtype)
-    wide = pair(truth.astype(np.float64), prediction.astype(np.float64), data_range=255)
-    for metric in METRICS:
-        found, expected = metric(truth, prediction, data_range=255), metric.of(wide)
-        assert found == expected or (isnan(found) and isnan(expected))
-
-
 def test_agrees_with_scikit_image():
     theirs = pytest.importorskip("skimage.metrics", reason="scikit-image is not installed")
     truth, prediction = images()

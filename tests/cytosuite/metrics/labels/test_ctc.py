@@ -2,7 +2,6 @@ from math import nan
 
 import numpy as np
 import pytest
-import tifffile
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.ctc import (
@@ -62,26 +61,6 @@ def test_det_does_not_fall_below_zero():
 def test_impossible_numbers_of_errors_are_refused(cells, errors, message):
     with pytest.raises(InputError, match=f"^{message}"):
         detection_accuracy(cells, CtcErrors(*errors))
-
-
-def peer(folder, truth, prediction):
-    """Return SEG and DET of py-ctcmetrics for one frame (it needs files)."""
-    representations = pytest.importorskip("ctc_metrics.utils.representations")
-    technical = pytest.importorskip("ctc_metrics.metrics")
-    for name, labels in (("truth", truth), ("prediction", prediction)):
-        tifffile.imwrite(folder / f"{name}.tif", labels, photometric="minisblack")
-    found = representations.match(str(folder / "truth.tif"), str(folder / "prediction.tif"))
-    *lists, iou = ([column] for column in found)
-    counts = representations.count_acyclic_graph_correction_operations(None, None, *lists)
-    counts["num_vertices"] = int(counts["num_vertices"])
-    return technical.seg(lists[0], iou), technical.det(**counts)
-
-
-@pytest.mark.parametrize("name", sorted(set(BY_HAND) - {"empty", "nothing_to_find"}))
-def test_agrees_with_py_ctcmetrics_on_the_situations(tmp_path, situations, name):
-    truth, prediction = situations.ALL[name]()
-    expected = peer(tmp_path, truth, prediction)
-    assert (seg(truth, prediction), det(truth, prediction)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_accuracy_without_penalty_by_hand(situations):

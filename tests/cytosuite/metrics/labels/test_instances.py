@@ -72,16 +72,6 @@ def test_scores_by_hand(situations):
         assert [m.of(table) for m in METRICS] == pytest.approx(expected, nan_ok=True), name
 
 
-def blocks(seed):
-    """Return two volumes of blocks that mostly agree, with consecutive labels."""
-    rng = np.random.default_rng(seed)
-    truth = np.kron(rng.integers(0, 40, (2, 4, 4)), np.ones((2, 6, 6), int))
-    prediction = np.roll(truth, rng.integers(0, 2, 2), (1, 2))
-    prediction[rng.random(truth.shape) < rng.choice([0, 0.05, 0.2])] = 0
-    ranks = (np.unique(np.append(0, v), return_inverse=True)[1][1:] for v in (truth, prediction))
-    return tuple(rank.reshape(truth.shape).astype(np.int32) for rank in ranks)
-
-
 def slowly(truth, prediction):
     """Return AJI object by object, as the paper's algorithm does."""
     shared = united = 0
@@ -154,17 +144,3 @@ def test_thresholds_are_whole_hundredths_from_one_half(percent):
     table = overlap(np.ones(3, int), np.ones(3, int))
     with pytest.raises(InputError, match=rf"^the least IoU must be .*, found {percent}; below"):
         average_precision(table, percent)
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_agrees_with_stardist(seed):
-    stardist = pytest.importorskip("stardist.matching", reason="compared with where installed")
-    truth, prediction = blocks(seed)
-    table = overlap(truth, prediction)
-    for percent in (50, 75, 90):
-        theirs = stardist.matching(truth, prediction, thresh=percent / 100)
-        assert average_precision(table, percent) == pytest.approx(theirs.accuracy)
-        assert f1_at(table, percent) == pytest.approx(theirs.f1)
-    theirs = stardist.matching(truth, prediction, thresh=0.5 + 1e-6)  # float32, strictly more
-    assert panoptic_quality.of(table) == pytest.approx(theirs.panoptic_quality)
-    assert segmentation_quality.of(table) == pytest.approx(theirs.mean_matched_score)

@@ -11,7 +11,6 @@ from hypothesis.extra import numpy as arrays
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels import overlap_count
 from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
-from cytosuite.metrics.labels.overlap_count import THREADED
 
 INTEGERS = [np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)]
 PAIRS = st.tuples(*[arrays.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 4))] * 2)
@@ -46,32 +45,12 @@ def test_counts_as_a_loop_over_the_voxels_does(pair):
     assert counted(overlap(*pair)) == slowly(*pair)
 
 
-def test_takes_every_pair_of_integer_types_and_their_largest_label(situations):
-    truth, prediction = situations.merged()
-    expected = counted(overlap(truth, prediction))
+def test_takes_the_largest_label_of_every_integer_type():
     for dtype in INTEGERS:
-        for other in INTEGERS:
-            found = counted(overlap(truth.astype(dtype), prediction.astype(other)))
-            assert found == expected, (dtype, other)
         largest = np.iinfo(dtype).max
         labels = np.array([0, largest, largest, largest - 1], dtype)
         sizes = {int(largest): 2, int(largest) - 1: 1}
         assert counted(overlap(labels, labels))[0] == sizes
-
-
-@pytest.mark.parametrize(
-    "view",
-    [
-        lambda labels: labels.transpose(2, 0, 1),
-        lambda labels: labels[1:, ::-2, 3:],
-        lambda labels: labels.astype(">u2"),
-    ],
-    ids=["transposed", "strided", "big-endian"],
-)
-def test_layout_in_memory_does_not_matter(situations, view):
-    truth, prediction = (view(labels) for labels in situations.split())
-    plain = (np.ascontiguousarray(labels).astype(np.int64) for labels in (truth, prediction))
-    assert counted(overlap(truth, prediction)) == counted(overlap(*plain))
 
 
 @pytest.fixture
@@ -116,8 +95,9 @@ def test_noise_outgrows_the_hash_table_and_its_columns_are_narrow(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
-def test_two_threads_count_as_one(dtype):
-    labels = np.arange(2 * THREADED, dtype=np.uint32).reshape(64, -1) // 999
+def test_two_threads_count_as_one(dtype, monkeypatch):
+    monkeypatch.setattr(overlap_count, "THREADED", 5000)
+    labels = np.arange(6400, dtype=np.uint32).reshape(64, -1) // 99
     truth, prediction = labels.astype(dtype), np.roll(labels, 5, 1).astype(np.uint16)
     assert counted(overlap(truth, prediction)) == slowly(truth, prediction)
     other = np.asfortranarray(truth), prediction.T.copy().T

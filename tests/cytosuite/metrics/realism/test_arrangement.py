@@ -96,22 +96,6 @@ def test_an_axis_has_an_angle_to_z():
     assert arrangement(labels, (1, 1, 1))["tilt_deg"] == pytest.approx([90, 45])
 
 
-def test_numbers_and_directions_of_axes_change_nothing():
-    labels, image = cells()
-    expected = arrangement(labels, SPACING, image)
-    renumbered = np.append(0, np.random.default_rng(1).permutation(90)[:20] + 7)[labels]
-    for changed, grey in (
-        (renumbered, image),
-        *((np.flip(labels, axis), np.flip(image, axis)) for axis in range(3)),
-    ):
-        found = arrangement(changed, SPACING, grey)
-        for name in PROPERTIES:
-            assert np.sort(found[name]) == pytest.approx(np.sort(expected[name]), nan_ok=True)
-    turned = arrangement(labels.swapaxes(1, 2), (2.0, 0.5, 1.0), image.swapaxes(1, 2))
-    for name in PROPERTIES:
-        assert np.sort(turned[name]) == pytest.approx(np.sort(expected[name]), nan_ok=True)
-
-
 def test_cut_objects_are_neighbours_and_scraps_are_nothing():
     labels = boxes()
     labels[4:, 3:5, 4:6] = 7  # on label 5, down to the last plane

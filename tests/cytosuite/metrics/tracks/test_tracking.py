@@ -32,7 +32,6 @@ def errors(truth, found):
 def test_every_metric_is_best_worst_and_within_its_range(seed):
     truth, nothing = films.simulate(seed), films.empty_like(films.simulate(seed))
     right, faulty = films.relabelled(truth, seed), films.corrupt(truth, seed, 0.15)
-    renamed = films.relabelled(truth, 5), films.relabelled(faulty, 6)
     for name, metric in NAMES.items():
         value = metric(truth, right)
         assert value == metric.best or (isnan(value) and metric.undefined), name
@@ -40,8 +39,6 @@ def test_every_metric_is_best_worst_and_within_its_range(seed):
         assert metric.worst is None or value == metric.worst or isnan(value), name
         value = metric(truth, faulty)
         assert isnan(value) or 0 <= value <= (1 if metric.best else np.inf), name
-        if name not in ("TF", "BIO", "OP_CLB"):  # whose order of labels is part of the definition
-            assert metric(*renamed) == pytest.approx(value, nan_ok=True, abs=1e-15), name
     for pair in ((films.empty(), films.empty()), (films.empty(), films.one_track(2))):
         assert all(m.undefined for m in NAMES.values() if isnan(m(*pair)))
 
