@@ -29,7 +29,6 @@ from cytosuite.volume import Volume
 pytestmark = pytest.mark.filterwarnings("ignore")
 WEIGHTS = ALGORITHMS.parent / "weights"
 SCHEMA = Path(__file__).with_name("bundle_schema.json")
-TENSOR = ("network_data_format", "inputs", "image")
 MODELS = {
     "cellpose3d": "spheroid-nuclei-3d",
     "cyclegan3d": "ix71-embryo-3d",

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from cytosuite.contract.manifest import read_card
+from cytosuite.contract.manifest import parse, read_card
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.files.working import alone
 from cytosuite.training import command, loop
 from cytosuite.training.command import by_role, main, training_of
 from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.validate import wanted_metrics
 
 
 def test_folders_get_their_roles():
@@ -73,6 +74,20 @@ def test_trainings_are_found_by_the_name_of_the_algorithm():
     for name in ("watershed", "nothing"):
         with pytest.raises(InputError, match=f"algorithms/{name}: no algorithm that is trained"):
             training_of(name)
+
+
+SHIPPED = [
+    pytest.param(path, id=f"{path.parts[-3]}-{path.stem}")
+    for path in sorted(ALGORITHMS.glob("*/training/*.toml"))
+    if path.name != command.OUTLINE
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_settings_in_the_folder_of_a_training_are_allowed_with_a_validation_that_happens(path):
+    settings = parse(path, read_toml(path), training_of(path.parts[-3]).settings)
+    assert settings.validation.every <= settings.schedule.steps or path.stem.endswith("_style")
+    assert not settings.validation.every or wanted_metrics(settings.validation)
 
 
 @pytest.mark.parametrize("name", ["cellpose3d", "cyclegan3d", "diffusion", "view_fusion"])

@@ -407,15 +407,6 @@ def test_other_rules_make_another_training(toy, settings, data):
         toy(given)
 
 
-def test_other_parameters_of_a_parent_make_another_training(toy, settings):
-    parent = toy(settings().with_card(parameters={"light": 1.0}))
-    with pytest.raises(StoppedError):
-        toy(settings(), "n", parent=parent, say=_interrupting(8))
-    parent.write_text(parent.read_text().replace('"light": 1.0', '"light": 2.0'))
-    with pytest.raises(InputError, match="made with other parameters; give the same"):
-        toy(settings(), "n", parent=parent)
-
-
 def test_epochs_become_steps_by_the_cases_and_the_batch(toy, settings):
     def batch(cases, given, step):
         found = toy.training.batch(cases, given, step)

@@ -10,11 +10,6 @@ from cytosuite.training.parts import DivergedError, State, update_average
 from cytosuite.training.progress import Log, ahead, polite_interrupt
 
 
-def _network(seed=0):
-    torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
-
-
 def _state(layer, rate=0.1, clip=1e9):
     optimisers = {"sgd": torch.optim.SGD(layer.parameters(), lr=rate)}
     return State({"layer": layer}, optimisers, layer, "cpu", clip)

@@ -8,13 +8,11 @@ from safetensors.torch import load_file
 from training_data import simulated_folder
 
 from cytosuite.algorithms.cellpose3d.network import load as load_network
-from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings, load
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
-from cytosuite.training.command import OUTLINE
 from cytosuite.training.loop import begin, take_step, train
 from cytosuite.training.publish import ALGORITHMS
 
@@ -126,17 +124,6 @@ def test_data_are_checked_before_they_are_simulated(settings, tmp_path):
 
 
 HERE = ALGORITHMS / "cellpose3d" / "training"
-FILES = sorted(path.name for path in HERE.glob("*.toml") if path.name != OUTLINE)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_shipped_settings_hold_images_out_and_leave_the_card_to_the_training(name):
-    settings = parse(HERE / name, read_toml(HERE / name), Settings)
-    card = settings.card
-    assert (card.description, card.authors, card.describes) == ("", "", {})
-    assert settings.validation.every <= settings.schedule.steps
-    assert 0 < settings.validation.cases < 1
-    Parameters(network=settings.network, **settings.card.parameters)
 
 
 def test_the_published_fine_tuning_descends_at_its_own_rates():
@@ -154,12 +141,6 @@ def test_the_published_fine_tuning_descends_at_its_own_rates():
     assert found[::2] == found[1::2] == pytest.approx(rates)
     short = settings.with_schedule(steps=250, epochs=250).schedule
     assert [short.rate(step) for step in range(10, 250)] == [0.2] * 240
-
-
-def test_a_switch_that_says_false_is_off():
-    assert not Settings.model_validate({"patches": {"cut": "false"}}).patches.cut
-    with pytest.raises(InputError, match=r"patches\.cut: .*boolean.*found 'maybe'"):
-        parse("t.toml", {"patches": {"cut": "maybe"}}, Settings)
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,17 @@
-import os
-import signal
-
 import numpy as np
 import pytest
 import torch
 from unpaired import SHAPE, SPACING, real_folder, simulated, simulated_dataset
 
-from cytosuite.algorithms.cyclegan3d.network import Architecture
-from cytosuite.algorithms.cyclegan3d.network import load as load_network
 from cytosuite.algorithms.cyclegan3d.predict import Parameters, classical, predict
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.train import TRAINING, load, step
-from cytosuite.algorithms.cyclegan3d.translate import scaling_of, translate
+from cytosuite.algorithms.cyclegan3d.translate import scaling_of
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
-from cytosuite.files import read_toml
 from cytosuite.formats import read, write
-from cytosuite.networks.normalise import Target
-from cytosuite.training.loop import StoppedError, begin, complete, take_step, train
-from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.loop import begin, complete, take_step, train
 from cytosuite.volume import Volume
 
 TARGET = {"mean": 200.0, "sd": 25.0, "dtype": "uint16"}
@@ -161,22 +153,6 @@ def test_structure_of_labels_needs_labels_beside_every_image(data, tmp_path):
     assert len(load(data["simulated"][0], "simulated", _settings())) == 3
 
 
-def test_a_training_writes_a_card_that_translates(data, tmp_path):
-    path = _train(_settings(), data, tmp_path / "m.json")
-    card = read_card(path)
-    assert (card.algorithm, card.task, card.scores) == ("cyclegan3d", "enhance", {})
-    assert card.describes == {"axes": "ZYX", "spacing": SPACING}
-    assert card.parameters["target"] == TARGET
-    model = open_model(path.parent, card)
-    network = load_network(card.parameters["network"], model.weights)
-    arguments = Architecture.model_validate(card.parameters["network"])
-    image, _ = simulated(7)
-    target = Target.model_validate(card.parameters["target"])
-    made, _ = translate(image, network, arguments, "background", target, tile=(96, 256, 256))
-    assert (made.shape, made.dtype) == (image.shape, np.uint16)
-    assert np.corrcoef(made.ravel(), image.ravel())[0, 1] > 0.5
-
-
 def test_planes_are_learned_both_ways_from_planes_and_stacks_and_validated(tmp_path):
     flat = simulated(shape=SHAPE)[0][5]
     write(tmp_path / "planes" / "p.tif", Volume(flat, SPACING[1:], "YX"))
@@ -222,41 +198,7 @@ def test_on_the_scale_of_the_style_volumes_are_learned_after_the_classical_trans
     assert TRAINING.prepare_cases(cases, _settings()) is cases
 
 
-def _interrupting(at):
-    """Return a receiver of lines that presses Ctrl-C when a step is reported."""
-
-    def say(line):
-        if line.startswith(f"step {at}/"):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return say
-
-
-def test_interrupted_and_resumed_is_as_uninterrupted(data, tmp_path):
-    loss = {"keep": "labels", "judge_every": 2, "pool": 2}
-    settings = _settings(loss=loss, network={"noise": 1})
-    whole = _train(settings, data, tmp_path / "a.json")
-    with pytest.raises(StoppedError, match="after step 4"):
-        _train(settings, data, tmp_path / "b.json", say=_interrupting(4))
-    parts = _train(settings, data, tmp_path / "b.json")
-    assert read_card(whole).sha256 == read_card(parts).sha256
-    states = [
-        torch.load(tmp_path / f"w-{name}" / "checkpoint.pt", weights_only=True) for name in "ab"
-    ]
-    for name, module in states[0]["modules"].items():
-        for key, value in module.items():
-            assert torch.equal(value, states[1]["modules"][name][key]), f"{name}.{key}"
-    assert int(states[0]["modules"]["pool_real"]["count"]) == 2
-
-
-FOLDER = ALGORITHMS / "cyclegan3d" / "training"
 SMALL = {"network": {"widths": [4, 6], "fold": 2}, "judge": {"widths": [4, 6]}}
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.name)
-def test_the_settings_in_the_folder_are_allowed(path):
-    found = parse(path, read_toml(path), Settings)
-    assert (found.schedule.steps == 0) is path.stem.endswith("_style")
 
 
 @pytest.mark.parametrize(

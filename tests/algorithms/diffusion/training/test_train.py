@@ -21,11 +21,8 @@ from cytosuite.contract.manifest import parse, read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.denoising.noise import phase
 from cytosuite.errors import InputError
-from cytosuite.files import read_toml
 from cytosuite.formats import read
 from cytosuite.training.loop import begin, complete, take_step, train
-from cytosuite.training.publish import ALGORITHMS
-from cytosuite.training.validate import wanted_metrics
 
 
 def _settings(**given):
@@ -220,17 +217,6 @@ def test_validation_makes_the_middle_of_held_out_images(tmp_path):
 
 
 DROPPED = {"shape": [8, 16, 16], "dropped": 0.1}
-FOLDER = ALGORITHMS / "diffusion" / "training"
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.name)
-def test_the_settings_in_the_folder_are_allowed(path):
-    found = parse(path, read_toml(path), Settings)
-    assert wanted_metrics(found.validation)
-    assert found.network.conditioned is (path.stem != "images")
-    assert found.network.dimensions == (
-        2 if path.stem in {"planes", "culture", "cellgen", "taught", "judged"} else 3
-    )
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,8 @@ from cytosuite.algorithms.u2net.training.train import (
 )
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.errors import InputError
-from cytosuite.files import read_toml
 from cytosuite.formats import write
 from cytosuite.training.loop import begin, take_step, train
-from cytosuite.training.publish import ALGORITHMS
 from cytosuite.volume import Volume
 
 TINY = {
@@ -96,10 +94,3 @@ def test_the_loss_falls_on_one_fixed_batch(folder):
         float(take_step(TRAINING, settings, state, batch)["total"].detach()) for _ in range(30)
     ]
     assert sum(found[-5:]) < 0.7 * sum(found[:5])
-
-
-def test_shipped_settings_are_whole():
-    path = ALGORITHMS / "u2net" / "training" / "train.toml"
-    settings = parse(path, read_toml(path), Settings)
-    assert settings.patches.shape[0] == 1
-    assert settings.validation.every <= settings.schedule.steps
