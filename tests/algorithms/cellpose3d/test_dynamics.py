@@ -82,18 +82,6 @@ def test_no_point_of_a_plane_goes_farther_than_its_steps():
     np.testing.assert_allclose(ends[:, 2], np.minimum(starts[:, 2] + 10, 39), atol=0.51)
 
 
-@pytest.mark.gpu
-def test_a_graphics_card_gives_the_same_points():
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    flow, mask = random_case(0, (16, 32, 32))
-    ours = follow_on(None, flow, mask, steps=60, step_size=0.7)
-    theirs = follow_on("cuda", flow, mask, steps=60, step_size=0.7)
-    np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=0)
-
-
 # The last is smoothed in two parts.
 @pytest.mark.parametrize("shape", [(8, 9, 10), (1, 9, 2), (1, 1, 40), (4, 640, 640)])
 def test_smoothing_is_the_ratio_of_two_convolutions(shape):

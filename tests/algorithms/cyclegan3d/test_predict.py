@@ -67,21 +67,6 @@ def _run(volume, model):
     return predict({"microscopy-image": volume}, model)["enhanced-image"]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_the_result_has_the_geometry_of_the_image_and_the_dtype_of_the_target(dtype, model):
-    given = _volume()
-    tiny = model(random_network(TINY), guard="off", target={**TARGET, "dtype": dtype})
-    made = _run(given, tiny)
-    assert made.array.dtype == dtype
-    assert (made.shape, made.spacing, made.axes) == (given.shape, given.spacing, given.axes)
-    assert made.metadata == {
-        "channel": "nucleus",
-        "cyclegan3d_method": "network",
-        "cyclegan3d_tiles": 1,
-    }
-    assert len(np.unique(made.array)) > 10
-
-
 def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_transfer(model, guarded):
     guarded(None)
     target = {"mean": 20.0, "sd": 2.0, "dtype": "uint8"}
@@ -98,8 +83,8 @@ def test_what_the_guard_has_measured_is_in_the_metadata(model, guarded):
     seen = guarded(None)
     volume = _volume()
     made = _run(volume, model(random_network(TINY)))
-    assert made.metadata["cyclegan3d_method"] == "network"
-    assert made.metadata["cyclegan3d_agreement"] == 0.1235
+    facts = {"method": "network", "agreement": 0.1235, "tiles": 1}
+    assert made.metadata == volume.metadata | {f"cyclegan3d_{k}": v for k, v in facts.items()}
     (given, shown, spacing), *others = seen
     assert not others
     np.testing.assert_array_equal(given, volume.array)

@@ -11,7 +11,6 @@ from cytosuite.algorithms.cyclegan3d.translate import (
 )
 from cytosuite.errors import InputError
 from cytosuite.networks.normalise import Target, background_of
-from cytosuite.volume import large
 
 TARGET = Target(mean=100, sd=5, dtype="float32")
 SMALL = Architecture(widths=(4,), blocks=1, fold=2)
@@ -117,21 +116,6 @@ def test_noise_depends_on_the_seed_alone_and_a_network_without_takes_none():
         assert first.shape == image.shape
         np.testing.assert_array_equal(first, again)
         assert bool((first != other).any()) is differ
-
-
-def test_an_image_on_disk_is_translated_like_one_in_memory(mapped, monkeypatch):
-    arguments = SMALL.model_copy(update={"noise": 1})
-    image, network = _noise((20, 60, 70)), random_network(arguments)
-    tile = _tile(arguments)
-    expected, _ = translate(image, network, arguments, "background", TARGET, tile=tile, seed=3)
-    monkeypatch.setattr(large, "fits", lambda _: False)
-    found, facts = translate(
-        mapped(image), network, arguments, "background", TARGET, tile=tile, seed=3
-    )
-    assert facts.tiles > 1
-    assert large.is_mapped(found)
-    assert large.is_mapped(facts.values)
-    np.testing.assert_array_equal(found, expected)
 
 
 DTYPES = ("uint8", "uint16")

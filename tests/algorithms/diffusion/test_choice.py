@@ -1,10 +1,6 @@
 """The choice among trained cards, by the costs of `algorithm.toml`."""
 
-from functools import partial
-from math import log
-
 import numpy as np
-import pytest
 from sketches import SPACING, TINY, volume
 
 from cytosuite.benchmark.catalog.catalog import ROOT
@@ -34,22 +30,6 @@ def _chosen(cards, image):
 
 
 VOLUME = volume(np.zeros((4, 16, 16), np.uint8))
-
-
-def test_a_card_is_taken_by_channel_then_microscope_and_voxel_size():
-    cards = [
-        _card("nuclei", channel="nucleus", microscope="IX71"),
-        _card("membranes", channel="membrane", microscope="LSM"),
-        _card("light-sheet", channel="membrane", microscope="SPIM"),
-        _card("coarse", channel="membrane", microscope="LSM", spacing=(4.0, 1.6, 1.6)),
-    ]
-    image = partial(volume, np.zeros((4, 16, 16), np.uint8))
-    assert _chosen(cards, image(channel="nucleus", microscope="LSM")) == "nuclei"
-    assert _chosen(cards, image(channel="membrane", microscope="SPIM")) == "light-sheet"
-    assert _chosen(cards, image(channel="membrane", microscope="LSM")) == "membranes"
-    other = describe(image(channel="membrane", microscope="IX71"))
-    assert select(cards[1:2], other, POLICY).terms["microscope"] == 1
-    assert select(cards[3:], other, POLICY).terms["spacing"] == pytest.approx(3 * log(2))
 
 
 def test_a_network_of_labels_is_not_for_a_sketch_alone():

@@ -11,13 +11,11 @@ import tifffile
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.engines.hardening import Host, flags
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.container import Algorithm
 from cytosuite.files.working import owner_label
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
-CARDS = ROOT / "weights" / "view_fusion"
 VIEW = Path("images") / "fluorescence-lightsheet-3D-microscopy"
 FUSED = Path("images") / "fused-fluorescence-lightsheet-3D-microscopy"
 NAME = "image_7_nucleus_angle.tif"
@@ -40,37 +38,6 @@ def _write(path, array=None, **words):
     metadata = {k: v for k, v in {**KEYS, **words}.items() if v is not None}
     options = {"bigtiff": True, "tile": (128, 128), "resolution": (1 / 0.39, 1 / 0.39)}
     tifffile.imwrite(path, array, photometric="minisblack", metadata=metadata, **options)
-
-
-def _imagej(path):
-    words = {"axes": "ZYX"} | {key: str(value) for key, value in KEYS.items() if key != "axes"}
-    tifffile.imwrite(path, _view(), imagej=True, resolution=(1 / 0.39, 1 / 0.39), metadata=words)
-
-
-def _bare(path):
-    tifffile.imwrite(path, _view(), photometric="minisblack", metadata=None)
-
-
-def _hot():
-    array = _view()
-    array[3, 4, 5] = 65535
-    return array
-
-
-VIEWS = {
-    "as the template writes it": _write,
-    "as ImageJ's text": _imagej,
-    "without a description": _bare,
-    "of an unknown channel": lambda path: _write(path, channel="foo"),
-    "of no channel and no study": lambda path: _write(path, channel=None, study="seventh"),
-    "with frames for slices": lambda path: _write(path, axes="TYX"),
-    "with a step of 0": lambda path: _write(path, spacing=0, PhysicalSizeZ=0),
-    "with a size that is no number": lambda path: _write(path, PhysicalSizeX=float("nan")),
-    "with numbers of 32 bits": lambda path: _write(path, _view(dtype=np.float32)),
-    "with one hot voxel": lambda path: _write(path, _hot()),
-    "of one slice": lambda path: _write(path, _view((1, 33, 19))),
-    "of one value": lambda path: _write(path, np.full((6, 40, 40), 700, np.uint16)),
-}
 
 
 class _Case:
@@ -108,15 +75,6 @@ def _like_the_view(answer, view):
         assert words["PhysicalSizeX"] > 0
         assert file.pages[0].tags["ResolutionUnit"].value == 3
     return words
-
-
-@pytest.mark.parametrize("kind", VIEWS)
-def test_every_view_has_a_valid_answer(kind, tmp_path):
-    case = _Case(tmp_path)
-    view = case.fresh() / NAME
-    VIEWS[kind](view)
-    Algorithm("view_fusion", case.input, case.output, [CARDS]).run_case()
-    _like_the_view(case.answer(), view)
 
 
 ASK = """

@@ -168,7 +168,6 @@ def test_a_view_on_disk_is_fused_like_one_in_memory(method, model, mapped, monke
 
 BOTH = TINY.model_copy(update={"inputs": ("distance", "light")})
 FLAT = RestorerArguments(widths=(3, 4, 4), blocks=(1, 0, 1), fold=1, flat=1)
-SMALL = RestorerArguments(widths=(4,), blocks=(1,), fold=2)
 DEFAULT = RestorerArguments()
 
 

@@ -6,6 +6,7 @@ from restorers import TINY
 
 from cytosuite.algorithms.view_fusion.predict import Parameters
 from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.contract.cautions import cautions
 from cytosuite.contract.manifest import parameters_of, parse, read_algorithm
 from cytosuite.contract.select import describe, select
 from cytosuite.contract.weights import read_cards
@@ -32,21 +33,23 @@ GEOMETRY = {  # of the challenge: shape, voxel size in µm
 }
 
 
-def _of_challenge(number, channel, **metadata):
+def _of_challenge(number, channel, factor=1.0, **metadata):
     """Return a view as the challenge gives it, of which memory holds one voxel."""
     shape, spacing = GEOMETRY[number]
-    array = np.broadcast_to(np.uint16(0), shape)
-    return Volume(array, spacing, metadata={"channel": channel, **metadata})
+    array = np.broadcast_to(np.uint16(0), [int(factor * n) for n in shape])
+    size = tuple(factor**0.1 * step for step in spacing)
+    return Volume(array, size, metadata={"channel": channel, **metadata})
 
 
 @pytest.mark.parametrize("number", GEOMETRY)
 @pytest.mark.parametrize("channel", ["nucleus", "membrane"])
 def test_each_study_and_channel_of_the_challenge_has_a_network(channel, number):
     for metadata in ({"study": number}, {"study": f"study {number}"}, {}):
-        view = _of_challenge(number, channel, **metadata)
-        found = select(list(CARDS.values()), describe(view), POLICY)
-        assert found.card.name == f"{channel}-study{number}"
-        assert not found.fallback
+        for factor in (0.9, 1.0, 1.1):
+            view = _of_challenge(number, channel, factor, **metadata)
+            found = select(list(CARDS.values()), describe(view), POLICY)
+            assert found.card.name == f"{channel}-study{number}"
+            assert (found.fallback, cautions(found, view)) == (False, [])
 
 
 @pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.weights])
@@ -62,9 +65,24 @@ def test_every_shipped_network_is_better_than_view_and_gaussian(name):
 @pytest.mark.parametrize(
     ("channel", "name"), [("nucleus", "gaussian-nucleus"), ("membrane", "identity")]
 )
-def test_far_from_every_network_what_beats_the_view_is_taken(channel, name):
-    view = Volume(np.zeros((8, 9, 9), np.uint16), (20.0, 9.0, 9.0), metadata={"channel": channel})
-    assert select(list(CARDS.values()), describe(view), POLICY).card.name == name
+def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, name):
+    for spacing in ((20.0, 9.0, 9.0), (0.1, 0.02, 0.02)):
+        view = Volume(np.zeros((8, 9, 9), np.uint16), spacing, metadata={"channel": channel})
+        found = select(list(CARDS.values()), describe(view), POLICY)
+        assert found.card.name == name
+        assert [line.partition(":")[0] for line in cautions(found, view)] == ["no model near"]
+
+
+@pytest.mark.parametrize(
+    ("channel", "words"), [("actin", "none was made for 'actin'"), ("", "not given by the file")]
+)
+def test_content_that_no_network_knows_is_handed_back_and_told(channel, words):
+    for metadata in ({}, {"study": 3}):
+        view = _of_challenge(3, channel, **metadata)
+        found = select(list(CARDS.values()), describe(view), POLICY)
+        assert (found.card.name, found.fallback) == ("identity", False)
+        line = f"no model for channel: {words}, identity serves any"
+        assert [line.partition(";")[0] for line in cautions(found, view)] == [line]
 
 
 NETWORK = TINY.model_dump(mode="json")

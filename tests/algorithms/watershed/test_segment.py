@@ -27,9 +27,6 @@ def balls(centres, brightness, *, shape=(24, 48, 48), spacing=(1.0, 1.0, 1.0), r
     return image + np.random.default_rng(seed).normal(0, 1, shape)
 
 
-TWO = balls([(12, 20, 14), (12, 30, 34)], [60, 60])
-
-
 def test_separates_two_touching_nuclei():
     labels = segment(balls([(12, 24, 19), (12, 24, 28)], [60, 60]), (1.0, 1.0, 1.0), NUCLEI)
     sizes = np.bincount(labels.ravel())[1:]
