@@ -60,11 +60,8 @@ def test_given_cells_keep_their_outlines_and_hold_nuclei_and_spots(tmp_path, vol
     assert made.metadata["cells_file"] == "cells.tif"
 
 
-def test_one_seed_gives_one_result_and_a_folder_one_file_for_each_case(tmp_path):
+def test_a_folder_gives_one_file_for_each_case(tmp_path):
     write(tmp_path / "a.tif", _plane())
-    first, second, other = (_made(tmp_path / "b.tif", _plane(), seed).sockets for seed in (1, 1, 2))
-    assert np.array_equal(first[IMAGE.slug].array, second[IMAGE.slug].array)
-    assert not np.array_equal(first[IMAGE.slug].array, other[IMAGE.slug].array)
     cells = {"source": str(tmp_path)}
     names = [
         _made(tmp_path / "b.tif", _plane(), seed, cells=cells).metadata["cells_file"]

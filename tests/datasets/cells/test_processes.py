@@ -40,9 +40,3 @@ def test_a_process_ends_before_another_cell_and_forks_add_to_it():
     assert not (beyond[50:70] == 1).any()  # in the shade of the other cell
     grown = [(_grown(processes=3, forks=share)[0] == 1).sum() for share in (0, 1)]
     assert grown[1] > grown[0] + 50
-
-
-def test_one_seed_grows_the_same_and_another_one_not():
-    first, again, other = (_grown(seed)[0] for seed in (1, 1, 2))
-    assert (first == again).all()
-    assert (first != other).any()

@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from cytosuite.bodies import grid
 from cytosuite.datasets.physics import sketch
 from cytosuite.errors import InputError
-from cytosuite.volume import Volume, large
+from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.5, 0.75)
 LABELS = arrays.arrays(
@@ -102,16 +101,3 @@ def test_refuses_time_series():
     series = Volume(np.zeros((2, 2, 3, 3), np.uint16), SPACING, "TZYX")
     with pytest.raises(InputError, match="axes ZYX or YX, found TZYX"):
         sketch.seeds(series)
-
-
-@pytest.mark.parametrize("shape", [(9, 21, 34), (6, 5, 40)])
-def test_slabs_on_disk_have_the_bytes_of_the_whole(monkeypatch, shape):
-    for labels in (_blocks(shape=shape), np.zeros(shape, np.uint16)):
-        whole = sketch.companions(_volume(labels), 1.7)
-        with monkeypatch.context() as small:
-            small.setattr(grid, "SLAB", 70)
-            small.setattr(large, "fits", lambda _: False)
-            slabs = sketch.companions(_volume(labels), 1.7)
-        for name, volume in whole.items():
-            assert slabs[name].array.tobytes() == volume.array.tobytes(), name
-            assert large.is_mapped(slabs[name].array)

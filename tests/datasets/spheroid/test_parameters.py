@@ -2,20 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from cytosuite.benchmark.data.simulated import merged
-from cytosuite.contract.manifest import read_dataset
 from cytosuite.datasets.spheroid import generate as spheroid
 from cytosuite.datasets.spheroid.parameters import check, parameters_from, reference_tables
 from cytosuite.errors import InputError
 
 FOLDER = Path(spheroid.__file__).parent
-
-
-@pytest.mark.parametrize("size", ["mini", "default", "full"])
-def test_sizes_of_the_manifest_are_valid(size):
-    manifest = read_dataset(FOLDER / "dataset.toml")
-    values = merged(manifest.parameters, manifest.sizes[size].parameters)
-    assert check(parameters_from(values)).image.shape
 
 
 def test_readme_lists_the_parameters():
