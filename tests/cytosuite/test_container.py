@@ -42,18 +42,6 @@ def predict(inputs, model):
     print(worker.exitcode, flush=True)
     raise MemoryError
 """
-# The first case, dark, goes on for ever.
-ENDLESS = """
-import time
-from cytosuite.contract.progress import report
-def predict(inputs, model):
-    image = inputs["microscopy-image"]
-    while image.array.max() < 100:
-        print("started", flush=True)
-        report(0, 1)
-        time.sleep(0.01)
-    return {"instance-labels": image.like((image.array > 100).astype("uint8"))}
-"""
 DOCKERFILE = (ROOT / "docker" / "base.Dockerfile").read_text()
 WALLED = {"CYTOSUITE_ADDRESS": re.search(r"CYTOSUITE_ADDRESS=(\S+)", DOCKERFILE)[1]}
 HUNGRY = "def predict(inputs, model):\n    raise MemoryError\n"
@@ -277,21 +265,6 @@ def test_serve_answers_the_platforms_requests(case):
     shutil.rmtree(case / "output")
     assert _run(case).returncode == 0
     np.testing.assert_array_equal(read(case / "output" / OUTPUT / "ball.tif").array, served)
-
-
-def test_the_case_after_one_over_its_limit_is_right_and_alone(case):
-    image = read(case / "input" / "images" / "microscopy-image" / "ball.tif")
-    with _Server(case, _checkout(case, ENDLESS)) as server:
-        shutil.rmtree(case / "input")
-        dark = {"microscopy-image": image.like(image.array // 100)}
-        write_case(case / "input", TASKS["segment"], "dark", dark)
-        connection = server.begin("POST", "/invoke")
-        assert server.process.stdout.readline() == b"started\n"
-        connection.close()
-        shutil.rmtree(case / "input")
-        write_case(case / "input", TASKS["segment"], "ball", {"microscopy-image": image})
-        assert server.ask("POST", "/invoke") == (201, "0")
-    assert [path.name for path in (case / "output").rglob("*.*")] == ["ball.tif"]
 
 
 def test_an_image_that_needs_more_memory_is_no_bad_input(capsys):

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
-from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 
 from cytosuite.denoising.noise import NoiseSchedule
 from cytosuite.denoising.sampling import sample
@@ -70,35 +68,3 @@ def test_noise_follows_an_expectation_that_was_cut():
     # 1 is expected, so that (1.2 - 0.6) / 0.8 = 0.75 is noise: 0.8 + 0.6 * 0.75 comes next.
     assert seen == pytest.approx([1.2, 1.25])
     assert made[0] == 1
-
-
-def _peer(scheduler, noised, levels):
-    """Return the result of one of MONAI's schedulers with the exact denoiser."""
-    image = torch.from_numpy(noised.copy())[None]
-    for step in scheduler.timesteps.tolist():
-        signal = float(scheduler.alphas_cumprod[step])
-        clean = torch.from_numpy(_expected(image.numpy(), signal))
-        noise = (image - signal**0.5 * clean) / (1 - signal) ** 0.5
-        image, _ = scheduler.step(noise, step, image)
-    return image[0].numpy()
-
-
-def test_all_steps_agree_with_monais_ddim():
-    scheduler = DDIMScheduler(100, "scaled_linear_beta", clip_sample=False)
-    levels = NoiseSchedule(kind="quadratic", length=100).visited(100, 100)
-    noised = _noised(levels, 50, np.float64)
-    made = sample(noised.copy(), _expected, levels, _no_noise, solver="ddim")
-    np.testing.assert_allclose(_peer(scheduler, noised, levels), made, atol=2e-3)
-
-
-def test_all_steps_agree_with_monais_ddpm():
-    scheduler = DDPMScheduler(60, "linear_beta", clip_sample=False)
-    levels = NoiseSchedule(kind="linear", length=60).visited(60, 60)
-    noised = _noised(levels, 50)
-    torch.manual_seed(0)
-    expected = _peer(scheduler, noised, levels)
-    torch.manual_seed(0)
-    made = sample(
-        noised.copy(), _expected, levels, lambda step: torch.randn(50).numpy(), solver="ddim", eta=1
-    )
-    np.testing.assert_allclose(expected, made, atol=2e-3)
