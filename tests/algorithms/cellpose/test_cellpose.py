@@ -3,21 +3,17 @@
 import pickle
 from pathlib import Path
 
+import adapters
 import cards
 import numpy as np
 import pytest
 import torch
+from adapters import ASSUMED, scene
 
 from cytosuite.contract import progress
-from cytosuite.contract.facts import gathered
-from cytosuite.contract.learning import Pair
-from cytosuite.contract.manifest import read_toml
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.volume import Volume
-
-FOLDER = Path(__file__).parents[3] / "algorithms" / "cellpose"
-ASSUMED = {"spacing_source": "assumed"}
 
 
 @pytest.fixture
@@ -37,23 +33,10 @@ def model(tool, tmp_path):
     return made
 
 
-def scene(*shape, spacing=0.5, **metadata):
-    """Return an image with two bright squares or cubes, and their labels."""
-    labels = np.zeros(shape, np.uint16)
-    for n in (1, 2):
-        labels[tuple(slice(8 * n - 4, 8 * n) for _ in shape)] = n
-    image = Volume(
-        labels * 100 + 10, (spacing * 4, spacing, spacing)[-len(shape) :], "ZYX"[-len(shape) :]
-    )
-    image = Volume(image.array, image.spacing, image.axes, metadata)
-    return image, image.like(labels)
-
-
 def learned(tool, *pairs, **changes):
     """Return a model trained by the stub on scenes."""
-    settings = {**read_toml(FOLDER / "learn.toml"), "seed": 1, "n_epochs": 2, **changes}
-    given = [Pair(f"n{number}", *pair) for number, pair in enumerate(pairs)]
-    return tool[1].learn(given, settings, Path.cwd())
+    own = {"n_epochs": 2, **changes}
+    return adapters.learned("cellpose", tool[1].learn, Path.cwd(), pairs, **own)
 
 
 @pytest.fixture(autouse=True)
@@ -63,11 +46,7 @@ def _in_a_folder(tmp_path, monkeypatch):
 
 
 def predicted(tool, image, model):
-    """Return labels, keywords of the tool's call, and facts."""
-    calls = tool[0].CellposeModel.calls
-    with gathered() as facts:
-        found = tool[0].predict({"microscopy-image": image}, model)["instance-labels"]
-    return found, calls[-1], facts
+    return adapters.predicted(tool[0].predict, tool[0].CellposeModel.calls, image, model)
 
 
 def test_a_plane_is_segmented_with_the_diameter_of_the_training_in_its_own_pixels(tool, model):

@@ -2,23 +2,18 @@
 
 import json
 import zipfile
-from pathlib import Path
 
+import adapters
 import cards
 import h5py
 import numpy as np
 import pytest
+from adapters import ASSUMED, scene
 
 from cytosuite.contract import progress
-from cytosuite.contract.facts import gathered
-from cytosuite.contract.learning import Pair
-from cytosuite.contract.manifest import read_toml
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.volume import Volume
-
-FOLDER = Path(__file__).parents[3] / "algorithms" / "stardist"
-ASSUMED = {"spacing_source": "assumed"}
 
 
 @pytest.fixture
@@ -39,33 +34,19 @@ def model(tmp_path):
     return made
 
 
-def scene(*shape, spacing=0.5, **metadata):
-    """Return an image with two bright squares or cuboids, and their labels."""
-    labels = np.zeros(shape, np.uint16)
-    for n in (1, 2):
-        labels[tuple(slice(8 * n - 4, 8 * n) for _ in shape)] = n
-    size = (spacing * 4, spacing, spacing)[-len(shape) :]
-    image = Volume((labels > 0) * 100 + 10, size, "ZYX"[-len(shape) :], metadata)
-    return image, image.like(labels)
-
-
 @pytest.fixture
 def learned(tool, tmp_path):
     """Return a function that trains the stub on scenes, and gives the model."""
 
     def learn(*pairs, **changes):
-        settings = {**read_toml(FOLDER / "learn.toml"), "seed": 1, "train_epochs": 2, **changes}
-        given = [Pair(f"n{number}", *pair) for number, pair in enumerate(pairs)]
-        return tool[1].learn(given, settings, tmp_path)
+        own = {"train_epochs": 2, **changes}
+        return adapters.learned("stardist", tool[1].learn, tmp_path, pairs, **own)
 
     return learn
 
 
 def predicted(tool, image, model):
-    """Return labels, keywords of the tool's call, and facts."""
-    with gathered() as facts:
-        found = tool[0].predict({"microscopy-image": image}, model)["instance-labels"]
-    return found, tool[0].StarDist2D.calls[-1], facts
+    return adapters.predicted(tool[0].predict, tool[0].StarDist2D.calls, image, model)
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (24, 32, 32)])
