@@ -13,6 +13,12 @@ SHAPE = (8, 16, 16)
 EDGE = 4
 
 
+def drawn(text):
+    """Return labels from rows of digits, or one row; a point is background."""
+    rows = [[int(letter) for letter in row.replace(".", "0")] for row in text.split()]
+    return np.array(rows if len(rows) > 1 else rows[0])
+
+
 class Situation(NamedTuple):
     truth: NDArray[np.uint16]
     prediction: NDArray[np.uint16]

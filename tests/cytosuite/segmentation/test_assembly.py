@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from situations import drawn
 
 from cytosuite.networks.tiling import plan
 from cytosuite.segmentation import assembly as module
@@ -15,8 +16,8 @@ def box(start, stop):
     return slice(0, 1), slice(0, 1), slice(start, stop)
 
 
-def row(values):
-    return np.array(values, np.uint32)[None, None]
+def row(text):
+    return drawn(text).astype(np.uint32)[None, None]
 
 
 LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # the block, and its core
@@ -24,35 +25,35 @@ LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # the block, and
 
 def assembled(*blocks):
     assembly = Assembly(ROW)
-    for values, own, place in blocks:
-        names = np.isin(np.arange(max(values) + 1), own)
-        assembly.add(row(values), names, *place)
+    for text, own, place in blocks:
+        part = row(text)
+        assembly.add(part, np.isin(np.arange(part.max() + 1), own), *place)
     labels, objects, pieces = assembly.finish()
     assert labels.max() == objects
-    return labels.ravel().tolist(), pieces
+    return "".join(map(str, labels.ravel())).replace("0", "."), pieces
 
 
 def test_an_object_across_the_border_is_written_by_its_owner():
-    left = [1, 1, 0, 0, 0, 2, 2, 2], [1], LEFT  # more of 2 lies beyond
-    right = [0, 7, 7, 7, 7, 0, 0, 3], [3, 7], RIGHT
-    expected = [1, 1, 0, 0, 0, 2, 2, 2, 2, 0, 0, 3]
+    left = "11...222", [1], LEFT  # more of 2 lies beyond
+    right = ".7777..3", [3, 7], RIGHT
+    expected = "11...2222..3"
     assert assembled(left, right) == assembled(right, left) == (expected, 0)
 
 
-NOBODYS = ([0, 0, 0, 1, 1, 1, 1, 1], []), ([1, 1, 1, 1, 1, 1, 0, 0], [])
-BOTHS = ([0, 0, 0, 1, 1, 1, 1, 0], [1]), ([0, 0, 2, 2, 2, 2, 2, 2], [2])
-TAKER = [2, 2, 2, 2, 0, 0, 0, 0], [2]  # from the third voxel of the piece on
-HALF = ([0, 0, 1, 1, 1, 1, 1, 0], []), TAKER
-TWO_THIRDS = ([0, 0, 0, 1, 1, 1, 1, 0], []), TAKER
+NOBODYS = ("...11111", []), ("111111..", [])
+BOTHS = ("...1111.", [1]), ("..222222", [2])
+TAKER = "2222....", [2]  # from the third voxel of the piece on
+HALF = ("..11111.", []), TAKER
+TWO_THIRDS = ("...1111.", []), TAKER
 
 
 @pytest.mark.parametrize(
     ("seen", "expected", "pieces"),
     [
-        (NOBODYS, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 0, 0], 2),  # cut and not lost
-        (BOTHS, [0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2], 0),  # no voxel is given up
-        (HALF, [0, 0, 1, 1, 2, 2, 2, 2, 0, 0, 0, 0], 1),
-        (TWO_THIRDS, [0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0], 0),  # the rest joins its owner
+        (NOBODYS, "...1112222..", 2),  # cut and not lost
+        (BOTHS, "...111122222", 0),  # no voxel is given up
+        (HALF, "..112222....", 1),
+        (TWO_THIRDS, "...11111....", 0),  # the rest joins its owner
     ],
 )
 def test_who_has_a_voxel_that_both_blocks_see(seen, expected, pieces):

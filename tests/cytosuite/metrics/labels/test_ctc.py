@@ -2,6 +2,7 @@ from math import nan
 
 import numpy as np
 import pytest
+from situations import drawn
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.ctc import (
@@ -47,7 +48,7 @@ def test_scores_by_hand(situations):
 
 
 def test_det_does_not_fall_below_zero():
-    assert det(np.array([1, 0, 0, 0, 0, 0]), np.array([0, 1, 2, 3, 4, 5])) == 0.0
+    assert det(drawn("1....."), drawn(".12345")) == 0.0
 
 
 @pytest.mark.parametrize(

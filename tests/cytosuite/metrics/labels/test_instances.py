@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.optimize import linear_sum_assignment
+from situations import drawn
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels import instances
@@ -125,9 +126,9 @@ def test_index_is_that_of_the_paper_s_algorithm(truth, prediction, size):
 
 
 def test_of_two_equal_partners_the_smaller_label_is_taken():
-    truth, prediction = np.array([1, 1, 0]), np.array([5, 3, 3])
+    truth, prediction = drawn("11."), drawn("533")
     assert aji(truth, prediction) == pytest.approx(1 / (2 + 2))  # label 5: 1/2 against 1/3
-    truth, prediction = np.array([0, 1, 1, 0]), np.array([5, 5, 3, 3])
+    truth, prediction = drawn(".11."), drawn("5533")
     assert aji(truth, prediction) == pytest.approx(1 / (3 + 2))
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from situations import drawn
 
 from cytosuite.metrics.labels.object_errors import (
     causes,
@@ -16,22 +17,22 @@ from cytosuite.metrics.labels.overlap import overlap
 
 def classes_of(truth, prediction):
     """Return both lists of classes of two rows of labels."""
-    found = object_classes(overlap(np.asarray(truth), np.asarray(prediction)))
+    found = object_classes(overlap(drawn(truth), drawn(prediction)))
     return [classes.tolist() for classes in found]
 
 
 @pytest.mark.parametrize(
     ("truth", "prediction", "expected"),
     [
-        ([1, 1, 1, 1], [0, 2, 0, 0], (["missed"], ["false"])),  # one piece is no split
-        ([1, 1, 1, 1], [2, 0, 3, 0], (["split"], ["split", "split"])),  # two are, without a match
-        ([1, 1, 1, 1], [2, 2, 2, 3], (["split"], ["matched", "split"])),
-        ([1, 1, 0, 0], [2, 3, 3, 0], (["missed"], ["false", "false"])),  # half of 3 lies outside
-        ([1, 1, 1, 2], [3, 3, 3, 3], (["merged", "merged"], ["merged"])),
-        ([1, 1, 1, 1, 2, 2], [3, 3, 3, 0, 3, 0], (["matched", "missed"], ["matched"])),
+        ("1111", ".2..", (["missed"], ["false"])),  # one piece is no split
+        ("1111", "2.3.", (["split"], ["split", "split"])),  # two are, without a match
+        ("1111", "2223", (["split"], ["matched", "split"])),
+        ("11..", "233.", (["missed"], ["false", "false"])),  # half of 3 lies outside
+        ("1112", "3333", (["merged", "merged"], ["merged"])),
+        ("111122", "333.3.", (["matched", "missed"], ["matched"])),
         # One object holds a merging match and two pieces: merged goes first, pieces stay pieces.
-        ([1] * 7 + [2], [3, 3, 3, 3, 4, 5, 0, 3], (["merged"] * 2, ["merged", "split", "split"])),
-        ([0, 0], [7, 8], ([], ["false", "false"])),
+        ("11111112", "333345.3", (["merged"] * 2, ["merged", "split", "split"])),
+        ("..", "78", ([], ["false", "false"])),
     ],
 )
 def test_limits_of_the_classes(truth, prediction, expected):
@@ -41,17 +42,17 @@ def test_limits_of_the_classes(truth, prediction, expected):
 @pytest.mark.parametrize(
     ("truth", "prediction", "expected"),
     [
-        ([1, 1, 1, 1], [0, 2, 0, 0], ["outline"]),  # a single piece, far too small
-        ([1, 1, 1, 1], [2, 2, 0, 0], ["found"]),  # an IoU of one half
-        ([0, 1, 1, 0, 0], [2, 2, 2, 2, 2], ["outline"]),  # a match, far too large
-        ([1, 1, 1, 1, 0], [2, 0, 3, 0, 0], ["split"]),
-        ([1, 1, 1, 2, 2], [3, 3, 3, 3, 3], ["found", "merged"]),  # the larger one has its partner
-        ([1, 1, 1, 2, 2, 2, 2], [3, 3, 3, 3, 0, 0, 0], ["found", "missed"]),
-        ([1, 1, 0, 0, 0], [0, 2, 2, 2, 2], ["missed"]),  # half of it lies in an object elsewhere
+        ("1111", ".2..", ["outline"]),  # a single piece, far too small
+        ("1111", "22..", ["found"]),  # an IoU of one half
+        (".11..", "22222", ["outline"]),  # a match, far too large
+        ("1111.", "2.3..", ["split"]),
+        ("11122", "33333", ["found", "merged"]),  # the larger one has its partner
+        ("1112222", "3333...", ["found", "missed"]),
+        ("11...", ".2222", ["missed"]),  # half of it lies in an object elsewhere
     ],
 )
 def test_causes_of_nuclei_without_partner(truth, prediction, expected):
-    assert causes(overlap(np.array(truth), np.array(prediction))).tolist() == expected
+    assert causes(overlap(drawn(truth), drawn(prediction))).tolist() == expected
 
 
 def test_objects_that_share_faces_touch():
@@ -66,7 +67,7 @@ def test_objects_that_share_faces_touch():
 
 
 def test_values_of_each_object_by_hand():
-    table = overlap(np.array([1, 1, 1, 1, 2, 2, 3, 0]), np.array([7, 7, 7, 0, 7, 9, 0, 8]))
+    table = overlap(drawn("1111223."), drawn("777.79.8"))
     truth, prediction = object_errors(table)
     assert truth.labels.tolist() == [1, 2, 3]
     assert truth.matched.tolist() == [7, 0, 0]
@@ -79,7 +80,7 @@ def test_values_of_each_object_by_hand():
 
 
 def test_an_object_that_matches_two_names_the_better_and_of_equal_ones_the_first():
-    _, (one) = object_errors(overlap(np.array([4, 5, 5]), np.array([1, 1, 1])))
+    _, (one) = object_errors(overlap(drawn("455"), drawn("111")))
     assert one.matched.tolist() == [5]
     _, (one) = object_errors(overlap(np.array([5, 4]), np.array([1, 1])))
     assert one.matched.tolist() == [4]

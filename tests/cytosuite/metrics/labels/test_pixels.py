@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from situations import drawn
 
 from cytosuite.metrics import pixel_f1, pixel_jaccard, pixel_precision, pixel_recall
 from cytosuite.metrics.labels.instances import dice
@@ -18,16 +19,16 @@ LABELS = arrays.arrays(np.uint8, (3, 4), elements=st.integers(0, 3))
 @pytest.mark.parametrize(
     ("truth", "found", "expected"),
     [
-        ([1, 1, 2, 0, 0, 0], [0, 7, 7, 7, 0, 0], (2 / 3, 2 / 3, 2 / 3, 2 / 4)),
-        ([1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 2, 0], (1 / 2, 1 / 4, 1 / 3, 1 / 5)),
-        ([0] * 6, [0] * 6, (1, 1, 1, 1)),
-        ([0] * 6, [0, 0, 1, 0, 0, 0], (0, 0, 0, 0)),
-        ([0, 0, 1, 0, 0, 0], [0] * 6, (0, 0, 0, 0)),
-        ([1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], (0, 0, 0, 0)),
+        ("112...", ".777..", (2 / 3, 2 / 3, 2 / 3, 2 / 4)),
+        ("1111..", "1...2.", (1 / 2, 1 / 4, 1 / 3, 1 / 5)),
+        ("......", "......", (1, 1, 1, 1)),
+        ("......", "..1...", (0, 0, 0, 0)),
+        ("..1...", "......", (0, 0, 0, 0)),
+        ("1.....", ".1....", (0, 0, 0, 0)),
     ],
 )
 def test_values_by_hand_and_of_empty_images(truth, found, expected):
-    values = [metric(np.array(truth), np.array(found)) for metric in METRICS]
+    values = [metric(drawn(truth), drawn(found)) for metric in METRICS]
     assert values == pytest.approx(expected)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from situations import drawn
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.prepare import without_border, without_small
@@ -50,11 +51,6 @@ def test_mistakes_are_named(labels, pixels, message):
         without_border(labels, pixels)
 
 
-def _line(text):
-    """Return labels from digits, a point is background."""
-    return np.array([0 if letter == "." else int(letter) for letter in text], np.uint16)
-
-
 @pytest.mark.parametrize(
     ("truth", "prediction", "kept_truth", "kept_prediction"),
     [
@@ -69,9 +65,8 @@ def _line(text):
     ],
 )
 def test_by_hand(truth, prediction, kept_truth, kept_prediction):
-    found = without_small(_line(truth), _line(prediction), 3)
-    np.testing.assert_array_equal(found[0], _line(kept_truth))
-    np.testing.assert_array_equal(found[1], _line(kept_prediction))
+    found = without_small(drawn(truth), drawn(prediction), 3)
+    np.testing.assert_array_equal(found, (drawn(kept_truth), drawn(kept_prediction)))
 
 
 def test_any_labels_and_dtypes():

@@ -55,14 +55,6 @@ def test_pairs_are_those_of_the_whole_matrix(seed, side):
     assert found.pairs.tolist() == curve
 
 
-def test_more_pairs_count_before_nearer_ones():
-    # The nearest pair (0 to 0.5) would leave both others alone.
-    found = matched_points([[0, 0], [0, 1]], [[0, 0.5], [0, -0.9]], PLANE, 1.0)
-    assert found.truth_index.tolist() == [0, 1]
-    assert found.prediction_index.tolist() == [1, 0]
-    assert matched_points([[0, 0], [0, 1]], [[0, 1], [0, 2]], PLANE, 1.0).truth_index.size == 2
-
-
 def test_scores_of_a_hand_made_answer():
     # 4 true points; one found at 0.5 µm, one at 2 µm, one wrong by 4 µm, one missed; 1 more false.
     truth = np.array([[0, 0], [0, 10], [0, 20], [0, 30]])

@@ -59,13 +59,6 @@ def test_boxes_by_hand():
     assert arrangement(two, SPACING)["fraction"] == pytest.approx([1])
 
 
-def test_edges_and_corners_are_no_contact():
-    labels = np.zeros((6, 6, 6), int)
-    box(labels, 1, (1, 3), (1, 3), (1, 3))
-    box(labels, 2, (1, 3), (3, 5), (3, 5))
-    assert arrangement(labels, (1, 1, 1))["contact"].tolist() == [0, 0]
-
-
 @pytest.mark.parametrize(
     ("z", "x", "faces", "pressed"), [(3, 4, 0, 0), (2, 4, 1, 0), (1, 4, 2, 1), (1, 3, 4, 1)]
 )

@@ -9,6 +9,7 @@ from collections import defaultdict
 from functools import cache
 
 import numpy as np
+from situations import drawn
 
 from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 
@@ -18,29 +19,33 @@ FRAMES, SITES, PITCH, EDGE = 9, 7, 9, 5
 def sequence(rows, *frames, **options):
     """Return a sequence of rows L B E P and one-dimensional frames."""
     tracks = [Track(*row) for row in rows]
-    return TrackedSequence(tracks, [np.array(frame) for frame in frames], **options)
+    return TrackedSequence(
+        tracks,
+        [drawn(frame) if isinstance(frame, str) else np.array(frame) for frame in frames],
+        **options,
+    )
 
 
 def one_track(frames=3):
     """One cell of four voxels in so many frames."""
-    return sequence([(1, 0, frames - 1)], *[[1] * 4] * frames)
+    return sequence([(1, 0, frames - 1)], *["1111"] * frames)
 
 
 def division():
     """A mother in two frames and her two daughters in two."""
-    before, after = [1, 1, 1, 1, 0, 0], [2, 2, 0, 0, 3, 3]
+    before, after = "1111..", "22..33"
     return sequence([(1, 0, 1), (2, 2, 3, 1), (3, 2, 3, 1)], before, before, after, after)
 
 
 def three_merged():
     """Three cells of one frame, and one object that covers all of them."""
-    truth = sequence([(1, 0, 0), (2, 0, 0), (3, 0, 0)], [1, 1, 2, 2, 3, 3])
-    return truth, sequence([(1, 0, 0)], [1] * 6)
+    truth = sequence([(1, 0, 0), (2, 0, 0), (3, 0, 0)], "112233")
+    return truth, sequence([(1, 0, 0)], "111111")
 
 
 def empty(frames=2):
     """Frames without a cell."""
-    return sequence([], *[[0] * 4] * frames)
+    return sequence([], *["...."] * frames)
 
 
 @cache

@@ -48,11 +48,8 @@ class TestTrackFractions:
 
     def test_tracks_of_lower_labels_keep_what_it_has_given(self):
         """Half of the second track is lost, so that it is not complete and uses up nothing."""
-        truth = films.sequence(
-            [(1, 0, 3), (2, 4, 5)], *np.repeat([[1] * 4, [2] * 4], [4, 2], axis=0)
-        )
-        labels = np.repeat([[8] * 4, [7] * 4], [1, 5], axis=0)
-        found = films.sequence([(7, 1, 5), (8, 0, 0)], *labels)
+        truth = films.sequence([(1, 0, 3), (2, 4, 5)], *["1111"] * 4, *["2222"] * 2)
+        found = films.sequence([(7, 1, 5), (8, 0, 0)], "8888", *["7777"] * 5)
         assert tf(truth, found) == pytest.approx((3 / 4 + 1) / 2)
 
 

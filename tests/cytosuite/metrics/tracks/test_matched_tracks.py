@@ -11,8 +11,8 @@ from cytosuite.metrics.tracks.matched_tracks import longest_runs, match_tracks
 
 
 def test_more_than_half_is_a_match_half_exactly_is_none():
-    truth = films.sequence([(1, 0, 1)], [1, 1, 1, 1], [1, 1, 1, 1])
-    found = films.sequence([(5, 0, 1)], [5, 5, 5, 0], [5, 5, 0, 0])
+    truth = films.sequence([(1, 0, 1)], "1111", "1111")
+    found = films.sequence([(5, 0, 1)], "555.", "55..")
     assert match_tracks(truth, found).match.tolist() == [0, -1]
 
 
@@ -90,7 +90,7 @@ def test_explains(message):
 
 def test_longest_runs_of_a_track_that_is_lost_and_found():
     truth = films.one_track(6)
-    labels = np.repeat([1, 1, 2, 3, 3, 3], 4).reshape(6, 4)
+    labels = ["1111", "1111", "2222", *["3333"] * 3]
     found = films.sequence([(1, 0, 1), (2, 2, 2), (3, 3, 5)], *labels)
     runs = longest_runs(match_tracks(truth, found))
     assert [column.tolist() for column in runs] == [[0, 1, 2], [0, 0, 0], [2, 1, 3]]
@@ -98,6 +98,6 @@ def test_longest_runs_of_a_track_that_is_lost_and_found():
 
 def test_runs_of_one_pair_are_not_added():
     truth = films.one_track(5)
-    frames = [[1] * 4, [1] * 4, [1, 0, 0, 0], [1] * 4, [1, 1, 1, 0]]
+    frames = ["1111", "1111", "1...", "1111", "111."]
     runs = longest_runs(match_tracks(truth, films.sequence([(1, 0, 4)], *frames)))
     assert [column.tolist() for column in runs] == [[0], [0], [2]]

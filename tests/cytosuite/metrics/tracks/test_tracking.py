@@ -52,9 +52,7 @@ def test_three_cells_under_one_mask_need_two_splits():
 
 def test_a_track_broken_and_rejoined_costs_the_kind_of_its_link():
     """One cell in ten frames, broken after the fifth: EC = 1 of 10 * 10 + 1.5 * 9 points."""
-    found = films.sequence(
-        [(1, 0, 4), (2, 5, 9, 1)], *np.repeat([[1] * 4, [2] * 4], 5, axis=0).tolist()
-    )
+    found = films.sequence([(1, 0, 4), (2, 5, 9, 1)], *["1111"] * 5, *["2222"] * 5)
     assert errors(films.one_track(10), found) == TrackingErrors(0, 0, 0, 0, 0, 1)
     assert tra(films.one_track(10), found) == pytest.approx(1 - 1 / 113.5)
     assert lnk(films.one_track(10), found) == pytest.approx(1 - 1 / 13.5)
@@ -62,13 +60,13 @@ def test_a_track_broken_and_rejoined_costs_the_kind_of_its_link():
 
 def test_a_daughter_that_carries_on_her_mothers_track():
     """Her link is a track link, not a parent link (EC), the other is absent (EA)."""
-    before, after = [1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 3, 3]
+    before, after = "1111..", "11..33"
     found = films.sequence([(1, 0, 3), (3, 2, 3)], before, before, after, after)
     assert errors(films.division(), found) == TrackingErrors(0, 0, 0, 0, 1, 1)
 
 
 def test_a_link_over_a_gap():
-    truth = films.sequence([(1, 0, 0), (2, 3, 3, 1)], [1] * 4, [0] * 4, [0] * 4, [2] * 4)
+    truth = films.sequence([(1, 0, 0), (2, 3, 3, 1)], "1111", "....", "....", "2222")
     assert errors(truth, truth) == TrackingErrors(0, 0, 0, 0, 0, 0)
     unlinked = replace(truth, tracks=[Track(1, 0, 0), Track(2, 3, 3)])
     assert errors(truth, unlinked) == TrackingErrors(0, 0, 0, 0, 1, 0)
@@ -77,35 +75,35 @@ def test_a_link_over_a_gap():
 
 
 def test_exchanged_tracks_have_two_extra_and_two_absent_links():
-    truth = films.sequence([(1, 0, 1), (2, 0, 1)], [1, 1, 2, 2], [1, 1, 2, 2])
-    found = films.sequence([(1, 0, 1), (2, 0, 1)], [1, 1, 2, 2], [2, 2, 1, 1])
+    truth = films.sequence([(1, 0, 1), (2, 0, 1)], "1122", "1122")
+    found = films.sequence([(1, 0, 1), (2, 0, 1)], "1122", "2211")
     assert errors(truth, found) == TrackingErrors(0, 0, 0, 2, 2, 0)
     assert lnk(truth, found) == 0.0
     assert det(truth, found) == 1.0
 
 
 def test_links_of_an_object_that_covers_two_cells_are_not_looked_at():
-    truth = films.sequence([(1, 0, 1), (2, 0, 1)], [1, 1, 2, 2], [1, 1, 2, 2])
-    merged = films.sequence([(1, 0, 1), (2, 0, 0)], [1, 1, 2, 2], [1, 1, 1, 1])
+    truth = films.sequence([(1, 0, 1), (2, 0, 1)], "1122", "1122")
+    merged = films.sequence([(1, 0, 1), (2, 0, 0)], "1122", "1111")
     assert errors(truth, merged) == TrackingErrors(1, 0, 0, 0, 2, 0)
 
 
 def test_a_cell_missed_in_the_middle_takes_two_links_with_it():
-    found = films.sequence([(1, 0, 0), (2, 2, 2)], [1] * 4, [0] * 4, [2] * 4)
+    found = films.sequence([(1, 0, 0), (2, 2, 2)], "1111", "....", "2222")
     assert errors(films.one_track(), found) == TrackingErrors(0, 1, 0, 0, 2, 0)
     assert aogm(films.one_track(), found) == 13.0
 
 
 def test_sparse_annotation_is_without_penalty_for_what_was_not_annotated():
-    truth = films.sequence([(1, 0, 0), (2, 0, 0)], [1, 2, 0, 0])
-    found = films.sequence([(1, 0, 0), (2, 0, 0)], [1, 0, 2, 2])
+    truth = films.sequence([(1, 0, 0), (2, 0, 0)], "12..")
+    found = films.sequence([(1, 0, 0), (2, 0, 0)], "1.22")
     assert det(truth, found) == pytest.approx(1 - 11 / 20)
     assert det_without_penalty(truth, found) == pytest.approx(1 - 10 / 20)
 
 
 def test_seg_is_the_mean_over_all_cells_of_all_frames():
-    truth = films.sequence([(1, 0, 1), (2, 0, 0)], [1, 1, 2, 2], [1, 1, 1, 1])
-    found = films.sequence([(1, 0, 1)], [1, 1, 0, 0], [1, 1, 1, 0])
+    truth = films.sequence([(1, 0, 1), (2, 0, 0)], "1122", "1111")
+    found = films.sequence([(1, 0, 1)], "11..", "111.")
     assert seg(truth, found) == pytest.approx((1 + 0 + 0.75) / 3)
     assert op_csb(truth, found) == pytest.approx((seg(truth, found) + det(truth, found)) / 2)
     assert op_ctb(truth, found) == pytest.approx((seg(truth, found) + tra(truth, found)) / 2)
