@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from reach import seen, spacious
 from unpaired import TINY, random_network
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture, build
@@ -32,27 +33,13 @@ def test_a_residual_network_starts_as_the_identity(fold, channels):
     assert (other(image[:, :1]) - image[:, :1]).abs().mean() > 0.1
 
 
-def _seen(arguments, place):
-    """Return where the result depends on a place of an image: NaN goes wherever a kernel looks."""
-    image = torch.zeros(1, 1, *_spacious(arguments))
-    image[(0, 0, *place)] = torch.nan
-    with torch.no_grad():
-        return torch.isnan(random_network(arguments)(image))[0, 0].numpy()
-
-
-def _spacious(arguments):
-    """Return sides in which a halo fits on both sides of the middle, which is at a multiple."""
-    steps = zip(arguments.halo, arguments.multiple, strict=True)
-    return [2 * (margin // step + 2) * step for margin, step in steps]
-
-
 @pytest.mark.parametrize("arguments", ARCHITECTURES, ids=str)
 def test_a_voxel_is_seen_no_farther_than_the_halo(arguments):
-    middle = [n // 2 for n in _spacious(arguments)]
+    middle = [n // 2 for n in spacious(arguments)]
     found = np.zeros(3, int)
     for corner in np.ndindex(*arguments.multiple):
         place = [m + c for m, c in zip(middle, corner, strict=True)]
-        touched = _seen(arguments, place)
+        touched = seen(random_network(arguments), arguments, place)
         assert touched[tuple(place)]
         found = np.maximum(found, np.abs(np.argwhere(touched) - place).max(0))
     within = arguments.fold - 1  # a pixel of a folded square sees squares as a whole

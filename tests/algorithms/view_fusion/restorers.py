@@ -18,15 +18,3 @@ def random_network(arguments, seed=0, change=1.0):
         for weight in network.tail.parameters():
             weight.mul_(change)
     return network
-
-
-def least(arguments):
-    """Return the smallest tile of a network."""
-    steps = zip(arguments.halo, arguments.multiple, strict=True)
-    return [(-(-2 * halo // step) + 1) * step for halo, step in steps]
-
-
-def roomy(arguments):
-    """Return a tile that keeps about a third of what it reads along each axis."""
-    steps = zip(arguments.halo, arguments.multiple, strict=True)
-    return [(-(-3 * halo // step) + 1) * step for halo, step in steps]

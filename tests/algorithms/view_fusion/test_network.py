@@ -1,5 +1,6 @@
 import pytest
 import torch
+from reach import seen, spacious
 from restorers import TINY, random_network
 
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, build, load
@@ -34,29 +35,15 @@ def test_further_inputs_are_seen_but_not_added():
     assert not torch.allclose(network(image), network(other))
 
 
-def _spacious(arguments):
-    """Return sides in which a halo fits on both sides of the middle, which is at a multiple."""
-    steps = zip(arguments.halo, arguments.multiple, strict=True)
-    return [2 * (margin // step + 2) * step for margin, step in steps]
-
-
-def _seen(arguments, place):
-    """Return where the result depends on a place of an image: NaN goes wherever a kernel looks."""
-    image = torch.zeros(1, 1, *_spacious(arguments))
-    image[(0, 0, *place)] = torch.nan
-    with torch.no_grad():
-        return torch.isnan(random_network(arguments)(image))[0, 0].numpy()
-
-
 @pytest.mark.parametrize("arguments", ARCHITECTURES, ids=str)
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_beyond_the_halo_and_no_nearer_a_tile_does_not_see_its_faces(arguments, axis):
-    face = _spacious(arguments)[axis] // 2
+    face = spacious(arguments)[axis] // 2
     reach = []
     for beyond in (slice(0, face), slice(face, None)):
         place = [slice(None)] * 3
         place[axis] = beyond
-        touched = _seen(arguments, place).any(tuple({0, 1, 2} - {axis}))
+        touched = seen(random_network(arguments), arguments, place).any(tuple({0, 1, 2} - {axis}))
         reach.append(touched[face:].sum() if beyond.start == 0 else touched[:face].sum())
     assert max(reach) == arguments.halo[axis]
 
