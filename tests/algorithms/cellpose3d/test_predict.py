@@ -148,26 +148,6 @@ def crowd(shape=(40, 100, 96), count=60):
 SIMPLE = {"min_volume_um3": 500.0, "halo": [6, 8, 8], "seed_distance_um": 5.0}
 
 
-def test_blocks_give_the_objects_of_the_whole(model, fake, in_blocks):
-    array = crowd()
-    in_blocks(None)
-    whole = run(array, model(**SIMPLE))
-    in_blocks((32, 64, 64))
-    blocks = run(array, model(**SIMPLE))
-    assert whole.metadata["cellpose3d_blocks"] == 1
-    assert blocks.metadata["cellpose3d_blocks"] >= 8
-    assert whole.array.max() > 20
-    np.testing.assert_array_equal(blocks.array, whole.array)
-    assert "cellpose3d_pieces" not in blocks.metadata
-    assert gone(whole) == gone(blocks) != []
-
-
-def gone(found):
-    """Return the removed objects, in an order that does not depend on blocks."""
-    rows = json.loads(found.metadata["cellpose3d_removed_table"])
-    return sorted((row["voxel"], row["reason"], row["value"]) for row in rows)
-
-
 def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, monkeypatch):
     monkeypatch.setattr(module.blocks, "free_gib", lambda: 0.001)
     array = image()
@@ -199,6 +179,7 @@ def test_a_volume_on_disk_has_the_labels_of_one_in_memory(
     np.testing.assert_array_equal(found.array, expected.array)
     for key in ("objects", "li_threshold", "removed"):
         assert found.metadata[f"cellpose3d_{key}"] == expected.metadata[f"cellpose3d_{key}"]
+    assert (found.metadata["cellpose3d_blocks"] == 1) is (size is None)
 
 
 def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks):

@@ -49,8 +49,10 @@ def _interrupting(at):
 
 
 def test_two_networks_learn_from_two_roles(toy, settings, tmp_path):
-    card = read_card(toy(settings(steps=150, report=10, checkpoint=150)))
+    path = toy(settings(steps=150, report=10, checkpoint=150))
+    card = read_card(path)
     assert card.task == "enhance"
+    assert {value.dtype for value in _weights(path).values() if value.ndim > 1} == {torch.float16}
     assert card.trained["cases"] == {"simulated": 4, "real": 4}
     assert set(card.trained["data"]) == {"simulated", "real"}
     assert card.describes == {"images": 8.0, "channel": "nucleus"}

@@ -1,10 +1,6 @@
-import csv
-import hashlib
-
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from training_data import simulated_folder
 
 from cytosuite.algorithms.cellpose3d.network import load as load_network
@@ -51,10 +47,6 @@ def _train(settings, folder, card, **options):
     return train(TRAINING, settings, {"images": [folder]}, card, work=work, **options)
 
 
-def _weights(card):
-    return load_file(card.with_suffix(".safetensors"))
-
-
 def _batch(data, settings, step):
     cases = {"images": load(data, "images", settings)}
     return TRAINING.batch(cases, settings, step)
@@ -70,27 +62,19 @@ def test_the_loss_falls_on_one_fixed_patch(data, settings):
 
 
 def test_a_training_writes_weights_card_and_log(data, settings, tmp_path):
-    lines = []
-    path = _train(settings, data, tmp_path / "m.json", say=lines.append)
+    path = _train(settings, data, tmp_path / "m.json")
     card = read_card(path)
     model = open_model(path.parent, card)
-    assert card.trained["data"] == {"images": ["f" * 64]}
-    assert (card.trained["steps"], card.trained["cases"]) == (6, {"images": 2})
+    assert (card.trained["data"], card.trained["cases"]) == ({"images": ["f" * 64]}, {"images": 2})
     network = {"dimensions": 3, "widths": [4, 6, 8], "fold": 2}
     assert card.parameters == {"network": network, "tau": 0.2}
     assert (card.task, card.scores) == ("segment", {})
     assert card.describes["spacing"] == (2.0, 0.8, 0.8)
     assert (card.describes["axes"], card.describes["channel"]) == ("ZYX", "nucleus")
     assert 5 < card.describes["diameter_um"] < 9
-    assert card.sha256 == hashlib.sha256(model.weights.read_bytes()).hexdigest()
-    assert {value.dtype for value in _weights(path).values() if value.ndim > 1} == {torch.float16}
     fields = load_network(card.parameters["network"], model.weights)(torch.zeros(1, 1, 8, 16, 16))
     assert torch.isfinite(fields).all()
-    with (tmp_path / "work-m" / "log.csv").open() as stream:
-        rows = list(csv.reader(stream))
-    assert rows[0] == ["step", "total", "level", "flow", "heat", "rate", "seconds"]
-    assert [row[0] for row in rows[1:]] == ["2", "4", "6"]
-    assert any("s/step" in line and "left" in line for line in lines)
+    assert set(card.trained["curves"]) == {"total", "level", "flow", "heat"}
 
 
 def test_a_validation_of_perfect_fields_is_perfect(tmp_path, settings, monkeypatch):
