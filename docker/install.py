@@ -101,8 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (HERE.parent / "cytosuite" / "benchmark").is_file():
         sys.stderr.write(
-            "cytosuite/benchmark: expected a link to a folder, found a plain file; clone with links "
-            "(git config core.symlinks true, then git checkout .), or unpack an archive that keeps them\n"
+            "cytosuite/benchmark: expected a link to a folder, found a plain file; clone with links: "
+            "git config core.symlinks true, then git checkout .\n"
         )
         return 1
     extras, resolution = options.extras, "lowest-direct" if options.lowest else "highest"

@@ -48,9 +48,7 @@ class BuildOptions:
     device: Device = option("cpu", "Which torch.", env="DEVICE")
     base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
     engine: str = option("docker", "docker or podman.")
-    dry_run: bool = option(
-        False, "Say what would be built, check Dockerfiles and packages; no daemon."
-    )
+    dry_run: bool = option(False, "Say tag, base, files and digest of each image; build nothing.")
 
 
 @dataclass(frozen=True, kw_only=True)
