@@ -144,16 +144,11 @@ def _builder(options: BuildOptions | ExportOptions, root: Path, console: Console
 
 def show(record: dict[str, Any], folder: Path, screen: Console) -> None:
     """Print the files of an export with their sizes, and the step that comes next."""
-    image, models, listed = record["image"], record["models"], record["contents"]
+    image, models = record["image"], record["models"]
     sizes = f"{image['bytes'] / 1e6:.0f} MB, {image['unpacked_bytes'] / 1e6:.0f} MB unpacked"
     lines = [f"{folder / image['file']}: {sizes}, {record['api']}, {image['id'][:19]}"]
     if models:
         lines.append(f"{folder / models['file']}: {models['bytes'] / 1e6:.1f} MB, models")
-    unknown = listed["licences"].get("not stated", 0)
-    lines.append(
-        f"{folder / listed['file']}: {listed['packages']} packages under "
-        f"{len(listed['licences'])} licences" + (f", {unknown} not stated" if unknown else "")
-    )
     if record["rehearsed"]:
         lines.append(f"rehearsed: {record['rehearsed']['site']}")
     else:

@@ -30,12 +30,8 @@ def dry_run(
     """
     images = [algorithm_blueprint(root, name, device) for name in algorithms]
     dockerfiles: dict[Path, Mapping[str, str]] = {}
-    layers: dict[str, Layer] = {}
-    for image in images:
-        layer: Layer | None = image.layer(root)
-        while layer:
-            layers[layer.tag(root)[0]], layer = layer, layer.below
-    for tag, layer in reversed(layers.items()):
+    layers = {part.tag(root)[0]: part for image in images for part in _stack(image.layer(root))}
+    for tag, layer in layers.items():
         start = layer.below.tag(root)[0] if layer.below else base_image or first_image(root)
         locks = (path.name for path in layer.files(root) if path.suffix == ".txt")
         say(f"{tag}: on {start}, locks {', '.join(locks)}")
@@ -54,6 +50,11 @@ def dry_run(
             for line in lines:
                 say(f"  {plain(line)}")
             raise InputError(f"{path}: `{' '.join(CHECK)}` finds mistakes, see above")
+
+
+def _stack(layer: Layer) -> list[Layer]:
+    """Return a layer after those that it stands on."""
+    return [*(_stack(layer.below) if layer.below else []), layer]
 
 
 def _complaints(dockerfile: str, arguments: Mapping[str, str]) -> list[str]:

@@ -1,21 +1,16 @@
-"""Export an algorithm for a challenge platform: image, models, contents, and their record."""
+"""Export an algorithm for a challenge platform: image, models, and their record."""
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
-from uuid import NAMESPACE_OID, uuid5
 
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.context import by_name, write_tarball
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors
 from cytosuite.benchmark.engines.guest import API_LABEL
 from cytosuite.benchmark.engines.outcome import Api
-from cytosuite.benchmark.submission.checks.archive import read_archive
 from cytosuite.benchmark.submission.profiles import RESERVED_GIB
 from cytosuite.benchmark.submission.rehearsal import rehearsed
 from cytosuite.benchmark.submission.repack import Repacked, pack_image, repack
@@ -23,22 +18,10 @@ from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
 from cytosuite.contract.select import partakers
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import USES, open_model, read_cards
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError
 from cytosuite.files import file_digest, read_json, visible_files, work_folder, write_json
 from cytosuite.files.working import alone, full_disk
 
-PYTHON = re.compile(r".*\.dist-info/METADATA")
-DEBIAN = re.compile(r"/var/lib/dpkg/(status|status\.d/[^/]+)")
-COPYRIGHT = re.compile(r"/usr/share/doc/([^/]+)/copyright")
-WHEELS = re.compile(r"/opt/python/wheels\.txt")
-NAME = r"[A-Za-z0-9][\w.+/-]*"
-LICENCE = re.compile(
-    rf"^License:[ \t]*({NAME}(?:,? (?:and|or|and/or|with) [\w.+/ -]+)?)[ \t]*$", re.MULTILINE
-)
-COMMON = re.compile(r"/usr/share/common-licenses/([A-Za-z0-9.-]*[A-Za-z0-9])")
-CLASSIFIER = "License :: OSI Approved :: "
-UNKNOWN = "not stated"
-LONGEST = 80  # letters of a licence's name
 RECORD = "export.json"
 EXPORTED = "cytosuite-export"  # repository of the tags in archives
 MODELS = "/opt/app/model"  # in our images
@@ -46,139 +29,6 @@ CREATED, REVISION = (f"org.opencontainers.image.{key}" for key in ("created", "r
 CHUNK = 2**21
 STAGES = ("saving", "normalising", "packing")
 Step: TypeAlias = Callable[[int, int, str], None]  # percent done, in all, stage
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Package:
-    """A package in an image."""
-
-    kind: str  # ``pypi`` or ``deb``
-    name: str
-    version: str
-    licences: tuple[str, ...]  # all that the package states
-    expression: bool = False  # the one licence is an SPDX expression
-    sha256: str = ""  # of the wheel it was installed from, if recorded
-
-
-def contents(archive: Path) -> list[Package]:
-    """Return the packages in an image archive, sorted; InputError if it is none."""
-    wanted = (PYTHON, DEBIAN, COPYRIGHT, WHEELS)
-    found = read_archive(archive, lambda path: any(rule.fullmatch(path) for rule in wanted)).files()
-    return sorted({*_python(found), *_debian(found)})
-
-
-def licences(packages: Sequence[Package]) -> dict[str, int]:
-    """Return how many of Python's packages state each licence, the most frequent first."""
-    ours = (package for package in packages if package.kind == "pypi")
-    names = (name for package in ours for name in package.licences or (UNKNOWN,))
-    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
-
-
-def write_contents(
-    path: Path,
-    manifest: AlgorithmManifest,
-    identity: str,
-    packages: Sequence[Package],
-    cards: Sequence[ModelCard],
-) -> None:
-    """Write the bill of materials of an image, CycloneDX 1.6 (ECMA-424) in JSON."""
-    image = {
-        "type": "container",
-        "bom-ref": f"image:{identity}",
-        "name": f"cytosuite/{manifest.name}",
-        "version": manifest.version,
-        "licenses": [{"license": {"id": manifest.license}}],
-        **_hashes(identity),
-    }
-    write_json(
-        path,
-        {
-            "bomFormat": "CycloneDX",
-            "specVersion": "1.6",
-            "serialNumber": f"urn:uuid:{uuid5(NAMESPACE_OID, identity)}",
-            "version": 1,
-            "metadata": {"component": image},
-            "components": [*map(_component, packages), *map(_model, cards)],
-        },
-    )
-
-
-def _component(package: Package) -> dict[str, Any]:
-    place = "deb/debian" if package.kind == "deb" else package.kind
-    link = f"pkg:{place}/{package.name}@{package.version.replace('+', '%2B')}"
-    known: dict[str, Any] = {"type": "library", "bom-ref": link, "purl": link}
-    known |= {"name": package.name, "version": package.version}
-    if package.expression:
-        known["licenses"] = [{"expression": package.licences[0]}]
-    elif package.licences:
-        known["licenses"] = [{"license": {"name": name}} for name in package.licences]
-    return known | _hashes(package.sha256)
-
-
-def _model(card: ModelCard) -> dict[str, Any]:
-    return {
-        "type": "machine-learning-model",
-        "bom-ref": f"model:{card.name}@{card.version}",
-        "name": card.name,
-        "version": card.version,
-        "description": card.description,
-        "licenses": [{"license": {"name": card.license}}],
-        **_hashes(card.sha256),
-    }
-
-
-def _hashes(sha256: str | None) -> dict[str, Any]:
-    return {"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}
-
-
-def _python(files: Mapping[str, bytes]) -> Iterator[Package]:
-    """Yield Python's packages, as their metadata describe them."""
-    wheels = _wheels(files)
-    for path in filter(PYTHON.fullmatch, files):
-        about = HeaderParser().parsestr(_text(files[path]))
-        name = re.sub(r"[-_.]+", "-", about.get("Name", "")).lower()
-        version = about.get("Version", "")
-        expression = about.get("License-Expression", "")
-        approved = [
-            line.removeprefix(CLASSIFIER)
-            for line in about.get_all("Classifier", [])
-            if line.startswith(CLASSIFIER)
-        ]
-        stated = about.get("License", "").strip()
-        # A whole licence as text is no name of one.
-        short = [stated] if stated and len(stated) <= LONGEST and "\n" not in stated else []
-        found = tuple(plain(text) for text in ([expression] if expression else approved or short))
-        digest = wheels.get((name, version), "")
-        yield Package("pypi", name, version, found, bool(expression), digest)
-
-
-def _debian(files: Mapping[str, bytes]) -> Iterator[Package]:
-    """Yield Debian's packages that are installed, with the licences of their copyright files."""
-    texts = {found[1]: _text(files[path]) for path in files if (found := COPYRIGHT.fullmatch(path))}
-    for path in filter(DEBIAN.fullmatch, files):
-        for block in _text(files[path]).split("\n\n"):
-            about = HeaderParser().parsestr(block.strip())
-            name, version = about.get("Package", ""), about.get("Version", "")
-            if not name or not about.get("Status", "installed").endswith("installed"):
-                continue
-            text = texts.get(name, "")
-            stated = LICENCE.findall(text) or COMMON.findall(text)  # an older form names files
-            yield Package("deb", name, version, tuple(sorted({each.strip() for each in stated})))
-
-
-def _wheels(files: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
-    """Return the digests of the wheels that an image was made of, by name and version."""
-    found = {}
-    for path in filter(WHEELS.fullmatch, files):
-        for line in _text(files[path]).splitlines():
-            digest, _, file = line.partition("  ")
-            name, _, rest = file.replace("%2B", "+").partition("-")
-            found[re.sub(r"[-_.]+", "-", name).lower(), rest.partition("-")[0]] = digest
-    return found
-
-
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +54,6 @@ def export(
     changes = {"Cmd": [wanted.api], "Labels": {API_LABEL: wanted.api}}
     without = [MODELS] if wanted.models == "apart" else []
     path, image, labels = export_image(client, wanted.tag, folder, changes, without, step)
-    found = contents(path)
-    listed = folder / f"{manifest.name}_{image.id[:12]}.cdx.json"
-    write_contents(listed, manifest, image.id, found, cards if wanted.models == "inside" else ())
     source = labels.get(SOURCE_LABEL, "")
     record = {
         "algorithm": manifest.name,
@@ -227,7 +74,6 @@ def export(
         },
         "inputs": [_socket(socket) for socket in task.inputs],
         "outputs": [_socket(socket) for socket in task.outputs if not socket.course],
-        "contents": _about(listed) | {"packages": len(found), "licences": licences(found)},
         "source": {"revision": labels.get(REVISION, "unknown"), "digest": source},
         "rehearsed": rehearsed(root / "runs", manifest.name, source, wanted.api),
     }

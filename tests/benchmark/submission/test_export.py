@@ -1,4 +1,4 @@
-"""Files to upload: archive, models, bill of materials and record, from a daemon that is a stand-in."""
+"""Files to upload: archive, models and record, from a daemon that is a stand-in."""
 
 import json
 import shutil
@@ -27,7 +27,6 @@ FILES = {
     "etc/passwd": b"user:x:1000:1000::/tmp:/bin/sh\n",
     "opt/app/cytosuite/container.py": b"",
     "opt/app/model/card.json": b"{}",
-    "opt/python/a-1.dist-info/METADATA": b"Name: a\nVersion: 1\nLicense-Expression: MIT\n",
 }
 
 
@@ -56,9 +55,9 @@ def exported(tmp_path):
 def test_the_record_is_true(exported):
     record, folder = exported()
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [*(record[part]["file"] for part in ("image", "models", "contents")), "export.json"]
+        [*(record[part]["file"] for part in ("image", "models")), "export.json"]
     )
-    for part in ("image", "models", "contents"):
+    for part in ("image", "models"):
         path = folder / record[part]["file"]
         assert record[part]["sha256"] == file_digest(path)
         assert record[part]["bytes"] == path.stat().st_size
@@ -68,8 +67,6 @@ def test_the_record_is_true(exported):
     assert sum(layer.size for layer in image.layers) == record["image"]["unpacked_bytes"]
     assert record["source"] == {"revision": "abc", "digest": "d1"}
     assert record["limits"] == {"memory_gib": 4, "ask_for_gib": 5, "gpu": False}
-    assert record["contents"]["packages"] == 1
-    assert record["contents"]["licences"] == {"MIT": 1}
     assert [place["slug"] for place in record["outputs"]] == ["instance-labels"]
     assert json.loads((folder / "export.json").read_text())["watershed"]["api"] == "invoke"
 
@@ -110,8 +107,6 @@ def test_models_may_come_apart(exported):
         assert ("/opt/app/model/card.json" in image.files()) is there
     assert apart["models"]["place"] == "apart"
     assert apart["models"]["sha256"] == inside["models"]["sha256"]
-    listed = json.loads((other / apart["contents"]["file"]).read_text())["components"]
-    assert {each["type"] for each in listed} == {"library"}
 
 
 def test_ids_of_exports_before_are_kept(exported):
