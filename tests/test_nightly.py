@@ -169,7 +169,7 @@ def test_its_commands_run_as_they_are(tmp_path):
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     report = folder / "runs" / "nightly" / "report"
     assert (report / "index.html").is_file()
-    assert "no regression" in (report / "badge.svg").read_text()
+    assert "no regression" in (report / "comparison.json").read_text()
     assert summary.read_text().startswith("## ")
     assert summary.read_text() == (report / "comparison.md").read_text()
 

@@ -19,7 +19,6 @@ from cytosuite.benchmark.comparison.summary import (
     cost_rows,
     headline,
     markdown,
-    score_badge,
 )
 from cytosuite.benchmark.ranking.rank import rank
 from cytosuite.benchmark.ranking.ranking import Ranking, ranking_json
@@ -57,7 +56,6 @@ class CompareOptions(TableOptions):
     )
     thresholds: Path | None = option(None, "File (.toml): level, relevant changes, costs.")
     markdown: Path | None = option(None, "Write as Markdown here.")
-    badge: Path | None = option(None, "Write a badge (.svg) here.")
 
     def __post_init__(self) -> None:
         """Refuse a wrong number of runs, and places for the files before the work."""
@@ -68,9 +66,8 @@ class CompareOptions(TableOptions):
                 f"compare: expected {'one run with --accepted' if self.accepted else 'two runs'}, "
                 f"found {len(self.runs)}; compare BEFORE AFTER, or compare --accepted RUN"
             )
-        for path in (self.markdown, self.badge):
-            if path is not None:
-                need_file(path)
+        if self.markdown is not None:
+            need_file(self.markdown)
 
 
 def compare_command(options: CompareOptions, console: Console) -> int:
@@ -80,10 +77,9 @@ def compare_command(options: CompareOptions, console: Console) -> int:
     before = accepted_for(after) if options.accepted else read_scored(options.runs[0])
     found = compare(before, after, thresholds, options.metrics, options.without)
     _show(found, options, console)
-    for path, text in ((options.markdown, markdown), (options.badge, score_badge)):
-        if path is not None:
-            with atomic(path) as temporary:
-                temporary.write_text(text(found), encoding="utf-8")
+    if options.markdown is not None:
+        with atomic(options.markdown) as temporary:
+            temporary.write_text(markdown(found), encoding="utf-8")
     return 1 if found.regressions else 0
 
 

@@ -1,7 +1,6 @@
-"""Summary of a comparison: one line, tables, Markdown, JSON and badge."""
+"""Summary of a comparison: one line, tables, Markdown and JSON."""
 
 from dataclasses import asdict
-from html import escape as html_escape
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -9,31 +8,8 @@ from cytosuite.benchmark.comparison.comparison import Comparison
 from cytosuite.benchmark.report.section import escape, table
 from cytosuite.errors import plain
 
-GREEN, ORANGE, DARK = "#2e7d32", "#b45309", "#3f3f46"  # white on them: a contrast of 5 or more
-LETTER, PAD, HEIGHT = 6.6, 6, 20  # pixels
-LONGEST = 60  # characters of a part
 Row: TypeAlias = dict[str, str | int | float | None]
 DIGITS = 4  # significant ones in Markdown
-
-
-def badge(label: str, message: str, *, good: bool) -> str:
-    """Return a badge as SVG, without scripts, fonts or links."""
-    texts = [plain(text, LONGEST) for text in (label, message)]
-    title = html_escape(": ".join(texts) + (", no regression" if good else ", regression"))
-    parts, left = [], 0
-    for text, colour in zip(texts, (DARK, GREEN if good else ORANGE), strict=True):
-        width = round(LETTER * len(text)) + 2 * PAD
-        parts.append(f'<rect x="{left}" width="{width}" height="{HEIGHT}" fill="{colour}"/>')
-        if text:
-            place = f'x="{left + width / 2:g}" y="14" textLength="{width - 2 * PAD}"'
-            parts.append(f'<text {place} fill="#fff">{html_escape(text)}</text>')
-        left += width
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left}" height="{HEIGHT}" role="img" '
-        f'aria-label="{title}" text-anchor="middle" font-size="11" '
-        'font-family="Verdana,DejaVu Sans,sans-serif">'
-        f"<title>{title}</title>{''.join(parts)}</svg>\n"
-    )
 
 
 def headline(found: Comparison) -> str:
@@ -123,16 +99,6 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "cases": case_rows(found),
     }
     return {key: _finite(part) for key, part in value.items()}
-
-
-def score_badge(found: Comparison) -> str:
-    """Return the badge of a comparison: best mean of the first metric, green or orange."""
-    good = not found.regressions
-    own = [change for change in found.changes if change.metric == found.changes[0].metric]
-    if not own:
-        return badge("cytosuite", headline(found), good=good)
-    best = max(own, key=lambda change: change.after * change.sign)
-    return badge(best.algorithm, f"{best.metric} {best.after:.3f}", good=good)
 
 
 def _short(cell: str | float | None) -> str:
