@@ -109,7 +109,7 @@ build-evaluation: .venv/.cytosuite ## Build the evaluation container and the gro
 ctc: .venv/.cytosuite ## Write RUN, a run or label images, in the layout of the Cell Tracking Challenge.
 	@$(BIN)/cytosuite export $(ALGORITHM) --ctc "$(RUN)" $(call given,ctc)
 
-bundle: .venv/.networks-$(DEVICE) ## Write the models of ALGORITHM as MONAI bundles, or FORMAT=bioimageio.
+bundle: .venv/.networks-$(DEVICE) ## Write the models of ALGORITHM as MONAI bundles.
 	@$(BIN)/cytosuite maintain bundle "$(ALGORITHM)" $(call given,bundle)
 
 ##@ Scores

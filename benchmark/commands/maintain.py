@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Literal, NamedTuple, get_type_hints
+from typing import NamedTuple, get_type_hints
 
 from rich.console import Console
 
@@ -17,7 +17,6 @@ from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_file, need_folder
 
 PART = "training.bundle"
-WRITERS = {"monai": f"cytosuite.{PART}", "bioimageio": "cytosuite.training.bioimageio"}
 MAKE, PAGE = ROOT / "benchmark/commands/variables.mk", ROOT / "docs/variables.md"
 # Goals of the Makefile with the options of a command.
 GOALS = (
@@ -55,9 +54,6 @@ class BundleOptions:
 
     algorithm: str = option(..., "Name in algorithms/.", argument=True)
     model: str | None = option(None, "Name of a card, or its path; all with weights without it.")
-    format: Literal["monai", "bioimageio"] = option(
-        "monai", "MONAI bundle, or model of the BioImage Model Zoo."
-    )
     out: Path = option(Path("dist"), "Folder for the zip files.")
 
 
@@ -201,7 +197,7 @@ def page() -> str:
 
 
 def bundle_command(options: BundleOptions, _: Console) -> int:
-    """Pack models for MONAI or the BioImage Model Zoo, in a process of its own: it needs torch."""
+    """Pack models as MONAI bundles, in a process of its own: it needs torch."""
     from cytosuite.benchmark.catalog.packages import need_packages
 
     algorithm = options.algorithm
@@ -212,7 +208,7 @@ def bundle_command(options: BundleOptions, _: Console) -> int:
     need_packages(algorithm, PART)
     need_folder(options.out)
     words = [str(card.resolve()) for card in cards]
-    command = [sys.executable, "-m", WRITERS[options.format], *words]
+    command = [sys.executable, "-m", f"cytosuite.{PART}", *words]
     # Its line on a mistake and its exit code are those of this command.
     command += ["--out", str(options.out.resolve())]
     return subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode

@@ -50,7 +50,6 @@ class NetworkFormat:
     outputs: Sequence[str]
     input_range: Range | None = None  # bounds of their values; None where there are none
     output_range: Range | None = None
-    background: bool = False  # whether the image is in units of its background, see `normalise`
     patches: bool = True  # the answer for a part of an image is that for the whole, inside
     options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of ``build``
     others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # further inputs
@@ -359,16 +358,14 @@ def license_text(card: ModelCard) -> str:
     return f"{head}\n{installed[0].read_text(encoding='utf-8')}"
 
 
-def main(
-    arguments: Sequence[str] | None = None, write: Callable[[Path, Path], Path] = write_bundle
-) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write a bundle for each card, and return 0."""
     parser = argparse.ArgumentParser(prog="cytosuite.training.bundle", description=__doc__)
     parser.add_argument("cards", type=Path, nargs="+", help="<model>.json with its weights")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for the bundles")
     given = parser.parse_args(arguments)
     for card in given.cards:
-        sys.stdout.write(f"written: {write(card, given.out)}\n")
+        sys.stdout.write(f"written: {write_bundle(card, given.out)}\n")
         sys.stdout.flush()
     return 0
 

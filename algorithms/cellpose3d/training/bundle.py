@@ -17,6 +17,5 @@ def network_format(card: ModelCard) -> NetworkFormat:
         halo=parameters.halo,
         inputs=("image: 0.5 asinh((grey value - background) / (3 sd of the background))",),
         outputs=("level: logit of the brightness relative to the object's peak", *flow),
-        background=True,
         options={"auxiliary": False},  # the channel that serves training alone
     )

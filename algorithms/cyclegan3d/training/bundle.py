@@ -27,6 +27,5 @@ def network_format(card: ModelCard) -> NetworkFormat:
         outputs=tuple("image of the target domain, in its units" for _ in images),
         input_range=(-1, 1) if whole else None,
         output_range=(-1, 1) if network.bounded else None,
-        background=parameters.scale == "background" and network.channels == 1 and not network.noise,
         patches=network.norm == "voxel",
     )

@@ -27,16 +27,13 @@ def started(monkeypatch):
     return commands
 
 
-@pytest.mark.parametrize(("form", "writer"), [("monai", "bundle"), ("bioimageio", "bioimageio")])
-def test_all_models_with_weights_are_bundled_in_another_process(
-    cli, started, tmp_path, form, writer
-):
+def test_all_models_with_weights_are_bundled_in_another_process(cli, started, tmp_path):
     out = ("--out", tmp_path / "new")
-    found = cli("maintain", "bundle", "view_fusion", "--format", form, *out)
+    found = cli("maintain", "bundle", "view_fusion", *out)
     assert found.exit_code == 3  # that of the process
     ((program, *words),) = started
     assert program == sys.executable
-    assert words[:2] == ["-m", f"cytosuite.training.{writer}"]
+    assert words[:2] == ["-m", "cytosuite.training.bundle"]
     assert words[-2:] == ["--out", str(tmp_path / "new")]
     weights = sorted(path.stem for path in CARD.parent.glob("*.safetensors"))
     assert [re.split(r"[/.]", word)[-2] for word in words[2:-2]] == weights
