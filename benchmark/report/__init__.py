@@ -8,7 +8,6 @@ import pandas as pd
 
 from cytosuite.benchmark.report import files, page
 from cytosuite.benchmark.report.index import index
-from cytosuite.benchmark.report.paper import paper_figures
 from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import join_tables
@@ -17,18 +16,16 @@ from cytosuite.benchmark.store.csvfile import frame_text
 from cytosuite.files import json_text, work_folder, write_json
 from cytosuite.files.working import full_disk
 
-FIGURES = "figures"
 __all__ = ["write_blind", "write_report"]
 Tables: TypeAlias = Mapping[tuple[str, str], Path]  # by algorithm and case
 
 
 def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:
-    """Write `index.html`, `report.md`, tables and figures, and return the page."""
+    """Write `index.html`, `report.md` and tables, and return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     indexed = index(results)
     layout, board = files.platform_metrics(indexed), files.leaderboard(indexed)
     shown, groups = views(indexed, progress), files.by_condition(results.conditions)
-    drawn = paper_figures(indexed, shown)
     texts = {
         "leaderboard.csv": frame_text(pd.DataFrame(board, dtype=object)),
         "leaderboard.tex": files.latex_board(indexed),
@@ -38,8 +35,7 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "by_depth.csv": frame_text(files.by_depth(results.sets)) if shown["depth"] else "",
         "metrics.json": json_text(layout) + "\n",
         "report.md": page.markdown(indexed, shown),
-        **{figure.path: figure.text for figure in drawn},
-        "index.html": page.html(indexed, shown, drawn),
+        "index.html": page.html(indexed, shown),
     }
     tables = {"objects.csv": results.objects, "object_scores.csv": results.object_scores}
     _write(folder, texts, tables)
@@ -49,20 +45,15 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
 def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables]) -> None:
     """Write files by their names in a folder, all or none; remove those that have no content."""
     with full_disk(folder), work_folder(folder.parent) as parts:
-        (parts / FIGURES).mkdir()
         for file, text in texts.items():
             (parts / file).write_text(text, encoding="utf-8")
         for file, found in tables.items():
             join_tables(parts / file, ["algorithm", "case"], found)
-        (folder / FIGURES).mkdir(exist_ok=True)
         for file, content in {**tables, **texts}.items():
             if content:
                 (parts / file).replace(folder / file)
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report
-        for old in (folder / FIGURES).glob("*.svg"):
-            if f"{FIGURES}/{old.name}" not in texts:
-                old.unlink(missing_ok=True)
 
 
 def write_blind(results: Results, run_folder: Path) -> Path:

@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from cytosuite.benchmark.report import figures, wording
 from cytosuite.benchmark.report.index import Index
-from cytosuite.benchmark.report.paper import PaperFigure
 from cytosuite.benchmark.report.plots import line_mark
 from cytosuite.benchmark.report.section import escape, sections
 from cytosuite.benchmark.report.verdict import readings, verdict
@@ -26,7 +25,7 @@ TOOLS = (
 )
 
 
-def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = ()) -> str:
+def html(index: Index, views: Mapping[str, Any]) -> str:
     """Return the report as one HTML page with its pictures, style and script, escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -38,8 +37,6 @@ def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = 
     )
     environment.globals.update({tool.__name__: tool for tool in TOOLS})
     environment.globals.update(index=index, results=index.results, views=views)
-    own = {name: [figure for figure in drawn if figure.section == name] for name in sections()}
-    environment.globals["figures"] = own
     sheets = _together("style.css", "figures.css", "viewer.css", "print.css")
     styles = [Markup("\n").join([Markup(palette.style()), sheets])]
     script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js")

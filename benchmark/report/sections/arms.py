@@ -77,7 +77,6 @@ def markdown(_: Index, found: dict[str, Arms]) -> list[str]:
 
 
 TEMPLATE = """
-{% from "macros.html" import figure_links %}
 <p class="lead">One algorithm with several models: they differ in their training. Dots are means over the cases, lines 95 % intervals, diamonds all cases taken as one.</p>
 {% for program, own in view.items() %}
 <h3>{{ program }}</h3>
@@ -100,7 +99,6 @@ TEMPLATE = """
   <tbody>{% for row in own.gains[1:] %}<tr><th scope="row">{{ row[0] }}</th>{% for text in row[1:] %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
 </table></div>
 {% endfor %}
-{{ figure_links(figures.arms) }}
 """.replace("PAIRED", PAIRED)  # noqa: E501 - HTML
 
 SECTION = ReportSection(13, "Models compared", "Models of one algorithm", view, TEMPLATE, markdown)

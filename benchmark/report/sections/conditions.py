@@ -195,7 +195,7 @@ def markdown(index: Index, found: dict[str, Any]) -> list[str]:
 
 
 TEMPLATE = """
-{% from "macros.html" import tabs, figure_links %}
+{% from "macros.html" import tabs %}
 {% macro grouped(panel, metric) %}
   <div class="scroll" tabindex="0" role="region" aria-label="{{ metric }} by {{ panel.title }}">
   <table class="heat sortable groups">
@@ -234,7 +234,6 @@ TEMPLATE = """
 </div>
 {% endfor %}
 <p class="quiet files">Every measure in every group: <a href="by_condition.csv">CSV</a>.</p>
-{{ figure_links(figures.conditions) }}
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(30, "Difficulty", "Score against difficulty", view, TEMPLATE, markdown)

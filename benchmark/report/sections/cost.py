@@ -103,7 +103,7 @@ def staircase(best: list[tuple[float, float]], across: Axis, up: Axis) -> list[L
 
 
 TEMPLATE = """
-{% from "macros.html" import strips, tabs, figure_links %}
+{% from "macros.html" import strips, tabs %}
 {% if view.prices %}
 <p class="lead">What a better score costs. The line is the Pareto front: no algorithm is both better and cheaper than those on it. Costs are logarithmic{% if index.ranked|length > 8 %}<span class="for-mouse">; point at a mark for its name</span>{% endif %}.</p>
 {{ tabs("price", view.prices|list) }}
@@ -112,7 +112,6 @@ TEMPLATE = """
 {% for title, plot in plots %}<figure class="plot"><figcaption><strong>{{ metric }}</strong> <span class="quiet">against {{ title }}</span></figcaption>{{ plot }}</figure>{% endfor %}
 </div></div>
 {% endfor %}
-{{ figure_links(figures.cost) }}
 <details class="more long-print"><summary>Time and memory of each case</summary>
 {% endif %}
 <div class="columns">

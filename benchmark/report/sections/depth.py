@@ -118,7 +118,6 @@ def markdown(_: Index, view: dict[str, Any]) -> list[str]:
 
 
 TEMPLATE = """
-{% from "macros.html" import figure_links %}
 <p class="lead">Where in the stack images differ from real ones. The strength of edges falls with depth as in the real images (dashed) or not; similarity compares the grey values of a plane with those of real planes at its depth: 1 the same, 0 as far off as black. Boxes hold the middle half of the planes, their lines 5 to 95 %.</p>
 <p class="legend">{% for name in view.names %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ name }}</span>{% if name in view.sides %} <span class="quiet">{{ view.sides[name] }}</span>{% endif %}</span>{% endfor %}</p>
 {% if view.left %}<p class="quiet">The first {{ view.names|length }}; {{ view.left }} more in by_depth.csv.</p>{% endif %}
@@ -126,7 +125,6 @@ TEMPLATE = """
 {% for own in view.figures %}<figure class="plot"><figcaption><strong>{{ own.title }}</strong></figcaption>{{ own.plot }}</figure>{% endfor %}
 </div>
 <p class="quiet files">Every curve: <a href="by_depth.csv">CSV</a>.</p>
-{{ figure_links(figures.depth) }}
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(25, "Depth", "Realism by depth", view, TEMPLATE, markdown)

@@ -172,7 +172,7 @@ TEMPLATE = """
   {% endfor %}
   </tbody>
 </table>
-<p class="quiet files">This table as <a href="leaderboard.csv">CSV</a> and <a href="leaderboard.tex">LaTeX</a>{% for file in figures.leaderboard %}, its figure as <a href="{{ file.path }}">SVG</a>{% endfor %}.</p>
+<p class="quiet files">This table as <a href="leaderboard.csv">CSV</a> and <a href="leaderboard.tex">LaTeX</a>.</p>
 {% if view.metrics|length > index.board|length %}
 <details class="more" {% if index.standings|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if index.by_case|length < results.metrics|length %}, or one value for all outputs together{% endif %}</summary>
 <p class="quiet files">{{ count(view.metrics|length, "measure") }}; the table scrolls sideways. All values with their intervals: <a href="leaderboard.csv">CSV</a>; those of each case: <a href="scores.csv">CSV</a>.</p>

@@ -155,7 +155,7 @@ def markdown(_: Index, found: dict[str, Any]) -> list[str]:
 
 
 TEMPLATE = """
-{% from "macros.html" import tabs, figure_links %}
+{% from "macros.html" import tabs %}
 <p class="lead">How far the order can be trusted. {{ view.remarks|join(" ") }}</p>
 {{ tabs("contest", view.tabs|list) }}
 {% for title, (contest, rows, marks, pairs) in view.tabs.items() %}
@@ -202,7 +202,6 @@ TEMPLATE = """
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}
-{{ figure_links(figures.ranks) }}
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(15, "Ranking", "Ranking", view, TEMPLATE, markdown)

@@ -25,7 +25,7 @@ def view(index: Index) -> dict[str, Any] | None:
 
 
 TEMPLATE = """
-{% from "macros.html" import strips, figure_links %}
+{% from "macros.html" import strips %}
 <p class="lead">One dot per case before the density of all, the line at the median, crosses for cases that failed. <span class="needs-script"><span class="for-mouse">Point at a dot to find the same case everywhere; click it for the case.</span><span class="for-touch">Tap a dot to find its case.</span></span></p>
 <div class="columns">
 {% for metric in view.first %}{{ strips(metric.title, direction(metric), index.axes[metric.name], view["values"][metric.name]) }}{% endfor %}
@@ -36,7 +36,6 @@ TEMPLATE = """
 {% for metric in view.more %}{{ strips(metric.title, direction(metric), index.axes[metric.name], view["values"][metric.name], "", view.dots) }}{% endfor %}
 </div></details>
 {% endif %}
-{{ figure_links(figures.spread) }}
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(40, "Spread", "Spread over the cases", view, TEMPLATE)

@@ -419,7 +419,7 @@ def test_one_command_ends_in_a_report(tmp_path):
     (home,) = tmp_path.glob("spheroid-mini*")
     assert {path.name for path in (home / "report").iterdir()} == {
         *("index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv"),
-        *("cases.csv", "objects.csv", "object_scores.csv", "by_condition.csv", "figures"),
+        *("cases.csv", "objects.csv", "object_scores.csv", "by_condition.csv"),
         "metrics.json",
     }
     found = json.loads((home / "report" / "metrics.json").read_text())

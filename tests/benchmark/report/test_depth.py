@@ -64,8 +64,6 @@ def test_page_figures_and_table(results, tmp_path):
     section = re.search(r'<section id="depth">.*?</section>', page, flags=re.DOTALL)[0]
     assert section.count("<figure") == 6
     assert "| good | 0.400 |" in (tmp_path / "report" / "report.md").read_text()
-    names = {path.name for path in (tmp_path / "report" / "figures").glob("s*.svg")}
-    assert {"strength-of-edges.svg", "similarity-of-intensities-outside.svg"} <= names
     rows = pd.read_csv(tmp_path / "report" / "by_depth.csv")
     own = rows[(rows["answer"] == "good") & (rows["quantity"] == "edge strength")]
     assert own["depth"].tolist() == list(range(0, 18, 2))

@@ -71,8 +71,7 @@ def test_no_file_of_the_blind_report_names_truth_seed_or_cases(results, tmp_path
         in_full = any(word in text for text in full.values())
         assert in_full or word.startswith("/") or len(word) == 12, word  # the search finds it there
     assert "data:image" in full["index.html"]
-    left_out = {name for name in set(full) - set(blind) if not name.startswith("figures/")}
-    assert left_out == {"objects.csv", "object_scores.csv", "by_condition.csv"}
+    assert set(full) - set(blind) == {"objects.csv", "object_scores.csv", "by_condition.csv"}
     assert "SEG" in blind["scores.csv"]
 
 
