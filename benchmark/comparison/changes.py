@@ -14,12 +14,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.benchmark.ranking.intervals import FEWEST, medians
+from cytosuite.benchmark.ranking.intervals import FEWEST
 from cytosuite.benchmark.ranking.scores import DIGITS
-from cytosuite.benchmark.ranking.significance import holm, one_sided_p
+from cytosuite.benchmark.ranking.significance import Paired, holm, paired, paired_differences
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.files import read_toml
@@ -30,7 +29,6 @@ CASE = ["dataset", "case", "algorithm"]
 MIB = 2**20
 Level = Annotated[float, Field(gt=0, lt=1)]
 Ratio = Annotated[float, Field(ge=1)]
-Floats = NDArray[np.float64]
 Verdict = Literal["worse", "better", ""]
 
 
@@ -91,9 +89,9 @@ def changes(
     pairs: pd.DataFrame, metrics: Mapping[str, Metric[Any]], thresholds: Thresholds
 ) -> list[Change]:
     """Return the change of each metric of each algorithm."""
-    known = pairs[np.isfinite(pairs["before"]) & np.isfinite(pairs["after"])]
-    found, differences = [], []
-    for (algorithm, name), rows in known.groupby(["algorithm", "metric"], sort=False):
+    scored = pairs[np.isfinite(pairs["before"]) & np.isfinite(pairs["after"])]
+    found, tests = [], list[Paired]()
+    for (algorithm, name), rows in scored.groupby(["algorithm", "metric"], sort=False):
         before, after = rows["before"].to_numpy(float), rows["after"].to_numpy(float)
         one, two, metric = float(before.mean()), float(after.mean()), metrics.get(name)
         change = Change(algorithm, name, 0, before.size, one, two)
@@ -102,29 +100,30 @@ def changes(
             loss = round(sign * (one - two), DIGITS)
             change = replace(change, sign=sign, loss=loss, relevant=relevant)
         found.append(change)
-        differences.append(np.round(after - before, DIGITS))
-    tests, alpha = sum(change.sign != 0 for change in found), thresholds.alpha
+        differences = paired_differences(np.stack((after, before)))
+        tests.append(paired(differences, np.ones_like(differences, bool)))
+    many, alpha = sum(change.sign != 0 for change in found), thresholds.alpha
     # NaN where no test is possible: too few cases, or a loss in each would not be significant.
     p_two = [
-        min(1.0, 2 * min(one_sided_p(own), one_sided_p(-own))) if own.size >= FEWEST else nan
-        for own in differences
+        test.p[0] if change.cases >= FEWEST else nan
+        for change, test in zip(found, tests, strict=True)
     ]
     p_one = [
-        one_sided_p(-change.sign * own)
-        if change.sign and change.cases >= FEWEST and tests * 0.5**change.cases < alpha
+        (test.below if change.sign > 0 else test.above)[0]
+        if change.sign and change.cases >= FEWEST and many * 0.5**change.cases < alpha
         else nan
-        for change, own in zip(found, differences, strict=True)
+        for change, test in zip(found, tests, strict=True)
     ]
     adjusted = (holm(np.array(p)).tolist() for p in (p_two, p_one))
     return [
-        _with_tests(change, own, p, worse, alpha)
-        for change, own, p, worse in zip(found, differences, *adjusted, strict=True)
+        _with_tests(change, test, p, worse, alpha)
+        for change, test, p, worse in zip(found, tests, *adjusted, strict=True)
     ]
 
 
-def _with_tests(change: Change, own: Floats, p: float, worse: float, alpha: float) -> Change:
+def _with_tests(change: Change, test: Paired, p: float, worse: float, alpha: float) -> Change:
     """Return a change with median, interval, tests and verdict."""
-    median, low, high = medians(own[None])[:, 0].tolist()
+    median, low, high = test.medians[:, 0].tolist()
     verdict: Verdict = ""
     if change.loss > change.relevant and not (isfinite(worse) and worse >= alpha):
         verdict = "worse"

@@ -7,11 +7,12 @@ from itertools import combinations
 import numpy as np
 
 from cytosuite.benchmark.ranking import bootstrap, significance
-from cytosuite.benchmark.ranking.intervals import FEWEST, medians
+from cytosuite.benchmark.ranking.intervals import FEWEST
 from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Difference, Failures, Pair, Scheme
 from cytosuite.benchmark.ranking.rule import RankingRules
 from cytosuite.benchmark.ranking.schemes import minimum_ranks, scheme_ranks
 from cytosuite.benchmark.ranking.scores import (
+    Bools,
     Floats,
     Measure,
     MetricScores,
@@ -24,25 +25,20 @@ def pairwise(own: MetricScores, names: Sequence[str]) -> Mapping[Pair, Differenc
     """Return the difference of every ordered pair: median over the cases of both, test over all."""
     if own.measure.of_set or len(names) < 2:
         return {}
-    sign = 1.0 if own.measure.higher_is_better else -1.0
     filled = own.filled[:, own.used]
-    apart = significance.paired_differences(filled)
-    forward, effect = significance.signed_rank(apart)
-    backward, _ = significance.signed_rank(-apart)
     sides = np.stack(np.triu_indices(len(names), 1))
-    tested = own.present[sides].all(axis=0)
-    p = np.where(tested, significance.two_sided(forward, backward), np.nan)
-    both = np.isfinite(filled)[sides].all(axis=0)
-    known = np.where(both, sign * apart, np.nan)
-    middle, low, high = medians(known)
-    rows = np.stack((middle, low, high, effect, significance.holm(p)), axis=1).tolist()
-    found = {}
-    for (first, second), (median, bottom, top, r, own_p) in zip(
+    both: Bools = np.all(np.isfinite(filled)[sides], axis=0)
+    test = significance.paired(significance.paired_differences(filled), both)
+    p = significance.holm(np.where(own.present[sides].all(axis=0), test.p, np.nan))
+    ends = test.medians if own.measure.higher_is_better else -test.medians[[0, 2, 1]]
+    differences = {}
+    rows = np.stack((*ends, test.effect, p), axis=1).tolist()
+    for (first, second), (median, low, high, effect, own_p) in zip(
         combinations(names, 2), rows, strict=True
     ):
-        found[first, second] = Difference(median, bottom, top, r, own_p)
-        found[second, first] = Difference(-median, -top, -bottom, -r, own_p)
-    return found
+        differences[first, second] = Difference(median, low, high, effect, own_p)
+        differences[second, first] = Difference(-median, -high, -low, -effect, own_p)
+    return differences
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,11 @@
-"""Ranks (draws, algorithms) by three schemes from counts (draws, cases); ties share the best."""
+"""Ranks (draws, algorithms) by three schemes from counts (draws, cases); ties share the best.
+
+Aggregate, then rank, as method "mean" of grand-challenge.org: undefined means come last, and failed
+cases have the worst value. Without one, algorithms rank first by the number of cases that failed,
+or that are undefined while another has a value, then by the mean of the others.
+
+Maier-Hein et al., Nature Communications 9 (2018), doi:10.1038/s41467-018-07619-7.
+"""
 
 import numpy as np
 

@@ -11,11 +11,13 @@ Kerby, Comprehensive Psychology 3 (2014), doi:10.2466/11.IT.3.1 (rank-biserial c
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from math import log2
 
 import numpy as np
 from scipy.special import ndtr
 
+from cytosuite.benchmark.ranking.intervals import medians
 from cytosuite.benchmark.ranking.ranking import Pair
 from cytosuite.benchmark.ranking.scores import Bools, Floats, without_rounding
 
@@ -106,10 +108,23 @@ def _square(forward: Floats, backward: Floats, of: int) -> Floats:
     return found
 
 
-def one_sided_p(differences: Floats) -> float:
-    """Return p that differences (cases,) are positive, zeros dropped first; 1 if all are zero."""
-    own = differences[differences != 0]
-    return float(signed_rank(own[None])[0][0]) if own.size else 1.0
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Medians with their intervals and tests of rows of paired differences."""
+
+    medians: Floats  # and their intervals, (3, rows), over the cases in which both have a value
+    effect: Floats  # rank-biserial correlation, (rows,)
+    above: Floats  # p that differences are positive
+    below: Floats
+    p: Floats  # two-sided
+
+
+def paired(differences: Floats, both: Bools) -> Paired:
+    """Return medians, over the cases where `both` have a value, and tests, (rows, cases)."""
+    above, effect = signed_rank(differences)
+    below, _ = signed_rank(-differences)
+    middle = medians(np.where(both, differences, np.nan))
+    return Paired(middle, effect, above, below, two_sided(above, below))
 
 
 def holm(p: Floats) -> Floats:

@@ -56,6 +56,8 @@ def gather(
     matched = {key: found for key, own in scores.evidence.items() if (found := matches_of(own))}
     logs = {key: folder for key, folder in folders.items() if key not in done}
     judged = {key: own for key, own in folders.items() if key in matched}
+    ranking = rank(table, measures(metrics), primary, CONTROLS)
+    ranks = ranking.overall.ranks[ranking.scheme] if ranking else {}
     return Results(
         title=f"{dataset.title} · {dataset.size}" if dataset.seed is not None else dataset.title,
         dataset=dataset.name,
@@ -66,7 +68,7 @@ def gather(
         algorithms=[job.algorithm for job in jobs],
         metrics=metrics,
         primary=primary,
-        standings=leaderboard(table, scores.pooled, metrics, primary, CONTROLS),
+        standings=leaderboard(table, scores.pooled, metrics, ranks, CONTROLS),
         scores=table,
         records=with_domain(_named(scores.records), dataset),
         logs={key: _tail(folder) for key, folder in logs.items()},
@@ -92,7 +94,7 @@ def gather(
             *_doubts(scores.records),
         ],
         broken=broken_rulers(table, metrics),
-        ranking=rank(table, measures(metrics), primary, CONTROLS),
+        ranking=ranking,
     )
 
 

@@ -1,13 +1,9 @@
-"""Rank algorithms by their means over cases, and give the intervals of means and pooled values.
+"""The leaderboard: means over cases, their intervals, failures, time and memory.
 
-Aggregate, then rank, as method "mean" of grand-challenge.org: ties share the best rank (1, 1, 3),
-undefined means come last, failed cases have the worst value, since leaving them out would reward
-failing on hard ones. Without a worst value, algorithms rank first by the number of cases that
-failed, or that are undefined while another has a value, then by the mean of the others.
-Intervals: see `ranking/intervals.py`; of pooled values the jackknife with Student's t (of
-simulated ratios of 3 to 8 cases, 93 to 94 of 100 lay in it). NaN for few cases.
+Undefined values are in no mean, failed cases have the worst value, since leaving them out would
+reward failing on hard ones. Intervals: see `ranking/intervals.py`; of pooled values the jackknife
+with Student's t (of simulated ratios of 3 to 8 cases, 93 to 94 of 100 lay in it).
 
-Maier-Hein et al., Nature Communications 9 (2018), doi:10.1038/s41467-018-07619-7.
 Miller, The jackknife - a review, Biometrika 61 (1974), doi:10.1093/biomet/61.1.1.
 """
 
@@ -22,13 +18,10 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from cytosuite.benchmark.ranking.intervals import ENDS, mean_interval
-from cytosuite.benchmark.ranking.schemes import mean_ranks
 from cytosuite.benchmark.ranking.scores import (
     FAILED,
     VALID,
     Floats,
-    measures,
-    metric_scores,
     score_arrays,
 )
 from cytosuite.metrics import Metric
@@ -69,14 +62,13 @@ def leaderboard(
     scores: pd.DataFrame,
     pooled: Mapping[tuple[str, str], float],
     metrics: Sequence[Metric[Any]],
-    primary: Collection[str],
+    ranks: Mapping[str, float],
     controls: Collection[str],
 ) -> list[Standing]:
-    """Return a standing per algorithm by rank, then name, from rows of `COLUMNS`."""
+    """Return a standing per algorithm by its rank, then name, from rows of `COLUMNS`."""
     if scores.empty:
         return []
     arrays = score_arrays(scores)
-    ranked = [name for name in arrays.algorithms if name not in controls]
     strata = arrays.strata
     summaries: dict[str, dict[str, Summary]] = {name: {} for name in arrays.algorithms}
     for metric in metrics:
@@ -84,11 +76,6 @@ def leaderboard(
         for name, own, state in zip(arrays.algorithms, values, states, strict=True):
             whole = pooled.get((name, metric.name), nan)
             summaries[name][metric.name] = _summary(metric, own, state, whole, strata)
-    ranks = []
-    for measure in (each for each in measures(metrics) if each.name in primary):
-        values_of = metric_scores(arrays, measure, ranked, "worst")
-        ranks.append(mean_ranks(values_of, np.ones((1, values_of.used.size)))[0])
-    rank = dict(zip(ranked, np.mean(ranks, axis=0).tolist(), strict=True)) if ranks else {}
     cases = scores[scores["case"] != ""].drop_duplicates([*CASE, "algorithm"])
     own_cases = dict(list(cases.groupby("algorithm")))
     standings = []
@@ -101,7 +88,7 @@ def leaderboard(
             Standing(
                 name,
                 name in controls,
-                rank.get(name),
+                ranks.get(name),
                 found,
                 cases=len(rows),
                 failed=int((~ran).sum()),

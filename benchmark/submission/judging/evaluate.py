@@ -126,7 +126,7 @@ class Evaluator:
         table, metrics = scores.table, [metric for metric in scores.metrics if not tells(metric)]
         own = table[table["algorithm"] == NAME]
         values = {metric.name: _values(own[own["metric"] == metric.name]) for metric in metrics}
-        found = leaderboard(table, scores.pooled, metrics, scores.primary, CONTROLS)
+        found = leaderboard(table, scores.pooled, metrics, {}, CONTROLS)
         entry = next(entry for entry in found if entry.algorithm == NAME)
         records = {case: record for (_, case), record in scores.records.items()}
         layout, images = platform_layout(entry, metrics, values, records), self.evaluation.images

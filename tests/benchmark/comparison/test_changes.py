@@ -4,6 +4,8 @@ import pytest
 
 from cytosuite.benchmark.comparison.changes import Thresholds, changes, largest
 from cytosuite.benchmark.comparison.scored import known_metrics
+from cytosuite.benchmark.ranking.rank import rank
+from cytosuite.benchmark.ranking.scores import measures
 
 METRICS = known_metrics("segment")
 
@@ -24,6 +26,25 @@ def test_hand_computed_ranks():
     assert found.p_worse == pytest.approx(np.mean(sums <= 7))
     assert found.p == pytest.approx(2 * np.mean(sums <= 7))
     assert found.loss == pytest.approx(14 / 7 / 1000)
+
+
+def test_a_comparison_tests_like_a_ranking():
+    """Zeros and ties among the differences: one test of both, whatever it does with them."""
+    before = np.array([0.5, 0.6, 0.7, 0.4, 0.3, 0.8, 0.9, 0.2])
+    after = before + np.array([0.1, 0.0, -0.02, 0.1, 0.05, 0.03, 0.07, 0.01])
+    (found,) = changes(pairs(before, after), METRICS, Thresholds())
+    long = pairs(before, after).melt(
+        ["dataset", "case", "metric"], ["before", "after"], "algorithm"
+    )
+    (seg,) = measures([METRICS["SEG"]])
+    contest = rank(long.assign(status="ok"), [seg], ["SEG"]).metrics["SEG"]
+    same = contest.differences["after", "before"]
+    assert (found.p, found.median, found.low, found.high) == (
+        pytest.approx(same.p),
+        same.median,
+        same.low,
+        same.high,
+    )
 
 
 def test_the_largest_changes_come_first_in_relevant_units():

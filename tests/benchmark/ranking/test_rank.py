@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from cytosuite.benchmark.ranking.rank import rank
 from cytosuite.benchmark.ranking.ranking import SCHEMES
 from cytosuite.benchmark.ranking.rule import RankingRules
-from cytosuite.benchmark.ranking.scores import Measure, measures
-from cytosuite.benchmark.results.standings import COLUMNS, leaderboard
-from cytosuite.metrics import board_metrics
+from cytosuite.benchmark.ranking.scores import Measure
 
 SEG, DET = Measure("SEG", True, 0.0), Measure("DET", True, 0.0)
 FEW = RankingRules(draws=200)
@@ -128,28 +126,6 @@ def test_a_metric_of_some_cases_counts_no_failures_in_the_others(table):
     found = rank(scores, [SEG, DET], ["SEG", "DET"])
     assert (found.means["a", "DET"], found.means["b", "DET"]) == (0.8, 0.4)
     assert found.failed == 0
-
-
-def test_rank_is_that_of_the_leaderboard():
-    metrics = board_metrics("segment")
-    for seed in range(10):
-        rng = np.random.default_rng(seed)
-        rows = []
-        for name in ("x", "y", "z", "oracle"):
-            for case in range(8):
-                status = "ok" if rng.random() < 0.8 else "time-out"
-                for metric in metrics[:8]:
-                    value = rng.choice([0.1, 0.2, 0.5, nan])
-                    value = (
-                        value if status == "ok" else nan if metric.worst is None else metric.worst
-                    )
-                    rows.append(("d", f"{case}", name, "", metric.name, value, status, 1.0, 1.0))
-        scores = pd.DataFrame(rows, columns=list(COLUMNS))
-        found = rank(scores, measures(metrics), ["SEG", "DET"], {"oracle"}, FEW)
-        lines = leaderboard(scores, {}, metrics, ["SEG", "DET"], {"oracle"})
-        ranks = {line.algorithm: line.rank for line in lines if not line.control}
-        assert found.overall.ranks["mean"] == ranks
-        assert list(found.overall.algorithms) == list(ranks)
 
 
 def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cytosuite.benchmark.ranking.rank import rank
+from cytosuite.benchmark.ranking.scores import measures
 from cytosuite.benchmark.results.platform import (
     aggregate,
     metric_keys,
@@ -52,8 +54,9 @@ def ranks(standings):
     return {standing.algorithm: standing.rank for standing in standings}
 
 
-def board(scores, controls=()):
-    return leaderboard(scores, {}, SEGMENT, PRIMARY, controls)
+def board(scores, controls=(), metrics=SEGMENT, primary=PRIMARY):
+    ranks = rank(scores, measures(metrics), primary, controls).overall.ranks["mean"]
+    return leaderboard(scores, {}, metrics, ranks, controls)
 
 
 def test_ties_share_the_best_rank_and_controls_stand_last_without_one():
@@ -92,7 +95,7 @@ def open_ended(**values):
 
 
 def by_mae(scores):
-    return leaderboard(scores, {}, ENHANCE, ("MAE",), {"oracle"})
+    return board(scores, {"oracle"}, ENHANCE, ["MAE"])
 
 
 def test_a_value_that_others_have_is_missed_and_one_that_none_has_is_not():
@@ -107,7 +110,7 @@ def test_a_metric_of_the_set_has_one_value_and_no_interval():
     of_set = cases[(cases["case"] == "000") & (cases["metric"] == "SEG")]
     of_set = of_set.assign(case="", metric="W1_by_std", value=[0.3, 0.2], seconds=nan)
     scores = pd.concat([cases.assign(metric=cases["metric"].replace("SEG", "SSIM")), of_set])
-    found = leaderboard(scores, {}, ENHANCE, ("W1_by_std",), ())
+    found = board(scores, (), ENHANCE, ["W1_by_std"])
     assert [(s.algorithm, s.rank, s.cases) for s in found] == [("b", 1, 7), ("a", 2, 7)]
     summary = found[0].summaries["W1_by_std"]
     assert (summary.mean, summary.n) == (0.2, 1)
@@ -119,7 +122,7 @@ def test_a_failed_set_ranks_last():
     rows = table(a=[0.5], b=[None])
     rows = rows[rows["metric"] == "SEG"].assign(case="", metric="W1_by_std")
     rows.loc[rows["algorithm"] == "b", "value"] = nan
-    found = leaderboard(rows, {}, ENHANCE, ("W1_by_std",), ())
+    found = board(rows, (), ENHANCE, ["W1_by_std"])
     assert ranks(found) == {"a": 1, "b": 2}
     assert found[1].summaries["W1_by_std"].failed == 1
 
