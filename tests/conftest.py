@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,31 +33,10 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
-def _shared(name):
-    """Make a module beside this one importable from every test."""
-    spec = spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+sys.path.append(str(Path(__file__).parent))  # each module beside this is loaded by what uses it
 
-
-_situations = _shared("situations")
-_puppets = _shared("puppets")
-_shared("archives")
-_shared("cards")
-_shared("house")
-_shared("layouts")
-_shared("pages")
-_shared("refusals")
-_shared("forks")
-_shared("light_sheet")
-_shared("sketches")
-_shared("chromium")
-_shared("rendered")
-_shared("nvidia")
-_shared("training_data")
-_shared("finished")
-_shared("participants")
+import puppets as _puppets  # noqa: E402
+import situations as _situations  # noqa: E402
 
 
 @pytest.fixture
