@@ -45,9 +45,11 @@ NETWORKS := $(if $(filter docker podman apptainer,$(ENGINE))$(if $(filter benchm
 # Dask, where work is spread.
 dask := $(if $(CLUSTER),.venv/.cluster)
 
-# Tests with containers mostly wait: they run beside the others, and what they say comes after them.
+# Tests with containers mostly wait: they run beside the others, and what they say comes after them. Only modules with such
+# a mark are collected for them: all others load for half a minute.
 PYTEST := $(BIN)/python -m pytest
-both = words=$$(mktemp); $(PYTEST) -m "$(1) and (docker or cluster)" >$$words 2>&1 & $(PYTEST) -n auto --dist worksteal -m "$(1) and not docker and not cluster"; \
+contained = $$(grep -rlE --include="test_*.py" "mark\.(docker|cluster)\b" tests)
+both = words=$$(mktemp); $(PYTEST) -m "$(1) and (docker or cluster)" $(contained) >$$words 2>&1 & $(PYTEST) -n auto --dist worksteal -m "$(1) and not docker and not cluster"; \
 	first=$$?; wait $$!; second=$$?; cat $$words; rm $$words; exit $$((first + second))
 
 # `make help GOAL` runs nothing.

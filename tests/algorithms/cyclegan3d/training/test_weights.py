@@ -11,7 +11,7 @@ from torch import nn
 
 from cytosuite.algorithms.cyclegan3d.predict import predict
 from cytosuite.benchmark.catalog import catalog
-from cytosuite.benchmark.commands.model import AddOptions, add_command
+from cytosuite.benchmark.commands import model
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError
@@ -96,9 +96,14 @@ def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
     content = {f"netG_{letter}_state_dict": _Generator(3).state_dict() for letter in "BA"}
     torch.save(content, tmp_path / "models.pth")
     monkeypatch.setattr(catalog, "CHECKOUT", False)
+    monkeypatch.setattr(model, "_test", lambda card, *_: tested.append(card.stem))
     monkeypatch.chdir(tmp_path)
-    options = AddOptions(file=Path("models.pth"), like="cyclegan3d", name="theirs", license="MIT")
-    add_command(options, Console(file=io.StringIO()))
+    tested = []
+    options = model.AddOptions(
+        file=Path("models.pth"), like="cyclegan3d", name="theirs", license="MIT"
+    )
+    model.add_command(options, Console(file=io.StringIO()))
+    assert tested == ["theirs", "theirs-back"]
     for name in ("theirs", "theirs-back"):
         card = read_card(tmp_path / "weights" / "cyclegan3d" / f"{name}.json")
         assert open_model(tmp_path / "weights" / "cyclegan3d", card).weights
