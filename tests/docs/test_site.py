@@ -88,17 +88,17 @@ def test_links_to_sources_lead_to_the_repository_or_nowhere(site, tmp_path):
 
 def test_a_page_without_an_entry_is_under_more_and_a_broken_link_ends_the_build(tmp_path):
     home = house.checkout(tmp_path / "checkout")
-    (home / "docs" / "new.md").write_text("# A new page\n\n[segment](segment.md#formats)\n")
-    assert build(home, tmp_path / "site", REPOSITORY="").returncode == 0
+    links = ("segment.md#no-such-part", "no-such-page.md")
+    lines = "".join(f"[broken]({link})\n" for link in links)
+    (home / "docs" / "new.md").write_text(f"# A new page\n\n[segment](segment.md#formats)\n{lines}")
+    done = build(home, tmp_path / "site", REPOSITORY="")
+    assert done.returncode == 1
+    for link in links:
+        assert re.search(rf"docs/new\.md.*{link.partition('#')[2] or link}", done.stderr)
+    assert done.stderr.count("docs/new.md") == len(links)
     start = (tmp_path / "site/index.html").read_text()
     assert re.search(r"More\s*<.*docs/new\.html", start, re.DOTALL)
     assert "LICENSE" not in start
-    for link in ("segment.md#no-such-part", "no-such-page.md"):
-        (home / "docs" / "new.md").write_text(f"# A new page\n\n[broken]({link})\n")
-        done = build(home, tmp_path / "site")
-        assert done.returncode == 1
-        assert "docs/new.md" in done.stderr
-        assert link.partition("#")[2] in done.stderr
 
 
 def test_the_search_works_in_a_folder_that_is_opened_as_it_is(site, tmp_path, browser):

@@ -108,6 +108,7 @@ def start(client, base, tmp_path_factory):
         container.remove(force=True)
 
 
+@pytest.mark.long  # builds an image with torch; watershed's runs by both interfaces each time
 @pytest.mark.docker
 class TestInAContainer:
     """The image under the platform's flags, and stricter: no network, read-only, not root."""

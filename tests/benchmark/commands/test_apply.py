@@ -425,7 +425,7 @@ def test_a_plane_gets_a_model_of_planes_in_a_real_process(mixed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["watershed", "auto"])
+@pytest.mark.parametrize("algorithm", ["watershed", pytest.param("auto", marks=pytest.mark.long)])
 def test_a_model_in_use_for_a_folder_runs_on_its_images_alone(
     images, tmp_path, monkeypatch, algorithm
 ):

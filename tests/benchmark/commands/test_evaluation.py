@@ -92,7 +92,7 @@ def rehearsed(client, base, tmp_path):
 
 @pytest.mark.docker
 @pytest.mark.slow
-@pytest.mark.parametrize("api", ["invoke", "exec"])
+@pytest.mark.parametrize("api", ["invoke", pytest.param("exec", marks=pytest.mark.long)])
 def test_an_algorithm_of_ours_passes(rehearsed, api):
     passed, lines, record = rehearsed(algorithm="watershed", api=api, profile="gc-cpu-8gb")
     assert passed, lines

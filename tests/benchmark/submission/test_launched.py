@@ -171,6 +171,7 @@ def running(client, image, *words, **flags):
 
 @pytest.mark.docker
 @pytest.mark.slow
+@pytest.mark.long  # writes and reads an archive of half a gigabyte, as .ci/users does each time
 @pytest.mark.filterwarnings("ignore::cytosuite.apply.DoubtfulModelWarning")
 def test_the_script_of_a_challenge_runs_the_exported_algorithm(
     client, base, exported, dataset, tmp_path
