@@ -114,8 +114,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    places = [each for folder in given.data for each in find_images(folder, ["*"])]
-    places = sorted((p for p in places if p[0].name.startswith(POOLED)), key=lambda p: p[0].name)
+    items = [item for folder in given.data for item in find_images(folder, ["*"])]
+    items = [item for item in items if item.image.name.startswith(POOLED)]
+    places = sorted((item.image, item.files.get("instance-labels")) for item in items)
     tests = [(image, labels, number % 2 == 1) for number, (image, labels) in enumerate(places)]
     run = processes(given.workers)
     found = dict(run.each(partial(stack, model=given.model), tests))

@@ -47,6 +47,9 @@ def simulated_folder(folder, cases=2):
             (*places, "sockets/images/instance-labels"), scene(number), strict=True
         ):
             write(home / place / f"{name}.tif", Volume(array, SPACING))
+        image = home / "sockets/images/microscopy-image" / f"{name}.tif"
+        write(image, Volume(scene(number)[0], SPACING))
+        (home / "case.json").write_text("{}")
     (folder / "dataset.json").write_text(json.dumps({"fingerprint": "f" * 64}))
     return folder
 
@@ -79,7 +82,8 @@ def cells_folder(folder):
     labels = np.where(x < 12, 1, 2).astype(np.uint16)
     labels[:, :4] = 0
     light = (0.1 + 3 * (np.abs(x - 11.5) < 1)).astype(np.float32)
-    for place, array in {"step-3-light": light, "nucleus-labels": labels, "labels": labels}.items():
+    arrays = {"images": light, "step-3-light": light, "nucleus-labels": labels, "labels": labels}
+    for place, array in arrays.items():
         write(folder / place / "a.tif", Volume(array, SPACING))
     return folder
 

@@ -17,13 +17,13 @@ from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.benchmark.terminal.options import SegmentOptions
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
-from cytosuite.datasets.folder.collect import Item
-from cytosuite.datasets.folder.part import Part
-from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.errors import InputError, printable
 from cytosuite.files import atomic, file_digest, read_json, remove, write_json
+from cytosuite.folders.index import Item
 from cytosuite.folders.masks import read_labels
 from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.part import Part
+from cytosuite.folders.part import content as content_of
 from cytosuite.folders.rois import ENDING as ROIS
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import read, write

@@ -46,13 +46,13 @@ from cytosuite.contract.metadata import with_given
 from cytosuite.contract.select import FOLDER, describe
 from cytosuite.contract.spacing import ASSUME
 from cytosuite.contract.tasks import TASKS
-from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import value_digest, work_folder
 from cytosuite.files.working import alone
+from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source, files_of
+from cytosuite.folders.part import content as content_of
 
 
 def segment_command(options: SegmentOptions, console: Console) -> int:

@@ -29,10 +29,10 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition, described, with_given
 from cytosuite.contract.select import FOLDER, Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
-from cytosuite.datasets.folder.collect import SOCKETS, Item, by_part, collect
-from cytosuite.datasets.folder.entries import is_folder, is_picture
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, ModelError, printable
+from cytosuite.folders.entries import is_folder, is_picture
+from cytosuite.folders.index import SOCKETS, Item, by_part, index
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats.imagefiles import REQUEST, format_of, image_files
 from cytosuite.formats.lists import is_list
@@ -82,8 +82,7 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
             plain = image_files(path) or (path / "images").is_dir()
             inner = [] if plain else [path / name for name in INFERENCE if (path / name).is_dir()]
             home = next(iter(inner), path)  # of a published CycleGAN data set: what to translate
-            deep = options.recursive or home != path
-            found = collect(home, task, recursive=deep, root=options.data_root)
+            found = index(home, task, recursive=options.recursive, root=options.data_root)
             lines += [f"{path}: images of {home.name}/"] if home != path else []
             items += found.items
             lines += [f"{path}: {found.count}"] if found.skipped else []

@@ -36,9 +36,9 @@ from cytosuite.benchmark.terminal.console import numbers, plain_name
 from cytosuite.benchmark.terminal.options import BenchmarkOptions, TableOptions, option
 from cytosuite.contract.spacing import ASSUME
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.datasets.folder.collect import OUTPUTS, PLAIN, collect
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, need_folder, remove, value_digest
+from cytosuite.folders.index import OUTPUTS, PLAIN, index
 from cytosuite.folders.names import case_name
 from cytosuite.folders.points import is_points, tables_of
 from cytosuite.formats.imagefiles import LABEL
@@ -220,7 +220,7 @@ def _data(options: ReportOptions, out: Path) -> Path:
         raise InputError("predictions need a truth: give --truth FOLDER, or a run of the same data")
     points = truth.is_dir() and any(map(is_points, truth.iterdir()))
     if options.images is None and not (points and not (truth / "images").is_dir()):
-        items = collect(truth, options.task).items
+        items = index(truth, options.task).items
         if any(OUTPUTS & {*item.files} for item in items):
             return truth
         if (truth / "images").is_dir():

@@ -23,8 +23,8 @@ from cytosuite.benchmark.terminal.console import Step, lines_to, progress
 from cytosuite.benchmark.terminal.options import ScoreOptions
 from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.contract.metadata import view_role
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
+from cytosuite.folders.index import index
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Masks, Source, read_rules
 from cytosuite.folders.names import one_per_name, readable
@@ -383,7 +383,7 @@ def _of_list(
         raise InputError(f"--image {options.image}: {options.truth} names the images; leave it out")
     names: dict[Source, str] = {}
     images: dict[Source, Path | None] = {}
-    for item in collect(options.truth, root=options.data_root).items:
+    for item in index(options.truth, root=options.data_root).items:
         if not item.files:
             raise InputError(f"{options.truth}: {item.image} has no truth; expected image;mask")
         (truth,) = item.files.values()

@@ -25,11 +25,11 @@ from cytosuite.benchmark.terminal.console import lines_to, names, numbers, progr
 from cytosuite.benchmark.terminal.options import PartOptions, RunOptions, SimulateOptions, option
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
-from cytosuite.datasets.folder.collect import PLAIN
-from cytosuite.datasets.folder.entries import summary
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, need_folder, remove, write_json
 from cytosuite.folders.conditions import FILE, NAME
+from cytosuite.folders.entries import summary
+from cytosuite.folders.index import PLAIN
 from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, Overlap, read_rules, sentence
 from cytosuite.folders.rois import ENDING as ROIS

@@ -16,23 +16,20 @@ from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sour
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.folder.collect import Collection, by_part, collect
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.part import Part
-from cytosuite.datasets.folder.part import content as content_of
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import digest, value_digest
+from cytosuite.folders.index import Index, by_part, index
 from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
+from cytosuite.folders.part import Part
+from cytosuite.folders.part import content as content_of
 from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.folders.splits import (
     PART,
     Placed,
     SplitName,
-    divide,
-    listed_classes,
-    parts_of,
     read_splits,
 )
 from cytosuite.formats.lists import SUFFIX
@@ -188,7 +185,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
     """Return the recipe that copies a user's images into cases."""
     folder, manifest = Path(wanted.dataset), dataset_manifests()["folder"]
     root = wanted.data_root or home_of(folder)
-    found = collect(folder, wanted.task, recursive=wanted.recursive, root=wanted.data_root)
+    found = index(folder, wanted.task, recursive=wanted.recursive, root=wanted.data_root)
     found, placed = _divided(found, folder, wanted)
     items = list(by_part(found.items, wanted.part, wanted.task or found.task))
     paths = [file for item in items for path in item.paths for file in content_of(path)]
@@ -226,20 +223,16 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
     )
 
 
-def _divided(
-    found: Collection, folder: Path, wanted: DataRequest
-) -> tuple[Collection, Sequence[Placed]]:
+def _divided(found: Index, folder: Path, wanted: DataRequest) -> tuple[Index, Sequence[Placed]]:
     """Return the wanted part of a folder, or all with their parts as a condition; and the rules."""
     place = wanted.splits or home_of(folder) / SPLITS
-    known = {item.name: item.conditions for item in found.items}
-    own = parts_of(known) if wanted.splits is None and not place.is_file() else read_splits(place)
-    if own is None and wanted.only:
+    rules = read_splits(wanted.splits) if wanted.splits else None
+    division = found.divided(folder, rules, place if place.is_file() else folder)
+    if division is None and wanted.only:
         raise InputError(f"PART={wanted.only}: no such file: {place}; give one, or SPLITS=file")
-    if own is None:
+    if division is None:
         return found, []
     place = place if place.is_file() else folder
-    classes = {item.name: item.classes for item in found.items} | listed_classes(folder)
-    division = divide(own, known, classes, place)
     part = {each.name: each.part for each in division.placed}
     if wanted.only not in {None, *part.values()}:
         raise InputError(f"PART={wanted.only}: {place} names no such part")
@@ -257,7 +250,7 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
     """Return the real images of a reference set, each with its labels where there are any."""
     if folder is None:
         return {}
-    found = {i.image: i.files.get(LABELS.slug) for i in collect(folder.resolve(), "segment").items}
+    found = {i.image: i.files.get(LABELS.slug) for i in index(folder.resolve(), "segment").items}
     files = {image: own for image, own in found.items() if not isinstance(own, Masks)}
     if len(files) < len(found):
         raise InputError(

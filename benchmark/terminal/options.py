@@ -39,7 +39,7 @@ from cytosuite.volume import Scalar
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
-    from cytosuite.datasets.folder.part import Part
+    from cytosuite.folders.part import Part
 
 Layout = Literal["plain", "nnunet", "hdf5"]  # of simulated folders
 STDOUT = Path("-")  # as the name of a file
@@ -226,7 +226,7 @@ class PartOptions(FileOptions):
     @property
     def part(self) -> "Part":
         """The wanted part of files that hold several channels, frames or scenes."""
-        from cytosuite.datasets.folder.part import Part  # loads the readers
+        from cytosuite.folders.part import Part  # loads the readers
 
         return Part(self.channel_index, self.frame, self.scene, self.group)
 
@@ -432,6 +432,7 @@ class TrainOptions(SimulatedOptions, FileOptions):
     start: str | None = option(None, "Model to start from: name, or card.", flag="--from")
     settings: Path | None = option(None, "File of the training, or name of one of its algorithm.")
     splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
+    recursive: bool = option(False, "Look for images in sub-folders too.")
     threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
     device: Device = option("cpu", "Where to train.", env="DEVICE")
     engine: str = option("auto", "Of a tool of others, and of a chain: auto, docker, process, ...")
@@ -454,6 +455,7 @@ class TrainOptions(SimulatedOptions, FileOptions):
         words += ["--steps", str(self.steps)] if self.steps is not None else []
         words += ["--authors", self.authors] if self.authors else []
         words += ["--data-root", str(self.data_root.resolve())] if self.data_root else []
+        words += ["--recursive"] if self.recursive else []
         words += ["--splits", str(self.splits.resolve())] if self.splits else []
         return words + (["--group", self.group] if self.group else [])
 

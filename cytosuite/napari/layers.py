@@ -16,9 +16,9 @@ from cytosuite.benchmark.data.planes import limits
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import IMAGE, LABELS, TASKS
-from cytosuite.datasets.folder.collect import PLAIN, SOCKETS
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
+from cytosuite.folders.index import PLAIN, SOCKETS
 from cytosuite.folders.layouts import MASKS
 from cytosuite.formats import channels, read
 from cytosuite.formats.imagefiles import LABEL, image_name

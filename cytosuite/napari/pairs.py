@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder
+from cytosuite.folders.index import index
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import READABLE
@@ -60,4 +60,4 @@ def count(folder: Path) -> int:
     """Return how many images with labels a training finds in a folder; InputError if it refuses."""
     if not (folder / "images").is_dir():
         return 0
-    return sum(LABELS.slug in item.files for item in collect(folder, "segment").items)
+    return sum(LABELS.slug in item.files for item in index(folder, "segment").items)

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from cytosuite.contract.manifest import ModelCard, merged, parse, read_card
+from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.weights import new_card
 from cytosuite.errors import InputError
 from cytosuite.errors.ending import CLOSED, end
 from cytosuite.files import need_folder, read_toml
 from cytosuite.files.working import alone
 from cytosuite.folders.splits import read_splits, splits_of
-from cytosuite.training.images import find_images
 from cytosuite.training.loop import CHECKPOINT, DRAWERS, begin, need_data, train
 from cytosuite.training.outline import OutlineSettings, fit
 from cytosuite.training.parts import Case, Source, Training
@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", action="append", default=[], help="folder or list, or role=folder")
     add("--data-root", type=Path, help="folder in which the names in a list count")
     add("--group", help="dataset in HDF5 files, like data/raw_image")
+    add("--recursive", action="store_true", help="look for images in sub-folders, too")
     add("--name", required=True, help="of the model")
     add("--out", type=Path, help="its folder (default weights/<algorithm>)")
     add("--settings", type=Path, help="file (default the algorithm's TOML)")
@@ -166,7 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             content = merged(inherited(read_card(given.parent), training.settings), content)
         settings = parse(path, content, training.settings).with_schedule(**changes)
         splits = given.splits and read_splits(given.splits)
-        settings = settings.with_files(root=given.data_root, group=given.group, splits=splits)
+        own = {"root": given.data_root, "group": given.group, "recursive": given.recursive}
+        settings = settings.with_files(**own, splits=splits)
         return data, settings.with_card(authors=given.authors), notes
 
     data, settings, notes = prepared(given.data)
@@ -232,7 +234,7 @@ def _outline(given: argparse.Namespace, path: Path, say: Callable[[str], None]) 
     settings = parse(path, read_toml(path), OutlineSettings)
     growth = {"trees": given.steps, "rate": given.learning_rate}
     growth = {**settings.outline.model_dump(), **{k: v for k, v in growth.items() if v is not None}}
-    files = {"root": given.data_root, "group": given.group}
+    files = {"root": given.data_root, "group": given.group, "recursive": given.recursive}
     files["splits"] = given.splits and read_splits(given.splits)
     changes: dict[str, Any] = {
         "outline": parse("outline", growth, type(settings.outline)),
@@ -245,7 +247,7 @@ def _outline(given: argparse.Namespace, path: Path, say: Callable[[str], None]) 
     target, *_ = _targets(given, [given.name])
     words: Sequence[str] = given.data
     for folder in by_role(words, ("images",)).get("images", []):
-        find_images(folder, ["*"], root=given.data_root)
+        settings.files.index(folder, "segment").having(LABELS.slug, folder)
     if given.check:
         return 0
     with _alone(given, [given.name]):

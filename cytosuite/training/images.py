@@ -8,22 +8,18 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.contract.tasks import IMAGE, LABELS, VIEW
 from cytosuite.errors import InputError
-from cytosuite.folders.layouts import annotated
-from cytosuite.folders.masks import Source
-from cytosuite.folders.names import case_name, home_of, key_of
-from cytosuite.formats.imagefiles import IMAGE_SUFFIXES, LABEL, PICTURE, image_files, image_name
-from cytosuite.formats.lists import list_of, read_list
+from cytosuite.folders.index import Item
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.segmentation.foreground import li_threshold
+from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
@@ -33,55 +29,22 @@ _MARGIN, _DARK, _LIGHT = 4, 1.0, 99.8  # pixels between planes; percentiles show
 T = TypeVar("T", bound=np.generic)
 
 
-class Places(NamedTuple):
-    """Places of the images to learn from, and of the twins of the same name, as of their labels."""
-
-    slugs: tuple[str, str]  # in the cases of a dataset
-    folders: tuple[str, str]  # in any other folder, in any case
-
-
-LABELLED = Places((IMAGE.slug, LABELS.slug), ("images", "labels"))
-
-
 def find_images(
-    folder: Path, patterns: Sequence[str], places: Places = LABELLED, root: Path | None = None
-) -> list[tuple[Path, Source | None]]:
-    """Return images with labels, by name: ``cases/``, a list, masks, or files of one name."""
-    found: list[tuple[Path, Source | None]]
-    if (folder / "cases").is_dir():
-        sockets = sorted((folder / "cases").glob("*/sockets/images"))
-        found = [
-            (path, twin_of(path, socket / places.slugs[1]))
-            for socket in sockets
-            for path in image_files(socket / places.slugs[0])
-        ]
-    elif (listed := list_of(folder, "train")) is not None:
-        found = list(read_list(listed, root))
-    elif places is LABELLED and (drawn := annotated(folder).items):
-        found = [(own.image, own.labels) for own in drawn]
-    else:
-        own, other = (_folder(folder, name) for name in places.folders)
-        paths = image_files(own, pictures=True) if own.is_dir() else image_files(folder, deep=True)
-        twins = {path: twin_of(path, other) or twin_of(path, path.parent, LABEL) for path in paths}
-        found = [(path, twin) for path, twin in twins.items() if path not in twins.values()]
-    fitting = [each for each in found if any(fnmatch(each[0].stem, p) for p in patterns)]
+    folder: Path,
+    patterns: Sequence[str],
+    files: FileSettings = BESIDE,
+    task: str | None = "segment",
+) -> list[Item]:
+    """Return the images of a folder or list whose names fit, each with all that belongs to it."""
+    items = files.index(folder, task).items
+    fitting = [item for item in items if any(fnmatch(item.image.stem, p) for p in patterns)]
     if not fitting:
         names = ", ".join(patterns)
         raise InputError(
-            f"{folder}: expected images ({', '.join(IMAGE_SUFFIXES)}) with names like {names}, "
-            f"found {len(found)} of other names; give another folder, or patterns of names in the "
-            "settings"
+            f"{folder}: expected images with names like {names}, found {len(items)} of other "
+            "names; give another folder, or patterns of names in the settings"
         )
     return fitting
-
-
-def case_of(path: Path, folder: Path, root: Path | None = None) -> str:
-    """Return the name of the case that a benchmark makes of an image in a folder or list."""
-    home = home_of(folder)
-    if list_of(folder, "train") is not None:
-        return case_name(key_of(path, root or home))
-    rooms = any((home / name).is_dir() for name in ("cases", "images", VIEW))
-    return case_name(key_of(path, None if rooms else home))
 
 
 def deep(array: NDArray[Any]) -> NDArray[Any]:
@@ -112,22 +75,6 @@ def filled(shapes: Sequence[Sequence[int]], crop: Sequence[int]) -> list[str]:
     size = " x ".join(map(str, crop))
     most = f"up to {1 - min(small, default=1):.0%} of a crop are repeated border values"
     return [f"{len(small)} of {len(shapes)} images are smaller than {size}: {most}"] * bool(small)
-
-
-def twin_of(path: Path, folder: Path, end: str = "") -> Path | None:
-    """Return the file of an image's name in another folder, as of its labels, if there is one."""
-    ends = (end,) if end else ("", LABEL)
-    suffixes = (*IMAGE_SUFFIXES, *PICTURE.suffixes)
-    found = [folder / f"{image_name(path)}{end}{suffix}" for end in ends for suffix in suffixes]
-    return next((each for each in found if each.is_file()), None)
-
-
-def _folder(folder: Path, name: str) -> Path:
-    """Return a folder in another one, by its name in any case; its place where there is none."""
-    exact = folder / name
-    inside = sorted(folder.iterdir()) if folder.is_dir() and not exact.is_dir() else ()
-    near = (path for path in inside if path.name.lower() == name and path.is_dir())
-    return next(near, exact)
 
 
 def turn_of(rng: np.random.Generator, *, noise: bool) -> NDArray[np.bool_]:

@@ -197,11 +197,9 @@ def _load(
     for role, folder in [(name, each) for name in roles for each in data[name]]:
         say(f"reading {folder}")
         loaded = training.load(folder, role, settings)
-        parts, division = divided(folder, loaded, settings.files)
+        parts, division = divided(folder, loaded, settings.files, say)
         if division is not None:
             placed[str(folder)] = division.placed
-            for remark in division.lines:
-                say(f"parts of {folder.name}: {remark}")
         found[role] += parts.get("train", [])
         named[role] += parts.get("validate", [])
         listed = list_of(folder, "val")

@@ -24,7 +24,6 @@ from cytosuite.segmentation.outline.features import COLUMNS, look, measure
 from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Floats, Trees
 from cytosuite.training.boosting import Growth, grow
-from cytosuite.training.images import find_images
 from cytosuite.training.publish import rounded, title
 from cytosuite.training.settings import FileSettings, Validation
 from cytosuite.training.validate import divided, hold_out, score, wanted_metrics
@@ -221,9 +220,7 @@ def _cases(
     for folder in folders:
         say(f"segmenting {folder}")
         loaded = list(_segmented(algorithm, model, folder, settings))
-        parts, division = divided(folder, loaded, settings.files)
-        for remark in division.lines if division else ():
-            say(f"parts of {folder.name}: {remark}")
+        parts, division = divided(folder, loaded, settings.files, say)
         train, validate = parts.get("train", []), parts.get("validate", [])
         if division is None and len(train) > 1:
             rest, out = hold_out({"images": train}, settings.cases)
@@ -242,10 +239,9 @@ def _segmented(
     files, predict = settings.files, predictor(algorithm)
     parameters = {key: value for key, value in model.card.parameters.items() if key != KEY}
     card = model.card.model_copy(update={"parameters": {**parameters, **settings.parameters}})
-    for path, source in find_images(folder, ["*"], root=files.root):
-        if source is None:
-            raise InputError(f"{path}: expected labels for each image, found none")
-        volume, truth = files.read(path), files.labels(source).array
+    for item in files.index(folder, "segment").having(LABELS.slug, folder):
+        path, volume = item.image, files.read(item.image)
+        truth = files.labels(item.files[LABELS.slug]).array
         if truth.shape != volume.shape:
             raise InputError(
                 f"{path}: expected labels of the shape {volume.shape}, found {truth.shape}"

@@ -8,8 +8,10 @@ from pydantic import Field, model_validator
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.folders.colours import read_grey
+from cytosuite.folders.index import Index, index
 from cytosuite.folders.masks import Source, read_labels
 from cytosuite.folders.splits import Splits
+from cytosuite.formats.lists import list_of
 from cytosuite.volume import Volume
 
 _FIRST = 1 / 25  # rate of the first step, relative to the highest
@@ -115,6 +117,13 @@ class FileSettings(Described):
     splits: Splits | None = Field(
         None, description="parts of every folder, in place of its splits.toml"
     )
+    recursive: bool = Field(False, exclude=True, description="whether sub-folders hold images, too")
+
+    def index(self, place: Path, task: str | None = None) -> Index:
+        """Return the images of a folder, or of its list for a training."""
+        listed = list_of(place, "train")
+        root = self.root if listed else None
+        return index(listed or place, task, recursive=self.recursive, root=root)
 
     def read(self, path: Path, *, stack: bool = False) -> Volume:
         """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""

@@ -11,15 +11,11 @@ from scipy.special import stdtrit
 
 from cytosuite.contract.progress import shown
 from cytosuite.errors import InputError
-from cytosuite.folders.conditions import FILE as CONDITIONS
-from cytosuite.folders.conditions import read_conditions
-from cytosuite.folders.layouts import annotated
 from cytosuite.folders.names import home_of
 from cytosuite.folders.splits import FILE as SPLITS
-from cytosuite.folders.splits import Division, divide, listed_classes, parts_of, splits_of
+from cytosuite.folders.splits import Division
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
-from cytosuite.training.images import case_of
 from cytosuite.training.parts import Case, Cases
 from cytosuite.training.progress import left
 from cytosuite.training.settings import FileSettings, Validation
@@ -30,26 +26,29 @@ _SILENT_S = 5.0  # between two lines about one validation
 
 
 def divided(
-    folder: Path, cases: Sequence[Case], files: FileSettings
+    folder: Path, cases: Sequence[Case], files: FileSettings, say: Callable[[str], None]
 ) -> tuple[dict[str, list[Case]], Division | None]:
-    """Return cases by part, and the division by their conditions; without rules all train."""
-    drawn = {each.image: each for each in annotated(folder).items}
-    facts = {each.name: each.facts for each in drawn.values()}
-    if not (own := files.splits or splits_of(folder) or parts_of(facts)):
+    """Return cases by part, and the division of their folder; without rules or files all train."""
+    if not all(hasattr(case, "path") for case in cases):
         return {"train": [*cases]}, None
-    paths: list[Path] = [case.path for case in cases]  # type: ignore[attr-defined]
-    names = {p: drawn[p].name if p in drawn else case_of(p, folder, files.root) for p in paths}
-    table = home_of(folder) / CONDITIONS
-    rows = read_conditions(table, names, others=True) if table.is_file() else {}
-    known = {name: {**facts.get(name, {}), **rows.get(name, {})} for name in names.values()}
-    classes = {each.name: each.labels.classes for each in drawn.values()}
-    classes |= listed_classes(folder)
+    table, found = files.index(folder), dict[str, list[Case]]()
+    if table.skipped:
+        say(f"{folder.name}: {table.count}")
+    if len(cases) < len(table.items):
+        say(
+            f"{folder.name}: {len(cases)} of {len(table.items)} images serve: the others have "
+            "other names, or no labels"
+        )
     place = f"{folder}: splits" if files.splits else home_of(folder) / SPLITS
-    division = divide(own, known, classes, place)
-    part = {each.name: each.part for each in division.placed}
-    found: dict[str, list[Case]] = {}
-    for case, path in zip(cases, paths, strict=True):
-        found.setdefault(part[names[path]], []).append(case)
+    division = table.divided(folder, files.splits, place)
+    if division is None:
+        return {"train": [*cases]}, None
+    for line in division.lines:
+        say(f"parts of {folder.name}: {line}")
+    part = {placed.name: placed.part for placed in division.placed}
+    parts = {path: part[item.name] for item in table.items for path in item.all_paths}
+    for case in cases:
+        found.setdefault(parts[case.path], []).append(case)  # type: ignore[attr-defined]
     return found, division
 
 

@@ -36,11 +36,11 @@ from cytosuite.datasets.calibration.measure import Labels, StackStatistics, meas
 from cytosuite.datasets.calibration.objects import segment
 from cytosuite.datasets.calibration.side import Each, Step, counted, in_turn
 from cytosuite.datasets.calibration.start import Start, start
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, need_file, write_json
+from cytosuite.folders.index import index
+from cytosuite.folders.part import Part
 from cytosuite.volume import Volume
 
 LABELS = "instance-labels"
@@ -194,7 +194,7 @@ def _read(
     root: Path | None = None,
 ) -> Real:
     """Return the real stacks of matching names."""
-    every = collect(folder, "segment", recursive=recursive, root=root).items
+    every = index(folder, "segment", recursive=recursive, root=root).items
     items = [item for item in every if fnmatchcase(item.name, pattern)]
     if not items:
         raise InputError(f"{folder}: no image is named like {pattern!r}")

@@ -15,12 +15,12 @@ from scipy.spatial import cKDTree
 from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.compare import Compared, halves, quantiles
-from cytosuite.datasets.folder.collect import PLAIN, Item
-from cytosuite.datasets.folder.entries import entries
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
+from cytosuite.folders.entries import entries
+from cytosuite.folders.index import PLAIN, Item
 from cytosuite.folders.names import case_name
+from cytosuite.folders.part import Part
 from cytosuite.metrics.realism.arrangement import arrangement
 from cytosuite.metrics.realism.features import hull_voxels, numbered, scaled_distance
 from cytosuite.volume import Volume

@@ -13,12 +13,12 @@ from cytosuite.contract.metadata import acquisition, channel_of, described, stud
 from cytosuite.contract.spacing import ASSUME, Size, text, warned
 from cytosuite.contract.tasks import ACQUISITION, LABELS, SKETCH, VIEW
 from cytosuite.datasets.conditions import measured
-from cytosuite.datasets.folder.collect import OUTPUTS, SOCKETS, Item
-from cytosuite.datasets.folder.part import EVERY, MODULES, Part, read_microscope, read_part
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
 from cytosuite.files import read_json
+from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
+from cytosuite.folders.part import EVERY, MODULES, Part, read_microscope, read_part
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_large

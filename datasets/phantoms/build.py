@@ -14,7 +14,6 @@ from scipy import ndimage
 from cytosuite.bodies.grid import Grid, Image, Lengths
 from cytosuite.bodies.stars import Bodies
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.phantoms.augment import Alteration, augment
 from cytosuite.datasets.phantoms.library import Phantom, from_mask, spread, write_phantom
 from cytosuite.datasets.physics.bodies import chromatin_tile
@@ -22,6 +21,7 @@ from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.datasets.physics.shapes import divide, draw_nuclei
 from cytosuite.errors import InputError, at, plain
 from cytosuite.files import atomic, digest, need_folder, write_json
+from cytosuite.folders.index import index
 from cytosuite.folders.masks import Source, files_of, read_labels
 from cytosuite.folders.names import case_name, key_of, one_per_name, readable
 from cytosuite.formats import read
@@ -301,7 +301,7 @@ def _summary(folder: Path, source: Path, found: list[Extraction], written: int) 
 def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Source]]:
     """Return name, image and labels of each stack."""
     if labels_path is None:
-        items = [item for item in collect(image_path).items if LABELS.slug in item.files]
+        items = [item for item in index(image_path).items if LABELS.slug in item.files]
         found = [(item.name, item.image, item.files[LABELS.slug]) for item in items]
     elif image_path.is_dir():
         if not labels_path.is_dir():

@@ -6,10 +6,10 @@ import numpy as np
 from scipy import ndimage
 
 from cytosuite.bodies.grid import Lengths
-from cytosuite.datasets.folder.entries import entries
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, need_folder
+from cytosuite.folders.entries import entries
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

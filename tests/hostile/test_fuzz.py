@@ -16,11 +16,11 @@ from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.runs.validate import BadOutput, check
 from cytosuite.contract.interface import read_case, write_case
 from cytosuite.contract.tasks import TASKS
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
+from cytosuite.folders.index import index
 from cytosuite.formats import header, read, write
 from cytosuite.metrics import board_metrics
 from cytosuite.volume import Volume
@@ -134,7 +134,7 @@ def test_a_deep_description_is_a_warning(tmp_path):
 def test_a_name_that_is_no_utf8_can_be_said(tmp_path):
     write(tmp_path / "a.tif", Volume(PIXELS, SPACING))
     (tmp_path / "\udcff.tif").write_bytes((tmp_path / "a.tif").read_bytes())
-    found = collect(tmp_path)
+    found = index(tmp_path)
     write_json(tmp_path / "found.json", [found.count, [item.name for item in found.items]])
     assert all(load(item).sockets for item in found.items)
 

@@ -316,7 +316,7 @@ def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> No
     if isinstance(source, Path):
         images = settings.images
         names = images.real if role == "real" else images.simulated
-        find_images(source, names, root=settings.files.root)
+        find_images(source, names, settings.files)
 
 
 TRAINING = Training(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
 from cytosuite.algorithms.cyclegan3d.translate import Scale, Scaling, scaling_of
+from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError, at
 from cytosuite.folders.masks import Source
 from cytosuite.networks.normalise import Target
@@ -61,7 +62,8 @@ def load_items(
     first: Scale = "background" if scale == "style" else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
     kind = np.float32 if first == "dtype" else np.float16
-    for path, twin in find_images(folder, patterns, root=files.root):
+    for listed in find_images(folder, patterns, files):
+        path, twin = listed.image, listed.files.get(LABELS.slug)
         with at(path):
             volume = files.read(path)
             if volume.axes not in known:

@@ -19,17 +19,18 @@ from cytosuite.algorithms.diffusion.intensity import (
 )
 from cytosuite.algorithms.diffusion.predict import SKETCH, Given
 from cytosuite.contract.interface import is_finite
+from cytosuite.contract.tasks import LABELS
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.light import light_of
 from cytosuite.denoising.noise import NoiseKind, noise_of
 from cytosuite.denoising.sampling import HIDDEN, positions
 from cytosuite.errors import InputError, at
+from cytosuite.folders.index import Item
 from cytosuite.folders.masks import Source
-from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.networks.normalise import normalise, sketch_of_labels
 from cytosuite.segmentation.specimen import Channel, CoarseMap
 from cytosuite.training.augment import Augmentations, augmented
-from cytosuite.training.images import find_images, mapped, padded, stacked, turn_of, turned, twin_of
+from cytosuite.training.images import find_images, mapped, padded, stacked, turn_of, turned
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
@@ -68,9 +69,9 @@ def load_pairs(
 ) -> list[SketchedImage]:
     """Return the images of `find_images` in units of their own, or of a camera, with sketches."""
     found = []
-    for path, twin in find_images(folder, names, root=files.root):
-        with at(path):
-            own = _pair(path, twin, crop, axes, units, files, drawn if sketched else None)
+    for item in find_images(folder, names, files):
+        with at(item.image):
+            own = _pair(item, crop, axes, units, files, drawn if sketched else None)
             found.append(replace(own, position=_position(own, position)))
     given_of(found)
     return found
@@ -118,8 +119,7 @@ def stacks(image: Volume) -> list[Volume]:
 
 
 def _pair(
-    path: Path,
-    twin: Source | None,
+    item: Item,
     crop: Sequence[int],
     axes: str,
     units: Units | CameraModel,
@@ -127,6 +127,7 @@ def _pair(
     drawn: Drawn | None,
 ) -> SketchedImage:
     """Return one image with its sketch."""
+    path, twin = item.image, item.files.get(LABELS.slug)
     volume = files.read(path)
     if volume.axes != axes and not (volume.axes.replace("Z", "") == axes and volume.shape[-3] == 1):
         raise InputError(f"expected an image with the axes {axes}, found {volume.axes}")
@@ -138,7 +139,7 @@ def _pair(
         sketch = each_channel(threshold_sketch, volume)
     elif drawn is not None:
         itself = path if drawn == "labels" and twin is None else None
-        sketch, given = _sketch(path, twin or itself, volume, files)
+        sketch, given = _sketch(item.path(SKETCH), twin or itself, volume, files)
 
     def stored(array: NDArray[np.float32]) -> NDArray[np.float16]:
         """Return an array as float16, mapped from a file."""
@@ -158,17 +159,14 @@ def _pair(
 
 
 def _sketch(
-    path: Path, twin: Source | None, image: Volume, files: FileSettings
+    sketch: Path | None, twin: Source | None, image: Volume, files: FileSettings
 ) -> tuple[NDArray[np.float32], Given]:
     """Return the sketch of an image, its own or one that is made of its labels, and its kind."""
-    # A sibling of images/ or, in a dataset, of the folder of the image's socket.
-    folder = path.parent.parent / SKETCH
-    sketch = twin_of(path, folder)
     file = sketch or twin
     if file is None:
         raise InputError(
-            f"expected a sketch ({folder / path.stem}{IMAGE_SUFFIXES[0]}) or labels for a "
-            "conditioned network, found none; give them, or choose network.conditioned = false"
+            f"expected a sketch (folder {SKETCH}) or labels of the same name for a conditioned "
+            "network, found none; give them, or choose network.conditioned = false"
         )
     given = (files.labels(file) if sketch is None else files.read(sketch)).array
     if given.shape != image.shape:

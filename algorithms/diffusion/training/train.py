@@ -136,7 +136,7 @@ def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
     """Refuse a folder without images."""
     if isinstance(source, Path):
-        find_images(source, settings.names, root=settings.files.root)
+        find_images(source, settings.names, settings.files)
 
 
 def validate(state: State, cases: Cases[SketchedImage], settings: Settings) -> Iterator[Facts]:

@@ -24,7 +24,6 @@ from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.training.denoise import denoising_step, phases
 from cytosuite.training.images import (
-    Places,
     deep,
     find_images,
     joined,
@@ -39,8 +38,6 @@ from cytosuite.training.settings import TrainingSettings
 from cytosuite.volume import SPATIAL, Volume
 
 NUCLEI = "nucleus-labels"
-# In a simulated dataset labels of nuclei are companions of those of cells.
-PLACES = Places((LABELS.slug, f"../../companions/{NUCLEI}"), ("labels", NUCLEI))
 GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates
 ALIKE = 0.02  # relative difference of voxel sizes that count as one
 SHOWN = 4  # labels in a picture
@@ -78,9 +75,10 @@ class LabelPair:
 def load(folder: Path, role: str, settings: Settings) -> list[LabelPair]:  # noqa: ARG001
     """Return the labels of a folder, as distances to their borders."""
     found: list[LabelPair] = []
-    for path, nuclei in find_images(folder, settings.names, PLACES, settings.files.root):
-        with at(path):
-            found.append(_pair(path, nuclei, settings))
+    for item in find_images(folder, settings.names, settings.files, task=None):
+        cells = item.path(LABELS.slug) or item.image
+        with at(item.image):
+            found.append(_pair(cells, item.companions.get(NUCLEI), settings))
     return found
 
 
@@ -170,7 +168,7 @@ def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> No
     if settings.network.channels != 2 or settings.network.conditioned:
         raise InputError("network: expected channels = 2 and conditioned = false")
     if isinstance(source, Path):
-        find_images(source, settings.names, PLACES, settings.files.root)
+        find_images(source, settings.names, settings.files, task=None)
 
 
 def validate(state: State, cases: Cases[LabelPair], settings: Settings) -> Iterator[Facts]:

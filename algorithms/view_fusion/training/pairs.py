@@ -12,18 +12,16 @@ from pydantic import Field
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
 from cytosuite.contract.interface import is_finite
 from cytosuite.contract.manifest import Described
-from cytosuite.contract.metadata import described, study_of, view_role
+from cytosuite.contract.metadata import described, study_of
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
-from cytosuite.formats.imagefiles import image_files
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
-from cytosuite.training.images import Places, find_images, mapped
+from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Scalar, Volume
 
 FUSED = TASKS["fuse"].outputs[0].slug
-PLACES = Places((VIEW, FUSED), (VIEW, FUSED))
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept
 
 Size = Annotated[int, Field(ge=1)]
@@ -70,21 +68,17 @@ class ViewPair:
 
 
 def find_pairs(
-    folder: Path, patterns: Sequence[str], root: Path | None = None
+    folder: Path, patterns: Sequence[str], files: FileSettings = BESIDE
 ) -> list[tuple[Path, Path]]:
-    """Return the views in a folder, each with its fused image, by name; InputError without one."""
-    found = []
-    for view, twin in find_images(folder, patterns, PLACES, root):
-        names = view_role(view.stem)
-        if twin is None and names is not None and names[1] == "fused":
-            continue
-        found.append((view, twin if isinstance(twin, Path) else _fused(view, names)))
-    if not found:
+    """Return the views in a folder that have a fused image, each with it; InputError of none."""
+    items = find_images(folder, patterns, files, "fuse")
+    fused = [(item.image, path) for item in items if (path := item.path(FUSED))]
+    if not fused:
         raise InputError(
-            f"{folder}: expected views with fused images, like image_1_nucleus_angle.tif with "
-            "image_1_nucleus_fused.tif, found fused images alone; add the views"
+            f"{folder}: expected views with fused images: <name>_angle.tif and <name>_fused.tif "
+            f"beside, folders {VIEW} and {FUSED}, or a list *_train.csv; found none of these"
         )
-    return found
+    return fused
 
 
 def load_pairs(
@@ -97,7 +91,7 @@ def load_pairs(
 ) -> list[ViewPair]:
     """Return the pairs of `find_pairs`; `spacing`, µm, is for files without one."""
     found = []
-    for view, fused in find_pairs(folder, patterns, files.root):
+    for view, fused in find_pairs(folder, patterns, files):
         with at(view):  # one of the two is in memory at a time
             target = _volume(fused, files)
             shape, goal = target.shape, _in_units(target.array, crop)
@@ -155,24 +149,6 @@ def _foreground(fused: NDArray[np.float16]) -> NDArray[np.uint16]:
     mean = np.mean([plane.mean(dtype=np.float64) for plane in fused])
     coarse = fused[tuple(slice(None, None, step) for step in MESH)]
     return (np.argwhere(coarse >= mean) * MESH).astype(np.uint16)
-
-
-def _fused(view: Path, names: tuple[str, str] | None) -> Path:
-    """Return the fused image of a view by the challenge's names, or refuse the view."""
-    place = view.parent.parent / FUSED / view.name
-    if names is not None:
-        place = view.with_name(f"{names[0]}_fused{view.suffix}")
-        beside = [p for p in image_files(view.parent) if view_role(p.stem) == (names[0], "fused")]
-        if place.is_file() or beside:  # ANGLE.TIF may lie beside fused.tif
-            return place if place.is_file() else beside[0]
-    elif view.parent.name.lower() != VIEW:
-        raise InputError(
-            f"{view}: expected views with fused images: <name>_angle.tif beside <name>_fused.tif, "
-            f"folders {VIEW} and {FUSED}, or a list *_train.csv; found none of these"
-        )
-    raise InputError(
-        f"{view}: expected its fused image {place}, found none; add it, or take the view away"
-    )
 
 
 def draw_crops(

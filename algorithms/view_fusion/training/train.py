@@ -135,7 +135,7 @@ def notes(cases: Cases[ViewPair], settings: Settings) -> list[str]:
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
     """Refuse a folder without views, or with one that has no fused image."""
     if isinstance(source, Path):
-        find_pairs(source, settings.names, settings.files.root)
+        find_pairs(source, settings.names, settings.files)
 
 
 def validate(state: State, cases: Cases[ViewPair], settings: Settings) -> Iterator[Facts]:

@@ -1,5 +1,6 @@
 """Training cases in memory: 9 bytes per simulated voxel and 5 per real one, and its targets."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,21 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.contract.tasks import IMAGE, LABELS
+from cytosuite.contract.tasks import LABELS
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.folders.colours import read_grey
-from cytosuite.folders.layouts import annotated
+from cytosuite.folders.index import RECORD, Item
 from cytosuite.folders.masks import Source, read_labels
-from cytosuite.folders.names import one_per_name
 from cytosuite.formats import read
-from cytosuite.formats.imagefiles import image_files, image_name
-from cytosuite.formats.lists import list_of, read_list
 from cytosuite.networks.grid import PIXELS
 from cytosuite.networks.normalise import QUIETEST, background_of, normalise
 from cytosuite.training.augment import joined_labels
 from cytosuite.training.images import deep, padded
 from cytosuite.training.nuclei.camera import USUAL, StrayRanges, own_light, tails
+from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
@@ -105,49 +104,22 @@ class TrainingCase:
 
 
 def find_cases(
-    folder: Path,
-    channel: Channel = "nucleus",
-    root: Path | None = None,
-    group: str = "",
-    *,
-    light: bool = True,
+    folder: Path, channel: Channel = "nucleus", files: FileSettings = BESIDE, *, light: bool = True
 ) -> list[Files]:
-    """Return the volumes in a dataset, its flat copy, a list, or ``images/`` and ``labels/``.
+    """Return the annotated volumes in a dataset, a folder or a list.
 
     With `light` a simulation must keep its light; without, its images serve where it has none.
     """
-    if (folder / "cases").is_dir():
-        homes = sorted(path for path in (folder / "cases").iterdir() if path.is_dir())
-        found = [_of_dataset(home, channel, light=light) for home in homes]
-    elif (listed := list_of(folder, "train")) is not None:
-        pairs = read_list(listed, root)
-        if bare := [image for image, labels in pairs if labels is None]:
-            raise InputError(
-                f"{listed}: expected image;labels in each row, {bare[0]} has no labels"
-            )
-        found = [
-            Files(image.stem, image, labels, None, channel=channel, group=group)
-            for image, labels in pairs
-            if labels is not None
-        ]
-    elif drawn := annotated(folder).items:
-        found = [Files(own.name, own.image, own.labels, None, channel=channel) for own in drawn]
-    elif any(folder.glob("step-*-light")):
-        paths = image_files(folder / "labels")
-        found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
-    else:
-        paths = image_files(folder / "labels", pictures=True)
-        named = one_per_name(folder / "labels", ((image_name(path), path) for path in paths))
-        images = [(image_name(p), p) for p in image_files(folder / "images", pictures=True)]
-        missing = [path.name for name, path in images if name not in named]
-        if missing:
-            raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
-        found = [_finished(n, path, named[n], folder, channel) for n, path in images]
-    if not found:
+    items = files.index(folder, "segment").having(LABELS.slug, folder)
+    cases = [_files_of(item, channel, files.group, light=light) for item in items]
+    leveled = {case.level is not None for case in cases if not case.simulated}
+    if len(leveled) > 1:
+        first = next(case for case in cases if case.level is None)
         raise InputError(
-            f"{folder}: expected cases/, images/ and labels/, or a list *_train.csv, found none"
+            f"{first.image}: expected its visible-level, found none; give a level for each image, "
+            "or for none"
         )
-    return found
+    return cases
 
 
 def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
@@ -168,45 +140,29 @@ def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
         )
 
 
-def _of_dataset(home: Path, channel: Channel, *, light: bool) -> Files:
-    name, facts, images = home.name, home / "case.json", home / "sockets" / "images"
-    labels, more = images / LABELS.slug, home / "companions"
-    kept = [more.glob("step-*-light"), *[more.glob("visible-level")] * (channel == "nucleus")]
-    through = facts.is_file() and read_json(facts).get("through")
-    if not through and (light or all(map(any, kept))):
-        return _simulated(name, more, labels, channel)
-    # Another algorithm made the image: no light of the simulation belongs to it.
-    image = images / IMAGE.slug / f"{name}.tif"
-    return _finished(name, image, labels / f"{name}.tif", more, channel)
-
-
-def _finished(name: str, image: Path, labels: Path, more: Path, channel: Channel) -> Files:
-    """Return the files of an image to train on as it is, with its level, if any, in `more`."""
-    level = more / "visible-level" / f"{name}.tif"
-    known = channel == "nucleus" and level.parent.is_dir()
-    if known and not level.is_file():
-        raise InputError(f"{level}: this file is missing; give a level for each image, or for none")
-    return Files(name, image, labels, level if known else None, channel=channel)
-
-
-def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Files:
-    """Return the files of a simulated case; InputError for a missing one."""
-    light, hint = sorted(companions.glob(f"step-*-light/{name}.tif")), _HINT[channel]
-    labels = truth / f"{name}.tif"
+def _files_of(item: Item, channel: Channel, group: str, *, light: bool) -> Files:
+    """Return the files of a simulation, or of an image to train on as it is; or InputError."""
+    beside, hint = item.companions, _HINT[channel]
+    lights = [beside[name] for name in sorted(beside) if re.fullmatch("step-.+-light", name)]
+    level = beside.get("visible-level") if channel == "nucleus" else None
+    whole = bool(lights) and (level is not None or channel != "nucleus")
+    record, labels = beside.get(RECORD), item.files[LABELS.slug]
+    # Another algorithm made the image of a chain: no light of the simulation belongs to it.
+    chain = record is not None and read_json(record).get("through")
+    if chain or not (whole or (light and record) or (lights and not record)):
+        return Files(item.name, item.image, labels, level, channel=channel, group=group)
+    if not lights:
+        raise InputError(f"{item.image}: expected step-3-light/{item.name}.tif; {hint}")
     # Light of membranes has the labels of nuclei as companions.
-    shown = "membrane" if (companions / "nucleus-labels" / f"{name}.tif").is_file() else "nucleus"
-    level = companions / "visible-level" / f"{name}.tif" if channel == "nucleus" else None
-    if not light:
-        raise InputError(f"{companions}: expected step-3-light/{name}.tif; {hint}")
+    shown = "membrane" if "nucleus-labels" in beside else "nucleus"
     if shown != channel:
         raise InputError(
-            f"{companions}: expected light of the {channel}, found {shown}; set channel = "
+            f"{lights[0]}: expected light of the {channel}, found {shown}; set channel = "
             f'"{shown}" in the settings of the training, or {hint}'
         )
-    for path in (labels, level):
-        if path is not None and not path.is_file():
-            raise InputError(f"{path}: this file is missing; {hint}")
-    return Files(name, light[0], labels, level, simulated=True, channel=channel)
+    if not whole:
+        raise InputError(f"{lights[0]}: expected its visible-level, found none; {hint}")
+    return Files(item.name, lights[0], labels, level, simulated=True, channel=channel)
 
 
 def load_case(

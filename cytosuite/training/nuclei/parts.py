@@ -85,8 +85,8 @@ def load_cases(
 ) -> list[TrainingCase]:
     """Return the volumes in a folder; targets beyond labels need a simulation's light."""
     shape, stray = settings.patches.shape, settings.patches.stray
-    files, light = settings.files, make_targets is not labels_alone
-    found = find_cases(folder, settings.channel, files.root, files.group, light=light)
+    light = make_targets is not labels_alone
+    found = find_cases(folder, settings.channel, settings.files, light=light)
     return [load_case(files, shape, make_targets, stray, quietest) for files in found]
 
 
@@ -125,7 +125,7 @@ def training(
     def check(source: Path | Mapping[str, Any], role: str, settings: Given) -> None:  # noqa: ARG001
         """Refuse a folder without volumes, or a simulation that keeps nothing to learn from."""
         if isinstance(source, Path):
-            find_cases(source, settings.channel, settings.files.root, light=light)
+            find_cases(source, settings.channel, settings.files, light=light)
         elif light:
             check_recipe(source, settings.channel)
 

@@ -24,10 +24,10 @@ from cytosuite.benchmark.terminal.options import SimulateOptions
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
+from cytosuite.folders.index import index
 from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks, write_sequence
 from cytosuite.volume import Volume
@@ -102,7 +102,7 @@ def test_sequences_are_accepted_by_our_own_reader_and_score_one_against_themselv
     daughters = [track for track in tracks.values() if track.parent]
     assert daughters
     assert all(tracks[d.parent].end == d.begin - 1 for d in daughters)
-    assert len(collect(out).items) == 8
+    assert len(index(out).items) == 8
     record = read_json(out / "dataset.json")
     assert (record["seed"], record["frames"], record["sequences"]) == (3, 4, 2)
     assert record["parameters"]["n_nuclei"] == [5, 5]
@@ -289,7 +289,7 @@ def test_labels_are_written_with_a_table_of_objects_and_conditions(tmp_path):
         Image.fromarray(array).save(folder / f"{name}.png")
     rules = {"overlap": "first", "classes": ["a=basal"], "pairs": r"(?P<well>w\d+)_\d+"}
     shown = _labels(folder, out, copy_images=True, threshold=0, **rules)
-    (item,) = collect(out).items
+    (item,) = index(out).items
     assert item.image.read_bytes() == (folder / "images/w1_1.png").read_bytes()
     labels = tifffile.imread(out / "labels" / "w1_1.tif")
     assert (labels.dtype, labels[:, 0].tolist()) == (np.uint16, [1, 1, 0, 0])

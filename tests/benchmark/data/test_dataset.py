@@ -17,12 +17,11 @@ from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.store.integrity import STAMPS, foreign_digest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
-from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.files.working import MACHINE
+from cytosuite.folders.part import Part
 from cytosuite.formats import write
 from cytosuite.training.images import find_images
-from cytosuite.training.nuclei.cases import find_cases
 from cytosuite.training.settings import FileSettings
 from cytosuite.training.validate import divided
 from cytosuite.volume import Volume
@@ -170,10 +169,11 @@ def test_a_training_divides_a_folder_as_the_benchmark_does(tmp_path, place):
     (own / "conditions.csv").write_text("\n".join(["name,well", *rows]))
     (own / "splits.toml").write_text('folds = 3\ngroup = "well"')
     (placed,) = recipe(str(own), recursive=deep).parts.values()
-    found = [path for path, _ in find_images(own, ["*"])]
-    for images in (found, found if deep else [files.image for files in find_cases(own)]):
-        cases = [SimpleNamespace(path=path) for path in images]
-        assert set(divided(own, cases, FileSettings())[1].placed) == set(placed)
+    files = FileSettings(recursive=deep)
+    cases = [SimpleNamespace(path=item.image) for item in find_images(own, ["*"], files)]
+    parts, division = divided(own, cases, files, print)
+    assert set(division.placed) == set(placed)
+    assert sum(map(len, parts.values())) == len(cases) == len(names)
 
 
 def test_a_reference_set_of_a_relative_path_has_a_digest(own, monkeypatch):

@@ -49,7 +49,8 @@ def test_hdf5_files_are_trained_on_by_their_list(make_dataset, tmp_path):
     labels = read(case.socket(LABELS.slug))
     write(case.folder / "companions" / "seeds" / f"{case.name}.tif", labels)
     write_hdf5(dataset, tmp_path / "out")
-    (image, mask), _ = find_images(tmp_path / "out", ["*"])
+    item, _ = find_images(tmp_path / "out", ["*"])
+    image, mask = item.image, item.files[LABELS.slug]
     np.testing.assert_array_equal(read(image).array, read(case.socket(IMAGE.slug)).array)
     for group in ("", "data/instances", "data/seeds"):
         found = read(mask, group=group)

@@ -8,9 +8,9 @@ import tifffile
 from PIL import Image
 
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
+from cytosuite.folders.index import index
 from cytosuite.folders.layouts import annotated
 from cytosuite.training.images import find_images
 from cytosuite.training.nuclei.cases import find_cases
@@ -124,7 +124,7 @@ def test_names_pair_by_an_expression_and_its_groups_are_conditions(tmp_path):
     assert (item.name, item.image.name) == ("ST_C03_2", "ST_C03_2_ch0.png")
     assert item.facts == {"series": "ST", "well": "C03", "position": "2"}
     assert found.skipped == {"images/ST_C03_2_ch1.png": "does not fit pairs in masks.toml"}
-    (case,) = collect(tmp_path).items
+    (case,) = index(tmp_path).items
     assert case.conditions == item.facts
 
 
@@ -155,9 +155,9 @@ def test_trainings_take_label_images_that_are_pictures_but_no_previews(tmp_path)
     _write(tmp_path, "images/a.png", "labels/a.png", "images/b.png", "labels/b.png")
     tifffile.imwrite(tmp_path / "images/b.tif", np.zeros(SHAPE, np.uint8))
     image, preview = tmp_path / "images/a.png", tmp_path / "labels/b.png"
-    found = find_images(tmp_path, ["*"])
-    assert found == [(image, tmp_path / "labels/a.png"), (tmp_path / "images/b.tif", preview)]
-    assert [(own.image, own.labels) for own in find_cases(tmp_path)] == found
+    found = [(item.image, item.path("instance-labels")) for item in find_images(tmp_path, ["*"])]
+    assert {*found} == {(image, tmp_path / "labels/a.png"), (tmp_path / "images/b.tif", preview)}
+    assert [(case.image, case.labels) for case in find_cases(tmp_path)] == found
 
 
 def test_rules_without_masks_are_refused(tmp_path):
@@ -165,7 +165,7 @@ def test_rules_without_masks_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "images/a.tif", np.zeros(SHAPE, np.uint8))
     (tmp_path / "masks.toml").write_text("min_area = 5")
     with pytest.raises(InputError, match="masks.toml is for masks"):
-        collect(tmp_path)
+        index(tmp_path)
 
 
 def test_cases_and_trainings_read_the_same_labels_in_place(tmp_path):
@@ -173,10 +173,11 @@ def test_cases_and_trainings_read_the_same_labels_in_place(tmp_path):
     colour = np.zeros((*SHAPE, 3), np.uint8)
     colour[..., 0] = 30
     Image.fromarray(colour).save(tmp_path / "images/X_1.png")
-    (item,) = collect(tmp_path).items
+    (item,) = index(tmp_path).items
     sample = load(item)
     labels = sample.volume("instance-labels").array
-    (image, source) = find_images(tmp_path, ["*"])[0]
+    (learned,) = find_images(tmp_path, ["*"])
+    image, source = learned.image, learned.files["instance-labels"]
     assert image == item.image
     assert np.array_equal(source.read().volume.array, labels)
     assert sample.volume("microscopy-image").array.max() == 10  # the mean of red, green and blue
@@ -202,8 +203,8 @@ def test_phases_of_pix2pix_are_parts_of_which_the_training_sees_its_own(tmp_path
     assert [(own.name, own.facts["part"]) for own in found] == [
         ("test_1", "test"), ("train_1", "train"), ("val_1", "validate")]  # fmt: skip
     assert _rows(found[0].labels) == [0, 1, 1, 0, 2, 2, 0, 3]
-    cases = [SimpleNamespace(path=path) for path, _ in find_images(tmp_path, ["*"])]
-    parts, _ = divided(tmp_path, cases, FileSettings())
+    cases = [SimpleNamespace(path=item.image) for item in find_images(tmp_path, ["*"])]
+    parts, _ = divided(tmp_path, cases, FileSettings(), print)
     names = {part: [case.path.parent.name for case in own] for part, own in parts.items()}
     assert names == {"train": ["train_B"], "validate": ["val_B"], "test": ["test_B"]}
     assert [name for name, _ in recipe(DataRequest(str(tmp_path), only="test")).makers] == [

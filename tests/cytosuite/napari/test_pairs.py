@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cytosuite.contract.tasks import LABELS
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.folders.index import index
 from cytosuite.formats import read, write
 from cytosuite.napari import pairs
 from cytosuite.napari.pairs import count, in_pieces, save_pair
@@ -20,7 +20,7 @@ LABEL = IMAGE.like(np.pad(np.full((2, 4, 4), 70_000, np.uint32), ((1, 1), (2, 2)
 def test_a_pair_is_read_by_the_dataset_of_folders(tmp_path):
     assert count(tmp_path / "new") == 0
     assert save_pair(tmp_path / "new", "day 1 ä", IMAGE, LABEL) == 1
-    (item,) = collect(tmp_path / "new", "segment").items
+    (item,) = index(tmp_path / "new", "segment").items
     sample = load(item, None, {})
     assert sample.volume("microscopy-image").spacing == SPACING
     assert sample.volume("microscopy-image").metadata["channel"] == "nucleus"

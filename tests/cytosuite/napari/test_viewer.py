@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
+from cytosuite.folders.index import index
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -53,5 +53,5 @@ def test_a_run_opens_and_labels_are_made_corrected_and_saved(run, tmp_path):
     assert found["saved"][1] == "images with labels in the folder: 1"
     assert str(folder) in found["saved"][2]
     assert "is there already" in found["again"]
-    (item,) = collect(folder, "segment").items
+    (item,) = index(folder, "segment").items
     assert load(item, None, {}).volume("instance-labels").spacing == SPACING

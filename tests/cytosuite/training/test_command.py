@@ -213,8 +213,10 @@ def test_a_child_has_its_parents_network_the_settings_to_fine_tune_and_the_given
 
     def load(folder, role, settings):
         assert settings.card.parameters == {"tau": 0.5}  # images are read as the parent's were
-        return [SimpleNamespace(path=path) for path in folder.glob("*.npy")]
+        return [SimpleNamespace(path=path) for path in folder.glob("*.tif")]
 
+    for path in (path for (folder,) in data.values() for path in folder.glob("*.npy")):
+        path.with_suffix(".tif").touch()
     named = replace(toy.training, load=load)
     monkeypatch.setattr(command, "training_of", lambda name: named)
     words += ["--work", str(tmp_path / "b"), "--name", "b"]

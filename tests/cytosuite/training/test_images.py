@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from cytosuite.training.images import (
-    find_images,
     objects_of,
     padded,
     turn_of,
@@ -10,45 +9,6 @@ from cytosuite.training.images import (
     views,
 )
 from cytosuite.volume import Volume
-
-
-def _touch(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"")
-
-
-def test_images_are_found_with_their_labels_in_every_layout(tmp_path):
-    flat, pairs, cases = tmp_path / "flat", tmp_path / "pairs", tmp_path / "dataset"
-    for name in ("b.tif", "deep/a.mha", "labels/.c.tif"):
-        _touch(flat / name)
-    assert find_images(flat, ["*"]) == [(flat / "b.tif", None), (flat / "deep" / "a.mha", None)]
-    for name in ("images/a.tif", "images/b.tif", "labels/b.mha", "other/c.tif"):
-        _touch(pairs / name)
-    assert find_images(pairs, ["*"]) == [
-        (pairs / "images" / "a.tif", None),
-        (pairs / "images" / "b.tif", pairs / "labels" / "b.mha"),
-    ]
-    for number in (2, 1):
-        sockets = cases / "cases" / f"c_{number}" / "sockets" / "images"
-        for socket in ("microscopy-image", "instance-labels", "structure-sketch"):
-            _touch(sockets / socket / f"c_{number}.tif")
-    found = find_images(cases, ["*"])
-    assert [(image.stem, labels.parent.name) for image, labels in found] == [
-        ("c_1", "instance-labels"),
-        ("c_2", "instance-labels"),
-    ]
-    assert find_images(cases, ["*_2", "none"]) == found[1:]
-
-
-def test_folders_are_found_in_any_case_the_exact_one_first(tmp_path):
-    for name in ("Images/a.tif", "LABELS/a.tif"):
-        _touch(tmp_path / name)
-    loud = (tmp_path / "Images" / "a.tif", tmp_path / "LABELS" / "a.tif")
-    assert find_images(tmp_path, ["*"]) == [loud]
-    _touch(tmp_path / "images" / "b.tif")
-    _touch(tmp_path / "labels" / "b.tif")
-    found = find_images(tmp_path, ["*"])
-    assert found == [(tmp_path / "images" / "b.tif", tmp_path / "labels" / "b.tif")]
 
 
 def test_an_array_goes_on_until_a_crop_fits():

@@ -368,12 +368,14 @@ def test_a_validation_list_is_held_out_in_place_of_a_share(toy, settings, data, 
 
 
 def _with_paths(source, role, settings):
-    return [SimpleNamespace(path=path) for path in sorted(source.glob("*.npy"))]
+    return [SimpleNamespace(path=path) for path in sorted(source.glob("*.tif"))]
 
 
 @pytest.mark.parametrize("place", ["folder", "settings"])
 def test_parts_of_a_folder_are_held_out_and_left_out(toy, settings, data, tmp_path, place):
     (folder,), given, lines = data["simulated"], settings(W1), []
+    for path in (*folder.glob("*.npy"), *data["real"][0].glob("*.npy")):
+        path.with_suffix(".tif").touch()
     rules = [{"part": "validate", "match": "1"}, {"part": "test", "match": "2"}]
     (folder / "splits.toml").write_text("folds = 9")
     if place == "folder":

@@ -115,7 +115,7 @@ def without_trees(folder):
 
 
 def without_labels(folder):
-    """expected labels for each image, found none"""
+    """expected images with labels of the same name, found 1 image without"""
     shutil.rmtree(annotated(folder, 1) / "labels")
     return words(folder, PARENT, "a")
 

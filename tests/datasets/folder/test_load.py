@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
+from cytosuite.folders.index import Item
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 

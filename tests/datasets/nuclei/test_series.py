@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.series import (
     APART,
@@ -13,6 +12,7 @@ from cytosuite.datasets.nuclei.series import (
 )
 from cytosuite.datasets.physics.bodies import volumes_um3
 from cytosuite.errors import InputError
+from cytosuite.folders.index import index
 from cytosuite.formats import read
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks, write_sequence
@@ -87,7 +87,7 @@ def test_a_written_series_is_a_sequence_with_a_perfect_score_against_itself(tmp_
     assert score_tracks(truth, tmp_path / "01_RES", ["TRA", "SEG"]) == {"TRA": 1, "SEG": 1}
     daughters = [track for track in read_sequence(truth).tracks if track.parent]
     assert len(daughters) >= 2
-    items = collect(tmp_path / "set").items
+    items = index(tmp_path / "set").items
     assert [item.name for item in items] == [f"01_t00{n}" for n in range(5)]
     assert all("instance-labels" in item.files for item in items)
     image = read(tmp_path / "set" / "01" / "t004.tif")

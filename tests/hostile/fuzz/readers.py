@@ -24,12 +24,12 @@ from cytosuite.contract import manifest
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model, read_cards
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.part import MODULES, Part, read_microscope
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.files import parse_json, read_toml
+from cytosuite.folders.index import index
+from cytosuite.folders.part import MODULES, Part, read_microscope
 from cytosuite.folders.rois import read_rois
 from cytosuite.formats.tiff import channels as tiff_channels
 from cytosuite.metrics import board_metrics
@@ -177,7 +177,7 @@ def case(folder):
 
 def user_folder(folder):
     for recursive in (False, True):
-        found = collect(folder, recursive=recursive)
+        found = index(folder, recursive=recursive)
         names = [item.name for item in found.items]
         hold(len({name.casefold() for name in names}) == len(names), "names", names)
         places = [item.image.resolve() for item in found.items if not item.image.is_symlink()]

@@ -100,7 +100,7 @@ def test_a_validation_of_perfect_fields_is_perfect(tmp_path, settings, monkeypat
 def test_data_are_checked_before_they_are_simulated(settings, tmp_path):
     learnable = {"output": {"steps": True, "channel": "nucleus"}, "labels": {"style": "visible"}}
     TRAINING.check(learnable, "images", settings)
-    with pytest.raises(InputError, match=f"{tmp_path}: expected cases/"):
+    with pytest.raises(InputError, match=f"{tmp_path}: expected images/"):
         TRAINING.check(tmp_path, "images", settings)
     wanted = 'add SET="output.channel=nucleus output.steps=true labels.style=visible"'
     with pytest.raises(InputError, match=wanted):

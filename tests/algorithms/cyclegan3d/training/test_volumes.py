@@ -81,7 +81,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
 
 def test_labels_of_another_shape_are_refused(tmp_path):
     folder = simulated_dataset(tmp_path, 1)
-    twin = find_images(folder, ["*"])[0][1]
+    twin = find_images(folder, ["*"])[0].files["instance-labels"]
     _write(twin, simulated()[1][:-1])
     with pytest.raises(InputError, match=r"s_0\.tif: expected labels of the shape .*found \(9,"):
         _load(folder)

@@ -48,7 +48,9 @@ def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
 
 
 def test_a_missing_sketch_and_another_shape_are_explained(tmp_path):
-    with pytest.raises(InputError, match=r"r_0.tif: .*expected a sketch .* or labels for a cond"):
+    with pytest.raises(
+        InputError, match=r"r_0.tif: .*expected a sketch .* or labels of the same name"
+    ):
         _load(real_folder(tmp_path / "a"))
     folder = paired_dataset(tmp_path / "b", 1)
     sketch = next(folder.rglob("structure-sketch")) / "s_0.tif"

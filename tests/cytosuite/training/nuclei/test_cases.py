@@ -23,6 +23,7 @@ from cytosuite.training.nuclei.cases import (
     find_cases,
     load_case,
 )
+from cytosuite.training.settings import FileSettings
 
 PATCH = (8, 16, 16)
 
@@ -81,7 +82,7 @@ def test_two_labels_of_one_image_are_refused(tmp_path):
     folder = real_folder(tmp_path)
     next(iter((folder / "labels").iterdir())).with_suffix(".mha").touch()
     with pytest.raises(
-        InputError, match=r"labels: expected one file named \w+, found \w+\.mha and"
+        InputError, match=r"labels: expected one image named \w+, found \w+\.mha and"
     ):
         find_cases(folder)
 
@@ -140,32 +141,31 @@ def test_a_published_list_gives_images_and_labels(tmp_path):
             for name, array in found.items():
                 file[f"data/{name}"] = array
     (tmp_path / "files_train.csv").write_text("images/a.h5;masks/a.h5\n")
-    (files,) = find_cases(tmp_path, group="data/image,data/instance")
+    (files,) = find_cases(tmp_path, files=FileSettings(group="data/image,data/instance"))
     case = load_case(files, (8, 16, 16))
     np.testing.assert_array_equal(case.labels, labels)
     assert not case.simulated
     (tmp_path / "files_train.csv").write_text("images/a.h5\n")
-    with pytest.raises(
-        InputError, match=r"expected image;labels in each row, .*a.h5 has no labels"
-    ):
+    with pytest.raises(InputError, match="expected images with labels of the same name, found 1"):
         find_cases(tmp_path)
 
 
 def test_mistakes_in_the_data_are_named(tmp_path):
-    with pytest.raises(InputError, match="found none"):
+    with pytest.raises(InputError, match="found no image"):
         find_cases(tmp_path)
     folder = simulated_folder(tmp_path / "a", 1)
     (folder / "cases/case_0/companions/visible-level/case_0.tif").unlink()
     with pytest.raises(InputError, match=r"visible-level.*simulate it with labels.style=visible"):
         find_cases(folder)
     (real_folder(tmp_path / "b") / "labels" / "a.tif").rename(tmp_path / "b" / "labels" / "c.tif")
-    with pytest.raises(InputError, match=r"one file per image, a.tif has none"):
+    with pytest.raises(InputError, match="labels: no file is named like an image"):
         find_cases(tmp_path / "b")
-    one = find_cases(simulated_folder(tmp_path / "c", 1))[0]
+    one = find_cases(simulated_folder(tmp_path / "c"))[0]
     with pytest.raises(InputError, match=r"step-3-light.*a level must be a share from 0 to 1"):
         load_case(Files("x", one.image, one.labels, one.image), PATCH)
-    (one.level.parent / "case_0.tif").rename(one.level.parent / "other.tif")
-    (tmp_path / "c" / "cases" / "case_0" / "case.json").write_text('{"through": [{}]}')
+    one.level.unlink()
+    for record in (tmp_path / "c").glob("cases/*/case.json"):
+        record.write_text('{"through": [{}]}')
     with pytest.raises(InputError, match="give a level for each image, or for none"):
         find_cases(tmp_path / "c")
     with pytest.raises(InputError, match="whole numbers"):

@@ -9,10 +9,10 @@ from PIL import Image
 from cytosuite.contract.interface import input_image
 from cytosuite.contract.spacing import ASSUME
 from cytosuite.contract.tasks import IMAGE
-from cytosuite.datasets.folder.collect import Item, by_part
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.part import Part, read_part
 from cytosuite.errors import InputError
+from cytosuite.folders.index import Item, by_part
+from cytosuite.folders.part import Part, read_part
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 

@@ -9,12 +9,12 @@ import pytest
 import tifffile
 
 from cytosuite.benchmark.cluster.processes import Processes
-from cytosuite.datasets.folder import part as microscopes
-from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
-from cytosuite.datasets.folder.part import Part, content, read_microscope
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
+from cytosuite.folders import part as microscopes
+from cytosuite.folders.index import Item
+from cytosuite.folders.part import Part, content, read_microscope
 
 ARRAY = np.arange(2 * 3 * 4 * 40 * 50, dtype=np.uint16).reshape(2, 3, 4, 40, 50)  # TCZYX
 NAMES = ("DAPI", "GFP", "RFP")

@@ -6,12 +6,11 @@ import pytest
 import tifffile
 
 from cytosuite.contract.tasks import TASKS
-from cytosuite.datasets.folder import part as microscopes
-from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install
+from cytosuite.folders import part as microscopes
+from cytosuite.folders.index import index
 from cytosuite.folders.names import case_name
-from cytosuite.training.images import find_images
 
 
 def _touch(folder, *names):
@@ -29,7 +28,7 @@ def _pairs(found):
 
 def test_images_without_labels_are_noted(tmp_path):
     _touch(tmp_path, "images/a.tif", "images/b.tif", "labels/a.tiff", "labels/c.tif")
-    found = collect(tmp_path)
+    found = index(tmp_path)
     assert _pairs(found) == {"a": "a.tiff", "b": None}
     assert found.notes == (
         "1 of 2 images have no labels and are not scored.",
@@ -43,16 +42,14 @@ def test_a_published_simulation_is_read_in_place(tmp_path, images, labels):
     _touch(tmp_path, *(f"{images}{n}_final.tif" for n in numbers))
     _touch(tmp_path, f"{labels}{numbers[0]}_final_label.tif")
     paired = {f"{numbers[0]}_final": f"{numbers[0]}_final_label.tif", f"{numbers[1]}_final": None}
-    found = collect(tmp_path)
+    found = index(tmp_path)
     assert _pairs(found) == paired
     assert found.notes == ("1 of 2 images have no labels and are not scored.",)
-    learned = [(i.stem, t and t.name) for i, t in find_images(tmp_path, ["*"])]
-    assert learned == list(paired.items())
 
 
 def test_the_cell_tracking_challenge_layout(tmp_path):
     _touch(tmp_path, "01/t000.tif", "01/t001.tif", "02/t000.tif", "01_GT/SEG/man_seg001.tif")
-    found = collect(tmp_path)
+    found = index(tmp_path)
     assert _pairs(found) == {"01_t000": None, "01_t001": "man_seg001.tif", "02_t000": None}
     assert "2 of 3 frames have no full mask" in found.notes[1]
     assert "SEG" in found.notes[0]
@@ -64,10 +61,10 @@ def _conditions(found):
 
 def test_frames_know_their_sequence_if_there_are_several(tmp_path):
     _touch(tmp_path, "01/t000.tif")
-    assert _conditions(collect(tmp_path)) == {"01_t000": {}}
+    assert _conditions(index(tmp_path)) == {"01_t000": {}}
     _touch(tmp_path, "02/t000.tif")
     (tmp_path / "conditions.csv").write_text("name,drug\n02_t000,none\n")
-    assert _conditions(collect(tmp_path)) == {
+    assert _conditions(index(tmp_path)) == {
         "01_t000": {"sequence": "01"},
         "02_t000": {"sequence": "02", "drug": "none"},
     }
@@ -95,7 +92,7 @@ def test_links_within_a_folder_list_nothing_twice(tmp_path):
     _touch(tmp_path, "images/a.tif", "images/x/b.tif", "images/y/c.tif")
     for name, target in (("x/up", ".."), ("x/other", "../y"), ("y/other", "../x")):
         (tmp_path / "images" / name).symlink_to(target)
-    found = collect(tmp_path, recursive=True)
+    found = index(tmp_path, recursive=True)
     assert sorted(item.name for item in found.items) == ["a", "x_b", "y_c"]
     assert len(found.skipped) == 3
     assert set(found.skipped.values()) == {"a link to a folder that is listed anyway"}
@@ -107,21 +104,21 @@ def test_a_link_to_another_folder_is_followed(tmp_path):
     (tmp_path / "mine" / "x").symlink_to("../elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to("../mine")
     (tmp_path / "elsewhere" / "again").symlink_to("../elsewhere")
-    found = collect(tmp_path / "mine", recursive=True)
+    found = index(tmp_path / "mine", recursive=True)
     assert [item.name for item in found.items] == ["a", "x_b", "x_deep_c"]
     assert list(found.skipped) == ["x/again/", "x/back/"]
 
 
 def test_folders_in_each_other_have_an_end(tmp_path):
     _touch(tmp_path, "a.tif", "/".join(["deep"] * 70) + "/b.tif")
-    found = collect(tmp_path, recursive=True)
+    found = index(tmp_path, recursive=True)
     assert len(found.items) == 1
     assert list(found.skipped.values()) == ["more than 64 folders in each other"]
 
 
 def test_labels_find_a_name_in_another_spelling_of_its_letters(tmp_path):
     _touch(tmp_path, "images/gr\u00f6\u00dfe.tif", "labels/gro\u0308\u00dfe.tif")
-    assert _pairs(collect(tmp_path))["größe"] is not None
+    assert _pairs(index(tmp_path))["größe"] is not None
 
 
 def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
@@ -130,9 +127,9 @@ def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
         (tmp_path / name).touch()
     (tmp_path / "h.ome.zarr").mkdir()
     monkeypatch.setattr(microscopes, "find_spec", lambda name: object())
-    assert [item.name for item in collect(tmp_path).items] == ["a", "e", "f", "g", "h"]
+    assert [item.name for item in index(tmp_path).items] == ["a", "e", "f", "g", "h"]
     monkeypatch.setattr(microscopes, "find_spec", lambda name: None)
-    found = collect(tmp_path)
+    found = index(tmp_path)
     assert [item.name for item in found.items] == ["a", "h"]
     assert len(found.skipped) == 6
     assert found.count == (
@@ -145,11 +142,11 @@ def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
 def test_sub_folders_are_searched_on_request(tmp_path):
     _touch(tmp_path, "images/a.tif", "images/day 1/a.tif", "images/day 1/x/b.tif")
     _touch(tmp_path, "labels/day 1/a.tif")
-    found = collect(tmp_path, recursive=True)
+    found = index(tmp_path, recursive=True)
     assert list(_pairs(found).values()) == [None, "a.tif", None]
     assert [item.name for item in found.items] == ["a", "day 1_a", "day 1_x_b"]
     assert found.skipped == {}
-    assert collect(tmp_path).skipped == {
+    assert index(tmp_path).skipped == {
         "day 1/": "a folder: --recursive",
         "labels/day 1/": "a folder: --recursive",
     }
@@ -158,7 +155,7 @@ def test_sub_folders_are_searched_on_request(tmp_path):
 def test_images_beside_the_folders_of_a_layout_are_named(tmp_path):
     _touch(tmp_path, "images/a.tif", "b.tif", "more/c.tif", "labels/a.tif")
     (tmp_path / "README.md").touch()
-    assert collect(tmp_path).count == (
+    assert index(tmp_path).count == (
         "1 image; skipped 2: b.tif (beside the layout's folders), more/ (a folder)"
     )
 
@@ -177,7 +174,7 @@ def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
     _touch(tmp_path, "images/a.tif", "labels/a.tif", "enhanced-image/a.tiff", "notes/a.tif")
     (tmp_path / "acquisition-metadata").mkdir()
     (tmp_path / "acquisition-metadata" / "a.json").write_text("{}")
-    found = collect(tmp_path)
+    found = index(tmp_path)
     files = {
         "acquisition-metadata": "a.json",
         "instance-labels": "a.tif",
@@ -189,7 +186,7 @@ def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
 
 def test_images_are_the_main_input_of_a_named_task(tmp_path):
     _touch(tmp_path, "images/a.tif", "labels/a.tif")
-    slugs = {task: collect(tmp_path, task).items[0].socket for task in TASKS}
+    slugs = {task: index(tmp_path, task).items[0].socket for task in TASKS}
     assert slugs == {
         "segment": "microscopy-image",
         "detect": "microscopy-image",
@@ -215,7 +212,11 @@ def _beside(name, text=None):
 @pytest.mark.parametrize(
     ("names", "more", "message"),
     [
-        ((), None, "expected images/ (and labels/, points/), or 01/ (and 01_GT/SEG/) of the Cell"),
+        (
+            (),
+            None,
+            "expected images/ (and labels/, points/), imagesTr/ (and labelsTr/) of nnU-Net, 01/",
+        ),
         ((), _beside("images"), "images: expected images (.tif, .tiff, .mha, .h5, .hdf5, .png,"),
         (("images/a.tif", "images/A.tif"), None, "need different names, found A.tif and a.tif"),
         (("a.tif",), _beside("conditions.csv"), "conditions.csv: expected a file, found a folder"),
@@ -237,24 +238,21 @@ def test_explains(tmp_path, names, more, message):
     if more is not None:
         more(tmp_path)
     with pytest.raises(InputError, match=re.escape(message)):
-        collect(tmp_path)
+        index(tmp_path)
 
 
-def test_a_snapshot_yields_its_name_to_the_image_beside_it(tmp_path):
-    _touch(tmp_path, "images/a.png", "images/a.tif", "images/a_png.tif", "images/b.png")
-    _touch(tmp_path, "labels/a.tif")
-    found = {item.name: item for item in collect(tmp_path).items}
-    assert {name: item.image.name for name, item in found.items()} == {
-        "a": "a.tif",
-        "a_png": "a_png.tif",
-        "a_png_png": "a.png",
-        "b": "b.png",
-    }
-    assert [name for name, item in found.items() if item.files] == ["a"]
+def test_a_picture_beside_an_image_of_its_name_shows_it_and_another_image_is_refused(tmp_path):
+    _touch(tmp_path, "images/a.png", "images/a.tif", "images/b.png", "labels/a.tif")
+    found = index(tmp_path)
+    assert _pairs(found) == {"a": "a.tif", "b": None}
+    assert found.skipped == {"a.png": "a picture of a.tif"}
+    _touch(tmp_path, "labels/a.tiff")
+    with pytest.raises(InputError, match=r"labels: expected one image named a, found a.tif and"):
+        index(tmp_path)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        collect(tmp_path / "nothing")
+        index(tmp_path / "nothing")
     with pytest.raises(InputError, match=r": cannot be read \(File name too long\)"):
-        collect(tmp_path / ("a" * 300))
+        index(tmp_path / ("a" * 300))

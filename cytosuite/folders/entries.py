@@ -5,9 +5,9 @@ from collections.abc import Collection as Names
 from dataclasses import dataclass
 from pathlib import Path
 
-from cytosuite.datasets.folder.part import MODULES, missing
-from cytosuite.errors import plain
+from cytosuite.errors import InputError, plain
 from cytosuite.folders.names import key_of
+from cytosuite.folders.part import MODULES, missing
 from cytosuite.formats.imagefiles import FOLDER_SUFFIX, PICTURE, READABLE, format_of
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
@@ -27,7 +27,10 @@ class Entries:
 def entries(
     folder: Path, known: Names[str] = (), *, recursive: bool = False, above: tuple[Path, ...] = ()
 ) -> Entries:
-    """Return entries not hidden, known, the second of a name with suffix; `above`: real folders."""
+    """Return entries neither hidden nor known; InputError for two images of a name.
+
+    A picture beside an image of its name is skipped. `above` are real folders.
+    """
     above = (*above, folder.resolve())
     images: dict[str, Path] = {}
     skipped: dict[str, str] = {}
@@ -43,10 +46,13 @@ def entries(
             images |= {f"{start}/{key}": image for key, image in below.images.items()}
             skipped |= {f"{path.name}/{name}": reason for name, reason in below.skipped.items()}
         else:
-            key = key_of(path)
-            while key in images:
-                key = f"{key}_{path.suffix[1:]}"
-            images[key] = path
+            first = images.setdefault(key := key_of(path), path)
+            if first != path and not is_picture(path):
+                pair = f"{first.name} and {path.name}"
+                line = f"expected one image named {key}, found {pair}; remove one"
+                raise InputError(f"{folder}: {line}")
+            if first != path:
+                skipped[path.name] = f"a picture of {first.name}"
     return Entries(images, skipped)
 
 

@@ -8,9 +8,9 @@ import pytest
 import tifffile
 
 from cytosuite.contract.tasks import VIEW
-from cytosuite.datasets.folder.collect import FUSED, collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
+from cytosuite.folders.index import FUSED, index
 
 ARRAY = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
 KEYS = {"axes": "ZYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 1.0}
@@ -44,7 +44,7 @@ def _converted(folder, *names):
 
 
 def _found(folder, task="fuse", **options):
-    found = collect(folder, task, **options)
+    found = index(folder, task, **options)
     assert {item.socket for item in found.items} <= {VIEW}
     return {item.name: (path := item.files.get(FUSED)) and path.name for item in found.items}
 
@@ -57,14 +57,14 @@ def test_views_find_their_fused_images(tmp_path, task):
         "image_10_membrane_angle": "image_10_membrane_fused.tif",
         "image_2_nucleus_angle": "image_2_nucleus_fused.tif",
     }
-    found = collect(tmp_path, task)
+    found = index(tmp_path, task)
     assert (found.notes, found.skipped, found.task) == ((), {}, "fuse")
 
 
 def test_a_view_without_fused_image_is_not_scored_and_one_without_view_is_left_out(tmp_path):
     _pair(tmp_path, "image_2_nucleus")
     _images(tmp_path, "image_3_nucleus_angle.tif", "image_4_nucleus_fused.tif", "other.tif")
-    found = collect(tmp_path, "fuse")
+    found = index(tmp_path, "fuse")
     assert _found(tmp_path) == {
         "image_2_nucleus_angle": "image_2_nucleus_fused.tif",
         "image_3_nucleus_angle": None,
@@ -78,7 +78,7 @@ def test_a_view_without_fused_image_is_not_scored_and_one_without_view_is_left_o
 
 def test_a_pair_becomes_a_case_by_channel_and_study(tmp_path):
     _pair(tmp_path / "Study3" / "Study2", "image_2_nucleus")
-    (item,) = collect(tmp_path, recursive=True).items
+    (item,) = index(tmp_path, recursive=True).items
     sample = load(item)
     view, truth = sample.volume(VIEW), sample.volume(FUSED)
     np.testing.assert_array_equal(truth.array, ARRAY + 1)
@@ -90,7 +90,7 @@ def test_a_pair_becomes_a_case_by_channel_and_study(tmp_path):
 
 def test_a_file_knows_more_than_its_name_and_the_user_more_than_both(tmp_path):
     _pair(tmp_path / "Study2", "image_2_nucleus", channel="membrane", study="4")
-    (item,) = collect(tmp_path, recursive=True).items
+    (item,) = index(tmp_path, recursive=True).items
     sample = load(item)
     assert sample.conditions == {"study": "study 4", "channel": "membrane"}
     assert "channel contradictory: membrane" in sample.volume(VIEW).origin.warnings[0]
@@ -106,15 +106,15 @@ H5 = [f"Study1_H5/image_{n}_nucleus_{role}.h5" for n in (1, 2, 3) for role in ("
 def test_a_list_names_the_pairs_that_count(tmp_path, task):
     _converted(tmp_path, *H5, "image_9_nucleus_angle.h5")
     (tmp_path / "fmc.csv").write_text(ROWS.format(2) + ROWS.format(1))
-    found = collect(tmp_path, task)
+    found = index(tmp_path, task)
     assert _found(tmp_path, task) == {
         "Study1_H5_image_1_nucleus_angle": "image_1_nucleus_fused.h5",
         "Study1_H5_image_2_nucleus_angle": "image_2_nucleus_fused.h5",
     }
     assert found.notes == ("The pairs are those of fmc.csv.",)
     assert found.skipped == {"image_9_nucleus_angle.h5": "not in fmc.csv"}
-    assert collect(tmp_path / "fmc.csv", task).items == found.items
-    deep = collect(tmp_path, task, recursive=True)
+    assert index(tmp_path / "fmc.csv", task).items == found.items
+    deep = index(tmp_path, task, recursive=True)
     assert deep.items == found.items
     assert deep.skipped == dict.fromkeys((*H5[4:], "image_9_nucleus_angle.h5"), "not in fmc.csv")
 
@@ -123,7 +123,7 @@ def test_the_list_of_the_test_precedes_those_of_the_training(tmp_path):
     _converted(tmp_path, *H5)
     for number, part in enumerate(("train", "val", "test"), start=1):
         (tmp_path / f"fmc_{part}.csv").write_text(ROWS.format(number))
-    found = collect(tmp_path, "fuse")
+    found = index(tmp_path, "fuse")
     assert list(_found(tmp_path)) == ["Study1_H5_image_3_nucleus_angle"]
     assert (found.notes, found.skipped) == (("The pairs are those of fmc_test.csv.",), {})
 
@@ -133,7 +133,7 @@ def test_other_tables_are_no_lists_of_pairs(tmp_path):
     (tmp_path / "notes.csv").write_text("name;size\na;3\n")
     (tmp_path / "odd.csv").write_bytes(b"\xff\xfe\n")
     (tmp_path / "empty.csv").touch()
-    found = collect(tmp_path)
+    found = index(tmp_path)
     assert [item.name for item in found.items] == ["a_angle"]
     assert found.count == "1 image; skipped 3: empty.csv, notes.csv, odd.csv (no image)"
 
@@ -162,5 +162,5 @@ MISTAKES = [_fused_alone, _two_fused_images, _two_lists]
 def test_explains(tmp_path, mistake):
     mistake(tmp_path)
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)) as caught:
-        collect(tmp_path, "fuse")
+        index(tmp_path, "fuse")
     assert len(str(caught.value).splitlines()) == 1

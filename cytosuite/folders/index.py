@@ -1,4 +1,4 @@
-"""Find the images of a user's folder, and the labels and further files that belong to them."""
+"""What a folder holds: a table of cases, the file of each role, and what is skipped and why."""
 
 import os
 import re
@@ -6,19 +6,22 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from cytosuite.contract.metadata import CHANNELS, view_role
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS, TASKS, VIEW, Socket, Task
-from cytosuite.datasets.folder.entries import Entries, entries, summary
-from cytosuite.datasets.folder.part import EVERY, Part, frames
 from cytosuite.errors import InputError, plain
 from cytosuite.folders.conditions import FILE, read_conditions
+from cytosuite.folders.entries import Entries, entries, summary
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Masks, Source, files_of
 from cytosuite.folders.names import case_name, key_of, one_per_name
-from cytosuite.folders.points import SUFFIXES as POINT_FILES
+from cytosuite.folders.part import EVERY, Part, frames
+from cytosuite.folders.points import tables_of
 from cytosuite.folders.splits import FILE as SPLITS
+from cytosuite.folders.splits import Division, Splits, divide, listed_classes, parts_of, splits_of
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
 from cytosuite.volume import Scalar
@@ -33,9 +36,15 @@ SOCKETS: Mapping[str, Socket] = {
 }
 OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.outputs)
 PLAIN = {LABELS.slug: "labels", POINTS.slug: "points"}  # names of folders of users
+NNUNET = "imagestr"  # folder of images of nnU-Net; its labels are classes beside instances
+IMAGES = ("images", NNUNET)
+ROOMS = {LABELS.slug: ("labels", "instancestr", "labelstr"), POINTS.slug: ("points",)}
+PUBLISHED = re.compile("(train|inference)[AB]")  # of a CycleGAN, with sub-folders
+COMPANION = re.compile(r"step-\d+-light|visible-level|nucleus-labels")  # for trainings alone
+CASES, RECORD = "cases", "case.json"  # folder of the cases of a dataset; how each was made
 LAYOUTS = (
-    "images/ (and labels/, points/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge, or "
-    "masks of one object each"
+    "images/ (and labels/, points/), imagesTr/ (and labelsTr/) of nnU-Net, 01/ (and 01_GT/SEG/) "
+    "of the Cell Tracking Challenge, or masks of one object each"
 )
 
 
@@ -114,11 +123,22 @@ class Item:
     conditions: Mapping[str, Scalar] = field(default_factory=dict)  # facts by the user
     socket: str = IMAGE.slug  # slug of the main image's socket
     part: Part = field(default_factory=Part)  # of files with several channels, frames, images
+    companions: Mapping[str, Path] = field(default_factory=dict)  # what a simulation keeps, by name
 
     @property
     def paths(self) -> list[Path]:
         """All files, also each mask of the labels."""
         return [self.image, *(path for source in self.files.values() for path in files_of(source))]
+
+    def path(self, slug: str) -> Path | None:
+        """Return the file of a role, None where there is none."""
+        source = self.files.get(slug)
+        return source if isinstance(source, Path) else None
+
+    @property
+    def all_paths(self) -> list[Path]:
+        """All files, also what a simulation keeps; of a file of several images the image counts."""
+        return [*self.companions.values(), *self.paths]
 
     @property
     def classes(self) -> Counter[str]:
@@ -128,8 +148,8 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
-    """The items of a folder, with notes for the readers of the scores."""
+class Index:
+    """The cases of a folder, with notes for the readers of the scores."""
 
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()  # sentences
@@ -142,6 +162,23 @@ class Collection:
         if POINTS.slug in held and LABELS.slug not in held:
             return "detect"
         return next(t.name for t in TASKS.values() if socket in {s.slug for s in t.inputs})
+
+    def having(self, slug: str, place: Path) -> list[Item]:
+        """Return the items with a file of a role; InputError where none has it."""
+        items = [item for item in self.items if slug in item.files]
+        if not items:
+            raise InputError(
+                f"{place}: expected images with {PLAIN.get(slug, slug)} of the same name, found "
+                f"{self.count} without"
+            )
+        return items
+
+    def divided(self, source: Path, splits: Splits | None, place: object) -> Division | None:
+        """Return the parts of the cases by rules, those of `source` without; None without any."""
+        known = {item.name: item.conditions for item in self.items}
+        rules = splits or splits_of(source) or parts_of(known)
+        classes = {item.name: item.classes for item in self.items} | listed_classes(source)
+        return divide(rules, known, classes, place) if rules else None
 
     @property
     def count(self) -> str:
@@ -162,26 +199,28 @@ def by_part(items: Iterable[Item], part: Part, task: str) -> Iterator[Item]:
             yield replace(item, name=name, part=replace(part, frame=frame))
 
 
-def collect(
-    folder: Path, task: str | None = None, *, recursive: bool = False, root: Path | None = None
-) -> Collection:
+def index(
+    place: Path, task: str | None = None, *, recursive: bool = False, root: Path | None = None
+) -> Index:
     """Return the images in a folder, or of a list, with all that belongs to them; see the README.
 
     The names in a list are those of files in `root`, or in the folder of the list.
     """
     try:
-        listed = list_of(folder, "test") if is_list(folder) or folder.is_dir() else None
+        listed = list_of(place, "test") if is_list(place) or place.is_dir() else None
         if listed is not None:
-            table = listed.with_name(FILE)
-            found = _listed(listed, root or listed.parent, task, recursive, whole=folder.is_dir())
+            home = listed.parent
+            found = _listed(listed, root or home, task, recursive, whole=place.is_dir())
         elif root is not None:
-            raise InputError(f"{folder}: expected a list of files in {root} (--data-root)")
-        elif folder.is_dir():
-            found, table = _found(folder, task, recursive), folder / FILE
+            raise InputError(f"{place}: expected a list of files in {root} (--data-root)")
+        elif place.is_dir():
+            deep = recursive or PUBLISHED.fullmatch(place.name) is not None
+            found, home = _found(place, task, deep), place
         else:
-            raise InputError(f"{folder}: no such folder")
+            raise InputError(f"{place}: no such folder")
+        table = home / FILE
     except OSError as error:
-        place = error.filename or folder
+        place = error.filename or place
         raise InputError(f"{place}: cannot be read ({os.strerror(error.errno or 0)})") from None
     if not os.path.lexists(table):
         return found
@@ -193,9 +232,7 @@ def collect(
     return replace(found, items=tuple(items))
 
 
-def _listed(
-    path: Path, root: Path, task: str | None, recursive: bool, *, whole: bool
-) -> Collection:
+def _listed(path: Path, root: Path, task: str | None, recursive: bool, *, whole: bool) -> Index:
     """Return the images of a list; as of the `whole` folder with what the list leaves out."""
     first = first_of(path)
     known = task or (FUSION.name if first and view_role(first.stem) else "segment")
@@ -204,39 +241,69 @@ def _listed(
     return _matched(root, rest, main, {}, recursive, by_list(path, root, rest, known))
 
 
-def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
+def _found(folder: Path, task: str | None, recursive: bool) -> Index:
     """Return the images of a folder in one of the known layouts."""
-    children = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
-    rooms = _rooms(children)
+    if homes := _cases(folder):
+        return _simulated(homes, task)
+    children = _folders(folder)
+    rooms, beside = _rooms(children)
     if (task is None or IMAGE in TASKS[task].inputs) and (drawn := _annotated(folder)):
         return drawn
-    known = {FILE, SPLITS, *(path.name for path in rooms.values())}
-    beside = entries(folder, {*known, "images"})
-    if "images" in children:
-        room = children["images"]
+    room = next((children[name] for name in IMAGES if name in children), None)
+    known = {FILE, SPLITS, *(path.name for path in (*rooms.values(), *beside.values()))}
+    others = entries(folder, known if room is None else {*known, room.name})
+    if room is not None:
         images = entries(room, recursive=recursive)
-        found = _matched(room, images, _main_socket(rooms, task, images), rooms, recursive)
-        return _with_skipped(found, _candidates(beside))
+        images = _first_channels(images) if room.name.lower() == NNUNET else images
+        main = _main_socket(rooms, task, images)
+        found = _matched(room, images, main, rooms, recursive, beside=beside)
+        return _with_skipped(found, _candidates(others))
     sequences = [path for name, path in children.items() if re.fullmatch(r"\d\d", name)]
     if sequences:
         ours = re.compile(r"\d\d(_\w+)?/")  # truth and results of the challenge, too
-        others = {k: v for k, v in _candidates(beside).items() if not ours.fullmatch(k)}
-        return _with_skipped(_sequences(sequences), others)
+        candidates = {k: v for k, v in _candidates(others).items() if not ours.fullmatch(k)}
+        return _with_skipped(_sequences(sequences), candidates)
     images = entries(folder, known, recursive=recursive)
     if images.images:
-        return _matched(folder, images, _main_socket(rooms, task, images), rooms, recursive)
+        main = _main_socket(rooms, task, images)
+        return _matched(folder, images, main, rooms, recursive, beside=beside)
     tasks = [TASKS[task]] if task else TASKS.values()
     for socket in (socket for known_task in tasks for socket in known_task.inputs):
         if not socket.is_json and socket.slug in rooms:
             room = rooms.pop(socket.slug)
             images = entries(room, recursive=recursive)
-            found = _matched(room, images, socket.slug, rooms, recursive)
-            return _with_skipped(found, _candidates(beside))
-    end = f"; {summary(beside.skipped)}" if beside.skipped else ""
+            found = _matched(room, images, socket.slug, rooms, recursive, beside=beside)
+            return _with_skipped(found, _candidates(others))
+    end = f"; {summary(others.skipped)}" if others.skipped else ""
     raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
 
 
-def _annotated(folder: Path) -> Collection | None:
+def _cases(folder: Path) -> list[Path]:
+    """Return the folders of the cases of a dataset, which `simulate` has made, by name."""
+    home = folder if folder.name == CASES else folder / CASES
+    return sorted(path.parent for path in home.glob("*/sockets"))
+
+
+def _simulated(homes: Sequence[Path], task: str | None) -> Index:
+    """Return the cases of a dataset, each with the main input of a task, else of any."""
+    tasks = [TASKS[task]] if task else TASKS.values()
+    mains = dict.fromkeys(s.slug for t in tasks for s in t.inputs if s.kind in {"image", "labels"})
+    items = []
+    for home in homes:
+        files = {path.parent.name: path for path in sorted(home.glob("sockets/images/*/[!.]*"))}
+        files = {slug: path for slug, path in files.items() if slug in SOCKETS}
+        files |= {path.stem: path for path in home.glob("sockets/*.json") if path.stem in SOCKETS}
+        main = next((slug for slug in mains if slug in files), None)
+        if main is None:
+            raise InputError(f"{home}: expected {' or '.join(mains)}, found {', '.join(files)}")
+        beside = {path.parent.name: path for path in sorted(home.glob("companions/*/[!.]*"))}
+        beside |= {path.name: path for path in home.glob(RECORD)}
+        image = files.pop(main)
+        items.append(Item(home.name, image, files, socket=main, companions=beside))
+    return Index(tuple(items))
+
+
+def _annotated(folder: Path) -> Index | None:
     """Return the images with masks of one object each, None in other layouts."""
     found = annotated(folder)
     if not found.items:
@@ -254,21 +321,40 @@ def _candidates(beside: Entries) -> dict[str, str]:
     return others | {name: why for name, why in beside.skipped.items() if why != "no image"}
 
 
-def _with_skipped(found: Collection, more: Mapping[str, str]) -> Collection:
-    """Return a collection with further skipped entries."""
+def _with_skipped(found: Index, more: Mapping[str, str]) -> Index:
+    """Return an index with further skipped entries."""
     plain = {name: why.removesuffix(": --recursive") for name, why in more.items()}
     return replace(found, skipped={**plain, **found.skipped})
 
 
-def _rooms(children: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the folders of sockets, by slug: named like the socket, or as of `PLAIN`."""
+def _folders(folder: Path) -> dict[str, Path]:
+    """Return the folders in a folder by their names, also in lower case where that is free."""
+    exact = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
+    lower = {name.lower(): path for name, path in reversed(exact.items())}
+    return exact | {name: path for name, path in lower.items() if name not in exact}
+
+
+def _rooms(children: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return the folders of sockets by slug, named like it or as users do, and of companions."""
     rooms = {}
-    for slug, socket in SOCKETS.items():
-        names = (slug, socket.folder, *([PLAIN[slug]] if slug in PLAIN else []))
-        found = next((children[name] for name in names if name in children), None)
-        if found is not None:
-            rooms[slug] = found
-    return rooms
+    for slug in SOCKETS:
+        names = (slug, *ROOMS.get(slug, ()))
+        room = next((children[name] for name in names if name in children), None)
+        if room is not None:
+            rooms[slug] = room
+    return rooms, {name: path for name, path in children.items() if COMPANION.fullmatch(name)}
+
+
+def _first_channels(found: Entries) -> Entries:
+    """Return the images of nnU-Net, ``<case>_0000``, by case; their further channels are none."""
+    images, skipped = dict[str, Path](), dict(found.skipped)
+    for key, path in found.images.items():
+        case, sign, number = key.rpartition("_")
+        if not sign or number == "0000":
+            images[case or key] = path
+        else:
+            skipped[path.name] = "a further channel"
+    return Entries(images, skipped)
 
 
 def _main_socket(rooms: Mapping[str, Path], task: str | None, images: Entries) -> str:
@@ -296,7 +382,8 @@ def _matched(
     rooms: Mapping[str, Path],
     recursive: bool,
     pairs: Views | None = None,
-) -> Collection:
+    beside: Mapping[str, Path] = MappingProxyType({}),
+) -> Index:
     """Return images with the files of the same name in the folders of other sockets."""
     views = pairs or (by_name(found) if socket == VIEW else Views(found))
     found = views.found
@@ -305,8 +392,8 @@ def _matched(
         raise InputError(f"{folder}: expected images ({', '.join(READABLE)}), found none{end}")
     # `<name>_label`, as published simulators call labels
     names = {} if LABELS.slug in rooms else {key: f"{key}{LABEL}" for key in found.images}
-    beside = {key: found.images[own] for key, own in names.items() if own in found.images}
-    images = {k: v for k, v in found.images.items() if v not in beside.values()}
+    labelled = {key: found.images[own] for key, own in names.items() if own in found.images}
+    images = {k: v for k, v in found.images.items() if v not in labelled.values()}
     found = replace(found, images=images)
     fused = {key: {views.slug: path} for key, path in views.fused.items()}
     items = {
@@ -323,9 +410,9 @@ def _matched(
             )
     notes = [*views.notes, *(_notes(items.values(), views.slug, ()) if views.fused else ())]
     skipped = dict(found.skipped)
-    for key, path in beside.items():
+    for key, path in labelled.items():
         items[key] = replace(items[key], files={**items[key].files, LABELS.slug: path})
-    if beside:
+    if labelled:
         notes += _notes(items.values(), LABELS.slug, ())
     for slug, room in rooms.items():
         given = {} if slug == socket else _files(room, slug, recursive, skipped)
@@ -342,15 +429,19 @@ def _matched(
         for key in set(given) & set(items):
             items[key] = replace(items[key], files={**items[key].files, slug: given[key]})
         notes += _notes(items.values(), slug, orphans)
-    return Collection(tuple(items.values()), tuple(notes), skipped)
+    for name, room in beside.items():
+        for key in (files := entries(room).images).keys() & items.keys():
+            items[key] = replace(items[key], companions={**items[key].companions, name: files[key]})
+    return Index(tuple(items.values()), tuple(notes), skipped)
 
 
 def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> dict[str, Path]:
     """Return the files of a socket's folder by key; unreadable ones join the skipped."""
     if SOCKETS[slug].is_json:
-        suffixes = POINT_FILES if SOCKETS[slug].kind == "points" else (".json",)
-        paths = sorted(room.glob("**/*" if recursive else "*"))
-        paths = [path for path in paths if path.suffix.lower() in suffixes]
+        homes = [room, *sorted(path for path in room.rglob("*") if recursive and path.is_dir())]
+        points = SOCKETS[slug].kind == "points"
+        files = (tables_of(home) if points else home.glob("*.json") for home in homes)
+        paths = sorted(chain.from_iterable(files))
         names = [path.relative_to(room).with_suffix("").as_posix() for path in paths]
         keys = [unicodedata.normalize("NFC", name) for name in names]
         return one_per_name(room, zip(keys, paths, strict=True))
@@ -373,7 +464,7 @@ def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str
     return notes
 
 
-def _sequences(sequences: Sequence[Path]) -> Collection:
+def _sequences(sequences: Sequence[Path]) -> Index:
     """Return the frames of Cell Tracking Challenge sequences."""
     items: list[Item] = []
     skipped: dict[str, str] = {}
@@ -403,4 +494,4 @@ def _sequences(sequences: Sequence[Path]) -> Collection:
         notes.append(f"{without} of {len(items)} frames have no full mask and are not scored.")
     if sliced:
         notes.append(f"{sliced} frames are annotated in single slices only; these are not scored.")
-    return Collection(tuple(items), tuple(notes), skipped)
+    return Index(tuple(items), tuple(notes), skipped)
