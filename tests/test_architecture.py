@@ -145,6 +145,33 @@ def test_data_and_options_load_no_report(module):
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
+# Files that are found by name and are none of a user's: recipes, cards, a library of phantoms.
+BY_STEM = {"catalog/catalog.py", "training/convert.py", "phantoms/library.py"}
+
+
+def test_files_are_paired_by_name_in_folders_alone():
+    """Elsewhere no dictionary has names of files as keys, which is how files are paired."""
+    words = {"key_of", "image_name", "bare_name"}
+    for path in (path for path in SOURCES if not path.is_relative_to(ROOT / "cytosuite/folders")):
+        keys = [node.key for node in ast.walk(_tree(path)) if isinstance(node, ast.DictComp)]
+        parts = [part for key in keys for part in ast.walk(key)]
+        calls = {
+            part.func.id
+            for part in parts
+            if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
+        }
+        stems = any(isinstance(part, ast.Attribute) and part.attr == "stem" for part in parts)
+        pairs = "cytosuite.folders.names.one_per_name" in _names(path)
+        allowed = any(path.as_posix().endswith(name) for name in BY_STEM)
+        assert allowed or not (calls & words or stems or pairs), path
+
+
+def _names(path):
+    """Return the names that a module imports, with their module."""
+    froms = (node for node in ast.walk(_tree(path)) if isinstance(node, ast.ImportFrom))
+    return {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+
+
 def test_one_name_is_one_class():
     names = Counter(
         node.name

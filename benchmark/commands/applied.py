@@ -24,6 +24,7 @@ from cytosuite.folders.masks import read_labels
 from cytosuite.folders.names import case_name, key_of
 from cytosuite.folders.part import Part
 from cytosuite.folders.part import content as content_of
+from cytosuite.folders.points import point_files
 from cytosuite.folders.rois import ENDING as ROIS
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import read, write
@@ -302,7 +303,7 @@ def _images_with_objects(out: Path) -> tuple[dict[str, str], list[str]]:
 
 def count_in_cells(out: Path, cells: Path) -> Path:
     """Write the cell of each point into the tables, and the points of each cell of all images."""
-    from cytosuite.benchmark.results.pointfiles import images_by_name, point_files
+    from cytosuite.benchmark.results.pointfiles import images_by_name
     from cytosuite.benchmark.results.points import write_cell_counts, write_points
 
     found, counts = point_files(out), {}

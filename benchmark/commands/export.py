@@ -16,7 +16,6 @@ from cytosuite.benchmark.catalog.catalog import (
     workplace,
 )
 from cytosuite.benchmark.catalog.models import need_weights
-from cytosuite.benchmark.commands.score import files_of, key_of
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker
 from cytosuite.benchmark.containers.dry_run import dry_run
@@ -33,7 +32,7 @@ from cytosuite.benchmark.terminal.options import JsonOptions, option
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder
-from cytosuite.folders.names import one_per_name
+from cytosuite.folders.sides import named, partners
 from cytosuite.formats.imagefiles import image_name
 
 KINDS = {"image": "image archive", "tarball": "tarball", "output": "output folder"}
@@ -216,13 +215,11 @@ def _of_labels(source: Path, options: ExportOptions) -> Exported:
             f"{source}: expected a run with run.json, found label images; give --true-labels "
             "in place of --truth, and no algorithm"
         )
-    sides = [
-        one_per_name(place, ((key_of(file), file) for file in files_of(place)))
-        for place in filter(None, (source, options.true_labels))
-    ]
+    sides = [named(place) for place in filter(None, (source, options.true_labels))]
     if all(len(files) == 1 for files in sides):  # their names may differ
         sides = [dict.fromkeys(sides[0], *files.values()) for files in sides]
-    if not sides[0].keys() & sides[-1].keys():
+    sides[1:] = [partners(sides[0], options.true_labels, side) for side in sides[1:]]
+    if not sides[-1]:
         raise InputError(f"{options.true_labels}: no file is named like one in {source}")
     name = image_name(source.resolve())
     found, *true = [ctc.labelled(files, options.crop) for files in sides]

@@ -13,7 +13,6 @@ from cytosuite.benchmark.catalog.catalog import folder_of, pick, workplace
 from cytosuite.benchmark.commands.benchmark import PlannedRun, Request, ended
 from cytosuite.benchmark.commands.conclusion import conclude
 from cytosuite.benchmark.commands.data import make
-from cytosuite.benchmark.commands.score import files_of, key_of
 from cytosuite.benchmark.comparison.origin import request_facts
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, recipe
@@ -41,6 +40,7 @@ from cytosuite.files import link, need_folder, remove, value_digest
 from cytosuite.folders.index import OUTPUTS, PLAIN, index
 from cytosuite.folders.names import case_name
 from cytosuite.folders.points import is_points, tables_of
+from cytosuite.folders.sides import bare_name, files_of
 from cytosuite.formats.imagefiles import LABEL
 from cytosuite.metrics.boards import BOARDS
 
@@ -257,7 +257,7 @@ def _predictions(name: str, folder: Path, basis: _Basis) -> tuple[Predictions, l
     reason, groups = "no file is named like an image", dict[str, list[Path]]()
     try:
         for path in tables_of(folder) if points else files_of(folder):
-            key = case_name(key_of(path))
+            key = case_name(bare_name(path))
             groups.setdefault(key if key in cases else key.removesuffix(LABEL), []).append(path)
     except (InputError, OSError) as error:
         reason = str(error).removeprefix(f"{folder}: ")

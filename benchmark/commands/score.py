@@ -1,6 +1,5 @@
 """Scores of files, folders and Cell Tracking Challenge layouts on disk."""
 
-import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,13 +23,14 @@ from cytosuite.benchmark.terminal.options import ScoreOptions
 from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.contract.metadata import view_role
 from cytosuite.errors import InputError
-from cytosuite.folders.index import index
+from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Masks, Source, read_rules
-from cytosuite.folders.names import one_per_name, readable
-from cytosuite.folders.rois import is_rois, name_of, roi_files
-from cytosuite.formats.imagefiles import READABLE, image_files, image_name
-from cytosuite.formats.lists import is_list, read_list
+from cytosuite.folders.names import readable
+from cytosuite.folders.rois import is_rois, roi_files
+from cytosuite.folders.sides import bare_name, files_of, is_file, named, partners
+from cytosuite.formats.imagefiles import image_name
+from cytosuite.formats.lists import is_list
 from cytosuite.metrics import FAMILIES, Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.metrics.labels.overlap import OVERLAP
@@ -52,7 +52,6 @@ LAYOUTS = {
     False: "compares files: give two, or two folders of them",
 }
 ROLES = ("fused", "angle")  # of the answers of Fuse My Cells; of the inputs in reverse
-FRAME = re.compile(r"(?:man_seg|man_track|mask)(\d{3,})")
 
 
 @dataclass(slots=True)
@@ -164,13 +163,13 @@ def _score_pairs(
     names: dict[Source, str]
     pairs: list[tuple[Source, Path | None]]
     images: dict[Source, Path | None]
-    if is_list(options.truth) or annotated(options.truth).items:
-        names, pairs, images = _of_list(options)
+    if items := _annotated(options, images=bool(roles)):
+        names, pairs, images = _of_items(options, items, images=bool(roles))
     else:
         rois = any(metric.family == "labels" for metric in metrics)
         files = _pairs(options.truth, options.prediction, roles, (rois, rois))
         inputs = options.image and _pairs(options.truth, options.image, roles[::-1], (rois, False))
-        names, images = {truth: _name(truth) for truth, _ in files}, dict(inputs or ())
+        names, images = {truth: bare_name(truth) for truth, _ in files}, dict(inputs or ())
         pairs = [*files]
     places = {(names[truth],): folder / f"{number}.csv" for number, (truth, _) in enumerate(pairs)}
     pieces = [
@@ -326,80 +325,71 @@ def _sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
     return {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in found}
 
 
-def files_of(path: Path, root: Path | None = None, *, rois: bool = False) -> list[Path]:
-    """Return a file, or the images in a folder or a list, sorted; ROIs in place of their images."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    if is_list(path):
-        return [image for image, _ in read_list(path, root)]
-    if _is_image(path):
-        return [path]
-    files = readable(path)
-    drawn = roi_files(path, [image_name(file) for file in files]) if rois else {}
-    files = sorted([*(file for file in files if image_name(file) not in drawn), *drawn.values()])
-    if not files:
-        raise InputError(f"{path}: expected images ({', '.join(READABLE)}), found none")
-    return files
-
-
-def _is_image(path: Path) -> bool:
-    """Return whether a path is a file, or the folder that is an OME-Zarr."""
-    return path.is_file() or (path.is_dir() and path.suffix.lower() in READABLE)
-
-
 def _pairs(
     truth: Path, other: Path, roles: Sequence[str] = (), rois: tuple[bool, bool] = (False, False)
 ) -> list[tuple[Path, Path | None]]:
     """Return each file of the truth with the prediction of its name, or of its view."""
-    files, others = files_of(truth, rois=rois[0]), files_of(other, rois=rois[1])
-    if _is_image(truth) != _is_image(other):
+    if is_file(truth) != is_file(other):
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
-    if _is_image(truth):
+    if is_file(truth):
         return [(truth, other)]
-    one_per_name(truth, ((_name(path), path) for path in files))
-    known = one_per_name(other, ((key_of(path), path) for path in others))
-    roles_of = {path: view_role(image_name(path)) for path in files}
-    fused = {path: found[0] for path, found in roles_of.items() if found and found[1] == "fused"}
+    files, others = named(truth, rois=rois[0]), named(other, rois=rois[1])
+    views = {key: view_role(key) for key in files}
+    fused = {key: view[0] for key, view in views.items() if view and view[1] == "fused"}
+    known = partners(files, other, others)
     if roles and fused:
-        files = [path for path in files if path in fused or roles_of[path] is None]
-        seen = {view_role(image_name(path)): path for path in others}
-        for path, specimen in fused.items():
-            wanted = [(specimen, role) for role in roles if (specimen, role) in seen]
-            known |= {key_of(path): seen[pair] for pair in wanted[:1]}
-    frames = {path: match[1] for path in files if (match := PLANE.match(path.name))}
-    pairs = [(own, known.get(key_of(own)) or known.get(frames.get(own, ""))) for own in files]
-    if not any(partner for _, partner in pairs):
+        files = {key: path for key, path in files.items() if key in fused or views[key] is None}
+        seen = {view_role(key): path for key, path in others.items()}
+        for key, specimen in fused.items():
+            pairs = [(specimen, role) for role in roles if (specimen, role) in seen]
+            known.update({key: seen[pairs[0]]} if pairs else {})
+    if not known.keys() & files.keys():
+        first = next(iter(files.values()))
         raise InputError(
-            f"{other}: no file is named like one in {truth}; expected for example {files[0].name}"
+            f"{other}: no file is named like one in {truth}; expected for example {first.name}"
         )
-    return pairs
+    return [(path, known.get(key)) for key, path in files.items()]
 
 
-def _of_list(
-    options: ScoreOptions,
+def _annotated(options: ScoreOptions, *, images: bool) -> list[Item]:
+    """Return the cases of a truth that holds more than files of one kind, none of others."""
+    place = options.truth
+    plain = images or (roi_files(place, ()) and not readable(place))
+    if not is_list(place) and (is_file(place) or (plain and not annotated(place).items)):
+        return []
+    table = index(place, None if images else "segment", root=options.data_root)
+    return [item for item in table.items if _truth(item, images=images) is not None]
+
+
+def _truth(item: Item, *, images: bool) -> Source | None:
+    """Return the true image or the true labels of a case."""
+    kind = "image" if images else "labels"
+    slugs = (slug for slug in item.files if slug in OUTPUTS and SOCKETS[slug].kind == kind)
+    return next((item.files[slug] for slug in slugs), None)
+
+
+def _of_items(
+    options: ScoreOptions, items: Sequence[Item], *, images: bool
 ) -> tuple[dict[Source, str], list[tuple[Source, Path | None]], dict[Source, Path | None]]:
-    """Return the cases of a list or of masks by their truth: names, predictions, input images."""
+    """Return the cases by their truth: names, predictions, input images."""
     if options.image not in (None, options.truth):
         raise InputError(f"--image {options.image}: {options.truth} names the images; leave it out")
-    names: dict[Source, str] = {}
-    images: dict[Source, Path | None] = {}
-    for item in index(options.truth, root=options.data_root).items:
-        if not item.files:
-            raise InputError(f"{options.truth}: {item.image} has no truth; expected image;mask")
-        (truth,) = item.files.values()
-        names[truth], images[truth] = item.name, item.image
-    predictions = files_of(options.prediction, rois=True)
-    known = one_per_name(options.prediction, ((key_of(path), path) for path in predictions))
-    if not known.keys() & names.values():  # of programs that leave out folders
-        stems = {truth: image_name(image) for truth, image in images.items() if image}
+    cases = {truth: item for item in items if (truth := _truth(item, images=images)) is not None}
+    names = {truth: item.name for truth, item in cases.items()}
+    predictions = named(options.prediction, rois=True)
+    known = partners(names.values(), options.prediction, predictions)
+    if not known:  # of programs that leave out folders
+        stems = {truth: image_name(item.image) for truth, item in cases.items()}
         names = stems if len({*stems.values()}) == len(names) else names
-    if not known.keys() & names.values():
+        known = partners(names.values(), options.prediction, predictions)
+    if not known:
         first = next(iter(names.values()))
         raise InputError(
             f"{options.prediction}: no file is named like an image in {options.truth}; expected "
             f"for example {first}.tif"
         )
-    return names, [(truth, known.get(name)) for truth, name in names.items()], images
+    pairs = [(truth, known.get(name)) for truth, name in names.items()]
+    return names, pairs, {truth: item.image for truth, item in cases.items()}
 
 
 def _drawn(own: Source, *others: Source | None) -> Source:
@@ -407,21 +397,11 @@ def _drawn(own: Source, *others: Source | None) -> Source:
     if isinstance(own, Masks) or not is_rois(own):
         return own
     files = [other.image if isinstance(other, Masks) else other for other in others if other]
-    near = (path for path in image_files(own.parent, pictures=True) if _name(path) == _name(own))
+    near = (path for path in readable(own.parent) if bare_name(path) == bare_name(own))
     image = next((path for path in files if not is_rois(path)), None) or next(near, None)
     if image is None:
         raise InputError(f"{own}: expected an image of its size: --image, or beside the ROIs")
     return Masks(own.parent, own, read_rules(own.parent), image=image)
-
-
-def _name(path: Path) -> str:
-    return name_of(path) or image_name(path)
-
-
-def key_of(path: Path) -> str:
-    """Return the name that files of one case share: the stem, or a challenge's frame number."""
-    match = FRAME.fullmatch(_name(path))
-    return match[1] if match else _name(path)
 
 
 def _readers(options: ScoreOptions, truth: Source, prediction: Source | None) -> dict[str, Reader]:
@@ -455,7 +435,9 @@ def _reader(
 def _side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:
     """Return one set of images, with the labels of the same names."""
     if labels is None:
-        files = files_of(path, options.data_root)
+        flat = is_file(path) or readable(path)
+        items = () if flat else index(path, "segment", root=options.data_root).items
+        files = [item.image for item in items] or files_of(path, options.data_root)
         return ImageSet([_reader(file, options) for file in files])
     pairs = _pairs(path, labels)
     missing = [file.name for file, found in pairs if found is None]

@@ -34,8 +34,9 @@ from cytosuite.folders.layouts import LAYOUTS, annotated
 from cytosuite.folders.masks import MaskRules, Overlap, read_rules, sentence
 from cytosuite.folders.rois import ENDING as ROIS
 from cytosuite.folders.rois import write_rois
+from cytosuite.folders.sides import side_by_side
 from cytosuite.folders.splits import OBJECTS
-from cytosuite.folders.sums import CLIPPED, same_names, weighted_sum
+from cytosuite.folders.sums import CLIPPED, weighted_sum
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import case_suffix, image_files, image_name
 
@@ -354,7 +355,7 @@ class CombineOptions:
 def combine_command(options: CombineOptions, console: Console) -> None:
     """Write the weighted sums of images of the same names."""
     need_folder(options.out, new=True)
-    pairs, clipped = same_names([options.first, options.second]), 0
+    pairs, clipped = side_by_side([options.first, options.second]), 0
     with progress(console, "combining") as step, atomic(options.out) as temporary:
         for done, (name, paths) in enumerate(pairs.items()):
             step(done, len(pairs), name)

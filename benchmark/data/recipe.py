@@ -20,7 +20,7 @@ from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import digest, value_digest
-from cytosuite.folders.index import Index, by_part, index
+from cytosuite.folders.index import FolderIndex, by_part, index
 from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
 from cytosuite.folders.part import Part
@@ -223,7 +223,9 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
     )
 
 
-def _divided(found: Index, folder: Path, wanted: DataRequest) -> tuple[Index, Sequence[Placed]]:
+def _divided(
+    found: FolderIndex, folder: Path, wanted: DataRequest
+) -> tuple[FolderIndex, Sequence[Placed]]:
     """Return the wanted part of a folder, or all with their parts as a condition; and the rules."""
     place = wanted.splits or home_of(folder) / SPLITS
     rules = read_splits(wanted.splits) if wanted.splits else None

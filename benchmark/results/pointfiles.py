@@ -11,16 +11,12 @@ import numpy as np
 from cytosuite.benchmark.results.facts import once
 from cytosuite.benchmark.results.points import write_point_scores
 from cytosuite.contract.points import Points
-from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError
-from cytosuite.folders.names import key_of, one_per_name, readable
-from cytosuite.folders.points import is_points, read_annotated
+from cytosuite.folders.points import point_files, read_annotated
+from cytosuite.folders.sides import named, partners
 from cytosuite.formats import header
-from cytosuite.formats.imagefiles import READABLE
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.points.matching import matched_points
-
-END = f"-{POINTS.slug}"  # of the names that `apply` writes
 
 
 @dataclass(frozen=True)
@@ -48,18 +44,6 @@ class PointCase:
         answer = self.prediction or Points(np.zeros((0, len(truth.spacing))), truth.spacing)
         pairs = matched_points(truth.array, answer.array, truth.spacing, self.radius_um)
         write_point_scores(path, pairs, truth, answer, self.cells)
-
-
-def point_files(path: Path) -> dict[str, Path]:
-    """Return the files of points of a path or its ``points`` folder by name; none among images."""
-    if path.is_dir() and path.suffix.lower() in READABLE:
-        return {}  # an OME-Zarr
-    home = path / "points" if (path / "points").is_dir() else path
-    files = [home] if home.is_file() else sorted(home.glob("*"))
-    applied = [file for file in files if file.stem.endswith(END)]  # beside records and tables
-    images = home is path and any(file.suffix.lower() in READABLE for file in files)
-    found = applied or [file for file in files if not images and is_points(file)]
-    return one_per_name(home, ((key_of(file).removesuffix(END), file) for file in found))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,4 +94,4 @@ def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Pat
         return {}
     if path.is_file():
         return dict.fromkeys(true, path) if len(true) == 1 else {}
-    return one_per_name(path, ((key_of(file), file) for file in readable(path)))
+    return partners(true, path, named(path))

@@ -49,7 +49,7 @@ def entries(
             first = images.setdefault(key := key_of(path), path)
             if first != path and not is_picture(path):
                 pair = f"{first.name} and {path.name}"
-                line = f"expected one image named {key}, found {pair}; remove one"
+                line = f"expected one file named {key}, found {pair}; remove one"
                 raise InputError(f"{folder}: {line}")
             if first != path:
                 skipped[path.name] = f"a picture of {first.name}"

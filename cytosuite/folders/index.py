@@ -148,7 +148,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class FolderIndex:
     """The cases of a folder, with notes for the readers of the scores."""
 
     items: tuple[Item, ...]
@@ -201,7 +201,7 @@ def by_part(items: Iterable[Item], part: Part, task: str) -> Iterator[Item]:
 
 def index(
     place: Path, task: str | None = None, *, recursive: bool = False, root: Path | None = None
-) -> Index:
+) -> FolderIndex:
     """Return the images in a folder, or of a list, with all that belongs to them; see the README.
 
     The names in a list are those of files in `root`, or in the folder of the list.
@@ -232,7 +232,9 @@ def index(
     return replace(found, items=tuple(items))
 
 
-def _listed(path: Path, root: Path, task: str | None, recursive: bool, *, whole: bool) -> Index:
+def _listed(
+    path: Path, root: Path, task: str | None, recursive: bool, *, whole: bool
+) -> FolderIndex:
     """Return the images of a list; as of the `whole` folder with what the list leaves out."""
     first = first_of(path)
     known = task or (FUSION.name if first and view_role(first.stem) else "segment")
@@ -241,7 +243,7 @@ def _listed(path: Path, root: Path, task: str | None, recursive: bool, *, whole:
     return _matched(root, rest, main, {}, recursive, by_list(path, root, rest, known))
 
 
-def _found(folder: Path, task: str | None, recursive: bool) -> Index:
+def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     """Return the images of a folder in one of the known layouts."""
     if homes := _cases(folder):
         return _simulated(homes, task)
@@ -284,7 +286,7 @@ def _cases(folder: Path) -> list[Path]:
     return sorted(path.parent for path in home.glob("*/sockets"))
 
 
-def _simulated(homes: Sequence[Path], task: str | None) -> Index:
+def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
     """Return the cases of a dataset, each with the main input of a task, else of any."""
     tasks = [TASKS[task]] if task else TASKS.values()
     mains = dict.fromkeys(s.slug for t in tasks for s in t.inputs if s.kind in {"image", "labels"})
@@ -300,10 +302,10 @@ def _simulated(homes: Sequence[Path], task: str | None) -> Index:
         beside |= {path.name: path for path in home.glob(RECORD)}
         image = files.pop(main)
         items.append(Item(home.name, image, files, socket=main, companions=beside))
-    return Index(tuple(items))
+    return FolderIndex(tuple(items))
 
 
-def _annotated(folder: Path) -> Index | None:
+def _annotated(folder: Path) -> FolderIndex | None:
     """Return the images with masks of one object each, None in other layouts."""
     found = annotated(folder)
     if not found.items:
@@ -321,7 +323,7 @@ def _candidates(beside: Entries) -> dict[str, str]:
     return others | {name: why for name, why in beside.skipped.items() if why != "no image"}
 
 
-def _with_skipped(found: Index, more: Mapping[str, str]) -> Index:
+def _with_skipped(found: FolderIndex, more: Mapping[str, str]) -> FolderIndex:
     """Return an index with further skipped entries."""
     plain = {name: why.removesuffix(": --recursive") for name, why in more.items()}
     return replace(found, skipped={**plain, **found.skipped})
@@ -383,7 +385,7 @@ def _matched(
     recursive: bool,
     pairs: Views | None = None,
     beside: Mapping[str, Path] = MappingProxyType({}),
-) -> Index:
+) -> FolderIndex:
     """Return images with the files of the same name in the folders of other sockets."""
     views = pairs or (by_name(found) if socket == VIEW else Views(found))
     found = views.found
@@ -432,7 +434,7 @@ def _matched(
     for name, room in beside.items():
         for key in (files := entries(room).images).keys() & items.keys():
             items[key] = replace(items[key], companions={**items[key].companions, name: files[key]})
-    return Index(tuple(items.values()), tuple(notes), skipped)
+    return FolderIndex(tuple(items.values()), tuple(notes), skipped)
 
 
 def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> dict[str, Path]:
@@ -464,7 +466,7 @@ def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str
     return notes
 
 
-def _sequences(sequences: Sequence[Path]) -> Index:
+def _sequences(sequences: Sequence[Path]) -> FolderIndex:
     """Return the frames of Cell Tracking Challenge sequences."""
     items: list[Item] = []
     skipped: dict[str, str] = {}
@@ -494,4 +496,4 @@ def _sequences(sequences: Sequence[Path]) -> Index:
         notes.append(f"{without} of {len(items)} frames have no full mask and are not scored.")
     if sliced:
         notes.append(f"{sliced} frames are annotated in single slices only; these are not scored.")
-    return Index(tuple(items), tuple(notes), skipped)
+    return FolderIndex(tuple(items), tuple(notes), skipped)

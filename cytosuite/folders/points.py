@@ -10,8 +10,11 @@ import numpy as np
 
 from cytosuite.contract.interface import LARGEST
 from cytosuite.contract.points import MOST, Points, read_points
+from cytosuite.contract.tasks import POINTS
 from cytosuite.errors import InputError, at
 from cytosuite.files import NUMBER, read_table
+from cytosuite.folders.names import key_of, one_per_name
+from cytosuite.formats.imagefiles import READABLE
 
 SUFFIXES = (".json", ".csv")
 PLACES = ("{}_px", "{}", "{}_um", "centroid_{}_um")  # columns of an axis, the first one counts
@@ -19,6 +22,7 @@ NAMES = ("name", "id", "label")
 FRAMES = ("frame", "t")
 CHANCES = ("confidence", "probability")
 WHOLE = re.compile(r"(\d{1,19})(?:\.0*)?", re.ASCII)  # pandas writes 3.0 where a cell is empty
+END = f"-{POINTS.slug}"  # of the names that `apply` writes
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -48,6 +52,18 @@ def tables_of(folder: Path) -> list[Path]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     stems = {path.stem for path in paths if is_points(path)}
     return [path for path in paths if path.stem not in stems or is_points(path)]
+
+
+def point_files(path: Path) -> dict[str, Path]:
+    """Return the files of points of a path or its ``points`` folder by name; none among images."""
+    if path.is_dir() and path.suffix.lower() in READABLE:
+        return {}  # an OME-Zarr
+    home = path / "points" if (path / "points").is_dir() else path
+    files = [home] if home.is_file() else sorted(home.glob("*"))
+    applied = [file for file in files if file.stem.endswith(END)]  # beside records and tables
+    images = home is path and any(file.suffix.lower() in READABLE for file in files)
+    found = applied or [file for file in files if not images and is_points(file)]
+    return one_per_name(home, ((key_of(file).removesuffix(END), file) for file in found))
 
 
 def _delimiter(text: str) -> str:

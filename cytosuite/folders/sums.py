@@ -1,6 +1,6 @@
 """Weighted sums of images of the same names in two folders or more, quantised once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,31 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.folders.names import one_per_name
 from cytosuite.formats import channels, read
-from cytosuite.formats.imagefiles import image_files, image_name
 from cytosuite.formats.picture import COLOURS
 from cytosuite.volume import Volume
 from cytosuite.volume.large import SLAB
 from cytosuite.volume.pieces import slab_bounds
 
 CLIPPED = "clipped_fraction"  # of a sum's pixels, in its metadata
-
-
-def same_names(folders: Sequence[Path]) -> Mapping[str, Sequence[Path]]:
-    """Return the images of each name, one per folder; InputError for a name that one lacks."""
-    files = [image_files(folder, pictures=True) for folder in folders]
-    found = [
-        one_per_name(folder, ((image_name(path), path) for path in own))
-        for folder, own in zip(folders, files, strict=True)
-    ]
-    known = {name for own in found for name in own}
-    if not known:
-        raise InputError(f"{folders[0]}: expected images, found none")
-    for folder, own in zip(folders, found, strict=True):
-        if missing := sorted(known - own.keys()):
-            raise InputError(f"{folder}: expected an image {missing[0]}, as the others have it")
-    return {name: [own[name] for own in found] for name in sorted(known)}
 
 
 def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:

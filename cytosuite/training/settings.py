@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.folders.colours import read_grey
-from cytosuite.folders.index import Index, index
+from cytosuite.folders.index import FolderIndex, index
 from cytosuite.folders.masks import Source, read_labels
 from cytosuite.folders.splits import Splits
 from cytosuite.formats.lists import list_of
@@ -119,7 +119,7 @@ class FileSettings(Described):
     )
     recursive: bool = Field(False, exclude=True, description="whether sub-folders hold images, too")
 
-    def index(self, place: Path, task: str | None = None) -> Index:
+    def index(self, place: Path, task: str | None = None) -> FolderIndex:
         """Return the images of a folder, or of its list for a training."""
         listed = list_of(place, "train")
         root = self.root if listed else None

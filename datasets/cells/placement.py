@@ -21,7 +21,7 @@ from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.datasets.ranges import NotNegative, Positive, Share
 from cytosuite.errors import InputError
 from cytosuite.files import need_file, read_json, write_json
-from cytosuite.folders.sums import same_names
+from cytosuite.folders.sides import side_by_side
 from cytosuite.volume import Volume
 
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
@@ -127,7 +127,7 @@ def depth_um(labels: Labels, grid: Grid) -> Image:
 def learn_to(out: Path, cells: Path, nuclei: Path, spacing_um: Lengths | None = None) -> Placement:
     """Write the placement learned from labels, files or folders with files of the same names."""
     need_file(out)
-    pairs = [[cells, nuclei]] if cells.is_file() else same_names([cells, nuclei]).values()
+    pairs = side_by_side([cells, nuclei]).values()
     found = learn(tuple(read_labels(path, spacing_um) for path in pair) for pair in pairs)
     write_json(out, found.model_dump(mode="json"))
     return found

@@ -23,7 +23,8 @@ from cytosuite.errors import InputError, at, plain
 from cytosuite.files import atomic, digest, need_folder, write_json
 from cytosuite.folders.index import index
 from cytosuite.folders.masks import Source, files_of, read_labels
-from cytosuite.folders.names import case_name, key_of, one_per_name, readable
+from cytosuite.folders.names import case_name, key_of
+from cytosuite.folders.sides import named, partners
 from cytosuite.formats import read
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import Volume
@@ -301,16 +302,15 @@ def _summary(folder: Path, source: Path, found: list[Extraction], written: int) 
 def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Source]]:
     """Return name, image and labels of each stack."""
     if labels_path is None:
-        items = [item for item in index(image_path).items if LABELS.slug in item.files]
-        found = [(item.name, item.image, item.files[LABELS.slug]) for item in items]
-    elif image_path.is_dir():
+        items = index(image_path, "segment").having(LABELS.slug, image_path)
+        return [(item.name, item.image, item.files[LABELS.slug]) for item in items]
+    found: list[tuple[str, Path, Source]]
+    if image_path.is_dir():
         if not labels_path.is_dir():
             raise InputError(f"{labels_path}: expected a folder of labels as images is one")
-        images, labelled = (
-            one_per_name(room, ((case_name(key_of(path)), path) for path in readable(room)))
-            for room in (image_path, labels_path)
-        )
-        found = [(name, images[name], labelled[name]) for name in images if name in labelled]
+        images = named(image_path)
+        labels = partners(images, labels_path, named(labels_path))
+        found = [(case_name(key), images[key], path) for key, path in labels.items()]
     else:
         found = [(case_name(key_of(image_path)), image_path, labels_path)]
     if not found:

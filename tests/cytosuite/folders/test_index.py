@@ -247,7 +247,7 @@ def test_a_picture_beside_an_image_of_its_name_shows_it_and_another_image_is_ref
     assert _pairs(found) == {"a": "a.tif", "b": None}
     assert found.skipped == {"a.png": "a picture of a.tif"}
     _touch(tmp_path, "labels/a.tiff")
-    with pytest.raises(InputError, match=r"labels: expected one image named a, found a.tif and"):
+    with pytest.raises(InputError, match=r"labels: expected one file named a, found a.tif and"):
         index(tmp_path)
 
 

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from cytosuite.errors import InputError
-from cytosuite.folders.sums import CLIPPED, same_names, weighted_sum
+from cytosuite.folders.sides import side_by_side
+from cytosuite.folders.sums import CLIPPED, weighted_sum
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -50,9 +51,9 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
         weighted_sum(paths, (1, 1))
     write(tmp_path / "a" / "y.tif", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
     with pytest.raises(InputError, match="b: expected an image y, as the others have it"):
-        same_names([tmp_path / "a", tmp_path / "b"])
+        side_by_side([tmp_path / "a", tmp_path / "b"])
     write(tmp_path / "a" / "y.mha", Volume(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX"))
     with pytest.raises(InputError, match=r"a: expected one file named y, found y\.mha and y\.tif"):
-        same_names([tmp_path / "a", tmp_path / "b"])
-    with pytest.raises(InputError, match="expected images, found none"):
-        same_names([tmp_path, tmp_path])
+        side_by_side([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(InputError, match=r"expected images \(.*\), found none"):
+        side_by_side([tmp_path, tmp_path])

@@ -208,7 +208,7 @@ def test_mistakes_in_the_call_are_named(tmp_path):
     ):
         extract_to(tmp_path / "images", tmp_path / "labels", tmp_path / "a")
     (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match="images with labels of the same name, found none"):
+    with pytest.raises(InputError, match=r"expected images .*found n"):
         extract_to(tmp_path / "images", tmp_path / "none", tmp_path / "a")
     plane = tmp_path / "plane.tif"
     write(plane, Volume(np.ones((4, 4), np.uint8), (1, 1), "YX"))

@@ -82,7 +82,7 @@ def test_two_labels_of_one_image_are_refused(tmp_path):
     folder = real_folder(tmp_path)
     next(iter((folder / "labels").iterdir())).with_suffix(".mha").touch()
     with pytest.raises(
-        InputError, match=r"labels: expected one image named \w+, found \w+\.mha and"
+        InputError, match=r"labels: expected one file named \w+, found \w+\.mha and"
     ):
         find_cases(folder)
 

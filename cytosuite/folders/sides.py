@@ -1,0 +1,82 @@
+"""Files of one kind, labels or predictions, in a place of their own: by name, and side by side."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from cytosuite.errors import InputError
+from cytosuite.folders.names import key_of, one_per_name, readable
+from cytosuite.folders.rois import name_of, roi_files
+from cytosuite.formats.imagefiles import LABEL, READABLE, image_name
+from cytosuite.formats.lists import is_list, read_list
+
+# Masks, results and planes of the Cell Tracking Challenge are called by the number of a frame.
+FRAME = re.compile(r"(?:man_seg|man_track|mask)_?(\d{3,})(?:_\d+)?")
+
+
+def files_of(place: Path, root: Path | None = None, *, rois: bool = False) -> list[Path]:
+    """Return a file, or the images in a folder or a list, sorted; ROIs in place of their images."""
+    if not place.exists():
+        raise InputError(f"{place}: no such file or folder")
+    if is_list(place):
+        return [image for image, _ in read_list(place, root)]
+    if is_file(place):
+        return [place]
+    files = readable(place)
+    drawn = roi_files(place, [image_name(file) for file in files]) if rois else {}
+    files = sorted([*(file for file in files if image_name(file) not in drawn), *drawn.values()])
+    if not files:
+        raise InputError(f"{place}: expected images ({', '.join(READABLE)}), found none")
+    return files
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file, or the folder that is an OME-Zarr."""
+    return path.is_file() or (path.is_dir() and path.suffix.lower() in READABLE)
+
+
+def named(place: Path, root: Path | None = None, *, rois: bool = False) -> dict[str, Path]:
+    """Return the files of a place by their names; InputError for two of one name."""
+    files = files_of(place, root, rois=rois)
+    return one_per_name(place, ((bare_name(path), path) for path in files))
+
+
+def bare_name(path: Path) -> str:
+    """Return the name by which a file belongs to others, of ROIs that of their image."""
+    return name_of(path) or key_of(path)
+
+
+def partners(names: Iterable[str], place: object, files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the file of each name that has one: of the same, else of one that means the same.
+
+    ``a_label`` means ``a``, ``mask000`` the frame of ``man_seg000``.
+    """
+    keys, pairs = dict.fromkeys(names), dict[str, Path]()
+    rest = {key: path for key, path in files.items() if key not in keys}
+    meant = [(short, path) for key, path in rest.items() for short in _meanings(key)]
+    for key in keys:
+        if key in files:
+            pairs[key] = files[key]
+        elif meant:
+            short = _meanings(key)
+            fitting = dict.fromkeys(path for word, path in meant if word in short)
+            pairs |= one_per_name(place, ((key, path) for path in fitting))
+    return pairs
+
+
+def _meanings(key: str) -> set[str]:
+    """Return a name, also without what programs add to it, and the number of its frame."""
+    match = FRAME.fullmatch(key)
+    return {key, key.removesuffix(LABEL), *([match[1]] if match else [])}
+
+
+def side_by_side(places: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return the files of each name, one of each place; InputError for one that a place lacks."""
+    if all(map(is_file, places)):
+        return {bare_name(places[0]): [*places]}
+    sides = [named(place) for place in places]
+    names = sorted(set().union(*sides))
+    for place, side in zip(places, sides, strict=True):
+        if missing := [key for key in names if key not in side]:
+            raise InputError(f"{place}: expected an image {missing[0]}, as the others have it")
+    return {key: [side[key] for side in sides] for key in names}
