@@ -15,7 +15,7 @@ from cytosuite.contract.tasks import IMAGE, LABELS, POINTS, TASKS, VIEW, Socket,
 from cytosuite.errors import InputError, plain
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import Entries, entries, summary
-from cytosuite.folders.layouts import annotated
+from cytosuite.folders.layouts import Annotations, annotated
 from cytosuite.folders.masks import Masks, Source, files_of
 from cytosuite.folders.names import case_name, key_of, one_per_name
 from cytosuite.folders.part import EVERY, Part, frames
@@ -36,9 +36,9 @@ SOCKETS: Mapping[str, Socket] = {
 }
 OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.outputs)
 PLAIN = {LABELS.slug: "labels", POINTS.slug: "points"}  # names of folders of users
-NNUNET = "imagestr"  # folder of images of nnU-Net; its labels are classes beside instances
+NNUNET, CLASSES = "imagestr", "labelstr"  # folders of nnU-Net, whose labels are classes
 IMAGES = ("images", NNUNET)
-ROOMS = {LABELS.slug: ("labels", "instancestr", "labelstr"), POINTS.slug: ("points",)}
+ROOMS = {LABELS.slug: ("labels", "instancestr", CLASSES), POINTS.slug: ("points",)}
 PUBLISHED = re.compile("(train|inference)[AB]")  # of a CycleGAN, with sub-folders
 COMPANION = re.compile(r"step-\d+-light|visible-level|nucleus-labels")  # for trainings alone
 CASES, RECORD = "cases", "case.json"  # folder of the cases of a dataset; how each was made
@@ -222,6 +222,14 @@ def index(
     except OSError as error:
         place = error.filename or place
         raise InputError(f"{place}: cannot be read ({os.strerror(error.errno or 0)})") from None
+    first: dict[str, Path] = {}
+    for item in found.items:  # two images would be one case
+        other = first.setdefault(item.name.casefold(), item.image)
+        if other != item.image:
+            raise InputError(
+                f"{other.parent}: images need different names, found {other.name} and "
+                f"{item.image.name}"
+            )
     if not os.path.lexists(table):
         return found
     rows = read_conditions(table, {item.image: item.name for item in found.items})
@@ -249,8 +257,12 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
         return _simulated(homes, task)
     children = _folders(folder)
     rooms, beside = _rooms(children)
-    if (task is None or IMAGE in TASKS[task].inputs) and (drawn := _annotated(folder)):
-        return drawn
+    drawn = annotated(folder) if task is None or IMAGE in TASKS[task].inputs else Annotations()
+    if drawn.items:
+        items = (
+            Item(own.name, own.image, {LABELS.slug: own.labels}, own.facts) for own in drawn.items
+        )
+        return FolderIndex(tuple(items), (), drawn.skipped)
     room = next((children[name] for name in IMAGES if name in children), None)
     known = {FILE, SPLITS, *(path.name for path in (*rooms.values(), *beside.values()))}
     others = entries(folder, known if room is None else {*known, room.name})
@@ -259,6 +271,9 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
         images = _first_channels(images) if room.name.lower() == NNUNET else images
         main = _main_socket(rooms, task, images)
         found = _matched(room, images, main, rooms, recursive, beside=beside)
+        if any(path.name.lower() == CLASSES for path in rooms.values()):
+            line = "Each value in labelsTr counts as one object; instancesTr holds objects."
+            found = replace(found, notes=(*found.notes, line))
         return _with_skipped(found, _candidates(others))
     sequences = [path for name, path in children.items() if re.fullmatch(r"\d\d", name)]
     if sequences:
@@ -303,18 +318,6 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
         image = files.pop(main)
         items.append(Item(home.name, image, files, socket=main, companions=beside))
     return FolderIndex(tuple(items))
-
-
-def _annotated(folder: Path) -> FolderIndex | None:
-    """Return the images with masks of one object each, None in other layouts."""
-    found = annotated(folder)
-    if not found.items:
-        return None
-    images = Entries({own.name: own.image for own in found.items}, dict(found.skipped))
-    views = Views(images, {own.name: own.labels for own in found.items}, (), LABELS.slug)
-    made = _matched(folder, images, IMAGE.slug, {}, recursive=False, pairs=views)
-    pairs = zip(made.items, found.items, strict=True)
-    return replace(made, items=tuple(replace(item, conditions=own.facts) for item, own in pairs))
 
 
 def _candidates(beside: Entries) -> dict[str, str]:
@@ -402,14 +405,6 @@ def _matched(
         key: Item(case_name(key), path, fused.get(key, {}), socket=socket)
         for key, path in found.images.items()
     }
-    first: dict[str, Path] = {}
-    for item in items.values():  # two images would be one case
-        other = first.setdefault(item.name.casefold(), item.image)
-        if other != item.image:
-            raise InputError(
-                f"{other.parent}: images need different names, found {other.name} and "
-                f"{item.image.name}"
-            )
     notes = [*views.notes, *(_notes(items.values(), views.slug, ()) if views.fused else ())]
     skipped = dict(found.skipped)
     for key, path in labelled.items():

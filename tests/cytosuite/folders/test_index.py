@@ -36,11 +36,9 @@ def test_images_without_labels_are_noted(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("images", "labels"), [("", ""), ("images/", "labels/")])
-def test_a_published_simulation_is_read_in_place(tmp_path, images, labels):
+def test_a_published_simulation_is_read_in_place(tmp_path):
     numbers = ("000_001", "000_002")
-    _touch(tmp_path, *(f"{images}{n}_final.tif" for n in numbers))
-    _touch(tmp_path, f"{labels}{numbers[0]}_final_label.tif")
+    _touch(tmp_path, *(f"{n}_final.tif" for n in numbers), f"{numbers[0]}_final_label.tif")
     paired = {f"{numbers[0]}_final": f"{numbers[0]}_final_label.tif", f"{numbers[1]}_final": None}
     found = index(tmp_path)
     assert _pairs(found) == paired
@@ -256,3 +254,24 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
         index(tmp_path / "nothing")
     with pytest.raises(InputError, match=r": cannot be read \(File name too long\)"):
         index(tmp_path / ("a" * 300))
+
+
+def test_a_dataset_is_read_with_what_the_simulation_keeps(tmp_path):
+    home = tmp_path / "cases" / "c_1"
+    _touch(home, "sockets/images/microscopy-image/c_1.tif", "companions/step-3-light/c_1.tif")
+    (home / "case.json").write_text("{}")
+    for place in (tmp_path, tmp_path / "cases"):
+        (item,) = index(place, "segment").items
+        assert (item.name, [*item.companions]) == ("c_1", ["step-3-light", "case.json"])
+    with pytest.raises(InputError, match=f"c_1: expected {VIEW} or .*found microscopy-image"):
+        index(tmp_path, "fuse")
+
+
+def test_further_channels_of_nnunet_are_none_and_its_classes_are_named(tmp_path):
+    _touch(tmp_path, "imagesTr/a_0000.tif", "imagesTr/a_0001.tif", "labelsTr/a.tif")
+    found = index(tmp_path)
+    assert _pairs(found) == {"a": "a.tif"}
+    assert found.skipped == {"a_0001.tif": "a further channel"}
+    assert found.notes == (
+        "Each value in labelsTr counts as one object; instancesTr holds objects.",
+    )

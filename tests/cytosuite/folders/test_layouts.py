@@ -151,15 +151,6 @@ def test_label_images_beside_images_get_consecutive_ids(tmp_path):
     assert [own.file for own in item.labels.read().objects] == ["9", "60"]
 
 
-def test_trainings_take_label_images_that_are_pictures_but_no_previews(tmp_path):
-    _write(tmp_path, "images/a.png", "labels/a.png", "images/b.png", "labels/b.png")
-    tifffile.imwrite(tmp_path / "images/b.tif", np.zeros(SHAPE, np.uint8))
-    image, preview = tmp_path / "images/a.png", tmp_path / "labels/b.png"
-    found = [(item.image, item.path("instance-labels")) for item in find_images(tmp_path, ["*"])]
-    assert {*found} == {(image, tmp_path / "labels/a.png"), (tmp_path / "images/b.tif", preview)}
-    assert [(case.image, case.labels) for case in find_cases(tmp_path)] == found
-
-
 def test_rules_without_masks_are_refused(tmp_path):
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images/a.tif", np.zeros(SHAPE, np.uint8))

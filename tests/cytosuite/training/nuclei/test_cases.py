@@ -78,15 +78,6 @@ def test_images_behind_a_chain_count_like_real_ones(tmp_path):
     assert not case.tails.any()
 
 
-def test_two_labels_of_one_image_are_refused(tmp_path):
-    folder = real_folder(tmp_path)
-    next(iter((folder / "labels").iterdir())).with_suffix(".mha").touch()
-    with pytest.raises(
-        InputError, match=r"labels: expected one file named \w+, found \w+\.mha and"
-    ):
-        find_cases(folder)
-
-
 def test_images_of_a_simulation_without_light_serve_those_that_learn_of_labels(tmp_path):
     folder = simulated_folder(tmp_path, 1)
     (files,) = find_cases(folder, light=False)
