@@ -297,7 +297,8 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
 
 def _cases(folder: Path) -> list[Path]:
     """Return the folders of the cases of a dataset, which `simulate` has made, by name."""
-    home = folder if folder.name == CASES else folder / CASES
+    inner = folder / CASES
+    home = folder if folder.name == CASES and not inner.is_dir() else inner
     return sorted(path.parent for path in home.glob("*/sockets"))
 
 
