@@ -3,6 +3,7 @@ import pytest
 
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics import grid
+from cytosuite.datasets.physics.grid import ENOUGH, some_planes
 
 
 def scene(noise=2.0, signal=30.0, shape=(12, 60, 60), slope=0.0):
@@ -51,3 +52,11 @@ def test_all_objects_of_a_huge_image_are_counted_and_some_planes_measured(monkey
     assert some["signal / noise"] != whole["signal / noise"]
     expected = measured(image[::4], labels[::4])
     assert some["signal / noise"] == expected["signal / noise"]
+
+
+def test_some_planes_are_all_of_usual_images():
+    assert some_planes((512, 1024, 1024)).step == 1
+    for shape in [(1024, 1024, 1024), (1024, 2048, 2048), (3000, 1500, 999)]:
+        step = some_planes(shape).step
+        assert np.prod(shape) / step <= ENOUGH
+        assert step == 1 or np.prod(shape) / (step - 1) > ENOUGH
