@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (HERE.parent / "cytosuite" / "benchmark").is_file():
         sys.stderr.write(
-            "cytosuite/benchmark: expected a link to a folder, found a plain file; clone with links: "
+            "cytosuite/benchmark: expected a link to a folder, found a file; clone with links: "
             "git config core.symlinks true, then git checkout .\n"
         )
         return 1
