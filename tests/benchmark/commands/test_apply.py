@@ -517,7 +517,7 @@ def test_each_of_a_mixed_folder_is_a_result_or_a_line(tmp_path):
     failed = [name for name, own in found.items() if own.status == "failed"]
     assert failed == ["nosize"]
     assert "--spacing assume for 1 x 1 x 1 µm" in found["nosize"].message
-    assert set(found) == {"a_png", "a", "movie_frame-0", "movie_frame-1", "nosize", "two"}
+    assert set(found) == {"a", "movie_frame-0", "movie_frame-1", "nosize", "two"}
     assert any(line.startswith("channel taken: DAPI") for line in found["two"].warnings)
     assert read(found["movie_frame-1"].output).axes == "YX"
     record = json.loads((tmp_path / "out" / "movie_frame-1.json").read_text())
