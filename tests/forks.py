@@ -25,6 +25,8 @@ from cytosuite.errors.ending import end
 import cytosuite.benchmark.commands.app
 import cytosuite.benchmark.commands.benchmark, cytosuite.datasets.toy_cells.generate
 import cytosuite.benchmark.data.preview, cytosuite.metrics.labels.surfaces
+import cytosuite.benchmark.commands.conclusion, cytosuite.benchmark.results.gather, scipy.stats
+import cytosuite.benchmark.report.files, cytosuite.benchmark.report.index
 
 def fill(folder):
     '''Leave no byte on the disk of a folder.'''
