@@ -39,6 +39,12 @@ import puppets as _puppets  # noqa: E402
 import situations as _situations  # noqa: E402
 
 
+def pytest_ignore_collect(collection_path):
+    """Look for no examples in modules beside the tests, of which some are programs or stand for tools."""
+    test = collection_path.name.startswith(("test_", "conftest"))
+    return True if collection_path.suffix == ".py" and not test else None
+
+
 @pytest.fixture
 def situations():
     """Return the module of named label situations: `situations.merged()` and so on."""

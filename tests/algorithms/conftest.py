@@ -11,7 +11,6 @@ from cytosuite.contract.weights import Model
 from cytosuite.networks.network import _loaded, tensors_of
 
 HELPED = ("", "cellpose3d", "cyclegan3d", "diffusion", "view_fusion", "view_fusion/training")
-collect_ignore_glob = ["*/stub/*"]  # imported in search of examples, they would stand for the tools
 sys.path += [str(Path(__file__).parent / name) for name in HELPED]
 
 

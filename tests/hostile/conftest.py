@@ -12,9 +12,6 @@ from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.files.working import owner_label
 
-collect_ignore = ["attacks", "fuzz", "puppet.py"]  # programs of containers, and the fuzzer
-collect_ignore += ["inputs.py", "kills.py", "machine.py", "predictions.py", "tally.py"]  # campaigns
-
 _spec = spec_from_file_location("expected", Path(__file__).with_name("expected.py"))
 _expected = module_from_spec(_spec)
 sys.modules["expected"] = _expected
