@@ -1,10 +1,9 @@
 """A model as one zip, written for a colleague or read from one: card, weights and a README."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
-from zipfile import ZipFile, ZipInfo
 
 from cytosuite.benchmark.catalog.catalog import algorithms, pick
 from cytosuite.contract.manifest import ModelCard, parse, read_card
@@ -12,7 +11,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import NAME, SAFE, open_model
 from cytosuite.errors import InputError, plain
 from cytosuite.files import file_digest, json_text, parse_json
-from cytosuite.files.archive import opened_zip, unpack_member, write_zip
+from cytosuite.files.archive import ZipReader, opened_zip, write_zip
 
 MOST_BYTES = 10_000_000  # of a card
 SETTINGS = "configs"  # folder of a bundle with JSON files that are no cards
@@ -24,8 +23,8 @@ class Packed(NamedTuple):
 
     path: Path
     card: ModelCard
-    archive: ZipFile
-    weights: ZipInfo | None
+    archive: ZipReader
+    weights: PurePosixPath | None
 
 
 def made_for(card: ModelCard) -> str:
@@ -77,10 +76,10 @@ def pack(path: Path, out: Path) -> Path:
 @contextmanager
 def opened(path: Path) -> Iterator[Packed]:
     """Open a packed model or bundle of a stranger; InputError unless it holds one model of ours."""
-    with opened_zip(path) as (archive, members):
+    with opened_zip(path) as archive:
         cards = [
             name
-            for name in members
+            for name in archive.members
             if name.suffix == ".json" and name.parent.name != SETTINGS and name.name[0] != "."
         ]
         if len(cards) != 1:
@@ -89,16 +88,17 @@ def opened(path: Path) -> Iterator[Packed]:
                 f"{path}: expected one model card (.json), found {found}; "
                 "cytosuite model pack writes such a file"
             )
-        card = _card(archive, members[cards[0]], f"{path}: {cards[0]}")
-        yield Packed(path, card, archive, _weights(card, cards[0], members, path))
+        card = _card(archive, cards[0])
+        yield Packed(path, card, archive, _weights(card, cards[0], archive))
 
 
-def _card(archive: ZipFile, info: ZipInfo, where: str) -> ModelCard:
+def _card(archive: ZipReader, name: PurePosixPath) -> ModelCard:
     """Return the card in a member of an archive, of an algorithm and a task that are known."""
-    if info.file_size > MOST_BYTES:
+    where = f"{archive.path}: {name}"
+    if archive.members[name].file_size > MOST_BYTES:
         raise InputError(f"{where}: expected a card of at most {MOST_BYTES} bytes")
     try:
-        content = parse_json(archive.read(info).decode("utf-8-sig"))
+        content = parse_json(archive.read(name).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: expected JSON, found {error}") from None
     card = parse(where, content, ModelCard)
@@ -115,17 +115,16 @@ def _card(archive: ZipFile, info: ZipInfo, where: str) -> ModelCard:
     return card
 
 
-def _weights(
-    card: ModelCard, place: PurePosixPath, members: Mapping[PurePosixPath, ZipInfo], path: Path
-) -> ZipInfo | None:
+def _weights(card: ModelCard, place: PurePosixPath, archive: ZipReader) -> PurePosixPath | None:
     """Return the weights that a card names, beside it; None of a card without any."""
     if card.weights is None:
         return None
     if not card.weights.endswith(SAFE):
-        raise InputError(f"{path}: expected weights as {SAFE}, found {card.weights}")
-    if (info := members.get(place.with_name(card.weights))) is None:
-        raise InputError(f"{path}: its card names the weights {card.weights}, not in the archive")
-    return info
+        raise InputError(f"{archive.path}: expected weights as {SAFE}, found {card.weights}")
+    if (weights := place.with_name(card.weights)) not in archive.members:
+        missing = f"its card names the weights {card.weights}, not in the archive"
+        raise InputError(f"{archive.path}: {missing}")
+    return weights
 
 
 def unpack(found: Packed, folder: Path, name: str) -> Path:
@@ -133,7 +132,7 @@ def unpack(found: Packed, folder: Path, name: str) -> Path:
     entries: dict[str, object] = {"name": name, "adopted": False}
     if found.weights is not None:
         entries["weights"] = f"{name}{SAFE}"
-        unpack_member(found.archive, found.weights, target := folder / f"{name}{SAFE}")
+        found.archive.unpack(found.weights, target := folder / f"{name}{SAFE}")
         if (digest := file_digest(target)) != found.card.sha256:
             expected = f"expected SHA-256 {found.card.sha256}"
             raise InputError(f"{found.path}: {expected} of its weights, found {digest}")

@@ -2,11 +2,14 @@
 
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 from zipfile import ZipFile, ZipInfo
 
 from cytosuite.errors import InputError, last_line
@@ -16,6 +19,11 @@ DATE = (1980, 1, 1, 0, 0, 0)  # of all members: the earliest that a zip file can
 MOST_MEMBERS = 1000
 MOST_GROWTH = 100  # of a member against its packed size, beyond `SMALL`; weights shrink to a half
 SMALL = 2**20  # bytes
+# What the library raises for altered bytes.
+BROKEN = (
+    *(ArithmeticError, EOFError, LookupError, OSError, RuntimeError, ValueError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
 
 
 def write_zip(path: Path, contents: Mapping[str, bytes]) -> Path:
@@ -28,24 +36,65 @@ def write_zip(path: Path, contents: Mapping[str, bytes]) -> Path:
     return path
 
 
-@contextmanager
-def opened_zip(path: Path) -> Iterator[tuple[ZipFile, Mapping[PurePosixPath, ZipInfo]]]:
-    """Open an archive of a stranger and yield its files by path; InputError, also within.
+class ZipReader:
+    """Files in an archive of a stranger, of bounded number and size, by path; else InputError.
 
-    Links, encrypted files, paths out of the archive, and files that grow too much are refused.
+    Links, encrypted files, paths out of the archive, names that stand twice and files that grow too
+    much are refused.
     """
-    try:
-        with open_regular(path) as stream, ZipFile(stream) as archive:
-            infos = archive.infolist()
-            if len(infos) > MOST_MEMBERS:
-                raise InputError(f"{path}: expected at most {MOST_MEMBERS} files in it")
-            for info in infos:
-                if reason := _unsafe(info):
-                    found = f"found {reason}: {info.filename[:100]!r}"
-                    raise InputError(f"{path}: expected plain files in an archive, {found}")
-            yield archive, {PurePosixPath(i.filename): i for i in infos if not i.is_dir()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
-        raise InputError(f"{path}: cannot be unpacked ({last_line(error)})") from None
+
+    def __init__(
+        self, path: Path, stream: BinaryIO, most: int = MOST_MEMBERS, together: int | None = None
+    ) -> None:
+        self.path = path
+        with self._legible():
+            self.archive = ZipFile(stream)
+        infos = self.archive.infolist()
+        fits = together is None or sum(info.file_size for info in infos) <= together
+        if len(infos) > most or not fits:
+            size = "" if together is None else f" of {together} bytes together"
+            raise InputError(f"{path}: expected at most {most} files{size} in it")
+        self.members: dict[PurePosixPath, ZipInfo] = {}
+        for info in infos:
+            name = PurePosixPath(info.filename)
+            if reason := _unsafe(info) or ("a second file" if name in self.members else ""):
+                found = f"found {reason}: {info.filename[:100]!r}"
+                raise InputError(f"{path}: expected plain files in an archive, {found}")
+            if not info.is_dir():
+                self.members[name] = info
+
+    def read(self, name: PurePosixPath) -> bytes:
+        """Return the bytes of a file, no more than the archive says."""
+        with self._legible():
+            return self.archive.read(self.members[name])
+
+    def unpack(self, name: PurePosixPath, target: Path) -> None:
+        """Write a file to a new path, no more bytes than the archive says."""
+        with (
+            target.open("xb") as sink,
+            self._legible(),
+            self.archive.open(self.members[name]) as source,
+        ):
+            shutil.copyfileobj(source, sink, 2**20)
+
+    @contextmanager
+    def _legible(self) -> Iterator[None]:
+        """Turn what the library raises for altered bytes into one line; errors of disks stay."""
+        try:
+            yield
+        except BROKEN as error:
+            if isinstance(error, OSError) and error.errno not in (None, EINVAL):  # of a wrong place
+                raise
+            raise InputError(f"{self.path}: cannot be unpacked ({last_line(error)})") from None
+
+
+@contextmanager
+def opened_zip(
+    path: Path, most: int = MOST_MEMBERS, together: int | None = None
+) -> Iterator[ZipReader]:
+    """Open an archive of at most so many files and bytes, see `ZipReader`."""
+    with open_regular(path) as stream:
+        yield ZipReader(path, stream, most, together)
 
 
 def _unsafe(info: ZipInfo) -> str:
@@ -57,12 +106,8 @@ def _unsafe(info: ZipInfo) -> str:
         return "a link or device"
     if info.flag_bits & 1:
         return "an encrypted file"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "a file that is neither stored nor deflated"
     if info.file_size > SMALL + MOST_GROWTH * info.compress_size:
         return f"a file that grows from {info.compress_size} to {info.file_size} bytes"
     return ""
-
-
-def unpack_member(archive: ZipFile, info: ZipInfo, path: Path) -> None:
-    """Write a member of an archive to a path; no more bytes than the archive says."""
-    with archive.open(info) as source, path.open("xb") as target:
-        shutil.copyfileobj(source, target, 2**20)

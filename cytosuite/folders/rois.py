@@ -6,19 +6,19 @@ A ROI of ours is named by its label, ``0012``, in volumes also by its plane, ``0
 import logging
 import re
 import struct
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, open_regular
+from cytosuite.files.archive import ZipReader
 from cytosuite.folders.canvas import CORNERS, Canvas, Pixels
 from cytosuite.folders.names import natural, one_per_name
 from cytosuite.folders.outlines import box_of, fill, trace
@@ -38,7 +38,6 @@ LARGEST = 16 * CORNERS  # bytes of a ROI: three numbers and more for each corner
 BYTES, ENTRIES = 2**29, 2**18  # of all ROIs of an image
 # What the libraries raise for altered bytes.
 WRONG = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-BROKEN = (*WRONG, BadZipFile, EOFError, OSError, struct.error, zlib.error)
 logging.getLogger("roifile").addHandler(logging.NullHandler())  # we refuse or count instead
 
 
@@ -197,29 +196,15 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
             _need(path, len(content) <= LARGEST, f"a ROI of at most {LARGEST} bytes")
             yield path.name[: -len(SINGLE)], content
             return
-        try:
-            with ZipFile(stream) as archive:
-                _check(path, archive.infolist(), archive.comment)
-                for entry in archive.infolist():
-                    yield entry.filename[: -len(SINGLE)], archive.read(entry)
-        except BROKEN:
-            raise InputError(f"{path}: cannot be read as a zip file, cut or broken") from None
-
-
-def _check(path: Path, entries: Sequence[ZipInfo], comment: bytes) -> None:
-    """Refuse an archive that is not one of ROIs, before any entry is read."""
-    names = Counter(entry.filename for entry in entries)
-    _need(path, bool(names) or comment == NOTHING, "ROIs, found an empty zip file")
-    fits = len(entries) <= ENTRIES and sum(entry.file_size for entry in entries) <= BYTES
-    _need(path, fits, f"at most {ENTRIES} ROIs of {BYTES} bytes together")
-    for entry in entries:
-        name = entry.filename
-        _need(path, names[name] == 1, f"one ROI {name}, found {names[name]}")
-        plain = name.lower().endswith(SINGLE) and not re.search(r"[/\\]", name)
-        _need(path, plain, f"ROIs without folders, like 0012.roi, found {name}")
-        _need(path, entry.file_size <= LARGEST, f"{name} of at most {LARGEST} bytes")
-        known = entry.compress_type in (ZIP_STORED, ZIP_DEFLATED) and not entry.flag_bits & 1
-        _need(path, known, f"{name} stored or deflated, without a password")
+        archive = ZipReader(path, stream, ENTRIES, BYTES)
+        empty = not archive.members and archive.archive.comment != NOTHING
+        _need(path, not empty, "ROIs, found an empty zip file")
+        for name, info in archive.members.items():
+            plain = name.suffix.lower() == SINGLE and len(name.parts) == 1
+            _need(path, plain, f"ROIs without folders, like 0012.roi, found {name}")
+            _need(path, info.file_size <= LARGEST, f"{name} of at most {LARGEST} bytes")
+        for name in archive.members:
+            yield name.name[: -len(SINGLE)], archive.read(name)
 
 
 def _need(path: Path, truth: bool, expected: str) -> None:

@@ -13,17 +13,15 @@ from cytosuite.benchmark.submission.checks.rules import SAVE
 from cytosuite.benchmark.submission.checks.stream import (
     CHUNK,
     ArchiveError,
-    Budget,
     Compression,
     Forward,
-    compression,
-    expanded,
     inner,
     legible,
     members,
+    opened_tar,
 )
 from cytosuite.errors import plain
-from cytosuite.files import open_regular, parse_json
+from cytosuite.files import parse_json
 
 EntryKind = Literal["file", "folder", "link", "other"]
 JSON_BYTES = 2**22
@@ -136,8 +134,7 @@ def anew(path: Path, image: ImageArchive) -> Iterator[bytes]:
     for name, content in (("manifest.json", json.dumps([listed]).encode()), (config, image.text)):
         yield _header(name, len(content)) + content + bytes(-len(content) % BLOCKSIZE)
     wanted = {each.name: each for each in {one.digest: one for one in image.layers}.values()}
-    with open_regular(path) as source, legible():
-        stream = Forward(expanded(source, image.compression), Budget.of(image.size))
+    with opened_tar(path) as stream, legible():
         for member in members(stream):
             if (layer := wanted.pop(member.name, None)) is not None:
                 yield _header(_place(layer), layer.size)
@@ -152,9 +149,9 @@ def _content(stream: Forward, size: int, layer: ImageLayer) -> Iterator[bytes]:
     """Yield the bytes of a layer, expanded, of which never more than it had."""
     opened = inner(stream, stream.take(min(BLOCKSIZE, size)), size)
     if opened is not None:
-        while (part := opened[0].take(CHUNK)) and opened[0].position <= layer.size:
+        while (part := opened.take(CHUNK)) and opened.position <= layer.size:
             yield part
-    if opened is None or f"sha256:{opened[0].hash.hexdigest()}" != layer.digest:
+    if opened is None or f"sha256:{opened.hash.hexdigest()}" != layer.digest:
         raise ArchiveError("archive.damaged", f"layer {layer.name} {CHANGED}")
 
 
@@ -176,18 +173,13 @@ def read_archive(
     largest: int = FILE_BYTES,
 ) -> ImageArchive:
     """Read an image archive once; ArchiveError without exactly one whole image of sane size."""
-    with open_regular(path) as source:
-        head = source.read(8)
-        source.seek(0)
-        size, form = path.stat().st_size, compression(head)
-        try:
-            with legible():
-                stream = Forward(expanded(source, form), Budget.of(size))
+    try:
+        with opened_tar(path) as stream:
             scan = _Scan(stream, keep, note, largest)
             scan.all()
-            return _image(scan, form, size)
-        except ArchiveError as error:
-            raise ArchiveError(error.rule, f"{path}: {error}") from None
+            return _image(scan, stream.form, path.stat().st_size)
+    except ArchiveError as error:
+        raise ArchiveError(error.rule, f"{path}: {error}") from None
 
 
 @dataclass
@@ -239,7 +231,7 @@ class _Scan:
             opened = inner(self.stream, head, size)
         if opened is not None:
             try:
-                self.layers[name] = self._layer(name, opened[0])
+                self.layers[name] = self._layer(name, opened)
             except ArchiveError as error:  # it matters if the manifest names it
                 if error.rule == "archive.bomb":
                     raise

@@ -10,15 +10,11 @@ from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.checks.stream import (
     ArchiveError,
     Budget,
-    Forward,
-    compression,
-    expanded,
-    legible,
     members,
+    opened_tar,
 )
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
-from cytosuite.files import open_regular
 
 UploadKind = Literal["image", "tarball", "output"]
 FIRST, FIRST_BYTES = 8, 2**24  # members and expanded bytes that tell the kind
@@ -51,17 +47,13 @@ def upload_kind(path: Path) -> UploadKind:
     """Return the kind of a file or folder, by its first members; InputError for any other."""
     if path.is_dir():
         return "output"
-    with open_regular(path) as source:
-        head = source.read(8)
-        source.seek(0)
-        try:
-            with legible():
-                stream = Forward(expanded(source, compression(head)), Budget(FIRST_BYTES))
+    try:
+        with opened_tar(path, Budget(FIRST_BYTES)) as stream:
             names = (member.name for member in islice(members(stream), FIRST))
             return "image" if any(map(MEMBER.fullmatch, names)) else "tarball"
-        except ArchiveError as error:
-            if error.rule == "archive.damaged":
-                raise InputError(
-                    f"{path}: expected an image archive, a tarball or an output folder; {error}"
-                ) from None
-            return "tarball" if error.rule == "archive.bomb" else "image"
+    except ArchiveError as error:
+        if error.rule == "archive.damaged":
+            raise InputError(
+                f"{path}: expected an image archive, a tarball or an output folder; {error}"
+            ) from None
+        return "tarball" if error.rule == "archive.bomb" else "image"

@@ -4,14 +4,17 @@ import gzip
 import hashlib
 import io
 import lzma
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from cytosuite.errors import InputError, last_line
+from cytosuite.files import open_regular
 
 Compression = Literal["", "gzip", "xz", "zstd", "bzip2"]
 MAGIC: dict[bytes, Compression] = {
@@ -67,10 +70,10 @@ class Forward(io.RawIOBase):
     """A stream tarfile reads once, at most 1 MiB by `read` between members, contents by `take`."""
 
     def __init__(
-        self, source: BinaryIO, budget: Budget, *, inner: bool = False, compressed: bool = True
+        self, source: BinaryIO, budget: Budget, form: Compression, *, inner: bool = False
     ) -> None:
-        self.source, self.budget = source, budget
-        self.inner, self.compressed = inner, compressed
+        self.source, self.form = expanded(source, form), form
+        self.budget, self.inner = budget, inner
         self.position = 0
         self.header_bytes = 0
         self.block = b""  # the last header, or what stands in its place
@@ -85,7 +88,7 @@ class Forward(io.RawIOBase):
         """Return the next bytes, fewer at the end."""
         data = self.source.read(size) if size > 0 else b""
         self.position += len(data)
-        if self.compressed or not self.inner:
+        if self.form or not self.inner:
             self.budget.spend(len(data))
         if self.inner:
             self.hash.update(data)
@@ -218,6 +221,17 @@ def members(stream: Forward) -> Iterator[tarfile.TarInfo]:
 
 
 @contextmanager
+def opened_tar(path: Path, budget: Budget | None = None) -> Iterator[Forward]:
+    """Open an archive in a file; ArchiveError where it is compressed by neither gzip nor xz."""
+    with open_regular(path) as source:
+        form = compression(source.read(8))
+        source.seek(0)
+        with legible():
+            stream = Forward(source, budget or Budget.of(os.fstat(source.fileno()).st_size), form)
+        yield stream
+
+
+@contextmanager
 def legible() -> Iterator[None]:
     """Turn the errors of the libraries for cut and altered data into one ArchiveError."""
     try:
@@ -238,11 +252,10 @@ def legible() -> Iterator[None]:
         raise ArchiveError("archive.damaged", "a chain of headers without a member") from None
 
 
-def inner(stream: Forward, head: bytes, size: int) -> tuple[Forward, Compression] | None:
+def inner(stream: Forward, head: bytes, size: int) -> Forward | None:
     """Open a member's content, after its first 512 bytes `head`, as an archive if it is one."""
     form = compression(head)
     part = cast(BinaryIO, _Part(head, stream, size))
     if form in ("zstd", "bzip2") or (not form and not looks_like_tar(head)):
         return None
-    opened = expanded(part, form)
-    return Forward(opened, stream.budget, inner=True, compressed=bool(form)), form
+    return Forward(part, stream.budget, form, inner=True)

@@ -11,18 +11,16 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.benchmark.submission.checks.stream import (
     ArchiveError,
-    Budget,
     Forward,
-    compression,
-    expanded,
     legible,
     members,
+    opened_tar,
 )
 from cytosuite.contract.manifest import ModelCard, SelectPolicy, Uses, parse
 from cytosuite.contract.select import partakers
 from cytosuite.contract.weights import USES, in_use
 from cytosuite.errors import InputError, ModelError, plain
-from cytosuite.files import open_regular, parse_json
+from cytosuite.files import parse_json
 
 PLACE = "/nonexistent/model"  # only what leads out of it matters
 CARD_BYTES = 2**20
@@ -42,21 +40,17 @@ def check_tarball(path: Path) -> Iterator[Finding]:
     """Yield the findings of a platform about a tarball of weights or ground truth."""
     if not path.name.endswith((".tar.gz", ".tgz")):
         yield finding("tarball.suffix", path.name, f"its name ends with {path.suffix!r}")
-    with open_regular(path) as source:
-        form = compression(source.read(8))
-        source.seek(0)
-        if form != "gzip":
-            text = f"its content is {form or 'an uncompressed tar'}"
-            yield finding("tarball.gzip", path.name, text)
-        found = _Content(path.name)
-        try:
-            with legible():
-                stream = Forward(expanded(source, form), Budget.of(path.stat().st_size))
+    found = _Content(path.name)
+    try:
+        with opened_tar(path) as stream:
+            if stream.form != "gzip":
+                text = f"its content is {stream.form or 'an uncompressed tar'}"
+                yield finding("tarball.gzip", path.name, text)
             for member in members(stream):
                 yield from found.member(member, stream)
-        except ArchiveError as error:
-            yield finding(error.rule, path.name, str(error))
-            return
+    except ArchiveError as error:
+        yield finding(error.rule, path.name, str(error))
+        return
     if not stream.ended:
         yield finding("archive.no-end", path.name, "it ends with the last file: it may be cut")
     yield from found.whole()

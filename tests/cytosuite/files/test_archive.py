@@ -7,8 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from cytosuite.errors import InputError
-from cytosuite.files import archive as module
-from cytosuite.files.archive import opened_zip, unpack_member, write_zip
+from cytosuite.files.archive import opened_zip, write_zip
 
 
 def _member(name, kind=stat.S_IFREG, **facts):
@@ -31,9 +30,9 @@ def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path):
     path = write_zip(tmp_path / "a.zip", contents)
     again = write_zip(tmp_path / "b.zip", dict(reversed(contents.items())))
     assert path.read_bytes() == again.read_bytes()
-    with opened_zip(path) as (archive, members):
-        assert list(map(str, members)) == ["a/b.txt", "b.txt"]
-        unpack_member(archive, members[PurePosixPath("b.txt")], tmp_path / "out")
+    with opened_zip(path) as archive:
+        assert list(map(str, archive.members)) == ["a/b.txt", "b.txt"]
+        archive.unpack(PurePosixPath("b.txt"), tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b"two"
 
 
@@ -45,6 +44,7 @@ def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path):
         (_member("a\\..\\b.json"), "a path out of it"),
         (_member("a.json", stat.S_IFLNK), "a link or device"),
         (_member("a.json", stat.S_IFIFO), "a link or device"),
+        (_member("a.json", compress_type=zipfile.ZIP_BZIP2), "neither stored nor deflated"),
     ],
 )
 def test_what_is_no_plain_file_inside_is_refused(tmp_path, member, reason):
@@ -60,15 +60,19 @@ def test_a_file_that_grows_without_measure_is_refused(tmp_path):
         pass
 
 
-def test_an_encrypted_file_and_too_many_are_refused(tmp_path, monkeypatch):
+def test_an_encrypted_file_and_too_many_are_refused(tmp_path):
     path = _zip(tmp_path / "a.zip", _member("a"), _member("b"))
     locked = bytearray(path.read_bytes())
     locked[locked.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "b.zip").write_bytes(locked)
     with pytest.raises(InputError, match="an encrypted file"), opened_zip(tmp_path / "b.zip"):
         pass
-    monkeypatch.setattr(module, "MOST_MEMBERS", 1)
-    with pytest.raises(InputError, match="at most 1 files"), opened_zip(path):
+    with pytest.raises(InputError, match="at most 1 files"), opened_zip(path, most=1):
+        pass
+    with (
+        pytest.raises(InputError, match="at most 2 files of 1 bytes together"),
+        opened_zip(path, most=2, together=1),
+    ):
         pass
 
 
@@ -79,9 +83,9 @@ def test_a_broken_archive_is_one_line(tmp_path):
     path.write_bytes(content)
     with (
         pytest.raises(InputError, match="cannot be unpacked"),
-        opened_zip(path) as (archive, members),
+        opened_zip(path) as archive,
     ):
-        unpack_member(archive, members[PurePosixPath("a")], tmp_path / "out")
+        archive.unpack(PurePosixPath("a"), tmp_path / "out")
     path.write_bytes(content[:100])
     with pytest.raises(InputError, match="cannot be unpacked"), opened_zip(path):
         pass
