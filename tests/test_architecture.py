@@ -304,7 +304,6 @@ PERMITTED = {
     "benchmark/containers/build.py _layer": "the packages of a base that is built",
     "benchmark/engines/guest.py _taken": "within the folder of a session",
     "benchmark/engines/hardening.py enforceable": "its own number spreads runners on processors",
-    "benchmark/report/__init__.py _write": "figures of the former report",
     "benchmark/store/integrity.py forget": "stamps, which are made again",
     "cytosuite/contract/call.py delivered": "files of its own case",
     "cytosuite/napari/widget.py go": "former results in its own temporary folder",
