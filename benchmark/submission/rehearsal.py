@@ -3,9 +3,10 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,28 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
+from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.catalog.contract import Check
+from cytosuite.benchmark.containers.daemon import daemon_errors
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, StartError
+from cytosuite.benchmark.engines.outcome import HEALTH_S, Api, Engine, Limits, Outcome, StartError
+from cytosuite.benchmark.engines.sandbox import sandbox, watch
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
 from cytosuite.benchmark.submission.checks.outputs import accept_outputs
-from cytosuite.benchmark.submission.launched import INSTALL, SHIM, launch
 from cytosuite.benchmark.submission.profiles import MARGIN
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.errors import CytosuiteError
+from cytosuite.errors import CytosuiteError, InputError, plain
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import header, read
 
+SHIM = "sagemaker-shim"  # the platform's own launcher
+INSTALL = f"pip install httpx; pip install --no-deps --ignore-requires-python {SHIM}"
+PROGRAM, HOME = ROOT / "docker" / "platform" / "drive.py", "/opt/platform"
+ROOTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")  # its rights as root
 OTHER_NAMES = UUID("c7a4f0e2-6f0b-4f55-9a53-3d9f3a1c6b10")
 LONG_AGO_S = 10**9  # time of the renamed files
 LOG_LINES = 500  # the platform keeps no more
@@ -251,3 +259,40 @@ def _renamed(source: Path, target: Path) -> Path:
     listed.write_text(json.dumps(entries), encoding="utf-8")
     (target / PLACE["relative_path"]).write_text("1", encoding="utf-8")
     return target
+
+
+def launch(
+    engine: DockerEngine,
+    name: str,
+    limits: Limits,
+    inputs: Mapping[str, Path],
+    seconds: Mapping[str, float],
+    folder: Path,
+    api: Api = "invoke",
+) -> dict[str, Any]:
+    """Run cases within their seconds, in one start; return code and message of each by its name.
+
+    `folder` may hold ``in/model.tar.gz`` and ``in/ground_truth.tar.gz``; ``out`` gets the outputs.
+    """
+    for case, place in inputs.items():
+        (folder / "in" / case).mkdir(parents=True)
+        give(place, folder / "in" / case)
+    with daemon_errors(SHIM):
+        image, flags = engine.container(name, limits, None)
+        config = engine.client.images.get(image).attrs["Config"]
+        write_json(folder / "request.json", {"api": api, "seconds": seconds, "config": config})
+        entry = ["python3", f"{HOME}/{PROGRAM.name}"]
+        flags |= {"read_only": False, "user": "0:0", "cap_add": ROOTS, "entrypoint": entry}
+        places = {
+            PROGRAM.name: PROGRAM,
+            "packages": Path(str(distribution(SHIM).locate_file(""))),
+            "buckets": folder,
+        }
+        folders = {f"{HOME}/{key}": path for key, path in places.items()}
+        most = HEALTH_S + sum(seconds.values())
+        with sandbox(engine.client, image, (), folders, limits, flags, f"{HOME}/buckets") as box:
+            code = watch(box.exit_code, lambda waited: waited > most, time.perf_counter())
+            _, line = box.new_log()
+    if code != 0:
+        raise InputError(f"{SHIM} ended with exit code {code}: {plain(line)}")
+    return dict(read_json(folder / "results.json"))

@@ -23,7 +23,7 @@ from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.submission.checks.preflight import preflight
 from cytosuite.benchmark.submission.export import Wanted, export
-from cytosuite.benchmark.submission.launched import INSTALL, PROGRAM, launch
+from cytosuite.benchmark.submission.rehearsal import INSTALL, PROGRAM, launch
 from cytosuite.contract.client import PORT
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files import remove, visible_files
