@@ -100,6 +100,8 @@ def opened_zip(
 def _unsafe(info: ZipInfo) -> str:
     """Return why a member is refused, empty where it is not."""
     name = PurePosixPath(info.filename)
+    if not name.parts:
+        return "a file without a name"
     if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
         return "a path out of it"
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):

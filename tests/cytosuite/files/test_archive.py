@@ -42,6 +42,7 @@ def test_the_bytes_are_the_same_each_time_and_come_back(tmp_path):
         (_member("../a.json"), "a path out of it: '../a.json'"),
         (_member("/etc/a.json"), "a path out of it"),
         (_member("a\\..\\b.json"), "a path out of it"),
+        (_member(""), "a file without a name"),
         (_member("a.json", stat.S_IFLNK), "a link or device"),
         (_member("a.json", stat.S_IFIFO), "a link or device"),
         (_member("a.json", compress_type=zipfile.ZIP_BZIP2), "neither stored nor deflated"),
