@@ -1,7 +1,7 @@
 """The generator: a residual network between two strided ends, on folded planes."""
 
 from functools import partial
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
@@ -14,6 +14,7 @@ from cytosuite.networks.network import (
     Checkpointed,
     PlaneByPlane,
     VoxelNorm,
+    channels_last,
     folded,
     strided_reach,
     trained,
@@ -170,10 +171,7 @@ def unit(
 
 def build(arguments: Architecture, outputs: int | None = None) -> Generator:
     """Return a generator with random weights; with `residual` it starts as the identity."""
-    network = Generator(arguments, outputs)
-    layout = torch.channels_last_3d if arguments.dimensions == 3 else torch.channels_last
-    cast(Any, network).to(memory_format=layout)  # torch does not declare it
-    return network
+    return channels_last(Generator(arguments, outputs), arguments.dimensions)
 
 
 load = partial(trained, build, Architecture)  # arguments of a card, path of its weights

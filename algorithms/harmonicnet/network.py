@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cytosuite.contract.manifest import Described
-from cytosuite.networks.network import folded, trained
+from cytosuite.networks.network import channels_last, folded, trained
 
 FOLD = 2  # voxels along each axis folded into channels
 SPHERE = sqrt(4 * pi)  # coefficient of a sphere of radius 1
@@ -55,7 +55,7 @@ class HarmonicNet(nn.Module):
             norm_name=("batch", {}),
             act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.1}),
         )
-        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        channels_last(self)
         last = self.core.output_block.conv.conv
         with torch.no_grad():  # at first every object is a sphere of the mean radius
             last.weight[1:] = 0  # random ones are noise: training kills it with its features

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cytosuite.contract.manifest import Described
-from cytosuite.networks.network import PlaneByPlane, trained
+from cytosuite.networks.network import PlaneByPlane, channels_last, trained
 
 CLASSES = 3  # background, inside, border
 HEIGHTS = (7, 6, 5, 4)  # layers of the U blocks that shrink; those below are dilated instead
@@ -124,4 +124,4 @@ def build(arguments: Network) -> PlaneByPlane:
 
 def load(arguments: Mapping[str, Any], path: Path) -> PlaneByPlane:
     """Return a trained network for inference; InputError if its weights do not fit."""
-    return trained(build, Network, arguments, path)
+    return channels_last(trained(build, Network, arguments, path), 2)

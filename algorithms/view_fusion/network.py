@@ -3,7 +3,7 @@
 from functools import partial
 from itertools import pairwise
 from math import ceil, prod
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import torch
 from monai.networks.blocks.dynunet_block import get_conv_layer
@@ -15,6 +15,7 @@ from cytosuite.networks.network import (
     AddedChange,
     Checkpointed,
     VoxelNorm,
+    channels_last,
     folded,
     trained,
     unfolded,
@@ -149,9 +150,7 @@ class Restorer(Checkpointed):
 
 def build(arguments: RestorerArguments) -> Restorer:
     """Return a restorer with random weights; it starts as the identity."""
-    network = Restorer(arguments)
-    cast(Any, network).to(memory_format=torch.channels_last_3d)  # torch does not declare it
-    return network
+    return channels_last(Restorer(arguments))
 
 
 load = partial(trained, build, RestorerArguments)  # arguments of a card, path of its weights

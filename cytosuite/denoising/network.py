@@ -3,7 +3,7 @@
 from functools import partial
 from itertools import pairwise
 from math import pi
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Literal, Self, cast
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
@@ -16,6 +16,7 @@ from cytosuite.denoising.noise import NoiseKind
 from cytosuite.networks.network import (
     PlaneByPlane,
     VoxelNorm,
+    channels_last,
     folded,
     strided_reach,
     trained,
@@ -169,10 +170,7 @@ class Denoiser(nn.Module):
 
 def build(arguments: DenoiserArguments) -> Denoiser:
     """Return a denoiser with random weights; its first answer is 0."""
-    network = Denoiser(arguments)
-    layout = torch.channels_last_3d if arguments.dimensions == 3 else torch.channels_last
-    cast(Any, network).to(memory_format=layout)  # torch does not declare it
-    return network
+    return channels_last(Denoiser(arguments), arguments.dimensions)
 
 
 load = partial(trained, build, DenoiserArguments)  # arguments of a card, path of its weights

@@ -4,7 +4,7 @@ import ctypes
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from cytosuite.contract import facts
@@ -36,6 +37,7 @@ Arguments = TypeVar("Arguments", bound=BaseModel)
 Network = TypeVar("Network", bound=nn.Module)
 _IN_USE: ContextVar[nn.Module | None] = ContextVar("network", default=None)
 _REUSING: ContextVar[bool] = ContextVar("reusing", default=False)
+_ARGUMENTS = {torch.conv2d: 7, torch.conv3d: 7, torch.conv_transpose3d: 8}  # that layers give
 # Options of glibc's mallopt; every value but those for reuse is its default after large arrays.
 _TRIM, _MAP, _MAPS = -1, -3, -4
 _FREED, _REUSED = {_TRIM: 2**26, _MAP: 2**25, _MAPS: 2**16}, {_TRIM: -1, _MAPS: 0}
@@ -199,7 +201,9 @@ def exact(device: str) -> Iterator[None]:
     flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
     with torch.inference_mode(), flags:
         if device == "cpu":
-            yield
+            there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+            with _SmallToo() if there else nullcontext():
+                yield
             return
         before = torch.are_deterministic_algorithms_enabled()
         only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -208,6 +212,41 @@ def exact(device: str) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(before, warn_only=only_warns)
+
+
+class _SmallToo(TorchFunctionMode):
+    """Float32 convolutions of volumes, and of single pixels, by oneDNN, however small.
+
+    For one image of at most 20,480 channels x planes x rows, and for single pixels on one thread,
+    torch (`ConvParams::use_mkldnn`) copies neighbourhoods: up to four times the CPU time.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Return what a function of torch does."""
+        del types
+        if len(args) == _ARGUMENTS.get(func) and _plain(args):
+            values, weight, bias, stride, padding, *others = args
+            if len(others) == 2:
+                return torch.mkldnn_convolution(values, weight, bias, padding, stride, *others)
+            wider, groups, dilation = others
+            sides = padding, wider, stride, dilation
+            transposed = torch.ops.mkldnn._convolution_transpose_pointwise
+            return transposed(values, weight, bias, *sides, groups, "none", [], "")
+        return func(*args, **(kwargs or {}))
+
+
+def _plain(args: Sequence[Any]) -> bool:
+    """Return whether a layer asks for one of these convolutions, of images (N, C, ..., Y, X)."""
+    values, weight, _, _, padding, *_ = args
+    single = values.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    here = values.ndim == weight.ndim and (values.ndim == 5 or weight[0, 0].numel() == 1)
+    return single and here and isinstance(padding, tuple)
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
@@ -244,6 +283,12 @@ def trained(
     network = build(parse("network", arguments, model))
     put_tensors(network, load_file(path), path)
     return network.eval()
+
+
+def channels_last(network: Network, dimensions: int = 3) -> Network:
+    """Return a network whose weights have the channels last: on CPUs about a fifth faster."""
+    layout = torch.channels_last_3d if dimensions == 3 else torch.channels_last
+    return cast(Network, cast(Any, network).to(memory_format=layout))  # torch does not declare it
 
 
 class VoxelNorm(nn.Module):

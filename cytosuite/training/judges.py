@@ -19,7 +19,7 @@ from torch.nn.functional import (
 from torch.nn.utils.parametrizations import spectral_norm
 
 from cytosuite.contract.manifest import Described
-from cytosuite.networks.network import PlaneByPlane
+from cytosuite.networks.network import PlaneByPlane, channels_last
 
 Stride = Annotated[int, Field(ge=1)]
 Strides = tuple[Stride, Stride, Stride]
@@ -83,8 +83,7 @@ class PatchJudge(nn.Module):
             inputs = width
         layers.append(_convolution(inputs, 1, (1, 1, 1), arguments.norm, dimensions))
         self.layers = nn.Sequential(*layers)
-        layout = torch.channels_last_3d if dimensions == 3 else torch.channels_last
-        cast(Any, self).to(memory_format=layout)  # torch does not declare it
+        channels_last(self, dimensions)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the answers (N, 1, z, y, x), float32, for the patches of (N, C, Z, Y, X) crops."""

@@ -103,6 +103,33 @@ def test_a_gpu_computes_by_deterministic_kernels_and_only_within(device, strict)
     assert flags() == before
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_small_volumes_are_convolved_as_large_ones():
+    network = torch.nn.Sequential(
+        torch.nn.Conv3d(3, 4, 3, stride=(1, 2, 2), padding=1, dilation=(2, 1, 1)),
+        torch.nn.ConvTranspose3d(4, 2, 3, stride=2, padding=1, output_padding=1),
+    ).requires_grad_(False)
+    values = torch.randn(1, 3, 6, 8, 10)
+    with exact("cpu"), torch.autograd.profiler.profile(use_device=None) as seen:
+        found = network(values)
+    assert not [event.name for event in seen.function_events if "slow" in event.name]
+    torch.testing.assert_close(found, network(values))
+
+
+@pytest.mark.parametrize(
+    ("layer", "values"),
+    [
+        (torch.nn.Conv3d(1, 2, 3, padding="same"), torch.ones(1, 1, 4, 4, 4)),
+        (torch.nn.Conv3d(1, 2, 3), torch.ones(1, 4, 4, 4)),
+        (torch.nn.Conv3d(1, 2, 3).double(), torch.ones(1, 1, 4, 4, 4).double()),
+    ],
+)
+def test_other_convolutions_are_those_of_torch(layer, values):
+    with exact("cpu"):
+        found = layer(values)
+    assert torch.equal(found, layer(values).detach())
+
+
 def image(shape=(2, 9, 50, 61)):
     return np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float32)
 
