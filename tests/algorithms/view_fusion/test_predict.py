@@ -13,6 +13,7 @@ from cytosuite.algorithms.view_fusion.predict import Parameters, agreement, pred
 from cytosuite.contract.tasks import VIEW
 from cytosuite.errors import InputError
 from cytosuite.networks import tiling
+from cytosuite.networks.network import exact
 from cytosuite.networks.tiling import fit
 from cytosuite.volume import Origin, Volume, large
 
@@ -189,7 +190,7 @@ def test_tiles_leave_no_seams(arguments):
 def test_the_answer_is_that_of_the_network():
     image = view(dtype="uint16")
     units, network = units_of(image), random_network(TINY)
-    with torch.no_grad():
+    with exact("cpu"):
         answer = network(torch.from_numpy(to_network(image, units))[None, None])[0, 0].numpy()
     found = _made(image, TINY, WHOLE, network)
     np.testing.assert_array_equal(found.image, to_counts(answer, units, "uint16"))
