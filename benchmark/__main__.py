@@ -18,7 +18,7 @@ def main() -> None:
 def _run() -> int | None:
     """Run the command line, which is imported here: an interruption can come at any time."""
     gc.set_threshold(20_000)  # loading makes many objects and no garbage: a fifth of the start
-    from cytosuite.benchmark.catalog.catalog import CACHE, CHECKOUT, PACKAGE
+    from cytosuite.benchmark.catalog.places import CACHE, CHECKOUT, PACKAGE
     from cytosuite.benchmark.commands.app import run
 
     if not (CHECKOUT and os.access(PACKAGE, os.W_OK)) and "NUMBA_CACHE_DIR" not in os.environ:

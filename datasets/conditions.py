@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.datasets.physics.grid import some_planes
-from cytosuite.volume import Scalar, large
+from cytosuite.files import Scalar
+from cytosuite.volume import large
 from cytosuite.volume.pieces import distinct
 
 SECOND_DIFFERENCE = sqrt(6.0)  # noise of a - 2 b + c relative to one voxel's

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cytosuite.volume import Scalar, Volume
+from cytosuite.files import Scalar
+from cytosuite.volume import Volume
 
 Value = Mapping[str, Any]  # the object of a JSON socket
 

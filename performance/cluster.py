@@ -29,11 +29,12 @@ from cytosuite.benchmark.cluster.spread import spread
 from cytosuite.benchmark.data.dataset import Case, prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.engines.guest import Guest
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, Shown
+from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome, Session, Shown
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.benchmark.runs.plan import Job, job_key, plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.words import Api
 
 NAME, TASK = "watershed", "segment"
 CHUNK_S = 600.0

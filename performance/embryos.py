@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite import files
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.comparison.origin import model_digest
 from cytosuite.benchmark.containers.sources import runtime_files

@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from cytosuite.benchmark.catalog.catalog import ROOT, workplace
+from cytosuite.benchmark.catalog.places import ROOT, workplace
 from cytosuite.benchmark.report.section import table
 from cytosuite.files import atomic, read_json, read_text, read_toml
 

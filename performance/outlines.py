@@ -19,7 +19,7 @@ import numpy as np
 from annotations import Row, figure
 from embryos import LEAST, NAMES, POOLED
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model

@@ -22,11 +22,12 @@ from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
-from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import claimed, run_job
 from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.words import Api
 from cytosuite.datasets.sample import Sample
 from cytosuite.files.working import SESSION, owner_label
 from cytosuite.volume import Volume

@@ -27,7 +27,7 @@ from skimage.feature import blob_log
 
 from cytosuite.algorithms.spots.find import find
 from cytosuite.algorithms.spots.parameters import Parameters
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import merged
 from cytosuite.contract.points import points_of

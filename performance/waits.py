@@ -39,7 +39,7 @@ from scipy import fft
 from stages import FOLDER
 
 import cytosuite
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 

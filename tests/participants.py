@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from cytosuite.benchmark.commands.report import ReportOptions, report_command
+from cytosuite.benchmark.commands.report import report_command
+from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.benchmark.runs import run
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.contract.points import Points

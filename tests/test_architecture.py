@@ -136,11 +136,9 @@ def _circles(graph):
         yield from visit(start, [])
 
 
-@pytest.mark.parametrize(
-    "module", ["cytosuite.benchmark.data.dataset", "cytosuite.benchmark.terminal.options"]
-)
-def test_data_and_options_load_no_report(module):
+def test_data_load_no_report():
     heavy = "{'jinja2', 'matplotlib', 'torch', 'pandas'}"
+    module = "cytosuite.benchmark.data.dataset"
     code = f"import sys, {module}; sys.exit(bool({heavy} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
@@ -295,8 +293,8 @@ NAMED = {"mkdtemp", "mkstemp", "TemporaryDirectory", "NamedTemporaryFile"}
 LISTING = {"glob", "rglob", "iterdir", "scandir", "walk", "listdir"}
 REMOVING = {"clear", "remove", "rmtree", "os.remove", ".rmdir", ".unlink", ".rmtree"}
 PERMITTED = {
-    "benchmark/commands/algorithms.py run": "cases in its own temporary folder",
-    "benchmark/commands/algorithms.py running": "the same",
+    "benchmark/runs/trial.py run": "cases in its own temporary folder",
+    "benchmark/runs/trial.py running": "the same",
     "benchmark/commands/applied.py put": "the former result of an image",
     "benchmark/commands/model.py _drop": "weights of one model",
     "benchmark/commands/report.py _data": "its own links; listed is the truth",

@@ -5,8 +5,9 @@ from functools import partial
 
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, dataset_manifests
+from cytosuite.benchmark.catalog.catalog import algorithms, dataset_manifests
 from cytosuite.benchmark.catalog.contract import checks
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe

@@ -20,6 +20,7 @@ from cytosuite.contract.progress import part
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.files import Scalar
 from cytosuite.networks.grid import in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once, reused_memory
 from cytosuite.networks.normalise import Background, background_of, normalise
@@ -34,7 +35,7 @@ from cytosuite.networks.scale import (
 from cytosuite.networks.tiling import Tile, sample, tile_within
 from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.segmentation.outline.redraw import with_outline
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import Volume
 from cytosuite.volume.large import put, room
 
 Floats = NDArray[np.float32]

@@ -17,10 +17,11 @@ from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.spacing import warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.files import Scalar
 from cytosuite.networks.network import Forward, Prediction, device, load_once
 from cytosuite.networks.normalise import Target
 from cytosuite.networks.tiling import check_tile
-from cytosuite.volume import Scalar, Volume, seed_of
+from cytosuite.volume import Volume, seed_of
 
 Size = Annotated[int, Field(ge=1)]
 

@@ -32,10 +32,11 @@ from cytosuite.denoising.sampling import (
     synthesise,
 )
 from cytosuite.errors import InputError, RoomError
+from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.normalise import Target, denormalise, in_dtype, sketch_of_labels
 from cytosuite.networks.tiling import check_tile
-from cytosuite.volume import Scalar, Volume, seed_of
+from cytosuite.volume import Volume, seed_of
 from cytosuite.volume.memory import free_gib
 
 SKETCH, LABELS, MADE = "structure-sketch", "instance-labels", "synthetic-image"

@@ -19,8 +19,9 @@ from cytosuite.denoising.network import DenoiserArguments, load
 from cytosuite.denoising.noise import noise_field
 from cytosuite.denoising.sampling import Conditional, Contrast, Process, synthesise
 from cytosuite.errors import InputError, RoomError
+from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
-from cytosuite.volume import SPATIAL, Scalar, Volume
+from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.memory import free_gib
 
 FARTHEST = 4.0  # between voxel sizes of request and model, as a factor

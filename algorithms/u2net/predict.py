@@ -17,6 +17,7 @@ from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.files import Scalar
 from cytosuite.networks.grid import in_pixels, interpolate, labels_to_image, stencils, to_working
 from cytosuite.networks.network import Forward, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
@@ -30,7 +31,7 @@ from cytosuite.networks.scale import (
 )
 from cytosuite.networks.tiling import check_tile
 from cytosuite.segmentation.assembly import in_order
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import Volume
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]

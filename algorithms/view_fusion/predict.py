@@ -18,10 +18,11 @@ from cytosuite.contract.spacing import warned
 from cytosuite.contract.tasks import VIEW
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
+from cytosuite.files import Scalar
 from cytosuite.networks.network import Forward, answer, device, load_once, reused_memory
 from cytosuite.networks.tiling import check_tile, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import Volume
 from cytosuite.volume.large import put, room, taken
 from cytosuite.volume.pieces import from_lowest
 

@@ -1,57 +1,19 @@
-"""Catalog of the algorithms, datasets and recipes, and of the places where they lie."""
+"""Catalog of the algorithms, datasets and recipes."""
 
-import difflib
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import cytosuite
+from cytosuite.benchmark.catalog.places import ROOT, pick
 from cytosuite.contract.manifest import (
     AlgorithmManifest,
     DatasetManifest,
     read_algorithm,
     read_dataset,
 )
-from cytosuite.errors import InputError
 
-PACKAGE = Path(str(cytosuite.__file__)).resolve().parent
-# A checkout has the rooms next to the library, which links to them; a wheel has them inside.
-CHECKOUT = (PACKAGE.parent / "pyproject.toml").is_file()
-ROOT = PACKAGE.parent if CHECKOUT else PACKAGE
 ALL = "all"  # in place of names: the optional algorithms too
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cytosuite"
 Manifest = TypeVar("Manifest", AlgorithmManifest, DatasetManifest)
-
-
-def workplace() -> Path:
-    """Return the folder in which commands write: the checkout or, of a wheel, the current one."""
-    return ROOT if CHECKOUT else Path.cwd()
-
-
-def model_homes() -> list[Path]:
-    """Return the folders of models: ours and, of a wheel, where its user's trainings write."""
-    return [home / "weights" for home in dict.fromkeys([ROOT, workplace()])]
-
-
-def program_of(name: str) -> str:
-    """Return the algorithm of a name in a run: cellpose3d of ``cellpose3d:card``."""
-    return name.partition(":")[0]
-
-
-def folder_of(name: str) -> str:
-    """Return the folder of a name in a run: no algorithm has the hyphen of ``cellpose3d-card``."""
-    return name.replace(":", "-")
-
-
-def need_checkout(purpose: str) -> Path:
-    """Return the folder of the checkout; InputError if cytosuite is installed from a wheel."""
-    if not CHECKOUT:
-        raise InputError(
-            f"{purpose} needs a checkout of the repository (git clone, then make benchmark); "
-            f"this is the installed package in {PACKAGE}, which runs with --engine process"
-        )
-    return ROOT
 
 
 def algorithms(root: Path = ROOT) -> dict[str, AlgorithmManifest]:
@@ -75,20 +37,6 @@ def recipes(root: Path = ROOT) -> dict[str, Path]:
     """Return the recipes that come with the datasets: ``spheroid/<recipe>`` and their files."""
     found = sorted((root / "datasets").glob("*/recipes/*.toml"))
     return {f"{path.parent.parent.name}/{path.stem}": path for path in found}
-
-
-def pick(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the wanted names, or all known ones; InputError with the closest if one is unknown."""
-    known = sorted(known)
-    chosen = list(dict.fromkeys(names))
-    for name in chosen:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
-            )
-            raise InputError(f"no {kind} called {name!r}; {hint}")
-    return chosen or known
 
 
 def _found(folder: Path, file: str, reader: Callable[[Path], Manifest]) -> dict[str, Manifest]:

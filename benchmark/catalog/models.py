@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, model_homes
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import ROOT, model_homes
 from cytosuite.contract.manifest import AlgorithmManifest, ModelCard, Use, read_card
 from cytosuite.contract.select import FOLDER, Value, select
 from cytosuite.contract.weights import USES, open_model, read_cards, uses, weights_file

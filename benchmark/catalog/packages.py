@@ -4,7 +4,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, program_of
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, program_of
 from cytosuite.benchmark.containers.sources import follow
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.errors.packages import needs

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from cytosuite.benchmark.catalog.catalog import algorithms, pick
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import pick
 from cytosuite.contract.manifest import ModelCard, parse, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import NAME, SAFE, open_model

@@ -14,11 +14,12 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.collect import clear, clear_abandoned
 from cytosuite.benchmark.engines.guest import Guest
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome
+from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome
 from cytosuite.benchmark.runs.plan import Job, is_done, job_key
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.benchmark.runs.run import REFUSALS, run_job
 from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
 from cytosuite.files.working import private_session
 

@@ -3,38 +3,21 @@
 import json
 import keyword
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
-from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import (
-    ROOT,
-    algorithms,
-    dataset_manifests,
-    model_homes,
-    need_checkout,
-    pick,
-    recipes,
-)
-from cytosuite.benchmark.catalog.contract import Check, Run, checks
-from cytosuite.benchmark.catalog.models import Models, named_models, rules_of
+from cytosuite.benchmark.catalog.catalog import algorithms, dataset_manifests, recipes
+from cytosuite.benchmark.catalog.models import named_models, rules_of
 from cytosuite.benchmark.catalog.packed import made_for
-from cytosuite.benchmark.engines.outcome import Limits, Session
-from cytosuite.benchmark.engines.process import ProcessEngine
-from cytosuite.benchmark.runs.validate import BadOutput, check
+from cytosuite.benchmark.catalog.places import ROOT, model_homes, need_checkout, pick
+from cytosuite.benchmark.options.algorithms import CheckOptions, ListOptions, NewOptions
 from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.options import TableOptions, option
 from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
-from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import (
-    AlgorithmManifest,
     ModelCard,
     SelectPolicy,
     read_algorithm,
@@ -43,9 +26,8 @@ from cytosuite.contract.manifest import (
 )
 from cytosuite.contract.select import left_out
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import atomic, read_json, remove
-from cytosuite.formats import header, read
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, remove
 from cytosuite.metrics.boards import BOARDS
 
 KIND, ALGORITHM, NAME = range(3)  # columns
@@ -53,27 +35,9 @@ KEYS = ("kind", "algorithm", "name", "task", "made for")
 TEMPLATES = Path(__file__).resolve().parents[1] / "scaffold"
 WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # of a Python module and of an image's tag
 TAKEN = {"base", "debian"}  # images of the containers' own
-TIMEOUT_S = 120.0  # of a case of a few thousand voxels
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewOptions:
-    """Options of a new algorithm."""
-
-    name: str = option(..., "Name of its folder.", argument=True, metavar="ALGORITHM")
-    task: str = option("segment", "segment, detect, enhance, synthesise, sample or fuse.")
-    torch: bool = option(False, "A network of torch, for the task segment, without weights yet.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckOptions:
-    """Options of a check."""
-
-    name: str = option(..., "Name in algorithms/.", argument=True, metavar="ALGORITHM")
-    model: str | None = option(None, "Name of a model, or its card: check this one alone.")
-
-
-def list_command(options: TableOptions, console: Console) -> None:
+def list_command(options: ListOptions, console: Console) -> None:
     """Show all there is, a table for each kind: a model in one line, with its best score."""
     table = listing()
     if not options.stdout_is_data:
@@ -216,16 +180,11 @@ def _list(name: str, task: Task) -> None:
         temporary.write_text(f"{text}\n{row}\n", encoding="utf-8")
 
 
-class _FailedCaseError(CytosuiteError):
-    """An algorithm fails a case, with the exit code of its process."""
-
-    def __init__(self, message: str, exit_code: int | None) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code or 1
-
-
 def check_command(options: CheckOptions, console: Console) -> int:
     """Check an algorithm as its container would run it, unisolated; exit code 1 if one fails."""
+    from cytosuite.benchmark.catalog.contract import Check, checks
+    from cytosuite.benchmark.runs.trial import running  # loads the readers
+
     name, folders = options.name, (ROOT / "algorithms").glob("*/")
     pick("algorithm", [name], [folder.name for folder in folders if folder.name[:1] not in "._"])
     found: list[Check] = []
@@ -250,49 +209,3 @@ def check_command(options: CheckOptions, console: Console) -> int:
     passed = sum(done.result == "pass" for done in found)
     console.print(f"{name}: {passed} passed, {failed} failed", highlight=False, markup=False)
     return 1 if failed else 0
-
-
-@contextmanager
-def running(
-    manifest: AlgorithmManifest, folder: Path, models: Models = MappingProxyType({})
-) -> Iterator[Run]:
-    """Give a function that runs the algorithm on inputs; its process starts with the first."""
-    limits = Limits(memory_gib=manifest.resources.memory_gib, timeout_s=TIMEOUT_S)
-    sessions: list[Session] = []
-    with ExitStack() as stack:
-
-        def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
-            """Return the outputs that the algorithm writes for these inputs."""
-            if not sessions:
-                place = folder / "session"
-                started = ProcessEngine(models=models).session(
-                    manifest.name, place, limits, "invoke"
-                )
-                sessions.append(stack.enter_context(started))
-            with TemporaryDirectory(dir=folder) as case:
-                return _case(manifest, inputs, sessions[0], Path(case))
-
-        yield run
-
-
-def _case(
-    manifest: AlgorithmManifest, inputs: Mapping[str, Any], session: Session, folder: Path
-) -> dict[str, Any]:
-    """Return the outputs of one case, read from the files that the algorithm wrote."""
-    task, raw = TASKS[manifest.task], folder / "output"
-    raw.mkdir()
-    write_case(folder / "input", task, "example", inputs)
-    done = session.predict(folder / "input", raw, folder / "log.txt")
-    if done.status != "ok":
-        raise _FailedCaseError(f"{done.status}: {done.message}", done.exit_code)
-    main = next(socket for socket in task.inputs if socket.slug in inputs)
-    place = folder / "input" / main.relative_path
-    geometry = header(place if main.is_json else place / "example.tif")
-    outputs: dict[str, Any] = {}
-    try:
-        for socket in task.outputs:
-            if (path := check(raw, socket, geometry)) is not None:
-                outputs[socket.slug] = read_json(path) if socket.is_json else read(path)
-    except BadOutput as finding:
-        raise _FailedCaseError(f"{finding.status}: {finding}", 1) from None
-    return outputs

@@ -1,4 +1,4 @@
-"""The command line: all commands by name, each of which is loaded when it runs."""
+"""The command line: all commands by name; options load with the help, the rest with a run."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from importlib import import_module
 from inspect import signature
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
 import typer
 
@@ -16,11 +16,17 @@ from cytosuite.errors.ending import INTERRUPTED
 
 
 class Command(NamedTuple):
-    """A command, its module in this folder, and its line in the help."""
+    """A command, its module here and among the options, and its line in the help."""
 
     name: str
     module: str
     help: str
+
+    @property
+    def options(self) -> Any:  # noqa: ANN401 - a dataclass
+        """The class of its options."""
+        home = import_module(f"cytosuite.benchmark.options.{self.module}")
+        return getattr(home, f"{self.name.title().replace('-', '')}Options")
 
     def load(self) -> Callable[..., int | None]:
         """Return the function of options and console that is the command."""
@@ -123,12 +129,12 @@ def application(words: Sequence[str]) -> typer.Typer:
 def _add(
     app: typer.Typer, command: Command, wanted: str, words: Sequence[str], panel: str | None = None
 ) -> None:
-    """Add a command to a program; only the wanted one is loaded."""
+    """Add a command to a program, with its options only where it is wanted."""
     callback: Callable[..., None] = common_options
     if command.name == wanted:
         from cytosuite.benchmark.terminal.options import as_callback
 
-        callback = as_callback(command.load())
+        callback = as_callback(command.options, command.load)
         _refuse_empty_paths(callback, words)
     app.command(command.name, help=command.help, rich_help_panel=panel)(callback)
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record, grouped, read_record
 from cytosuite.benchmark.store.integrity import foreign_digest
-from cytosuite.benchmark.terminal.options import SegmentOptions
 from cytosuite.contract.points import Points, read_points
 from cytosuite.contract.tasks import POINTS, TASKS, Socket
 from cytosuite.errors import InputError, printable

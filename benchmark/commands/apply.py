@@ -35,17 +35,17 @@ from cytosuite.benchmark.commands.choice import (
 )
 from cytosuite.benchmark.commands.data import need, start_engine
 from cytosuite.benchmark.data.dataset import Case, make_case
+from cytosuite.benchmark.options.apply import ApplyOptions, SegmentOptions
 from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.benchmark.terminal.console import Cases, lines_to, progress
-from cytosuite.benchmark.terminal.options import ApplyOptions, SegmentOptions
 from cytosuite.contract.interface import read_case
 from cytosuite.contract.manifest import AlgorithmManifest as Manifest
 from cytosuite.contract.metadata import with_given
 from cytosuite.contract.select import FOLDER, describe
-from cytosuite.contract.spacing import ASSUME
 from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.words import ASSUME
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import value_digest, work_folder

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog.catalog import (
-    ALL,
-    CHECKOUT,
-    algorithms,
-    asked_for,
-    pick,
-    program_of,
-)
+from cytosuite.benchmark.catalog.catalog import ALL, algorithms, asked_for
 from cytosuite.benchmark.catalog.models import (
     Models,
     cards_of,
@@ -31,6 +24,7 @@ from cytosuite.benchmark.catalog.models import (
     unlike,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
+from cytosuite.benchmark.catalog.places import CHECKOUT, pick, program_of
 from cytosuite.benchmark.commands.conclusion import (
     Conclusion,
     conclude,
@@ -56,6 +50,7 @@ from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpu_facts
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.results.circumstances import RunFacts, origin, revision
 from cytosuite.benchmark.runs.chain import links
 from cytosuite.benchmark.runs.plan import Job, plan
@@ -63,7 +58,6 @@ from cytosuite.benchmark.runs.run import claimed
 from cytosuite.benchmark.store.csvfile import written
 from cytosuite.benchmark.store.integrity import FOREIGN, forget
 from cytosuite.benchmark.terminal.console import Cases, progress
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, ModelError

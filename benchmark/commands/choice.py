@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms, pick
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import (
     Models,
     cards_of,
@@ -18,11 +18,13 @@ from cytosuite.benchmark.catalog.models import (
     ruled_folder,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
+from cytosuite.benchmark.catalog.places import pick
 from cytosuite.benchmark.commands.applied import WORDS
 from cytosuite.benchmark.commands.data import own_model
 from cytosuite.benchmark.engines.choose import engine_name
+from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.options import AUTO, SEGMENT, SegmentOptions
+from cytosuite.benchmark.terminal.options import AUTO, SEGMENT
 from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
 from cytosuite.contract.cautions import cautions
 from cytosuite.contract.manifest import AlgorithmManifest

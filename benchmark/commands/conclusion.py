@@ -10,11 +10,11 @@ from rich.console import Console
 
 from cytosuite.benchmark.cluster.processes import beside
 from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.store.integrity import digests, unaltered
 from cytosuite.benchmark.terminal.console import lines_to, progress
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
 from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.contract.tasks import Task
 from cytosuite.files import atomic, visible_files

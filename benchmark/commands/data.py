@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms, workplace
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import Models
 from cytosuite.benchmark.catalog.packages import uses_gpu
+from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case, Dataset, prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.runs.chain import links, through
 from cytosuite.benchmark.runs.learning import converted, is_tool
 from cytosuite.benchmark.runs.plan import Job
@@ -25,6 +26,7 @@ from cytosuite.benchmark.runs.run import Report, run_job
 from cytosuite.benchmark.terminal.console import Cases, progress
 from cytosuite.benchmark.terminal.options import ClusterOptions, DataOptions, RunOptions
 from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
 
 if TYPE_CHECKING:

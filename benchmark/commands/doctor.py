@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.text import Text
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog.catalog import (
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import (
     CACHE,
     CHECKOUT,
     PACKAGE,
     ROOT,
-    algorithms,
     model_homes,
     workplace,
 )
@@ -29,8 +29,9 @@ from cytosuite.benchmark.containers.daemon import daemon_errors, need_docker
 from cytosuite.benchmark.data.loops import compiled
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.gpu import gpus, listed, nvml, torch_trouble
+from cytosuite.benchmark.options.doctor import DoctorOptions
 from cytosuite.benchmark.terminal.console import lines_to
-from cytosuite.benchmark.terminal.options import SEGMENT, JsonOptions
+from cytosuite.benchmark.terminal.options import SEGMENT
 from cytosuite.contract.weights import MODELS, open_model, read_cards
 from cytosuite.errors import CytosuiteError, InputError, plain
 from cytosuite.errors.packages import extras, install
@@ -61,7 +62,7 @@ class Sign(NamedTuple):
     mend: str = ""
 
 
-def doctor_command(options: JsonOptions, console: Console) -> int:
+def doctor_command(options: DoctorOptions, console: Console) -> int:
     """Look at the machine; exit code 1 if the main job cannot run."""
     found = []
     for sign in examine():

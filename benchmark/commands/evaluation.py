@@ -3,7 +3,7 @@
 import os
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,15 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import (
-    ROOT,
-    algorithms,
-    dataset_manifests,
-    need_checkout,
-    pick,
-)
+from cytosuite.benchmark.catalog.catalog import algorithms, dataset_manifests
 from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.catalog.models import named_models
+from cytosuite.benchmark.catalog.places import ROOT, need_checkout, pick
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.guests import need_guests, take_in
 from cytosuite.benchmark.comparison.scored import read_scored
@@ -30,8 +25,12 @@ from cytosuite.benchmark.data.dataset import serves
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.engines.choose import engine_name
 from cytosuite.benchmark.engines.guest import is_guest
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.engines.sandbox import sandbox, watch
+from cytosuite.benchmark.options.evaluation import (
+    BuildEvaluationOptions,
+    RehearseOptions,
+)
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.runs.chain import links
 from cytosuite.benchmark.submission.export import export_image
@@ -50,9 +49,10 @@ from cytosuite.benchmark.submission.judging.submission import (
 from cytosuite.benchmark.submission.profiles import PROFILES, PlatformProfile, smallest
 from cytosuite.benchmark.submission.rehearsal import Rehearsal, write_record
 from cytosuite.benchmark.terminal.console import lines_to, progress
-from cytosuite.benchmark.terminal.options import DataOptions, GuestOptions, PhaseOptions, option
+from cytosuite.benchmark.terminal.options import DataOptions
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.words import Api
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, need_file, need_folder, read_json, work_folder
 
@@ -66,35 +66,9 @@ SHUT = {  # as the steps for organisers say
     "tmpfs": {"/tmp": ""},
 }
 USUAL = "spheroid"  # of several datasets that serve a task
-MOST_REHEARSED = 100
 
 
-@dataclass(frozen=True, kw_only=True)
-class RehearseOptions(GuestOptions):
-    """Options of a rehearsal."""
-
-    algorithm: str = option(
-        ..., "Name in algorithms/, image:tag or .tar.gz of others.", argument=True
-    )
-    task: str | None = option(None, "Of an image of others: segment, ...")
-    dataset: str | None = option(None, "Images to rehearse on: a dataset, recipe or folder.")
-    profile: str | None = option(None, "Machine, like gc-t4-16gb; the smallest that suffices.")
-    runs: Path | None = option(None, "Folder for all results.")
-    cases: int = option(3, "How many at most.", min=1, max=MOST_REHEARSED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationOptions(PhaseOptions):
-    """Options of an evaluation on a challenge platform."""
-
-    out: Path = option(Path("dist"), "Folder for the files to upload.")
-    image: bool = option(False, "Build the evaluation container too.")
-    run: Path | None = option(
-        None, "Rehearse it with the outputs of a run: folder, or name in runs/."
-    )
-
-
-def build_evaluation_command(options: EvaluationOptions, console: Console) -> int:
+def build_evaluation_command(options: BuildEvaluationOptions, console: Console) -> int:
     """Write the uploads of a phase; with a run exit code 1 if its scores differ."""
     paths = write_evaluation(options, console)
     if options.image:
@@ -111,7 +85,7 @@ def rehearse_command(options: RehearseOptions, console: Console) -> int:
     return 0 if rehearse(options, console) else 1
 
 
-def write_evaluation(options: EvaluationOptions, console: Console) -> list[Path]:
+def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[Path]:
     """Write ground truth, inputs and steps of a phase, and return them in this order."""
     made = recipe(options.wanted)
     task = TASKS[pick("task", [options.task or made.task], TASKS)[0]]
@@ -136,7 +110,7 @@ def write_evaluation(options: EvaluationOptions, console: Console) -> list[Path]
     return [tarball, inputs, text]
 
 
-def build_evaluation(options: EvaluationOptions, console: Console) -> Path:
+def build_evaluation(options: BuildEvaluationOptions, console: Console) -> Path:
     """Build the image of the evaluation, unless it is current, and return its archive."""
     builder, tag = _built(options, console)
     with progress(console, "exporting the evaluation") as step:
@@ -145,7 +119,7 @@ def build_evaluation(options: EvaluationOptions, console: Console) -> Path:
 
 
 def rehearse_evaluation(
-    run: Path, tarball: Path, options: EvaluationOptions, console: Console
+    run: Path, tarball: Path, options: BuildEvaluationOptions, console: Console
 ) -> bool:
     """Judge a run by the evaluation, contained where possible; whether the scores agree."""
     say = lines_to(console)
@@ -180,7 +154,7 @@ def rehearse_evaluation(
     return equal
 
 
-def _built(options: EvaluationOptions, console: Console) -> tuple[Builder, str]:
+def _built(options: BuildEvaluationOptions, console: Console) -> tuple[Builder, str]:
     """Build the image of the evaluation, unless it is current, and return its tag."""
     say = partial(console.print, highlight=False, markup=False)
     root = need_checkout("a build of containers")
@@ -196,7 +170,9 @@ def _judge(truth: Path, folder: Path) -> None:
     Evaluator(folder / "input", folder / "output", truth).run_case()
 
 
-def _judge_shut(truth: Path, options: EvaluationOptions, console: Console, folder: Path) -> None:
+def _judge_shut(
+    truth: Path, options: BuildEvaluationOptions, console: Console, folder: Path
+) -> None:
     """Judge a submission by the evaluation in its container."""
     builder, tag = _built(options, console)
     output = folder / "output"

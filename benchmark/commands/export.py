@@ -1,34 +1,25 @@
 """Commands of a challenge's participants: build and export images, and check uploads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import (
-    algorithms,
-    asked_for,
-    folder_of,
-    need_checkout,
-    pick,
-    workplace,
-)
+from cytosuite.benchmark.catalog.catalog import algorithms, asked_for
 from cytosuite.benchmark.catalog.models import need_weights
+from cytosuite.benchmark.catalog.places import folder_of, need_checkout, pick, workplace
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker
 from cytosuite.benchmark.containers.dry_run import dry_run
 from cytosuite.benchmark.containers.images import image_tag
-from cytosuite.benchmark.containers.locks import Device
-from cytosuite.benchmark.engines.outcome import Api
+from cytosuite.benchmark.options.export import BuildOptions, ExportOptions, PreflightOptions
 from cytosuite.benchmark.runs.finished import read_run
 from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Wanted, export
-from cytosuite.benchmark.terminal.console import box, lines_to, names, progress
-from cytosuite.benchmark.terminal.options import JsonOptions, option
+from cytosuite.benchmark.terminal.console import lines_to, names, progress
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, need_folder
@@ -37,68 +28,6 @@ from cytosuite.formats.imagefiles import image_name
 
 KINDS = {"image": "image archive", "tarball": "tarball", "output": "output folder"}
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildOptions:
-    """Options of a build of containers."""
-
-    algorithm: str | None = option(None, "Names, comma-separated, or all.", argument=True)
-    device: Device = option("cpu", "Which torch.", env="DEVICE")
-    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
-    engine: str = option("docker", "docker or podman.")
-    dry_run: bool = option(False, "Say tag, base, files and digest of each image; build nothing.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """Options of files to upload."""
-
-    algorithm: str | None = option(None, "Names in algorithms/, comma-separated.", argument=True)
-    out: Path | None = option(None, "Folder for the files; dist.")
-    api: Api = option("invoke", "invoke: started once; exec: a process per case.")
-    models: Literal["inside", "apart"] = option(
-        "inside", "apart: not in the image, in the tarball."
-    )
-    device: Device = option("cpu", "Which torch.", env="DEVICE")
-    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
-    engine: str = option("docker", "docker or podman.")
-    ctc: Path | None = option(
-        None, "Write this run, or label image or folder, as the Cell Tracking Challenge's."
-    )
-    series: bool = option(False, "With --ctc: all cases are frames of one time series, by name.")
-    truth: bool = option(False, "With --ctc RUN: the true labels too, 01_GT.")
-    true_labels: Path | None = option(
-        None, "With --ctc LABELS: true labels of the same names, 01_GT."
-    )
-    crop: tuple[slice, ...] = option(
-        (), "With --ctc LABELS: part of each, 0:32,243:499,366:622 (z,y,x).", parse=box
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse options of another export."""
-        if self.ctc is None and (self.series or self.truth or self.true_labels or self.crop):
-            raise InputError("--series, --truth, --true-labels and --crop are for --ctc")
-        if self.ctc is None and self.algorithm is None:
-            raise InputError("export: expected the name of an algorithm, found none")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreflightOptions(JsonOptions):
-    """Options of a check of uploads."""
-
-    files: list[Path] = option(
-        ...,
-        "Image archives, tarballs of weights or truth, output folders.",
-        argument=True,
-        metavar="FILE",
-    )
-    task: str | None = option(None, "Task of an output folder.")
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown task, and a place for the file that is none."""
-        pick("task", [self.task] if self.task else [], TASKS)
-        super().__post_init__()
 
 
 def build_command(options: BuildOptions, console: Console) -> None:

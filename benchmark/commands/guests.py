@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.catalog.models import is_tarball
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.guest import (

@@ -3,18 +3,25 @@
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import NamedTuple, get_type_hints
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms, need_checkout, pick
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, need_checkout, pick
 from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN
-from cytosuite.benchmark.terminal.console import lines_to, plain_name, printable, progress
-from cytosuite.benchmark.terminal.options import option, options_of
+from cytosuite.benchmark.options.maintain import (
+    AcceptOptions,
+    BundleOptions,
+    CompileOptions,
+    MigrateOptions,
+    TablesOptions,
+)
+from cytosuite.benchmark.terminal.console import lines_to, progress
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, need_file, need_folder
+from cytosuite.files import atomic, need_folder
 
 PART = "training.bundle"
 MAKE, PAGE = ROOT / "benchmark/commands/variables.mk", ROOT / "docs/variables.md"
@@ -28,54 +35,6 @@ CTC = {"CTC", "SERIES", "TRUTH", "TRUE_LABELS", "CROP"}
 SET = {"compare": {"ACCEPTED"}, "build-evaluation": {"IMAGE"}, "export": CTC}
 EVERYWHERE = {"ENGINE": "auto"}  # of the Makefile
 HEAD = "<!-- Written by `cytosuite maintain tables` from the options of the commands. -->"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AcceptOptions:
-    """Options of an acceptance."""
-
-    run: Path = option(..., "Folder of a run, or its name in runs/.", argument=True)
-    name: str | None = option(None, "Of the scores; the run's.", parse=plain_name)
-    title: str | None = option(
-        None, "Of the data, in tables (Markdown); the former one.", parse=printable
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TablesOptions:
-    """Options of written documents."""
-
-    check: bool = option(False, "Change nothing; exit code 1 if one is stale.", flag="--check")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BundleOptions:
-    """Options of bundles."""
-
-    algorithm: str = option(..., "Name in algorithms/.", argument=True)
-    model: str | None = option(None, "Name of a card, or its path; all with weights without it.")
-    out: Path = option(Path("dist"), "Folder for the zip files.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MigrateOptions:
-    """Options of a translation."""
-
-    parameters: Path = option(..., "JSON file of the published simulators.", argument=True)
-    out: Path = option(Path("migrated.toml"), "Recipe to write.")
-
-    def __post_init__(self) -> None:
-        """Refuse a place that is no other recipe."""
-        if self.out.suffix != ".toml" or self.out == self.parameters:
-            raise InputError(f"{self.out}: expected a new file that ends with .toml")
-        need_file(self.out)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompileOptions:
-    """Options of a compilation."""
-
-    parts: list[str] = option((), "spheroid, cellpose3d, scores, ...; all.", argument=True)
 
 
 class Variable(NamedTuple):
@@ -127,7 +86,7 @@ def _read(path: Path) -> str:
 def variables(goal: str) -> list[Variable]:
     """Return the variables of a goal, in the order of the options of its command."""
     commands = [command for group in (*COMMANDS.values(), MAINTAIN) for command in group]
-    options = options_of(next(c for c in commands if c.name == goal).load())
+    options = next(command for command in commands if command.name == goal).options
     hints = get_type_hints(options)
     found = []
     for own in fields(options):

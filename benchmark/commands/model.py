@@ -4,32 +4,40 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import (
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.contract import trial
+from cytosuite.benchmark.catalog.models import cards_of, named_models
+from cytosuite.benchmark.catalog.packages import need_packages
+from cytosuite.benchmark.catalog.packed import opened, pack, purpose, unpack
+from cytosuite.benchmark.catalog.places import (
     CHECKOUT,
     PACKAGE,
     ROOT,
-    algorithms,
     model_homes,
     pick,
     program_of,
     workplace,
 )
-from cytosuite.benchmark.catalog.contract import trial
-from cytosuite.benchmark.catalog.models import cards_of, named_models
-from cytosuite.benchmark.catalog.packages import need_packages
-from cytosuite.benchmark.catalog.packed import opened, pack, purpose, unpack
-from cytosuite.benchmark.commands.algorithms import running
 from cytosuite.benchmark.commands.data import start_engine
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.options.model import (
+    AddOptions,
+    InstallOptions,
+    PackOptions,
+    RemoveOptions,
+    UseOptions,
+    fact,
+)
 from cytosuite.benchmark.runs.learning import converted, is_tool
-from cytosuite.benchmark.terminal.console import lines_to, numbers, pairs, printable
-from cytosuite.benchmark.terminal.options import BenchmarkOptions, RunOptions, option
+from cytosuite.benchmark.runs.trial import running
+from cytosuite.benchmark.terminal.console import lines_to
+from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.contract.select import FOLDER, Value, partakers, select
 from cytosuite.contract.weights import SAFE, USES, new_card, read_cards, uses
@@ -46,86 +54,6 @@ FRESH: dict[str, Any] = {  # entries of a card that are never those of another m
     **dict.fromkeys(("weights", "sha256", "bytes")),
     **{"scores": {}, "baselines": {}, "trained": {}, "adopted": False},
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddOptions:
-    """Options of a model that is made of weights."""
-
-    file: Path = option(
-        ...,
-        "Weights (.pt, .pth, .ckpt, .safetensors), or a model of a tool of others.",
-        argument=True,
-    )
-    like: str = option(..., "Algorithm, algorithm:model or a card (.json) that it is like.")
-    name: str = option(..., "Of the model.")
-    describes: list[str] = option(
-        (),
-        "Its images: axes=ZYX,channel=nucleus,sample=embryo; nothing after = leaves one out.",
-        parse=pairs,
-        repeatable=True,
-    )
-    spacing: tuple[float, ...] | None = option(
-        None, "µm per voxel of its images: z,y,x.", parse=numbers
-    )
-    diameter: float | None = option(None, "Of the objects in its images, µm.", min=1e-6, max=1e6)
-    description: str | None = option(None, "What it is for, in a sentence.", parse=printable)
-    authors: str | None = option(None, "Who made it.", parse=printable)
-    license: str | None = option(None, "SPDX identifier, like CC-BY-4.0.", parse=printable)
-    data: Path | None = option(None, "Folder of annotated images, in no training, to score it on.")
-    engine: str = option("auto", "Of the scores, and of a tool: auto, docker, process, ...")
-
-    @property
-    def facts(self) -> dict[str, Value]:
-        """The images that the user describes; InputError of a text without a key."""
-        found = dict(_fact(text, "--describes", "key=value") for text in self.describes)
-        found |= {"spacing": self.spacing} if self.spacing else {}
-        return found | ({"diameter_um": self.diameter} if self.diameter else {})
-
-    @property
-    def entries(self) -> dict[str, str]:
-        """The entries of the card that the user gives."""
-        keys = ("description", "authors", "license")
-        return {key: text for key in keys if (text := getattr(self, key))}
-
-
-@dataclass(frozen=True, kw_only=True)
-class UseOptions:
-    """Options of a model in use."""
-
-    model: str = option(..., "Name, or algorithm:name.", argument=True)
-    images: list[str] = option(
-        (),
-        "Only for images in this folder, or with this metadata: study=7.",
-        flag="--for",
-        parse=pairs,
-        repeatable=True,
-    )
-    off: bool = option(False, "No longer: the image chooses again.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackOptions:
-    """Options of a packed model."""
-
-    model: str = option(..., "Name, algorithm:name, or path of the card.", argument=True)
-    out: Path | None = option(None, "File to write; NAME.zip.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class InstallOptions:
-    """Options of an installed model."""
-
-    file: Path = option(..., "Zip of model pack, or bundle of maintain bundle.", argument=True)
-    name: str | None = option(None, "Of the model; the colleague's.")
-    overwrite: bool = option(False, "Replace a model of your own of this name.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemoveOptions:
-    """Options of a removed model."""
-
-    model: str = option(..., "Name, or algorithm:name.", argument=True)
 
 
 def add_command(options: AddOptions, console: Console) -> None:
@@ -190,7 +118,7 @@ def _image_fact(text: str) -> tuple[str, Value]:
     """Return the folder of images, or another fact about them."""
     if Path(text).is_dir():
         return FOLDER, str(Path(text).resolve())
-    return _fact(text, "--for", "a folder, or key=value")
+    return fact(text, "--for", "a folder, or key=value")
 
 
 def _write_rules(home: Path, rules: Sequence[Use]) -> None:
@@ -252,18 +180,6 @@ def remove_command(options: RemoveOptions, console: Console) -> None:
         raise InputError(f"{card}: no model of your own in {home}; only those are removed")
     _remove([card])
     lines_to(console)(f"removed: {card}")
-
-
-def _fact(text: str, flag: str, expected: str) -> tuple[str, Value]:
-    """Return key and value of a fact about images: a number, several, or a word."""
-    key, sign, value = map(str.strip, text.partition("="))
-    if not key or not sign:
-        raise InputError(f"{flag} {text}: expected {expected}")
-    try:
-        sizes = tuple(float(part) for part in value.strip("[]").split(","))
-    except ValueError:
-        return key, value
-    return key, sizes if len(sizes) > 1 else sizes[0]
 
 
 def _home(algorithm: str) -> Path:

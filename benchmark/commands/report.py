@@ -1,15 +1,14 @@
 """Command ``report``: finished runs and folders of predictions beside each other."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from shlex import quote
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import folder_of, pick, workplace
+from cytosuite.benchmark.catalog.places import folder_of, workplace
 from cytosuite.benchmark.commands.benchmark import PlannedRun, Request, ended
 from cytosuite.benchmark.commands.conclusion import conclude
 from cytosuite.benchmark.commands.data import make
@@ -17,6 +16,8 @@ from cytosuite.benchmark.comparison.origin import request_facts
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, recipe
 from cytosuite.benchmark.engines.predictions import FilesEngine, Predictions
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.benchmark.results.circumstances import RunFacts
 from cytosuite.benchmark.runs.finished import (
     DATA,
@@ -31,10 +32,9 @@ from cytosuite.benchmark.runs.finished import (
 from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import claimed
 from cytosuite.benchmark.store.integrity import stamp
-from cytosuite.benchmark.terminal.console import numbers, plain_name
-from cytosuite.benchmark.terminal.options import BenchmarkOptions, TableOptions, option
-from cytosuite.contract.spacing import ASSUME
+from cytosuite.benchmark.terminal.console import plain_name
 from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.contract.words import ASSUME
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, need_folder, remove, value_digest
 from cytosuite.folders.index import OUTPUTS, PLAIN, index
@@ -46,44 +46,6 @@ from cytosuite.metrics.boards import BOARDS
 
 REPORT, LONGEST = "report-", 60  # of the name of a report: its start, and most letters
 MOST_FILES = 100_000  # of an image that is a folder, whose changes are seen
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportOptions(TableOptions):
-    """Options of a report over results that are there."""
-
-    sources: list[str] = option(
-        ..., "Finished runs, and folders of predictions: FOLDER or NAME=FOLDER.", argument=True
-    )
-    truth: Path | None = option(
-        None, "Data to score predictions on, where no run says it: a folder, or one of labels."
-    )
-    images: Path | None = option(None, "Folder of the images that belong to a folder of labels.")
-    task: str | None = option(None, "segment, enhance, ...; the data's own without it.")
-    spacing: tuple[float, ...] | None = option(
-        None, "µm per voxel of your images: z,y,x.", parse=numbers
-    )
-    min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
-    out: Path | None = option(None, "Folder for the report; without it one in runs/.")
-    blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown task, and images without labels."""
-        super().__post_init__()
-        pick("task", [self.task] if self.task else [], TASKS)
-        if self.images is not None and self.truth is None:
-            raise InputError(f"--images {self.images}: give the labels too, --truth FOLDER")
-
-    @property
-    def command(self) -> str:
-        """The command that makes the report again."""
-        given = {"truth": self.truth, "images": self.images, "task": self.task, "out": self.out}
-        words = [*self.sources, *(w for k, v in given.items() if v for w in (f"--{k}", str(v)))]
-        words += ["--spacing", ",".join(f"{s:g}" for s in self.spacing)] if self.spacing else []
-        small = self.min_object_voxels
-        words += ["--min-object-voxels", str(small)] if small else []
-        words += ["--blind"] if self.blind else []
-        return " ".join(["cytosuite report", *map(quote, words)])
 
 
 class _Basis(NamedTuple):

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import pick
+from cytosuite.benchmark.catalog.places import pick
 from cytosuite.benchmark.cluster.processes import beside
+from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.benchmark.results.objects import join_tables, measured_places, write_object_scores
@@ -19,7 +20,6 @@ from cytosuite.benchmark.results.pointfiles import PointCase, PointSettings, poi
 from cytosuite.benchmark.runs.record import grouped
 from cytosuite.benchmark.store.pool import Lost
 from cytosuite.benchmark.terminal.console import Step, lines_to, progress
-from cytosuite.benchmark.terminal.options import ScoreOptions
 from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.contract.metadata import view_role
 from cytosuite.errors import InputError

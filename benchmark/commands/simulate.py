@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,9 +20,16 @@ from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnun
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.options.simulate import (
+    CalibrateOptions,
+    CombineOptions,
+    LabelsOptions,
+    PhantomsOptions,
+    SimulateOptions,
+)
 from cytosuite.benchmark.store.csvfile import written
-from cytosuite.benchmark.terminal.console import lines_to, names, numbers, progress
-from cytosuite.benchmark.terminal.options import PartOptions, RunOptions, SimulateOptions, option
+from cytosuite.benchmark.terminal.console import lines_to, progress
+from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
 from cytosuite.errors import InputError, at
@@ -31,7 +38,7 @@ from cytosuite.folders.conditions import FILE, NAME
 from cytosuite.folders.entries import summary
 from cytosuite.folders.index import PLAIN
 from cytosuite.folders.layouts import LAYOUTS, annotated
-from cytosuite.folders.masks import MaskRules, Overlap, read_rules, sentence
+from cytosuite.folders.masks import MaskRules, read_rules, sentence
 from cytosuite.folders.rois import ENDING as ROIS
 from cytosuite.folders.rois import write_rois
 from cytosuite.folders.sides import side_by_side
@@ -175,40 +182,7 @@ def _pass(
     remove(folder / ".through")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PhantomOptions:
-    """Options of a library of nuclei."""
-
-    image: Path | None = option(
-        None, "Stack, or folder of stacks (images/ and labels/).", argument=True
-    )
-    out: Path = option(Path("phantoms"), "New folder for the library.")
-    labels: Path | None = option(None, "Labels of the stack, or folder.")
-    drawn: int | None = option(None, "Draw so many instead.", min=1, max=100_000)
-    outline: Path | None = option(None, "Stack, or folder, to write the tissue of as a mask.")
-    placement: Path | None = option(
-        None, "Labels of cells, or folder: write how nuclei (--labels) lie in them."
-    )
-    copies: int = option(0, "Altered copies of each.", min=0, max=1000)
-    spacing: tuple[float, ...] | None = option(None, "µm per voxel: z,y,x.", parse=numbers)
-    smooth: float = option(0.0, "Smoothing, µm; of an outline 6 if 0.", min=0, max=100)
-    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
-
-    def __post_init__(self) -> None:
-        """Refuse a wrong voxel size, and all but one of stack, drawn nuclei, outline, placement."""
-        axes = (2, 3) if self.placement else (3,)
-        if self.spacing is not None and len(self.spacing) not in axes:
-            raise InputError(f"spacing must be three numbers in µm (z,y,x), found {self.spacing}")
-        if (self.image, self.drawn, self.outline, self.placement).count(None) != 3:
-            raise InputError(
-                "phantoms: give a stack to cut nuclei from, --drawn NUMBER, --outline STACK, or "
-                "--placement CELLS"
-            )
-        if self.placement and (self.labels is None or self.out.suffix != ".json"):
-            raise InputError("--placement CELLS needs --labels NUCLEI and --out NAME.json")
-
-
-def phantoms_command(options: PhantomOptions, console: Console) -> None:
+def phantoms_command(options: PhantomsOptions, console: Console) -> None:
     """Cut nuclei out of stacks, or draw them; write a tissue's outline, or places of nuclei."""
     from cytosuite.datasets.phantoms.build import Cutting, draw_to, extract_to
 
@@ -243,39 +217,21 @@ def phantoms_command(options: PhantomOptions, console: Console) -> None:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelsOptions:
-    """Options of labels; fields of `MaskRules` override the rules in the folder."""
-
-    folder: Path = option(..., "Folder of images with masks or ROIs; of labels.", argument=True)
-    out: Path = option(..., "New folder for labels/, objects.csv and conditions.csv.")
-    copy_images: bool = option(False, "Write images/ too.")
-    overlap: Overlap | None = option(None, "On top: smallest, last, first; error refuses.")
-    threshold: float | None = option(None, "Of a mask; half of its largest value without it.")
-    min_area: int | None = option(None, "Smaller objects (pixels) are left out.", min=0)
-    exclude: list[str] = option((), "Classes to leave out.", parse=names)
-    classes: list[str] = option(
-        (), "Classes of folders: folder=class, comma-separated.", parse=names
-    )
-    pairs: str | None = option(None, "Expression that pairs names: (?P<name>.+?)(_ch0)?")
-    images: str | None = option(None, "Folder of the images, where there are several.")
-    rois: bool = option(False, "Write ROIs for ImageJ too; of label images: ROIs alone.")
-
-    @property
-    def rules(self) -> MaskRules:
-        """Rules of the folder, overridden by the options."""
-        typed = {key: getattr(self, key) for key in MaskRules.model_fields}
-        given = {key: value for key, value in typed.items() if value is not None and value != []}
-        if "classes" in given:
-            given["classes"] = dict(text.partition("=")[::2] for text in self.classes)
-        return parse("labels", {**read_rules(self.folder).model_dump(), **given}, MaskRules)
+def rules_of(options: LabelsOptions) -> MaskRules:
+    """Return the rules of a folder, overridden by the options of their names."""
+    typed = {key: getattr(options, key) for key in MaskRules.model_fields}
+    given = {key: value for key, value in typed.items() if value is not None and value != []}
+    if "classes" in given:
+        given["classes"] = dict(text.partition("=")[::2] for text in options.classes)
+    return parse("labels", {**read_rules(options.folder).model_dump(), **given}, MaskRules)
 
 
 def labels_command(options: LabelsOptions, console: Console) -> None:
     """Write the labels of a folder of masks, and a table of all objects with their classes."""
     say = lines_to(console)
     need_folder(options.out, new=True)
-    found = annotated(options.folder, options.rules)
+    rules = rules_of(options)
+    found = annotated(options.folder, rules)
     if options.rois and not found.items:
         _outline(options, console)
         return
@@ -304,7 +260,7 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
         step(len(found.items), len(found.items))
         if options.out.exists():
             options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
-    say(f"{len(found.items)} images; {sentence(total, options.rules.overlap)}")
+    say(f"{len(found.items)} images; {sentence(total, rules.overlap)}")
     if found.skipped:
         say(summary(dict(found.skipped)))
     say(f"written: {options.out}")
@@ -331,27 +287,6 @@ def _outline(options: LabelsOptions, console: Console) -> None:
     lines_to(console)(f"written: {options.out}, ROIs of {len(paths)} label images")
 
 
-def weights(text: str | None) -> tuple[float, ...]:
-    """Return the weights of an option; InputError where one is no finite number."""
-    try:
-        found = tuple(float(part) for part in (text or "1,1").split(","))
-    except ValueError:
-        found = ()
-    if len(found) != 2 or not np.isfinite(found).all():
-        raise InputError(f"--weights: expected two numbers like 1,0.5, found {text}")
-    return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class CombineOptions:
-    """Options of combine."""
-
-    first: Path = option(..., "Folder of images, of cells say.", argument=True)
-    second: Path = option(..., "Folder of images of the same names, of spots say.", argument=True)
-    out: Path = option(..., "New folder for the sums.")
-    weights: list[float] = option((1.0, 1.0), "Of both images, like 1,0.5.", parse=weights)
-
-
 def combine_command(options: CombineOptions, console: Console) -> None:
     """Write the weighted sums of images of the same names."""
     need_folder(options.out, new=True)
@@ -369,22 +304,6 @@ def combine_command(options: CombineOptions, console: Console) -> None:
     if clipped:
         say(f"{clipped} of {len(pairs)} sums are clipped ({CLIPPED} in their metadata)")
     say(f"written: {options.out}, {len(pairs)} images")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CalibrateOptions(PartOptions):
-    """Options of a calibration."""
-
-    dataset: str = option(
-        ..., "spheroid by images; nuclei or cells by labels alone.", argument=True
-    )
-    real: Path = option(..., "Folder with images/ and, better, labels/; or labels.", argument=True)
-    out: Path = option(Path("calibrated.toml"), "Recipe to write.")
-    pattern: str = option("*", "Which images, like 'ix71_*'.")
-    rounds: int = option(12, "Rounds of fitting.", min=1, max=1000)
-    cases: int = option(12, "Volumes per round.", min=1, max=10_000)
-    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
-    workers: int | None = option(None, "Processes that simulate; one per core.", min=1, max=1024)
 
 
 def calibrate_command(options: CalibrateOptions, console: Console) -> None:

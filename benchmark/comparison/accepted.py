@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests
+from cytosuite.benchmark.catalog.catalog import dataset_manifests
+from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.comparison.comparison import failed
 from cytosuite.benchmark.comparison.origin import cases_today, models_today, simulation_today
 from cytosuite.benchmark.comparison.scored import (

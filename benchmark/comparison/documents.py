@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.comparison.accepted import BOARD, accepted, stale
 from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics
 from cytosuite.benchmark.report.section import table

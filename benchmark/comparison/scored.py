@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from cytosuite.benchmark.catalog.catalog import workplace
+from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.benchmark.store.csvfile import original

@@ -30,12 +30,12 @@ from cytosuite.contract.metadata import acquisition
 from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Task
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, link, read_json, sweep, write_json
+from cytosuite.files import Scalar, atomic, link, read_json, sweep, write_json
 from cytosuite.files.working import alone, is_locked
 from cytosuite.folders.masks import sentence
 from cytosuite.formats import write
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import Volume
 from cytosuite.volume.pieces import slabs
 
 Progress = Callable[[int, int], None]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE
+from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.errors import InputError
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests, pick
+from cytosuite.benchmark.catalog.catalog import dataset_manifests
+from cytosuite.benchmark.catalog.places import PACKAGE, pick
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.benchmark.store.integrity import foreign_digest
-from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.contract.tasks import LABELS
+from cytosuite.contract.words import ASSUME, SPLITS, Size, SplitName
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
@@ -25,13 +26,7 @@ from cytosuite.folders.masks import Masks
 from cytosuite.folders.names import home_of
 from cytosuite.folders.part import Part
 from cytosuite.folders.part import content as content_of
-from cytosuite.folders.splits import FILE as SPLITS
-from cytosuite.folders.splits import (
-    PART,
-    Placed,
-    SplitName,
-    read_splits,
-)
+from cytosuite.folders.splits import PART, Placed, read_splits
 from cytosuite.formats.lists import SUFFIX
 
 # The modules that decide the bytes on disk, of a user's images and of all.

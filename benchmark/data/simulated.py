@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, dataset_manifests, pick, recipes
+from cytosuite.benchmark.catalog.catalog import dataset_manifests, recipes
+from cytosuite.benchmark.catalog.places import PACKAGE, pick
 from cytosuite.contract.manifest import MOST_CASES, DatasetManifest, merged, parse, read_recipe
 from cytosuite.errors import InputError, at
 from cytosuite.files import digest

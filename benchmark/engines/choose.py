@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 
-from cytosuite.benchmark.catalog.catalog import CHECKOUT, need_checkout
+from cytosuite.benchmark.catalog.places import CHECKOUT, need_checkout
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.outcome import Engine, say

@@ -9,9 +9,9 @@ from typing import Any
 
 from docker.types import DeviceRequest
 
-from cytosuite.benchmark.catalog.catalog import ROOT, program_of
 from cytosuite.benchmark.catalog.models import hand_over, identity_with, unpack
 from cytosuite.benchmark.catalog.packages import uses_gpu
+from cytosuite.benchmark.catalog.places import ROOT, program_of
 from cytosuite.benchmark.containers.build import Builder, is_built, made_from
 from cytosuite.benchmark.containers.daemon import (
     Client,
@@ -27,8 +27,9 @@ from cytosuite.benchmark.engines.docker_session import DockerSession
 from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, Gpu, held, metered
 from cytosuite.benchmark.engines.guest import SHORT, GuestSession, start_errors, user_of
 from cytosuite.benchmark.engines.hardening import Host, flags
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox, watch
+from cytosuite.contract.words import Api
 from cytosuite.errors import InputError, plain
 from cytosuite.files.working import owner_label
 

@@ -17,7 +17,6 @@ from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
     HEALTH_S,
-    Api,
     Ending,
     Limits,
     Outcome,
@@ -29,6 +28,7 @@ from cytosuite.benchmark.engines.outcome import (
 from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, speaker, watch
 from cytosuite.contract.client import HEALTH, INVOKE, NOBODY, OTHERWISE, SILENCE
 from cytosuite.contract.progress import latest
+from cytosuite.contract.words import Api
 from cytosuite.errors import plain
 
 ANSWERS = frozenset({0, 2, 3, 4})  # exit codes that only a living server gives

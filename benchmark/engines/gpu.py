@@ -12,7 +12,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE
+from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import VISIBLE, GpuUse, say
 from cytosuite.errors import InputError, plain

@@ -8,23 +8,24 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, get_args
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import AfterValidator, Field
 
-from cytosuite.benchmark.catalog.catalog import algorithms, program_of
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import program_of
 from cytosuite.benchmark.containers.daemon import explained
-from cytosuite.benchmark.engines.outcome import Api, Limits, Outcome, Session, Shown, StartError
+from cytosuite.benchmark.engines.outcome import Limits, Outcome, Session, Shown, StartError
 from cytosuite.contract.manifest import AlgorithmManifest, Described, Resources
 from cytosuite.contract.tasks import Socket, Task
+from cytosuite.contract.words import Api, Format
 from cytosuite.errors import InputError, plain
 from cytosuite.files import file_digest, link, read_json, value_digest, write_json
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import image_files
 from cytosuite.volume import Volume
 
-Format: TypeAlias = Literal["tif", "mha"]
 API_LABEL = "org.grand-challenge.api-method"
 APIS: Mapping[str, Api] = {name: name for name in get_args(Api)}  # as labels say them
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz")

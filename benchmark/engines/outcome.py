@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 from cytosuite.benchmark.containers.locks import Device
+from cytosuite.contract.words import Api
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import image_files
@@ -31,7 +32,6 @@ Status = Literal[
     "killed",
     "engine error",
 ]
-Api = Literal["invoke", "exec"]
 Shown: TypeAlias = Callable[[float], None]  # takes the share of a case that is done
 Ending: TypeAlias = tuple[Status, str]  # a status, and its reason in one line
 

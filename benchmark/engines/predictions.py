@@ -8,8 +8,9 @@ from math import inf
 from pathlib import Path
 
 from cytosuite.benchmark.engines.guest import Guest, guest_manifest
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Shown, voxels_of
+from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome, Shown, voxels_of
 from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
 from cytosuite.files import link, open_regular
 

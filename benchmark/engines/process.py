@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, program_of
 from cytosuite.benchmark.catalog.models import hand_over, identity_with
 from cytosuite.benchmark.catalog.packages import need_packages, uses_gpu
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, program_of
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, clear, collect
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
@@ -24,7 +24,6 @@ from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
     HEALTH_S,
     VISIBLE,
-    Api,
     Ending,
     Engine,
     Limits,
@@ -36,6 +35,7 @@ from cytosuite.benchmark.engines.outcome import (
 )
 from cytosuite.contract.client import HEALTH, INVOKE, request
 from cytosuite.contract.progress import LINE, latest
+from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
 from cytosuite.files import link, remove
 from cytosuite.volume.large import SCRATCH

@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 
 from markupsafe import Markup, escape
 
-from cytosuite.benchmark.catalog.catalog import folder_of
+from cytosuite.benchmark.catalog.places import folder_of
 from cytosuite.metrics import Metric
 
 # Signs of formulas for those that docstrings have.

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cytosuite import __version__
-from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record, read_record

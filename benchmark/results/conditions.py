@@ -16,11 +16,11 @@ from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.benchmark.results.score import Scores
 from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, pooled_interval
+from cytosuite.files import Scalar
 from cytosuite.folders.conditions import text_of
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.points.matching import MATCHED_POINTS
-from cytosuite.volume import Scalar
 
 TOGETHER = 0.5  # rank correlation of two conditions from which the report names it
 Values = Mapping[tuple[str, str, str], float]  # by algorithm, metric and case

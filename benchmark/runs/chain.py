@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from cytosuite.benchmark.catalog.catalog import algorithms, pick
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import pick
 from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.plan import Job, job_key, plan

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE
+from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.benchmark.runs.validate import BadOutput, check
 from cytosuite.contract.tasks import Socket

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from cytosuite.benchmark.catalog.catalog import algorithms, folder_of, program_of
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import folder_of, program_of
 from cytosuite.benchmark.data.dataset import SUMMARY, Dataset, stored
 from cytosuite.benchmark.data.recipe import DataRequest
 from cytosuite.benchmark.data.several import distinct

@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Shown
 from cytosuite.contract.learning import ANSWER, PART, REQUEST, WEIGHTS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, folder_of, program_of
+from cytosuite.benchmark.catalog.places import PACKAGE, folder_of, program_of
 from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.engines.outcome import PASSING, Engine

@@ -13,7 +13,6 @@ from typing import Any
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import clear_abandoned
 from cytosuite.benchmark.engines.outcome import (
-    Api,
     Ending,
     Engine,
     Limits,
@@ -37,6 +36,7 @@ from cytosuite.benchmark.runs.validate import BadOutput, same_spacing
 from cytosuite.benchmark.store.integrity import digests
 from cytosuite.contract.spacing import text
 from cytosuite.contract.tasks import Socket, Task
+from cytosuite.contract.words import Api
 from cytosuite.files import atomic, sweep
 from cytosuite.files.working import alone, session_name
 from cytosuite.formats import header, read, write

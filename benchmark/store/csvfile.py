@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-import numpy as np
-
 from cytosuite.files import NUMBER, atomic
 
 if TYPE_CHECKING:
@@ -72,9 +70,8 @@ def _column(column: "pd.Series[Any]") -> list[str]:
     """Return the cells of a column as texts; what stands there often is looked at once."""
     if column.dtype.kind == "f" or column.dtype == "str":
         codes, values = column.factorize()
-        found = np.array([*map(_text, values.tolist()), ""], dtype=object)
-        cells: list[str] = found[codes].tolist()
-        return cells
+        texts = [*map(_text, values.tolist()), ""]
+        return [texts[code] for code in codes.tolist()]
     return [*map(_text, column.astype(object).where(column.notna(), ""))]
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from cytosuite.benchmark.catalog.catalog import CACHE
+from cytosuite.benchmark.catalog.places import CACHE
 from cytosuite.errors import InputError
 from cytosuite.files import (
     atomic,

@@ -10,7 +10,6 @@ from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.context import by_name, write_tarball
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors
 from cytosuite.benchmark.engines.guest import API_LABEL
-from cytosuite.benchmark.engines.outcome import Api
 from cytosuite.benchmark.submission.profiles import RESERVED_GIB
 from cytosuite.benchmark.submission.rehearsal import rehearsed
 from cytosuite.benchmark.submission.repack import Repacked, pack_image, repack
@@ -18,6 +17,7 @@ from cytosuite.contract.manifest import AlgorithmManifest, ModelCard
 from cytosuite.contract.select import partakers
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.contract.weights import USES, open_model, read_cards
+from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest, read_json, visible_files, work_folder, write_json
 from cytosuite.files.working import alone, full_disk

@@ -14,13 +14,13 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
-from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.catalog.contract import Check
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.daemon import daemon_errors
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import give
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.outcome import HEALTH_S, Api, Engine, Limits, Outcome, StartError
+from cytosuite.benchmark.engines.outcome import HEALTH_S, Engine, Limits, Outcome, StartError
 from cytosuite.benchmark.engines.sandbox import sandbox, watch
 from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.validate import BadOutput
@@ -28,6 +28,7 @@ from cytosuite.benchmark.submission.checks.outputs import accept_outputs
 from cytosuite.benchmark.submission.profiles import MARGIN
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Task
+from cytosuite.contract.words import Api
 from cytosuite.errors import CytosuiteError, InputError, plain
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import header, read

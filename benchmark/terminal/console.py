@@ -12,7 +12,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from cytosuite.contract.spacing import ASSUME, Size
+from cytosuite.contract.words import ASSUME, Size
 from cytosuite.errors import InputError, plain
 
 LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
@@ -102,6 +102,15 @@ def plain_name(text: str | None) -> str | None:
     if Path(text).name != text or text.startswith(".") or text == "datasets":
         raise InputError(f"RUN must be a plain folder name, found {text!r}")
     return printable(text)
+
+
+def cluster_word(text: str | None) -> str | None:
+    """Return the word for a cluster: ``local``, ``slurm``, or the address of a scheduler."""
+    if not text or text in ("local", "slurm"):
+        return text or None
+    if re.fullmatch(r"(tcp|tls|ucx)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", text):
+        return text
+    raise InputError(f"CLUSTER must be local, slurm or tcp://host:port, found {text!r}")
 
 
 class Step(Protocol):

@@ -3,45 +3,36 @@
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from cytosuite.benchmark.catalog.catalog import pick, workplace
-from cytosuite.benchmark.catalog.models import ruled_folder
-from cytosuite.benchmark.cluster.site import cluster_word
+from cytosuite.benchmark.catalog.places import pick, workplace
 from cytosuite.benchmark.containers.locks import Device
-from cytosuite.benchmark.engines.guest import Format
-from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.terminal.console import (
     LEAST_UM,
     MOST_UM,
+    cluster_word,
     console,
     names,
-    numbers,
     pairs,
-    plain_name,
     printable,
-    several,
     voxel_size,
 )
-from cytosuite.contract.manifest import AlgorithmManifest
-from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.words import ASSUME, SPLITS, Api, Format, Size, SplitName
 from cytosuite.errors import InputError
-from cytosuite.files import json_text, need_file, need_folder, write_json
-from cytosuite.folders.splits import FILE as SPLITS
-from cytosuite.folders.splits import SplitName
+from cytosuite.files import Scalar, json_text, need_file, write_json
 from cytosuite.segmentation.outline import looseness_of
-from cytosuite.volume import Scalar
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
+    from cytosuite.benchmark.engines.outcome import Limits
+    from cytosuite.contract.manifest import AlgorithmManifest
     from cytosuite.folders.part import Part
 
-Layout = Literal["plain", "nnunet", "hdf5"]  # of simulated folders
 STDOUT = Path("-")  # as the name of a file
 MOST_CASES, MOST_WORKERS, MOST_S, MOST_GIB = 100_000, 1024, 1e7, 1e5
 MOST_FRAMES = 10_000
@@ -71,14 +62,11 @@ def option(
     return field(default=MISSING if default is ... else default, metadata=metadata)
 
 
-def options_of(function: Callable[..., int | None]) -> Any:  # noqa: ANN401 - a dataclass
-    """Return the class of the options of a command."""
-    return get_type_hints(function)["options"]
-
-
-def as_callback(function: Callable[..., int | None]) -> Callable[..., None]:
-    """Return a command with a parameter per field of its options, as typer wants it."""
-    options = options_of(function)
+def as_callback(
+    options: Any,  # noqa: ANN401 - a dataclass
+    load: Callable[[], Callable[..., int | None]],
+) -> Callable[..., None]:
+    """Return a command with a parameter per field of its options; it is loaded when it runs."""
     hints = get_type_hints(options)
     parsers = {own.name: own.metadata["parse"] for own in fields(options) if own.metadata["parse"]}
     parameters = []
@@ -96,10 +84,10 @@ def as_callback(function: Callable[..., int | None]) -> Callable[..., None]:
         )
 
     def callback(**typed: Any) -> None:  # noqa: ANN401 - as the fields say
-        """Parse the texts, call the function, and end with its exit code."""
+        """Parse the texts, call the command, and end with its exit code."""
         parsed = {n: parsers[n](v) if n in parsers else v for n, v in typed.items()}
         chosen = options(**parsed)
-        code = function(chosen, console(stderr=getattr(chosen, "stdout_is_data", False)))
+        code = load()(chosen, console(stderr=getattr(chosen, "stdout_is_data", False)))
         raise typer.Exit(code or 0)
 
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -270,7 +258,15 @@ class OwnOptions(ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(ImageOptions):
+class BuildingOptions:
+    """What images are built for, and upon what."""
+
+    device: Device = option("cpu", "Which torch.", env="DEVICE")
+    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(BuildingOptions, ImageOptions):
     """Engine, limits and containers of a run."""
 
     engine: str = option("auto", "auto, docker, podman, apptainer or process.")
@@ -279,11 +275,11 @@ class RunOptions(ImageOptions):
         None, "GiB per case; the algorithm's own without it.", min=0.1, max=MOST_GIB
     )
     timeout: float = option(3600.0, "Seconds per case.", min=0.1, max=MOST_S)
-    device: Device = option("cpu", "Which torch.", env="DEVICE")
-    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
 
-    def limits(self, algorithm: AlgorithmManifest) -> Limits:
+    def limits(self, algorithm: "AlgorithmManifest") -> "Limits":
         """Return the limits of one case of an algorithm."""
+        from cytosuite.benchmark.engines.outcome import Limits  # loads the readers
+
         return Limits(
             memory_gib=self.memory or algorithm.resources.memory_gib,
             timeout_s=self.timeout,
@@ -334,161 +330,3 @@ class PhaseOptions(RunOptions, DataOptions):
         own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
         own |= {"only": self.only, "splits": self.splits, "radius_um": self.radius}
         return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions):
-    """Options of the main job."""
-
-    algorithm: list[str] = option(
-        (),
-        "Names, name:model, all, images (image:tag) or files (.tar.gz) of others; by commas.",
-        parse=names,
-    )
-    run: str | None = option(None, "Name of the run's folder.", parse=plain_name)
-    retry: bool = option(False, "Run failed cases again.")
-    keep_going: bool = option(
-        False, "Run all cases, also if the first fail alike; failed ones again."
-    )
-    verify: bool = option(False, "Read all finished files again to see that none was altered.")
-    blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
-
-    def limits(self, algorithm: AlgorithmManifest) -> Limits:
-        """Return the limits of one case of an algorithm, with the folder that a model is for."""
-        place = Path(self.dataset)
-        folder = ruled_folder(place) if place.exists() else ""
-        return replace(super().limits(algorithm), folder=folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulateOptions(ClusterOptions, DataOptions):
-    """Options of a simulation without a benchmark."""
-
-    out: Path | None = option(None, "New folder for images/ and labels/.")
-    frames: int | None = option(
-        None, "Time series of as many, as of the CTC.", min=1, max=MOST_FRAMES
-    )
-    layout: Layout = option(
-        "plain",
-        "plain: images/ and labels/; nnunet: imagesTr/ and labelsTr/; hdf5: images/ and masks/ "
-        "(data/instances, boundary, distance, seeds) with a list.",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentOptions(TableOptions, RunOptions, OwnOptions):
-    """Options of an algorithm on images without scores; tables are those of `dry_run`."""
-
-    out: Path = option(Path("segmented"), "Folder for the results.")
-    overwrite: bool = option(False, "Replace also what was changed since it was written.")
-    preview: bool = option(True, "Write a picture of each.")
-    rois: bool = option(False, "Write the outlines for ImageJ too, as name_rois.zip.")
-    dry_run: bool = option(False, "Only show the model for each image, and why; run nothing.")
-
-    def __post_init__(self) -> None:
-        """Refuse wrong lengths and places, and tables where none is made."""
-        TableOptions.__post_init__(self)
-        OwnOptions.__post_init__(self)
-        if not self.dry_run and (self.wide or self.csv or self.json):
-            raise InputError("--wide, --csv and --json show the choice: give --dry-run too")
-        if not self.dry_run:
-            need_folder(self.out)
-
-    @property
-    def task(self) -> str | None:
-        """The task of the algorithms to choose from."""
-        return SEGMENT
-
-
-@dataclass(frozen=True, kw_only=True)
-class ApplyOptions(SegmentOptions):
-    """Options of `SegmentOptions`, of an algorithm for any task."""
-
-    out: Path = option(Path("applied"), "Folder for the results.")
-    task: str | None = option(None, "segment, enhance, ...: of the algorithms to choose from.")
-    cells: Path | None = option(None, "Labels of cells (as segment writes), to count points in.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions(SimulatedOptions, FileOptions):
-    """Options of a training; those of the training itself are `passed` on."""
-
-    algorithm: str = option(..., "Name in algorithms/.", argument=True)
-    dataset: str = option(
-        ..., "Name, name/recipe, recipe.toml, folder, or list (.csv).", argument=True
-    )
-    name: str = option(..., "Of the model.")
-    data: list[str] = option(
-        (),
-        "More data: role=dataset, comma-separated.",
-        parse=several,
-        flag="--data",
-        repeatable=True,
-    )
-    seed: int | None = option(
-        None, "Of everything drawn; by default 0, and the settings' own.", min=0, max=2**32 - 1
-    )
-    steps: int | None = option(None, "Batches; 0 only measures parameters.", min=0, max=10**9)
-    start: str | None = option(None, "Model to start from: name, or card.", flag="--from")
-    settings: Path | None = option(None, "File of the training, or name of one of its algorithm.")
-    splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
-    recursive: bool = option(False, "Look for images in sub-folders too.")
-    threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
-    device: Device = option("cpu", "Where to train.", env="DEVICE")
-    engine: str = option("auto", "Of a tool of others, and of a chain: auto, docker, process, ...")
-    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
-    authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)
-    changes: list[str] = parameters()
-    runs: Path | None = option(None, "Folder for simulated data.")
-
-    @property
-    def run(self) -> RunOptions:
-        """Engine of a tool's training, or of a chain."""
-        engine, device, base = self.engine, self.device, self.base_image
-        return RunOptions(engine=engine, device=device, base_image=base)
-
-    @property
-    def passed(self) -> list[str]:
-        """Options as words for the command of the training."""
-        words = ["--threads", str(self.threads), "--device", self.device]
-        words += ["--seed", str(self.seed)] if self.seed is not None else []
-        words += ["--steps", str(self.steps)] if self.steps is not None else []
-        words += ["--authors", self.authors] if self.authors else []
-        words += ["--data-root", str(self.data_root.resolve())] if self.data_root else []
-        words += ["--recursive"] if self.recursive else []
-        words += ["--splits", str(self.splits.resolve())] if self.splits else []
-        return words + (["--group", self.group] if self.group else [])
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreOptions(TableOptions, FileOptions):
-    """Options of a scoring of files, see `cytosuite.benchmark.commands.score.score_files`."""
-
-    truth: Path = option(..., "File, folder, list (.csv), or 01_GT.")
-    prediction: Path = option(..., "File, folder, or 01_RES.")
-    metrics: list[str] = option((), "Names, comma-separated.", parse=names)
-    image: Path | None = option(None, "Input images, for N_SSIM.")
-    spacing: tuple[float, ...] | None = option(None, "µm per voxel: z,y,x.", parse=numbers)
-    data_range: float | None = option(None, "For image metrics.")
-    border: int = option(0, "Pixels to leave out at the border.", min=0, max=10**9)
-    min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
-    radius: float | None = option(
-        None, "µm between paired points, at most; by default 3 pixels.", min=LEAST_UM, max=MOST_UM
-    )
-    truth_labels: Path | None = option(None, "Objects in truth images.")
-    prediction_labels: Path | None = option(None, "In predicted ones.")
-    edges: Literal["suited", "published"] = option(
-        "suited", "Limits of edge_degradation: by your images, or the published crops and voxels."
-    )
-    objects: Path | None = option(None, "CSV file: what became of each object of label volumes.")
-
-    def __post_init__(self) -> None:
-        """Refuse to write over an input."""
-        super().__post_init__()
-        if self.objects is not None:
-            if self.objects in (STDOUT, self.csv, self.json):
-                raise InputError(f"--objects {self.objects}: expected a CSV file of its own")
-            need_file(self.objects)
-        read = {self.truth, self.prediction, self.image, self.truth_labels, self.prediction_labels}
-        if twice := {self.csv, self.json, self.objects} & read - {None}:
-            raise InputError(f"{twice.pop()}: the table would overwrite it; name another file")

@@ -9,7 +9,8 @@ from typing import Any
 from cytosuite.contract.spacing import plausible, text, warned
 from cytosuite.contract.tasks import LABELS, Task
 from cytosuite.errors import InputError, plain
-from cytosuite.volume import Origin, Scalar, Volume, scalars
+from cytosuite.files import Scalar
+from cytosuite.volume import Origin, Volume, scalars
 
 # Words for a channel: structures, stains, and fusion proteins of a known structure.
 CHANNELS = {

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf, isfinite, log
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cytosuite.contract.manifest import ModelCard, SelectPolicy
 from cytosuite.errors import ModelError
-from cytosuite.volume import Volume
+
+if TYPE_CHECKING:
+    from cytosuite.volume import Volume
 
 Value = str | int | float | tuple[float, ...]
 
@@ -69,7 +71,7 @@ class Selection:
 
 
 def describe(
-    volume: Volume | None, values: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+    volume: "Volume | None", values: Mapping[str, Mapping[str, object]] = MappingProxyType({})
 ) -> dict[str, Value]:
     """Return the facts that cards are compared with: an image's metadata and its geometry."""
     if volume is None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from math import log
-from typing import TypeAlias
 
 from cytosuite.errors import InputError
 from cytosuite.volume import UM_PER, Volume
@@ -18,8 +17,6 @@ NUCLEUS = 15  # pixels that a nucleus measures across in a usual image
 SQUARE = 0.1  # largest |ln| of the ratio of a pixel's edges that is taken as square
 APART = (0.4, 40.0)  # pixels between slices of a usual volume
 CROSSWISE = 2.0  # of a stack whose slices are a plane's edge, the other edge is this much shorter
-ASSUME = "assume"  # in place of a voxel size: cubic voxels of 1 µm, or as wide as a pixel
-Size: TypeAlias = tuple[float, ...] | str  # µm of a voxel's edges, as a user says
 OVERRIDE = "--spacing z,y,x or acquisition-metadata.json overrides"
 
 

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files.working import LEFTOVER, full_disk, is_abandoned, working_name
 
+Scalar = str | int | float  # in a cell of a table, or of metadata
 DEPTH = 64  # of lists and objects in each other
 # Of digits that every program takes for a number, so no 1_000 and no wide ones.
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)

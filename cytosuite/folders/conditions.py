@@ -7,8 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.files import NUMBER, read_table
-from cytosuite.volume import Scalar
+from cytosuite.files import NUMBER, Scalar, read_table
 
 FILE = "conditions.csv"
 NAME = "name"

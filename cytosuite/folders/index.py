@@ -12,7 +12,9 @@ from types import MappingProxyType
 
 from cytosuite.contract.metadata import CHANNELS, view_role
 from cytosuite.contract.tasks import IMAGE, LABELS, POINTS, TASKS, VIEW, Socket, Task
+from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError, plain
+from cytosuite.files import Scalar
 from cytosuite.folders.conditions import FILE, read_conditions
 from cytosuite.folders.entries import Entries, entries, summary
 from cytosuite.folders.layouts import Annotations, annotated
@@ -20,11 +22,9 @@ from cytosuite.folders.masks import Masks, Source, files_of
 from cytosuite.folders.names import case_name, key_of, one_per_name
 from cytosuite.folders.part import EVERY, Part, frames
 from cytosuite.folders.points import tables_of
-from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.folders.splits import Division, Splits, divide, listed_classes, parts_of, splits_of
 from cytosuite.formats.imagefiles import LABEL, READABLE
 from cytosuite.formats.lists import first_of, is_list, list_of, read_list
-from cytosuite.volume import Scalar
 
 FUSION = TASKS["fuse"]
 FUSED = FUSION.outputs[0].slug

@@ -11,13 +11,14 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from cytosuite.contract.words import SplitName
 from cytosuite.errors import InputError
 from cytosuite.folders.coco import pixels_of_annotation, read_coco
 from cytosuite.folders.conditions import LONGEST_CELL, cell_of
 from cytosuite.folders.masks import RULES, MaskRules, Masks, ObjectMask, pixels_of_file, read_rules
 from cytosuite.folders.names import case_name, key_of, natural, readable
 from cytosuite.folders.rois import roi_files
-from cytosuite.folders.splits import PART, SplitName
+from cytosuite.folders.splits import PART
 from cytosuite.formats.imagefiles import READABLE
 
 MASKS = re.compile(r"(.+?)(_cp)?_masks")  # of Cellpose

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import floor, prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 from cytosuite.contract.interface import LARGEST
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.contract.spacing import warned
+from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError, at, printable
 from cytosuite.files import read_toml
 from cytosuite.folders.canvas import Canvas, Pixels, Shape
@@ -28,7 +29,6 @@ from cytosuite.volume import Volume
 
 RULES = "masks.toml"
 LONGEST_NAME = 255  # characters of an object's name in tables, as of files
-Overlap = Literal["smallest", "last", "first", "error"]
 
 
 class MaskRules(Described):

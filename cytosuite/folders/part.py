@@ -16,12 +16,13 @@ from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, plain
 from cytosuite.errors.packages import install
+from cytosuite.files import Scalar
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffmetadata import UNNAMED
-from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Scalar, Volume
+from cytosuite.volume import KEY_LETTERS, SPATIAL, Origin, Volume
 from cytosuite.volume.memory import check_room
 
 EVERY = "all"  # channels, as one image; frames, each as one

@@ -5,24 +5,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from cytosuite.contract.manifest import Described, parse
+from cytosuite.contract.words import SPLITS, SplitName
 from cytosuite.errors import InputError, at
-from cytosuite.files import read_table, read_toml
+from cytosuite.files import Scalar, read_table, read_toml
 from cytosuite.folders.conditions import FILE as CONDITIONS
 from cytosuite.folders.conditions import cell_of, text_of
 from cytosuite.folders.names import home_of
 from cytosuite.folders.patterns import ANY, expression, groups_of
-from cytosuite.volume import Scalar
 
-FILE = "splits.toml"
 TABLE = "splits.csv"  # parts and rules that were used
 OBJECTS = "objects.csv"  # classes of the objects in a folder
 MOST_WORDS = 12  # values of a condition that are counted
-SplitName = Literal["train", "validate", "test"]
 PARTS: tuple[SplitName, ...] = ("train", "validate", "test")
 PART = "part"  # condition of an image in a folder that is divided
 Known = Mapping[str, Mapping[str, Scalar]]  # conditions by name of the case
@@ -98,7 +96,7 @@ def read_splits(path: Path) -> Splits:
 
 def splits_of(source: Path) -> Splits | None:
     """Return the rules in a folder or next to a list, None without a file."""
-    path = home_of(source) / FILE
+    path = home_of(source) / SPLITS
     return read_splits(path) if path.is_file() else None
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import NUMBER, open_regular
-from cytosuite.volume import Header, Origin, Scalar, Volume, is_size, large, scalars
+from cytosuite.files import NUMBER, Scalar, open_regular
+from cytosuite.volume import Header, Origin, Volume, is_size, large, scalars
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import gathered, planes_in, planes_of
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.files import Scalar
 from cytosuite.formats.ngff import NAMESPACE, NgffImage, image_of
 from cytosuite.formats.zarrarray import (
     ZarrArray,
@@ -24,7 +25,7 @@ from cytosuite.formats.zarrarray import (
     stored,
     written,
 )
-from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars, with_channel
+from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, scalars, with_channel
 from cytosuite.volume.large import release
 from cytosuite.volume.memory import check_claim
 from cytosuite.volume.pieces import chunk_regions, chunk_rows, gathered, regrouped

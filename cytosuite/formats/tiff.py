@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import open_regular
+from cytosuite.files import Scalar, open_regular
 from cytosuite.formats.picture import COLOURS
 from cytosuite.formats.tiffcheck import (
     check_descriptions,
@@ -34,7 +34,7 @@ from cytosuite.formats.tiffmetadata import (
     statements,
 )
 from cytosuite.formats.tiffwriter import write as write
-from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, large, with_channel
+from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, large, with_channel
 from cytosuite.volume.large import release, room
 from cytosuite.volume.memory import check_room
 from cytosuite.volume.pieces import gathered, planes_in

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import tifffile
 
 from cytosuite.errors import plain
-from cytosuite.files import parse_json
-from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, Scalar, is_size
+from cytosuite.files import Scalar, parse_json
+from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, UM_PER, UNITS, Origin, is_size
 
 INCH, CENTIMETER = 2, 3  # values of the TIFF tag ResolutionUnit
 # Screens and printers have up to 2400 dots per inch: a pixel below 10 µm is a microscope's.

@@ -8,7 +8,6 @@ from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
 from cytosuite.errors import InputError
-from cytosuite.volume.memory import free_gib
 
 T = TypeVar("T")
 Scope = Literal["case", "set"]
@@ -86,6 +85,8 @@ class Evidence(Generic[T]):
         names = [n for n in self.needs + self.uses if facts.has(n, self.form)]
         found = {name: facts.get(name, self.form) for name in names}
         if self.voxel_bytes:
+            from cytosuite.volume.memory import free_gib  # NumPy
+
             voxels = max(map(_voxels, found.values()))
             free, needed = free_gib(), voxels * self.voxel_bytes / 2**30
             if free is not None and needed > free:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytosuite.benchmark.catalog.catalog import folder_of
+from cytosuite.benchmark.catalog.places import folder_of
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.results.cases import output_path
 from cytosuite.benchmark.results.facts import case_facts

@@ -13,8 +13,9 @@ from napari.viewer import Viewer
 from qtpy import QtWidgets as Qw
 from qtpy.QtCore import Qt, QTimer
 
-from cytosuite.benchmark.catalog.catalog import algorithms, model_homes, workplace
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import preferred
+from cytosuite.benchmark.catalog.places import model_homes, workplace
 from cytosuite.benchmark.terminal.console import numbers
 from cytosuite.benchmark.terminal.options import AUTO, SEGMENT
 from cytosuite.contract.tasks import TASKS

@@ -10,9 +10,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from cytosuite.contract.progress import shown
+from cytosuite.contract.words import SPLITS
 from cytosuite.errors import InputError
 from cytosuite.folders.names import home_of
-from cytosuite.folders.splits import FILE as SPLITS
 from cytosuite.folders.splits import Division
 from cytosuite.metrics import FAMILIES, Metric, metrics_of
 from cytosuite.metrics.evidence import Facts, gather

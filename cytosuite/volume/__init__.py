@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import LINE, InputError, plain
+from cytosuite.files import Scalar
 from cytosuite.volume.pieces import extremes, slabs_of
 
 AXES = "TCZYX"
@@ -25,8 +26,6 @@ KEY_LETTERS = 100  # of one of them
 WORDS = frozenset({"channel", "study", "stain", "microscope", "method", "sample"})
 LARGEST = 2**64  # of an integer that other programs can hold
 KINDS, LARGEST_ITEM = "buif", 8  # of numpy's dtypes; bytes of a number
-
-Scalar = str | int | float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tomlkit
 
-from cytosuite.contract.spacing import Size
+from cytosuite.contract.words import Size
 from cytosuite.datasets.calibration.compare import (
     Judgement,
     Row,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from cytosuite.contract.spacing import ASSUME, Size
 from cytosuite.contract.tasks import LABELS
+from cytosuite.contract.words import ASSUME, Size
 from cytosuite.datasets.calibration.compare import Compared, halves, quantiles
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError

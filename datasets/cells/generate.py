@@ -26,7 +26,8 @@ from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render
 from cytosuite.datasets.sample import Sample
-from cytosuite.volume import Scalar, Volume
+from cytosuite.files import Scalar
+from cytosuite.volume import Volume
 
 __all__ = ["Parameters", "generate"]
 

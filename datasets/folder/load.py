@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 
 from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.contract.metadata import acquisition, channel_of, described, study_of
-from cytosuite.contract.spacing import ASSUME, Size, text, warned
+from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.tasks import ACQUISITION, LABELS, SKETCH, VIEW
+from cytosuite.contract.words import ASSUME, Size
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
-from cytosuite.files import read_json
+from cytosuite.files import Scalar, read_json
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item
 from cytosuite.folders.masks import Masks, Source
 from cytosuite.folders.part import EVERY, MODULES, Part, read_microscope, read_part
 from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_large
-from cytosuite.volume import SPATIAL, Scalar, Volume
+from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.pieces import slabs
 
 

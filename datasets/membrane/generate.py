@@ -21,7 +21,8 @@ from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.sketch import companions, signed_distance
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.volume import Scalar, Volume
+from cytosuite.files import Scalar
+from cytosuite.volume import Volume
 
 __all__ = ["Parameters", "generate"]
 

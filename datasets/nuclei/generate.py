@@ -17,8 +17,9 @@ from cytosuite.datasets.physics.camera import Detector
 from cytosuite.datasets.physics.optics import blurred
 from cytosuite.datasets.physics.sketch import companions
 from cytosuite.datasets.sample import Sample
+from cytosuite.files import Scalar
 from cytosuite.networks.tiling import Box
-from cytosuite.volume import Scalar, Volume, large
+from cytosuite.volume import Volume, large
 
 __all__ = ["Parameters", "generate"]
 

@@ -22,7 +22,8 @@ from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
 from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_values, parameters_from
 from cytosuite.datasets.spheroid.spheroid import mixed
-from cytosuite.volume import Scalar, Volume, large
+from cytosuite.files import Scalar
+from cytosuite.volume import Volume, large
 
 NEAR = 0.02  # difference of shares that are asked for and built
 HAZE_REACH = 2.0  # standard deviations of a haze that may belong to a label

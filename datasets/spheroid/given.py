@@ -9,7 +9,8 @@ from scipy import ndimage
 from cytosuite.bodies.grid import Array, Grid, Image, Labels, Lengths
 from cytosuite.datasets.cells.given import centred, nearest, on_grid
 from cytosuite.datasets.physics.sketch import boundary
-from cytosuite.volume import Scalar, Volume
+from cytosuite.files import Scalar
+from cytosuite.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.views.light import draw_shadows, view
 from cytosuite.datasets.views.parameters import STUDIES, Acquisition, Parameters, draw_values
 from cytosuite.datasets.views.specimen import body
-from cytosuite.volume import Scalar, Volume
+from cytosuite.files import Scalar
+from cytosuite.volume import Volume
 
 __all__ = ["Parameters", "generate"]
 

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from cytosuite.apply import apply
-from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, dataset_manifests, recipes
+from cytosuite.benchmark.catalog.catalog import dataset_manifests, recipes
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.comparison.documents import trained
 from cytosuite.benchmark.data.dataset import Case, make_case

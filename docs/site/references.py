@@ -10,7 +10,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN, Command
 from cytosuite.benchmark.submission.checks.rules import RULES, SEVERITIES
-from cytosuite.benchmark.terminal.options import options_of
 from cytosuite.metrics.metric import FAMILIES, Metric, metrics_of
 
 WORDS = {int: "whole number", float: "number", str: "text", Path: "path"}
@@ -86,7 +85,7 @@ def commands() -> str:
 
 def _command(command: Command, words: str) -> list[str]:
     """Return the section of a command."""
-    options = options_of(command.load())
+    options = command.options
     hints, own = get_type_hints(options), fields(options)
     places = [each for each in own if each.name in _arguments(own)]
     usage = [f"[{e.name.upper()}]" if e.default is not MISSING else e.name.upper() for e in places]

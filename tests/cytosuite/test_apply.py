@@ -23,7 +23,7 @@ def image():
 
 
 def test_an_array_gives_what_the_container_writes(image, tmp_path):
-    from cytosuite.benchmark.catalog.catalog import ROOT
+    from cytosuite.benchmark.catalog.places import ROOT
 
     found = apply("watershed", image)["instance-labels"]
     assert found.array.max() == 2

@@ -16,7 +16,7 @@ from cytosuite.benchmark.containers.context import pack
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import Guest, SocketMapping, write_guest_case
 from cytosuite.benchmark.engines.outcome import Limits
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import TASKS

@@ -15,11 +15,12 @@ from cytosuite.contract.manifest import Described
 from cytosuite.contract.metadata import described, study_of
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
+from cytosuite.files import Scalar
 from cytosuite.networks.tiling import Box
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import Volume
 
 FUSED = TASKS["fuse"].outputs[0].slug
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cytosuite.benchmark.catalog.catalog import program_of
+from cytosuite.benchmark.catalog.places import program_of
 from cytosuite.benchmark.ranking.intervals import mean_interval
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table

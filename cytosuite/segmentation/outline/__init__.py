@@ -1,7 +1,7 @@
 """Outlines of found objects drawn anew, as annotators draw them, by boosted trees."""
 
 from cytosuite.errors import InputError
-from cytosuite.volume import Scalar
+from cytosuite.files import Scalar
 
 KEY = "outline"  # of the looseness in a card's parameters and in an image's metadata
 PREFIX = f"{KEY}."  # of the trees in a file of weights

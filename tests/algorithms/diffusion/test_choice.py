@@ -3,7 +3,7 @@
 import numpy as np
 from sketches import SPACING, TINY, volume
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.contract.manifest import ModelCard, read_algorithm
 from cytosuite.contract.metadata import with_given
 from cytosuite.contract.select import describe, select

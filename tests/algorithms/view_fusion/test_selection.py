@@ -5,7 +5,7 @@ import pytest
 from restorers import TINY
 
 from cytosuite.algorithms.view_fusion.predict import Parameters
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.contract.cautions import cautions
 from cytosuite.contract.manifest import parameters_of, parse, read_algorithm
 from cytosuite.contract.select import describe, select

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cytosuite.benchmark.catalog import catalog
+from cytosuite.benchmark.catalog import catalog, places
 from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.commands.algorithms import listing
 from cytosuite.benchmark.engines import choose as choosing
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
     """Make the program believe that it comes from a wheel; the current folder is a new one."""
-    monkeypatch.setattr(catalog, "CHECKOUT", False)
+    monkeypatch.setattr(places, "CHECKOUT", False)
     monkeypatch.setattr(choosing, "CHECKOUT", False)
     monkeypatch.chdir(tmp_path)
 
@@ -34,13 +34,13 @@ def test_optional_algorithms_run_by_name_or_with_all():
 
 
 def test_a_checkout_is_known_and_is_where_commands_write():
-    assert catalog.CHECKOUT
-    assert catalog.ROOT == catalog.workplace() == catalog.need_checkout("a test") == ROOT
-    assert catalog.PACKAGE == ROOT / "cytosuite"
+    assert places.CHECKOUT
+    assert places.ROOT == places.workplace() == places.need_checkout("a test") == ROOT
+    assert places.PACKAGE == ROOT / "cytosuite"
 
 
 def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(installed, tmp_path):
-    assert catalog.workplace() == tmp_path
+    assert places.workplace() == tmp_path
     home = tmp_path / "weights" / "watershed"
     home.mkdir(parents=True)
     card = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())

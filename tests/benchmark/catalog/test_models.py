@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from cytosuite.benchmark.catalog import models as module
-from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import (
     choice_digest,
     choose_algorithm,
@@ -23,6 +23,7 @@ from cytosuite.benchmark.catalog.models import (
     unlike,
     unpack,
 )
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.engines.process import Plain, ProcessEngine

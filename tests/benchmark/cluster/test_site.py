@@ -1,6 +1,7 @@
 import pytest
 
-from cytosuite.benchmark.cluster.site import ClusterSite, cluster_word, read_site
+from cytosuite.benchmark.cluster.site import ClusterSite, read_site
+from cytosuite.benchmark.terminal.console import cluster_word
 from cytosuite.errors import InputError
 
 

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 from safetensors.torch import save_file
 
-from cytosuite.benchmark.catalog.catalog import ROOT
 from cytosuite.benchmark.catalog.contract import checks
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import algorithms as module
 from cytosuite.benchmark.commands.algorithms import list_command, listing, new
 from cytosuite.benchmark.terminal.options import TableOptions
@@ -181,7 +181,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(root, name, task, line):
 
 
 def test_an_installed_package_is_not_written_into(root, monkeypatch):
-    monkeypatch.setattr("cytosuite.benchmark.catalog.catalog.CHECKOUT", False)
+    monkeypatch.setattr("cytosuite.benchmark.catalog.places.CHECKOUT", False)
     with pytest.raises(InputError, match="a new algorithm needs a checkout of the repository"):
         new("mine", "segment")
 

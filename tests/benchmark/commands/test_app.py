@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.app import COMMANDS, GROUPS, MOVED
 from cytosuite.benchmark.terminal.console import names, numbers, pairs, several
 from cytosuite.benchmark.terminal.options import (
@@ -46,7 +46,7 @@ def test_every_field_is_an_option_and_texts_are_parsed():
         seen.append(options)
         return 3
 
-    app.command()(as_callback(command))
+    app.command()(as_callback(Toy, lambda: command))
     runner = CliRunner()
     assert runner.invoke(app, ["here"]).exit_code == 3
     assert seen.pop() == Toy(place=Path("here"), words=[], settings=[])
@@ -91,7 +91,6 @@ def test_an_old_command_names_the_new_one(here, old, new):
 def test_a_command_loads_its_own_parts_alone():
     code = "import sys; from cytosuite.benchmark.commands import {}; print(*sys.modules)"
     for module, heavy in (
-        ("app", {"numpy", "pydantic"}),
         ("apply", {"pandas", "matplotlib", "skimage", "numba", "jinja2", "torch"}),
         ("benchmark", {"pandas", "matplotlib", "torch"}),
         ("doctor", {"pandas", "matplotlib", "skimage", "numba", "jinja2", "torch"}),
@@ -100,6 +99,34 @@ def test_a_command_loads_its_own_parts_alone():
         words = [sys.executable, "-c", code.format(module)]
         done = subprocess.run(words, capture_output=True, check=True, text=True, cwd=ROOT)
         assert not heavy & {*done.stdout.split()}, module
+
+
+def test_neither_a_help_nor_the_list_loads_what_runs():
+    code = """if True:
+        import sys
+        from cytosuite.benchmark.commands.app import COMMANDS, GROUPS, application
+
+        words = [[], ["list"], *([command.name] for group in COMMANDS.values() for command in group)]
+        words += [[name, command.name] for name, group in GROUPS.items() for command in group[2]]
+        for own in words:
+            own += ["--help"] * (own != ["list"])
+            application(own)(own, standalone_mode=False)
+            assert not {*sys.argv} & {*sys.modules}, own"""
+    heavy = [
+        "numpy",
+        "scipy",
+        "pandas",
+        "numba",
+        "torch",
+        "docker",
+        "SimpleITK",
+        "tifffile",
+        "PIL",
+        "skimage",
+        "jinja2",
+    ]
+    words = [sys.executable, "-c", code, *heavy]
+    subprocess.run(words, stdout=subprocess.DEVNULL, check=True, cwd=ROOT, timeout=120)
 
 
 @pytest.fixture

@@ -12,14 +12,17 @@ from PIL import Image
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import catalog, models, packages
-from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.data.preview import OUTLINE
 from cytosuite.benchmark.engines import process
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.terminal.options import ApplyOptions, BenchmarkOptions, ScoreOptions
+from cytosuite.benchmark.options.apply import ApplyOptions
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.errors.packages import install

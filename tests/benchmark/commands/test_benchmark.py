@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.cluster import cases
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.cluster.site import ClusterSite
@@ -23,11 +23,12 @@ from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.benchmark import _chosen, benchmark_command, command_of
 from cytosuite.benchmark.commands.conclusion import FAILURES, _failures
 from cytosuite.benchmark.commands.data import engine_word, opened
-from cytosuite.benchmark.commands.export import ExportOptions, export_command
+from cytosuite.benchmark.commands.export import export_command
 from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.options.export import ExportOptions
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.benchmark.store.pool import Here
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, ModelError
 from cytosuite.formats import write

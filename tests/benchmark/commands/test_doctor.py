@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import doctor
 from cytosuite.benchmark.engines import gpu
 

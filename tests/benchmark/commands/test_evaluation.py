@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import ROOT, algorithms, dataset_manifests
-from cytosuite.benchmark.commands.evaluation import RehearseOptions, dataset_for, rehearse
+from cytosuite.benchmark.catalog.catalog import algorithms, dataset_manifests
+from cytosuite.benchmark.catalog.places import ROOT
+from cytosuite.benchmark.commands.evaluation import dataset_for, rehearse
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.options.evaluation import RehearseOptions
 from cytosuite.benchmark.submission.export import Wanted, export
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError

@@ -10,7 +10,7 @@ from cytosuite.benchmark.commands import guests as module
 from cytosuite.benchmark.commands.guests import read_sockets, take_in
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.process import ProcessEngine
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError
 

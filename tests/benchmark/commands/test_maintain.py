@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands import maintain
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.errors import InputError

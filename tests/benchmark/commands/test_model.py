@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cytosuite.benchmark.catalog import catalog, models, packages
+from cytosuite.benchmark.catalog import catalog, models, packages, places
 from cytosuite.benchmark.commands import model as module
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.select import select
@@ -20,7 +20,7 @@ from cytosuite.contract.weights import open_model
 from cytosuite.errors import InputError, ModelError
 from cytosuite.errors.ending import INTERRUPTED
 
-WEIGHTS = catalog.ROOT / "weights"
+WEIGHTS = places.ROOT / "weights"
 WATERSHED = catalog.algorithms()["watershed"]
 PLANES = WEIGHTS / "watershed" / "nuclei-2d.json"
 BYTES = b"not looked into without the algorithm"
@@ -29,7 +29,7 @@ BYTES = b"not looked into without the algorithm"
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """Return the current folder, in which an installed package writes."""
-    for own in (catalog, module):
+    for own in (places, module):
         monkeypatch.setattr(own, "CHECKOUT", False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -311,7 +311,7 @@ def test_weights_of_torch_are_neither_built_nor_exported(command, tmp_path, cli,
 def own(tmp_path, monkeypatch):
     """Return the folder of models of watershed in a checkout, with two of one's own."""
     shutil.copytree(WEIGHTS / "watershed", home := tmp_path / "weights" / "watershed")
-    for place, name in ((module, "ROOT"), (models, "ROOT"), (catalog, "ROOT")):
+    for place, name in ((module, "ROOT"), (models, "ROOT"), (places, "ROOT")):
         monkeypatch.setattr(place, name, tmp_path)
     for name, axes in (("mine", "YX"), ("other", "YX"), ("stack", "ZYX")):
         card = _card(name=name, weights=None, sha256=None, scores={}, adopted=False)

@@ -11,7 +11,7 @@ from participants import CASES, ENDS, SPACING, TASKS, report, scores
 from rich.console import Console
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.files import write_json
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

@@ -14,8 +14,9 @@ from PIL import Image
 from rich.console import Console
 
 from cytosuite.benchmark.commands.benchmark import benchmark_command
-from cytosuite.benchmark.commands.report import ReportOptions, report_command
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
+from cytosuite.benchmark.commands.report import report_command
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
+from cytosuite.benchmark.options.report import ReportOptions
 from cytosuite.contract.points import Points
 from cytosuite.errors import InputError
 from cytosuite.files import write_json

@@ -12,7 +12,7 @@ from PIL import Image
 from roifile import ROI_TYPE, ImagejRoi
 
 from cytosuite.benchmark.commands.score import score_files
-from cytosuite.benchmark.terminal.options import ScoreOptions
+from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.errors import InputError
 from cytosuite.folders.rois import write_rois
 from cytosuite.formats import write

@@ -10,17 +10,15 @@ from PIL import Image
 from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
-from cytosuite.benchmark.commands.simulate import (
-    CombineOptions,
-    LabelsOptions,
-    combine_command,
-    labels_command,
-    simulate,
-    weights,
-)
+from cytosuite.benchmark.commands.simulate import combine_command, labels_command, simulate
 from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.engines.outcome import Outcome
-from cytosuite.benchmark.terminal.options import SimulateOptions
+from cytosuite.benchmark.options.simulate import (
+    CombineOptions,
+    LabelsOptions,
+    SimulateOptions,
+    weights,
+)
 from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import catalog
+from cytosuite.benchmark.catalog import places
 from cytosuite.benchmark.commands import train as training
-from cytosuite.benchmark.terminal.options import TrainOptions
+from cytosuite.benchmark.options.train import TrainOptions
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -190,7 +190,7 @@ def test_the_device_of_the_environment_reaches_the_training(monkeypatch, cli):
 
 
 def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, folder):
-    monkeypatch.setattr(catalog, "CHECKOUT", False)
+    monkeypatch.setattr(places, "CHECKOUT", False)
     monkeypatch.chdir(tmp_path)
     card, words, _ = _train(monkeypatch, 0, folder)
     assert card == tmp_path / "weights" / "cellpose3d" / "mine.json"
@@ -199,7 +199,7 @@ def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, folder):
 
 def test_the_parent_is_a_model_by_its_name_and_never_another(monkeypatch, folder):
     _, words, _ = _train(monkeypatch, 0, folder, start="cells-3d", settings=Path("tissue"))
-    home = catalog.ROOT
+    home = places.ROOT
     parent = home / "weights" / "cellpose3d" / "cells-3d.json"
     assert words[words.index("--from") + 1] == str(parent.resolve())
     own = home / "algorithms" / "cellpose3d" / "training" / "tissue.toml"

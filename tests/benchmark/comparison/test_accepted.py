@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.comparison.accepted import accept, accepted, accepted_for, stale
 from cytosuite.benchmark.comparison.origin import (
     case_digests,

@@ -1,6 +1,6 @@
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.dry_run import dry_run
 from cytosuite.benchmark.containers.images import algorithm_blueprint, base_layer
 from cytosuite.errors import InputError

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import PACKAGE, ROOT, algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
 from cytosuite.benchmark.containers.sources import follow, reached, runtime_files
 from cytosuite.errors import InputError
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
 
 pytestmark = pytest.mark.docker

@@ -12,13 +12,13 @@ import pytest
 import SimpleITK
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Limits, StartError
-from cytosuite.benchmark.terminal.options import BenchmarkOptions
+from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.interface import write_case
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.build import Builder
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]

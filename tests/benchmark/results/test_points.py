@@ -10,12 +10,12 @@ from cytosuite.benchmark.commands.applied import count_in_cells
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.results.cases import score_case
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.points import match_points, write_point_scores, write_points
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import Record
-from cytosuite.benchmark.terminal.options import ScoreOptions
 from cytosuite.contract.points import Points
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError

@@ -15,7 +15,8 @@ import pytest
 from docker.errors import APIError
 
 from cytosuite.apply import apply
-from cytosuite.benchmark.catalog.catalog import ROOT, algorithms
+from cytosuite.benchmark.catalog.catalog import algorithms
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.context import by_name, write_tarball
 from cytosuite.benchmark.containers.images import evaluation_blueprint, image_tag

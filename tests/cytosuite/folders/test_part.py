@@ -7,8 +7,8 @@ import tifffile
 from PIL import Image
 
 from cytosuite.contract.interface import input_image
-from cytosuite.contract.spacing import ASSUME
 from cytosuite.contract.tasks import IMAGE
+from cytosuite.contract.words import ASSUME
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.index import Item, by_part

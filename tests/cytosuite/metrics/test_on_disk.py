@@ -87,12 +87,12 @@ def test_an_image_that_evidence_has_no_memory_for_is_refused_in_one_line(form, m
     known = {"arrays": image, "volumes": held, "scenes": Scene(held, labels)}[form]
     needs = Evidence(lambda **_: 1, ("real", "synthetic"), form=form, voxel_bytes=2**20)
     sources = {f"real:{form}": lambda: [known, known], f"synthetic:{form}": list}
-    monkeypatch.setattr("cytosuite.metrics.evidence.free_gib", lambda: 40.0)
+    monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 40.0)
     with pytest.raises(
         InputError, match=r"44950 voxels is too large: 43.9 GiB .*, 40 GiB are free"
     ):
         gather([needs], Facts(sources))
-    monkeypatch.setattr("cytosuite.metrics.evidence.free_gib", lambda: 44.0)
+    monkeypatch.setattr("cytosuite.volume.memory.free_gib", lambda: 44.0)
     assert gather([needs], Facts(sources)) == {needs: 1}
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import nn
 
 from cytosuite.algorithms.cyclegan3d.predict import predict
-from cytosuite.benchmark.catalog import catalog
+from cytosuite.benchmark.catalog import places
 from cytosuite.benchmark.commands import model
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
@@ -95,7 +95,7 @@ def test_the_command_adds_the_models_of_both_directions(tmp_path, monkeypatch):
     torch.manual_seed(0)
     content = {f"netG_{letter}_state_dict": _Generator(3).state_dict() for letter in "BA"}
     torch.save(content, tmp_path / "models.pth")
-    monkeypatch.setattr(catalog, "CHECKOUT", False)
+    monkeypatch.setattr(places, "CHECKOUT", False)
     monkeypatch.setattr(model, "_test", lambda card, *_: tested.append(card.stem))
     monkeypatch.chdir(tmp_path)
     tested = []

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cytosuite.algorithms.view_fusion.training.weights import LAYOUT
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.errors import InputError
 from cytosuite.training.convert import convert
 

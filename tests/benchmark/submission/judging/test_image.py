@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import ROOT
+from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.containers.locks import locked, providers

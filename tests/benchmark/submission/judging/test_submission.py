@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.commands.evaluation import EvaluationOptions, rehearse_evaluation
+from cytosuite.benchmark.commands.evaluation import rehearse_evaluation
+from cytosuite.benchmark.options.evaluation import BuildEvaluationOptions
 from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.submission.judging.submission import (
     SubmittedJob,
@@ -37,7 +38,7 @@ def rehearsed(run, tmp_path):
 
     def rehearsed(engine="process"):
         screen = Console(file=StringIO(), width=1000)
-        options = EvaluationOptions(dataset="squares", engine=engine, runs=tmp_path)
+        options = BuildEvaluationOptions(dataset="squares", engine=engine, runs=tmp_path)
         equal = rehearse_evaluation(run, tmp_path / "truth.tar.gz", options, screen)
         return equal, screen.file.getvalue().splitlines()
 

@@ -1,0 +1,43 @@
+"""Options of ``benchmark``."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cytosuite.benchmark.engines.outcome import Limits
+    from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.benchmark.terminal.console import names, plain_name
+from cytosuite.benchmark.terminal.options import (
+    ClusterOptions,
+    GuestOptions,
+    PhaseOptions,
+    TableOptions,
+    option,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions):
+    """Options of the main job."""
+
+    algorithm: list[str] = option(
+        (),
+        "Names, name:model, all, images (image:tag) or files (.tar.gz) of others; by commas.",
+        parse=names,
+    )
+    run: str | None = option(None, "Name of the run's folder.", parse=plain_name)
+    retry: bool = option(False, "Run failed cases again.")
+    keep_going: bool = option(
+        False, "Run all cases, also if the first fail alike; failed ones again."
+    )
+    verify: bool = option(False, "Read all finished files again to see that none was altered.")
+    blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
+
+    def limits(self, algorithm: "AlgorithmManifest") -> "Limits":
+        """Return the limits of one case of an algorithm, with the folder that a model is for."""
+        from cytosuite.benchmark.catalog.models import ruled_folder  # loads the cards
+
+        place = Path(self.dataset)
+        folder = ruled_folder(place) if place.exists() else ""
+        return replace(super().limits(algorithm), folder=folder)

@@ -1,0 +1,65 @@
+"""Options of ``train``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.terminal.console import printable, several
+from cytosuite.benchmark.terminal.options import (
+    MOST_WORKERS,
+    FileOptions,
+    RunOptions,
+    SimulatedOptions,
+    option,
+    parameters,
+)
+from cytosuite.contract.words import SPLITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(SimulatedOptions, FileOptions):
+    """Options of a training; those of the training itself are `passed` on."""
+
+    algorithm: str = option(..., "Name in algorithms/.", argument=True)
+    dataset: str = option(
+        ..., "Name, name/recipe, recipe.toml, folder, or list (.csv).", argument=True
+    )
+    name: str = option(..., "Of the model.")
+    data: list[str] = option(
+        (),
+        "More data: role=dataset, comma-separated.",
+        parse=several,
+        flag="--data",
+        repeatable=True,
+    )
+    seed: int | None = option(
+        None, "Of everything drawn; by default 0, and the settings' own.", min=0, max=2**32 - 1
+    )
+    steps: int | None = option(None, "Batches; 0 only measures parameters.", min=0, max=10**9)
+    start: str | None = option(None, "Model to start from: name, or card.", flag="--from")
+    settings: Path | None = option(None, "File of the training, or name of one of its algorithm.")
+    splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
+    threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
+    device: Device = option("cpu", "Where to train.", env="DEVICE")
+    engine: str = option("auto", "Of a tool of others, and of a chain: auto, docker, process, ...")
+    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
+    authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)
+    changes: list[str] = parameters()
+    runs: Path | None = option(None, "Folder for simulated data.")
+
+    @property
+    def run(self) -> RunOptions:
+        """Engine of a tool's training, or of a chain."""
+        engine, device, base = self.engine, self.device, self.base_image
+        return RunOptions(engine=engine, device=device, base_image=base)
+
+    @property
+    def passed(self) -> list[str]:
+        """Options as words for the command of the training."""
+        words = ["--threads", str(self.threads), "--device", self.device]
+        words += ["--seed", str(self.seed)] if self.seed is not None else []
+        words += ["--steps", str(self.steps)] if self.steps is not None else []
+        words += ["--authors", self.authors] if self.authors else []
+        words += ["--data-root", str(self.data_root.resolve())] if self.data_root else []
+        words += ["--splits", str(self.splits.resolve())] if self.splits else []
+        return words + (["--group", self.group] if self.group else [])
