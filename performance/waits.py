@@ -273,7 +273,7 @@ def in_clone(wait: Wait, folder: Path) -> Row:
     stages: Counter[str] = Counter()
     for (begin, line), (end, _) in pairwise([*row.pop("lines"), (row["wall_s"], "")]):
         stages[re.sub(r"[\d(|].*", "", line).strip()[:40]] += end - begin
-    size = sum(path.lstat().st_size for path in (folder / ".venv").rglob("*"))
+    size = sum(512 * path.lstat().st_blocks for path in (folder / ".venv").rglob("*"))
     return {"name": wait.name, **row, "venv_gb": size / 1e9, "stages": dict(stages)}
 
 
