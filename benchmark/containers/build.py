@@ -34,6 +34,7 @@ INPUTS_LABEL = "org.cytosuite.base-inputs"
 FROM_LABEL = "org.cytosuite.base-image"
 FROM_ID_LABEL = "org.cytosuite.base-image-id"
 FOREIGN_LABEL = "org.cytosuite.from-images"
+LAYERS_LABEL = "org.cytosuite.layers"  # inputs of a base and of those below it
 UNPINNED_LABEL = "org.cytosuite.unpinned-packages"  # without a checksum in a lock, as JSON
 ORIGIN_LABELS = (SOURCE_LABEL, FROM_ID_LABEL, FOREIGN_LABEL, UNPINNED_LABEL)
 STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
@@ -118,6 +119,8 @@ class Builder:
         """Build a layer, see `base`; its packages come while that below is built."""
         root, kind, below = self.root, layer.kind, layer.below
         tag, inputs = layer.tag(root)
+        if self._is_published(inputs):
+            return str(self.base_image)
         if not self.anew and (found := self._found_base(kind, inputs)):
             return found
         labels = {INPUTS_LABEL: inputs}
@@ -128,9 +131,15 @@ class Builder:
             image = self._need(start)
             if below:
                 labels[FROM_LABEL] = image.labels[FROM_LABEL]
+                labels[LAYERS_LABEL] = f"{image.labels[LAYERS_LABEL]} {inputs}"
+            elif LAYERS_LABEL in image.labels:
+                raise InputError(
+                    f"BASE_IMAGE={start}: a base of other locks, or named by a tag; expected one of "
+                    "this version by its digest (name@sha256:...), or an image with Python 3.11"
+                )
             else:  # by its digest in a registry, if it comes from one
                 identity = next(iter(image.attrs.get("RepoDigests") or ()), image.id)
-                labels |= {FROM_LABEL: start, FROM_ID_LABEL: str(identity)}
+                labels |= {FROM_LABEL: start, FROM_ID_LABEL: str(identity), LAYERS_LABEL: inputs}
             folder, unpinned = unpacked.result()
         if unpinned:
             labels[UNPINNED_LABEL] = json.dumps(unpinned, sort_keys=True)
@@ -142,6 +151,12 @@ class Builder:
             self.client.images.get(tag).tag("cytosuite/base", kind)
         self.say(f"{tag} is built")
         return tag
+
+    def _is_published(self, inputs: str) -> bool:
+        """Return whether the image that the user names is a base of ours with these inputs."""
+        if self.base_image is None or "@sha256:" not in self.base_image:
+            return False  # a tag may mean another image tomorrow
+        return inputs in self._need(self.base_image).labels.get(LAYERS_LABEL, "").split()
 
     def _unpack(self, layer: Layer) -> tuple[Path, dict[str, str]]:
         """Write the packages of a layer into a folder; return it, and digests of the unpinned."""

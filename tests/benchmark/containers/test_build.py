@@ -295,6 +295,26 @@ def test_the_base_is_built_once_for_all_algorithms(builder, daemon):
     assert daemon.stock["cytosuite/base:slim"] == daemon.stock[first]
 
 
+def test_a_published_base_that_is_named_by_its_digest_serves_all_layers_in_it(
+    builder, root, daemon, network
+):
+    builder.build("thresholder")
+    _, cpu, _ = daemon.builds
+    name = "registry/base@sha256:12"
+    daemon.stock = {name: cpu["labels"], "registry/base:cpu": cpu["labels"]}
+    (root / "runs/build").rename(root / "runs/of another machine")
+    theirs = replace(builder, base_image=name)
+    assert theirs.base("slim") == theirs.base("cpu") == name
+    theirs.build("thresholder")
+    assert daemon.builds[-1]["buildargs"]["BASE"] == name
+    assert len(daemon.builds) == 4
+    with pytest.raises(InputError, match="registry/base:cpu: a base of other locks, or named by"):
+        replace(builder, base_image="registry/base:cpu").base("slim")
+    (root / "docker/packages.py").write_text("# changed")
+    with pytest.raises(InputError, match="expected one of this version by its digest"):
+        theirs.base("slim")
+
+
 def test_the_base_is_built_anew_when_its_inputs_change_or_on_another_image(builder, root, daemon):
     first = builder.base()
     (root / "docker/base.Dockerfile").write_text(FILES["docker/base.Dockerfile"] + "\n# changed")
