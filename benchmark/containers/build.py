@@ -131,11 +131,11 @@ class Builder:
             image = self._need(start)
             if below:
                 labels[FROM_LABEL] = image.labels[FROM_LABEL]
-                labels[LAYERS_LABEL] = f"{image.labels[LAYERS_LABEL]} {inputs}"
+                labels[LAYERS_LABEL] = f"{image.labels.get(LAYERS_LABEL, '')} {inputs}".strip()
             elif LAYERS_LABEL in image.labels:
                 raise InputError(
-                    f"BASE_IMAGE={start}: a base of other locks, or named by a tag; expected one of "
-                    "this version by its digest (name@sha256:...), or an image with Python 3.11"
+                    f"BASE_IMAGE={start}: a base of other locks, or named by a tag; expected one "
+                    "of this version by its digest (name@sha256:...), or an image with Python 3.11"
                 )
             else:  # by its digest in a registry, if it comes from one
                 identity = next(iter(image.attrs.get("RepoDigests") or ()), image.id)
