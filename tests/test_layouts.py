@@ -6,7 +6,8 @@ import pytest
 from cytosuite.benchmark.commands.choice import own_images
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
-from cytosuite.benchmark.terminal.options import ScoreOptions, SegmentOptions
+from cytosuite.benchmark.options.apply import SegmentOptions
+from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.datasets.phantoms.build import _pairs
 from cytosuite.errors import InputError
 from cytosuite.formats import write
