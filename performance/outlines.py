@@ -30,13 +30,13 @@ from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
 from cytosuite.metrics.labels.prepare import without_small
 from cytosuite.segmentation.outline.redraw import redraw
 from cytosuite.segmentation.outline.trees import Trees
-from cytosuite.training.boosting import grow
 from cytosuite.training.images import find_images
 from cytosuite.training.outline import (
     Example,
     OutlineSettings,
     Samples,
     fitted_looseness,
+    grow,
     predictor,
     sample,
 )

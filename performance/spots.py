@@ -25,8 +25,8 @@ from scipy.special import ndtr
 from side_by_side import timed
 from skimage.feature import blob_log
 
-from cytosuite.algorithms.spots.find import find
 from cytosuite.algorithms.spots.parameters import Parameters
+from cytosuite.algorithms.spots.predict import find
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.bodies.grid import Grid
 from cytosuite.contract.manifest import merged

@@ -2,18 +2,101 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.network import Network, build
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import predict_fields, segment
-from cytosuite.algorithms.cellpose3d.training.losses import LossWeights, draw_thresholds, losses
-from cytosuite.algorithms.cellpose3d.training.targets import targets_of
+from cytosuite.contract.manifest import Described
 from cytosuite.metrics.evidence import Facts
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.training.nuclei import parts
-from cytosuite.training.nuclei.cases import TrainingCase
+from cytosuite.training.nuclei.cases import Targets, TrainingCase
 from cytosuite.training.nuclei.patches import draw_batch
 from cytosuite.training.parts import Arrays, Cases, State, Tensors
+
+_SHARPNESS = 3.0  # of the step from "below" to "above a threshold", per unit of logit
+
+
+class LossWeights(Described):
+    """Weights of the parts of the loss, and thresholds of the level."""
+
+    flow: float = Field(2.0, ge=0, description="weight of the flow; the level has weight 1")
+    heat: float = Field(4.0, ge=0, description="weight of the centre's heat")
+    thresholds: tuple[float, float] = Field(
+        (0.06, 0.9), description="thresholds of the level are drawn log-uniformly from this range"
+    )
+    per_step: int = Field(2, ge=1, description="thresholds per step")
+
+
+def losses(
+    prediction: Tensor, target: Tensor, thresholds: Tensor, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Return the loss of (N, 5, Z, Y, X), ``total``, and its parts level, flow and heat."""
+    level = level_loss(prediction[:, 0], target[:, 0], thresholds)
+    flow = flow_loss(prediction[:, 1:4], target[:, 1:4], target[:, :1] > 0)
+    heat = functional.binary_cross_entropy_with_logits(prediction[:, 4], target[:, 4])
+    total = level + weights.flow * flow + weights.heat * heat
+    return {"total": total, "level": level, "flow": flow, "heat": heat}
+
+
+def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
+    """Return the loss of a level as the answer to "is it above the threshold?", over thresholds.
+
+    A cumulative link model: the probability of a level above t is ``sigmoid(3 (logit -
+    log(t / (1 - t))))``, fitted by cross entropy and soft Dice; a mean would be too high.
+    McCullagh, Journal of the Royal Statistical Society B 42 (1980) 109,
+    doi:10.1111/j.2517-6161.1980.tb01109.x; Milletari et al., 3DV (2016), doi:10.1109/3DV.2016.79.
+    """
+    total = logit.new_zeros(())
+    for threshold in thresholds:
+        above = (level > threshold).to(logit.dtype)
+        score = _SHARPNESS * (logit - torch.logit(threshold))
+        entropy = functional.binary_cross_entropy_with_logits(score, above)
+        chance = torch.sigmoid(score)
+        overlap = (2 * (chance * above).sum() + 1) / (chance.sum() + above.sum() + 1)
+        total = total + entropy + 1 - overlap
+    return total / len(thresholds)
+
+
+def flow_loss(flow: Tensor, wanted: Tensor, inside: Tensor) -> Tensor:
+    """Return the mean squared error of the flow (N, 3, Z, Y, X) inside of nuclei, 0 without any."""
+    error = ((flow - wanted) ** 2 * inside).sum()
+    return error / (3 * inside.sum()).clamp(min=1)
+
+
+def draw_thresholds(weights: LossWeights) -> Tensor:
+    """Return the thresholds of one step, drawn with torch's generator of the CPU."""
+    low, high = torch.log(torch.tensor(weights.thresholds))
+    share = torch.rand(weights.per_step)
+    return torch.exp(low + (high - low) * share)
+
+
+Floats = NDArray[np.float32]
+
+_HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
+
+
+def targets_of(labels: NDArray[Any]) -> Targets:
+    """Return the flow (3, Z, Y, X) of labels (Z, Y, X), and the heat (1, Z, Y, X) of centres."""
+    flow = flow_targets(labels)
+    return Targets(flow, centre_heat(flow, labels > 0)[None])
+
+
+def centre_heat(flow: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Return ``exp(-|(c - p) / h|^2 / (2 0.25^2))`` by flow ``tanh(2 (c - p) / h)``, 0 outside."""
+    heat = np.zeros(inside.shape, np.float32)
+    away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2
+    heat[inside] = np.exp(np.sum(away**2, 0) / (-2 * _HEAT_WIDTH**2))
+    return heat
 
 
 class Settings(parts.NucleiSettings):

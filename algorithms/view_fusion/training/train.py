@@ -2,21 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from cytosuite.algorithms.view_fusion.classical import smooth
 from cytosuite.algorithms.view_fusion.intensity import Units, to_counts
 from cytosuite.algorithms.view_fusion.network import RestorerArguments
 from cytosuite.algorithms.view_fusion.network import build as build_restorer
 from cytosuite.algorithms.view_fusion.predict import Parameters
-from cytosuite.algorithms.view_fusion.training.losses import FusionLoss, fusion_loss
 from cytosuite.algorithms.view_fusion.training.pairs import (
     ViewCrops,
     ViewPair,
@@ -24,14 +24,85 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
     find_pairs,
     load_pairs,
 )
-from cytosuite.contract.manifest import parse
+from cytosuite.contract.manifest import Described, parse
 from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
 from cytosuite.networks.network import predict_tiles
 from cytosuite.networks.tiling import Box, are_multiples
 from cytosuite.training.images import filled, joined, views
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
 from cytosuite.training.settings import TrainingSettings
 from cytosuite.volume import Volume
+
+
+class FusionLoss(Described):
+    """Parts of the loss and their weights."""
+
+    kind: Literal["ssim", "n_ssim"] = Field(
+        "ssim",
+        description="similarity lost in the answer; n_ssim: relative to that lost in the view",
+    )
+    similarity: float = Field(
+        100, ge=0, description="weight of the lost similarity; published: 100 (ssim), 1 (n_ssim)"
+    )
+    difference: float = Field(1, ge=0, description="weight of the mean absolute difference")
+    over: Literal["crop", "batch"] = Field(
+        "batch", description="n_ssim: one ratio per crop, as published, or of sums over the batch"
+    )
+    floor: float = Field(
+        0.05, gt=0, description="n_ssim: least similarity lost in a view that is divided by"
+    )
+
+
+def fusion_loss(
+    answer: Tensor, target: Tensor, view: Tensor, given: FusionLoss
+) -> dict[str, Tensor]:
+    """Return the loss of a batch, ``total``, and its parts ``similarity``, ``difference``; scalars.
+
+    With S the similarity to the target, ``ssim`` is the mean of ``1 - S(answer)``; ``n_ssim`` is
+    ``(1 - S(answer)) / max(1 - S(view), floor)``, 1 minus the challenge's score, of each crop or of
+    the sums over the batch: without floor a crop of background outweighs a hundred others.
+    """
+    answer, target, view = (part.float() for part in (answer, target, view))
+    lost = 1 - similarity(answer, target)
+    if given.kind == "n_ssim":
+        before = 1 - similarity(view, target)
+        if given.over == "batch":
+            lost, before = lost.mean(), before.mean()
+        lost = lost / before.clamp_min(given.floor)
+    parts = {"similarity": lost.mean(), "difference": (answer - target).abs().mean()}
+    total = given.similarity * parts["similarity"] + given.difference * parts["difference"]
+    return {"total": total, **parts}
+
+
+def similarity(first: Tensor, second: Tensor) -> Tensor:
+    """Return `mean_ssim` (Wang et al. 2004) of (N, 1, Z, Y, X) batches, (N,), data range 1."""
+    # A middle near the values keeps small variances exact.
+    middle = second.detach().mean((-3, -2, -1))
+    first, second = (part - middle[..., None, None, None] for part in (first, second))
+    maps = torch.cat([first, second, first * first, second * second, first * second], 1)
+    window = gaussian_window(tuple(first.shape[-3:]), shrink=True)
+    for axis, half in zip((-3, -2, -1), window.weights, strict=True):
+        if half.size > 1:
+            rows = _rows(first.shape[axis], tuple(half.tolist())).to(first)
+            maps = torch.movedim(torch.movedim(maps, axis, -1) @ rows, -1, axis)
+    one, two, ones, twos, both = maps.flatten(2).unbind(1)
+    common, spread = both - one * two, ones - one * one + twos - two * two
+    one, two = one + middle, two + middle
+    c1, c2 = K1**2, K2**2
+    level = (2 * one * two + c1) / (one * one + two * two + c1)
+    return (level * (2 * common + c2) / (spread + c2)).mean(1)
+
+
+@lru_cache(maxsize=16)
+def _rows(length: int, half: tuple[float, ...]) -> Tensor:
+    """Return the windows within an axis as columns of a matrix: fast at any width."""
+    weights = torch.tensor([*half[:0:-1], *half])
+    found = torch.zeros(length, length - len(weights) + 1)
+    for place in range(found.shape[1]):
+        found[place : place + len(weights), place] = weights
+    return found
+
 
 SHOWN = 3  # volumes in a picture
 # Voxels; from the entry of a participant of the challenge (Cyril-Meyer/FuseMyCells).

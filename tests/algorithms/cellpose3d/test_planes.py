@@ -11,8 +11,7 @@ from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.network import Network, load
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.predict import predict
-from cytosuite.algorithms.cellpose3d.training.targets import targets_of
-from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings
+from cytosuite.algorithms.cellpose3d.training.train import TRAINING, Settings, targets_of
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.errors import InputError

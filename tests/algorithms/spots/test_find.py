@@ -5,8 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from cytosuite.algorithms.spots.filters import clearest
-from cytosuite.algorithms.spots.find import find
 from cytosuite.algorithms.spots.parameters import Parameters
+from cytosuite.algorithms.spots.predict import find
 from cytosuite.metrics.points.matching import matched_points
 
 SPACING = (0.3, 0.1, 0.1)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from cytosuite.benchmark.ranking.schemes import (
+from cytosuite.benchmark.ranking.contests import (
     case_ranks,
     mean_ranks,
     minimum_ranks,

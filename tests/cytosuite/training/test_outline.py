@@ -10,9 +10,8 @@ from safetensors.numpy import load_file
 from cytosuite.contract.manifest import read_card
 from cytosuite.errors import InputError
 from cytosuite.segmentation.outline.trees import Trees
-from cytosuite.training.boosting import Growth, grow
 from cytosuite.training.command import main
-from cytosuite.training.outline import twins
+from cytosuite.training.outline import Growth, grow, twins
 
 PARENT = Path(__file__).parents[3] / "weights" / "watershed" / "nuclei-2d.json"
 

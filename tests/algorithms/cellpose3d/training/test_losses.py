@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cytosuite.algorithms.cellpose3d.training.losses import (
+from cytosuite.algorithms.cellpose3d.training.train import (
     LossWeights,
     draw_thresholds,
     flow_loss,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.training.targets import centre_heat
+from cytosuite.algorithms.cellpose3d.training.train import centre_heat
 
 
 def test_heat_peaks_at_the_centre_and_ends_within_the_object():

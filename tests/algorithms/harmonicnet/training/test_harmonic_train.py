@@ -6,8 +6,7 @@ from training_data import SPACING, simulated_folder
 
 from cytosuite.algorithms.harmonicnet.candidates import Candidates
 from cytosuite.algorithms.harmonicnet.network import load
-from cytosuite.algorithms.harmonicnet.training.shapes import outlined
-from cytosuite.algorithms.harmonicnet.training.train import TRAINING, Settings
+from cytosuite.algorithms.harmonicnet.training.train import TRAINING, Settings, outlined
 from cytosuite.bodies import fit
 from cytosuite.contract.manifest import parse, read_card
 from cytosuite.errors import InputError

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cytosuite.algorithms.harmonicnet.network import HarmonicNet
-from cytosuite.algorithms.harmonicnet.training.losses import (
+from cytosuite.algorithms.harmonicnet.training.train import (
     LossWeights,
     heat_loss,
     losses,

@@ -6,7 +6,7 @@ import pytest
 from training_data import SPACING, simulated_folder
 
 from cytosuite.algorithms.harmonicnet.network import SPHERE
-from cytosuite.algorithms.harmonicnet.training.shapes import (
+from cytosuite.algorithms.harmonicnet.training.train import (
     batch_of,
     centre_heat,
     outlined,

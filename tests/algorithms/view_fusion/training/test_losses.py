@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cytosuite.algorithms.view_fusion.training.losses import FusionLoss, fusion_loss, similarity
+from cytosuite.algorithms.view_fusion.training.train import FusionLoss, fusion_loss, similarity
 from cytosuite.metrics.images.pair import pair
 from cytosuite.metrics.images.ssim import mean_ssim
 from cytosuite.metrics.images.ssim_compare import gaussian_window
