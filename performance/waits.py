@@ -311,7 +311,8 @@ def run(words: list[str], environment: Any, place: Path = ROOT) -> Row:  # noqa:
         errors="replace",
     )
     assert process.stdout is not None
-    lines = [(time.perf_counter() - begin, line.strip()) for line in process.stdout]
+    with process.stdout as said:
+        lines = [(time.perf_counter() - begin, line.strip()) for line in said]
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)

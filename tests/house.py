@@ -274,7 +274,8 @@ def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
     for room in ("cytosuite", "benchmark", "docker"):
         shutil.copytree(ROOT / room, folder / room, symlinks=True, ignore=LEFT_OUT)
     shutil.copytree(ROOT / "datasets", folder / "datasets", ignore=LEFT_OUT)
-    shutil.copy(ROOT / "Dockerfile", folder)
+    for name in ("Dockerfile", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
     (folder / "algorithms").mkdir()
     shutil.copy(ROOT / "algorithms" / "__init__.py", folder / "algorithms")
     if not tally:

@@ -16,7 +16,7 @@ def test_each_command_and_each_input_of_the_list_is_known(tmp_path):
     listed = [*waits.waits(), *(wait for _, group in waits.growth() for wait in group)]
     assert len({wait.name for wait in waits.waits()}) == len(list(waits.waits()))
     for wait in listed:
-        assert wait.program != waits.PROGRAM or wait.command.split()[0] in known
+        assert wait.clone or wait.command.split()[0] in known
         assert set(waits.NAMES.findall(wait.command)) <= {*inputs.makers, "out", "twenty"}
 
 

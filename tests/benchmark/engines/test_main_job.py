@@ -47,20 +47,19 @@ def _outputs(folder):
 
 def test_containers_and_processes_give_the_same_bits_and_files_of_this_user(tmp_path, benchmark):
     two = ("--cases", "2")
-    code, output, errors = benchmark(*two)
+    code, output, errors = benchmark("--run", "inside", *two)
     assert code == 0, errors
     assert output.startswith("engine: docker (a Docker daemon answers)")
-    code, _, errors = benchmark("--engine", "process", *two)
+    code, _, errors = benchmark("--engine", "process", "--run", "outside", *two)
     assert code == 0, errors
     assert benchmark("--engine", "docker", "--run", "each", "--api", "exec", *two)[0] == 0
-    inside = _outputs(tmp_path / "spheroid-mini-docker" / "watershed")
-    outside = _outputs(tmp_path / "spheroid-mini-process" / "watershed")
+    inside = _outputs(tmp_path / "inside" / "watershed")
+    outside = _outputs(tmp_path / "outside" / "watershed")
     assert len(inside) == 2
     assert inside == outside == _outputs(tmp_path / "each" / "watershed")
     assert {path.stat().st_uid for path in tmp_path.rglob("*")} == {os.getuid()}
     scores = [
-        (tmp_path / f"spheroid-mini-{engine}" / "report" / "metrics.json").read_text()
-        for engine in ("docker", "process")
+        (tmp_path / run / "report" / "metrics.json").read_text() for run in ("inside", "outside")
     ]
     assert scores[0] == scores[1]
 
