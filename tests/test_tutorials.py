@@ -71,6 +71,7 @@ def test_segment_and_measure(page, checkout, tmp_path):
     assert {path.suffix for path in (tmp_path / "labels").iterdir()} >= {".tif", ".json", ".png"}
 
 
+@pytest.mark.long
 def test_enter_a_challenge(page, checkout):
     follow(page("enter-a-challenge").partition(DOCKER)[0], checkout, checkout, **pages.PLAIN)
     assert (checkout / "runs/second/report/index.html").is_file()
@@ -82,6 +83,7 @@ def test_enter_a_challenge_with_docker(page, checkout, client, base):
     assert (checkout / "dist/export.json").is_file()
 
 
+@pytest.mark.long
 def test_train_on_simulated_data(page, checkout, tmp_path):
     follow(page("train-on-simulated-data"), checkout, tmp_path, **pages.PLAIN)
     assert (checkout / "weights/cellpose3d/dim.json").is_file()

@@ -172,7 +172,10 @@ def test_all_is_looked_up_without_installing(packages, locks, tmp_path, capsys):
     assert "tiny==1.0" in capsys.readouterr().err
 
 
-def test_an_index_without_cpu_build_is_named_as_the_cause(packages, tmp_path, index, capsys):
+def test_an_index_without_cpu_build_is_named_as_the_cause(
+    packages, tmp_path, index, capsys, monkeypatch
+):
+    monkeypatch.setenv("UV_OFFLINE", "1")
     (tmp_path / "lock.txt").write_text("torch==2.1+cpu\n")
     assert packages.main([str(tmp_path / "lock.txt"), str(tmp_path / "out")]) == 1
     line = capsys.readouterr().err
