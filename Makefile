@@ -99,7 +99,7 @@ new: .venv/.cytosuite ## Start the algorithm ALGORITHM for TASK: a folder that b
 rehearse: .venv/.cytosuite ## Run ALGORITHM as a platform would, under the limits of PROFILE.
 	@$(BIN)/cytosuite rehearse "$(ALGORITHM)" $(call given,rehearse)
 
-export: .venv/.cytosuite ## Write the files of ALGORITHM to upload: image, models, list of contents.
+export: .venv/.cytosuite ## Write the files of ALGORITHM to upload: image, models, export.json.
 	@$(BIN)/cytosuite export "$(ALGORITHM)" $(call given,export)
 
 preflight: .venv/.cytosuite ## Check FILE before its upload: image archive, tarball of models, folder of outputs.

@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import Distribution, distributions
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,7 @@ from typing import NamedTuple
 import install
 
 SOURCES = "sources.txt"  # beside a lock: packages of which the index has source archives alone
+UNPINNED, BUILT = 1, 2  # parts of a lock: without a checksum, of source archives
 REPLACED = "replaced.txt"  # in the folder: versions of the layer below that the lock replaces
 PINNED = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)((?:\s+--hash=sha256:[0-9a-f]{64})*)")
 # The containers' Python, as uv and pip name it. Debian 12 has the C library 2.36, wheels ask for
@@ -69,9 +70,11 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked(lock: Path) -> dict[str, Pin]:
-    """Return the versions in a lock and its included locks, by normalised name."""
+def locked(lock: Path | None) -> dict[str, Pin]:
+    """Return the versions in a lock and its included locks by normalised name; of no lock none."""
     pins: dict[str, Pin] = {}
+    if lock is None:
+        return pins
     for line in _lines(lock):
         if line.startswith("-r "):
             pins |= locked(lock.parent / line.removeprefix("-r ").strip())
@@ -85,8 +88,14 @@ def locked(lock: Path) -> dict[str, Pin]:
 
 def added(lock: Path, below: Path | None) -> dict[str, Pin]:
     """Return the versions of a lock that the one below it does not hold."""
-    there = locked(below) if below else {}
+    there = locked(below)
     return {name: pin for name, pin in locked(lock).items() if there.get(name) != pin}
+
+
+def built(lock: Path) -> dict[str, Pin]:
+    """Return the versions whose wheels are built here, of source archives."""
+    sources = lock.parent / SOURCES
+    return locked(sources) if sources.is_file() else {}
 
 
 def is_useless(name: PurePosixPath) -> bool:
@@ -121,16 +130,16 @@ def without_symbols(content: bytes) -> bytes:
 
 
 def commands(
-    pins: Mapping[str, Pin], built: Mapping[str, Pin], listed: Path, target: Path | None
+    pins: Mapping[str, Pin], sources: Collection[str], listed: Path, target: Path | None
 ) -> Iterator[list[list[str]]]:
     """Yield for each part of a lock the commands that install it, the best first.
 
     ``listed``: a folder for lists; without a target the index is asked what would come into it.
     """
     parts = [
-        {name: pin for name, pin in pins.items() if pin.hashes and name not in built},
+        {name: pin for name, pin in pins.items() if pin.hashes and name not in sources},
         {name: pin for name, pin in pins.items() if not pin.hashes},
-        {name: pin for name, pin in pins.items() if name in built},
+        {name: pin for name, pin in pins.items() if name in sources},
     ]
     tool = install.uv()
     for number, part in enumerate(parts):
@@ -141,27 +150,25 @@ def commands(
         words = ["install", "--no-deps", f"--requirement={path}", f"--target={target or listed}"]
         words += ["--dry-run"] if target is None else ["--quiet"]
         words += ["--require-hashes"] if all(pin.hashes for pin in part.values()) else []
-        if part is parts[2]:
+        if number == BUILT:
             words += [f"--no-binary={name}" for name in part] if tool else ["--no-binary=:all:"]
         else:
             words += ["--only-binary=:all:"]
         if tool is None:
-            words += ["--no-compile", "--ignore-installed", *(() if number == 2 else OF_PIP)]
-            yield [[*install.PIP, *words], [*install.PIP, *words, *install.ON_CPU_INDEX]]
+            words += ["--no-compile", "--ignore-installed", *(() if number == BUILT else OF_PIP)]
+            words, elsewhere = [*install.PIP, *words], install.ON_CPU_INDEX
         else:
-            words = [tool, "pip", *words, *OF_UV]
-            yield [words] if part is not parts[1] else [words, [*words, "--torch-backend=cpu"]]
+            words, elsewhere = [tool, "pip", *words, *OF_UV], ("--torch-backend=cpu",)
+        yield [words, [*words, *elsewhere]] if number == UNPINNED else [words]
 
 
 def fetch(lock: Path, below: Path | None, target: Path | None) -> str:
     """Install what a lock adds into a folder, or look it up; return what the installer says."""
     pins, said = added(lock, below), []
-    sources = lock.parent / SOURCES
-    built = locked(sources) if sources.is_file() else {}
     surroundings = install.environment() | {"PIP_CONSTRAINT": "/dev/null"}
     surroundings.pop("UV_CONSTRAINT", None)  # a constraint has no checksum
     with tempfile.TemporaryDirectory() as listed:
-        for tries in commands(pins, built, Path(listed), target):
+        for tries in commands(pins, built(lock), Path(listed), target):
             for words in tries:
                 done = subprocess.run(
                     words, env=surroundings, capture_output=True, text=True, check=False
@@ -193,7 +200,7 @@ def unpack(lock: Path, below: Path | None, folder: Path) -> dict[str, str]:
             content = without_symbols(path.read_bytes())
             path.unlink()  # a hard link to uv's cache
             path.write_bytes(content)
-    there, pins = locked(below) if below else {}, added(lock, below)
+    there, pins = locked(below), added(lock, below)
     if old := [f"{name}=={there[name].version}\n" for name in pins if name in there]:
         (folder / REPLACED).write_text("".join(old), "utf-8")
     return {
@@ -214,9 +221,7 @@ def check(lock: Path, below: Path | None, folder: Path) -> None:
     """Refuse packages that need others than the locks hold, or were compiled on this machine."""
     from packaging.requirements import Requirement  # of the environment that `make` sets up
 
-    pins = (locked(below) if below else {}) | locked(lock)
-    sources = lock.parent / SOURCES
-    built = locked(sources) if sources.is_file() else {}
+    pins, sources = locked(below) | locked(lock), built(lock)
     for package in distributions(path=[str(folder)]):
         for need in map(Requirement, package.requires or ()):
             pin = pins.get(plain(need.name))
@@ -227,8 +232,9 @@ def check(lock: Path, below: Path | None, folder: Path) -> None:
                     f"{lock}: {package.name} {package.version} needs {need}, found {there}"
                 )
         pure = "Root-Is-Purelib: true" in (package.read_text("WHEEL") or "")
-        if plain(package.name) in built and not pure:
-            raise PackagesError(f"{sources}: {package.name} has a compiled part; expected a wheel")
+        if plain(package.name) in sources and not pure:
+            place = lock.parent / SOURCES
+            raise PackagesError(f"{place}: {package.name} has a compiled part; expected a wheel")
 
 
 def renew(lock: Path) -> None:
@@ -236,7 +242,9 @@ def renew(lock: Path) -> None:
     lines = lock.read_text("utf-8").splitlines(keepends=True)
     head = [line for line in lines if line.startswith(("#", "-r "))]
     pins = [f"{line.split()[0]}\n" for line in lines if PINNED.match(line)]
-    command = [str(install.uv()), "pip", "compile", "-", "--quiet", "--no-deps", "--no-header"]
+    if (tool := install.uv()) is None:
+        raise PackagesError(f"{lock}: its checksums are renewed by uv; pip install uv")
+    command = [tool, "pip", "compile", "-", "--quiet", "--no-deps", "--no-header"]
     command += ["--no-annotate", "--generate-hashes", *OF_UV]
     surroundings, asked = install.environment(), "".join(pins)
     done = subprocess.run(

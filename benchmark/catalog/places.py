@@ -1,4 +1,4 @@
-"""The places where all lies, and its names."""
+"""Folders of the checkout or of the installed package, and the names of what lies in them."""
 
 import difflib
 import os

@@ -56,7 +56,7 @@ COMMANDS = {
         Command("check", "algorithms", "Check an algorithm against its contract, in seconds."),
         Command("build", "export", "Build the containers of algorithms."),
         Command("rehearse", "evaluation", "Run an algorithm under a platform's limits and rules."),
-        Command("export", "export", "Write the files to upload: image, models, contents."),
+        Command("export", "export", "Write the files to upload: image, models, export.json."),
         Command("preflight", "export", "Check files before their upload, without Docker."),
         Command("build-evaluation", "evaluation", "Write what an organiser uploads."),
     ),

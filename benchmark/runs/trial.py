@@ -13,9 +13,7 @@ from cytosuite.benchmark.engines.outcome import Limits, Session
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.benchmark.runs.validate import BadOutput, check
 from cytosuite.contract.interface import write_case
-from cytosuite.contract.manifest import (
-    AlgorithmManifest,
-)
+from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import read_json
