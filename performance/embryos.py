@@ -38,8 +38,6 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.comparison.origin import model_digest
 from cytosuite.benchmark.containers.sources import runtime_files
-from cytosuite.benchmark.ranking.bootstrap import DRAWS, draw_counts
-from cytosuite.benchmark.ranking.intervals import ENDS, FEWEST
 from cytosuite.benchmark.report.section import table
 from cytosuite.contract.manifest import ModelCard, merged, read_card
 from cytosuite.contract.tasks import IMAGE
@@ -50,6 +48,8 @@ from cytosuite.formats import read, write
 from cytosuite.metrics.labels.object_errors import CAUSES, causes, object_errors, touching
 from cytosuite.metrics.labels.overlap import Overlap, overlap
 from cytosuite.metrics.labels.prepare import without_small
+from cytosuite.ranking.bootstrap import DRAWS, draw_counts
+from cytosuite.ranking.intervals import ENDS, FEWEST
 from cytosuite.training.nuclei.cases import Files, find_cases
 from cytosuite.volume import Volume
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cytosuite.benchmark.ranking.bootstrap import draw_counts, weighted_means
-from cytosuite.benchmark.ranking.intervals import ENDS, mean_interval, medians
-from cytosuite.benchmark.ranking.scores import Floats
+from cytosuite.ranking.bootstrap import draw_counts, weighted_means
+from cytosuite.ranking.intervals import ENDS, mean_interval, medians
+from cytosuite.ranking.scores import Floats
 
 CASES = (6, 8, 10, 20)
 SCORES: dict[str, Callable[[np.random.Generator, object], Floats]] = {

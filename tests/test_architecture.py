@@ -21,12 +21,13 @@ PACKAGES = ("cytosuite", "algorithms", "datasets", "benchmark")
 ALLOWED = {
     "core": {"core"},
     "metrics": {"core", "metrics"},
+    "ranking": {"core", "metrics", "ranking"},
     "training": {"core", "metrics", "training"},
     "datasets": {"core", "metrics", "datasets"},
     "monai": {"core", "metrics", "datasets", "training", "monai"},
     "algorithms": {"core", "algorithms"},
     "algorithms.training": {"core", "metrics", "training", "algorithms", "algorithms.training"},
-    "benchmark": {"core", "metrics", "datasets", "benchmark"},
+    "benchmark": {"core", "metrics", "ranking", "datasets", "benchmark"},
     "napari": {"core", "metrics", "datasets", "benchmark", "napari"},
 }
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]

@@ -31,7 +31,6 @@ from cytosuite.benchmark.options.evaluation import (
     BuildEvaluationOptions,
     RehearseOptions,
 )
-from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.runs.chain import links
 from cytosuite.benchmark.submission.export import export_image
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
@@ -55,6 +54,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, need_file, need_folder, read_json, work_folder
+from cytosuite.metrics.boards import CONTROLS
 
 SHOWN = 5  # scores that differ
 METRICS, TRUTH = "metrics.json", "/opt/ml/input/data/ground_truth"

@@ -14,13 +14,13 @@ from cytosuite.benchmark.comparison.scored import (
     FACTS,
     FILE,
     ScoredRun,
-    known_metrics,
     read_scored,
     some,
 )
 from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, write_json
+from cytosuite.metrics.metric import known_metrics
 
 ACCEPTED = PACKAGE / "benchmark" / "accepted"
 BOARD = "leaderboard.csv"

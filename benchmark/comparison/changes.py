@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from cytosuite.benchmark.ranking.intervals import FEWEST
-from cytosuite.benchmark.ranking.scores import DIGITS
-from cytosuite.benchmark.ranking.significance import Paired, holm, paired, paired_differences
-from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.files import read_toml
 from cytosuite.metrics import Metric
+from cytosuite.metrics.boards import CONTROLS
+from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.scores import DIGITS
+from cytosuite.ranking.significance import Paired, holm, paired, paired_differences
 
 DEFAULT = Path(__file__).with_name("thresholds.toml")
 CASE = ["dataset", "case", "algorithm"]

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from cytosuite.benchmark.comparison.changes import Change, Cost, Thresholds, changes, costs, largest
-from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics, some
-from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.comparison.scored import ScoredRun, some
+from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.metrics import Metric
-from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.boards import BOARDS, CONTROLS
+from cytosuite.metrics.metric import known_metrics
 
 SHOWN = 10  # cases with the largest changes
 NEAR = 1e-6  # relative difference of a control that another machine may cause

@@ -8,14 +8,15 @@ import pandas as pd
 
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.comparison.accepted import BOARD, accepted, stale
-from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics
+from cytosuite.benchmark.comparison.scored import ScoredRun
 from cytosuite.benchmark.report.section import table
-from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.store.csvfile import original
 from cytosuite.contract.manifest import ModelCard
 from cytosuite.contract.weights import read_cards
 from cytosuite.errors import InputError
 from cytosuite.files import read_text, read_toml
+from cytosuite.metrics.boards import CONTROLS
+from cytosuite.metrics.metric import known_metrics
 
 HEADS = ("model", "purpose", "made for", "trained", "scores", "baselines", "license")
 COUNTS = {"n_objects"}  # among the scores of a card

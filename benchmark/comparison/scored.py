@@ -8,14 +8,11 @@ from typing import Any, cast
 import pandas as pd
 
 from cytosuite.benchmark.catalog.places import workplace
-from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.benchmark.store.csvfile import original
 from cytosuite.errors import InputError, plain
 from cytosuite.files import read_json, read_table
-from cytosuite.metrics import Metric
-from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.metric import FAMILIES, metrics_of
+from cytosuite.metrics.boards import CONTROLS
 
 FILE, FACTS = "scores.csv", "run.json"
 NEEDED = ("case", "algorithm", "metric", "value")
@@ -120,17 +117,6 @@ def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.
     if "metric" in table or "value" not in table:
         return table
     return table.assign(metric=columns.get("value", "value"))
-
-
-def known_metrics(task: str) -> dict[str, Metric[Any]]:
-    """Return the metrics that a task is judged by; of an unknown task all, by name."""
-    board = BOARDS.get(task)
-    families = board.families if board else tuple(FAMILIES)
-    found: dict[str, Metric[Any]] = {}
-    for family in families:
-        for metric in metrics_of(family):
-            found.setdefault(metric.name, metric)
-    return found
 
 
 def _numbers(path: Path, column: "pd.Series[str]") -> "pd.Series[float]":

@@ -12,7 +12,7 @@ from cytosuite.files import digest, visible_files
 
 ROOMS = {"algorithms", "benchmark", "datasets", "weights"}  # links in a checkout
 # Of the library.
-NOT_IN_CORE = {"figures", "folders", "metrics", "monai", "napari", "training", *ROOMS}
+NOT_IN_CORE = {"figures", "folders", "metrics", "monai", "napari", "ranking", "training", *ROOMS}
 # Of an algorithm's folder.
 NOT_AT_RUN_TIME = {"training", "kernels", "Dockerfile"}
 

@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-from cytosuite.benchmark.ranking.ranking import Ranking
-from cytosuite.benchmark.ranking.rule import joined
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.wording import (
     against,
@@ -18,6 +16,8 @@ from cytosuite.benchmark.report.wording import (
 from cytosuite.benchmark.results.conditions import CASES
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.metrics import Metric
+from cytosuite.ranking.ranking import Ranking
+from cytosuite.ranking.rule import joined
 
 NAMED = 3  # algorithms of a tier that the headline names
 

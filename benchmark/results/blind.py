@@ -5,12 +5,12 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
-from cytosuite.benchmark.ranking.ranking import Contest, Difference, Ranking
 from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.benchmark.results.standings import Summary
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.files import value_digest
 from cytosuite.metrics import Metric
+from cytosuite.ranking.ranking import Contest, Difference, Ranking
 
 DATASET = "test"
 DIGITS = 3  # of a score: more would give the number of true objects as its denominator

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,6 @@ from cytosuite.volume.large import blank
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
 def control_answer(

@@ -9,11 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.ranking.rank import rank
-from cytosuite.benchmark.ranking.scores import measures
 from cytosuite.benchmark.results.circumstances import RunFacts, provenance
 from cytosuite.benchmark.results.conditions import by_condition
-from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.benchmark.results.fairness import with_domain
 from cytosuite.benchmark.results.objects import FILE, SCORES_FILE
 from cytosuite.benchmark.results.points import match_points
@@ -27,12 +25,14 @@ from cytosuite.contract.cautions import ASSUMED
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files import open_regular
-from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.boards import BOARDS, CONTROLS
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.object_errors import MATCHED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.points.matching import MATCHED_POINTS
+from cytosuite.ranking.by_measure import rank_measures
+from cytosuite.ranking.scores import measures
 
 Answered: TypeAlias = tuple[str, str]  # algorithm and case
 LOG_LINES = 30
@@ -56,7 +56,7 @@ def gather(
     matched = {key: found for key, own in scores.evidence.items() if (found := matches_of(own))}
     logs = {key: folder for key, folder in folders.items() if key not in done}
     judged = {key: own for key, own in folders.items() if key in matched}
-    ranking = rank(table, measures(metrics), primary, CONTROLS)
+    ranking = rank_measures(table, measures(metrics), primary, CONTROLS)
     ranks = ranking.overall.ranks[ranking.scheme] if ranking else {}
     return Results(
         title=f"{dataset.title} · {dataset.size}" if dataset.seed is not None else dataset.title,

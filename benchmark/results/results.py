@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cytosuite.benchmark.ranking.ranking import Ranking
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import Task
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.ranking.ranking import Ranking
 
 if TYPE_CHECKING:  # pandas
     import pandas as pd

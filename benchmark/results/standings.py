@@ -17,14 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from cytosuite.benchmark.ranking.intervals import ENDS, mean_interval
-from cytosuite.benchmark.ranking.scores import (
+from cytosuite.metrics import Metric
+from cytosuite.ranking.intervals import ENDS, mean_interval
+from cytosuite.ranking.scores import (
     FAILED,
     VALID,
     Floats,
     score_arrays,
 )
-from cytosuite.metrics import Metric
 
 CASE = ["dataset", "case"]
 COLUMNS = (*CASE, "algorithm", "model", "metric", "value", "status", "seconds", "peak_memory")

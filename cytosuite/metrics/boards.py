@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 Control = Literal["oracle", "blank", "identity", "real"]
+CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,15 @@ def metrics_of(family: str) -> tuple[Metric[Any], ...]:
     return _unique(found, f"family {family}")
 
 
+def known_metrics(task: str) -> dict[str, Metric[Any]]:
+    """Return the metrics that a task is judged by; of an unknown task all, by name."""
+    board = BOARDS.get(task)
+    metrics: dict[str, Metric[Any]] = {}
+    for family in board.families if board else FAMILIES:
+        metrics |= {m.name: m for m in metrics_of(family) if m.name not in metrics}
+    return metrics
+
+
 def board_metrics(task: str) -> tuple[Metric[Any], ...]:
     """Return the metrics on the board of a task.
 

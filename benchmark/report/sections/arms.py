@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from cytosuite.benchmark.catalog.places import program_of
-from cytosuite.benchmark.ranking.intervals import mean_interval
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.wording import estimate, fixed, interval, number
 from cytosuite.benchmark.results.standings import Standing
+from cytosuite.ranking.intervals import mean_interval
 
 FREE = "chosen by metadata"
 PAIRED = "Means over the cases, and differences paired by case, with 95 % intervals."

@@ -3,13 +3,13 @@
 from math import isnan
 from typing import Any
 
-from cytosuite.benchmark.ranking.rank import BOTTOMS, TOPS
-from cytosuite.benchmark.ranking.rule import joined
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import decimals, duration, estimate, known, memory, number
 from cytosuite.benchmark.results.standings import Summary
+from cytosuite.ranking.by_measure import BOTTOMS, TOPS
+from cytosuite.ranking.rule import joined
 
 CONTROLS = {
     "oracle": "the truth handed in as the answer",

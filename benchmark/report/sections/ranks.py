@@ -6,12 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Ranking
 from cytosuite.benchmark.report.figures import cell, heat
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.verdict import certainty, places_text
 from cytosuite.benchmark.report.wording import count, interval, known, number, probability
+from cytosuite.ranking.ranking import SCHEMES, Contest, Ranking
 
 ALL = "all together"
 FEW = "{cases} are too few to resample and to test: the places below have no interval."

@@ -21,7 +21,7 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import collect
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.results.blind import blind_row, tells
-from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.score import Scores, score
 from cytosuite.benchmark.results.standings import leaderboard
@@ -43,6 +43,7 @@ from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS, Socket
 from cytosuite.files import remove, write_json
 from cytosuite.metrics import board_metrics
+from cytosuite.metrics.boards import CONTROLS
 
 GROUND_TRUTH = "/opt/ml/input/data/ground_truth"
 NAME = "submission"  # of the job

@@ -186,10 +186,10 @@ def test_mistakes_of_a_ranking_are_one_line(cli, own, published, tmp_path, monke
     assert "expected the column patient (case), found" in mistake(published, "--case", "patient")
     alone = mistake(own, "--controls", "old")
     assert "two or more algorithms to rank, found 1 besides controls (net)" in alone
-    assert "--controls odl: no such algorithm" in mistake(own, "--controls", "odl")
+    assert "controls odl: no such algorithm" in mistake(own, "--controls", "odl")
     assert "expected a level between 0 and 1" in mistake(own, "--alpha", "1")
     text = tmp_path / "text.csv"
     text.write_text("case,algorithm,metric,value\n1,,SEG,0.1\n1,b,SEG,0.5\n")
     assert "name of an algorithm in every row" in mistake(text)
-    monkeypatch.setattr("cytosuite.benchmark.commands.compare.ENOUGH", 800)
-    assert "--draws 2000 of 8 cases: expected 100 at most" in mistake(own)
+    monkeypatch.setattr("cytosuite.ranking.table.LARGEST", 800)
+    assert "draws 2000 of 8 cases: expected 100 at most" in mistake(own)

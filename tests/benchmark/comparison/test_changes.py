@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from cytosuite.benchmark.comparison.changes import Thresholds, changes, largest
-from cytosuite.benchmark.comparison.scored import known_metrics
-from cytosuite.benchmark.ranking.rank import rank
-from cytosuite.benchmark.ranking.scores import measures
+from cytosuite.metrics.metric import known_metrics
+from cytosuite.ranking.by_measure import rank_measures
+from cytosuite.ranking.scores import measures
 
 METRICS = known_metrics("segment")
 
@@ -37,7 +37,7 @@ def test_a_comparison_tests_like_a_ranking():
         ["dataset", "case", "metric"], ["before", "after"], "algorithm"
     )
     (seg,) = measures([METRICS["SEG"]])
-    contest = rank(long.assign(status="ok"), [seg], ["SEG"]).metrics["SEG"]
+    contest = rank_measures(long.assign(status="ok"), [seg], ["SEG"]).metrics["SEG"]
     same = contest.differences["after", "before"]
     assert (found.p, found.median, found.low, found.high) == (
         pytest.approx(same.p),

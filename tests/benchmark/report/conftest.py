@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Difference, Ranking
-from cytosuite.benchmark.ranking.significance import cases_needed
 from cytosuite.benchmark.results.results import (
     CaseFiles,
     Condition,
@@ -24,6 +22,8 @@ from cytosuite.contract.tasks import TASKS, Socket, Task
 from cytosuite.formats import write
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import BOARDS
+from cytosuite.ranking.ranking import SCHEMES, Contest, Difference, Ranking
+from cytosuite.ranking.significance import cases_needed
 from cytosuite.volume import Volume
 
 SHOWN = {

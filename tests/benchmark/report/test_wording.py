@@ -2,13 +2,13 @@ from math import inf, nan
 
 import pytest
 
-from cytosuite.benchmark.ranking.rule import joined
 from cytosuite.benchmark.report import wording as w
 from cytosuite.benchmark.report.figures import heat, lanes
 from cytosuite.benchmark.report.plots import place_labels
 from cytosuite.benchmark.report.sections.errors import rounded
 from cytosuite.benchmark.report.verdict import _share
 from cytosuite.figures.svg import Axis, colour
+from cytosuite.ranking.rule import joined
 
 WORDS = {
     w.number: {(0.7812,): "0.78", (1234.5,): "1.23e+03", (0.00042,): "0.00042", (inf,): "∞"},

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.ranking.ranking import Contest, Difference
 from cytosuite.benchmark.report import write_blind, write_report
 from cytosuite.benchmark.results.blind import blind_contest, blinded
 from cytosuite.benchmark.results.gather import RunFacts, gather
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.tasks import TASKS
+from cytosuite.ranking.ranking import Contest, Difference
 
 SEGMENT = TASKS["segment"]
 SEED = 918273645

@@ -5,13 +5,14 @@ from math import isnan
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.ranking.rank import rank
-from cytosuite.benchmark.ranking.scores import measures
-from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.contract.tasks import TASKS
+from cytosuite.metrics.boards import CONTROLS
 from cytosuite.metrics.realism.edges import EDGES
 from cytosuite.metrics.realism.regions import REGION_SCORES
+from cytosuite.ranking.by_measure import rank_measures
+from cytosuite.ranking.scores import measures
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ def fail(image):
 
 def ranks(scores, primary=None):
     primary = primary or scores.primary
-    found = rank(scores.table, measures(scores.metrics), primary, CONTROLS)
+    found = rank_measures(scores.table, measures(scores.metrics), primary, CONTROLS)
     return found.overall.ranks["mean"]
 
 

@@ -5,8 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.ranking.rank import rank
-from cytosuite.benchmark.ranking.scores import measures
 from cytosuite.benchmark.results.platform import (
     aggregate,
     metric_keys,
@@ -23,6 +21,8 @@ from cytosuite.benchmark.results.standings import (
 from cytosuite.benchmark.runs.record import Record
 from cytosuite.errors import InputError
 from cytosuite.metrics import board_metrics, seg
+from cytosuite.ranking.by_measure import rank_measures
+from cytosuite.ranking.scores import measures
 
 SEGMENT = board_metrics("segment")
 ENHANCE = board_metrics("enhance")
@@ -55,7 +55,7 @@ def ranks(standings):
 
 
 def board(scores, controls=(), metrics=SEGMENT, primary=PRIMARY):
-    ranks = rank(scores, measures(metrics), primary, controls).overall.ranks["mean"]
+    ranks = rank_measures(scores, measures(metrics), primary, controls).overall.ranks["mean"]
     return leaderboard(scores, {}, metrics, ranks, controls)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cytosuite.benchmark.ranking.bootstrap import (
+from cytosuite.ranking.bootstrap import (
     draw_counts,
     kendall_tau,
     percentiles,

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cytosuite.benchmark.ranking.bootstrap import DRAWS
-from cytosuite.benchmark.ranking.intervals import FEWEST
-from cytosuite.benchmark.ranking.ranking import Failures, Scheme
-from cytosuite.benchmark.ranking.scores import Measure
+from cytosuite.ranking.bootstrap import DRAWS
+from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.ranking import Failures, Scheme
+from cytosuite.ranking.scores import Measure
 
 ALPHA = 0.05
 BY = {
@@ -18,7 +18,7 @@ BY = {
 
 @dataclass(frozen=True, slots=True)
 class RankingRules:
-    """Declared rules of a ranking, see `cytosuite.benchmark.ranking.ranking.Ranking`."""
+    """Declared rules of a ranking, see `cytosuite.ranking.ranking.Ranking`."""
 
     scheme: Scheme = "mean"
     failures: Failures = "worst"

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cytosuite.benchmark.ranking.ranking import Failures
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
+from cytosuite.ranking.ranking import Failures
 
 KEYS = ("dataset", "case", "algorithm", "metric")
 DIGITS = 12  # of a value, relative to the largest: beyond is rounding

@@ -6,12 +6,12 @@ from itertools import combinations
 
 import numpy as np
 
-from cytosuite.benchmark.ranking import bootstrap, significance
-from cytosuite.benchmark.ranking.bootstrap import BLOCK, weighted_means
-from cytosuite.benchmark.ranking.intervals import FEWEST
-from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Difference, Failures, Pair, Scheme
-from cytosuite.benchmark.ranking.rule import RankingRules
-from cytosuite.benchmark.ranking.scores import (
+from cytosuite.ranking import bootstrap, significance
+from cytosuite.ranking.bootstrap import BLOCK, weighted_means
+from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.ranking import SCHEMES, Contest, Difference, Failures, Pair, Scheme
+from cytosuite.ranking.rule import RankingRules
+from cytosuite.ranking.scores import (
     Bools,
     Floats,
     Measure,
@@ -20,7 +20,7 @@ from cytosuite.benchmark.ranking.scores import (
     metric_scores,
     without_rounding,
 )
-from cytosuite.benchmark.ranking.significance import drawn_p, pairs_p, significant
+from cytosuite.ranking.significance import drawn_p, pairs_p, significant
 
 
 def scheme_ranks(own: MetricScores, counts: Floats, scheme: Scheme, alpha: float) -> Floats:

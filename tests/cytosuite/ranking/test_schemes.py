@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from cytosuite.benchmark.ranking.contests import (
+from cytosuite.ranking.contests import (
     case_ranks,
     mean_ranks,
     minimum_ranks,
@@ -10,7 +10,7 @@ from cytosuite.benchmark.ranking.contests import (
     weighted_means,
     win_ranks,
 )
-from cytosuite.benchmark.ranking.scores import Measure
+from cytosuite.ranking.scores import Measure
 
 MAE = Measure("MAE", False)  # without a worst value
 NAN = float("nan")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, stdtrit
 
-from cytosuite.benchmark.ranking.scores import Floats
+from cytosuite.ranking.scores import Floats
 
 FEWEST = 6  # cases: the interval of a median by fewer is infinite
 ENDS = (2.5, 97.5)  # percentiles

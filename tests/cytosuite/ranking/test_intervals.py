@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cytosuite.benchmark.ranking.intervals import FEWEST, mean_interval, medians
+from cytosuite.ranking.intervals import FEWEST, mean_interval, medians
 
 SKEWED = np.array([0.1, 0.7, 0.8, 0.85, 0.9, 0.9, 0.95, 0.97])
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.ranking.rank import rank
-from cytosuite.benchmark.ranking.scores import Measure, metric_scores, score_arrays
+from cytosuite.ranking.by_measure import rank_measures
+from cytosuite.ranking.scores import Measure, metric_scores, score_arrays
 
 COLUMNS = ["dataset", "case", "algorithm", "metric", "value", "status"]
 SEG = Measure("SEG", True, 0.0)
@@ -45,7 +45,9 @@ def scored(table):
 @pytest.fixture
 def ranking(table):
     def made(measure=SEG, controls=(), rules=None, **values):
-        return rank(table(measure.name, **values), [measure], [measure.name], controls, rules)
+        return rank_measures(
+            table(measure.name, **values), [measure], [measure.name], controls, rules
+        )
 
     return made
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cytosuite.benchmark.ranking.intervals import ENDS
-from cytosuite.benchmark.ranking.scores import Floats
+from cytosuite.ranking.intervals import ENDS
+from cytosuite.ranking.scores import Floats
 
 DRAWS = 2000  # samples
 BLOCK = 2**22  # numbers of an array: many algorithms are done in parts

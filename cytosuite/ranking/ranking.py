@@ -61,6 +61,24 @@ class Ranking:
     seed: int
     alpha: float  # level of the tests
     means: Mapping[Pair, float] = field(default_factory=dict)  # a failed case the worst
+    missing: str = ""  # sentence on cases without a row that another algorithm has
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row per algorithm, best first: place, rank, interval, tier and means."""
+        overall = self.overall
+        return [
+            {
+                "place": overall.places[name],
+                "algorithm": name,
+                "rank": float(overall.ranks[self.scheme][name]),
+                "interval": overall.interval.get(name),
+                "tier": overall.tier.get(name),
+                "P(first)": next(map(float, overall.shares.get(name, ())), None),
+                **{metric: self.means.get((name, metric)) for metric in self.metrics},
+                "without failures": overall.without_failures.get(name),
+            }
+            for name in overall.algorithms
+        ]
 
 
 def ranking_json(ranking: Ranking) -> dict[str, Any]:

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.comparison.scored import known_metrics
-from cytosuite.benchmark.ranking import scores as module
-from cytosuite.benchmark.ranking.ranking import ranking_json
-from cytosuite.benchmark.ranking.scores import (
+from cytosuite.errors import InputError
+from cytosuite.files import parse_json
+from cytosuite.metrics.metric import known_metrics
+from cytosuite.ranking import scores as module
+from cytosuite.ranking.ranking import ranking_json
+from cytosuite.ranking.scores import (
     ABSENT,
     FAILED,
     VALID,
@@ -19,8 +21,6 @@ from cytosuite.benchmark.ranking.scores import (
     table_measures,
     without_rounding,
 )
-from cytosuite.errors import InputError
-from cytosuite.files import parse_json
 
 
 def test_a_table_becomes_arrays_in_alphabetical_order(table):

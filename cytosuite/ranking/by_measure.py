@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from cytosuite.benchmark.ranking import bootstrap
-from cytosuite.benchmark.ranking.contests import Field, contest, standoff, together
-from cytosuite.benchmark.ranking.intervals import FEWEST
-from cytosuite.benchmark.ranking.ranking import Pair, Ranking
-from cytosuite.benchmark.ranking.rule import Extent, RankingRules, rule_sentences
-from cytosuite.benchmark.ranking.scores import (
+from cytosuite.errors import InputError
+from cytosuite.ranking import bootstrap
+from cytosuite.ranking.contests import Field, contest, standoff, together
+from cytosuite.ranking.intervals import FEWEST
+from cytosuite.ranking.ranking import Pair, Ranking
+from cytosuite.ranking.rule import Extent, RankingRules, rule_sentences
+from cytosuite.ranking.scores import (
     ABSENT,
     VALID,
     Bools,
@@ -20,7 +21,6 @@ from cytosuite.benchmark.ranking.scores import (
     failed_cells,
     score_arrays,
 )
-from cytosuite.errors import InputError
 
 TOPS, BOTTOMS = ("oracle", "real"), ("blank", "identity")  # the first that has a value
 TOPS_OF_SET = ("real", "oracle")  # the truth is not from the reference set
@@ -60,7 +60,7 @@ def scaled_means(
     }
 
 
-def rank(
+def rank_measures(
     scores: pd.DataFrame,
     measures: Sequence[Measure],
     primary: Sequence[str],

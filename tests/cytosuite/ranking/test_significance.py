@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cytosuite.benchmark.ranking.contests import pairwise
-from cytosuite.benchmark.ranking.scores import Measure
-from cytosuite.benchmark.ranking.significance import (
+from cytosuite.ranking.contests import pairwise
+from cytosuite.ranking.scores import Measure
+from cytosuite.ranking.significance import (
     drawn_p,
     holm,
     paired_differences,

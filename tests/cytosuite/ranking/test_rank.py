@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytosuite.benchmark.ranking.rank import rank
-from cytosuite.benchmark.ranking.ranking import SCHEMES
-from cytosuite.benchmark.ranking.rule import RankingRules
-from cytosuite.benchmark.ranking.scores import Measure
+from cytosuite.ranking.by_measure import rank_measures
+from cytosuite.ranking.ranking import SCHEMES
+from cytosuite.ranking.rule import RankingRules
+from cytosuite.ranking.scores import Measure
 
 SEG, DET = Measure("SEG", True, 0.0), Measure("DET", True, 0.0)
 FEW = RankingRules(draws=200)
@@ -92,7 +92,7 @@ def test_all_metrics_together_by_hand(table):
         SEG={"a": [0.9, 0.9], "b": [0.5, 0.5], "c": [0.1, 0.1]},
         DET={"a": [0.5, 0.5], "b": [0.4, 0.4], "c": [0.9, 0.9]},
     )
-    found = rank(scores, [SEG, DET], ["SEG", "DET"])
+    found = rank_measures(scores, [SEG, DET], ["SEG", "DET"])
     assert found.overall.ranks["mean"] == {"a": 1.5, "b": 2.5, "c": 2.0}
     assert found.overall.places == {"a": 1, "c": 2, "b": 3}
     assert list(found.overall.algorithms) == ["a", "c", "b"]
@@ -112,18 +112,18 @@ def test_wins_of_two_metrics_that_contradict_each_other_count_for_none(table):
             for metric, names in order.items()
         },
     )
-    found = rank(scores, [SEG, DET], ["SEG", "DET"], rules=FEW)
+    found = rank_measures(scores, [SEG, DET], ["SEG", "DET"], rules=FEW)
     assert {("a", "b")} <= found.metrics["SEG"].better
     assert {("b", "a")} <= found.metrics["DET"].better
     assert found.overall.better == {("a", "c"), ("b", "c")}
     assert found.overall.tier == {"a": 1, "b": 1, "c": 2}
     assert "worse in none" in found.rule
-    assert "worse in none" not in rank(scores, [SEG, DET], ["SEG"], rules=FEW).rule
+    assert "worse in none" not in rank_measures(scores, [SEG, DET], ["SEG"], rules=FEW).rule
 
 
 def test_a_metric_of_some_cases_counts_no_failures_in_the_others(table):
     scores = two(table, SEG={"a": [0.9] * 3, "b": [0.5] * 3}, DET={"a": [0.8] * 2, "b": [0.4] * 2})
-    found = rank(scores, [SEG, DET], ["SEG", "DET"])
+    found = rank_measures(scores, [SEG, DET], ["SEG", "DET"])
     assert (found.means["a", "DET"], found.means["b", "DET"]) == (0.8, 0.4)
     assert found.failed == 0
 
@@ -132,7 +132,7 @@ def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):
     w1 = Measure("W1", False, None, of_set=True)
     cases = {name: np.linspace(n, n + 0.1, 9).tolist() for n, name in enumerate("abc")}
     scores = pd.concat([table("SSIM", **cases), table("W1", of_set=True, a=[1], b=[2], c=[None])])
-    found = rank(scores, [Measure("SSIM", True, 0.0), w1], ["SSIM", "W1"], rules=FEW)
+    found = rank_measures(scores, [Measure("SSIM", True, 0.0), w1], ["SSIM", "W1"], rules=FEW)
     own = found.metrics["W1"]
     assert own.ranks == {way: {"a": 1, "b": 2, "c": 3} for way in SCHEMES}
     assert (own.interval, own.shares, own.differences, own.tier) == ({}, {}, {}, {})
@@ -142,7 +142,7 @@ def test_a_metric_of_the_whole_set_ranks_without_interval_and_test(table):
     better = found.overall.better
     assert better == found.metrics["SSIM"].better == {("c", "b"), ("c", "a"), ("b", "a")}
     assert "W1 has one value for the whole set: no tests" in found.rule
-    alone = rank(scores, [w1], ["W1"], rules=FEW)
+    alone = rank_measures(scores, [w1], ["W1"], rules=FEW)
     assert (alone.overall.tier, alone.overall.better) == ({}, frozenset())
     assert "Wilcoxon" not in alone.rule
 
@@ -155,7 +155,7 @@ def test_units_of_the_controls(table):
         PSNR={"ours": [20.0, 30.0], "oracle": [math.inf, math.inf], "identity": [10.0, 10.0]},
     )
     known = [SEG, Measure("MAE", False), Measure("PSNR", True)]
-    found = rank(scores, known, ["SEG"], {"oracle", "blank", "identity"})
+    found = rank_measures(scores, known, ["SEG"], {"oracle", "blank", "identity"})
     assert found.scaled == pytest.approx({("ours", "SEG"): 0.375, ("ours", "MAE"): 0.5})
     assert list(found.overall.algorithms) == ["ours"]
 
@@ -191,7 +191,7 @@ def test_any_shape_of_a_table_has_a_ranking(table, rows, scheme, worst):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rules = RankingRules(scheme=scheme, draws=30)
-        found = rank(scores, [replace(SEG, worst=worst)], ["SEG"], rules=rules)
+        found = rank_measures(scores, [replace(SEG, worst=worst)], ["SEG"], rules=rules)
     if found is None:
         assert scores.empty
         return

@@ -17,9 +17,9 @@ from math import log2
 import numpy as np
 from scipy.special import ndtr
 
-from cytosuite.benchmark.ranking.intervals import medians
-from cytosuite.benchmark.ranking.ranking import Pair
-from cytosuite.benchmark.ranking.scores import Bools, Floats, without_rounding
+from cytosuite.ranking.intervals import medians
+from cytosuite.ranking.ranking import Pair
+from cytosuite.ranking.scores import Bools, Floats, without_rounding
 
 EXACT = 50  # cases
 BLOCK = 2**15  # numbers of an array while samples are tested: they stay in the cache

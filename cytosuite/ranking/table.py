@@ -1,0 +1,99 @@
+"""Rank the algorithms of any long table of scores."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from cytosuite.errors import InputError
+from cytosuite.metrics.boards import CONTROLS
+from cytosuite.metrics.metric import known_metrics
+from cytosuite.ranking.by_measure import rank_measures
+from cytosuite.ranking.ranking import Ranking
+from cytosuite.ranking.rule import RankingRules
+from cytosuite.ranking.scores import Directions, missing_rows, primary_names, table_measures
+
+NEEDED = ("case", "algorithm", "metric", "value")
+OPTIONAL = {"dataset": "", "status": "ok"}
+LARGEST = 10**8  # bootstrap samples times cases
+
+
+def rank(
+    scores: pd.DataFrame,
+    *,
+    by: Sequence[str] = (),
+    higher: Collection[str] = (),
+    lower: Collection[str] = (),
+    controls: Collection[str] = (),
+    rules: RankingRules | None = None,
+) -> Ranking:
+    """Rank algorithms by their scores: places, intervals, paired tests, and tiers.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        A row per case, algorithm and metric: ``case`` (empty for the whole set), ``algorithm``,
+        ``metric``, ``value``; optionally ``dataset``, within which cases are drawn, and
+        ``status``: ``ok``, or the failure.
+    by : sequence of str
+        Metrics to rank by, with equal weight; by default the primary ones of our boards, or all.
+    higher, lower : collection of str
+        Metrics of which more, or less, is better; those of `cytosuite.metrics` are known.
+    controls : collection of str
+        Algorithms that are not ranked; oracle, blank, identity and real never are.
+    rules : RankingRules, optional
+        Scheme, failures, bootstrap samples, seed and level of the tests.
+
+    Returns
+    -------
+    Ranking
+        `Ranking.rows` has a row per algorithm, `Ranking.rule` the rules in sentences.
+
+    Raises
+    ------
+    InputError
+        If columns, directions or algorithms are missing, or values repeat or are not finite.
+
+    References
+    ----------
+    Wiesenfarth et al. (2021), doi:10.1038/s41598-021-82017-6; Maier-Hein et al. (2018),
+    doi:10.1038/s41467-018-07619-7.
+
+    Examples
+    --------
+    >>> rows = [(c, a, "IoU", v) for a, vs in {"a": (9, 8), "b": (7, 8)}.items()
+    ...         for c, v in enumerate(vs)]
+    >>> table = pd.DataFrame(rows, columns=["case", "algorithm", "metric", "value"])
+    >>> ranking = rank(table, higher=["IoU"])
+    >>> [(row["place"], row["algorithm"]) for row in ranking.rows()]
+    [(1, 'a'), (2, 'b')]
+    """
+    rules = rules or RankingRules()
+    if missing := [name for name in NEEDED if name not in scores]:
+        raise InputError(f"expected the column {missing[0]}, found {', '.join(map(str, scores))}")
+    scores = scores.assign(**{n: text for n, text in OPTIONAL.items() if n not in scores})
+    scores = scores.assign(case=scores["case"].astype(str))
+    present, unranked = {*scores["algorithm"]}, {*CONTROLS, *controls}
+    if "" in present:
+        raise InputError("expected the name of an algorithm in every row, found an empty one")
+    if unknown := sorted({*controls} - present):
+        raise InputError(f"controls {unknown[0]}: no such algorithm in the table")
+    if len(present - unranked) < 2:
+        raise InputError(
+            f"expected two or more algorithms to rank, found {len(present - unranked)} besides "
+            f"controls ({', '.join(sorted(present - unranked)) or 'none'})"
+        )
+    if not 0 < rules.alpha < 1:
+        raise InputError(f"alpha {rules.alpha:g}: expected a level between 0 and 1, like 0.05")
+    cases = len(scores[["dataset", "case"]].drop_duplicates())
+    if rules.draws * cases > LARGEST:
+        raise InputError(
+            f"draws {rules.draws} of {cases} cases: expected {LARGEST // cases} at most"
+        )
+    directions = Directions(known_metrics(""), higher, lower)
+    measures = table_measures(scores, directions)
+    primary = primary_names(scores, measures, directions, by)
+    ranking = rank_measures(scores, measures, primary, unranked, rules)
+    assert ranking is not None  # there are algorithms and metrics
+    chosen = [measure for measure in measures if measure.name in primary]
+    return replace(ranking, missing=missing_rows(scores, chosen, unranked))
