@@ -145,7 +145,7 @@ def test_data_load_no_report():
 
 
 # Files that are found by name and are none of a user's: recipes, cards, a library of phantoms.
-BY_STEM = {"catalog/catalog.py", "training/convert.py", "phantoms/library.py"}
+BY_STEM = {"datasets/recipes.py", "training/convert.py", "phantoms/library.py"}
 
 
 def test_files_are_paired_by_name_in_folders_alone():

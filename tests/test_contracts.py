@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from cytosuite.benchmark.catalog.catalog import algorithms, dataset_manifests
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.contract import checks
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.cluster.processes import processes
@@ -14,6 +14,7 @@ from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.contract.select import describe, select
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model, read_cards
+from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.volume import Volume

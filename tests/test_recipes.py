@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 from textwrap import dedent
 from types import SimpleNamespace
@@ -101,6 +102,16 @@ class _Viewer:
 
     def add_labels(self, array, **options):
         self.layers.append(("labels", array, options))
+
+
+@pytest.mark.parametrize("page", ["metrics", "ranking", "simulation"])
+def test_a_page_of_the_library_runs_as_written_without_torch(page):
+    ((_, text, _),) = _blocks(f"docs/library/{page}.md")
+    code = f"{text}\nimport sys; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert {*SHOWN.findall(text)} - {*done.stdout.splitlines()} == set(), done.stdout
+    assert SHOWN.findall(text), page
 
 
 @pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # of MONAI beside a pydicom

@@ -1,24 +1,19 @@
-"""Catalog of the algorithms, datasets and recipes."""
+"""Catalog of the algorithms."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from cytosuite.benchmark.catalog.places import ROOT, pick
-from cytosuite.contract.manifest import (
-    AlgorithmManifest,
-    DatasetManifest,
-    read_algorithm,
-    read_dataset,
-)
+from cytosuite.benchmark.catalog.places import ROOT
+from cytosuite.contract.manifest import AlgorithmManifest, read_algorithm
+from cytosuite.errors import pick
 
 ALL = "all"  # in place of names: the optional algorithms too
-Manifest = TypeVar("Manifest", AlgorithmManifest, DatasetManifest)
 
 
 def algorithms(root: Path = ROOT) -> dict[str, AlgorithmManifest]:
     """Return the manifests of all algorithms in the checkout, by name."""
-    return _found(root / "algorithms", "algorithm.toml", read_algorithm)
+    paths = sorted((root / "algorithms").glob("*/algorithm.toml"))
+    return {path.parent.name: read_algorithm(path) for path in paths}
 
 
 def asked_for(words: Sequence[str], known: Mapping[str, AlgorithmManifest]) -> list[str]:
@@ -26,19 +21,3 @@ def asked_for(words: Sequence[str], known: Mapping[str, AlgorithmManifest]) -> l
     if list(words) == [ALL]:
         return list(known)
     return pick("algorithm", words, known) if words else [n for n in known if not known[n].optional]
-
-
-def dataset_manifests(root: Path = ROOT) -> dict[str, DatasetManifest]:
-    """Return the manifests of all datasets in the checkout, by name."""
-    return _found(root / "datasets", "dataset.toml", read_dataset)
-
-
-def recipes(root: Path = ROOT) -> dict[str, Path]:
-    """Return the recipes that come with the datasets: ``spheroid/<recipe>`` and their files."""
-    found = sorted((root / "datasets").glob("*/recipes/*.toml"))
-    return {f"{path.parent.parent.name}/{path.stem}": path for path in found}
-
-
-def _found(folder: Path, file: str, reader: Callable[[Path], Manifest]) -> dict[str, Manifest]:
-    """Return the manifests in the folders below one folder."""
-    return {path.parent.name: reader(path) for path in sorted(folder.glob(f"*/{file}"))}

@@ -6,11 +6,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.places import pick
 from cytosuite.contract.manifest import ModelCard, parse, read_card
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import NAME, SAFE, open_model
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, pick, plain
 from cytosuite.files import file_digest, json_text, parse_json
 from cytosuite.files.archive import ZipReader, opened_zip, write_zip
 

@@ -1,8 +1,6 @@
 """Folders of the checkout or of the installed package, and the names of what lies in them."""
 
-import difflib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import cytosuite
@@ -43,17 +41,3 @@ def need_checkout(purpose: str) -> Path:
             f"this is the installed package in {PACKAGE}, which runs with --engine process"
         )
     return ROOT
-
-
-def pick(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the wanted names, or all known ones; InputError with the closest if one is unknown."""
-    known = sorted(known)
-    chosen = list(dict.fromkeys(names))
-    for name in chosen:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
-            )
-            raise InputError(f"no {kind} called {name!r}; {hint}")
-    return chosen or known

@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms, dataset_manifests, recipes
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import named_models, rules_of
 from cytosuite.benchmark.catalog.packed import made_for
-from cytosuite.benchmark.catalog.places import ROOT, model_homes, need_checkout, pick
+from cytosuite.benchmark.catalog.places import ROOT, model_homes, need_checkout
 from cytosuite.benchmark.options.algorithms import CheckOptions, ListOptions, NewOptions
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
@@ -26,7 +26,8 @@ from cytosuite.contract.manifest import (
 )
 from cytosuite.contract.select import left_out
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.errors import InputError
+from cytosuite.datasets.recipes import dataset_manifests, recipes
+from cytosuite.errors import InputError, pick
 from cytosuite.files import atomic, remove
 from cytosuite.metrics.boards import BOARDS
 

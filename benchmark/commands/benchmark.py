@@ -24,7 +24,7 @@ from cytosuite.benchmark.catalog.models import (
     unlike,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
-from cytosuite.benchmark.catalog.places import CHECKOUT, pick, program_of
+from cytosuite.benchmark.catalog.places import CHECKOUT, program_of
 from cytosuite.benchmark.commands.conclusion import (
     Conclusion,
     conclude,
@@ -60,7 +60,7 @@ from cytosuite.benchmark.store.integrity import FOREIGN, forget
 from cytosuite.benchmark.terminal.console import Cases, progress
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.errors import InputError, ModelError
+from cytosuite.errors import InputError, ModelError, pick
 from cytosuite.files import write_json
 from cytosuite.folders.splits import TABLE, split_rows
 from cytosuite.formats import header

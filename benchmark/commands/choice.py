@@ -18,7 +18,6 @@ from cytosuite.benchmark.catalog.models import (
     ruled_folder,
 )
 from cytosuite.benchmark.catalog.packages import need_packages, refusal
-from cytosuite.benchmark.catalog.places import pick
 from cytosuite.benchmark.commands.applied import WORDS
 from cytosuite.benchmark.commands.data import own_model
 from cytosuite.benchmark.engines.choose import engine_name
@@ -32,7 +31,7 @@ from cytosuite.contract.metadata import acquisition, described, with_given
 from cytosuite.contract.select import FOLDER, Selection, Value, describe, select
 from cytosuite.contract.tasks import ACQUISITION, TASKS
 from cytosuite.datasets.folder.load import load
-from cytosuite.errors import CytosuiteError, InputError, ModelError, printable
+from cytosuite.errors import CytosuiteError, InputError, ModelError, pick, printable
 from cytosuite.folders.entries import is_folder, is_picture
 from cytosuite.folders.index import SOCKETS, Item, by_part, index
 from cytosuite.folders.names import case_name, key_of

@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms, dataset_manifests
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.catalog.models import named_models
-from cytosuite.benchmark.catalog.places import ROOT, need_checkout, pick
+from cytosuite.benchmark.catalog.places import ROOT, need_checkout
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.guests import need_guests, take_in
 from cytosuite.benchmark.comparison.scored import read_scored
@@ -52,7 +52,8 @@ from cytosuite.benchmark.terminal.options import DataOptions
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
-from cytosuite.errors import InputError, plain
+from cytosuite.datasets.recipes import dataset_manifests
+from cytosuite.errors import InputError, pick, plain
 from cytosuite.files import atomic, need_file, need_folder, read_json, work_folder
 from cytosuite.metrics.boards import CONTROLS
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import algorithms, asked_for
 from cytosuite.benchmark.catalog.models import need_weights
-from cytosuite.benchmark.catalog.places import folder_of, need_checkout, pick, workplace
+from cytosuite.benchmark.catalog.places import folder_of, need_checkout, workplace
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker
 from cytosuite.benchmark.containers.dry_run import dry_run
@@ -21,7 +21,7 @@ from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Wanted, export
 from cytosuite.benchmark.terminal.console import lines_to, names, progress
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, pick
 from cytosuite.files import atomic, need_folder
 from cytosuite.folders.sides import named, partners
 from cytosuite.formats.imagefiles import image_name

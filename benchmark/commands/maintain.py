@@ -10,7 +10,7 @@ from typing import NamedTuple, get_type_hints
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, need_checkout, pick
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, need_checkout
 from cytosuite.benchmark.commands.app import COMMANDS, MAINTAIN
 from cytosuite.benchmark.options.maintain import (
     AcceptOptions,
@@ -20,7 +20,7 @@ from cytosuite.benchmark.options.maintain import (
     TablesOptions,
 )
 from cytosuite.benchmark.terminal.console import lines_to, progress
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, pick
 from cytosuite.files import atomic, need_folder
 
 PART = "training.bundle"

@@ -20,7 +20,6 @@ from cytosuite.benchmark.catalog.places import (
     PACKAGE,
     ROOT,
     model_homes,
-    pick,
     program_of,
     workplace,
 )
@@ -41,7 +40,7 @@ from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.manifest import ModelCard, Use, Uses, parse, read_card
 from cytosuite.contract.select import FOLDER, Value, partakers, select
 from cytosuite.contract.weights import SAFE, USES, new_card, read_cards, uses
-from cytosuite.errors import InputError, ModelError, last_line
+from cytosuite.errors import InputError, ModelError, last_line, pick
 from cytosuite.errors.ending import REFUSED
 from cytosuite.files import atomic, file_digest, need_file, read_json, remove, write_json
 from cytosuite.files.working import alone

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.places import pick
 from cytosuite.benchmark.cluster.processes import beside
 from cytosuite.benchmark.options.score import ScoreOptions
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
@@ -22,7 +21,7 @@ from cytosuite.benchmark.store.pool import Lost
 from cytosuite.benchmark.terminal.console import Step, lines_to, progress
 from cytosuite.benchmark.terminal.table import ValueTable, give
 from cytosuite.contract.metadata import view_role
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, pick
 from cytosuite.folders.index import OUTPUTS, SOCKETS, Item, index
 from cytosuite.folders.layouts import annotated
 from cytosuite.folders.masks import Masks, Source, read_rules

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import dataset_manifests
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.data import make, opened, start_engine
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.layouts import nnunet_name, write_hdf5, write_nnunet
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
-from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.options.simulate import (
     CalibrateOptions,
@@ -32,6 +30,7 @@ from cytosuite.benchmark.terminal.console import lines_to, progress
 from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
+from cytosuite.datasets.recipes import Simulated, dataset_manifests, files, simulated, sources
 from cytosuite.errors import InputError, at
 from cytosuite.files import atomic, need_folder, remove, write_json
 from cytosuite.folders.conditions import FILE, NAME

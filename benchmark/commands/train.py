@@ -16,10 +16,9 @@ from rich.console import Console
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.catalog.packages import need_packages
-from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, pick, workplace
+from cytosuite.benchmark.catalog.places import PACKAGE, ROOT, workplace
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.data.recipe import Recipe, recipe
-from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.options.train import TrainOptions
 from cytosuite.benchmark.runs.learning import (
     DAYS_S,
@@ -31,7 +30,8 @@ from cytosuite.benchmark.runs.learning import (
 from cytosuite.benchmark.terminal.console import progress
 from cytosuite.benchmark.terminal.options import DataOptions, RunOptions
 from cytosuite.contract.weights import new_card, user
-from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.datasets.recipes import simulated
+from cytosuite.errors import CytosuiteError, InputError, pick
 from cytosuite.errors.ending import CLOSED, INTERRUPTED, REFUSED
 from cytosuite.formats.lists import is_list
 

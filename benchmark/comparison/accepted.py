@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.catalog.catalog import dataset_manifests
 from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.comparison.comparison import failed
 from cytosuite.benchmark.comparison.origin import cases_today, models_today, simulation_today
@@ -18,6 +17,7 @@ from cytosuite.benchmark.comparison.scored import (
     some,
 )
 from cytosuite.benchmark.results.controls import broken_rulers
+from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, write_json
 from cytosuite.metrics.metric import known_metrics

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.benchmark.catalog.places import PACKAGE
-from cytosuite.benchmark.data.simulated import simulated
+from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import InputError
 
 # Datasets and settings that pass the loops of simulators: of defaults, then those that few need.

@@ -1,6 +1,5 @@
 """Recipes: the names of a dataset's cases and a way to make each, before any is made."""
 
-import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
-from cytosuite.benchmark.catalog.catalog import dataset_manifests
-from cytosuite.benchmark.catalog.places import PACKAGE, pick
-from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
+from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.store.integrity import foreign_digest
 from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.words import ASSUME, SPLITS, Size, SplitName
 from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.recipes import (
+    Simulated,
+    dataset_manifests,
+    files,
+    simulate_case,
+    simulated,
+    sources,
+)
 from cytosuite.datasets.sample import Sample
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, pick
 from cytosuite.files import digest, value_digest
 from cytosuite.folders.index import FolderIndex, by_part, index
 from cytosuite.folders.masks import Masks
@@ -149,7 +153,7 @@ def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
     streams = np.random.SeedSequence(wanted.seed).spawn(made.cases)
     width = max(2, len(str(made.cases)))
     makers = tuple(
-        (f"{name}_{number:0{width}d}", partial(_simulate, name, stream, parameters))
+        (f"{name}_{number:0{width}d}", partial(simulate_case, name, stream, parameters))
         for number, stream in enumerate(streams, start=1)
     )
     return Recipe(
@@ -165,15 +169,6 @@ def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
         through=(*made.through, *wanted.through),
         reference=_reference(wanted.reference or made.reference),
     )
-
-
-def _simulate(name: str, stream: np.random.SeedSequence, parameters: BaseModel) -> Sample:
-    """Generate one case from its own random stream."""
-    module = importlib.import_module(f"cytosuite.datasets.{name}.generate")
-    # A seed sequence counts its children: a fresh one gives the same stream however often.
-    fresh = np.random.SeedSequence(stream.entropy, spawn_key=stream.spawn_key)
-    sample: Sample = module.generate(np.random.default_rng(fresh), parameters)
-    return sample
 
 
 def _folder_recipe(wanted: DataRequest) -> Recipe:

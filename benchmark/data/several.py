@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cytosuite.benchmark.catalog.catalog import recipes
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, named_datasets, recipe
-from cytosuite.benchmark.data.simulated import simulated
+from cytosuite.datasets.recipes import recipes, simulated
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import value_digest

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.catalog.places import pick
 from cytosuite.benchmark.terminal.console import box
 from cytosuite.benchmark.terminal.options import BuildingOptions, JsonOptions, option
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, pick
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from cytosuite.benchmark.catalog.places import pick
 from cytosuite.benchmark.terminal.console import numbers
 from cytosuite.benchmark.terminal.options import TableOptions, option
 from cytosuite.contract.tasks import TASKS
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, pick
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from functools import cache
 from statistics import median
 from typing import Any, NamedTuple
 
-from cytosuite.benchmark.catalog.catalog import dataset_manifests
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.runs.record import Record
+from cytosuite.datasets.recipes import dataset_manifests
 
 COLUMNS = ("domain", "trained", "weights", "size", "tool")  # of `Record.facts`
 TIMES = ("cpu_seconds", "network_seconds")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cytosuite.benchmark.catalog.catalog import algorithms
-from cytosuite.benchmark.catalog.places import pick
 from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.plan import Job, job_key, plan
@@ -12,7 +11,7 @@ from cytosuite.benchmark.runs.record import read_record
 from cytosuite.benchmark.runs.run import claimed
 from cytosuite.benchmark.store.integrity import is_whole, seal
 from cytosuite.contract.tasks import TASKS, Task
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, pick
 from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
 from cytosuite.formats.imagefiles import case_suffix, is_image

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from cytosuite.benchmark.catalog.places import pick, workplace
+from cytosuite.benchmark.catalog.places import workplace
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.terminal.console import (
     LEAST_UM,
@@ -23,7 +23,7 @@ from cytosuite.benchmark.terminal.console import (
 )
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import ASSUME, SPLITS, Api, Format, Size, SplitName
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, pick
 from cytosuite.files import Scalar, json_text, need_file, write_json
 from cytosuite.segmentation.outline import looseness_of
 

@@ -1,6 +1,7 @@
 """Errors that a user can correct: one line each, and the exit code of the program."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 LINE = 1000  # characters of a message
@@ -55,3 +56,17 @@ def last_line(error: Exception) -> str:
     """Return the last line of another library's message: it holds the reason."""
     lines = str(error).strip().splitlines()
     return plain(lines[-1]) if lines else type(error).__name__
+
+
+def pick(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the wanted names, or all known ones; InputError with the closest if one is unknown."""
+    known = sorted(known)
+    chosen = list(dict.fromkeys(names))
+    for name in chosen:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
+            )
+            raise InputError(f"no {kind} called {name!r}; {hint}")
+    return chosen or known

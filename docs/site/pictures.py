@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from cytosuite.apply import apply
-from cytosuite.benchmark.catalog.catalog import dataset_manifests, recipes
 from cytosuite.benchmark.catalog.places import PACKAGE, ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.comparison.documents import trained
@@ -23,6 +22,7 @@ from cytosuite.benchmark.terminal.console import console, progress
 from cytosuite.contract.manifest import ModelCard, read_recipe
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import read_cards
+from cytosuite.datasets.recipes import dataset_manifests, recipes
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import digest, value_digest
 from cytosuite.volume import Volume

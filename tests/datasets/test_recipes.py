@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import cytosuite.datasets
-from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.datasets.phantoms.build import draw_to
 from cytosuite.datasets.ranges import Section
+from cytosuite.datasets.recipes import simulated
 from cytosuite.datasets.spheroid.generate import generate
 from cytosuite.formats import write
 from cytosuite.volume import Volume

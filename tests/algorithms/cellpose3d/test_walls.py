@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cytosuite.algorithms.cellpose3d.predict import predict
-from cytosuite.benchmark.data.simulated import merged
 from cytosuite.contract.manifest import read_card
 from cytosuite.contract.weights import open_model
+from cytosuite.datasets.recipes import merged
 from cytosuite.datasets.spheroid.generate import generate
 from cytosuite.metrics.labels.detection import f1_at
 from cytosuite.metrics.labels.overlap import overlap

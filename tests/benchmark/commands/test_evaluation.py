@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.catalog.catalog import algorithms, dataset_manifests
+from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.evaluation import dataset_for, rehearse
 from cytosuite.benchmark.containers.build import Builder
@@ -18,6 +18,7 @@ from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.options.evaluation import RehearseOptions
 from cytosuite.benchmark.submission.export import Wanted, export
 from cytosuite.contract.tasks import TASKS
+from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume

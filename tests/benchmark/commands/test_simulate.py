@@ -11,7 +11,6 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands import simulate as module
 from cytosuite.benchmark.commands.simulate import combine_command, labels_command, simulate
-from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.options.simulate import (
     CombineOptions,
@@ -23,6 +22,7 @@ from cytosuite.contract.manifest import read_recipe
 from cytosuite.datasets.calibration import calibrate as calibration
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
 from cytosuite.datasets.phantoms.library import read_library
+from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.folders.index import index

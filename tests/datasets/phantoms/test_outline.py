@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.datasets.phantoms.outline import outline_to
+from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

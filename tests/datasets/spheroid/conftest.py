@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.data.simulated import merged
+from cytosuite.datasets.recipes import merged
 from cytosuite.datasets.spheroid.generate import generate
 
 SMALL = {

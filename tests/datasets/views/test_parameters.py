@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.data.simulated import sources
+from cytosuite.datasets.recipes import sources
 from cytosuite.datasets.views.parameters import CROWD, STUDIES, Parameters, draw_values
 
 

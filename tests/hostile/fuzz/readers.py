@@ -12,7 +12,6 @@ import numpy as np
 
 from cytosuite import formats
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
-from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.results.cases import measure
 from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.results.objects import write_objects
@@ -26,6 +25,7 @@ from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import open_model, read_cards
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.phantoms.library import read_library
+from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import InputError
 from cytosuite.files import parse_json, read_toml
 from cytosuite.folders.index import index

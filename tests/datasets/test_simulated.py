@@ -1,7 +1,7 @@
 import pytest
 
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
-from cytosuite.benchmark.data.simulated import simulated
+from cytosuite.datasets.recipes import simulated
 from cytosuite.errors import InputError
 
 RECIPE = """

@@ -1,21 +1,32 @@
-"""Parameters of a simulated dataset: a size or a recipe, and a user's own settings."""
+"""Simulated datasets by name or recipe: their parameters, a user's settings, their cases."""
 
 import importlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
-from cytosuite.benchmark.catalog.catalog import dataset_manifests, recipes
-from cytosuite.benchmark.catalog.places import PACKAGE, pick
-from cytosuite.contract.manifest import MOST_CASES, DatasetManifest, merged, parse, read_recipe
-from cytosuite.errors import InputError, at
+from cytosuite.contract.manifest import (
+    MOST_CASES,
+    DatasetManifest,
+    merged,
+    parse,
+    read_dataset,
+    read_recipe,
+)
+from cytosuite.errors import InputError, at, pick
 from cytosuite.files import digest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cytosuite.datasets.sample import Sample
 
 SET = "--set"  # the option of a user's own settings
 BYSTANDERS = {"calibration", "migration"}  # rooms that no simulation imports
+HOME = Path(__file__).parent
 
 
 class Simulated(NamedTuple):
@@ -29,6 +40,80 @@ class Simulated(NamedTuple):
     through: tuple[str, ...] = ()
     reference: Path | None = None
     task: str = ""  # where it is not the manifest's
+
+
+def dataset_manifests() -> dict[str, DatasetManifest]:
+    """Return the manifests of all datasets, by name."""
+    return {path.parent.name: read_dataset(path) for path in sorted(HOME.glob("*/dataset.toml"))}
+
+
+def recipes() -> dict[str, Path]:
+    """Return the recipes that come with the datasets: ``spheroid/<recipe>`` and their files."""
+    paths = sorted(HOME.glob("*/recipes/*.toml"))
+    return {f"{path.parent.parent.name}/{path.stem}": path for path in paths}
+
+
+def simulate(
+    dataset: str,
+    cases: int | None = None,
+    *,
+    size: str | None = None,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+) -> "Iterator[Sample]":
+    """Yield simulated images with their annotation, the same as ``cytosuite simulate`` makes.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of a simulated dataset, ``name/recipe``, or the path of a recipe (``.toml``).
+    cases : int, optional
+        How many; as size or recipe says without it.
+    size : str, optional
+        ``mini``, ``default`` or ``full``, of a name alone.
+    seed : int
+        Of everything drawn; each case has a stream of its own.
+    settings : sequence of str
+        Parameters over those of the recipe, like ``"camera.photons=40"``.
+
+    Yields
+    ------
+    Sample
+        `Sample.volume` gives the image, ``"microscopy-image"`` (Z, Y, X), and its labels,
+        ``"instance-labels"``, with voxel size in µm; `Sample.metadata` the drawn values. Where a
+        recipe ends in algorithms, images are those before them.
+
+    Raises
+    ------
+    InputError
+        If there is no such dataset, size or recipe, or a parameter is wrong.
+
+    Examples
+    --------
+    >>> (sample,) = simulate("spheroid", 1, size="mini")
+    >>> sample.volume("microscopy-image").shape == sample.volume("instance-labels").shape
+    True
+    """
+    import numpy as np  # the names of all datasets need none of it
+
+    chosen = simulated(dataset, size, cases, settings)
+    if chosen is None:
+        names = [name for name, m in dataset_manifests().items() if m.kind == "simulated"]
+        pick("simulated dataset", [dataset], names)
+        raise InputError(f"{dataset}: expected a simulated dataset, found another kind")
+    for stream in np.random.SeedSequence(seed).spawn(chosen.cases):
+        yield simulate_case(chosen.manifest.name, stream, chosen.parameters)
+
+
+def simulate_case(name: str, stream: "np.random.SeedSequence", parameters: BaseModel) -> "Sample":
+    """Return one case of a dataset from its own random stream."""
+    import numpy as np
+
+    module = importlib.import_module(f"cytosuite.datasets.{name}.generate")
+    # A seed sequence counts its children: a fresh one gives the same stream however often.
+    fresh = np.random.SeedSequence(stream.entropy, spawn_key=stream.spawn_key)
+    sample: Sample = module.generate(np.random.default_rng(fresh), parameters)
+    return sample
 
 
 def simulated(
@@ -75,19 +160,18 @@ def simulated(
 
 def sources(name: str) -> str:
     """Return the digest of the code that simulates a dataset: its folder, used and shared ones."""
-    folder = PACKAGE / "datasets"
     shared = [
-        path.parent for path in folder.glob("*/__init__.py") if path.parent.name not in BYSTANDERS
+        path.parent for path in HOME.glob("*/__init__.py") if path.parent.name not in BYSTANDERS
     ]
     used = dataset_manifests()[name].uses
     rooms = [path for path in shared if not (path / "dataset.toml").exists()]
     modules = [
         path
-        for room in (*rooms, *(folder / each for each in (name, *used)))
+        for room in (*rooms, *(HOME / dataset for dataset in (name, *used)))
         for path in room.rglob("*.py")
         if not BYSTANDERS & set(path.relative_to(room).parts)
     ]
-    return digest([*folder.glob("*.py"), *modules], PACKAGE)
+    return digest([*HOME.glob("*.py"), *modules], HOME.parent)
 
 
 def files(parameters: BaseModel) -> dict[str, str]:
