@@ -17,7 +17,7 @@ class Sample:
 
     sockets: Mapping[str, Volume | Value]
     metadata: Mapping[str, Scalar] = field(default_factory=dict)  # flat, drawn and measured
-    companions: Mapping[str, Volume] = field(default_factory=dict)  # neither seen nor scored
+    extras: Mapping[str, Volume] = field(default_factory=dict)  # neither seen nor scored
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
     min_object_voxels: int = 0  # ignored in the scores, see `labels.prepare.without_small`
     radius_um: float | None = None  # between paired points, at most; None: that of the metrics

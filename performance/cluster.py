@@ -28,7 +28,7 @@ from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.benchmark.cluster.spread import spread
 from cytosuite.benchmark.data.dataset import Case, prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
-from cytosuite.benchmark.engines.guest import Guest
+from cytosuite.benchmark.engines.external import ExternalImage
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome, Session, Shown
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.benchmark.runs.plan import Job, job_key, plan
@@ -47,7 +47,7 @@ class IdleEngine:
 
     models: Mapping[str, Path] = field(default_factory=dict)
     name: str = "idle"
-    guests: Mapping[str, Guest] = field(default_factory=dict)
+    externals: Mapping[str, ExternalImage] = field(default_factory=dict)
     api: Api = "invoke"
     client: None = None
     voice: str = ""

@@ -32,7 +32,7 @@ from cytosuite.datasets.membrane.parameters import Parameters, draw_values
 from cytosuite.datasets.membrane.structures import build
 from cytosuite.datasets.nuclei.generate import generate
 from cytosuite.datasets.physics.harmonics import draw_stars
-from cytosuite.datasets.physics.sketch import companions
+from cytosuite.datasets.physics.sketch import extras
 
 DENSITY = 1 / 20  # of the other program, 1/voxels
 Made = tuple[int, NDArray[np.float32]]
@@ -46,7 +46,7 @@ def membranes(edge: int, cell_um: float, seed: int = 0) -> Made:
     )
     drawn = draw_values(rng, parameters)
     labels = label(build(rng, parameters, drawn), parameters, drawn)
-    made = companions(labels, parameters.border_um)
+    made = extras(labels, parameters.border_um)
     return int(made["seeds"].array.sum()), made["distance"].array
 
 
@@ -146,7 +146,7 @@ def filled(labels: Callable[[], NDArray[np.uint16]]) -> str:
 
 
 def case(side: int) -> str:
-    """Return the number of nuclei of a whole case: sketch, labels, companions, image."""
+    """Return the number of nuclei of a whole case: sketch, labels, extras, image."""
     recipe = {
         "shape": (side,) * 3,
         "spacing_um": (0.5,) * 3,

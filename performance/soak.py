@@ -25,7 +25,7 @@ from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.runs.plan import plan
-from cytosuite.benchmark.runs.run import claimed, run_job
+from cytosuite.benchmark.runs.run import locked, run_job
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.words import Api
 from cytosuite.datasets.sample import Sample
@@ -62,7 +62,7 @@ def soak(name: str, cases: int, folder: Path, api: Api) -> None:
         rows.append({"s": time.perf_counter() - begin, **state(name, folder / "run")})
 
     task, watershed = TASKS["segment"], algorithms()["watershed"]
-    with claimed(folder / "run"):
+    with locked(folder / "run"):
         (job,) = plan(dataset, [watershed], engine, folder / "run")
         run_job(job, task, engine, Limits(), api, look)
         done, (job,) = len(rows), plan(dataset, [watershed], engine, folder / "run")

@@ -159,7 +159,7 @@ def as_if_nothing(folder, undisturbed, run="run"):
     """Hold a run that ended well against one without a fault."""
     assert scores(folder, run) == scores(undisturbed)
     assert leftovers(folder) == []
-    assert not [path for path in folder.rglob("*") if path.name in (".lock", ".claim")]
+    assert not [path for path in folder.rglob("*") if path.name in (".lock", ".lease")]
 
 
 def only_line(text):

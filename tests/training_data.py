@@ -42,7 +42,7 @@ def simulated_folder(folder, cases=2):
     for number in range(cases):
         name = f"case_{number}"
         home = folder / "cases" / name
-        places = ("companions/step-3-light", "companions/visible-level")
+        places = ("extras/step-3-light", "extras/visible-level")
         for place, array in zip(
             (*places, "sockets/images/instance-labels"), scene(number), strict=True
         ):
@@ -57,13 +57,13 @@ def simulated_folder(folder, cases=2):
 def chain_folder(folder, cases=2, level=True):
     """Write simulated cases behind an algorithm that makes new images, and return the folder."""
     for home in (simulated_folder(folder, cases) / "cases").iterdir():
-        light = read(home / "companions" / "step-3-light" / f"{home.name}.tif").array
+        light = read(home / "extras" / "step-3-light" / f"{home.name}.tif").array
         noise = np.random.default_rng(0).normal(100, 3, SHAPE)
         image = Volume((50 * light + noise).astype(np.float32), SPACING)
         write(home / "sockets" / "images" / "microscopy-image" / f"{home.name}.tif", image)
-        rmtree(home / "companions" / "step-3-light")  # a stage of the former image
+        rmtree(home / "extras" / "step-3-light")  # a stage of the former image
         if not level:
-            rmtree(home / "companions" / "visible-level")
+            rmtree(home / "extras" / "visible-level")
         (home / "case.json").write_text(json.dumps({"through": [{"algorithm": "other"}]}))
     return folder
 

@@ -13,7 +13,7 @@ from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.collect import clear, clear_abandoned
-from cytosuite.benchmark.engines.guest import Guest
+from cytosuite.benchmark.engines.external import ExternalImage
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome
 from cytosuite.benchmark.runs.plan import Job, is_done, job_key
 from cytosuite.benchmark.runs.record import Record, read_record
@@ -47,7 +47,7 @@ class Circumstances:
     limits: Mapping[str, Limits]  # of a case, by algorithm
     apis: Mapping[str, Api]  # ``invoke`` or ``exec``, by algorithm
     models: Mapping[str, Path] = field(default_factory=dict)
-    guests: Mapping[str, Guest] = field(default_factory=dict)  # containers of others
+    externals: Mapping[str, ExternalImage] = field(default_factory=dict)  # containers of others
     voice: str = ""  # as of `DockerEngine`
     scratch: Path | None = None  # folder on the disk of a node; without it, of temporary files
 
@@ -55,7 +55,7 @@ class Circumstances:
         """Return the engine on this machine."""
         engine, _ = choose(self.engine, self.device)
         engine.models = self.models
-        engine.guests, engine.voice = self.guests, self.voice
+        engine.externals, engine.voice = self.externals, self.voice
         return engine
 
 

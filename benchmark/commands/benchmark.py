@@ -41,20 +41,20 @@ from cytosuite.benchmark.commands.data import (
     run_jobs,
     start_engine,
 )
-from cytosuite.benchmark.commands.guests import need_guests, take_in
+from cytosuite.benchmark.commands.external import need_externals, take_in
 from cytosuite.benchmark.comparison.origin import case_digests, model_digest, request_facts
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.engines.choose import engine_name
+from cytosuite.benchmark.engines.external import is_external
 from cytosuite.benchmark.engines.gpu import gpu_facts
-from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.results.circumstances import RunFacts, origin, revision
-from cytosuite.benchmark.runs.chain import links
+from cytosuite.benchmark.runs.pipeline import links
 from cytosuite.benchmark.runs.plan import Job, plan
-from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.store.csvfile import written
 from cytosuite.benchmark.store.integrity import FOREIGN, forget
 from cytosuite.benchmark.terminal.console import Cases, progress
@@ -82,7 +82,7 @@ class Request:
     recipe: Recipe
     task: Task
     ours: list[AlgorithmManifest]
-    guests: list[AlgorithmManifest]  # images of others
+    externals: list[AlgorithmManifest]  # images of others
     models: Models  # that the user names
     engine: Engine
     named: bool  # whether the user names the algorithms
@@ -90,7 +90,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A run as it is planned, in the folder that it has claimed."""
+    """A run as it is planned, in the folder that it has locked."""
 
     folder: Path
     dataset: Dataset
@@ -113,7 +113,7 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
         )
         chosen, notes = _runnable(request, dataset)
         folder = options.folder / (options.run or _run_name(request))
-        with claimed(folder):
+        with locked(folder):
             jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
             facts = _facts(options, engine, [*notes, *unlike(request.models)])
             found = ended(
@@ -147,8 +147,8 @@ def _made(run: PlannedRun, facts: RunFacts) -> Conclusion:
 def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster | None") -> Request:
     """Return what is to be run, with an engine that is ready for it."""
     made = recipe_of_all(options.wanted)
-    others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
-    need_guests(others, options.sockets)
+    others = list(dict.fromkeys(filter(is_external, options.algorithm)))
+    need_externals(others, options.sockets)
     task, ours, models = _chosen(options, made.task)
     free = [found.name for found in ours if found.name not in models]
     if options.model and models and not free:
@@ -168,8 +168,8 @@ def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster 
     if cluster is not None:
         cluster.reserve(options.limits(known[name]).memory_gib for name in needed)
     taken = [*known, *(name for board in BOARDS.values() for name in board.controls)]
-    guests = take_in(others, taken, task, engine, options, console)
-    return Request(made, task, ours, guests, models, engine, named)
+    externals = take_in(others, taken, task, engine, options, console)
+    return Request(made, task, ours, externals, models, engine, named)
 
 
 def _ready(
@@ -193,7 +193,7 @@ def _chosen(
 ) -> tuple[Task, list[AlgorithmManifest], Models]:
     """Return the task and our algorithms, all without names, with the models named with them."""
     known = algorithms()
-    words = [word for word in options.algorithm if not is_guest(word) and word != ALL]
+    words = [word for word in options.algorithm if not is_external(word) and word != ALL]
     wanted = [program_of(word) for word in words]
     if wanted:
         names = pick("algorithm", wanted, known)
@@ -223,7 +223,7 @@ def _chosen(
 def _runnable(request: Request, dataset: Dataset) -> tuple[list[AlgorithmManifest], list[str]]:
     """Return the algorithms that can run on the dataset, and a note on each other one."""
     chosen, notes = _served(dataset, request)
-    ours = [found for found in chosen if found not in request.guests]
+    ours = [found for found in chosen if found not in request.externals]
     mains = [main for case in dataset.cases if (main := case.main(request.task)) is not None]
     axes = sorted({header(main).axes for main in mains})
     reasons = {found.name: lacks_model(found, axes, request.models) for found in ours}
@@ -236,7 +236,7 @@ def _runnable(request: Request, dataset: Dataset) -> tuple[list[AlgorithmManifes
 
 def _served(dataset: Dataset, request: Request) -> tuple[list[AlgorithmManifest], list[str]]:
     """Return the algorithms with all their inputs in the dataset, and a note on each other one."""
-    task, chosen = request.task, [*request.ours, *request.guests]
+    task, chosen = request.task, [*request.ours, *request.externals]
     served = [found for found in chosen if dataset.serves(task, found)]
     offers = f"{dataset.name} offers {', '.join(sorted(dataset.offers)) or 'nothing'}"
     if not served or (request.named and len(served) < len(chosen)):
@@ -252,14 +252,14 @@ def _served(dataset: Dataset, request: Request) -> tuple[list[AlgorithmManifest]
 
 
 def _run_name(request: Request) -> str:
-    """Return the name of the run's folder: dataset, chain, task where it is another, engine."""
+    """Return the name of the run's folder: dataset, pipeline, task where it is another, engine."""
     made, task = request.recipe, request.task
     size = f"-{made.size}" if made.seed is not None else ""
     seed = f"-seed{made.seed}" if made.seed else ""
     own = f"-{made.fingerprint[:8]}" if made.changed else ""
-    chain = "".join(f"-{name}" for name in made.through)
+    pipeline = "".join(f"-{name}" for name in made.through)
     other = f"-{task.name}" if task.name != made.task else ""
-    return f"{made.name}{size}{seed}{own}{chain}{other}-{request.engine.name}"
+    return f"{made.name}{size}{seed}{own}{pipeline}{other}-{request.engine.name}"
 
 
 def _results(run: PlannedRun) -> list[str]:
@@ -284,14 +284,14 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
     notes = [*notes, *engine.notes]
     api = options.api or engine.api
-    images = {name: own.origin for name, own in engine.guests.items()}
+    images = {name: own.origin for name, own in engine.externals.items()}
     return RunFacts(engine.name, api, command, limits, tuple(notes), images)
 
 
 def _write_run(run: PlannedRun, facts: RunFacts) -> None:
     """Write the description of a run before it begins, with all that its scores depend on."""
     folder, dataset, request, jobs = run.folder, run.dataset, run.request, run.jobs
-    ours = [job.algorithm.name for job in jobs if not job.guest]
+    ours = [job.algorithm.name for job in jobs if not job.external]
     models = {
         name: {card.name: model_digest(card) for card in cards_of(name, request.models)}
         for name in ours

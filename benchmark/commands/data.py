@@ -19,8 +19,8 @@ from cytosuite.benchmark.data.dataset import Case, Dataset, prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.outcome import Engine, Limits
-from cytosuite.benchmark.runs.chain import links, through
 from cytosuite.benchmark.runs.learning import converted, is_tool
+from cytosuite.benchmark.runs.pipeline import links, through
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.run import Report, run_job
 from cytosuite.benchmark.terminal.console import Cases, progress
@@ -88,7 +88,7 @@ def make(
     retry: bool = False,
     cluster: "OpenCluster | None" = None,
 ) -> Dataset:
-    """Return a dataset on disk, passed through the algorithms of its chain."""
+    """Return a dataset on disk, passed through the algorithms of its pipeline."""
     from cytosuite.benchmark.cluster.processes import processes
 
     verb = "generating" if recipe.seed is not None else "reading"
@@ -149,10 +149,10 @@ def run_jobs(
     keep_going: bool = False,
 ) -> list[str]:
     """Run the missing cases of all jobs, here or on a cluster; return notes for the report."""
-    guests = engine.guests
+    externals = engine.externals
     limits = {job.algorithm.name: options.limits(job.algorithm) for job in jobs}
     own_api = options.api or engine.api
-    apis = {name: guests[name].api if name in guests else own_api for name in limits}
+    apis = {name: externals[name].api if name in externals else own_api for name in limits}
     if cluster is not None:
         runner = ClusterRun(cluster, options.device, console, keep_going=keep_going)
         runner.run(jobs, cases, task, engine, limits, apis, shown)
@@ -194,7 +194,7 @@ class ClusterRun:
             {name: replace(own, cpus=float(site.cores)) for name, own in limits.items()},
             dict(apis),
             {name: path.resolve() for name, path in engine.models.items()},
-            dict(engine.guests),
+            dict(engine.externals),
             engine.voice,
             site.scratch,
         )

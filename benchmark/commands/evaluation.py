@@ -16,7 +16,7 @@ from cytosuite.benchmark.catalog.contract import Check
 from cytosuite.benchmark.catalog.models import named_models
 from cytosuite.benchmark.catalog.places import ROOT, need_checkout
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.guests import need_guests, take_in
+from cytosuite.benchmark.commands.external import need_externals, take_in
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import daemon_errors, need_docker
@@ -24,14 +24,14 @@ from cytosuite.benchmark.containers.images import evaluation_blueprint, image_di
 from cytosuite.benchmark.data.dataset import serves
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.engines.choose import engine_name
-from cytosuite.benchmark.engines.guest import is_guest
+from cytosuite.benchmark.engines.external import is_external
 from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.engines.sandbox import sandbox, watch
 from cytosuite.benchmark.options.evaluation import (
     BuildEvaluationOptions,
     RehearseOptions,
 )
-from cytosuite.benchmark.runs.chain import links
+from cytosuite.benchmark.runs.pipeline import links
 from cytosuite.benchmark.submission.export import export_image
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import (
@@ -96,8 +96,8 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
     need_file(tarball)
     need_file(text)
     need_folder(inputs, new=not (inputs / LIST).is_file())
-    chain = links(made.through)
-    engine = start_engine(options, chain, console) if chain else None
+    pipeline = links(made.through)
+    engine = start_engine(options, pipeline, console) if pipeline else None
     dataset = make(made, options, options, engine, console)
     if not dataset.serves(task):
         raise InputError(
@@ -194,8 +194,8 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     """Rehearse a submission, print and record the checks, and return whether all are passed."""
     known = options.profile and PROFILES[pick("profile", [options.profile], PROFILES)[0]]
     engine, manifest = _subject(options, screen)
-    guest = engine.guests.get(manifest.name)
-    api = guest.api if guest else options.api or engine.api
+    external = engine.externals.get(manifest.name)
+    api = external.api if external else options.api or engine.api
     profile = known or smallest(manifest)
     name = options.dataset or dataset_for(manifest)
     size = None if options.dataset else "mini"
@@ -209,7 +209,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     lines_to(screen)(head)
     with TemporaryDirectory() as folder:
         cases = dataset.cases[: options.cases]
-        rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder), guest is not None)
+        rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder), external is not None)
         done = []
         for check in _checks(rehearsal, api, profile, limits, options):
             done.append(check)
@@ -217,7 +217,9 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     passed = all(check.result != "FAIL" for check in done)
     record = {
         "algorithm": manifest.name,
-        "identity": guest.identity if guest else image_digest(ROOT, manifest.name, options.device),
+        "identity": external.identity
+        if external
+        else image_digest(ROOT, manifest.name, options.device),
         "api": api,
         "site": profile.name,
         "dataset": dataset.name,
@@ -252,12 +254,12 @@ def dataset_for(manifest: AlgorithmManifest) -> str:
 def _subject(options: RehearseOptions, screen: Console) -> tuple[Engine, AlgorithmManifest]:
     """Return the engine with the image to rehearse, ours or others', and its description."""
     word, known = options.algorithm, algorithms()
-    if not is_guest(word):
+    if not is_external(word):
         pick("algorithm", [word], known)
     elif not options.task:
         raise InputError(f"{word}: give the TASK of an image of others: {', '.join(TASKS)}")
-    own = [] if is_guest(word) else [word]
-    need_guests([] if own else [word], options.sockets)
+    own = [] if is_external(word) else [word]
+    need_externals([] if own else [word], options.sockets)
     engine = start_engine(options, own, screen, named_models(options.model, own) if own else {})
     if engine.client is None:
         raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")

@@ -30,7 +30,7 @@ from cytosuite.benchmark.runs.finished import (
     shared,
 )
 from cytosuite.benchmark.runs.plan import Job, plan
-from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.store.integrity import stamp
 from cytosuite.benchmark.terminal.console import plain_name
 from cytosuite.contract.tasks import TASKS, Task
@@ -69,7 +69,7 @@ def report_command(options: ReportOptions, console: Console) -> int:
     if around or (len(others) < len(runs) and (options.out or not others)):
         raise InputError(f"--out {out}: expected a folder of its own, found a source of the report")
     runs = others  # `runs/*` names the report itself the next time
-    with claimed(out):
+    with locked(out):
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
         taken, notes = _taken(folders, basis)
         engine = FilesEngine(folders=taken)

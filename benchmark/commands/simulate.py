@@ -97,7 +97,7 @@ def _lay_out(dataset: Dataset, folder: Path) -> None:
                 place = "images" if slug == main else PLAIN.get(slug, slug)
                 suffix = path.suffix if path.suffix == ".json" else case_suffix(path)
                 _copy(path, folder / place / f"{case.name}{suffix}")
-        for room in sorted((case.folder / "companions").glob("*")):
+        for room in sorted((case.folder / "extras").glob("*")):
             for path in image_files(room):
                 _copy(path, folder / room.name / path.name)
         _copy(case.folder / "case.json", folder / "records" / f"{case.name}.json")
@@ -169,7 +169,7 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
 def _pass(
     folder: Path, made: Simulated, options: SimulateOptions, engine: Engine, console: Console
 ) -> None:
-    """Send the frames of all sequences through the chain of a recipe; the last images stay."""
+    """Send the frames of all sequences through the pipeline of a recipe; the last images stay."""
     name = made.manifest.name
     frames = replace(recipe(DataRequest(str(folder), through=made.through)), name=name)
     own = replace(options, runs=folder / ".through")

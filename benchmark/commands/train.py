@@ -152,7 +152,7 @@ def _announced(wanted: _Wanted) -> list[str]:
     made = wanted.recipe
     if made is None:
         return ["--data", wanted.named(Path(wanted.options.dataset))]
-    # Of images behind a chain nothing is known yet.
+    # Of images behind a pipeline nothing is known yet.
     parameters = None if made.through else made.record["parameters"]
     return ["--recipe", json.dumps([wanted.role, parameters])]
 

@@ -40,8 +40,8 @@ from cytosuite.volume.pieces import slabs
 
 Progress = Callable[[int, int], None]
 SUMMARY = "dataset.json"
-FACTS, ROOMS = "case.json", ("sockets", "companions")  # of a case, that its readers look at
-STAGE = "step-"  # names of companions that are stages of the image
+FACTS, ROOMS = "case.json", ("sockets", "extras")  # of a case, that its readers look at
+STAGE = "step-"  # names of extras that are stages of the image
 
 
 class _File(BaseModel):
@@ -115,7 +115,7 @@ class Case:
 
     def channels(self) -> dict[str, Path]:
         """Return other images of the case by the name of their channel."""
-        found = sorted((self.folder / "companions").glob("*-image/*"))
+        found = sorted((self.folder / "extras").glob("*-image/*"))
         return {path.parent.name.removesuffix("-image"): path for path in found}
 
     def input(self, task: Task) -> Path:
@@ -294,8 +294,8 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
             values.setdefault(ACQUISITION.slug, acquisition(first))
         for slug, value in values.items():
             write_json(temporary / "sockets" / f"{slug}.json", value)
-        for name, volume in sample.companions.items():
-            place = temporary / "companions" / name / f"{case.name}{case_suffix(volume)}"
+        for name, volume in sample.extras.items():
+            place = temporary / "extras" / name / f"{case.name}{case_suffix(volume)}"
             write(place, volume)
         facts = {
             "sockets": sorted([*volumes, *values]),
@@ -315,7 +315,7 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
         if record:
             from cytosuite.benchmark.data.preview import write_preview  # Pillow
 
-            stages = {n: v for n, v in sample.companions.items() if n.startswith(STAGE)}
+            stages = {n: v for n, v in sample.extras.items() if n.startswith(STAGE)}
             write_preview(temporary, case.name, volumes, volumes.get(LABELS.slug), stages)
 
 

@@ -17,7 +17,7 @@ from cytosuite.formats.imagefiles import image_files
 
 NAME = re.compile(r"Dataset\d{3}_\w+")
 CLASSES = {"background": 0, "inside": 1, "border": 2}
-GROUPS = ("boundary", "distance", "seeds")  # companions of a sketch
+GROUPS = ("boundary", "distance", "seeds")  # extras of a sketch
 SUFFIX = ".mha"  # the one of its formats that itself holds the voxel size
 
 
@@ -61,7 +61,7 @@ def write_hdf5(dataset: Dataset, folder: Path) -> None:
             raise InputError(f"{case.name}: HDF5 files need {slug} and {LABELS.slug}")
         found = {"instances": labels}
         for name in GROUPS:
-            for path in image_files(case.folder / "companions" / name):
+            for path in image_files(case.folder / "extras" / name):
                 found[name] = path
         content = {"images": {"image": image}, "masks": found}
         for room, paths in content.items():

@@ -107,9 +107,11 @@ def _refuse_unlike(wanted: DataRequest, parts: Sequence[_Part]) -> None:
     tasks = {part.name: part.recipe.task for part in parts}
     if len(set(tasks.values())) > 1 and wanted.task is None:
         raise InputError(f"the datasets have different tasks, {_each(tasks)}; name one with TASK")
-    chains = {part.name: " then ".join(part.recipe.through) or "none" for part in parts}
-    if len(set(chains.values())) > 1:
-        raise InputError(f"the datasets pass different chains, {_each(chains)}; run them apart")
+    pipelines = {part.name: " then ".join(part.recipe.through) or "none" for part in parts}
+    if len(set(pipelines.values())) > 1:
+        raise InputError(
+            f"the datasets pass different pipelines, {_each(pipelines)}; run them apart"
+        )
     owners = {part.name: part.recipe.reference for part in parts if part.recipe.reference}
     if any(own != next(iter(owners.values())) for own in owners.values()):
         raise InputError(

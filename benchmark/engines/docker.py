@@ -24,8 +24,8 @@ from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
+from cytosuite.benchmark.engines.external import SHORT, ExternalSession, start_errors, user_of
 from cytosuite.benchmark.engines.gpu import PROBE, PROBE_S, REMEDY, Gpu, held, metered
-from cytosuite.benchmark.engines.guest import SHORT, GuestSession, start_errors, user_of
 from cytosuite.benchmark.engines.hardening import Host, flags
 from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans, sandbox, watch
@@ -70,17 +70,17 @@ class DockerEngine(Engine):
 
     def identity(self, algorithm: str) -> str:
         """Return the origin of the image, the same when it is built again, and of the model."""
-        if algorithm in self.guests:
-            return self.guests[algorithm].identity
+        if algorithm in self.externals:
+            return self.externals[algorithm].identity
         return identity_with(self.models, algorithm, made_from(self._image(algorithm)))
 
     def _image(self, algorithm: str) -> Any:  # noqa: ANN401 - of the SDK
         """Return the algorithm's image; InputError if it is missing or was not built here."""
-        guest, algorithm = self.guests.get(algorithm), program_of(algorithm)
-        tag = guest.image if guest else self.image(algorithm, self.device)
+        external, algorithm = self.externals.get(algorithm), program_of(algorithm)
+        tag = external.image if external else self.image(algorithm, self.device)
         found = find_image(self.client, tag)
-        if found is None and guest:
-            raise InputError(f"image {guest.word} ({tag}) is no longer there; run again")
+        if found is None and external:
+            raise InputError(f"image {external.word} ({tag}) is no longer there; run again")
         if found is None:
             raise InputError(f"image {tag} is missing; build it with `make build-{algorithm}`")
         if found.id != tag and not is_built(ROOT, tag, found.id):
@@ -93,31 +93,31 @@ class DockerEngine(Engine):
     @contextmanager
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
-    ) -> Iterator[DockerSession | GuestSession]:
+    ) -> Iterator[DockerSession | ExternalSession]:
         """Start an algorithm; InputError also if the daemon refuses the container."""
-        guest = self.guests.get(algorithm)
+        external = self.externals.get(algorithm)
         with ExitStack() as stack:
             stack.callback(clear, workspace)
-            on_gpu = self.device == "cuda" and (guest is not None or uses_gpu(algorithm))
+            on_gpu = self.device == "cuda" and (external is not None or uses_gpu(algorithm))
             meter = stack.enter_context(metered(self.say)) if on_gpu else None
             with daemon_errors(f"start of {algorithm}"):
                 remove_orphans(self.client)
                 image, chosen = self.container(algorithm, limits, meter.gpu if meter else None)
                 exchange, card = _exchange(workspace), self.models.get(algorithm)
                 model = hand_over(card, exchange / "model") if card else None
-                if guest and guest.models:
-                    model = unpack(guest.models, exchange / "model")
+                if external and external.models:
+                    model = unpack(external.models, exchange / "model")
                 session = DockerSession(
                     self.client, algorithm, image, exchange, limits, api, chosen, model
                 )
                 session.meter = meter
                 stack.callback(session.stop)
-                if guest:
-                    session.guest, session.voice = True, (self.voice, self._flags(SMALL, ""))
+                if external:
+                    session.external, session.voice = True, (self.voice, self._flags(SMALL, ""))
                 if api == "invoke":
-                    with start_errors(guest):
+                    with start_errors(external):
                         session.start()
-            yield GuestSession(session, guest, workspace / "case") if guest else session
+            yield ExternalSession(session, external, workspace / "case") if external else session
 
     def container(
         self, algorithm: str, limits: Limits, gpu: Gpu | None

@@ -58,7 +58,7 @@ class DockerSession:
     api: Api
     chosen: dict[str, Any]
     model: Path | None = None
-    guest: bool = False  # others built the image: it gets no arguments
+    external: bool = False  # others built the image: it gets no arguments
     voice: tuple[str, dict[str, Any]] | None = None  # image and flags of the `speaker` it needs
     meter: GpuMeter | None = None
     startup_seconds: float = 0.0
@@ -176,7 +176,7 @@ class DockerSession:
         """Start a container that is removed by `stop`."""
         folders = {f"/{name}": self.exchange / name for name in ("input", "output")}
         folders |= {"/opt/ml/model": self.model} if self.model else {}
-        words = () if self.guest else (command,)
+        words = () if self.external else (command,)
         box = self._stack.enter_context(
             sandbox(self.client, self.image, words, folders, self.limits, self.chosen)
         )

@@ -20,7 +20,7 @@ from cytosuite.volume import Header
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.containers.daemon import Client
-    from cytosuite.benchmark.engines.guest import Guest
+    from cytosuite.benchmark.engines.external import ExternalImage
 
 Status = Literal[
     "ok",
@@ -173,7 +173,9 @@ class Engine(ABC):
     api: Api = "invoke"  # where the user names none
     models: Mapping[str, Path] = field(default_factory=dict)  # cards of the user, by algorithm
     client: "Client | None" = None  # of the daemon; images of others run with one alone
-    guests: Mapping[str, "Guest"] = field(default_factory=dict)  # images of others, by name
+    externals: Mapping[str, "ExternalImage"] = field(
+        default_factory=dict
+    )  # images of others, by name
     voice: str = ""  # image with Python that makes requests to their servers
     files: bool = False  # whether outputs are files that people have; see `validate.check`
     say: Callable[[str], None] = say  # gets a line while a session waits for a GPU

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 
-from cytosuite.benchmark.engines.guest import Guest, guest_manifest
+from cytosuite.benchmark.engines.external import ExternalImage, external_manifest
 from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome, Shown, voxels_of
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.words import Api
@@ -16,7 +16,7 @@ from cytosuite.files import link, open_regular
 
 
 @dataclass(frozen=True, slots=True)
-class Predictions(Guest):
+class Predictions(ExternalImage):
     """A folder of predictions as an algorithm: ``word`` is its name, ``image`` its state."""
 
     files: Mapping[str, Path] = field(default_factory=dict)  # by case
@@ -31,7 +31,7 @@ class Predictions(Guest):
     def manifest(self) -> AlgorithmManifest:
         """The manifest of an algorithm that nobody runs here."""
         words = f"Predictions of {len(self.files)} cases that were made elsewhere."
-        return guest_manifest(self, {}).model_copy(update={"description": words})
+        return external_manifest(self, {}).model_copy(update={"description": words})
 
 
 @dataclass(kw_only=True)
@@ -44,8 +44,8 @@ class FilesEngine(Engine):
     folders: Mapping[str, Predictions] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Let the folders be guests: none of our programs made them."""
-        self.guests = self.folders
+        """Take the folders for external images: none of our programs made them."""
+        self.externals = self.folders
 
     def prepare(self, algorithms: Collection[str], base_image: str | None = None) -> None:
         """Do nothing: there is no program."""

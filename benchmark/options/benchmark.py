@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 from cytosuite.benchmark.terminal.console import names, plain_name
 from cytosuite.benchmark.terminal.options import (
     ClusterOptions,
-    GuestOptions,
+    ExternalOptions,
     PhaseOptions,
     TableOptions,
     option,
@@ -18,7 +18,7 @@ from cytosuite.benchmark.terminal.options import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions):
+class BenchmarkOptions(TableOptions, PhaseOptions, ExternalOptions, ClusterOptions):
     """Options of the main job."""
 
     algorithm: list[str] = option(

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cytosuite.benchmark.terminal.options import GuestOptions, PhaseOptions, option
+from cytosuite.benchmark.terminal.options import ExternalOptions, PhaseOptions, option
 
 MOST_REHEARSED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class RehearseOptions(GuestOptions):
+class RehearseOptions(ExternalOptions):
     """Options of a rehearsal."""
 
     algorithm: str = option(

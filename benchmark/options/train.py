@@ -41,7 +41,9 @@ class TrainOptions(SimulatedOptions, FileOptions):
     splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
     threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
     device: Device = option("cpu", "Where to train.", env="DEVICE")
-    engine: str = option("auto", "Of a tool of others, and of a chain: auto, docker, process, ...")
+    engine: str = option(
+        "auto", "Of a tool of others, and of a pipeline: auto, docker, process, ..."
+    )
     base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
     authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)
     changes: list[str] = parameters()
@@ -49,7 +51,7 @@ class TrainOptions(SimulatedOptions, FileOptions):
 
     @property
     def run(self) -> RunOptions:
-        """Engine of a tool's training, or of a chain."""
+        """Engine of a tool's training, or of a pipeline."""
         engine, device, base = self.engine, self.device, self.base_image
         return RunOptions(engine=engine, device=device, base_image=base)
 

@@ -61,7 +61,7 @@ def domain_of(trained: str, dataset: str) -> str:
 
 @cache  # it reads all manifests, and a run has a few names alone
 def _plain(name: str) -> str:
-    """Return the dataset, and the recipe if it is one, without its size and its chain."""
+    """Return the dataset, and the recipe if it is one, without its size and its pipeline."""
     whole, _, part = name.partition("/")
     base = whole.partition("-")[0]
     if (known := dataset_manifests().get(base)) is None:

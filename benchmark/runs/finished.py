@@ -105,7 +105,7 @@ class FinishedRun:
         )
         made = made.model_copy(update={"name": name, "version": version})
         number = len(self.dataset.cases)
-        return Job(made, self.facts.jobs[algorithm], folder, (), number, guest=True)
+        return Job(made, self.facts.jobs[algorithm], folder, (), number, external=True)
 
 
 def read_run(place: Path) -> FinishedRun:

@@ -28,7 +28,9 @@ class Job:
     missing: tuple[Case, ...]  # the cases to run
     present: int  # number of cases with a result
     named: bool = False  # whether the user names the model
-    guest: bool = False  # whether it is a container of others: its labels may lose the voxel size
+    external: bool = (
+        False  # whether it is a container of others: its labels may lose the voxel size
+    )
     fingerprint: str = ""  # of the data, from which another machine makes the key anew
     remarks: tuple[str, ...] = ()  # lines for the warnings of each record
 
@@ -50,15 +52,15 @@ def plan(
             case for case in dataset.cases if not is_done(folder / case.name, key, retry=retry)
         )
         present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
-        guest = algorithm.name in engine.guests
+        external = algorithm.name in engine.externals
         data = dataset.fingerprint
-        jobs.append(Job(algorithm, key, folder, missing, present, named, guest, data))
+        jobs.append(Job(algorithm, key, folder, missing, present, named, external, data))
     return jobs
 
 
 def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
     """Return the digest of all that decides outputs: data, run-time sources, weights, engine."""
-    ours = algorithm not in engine.guests
+    ours = algorithm not in engine.externals
     content = {
         "dataset": fingerprint,
         "source": runtime_digest(PACKAGE, program_of(algorithm)) if ours else "",

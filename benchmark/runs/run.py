@@ -46,13 +46,13 @@ from cytosuite.volume import Header, Volume
 Report = Callable[[str, str, str], None]  # algorithm, case, status
 ALIKE = 3  # first cases that fail alike before an algorithm is given up
 REFUSALS = (2, 3)  # exit codes of our algorithms: the case is no fit input, no model fits it
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # a case's image for a guest
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # a case's image for one of others
 LOST = "voxel size lost by the algorithm, that of the image counts"
 Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of it that is done
 
 
 @contextmanager
-def claimed(run_folder: Path) -> Iterator[None]:
+def locked(run_folder: Path) -> Iterator[None]:
     """Lock a run folder until this process ends; InputError if another runner works in it."""
     busy = f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
     with alone(run_folder, busy):
@@ -84,7 +84,7 @@ def run_job(
     pending, causes = list(job.missing), list[Ending | None]()
     try:
         with (
-            Examiner(lenient=job.guest, files=engine.files) as examiner,
+            Examiner(lenient=job.external, files=engine.files) as examiner,
             engine.session(name, workspace or job.folder / session_name(), limits, api) as session,
         ):
             while pending:
@@ -123,7 +123,7 @@ def hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
 
 def cause_of(outcome: Outcome | Record, case: str, job: Job) -> Ending | None:
     """Return status and message of a failure without names; None if the case is its cause."""
-    if outcome.status == "ok" or (outcome.exit_code in REFUSALS and not job.guest):
+    if outcome.status == "ok" or (outcome.exit_code in REFUSALS and not job.external):
         return None
     return outcome.status, UUID.sub("<image>", outcome.message.replace(case, "<image>"))
 

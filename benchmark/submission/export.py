@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.context import by_name, write_tarball
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors
-from cytosuite.benchmark.engines.guest import API_LABEL
+from cytosuite.benchmark.engines.external import API_LABEL
 from cytosuite.benchmark.submission.profiles import RESERVED_GIB
 from cytosuite.benchmark.submission.rehearsal import rehearsed
 from cytosuite.benchmark.submission.repack import Repacked, pack_image, repack

@@ -68,7 +68,7 @@ class Rehearsal:
     cases: Sequence[Case]
     limits: Limits
     folder: Path  # empty, for all files
-    guest: bool = False  # others built the image: it serves one interface
+    external: bool = False  # others built the image: it serves one interface
     answers: list[Rehearsed] = field(default_factory=list)
 
     @property
@@ -94,14 +94,14 @@ class Rehearsal:
         long = f"{cut.case}: {cut.lines} lines; print less" if cut else ""
         yield _judged(f"log: at most {LOG_LINES} lines per case", long)
         title = "other file names and times, one more socket: the same outputs"
-        if self.guest:
+        if self.external:
             yield Check(title, "skip", "images of others get the sockets that they name")
         else:
             case = self.cases[0]
             renamed = _renamed(case.input(self.task), self.folder / "renamed")
             again = self._run(api, [(case, renamed)])
             yield _judged(title, _findings(again) or _different(first, again))
-        other: Api = "exec" if (api == "invoke") is not self.guest else "invoke"
+        other: Api = "exec" if (api == "invoke") is not self.external else "invoke"
         twice = [*self.cases, *self.cases][:2]
         second = self._run(other, [(case, case.input(self.task)) for case in twice])
         title = f"{other}, two cases in a row: the same outputs"
@@ -139,7 +139,7 @@ class Rehearsal:
         if (
             not isinstance(engine, DockerEngine)
             or find_spec("sagemaker_shim") is None
-            or self.guest
+            or self.external
             or engine.models
             or engine.device != "cpu"
         ):
@@ -167,7 +167,7 @@ class Rehearsal:
         name, made = self.manifest.name, []
         try:
             with (
-                Examiner(lenient=self.guest) as examiner,
+                Examiner(lenient=self.external) as examiner,
                 self.engine.session(name, self.folder / "session", self.limits, api) as session,
             ):
                 for case, given in inputs:

@@ -298,7 +298,7 @@ class ClusterOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuestOptions(RunOptions):
+class ExternalOptions(RunOptions):
     """Options of a run that may take in images of others."""
 
     sockets: Path | None = option(None, "File (.toml) with the sockets of images of others.")

@@ -20,7 +20,7 @@ class Socket:
     kind: Kind
     title: str  # name for readers
     optional: bool = False  # a case may lack it
-    becomes: str = ""  # of an output: the socket of the next algorithm in a chain
+    becomes: str = ""  # of an output: the socket of the next algorithm in a pipeline
     folder: str = ""  # name below ``images``, where it is not the slug
     # Files follow Fuse My Cells: stored as z, y, x, and TIFF outputs described in JSON.
     stack: bool = False

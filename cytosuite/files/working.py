@@ -20,10 +20,10 @@ LEFTOVER = re.compile(rf"\..*\{PART}(\..*)?", re.DOTALL)
 OWNER = re.compile(rf"\.([0-9a-f]{{8}})-(\d+)-\d+(?:(?:\.former)?\{PART}(?:\..*)?)?\Z", re.DOTALL)
 DAY_S = 86400.0
 _NUMBERS = count()
-LOCK, CLAIM = ".lock", ".claim"
+LOCK, LEASE = ".lock", ".lease"
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 POLL_S = 0.2
-RENEWED_S, LAPSED_S = 30.0, 300.0  # a claim is renewed every 30 s, and ends 300 s after the last
+RENEWED_S, LAPSED_S = 30.0, 300.0  # a lease is renewed every 30 s, and ends 300 s after the last
 
 
 def _machine() -> str:
@@ -141,7 +141,7 @@ def full_disk(path: Path) -> Iterator[None]:
 def alone(folder: Path, busy: str = "") -> Iterator[None]:
     """Lock a folder until the block ends; wait for it, or raise `InputError` with the line `busy`.
 
-    Without locks of the file system a file with machine and process is the claim, renewed in 300 s.
+    Without locks of the file system a file with machine and process is the lease, renewed in 300 s.
     """
     with ExitStack() as stack:
         with full_disk(folder):
@@ -152,7 +152,7 @@ def alone(folder: Path, busy: str = "") -> Iterator[None]:
                 if error.errno not in NO_LOCKS:
                     raise
                 (folder / LOCK).unlink(missing_ok=True)
-                held = _claim(folder / CLAIM, stack, wait=not busy)
+                held = _lease(folder / LEASE, stack, wait=not busy)
         if not held:
             raise InputError(busy)
         yield
@@ -189,8 +189,8 @@ def _is_at(handle: int, path: Path) -> bool:
         return False
 
 
-def _claim(path: Path, stack: ExitStack, *, wait: bool) -> bool:
-    """Make a file until the end of the stack; return False if another claim is valid."""
+def _lease(path: Path, stack: ExitStack, *, wait: bool) -> bool:
+    """Make a file until the end of the stack; return False if another lease is valid."""
     while True:
         try:
             with path.open("x", encoding="utf-8") as stream:
@@ -221,7 +221,7 @@ def _renew(path: Path, ended: Event) -> None:
 
 
 def _has_lapsed(path: Path) -> bool:
-    """Return whether a claim counts no more: its process has ended, or renews it no longer."""
+    """Return whether a lease counts no more: its process has ended, or renews it no longer."""
     try:
         text, age = path.read_text(encoding="utf-8"), time.time() - path.stat().st_mtime
     except FileNotFoundError:

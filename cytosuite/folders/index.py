@@ -40,7 +40,7 @@ NNUNET, CLASSES = "imagestr", "labelstr"  # folders of nnU-Net, whose labels are
 IMAGES = ("images", NNUNET)
 ROOMS = {LABELS.slug: ("labels", "instancestr", CLASSES), POINTS.slug: ("points",)}
 PUBLISHED = re.compile("(train|inference)[AB]")  # of a CycleGAN, with sub-folders
-COMPANION = re.compile(r"step-\d+-light|visible-level|nucleus-labels")  # for trainings alone
+EXTRA = re.compile(r"step-\d+-light|visible-level|nucleus-labels")  # for trainings alone
 CASES, RECORD = "cases", "case.json"  # folder of the cases of a dataset; how each was made
 LAYOUTS = (
     "images/ (and labels/, points/), imagesTr/ (and labelsTr/) of nnU-Net, 01/ (and 01_GT/SEG/) "
@@ -123,7 +123,7 @@ class Item:
     conditions: Mapping[str, Scalar] = field(default_factory=dict)  # facts by the user
     socket: str = IMAGE.slug  # slug of the main image's socket
     part: Part = field(default_factory=Part)  # of files with several channels, frames, images
-    companions: Mapping[str, Path] = field(default_factory=dict)  # what a simulation keeps, by name
+    extras: Mapping[str, Path] = field(default_factory=dict)  # what a simulation keeps, by name
 
     @property
     def paths(self) -> list[Path]:
@@ -138,7 +138,7 @@ class Item:
     @property
     def all_paths(self) -> list[Path]:
         """All files, also what a simulation keeps; of a file of several images the image counts."""
-        return [*self.companions.values(), *self.paths]
+        return [*self.extras.values(), *self.paths]
 
     @property
     def classes(self) -> Counter[str]:
@@ -314,10 +314,10 @@ def _simulated(homes: Sequence[Path], task: str | None) -> FolderIndex:
         main = next((slug for slug in mains if slug in files), None)
         if main is None:
             raise InputError(f"{home}: expected {' or '.join(mains)}, found {', '.join(files)}")
-        beside = {path.parent.name: path for path in sorted(home.glob("companions/*/[!.]*"))}
+        beside = {path.parent.name: path for path in sorted(home.glob("extras/*/[!.]*"))}
         beside |= {path.name: path for path in home.glob(RECORD)}
         image = files.pop(main)
-        items.append(Item(home.name, image, files, socket=main, companions=beside))
+        items.append(Item(home.name, image, files, socket=main, extras=beside))
     return FolderIndex(tuple(items))
 
 
@@ -341,14 +341,14 @@ def _folders(folder: Path) -> dict[str, Path]:
 
 
 def _rooms(children: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Return the folders of sockets by slug, named like it or as users do, and of companions."""
+    """Return the folders of sockets by slug, named like it or as users do, and of extras."""
     rooms = {}
     for slug in SOCKETS:
         names = (slug, *ROOMS.get(slug, ()))
         room = next((children[name] for name in names if name in children), None)
         if room is not None:
             rooms[slug] = room
-    return rooms, {name: path for name, path in children.items() if COMPANION.fullmatch(name)}
+    return rooms, {name: path for name, path in children.items() if EXTRA.fullmatch(name)}
 
 
 def _first_channels(found: Entries) -> Entries:
@@ -429,7 +429,7 @@ def _matched(
         notes += _notes(items.values(), slug, orphans)
     for name, room in beside.items():
         for key in (files := entries(room).images).keys() & items.keys():
-            items[key] = replace(items[key], companions={**items[key].companions, name: files[key]})
+            items[key] = replace(items[key], extras={**items[key].extras, name: files[key]})
     return FolderIndex(tuple(items.values()), tuple(notes), skipped)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, large, scalars
 from cytosuite.volume.large import is_mapped
-from cytosuite.volume.memory import check_claim, check_room
+from cytosuite.volume.memory import check_declared, check_room
 from cytosuite.volume.pieces import chunk_rows, gathered, planes_of, regrouped
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
         raise InputError(f"{path}: expected 2 to 5 dimensions, found shape {dataset.shape}")
     if dataset.dtype.kind not in KINDS:
         raise InputError(f"{path}: expected numbers, found dtype {dataset.dtype}")
-    check_claim(prod(dataset.shape) * dataset.dtype.itemsize, [path.stat().st_size])
+    check_declared(prod(dataset.shape) * dataset.dtype.itemsize, [path.stat().st_size])
     check_room(path, prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
 
 

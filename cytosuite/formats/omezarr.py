@@ -27,7 +27,7 @@ from cytosuite.formats.zarrarray import (
 )
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Volume, scalars, with_channel
 from cytosuite.volume.large import release
-from cytosuite.volume.memory import check_claim
+from cytosuite.volume.memory import check_declared
 from cytosuite.volume.pieces import chunk_regions, chunk_rows, gathered, regrouped
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
     with entries(path) as home:
         image = image_of(home, scene)
         stored = array_of(path, home, image.path)
-        check_claim(prod(stored.shape) * stored.dtype.itemsize, sizes_of(path))
+        check_declared(prod(stored.shape) * stored.dtype.itemsize, sizes_of(path))
         if len(stored.shape) != len(image.axes):
             raise InputError(
                 f"the axes {', '.join(image.axes.lower())} contradict the shape {stored.shape}"
@@ -153,7 +153,7 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
             dimension_names=list(volume.axes.lower()),
             fill_value=0,
             zarr_format=3,
-            config={"write_empty_chunks": True},  # or `check_claim` refuses the image
+            config={"write_empty_chunks": True},  # or `check_declared` refuses the image
         )
         put(f"{LEVEL}/{META}", held.pop(META).to_bytes())
         for piece in chunk_regions(array.shape, target.chunks, array.dtype.itemsize):

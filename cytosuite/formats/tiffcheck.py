@@ -14,7 +14,7 @@ from PIL import Image
 from tifffile import TiffFileError
 
 from cytosuite.volume import KINDS
-from cytosuite.volume.memory import check_claim
+from cytosuite.volume.memory import check_declared
 
 # Larger numbers than in any image of a microscope; each costs memory before a pixel is read.
 PAGES = 2**17
@@ -193,7 +193,7 @@ def check_pixels(series: tifffile.TiffPageSeries) -> None:
         for start, count in zip(part.dataoffsets, part.databytecounts, strict=True):
             if start + count > size:
                 raise TiffFileError(f"pixels end at byte {start + count} of {size}")
-    check_claim(prod(series.shape) * series.dtype.itemsize, [size])
+    check_declared(prod(series.shape) * series.dtype.itemsize, [size])
 
 
 def _check_numbers(page: tifffile.TiffPage) -> None:

@@ -9,7 +9,7 @@ from cytosuite.errors import InputError, RoomError
 # Any file may claim so many bytes of pixels, and beyond them so many times its own size:
 # zstd packs 128 KiB of one value into 4 bytes, other codecs in use less (blosc as we write it
 # 1,200, zlib 1,030 times), so that no whole image is refused.
-CLAIMED, TIMES = 2**29, 2**15
+DECLARED, TIMES = 2**29, 2**15
 _LATER = 2**28  # bytes of libraries that are loaded on first use
 
 
@@ -42,10 +42,10 @@ def check_room(path: Path, size: float) -> None:
         raise RoomError(f"{path}: {needs}; crop it, or give more memory")
 
 
-def check_claim(size: float, stored: Iterable[int]) -> None:
+def check_declared(size: float, stored: Iterable[int]) -> None:
     """Refuse pixels of a size in bytes that their files, of these sizes in bytes, cannot hold."""
     held = 0
-    if size <= CLAIMED:
+    if size <= DECLARED:
         return
     for part in stored:
         held += part

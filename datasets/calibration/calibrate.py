@@ -150,7 +150,7 @@ def calibrate(
 
 
 def need_place(out: Path, *more: Path) -> None:
-    """Refuse a name that is no recipe's, or with companions that would replace other files."""
+    """Refuse a name that is no recipe's, or with extras that would replace other files."""
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
     for path in (out, *map(out.with_suffix, BESIDE), *more):

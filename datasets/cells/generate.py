@@ -39,7 +39,7 @@ NAMES = {"cytoplasm": "cytoplasm", "nuclei": "nucleus", "spots": "spots", "sum":
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return image, labels, points and companions; one seed, one result; InputError if crowded."""
+    """Return image, labels, points and extras; one seed, one result; InputError if crowded."""
     if not isinstance(parameters, Parameters):
         parameters = parse("cells parameters", dict(parameters), Parameters)
     for_cells, for_dye, for_spots, for_stray, for_camera, for_own, for_source = rng.spawn(7)
@@ -221,18 +221,18 @@ def _sample(
         snr = float(np.median(table["snr"])) if len(listed) else 0.0
         facts |= {"n_spots": len(listed), "spots_without_room": missed, "spot_snr": snr}
         conditions |= {"spots": len(listed), "spot signal / noise": snr}
-    companions = {f"{name}-image": image for name, image in seen.items() if name != shown.image}
+    extras = {f"{name}-image": image for name, image in seen.items() if name != shown.image}
     other = "nuclei" if shown.target == "cells" else "cells"
-    companions[f"{'nucleus' if other == 'nuclei' else 'cell'}-labels"] = objects[other]
+    extras[f"{'nucleus' if other == 'nuclei' else 'cell'}-labels"] = objects[other]
     stack = np.stack([image.array for name, image in seen.items() if name != "sum"])
-    companions["channels"] = Volume(stack, spacing, f"C{axes}", {"study": STUDY})
+    extras["channels"] = Volume(stack, spacing, f"C{axes}", {"study": STUDY})
     if len(parameters.cells.kinds) > 1:
         kinds = type_map(objects[shown.target].array, culture.kinds[kept - 1])
-        companions["cell-kinds"] = volume(kinds)
+        extras["cell-kinds"] = volume(kinds)
     return Sample(
         sockets=sockets,
         metadata=facts,
-        companions=companions,
+        extras=extras,
         conditions=conditions,
         min_object_voxels=parameters.cells.min_voxels,
         radius_um=shown.radius_um or None,

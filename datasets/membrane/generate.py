@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.camera import Detector
 from cytosuite.datasets.physics.harmonics import draw_stars
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
-from cytosuite.datasets.physics.sketch import companions, signed_distance
+from cytosuite.datasets.physics.sketch import extras, signed_distance
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
@@ -34,14 +34,14 @@ GREY = (0.5, 0.9)  # of a nucleus in the sketch
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return sketch, labels, companions and maybe an image; a seed gives the same bytes."""
+    """Return sketch, labels, extras and maybe an image; a seed gives the same bytes."""
     if not isinstance(parameters, Parameters):
         parameters = parse("membrane parameters", dict(parameters), Parameters)
     for_values, for_places, for_camera, for_nuclei = rng.spawn(4)
     drawn = draw_values(for_values, parameters)
     anatomy = build(for_places, parameters, drawn)
     labels = label(anatomy, parameters, drawn)
-    annotation = companions(labels, parameters.border_um)
+    annotation = extras(labels, parameters.border_um)
     sketch = _sketch(annotation["boundary"], anatomy, parameters)
     facts = describe(labels)
     channel: dict[str, Scalar] = {"channel": "membrane", "study": STUDY}
@@ -65,7 +65,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     return Sample(
         sockets=sockets,
         metadata=drawn.model_dump() | facts,
-        companions=annotation,
+        extras=annotation,
         conditions=conditions | {"objects": facts["n_cells"]},
     )
 

@@ -15,7 +15,7 @@ from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import Annotation, annotate, populate
 from cytosuite.datasets.physics.camera import Detector
 from cytosuite.datasets.physics.optics import blurred
-from cytosuite.datasets.physics.sketch import companions
+from cytosuite.datasets.physics.sketch import extras
 from cytosuite.datasets.sample import Sample
 from cytosuite.files import Scalar
 from cytosuite.networks.tiling import Box
@@ -27,7 +27,7 @@ STUDY = "simulated-nuclei"
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return labels, image, companions, maybe a sketch; a seed, its bytes; 20 bytes per voxel."""
+    """Return labels, image, extras, maybe a sketch; a seed, its bytes; 20 bytes per voxel."""
     if not isinstance(parameters, Parameters):
         parameters = parse("nuclei parameters", dict(parameters), Parameters)
     for_place, for_shape, for_grey, for_light, for_camera = rng.spawn(5)
@@ -58,7 +58,7 @@ def show(
     parameters: Parameters,
     measures: Mapping[str, Scalar],
 ) -> Sample:
-    """Return sketch, image and companions of labels with grey values (M,)."""
+    """Return sketch, image and extras of labels with grey values (M,)."""
     image = expose(rng, found, values, parameters, measures)
     axes = "YX" if parameters.plane else "ZYX"
 
@@ -68,12 +68,12 @@ def show(
 
     labels, seen = volume(found.labels), volume(image, channel="nucleus", study=STUDY)
     others: dict[str, Volume] = {}
-    if parameters.companions:
-        others |= companions(labels, parameters.border_um)
+    if parameters.extras:
+        others |= extras(labels, parameters.border_um)
         if parameters.max_overlap > 0:
             others["overlap"] = volume(_overlap(found))
     sockets = {"instance-labels": labels, "microscopy-image": seen}
-    if parameters.max_overlap > 0 and parameters.companions:
+    if parameters.max_overlap > 0 and parameters.extras:
         first, *rest = parameters.shape
         stack = large.room((len(found.layers) * first, *rest), np.uint16)
         np.concatenate(found.layers, out=stack.reshape(-1, *found.labels.shape[1:]))
@@ -87,7 +87,7 @@ def show(
     return Sample(
         sockets=sockets,
         metadata=measures,
-        companions=others,
+        extras=others,
         conditions=measured(seen.array, labels.array),
     )
 

@@ -4,7 +4,7 @@ from math import acos, pi, sqrt
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 from scipy.optimize import brentq
 
 from cytosuite.bodies.harmonics import HIGHEST
@@ -106,11 +106,11 @@ class Parameters(Section):
     smooth_um: NotNegative = 0.5
     """standard deviation of the Gaussian that smooths the sketch, µm"""
     border_um: NotNegative = 1.0
-    """thickness of the borders in the companion `boundary`, µm"""
+    """thickness of the borders in the extra `boundary`, µm"""
 
     sketch: bool = True
     """whether the sketch is made; huge volumes do without"""
-    companions: bool = True
+    extras: bool = Field(True, validation_alias=AliasChoices("extras", "companions"))
     """whether borders, distances, seeds and the layers of overlapping nuclei are written; huge
     volumes do without"""
 

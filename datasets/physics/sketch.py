@@ -1,4 +1,4 @@
-"""Companions of a sketch, from labels alone, in µm: borders, distances to them, and seeds.
+"""Extras of a sketch, from labels alone, in µm: borders, distances to them, and seeds.
 
 Eschweiler et al. (2024), doi:10.1371/journal.pcbi.1011890; its program writes the same four.
 """
@@ -13,7 +13,7 @@ from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
 
 
-def companions(labels: Volume, border_um: float) -> dict[str, Volume]:
+def extras(labels: Volume, border_um: float) -> dict[str, Volume]:
     """Return the volumes ``boundary``, ``distance`` and ``seeds`` of labels."""
     distance = signed_distance(labels)
     return {

@@ -166,7 +166,7 @@ def _packing(specimen: Specimen) -> dict[str, Scalar]:
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
-    """Return image, labels and companions; one seed, one result; InputError if not packed."""
+    """Return image, labels and extras; one seed, one result; InputError if not packed."""
     if not isinstance(parameters, Parameters):
         parameters = check(parameters_from(parameters))
     for_values, for_tissue, for_chromatin, for_camera, for_cells, for_second = rng.spawn(6)
@@ -232,21 +232,21 @@ def _sample(
     if channel == "membrane":
         assert truth.cells is not None  # cells are simulated where their channel is shown
         main, name, other = truth.cells, "nucleus-labels", truth.nuclei
-    companions = {f"{name}-image": image for name, image in seen.items() if name != channel}
+    extras = {f"{name}-image": image for name, image in seen.items() if name != channel}
     if other is not None:
-        companions[name] = volume(other)
+        extras[name] = volume(other)
     if specimen.parameters.kinds:
-        companions["cell-kinds"] = volume(labels.type_map(truth.nuclei, truth.kinds))
+        extras["cell-kinds"] = volume(labels.type_map(truth.nuclei, truth.kinds))
     for number, (stage, image) in enumerate(steps.items(), start=1):
-        companions[f"step-{number}-{stage}"] = volume(image)
+        extras[f"step-{number}-{stage}"] = volume(image)
     if steps:
-        companions[f"step-{len(steps) + 1}-counts"] = seen[channel]
+        extras[f"step-{len(steps) + 1}-counts"] = seen[channel]
         if truth.levels is not None:
-            companions["visible-level"] = volume(truth.levels)
+            extras["visible-level"] = volume(truth.levels)
     density: dict[str, Scalar] = {"density [%]": 100 * specimen.spheroid.volume_fraction}
     return Sample(
         sockets={"microscopy-image": seen[channel], "instance-labels": volume(main)},
         metadata=metadata,
-        companions=companions,
+        extras=extras,
         conditions=density | measured(seen[channel].array, main),
     )

@@ -203,8 +203,8 @@ def _recipe(name: str, path: Path) -> list[str]:
     found = read_recipe(path)
     notes = [f"`cytosuite simulate {name} --out data` makes {found.cases} cases."]
     if found.through:
-        chain = " and ".join(f"[{own}](../algorithms/{own}/README.md)" for own in found.through)
-        notes.append(f"Shown before it passes {chain}.")
+        pipeline = " and ".join(f"[{own}](../algorithms/{own}/README.md)" for own in found.through)
+        notes.append(f"Shown before it passes {pipeline}.")
     if name in SMALLER:
         notes.append(f"Shown smaller: `{' '.join(f'--set {one}' for one in SMALLER[name])}`.")
     lines = ["", f"### {name} {{ #{name.replace('/', '-')} }}", "", f"**{found.title}.**"]

@@ -79,7 +79,7 @@ class FakeEngine:
         self._identity = identity
         self.starts = True
         self.models = {}
-        self.guests = {}
+        self.externals = {}
 
     def identity(self, algorithm):
         return self._identity

@@ -1,4 +1,4 @@
-"""Stands in for the programs of docker/guests: their command lines and files; a threshold inside."""
+"""Stands in for the programs of docker/external: their command lines and files; a threshold inside."""
 
 import sys
 from pathlib import Path

@@ -36,7 +36,7 @@ from cytosuite.formats import write
 from cytosuite.volume import Volume
 from tests import puppets
 from tests.hostile.expected import HOME, attacks
-from tests.hostile.guests import sample, state
+from tests.hostile.external import sample, state
 from tests.hostile.tally import Tally
 
 TEAMS, SIDE_BY_SIDE = 20, 3

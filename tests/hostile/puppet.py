@@ -30,7 +30,7 @@ def program():
 
 
 def honest():
-    """Write the right labels of `guests.sample`, without a library that takes long to load."""
+    """Write the right labels of `externals.sample`, without a library that takes long to load."""
     place = Path("/output/images/instance-labels/labels.mha")
     place.parent.mkdir(parents=True)
     head = ["ObjectType = Image", "NDims = 3", "ElementSpacing = 0.001 0.001 0.002"]

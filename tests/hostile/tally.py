@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cytosuite.files.working import CLAIM, LEFTOVER, LOCK, SESSION
+from cytosuite.files.working import LEASE, LEFTOVER, LOCK, SESSION
 
 LINE = "cytosuite: "
 REFUSALS = (1, 2, 3)  # exit codes of what a user can mend
@@ -81,7 +81,7 @@ def left(*folders):
         for folder in folders
         for path in folder.rglob("*")
         if LEFTOVER.fullmatch(path.name)
-        or path.name in (LOCK, CLAIM)
+        or path.name in (LOCK, LEASE)
         or path.name.startswith(marks)
     ]
 

@@ -1,4 +1,4 @@
-"""Campaigns on the real daemon: guests of all kinds, and an evaluation of teams of whom some cheat."""
+"""Campaigns on the real daemon: external images of all kinds, and an evaluation of teams of whom some cheat."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ from puppets import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 CAMPAIGNS = {
-    "links of guests": ["guests", "--only", "link"],
-    "guests": pytest.param(["guests"], marks=pytest.mark.long),
+    "links of external images": ["externals", "--only", "link"],
+    "externals": pytest.param(["externals"], marks=pytest.mark.long),
     "cheats": pytest.param(["cheats"], marks=pytest.mark.long),
 }
 

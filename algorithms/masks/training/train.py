@@ -78,7 +78,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[LabelPair]:  # noq
     for item in find_images(folder, settings.names, settings.files, task=None):
         cells = item.path(LABELS.slug) or item.image
         with at(item.image):
-            found.append(_pair(cells, item.companions.get(NUCLEI), settings))
+            found.append(_pair(cells, item.extras.get(NUCLEI), settings))
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.engines.guest import API_LABEL, APIS
+from cytosuite.benchmark.engines.external import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import Entry, ImageArchive, parents, read_archive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.benchmark.submission.checks.stream import ArchiveError, Compression

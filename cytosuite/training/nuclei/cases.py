@@ -142,18 +142,18 @@ def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
 
 def _files_of(item: Item, channel: Channel, group: str, *, light: bool) -> Files:
     """Return the files of a simulation, or of an image to train on as it is; or InputError."""
-    beside, hint = item.companions, _HINT[channel]
+    beside, hint = item.extras, _HINT[channel]
     lights = [beside[name] for name in sorted(beside) if re.fullmatch("step-.+-light", name)]
     level = beside.get("visible-level") if channel == "nucleus" else None
     whole = bool(lights) and (level is not None or channel != "nucleus")
     record, labels = beside.get(RECORD), item.files[LABELS.slug]
-    # Another algorithm made the image of a chain: no light of the simulation belongs to it.
-    chain = record is not None and read_json(record).get("through")
-    if chain or not (whole or (light and record) or (lights and not record)):
+    # Another algorithm made the image of a pipeline: no light of the simulation belongs to it.
+    pipeline = record is not None and read_json(record).get("through")
+    if pipeline or not (whole or (light and record) or (lights and not record)):
         return Files(item.name, item.image, labels, level, channel=channel, group=group)
     if not lights:
         raise InputError(f"{item.image}: expected step-3-light/{item.name}.tif; {hint}")
-    # Light of membranes has the labels of nuclei as companions.
+    # Light of membranes has the labels of nuclei as extras.
     shown = "membrane" if "nucleus-labels" in beside else "nucleus"
     if shown != channel:
         raise InputError(

@@ -147,7 +147,7 @@ def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, options, message
 class _Copier:
     """Engine of a synthesiser that gives its labels back, 100 brighter."""
 
-    name, api, models, guests, notes, files = "fake", "invoke", {}, {}, (), False
+    name, api, models, externals, notes, files = "fake", "invoke", {}, {}, (), False
 
     def prepare(self, algorithms, base_image=None):
         pass

@@ -117,7 +117,9 @@ def test_tasks_must_agree_or_be_named(faked):
 
 
 def test_chains_must_agree(faked):
-    with pytest.raises(InputError, match=r"different chains, cut then fuse \(a\), none \(b\); run"):
+    with pytest.raises(
+        InputError, match=r"different pipelines, cut then fuse \(a\), none \(b\); run"
+    ):
         faked({"through": ("cut", "fuse")}, {})
     assert faked({"through": ("cut",)}, {"through": ("cut",)}).through == ("cut",)
 

@@ -9,7 +9,7 @@ import pytest
 from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import ModelChoice, read_record, warnings_in
-from cytosuite.benchmark.runs.run import claimed, run_job
+from cytosuite.benchmark.runs.run import locked, run_job
 from cytosuite.benchmark.store.integrity import STAMPS
 from cytosuite.contract.tasks import TASKS
 from cytosuite.files.working import MACHINE
@@ -179,7 +179,7 @@ def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine
     ]
     for leftover in leftovers:
         (leftover / "raw").mkdir(parents=True)
-    with claimed(folder):
+    with locked(folder):
         assert not any(leftover.exists() for leftover in leftovers)
         assert run(dataset, engine) == {}
 
@@ -189,11 +189,11 @@ def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine
 def test_what_a_living_worker_has_in_work_is_left_alone(tmp_path, name, machine):
     work = tmp_path / "watershed" / name.format(f"{machine}-{os.getpid()}-0")
     work.mkdir(parents=True)
-    with claimed(tmp_path):
+    with locked(tmp_path):
         assert work.exists()
     then = time.time() - 1e5
     os.utime(work, (then, then))
-    with claimed(tmp_path):
+    with locked(tmp_path):
         assert work.exists() == (machine == MACHINE)
 
 
@@ -280,7 +280,7 @@ def test_three_failures_alike_are_enough(run, make_dataset, fakes, case, runs):
         )
 
     engine = fakes.Engine(behave)
-    engine.guests = {"watershed"} if case == "a code of others" else {}
+    engine.externals = {"watershed"} if case == "a code of others" else {}
     run(make_dataset(1, 2, 3, 4), engine)
     assert len(seen) == runs
 
@@ -300,14 +300,14 @@ def test_results_that_are_there_or_a_word_of_the_user_keep_it_going(
 
 def test_the_sources_of_an_image_of_others_are_not_ours(tmp_path, dataset, engine, watershed):
     keys = []
-    for guests in ((), ("watershed",)):
-        engine.guests = guests
+    for externals in ((), ("watershed",)):
+        engine.externals = externals
         (job,) = plan(dataset, [watershed], engine, tmp_path)
-        keys.append((job.guest, job.key))
-    assert [guest for guest, _ in keys] == [False, True]
+        keys.append((job.external, job.key))
+    assert [external for external, _ in keys] == [False, True]
     assert keys[0][1] != keys[1][1]
     unknown = watershed.model_copy(update={"name": "team_v1"})  # no folder of this name
-    engine.guests = ("team_v1",)
+    engine.externals = ("team_v1",)
     assert plan(dataset, [unknown], engine, tmp_path)[0].key == keys[1][1]
 
 
@@ -322,7 +322,7 @@ def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
 
     engine = fakes.Engine(lossy)
     assert set(run(dataset, engine).values()) == {"bad output"}  # of our own algorithms
-    engine.guests = ("watershed",)
+    engine.externals = ("watershed",)
     assert set(run(dataset, engine).values()) == {"ok"}
     record = _record(tmp_path, "case_2")
     (warning,) = record["warnings"]

@@ -11,8 +11,8 @@ import pytest
 import refusals
 
 from cytosuite.errors import InputError
-from cytosuite.files import working as claims
-from cytosuite.files.working import CLAIM, LOCK, MACHINE, alone
+from cytosuite.files import working as leases
+from cytosuite.files.working import LEASE, LOCK, MACHINE, alone
 
 HOLDER = """
 import sys, time
@@ -42,14 +42,14 @@ def _refuse(monkeypatch, number=errno.ENOLCK):
     monkeypatch.setattr(fcntl, "flock", flock)
 
 
-@pytest.fixture(params=["locks", "claims"])
+@pytest.fixture(params=["locks", "leases"])
 def way(request, monkeypatch):
     if request.param == "locks":
         return []
     if not refusals.known():
         pytest.skip("no system call can be refused on this machine")
     _refuse(monkeypatch)
-    monkeypatch.setattr(claims, "POLL_S", 0.01)
+    monkeypatch.setattr(leases, "POLL_S", 0.01)
     return refusals.words("ENOLCK", ["flock"])
 
 
@@ -79,59 +79,59 @@ def test_a_second_program_is_refused_with_its_line_until_the_first_is_killed(tmp
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_without_locks_a_claim_names_machine_and_process(tmp_path, monkeypatch, number):
+def test_without_locks_a_lease_names_machine_and_process(tmp_path, monkeypatch, number):
     _refuse(monkeypatch, number)
     with alone(tmp_path):
-        assert [path.name for path in tmp_path.iterdir()] == [CLAIM]
-        assert json.loads((tmp_path / CLAIM).read_text()) == [MACHINE, os.getpid()]
+        assert [path.name for path in tmp_path.iterdir()] == [LEASE]
+        assert json.loads((tmp_path / LEASE).read_text()) == [MACHINE, os.getpid()]
 
 
-def _claim_of(folder, content, age=0.0):
-    (folder / CLAIM).write_text(content)
+def _lease_of(folder, content, age=0.0):
+    (folder / LEASE).write_text(content)
     then = time.time() - age
-    os.utime(folder / CLAIM, (then, then))
+    os.utime(folder / LEASE, (then, then))
 
 
 @pytest.mark.parametrize("content", ['["deadbeef", 1]', "", "{", "[]", "null", '["x"]', "\0"])
-def test_the_claim_of_another_machine_counts_until_it_is_renewed_no_longer(
+def test_the_lease_of_another_machine_counts_until_it_is_renewed_no_longer(
     tmp_path, monkeypatch, content
 ):
     _refuse(monkeypatch)
-    _claim_of(tmp_path, content, 290)
+    _lease_of(tmp_path, content, 290)
     with pytest.raises(InputError, match="busy"), alone(tmp_path, "busy"):
         pass
-    _claim_of(tmp_path, content, 310)
+    _lease_of(tmp_path, content, 310)
     with alone(tmp_path, "busy"):
-        assert json.loads((tmp_path / CLAIM).read_text())[0] == MACHINE
+        assert json.loads((tmp_path / LEASE).read_text())[0] == MACHINE
 
 
-def test_a_claim_of_this_machine_counts_no_more_after_the_end_of_its_process(tmp_path, monkeypatch):
+def test_a_lease_of_this_machine_counts_no_more_after_the_end_of_its_process(tmp_path, monkeypatch):
     _refuse(monkeypatch)
     with subprocess.Popen(["true"]) as process:
         process.wait()
-    _claim_of(tmp_path, json.dumps([MACHINE, process.pid]))
+    _lease_of(tmp_path, json.dumps([MACHINE, process.pid]))
     with alone(tmp_path, "busy"):
         pass
-    _claim_of(tmp_path, json.dumps([MACHINE, os.getpid()]))
+    _lease_of(tmp_path, json.dumps([MACHINE, os.getpid()]))
     with pytest.raises(InputError, match="busy"), alone(tmp_path, "busy"):
         pass
-    _claim_of(tmp_path, json.dumps([MACHINE, os.getpid()]), 310)  # the number was given again
+    _lease_of(tmp_path, json.dumps([MACHINE, os.getpid()]), 310)  # the number was given again
     with alone(tmp_path, "busy"):
         pass
 
 
-def test_a_claim_is_renewed_as_long_as_it_is_held(tmp_path, monkeypatch):
+def test_a_lease_is_renewed_as_long_as_it_is_held(tmp_path, monkeypatch):
     _refuse(monkeypatch)
-    monkeypatch.setattr(claims, "RENEWED_S", 0.01)
+    monkeypatch.setattr(leases, "RENEWED_S", 0.01)
     with alone(tmp_path):
-        os.utime(tmp_path / CLAIM, (0, 0))
+        os.utime(tmp_path / LEASE, (0, 0))
         end = time.monotonic() + 5
-        while (tmp_path / CLAIM).stat().st_mtime == 0 and time.monotonic() < end:
+        while (tmp_path / LEASE).stat().st_mtime == 0 and time.monotonic() < end:
             time.sleep(0.01)
-        assert (tmp_path / CLAIM).stat().st_mtime > time.time() - 60
-        (tmp_path / CLAIM).unlink()  # it lapsed while this program stood still
+        assert (tmp_path / LEASE).stat().st_mtime > time.time() - 60
+        (tmp_path / LEASE).unlink()  # it lapsed while this program stood still
         time.sleep(0.05)
-        assert not (tmp_path / CLAIM).exists()
+        assert not (tmp_path / LEASE).exists()
 
 
 def test_a_lock_that_its_holder_removed_is_not_taken_for_the_folder(tmp_path, monkeypatch):

@@ -258,11 +258,11 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 
 def test_a_dataset_is_read_with_what_the_simulation_keeps(tmp_path):
     home = tmp_path / "cases" / "c_1"
-    _touch(home, "sockets/images/microscopy-image/c_1.tif", "companions/step-3-light/c_1.tif")
+    _touch(home, "sockets/images/microscopy-image/c_1.tif", "extras/step-3-light/c_1.tif")
     (home / "case.json").write_text("{}")
     for place in (tmp_path, tmp_path / "cases"):
         (item,) = index(place, "segment").items
-        assert (item.name, [*item.companions]) == ("c_1", ["step-3-light", "case.json"])
+        assert (item.name, [*item.extras]) == ("c_1", ["step-3-light", "case.json"])
     with pytest.raises(InputError, match=f"c_1: expected {VIEW} or .*found microscopy-image"):
         index(tmp_path, "fuse")
 

@@ -37,9 +37,9 @@ def test_a_file_larger_than_the_memory_is_refused(monkeypatch):
 
 
 def test_pixels_are_at_most_so_many_times_their_files():
-    memory.check_claim(memory.CLAIMED, [])  # whatever its size
-    memory.check_claim(2**40, [2**24, 2**24])
+    memory.check_declared(memory.DECLARED, [])  # whatever its size
+    memory.check_declared(2**40, [2**24, 2**24])
     with pytest.raises(
         InputError, match="claims 1.02e.03 GiB of pixels in 1000 bytes, more than 32768"
     ):
-        memory.check_claim(2**40, [400, 600])
+        memory.check_declared(2**40, [400, 600])

@@ -28,7 +28,7 @@ def sample():
 
 def test_nuclei_have_the_numbers_of_their_cells_and_lie_in_them(sample):
     cells = sample.volume(LABELS.slug).array
-    nuclei = sample.companions["nucleus-labels"].array
+    nuclei = sample.extras["nucleus-labels"].array
     assert cells.max() >= 3
     assert np.array_equal(nuclei[nuclei > 0], cells[nuclei > 0])
 
@@ -36,7 +36,7 @@ def test_nuclei_have_the_numbers_of_their_cells_and_lie_in_them(sample):
 def test_every_spot_lies_in_the_nucleus_of_its_cell_and_is_bright_there(sample):
     image = sample.volume(IMAGE.slug)
     spots = points_of(sample.sockets[POINTS.slug], image.spacing)
-    nuclei = sample.companions["nucleus-labels"].array
+    nuclei = sample.extras["nucleus-labels"].array
     at = tuple(np.floor(spots.array + 0.5).astype(int).T)
     assert len(spots) >= 40
     assert (nuclei[at] == spots.cells).all()
@@ -62,17 +62,17 @@ def test_the_table_agrees_with_the_points(sample):
 def test_the_sum_of_channels_is_one_of_photons_and_its_clipping_is_recorded():
     dark = {"gain": 1.0, "offset": 0.0, "read_noise": 0.0}
     made = _made(dyes={"background_photons": (50.0, 50.0)}, microscope=dark)
-    parts = made.companions["channels"]
+    parts = made.extras["channels"]
     assert parts.axes == "CYX"
     assert np.array_equal(parts.array[2], made.volume(IMAGE.slug).array)
-    whole = made.companions["sum-image"].array.astype(float)
+    whole = made.extras["sum-image"].array.astype(float)
     separate = parts.array.sum(axis=0, dtype=float) - 2 * 50  # the background counts once
     noise = np.sqrt((whole + separate + 200).mean())
     assert (whole - separate).mean() == pytest.approx(0, abs=5 * noise / 240)
     assert made.metadata["clipped_sum"] == 0
     few = _made(microscope=dark | {"bits": 8, "gain": 2.0})
-    assert few.companions["sum-image"].array.dtype == np.uint8
-    clipped = (few.companions["sum-image"].array == 255).mean()
+    assert few.extras["sum-image"].array.dtype == np.uint8
+    clipped = (few.extras["sum-image"].array == 255).mean()
     assert few.metadata["clipped_sum"] == clipped > 0
 
 
@@ -80,7 +80,7 @@ def test_stray_light_is_seen_but_stands_in_no_table(sample):
     stray = {"rays": (30, 30), "ray_photons": (9000, 9000), "debris": (9, 9), "debris_um": (1, 1)}
     made = _made(stray=stray)
     assert made.sockets[POINTS.slug] == sample.sockets[POINTS.slug]
-    images = [made.companions[f"{name}-image"].array for name in ("cytoplasm", "nuclei")]
+    images = [made.extras[f"{name}-image"].array for name in ("cytoplasm", "nuclei")]
     hits = [image > 4 * 7000 for image in (*images, made.volume(IMAGE.slug).array)]
     assert all(20 < hit.sum() < 400 for hit in hits)
     assert not (hits[0] & hits[1] & hits[2]).any()  # each exposure has rays of its own
@@ -92,8 +92,8 @@ def test_a_volume_has_the_axes_of_its_voxels_and_labels_of_the_target():
     volume = {"shape": (12, 90, 80), "spacing_um": (0.5, 0.3, 0.3), "margin_um": 12.0}
     made = _made(image=volume, cells={"n_cells": 4}, shown={"image": "sum", "target": "nuclei"})
     assert made.volume(IMAGE.slug).axes == "ZYX"
-    assert made.companions["channels"].array.shape == (3, *volume["shape"])
-    nuclei, cells = made.volume(LABELS.slug).array, made.companions["cell-labels"].array
+    assert made.extras["channels"].array.shape == (3, *volume["shape"])
+    nuclei, cells = made.volume(LABELS.slug).array, made.extras["cell-labels"].array
     assert (cells[nuclei > 0] == nuclei[nuclei > 0]).all()
     assert "z_um" in made.sockets[TABLE]
 

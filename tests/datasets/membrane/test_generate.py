@@ -16,10 +16,10 @@ def _labels(sample):
 
 def test_all_volumes_are_of_one_scene(sample):
     assert sorted(sample.sockets) == SOCKETS
-    assert sorted(sample.companions) == ["boundary", "distance", "seeds"]
+    assert sorted(sample.extras) == ["boundary", "distance", "seeds"]
     labels = sample.volume("instance-labels")
     assert labels.spacing == (1.0, 0.5, 0.5)
-    volumes = [sample.volume(name) for name in SOCKETS] + list(sample.companions.values())
+    volumes = [sample.volume(name) for name in SOCKETS] + list(sample.extras.values())
     for volume in volumes:
         assert (volume.shape, volume.spacing) == (labels.shape, labels.spacing)
     types = [labels.array.dtype, sample.volume("structure-sketch").array.dtype]

@@ -18,7 +18,7 @@ def both(request, maker):
 
 def test_nuclei_lie_in_cells_of_their_number_and_not_in_membranes(both):
     cells = both.volume("instance-labels")
-    found = both.companions["nucleus-labels"]
+    found = both.extras["nucleus-labels"]
     assert (found.shape, found.spacing, found.array.dtype) == (
         cells.shape,
         cells.spacing,
@@ -26,12 +26,12 @@ def test_nuclei_lie_in_cells_of_their_number_and_not_in_membranes(both):
     )
     inside = found.array > 0
     assert (found.array[inside] == cells.array[inside]).all()
-    assert not both.companions["boundary"].array[inside].any()
+    assert not both.extras["boundary"].array[inside].any()
 
 
 def test_large_cells_have_nuclei_of_the_share_asked_for(maker):
     made = maker("tissue", shape=(48, 96, 96), cell_um=14.0, nucleus=0.25)
-    cells, found = made.volume("instance-labels").array, made.companions["nucleus-labels"].array
+    cells, found = made.volume("instance-labels").array, made.extras["nucleus-labels"].array
     sizes, own = (np.bincount(each.ravel(), minlength=cells.max() + 1) for each in (cells, found))
     large = np.flatnonzero(sizes > np.median(sizes))[1:]
     assert np.median(own[large] / sizes[large]) == pytest.approx(0.25, abs=0.02)
@@ -39,7 +39,7 @@ def test_large_cells_have_nuclei_of_the_share_asked_for(maker):
 
 
 def test_the_sketch_has_one_value_per_nucleus(both):
-    found, seen = (both.companions[f"nucleus-{name}"].array for name in ("labels", "sketch"))
+    found, seen = (both.extras[f"nucleus-{name}"].array for name in ("labels", "sketch"))
     assert seen.dtype == np.uint8
     assert ((seen > 0) == (found > 0)).all()
     values = ndimage.labeled_comprehension(
@@ -47,7 +47,7 @@ def test_the_sketch_has_one_value_per_nucleus(both):
     )
     assert not values.any()
     assert 127 <= seen[seen > 0].min() <= seen.max() <= 230
-    assert both.companions["nucleus-sketch"].metadata["channel"] == "nucleus"
+    assert both.extras["nucleus-sketch"].metadata["channel"] == "nucleus"
 
 
 def test_one_image_can_have_both_channels(both, maker):
@@ -55,7 +55,7 @@ def test_one_image_can_have_both_channels(both, maker):
     for name, other in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
         found = made.volume(name)
         assert found.axes == "CZYX"
-        parts = both.volume(name).array, both.companions[f"nucleus-{other}"].array
+        parts = both.volume(name).array, both.extras[f"nucleus-{other}"].array
         np.testing.assert_array_equal(found.array, parts)
     with pytest.raises(InputError, match="both needs a nucleus above 0"):
         maker("tissue", both=True)
@@ -63,11 +63,11 @@ def test_one_image_can_have_both_channels(both, maker):
 
 def test_the_second_channel_leaves_the_first_as_it_was(both, maker):
     alone = maker(both.conditions["structure"])
-    assert not NAMES & set(alone.companions)
+    assert not NAMES & set(alone.extras)
     for name in alone.sockets:
         assert alone.volume(name).array.tobytes() == both.volume(name).array.tobytes()
-    for name in alone.companions:
-        assert alone.companions[name].array.tobytes() == both.companions[name].array.tobytes()
+    for name in alone.extras:
+        assert alone.extras[name].array.tobytes() == both.extras[name].array.tobytes()
 
 
 def test_the_ellipsoid_of_an_ellipsoid_is_itself_in_any_voxels():

@@ -18,7 +18,7 @@ def _build(structure, seed=0, **values):
 def test_cells_of_tissue_have_the_wanted_volume_whatever_the_voxels(maker, cell, spacing):
     shape = tuple(round(45 / step) for step in spacing)
     sample = maker("tissue", shape=shape, spacing_um=spacing, cell_um=cell, microscope=False)
-    seeds = sample.companions["seeds"].array
+    seeds = sample.extras["seeds"].array
     inner = tuple(slice(size // 5, size - size // 5) for size in shape)
     room = np.prod([(s.stop - s.start) * step for s, step in zip(inner, spacing, strict=True)])
     assert room / seeds[inner].sum() == pytest.approx(ball_um3(cell), rel=0.15)
@@ -40,7 +40,7 @@ def test_cells_of_a_meristem_grow_from_layer_to_layer(maker):
             "meristem", shape=(80, 120, 120), spacing_um=(0.5,) * 3, growth=growth, cell_um=6.0,
             rounding=0.0, microscope=False, bumps=0.0,
         )  # fmt: skip
-        labels, away = made.volume("instance-labels"), made.companions["seeds"].array > 0
+        labels, away = made.volume("instance-labels"), made.extras["seeds"].array > 0
         ticks = np.argwhere(away) * 0.5 - (40, 30, 30)
         depth = 1 - np.linalg.norm(ticks / (38, 28.5, 28.5), axis=1)
         volume = np.bincount(labels.array.ravel())[labels.array[away]] / 8

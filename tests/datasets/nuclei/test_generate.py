@@ -20,7 +20,7 @@ def _plane(seed=0, **changes):
 
 
 def _bytes(sample):
-    volumes = {**sample.sockets, **sample.companions}
+    volumes = {**sample.sockets, **sample.extras}
     return {name: volume.array.tobytes() for name, volume in volumes.items()}
 
 
@@ -46,7 +46,7 @@ def test_labels_alone_are_those_of_the_sample(values):
 def test_all_volumes_are_of_one_geometry_and_their_types(made):
     sample = made()
     sketch = sample.volume("structure-sketch")
-    volumes = [*sample.sockets.values(), *sample.companions.values()]
+    volumes = [*sample.sockets.values(), *sample.extras.values()]
     assert {(v.shape, v.spacing, v.axes) for v in volumes} == {
         (sketch.shape, sketch.spacing, sketch.axes)
     }
@@ -56,7 +56,7 @@ def test_all_volumes_are_of_one_geometry_and_their_types(made):
         "instance-labels": np.uint16,
         "microscopy-image": np.uint16,
     }
-    assert set(sample.companions) == {"boundary", "distance", "seeds"}
+    assert set(sample.extras) == {"boundary", "distance", "seeds"}
     assert sketch.metadata["channel"] == "nucleus"
 
 
@@ -87,7 +87,7 @@ def test_layers_hold_every_cell_whole_and_add_up_to_the_labels(crowded):
     shown = np.any([layer == labels for layer in layers], axis=0)
     assert shown[labels > 0].all()  # the label in front is in one of the layers
     assert ((labels > 0) == np.any(layers, axis=0))[labels > 0].all()
-    count = crowded.companions["overlap"].array
+    count = crowded.extras["overlap"].array
     assert (count == np.sum([layer > 0 for layer in layers], axis=0)).all()
     assert count.max() >= 2
 
@@ -150,15 +150,16 @@ def test_a_volume_in_slabs_on_disk_has_the_bytes_of_one_in_memory(monkeypatch, t
     slabs = _make(**changes)
     assert _bytes(slabs) == _bytes(whole)
     assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
-    volumes = {**slabs.sockets, **slabs.companions}
+    volumes = {**slabs.sockets, **slabs.extras}
     assert all(large.is_mapped(volume.array) for volume in volumes.values())
     assert not any(tmp_path.iterdir())  # files without a name
 
 
-def test_sketch_and_companions_can_be_left_out_and_nothing_else_changes(volume):
-    made = _make(sketch=False, companions=False)
+@pytest.mark.parametrize("word", ["extras", "companions"])  # the second: an older name
+def test_sketch_and_extras_can_be_left_out_and_nothing_else_changes(volume, word):
+    made = _make(sketch=False, **{word: False})
     assert set(made.sockets) == {"instance-labels", "microscopy-image"}
-    assert not made.companions
+    assert not made.extras
     kept = _bytes(made)
     assert kept == {name: _bytes(volume)[name] for name in kept}
     assert _bytes(_make(seed=1)) != _bytes(volume)

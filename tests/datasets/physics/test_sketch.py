@@ -33,7 +33,7 @@ def _blocks(seed=0, shape=(9, 21, 34), count=6):
 
 def test_a_row_by_hand():
     labels = Volume(np.array([[1, 1, 1, 0, 0, 2, 2]], np.uint16), (1.0, 0.5), "YX")
-    made = sketch.companions(labels, 1.0)
+    made = sketch.extras(labels, 1.0)
     assert made["distance"].array.tolist() == [[1.5, 1.0, 0.5, -0.5, -0.5, 0.5, 1.0]]
     assert made["boundary"].array.tolist() == [[0, 0, 1, 1, 1, 1, 0]]
     assert made["seeds"].array.tolist() == [[0, 1, 0, 0, 0, 1, 0]]
@@ -94,7 +94,7 @@ def test_a_seed_lies_in_each_object_also_in_one_around_a_hole():
 )
 def test_refuses(array, width, message):
     with pytest.raises(InputError, match=message):
-        sketch.companions(_volume(array), width)
+        sketch.extras(_volume(array), width)
 
 
 def test_refuses_time_series():

@@ -28,8 +28,8 @@ def test_conditions_are_what_was_made_and_measured(sample, simulation):
 def test_stages_are_kept_on_request(simulation):
     sample = simulation.make({"output": {"steps": True}})
     names = ["step-1-dye", "step-2-attenuated", "step-3-light", "step-4-counts"]
-    assert sorted(sample.companions) == names
-    dye, dim, light, counts = (sample.companions[name].array for name in names)
+    assert sorted(sample.extras) == names
+    dye, dim, light, counts = (sample.extras[name].array for name in names)
     assert (dim <= dye + 1e-5).all()
     assert dim.sum() < dye.sum()
     assert light.std() < dim.std()
@@ -80,9 +80,9 @@ def test_arrays_on_disk_hold_the_bytes_of_those_in_memory(
     monkeypatch.setenv(large.SCRATCH, str(tmp_path))
     slabs = simulation.make(changes)
     assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
-    assert set(slabs.companions) == set(whole.companions)
-    others = {**slabs.sockets, **slabs.companions}
-    for name, volume in {**whole.sockets, **whole.companions}.items():
+    assert set(slabs.extras) == set(whole.extras)
+    others = {**slabs.sockets, **slabs.extras}
+    for name, volume in {**whole.sockets, **whole.extras}.items():
         assert others[name].array.tobytes() == volume.array.tobytes(), name
         assert large.is_mapped(others[name].array), name
 
@@ -93,6 +93,6 @@ def test_a_lag_moves_noise_along_x_and_leaves_light_and_labels(simulation):
         for lag in (0.0, 0.1)
     )
     assert np.array_equal(*map(simulation.labels, (sharp, lagged)))
-    assert np.array_equal(*(each.companions["step-3-light"].array for each in (sharp, lagged)))
+    assert np.array_equal(*(each.extras["step-3-light"].array for each in (sharp, lagged)))
     first, second = (lag_of(simulation.image(each).astype(np.float32)) for each in (sharp, lagged))
     assert (first, second) == (0, pytest.approx(0.1, abs=0.04))

@@ -27,7 +27,7 @@ def _changes(cells, **more):
 
 def test_each_cell_of_a_file_has_its_outline_and_a_nucleus(simulation, cells):
     made = simulation.make(_changes(cells))
-    nuclei, around = simulation.labels(made), made.companions["cell-labels"].array
+    nuclei, around = simulation.labels(made), made.extras["cell-labels"].array
     assert np.bincount(around.ravel())[1:].tolist() == [5 * 32 * 32] * 8
     assert [np.unique(around[nuclei == n]).tolist() for n in range(1, 9)] == [
         [n] for n in range(1, 9)

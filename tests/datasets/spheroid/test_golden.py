@@ -57,6 +57,6 @@ def _numbers(array):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_case_has_the_numbers_it_always_had(simulation, name):
     sample = simulation.make(RECIPES[name], seed=7)
-    volumes = {**sample.sockets, **sample.companions}
+    volumes = {**sample.sockets, **sample.extras}
     found = {key: _numbers(volume.array) for key, volume in sorted(volumes.items())}
     assert found == {key: pytest.approx(row, rel=2e-3) for key, row in EXPECTED[name].items()}

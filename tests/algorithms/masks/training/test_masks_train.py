@@ -45,7 +45,7 @@ def _labels(folder, *, simulated=False, spacing=(0.5, 0.5)):
         home = folder / "cases" / f"c{number}"
         places = {
             "labels": home / "sockets" / "images" / "instance-labels",
-            "nucleus-labels": home / "companions" / "nucleus-labels",
+            "nucleus-labels": home / "extras" / "nucleus-labels",
         }
         for name, array in (("labels", cells), ("nucleus-labels", nuclei)):
             place = places[name] if simulated else folder / name

@@ -82,8 +82,8 @@ def test_images_of_a_simulation_without_light_serve_those_that_learn_of_labels(t
     folder = simulated_folder(tmp_path, 1)
     (files,) = find_cases(folder, light=False)
     assert files.simulated
-    companions = folder / "cases/case_0/companions"
-    (companions / "step-3-light").rename(tmp_path / "away")
+    extras = folder / "cases/case_0/extras"
+    (extras / "step-3-light").rename(tmp_path / "away")
     (bare,) = find_cases(folder, light=False)
     assert (bare.simulated, bare.image.parent.name) == (False, "microscopy-image")
     with pytest.raises(InputError, match="expected step-3-light/case_0.tif"):
@@ -145,7 +145,7 @@ def test_mistakes_in_the_data_are_named(tmp_path):
     with pytest.raises(InputError, match="found no image"):
         find_cases(tmp_path)
     folder = simulated_folder(tmp_path / "a", 1)
-    (folder / "cases/case_0/companions/visible-level/case_0.tif").unlink()
+    (folder / "cases/case_0/extras/visible-level/case_0.tif").unlink()
     with pytest.raises(InputError, match=r"visible-level.*simulate it with labels.style=visible"):
         find_cases(folder)
     (real_folder(tmp_path / "b") / "labels" / "a.tif").rename(tmp_path / "b" / "labels" / "c.tif")

@@ -10,7 +10,7 @@ from archives import Image, sha, tar
 from docker.errors import APIError
 from rich.console import Console
 
-from cytosuite.benchmark.commands.guests import take_in
+from cytosuite.benchmark.commands.external import take_in
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.tasks import TASKS
@@ -36,7 +36,7 @@ def taken(client, tmp_path):
         loaded.append(f"sha256:{sha(image.text())}")
         engine, given = DockerEngine(client), BenchmarkOptions(dataset="spheroid")
         take_in([str(path)], [], TASKS["segment"], engine, given, Console(file=StringIO()))
-        return engine.guests["their"].image
+        return engine.externals["their"].image
 
     yield taken
     for identity in loaded:
@@ -54,7 +54,7 @@ def test_an_archive_takes_no_name_that_it_claims(client, taken, claim):
     image, before = stranger(claim), tags(client)
     identity = taken(image)
     assert identity == f"sha256:{sha(image.text())}"
-    assert tags(client) == before | {f"cytosuite-guest/archive:{identity[7:19]}": identity}
+    assert tags(client) == before | {f"cytosuite-external/archive:{identity[7:19]}": identity}
     assert taken(image) == identity  # it is there now
 
 

@@ -84,7 +84,7 @@ class SocketMapping(Described):
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class ExternalImage:
     """A container image that others built."""
 
     name: str  # of the algorithm in this run
@@ -121,13 +121,13 @@ class Guest:
         return message
 
 
-def is_guest(word: str) -> bool:
+def is_external(word: str) -> bool:
     """Return whether a word of the user means an image of others, not an algorithm of ours."""
     named = "/" in word or ":" in word or word.endswith(ARCHIVES)
     return named and program_of(word) not in algorithms()
 
 
-def guest_names(words: Collection[str], taken: Collection[str]) -> dict[str, str]:
+def external_names(words: Collection[str], taken: Collection[str]) -> dict[str, str]:
     """Return a name for each image: its last words, with a digest if that is taken."""
     short = {}
     for word in words:
@@ -158,17 +158,19 @@ def api_of(labels: Mapping[str, str], word: str) -> Api:
     return api
 
 
-def guest_manifest(guest: Guest, labels: Mapping[str, str]) -> AlgorithmManifest:
-    """Return the manifest of a guest by its labels, in short plain lines; any text is a version."""
+def external_manifest(external: ExternalImage, labels: Mapping[str, str]) -> AlgorithmManifest:
+    """Return the manifest of an image by its labels, in short plain lines."""
     said = {
         key: plain(labels.get(OCI + key, ""), 100) for key in ("version", "authors", "licenses")
     }
     return AlgorithmManifest.model_construct(
-        name=guest.name,
-        version=said["version"] or guest.image[:SHORT],
-        title=plain(Path(guest.word).name if guest.word.endswith(ARCHIVES) else guest.word, 200),
-        description=f"A container that others built, {guest.image[:SHORT]}.",
-        task=guest.task.name,
+        name=external.name,
+        version=said["version"] or external.image[:SHORT],
+        title=plain(
+            Path(external.word).name if external.word.endswith(ARCHIVES) else external.word, 200
+        ),
+        description=f"A container that others built, {external.image[:SHORT]}.",
+        task=external.task.name,
         authors=(said["authors"],) if said["authors"] else (),
         license=said["licenses"],
         resources=Resources(memory_gib=Limits().memory_gib),
@@ -189,11 +191,11 @@ def user_of(attributes: Mapping[str, Any]) -> str:
 
 
 @dataclass
-class GuestSession:
+class ExternalSession:
     """A session that gives cases as the platform does, and takes the outputs by their slugs."""
 
     inner: Session  # runs the container
-    guest: Guest  # its sockets
+    external: ExternalImage  # its sockets
     folder: Path  # for the inputs of one case, outside of the container
 
     @property
@@ -206,38 +208,38 @@ class GuestSession:
     ) -> Outcome:
         """Run one case; see `cytosuite.benchmark.engines.outcome.Session`."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        write_guest_case(self.folder, case_input, self.guest)
-        with start_errors(self.guest):
+        write_external_case(self.folder, case_input, self.external)
+        with start_errors(self.external):
             outcome = self.inner.predict(self.folder, output, log, shown)
         shutil.rmtree(self.folder)
         if outcome.status == "ok":
-            return _taken(outcome, output, self.guest)
-        return replace(outcome, message=self.guest.hint(outcome.message))
+            return _taken(outcome, output, self.external)
+        return replace(outcome, message=self.external.hint(outcome.message))
 
 
 @contextmanager
-def start_errors(guest: Guest | None) -> Iterator[None]:
-    """Add a hint to the failed start of a guest, and make a StartError of an APIError."""
+def start_errors(external: ExternalImage | None) -> Iterator[None]:
+    """Add a hint to the failed start of an external image, and make a StartError of an APIError."""
     from docker.errors import APIError
 
     try:
         yield
     except StartError as error:
-        if guest is None:
+        if external is None:
             raise
         place = "(expected a server on 127.0.0.1:4743; API=exec needs none)"
-        raise StartError(f"{guest.hint(str(error))} {place}") from None
+        raise StartError(f"{external.hint(str(error))} {place}") from None
     except APIError as error:
-        if guest is None:
+        if external is None:
             raise
         reason = explained(error.explanation or str(error))
-        raise StartError(f"{guest.name} did not start: {reason}") from None
+        raise StartError(f"{external.name} did not start: {reason}") from None
 
 
-def write_guest_case(folder: Path, case_input: Path, guest: Guest) -> None:
+def write_external_case(folder: Path, case_input: Path, external: ExternalImage) -> None:
     """Write the inputs of a case as the platform does; random names are the same in each run."""
-    sockets = {socket.slug: socket for socket in guest.task.inputs}
-    wanted = guest.mapping.inputs
+    sockets = {socket.slug: socket for socket in external.task.inputs}
+    wanted = external.mapping.inputs
     entries = []
     for number, entry in enumerate(read_json(case_input / "inputs.json"), start=1):
         socket = sockets[entry["interface"]["slug"]]
@@ -252,7 +254,7 @@ def write_guest_case(folder: Path, case_input: Path, guest: Guest) -> None:
             (source,) = image_files(case_input / socket.relative_path)
             key = str(uuid5(NAMESPACE_URL, f"{socket.slug}/{source.name}"))
             image = {"pk": key, "name": image["name"]}
-            kind = (own and own.format) or guest.format
+            kind = (own and own.format) or external.format
             target = folder / path / f"{key}.{kind}"
             target.parent.mkdir(parents=True, exist_ok=True)
             if kind == "tif" and source.suffix == ".tif":
@@ -289,9 +291,11 @@ def _entry(
     }
 
 
-def _taken(outcome: Outcome, output: Path, guest: Guest) -> Outcome:
+def _taken(outcome: Outcome, output: Path, external: ExternalImage) -> Outcome:
     """Move the outputs of a container to the places of our sockets; all others are dropped."""
-    places = {s: place_of(s, guest.mapping.outputs.get(s.slug))[1] for s in guest.task.outputs}
+    places = {
+        s: place_of(s, external.mapping.outputs.get(s.slug))[1] for s in external.task.outputs
+    }
     found = {path.relative_to(output).as_posix(): path for path in sorted(output.rglob("*"))}
     files = [name for name, path in found.items() if path.is_file() and name != RECORD]
     for socket, place in places.items():

@@ -13,7 +13,7 @@ import SimpleITK
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.commands.guests import take_in
+from cytosuite.benchmark.commands.external import take_in
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
@@ -105,7 +105,7 @@ def image(client, base):
     made = []
 
     def image(kind):
-        tag = f"cytosuite-guest/{kind}:test"
+        tag = f"cytosuite-external/{kind}:test"
         if tag in made:
             return tag
         setup, file, program, text = RECIPES[kind]
@@ -154,7 +154,7 @@ def take(client, base, tmp_path):
         given = BenchmarkOptions(dataset="spheroid", **options)
         said = Console(file=StringIO())
         (manifest,) = take_in([str(word)], ["watershed"], SEGMENT, engine, given, said)
-        return engine, engine.guests[manifest.name]
+        return engine, engine.externals[manifest.name]
 
     yield take
     assert {found.id for found in client.containers.list(all=True, filters=own)} <= before
@@ -165,13 +165,13 @@ def run(take, image, case, tmp_path):
     """Return a function that runs an image twice on the case, and gives the last outcome."""
 
     def run(kind, times=2, **options):
-        engine, guest = take(image(kind), **options)
-        with engine.session(guest.name, tmp_path / "s", LIMITS, guest.api) as session:
+        engine, external = take(image(kind), **options)
+        with engine.session(external.name, tmp_path / "s", LIMITS, external.api) as session:
             for number in range(times):
                 output = tmp_path / f"out-{number}"
                 output.mkdir()
                 outcome = session.predict(case[0], output, tmp_path / "log")
-        return guest, outcome, output / "images" / "instance-labels"
+        return external, outcome, output / "images" / "instance-labels"
 
     return run
 
@@ -180,9 +180,9 @@ def run(take, image, case, tmp_path):
     ("kind", "given"), [("template", "mha"), ("perl", "tif"), ("shell", "mha")]
 )
 def test_a_container_of_others_segments(run, case, kind, given):
-    guest, outcome, place = run(kind, input_format=given)
+    external, outcome, place = run(kind, input_format=given)
     assert (outcome.status, outcome.message) == ("ok", "")
-    assert guest.api == ("invoke" if kind == "perl" else "exec")
+    assert external.api == ("invoke" if kind == "perl" else "exec")
     (path,) = place.iterdir()
     np.testing.assert_array_equal(read(path).array > 0, case[1])
 
@@ -215,13 +215,13 @@ def test_a_container_that_fails_says_why(run, kind, status, message):
 
 
 def test_an_image_that_nobody_has_is_one_line(take):
-    with pytest.raises(InputError, match="^no image cytosuite-guest/nowhere:1 on this machine"):
-        take("cytosuite-guest/nowhere:1")
+    with pytest.raises(InputError, match="^no image cytosuite-external/nowhere:1 on this machine"):
+        take("cytosuite-external/nowhere:1")
 
 
 def test_it_is_held_as_tightly_as_ours(take, image, client, case, tmp_path):
-    engine, guest = take(image("perl"))
-    with engine.session(guest.name, tmp_path / "s", LIMITS, "invoke") as session:
+    engine, external = take(image("perl"))
+    with engine.session(external.name, tmp_path / "s", LIMITS, "invoke") as session:
         box = session.inner._box
         voice = client.containers.get(box.voice)
         for container in (box.container, voice):
@@ -240,8 +240,8 @@ def test_it_is_held_as_tightly_as_ours(take, image, client, case, tmp_path):
 
 
 def test_a_server_that_ends_gets_a_new_container_and_voice(take, image, case, tmp_path, client):
-    engine, guest = take(image("perl"))
-    with engine.session(guest.name, tmp_path / "s", LIMITS, "invoke") as session:
+    engine, external = take(image("perl"))
+    with engine.session(external.name, tmp_path / "s", LIMITS, "invoke") as session:
         first = session.inner._box.voice
         session.inner._box.container.unpause()
         session.inner._box.container.kill()
@@ -269,5 +269,5 @@ def test_the_command_compares_images_of_others(image, tmp_path, client):
     left = "crash_test: 2 cases were not run and count as failed, since its first cases all failed"
     assert f"note: {left}" in done.stdout.replace("\n", " ").replace("  ", " ")
     report = (home / "report" / "report.md").read_text()
-    assert client.images.get("cytosuite-guest/perl:test").id in report
+    assert client.images.get("cytosuite-external/perl:test").id in report
     assert "Which model was used" not in report

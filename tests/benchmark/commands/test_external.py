@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.commands import guests as module
-from cytosuite.benchmark.commands.guests import read_sockets, take_in
+from cytosuite.benchmark.commands import external as module
+from cytosuite.benchmark.commands.external import read_sockets, take_in
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
@@ -59,12 +59,12 @@ def test_an_image_is_given_to_the_engine_with_its_api(daemon):
     said = Console(file=StringIO())
     (found,) = take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), said)
     assert (found.name, found.title, found.task) == ("net_v2", "lab/net:v2", "segment")
-    assert (engine.guests["net_v2"].api, engine.voice) == ("exec", "")
+    assert (engine.externals["net_v2"].api, engine.voice) == ("exec", "")
     daemon.labels = {"org.grand-challenge.api-method": "invoke"}
     take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), said)
-    assert (engine.guests["net_v2"].api, engine.voice) == ("invoke", "our-base")
+    assert (engine.externals["net_v2"].api, engine.voice) == ("invoke", "our-base")
     take_in(["lab/net:v2"], [], SEGMENT, engine, _options(api="exec"), said)
-    assert engine.guests["net_v2"].api == "exec"
+    assert engine.externals["net_v2"].api == "exec"
     assert "net_v2: lab/net:v2\n" in said.file.getvalue()
 
 
@@ -74,4 +74,4 @@ def test_the_word_of_the_user_stands_for_a_wrong_label(daemon):
     with pytest.raises(InputError, match="team:v1: its label"):
         take_in(["team:v1"], [], SEGMENT, engine, _options(), said)
     take_in(["team:v1"], [], SEGMENT, engine, _options(api="invoke"), said)
-    assert engine.guests["team_v1"].api == "invoke"
+    assert engine.externals["team_v1"].api == "invoke"

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.engines.guest import (
-    Guest,
-    GuestSession,
+from cytosuite.benchmark.engines.external import (
+    ExternalImage,
+    ExternalSession,
     SocketMapping,
     api_of,
-    guest_manifest,
-    guest_names,
-    is_guest,
+    external_manifest,
+    external_names,
+    is_external,
 )
 from cytosuite.benchmark.engines.outcome import Outcome, StartError
 from cytosuite.contract.interface import write_case
@@ -43,10 +43,10 @@ def case(tmp_path):
     return tmp_path / "case"
 
 
-def guest(**changes):
+def external(**changes):
     mapping = SocketMapping.model_validate(changes.pop("mapping", {}))
     own = {"name": "team", "word": "team:v1", "image": "sha256:" + "0" * 64, "api": "exec"}
-    return Guest(task=SEGMENT, mapping=mapping, **{**own, **changes})
+    return ExternalImage(task=SEGMENT, mapping=mapping, **{**own, **changes})
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def run(tmp_path, case):
             return Outcome(status, 1.0, None, 0, message)
 
         inner = SimpleNamespace(predict=predict, startup_seconds=2.0)
-        session = GuestSession(inner, guest(**changes), tmp_path / "given")
+        session = ExternalSession(inner, external(**changes), tmp_path / "given")
         output = tmp_path / "out"
         output.mkdir()
         seen.outcome = session.predict(case, output, tmp_path / "log")
@@ -99,20 +99,20 @@ def put(place):
     ],
 )
 def test_a_name_is_made_of_the_last_words_and_is_one_of_an_algorithm(word, name):
-    assert is_guest(word)
-    assert guest_names([word], []) == {word: name}
-    manifest = guest_manifest(guest(name=name, word=word), {})
+    assert is_external(word)
+    assert external_names([word], []) == {word: name}
+    manifest = external_manifest(external(name=name, word=word), {})
     assert type(manifest).model_fields["name"].annotation is Name.__origin__
     assert parse("x", manifest.model_dump() | {"version": "1.0.0"}, type(manifest)).name == name
 
 
 def test_names_are_unique_whatever_else_runs():
     words = ["a/net:v1", "b/net:v1", "watershed.tar.gz", "oracle:latest", "net:v2"]
-    names = guest_names(words, ["watershed", "oracle"])
+    names = external_names(words, ["watershed", "oracle"])
     assert len(set(names.values())) == 5
     assert not {"watershed", "oracle", "net_v1"} & set(names.values())
     assert names["net:v2"] == "net_v2"
-    assert guest_names(words[::-1], ["watershed", "oracle"]) == names
+    assert external_names(words[::-1], ["watershed", "oracle"]) == names
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_the_api_is_read_from_the_label_as_on_the_platform(labels, api):
 def test_labels_of_a_stranger_become_short_plain_lines():
     key = "org.opencontainers.image."
     labels = {f"{key}version": "1\x1b[31m\n" + "9" * 500, f"{key}authors": "A\u202eB"}
-    found = guest_manifest(guest(word="/home/me/team.tar.gz"), labels)
+    found = external_manifest(external(word="/home/me/team.tar.gz"), labels)
     assert found.title == "team.tar.gz"
     assert len(found.version) == 100
     assert all(text.isprintable() for text in (found.version, *found.authors))
-    assert guest_manifest(guest(), {}).version == "sha256:000000000000"
+    assert external_manifest(external(), {}).version == "sha256:000000000000"
 
 
 def test_without_a_mapping_a_container_sees_our_sockets_as_the_platform_lists_them(run):
@@ -228,18 +228,18 @@ def test_a_start_that_fails_in_the_middle_comes_with_a_hint(tmp_path, case):
     def predict(*_):
         raise StartError("team did not start: no server listens on port 4743")
 
-    session = GuestSession(SimpleNamespace(predict=predict), guest(), tmp_path / "given")
+    session = ExternalSession(SimpleNamespace(predict=predict), external(), tmp_path / "given")
     with pytest.raises(StartError, match="4743; API=exec needs none"):
         session.predict(case, tmp_path, tmp_path / "log")
 
 
 def test_the_identity_holds_image_and_sockets_but_not_the_api():
-    first = guest().identity
-    assert first == guest(api="invoke", name="other").identity
-    others = [guest(image="sha256:1"), guest(mapping=THEIRS), guest(format="mha")]
+    first = external().identity
+    assert first == external(api="invoke", name="other").identity
+    others = [external(image="sha256:1"), external(mapping=THEIRS), external(format="mha")]
     assert len({first, *(other.identity for other in others)}) == 4
 
 
 def test_a_model_of_ours_is_no_image_of_others():
-    assert not is_guest("watershed:nuclei-2d")
-    assert is_guest("lab/watershed:nuclei-2d")
+    assert not is_external("watershed:nuclei-2d")
+    assert is_external("lab/watershed:nuclei-2d")

@@ -1,4 +1,4 @@
-"""Chains: datasets sent through algorithms, with labels and conditions kept."""
+"""Pipelines: datasets sent through algorithms, with labels and conditions kept."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.plan import Job, job_key, plan
 from cytosuite.benchmark.runs.record import read_record
-from cytosuite.benchmark.runs.run import claimed
+from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.store.integrity import is_whole, seal
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, pick
@@ -18,8 +18,8 @@ from cytosuite.formats.imagefiles import case_suffix, is_image
 
 
 def links(names: tuple[str, ...]) -> list[str]:
-    """Return the algorithms of a chain, all of which must exist."""
-    return pick("algorithm for a chain", names, algorithms()) if names else []
+    """Return the algorithms of a pipeline, all of which must exist."""
+    return pick("algorithm for a pipeline", names, algorithms()) if names else []
 
 
 def through(
@@ -42,7 +42,7 @@ def through(
     facts = made.home / "dataset.json"
     if facts.is_file() and all(is_whole(case.folder) for case in made.cases):
         return made
-    with claimed(results := made.home / "results"):
+    with locked(results := made.home / "results"):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
         run(job)
         for old, new in zip(dataset.cases, made.cases, strict=True):
@@ -87,9 +87,9 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
                 link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
             else:
                 write(Case(new.name, temporary).path(slug), read(path))
-        for folder in sorted((old.folder / "companions").glob("*")):
+        for folder in sorted((old.folder / "extras").glob("*")):
             if not folder.name.startswith(STAGE):
-                link(temporary / "companions" / folder.name, folder)
+                link(temporary / "extras" / folder.name, folder)
         made_by = {
             "algorithm": record.algorithm,
             "version": record.version,

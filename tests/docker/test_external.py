@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cytosuite.benchmark.commands.guests import take_in
+from cytosuite.benchmark.commands.external import take_in
 from cytosuite.benchmark.containers.context import pack
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.guest import Guest, SocketMapping, write_guest_case
+from cytosuite.benchmark.engines.external import ExternalImage, SocketMapping, write_external_case
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.contract.interface import write_case
@@ -24,11 +24,11 @@ from cytosuite.files import read_toml
 from cytosuite.formats import read
 from cytosuite.volume import Volume
 
-GUESTS = Path(__file__).parents[2] / "docker" / "guests"
+EXTERNAL = Path(__file__).parents[2] / "docker" / "externals"
 STAND_IN = Path(__file__).with_name("stand_in.py")
-SOCKETS = GUESTS / "sockets.toml"
+SOCKETS = EXTERNAL / "sockets.toml"
 SEGMENT = TASKS["segment"]
-ALL = sorted(path.parent.name for path in GUESTS.glob("*/run.py"))
+ALL = sorted(path.parent.name for path in EXTERNAL.glob("*/run.py"))
 OF_THE_USER = ("model/", "model.pt", "pipeline.cppipe")  # files that the recipes name
 
 
@@ -44,9 +44,11 @@ def case(tmp_path):
 
 @pytest.fixture
 def run(case, tmp_path):
-    """Return a function that runs the script of a guest with stand-ins on the path."""
+    """Return a function that runs the script of an external image with stand-ins on the path."""
     mapping = parse(SOCKETS, read_toml(SOCKETS), SocketMapping)
-    write_guest_case(tmp_path / "in", case[0], Guest("a", "a", "a", "exec", SEGMENT, mapping))
+    write_external_case(
+        tmp_path / "in", case[0], ExternalImage("a", "a", "a", "exec", SEGMENT, mapping)
+    )
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, words in (("cellprofiler", [STAND_IN]), ("python", []), ("python3", [])):
@@ -57,18 +59,18 @@ def run(case, tmp_path):
     own = {"INPUT": str(tmp_path / "in"), "OUTPUT": str(tmp_path / "out")}
     own |= {"PATH": f"{programs}:{os.environ['PATH']}", "PROGRAM": str(STAND_IN)}
     own |= dict.fromkeys(("PRETRAINED", "PIPELINE"), str(STAND_IN))
-    own["PYTHONPATH"] = f"{programs}:{GUESTS}"
+    own["PYTHONPATH"] = f"{programs}:{EXTERNAL}"
 
-    def run(guest):
-        words = [sys.executable, str(GUESTS / guest / "run.py")]
+    def run(external):
+        words = [sys.executable, str(EXTERNAL / external / "run.py")]
         return subprocess.run(words, env=own, capture_output=True, text=True, check=False)
 
     return run
 
 
-@pytest.mark.parametrize("guest", ["cellpose4", "cellprofiler", "mesmer"])
-def test_a_tool_gets_its_command_line_and_gives_its_masks(run, case, tmp_path, guest):
-    done = run(guest)
+@pytest.mark.parametrize("external", ["cellpose4", "cellprofiler", "mesmer"])
+def test_a_tool_gets_its_command_line_and_gives_its_masks(run, case, tmp_path, external):
+    done = run(external)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "out" / "images" / "masks").iterdir()
     np.testing.assert_array_equal(read(path).array > 0, case[1])
@@ -83,13 +85,13 @@ def test_a_tool_that_fails_is_named(run, tmp_path):
     assert done.stderr.splitlines()[-1] == "cellprofiler ended with exit code 1"
 
 
-@pytest.mark.parametrize("guest", ALL)
-def test_recipes_copy_what_is_there_or_what_the_user_adds(guest):
-    text = (GUESTS / guest / "Dockerfile").read_text()
+@pytest.mark.parametrize("external", ALL)
+def test_recipes_copy_what_is_there_or_what_the_user_adds(external):
+    text = (EXTERNAL / external / "Dockerfile").read_text()
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
     sources = {source for words in copied for source in words.split()}
-    assert {name for name in sources if not (GUESTS / name).exists()} <= {*OF_THE_USER}
-    assert f"{guest}/run.py" in sources
+    assert {name for name in sources if not (EXTERNAL / name).exists()} <= {*OF_THE_USER}
+    assert f"{external}/run.py" in sources
     assert "USER 1000:1000" in text
 
 
@@ -97,19 +99,19 @@ def test_recipes_copy_what_is_there_or_what_the_user_adds(guest):
 @pytest.mark.slow
 def test_an_image_by_a_recipe_runs_under_the_limits_of_a_benchmark(client, base, case, tmp_path):
     tool = f"FROM {base}\nUSER 0:0\nCOPY cellpose.py /opt/python/\n"
-    recipe = (GUESTS / "cellpose4" / "Dockerfile").read_bytes()
-    script = (GUESTS / "cellpose4" / "run.py").read_bytes()
+    recipe = (EXTERNAL / "cellpose4" / "Dockerfile").read_bytes()
+    script = (EXTERNAL / "cellpose4" / "run.py").read_bytes()
     stages = {
-        "cytosuite-guest/tool:test": {"Dockerfile": tool.encode(), "cellpose.py": STAND_IN},
-        "cytosuite-guest/cellpose4:test": {
+        "cytosuite-external/tool:test": {"Dockerfile": tool.encode(), "cellpose.py": STAND_IN},
+        "cytosuite-external/cellpose4:test": {
             "Dockerfile": recipe,
-            "case.py": GUESTS / "case.py",
+            "case.py": EXTERNAL / "case.py",
             "cellpose4/run.py": script,
             "model/cpsam": b"weights",
         },
     }
     given = {"network_mode": "none", "rm": True, "forcerm": True}
-    given["buildargs"] = {"BASE": "cytosuite-guest/tool:test"}
+    given["buildargs"] = {"BASE": "cytosuite-external/tool:test"}
     try:
         for tag, files in stages.items():
             with pack(files) as context:

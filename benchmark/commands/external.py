@@ -10,24 +10,24 @@ from cytosuite.benchmark.catalog.models import is_tarball
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
-from cytosuite.benchmark.engines.guest import (
+from cytosuite.benchmark.engines.external import (
     ARCHIVES,
-    Guest,
+    ExternalImage,
     SocketMapping,
     api_of,
-    guest_manifest,
-    guest_names,
+    external_manifest,
+    external_names,
     user_of,
 )
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.submission.checks.archive import anew, read_archive
-from cytosuite.benchmark.terminal.options import GuestOptions
+from cytosuite.benchmark.terminal.options import ExternalOptions
 from cytosuite.contract.manifest import AlgorithmManifest, parse
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 
-LOADED = "cytosuite-guest/archive"  # our name: an image without any goes when others are cleaned
+LOADED = "cytosuite-external/archive"  # our name: an image without any goes when others are cleaned
 LOAD_S = 3600  # an archive of tens of GB
 
 
@@ -36,7 +36,7 @@ def take_in(
     taken: Sequence[str],
     task: Task,
     engine: Engine,
-    options: GuestOptions,
+    options: ExternalOptions,
     console: Console,
 ) -> list[AlgorithmManifest]:
     """Give the engine the images that a user names, and return their descriptions."""
@@ -50,23 +50,25 @@ def take_in(
     mapping = read_sockets(options.sockets, task)
     if is_tarball(options.model) and not Path(str(options.model)).is_file():
         raise InputError(f"{options.model}: no such tarball of models")
-    guests, manifests = {}, []
-    for word, name in guest_names(words, taken).items():
+    externals, manifests = {}, []
+    for word, name in external_names(words, taken).items():
         console.print(f"{name}: {word}", highlight=False, markup=False)
         image = _image(engine.client, word)
         labels, user = image.labels or {}, user_of(image.attrs)
         api, kind = options.api or api_of(labels, word), options.input_format
         models = Path(str(options.model)) if is_tarball(options.model) else None
-        guests[name] = Guest(name, word, str(image.id), api, task, mapping, kind, user, models)
-        manifests.append(guest_manifest(guests[name], labels))
-    engine.guests = guests
-    if any(guest.api == "invoke" for guest in guests.values()):
+        externals[name] = ExternalImage(
+            name, word, str(image.id), api, task, mapping, kind, user, models
+        )
+        manifests.append(external_manifest(externals[name], labels))
+    engine.externals = externals
+    if any(external.api == "invoke" for external in externals.values()):
         wanted = (options.device, options.base_image, console.print, engine.name)
         engine.voice = Builder(engine.client, ROOT, *wanted).base()
     return manifests
 
 
-def need_guests(words: Sequence[str], sockets: Path | None) -> None:
+def need_externals(words: Sequence[str], sockets: Path | None) -> None:
     """Refuse a file of sockets without an image of others, which alone has other ones."""
     if sockets is not None and not words:
         raise InputError(

@@ -25,7 +25,7 @@ from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.guest import Guest, guest_manifest
+from cytosuite.benchmark.engines.external import ExternalImage, external_manifest
 from cytosuite.benchmark.engines.hardening import RUN_LABEL
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import read_record
@@ -39,7 +39,7 @@ from tests.hostile.expected import attacks
 from tests.hostile.tally import Tally
 
 LARGER = replace(puppets.TINY, memory_gib=1.0, output_gib=4.0)  # programs that import libraries
-UNNAMED = "expected /output/images/instance-labels, found"  # a guest's way to end well or without
+UNNAMED = "expected /output/images/instance-labels, found"  # an external image's way to end well or without
 FEW, SIDE_BY_SIDE = 24, 3  # attacks of a session, and sessions
 LOG_BYTES, MEMORY_KB, LATE_S = 2**21, 2**20, 10.0
 HONEST = "puppet-honest"  # before and after the attacks of a session
@@ -114,10 +114,10 @@ class Campaign:
         names = [f"{attack.module}-{attack.name}" for attack in group]
         dataset = self.dataset([f"{HONEST}-first", *names, f"{HONEST}-last"])
         image = puppets.image(self.client, self.base, api)
-        guest = Guest("guest", f"cytosuite/test-puppet:{api}", image, api, TASK)
-        engine = DockerEngine(self.client, guests={"guest": guest}, voice=self.base)
+        external = ExternalImage("external", f"cytosuite/test-puppet:{api}", image, api, TASK)
+        engine = DockerEngine(self.client, externals={"external": external}, voice=self.base)
         folder = self.home / names[0] / api
-        (job,) = plan(dataset, [guest_manifest(guest, {})], engine, folder)
+        (job,) = plan(dataset, [external_manifest(external, {})], engine, folder)
         before, crash = state(self.home / "canary"), ""
         try:
             run_job(job, TASK, engine, limits, api, lambda *_: None, keep_going=True)
@@ -164,7 +164,7 @@ def ended(folder, limits, holds):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.hostile.guests", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile.external", description=__doc__)
     parser.add_argument("--api", choices=("invoke", "exec"), help="both without it")
     parser.add_argument("--only", default="", help="attacks whose name holds this")
     chosen = parser.parse_args()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from case import run
 
-PIPELINE = os.environ.get("PIPELINE", "/opt/guest/pipeline.cppipe")
+PIPELINE = os.environ.get("PIPELINE", "/opt/external/pipeline.cppipe")
 
 
 def command(image: Path, work: Path, _: float) -> list[object]:

@@ -8,7 +8,7 @@ import torch
 from case import given, target
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-WEIGHTS = os.environ.get("WEIGHTS", "/opt/guest/model.pt")
+WEIGHTS = os.environ.get("WEIGHTS", "/opt/external/model.pt")
 SCORE, MASK, MOST = 0.5, 0.5, 1000  # least score and mask value; objects of an image
 image = tifffile.imread(given()[0]).astype(np.float32)
 low, high = np.percentile(image, (1, 99.8))  # as in the training

@@ -7,8 +7,8 @@ from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
-from cytosuite.benchmark.runs import chain
-from cytosuite.benchmark.runs.chain import links, through
+from cytosuite.benchmark.runs import pipeline
+from cytosuite.benchmark.runs.pipeline import links, through
 from cytosuite.benchmark.runs.run import run_job
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.tasks import TASKS
@@ -28,9 +28,9 @@ ENHANCE = AlgorithmManifest(
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch, watershed):
-    """Let the chain know a toy that enhances and the watershed."""
+    """Let the pipeline know a toy that enhances and the watershed."""
     found = {"brighten": ENHANCE, "watershed": watershed}
-    monkeypatch.setattr(chain, "algorithms", lambda: found)
+    monkeypatch.setattr(pipeline, "algorithms", lambda: found)
 
 
 def _through(dataset, name, engine):
@@ -61,14 +61,14 @@ def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes):
     assert made.serves(TASKS["segment"])
 
 
-def test_companions_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
+def test_extras_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
     for case in dataset.cases:
         for name in ("visible-level", "step-3-light"):
             image = read(case.main(TASKS["segment"]))
-            write(case.folder / "companions" / name / f"{case.name}.tif", image)
+            write(case.folder / "extras" / name / f"{case.name}.tif", image)
     made = _through(dataset, "brighten", fakes.Engine(_brighten))
     for old, new in zip(dataset.cases, made.cases, strict=True):
-        kept = new.folder / "companions"
+        kept = new.folder / "extras"
         assert [path.name for path in kept.iterdir()] == ["visible-level"]
         level = read(kept / "visible-level" / f"{new.name}.tif").array
         np.testing.assert_array_equal(level, read(old.main(TASKS["segment"])).array)
@@ -114,10 +114,12 @@ def test_a_failed_case_stops_the_chain_and_leaves_no_dataset(dataset, fakes):
 
 
 def test_algorithms_and_inputs_must_exist(dataset, make_dataset, fakes, monkeypatch):
-    with pytest.raises(InputError, match="no algorithm for a chain called 'brightn'; did you mean"):
+    with pytest.raises(
+        InputError, match="no algorithm for a pipeline called 'brightn'; did you mean"
+    ):
         links(("brightn",))
     needy = ENHANCE.model_copy(update={"task": "fuse"})
-    monkeypatch.setattr(chain, "algorithms", lambda: {"needy": needy})
+    monkeypatch.setattr(pipeline, "algorithms", lambda: {"needy": needy})
     with pytest.raises(InputError, match="expected the inputs of the task fuse in every case"):
         _through(dataset, "needy", fakes.Engine(_brighten))
 
@@ -133,7 +135,7 @@ def test_labels_of_a_request_are_the_truth_of_what_is_made_of_them(tmp_path, fak
             return Outcome("ok", 0.1, 10**6, 0)
 
     manifest = ENHANCE.model_copy(update={"name": "draws", "task": "sample"})
-    monkeypatch.setattr(chain, "algorithms", lambda: {"draws": manifest})
+    monkeypatch.setattr(pipeline, "algorithms", lambda: {"draws": manifest})
     wanted = recipe(DataRequest("requests", "mini", settings=["shape=[6, 8]"]))
     asked = prepare(wanted, tmp_path, processes(1), lambda done, total: None)
     made = _through(asked, "draws", Engine(None))

@@ -1,4 +1,4 @@
-"""The case of a guest: the image that it is given, and the place of its labels; no packages."""
+"""The case of an external image: the image to read, the place of its labels; no packages."""
 
 import json
 import os
