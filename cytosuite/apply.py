@@ -40,7 +40,7 @@ def apply(
     Warns
     -----
     DoubtfulModelWarning
-        For each doubt about the choice, see `cytosuite.contract.cautions.cautions`.
+        For each warning on the choice, see `cytosuite.contract.choice_warnings.choice_warnings`.
 
     Raises
     ------
@@ -69,12 +69,12 @@ def apply(
         loaded.cards = [card for card in loaded.cards if card.name == model]
         if not loaded.cards:
             raise ModelError(f"no model {model!r} of {algorithm}; there are {', '.join(known)}")
-    outputs, _, doubts = loaded.answer(inputs)
-    warn_of(algorithm, doubts)
+    outputs, _, lines = loaded.answer(inputs)
+    warn_of(algorithm, lines)
     return outputs
 
 
-def warn_of(algorithm: str, doubts: Iterable[str]) -> None:
-    """Warn of the doubts about a choice: `DoubtfulModelWarning`."""
-    for doubt in doubts:
-        warnings.warn(f"{algorithm}: {doubt}", DoubtfulModelWarning, stacklevel=3)
+def warn_of(algorithm: str, lines: Iterable[str]) -> None:
+    """Give the warnings on a choice to Python, as `DoubtfulModelWarning`."""
+    for line in lines:
+        warnings.warn(f"{algorithm}: {line}", DoubtfulModelWarning, stacklevel=3)

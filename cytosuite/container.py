@@ -22,7 +22,7 @@ from typing import Any, NoReturn, Protocol
 
 from cytosuite import __version__
 from cytosuite.contract.call import Abandoned, Call, attended, delivered
-from cytosuite.contract.cautions import cautions, stretched
+from cytosuite.contract.choice_warnings import choice_warnings, stretched
 from cytosuite.contract.client import PORT
 from cytosuite.contract.facts import gathered, state
 from cytosuite.contract.interface import read_case, write_outputs
@@ -72,7 +72,7 @@ class Algorithm:
         task = TASKS[self.manifest.task]
         case = read_case(self.inputs, task)
         with gathered() as facts, shown():
-            outputs, selection, doubts = self.answer(case.sockets)
+            outputs, selection, warnings = self.answer(case.sockets)
         with delivered(self.outputs) as folder:
             write_outputs(folder, task, case, outputs)
             record = {
@@ -85,7 +85,7 @@ class Algorithm:
                 "tie": list(selection.tie),
                 "others": [other.summary for other in selection.others],
                 "sources": dict(case.sources),
-                "warnings": [*case.warnings, *doubts],
+                "warnings": [*case.warnings, *warnings],
                 "seconds": time.perf_counter() - start,
                 "cpu_seconds": cpu_seconds() - used,
                 "network_seconds": facts.network_seconds,
@@ -99,7 +99,7 @@ class Algorithm:
     def answer(
         self, inputs: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], Selection, Sequence[str]]:
-        """Return the outputs for one case, the choice of the model, and the doubts about it."""
+        """Return the outputs for one case, the choice of the model, and the warnings on it."""
         if absent := set(self.manifest.needs) - set(inputs):
             needs = f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}"
             raise InputError(f"{needs}, found none of {', '.join(sorted(absent))}")
@@ -117,11 +117,14 @@ class Algorithm:
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         outputs = self.predict(inputs, open_model(self.folder, card))
         known = main.origin.warnings if main is not None else ()
-        doubts = [*cautions(selection, main), *_doubts(self.manifest.task, outputs)]
-        return outputs, selection, [line for line in doubts if line not in known]
+        warnings = [
+            *choice_warnings(selection, main),
+            *_output_warnings(self.manifest.task, outputs),
+        ]
+        return outputs, selection, [line for line in warnings if line not in known]
 
 
-def _doubts(task: str, outputs: Mapping[str, Any]) -> list[str]:
+def _output_warnings(task: str, outputs: Mapping[str, Any]) -> list[str]:
     labels = {socket.slug for socket in TASKS[task].outputs if socket.kind == "labels"}
     found: dict[str, None] = {}
     for slug, output in outputs.items():

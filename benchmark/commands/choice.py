@@ -25,7 +25,7 @@ from cytosuite.benchmark.options.apply import SegmentOptions
 from cytosuite.benchmark.terminal.console import lines_to
 from cytosuite.benchmark.terminal.options import AUTO, SEGMENT
 from cytosuite.benchmark.terminal.table import Cell, ValueTable, keep, show
-from cytosuite.contract.cautions import cautions
+from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.metadata import acquisition, described, with_given
 from cytosuite.contract.select import FOLDER, Selection, Value, describe, select
@@ -219,7 +219,9 @@ def decide(
     facts = describe(volume) | folder_of(item.image)
     algorithm, doubts = choose_able(candidates, facts, models, unable)
     selection = select(cards_of(algorithm.name, models), facts, algorithm.select)
-    warnings = dict.fromkeys([*doubts, *volume.origin.warnings, *cautions(selection, volume)])
+    warnings = dict.fromkeys(
+        [*doubts, *volume.origin.warnings, *choice_warnings(selection, volume)]
+    )
     sources, named = volume.origin.sources, algorithm.name in models
     return Decision(item.image, algorithm, named, facts, sources, selection, list(warnings))
 

@@ -21,7 +21,7 @@ from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.benchmark.runs.plan import Job
 from cytosuite.benchmark.runs.record import LEFT, Record, grouped
 from cytosuite.benchmark.store.pool import Pool
-from cytosuite.contract.cautions import ASSUMED
+from cytosuite.contract.choice_warnings import ASSUMED
 from cytosuite.contract.tasks import Task
 from cytosuite.errors import InputError
 from cytosuite.files import open_regular

@@ -38,7 +38,7 @@ class Inputs:
     name: str  # stem of the main image's file and of image outputs; empty without an image
     suffix: str  # of the main image's file and of image outputs; ``.ozx`` for a folder of OME-Zarr
     sources: Mapping[str, str]  # of voxel size and metadata of the main input, see `volume.Origin`
-    warnings: Sequence[str] = ()  # remarks on the metadata for the user, one short line each
+    warnings: Sequence[str] = ()  # on the metadata, one short line each
 
     @property
     def sockets(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ CHANNELS = {
     "membrane": r"(plasma)?membranes?|cell ?(walls?|outlines?|borders?)|cell ?mask|cell ?brite|"
     r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
 }
-MOST = 100  # remarks of the JSON socket
+MOST = 100  # warnings of the JSON socket
 # Names of Fuse My Cells: image_19_membrane_angle and image_19_membrane_fused belong together, and
 # lie in folders like Study1 and Study1_H5.
 STUDY = re.compile(r"(?<![a-z])study[ _-]?(\d+)(?!\d)", re.IGNORECASE)
@@ -81,8 +81,7 @@ def described(volume: Volume, given: Mapping[str, Any], name: str = "") -> Volum
     lines = given.get("warnings")
     lines = lines[:MOST] if isinstance(lines, list) else []
     texts = (plain(line) for line in lines if isinstance(line, str))
-    remarks = [*origin.warnings, *refused, *texts]
-    warnings = [*remarks, *_contradictions(channels)]
+    warnings = [*origin.warnings, *refused, *texts, *_contradictions(channels)]
     origin = replace(origin, sources=sources, warnings=tuple(dict.fromkeys(warnings)))
     return plausible(_scaled(replace(volume, metadata=metadata, origin=origin), given))
 

@@ -41,7 +41,7 @@ class Part:
     stains: tuple[str, ...] = ()  # where no channel is wanted, the first that a name means counts
 
     def channel_of(self, path: Path, names: Sequence[str]) -> tuple[int, str]:
-        """Return the number of the channel with a wanted name, number or stain, and a remark."""
+        """Return the number of the channel with a wanted name, number or stain, and a warning."""
         wanted = self.channel
         if wanted in names and names.count(wanted) == 1:
             return names.index(wanted), ""
@@ -56,14 +56,14 @@ class Part:
         return _chosen(path, "channel", "--channel-index", names, wanted)
 
     def frame_of(self, path: Path, count: int) -> tuple[int, str]:
-        """Return the number of the wanted frame, and a remark."""
+        """Return the number of the wanted frame, and a warning."""
         return _chosen(path, "frame", "--frame", [""] * count, self.frame)
 
 
 def _chosen(
     path: Path, noun: str, option: str, names: Sequence[str], wanted: int | str | None
 ) -> tuple[int, str]:
-    """Return a wanted number, or 0 where there is no choice, and a remark if it is another."""
+    """Return a wanted number, or 0 where there is no choice, and a warning if it is another."""
     if len(names) == 1:
         only = f"the file has one {noun} {names[0]}".strip()
         return 0, "" if wanted in {None, 0, "0", EVERY} else f"{option} {wanted} not used: {only}"
@@ -78,7 +78,7 @@ def _chosen(
 
 
 def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = False) -> Volume:
-    """Return one channel and frame; `colours` are channels, or their mean with a remark."""
+    """Return one channel and frame; `colours` are channels, or their mean with a warning."""
     whole: Volume | None = None
     names = channels(path, part.scene)
     coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
@@ -102,7 +102,7 @@ def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = Fa
         whole = mean_colour([read(path, tint, part.scene, stack=stack) for tint in tints])
     elif whole is None or held:
         whole = read(path, held, part.scene, stack=stack)
-    return warned(whole, *(remark for _, remark in pick.values() if remark))
+    return warned(whole, *(warning for _, warning in pick.values() if warning))
 
 
 def frames(path: Path, part: Part) -> int:

@@ -316,5 +316,5 @@ def _stream(stream: BinaryIO, text: str, planes: Iterable[NDArray[Any]], compres
 
 
 def _is_own(key: str) -> bool:
-    """Return whether a key is metadata: none of the format's own, and none of ITK's remarks."""
+    """Return whether a key is metadata: none of the format's own, and none of ITK's own."""
     return key not in GEOMETRY | OTHERS and not key.startswith("ITK_")

@@ -30,7 +30,7 @@ class NgffImage:
     unit: str = "um"  # as of `cytosuite.volume.Origin`
     channels: list[str] = field(default_factory=list)  # names, empty for a channel without one
     own: dict[str, Any] = field(default_factory=dict)  # metadata that we wrote
-    warnings: list[str] = field(default_factory=list)  # remarks for the user
+    warnings: list[str] = field(default_factory=list)  # for the user
 
 
 def image_of(home: ZarrEntries, scene: int | None) -> NgffImage:
@@ -158,7 +158,7 @@ def _scale(found: Mapping[str, Any], count: int) -> list[float]:
 def _sizes(
     given: Mapping[str, float], units: Mapping[str, float]
 ) -> tuple[dict[str, float], list[str]]:
-    """Return µm per voxel, and a remark on impossible sizes; without a unit 1 means nothing."""
+    """Return µm per voxel, and a warning on impossible sizes; without a unit 1 means nothing."""
     spatial = {axis: size for axis, size in given.items() if axis in SPATIAL}
     if not units and all(size == 1.0 for size in spatial.values()):
         return {}, []

@@ -114,7 +114,7 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
         single = {axis: 0 for axis in "TC" if sizes.get(axis) == 1}
         held = single | {axis: number for axis, number in pick.items() if axis in sizes}
         axes = "".join(axis for axis in AXES if axis in sizes and axis not in held)
-        metadata, remarks = with_channel(image.own, image.channels, axes, pick)
+        metadata, warnings = with_channel(image.own, image.channels, axes, pick)
         spatial = [axis for axis in axes if axis in SPATIAL]
         if not all(axis in image.sizes for axis in spatial):
             metadata["spacing_source"] = "assumed"
@@ -127,7 +127,7 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
         known = metadata.get("spacing_source") != "assumed"
         sources["spacing"] = "ome" if known else "assumed"
         unit = image.unit if known else "um"
-        origin = Origin(sources, unit, (*image.warnings, *remarks))
+        origin = Origin(sources, unit, (*image.warnings, *warnings))
         yield _Opened(home, image, stored, header, held, metadata, origin)
 
 

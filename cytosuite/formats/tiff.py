@@ -237,7 +237,7 @@ def _describe(
     if ours:
         found, stated = _reconciled(ours, stated)
     found = {key: value for key, value in found.items() if key.lower() not in GEOMETRY}
-    metadata, remarks = with_channel(found, channel_names(file, scene or 0), axes, pick)
+    metadata, more = with_channel(found, channel_names(file, scene or 0), axes, pick)
     spacing = _spacing(axes, stated, metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))
     if scene is None and many > 1:
@@ -248,7 +248,7 @@ def _describe(
         index,
         (*keep, *dropped),
         metadata,
-        origin(stated, sources, metadata, [*warnings, *remarks]),
+        origin(stated, sources, metadata, [*warnings, *more]),
     )
 
 

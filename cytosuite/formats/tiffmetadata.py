@@ -45,9 +45,9 @@ def origin(
     stated: Sequence[Stated],
     sources: Mapping[str, str],
     metadata: Mapping[str, Scalar],
-    remarks: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> Origin:
-    """Return the origin of voxel size and metadata, with remarks on values that do not fit."""
+    """Return the origin of voxel size and metadata, with warnings on values that do not fit."""
     own = {key: source for key, source in sources.items() if key != "spacing_source"}
     used = next((part.source for part in reversed(stated) if "X" in part.sizes), "assumed")
     warnings = []
@@ -63,7 +63,7 @@ def origin(
         for part in stated
         if any(abs(log(size / sizes[axis])) > AGREEMENT for axis, size in part.sizes.items())
     ]
-    lines = tuple(dict.fromkeys([*warnings, *remarks]))
+    lines = tuple(dict.fromkeys([*warnings, *more]))
     if metadata.get("spacing_source") == "assumed":
         return Origin(own | {"spacing": "assumed"}, warnings=lines)
     um = next(part.um for part in reversed(stated) if "X" in part.sizes)
@@ -163,7 +163,7 @@ def _positive(value: object) -> float | None:
 
 
 def description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """Return the description of the first page, our own JSON, and remarks on both."""
+    """Return the description of the first page, our own JSON, and warnings on both."""
     imagej = dict(file.imagej_metadata or {})
     notes = _elements(_ome(file), "StructuredAnnotations") if file.is_ome else []
     comments = [found for note in notes for found in _elements(note, "CommentAnnotation")]
@@ -202,7 +202,7 @@ def _elements(parent: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[dict[str, Any], str]:
-    """Return the JSON object, with `allowed` words, at a text's start; a remark on a broken one."""
+    """Return the JSON object that begins a text, of `allowed` words; a warning on a broken one."""
     if not isinstance(text, str) or not text.startswith("{"):
         return {}, ""
     try:

@@ -168,8 +168,8 @@ class AlgorithmInferer(Inferer):
         slug = self.socket or TASKS[given.task].inputs[0].slug
         with at(name), using(network):
             volume = described(volume_of(image), {}, Path(name).name)
-            outputs, _, doubts = self.algorithm.answer({slug: volume})
-        warn_of(given.name, [*volume.origin.warnings, *doubts])
+            outputs, _, lines = self.algorithm.answer({slug: volume})
+        warn_of(given.name, [*volume.origin.warnings, *lines])
         main = TASKS[given.task].main_output
         assert main is not None  # every task with images has one
         found = outputs[main.slug]

@@ -45,8 +45,8 @@ def read_image(path: str | Path) -> list[LayerData]:
     else:
         whole = read(place)
         parts = whole.channels
-        for remark in whole.origin.warnings:  # napari shows warnings
-            warnings.warn(f"{place.name}: {remark}", stacklevel=2)
+        for line in whole.origin.warnings:  # napari shows warnings
+            warnings.warn(f"{place.name}: {line}", stacklevel=2)
         if whole.array.dtype.kind in "iub" and is_labels(place):
             return [labels_layer(parts[0], name)]
     if not parts[1:]:

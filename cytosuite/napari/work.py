@@ -139,8 +139,8 @@ def _fact(key: str, own: Mapping[str, Any]) -> str:
 def _card(card: Mapping[str, Any]) -> str:
     """Return a model with its cost, its terms, and what speaks against it."""
     terms = " + ".join(f"{key} {value:.2f}" for key, value in card.get("terms", {}).items())
-    doubts = [f"not made for this {key}" for key in card.get("broken", [])]
-    doubts += [f"left out: {card['left_out']}"] if card.get("left_out") else []
+    reasons = [f"not made for this {key}" for key in card.get("broken", [])]
+    reasons += [f"left out: {card['left_out']}"] if card.get("left_out") else []
     cost = "" if card.get("cost") is None else f"{card['cost']:.2f} "
-    parts = [f"{cost}{card['model']}", *([terms] if terms else []), *doubts]
+    parts = [f"{cost}{card['model']}", *([terms] if terms else []), *reasons]
     return escape("; ".join(parts)).replace("; ", ": ", 1)

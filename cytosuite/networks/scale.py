@@ -77,7 +77,7 @@ class Scale(NamedTuple):
     spacing: tuple[float, ...]  # µm per voxel of the image at the scale of the training, z y x
     ratio: float  # diameter of the image's nuclei divided by the training's
     source: str  # of the ratio: "given" by the user, "estimated", by the "network", or "trained"
-    warnings: tuple[str, ...] = ()  # remarks that a user must see
+    warnings: tuple[str, ...] = ()  # that a user must see
 
 
 def choose_scale(

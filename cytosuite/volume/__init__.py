@@ -50,7 +50,7 @@ class Origin:
     # ``tiff``, ``metaimage``, ``hdf5``, ``name``, ``user`` or ``assumed``.
     sources: Mapping[str, str] = field(default_factory=dict)
     unit: str = "um"  # of the stated voxel size: ``um``, ``nm``, ``mm``, ``cm``, ``inch``, ``m``
-    warnings: tuple[str, ...] = ()  # remarks for the user, one short line each
+    warnings: tuple[str, ...] = ()  # for the user, one short line each
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +145,10 @@ def with_channel(
     found: Mapping[str, object], names: Sequence[str], axes: str, pick: Mapping[str, int]
 ) -> tuple[dict[str, Scalar], tuple[str, ...]]:
     """Return the `scalars` of an image with the name of its channel, if it has one channel."""
-    metadata, remarks = scalars(found)
+    metadata, warnings = scalars(found)
     if "C" not in axes and (name := dict(enumerate(names)).get(pick.get("C", 0))):
         metadata.setdefault("channel", name)
-    return metadata, remarks
+    return metadata, warnings
 
 
 def is_size(value: object) -> bool:

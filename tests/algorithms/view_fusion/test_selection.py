@@ -6,7 +6,7 @@ from restorers import TINY
 
 from cytosuite.algorithms.view_fusion.predict import Parameters
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.contract.cautions import cautions
+from cytosuite.contract.choice_warnings import choice_warnings
 from cytosuite.contract.manifest import parameters_of, parse, read_algorithm
 from cytosuite.contract.select import describe, select
 from cytosuite.contract.weights import read_cards
@@ -49,7 +49,7 @@ def test_each_study_and_channel_of_the_challenge_has_a_network(channel, number):
             view = _of_challenge(number, channel, factor, **metadata)
             found = select(list(CARDS.values()), describe(view), POLICY)
             assert found.card.name == f"{channel}-study{number}"
-            assert (found.fallback, cautions(found, view)) == (False, [])
+            assert (found.fallback, choice_warnings(found, view)) == (False, [])
 
 
 @pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.weights])
@@ -70,7 +70,9 @@ def test_far_from_every_network_what_beats_the_view_is_taken_and_told(channel, n
         view = Volume(np.zeros((8, 9, 9), np.uint16), spacing, metadata={"channel": channel})
         found = select(list(CARDS.values()), describe(view), POLICY)
         assert found.card.name == name
-        assert [line.partition(":")[0] for line in cautions(found, view)] == ["no model near"]
+        assert [line.partition(":")[0] for line in choice_warnings(found, view)] == [
+            "no model near"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_content_that_no_network_knows_is_handed_back_and_told(channel, words):
         found = select(list(CARDS.values()), describe(view), POLICY)
         assert (found.card.name, found.fallback) == ("identity", False)
         line = f"no model for channel: {words}, identity serves any"
-        assert [line.partition(";")[0] for line in cautions(found, view)] == [line]
+        assert [line.partition(";")[0] for line in choice_warnings(found, view)] == [line]
 
 
 NETWORK = TINY.model_dump(mode="json")

@@ -84,7 +84,7 @@ def test_the_end_of_a_log_is_kept(answers, dataset):
 def test_warnings_are_grouped_but_for_assumed_voxel_sizes():
     from cytosuite.benchmark.results.gather import _doubts
     from cytosuite.benchmark.runs.record import Record
-    from cytosuite.contract.cautions import ASSUMED
+    from cytosuite.contract.choice_warnings import ASSUMED
 
     own = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status": "ok"}
     record = Record(**own, warnings=("model: none is near", f"{ASSUMED}: 1 um"))

@@ -1,4 +1,4 @@
-"""Doubts about the choice of a model: one line each, and none about a good one."""
+"""Warnings on the choice of a model: one line each, and none about a good one."""
 
 import cards
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cytosuite.contract.cautions import cautions, stretched
+from cytosuite.contract.choice_warnings import choice_warnings, stretched
 from cytosuite.contract.manifest import SelectPolicy
 from cytosuite.contract.select import describe, select
 from cytosuite.volume import Volume
@@ -26,10 +26,10 @@ def _volume(spacing=(2.0, 0.5, 0.5), **metadata):
 
 
 def _doubts(volume, *cards, policy=POLICY):
-    return cautions(select(cards, describe(volume), policy), volume)
+    return choice_warnings(select(cards, describe(volume), policy), volume)
 
 
-def _cautions(volume, **describes):
+def _warnings(volume, **describes):
     return _doubts(volume, _card("mine", **describes))
 
 
@@ -37,7 +37,7 @@ def _cautions(volume, **describes):
 def test_a_caution_on_voxel_sizes_comes_beyond_a_factor_of_two(image, card):
     worst = max(max(a / b, b / a) for a, b in zip(image, card, strict=True))
     assume(abs(worst - 2) > 1e-9)
-    assert bool(_cautions(_volume(image), spacing=card)) == (worst > 2)
+    assert bool(_warnings(_volume(image), spacing=card)) == (worst > 2)
 
 
 def test_a_card_that_is_named_though_it_beat_nothing_is_a_doubt():
@@ -86,22 +86,22 @@ def test_facts_of_different_cards_are_a_contradiction(study, spacing, own, other
 
 
 def test_each_doubt_about_a_choice_is_one_line():
-    (line,) = _cautions(_volume(channel="actin"), channel="nucleus")
+    (line,) = _warnings(_volume(channel="actin"), channel="nucleus")
     assert line == "model does not fit: channel is 'actin', mine was made for 'nucleus'"
-    (line,) = _cautions(_volume(), channel="nucleus")
+    (line,) = _warnings(_volume(), channel="nucleus")
     assert line == "channel assumed: nucleus, not given by the file"
     guessed = _volume((1.0, 1.0), spacing_source="assumed")
-    (line,) = _cautions(guessed, spacing=(0.1, 0.1))
+    (line,) = _warnings(guessed, spacing=(0.1, 0.1))
     assert line == (
         "voxel size assumed: 1 x 1 µm, not given by the file (--spacing z,y,x or "
         "acquisition-metadata.json overrides)"
     )
-    (line,) = _cautions(_volume(), spacing=(2.0, 1.01, 0.5))
+    (line,) = _warnings(_volume(), spacing=(2.0, 1.01, 0.5))
     assert line == (
         "voxel size far from the model's: 2 x 0.5 x 0.5 µm, up to 2.02 times smaller than "
         "2 x 1.01 x 0.5 µm of mine"
     )
-    assert "up to 5 times larger" in _cautions(_volume(), spacing=(0.1, 0.1))[0]
+    assert "up to 5 times larger" in _warnings(_volume(), spacing=(0.1, 0.1))[0]
 
 
 def _labels(radii, shape=(24, 90, 90), spacing=(1.0, 1.0, 1.0)):

@@ -1,4 +1,4 @@
-"""Doubts about the choice of a model that a user must see, one line each: kind, colon, finding."""
+"""Warnings on the choice of a model, one line each: kind, colon, finding."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import exp, inf, log
@@ -20,7 +20,7 @@ STRETCHED = {"YX": 1.5, "ZYX": 1.35}  # ratios worth a warning; cells on glass m
 SAME = log(1.25)  # largest one of voxels that may be of one kind of image
 
 
-def cautions(selection: Selection, volume: Volume | None) -> list[str]:
+def choice_warnings(selection: Selection, volume: Volume | None) -> list[str]:
     """Return the warnings on a choice, one line each: kind, colon, finding."""
     if volume is None:
         return []
