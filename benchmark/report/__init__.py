@@ -47,8 +47,8 @@ def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables])
     with full_disk(folder), work_folder(folder.parent) as parts:
         for file, text in texts.items():
             (parts / file).write_text(text, encoding="utf-8")
-        for file, found in tables.items():
-            join_tables(parts / file, ["algorithm", "case"], found)
+        for file, paths in tables.items():
+            join_tables(parts / file, ["algorithm", "case"], paths)
         for file, content in {**tables, **texts}.items():
             if content:
                 (parts / file).replace(folder / file)
@@ -58,6 +58,6 @@ def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables])
 
 def write_blind(results: Results, run_folder: Path) -> Path:
     """Write the report for participants, ``blind``, and the organiser's ``blind-names.json``."""
-    found = {neutral: name for name, neutral in blind_names(results).items()}
-    write_json(run_folder / "blind-names.json", found)
+    names = {neutral: name for name, neutral in blind_names(results).items()}
+    write_json(run_folder / "blind-names.json", names)
     return write_report(blinded(results), run_folder / "blind")

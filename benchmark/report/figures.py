@@ -39,15 +39,15 @@ def cell(
 
 
 def value(
-    metric: Metric[Any], found: float, axis: Axis, digits: int = 2, failure: str = ""
+    metric: Metric[Any], score: float, axis: Axis, digits: int = 2, failure: str = ""
 ) -> Markup:
     """Return a value as a cell with colour and fixed decimals, none of a count; NaN sorts last."""
     mark = badge(failure) + " " if failure else ""
-    if math.isnan(found):
+    if math.isnan(score):
         return cell(mark or "-")
-    whole = (metric.best is None or metric.worst is None) and found.is_integer()
-    text = mark + (number(found, 0) if whole else fixed(found, digits))
-    return cell(text, found, heat(axis.goodness(found)))
+    whole = (metric.best is None or metric.worst is None) and score.is_integer()
+    text = mark + (number(score, 0) if whole else fixed(score, digits))
+    return cell(text, score, heat(axis.goodness(score)))
 
 
 def heat(goodness: float | None) -> str:
@@ -105,14 +105,14 @@ def strip(
     """Return cases as dots (`places`: their numbers) on their density; crosses for failed ones."""
     half = LANE_STEP * (LANES // 2) + 6
     parts = [*_grid(axis, 2 * half)]
-    found = {case: value for case, value in values.items() if known(value)}
-    if not found:
+    scored = {case: value for case, value in values.items() if known(value)}
+    if not scored:
         return svg("strip", 2 * half, "no values", parts)
-    parts += violin(axis, list(found.values()), half)
-    centre = median(found.values())
+    parts += violin(axis, list(scored.values()), half)
+    centre = median(scored.values())
     x = _percent(axis, centre)
     parts.append(line("median", (x, x), ("2", f"{2 * half - 2:g}")))
-    drawn = found if dots else {}
+    drawn = scored if dots else {}
     spots = [100 * axis.position(value) for value in drawn.values()]
     for (case, value), at, lane in zip(drawn.items(), spots, lanes(spots), strict=True):
         y = f"{half + LANE_STEP * lane:g}"
@@ -124,8 +124,8 @@ def strip(
             if lost
             else f'<circle cx="{at:.2f}%" cy="{y}" r="4" data-case="{places[case]}">{text}</circle>'
         )
-    ends = f"{number(min(found.values()))} to {number(max(found.values()))}"
-    return svg("strip", 2 * half, f"{len(found)} cases, median {number(centre)}, {ends}", parts)
+    ends = f"{number(min(scored.values()))} to {number(max(scored.values()))}"
+    return svg("strip", 2 * half, f"{len(scored)} cases, median {number(centre)}, {ends}", parts)
 
 
 def violin(axis: Axis, values: Sequence[float], half: float) -> list[str]:
@@ -174,14 +174,14 @@ def places_figure(algorithms: int) -> Markup:
 
 def _numbers(texts: Iterable[tuple[str, str]]) -> Markup:
     """Return the numbers of an axis, each with its place, as a figure."""
-    parts = "".join(f'<text x="{x}" y="12" text-anchor="middle">{own}</text>' for x, own in texts)
+    parts = "".join(f'<text x="{x}" y="12" text-anchor="middle">{text}</text>' for x, text in texts)
     return Markup(
         f'<svg class="fig axis" aria-hidden="true" width="100%" height="16">{parts}</svg>'
     )
 
 
 def lanes(positions: Sequence[float]) -> list[int]:
-    """Return a lane (0, 1, -1, ...) for each dot [%]; those of one lie `DOT` apart, if possible."""
+    """Return a lane (0, 1, -1, ...) for each dot [%], in a lane `DOT` apart if possible."""
     order = [0, *(sign * n for n in range(1, LANES // 2 + 1) for sign in (1, -1))]
     last = dict.fromkeys(order, -math.inf)
     chosen = [0] * len(positions)

@@ -37,29 +37,34 @@ def leaderboard(index: Index) -> list[Row]:
     rows = []
     for entry in index.standings:
         memory, rank = entry.peak_memory, entry.rank
-        row: Row = {"rank": int(rank) if rank is not None and whole else rank}
-        row |= {"algorithm": entry.algorithm}
-        row |= {metric.name: index.summary(entry, metric).mean for metric in index.board}
-        row |= {"failed": None if entry.control else entry.failed}
-        row |= {"s_per_case": entry.median_seconds}
-        row |= {"peak_MiB": None if memory is None else round(memory / 2**20)}
-        row |= _around(index, entry, index.board)
-        row |= {metric.name: index.summary(entry, metric).mean for metric in others}
-        row |= _around(index, entry, others)
-        row |= {"cases": entry.cases, "control": int(entry.control)}
         low, high = places.get(entry.algorithm, (None, None))
-        tier = tiers.get(entry.algorithm)
-        rows.append(row | {"rank_low": low, "rank_high": high, "tier": tier})
+        row: Row = {
+            "rank": int(rank) if rank is not None and whole else rank,
+            "algorithm": entry.algorithm,
+            **{metric.name: index.summary(entry, metric).mean for metric in index.board},
+            "failed": None if entry.control else entry.failed,
+            "s_per_case": entry.median_seconds,
+            "peak_MiB": None if memory is None else round(memory / 2**20),
+            **_around(index, entry, index.board),
+            **{metric.name: index.summary(entry, metric).mean for metric in others},
+            **_around(index, entry, others),
+            "cases": entry.cases,
+            "control": int(entry.control),
+            "rank_low": low,
+            "rank_high": high,
+            "tier": tiers.get(entry.algorithm),
+        }
+        rows.append(row)
     return rows
 
 
 def _around(index: Index, entry: Standing, metrics: Sequence[Metric[Any]]) -> Row:
     """Return interval and pooled value of some metrics."""
-    found = {metric.name: index.summary(entry, metric) for metric in metrics}
+    summaries = {metric.name: index.summary(entry, metric) for metric in metrics}
     row: Row = {}
-    for name, summary in found.items():
+    for name, summary in summaries.items():
         row |= {f"{name}_low": summary.low, f"{name}_high": summary.high}
-    return row | {f"{name}_pooled": summary.pooled for name, summary in found.items()}
+    return row | {f"{name}_pooled": summary.pooled for name, summary in summaries.items()}
 
 
 def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd.DataFrame:
@@ -74,15 +79,15 @@ def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd
     table[row, column] = single["value"]
     rows = single[facts].iloc[first].reset_index(drop=True)
     wide = pd.DataFrame(table, columns=order).drop(columns="", errors="ignore")
-    found = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
+    attempts = [records.get(pair) for pair in zip(rows["algorithm"], rows["case"], strict=True)]
     if any(record.gpu for record in records.values()):
         for name in GPU:
-            rows[name] = [None if own is None else getattr(own, name) for own in found]
+            rows[name] = [getattr(record, name, None) for record in attempts]
     if any(record.facts for record in records.values()):
         for name in COLUMNS:
-            rows[name] = [None if own is None else own.facts.get(name) for own in found]
+            rows[name] = [None if record is None else record.facts.get(name) for record in attempts]
         for name in TIMES:
-            rows[name] = [None if own is None else getattr(own, name) for own in found]
+            rows[name] = [getattr(record, name, None) for record in attempts]
     joined: pd.DataFrame = rows.join(wide)
     return joined.sort_values("algorithm", kind="stable")
 
@@ -112,13 +117,13 @@ def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:
 def by_depth(sets: Mapping[str, Mapping[Evidence[Any], Any]]) -> pd.DataFrame:
     """Return edge strength by depth in µm, and similarity by region and share of the depth."""
     rows: list[tuple[Any, ...]] = []
-    for name, own in sets.items():
-        if edges := own.get(EDGES):
+    for name, evidence in sets.items():
+        if edges := evidence.get(EDGES):
             values = zip(edges.depth_um, edges.synthetic, edges.real, strict=True)
             rows += [(name, "edge strength", *row) for row in values]
-        regions = own[REGION_SCORES].scores.items() if REGION_SCORES in own else ()
+        regions = evidence[REGION_SCORES].scores.items() if REGION_SCORES in evidence else ()
         for region, scores in regions:
-            pairs = zip(own[REGION_SCORES].depth, scores, strict=True)
+            pairs = zip(evidence[REGION_SCORES].depth, scores, strict=True)
             rows += [(name, region, *pair, None) for pair in pairs]
     columns = ["answer", "quantity", "depth", "value", "real"]
     return pd.DataFrame(rows, columns=columns).dropna(subset="value")
@@ -169,19 +174,19 @@ def latex_board(index: Index) -> str:
             last = tier
             cells = [escape(entry.algorithm)]
             for metric in index.board:
-                found = index.summary(entry, metric)
-                mean = escape(number(found.mean, DIGITS))
-                bold = not entry.control and found.mean == best[metric.name]
-                ends = f"{number(found.low, DIGITS)}--{number(found.high, DIGITS)}"
-                reach = f" ({ends})" if known(found.low) else ""
+                summary = index.summary(entry, metric)
+                mean = escape(number(summary.mean, DIGITS))
+                bold = not entry.control and summary.mean == best[metric.name]
+                ends = f"{number(summary.low, DIGITS)}--{number(summary.high, DIGITS)}"
+                reach = f" ({ends})" if known(summary.low) else ""
                 cells.append((rf"\textbf{{{mean}}}" if bold else mean) + reach)
             cells.append("" if entry.control else str(entry.failed))
-            own = {
+            texts = {
                 "s per case": "" if entry.control else number(entry.median_seconds),
                 "Places": places.get(entry.algorithm, ""),
                 "Tier": tiers.get(entry.algorithm, ""),
             }
-            cells += [str(own[head]).replace(" to ", "--") for head in more]
+            cells += [str(texts[head]).replace(" to ", "--") for head in more]
             lines.append(_row(cells))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 

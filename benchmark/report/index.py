@@ -23,8 +23,8 @@ class Index:
     cases: dict[str, int]  # place of each case, in the order of the dataset; sets have no case
     ranked: list[Standing]  # best first, the unranked last
     controls: list[Standing]
-    board: list[Metric[Any]]  # those of the leaderboard: the primary ones, or the first two of all
-    by_case: list[Metric[Any]]  # those with a value per case
+    board: list[Metric[Any]]  # of the leaderboard: the primary ones, or the first two of all
+    by_case: list[Metric[Any]]  # with a value per case
     values: defaultdict[tuple[str, str], dict[str, float]]  # defined; infinite ones too
     records: defaultdict[str, dict[str, Record]]  # how each case went, by algorithm and case
     axes: dict[str, Axis]  # of each metric, wide enough for all values and intervals
@@ -36,37 +36,38 @@ class Index:
 
     def summary(self, entry: Standing, metric: Metric[Any]) -> Summary:
         """Return a metric of one standing, NaN where there is none: a control has a mean alone."""
-        found = entry.summaries.get(metric.name, Summary())
-        alone = replace(found, low=math.nan, high=math.nan, pooled=math.nan)
-        return alone if entry.control else found
+        summary = entry.summaries.get(metric.name, Summary())
+        alone = replace(summary, low=math.nan, high=math.nan, pooled=math.nan)
+        return alone if entry.control else summary
 
     def reach(self, metric: Metric[Any], entries: Iterable[Standing]) -> Axis:
         """Return the part of a metric's axis with means, intervals, pooled values of standings."""
-        found = [self.summary(entry, metric) for entry in entries]
-        ends = [(own.mean, own.low, own.high, own.pooled) for own in found]
+        summaries = [self.summary(entry, metric) for entry in entries]
+        ends = [(summary.mean, summary.low, summary.high, summary.pooled) for summary in summaries]
         return near(self.axes[metric.name], chain.from_iterable(ends))
 
     def failed(self, algorithm: str) -> dict[str, str]:
         """Return the failure of each case that an algorithm did not finish."""
-        found = self.records[algorithm].items()
-        return {case: record.status for case, record in found if not record.ok}
+        return {
+            case: record.status for case, record in self.records[algorithm].items() if not record.ok
+        }
 
     def goodness(self, algorithm: str) -> dict[str, float]:
         """Return the mean goodness by case over the board's metrics, 0 to 1; -inf without any."""
-        found = dict.fromkeys(self.cases, -math.inf)
-        for case in found.keys() - self.failed(algorithm):
-            each = [
-                self.axes[metric.name].goodness(value)
+        means = dict.fromkeys(self.cases, -math.inf)
+        for case in means.keys() - self.failed(algorithm):
+            good = [
+                goodness
                 for metric in self.board
                 if (value := self.values[algorithm, metric.name].get(case)) is not None
+                and (goodness := self.axes[metric.name].goodness(value)) is not None
             ]
-            good = [goodness for goodness in each if goodness is not None]
-            found[case] = sum(good) / len(good) if good else -math.inf
-        return found
+            means[case] = sum(good) / len(good) if good else -math.inf
+        return means
 
 
 def axis_of(metric: Metric[Any], seen: Iterable[float]) -> Axis:
-    """Return the axis of a metric: its own range, or that of the values where it is unbounded."""
+    """Return the axis of a metric: its own range, or the values' where it is unbounded."""
     ends = [end for end in (metric.best, metric.worst) if known(end)]
     pool = ends if len(ends) == 2 else [*ends, *filter(known, seen)]
     low, high = (min(pool), max(pool)) if pool else (0.0, 1.0)

@@ -42,6 +42,7 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
     script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js")
 
     def sealed(style: Markup) -> Markup:
+        """Return a style sheet of a section, which the policy then allows."""
         styles.append(style)
         return style
 
@@ -75,8 +76,8 @@ def markdown(index: Index, views: Mapping[str, Any]) -> str:
 
 
 def _policy(scripts: Sequence[str], styles: Sequence[str]) -> Markup:
-    """Return what a browser may do: run and apply these texts, and styles of attributes."""
-    own, shown = (
+    """Return the content policy: a browser runs and applies these texts, and style attributes."""
+    script_hashes, style_hashes = (
         " ".join(
             f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
             for text in dict.fromkeys(texts)
@@ -85,7 +86,7 @@ def _policy(scripts: Sequence[str], styles: Sequence[str]) -> Markup:
     )
     return Markup(
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-        f"script-src {own}; style-src 'unsafe-inline'; style-src-elem {shown}"
+        f"script-src {script_hashes}; style-src 'unsafe-inline'; style-src-elem {style_hashes}"
     )
 
 

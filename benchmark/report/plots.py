@@ -44,7 +44,7 @@ class Spot:
     y: float
     place: int  # of its algorithm in the leaderboard, from 0, for colour and shape
     text: str  # in the tooltip
-    label: str = ""  # beside the point where there is room
+    label: str = ""  # next to the point where there is room
     case: int | None = None  # number of its case on the page
 
 
@@ -151,14 +151,14 @@ def boxes(
     parts, words = [*_labels(labels, HEIGHT, room, sizes), *up.grid()], []
     for place, (name, groups) in enumerate(values.items()):
         parts.append(f'<g class="{colour(place)}">')
-        for n, (text, own) in enumerate(zip(labels, groups, strict=True)):
-            if not len(own):
+        for n, (text, planes) in enumerate(zip(labels, groups, strict=True)):
+            if not len(planes):
                 continue
-            ends = np.quantile(own, (0.95, 0.75, 0.5, 0.25, 0.05))
+            ends = np.quantile(planes, (0.95, 0.75, 0.5, 0.25, 0.05))
             top, high, middle, low, bottom = (up.y(value) for value in ends)
             x = LEFT + room * (n + 0.5) + wide * (place - (len(values) - 1) / 2)
             left, right = f"{x - 0.4 * wide:.2f}%", f"{x + 0.4 * wide:.2f}%"
-            title = f"{name}, {text}: median {number(ends[2], 3)}, {len(own)} planes"
+            title = f"{name}, {text}: median {number(ends[2], 3)}, {len(planes)} planes"
             box = f'x="{left}" y="{high:.1f}" width="{0.8 * wide:.2f}%" height="{low - high:.1f}"'
             for a, b in ((top, high), (low, bottom)):
                 parts.append(line("reach", (f"{x:.2f}%",) * 2, (f"{a:.1f}", f"{b:.1f}")))
@@ -180,6 +180,7 @@ def points(
     across, up = axes[0], _Upwards(axes[1], HEIGHT)
 
     def x(value: float) -> float:
+        """Return the place of a value in % from the left."""
         return LEFT + (100 - LEFT - RIGHT) * across.position(value)
 
     parts = []
@@ -189,11 +190,10 @@ def points(
         parts.append(label("tick", at, f"{HEIGHT - BOTTOM + 15:g}", f"{tick:.4g}"))
     middle = f"{(LEFT + 100 - RIGHT) / 2:g}%"
     parts += [*up.grid(), label("title", middle, f"{HEIGHT - 8:g}", escape(titles[0]))]
-    for own in lines:
-        ends = zip(own.start, own.end, strict=True)
-        (a, c), (b, d) = ends
+    for stroke in lines:
+        (a, b), (c, d) = stroke.start, stroke.end
         across_ends = (f"{x(a):.2f}%", f"{x(c):.2f}%")
-        parts.append(line(escape(own.style), across_ends, (f"{up.y(b):.1f}", f"{up.y(d):.1f}")))
+        parts.append(line(escape(stroke.style), across_ends, (f"{up.y(b):.1f}", f"{up.y(d):.1f}")))
     for spot in sorted(spots, key=lambda spot: -spot.place):
         if len(spots) > MANY:  # small, so that none hides the others and the page stays light
             at = f'cx="{x(spot.x):.1f}%" cy="{up.y(spot.y):.0f}" r="2"'
@@ -210,7 +210,7 @@ def points(
 
 
 def _names(labels: Sequence[str], middles: Sequence[tuple[float, float]]) -> Iterable[str]:
-    """Return the names beside points; where wide and narrow pages differ, one for each."""
+    """Return the names next to points; where wide and narrow pages differ, one for each."""
     spaces = [place_labels(middles, labels, width) for width in WIDTHS]
     for text, (at, down), wide, narrow in zip(labels, middles, *spaces, strict=True):
         for side, style in ((wide, "wide-label"), (narrow, "narrow-label")):
@@ -229,20 +229,23 @@ def place_labels(
     """Return shift and anchor of labels of points [%, px], the first first; None without room."""
     at = [(across * width / 100, down) for across, down in middles]
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
-    found: list[Side | None] = []
-    for own, ((x, y), text) in enumerate(zip(at, labels, strict=True)):
+    sides: list[Side | None] = []
+    for n, ((x, y), text) in enumerate(zip(at, labels, strict=True)):
         wide, choice = len(text) * LETTER, None
         for dx, dy, anchor, share in SIDES:
             start = x + dx - share * wide
             box = (start, y + dy - LINE + 3, start + wide, y + dy + 3)
             inside = box[0] >= LEFT * width / 100 and box[2] <= width and box[1] >= 0
             free = all(
-                box[2] <= other[0] or other[2] <= box[0] or box[3] <= other[1] or other[3] <= box[1]
-                for other in taken[:own] + taken[own + 1 :]
+                box[2] <= obstacle[0]
+                or obstacle[2] <= box[0]
+                or box[3] <= obstacle[1]
+                or obstacle[3] <= box[1]
+                for obstacle in taken[:n] + taken[n + 1 :]
             )
             if inside and free:
                 choice = (dx, dy, anchor)
                 taken.append(box)
                 break
-        found.append(choice)
-    return found
+        sides.append(choice)
+    return sides

@@ -34,17 +34,17 @@ def sections() -> dict[str, ReportSection[Any]]:
     """Return all sections by the name of their module, in their order."""
     package = import_module("cytosuite.benchmark.report.sections")
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    found = {name: import_module(f"{package.__name__}.{name}").SECTION for name in names}
-    return dict(sorted(found.items(), key=lambda pair: (pair[1].order, pair[0])))
+    by_name = {name: import_module(f"{package.__name__}.{name}").SECTION for name in names}
+    return dict(sorted(by_name.items(), key=lambda pair: (pair[1].order, pair[0])))
 
 
 def views(index: Index, progress: Progress = lambda *_: None) -> dict[str, Any]:
     """Return the view of each section by name, None without content."""
-    found = {}
+    by_name = {}
     for number, (name, section) in enumerate(sections().items()):
         progress(number, len(sections()), section.title)
-        found[name] = section.view(index)
-    return found
+        by_name[name] = section.view(index)
+    return by_name
 
 
 def escape(text: object) -> str:

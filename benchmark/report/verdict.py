@@ -49,13 +49,13 @@ def readings(index: Index) -> list[tuple[str, str]]:
     if not index.ranked or not _has_result(best := _best(index)):
         return []
     reach = joined(_phrases(index)) if len(index.ranked) > 1 else ""
-    found = {
+    sentences = {
         "What it reaches": reach,
         "Where it fails": weakness(index, best.algorithm),
         "What it costs": _cost(index, best),
         "How sure": certainty(index.results.ranking, best.algorithm),
     }
-    return [(name, text) for name, text in found.items() if text]
+    return [(name, text) for name, text in sentences.items() if text]
 
 
 def weakness(index: Index, algorithm: str) -> str:
@@ -132,8 +132,8 @@ def found_share(index: Index, algorithm: str) -> float | None:
     done = {case for name, case in matches if name == algorithm} | index.failed(algorithm).keys()
     if not sum(true.values()) or annotated - true.keys() or annotated - done:
         return None
-    found = sum(match.found for (name, _), match in matches.items() if name == algorithm)
-    return found / sum(true.values())
+    hits = sum(match.found for (name, _), match in matches.items() if name == algorithm)
+    return hits / sum(true.values())
 
 
 def _has_result(entry: Standing) -> bool:
@@ -213,18 +213,17 @@ def _ahead(index: Index, ranking: Ranking, first: Standing, second: Standing) ->
 
 def _board(index: Index, second: Standing) -> list[Metric[Any]]:
     """Return the ranking metrics in which the second has a value, too."""
-    found = _ranking_metrics(index)
-    return [metric for metric in found if not math.isnan(index.summary(second, metric).mean)]
+    metrics = _ranking_metrics(index)
+    return [metric for metric in metrics if not math.isnan(index.summary(second, metric).mean)]
 
 
 def _values(index: Index, first: Standing, second: Standing) -> str:
     """Return the means of two algorithms, with digits that tell them apart, in each metric."""
-    means = [
-        (metric.name, index.summary(first, metric).mean, index.summary(second, metric).mean)
-        for metric in _board(index, second)
-    ]
-    shown = [f"{name} {against(one, other)}" for name, one, other in means]
-    return joined(shown) or f"{second.algorithm} has no value"
+    values = []
+    for metric in _board(index, second):
+        means = against(index.summary(first, metric).mean, index.summary(second, metric).mean)
+        values.append(f"{metric.name} {means}")
+    return joined(values) or f"{second.algorithm} has no value"
 
 
 def _some(names: list[str]) -> str:
@@ -244,27 +243,27 @@ def _cost(index: Index, best: Standing) -> str:
     times = {e.algorithm: e.median_seconds for e in index.ranked if known(e.median_seconds)}
     fastest = min(times, key=lambda name: times[name], default=best.algorithm)
     behind = fastest != best.algorithm
-    other = f"; the fastest, {fastest}, takes {duration(times[fastest])}" if behind else ""
-    return joined(parts) + other if parts else ""
+    rest = f"; the fastest, {fastest}, takes {duration(times[fastest])}" if behind else ""
+    return joined(parts) + rest if parts else ""
 
 
 def _phrases(index: Index) -> list[str]:
     """Return the values that the best algorithm reaches, a phrase per primary metric."""
     best = _best(index)
-    found = found_share(index, best.algorithm)
+    share = found_share(index, best.algorithm)
     phrases = [
-        _phrase(metric, index.summary(best, metric).mean, found)
+        _phrase(metric, index.summary(best, metric).mean, share)
         for metric in _ranking_metrics(index)
     ]
     found_first = sorted(phrases, key=lambda phrase: not phrase.startswith(("finds", "detects")))
     return [*found_first[:1], *(p.replace("the objects", "them") for p in found_first[1:])]
 
 
-def _phrase(metric: Metric[Any], mean: float, found: float | None) -> str:
+def _phrase(metric: Metric[Any], mean: float, share: float | None) -> str:
     """Return the mean value of one metric in words."""
     if metric.family == "labels" and metric.name == "DET":
-        if found is not None:
-            return f"finds {math.floor(100 * found + 0.5)} % of the objects (DET {mean:.2f})"
+        if share is not None:
+            return f"finds {math.floor(100 * share + 0.5)} % of the objects (DET {mean:.2f})"
         return f"detects the objects with an accuracy of {mean:.2f} (DET)"
     if metric.family == "labels" and metric.name == "SEG":
         return f"outlines the objects with a mean overlap of {mean:.2f} (SEG)"

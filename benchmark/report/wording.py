@@ -30,12 +30,12 @@ def number(value: float | None, digits: int = 2) -> str:
 
 def decimals(values: Iterable[float | None]) -> int:
     """Return decimals of a column: two; more if small or alike, fewer if one is large."""
-    found = [abs(value) for value in values if known(value)]
-    top = max(found, default=0.0)
+    sizes = [abs(value) for value in values if known(value)]
+    top = max(sizes, default=0.0)
     if top >= 100:
         return 1 if top < 1000 else 0
     least = 2 if top >= 0.1 or top == 0 else min(1 - math.floor(math.log10(top)), 9)
-    different = {round(value, 12) for value in found if value >= 0.5 * 10**-least}
+    different = {round(value, 12) for value in sizes if value >= 0.5 * 10**-least}
     return least + (len({round(value, least) for value in different}) < len(different))
 
 
@@ -110,8 +110,8 @@ def count(amount: int, noun: str) -> str:
 
 def span_of(numbers: Iterable[int]) -> str:
     """Return whole numbers as text, ``3`` or ``3 to 5``."""
-    found = sorted(numbers)
-    return " to ".join(map(str, dict.fromkeys((found[0], found[-1]))))
+    ordered = sorted(numbers)
+    return " to ".join(map(str, dict.fromkeys((ordered[0], ordered[-1]))))
 
 
 def direction(metric: Metric[Any]) -> str:

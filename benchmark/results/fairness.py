@@ -1,4 +1,4 @@
-"""What a method was given: training on this domain, weights, size of objects, time by part."""
+"""The terms of a method: training on this domain, weights, size of objects, time by part."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -15,7 +15,7 @@ SAME, NEAR, OTHER = "this", "same simulator", "other"
 UNSAID, NONE = "not said", "no training"
 
 
-class Given(NamedTuple):
+class Terms(NamedTuple):
     """One model of one algorithm in a run; times are medians over its cases [s]."""
 
     algorithm: str
@@ -69,8 +69,8 @@ def _plain(name: str) -> str:
     return base if part in known.sizes or not part else f"{base}/{part}"
 
 
-def given(records: Mapping[Any, Record]) -> list[Given]:
-    """Return what each model of each algorithm was given, of cases that ran and said so."""
+def terms_of(records: Mapping[Any, Record]) -> list[Terms]:
+    """Return the terms of each model of each algorithm, over the cases that ran and state facts."""
     parts: dict[tuple[str, str], list[Record]] = {}
     for record in records.values():
         if record.ok and record.facts:
@@ -83,7 +83,7 @@ def given(records: Mapping[Any, Record]) -> list[Given]:
         peaks = [one.peak_memory for one in own if one.peak_memory is not None]
         network = median(nets) if nets else None
         found.append(
-            Given(
+            Terms(
                 algorithm,
                 model,
                 own[0].facts,

@@ -22,15 +22,17 @@ class Arms(NamedTuple):
     entries: list[Standing]
     heads: list[str]
     rows: list[list[str]]
-    gains: list[list[str]]  # the first one's mean of each metric, and what it is above each other
+    gains: list[list[str]]  # by metric: mean of the first, and its difference to each other
 
 
 def view(index: Index) -> dict[str, Arms] | None:
     """Return the models of each algorithm with several; None without any."""
-    found: dict[str, list[Standing]] = {}
+    by_program: dict[str, list[Standing]] = {}
     for entry in index.ranked:
-        found.setdefault(program_of(entry.algorithm), []).append(entry)
-    return {name: _arms(index, own) for name, own in found.items() if len(own) > 1} or None
+        by_program.setdefault(program_of(entry.algorithm), []).append(entry)
+    return {
+        name: _arms(index, entries) for name, entries in by_program.items() if len(entries) > 1
+    } or None
 
 
 def _arms(index: Index, entries: list[Standing]) -> Arms:
@@ -47,56 +49,58 @@ def _arms(index: Index, entries: list[Standing]) -> Arms:
     first, *others = entries
     gains = [["metric", rows[0][0], *(f"minus {row[0]}" for row in rows[1:])]]
     for metric in (m for m in index.by_case if None not in (m.best, m.worst)):
-        own = index.summary(first, metric)
-        gains.append([metric.name, estimate(own.mean, own.low, own.high)])
-        pairs = ((first.algorithm, other.algorithm) for other in others)
+        summary = index.summary(first, metric)
+        gains.append([metric.name, estimate(summary.mean, summary.low, summary.high)])
+        pairs = ((first.algorithm, rival.algorithm) for rival in others)
         gains[-1] += [_gain(index, pair, metric.name) for pair in pairs]
     return Arms(entries, heads, rows, gains)
 
 
 def _gain(index: Index, names: tuple[str, str], metric: str) -> str:
     """Return the mean difference of two models over their common cases, and its interval."""
-    one, two = (index.values[name, metric] for name in names)
-    found = np.array([one.get(case, np.nan) - two.get(case, np.nan) for case in index.cases])
-    known = found[np.isfinite(found)]
-    mean = fixed(float(known.mean()), 3) if known.size else "-"
-    reach = interval(*mean_interval(known), 3)
+    first, second = (index.values[name, metric] for name in names)
+    differences = np.array(
+        [first.get(case, np.nan) - second.get(case, np.nan) for case in index.cases]
+    )
+    finite = differences[np.isfinite(differences)]
+    mean = fixed(float(finite.mean()), 3) if finite.size else "-"
+    reach = interval(*mean_interval(finite), 3)
     return f"{mean} ({reach})" if reach else mean
 
 
-def markdown(_: Index, found: dict[str, Arms]) -> list[str]:
+def markdown(_: Index, programs: dict[str, Arms]) -> list[str]:
     """Return a table of each algorithm's models."""
     return [
         line
-        for program, own in found.items()
+        for program, arms in programs.items()
         for line in (
-            *(f"### {escape(program)}", "", *table(own.heads, own.rows), ""),
-            *(PAIRED, "", *table(own.gains[0], own.gains[1:]), ""),
+            *(f"### {escape(program)}", "", *table(arms.heads, arms.rows), ""),
+            *(PAIRED, "", *table(arms.gains[0], arms.gains[1:]), ""),
         )
     ]
 
 
 TEMPLATE = """
 <p class="lead">One algorithm with several models: they differ in their training. Dots are means over the cases, lines 95 % intervals, diamonds all cases taken as one.</p>
-{% for program, own in view.items() %}
+{% for program, arms in view.items() %}
 <h3>{{ program }}</h3>
 <div class="columns">
-{% for metric in index.board %}{% set axis = index.reach(metric, own.entries) %}
+{% for metric in index.board %}{% set axis = index.reach(metric, arms.entries) %}
 <figure class="strips"><figcaption><strong>{{ metric.title }}</strong> <span class="quiet">{{ direction(metric) }}</span></figcaption>
   <div class="strip-rows">
-  {% for entry in own.entries %}{% set found = index.summary(entry, metric) %}<span class="strip-name" title="{{ entry.algorithm }}">{{ own.rows[loop.index0][0] }}</span><div class="track">{{ whisker(axis, found.mean, found.low, found.high, found.pooled) }}</div>{% endfor %}
+  {% for entry in arms.entries %}{% set summary = index.summary(entry, metric) %}<span class="strip-name" title="{{ entry.algorithm }}">{{ arms.rows[loop.index0][0] }}</span><div class="track">{{ whisker(axis, summary.mean, summary.low, summary.high, summary.pooled) }}</div>{% endfor %}
   <span></span><div class="track">{{ axis_figure(axis) }}</div>
   </div></figure>
 {% endfor %}
 </div>
 <div class="scroll" tabindex="0" role="region" aria-label="Models of {{ program }}"><table class="plain sortable">
-  <thead><tr>{% for head in own.heads %}<th scope="col" data-sort="{{ "text" if loop.first or loop.last else "number" }}">{{ head }}</th>{% endfor %}</tr></thead>
-  <tbody>{% for row in own.rows %}<tr><th scope="row">{{ row[0] }}</th>{% for text in row[1:] %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
+  <thead><tr>{% for head in arms.heads %}<th scope="col" data-sort="{{ "text" if loop.first or loop.last else "number" }}">{{ head }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for row in arms.rows %}<tr><th scope="row">{{ row[0] }}</th>{% for text in row[1:] %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
 </table></div>
 <p class="quiet">PAIRED</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Differences of {{ program }}"><table class="plain">
-  <thead><tr>{% for head in own.gains[0] %}<th scope="col">{{ head }}</th>{% endfor %}</tr></thead>
-  <tbody>{% for row in own.gains[1:] %}<tr><th scope="row">{{ row[0] }}</th>{% for text in row[1:] %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
+  <thead><tr>{% for head in arms.gains[0] %}<th scope="col">{{ head }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for row in arms.gains[1:] %}<tr><th scope="row">{{ row[0] }}</th>{% for text in row[1:] %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}</tbody>
 </table></div>
 {% endfor %}
 """.replace("PAIRED", PAIRED)  # noqa: E501 - HTML

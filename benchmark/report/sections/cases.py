@@ -33,11 +33,11 @@ def view(index: Index) -> list[Grid] | None:
     for metric in sorted(index.by_case, key=lambda metric: metric not in index.board)[:fit]:
         axis = index.axes[metric.name]
         columns = [(index.values[name, metric.name], failed[name]) for name in names]
-        digits = min(decimals(v for found, _ in columns for v in found.values()), 3)
+        digits = min(decimals(v for scores, _ in columns for v in scores.values()), 3)
         rows = {
             case: Markup("").join(
-                value(metric, found.get(case, math.nan), axis, digits, lost.get(case, ""))
-                for found, lost in columns
+                value(metric, scores.get(case, math.nan), axis, digits, lost.get(case, ""))
+                for scores, lost in columns
             )
             for case in index.cases
         }
@@ -46,9 +46,9 @@ def view(index: Index) -> list[Grid] | None:
 
 
 def _grid_of_one(index: Index, name: str) -> Grid:
-    """Return all metrics and what is known of the costs of one algorithm, a row per case."""
+    """Return all metrics and the measured costs of one algorithm, a row per case."""
     rows, records = {}, index.records[name]
-    costs = [cost for cost in COSTS if any(getattr(own, cost[1]) for own in records.values())]
+    costs = [cost for cost in COSTS if any(getattr(record, cost[1]) for record in records.values())]
     for case in index.cases:
         cells = [
             value(m, index.values[name, m.name].get(case, math.nan), index.axes[m.name])

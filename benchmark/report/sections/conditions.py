@@ -34,11 +34,11 @@ BOTH = (
 def view(index: Index) -> dict[str, Any] | None:
     """Return a lead, and the panels of each metric with two ends or to rank by; None without."""
     groups = [group for condition in index.results.conditions for group in condition.groups]
-    given = {name for group in groups for _, name in group.scores}
+    scored = {name for group in groups for _, name in group.scores}
     metrics = [
         metric
         for metric in sorted(index.by_case, key=lambda metric: metric not in index.board)
-        if metric.name in given
+        if metric.name in scored
         and (None not in (metric.best, metric.worst) or metric.name in index.results.primary)
     ]
     room = CELLS // max(len(groups) * len(index.standings), 1)
@@ -61,21 +61,21 @@ def headings(condition: Condition) -> list[tuple[str, list[str]]]:
 
 def remarks(condition: Condition) -> list[str]:
     """Return the sentences without which the groups could be misread."""
-    found = []
+    sentences = []
     if condition.unknown:
-        found.append(f"Not known of {count(condition.unknown, 'case')}, which are left out.")
+        sentences.append(f"Not known of {count(condition.unknown, 'case')}, which are left out.")
     if condition.goes_with:
         others = " and ".join(
             f"{name} (rank correlation {value:.2f})" for name, value in condition.goes_with.items()
         )
-        found.append(f"In these cases it is tied to {others}: one may stand for the other.")
-    return found
+        sentences.append(f"In these cases it is tied to {others}: one may stand for the other.")
+    return sentences
 
 
 def _score(group: Group, entry: Standing, metric: Metric[Any]) -> Pooled:
     """Return a score of a group, NaN where there is none: a control has no interval."""
-    found = group.scores.get((entry.algorithm, metric.name), UNKNOWN)
-    return replace(found, low=math.nan, high=math.nan) if entry.control else found
+    score = group.scores.get((entry.algorithm, metric.name), UNKNOWN)
+    return replace(score, low=math.nan, high=math.nan) if entry.control else score
 
 
 def _near(index: Index, metric: Metric[Any]) -> Axis:
@@ -104,15 +104,15 @@ def difficulty(
     across = axis_around(cases.values())
     spots, lines, words, sizes = [], [], [], []
     for place, entry in enumerate(index.ranked[: len(SHAPES)]):
-        own = index.values[entry.algorithm, metric.name]
-        found = {case: own[case] for case in cases if known(own.get(case))}
-        for case, score in found.items():
+        by_case = index.values[entry.algorithm, metric.name]
+        scores = {case: by_case[case] for case in cases if known(by_case.get(case))}
+        for case, score in scores.items():
             here = f"{condition.name} {cases[case]:.3g}"
             text = f"{entry.algorithm}, {case}: {number(score, 3)} at {here}"
             spots.append(Spot(cases[case], score, place, text, case=index.cases[case]))
-        if len(found) < POINTS or len(set(found.values())) < 2:
+        if len(scores) < POINTS or len(set(scores.values())) < 2:
             continue
-        x, y = [cases[case] for case in found], list(found.values())
+        x, y = [cases[case] for case in scores], list(scores.values())
         slope, offset = stats.theilslopes(y, x)[:2]
         ends = [(at, offset + slope * at) for at in (min(x), max(x))]
         lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
@@ -177,10 +177,10 @@ def _column(index: Index, group: Group, metric: Metric[Any]) -> list[Markup]:
     return cells
 
 
-def markdown(index: Index, found: dict[str, Any]) -> list[str]:
+def markdown(index: Index, view: dict[str, Any]) -> list[str]:
     """Return the leaderboard's metrics by condition, a table for each of both."""
-    lines = [f"{found['lead']} In brackets 95 % intervals.", ""]
-    for metric in (metric for metric in index.board if metric.name in found["tabs"]):
+    lines = [f"{view['lead']} In brackets 95 % intervals.", ""]
+    for metric in (metric for metric in index.board if metric.name in view["tabs"]):
         for condition in index.results.conditions:
             heads = [f"{label} ({', '.join(sizes)})" for label, sizes in headings(condition)]
             rows = []

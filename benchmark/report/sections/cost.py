@@ -24,7 +24,7 @@ COSTS = (
     ("peak_memory", "peak memory in MiB", 2.0**20, memory),
 )
 DOTS = 2000  # cases of all algorithms up to which each is drawn
-LETTERS = 22  # of a name beside its point
+LETTERS = 22  # of a name next to its point
 
 
 def view(index: Index) -> dict[str, Any] | None:
@@ -40,7 +40,7 @@ def view(index: Index) -> dict[str, Any] | None:
             for entry in index.ranked
         }
         if any(values.values()):
-            every = [value for found in values.values() for value in found.values()]
+            every = [value for costs in values.values() for value in costs.values()]
             axis = Axis(0.0, 100.0) if title == SHARE else axis_of_times(every)
             figures.append((title, axis, values, unit))
     starts: dict[str, float] = {}
@@ -49,14 +49,15 @@ def view(index: Index) -> dict[str, Any] | None:
             starts[name] = min(record.startup_seconds, starts.get(name, math.inf))
     dots = len(index.ranked) * len(index.cases) <= DOTS
     prices = {metric.name: prices_of(index, metric) for metric in index.board}
-    prices = {name: found for name, found in prices.items() if found}
-    found = {"prices": prices, "figures": figures, "starts": starts, "dots": dots}
-    return found if figures else None
+    prices = {name: plots for name, plots in prices.items() if plots}
+    if not figures:
+        return None
+    return {"prices": prices, "figures": figures, "starts": starts, "dots": dots}
 
 
 def prices_of(index: Index, metric: Metric[Any]) -> list[tuple[str, Markup]]:
     """Return a metric against time, and against memory, with the Pareto front, of two or more."""
-    found = []
+    plots = []
     for field, title, factor, words in COSTS:
         spots = []
         for place, entry in enumerate(index.ranked):
@@ -74,8 +75,8 @@ def prices_of(index: Index, metric: Metric[Any]) -> list[tuple[str, Markup]]:
         lines = [] if metric.higher_is_better is None else staircase(best, across, up)
         on = [spot.text for spot in spots if (spot.x, spot.y) in best]
         spoken = f"{metric.name} against {title}; on the Pareto front: {'; '.join(on)}"
-        found.append((title, points((across, up), (title, metric.name), spots, lines, spoken)))
-    return found
+        plots.append((title, points((across, up), (title, metric.name), spots, lines, spoken)))
+    return plots
 
 
 def front(costs: list[tuple[float, float]], rising: bool | None) -> list[tuple[float, float]]:
@@ -83,11 +84,11 @@ def front(costs: list[tuple[float, float]], rising: bool | None) -> list[tuple[f
     if rising is None:
         return []
     sign = 1 if rising else -1
-    found: list[tuple[float, float]] = []
+    pareto: list[tuple[float, float]] = []
     for cost, score in sorted(set(costs), key=lambda p: (p[0], -sign * p[1])):
-        if not found or sign * score > sign * found[-1][1]:
-            found.append((cost, score))
-    return found
+        if not pareto or sign * score > sign * pareto[-1][1]:
+            pareto.append((cost, score))
+    return pareto
 
 
 def staircase(best: list[tuple[float, float]], across: Axis, up: Axis) -> list[Line]:

@@ -21,7 +21,7 @@ SIDES = {"identity": "the input as it is", "real": "half of the real images"}
 THIRDS = ("upper third", "middle third", "lower third")
 WORDS = dict(zip(REGIONS, ("inside objects", "between objects", "outside"), strict=True))
 POINTS = 48  # of a curve
-LEAST = -1.0  # similarities below are drawn as this; that of black images is 0
+LEAST = -1.0  # similarities below are drawn as this; black images have 0
 Floats = NDArray[np.float64]
 EMPTY = np.zeros(0)
 
@@ -44,11 +44,11 @@ def view(index: Index) -> dict[str, Any] | None:
     sides = [name for name in SIDES if name in sets]
     ranked = [entry.algorithm for entry in index.ranked if entry.algorithm in sets]
     names = [*ranked[: len(SHAPES) - len(sides)], *sides]
-    found = [_edges(names, sets), *(_region(names, sets, region) for region in REGIONS)]
-    panels = [panel for panel in found if any(y.size for _, y in panel.curves.values())]
+    panels = [_edges(names, sets), *(_region(names, sets, region) for region in REGIONS)]
+    panels = [panel for panel in panels if any(y.size for _, y in panel.curves.values())]
     figures = []
     for panel in panels:
-        pool = [value for own in panel.thirds.values() for third in own for value in third]
+        pool = [value for thirds in panel.thirds.values() for third in thirds for value in third]
         spread = boxes(axis_around(pool), THIRDS, panel.thirds)
         figures += [{"title": panel.title, "plot": _lines(panel, names)}]
         figures += [{"title": panel.spread, "plot": spread}]
@@ -60,27 +60,33 @@ def view(index: Index) -> dict[str, Any] | None:
 def _edges(names: Sequence[str], sets: Mapping[str, Any]) -> Panel:
     """Return the strength of edges, and its difference from the real images."""
     none = EdgeCurves(EMPTY, EMPTY, EMPTY)
-    found = {name: sets[name].get(EDGES, none) for name in names}
-    longest = max(found.values(), key=lambda own: own.depth_um.size, default=none)
+    curves = {name: sets[name].get(EDGES, none) for name in names}
+    longest = max(curves.values(), key=lambda curve: curve.depth_um.size, default=none)
     return Panel(
         "Strength of edges",
         "depth below the sharpest plane in µm",
-        {name: (own.depth_um, own.synthetic) for name, own in found.items()},
+        {name: (curve.depth_um, curve.synthetic) for name, curve in curves.items()},
         (longest.depth_um, longest.real),
         "Strength of edges, difference from real images",
-        {name: [own.difference(third) for third in range(3)] for name, own in found.items()},
+        {name: [curve.difference(third) for third in range(3)] for name, curve in curves.items()},
     )
 
 
 def _region(names: Sequence[str], sets: Mapping[str, Any], region: str) -> Panel:
     """Return the similarity of the grey values in a region, plane by plane."""
-    found = {name: sets[name].get(REGION_SCORES) for name in names}
-    curves = {n: own.profile(region, POINTS) if own else (EMPTY, EMPTY) for n, own in found.items()}
-    thirds = {
-        name: [np.maximum(own.third(region, n), LEAST) if own else EMPTY for n in range(3)]
-        for name, own in found.items()
+    regions = {name: sets[name].get(REGION_SCORES) for name in names}
+    curves = {
+        n: scores.profile(region, POINTS) if scores else (EMPTY, EMPTY)
+        for n, scores in regions.items()
     }
-    curves = {name: (100 * depth, np.maximum(own, LEAST)) for name, (depth, own) in curves.items()}
+    thirds = {
+        name: [np.maximum(scores.third(region, n), LEAST) if scores else EMPTY for n in range(3)]
+        for name, scores in regions.items()
+    }
+    curves = {
+        name: (100 * depth, np.maximum(similarity, LEAST))
+        for name, (depth, similarity) in curves.items()
+    }
     title = f"Similarity of intensities {WORDS[region]}"
     return Panel(title, "depth in %", curves, (EMPTY, EMPTY), f"{title}, by third", thirds)
 
@@ -101,7 +107,7 @@ def _lines(panel: Panel, names: Sequence[str]) -> Markup:
         shape, label = (len(SHAPES), name) if real else (place, "")
         text = f"{name}: {panel.title.lower()} {number(float(value.mean()), 3)} in the mean"
         spots += [Spot(x, y, shape, text, label) for x, y in ends]
-    axes = [axis_around(each) for each in zip(*(line.start for line in lines), strict=True)]
+    axes = [axis_around(values) for values in zip(*(line.start for line in lines), strict=True)]
     return points((axes[0], axes[1]), (panel.across, panel.title), spots, lines)
 
 
@@ -110,7 +116,13 @@ def markdown(_: Index, view: dict[str, Any]) -> list[str]:
     lines = []
     for panel in view["panels"]:
         rows = [
-            [name, *(number(float(np.median(own)) if own.size else None, 3) for own in thirds)]
+            [
+                name,
+                *(
+                    number(float(np.median(planes)) if planes.size else None, 3)
+                    for planes in thirds
+                ),
+            ]
             for name, thirds in panel.thirds.items()
         ]
         lines += [f"### {panel.spread}", "", *table(["median", *THIRDS], rows), ""]
@@ -122,7 +134,7 @@ TEMPLATE = """
 <p class="legend">{% for name in view.names %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ name }}</span>{% if name in view.sides %} <span class="quiet">{{ view.sides[name] }}</span>{% endif %}</span>{% endfor %}</p>
 {% if view.left %}<p class="quiet">The first {{ view.names|length }}; {{ view.left }} more in by_depth.csv.</p>{% endif %}
 <div class="columns">
-{% for own in view.figures %}<figure class="plot"><figcaption><strong>{{ own.title }}</strong></figcaption>{{ own.plot }}</figure>{% endfor %}
+{% for figure in view.figures %}<figure class="plot"><figcaption><strong>{{ figure.title }}</strong></figcaption>{{ figure.plot }}</figure>{% endfor %}
 </div>
 <p class="quiet files">Every curve: <a href="by_depth.csv">CSV</a>.</p>
 """  # noqa: E501 - HTML

@@ -22,7 +22,7 @@ COLOURS = {name: f"var(--{name})" for name in (MATCHED, SPLIT, MERGED, MISSED, F
 OF_POINTS = (MATCHED, MISSED, FALSE)
 HIGH, BAR = 30, 16  # px
 GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
-LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand beside it
+LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand next to it
 KINDS = ("class of the annotation", "algorithm", "true objects", "share with a match", "SEG")
 Share: TypeAlias = tuple[int, int]  # objects missed, and all
 
@@ -39,13 +39,13 @@ class MissedShares:
     @property
     def top(self) -> float:
         """The largest share, at least a tenth: the height of the figures."""
-        shares = [lost / of for own in self.missed.values() for lost, of in own if of]
+        shares = [lost / of for groups in self.missed.values() for lost, of in groups if of]
         return max(0.1, *shares)
 
     @property
     def objects(self) -> int:
         """The number of true objects in all groups."""
-        return max((sum(of for _, of in own) for own in self.missed.values()), default=0)
+        return max((sum(of for _, of in groups) for groups in self.missed.values()), default=0)
 
     def span(self, first: int = 0, last: int = -1) -> str:
         """Return groups, all by default, in words."""
@@ -103,11 +103,11 @@ class Errors:
     @property
     def bars(self) -> dict[str, Markup]:
         """All objects of each algorithm as a stacked bar, on one scale."""
-        each = [
+        lengths = [
             min(sum(counts.values()), LONGEST * self.true[name])
             for name, counts in self.counts.items()
         ]
-        width = 1.01 * max([1.0, *each])
+        width = 1.01 * max([1.0, *lengths])
         return {name: error_bar(counts, width) for name, counts in self.counts.items()}
 
     @property
@@ -118,42 +118,37 @@ class Errors:
 
 def view(index: Index) -> Errors | None:
     """Return the numbers of objects of each class; None without matched objects."""
-    own: dict[str, list[Matches]] = {entry.algorithm: [] for entry in index.ranked}
-    for (name, _), found in index.results.matches.items():
-        if name in own:
-            own[name].append(found)
-    own = {name: found for name, found in own.items() if found}
-    true = {name: sum(found.true for found in each) for name, each in own.items()}
+    matches: dict[str, list[Matches]] = {entry.algorithm: [] for entry in index.ranked}
+    for (name, _), match in index.results.matches.items():
+        if name in matches:
+            matches[name].append(match)
+    matches = {name: cases for name, cases in matches.items() if cases}
+    true = {name: sum(case.true for case in cases) for name, cases in matches.items()}
     if not any(true.values()):
         return None
     output = index.results.task.main_output
     keys = OF_POINTS if output is not None and output.kind == "points" else tuple(COLOURS)
-    counts = {name: {key: _counts(found)[key] for key in keys} for name, found in own.items()}
+    counts = {name: _counts(cases, keys) for name, cases in matches.items()}
     files = index.results.object_scores
     kinds = [
-        (kind, name, str(objects), score(found), score(seg))
-        for name in own
-        for kind, (objects, found, seg) in by_kind(
+        (kind, name, str(objects), score(matched), score(seg))
+        for name in matches
+        for kind, (objects, matched, seg) in by_kind(
             path for (algorithm, _), path in files.items() if algorithm == name
         ).items()
     ]
     rows = sorted(kinds, key=lambda row: row[0])
-    return Errors(counts, true, _places(files, list(own)), rows, keys)
+    return Errors(counts, true, _places(files, list(matches)), rows, keys)
 
 
-def _counts(found: Iterable[Matches]) -> dict[str, int]:
-    """Return the true objects by class and the false ones."""
-    of_truth: Counter[str] = Counter()
-    false = matched = 0
-    for each in found:
-        of_truth.update(each.truth_classes.values())
-        matched += each.true - len(each.truth_classes)
-        false += Counter(each.answer_classes.values())[FALSE]
-    return {
-        MATCHED: matched,
-        **{name: of_truth[name] for name in (SPLIT, MERGED, MISSED)},
-        FALSE: false,
-    }
+def _counts(matches: Iterable[Matches], keys: Iterable[str]) -> dict[str, int]:
+    """Return the numbers of true objects by class, and of false ones."""
+    counts: Counter[str] = Counter()
+    for match in matches:
+        counts.update(match.truth_classes.values())
+        counts[MATCHED] += match.true - len(match.truth_classes)
+        counts[FALSE] += Counter(match.answer_classes.values())[FALSE]
+    return {key: counts[key] for key in keys}
 
 
 def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list[MissedShares]:
@@ -169,45 +164,45 @@ def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list
     }
     most = max((values for _, values in objects.values()), key=len, default=np.zeros((0, 2)))
     unit = "µm²" if np.isnan(most[:, 0]).all() else "µm³"
-    found = []
+    places = []
     for column, name, of in ((0, "depth", "µm"), (1, "size", unit)):
-        known = most[np.isfinite(most[:, column]), column]
-        groups = min(GROUPS, known.size // LEAST)
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, groups + 1))) if groups else known
+        finite = most[np.isfinite(most[:, column]), column]
+        groups = min(GROUPS, finite.size // LEAST)
+        edges = np.unique(np.quantile(finite, np.linspace(0, 1, groups + 1))) if groups else finite
         if edges.size > 2:
             missed = {
                 algorithm: _shares(edges, values[:, column], classes == MISSED)
                 for algorithm, (classes, values) in objects.items()
             }
-            found.append(MissedShares(name, of, edges.tolist(), missed))
-    return found
+            places.append(MissedShares(name, of, edges.tolist(), missed))
+    return places
 
 
 def _shares(
     edges: NDArray[np.float64], values: NDArray[np.float64], missed: NDArray[np.bool_]
 ) -> list[Share]:
     """Return how many objects of each group are missed, and how many there are."""
-    known = np.isfinite(values)
-    group = np.searchsorted(edges[1:-1], values[known], side="right")
+    finite = np.isfinite(values)
+    group = np.searchsorted(edges[1:-1], values[finite], side="right")
     of = np.bincount(group, minlength=edges.size - 1)
-    lost = np.bincount(group[missed[known]], minlength=edges.size - 1)
+    lost = np.bincount(group[missed[finite]], minlength=edges.size - 1)
     return list(zip(lost.tolist(), of.tolist(), strict=True))
 
 
-def markdown(_: Index, found: Errors) -> list[str]:
+def markdown(_: Index, errors: Errors) -> list[str]:
     """Return the numbers as a table, with the shares missed in the first and last groups."""
-    heads = ["algorithm", "true objects", *found.keys]
-    for place in found.places:
+    heads = ["algorithm", "true objects", *errors.keys]
+    for place in errors.places:
         low, high = rounded(place.edges[1]), rounded(place.edges[-2])
         heads += [f"missed, {place.name} to {low} {place.unit}", f"from {high} {place.unit}"]
     rows = []
-    for name, counts in found.counts.items():
-        row: list[object] = [name, found.true[name], *counts.values()]
-        for place in found.places:
+    for name, counts in errors.counts.items():
+        row: list[object] = [name, errors.true[name], *counts.values()]
+        for place in errors.places:
             ends = [place.missed[name][n] for n in (0, -1)] if name in place.missed else []
             row += [f"{lost / max(of, 1):.0%}" for lost, of in ends] or ["-", "-"]
         rows.append(row)
-    kinds = ["", *table(KINDS, found.kinds)] if found.kinds else []
+    kinds = ["", *table(KINDS, errors.kinds)] if errors.kinds else []
     return [*table(heads, rows), *kinds]
 
 

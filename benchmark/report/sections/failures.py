@@ -34,20 +34,20 @@ def view(index: Index) -> dict[str, list[Alike]] | None:
     for record in index.results.records.values():
         if not record.ok:
             groups[record.algorithm, record.status, record.message].append(record)
-    found: defaultdict[str, list[Alike]] = defaultdict(list)
+    failures: defaultdict[str, list[Alike]] = defaultdict(list)
     logs = index.results.logs
-    for (name, *_), own in groups.items():
-        ends = {record.case: log for record in own if (log := logs.get((name, record.case)))}
-        paths = [log_path(name, record.case) for record in own if (name, record.case) in logs]
-        found[name].append(Alike(own, ends, paths))
-    return dict(found) or None
+    for (name, *_), records in groups.items():
+        ends = {record.case: log for record in records if (log := logs.get((name, record.case)))}
+        paths = [log_path(name, record.case) for record in records if (name, record.case) in logs]
+        failures[name].append(Alike(records, ends, paths))
+    return dict(failures) or None
 
 
-def markdown(_: Index, found: dict[str, list[Alike]]) -> list[str]:
+def markdown(_: Index, failures: dict[str, list[Alike]]) -> list[str]:
     """Return the failures as a table."""
     rows = [
         (r.algorithm, r.case, r.status, r.message, path)
-        for groups in found.values()
+        for groups in failures.values()
         for alike in groups
         for r, path in zip(alike.records, alike.paths or repeat(""), strict=False)
     ]
@@ -76,5 +76,7 @@ TEMPLATE = """
 
 SECTION = ReportSection(
     *(70, "Failures", "Failures", view, TEMPLATE, markdown),
-    badge=lambda found: str(sum(len(own.records) for groups in found.values() for own in groups)),
+    badge=lambda failures: str(
+        sum(len(alike.records) for groups in failures.values() for alike in groups)
+    ),
 )

@@ -3,7 +3,7 @@
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import Cells, ReportSection, table, valued
 from cytosuite.benchmark.report.wording import duration, memory
-from cytosuite.benchmark.results.fairness import Given, given
+from cytosuite.benchmark.results.fairness import Terms, terms_of
 
 HEADS = (
     *("algorithm", "model", "tool", "trained on this", "trained on", "weights", "size"),
@@ -14,22 +14,24 @@ HEADS = (
 def view(index: Index) -> tuple[list[str], Cells] | None:
     """Return a row per model, by the order of the board; None where no case states a fact."""
     order = {entry.algorithm: place for place, entry in enumerate(index.ranked)}
-    found = sorted(
-        given(index.results.records), key=lambda one: (order.get(one.algorithm, 0), one.model)
+    models = sorted(
+        terms_of(index.results.records),
+        key=lambda model: (order.get(model.algorithm, 0), model.model),
     )
-    return valued(HEADS, map(row, found)) if found else None
+    return valued(HEADS, map(row, models)) if models else None
 
 
-def row(one: Given) -> tuple[str, ...]:
+def row(model: Terms) -> tuple[str, ...]:
     """Return the cells of one model, by `HEADS`."""
-    facts = one.facts
+    facts = model.facts
     yes = {"this": "yes", "same simulator": "other recipe", "other": "no"}
-    said = (facts.get("tool", "ours"), yes.get(facts.get("domain", ""), "-"))
+    first = (facts.get("tool", "ours"), yes.get(facts.get("domain", ""), "-"))
     words = (facts.get("trained", "-"), facts.get("weights", "-"), facts.get("size", "-"))
     times = [
-        "-" if value is None else duration(value) for value in (one.network, one.rest, one.cpu)
+        "-" if value is None else duration(value)
+        for value in (model.network, model.rest, model.cpu)
     ]
-    return (one.algorithm, one.model, *said, *words, *times, memory(one.memory))
+    return (model.algorithm, model.model, *first, *words, *times, memory(model.memory))
 
 
 def markdown(_: Index, view: tuple[list[str], Cells]) -> list[str]:

@@ -40,7 +40,9 @@ def view(index: Index) -> dict[str, Any]:
         metric.name: [index.summary(entry, metric) for entry in index.standings]
         for metric in index.results.metrics
     }
-    digits = {name: decimals(found.mean for found in own) for name, own in summaries.items()}
+    digits = {
+        name: decimals(summary.mean for summary in entries) for name, entries in summaries.items()
+    }
     scaled = dict(ranking.scaled) if ranking else {}
     means = {
         (entry.algorithm, metric.name): index.summary(entry, metric).mean
@@ -58,18 +60,18 @@ def view(index: Index) -> dict[str, Any]:
         "digits": digits,
         "scaled": scaled if new else {},
         "axes": {metric.name: index.reach(metric, index.ranked) for metric in index.board},
-        "costs": {head: own for head, own in costs.items() if {*own.values()} - {"-"}},
+        "costs": {head: texts for head, texts in costs.items() if {*texts.values()} - {"-"}},
         "metrics": [
             metric
             for metric in index.results.metrics
-            if not all(isnan(found.mean) for found in summaries[metric.name])
+            if not all(isnan(summary.mean) for summary in summaries[metric.name])
         ],
     }
 
 
 def _lead(index: Index, scaled: bool) -> list[str]:
     """Return the sentences that explain the leaderboard, of its metrics and controls alone."""
-    found = [
+    summaries = [
         (metric, index.summary(entry, metric)) for entry in index.ranked for metric in index.board
     ]
     cases = [metric for metric in index.board if metric.scope == "case"]
@@ -78,9 +80,9 @@ def _lead(index: Index, scaled: bool) -> list[str]:
         worst = all(metric.worst is not None for metric in cases)
         words = ", failed ones included with the worst value" if worst else ""
         parts = [f"Dots are means over the cases{words}"]
-        if any(known(summary.low) for _, summary in found):
+        if any(known(summary.low) for _, summary in summaries):
             parts.append("lines their 95 % intervals")
-        if any(known(summary.pooled) for _, summary in found):
+        if any(known(summary.pooled) for _, summary in summaries):
             parts.append("diamonds the value of all cases pooled")
         sentences.append("; ".join(parts) + ".")
     if whole := [metric.name for metric in index.board if metric.scope == "set"]:
@@ -88,7 +90,7 @@ def _lead(index: Index, scaled: bool) -> list[str]:
             f"{joined(whole)}: one value for all outputs together, compared with the real images."
         )
     open_ended = [metric.name for metric in cases if metric.worst is None]
-    if any(s.failed or s.undefined for metric, s in found if metric.name in open_ended):
+    if any(s.failed or s.undefined for metric, s in summaries if metric.name in open_ended):
         sentences.append(
             f"{joined(open_ended)}: cases without a value are not in the mean; the more of them, "
             "the lower the rank."
@@ -113,7 +115,7 @@ def markdown(index: Index, board: dict[str, Any]) -> list[str]:
         name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
         scores = [_text(index.summary(entry, metric)) for metric in index.board]
         lost = "" if entry.control else f"{entry.failed} of {entry.cases}"
-        costs = (lost, *(own.get(entry.algorithm, "") for own in board["costs"].values()))
+        costs = (lost, *(texts.get(entry.algorithm, "") for texts in board["costs"].values()))
         tier = [str(tiers.get(entry.algorithm, ""))] if tiers else []
         rows.append([f"{place} ({ends})" if ends else place, *tier, name, *scores, *costs])
     heads = [f"{metric.name} (95 % interval; pooled)" for metric in index.board]
@@ -130,10 +132,10 @@ def markdown(index: Index, board: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _text(found: Summary) -> str:
+def _text(summary: Summary) -> str:
     """Return mean, interval and pooled value in one line."""
-    pooled = f"; {number(found.pooled)}" if known(found.pooled) else ""
-    return estimate(found.mean, found.low, found.high) + pooled
+    pooled = f"; {number(summary.pooled)}" if known(summary.pooled) else ""
+    return estimate(summary.mean, summary.low, summary.high) + pooled
 
 
 TEMPLATE = """
@@ -158,16 +160,16 @@ TEMPLATE = """
     <td role="cell" class="place num">{{ place }}{% if ends %}<small>{{ ends }}</small>{% endif %}</td>
     <th scope="row" role="rowheader"><span class="name" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span>{% if title and title|lower != entry.algorithm|lower %}<small title="{{ title }}">{{ title }}</small>{% endif %}</th>
     {% for metric in index.board %}
-    {% set found = index.summary(entry, metric) %}
+    {% set summary = index.summary(entry, metric) %}
     {% set digits = view.digits[metric.name] %}
     {% set scaled = view.scaled.get((entry.algorithm, metric.name)) %}
     <td role="cell" class="metric" data-label="{{ metric.name }}">
-      <div class="score"><div class="track">{{ whisker(view.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>
-      <div class="score-text"><b>{{ fixed(found.mean, digits) }}</b>{% if interval(found.low, found.high) %}<small class="reach-text">{{ interval(found.low, found.high, digits) }}</small>{% endif %}{% if known(found.pooled) or scaled is not none %}<small>{% if known(found.pooled) %}<span class="pooled-text">{{ fixed(found.pooled, digits) }} pooled</span>{% endif %}{% if known(found.pooled) and scaled is not none %}, {% endif %}{% if scaled is not none %}{{ fixed(scaled, 2) }} scaled{% endif %}</small>{% endif %}</div></div>
+      <div class="score"><div class="track">{{ whisker(view.axes[metric.name], summary.mean, summary.low, summary.high, summary.pooled) }}</div>
+      <div class="score-text"><b>{{ fixed(summary.mean, digits) }}</b>{% if interval(summary.low, summary.high) %}<small class="reach-text">{{ interval(summary.low, summary.high, digits) }}</small>{% endif %}{% if known(summary.pooled) or scaled is not none %}<small>{% if known(summary.pooled) %}<span class="pooled-text">{{ fixed(summary.pooled, digits) }} pooled</span>{% endif %}{% if known(summary.pooled) and scaled is not none %}, {% endif %}{% if scaled is not none %}{{ fixed(scaled, 2) }} scaled{% endif %}</small>{% endif %}</div></div>
     </td>
     {% endfor %}
     <td role="cell" class="num" data-label="Failed">{% if entry.control %}{% elif entry.failed %}<span class="badge">{{ entry.failed }} of {{ entry.cases }}</span>{% else %}0{% endif %}</td>
-    {% if view.costs %}<td role="cell" class="num costs" data-label="{{ view.costs|join(", ") }}">{% if not entry.control %}<div>{% for own in view.costs.values() %}<div>{{ own[entry.algorithm] }}</div>{% endfor %}</div>{% endif %}</td>{% endif %}
+    {% if view.costs %}<td role="cell" class="num costs" data-label="{{ view.costs|join(", ") }}">{% if not entry.control %}<div>{% for texts in view.costs.values() %}<div>{{ texts[entry.algorithm] }}</div>{% endfor %}</div>{% endif %}</td>{% endif %}
   </tr>
   {% endfor %}
   </tbody>

@@ -18,7 +18,7 @@ def meaning(metric: Metric[Any]) -> str:
     """Return definition (the docstring), range and undefined cases of a metric in words."""
     plain = " ".join(metric.description.replace("``", "`").split())
     sentences = [sentence.removeprefix("Return ") for sentence in re.split(r"(?<=\.) ", plain)]
-    text = " ".join(f"{own[:1].upper()}{own[1:]}" for own in sentences).rstrip(".")
+    text = " ".join(f"{sentence[:1].upper()}{sentence[1:]}" for sentence in sentences).rstrip(".")
     undefined = f" Undefined {metric.undefined}." if metric.undefined else ""
     return f"{text}; {direction(metric)}.{undefined}"
 

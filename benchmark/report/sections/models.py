@@ -17,9 +17,9 @@ class Chosen(NamedTuple):
 
 def view(index: Index) -> list[Chosen] | None:
     """Return the cases with a chosen model, doubtful ones first; None without any."""
-    found = [record for record in index.results.records.values() if record.model]
-    found.sort(key=lambda record: -(2 * record.selection.fallback or bool(record.warnings)))
-    return [Chosen(record, reasons(record.selection)) for record in found] or None
+    records = [record for record in index.results.records.values() if record.model]
+    records.sort(key=lambda record: -(2 * record.selection.fallback or bool(record.warnings)))
+    return [Chosen(record, reasons(record.selection)) for record in records] or None
 
 
 def markdown(_: Index, view: list[Chosen]) -> list[str]:
@@ -27,8 +27,8 @@ def markdown(_: Index, view: list[Chosen]) -> list[str]:
     heads = ("case", "algorithm", "model", "cost", "reasons", "chosen by", "warnings")
     rows = []
     for record, why in view:
-        own = record.selection
-        words = (number(own.cost), "; ".join(why), own.by, "; ".join(record.warnings))
+        choice = record.selection
+        words = (number(choice.cost), "; ".join(why), choice.by, "; ".join(record.warnings))
         rows.append((record.case, record.algorithm, record.model, *words))
     return table(heads, rows)
 
@@ -41,7 +41,7 @@ def reasons(choice: ModelChoice) -> list[str]:
         broken = f", not for this {' and '.join(second.broken)}" if second.broken else ""
         lines.append(f"runner-up: {second.model}, {number(second.cost)}{broken}")
     lines += [f"of the same cost: {', '.join(choice.tie)}"] if choice.tie else []
-    out = [f"{own.model} left out: {own.left_out}" for own in choice.others if own.left_out]
+    out = [f"{rival.model} left out: {rival.left_out}" for rival in choice.others if rival.left_out]
     return lines + out
 
 

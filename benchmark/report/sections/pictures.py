@@ -40,8 +40,10 @@ def view(index: Index) -> dict[str, Any] | None:
 
 def _scores(index: Index, shown: CaseView, name: str) -> list[str]:
     """Return the values of the leaderboard's metrics of one algorithm in one case."""
-    found = {metric.name: index.values[name, metric.name].get(shown.case) for metric in index.board}
-    return [f"{metric} {number(value)}" for metric, value in found.items() if value is not None]
+    scores = {
+        metric.name: index.values[name, metric.name].get(shown.case) for metric in index.board
+    }
+    return [f"{metric} {number(value)}" for metric, value in scores.items() if value is not None]
 
 
 TEMPLATE = """

@@ -32,10 +32,10 @@ def view(index: Index) -> dict[str, Any] | None:
     names = list(dict.fromkeys(name for pair in agreement for name in pair))
     both = {**agreement} | {(b, a): tau for (a, b), tau in agreement.items()}
     alike: dict[str, list[Markup]] = {name: [] for name in names}
-    for name, other in product(names, repeat=2):
-        tau = both.get((name, other), nan)
+    for row, column in product(names, repeat=2):
+        tau = both.get((row, column), nan)
         style = heat((tau + 1) / 2) if known(tau) else ""
-        alike[name].append(cell("" if other == name else number(tau), tau, style))
+        alike[row].append(cell("" if column == row else number(tau), tau, style))
     return {
         "ranking": ranking,
         "tabs": tabs,
@@ -48,39 +48,41 @@ def view(index: Index) -> dict[str, Any] | None:
 
 def remarks(ranking: Ranking) -> list[str]:
     """Return sentences on resamples, failed cases, and, of three and more, on their orders."""
-    found = []
+    sentences = []
     middle, low, high = ranking.overall.tau
     several = len(ranking.overall.algorithms) > 2  # tau of two is 1 or -1
     if known(middle) and not several:
         first = ranking.overall.algorithms[0]
-        found.append(f"{first} is {certainty(ranking, first)}.")
+        sentences.append(f"{first} is {certainty(ranking, first)}.")
     elif known(middle):
         reach = f" (95 % interval {interval(low, high)})" if interval(low, high) else ""
-        found.append(
+        sentences.append(
             f"Over {ranking.draws} resamples of the cases, the order keeps to that of all cases "
             f"with a Kendall's tau of {number(middle)}{reach}; 1 is the same order, 0 chance."
         )
     else:
-        found.append(FEW.format(cases=count(ranking.cases, "case")).replace("1 case are", "1 is"))
+        sentences.append(
+            FEW.format(cases=count(ranking.cases, "case")).replace("1 case are", "1 is")
+        )
     if ranking.overall.power and known(middle):
-        found.append(f"{ranking.overall.power}: no tiers, and no difference is significant.")
+        sentences.append(f"{ranking.overall.power}: no tiers, and no difference is significant.")
     if ranking.failed:
         rule = "the worst value" if ranking.failures == "worst" else "nothing, for no algorithm"
         beside = (
             "; the places without them stand beside" if ranking.overall.without_failures else ""
         )
-        found.append(
+        sentences.append(
             f"{count(ranking.failed, 'case')} of {ranking.cases} failed for at least one algorithm "
             f"and count {rule}{beside}."
         )
     taus = sorted((tau, pair) for pair, tau in ranking.agreement.items() if known(tau))
     if several and taus and taus[0][0] < taus[-1][0]:
         (least, few), (most, many) = taus[0], taus[-1]
-        found.append(
+        sentences.append(
             f"The metrics order the algorithms most alike in {many[0]} and {many[1]} (tau "
             f"{number(most)}), least in {few[0]} and {few[1]} ({number(least)})."
         )
-    return found
+    return sentences
 
 
 def schemes(contest: Contest) -> list[tuple[str, list[Markup]]]:
@@ -99,23 +101,19 @@ def schemes(contest: Contest) -> list[tuple[str, list[Markup]]]:
 
 
 def matrix(contest: Contest) -> list[tuple[str, list[Markup]]]:
-    """Return a row of marks per algorithm: + better than that of the column, - worse, . open."""
+    """Return a row of marks per algorithm: + better than the column's one, - worse, . open."""
     rows = []
     for a in contest.algorithms:
         marks = []
         for b in contest.algorithms:
-            found = contest.differences.get((a, b))
+            test = contest.differences.get((a, b))
             won, lost = (a, b) in contest.better, (b, a) in contest.better
             sign, kind = ("+", "won") if won else ("-", "lost") if lost else ("·", "open")
             words = f"{a} significantly {'better' if won else 'worse'} than {b}"
             words = words if won or lost else f"{a} and {b}: no significant difference"
-            more = f", {probability(found.p)}" if found and won and known(found.p) else ""
-            html = '<td class="{}" title="{}{}">{}</td>'
-            marks.append(
-                Markup('<td class="same"></td>')
-                if a == b
-                else Markup(html).format(kind, words, more, sign)
-            )
+            more = f", {probability(test.p)}" if test and won and known(test.p) else ""
+            html = '<td class="same"></td>' if a == b else '<td class="{}" title="{}{}">{}</td>'
+            marks.append(Markup(html).format(kind, words, more, sign))
         rows.append((a, marks))
     return rows
 
@@ -124,19 +122,19 @@ def pairs(contest: Contest) -> list[tuple[str, str, list[Markup]]]:
     """Return the difference of every pair, the better ranked one first, as cells."""
     rows = []
     for a, b in combinations(contest.algorithms, 2):
-        if (found := contest.differences.get((a, b))) is not None:
-            below = [interval(found.low, found.high, 3)]
-            middle = cell(number(found.median, 3), found.median, below=below)
-            effect = cell(number(found.rank_biserial), found.rank_biserial)
+        if (test := contest.differences.get((a, b))) is not None:
+            below = [interval(test.low, test.high, 3)]
+            middle = cell(number(test.median, 3), test.median, below=below)
+            effect = cell(number(test.rank_biserial), test.rank_biserial)
             style = heat(1.0) if (a, b) in contest.better else ""
-            rows.append((a, b, [middle, effect, cell(probability(found.p), found.p, style)]))
+            rows.append((a, b, [middle, effect, cell(probability(test.p), test.p, style)]))
     return rows
 
 
-def markdown(_: Index, found: dict[str, Any]) -> list[str]:
+def markdown(_: Index, view: dict[str, Any]) -> list[str]:
     """Return rule and remarks, and the ranks by every scheme as a table."""
-    ranking: Ranking = found["ranking"]
-    lines = [f"{escape(sentence)}\n" for sentence in (ranking.rule, *found["remarks"])]
+    ranking: Ranking = view["ranking"]
+    lines = [f"{escape(sentence)}\n" for sentence in (ranking.rule, *view["remarks"])]
     tiers = ranking.overall.tier
     rows = []
     for name in ranking.overall.algorithms:

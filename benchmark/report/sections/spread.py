@@ -11,17 +11,17 @@ DOTS = 4000  # of all metrics; beyond them only the leaderboard's have dots
 def view(index: Index) -> dict[str, Any] | None:
     """Return the values by metric, algorithm and case; None without any."""
     names = [entry.algorithm for entry in index.ranked]
-    found = {
+    values = {
         metric.name: {name: index.values[name, metric.name] for name in names}
         for metric in index.by_case
     }
-    if not names or not found:
+    if not names or not values:
         return None
     first = [metric for metric in index.by_case if metric in index.board]
     more = [metric for metric in index.by_case if metric not in first]
     dots = len(names) * len(index.cases) * len(more) <= DOTS
-    shown = (first, more) if first else (more[:2], more[2:])
-    return {"values": found, "first": shown[0], "more": shown[1], "dots": dots}
+    first, more = (first, more) if first else (more[:2], more[2:])
+    return {"values": values, "first": first, "more": more, "dots": dots}
 
 
 TEMPLATE = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cytosuite.benchmark.results.fairness import domain_of, given, with_domain
+from cytosuite.benchmark.results.fairness import domain_of, terms_of, with_domain
 from cytosuite.benchmark.runs.record import Record
 
 
@@ -45,6 +45,6 @@ def test_times_are_medians_and_the_rest_is_what_the_network_leaves():
         for n in (1, 2, 8)
     ]
     runs.append(record("late", facts=facts, status="time-out"))
-    (found,) = given(dict(enumerate(runs)))
+    (found,) = terms_of(dict(enumerate(runs)))
     assert (found.seconds, found.network, found.rest) == (2, 0.5, 1.5)
     assert (found.cpu, found.memory) == (None, 8)
