@@ -31,7 +31,7 @@ def blinded(results: Results) -> Results:
     """Return scores and failures alone, with three digits and neutral names of cases."""
     names = blind_names(results)
     metrics = [metric for metric in results.metrics if not tells(metric)]
-    known = {metric.name for metric in metrics}
+    shown = {metric.name for metric in metrics}
     entries = [entry for entry in results.standings if not entry.control]
     return Results(
         title=f"{results.task.title}, blind",
@@ -42,19 +42,19 @@ def blinded(results: Results) -> Results:
         provenance={key: said for key, said in results.provenance.items() if key in SHOWN},
         algorithms=results.algorithms,
         metrics=metrics,
-        primary=[name for name in results.primary if name in known],
+        primary=[name for name in results.primary if name in shown],
         standings=[
             replace(
-                entry, summaries={n: _summary(s) for n, s in entry.summaries.items() if n in known}
+                entry, summaries={n: _summary(s) for n, s in entry.summaries.items() if n in shown}
             )
             for entry in entries
         ],
-        scores=_scores(results, {entry.algorithm for entry in entries}, known, names),
+        scores=_scores(results, {entry.algorithm for entry in entries}, shown, names),
         records=_records(results, names),
         cases=[CaseFiles(name) for name in names.values()],
         notes=[NOTE],
         broken=[BROKEN] if results.broken else [],
-        ranking=_ranking(results.ranking, known) if results.ranking else None,
+        ranking=_ranking(results.ranking, shown) if results.ranking else None,
     )
 
 
@@ -81,9 +81,9 @@ def _scores(results: Results, shown: set[str], metrics: set[str], names: Mapping
 
 def _records(results: Results, names: Mapping[str, str]) -> dict[tuple[str, str], Record]:
     """Return how each case went: status, time and memory alone, in the order of neutral names."""
-    found = {}
+    blind = {}
     for (algorithm, case), record in results.records.items():
-        found[algorithm, names[case]] = Record(
+        blind[algorithm, names[case]] = Record(
             algorithm=algorithm,
             version=record.version,
             case=names[case],
@@ -93,44 +93,49 @@ def _records(results: Results, names: Mapping[str, str]) -> dict[tuple[str, str]
             startup_seconds=rounded(record.startup_seconds),
             peak_memory=None if record.peak_memory is None else int(rounded(record.peak_memory)),
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(blind.items()))
 
 
-def _summary(found: Summary) -> Summary:
+def _summary(summary: Summary) -> Summary:
     """Return a summary with rounded values."""
-    own = {name: rounded(getattr(found, name)) for name in ("mean", "low", "high", "pooled")}
-    return replace(found, **own)  # type: ignore[arg-type]  # numbers for numbers
+    numbers = {name: rounded(getattr(summary, name)) for name in ("mean", "low", "high", "pooled")}
+    return replace(summary, **numbers)  # type: ignore[arg-type]  # numbers for numbers
 
 
-def _ranking(found: Ranking, metrics: set[str]) -> Ranking:
+def _ranking(ranking: Ranking, metrics: set[str]) -> Ranking:
     """Return the ranking by the metrics that are shown, with rounded numbers."""
-    agreement = found.agreement.items()
     return replace(
-        found,
-        overall=blind_contest(found.overall),
+        ranking,
+        overall=blind_contest(ranking.overall),
         metrics={
-            name: blind_contest(own) for name, own in found.metrics.items() if name in metrics
+            name: blind_contest(contest)
+            for name, contest in ranking.metrics.items()
+            if name in metrics
         },
-        agreement={pair: rounded(tau) for pair, tau in agreement if metrics.issuperset(pair)},
+        agreement={
+            pair: rounded(tau)
+            for pair, tau in ranking.agreement.items()
+            if metrics.issuperset(pair)
+        },
         scaled={},
-        means={pair: rounded(mean) for pair, mean in found.means.items() if pair[1] in metrics},
+        means={pair: rounded(mean) for pair, mean in ranking.means.items() if pair[1] in metrics},
     )
 
 
-def blind_contest(found: Contest) -> Contest:
+def blind_contest(contest: Contest) -> Contest:
     """Return a ranking with rounded shares and differences; only a share that is 1 becomes it."""
-    low, middle, high = map(rounded, found.tau)
+    low, middle, high = map(rounded, contest.tau)
     return replace(
-        found,
+        contest,
         shares={
             name: tuple(
-                rounded(share) if share == 1 else min(rounded(share), 0.999) for share in own
+                rounded(share) if share == 1 else min(rounded(share), 0.999) for share in shares
             )
-            for name, own in found.shares.items()
+            for name, shares in contest.shares.items()
         },
         differences={
-            pair: Difference(*(rounded(getattr(own, name)) for name in Difference.__slots__))
-            for pair, own in found.differences.items()
+            pair: Difference(*(rounded(getattr(difference, name)) for name in Difference.__slots__))
+            for pair, difference in contest.differences.items()
         },
         tau=(low, middle, high),
     )

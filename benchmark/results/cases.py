@@ -72,12 +72,12 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
             record, output = _decoded(record, folder, case.main(task), task)
             answer = output or control_answer("blank", truth, image)
             facts = case_facts({**readers, "prediction": answer}, data_range, None, *judged)
-            found = measure(name, case.name, offered, facts, record.status, record, fair)
+            measured = measure(name, case.name, offered, facts, record.status, record, fair)
             if kind == "labels":
-                found = _tabled(found, folder, output, readers, places)
+                measured = _tabled(measured, folder, output, readers, places)
             elif kind == "points":
-                found = _listed(found, folder, output, answer, readers)
-            yield found
+                measured = _listed(measured, folder, output, answer, readers)
+            yield measured
 
 
 def _listed(
@@ -116,8 +116,8 @@ def _tabled(
     if overlap is not None and places is not None and FILE not in answer.refused:
         scores = partial(objects.write_object_scores, judged, overlap)
         none = objects.ObjectPlaces
-        found = none if labels is None else partial(objects.written_places, path)
-        answer = _sealed(answer, judged, lambda: scores(places(), found()))
+        predicted = none if labels is None else partial(objects.written_places, path)
+        answer = _sealed(answer, judged, lambda: scores(places(), predicted()))
     return answer
 
 
@@ -154,27 +154,27 @@ def measure(
     values: dict[str, float] = {}
     refused: dict[str, str] = {}
     for metric in metrics:
-        each, failed = metric.evidence, status != "ok"
+        kind, failed = metric.evidence, status != "ok"
         values[metric.name] = metric.worst if failed and metric.worst is not None else nan
         try:
-            if each not in evidence and (each.pool or not failed):
-                evidence |= gather([each], facts)
-            if each in evidence and not failed:
-                values[metric.name] = metric.of(evidence[each])
+            if kind not in evidence and (kind.pool or not failed):
+                evidence |= gather([kind], facts)
+            if kind in evidence and not failed:
+                values[metric.name] = metric.of(evidence[kind])
         except (InputError, ArithmeticError) as error:  # also of numbers too large or too small
             refused[metric.name] = str(error)
             if metric.name in fair and metric.worst is not None:  # else hard cases were left out
                 values[metric.name] = metric.worst
-    kept = {each: own for each, own in evidence.items() if each.pool is not None or not case}
-    return Answer(algorithm, case, values, status, record, kept, refused)
+    pooled = {kind: value for kind, value in evidence.items() if kind.pool is not None or not case}
+    return Answer(algorithm, case, values, status, record, pooled, refused)
 
 
 def offered_in_case(case: Case, task: Task, metrics: Metrics) -> list[Metric[Any]]:
     """Return the metrics of single cases that a case allows, given a prediction."""
     readers = case_readers(case, task)
-    known = case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
+    facts = case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
     return [
-        m for m in metrics if m.scope == "case" and {*m.evidence.missing(known)} <= {"prediction"}
+        m for m in metrics if m.scope == "case" and {*m.evidence.missing(facts)} <= {"prediction"}
     ]
 
 
@@ -217,8 +217,8 @@ def _decoded(
     expected = None if image is None else header(image).shape
     try:
         if path.suffix == ".json":
-            found = once_points(path, image)()
-            return record, lambda: found
+            decoded = once_points(path, image)()
+            return record, lambda: decoded
         volume = read(path)
         if expected in (None, volume.shape):
             return record, lambda: volume.channels[0]

@@ -38,8 +38,8 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
     """
     rows = scores.table
     ranked = set(rows.loc[rows["metric"].isin(scores.primary), "case"])
-    known = {case.name: case.conditions() for case in dataset.cases if case.name in ranked}
-    facts = pd.DataFrame(list(known.values()), index=list(known), dtype=object)
+    by_name = {case.name: case.conditions() for case in dataset.cases if case.name in ranked}
+    facts = pd.DataFrame(list(by_name.values()), index=list(by_name), dtype=object)
     values: dict[str, Any] = {str(name): facts[name].dropna().to_dict() for name in facts}
     divided = {name: parts for name in values if len(parts := divide(values[name])) > 1}
     numbers = [name for name in divided if is_number(values[name])]
@@ -50,12 +50,12 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
         Condition(
             *named(name),
             name in numbers,
-            [_group(label, own, scores, by_case) for label, own in parts.items()],
-            len(known) - len(values[name]),
+            [_group(label, names, scores, by_case) for label, names in parts.items()],
+            len(by_name) - len(values[name]),
             {
-                named(other)[0]: value
-                for other, value in alike.get(name, {}).items()
-                if other != name and abs(value) >= TOGETHER
+                named(partner)[0]: value
+                for partner, value in alike.get(name, {}).items()
+                if partner != name and abs(value) >= TOGETHER
             },
             {case: float(v) for case, v in values[name].items()} if name in numbers else {},
         )
@@ -65,28 +65,28 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
 
 def _group(label: str, cases: Sequence[str], scores: Scores, values: Values) -> Group:
     """Return the scores of some cases."""
-    found: dict[tuple[str, str], Pooled] = {}
+    pooled: dict[tuple[str, str], Pooled] = {}
     failed = {}
     evidence = dict.fromkeys(m.evidence for m in scores.metrics if m.scope == "case")
     for name in dict.fromkeys(answer for answer, _, case in values if case):
         records = [scores.records.get((name, case)) for case in cases]
         if lost := sum(record is not None and not record.ok for record in records):
             failed[name] = lost
-        for each in evidence:
-            own = [scores.evidence.get((name, case), {}).get(each) for case in cases]
-            parts = _left_out([part for part in own if part is not None])
-            wholes = [each.pool(part) for part in parts] if each.pool else []
-            for metric in (metric for metric in scores.metrics if metric.evidence is each):
-                if each.pool:
-                    found[name, metric.name] = _pooled(metric, [metric.of(w) for w in wholes])
+        for kind in evidence:
+            gathered = [scores.evidence.get((name, case), {}).get(kind) for case in cases]
+            parts = _left_out([part for part in gathered if part is not None])
+            wholes = [kind.pool(part) for part in parts] if kind.pool else []
+            for metric in (metric for metric in scores.metrics if metric.evidence is kind):
+                if kind.pool:
+                    pooled[name, metric.name] = _pooled(metric, [metric.of(w) for w in wholes])
                 else:
                     single = [values.get((name, metric.name, case), nan) for case in cases]
                     means = [fmean(part) for part in _left_out([v for v in single if isfinite(v)])]
-                    found[name, metric.name] = _pooled(metric, means)
+                    pooled[name, metric.name] = _pooled(metric, means)
     oracle = [scores.evidence.get(("oracle", case), {}) for case in cases]
-    objects = sum(own[OVERLAP].truth_sizes.size for own in oracle if OVERLAP in own)
-    objects += sum(own[MATCHED_POINTS].truths for own in oracle if MATCHED_POINTS in own)
-    return Group(label, cases, objects, found, failed)
+    objects = sum(answer[OVERLAP].truth_sizes.size for answer in oracle if OVERLAP in answer)
+    objects += sum(answer[MATCHED_POINTS].truths for answer in oracle if MATCHED_POINTS in answer)
+    return Group(label, cases, objects, pooled, failed)
 
 
 def _left_out(items: Sequence[Item]) -> list[list[Item]]:
@@ -107,8 +107,8 @@ def _pooled(metric: Metric[Any], values: Sequence[float]) -> Pooled:
 
 def named(condition: str) -> tuple[str, str]:
     """Return the name of a condition without its unit, and the unit."""
-    found = re.fullmatch(r"(.+?)\s*\[(.+)\]", condition)
-    return (found[1], found[2]) if found else (condition, "")
+    match = re.fullmatch(r"(.+?)\s*\[(.+)\]", condition)
+    return (match[1], match[2]) if match else (condition, "")
 
 
 def is_number(values: Mapping[str, Scalar]) -> bool:
@@ -121,10 +121,10 @@ def divide(values: Mapping[str, Scalar]) -> dict[str, list[str]]:
     if not is_number(values):
         words = {case: str(value) for case, value in values.items()}
         often = Counter(words.values())
-        kept = [word for word, _ in often.most_common(WORDS - (len(often) > WORDS))]
-        rest = f"{len(often) - len(kept)} others"
-        order = [*sorted(kept), rest]
-        labels = {case: word if word in kept else rest for case, word in words.items()}
+        common = [word for word, _ in often.most_common(WORDS - (len(often) > WORDS))]
+        rest = f"{len(often) - len(common)} others"
+        order = [*sorted(common), rest]
+        labels = {case: word if word in common else rest for case, word in words.items()}
     else:
         numbers = {case: float(value) for case, value in values.items()}
         times = Counter(numbers.values())
@@ -148,12 +148,12 @@ def edges(numbers: Sequence[float]) -> list[float]:
     ranges = max(2, min(RANGES, n // CASES))
     slack = n // (5 * ranges)
     cuts = [cut for cut in range(1, n) if ordered[cut - 1] < ordered[cut]]
-    found = set()
+    ends = set()
     for part in range(1, ranges) if cuts else ():
         away = {cut: abs(cut - round(part * n / ranges)) for cut in cuts}
         close = [cut for cut in cuts if away[cut] <= slack] or [min(cuts, key=away.__getitem__)]
-        found.add(roundest(ordered[close[0] - 1], ordered[close[-1]]))
-    return sorted(found)
+        ends.add(roundest(ordered[close[0] - 1], ordered[close[-1]]))
+    return sorted(ends)
 
 
 def roundest(low: float, high: float) -> float:
@@ -167,7 +167,7 @@ def roundest(low: float, high: float) -> float:
             if step == 0:  # below the smallest number
                 return high
             first, last = math.floor(low / step) + 1, math.floor(high / step)
-            found = float(f"{min(max(round(middle / step), first), last) * step:.12g}")
-            if low < found <= high:
-                return found
+            multiple = float(f"{min(max(round(middle / step), first), last) * step:.12g}")
+            if low < multiple <= high:
+                return multiple
     return high

@@ -40,21 +40,21 @@ def _blank(truth: Volume | Points) -> Volume | Points:
 
 def broken_rulers(scores: "pd.DataFrame", metrics: Iterable[Metric[Any]]) -> list[str]:
     """Return a sentence for each metric that gives a control another value than it must."""
-    found = []
-    known = scores["algorithm"].isin(("oracle", "identity")) & np.isfinite(scores["value"])
-    of_controls = scores[known]
+    sentences = []
+    checked = scores["algorithm"].isin(("oracle", "identity")) & np.isfinite(scores["value"])
+    of_controls = scores[checked]
     for metric in (metric for metric in metrics if metric.scope == "case"):
-        own = of_controls[of_controls["metric"] == metric.name]
+        values = of_controls[of_controls["metric"] == metric.name]
         best = metric.best if "truth" in metric.evidence.needs else None
         for control, words, expected in (
             ("oracle", "the truth itself", best),
             ("identity", "the unchanged input", metric.neutral),
         ):
-            rows = own[own["algorithm"] == control] if expected is not None else own[:0]
+            rows = values[values["algorithm"] == control] if expected is not None else values[:0]
             missed = rows[(rows["value"] - expected).abs() > metric.tolerance]
-            found += [
+            sentences += [
                 f"{metric.name} gives {words} {value:g} instead of {expected:g} on {case}: the "
                 "metric is wrong, no score of this run can be trusted"
                 for case, value in missed[["case", "value"]][:1].to_numpy()
             ]
-    return found
+    return sentences

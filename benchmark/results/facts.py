@@ -38,14 +38,14 @@ def case_facts(
 ) -> Facts:
     """Return the facts about one case from readers of ``truth, prediction, image, labels``."""
 
-    def array(reader: AnswerReader) -> Callable[[], Any]:
+    def _array(reader: AnswerReader) -> Callable[[], Any]:
         return lambda: reader().array
 
-    sources = {name: array(reader) for name, reader in readers.items() if reader is not None}
+    sources = {name: _array(reader) for name, reader in readers.items() if reader is not None}
     if min_object_voxels and {"truth", "prediction"} <= set(sources):
-        given = sources["truth"], sources["prediction"]
-        kept = cache(lambda: without_small(given[0](), given[1](), min_object_voxels))
-        sources |= {"truth": lambda: kept()[0], "prediction": lambda: kept()[1]}
+        truth, answer = sources["truth"], sources["prediction"]
+        large = cache(lambda: without_small(truth(), answer(), min_object_voxels))
+        sources |= {"truth": lambda: large()[0], "prediction": lambda: large()[1]}
     measured = readers.get("truth") or readers.get("image")
     if spacing is not None:
         sources["spacing"] = lambda: spacing

@@ -32,13 +32,13 @@ def with_domain(records: Mapping[Any, Record], dataset: Dataset) -> dict[Any, Re
     """Return the records, each with the fact whether its model was trained on its dataset."""
     whole = f"{dataset.name}/{dataset.size}" if dataset.seed is not None else dataset.name
     names = {case.name: case.dataset() or whole for case in dataset.cases}
-    found = {}
+    stated = {}
     for key, record in records.items():
         if record.facts and record.case in names:
             domain = domain_of(record.facts.get("trained", ""), names[record.case])
             record = record.model_copy(update={"facts": {**record.facts, "domain": domain}})
-        found[key] = record
-    return found
+        stated[key] = record
+    return stated
 
 
 def domain_of(trained: str, dataset: str) -> str:
@@ -53,10 +53,12 @@ def domain_of(trained: str, dataset: str) -> str:
     """
     if trained in ("", UNSAID, NONE):
         return trained or UNSAID
-    own, found = _plain(dataset), [_plain(name) for name in trained.split(", ")]
-    if own in found:
+    target, sources = _plain(dataset), [_plain(name) for name in trained.split(", ")]
+    if target in sources:
         return SAME
-    return NEAR if own.partition("/")[0] in {name.partition("/")[0] for name in found} else OTHER
+    return (
+        NEAR if target.partition("/")[0] in {name.partition("/")[0] for name in sources} else OTHER
+    )
 
 
 @cache  # it reads all manifests, and a run has a few names alone
@@ -64,9 +66,9 @@ def _plain(name: str) -> str:
     """Return the dataset, and the recipe if it is one, without its size and its pipeline."""
     whole, _, part = name.partition("/")
     base = whole.partition("-")[0]
-    if (known := dataset_manifests().get(base)) is None:
+    if (manifest := dataset_manifests().get(base)) is None:
         return name
-    return base if part in known.sizes or not part else f"{base}/{part}"
+    return base if part in manifest.sizes or not part else f"{base}/{part}"
 
 
 def terms_of(records: Mapping[Any, Record]) -> list[Terms]:
@@ -75,18 +77,19 @@ def terms_of(records: Mapping[Any, Record]) -> list[Terms]:
     for record in records.values():
         if record.ok and record.facts:
             parts.setdefault((record.algorithm, record.model), []).append(record)
-    found = []
-    for (algorithm, model), own in parts.items():
-        inside = [one.seconds if one.inside_seconds is None else one.inside_seconds for one in own]
-        nets = [one.network_seconds for one in own if one.network_seconds is not None]
-        times = [one.cpu_seconds for one in own if one.cpu_seconds is not None]
-        peaks = [one.peak_memory for one in own if one.peak_memory is not None]
+    terms = []
+    for (algorithm, model), runs in parts.items():
+        inside = [run.seconds if run.inside_seconds is None else run.inside_seconds for run in runs]
+        nets, times, peaks = (
+            [value for run in runs if (value := getattr(run, name)) is not None]
+            for name in ("network_seconds", "cpu_seconds", "peak_memory")
+        )
         network = median(nets) if nets else None
-        found.append(
+        terms.append(
             Terms(
                 algorithm,
                 model,
-                own[0].facts,
+                runs[0].facts,
                 median(inside),
                 network,
                 None if network is None else max(0.0, median(inside) - network),
@@ -94,4 +97,4 @@ def terms_of(records: Mapping[Any, Record]) -> list[Terms]:
                 max(peaks, default=None),
             )
         )
-    return found
+    return terms

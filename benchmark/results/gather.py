@@ -53,9 +53,10 @@ def gather(
     places = {job.algorithm.name: job.folder for job in jobs}
     folders = {(name, case): places[name] / case for name, case in scores.records}
     done = {key: record for key, record in scores.records.items() if record.ok}
-    matched = {key: found for key, own in scores.evidence.items() if (found := matches_of(own))}
-    logs = {key: folder for key, folder in folders.items() if key not in done}
-    judged = {key: own for key, own in folders.items() if key in matched}
+    matched = {
+        key: pairs for key, evidence in scores.evidence.items() if (pairs := matches_of(evidence))
+    }
+    judged = {key: folder for key, folder in folders.items() if key in matched}
     ranking = rank_measures(table, measures(metrics), primary, CONTROLS)
     ranks = ranking.overall.ranks[ranking.scheme] if ranking else {}
     return Results(
@@ -71,7 +72,7 @@ def gather(
         standings=leaderboard(table, scores.pooled, metrics, ranks, CONTROLS),
         scores=table,
         records=with_domain(_named(scores.records), dataset),
-        logs={key: _tail(folder) for key, folder in logs.items()},
+        logs={key: _tail(folder) for key, folder in folders.items() if key not in done},
         cases=[
             CaseFiles(c.name, c.inputs(task), c.truth(task), c.channels()) for c in dataset.cases
         ],
@@ -83,7 +84,7 @@ def gather(
         objects=_files(FILE, {key: folders[key] for key in done}),
         object_scores=_files(SCORES_FILE, judged),
         reference=dataset.reference,
-        sets={name: own for (name, case), own in scores.evidence.items() if not case},
+        sets={name: evidence for (name, case), evidence in scores.evidence.items() if not case},
         conditions=by_condition(dataset, scores),
         notes=[
             *([] if primary else [_unscored(task)]),
@@ -100,8 +101,10 @@ def gather(
 
 def _named(records: Mapping[Answered, Record]) -> dict[Answered, Record]:
     """Return records by the names that their algorithms have here."""
-    own = {key: record for key, record in records.items() if record.algorithm != key[0]}
-    return {**records, **{k: r.model_copy(update={"algorithm": k[0]}) for k, r in own.items()}}
+    return {
+        (name, case): record.model_copy(update={"algorithm": name})
+        for (name, case), record in records.items()
+    }
 
 
 def _files(name: str, folders: Mapping[Answered, Path]) -> dict[Answered, Path]:
@@ -133,11 +136,11 @@ def match(table: Overlap) -> Matches:
 
 def _doubts(records: Mapping[tuple[str, str], Record]) -> list[str]:
     """Return the warnings of each algorithm by kind; the dataset notes assumed voxel sizes."""
-    own: dict[str, dict[str, list[str]]] = {}
+    warnings: dict[str, dict[str, list[str]]] = {}
     for (name, case), record in records.items():
         lines = [line for line in record.warnings if not line.startswith(ASSUMED)]
-        own.setdefault(name, {})[case] = lines
-    return [f"{name}: {line}." for name in own for line in grouped(own[name], "case")]
+        warnings.setdefault(name, {})[case] = lines
+    return [f"{name}: {line}." for name in warnings for line in grouped(warnings[name], "case")]
 
 
 def _given_up(records: Mapping[tuple[str, str], Record]) -> list[str]:
@@ -147,10 +150,10 @@ def _given_up(records: Mapping[tuple[str, str], Record]) -> list[str]:
         if record.message.startswith(LEFT):
             left.setdefault(name, []).append(record)
     return [
-        f"{name}: {len(own)} cases were not run and count as failed, since its first cases all "
-        f"failed alike ({own[0].status}: {own[0].message.removeprefix(LEFT)}); KEEP_GOING=1 runs "
+        f"{name}: {len(lost)} cases were not run and count as failed, since its first cases all "
+        f"failed alike ({lost[0].status}: {lost[0].message.removeprefix(LEFT)}); KEEP_GOING=1 runs "
         "them."
-        for name, own in left.items()
+        for name, lost in left.items()
     ]
 
 

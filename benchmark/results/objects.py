@@ -65,11 +65,11 @@ def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path])
         add([[*columns, *heads]])
         for values, table in files.items():
             with table_rows(table) as rows:
-                own = next(rows, [])
-                if own == list(heads):
+                head = next(rows, [])
+                if head == list(heads):
                     add([*values, *row] for row in rows)
                 else:
-                    places = [own.index(name) if name in own else -1 for name in heads]
+                    places = [head.index(name) if name in head else -1 for name in heads]
                     add([*values, *("" if n < 0 else row[n] for n in places)] for row in rows)
 
 
@@ -91,7 +91,7 @@ def texts(table: Columns) -> Iterator[tuple[str, ...]]:
 class ObjectPlaces:
     """Place and size of each object of a volume."""
 
-    columns: tuple[str, ...] = ()  # those of `PLACE` that there are; in 2D there is no z
+    columns: tuple[str, ...] = ()  # from `PLACE`; in 2D there is no z
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # values by label
     kinds: Mapping[str, str] = field(default_factory=dict)  # classes by label
 
@@ -110,11 +110,11 @@ def written_places(path: Path) -> ObjectPlaces:
 
 def _places(head: list[str], rows: Iterable[Iterable[str]]) -> ObjectPlaces:
     """Return the columns of place and size of a table."""
-    wanted = {name: head.index(name) for name in PLACE if name in head}
+    places = {name: head.index(name) for name in PLACE if name in head}
     label = head.index("label")
-    own = (list(row) for row in rows)
     return ObjectPlaces(
-        tuple(wanted), {row[label]: tuple(row[n] for n in wanted.values()) for row in own}
+        tuple(places),
+        {row[label]: tuple(row[n] for n in places.values()) for row in map(list, rows)},
     )
 
 
@@ -126,12 +126,12 @@ def write_object_scores(
     ``iou`` is the highest with any object of the other side, ``share_covered`` the largest share in
     one, ``seg`` the term of SEG (of the truth), in all digits; ``depth_um`` from the first plane.
     """
-    found = object_errors(table)
+    errors = object_errors(table)
     head = dict.fromkeys([*truth.columns, *prediction.columns])
     depth = [DEPTH] if Z in head else []
     with written(path) as add:
         add([[*COLUMNS, *head, *depth, *([KIND] if truth.kinds else [])]])
-        sides = zip(("truth", "prediction"), found, (truth, prediction), strict=True)
+        sides = zip(("truth", "prediction"), errors, (truth, prediction), strict=True)
         add(chain.from_iterable(_rows(*side, truth.kinds) for side in sides))
 
 
@@ -156,12 +156,12 @@ def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
         head = {name: place for place, name in enumerate(next(rows, []))}
         kind, depth = head.get("class", 0), head.get(DEPTH)
         size = next((head[name] for name in SIZES.values() if name in head), None)
-        own = [
+        measured = [
             (row[kind], *(float("nan" if n is None else row[n]) for n in (depth, size)))
             for row in takewhile(lambda row: row[0] == "truth", rows)
         ]
-    values = np.array([row[1:] for row in own], np.float64).reshape(len(own), 2)
-    return np.array([row[0] for row in own], np.str_), values
+    values = np.array([row[1:] for row in measured], np.float64).reshape(len(measured), 2)
+    return np.array([row[0] for row in measured], np.str_), values
 
 
 def by_kind(paths: Iterable[Path]) -> dict[str, tuple[int, float, float]]:
@@ -175,5 +175,5 @@ def by_kind(paths: Iterable[Path]) -> dict[str, tuple[int, float, float]]:
             kind, match, seg = (head.index(name) for name in (KIND, "matched_label", "seg"))
             for row in takewhile(lambda row: row[0] == "truth", rows):
                 terms.setdefault(row[kind], []).append((row[match] != "0", float(row[seg])))
-    means = {kind: np.mean(own, axis=0).tolist() for kind, own in sorted(terms.items())}
-    return {kind: (len(terms[kind]), found, seg) for kind, (found, seg) in means.items()}
+    means = {kind: np.mean(pairs, axis=0).tolist() for kind, pairs in sorted(terms.items())}
+    return {kind: (len(terms[kind]), matched, seg) for kind, (matched, seg) in means.items()}

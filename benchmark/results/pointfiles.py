@@ -31,15 +31,19 @@ class PointCase:
 
     @property
     def facts(self) -> Facts:
-        """Return what metrics take."""
+        """Return the facts of metrics: both sides, voxel size, radius, and cells where known."""
         assert self.prediction is not None  # a case without one has no facts
-        found: dict[str, Any] = {"truth": self.truth.array, "prediction": self.prediction.array}
-        found |= {"spacing": self.truth.spacing, "radius_um": self.radius_um}
-        found |= {} if self.cells is None else {"labels": self.cells}
-        return Facts({name: partial(found.get, name) for name in found})
+        facts: dict[str, Any] = {
+            "truth": self.truth.array,
+            "prediction": self.prediction.array,
+            "spacing": self.truth.spacing,
+            "radius_um": self.radius_um,
+            **({} if self.cells is None else {"labels": self.cells}),
+        }
+        return Facts({name: partial(facts.get, name) for name in facts})
 
     def write(self, path: Path) -> None:
-        """Write what became of each point."""
+        """Write class, partner and distance of each point."""
         truth = self.truth
         answer = self.prediction or Points(np.zeros((0, len(truth.spacing))), truth.spacing)
         pairs = matched_points(truth.array, answer.array, truth.spacing, self.radius_um)
@@ -61,35 +65,35 @@ def point_cases(
     truth: Path, prediction: Path, settings: PointSettings
 ) -> Iterator[PointCase] | None:
     """Yield the points of each case; None where the truth is something else."""
-    true, found = point_files(truth), point_files(prediction)
+    true, answers = point_files(truth), point_files(prediction)
     if not true:
         return None
     if truth.is_file() and prediction.is_file():
-        found = dict(zip(true, found.values(), strict=False))
-    if not found.keys() & true.keys():
-        wanted = f"no points are named like those of {truth}"
-        raise InputError(f"{prediction}: {wanted}, for example {next(iter(true))}.json")
+        answers = dict(zip(true, answers.values(), strict=False))
+    if not answers.keys() & true.keys():
+        problem = f"no points are named like those of {truth}"
+        raise InputError(f"{prediction}: {problem}, for example {next(iter(true))}.json")
     inside = truth / "images"
     room = inside if settings.image is None and inside.is_dir() else settings.image
-    return _cases(true, found, replace(settings, image=room))
+    return _cases(true, answers, replace(settings, image=room))
 
 
 def _cases(
-    true: Mapping[str, Path], found: Mapping[str, Path], settings: PointSettings
+    true: Mapping[str, Path], answers: Mapping[str, Path], settings: PointSettings
 ) -> Iterator[PointCase]:
     images, cells = (images_by_name(room, true) for room in (settings.image, settings.cells))
     for name, path in true.items():
         spacing = settings.spacing or (header(images[name]).spacing if name in images else None)
         if spacing is None:
             raise InputError(f"{path}: its voxel size is not known: give --image, or --spacing")
-        prediction = read_annotated(found[name], spacing) if name in found else None
+        prediction = read_annotated(answers[name], spacing) if name in answers else None
         labels = once(cells[name], settings.group)().array if name in cells else None
         truth = read_annotated(path, spacing)
         yield PointCase(name, truth, prediction, labels, settings.radius_um)
 
 
 def images_by_name(path: Path | None, true: Mapping[str, Path]) -> dict[str, Path]:
-    """Return images by their case: one file is that of the only case."""
+    """Return images by their case; a single file belongs to the only case."""
     if path is None:
         return {}
     if path.is_file():

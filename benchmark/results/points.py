@@ -20,31 +20,31 @@ Labels = NDArray[Any] | None  # (Z, Y, X) or (Y, X), of the cells
 
 
 def write_points(path: Path, points: Points, labels: Labels = None) -> None:
-    """Write detected points as CSV, complete or absent: places, and what else is known."""
-    known = {"label": np.arange(1, len(points) + 1), **_places(points, labels)}
+    """Write detected points as CSV, complete or absent: places, and other columns where known."""
+    columns = {"label": np.arange(1, len(points) + 1), **_places(points, labels)}
     axes = "zyx"[3 - len(points.spacing) :]
-    known |= {f"{axis}_px": points.array[:, n] for n, axis in enumerate(axes)}
+    columns |= {f"{axis}_px": points.array[:, n] for n, axis in enumerate(axes)}
     for name in ("confidence", "photons"):
         column = getattr(points, name)
-        known |= {name: column} if np.isfinite(column).any() else {}
+        columns |= {name: column} if np.isfinite(column).any() else {}
     with written(path) as add:
-        add([[*known, "name"]])
-        add([*row, name] for row, name in zip(texts(known), points.names, strict=True))
+        add([[*columns, "name"]])
+        add([*row, name] for row, name in zip(texts(columns), points.names, strict=True))
 
 
 def write_point_scores(
-    path: Path, found: MatchedPoints, truth: Points, prediction: Points, labels: Labels = None
+    path: Path, matched: MatchedPoints, truth: Points, prediction: Points, labels: Labels = None
 ) -> None:
     """Write class, partner and distance of each point of a truth and of a prediction."""
-    pairs = found.truth_index, found.prediction_index
+    pairs = matched.truth_index, matched.prediction_index
     sides = (("truth", truth, *pairs, MISSED), ("prediction", prediction, *pairs[::-1], FALSE))
     with written(path) as add:
         head = [*_places(truth, labels)]
         add([[*COLUMNS, *head, *([DEPTH] if len(truth.spacing) == 3 else [])]])
-        for side, points, own, other, alone in sides:
+        for side, points, index, partners, alone in sides:
             partner, distance = np.zeros(len(points), np.int64), [""] * len(points)
-            partner[own] = other + 1
-            for place, value in zip(own.tolist(), found.distances.tolist(), strict=True):
+            partner[index] = partners + 1
+            for place, value in zip(index.tolist(), matched.distances.tolist(), strict=True):
                 distance[place] = f"{value:.6g}"
             add(_rows(side, alone, partner, distance, _places(points, labels)))
 
@@ -61,21 +61,21 @@ def write_cell_counts(path: Path, images: Mapping[str, tuple[Points, NDArray[Any
             add([name, *row] for row in texts(table))
 
 
-def match_points(found: MatchedPoints) -> Matches:
+def match_points(matched: MatchedPoints) -> Matches:
     """Return the missed and false points, numbered from 1."""
-    sides = (found.truths, found.truth_index), (found.predictions, found.prediction_index)
-    missed, extra = ((np.delete(np.arange(n), own) + 1).tolist() for n, own in sides)
+    sides = (matched.truths, matched.truth_index), (matched.predictions, matched.prediction_index)
+    missed, extra = ((np.delete(np.arange(n), index) + 1).tolist() for n, index in sides)
     classes = dict.fromkeys(missed, MISSED), dict.fromkeys(extra, FALSE)
-    return Matches(tuple(missed), tuple(extra), found.truths, *classes)
+    return Matches(tuple(missed), tuple(extra), matched.truths, *classes)
 
 
 def _places(points: Points, labels: Labels) -> dict[str, NDArray[Any]]:
     """Return columns of the places in µm, and of the cells where they are known."""
     axes = "zyx"[3 - len(points.spacing) :]
-    found: dict[str, NDArray[Any]] = {
+    columns: dict[str, NDArray[Any]] = {
         f"centroid_{axis}_um": points.um[:, n] for n, axis in enumerate(axes)
     }
-    return found | {"cell": points.cells if labels is None else cell_at(points.array, labels)}
+    return columns | {"cell": points.cells if labels is None else cell_at(points.array, labels)}
 
 
 def _rows(
@@ -87,6 +87,6 @@ def _rows(
 ) -> Iterator[list[str]]:
     """Yield the rows of one side."""
     every = zip(partner.tolist(), distance, texts(places), strict=True)
-    for number, (other, um, place) in enumerate(every, start=1):
+    for number, (match, um, place) in enumerate(every, start=1):
         depth = place[:1] if len(place) == 4 else ()  # z, y, x, cell
-        yield [side, str(number), MATCHED if other else alone, str(other), um, *place, *depth]
+        yield [side, str(number), MATCHED if match else alone, str(match), um, *place, *depth]

@@ -45,30 +45,32 @@ def score_sets(
     if not offered:
         return
     real, rest, objects = _sides(dataset)
-    labels = {c.name: own for c, own in zip(dataset.cases, objects, strict=False)}
+    labels = {case.name: reader for case, reader in zip(dataset.cases, objects, strict=False)}
     for control in BOARDS[task.name].controls:
         images = rest if control == "real" else ImageSet(_answers(control, dataset, task), objects)
         if images.images:
             yield measure(control, "", offered, set_facts(real, images))
     for job in jobs:
         name = job.algorithm.name
-        own = {case: record for (algorithm, case), record in records.items() if algorithm == name}
-        failed = [record.status for record in own.values() if not record.ok]
-        outputs = _readers([output_path(r, job.folder / c, task) for c, r in own.items()])
-        images = ImageSet(outputs, [labels[case] for case in own if labels])
+        by_case = {
+            case: record for (algorithm, case), record in records.items() if algorithm == name
+        }
+        failed = [record.status for record in by_case.values() if not record.ok]
+        outputs = _readers([output_path(r, job.folder / c, task) for c, r in by_case.items()])
+        images = ImageSet(outputs, [labels[case] for case in by_case if labels])
         facts = Facts({}) if failed else set_facts(real, images)
-        if own:
+        if by_case:
             yield measure(name, "", offered, facts, status=(*failed, "ok")[0])
 
 
 def offered_in_set(dataset: Dataset, metrics: Metrics) -> list[Metric[Any]]:
     """Return the metrics of the whole set that a dataset allows, given outputs."""
-    wanted = [metric for metric in metrics if metric.scope == "set"]
-    if not wanted or not dataset.reference:
+    of_sets = [metric for metric in metrics if metric.scope == "set"]
+    if not of_sets or not dataset.reference:
         return []
     real, _, objects = _sides(dataset)
     possible = set_facts(real, ImageSet((), objects))
-    return [metric for metric in wanted if not metric.evidence.missing(possible)]
+    return [metric for metric in of_sets if not metric.evidence.missing(possible)]
 
 
 def _sides(dataset: Dataset) -> tuple[ImageSet, ImageSet, list[Reader]]:
@@ -84,19 +86,18 @@ def _sides(dataset: Dataset) -> tuple[ImageSet, ImageSet, list[Reader]]:
 
 def _readers(paths: Sequence[Path | None]) -> list[Reader]:
     """Return a reader of each file; none at all where one is missing."""
-    known = [once(path) for path in paths if path is not None]
-    return known if len(known) == len(paths) else []
+    return [] if None in paths else [once(path) for path in paths if path]
 
 
 def _answers(control: Control, dataset: Dataset, task: Task) -> list[Reader]:
     """Return the answer of a control to each case; none at all where one is missing."""
     cases = [case_readers(case, task) for case in dataset.cases]
     oracle = control == "oracle"  # others need not decode the truth
-    found = [
-        control_answer(control, own["truth"] if oracle else None, own["image"]) for own in cases
+    answers = [
+        control_answer(control, readers["truth"] if oracle else None, readers["image"])
+        for readers in cases
     ]
-    known = [answer for answer in found if answer is not None]
-    return known if len(known) == len(found) else []
+    return [] if None in answers else [answer for answer in answers if answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +122,31 @@ def score(
 ) -> Scores:
     """Return the scores of controls and algorithms on all cases with a record, a case at a time."""
     metrics = board_metrics(task.name) if task.main_output else ()
-    found = _of_cases(dataset.cases, task, jobs, progress, pool or Here())
+    answers = _of_cases(dataset.cases, task, jobs, progress, pool or Here())
     progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
-    records = {(one.algorithm, one.case): one.record for one in found if one.record is not None}
-    found += score_sets(dataset, task, metrics, jobs, records)
-    known = {name for one in found for name in one.values if name not in one.refused}
-    shown = tuple(metric for metric in metrics if metric.name in known)
+    records = {
+        (answer.algorithm, answer.case): answer.record
+        for answer in answers
+        if answer.record is not None
+    }
+    answers += score_sets(dataset, task, metrics, jobs, records)
+    valued = {name for answer in answers for name in answer.values if name not in answer.refused}
+    shown = tuple(metric for metric in metrics if metric.name in valued)
     primary = tuple(m.name for m in shown if m.name in BOARDS[task.name].primary)
     origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}
-    rows = [row for one in found for row in _rows(origins.get(one.case, dataset.name), one, shown)]
+    rows = [
+        row
+        for answer in answers
+        for row in _rows(origins.get(answer.case, dataset.name), answer, shown)
+    ]
     return Scores(
         pd.DataFrame(rows, columns=list(COLUMNS)),
-        _pooled(found, shown) if primary else {},
+        _pooled(answers, shown) if primary else {},
         shown,
         primary,
         records,
-        {(one.algorithm, one.case): one.evidence for one in found if one.evidence},
-        tuple(_notes(dataset, task, found, shown)),
+        {(answer.algorithm, answer.case): answer.evidence for answer in answers if answer.evidence},
+        tuple(_notes(dataset, task, answers, shown)),
     )
 
 
@@ -145,18 +154,18 @@ def _of_cases(
     cases: Sequence[Case], task: Task, jobs: Sequence[Job], progress: Progress, pool: Pool
 ) -> list[Answer]:
     """Return the answers for all cases, in their order."""
-    own = [replace(job, missing=()) for job in jobs]  # lists of cases need not travel
+    lean = [replace(job, missing=()) for job in jobs]  # lists of cases need not travel
     answers: list[list[Answer]] = [[] for _ in cases]
     if cases:
         progress(0, len(cases), cases[0].name)
-    scored = pool.each(_of_case, [(case, task, own) for case in cases])
-    for done, (number, found) in enumerate(scored, start=1):
-        if isinstance(found, Lost):
-            raise InputError(f"{cases[number].name}: not scored, {found.reason}; run again")
-        answers[number] = found
+    scored = pool.each(_of_case, [(case, task, lean) for case in cases])
+    for done, (number, scores) in enumerate(scored, start=1):
+        if isinstance(scores, Lost):
+            raise InputError(f"{cases[number].name}: not scored, {scores.reason}; run again")
+        answers[number] = scores
         if done < len(cases):
             progress(done, len(cases), cases[min(number + 1, len(cases) - 1)].name)
-    return [answer for found in answers for answer in found]
+    return [answer for scores in answers for answer in scores]
 
 
 def _of_case(piece: tuple[Case, Task, Sequence[Job]]) -> list[Answer]:
@@ -166,34 +175,34 @@ def _of_case(piece: tuple[Case, Task, Sequence[Job]]) -> list[Answer]:
     return list(score_case(case, task, metrics, jobs))
 
 
-def _rows(dataset: str, one: Answer, shown: Metrics) -> list[tuple[Any, ...]]:
+def _rows(dataset: str, answer: Answer, shown: Metrics) -> list[tuple[Any, ...]]:
     """Return a row per metric; a case without any has one row without a metric."""
-    record, nothing = one.record, [""] if one.case else []
+    record, nothing = answer.record, [""] if answer.case else []
     model, seconds, memory = "", nan, None
     if record is not None:
         model, seconds, memory = record.model, record.seconds or nan, record.peak_memory
-    names = [metric.name for metric in shown if metric.name in one.values] or nothing
-    front, back = (dataset, one.case, one.algorithm, model), (one.status, seconds, memory)
-    return [(*front, name, one.values.get(name, nan), *back) for name in names]
+    names = [metric.name for metric in shown if metric.name in answer.values] or nothing
+    front, back = (dataset, answer.case, answer.algorithm, model), (answer.status, seconds, memory)
+    return [(*front, name, answer.values.get(name, nan), *back) for name in names]
 
 
-def _pooled(found: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], float]:
+def _pooled(answers: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], float]:
     """Return the pooled values of each answer, where no case was refused."""
     parts: dict[tuple[str, Evidence[Any]], list[Any]] = {}
-    for one in found:
-        for each, part in one.evidence.items():
-            parts.setdefault((one.algorithm, each), []).append(part)
-    wholes = {key: key[1].pool(own) for key, own in parts.items() if key[1].pool}
-    refused = {(one.algorithm, name) for one in found for name in one.refused}
+    for answer in answers:
+        for kind, part in answer.evidence.items():
+            parts.setdefault((answer.algorithm, kind), []).append(part)
+    wholes = {key: key[1].pool(gathered) for key, gathered in parts.items() if key[1].pool}
+    refused = {(answer.algorithm, name) for answer in answers for name in answer.refused}
     return {
         (algorithm, metric.name): metric.of(whole)
-        for (algorithm, each), whole in wholes.items()
+        for (algorithm, kind), whole in wholes.items()
         for metric in shown
-        if metric.evidence is each and (algorithm, metric.name) not in refused
+        if metric.evidence is kind and (algorithm, metric.name) not in refused
     }
 
 
-def _notes(dataset: Dataset, task: Task, found: Sequence[Answer], shown: Metrics) -> list[str]:
+def _notes(dataset: Dataset, task: Task, answers: Sequence[Answer], shown: Metrics) -> list[str]:
     """Return sentences on channels, data range and reference set, and on refused evidence."""
     notes = []
     mains = [path for case in dataset.cases if (path := case.main(task)) is not None]
@@ -213,8 +222,8 @@ def _notes(dataset: Dataset, task: Task, found: Sequence[Answer], shown: Metrics
         )
         notes.append(f"Metrics of the whole set compare the outputs with {images}.")
     refused: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for one in found for name in one.refused):
-        lost = [one for one in found if name in one.refused]
+    for name in dict.fromkeys(name for answer in answers for name in answer.refused):
+        lost = [answer for answer in answers if name in answer.refused]
         place = f"{lost[0].algorithm} on {lost[0].case or 'the whole set'}"
         reason = f"{len(lost)} answers; the first is {place}: {lost[0].refused[name]}"
         refused.setdefault(reason, []).append(name)

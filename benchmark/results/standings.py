@@ -73,14 +73,14 @@ def leaderboard(
     summaries: dict[str, dict[str, Summary]] = {name: {} for name in arrays.algorithms}
     for metric in metrics:
         values, states = arrays.of(metric.name, metric.scope == "set")
-        for name, own, state in zip(arrays.algorithms, values, states, strict=True):
+        for name, row, state in zip(arrays.algorithms, values, states, strict=True):
             whole = pooled.get((name, metric.name), nan)
-            summaries[name][metric.name] = _summary(metric, own, state, whole, strata)
+            summaries[name][metric.name] = _summary(metric, row, state, whole, strata)
     cases = scores[scores["case"] != ""].drop_duplicates([*CASE, "algorithm"])
-    own_cases = dict(list(cases.groupby("algorithm")))
+    groups = dict(list(cases.groupby("algorithm")))
     standings = []
-    for name, found in summaries.items():
-        rows = own_cases.get(name, cases[:0])
+    for name, by_metric in summaries.items():
+        rows = groups.get(name, cases[:0])
         ran = rows["status"] == "ok"
         seconds = float(rows.loc[ran, "seconds"].astype(float).median())
         memory = float(rows["peak_memory"].astype(float).max())
@@ -89,7 +89,7 @@ def leaderboard(
                 name,
                 name in controls,
                 ranks.get(name),
-                found,
+                by_metric,
                 cases=len(rows),
                 failed=int((~ran).sum()),
                 median_seconds=None if isnan(seconds) else seconds,
@@ -101,11 +101,11 @@ def leaderboard(
 
 def pooled_interval(value: float, left_out: Sequence[float]) -> tuple[float, float]:
     """Return the 95 % interval: ``value ± t sqrt((n - 1) / n sum((x_i - mean)²))``, Student's t."""
-    found = np.asarray([value, *left_out], dtype=np.float64)
+    values = np.asarray([value, *left_out], dtype=np.float64)
     n = len(left_out)
-    if n < FEWEST_LEFT_OUT or not np.isfinite(found).all():
+    if n < FEWEST_LEFT_OUT or not np.isfinite(values).all():
         return nan, nan
-    spread = np.sqrt((n - 1) / n * np.square(found[1:] - found[1:].mean()).sum())
+    spread = np.sqrt((n - 1) / n * np.square(values[1:] - values[1:].mean()).sum())
     half = float(stdtrit(n - 1, ENDS[1] / 100) * spread)
     return value - half, value + half
 
