@@ -46,7 +46,7 @@ from cytosuite.volume import Volume
 LABELS = "instance-labels"
 BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
 AT_LIMIT = "the parameter {} is at its limit"
-HELD_OUT = 1_000_003  # seeds of the stacks that a fit is judged by, apart from those of the fit
+HELD_OUT = 1_000_003  # from the seeds of a fit to the seeds of the stacks that it is judged by
 
 
 def to_toml(
@@ -65,11 +65,11 @@ def _native(value: object, name: str, comments: Mapping[str, str]) -> Any:  # no
         dot = "." if name else ""
         parts = {key: _native(part, f"{name}{dot}{key}", comments) for key, part in value.items()}
 
-        def is_table(item: tuple[str, object]) -> bool:
-            some = item[1][:1] if isinstance(item[1], list) else [item[1]]
-            return any(isinstance(part, dict) for part in some)
+        def _is_table(pair: tuple[str, object]) -> bool:
+            first = pair[1][:1] if isinstance(pair[1], list) else [pair[1]]
+            return any(isinstance(part, dict) for part in first)
 
-        return dict(sorted(parts.items(), key=is_table))
+        return dict(sorted(parts.items(), key=_is_table))
     if isinstance(value, list | tuple):
         value = [_native(part, name, {}) for part in value]
     elif not isinstance(value, str | bool | int | float):
@@ -115,33 +115,33 @@ def calibrate(
     need_place(out)
     simulate = simulator(dataset)
     say(f"reading {real}")
-    found = _read(real, pattern, spacing, part, each, recursive=recursive, root=data_root)
-    say(f"{len(found.stacks)} stacks, {found.statistics.annotated} annotated")
-    for note in found.notes:
+    measured = _read(real, pattern, spacing, part, each, recursive=recursive, root=data_root)
+    say(f"{len(measured.stacks)} stacks, {measured.statistics.annotated} annotated")
+    for note in measured.notes:
         say(f"note: {note}")
-    count = max(2 * cases, len(found.stacks))
+    count = max(2 * cases, len(measured.stacks))
     total = rounds * cases + 2 * count
-    pace_s = pace(found.statistics, found.begin, simulate, seed)
-    known = f", {pace_s:.2g} s each: about {_duration(pace_s * total / workers)}"
-    say(f"{total} stacks to simulate and measure{known if isfinite(pace_s) else ''}")
+    pace_s = pace(measured.statistics, measured.begin, simulate, seed)
+    duration = f", {pace_s:.2g} s each: about {_duration(pace_s * total / workers)}"
+    say(f"{total} stacks to simulate and measure{duration if isfinite(pace_s) else ''}")
     each = counted(each, step, total, "simulating and measuring", turns=2)
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
-    fitted = fit(found.statistics, found.begin, simulate, **effort, say=say, each=each)
+    fitted = fit(measured.statistics, measured.begin, simulate, **effort, say=say, each=each)
     seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
-    before = _defaults(simulate, found.begin, seeds, each)
+    before = _defaults(simulate, measured.begin, seeds, each)
     after, refused = draw(simulate, repeat(fitted.parameters), seeds, each)
     if refused:
         say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
-    earlier = statistics_of(found.statistics, before, None, each) if before else None
-    later = statistics_of(found.statistics, after, found.begin.fixed["camera.offset"], each)
-    rows = compare(found.statistics, earlier, later)
-    sides = [image for image, _ in found.stacks], [image for image, _ in after]
-    judged = judge((sides[0], found.statistics), (sides[1], later))
+    earlier = statistics_of(measured.statistics, before, None, each) if before else None
+    later = statistics_of(measured.statistics, after, measured.begin.fixed["camera.offset"], each)
+    rows = compare(measured.statistics, earlier, later)
+    images = [image for image, _ in measured.stacks]
+    judged = judge((images, measured.statistics), ([image for image, _ in after], later))
     step(total, total, "")  # refused draws were not measured
     judged = replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
-    _write(dataset, out, found, fitted, later, (rows, judged), seed)
+    _write(dataset, out, measured, fitted, later, rows, judged, seed)
     if draw_strip:
-        labelled = [(v, segment(v) if own is None else own) for v, own in found.stacks]
+        labelled = [(v, segment(v) if labels is None else labels) for v, labels in measured.stacks]
         draw_strip(out.with_suffix(".png"), labelled, after)
     say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(rows)))
     for line in judged.poor:
@@ -240,13 +240,18 @@ def _write(
     real: Real,
     fitted: Fit,
     later: StackStatistics,
-    found: tuple[Sequence[Row], Judgement],
+    rows: Sequence[Row],
+    judged: Judgement,
     seed: int,
 ) -> None:
-    (rows, judged), count = found, len(real.names)
-    recipe: dict[str, Any] = {"dataset": dataset, "title": f"Like {real.folder}"}
-    recipe |= {"description": f"Fitted to {count} real stacks ({real.names[0]}, ...).", "cases": 8}
-    recipe |= {"parameters": fitted.parameters}
+    count = len(real.names)
+    recipe = {
+        "dataset": dataset,
+        "title": f"Like {real.folder}",
+        "description": f"Fitted to {count} real stacks ({real.names[0]}, ...).",
+        "cases": 8,
+        "parameters": fitted.parameters,
+    }
     record = {
         **{"folder": real.folder, "files": real.names, "sha256": real.digest, "seed": seed},
         "rounds": len(fitted.misfits),

@@ -1,6 +1,6 @@
 """Compare real with simulated images: a table of scores before and after, realism, poor fits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from cytosuite.datasets.calibration.measure import (
     OBJECT_STATISTICS,
     VOLUME_STATISTICS,
     StackStatistics,
+    finite_or,
 )
 from cytosuite.metrics.realism.arrangement import PROPERTIES, distances, numbers
 from cytosuite.metrics.realism.spectrum import axial_spectra, lateral_spectra
@@ -45,7 +46,7 @@ MEANINGS = {
     "size": "median volume of an object / real",
     "number": "mean number of objects / real",
 }
-Side = tuple[Sequence[Volume], StackStatistics]  # stacks and what was measured in them
+Side = tuple[Sequence[Volume], StackStatistics]  # stacks and their statistics
 
 
 class Row(NamedTuple):
@@ -113,10 +114,15 @@ def as_text(rows: Sequence[Row]) -> str:
     lines = ["| property | real | before | after | score before | score after |"]
     lines.append("|---|---|---|---|---|---|")
     for row in rows:
-        cells = [" / ".join(f"{v:.3g}" for v in part) for part in (row.real, row.before, row.after)]
-        scores = [f"{score:.2f}" for score in (row.score_before, row.score_after)]
-        lines.append(f"| {row.meaning} | " + " | ".join([*cells, *scores]) + " |")
+        spreads, scores = (row.real, row.before, row.after), (row.score_before, row.score_after)
+        lines.append(table_row(row.meaning, spreads, scores))
     return "\n".join(lines)
+
+
+def table_row(meaning: str, spreads: Iterable[Quantiles], numbers: Iterable[float]) -> str:
+    """Return a row of a Markdown table: quantiles with 3 digits, numbers with 2 decimals."""
+    cells = [" / ".join(f"{value:.3g}" for value in spread) for spread in spreads]
+    return f"| {' | '.join([meaning, *cells, *(f'{number:.2f}' for number in numbers)])} |"
 
 
 def facts_of(statistics: StackStatistics) -> dict[str, object]:
@@ -125,8 +131,8 @@ def facts_of(statistics: StackStatistics) -> dict[str, object]:
         "stacks": len(statistics.volumes["objects"]),
         "annotated": statistics.annotated,
         "notes": statistics.notes,
-        "per_stack": {key: quantiles(own) for key, own in statistics.volumes.items()},
-        "per_object": {key: quantiles(own) for key, own in statistics.objects.items()},
+        "per_stack": {key: quantiles(values) for key, values in statistics.volumes.items()},
+        "per_object": {key: quantiles(values) for key, values in statistics.objects.items()},
     }
 
 
@@ -192,42 +198,43 @@ class Judgement:
             lines[-1] += "| W1 / std, real against other real | W1 / std, simulated |"
             lines += ["|---|---|---|---|---|"]
         for row in self.arrangement:
-            cells = [" / ".join(f"{v:.3g}" for v in part) for part in (row.real, row.simulated)]
-            cells += [f"{value:.2f}" for value in (row.floor, row.distance)]
-            lines.append(f"| {row.meaning} | " + " | ".join(cells) + " |")
+            spreads = row.real, row.simulated
+            lines.append(table_row(row.meaning, spreads, (row.floor, row.distance)))
         return "\n".join(lines)
 
 
 def judge(real: Side, simulated: Side) -> Judgement:
     """Return the realism of simulated stacks, with their poor properties."""
-    between, found = floor(*real), realism(real, simulated)
+    between, fitted = floor(*real), realism(real, simulated)
     rows = placed(real[1], simulated[1])
-    return Judgement(between[0], found[0], rows, (*poor(found, between), *misplaced(rows)))
+    return Judgement(between[0], fitted[0], rows, (*poor(fitted, between), *misplaced(rows)))
 
 
 def placed(real: StackStatistics, simulated: StackStatistics) -> tuple[Compared, ...]:
     """Return the arrangement of objects, none without labels: a threshold has a rule of its own."""
     if not real.annotated:
         return ()
-    sides = [[numbers(each) for each in side.arrangements] for side in (real, simulated)]
+    sides = [
+        [numbers(arrangement) for arrangement in side.arrangements] for side in (real, simulated)
+    ]
     moved = distances(real.arrangements, simulated.arrangements)
     parts = [[real.part(half).arrangements for half in two] for two in halves(len(sides[0]))]
     between = [distances(*pair) for two in parts for pair in (two, two[::-1])]
     rows = []
     for name, meaning in PROPERTIES.items():
-        own = NUMBERS.get(name, name)
-        shown = [quantiles(np.array([each[own] for each in side])) for side in sides]
-        known = quantiles(np.array([each[name] for each in between]))[1]
-        text = VOLUME_STATISTICS[own] if name in NUMBERS else meaning
-        rows.append(Compared(name, text, shown[0], shown[1], known, moved[name]))
+        key = NUMBERS.get(name, name)
+        shown = [quantiles(np.array([summary[key] for summary in side])) for side in sides]
+        least = quantiles(np.array([pair[name] for pair in between]))[1]
+        text = VOLUME_STATISTICS[key] if name in NUMBERS else meaning
+        rows.append(Compared(name, text, shown[0], shown[1], least, moved[name]))
     return tuple(rows)
 
 
 def misplaced(rows: Sequence[Compared]) -> list[str]:
     """Return lines on the properties of the arrangement that a fit misses, the worst first."""
     lines = []
-    for row in sorted(rows, key=lambda row: -_known(row.distance)):
-        limit = WORSE * max(_known(row.floor), APART)
+    for row in sorted(rows, key=lambda row: -finite_or(row.distance)):
+        limit = WORSE * max(finite_or(row.floor), APART)
         if row.distance > limit:
             fitted = "no parameter is fitted to it" if row.name in UNFITTED else "after the fit"
             lines.append(
@@ -254,30 +261,30 @@ def realism(real: Side, other: Side) -> tuple[Realism, list[Row]]:
         (np.nanmedian(second.objects["volume_um3"]), np.nanmedian(first.objects["volume_um3"])),
         (second.volumes["objects"].mean(), first.volumes["objects"].mean()),
     ]
-    found = Realism(
+    scores = Realism(
         mean_scores(rows)[1],
         lateral_spectra(list(images), list(others)).distance,
         axial_spectra(list(images), list(others)).distance,
         moved.distance / moved.real_std if moved.real_std > 0 else nan,
         *(float(after / before) if before > 0 else nan for after, before in pairs),
     )
-    return found, rows
+    return scores, rows
 
 
 def floor(
     stacks: Sequence[Volume], statistics: StackStatistics
 ) -> tuple[Realism, dict[str, float]]:
     """Return the realism of real stacks, the median over halves; NaN below 4 stacks."""
-    found = []
+    comparisons = []
     for two in halves(len(stacks)):
         pairs = [([stacks[index] for index in half], statistics.part(half)) for half in two]
-        found += [realism(*pairs), realism(*pairs[::-1])]
-    if not found:
+        comparisons += [realism(*pairs), realism(*pairs[::-1])]
+    if not comparisons:
         return Realism(*[nan] * len(Realism._fields)), {}
-    middle = np.nanmedian([values for values, _ in found], axis=0)
+    middle = np.nanmedian([values for values, _ in comparisons], axis=0)
     rows = {
-        row.name: float(np.nanmedian([rows[number].score_after for _, rows in found]))
-        for number, row in enumerate(found[0][1])
+        row.name: float(np.nanmedian([rows[number].score_after for _, rows in comparisons]))
+        for number, row in enumerate(comparisons[0][1])
     }
     return Realism(*map(float, middle)), rows
 
@@ -286,26 +293,22 @@ def poor(
     fitted: tuple[Realism, Sequence[Row]], between: tuple[Realism, Mapping[str, float]]
 ) -> list[str]:
     """Return lines on the properties that a fit misses, the worst first; none for a good one."""
-    (found, rows), (least, similar) = fitted, between
+    (after, rows), (least, similar) = fitted, between
     lines = []
     for name, unit in (("size", "median volume"), ("number", "mean number of objects")):
-        value = getattr(found, name)
+        value = getattr(after, name)
         if not abs(value - 1) <= OFF:
             lines.append(f"{unit} of simulated objects is {value:.2f} times that of real ones")
     limits = {"lateral_db": "power spectrum within planes", "axial_db": "power spectrum along z"}
     for name, meaning in limits.items():
-        value, limit = getattr(found, name), WORSE * max(_known(getattr(least, name)), GOOD_DB)
+        value, limit = getattr(after, name), WORSE * max(finite_or(getattr(least, name)), GOOD_DB)
         if not value <= limit:
             lines.append(f"{meaning} is {value:.1f} dB off, {limit:.1f} are allowed")
     for row in sorted(rows, key=lambda row: row.score_after):
-        limit = 1 - WORSE * (1 - min(_known(similar.get(row.name, nan), GOOD), GOOD))
+        limit = 1 - WORSE * (1 - min(finite_or(similar.get(row.name, nan), GOOD), GOOD))
         if isfinite(row.score_after) and row.score_after < limit:
             lines.append(
                 f"{row.meaning}: similarity {row.score_after:.2f} to the real stacks, expected "
                 f"{limit:.2f} or more"
             )
     return lines
-
-
-def _known(value: float, otherwise: float = 0.0) -> float:
-    return value if isfinite(value) else otherwise

@@ -20,6 +20,7 @@ from cytosuite.datasets.calibration.measure import (
     Floats,
     Labels,
     StackStatistics,
+    finite_or,
     measure,
 )
 from cytosuite.datasets.calibration.side import Each, in_order, in_turn
@@ -185,12 +186,12 @@ def fit(
     misfits: list[Values] = []
     for number in range(rounds):
         stacks, refused = task.drawn(state, number)
-        found = statistics_of(real, stacks, begin.fixed.get("camera.offset"), each)
+        simulated = statistics_of(real, stacks, begin.fixed.get("camera.offset"), each)
         damping = DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
-        missing = task.turn(state, found, damping)
+        missing = task.turn(state, simulated, damping)
         misfits.append(missing)
-        known = [(k, m) for k in task.knobs if isfinite(m := missing[k.parameter])]
-        say(f"round {number + 1} of {rounds}{_in_words(known)}")
+        measured = [(k, m) for k in task.knobs if isfinite(m := missing[k.parameter])]
+        say(f"round {number + 1} of {rounds}{_in_words(measured)}")
         if refused and "tissue.gap_um" in state.places:
             state.places["tissue.gap_um"] *= TIGHTER
     return task.result(state, tuple(misfits))
@@ -216,9 +217,9 @@ def _knobs(begin: Start) -> tuple[Knob, ...]:
     )
 
 
-def _in_words(known: Sequence[tuple[Knob, float]]) -> str:
+def _in_words(measured: Sequence[tuple[Knob, float]]) -> str:
     """Return the largest misfits of a round as a line: real minus simulated."""
-    rows = sorted(known, key=lambda row: -abs(row[1] / row[0].response) / row[0].step)
+    rows = sorted(measured, key=lambda row: -abs(row[1] / row[0].response) / row[0].step)
     words = [
         f"{WORDS[knob.statistic]} "
         + (f"{np.expm1(v):+.0%}" if knob.seen == "log" else f"{v:+.3g}{UNITS[knob.statistic]}")
@@ -248,17 +249,17 @@ def draw(
     each: Each = in_turn,
 ) -> tuple[list[Stack], int]:
     """Return a stack of each recipe with its seed, and the number of those without room."""
-    wanted = list(zip(recipes, seeds, strict=False))
-    found = in_order(each, partial(_attempt, simulate), wanted)
-    stacks = [one for one in found if not isinstance(one, InputError)]
+    pairs = list(zip(recipes, seeds, strict=False))
+    attempts = in_order(each, partial(_attempt, simulate), pairs)
+    stacks = [attempt for attempt in attempts if not isinstance(attempt, InputError)]
     if not stacks:
-        raise found[-1]
-    return stacks, len(found) - len(stacks)
+        raise attempts[-1]
+    return stacks, len(attempts) - len(stacks)
 
 
-def _attempt(simulate: Simulate, wanted: tuple[Mapping[str, Any], int]) -> Stack | InputError:
+def _attempt(simulate: Simulate, pair: tuple[Mapping[str, Any], int]) -> Stack | InputError:
     try:
-        return simulate(*wanted)
+        return simulate(*pair)
     except InputError as error:
         return error
 
@@ -267,8 +268,8 @@ def statistics_of(
     real: StackStatistics, stacks: Sequence[Stack], dark: float | None, each: Each = in_turn
 ) -> StackStatistics:
     """Return the statistics of simulated stacks, by their labels only if real ones have some."""
-    own = stacks if real.annotated else [(image, None) for image, _ in stacks]
-    return measure(own, dark=dark, each=each)
+    pairs = stacks if real.annotated else [(image, None) for image, _ in stacks]
+    return measure(pairs, dark=dark, each=each)
 
 
 def moments(knob: Knob, statistics: StackStatistics) -> Moments:
@@ -278,8 +279,8 @@ def moments(knob: Knob, statistics: StackStatistics) -> Moments:
     """
     values = np.array([on_scale(knob.seen, float(v)) for v in statistics.volumes[knob.statistic]])
     crowd = np.log(np.maximum(statistics.volumes["objects"], 1) / TYPICAL)
-    known = np.isfinite(values)
-    values, crowd = values[known], crowd[known]
+    finite = np.isfinite(values)
+    values, crowd = values[finite], crowd[finite]
     if not values.size:
         return Moments(nan, nan)
     spread = float(values.std(ddof=1)) if values.size > 1 else nan
@@ -296,15 +297,15 @@ def moments(knob: Knob, statistics: StackStatistics) -> Moments:
 
 def nearest_range(values: Floats) -> tuple[float, float]:
     """Return the ends of the log-uniform distribution nearest (W1) to positive values."""
-    found = np.sort(values)
-    shares = (np.arange(found.size) + 0.5) / found.size
+    ordered = np.sort(values)
+    shares = (np.arange(ordered.size) + 0.5) / ordered.size
 
     def distance(ends: Floats) -> float:
         """Return the distance to the distribution between exp(middle -+ exp(half))."""
         quantiles = np.exp(ends[0] + (2 * shares - 1) * np.exp(ends[1]))
-        return float(np.abs(quantiles - found).mean())
+        return float(np.abs(quantiles - ordered).mean())
 
-    logs = np.log(found)
+    logs = np.log(ordered)
     guess = [logs.mean(), log(max(sqrt(3) * logs.std(), 1e-3))]
     middle, half = optimize.minimize(distance, guess, method="Nelder-Mead").x
     return float(np.exp(middle - np.exp(half))), float(np.exp(middle + np.exp(half)))
@@ -336,14 +337,13 @@ class _Task:
         places = {k.parameter: k.place(self.begin.centres[k.parameter]) for k in self.knobs}
         halves, crowds = {}, {}
         for knob in self.knobs:
-            found = moments(knob, self.real)
-            half = sqrt(3) * found.spread / abs(knob.response)
+            real = moments(knob, self.real)
+            half = sqrt(3) * real.spread / abs(knob.response)
             if knob.ranged:
                 halves[knob.parameter] = min(half, knob.widest) if isfinite(half) else 0.0
             if knob.crowd and COUNTED in places:
-                trend = found.trend if isfinite(found.trend) else 0.0
-                steep = min(max(-trend / knob.response, 0.0), STEEPEST[knob.crowd])
-                crowds[knob.crowd] = steep
+                steep = max(-finite_or(real.trend) / knob.response, 0.0)
+                crowds[knob.crowd] = min(steep, STEEPEST[knob.crowd])
         if COUNTED in places:
             ends = nearest_range(self.real.volumes["objects"].clip(1))
             least, most = np.quantile(self.real.volumes["objects"].clip(1), [0.0, 1.0])
@@ -376,11 +376,15 @@ class _Task:
         seeds = [self.seed + 1000 * (number * self.cases + case) for case in range(self.cases)]
         return draw(self.simulate, recipes, seeds, self.each)
 
-    def turn(self, state: _State, found: StackStatistics, damping: float) -> Values:
+    def turn(self, state: _State, measured: StackStatistics, damping: float) -> Values:
         """Turn the knobs in place by the differences of moments; return the levels' ones."""
         missing = {}
         for knob in self.knobs:
-            name, real, simulated = knob.parameter, moments(knob, self.real), moments(knob, found)
+            name, real, simulated = (
+                knob.parameter,
+                moments(knob, self.real),
+                moments(knob, measured),
+            )
             missing[name] = real.level - simulated.level
             if isfinite(missing[name]):
                 turn = damping * missing[name] / knob.response

@@ -1,4 +1,4 @@
-"""Learn masks from masks: a recipe of nuclei or cells whose labels are like given label images."""
+"""Learn masks from masks: a recipe of nuclei or cells with labels like real label images."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from itertools import repeat
-from math import exp, isfinite, log, sqrt
+from math import exp, isfinite, log, nan, sqrt
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from cytosuite.contract.tasks import LABELS
 from cytosuite.datasets.calibration.calibrate import HELD_OUT, need_place, to_toml
-from cytosuite.datasets.calibration.compare import Compared, for_json, misplaced
+from cytosuite.datasets.calibration.compare import Compared, for_json, misplaced, table_row
 from cytosuite.datasets.calibration.fit import CALM, DAMPING, Simulate, Stack, draw
 from cytosuite.datasets.calibration.masks import (
     FEWEST,
@@ -72,8 +72,7 @@ class Draft:
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the recipe, with 4 digits."""
-        found: dict[str, Any] = rounded(self._parameters())
-        return found
+        return dict(rounded(self._parameters()))
 
     def _parameters(self) -> dict[str, Any]:
         middle, around = float(np.median(self.radii_um)), sqrt(self.discs)
@@ -83,7 +82,7 @@ class Draft:
             "radius_um": self.radii_um,
             "case_spread": self.case_spread,
             "shrinkage": self.shrinkage,
-            "elongation": 1.0,  # that of the shapes
+            "elongation": 1.0,  # the shapes have it
             "turn_deg": self.turn_deg,
             "shapes": self.shapes,
             "gap_um": max(self.close, 0.0) * middle,
@@ -91,8 +90,8 @@ class Draft:
         }
         discs = [max(round(self.discs + way * around), 1) for way in (-1, 1)]
         if self.dataset == "cells":
-            own = {"colonies": discs, "colony_um": self.disc_um}
-            cells = {"n_cells": counts} | objects | (own if self.foreground == "discs" else {})
+            colonies = {"colonies": discs, "colony_um": self.disc_um}
+            cells = {"n_cells": counts} | objects | (colonies if self.foreground == "discs" else {})
             core = [CORE * way * middle for way in SPREAD_CORE]
             return {"image": image, "cells": cells, "nuclei": {"radius_um": core}}
         places: dict[str, dict[str, Any]] = {
@@ -100,23 +99,23 @@ class Draft:
             "discs": {"discs": discs, "disc_radius_um": self.disc_um},
             "ellipsoid": {"width": self.width},
         }
-        found = image | {"n_nuclei": counts, "foreground": self.foreground}
+        nuclei = image | {"n_nuclei": counts, "foreground": self.foreground}
         stretch = {"stretch": self.stretch} if len(self.shape) == 3 else {}
-        return found | places[self.foreground] | objects | stretch
+        return nuclei | places[self.foreground] | objects | stretch
 
     def cases(self, rng: np.random.Generator, number: int) -> list[dict[str, Any]]:
         """Return the parameters of cases, evenly drawn from all that differs between cases."""
         even = [((rng.permutation(number) + 0.5) / number).tolist() for _ in range(2)]
-        counts, found = self.counts, []
+        counts, recipes = self.counts, []
         for share, chance in zip(*even, strict=True):
             count = round(float(np.interp(share, np.linspace(0, 1, counts.size), counts)))
             factor = exp(self.case_spread * NormalDist().inv_cdf(chance))
             factor *= (float(np.median(counts)) / count) ** self.shrinkage
             radii = self.radii_um * factor
-            own = replace(self, radii_um=radii, case_spread=0.0, shrinkage=0.0).parameters()
-            own.get("cells", own)[NUMBER[self.dataset]] = count
-            found.append(own)
-        return found
+            recipe = replace(self, radii_um=radii, case_spread=0.0, shrinkage=0.0).parameters()
+            recipe.get("cells", recipe)[NUMBER[self.dataset]] = count
+            recipes.append(recipe)
+        return recipes
 
     def closer(self) -> "Draft":
         """Return a draft that needs less room: cases more alike, else closer or fewer objects."""
@@ -143,7 +142,7 @@ SLACK = 0.004  # share of outlines in contact that counts as none
 MOST, LEAST_DISC = 1.5, 1.5  # largest factor of a round; radius of a colony / of an object
 FEW_CUT = 0.05  # share of cut objects up to which objects may lie in a free body
 FARTHEST = 1.6  # factor of radii from measured ones: pressed and hidden objects look smaller
-SIMPLER = 0.9  # what a distance counts that no colony or body is needed for
+SIMPLER = 0.9  # factor of a distance without colonies and bodies
 TRIAL = 4  # foregrounds are compared after a quarter of the rounds
 TRIES = 60  # draws of a recipe, each of a draft that needs less room
 STEP = 0.1  # of `close`, per ln(contact)
@@ -182,34 +181,34 @@ class Fitting:
                 draft = draft.closer()
         return draft
 
-    def turned(self, draft: Draft, found: Look, damping: float) -> Draft:
+    def turned(self, draft: Draft, simulated: Look, damping: float) -> Draft:
         """Return a draft corrected by the differences of two looks."""
         real = self.real
 
-        def factor(wanted: float, there: float) -> float:
+        def factor(target: float, there: float) -> float:
             """Return the damped factor between two numbers."""
-            known = isfinite(wanted) and isfinite(there) and wanted > 0 and there > 0
-            return float(np.clip(wanted / there, 1 / MOST, MOST)) ** damping if known else 1.0
+            valid = isfinite(target) and isfinite(there) and target > 0 and there > 0
+            return float(np.clip(target / there, 1 / MOST, MOST)) ** damping if valid else 1.0
 
-        step = np.log(real.radii_um / found.radii_um).clip(-log(MOST), log(MOST))
+        step = np.log(real.radii_um / simulated.radii_um).clip(-log(MOST), log(MOST))
         first = real.radii_um * draft.stretch ** (-1 / len(draft.shape))
         radii = (draft.radii_um * np.exp(damping * step)).clip(first / FARTHEST, first * FARTHEST)
-        contact = log((real.contact + SLACK) / (found.contact + SLACK))
+        contact = log((real.contact + SLACK) / (simulated.contact + SLACK))
         close = draft.close - STEP * damping * float(np.clip(contact, -1, 1))
         changed: dict[str, Any] = {}
         if draft.foreground == "discs":
-            hidden = [-log(1 - min(side.cover, FULL)) for side in (real, found)]
+            hidden = [-log(1 - min(side.cover, FULL)) for side in (real, simulated)]
             longest = max(np.multiply(draft.shape, draft.spacing))
-            size = draft.disc_um * factor(real.thickness_um, found.thickness_um)
+            size = draft.disc_um * factor(real.thickness_um, simulated.thickness_um)
             least = LEAST_DISC * exp(real.level)
             changed["discs"] = max(draft.discs * factor(*hidden), 1.0)
             changed["disc_um"] = min(max(size, least), longest)
         elif draft.foreground == "ellipsoid":
-            wide = factor(float(real.extents.mean()), float(found.extents.mean()))
+            wide = factor(float(real.extents.mean()), float(simulated.extents.mean()))
             changed["width"] = tuple(min(end * wide, 1.0) for end in draft.width)
         return replace(
             draft,
-            density=draft.density * factor(real.density.mean(), found.density.mean()),
+            density=draft.density * factor(real.density.mean(), simulated.density.mean()),
             radii_um=np.maximum.accumulate(radii) if np.isfinite(step).all() else draft.radii_um,
             close=min(max(close, CLOSEST), APART),
             **changed,
@@ -219,8 +218,8 @@ class Fitting:
         """Return labels of a recipe, of objects that are closer where they found no room."""
         for _ in range(TRIES):
             try:
-                wanted = repeat(draft.parameters())
-                stacks, refused = draw(self.simulate, wanted, range(seed, seed + count), self.each)
+                recipes = repeat(draft.parameters())
+                stacks, refused = draw(self.simulate, recipes, range(seed, seed + count), self.each)
             except InputError:
                 refused = count
             if not refused:
@@ -288,19 +287,23 @@ def learn(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / beside.name
         model.write(path)
-        draft = _best(fitting, [replace(own, shapes=str(path)) for own in drafts], few, say)
+        draft = _best(fitting, [replace(start, shapes=str(path)) for start in drafts], few, say)
         draft, after = fitting.drawn(fitting.fit(draft, rounds), count, held)
         before = _defaults(fitting, draft, range(held, held + count))
     rows = compared(real, fitting.look(after))
     earlier = {row.name: row.distance for row in compared(real, before)} if before else {}
     files = [item.image for item in items]
-    facts: dict[str, Any] = {"folder": place.resolve().name, "files": [item.name for item in items]}
-    facts |= {"seed": seed, "rounds": rounds}
-    facts |= {"sha256": digest(files, place if place.is_dir() else place.parent)}
+    facts = {
+        "folder": place.resolve().name,
+        "files": [item.name for item in items],
+        "seed": seed,
+        "rounds": rounds,
+        "sha256": digest(files, place if place.is_dir() else place.parent),
+    }
     _write(out, replace(draft, shapes=beside.name), facts, rows, earlier)
     model.write(beside)
     if draw_strip:
-        draw_strip(out.with_suffix(".png"), _shown(images), _shown([own for own, _ in after]))
+        draw_strip(out.with_suffix(".png"), _shown(images), _shown([labels for labels, _ in after]))
     for line in misplaced(rows):
         say(f"warning: poor fit: {line}")
     return out
@@ -310,7 +313,9 @@ def _shapes(images: Sequence[Volume], stretch: float, voxels: float) -> ShapeMod
     """Return the shape model of objects with this median of voxels, as high as they are wide."""
     radius = (voxels / ball(images[0].array.ndim)) ** (1 / images[0].array.ndim)
     order = min(max(int(radius / FINEST), 2), HIGHEST_ORDER)
-    flat = [replace(own, spacing=(own.spacing[0] / stretch, *own.spacing[1:])) for own in images]
+    flat = [
+        replace(image, spacing=(image.spacing[0] / stretch, *image.spacing[1:])) for image in images
+    ]
     return fit_shapes(flat, order=order, min_voxels=LEAST_VOXELS)
 
 
@@ -321,7 +326,7 @@ def _starts(dataset: str, images: Sequence[Volume], real: Look) -> list[Draft]:
     volume = np.isfinite(heights).any()
     stretch = exp(float(np.nanmedian(heights))) if volume else 1.0
     turn = 180.0 if volume else 2 * float(np.nanmedian(np.append(values["turn_deg"], 45.0)))
-    shape = np.median([own.shape for own in images], axis=0).astype(int)
+    shape = np.median([labels.shape for labels in images], axis=0).astype(int)
     lengths, axes = shape * spacing, len(spacing)
     radii, cut = real.radii_um * stretch ** (-1 / axes), float(values["cut"].mean())
     disc = (axes + 1) * real.thickness_um - real.reach_um  # mean depth in a disc: radius / 3
@@ -344,19 +349,19 @@ def _starts(dataset: str, images: Sequence[Volume], real: Look) -> list[Draft]:
         disc_um=disc,
         width=tuple(np.quantile(real.extents, [0.1, 0.9]).clip(0.01, 1).tolist()),
     )
-    found = [image]
+    drafts = [image]
     if real.cover < FULL:
-        found.append(replace(image, foreground="discs"))
+        drafts.append(replace(image, foreground="discs"))
     if cut < FEW_CUT and dataset == "nuclei":
-        found.append(replace(image, foreground="ellipsoid", margin_um=0.0))
-    return found
+        drafts.append(replace(image, foreground="ellipsoid", margin_um=0.0))
+    return drafts
 
 
 def _best(
     fitting: Fitting, drafts: Sequence[Draft], rounds: int, say: Callable[[str], None]
 ) -> Draft:
     """Return the draft, after a few rounds, of the foreground most like the real labels."""
-    found: list[tuple[float, Draft]] = []
+    trials: list[tuple[float, Draft]] = []
     for start in drafts:
         try:
             draft = fitting.fit(start, rounds)
@@ -366,25 +371,28 @@ def _best(
             continue
         distance = mean_distance(compared(fitting.real, fitting.look(stacks)))
         say(f"foreground {start.foreground}: W1 / std {distance:.2f} from the real labels")
-        found.append((distance * (SIMPLER if start.foreground == "image" else 1), draft))
-    if not found:
+        trials.append((distance * (SIMPLER if start.foreground == "image" else 1), draft))
+    if not trials:
         raise InputError("objects lie too densely to be packed; give labels that fill less")
-    return min(found, key=lambda pair: pair[0])[1]
+    return min(trials, key=lambda pair: pair[0])[1]
 
 
 def _defaults(fitting: Fitting, draft: Draft, seeds: Sequence[int]) -> Look | None:
     """Return the look of the dataset's defaults in the same image, None if they find no room."""
     image = {"shape": list(draft.shape), "spacing_um": list(draft.spacing)}
-    wanted: dict[str, Any] = {"image": image} if draft.dataset == "cells" else {**image}
+    parameters: dict[str, Any] = {"image": image} if draft.dataset == "cells" else {**image}
     try:
-        return fitting.look(draw(fitting.simulate, repeat(wanted), seeds, fitting.each)[0])
+        return fitting.look(draw(fitting.simulate, repeat(parameters), seeds, fitting.each)[0])
     except InputError:
         return None
 
 
 def _shown(images: Sequence[Volume]) -> list[Stack]:
     """Return labels with a grey value for each object, for a picture."""
-    return [(own.like((own.array * 67 % 191 + 64) * (own.array > 0)), own.array) for own in images]
+    return [
+        (image.like((image.array * 67 % 191 + 64) * (image.array > 0)), image.array)
+        for image in images
+    ]
 
 
 def _write(
@@ -396,9 +404,13 @@ def _write(
 ) -> None:
     """Write the recipe, its record and its table."""
     count, poor = len(facts["files"]), misplaced(rows)
-    recipe: dict[str, Any] = {"dataset": draft.dataset, "title": f"Like {facts['folder']}"}
-    text = f"Learned from {count} label images ({facts['files'][0]}, ...)."
-    recipe |= {"description": text, "cases": 8, "parameters": draft.parameters()}
+    recipe = {
+        "dataset": draft.dataset,
+        "title": f"Like {facts['folder']}",
+        "description": f"Learned from {count} label images ({facts['files'][0]}, ...).",
+        "cases": 8,
+        "parameters": draft.parameters(),
+    }
     head = [
         f"Learned from {count} label images of {facts['folder']}: numbers, sizes and closeness in",
         "rounds of simulation; lists are quantiles. Record, table and picture lie beside.",
@@ -407,10 +419,8 @@ def _write(
     lines = ["| property | real | simulated | W1 / std, defaults | simulated | real halves |"]
     lines.append("|---|---|---|---|---|---|")
     for row in rows:
-        cells = [" / ".join(f"{v:.3g}" for v in part) for part in (row.real, row.simulated)]
-        moved = (earlier.get(row.name, float("nan")), row.distance, row.floor)
-        cells += [f"{value:.2f}" for value in moved]
-        lines.append(f"| {row.meaning} | " + " | ".join(cells) + " |")
+        moved = earlier.get(row.name, nan), row.distance, row.floor
+        lines.append(table_row(row.meaning, (row.real, row.simulated), moved))
     table = [{**row._asdict(), "before": earlier.get(row.name)} for row in rows]
     with atomic(out) as temporary:
         temporary.write_text(to_toml(recipe, {}, head), encoding="utf-8")

@@ -64,12 +64,12 @@ def read_labels(
     """Return the label images of a file, a folder, or its folder `labels`, all of one kind."""
     if place.is_dir():
         room = place / PLAIN[LABELS.slug]
-        found = entries(room if room.is_dir() else place, recursive=recursive).images
+        paths = entries(room if room.is_dir() else place, recursive=recursive).images
     elif place.exists():
-        found = {place.stem: place}
+        paths = {place.stem: place}
     else:
         raise InputError(f"{place}: expected label images, or a folder of them, found nothing")
-    items = [Item(case_name(key), path, socket=LABELS.slug) for key, path in found.items()]
+    items = [Item(case_name(key), path, socket=LABELS.slug) for key, path in paths.items()]
     items = [item for item in items if fnmatchcase(item.name, pattern)]
     if not items:
         raise InputError(f"{place}: expected label images named like {pattern!r}, found none")
@@ -95,33 +95,33 @@ def read_labels(
 def objects_of(labels: Volume) -> dict[str, NDArray[Any]]:
     """Return `PER_OBJECT` and more (N,), NaN where unknown; `height`: ln(height / width)."""
     array, spacing = labels.array, np.asarray(labels.spacing)
-    found = arrangement(array, labels.spacing)
-    dense = numbered(np.where(np.isin(array, found["label"]), array, 0))[1]  # without scraps
-    count, centres = len(found["label"]), np.zeros((len(found["label"]), array.ndim))
-    own = {name: np.full(count, nan) for name in ("size", "solidity", "turn_deg", "height")}
+    table = arrangement(array, labels.spacing)
+    dense = numbered(np.where(np.isin(array, table["label"]), array, 0))[1]  # without scraps
+    count, centres = len(table["label"]), np.zeros((len(table["label"]), array.ndim))
+    shapes = {name: np.full(count, nan) for name in ("size", "solidity", "turn_deg", "height")}
     for place, box in enumerate(ndimage.find_objects(dense)):
         mask = dense[box] == place + 1
         voxels = np.argwhere(mask)
         centres[place] = (voxels.mean(axis=0) + [part.start for part in box]) * spacing
-        if found["cut"][place]:
+        if table["cut"][place]:
             continue
         spread = np.cov((voxels * spacing).T, bias=True) + np.diag(spacing**2 / 12)
         (yy, yx), (_, xx) = spread[-2:, -2:]
-        own["size"][place] = len(voxels) * spacing.prod()
-        own["solidity"][place] = len(voxels) / hull_voxels(mask)
-        if found["elongation"][place] >= LONG:
-            own["turn_deg"][place] = abs(np.degrees(np.arctan2(2 * yx, xx - yy))) / 2
+        shapes["size"][place] = len(voxels) * spacing.prod()
+        shapes["solidity"][place] = len(voxels) / hull_voxels(mask)
+        if table["elongation"][place] >= LONG:
+            shapes["turn_deg"][place] = abs(np.degrees(np.arctan2(2 * yx, xx - yy))) / 2
         if array.ndim == 3:
-            own["height"][place] = log(spread[0, 0] / sqrt(yy * xx - yx * yx)) / 2
+            shapes["height"][place] = log(spread[0, 0] / sqrt(yy * xx - yx * yx)) / 2
     crowd = np.full(count, nan)
     if count > CROWD:
         crowd = cKDTree(centres).query(centres, k=CROWD + 1)[0][:, CROWD]
-    kept = {name: found[name] for name in ("elongation", "neighbour_um", "contact", "radius")}
-    return own | kept | {"crowd_um": crowd, "cut": found["cut"].astype(float)}
+    placed = {name: table[name] for name in ("elongation", "neighbour_um", "contact", "radius")}
+    return shapes | placed | {"crowd_um": crowd, "cut": table["cut"].astype(float)}
 
 
 class Look(NamedTuple):
-    """Label images as a set: tables by property, and what a recipe is made of."""
+    """Label images as a set: tables by property, and the measures of a recipe."""
 
     tables: tuple[Table, ...]  # of images, `PER_OBJECT` and `PER_IMAGE`
     density: Floats  # objects per µm² (µm³) of each image
@@ -130,7 +130,7 @@ class Look(NamedTuple):
     shrinkage: float  # exponent by which radii fall with the number of objects
     contact: float  # mean share of an outline that faces another object
     cover: float  # share of the images within `reach_um` of objects
-    thickness_um: float  # mean distance to the border of what is covered
+    thickness_um: float  # mean distance to the border of the cover
     extents: Floats  # of the box of all objects / the image, of each image
     reach_um: float  # half the distance of objects in a colony
 
@@ -141,8 +141,8 @@ class Look(NamedTuple):
 
     def values(self, chosen: Sequence[int] | None = None) -> dict[str, Floats]:
         """Return the values of all properties, pooled over (some) images."""
-        own = [self.tables[i] for i in (range(len(self.tables)) if chosen is None else chosen)]
-        return {n: np.concatenate([table[n] for table in own]) for n in PER_OBJECT | PER_IMAGE}
+        tables = self.tables if chosen is None else [self.tables[place] for place in chosen]
+        return {n: np.concatenate([table[n] for table in tables]) for n in PER_OBJECT | PER_IMAGE}
 
 
 def look(
@@ -154,10 +154,8 @@ def look(
     reach_um = _reach(measured) if reach_um is None else reach_um
     for labels, table in zip(images, measured, strict=True):
         strides = [int(max(min(reach_um / FINE / step, 8), 1)) for step in labels.spacing]
-        some, steps = (
-            tuple(slice(None, None, n) for n in strides),
-            labels.spacing * np.array(strides),
-        )
+        some = tuple(slice(None, None, n) for n in strides)
+        steps = labels.spacing * np.array(strides)
         near = ndimage.distance_transform_edt(labels.array[some] == 0, sampling=steps) <= reach_um
         if near.any() and not near.all():
             deep = ndimage.distance_transform_edt(near, sampling=steps)
@@ -168,10 +166,10 @@ def look(
             extents.append(float(np.prod(box) ** (1 / len(box))))
         axes, area = labels.array.ndim, float(np.prod(labels.shape) * np.prod(labels.spacing))
         radius = (table["size"] / ball(axes)) ** (1 / axes)
-        known = radius[np.isfinite(radius)]
+        finite = radius[np.isfinite(radius)]
         single = {"density": len(radius) * 100.0**axes / area, "cover": near.mean()}
-        single["radius_um"] = float(np.median(known)) if known.size else nan
-        tables.append(table | {n: np.array([v]) for n, v in single.items()} | {"radii": known})
+        single["radius_um"] = float(np.median(finite)) if finite.size else nan
+        tables.append(table | {n: np.array([v]) for n, v in single.items()} | {"radii": finite})
     density = np.array([table["density"][0] for table in tables]) / 100.0 ** images[0].array.ndim
     contact = np.concatenate([table["contact"] for table in tables])
     return Look(
@@ -200,41 +198,45 @@ def ball(axes: int) -> float:
     return float(pi ** (axes / 2) / gamma(axes / 2 + 1))
 
 
-def _radii(tables: Sequence[Table], known: float | None) -> tuple[Floats, float, float]:
+def _radii(tables: Sequence[Table], shrinkage: float | None) -> tuple[Floats, float, float]:
     """Return quantiles of radii within images, and their spread and trend between images."""
-    kept = [table for table in tables if table["radii"].size]
-    if not kept:
+    filled = [table for table in tables if table["radii"].size]
+    if not filled:
         return np.full(STEPS + 1, nan), 0.0, 0.0
-    logs = [np.log(table["radii"]) for table in kept]
-    means = np.array([np.median(own) for own in logs])  # scraps would pull a mean
-    number = np.log([len(table["cut"]) for table in kept])
+    logs = [np.log(table["radii"]) for table in filled]
+    means = np.array([np.median(values) for values in logs])  # scraps would pull a mean
+    number = np.log([len(table["cut"]) for table in filled])
     number -= np.median(number)
-    fall = known or 0.0
-    if known is None and len(kept) >= TREND[0] and np.ptp(number) > log(2):
+    fall = shrinkage or 0.0
+    if shrinkage is None and len(filled) >= TREND[0] and np.ptp(number) > log(2):
         centred = number - number.mean()
         slope = float(centred @ means / (centred @ centred))
         rest = means - means.mean() - slope * centred
-        error = sqrt(float(rest @ rest / (len(kept) - 2) / (centred @ centred)))
+        error = sqrt(float(rest @ rest / (len(filled) - 2) / (centred @ centred)))
         fall = min(-slope, 1.0) if -slope > TREND[1] * error else 0.0
     means += fall * number  # as of images of the usual number
-    weights = [own.size for own in logs]  # as all objects are compared together
+    weights = [values.size for values in logs]  # as all objects are compared together
     level = float(np.average(means, weights=weights))
-    chance = float(np.mean([pi / 2 * own.var() / own.size for own in logs]))
+    chance = float(np.mean([pi / 2 * values.var() / values.size for values in logs]))
     between = max(float(np.average((means - level) ** 2, weights=weights)) - chance, 0.0)
-    own = np.concatenate([each - np.median(each) for each in logs]) + level
+    pooled = np.concatenate([values - np.median(values) for values in logs]) + level
     shares = np.linspace(0, 1, STEPS + 1).clip(*TAILS)
-    return np.exp(np.quantile(own, shares)), sqrt(between), fall
+    return np.exp(np.quantile(pooled, shares)), sqrt(between), fall
 
 
 def compared(real: Look, simulated: Look) -> list[Compared]:
     """Return the properties of real and simulated labels, W1 / std also between real halves."""
     sides = real.values(), simulated.values()
-    parts = [(real.values(one), real.values(two)) for one, two in halves(len(real.tables))]
+    parts = [
+        (real.values(first), real.values(second)) for first, second in halves(len(real.tables))
+    ]
     rows = []
     for name, meaning in (PER_OBJECT | PER_IMAGE).items():
-        between = np.array([scaled_distance(one[name], two[name]) for one, two in parts] or [nan])
-        known = between[np.isfinite(between)]
-        least = float(np.median(known)) if known.size else nan
+        between = np.array(
+            [scaled_distance(first[name], second[name]) for first, second in parts] or [nan]
+        )
+        finite = between[np.isfinite(between)]
+        least = float(np.median(finite)) if finite.size else nan
         shown = [quantiles(side[name]) for side in sides]
         moved = scaled_distance(*(side[name] for side in sides))
         rows.append(Compared(name, meaning, shown[0], shown[1], least, moved))
@@ -243,5 +245,5 @@ def compared(real: Look, simulated: Look) -> list[Compared]:
 
 def mean_distance(rows: Iterable[Compared]) -> float:
     """Return the mean distance over the properties that have one; infinite without."""
-    known = [row.distance for row in rows if np.isfinite(row.distance)]
-    return float(np.mean(known)) if known else inf
+    finite = [row.distance for row in rows if np.isfinite(row.distance)]
+    return float(np.mean(finite)) if finite else inf

@@ -224,11 +224,11 @@ class StackStatistics:
         """Return the statistics of some of the stacks, without notes."""
         ends = np.cumsum(self.volumes["objects"]).astype(int)
         owner = np.searchsorted(ends, np.arange(ends[-1]), side="right")
-        own = np.isin(owner, chosen)
+        mask = np.isin(owner, chosen)
         return StackStatistics(
             annotated=self.annotated,
             volumes={name: values[list(chosen)] for name, values in self.volumes.items()},
-            objects={name: values[own] for name, values in self.objects.items()},
+            objects={name: values[mask] for name, values in self.objects.items()},
             greys=tuple(self.greys[index] for index in chosen),
             arrangements=tuple(self.arrangements[index] for index in chosen),
         )
@@ -254,7 +254,7 @@ def measure(
         raise InputError("calibration: expected at least one stack, found none")
     measured = in_order(each, partial(_measure, dark), stacks)
     rows, tables, arrangements, remarks, greys = zip(*measured, strict=True)
-    count, annotated = len(stacks), sum(own is not None for _, own in stacks)
+    count, annotated = len(stacks), sum(labels is not None for _, labels in stacks)
     repeated = Counter(filter(None, remarks)).items()
     notes = [f"{times} of {count} stacks: {remark}" for remark, times in repeated]
     if annotated < count:
@@ -275,11 +275,11 @@ def _sampled(values: NDArray[np.generic]) -> Floats:
 
 
 def _measure(
-    dark: float | None, given: tuple[Volume, Labels | None]
+    dark: float | None, pair: tuple[Volume, Labels | None]
 ) -> tuple[dict[str, float], dict[str, Floats], dict[str, Floats], str, tuple[Floats, Floats]]:
     """Return statistics of a stack and its objects, their arrangement, a note on missing, greys."""
-    image, own = given
-    scene = Scene(image, segment(image) if own is None else own)
+    image, labels = pair
+    scene = Scene(image, segment(image) if labels is None else labels)
     free = scene.image.array[scene.labels == 0]
     background = float(np.median(free)) if free.size else nan
     noise = _spread(free - background) if free.size else nan
@@ -318,13 +318,13 @@ def _spread(values: Floats) -> float:
 def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, Floats], Floats]:
     """Return the statistics of each object, and its depth in µm."""
     above = Volume(scene.image.array.astype(np.float64) - background, scene.image.spacing)
-    known = object_features(Scene(above, scene.labels))
-    signal = known["mean_intensity"]
+    features = object_features(Scene(above, scene.labels))
+    signal = features["mean_intensity"]
     extent = np.full((len(signal), 3), nan)
     flat, texture, grain = (np.full(len(signal), nan) for _ in range(3))
     boxes = ndimage.find_objects(scene.labels.astype(np.int32, copy=False))
-    for place in np.flatnonzero(~known["cut"]):
-        label = known["label"][place]
+    for place in np.flatnonzero(~features["cut"]):
+        label = features["label"][place]
         box = boxes[label - 1]
         extent[place] = [part.stop - part.start for part in box]
         mask = scene.labels[box] == label
@@ -333,20 +333,20 @@ def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, F
     extent *= scene.image.spacing
     width = extent[:, 1:].mean(axis=1)
     table = {
-        "volume_um3": known["volume_um3"],
+        "volume_um3": features["volume_um3"],
         "height_um": extent[:, 0],
         "width_um": width,
         "elongation": extent[:, 0] / width,
-        "principal": known["elongation"],
+        "principal": features["elongation"],
         "flatness": flat,
         "signal": signal,
         "snr": signal / noise if noise > 0 else np.full(len(signal), nan),
-        "contrast": np.where(signal > 0, known["cv_intensity"], nan),
+        "contrast": np.where(signal > 0, features["cv_intensity"], nan),
         "texture": texture,
         "grain": grain,
-        "neighbour_um": known["neighbour_um"],
+        "neighbour_um": features["neighbour_um"],
     }
-    return table, known["depth_um"]
+    return table, features["depth_um"]
 
 
 def _lateral_ratio(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float:
@@ -437,14 +437,19 @@ def _between(
     """Return voxels near objects in the plane, within the ellipsoid that spans all objects."""
     grids = np.ogrid[tuple(map(slice, objects.shape))]
     distance: Floats = sum(
-        ((grid - (found.min() + found.max()) / 2) / ((np.ptp(found) + 1) / 2)) ** 2
-        for grid, found in zip(grids, np.nonzero(objects), strict=True)
+        ((grid - (places.min() + places.max()) / 2) / ((np.ptp(places) + 1) / 2)) ** 2
+        for grid, places in zip(grids, np.nonzero(objects), strict=True)
     )
     flat = np.zeros(objects.shape, bool)
     for plane, out in zip(objects, flat, strict=True):
         if plane.any():
             out[:] = ndimage.distance_transform_edt(~plane, sampling=spacing[1:]) >= reach_um
     return np.asarray(flat & (distance <= 0.8**2))
+
+
+def finite_or(value: float, otherwise: float = 0.0) -> float:
+    """Return a number, or `otherwise` in place of NaN and infinity."""
+    return float(value) if isfinite(value) else otherwise
 
 
 def finite_median(values: Floats) -> float:

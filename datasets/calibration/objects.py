@@ -41,11 +41,11 @@ def segment(image: Volume) -> NDArray[np.uint16]:
     peaks = np.zeros(array.shape, bool)
     peaks[tuple(seeds.T)] = True
     markers, _ = ndimage.label(peaks, np.ones((3, 3, 3)))  # neighbours of equal depth are one seed
-    found = watershed(-depth, markers, mask=mask)
-    kept = np.bincount(found.ravel()) * spacing.prod() >= SMALLEST_UM3
-    kept[0] = False
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
-    return np.asarray(numbers[found])
+    basins = watershed(-depth, markers, mask=mask)
+    large = np.bincount(basins.ravel()) * spacing.prod() >= SMALLEST_UM3
+    large[0] = False
+    numbers = np.where(large, np.cumsum(large), 0).astype(np.uint16)
+    return np.asarray(numbers[basins])
 
 
 class Edge(NamedTuple):
@@ -59,11 +59,11 @@ def edges(scene: Scene) -> tuple[Edge, Edge]:
     """Return the edges of the objects of a stack along z, and within planes: medians of rays."""
     array, step = scene.image.array.astype(np.float32), scene.image.spacing
     boxes = ndimage.find_objects(scene.labels)
-    found = []
+    rays = []
     for axis in range(3):
-        smooth = ndimage.uniform_filter(array, [1 if other == axis else 3 for other in range(3)])
-        found.append(list(_rays(smooth, scene.labels, boxes, axis, step[axis])))
-    return _edge(found[0], step[0]), _edge(found[1] + found[2], (step[1] + step[2]) / 2)
+        smooth = ndimage.uniform_filter(array, [1 if n == axis else 3 for n in range(3)])
+        rays.append(list(_rays(smooth, scene.labels, boxes, axis, step[axis])))
+    return _edge(rays[0], step[0]), _edge(rays[1] + rays[2], (step[1] + step[2]) / 2)
 
 
 def _rays(
@@ -115,9 +115,9 @@ def _edge(rays: list[Floats], step: float) -> Edge:
 
 def _level(stacked: Floats) -> float:
     """Return the height of the median ray at the border, relative to its rise across it."""
-    known = np.isfinite(stacked).sum(axis=0) >= LEAST_RAYS
-    distance = DISTANCES[known]
-    profile = np.nanmedian(stacked[:, known], axis=0) if known.any() else np.zeros(0)
+    enough = np.isfinite(stacked).sum(axis=0) >= LEAST_RAYS
+    distance = DISTANCES[enough]
+    profile = np.nanmedian(stacked[:, enough], axis=0) if enough.any() else np.zeros(0)
     inner, outer = profile[distance <= 0], profile[distance > 0]
     if not (inner.size and outer.size and inner.max() > outer.min()):
         return nan

@@ -6,7 +6,7 @@ from typing import Any
 
 # Work and its pieces: yields number and result of each as it is done; both may have to pickle.
 Each = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[tuple[int, Any]]]
-Step = Callable[[float, int, str], None]  # done, total, what
+Step = Callable[[float, int, str], None]  # done, total, note
 
 
 def in_turn(work: Callable[[Any], Any], pieces: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -17,8 +17,8 @@ def in_turn(work: Callable[[Any], Any], pieces: Sequence[Any]) -> Iterator[tuple
 
 def in_order(each: Each, work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
     """Return the results of all pieces in their order, however they are done."""
-    found = dict(each(work, pieces))
-    return [found[number] for number in range(len(pieces))]
+    results = dict(each(work, pieces))
+    return [results[number] for number in range(len(pieces))]
 
 
 def counted(each: Each, step: Step, total: int, note: str, turns: int = 1) -> Each:
@@ -27,8 +27,8 @@ def counted(each: Each, step: Step, total: int, note: str, turns: int = 1) -> Ea
 
     def one_by_one(work: Callable[[Any], Any], pieces: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield as `each` does, and count."""
-        for found in each(work, pieces):
+        for pair in each(work, pieces):
             step(min(next(done) / turns, total), total, note)
-            yield found
+            yield pair
 
     return one_by_one

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics
+from cytosuite.datasets.calibration.measure import CORRELATED, StackStatistics, finite_or
 from cytosuite.volume import Volume
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
@@ -47,9 +47,9 @@ def start(real: StackStatistics, volumes: Sequence[Volume]) -> Start:
     """Return first estimates from real stacks."""
     fixed, sources, notes = _detector(real, volumes)
     shapes = np.array([volume.shape for volume in volumes])
-    axial = _or(real.median("edge_z_um") / SPAN, 1.5)
-    lateral = _or(0.6 * real.median("edge_xy_um") / SPAN, 0.4)
-    diameter = SHRINK * (6 * _or(real.median("volume_um3"), 400) / pi) ** (1 / 3)
+    axial = finite_or(real.median("edge_z_um") / SPAN, 1.5)
+    lateral = finite_or(0.6 * real.median("edge_xy_um") / SPAN, 0.4)
+    diameter = SHRINK * (6 * finite_or(real.median("volume_um3"), 400) / pi) ** (1 / 3)
     across = round(max(0.3 * diameter, 3 * lateral), 2)
     haze = [round(max(0.6 * diameter, 3 * axial), 2), across, across]
     fixed |= {
@@ -87,9 +87,9 @@ def _tissue(
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Return the fixed parameters and first estimates of tissue that lies within the image."""
     width, height = real.median("tissue_width_um"), real.median("tissue_height_um")
-    middle = _or(real.median("middle"), 0.5)
+    middle = finite_or(real.median("middle"), 0.5)
     nuclei = real.median("objects") * diameter_um**3
-    apart = _or(real.median("neighbour_um"), diameter_um)
+    apart = finite_or(real.median("neighbour_um"), diameter_um)
     fixed = {
         "tissue.outline": "shell",
         "tissue.may_be_cut": True,
@@ -98,7 +98,7 @@ def _tissue(
         "nucleus.flat_along_surface": True,
     }
     free = {
-        "tissue.contact": _or(real.median("contact_share") / 2, 0.0),  # labels add some
+        "tissue.contact": finite_or(real.median("contact_share") / 2),  # labels add some
         "tissue.gap_um": min(max(0.7 * (apart - diameter_um), 0.3), 5.0),
         "tissue.n_nuclei": real.median("objects"),
         "tissue.volume_fraction": min(max(nuclei / (width**2 * height), 0.01), 0.4),
@@ -114,18 +114,18 @@ def _light(real: StackStatistics, camera: Mapping[str, Any]) -> dict[str, float]
     """Return first estimates of the parameters that do not depend on lengths."""
     gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
     return {
-        "camera.photons": 1.5 * _or(real.median("signal"), 20 * gain) / gain,
-        "camera.background_photons": _or(max(real.median("far") - offset, 0.0) / gain, 0.2),
-        "nucleus.diameter_spread": _or(real.median("volume_cv") / 3, 0.1),
+        "camera.photons": 1.5 * finite_or(real.median("signal"), 20 * gain) / gain,
+        "camera.background_photons": finite_or(max(real.median("far") - offset, 0.0) / gain, 0.2),
+        "nucleus.diameter_spread": finite_or(real.median("volume_cv") / 3, 0.1),
         "nucleus.axis_spread": 0.14,
-        "nucleus.brightness_spread": _or(real.median("brightness_spread"), 0.25),
+        "nucleus.brightness_spread": finite_or(real.median("brightness_spread"), 0.25),
         "nucleus.chromatin_contrast": 0.2,
         "nucleus.chromatin_um": 1.0,
         "optics.haze": 0.1,
-        "optics.cytoplasm": max(0.5 * _or(real.median("glow"), 0.05), 0.005),
-        "optics.attenuation_um": 1 / max(abs(_or(real.median("dimming"), 0.005)), 0.001),
+        "optics.cytoplasm": max(0.5 * finite_or(real.median("glow"), 0.05), 0.005),
+        "optics.attenuation_um": 1 / max(abs(finite_or(real.median("dimming"), 0.005)), 0.001),
         "image.stretch": 1.15,
-        "labels.level": _or(real.median("label_level"), 0.2),
+        "labels.level": finite_or(real.median("label_level"), 0.2),
     }
 
 
@@ -153,7 +153,7 @@ def _detector(
     """Return the parameters of the camera that are measured directly."""
     notes = []
     gain, offset, excess = (real.median(name) for name in ("gain", "offset", "excess"))
-    correlation = _or(real.median("noise_correlation"), 0.0)
+    correlation = finite_or(real.median("noise_correlation"))
     fixed: dict[str, Any] = {"camera.bits": 8 if volumes[0].array.dtype == np.uint8 else 16}
     source = "photon transfer"
     if correlation > CORRELATED:
@@ -167,26 +167,22 @@ def _detector(
     if not (isfinite(gain) and gain > 0):
         offset = float(np.quantile(real.outside, 0.001))
         above = max(real.median("background") - offset, 1e-6)
-        gain, excess = max(_or(real.median("noise"), 1.0) ** 2 / above, 1e-3), 0.0
+        gain, excess = max(finite_or(real.median("noise"), 1.0) ** 2 / above, 1e-3), 0.0
         source = "variance of the background over its height above the darkest voxels"
         notes.append("gain and offset are rough: photon transfer cannot be read off these images")
-    read = [_or(real.quantile("read_counts", q), 0.0) / gain for q in (0.1, 0.9)]
+    read = [finite_or(real.quantile("read_counts", q)) / gain for q in (0.1, 0.9)]
     fixed |= {
         "camera.gain": short(gain),
         "camera.offset": short(max(offset, 0.0)),
-        "camera.excess": round(_or(excess, 0.0), 2),
+        "camera.excess": round(finite_or(excess), 2),
         "camera.read_noise": [short(share) for share in read],
     }
     names = ["gain", "offset", "excess", "read_noise"]
-    if (lag := _or(real.median("lag"), 0.0)) > 0:
+    if (lag := finite_or(real.median("lag"))) > 0:
         fixed["camera.lag"] = round(lag, 3)
         names.append("lag")
     sources = {f"camera.{name}": f"{source}, median of the stacks" for name in names}
     return fixed, sources, notes
-
-
-def _or(value: float, otherwise: float) -> float:
-    return float(value) if isfinite(value) else otherwise
 
 
 def short(value: float) -> float:
