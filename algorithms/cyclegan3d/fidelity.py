@@ -26,7 +26,7 @@ from cytosuite.volume.large import is_mapped, taken
 Bools = NDArray[np.bool_]
 
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
-SEED_UM = 2.0  # standard deviation of the Gaussian whose maxima are bodies
+SEED_UM = 2.0  # standard deviation of a Gaussian; its maxima are bodies
 REACH_UM = 3.0  # of the surroundings of a body
 BACKGROUND_UM = 25.0  # radius from which structure counts as background and haze
 LOCAL_UM, LOCAL_WEIGHT = 10.6, 0.44  # of the threshold, as for the nuclei of embryos
@@ -62,8 +62,10 @@ class FidelityLimits(Described):
     invented: float = Field(0.04, ge=0, le=1, description="Greatest share of new bright bodies.")
 
 
-def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> Fidelity:
-    """Return how well a translation `made` kept the structure of the image `given`, all finite.
+def compare(
+    original: NDArray[Any], translation: NDArray[Any], spacing: Sequence[float]
+) -> Fidelity:
+    """Return how well a translation kept the structure of the `original` image, all finite.
 
     Bodies lie above a local threshold and are split at its maxima. One is gone, or new, if it
     stands out of its surroundings in one image, and less than half as much in the other (see
@@ -71,10 +73,10 @@ def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -
     bytes per voxel; of images on disk evenly spread parts are compared, and all their bodies count
     together.
     """
-    boxes = [tuple(slice(0, n) for n in given.shape)]
-    if is_mapped(given) or is_mapped(made):
-        boxes = bricks(given.shape, PART[-given.ndim :])
-    parts = [_changes(taken(given, box), taken(made, box), spacing) for box in boxes]
+    boxes = [tuple(slice(0, n) for n in original.shape)]
+    if is_mapped(original) or is_mapped(translation):
+        boxes = bricks(original.shape, PART[-original.ndim :])
+    parts = [_changes(taken(original, box), taken(translation, box), spacing) for box in boxes]
     gone, invented, lengths, before, after = (
         np.concatenate(several) for several in zip(*parts, strict=True)
     )
@@ -88,11 +90,13 @@ def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -
     )
 
 
-def _changes(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> _Changes:
+def _changes(
+    original: NDArray[Any], translation: NDArray[Any], spacing: Sequence[float]
+) -> _Changes:
     sigma = [SMOOTHING_UM / step for step in spacing]
     before, after = (
         ndimage.gaussian_filter(image, sigma, output=np.float32, mode="nearest")
-        for image in (given, made)
+        for image in (original, translation)
     )
     invented = _faded(after, before, *_bodies(after, spacing))
     old, around = _bodies(before, spacing)
@@ -147,10 +151,10 @@ def _bodies(smooth: Floats, spacing: Sequence[float]) -> tuple[Labels, Labels]:
     bodies: Labels = watershed(-blurred, seeds, mask=mask).astype(np.int32, copy=False)
     around = surroundings(bodies, spacing, REACH_UM)
     most = int(bodies.max(initial=0)) + 1
-    voxels, beside = (np.bincount(each.ravel(), minlength=most) for each in (bodies, around))
+    voxels, beside = (np.bincount(labels.ravel(), minlength=most) for labels in (bodies, around))
     light, dark = (
-        np.bincount(each.ravel(), signal.ravel(), most) / np.maximum(number, 1)
-        for each, number in ((bodies, voxels), (around, beside))
+        np.bincount(labels.ravel(), signal.ravel(), most) / np.maximum(number, 1)
+        for labels, number in ((bodies, voxels), (around, beside))
     )
     with np.errstate(invalid="ignore"):
         keep = standing_out(smooth, bodies, around) >= VISIBLE

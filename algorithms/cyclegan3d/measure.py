@@ -17,7 +17,7 @@ from cytosuite.volume.pieces import slabs, slabs_of
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 SHARES = (1 - np.cos(np.linspace(0, np.pi, 33))) / 2  # of quantiles: dense at both ends
-SMOOTHING = 1.0  # voxels; what it removes counts as detail and noise, the rest as the level
+SMOOTHING = 1.0  # voxels; the smooth image is the level, the difference detail and noise
 DARK = 4.0  # standard deviations of smoothed background above which light counts as glow
 QUIETEST = 0.005  # of the threshold of objects: least spread, where background has no noise
 FEW = 64  # values that quantiles are worth taking from
@@ -75,12 +75,12 @@ def levels_of(level: Floats) -> Levels:
     floor = background + DARK * spread
     threshold = max(background + contrast, floor)
     wide = np.ones([3 if size >= 3 else 1 for size in level.shape], bool)
-    found = 0  # voxels of bodies that are three voxels wide
+    solid = 0  # voxels of bodies that are three voxels wide
     for part in slabs(level):
         first = max(0, part.start - 2)  # erosion and dilation
         bright = ndimage.binary_opening(level[first : part.stop + 2] > threshold, wide)
-        found += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
-    if found < max(1, LEAST_SHARE * level.size):
+        solid += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
+    if solid < max(1, LEAST_SHARE * level.size):
         return Levels(background, spread, np.zeros(0), np.zeros(0), 0)
     top = max(float(part.max()) for part in slabs_of(level))
     glow, _ = _between(level, floor, threshold)
@@ -91,14 +91,14 @@ def levels_of(level: Floats) -> Levels:
 def _between(level: Floats, low: float, high: float) -> tuple[Doubles, int]:
     """Return the quantiles of the values in (low, high], evenly spaced if few, and their number."""
     counts = [int(np.count_nonzero((part > low) & (part <= high))) for part in slabs_of(level)]
-    voxels, passed, found = sum(counts), 0, []
+    voxels, passed, samples = sum(counts), 0, []
     if voxels < FEW:
         return np.interp(SHARES, [0, 1], [low, high]), voxels
     step = -(-voxels // SAMPLE)
     for part, count in zip(slabs_of(level), counts, strict=True):
-        found.append(part[(part > low) & (part <= high)][-passed % step :: step])
+        samples.append(part[(part > low) & (part <= high)][-passed % step :: step])
         passed += count
-    result: Doubles = np.quantile(np.concatenate(found), SHARES).astype(np.float64)
+    result: Doubles = np.quantile(np.concatenate(samples), SHARES).astype(np.float64)
     result[0], result[-1] = low, high
     return result, voxels
 
@@ -123,10 +123,10 @@ def noise_of(array: Floats) -> CameraNoise:
     mean, second, third, voxels = _by_level(array)
     lag = lag_of(array)
     correlation = float(np.clip(neighbour_correlation(array) - lag / 2, 0, 0.7))
-    inside = tap(correlation) ** 2  # of second neighbours follows from that of first ones
-    kept = (3 - 4 * correlation + inside / (1 + 2 * inside)) / 3
-    kept *= sqrt(1 - 4 * lag / 3)  # along x alone
-    second, third = second / kept**2, third / kept**3
+    inside = tap(correlation) ** 2  # of second neighbours, from the first ones'
+    share = (3 - 4 * correlation + inside / (1 + 2 * inside)) / 3
+    share *= sqrt(1 - 4 * lag / 3)  # along x alone
+    second, third = second / share**2, third / share**3
     lowest = float(np.quantile(array.ravel()[:: -(-array.size // SAMPLE)], 0.01))
     sure = second > 0
     if np.count_nonzero(sure) > 3:
@@ -173,7 +173,7 @@ def _by_level(array: Floats) -> tuple[Doubles, ...]:
     difference = ndimage.convolve1d(array, [1.0, -2.0, 1.0], axis=-2)
     difference = ndimage.convolve1d(difference, [1.0, -2.0, 1.0], axis=-1)[inner]
     square = difference**2
-    if array.ndim == 3 and len(array) > 1:  # what neighbouring planes share is structure
+    if array.ndim == 3 and len(array) > 1:  # neighbouring planes share structure
         shared = difference[1:] * difference[:-1]
         square -= (np.append(shared, shared[-1:], 0) + np.append(shared[:1], shared, 0)) / 2
     level = level.ravel()

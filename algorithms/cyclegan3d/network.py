@@ -93,8 +93,8 @@ class Generator(Checkpointed):
         self.residual = arguments.residual and outputs is None
         widths, planes = arguments.widths, arguments.fold**2
         inner, outer = list(zip(widths[1:], widths, strict=False)), arguments.kernel
-        given = (arguments.channels + arguments.noise) * planes
-        self.head = nn.Sequential(*unit(given, widths[0], arguments, kernel=outer))
+        inputs = (arguments.channels + arguments.noise) * planes
+        self.head = nn.Sequential(*unit(inputs, widths[0], arguments, kernel=outer))
         self.down = nn.ModuleList(
             nn.Sequential(*unit(fine, coarse, arguments, stride=2)) for coarse, fine in inner
         )
@@ -126,11 +126,11 @@ class Generator(Checkpointed):
             values = self.passed(block, values)
         for layer in self.up:
             values = self.passed(layer, values)
-            kept = fine.pop()
-            values = values + kept if self.residual else values
-        made = unfolded(self.tail(values).float(), self.fold)
-        made = made + image[:, : self.channels] if self.residual else made
-        return torch.tanh(made) if self.bounded else made
+            finer = fine.pop()
+            values = values + finer if self.residual else values
+        translated = unfolded(self.tail(values).float(), self.fold)
+        translated = translated + image[:, : self.channels] if self.residual else translated
+        return torch.tanh(translated) if self.bounded else translated
 
 
 def convolution(

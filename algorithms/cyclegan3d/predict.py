@@ -76,15 +76,15 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
             f"this network translates the axes {parameters.network.axes}, found {volume.axes}"
         )
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
-    made, found = by_network(volume, network, parameters, device())
-    facts: dict[str, Scalar] = {"tiles": found.tiles}
+    translation, prediction = by_network(volume, network, parameters, device())
+    facts: dict[str, Scalar] = {"tiles": prediction.tiles}
     if parameters.guard == "off":
-        return {"enhanced-image": _result(volume, made, "network", facts)}
-    fidelity = compare(volume.array, made, volume.spacing)
+        return {"enhanced-image": _result(volume, translation, "network", facts)}
+    fidelity = compare(volume.array, translation, volume.spacing)
     facts |= {name: round(float(value), 4) for name, value in fidelity._asdict().items()}
     fault = complaint(fidelity, parameters.limits)
     if fault is None:
-        return {"enhanced-image": _result(volume, made, "network", facts)}
+        return {"enhanced-image": _result(volume, translation, "network", facts)}
     if parameters.guard == "refuse" or parameters.style is None:
         raise InputError(
             f"the translation is refused, as it changes the structure ({fault}); give an image "
@@ -102,7 +102,7 @@ def by_network(
     assert parameters.network is not None  # see Parameters
     assert parameters.target is not None
     image = classical(volume, parameters) if parameters.scale == "style" else volume.array
-    made, found = translate(
+    translation, prediction = translate(
         image if "Z" in volume.axes else np.expand_dims(image, -3),
         forward,
         parameters.network,
@@ -112,7 +112,7 @@ def by_network(
         seed=seed_of(volume),
         device=device,
     )
-    return made.reshape(volume.shape), found
+    return translation.reshape(volume.shape), prediction
 
 
 def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:
@@ -125,5 +125,5 @@ def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:
 def _result(
     volume: Volume, image: NDArray[Any], method: str, facts: Mapping[str, Scalar]
 ) -> Volume:
-    own = {f"cyclegan3d_{key}": value for key, value in {"method": method, **facts}.items()}
-    return replace(volume.like(image), metadata={**volume.metadata, **own})
+    entries = {f"cyclegan3d_{key}": value for key, value in {"method": method, **facts}.items()}
+    return replace(volume.like(image), metadata={**volume.metadata, **entries})

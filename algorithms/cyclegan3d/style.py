@@ -75,19 +75,19 @@ def transfer(
     axial = style.blur_um[:-1] or (0.0,)
     goals = (*axial * (scaled.ndim - 2), *style.blur_um[-1:] * 2)
     extra = [  # blur that the image lacks, in voxels; 0 where it is not known
-        sqrt(goal**2 - own**2) / step if goal > own else 0.0
-        for goal, own, step in zip(goals, blur_of(scaled, spacing), spacing, strict=True)
+        sqrt(goal**2 - blur**2) / step if goal > blur else 0.0
+        for goal, blur, step in zip(goals, blur_of(scaled, spacing), spacing, strict=True)
     ]
     if any(width > SLIGHT for width in extra):
         scaled = blurred(scaled, extra)
     level = blurred(scaled, [SMOOTHING] * scaled.ndim)
-    own = noise_of(scaled)
-    known, wanted = _knots(levels_of(level), own, style, level)
-    sides = np.diff(wanted) / np.diff(known)  # slopes of the map; at a knot the mean of both
+    noise = noise_of(scaled)
+    before, after = _knots(levels_of(level), noise, style, level)
+    sides = np.diff(after) / np.diff(before)  # slopes of the map; at a knot the mean of both
     slope = (
         (np.append(sides, sides[-1:]) + np.append(sides[:1], sides)) / 2
         if sides.size
-        else 0 * known
+        else 0 * before
     )
     release(scaled, level)
     limits = np.iinfo(result.dtype) if result.dtype.kind == "u" else None
@@ -95,9 +95,9 @@ def transfer(
         (scaled, level, result) if image.ndim == 3 else (scaled[None], level[None], result[None])
     )
     for voxels, base, out in zip(*planes, strict=True):
-        scale = np.interp(base, known, slope).astype(np.float32)
-        mapped = np.interp(base, known, wanted).astype(np.float32)
-        goal, had = style.noise.variance(mapped), own.variance(base)
+        scale = np.interp(base, before, slope).astype(np.float32)
+        mapped = np.interp(base, before, after).astype(np.float32)
+        goal, had = style.noise.variance(mapped), noise.variance(base)
         louder = scale**2 * had > goal
         scale[louder] = np.sqrt(goal[louder] / had[louder])
         lacking = np.maximum(goal - scale**2 * had, 0)
@@ -141,30 +141,30 @@ def _unit(image: NDArray[Any], spacing: Sequence[float]) -> tuple[Floats, tuple[
 
 
 def _knots(
-    own: Levels, noise: CameraNoise, style: Style, level: Floats
+    levels: Levels, noise: CameraNoise, style: Style, level: Floats
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return levels of an image in ascending order and the levels that they become."""
-    spread = own.spread * _dark_slope(own, noise, style, level.ndim)
+    spread = levels.spread * _dark_slope(levels, noise, style, level.ndim)
     around = np.array([0.0, -DARK, DARK - 1])
-    known, wanted = own.background + around * own.spread, style.background + around * spread
-    if own.objects.size:
-        known = np.concatenate([known, own.glow, own.objects])
-        wanted = np.concatenate([wanted, style.glow, style.objects])
-    elif own.spread > 0:
+    before, after = levels.background + around * levels.spread, style.background + around * spread
+    if levels.objects.size:
+        before = np.concatenate([before, levels.glow, levels.objects])
+        after = np.concatenate([after, style.glow, style.objects])
+    elif levels.spread > 0:
         top = float(extremes(level)[1])
-        bright = style.background + (top - own.background) * spread / own.spread
-        known, wanted = np.append(known, top), np.append(wanted, min(bright, style.objects[-1]))
-    known = np.round(known, 7)  # a step in float32; background wins where all are alike
-    known, first = np.unique(known, return_index=True)
-    return known, np.maximum.accumulate(wanted[first])
+        bright = style.background + (top - levels.background) * spread / levels.spread
+        before, after = np.append(before, top), np.append(after, min(bright, style.objects[-1]))
+    before = np.round(before, 7)  # a step in float32; background wins where all are alike
+    before, first = np.unique(before, return_index=True)
+    return before, np.maximum.accumulate(after[first])
 
 
-def _dark_slope(own: Levels, noise: CameraNoise, style: Style, axes: int) -> float:
+def _dark_slope(levels: Levels, noise: CameraNoise, style: Style, axes: int) -> float:
     """Return the map's slope in the background: ratio of structures, less white noise."""
     sides = []
     for spread, background, camera, dimensions in (
         (style.spread, style.background, style.noise, len(style.blur_um) + 1),
-        (own.spread, own.background, noise, axes),
+        (levels.spread, levels.background, noise, axes),
     ):
         left = (4 * np.pi * SMOOTHING**2) ** (-dimensions / 2)  # of white variance, smoothed
         white = left * float(camera.variance(np.array(background, np.float32)))
@@ -201,23 +201,25 @@ def measure_style(volumes: Sequence[Volume]) -> Style:
         blur = blur_of(array, volume.spacing)
         blurs.append(blur[-1:] if array.ndim == 2 else (blur[0], blur[-1]))
         levels.append(levels_of(ndimage.gaussian_filter(array, SMOOTHING, mode="nearest")))
-    shown = [each for each in levels if each.objects.size]
+    shown = [level for level in levels if level.objects.size]
     if not shown:
         raise InputError(
             f"style: none of {len(volumes)} images shows an object brighter than its background; "
             "give images with objects"
         )
-    sizes = [each.voxels for each in shown]
+    sizes = [level.voxels for level in shown]
     middle = {
-        name: float(np.median([getattr(each, name) for each in noises]))
+        name: float(np.median([getattr(noise, name) for noise in noises]))
         for name in CameraNoise.model_fields
     }
     return Style(
         dtype=dtype,
-        background=float(np.median([each.background for each in shown])),
-        spread=float(np.median([each.spread for each in shown])),
-        glow=tuple(np.average([each.glow for each in shown], axis=0, weights=sizes).tolist()),
-        objects=tuple(np.average([each.objects for each in shown], axis=0, weights=sizes).tolist()),
+        background=float(np.median([level.background for level in shown])),
+        spread=float(np.median([level.spread for level in shown])),
+        glow=tuple(np.average([level.glow for level in shown], axis=0, weights=sizes).tolist()),
+        objects=tuple(
+            np.average([level.objects for level in shown], axis=0, weights=sizes).tolist()
+        ),
         noise=CameraNoise(**middle),
         blur_um=tuple(
             float(np.median([value for value in along if value == value] or [0.0]))
@@ -230,11 +232,11 @@ def _checked(volumes: Sequence[Volume]) -> Literal["uint8", "uint16", "float32"]
     """Return the dtype of images that can share a look."""
     if not volumes:
         raise InputError("style: expected at least one real image, found none")
-    found = {(volume.axes, volume.array.dtype) for volume in volumes}
-    if len(found) > 1:
-        kinds = ", ".join(sorted(f"{axes} {dtype}" for axes, dtype in found))
+    pairs = {(volume.axes, volume.array.dtype) for volume in volumes}
+    if len(pairs) > 1:
+        kinds = ", ".join(sorted(f"{axes} {dtype}" for axes, dtype in pairs))
         raise InputError(f"style: expected images of one kind, found {kinds}")
-    axes, dtype = found.pop()
+    axes, dtype = pairs.pop()
     if axes not in ("ZYX", "YX"):
         raise InputError(f"style: expected axes ZYX or YX, found {axes}")
     if dtype.kind == "f":

@@ -30,7 +30,7 @@ _COPIES = 6  # of the widest activation that are in memory at once, float32
 
 
 def scaling_of(image: NDArray[Any], scale: Scale, target: Target | None = None) -> Scaling:
-    """Return what brings an image, or parts, into network units; InputError if not for `scale`."""
+    """Return the map of an image, or parts, into network units; InputError if unfit for `scale`."""
     if scale == "background":
         return partial(normalise, background=background_of(image))
     if scale == "style":
@@ -82,7 +82,7 @@ def translate(
     """
     values, whole = _input(image, arguments, scale, target, seed), arguments.norm == "instance"
     _large_enough(values.shape[1:], arguments)
-    found = predict_tiles(
+    prediction = predict_tiles(
         values,
         forward,
         channels=arguments.channels,
@@ -91,11 +91,11 @@ def translate(
         halo=(0, 0, 0) if whole else arguments.halo,
         device=device,
     )
-    made = room(found.values.shape, target.dtype)
-    for channel, answer in zip(made, found.values, strict=True):
+    translation = room(prediction.values.shape, target.dtype)
+    for channel, answer in zip(translation, prediction.values, strict=True):
         for part in slabs(channel, answer):
             channel[part] = from_network(answer[part], scale, target)
-    return made.reshape(image.shape), found
+    return translation.reshape(image.shape), prediction
 
 
 def _input(
@@ -114,13 +114,13 @@ def _input(
         for plane in drawn:  # by planes the same numbers as at once
             plane[...] = rng.standard_normal(plane.shape, np.float32)
             release(noise)
-    scaled = [(each, scaling_of(each, scale, target=target)) for each in channels]
+    scaled = [(channel, scaling_of(channel, scale, target=target)) for channel in channels]
 
-    def read(box: Box) -> NDArray[np.float32]:
-        given = [scaling(taken(channel, box)) for channel, scaling in scaled]
-        return np.stack([*given, *(taken(drawn, box) for drawn in noise)])
+    def _read(box: Box) -> NDArray[np.float32]:
+        parts = [scaling(taken(channel, box)) for channel, scaling in scaled]
+        return np.stack([*parts, *(taken(drawn, box) for drawn in noise)])
 
-    return Lazy((len(channels) + len(noise), *channels.shape[1:]), read)
+    return Lazy((len(channels) + len(noise), *channels.shape[1:]), _read)
 
 
 def _large_enough(shape: Sequence[int], arguments: Architecture) -> None:

@@ -35,9 +35,9 @@ class GreyLevels(Contrast):
 
 
 def each_channel(change: Callable[[NDArray[Any]], Image], image: Volume) -> Image:
-    """Return the pixels of an image of which each channel was changed alone."""
-    found = [change(channel.array) for channel in image.channels]
-    return np.stack(found) if "C" in image.axes else found[0]
+    """Return the pixels of an image after a change of each channel alone."""
+    channels = [change(channel.array) for channel in image.channels]
+    return np.stack(channels) if "C" in image.axes else channels[0]
 
 
 def contrast_of(image: NDArray[Any]) -> Contrast:
@@ -55,11 +55,11 @@ def contrast_of(image: NDArray[Any]) -> Contrast:
 
 def sketch_units(sketch: NDArray[Any]) -> Image:
     """Return a whole sketch with its ground at 0 and its objects at 1, on average, float32."""
-    found = contrast_of(sketch)
-    if found.bright <= found.dark:
+    levels = contrast_of(sketch)
+    if levels.bright <= levels.dark:
         return np.zeros(sketch.shape, np.float32)
-    values = sketch.astype(np.float32) - np.float32(found.dark)
-    values /= np.float32(found.bright - found.dark)
+    values = sketch.astype(np.float32) - np.float32(levels.dark)
+    values /= np.float32(levels.bright - levels.dark)
     return values
 
 
@@ -79,8 +79,8 @@ def target_of_images(images: Sequence[NDArray[Any]], units: Units) -> Target | G
 
 def typical_contrast(images: Sequence[NDArray[Any]]) -> dict[str, float]:
     """Return the median `contrast_of` images, ``dark`` and ``bright``."""
-    found = [contrast_of(image) for image in images]
-    dark, bright = np.median([(each.dark, each.bright) for each in found], 0)
+    levels = [contrast_of(image) for image in images]
+    dark, bright = np.median([(level.dark, level.bright) for level in levels], 0)
     return {"dark": float(dark), "bright": float(bright)}
 
 

@@ -87,9 +87,9 @@ class Parameters(Described):
         if self.network is not None:
             check_tile(self.tile, self.network.halo, self.network.multiple)
             for name, value in (("target", self.target), ("contrast", self.process.contrast)):
-                found, count = len(of_channels(value, 1)), self.network.channels
-                if found not in (1, count):
-                    raise ValueError(f"{name} must be one, or one per channel, {count}: {found}")
+                several, count = len(of_channels(value, 1)), self.network.channels
+                if several not in (1, count):
+                    raise ValueError(f"{name} must be one, or one per channel, {count}: {several}")
         if self.process.guidance > 1 and not self.dropped:
             raise ValueError(
                 "process.guidance must be 1 for a network that was always given its sketch "
@@ -104,32 +104,34 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     volume, sketch = _sketch(inputs, parameters.given)
     network: Conditional | None = None
     if parameters.network is not None:
-        own = parameters.network
-        noun = f"{'volumes' if own.dimensions == 3 else 'planes'} ({own.axes})"
-        if own.channels > 1:
-            noun += f" of {own.channels} channels"
-        if volume.axes != own.axes or (own.channels > 1 and volume.shape[0] != own.channels):
+        arguments = parameters.network
+        noun = f"{'volumes' if arguments.dimensions == 3 else 'planes'} ({arguments.axes})"
+        if arguments.channels > 1:
+            noun += f" of {arguments.channels} channels"
+        if volume.axes != arguments.axes or (
+            arguments.channels > 1 and volume.shape[0] != arguments.channels
+        ):
             raise InputError(
                 f"this network makes {noun}, found {volume.axes} of the shape {volume.shape}"
             )
-        network = load_once(model, own.model_dump(mode="json"), load)
+        network = load_once(model, arguments.model_dump(mode="json"), load)
     seed = seed_of(volume) if parameters.seed is None else parameters.seed
     course: list[Image] = []
     if LAYERS in inputs and parameters.given == "labels":
-        made = _overlapping(volume, inputs[LAYERS], parameters, network, seed)
+        image = _overlapping(volume, inputs[LAYERS], parameters, network, seed)
     else:
         series, moving = volume.metadata.get(SERIES), None
         whole = volume.array.dtype.kind in "iu" and "C" not in volume.axes
         if network is not None and isinstance(series, int) and whole:
             moving, seed = volume.array, abs(series) if parameters.seed is None else seed
         keep = course.append
-        made = from_sketch(volume, sketch, parameters, network, seed, device(), keep, moving)
+        image = from_sketch(volume, sketch, parameters, network, seed, device(), keep, moving)
     if doubt := doubt_of(parameters.network, parameters.process):
-        made = warned(made, doubt)
+        image = warned(image, doubt)
     if not course:
-        return {MADE: made}
+        return {MADE: image}
     frames = np.stack([_grey(frame, volume, parameters) for frame in course])
-    return {MADE: made, COURSE: replace(made, array=frames, axes=f"T{volume.axes}")}
+    return {MADE: image, COURSE: replace(image, array=frames, axes=f"T{volume.axes}")}
 
 
 def doubt_of(network: DenoiserArguments | None, process: Process) -> str:
@@ -146,7 +148,7 @@ def doubt_of(network: DenoiserArguments | None, process: Process) -> str:
 def _overlapping(
     labels: Volume, layers: Volume, parameters: Parameters, network: Conditional | None, seed: int
 ) -> Volume:
-    """Return an image whose objects overlap: each layer is made alone, and its light is added."""
+    """Return an image of overlapping objects: layers are made alone, and their light is added."""
     if layers.shape[1:] != labels.shape[1:] or layers.shape[0] % labels.shape[0]:
         raise InputError(
             f"{LAYERS}: expected label images of the shape {labels.shape}, joined along the first "
@@ -160,19 +162,19 @@ def _overlapping(
     bare = target.model_copy(update={"dtype": "float32"})
     plain = parameters.model_copy(update={"target": bare, "camera": None})
     ground = target.mean if isinstance(target, Target) else target.dark
-    light, made = np.zeros(labels.shape, np.float32), labels
+    light, layer = np.zeros(labels.shape, np.float32), labels
     parts = layers.array.reshape(-1, *labels.shape)
     for number, part in enumerate(parts):
         sketch = sketch_of_labels(part)
-        made = from_sketch(labels, sketch, plain, network, (seed + number) % 2**64, device())
+        layer = from_sketch(labels, sketch, plain, network, (seed + number) % 2**64, device())
         # Further layers have no ground of their own: its noise would add up.
         near = ndimage.binary_dilation(part > 0, iterations=NEAR).astype(np.float32)
         share = ndimage.gaussian_filter(near, 1) if number else 1
-        light += share * (made.array - np.float32(ground))
+        light += share * (layer.array - np.float32(ground))
     light += np.float32(ground)
     counts = light if parameters.camera is None else parameters.camera.expose(light, seed)
     image = labels.like(in_dtype(counts, target.dtype))
-    return replace(image, metadata={**made.metadata, "diffusion_layers": len(parts)})
+    return replace(image, metadata={**layer.metadata, "diffusion_layers": len(parts)})
 
 
 def from_sketch(
@@ -188,8 +190,8 @@ def from_sketch(
     """Return the image of a sketch, plain without a network; noise moves with labels `moving`."""
     deep = sketch if "Z" in volume.axes else np.expand_dims(sketch, -3)
     source = "by image" if moving is None else "by series"
-    own = source if parameters.seed is None else parameters.seed
-    facts: dict[str, Scalar] = {"method": "plain", "seed": own}
+    origin = source if parameters.seed is None else parameters.seed
+    facts: dict[str, Scalar] = {"method": "plain", "seed": origin}
     process = parameters.process
     if network is None or parameters.network is None:
         values = blurred(deep, process) + PLAIN_NOISE * noise_field(deep.shape, seed, 0)
@@ -200,7 +202,7 @@ def from_sketch(
                 f"an image of {' x '.join(map(str, deep.shape))} voxels takes {size:.3g} GiB, "
                 f"{free:.3g} GiB are free; make it in parts, or give more memory"
             )
-        found = synthesise(
+        synthesis = synthesise(
             deep,
             network,
             parameters.network,
@@ -212,7 +214,7 @@ def from_sketch(
             device=device,
             keep=keep,
         )
-        values = found.values
+        values = synthesis.values
         guided: dict[str, Scalar] = {"guidance": process.guidance} if process.guidance > 1 else {}
         facts |= guided | {
             "method": "network",
@@ -220,8 +222,8 @@ def from_sketch(
             "steps": process.steps,
             "t_start": process.start,
             "signal": round(process.left, 6),
-            "tiles": found.tiles,
-            "evaluations": found.evaluations,
+            "tiles": synthesis.tiles,
+            "evaluations": synthesis.evaluations,
         }
     metadata = {f"diffusion_{key}": value for key, value in facts.items()}
     image = volume.like(_grey(values, volume, parameters))
@@ -230,8 +232,8 @@ def from_sketch(
 
 def _grey(values: Image, volume: Volume, parameters: Parameters) -> NDArray[Any]:
     """Return an image of a volume's axes in grey values from units of the network."""
-    own = parameters.target
-    targets = iter(own if isinstance(own, tuple) else [own] * len(volume.channels))
+    target = parameters.target
+    targets = iter(target if isinstance(target, tuple) else [target] * len(volume.channels))
     image = volume.like(values.reshape(volume.shape))
     if parameters.camera is None:
         return each_channel(lambda channel: grey_values(channel, next(targets)), image)
@@ -241,14 +243,14 @@ def _grey(values: Image, volume: Volume, parameters: Parameters) -> NDArray[Any]
     return in_dtype(parameters.camera.expose(level, seed), next(targets).dtype)
 
 
-def _sketch(inputs: Mapping[str, Volume], given: Given) -> tuple[Volume, Image]:
+def _sketch(inputs: Mapping[str, Volume], kind: Given) -> tuple[Volume, Image]:
     """Return the input that counts, and the sketch that it holds or that is made of its labels."""
-    if given == "labels" and LABELS not in inputs and SKETCH in inputs:
+    if kind == "labels" and LABELS not in inputs and SKETCH in inputs:
         raise InputError(
             f"this model was trained on sketches of labels, expected {LABELS}, found {SKETCH} "
             "alone; give labels (integers), or another model: plain-sketch"
         )
-    if given == "sketch" and SKETCH in inputs:
+    if kind == "sketch" and SKETCH in inputs:
         volume = image_of(inputs, SKETCH, "CZYX")
         return volume, each_channel(sketch_units, volume)
     volume = image_of(inputs, LABELS, "CZYX")

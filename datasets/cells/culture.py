@@ -120,18 +120,18 @@ def grow(rng: np.random.Generator, parameters: Parameters, source: Volume | None
 def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _Sheet:
     """Return the outlines of a case, packed and cut in the plane."""
     for_place, for_shape, for_state, for_processes = rng.spawn(4)
-    wanted, drawing = parameters.cells, _drawing(parameters)
+    outlines, drawing = parameters.cells, _drawing(parameters)
     room = foreground(for_place, drawing)
-    stars = draw_population(for_shape, draw_whole(for_shape, wanted.n_cells), drawing)
-    states = _states(for_state, wanted, len(stars))
+    stars = draw_population(for_shape, draw_whole(for_shape, outlines.n_cells), drawing)
+    states = _states(for_state, outlines, len(stars))
     for state, factor in ROUND.items():
         stars = _rounded(stars, states == state, factor)
     try:
         stars, centres = place(for_place, stars, room, drawing)
     except InputError:
         raise InputError(
-            f"cells parameters: {len(stars)} cells of {wanted.radius_um[0]} to "
-            f"{wanted.radius_um[-1]} µm find no room; lower cells.n_cells, radius_um or gap_um, "
+            f"cells parameters: {len(stars)} cells of {outlines.radius_um[0]} to "
+            f"{outlines.radius_um[-1]} µm find no room; lower cells.n_cells, radius_um or gap_um, "
             "or raise cells.max_overlap or image.shape"
         ) from None
     flat = Grid((1, *grid.shape[1:]), (1.0, *grid.spacing[1:]), (0.0, *grid.origin[1:]))
@@ -145,57 +145,57 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
         second[box] = np.where(closer, nearest[box], np.minimum(second[box], distance))
         np.minimum(nearest[box], distance, out=nearest[box])
         thickness[box] += _dome(distance)
-    if wanted.meet == "press":  # 1 where two are equally near, as at a free border
+    if outlines.meet == "press":  # 1 where two are equally near, as at a free border
         nearest += 1 - second
         thickness = _dome(nearest)
     dome = _dome(nearest)
-    if wanted.processes[1] > 0:
+    if outlines.processes[1] > 0:
         spread = np.sqrt(stars.semi_axes_um[:, 1:].prod(axis=1)) * (states < DIVIDING)
         middles = (centres[:, 1:] - flat.origin[1:]) / flat.spacing[1:]
         places = middles, spread / min(flat.spacing[1:])
-        thickness += grow_processes(for_processes, wanted, labels, dome, places, flat.spacing[1:])
-    found, kept = tidy(labels[None], 1)
+        thickness += grow_processes(for_processes, outlines, labels, dome, places, flat.spacing[1:])
+    tidied, numbers = tidy(labels[None], 1)
     stars = replace(
         stars,
-        axes_um=stars.axes_um[kept - 1],
-        rotations=stars.rotations[kept - 1],
-        coefficients=stars.coefficients[kept - 1],
-        brightness=stars.brightness[kept - 1],
-        semi_axes_um=stars.semi_axes_um[kept - 1],
+        axes_um=stars.axes_um[numbers - 1],
+        rotations=stars.rotations[numbers - 1],
+        coefficients=stars.coefficients[numbers - 1],
+        brightness=stars.brightness[numbers - 1],
+        semi_axes_um=stars.semi_axes_um[numbers - 1],
     )
-    return _Sheet(found[0], dome, thickness, stars, states[kept - 1])
+    return _Sheet(tidied[0], dome, thickness, stars, states[numbers - 1])
 
 
-def _states(rng: np.random.Generator, wanted: Outlines, count: int) -> Numbers:
+def _states(rng: np.random.Generator, outlines: Outlines, count: int) -> Numbers:
     """Return drawn states (N,) of cells."""
-    limits = np.cumsum([wanted.dying, wanted.dividing, wanted.two_nuclei])
+    limits = np.cumsum([outlines.dying, outlines.dividing, outlines.two_nuclei])
     return DYING - np.searchsorted(limits, rng.random(count), side="right")
 
 
 def _drawing(parameters: Parameters) -> sketches.Parameters:
     """Return the outlines' parameters as the dataset of nuclei packs them in a plane."""
-    wanted, colonies = parameters.cells, parameters.cells.colonies
+    outlines, colonies = parameters.cells, parameters.cells.colonies
     same = {"radius_um", "case_spread", "shrinkage", "elongation", "turn_deg", "shapes"}
     same |= {"order", "circularity", "gap_um", "max_overlap"}
     return sketches.Parameters(
         shape=parameters.detector.shape[1:],
         spacing_um=parameters.detector.spacing[1:],
         margin_um=parameters.image.margin_um,
-        n_nuclei=wanted.n_cells,
+        n_nuclei=outlines.n_cells,
         foreground="discs" if colonies[1] > 0 else "image",
         discs=tuple(max(number, 1) for number in colonies),
-        disc_radius_um=wanted.colony_um,
-        **wanted.model_dump(include=same),
+        disc_radius_um=outlines.colony_um,
+        **outlines.model_dump(include=same),
     )
 
 
 def _rounded(stars: Stars, chosen: NDArray[np.bool_], factor: float) -> Stars:
     """Return outlines of which the chosen ones are discs of another size."""
     radius = factor * np.sqrt(stars.axes_um[:, 1:].prod(axis=1, keepdims=True))
-    coefficients, own = stars.coefficients.copy(), chosen[:, None]
+    coefficients, column = stars.coefficients.copy(), chosen[:, None]
     coefficients[chosen, :, 1:] = 0.0
-    axes = np.where(own, radius, stars.axes_um)
-    whole = np.where(own, radius, stars.semi_axes_um)
+    axes = np.where(column, radius, stars.axes_um)
+    whole = np.where(column, radius, stars.semi_axes_um)
     return replace(stars, axes_um=axes, coefficients=coefficients, semi_axes_um=whole)
 
 
@@ -213,8 +213,8 @@ def _cells(
     glass, ticks = parameters.image.glass_um, grid.centres(0)
     top = glass + np.append(0, heights_um).astype(np.float32)[sheet.labels] * sheet.dome
     step = np.float32(grid.spacing[0] / 2 + CLEAR_UM)
-    for tick, own in zip(ticks, nuclei, strict=True):
-        top[own > 0] = np.maximum(top[own > 0], tick + step)
+    for tick, plane in zip(ticks, nuclei, strict=True):
+        top[plane > 0] = np.maximum(top[plane > 0], tick + step)
     inside = (ticks[:, None, None] > glass) & (ticks[:, None, None] < top)
     return np.where(inside, sheet.labels, np.uint16(0))
 
@@ -228,16 +228,16 @@ def _poses(
     depth: Image,
 ) -> Poses:
     """Return nuclei deep enough in their cells, turned along them."""
-    wanted, count = parameters.nuclei, len(sheet.stars)
-    radius = for_shape.uniform(*wanted.radius_um, count)
+    cores, count = parameters.nuclei, len(sheet.stars)
+    radius = for_shape.uniform(*cores.radius_um, count)
     radius *= np.where(sheet.states == TWO, PART, 1.0)
-    ratio = np.sqrt(for_shape.uniform(*wanted.elongation, count))
-    least = np.stack([radius / ratio / ROOM, np.full(count, wanted.depth[0])])
+    ratio = np.sqrt(for_shape.uniform(*cores.elongation, count))
+    least = np.stack([radius / ratio / ROOM, np.full(count, cores.depth[0])])
     centres, deep = _middles(rng, sheet.labels, depth, least, grid)
     fit = np.minimum(1, ROOM * deep * ratio / radius)
-    heights = for_shape.uniform(*wanted.height_um, count) * np.minimum(1, 1.5 * fit) / 2
+    heights = for_shape.uniform(*cores.height_um, count) * np.minimum(1, 1.5 * fit) / 2
     axes = np.stack([heights, fit * radius / ratio, fit * radius * ratio], axis=1)
-    turn = np.deg2rad(wanted.align_deg[1]) * for_shape.uniform(-1, 1, count)
+    turn = np.deg2rad(cores.align_deg[1]) * for_shape.uniform(-1, 1, count)
     along = sheet.stars.rotations[:, 1:, 2]
     rotations = _about_z(np.arctan2(-along[:, 0], along[:, 1]) + turn)
     return Poses(centres, axes, rotations, int(np.count_nonzero(fit < 1)))
@@ -253,19 +253,19 @@ def _fitted(
 ) -> tuple[Poses, StoredNuclei | None]:
     """Return nuclei that are fitted into their cells, drawn or stored ones."""
     for_size, for_choice, for_place = rng.spawn(3)
-    wanted, count, stored = parameters.nuclei, len(states), None
-    drawn = wanted.height_um, wanted.radius_um, wanted.elongation
-    heights, radius, ratio = (for_size.uniform(*each, count) for each in drawn)
+    cores, count, stored = parameters.nuclei, len(states), None
+    drawn = cores.height_um, cores.radius_um, cores.elongation
+    heights, radius, ratio = (for_size.uniform(*limits, count) for limits in drawn)
     parts = np.where(states == TWO, PART, 1.0)
     axes = np.stack([heights / 2, radius / np.sqrt(ratio), radius * np.sqrt(ratio)], axis=1)
     axes *= parts[:, None]
-    if wanted.phantoms:
-        library, spread = _library(wanted.phantoms), parameters.dyes.spread
+    if cores.phantoms:
+        library, spread = _library(cores.phantoms), parameters.dyes.spread
         stored = draw_stored(for_choice, count, library, brightness_spread=spread)
-        own = stored.semi_axes_um
-        axes = own * np.sqrt((axes / own)[:, 1:].prod(axis=1, keepdims=True))
+        sizes = stored.semi_axes_um
+        axes = sizes * np.sqrt((axes / sizes)[:, 1:].prod(axis=1, keepdims=True))
     rigid = stored is not None
-    poses = placement.poses(for_place, wanted, labels, depth, grid, axes, parts=parts, rigid=rigid)
+    poses = placement.poses(for_place, cores, labels, depth, grid, axes, parts=parts, rigid=rigid)
     return poses, stored and stored.posed(poses.semi_axes_um, poses.rotations)
 
 
@@ -283,30 +283,30 @@ def _nuclei(
     stored: StoredNuclei | None,
 ) -> tuple[Bodies, Array, Numbers]:
     """Return nuclei and their parts, centres (M, 3) in µm, and numbers of cells (M,)."""
-    wanted, owners = parameters.nuclei, np.arange(1, len(states) + 1)
+    cores, owners = parameters.nuclei, np.arange(1, len(states) + 1)
     for_shape, for_mitosis, for_pieces = streams
     centres, axes, rotations = poses.centres_um, poses.semi_axes_um, poses.rotations
     two = states == TWO
 
     def draw(stream: np.random.Generator, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
-        found = shapes.draw_nuclei(
+        nuclei = shapes.draw_nuclei(
             stream,
             int(chosen.sum()),
             diameter_um=2.0,
             diameter_spread=0.0,
             axis_spread=0.0,
-            roughness=wanted.roughness,
+            roughness=cores.roughness,
             brightness_spread=parameters.dyes.spread,
-            contrast=wanted.contrast,
-            nucleoli=wanted.nucleoli,
+            contrast=cores.contrast,
+            nucleoli=cores.nucleoli,
             mitotic_fraction=mitotic,
         )
         if not mitotic:
-            return found.posed(axes[chosen], rotations[chosen])
+            return nuclei.posed(axes[chosen], rotations[chosen])
         size = axes[chosen].prod(axis=1, keepdims=True) ** (1 / 3)
-        late = (found.phase == LATE)[:, None, None]
-        turned = np.where(late, rotations[chosen], found.rotations)
-        return replace(found, semi_axes_um=found.semi_axes_um * size, rotations=turned)
+        late = (nuclei.phase == LATE)[:, None, None]
+        turned = np.where(late, rotations[chosen], nuclei.rotations)
+        return replace(nuclei, semi_axes_um=nuclei.semi_axes_um * size, rotations=turned)
 
     def rest(chosen: NDArray[np.bool_]) -> Bodies:
         return draw(for_shape, chosen, 0.0) if stored is None else stored.take(chosen)
@@ -324,13 +324,13 @@ def _nuclei(
     dead = states == DYING
     dying = draw(for_pieces, dead, 0.0)
     for number, owner in enumerate(owners[dead]):
-        one = dying.take(np.array([number]))
+        body = dying.take(np.array([number]))
         middle = centres[dead][number : number + 1]
-        found = debris.fragments(for_pieces, one, middle, share=PIECES, factor=BRIGHT)
-        parts.append(found)
-        of.append(np.full(len(found[0]), owner))
+        pieces = debris.fragments(for_pieces, body, middle, share=PIECES, factor=BRIGHT)
+        parts.append(pieces)
+        of.append(np.full(len(pieces[0]), owner))
     bodies = Mixture(tuple(part for part, _ in parts))
-    all_centres = np.concatenate([own for _, own in parts])
+    all_centres = np.concatenate([middles for _, middles in parts])
     if parameters.plane:
         all_centres[:, 0] = 0.5
     elif not parameters.cells.source:
@@ -344,8 +344,8 @@ def _middles(
     """Return places (N, 3) in µm and their depths (N,): at least µm and shares (2, N)."""
     deepest = np.zeros(least.shape[1] + 1, np.float32)
     np.maximum.at(deepest, labels.ravel(), depth.ravel())
-    wanted = np.maximum(least[0], least[1] * deepest[1:])
-    limits = np.append(0, np.minimum(wanted, DEEPEST * deepest[1:])).astype(np.float32)
+    depths = np.maximum(least[0], least[1] * deepest[1:])
+    limits = np.append(0, np.minimum(depths, DEEPEST * deepest[1:])).astype(np.float32)
     eligible = (labels > 0) & (depth >= limits[labels])
     pool = Pools.of(np.where(eligible, labels, np.uint16(0))[None])
     chosen = pool.draw(rng, np.arange(1, len(deepest)))
@@ -375,9 +375,9 @@ class Pools:
     def of(cls, labels: Labels) -> "Pools":
         """Return the voxels of labels (Z, Y, X)."""
         voxels = np.flatnonzero(labels)
-        own = labels.ravel()[voxels]
-        counts = np.bincount(own, minlength=int(own.max(initial=0)) + 1)
-        voxels = voxels[np.argsort(own, kind="stable")]
+        numbers = labels.ravel()[voxels]
+        counts = np.bincount(numbers, minlength=int(numbers.max(initial=0)) + 1)
+        voxels = voxels[np.argsort(numbers, kind="stable")]
         return cls(voxels, np.concatenate([[0], np.cumsum(counts)]))
 
     def draw(self, rng: np.random.Generator, labels: Numbers) -> Numbers:

@@ -45,8 +45,8 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     for_cells, for_dye, for_spots, for_stray, for_camera, for_own, for_source = rng.spawn(7)
     source = None
     if parameters.cells.source:
-        own, axes = parameters.cells, "YX" if parameters.plane else "ZYX"
-        source = read_cells(for_source, own.source, own.source_um, axes)
+        cells, axes = parameters.cells, "YX" if parameters.plane else "ZYX"
+        source = read_cells(for_source, cells.source, cells.source_um, axes)
         parameters = parameters.sized(source)
     culture = grow(for_cells, parameters, source)
     psf, detector = point_spread(parameters), parameters.detector
@@ -55,11 +55,11 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     if glow is not None:
         dyes = {name: dye + glow for name, dye in dyes.items()}
     light = {name: _seen(dye, culture.grid, detector, psf) for name, dye in dyes.items()}
-    found, missed = None, 0
+    spots, missed = None, 0
     if parameters.spots:
         own_light = for_own.uniform(*parameters.dyes.autofluorescence)
-        found, missed = points.draw(for_spots, culture, parameters)
-        light["spots"] = points.light(found, detector, psf)
+        spots, missed = points.draw(for_spots, culture, parameters)
+        light["spots"] = points.light(spots, detector, psf)
         light["spots"] += np.float32(own_light) * light["cytoplasm"]
         if glow is not None:
             light["spots"] += _seen(glow, culture.grid, detector, psf)
@@ -67,7 +67,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     for image in light.values():
         image += np.float32(background)
     images = _expose(for_camera, light, parameters)
-    sample = _sample(culture, found, missed, images, light, parameters)
+    sample = _sample(culture, spots, missed, images, light, parameters)
     if source is None:
         return sample
     return replace(sample, metadata={**source.metadata, **sample.metadata})
@@ -93,20 +93,20 @@ def _dyes(
 ) -> tuple[dict[str, Image], float]:
     """Return the photons (Z, Y, X) of cytoplasm and nuclei before the blur, and everywhere."""
     for_level, for_noise, for_clumps = rng.spawn(3)
-    wanted, grid = parameters.dyes, culture.grid
-    levels = [wanted.cytoplasm_photons, wanted.nuclei_photons, wanted.background_photons]
+    dyes, grid = parameters.dyes, culture.grid
+    levels = [dyes.cytoplasm_photons, dyes.nuclei_photons, dyes.background_photons]
     cytoplasm, nucleus, background = (float(for_level.uniform(*level)) for level in levels)
     noise = Grid(grid.shape, (WHOLE_UM, *grid.spacing[1:])) if parameters.plane else grid
-    tile = chromatin_tile(for_noise, noise, wanted.texture_um)
-    factors = np.exp(wanted.spread * for_level.normal(size=len(culture.kinds)))
+    tile = chromatin_tile(for_noise, noise, dyes.texture_um)
+    factors = np.exp(dyes.spread * for_level.normal(size=len(culture.kinds)))
     dye = np.append(0, factors).astype(np.float32)[culture.cells]
     if parameters.plane:
         dye *= culture.thickness
-    _stain(for_noise, dye, culture.cells, tile, wanted.contrast)
-    dye[culture.nuclei > 0] *= np.float32(wanted.in_nucleus)
-    if wanted.membrane > 0:
+    _stain(for_noise, dye, culture.cells, tile, dyes.contrast)
+    dye[culture.nuclei > 0] *= np.float32(dyes.in_nucleus)
+    if dyes.membrane > 0:
         depth = points.depth_um(culture, parameters)
-        dye[(depth > 0) & (depth <= wanted.membrane_um)] += np.float32(wanted.membrane)
+        dye[(depth > 0) & (depth <= dyes.membrane_um)] += np.float32(dyes.membrane)
     dye *= np.float32(cytoplasm)
     clumps = chromatin_tile(for_clumps, noise, CHROMATIN_UM)
     cores = paint(culture.bodies, culture.centres_um, grid, clumps, np.zeros_like(dye))
@@ -141,24 +141,24 @@ def _foreign(culture: Culture) -> NDArray[np.bool_]:
 
 def _debris(rng: np.random.Generator, grid: Grid, parameters: Parameters) -> Image | None:
     """Return the photons (Z, Y, X) of autofluorescent blobs, None without any."""
-    wanted = parameters.stray
-    count = int(rng.integers(wanted.debris[0], wanted.debris[1] + 1))
+    stray = parameters.stray
+    count = int(rng.integers(stray.debris[0], stray.debris[1] + 1))
     if not count:
         return None
     places = rng.uniform(grid.origin, np.add(grid.origin, grid.size_um), (count, 3))
     if parameters.plane:
         places[:, 0] = 0.5
-    size, light = wanted.debris_um, wanted.debris_photons
+    size, light = stray.debris_um, stray.debris_photons
     blobs = draw_blobs(rng, places, sigma_z_um=size, sigma_xy_um=size, brightness=light)
     return paint_blobs(blobs, grid, np.zeros(grid.shape, np.float32))
 
 
 def _rays(rng: np.random.Generator, photons: Image, parameters: Parameters) -> None:
     """Add straight tracks of cosmic rays to the photons of an exposure, in place."""
-    wanted, shape = parameters.stray, np.array(photons.shape[1:])
-    low, high = np.log(wanted.ray_photons)
-    for _ in range(int(rng.integers(wanted.rays[0], wanted.rays[1] + 1))):
-        length = int(rng.integers(wanted.ray_voxels[0], wanted.ray_voxels[1] + 1))
+    stray, shape = parameters.stray, np.array(photons.shape[1:])
+    low, high = np.log(stray.ray_photons)
+    for _ in range(int(rng.integers(stray.rays[0], stray.rays[1] + 1))):
+        length = int(rng.integers(stray.ray_voxels[0], stray.ray_voxels[1] + 1))
         plane, turn = rng.integers(len(photons)), rng.uniform(0, 2 * np.pi)
         steps = np.arange(length)[:, None] * [np.sin(turn), np.cos(turn)]
         track = np.unique(np.floor(rng.uniform(0, shape) + steps).astype(int), axis=0)
@@ -170,8 +170,8 @@ def _expose(
     rng: np.random.Generator, light: Mapping[str, Image], parameters: Parameters
 ) -> dict[str, NDArray[np.unsignedinteger]]:
     """Return the counts (Z, Y, X) of each channel, exposed on its own."""
-    own = parameters.microscope
-    values = own.model_dump(include={"gain", "offset", "read_noise", "bits"})
+    microscope = parameters.microscope
+    values = microscope.model_dump(include={"gain", "offset", "read_noise", "bits"})
     camera, images = Detector(**values), {}
     for (name, photons), stream in zip(light.items(), rng.spawn(len(light)), strict=True):
         hit = photons
@@ -184,7 +184,7 @@ def _expose(
 
 def _sample(
     culture: Culture,
-    found: Spots | None,
+    spots: Spots | None,
     missed: int,
     images: Mapping[str, NDArray[np.unsignedinteger]],
     light: Mapping[str, Image],
@@ -199,22 +199,22 @@ def _sample(
 
     y, x = np.subtract(culture.grid.shape, detector.shape)[1:] // 2
     window = (slice(None), slice(y, y + detector.shape[1]), slice(x, x + detector.shape[2]))
-    kept = np.unique(culture.cells[window])
-    kept = kept[kept > 0]
+    numbers = np.unique(culture.cells[window])
+    numbers = numbers[numbers > 0]
     new = np.zeros(len(culture.kinds) + 1, np.uint16)
-    new[kept] = np.arange(1, len(kept) + 1)
+    new[numbers] = np.arange(1, len(numbers) + 1)
     cells, nuclei = new[culture.cells[window]], new[culture.nuclei[window]]
     objects = {"cells": volume(cells), "nuclei": volume(nuclei)}
     seen = {name: volume(image, channel=NAMES[name], study=STUDY) for name, image in images.items()}
     main = seen[shown.image]
-    facts = _facts(culture, kept, nuclei, images, parameters)
+    facts = _facts(culture, numbers, nuclei, images, parameters)
     sockets: dict[str, Volume | Mapping[str, Any]] = {
         IMAGE.slug: main,
         LABELS.slug: objects[shown.target],
     }
     conditions: dict[str, Scalar] = measured(main.array, objects[shown.target].array)
-    if found is not None:
-        listed = found.take(points.inside(found, detector))
+    if spots is not None:
+        listed = spots.take(points.inside(spots, detector))
         table = _table(listed, new, light[shown.image], parameters)
         sockets[POINTS.slug] = _document(listed, table, parameters)
         sockets[TABLE] = table
@@ -227,7 +227,7 @@ def _sample(
     stack = np.stack([image.array for name, image in seen.items() if name != "sum"])
     extras["channels"] = Volume(stack, spacing, f"C{axes}", {"study": STUDY})
     if len(parameters.cells.kinds) > 1:
-        kinds = type_map(objects[shown.target].array, culture.kinds[kept - 1])
+        kinds = type_map(objects[shown.target].array, culture.kinds[numbers - 1])
         extras["cell-kinds"] = volume(kinds)
     return Sample(
         sockets=sockets,
@@ -241,15 +241,15 @@ def _sample(
 
 def _facts(
     culture: Culture,
-    kept: NDArray[np.integer],
+    numbers: NDArray[np.integer],
     nuclei: Labels,
     images: Mapping[str, NDArray[np.unsignedinteger]],
     parameters: Parameters,
 ) -> dict[str, Scalar]:
     """Return measured facts of a case."""
-    states, full = culture.states[kept - 1], full_scale(parameters.microscope.bits)
+    states, full = culture.states[numbers - 1], full_scale(parameters.microscope.bits)
     facts: dict[str, Scalar] = {
-        "n_cells": len(kept),
+        "n_cells": len(numbers),
         "n_nuclei": int(np.count_nonzero(np.unique(nuclei))),
         "n_two_nuclei": int(np.count_nonzero(states == TWO)),
         "n_dividing": int(np.count_nonzero(states == DIVIDING)),

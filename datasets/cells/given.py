@@ -26,19 +26,19 @@ def label_files(source: Path) -> list[Path]:
         raise InputError(f"{source}: no such file of labels; paths count from the recipe's folder")
     if not source.is_dir() or is_image(source):
         return [source]
-    found = image_files(source, pictures=True)
-    if not found:
+    files = image_files(source, pictures=True)
+    if not files:
         raise InputError(f"{source}: expected label images in the folder, found none")
-    return found
+    return files
 
 
 def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -> Volume:
     """Return labels (Z, Y, X) or (Y, X) of a voxel size that is known; else InputError."""
     volume = read(path)
-    wanted = (axes,) if axes else ("ZYX", "YX")
-    if volume.axes not in wanted:
+    accepted = (axes,) if axes else ("ZYX", "YX")
+    if volume.axes not in accepted:
         raise InputError(
-            f"{path}: expected labels with the axes {' or '.join(wanted)}, found {volume.axes} of "
+            f"{path}: expected labels with the axes {' or '.join(accepted)}, found {volume.axes} of "
             f"{' x '.join(map(str, volume.shape))}"
         )
     if volume.array.dtype.kind not in "iu":
@@ -47,13 +47,13 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
         )
     if spacing_um is None and volume.spacing_is_assumed:
         raise InputError(f"{path}: the labels give no voxel size in µm; set source_um or --spacing")
-    own = spacing_um or volume.spacing
-    if len(own) != len(volume.axes):
+    spacing = spacing_um or volume.spacing
+    if len(spacing) != len(volume.axes):
         raise InputError(
             f"{path}: expected a voxel size of {len(volume.axes)} numbers for the axes "
-            f"{volume.axes}, found {len(own)}"
+            f"{volume.axes}, found {len(spacing)}"
         )
-    return Volume(volume.array, own, volume.axes, {NAME: path.name})
+    return Volume(volume.array, spacing, volume.axes, {NAME: path.name})
 
 
 def read_cells(
@@ -65,19 +65,19 @@ def read_cells(
     return read_labels(path, None if spacing_um == "auto" else spacing_um, axes)
 
 
-def nearest(array: NDArray[T], own: Grid, grid: Grid) -> NDArray[T]:
+def nearest(array: NDArray[T], source: Grid, grid: Grid) -> NDArray[T]:
     """Return the values (Z, Y, X) on a grid of the nearest voxels of another; 0 beyond it."""
     index, outside = [], []
-    for axis, n in enumerate(own.shape):
-        away = grid.origin[axis] - own.origin[axis]
+    for axis, n in enumerate(source.shape):
+        away = grid.origin[axis] - source.origin[axis]
         ticks = (np.arange(grid.shape[axis]) + 0.5) * grid.spacing[axis] + away
-        place = np.floor(ticks / own.spacing[axis] + NUDGE).astype(np.int64)
+        place = np.floor(ticks / source.spacing[axis] + NUDGE).astype(np.int64)
         index.append(place.clip(0, n - 1))
         outside.append((place < 0) | (place >= n))
-    found = np.array(array[np.ix_(*index)])
+    values = np.array(array[np.ix_(*index)])
     for axis, beyond in enumerate(outside):
-        found[(slice(None),) * axis + (beyond,)] = 0
-    return found
+        values[(slice(None),) * axis + (beyond,)] = 0
+    return values
 
 
 def centred(shape: tuple[int, ...], spacing: Lengths, middle_um: ArrayLike) -> Grid:
@@ -105,7 +105,7 @@ def _tidied(labels: NDArray[np.integer]) -> Labels:
         if len(numbers) - 1 > MOST:
             raise InputError(f"expected at most {MOST} cells, found {len(numbers) - 1}; crop it")
         labels = places[1:].reshape(labels.shape)
-    found, kept = tidy(labels.astype(np.uint16), 1)
+    tidied, kept = tidy(labels.astype(np.uint16), 1)
     if not len(kept):
         raise InputError("expected labels of cells in the image, found 0 in all of its voxels")
-    return found
+    return tidied

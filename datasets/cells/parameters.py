@@ -328,7 +328,7 @@ class Parameters(Section):
         if self.image.shape != "source":
             return self
         axes = zip(source.shape, source.spacing, self.image.spacing_um, strict=True)
-        shape = tuple(max(round(n * step / own), 1) for n, step, own in axes)
+        shape = tuple(max(round(n * step / spacing), 1) for n, step, spacing in axes)
         return self.model_copy(update={"image": self.image.model_copy(update={"shape": shape})})
 
     @property

@@ -64,14 +64,14 @@ class Placement(Described):
     def draw(self, rng: np.random.Generator, cells: "Objects") -> dict[str, Array]:
         """Return whole rows (N,), of cells like each in size and elongation."""
         columns = self.columns
-        own = np.log([columns["radius_um"], columns["cell_elongation"]]).T
-        scale = np.maximum(own.std(axis=0), LEAST)
-        few = min(max(int(np.ceil(NEIGHBOURS * len(own))), FEWEST), len(own))
-        wanted, tree = np.log([cells.radius_um, cells.elongation]).T / scale, cKDTree(own / scale)
-        reach = np.maximum(tree.query(wanted, k=[few])[0][:, 0] * (1 + 1e-9), ALIKE)
-        rows = np.empty(len(wanted), np.int64)
-        for number, share in enumerate(rng.random(len(wanted))):
-            near = np.sort(tree.query_ball_point(wanted[number], reach[number]))
+        points = np.log([columns["radius_um"], columns["cell_elongation"]]).T
+        scale = np.maximum(points.std(axis=0), LEAST)
+        few = min(max(int(np.ceil(NEIGHBOURS * len(points))), FEWEST), len(points))
+        goals, tree = np.log([cells.radius_um, cells.elongation]).T / scale, cKDTree(points / scale)
+        reach = np.maximum(tree.query(goals, k=[few])[0][:, 0] * (1 + 1e-9), ALIKE)
+        rows = np.empty(len(goals), np.int64)
+        for number, share in enumerate(rng.random(len(goals))):
+            near = np.sort(tree.query_ball_point(goals[number], reach[number]))
             rows[number] = near[int(share * len(near))]
         return {name: values[rows] for name, values in columns.items()}
 
@@ -101,9 +101,9 @@ def measure(labels: Labels, grid: Grid) -> Objects:
     centres, sizes = np.zeros((len(boxes), 3)), np.zeros(len(boxes))
     values, turns = np.zeros((len(boxes), 3)), np.zeros((len(boxes), 3, 3))
     for number, box in enumerate(boxes):
-        own = labels[box] == number + 1
-        sizes[number] = np.count_nonzero(own) * voxel
-        middle, spread = moments(own, grid.spacing, sizes[number])
+        mask = labels[box] == number + 1
+        sizes[number] = np.count_nonzero(mask) * voxel
+        middle, spread = moments(mask, grid.spacing, sizes[number])
         corner = np.array([span.start for span in box]) + 0.5
         centres[number] = middle + corner * grid.spacing + grid.origin
         if plane:  # z is the first axis, however small the object is
@@ -128,9 +128,9 @@ def learn_to(out: Path, cells: Path, nuclei: Path, spacing_um: Lengths | None = 
     """Write the placement learned from labels, files or folders with files of the same names."""
     need_file(out)
     pairs = side_by_side([cells, nuclei]).values()
-    found = learn(tuple(read_labels(path, spacing_um) for path in pair) for pair in pairs)
-    write_json(out, found.model_dump(mode="json"))
-    return found
+    placement = learn(tuple(read_labels(path, spacing_um) for path in pair) for pair in pairs)
+    write_json(out, placement.model_dump(mode="json"))
+    return placement
 
 
 def learn(pairs: Iterable[tuple[Volume, ...]]) -> Placement:
@@ -148,19 +148,19 @@ def learn(pairs: Iterable[tuple[Volume, ...]]) -> Placement:
             )
         if cells.array.any() and nuclei.array.any():
             rows.append(_rows(cells, nuclei))
-    found = np.concatenate(rows)
-    if not len(found):
+    table = np.concatenate(rows)
+    if not len(table):
         raise InputError(
             "expected cells with one nucleus each, clear of the faces of their image, found none"
         )
-    columns = dict(zip(COLUMNS, found.T.round(5).tolist(), strict=True))
+    columns = dict(zip(COLUMNS, table.T.round(5).tolist(), strict=True))
     return parse("placement", {"axes": axes, **columns}, Placement)
 
 
 def _rows(cells: Volume, nuclei: Volume) -> Array:
     """Return a row (R, columns) for each whole cell with one nucleus."""
     grid = Grid((1, *cells.shape)[-3:], (1.0, *cells.spacing)[-3:])
-    outer, inner = (on_grid(replace(own, spacing=cells.spacing), grid) for own in (cells, nuclei))
+    outer, inner = (on_grid(replace(labels, spacing=cells.spacing), grid) for labels in (cells, nuclei))
     around, cores, plane = measure(outer, grid), measure(inner, grid), outer.shape[0] == 1
     covered = inner > 0
     keys = inner[covered].astype(np.int64) * (len(around) + 1) + outer[covered]
@@ -178,19 +178,19 @@ def _rows(cells: Volume, nuclei: Volume) -> Array:
     ]
     once = np.bincount(home, minlength=len(around) + 1) == 1
     chosen = np.flatnonzero((home > 0) & once[home] & np.append(False, whole)[home])
-    own, away = home[chosen] - 1, depth_um(outer, grid)
+    hosts, away = home[chosen] - 1, depth_um(outer, grid)
     deepest = ndimage.maximum(away, outer, np.arange(1, len(around) + 1))
     index = np.floor(cores.centres_um[chosen] / grid.spacing).astype(np.int64)
     at = tuple(np.minimum(index, np.array(outer.shape) - 1).T)
-    depth = np.where(outer[at] == own + 1, away[at] / deepest[own], 0.0)
-    offset = np.linalg.norm(cores.centres_um[chosen] - around.centres_um[own], axis=1)
-    ratio = (cores.radius_um[chosen] / around.radius_um[own]) ** (2 if plane else 3)
-    cosine = np.abs((cores.rotations[chosen, :, 2] * around.rotations[own, :, 2]).sum(axis=1))
+    depth = np.where(outer[at] == hosts + 1, away[at] / deepest[hosts], 0.0)
+    offset = np.linalg.norm(cores.centres_um[chosen] - around.centres_um[hosts], axis=1)
+    ratio = (cores.radius_um[chosen] / around.radius_um[hosts]) ** (2 if plane else 3)
+    cosine = np.abs((cores.rotations[chosen, :, 2] * around.rotations[hosts, :, 2]).sum(axis=1))
     columns = {
-        "radius_um": around.radius_um[own],
-        "cell_elongation": around.elongation[own],
+        "radius_um": around.radius_um[hosts],
+        "cell_elongation": around.elongation[hosts],
         "depth": depth,
-        "offset": offset / around.radius_um[own],
+        "offset": offset / around.radius_um[hosts],
         "ratio": np.minimum(ratio, 1),
         "elongation": cores.elongation[chosen],
         "angle_deg": np.rad2deg(np.arccos(np.minimum(cosine, 1))),
@@ -210,7 +210,7 @@ class Poses:
 
 def poses(
     rng: np.random.Generator,
-    wanted: Placing,
+    placing: Placing,
     labels: Labels,
     depth: Image,
     grid: Grid,
@@ -225,7 +225,7 @@ def poses(
     """
     for_rows, for_place = rng.spawn(2)
     cells, plane = measure(labels, grid), labels.shape[0] == 1
-    rows = _drawn(for_rows, wanted, cells, plane)
+    rows = _drawn(for_rows, placing, cells, plane)
     if "ratio" in rows:
         long = rows["elongation"]
         size = parts * cells.radius_um * rows["ratio"] ** (1 / 2 if plane else 1 / 3)
@@ -235,9 +235,9 @@ def poses(
         axes = np.where(np.reshape(rigid, (-1, 1)), axes * same[:, None], new)
     centres, turns, scales = cells.centres_um.copy(), cells.rotations.copy(), np.ones(len(cells))
     for i, box in enumerate(cells.boxes):
-        own = labels[box] == i + 1
-        away = depth[box][own]
-        index = np.argwhere(own) + [span.start for span in box]
+        mask = labels[box] == i + 1
+        away = depth[box][mask]
+        index = np.argwhere(mask) + [span.start for span in box]
         middles = (index + 0.5) * grid.spacing + grid.origin
         error = np.abs(away / away.max() - rows["depth"][i])
         if "offset" in rows:
@@ -256,19 +256,19 @@ def poses(
 
 
 def _drawn(
-    rng: np.random.Generator, wanted: Placing, cells: Objects, plane: bool
+    rng: np.random.Generator, placing: Placing, cells: Objects, plane: bool
 ) -> dict[str, Array]:
     """Return the wanted columns (N,), learned ones by whole rows; without those left open."""
-    if wanted.learned:
-        path, axes = Path(wanted.learned), "YX" if plane else "ZYX"
+    if placing.learned:
+        path, axes = Path(placing.learned), "YX" if plane else "ZYX"
         table: Placement = parse(path, read_json(path), Placement)
         if table.axes != axes:
             raise InputError(f"{path}: learned from labels {table.axes}, but the cells are {axes}")
         return table.draw(rng, cells)
-    ranges = {"depth": wanted.depth, "elongation": wanted.elongation}
-    ranges["angle_deg"] = wanted.align_deg
-    ranges |= {} if wanted.offset == "auto" else {"offset": wanted.offset}
-    ranges |= {} if wanted.ratio == "auto" else {"ratio": wanted.ratio}
+    ranges = {"depth": placing.depth, "elongation": placing.elongation}
+    ranges["angle_deg"] = placing.align_deg
+    ranges |= {} if placing.offset == "auto" else {"offset": placing.offset}
+    ranges |= {} if placing.ratio == "auto" else {"ratio": placing.ratio}
     return {name: rng.uniform(*limits, len(cells)) for name, limits in ranges.items()}
 
 

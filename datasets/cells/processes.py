@@ -22,7 +22,7 @@ THINNER = 0.8  # width of a fork / that of the process there
 
 def grow_processes(
     rng: np.random.Generator,
-    wanted: Outlines,
+    outlines: Outlines,
     labels: Labels,
     dome: Image,
     places: tuple[Array, Array],
@@ -36,16 +36,16 @@ def grow_processes(
     for_first, for_fork = rng.spawn(2)
     pixel, before = min(spacing), dome.copy()
     middles, radius = places
-    low, high = wanted.processes
+    low, high = outlines.processes
     cells = np.repeat(np.arange(len(radius)), for_first.integers(low, high + 1, len(radius)))
     cells = cells[radius[cells] > 0]
-    height = wanted.process_width_um / (sum(wanted.height_um) / 2)
+    height = outlines.process_width_um / (sum(outlines.height_um) / 2)
     paths = np.empty((len(cells), 5))  # y, x, heading, length, half the width
     paths[:, :2] = middles[cells]
     paths[:, 2] = _headings(for_first, cells)
-    paths[:, 3] = radius[cells] + for_first.uniform(*wanted.process_um, len(cells)) / pixel
-    paths[:, 4] = wanted.process_width_um / 2 / pixel
-    bend = wanted.process_bend * sqrt(STEP * pixel)
+    paths[:, 3] = radius[cells] + for_first.uniform(*outlines.process_um, len(cells)) / pixel
+    paths[:, 4] = outlines.process_width_um / 2 / pixel
+    bend = outlines.process_bend * sqrt(STEP * pixel)
 
     def walk(stream: np.random.Generator, paths: Array, cells: Numbers) -> Array:
         steps = int(np.ceil(paths[:, 3].max(initial=0) / STEP))
@@ -56,7 +56,7 @@ def grow_processes(
 
     ways = walk(for_first, paths, cells)
     reached = np.isfinite(ways[:, :, 0]).sum(axis=1)
-    chosen = np.flatnonzero((for_fork.random(len(cells)) < wanted.forks) & (reached > 2))
+    chosen = np.flatnonzero((for_fork.random(len(cells)) < outlines.forks) & (reached > 2))
     at = (for_fork.uniform(*FORKS, len(chosen)) * reached[chosen]).astype(np.int64)
     forks = paths[chosen]
     forks[:, [0, 1, 2, 4]] = ways[chosen, at]

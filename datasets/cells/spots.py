@@ -47,11 +47,11 @@ class Spots:
         balls = self.radius_um > 0
         rows = np.repeat(np.arange(len(self)), np.where(balls, EMITTERS, 1))
         places, photons = self.places_um[rows], self.photons[rows].copy()
-        own = balls[rows]
+        mask = balls[rows]
         shape = np.tile(ball(EMITTERS).T, (int(balls.sum()), 1))
         shape -= shape[:EMITTERS].mean(axis=0) if len(shape) else 0
-        places[own] += shape * self.radius_um[rows][own, None]
-        photons[own] /= EMITTERS
+        places[mask] += shape * self.radius_um[rows][mask, None]
+        photons[mask] /= EMITTERS
         return places, photons, rows
 
     def sd_um(self, psf: Gaussian) -> Array:
@@ -61,32 +61,32 @@ class Spots:
 
 def draw(rng: np.random.Generator, culture: Culture, parameters: Parameters) -> tuple[Spots, int]:
     """Return the spots of all kinds, and how many found no room."""
-    found, missed = [], 0
-    for number, (own, stream) in enumerate(
+    parts, missed = [], 0
+    for number, (kind, stream) in enumerate(
         zip(parameters.spots, rng.spawn(len(parameters.spots)), strict=True)
     ):
         for_count, for_place, for_light = stream.spawn(3)
-        if own.cloud is not None:
-            mean = for_count.uniform(*own.count)
-            count = int(for_count.poisson(mean) if own.law == "poisson" else round(mean))
-            cells, put = np.zeros(count, np.int64), _around(for_place, own.cloud, parameters)
+        if kind.cloud is not None:
+            mean = for_count.uniform(*kind.count)
+            count = int(for_count.poisson(mean) if kind.law == "poisson" else round(mean))
+            cells, put = np.zeros(count, np.int64), _around(for_place, kind.cloud, parameters)
         else:
-            room = _room(own, culture, parameters)
+            room = _room(kind, culture, parameters)
             cells = np.repeat(
-                np.arange(1, len(culture.kinds) + 1), _numbers(for_count, own, room, culture)
+                np.arange(1, len(culture.kinds) + 1), _numbers(for_count, kind, room, culture)
             )
-            put = _places(for_place, own, room, cells, culture.grid)
-        places, kept = _apart(put, cells, own.distance_um)
-        if own.cloud is not None:
+            put = _places(for_place, kind, room, cells, culture.grid)
+        places, apart = _apart(put, cells, kind.distance_um)
+        if kind.cloud is not None:
             cells = _at(culture.cells, places, culture.grid).astype(np.int64)
-        missed += len(cells) - int(kept.sum())
-        low, high = np.log(own.photons)
-        light = for_light.uniform(low, high) + own.spread * for_light.normal(size=len(cells))
-        radius = for_light.uniform(*own.radius_um, len(cells))
+        missed += len(cells) - int(apart.sum())
+        low, high = np.log(kind.photons)
+        light = for_light.uniform(low, high) + kind.spread * for_light.normal(size=len(cells))
+        radius = for_light.uniform(*kind.radius_um, len(cells))
         whole = Spots(places, cells, np.full(len(cells), number), np.exp(light), radius)
-        found.append(whole.take(kept))
+        parts.append(whole.take(apart))
     columns = [field.name for field in fields(Spots)]
-    return Spots(*(np.concatenate([getattr(s, name) for s in found]) for name in columns)), missed
+    return Spots(*(np.concatenate([getattr(s, name) for s in parts]) for name in columns)), missed
 
 
 def _room(kind: SpotKind, culture: Culture, parameters: Parameters) -> Labels:
@@ -131,8 +131,8 @@ def _places(
     """Return a function that draws places (n, 3) in µm, in their cells, of chosen spots."""
     pool, depth = Pools.of(room), room.shape[0]
 
-    def anywhere(own: Numbers) -> Array:
-        index = np.stack(np.unravel_index(pool.draw(rng, own), room.shape), axis=1)
+    def anywhere(numbers: Numbers) -> Array:
+        index = np.stack(np.unravel_index(pool.draw(rng, numbers), room.shape), axis=1)
         shift = rng.random(index.shape)
         if depth == 1:
             shift[:, 0] = 0.5
@@ -183,14 +183,14 @@ def _at(labels: Labels, places_um: Array, grid: Grid) -> Labels:
     """Return the labels (n,) at places (n, 3) in µm, 0 outside of the grid."""
     index = np.floor((places_um - grid.origin) / grid.spacing).astype(np.int64)
     inside = ((index >= 0) & (index < labels.shape)).all(axis=1)
-    found = np.zeros(len(index), np.uint16)
-    found[inside] = labels[tuple(index[inside].T)]
-    return found
+    values = np.zeros(len(index), np.uint16)
+    values[inside] = labels[tuple(index[inside].T)]
+    return values
 
 
 def _apart(put: Put, cells: Numbers, distance_um: float) -> tuple[Array, NDArray[np.bool_]]:
     """Return places (N, 3), of which the kept ones (N,) lie at least a distance apart."""
-    places, kept = put(np.arange(len(cells))), np.ones(len(cells), bool)
+    places, apart = put(np.arange(len(cells))), np.ones(len(cells), bool)
     for number in range(ROUNDS if distance_um > 0 and len(cells) > 1 else 0):
         pairs = cKDTree(places).query_pairs(distance_um, output_type="ndarray")
         later = np.unique(pairs.max(axis=1, initial=0))
@@ -199,8 +199,8 @@ def _apart(put: Put, cells: Numbers, distance_um: float) -> tuple[Array, NDArray
         if number < ROUNDS - 1:
             places[later] = put(later)
         else:
-            kept[later] = False
-    return places, kept
+            apart[later] = False
+    return places, apart
 
 
 def light(spots: Spots, grid: Grid, psf: Gaussian) -> Image:
@@ -214,10 +214,10 @@ def light(spots: Spots, grid: Grid, psf: Gaussian) -> Image:
     )
     across = columns.T.tocsr()
     for number, plane in enumerate(image):
-        own = up[[number]].tocsr()
-        chosen = own.indices
+        shares = up[[number]].tocsr()
+        chosen = shares.indices
         if len(chosen):
-            strength = diags_array(own.data * photons[chosen]).tocsr()
+            strength = diags_array(shares.data * photons[chosen]).tocsr()
             plane[:] = (rows[:, chosen] @ (strength @ across[chosen])).toarray()
     return image
 
@@ -228,13 +228,13 @@ def _shares(places: Array, axis: tuple[Array, float], sigma_um: float) -> csr_ar
     order = np.argsort(places, kind="stable")
     back = np.empty(len(places), np.int64)
     back[order] = np.arange(len(places))
-    found = means((places[order], POINT_UM), axis, sigma_um).astype(np.float64).tocsc()
+    shares = means((places[order], POINT_UM), axis, sigma_um).astype(np.float64).tocsc()
     low, high = middles[0] - step / 2, middles[-1] + step / 2
     sharp = max(sigma_um, SHARP_UM)
     whole = ndtr((high - places[order]) / sharp) - ndtr((low - places[order]) / sharp)
-    sums = np.asarray(found.sum(axis=0)).ravel()
-    found = found @ diags_array(np.divide(whole, sums, out=np.zeros_like(sums), where=sums > 0))
-    return found.tocsc()[:, back].tocsr()
+    sums = np.asarray(shares.sum(axis=0)).ravel()
+    shares = shares @ diags_array(np.divide(whole, sums, out=np.zeros_like(sums), where=sums > 0))
+    return shares.tocsc()[:, back].tocsr()
 
 
 def inside(spots: Spots, grid: Grid) -> NDArray[np.bool_]:

@@ -43,22 +43,22 @@ class Truth:
 
 def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
     """Return the labels of a spheroid on the detector's voxels; `spread` widens visible ones."""
-    wanted, detector = specimen.parameters.labels, specimen.parameters.detector
+    rules, detector = specimen.parameters.labels, specimen.parameters.detector
     drawn, levels = _nuclei(specimen, spread, detector)
-    found, kept = labels.tidy(drawn, wanted.min_voxels)
-    if wanted.visibility > 0:
+    nuclei, numbers = labels.tidy(drawn, rules.min_voxels)
+    if rules.visibility > 0:
         seen = labels.visibility(
-            found, photons, read_noise=specimen.drawn["read_noise"], level=wanted.visibility
+            nuclei, photons, read_noise=specimen.drawn["read_noise"], level=rules.visibility
         )
-        found, kept = labels.drop(found, seen), kept[seen]
+        nuclei, numbers = labels.drop(nuclei, seen), numbers[seen]
     around = specimen.label_cells(detector)
     if around is not None:
-        around, _ = labels.tidy(around, wanted.min_voxels)
-    for start, stop in slabs(found.shape) if levels is not None else []:
+        around, _ = labels.tidy(around, rules.min_voxels)
+    for start, stop in slabs(nuclei.shape) if levels is not None else []:
         assert levels is not None
-        levels[start:stop] *= found[start:stop] > 0
-        large.release(levels, found)
-    return Truth(found, around, specimen.spheroid.kinds[kept - 1], levels)
+        levels[start:stop] *= nuclei[start:stop] > 0
+        large.release(levels, nuclei)
+    return Truth(nuclei, around, specimen.spheroid.kinds[numbers - 1], levels)
 
 
 def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Image | None]:
@@ -96,11 +96,11 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
             return sharp + np.float32(spread.haze) * (veil - sharp)
 
         return gaussian
-    own, last = spread.resampled(detector.spacing), detector.size_um[0]
+    resampled, last = spread.resampled(detector.spacing), detector.size_um[0]
 
     def sampled(image: Image, _: Lengths, depth_um: float) -> Image:
-        nearest = int(own.weights(np.array([depth_um]), last)[:, 0].argmax())
-        return optics.convolve(image, own.kernels[nearest].image)
+        nearest = int(resampled.weights(np.array([depth_um]), last)[:, 0].argmax())
+        return optics.convolve(image, resampled.kernels[nearest].image)
 
     return sampled
 
@@ -124,7 +124,7 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
     snr = (means[1:] - means[0]) / noise
     z, y, x = np.diff(living.box_um, axis=0)[0].tolist()
     volumes = volumes_um3(spheroid.nuclei[0])
-    found: dict[str, Scalar] = {
+    facts: dict[str, Scalar] = {
         "n_nuclei": len(means) - 1,
         "n_simulated": len(volumes),
         "n_mitotic": sum(
@@ -137,21 +137,21 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
         "snr": float(np.median(snr)) if len(snr) else 0.0,
     }
     if truth.cells is not None:
-        found["n_cells"] = int(truth.cells.max(initial=0))
-    return found | (_packing(specimen) if spheroid.cells is None else dict(spheroid.cells.facts))
+        facts["n_cells"] = int(truth.cells.max(initial=0))
+    return facts | (_packing(specimen) if spheroid.cells is None else dict(spheroid.cells.facts))
 
 
 def _packing(specimen: Specimen) -> dict[str, Scalar]:
     """Return how dense the nuclei are, and in `missed`, one line, what was asked for otherwise."""
     spheroid, drawn = specimen.spheroid, specimen.drawn
-    room, found, asked = spheroid.outline, dict[str, Scalar](), list[tuple[str, float, float]]()
-    found["nuclear_volume_fraction"] = spheroid.volume_fraction
+    room, facts, asked = spheroid.outline, dict[str, Scalar](), list[tuple[str, float, float]]()
+    facts["nuclear_volume_fraction"] = spheroid.volume_fraction
     if spheroid.contact_share is not None:
-        found["contact_share"] = spheroid.contact_share
+        facts["contact_share"] = spheroid.contact_share
         asked.append(("contact", spheroid.contact_share, NEAR))
     if room.homes:
         inner, filled = spheroid.inner
-        found |= {"inner_share": inner, "inner_volume_fraction": filled}
+        facts |= {"inner_share": inner, "inner_volume_fraction": filled}
         asked += [("inner", inner, 5 * NEAR), ("volume_fraction", filled, 2 * NEAR)]
         if room.fixed:
             asked.append(("width_um", float(np.ptp(room.living.box_um[:, 1])), 4.0))
@@ -162,7 +162,7 @@ def _packing(specimen: Specimen) -> dict[str, Scalar]:
         for name, built, tolerance in asked
         if abs(built - drawn[name]) > tolerance
     ]
-    return found | ({"missed": "; ".join(missed)} if missed else {})
+    return facts | ({"missed": "; ".join(missed)} if missed else {})
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
@@ -183,8 +183,8 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     def keep(name: str, image: Image) -> None:
         steps[name] = copied(image)
 
-    wanted = parameters.output
-    watch = {wanted.channel: keep if wanted.steps else None}
+    output = parameters.output
+    watch = {output.channel: keep if output.steps else None}
     light = expected_photons(specimen, specimen.nuclei, grid, spread, watch.get("nucleus"))
     truth = annotate(specimen, spread, light)
     metadata: dict[str, Scalar] = {**drawn, **describe(specimen, truth, light)}
@@ -203,11 +203,11 @@ def _expose(
     rng: np.random.Generator, light: Image, specimen: Specimen, objects: NDArray[np.uint16]
 ) -> tuple[NDArray[np.unsignedinteger], float]:
     """Return the counts of a channel, and the counts per photon."""
-    wanted, drawn = specimen.parameters.camera, specimen.drawn
-    gain = wanted.gain
-    if wanted.exposure > 0:
-        gain = gain_for_exposure(light, objects, wanted.exposure, wanted.offset, wanted.bits)
-    fixed = wanted.model_dump(include={"offset", "half_normal", "averaging", "bits", "lag"})
+    camera, drawn = specimen.parameters.camera, specimen.drawn
+    gain = camera.gain
+    if camera.exposure > 0:
+        gain = gain_for_exposure(light, objects, camera.exposure, camera.offset, camera.bits)
+    fixed = camera.model_dump(include={"offset", "half_normal", "averaging", "bits", "lag"})
     ranges = {name: drawn[name] for name in ("read_noise", "excess", "sensor_blur")}
     return Detector(gain=gain, **(fixed | ranges)).expose(rng, light), gain
 
@@ -228,13 +228,13 @@ def _sample(
         return Volume(seen, spacing, "ZYX", facts)
 
     seen = {name: volume(image, channel=name, study=STUDY) for name, image in images.items()}
-    main, name, other = truth.nuclei, "cell-labels", truth.cells
+    main, name, second = truth.nuclei, "cell-labels", truth.cells
     if channel == "membrane":
         assert truth.cells is not None  # cells are simulated where their channel is shown
-        main, name, other = truth.cells, "nucleus-labels", truth.nuclei
+        main, name, second = truth.cells, "nucleus-labels", truth.nuclei
     extras = {f"{name}-image": image for name, image in seen.items() if name != channel}
-    if other is not None:
-        extras[name] = volume(other)
+    if second is not None:
+        extras[name] = volume(second)
     if specimen.parameters.kinds:
         extras["cell-kinds"] = volume(labels.type_map(truth.nuclei, truth.kinds))
     for number, (stage, image) in enumerate(steps.items(), start=1):

@@ -40,8 +40,8 @@ class GivenCells:
     def membranes(self, grid: Grid, thickness_um: float, brightness: Array) -> Image:
         """Return the dye (Z, Y, X) of membranes; across one ``thickness_um * brightness / 2``."""
         more = [int(np.ceil(thickness_um / step)) + 1 for step in grid.spacing]
-        own = self.label(grid.wider(more))
-        walls = boundary(Volume(own, grid.spacing), thickness_um).array.astype(np.float32)
+        labels = self.label(grid.wider(more))
+        walls = boundary(Volume(labels, grid.spacing), thickness_um).array.astype(np.float32)
         share = thickness_um / 2 / max(thickness_um, 2 * grid.voxel_um)
-        walls *= (np.append(brightness.mean(), brightness) * share).astype(np.float32)[own]
+        walls *= (np.append(brightness.mean(), brightness) * share).astype(np.float32)[labels]
         return walls[tuple(slice(n, -n) for n in more)]

@@ -73,15 +73,15 @@ def populate(
 ) -> tuple[Population, ...]:
     """Return the `counts` nuclei of each kind, without places; a child of `rng` draws each kind."""
     kinds = parameters.all_kinds()
-    found = []
+    populations = []
     for index, (kind, child) in enumerate(zip(kinds, rng.spawn(len(kinds)), strict=True)):
         values = {name: of_kind(drawn, parameters, kind, name) for name in DRAWN}
         dying = int(child.binomial(counts[index], values["apoptotic_fraction"]))
         draw = _from_library if kind.phantoms else _nuclei
         living = draw(child, kind, values, counts[index] - dying)
         dead = _nuclei(child, kind, values | {"mitotic_fraction": 0.0}, dying)
-        found.append(Population(index, living, dead))
-    return tuple(found)
+        populations.append(Population(index, living, dead))
+    return tuple(populations)
 
 
 def _nuclei(
@@ -101,7 +101,7 @@ def _nuclei(
 def _from_library(
     rng: np.random.Generator, kind: Kind, values: Mapping[str, float], count: int
 ) -> StoredNuclei:
-    found = draw_stored(
+    nuclei = draw_stored(
         rng,
         count,
         _stored(kind),
@@ -110,7 +110,7 @@ def _from_library(
         brightness_spread=values["brightness_spread"],
         tilt=kind.phantoms_tilt,
     )
-    return replace(found, brightness=found.brightness * kind.brightness)
+    return replace(nuclei, brightness=nuclei.brightness * kind.brightness)
 
 
 def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Spheroid:
@@ -128,12 +128,12 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
     least = min(parameters.tissue.volume_fraction[0], few)
     while True:
         rngs = (for_outline, for_nuclei)
-        room, found, groups = _people(rngs, parameters, drawn, fraction)
+        room, populations, groups = _people(rngs, parameters, drawn, fraction)
         try:
-            packed = _place(for_places, parameters, drawn, room, found, groups)
+            packed = _place(for_places, parameters, drawn, room, populations, groups)
             break
         except InputError:
-            given = room.fixed and "n_nuclei" in drawn
+            fixed = room.fixed and "n_nuclei" in drawn
             if parameters.tissue.arrangement == "random":
                 raise
             if room.homes and fraction > LEAST_MASS:  # more room for the layer and for the mass
@@ -142,7 +142,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
                     drawn = drawn | {"width_um": wider, "core": max(thicker, LEAST_INSIDE)}
                 fraction *= LOOSEN
                 continue
-            if fraction <= least or given:
+            if fraction <= least or fixed:
                 if room.core is None or drawn["core"] < LEAST_CORE:
                     raise
                 drawn = drawn | {"core": drawn["core"] * LOOSEN**2}  # a thicker shell
@@ -161,15 +161,15 @@ def _in_cells(
 ) -> tuple[Outline, Populations, GivenCells]:
     """Return tissue, nuclei and cells of a user's labels, a nucleus in each."""
     (for_source, for_order), (for_kinds, for_shape) = (rng.spawn(2) for rng in rngs[:2])
-    wanted, view = parameters.cells, parameters.detector.size_um
+    section, view = parameters.cells, parameters.detector.size_um
     middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
-    source = read_cells(for_source, wanted.source, wanted.source_um, "ZYX")
+    source = read_cells(for_source, section.source, section.source_um, "ZYX")
     cells = GivenCells.of(source, middle)
     room = tissue.from_mask(Volume(cells.labels, cells.grid.spacing), middle)
     shares = np.array([kind.share for kind in parameters.all_kinds()])
     counts = for_kinds.multinomial(len(cells), shares / shares.sum())
-    found = populate(for_shape, parameters, drawn, counts.tolist())
-    parts = [part for population in found for part, _ in population.parts]
+    populations = populate(for_shape, parameters, drawn, counts.tolist())
+    parts = [part for population in populations for part, _ in population.parts]
     axes = np.concatenate([part.semi_axes_um for part in parts])
     rigid = np.repeat([isinstance(part, StoredNuclei) for part in parts], list(map(len, parts)))
     lookup = np.append(0, for_order.permutation(len(cells)) + 1).astype(np.uint16)
@@ -178,7 +178,7 @@ def _in_cells(
     placed = poses(rngs[2], *where, axes, rigid=rigid)
     axes, turns, packed = placed.semi_axes_um, placed.rotations, []
     ends = np.cumsum([0, *map(len, parts)]).tolist()
-    for population, a, b, c in zip(found, ends[::2], ends[1::2], ends[2::2], strict=False):
+    for population, a, b, c in zip(populations, ends[::2], ends[1::2], ends[2::2], strict=False):
         living, dying = population.living.posed(axes[a:b], turns[a:b]), population.dying
         dying = dying.posed(axes[b:c], turns[b:c])
         centres = placed.centres_um[a:c]
@@ -201,8 +201,8 @@ def _people(
     sizes = list(map(typical_volume, kinds, diameters))
     weights = np.array([kind.share for kind in kinds])
     mean = float(weights @ sizes / weights.sum())
-    wanted = drawn.get("n_nuclei", 0.0) * mean / fraction
-    room = outline(for_outline, parameters, drawn, wanted, max(diameters))
+    volume_um3 = drawn.get("n_nuclei", 0.0) * mean / fraction
+    room = outline(for_outline, parameters, drawn, volume_um3, max(diameters))
     total = int(drawn.get("n_nuclei", 0)) or count_for(room.living, fraction, mean)
     balls = _balls(for_outline, parameters, room.living)
     inside = [(kind, count_for(ball, fraction, sizes[kind]), ball) for kind, ball in balls]
@@ -210,11 +210,11 @@ def _people(
     counts = for_nuclei.multinomial(rest, weights / weights.sum()).tolist()
     for kind, count, _ in inside:
         counts[kind] += count
-    found = populate(for_nuclei, parameters, drawn, counts)
-    volume = sum(population.volume_um3 for population in found) / fraction
+    populations = populate(for_nuclei, parameters, drawn, counts)
+    volume = sum(population.volume_um3 for population in populations) / fraction
     factor = 1.0 if room.fixed else (volume / room.living.volume_um3) ** (1 / 3)
     groups = [(kind, count, ball.scaled(factor, room.centre_um)) for kind, count, ball in inside]
-    return room if room.fixed else room.scaled(factor), found, groups
+    return room if room.fixed else room.scaled(factor), populations, groups
 
 
 def _balls(
@@ -225,11 +225,11 @@ def _balls(
     numbers: list[int] = []
     widths: list[float] = []
     heights: list[float] = []
-    for wanted in parameters.subcultures:
-        count = int(rng.integers(*wanted.count, endpoint=True))
-        numbers += [names.index(wanted.kind)] * count
-        widths += rng.uniform(*wanted.diameter_um, count).tolist()
-        heights += [wanted.flattening] * count
+    for subculture in parameters.subcultures:
+        count = int(rng.integers(*subculture.count, endpoint=True))
+        numbers += [names.index(subculture.kind)] * count
+        widths += rng.uniform(*subculture.diameter_um, count).tolist()
+        heights += [subculture.flattening] * count
     return list(zip(numbers, subcultures(rng, living, widths, heights), strict=True))
 
 
@@ -238,27 +238,27 @@ def _place(
     parameters: Parameters,
     drawn: Drawn,
     room: Outline,
-    found: Populations,
+    populations: Populations,
     groups: Groups,
 ) -> Populations:
     """Return the nuclei that found a place, at their places."""
     tissue, gap_um = parameters.tissue, drawn["gap_um"]
-    starts = np.cumsum([0, *map(len, found)])
-    taken = [0] * len(found)
+    starts = np.cumsum([0, *map(len, populations)])
+    taken = [0] * len(populations)
     homes = []
     rest = room.living
     points = None
     if room.homes:
         _, rest, mass = room.homes
         limits = FULL * mass.volume_um3, THICK * rest.depth_um - gap_um / 2
-        homes.append((_innermost(found, drawn["inner"], *limits), mass))
-        points = _starts(rng, sum(map(len, found)), homes[0], rest)
-        ahead = zip(found, np.split(points, starts[1:-1]), strict=True)
-        found = tuple(
+        homes.append((_innermost(populations, drawn["inner"], *limits), mass))
+        points = _starts(rng, sum(map(len, populations)), homes[0], rest)
+        ahead = zip(populations, np.split(points, starts[1:-1]), strict=True)
+        populations = tuple(
             _aligned(replace(population, centres_um=own), parameters, room)
             for population, own in ahead
         )
-    bodies, _ = mixed(part for population in found for part in population.parts)
+    bodies, _ = mixed(part for population in populations for part in population.parts)
     axes, rotations = bodies.semi_axes_um, bodies.rotations
     for kind, count, ball in groups:
         first = starts[kind] + taken[kind]
@@ -289,13 +289,13 @@ def _place(
             centres[members[chosen]], placed[members[chosen]] = points, True
     return tuple(
         population.take(np.flatnonzero(placed[a:b]), centres[a:b][placed[a:b]])
-        for population, (a, b) in zip(found, pairwise(starts), strict=True)
+        for population, (a, b) in zip(populations, pairwise(starts), strict=True)
     )
 
 
-def _innermost(found: Populations, share: float, most_um3: float, thickest_um: float) -> Numbers:
+def _innermost(populations: Populations, share: float, most_um3: float, thickest_um: float) -> Numbers:
     """Return nuclei (n,), ascending: too thick ones and the least flat, a share, up to a volume."""
-    bodies, _ = mixed(part for population in found for part in population.parts)
+    bodies, _ = mixed(part for population in populations for part in population.parts)
     thin = bodies.semi_axes_um.min(axis=1)
     flat = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / thin
     order = np.lexsort((flat, thin < thickest_um))
@@ -331,7 +331,7 @@ def _pressed(
     starts = np.cumsum([0, *map(len, packed)])
     places = [moved[a:b] for a, b in pairwise(starts)]
     both = zip(packed, places, strict=True)
-    return tuple(replace(population, centres_um=own) for population, own in both), share
+    return tuple(replace(population, centres_um=centres) for population, centres in both), share
 
 
 def _aligned(population: Population, parameters: Parameters, room: Outline) -> Population:
@@ -375,31 +375,31 @@ def _debris(
     packed: Populations,
 ) -> tuple[tuple[Placed, ...], debris.Blobs]:
     """Return fragments and small bodies at their places, and diffuse glow."""
-    wanted, around = parameters.debris, room.living.scaled(AROUND, room.centre_um)
-    found: list[Placed] = [
+    section, around = parameters.debris, room.living.scaled(AROUND, room.centre_um)
+    placed: list[Placed] = [
         debris.fragments(
             rng,
             population.dying,
             population.parts[1][1],
-            count=wanted.fragments,
-            share=wanted.fragment_share,
-            factor=wanted.fragment_brightness,
+            count=section.fragments,
+            share=section.fragment_share,
+            factor=section.fragment_brightness,
         )
         for population in packed
         if len(population.dying)
     ]
     if count := int(drawn["bodies"]):
         typical = float(np.mean([kind.diameter_um for kind in parameters.all_kinds()]))
-        low, high = wanted.body_diameter
+        low, high = section.body_diameter
         diameters = (low * typical, high * typical)
-        bodies = debris.bodies(rng, count, diameter_um=diameters, brightness=wanted.body_brightness)
-        found.append((bodies, around.draw(rng, count)))
+        bodies = debris.bodies(rng, count, diameter_um=diameters, brightness=section.body_brightness)
+        placed.append((bodies, around.draw(rng, count)))
     count = int(drawn["blobs"])
     blobs = debris.draw_blobs(
         rng,
         around.draw(rng, count) if count else np.zeros((0, 3)),
-        sigma_z_um=wanted.blob_sigma_z_um,
-        sigma_xy_um=wanted.blob_sigma_xy_um,
-        brightness=wanted.blob_brightness,
+        sigma_z_um=section.blob_sigma_z_um,
+        sigma_xy_um=section.blob_sigma_xy_um,
+        brightness=section.blob_brightness,
     )
-    return tuple(found), blobs
+    return tuple(placed), blobs

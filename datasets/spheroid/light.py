@@ -50,7 +50,7 @@ class Specimen:
 
     def grow_cells(self, rng: np.random.Generator) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
-        wanted = self.parameters.cells
+        cells = self.parameters.cells
         nuclei, centres = mixed(part for kind in self.spheroid.packed for part in kind.parts)
         self.cells = self.spheroid.cells or grow_cells(
             rng,
@@ -59,11 +59,11 @@ class Specimen:
             centres,
             self.outside,
             self.spheroid.outline.living.grid,
-            volume_spread=wanted.volume_spread,
-            wrinkle_um=wanted.wrinkle_um,
+            volume_spread=cells.volume_spread,
+            wrinkle_um=cells.wrinkle_um,
         )
-        spread = np.exp(rng.normal(0.0, wanted.membrane_spread, len(self.cells)))
-        self.stain = wanted.membrane_brightness * spread
+        spread = np.exp(rng.normal(0.0, cells.membrane_spread, len(self.cells)))
+        self.stain = cells.membrane_brightness * spread
 
     def label_cells(self, grid: Grid) -> Labels | None:
         """Return the labels (Z, Y, X) of the cells on a grid, None where there are none."""

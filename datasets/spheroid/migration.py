@@ -89,8 +89,8 @@ class Published(BaseModel):
     @model_validator(mode="after")
     def _one_probability_for_each_folder(self) -> Self:
         """Refuse lists of folders and of probabilities that differ in length."""
-        given = self.input_phantom_folders_prop
-        if given and len(given) != len(self.input_phantom_folders or ()):
+        shares = self.input_phantom_folders_prop
+        if shares and len(shares) != len(self.input_phantom_folders or ()):
             raise ValueError(
                 "input_phantom_folders_prop: needs one probability for each of the "
                 f"{len(self.input_phantom_folders or ())} input_phantom_folders"
@@ -168,14 +168,14 @@ def _attenuation(old: Published, image: Recipe, version: Version, log: Migration
             f"brightness_red_fuction: {law} needs the voxel size and {lacks}; keeps our default"
         )
         return {}
-    made: Recipe = {"attenuation": "power", "attenuation_um": tidy(voxels * size[0])}
+    section: Recipe = {"attenuation": "power", "attenuation_um": tidy(voxels * size[0])}
     if law in DELAYS:
-        made["attenuation_delay_um"] = tidy(DELAYS[law] * size[0])
+        section["attenuation_delay_um"] = tidy(DELAYS[law] * size[0])
     if law == "fOld":
-        made["attenuation_floor"] = 0.2
+        section["attenuation_floor"] = 0.2
     if version == "first version":
         log.note("brightness_red_fuction: the brightest voxel was stretched back; now it is dimmed")
-    return made
+    return section
 
 
 def _simulated_slices(old: Published, image: Recipe) -> float | None:
@@ -245,19 +245,19 @@ def _from_recipe(old: Published, folder: Path, home: Path, log: Migration) -> Pu
 def migrate(path: Path, home: Path | None = None) -> Migration:
     """Return a recipe, in the folder `home`, for a JSON file of the published simulators."""
     values = read_json(path)
-    known = set(Published.model_fields)
-    if not isinstance(values, dict) or not known & set(values):
+    keys = set(Published.model_fields)
+    if not isinstance(values, dict) or not keys & set(values):
         raise InputError(
             f"{path}: expected the parameters of a published spheroid simulation (a JSON object "
             "with keys like input_spheroid_mask), found none of its keys"
         )
-    old = parse(path, {key: value for key, value in values.items() if key in known}, Published)
+    old = parse(path, {key: value for key, value in values.items() if key in keys}, Published)
     version: Version = "first version"  # by the keys that a program alone has
     if set(SECOND + FRAGMENTS + CELLS) & set(values):
         cells = set(CELLS) & set(values)
         version = "second version with simulated cells" if cells else "second version"
     log = Migration()
-    log.untranslated += [f"{key}: not a published key" for key in values if key not in known]
+    log.untranslated += [f"{key}: not a published key" for key in values if key not in keys]
     missing = [key for key in EXPECTED[version] if key not in values]
     log.notes += [f"{key}: not in the file; its parameter keeps our default" for key in missing]
     home = path.parent if home is None else home
@@ -373,7 +373,7 @@ def _nuclei(old: Published, log: Migration) -> Recipe:
         nucleus["apoptotic_fraction"] = old.fragment_probability
     if old.input_fragment_folder and old.fragment_probability:
         log.lost("input_fragment_folder: fragments of dying nuclei are drawn")
-    made: Recipe = {"nucleus": nucleus}
+    sections: Recipe = {"nucleus": nucleus}
     clusters = _subcultures(old, log)
     if clusters:
         stranger: Recipe = {"name": "subculture", "share": 0.0}
@@ -381,18 +381,18 @@ def _nuclei(old: Published, log: Migration) -> Recipe:
         if old.px_size_subculture_phantoms:
             stranger["phantoms_um"] = list(old.px_size_subculture_phantoms)
         kinds = [*(kinds or [{"name": "nucleus", "share": 1.0}]), stranger]
-        made["subcultures"] = clusters
+        sections["subcultures"] = clusters
     if len(kinds) > 1:
-        made["kinds"] = kinds
+        sections["kinds"] = kinds
     if old.fragment_probability:
-        made["debris"] = {"fragment_share": 0.05, "fragment_brightness": 10.0}
+        sections["debris"] = {"fragment_share": 0.05, "fragment_brightness": 10.0}
     if old.volume_ratio_phantom is not None:
-        made["cells"] = {"enabled": True}
+        sections["cells"] = {"enabled": True}
         log.lost(
             f"volume_ratio_phantom: {old.volume_ratio_phantom:g} of each given cell was nucleus; "
             "here cells are grown around packed nuclei, and masks say only where tissue is"
         )
-    return made
+    return sections
 
 
 def _subcultures(old: Published, log: Migration) -> list[Recipe]:

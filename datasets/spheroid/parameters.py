@@ -79,13 +79,13 @@ class Parameters(Section):
         plain = ("image", "tissue", "cells", "debris", "optics", "camera", "labels")
         named: list[tuple[str, Section]] = [("", getattr(self, name)) for name in plain]
         named += [(f"{kind.name}_" if self.kinds else "", kind) for kind in self.all_kinds()]
-        found = [
+        ranges = [
             (prefix + name, value[0], value[1])
             for prefix, part in named
             for name, value in part
             if is_range(value)
         ]
-        return sorted(found, key=lambda each: LAST.index(each[0]) + 1 if each[0] in LAST else 0)
+        return sorted(ranges, key=lambda row: LAST.index(row[0]) + 1 if row[0] in LAST else 0)
 
     def files(self) -> list[Path]:
         """Return the files and folders the recipe refers to."""

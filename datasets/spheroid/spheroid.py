@@ -54,13 +54,13 @@ def outline(
     diameter_um: float,
 ) -> Outline:
     """Return the tissue of a volume, in µm³, in the middle of the image."""
-    wanted, view = parameters.tissue, parameters.detector.size_um
+    section, view = parameters.tissue, parameters.detector.size_um
     middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
-    kind = wanted.outline[int(rng.integers(len(wanted.outline)))]
+    kind = section.outline[int(rng.integers(len(section.outline)))]
     if kind == "fill":
         return Outline(tissue.fill(view, BEYOND * diameter_um), None, middle, fixed=True)
     if kind == "file":
-        return Outline(_mask(rng, wanted, middle), None, middle, fixed=True)
+        return Outline(_mask(rng, section, middle), None, middle, fixed=True)
     mass_um3 = volume_um3 * drawn["inner"] if kind == "blastocyst" else 0.0
     if "width_um" in drawn:
         width = drawn["width_um"] / 2
@@ -90,12 +90,12 @@ def outline(
     return Outline(living, core, middle, "width_um" in drawn, homes)
 
 
-def _mask(rng: np.random.Generator, wanted: Tissue, middle: Lengths) -> Region:
+def _mask(rng: np.random.Generator, section: Tissue, middle: Lengths) -> Region:
     """Return one of the masks in files."""
-    path = Path(wanted.masks[int(rng.integers(len(wanted.masks)))])
+    path = Path(section.masks[int(rng.integers(len(section.masks)))])
     volume = read(path)
-    if wanted.masks_um != "auto":
-        volume = replace(volume, spacing=wanted.masks_um)
+    if section.masks_um != "auto":
+        volume = replace(volume, spacing=section.masks_um)
     elif volume.spacing_is_assumed:
         raise InputError(f"{path}: the mask gives no voxel size; set tissue.masks_um")
     with at(path):

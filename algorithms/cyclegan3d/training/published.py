@@ -23,7 +23,7 @@ Direction = Literal["AtoB", "BtoA"]
 Count = Annotated[int, Field(ge=0, le=10**6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
-TEMPLATE = read_toml(Path(__file__).with_name("published.toml"))  # what no key changes
+TEMPLATE = read_toml(Path(__file__).with_name("published.toml"))  # settings that no key changes
 LARGEST = 2**14  # characters; theirs have 1500
 
 
@@ -63,9 +63,9 @@ class FirstSettings(Described):
         sides = [1, *crop] if dimensions == len(crop) == 2 else crop
         if dimensions == 2 and sides[0] != 1:
             raise ValueError("must be y x or 1 y x for networks of planes, which are cut across z")
-        own, few = sides[-dimensions:], list(least[-dimensions:])
+        lengths, few = sides[-dimensions:], list(least[-dimensions:])
         if len(sides) < 3 or any(
-            n % 4 or not low <= n <= most for n, low in zip(own, few, strict=True)
+            n % 4 or not low <= n <= most for n, low in zip(lengths, few, strict=True)
         ):
             raise ValueError(f"must be multiples of 4 voxels, from {few} to {most}")
         return sides
@@ -117,22 +117,22 @@ def divide(folder: Path) -> dict[str, Path]:
 
 
 def generator(dimensions: int) -> dict[str, Any]:
-    """Return the generators' arguments; those of planes mirror them at the borders."""
+    """Return the generators' arguments; planes are mirrored at their borders."""
     planes = {"dimensions": 2, "padding": "reflect"} if dimensions == 2 else {}
     return {**TEMPLATE["network"], **planes}
 
 
 def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[dict[str, Any], list[str]]:
     """Return the settings (as in TOML) of a published program's file, and notes; or InputError."""
-    given = _read(path)
-    model = SecondSettings if given.keys() & _OF_SECOND else FirstSettings
-    if not given.keys() & model.model_fields.keys():
-        shown = ", ".join(list(given)[:4]) or "none"
+    entries = _read(path)
+    model = SecondSettings if entries.keys() & _OF_SECOND else FirstSettings
+    if not entries.keys() & model.model_fields.keys():
+        shown = ", ".join(list(entries)[:4]) or "none"
         raise InputError(
             f"{path}: expected keys of the published CycleGAN, like crop_size and lambda_cycle_A, "
             f"found {shown}; give its settings file, or one in TOML"
         )
-    asked = parse(path, {key: given[key] for key in given if key in model.model_fields}, model)
+    asked = parse(path, {key: entries[key] for key in entries if key in model.model_fields}, model)
     if asked.A_nc != asked.B_nc:
         raise InputError(
             f"{path}: A_nc and B_nc must be equal, as the networks map images of one kind into "
@@ -142,12 +142,12 @@ def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[dict[str,
         raise InputError(
             f"{path}: learning_rate_fix + learning_rate_decay must be 1 or more epochs"
         )
-    if given.get("mode") == "inference":
+    if entries.get("mode") == "inference":
         raise InputError(
             f"{path}: mode inference translates images and trains nothing; give "
             f"{_inference(asked, data)}"
         )
-    notes = [*_left(path, given, model), *_mended(asked)]
+    notes = [*_left(path, entries, model), *_mended(asked)]
     schedule = _schedule(asked, data, notes)
     widths = [asked.ngf * times for times in (1, 2, 4, 8)]
     crops = {"shape": asked.crop_size, "batch": asked.batch_size}
@@ -164,9 +164,9 @@ def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[dict[str,
 def _inference(asked: FirstSettings, data: Mapping[str, Sequence[Path]]) -> str:
     """Return the command that translates the images of an inference."""
     letter = (asked.direction_inference or asked.direction)[0]
-    name = f"inference{letter}"  # in a folder of the data, or beside one
-    given = [folder for folders in data.values() for folder in folders]
-    homes = [home for folder in given for home in (folder, folder.parent)]
+    name = f"inference{letter}"  # in a folder of the data, or next to it
+    folders = [folder for several in data.values() for folder in several]
+    homes = [home for folder in folders for home in (folder, folder.parent)]
     images = next((home / name for home in homes if (home / name).is_dir()), Path(name))
     model = "NAME-back" if letter == "A" else "NAME"
     return f"cytosuite apply {images} --algorithm cyclegan3d --model {model}"
@@ -176,7 +176,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = read_text(path)
         # The parser takes the square of the length.
-        found = hjson.loads(text, object_pairs_hook=named_once) if len(text) <= LARGEST else None
+        entries = hjson.loads(text, object_pairs_hook=named_once) if len(text) <= LARGEST else None
     except RecursionError:
         raise InputError(f"{path}: expected HJSON, found too many levels") from None
     except (ValueError, IndexError, OverflowError) as error:  # its parser lets the last two out
@@ -184,24 +184,26 @@ def _read(path: Path) -> dict[str, Any]:
     if len(text) > LARGEST:
         long = f"{len(text)} characters; settings have at most {LARGEST}"
         raise InputError(f"{path}: expected HJSON, found {long}")
-    if not isinstance(found, dict):
-        kind = type(found).__name__
+    if not isinstance(entries, dict):
+        kind = type(entries).__name__
         raise InputError(f"{path}: expected keys and values in HJSON, found a single {kind}")
-    return found
+    return entries
 
 
-def _left(path: Path, given: dict[str, Any], model: type[FirstSettings]) -> list[str]:
+def _left(path: Path, entries: dict[str, Any], model: type[FirstSettings]) -> list[str]:
     """Return notes about keys that are not translated or not given; refuse one that is misspelt."""
     fields, notes = model.model_fields, []
-    for key, value in given.items():
+    for key, value in entries.items():
         near = get_close_matches(key, [*fields, *_LEFT], n=1, cutoff=0.85)
         if key in _LEFT and value != _LEFT[key][0]:
             notes.append(f"{key}: not translated; {_LEFT[key][1]}")
-        elif near and near[0] not in given:
+        elif near and near[0] not in entries:
             raise InputError(f"{path}: {key} is not a known key; did you mean {near[0]!r}?")
         elif key not in fields and key not in _LEFT:
             notes.append(f"{key}: not translated; the published programs do not read it either")
-    missing = [key for key in fields.keys() - given.keys() if fields[key].default not in ("", None)]
+    missing = [
+        key for key in fields.keys() - entries.keys() if fields[key].default not in ("", None)
+    ]
     if missing:
         notes.append(f"not given, taken from the program's template: {', '.join(sorted(missing))}")
     return notes

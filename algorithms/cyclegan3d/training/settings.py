@@ -100,8 +100,8 @@ class Settings(TrainingSettings):
             raise ValueError("both_ways: the classical transfer has no way back; choose background")
         if self.loss.pool and self.loss.pool < self.crops.batch:
             raise ValueError("loss.pool must hold a batch of crops, or be 0")
-        if (given := self.card.parameters.get("scale", self.images.scale)) != self.images.scale:
+        if (scale := self.card.parameters.get("scale", self.images.scale)) != self.images.scale:
             raise ValueError(
-                f"card.parameters.scale must be images.scale, {self.images.scale}, found {given}"
+                f"card.parameters.scale must be images.scale, {self.images.scale}, found {scale}"
             )
         return self

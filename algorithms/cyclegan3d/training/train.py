@@ -49,17 +49,17 @@ READER = 2  # channels: inside of objects, and their borders
 
 def validate(state: State, cases: Cases[DomainVolume], settings: Settings) -> Iterator[Facts]:
     """Yield the facts of each labelled volume, then of the set, with objects by a threshold."""
-    made: list[Volume] = []
-    known: dict[str, Any]
+    translations: list[Volume] = []
+    values: dict[str, Any]
     for item in cases["simulated"]:
-        given = _seen(item.read(), settings)
-        made.append(translated(given, state, settings))
+        image = _seen(item.read(), settings)
+        translations.append(translated(image, state, settings))
         if item.twin is not None:
-            known = {"prediction": made[-1].array, "image": given.array}
+            values = {"prediction": translations[-1].array, "image": image.array}
             labels = _seen(item.files.labels(item.twin), settings)
-            known |= {"labels": labels.array, "spacing": given.spacing}
-            yield Facts({name: partial(known.__getitem__, name) for name in known})
-    yield facts_of_set([_seen(item.read(), settings) for item in cases["real"]], made)
+            values |= {"labels": labels.array, "spacing": image.spacing}
+            yield Facts({name: partial(values.__getitem__, name) for name in values})
+    yield facts_of_set([_seen(item.read(), settings) for item in cases["real"]], translations)
 
 
 def _seen(volume: Volume, settings: Settings) -> Volume:
@@ -72,10 +72,10 @@ def _seen(volume: Volume, settings: Settings) -> Volume:
 
 def translated(volume: Volume, state: State, settings: Settings) -> Volume:
     """Return a volume as the card would translate it, without its guard."""
-    given: dict[str, Any] = dict(settings.card.parameters)
+    entries: dict[str, Any] = dict(settings.card.parameters)
     if settings.schedule.steps:
-        given["network"] = settings.network.model_dump(mode="json")
-    parameters = parse("card.parameters", given, Parameters)
+        entries["network"] = settings.network.model_dump(mode="json")
+    parameters = parse("card.parameters", entries, Parameters)
     if parameters.network is None:
         return volume.like(classical(volume, parameters))
     array, _ = by_network(volume, state.average, parameters, state.device)
@@ -84,10 +84,10 @@ def translated(volume: Volume, state: State, settings: Settings) -> Volume:
 
 def picture(state: State, cases: Cases[DomainVolume], settings: Settings) -> NDArray[np.uint8]:
     """Return the middle planes of held-out volumes: simulated, translated, real, one row each."""
-    given = [_seen(item.read(), settings) for item in cases["simulated"][:SHOWN]]
+    simulated = [_seen(item.read(), settings) for item in cases["simulated"][:SHOWN]]
     rows = [
-        given,
-        [translated(volume, state, settings) for volume in given],
+        simulated,
+        [translated(volume, state, settings) for volume in simulated],
         [_seen(item.read(), settings) for item in cases["real"][:SHOWN]],
     ]
     strips = [joined([views(volume) for volume in row], 1) for row in rows]
@@ -96,12 +96,12 @@ def picture(state: State, cases: Cases[DomainVolume], settings: Settings) -> NDA
 
 def load(folder: Path, role: str, settings: Settings) -> list[DomainVolume]:
     """Return the volumes of a domain; labels are read of the simulated one alone."""
-    images, real = settings.images, role == "real"
+    real = role == "real"
     labelled = settings.loss.keep == "labels" and settings.loss.structure > 0 and not real
     items = load_items(
         folder,
-        images.real if real else images.simulated,
-        images.scale,
+        getattr(settings.images, role),
+        settings.images.scale,
         settings.crops.shape,
         axes=settings.network.axes,
         labelled=labelled,
@@ -121,17 +121,18 @@ def build(settings: Settings) -> Parts:
     network = settings.network
     judge = partial(PatchJudge, settings.judge, network.channels, network.dimensions)
     modules: dict[str, nn.Module] = {
-        "forward": build_generator(settings.network),
-        "backward": build_generator(settings.network.model_copy(update={"noise": 0})),
+        "forward": build_generator(network),
+        "backward": build_generator(network.model_copy(update={"noise": 0})),
         "judge_real": judge(),
         "judge_simulated": judge(),
     }
     for name in ("forward", "backward"):
         modules[name].checkpointing = settings.checkpointing  # type: ignore[assignment]
-    shape = (settings.network.channels, *settings.crops.shape)
-    kept = torch.float32 if settings.images.scale == "dtype" else torch.float16
+    shape = (network.channels, *settings.crops.shape)
+    dtype = torch.float32 if settings.images.scale == "dtype" else torch.float16
     pools = {
-        f"pool_{role}": ImagePool(settings.loss.pool, shape, kept) for role in ("real", "simulated")
+        f"pool_{role}": ImagePool(settings.loss.pool, shape, dtype)
+        for role in ("real", "simulated")
     }
     groups = {
         "generators": [modules["forward"], modules["backward"]],
@@ -139,7 +140,7 @@ def build(settings: Settings) -> Parts:
     }
     if settings.loss.keep == "labels" and settings.loss.structure > 0:
         changes = {"blocks": 1, "residual": False, "bounded": False, "noise": 0}
-        modules["reader"] = build_generator(settings.network.model_copy(update=changes), READER)
+        modules["reader"] = build_generator(network.model_copy(update=changes), READER)
         groups["reader"] = [modules["reader"]]
     rates = {"generators": 1.0, "judges": settings.loss.judge_rate, "reader": 1.0}
     decay = settings.schedule.weight_decay
@@ -163,85 +164,91 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     for judge in judges:
         judge.requires_grad_(requires_grad=False)
     with state.autocast():
-        made = {
+        translations = {
             "real": _forward(modules, batch["simulated"], settings),
             "simulated": modules["backward"](batch["real"]),
         }
-        found = _generator_losses(modules, batch, made, settings)
-    total = sum(found.values(), torch.zeros((), device=state.device))
+        losses = _generator_losses(modules, batch, translations, settings)
+    total = sum(losses.values(), torch.zeros((), device=state.device))
     state.update("generators", total)
     for judge in judges:
         judge.requires_grad_(requires_grad=True)
-    found = {name: value.detach() for name, value in found.items()}
+    losses = {name: value.detach() for name, value in losses.items()}
     if "reader" in modules:  # it learns the structure of simulated crops
         with state.autocast():
             lost = misread(modules["reader"](batch["simulated"]), structure_of(batch["labels"]))
         state.update("reader", lost)
-        found["reader"] = lost.detach()
+        losses["reader"] = lost.detach()
     # A column of the log in every step, also of those without the judges.
-    found["judge"] = _step_judges(state, batch, made, settings)
-    return found
+    losses["judge"] = _step_judges(state, batch, translations, settings)
+    return losses
 
 
 def _generator_losses(
-    modules: Mapping[str, nn.Module], batch: Tensors, made: Mapping[str, Tensor], settings: Settings
+    modules: Mapping[str, nn.Module],
+    batch: Tensors,
+    translations: Mapping[str, Tensor],
+    settings: Settings,
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the generators' loss, by name."""
     loss, backward = settings.loss, modules["backward"]
     grain = not settings.network.noise  # drawn anew, it cannot come back the same
-    again = _forward(modules, made["simulated"], settings)
-    found = {
-        "fool_real": fooled(modules["judge_real"](made["real"])),
-        "fool_simulated": fooled(modules["judge_simulated"](made["simulated"])),
+    again = _forward(modules, translations["simulated"], settings)
+    losses = {
+        "fool_real": fooled(modules["judge_real"](translations["real"])),
+        "fool_simulated": fooled(modules["judge_simulated"](translations["simulated"])),
         "cycle": loss.cycle
         * (
-            apart(backward(made["real"]), batch["simulated"], loss.soft)
+            apart(backward(translations["real"]), batch["simulated"], loss.soft)
             + apart(again, batch["real"], loss.soft, grain=grain)
         ),
     }
     if loss.identity:
         same = _forward(modules, batch["real"], settings)
-        found["identity"] = (loss.cycle * loss.identity) * (
+        losses["identity"] = (loss.cycle * loss.identity) * (
             apart(same, batch["real"], loss.soft, grain=grain)
             + apart(backward(batch["simulated"]), batch["simulated"], loss.soft)
         )
     if loss.structure:
-        found["structure"] = loss.structure * _structure(modules, batch, made, settings)
-    return found
+        losses["structure"] = loss.structure * _structure(modules, batch, translations, settings)
+    return losses
 
 
 def _forward(modules: Mapping[str, nn.Module], crops: Tensor, settings: Settings) -> Tensor:
     """Return crops in the look of the real domain, with noise of their own to make grain of."""
     count, _, *sides = crops.shape
     noise = torch.randn((count, settings.network.noise, *sides), device=crops.device)
-    made: Tensor = modules["forward"](torch.cat([crops, noise], 1))
-    return made
+    images: Tensor = modules["forward"](torch.cat([crops, noise], 1))
+    return images
 
 
 def _structure(
-    modules: Mapping[str, nn.Module], batch: Tensors, made: Mapping[str, Tensor], settings: Settings
+    modules: Mapping[str, nn.Module],
+    batch: Tensors,
+    translations: Mapping[str, Tensor],
+    settings: Settings,
 ) -> Tensor:
     """Return the loss of structure that has changed, in both directions where that is known."""
     if "reader" in modules:
         reader = modules["reader"]
         reader.requires_grad_(requires_grad=False)
-        lost = misread(reader(made["real"]), structure_of(batch["labels"]))
+        lost = misread(reader(translations["real"]), structure_of(batch["labels"]))
         reader.requires_grad_(requires_grad=True)
         return lost
     loss = settings.loss
     changed = partial(level_change, soft=loss.soft) if loss.keep == "levels" else decorrelation
-    return changed(made["real"], batch["simulated"], loss.window) + changed(
-        made["simulated"], batch["real"], loss.window
+    return changed(translations["real"], batch["simulated"], loss.window) + changed(
+        translations["simulated"], batch["real"], loss.window
     )
 
 
 def _step_judges(
-    state: State, batch: Tensors, made: Mapping[str, Tensor], settings: Settings
+    state: State, batch: Tensors, translations: Mapping[str, Tensor], settings: Settings
 ) -> Tensor:
     """Take a step of the judges, in those steps that have one, and return their loss."""
     seen = {
         role: cast(ImagePool, state.modules[f"pool_{role}"]).exchange(crops)
-        for role, crops in made.items()
+        for role, crops in translations.items()
     }
     with state.autocast():
         lost = torch.zeros((), device=state.device)
@@ -259,14 +266,14 @@ def prepare_cases(cases: Cases[DomainVolume], settings: Settings) -> Cases[Domai
         return cases
     parameters = parse("card.parameters", settings.card.parameters, Parameters)
     assert parameters.target is not None  # see Parameters
-    found: dict[str, list[DomainVolume]] = {role: [] for role in cases}
+    scaled: dict[str, list[DomainVolume]] = {role: [] for role in cases}
     for role, items in cases.items():
         for item in items:
             volume = item.read()
             image = classical(volume, parameters) if role == "simulated" else volume.array
             crop = settings.crops.shape
-            found[role].append(in_grey_values_of(item, image, parameters.target, crop))
-    return found
+            scaled[role].append(in_grey_values_of(item, image, parameters.target, crop))
+    return scaled
 
 
 def describe(
@@ -294,29 +301,27 @@ def way_back(
     parameters.pop("style", None)
     describes = describe(cases, settings, "real") | settings.card.describes
     network = settings.network.model_copy(update={"noise": 0})
-    own = settings.model_copy(update={"network": network})
+    settings = settings.model_copy(update={"network": network})
     state = replace(state, average=state.modules["backward"], best=None)
-    return state, own.with_card(parameters=parameters, describes=describes)
+    return state, settings.with_card(parameters=parameters, describes=describes)
 
 
 def measure(cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any]:
     """Return units, grey values of the target domain, and its look for the classical transfer."""
     real = [_seen(item.read(), settings) for item in cases["real"]]
-    found: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "scale": settings.images.scale,
         "target": target_of([volume.array for volume in real]).model_dump(),
     }
     if not any("C" in volume.axes for volume in real):
-        found["style"] = measure_style(real).model_dump(mode="json")
-    return dict(six_digits(found))
+        parameters["style"] = measure_style(real).model_dump(mode="json")
+    return dict(six_digits(parameters))
 
 
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:
     """Refuse a folder without images of its domain."""
     if isinstance(source, Path):
-        images = settings.images
-        names = images.real if role == "real" else images.simulated
-        find_images(source, names, settings.files)
+        find_images(source, getattr(settings.images, role), settings.files)
 
 
 TRAINING = Training(

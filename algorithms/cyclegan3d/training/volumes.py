@@ -32,7 +32,7 @@ class DomainVolume:
     twin: Source | None  # its labels; None of a real volume
     image: NDArray[np.float16]  # (C, Z, Y, X) float16 or float32, in network units, mapped
     labels: Labels | None  # (Z, Y, X), of a simulated volume
-    shape: tuple[int, ...]  # voxels z y x, without what was added to reach a crop
+    shape: tuple[int, ...]  # voxels z y x, without the padding up to a crop
     spacing: tuple[float, ...]  # µm per voxel, z y x
     counts: tuple[float, ...] = ()  # a grey count of each channel in network units, to dither by
     scale: Scale = "background"
@@ -58,7 +58,7 @@ def load_items(
 
     InputError if an image or its labels do not fit.
     """
-    found, known = [], (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
+    volumes, accepted = [], (axes, f"C{axes}", *(("ZYX", "CZYX") if axes == "YX" else ()))
     first: Scale = "background" if scale == "style" else scale
     # float16 has steps of 16 grey counts where the range of 16 bits is -1..1.
     kind = np.float32 if first == "dtype" else np.float16
@@ -66,33 +66,37 @@ def load_items(
         path, twin = listed.image, listed.files.get(LABELS.slug)
         with at(path):
             volume = files.read(path)
-            if volume.axes not in known:
-                expected = f"{', '.join(known[:-1])} or {known[-1]}"
+            if volume.axes not in accepted:
+                expected = f"{', '.join(accepted[:-1])} or {accepted[-1]}"
                 raise InputError(f"expected an image with the axes {expected}, found {volume.axes}")
             array = volume.array if volume.axes[0] == "C" else volume.array[None]
             array = array.reshape(len(array), -1, *array.shape[-2:])  # planes are stacks of one
             if not np.isfinite(array).all():
                 raise InputError("expected finite grey values, found NaN or infinity")
             units = [scaling_of(channel, first) for channel in array]
-            values = np.stack([own(channel) for own, channel in zip(units, array, strict=True)])
+            values = np.stack(
+                [scaling(channel) for scaling, channel in zip(units, array, strict=True)]
+            )
             labels = deep(files.labels(twin).array) if labelled and twin is not None else None
             if labels is not None and labels.shape != array.shape[1:]:
                 raise InputError(
                     f"expected labels of the shape {array.shape[1:]}, found {labels.shape}"
                 )
-            item = DomainVolume(
-                path=path,
-                twin=twin,
-                image=mapped(padded(values.astype(kind), crop)),
-                labels=None if labels is None else mapped(padded(labels.astype(np.int32), crop)),
-                shape=array.shape[1:],
-                spacing=volume.spacing,
-                counts=_counts(array, units, first) if dithered else (),
-                scale=first,
-                files=files,
+            whole = None if labels is None else mapped(padded(labels.astype(np.int32), crop))
+            volumes.append(
+                DomainVolume(
+                    path=path,
+                    twin=twin,
+                    image=mapped(padded(values.astype(kind), crop)),
+                    labels=whole,
+                    shape=array.shape[1:],
+                    spacing=volume.spacing,
+                    counts=_counts(array, units, first) if dithered else (),
+                    scale=first,
+                    files=files,
+                )
             )
-        found.append(item)
-    return found
+    return volumes
 
 
 def in_grey_values_of(
@@ -113,7 +117,7 @@ def _counts(channels: NDArray[Any], units: Sequence[Scaling], scale: Scale) -> t
     """Return a grey count of each channel of integers, see `DomainVolume`; none for floats."""
     if channels.dtype.kind not in "ui":
         return ()
-    ends = np.stack([own(np.arange(2)) for own in units]).astype(np.float64)
+    ends = np.stack([scaling(np.arange(2)) for scaling in units]).astype(np.float64)
     ends = ends if scale == "dtype" else np.sinh(2 * ends)
     return tuple(np.diff(ends)[:, 0].tolist())
 
@@ -134,13 +138,13 @@ def draw_batch(
     between them, and a judge could tell them by that alone.
     """
     streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
-    drawn = [_pair(np.random.default_rng(each), simulated, real, settings) for each in streams]
-    found: dict[str, Image | Labels] = {
+    drawn = [_pair(np.random.default_rng(stream), simulated, real, settings) for stream in streams]
+    crops: dict[str, Image | Labels] = {
         "simulated": np.stack([pair[0] for pair in drawn]),
         "real": np.stack([pair[1] for pair in drawn]),
     }
-    known = [pair[2] for pair in drawn if pair[2] is not None]
-    return {**found, "labels": np.stack(known)} if len(known) == len(drawn) else found
+    labels = [pair[2] for pair in drawn if pair[2] is not None]
+    return {**crops, "labels": np.stack(labels)} if len(labels) == len(drawn) else crops
 
 
 def _pair(
@@ -150,17 +154,19 @@ def _pair(
     settings: Crops,
 ) -> tuple[Image, Image, Labels | None]:
     target = real[int(rng.integers(len(real)))]
-    wanted = _cut(target, _place(rng, target, settings.shape))
-    sources = [simulated[int(each)] for each in rng.integers(len(simulated), size=settings.alike)]
+    crop = _cut(target, _place(rng, target, settings.shape))
+    sources = [
+        simulated[int(number)] for number in rng.integers(len(simulated), size=settings.alike)
+    ]
     places = [(source, _place(rng, source, settings.shape)) for source in sources]
-    goal = _levels(wanted) if settings.alike > 1 else None
+    goal = _levels(crop) if settings.alike > 1 else None
     far = [0.0 if goal is None else np.abs(_levels(_cut(*place)) - goal).mean() for place in places]
     source, box = places[int(np.argmin(far))]
     labels = None if source.labels is None else np.asarray(source.labels[box])
     turns = [turn_of(rng, noise=True) for _ in range(2)]
     return (
         turned(_dithered(rng, _cut(source, box), source), turns[0]),
-        turned(_dithered(rng, wanted, target), turns[1]),
+        turned(_dithered(rng, crop, target), turns[1]),
         None if labels is None else turned(labels, turns[0]),
     )
 
@@ -183,9 +189,9 @@ def _dithered(rng: np.random.Generator, crop: Image, item: DomainVolume) -> Imag
     if not item.counts:
         return crop
     change = rng.uniform(-0.5, 0.5, crop.shape) * np.reshape(item.counts, (-1, 1, 1, 1))
-    linear = item.scale == "dtype"
-    found = crop + change if linear else 0.5 * np.arcsinh(np.sinh(2.0 * crop) + change)
-    return np.asarray(found, np.float32)
+    if item.scale == "dtype":
+        return np.asarray(crop + change, np.float32)
+    return np.asarray(0.5 * np.arcsinh(np.sinh(2.0 * crop) + change), np.float32)
 
 
 def _levels(crop: Image) -> Image:
@@ -193,5 +199,5 @@ def _levels(crop: Image) -> Image:
     first = crop[0]
     even = first[:, : first.shape[1] // 2 * 2, : first.shape[2] // 2 * 2]
     pairs = even.reshape(first.shape[0], even.shape[1] // 2, 2, even.shape[2] // 2, 2)
-    found: Image = np.quantile(pairs.mean((2, 4)), SHARES)
-    return found
+    quantiles: Image = np.quantile(pairs.mean((2, 4)), SHARES)
+    return quantiles

@@ -34,20 +34,20 @@ def _model(file: Path, key: str) -> PublishedModel:
         )
     width, channels, *kernel = head.shape
     sizes = {"widths": (width, 2 * width, 4 * width), "blocks": blocks, "kernel": kernel[-1]}
-    given = {**generator(head.ndim - 2), **sizes, "channels": channels}
-    network = parse(file, given, Architecture)
+    arguments = {**generator(head.ndim - 2), **sizes, "channels": channels}
+    network = parse(file, arguments, Architecture)
     with torch.device("meta"):
-        own = dict(build(network).named_parameters())
+        parameters = dict(build(network).named_parameters())
     inner = [f"{10 + number}.conv_block.{place}" for number in range(blocks) for place in (1, 5)]
     layers = [*_FIRST, *inner, *(str(place + blocks) for place in _LATER)]
     names = [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
-    pairs = dict(zip(own, names, strict=True))  # both in the order of the layers
-    shapes = {name: tuple(own[mine].shape) for mine, name in pairs.items()}
-    found = {name: tuple(value.shape) for name, value in theirs.items()}
-    if odd := [name for name in shapes | found if shapes.get(name) != found.get(name)]:
+    pairs = dict(zip(parameters, names, strict=True))  # both in the order of the layers
+    shapes = {name: tuple(parameters[mine].shape) for mine, name in pairs.items()}
+    stored = {name: tuple(value.shape) for name, value in theirs.items()}
+    if odd := [name for name in shapes | stored if shapes.get(name) != stored.get(name)]:
         raise InputError(
             f"{file}: this generator of {blocks} blocks and width {width} differs from the "
-            f"published one in {odd[0]}, found {found.get(odd[0], 'none')}; give its models.pth"
+            f"published one in {odd[0]}, found {stored.get(odd[0], 'none')}; give its models.pth"
         )
     way = "real to simulated" if ENDS.get(key) else "simulated to real"
     entries = {

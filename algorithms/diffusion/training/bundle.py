@@ -19,7 +19,7 @@ def network_format(card: ModelCard) -> NetworkFormat:
     parameters = parameters_of(card, Parameters)
     network = parameters.network
     assert network is not None  # of a card with weights
-    given = ("sketch: 0 is ground, 1 objects, on average",) if network.conditioned else ()
+    sketch = ("sketch: 0 is ground, 1 objects, on average",) if network.conditioned else ()
     names = [f", channel {number}" for number in range(network.channels)]
 
     def listed(*texts: str) -> list[str]:
@@ -33,7 +33,7 @@ def network_format(card: ModelCard) -> NetworkFormat:
         network.multiple,
         tile=parameters.tile,
         halo=network.halo,
-        inputs=[*listed("noised image: cos(time) image + sin(time) noise", *given), *noise],
+        inputs=[*listed("noised image: cos(time) image + sin(time) noise", *sketch), *noise],
         outputs=listed(ANSWERS[network.predicts]),
         others={"time": time},
         socket=SOCKETS[parameters.given],

@@ -35,7 +35,7 @@ from cytosuite.training.settings import BESIDE, FileSettings
 from cytosuite.volume import Volume
 
 PLAIN = Augmentations()
-Drawn = Literal["file", "threshold", "labels"]  # sketches of a file beside, of the image, of labels
+Drawn = Literal["file", "threshold", "labels"]  # source of a sketch
 _SMOOTH = 1.0  # pixels, before the threshold that makes a sketch of an image
 
 
@@ -49,7 +49,7 @@ class SketchedImage:
     image: NDArray[np.float16]
     sketch: NDArray[np.float16] | None  # ground at 0, objects at 1; None if unconditioned
     spacing: tuple[float, ...] | None  # µm per voxel; None where the file gives none
-    given: Given | None  # kind of the file that the sketch comes from
+    kind: Given | None  # of the file that the sketch comes from
     shape: tuple[int, ...] = ()  # voxels z y x, without the extension to a crop
     files: FileSettings = BESIDE
     position: tuple[CoarseMap, ...] = ()  # further channels of the network
@@ -68,27 +68,27 @@ def load_pairs(
     drawn: Drawn = "file",
 ) -> list[SketchedImage]:
     """Return the images of `find_images` in units of their own, or of a camera, with sketches."""
-    found = []
+    images = []
     for item in find_images(folder, names, files):
         with at(item.image):
-            own = _pair(item, crop, axes, units, files, drawn if sketched else None)
-            found.append(replace(own, position=_position(own, position)))
-    given_of(found)
-    return found
+            image = _pair(item, crop, axes, units, files, drawn if sketched else None)
+            images.append(replace(image, position=_position(image, position)))
+    given_of(images)
+    return images
 
 
-def _position(item: SketchedImage, wanted: Sequence[Channel]) -> tuple[CoarseMap, ...]:
+def _position(item: SketchedImage, channels: Sequence[Channel]) -> tuple[CoarseMap, ...]:
     """Return where the voxels of an image lie among its objects."""
-    if not wanted or item.sketch is None:
+    if not channels or item.sketch is None:
         return ()
     if item.spacing is None:
         raise InputError("the file gives no voxel size, which network.position counts in")
     spacing = (1.0, *item.spacing)[-3:]
-    return tuple(positions(np.asarray(item.sketch, np.float32), spacing, wanted))
+    return tuple(positions(np.asarray(item.sketch, np.float32), spacing, channels))
 
 
 def _units(image: NDArray[Any], units: Units | CameraModel) -> NDArray[np.float32]:
-    """Return an image in its own units, or its light in those of its camera."""
+    """Return an image in its own units, or its light in its camera's."""
     if isinstance(units, CameraModel):
         return normalise(light_of(image, units), units.units)
     return image_units(image, units)
@@ -97,13 +97,13 @@ def _units(image: NDArray[Any], units: Units | CameraModel) -> NDArray[np.float3
 def threshold_sketch(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return a sketch of an image alone: 1 above a threshold."""
     smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTH)
-    found = contrast_of(smooth)
-    return np.asarray(smooth > (found.dark + found.bright) / 2, np.float32)
+    levels = contrast_of(smooth)
+    return np.asarray(smooth > (levels.dark + levels.bright) / 2, np.float32)
 
 
 def given_of(items: Sequence[SketchedImage]) -> Given | None:
     """Return the source of all sketches, None where there are none; InputError for two sources."""
-    first = {item.given: item.path for item in reversed(items)}
+    first = {item.kind: item.path for item in reversed(items)}
     if len(first) > 1:
         raise InputError(
             f"expected sketches for all images or labels for all, found a sketch for "
@@ -115,7 +115,7 @@ def given_of(items: Sequence[SketchedImage]) -> Given | None:
 
 def stacks(image: Volume) -> list[Volume]:
     """Return each channel as a stack (Z, Y, X), a plane as one of one."""
-    return [stacked(own) for own in image.channels]
+    return [stacked(channel) for channel in image.channels]
 
 
 def _pair(
@@ -134,16 +134,16 @@ def _pair(
     if not is_finite(volume.array):
         raise InputError("expected finite grey values, found NaN or infinity")
     sketch: NDArray[np.float32] | None = None
-    given: Given | None = None
+    kind: Given | None = None
     if drawn == "threshold":
         sketch = each_channel(threshold_sketch, volume)
     elif drawn is not None:
         itself = path if drawn == "labels" and twin is None else None
-        sketch, given = _sketch(item.path(SKETCH), twin or itself, volume, files)
+        sketch, kind = _sketch(item.path(SKETCH), twin or itself, volume, files)
 
     def stored(array: NDArray[np.float32]) -> NDArray[np.float16]:
         """Return an array as float16, mapped from a file."""
-        parts = [own.array for own in stacks(volume.like(array))]
+        parts = [channel.array for channel in stacks(volume.like(array))]
         return mapped(padded(np.stack(parts).astype(np.float16), crop))
 
     return SketchedImage(
@@ -152,7 +152,7 @@ def _pair(
         stored(each_channel(partial(_units, units=units), volume)),
         None if sketch is None else stored(sketch),
         None if volume.spacing_is_assumed else volume.spacing[-len(axes.lstrip("C")) :],
-        given,
+        kind,
         stacks(volume)[0].shape,
         files,
     )
@@ -168,14 +168,14 @@ def _sketch(
             f"expected a sketch (folder {SKETCH}) or labels of the same name for a conditioned "
             "network, found none; give them, or choose network.conditioned = false"
         )
-    given = (files.labels(file) if sketch is None else files.read(sketch)).array
-    if given.shape != image.shape:
-        raise InputError(f"{file}: expected the shape {image.shape}, found {given.shape}")
+    array = (files.labels(file) if sketch is None else files.read(sketch)).array
+    if array.shape != image.shape:
+        raise InputError(f"{file}: expected the shape {image.shape}, found {array.shape}")
     if sketch is None:
-        if given.dtype.kind not in "iu":
-            raise InputError(f"{file}: labels must be integers, found {given.dtype}")
-        return each_channel(sketch_of_labels, image.like(given)), "labels"
-    return each_channel(sketch_units, image.like(given)), "sketch"
+        if array.dtype.kind not in "iu":
+            raise InputError(f"{file}: labels must be integers, found {array.dtype}")
+        return each_channel(sketch_of_labels, image.like(array)), "labels"
+    return each_channel(sketch_units, image.like(array)), "sketch"
 
 
 def draw_crops(
@@ -192,7 +192,7 @@ def draw_crops(
 ) -> dict[str, NDArray[np.float32]]:
     """Return ``image``, ``noise``, ``sketch``, ``position`` (N, C, Z, Y, X), ``place`` (N,)."""
     streams = np.random.SeedSequence([seed, step]).spawn(count)
-    found: dict[str, list[NDArray[np.float32]]] = {}
+    arrays: dict[str, list[NDArray[np.float32]]] = {}
     for number, stream in enumerate(streams):
         rng = np.random.default_rng(stream)
         item = items[int(rng.integers(len(items)))]
@@ -209,7 +209,7 @@ def draw_crops(
         place = np.float32((number + rng.random()) / count)
         hidden = sketch is not None and rng.random() < dropped
         if item.position and sketch is not None:
-            maps = np.stack([turned(own.read(tuple(box)), turn) for own in item.position])
+            maps = np.stack([turned(channel.read(tuple(box)), turn) for channel in item.position])
             image, both = augmented(rng, image, np.concatenate([sketch, maps]), augment)
             sketch, position = both[:channels].copy(), both[channels:]
         else:
@@ -223,5 +223,5 @@ def draw_crops(
             sketch.fill(HIDDEN)
         for name, array in drawn.items():
             if array is not None:
-                found.setdefault(name, []).append(array)
-    return {name: np.stack(parts) for name, parts in found.items()}
+                arrays.setdefault(name, []).append(array)
+    return {name: np.stack(parts) for name, parts in arrays.items()}

@@ -1,6 +1,6 @@
 """Steps of the three trainings of a denoiser: noised images, judged ones, those of a teacher."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import cast
 
@@ -33,7 +33,7 @@ _WINDOW = (3, 7, 7)  # voxels, twice, of levels that likeness counts: texture is
 
 def parts(settings: Settings) -> Parts:
     """Return the networks of a loss, and their optimisers."""
-    network, own = settings.network, settings.adversary
+    network, adversary = settings.network, settings.adversary
     modules: dict[str, nn.Module] = {"network": build(network)}
     decay = settings.schedule.weight_decay
     if settings.loss == "distillation":
@@ -41,17 +41,17 @@ def parts(settings: Settings) -> Parts:
     if settings.loss != "adversarial":
         optimiser = torch.optim.AdamW(decaying([modules["network"]], decay), lr=1.0)
         return modules, {"network": optimiser}
-    seen = network.channels * (1 + (not own.unpaired)) + len(network.position)
-    modules["judges"] = Judges(own.judge, own.judges, seen, network.dimensions)
-    modules["changes"] = Changes(own.adapt)
-    modules["pool"] = ImagePool(own.pool, (seen, *settings.crops.shape))
-    if own.structure:
+    seen = network.channels * (1 + (not adversary.unpaired)) + len(network.position)
+    modules["judges"] = Judges(adversary.judge, adversary.judges, seen, network.dimensions)
+    modules["changes"] = Changes(adversary.adapt)
+    modules["pool"] = ImagePool(adversary.pool, (seen, *settings.crops.shape))
+    if adversary.structure:
         bare = {"conditioned": False, "position": (), "noise_channel": None}
         halved = {"widths": tuple(max(1, width // 2) for width in network.widths)}
         modules["reader"] = build(network.model_copy(update=bare | halved))
-    rates = {"network": 1.0, "judges": own.rate, "reader": 1.0}
+    rates = {"network": 1.0, "judges": adversary.rate, "reader": 1.0}
     optimisers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(decaying([modules[name]], decay), lr=rate, betas=own.betas)
+        name: torch.optim.Adam(decaying([modules[name]], decay), lr=rate, betas=adversary.betas)
         for name, rate in rates.items()
         if name in modules
     }
@@ -71,8 +71,8 @@ def _denoising(state: State, batch: Tensors, settings: Settings) -> Tensors:
 def _expected(network: nn.Module, noised: Tensor, signal: float, batch: Tensors) -> Tensor:
     """Return the clean crops that a network of velocity expects of noised ones."""
     time = torch.full((len(noised),), float(phase(signal)), device=noised.device)
-    given = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
-    return clean_image(network(given, time), noised, time, "velocity")
+    channels = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
+    return clean_image(network(channels, time), noised, time, "velocity")
 
 
 def _distillation(state: State, batch: Tensors, settings: Settings) -> Tensors:
@@ -106,96 +106,102 @@ def _distillation(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
     ended = sample(noised.clone(), taught, levels, lambda _: noised)
     weights = step_weights(float(levels[0]), float(levels[-1]), "ddim")
-    wanted = (ended - weights.noised * noised) / weights.clean
+    goal = (ended - weights.noised * noised) / weights.clean
     with state.autocast():
-        made = _expected(network, noised, float(levels[0]), batch)
-    loss = (made - wanted).square().mean()
+        crops = _expected(network, noised, float(levels[0]), batch)
+    loss = (crops - goal).square().mean()
     state.update("network", loss)
     return {"loss": loss.detach()}
 
 
 def _adversarial(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step of the network that judges and reader see, then of these, on one-pass crops."""
-    modules, own = state.modules, settings.adversary
+    modules, adversary = state.modules, settings.adversary
     asked = {**batch, **{name[6:]: batch[name] for name in batch if name.startswith("asked_")}}
     # Of real crops: the reader's own loss, and all that is asked of made ones.
     read: Tensor | None = None
-    if own.structure:
+    if adversary.structure:
         with state.autocast():
             read = _misread(modules, batch["image"], batch)
     others = [modules[name] for name in ("judges", "reader") if name in modules]
     for module in others:
         module.requires_grad_(requires_grad=False)
     with state.autocast():
-        made = _expected(modules["network"], batch["noise"], settings.process.left, asked)
-        found = _wanted(modules, made, asked, batch, settings)
+        crops = _expected(modules["network"], batch["noise"], settings.process.left, asked)
+        losses = _losses(modules, crops, asked, batch, settings)
         if read is not None:
-            more = relu(_misread(modules, made, asked) - read.detach())
-            found["structure"] = own.structure * more
-    state.update("network", sum(found.values(), torch.zeros((), device=state.device)))
+            more = relu(_misread(modules, crops, asked) - read.detach())
+            losses["structure"] = adversary.structure * more
+    state.update("network", sum(losses.values(), torch.zeros((), device=state.device)))
     for module in others:
         module.requires_grad_(requires_grad=True)
     if read is not None:
         state.update("reader", read)
-        found["reader"] = read
-    found["judges"] = _judges_step(state, made.detach(), asked, batch, settings)
-    found["changes"] = cast(Changes, modules["changes"]).share
-    return {name: value.detach().clone() for name, value in found.items()}
+        losses["reader"] = read
+    losses["judges"] = _judges_step(state, crops.detach(), asked, batch, settings)
+    losses["changes"] = cast(Changes, modules["changes"]).share
+    return {name: value.detach().clone() for name, value in losses.items()}
 
 
-def _wanted(
+def _losses(
     modules: Mapping[str, nn.Module],
-    made: Tensor,
+    crops: Tensor,
     asked: Tensors,
     batch: Tensors,
     settings: Settings,
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the loss of made crops by judges and likeness, by name."""
-    own, judges = settings.adversary, modules["judges"]
-    changes = cast(Changes, modules["changes"]).drawn(len(made))
+    adversary, judges = settings.adversary, modules["judges"]
+    changes = cast(Changes, modules["changes"]).drawn(len(crops))
     count = settings.network.channels
-    answers = judges(changed(_seen(made, asked, settings), changes, count))
-    found = {"fooled": _mean([judged_as(each[-1], own.game, real=True) for each in answers])}
-    if own.features:
+    answers = judges(changed(_seen(crops, asked, settings), changes, count))
+    losses = {
+        "fooled": _mean(
+            [judged_as(features[-1], adversary.game, real=True) for features in answers]
+        )
+    }
+    if adversary.features:
         with torch.no_grad():
             real = judges(changed(_seen(batch["image"], batch, settings), changes, count))
-        found["features"] = own.features * _mean(
+        losses["features"] = adversary.features * _mean(
             [
                 (one.float() - other.float()).abs().mean()
                 for ours, theirs in zip(answers, real, strict=True)
                 for one, other in zip(ours[:-1], theirs[:-1], strict=True)
             ]
         )
-    if own.likeness:
-        like = made
-        if own.unpaired:
+    if adversary.likeness:
+        like = crops
+        if adversary.unpaired:
             like = _expected(modules["network"], batch["noise"], settings.process.left, batch)
-        far = apart if own.grain else partial(level_change, window=_WINDOW)
-        found["likeness"] = own.likeness * far(like, batch["image"], soft=0)
-    return found
+        far = apart if adversary.grain else partial(level_change, window=_WINDOW)
+        losses["likeness"] = adversary.likeness * far(like, batch["image"], soft=0)
+    return losses
 
 
 def _judges_step(
-    state: State, made: Tensor, asked: Tensors, batch: Tensors, settings: Settings
+    state: State, crops: Tensor, asked: Tensors, batch: Tensors, settings: Settings
 ) -> Tensor:
     """Take a step of the judges on real and made crops, earlier ones among them."""
-    own, count = settings.adversary, settings.network.channels
+    adversary, count = settings.adversary, settings.network.channels
     judges = cast(Judges, state.modules["judges"])
     changes = cast(Changes, state.modules["changes"])
-    seen = _seen(made, asked, settings)
+    seen = _seen(crops, asked, settings)
     old = cast(ImagePool, state.modules["pool"]).exchange(seen)
-    drawn = changes.drawn(len(made))
+    drawn = changes.drawn(len(crops))
     real = changed(_seen(batch["image"], batch, settings), drawn, count)
     with state.autocast():
-        kept = [found[-1] for found in judges(real)]
-        lost = _mean([judged_as(each, own.game, real=True) for each in kept])
+        answers = [features[-1] for features in judges(real)]
+        lost = _mean([judged_as(answer, adversary.game, real=True) for answer in answers])
         again = judges(changed(old, drawn, count))
-        lost = lost + _mean([judged_as(found[-1], own.game, real=False) for found in again])
-    if own.penalty and state.step % own.penalty_every == 0:
-        lost = lost + own.penalty * own.penalty_every * slope(judges, real)
+        lost = lost + _mean(
+            [judged_as(features[-1], adversary.game, real=False) for features in again]
+        )
+    if adversary.penalty and state.step % adversary.penalty_every == 0:
+        lost = lost + adversary.penalty * adversary.penalty_every * slope(judges, real)
     state.update("judges", lost)
-    middle = 0.5 if own.game == "squares" else 0.0
-    changes.adapt(torch.cat([(each.detach() - middle).sign().ravel() for each in kept]))
+    middle = 0.5 if adversary.game == "squares" else 0.0
+    changes.adapt(torch.cat([(answer.detach() - middle).sign().ravel() for answer in answers]))
     return lost
 
 
@@ -211,8 +217,8 @@ def _misread(modules: Mapping[str, nn.Module], image: Tensor, batch: Tensors) ->
     return misread(logits, batch["sketch"].clamp(0, 1))
 
 
-def _mean(losses: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(losses)).mean()
+def _mean(losses: list[Tensor]) -> Tensor:
+    return torch.stack(losses).mean()
 
 
 _STEPS = {

@@ -44,7 +44,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:
     """Return the images of a folder, with sketches for a conditioned network, or sketches alone."""
     network, crop = settings.network, settings.crops.shape
     images: Drawn = "threshold" if settings.adversary.unpaired else "file"
-    found = load_pairs(
+    pairs = load_pairs(
         folder,
         settings.names,
         crop,
@@ -55,13 +55,13 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:
         files=settings.files,
         drawn="labels" if role == SKETCHES else images,
     )
-    for item in found:
+    for item in pairs:
         if len(item.image) != network.channels:
             raise InputError(
                 f"{item.path}: expected {network.channels} channels, found {len(item.image)}; set "
                 "network.channels"
             )
-    return found
+    return pairs
 
 
 def batch(cases: Cases[SketchedImage], settings: Settings, step: int) -> Arrays:
@@ -69,11 +69,11 @@ def batch(cases: Cases[SketchedImage], settings: Settings, step: int) -> Arrays:
     crops, seed = settings.crops, settings.schedule.seed
     changes = crops.dropped, crops.augment, settings.network.noise_channel
     draw = partial(draw_crops, light=settings.camera is not None)
-    found = draw(cases["images"], crops.shape, crops.batch, seed, step, *changes)
+    drawn = draw(cases["images"], crops.shape, crops.batch, seed, step, *changes)
     if settings.adversary.unpaired:
         others = draw(cases[SKETCHES], crops.shape, crops.batch, seed + 1, step, *changes)
-        found |= {f"asked_{name}": others[name] for name in FURTHER if name in others}
-    return {**found, "phase": phases(found.pop("place"), settings.process.schedule)}
+        drawn |= {f"asked_{name}": others[name] for name in FURTHER if name in others}
+    return {**drawn, "phase": phases(drawn.pop("place"), settings.process.schedule)}
 
 
 def describe(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
@@ -109,7 +109,7 @@ def notes(cases: Cases[SketchedImage], settings: Settings) -> list[str]:
 def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
     """Return grey values of the real images, the way to them, and the input of the network."""
     items = cases["images"]
-    given = given_of(cases.get(SKETCHES) or items)
+    source = given_of(cases.get(SKETCHES) or items)
     channels = zip(*(item.files.read(item.path).channels for item in items), strict=True)
     camera = settings.camera
     light = {} if camera is None else camera.units._asdict()
@@ -127,7 +127,7 @@ def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any
         "contrast": six_digits(contrasts if several else contrasts[0]),
         "range": six_digits([low - spare, high + spare]),
     }
-    kind = {} if given is None else {"given": given, "dropped": settings.crops.dropped}
+    kind = {} if source is None else {"given": source, "dropped": settings.crops.dropped}
     target = six_digits(targets if several else targets[0])
     seen = {} if camera is None else {"camera": camera.model_dump()}
     return {"process": process, "target": target, **kind, **seen}
@@ -144,18 +144,18 @@ def validate(state: State, cases: Cases[SketchedImage], settings: Settings) -> I
     real, synthetic = [], []
     for item in cases["images"]:
         image, sketch, labels = middle(item, settings.crops.shown)
-        made = made_from(image, sketch, state, settings)
+        prediction = made_from(image, sketch, state, settings)
         real.append(stacks(image))
-        synthetic.append(stacks(made))
+        synthetic.append(stacks(prediction))
         if labels is not None:
-            parts = {"prediction": made, "image": image.like(sketch), "labels": labels}
-            # Labels without channels are those of the first one.
-            for own in zip(*(volume.channels for volume in parts.values()), strict=False):
-                known: dict[str, Any] = {
-                    name: volume.array for name, volume in zip(parts, own, strict=True)
+            parts = {"prediction": prediction, "image": image.like(sketch), "labels": labels}
+            # Labels without channels belong to the first one.
+            for channels in zip(*(volume.channels for volume in parts.values()), strict=False):
+                arrays: dict[str, Any] = {
+                    name: volume.array for name, volume in zip(parts, channels, strict=True)
                 }
-                known["spacing"] = image.spacing
-                yield Facts({name: partial(known.__getitem__, name) for name in known})
+                arrays["spacing"] = image.spacing
+                yield Facts({name: partial(arrays.__getitem__, name) for name in arrays})
     for images, others in zip(zip(*real, strict=True), zip(*synthetic, strict=True), strict=True):
         yield facts_of_set(images, others)
 
@@ -164,9 +164,9 @@ def made_from(
     image: Volume, sketch: NDArray[np.float32], state: State, settings: Settings
 ) -> Volume:
     """Return an image made from a sketch by the average network, always with the same noise."""
-    given: dict[str, Any] = dict(settings.card.parameters)
-    given["network"] = settings.network.model_dump(mode="json")
-    parameters = parse("card.parameters", given, Parameters)
+    entries: dict[str, Any] = dict(settings.card.parameters)
+    entries["network"] = settings.network.model_dump(mode="json")
+    parameters = parse("card.parameters", entries, Parameters)
     return from_sketch(image, sketch, parameters, state.average, 0, state.device)
 
 
@@ -188,8 +188,8 @@ def middle(
     if item.sketch is None:
         sketch = each_channel(threshold_sketch, image)
     else:
-        own = item.sketch[(slice(None), *map(slice, sides))].reshape(volume.shape)
-        sketch = cut(volume.like(own)).array.astype(np.float32)
+        channels = item.sketch[(slice(None), *map(slice, sides))].reshape(volume.shape)
+        sketch = cut(volume.like(channels)).array.astype(np.float32)
     return image, sketch, None if item.twin is None else cut(item.files.labels(item.twin))
 
 
@@ -198,8 +198,8 @@ def picture(state: State, cases: Cases[SketchedImage], settings: Settings) -> ND
     rows: list[list[NDArray[np.uint8]]] = [[], [], []]
     for item in cases["images"][:SHOWN]:
         image, sketch, _ = middle(item, settings.crops.shown)
-        made = made_from(image, sketch, state, settings)
-        for row, array in zip(rows, (sketch, made.array, image.array), strict=True):
+        prediction = made_from(image, sketch, state, settings)
+        for row, array in zip(rows, (sketch, prediction.array, image.array), strict=True):
             row += map(views, stacks(image.like(array)))
     return joined([joined(row, 1) for row in rows], 0)
 
