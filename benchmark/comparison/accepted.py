@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cytosuite.benchmark.catalog.places import PACKAGE
 from cytosuite.benchmark.comparison.comparison import failed
@@ -35,14 +34,16 @@ def accept(run: ScoredRun, name: str, title: str, folder: Path = ACCEPTED) -> Pa
     """Keep the scores of a sound run as the accepted ones, and return their folder."""
     _need_sound(run)
     place = folder / name
-    facts: dict[str, Any] = {key: run.facts[key] for key in KEPT if key in run.facts}
     former = read_scored(place).said("title") if (place / FACTS).is_file() else ""
-    facts["title"] = title or former
-    facts["models"] = _used_models(run)
-    facts["simulation"] = _simulation(run)
-    if facts["simulation"] and (other := _other_cases(run)):
+    facts = {
+        **{key: run.facts[key] for key in KEPT if key in run.facts},
+        "title": title or former,
+        "models": _used_models(run),
+        "simulation": _simulation(run),
+    }
+    if facts["simulation"] and (cases := _other_cases(run)):
         raise InputError(
-            f"{run.place}: the simulation makes other data today: {some(other)}; {AGAIN}"
+            f"{run.place}: the simulation makes other data today: {some(cases)}; {AGAIN}"
         )
     with atomic(place) as temporary:
         (temporary / "report").mkdir(parents=True)
@@ -61,16 +62,16 @@ def accepted(folder: Path = ACCEPTED) -> dict[str, ScoredRun]:
 
 def accepted_for(run: ScoredRun, folder: Path = ACCEPTED) -> ScoredRun:
     """Return the accepted scores by fingerprint or request of a run, else InputError."""
-    known = accepted(folder)
+    runs = accepted(folder)
     for key in ("fingerprint", "request"):
-        for found in known.values():
-            same = run.facts.get(key) and found.facts.get(key) == run.facts[key]
-            if same and found.said("task") == run.said("task"):
-                return found
+        for scored in runs.values():
+            same = run.facts.get(key) and scored.facts.get(key) == run.facts[key]
+            if same and scored.said("task") == run.said("task"):
+                return scored
     said = json.dumps(run.table("request")) if run.facts else "a table without run.json"
     raise InputError(
         f"{run.place}: no accepted scores of its dataset ({said}); there are "
-        f"{some(known, 20)}; cytosuite maintain accept RUN adds them"
+        f"{some(runs, 20)}; cytosuite maintain accept RUN adds them"
     )
 
 
@@ -82,8 +83,8 @@ def stale(run: ScoredRun) -> Iterator[str]:
         if changed:
             yield f"the scores are of older weights or parameters of {algorithm}: {some(changed)}"
     edited = run.said("simulation") and run.said("simulation") != _simulation(run)
-    if edited and (other := _other_cases(run)):
-        yield f"the simulation makes other data today: {some(other)}"
+    if edited and (cases := _other_cases(run)):
+        yield f"the simulation makes other data today: {some(cases)}"
 
 
 def _need_sound(run: ScoredRun) -> None:
@@ -109,18 +110,18 @@ def _need_sound(run: ScoredRun) -> None:
 
 def _used_models(run: ScoredRun) -> dict[str, dict[str, str]]:
     """Return the digests of the models that took part, by algorithm."""
-    found: dict[str, dict[str, str]] = {}
+    digests: dict[str, dict[str, str]] = {}
     for name in run.algorithms:
-        known, today = run.table("models").get(name, {}), models_today(name)
+        recorded, today = run.table("models").get(name, {}), models_today(name)
         used = sorted(set(run.scores.loc[run.scores["algorithm"] == name, "model"]) - {""})
         for model in used:
-            if model not in known or known[model] != today.get(model):
+            if model not in recorded or recorded[model] != today.get(model):
                 raise InputError(
                     f"{run.place}: model {plain(model, 100)} of {name} is not that of "
                     f"weights/{name} today; run it again with the models of the checkout"
                 )
-        found[name] = {model: known[model] for model in used}
-    return found
+        digests[name] = {model: recorded[model] for model in used}
+    return digests
 
 
 def _simulation(run: ScoredRun) -> str:
@@ -129,11 +130,13 @@ def _simulation(run: ScoredRun) -> str:
     name = str(words.get("dataset", ""))
     if name.endswith(".toml"):
         raise InputError(f"{run.place}: {name} is no recipe of the checkout; put it there first")
-    simulated = {key for key, found in dataset_manifests().items() if found.kind == "simulated"}
+    simulated = {
+        key for key, manifest in dataset_manifests().items() if manifest.kind == "simulated"
+    }
     return simulation_today(words) if name.split("/")[0] in simulated else ""
 
 
 def _other_cases(run: ScoredRun) -> list[str]:
     """Return the first and last case of a simulation, if they are others today."""
-    kept, today = run.table("cases"), cases_today(run.table("request"))
-    return [name for name, digest in today.items() if kept.get(name) != digest]
+    recorded, today = run.table("cases"), cases_today(run.table("request"))
+    return [name for name, digest in today.items() if recorded.get(name) != digest]

@@ -90,34 +90,34 @@ def changes(
 ) -> list[Change]:
     """Return the change of each metric of each algorithm."""
     scored = pairs[np.isfinite(pairs["before"]) & np.isfinite(pairs["after"])]
-    found, tests = [], list[Paired]()
+    changed, tests = [], list[Paired]()
     for (algorithm, name), rows in scored.groupby(["algorithm", "metric"], sort=False):
         before, after = rows["before"].to_numpy(float), rows["after"].to_numpy(float)
-        one, two, metric = float(before.mean()), float(after.mean()), metrics.get(name)
-        change = Change(algorithm, name, 0, before.size, one, two)
+        old, new, metric = float(before.mean()), float(after.mean()), metrics.get(name)
+        change = Change(algorithm, name, 0, before.size, old, new)
         if metric is not None and metric.higher_is_better is not None:
-            sign, relevant = 1 if metric.higher_is_better else -1, thresholds.relevant(metric, one)
-            loss = round(sign * (one - two), DIGITS)
+            sign, relevant = 1 if metric.higher_is_better else -1, thresholds.relevant(metric, old)
+            loss = round(sign * (old - new), DIGITS)
             change = replace(change, sign=sign, loss=loss, relevant=relevant)
-        found.append(change)
+        changed.append(change)
         differences = paired_differences(np.stack((after, before)))
         tests.append(paired(differences, np.ones_like(differences, bool)))
-    many, alpha = sum(change.sign != 0 for change in found), thresholds.alpha
+    many, alpha = sum(change.sign != 0 for change in changed), thresholds.alpha
     # NaN where no test is possible: too few cases, or a loss in each would not be significant.
     p_two = [
         test.p[0] if change.cases >= FEWEST else nan
-        for change, test in zip(found, tests, strict=True)
+        for change, test in zip(changed, tests, strict=True)
     ]
     p_one = [
         (test.below if change.sign > 0 else test.above)[0]
         if change.sign and change.cases >= FEWEST and many * 0.5**change.cases < alpha
         else nan
-        for change, test in zip(found, tests, strict=True)
+        for change, test in zip(changed, tests, strict=True)
     ]
     adjusted = (holm(np.array(p)).tolist() for p in (p_two, p_one))
     return [
         _with_tests(change, test, p, worse, alpha)
-        for change, test, p, worse in zip(found, tests, *adjusted, strict=True)
+        for change, test, p, worse in zip(changed, tests, *adjusted, strict=True)
     ]
 
 
@@ -132,12 +132,12 @@ def _with_tests(change: Change, test: Paired, p: float, worse: float, alpha: flo
     return replace(change, median=median, low=low, high=high, p=p, p_worse=worse, verdict=verdict)
 
 
-def largest(pairs: pd.DataFrame, found: Sequence[Change], count: int) -> list[dict[str, Any]]:
+def largest(pairs: pd.DataFrame, changed: Sequence[Change], count: int) -> list[dict[str, Any]]:
     """Return the cases that changed most, in units of the smallest relevant change."""
-    units = {(own.algorithm, own.metric): own.relevant or 1.0 for own in found}
-    known = [units.get(key, nan) for key in zip(pairs["algorithm"], pairs["metric"], strict=True)]
+    units = {(change.algorithm, change.metric): change.relevant or 1.0 for change in changed}
+    scales = [units.get(key, nan) for key in zip(pairs["algorithm"], pairs["metric"], strict=True)]
     table = pairs.assign(difference=(pairs["after"] - pairs["before"]).round(DIGITS))
-    size = (table["difference"] / np.array(known, dtype=float)).abs()
+    size = (table["difference"] / np.array(scales, dtype=float)).abs()
     order = size[size > 0].sort_values(ascending=False, kind="stable").index[:count]
     return [{str(k): v for k, v in row.items()} for row in table.loc[order].to_dict("records")]
 
@@ -157,7 +157,7 @@ class Cost:
 def costs(before: pd.DataFrame, after: pd.DataFrame, thresholds: CostThresholds) -> list[Cost]:
     """Return time and memory of each algorithm of both runs."""
     joined = _cases(before).merge(_cases(after), on=CASE[1:], suffixes=("_before", "_after"))
-    found = []
+    spent = []
     for name, rows in joined.groupby("algorithm"):
         seconds, time_ratio = _change(rows, "seconds", 1)
         memory, memory_ratio = _change(rows, "peak_memory", MIB)
@@ -170,8 +170,8 @@ def costs(before: pd.DataFrame, after: pd.DataFrame, thresholds: CostThresholds)
             change = f"{memory[0]:.0f} -> {memory[1]:.0f} MiB"
             words.append(f"{memory_ratio:.2f} times the memory ({change})")
         warning = f"{name}: {' and '.join(words)} per case, in the median" if words else ""
-        found.append(Cost(str(name), seconds, memory, time_ratio, memory_ratio, warning))
-    return found
+        spent.append(Cost(str(name), seconds, memory, time_ratio, memory_ratio, warning))
+    return spent
 
 
 def _cases(scores: pd.DataFrame) -> pd.DataFrame:
@@ -186,6 +186,6 @@ def _change(rows: pd.DataFrame, name: str, unit: int) -> tuple[tuple[float, floa
     both = rows[(rows[f"{name}_before"] > 0) & (rows[f"{name}_after"] > 0)]
     if both.empty:
         return (nan, nan), nan
-    one, two = both[f"{name}_before"], both[f"{name}_after"]
-    ratio = float((two / one).median())
-    return (float(one.median() / unit), float(two.median() / unit)), ratio
+    old, new = both[f"{name}_before"], both[f"{name}_after"]
+    ratio = float((new / old).median())
+    return (float(old.median() / unit), float(new.median() / unit)), ratio

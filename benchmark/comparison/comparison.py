@@ -1,4 +1,4 @@
-"""Comparison of two scored runs: what differs, changes of scores, regressions."""
+"""Comparison of two scored runs: differences of data, changes of scores, regressions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,11 +25,11 @@ def same_data(before: ScoredRun, after: ScoredRun) -> bool | None:
     prints = [run.said("fingerprint") for run in (before, after)]
     if all(prints) and prints[0] == prints[1]:
         return True
-    one, two = (run.table("cases") for run in (before, after))
+    old, new = (run.table("cases") for run in (before, after))
     common = before.cases & after.cases
     limits = [run.table("request").get("min_object_voxels") for run in (before, after)]
-    if common and common <= one.keys() & two.keys():
-        return limits[0] == limits[1] and all(one[name] == two[name] for name in common)
+    if common and common <= old.keys() & new.keys():
+        return limits[0] == limits[1] and all(old[name] == new[name] for name in common)
     return False if all(prints) else None
 
 
@@ -38,8 +38,8 @@ def other_cases(before: ScoredRun, after: ScoredRun) -> set[str]:
     common = before.cases & after.cases
     if same_data(before, after) is not False:
         return set()
-    one, two = (run.table("cases") for run in (before, after))
-    return {name for name in common if name not in one or one[name] != two.get(name)}
+    old, new = (run.table("cases") for run in (before, after))
+    return {name for name in common if name not in old or old[name] != new.get(name)}
 
 
 def remarks(before: ScoredRun, after: ScoredRun) -> list[str]:
@@ -47,9 +47,9 @@ def remarks(before: ScoredRun, after: ScoredRun) -> list[str]:
     return [
         *_data(before, after),
         *(
-            f"{key}: {one} -> {two}"
+            f"{key}: {old} -> {new}"
             for key in ("engine", "machine", "cytosuite", "task")
-            if (one := before.said(key)) and (two := after.said(key)) and one != two
+            if (old := before.said(key)) and (new := after.said(key)) and old != new
         ),
         *_algorithms(before, after),
         *_sets("case", before.cases, after.cases),
@@ -82,9 +82,9 @@ def _algorithms(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     yield from _sets("algorithm", set(before.algorithms), set(after.algorithms))
     for name in sorted(set(before.algorithms) & set(after.algorithms)):
         words = []
-        one, two = (plain(str(run.table("versions").get(name, ""))) for run in (before, after))
-        if one and two and one != two:
-            words.append(f"version {one} -> {two}")
+        old, new = (plain(str(run.table("versions").get(name, ""))) for run in (before, after))
+        if old and new and old != new:
+            words.append(f"version {old} -> {new}")
         models = [run.table("models").get(name) for run in (before, after)]
         used = {
             model
@@ -92,8 +92,8 @@ def _algorithms(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
             for model in run.scores.loc[run.scores["algorithm"] == name, "model"]
         } - {""}
         if isinstance(models[0], dict) and isinstance(models[1], dict):
-            other = {model for model in used if models[0].get(model) != models[1].get(model)}
-            words += [f"other weights or parameters of {some(other)}"] if other else []
+            changed = {model for model in used if models[0].get(model) != models[1].get(model)}
+            words += [f"other weights or parameters of {some(changed)}"] if changed else []
         keys = [str(run.table("jobs").get(name, "")) for run in (before, after)]
         if not words and all(keys) and keys[0] != keys[1]:
             words.append("another key: its sources, data or engine changed")
@@ -126,8 +126,8 @@ class Comparison:
     changes: Sequence[Change]  # by algorithm and metric
     costs: Sequence[Cost]  # time and memory by algorithm
     cases: Sequence[dict[str, Any]]  # largest changes of single cases, see `changes.largest`
-    regressions: Sequence[str]  # sentences: what fails the comparison, and what does not
-    warnings: Sequence[str]
+    regressions: Sequence[str]  # sentences that fail the comparison
+    warnings: Sequence[str]  # sentences that do not
 
 
 def compare(
@@ -141,44 +141,45 @@ def compare(
 
     `after` has to have all that `before` has, but for the algorithms, cases, metrics `without`.
     """
-    said, other = [plain(line) for line in remarks(before, after)], other_cases(before, after)
-    if other and other == before.cases & after.cases:
+    said, different = [plain(line) for line in remarks(before, after)], other_cases(before, after)
+    if different and different == before.cases & after.cases:
         raise InputError(
             f"{before.place} and {after.place}: expected runs of the same data, found none of "
-            f"{len(other)} cases the same ({some(other)}); run both on one dataset"
+            f"{len(different)} cases the same ({some(different)}); run both on one dataset"
         )
     before, after = (
-        replace(run, scores=run.scores[~run.scores["case"].isin(other)]) for run in (before, after)
+        replace(run, scores=run.scores[~run.scores["case"].isin(different)])
+        for run in (before, after)
     )
     task = after.said("task") or before.said("task")
-    known = known_metrics(task)
+    metrics = known_metrics(task)
     every = _pairs(before, after)
-    wanted = _wanted(names, task, every["metric"])
+    compared = _metric_names(names, task, every["metric"])
     ours = every[~every["algorithm"].isin(CONTROLS)]
-    shown = ours[ours["metric"].isin(wanted) & (ours["case"] != "")]
-    found = changes(shown, known, thresholds)
+    shown = ours[ours["metric"].isin(compared) & (ours["case"] != "")]
+    changed = changes(shown, metrics, thresholds)
     spent = costs(before.scores, after.scores, thresholds.cost)
     slower = [cost.warning for cost in spent if cost.warning]
     failing = thresholds.cost.fails
     regressions = [
-        *_ruler(before, after, every, known),
-        *_missing(before, after, _wanted(names, task, before.scores["metric"]), without),
+        *_ruler(before, after, every, metrics),
+        *_missing(before, after, _metric_names(names, task, before.scores["metric"]), without),
         *(
             f"{name}: {len(new)} new failed {'case' if len(new) == 1 else 'cases'} ({some(new)})"
             for name in sorted(set(before.algorithms) & set(after.algorithms))
             if (new := failed(after, name) - failed(before, name))
         ),
-        *(sentence(change) for change in found if change.verdict == "worse"),
+        *(sentence(change) for change in changed if change.verdict == "worse"),
         *(slower if failing else []),
     ]
     return Comparison(
         before,
         after,
-        "" if other else _identical(before, after, every),
+        "" if different else _identical(before, after, every),
         said,
-        found,
+        changed,
         spent,
-        largest(shown, found, SHOWN),
+        largest(shown, changed, SHOWN),
         [plain(line) for line in regressions],  # with names of strangers
         [plain(line) for line in (*_undefined(shown), *([] if failing else slower))],
     )
@@ -200,13 +201,12 @@ def sentence(change: Change) -> str:
 
 def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     """Return the values of both runs side by side, over their common cases and metrics."""
-    one, two = (run.scores[run.scores["metric"] != ""] for run in (before, after))
-    single = one["dataset"].nunique() == two["dataset"].nunique() == 1
+    old, new = (run.scores[run.scores["metric"] != ""] for run in (before, after))
+    single = old["dataset"].nunique() == new["dataset"].nunique() == 1
     keys = PAIR[single:]  # the folder of a single dataset may have another name
-    joined = one.merge(two, on=keys, suffixes=("_before", "_after"), sort=False)
-    if "dataset" not in joined:
-        joined = joined.rename(columns={"dataset_after": "dataset"})
-    joined = joined.rename(columns={"value_before": "before", "value_after": "after"})
+    joined = old.merge(new, on=keys, suffixes=("_before", "_after"), sort=False)
+    theirs = {"dataset_after": "dataset", "value_before": "before", "value_after": "after"}
+    joined = joined.rename(columns=theirs)
     if not (before.cases & after.cases):
         raise InputError(
             f"{before.place} and {after.place} have no case in common ({some(before.cases)} "
@@ -220,7 +220,7 @@ def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
     return joined[[*PAIR, "before", "after", "status_before", "status_after"]]
 
 
-def _wanted(names: Sequence[str], task: str, metrics: Iterable[str]) -> set[str]:
+def _metric_names(names: Sequence[str], task: str, metrics: Iterable[str]) -> set[str]:
     """Return the names of the metrics to compare: those asked for, to rank by, or all."""
     there = set(metrics) - {""}
     if missing := [name for name in names if name not in there]:
@@ -269,28 +269,28 @@ def _identical(before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame) -> str:
 
 
 def _ruler(
-    before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame, known: dict[str, Metric[Any]]
+    before: ScoredRun, after: ScoredRun, pairs: pd.DataFrame, metrics: dict[str, Metric[Any]]
 ) -> list[str]:
     """Return a sentence for each broken or changed ruler: controls with other values."""
-    found = [
+    sentences = [
         f"broken ruler in {run.place}: {line}"
         for run in (before, after)
-        for line in broken_rulers(run.scores, known.values())
+        for line in broken_rulers(run.scores, metrics.values())
     ]
     if same_data(before, after) is False:
-        return found
+        return sentences
     controls = pairs[pairs["algorithm"].isin(CONTROLS)]
     limit = NEAR * controls["before"].abs().clip(1.0)
     away = (controls["after"] - controls["before"]).abs() > limit
     changed = controls[away | (controls["after"].isna() != controls["before"].isna())]
     for (name, metric), rows in changed.groupby(["algorithm", "metric"], sort=False):
         row = rows.iloc[0]
-        found.append(
+        sentences.append(
             f"changed ruler: {metric} of {name} {row['before']:g} -> {row['after']:g} on "
             f"{row['case']} and {len(rows) - 1} other cases of the same data: a metric or the "
             "truth differs, so the scores of both runs cannot be compared"
         )
-    return found
+    return sentences
 
 
 def failed(run: ScoredRun, algorithm: str) -> set[str]:

@@ -40,8 +40,8 @@ def _row(card: ModelCard) -> tuple[str, ...]:
         card.description,
         ", ".join(f"{key} {_value(value)}" for key, value in card.describes.items()),
         trained(card),
-        "; ".join(f"{data}: {_values(found)}" for data, found in card.scores.items()) or "-",
-        "; ".join(f"{name}: {_values(found)}" for name, found in card.baselines.items()) or "-",
+        "; ".join(f"{data}: {_values(scores)}" for data, scores in card.scores.items()) or "-",
+        "; ".join(f"{name}: {_values(scores)}" for name, scores in card.baselines.items()) or "-",
         card.license,
     )
 
@@ -64,16 +64,16 @@ def trained(card: ModelCard) -> str:
 def _digests(data: object) -> str:
     """Return the start of each digest of the data."""
     if isinstance(data, Mapping):
-        return ", ".join(f"{role} {_digests(own)}" for role, own in data.items())
+        return ", ".join(f"{role} {_digests(part)}" for role, part in data.items())
     if isinstance(data, list):
         return " ".join(map(_digests, data))
     return str(data)[:12]
 
 
-def _values(found: Mapping[str, float]) -> str:
+def _values(scores: Mapping[str, float]) -> str:
     """Return scores as text, with the number of objects first."""
-    counts = [f"{found[name]:.0f} objects" for name in COUNTS if name in found]
-    return ", ".join(counts + [f"{k} {v:.{DIGITS}g}" for k, v in found.items() if k not in COUNTS])
+    counts = [f"{scores[name]:.0f} objects" for name in COUNTS if name in scores]
+    return ", ".join(counts + [f"{k} {v:.{DIGITS}g}" for k, v in scores.items() if k not in COUNTS])
 
 
 def _value(value: object) -> str:
@@ -85,17 +85,17 @@ def _value(value: object) -> str:
 
 def documents(root: Path = ROOT) -> list[Path]:
     """Return the documents with generated tables."""
-    found = (path for pattern in DOCUMENTS for path in sorted(root.glob(pattern)))
+    paths = (path for pattern in DOCUMENTS for path in sorted(root.glob(pattern)))
     marks = (MARKED, MEASURED)
-    return [path for path in found if any(mark.search(read_text(path)) for mark in marks)]
+    return [path for path in paths if any(mark.search(read_text(path)) for mark in marks)]
 
 
 def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str:
     """Return the text of a document with its tables as they are today."""
 
-    def between(found: "re.Match[str]") -> str:
-        names = [name.strip() for name in found["names"].split(",")]
-        if found["what"] == MODELS:
+    def _between(mark: "re.Match[str]") -> str:
+        names = [name.strip() for name in mark["names"].split(",")]
+        if mark["what"] == MODELS:
             lines = []
             for name in names:
                 if not (cards := read_cards(root / "weights" / name, name)):
@@ -103,11 +103,11 @@ def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str
                 lines += table(HEADS, map(_row, cards))
         else:
             if missing := [name for name in names if name not in runs]:
-                known = ", ".join(runs) or "none"
-                raise InputError(f"{path}: no accepted scores {missing[0]!r}; there are {known}")
-            metrics = [name.strip() for name in found["what"].split(",")]
+                listed = ", ".join(runs) or "none"
+                raise InputError(f"{path}: no accepted scores {missing[0]!r}; there are {listed}")
+            metrics = [name.strip() for name in mark["what"].split(",")]
             lines = scores_table({name: runs[name] for name in names}, metrics)
-        return found["head"] + "\n".join(["", *lines, ""]) + "\n" + found["end"]
+        return mark["head"] + "\n".join(["", *lines, ""]) + "\n" + mark["end"]
 
     def measured(mark: "re.Match[str]") -> str:
         """Return a mark with its value."""
@@ -116,18 +116,18 @@ def written(path: Path, runs: Mapping[str, ScoredRun], root: Path = ROOT) -> str
             raise InputError(f"{path}: {VALUES} has no text {mark['key']!r}")
         return mark["head"] + value + mark["end"]
 
-    text = MARKED.sub(between, read_text(path))
+    text = MARKED.sub(_between, read_text(path))
     values = read_toml(root / VALUES) if MEASURED.search(text) else {}
     return MEASURED.sub(measured, text)
 
 
 def outdated(runs: Mapping[str, ScoredRun] | None = None, root: Path = ROOT) -> Iterator[str]:
     """Yield a sentence for each table or accepted score that differs from the checkout."""
-    known = accepted() if runs is None else runs
+    scored = accepted() if runs is None else runs
     for path in documents(root):
-        if written(path, known, root) != read_text(path):
+        if written(path, scored, root) != read_text(path):
             yield f"{path.relative_to(root)}: a score or value is not that of today; {REMEDY}"
-    for name, run in known.items():
+    for name, run in scored.items():
         for reason in stale(run):
             remedy = "run it again, then cytosuite maintain accept RUN"
             yield f"accepted scores {name}: {reason}; {remedy}"
@@ -137,10 +137,10 @@ def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]
     """Return the lines of a table: data, objects, pooled scores of each algorithm, best in bold."""
     boards = {name: _board(run) for name, run in runs.items()}
     algorithms = list(
-        dict.fromkeys(own for board in boards.values() for own in sorted(board.index))
+        dict.fromkeys(name for board in boards.values() for name in sorted(board.index))
     )
-    known = {metric for run in runs.values() for metric in known_metrics(run.said("task"))}
-    if missing := [name for name in metrics if name not in known]:
+    offered = {metric for run in runs.values() for metric in known_metrics(run.said("task"))}
+    if missing := [name for name in metrics if name not in offered]:
         raise InputError(f"table of scores: no metric {missing[0]!r}")
     heads = ["images", "objects", *(f"{', '.join(metrics)} of {name}" for name in algorithms)]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
@@ -163,10 +163,10 @@ def _scores(board: pd.DataFrame, algorithms: list[str], metrics: list[str], task
         for metric, column in zip(metrics, zip(*texts.values(), strict=True), strict=True)
     ]
     cells = dict.fromkeys(algorithms, "-")
-    for name, own in texts.items():
-        bold = [len(there) > 1 and float(t) == top for t, top in zip(own, best, strict=True)]
-        mixed = (f"**{t}**" if b else t for t, b in zip(own, bold, strict=True))
-        cells[name] = f"**{', '.join(own)}**" if all(bold) else ", ".join(mixed)
+    for name, shown in texts.items():
+        bold = [len(there) > 1 and float(t) == top for t, top in zip(shown, best, strict=True)]
+        mixed = (f"**{t}**" if b else t for t, b in zip(shown, bold, strict=True))
+        cells[name] = f"**{', '.join(shown)}**" if all(bold) else ", ".join(mixed)
     return [*cells.values()]
 
 

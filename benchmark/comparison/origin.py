@@ -1,4 +1,4 @@
-"""The origin of scores in ``run.json``: digests that change with what decides the scores alone."""
+"""The origin of scores in ``run.json``: digests that change when the scores may, and only then."""
 
 import os
 from collections.abc import Mapping
@@ -23,22 +23,22 @@ WORDS = ("dataset", "size", "seed", "cases", "settings", "through", "spacing", "
 
 def request_facts(request: DataRequest) -> dict[str, Any]:
     """Return the words that make a dataset again; of a folder its name alone, never its path."""
-    found = {key: value for key, value in asdict(request).items() if key in WORDS and value}
+    facts = {key: value for key, value in asdict(request).items() if key in WORDS and value}
     names = named_datasets(request.dataset)
     # os.path.isdir is False of a name that is too long
     shown = (Path(n).resolve().name if os.path.isdir(n) else n for n in names)  # noqa: PTH112
-    return found | {"dataset": ",".join(shown)}
+    return facts | {"dataset": ",".join(shown)}
 
 
 def case_digests(dataset: Dataset) -> dict[str, str]:
-    """Return a digest of the sealed images and labels of each case, whatever made them."""
-    found: dict[str, str] = {}
+    """Return a digest of the sealed images and labels of each case; their origin does not count."""
+    digests: dict[str, str] = {}
     for case in dataset.cases:
         if (path := case.folder / SUMS).is_file():
             lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-            own = sorted(line for line in lines if line.partition("  ")[2].startswith(SOCKETS))
-            found |= {case.name: value_digest(own)[:SHORT]} if own else {}
-    return found
+            sums = sorted(line for line in lines if line.partition("  ")[2].startswith(SOCKETS))
+            digests |= {case.name: value_digest(sums)[:SHORT]} if sums else {}
+    return digests
 
 
 def model_digest(card: ModelCard) -> str:
@@ -54,15 +54,15 @@ def models_today(algorithm: str) -> dict[str, str]:
 
 def simulation_today(words: Mapping[str, Any]) -> str:
     """Return the digest of a simulation's parameters and sources; empty for images."""
-    made = recipe(DataRequest(**words))
-    facts = {key: value for key, value in made.record.items() if key != "numpy"}
-    return value_digest([facts, [name for name, _ in made.makers]]) if facts else ""
+    simulation = recipe(DataRequest(**words))
+    facts = {key: value for key, value in simulation.record.items() if key != "numpy"}
+    return value_digest([facts, [name for name, _ in simulation.makers]]) if facts else ""
 
 
 def cases_today(words: Mapping[str, Any]) -> dict[str, str]:
     """Return the digests of the first and last case of a simulation, made now."""
-    made = recipe(DataRequest(**words))
-    ends = dict(made.makers[:1] + made.makers[-1:])
+    simulation = recipe(DataRequest(**words))
+    ends = dict(simulation.makers[:1] + simulation.makers[-1:])
     with TemporaryDirectory() as folder:
-        part = replace(made, makers=tuple(ends.items()))
+        part = replace(simulation, makers=tuple(ends.items()))
         return case_digests(prepare(part, Path(folder), processes(1), lambda *_: None))

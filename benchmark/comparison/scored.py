@@ -24,9 +24,9 @@ KEY = ["dataset", "case", "algorithm", "metric"]
 
 def some(names: Iterable[object], most: int = SHOWN) -> str:
     """Return names as a short list: the first in order, and the number of the others."""
-    found = sorted(plain(str(name), 100) for name in names)
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return (", ".join(found[:most]) or "none") + more
+    ordered = sorted(plain(str(name), 100) for name in names)
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return (", ".join(ordered[:most]) or "none") + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ class ScoredRun:
 
     def table(self, name: str) -> dict[str, Any]:
         """Return an object of ``run.json``; empty where it has none of this name."""
-        found = self.facts.get(name)
-        return found if isinstance(found, dict) else {}
+        part = self.facts.get(name)
+        return part if isinstance(part, dict) else {}
 
     def said(self, name: str) -> str:
         """Return a text of ``run.json``; empty where it has none of this name."""
-        found = self.facts.get(name)
-        return plain(found) if isinstance(found, str) else ""
+        text = self.facts.get(name)
+        return plain(text) if isinstance(text, str) else ""
 
 
 def read_scored(place: Path) -> ScoredRun:
@@ -110,8 +110,8 @@ def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.
     """Return a table with our names of the columns, and a metric."""
     for name, theirs in columns.items():
         if theirs not in table:
-            found = some(table, 20)
-            raise InputError(f"{path}: expected the column {theirs} ({name}), found {found}")
+            message = f"expected the column {theirs} ({name}), found {some(table, 20)}"
+            raise InputError(f"{path}: {message}")
     taken = {name: table[theirs] for name, theirs in columns.items()}
     table = table.drop(columns=[*{*columns.values()} - {*columns}]).assign(**taken)
     if "metric" in table or "value" not in table:
@@ -121,9 +121,9 @@ def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.
 
 def _numbers(path: Path, column: "pd.Series[str]") -> "pd.Series[float]":
     """Return a column as numbers, NaN where it is empty."""
-    found = cast("pd.Series[float]", pd.to_numeric(column.mask(column == ""), errors="coerce"))
-    wrong = found.isna() & (column != "") & (column.str.lower() != "nan")
+    numbers = cast("pd.Series[float]", pd.to_numeric(column.mask(column == ""), errors="coerce"))
+    wrong = numbers.isna() & (column != "") & (column.str.lower() != "nan")
     if wrong.any():
         line, text = int(wrong.to_numpy().argmax()) + 2, column[wrong].iloc[0]
         raise InputError(f"{path}, row {line}: expected a number as {column.name}, found {text!r}")
-    return found.astype(float)
+    return numbers.astype(float)

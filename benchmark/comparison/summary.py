@@ -12,18 +12,18 @@ Row: TypeAlias = dict[str, str | int | float | None]
 DIGITS = 4  # significant ones in Markdown
 
 
-def headline(found: Comparison) -> str:
+def headline(comparison: Comparison) -> str:
     """Return the result of a comparison in one line."""
-    if found.regressions:
-        many = len(found.regressions)
+    if comparison.regressions:
+        many = len(comparison.regressions)
         return f"{many} regression{'s' if many > 1 else ''}"
-    if found.identical:
-        return found.identical
-    better = sum(change.verdict == "better" for change in found.changes)
-    return f"no regression in {len(found.changes)} comparisons, {better} better"
+    if comparison.identical:
+        return comparison.identical
+    better = sum(change.verdict == "better" for change in comparison.changes)
+    return f"no regression in {len(comparison.changes)} comparisons, {better} better"
 
 
-def change_rows(found: Comparison) -> list[Row]:
+def change_rows(comparison: Comparison) -> list[Row]:
     """Return a row per algorithm and metric: means, difference, p, verdict, then the rest."""
     rest = ("median", "low", "high", "p_worse", "relevant", "cases")
     return [
@@ -37,11 +37,11 @@ def change_rows(found: Comparison) -> list[Row]:
             "verdict": change.verdict or None,
             **{name: getattr(change, name) for name in rest},
         }
-        for change in found.changes
+        for change in comparison.changes
     ]
 
 
-def cost_rows(found: Comparison) -> list[Row]:
+def cost_rows(comparison: Comparison) -> list[Row]:
     """Return a row per algorithm: seconds and MiB per case before and after, and their ratios."""
     return [
         {
@@ -53,29 +53,36 @@ def cost_rows(found: Comparison) -> list[Row]:
             "MiB_after": cost.memory[1],
             "memory_ratio": cost.memory_ratio,
         }
-        for cost in found.costs
+        for cost in comparison.costs
     ]
 
 
-def case_rows(found: Comparison) -> list[Row]:
+def case_rows(comparison: Comparison) -> list[Row]:
     """Return a row for each of the largest changes of single cases."""
     names = ("algorithm", "case", "metric", "before", "after", "difference")
-    rows: list[Row] = [{name: row[name] for name in names} for row in found.cases]
-    return [{k: plain(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+    return [
+        {name: plain(row[name]) if isinstance(row[name], str) else row[name] for name in names}
+        for row in comparison.cases
+    ]
 
 
-def markdown(found: Comparison) -> str:
+def markdown(comparison: Comparison) -> str:
     """Return a comparison as Markdown, for the summary of a job; all texts are escaped."""
-    lines = [f"## {escape(headline(found))}", ""]
-    places = (plain(str(run.place)).replace("`", "'") for run in (found.before, found.after))
+    lines = [f"## {escape(headline(comparison))}", ""]
+    places = (
+        plain(str(run.place)).replace("`", "'") for run in (comparison.before, comparison.after)
+    )
     lines += [" → ".join(f"`{place}`" for place in places), ""]
-    for word, sentences in (("Regression", found.regressions), ("Warning", found.warnings)):
+    for word, sentences in (
+        ("Regression", comparison.regressions),
+        ("Warning", comparison.warnings),
+    ):
         lines += [f"- **{word}**: {escape(line)}" for line in sentences]
-    lines += [f"- {escape(line)}" for line in found.remarks]
+    lines += [f"- {escape(line)}" for line in comparison.remarks]
     parts = {
-        "Changes": change_rows(found),
-        "Largest changes of single cases": case_rows(found),
-        "Time and memory": cost_rows(found),
+        "Changes": change_rows(comparison),
+        "Largest changes of single cases": case_rows(comparison),
+        "Time and memory": cost_rows(comparison),
     }
     for title, rows in parts.items():
         if rows:
@@ -84,19 +91,19 @@ def markdown(found: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_json(found: Comparison) -> dict[str, Any]:
+def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison as a value of JSON; undefined numbers are null."""
     value = {
-        "before": str(found.before.place),
-        "after": str(found.after.place),
-        "result": headline(found),
-        "identical": bool(found.identical),
-        "regressions": list(found.regressions),
-        "warnings": list(found.warnings),
-        "remarks": list(found.remarks),
-        "changes": [asdict(change) for change in found.changes],
-        "costs": cost_rows(found),
-        "cases": case_rows(found),
+        "before": str(comparison.before.place),
+        "after": str(comparison.after.place),
+        "result": headline(comparison),
+        "identical": bool(comparison.identical),
+        "regressions": list(comparison.regressions),
+        "warnings": list(comparison.warnings),
+        "remarks": list(comparison.remarks),
+        "changes": [asdict(change) for change in comparison.changes],
+        "costs": cost_rows(comparison),
+        "cases": case_rows(comparison),
     }
     return {key: _finite(part) for key, part in value.items()}
 
