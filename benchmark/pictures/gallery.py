@@ -40,8 +40,8 @@ def choose(goodness: Mapping[str, float], limit: int) -> list[str]:
     ends, count = limit // 3, len(order)
     if count <= limit:
         return order
-    middle, wanted = order[ends : count - ends], limit - 2 * ends
-    between = [middle[(2 * n + 1) * len(middle) // (2 * wanted)] for n in range(wanted)]
+    middle, room = order[ends : count - ends], limit - 2 * ends
+    between = [middle[(2 * n + 1) * len(middle) // (2 * room)] for n in range(room)]
     return [*order[:ends], *between, *order[count - ends :]]
 
 
@@ -74,9 +74,9 @@ def draw_all(
 
 def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -> CaseView | None:
     """Return one case in as many voxels as `share` bytes allow, None if they are too few."""
-    known = [scene.truth, scene.real, *scene.outputs.values()]
-    every = [*scene.inputs, *scene.channels, *(volume for volume in known if volume is not None)]
-    labels, images = ([v for v in every if v.kind == own] for own in ("labels", "image"))
+    answers = filter(None, [scene.truth, scene.real, *scene.outputs.values()])
+    every = [*scene.inputs, *scene.channels, *answers]
+    labels, images = ([v for v in every if v.kind == form] for form in ("labels", "image"))
     allowed = int(share * LABEL_SHARE) if images else share
     outlines = _fitted(labels, allowed, QUALITY[kind])
     if outlines is None:
@@ -115,7 +115,7 @@ def _notes(
     every: Sequence[ShownVolume], outlines: Sequence[Mapping[str, Any]], pixels: Sequence[Any]
 ) -> list[str]:
     """Return sentences on the grids that are shown."""
-    found = []
+    sentences = []
     for title, kind, entries in (("Image", "image", pixels), ("Outlines", "labels", outlines)):
         volume = next((volume for volume in every if volume.kind == kind), None)
         if volume is None:
@@ -125,8 +125,8 @@ def _notes(
         shown, true = (" x ".join(f"{e:.3g}" for e in of[axes]) for of in (edges, volume.spacing))
         lossy = ", compressed" if kind == "image" else ""
         size = f"{shown} {volume.unit}, downscaled from {true} {volume.unit}"
-        found.append(f"{title} at {size if shape != whole else 'full resolution'}{lossy}.")
-    return found
+        sentences.append(f"{title} at {size if shape != whole else 'full resolution'}{lossy}.")
+    return sentences
 
 
 def _fitted(
@@ -137,13 +137,13 @@ def _fitted(
         return []
     voxels = min(VOXELS, max(math.prod(volume.array.shape) for volume in volumes))
     while True:
-        found = [_encoded(volume, voxels, quality) for volume in volumes]
-        size = _bytes(found)
+        encoded = [_encoded(volume, voxels, quality) for volume in volumes]
+        size = _bytes(encoded)
         if size <= allowed:
-            return found
+            return encoded
         if voxels <= SMALLEST:
             return None
-        # Bytes of an image grow as its voxels, those of outlines with their 2/3rd power.
+        # Bytes of an image grow as its voxels, bytes of outlines with their 2/3rd power.
         power = 1.5 if volumes[0].kind == "labels" else 1.0
         voxels = max(SMALLEST, int(voxels * max(0.1, min(0.95, (allowed / size) ** power))))
 

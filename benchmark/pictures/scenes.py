@@ -33,7 +33,7 @@ class ShownVolume:
     full: stacks.Shape  # voxels of the file, z y x
     spacing: tuple[float, ...]  # extent of a voxel of the file, z y x, in `unit`
     unit: Literal["µm", "px"]  # ``"px"`` where the voxel size is not known
-    limits: tuple[float, float]  # values shown as black and white; of an output those of the truth
+    limits: tuple[float, float]  # values shown as black and white; an output has the truth's
     ids: list[int] = field(default_factory=list)  # label of each object by its number, less 1
 
 
@@ -60,7 +60,7 @@ def read_scene(
     """Read the volumes of a case on grids of at most `VOXELS`; InputError if broken."""
     sockets = {socket.slug: socket for socket in results.task.inputs}
     kinds: dict[str, Kind] = {
-        slug: "labels" if own.kind == "labels" else "image" for slug, own in sockets.items()
+        slug: "labels" if socket.kind == "labels" else "image" for slug, socket in sockets.items()
     }
     inputs = [
         shown_volume(file, "Input" if len(case.inputs) == 1 else sockets[slug].title, kinds[slug])
@@ -77,13 +77,12 @@ def read_scene(
         outputs[name] = None
         path = results.outputs.get((name, case.name), {}).get(output.slug)
         try:
-            made = None if path is None else shown(path, "Output")
+            answer = None if path is None else shown(path, "Output")
         except (CytosuiteError, OSError) as error:
             LOGGER.warning("%s: not drawn: %s", path, error)
             continue
-        if made is not None and truth is not None:
-            made = replace(made, limits=truth.limits)
-        outputs[name] = made if made is not None and made.full == shape else None
+        if answer is not None and answer.full == shape:
+            outputs[name] = answer if truth is None else replace(answer, limits=truth.limits)
     real = None
     if output.kind == "image" and truth is None and neighbour is not None:
         real = shown_volume(neighbour, f"Real image {neighbour.stem}", "image")
@@ -113,8 +112,8 @@ def shown_volume(path: Path, title: str, kind: Kind) -> ShownVolume:
     unit: Literal["µm", "px"] = "px" if volume.spacing_is_assumed else "µm"
     if kind == "labels":
         small, ids = stacks.sampled(array, shape)
-        numbers, known = stacks.renumbered(small, ids), ids.tolist()
-        return ShownVolume(title, kind, numbers, array.shape, spacing, unit, (0.0, 1.0), known)
+        numbers, labels = stacks.renumbered(small, ids), ids.tolist()
+        return ShownVolume(title, kind, numbers, array.shape, spacing, unit, (0.0, 1.0), labels)
     ends = limits(array)
     values = stacks.averaged(array, shape, ends)
     return ShownVolume(title, kind, values, array.shape, spacing, unit, ends)

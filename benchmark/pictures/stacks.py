@@ -27,6 +27,7 @@ def coarser(shape: Shape, spacing: tuple[float, ...], voxels: int) -> Shape:
     extents = [size * um for size, um in zip(shape, spacing, strict=True)]
 
     def at(edge: float) -> Shape:
+        """Return the shape with voxels of a length."""
         return tuple(
             max(1, min(size, LONGEST, math.floor(extent / edge + 1e-9)))
             for size, extent in zip(shape, extents, strict=True)
@@ -48,49 +49,49 @@ def averaged(
     if not is_mapped(array):
         return _averaged(array, shape, ends)
     starts = np.arange(shape[0] + 1) * len(array) // shape[0]
-    found = np.empty(shape, np.float32)
+    means = np.empty(shape, np.float32)
     for z, (first, last) in enumerate(pairwise(starts.tolist())):
-        found[z] = _averaged(array[first:last], (1, *shape[1:]), ends)[0]
+        means[z] = _averaged(array[first:last], (1, *shape[1:]), ends)[0]
         release(array)
-    return found
+    return means
 
 
 def _averaged(array: Pixels, shape: Shape, ends: tuple[float, float]) -> NDArray[np.float32]:
     """Return the mean values of an image in memory."""
-    found = np.asarray(array)
-    if found.dtype.kind == "f":
-        found = np.nan_to_num(found, nan=ends[0], posinf=ends[1], neginf=ends[0])
-    for axis, (size, count) in enumerate(zip(found.shape, shape, strict=True)):
+    means = np.asarray(array)
+    if means.dtype.kind == "f":
+        means = np.nan_to_num(means, nan=ends[0], posinf=ends[1], neginf=ends[0])
+    for axis, (size, count) in enumerate(zip(means.shape, shape, strict=True)):
         if count < size:
             starts = np.arange(count) * size // count
             numbers = np.diff(starts, append=size).astype(np.float32)
-            sums = np.add.reduceat(found, starts, axis=axis, dtype=np.float32)
-            found = sums / numbers.reshape([-1 if n == axis else 1 for n in range(3)])
-    return found.astype(np.float32, copy=False)
+            sums = np.add.reduceat(means, starts, axis=axis, dtype=np.float32)
+            means = sums / numbers.reshape([-1 if n == axis else 1 for n in range(3)])
+    return means.astype(np.float32, copy=False)
 
 
 def renumbered(labels: Pixels, ids: Pixels) -> Indices:
     """Return labels by their numbers from 1 among the given ones, ascending; 0 stays."""
-    found = np.searchsorted(ids, labels) + 1
-    return np.where(labels == 0, 0, found).astype(np.uint32)
+    numbers = np.searchsorted(ids, labels) + 1
+    return np.where(labels == 0, 0, numbers).astype(np.uint32)
 
 
 def sampled(labels: Pixels, shape: Shape) -> tuple[Pixels, Pixels]:
     """Return labels on a coarser grid, none lost, and all labels of objects, ascending."""
     every = zip(labels.shape, shape, strict=True)
     at_z, *plane = ((2 * np.arange(count) + 1) * size // (2 * count) for size, count in every)
-    found = np.empty(shape, labels.dtype)
+    small = np.empty(shape, labels.dtype)
     for z, source in enumerate(at_z):
-        found[z] = labels[source][np.ix_(*plane)]
+        small[z] = labels[source][np.ix_(*plane)]
         release(labels)
     ids = distinct(labels)
     ids = ids[ids != 0]
-    lost = np.setdiff1d(ids, found)
+    lost = np.setdiff1d(ids, small)
     if lost.size:
         at = np.unravel_index(_middles(labels, lost), labels.shape)
         to = (n * count // size for n, count, size in zip(at, shape, labels.shape, strict=True))
-        found[tuple(to)] = lost
-    return found, ids
+        small[tuple(to)] = lost
+    return small, ids
 
 
 def _middles(labels: Pixels, lost: Pixels) -> NDArray[np.int64]:
@@ -105,19 +106,19 @@ def _middles(labels: Pixels, lost: Pixels) -> NDArray[np.int64]:
         here = np.bincount(owners, minlength=lost.size)
         first = np.cumsum(here) - here
         ahead = sizes // 2 - seen  # voxels before the middle one in this slab
-        own = np.flatnonzero((ahead >= 0) & (ahead < here))
+        inside = np.flatnonzero((ahead >= 0) & (ahead < here))
         order = np.argsort(owners, kind="stable")
         offset = part.start * labels[0].size
-        middles[own] = places[order[first[own] + ahead[own]]] + offset
+        middles[inside] = places[order[first[inside] + ahead[inside]]] + offset
         seen += here
     return middles
 
 
-def _voxels_of(labels: Pixels, wanted: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _voxels_of(labels: Pixels, chosen: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the flat positions of the voxels of some objects, and the place of each among them."""
     flat = labels.reshape(-1)
-    places = np.flatnonzero(np.isin(flat, wanted))
-    return places, np.searchsorted(wanted, flat[places])
+    places = np.flatnonzero(np.isin(flat, chosen))
+    return places, np.searchsorted(chosen, flat[places])
 
 
 def sprite(volume: Grey, quality: int) -> str:
@@ -134,7 +135,7 @@ def sprite(volume: Grey, quality: int) -> str:
 
 
 def columns(shape: Shape) -> int:
-    """Return the number of slices side by side in a sprite: about square, whatever their shape."""
+    """Return the number of slices side by side in a sprite, which is about square."""
     depth, height, width = (max(1, size) for size in shape)
     return min(depth, max(1, round(math.sqrt(depth * height / width))))
 

@@ -84,8 +84,8 @@ def still(scene: CaseVolumes, kind: Kind) -> Still:
     name = next((name for name, output in scene.outputs.items() if output is not None), "")
     if kind == "labels":
         return Still([_outlined(scene, name)], name)
-    found = [*scene.inputs, scene.truth, scene.real, scene.outputs.get(name)]
-    return Still([_row(volume) for volume in found if volume is not None], name)
+    volumes = [*scene.inputs, scene.truth, scene.real, scene.outputs.get(name)]
+    return Still([_row(volume) for volume in volumes if volume], name)
 
 
 def scale_bar(width: float, unit: str) -> tuple[float, str]:
@@ -113,8 +113,8 @@ def _row(
         resized = np.asarray(picture.resize((width, height), Image.Resampling.BOX))
         colours = np.repeat(resized[:, :, None], 3, axis=2)
         for labels, letters, by_letter, thickness in drawn:
-            own = planes(labels.array, _moved(cut, shape, labels.array.shape))[n]
-            _draw(colours, stretch(own, height, width), letters, by_letter, thickness)
+            indices = planes(labels.array, _moved(cut, shape, labels.array.shape))[n]
+            _draw(colours, stretch(indices, height, width), letters, by_letter, thickness)
         source = jpeg(Image.fromarray(colours), QUALITY)
         panels.append(StillPlane(PLANES[n], height, width, source))
     parts = zip("zyx", cut, shape, volume.full, strict=True)
@@ -128,12 +128,12 @@ def _row(
 def _outlined(scene: CaseVolumes, name: str) -> StillRow:
     """Return the planes of the main input with the outlines of truth and output."""
     output, truth = scene.outputs.get(name), scene.truth
-    found = codes(scene, name) if name else None
+    classes = codes(scene, name) if name else None
     drawn = []
-    for side, volume, own, wide in (("truth", truth, TRUTH, 2), ("output", output, GUESS, 1)):
+    for side, volume, colours, wide in (("truth", truth, TRUTH, 2), ("output", output, GUESS, 1)):
         if volume is not None:
-            letters = found[side] if found else "." * len(volume.ids)
-            drawn.append((volume, letters, own, wide))
+            letters = classes[side] if classes else "." * len(volume.ids)
+            drawn.append((volume, letters, colours, wide))
     main, shape = scene.inputs[0], scene.inputs[0].array.shape
     if truth is None:
         return _row(main, None, drawn)
@@ -141,9 +141,9 @@ def _outlined(scene: CaseVolumes, name: str) -> StillRow:
     return _row(main, _moved(cut, truth.array.shape, shape), drawn)
 
 
-def _moved(cut: Shape, shape: Shape, other: Shape) -> Shape:
+def _moved(cut: Shape, shape: Shape, target: Shape) -> Shape:
     """Return the indices of a voxel on another grid of the same volume."""
-    every = zip(cut, shape, other, strict=True)
+    every = zip(cut, shape, target, strict=True)
     return tuple((2 * at + 1) * count // (2 * size) for at, size, count in every)
 
 
@@ -154,11 +154,11 @@ def _draw(
     by_letter: Mapping[str, Colour],
     thickness: int,
 ) -> None:
-    """Draw outlines into a (Y, X, 3) picture, those of errors dashed and on top."""
+    """Draw outlines into a (Y, X, 3) picture, errors dashed and on top."""
     edge: NDArray[np.bool_] = boundary(indices, thickness)
     table = np.frombuffer(("." + letters).encode("ascii"), dtype=np.uint8)
     classes: Grey = table[indices]
     dashed = np.add.outer(*map(np.arange, edge.shape)) % DASH < DASH // 2
     for letter, colour in by_letter.items():
-        own = edge & (classes == ord(letter))
-        colours[own if letter == "." else own & dashed] = colour
+        mask = edge & (classes == ord(letter))
+        colours[mask if letter == "." else mask & dashed] = colour
