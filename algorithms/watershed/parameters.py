@@ -26,6 +26,11 @@ class Parameters(Described):
     smoothing_um: NonNegative = Field(
         0.8, description="Standard deviation [µm] in y and x of the Gaussian before thresholds."
     )
+    clearness: NonNegative = Field(
+        0.0,
+        description="How many times brighter than the noise in them nuclei must be once smoothed: "
+        "the smoothing widens for that, to 0.15 of their radius at most; 0: it never does.",
+    )
     axial_elongation: Annotated[Finite, Field(ge=0.1, le=10)] = Field(
         1.5,
         description="How many times taller (z) than wide nuclei look; scales all lengths along z.",

@@ -9,7 +9,7 @@ import numpy as np
 
 from cytosuite.algorithms.watershed.blocks import margin_of, plan_blocks, segment_blocks, steps_of
 from cytosuite.algorithms.watershed.parameters import Parameters
-from cytosuite.algorithms.watershed.segment import segment
+from cytosuite.algorithms.watershed.segment import segment, widened
 from cytosuite.contract.facts import state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
@@ -27,6 +27,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     radii, unit = parameters.radii_um, "px" if parameters.in_pixels else "µm"
     state(size=f"of the card: radii of {min(radii):g} to {max(radii):g} {unit}")
     spacing = (1.0,) * volume.array.ndim if parameters.in_pixels else volume.spacing
+    parameters = widened(volume.array, spacing, parameters)
     planned = plan_blocks(
         volume.shape, margin_of(spacing, parameters), steps_of(spacing, parameters)
     )

@@ -41,6 +41,7 @@ Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
+_WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
 
 
@@ -95,6 +96,31 @@ def segment(
     noise = noise_of(signal, residual, coarse, spread, spacing, parameters)
     del residual, coarse
     return _label(signal, noise, spacing, parameters)
+
+
+def widened(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Parameters:
+    """Return parameters of which the smoothing leaves nuclei as clear as `clearness` wants.
+
+    White noise that a Gaussian smooths falls as its width grows: in planes as one over the width.
+    """
+    side = int(_MOST ** (1 / image.ndim))
+    middle = image[tuple(slice(max(0, (n - side) // 2), (n + side) // 2) for n in image.shape)]
+    for _ in range(4 if p.clearness > 0 else 0):
+        signal, residual = smoothed(middle, spacing, p, float(middle.min()))
+        if p.background_um > 0:
+            signal = remove_background(signal, spacing, p.background_um)
+        signal -= np.float32(background_and_noise(signal)[0])
+        mask = signal > np.float32(li_threshold(signal))
+        noise = white_noise(residual, mask, sigmas(p.smoothing_um, spacing, p.axial_elongation))
+        wanted = p.clearness * noise / float(signal[mask].mean()) if noise > 0 else 0.0
+        if wanted <= 1.02:
+            break
+        radius = typical_radius(mask, spacing, p.axial_elongation)
+        width = min(p.smoothing_um * wanted ** (2 / image.ndim), _WIDEST * radius)
+        if width <= 1.02 * p.smoothing_um:
+            break
+        p = p.model_copy(update={"smoothing_um": width})
+    return p
 
 
 def smoothed(

@@ -38,8 +38,8 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
     accepted = (axes,) if axes else ("ZYX", "YX")
     if volume.axes not in accepted:
         raise InputError(
-            f"{path}: expected labels with the axes {' or '.join(accepted)}, found {volume.axes} of "
-            f"{' x '.join(map(str, volume.shape))}"
+            f"{path}: expected labels with the axes {' or '.join(accepted)}, found {volume.axes} "
+            f"of {' x '.join(map(str, volume.shape))}"
         )
     if volume.array.dtype.kind not in "iu":
         raise InputError(

@@ -160,7 +160,9 @@ def learn(pairs: Iterable[tuple[Volume, ...]]) -> Placement:
 def _rows(cells: Volume, nuclei: Volume) -> Array:
     """Return a row (R, columns) for each whole cell with one nucleus."""
     grid = Grid((1, *cells.shape)[-3:], (1.0, *cells.spacing)[-3:])
-    outer, inner = (on_grid(replace(labels, spacing=cells.spacing), grid) for labels in (cells, nuclei))
+    outer, inner = (
+        on_grid(replace(labels, spacing=cells.spacing), grid) for labels in (cells, nuclei)
+    )
     around, cores, plane = measure(outer, grid), measure(inner, grid), outer.shape[0] == 1
     covered = inner > 0
     keys = inner[covered].astype(np.int64) * (len(around) + 1) + outer[covered]

@@ -293,7 +293,9 @@ def _place(
     )
 
 
-def _innermost(populations: Populations, share: float, most_um3: float, thickest_um: float) -> Numbers:
+def _innermost(
+    populations: Populations, share: float, most_um3: float, thickest_um: float
+) -> Numbers:
     """Return nuclei (n,), ascending: too thick ones and the least flat, a share, up to a volume."""
     bodies, _ = mixed(part for population in populations for part in population.parts)
     thin = bodies.semi_axes_um.min(axis=1)
@@ -392,7 +394,9 @@ def _debris(
         typical = float(np.mean([kind.diameter_um for kind in parameters.all_kinds()]))
         low, high = section.body_diameter
         diameters = (low * typical, high * typical)
-        bodies = debris.bodies(rng, count, diameter_um=diameters, brightness=section.body_brightness)
+        bodies = debris.bodies(
+            rng, count, diameter_um=diameters, brightness=section.body_brightness
+        )
         placed.append((bodies, around.draw(rng, count)))
     count = int(drawn["blobs"])
     blobs = debris.draw_blobs(

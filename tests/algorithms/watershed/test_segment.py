@@ -1,8 +1,14 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cytosuite.algorithms.watershed.parameters import Parameters
-from cytosuite.algorithms.watershed.segment import segment
+from cytosuite.algorithms.watershed.segment import segment, widened
+
+PLANES = Path(__file__).parents[3] / "weights" / "watershed" / "nuclei-2d.json"
 
 NUCLEI = Parameters(
     smoothing_um=0.6,
@@ -59,3 +65,19 @@ NOISE = {
 def test_finds_nothing_in_noise(kind, shape):
     image = NOISE[kind](np.random.default_rng(0), shape)
     assert segment(image, (1.0,) * len(shape), Parameters()).max() == 0
+
+
+@pytest.mark.parametrize("gain", [1, 4])
+def test_large_dim_nuclei_in_noise_are_not_torn_and_clear_ones_stay_as_they_were(gain):
+    parameters = Parameters(**json.loads(PLANES.read_text())["parameters"])
+    centres = np.array([(y, x) for y in range(45, 350, 85) for x in range(45, 350, 85)])
+    grid = np.indices((350, 350))[..., None]
+    inside = (np.square(grid - centres.T[:, None, None]).sum(0) < 30**2).any(-1)
+    rng = np.random.default_rng(0)
+    dim = gain * rng.poisson((1 + 20 * ndimage.gaussian_filter(inside.astype(float), 1.5)) / gain)
+    wide = widened(dim.astype(np.uint8), (1.0, 1.0), parameters)
+    labels = segment(dim.astype(np.uint8), (1.0, 1.0), wide)
+    assert labels.max() == len(centres)
+    assert np.mean((labels > 0) == inside) > 0.98
+    clear = (10 + 200 * inside + rng.normal(0, 2, inside.shape)).astype(np.uint8)
+    assert widened(clear, (1.0, 1.0), parameters) == parameters
