@@ -169,17 +169,19 @@ def labels(path: Path) -> dict[str, str]:
     """Return the labels of an image and of the Docker image it was made from."""
     answer = _answer(["inspect", "--json", "--labels", str(path.resolve())])
     try:
-        found = parse_json(answer)["data"]["attributes"]["labels"]
-        return {str(name): str(value) for name, value in found.items()}
+        texts = parse_json(answer)["data"]["attributes"]["labels"]
+        return {str(name): str(value) for name, value in texts.items()}
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(f"{path}: expected labels, found {plain(answer, 200)!r}") from None
 
 
 def _answer(words: Sequence[str]) -> str:
     """Return the output of a call of Apptainer."""
-    call, own = ["apptainer", *words], clean(os.environ)
+    call, environment = ["apptainer", *words], clean(os.environ)
     try:
-        done = subprocess.run(call, capture_output=True, env=own, timeout=CALL_S, check=True)
+        done = subprocess.run(
+            call, capture_output=True, env=environment, timeout=CALL_S, check=True
+        )
     except subprocess.CalledProcessError as error:
         reason = plain(error.stderr.decode(errors="replace"), 300)
         raise InputError(f"{' '.join(call)}: {reason}") from None
@@ -240,12 +242,12 @@ class Contained(Launch):
     def memory(self, pid: int) -> int | None:
         """Return the peak memory [bytes] that two looks see: a fork first shows its parent's."""
         most = self.limits.pids
-        found = family(pid, most)
-        if found and found[0] > self.limits.memory_gib * 2**30:
-            found = family(pid, most, shares=True)
-        if found:
-            self._peak = max(self._peak or 0, min(self._last, found[0]))
-            self._last, self._threads = found
+        usage = family(pid, most)
+        if usage and usage[0] > self.limits.memory_gib * 2**30:
+            usage = family(pid, most, shares=True)
+        if usage:
+            self._peak = max(self._peak or 0, min(self._last, usage[0]))
+            self._last, self._threads = usage
         return self._peak
 
     def exceeded(self, pid: int, seconds: float) -> Ending | None:  # noqa: ARG002 - see Launch
@@ -301,15 +303,15 @@ def mount(point: str, path: Path, *, read_only: bool) -> str:
 
 def lay_out(source: Path, target: Path) -> dict[str, Path]:
     """Make an empty place in `target` for each entry of a case's input; return mounts over them."""
-    found: dict[str, Path] = {}
+    mounts: dict[str, Path] = {}
     for folder, names, files in os.walk(source):
         inside = Path(folder).relative_to(source)
         for name in sorted([*names, *files]):
             here, place = Path(folder) / name, target / inside / name
             place.mkdir(mode=0o755) if here.is_dir() else place.touch(mode=0o644)
             if here.is_symlink() or here.is_file():
-                found[f"/input/{(inside / name).as_posix()}"] = here
-    return found
+                mounts[f"/input/{(inside / name).as_posix()}"] = here
+    return mounts
 
 
 def clean(environment: Mapping[str, str]) -> dict[str, str]:
@@ -321,12 +323,12 @@ def abilities(uid: int, environment: Mapping[str, str], root: Path = CGROUP) -> 
     """Return the limits that Apptainer can set by control groups (version 2)."""
     # A user needs a session of systemd with delegated controllers. In a job of Slurm none is asked
     # for: the container would leave the group of the job, with its limits.
-    own = root
+    group = root
     if uid != 0:
-        own = root / f"user.slice/user-{uid}.slice/user@{uid}.service"
+        group = root / f"user.slice/user-{uid}.slice/user@{uid}.service"
         if not {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"} <= set(environment):
             return frozenset()
-    if "SLURM_JOB_ID" in environment or not (own / "cgroup.controllers").is_file():
+    if "SLURM_JOB_ID" in environment or not (group / "cgroup.controllers").is_file():
         return frozenset()
-    there = (own / "cgroup.controllers").read_text(encoding="ascii").split()
-    return frozenset(name for found in there for name in CONTROLLERS.get(found, ()))
+    there = (group / "cgroup.controllers").read_text(encoding="ascii").split()
+    return frozenset(name for controller in there for name in CONTROLLERS.get(controller, ()))

@@ -14,28 +14,28 @@ ENGINES = {"docker": "docker", "podman": "docker", "apptainer": "apptainer", "pr
 
 
 def choose(
-    wanted: str, device: Device = "cpu", say: Callable[[str], None] = say
+    word: str, device: Device = "cpu", say: Callable[[str], None] = say
 ) -> tuple[Engine, str]:
     """Return an engine of `ENGINES`, see `engine_name`, and a sentence on it."""
-    name, reason = engine_name(wanted)
+    name, reason = engine_name(word)
     module = import_module(f"cytosuite.benchmark.engines.{ENGINES[name]}")
     engine: Engine = module.start(name, device, say)
     return engine, f"engine: {reason}"
 
 
-def engine_name(wanted: str) -> tuple[str, str]:
+def engine_name(word: str) -> tuple[str, str]:
     """Return the name of an engine, by ``auto`` Docker if a daemon answers, and the reason."""
-    if wanted not in {"auto", *ENGINES}:
-        known = "auto, docker, podman, apptainer or process"
-        raise InputError(f"ENGINE must be {known}, found {wanted!r}")
-    if wanted == "auto" and not CHECKOUT:
-        why = "an installed package, containers are built from a checkout"
-        return "process", f"process (plain processes: {why})"
-    if wanted == "auto" and isinstance(found := find_docker(), str):
-        return "process", f"process (plain processes: no Docker daemon, {found})"
-    if wanted == "auto":
+    if word not in {"auto", *ENGINES}:
+        names = "auto, docker, podman, apptainer or process"
+        raise InputError(f"ENGINE must be {names}, found {word!r}")
+    if word == "auto":
+        if not CHECKOUT:
+            why = "an installed package, containers are built from a checkout"
+            return "process", f"process (plain processes: {why})"
+        if isinstance(reason := find_docker(), str):
+            return "process", f"process (plain processes: no Docker daemon, {reason})"
         return "docker", "docker (a Docker daemon answers)"
-    if wanted == "process":
-        return wanted, "process, as asked (plain processes, no isolation)"
-    need_checkout(f"ENGINE={wanted}")
-    return wanted, f"{wanted} (as asked)"
+    if word == "process":
+        return word, "process, as asked (plain processes, no isolation)"
+    need_checkout(f"ENGINE={word}")
+    return word, f"{word} (as asked)"

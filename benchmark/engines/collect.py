@@ -1,6 +1,6 @@
 """Copy and remove the output of an untrusted container, by handles, never by a link."""
-# A path below the output means at each use whatever the container has put there by then; only the
-# output folder itself, which a container cannot rename, is opened by its path.
+# The container may change the meaning of a path below the output at any time; only the output
+# folder itself, which a container cannot rename, is opened by its path.
 
 import errno
 import os
@@ -130,7 +130,7 @@ def clear(folder: Path) -> None:
 
 
 def clear_abandoned(home: Path) -> None:
-    """Remove what engines of ended programs have left in a folder, as far as it goes."""
+    """Remove the sessions that engines of ended programs left in a folder, as far as it goes."""
     for folder in abandoned_sessions(home):
         with suppress(OSError):  # the next program tries again
             clear(folder)
@@ -161,7 +161,7 @@ def add_log(log: Path, text: str) -> None:
 
 @dataclass
 class _Copy:
-    """Copy of an output so far, or without a target the count of what it would hold."""
+    """Copy of an output so far, or without a target its count."""
 
     limit_bytes: int
     names: int = 1  # that a file may have
@@ -213,8 +213,8 @@ class _Count:
         """Count the entries of an opened folder; return the sum so far."""
         if depth > DEPTH:
             raise Refused(f"more than {DEPTH} folders in each other")
-        with os.scandir(handle) as found:
-            for entry in found:
+        with os.scandir(handle) as entries:
+            for entry in entries:
                 self.entries += 1
                 if self.entries > LIVING * ENTRIES:
                     raise Refused(f"more than {LIVING * ENTRIES} files of output")
@@ -316,8 +316,8 @@ def _data(handle: int, start: int, size: int) -> tuple[int, int]:
 
 def _names(handle: int, number: int) -> list[str]:
     """Return the first names in an opened folder."""
-    with os.scandir(handle) as found:
-        return [entry.name for entry in islice(found, number)]
+    with os.scandir(handle) as entries:
+        return [entry.name for entry in islice(entries, number)]
 
 
 @contextmanager

@@ -78,17 +78,17 @@ class DockerEngine(Engine):
         """Return the algorithm's image; InputError if it is missing or was not built here."""
         external, algorithm = self.externals.get(algorithm), program_of(algorithm)
         tag = external.image if external else self.image(algorithm, self.device)
-        found = find_image(self.client, tag)
-        if found is None and external:
+        image = find_image(self.client, tag)
+        if image is None and external:
             raise InputError(f"image {external.word} ({tag}) is no longer there; run again")
-        if found is None:
+        if image is None:
             raise InputError(f"image {tag} is missing; build it with `make build-{algorithm}`")
-        if found.id != tag and not is_built(ROOT, tag, found.id):
+        if image.id != tag and not is_built(ROOT, tag, image.id):
             raise InputError(
-                f"image {tag} ({found.id[:SHORT]}) is not the one that was built here; build it "
+                f"image {tag} ({image.id[:SHORT]}) is not the one that was built here; build it "
                 f"again with `make build-{algorithm}`"
             )
-        return found
+        return image
 
     @contextmanager
     def session(
@@ -128,8 +128,10 @@ class DockerEngine(Engine):
         if gpu is not None:
             # Podman's service knows only names of CDI, and ignores any other request.
             cdi = {"driver": "cdi", "device_ids": [f"nvidia.com/gpu={gpu.uuid}"]}
-            own = {"device_ids": [gpu.uuid], "capabilities": [["gpu"]]}
-            chosen["device_requests"] = [DeviceRequest(**(cdi if is_podman(self.client) else own))]
+            request = {"device_ids": [gpu.uuid], "capabilities": [["gpu"]]}
+            chosen["device_requests"] = [
+                DeviceRequest(**(cdi if is_podman(self.client) else request))
+            ]
         return str(image.id), chosen
 
     def _flags(self, limits: Limits, user: str) -> dict[str, Any]:

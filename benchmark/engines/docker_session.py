@@ -103,8 +103,8 @@ class DockerSession:
             if self.api == "invoke" and self._box is None:
                 self.start()
             outcome = self._run(log, shown)
-            own = self.limits.within(voxels_of(case_input))
-            outcome = collect(outcome, self.exchange / "output", output, own)
+            within = self.limits.within(voxels_of(case_input))
+            outcome = collect(outcome, self.exchange / "output", output, within)
             if self.api == "exec":
                 self.stop()
         except (DockerException, RequestException, OSError) as error:

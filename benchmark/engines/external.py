@@ -67,18 +67,18 @@ class SocketMapping(Described):
 
     def fits(self, task: Task) -> None:
         """Refuse slugs that the task does not have, and two sockets at one path."""
-        for noun, given, sockets in (
+        for noun, mapping, sockets in (
             ("inputs", self.inputs or {}, task.inputs),
             ("outputs", self.outputs, task.outputs),
         ):
-            known = {socket.slug: socket for socket in sockets}
-            for slug in given:
-                if slug not in known:
+            ours = {socket.slug: socket for socket in sockets}
+            for slug in mapping:
+                if slug not in ours:
                     raise InputError(
                         f"sockets: {noun}.{slug} is no socket of the task {task.name}; expected "
-                        f"{', '.join(known)}"
+                        f"{', '.join(ours)}"
                     )
-            places = [place_of(known[slug], own)[1] for slug, own in given.items()]
+            places = [place_of(ours[slug], place)[1] for slug, place in mapping.items()]
             if len(set(places)) < len(places):
                 raise InputError(f"sockets: {noun} need different paths, found {sorted(places)}")
 
@@ -177,12 +177,12 @@ def external_manifest(external: ExternalImage, labels: Mapping[str, str]) -> Alg
     )
 
 
-def place_of(socket: Socket, own: Place | None) -> tuple[str, str]:
+def place_of(socket: Socket, place: Place | None) -> tuple[str, str]:
     """Return slug and path of a socket for a container, our own where it names none."""
-    if own is None:
+    if place is None:
         return socket.slug, socket.relative_path
-    default = f"{own.slug}.json" if socket.is_json else f"images/{own.slug}"
-    return own.slug, own.path or default
+    default = f"{place.slug}.json" if socket.is_json else f"images/{place.slug}"
+    return place.slug, place.path or default
 
 
 def user_of(attributes: Mapping[str, Any]) -> str:
@@ -239,14 +239,14 @@ def start_errors(external: ExternalImage | None) -> Iterator[None]:
 def write_external_case(folder: Path, case_input: Path, external: ExternalImage) -> None:
     """Write the inputs of a case as the platform does; random names are the same in each run."""
     sockets = {socket.slug: socket for socket in external.task.inputs}
-    wanted = external.mapping.inputs
+    inputs = external.mapping.inputs
     entries = []
     for number, entry in enumerate(read_json(case_input / "inputs.json"), start=1):
         socket = sockets[entry["interface"]["slug"]]
-        if wanted is not None and socket.slug not in wanted:
+        if inputs is not None and socket.slug not in inputs:
             continue
-        own = (wanted or {}).get(socket.slug)
-        slug, path = place_of(socket, own)
+        place = (inputs or {}).get(socket.slug)
+        slug, path = place_of(socket, place)
         image = entry["image"]
         if socket.is_json:
             write_json(folder / path, entry["value"])
@@ -254,7 +254,7 @@ def write_external_case(folder: Path, case_input: Path, external: ExternalImage)
             (source,) = image_files(case_input / socket.relative_path)
             key = str(uuid5(NAMESPACE_URL, f"{socket.slug}/{source.name}"))
             image = {"pk": key, "name": image["name"]}
-            kind = (own and own.format) or external.format
+            kind = (place and place.format) or external.format
             target = folder / path / f"{key}.{kind}"
             target.parent.mkdir(parents=True, exist_ok=True)
             if kind == "tif" and source.suffix == ".tif":
@@ -296,10 +296,10 @@ def _taken(outcome: Outcome, output: Path, external: ExternalImage) -> Outcome:
     places = {
         s: place_of(s, external.mapping.outputs.get(s.slug))[1] for s in external.task.outputs
     }
-    found = {path.relative_to(output).as_posix(): path for path in sorted(output.rglob("*"))}
-    files = [name for name, path in found.items() if path.is_file() and name != RECORD]
+    written = {path.relative_to(output).as_posix(): path for path in sorted(output.rglob("*"))}
+    files = [name for name, path in written.items() if path.is_file() and name != RECORD]
     for socket, place in places.items():
-        if place not in found and not socket.optional:
+        if place not in written and not socket.optional:
             seen = ", ".join(files[:LISTED]) or "nothing"
             message = f"expected /output/{place}, found {seen}; SOCKETS=<file.toml> maps the names"
             return replace(outcome, status="missing output", message=plain(message))
@@ -308,7 +308,7 @@ def _taken(outcome: Outcome, output: Path, external: ExternalImage) -> Outcome:
         theirs = output.rename(Path(spare) / "output")
         output.mkdir()
         for place, target in moves.items():
-            if place in found:
+            if place in written:
                 (output / target).parent.mkdir(parents=True, exist_ok=True)
                 (theirs / place).rename(output / target)
     return outcome

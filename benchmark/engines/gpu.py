@@ -22,7 +22,7 @@ LOCKS = Path("/tmp")
 NONE = {"", "-1", "NoDevFiles"}  # of VISIBLE: no GPU; the last is Slurm's
 WAIT_S, SAY_S = 0.5, 10.0
 REMEDY = "or run with DEVICE=cpu"
-POLL_S = 0.1  # the driver's own numbers of utilisation are those of 1/6 s or longer
+POLL_S = 0.1  # the driver's own numbers of utilisation are of 1/6 s or longer
 PROBE_S = 180.0  # torch for CUDA is read from the disk for the first time
 # Ends with one line on stderr where torch cannot compute on a GPU.
 PROBE = """
@@ -69,8 +69,7 @@ def gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
             f"DEVICE=cuda: this process may use no GPU ({VISIBLE}={environment[VISIBLE]!r}); ask "
             f"the scheduler for one (Slurm: --gres=gpu:1), unset the variable, {REMEDY}"
         )
-    found = [gpu for word in words for gpu in _named(word, there)]
-    return list({gpu.uuid: gpu for gpu in found}.values())
+    return list({gpu.uuid: gpu for word in words for gpu in _named(word, there)}.values())
 
 
 def torch_trouble(gpu: Gpu) -> tuple[str, str]:
@@ -107,22 +106,22 @@ def slots() -> list[dict[str, str]]:
 @contextmanager
 def held(say: Callable[[str], None] = say) -> Iterator[Gpu]:
     """Lock a GPU against all processes of cytosuite on this machine; wait for a free one."""
-    wanted, begin, said = gpus(), time.monotonic(), False
-    while (found := _take(wanted, LOCKS)) is None:
+    usable, begin, said = gpus(), time.monotonic(), False
+    while (taken := _take(usable, LOCKS)) is None:
         if not said and time.monotonic() > begin + SAY_S:
             said = True
-            say(f"waiting for a GPU: other runs on this machine use {listed(wanted)}")
+            say(f"waiting for a GPU: other runs on this machine use {listed(usable)}")
         time.sleep(WAIT_S)
-    gpu, lock = found
+    gpu, lock = taken
     try:
         yield gpu
     finally:
         os.close(lock)
 
 
-def listed(found: Sequence[Gpu]) -> str:
+def listed(cards: Sequence[Gpu]) -> str:
     """Return GPUs in words: ``2 x NVIDIA L4 (16 GiB)``."""
-    kinds = [f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB)" for gpu in found]
+    kinds = [f"{gpu.name} ({gpu.memory / 2**30:.0f} GiB)" for gpu in cards]
     return ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
 
 
@@ -162,9 +161,8 @@ def nvml() -> Iterator[Any]:
 
 
 def _installed(library: Any) -> list[Gpu]:  # noqa: ANN401 - has no annotations
-    """Return the GPUs that this process may open; instances in place of those that are divided."""
-    found = []
-    handles = []
+    """Return the GPUs that this process may open; instances in place of a divided one."""
+    cards, handles = [], []
     for number in range(library.nvmlDeviceGetCount()):
         with suppress(library.NVMLError_NoPermission, library.NVMLError_GpuIsLost):
             handles.append(library.nvmlDeviceGetHandleByIndex(number))
@@ -173,8 +171,8 @@ def _installed(library: Any) -> list[Gpu]:  # noqa: ANN401 - has no annotations
             uuid = str(library.nvmlDeviceGetUUID(part))
             name = str(library.nvmlDeviceGetName(part))
             memory = int(library.nvmlDeviceGetMemoryInfo(part).total)
-            found.append(Gpu(index, uuid, name, memory))
-    return found
+            cards.append(Gpu(index, uuid, name, memory))
+    return cards
 
 
 def _instances(library: Any, handle: Any) -> list[Any]:  # noqa: ANN401
@@ -184,28 +182,28 @@ def _instances(library: Any, handle: Any) -> list[Any]:  # noqa: ANN401
             return []
     except library.NVMLError:  # this kind cannot be divided
         return []
-    found = []
+    parts = []
     for number in range(library.nvmlDeviceGetMaxMigDeviceCount(handle)):
         with suppress(library.NVMLError_NotFound):
-            found.append(library.nvmlDeviceGetMigDeviceHandleByIndex(handle, number))
-    return found
+            parts.append(library.nvmlDeviceGetMigDeviceHandleByIndex(handle, number))
+    return parts
 
 
 def _named(word: str, there: Sequence[Gpu]) -> list[Gpu]:
     """Return the GPUs that a word of CUDA_VISIBLE_DEVICES names."""
     if word.isdecimal():
-        found = [gpu for gpu in there if gpu.index == int(word)]
+        matching = [gpu for gpu in there if gpu.index == int(word)]
     else:
-        found = [gpu for gpu in there if word and gpu.uuid.startswith(word)]
-    if not found:
-        known = ", ".join(f"{gpu.index} {gpu.uuid}" for gpu in there)
-        raise InputError(f"{VISIBLE}: expected GPUs of this machine ({known}), found {word!r}")
-    return found
+        matching = [gpu for gpu in there if word and gpu.uuid.startswith(word)]
+    if not matching:
+        choices = ", ".join(f"{gpu.index} {gpu.uuid}" for gpu in there)
+        raise InputError(f"{VISIBLE}: expected GPUs of this machine ({choices}), found {word!r}")
+    return matching
 
 
-def _take(wanted: Sequence[Gpu], locks: Path) -> tuple[Gpu, int] | None:
+def _take(cards: Sequence[Gpu], locks: Path) -> tuple[Gpu, int] | None:
     """Return the first GPU with a free lock, and the handle of the lock; None without one."""
-    for gpu in wanted:
+    for gpu in cards:
         handle = _opened(locks / f"cytosuite-{gpu.uuid.replace('/', '-')}.lock")
         try:
             flock(handle, LOCK_EX | LOCK_NB)
@@ -220,9 +218,9 @@ def _opened(path: Path) -> int:
     """Return a handle of a lock file, which any user of the machine may have made."""
     try:
         with suppress(FileExistsError):
-            made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC)
-            os.fchmod(made, 0o444)  # whatever the umask: others must be able to lock it
-            os.close(made)
+            fresh = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY | os.O_CLOEXEC)
+            os.fchmod(fresh, 0o444)  # under any umask: others must be able to lock it
+            os.close(fresh)
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise InputError(f"{path}: the lock of a GPU cannot be opened: {error.strerror}") from None

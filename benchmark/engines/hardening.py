@@ -109,22 +109,22 @@ def flags(limits: Limits, host: Host, owner: str, image_user: str) -> dict[str, 
 def ulimits(limits: Limits) -> list[tuple[str, int]]:
     """Return the limits of each process by name; ``fsize`` [bytes] is of one file."""
 
-    def at_most(wanted: int, which: int) -> int:
+    def _at_most(number: int, which: int) -> int:
         hard = resource.getrlimit(which)[1]
-        return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        return number if hard == resource.RLIM_INFINITY else min(number, hard)
 
     return [
         ("core", 0),
         ("fsize", int(limits.output_gib * 2**30)),
-        ("nofile", at_most(FILES, resource.RLIMIT_NOFILE)),
-        ("nproc", at_most(PROCESSES, resource.RLIMIT_NPROC)),
+        ("nofile", _at_most(FILES, resource.RLIMIT_NOFILE)),
+        ("nproc", _at_most(PROCESSES, resource.RLIMIT_NPROC)),
     ]
 
 
 def enforceable(limits: Limits, host: Host) -> dict[str, int | float | str]:
     """Return the limits that control groups enforce, by the name of the host's ability."""
     memory = int(limits.memory_gib * 2**30)
-    wanted: dict[str, int | float | str] = {
+    values: dict[str, int | float | str] = {
         "MemoryLimit": memory,
         "SwapLimit": memory,
         "PidsLimit": limits.pids,
@@ -132,4 +132,4 @@ def enforceable(limits: Limits, host: Host) -> dict[str, int | float | str]:
         "CPUSet": pick_cpus(host.cpus, limits.cpus, os.getpid()),
     }
     can = host.can if "MemoryLimit" in host.can else host.can - {"SwapLimit"}
-    return {name: value for name, value in wanted.items() if name in can}
+    return {name: value for name, value in values.items() if name in can}

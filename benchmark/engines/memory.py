@@ -81,10 +81,10 @@ class Peak:
         """Keep the maximum and the sum of all readings."""
         while True:
             ended = self._done.is_set()
-            found = self.read()
-            if found is not None:
-                self.value = max(self.value or 0, found)
-                self._sum, self._count = self._sum + found, self._count + 1
+            used = self.read()
+            if used is not None:
+                self.value = max(self.value or 0, used)
+                self._sum, self._count = self._sum + used, self._count + 1
             if ended:
                 return
             self._done.wait(self.poll_s)

@@ -65,10 +65,10 @@ class Limits:
 
     def grown(self, case_input: Path, place: Path) -> "Limits":
         """Return the limits with room for 32-bit outputs of a large image, if the disk has it."""
-        pixels = sum(prod(found.shape) * found.dtype.itemsize for found in _headers(case_input))
-        wanted = min(4 * pixels, shutil.disk_usage(place).free) / 2**30
-        enough = wanted <= max(self.output_gib, OUTPUT_GIB)  # less than usual is meant so
-        return self if enough else replace(self, output_gib=wanted)
+        pixels = sum(prod(header.shape) * header.dtype.itemsize for header in _headers(case_input))
+        room = min(4 * pixels, shutil.disk_usage(place).free) / 2**30
+        enough = room <= max(self.output_gib, OUTPUT_GIB)  # less than usual is meant so
+        return self if enough else replace(self, output_gib=room)
 
     def within(self, voxels: int) -> "Limits":
         """Return the limits with no more output than an image of so many voxels needs, if any."""
@@ -121,7 +121,7 @@ class Outcome:
 
 def voxels_of(case_input: Path) -> int:
     """Return the voxels of all images in the input folder of a case."""
-    return sum(prod(found.shape) for found in _headers(case_input))
+    return sum(prod(header.shape) for header in _headers(case_input))
 
 
 def _headers(case_input: Path) -> Iterator[Header]:
@@ -141,8 +141,8 @@ def ending(code: int | None, line: str) -> Ending:
         return "out of memory", line
     number = -code if code < 0 else code - 128
     if 0 < number < signal.NSIG:
-        known = number in set(signal.Signals)
-        return "killed", f"ended by {signal.Signals(number).name if known else f'signal {number}'}"
+        named = number in set(signal.Signals)
+        return "killed", f"ended by {signal.Signals(number).name if named else f'signal {number}'}"
     return "non-zero exit", line or f"exit code {code} without a message"
 
 

@@ -73,7 +73,7 @@ class FilesEngine(Engine):
 class TakingIn:
     """A session that puts the file of a case where a container would have written it."""
 
-    given: Predictions
+    predictions: Predictions
     startup_seconds: float = 0.0
 
     def predict(
@@ -86,10 +86,10 @@ class TakingIn:
         """Take in one case; see `cytosuite.benchmark.engines.outcome.Session`."""
         ended = Outcome("ok", 0.0, None, None)
         case = case_input.parents[1].name  # cases/<case>/inputs/<task>
-        source, socket = self.given.files.get(case), self.given.task.main_output
+        source, socket = self.predictions.files.get(case), self.predictions.task.main_output
         if source is None or socket is None:
-            reason = self.given.refused.get(case, f"no file is named like {case}")
-            message = f"{self.given.word}: {reason}"
+            reason = self.predictions.refused.get(case, f"no file is named like {case}")
+            message = f"{self.predictions.word}: {reason}"
             return replace(ended, status="missing output", message=message)
         place = (output / socket.relative_path).with_suffix("")  # a folder, also of points
         most = Limits(output_gib=inf).within(voxels_of(case_input))

@@ -95,8 +95,8 @@ class ProcessEngine(Engine):
 
     def identity(self, algorithm: str) -> str:
         """Return the identity of a named model, and of the device if it is a GPU."""
-        own = f"{self.name}-{self.device}" if self._on_gpu(algorithm) else self.name
-        return identity_with(self.models, algorithm, own)
+        device = f"{self.name}-{self.device}" if self._on_gpu(algorithm) else self.name
+        return identity_with(self.models, algorithm, device)
 
     def _on_gpu(self, algorithm: str) -> bool:
         """Return whether an algorithm gets a GPU."""
@@ -264,8 +264,8 @@ class ProcessSession:
         code = exceeded = None
         while code is None and exceeded is None:
             code = look()
-            found = self.launch.memory(process.pid)
-            peak = max(peak or 0, found) if found is not None else peak
+            used = self.launch.memory(process.pid)
+            peak = max(peak or 0, used) if used is not None else peak
             seconds = time.perf_counter() - begin
             if seconds > asked + ASK_S:
                 asked = seconds
@@ -288,11 +288,11 @@ class ProcessSession:
         """Start the case in the server; return a function that waits briefly for its exit code."""
         codes: list[int] = []
 
-        def ask() -> None:
+        def _request() -> None:
             code = self._ask(INVOKE, None)  # without an answer wait for the end of the server
             codes.append(code if code is not None else _exit_code(process, GRACE_S) or 1)
 
-        asking = threading.Thread(target=ask, daemon=True)
+        asking = threading.Thread(target=_request, daemon=True)
         asking.start()
 
         def look() -> int | None:

@@ -52,12 +52,12 @@ class Sandbox:
 
     def state(self) -> ContainerState:
         """Return its present state."""
-        found = self.client.api.inspect_container(self.container.id)["State"]
+        state = self.client.api.inspect_container(self.container.id)["State"]
         return ContainerState(
-            running=bool(found["Running"]),
-            exit_code=int(found["ExitCode"]),
-            oom_killed=bool(found.get("OOMKilled", False)),
-            pid=int(found.get("Pid") or 0),
+            running=bool(state["Running"]),
+            exit_code=int(state["ExitCode"]),
+            oom_killed=bool(state.get("OOMKilled", False)),
+            pid=int(state.get("Pid") or 0),
         )
 
     def exit_code(self) -> int | None:
@@ -71,21 +71,21 @@ class Sandbox:
         """Send a request from within or from the `speaker`; return a function for its answer."""
         source, waits = inspect.getsource(http), (str(patience_s), str(timeout_s))
         command = [*PYTHON, source, line, *waits]
-        made, stream = self._begin(command)
+        request, stream = self._begin(command)
         # The HTTP answer holds the connection; a second call of `close` does nothing.
         connection = getattr(stream, "_response", stream)
         self.open.append(connection)
 
-        def code() -> int | None:
-            found = self.client.api.exec_inspect(made)
-            if found["Running"] or found["ExitCode"] is None:
+        def _code() -> int | None:
+            state = self.client.api.exec_inspect(request)
+            if state["Running"] or state["ExitCode"] is None:
                 return None
             if connection in self.open:
                 self.open.remove(connection)
             connection.close()
-            return int(found["ExitCode"])
+            return int(state["ExitCode"])
 
-        return code
+        return _code
 
     def _begin(self, command: Sequence[str]) -> tuple[str, Any]:
         """Start a program inside the container and return its name and connection."""
@@ -93,10 +93,10 @@ class Sandbox:
         deadline = time.monotonic() + LATE_S
         while True:
             try:
-                made = self.client.api.exec_create(self.voice, command)["Id"]
+                request = self.client.api.exec_create(self.voice, command)["Id"]
                 # Attached but never read: podman does not report the end of a detached program, and
                 # reading would exceed the connection's time limit when an algorithm prints nothing.
-                return made, self.client.api.exec_start(made, socket=True)
+                return request, self.client.api.exec_start(request, socket=True)
             except APIError as error:
                 if "is paused" not in str(error) or time.monotonic() > deadline:
                     raise
@@ -116,10 +116,10 @@ class Sandbox:
 
     def work(self) -> tuple[float, int] | None:
         """Return processor time [s] and memory with page cache [bytes]; None where not known."""
-        found = self._statistics()
+        statistics = self._statistics()
         try:
-            seconds = int(found["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
-            return seconds, int(found["memory_stats"]["usage"])
+            seconds = int(statistics["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
+            return seconds, int(statistics["memory_stats"]["usage"])
         except KeyError:
             return None
 
@@ -132,8 +132,8 @@ class Sandbox:
 
     def kills(self) -> int:
         """Return how many processes were killed for lack of memory, also after the end."""
-        found = self.group.kills() if self.group is not None else None
-        self._kills = max(self._kills, found or 0)
+        kills = self.group.kills() if self.group is not None else None
+        self._kills = max(self._kills, kills or 0)
         return self._kills
 
     def new_log(self) -> tuple[str, str]:
@@ -182,7 +182,7 @@ def sandbox(
     chosen: Mapping[str, Any],
     writable: str = "/output",
 ) -> Iterator[Sandbox]:
-    """Run a container with `hardening.flags` and folders of which one is writable."""
+    """Run a container with `hardening.flags` and folders, one of them writable."""
     mounts = [
         Mount(point, str(path.resolve()), type="bind", read_only=point != writable)
         for point, path in folders.items()
@@ -213,34 +213,36 @@ def speaker(
     client: Client, image: str, box: Sandbox, chosen: Mapping[str, Any]
 ) -> Iterator[Sandbox]:
     """Start a container of ours that makes requests to a server by its loopback device alone."""
-    own = {key: value for key, value in chosen.items() if key != "hostname"}
-    own |= {"network_mode": f"container:{box.container.id}", "entrypoint": [*PYTHON, PAUSE]}
-    with sandbox(client, image, (), {}, Limits(), own) as made:
-        box.voice = made.container.id
-        yield made
+    flags = {key: value for key, value in chosen.items() if key != "hostname"}
+    flags |= {"network_mode": f"container:{box.container.id}", "entrypoint": [*PYTHON, PAUSE]}
+    with sandbox(client, image, (), {}, Limits(), flags) as voice:
+        box.voice = voice.container.id
+        yield voice
 
 
 def watch(
     look: Callable[[], int | None], exceeded: Callable[[float], bool], begin: float
 ) -> int | None:
     """Return the first number of `look`, None once a limit (seconds since `begin`) is exceeded."""
-    while (found := look()) is None:
+    while (code := look()) is None:
         seconds = time.perf_counter() - begin
         if exceeded(seconds):
             return None
         time.sleep(QUICK_S if seconds < QUICK_FOR_S else SLOW_S)
-    return found
+    return code
 
 
 def remove_orphans(client: Client) -> int:
     """Remove containers that killed runners on this machine left; return their number."""
-    found = client.containers.list(
+    containers = client.containers.list(
         all=True, filters={"label": RUN_LABEL}, sparse=True, ignore_removed=True
     )
-    orphans = [item for item in found if is_orphan(str(item.attrs["Labels"].get(RUN_LABEL, "")))]
-    for container in orphans:
-        _remove(container)
-    return len(orphans)
+    removed = 0
+    for container in containers:
+        if is_orphan(str(container.attrs["Labels"].get(RUN_LABEL, ""))):
+            _remove(container)
+            removed += 1
+    return removed
 
 
 def _remove(container: Any) -> None:  # noqa: ANN401 - of the SDK
