@@ -90,7 +90,7 @@ def changes(
 ) -> list[Change]:
     """Return the change of each metric of each algorithm."""
     scored = pairs[np.isfinite(pairs["before"]) & np.isfinite(pairs["after"])]
-    changed, tests = [], list[Paired]()
+    tested: list[tuple[Change, Paired]] = []
     for (algorithm, name), rows in scored.groupby(["algorithm", "metric"], sort=False):
         before, after = rows["before"].to_numpy(float), rows["after"].to_numpy(float)
         old, new, metric = float(before.mean()), float(after.mean()), metrics.get(name)
@@ -99,25 +99,21 @@ def changes(
             sign, relevant = 1 if metric.higher_is_better else -1, thresholds.relevant(metric, old)
             loss = round(sign * (old - new), DIGITS)
             change = replace(change, sign=sign, loss=loss, relevant=relevant)
-        changed.append(change)
         differences = paired_differences(np.stack((after, before)))
-        tests.append(paired(differences, np.ones_like(differences, bool)))
-    many, alpha = sum(change.sign != 0 for change in changed), thresholds.alpha
+        tested.append((change, paired(differences, np.ones_like(differences, bool))))
+    many, alpha = sum(change.sign != 0 for change, _ in tested), thresholds.alpha
     # NaN where no test is possible: too few cases, or a loss in each would not be significant.
-    p_two = [
-        test.p[0] if change.cases >= FEWEST else nan
-        for change, test in zip(changed, tests, strict=True)
-    ]
+    p_two = [test.p[0] if change.cases >= FEWEST else nan for change, test in tested]
     p_one = [
         (test.below if change.sign > 0 else test.above)[0]
         if change.sign and change.cases >= FEWEST and many * 0.5**change.cases < alpha
         else nan
-        for change, test in zip(changed, tests, strict=True)
+        for change, test in tested
     ]
     adjusted = (holm(np.array(p)).tolist() for p in (p_two, p_one))
     return [
         _with_tests(change, test, p, worse, alpha)
-        for change, test, p, worse in zip(changed, tests, *adjusted, strict=True)
+        for (change, test), p, worse in zip(tested, *adjusted, strict=True)
     ]
 
 

@@ -53,9 +53,8 @@ def trained(card: ModelCard) -> str:
         return "not trained: parameters"
     data = facts.get("dataset") or facts.get("data")
     words = [f"data {_digests(data)}"] if data else []
-    words += [f"{facts['volumes']} volumes"] if "volumes" in facts else []
-    words += [f"{facts['steps']} steps"] if "steps" in facts else []
-    words += [f"seed {facts['seed']}"] if "seed" in facts else []
+    forms = {"volumes": "{} volumes", "steps": "{} steps", "seed": "seed {}"}
+    words += [form.format(facts[name]) for name, form in forms.items() if name in facts]
     words += [f"{facts['seconds'] / 60:.0f} min"] if facts.get("seconds") else []
     words += [str(facts["device"])] if "device" in facts else []
     return ", ".join(words)

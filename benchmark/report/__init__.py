@@ -24,16 +24,15 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     """Write `index.html`, `report.md` and tables, and return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     indexed = index(results)
-    layout, board = files.platform_metrics(indexed), files.leaderboard(indexed)
     shown, groups = views(indexed, progress), files.by_condition(results.conditions)
     texts = {
-        "leaderboard.csv": frame_text(pd.DataFrame(board, dtype=object)),
+        "leaderboard.csv": frame_text(pd.DataFrame(files.leaderboard(indexed), dtype=object)),
         "leaderboard.tex": files.latex_board(indexed),
         "scores.csv": frame_text(results.scores),
         "cases.csv": frame_text(files.by_case(results.scores, results.records)),
         "by_condition.csv": frame_text(groups) if results.conditions else "",
         "by_depth.csv": frame_text(files.by_depth(results.sets)) if shown["depth"] else "",
-        "metrics.json": json_text(layout) + "\n",
+        "metrics.json": json_text(files.platform_metrics(indexed)) + "\n",
         "report.md": page.markdown(indexed, shown),
         "index.html": page.html(indexed, shown),
     }

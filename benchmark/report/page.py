@@ -35,8 +35,6 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         optimized=False,  # each template renders once
     )
-    environment.globals.update({tool.__name__: tool for tool in TOOLS})
-    environment.globals.update(index=index, results=index.results, views=views)
     sheets = _together("style.css", "figures.css", "viewer.css", "print.css")
     styles = [Markup("\n").join([Markup(palette.style()), sheets])]
     script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js")
@@ -46,8 +44,13 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
         styles.append(style)
         return style
 
-    environment.globals["sealed"] = sealed
-    environment.globals["long_names"] = {m.name: m.title for m in index.results.metrics}
+    environment.globals.update(
+        {tool.__name__: tool for tool in (*TOOLS, sealed)},
+        index=index,
+        results=index.results,
+        views=views,
+        long_names={metric.name: metric.title for metric in index.results.metrics},
+    )
     shown = {
         name: (section, Markup(environment.from_string(section.template).render(view=views[name])))
         for name, section in sections().items()

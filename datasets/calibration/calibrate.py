@@ -125,8 +125,16 @@ def calibrate(
     duration = f", {pace_s:.2g} s each: about {_duration(pace_s * total / workers)}"
     say(f"{total} stacks to simulate and measure{duration if isfinite(pace_s) else ''}")
     each = counted(each, step, total, "simulating and measuring", turns=2)
-    effort = {"rounds": rounds, "cases": cases, "seed": seed}
-    fitted = fit(measured.statistics, measured.begin, simulate, **effort, say=say, each=each)
+    fitted = fit(
+        measured.statistics,
+        measured.begin,
+        simulate,
+        rounds=rounds,
+        cases=cases,
+        seed=seed,
+        say=say,
+        each=each,
+    )
     seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
     before = _defaults(simulate, measured.begin, seeds, each)
     after, refused = draw(simulate, repeat(fitted.parameters), seeds, each)

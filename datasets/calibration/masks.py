@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from cytosuite.contract.tasks import LABELS
 from cytosuite.contract.words import ASSUME, Size
 from cytosuite.datasets.calibration.compare import Compared, halves, quantiles
+from cytosuite.datasets.calibration.measure import finite_median
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.folders.entries import entries
@@ -166,10 +167,13 @@ def look(
             extents.append(float(np.prod(box) ** (1 / len(box))))
         axes, area = labels.array.ndim, float(np.prod(labels.shape) * np.prod(labels.spacing))
         radius = (table["size"] / ball(axes)) ** (1 / axes)
-        finite = radius[np.isfinite(radius)]
-        single = {"density": len(radius) * 100.0**axes / area, "cover": near.mean()}
-        single["radius_um"] = float(np.median(finite)) if finite.size else nan
-        tables.append(table | {n: np.array([v]) for n, v in single.items()} | {"radii": finite})
+        single = {
+            "density": len(radius) * 100.0**axes / area,
+            "cover": near.mean(),
+            "radius_um": finite_median(radius),
+        }
+        radii = {"radii": radius[np.isfinite(radius)]}
+        tables.append(table | {n: np.array([v]) for n, v in single.items()} | radii)
     density = np.array([table["density"][0] for table in tables]) / 100.0 ** images[0].array.ndim
     contact = np.concatenate([table["contact"] for table in tables])
     return Look(
@@ -232,11 +236,8 @@ def compared(real: Look, simulated: Look) -> list[Compared]:
     ]
     rows = []
     for name, meaning in (PER_OBJECT | PER_IMAGE).items():
-        between = np.array(
-            [scaled_distance(first[name], second[name]) for first, second in parts] or [nan]
-        )
-        finite = between[np.isfinite(between)]
-        least = float(np.median(finite)) if finite.size else nan
+        between = [scaled_distance(first[name], second[name]) for first, second in parts]
+        least = finite_median(np.array(between))
         shown = [quantiles(side[name]) for side in sides]
         moved = scaled_distance(*(side[name] for side in sides))
         rows.append(Compared(name, meaning, shown[0], shown[1], least, moved))

@@ -79,11 +79,10 @@ def missed_bars(place: MissedShares, algorithm: str) -> Markup:
         text, share = f"{place.span(n, n + 1)}: {lost} of {of} missed", lost / max(of, 1)
         height = (HIGH - 1) * share / place.top
         spot = f'x="{wide * n:.2f}%" width="{0.86 * wide:.2f}%"'
-        colour, rest = COLOURS[MISSED], "var(--shade)"
         parts.append(
-            f'<g><title>{escape(text)}</title><rect {spot} height="{HIGH}" style="fill:{rest}"/>'
-            f'<rect {spot} y="{HIGH - 1 - height:.1f}" height="{height + 1:.1f}" '
-            f'style="fill:{colour}"/></g>'
+            f'<g><title>{escape(text)}</title><rect {spot} height="{HIGH}" '
+            f'style="fill:var(--shade)"/><rect {spot} y="{HIGH - 1 - height:.1f}" '
+            f'height="{height + 1:.1f}" style="fill:{COLOURS[MISSED]}"/></g>'
         )
         words.append(text)
     return svg("missed-bars", HIGH, "; ".join(words), parts) if words else Markup("")
@@ -130,14 +129,14 @@ def view(index: Index) -> Errors | None:
     keys = OF_POINTS if output is not None and output.kind == "points" else tuple(COLOURS)
     counts = {name: _counts(cases, keys) for name, cases in matches.items()}
     files = index.results.object_scores
-    kinds = [
+    rows = [
         (kind, name, str(objects), score(matched), score(seg))
         for name in matches
         for kind, (objects, matched, seg) in by_kind(
             path for (algorithm, _), path in files.items() if algorithm == name
         ).items()
     ]
-    rows = sorted(kinds, key=lambda row: row[0])
+    rows.sort(key=lambda row: row[0])
     return Errors(counts, true, _places(files, list(matches)), rows, keys)
 
 

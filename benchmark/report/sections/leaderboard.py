@@ -49,9 +49,10 @@ def view(index: Index) -> dict[str, Any]:
         for entry in index.ranked
         for metric in index.board
     }
-    times = {entry.algorithm: duration(entry.median_seconds) for entry in index.ranked}
-    sizes = {entry.algorithm: memory(entry.peak_memory) for entry in index.ranked}
-    costs = {"Time per case": times, "Peak memory": sizes}
+    costs = {
+        "Time per case": {e.algorithm: duration(e.median_seconds) for e in index.ranked},
+        "Peak memory": {e.algorithm: memory(e.peak_memory) for e in index.ranked},
+    }
     new = any(abs(scaled.get(key, mean) - mean) > 0.005 for key, mean in means.items())
     return {
         "lead": " ".join(_lead(index, bool(scaled and new))),
