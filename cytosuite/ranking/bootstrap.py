@@ -20,13 +20,15 @@ def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Flo
     names, at = np.unique(np.asarray(strata, dtype=str), return_inverse=True)
     counts = np.zeros((draws, at.size))
     for number in range(names.size):
-        (own,) = np.nonzero(at == number)
-        counts[:, own] = rng.multinomial(own.size, np.full(own.size, 1 / own.size), size=draws)
+        (columns,) = np.nonzero(at == number)
+        counts[:, columns] = rng.multinomial(
+            columns.size, np.full(columns.size, 1 / columns.size), size=draws
+        )
     return counts
 
 
 def varied(strata: Sequence[str]) -> int:
-    """Return the number of cases that a sample can replace: those of datasets with two or more."""
+    """Return the number of cases that a sample can replace, from datasets with two or more."""
     sizes = np.unique(np.asarray(strata, dtype=str), return_counts=True)[1]
     return int(sizes[sizes > 1].sum())
 
@@ -45,14 +47,14 @@ def place_intervals(places: Floats) -> Floats:
 def kendall_tau(first: Floats, others: Floats) -> Floats:
     """Return tau-b of a ranking (algorithms,) with others (rankings, algorithms); NaN if tied."""
     left, right = np.triu_indices(first.size, 1)
-    own = np.sign(first[left] - first[right])
+    signs = np.sign(first[left] - first[right])
     tau: Floats = np.full(len(others), np.nan)
-    step = max(1, BLOCK // max(1, own.size))
+    step = max(1, BLOCK // max(1, signs.size))
     for start in range(0, len(others), step):
         block = others[start : start + step]
-        found = np.sign(block[:, left] - block[:, right])
-        size = np.sqrt((own**2).sum() * (found**2).sum(axis=1))
-        np.divide(found @ own, size, out=tau[start : start + step], where=size > 0)
+        block_signs = np.sign(block[:, left] - block[:, right])
+        size = np.sqrt((signs**2).sum() * (block_signs**2).sum(axis=1))
+        np.divide(block_signs @ signs, size, out=tau[start : start + step], where=size > 0)
     return tau
 
 
@@ -67,7 +69,7 @@ def percentiles(values: Floats) -> tuple[float, float, float]:
 
 def weighted_means(values: Floats, counts: Floats) -> Floats:
     """Return the mean of each row over the cases, (draws, rows); NaN is left out."""
-    known = ~np.isnan(values)
-    size = counts @ known.T
-    total = counts @ np.where(known, values, 0.0).T
+    defined = ~np.isnan(values)
+    size = counts @ defined.T
+    total = counts @ np.where(defined, values, 0.0).T
     return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)

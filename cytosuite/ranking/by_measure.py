@@ -26,14 +26,14 @@ TOPS, BOTTOMS = ("oracle", "real"), ("blank", "identity")  # the first that has 
 TOPS_OF_SET = ("real", "oracle")  # the truth is not from the reference set
 
 
-def metric_means(own: MetricScores, names: Sequence[str]) -> dict[Pair, float]:
+def metric_means(scores: MetricScores, names: Sequence[str]) -> dict[Pair, float]:
     """Return the means by algorithm and metric; a lost case without a worst value leaves none."""
-    sign = 1.0 if own.measure.higher_is_better else -1.0
-    means = sign * bootstrap.weighted_means(own.goodness, np.ones((1, own.used.size)))[0]
-    if own.measure.worst is None:
-        means = np.where(own.lost.any(axis=1), np.nan, means)
+    sign = 1.0 if scores.measure.higher_is_better else -1.0
+    means = sign * bootstrap.weighted_means(scores.goodness, np.ones((1, scores.used.size)))[0]
+    if scores.measure.worst is None:
+        means = np.where(scores.lost.any(axis=1), np.nan, means)
     pairs = zip(names, means.tolist(), strict=True)
-    return {(name, own.measure.name): mean + 0.0 for name, mean in pairs if np.isfinite(mean)}
+    return {(name, scores.measure.name): mean + 0.0 for name, mean in pairs if np.isfinite(mean)}
 
 
 def scaled_means(
@@ -43,14 +43,14 @@ def scaled_means(
     ends = {}
     for measure in measures:
         values, _ = arrays.of(measure.name, measure.of_set)
-        known = {
-            name: float(own[np.isfinite(own)].mean())
-            for name, own in zip(arrays.algorithms, values, strict=True)
-            if np.isfinite(own).any()
+        averages = {
+            name: float(row[np.isfinite(row)].mean())
+            for name, row in zip(arrays.algorithms, values, strict=True)
+            if np.isfinite(row).any()
         }
         tops = TOPS_OF_SET if measure.of_set else TOPS
-        top = next((known[name] for name in tops if name in known), np.nan)
-        bottom = next((known[name] for name in BOTTOMS if name in known), np.nan)
+        top = next((averages[name] for name in tops if name in averages), np.nan)
+        bottom = next((averages[name] for name in BOTTOMS if name in averages), np.nan)
         if np.isfinite(top - bottom) and top != bottom:
             ends[measure.name] = bottom, top
     return {
@@ -72,14 +72,14 @@ def rank_measures(
         return None
     rules, arrays = rules or RankingRules(), score_arrays(scores)
     names = [name for name in arrays.algorithms if name not in controls]
-    known = {measure.name: measure for measure in measures if measure.name in arrays.metrics}
-    chosen = [known[name] for name in primary if name in known]
+    by_name = {measure.name: measure for measure in measures if measure.name in arrays.metrics}
+    chosen = [by_name[name] for name in primary if name in by_name]
     if not names or not chosen:
         return None
     draws = rules.draws if bootstrap.varied(arrays.strata) >= FEWEST else 0
     field = Field(arrays, names, bootstrap.draw_counts(arrays.strata, draws, rules.seed), rules)
     extent, means = _extent(field, chosen), dict[Pair, float]()
-    for measure in known.values():
+    for measure in by_name.values():
         means |= metric_means(field.scores(measure), names)
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     overall = together([*parts.values()], rules.scheme)
@@ -89,8 +89,8 @@ def rank_measures(
         rule=rule_sentences(rules, chosen, extent, overall.power),
         overall=contest("", overall, field),
         metrics={name: contest(name, part, field) for name, part in parts.items()},
-        agreement=_agreement(field, [*known.values()]),
-        scaled=scaled_means(arrays, known.values(), means),
+        agreement=_agreement(field, [*by_name.values()]),
+        scaled=scaled_means(arrays, by_name.values(), means),
         cases=extent.cases,
         failed=extent.failed,
         draws=draws,
@@ -103,8 +103,8 @@ def rank_measures(
 def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     """Return the numbers of cases of the metrics to rank by; of the whole set, of all metrics."""
     arrays = field.arrays
-    wanted = {measure.name for measure in chosen if not measure.of_set} or {*arrays.metrics}
-    metrics = [name in wanted for name in arrays.metrics]
+    names = {measure.name for measure in chosen if not measure.of_set} or {*arrays.metrics}
+    metrics = [name in names for name in arrays.metrics]
     rows = [name in field.names for name in arrays.algorithms]
     states = arrays.states[metrics][:, rows][:, :, ~arrays.of_set]
     taken: Bools = np.any(states != ABSENT, axis=(0, 1))
@@ -119,19 +119,21 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
     return Extent(
         int(taken.sum()),
         int(failed.sum()),
-        len({name for name, own in zip(arrays.strata, taken, strict=True) if own}),
-        [own.measure.name for own in scored if own.lost.any()],
+        len({name for name, used in zip(arrays.strata, taken, strict=True) if used}),
+        [scores.measure.name for scores in scored if scores.lost.any()],
         len(field.counts) > 0,
         [name for name, lost in zip(field.names, empty.tolist(), strict=True) if lost],
     )
 
 
-def _agreement(field: Field, known: Sequence[Measure]) -> dict[Pair, float]:
+def _agreement(field: Field, measures: Sequence[Measure]) -> dict[Pair, float]:
     """Return Kendall's tau-b between the rankings by each two metrics."""
-    ranks = np.array([field.ranks(field.scores(measure)) for measure in known])
-    found: dict[Pair, float] = {}
-    for number, measure in enumerate(known[:-1]):
+    ranks = np.array([field.ranks(field.scores(measure)) for measure in measures])
+    taus: dict[Pair, float] = {}
+    for number, measure in enumerate(measures[:-1]):
         tau = bootstrap.kendall_tau(ranks[number], ranks[number + 1 :])
-        others = (other.name for other in known[number + 1 :])
-        found |= {(measure.name, other): t for other, t in zip(others, tau.tolist(), strict=True)}
-    return found
+        others = (partner.name for partner in measures[number + 1 :])
+        taus |= {
+            (measure.name, partner): t for partner, t in zip(others, tau.tolist(), strict=True)
+        }
+    return taus

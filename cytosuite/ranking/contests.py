@@ -23,40 +23,40 @@ from cytosuite.ranking.scores import (
 from cytosuite.ranking.significance import drawn_p, pairs_p, significant
 
 
-def scheme_ranks(own: MetricScores, counts: Floats, scheme: Scheme, alpha: float) -> Floats:
+def scheme_ranks(scores: MetricScores, counts: Floats, scheme: Scheme, alpha: float) -> Floats:
     """Return the ranks by one metric, (draws, algorithms), from `counts` (draws, cases)."""
-    if scheme == "mean" or own.measure.of_set:
-        return mean_ranks(own, counts)
-    return case_ranks(own, counts) if scheme == "cases" else win_ranks(own, counts, alpha)
+    if scheme == "mean" or scores.measure.of_set:
+        return mean_ranks(scores, counts)
+    return case_ranks(scores, counts) if scheme == "cases" else win_ranks(scores, counts, alpha)
 
 
-def mean_ranks(own: MetricScores, counts: Floats) -> Floats:
+def mean_ranks(scores: MetricScores, counts: Floats) -> Floats:
     """Return the ranks by the mean over the cases; without a worst value lost cases go first."""
-    means = weighted_means(own.goodness, counts)
-    keys = np.where(np.isnan(means), np.inf, -without_rounding(means, own.goodness))
-    if own.measure.worst is not None or not own.lost.any():
+    means = weighted_means(scores.goodness, counts)
+    keys = np.where(np.isnan(means), np.inf, -without_rounding(means, scores.goodness))
+    if scores.measure.worst is not None or not scores.lost.any():
         return minimum_ranks(keys)
-    order = minimum_ranks(counts @ own.lost.T) * (keys.shape[1] + 1)
+    order = minimum_ranks(counts @ scores.lost.T) * (keys.shape[1] + 1)
     return minimum_ranks(order + minimum_ranks(keys))
 
 
-def case_ranks(own: MetricScores, counts: Floats) -> Floats:
+def case_ranks(scores: MetricScores, counts: Floats) -> Floats:
     """Return the ranks by the mean of the ranks in each case, a lost one behind all others."""
-    ranks = minimum_ranks(-without_rounding(own.filled[:, own.used], own.goodness).T)
-    means = weighted_means(ranks.T, counts[:, own.used])
+    ranks = minimum_ranks(-without_rounding(scores.filled[:, scores.used], scores.goodness).T)
+    means = weighted_means(ranks.T, counts[:, scores.used])
     return minimum_ranks(np.where(np.isnan(means), np.inf, without_rounding(means, ranks)))
 
 
-def win_ranks(own: MetricScores, counts: Floats, alpha: float) -> Floats:
+def win_ranks(scores: MetricScores, counts: Floats, alpha: float) -> Floats:
     """Return the ranks by significant wins: of all cases by `pairs_p`, of samples by `drawn_p`."""
-    filled, counts = own.filled[:, own.used], counts[:, own.used]
+    filled, counts = scores.filled[:, scores.used], counts[:, scores.used]
     if len(counts) == 1 and (counts == 1).all():
-        won = significant(pairs_p(filled)[None], alpha, own.present).sum(axis=2)
+        won = significant(pairs_p(filled)[None], alpha, scores.present).sum(axis=2)
     else:
         step = max(1, BLOCK // len(filled) ** 2)
         parts = [counts[start : start + step] for start in range(0, len(counts), step)]
-        tests = (significant(drawn_p(filled, part), alpha, own.present) for part in parts)
-        wins = [found.sum(axis=2) for found in tests]
+        tests = (significant(drawn_p(filled, part), alpha, scores.present) for part in parts)
+        wins = [better.sum(axis=2) for better in tests]
         won = np.concatenate([*wins, np.zeros((0, len(filled)), int)])
     return minimum_ranks(-won.astype(np.float64))
 
@@ -64,30 +64,30 @@ def win_ranks(own: MetricScores, counts: Floats, alpha: float) -> Floats:
 def minimum_ranks(keys: Floats) -> Floats:
     """Return the ranks within each row, the smallest key being 1; ties share the smallest rank."""
     order = np.argsort(keys, axis=1)
-    ordered, found = np.take_along_axis(keys, order, axis=1), np.zeros(keys.shape)
+    ordered, ranks = np.take_along_axis(keys, order, axis=1), np.zeros(keys.shape)
     larger = np.zeros(keys.shape, int)  # where it differs from the key before
     larger[:, 1:] = np.arange(1, keys.shape[1]) * (ordered[:, 1:] != ordered[:, :-1])
-    np.put_along_axis(found, order, 1.0 + np.maximum.accumulate(larger, axis=1), axis=1)
-    return found
+    np.put_along_axis(ranks, order, 1.0 + np.maximum.accumulate(larger, axis=1), axis=1)
+    return ranks
 
 
-def pairwise(own: MetricScores, names: Sequence[str]) -> Mapping[Pair, Difference]:
+def pairwise(scores: MetricScores, names: Sequence[str]) -> Mapping[Pair, Difference]:
     """Return the difference of every ordered pair: median over the cases of both, test over all."""
-    if own.measure.of_set or len(names) < 2:
+    if scores.measure.of_set or len(names) < 2:
         return {}
-    filled = own.filled[:, own.used]
+    filled = scores.filled[:, scores.used]
     sides = np.stack(np.triu_indices(len(names), 1))
     both: Bools = np.all(np.isfinite(filled)[sides], axis=0)
     test = significance.paired(significance.paired_differences(filled), both)
-    p = significance.holm(np.where(own.present[sides].all(axis=0), test.p, np.nan))
-    ends = test.medians if own.measure.higher_is_better else -test.medians[[0, 2, 1]]
+    p = significance.holm(np.where(scores.present[sides].all(axis=0), test.p, np.nan))
+    ends = test.medians if scores.measure.higher_is_better else -test.medians[[0, 2, 1]]
     differences = {}
     rows = np.stack((*ends, test.effect, p), axis=1).tolist()
-    for (first, second), (median, low, high, effect, own_p) in zip(
+    for (first, second), (median, low, high, effect, adjusted) in zip(
         combinations(names, 2), rows, strict=True
     ):
-        differences[first, second] = Difference(median, low, high, effect, own_p)
-        differences[second, first] = Difference(-median, -high, -low, -effect, own_p)
+        differences[first, second] = Difference(median, low, high, effect, adjusted)
+        differences[second, first] = Difference(-median, -high, -low, -effect, adjusted)
     return differences
 
 
@@ -105,11 +105,11 @@ class Field:
         rule = failures or self.rules.failures
         return metric_scores(self.arrays, measure, self.names, rule)
 
-    def ranks(self, own: MetricScores, scheme: Scheme | None = None) -> Floats:
+    def ranks(self, scores: MetricScores, scheme: Scheme | None = None) -> Floats:
         """Return the ranks by all cases, in the declared scheme or another, (algorithms,)."""
-        once = np.ones((1, own.used.size))
-        found: Floats = scheme_ranks(own, once, scheme or self.rules.scheme, self.rules.alpha)[0]
-        return found
+        once = np.ones((1, scores.used.size))
+        ranks: Floats = scheme_ranks(scores, once, scheme or self.rules.scheme, self.rules.alpha)[0]
+        return ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,30 +127,29 @@ class Standoff:
 
 def standoff(field: Field, measure: Measure) -> Standoff:
     """Return ranks, tests and ranks of bootstrap samples by one metric."""
-    own, rules = field.scores(measure), field.rules
-    counts = field.counts
-    if own.used.sum() < FEWEST or measure.of_set:
-        counts = np.zeros((0, own.used.size))
-    drawn = scheme_ranks(own, counts, rules.scheme, rules.alpha)
-    drawn[~(counts[:, own.used] > 0).any(axis=1)] = np.nan
-    differences = pairwise(own, field.names)
+    scores, rules, counts = field.scores(measure), field.rules, field.counts
+    if scores.used.sum() < FEWEST or measure.of_set:
+        counts = np.zeros((0, scores.used.size))
+    drawn = scheme_ranks(scores, counts, rules.scheme, rules.alpha)
+    drawn[~(counts[:, scores.used] > 0).any(axis=1)] = np.nan
+    differences = pairwise(scores, field.names)
     fair, every = (field.scores(measure, way) for way in ("left out", "worst"))
     alike = measure.of_set or fair.used.sum() in (0, every.used.sum())
-    present = dict(zip(field.names, own.present.tolist(), strict=True))
+    present = dict(zip(field.names, scores.present.tolist(), strict=True))
     better = frozenset(
         (first, second)
-        for (first, second), found in differences.items()
-        if (found.p < rules.alpha and found.rank_biserial > 0)
+        for (first, second), difference in differences.items()
+        if (difference.p < rules.alpha and difference.rank_biserial > 0)
         or (present[first] and not present[second])
     )
-    cases, algorithms, power = int(own.used.sum()), int(own.present.sum()), ""
+    cases, algorithms, power = int(scores.used.sum()), int(scores.present.sum()), ""
     needed = significance.cases_needed(algorithms, rules.alpha)
     if not measure.of_set and cases < needed:
         noun = "case" if cases == 1 else "cases"
         test = f"cannot separate {algorithms} algorithms by this test (needs {needed})"
         power = f"{cases} {noun} {test}"
     return Standoff(
-        {scheme: field.ranks(own, scheme) for scheme in SCHEMES},
+        {scheme: field.ranks(scores, scheme) for scheme in SCHEMES},
         drawn,
         None if alike else field.ranks(fair),
         better,
@@ -178,11 +177,11 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
     )
 
 
-def contest(metric: str, found: Standoff, field: Field) -> Contest:
+def contest(metric: str, outcome: Standoff, field: Field) -> Contest:
     """Return a ranking by names."""
-    names, own = field.names, found.ranks[field.rules.scheme]
-    order = [name for _, name in sorted(zip(own.tolist(), names, strict=True))]
-    drawn = found.drawn[~np.isnan(found.drawn).any(axis=1)]
+    names, declared = field.names, outcome.ranks[field.rules.scheme]
+    order = [name for _, name in sorted(zip(declared.tolist(), names, strict=True))]
+    drawn = outcome.drawn[~np.isnan(outcome.drawn).any(axis=1)]
     drawn_places = minimum_ranks(drawn)
     ends = bootstrap.place_intervals(drawn_places).tolist() if len(drawn) else []
     shares = bootstrap.place_shares(drawn_places).tolist() if len(drawn) else []
@@ -191,17 +190,17 @@ def contest(metric: str, found: Standoff, field: Field) -> Contest:
         algorithms=order,
         ranks={
             scheme: dict(zip(names, ranks.tolist(), strict=True))
-            for scheme, ranks in found.ranks.items()
+            for scheme, ranks in outcome.ranks.items()
         },
-        places=_places(own, names),
+        places=_places(declared, names),
         interval={name: (low, high) for name, (low, high) in zip(names, ends, strict=False)},
         shares=dict(zip(names, map(tuple, shares), strict=False)),
-        tier=significance.tiers(order, found.better) if found.tested else {},
-        better=found.better,
-        differences=found.differences,
-        tau=bootstrap.percentiles(bootstrap.kendall_tau(own, drawn)),
-        without_failures={} if found.without is None else _places(found.without, names),
-        power=found.power,
+        tier=significance.tiers(order, outcome.better) if outcome.tested else {},
+        better=outcome.better,
+        differences=outcome.differences,
+        tau=bootstrap.percentiles(bootstrap.kendall_tau(declared, drawn)),
+        without_failures={} if outcome.without is None else _places(outcome.without, names),
+        power=outcome.power,
     )
 
 

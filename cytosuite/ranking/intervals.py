@@ -26,17 +26,17 @@ def mean_interval(values: Floats, strata: Sequence[str] = ()) -> tuple[float, fl
     A dataset with a single case adds no width.
     """
     defined = np.isfinite(values)
-    kept = values[defined]
-    names = np.asarray(strata, dtype=str)[defined] if len(strata) else np.zeros(kept.size, "U1")
+    finite = values[defined]
+    names = np.asarray(strata, dtype=str)[defined] if len(strata) else np.zeros(finite.size, "U1")
     _, at, sizes = np.unique(names, return_inverse=True, return_counts=True)
     if sizes[sizes > 1].sum() < FEWEST:
         return np.nan, np.nan
-    apart = kept - (np.bincount(at, kept) / sizes)[at]
+    apart = finite - (np.bincount(at, finite) / sizes)[at]
     squares, cubes = (np.bincount(at, apart**power) for power in (2, 3))
     variances = np.divide(sizes * squares, sizes - 1, out=np.zeros(sizes.size), where=sizes > 1)
     thirds = sizes**2 * cubes / np.maximum((sizes - 1) * (sizes - 2), 1)
-    mean, total = float(kept.mean()), variances.sum()
-    if total <= kept.size * (1e-12 * np.abs(kept).max()) ** 2:  # equal, but for rounding
+    mean, total = float(finite.mean()), variances.sum()
+    if total <= finite.size * (1e-12 * np.abs(finite).max()) ** 2:  # equal, but for rounding
         return mean, mean
     freedom = total**2 / (variances**2 / np.maximum(sizes - 1, 1)).sum()
     quantile = float(stdtrit(freedom, ENDS[1] / 100))
@@ -45,7 +45,7 @@ def mean_interval(values: Floats, strata: Sequence[str] = ()) -> tuple[float, fl
     moved = reach = quantile * np.array([1.0, -1.0])
     if abs(skew) > 1e-6:  # else both are the same
         moved = 3 / skew * (np.cbrt(1 + skew * (reach - skew / 6)) - 1)
-    ends = mean - np.concatenate([reach, moved]) * step / kept.size
+    ends = mean - np.concatenate([reach, moved]) * step / finite.size
     return float(ends.min()), float(ends.max())
 
 
@@ -67,6 +67,6 @@ def medians(values: Floats) -> Floats:
 
 
 def _beyond(size: int) -> int:
-    """Return how many of the values lie beyond each end: the most whose tail is below 2.5 %."""
+    """Return the number of values beyond each end: the most with a tail below 2.5 %."""
     tails: NDArray[np.float64] = bdtr(np.arange(size // 2), size, 0.5)
     return int((tails <= ENDS[0] / 100).sum()) - 1

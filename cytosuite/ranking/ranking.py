@@ -84,40 +84,40 @@ class Ranking:
 def ranking_json(ranking: Ranking) -> dict[str, Any]:
     """Return a ranking for JSON: pairs as lists of rows, finite numbers only."""
     plain = ("rule", "scheme", "failures", "cases", "failed", "draws", "seed", "alpha")
-    found = {
+    parts = {
         **{name: getattr(ranking, name) for name in plain},
         "overall": _contest(ranking.overall),
-        "metrics": {name: _contest(own) for name, own in ranking.metrics.items()},
+        "metrics": {name: _contest(contest) for name, contest in ranking.metrics.items()},
         "agreement": _rows(ranking.agreement, ("metric", "other"), "tau_b"),
         "means": _rows(ranking.means, ("algorithm", "metric"), "mean"),
         "scaled": _rows(ranking.scaled, ("algorithm", "metric"), "value"),
     }
-    return {key: _finite(value) for key, value in found.items()}
+    return {key: _finite(value) for key, value in parts.items()}
 
 
-def _contest(found: Contest) -> dict[str, Any]:
+def _contest(contest: Contest) -> dict[str, Any]:
     """Return one ranking: a row per algorithm, best first, and a row per ordered pair."""
     rows = [
         {
             "algorithm": name,
-            "place": found.places[name],
-            "ranks": {scheme: ranks[name] for scheme, ranks in found.ranks.items()},
-            "interval": found.interval.get(name),
-            "shares": found.shares.get(name),
-            "tier": found.tier.get(name),
-            "place_without_failures": found.without_failures.get(name),
+            "place": contest.places[name],
+            "ranks": {scheme: ranks[name] for scheme, ranks in contest.ranks.items()},
+            "interval": contest.interval.get(name),
+            "shares": contest.shares.get(name),
+            "tier": contest.tier.get(name),
+            "place_without_failures": contest.without_failures.get(name),
         }
-        for name in found.algorithms
+        for name in contest.algorithms
     ]
     differences = [
-        {"algorithm": first, "other": second, **asdict(own)}
-        for (first, second), own in found.differences.items()
+        {"algorithm": first, "other": second, **asdict(difference)}
+        for (first, second), difference in contest.differences.items()
     ]
-    middle, low, high = found.tau
+    middle, low, high = contest.tau
     return {
         "algorithms": rows,
-        "better": sorted(map(list, found.better)),
-        "power": found.power,
+        "better": sorted(map(list, contest.better)),
+        "power": contest.power,
         "differences": differences,
         "tau_b": {"median": middle, "low": low, "high": high},
     }
@@ -125,15 +125,18 @@ def _contest(found: Contest) -> dict[str, Any]:
 
 def _rows(values: Mapping[Pair, float], names: Pair, value: str) -> list[dict[str, Any]]:
     """Return a row per pair."""
-    return [{names[0]: one, names[1]: other, value: own} for (one, other), own in values.items()]
+    return [
+        {names[0]: first, names[1]: second, value: number}
+        for (first, second), number in values.items()
+    ]
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """Return a value without None and infinite numbers in its mappings."""
     if isinstance(value, Mapping):
         return {
-            key: _finite(own)
-            for key, own in value.items()
-            if own is not None and (not isinstance(own, float) or isfinite(own))
+            key: _finite(part)
+            for key, part in value.items()
+            if part is not None and (not isinstance(part, float) or isfinite(part))
         }
-    return [_finite(own) for own in value] if isinstance(value, list | tuple) else value
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value

@@ -20,7 +20,6 @@ ABSENT, VALID, FAILED = 0, 1, 2  # states of a cell: no row, a row, the row of a
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
-Integers: TypeAlias = NDArray[np.int64]
 SHOWN = 3  # names in a sentence
 LONG = 8  # names in a message
 
@@ -77,13 +76,9 @@ class ScoreArrays:
 def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
     """Return a long table as arrays, names ascending; InputError for repeats or too many."""
     datasets, of_dataset = np.unique(scores["dataset"].to_numpy(str), return_inverse=True)
-    codes: list[Integers] = []
-    found: list[list[str]] = []
-    for column in KEYS[1:]:
-        code, texts = pd.factorize(scores[column], sort=True)
-        codes.append(code)
-        found.append([str(text) for text in texts])
-    cases, algorithms, metrics = found
+    factors = [pd.factorize(scores[column], sort=True) for column in KEYS[1:]]
+    codes = [code for code, _ in factors]
+    cases, algorithms, metrics = ([str(text) for text in texts] for _, texts in factors)
     pairs, column = np.unique(of_dataset * max(1, len(cases)) + codes[0], return_inverse=True)
     shape = (len(metrics), len(algorithms), len(pairs))
     if np.prod(shape, dtype=float) > LARGEST:
@@ -128,20 +123,20 @@ def metric_scores(
     worst = np.nan if measure.worst is None else sign * measure.worst
     goodness = np.where(np.isfinite(values), sign * values, np.nan)
     goodness[failed] = worst
-    kept = ~failed.any(axis=0, keepdims=True) | (failures == "worst") | measure.of_set
-    known: Bools = ~np.isnan(goodness) & kept
-    lost: Bools = ~known & (failed | known.any(axis=0)) & kept
+    counted = ~failed.any(axis=0, keepdims=True) | (failures == "worst") | measure.of_set
+    valued: Bools = ~np.isnan(goodness) & counted
+    lost: Bools = ~valued & (failed | valued.any(axis=0)) & counted
     filled = np.where(lost, -np.inf if np.isnan(worst) else worst, goodness)
-    used: Bools = np.any(known | lost, axis=0)
+    used: Bools = np.any(valued | lost, axis=0)
     present: Bools = np.any(states == VALID, axis=1)
-    return MetricScores(measure, np.where(known, goodness, np.nan), filled, lost, used, present)
+    return MetricScores(measure, np.where(valued, goodness, np.nan), filled, lost, used, present)
 
 
 def failed_cells(states: NDArray[np.int8]) -> Bools:
     """Return the cells that failed, or have no row where another algorithm has one."""
     others = (states != ABSENT).any(axis=-2, keepdims=True)
-    found: Bools = (states == FAILED) | ((states == ABSENT) & others)
-    return found
+    cells: Bools = (states == FAILED) | ((states == ABSENT) & others)
+    return cells
 
 
 def without_rounding(numbers: Floats, values: Floats) -> Floats:
@@ -155,13 +150,13 @@ def without_rounding(numbers: Floats, values: Floats) -> Floats:
 class Directions:
     """Better ends of the metrics of a table."""
 
-    known: Mapping[str, Metric[Any]]  # ours, by name
-    higher: Collection[str] = ()  # names; they go before `known`
+    metrics: Mapping[str, Metric[Any]]  # ours, by name
+    higher: Collection[str] = ()  # names; they go before `metrics`
     lower: Collection[str] = ()
 
     def ours(self, name: str) -> Metric[Any] | None:
         """Return one of our metrics, None for a name that stands for another."""
-        return None if name in (*self.higher, *self.lower) else self.known.get(name)
+        return None if name in (*self.higher, *self.lower) else self.metrics.get(name)
 
     def higher_is_better(self, name: str) -> bool | None:
         """Return whether larger values are better, None where that is not known."""
@@ -179,47 +174,49 @@ def table_measures(scores: pd.DataFrame, directions: Directions) -> list[Measure
             raise InputError(f"metric {name}: not in the table, expected one of {_some(names)}")
         if name in directions.higher and name in directions.lower:
             raise InputError(f"metric {name}: expected --higher or --lower, found both")
-    found = []
+    ranked = []
     for name in names:
         better, ours = directions.higher_is_better(name), directions.ours(name)
         if better is not None:
             rows = scores[scores["metric"] == name]
             _refuse_values(rows, name, undefined=ours is not None)
             worst = None if ours is None else ours.worst
-            found.append(Measure(name, better, worst, bool((rows["case"] == "").all())))
-    return found
+            ranked.append(Measure(name, better, worst, bool((rows["case"] == "").all())))
+    return ranked
 
 
 def primary_names(
-    scores: pd.DataFrame, found: Sequence[Measure], directions: Directions, by: Sequence[str]
+    scores: pd.DataFrame, measures: Sequence[Measure], directions: Directions, by: Sequence[str]
 ) -> list[str]:
     """Return the metrics to rank by: `by`, of our metrics the primary ones, else all."""
     names = [str(name) for name in scores["metric"].unique() if name]
     for name in by:
         if name not in names:
             raise InputError(f"--by {name}: not in the table, expected one of {_some(names)}")
-    known = [measure.name for measure in found]
+    directed = [measure.name for measure in measures]
     foreign = [name for name in names if directions.ours(name) is None]
     for name in by or foreign:
-        if name not in known:
+        if name not in directed:
             raise InputError(
                 f"metric {name}: direction unknown; give --higher {name} or --lower {name}"
                 + ("" if by else ", or --by with the names to rank by")
             )
-    if not known:
+    if not directed:
         raise InputError("no metric with a better end in the table; give --higher or --lower NAME")
-    whole = [task for task in BOARDS if {*known} <= {m.name for m in board_metrics(task)}]
+    whole = [task for task in BOARDS if {*directed} <= {m.name for m in board_metrics(task)}]
     board = max(
-        ([n for n in BOARDS[task].primary if n in known] for task in whole), key=len, default=[]
+        ([n for n in BOARDS[task].primary if n in directed] for task in whole), key=len, default=[]
     )
-    return list(dict.fromkeys(by)) or (known if foreign or not board else board)
+    return list(dict.fromkeys(by)) or (directed if foreign or not board else board)
 
 
-def missing_rows(scores: pd.DataFrame, found: Sequence[Measure], controls: Collection[str]) -> str:
+def missing_rows(
+    scores: pd.DataFrame, measures: Sequence[Measure], controls: Collection[str]
+) -> str:
     """Return a sentence on the cases without a row that another algorithm has; empty for none."""
     arrays = score_arrays(scores[~scores["algorithm"].isin([*controls])])
     lost: dict[tuple[str, str], None] = {}
-    for measure in found:
+    for measure in measures:
         states = arrays.of(measure.name, measure.of_set)[1]
         cases = [pair for pair in arrays.cases if (pair[1] == "") == measure.of_set]
         for row, column in np.argwhere((states == ABSENT) & failed_cells(states)).tolist():
@@ -236,16 +233,16 @@ def _refuse_values(rows: pd.DataFrame, name: str, *, undefined: bool) -> None:
     """Refuse a metric of both cases and the whole set, and numbers that are not finite."""
     whole = rows["case"] == ""
     if whole.any() and not whole.all():
-        own = rows[whole].iloc[0]
+        row = rows[whole].iloc[0]
         raise InputError(
-            f"metric {name}, algorithm {own['algorithm']}: expected a case in every row or in none"
+            f"metric {name}, algorithm {row['algorithm']}: expected a case in every row or in none"
         )
     wrong = rows[~np.isfinite(rows["value"]) & (rows["status"] == "ok")]
     if len(wrong) and not undefined:
-        own = wrong.iloc[0]
+        row = wrong.iloc[0]
         raise InputError(
-            f"metric {name}, algorithm {own['algorithm']}, case {own['case']}: expected a finite "
-            f"number, found {own['value']}; leave the row out if the algorithm failed"
+            f"metric {name}, algorithm {row['algorithm']}, case {row['case']}: expected a finite "
+            f"number, found {row['value']}; leave the row out if the algorithm failed"
         )
 
 

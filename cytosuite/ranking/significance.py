@@ -29,8 +29,8 @@ def paired_differences(filled: Floats) -> Floats:
     """Return the first minus the second of each pair, (pairs, cases), each pair once."""
     first, second = np.triu_indices(len(filled), 1)
     with np.errstate(invalid="ignore"):
-        found = filled[first] - filled[second]
-    return without_rounding(np.where(np.isnan(found), 0.0, found), filled)
+        differences = filled[first] - filled[second]
+    return without_rounding(np.where(np.isnan(differences), 0.0, differences), filled)
 
 
 def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
@@ -91,9 +91,9 @@ def _drawn_z(differences: Floats, counts: Floats) -> Floats:
             ties *= ~larger
             signed *= ~larger
         if not last:
-            own = weights[order[:, column]]
-            ties += own * (signs[:, column] != 0)
-            signed += own * signs[:, column]
+            drawn = weights[order[:, column]]
+            ties += drawn * (signs[:, column] != 0)
+            signed += drawn * signs[:, column]
     variance += below * (below + 1) * (2 * below + 1) / 6
     return np.divide(
         excess, np.sqrt(variance), out=np.full_like(excess, np.nan), where=variance > 0
@@ -101,11 +101,11 @@ def _drawn_z(differences: Floats, counts: Floats) -> Floats:
 
 
 def _square(forward: Floats, backward: Floats, of: int) -> Floats:
-    """Return p of all ordered pairs as matrices, from those of each pair in both directions."""
+    """Return p of all ordered pairs as matrices, from p of each pair in both directions."""
     first, second = np.triu_indices(of, 1)
-    found = np.full((*forward.shape[:-1], of, of), np.nan)
-    found[..., first, second], found[..., second, first] = forward, backward
-    return found
+    square = np.full((*forward.shape[:-1], of, of), np.nan)
+    square[..., first, second], square[..., second, first] = forward, backward
+    return square
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +132,13 @@ def holm(p: Floats) -> Floats:
     order = np.argsort(p, axis=-1, kind="stable")
     factors = (~np.isnan(p)).sum(axis=-1, keepdims=True) - np.arange(p.shape[-1])
     rising = np.maximum.accumulate(np.take_along_axis(p, order, axis=-1) * factors, axis=-1)
-    found = np.empty_like(p)
-    np.put_along_axis(found, order, np.minimum(rising, 1.0), axis=-1)
-    return found
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.minimum(rising, 1.0), axis=-1)
+    return adjusted
 
 
 def two_sided(forward: Floats, backward: Floats) -> Floats:
-    """Return p of the two-sided tests, from those of both directions."""
+    """Return p of the two-sided tests, from p of both directions."""
     return np.asarray(np.minimum(2 * np.minimum(forward, backward), 1.0))
 
 
@@ -150,25 +150,25 @@ def cases_needed(algorithms: int, alpha: float) -> int:
 
 def significant(p: Floats, alpha: float, present: Bools) -> Bools:
     """Return where the first of a pair is better, (..., better, worse), from one-sided p."""
-    (own,) = np.nonzero(present)
-    first, second = (own[side] for side in np.triu_indices(own.size, 1))
+    (places,) = np.nonzero(present)
+    first, second = (places[side] for side in np.triu_indices(places.size, 1))
     forward, backward = p[..., first, second], p[..., second, first]
     apart = holm(two_sided(forward, backward)) < alpha
-    found = np.zeros(p.shape, dtype=bool)
-    found[..., first, second] = apart & (forward < backward)
-    found[..., second, first] = apart & (backward < forward)
-    found[..., present[:, None] & ~present] = True
-    return found
+    wins = np.zeros(p.shape, dtype=bool)
+    wins[..., first, second] = apart & (forward < backward)
+    wins[..., second, first] = apart & (backward < forward)
+    wins[..., present[:, None] & ~present] = True
+    return wins
 
 
 def tiers(order: Sequence[str], better: Collection[Pair]) -> dict[str, int]:
     """Return tiers: each begins at the first that any member of the current one is better than."""
-    found: dict[str, int] = {}
+    by_name: dict[str, int] = {}
     current: list[str] = []
     tier = 1
     for name in order:
         if any((member, name) in better for member in current):
             tier, current = tier + 1, []
         current.append(name)
-        found[name] = tier
-    return found
+        by_name[name] = tier
+    return by_name
