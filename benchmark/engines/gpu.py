@@ -162,17 +162,20 @@ def nvml() -> Iterator[Any]:
 
 def _installed(library: Any) -> list[Gpu]:  # noqa: ANN401 - has no annotations
     """Return the GPUs that this process may open; instances in place of a divided one."""
-    cards, handles = [], []
+    handles = []
     for number in range(library.nvmlDeviceGetCount()):
         with suppress(library.NVMLError_NoPermission, library.NVMLError_GpuIsLost):
             handles.append(library.nvmlDeviceGetHandleByIndex(number))
-    for index, handle in enumerate(handles):  # a job's own are counted from 0
-        for part in _instances(library, handle) or [handle]:
-            uuid = str(library.nvmlDeviceGetUUID(part))
-            name = str(library.nvmlDeviceGetName(part))
-            memory = int(library.nvmlDeviceGetMemoryInfo(part).total)
-            cards.append(Gpu(index, uuid, name, memory))
-    return cards
+    return [
+        Gpu(
+            index,
+            str(library.nvmlDeviceGetUUID(part)),
+            str(library.nvmlDeviceGetName(part)),
+            int(library.nvmlDeviceGetMemoryInfo(part).total),
+        )
+        for index, handle in enumerate(handles)  # a job's own are counted from 0
+        for part in _instances(library, handle) or [handle]
+    ]
 
 
 def _instances(library: Any, handle: Any) -> list[Any]:  # noqa: ANN401

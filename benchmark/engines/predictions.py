@@ -3,12 +3,12 @@
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
 from cytosuite.benchmark.engines.external import ExternalImage, external_manifest
-from cytosuite.benchmark.engines.outcome import Engine, Limits, Outcome, Shown, voxels_of
+from cytosuite.benchmark.engines.outcome import Ending, Engine, Limits, Outcome, Shown, voxels_of
 from cytosuite.contract.manifest import AlgorithmManifest
 from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
@@ -84,22 +84,23 @@ class TakingIn:
         shown: Shown = lambda _: None,  # noqa: ARG002
     ) -> Outcome:
         """Take in one case; see `cytosuite.benchmark.engines.outcome.Session`."""
-        ended = Outcome("ok", 0.0, None, None)
+        status, message = self._take(case_input, output)
+        return Outcome(status, 0.0, None, None, message)
+
+    def _take(self, case_input: Path, output: Path) -> Ending:
+        """Copy the file of a case into the output; return the status, and a reason if it is bad."""
         case = case_input.parents[1].name  # cases/<case>/inputs/<task>
         source, socket = self.predictions.files.get(case), self.predictions.task.main_output
         if source is None or socket is None:
             reason = self.predictions.refused.get(case, f"no file is named like {case}")
-            message = f"{self.predictions.word}: {reason}"
-            return replace(ended, status="missing output", message=message)
+            return "missing output", f"{self.predictions.word}: {reason}"
         place = (output / socket.relative_path).with_suffix("")  # a folder, also of points
         most = Limits(output_gib=inf).within(voxels_of(case_input))
         if source.is_symlink():  # to the truth, or to an answer of others
-            message = f"{source.name}: a link is not followed; give the file itself"
-            return replace(ended, status="bad output", message=message)
+            return "bad output", f"{source.name}: a link is not followed; give the file itself"
         try:
             if source.is_file() and source.stat().st_size > most.output_gib * 2**30:
-                status, message = most.output_exceeded
-                return replace(ended, status=status, message=message)
+                return most.output_exceeded
             if source.is_dir():  # an OME-Zarr, which becomes a file
                 link(place / source.name, source)
             else:
@@ -107,6 +108,5 @@ class TakingIn:
                 with open_regular(source) as stream, (place / source.name).open("wb") as copy:
                     shutil.copyfileobj(stream, copy)
         except (InputError, OSError) as error:
-            message = str(error).replace(str(source), source.name)
-            return replace(ended, status="bad output", message=message)
-        return ended
+            return "bad output", str(error).replace(str(source), source.name)
+        return "ok", ""

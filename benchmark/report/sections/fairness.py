@@ -27,10 +27,7 @@ def row(model: Terms) -> tuple[str, ...]:
     yes = {"this": "yes", "same simulator": "other recipe", "other": "no"}
     first = (facts.get("tool", "ours"), yes.get(facts.get("domain", ""), "-"))
     words = (facts.get("trained", "-"), facts.get("weights", "-"), facts.get("size", "-"))
-    times = [
-        "-" if value is None else duration(value)
-        for value in (model.network, model.rest, model.cpu)
-    ]
+    times = map(duration, (model.network, model.rest, model.cpu))
     return (model.algorithm, model.model, *first, *words, *times, memory(model.memory))
 
 
