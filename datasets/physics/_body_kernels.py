@@ -128,16 +128,16 @@ def press(z: Floats, y: Floats, x: Floats, inside: Indices, near: Reals, distanc
     for i in range(inside.size):
         row = inside[i] // x.size
         tick = float(z[row // y.size]), float(y[row % y.size]), float(x[inside[i] % x.size])
-        own = 0.0
+        inner = 0.0
         for k in range(near.shape[0]):
             a, b, c = tick[0] - near[k, 0], tick[1] - near[k, 1], tick[2] - near[k, 2]
             form = near[k, 3] * a * a + near[k, 4] * b * b + near[k, 5] * c * c
             form += 2.0 * (near[k, 6] * a * b + near[k, 7] * a * c + near[k, 8] * b * c)
             away = np.sqrt(max(form, 0.0))
             if k == 0:
-                own = away
+                inner = away
             else:
-                distance[i] = max(distance[i], np.float32(1.0 + (own - away) / 2.0))
+                distance[i] = max(distance[i], np.float32(1.0 + (inner - away) / 2.0))
 
 
 @compiled
@@ -207,13 +207,13 @@ def dye(
 ) -> Floats:
     """Return the dye (n,), mean 1 over `ball`; `texture`: contrast, threads, rim, its width."""
     contrast, threads, strength, width = texture[0], texture[1], texture[2], texture[3]
-    clumps, other = np.empty(inside.size, np.float32), np.empty(inside.size, np.float32)
+    clumps, specks = np.empty(inside.size, np.float32), np.empty(inside.size, np.float32)
     _gather(tile, shape, starts[0], inside, clumps)
-    _gather(tile, shape, starts[1], inside, other)
+    _gather(tile, shape, starts[1], inside, specks)
     radius_um = np.float32((semi_axes[0] * semi_axes[1] * semi_axes[2]) ** (1 / 3))
     depth, out = _depth(position, distance, semi_axes), np.empty(inside.size, np.float32)
     edge, rim = max(EDGE, voxel_um), (strength, width)
-    _structures(position, depth, other, nucleoli, rim, radius_um, edge, out)
+    _structures(position, depth, specks, nucleoli, rim, radius_um, edge, out)
 
     size = ball.shape[1]
     away, still = np.empty(size, np.float32), np.empty(size, np.float32)
@@ -231,8 +231,8 @@ def dye(
     shift, unit = HALF * contrast * contrast, np.float32(1.0 / np.sqrt(1.0 + FINE * FINE))
     less, more = ONE - threads, np.float32(3.0 * np.exp(contrast * contrast / 3.0)) * threads
     for i in range(out.size):
-        square = clumps[i] * clumps[i] + other[i] * other[i]
-        grain = (clumps[i] + FINE * clumps[i] * other[i]) * unit
+        square = clumps[i] * clumps[i] + specks[i] * specks[i]
+        grain = (clumps[i] + FINE * clumps[i] * specks[i]) * unit
         out[i] *= _exponential(contrast * grain - shift)
         out[i] *= less + more * _exponential(-square)
         out[i] *= factor * min(max(depth[i] / voxel_um + HALF, ZERO), ONE)

@@ -41,7 +41,7 @@ def rows(labels: Labelled, step: float, out: Floats) -> None:
 def across(labels: Labelled, step: float, out: Floats) -> None:
     """Lower squared distances (A, N, B) in µm² to nearer places along the middle axis."""
     outer, size, inner = labels.shape
-    squares, found = np.empty((LINES, size), np.float64), np.empty((LINES, size), labels.dtype)
+    squares, numbers = np.empty((LINES, size), np.float64), np.empty((LINES, size), labels.dtype)
     place, value = np.empty(size + 2, np.int64), np.empty(size + 2, np.float64)
     border, scale = np.empty(size + 2, np.float64), 1 / (step * step)
     for a in range(outer):
@@ -50,12 +50,12 @@ def across(labels: Labelled, step: float, out: Floats) -> None:
             for i in range(size):
                 for k in range(count):
                     squares[k, i] = out[a, i, b + k] * scale
-                    found[k, i] = labels[a, i, b + k]
+                    numbers[k, i] = labels[a, i, b + k]
             for k in range(count):
                 start = 0
                 while start < size:
                     stop = start + 1
-                    while stop < size and found[k, stop] == found[k, start]:
+                    while stop < size and numbers[k, stop] == numbers[k, start]:
                         stop += 1
                     _envelope(squares[k], start, stop, place, value, border)
                     start = stop
@@ -72,10 +72,10 @@ def _envelope(
     top, size = -1, len(squares)
     low, high = (start - 1 if start > 0 else 0), (stop + 1 if stop < size else size)
     for j in range(low, high):
-        own = squares[j] if start <= j < stop else 0.0
-        if own == np.inf:
+        square = squares[j] if start <= j < stop else 0.0
+        if square == np.inf:
             continue
-        height = own + j * j
+        height = square + j * j
         cut = -np.inf
         while top >= 0:
             old = place[top]
@@ -84,7 +84,7 @@ def _envelope(
                 break
             top -= 1
         top += 1
-        place[top], value[top] = j, own
+        place[top], value[top] = j, square
         border[top] = cut if top > 0 else -np.inf
     if top < 0:
         return
@@ -110,15 +110,15 @@ def middles(
     for z in range(planes):
         for y in range(height):
             for x in range(width):
-                own = labels[z, y, x]
-                if own > 0:
-                    d0 = (first + z - centroids[own, 0]) * spacing[0]
-                    d1 = (y - centroids[own, 1]) * spacing[1]
-                    d2 = (x - centroids[own, 2]) * spacing[2]
+                label = labels[z, y, x]
+                if label > 0:
+                    d0 = (first + z - centroids[label, 0]) * spacing[0]
+                    d1 = (y - centroids[label, 1]) * spacing[1]
+                    d2 = (x - centroids[label, 2]) * spacing[2]
                     away = d0 * d0 + d1 * d1 + d2 * d2
-                    if away < nearest[own]:
-                        nearest[own] = away
-                        places[own, 0], places[own, 1], places[own, 2] = first + z, y, x
+                    if away < nearest[label]:
+                        nearest[label] = away
+                        places[label, 0], places[label, 1], places[label, 2] = first + z, y, x
 
 
 @compiled
@@ -128,9 +128,9 @@ def along_planes(image: Floats, weights: Doubles, out: Floats) -> None:
     total = np.empty(width, np.float64)
     for z in range(planes):
         for y in range(height):
-            own, row = image[z + reach, y], out[z, y]
+            middle, row = image[z + reach, y], out[z, y]
             for x in range(width):
-                total[x] = np.float64(own[x]) * weights[0]
+                total[x] = np.float64(middle[x]) * weights[0]
             for away in range(reach, 0, -1):
                 before, after = image[z + reach - away, y], image[z + reach + away, y]
                 weight = weights[away]

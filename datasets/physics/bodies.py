@@ -55,16 +55,16 @@ class Mixture:
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid, also voxels `rim_um` outside of its surface."""
         for part, start in zip(self.parts, self._starts(), strict=False):
-            own = centres_um[start : start + len(part)]
-            for patch in part.patches(own, grid, rim_um):
+            centres = centres_um[start : start + len(part)]
+            for patch in part.patches(centres, grid, rim_um):
                 yield replace(patch, index=patch.index + start)
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
         starts = self._starts()
         part = int(np.searchsorted(starts, patch.index, side="right")) - 1
-        own = replace(patch, index=patch.index - starts[part])
-        return self.parts[part].density(own, grid, tile)
+        local = replace(patch, index=patch.index - starts[part])
+        return self.parts[part].density(local, grid, tile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Pressed:
     """
 
     bodies: Bodies
-    near: tuple[Array, ...]  # of each body (K, 9): its centre and form, and those of its neighbours
+    near: tuple[Array, ...]  # of each body (K, 9): centre and form, its own and its neighbours'
 
     @property
     def semi_axes_um(self) -> Array:
@@ -114,20 +114,20 @@ class Pressed:
 
 def pressed(parts: Sequence[tuple[Bodies, Array]]) -> tuple[tuple[Bodies, Array], ...]:
     """Return bodies with centres (N, 3) that flatten where they overlap any of the others."""
-    everyone, centres = Mixture(tuple(part for part, _ in parts)), [own for _, own in parts]
+    everyone, centres = Mixture(tuple(part for part, _ in parts)), [points for _, points in parts]
     places, axes = np.concatenate(centres), everyone.semi_axes_um
     scaled = everyone.rotations / axes[:, None, :]
     forms = (scaled @ scaled.transpose(0, 2, 1))[:, (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
     rows, reach = np.concatenate([places, forms], axis=1), BULGE * axes.max(axis=1)
     near = []
-    for own, place in enumerate(places):
+    for number, place in enumerate(places):
         away = np.sqrt(((places - place) ** 2).sum(axis=1))
-        others = np.flatnonzero((away < reach[own] + reach) & (away > 0))
-        near.append(rows[[own, *others]])
+        others = np.flatnonzero((away < reach[number] + reach) & (away > 0))
+        near.append(rows[[number, *others]])
     starts = np.cumsum([0, *map(len, centres)])
     return tuple(
-        (Pressed(part, tuple(near[start : start + len(part)])), own)
-        for (part, own), start in zip(parts, starts, strict=False)
+        (Pressed(part, tuple(near[start : start + len(part)])), points)
+        for (part, points), start in zip(parts, starts, strict=False)
     )
 
 

@@ -67,7 +67,7 @@ def grow_cells(
     count = len(centres_um)
     if count > np.iinfo(np.uint16).max:
         raise InputError(f"expected at most 65535 cells, found {count}; lower n_nuclei")
-    wanted = semi_axes_um.prod(axis=1) * np.exp(volume_spread * rng.normal(size=count))
+    volumes = semi_axes_um.prod(axis=1) * np.exp(volume_spread * rng.normal(size=count))
     phases = rng.uniform(0, 2 * np.pi, (2, count, WAVES))
     turns = np.stack([np.cos(phases), np.sin(phases)], axis=3) * (2 / WAVES) ** 0.5
     directions = rng.normal(size=(WAVES, 3))
@@ -83,13 +83,13 @@ def grow_cells(
         wrinkles=turns[0] * wrinkle_um,
         stain=turns[1],
     )
-    return _relax(cells, outside, bounds, wanted, rounds) if count else cells
+    return _relax(cells, outside, bounds, volumes, rounds) if count else cells
 
 
 def _relax(
-    cells: Tessellation, outside: Outside, bounds: Grid, wanted: Array, rounds: int
+    cells: Tessellation, outside: Outside, bounds: Grid, volumes: Array, rounds: int
 ) -> Tessellation:
-    """Return the cells with weights that bring their volumes near `wanted` ones (any unit)."""
+    """Return the cells with weights that bring them near `volumes` (any unit)."""
     nucleus = 4 / 3 * np.pi * float(cells.semi_axes_um.prod(axis=1).mean())
     step = (2.5 * nucleus / VOXELS) ** (1 / 3)
     shape = tuple(max(round(size / step), 1) for size in bounds.size_um)
@@ -97,7 +97,7 @@ def _relax(
     grid = Grid(shape, spacing, bounds.origin)
     distance = outside(grid)
     volume = float(np.prod(spacing)) * np.count_nonzero(distance < 0) / len(cells)
-    wanted = wanted / wanted.mean() * volume
+    volumes = volumes / volumes.mean() * volume
     gap = (3 / (4 * np.pi) * np.array([volume, nucleus])) ** (1 / 3)
     softness = max(float(gap[0] - gap[1]), 0.5)
     # In the middle half of the weight counts, of two cells, against two slopes of 1 + s / r.
@@ -110,7 +110,7 @@ def _relax(
         labels = label_cells(smooth, grid, lambda _: distance)
         sizes = np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:] * np.prod(spacing)
         # A border moves by about a quarter of the weight, of 5.5 volume^(2/3) µm² of surface.
-        push = (wanted - sizes) / (1.4 * wanted ** (2 / 3))
+        push = (volumes - sizes) / (1.4 * volumes ** (2 / 3))
         weights = smooth.weights_um + 0.7 * push.clip(-softness / 2, softness / 2)
         weights -= np.median(weights)
         smooth = replace(smooth, weights_um=weights.clip(LIGHTEST * softness, HEAVIEST * softness))

@@ -19,8 +19,8 @@ def some_planes(shape: Sequence[int]) -> slice:
 
 def copied(array: NDArray[Any]) -> NDArray[Any]:
     """Return a contiguous copy of an image, made in slabs, on disk where it does not fit."""
-    found = large.room(array.shape, array.dtype)
+    copy = large.room(array.shape, array.dtype)
     for start, stop in slabs(array.shape):
-        found[start:stop] = array[start:stop]
-        large.release(found, array)
-    return found
+        copy[start:stop] = array[start:stop]
+        large.release(copy, array)
+    return copy

@@ -45,10 +45,10 @@ def stars_of(axes_um: Array, rotations: Array, displaced: Array) -> Stars:
     """Return bodies with a radius of 1 plus harmonics, in place scaled down to `LEAST` at least."""
     plane = displaced.ndim == 3
     volumes = np.ones(len(axes_um))
-    for index, own in enumerate(displaced):
-        table = ring_table(own) if plane else radius_table(own)
+    for index, coefficients in enumerate(displaced):
+        table = ring_table(coefficients) if plane else radius_table(coefficients)
         scale = min(1.0, (1 - LEAST) / max(float(-table.min()), 1e-9))
-        own *= scale
+        coefficients *= scale
         volumes[index] = _relative_volume(1 + scale * table, plane)
     zero = (slice(None), 0) + (0,) * (displaced.ndim - 2)
     displaced[zero] = 1.0 if plane else np.sqrt(4 * np.pi)

@@ -64,11 +64,11 @@ class ShapeModel(Described):
     def draw(self, rng: np.random.Generator, axes_um: Array, rotations: Array) -> Stars:
         """Return bodies drawn from the model, normal along each mode, longest axis last."""
         plane = self.axes == "YX"
-        kept = entries(self.order, plane)
-        modes = np.reshape(self.modes, (len(self.modes), kept.sum()))
+        higher = entries(self.order, plane)
+        modes = np.reshape(self.modes, (len(self.modes), higher.sum()))
         scores = rng.normal(size=(len(axes_um), len(modes))) * self.deviations
-        displaced = np.zeros((len(axes_um), *kept.shape))
-        displaced[:, kept] = np.array(self.mean) + scores @ modes
+        displaced = np.zeros((len(axes_um), *higher.shape))
+        displaced[:, higher] = np.array(self.mean) + scores @ modes
         stars = stars_of(axes_um, rotations, displaced)
         ratios = np.array([_ratios(stars.table(i), plane) for i in range(len(stars))])
         return replace(stars, semi_axes_um=stars.semi_axes_um * ratios.reshape(-1, 3))
@@ -82,18 +82,18 @@ def entries(order: int, plane: bool) -> NDArray[np.bool_]:
     """Return a mask (2, L + 1, L + 1) or (2, L + 1) of the coefficients of degree 1 and up."""
     if plane:
         return np.arange(order + 1) * np.ones((2, 1)) >= 1
-    kept = np.stack([np.triu(np.ones((order + 1, order + 1), bool))] * 2)
-    kept[0, 0, 0] = kept[1, 0] = False
-    return kept
+    mask = np.stack([np.triu(np.ones((order + 1, order + 1), bool))] * 2)
+    mask[0, 0, 0] = mask[1, 0] = False
+    return mask
 
 
 def read_model(path: Path, *, plane: bool) -> ShapeModel:
     """Return the model of planes or of volumes in a file; InputError if broken or of other axes."""
     model: ShapeModel = parse(path, read_json(path), ShapeModel)
-    if (model.axes == "YX") != plane:
-        wanted, found = ("YX", "ZYX") if plane else ("ZYX", "YX")
+    axes = "YX" if plane else "ZYX"
+    if model.axes != axes:
         raise InputError(
-            f"{path}: shapes with the axes {found}, but the image has the axes {wanted}; learn "
+            f"{path}: shapes with the axes {model.axes}, but the image has the axes {axes}; learn "
             "them from labels with its axes"
         )
     return model
@@ -105,7 +105,7 @@ def fit(
     """Return the shape model of whole objects by second moments; InputError below 3."""
     if not 1 <= order <= HIGHEST:
         raise InputError(f"the order of harmonics must be 1 to {HIGHEST}, found {order}")
-    found, axes = [], set()
+    vectors, axes = [], set()
     for volume in labels:
         axes.add(volume.axes)
         if volume.axes not in ("ZYX", "YX") or len(axes) > 1 or volume.array.dtype.kind not in "iu":
@@ -113,26 +113,26 @@ def fit(
                 "shapes are learned from integer labels with the axes ZYX, or all YX, found "
                 f"{volume.array.dtype} labels with the axes {', '.join(sorted(axes))}"
             )
-        found += [
+        vectors += [
             coefficients(mask, volume.spacing, order) for mask in _objects(volume.array, min_voxels)
         ]
-    if len(found) < LEAST_SHAPES:
+    if len(vectors) < LEAST_SHAPES:
         raise InputError(
             f"shapes are learned from at least {LEAST_SHAPES} objects of {min_voxels} voxels that "
-            f"touch no face of their image, found {len(found)}; give more labels or lower "
+            f"touch no face of their image, found {len(vectors)}; give more labels or lower "
             "min_voxels"
         )
-    data = np.stack(found)
+    data = np.stack(vectors)
     mean = data.mean(axis=0)
     _, spread, modes = np.linalg.svd(data - mean, full_matrices=False)
     explained = np.cumsum(spread**2) / max(float((spread**2).sum()), 1e-300)
-    count = min(int(np.searchsorted(explained, share)) + 1, len(found) - 1)
+    count = min(int(np.searchsorted(explained, share)) + 1, len(vectors) - 1)
     return ShapeModel(
         axes="YX" if axes == {"YX"} else "ZYX",
         order=order,
-        shapes=len(found),
+        shapes=len(vectors),
         mean=tuple(mean.tolist()),
-        deviations=tuple((spread[:count] / np.sqrt(len(found) - 1)).tolist()),
+        deviations=tuple((spread[:count] / np.sqrt(len(vectors) - 1)).tolist()),
         modes=tuple(tuple(mode) for mode in modes[:count].tolist()),
     )
 
@@ -152,9 +152,9 @@ def coefficients(mask: NDArray[np.bool_], spacing: Lengths, order: int) -> Array
     lengths = radii(mask, spacing, centre, frame @ directions[-mask.ndim :])
     turns = waves(order, np.arctan2(directions[2], directions[1]))  # (2, L + 1, n)
     basis = turns if plane else turns[:, :, None] * legendre(order, directions[0])
-    kept = entries(order, plane)
-    zero = (0,) * kept.ndim
-    chosen = np.vstack([basis[zero], basis[kept]])
+    higher = entries(order, plane)
+    zero = (0,) * higher.ndim
+    chosen = np.vstack([basis[zero], basis[higher]])
     solved = np.linalg.lstsq(chosen.T, lengths, rcond=None)[0]
     return np.asarray(solved[1:] / (solved[0] * basis[zero][0]))
 
@@ -187,5 +187,5 @@ def _ratios(table: NDArray[np.float32], plane: bool) -> Array:
     power = radius**5 * np.sin(polar)
     across = power * np.sin(polar) ** 2
     sums = [power * np.cos(polar) ** 2, across * np.cos(about) ** 2, across * np.sin(about) ** 2]
-    moments = np.array([each.sum() for each in sums])
+    moments = np.array([values.sum() for values in sums])
     return np.asarray(np.sqrt(moments / moments.prod() ** (1 / 3)))

@@ -42,42 +42,42 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
     """Return the largest piece of each label, without gaps, and old numbers; disk in place."""
     result = labels if large.is_mapped(labels) else labels.copy()
     boxes = {number: box for number, box in enumerate(_find(result), start=1) if box is not None}
-    kept, last = [0], 0
+    numbers, last = [0], 0
     for number in sorted(boxes, key=lambda number: boxes[number][0].start):
         if boxes[number][0].start > last:  # all before has been seen
             large.release(result)
             last = boxes[number][0].stop
         place = result[boxes[number]]
-        own = place == number
-        whole = largest_piece(own)
+        mask = place == number
+        whole = largest_piece(mask)
         enough = np.count_nonzero(whole) >= min_voxels
-        kept += [number] if enough else []
-        place[own & ~whole if enough else own] = 0
+        numbers += [number] if enough else []
+        place[mask & ~whole if enough else mask] = 0
     large.release(result)
-    kept.sort()
-    new = np.zeros(kept[-1] + 1, result.dtype)
-    new[kept] = np.arange(len(kept))
-    for start, stop in slabs(result.shape) if kept[-1] >= len(kept) else ():
+    numbers.sort()
+    new = np.zeros(numbers[-1] + 1, result.dtype)
+    new[numbers] = np.arange(len(numbers))
+    for start, stop in slabs(result.shape) if numbers[-1] >= len(numbers) else ():
         result[start:stop] = new[result[start:stop]]
         large.release(result)
-    return result, np.array(kept[1:], np.int64)
+    return result, np.array(numbers[1:], np.int64)
 
 
 def _find(labels: Labels) -> list[Box | None]:
     """Return the box around each object, None for numbers without one, as scipy's find_objects."""
-    found: list[Box | None] = []
+    boxes: list[Box | None] = []
     for start, stop in slabs(labels.shape) if labels.size else ():
         part = ndimage.find_objects(labels[start:stop])
-        found += [None] * (len(part) - len(found))
+        boxes += [None] * (len(part) - len(boxes))
         for index, box in enumerate(part):
             if box is not None:
-                own = (slice(box[0].start + start, box[0].stop + start), *box[1:])
-                both = zip(own, found[index] or own, strict=True)
-                found[index] = tuple(
+                shifted = (slice(box[0].start + start, box[0].stop + start), *box[1:])
+                both = zip(shifted, boxes[index] or shifted, strict=True)
+                boxes[index] = tuple(
                     slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in both
                 )
         large.release(labels)
-    return found
+    return boxes
 
 
 def visible(
@@ -96,13 +96,13 @@ def visible(
     radii = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / grid.voxel_um
     brightness = np.sqrt(bodies.brightness)
 
-    def drawn() -> Iterator[Object]:
+    def _drawn() -> Iterator[Object]:
         for patch in bodies.patches(centres_um, grid.wider(more.tolist()), grid.voxel_um / 2):
             i = patch.index
             soft = (1 - patch.distance) * np.float32(radii[i]) + np.float32(0.5)
             yield i + 1, patch.box, patch.on_box(soft.clip(0, 1)), centres_um[i, 0], brightness[i]
 
-    labels, levels = _cut(drawn(), grid, blur, (level, plane_level), margin_um, more)
+    labels, levels = _cut(_drawn(), grid, blur, (level, plane_level), margin_um, more)
     factors = np.append(0, 1 / np.maximum(brightness, 1e-9)).astype(np.float32)
     for start, stop in slabs(labels.shape):
         slab = levels[start:stop]
@@ -184,7 +184,7 @@ def visibility(
     """Return a mask (M,) of objects above ``level * (read noise + 0.5 + 0.3 sqrt(background))``."""
 
     @cache
-    def general() -> float:
+    def _general() -> float:
         some = some_planes(labels.shape)
         free = labels[some] == 0
         return float(np.median(photons[some][free])) if free.any() else 0.0
@@ -196,7 +196,7 @@ def visibility(
             continue
         around = tuple(slice(max(span.start - SHELL, 0), span.stop + SHELL) for span in box)
         nearby = photons[around][labels[around] == 0]
-        background = float(np.median(nearby)) if nearby.size else general()
+        background = float(np.median(nearby)) if nearby.size else _general()
         signal = float(photons[box][labels[box] == index + 1].mean()) - background
         limit = level * (read_noise + 0.5 + 0.3 * np.sqrt(max(background, 0.0)))
         seen[index] = signal >= limit if level > 0 else True
@@ -225,8 +225,8 @@ def _lookup(labels: Labels, values: NDArray[np.integer], dtype: type[T]) -> NDAr
         raise InputError(
             f"labels go up to {largest}, but values are given for {len(values)} objects"
         )
-    lookup, found = np.append(0, values).astype(dtype), large.room(labels.shape, dtype)
+    lookup, voxels = np.append(0, values).astype(dtype), large.room(labels.shape, dtype)
     for start, stop in spans:
-        found[start:stop] = lookup[labels[start:stop]]
-        large.release(labels, found)
-    return found
+        voxels[start:stop] = lookup[labels[start:stop]]
+        large.release(labels, voxels)
+    return voxels

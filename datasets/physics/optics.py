@@ -108,7 +108,7 @@ def blurred(
         yield slice(0, shape[0]), ndimage.gaussian_filter(whole, sigma, mode="nearest")
         return
 
-    def light(span: tuple[int, int]) -> Image:
+    def _light(span: tuple[int, int]) -> Image:
         slab = _along_z(paint, shape, sigma[0], *span)
         for plane in slab:
             edges = (_reach(sigma[1]),) * 2, (0, 0)  # rows and columns that a plane lacks
@@ -118,12 +118,12 @@ def blurred(
         return slab
 
     with ThreadPoolExecutor(1) as pool:  # one slab ahead of the camera
-        coming = pool.submit(light, spans[0])
+        coming = pool.submit(_light, spans[0])
         for number, (start, stop) in enumerate(spans, start=1):
-            found = coming.result()
+            planes = coming.result()
             if number < len(spans):
-                coming = pool.submit(light, spans[number])
-            yield slice(start, stop), found
+                coming = pool.submit(_light, spans[number])
+            yield slice(start, stop), planes
 
 
 def _along_z(

@@ -233,10 +233,11 @@ def press(
 def contact_share(centres_um: Array, semi_axes_um: Array, rotations: Array) -> float:
     """Return the share of the surface of all ellipsoids that lies inside of others."""
     bodies = hulls(semi_axes_um, rotations)
-    one, two = _neighbours(centres_um, bodies, 0.0)
-    near = bodies.closeness(one, two, centres_um[one] - centres_um[two]) < 1  # none other overlap
-    first = np.concatenate([one[near], two[near]])
-    second = np.concatenate([two[near], one[near]])
+    left, right = _neighbours(centres_um, bodies, 0.0)
+    # Pairs farther apart than both reach do not overlap.
+    near = bodies.closeness(left, right, centres_um[left] - centres_um[right]) < 1
+    first = np.concatenate([left[near], right[near]])
+    second = np.concatenate([right[near], left[near]])
     steps = DIRECTIONS / semi_axes_um[:, :, None]  # (N, 3, K)
     areas = semi_axes_um.prod(axis=1)[:, None] * np.sqrt((steps**2).sum(axis=1))
     points = rotations @ (DIRECTIONS * semi_axes_um[:, :, None])
@@ -287,10 +288,10 @@ def _draw_back(centres: Array, bodies: Hulls, homes: list[tuple[Indices, Region]
     """Move bodies into their regions in place; return the largest excess, in radii."""
     worst = 0.0
     for chosen, home in homes:
-        own = bodies.part(chosen)
-        excess, normals = own.outside_um(centres[chosen], home)
+        part = bodies.part(chosen)
+        excess, normals = part.outside_um(centres[chosen], home)
         centres[chosen] -= np.maximum(excess, 0)[:, None] * normals
-        worst = max(worst, float((excess / own.radii).max()))
+        worst = max(worst, float((excess / part.radii).max()))
     return worst
 
 
@@ -319,21 +320,21 @@ def _explain(
 ) -> str:
     first, second = _neighbours(centres, shrunk)
     near = shrunk.closeness(first, second, centres[first] - centres[second])
-    kept = np.ones(len(centres), bool)
+    free = np.ones(len(centres), bool)
     for chosen, home in homes:
         excess, _ = whole.part(chosen).outside_um(centres[chosen], home)
-        kept[chosen] = excess < TOLERANCE * whole.radii[chosen]
+        free[chosen] = excess < TOLERANCE * whole.radii[chosen]
     pairs = np.stack([first, second], axis=1)[near < 1.0 - TOLERANCE]
-    pairs = pairs[kept[pairs].all(axis=1)]
+    pairs = pairs[free[pairs].all(axis=1)]
     while len(pairs):  # the most crowded go first
         worst = int(np.bincount(pairs.ravel()).argmax())
         pairs = pairs[(pairs != worst).all(axis=1)]
-        kept[worst] = False
+        free[worst] = False
     room = sum(home.volume_um3 for _, home in homes)
     shares = 100 * 4 / 3 * np.pi * whole.radii**3 / room
     return (
-        f"after {rounds} rounds only {kept.sum()} of {len(kept)} nuclei are free of overlap and "
-        f"inside; with gaps they fill {shares[kept].sum():.0f} % of {room:.0f} µm³ of tissue, "
+        f"after {rounds} rounds only {free.sum()} of {len(free)} nuclei are free of overlap and "
+        f"inside; with gaps they fill {shares[free].sum():.0f} % of {room:.0f} µm³ of tissue, "
         f"all would fill {shares.sum():.0f} %; lower volume_fraction, gap_um or n_nuclei"
     )
 
@@ -421,7 +422,7 @@ def _judge(
     for number, trial in enumerate(free.tolist()):
         if trial - last > limit:
             break
-        if not any(other in accepted for other in conflicts[number]):
+        if not any(rival in accepted for rival in conflicts[number]):
             accepted[number] = last = trial
             if again:
                 return [trial], trial + 1, 0

@@ -78,12 +78,12 @@ def _rebinned(image: Array, axis: int, offsets: Array, step: float, edges: Array
     borders = np.append(offsets - step / 2, offsets[-1] + step / 2)
     middles = (edges[1:] + edges[:-1]) / 2
     inside = (offsets > edges[0]) & (offsets < edges[-1])
-    wanted = float((profile * offsets)[inside].sum() / profile[inside].sum())
+    centroid = float((profile * offsets)[inside].sum() / profile[inside].sum())
     shift = 0.0
     summed = np.concatenate([[0.0], np.cumsum(profile)])
     for _ in range(ROUNDS):
         bins = np.diff(np.interp(edges + shift, borders, summed))
-        shift += float((bins * middles).sum() / bins.sum()) - wanted
+        shift += float((bins * middles).sum() / bins.sum()) - centroid
     cumulated = np.concatenate([np.zeros((1, *light.shape[1:])), np.cumsum(light, axis=0)])
     place = np.interp(edges + shift, borders, np.arange(len(borders)))
     low = np.minimum(place.astype(int), len(borders) - 2)

@@ -129,7 +129,7 @@ class Region:
         lateral = bool(squares.any())
 
         @lru_cache(maxsize=2)  # for the next height
-        def sample(index: int) -> Image:
+        def _sample(index: int) -> Image:
             lines = self.distance[index]
             left: Image = lines[:, columns]
             left += across * (lines[:, columns + 1] - left)
@@ -139,8 +139,8 @@ class Region:
 
         result = np.empty(grid.shape[1:], np.float32)
         for index, share, beyond in zip(*self._steps(0, heights), strict=True):
-            upper = sample(int(index))
-            np.subtract(sample(int(index) + 1), upper, out=result)
+            upper = _sample(int(index))
+            np.subtract(_sample(int(index) + 1), upper, out=result)
             result *= share
             result += upper
             if lateral or beyond:

@@ -19,15 +19,15 @@ WAVE_NUMBERS = (2.0, 5.0)  # their undulations per radian: bulges, not ripples
 SPHERE = fibonacci_sphere()
 
 # One value per phase.
-CONTRAST = (1.0, 1.0, 0.8, 0.8, 0.3)  # times that of the nucleus
+CONTRAST = (1.0, 1.0, 0.8, 0.8, 0.3)  # times the nucleus'
 THREADS = (0.0, 2.2, 1.2, 1.2, 0.0)  # times the contrast
 RIM = (0.7, 0.3, 0.0, 0.0, 0.0)  # how much denser the dye is just below the surface
 RIM_UM = 0.45  # thickness of that layer
-ROUGHNESS = (1.0, 1.0, 1.6, 1.6, 1.0)  # times that of the population
+ROUGHNESS = (1.0, 1.0, 1.6, 1.6, 1.0)  # times the population's
 
 FLAT = (1.6, 2.5)  # longest to shortest axis of a flat nucleus
 PLATE = (0.35, 0.6)  # thickness to width of a metaphase plate
-CONDENSED = (0.2, 0.35)  # volume of condensed to that of resting chromatin
+CONDENSED = (0.2, 0.35)  # volume of condensed chromatin / of resting chromatin
 CONDENSING = 0.7  # brightness grows as the volume to the power of minus this
 THICKNESS = (0.2, 0.32)  # of a plate, in units of the long axis, to its width in the others'
 BEND = (0.1, 0.35)  # edges follow towards the poles
@@ -100,8 +100,8 @@ class Nuclei:
             )
             to_axes = (self.rotations[index] / self.semi_axes_um[index]).T.astype(np.float32)
             form = (bend, waves, roughness, surface, float(rims[index]))
-            found = _body_kernels.cut(z, y, x, np.ascontiguousarray(to_axes), *form)
-            yield Patch(index, box, *found)
+            to_axes = np.ascontiguousarray(to_axes)
+            yield Patch(index, box, *_body_kernels.cut(z, y, x, to_axes, *form))
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, 1 on average in a median nucleus.
@@ -181,9 +181,9 @@ def align(nuclei: Nuclei, chosen: NDArray[np.integer], normals_um: Array) -> Nuc
     normals = normals_um / np.linalg.norm(normals_um, axis=1, keepdims=True)
     axes = rotations[chosen, :, shortest]
     turned = (axes * normals).sum(axis=1) < 0
-    other = (shortest + 1) % 3
+    second = (shortest + 1) % 3
     flip = -np.ones((len(chosen), 3))
-    flip[np.arange(len(chosen)), other] = 1.0
+    flip[np.arange(len(chosen)), second] = 1.0
     current = rotations[chosen] * np.where(turned[:, None], flip, 1.0)[:, None, :]
     axes = np.where(turned[:, None], -axes, axes)
     v, c = np.cross(axes, normals), (axes * normals).sum(axis=1)[:, None, None]
@@ -205,6 +205,16 @@ def random_rotations(rng: np.random.Generator, count: int) -> Array:
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ]
     return np.moveaxis(np.array(rows), 2, 0)
+
+
+def about_axis(angles: Array, axis: int = 0) -> Array:
+    """Return rotations (N, 3, 3) about z, or another axis, by angles (N,) in radians."""
+    a, b = [number for number in range(3) if number != axis]
+    turns = np.tile(np.eye(3), (len(angles), 1, 1))
+    turns[:, a, a] = turns[:, b, b] = np.cos(angles)
+    turns[:, b, a] = np.sin(angles)
+    turns[:, a, b] = -np.sin(angles)
+    return turns
 
 
 def random_waves(rng: np.random.Generator, count: int) -> Array:

@@ -31,18 +31,18 @@ def signed_distance(labels: Volume) -> Volume:
     depth, height, width = array.shape
     distance = large.room(array.shape, np.float32)
     for start, stop in slabs(array.shape):
-        own, away = array[start:stop], distance[start:stop]
-        kernels.rows(own.reshape(-1, width), spacing[2], away.reshape(-1, width))
-        kernels.across(own, spacing[1], away)
+        part, away = array[start:stop], distance[start:stop]
+        kernels.rows(part.reshape(-1, width), spacing[2], away.reshape(-1, width))
+        kernels.across(part, spacing[1], away)
         large.release(array, distance)
     for top, end in slabs((height, depth, width)):
         flat = (1, depth, (end - top) * width)
-        own, away = (np.ascontiguousarray(each[:, top:end]) for each in (array, distance))
-        kernels.across(own.reshape(flat), spacing[0], away.reshape(flat))
+        part, away = (np.ascontiguousarray(image[:, top:end]) for image in (array, distance))
+        kernels.across(part.reshape(flat), spacing[0], away.reshape(flat))
         np.sqrt(away, out=away)
         if away.size and np.isinf(away.flat[0]):  # then all are
             away.fill(np.linalg.norm(np.multiply(array.shape, spacing)))
-        np.negative(away, out=away, where=own == 0)
+        np.negative(away, out=away, where=part == 0)
         if end - top < height:
             distance[:, top:end] = away
         large.release(array, distance)
@@ -60,10 +60,10 @@ def boundary(labels: Volume, width_um: float, distance: Volume | None = None) ->
     mask = large.room(array.shape, np.uint8)
     for start, stop in slabs(array.shape):
         low, high = max(start - 1, 0), min(stop + 1, len(array))  # a face lies between two planes
-        own, part = array[low:high], np.abs(away[low:high]) <= width_um / 2 * (1 + 1e-6)
+        numbers, part = array[low:high], np.abs(away[low:high]) <= width_um / 2 * (1 + 1e-6)
         for axis in range(3):
             first, second = ((slice(None),) * axis + (span,) for span in (np.s_[:-1], np.s_[1:]))
-            differ = own[first] != own[second]
+            differ = numbers[first] != numbers[second]
             part[first] |= differ
             part[second] |= differ
         mask[start:stop] = part[start - low : stop - low]
@@ -81,11 +81,11 @@ def seeds(labels: Volume) -> Volume:
     totals, nearest = np.zeros((count + 1, 4)), np.full(count + 1, np.inf)
     places = np.full((count + 1, 3), -1, np.int64)
     for start, stop in spans:
-        own = array[start:stop]
-        ticks = np.ogrid[start:stop, : own.shape[1], : own.shape[2]]
+        part = array[start:stop]
+        ticks = np.ogrid[start:stop, : part.shape[1], : part.shape[2]]
         for axis, place in enumerate((*ticks, np.ones(1))):
-            weights = np.broadcast_to(place, own.shape).ravel()
-            totals[:, axis] += np.bincount(own.ravel(), weights, count + 1)
+            weights = np.broadcast_to(place, part.shape).ravel()
+            totals[:, axis] += np.bincount(part.ravel(), weights, count + 1)
         large.release(array)
     middles = totals[:, :3] / np.maximum(totals[:, 3:], 1)
     for start, stop in spans:

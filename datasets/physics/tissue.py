@@ -87,9 +87,9 @@ def distance_everywhere(near: Image, spacing: Lengths) -> Image:
     place = np.indices(near.shape, np.float32) * steps[:, None, None, None]
     least = _squares(place, surface, number)
     for axis, shift in ((0, 1), (0, -1), (1, 1), (1, -1), (2, 1), (2, -1)):
-        other = np.roll(number, shift, axis)  # a neighbour's nearest point may be nearer still
-        squares = _squares(place, surface, other)
-        number = np.where(squares < least, other, number)
+        neighbour = np.roll(number, shift, axis)  # a neighbour's nearest point may be nearer still
+        squares = _squares(place, surface, neighbour)
+        number = np.where(squares < least, neighbour, number)
         np.minimum(least, squares, out=least)
     along = np.zeros_like(near)
     for axis in range(3):
