@@ -23,7 +23,7 @@ from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
 from cytosuite.datasets.physics import debris, shapes
 from cytosuite.datasets.physics.bodies import Mixture, extents_um
 from cytosuite.datasets.physics.labels import tidy
-from cytosuite.datasets.physics.shapes import LATE, Nuclei
+from cytosuite.datasets.physics.shapes import LATE, Nuclei, about_axis
 from cytosuite.datasets.ranges import draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
@@ -31,9 +31,9 @@ from cytosuite.volume import Volume
 Numbers = NDArray[np.int64]
 
 RESTING, TWO, DIVIDING, DYING = range(4)
-ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / that of a spread cell
+ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / radius of a spread cell
 TALL = 1.6  # height of a round cell / its radius
-PART = 0.75  # radius of one of two nuclei / that of a single one
+PART = 0.75  # radius of one of two nuclei / radius of a single one
 ROOM = 0.9  # shorter semi-axis of a nucleus / distance to the border of its cell, at most
 DEEPEST = 0.95  # of the largest distance there is: where a nucleus without room may lie
 CLEAR_UM = 0.3  # of the cell below and above its nucleus
@@ -59,7 +59,7 @@ class Culture:
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """Outlines of cells in the plane; numbers of the labels are those of the rows + 1."""
+    """Outlines of cells in the plane; labels are the numbers of the rows + 1."""
 
     labels: Labels  # (Y, X)
     dome: Image  # (Y, X), height of the cell in front / its greatest
@@ -155,14 +155,8 @@ def _sheet(rng: np.random.Generator, parameters: Parameters, grid: Grid) -> _She
         places = middles, spread / min(flat.spacing[1:])
         thickness += grow_processes(for_processes, outlines, labels, dome, places, flat.spacing[1:])
     tidied, numbers = tidy(labels[None], 1)
-    stars = replace(
-        stars,
-        axes_um=stars.axes_um[numbers - 1],
-        rotations=stars.rotations[numbers - 1],
-        coefficients=stars.coefficients[numbers - 1],
-        brightness=stars.brightness[numbers - 1],
-        semi_axes_um=stars.semi_axes_um[numbers - 1],
-    )
+    columns = ("axes_um", "rotations", "coefficients", "brightness", "semi_axes_um")
+    stars = replace(stars, **{name: getattr(stars, name)[numbers - 1] for name in columns})
     return _Sheet(tidied[0], dome, thickness, stars, states[numbers - 1])
 
 
@@ -190,7 +184,7 @@ def _drawing(parameters: Parameters) -> sketches.Parameters:
 
 
 def _rounded(stars: Stars, chosen: NDArray[np.bool_], factor: float) -> Stars:
-    """Return outlines of which the chosen ones are discs of another size."""
+    """Return outlines with the chosen ones turned into discs of another size."""
     radius = factor * np.sqrt(stars.axes_um[:, 1:].prod(axis=1, keepdims=True))
     coefficients, column = stars.coefficients.copy(), chosen[:, None]
     coefficients[chosen, :, 1:] = 0.0
@@ -239,7 +233,7 @@ def _poses(
     axes = np.stack([heights, fit * radius / ratio, fit * radius * ratio], axis=1)
     turn = np.deg2rad(cores.align_deg[1]) * for_shape.uniform(-1, 1, count)
     along = sheet.stars.rotations[:, 1:, 2]
-    rotations = _about_z(np.arctan2(-along[:, 0], along[:, 1]) + turn)
+    rotations = about_axis(np.arctan2(-along[:, 0], along[:, 1]) + turn)
     return Poses(centres, axes, rotations, int(np.count_nonzero(fit < 1)))
 
 
@@ -288,7 +282,7 @@ def _nuclei(
     centres, axes, rotations = poses.centres_um, poses.semi_axes_um, poses.rotations
     two = states == TWO
 
-    def draw(stream: np.random.Generator, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
+    def _draw(stream: np.random.Generator, chosen: NDArray[np.bool_], mitotic: float) -> Nuclei:
         nuclei = shapes.draw_nuclei(
             stream,
             int(chosen.sum()),
@@ -308,21 +302,21 @@ def _nuclei(
         turned = np.where(late, rotations[chosen], nuclei.rotations)
         return replace(nuclei, semi_axes_um=nuclei.semi_axes_um * size, rotations=turned)
 
-    def rest(chosen: NDArray[np.bool_]) -> Bodies:
-        return draw(for_shape, chosen, 0.0) if stored is None else stored.take(chosen)
+    def _rest(chosen: NDArray[np.bool_]) -> Bodies:
+        return _draw(for_shape, chosen, 0.0) if stored is None else stored.take(chosen)
 
     resting, dividing = states <= TWO, states == DIVIDING
     step = 1.05 * rotations[:, :, 2] * axes[:, 2:]
-    parts = [(rest(resting), (centres + step * two[:, None])[resting])]
-    parts.append((rest(two), (centres - step)[two]))
+    parts = [(_rest(resting), (centres + step * two[:, None])[resting])]
+    parts.append((_rest(two), (centres - step)[two]))
     of = [owners[resting], owners[two]]
     mitotic, places, parent = shapes.divide(
-        for_mitosis, draw(for_mitosis, dividing, 1.0), centres[dividing]
+        for_mitosis, _draw(for_mitosis, dividing, 1.0), centres[dividing]
     )
     parts.append((mitotic, places))
     of.append(owners[dividing][parent])
     dead = states == DYING
-    dying = draw(for_pieces, dead, 0.0)
+    dying = _draw(for_pieces, dead, 0.0)
     for number, owner in enumerate(owners[dead]):
         body = dying.take(np.array([number]))
         middle = centres[dead][number : number + 1]
@@ -354,16 +348,6 @@ def _middles(
     return places, depth.ravel()[chosen].astype(np.float64)
 
 
-def _about_z(angles: Array) -> Array:
-    """Return rotations (N, 3, 3) about z."""
-    rotations = np.zeros((len(angles), 3, 3))
-    rotations[:, 0, 0] = 1
-    rotations[:, 1, 1] = rotations[:, 2, 2] = np.cos(angles)
-    rotations[:, 2, 1] = np.sin(angles)
-    rotations[:, 1, 2] = -rotations[:, 2, 1]
-    return rotations
-
-
 @dataclass(frozen=True, slots=True)
 class Pools:
     """The voxels of each label, to draw from."""
@@ -381,6 +365,6 @@ class Pools:
         return cls(voxels, np.concatenate([[0], np.cumsum(counts)]))
 
     def draw(self, rng: np.random.Generator, labels: Numbers) -> Numbers:
-        """Return a voxel (n,) for each of some labels (n,), all of which have voxels."""
+        """Return a voxel (n,) for each of some labels (n,), none of them empty."""
         sizes = self.starts[labels + 1] - self.starts[labels]
         return self.voxels[self.starts[labels] + (rng.random(len(labels)) * sizes).astype(np.int64)]

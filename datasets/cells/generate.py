@@ -82,10 +82,10 @@ def point_spread(parameters: Parameters) -> Gaussian:
 def _seen(dye: Image, grid: Grid, detector: Grid, psf: Gaussian) -> Image:
     """Return the light (Z, Y, X) of the detector's voxels."""
 
-    def part(slab: Grid) -> Image:
+    def _part(slab: Grid) -> Image:
         return dye[slab.first[0] : slab.first[0] + slab.shape[0]]
 
-    return render(part, part, grid, detector, psf, Attenuation("none"))
+    return render(_part, _part, grid, detector, psf, Attenuation("none"))
 
 
 def _dyes(
@@ -194,7 +194,7 @@ def _sample(
     detector, shown, plane = parameters.detector, parameters.shown, parameters.plane
     spacing, axes = parameters.image.spacing_um, "YX" if plane else "ZYX"
 
-    def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
+    def _volume(array: NDArray[Any], **facts: Scalar) -> Volume:
         return Volume(array.reshape(detector.shape[-len(axes) :]), spacing, axes, facts)
 
     y, x = np.subtract(culture.grid.shape, detector.shape)[1:] // 2
@@ -204,8 +204,10 @@ def _sample(
     new = np.zeros(len(culture.kinds) + 1, np.uint16)
     new[numbers] = np.arange(1, len(numbers) + 1)
     cells, nuclei = new[culture.cells[window]], new[culture.nuclei[window]]
-    objects = {"cells": volume(cells), "nuclei": volume(nuclei)}
-    seen = {name: volume(image, channel=NAMES[name], study=STUDY) for name, image in images.items()}
+    objects = {"cells": _volume(cells), "nuclei": _volume(nuclei)}
+    seen = {
+        name: _volume(image, channel=NAMES[name], study=STUDY) for name, image in images.items()
+    }
     main = seen[shown.image]
     facts = _facts(culture, numbers, nuclei, images, parameters)
     sockets: dict[str, Volume | Mapping[str, Any]] = {
@@ -222,13 +224,15 @@ def _sample(
         facts |= {"n_spots": len(listed), "spots_without_room": missed, "spot_snr": snr}
         conditions |= {"spots": len(listed), "spot signal / noise": snr}
     extras = {f"{name}-image": image for name, image in seen.items() if name != shown.image}
-    other = "nuclei" if shown.target == "cells" else "cells"
-    extras[f"{'nucleus' if other == 'nuclei' else 'cell'}-labels"] = objects[other]
+    if shown.target == "cells":
+        extras["nucleus-labels"] = objects["nuclei"]
+    else:
+        extras["cell-labels"] = objects["cells"]
     stack = np.stack([image.array for name, image in seen.items() if name != "sum"])
     extras["channels"] = Volume(stack, spacing, f"C{axes}", {"study": STUDY})
     if len(parameters.cells.kinds) > 1:
         kinds = type_map(objects[shown.target].array, culture.kinds[numbers - 1])
-        extras["cell-kinds"] = volume(kinds)
+        extras["cell-kinds"] = _volume(kinds)
     return Sample(
         sockets=sockets,
         metadata=facts,

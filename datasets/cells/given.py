@@ -35,11 +35,11 @@ def label_files(source: Path) -> list[Path]:
 def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -> Volume:
     """Return labels (Z, Y, X) or (Y, X) of a voxel size that is known; else InputError."""
     volume = read(path)
-    accepted = (axes,) if axes else ("ZYX", "YX")
-    if volume.axes not in accepted:
+    allowed = (axes,) if axes else ("ZYX", "YX")
+    if volume.axes not in allowed:
         raise InputError(
-            f"{path}: expected labels with the axes {' or '.join(accepted)}, found {volume.axes} "
-            f"of {' x '.join(map(str, volume.shape))}"
+            f"{path}: expected labels with the axes {' or '.join(allowed)}, found {volume.axes} of "
+            f"{' x '.join(map(str, volume.shape))}"
         )
     if volume.array.dtype.kind not in "iu":
         raise InputError(
@@ -59,7 +59,7 @@ def read_labels(path: Path, spacing_um: Lengths | None = None, axes: str = "") -
 def read_cells(
     rng: np.random.Generator, source: str, spacing_um: Lengths | Literal["auto"], axes: str
 ) -> Volume:
-    """Return the labels of the file of a recipe, of a folder those of one file, drawn."""
+    """Return the labels of a recipe's file, or of one file, drawn, of its folder."""
     paths = label_files(Path(source))
     path = paths[int(rng.integers(len(paths)))]
     return read_labels(path, None if spacing_um == "auto" else spacing_um, axes)
@@ -91,9 +91,8 @@ def on_grid(source: Volume, grid: Grid) -> Labels:
     array = source.array.reshape((1, *source.shape)[-3:])
     steps = (grid.spacing[0], *source.spacing)[-3:]
     middle = np.add(grid.origin, np.divide(grid.size_um, 2))
-    found = nearest(array, centred(array.shape, steps, middle), grid)
     with at(source.metadata.get(NAME, "labels")):
-        return _tidied(found)
+        return _tidied(nearest(array, centred(array.shape, steps, middle), grid))
 
 
 def _tidied(labels: NDArray[np.integer]) -> Labels:
@@ -105,7 +104,7 @@ def _tidied(labels: NDArray[np.integer]) -> Labels:
         if len(numbers) - 1 > MOST:
             raise InputError(f"expected at most {MOST} cells, found {len(numbers) - 1}; crop it")
         labels = places[1:].reshape(labels.shape)
-    tidied, kept = tidy(labels.astype(np.uint16), 1)
-    if not len(kept):
+    tidied, chosen = tidy(labels.astype(np.uint16), 1)
+    if not len(chosen):
         raise InputError("expected labels of cells in the image, found 0 in all of its voxels")
     return tidied

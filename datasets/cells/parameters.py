@@ -155,8 +155,8 @@ class Cores(Placing):
     @property
     def fitted(self) -> bool:
         """Whether each nucleus is fitted into its cell, not only put deep enough."""
-        given = self.learned or self.phantoms or (self.offset, self.ratio) != ("auto", "auto")
-        return bool(given) or self.depth[1] < 1 or self.align_deg[0] > 0
+        ranges = (self.offset, self.ratio) != ("auto", "auto") or self.depth[1] < 1
+        return ranges or self.align_deg[0] > 0 or bool(self.learned or self.phantoms)
 
 
 class Dyes(Section):
@@ -319,8 +319,8 @@ class Parameters(Section):
 
     def files(self) -> list[Path]:
         """Return the files and folders the recipe refers to."""
-        own = self.nuclei.learned, self.nuclei.phantoms
-        names = (self.cells.source, self.cells.shapes, *own)
+        cells, nuclei = self.cells, self.nuclei
+        names = (cells.source, cells.shapes, nuclei.learned, nuclei.phantoms)
         return [Path(name) for name in names if name]
 
     def sized(self, source: Volume) -> "Parameters":

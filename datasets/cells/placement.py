@@ -27,7 +27,7 @@ from cytosuite.volume import Volume
 NEIGHBOURS, FEWEST = 0.1, 5  # of the rows, those nearest to a cell, from which it draws, at least
 ALIKE, LEAST = 0.1, 0.02  # and all this near, in standard deviations of a ln, which is at least
 NEAR = 0.015  # of depth and offset: places that are as good as the best
-TRIES = 32  # places and turns of which a nucleus takes the one with most room
+TRIES = 32  # places and turns to try: a nucleus takes the one with most room
 INSIDE = 0.95  # of a nucleus before its cell cuts it, at least
 SHRINK, SMALLEST = 0.96, 0.2  # one step, and all of them
 POINTS = ball(128).T.astype(np.float64)
@@ -275,7 +275,7 @@ def _drawn(
 
 
 def _turned(rng: np.random.Generator, frame: Array, angle_deg: float, plane: bool) -> Array:
-    """Return rotations (TRIES, 3, 3) whose longest axes lie at an angle to a cell's, any side."""
+    """Return rotations (TRIES, 3, 3) with longest axes at an angle to a cell's, any side."""
     around = rng.uniform(0, 2 * np.pi, TRIES)
     if plane:
         around = np.where(around < np.pi, 0.0, np.pi)

@@ -13,11 +13,11 @@ from cytosuite.datasets.cells.parameters import Outlines
 Numbers = NDArray[np.int64]
 
 STEP = 0.5  # of a path, in pixels
-TIP = 0.35  # width of the end / that at the cell
+TIP = 0.35  # width of the end / width at the cell
 THINNEST = 0.75  # px, half the width: pieces of a process hang together
 FORKS = (0.2, 0.8)  # where along its way a process forks
 WIDE = (0.35, 1.2)  # angle of a fork, radians
-THINNER = 0.8  # width of a fork / that of the process there
+THINNER = 0.8  # width of a fork / width of the process there
 
 
 def grow_processes(
@@ -47,14 +47,14 @@ def grow_processes(
     paths[:, 4] = outlines.process_width_um / 2 / pixel
     bend = outlines.process_bend * sqrt(STEP * pixel)
 
-    def walk(stream: np.random.Generator, paths: Array, cells: Numbers) -> Array:
+    def _grow(stream: np.random.Generator, paths: Array, cells: Numbers) -> Array:
         steps = int(np.ceil(paths[:, 3].max(initial=0) / STEP))
         turns = bend * stream.normal(size=(len(paths), steps))
         ways = np.full((len(paths), steps, 4), np.nan)
         _walk(labels, dome, paths, cells + 1, turns, min(height, 1.0), ways)
         return ways
 
-    ways = walk(for_first, paths, cells)
+    ways = _grow(for_first, paths, cells)
     reached = np.isfinite(ways[:, :, 0]).sum(axis=1)
     chosen = np.flatnonzero((for_fork.random(len(cells)) < outlines.forks) & (reached > 2))
     at = (for_fork.uniform(*FORKS, len(chosen)) * reached[chosen]).astype(np.int64)
@@ -63,12 +63,12 @@ def grow_processes(
     forks[:, 2] += for_fork.choice([-1, 1], len(chosen)) * for_fork.uniform(*WIDE, len(chosen))
     forks[:, 3] -= at * STEP
     forks[:, 4] *= THINNER
-    walk(for_fork, forks, cells[chosen])
+    _grow(for_fork, forks, cells[chosen])
     return dome - before
 
 
 def _headings(rng: np.random.Generator, cells: Numbers) -> Array:
-    """Return directions (n,) in radians, those of a cell about evenly around it."""
+    """Return directions (n,) in radians, about evenly around each cell."""
     counts = np.bincount(cells)
     nth = np.arange(len(cells)) - (np.cumsum(counts) - counts)[cells]
     first = rng.uniform(0, 2 * np.pi, len(counts))[cells]

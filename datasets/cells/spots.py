@@ -18,7 +18,7 @@ from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance
 from cytosuite.volume import Volume
 
-ROUNDS = 200  # of drawing again what lies outside of its cell or too near to others
+ROUNDS = 200  # of drawing again spots that lie outside of their cell or too near to others
 EMITTERS = 64  # points that make up a ball
 POINT_UM = 1e-3  # length of a point for the means over voxels
 SHARP_UM = 1e-9  # standard deviation of light that is not spread
@@ -131,7 +131,7 @@ def _places(
     """Return a function that draws places (n, 3) in µm, in their cells, of chosen spots."""
     pool, depth = Pools.of(room), room.shape[0]
 
-    def anywhere(numbers: Numbers) -> Array:
+    def _anywhere(numbers: Numbers) -> Array:
         index = np.stack(np.unravel_index(pool.draw(rng, numbers), room.shape), axis=1)
         shift = rng.random(index.shape)
         if depth == 1:
@@ -139,17 +139,17 @@ def _places(
         return np.asarray((index + shift) * grid.spacing + grid.origin)
 
     if kind.clusters[1] == 0 or not len(cells):
-        return lambda chosen: anywhere(cells[chosen])
+        return lambda chosen: _anywhere(cells[chosen])
     low, high = kind.clusters
     owners = np.unique(cells)
     counts = rng.integers(max(low, 1), high + 1, len(owners))
-    centres = anywhere(np.repeat(owners, counts))
+    centres = _anywhere(np.repeat(owners, counts))
     starts = np.cumsum(counts) - counts
     row = np.searchsorted(owners, cells)
     home = centres[starts[row] + (rng.random(len(cells)) * counts[row]).astype(np.int64)]
     width = kind.cluster_um * np.array([float(depth > 1), 1.0, 1.0])
 
-    def around(chosen: NDArray[np.intp]) -> Array:
+    def _clustered(chosen: NDArray[np.intp]) -> Array:
         places: Array = home[chosen].copy()
         open_ = np.arange(len(chosen))
         for _ in range(ROUNDS):  # a Gaussian that the cell cuts off; in the end its middle
@@ -161,7 +161,7 @@ def _places(
                 break
         return places
 
-    return around
+    return _clustered
 
 
 def _around(rng: np.random.Generator, cloud: Cloud, parameters: Parameters) -> Put:
@@ -170,13 +170,13 @@ def _around(rng: np.random.Generator, cloud: Cloud, parameters: Parameters) -> P
     middle = np.add(cloud.middle_um, np.divide(grid.spacing[-axes:], 2))
     stretch = np.array(cloud.stretch or np.eye(axes))
 
-    def drawn(chosen: NDArray[np.intp]) -> Array:
+    def _clouded(chosen: NDArray[np.intp]) -> Array:
         places = np.full((len(chosen), 3), grid.spacing[0] / 2)
         far = cloud.size_um * rng.random((len(chosen), 1))
         places[:, -axes:] = middle + far * (rng.normal(size=(len(chosen), axes)) @ stretch)
         return places
 
-    return drawn
+    return _clouded
 
 
 def _at(labels: Labels, places_um: Array, grid: Grid) -> Labels:
@@ -189,7 +189,7 @@ def _at(labels: Labels, places_um: Array, grid: Grid) -> Labels:
 
 
 def _apart(put: Put, cells: Numbers, distance_um: float) -> tuple[Array, NDArray[np.bool_]]:
-    """Return places (N, 3), of which the kept ones (N,) lie at least a distance apart."""
+    """Return places (N, 3), and which of them (N,) lie at least a distance apart."""
     places, apart = put(np.arange(len(cells))), np.ones(len(cells), bool)
     for number in range(ROUNDS if distance_um > 0 and len(cells) > 1 else 0):
         pairs = cKDTree(places).query_pairs(distance_um, output_type="ndarray")
@@ -238,7 +238,7 @@ def _shares(places: Array, axis: tuple[Array, float], sigma_um: float) -> csr_ar
 
 
 def inside(spots: Spots, grid: Grid) -> NDArray[np.bool_]:
-    """Return a mask (N,) of the spots whose voxel belongs to a grid."""
+    """Return a mask (N,) of the spots in voxels of a grid."""
     index = (spots.places_um - grid.origin) / grid.spacing
     return np.asarray(((index >= 0) & (index < grid.shape)).all(axis=1))
 
