@@ -54,10 +54,10 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
     around = specimen.label_cells(detector)
     if around is not None:
         around, _ = labels.tidy(around, rules.min_voxels)
-    for start, stop in slabs(nuclei.shape) if levels is not None else []:
-        assert levels is not None
-        levels[start:stop] *= nuclei[start:stop] > 0
-        large.release(levels, nuclei)
+    if levels is not None:
+        for start, stop in slabs(nuclei.shape):
+            levels[start:stop] *= nuclei[start:stop] > 0
+            large.release(levels, nuclei)
     return Truth(nuclei, around, specimen.spheroid.kinds[numbers - 1], levels)
 
 
@@ -77,15 +77,15 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Im
     blur, margin = _blur(spread, detector), tuple(reach.tolist())
     if style == "visible":
         return labels.visible(nuclei, centres, detector, blur, **limits, margin_um=margin)
-    found = label(nuclei, centres, detector)
-    return labels.widen(found, detector.spacing, blur, **limits, margin_um=margin), None
+    drawn = label(nuclei, centres, detector)
+    return labels.widen(drawn, detector.spacing, blur, **limits, margin_um=margin), None
 
 
 def _blur(spread: Psf, detector: Grid) -> labels.Blur:
     """Return a function that blurs a small image as at one depth."""
     if isinstance(spread, Gaussian):
 
-        def gaussian(image: Image, spacing: Lengths, depth_um: float) -> Image:
+        def _gaussian(image: Image, spacing: Lengths, depth_um: float) -> Image:
             depth = np.array(depth_um)
             sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
             sharp = np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
@@ -95,14 +95,14 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
             veil = np.asarray(ndimage.gaussian_filter(image, wide, mode="constant"), np.float32)
             return sharp + np.float32(spread.haze) * (veil - sharp)
 
-        return gaussian
+        return _gaussian
     resampled, last = spread.resampled(detector.spacing), detector.size_um[0]
 
-    def sampled(image: Image, _: Lengths, depth_um: float) -> Image:
+    def _sampled(image: Image, _: Lengths, depth_um: float) -> Image:
         nearest = int(resampled.weights(np.array([depth_um]), last)[:, 0].argmax())
         return optics.convolve(image, resampled.kernels[nearest].image)
 
-    return sampled
+    return _sampled
 
 
 def _means(objects: Labels, photons: Image) -> NDArray[np.float64]:
@@ -142,10 +142,10 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
 
 
 def _packing(specimen: Specimen) -> dict[str, Scalar]:
-    """Return how dense the nuclei are, and in `missed`, one line, what was asked for otherwise."""
+    """Return how dense the nuclei are, and in `missed`, one line, values that were not reached."""
     spheroid, drawn = specimen.spheroid, specimen.drawn
-    room, facts, asked = spheroid.outline, dict[str, Scalar](), list[tuple[str, float, float]]()
-    facts["nuclear_volume_fraction"] = spheroid.volume_fraction
+    room, asked = spheroid.outline, list[tuple[str, float, float]]()
+    facts: dict[str, Scalar] = {"nuclear_volume_fraction": spheroid.volume_fraction}
     if spheroid.contact_share is not None:
         facts["contact_share"] = spheroid.contact_share
         asked.append(("contact", spheroid.contact_share, NEAR))
@@ -162,7 +162,9 @@ def _packing(specimen: Specimen) -> dict[str, Scalar]:
         for name, built, tolerance in asked
         if abs(built - drawn[name]) > tolerance
     ]
-    return facts | ({"missed": "; ".join(missed)} if missed else {})
+    if missed:
+        facts["missed"] = "; ".join(missed)
+    return facts
 
 
 def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any]) -> Sample:
@@ -180,11 +182,11 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         specimen.grow_cells(for_cells)
     steps: dict[str, Image] = {}
 
-    def keep(name: str, image: Image) -> None:
+    def _keep(name: str, image: Image) -> None:
         steps[name] = copied(image)
 
     output = parameters.output
-    watch = {output.channel: keep if output.steps else None}
+    watch = {output.channel: _keep if output.steps else None}
     light = expected_photons(specimen, specimen.nuclei, grid, spread, watch.get("nucleus"))
     truth = annotate(specimen, spread, light)
     metadata: dict[str, Scalar] = {**drawn, **describe(specimen, truth, light)}
@@ -223,29 +225,29 @@ def _sample(
     spacing, channel = specimen.parameters.image.spacing_um, specimen.parameters.output.channel
     turn = -1 if specimen.parameters.optics.objective == "last" else 1
 
-    def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
+    def _volume(array: NDArray[Any], **facts: Scalar) -> Volume:
         seen = array if turn == 1 else copied(array[::turn])
         return Volume(seen, spacing, "ZYX", facts)
 
-    seen = {name: volume(image, channel=name, study=STUDY) for name, image in images.items()}
+    seen = {name: _volume(image, channel=name, study=STUDY) for name, image in images.items()}
     main, name, second = truth.nuclei, "cell-labels", truth.cells
     if channel == "membrane":
         assert truth.cells is not None  # cells are simulated where their channel is shown
         main, name, second = truth.cells, "nucleus-labels", truth.nuclei
     extras = {f"{name}-image": image for name, image in seen.items() if name != channel}
     if second is not None:
-        extras[name] = volume(second)
+        extras[name] = _volume(second)
     if specimen.parameters.kinds:
-        extras["cell-kinds"] = volume(labels.type_map(truth.nuclei, truth.kinds))
+        extras["cell-kinds"] = _volume(labels.type_map(truth.nuclei, truth.kinds))
     for number, (stage, image) in enumerate(steps.items(), start=1):
-        extras[f"step-{number}-{stage}"] = volume(image)
+        extras[f"step-{number}-{stage}"] = _volume(image)
     if steps:
         extras[f"step-{len(steps) + 1}-counts"] = seen[channel]
         if truth.levels is not None:
-            extras["visible-level"] = volume(truth.levels)
+            extras["visible-level"] = _volume(truth.levels)
     density: dict[str, Scalar] = {"density [%]": 100 * specimen.spheroid.volume_fraction}
     return Sample(
-        sockets={"microscopy-image": seen[channel], "instance-labels": volume(main)},
+        sockets={"microscopy-image": seen[channel], "instance-labels": _volume(main)},
         metadata=metadata,
         extras=extras,
         conditions=density | measured(seen[channel].array, main),

@@ -116,22 +116,32 @@ def _from_library(
 def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Spheroid:
     """Return a spheroid with its nuclei at their places; InputError if they cannot be packed."""
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
+    cells: GivenCells | None = None
+    share: float | None = None
     if parameters.cells.source:
         room, packed, cells = _in_cells((for_outline, for_nuclei, for_places), parameters, drawn)
-        parts, owners = _divided(for_changes, packed)
-        others, blobs = _debris(for_debris, parameters, drawn, room, packed)
-        return Spheroid(packed, parts, owners, others, blobs, room, cells)
+    else:
+        room, packed = _packed((for_outline, for_nuclei, for_places), parameters, drawn)
+        if drawn["contact"] > 0 and any(map(len, packed)):
+            packed, share = _pressed(packed, parameters, drawn["contact"], room.living)
+    parts, owners = _divided(for_changes, packed)
+    others, blobs = _debris(for_debris, parameters, drawn, room, packed)
+    return Spheroid(packed, parts, owners, others, blobs, room, cells, share)
+
+
+def _packed(
+    rngs: tuple[np.random.Generator, ...], parameters: Parameters, drawn: Drawn
+) -> tuple[Outline, Populations]:
+    """Return tissue and nuclei at their places, less dense where they find no room."""
     fraction = drawn["volume_fraction"]
     # A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only
     # when it is round, and each has half a gap to the surface.
     few = FEW[0] + FEW[1] * drawn.get("n_nuclei", np.inf)
     least = min(parameters.tissue.volume_fraction[0], few)
     while True:
-        rngs = (for_outline, for_nuclei)
-        room, populations, groups = _people(rngs, parameters, drawn, fraction)
+        room, populations, groups = _people(rngs[:2], parameters, drawn, fraction)
         try:
-            packed = _place(for_places, parameters, drawn, room, populations, groups)
-            break
+            packed = _place(rngs[2], parameters, drawn, room, populations, groups)
         except InputError:
             fixed = room.fixed and "n_nuclei" in drawn
             if parameters.tissue.arrangement == "random":
@@ -146,14 +156,9 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
                 if room.core is None or drawn["core"] < LEAST_CORE:
                     raise
                 drawn = drawn | {"core": drawn["core"] * LOOSEN**2}  # a thicker shell
-        fraction = max(fraction * LOOSEN, least)
-    packed = tuple(_aligned(population, parameters, room) for population in packed)
-    share = None
-    if drawn["contact"] > 0 and any(map(len, packed)):
-        packed, share = _pressed(packed, parameters, drawn["contact"], room.living)
-    parts, owners = _divided(for_changes, packed)
-    others, blobs = _debris(for_debris, parameters, drawn, room, packed)
-    return Spheroid(packed, parts, owners, others, blobs, room, contact_share=share)
+            fraction = max(fraction * LOOSEN, least)
+        else:
+            return room, tuple(_aligned(population, parameters, room) for population in packed)
 
 
 def _in_cells(
@@ -189,10 +194,7 @@ def _in_cells(
 
 
 def _people(
-    rngs: tuple[np.random.Generator, np.random.Generator],
-    parameters: Parameters,
-    drawn: Drawn,
-    fraction: float,
+    rngs: tuple[np.random.Generator, ...], parameters: Parameters, drawn: Drawn, fraction: float
 ) -> tuple[Outline, Populations, Groups]:
     """Return tissue, nuclei, and the balls of subcultures."""
     for_outline, for_nuclei = rngs
@@ -255,8 +257,8 @@ def _place(
         points = _starts(rng, sum(map(len, populations)), homes[0], rest)
         ahead = zip(populations, np.split(points, starts[1:-1]), strict=True)
         populations = tuple(
-            _aligned(replace(population, centres_um=own), parameters, room)
-            for population, own in ahead
+            _aligned(replace(population, centres_um=centres), parameters, room)
+            for population, centres in ahead
         )
     bodies, _ = mixed(part for population in populations for part in population.parts)
     axes, rotations = bodies.semi_axes_um, bodies.rotations

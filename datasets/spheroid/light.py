@@ -101,8 +101,8 @@ class Specimen:
         for (part, points), kind in zip(self.spheroid.bodies(), kinds, strict=True):
             bodies.paint(part, points, grid, self._tiles[kind.chromatin_um], image)
         tile = self._tiles[kinds[0].chromatin_um]
-        for found, points in self.spheroid.debris:
-            bodies.paint(found, points, grid, tile, image)
+        for part, points in self.spheroid.debris:
+            bodies.paint(part, points, grid, tile, image)
         if self.cells is not None and self.drawn["bleed_through"] > 0:
             image += np.float32(self.drawn["bleed_through"]) * self.membranes(grid)
         return image

@@ -233,11 +233,11 @@ def _from_recipe(old: Published, folder: Path, home: Path, log: Migration) -> Pu
             log.note(f"{name}: no such file; correct its path in the recipe")
         return os.path.relpath(places[0], home) if places else name
 
-    given = {key: value for key in PATHS if (value := getattr(old, key))}
     return old.model_copy(
         update={
             key: moved(value) if isinstance(value, str) else tuple(map(moved, value))
-            for key, value in given.items()
+            for key in PATHS
+            if (value := getattr(old, key))
         }
     )
 
@@ -279,8 +279,9 @@ def migrate(path: Path, home: Path | None = None) -> Migration:
         "references": [DOI[1 if version == "first version" else 2]],
         "parameters": {name: section for name, section in parameters.items() if section},
     }
-    given = [key for key in MACHINE if values.get(key) is not None]
-    log.untranslated += [f"{key}: {MACHINE[key]}" for key in given]
+    log.untranslated += [
+        f"{key}: {reason}" for key, reason in MACHINE.items() if values.get(key) is not None
+    ]
     return log
 
 

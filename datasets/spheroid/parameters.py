@@ -20,7 +20,7 @@ from cytosuite.errors import InputError
 
 Drawn = dict[str, float]
 
-TYPICAL = 20  # nuclei, whose diameter is that of the recipe
+TYPICAL = 20  # number of nuclei that have the diameter of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
 WHOLE = {"bodies", "blobs"}  # numbers of things
 # Drawn last, as they came.
@@ -157,16 +157,16 @@ def _size(parameters: Parameters) -> Iterator[str]:
 def _names(parameters: Parameters) -> Iterator[str]:
     """Yield mistakes of kinds: equal or unknown names, without any share, without a place."""
     names = [kind.name for kind in parameters.all_kinds()]
-    known = ", ".join(names)
+    listed = ", ".join(names)
     if len(set(names)) < len(names):
-        yield f"kinds must have different names, found {known}"
+        yield f"kinds must have different names, found {listed}"
     if not any(kind.share > 0 for kind in parameters.all_kinds()):
         yield "at least one of kinds needs a share above 0"
     if parameters.subcultures and "blastocyst" in parameters.tissue.outline:
         yield "subcultures have no place in a blastocyst; leave them out or take another outline"
     for subculture in parameters.subcultures:
         if subculture.kind not in names:
-            yield f"subcultures: kind {subculture.kind!r} is not among kinds: {known}"
+            yield f"subcultures: kind {subculture.kind!r} is not among kinds: {listed}"
     if parameters.output.channel == "membrane" and not parameters.cells.enabled:
         yield "output.channel is membrane, but cells.enabled is false; set it to true"
 
