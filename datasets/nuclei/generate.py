@@ -32,14 +32,14 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         parameters = parse("nuclei parameters", dict(parameters), Parameters)
     for_place, for_shape, for_grey, for_light, for_camera = rng.spawn(5)
     stars, centres, _ = populate(for_place, for_shape, parameters)
-    found = annotate(stars, centres, parameters)
-    values = draw_values(for_grey, len(found.numbers), parameters)
+    annotation = annotate(stars, centres, parameters)
+    values = draw_values(for_grey, len(annotation.numbers), parameters)
     drawn = draw_light(for_light, parameters)
-    radii = stars.axes_um[found.numbers].prod(axis=1) ** (1 / 3)
+    radii = stars.axes_um[annotation.numbers].prod(axis=1) ** (1 / 3)
     mean = float(radii.mean()) if len(radii) else 0.0
     measures: dict[str, Scalar] = {**drawn, "n_nuclei": len(radii), "mean_radius_um": mean}
-    measures["n_layers"] = len(found.layers)
-    return show(for_camera, found, values, parameters, measures)
+    measures["n_layers"] = len(annotation.layers)
+    return show(for_camera, annotation, values, parameters, measures)
 
 
 def labels_of(rng: np.random.Generator, values: Mapping[str, Any]) -> Volume:
@@ -53,34 +53,34 @@ def labels_of(rng: np.random.Generator, values: Mapping[str, Any]) -> Volume:
 
 def show(
     rng: np.random.Generator,
-    found: Annotation,
+    annotation: Annotation,
     values: Image,
     parameters: Parameters,
     measures: Mapping[str, Scalar],
 ) -> Sample:
     """Return sketch, image and extras of labels with grey values (M,)."""
-    image = expose(rng, found, values, parameters, measures)
+    image = expose(rng, annotation, values, parameters, measures)
     axes = "YX" if parameters.plane else "ZYX"
 
     def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
         """Return an array (Z, Y, X) with the voxel size, as a plane where the image is one."""
         return Volume(array.reshape(parameters.shape), parameters.spacing_um, axes, facts)
 
-    labels, seen = volume(found.labels), volume(image, channel="nucleus", study=STUDY)
+    labels, seen = volume(annotation.labels), volume(image, channel="nucleus", study=STUDY)
     others: dict[str, Volume] = {}
     if parameters.extras:
         others |= extras(labels, parameters.border_um)
         if parameters.max_overlap > 0:
-            others["overlap"] = volume(_overlap(found))
+            others["overlap"] = volume(_overlap(annotation))
     sockets = {"instance-labels": labels, "microscopy-image": seen}
     if parameters.max_overlap > 0 and parameters.extras:
         first, *rest = parameters.shape
-        stack = large.room((len(found.layers) * first, *rest), np.uint16)
-        np.concatenate(found.layers, out=stack.reshape(-1, *found.labels.shape[1:]))
+        stack = large.room((len(annotation.layers) * first, *rest), np.uint16)
+        np.concatenate(annotation.layers, out=stack.reshape(-1, *annotation.labels.shape[1:]))
         sockets["layered-labels"] = replace(labels, array=stack)
     if parameters.sketch:  # first, as the main input of a synthesiser
-        sketch = large.room(found.labels.shape, np.float32)
-        for planes, part in soften(found, values, (parameters.smooth_um,) * 3, parameters):
+        sketch = large.room(annotation.labels.shape, np.float32)
+        for planes, part in soften(annotation, values, (parameters.smooth_um,) * 3, parameters):
             sketch[planes] = part
             large.release(sketch)
         sockets = {"structure-sketch": volume(sketch, channel="nucleus", study=STUDY), **sockets}
@@ -97,30 +97,30 @@ def draw_values(rng: np.random.Generator, count: int, parameters: Parameters) ->
     return rng.uniform(*parameters.grey, count).astype(np.float32)
 
 
-def grey(found: Annotation, values: Image, box: Box = ()) -> Image:
+def grey(annotation: Annotation, values: Image, box: Box = ()) -> Image:
     """Return the sum of the values (M,) of nuclei in each voxel of a box, at most 1."""
     lookup = np.append(np.float32(0), values)
-    sketch = lookup[found.layers[0][box]]
-    for layer in found.layers[1:]:
+    sketch = lookup[annotation.layers[0][box]]
+    for layer in annotation.layers[1:]:
         sketch += lookup[layer[box]]
     return np.minimum(sketch, 1, out=sketch)
 
 
 def soften(
-    found: Annotation, values: Image, widths_um: tuple[float, ...], parameters: Parameters
+    annotation: Annotation, values: Image, widths_um: tuple[float, ...], parameters: Parameters
 ) -> Iterator[tuple[slice, Image]]:
     """Yield the sketch by slabs after a Gaussian, z y x in µm; a plane is not blurred along z."""
     widths = widths_um[-len(parameters.spacing_um) :]
     sigma = [width / step for width, step in zip(widths, parameters.spacing_um, strict=True)]
     sigma = [0.0] * (3 - len(sigma)) + sigma
-    for planes, light in blurred(partial(grey, found, values), found.labels.shape, sigma):
+    for planes, light in blurred(partial(grey, annotation, values), annotation.labels.shape, sigma):
         yield planes, light
-        large.release(*found.layers)
+        large.release(*annotation.layers)
 
 
 def expose(
     rng: np.random.Generator,
-    found: Annotation,
+    annotation: Annotation,
     values: Image,
     parameters: Parameters,
     drawn: Mapping[str, Scalar],
@@ -129,8 +129,8 @@ def expose(
     z, across = parameters.psf_um
     camera = {name: getattr(parameters, name) for name in ("gain", "offset", "read_noise")}
     detector = Detector(**camera)
-    image = large.room(found.labels.shape, np.uint16)
-    for planes, light in soften(found, values, (z, across, across), parameters):
+    image = large.room(annotation.labels.shape, np.uint16)
+    for planes, light in soften(annotation, values, (z, across, across), parameters):
         light *= np.float32(drawn["photons"])
         light += np.float32(drawn["background_photons"])
         image[planes] = detector.expose(rng, light)
@@ -145,11 +145,11 @@ def draw_light(rng: np.random.Generator, parameters: Parameters) -> dict[str, fl
     return {"photons": float(np.exp(rng.uniform(low, high))), "background_photons": background}
 
 
-def _overlap(found: Annotation) -> NDArray[np.uint8]:
+def _overlap(annotation: Annotation) -> NDArray[np.uint8]:
     """Return how many nuclei (Z, Y, X) lie in each voxel."""
-    count = large.room(found.labels.shape, np.uint8)
+    count = large.room(annotation.labels.shape, np.uint8)
     for start, stop in slabs(count.shape):
-        for layer in found.layers:
+        for layer in annotation.layers:
             count[start:stop] += layer[start:stop] > 0
-        large.release(count, *found.layers)
+        large.release(count, *annotation.layers)
     return count

@@ -166,6 +166,7 @@ class Parameters(Section):
         """
         if not self.plane or self.max_overlap == 0:
             return self.max_overlap
-        wanted = self.max_overlap
-        u = float(brentq(lambda u: 2 * (acos(u) - u * sqrt(1 - u * u)) / pi - wanted, 0.0, 1.0))
+        u = float(
+            brentq(lambda u: 2 * (acos(u) - u * sqrt(1 - u * u)) / pi - self.max_overlap, 0.0, 1.0)
+        )
         return (u**3 - 3 * u + 2) / 2

@@ -15,7 +15,7 @@ from cytosuite.datasets.physics.harmonics_model import read_model
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import pack
 from cytosuite.datasets.physics.region import Region
-from cytosuite.datasets.physics.shapes import random_rotations
+from cytosuite.datasets.physics.shapes import about_axis, random_rotations
 from cytosuite.datasets.ranges import draw, draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import large
@@ -250,31 +250,31 @@ def annotate(stars: Stars, centres_um: Array, parameters: Parameters) -> Annotat
     grid = detector(parameters)
     if parameters.foreground == "map":
         stars, centres_um = globe(parameters).spread(stars, centres_um)
-    labels, kept = tidy(label(stars, centres_um, grid), parameters.min_voxels)
+    labels, numbers = tidy(label(stars, centres_um, grid), parameters.min_voxels)
     if parameters.max_overlap == 0:
-        return Annotation(labels, (labels,), kept - 1)
+        return Annotation(labels, (labels,), numbers - 1)
     new = np.zeros(len(stars), np.uint16)
-    new[kept - 1] = np.arange(1, len(kept) + 1)
-    return Annotation(labels, layers(stars, centres_um, grid, new), kept - 1)
+    new[numbers - 1] = np.arange(1, len(numbers) + 1)
+    return Annotation(labels, layers(stars, centres_um, grid, new), numbers - 1)
 
 
 def layers(stars: Bodies, centres_um: Array, grid: Grid, numbers: Labels) -> tuple[Labels, ...]:
     """Return label images that hold every whole nucleus with a number, in the first free one."""
-    found = [large.room(grid.shape, np.uint16)]
+    images = [large.room(grid.shape, np.uint16)]
     for patch in stars.patches(centres_um, grid):
         number = numbers[patch.index]
         if number == 0:
             continue
         mask = patch.on_box(patch.distance, 1.0) < 1
-        free = (each for each in found if not each[patch.box][mask].any())
+        free = (image for image in images if not image[patch.box][mask].any())
         layer = next(free, None)
         if layer is None:
             layer = large.room(grid.shape, np.uint16)
-            found.append(layer)
+            images.append(layer)
         layer[patch.box][mask] = number
         if number % SOME == 0:
-            large.release(*found)
-    return tuple(found)
+            large.release(*images)
+    return tuple(images)
 
 
 def _axes(rng: np.random.Generator, count: int, parameters: Parameters) -> Array:
@@ -293,10 +293,4 @@ def _rotations(rng: np.random.Generator, count: int, parameters: Parameters) -> 
     """Return rotations (N, 3, 3): any, or about z alone."""
     if not (parameters.plane or parameters.upright):
         return random_rotations(rng, count)
-    turn = np.deg2rad(parameters.turn_deg) * rng.uniform(-1, 1, count)
-    rotations = np.zeros((count, 3, 3))
-    rotations[:, 0, 0] = 1
-    rotations[:, 1, 1] = rotations[:, 2, 2] = np.cos(turn)
-    rotations[:, 2, 1] = np.sin(turn)
-    rotations[:, 1, 2] = -rotations[:, 2, 1]
-    return rotations
+    return about_axis(np.deg2rad(parameters.turn_deg) * rng.uniform(-1, 1, count))

@@ -100,18 +100,18 @@ def _step(
 
 def tracks_of(presence: Sequence[Names], mothers: Mapping[int, int]) -> dict[int, list[Track]]:
     """Return tracks from 1 on, one per stretch of a cell; parents: the mother's or own last one."""
-    found: dict[int, list[Track]] = {}
+    tracks: dict[int, list[Track]] = {}
     label = 0
     for frame, names in enumerate(presence):
         for name in names.tolist():
-            own = found.setdefault(name, [])
-            if own and own[-1].end == frame - 1:
-                own[-1] = replace(own[-1], end=frame)
+            stretches = tracks.setdefault(name, [])
+            if stretches and stretches[-1].end == frame - 1:
+                stretches[-1] = replace(stretches[-1], end=frame)
                 continue
-            before = own or found.get(mothers[name], [])
+            before = stretches or tracks.get(mothers[name], [])
             label += 1
-            own.append(Track(label, frame, frame, before[-1].label if before else 0))
-    return found
+            stretches.append(Track(label, frame, frame, before[-1].label if before else 0))
+    return tracks
 
 
 def simulate_series(
@@ -124,27 +124,27 @@ def simulate_series(
     light = draw_light(for_light, parameters)
     values = draw_values(for_grey, 0, parameters)
     for frame, colony in enumerate(colonies(for_cells, parameters, frames)):
-        found = annotate(colony.present, colony.centres_um, parameters)
-        names, mothers = colony.names[found.numbers], colony.mothers[found.numbers]
+        annotation = annotate(colony.present, colony.centres_um, parameters)
+        names, mothers = colony.names[annotation.numbers], colony.mothers[annotation.numbers]
         more = int(colony.names.max(initial=0)) - len(values)
         values = np.append(values, draw_values(for_grey, max(more, 0), parameters))
         measures = {**light, "frame": frame}
-        yield show(for_camera, found, values[names - 1], parameters, measures), names, mothers
+        yield show(for_camera, annotation, values[names - 1], parameters, measures), names, mothers
 
 
 def by_track(
     labels: Sequence[Labels], presence: Sequence[Names], mothers: Mapping[int, int]
 ) -> tuple[list[Labels], list[Track]]:
     """Return labels by track, and the tracks; ``presence[frame][label - 1]`` is a cell."""
-    known = tracks_of(presence, mothers)
-    found = []
-    for frame, (own, names) in enumerate(zip(labels, presence, strict=True)):
+    tracks = tracks_of(presence, mothers)
+    renumbered = []
+    for frame, (image, names) in enumerate(zip(labels, presence, strict=True)):
         numbers = [
-            next(t.label for t in known[name] if t.begin <= frame <= t.end)
+            next(t.label for t in tracks[name] if t.begin <= frame <= t.end)
             for name in names.tolist()
         ]
-        found.append(np.append(0, numbers).astype(np.uint16)[own])
-    return found, [track for own in known.values() for track in own]
+        renumbered.append(np.append(0, numbers).astype(np.uint16)[image])
+    return renumbered, [track for stretches in tracks.values() for track in stretches]
 
 
 def write_series(
@@ -161,7 +161,7 @@ def write_series(
     digits = max(3, len(str(frames - 1)))
     labels, presence = list[Volume](), list[Names]()
     mothers: dict[int, int] = {}
-    for number, (sample, names, own) in enumerate(simulate_series(rng, parameters, frames)):
+    for number, (sample, names, parents) in enumerate(simulate_series(rng, parameters, frames)):
         file = f"t{number:0{digits}d}.tif"
         labels.append(sample.volume("instance-labels"))
         # 53 bits are whole in any JSON. By it a synthesiser's noise moves with the tracks.
@@ -170,7 +170,7 @@ def write_series(
         write(folder / name / file, replace(image, metadata={**image.metadata, **shared}))
         write(folder / f"{name}_SKETCH" / file, sample.volume("structure-sketch"))
         presence.append(names)
-        mothers |= dict(zip(names.tolist(), own.tolist(), strict=True))
+        mothers |= dict(zip(names.tolist(), parents.tolist(), strict=True))
         done(number + 1)
     tracked = by_track([volume.array for volume in labels], presence, mothers)
     like = replace(labels[0], metadata=shared)

@@ -69,7 +69,7 @@ class Extraction:
     @property
     def skipped(self) -> tuple[CutObject, ...]:
         """The objects that are no phantoms."""
-        return tuple(found for found in self.objects if found.skipped)
+        return tuple(entry for entry in self.objects if entry.skipped)
 
 
 def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Extraction:
@@ -85,17 +85,17 @@ def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Ex
             continue
         mask = largest_piece(marked[box] == label)
         voxels = int(np.count_nonzero(mask))
-        found = CutObject(label, voxels, _unfit(box, marked.shape, voxels, options.min_voxels))
-        if not found.skipped:
+        entry = CutObject(label, voxels, _unfit(box, marked.shape, voxels, options.min_voxels))
+        if not entry.skipped:
             local = _surroundings(grey, marked, box, margin)
             level, source = (stack(), "stack") if local is None else (local, "surroundings")
-            found = replace(found, background=level, background_from=source)
+            entry = replace(entry, background=level, background_from=source)
             above = np.asarray(grey[box] - level, np.float32)
             if above[mask].mean() > 0:
                 cuts.append((label, _smoothed(above, mask, spacing, options.smooth_um), mask))
             else:
-                found = replace(found, skipped="not brighter than its background")
-        objects.append(found)
+                entry = replace(entry, skipped="not brighter than its background")
+        objects.append(entry)
     return Extraction(_relative(cuts, spacing), tuple(objects))
 
 
@@ -230,25 +230,25 @@ def extract_to(
         raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
     cutting, alteration = cutting or Cutting(), alteration or Alteration()
     rng = np.random.default_rng(seed)
-    found: list[Extraction] = []
+    extractions: list[Extraction] = []
     sources, entries = list[Entry](), list[Entry]()
     with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
             with at(image):
-                found.append(extract(read(image), read_labels(labels), cutting))
-            objects = [asdict(item) for item in found[-1].objects]
+                extractions.append(extract(read(image), read_labels(labels), cutting))
+            objects = [asdict(item) for item in extractions[-1].objects]
             files = {
                 kind: {"file": plain(path.name), "sha256": digest(files_of(path), path.parent)}
                 for kind, path in (("image", image), ("labels", labels))
             }
             sources.append({"name": name, **files, "objects": objects})
-            for phantom in found[-1].phantoms:
-                own = replace(phantom, name=f"{name}_{phantom.name}")
-                entries.append(_written(temporary, own, name))
+            for phantom in extractions[-1].phantoms:
+                nucleus = replace(phantom, name=f"{name}_{phantom.name}")
+                entries.append(_written(temporary, nucleus, name))
                 for number in range(1, augment_copies + 1):
-                    copy = augment(rng, own, alteration, f"{own.name}_copy_{number:02d}")
+                    copy = augment(rng, nucleus, alteration, f"{nucleus.name}_copy_{number:02d}")
                     entries.append(_written(temporary, copy, name))
-        summary = _summary(folder, image_path, found, len(entries))
+        summary = _summary(folder, image_path, extractions, len(entries))
         settings = {"augment_copies": augment_copies, "alteration": asdict(alteration)}
         parameters = {"cutting": asdict(cutting), **settings}
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
@@ -280,10 +280,12 @@ def _new_library(folder: Path) -> Iterator[Path]:
         yield temporary
 
 
-def _summary(folder: Path, source: Path, found: list[Extraction], written: int) -> LibrarySummary:
+def _summary(
+    folder: Path, source: Path, extractions: list[Extraction], written: int
+) -> LibrarySummary:
     """Return the numbers of a library, or refuse one without a nucleus."""
-    phantoms = [phantom for extraction in found for phantom in extraction.phantoms]
-    skipped = Counter(item.skipped for extraction in found for item in extraction.skipped)
+    phantoms = [phantom for extraction in extractions for phantom in extraction.phantoms]
+    skipped = Counter(item.skipped for extraction in extractions for item in extraction.skipped)
     if not phantoms:
         reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
         raise InputError(
@@ -291,7 +293,7 @@ def _summary(folder: Path, source: Path, found: list[Extraction], written: int) 
         )
     return LibrarySummary(
         folder=folder,
-        stacks=len(found),
+        stacks=len(extractions),
         nuclei=len(phantoms),
         copies=written - len(phantoms),
         skipped=dict(skipped),
@@ -304,18 +306,18 @@ def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, 
     if labels_path is None:
         items = index(image_path, "segment").having(LABELS.slug, image_path)
         return [(item.name, item.image, item.files[LABELS.slug]) for item in items]
-    found: list[tuple[str, Path, Source]]
+    stacks: list[tuple[str, Path, Source]]
     if image_path.is_dir():
         if not labels_path.is_dir():
             raise InputError(f"{labels_path}: expected a folder of labels as images is one")
         images = named(image_path)
         labels = partners(images, labels_path, named(labels_path))
-        found = [(case_name(key), images[key], path) for key, path in labels.items()]
+        stacks = [(case_name(key), images[key], path) for key, path in labels.items()]
     else:
-        found = [(case_name(key_of(image_path)), image_path, labels_path)]
-    if not found:
+        stacks = [(case_name(key_of(image_path)), image_path, labels_path)]
+    if not stacks:
         raise InputError(f"{image_path}: expected images with labels of the same name, found none")
-    return found
+    return stacks
 
 
 def _written(folder: Path, phantom: Phantom, source: str) -> Entry:

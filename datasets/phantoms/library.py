@@ -16,6 +16,7 @@ from scipy.special import ndtri
 from cytosuite.bodies.grid import Array, Image, Lengths
 from cytosuite.contract.interface import LARGEST, is_finite
 from cytosuite.datasets.physics.labels import largest_piece
+from cytosuite.datasets.physics.shapes import about_axis
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
@@ -43,14 +44,14 @@ def signed_distance(
     # The voxels of the mask blur the edge by a twelfth of their squared size as well.
     sigma = np.sqrt(((normal * steps) ** 2).sum(axis=0) * (SMOOTHING**2 + 1 / 12))
     height = -sigma * ndtri(np.clip(smooth, 0.01, 0.99))
-    found = np.where(
+    distance = np.where(
         mask, -_carried(mask, -height, -normal, spacing), _carried(~mask, height, normal, spacing)
     )
     voxel = float(np.prod(spacing))
     volume = np.count_nonzero(mask) * voxel if volume_um3 is None else volume_um3
-    values = _samples(found, spacing)
+    values = _samples(distance, spacing)
     moved = _level(values, volume / voxel * PARTS**3, voxel ** (1 / 3) / PARTS)
-    return np.asarray(found - moved, np.float32)
+    return np.asarray(distance - moved, np.float32)
 
 
 def spread(field: Image, mask: NDArray[np.bool_], spacing: Lengths) -> Image:
@@ -92,13 +93,13 @@ def moments(inside: NDArray[np.bool_], spacing: Lengths, volume: float) -> tuple
     away = points - centroid
     # Each voxel is a box, not a point: a single one has a shape as well.
     covariance = away.T @ away / len(points) + np.diag(np.square(spacing) / 12)
-    found = 4 / 3 * np.pi * np.sqrt(5**3 * np.linalg.det(covariance))
-    return centroid, np.asarray(covariance * (volume / found) ** (2 / 3))
+    ellipsoid = 4 / 3 * np.pi * np.sqrt(5**3 * np.linalg.det(covariance))
+    return centroid, np.asarray(covariance * (volume / ellipsoid) ** (2 / 3))
 
 
 def crossings_um(distance: Image, spacing: Lengths) -> Array:
     """Return points (n, 3), µm, where the surface cuts the lines between neighbouring voxels."""
-    found = []
+    crossings = []
     for axis in range(3):
         first, second = (
             distance[tuple(span if a == axis else slice(None) for a in range(3))]
@@ -107,8 +108,8 @@ def crossings_um(distance: Image, spacing: Lengths) -> Array:
         where = (first < 0) != (second < 0)
         points = np.argwhere(where).astype(float)
         points[:, axis] += first[where] / (first[where] - second[where])
-        found.append(points * np.asarray(spacing))
-    return np.concatenate(found)
+        crossings.append(points * np.asarray(spacing))
+    return np.concatenate(crossings)
 
 
 def draw_rotations(rng: np.random.Generator, count: int, tilt: float, turn: float = 180.0) -> Array:
@@ -116,18 +117,8 @@ def draw_rotations(rng: np.random.Generator, count: int, tilt: float, turn: floa
     around = rng.uniform(-1.0, 1.0, count) * np.deg2rad(turn)
     side = rng.uniform(0, 2 * np.pi, count)
     cosine = 1 - rng.random(count) * (1 - np.cos(np.deg2rad(tilt)))
-    tilted = _turns(side) @ _turns(np.arccos(cosine), axis=2) @ _turns(-side)
-    return np.asarray(_turns(around) @ tilted)
-
-
-def _turns(angles: Array, axis: int = 0) -> Array:
-    """Return rotations (N, 3, 3) about one axis by angles (N,) in radians."""
-    a, b = [other for other in range(3) if other != axis]
-    turns = np.tile(np.eye(3), (len(angles), 1, 1))
-    turns[:, a, a] = turns[:, b, b] = np.cos(angles)
-    turns[:, b, a] = np.sin(angles)
-    turns[:, a, b] = -np.sin(angles)
-    return turns
+    tilted = about_axis(side) @ about_axis(np.arccos(cosine), axis=2) @ about_axis(-side)
+    return np.asarray(about_axis(around) @ tilted)
 
 
 def _covered(distance: NDArray[np.floating], width: float) -> float:
@@ -141,9 +132,9 @@ def _level(values: NDArray[np.floating], cells: float, width: float) -> float:
     rank = min(int(cells), values.size - 1)
     about = float(np.partition(values, rank)[rank])
     near = values[abs(values - about) < 2 * width]
-    wanted = cells - np.count_nonzero(values <= about - 2 * width)
+    missing = cells - np.count_nonzero(values <= about - 2 * width)
     low, high = about - 1.5 * width, about + 1.5 * width
-    return float(brentq(lambda d: _covered(near - d, width) - wanted, low, high, xtol=1e-5))
+    return float(brentq(lambda d: _covered(near - d, width) - missing, low, high, xtol=1e-5))
 
 
 def _carried(mask: NDArray[np.bool_], height: Array, normal: Array, spacing: Lengths) -> Array:
@@ -225,10 +216,10 @@ def cut(name: str, intensity: Image, distance: Image, spacing: Lengths) -> Phant
         slice(max(span.start - MARGIN, 0), span.stop + MARGIN)
         for span in ndimage.find_objects(inside.astype(np.uint8))[0]
     )
-    kept = np.where(inside, intensity, np.float32(0))[box]
+    light = np.where(inside, intensity, np.float32(0))[box]
     return Phantom(
         name,
-        np.ascontiguousarray(kept, np.float32),
+        np.ascontiguousarray(light, np.float32),
         np.ascontiguousarray(distance[box], np.float32),
         spacing,
     )
@@ -274,10 +265,10 @@ def write_phantom(folder: Path, phantom: Phantom) -> None:
     name = phantom.name
     if not name or name.endswith(LABEL):
         raise InputError(f"phantom name: expected a name that does not end in {LABEL}: {name!r}")
-    known = {key: getattr(phantom, key) for key in ("volume_um3", "brightness", "volume_ratio")}
+    facts = {key: getattr(phantom, key) for key in ("volume_um3", "brightness", "volume_ratio")}
     label = phantom.inside.astype(np.uint8)
     write(folder / f"{name}{LABEL}.tif", Volume(label, phantom.spacing))
-    write(folder / f"{name}.tif", Volume(phantom.intensity, phantom.spacing, "ZYX", known))
+    write(folder / f"{name}.tif", Volume(phantom.intensity, phantom.spacing, "ZYX", facts))
 
 
 def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> Phantom:
@@ -307,13 +298,13 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
         light = _relative(light, marked.array, mask, image)
         with at(image):
             return from_mask(name, light, mask, step)
-    own = _positive(image, grey, "volume_um3") / float(np.prod(grey.spacing))  # in voxels
-    if not 1 / MOST_CHANGE <= own / np.count_nonzero(mask) <= MOST_CHANGE:
+    voxels = _positive(image, grey, "volume_um3") / float(np.prod(grey.spacing))  # in voxels
+    if not 1 / MOST_CHANGE <= voxels / np.count_nonzero(mask) <= MOST_CHANGE:
         raise InputError(
             f"{image}: expected a volume_um3 like that of the label, {np.count_nonzero(mask)} "
-            f"voxels, found {own:.4g} voxels"
+            f"voxels, found {voxels:.4g} voxels"
         )
-    volume, ratio = own * z * y * x, _positive(image, grey, "volume_ratio", 1.0)
+    volume, ratio = voxels * z * y * x, _positive(image, grey, "volume_ratio", 1.0)
     with at(image):
         return replace(from_mask(name, light, mask, step, volume), volume_ratio=ratio)
 

@@ -31,11 +31,11 @@ class StoredNuclei:
 
     def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> "StoredNuclei":
         """Return the chosen nuclei: their numbers, in any order and number, or a mask (N,)."""
-        own = fields(self)[1:]  # one value per nucleus; the library stays
-        return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in own})
+        columns = fields(self)[1:]  # one value per nucleus; the library stays
+        return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in columns})
 
     def looser(self, um: float) -> "StoredNuclei":
-        """Return nuclei whose mean radius is some µm larger, or smaller, down to a third."""
+        """Return nuclei with a mean radius some µm larger, or smaller, down to a third."""
         factor = np.maximum(1 + um / self.semi_axes_um.prod(axis=1) ** (1 / 3), 1 / 3)
         axes = self.semi_axes_um * factor[:, None]
         return replace(self, semi_axes_um=axes, transforms=self.transforms * factor[:, None, None])
@@ -74,7 +74,7 @@ class StoredNuclei:
             yield Patch(i, box, inside, position.astype(np.float32), relative)
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
-        """Return the stored dye (n,), not that of the tile, averaged over larger voxels."""
+        """Return the stored dye (n,), not the tile's, averaged over larger voxels."""
         del tile
         i, phantom = patch.index, self._phantom(patch.index)
         to_index = self._to_index(i)
@@ -128,8 +128,8 @@ def draw_stored(
         diameters = [(6 / np.pi * phantom.volume_um3) ** (1 / 3) for phantom in library]
         scale *= diameter_um / float(np.median(diameters))
     turned = rotations * signs[:, None, :]
-    own = np.stack([phantom.rotation for phantom in library])[which]
-    axes = turned @ own
+    frames = np.stack([phantom.rotation for phantom in library])[which]
+    axes = turned @ frames
     # A mirrored ellipsoid is the turned one; a column's sign makes it a rotation again.
     axes[:, :, 2] *= signs.prod(axis=1)[:, None]
     return StoredNuclei(
@@ -145,7 +145,7 @@ def draw_stored(
 def _turned(matrix: Array, points: Sequence[Array] | Image) -> Array:
     """Return a map (3, 3) of points by axis; no matrix product: alike in any box."""
     return np.asarray(
-        [sum(own * ticks for own, ticks in zip(row, points, strict=True)) for row in matrix]
+        [sum(factor * ticks for factor, ticks in zip(row, points, strict=True)) for row in matrix]
     )
 
 
