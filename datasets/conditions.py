@@ -26,11 +26,11 @@ def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str,
     planes = (-1, *image.shape[-2:])
     step = some_planes(image.shape).step
     pairs = zip(image.reshape(planes), labels.reshape(planes), strict=True)
-    for number, (plane, found) in enumerate(pairs):
+    for number, (plane, objects) in enumerate(pairs):
         large.release(image, labels)
         if number % step:
             continue
-        light, free = plane.astype(np.float64), found == 0
+        light, free = plane.astype(np.float64), objects == 0
         inside += light[~free].sum(), np.count_nonzero(~free)
         outside += light[free].sum(), np.count_nonzero(free)
         second = light[:, :-2] - 2 * light[:, 1:-1] + light[:, 2:]

@@ -117,38 +117,38 @@ def simulate_case(name: str, stream: "np.random.SeedSequence", parameters: BaseM
 
 
 def simulated(
-    wanted: str, size: str | None, cases: int | None = None, settings: Sequence[str] = ()
+    dataset: str, size: str | None, cases: int | None = None, settings: Sequence[str] = ()
 ) -> Simulated | None:
     """Return a dataset by ``name``, ``name/recipe`` or ``.toml``; None if it is not simulated."""
     if cases is not None and not 0 < cases <= MOST_CASES:
         raise InputError(f"CASES={cases}: expected 1 to {MOST_CASES} cases")
     manifests = {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
-    known = recipes()
-    if wanted.split("/")[0] in manifests and "/" in wanted and not Path(wanted).exists():
-        pick("recipe", [wanted], known)
-    path = known.get(wanted, Path(wanted))
+    paths = recipes()
+    if dataset.split("/")[0] in manifests and "/" in dataset and not Path(dataset).exists():
+        pick("recipe", [dataset], paths)
+    path = paths.get(dataset, Path(dataset))
     if path.suffix == ".toml":
         if size is not None:
             raise InputError(f"SIZE={size}: a recipe has the size it has; leave SIZE out")
-        found = read_recipe(path)
+        recipe = read_recipe(path)
         with at(path):
-            pick("simulated dataset", [found.dataset], manifests)
-        manifest = manifests[found.dataset]
-        values = merged(manifest.parameters, found.parameters)
+            pick("simulated dataset", [recipe.dataset], manifests)
+        manifest = manifests[recipe.dataset]
+        values = merged(manifest.parameters, recipe.parameters)
         home = path.resolve().parent
         return Simulated(
             manifest,
-            found.title,
+            recipe.title,
             path.stem,
-            cases or found.cases,
+            cases or recipe.cases,
             _with_settings(path, values, manifest.name, home, settings),
-            found.through,
-            home / found.reference if found.reference else None,
-            found.task or "",
+            recipe.through,
+            home / recipe.reference if recipe.reference else None,
+            recipe.task or "",
         )
-    if wanted not in manifests:
+    if dataset not in manifests:
         return None
-    manifest, size = manifests[wanted], size or "default"
+    manifest, size = manifests[dataset], size or "default"
     if size not in manifest.sizes:
         pick(f"size of {manifest.name}", [size], manifest.sizes)
     chosen = manifest.sizes[size]
@@ -188,13 +188,13 @@ def _settings(settings: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise InputError(f"--set must be like camera.photons=5, found {setting!r}")
         try:
-            found = tomllib.loads(f"{key} = {value}")
+            nested = tomllib.loads(f"{key} = {value}")
         except (tomllib.TOMLDecodeError, RecursionError):
             try:
-                found = tomllib.loads(f"{key} = '{value}'")  # a word without quotation marks
+                nested = tomllib.loads(f"{key} = '{value}'")  # a word without quotation marks
             except tomllib.TOMLDecodeError as error:
                 raise InputError(f"--set {setting}: {error}") from None
-        values = merged(values, found)
+        values = merged(values, nested)
     return values
 
 
@@ -209,9 +209,9 @@ def _with_settings(
     parameters = _checked(place, values, name, folder)
     if not settings:
         return parameters
-    own = _settings(settings)
+    chosen = _settings(settings)
     try:
-        return _checked(SET, merged(values, own), name, folder)
+        return _checked(SET, merged(values, chosen), name, folder)
     except InputError as error:
         # The parameters were right without the settings: one of these is wrong.
         text = str(error).removeprefix(f"{SET}: ")

@@ -20,14 +20,14 @@ class Sample:
     extras: Mapping[str, Volume] = field(default_factory=dict)  # neither seen nor scored
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
     min_object_voxels: int = 0  # ignored in the scores, see `labels.prepare.without_small`
-    radius_um: float | None = None  # between paired points, at most; None: that of the metrics
+    radius_um: float | None = None  # between paired points, at most; None: the metrics' own
     dataset: str = ""  # in a run over several
     files: Mapping[str, Path] = field(default_factory=dict)  # a user's large images: linked
     masks: Mapping[str, Any] = field(default_factory=dict)  # how they were combined, for case.json
 
     def volume(self, slug: str) -> Volume:
         """Return the volume of a socket; KeyError where there is none."""
-        found = self.sockets[slug]
-        if not isinstance(found, Volume):
+        value = self.sockets[slug]
+        if not isinstance(value, Volume):
             raise KeyError(slug)
-        return found
+        return value

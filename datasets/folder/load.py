@@ -44,33 +44,33 @@ def load(
                 raise InputError(f"{path}: expected a JSON object, found {kind}")
     size = {} if spacing in {None, ASSUME} else {"spacing": list(spacing)}
     named = {**(metadata or {}), **size}
-    given: dict[str, Any] = {**values.get(ACQUISITION.slug, {}), **named}
-    given["sources"] = dict.fromkeys(named, "user")
-    main = _volume(item.image, item.socket, given, item, item.name)
+    entries: dict[str, Any] = {**values.get(ACQUISITION.slug, {}), **named}
+    entries["sources"] = dict.fromkeys(named, "user")
+    main = _volume(item.image, item.socket, entries, item, item.name)
     if main.axes.endswith(SPATIAL) and main.spacing_is_assumed and spacing != ASSUME:
         raise InputError(
             f"{item.image}: the file does not give the voxel size, without which objects of a "
             f"volume are guesses: --spacing z,y,x (µm) or acquisition-metadata.json, or "
             f"--spacing {ASSUME} for {text(main.spacing)} µm"
         )
-    own = item.socket
+    socket = item.socket
     study = study_of(item.name)
-    if own == VIEW and study is not None and "study" not in main.metadata:
+    if socket == VIEW and study is not None and "study" not in main.metadata:
         origin = replace(main.origin, sources={**main.origin.sources, "study": "name"})
         main = replace(main, metadata={**main.metadata, "study": study}, origin=origin)
     elif (
-        own == SKETCH.slug
+        socket == SKETCH.slug
         and main.array.dtype.kind in "ui"
         and LABELS.slug not in item.files
         and SKETCH.slug not in item.image.resolve().parent.parts
     ):
         line = "input assumed: instance-labels, since its values are integers"
         array = _checked(item.image, LABELS.slug, main.array)
-        own, main = LABELS.slug, warned(replace(main, array=array), line)
+        socket, main = LABELS.slug, warned(replace(main, array=array), line)
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
-    sockets: dict[str, Volume | Value] = {own: main, **values}
-    paths: dict[str, Source] = {own: item.image, **item.files}
+    sockets: dict[str, Volume | Value] = {socket: main, **values}
+    paths: dict[str, Source] = {socket: item.image, **item.files}
     masks: dict[str, Any] = {}
     for slug, path in item.files.items():
         if isinstance(path, Masks):
@@ -84,11 +84,11 @@ def load(
             array = _read(path, slug, Part(group=item.part.group)).array
             sockets[slug] = _like(main, path, slug, array)
         elif slug not in values:
-            sockets[slug] = _volume(path, slug, given, item)
+            sockets[slug] = _volume(path, slug, entries, item)
     conditions = dict(item.conditions)
     if item.socket == VIEW:  # study and channel in the words of the dataset `views`
-        known = {"study": "study {}", "channel": "{}"}
-        words = {k: v.format(main.metadata[k]) for k, v in known.items() if k in main.metadata}
+        forms = {"study": "study {}", "channel": "{}"}
+        words = {k: v.format(main.metadata[k]) for k, v in forms.items() if k in main.metadata}
         conditions = {**words, **conditions}
     own_files = ((slug, path) for slug, path in paths.items() if isinstance(path, Path))
     files = {slug: path for slug, path in own_files if _as_it_is(sockets.get(slug), path)}
@@ -100,18 +100,18 @@ def load(
         files=files,
         masks=masks,
     )
-    if SOCKETS[own].kind == "labels" or LABELS.slug not in sockets:
+    if SOCKETS[socket].kind == "labels" or LABELS.slug not in sockets:
         return sample
-    found = measured(main.array, sample.volume(LABELS.slug).array)
-    return replace(sample, conditions=found | conditions)
+    facts = measured(main.array, sample.volume(LABELS.slug).array)
+    return replace(sample, conditions=facts | conditions)
 
 
-def _volume(path: Path, slug: str, given: Value, item: Item, name: str = "") -> Volume:
+def _volume(path: Path, slug: str, entries: Value, item: Item, name: str = "") -> Volume:
     """Return an image or labels that an algorithm takes in."""
-    stain = str(given.get("channel") or "")
+    stain = str(entries.get("channel") or "")
     part = replace(item.part, stains=(channel_of(stain) or stain,)) if stain else item.part
     with at(path):
-        image = described(_read(path, slug, part), given, name)
+        image = described(_read(path, slug, part), entries, name)
     if image.axes.lstrip("C" if part.channel == EVERY else "") not in {"YX", "ZYX"}:
         raise InputError(
             f"{path}: expected a 2D or 3D image, found shape {image.shape} with axes {image.axes}"
@@ -164,12 +164,12 @@ def _checked(path: Source, slug: str, array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.min_scalar_type(max(highest, 256)), copy=False)
 
 
-def _as_it_is(own: Volume | Value | None, path: Path) -> bool:
+def _as_it_is(volume: Volume | Value | None, path: Path) -> bool:
     """Return whether a file holds a large image just as the case needs it."""
-    if not isinstance(own, Volume) or not is_large(own.array):
+    if not isinstance(volume, Volume) or not is_large(volume.array):
         return False
     if case_suffix(path) not in CASE_SUFFIXES:
         return False
-    found = header(path, colours=True)
-    there = found.shape, found.dtype, found.spacing, found.axes
-    return there == (own.shape, own.array.dtype, own.spacing, own.axes)
+    stored = header(path, colours=True)
+    there = stored.shape, stored.dtype, stored.spacing, stored.axes
+    return there == (volume.shape, volume.array.dtype, volume.spacing, volume.axes)

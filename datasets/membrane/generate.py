@@ -57,9 +57,9 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         sockets["microscopy-image"] = Volume(counts, labels.spacing, "ZYX", channel)
         conditions |= measured(counts, labels.array)
     if parameters.both:
-        for name, other in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
+        for name, kind in (("structure-sketch", "sketch"), ("microscopy-image", "image")):
             if name in sockets:
-                parts = [sockets[name].array, annotation[f"nucleus-{other}"].array]
+                parts = [sockets[name].array, annotation[f"nucleus-{kind}"].array]
                 study: dict[str, Scalar] = {"study": STUDY}
                 sockets[name] = Volume(np.stack(parts), labels.spacing, "CZYX", study)
     return Sample(
@@ -75,13 +75,13 @@ def second_channel(
 ) -> dict[str, Volume]:
     """Return the channel of the nuclei, all (Z, Y, X)."""
     for_shape, for_grey, for_camera = rng.spawn(3)
-    found = nuclei(for_shape, cells, boundary, drawn)
-    values = 255 * for_grey.uniform(*GREY, int(found.max(initial=0)))
-    seen = np.append(0, np.rint(values)).astype(np.uint8)[found]  # one value per nucleus
+    labels = nuclei(for_shape, cells, boundary, drawn)
+    values = 255 * for_grey.uniform(*GREY, int(labels.max(initial=0)))
+    seen = np.append(0, np.rint(values)).astype(np.uint8)[labels]  # one value per nucleus
     channel: dict[str, Scalar] = {"channel": "nucleus", "study": STUDY}
     volumes = {
         "nucleus-sketch": Volume(seen, cells.spacing, "ZYX", channel),
-        "nucleus-labels": Volume(found, cells.spacing, "ZYX"),
+        "nucleus-labels": Volume(labels, cells.spacing, "ZYX"),
     }
     if parameters.microscope:
         counts = expose(for_camera, seen, cells.array > 0, parameters, drawn)
@@ -93,18 +93,18 @@ def label(anatomy: Anatomy, parameters: Parameters, drawn: Drawn) -> Volume:
     """Return the cells (Z, Y, X) of a tissue as uint16 labels."""
     factors = voronoi.weights(anatomy.centres_um, parameters.weight)
     inside = anatomy.inside
-    found = voronoi.cells(anatomy.centres_um, factors, parameters.grid, inside, anatomy.shrink)
-    found = voronoi.whole(found, inside, parameters.min_voxels)
-    if not found.any():
+    labels = voronoi.cells(anatomy.centres_um, factors, parameters.grid, inside, anatomy.shrink)
+    labels = voronoi.whole(labels, inside, parameters.min_voxels)
+    if not labels.any():
         raise InputError(
             f"no cell of {parameters.structure} has {parameters.min_voxels} voxels in the image; "
             "lower min_voxels or spacing_um, or raise shape"
         )
     if parameters.structure == "meristem" and parameters.rounding > 0:
         radius = parameters.rounding * drawn.cell_um
-        found = rounded(Volume(found, parameters.spacing_um), anatomy.depth_um, radius)
-        found, _ = tidy(found, parameters.min_voxels)
-    return Volume(found, parameters.spacing_um, "ZYX")
+        labels = rounded(Volume(labels, parameters.spacing_um), anatomy.depth_um, radius)
+        labels, _ = tidy(labels, parameters.min_voxels)
+    return Volume(labels, parameters.spacing_um, "ZYX")
 
 
 def rounded(labels: Volume, depth_um: Image, radius_um: float) -> Labels:
@@ -161,12 +161,12 @@ def nuclei(rng: np.random.Generator, cells: Volume, boundary: Volume, drawn: Dra
     stars = draw_stars(rng, axes, rotations, order=ORDER, circularity=CIRCULARITY)
     smaller = axes**2 / stars.semi_axes_um  # harmonics add to the volume
     stars = replace(stars, axes_um=smaller, semi_axes_um=axes)
-    found = np.zeros(cells.shape, np.uint16)
+    labels = np.zeros(cells.shape, np.uint16)
     for patch in stars.patches(centres, grid):
-        own = (patch.on_box(patch.distance, 1.0) < 1) & (cells.array[patch.box] == patch.index + 1)
-        own &= boundary.array[patch.box] == 0
-        found[patch.box][own] = patch.index + 1
-    whole, numbers = tidy(found, 1)
+        mask = (patch.on_box(patch.distance, 1.0) < 1) & (cells.array[patch.box] == patch.index + 1)
+        mask &= boundary.array[patch.box] == 0
+        labels[patch.box][mask] = patch.index + 1
+    whole, numbers = tidy(labels, 1)
     return np.asarray(np.append(0, numbers).astype(np.uint16)[whole])
 
 
@@ -179,8 +179,8 @@ def ellipsoids(cells: Labels, grid: Grid) -> tuple[Array, Array, Array]:
         rows, columns = np.nonzero(plane)
         owner, q, r = plane[rows, columns], y[rows], x[columns]
         flat = np.bincount(owner, minlength=count)
-        one_y, one_x = (np.bincount(owner, each, count) for each in (q, r))
-        squares = [np.bincount(owner, each, count) for each in (q * q, r * r, q * r)]
+        one_y, one_x = (np.bincount(owner, ticks, count) for ticks in (q, r))
+        squares = [np.bincount(owner, products, count) for products in (q * q, r * r, q * r)]
         sums[:4] += flat, z * flat, one_y, one_x
         sums[4:] += z * z * flat, *squares[:2], z * one_y, z * one_x, squares[2]
     number = sums[0, 1:]

@@ -60,16 +60,16 @@ def moved(points_um: Array, region: Region, depth_um: Array | float) -> Array:
 def thinned(points_um: Array, apart_um: float) -> NDArray[np.intp]:
     """Return the numbers of points without an earlier one of the result nearer than a distance."""
     first, second = cKDTree(points_um).query_pairs(apart_um, output_type="ndarray").T
-    open_, kept = np.ones(len(points_um), bool), np.zeros(len(points_um), bool)
+    open_, chosen = np.ones(len(points_um), bool), np.zeros(len(points_um), bool)
     while open_.any():
         live = open_[first] & open_[second]
         first, second = first[live], second[live]
         leading = open_.copy()
         leading[second] = False  # of each pair the first comes earlier
-        kept |= leading
+        chosen |= leading
         open_ &= ~leading
         open_[second[leading[first]]] = False
-    return np.flatnonzero(kept)
+    return np.flatnonzero(chosen)
 
 
 def layer(
@@ -85,8 +85,8 @@ def layer(
         return points_um
     depths = np.broadcast_to(depth_um, len(points_um))
     places = moved(points_um, region, depths)
-    kept = thinned(places, APART * area_um2**0.5)
-    return moved(places[kept], region, depths[kept] + rng.normal(0, jitter_um, len(kept)))
+    chosen = thinned(places, APART * area_um2**0.5)
+    return moved(places[chosen], region, depths[chosen] + rng.normal(0, jitter_um, len(chosen)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +182,8 @@ def cartographic(rng: np.random.Generator, parameters: Parameters, drawn: Drawn)
         )
     places = rng.uniform(low, high, (round(CROWD * count), 2))
     latitude = globe.latitude(places[:, 0])
-    kept = rng.random(len(places)) < np.cos(latitude)
-    places, latitude, longitude = places[kept], latitude[kept], places[kept, 1] / radius
+    chosen = rng.random(len(places)) < np.cos(latitude)
+    places, latitude, longitude = places[chosen], latitude[chosen], places[chosen, 1] / radius
     ring = np.cos(latitude)
     sphere = [np.sin(latitude), ring * np.sin(longitude), ring * np.cos(longitude)]
     places = places[thinned(radius * np.stack(sphere, axis=1), APART * area**0.5)]

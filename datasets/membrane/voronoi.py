@@ -38,26 +38,26 @@ def cells(
         )
     labels = np.zeros(grid.shape, np.uint16)
     if len(centres_um):
-        places, own = centres_um.astype(np.float32), factors.astype(np.float32)
+        places, scales = centres_um.astype(np.float32), factors.astype(np.float32)
         ticks = (grid.centres(0), grid.centres(1), grid.centres(2))
         rows = np.ones(grid.shape[1], np.float32) if shrink is None else shrink
-        _voronoi_kernel.assign(places, own, *ticks, rows, inside, labels)
+        _voronoi_kernel.assign(places, scales, *ticks, rows, inside, labels)
     return labels
 
 
 def whole(labels: Labels, inside: NDArray[np.bool_], min_voxels: int) -> Labels:
     """Return cells in one piece each, without gaps; stray voxels go to a neighbouring cell."""
-    found, _ = tidy(labels, min_voxels)
-    places = np.argwhere(inside & (found == 0))
+    tidied, _ = tidy(labels, min_voxels)
+    places = np.argwhere(inside & (tidied == 0))
     while len(places):
         owners = np.zeros(len(places), np.uint16)
         for step in np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)]):
             beside = places + step
-            free = (owners == 0) & ((beside >= 0) & (beside < found.shape)).all(axis=1)
-            owners[free] = found[tuple(beside[free].T)]
+            free = (owners == 0) & ((beside >= 0) & (beside < tidied.shape)).all(axis=1)
+            owners[free] = tidied[tuple(beside[free].T)]
         taken = owners > 0
         if not taken.any():
             break  # tissue that no cell touches
-        found[tuple(places[taken].T)] = owners[taken]
+        tidied[tuple(places[taken].T)] = owners[taken]
         places = places[~taken]
-    return found
+    return tidied

@@ -33,10 +33,10 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     drawn = draw_values(for_values, parameters, _number(rng))
     detector = STUDIES[drawn.study].grid(parameters.scale)
     grid = finer(detector, parameters)
-    found = body(for_specimen, parameters, drawn, detector, grid)
+    specimen = body(for_specimen, parameters, drawn, detector, grid)
     shadows = draw_shadows(for_shadows, parameters, drawn, detector)
     views = [
-        view(found, shadows, parameters, drawn, (detector, grid), far)
+        view(specimen, shadows, parameters, drawn, (detector, grid), far)
         for far in (drawn.far, tuple(not end for end in drawn.far))
     ]
     camera = Detector(parameters.gain, parameters.offset, parameters.read_noise)
@@ -78,7 +78,7 @@ def fused(
     """Return ``sum(w_i v_i) / sum(w_i)`` of views 0..65535, ``w_i = passed_i ^ preference``."""
     result = np.empty(counts[0].shape, np.uint16)
     for index, out in enumerate(result):
-        weights = [np.maximum(each[index], LEAST) ** np.float32(preference) for each in passed]
+        weights = [np.maximum(share[index], LEAST) ** np.float32(preference) for share in passed]
         total = sum(w * view[index] for w, view in zip(weights, counts, strict=True))
         out[...] = np.rint(total / sum(weights))
     return result

@@ -41,12 +41,12 @@ def draw_shadows(
 ) -> list[Shadow]:
     """Return absorbing spots in the inner half of the image."""
     axis = max(drawn.illumination, default=2)
-    found = []
+    shadows = []
     for _ in range(drawn.shadows):
         place = rng.uniform(0.2, 0.8, 3) * detector.size_um
         depth, sigma = rng.uniform(*parameters.shadow_depth), rng.uniform(*parameters.shadow_um)
-        found.append(Shadow(tuple(place.tolist()), float(depth), float(sigma), axis))
-    return found
+        shadows.append(Shadow(tuple(place.tolist()), float(depth), float(sigma), axis))
+    return shadows
 
 
 def view(
@@ -96,7 +96,7 @@ def passed(
     for axis, share in {0: drawn.detection, **drawn.illumination}.items():
         law = Attenuation(length_um=-detector.size_um[axis] / np.log(share))
         turn = slice(None, None, -1 if far[axis] else 1)
-        lit, solid = (np.moveaxis(each, axis, 0)[turn] for each in (left, body.tissue))
+        lit, solid = (np.moveaxis(image, axis, 0)[turn] for image in (left, body.tissue))
         attenuate(lit, solid, grid.spacing[axis], law)
     for shadow in shadows:
         _shade(left, shadow, grid, far)

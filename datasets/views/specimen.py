@@ -1,7 +1,6 @@
 """The specimen: dye and tissue on the grid of the simulation, by the other simulators."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,25 +45,26 @@ def nuclei(
     """Return a spheroid of nuclei, see `cytosuite.datasets.spheroid`."""
     height, *sides = (length * drawn.extent for length in detector.size_um)
     wide = float(np.mean(sides))
-    recipe: dict[str, Any] = {
-        "image": {"shape": detector.shape, "spacing_um": detector.spacing},
-        "tissue": {
-            "outline": "irregular",
-            "n_nuclei": "auto",
-            "width_um": wide,
-            "flattening": height / wide,
-            "bumps": BUMPS,
-            "may_be_cut": True,
-        },
-        "nucleus": {"diameter_um": drawn.nucleus_um},
-        "optics": {"cytoplasm": parameters.glow},
-    }
-    wanted = parameters_from(recipe)
+    recipe = parameters_from(
+        {
+            "image": {"shape": detector.shape, "spacing_um": detector.spacing},
+            "tissue": {
+                "outline": "irregular",
+                "n_nuclei": "auto",
+                "width_um": wide,
+                "flattening": height / wide,
+                "bumps": BUMPS,
+                "may_be_cut": True,
+            },
+            "nucleus": {"diameter_um": drawn.nucleus_um},
+            "optics": {"cytoplasm": parameters.glow},
+        }
+    )
     for_values, for_tissue, for_chromatin = rng.spawn(3)
-    values = draw_values(for_values, wanted)
-    found = Specimen(grow(for_tissue, wanted, values), wanted, values)
-    found.draw_chromatin(for_chromatin, grid)
-    return Body(found.nuclei(grid), found.share(grid))
+    values = draw_values(for_values, recipe)
+    specimen = Specimen(grow(for_tissue, recipe, values), recipe, values)
+    specimen.draw_chromatin(for_chromatin, grid)
+    return Body(specimen.nuclei(grid), specimen.share(grid))
 
 
 def membranes(
@@ -81,8 +81,8 @@ def membranes(
     inside = outside < 0
     factors = voronoi.weights(centres, WEIGHT)
     cells, _ = tidy(voronoi.cells(centres, factors, grid, inside, None), LEAST)
-    found = Volume(cells, grid.spacing, "ZYX")
-    walls: NDArray[np.bool_] = boundary(found, parameters.membrane_um).array > 0
+    labels = Volume(cells, grid.spacing, "ZYX")
+    walls: NDArray[np.bool_] = boundary(labels, parameters.membrane_um).array > 0
     stain = np.exp(for_stain.normal(0, STAIN, int(cells.max(initial=0)) + 1)).astype(np.float32)
     stain[0] = 1.0  # of walls towards the outside
     dye = np.where(walls, stain[cells], np.float32(parameters.glow) * inside).astype(np.float32)
