@@ -177,7 +177,7 @@ def shot_noise(
 
     The spots are out of `rest`. A fit takes its leverage off the residuals of the variance 1.
     """
-    found, n = np.zeros(len(spots)), _number(rest)
+    growth, n = np.zeros(len(spots)), _number(rest)
     matrix, vector, slopes = np.empty((n, n)), np.empty(n), np.empty(TALL + 1)
     profiles = np.empty((3, 3, 2 * max(half[0], half[1], half[2]) + 1))
     for s in range(len(spots)):
@@ -200,8 +200,8 @@ def shot_noise(
                         left -= slopes[a] ** 2 / (variance + gain * max(light, 0.0))
                     above += light * (residual * residual - left * variance)
                     below += light * light * left
-        found[s] = above / below if below > 0 else 0.0
-    return found
+        growth[s] = above / below if below > 0 else 0.0
+    return growth
 
 
 @compiled(
@@ -287,7 +287,7 @@ def add(image: Floats, spot: Doubles, times: float, reach: float) -> None:
 def _left(
     rest: Floats, spot: Doubles, box: Indices, variance: float, gain: float
 ) -> tuple[float, float, float, float]:
-    """Return chi² of what a spot leaves in its box, and of that what a longer spot would take.
+    """Return chi² that a spot leaves in its box, and the part of it that a longer one would take.
 
     The last two are half the distance along y and x of the two spots that look as long: for them
     the light changes by its second derivatives.
@@ -295,7 +295,7 @@ def _left(
     profiles = np.empty((3, 3, _widest(box)))
     for axis, (column, ln_sigma) in enumerate(_AXES):
         _profile(box[axis, 0], box[axis, 1], spot[column], spot[ln_sigma], profiles[axis])
-    weights = linear = square = one = other = norm = turned = 0.0
+    weights = linear = square = upright = slanted = norm = turned = 0.0
     slopes = np.empty(TALL + 1)
     for z in range(box[0, 0], box[0, 1]):
         for y in range(box[1, 0], box[1, 1]):
@@ -309,16 +309,16 @@ def _left(
                 square += weight * value * value
                 up, across = profiles[1, 1, place[1]], profiles[2, 1, place[2]]
                 bent = light * (up**2 - across**2)
-                one += weight * value * bent
+                upright += weight * value * bent
                 norm += weight * bent * bent
                 bent = 2 * light * up * across
-                other += weight * value * bent
+                slanted += weight * value * bent
                 turned += weight * bent * bent
     if norm <= 0 or turned <= 0:
         return 0.0, 0.0, 0.0, 0.0
-    longer = one**2 / norm + other**2 / turned
-    one, other = one / norm, other / turned
-    half, turn = 2 * (one**2 + other**2) ** 0.25, np.arctan2(other, one) / 2
+    longer = upright**2 / norm + slanted**2 / turned
+    upright, slanted = upright / norm, slanted / turned
+    half, turn = 2 * (upright**2 + slanted**2) ** 0.25, np.arctan2(slanted, upright) / 2
     return square - linear**2 / weights, longer, half * np.cos(turn), half * np.sin(turn)
 
 
@@ -338,7 +338,7 @@ def sweep(
     steps: int,
     results: Doubles,
 ) -> None:
-    """Fit spots (N, 7), all out of `rest`, one after the other to what the others leave."""
+    """Fit spots (N, 7), all out of `rest`, one after the other to it without the others."""
     for n in range(len(spots)):
         add(rest, spots[n], 1.0, reach)
         _fit(rest, spots[n], starts[n], half, variances[n], gain, usual, steps, results[n])
@@ -373,7 +373,7 @@ def divide(
 
     Second ones go to `others`. All are out of `rest`, before and after.
     """
-    found = np.zeros(len(spots), np.bool_)
+    divided = np.zeros(len(spots), np.bool_)
     pair, begin, result = np.empty((2, TALL + 1)), np.empty((2, TALL + 1)), np.empty((2, LEFT + 1))
     for n in range(len(spots)):
         spot, box = spots[n], _window(starts[n], half, rest.shape)
@@ -401,7 +401,7 @@ def divide(
         pixels = _pixels(box)
         better = before - after >= max(_LONGER, _MOST * (before - pixels))
         if far and better and min(pair[0, HEIGHT], pair[1, HEIGHT]) > 0:
-            found[n] = True
+            divided[n] = True
             for new, first, second in (
                 (pair, spots, others),
                 (begin, starts, other_starts),
@@ -413,7 +413,7 @@ def divide(
             for k in range(2):
                 add(rest, pair[k], 1.0, reach)
             add(rest, spot, -1.0, reach)
-    return found
+    return divided
 
 
 @compiled("float64[::1](float32[:, :, ::1], float64[:, ::1], float64[::1])")
@@ -423,14 +423,14 @@ def clumped(rest: Floats, spots: Doubles, usual: Doubles) -> Doubles:
     1 is a spot of this width; edges and clumps of the background are more. Spots are out of `rest`
     with the heights that they have here.
     """
-    found, totals, row = np.empty(len(spots)), np.empty(3), np.empty(3)
-    own, ideal = np.empty(3), np.empty(3)
+    ratios, totals, row = np.empty(len(spots)), np.empty(3), np.empty(3)
+    answer, ideal = np.empty(3), np.empty(3)
     most = int(_BEYOND * max(np.exp(usual[WIDE]), np.exp(usual[TALL]))) * 2 + 3
     bells = np.empty((3, 3, most))  # by axis and filter
     box = np.empty((3, 2), np.int64)
     for n in range(len(spots)):
         for k in range(3):
-            own[k], ideal[k], totals[k] = spots[n, HEIGHT], 1.0, 0.0
+            answer[k], ideal[k], totals[k] = spots[n, HEIGHT], 1.0, 0.0
         for axis, (column, ln_sigma) in enumerate(_AXES):
             place, sigma, size = spots[n, column], np.exp(usual[ln_sigma]), rest.shape[axis]
             box[axis, 0] = low = max(int(np.ceil(place - _BEYOND * sigma)), 0)
@@ -445,7 +445,7 @@ def clumped(rest: Floats, spots: Doubles, usual: Doubles) -> Doubles:
                 for i in range(high - low):
                     bells[axis, k, i] /= total
                 if size > 1:
-                    own[k] *= wide / np.sqrt(wide**2 + 4**k)
+                    answer[k] *= wide / np.sqrt(wide**2 + 4**k)
                     ideal[k] /= np.sqrt(1 + 4**k)
         for z in range(box[0, 0], box[0, 1]):
             for y in range(box[1, 0], box[1, 1]):
@@ -456,7 +456,7 @@ def clumped(rest: Floats, spots: Doubles, usual: Doubles) -> Doubles:
                         row[k] += bells[2, k, x - box[2, 0]] * rest[z, y, x]
                 for k in range(3):
                     totals[k] += row[k] * bells[0, k, z - box[0, 0]] * bells[1, k, y - box[1, 0]]
-        near = totals[0] + own[0] - (totals[1] + own[1])
-        wider = totals[1] + own[1] - (totals[2] + own[2])
-        found[n] = wider / max(near, 1e-12) * (ideal[0] - ideal[1]) / (ideal[1] - ideal[2])
-    return found
+        near = totals[0] + answer[0] - (totals[1] + answer[1])
+        wider = totals[1] + answer[1] - (totals[2] + answer[2])
+        ratios[n] = wider / max(near, 1e-12) * (ideal[0] - ideal[1]) / (ideal[1] - ideal[2])
+    return ratios

@@ -104,19 +104,19 @@ def _median(values: Floats, count: int) -> float:
 @compiled("float32[:, :, ::1](float32[:, :, ::1], int64[::1], int64[::1], float32)")
 def spreads(values: Floats, ends_y: Indices, ends_x: Indices, least: float) -> Floats:
     """Return the sd around 0 in blocks of each plane (Z, M, N), by the median; at least `least`."""
-    found = np.empty((values.shape[0], len(ends_y) - 1, len(ends_x) - 1), np.float32)
+    sd = np.empty((values.shape[0], len(ends_y) - 1, len(ends_x) - 1), np.float32)
     part = np.empty(values.shape[1] * values.shape[2], np.float32)
-    for z in range(found.shape[0]):
-        for i in range(found.shape[1]):
-            for j in range(found.shape[2]):
+    for z in range(sd.shape[0]):
+        for i in range(sd.shape[1]):
+            for j in range(sd.shape[2]):
                 size = (ends_y[i + 1] - ends_y[i]) * (ends_x[j + 1] - ends_x[j])
                 step, n = min(3, max(1, int(np.sqrt(size / _ENOUGH)))), 0
                 for y in range(ends_y[i], ends_y[i + 1], step):
                     for x in range(ends_x[j], ends_x[j + 1], step):
                         part[n] = abs(values[z, y, x])
                         n += 1
-                found[z, i, j] = max(least, _MAD_TO_SD * _median(part, n))
-    return found
+                sd[z, i, j] = max(least, _MAD_TO_SD * _median(part, n))
+    return sd
 
 
 @compiled(
@@ -168,7 +168,7 @@ def _is_peak(values: Floats, z: int, y: int, x: int) -> bool:
 def peaks(values: Floats, threshold: float) -> Indices:
     """Return the places (N, 3) of local maxima from a threshold, in the order of the memory."""
     nz, ny, nx = values.shape
-    count, found = 0, np.empty((1024, 3), np.int64)
+    count, places = 0, np.empty((1024, 3), np.int64)
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
@@ -176,12 +176,12 @@ def peaks(values: Floats, threshold: float) -> Indices:
                 if value < threshold or (x > 0 and values[z, y, x - 1] >= value):
                     continue
                 if _is_peak(values, z, y, x):
-                    if count == len(found):
+                    if count == len(places):
                         more = np.empty((2 * count, 3), np.int64)
                         for n in range(count):
                             for axis in range(3):
-                                more[n, axis] = found[n, axis]
-                        found = more
-                    found[count, 0], found[count, 1], found[count, 2] = z, y, x
+                                more[n, axis] = places[n, axis]
+                        places = more
+                    places[count, 0], places[count, 1], places[count, 2] = z, y, x
                     count += 1
-    return found[:count].copy()
+    return places[:count].copy()

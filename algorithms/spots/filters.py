@@ -32,8 +32,7 @@ class Blocks(NamedTuple):
         z, y, x = places.T.astype(np.int64)
         rows = np.searchsorted(self.ends_y, y, "right") - 1
         columns = np.searchsorted(self.ends_x, x, "right") - 1
-        found: Doubles = self.values[z, rows, columns]
-        return found
+        return np.asarray(self.values[z, rows, columns])
 
 
 class Filter(NamedTuple):
@@ -50,10 +49,10 @@ def filter_of(sigma: Doubles) -> Filter:
     """Return the filter for spots of a sigma (z, y, x) in px; 0 along the axis of one plane."""
     inner = [_bell(s) for s in sigma]
     outer = [_bell(s * (_SURROUND**2 - 1) ** 0.5) for s in sigma]
-    both = [np.convolve(own, other) for own, other in zip(inner, outer, strict=True)]
+    both = [np.convolve(bell, surround) for bell, surround in zip(inner, outer, strict=True)]
     kernel = -np.einsum("z,y,x->zyx", *both)
-    margins = [(len(whole) - len(own)) // 2 for whole, own in zip(both, inner, strict=True)]
-    middle = tuple(slice(m, m + len(own)) for m, own in zip(margins, inner, strict=True))
+    margins = [(len(whole) - len(bell)) // 2 for whole, bell in zip(both, inner, strict=True)]
+    middle = tuple(slice(m, m + len(bell)) for m, bell in zip(margins, inner, strict=True))
     kernel[middle] += np.einsum("z,y,x->zyx", *inner)
     spot = np.einsum("z,y,x->zyx", *(bell / bell.max() for bell in inner))
     norm = float(np.sqrt((kernel**2).sum()))
@@ -91,8 +90,8 @@ def by_chance(scores: Doubles, size: int, sigmas: Sequence[Doubles]) -> Doubles:
     axes = int((sigmas[0] > 0).sum())
     bend = scores if axes == 2 else scores**2 * (1 - 1 / _FREEDOM) - 1
     tail = (1 + scores**2 / _FREEDOM) ** ((1 - _FREEDOM) / 2)
-    found: Doubles = bend * tail * size * rough / (2 * np.pi) ** ((axes + 1) / 2)
-    return found
+    maxima: Doubles = bend * tail * size * rough / (2 * np.pi) ** ((axes + 1) / 2)
+    return maxima
 
 
 def _bell(sigma: float) -> Doubles:
@@ -111,7 +110,7 @@ def candidates(
     threshold: float,
     least: float,
 ) -> tuple[Doubles, Doubles, Blocks]:
-    """Return starts of fits (N, 7) and scores (N,) in what spots leave, and its variance.
+    """Return starts of fits (N, 7) and scores (N,) in the rest of an image, and its variance.
 
     The clearest come first. Three `spare` images of the same shape are overwritten.
     """
@@ -126,9 +125,9 @@ def candidates(
         z, y, x = scale.outer
         loops.blur(smooth, z, y, x, answer)
         np.subtract(smooth, answer, out=answer)
-        found = loops.spreads(answer, *ends, float(least * scale.norm))
-        loops.keep_best(answer, found, *ends, number, best, which)
-        noises.append(Blocks(found.astype(np.float64), *ends))
+        spreads = loops.spreads(answer, *ends, float(least * scale.norm))
+        loops.keep_best(answer, spreads, *ends, number, best, which)
+        noises.append(Blocks(spreads.astype(np.float64), *ends))
     places = loops.peaks(best, threshold)
     at = tuple(places.T)
     variance = noises[0]._replace(values=(noises[0].values / scales[0].norm) ** 2)

@@ -42,24 +42,24 @@ class Fits:
 
     def add(self, starts: Doubles, scores: Doubles, variance: Blocks) -> None:
         """Fit more spots (N, 7), the clearest first, those that are hardly noise of a variance."""
-        known = len(self.spots)
+        count = len(self.spots)
         before, self.variances = self.variances, variance.at(self.starts[:, PLACE])
         self.scores *= np.sqrt(before / self.variances)
         every = -np.sort(-np.concatenate([self.scores, scores]))
         number = clearest(every, self.rest.size, self.sigmas)
         starts = starts[scores >= every[number - 1]] if number else starts[:0]
-        if not known and len(starts):
+        if not count and len(starts):
             self.usual = np.median(starts, axis=0)
         bare = starts * (np.arange(7) != kernels.HEIGHT)  # their light is in the image
         like = kernels.clumped(self.rest, bare, self.usual) <= _CROWDED
         starts, scores = starts[like], scores[: len(starts)][like]
         self._append(starts, scores, variance.at(starts[:, PLACE]))
-        for spot in self.spots[known:]:
+        for spot in self.spots[count:]:
             kernels.add(self.rest, spot, -1.0, _REACH)
         if len(self.spots):
             self._calibrate()
-            self.sweep(slice(known, None))
-            self._divide(slice(known, None))
+            self.sweep(slice(count, None))
+            self._divide(slice(count, None))
 
     def _append(self, starts: Doubles, scores: Doubles, variances: Doubles) -> None:
         """Add spots that are in the image."""
@@ -74,13 +74,13 @@ class Fits:
         """Replace long spots by two each."""
         places = self.starts[part]
         others, starts, results = (np.empty_like(a) for a in (places, places, self.results[part]))
-        found = kernels.divide(*self._fitted(part, others, starts, results))
-        known = len(self.spots)
-        self._append(starts[found], self.scores[part][found], self.variances[part][found])
-        self.spots[known:], self.results[known:] = others[found], results[found]
+        divided = kernels.divide(*self._fitted(part, others, starts, results))
+        count = len(self.spots)
+        self._append(starts[divided], self.scores[part][divided], self.variances[part][divided])
+        self.spots[count:], self.results[count:] = others[divided], results[divided]
 
     def sweep(self, part: slice = slice(None)) -> None:
-        """Fit spots one after the other to what all others leave of the image."""
+        """Fit spots one after the other to the image without all others."""
         kernels.sweep(*self._fitted(part))
 
     def _fitted(self, part: slice, *more: Doubles) -> tuple[Any, ...]:
@@ -98,16 +98,14 @@ class Fits:
         clear = np.flatnonzero(bright & (self.like_light() & self._sized())[part])
         if clear.size >= _FEWEST:
             self.usual = np.median(self.spots[clear], axis=0)
-            own = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
-            slopes = kernels.shot_noise(self.rest, *own, self.gain)
+            fits = self.spots[clear], self.starts[clear], self.half, self.variances[clear]
+            slopes = kernels.shot_noise(self.rest, *fits, self.gain)
             self.gain = max(0.0, float(np.median(slopes)))
 
     def like_light(self) -> Bools:
-        """Return which fits leave little: those of hot pixels and cosmic rays do not."""
-        found: Bools = (
-            self.results[:, kernels.LEFT] <= _LEAVES * self.results[:, kernels.SCORE] ** 2
-        )
-        return found
+        """Return which fits leave little; fits of hot pixels and cosmic rays leave more."""
+        left = self.results[:, kernels.LEFT]
+        return np.asarray(left <= _LEAVES * self.results[:, kernels.SCORE] ** 2)
 
     def _sized(self) -> Bools:
         """Return which fits are as wide as the spots to look for."""

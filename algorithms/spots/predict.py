@@ -33,7 +33,7 @@ class Detected(NamedTuple):
     background: Doubles  # (N,), grey values
     light: Doubles  # (N,), grey values, the sum over all pixels
     snr: Doubles  # (N,), height in its sd
-    gain: float  # grey values per photon, 0 where it cannot be told
+    gain: float  # grey values per photon, 0 where unknown
 
     def photons(self) -> Doubles:
         """Return the photons of each spot, NaN where the image does not tell."""
@@ -58,9 +58,9 @@ def find(image: NDArray[Any], spacing: Sequence[float], parameters: Parameters) 
     fits = Fits(values, sigmas, p)
     spare = [np.empty_like(values) for _ in range(3)]
     for _ in range(p.passes):
-        known = len(fits.spots)
+        count = len(fits.spots)
         fits.add(*candidates(values, fits.rest, spare, fits.gain, sigmas, p.threshold, least))
-        if fits.like_light()[known:].sum() <= _FEW * len(fits.spots):
+        if fits.like_light()[count:].sum() <= _FEW * len(fits.spots):
             break
     fits.sweep()
     good = fits.good()
@@ -89,6 +89,6 @@ if TYPE_CHECKING:
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Points]:
     """Return the ``detected-points`` of one image, the clearest first, at most 100,000."""
     volume = image_of(inputs)
-    found = find(volume.array, volume.spacing, parameters_of(model.card, Parameters))
-    light = found.photons()[:MOST]
-    return {"detected-points": Points(found.places[:MOST], volume.spacing, photons=light)}
+    spots = find(volume.array, volume.spacing, parameters_of(model.card, Parameters))
+    light = spots.photons()[:MOST]
+    return {"detected-points": Points(spots.places[:MOST], volume.spacing, photons=light)}
