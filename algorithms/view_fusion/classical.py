@@ -64,7 +64,7 @@ class Loss(NamedTuple):
     background: float
 
 
-def loss_of(image: NDArray[Any], spacing: Sequence[float], given: LossEstimate) -> Loss:
+def loss_of(image: NDArray[Any], spacing: Sequence[float], estimate: LossEstimate) -> Loss:
     """Return the loss of light in a finite (Z, Y, X) image; `spacing` in µm.
 
     The logarithm of the brightness of a block (a high percentile) is a constant minus a loss per
@@ -73,21 +73,23 @@ def loss_of(image: NDArray[Any], spacing: Sequence[float], given: LossEstimate) 
     """
     coarse, stride, step = coarse_image(image, spacing)
     specimen = specimen_of(coarse, step)
-    one = CoarseMap(np.ones((1, 1, 1), np.float32), image.shape, image.shape)
-    none = Loss((0.0,) * 6, one, 0.0)
+    even = CoarseMap(np.ones((1, 1, 1), np.float32), image.shape, image.shape)
+    none = Loss((0.0,) * 6, even, 0.0)
     if specimen.all() or not specimen.any():
         return none
     background = float(np.median(coarse[~specimen]))
     paths = paths_of(specimen, step)
-    lengths, bright, weight = _blocks(coarse - np.float32(background), specimen, paths, step, given)
+    lengths, bright, weight = _blocks(
+        coarse - np.float32(background), specimen, paths, step, estimate
+    )
     if len(bright) < _FEWEST:
         return none
     mean = np.average(lengths, 0, weight)
     heavy = np.sqrt(weight)
     fall = np.average(bright, 0, weight) - bright
     per_um, _ = optimize.nnls((lengths - mean) * heavy[:, None], fall * heavy, maxiter=1000)
-    logs = np.tensordot(per_um * given.strength, paths, 1)
-    logs = np.clip(logs - logs[specimen].min(), 0, np.log(given.most_gain))
+    logs = np.tensordot(per_um * estimate.strength, paths, 1)
+    logs = np.clip(logs - logs[specimen].min(), 0, np.log(estimate.most_gain))
     logs *= smoothed(specimen.astype(np.float32), step, TISSUE_UM)
     gain = CoarseMap(np.exp(logs).astype(np.float32), stride, image.shape)
     return Loss(tuple(map(float, per_um)), gain, background)
@@ -95,11 +97,11 @@ def loss_of(image: NDArray[Any], spacing: Sequence[float], given: LossEstimate) 
 
 def paths_of(specimen: NDArray[np.bool_], step: Sequence[float]) -> NDArray[np.float64]:
     """Return the specimen, (6, z, y, x) in µm, from the sides of `Loss.per_um` to each block."""
-    found = []
+    paths = []
     for axis, edge in enumerate(step):
         passed = np.cumsum(specimen, axis) - specimen / 2
-        found += [edge * passed, edge * (specimen.sum(axis, keepdims=True) - passed)]
-    return np.stack(found)
+        paths += [edge * passed, edge * (specimen.sum(axis, keepdims=True) - passed)]
+    return np.stack(paths)
 
 
 def _blocks(
@@ -107,13 +109,13 @@ def _blocks(
     specimen: NDArray[np.bool_],
     paths: NDArray[np.float64],
     step: Sequence[float],
-    given: LossEstimate,
+    estimate: LossEstimate,
 ) -> tuple[NDArray[np.float64], ...]:
     """Return paths (n, 6), log brightness and number of coarse voxels of blocks of specimen."""
     places = np.nonzero(specimen)
     number = np.zeros(len(places[0]), np.intp)
     for place, edge, size in zip(places, step, specimen.shape, strict=True):
-        width = min(size, max(_COARSE, round(given.block_um / edge)))
+        width = min(size, max(_COARSE, round(estimate.block_um / edge)))
         number = number * ceil(size / width) + place // width
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
@@ -122,7 +124,7 @@ def _blocks(
     enough = max(map(len, pieces)) * _FILLED
     pieces = [piece for piece in pieces if len(piece) >= enough]
     lengths = np.array([ways[:, piece].mean(1) for piece in pieces])
-    bright = np.array([np.percentile(values[piece], given.percentile) for piece in pieces])
+    bright = np.array([np.percentile(values[piece], estimate.percentile) for piece in pieces])
     weight, seen = np.array([float(len(piece)) for piece in pieces]), bright > 0
     return lengths[seen], np.log(bright[seen]), weight[seen]
 
@@ -145,40 +147,43 @@ class Restoration(Described):
 
 def smooth(image: NDArray[Any], sigma: float, *, tile: Sequence[int]) -> NDArray[Any]:
     """Return a finite (Z, Y, X) image after a Gaussian, in voxels; a tile takes 12 B per voxel."""
-    made = room(image.shape, image.dtype)
+    blurred = room(image.shape, image.dtype)
     for piece in _tiles(image.shape, tile, [int(4 * sigma + 0.5)] * 3):
         part = taken(image, piece.input).astype(np.result_type(image, np.float32))
-        found = in_dtype(ndimage.gaussian_filter(part, sigma)[piece.crop], image.dtype)
-        put(made, piece.output, found)
-    return made
+        part = ndimage.gaussian_filter(part, sigma)[piece.crop]
+        put(blurred, piece.output, in_dtype(part, image.dtype))
+    return blurred
 
 
 def correct(
     image: NDArray[Any],
     spacing: Sequence[float],
     units: Units,
-    given: Restoration,
+    restoration: Restoration,
     *,
     tile: Sequence[int],
 ) -> tuple[NDArray[Any], Loss]:
     """Return an image with loss of light and blur corrected in part; tiles take 30 B per voxel."""
-    loss = loss_of(image, spacing, given.loss)
+    loss = loss_of(image, spacing, restoration.loss)
     sigma = [
-        min(width / step, _WIDEST_PX) for width, step in zip(given.psf_um, spacing, strict=True)
+        min(width / step, _WIDEST_PX)
+        for width, step in zip(restoration.psf_um, spacing, strict=True)
     ]
-    reach = [int(_TRUNCATE * width + 0.5) * 2 * given.steps for width in sigma]
-    made = room(image.shape, image.dtype)
-    for piece in _tiles(image.shape, tile, reach if given.steps else [0] * 3):
+    reach = [int(_TRUNCATE * width + 0.5) * 2 * restoration.steps for width in sigma]
+    corrected = room(image.shape, image.dtype)
+    for piece in _tiles(image.shape, tile, reach if restoration.steps else [0] * 3):
         part: NDArray[Any] = taken(image, piece.input).astype(np.result_type(image, np.float32))
         part -= loss.background
         part *= loss.gain.read(piece.input)
         part += loss.background
-        if given.steps:
+        if restoration.steps:
             with np.errstate(over="ignore"):
                 signal = np.clip((part - units.low) / units.scale, 0, _LARGEST)
-            part = units.low + units.scale * deconvolved(signal, sigma, given.steps, given.pedestal)
-        put(made, piece.output, in_dtype(part[piece.crop], image.dtype))
-    return made, loss
+            part = units.low + units.scale * deconvolved(
+                signal, sigma, restoration.steps, restoration.pedestal
+            )
+        put(corrected, piece.output, in_dtype(part[piece.crop], image.dtype))
+    return corrected, loss
 
 
 def deconvolved(
@@ -186,10 +191,10 @@ def deconvolved(
 ) -> NDArray[np.floating]:
     """Return a signal after Richardson-Lucy steps from itself: smooth starts lose shared noise."""
     blurred = partial(ndimage.gaussian_filter, sigma=sigma, mode="nearest", truncate=_TRUNCATE)
-    made = signal
+    sharp = signal
     for _ in range(steps):
-        made = made * blurred((signal + pedestal) / (blurred(made) + pedestal))
-    return made
+        sharp = sharp * blurred((signal + pedestal) / (blurred(sharp) + pedestal))
+    return sharp
 
 
 def _tiles(shape: Sequence[int], tile: Sequence[int], halo: Sequence[int]) -> list[Tile]:

@@ -40,11 +40,11 @@ def units_of(array: NDArray[Any]) -> Units:
     places = [rank / 100 * (array.size - 1) for rank in (LOW, HIGH)]
     ranks = [min(int(place) + step, array.size - 1) for place in places for step in (0, 1)]
     ordered = _by_histogram if array.dtype.itemsize <= 2 and array.dtype.kind in "bui" else _sorted
-    found = ordered(array, ranks)
-    below, above = found[::2], found[1::2]
+    values = ordered(array, ranks)
+    below, above = values[::2], values[1::2]
     low, high = (
-        one + (other - one) * (place - int(place))
-        for one, other, place in zip(below, above, places, strict=True)
+        lower + (upper - lower) * (place - int(place))
+        for lower, upper, place in zip(below, above, places, strict=True)
     )
     return Units(low, high)
 
@@ -57,24 +57,24 @@ def to_network(array: NDArray[Any], units: Units) -> NDArray[np.float32]:
     values: NDArray[np.float32] = np.clip(linear, -_LARGEST, _LARGEST).astype(np.float32)
     far = np.abs(values) > KNEE
     if far.any():
-        given = values[far]
-        values[far] = np.copysign(KNEE + np.log1p(np.abs(given) - KNEE), given)
+        outlying = values[far]
+        values[far] = np.copysign(KNEE + np.log1p(np.abs(outlying) - KNEE), outlying)
     return values
 
 
 def to_counts(values: NDArray[np.floating], units: Units, dtype: DTypeLike) -> NDArray[Any]:
     """Return the inverse of `to_network`, rounded to integers; NaN counts as 0."""
     kind = np.dtype(dtype)
-    found: NDArray[Any] = np.empty(values.shape, kind)
-    given, made = values.reshape(-1), found.reshape(-1)
-    for start in range(0, given.size, _PIECE):
+    counts: NDArray[Any] = np.empty(values.shape, kind)
+    flat, out = values.reshape(-1), counts.reshape(-1)
+    for start in range(0, flat.size, _PIECE):
         part = slice(start, start + _PIECE)
-        linear = np.clip(np.nan_to_num(given[part].astype(np.float64)), -_FARTHEST, _FARTHEST)
+        linear = np.clip(np.nan_to_num(flat[part].astype(np.float64)), -_FARTHEST, _FARTHEST)
         far = np.abs(linear) > KNEE
         outlying = linear[far]
         linear[far] = np.copysign(KNEE + np.expm1(np.abs(outlying) - KNEE), outlying)
-        made[part] = in_dtype(units.low + units.scale * linear, kind)
-    return found
+        out[part] = in_dtype(units.low + units.scale * linear, kind)
+    return counts
 
 
 def _by_histogram(array: NDArray[Any], ranks: list[int]) -> list[float]:

@@ -63,10 +63,10 @@ class Parameters(Described):
     def _of_one_method(self) -> Self:
         """Refuse a card without the part of its method, or with another's."""
         for part in ("classical", "network"):
-            given = getattr(self, part) is not None
-            if given and self.method != part:
+            present = getattr(self, part) is not None
+            if present and self.method != part:
                 raise ValueError(f"{part} is for method {part}, found method {self.method}")
-            if not given and self.method == part:
+            if not present and self.method == part:
                 raise ValueError(f"method {part} needs {part}, found none")
         if self.network is not None:
             check_tile(self.tile, self.network.halo, self.network.multiple)
@@ -100,18 +100,18 @@ def restore(
     with reused_memory():
         for done, piece in enumerate(tiles):
             report(done, len(tiles))
-            given = taken(view, piece.input)
-            part = [to_network(given, units), *(each.read(piece.input) for each in maps)]
-            found = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
-            kept = found[piece.crop]
-            finite = finite and bool(np.isfinite(kept).all())
-            put(image, piece.output, to_counts(kept, units, view.dtype))
+            grey = taken(view, piece.input)
+            part = [to_network(grey, units), *(extra.read(piece.input) for extra in maps)]
+            restored = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
+            inner = restored[piece.crop]
+            finite = finite and bool(np.isfinite(inner).all())
+            put(image, piece.output, to_counts(inner, units, view.dtype))
     return Restored(image, len(tiles), finite)
 
 
-def agreement(view: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> float:
+def agreement(view: NDArray[Any], restored: NDArray[Any], spacing: Sequence[float]) -> float:
     """Return the correlation of two images smoothed over 5 µm; 0 if one is constant, 1 if both."""
-    coarse = (coarse_image(from_lowest(image), spacing) for image in (view, made))
+    coarse = (coarse_image(from_lowest(image), spacing) for image in (view, restored))
     first, second = (smoothed(c, step, TISSUE_UM).astype(np.float64) for c, _, step in coarse)
     first -= first.mean()
     second -= second.mean()
@@ -131,8 +131,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
             raise InputError(f"this network restores volumes (ZYX), found {volume.axes}")
         network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image, facts, warning = fused(volume, parameters, network)
-    own = {f"view_fusion_{key}": value for key, value in facts.items()}
-    result = replace(volume.like(image), metadata={**volume.metadata, **own})
+    entries = {f"view_fusion_{key}": value for key, value in facts.items()}
+    result = replace(volume.like(image), metadata={**volume.metadata, **entries})
     return {f"fused-{VIEW}": warned(result, warning) if warning else result}
 
 
@@ -150,12 +150,12 @@ def fused(
     if method == "network":
         assert network is not None  # see Parameters
         assert parameters.network is not None
-        found = restore(
+        restored = restore(
             view, spacing, units, network, parameters.network, tile=parameters.tile, device=device()
         )
-        image, agrees, fault = found.image, agreement(view, found.image, spacing), ""
-        facts |= {"tiles": found.tiles, "agreement": round(agrees, 4)}
-        if not found.finite:
+        image, agrees, fault = restored.image, agreement(view, restored.image, spacing), ""
+        facts |= {"tiles": restored.tiles, "agreement": round(agrees, 4)}
+        if not restored.finite:
             fault = "its answer is not finite"
         elif agrees < parameters.least_agreement:
             fault = f"its answer correlates with the view by {agrees:.2f}"
@@ -165,7 +165,7 @@ def fused(
     elif method == "classical":
         assert parameters.classical is not None  # see Parameters
         image, loss = correct(view, spacing, units, parameters.classical, tile=parameters.tile)
-        facts["loss_per_mm"] = " ".join(f"{1000 * each:.3g}" for each in loss.per_um)
+        facts["loss_per_mm"] = " ".join(f"{1000 * lost:.3g}" for lost in loss.per_um)
         facts["gain"] = round(float(loss.gain.values.max()), 3)
     if method == "gaussian":
         image = smooth(view, parameters.sigma_px, tile=parameters.tile)

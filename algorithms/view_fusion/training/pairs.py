@@ -91,7 +91,7 @@ def load_pairs(
     files: FileSettings = BESIDE,
 ) -> list[ViewPair]:
     """Return the pairs of `find_pairs`; `spacing`, µm, is for files without one."""
-    found = []
+    pairs = []
     for view, fused in find_pairs(folder, patterns, files):
         with at(view):  # one of the two is in memory at a time
             target = _volume(fused, files)
@@ -109,7 +109,7 @@ def load_pairs(
                 path=view,
                 view=image,
                 fused=goal,
-                maps=[each._replace(shape=image.shape) for each in maps],  # of the border, too
+                maps=[part._replace(shape=image.shape) for part in maps],  # of the border, too
                 places=_foreground(goal),
                 shape=shape,
                 spacing=None if volume.spacing_is_assumed else volume.spacing,
@@ -118,8 +118,8 @@ def load_pairs(
                 warnings=tuple(volume.origin.warnings),
             )
             del volume
-        found.append(pair)
-    return found
+        pairs.append(pair)
+    return pairs
 
 
 def _volume(path: Path, files: FileSettings) -> Volume:
@@ -137,12 +137,12 @@ def _in_units(array: NDArray[Any], crop: Sequence[int]) -> NDArray[np.float16]:
     """Return an image in units of its percentiles, extended to a crop, converted plane by plane."""
     units = units_of(array)
     shape = tuple(max(n, least) for n, least in zip(array.shape, crop, strict=True))
-    found: NDArray[np.float16] = mapped(np.broadcast_to(np.float16(0), shape))
+    image: NDArray[np.float16] = mapped(np.broadcast_to(np.float16(0), shape))
     border = [(0, most - n) for n, most in zip(array.shape[1:], shape[1:], strict=True)]
-    for number in range(len(found)):
+    for number in range(len(image)):
         plane = to_network(array[min(number, len(array) - 1)], units)
-        found[number] = np.pad(plane, border, mode="edge")
-    return found
+        image[number] = np.pad(plane, border, mode="edge")
+    return image
 
 
 def _foreground(fused: NDArray[np.float16]) -> NDArray[np.uint16]:
@@ -153,25 +153,25 @@ def _foreground(fused: NDArray[np.float16]) -> NDArray[np.uint16]:
 
 
 def draw_crops(
-    items: Sequence[ViewPair], given: ViewCrops, seed: int, step: int
+    items: Sequence[ViewPair], crops: ViewCrops, seed: int, step: int
 ) -> dict[str, NDArray[np.float32]]:
     """Return ``image`` (N, C, Z, Y, X), ``target`` (N, 1, Z, Y, X) from seed and step alone."""
-    found: dict[str, list[NDArray[np.float32]]] = {"image": [], "target": []}
-    for stream in np.random.SeedSequence([seed, step]).spawn(given.batch):
+    drawn: dict[str, list[NDArray[np.float32]]] = {"image": [], "target": []}
+    for stream in np.random.SeedSequence([seed, step]).spawn(crops.batch):
         rng = np.random.default_rng(stream)
         item = items[int(rng.integers(len(items)))]
-        box = draw_box(rng, item, given)
-        back = [axis for axis in given.mirror if rng.random() < 0.5]
+        box = draw_box(rng, item, crops)
+        back = [axis for axis in crops.mirror if rng.random() < 0.5]
         sides = tuple(slice(None, None, -1 if axis in back else 1) for axis in "zyx")
-        found["image"].append(item.channels(box)[:, *sides])
-        found["target"].append(item.fused[box].astype(np.float32)[None, *sides])
-    return {name: np.stack(parts) for name, parts in found.items()}
+        drawn["image"].append(item.channels(box)[:, *sides])
+        drawn["target"].append(item.fused[box].astype(np.float32)[None, *sides])
+    return {name: np.stack(parts) for name, parts in drawn.items()}
 
 
-def draw_box(rng: np.random.Generator, item: ViewPair, given: ViewCrops) -> Box:
+def draw_box(rng: np.random.Generator, item: ViewPair, crops: ViewCrops) -> Box:
     """Return the voxels of a crop within the image: around a foreground voxel, or anywhere."""
-    size, sides = np.array(given.shape), np.array(item.fused.shape)
-    aimed = rng.random() < given.aimed and len(item.places) > 0
+    size, sides = np.array(crops.shape), np.array(item.fused.shape)
+    aimed = rng.random() < crops.aimed and len(item.places) > 0
     corner = rng.integers(0, sides - size + 1)
     if aimed:
         place = item.places[int(rng.integers(len(item.places)))].astype(np.int64)

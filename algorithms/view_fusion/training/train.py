@@ -55,7 +55,7 @@ class FusionLoss(Described):
 
 
 def fusion_loss(
-    answer: Tensor, target: Tensor, view: Tensor, given: FusionLoss
+    answer: Tensor, target: Tensor, view: Tensor, weights: FusionLoss
 ) -> dict[str, Tensor]:
     """Return the loss of a batch, ``total``, and its parts ``similarity``, ``difference``; scalars.
 
@@ -65,13 +65,13 @@ def fusion_loss(
     """
     answer, target, view = (part.float() for part in (answer, target, view))
     lost = 1 - similarity(answer, target)
-    if given.kind == "n_ssim":
+    if weights.kind == "n_ssim":
         before = 1 - similarity(view, target)
-        if given.over == "batch":
+        if weights.over == "batch":
             lost, before = lost.mean(), before.mean()
-        lost = lost / before.clamp_min(given.floor)
+        lost = lost / before.clamp_min(weights.floor)
     parts = {"similarity": lost.mean(), "difference": (answer - target).abs().mean()}
-    total = given.similarity * parts["similarity"] + given.difference * parts["difference"]
+    total = weights.similarity * parts["similarity"] + weights.difference * parts["difference"]
     return {"total": total, **parts}
 
 
@@ -98,10 +98,10 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
 def _rows(length: int, half: tuple[float, ...]) -> Tensor:
     """Return the windows within an axis as columns of a matrix: fast at any width."""
     weights = torch.tensor([*half[:0:-1], *half])
-    found = torch.zeros(length, length - len(weights) + 1)
-    for place in range(found.shape[1]):
-        found[place : place + len(weights), place] = weights
-    return found
+    columns = torch.zeros(length, length - len(weights) + 1)
+    for place in range(columns.shape[1]):
+        columns[place : place + len(weights), place] = weights
+    return columns
 
 
 SHOWN = 3  # volumes in a picture
@@ -171,17 +171,17 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 def describe(cases: Cases[ViewPair], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001
     """Return axes, median shape and voxel size [µm], and channel and study where all agree."""
     items = cases["pairs"]
-    found: dict[str, Any] = {
+    entries: dict[str, Any] = {
         "axes": "ZYX",
         "shape": np.median([item.shape for item in items], 0).round().tolist(),
     }
     if sizes := [item.spacing for item in items if item.spacing is not None]:
-        found["spacing"] = np.median(sizes, 0).round(4).tolist()
+        entries["spacing"] = np.median(sizes, 0).round(4).tolist()
     for name in ("channel", "study"):
         values = {getattr(item, name) for item in items}
         if len(values) == 1 and None not in values:
-            found[name] = values.pop()
-    return found
+            entries[name] = values.pop()
+    return entries
 
 
 def measure(cases: Cases[ViewPair], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001
@@ -191,11 +191,11 @@ def measure(cases: Cases[ViewPair], settings: Settings) -> Mapping[str, Any]:  #
 
 def notes(cases: Cases[ViewPair], settings: Settings) -> list[str]:
     """Return lines on small views, voxel sizes and channels not given, and maps not read."""
-    items, given = cases["pairs"], settings.card.describes
+    items, describes = cases["pairs"], settings.card.describes
     lines = filled([item.shape for item in items], settings.crops.shape)
     for name, title in (("spacing", "voxel size [µm]"), ("channel", "channel")):
         unknown = sum(getattr(item, name) is None for item in items)
-        if unknown and name not in given:
+        if unknown and name not in describes:
             lines.append(
                 f"{unknown} of {len(items)} views give no {title}: card.describes.{name} sets it"
             )
@@ -223,11 +223,11 @@ def baselines(cases: Cases[ViewPair], settings: Settings) -> Iterator[tuple[str,
 
 def restored(state: State, settings: Settings, item: ViewPair, box: Box) -> Image:
     """Return a part of a view, in its units, as the card would restore it."""
-    given = {"method": "network", **settings.card.parameters}
-    given["network"] = settings.network.model_dump(mode="json")
-    parameters = parse("card.parameters", given, Parameters)
+    entries = {"method": "network", **settings.card.parameters}
+    entries["network"] = settings.network.model_dump(mode="json")
+    parameters = parse("card.parameters", entries, Parameters)
     network = settings.network
-    found = predict_tiles(
+    prediction = predict_tiles(
         item.channels(box),
         state.average,
         channels=1,
@@ -236,7 +236,7 @@ def restored(state: State, settings: Settings, item: ViewPair, box: Box) -> Imag
         halo=network.halo,
         device=state.device,
     )
-    return _linear(found.values[0])
+    return _linear(prediction.values[0])
 
 
 def picture(state: State, cases: Cases[ViewPair], settings: Settings) -> NDArray[np.uint8]:
@@ -287,8 +287,8 @@ def _smoothed(item: ViewPair, box: Box) -> Image:
 
 def _linear(values: NDArray[np.floating]) -> Image:
     """Return values in units of the network without the compression of outliers."""
-    found: Image = to_counts(values, Units(0.0, 1.0), np.float32)
-    return found
+    image: Image = to_counts(values, Units(0.0, 1.0), np.float32)
+    return image
 
 
 TRAINING = Training(
