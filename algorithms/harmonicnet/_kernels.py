@@ -34,7 +34,7 @@ def suppress(
     farthest: Floats,
     limit: float,
 ) -> NDArray[np.bool_]:
-    """Return the stars (n,) of which a pair (first, second), rising, suppresses the second.
+    """Return a mask of the stars (n,) that are suppressed as the second of a rising pair.
 
     Radii (n, P) are those in the directions of points (P, 3) of the unit ball; a point stands for
     the volume of its cone. Surfaces lie within `nearest` and `farthest` of their centres.

@@ -34,18 +34,18 @@ def find(
     beside = np.zeros((27, peaks.shape[1]), np.float32)  # heat, 0 beyond the faces
     total = np.zeros((peaks.shape[1], maps.shape[-1]), np.float32)
     for weight, step in zip(beside, product((-1, 0, 1), repeat=3), strict=True):
-        wanted = peaks + np.reshape(step, (3, 1))
-        place = wanted.clip(0, last)
-        weight[:] = heat[tuple(place)] * (wanted == place).all(axis=0)
+        shifted = peaks + np.reshape(step, (3, 1))
+        place = shifted.clip(0, last)
+        weight[:] = heat[tuple(place)] * (shifted == place).all(axis=0)
         total += weight[:, None] * maps[tuple(place)]
     shift = np.stack([_summit(*beside[13 - way : 14 + way : way]) for way in (9, 3, 1)])
     centres = ((peaks + 0.5 + shift).T * spacing).astype(np.float64)
     return Candidates(beside[13], centres, total / beside.sum(axis=0)[:, None])
 
 
-def _summit(below: Floats, own: Floats, above: Floats) -> Floats:
+def _summit(below: Floats, middle: Floats, above: Floats) -> Floats:
     """Return how far (n,) from its middle voxel a Gaussian peaks; 0 where a neighbour lacks."""
-    before, at, after = (np.log(np.maximum(heat, FAINT)) for heat in (below, own, above))
+    before, at, after = (np.log(np.maximum(heat, FAINT)) for heat in (below, middle, above))
     bend = np.maximum(2 * at - before - after, np.float32(1e-12))
     shift = np.clip((after - before) / (2 * bend), -0.5, 0.5)
     return np.where(np.minimum(above, below) > 0, shift, np.float32(0))

@@ -70,8 +70,8 @@ class HarmonicNet(nn.Module):
         count, _, z, y, x = image.shape
         pairs = image.reshape(count, z // FOLD, FOLD, y, x).transpose(1, 2)
         coarse = folded(pairs.contiguous(), FOLD).contiguous(memory_format=torch.channels_last_3d)
-        found: Tensor = self.core(coarse)
-        return found.float()
+        answer: Tensor = self.core(coarse)
+        return answer.float()
 
 
 def build(arguments: Network) -> HarmonicNet:

@@ -45,20 +45,20 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     scale = scale_of(volume, parameters)
     diameter = 2 * parameters.radius_um * scale.ratio
     state(size=f"{scale.source}: {diameter:.3g} µm")
-    found = candidates(volume, scale, parameters, network)
-    chosen = kept(found, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
-    stars, grid = stars_from(found.coefficients[chosen]), Grid(volume.shape, volume.spacing)
-    labels, final = in_order(label(stars, found.centres_um[chosen], grid))
+    proposed = candidates(volume, scale, parameters, network)
+    chosen = kept(proposed, parameters.overlap, parameters.smallest_um3 * scale.ratio**3)
+    stars, grid = stars_from(proposed.coefficients[chosen]), Grid(volume.shape, volume.spacing)
+    labels, final = in_order(label(stars, proposed.centres_um[chosen], grid))
     facts: dict[str, Scalar] = {
-        "candidates": len(found.certainty),
-        "suppressed": len(found.certainty) - len(chosen),
+        "candidates": len(proposed.certainty),
+        "suppressed": len(proposed.certainty) - len(chosen),
         "objects": int(final.max(initial=0)),
         "diameter_um": round(diameter, 3),
         "diameter_source": scale.source,
     }
-    own = {f"harmonicnet_{key}": value for key, value in facts.items()}
-    made = replace(volume.like(labels), metadata={**volume.metadata, **own})
-    return {"instance-labels": warned(made, *scale.warnings)}
+    entries = {f"harmonicnet_{key}": value for key, value in facts.items()}
+    labelled = replace(volume.like(labels), metadata={**volume.metadata, **entries})
+    return {"instance-labels": warned(labelled, *scale.warnings)}
 
 
 def scale_of(volume: Volume, parameters: Parameters) -> Scale:
@@ -77,14 +77,14 @@ def candidates(
     )
     background = background_of(sample(read, shape), parameters.quietest)
 
-    def eights(box: Box) -> Floats:
+    def _eights(box: Box) -> Floats:
         whole = tuple(
             slice(2 * s.start, min(2 * s.stop, n)) for s, n in zip(box, shape, strict=True)
         )
         return _in_eights(normalise(read(whole), background))
 
     maps = predict_tiles(
-        Lazy((8, *(-(-size // 2) for size in shape)), eights),
+        Lazy((8, *(-(-size // 2) for size in shape)), _eights),
         lambda parts: network(_whole(parts)),
         channels=1 + (parameters.network.order + 1) ** 2,
         multiple=_half(parameters.network.multiple),
@@ -96,9 +96,9 @@ def candidates(
     ).values
     steps = zip(volume.spacing, volume.shape, shape, strict=True)
     spacing = [2 * step * old / new for step, old, new in steps]
-    found = find(maps[0], maps[1:], spacing, parameters.threshold)
+    proposed = find(maps[0], maps[1:], spacing, parameters.threshold)
     unit = np.float32(parameters.radius_um * scale.ratio)
-    return found._replace(coefficients=found.coefficients * unit)
+    return proposed._replace(coefficients=proposed.coefficients * unit)
 
 
 def _half(sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -13,33 +13,32 @@ POINTS = 256  # in a star: its shares of volume err by 0.02
 Indices = NDArray[np.intp]
 
 
-def kept(found: Candidates, overlap: float, smallest_um3: float) -> Indices:
+def kept(proposed: Candidates, overlap: float, smallest_um3: float) -> Indices:
     """Return the numbers of the stars that stay, the most certain first; coefficients in µm.
 
     A star goes where more than `overlap` of the smaller of two lies in the other, more certain one.
     Equally certain stars are taken along z, y, x: the order of the candidates decides nothing.
     """
-    stars = stars_from(found.coefficients)
+    stars = stars_from(proposed.coefficients)
     volumes = 4 / 3 * np.pi * stars.semi_axes_um.prod(axis=1)
-    order: Indices = np.lexsort((*found.centres_um.T[::-1], -found.certainty))
+    order: Indices = np.lexsort((*proposed.centres_um.T[::-1], -proposed.certainty))
     order = order[(volumes[order] >= smallest_um3) & (volumes[order] > 0)]
     if len(order) < 2:
         return order
-    centres, tables = found.centres_um[order], radius_table(stars.coefficients[order]).clip(0)
+    centres, tables = proposed.centres_um[order], radius_table(stars.coefficients[order]).clip(0)
     directions = basis(stars.coefficients.shape[-1] - 1, fibonacci_sphere(POINTS))
     farthest = tables.max(axis=(1, 2))
     removed = suppress(
         *_pairs(centres, farthest),
         centres,
-        (found.coefficients[order] @ directions.T).clip(0).astype(np.float32),
+        (proposed.coefficients[order] @ directions.T).clip(0).astype(np.float32),
         np.ascontiguousarray(ball(POINTS).T),
         tables,
         tables.min(axis=(1, 2)),
         farthest,
         overlap,
     )
-    stay: Indices = order[~removed]
-    return stay
+    return np.asarray(order[~removed])
 
 
 def _pairs(centres: NDArray[np.float64], reach: NDArray[np.float32]) -> tuple[Indices, Indices]:
@@ -47,10 +46,10 @@ def _pairs(centres: NDArray[np.float64], reach: NDArray[np.float32]) -> tuple[In
     tree = cKDTree(centres)
     # Of two stars the one that reaches farther finds the other.
     near = tree.query_ball_point(centres, 2 * reach, return_sorted=False)
-    one = np.repeat(np.arange(len(centres)), [len(each) for each in near])
-    two = np.concatenate(near).astype(np.intp)
-    away = np.linalg.norm(centres[one] - centres[two], axis=1)
-    once = (reach[one] > reach[two]) | ((reach[one] == reach[two]) & (one < two))
-    pairs = np.stack([one, two])[:, once & (away < reach[one] + reach[two])]
+    left = np.repeat(np.arange(len(centres)), [len(numbers) for numbers in near])
+    right = np.concatenate(near).astype(np.intp)
+    away = np.linalg.norm(centres[left] - centres[right], axis=1)
+    once = (reach[left] > reach[right]) | ((reach[left] == reach[right]) & (left < right))
+    pairs = np.stack([left, right])[:, once & (away < reach[left] + reach[right])]
     both = np.sort(pairs.min(axis=0) * len(centres) + pairs.max(axis=0))
     return both // len(centres), both % len(centres)

@@ -23,24 +23,26 @@ SCRAP = 0.5  # of the smallest area: less is no nucleus, and no cell
 def signed_distance(labels: Labels, spacing: Sequence[float]) -> NDArray[np.float32]:
     """Return µm to the border of the own object (> 0), or of the nearest (< 0); faces are none."""
     half = min(spacing) / 2  # borders lie between voxels, distances are from centre to centre
-    found = np.full(labels.shape, -FAR_UM, np.float32)
+    distance = np.full(labels.shape, -FAR_UM, np.float32)
     if (labels > 0).any():
-        found = half - ndimage.distance_transform_edt(labels == 0, spacing).astype(np.float32)
+        distance = half - ndimage.distance_transform_edt(labels == 0, spacing).astype(np.float32)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         wide = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
         inside = labels[wide] == number
-        own = np.full(inside.shape, FAR_UM)
+        inner = np.full(inside.shape, FAR_UM)
         if not inside.all():
-            own = ndimage.distance_transform_edt(inside, spacing) - half
-        found[wide][inside] = own[inside]
-    return found
+            inner = ndimage.distance_transform_edt(inside, spacing) - half
+        distance[wide][inside] = inner[inside]
+    return distance
 
 
 def fields_of(cells: Labels, nuclei: Labels, spacing: Sequence[float], scale_um: float) -> Fields:
     """Return tanh(distance / scale) of cells and nuclei, (2, [Z,] Y, X)."""
-    return np.stack([np.tanh(signed_distance(own, spacing) / scale_um) for own in (cells, nuclei)])
+    return np.stack(
+        [np.tanh(signed_distance(labels, spacing) / scale_um) for labels in (cells, nuclei)]
+    )
 
 
 class DrawnCells(NamedTuple):
@@ -49,7 +51,7 @@ class DrawnCells(NamedTuple):
     cells: Labels
     nuclei: Labels
     rejected: dict[str, int]  # by reason
-    found: int  # cells before the gates
+    proposed: int  # cells before the gates
 
 
 def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -> DrawnCells:
@@ -66,19 +68,19 @@ def draw(fields: Fields, spacing: Sequence[float], gates: Mapping[str, Range]) -
     all_of_it = np.bincount(seeds.ravel(), minlength=size)[:size]
     bad = {int(n) for n in np.flatnonzero(inside < INSIDE * all_of_it) if n > 0}
     rejected[OUTSIDE] = len(bad)
-    found = measured(cells, nuclei, spacing)
+    measures = measured(cells, nuclei, spacing)
     for name in MEASURES:
         low, high = gates[name]
-        odd = (found[name] < low) | (found[name] > high)
-        new = {int(n) for n in found["label"][odd]} - bad
+        odd = (measures[name] < low) | (measures[name] > high)
+        new = {int(n) for n in measures["label"][odd]} - bad
         rejected[name] = len(new)
         bad |= new
-    kept = np.isin(cells, [*bad, 0], invert=True)
+    valid = np.isin(cells, [*bad, 0], invert=True)
     numbers = np.zeros(size, np.uint16 if size < 2**16 else np.uint32)
-    own = np.unique(cells[kept])
-    numbers[own] = np.arange(1, own.size + 1)
-    nuclei = numbers[np.where(kept, nuclei, 0)]
-    return DrawnCells(numbers[cells], nuclei, rejected, own.size + sum(rejected.values()))
+    whole = np.unique(cells[valid])
+    numbers[whole] = np.arange(1, whole.size + 1)
+    nuclei = numbers[np.where(valid, nuclei, 0)]
+    return DrawnCells(numbers[cells], nuclei, rejected, whole.size + sum(rejected.values()))
 
 
 def measured(
@@ -92,11 +94,11 @@ def measured(
     for number, (box, core) in enumerate(zip(boxes, cores, strict=False), start=1):
         if box is None or core is None or number in cut:
             continue
-        (size, solidity), (own, smooth) = (
+        (size, solidity), (inner, smooth) = (
             _size_and_solidity(labels[place] == number)
             for labels, place in ((cells, box), (nuclei, core))
         )
-        rows.append((number, size * prod(spacing), solidity, own / size, smooth))
+        rows.append((number, size * prod(spacing), solidity, inner / size, smooth))
     table = np.array(rows, np.float64).reshape(-1, 1 + len(MEASURES))
     return dict(zip(("label", *MEASURES), table.T, strict=True))
 
@@ -111,6 +113,6 @@ def _size_and_solidity(mask: NDArray[np.bool_]) -> tuple[int, float]:
 
 def _without_small(labels: Labels, least: float) -> Labels:
     """Return labels without the objects of fewer voxels."""
-    kept = np.bincount(labels.ravel()) >= least
-    kept[0] = False
-    return np.where(kept[labels], labels, 0)
+    large = np.bincount(labels.ravel()) >= least
+    large[0] = False
+    return np.where(large[labels], labels, 0)

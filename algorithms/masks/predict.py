@@ -60,19 +60,19 @@ class Parameters(Described):
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return ``sampled-cells``, and ``sampled-nuclei`` with the numbers of their cells."""
     parameters, canvas = parameters_of(model.card, Parameters), inputs[REQUEST.slug]
-    own = parameters.network
-    if canvas.axes != SPATIAL[-own.dimensions :]:
+    axes = parameters.network.dimensions
+    if canvas.axes != SPATIAL[-axes:]:
         raise InputError(
-            f"this network draws in {own.dimensions}D, found a request of the shape {canvas.shape}"
+            f"this network draws in {axes}D, found a request of the shape {canvas.shape}"
         )
-    network = load_once(model, own.model_dump(mode="json"), load)
-    found = sampled(canvas, parameters, network, device())
-    facts: dict[str, Scalar] = {"masks_cells": int(found.cells.max(initial=0))}
-    facts["masks_found"] = found.found  # also in the margin
-    facts |= {f"masks_rejected_{reason}": count for reason, count in found.rejected.items()}
-    made = Volume(found.cells, canvas.spacing, canvas.axes, facts)
-    nuclei = Volume(found.nuclei, canvas.spacing, canvas.axes, {"channel": "nucleus"})
-    return {SAMPLED_CELLS.slug: made, SAMPLED_NUCLEI.slug: nuclei}
+    network = load_once(model, parameters.network.model_dump(mode="json"), load)
+    masks = sampled(canvas, parameters, network, device())
+    facts: dict[str, Scalar] = {"masks_cells": int(masks.cells.max(initial=0))}
+    facts["masks_found"] = masks.proposed  # also in the margin
+    facts |= {f"masks_rejected_{reason}": count for reason, count in masks.rejected.items()}
+    cells = Volume(masks.cells, canvas.spacing, canvas.axes, facts)
+    nuclei = Volume(masks.nuclei, canvas.spacing, canvas.axes, {"channel": "nucleus"})
+    return {SAMPLED_CELLS.slug: cells, SAMPLED_NUCLEI.slug: nuclei}
 
 
 def sampled(
@@ -85,16 +85,16 @@ def sampled(
     ]
     wide = np.broadcast_to(np.uint8(0), np.add(canvas.shape, np.multiply(2, margin)))
     fields = fields_from(replace(canvas, array=wide), parameters, network, device)
-    found = draw(fields, canvas.spacing, parameters.gates.model_dump())
+    masks = draw(fields, canvas.spacing, parameters.gates.model_dump())
     inner = tuple(slice(m, m + n) for m, n in zip(margin, canvas.shape, strict=True))
-    cells, nuclei = found.cells[inner], found.nuclei[inner]
-    numbers, wanted = np.unique(cells[cells > 0]), canvas.metadata
-    nearer = "to" if float(wanted.get("share", 0)) >= 0.5 else "seed"
-    kept = np.random.default_rng(int(wanted[nearer])).permutation(numbers)
-    kept = np.sort(kept[: int(wanted.get("number", numbers.size))])
-    new = np.zeros(found.cells.max(initial=0) + 1, found.cells.dtype)
-    new[kept] = np.arange(1, kept.size + 1)
-    return found._replace(cells=new[cells], nuclei=new[nuclei])
+    cells, nuclei = masks.cells[inner], masks.nuclei[inner]
+    numbers, request = np.unique(cells[cells > 0]), canvas.metadata
+    nearer = "to" if float(request.get("share", 0)) >= 0.5 else "seed"
+    chosen = np.random.default_rng(int(request[nearer])).permutation(numbers)
+    chosen = np.sort(chosen[: int(request.get("number", numbers.size))])
+    new = np.zeros(masks.cells.max(initial=0) + 1, masks.cells.dtype)
+    new[chosen] = np.arange(1, chosen.size + 1)
+    return masks._replace(cells=new[cells], nuclei=new[nuclei])
 
 
 def fields_from(
@@ -128,17 +128,17 @@ def fields_from(
         return fields
     middle = (ratio - 1) / 2  # centres of first voxels
     finer = partial(ndimage.affine_transform, order=1, mode="nearest")
-    return np.stack([finer(own, ratio, middle, shape) for own in fields])
+    return np.stack([finer(field, ratio, middle, shape) for field in fields])
 
 
 def _noise(
-    wanted: Mapping[str, Scalar], shape: Sequence[int], seed: int, draw: int, labels: None
+    request: Mapping[str, Scalar], shape: Sequence[int], seed: int, draw: int, labels: None
 ) -> NDArray[np.float32]:
     """Return noise between two seeds on the sphere, nearer the mean by the truncation."""
     del labels
-    share, size = float(wanted.get("share", 0)), np.float32(wanted.get("truncation", 1))
-    found = noise_field(shape, seed, draw)
+    share, size = float(request.get("share", 0)), np.float32(request.get("truncation", 1))
+    noise = noise_field(shape, seed, draw)
     if share:
-        other = noise_field(shape, int(wanted["to"]), draw)
-        found = np.float32(cos(share * pi / 2)) * found + np.float32(sin(share * pi / 2)) * other
-    return size * found
+        second = noise_field(shape, int(request["to"]), draw)
+        noise = np.float32(cos(share * pi / 2)) * noise + np.float32(sin(share * pi / 2)) * second
+    return size * noise

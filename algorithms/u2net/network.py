@@ -69,16 +69,16 @@ class UBlock(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Return (N, C, Y, X) features of the same size."""
         values = first = self.first(values)
-        kept: list[Tensor] = []
+        features: list[Tensor] = []
         for number, layer in enumerate(self.down):
             if self.shrinks and 0 < number < len(self.down) - 1:  # the lowest is dilated
                 values = functional.max_pool2d(values, 2)
             values = layer(values)
-            kept.append(values)
-        kept.pop()
-        for layer, other in zip(self.up, reversed(kept), strict=True):
-            values = values if values.shape == other.shape else _upsampled(values, other)
-            values = layer(torch.cat([values, other], 1))
+            features.append(values)
+        features.pop()
+        for layer, finer in zip(self.up, reversed(features), strict=True):
+            values = values if values.shape == finer.shape else _upsampled(values, finer)
+            values = layer(torch.cat([values, finer], 1))
         added: Tensor = values + first
         return added
 
@@ -101,17 +101,18 @@ class NestedU(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (N, 7 C, Y, X) of an image (N, 1, Y, X): fused, then coarse to fine."""
-        kept: list[Tensor] = []
+        features: list[Tensor] = []
         values = image
         for number, block in enumerate(self.down):
             values = block(functional.max_pool2d(values, 2) if number else values)
-            kept.append(values)
-        found = [kept.pop()]
+            features.append(values)
+        outputs = [features.pop()]
         for block in self.up:
-            other = kept.pop()
-            found.append(block(torch.cat([_upsampled(found[-1], other), other], 1)))
+            finer = features.pop()
+            outputs.append(block(torch.cat([_upsampled(outputs[-1], finer), finer], 1)))
         answers = [
-            _upsampled(side(values), image) for side, values in zip(self.sides, found, strict=True)
+            _upsampled(side(values), image)
+            for side, values in zip(self.sides, outputs, strict=True)
         ]
         together = torch.cat(answers, 1)
         return torch.cat([self.fuse(together), together], 1)

@@ -78,12 +78,12 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     scale = choose_scale(image, in_pixels(volume), trained, parameters)
     labels = segment(image, scale, parameters, network)
     if parameters.diameter == "network" and scale.source != "given":
-        own = scale_of_objects(labels, scale, trained, parameters)
-        if own is not scale:
-            scale, labels = own, segment(image, own, parameters, network)
+        refined = scale_of_objects(labels, scale, trained, parameters)
+        if refined is not scale:
+            scale, labels = refined, segment(image, refined, parameters, network)
     diameter = scale.ratio * trained.diameter_um
     state(size=f"{scale.source}: {diameter:.3g} px")
-    found, final = in_order(labels.astype(np.uint32))
+    ordered, final = in_order(labels.astype(np.uint32))
     facts: dict[str, Scalar] = {
         "diameter_px": round(diameter, 3),
         "diameter_source": scale.source,
@@ -91,9 +91,11 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     }
     if inverted:
         facts["inverted"] = True
-    made = volume.like(found.reshape(volume.shape))
-    made = replace(made, metadata={**made.metadata, **{f"u2net_{k}": v for k, v in facts.items()}})
-    return {"instance-labels": warned(made, *scale.warnings)}
+    labelled = volume.like(ordered.reshape(volume.shape))
+    labelled = replace(
+        labelled, metadata={**labelled.metadata, **{f"u2net_{k}": v for k, v in facts.items()}}
+    )
+    return {"instance-labels": warned(labelled, *scale.warnings)}
 
 
 def segment(

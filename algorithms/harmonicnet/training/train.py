@@ -53,8 +53,8 @@ def shaped(case: TrainingCase, order: int, smoothing: float, tau: float) -> Shap
     table = np.zeros((int(labels.max(initial=0)) + 1, (order + 1) ** 2), np.float32)
     table[fitted.ids] = fitted.coefficients
     heat = np.rint(SHARE_UNIT * centre_heat(labels, case.spacing, fitted)).astype(np.uint8)
-    own = {field.name: getattr(case, field.name) for field in fields(TrainingCase)}
-    return ShapedCase(**own | {"labels": labels, "shares": heat[None]}, coefficients=table)
+    entries = {field.name: getattr(case, field.name) for field in fields(TrainingCase)}
+    return ShapedCase(**entries | {"labels": labels, "shares": heat[None]}, coefficients=table)
 
 
 def outlined(case: TrainingCase, tau: float) -> Labels:
@@ -90,10 +90,10 @@ def batch_of(drawn: Sequence[DrawnPatch], radius_um: float) -> dict[str, NDArray
         # The maximum is a label, no mean of two, and has heat wherever a voxel of the block has.
         names, row = np.unique(labels.max((1, 3, 5)), return_inverse=True)
         names, row = np.append(0, names[names > 0]), row + (names[0] > 0)
-        own = patch.case.coefficients[names.astype(int)] / np.float32(radius_um)
+        coefficients = patch.case.coefficients[names.astype(int)] / np.float32(radius_um)
         heats.append(heat.mean((1, 3, 5)))
         rows.append(row.reshape(heats[-1].shape))
-        tables.append(own @ turning(patch.turn, own.shape[1]).T)
+        tables.append(coefficients @ turning(patch.turn, coefficients.shape[1]).T)
     longest = max(map(len, tables))
     return {
         "image": np.stack([patch.image for patch in drawn])[:, None],
@@ -115,9 +115,8 @@ def turning(turn: Turn, count: int) -> Floats:
     order, directions = round(count**0.5) - 1, fibonacci_sphere(4 * count)
     before = directions[[0, 2, 1]] if turn.swap else directions
     before = before * np.where(turn.flips, -1, 1)[:, None]
-    found, *_ = np.linalg.lstsq(basis(order, directions), basis(order, before), rcond=None)
-    turned: Floats = np.rint(found).astype(np.float32)
-    return turned
+    solved, *_ = np.linalg.lstsq(basis(order, directions), basis(order, before), rcond=None)
+    return np.asarray(np.rint(solved), np.float32)
 
 
 class LossWeights(Described):
@@ -151,8 +150,8 @@ def shape_loss(coefficients: Tensor, heat: Tensor, rows: Tensor, table: Tensor) 
     and small ones alike; a network learned hardly any shape by it.
     """
     where = (heat > 0).nonzero(as_tuple=True)
-    wanted, weight = table[where[0], rows[where]], heat[where]
-    error = (coefficients.movedim(1, -1)[where] - wanted).square().sum(1) / SPHERE**2
+    goal, weight = table[where[0], rows[where]], heat[where]
+    error = (coefficients.movedim(1, -1)[where] - goal).square().sum(1) / SPHERE**2
     return (error * weight).sum() / weight.sum().clamp(min=1)
 
 
@@ -203,17 +202,18 @@ def measure(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]
             )
         volumes = np.bincount(outlined(case, settings.outline).ravel())[1:] * np.prod(case.spacing)
         radii.append(np.cbrt(volumes[volumes > 0] * 3 / (4 * np.pi)))
-    if not (found := np.concatenate(radii)).size:
+    if not (sizes := np.concatenate(radii)).size:
         raise InputError("expected objects to learn from, found none; give labels with objects")
-    return {"spacing_um": voxel, "radius_um": round(float(found.mean()), 4)}
+    return {"spacing_um": voxel, "radius_um": round(float(sizes.mean()), 4)}
 
 
 def prepare_cases(cases: Cases[TrainingCase], settings: Settings) -> Cases[TrainingCase]:
     """Return the cases to train on with the shapes of their objects."""
     order, smoothing, tau = settings.network.order, settings.smoothing, settings.outline
-    kept = parts.prepare_cases(cases, settings)
+    prepared = parts.prepare_cases(cases, settings)
     return {
-        role: [shaped(case, order, smoothing, tau) for case in own] for role, own in kept.items()
+        role: [shaped(case, order, smoothing, tau) for case in items]
+        for role, items in prepared.items()
     }
 
 
@@ -227,9 +227,9 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step against the loss of a batch, and return the loss and its parts."""
     with state.autocast():
         prediction = state.modules["network"](batch["image"])
-    found = losses(prediction, batch, settings.loss)
-    state.update("adam", found["total"])
-    return found
+    terms = losses(prediction, batch, settings.loss)
+    state.update("adam", terms["total"])
+    return terms
 
 
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
@@ -246,26 +246,28 @@ def _judged(
     state: State, cases: Cases[TrainingCase], settings: Settings
 ) -> tuple[float, list[Facts]]:
     """Return the threshold, the card's or the one that scores best, and the facts with it."""
-    given = settings.card.parameters
-    tried = [given["threshold"]] if "threshold" in given else THRESHOLDS
-    lowest = settings.with_card(parameters={**given, "threshold": min(tried)})
+    entries = settings.card.parameters
+    tried = [entries["threshold"]] if "threshold" in entries else THRESHOLDS
+    lowest = settings.with_card(parameters={**entries, "threshold": min(tried)})
     parameters = parts.parameters_of(lowest, Parameters)
     scenes = []
     for image, truth, spacing in parts.held_out(cases, settings, settings.tau):
         volume = Volume(image, spacing)
         with using(state.average):
-            found = candidates(volume, scale_of(volume, parameters), parameters, state.average)
+            proposed = candidates(volume, scale_of(volume, parameters), parameters, state.average)
         scenes.append(
-            (truth, spacing, found, kept(found, parameters.overlap, parameters.smallest_um3))
+            (truth, spacing, proposed, kept(proposed, parameters.overlap, parameters.smallest_um3))
         )
     metric, best = wanted_metrics(settings.validation)[0], (-inf, tried[0], list[Facts]())
     for threshold in tried:
         facts = []
-        for truth, spacing, found, chosen in scenes:
+        for truth, spacing, proposed, chosen in scenes:
             # The most certain come first and none depends on a later one.
-            own = chosen[found.certainty[chosen] > threshold]
-            stars, grid = stars_from(found.coefficients[own]), Grid(truth.shape, spacing)
-            facts.append(parts.facts_of(truth, label(stars, found.centres_um[own], grid), spacing))
+            certain = chosen[proposed.certainty[chosen] > threshold]
+            stars, grid = stars_from(proposed.coefficients[certain]), Grid(truth.shape, spacing)
+            facts.append(
+                parts.facts_of(truth, label(stars, proposed.centres_um[certain], grid), spacing)
+            )
         value = score([metric], facts)[metric.name] * (1 if metric.higher_is_better else -1)
         if not isnan(value) and value > best[0]:
             best = (value, threshold, facts)

@@ -74,12 +74,12 @@ class LabelPair:
 
 def load(folder: Path, role: str, settings: Settings) -> list[LabelPair]:  # noqa: ARG001
     """Return the labels of a folder, as distances to their borders."""
-    found: list[LabelPair] = []
+    pairs: list[LabelPair] = []
     for item in find_images(folder, settings.names, settings.files, task=None):
         cells = item.path(LABELS.slug) or item.image
         with at(item.image):
-            found.append(_pair(cells, item.extras.get(NUCLEI), settings))
-    return found
+            pairs.append(_pair(cells, item.extras.get(NUCLEI), settings))
+    return pairs
 
 
 def _pair(path: Path, nuclei: Source | None, settings: Settings) -> LabelPair:
@@ -114,18 +114,18 @@ def build(settings: Settings) -> Parts:
 
 def batch(cases: Cases[LabelPair], settings: Settings, step: int) -> Arrays:
     """Return crops, turned and mirrored, noise and the phases of their levels for a step."""
-    items, wanted = cases["images"], settings.crops
+    items, form = cases["images"], settings.crops
     rng = np.random.default_rng([settings.schedule.seed, step])
     crops = []
-    for item in (items[int(n)] for n in rng.integers(len(items), size=wanted.batch)):
-        room = np.subtract(item.fields.shape[1:], wanted.shape)
+    for item in (items[int(n)] for n in rng.integers(len(items), size=form.batch)):
+        room = np.subtract(item.fields.shape[1:], form.shape)
         box = [
-            slice(n, n + size) for n, size in zip(rng.integers(room + 1), wanted.shape, strict=True)
+            slice(n, n + size) for n, size in zip(rng.integers(room + 1), form.shape, strict=True)
         ]
         crop = item.fields[(slice(None), *box)].astype(np.float32)
         crops.append(turned(crop, rng.random(3) < 0.5))
     image = np.stack(crops)
-    place = (np.arange(wanted.batch) + rng.random(wanted.batch)) / wanted.batch
+    place = (np.arange(form.batch) + rng.random(form.batch)) / form.batch
     noise = rng.standard_normal(image.shape, np.float32)
     return {"image": image, "noise": noise, "phase": phases(place, settings.process.schedule)}
 
@@ -175,8 +175,8 @@ def validate(state: State, cases: Cases[LabelPair], settings: Settings) -> Itera
     """Yield the facts about the held-out labels of cells and as many sampled ones."""
     real = [item.read()[0] for item in cases["images"]]
     pairs = zip(real, _sampled(real, state, settings), strict=True)
-    made = [own.like(new.cells) for own, new in pairs]
-    sides = {"real:scenes": real, "synthetic:scenes": made}
+    drawn = [labels.like(new.cells) for labels, new in pairs]
+    sides = {"real:scenes": real, "synthetic:scenes": drawn}
     yield Facts({name: partial(list, map(_scene, side)) for name, side in sides.items()})
 
 
@@ -188,21 +188,21 @@ def _scene(labels: Volume) -> Scene:
 
 def _sampled(like: Sequence[Volume], state: State, settings: Settings) -> Iterator[DrawnCells]:
     """Yield masks as large as others by the average network, always of the same seeds."""
-    given = {**settings.card.parameters, "network": settings.network.model_dump(mode="json")}
-    parameters = parse("card.parameters", given, Parameters)
-    for seed, own in enumerate(like):
+    entries = {**settings.card.parameters, "network": settings.network.model_dump(mode="json")}
+    parameters = parse("card.parameters", entries, Parameters)
+    for seed, labels in enumerate(like):
         yield sampled(
-            replace(own, metadata={"seed": seed}), parameters, state.average, state.device
+            replace(labels, metadata={"seed": seed}), parameters, state.average, state.device
         )
 
 
 def picture(state: State, cases: Cases[LabelPair], settings: Settings) -> NDArray[np.uint8]:
     """Return held-out labels above sampled ones, the nuclei white."""
     real = [item.read() for item in cases["images"][:SHOWN]]
-    made = _sampled([cells for cells, _ in real], state, settings)
-    rows = [[(a.array, b.array) for a, b in real], [(own.cells, own.nuclei) for own in made]]
+    drawn = _sampled([cells for cells, _ in real], state, settings)
+    rows = [[(a.array, b.array) for a, b in real], [(masks.cells, masks.nuclei) for masks in drawn]]
     greys = [[np.where(b > 0, 255, (a > 0) * (60 + a * 47 % 110)) for a, b in row] for row in rows]
-    planes = [[deep(own)[len(deep(own)) // 2].astype(np.uint8) for own in row] for row in greys]
+    planes = [[deep(grey)[len(deep(grey)) // 2].astype(np.uint8) for grey in row] for row in greys]
     return joined([joined(row, 1) for row in planes], 0)
 
 

@@ -42,7 +42,7 @@ class Settings(parts.NucleiSettings):
 
     @model_validator(mode="after")
     def _lowest_layer_has_statistics(self) -> Self:
-        """Refuse a batch of which the lowest layer, which is normalised over it, sees one value."""
+        """Refuse a batch of one value at the lowest layer, which is normalised over the batch."""
         shape, batch = self.patches.shape, self.patches.batch
         if (batch, shape) == (1, self.network.multiple):
             raise ValueError(
@@ -62,8 +62,8 @@ def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
     """Return images (N, 1, 1, Y, X) and classes (N, 1, Y, X) of a step."""
     drawn = draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
     labels = drawn["target"][:, -1, 0].astype(np.int32)
-    found = np.stack([classes(own, settings.width) for own in labels])
-    return {"image": drawn["image"], "classes": found[:, None]}
+    targets = np.stack([classes(plane, settings.width) for plane in labels])
+    return {"image": drawn["image"], "classes": targets[:, None]}
 
 
 def classes(labels: NDArray[np.int32], width: int) -> NDArray[np.int64]:
@@ -81,17 +81,17 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     """Take a step against the loss of all depths, and return the loss and the fused answer's."""
     with state.autocast():
         prediction = state.modules["network"](batch["image"])
-    found = losses(prediction.float(), batch["classes"], settings.loss)
-    state.update("adam", found["total"])
-    return found
+    terms = losses(prediction.float(), batch["classes"], settings.loss)
+    state.update("adam", terms["total"])
+    return terms
 
 
-def losses(prediction: Tensor, wanted: Tensor, weights: LossWeights) -> dict[str, Tensor]:
-    """Return the cross entropy of (N, 7 C, 1, Y, X), ``total``, and that of the fused answer."""
-    each = prediction.new_ones(CLASSES)
-    each[BORDER] = weights.border
+def losses(prediction: Tensor, target: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+    """Return the cross entropy of (N, 7 C, 1, Y, X), ``total``, and the fused answer's."""
+    by_class = prediction.new_ones(CLASSES)
+    by_class[BORDER] = weights.border
     answers = prediction.unfold(1, CLASSES, CLASSES).movedim(-1, 2).unbind(1)
-    fused, *sides = (functional.cross_entropy(answer, wanted, each) for answer in answers)
+    fused, *sides = (functional.cross_entropy(answer, target, by_class) for answer in answers)
     return {"total": fused + weights.sides * torch.stack(sides).sum(), "fused": fused}
 
 
@@ -100,8 +100,8 @@ def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> It
     parameters = parts.parameters_of(settings, Parameters)
     for image, truth, spacing in parts.held_out(cases, settings, 0.0):
         with using(state.average):
-            found = segment(image, AS_IT_IS, parameters, state.average)
-        yield parts.facts_of(truth, found, spacing)
+            labels = segment(image, AS_IT_IS, parameters, state.average)
+        yield parts.facts_of(truth, labels, spacing)
 
 
 TRAINING = parts.training(
