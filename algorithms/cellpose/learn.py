@@ -52,8 +52,8 @@ def learn(pairs: Sequence[Pair], settings: Mapping[str, Any], scratch: Path) -> 
         save_path=scratch,
         **{key: value for key, value in settings.items() if key not in OURS},
     )
-    known = not any(pair.image.spacing_is_assumed for pair in pairs)
-    return _learned(net.state_dict(), float(np.mean(sizes)) if known else None)
+    sized = not any(pair.image.spacing_is_assumed for pair in pairs)
+    return _learned(net.state_dict(), float(np.mean(sizes)) if sized else None)
 
 
 def convert(file: Path, scratch: Path) -> Learned:
@@ -61,25 +61,26 @@ def convert(file: Path, scratch: Path) -> Learned:
     del scratch
     state(tool=TOOL)
     tool = CellposeModel(gpu=False, mkldnn=False)
-    wanted = {key: value.shape for key, value in tool.net.state_dict().items()}
+    layout = {key: value.shape for key, value in tool.net.state_dict().items()}
     expected = f"{file.name}: expected a model file of Cellpose 1 to 3"
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-        shapes = {key: value.shape for key, value in found.items()}
+        weights = torch.load(file, map_location="cpu", weights_only=True)
+        shapes = {key: value.shape for key, value in weights.items()}
     except (UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
         reason = (str(error).splitlines() or ["it ends early"])[0]
         raise InputError(f"{expected}, weights alone: {reason[:100]}") from None
-    odd = [key for key in sorted(wanted.keys() | shapes) if wanted.get(key) != shapes.get(key)]
+    odd = [key for key in sorted(layout.keys() | shapes) if layout.get(key) != shapes.get(key)]
     if odd := [key for key in odd if key not in SIZES or key in shapes]:
         raise InputError(f"{expected}, with two channels and three outputs: {odd[0]} differs")
     mean = CellposeModel(gpu=False, pretrained_model=str(file), mkldnn=False).diam_mean
-    return _learned({**dict.fromkeys(SIZES, torch.tensor([float(mean)])), **found}, None)
+    return _learned({**dict.fromkeys(SIZES, torch.tensor([float(mean)])), **weights}, None)
 
 
 def _learned(weights: Mapping[str, Any], diameter_um: float | None) -> Learned:
     """Return weights of a network without counts of batches, which no prediction needs."""
-    kept = {key: value for key, value in weights.items() if "num_batches" not in key}
-    tensors = {key: value.cpu().numpy() for key, value in kept.items()}
+    tensors = {
+        key: value.cpu().numpy() for key, value in weights.items() if "num_batches" not in key
+    }
     return Learned({"tool": TOOL, "diameter_um": diameter_um}, tensors)
 
 

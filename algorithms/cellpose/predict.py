@@ -44,21 +44,21 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         options = {"do_3D": True, "z_axis": 0, "anisotropy": anisotropy, **options}
     elif array.ndim == 3:  # one slice
         array = array[0]
-    found = np.asarray(tool.eval(array, **options)[0])
-    return {"instance-labels": image.like(found.reshape(image.shape).astype(np.uint32))}
+    labels = np.asarray(tool.eval(array, **options)[0])
+    return {"instance-labels": image.like(labels.reshape(image.shape).astype(np.uint32))}
 
 
-def _diameter(image: Volume, parameters: Parameters, own: float) -> tuple[float, str]:
+def _diameter(image: Volume, parameters: Parameters, trained: float) -> tuple[float, str]:
     """Return the diameter of the objects [px] and its source for the record."""
-    given = image.metadata.get("diameter_um")
-    if given is None and not image.spacing_is_assumed:
-        given = parameters.diameter_um
-    if given is None:
-        return own, f"given: {own:.4g} px, mean of its training"
-    if not isinstance(given, int | float) or not given > 0:
-        raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
-    found = given / image.spacing[-1]
-    return found, f"given: {found:.4g} px, for objects of {given:.4g} µm"
+    diameter_um = image.metadata.get("diameter_um")
+    if diameter_um is None and not image.spacing_is_assumed:
+        diameter_um = parameters.diameter_um
+    if diameter_um is None:
+        return trained, f"given: {trained:.4g} px, mean of its training"
+    if not isinstance(diameter_um, int | float) or not diameter_um > 0:
+        raise InputError(f"diameter_um must be a positive number of µm, found {diameter_um!r}")
+    pixels = diameter_um / image.spacing[-1]
+    return pixels, f"given: {pixels:.4g} px, for objects of {diameter_um:.4g} µm"
 
 
 @lru_cache(maxsize=2)

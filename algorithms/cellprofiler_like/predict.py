@@ -54,53 +54,53 @@ class Parameters(Described):
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one plane; InputError of a volume."""
     image = image_of(inputs, axes="YX", offset=False)
-    own = parameters_of(model.card, Parameters)
-    low, high = own.diameter_px
+    parameters = parameters_of(model.card, Parameters)
+    low, high = parameters.diameter_px
     facts.state(tool=f"scikit-image {version('scikit-image')}", size=f"given: {low:g}-{high:g} px")
-    smooth = ndimage.gaussian_filter(image.array.astype(np.float32), own.smoothing_px)
+    smooth = ndimage.gaussian_filter(image.array.astype(np.float32), parameters.smoothing_px)
     background, noise = background_and_noise(smooth)
     signal = smooth - np.float32(background)
-    level = threshold(signal, own)
-    floor = own.minimum_snr * noise
-    labels = primary(signal, signal > np.maximum(own.factor * level, floor), own)
-    if own.secondary is not None:
-        mask = signal > np.maximum(own.secondary.factor * level, floor)
-        labels = secondary(signal, mask, labels, own.secondary)
+    level = threshold(signal, parameters)
+    floor = parameters.minimum_snr * noise
+    labels = primary(signal, signal > np.maximum(parameters.factor * level, floor), parameters)
+    if parameters.secondary is not None:
+        mask = signal > np.maximum(parameters.secondary.factor * level, floor)
+        labels = secondary(signal, mask, labels, parameters.secondary)
     return {"instance-labels": image.like(labels.astype(np.uint32))}
 
 
-def threshold(signal: Floats, own: Parameters) -> Floats | float:
+def threshold(signal: Floats, parameters: Parameters) -> Floats | float:
     """Return the threshold of a plane without its background, one number or one per pixel."""
     flat = bool(np.ptp(signal) == 0)
-    entropy = own.threshold == "li" or flat
+    entropy = parameters.threshold == "li" or flat
     level = li_threshold(signal) if entropy else float(threshold_otsu(signal))
-    if own.adaptive_px == 0 or flat:
+    if parameters.adaptive_px == 0 or flat:
         return level
-    window = 2 * int(own.adaptive_px / 2) + 1
+    window = 2 * int(parameters.adaptive_px / 2) + 1
     local: Floats = threshold_local(signal, window, "mean").astype(np.float32)
     # CellProfiler keeps local thresholds within 0.7 and 1.5 of the global one.
     return np.clip(local, 0.7 * level, 1.5 * level)
 
 
-def primary(signal: Floats, mask: NDArray[np.bool_], own: Parameters) -> Labels:
+def primary(signal: Floats, mask: NDArray[np.bool_], parameters: Parameters) -> Labels:
     """Return objects of a mask, apart where distance or intensity has several peaks, by size."""
     mask = ndimage.binary_fill_holes(mask)
-    height = ndimage.distance_transform_edt(mask) if own.declump == "distance" else signal
-    height = ndimage.gaussian_filter(height.astype(np.float32), own.declump_px)
+    height = ndimage.distance_transform_edt(mask) if parameters.declump == "distance" else signal
+    height = ndimage.gaussian_filter(height.astype(np.float32), parameters.declump_px)
     pieces, _ = ndimage.label(mask)
     places = peak_local_max(
-        height, min_distance=max(1, round(own.apart_px)), labels=pieces, exclude_border=False
+        height, min_distance=max(1, round(parameters.apart_px)), labels=pieces, exclude_border=False
     )
     seeds = np.zeros(mask.shape, np.int32)
     seeds[tuple(places.T)] = np.arange(1, len(places) + 1)
     labels: Labels = watershed(-height, seeds, mask=mask).astype(np.int32)
     diameter = np.sqrt(np.bincount(labels.ravel()) * (4 / np.pi))
-    low, high = own.diameter_px
+    low, high = parameters.diameter_px
     return keep_by(labels, (diameter >= low) & (diameter <= high))
 
 
-def secondary(signal: Floats, mask: NDArray[np.bool_], seeds: Labels, own: Secondary) -> Labels:
+def secondary(signal: Floats, mask: NDArray[np.bool_], seeds: Labels, growth: Secondary) -> Labels:
     """Return primary objects grown in a mask, each by its own number, up to edges in between."""
-    mask = (mask | (seeds > 0)) & (ndimage.distance_transform_edt(seeds == 0) <= own.reach_px)
+    mask = (mask | (seeds > 0)) & (ndimage.distance_transform_edt(seeds == 0) <= growth.reach_px)
     edges = sobel(signal / max(float(signal.max(initial=0)), 1e-9))
-    return fill_holes(watershed(edges, seeds, mask=mask, compactness=own.compactness))
+    return fill_holes(watershed(edges, seeds, mask=mask, compactness=growth.compactness))

@@ -24,14 +24,14 @@ def classes_of(
     offsets = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), -1)
     ball = ((offsets * np.asarray(spacing)) ** 2).sum(-1) <= width**2 * (1 + 1e-9)
     near = ball | (abs(offsets).sum(-1) == 1)
-    own, found = labels.astype(np.int64), labels > 0
-    alone = np.where(found, own, np.iinfo(np.int64).max)
+    numbers, objects = labels.astype(np.int64), labels > 0
+    alone = np.where(objects, numbers, np.iinfo(np.int64).max)
     # The end of the image is no border.
-    border = ndimage.minimum_filter(own, footprint=ball, mode="nearest") == 0
-    border |= ndimage.maximum_filter(own, footprint=near, mode="nearest") != own
-    border |= ndimage.minimum_filter(alone, footprint=near, mode="nearest") != own
-    border &= np.isin(labels, np.unique(labels[found & ~border]))
-    return (found * np.where(border, CLASSES["border"], CLASSES["inside"])).astype(np.uint8)
+    border = ndimage.minimum_filter(numbers, footprint=ball, mode="nearest") == 0
+    border |= ndimage.maximum_filter(numbers, footprint=near, mode="nearest") != numbers
+    border |= ndimage.minimum_filter(alone, footprint=near, mode="nearest") != numbers
+    border &= np.isin(labels, np.unique(labels[objects & ~border]))
+    return (objects * np.where(border, CLASSES["border"], CLASSES["inside"])).astype(np.uint8)
 
 
 def instances_of(

@@ -37,8 +37,8 @@ def learn(pairs: Sequence[Pair], settings: Mapping[str, Any], scratch: Path) -> 
     """Return a model that nnU-Net planned and trained; InputError for pairs it cannot learn of."""
     axes = sorted({pair.image.axes for pair in pairs})
     if axes not in (["YX"], ["ZYX"]) or len(pairs) < 2:
-        found = f"{len(pairs)} with the axes {', '.join(axes)}"
-        raise InputError(f"nnunet: expected two images or more, all YX or all ZYX, found {found}")
+        shown = f"{len(pairs)} with the axes {', '.join(axes)}"
+        raise InputError(f"nnunet: expected two images or more, all YX or all ZYX, found {shown}")
     for name in [n for n in sys.modules if n.partition(".")[0] == "nnunetv2"]:
         del sys.modules[name]  # it reads its folders once, when it is imported
     environ.update({name: str(scratch / name) for name in FOLDERS})
@@ -106,11 +106,11 @@ def _trainer(
     trainer.num_val_iterations_per_epoch = int(settings["validation_steps"])
     ended = trainer.on_epoch_end
 
-    def on_epoch_end() -> None:
+    def _end() -> None:
         ended()
         report(trainer.current_epoch, trainer.num_epochs)
 
-    trainer.on_epoch_end = on_epoch_end
+    trainer.on_epoch_end = _end
     environ["nnUNet_n_proc_DA"] = "0"  # batches of this process; the planner refuses a 0
     return trainer
 
@@ -120,17 +120,17 @@ def convert(file: Path, _: Path) -> Learned:
     try:
         with zipfile.ZipFile(file) as archive:
             places = [[n for n in archive.namelist() if Path(n).name == name] for name in FILES]
-            if [len(found) for found in places] != [1, 1, 1]:
+            if [len(matches) for matches in places] != [1, 1, 1]:
                 raise InputError(f"{file.name}: expected one each of {', '.join(FILES)}")
-            plans, described, stored = (archive.read(found[0]) for found in places)
+            plans, described, stored = (archive.read(matches[0]) for matches in places)
         with torch.serialization.safe_globals(SAFE):
-            kept = torch.load(BytesIO(stored), map_location="cpu", weights_only=True)
+            checkpoint = torch.load(BytesIO(stored), map_location="cpu", weights_only=True)
         return _learned(
-            kept["init_args"]["configuration"],
+            checkpoint["init_args"]["configuration"],
             json.loads(plans),
             json.loads(described),
-            kept["inference_allowed_mirroring_axes"],
-            kept["network_weights"],
+            checkpoint["inference_allowed_mirroring_axes"],
+            checkpoint["network_weights"],
         )
     except (zipfile.BadZipFile, ValueError, LookupError, RuntimeError, UnpicklingError) as error:
         raise InputError(f"{file.name}: no model of nnU-Net: {last_line(error)}") from None
@@ -145,9 +145,9 @@ def _learned(
 ) -> Learned:
     """Return a model with each of its tensors once; InputError if it has other classes."""
     if described["labels"] != CLASSES or len(described["channel_names"]) > 1:
-        found = f"{described['labels']}, channels {list(described['channel_names'].values())}"
-        raise InputError(f"nnunet: expected one channel and labels {CLASSES}, found {found}")
-    own = {
+        shown = f"{described['labels']}, channels {list(described['channel_names'].values())}"
+        raise InputError(f"nnunet: expected one channel and labels {CLASSES}, found {shown}")
+    parameters = {
         "tool": tool(),
         "configuration": configuration,
         "mirroring": mirroring and list(mirroring),
@@ -155,8 +155,8 @@ def _learned(
         "dataset": described,
     }
     facts.state(tool=tool())
-    network = build(own)
+    network = build(parameters)
     network.load_state_dict(dict(state))
     first, state = set(names(network).values()), network.state_dict()
     tensors = {name: state[name].cpu().numpy() for name in sorted(first)}
-    return Learned(own, tensors, {"axes": "YX" if configuration == "2d" else "ZYX"})
+    return Learned(parameters, tensors, {"axes": "YX" if configuration == "2d" else "ZYX"})

@@ -24,33 +24,37 @@ PLANES = "NaturalImage2DIO"  # nnU-Net's reader of planes, to which every pixel 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """Return the ``instance-labels`` of one image; InputError if model and image do not fit."""
-    image, own = image_of(inputs, offset=False), model.card.parameters
+    image, parameters = image_of(inputs, offset=False), model.card.parameters
     weights_of(model)
-    flat = own["configuration"] == "2d"
+    flat = parameters["configuration"] == "2d"
     if flat != (image.axes == "YX"):
-        both = f"{own['configuration']}, the image is {image.axes}"
+        both = f"{parameters['configuration']}, the image is {image.axes}"
         raise InputError(f"card {model.card.name}: expected 2d for YX, 3d for ZYX, found {both}")
-    sized = own["plans"]["image_reader_writer"] != PLANES
-    known = sized and not image.spacing_is_assumed
-    facts.state(tool=tool(), size="given: voxel size" if known else "not used")
-    spacing = image.spacing if known else planned(own) if sized else (1.0,) * len(image.spacing)
+    sized = parameters["plans"]["image_reader_writer"] != PLANES
+    scaled = sized and not image.spacing_is_assumed
+    facts.state(tool=tool(), size="given: voxel size" if scaled else "not used")
+    spacing = (
+        image.spacing if scaled else planned(parameters) if sized else (1.0,) * len(image.spacing)
+    )
     labels = np.zeros(image.shape, np.uint32)
     if np.ptp(image.array) > 0:  # nnU-Net fails where all is 0
-        network = load_once(model, own, load)
-        classes = predictor(network, own).predict_single_npy_array(
+        network = load_once(model, parameters, load)
+        classes = predictor(network, parameters).predict_single_npy_array(
             image.array.astype(np.float32)[(None, None) if flat else None],
             {"spacing": [999.0, *spacing] if flat else list(spacing)},
         )
-        found = np.reshape(classes, image.shape)
-        labels = instances_of(found == CLASSES["inside"], found == CLASSES["border"], spacing)
+        classes = np.reshape(classes, image.shape)
+        labels = instances_of(classes == CLASSES["inside"], classes == CLASSES["border"], spacing)
     return {"instance-labels": image.like(labels)}
 
 
-def planned(own: Mapping[str, Any]) -> tuple[float, ...]:
+def planned(parameters: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the voxel size [µm] of a model's plans, at which nnU-Net resamples nothing."""
-    size = own["plans"]["configurations"][own["configuration"]]["spacing"]  # of transposed axes
+    size = parameters["plans"]["configurations"][parameters["configuration"]][
+        "spacing"
+    ]  # of transposed axes
     full = [1.0, *size][-3:]
-    return tuple(full[axis] for axis in own["plans"]["transpose_backward"])[-len(size) :]
+    return tuple(full[axis] for axis in parameters["plans"]["transpose_backward"])[-len(size) :]
 
 
 def tool() -> str:
@@ -58,32 +62,32 @@ def tool() -> str:
     return f"nnunetv2 {version('nnunetv2')}"
 
 
-def predictor(network: nn.Module, own: Mapping[str, Any]) -> Any:  # noqa: ANN401 - nnU-Net's
+def predictor(network: nn.Module, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 - nnU-Net's
     """Return nnU-Net's predictor with a network, by the parameters of its card."""
     nnunet()
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    place, plans = torch.device(device()), PlansManager(own["plans"])
-    found = nnUNetPredictor(
+    place, plans = torch.device(device()), PlansManager(parameters["plans"])
+    inference = nnUNetPredictor(
         tile_step_size=0.5,
-        use_mirroring=own["mirroring"] is not None,
+        use_mirroring=parameters["mirroring"] is not None,
         perform_everything_on_device=place.type == "cuda",
         device=place,
         allow_tqdm=False,
     )
-    found.manual_initialization(
+    inference.manual_initialization(
         network,
         plans,
-        plans.get_configuration(own["configuration"]),
+        plans.get_configuration(parameters["configuration"]),
         [network.state_dict()],
-        own["dataset"],
+        parameters["dataset"],
         "nnUNetTrainer",
-        own["mirroring"],
+        parameters["mirroring"],
     )
-    logits = found.predict_logits_from_preprocessed_data
-    found.predict_logits_from_preprocessed_data = facts.network()(logits)
-    return found
+    logits = inference.predict_logits_from_preprocessed_data
+    inference.predict_logits_from_preprocessed_data = facts.network()(logits)
+    return inference
 
 
 def nnunet() -> None:
@@ -91,27 +95,27 @@ def nnunet() -> None:
     environ.setdefault("nnUNet_def_n_proc", str(torch.get_num_threads()))
 
 
-def build(own: Mapping[str, Any]) -> nn.Module:
+def build(parameters: Mapping[str, Any]) -> nn.Module:
     """Return the untrained network of a card's parameters."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    plan = PlansManager(own["plans"]).get_configuration(own["configuration"])
+    plan = PlansManager(parameters["plans"]).get_configuration(parameters["configuration"])
     network: nn.Module = get_network_from_plans(
         plan.network_arch_class_name,
         plan.network_arch_init_kwargs,
         plan.network_arch_init_kwargs_req_import,
-        len(own["dataset"]["channel_names"]),
-        len(own["dataset"]["labels"]),
+        len(parameters["dataset"]["channel_names"]),
+        len(parameters["dataset"]["labels"]),
         allow_init=False,
         deep_supervision=False,
     )
     return network
 
 
-def load(own: Mapping[str, Any], weights: Path) -> nn.Module:
+def load(parameters: Mapping[str, Any], weights: Path) -> nn.Module:
     """Return the network of a card with its weights."""
-    network, tensors = build(own), load_file(weights)
+    network, tensors = build(parameters), load_file(weights)
     network.load_state_dict({name: tensors[first] for name, first in names(network).items()})
     return network.eval()
 
@@ -119,4 +123,4 @@ def load(own: Mapping[str, Any], weights: Path) -> nn.Module:
 def names(network: nn.Module) -> dict[str, str]:
     """Return the first name of each tensor by all its names: nnU-Net's modules share them."""
     state, first = network.state_dict(), dict[int, str]()
-    return {name: first.setdefault(each.data_ptr(), name) for name, each in state.items()}
+    return {name: first.setdefault(tensor.data_ptr(), name) for name, tensor in state.items()}

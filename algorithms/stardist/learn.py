@@ -26,11 +26,11 @@ def learn(pairs: Sequence[Pair], settings: Mapping[str, Any], scratch: Path) -> 
     state(tool=TOOL)
     keras.utils.set_random_seed(settings["seed"])
     keras.utils.disable_interactive_logging()  # no bar of progress
-    known = not any(pair.image.spacing_is_assumed for pair in pairs)
+    sized = not any(pair.image.spacing_is_assumed for pair in pairs)
     if len({pair.image.axes for pair in pairs}) > 1:
         raise InputError("stardist: a training takes planes or volumes, found both")
     middle = np.median([pair.image.spacing for pair in pairs], axis=0)
-    spacing = tuple(float(step) for step in middle) if known else None
+    spacing = tuple(float(step) for step in middle) if sized else None
     images, labels = map(list, zip(*(_scaled(pair, spacing) for pair in pairs), strict=True))
     kind, configured = KINDS[f"{pairs[0].image.axes}C"]
     tool = kind(configured(**_config(labels, settings)), name="model", basedir=str(scratch))
@@ -60,8 +60,8 @@ def convert(file: Path, scratch: Path) -> Learned:
     try:
         with zipfile.ZipFile(file) as archive:
             for name in archive.namelist():
-                if (own := Path(name).name) in (CONFIG, THRESHOLDS, WEIGHTS):
-                    (folder / own).write_bytes(archive.read(name))
+                if (leaf := Path(name).name) in (CONFIG, THRESHOLDS, WEIGHTS):
+                    (folder / leaf).write_bytes(archive.read(name))
     except zipfile.BadZipFile:
         raise InputError(f"{expected}, found neither") from None
     for name in (CONFIG, WEIGHTS):
@@ -70,8 +70,8 @@ def convert(file: Path, scratch: Path) -> Learned:
     config = read_json(folder / CONFIG)
     axes, channels = config.get("axes"), config.get("n_channel_in")
     if axes not in KINDS or channels != 1:
-        found = f"found axes {axes}, {channels} channels"
-        raise InputError(f"{file.name}: expected a model of images with one channel, {found}")
+        shown = f"found axes {axes}, {channels} channels"
+        raise InputError(f"{file.name}: expected a model of images with one channel, {shown}")
     try:
         return _learned(KINDS[axes][0](None, name=folder.name, basedir=str(scratch)), None)
     except (OSError, LookupError, ValueError, TypeError) as error:
@@ -86,7 +86,7 @@ def _learned(tool: Any, spacing: tuple[float, ...] | None) -> Learned:  # noqa: 
     describes = {"axes": tool.config.axes.removesuffix("C")}
     if spacing is not None:
         parameters["spacing"] = describes["spacing"] = spacing
-    tensors = {f"{n:03d}/{each.path}": each.numpy() for n, each in enumerate(weights)}
+    tensors = {f"{n:03d}/{weight.path}": weight.numpy() for n, weight in enumerate(weights)}
     return Learned(parameters, tensors, describes)
 
 
@@ -100,35 +100,35 @@ def _scaled(pair: Pair, spacing: tuple[float, ...] | None) -> tuple[Any, Any]:
 
 def _config(labels: Sequence[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration by the sizes of images and objects; InputError without these."""
-    full = [each for each in labels if each.any()]
+    full = [image for image in labels if image.any()]
     if not full:
         raise InputError("stardist: a training needs labelled objects, found none")
-    own = {key: value for key, value in settings.items() if key.startswith("train_")}
-    own |= {"n_channel_in": 1, "train_tensorboard": False}
+    config = {key: value for key, value in settings.items() if key.startswith("train_")}
+    config |= {"n_channel_in": 1, "train_tensorboard": False}
     flat = labels[0].ndim == 2
     patch, step = (settings["patch"], 16) if flat else (settings["volume_patch"], 8)
-    shape = np.min([each.shape for each in labels], axis=0)
+    shape = np.min([image.shape for image in labels], axis=0)
     shape[-2:] = min(shape[-2:])  # patches are turned
-    own["train_patch_size"] = [int(n) // step * step for n in np.minimum(shape, patch)]
-    if min(own["train_patch_size"]) == 0:
+    config["train_patch_size"] = [int(n) // step * step for n in np.minimum(shape, patch)]
+    if min(config["train_patch_size"]) == 0:
         raise InputError(f"stardist: a training needs images of {step} voxels along each axis")
     if flat:
-        return {**own, "n_rays": settings["n_rays"], "grid": (2, 2)}
-    sizes = np.median([calculate_extents(each) for each in full], axis=0)
+        return {**config, "n_rays": settings["n_rays"], "grid": (2, 2)}
+    sizes = np.median([calculate_extents(image) for image in full], axis=0)
     flatness = tuple(float(f) for f in sizes.max() / sizes)
-    own |= {"anisotropy": flatness, "grid": tuple(1 if f > 1.5 else 2 for f in flatness)}
+    config |= {"anisotropy": flatness, "grid": tuple(1 if f > 1.5 else 2 for f in flatness)}
     rays = Rays_GoldenSpiral(settings["volume_n_rays"], anisotropy=flatness)
-    return {**own, "rays": rays, "train_batch_size": 1}
+    return {**config, "rays": rays, "train_batch_size": 1}
 
 
 def _turner(seed: int) -> Callable[[Any, Any], tuple[Any, Any]]:
     """Return a function that mirrors and turns a patch in its plane, and changes its brightness."""
     random = np.random.default_rng(seed)
 
-    def turned(image: Any, labels: Any) -> tuple[Any, Any]:  # noqa: ANN401 - of the tool
+    def _turned(image: Any, labels: Any) -> tuple[Any, Any]:  # noqa: ANN401 - of the tool
         turns, mirrored = int(random.integers(4)), random.random() < 0.5
-        parts = [np.rot90(each, turns, axes=(-2, -1)) for each in (image, labels)]
-        image, labels = (each[..., ::-1] if mirrored else each for each in parts)
+        parts = [np.rot90(array, turns, axes=(-2, -1)) for array in (image, labels)]
+        image, labels = (array[..., ::-1] if mirrored else array for array in parts)
         return image * random.uniform(0.6, 1.6) + random.uniform(-0.2, 0.2), labels
 
-    return turned
+    return _turned

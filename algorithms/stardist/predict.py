@@ -42,26 +42,26 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     image, parameters = image_of(inputs, offset=False), parameters_of(model.card, Parameters)
     tool = _loaded(weights_of(model), model.card.model_dump_json())
     if tool.config.n_dim != image.array.ndim:
-        found = f"found {image.axes} of {text(image.shape)} voxels"
-        raise InputError(f"{model.card.name} is a model of {tool.config.n_dim} dimensions, {found}")
+        shown = f"found {image.axes} of {text(image.shape)} voxels"
+        raise InputError(f"{model.card.name} is a model of {tool.config.n_dim} dimensions, {shown}")
     factors = scale_to(image, parameters.spacing)
     scaled = f"given: voxels of another size, scaled by {text(factors)}" if factors else "not used"
     state(tool=TOOL, size=scaled)
     shape = [n * f for n, f in zip(image.shape, factors or [1.0] * image.array.ndim, strict=True)]
-    found, _ = tool.predict_instances(
+    shown, _ = tool.predict_instances(
         normalize(np.asarray(image.array), *PERCENTILES),
         scale=factors,
         n_tiles=[ceil(n / TILES[image.array.ndim]) for n in shape],
         show_tile_progress=False,
     )
-    return {"instance-labels": image.like(found.astype(np.uint32))}
+    return {"instance-labels": image.like(shown.astype(np.uint32))}
 
 
 def scale_to(image: Volume, spacing: tuple[float, ...] | None) -> tuple[float, ...] | None:
     """Return factors to a voxel size, None where it is the same or unknown; else InputError."""
     if spacing is None or image.spacing_is_assumed:
         return None
-    factors = tuple(own / to for own, to in zip(image.spacing, spacing, strict=True))
+    factors = tuple(step / to for step, to in zip(image.spacing, spacing, strict=True))
     shape = [n * f for n, f in zip(image.shape, factors, strict=True)]
     if prod(factors) > ENLARGED or min(shape) < 1:
         raise InputError(
@@ -78,6 +78,6 @@ def _loaded(weights: Path, card: str) -> Any:  # noqa: ANN401 - of the tool
     kind, configured = KINDS[parameters.config["axes"]]
     tool = kind(configured(**parameters.config), name="model", basedir=None)
     tool.thresholds = parameters.thresholds
-    tool.keras_model.set_weights([each for _, each in sorted(load_file(weights).items())])
+    tool.keras_model.set_weights([array for _, array in sorted(load_file(weights).items())])
     tool.keras_model.predict = network()(tool.keras_model.predict)
     return tool
