@@ -19,15 +19,15 @@ Values = TypeVar("Values", NDArray[np.int32], NDArray[np.float32])
 
 @compiled("void(int64[::1], float32[::1], int32[::1], int64[::1], int32[::1])")
 def climb(voxels: Places, height: Floats, place: Ints, steps: Places, target: Ints) -> None:
-    """Replace places (M,) by those of their highest neighbours, see `Relief`."""
+    """Replace places (M,) by their highest neighbours' places, see `Relief`."""
     for n in range(len(target)):
-        here, own = voxels[target[n]], target[n]
-        best = height[own]
+        here, highest = voxels[target[n]], target[n]
+        best = height[highest]
         for step in steps:
             beyond = place[here + step]
             if height[beyond] > best:
-                best, own = height[beyond], beyond
-        target[n] = own
+                best, highest = height[beyond], beyond
+        target[n] = highest
 
 
 @compiled("int64(int32[::1], int32[::1])")
@@ -43,9 +43,9 @@ def number(up: Ints, label: Ints) -> int:
         end = n
         while label[end] == 0:
             end = up[end]
-        found, at = label[end], n
+        basin, at = label[end], n
         while label[at] == 0:
-            label[at] = found
+            label[at] = basin
             at = up[at]
     return count
 
@@ -53,11 +53,11 @@ def number(up: Ints, label: Ints) -> int:
 @compiled("int32[:, ::1](int32[:, ::1])", "float32[:, ::1](float32[:, ::1])")
 def _doubled(rows: Values) -> Values:
     """Return rows with room for as many more."""
-    found = np.empty((2 * rows.shape[0], rows.shape[1]), rows.dtype)
+    more = np.empty((2 * rows.shape[0], rows.shape[1]), rows.dtype)
     for n in range(rows.shape[0]):
         for column in range(rows.shape[1]):
-            found[n, column] = rows[n, column]
-    return found
+            more[n, column] = rows[n, column]
+    return more
 
 
 @compiled(
@@ -116,7 +116,7 @@ def _root(parent: Ints, at: int) -> int:
 
 @compiled("void(int32[:, ::1], int32[::1])")
 def flood(pairs: Ints, name: Ints) -> None:
-    """Give basins (K + 1,) without a name that of the first one they meet, pair by pair (M, 2)."""
+    """Give basins (K + 1,) without a name the first one's that they meet, pair by pair (M, 2)."""
     parent = np.arange(len(name)).astype(np.int32)
     for n in range(len(pairs)):
         first, second = _root(parent, pairs[n, 0]), _root(parent, pairs[n, 1])
@@ -129,7 +129,7 @@ def flood(pairs: Ints, name: Ints) -> None:
 
 @compiled("void(int32[:, ::1], float32[::1], float32[::1], float64, int32[::1])")
 def join(pairs: Ints, level: Floats, top: Floats, ratio: float, name: Ints) -> None:
-    """Join pairs of peaks (M, 2) in turn whose pass is high next to the lower one: `name` (K,)."""
+    """Join pairs of peaks (M, 2) in turn if the pass is high next to the lower: `name` (K,)."""
     for n in range(len(pairs)):
         first, second = _root(name, pairs[n, 0]), _root(name, pairs[n, 1])
         low, high = (first, second) if top[first] < top[second] else (second, first)

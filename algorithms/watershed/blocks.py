@@ -59,7 +59,7 @@ def margin_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
 
 
 def steps_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
-    """Return the voxels per axis at multiples of which blocks begin: their means then agree."""
+    """Return steps in voxels per axis: blocks begin at multiples, so that their means agree."""
     if p.local_um <= 0 or p.local_weight <= 0:
         return (1,) * len(spacing)
     return tuple(wide_steps(p.local_um, spacing, p.axial_elongation))
@@ -92,9 +92,9 @@ def segment_blocks(
     for number, block in enumerate(planned):
         part = taken(image, block.input)
         with progress.part(number, len(planned)):
-            found = segment(part, spacing, parameters, whole, block.input).view(np.uint32)
-        assembly.add(found, owned(found, block, image.shape), block.input, block.output)
-        del found  # room for the next
+            labels = segment(part, spacing, parameters, whole, block.input).view(np.uint32)
+        assembly.add(labels, owned(labels, block, image.shape), block.input, block.output)
+        del labels  # room for the next
     return assembly.finish()[0]
 
 
@@ -103,26 +103,26 @@ def measure(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Mea
     lowest = min(float(image[box].min()) for box in bricks(image.shape, _BRICK[image.ndim]))
     release(image)
     uneven = uneven_background(image, spacing, p, lowest) if p.background_um > 0 else None
-    known = Measured(lowest, 0.0, 0.0, 0.0, p.radii_um, 0.0, uneven)
-    kept = [
+    measured = Measured(lowest, 0.0, 0.0, 0.0, p.radii_um, 0.0, uneven)
+    samples = [
         [values[core].ravel() for values in (signal, residual, coarse_of(signal, spacing, p))]
-        for signal, residual, core in _parts(image, spacing, p, known)
+        for signal, residual, core in _parts(image, spacing, p, measured)
     ]
-    signal, residual, coarse = map(np.concatenate, zip(*kept, strict=True))
-    del kept
+    signal, residual, coarse = map(np.concatenate, zip(*samples, strict=True))
+    del samples
     background, spread = background_and_noise(signal)
     signal -= np.float32(background)
     threshold = li_threshold(signal)
     noise = noise_of(signal, residual, coarse, spread, spacing, p)
     del signal, residual, coarse
-    known = known._replace(background=background, noise=noise, threshold=threshold)
+    measured = measured._replace(background=background, noise=noise, threshold=threshold)
     if p.relative_radii:
-        known = known._replace(radii=_typical_radii(image, spacing, p, known))
+        measured = measured._replace(radii=_typical_radii(image, spacing, p, measured))
     peak = 0.0
-    for signal, _, core in _parts(image, spacing, p, known):
-        response = blob_response(signal, spacing, known.radii, p.axial_elongation)
+    for signal, _, core in _parts(image, spacing, p, measured):
+        response = blob_response(signal, spacing, measured.radii, p.axial_elongation)
         peak = max(peak, float(response[core].max()))
-    return known._replace(peak=peak)
+    return measured._replace(peak=peak)
 
 
 def uneven_background(
@@ -148,12 +148,12 @@ def uneven_background(
 
 
 def _typical_radii(
-    image: NDArray[Any], spacing: Sequence[float], p: Parameters, known: Measured
+    image: NDArray[Any], spacing: Sequence[float], p: Parameters, measured: Measured
 ) -> tuple[float, ...]:
     """Return the radii to look for, relative to the typical one, as `typical_radius` does."""
     total, count = 0.0, 0
-    for signal, _, core in _parts(image, spacing, p, known):
-        mask, _ = foreground(signal, known.threshold, spacing, p)
+    for signal, _, core in _parts(image, spacing, p, measured):
+        mask, _ = foreground(signal, measured.threshold, spacing, p)
         inside = border_distance(mask, spacing, p.axial_elongation)[core][mask[core]]
         total, count = total + float(inside.sum(dtype=np.float64)), count + inside.size
     return radii_of((image.ndim + 1) * total / count, p) if count else p.radii_um
@@ -165,7 +165,7 @@ def _voxels(length_um: float, spacing: Sequence[float], p: Parameters) -> tuple[
 
 
 def _parts(
-    image: NDArray[Any], spacing: Sequence[float], p: Parameters, known: Measured
+    image: NDArray[Any], spacing: Sequence[float], p: Parameters, measured: Measured
 ) -> Iterator[tuple[Floats, Floats, Box]]:
     """Yield `smoothed` parts of an image less its background, and their cores, to measure in."""
     length = _TRUNCATE * p.smoothing_um + _MEANS * max(p.radii_um)
@@ -174,8 +174,8 @@ def _parts(
     reach = _voxels(length, spacing, p)
     for core in bricks(image.shape, _BRICK[image.ndim]):
         grown, inner = _grown(core, reach, image.shape)
-        signal, residual = smoothed(taken(image, grown), spacing, p, known.lowest)
-        signal -= known.background_in(grown)
+        signal, residual = smoothed(taken(image, grown), spacing, p, measured.lowest)
+        signal -= measured.background_in(grown)
         yield signal, residual, inner
 
 

@@ -34,8 +34,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     if len(planned) > 1:
         labels: Labels = segment_blocks(volume.array, spacing, parameters, planned)
     else:
-        found = segment(volume.array, spacing, parameters)
-        small = int(found.max(initial=0)) <= np.iinfo(np.uint16).max
-        labels = found.astype(np.uint16 if small else np.uint32)
+        nuclei = segment(volume.array, spacing, parameters)
+        small = int(nuclei.max(initial=0)) <= np.iinfo(np.uint16).max
+        labels = nuclei.astype(np.uint16 if small else np.uint32)
     result = with_outline(volume.like(labels), volume.array, spacing, model, parameters.outline)
     return {"instance-labels": result}

@@ -33,13 +33,13 @@ def border_distance(mask: Bools, spacing: Sequence[float], elongation: float) ->
 
     distance = np.empty(mask.shape, np.float32)
     rows = np.ascontiguousarray(mask).reshape(-1, mask.shape[-1])
-    found = distance.reshape(rows.shape)
+    lines = distance.reshape(rows.shape)
     flattened = sigmas(1.0, [1.0] * mask.ndim, elongation)
     *others, step = np.divide(spacing, flattened).astype(np.float32)
-    side_by_side(lambda part: away_in_rows(rows[part], step, found[part]), parts_of(rows.shape))
+    side_by_side(lambda part: away_in_rows(rows[part], step, lines[part]), parts_of(rows.shape))
     for axis, length in reversed([*enumerate(others)]):
         along_lines(partial(away, length * length), distance, axis)
-    side_by_side(lambda part: np.sqrt(found[part], out=found[part]), parts_of(rows.shape))
+    side_by_side(lambda part: np.sqrt(lines[part], out=lines[part]), parts_of(rows.shape))
     return distance
 
 

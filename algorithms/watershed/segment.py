@@ -212,13 +212,13 @@ def _label(
         report(4 * p.passes + 4 * turn, 10 * p.passes)
         height = seed_map(response, mask, spacing, p.distance_weight, p.axial_elongation, peak)
         report(4 * p.passes + 4 * turn + 2, 10 * p.passes)
-        found = merge(Relief.of(mask, height), p.merge_ratio)
-        own = own_level(found, light, level, factor=p.object_factor, weight=p.object_weight)
-        keep = (light >= own) & (found > 0)
+        basins = merge(Relief.of(mask, height), p.merge_ratio)
+        limits = own_level(basins, light, level, factor=p.object_factor, weight=p.object_weight)
+        keep = (light >= limits) & (basins > 0)
         mask[mask] = keep
-        found, light, level, response = found[keep], light[keep], level[keep], response[keep]
+        basins, light, level, response = basins[keep], light[keep], level[keep], response[keep]
     report(8, 10)
-    objects = open_objects(largest_pieces(_scattered(found, mask)), spacing, p.opening_um)
+    objects = open_objects(largest_pieces(_scattered(basins, mask)), spacing, p.opening_um)
     report(9, 10)
     labels[box] = _select(fill_holes(largest_pieces(objects)), signal[box], noise, li, spacing, p)
     return labels
