@@ -38,7 +38,7 @@ _REACH = 3.0  # standard deviations of a Gaussian
 def margin_of(
     spacing: Sequence[float], diameter_um: float, parameters: Parameters
 ) -> tuple[int, ...]:
-    """Return the voxels z, y, x around a core: a nucleus, what decides, smoothing and the halo."""
+    """Return the voxels z, y, x around a core: nucleus, seeds or surroundings, smoothing, halo."""
     seeds = parameters.seed_distance_um + _REACH * parameters.seed_smoothing_um
     surroundings = _REACH * parameters.local_um if parameters.local_weight > 0 else 0.0
     result = []
@@ -113,7 +113,7 @@ def to_image(
 ) -> tuple[Labels, int]:
     """Return labels (uint16, or uint32) on the image's grid, and their number."""
     count = max(int(slab.max(initial=0)) for slab in slabs_of(labels))
-    found = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)
+    outlined = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)
     grid = stencils(labels.shape, image_shape)
     compact = [ceil(new / old) for new, old in zip(image_shape, labels.shape, strict=True)]
     for tile in tiles(image_shape, compact, _PIECE):  # few objects are in several of these
@@ -123,6 +123,6 @@ def to_image(
         height = np.copysign(
             taken(margin, source), np.where(part > 0, np.float32(1), np.float32(-1))
         )
-        put(found, tile.output, labels_to_image(part, interpolate(height, places) > 0, places))
-    found, final = in_order(found)
-    return found, int(final.max(initial=0))
+        put(outlined, tile.output, labels_to_image(part, interpolate(height, places) > 0, places))
+    outlined, final = in_order(outlined)
+    return outlined, int(final.max(initial=0))

@@ -38,10 +38,10 @@ def smooth_flow(flow: Floats, mask: Bools, sigma: Sequence[float]) -> Floats:
     from cytosuite.algorithms.cellpose3d._kernels import smooth  # its compiler takes long to import
 
     flat = int(len(mask) == 1)  # a plane has no flow along z
-    least, found = cast("float", np.float32(_LEAST_WEIGHT)), result[flat:]
+    least, smoothed = cast("float", np.float32(_LEAST_WEIGHT)), result[flat:]
     moves = np.ascontiguousarray(flow[flat:], np.float32)
     side_by_side(
-        lambda part: smooth(moves, mask, rows, part.start, part.stop, least, found, *kernels),
+        lambda part: smooth(moves, mask, rows, part.start, part.stop, least, smoothed, *kernels),
         parts_of(mask.shape),
     )
     return result
@@ -154,13 +154,13 @@ def _interpolated(flow: torch.Tensor, points: torch.Tensor, size: torch.Tensor) 
     up = torch.where(low + 1 < size, stride, 0)
     at = (low * stride).sum(dim=1)
 
-    def between(place: torch.Tensor, axis: int) -> torch.Tensor:
+    def _between(place: torch.Tensor, axis: int) -> torch.Tensor:
         if axis == len(size):
             return flow[:, place]
-        left = between(place, axis + 1)
-        return left + weight[:, axis] * (between(place + up[:, axis], axis + 1) - left)
+        left = _between(place, axis + 1)
+        return left + weight[:, axis] * (_between(place + up[:, axis], axis + 1) - left)
 
-    return between(at, 0).T
+    return _between(at, 0).T
 
 
 def _within(domain: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

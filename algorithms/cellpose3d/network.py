@@ -91,11 +91,11 @@ def build(arguments: Network, *, auxiliary: bool = True) -> FlowNet:
 def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
     """Return a trained network for inference, without auxiliary channel; InputError if unfit."""
     network = build(parse("network", arguments, Network), auxiliary=False)
-    found = {name: value for name, value in load_file(path).items() if not name.startswith(PREFIX)}
+    stored = {name: value for name, value in load_file(path).items() if not name.startswith(PREFIX)}
     for name, value in tensors_of(network).items():
-        if "output_block." in name and name in found:
-            found[name] = found[name][: len(value)]
-    put_tensors(network, found, path)
+        if "output_block." in name and name in stored:
+            stored[name] = stored[name][: len(value)]
+    put_tensors(network, stored, path)
     return network.eval()
 
 

@@ -92,12 +92,12 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     if inverted := flat and is_bright_ground(image):
         image = image.max() - image
     scale = choose_scale(image, in_pixels(volume) if flat else volume, trained, parameters)
-    job, found, notes = _as_seen(image, scale, trained, parameters, network)
+    job, objects, notes = _as_seen(image, scale, trained, parameters, network)
     scale = job.scale
     unit = "px" if flat else "µm"
     state(size=f"{scale.source}: {scale.ratio * trained.diameter_um:.3g} {unit}")
     outlined = with_outline(
-        volume.like(found.labels.reshape(volume.shape)),
+        volume.like(objects.labels.reshape(volume.shape)),
         image.reshape(volume.shape),
         in_pixels(volume).spacing if flat else volume.spacing,
         model,
@@ -111,15 +111,15 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         f"working_spacing_{'px' if flat else 'um'}": " x ".join(
             f"{step * scale.ratio:.4g}" for step in job.spacing
         ),
-        "objects": int(outlined.array.max(initial=0)) if drawn else found.objects,
+        "objects": int(outlined.array.max(initial=0)) if drawn else objects.objects,
         **_together(notes),
     }
     if inverted:
         facts["inverted"] = True
-    if found.pieces:
-        facts["pieces"] = found.pieces
-    own = {f"cellpose3d_{key}": value for key, value in facts.items()}
-    result = replace(outlined, metadata={**outlined.metadata, **own})
+    if objects.pieces:
+        facts["pieces"] = objects.pieces
+    entries = {f"cellpose3d_{key}": value for key, value in facts.items()}
+    result = replace(outlined, metadata={**outlined.metadata, **entries})
     return {"instance-labels": warned(result, *scale.warnings, *[_INVERTED] * inverted)}
 
 
@@ -134,10 +134,10 @@ def _as_seen(
         for n, part in zip(image.shape, (ceil(_LOOK / f) for f in scale.factor), strict=True)
     )
     first = _segmented(image[middle], scale, trained, parameters, network)
-    own = scale_of_objects(first[1].labels, scale, trained, parameters)
-    if own is scale and image[middle].shape == image.shape:
+    refined = scale_of_objects(first[1].labels, scale, trained, parameters)
+    if refined is scale and image[middle].shape == image.shape:
         return first
-    return _segmented(image, own, trained, parameters, network)
+    return _segmented(image, refined, trained, parameters, network)
 
 
 def _segmented(
@@ -150,10 +150,10 @@ def _segmented(
         nuclei = f"nuclei of {scale.ratio * trained.diameter_um:.3g}"
         cause = f"for {nuclei} px, as the model's of {trained.diameter_um:.3g} px"
         if not flat:
-            own = text([step * scale.ratio for step in scale.spacing])
+            voxel = text([step * scale.ratio for step in scale.spacing])
             nuclei = f", {nuclei} µm" if scale.ratio != 1 else ""
             cause = (
-                f"as its voxels are {own} µm{nuclei} and the model's {text(trained.spacing)} µm: "
+                f"as its voxels are {voxel} µm{nuclei} and the model's {text(trained.spacing)} µm: "
                 "check the voxel size"
             )
         reason = f" (rescaled by {times}, {cause})"
@@ -177,24 +177,24 @@ def _segmented(
         reason=reason,
     )
     read = blocks.reader(image, factor, shape)
-    one = len(planned) == 1
-    seen = read(planned[0].input) if one else sample(read, shape)
+    whole_image = len(planned) == 1
+    seen = read(planned[0].input) if whole_image else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
     background = background_of(seen, parameters.quietest)
     job = _Job(image.shape, shape, spacing, scale, parameters, network, background, whole)
-    if not one:
+    if not whole_image:
         del seen
-        found, notes = _in_blocks(planned, read, job)
+        segments, notes = _in_blocks(planned, read, job)
     else:
-        labels, margin, only = _found(planned[0], seen, job)
-        found, notes = _Objects(labels, margin, 0, 0), [only]
+        labels, margin, only = _segment_block(planned[0], seen, job)
+        segments, notes = _Objects(labels, margin, 0, 0), [only]
         if shape == image.shape:
             labels, final = in_order(labels)
-            found = _Objects(labels, margin, int(final.max()), 0)
+            segments = _Objects(labels, margin, int(final.max()), 0)
     if shape != image.shape:
-        labels, objects = blocks.to_image(found.labels, found.margin, image.shape)
-        found = found._replace(labels=labels, objects=objects)
-    return job, found, notes
+        labels, objects = blocks.to_image(segments.labels, segments.margin, image.shape)
+        segments = segments._replace(labels=labels, objects=objects)
+    return job, segments, notes
 
 
 def _in_blocks(
@@ -205,7 +205,7 @@ def _in_blocks(
     margin: Floats = room(job.shape if job.shape != job.image_shape else (0,), np.float32)
     for number, block in enumerate(planned):
         with part(number, len(planned)):
-            labels, height, facts = _found(block, read(block.input), job)
+            labels, height, facts = _segment_block(block, read(block.input), job)
         notes.append(facts)
         assembly.add(labels, owned(labels, block, job.shape), block.input, block.output)
         if margin.size:
@@ -215,24 +215,24 @@ def _in_blocks(
     return _Objects(labels, margin, objects, pieces), notes
 
 
-def _found(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Floats, _Notes]:
+def _segment_block(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Floats, _Notes]:
     """Return labels of one block with heights above the thresholds; its fields leave the memory."""
     with reused_memory():
         fields = predict_fields(
             normalise(working, job.background), job.network, job.parameters, device()
         )
-        found = segment(fields, working, job.spacing, job.parameters, job.whole)
-    notes = _Notes(fields.tiles, fields.skipped, found.li, _removed(found, block, job))
-    return found.labels, found.margin, notes
+        segmented = segment(fields, working, job.spacing, job.parameters, job.whole)
+    notes = _Notes(fields.tiles, fields.skipped, segmented.li, _removed(segmented, block, job))
+    return segmented.labels, segmented.margin, notes
 
 
-def _removed(found: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
+def _removed(segmented: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
     """Return reason, value, limit and place of the objects removed in the core of a block."""
     steps = [new / old for old, new in zip(job.shape, job.image_shape, strict=True)]
     corner = [span.start for span in block.input]
-    here = in_core(found.centres, block, job.shape)
+    here = in_core(segmented.centres, block, job.shape)
     table = []
-    for row, centre, inside in zip(found.removed, found.centres, here, strict=True):
+    for row, centre, inside in zip(segmented.removed, segmented.centres, here, strict=True):
         if inside:
             place = zip(centre, corner, steps, strict=True)
             voxel = [round((c + start + 0.5) * step - 0.5) for c, start, step in place]

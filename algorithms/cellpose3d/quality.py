@@ -47,8 +47,8 @@ def control(
     for name, field in fields.items():
         if 0 < limits.get(name, 0) < inf:
             if field is None or field.shape[-3:] != labels.shape:
-                found = "none" if field is None else str(field.shape)
-                raise InputError(f"{name} needs a field of shape {labels.shape}, found {found}")
+                shape = "none" if field is None else str(field.shape)
+                raise InputError(f"{name} needs a field of shape {labels.shape}, found {shape}")
             if name == "max_flow_error":
                 values = _flow_error(field, labels, inside, number)
             else:
@@ -77,9 +77,9 @@ def _flow_error(
 ) -> Floats:
     """Return the mean absolute difference (N,) from the flow of the objects' own shapes."""
     error, axes = np.zeros(inside.size, np.float32), 0
-    for axis, own in directions(labels, inside, number):
-        own -= flow[axis].ravel()[inside]
-        error += np.abs(own, out=own)
+    for axis, difference in directions(labels, inside, number):
+        difference -= flow[axis].ravel()[inside]
+        error += np.abs(difference, out=difference)
         axes += 1
     return error / np.float32(max(axes, 1))
 

@@ -52,7 +52,7 @@ def predict_fields(
     image: Floats, network: Forward, parameters: Parameters, device: str = "cpu"
 ) -> Fields:
     """Return level and flow of a normalised image (Z, Y, X); both are 0 in an empty tile."""
-    found = predict_tiles(
+    prediction = predict_tiles(
         image[None],
         network,
         channels=FIELDS,
@@ -64,7 +64,7 @@ def predict_fields(
         device=device,
         half=parameters.half,
     )
-    return Fields(found.values[0], found.values[1:], found.tiles, found.skipped)
+    return Fields(prediction.values[0], prediction.values[1:], prediction.tiles, prediction.skipped)
 
 
 def is_empty(part: Floats) -> bool:
@@ -129,9 +129,9 @@ def segment(
         if parameters.own_weight > 0:
             # A bright object is cut higher, a dim one lower than the rest.
             weight, factor = parameters.own_weight, parameters.own_factor
-            own = above(signal, own_level(raw, signal, level, factor=factor, weight=weight))
-            raw = fill_holes(largest_pieces(np.where(own > 0, raw, 0).astype(np.uint32)))
-            np.minimum(margin, own, out=margin)
+            excess = above(signal, own_level(raw, signal, level, factor=factor, weight=weight))
+            raw = fill_holes(largest_pieces(np.where(excess > 0, raw, 0).astype(np.uint32)))
+            np.minimum(margin, excess, out=margin)
         contrast = signal / np.float32(whole.threshold or 1.0)
     limits = {name: float(getattr(parameters, name)) for name in LIMITS}
     planar = parameters.network.dimensions == 2  # its volumes are areas, one pixel deep
@@ -142,7 +142,7 @@ def segment(
     labels, removed = control(
         raw, spacing, limits, flow=fields.flow, level=fields.level, contrast=contrast
     )
-    # Filled holes lie inside, removed objects outside, whatever their level.
+    # Filled holes lie inside, removed objects outside, at any level.
     np.abs(margin, out=margin)
     np.negative(margin, out=margin, where=labels == 0)
     centres = _centres(raw, [row.label for row in removed])
@@ -156,22 +156,22 @@ def _parted(
     """Return the foreground split by the places to which the flow leads, and by bright walls."""
     flow = smooth_flow(fields.flow, mask, (parameters.flow_smoothing,) * 3)
     ends = follow(flow, mask, steps=parameters.steps, step_size=parameters.step_size)
-    found = instances(
+    parted = instances(
         ends,
         mask,
-        # Lengths that are longer along z are those of an image that is shorter.
+        # Longer lengths along z are the same as a shorter image.
         (spacing[0] / parameters.axial_elongation, *spacing[1:]),
         sigma_um=parameters.seed_smoothing_um,
         distance_um=parameters.seed_distance_um,
     )
     del ends
     if parameters.max_face_level < 1:
-        found = fill_holes(without_walls_joined(found, fields.level, parameters.max_face_level))
-        renumber(found)
+        parted = fill_holes(without_walls_joined(parted, fields.level, parameters.max_face_level))
+        renumber(parted)
     if parameters.wall_reach_um == 0:
-        return found
+        return parted
     return moved_to_walls(
-        found,
+        parted,
         image,
         spacing,
         reach_um=parameters.wall_reach_um,
@@ -279,8 +279,8 @@ def moved_to_walls(
     smooth = gaussian(np.asarray(image, np.float32), sigmas(smoothing_um, spacing, 1.0))
     flooded = watershed(smooth, markers, mask=mask)
     del smooth, markers
-    found = np.where(band & (flooded > 0), flooded, labels).astype(np.uint32)
-    return fill_holes(largest_pieces(found))
+    moved = np.where(band & (flooded > 0), flooded, labels).astype(np.uint32)
+    return fill_holes(largest_pieces(moved))
 
 
 def _contacts(labels: Labels) -> Iterator[tuple[Slices, Slices, Bools]]:

@@ -67,9 +67,9 @@ def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
     return total / len(thresholds)
 
 
-def flow_loss(flow: Tensor, wanted: Tensor, inside: Tensor) -> Tensor:
+def flow_loss(flow: Tensor, target: Tensor, inside: Tensor) -> Tensor:
     """Return the mean squared error of the flow (N, 3, Z, Y, X) inside of nuclei, 0 without any."""
-    error = ((flow - wanted) ** 2 * inside).sum()
+    error = ((flow - target) ** 2 * inside).sum()
     return error / (3 * inside.sum()).clamp(min=1)
 
 
@@ -122,9 +122,9 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     thresholds = draw_thresholds(settings.loss).to(state.device)
     with state.autocast():
         prediction = state.modules["network"](batch["image"])
-    found = losses(prediction, batch["target"], thresholds, settings.loss)
-    state.update("adam", found["total"])
-    return found
+    terms = losses(prediction, batch["target"], thresholds, settings.loss)
+    state.update("adam", terms["total"])
+    return terms
 
 
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
@@ -133,8 +133,8 @@ def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> It
     for image, truth, spacing in parts.held_out(cases, settings, parameters.tau):
         values = normalise(image, background_of(image, parameters.quietest))
         fields = predict_fields(values, state.average, parameters, state.device)
-        found = segment(fields, image, spacing, parameters).labels
-        yield parts.facts_of(truth, found, spacing)
+        labels = segment(fields, image, spacing, parameters).labels
+        yield parts.facts_of(truth, labels, spacing)
 
 
 TRAINING = parts.training(
