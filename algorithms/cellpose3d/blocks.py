@@ -22,7 +22,7 @@ from cytosuite.networks.tiling import Box, Tile, least, plan, tiles
 from cytosuite.segmentation.assembly import Labels, in_order
 from cytosuite.volume.large import fits, put, room, taken
 from cytosuite.volume.memory import free_gib
-from cytosuite.volume.pieces import slabs_of
+from cytosuite.volume.pieces import extremes
 
 Read = Callable[[Box], NDArray[np.float32]]
 
@@ -112,7 +112,7 @@ def to_image(
     labels: Labels, margin: NDArray[np.float32], image_shape: Sequence[int]
 ) -> tuple[Labels, int]:
     """Return labels (uint16, or uint32) on the image's grid, and their number."""
-    count = max(int(slab.max(initial=0)) for slab in slabs_of(labels))
+    count = int(extremes(labels)[1])
     outlined = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)
     grid = stencils(labels.shape, image_shape)
     compact = [ceil(new / old) for new, old in zip(image_shape, labels.shape, strict=True)]

@@ -7,10 +7,9 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.networks.scale import Sizing
-from cytosuite.networks.tiling import check_tile
+from cytosuite.networks.tiling import Sides, check_tile
 
 Positive = Annotated[float, Field(gt=0)]
-Size = Annotated[int, Field(ge=1)]
 Halo = Annotated[int, Field(ge=0)]
 
 
@@ -22,7 +21,7 @@ class Parameters(Sizing):
     """
 
     network: Network = Field(description="Arguments of the network.")
-    tile: tuple[Size, Size, Size] = Field(
+    tile: Sides = Field(
         (96, 320, 320),
         description="Voxels z, y, x; its volume bounds the memory, see `tiling.fit`.",
     )

@@ -21,7 +21,7 @@ from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
-from cytosuite.networks.grid import in_pixels, working_shape
+from cytosuite.networks.grid import Floats, in_pixels, working_shape
 from cytosuite.networks.network import Forward, device, load_once, reused_memory
 from cytosuite.networks.normalise import Background, background_of, normalise
 from cytosuite.networks.scale import (
@@ -37,8 +37,6 @@ from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order,
 from cytosuite.segmentation.outline.redraw import with_outline
 from cytosuite.volume import Volume
 from cytosuite.volume.large import put, room
-
-Floats = NDArray[np.float32]
 
 _LOOK = 1024  # working voxels along each axis that suffice for the size of the nuclei
 _INVERTED = "image inverted: its nuclei are dark on a bright ground"

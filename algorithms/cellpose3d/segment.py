@@ -6,13 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from cytosuite.algorithms.cellpose3d.dynamics import follow, instances, smooth_flow
+from cytosuite.algorithms.cellpose3d.dynamics import (
+    Bools,
+    Floats,
+    Labels,
+    follow,
+    instances,
+    smooth_flow,
+)
 from cytosuite.algorithms.cellpose3d.network import FIELDS
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import LIMITS, Removal, control
@@ -27,15 +33,11 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 
-Floats = NDArray[np.float32]
-
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation
-Bools = NDArray[np.bool_]
 _SAMPLE = 2_000_000  # voxels for the statistics of an image; larger ones are thinned evenly
 _SLAB = 16_000_000  # of these, voxels smoothed at a time
 _REACH = 4.0  # standard deviations after which a Gaussian ends
-Labels = NDArray[np.uint32]
 Slices = tuple[slice, ...]
 
 

@@ -12,7 +12,7 @@ from scipy import fft, ndimage
 from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import SAMPLE, Lag, lag_of, neighbour_correlation
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
-from cytosuite.volume.pieces import slabs, slabs_of
+from cytosuite.volume.pieces import extremes, slabs, slabs_of
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -82,7 +82,7 @@ def levels_of(level: Floats) -> Levels:
         solid += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
     if solid < max(1, LEAST_SHARE * level.size):
         return Levels(background, spread, np.zeros(0), np.zeros(0), 0)
-    top = max(float(part.max()) for part in slabs_of(level))
+    top = float(extremes(level)[1])
     glow, _ = _between(level, floor, threshold)
     objects, voxels = _between(level, threshold, top)
     return Levels(background, spread, glow, objects, voxels)

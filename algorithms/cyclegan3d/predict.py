@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,8 @@ from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import Forward, Prediction, device, load_once
 from cytosuite.networks.normalise import Target
-from cytosuite.networks.tiling import check_tile
+from cytosuite.networks.tiling import Sides, check_tile
 from cytosuite.volume import Volume, seed_of
-
-Size = Annotated[int, Field(ge=1)]
 
 
 class Parameters(Described):
@@ -39,9 +37,7 @@ class Parameters(Described):
     style: Style | None = Field(
         None, description="Reference of the classical transfer, which stands in for a refusal."
     )
-    tile: tuple[Size, Size, Size] = Field(
-        (96, 320, 320), description="Voxels z, y, x; its volume bounds the memory."
-    )
+    tile: Sides = Field((96, 320, 320), description="Voxels z, y, x; its volume bounds the memory.")
     guard: Literal["replace", "refuse", "off"] = Field(
         "replace",
         description="A translation that moves structure is replaced by the classical transfer, "

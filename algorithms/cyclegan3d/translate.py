@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.errors import InputError, RoomError
-from cytosuite.networks.network import Forward, Lazy, Prediction, predict_tiles
+from cytosuite.networks.network import Forward, Image, Lazy, Prediction, predict_tiles
 from cytosuite.networks.normalise import (
     Background,
     Target,
@@ -23,7 +23,6 @@ from cytosuite.volume.large import release, room, taken
 from cytosuite.volume.memory import free_gib
 from cytosuite.volume.pieces import extremes, slabs
 
-Image = NDArray[np.float32]
 Scale = Literal["style", "background", "dtype"]
 Scaling = Callable[[NDArray[Any]], Image]
 _COPIES = 6  # of the widest activation that are in memory at once, float32

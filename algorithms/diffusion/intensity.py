@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cytosuite.denoising.sampling import Contrast
+from cytosuite.denoising.sampling import Contrast, Image
 from cytosuite.networks.normalise import (
     Background,
     Dtype,
@@ -22,7 +22,6 @@ from cytosuite.networks.normalise import (
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.volume import Volume
 
-Image = NDArray[np.float32]
 Units = Literal["background", "contrast"]
 
 _SPAN = 2.0  # of the contrast in units of the network: their deviation is then near 1
@@ -67,7 +66,7 @@ def image_units(image: NDArray[Any], units: Units = "background") -> Image:
     """Return a whole image in units of the network: `normalise`, or ground at 0, objects at 2."""
     if units == "background":
         return normalise(image, background_of(image))
-    return np.asarray(np.float32(_SPAN) * sketch_units(image))
+    return np.float32(_SPAN) * sketch_units(image)
 
 
 def target_of_images(images: Sequence[NDArray[Any]], units: Units) -> Target | GreyLevels:

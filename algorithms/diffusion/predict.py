@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from cytosuite.errors import InputError, RoomError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
 from cytosuite.networks.normalise import Target, denormalise, in_dtype, sketch_of_labels
-from cytosuite.networks.tiling import check_tile
+from cytosuite.networks.tiling import Sides, check_tile
 from cytosuite.volume import Volume, seed_of
 from cytosuite.volume.memory import free_gib
 
@@ -48,7 +48,6 @@ FAINT = 1e-3  # of the signal: below, an error of the noise is 30 times as large
 PLAIN_NOISE = 1 / 6  # sd of a background in units of the network, see cytosuite.networks.normalise
 _COPIES = 9  # of the image that are in memory at once, float32
 
-Size = Annotated[int, Field(ge=1)]
 Given = Literal["sketch", "labels"]
 
 
@@ -71,9 +70,7 @@ class Parameters(Described):
     dropped: float = Field(
         0, ge=0, lt=1, description="Share of the training's crops whose sketch was hidden."
     )
-    tile: tuple[Size, Size, Size] = Field(
-        (96, 320, 320), description="Voxels z, y, x; its volume bounds the memory."
-    )
+    tile: Sides = Field((96, 320, 320), description="Voxels z, y, x; its volume bounds the memory.")
     seed: int | None = Field(
         None,
         ge=0,

@@ -6,9 +6,8 @@ from pydantic import Field, model_validator
 
 from cytosuite.algorithms.harmonicnet.network import Network
 from cytosuite.networks.scale import Positive, Sizing
-from cytosuite.networks.tiling import check_tile
+from cytosuite.networks.tiling import Sides, check_tile
 
-Size = Annotated[int, Field(ge=1)]
 Even = Annotated[int, Field(ge=0, multiple_of=2)]
 
 
@@ -36,9 +35,7 @@ class Parameters(Sizing):
     rescale_tolerance: float = Field(
         0.01, ge=0, description="Largest |ln| of voxel size over the training's without rescaling."
     )
-    tile: tuple[Size, Size, Size] = Field(
-        (96, 256, 256), description="Voxels z, y, x; its volume bounds the memory."
-    )
+    tile: Sides = Field((96, 256, 256), description="Voxels z, y, x; its volume bounds the memory.")
     halo: tuple[Even, Even, Even] = Field(
         (16, 32, 32), description="Voxels at the inner faces of a tile that are thrown away."
     )

@@ -6,11 +6,10 @@ from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.harmonicnet._kernels import suppress
 from cytosuite.algorithms.harmonicnet.candidates import Candidates
-from cytosuite.bodies.harmonics import ball, basis, fibonacci_sphere, radius_table
+from cytosuite.bodies.harmonics import Indices, ball, basis, fibonacci_sphere, radius_table
 from cytosuite.bodies.stars import stars_from
 
 POINTS = 256  # in a star: its shares of volume err by 0.02
-Indices = NDArray[np.intp]
 
 
 def kept(proposed: Candidates, overlap: float, smallest_um3: float) -> Indices:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import cos, pi, prod, sin
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from cytosuite.denoising.sampling import Conditional, Contrast, Process, synthes
 from cytosuite.errors import InputError, RoomError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import device, load_once
+from cytosuite.networks.tiling import Sides
 from cytosuite.volume import SPATIAL, Volume
 from cytosuite.volume.memory import free_gib
 
@@ -28,8 +28,6 @@ FARTHEST = 4.0  # between voxel sizes of request and model, as a factor
 _COPIES = 24  # float32 copies of an image's voxels that are in memory at once
 
 FROM_NOISE = Process(t_start=1000, contrast=Contrast(dark=0, bright=1), range=(-1, 1))
-
-Size = Annotated[int, Field(ge=1)]
 
 
 class Gates(Described):
@@ -52,9 +50,7 @@ class Parameters(Described):
         20.0, ge=0, description="Beyond the faces, where cells that they cut have their nuclei."
     )
     gates: Gates = Field(description="Measured in the training's labels.")
-    tile: tuple[Size, Size, Size] = Field(
-        (1, 512, 512), description="Voxels z, y, x; its volume bounds the memory."
-    )
+    tile: Sides = Field((1, 512, 512), description="Voxels z, y, x; its volume bounds the memory.")
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:

@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.algorithms.spots import _kernels as kernels
-from cytosuite.algorithms.spots.filters import Blocks, clearest
+from cytosuite.algorithms.spots.filters import Blocks, Doubles, Floats, clearest
 from cytosuite.algorithms.spots.parameters import Parameters
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 PLACE = [kernels.Z, kernels.Y, kernels.X]
@@ -105,7 +103,7 @@ class Fits:
     def like_light(self) -> Bools:
         """Return which fits leave little; fits of hot pixels and cosmic rays leave more."""
         left = self.results[:, kernels.LEFT]
-        return np.asarray(left <= _LEAVES * self.results[:, kernels.SCORE] ** 2)
+        return left <= _LEAVES * self.results[:, kernels.SCORE] ** 2
 
     def _sized(self) -> Bools:
         """Return which fits are as wide as the spots to look for."""

@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.spots import _kernels as kernels
-from cytosuite.algorithms.spots.filters import candidates
+from cytosuite.algorithms.spots.filters import Doubles, candidates
 from cytosuite.algorithms.spots.fits import PLACE, WIDTH, Fits
 from cytosuite.algorithms.spots.parameters import Parameters
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.points import MOST, Points
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 _ROUNDING = 1e-6  # of the range of grey values: the least noise
 _FEW = 0.1  # of the spots: a pass that finds fewer is the last

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -18,7 +18,14 @@ from cytosuite.contract.spacing import text, warned
 from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
-from cytosuite.networks.grid import in_pixels, interpolate, labels_to_image, stencils, to_working
+from cytosuite.networks.grid import (
+    Floats,
+    in_pixels,
+    interpolate,
+    labels_to_image,
+    stencils,
+    to_working,
+)
 from cytosuite.networks.network import Forward, device, load_once, predict_tiles
 from cytosuite.networks.normalise import background_of, normalise
 from cytosuite.networks.scale import (
@@ -29,13 +36,11 @@ from cytosuite.networks.scale import (
     scale_of_objects,
     trained_of,
 )
-from cytosuite.networks.tiling import check_tile
+from cytosuite.networks.tiling import Side, check_tile
 from cytosuite.segmentation.assembly import in_order
 from cytosuite.volume import Volume
 
-Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
-Size = Annotated[int, Field(ge=1)]
 
 GROUND, INSIDE, BORDER = range(CLASSES)
 
@@ -49,10 +54,10 @@ class Parameters(Sizing):
         "network", description="Default diameter of nuclei: that of the network's own objects."
     )
     least_px: float = Field(20.0, ge=0, description="Least area of an object, pixels.")
-    tile: tuple[Literal[1], Size, Size] = Field(
+    tile: tuple[Literal[1], Side, Side] = Field(
         (1, 512, 512), description="Pixels z, y, x; its area bounds the memory."
     )
-    halo: tuple[Literal[0], Size, Size] = Field(
+    halo: tuple[Literal[0], Side, Side] = Field(
         (0, 64, 64), description="Pixels at the inner faces of a tile that are thrown away."
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from cytosuite.contract.weights import Model
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar
 from cytosuite.networks.network import Forward, answer, device, load_once, reused_memory
-from cytosuite.networks.tiling import check_tile, fit, plan, tile_within
+from cytosuite.networks.tiling import Sides, check_tile, fit, plan, tile_within
 from cytosuite.segmentation.specimen import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.volume import Volume
 from cytosuite.volume.large import put, room, taken
@@ -29,7 +29,6 @@ from cytosuite.volume.pieces import from_lowest
 TILE_BYTES = 135  # per voxel of a tile in a pass of the default network, measured
 
 Method = Literal["identity", "gaussian", "classical", "network"]
-Size = Annotated[int, Field(ge=1)]
 
 
 class Parameters(Described):
@@ -48,7 +47,7 @@ class Parameters(Described):
     )
     classical: Restoration | None = Field(None, description="Of the classical restoration.")
     network: RestorerArguments | None = Field(None, description="Arguments of the network.")
-    tile: tuple[Size, Size, Size] = Field(
+    tile: Sides = Field(
         (128, 352, 352), description="Voxels z, y, x; its volume bounds the memory."
     )
     least_agreement: float = Field(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.watershed.parameters import Parameters
-from cytosuite.algorithms.watershed.seeds import blob_response, border_distance
+from cytosuite.algorithms.watershed.seeds import Floats, blob_response, border_distance
 from cytosuite.algorithms.watershed.segment import (
     Measured,
     Uneven,
@@ -34,8 +34,6 @@ from cytosuite.segmentation.foreground import (
 )
 from cytosuite.volume.large import fits, release, taken
 from cytosuite.volume.memory import free_gib
-
-Floats = NDArray[np.float32]
 
 _VOXEL_BYTES = 50  # per voxel of a block: 30 where two in five are nuclei
 _LABEL_BYTES = 4  # per voxel of the image; a half of them up to 65535 objects

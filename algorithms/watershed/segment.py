@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.seeds import (
+    Bools,
+    Floats,
+    Ints,
     Relief,
     blob_response,
     merge,
@@ -37,11 +40,6 @@ from cytosuite.segmentation.objects import (
 )
 from cytosuite.volume.cores import parts_of, side_by_side
 
-Ints = NDArray[np.int32]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-
-_WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
 
 

@@ -4,14 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from cytosuite.errors import InputError
 from cytosuite.volume.memory import free_gib
 
 Box = tuple[slice, ...]
+Side = Annotated[int, Field(ge=1)]
+Sides = tuple[Side, Side, Side]  # z, y, x
 SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
 BRICK = (8, 64, 64)  # voxels of a piece of that sample
 _SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it

@@ -1,18 +1,17 @@
 """Settings of the CycleGAN's training, read from a TOML file like `train.toml`."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.translate import Scale
 from cytosuite.contract.manifest import Described
-from cytosuite.networks.tiling import are_multiples
+from cytosuite.networks.tiling import Sides, are_multiples
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
 
 Pattern = tuple[str, ...]
-Size = Annotated[int, Field(ge=1)]
 
 
 class Images(Described):
@@ -26,7 +25,7 @@ class Images(Described):
 class Crops(Described):
     """Crops of a step."""
 
-    shape: tuple[Size, Size, Size] = Field((32, 64, 64), description="voxels along z, y, x")
+    shape: Sides = Field((32, 64, 64), description="voxels along z, y, x")
     batch: int = Field(1, ge=1, description="crops of each domain per step")
     alike: int = Field(
         4, ge=1, description="places in simulated volumes, of which the most alike is taken"
@@ -44,9 +43,7 @@ class CycleLosses(Described):
     keep: Literal["levels", "correlation", "labels"] = Field(
         "correlation", description="structure is local levels, local correlation, or known labels"
     )
-    window: tuple[Size, Size, Size] = Field(
-        (5, 9, 9), description="of levels and correlation, voxels, odd"
-    )
+    window: Sides = Field((5, 9, 9), description="of levels and correlation, voxels, odd")
     pool: int = Field(50, ge=0, description="earlier translations that judges see again")
     soft: float = Field(
         0.2, ge=0, description="differences below this count by their square; 0: as published"

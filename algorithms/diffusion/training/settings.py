@@ -1,6 +1,6 @@
 """Settings of the trainings of a denoiser, read from a TOML file like `train.toml`."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,24 +9,20 @@ from cytosuite.contract.manifest import Described
 from cytosuite.denoising.camera import CameraModel
 from cytosuite.denoising.network import DenoiserArguments
 from cytosuite.denoising.sampling import Process
-from cytosuite.networks.tiling import are_multiples
+from cytosuite.networks.tiling import Sides, are_multiples
 from cytosuite.training.augment import Augmentations
 from cytosuite.training.judges import Judge
 from cytosuite.training.settings import TrainingSettings
 
 _ALONE = 1e-3  # of the signal: below, an image starts from noise alone
 
-Size = Annotated[int, Field(ge=1)]
-
 
 class NoisedCrops(Described):
     """Crops of a step, and of a validation."""
 
-    shape: tuple[Size, Size, Size] = Field(
-        (32, 64, 64), description="voxels along z, y, x; z is 1 for planes"
-    )
+    shape: Sides = Field((32, 64, 64), description="voxels along z, y, x; z is 1 for planes")
     batch: int = Field(4, ge=1, description="crops per step, at evenly spread levels of noise")
-    shown: tuple[Size, Size, Size] = Field(
+    shown: Sides = Field(
         (32, 128, 128), description="middle of held-out images that a validation makes"
     )
     dropped: float = Field(

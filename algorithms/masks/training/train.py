@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from cytosuite.errors import InputError, at
 from cytosuite.folders.masks import Source
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
+from cytosuite.networks.tiling import Sides
 from cytosuite.training.denoise import denoising_step, phases
 from cytosuite.training.images import (
     deep,
@@ -42,13 +43,11 @@ GATED = (0.5, 99.5)  # percentiles of the measures that pass the gates
 ALIKE = 0.02  # relative difference of voxel sizes that count as one
 SHOWN = 4  # labels in a picture
 
-Size = Annotated[int, Field(ge=1)]
-
 
 class LabelCrops(Described):
     """Crops of a step."""
 
-    shape: tuple[Size, Size, Size] = Field((1, 128, 128), description="voxels along z, y, x")
+    shape: Sides = Field((1, 128, 128), description="voxels along z, y, x")
     batch: int = Field(16, ge=1, description="crops per step, at evenly spread levels of noise")
 
 

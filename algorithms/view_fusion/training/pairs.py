@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from cytosuite.contract.metadata import described, study_of
 from cytosuite.contract.tasks import TASKS, VIEW
 from cytosuite.errors import InputError, at
 from cytosuite.files import Scalar
-from cytosuite.networks.tiling import Box
+from cytosuite.networks.tiling import Box, Sides
 from cytosuite.segmentation.specimen import Channel, CoarseMap, maps_of
 from cytosuite.training.images import find_images, mapped
 from cytosuite.training.settings import BESIDE, FileSettings
@@ -25,13 +25,11 @@ from cytosuite.volume import Volume
 FUSED = TASKS["fuse"].outputs[0].slug
 MESH = (2, 4, 4)  # voxels z y x between the places of the foreground that are kept
 
-Size = Annotated[int, Field(ge=1)]
-
 
 class ViewCrops(Described):
     """Crops of a step, and of a validation."""
 
-    shape: tuple[Size, Size, Size] = Field((32, 96, 96), description="voxels along z, y, x")
+    shape: Sides = Field((32, 96, 96), description="voxels along z, y, x")
     batch: int = Field(2, ge=1, description="crops per step")
     aimed: float = Field(
         0.75, ge=0, le=1, description="share around voxels at or above the mean of the fused image"
@@ -41,7 +39,7 @@ class ViewCrops(Described):
         description="axes along which crops are mirrored; none along which the network must know "
         "the direction of the light: no channel tells it",
     )
-    shown: tuple[Size, Size, Size] = Field(
+    shown: Sides = Field(
         (64, 256, 256),
         description="most voxels, z y x, of the middle of a held-out image that a validation "
         "predicts; percentiles and scores are those of this part",

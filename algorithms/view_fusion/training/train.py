@@ -27,7 +27,7 @@ from cytosuite.algorithms.view_fusion.training.pairs import (
 from cytosuite.contract.manifest import Described, parse
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.images.ssim_compare import K1, K2, gaussian_window
-from cytosuite.networks.network import predict_tiles
+from cytosuite.networks.network import Image, predict_tiles
 from cytosuite.networks.tiling import Box, are_multiples
 from cytosuite.training.images import filled, joined, views
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
@@ -108,7 +108,6 @@ SHOWN = 3  # volumes in a picture
 # Voxels; from the entry of a participant of the challenge (Cyril-Meyer/FuseMyCells).
 SIGMA = {"nucleus": 0.442, "membrane": 0.5}
 
-Image = NDArray[np.float32]
 Method = Callable[[ViewPair, Box], Image]
 
 
