@@ -36,6 +36,12 @@ Positive = Annotated[float, Field(ge=1 / LARGEST, le=LARGEST, allow_inf_nan=Fals
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=20000)]
+NotNegativeCount = Annotated[int, Field(ge=0, le=20000)]
+Elongation = Annotated[float, Field(ge=1, le=10)]
+Overlap = Annotated[float, Field(ge=0, le=0.9)]
+Bumps = Annotated[float, Field(ge=0, le=0.3)]
+Wide = Annotated[float, Field(ge=0, le=1.5)]  # standard deviation of a logarithm
+Triple = tuple[Positive, Positive, Positive]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]
 # More than two values are quantiles, evenly spaced from the least to the greatest.
 Quantiles = Annotated[

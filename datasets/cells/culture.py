@@ -15,7 +15,7 @@ from cytosuite.datasets.cells import placement
 from cytosuite.datasets.cells.given import on_grid
 from cytosuite.datasets.cells.parameters import Outlines, Parameters
 from cytosuite.datasets.cells.placement import Poses
-from cytosuite.datasets.cells.processes import grow_processes
+from cytosuite.datasets.cells.processes import Numbers, grow_processes
 from cytosuite.datasets.nuclei import parameters as sketches
 from cytosuite.datasets.nuclei.population import draw_population, foreground, place
 from cytosuite.datasets.phantoms.library import Phantom, read_library
@@ -27,8 +27,6 @@ from cytosuite.datasets.physics.shapes import LATE, Nuclei, about_axis
 from cytosuite.datasets.ranges import draw_whole
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-
-Numbers = NDArray[np.int64]
 
 RESTING, TWO, DIVIDING, DYING = range(4)
 ROUND = {DIVIDING: 0.75, DYING: 0.55}  # radius / radius of a spread cell

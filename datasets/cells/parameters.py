@@ -9,22 +9,22 @@ from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.harmonics import HIGHEST
 from cytosuite.datasets.ranges import (
     Count,
+    Elongation,
     NotNegative,
+    NotNegativeCount,
+    Overlap,
     PathName,
     Positive,
     Quantiles,
     Range,
     Section,
     Share,
+    Triple,
+    Wide,
 )
 from cytosuite.volume import Volume
 
-Elongation = Annotated[float, Field(ge=1, le=10)]
-Wide = Annotated[float, Field(ge=0, le=1.5)]
-Number = Annotated[int, Field(ge=0, le=20000)]
 Ratio = Annotated[float, Field(gt=0, le=1)]
-Overlap = Annotated[float, Field(ge=0, le=0.9)]
-Triple = tuple[Positive, Positive, Positive]
 Pair = tuple[Positive, Positive]
 Auto = Literal["auto"]
 Degrees = Annotated[float, Field(ge=0, le=180)]
@@ -88,7 +88,7 @@ class Outlines(Section):
     meet: Literal["press", "cover"] = "press"
     """what cells do that overlap: press, each flattens at the border; cover, they lie over each
     other, and their light adds up"""
-    processes: Range[Number] = (0, 0)
+    processes: Range[NotNegativeCount] = (0, 0)
     """thin processes of a cell, as neurons have; they end where they meet another cell"""
     process_um: Range[Positive] = (15.0, 50.0)
     """their length from the border of the cell, µm"""
@@ -98,7 +98,7 @@ class Outlines(Section):
     """standard deviation of their turn over 1 µm, radians; over s µm it is √s as much"""
     forks: Share = 0.3
     """share of processes that fork"""
-    colonies: Range[Number] = (0, 0)
+    colonies: Range[NotNegativeCount] = (0, 0)
     """discs that hold all cells; 0: they lie anywhere"""
     colony_um: Positive = 40.0
     """radius of a colony, µm"""
@@ -211,7 +211,7 @@ class SpotKind(Section):
     mean of all cells makes `count`"""
     kinds: tuple[NotNegative, ...] = ()
     """factors of the mean number by kind of cell; none: all alike"""
-    clusters: Range[Number] = (0, 0)
+    clusters: Range[NotNegativeCount] = (0, 0)
     """centres per cell around which spots lie; 0: they lie anywhere; 1: around one centre"""
     cluster_um: Positive = 1.0
     """standard deviation of the distance from a centre along each axis, µm"""
@@ -228,13 +228,13 @@ class SpotKind(Section):
 class Stray(Section):
     """Light that is no spot, and never in the table."""
 
-    debris: Range[Number] = (0, 0)
+    debris: Range[NotNegativeCount] = (0, 0)
     """autofluorescent blobs, in every channel"""
     debris_um: Range[Positive] = (0.3, 1.0)
     """their standard deviation, µm"""
     debris_photons: Range[Positive] = (20.0, 200.0)
     """photons per voxel in the middle of one (drawn log-uniformly)"""
-    rays: Range[Number] = (0, 0)
+    rays: Range[NotNegativeCount] = (0, 0)
     """cosmic rays in each image: straight, sharp lines"""
     ray_voxels: Range[Count] = (1, 12)
     """their length, voxels"""

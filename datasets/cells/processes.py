@@ -73,7 +73,7 @@ def _headings(rng: np.random.Generator, cells: Numbers) -> Array:
     nth = np.arange(len(cells)) - (np.cumsum(counts) - counts)[cells]
     first = rng.uniform(0, 2 * np.pi, len(counts))[cells]
     jitter = rng.uniform(-0.3, 0.3, len(cells))
-    return np.asarray(first + 2 * np.pi * (nth + jitter) / counts[cells])
+    return first + 2 * np.pi * (nth + jitter) / counts[cells]
 
 
 @compiled

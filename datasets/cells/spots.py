@@ -11,8 +11,9 @@ from scipy.special import ndtr
 
 from cytosuite.bodies.grid import Array, Grid, Image, Labels
 from cytosuite.bodies.harmonics import ball
-from cytosuite.datasets.cells.culture import Culture, Numbers, Pools
+from cytosuite.datasets.cells.culture import Culture, Pools
 from cytosuite.datasets.cells.parameters import Cloud, Parameters, SpotKind
+from cytosuite.datasets.cells.processes import Numbers
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import axis_um, means
 from cytosuite.datasets.physics.sketch import signed_distance
@@ -136,7 +137,7 @@ def _places(
         shift = rng.random(index.shape)
         if depth == 1:
             shift[:, 0] = 0.5
-        return np.asarray((index + shift) * grid.spacing + grid.origin)
+        return (index + shift) * grid.spacing + grid.origin
 
     if kind.clusters[1] == 0 or not len(cells):
         return lambda chosen: _anywhere(cells[chosen])

@@ -24,7 +24,7 @@ from cytosuite.folders.points import read_annotated
 from cytosuite.formats import header
 from cytosuite.formats.imagefiles import CASE_SUFFIXES, case_suffix, is_large
 from cytosuite.volume import SPATIAL, Volume
-from cytosuite.volume.pieces import slabs
+from cytosuite.volume.pieces import extremes
 
 
 def load(
@@ -155,8 +155,7 @@ def _checked(path: Source, slug: str, array: NDArray[Any]) -> NDArray[Any]:
             f"{path}: labels must be integers, found dtype {array.dtype}; "
             "save them as 16- or 32-bit integers"
         )
-    ends = [(int(array[p].min()), int(array[p].max())) for p in slabs(array)] if array.size else []
-    lowest, highest = (f(end[i] for end in ends) if ends else 0 for i, f in enumerate((min, max)))
+    lowest, highest = map(int, extremes(array))
     if lowest < 0:
         raise InputError(f"{path}: labels must not be negative, found {lowest}")
     if is_large(array):

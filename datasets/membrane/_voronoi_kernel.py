@@ -5,9 +5,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies._kernels import compiled
+from cytosuite.bodies._kernels import Floats, compiled
 
-Floats: TypeAlias = NDArray[np.float32]
 Numbers: TypeAlias = NDArray[np.int32]
 
 BLOCK = (8, 8, 32)  # voxels that share a list of candidates

@@ -54,7 +54,7 @@ def candidates(rng: np.random.Generator, region: Region, cell_um: float) -> Arra
 def moved(points_um: Array, region: Region, depth_um: Array | float) -> Array:
     """Return points (n, 3) along the normals of a surface, at depths (n,) in µm below it."""
     shift = region.distance_at(points_um) + depth_um
-    return np.asarray(points_um - shift[:, None] * region.normals_at(points_um))
+    return points_um - shift[:, None] * region.normals_at(points_um)
 
 
 def thinned(points_um: Array, apart_um: float) -> NDArray[np.intp]:

@@ -9,21 +9,22 @@ from scipy.optimize import brentq
 
 from cytosuite.bodies.harmonics import HIGHEST
 from cytosuite.datasets.ranges import (
+    Bumps,
     Count,
+    Elongation,
     NotNegative,
+    Overlap,
     PathName,
     Positive,
     Quantiles,
     Range,
     Section,
     Share,
+    Triple,
+    Wide,
 )
 
-Elongation = Annotated[float, Field(ge=1, le=10)]
-Overlap = Annotated[float, Field(ge=0, le=0.9)]
-Bumps = Annotated[float, Field(ge=0, le=0.3)]
 Dents = Annotated[int, Field(ge=0, le=20)]
-Spread = Annotated[float, Field(ge=0, le=1.5)]
 Core = Annotated[float, Field(gt=0, lt=1)]
 Many = Annotated[int, Field(ge=1, le=65535)]  # numbers of uint16
 Two = tuple[Count, Count]
@@ -35,7 +36,7 @@ class Parameters(Section):
 
     shape: Three | Two = (40, 128, 128)
     """voxels along z, y, x of a volume, or along y, x of a plane"""
-    spacing_um: tuple[Positive, Positive, Positive] | tuple[Positive, Positive] = (1.0, 0.5, 0.5)
+    spacing_um: Triple | tuple[Positive, Positive] = (1.0, 0.5, 0.5)
     """µm per voxel, as many values as `shape`"""
     n_nuclei: Quantiles[Many] = (10, 30)
     """nuclei of a case; map: of the whole ball, also where it is not shown"""
@@ -68,7 +69,7 @@ class Parameters(Section):
     radius_um: Quantiles[Positive] = (3.0, 6.0)
     """mean radius of a nucleus, µm; of the sphere (disc) of the same volume (area) before
     harmonics where it is elongated"""
-    case_spread: Spread = 0.0
+    case_spread: Wide = 0.0
     """standard deviation of ln(radius) between cases"""
     shrinkage: Share = 0.0
     """exponent by which radii fall with the number of nuclei of a case; they are those of its

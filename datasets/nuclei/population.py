@@ -64,7 +64,7 @@ class SurfaceLayer(Region):
     def distance_at(self, points_um: Array) -> Array:
         """Return the distance (n,) from the layer at points (n, 3) in µm."""
         half = self.thickness_um / 2
-        return np.asarray(np.abs(Region.distance_at(self, points_um) + half) - half)
+        return np.abs(Region.distance_at(self, points_um) + half) - half
 
 
 def upward(region: Region, points_um: Array) -> Array:

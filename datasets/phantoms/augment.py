@@ -114,7 +114,7 @@ def _positions(phantom: Phantom, transform: Array, pad_um: float) -> Array:
         (np.arange(a, b + 1) - p) * s
         for a, b, p, s in zip(first, last, phase, spacing, strict=True)
     ]
-    return np.asarray(np.stack(np.meshgrid(*axes, indexing="ij")))
+    return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
 def _shift(rng: np.random.Generator, position: Array, limits: Alteration) -> Array:

@@ -118,7 +118,7 @@ def draw_rotations(rng: np.random.Generator, count: int, tilt: float, turn: floa
     side = rng.uniform(0, 2 * np.pi, count)
     cosine = 1 - rng.random(count) * (1 - np.cos(np.deg2rad(tilt)))
     tilted = about_axis(side) @ about_axis(np.arccos(cosine), axis=2) @ about_axis(-side)
-    return np.asarray(about_axis(around) @ tilted)
+    return about_axis(around) @ tilted
 
 
 def _covered(distance: NDArray[np.floating], width: float) -> float:
@@ -163,7 +163,7 @@ class Phantom:
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
         """Voxels (z, y, x) with their centres in the nucleus."""
-        return np.asarray(self.distance < 0)
+        return self.distance < 0
 
     @cached_property
     def volume_um3(self) -> float:
@@ -189,7 +189,7 @@ class Phantom:
     @property
     def semi_axes_um(self) -> Array:
         """Semi-axes (3,) in µm of the ellipsoid with the same second moments and volume."""
-        return np.asarray(np.sqrt(5 * self._axes[0]))
+        return np.sqrt(5 * self._axes[0])
 
     @property
     def rotation(self) -> Array:

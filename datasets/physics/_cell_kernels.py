@@ -6,9 +6,8 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies._kernels import compiled
+from cytosuite.bodies._kernels import Floats, compiled
 
-Floats: TypeAlias = NDArray[np.float32]
 Numbers: TypeAlias = NDArray[np.int32]
 
 # Numbers of numpy, as Python's would turn every sum into float64.

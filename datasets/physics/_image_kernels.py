@@ -9,12 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies._kernels import compiled
+from cytosuite.bodies._kernels import Floats, Indices, compiled
 
 Labelled: TypeAlias = NDArray[np.unsignedinteger[Any]]
-Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.int64]
 
 LINES = 16  # read together: one line of the cache holds so many values
 

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.bodies.grid import Image, slabs
+from cytosuite.bodies.grid import Image
 from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.denoising.camera import electrons, late
 from cytosuite.errors import InputError
 from cytosuite.volume import large
+from cytosuite.volume.pieces import slabs
 
 BITS = (8, 12, 16)
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32
@@ -83,10 +84,9 @@ class Detector:
         """Return the counts for photons (Z, Y, X) plane by plane: uint8 for 8 bits or uint16."""
         kind = np.uint8 if self.bits == 8 else np.uint16
         result: NDArray[np.unsignedinteger] = large.room(photons.shape, kind)
-        for start, stop in slabs(photons.shape):
-            for plane, out in zip(photons[start:stop], result[start:stop], strict=True):
+        for part in slabs(photons, result):
+            for plane, out in zip(photons[part], result[part], strict=True):
                 out[...] = np.rint(self._counts(rng, plane)).clip(0, full_scale(self.bits))
-            large.release(photons, result)
         return result
 
     def _counts(self, rng: np.random.Generator, plane: Image) -> Image:

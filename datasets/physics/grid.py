@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import slabs
 from cytosuite.volume import large
+from cytosuite.volume.pieces import slabs
 
 ENOUGH = 2**29  # voxels for a median or a mean of an image, about
 
@@ -20,7 +20,6 @@ def some_planes(shape: Sequence[int]) -> slice:
 def copied(array: NDArray[Any]) -> NDArray[Any]:
     """Return a contiguous copy of an image, made in slabs, on disk where it does not fit."""
     copy = large.room(array.shape, array.dtype)
-    for start, stop in slabs(array.shape):
-        copy[start:stop] = array[start:stop]
-        large.release(copy, array)
+    for part in slabs(array, copy):
+        copy[part] = array[part]
     return copy

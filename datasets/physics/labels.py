@@ -18,6 +18,7 @@ from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.errors import InputError
 from cytosuite.networks.tiling import Box
 from cytosuite.volume import large
+from cytosuite.volume.pieces import extremes
 
 Numbers = NDArray[np.int64]
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
@@ -219,14 +220,13 @@ def type_map(labels: Labels, kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 def _lookup(labels: Labels, values: NDArray[np.integer], dtype: type[T]) -> NDArray[T]:
     """Return the value of every voxel's object, 0 in the background."""
-    spans = slabs(labels.shape)
-    largest = max((int(labels[start:stop].max(initial=0)) for start, stop in spans), default=0)
+    largest = int(extremes(labels)[1])
     if largest > len(values):
         raise InputError(
             f"labels go up to {largest}, but values are given for {len(values)} objects"
         )
     lookup, voxels = np.append(0, values).astype(dtype), large.room(labels.shape, dtype)
-    for start, stop in spans:
+    for start, stop in slabs(labels.shape):
         voxels[start:stop] = lookup[labels[start:stop]]
         large.release(labels, voxels)
     return voxels

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.bodies.grid import Array
-from cytosuite.bodies.harmonics import fibonacci_sphere
+from cytosuite.bodies.harmonics import Indices, fibonacci_sphere
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError
 
-Indices = NDArray[np.intp]
 ROUNDS = 2000
 TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still overlap at the end
 RENEW = 10  # rounds between searches for neighbours

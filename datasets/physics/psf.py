@@ -280,7 +280,7 @@ class Objective:
         sample, glass = self.index_sample, self.index_immersion
         below = np.sqrt(sample**2 - squared) - sample
         above = (np.sqrt(glass**2 - squared) - glass) * glass / sample
-        return np.asarray(depth_um * below[:, None] - np.outer(above, depth_um + focus_um))
+        return depth_um * below[:, None] - np.outer(above, depth_um + focus_um)
 
 
 def physical(

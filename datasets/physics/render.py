@@ -9,12 +9,12 @@ from scipy.sparse import csr_array, eye_array
 from scipy.special import erf
 
 from cytosuite.bodies.grid import Array, Grid, Image
-from cytosuite.bodies.grid import slabs as grid_slabs
 from cytosuite.datasets.physics.camera import area_average
 from cytosuite.datasets.physics.optics import REACH, Attenuation, attenuate, padded_shape
 from cytosuite.datasets.physics.psf import Gaussian, Psf, Sampled
 from cytosuite.errors import InputError
 from cytosuite.volume import large
+from cytosuite.volume.pieces import slabs_of
 
 FINE = 2.0  # steps of the grid of the haze in one of its standard deviations
 Spectrum = NDArray[np.complex64]
@@ -290,9 +290,8 @@ def render(
         spread.add(light, start, out)
         large.release(out, *steps)
     spread.finish(out)
-    for start, stop in grid_slabs(out.shape):  # rounding of transforms around zero
-        np.maximum(out[start:stop], 0, out=out[start:stop])
-        large.release(out)
+    for part in slabs_of(out):  # rounding of transforms around zero
+        np.maximum(part, 0, out=part)
     if watch is not None:
         for name, seen in zip(STEPS, (*steps, out), strict=True):
             watch(name, seen)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cytosuite.bodies.grid import slabs
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume, large
+from cytosuite.volume.pieces import extremes
 
 
 def extras(labels: Volume, border_um: float) -> dict[str, Volume]:
@@ -77,7 +78,7 @@ def seeds(labels: Volume) -> Volume:
 
     array, spacing = _planes(labels)
     spans = slabs(array.shape)
-    count = max((int(array[start:stop].max(initial=0)) for start, stop in spans), default=0)
+    count = int(extremes(array)[1])
     totals, nearest = np.zeros((count + 1, 4)), np.full(count + 1, np.inf)
     places = np.full((count + 1, 3), -1, np.int64)
     for start, stop in spans:

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from cytosuite.contract.tasks import REQUEST
-from cytosuite.datasets.ranges import Count, Positive, Range, Section, draw_whole
+from cytosuite.datasets.ranges import Count, Positive, Range, Section, Triple, draw_whole
 from cytosuite.datasets.sample import Sample
 from cytosuite.formats.request import canvas_of
 
@@ -20,7 +20,7 @@ class Parameters(Section):
 
     shape: tuple[Count, Count, Count] | tuple[Count, Count] = (256, 256)
     """voxels along z, y, x of a volume, or along y, x of a plane"""
-    spacing_um: tuple[Positive, Positive, Positive] | tuple[Positive, Positive] = (0.8, 0.8)
+    spacing_um: Triple | tuple[Positive, Positive] = (0.8, 0.8)
     """µm per voxel, as many values as `shape`"""
     number: Range[Count] = (10, 60)
     """cells, at most"""

@@ -24,6 +24,7 @@ from cytosuite.datasets.spheroid.parameters import Parameters, check, draw_value
 from cytosuite.datasets.spheroid.spheroid import mixed
 from cytosuite.files import Scalar
 from cytosuite.volume import Volume, large
+from cytosuite.volume.pieces import extremes
 
 NEAR = 0.02  # difference of shares that are asked for and built
 HAZE_REACH = 2.0  # standard deviations of a haze that may belong to a label
@@ -107,13 +108,13 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
 
 def _means(objects: Labels, photons: Image) -> NDArray[np.float64]:
     """Return the mean of the background and of each object (N + 1,), plane by plane."""
-    count = max((int(plane.max(initial=0)) for plane in objects), default=0) + 1
+    count = int(extremes(objects)[1]) + 1
     sizes, sums = np.zeros(count), np.zeros(count)
     for plane, light in zip(objects, photons, strict=True):
         sizes += np.bincount(plane.ravel(), minlength=count)
         sums += np.bincount(plane.ravel(), light.ravel(), minlength=count)
         large.release(objects, photons)
-    return np.asarray(sums / np.maximum(sizes, 1))
+    return sums / np.maximum(sizes, 1)
 
 
 def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scalar]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.bodies.grid import Grid, Image, Labels, slabs
+from cytosuite.bodies.grid import Grid, Image, Labels
 from cytosuite.datasets.physics import bodies, debris, psf
 from cytosuite.datasets.physics.cells import Tessellation, grow_cells, label_cells, paint_membranes
 from cytosuite.datasets.physics.optics import Attenuation
@@ -17,7 +17,7 @@ from cytosuite.datasets.spheroid.given import GivenCells
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
 from cytosuite.datasets.spheroid.spheroid import Spheroid, mixed
 from cytosuite.errors import InputError
-from cytosuite.volume import large
+from cytosuite.volume.pieces import slabs_of
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
 PHYSICAL = (
@@ -177,8 +177,7 @@ def expected_photons(
     if room.core is not None:
         above += np.float32(drawn["core_tissue"]) * room.core.above_um(grid)
     photons = render(paint, specimen.share, grid, detector, spread, law, above, watch=watch)
-    for start, stop in slabs(photons.shape):
-        photons[start:stop] *= np.float32(drawn["photons"])
-        photons[start:stop] += np.float32(drawn["background_photons"])
-        large.release(photons)
+    for part in slabs_of(photons):
+        part *= np.float32(drawn["photons"])
+        part += np.float32(drawn["background_photons"])
     return photons

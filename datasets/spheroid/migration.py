@@ -12,13 +12,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cytosuite.contract.manifest import parse
-from cytosuite.datasets.ranges import NotNegative, Positive, Share
+from cytosuite.datasets.ranges import NotNegative, Positive, Share, Triple
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import header
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
-Sizes = tuple[Positive, Positive, Positive]
 Law = Literal["fOld", "f1", "f2", "f2p", "f3", "f3p", "None"]
 Recipe = dict[str, Any]
 Version = Literal["first version", "second version", "second version with simulated cells"]
@@ -61,10 +60,10 @@ class Published(BaseModel):
     input_spheroid_mask: tuple[str, ...] | None = None
     volume_ratio_phantom: Positive | None = None
     generated_image_shape: tuple[Count, Count, Count] | tuple[()] | None = None
-    px_size_phantom_img: Sizes | None = None
-    px_size_mask_img: Sizes | None = None
-    px_size_sim_img: Sizes | None = None
-    px_size_desired: Sizes | None = None
+    px_size_phantom_img: Triple | None = None
+    px_size_mask_img: Triple | None = None
+    px_size_sim_img: Triple | None = None
+    px_size_desired: Triple | None = None
     max_overlap: Share | None = None
     min_dist: NotNegative | None = None
     break_criterion: Count | None = None
@@ -84,7 +83,7 @@ class Published(BaseModel):
     subculture_radius_xy: Positive | None = None
     subculture_radius_z: Positive | None = None
     subculture_min_dist: NotNegative | None = None
-    px_size_subculture_phantoms: Sizes | None = None
+    px_size_subculture_phantoms: Triple | None = None
 
     @model_validator(mode="after")
     def _one_probability_for_each_folder(self) -> Self:

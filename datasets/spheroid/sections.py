@@ -8,11 +8,14 @@ from cytosuite.datasets.ranges import (
     LARGEST,
     Count,
     NotNegative,
+    NotNegativeCount,
     PathName,
     Positive,
     Range,
     Section,
     Share,
+    Triple,
+    Wide,
 )
 from cytosuite.denoising.camera import Lag
 
@@ -20,12 +23,9 @@ Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Spread = Annotated[float, Field(ge=0, le=0.5)]
 Rough = Annotated[float, Field(ge=0, le=0.15)]
-Wide = Annotated[float, Field(ge=0, le=1.5)]
 Fraction = Annotated[float, Field(gt=0, le=0.55)]
-NotNegativeCount = Annotated[int, Field(ge=0, le=20000)]
 Factor = Annotated[float, Field(ge=1, le=8)]
 Index = Annotated[float, Field(ge=1.0, le=2.0)]
-Triple = tuple[Positive, Positive, Positive]
 Auto = Literal["auto"]
 OutlineNames = Annotated[
     tuple[Literal["ellipsoid", "shell", "blastocyst", "irregular", "fill", "file"], ...],
