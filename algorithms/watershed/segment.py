@@ -40,6 +40,7 @@ from cytosuite.segmentation.objects import (
 )
 from cytosuite.volume.cores import parts_of, side_by_side
 
+_WIDEST, _MOST = 0.15, 2**22  # radii of a nucleus; voxels that are looked at
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
 
 
