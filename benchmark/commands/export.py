@@ -18,7 +18,7 @@ from cytosuite.benchmark.runs.finished import read_run
 from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
-from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.terminal.console import lines_to, names, progress
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, pick
@@ -48,19 +48,19 @@ def export_command(options: ExportOptions, console: Console) -> None:
     if options.ctc is not None:
         export_ctc(options.ctc, options, console)
         return
-    known = algorithms()
+    manifests = algorithms()
     root, folder = need_checkout("an export"), options.out or workplace() / "dist"
     need_folder(folder)
-    chosen = asked_for(names(options.algorithm), known)
+    chosen = asked_for(names(options.algorithm), manifests)
     need_weights(chosen, {})  # before the minutes that an image takes
     builder = _builder(options, root, console)
     for name in chosen:
         builder.ensure([name])
         tag = image_tag(name, options.device)
-        wanted = Wanted(known[name], tag, options.api, options.models)
+        submission = Submission(manifests[name], tag, options.api, options.models)
         with progress(console, f"exporting {name}") as step:
-            found = export(builder.client, wanted, root, folder, step)
-        show(found, folder, console)
+            record = export(builder.client, submission, root, folder, step)
+        show(record, folder, console)
 
 
 def _builder(options: BuildOptions | ExportOptions, root: Path, console: Console) -> Builder:
@@ -91,13 +91,13 @@ def show(record: dict[str, Any], folder: Path, screen: Console) -> None:
 def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
     """Write a run or label images as result folders of the Cell Tracking Challenge."""
     of_run = (source / "run.json").is_file()
-    dataset, name, found, true = (_of_run if of_run else _of_labels)(source, options)
+    dataset, name, segmentations, true = (_of_run if of_run else _of_labels)(source, options)
     place = options.out or Path("dist") / f"{name}-ctc"
     need_folder(place, new=True)
-    plan = ctc.sequences([one.case for one in found], series=options.series)
+    plan = ctc.sequences([labelled.case for labelled in segmentations], series=options.series)
     with atomic(place) as temporary:
         folder = temporary / dataset
-        remarks = ctc.write_ctc(folder, found, plan, anew=not of_run)
+        remarks = ctc.write_ctc(folder, segmentations, plan, anew=not of_run)
         if true is not None:
             remarks += ctc.write_ctc(folder, true, plan, truth=True, anew=not of_run)
         ctc.write_sequences_table(temporary / ctc.TABLE, plan)
@@ -110,7 +110,7 @@ def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
         )
     for line in (
         *(f"note: {remark}" for remark in remarks),
-        f"written: {place}, {len(plan)} sequences of {len(found)} cases",
+        f"written: {place}, {len(plan)} sequences of {len(segmentations)} cases",
     ):
         lines_to(console)(line)
 
@@ -132,9 +132,12 @@ def _of_run(run: Path, options: ExportOptions) -> Exported:
         raise InputError(f"{run}: expected one algorithm, {many}")
     whole.need_results([name])
     folder = folder_of(name)
-    found = list(ctc.segmentations(run / folder, facts.jobs[name], cases, whole.task))
-    true = ctc.truths(cases) if options.truth else None
-    return facts.dataset, f"{run.resolve().name}-{folder}", found, true
+    return (
+        facts.dataset,
+        f"{run.resolve().name}-{folder}",
+        list(ctc.segmentations(run / folder, facts.jobs[name], cases, whole.task)),
+        ctc.truths(cases) if options.truth else None,
+    )
 
 
 def _of_labels(source: Path, options: ExportOptions) -> Exported:
@@ -151,24 +154,24 @@ def _of_labels(source: Path, options: ExportOptions) -> Exported:
     if not sides[-1]:
         raise InputError(f"{options.true_labels}: no file is named like one in {source}")
     name = image_name(source.resolve())
-    found, *true = [ctc.labelled(files, options.crop) for files in sides]
-    return name, name, found, true[0] if true else None
+    segmentations, *true = [ctc.labelled(files, options.crop) for files in sides]
+    return name, name, segmentations, true[0] if true else None
 
 
 def preflight_command(options: PreflightOptions, console: Console) -> int:
     """Check uploads; exit code 1 if a platform would refuse one."""
     kinds = {path: upload_kind(path) for path in options.files}
     task = TASKS[options.task] if options.task else None
-    found = {path: preflight(path, task) for path in kinds}
-    for path, findings in found.items():
+    findings_of = {path: preflight(path, task) for path in kinds}
+    for path, findings in findings_of.items():
         show_findings(console, f"{path}: {KINDS[kinds[path]]}", findings)
-    every = [each.severity for findings in found.values() for each in findings]
+    every = [finding.severity for findings in findings_of.values() for finding in findings]
     verdict = "refused" if "error" in every else "accepted"
     summary: dict[str, int] = {severity: every.count(severity) for severity in SEVERITIES}
     value: dict[str, Any] = {"verdict": verdict, **summary} | {
         "files": [
             {"file": str(path), "kind": kinds[path], "findings": [f.as_json() for f in rows]}
-            for path, rows in found.items()
+            for path, rows in findings_of.items()
         ]
     }
     options.keep(value)
@@ -182,10 +185,12 @@ def show_findings(screen: Console, title: str, findings: Sequence[Finding]) -> N
     """Show findings below a title, the grave ones first, each with its remedy."""
     screen.print(title, highlight=False, markup=False, soft_wrap=True)
     for severity in SEVERITIES:
-        for found in (each for each in findings if each.severity == severity):
-            line = f"  {severity}  {found.rule}  {found.where}: {found.text}"
+        for finding in findings:
+            if finding.severity != severity:
+                continue
+            line = f"  {severity}  {finding.rule}  {finding.where}: {finding.text}"
             style = STYLES[severity]
             screen.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
-            screen.print(f"      do: {found.fix}", highlight=False, markup=False, soft_wrap=True)
+            screen.print(f"      do: {finding.fix}", highlight=False, markup=False, soft_wrap=True)
     if not findings:
         screen.print("  nothing found", highlight=False, markup=False)

@@ -49,11 +49,11 @@ class LabelFrames:
 
     def __getitem__(self, frame: int, /) -> Labels:
         """Return the labels of a frame."""
-        labels, own = self.frames[frame].labels(), self.numbers[frame]
-        if not own:
+        labels, renumbered = self.frames[frame].labels(), self.numbers[frame]
+        if not renumbered:
             return labels
-        found, places = np.unique(labels, return_inverse=True)
-        new = np.array([own.get(label, label) for label in found.tolist()], np.uint16)
+        present, places = np.unique(labels, return_inverse=True)
+        new = np.array([renumbered.get(label, label) for label in present.tolist()], np.uint16)
         return new[places].reshape(labels.shape)
 
 
@@ -93,20 +93,23 @@ def sequences(names: Sequence[str], *, series: bool = False) -> dict[str, list[s
     digits = max(2, len(str(len(names))))
     if not all(frames):
         return {f"{number:0{digits}d}": [name] for number, name in enumerate(names, start=1)}
-    found: dict[str, dict[int, str]] = {}
+    by_sequence: dict[str, dict[int, str]] = {}
     for match in frames:
         assert match is not None
-        found.setdefault(match[1], {})[int(match[2])] = match[0]
-    for sequence, own in found.items():
-        if absent := set(range(max(own) + 1)) - set(own):
+        by_sequence.setdefault(match[1], {})[int(match[2])] = match[0]
+    for sequence, by_frame in by_sequence.items():
+        if absent := set(range(max(by_frame) + 1)) - set(by_frame):
             raise InputError(
                 f"sequence {sequence}: frame {min(absent)} is missing; expected all from 0 to "
-                f"{max(own)}"
+                f"{max(by_frame)}"
             )
-    plan = {name: [own[frame] for frame in sorted(own)] for name, own in sorted(found.items())}
+    plan = {
+        name: [by_frame[frame] for frame in sorted(by_frame)]
+        for name, by_frame in sorted(by_sequence.items())
+    }
     if all(name.isdecimal() for name in plan):
         return plan
-    return {f"{number:0{digits}d}": own for number, own in enumerate(plan.values(), start=1)}
+    return {f"{number:0{digits}d}": cases for number, cases in enumerate(plan.values(), start=1)}
 
 
 def tracks_of_labels(
@@ -124,18 +127,18 @@ def tracks_of_labels(
     free = chain(range(top, LARGEST + 1), (n for n in range(1, top) if n not in used))
     for frame, labels in enumerate(presence):
         for label in labels:
-            known = last.get(label)
-            if known is not None and known.end == frame - 1:
-                last[label] = replace(known, end=frame)
-            elif known is None and not anew:
+            former = last.get(label)
+            if former is not None and former.end == frame - 1:
+                last[label] = replace(former, end=frame)
+            elif former is None and not anew:
                 last[label] = Track(label, frame, frame)
             else:
                 if (number := next(free, None)) is None:
                     raise InputError(
                         f"expected at most {LARGEST} tracks, found more in frame {frame}"
                     )
-                done += [known] if known else []
-                last[label] = Track(number, frame, frame, known.label if known else 0)
+                done += [former] if former else []
+                last[label] = Track(number, frame, frame, former.label if former else 0)
         numbers.append({n: last[n].label for n in labels if last[n].label != n})
     return numbers, sorted([*done, *last.values()], key=lambda track: track.label)
 
@@ -149,22 +152,26 @@ def write_ctc(
     anew: bool = False,
 ) -> list[str]:
     """Write sequences of labels, numbered `anew`, and return remarks; InputError over `LARGEST`."""
-    known = {frame.case: frame for frame in frames}
+    by_case = {frame.case: frame for frame in frames}
     digits = max(3, len(str(max(map(len, plan.values()), default=1) - 1)))
     remarks = []
     for name, cases in plan.items():
-        own = [known[case] for case in cases if case in known]
+        segmented = [by_case[case] for case in cases if case in by_case]
         place = f"{name}_GT" if truth else f"{name}_RES"
-        if len(own) < len(cases):
-            remarks.append(f"{place} is not written: {len(cases) - len(own)} frames have no labels")
+        if len(segmented) < len(cases):
+            remarks.append(
+                f"{place} is not written: {len(cases) - len(segmented)} frames have no labels"
+            )
             continue
-        presence = [_present(frame, anew=anew) for frame in own]
+        presence = [_present(frame, anew=anew) for frame in segmented]
         with at(place):
             numbers, tracks = tracks_of_labels(presence, anew=anew)
-        source = LabelFrames(own, numbers)
+        source = LabelFrames(segmented, numbers)
         write_sequence(folder / place, source, tracks, truth=truth, digits=digits)
         remarks += [
-            f"{place}: {frame.case} failed, its mask is empty" for frame in own if frame.failed
+            f"{place}: {frame.case} failed, its mask is empty"
+            for frame in segmented
+            if frame.failed
         ]
         if not tracks:
             remarks.append(
@@ -213,10 +220,10 @@ def _nothing(case: Case, task: Task) -> Labels:
 
 def _present(frame: Segmentation, *, anew: bool) -> list[int]:
     """Return the labels in a frame, refused where the format cannot hold them."""
-    found: list[int] = [label for label in np.unique(frame.labels()).tolist() if label]
-    if found and (len(found) if anew else found[-1]) > LARGEST:
+    labels: list[int] = [label for label in np.unique(frame.labels()).tolist() if label]
+    if labels and (len(labels) if anew else labels[-1]) > LARGEST:
         raise InputError(
             f"{frame.case}: expected labels up to {LARGEST}, the largest of a 16-bit mask, found "
-            f"{found[-1]} ({len(found)} objects); number the objects anew from 1"
+            f"{labels[-1]} ({len(labels)} objects); number the objects anew from 1"
         )
-    return found
+    return labels

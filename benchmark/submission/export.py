@@ -32,7 +32,7 @@ Step: TypeAlias = Callable[[int, int, str], None]  # percent done, in all, stage
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Submission:
     """An algorithm to hand in."""
 
     manifest: AlgorithmManifest
@@ -42,31 +42,31 @@ class Wanted:
 
 
 def export(
-    client: Client, wanted: Wanted, root: Path, folder: Path, step: Step = lambda *_: None
+    client: Client, submission: Submission, root: Path, folder: Path, step: Step = lambda *_: None
 ) -> dict[str, Any]:
     """Write the files to upload for an algorithm, and return their record; or InputError."""
-    manifest, weights = wanted.manifest, root / "weights" / wanted.manifest.name
+    manifest, weights = submission.manifest, root / "weights" / submission.manifest.name
     task = TASKS[manifest.task]
     cards = read_cards(weights, manifest.name)
     partakers(cards, manifest.select)  # else each image fails on the platform
     for card in cards:
         open_model(weights, card)  # before the minutes that an image takes
-    changes = {"Cmd": [wanted.api], "Labels": {API_LABEL: wanted.api}}
-    without = [MODELS] if wanted.models == "apart" else []
-    path, image, labels = export_image(client, wanted.tag, folder, changes, without, step)
+    changes = {"Cmd": [submission.api], "Labels": {API_LABEL: submission.api}}
+    without = [MODELS] if submission.models == "apart" else []
+    path, image, labels = export_image(client, submission.tag, folder, changes, without, step)
     source = labels.get(SOURCE_LABEL, "")
     record = {
         "algorithm": manifest.name,
         "version": manifest.version,
         "task": manifest.task,
-        "api": wanted.api,
+        "api": submission.api,
         "image": _about(path)
         | {
             "id": f"sha256:{image.id}",
             "unpacked_bytes": sum(layer.bytes for layer in image.layers),
             "layers": [f"sha256:{layer.digest}" for layer in image.layers],
         },
-        "models": _pack_models(manifest.name, cards, weights, folder, wanted.models),
+        "models": _pack_models(manifest.name, cards, weights, folder, submission.models),
         "limits": {
             "memory_gib": manifest.resources.memory_gib,
             "ask_for_gib": manifest.resources.memory_gib + RESERVED_GIB,
@@ -75,7 +75,7 @@ def export(
         "inputs": [_socket(socket) for socket in task.inputs],
         "outputs": [_socket(socket) for socket in task.outputs if not socket.course],
         "source": {"revision": labels.get(REVISION, "unknown"), "digest": source},
-        "rehearsed": rehearsed(root / "runs", manifest.name, source, wanted.api),
+        "rehearsed": rehearsed(root / "runs", manifest.name, source, submission.api),
     }
     _record(folder / RECORD, record)
     return record
@@ -106,11 +106,11 @@ def _saved(client: Client, tag: str, saved: Path, step: Step) -> tuple[Mapping[s
     """Save an image, and return its labels and the time of its sources [s]."""
     saving, done = _stage(step, 0), 0
     with daemon_errors(f"export of {tag}"):
-        found = client.images.get(tag)
-        labels: Mapping[str, str] = found.labels
-        size = int(found.attrs.get("Size") or 0)
+        image = client.images.get(tag)
+        labels: Mapping[str, str] = image.labels
+        size = int(image.attrs.get("Size") or 0)
         with saved.open("wb") as stream:
-            for part in found.save(chunk_size=CHUNK):
+            for part in image.save(chunk_size=CHUNK):
                 stream.write(part)
                 saving(done := done + len(part), max(size, done))
     created = labels.get(CREATED, "")
@@ -162,10 +162,14 @@ def _about(path: Path) -> dict[str, Any]:
 
 def _record(path: Path, record: Mapping[str, Any]) -> None:
     """Add the record of an export to those of other algorithms, with the ids of earlier ones."""
-    known = read_json(path) if path.is_file() else {}
-    if not isinstance(known, dict):
+    records = read_json(path) if path.is_file() else {}
+    if not isinstance(records, dict):
         raise InputError(f"{path}: expected the record of exports, found something else; move it")
-    before = known.get(record["algorithm"], {})
+    before = records.get(record["algorithm"], {})
     ids = [*before.get("earlier", []), before.get("image", {}).get("id")]
-    earlier = [each for each in dict.fromkeys(ids) if each and each != record["image"]["id"]]
-    write_json(path, known | {record["algorithm"]: {**record, "earlier": earlier}})
+    earlier = [
+        image_id
+        for image_id in dict.fromkeys(ids)
+        if image_id and image_id != record["image"]["id"]
+    ]
+    write_json(path, records | {record["algorithm"]: {**record, "earlier": earlier}})

@@ -101,10 +101,10 @@ class Rehearsal:
             renamed = _renamed(case.input(self.task), self.folder / "renamed")
             again = self._run(api, [(case, renamed)])
             yield _judged(title, _findings(again) or _different(first, again))
-        other: Api = "exec" if (api == "invoke") is not self.external else "invoke"
+        opposite: Api = "exec" if (api == "invoke") is not self.external else "invoke"
         twice = [*self.cases, *self.cases][:2]
-        second = self._run(other, [(case, case.input(self.task)) for case in twice])
-        title = f"{other}, two cases in a row: the same outputs"
+        second = self._run(opposite, [(case, case.input(self.task)) for case in twice])
+        title = f"{opposite}, two cases in a row: the same outputs"
         yield _judged(title, _findings(second) or _different(first, second))
         yield from self._margins()
         yield from self._launched(first)
@@ -121,17 +121,17 @@ class Rehearsal:
         }
 
     def _margins(self) -> Iterator[Check]:
-        found = self.figures()
+        figures = self.figures()
         limit, memory = self.limits.timeout_s, self.limits.memory_gib
-        title = f"time: {found['seconds']:.3g} s of {limit:g} s, at most {MARGIN:.0%} of it"
-        late = "a slower machine exceeds the limit" if (found["of_time"] or 0) > MARGIN else ""
+        title = f"time: {figures['seconds']:.3g} s of {limit:g} s, at most {MARGIN:.0%} of it"
+        late = "a slower machine exceeds the limit" if (figures["of_time"] or 0) > MARGIN else ""
         yield _judged(title, late)
-        if found["peak_gib"] is None:
+        if figures["peak_gib"] is None:
             yield Check("memory", "skip", "no control group to read the peak from")
             return
-        much = "an image a little larger is killed" if (found["of_memory"] or 0) > MARGIN else ""
+        much = "an image a little larger is killed" if (figures["of_memory"] or 0) > MARGIN else ""
         share = f"at most {MARGIN:.0%} of it"
-        yield _judged(f"memory: {found['peak_gib']:.3g} GiB of {memory:g} GiB, {share}", much)
+        yield _judged(f"memory: {figures['peak_gib']:.3g} GiB of {memory:g} GiB, {share}", much)
 
     def _launched(self, first: Sequence[Rehearsed]) -> Iterator[Check]:
         """Yield the checks by the platform's own launcher, or what they need."""
@@ -164,25 +164,25 @@ class Rehearsal:
 
     def _run(self, api: Api, inputs: Sequence[tuple[Case, Path]]) -> list[Rehearsed]:
         """Return the answers to cases, given one after the other as the interface does."""
-        name, made = self.manifest.name, []
+        name, answers = self.manifest.name, []
         try:
             with (
                 Examiner(lenient=self.external) as examiner,
                 self.engine.session(name, self.folder / "session", self.limits, api) as session,
             ):
-                for case, given in inputs:
+                for case, source in inputs:
                     folder = self.folder / f"answer-{len(self.answers):03}"
                     raw, log = folder / "output", folder / "log.txt"
                     raw.mkdir(parents=True)
                     log.touch()
-                    outcome = session.predict(given, raw, log)
+                    outcome = session.predict(source, raw, log)
                     lines = len(log.read_text(encoding="utf-8", errors="replace").splitlines())
-                    made.append(self._examined(case, raw, outcome, examiner, lines))
-                    self.answers.append(made[-1])
+                    answers.append(self._examined(case, raw, outcome, examiner, lines))
+                    self.answers.append(answers[-1])
         except StartError as error:
             failed = Outcome("non-zero exit", 0.0, None, None, str(error))
-            made.append(Rehearsed("start", failed, self.folder, {}, str(error), 0))
-        return made
+            answers.append(Rehearsed("start", failed, self.folder, {}, str(error), 0))
+        return answers
 
     def _examined(
         self, case: Case, raw: Path, outcome: Outcome, examiner: Examiner, lines: int = 0
@@ -212,11 +212,11 @@ def write_record(folder: Path, name: str, record: Mapping[str, Any]) -> Path:
 def rehearsed(folder: Path, name: str, identity: str, api: str) -> dict[str, Any] | None:
     """Return the record of a rehearsal that was passed, None where there is none."""
     try:
-        found = read_json(folder / "rehearsals" / f"{name}-{api}.json")
+        record = read_json(folder / "rehearsals" / f"{name}-{api}.json")
     except CytosuiteError:
         return None
-    good = isinstance(found, dict) and found.get("passed") is True
-    return found if good and found.get("identity") == identity else None
+    good = isinstance(record, dict) and record.get("passed") is True
+    return record if good and record.get("identity") == identity else None
 
 
 def _judged(title: str, finding: str) -> Check:
@@ -225,9 +225,9 @@ def _judged(title: str, finding: str) -> Check:
 
 def _findings(answers: Sequence[Rehearsed]) -> str:
     """Return the first finding about cases, with the number of others; empty without any."""
-    found = [answer.finding for answer in answers if answer.finding]
-    more = f" (and {len(found) - 1} more)" if found[1:] else ""
-    return f"{found[0]}{more}" if found else ""
+    findings = [answer.finding for answer in answers if answer.finding]
+    more = f" (and {len(findings) - 1} more)" if findings[1:] else ""
+    return f"{findings[0]}{more}" if findings else ""
 
 
 def _different(first: Sequence[Rehearsed], again: Sequence[Rehearsed]) -> str:
@@ -253,8 +253,8 @@ def _renamed(source: Path, target: Path) -> Path:
     shutil.copytree(source, target)
     for path in sorted((target / "images").rglob("*")):
         if path.is_file():
-            other = path.with_name(f"{uuid5(OTHER_NAMES, path.name)}{path.suffix}")
-            os.utime(path.rename(other), (LONG_AGO_S, LONG_AGO_S))
+            renamed = path.with_name(f"{uuid5(OTHER_NAMES, path.name)}{path.suffix}")
+            os.utime(path.rename(renamed), (LONG_AGO_S, LONG_AGO_S))
     listed = target / "inputs.json"
     entries = [*read_json(listed), UNKNOWN] if listed.is_file() else [UNKNOWN]
     listed.write_text(json.dumps(entries), encoding="utf-8")

@@ -63,14 +63,14 @@ def repack(
                 raise InputError(f"{saved}: expected the layer {name}, found no file of this name")
             layers.append(_layer(stream, folder / f"{number}.tar", newest_s, without))
             step(done := done + layers[-1].bytes, max(done, total))
-    given = {
+    settings = {
         key: value for key, value in config.get("config", {}).items() if key in INSIDE and value
     }
-    labels = {**(given.get("Labels") or {}), **changes.get("Labels", {})}
+    labels = {**(settings.get("Labels") or {}), **changes.get("Labels", {})}
     about = {key: config[key] for key in ABOUT if config.get(key)}
-    about["config"] = {**given, **changes, "Labels": labels}
+    about["config"] = {**settings, **changes, "Labels": labels}
     about["created"] = datetime.fromtimestamp(newest_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    about["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{each.digest}" for each in layers]}
+    about["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{layer.digest}" for layer in layers]}
     text = json.dumps(about, sort_keys=True, separators=(",", ":")).encode()
     return Repacked(tuple(layers), text, sha256(text).hexdigest())
 
@@ -90,7 +90,7 @@ def pack_image(image: Repacked, path: Path, tag: str, step: Step = lambda *_: No
         manifest = json.dumps([listed], sort_keys=True).encode()
         for name, text in (("manifest.json", manifest), (f"{image.id}.json", image.config)):
             _add(target, name, io.BytesIO(text), len(text))
-        for layer in {each.digest: each for each in image.layers}.values():
+        for layer in {layer.digest: layer for layer in image.layers}.values():
             with layer.path.open("rb") as content:
                 _add(target, f"{layer.digest}/layer.tar", content, layer.bytes)
             step(done := done + layer.bytes, total)

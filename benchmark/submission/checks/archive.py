@@ -61,7 +61,7 @@ class ImageLayer:
     @property
     def kept(self) -> dict[str, bytes]:
         """Contents of the files asked for, by absolute path."""
-        return {p: each.content for p, each in self.entries.items() if each.content is not None}
+        return {p: entry.content for p, entry in self.entries.items() if entry.content is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class ImageArchive:
     @property
     def tags(self) -> list[str]:
         """Names of the image."""
-        found = self.manifest[0].get("RepoTags")
-        return [str(tag) for tag in found] if isinstance(found, list) else []
+        tags = self.manifest[0].get("RepoTags")
+        return [str(tag) for tag in tags] if isinstance(tags, list) else []
 
     def altered(self) -> dict[str, str]:
         """Return what is wrong with layers that are not those of the config, by their place."""
@@ -94,28 +94,28 @@ class ImageArchive:
             text = f"the config lists {number} layers, the manifest {len(self.layers)}"
             return {"rootfs.diff_ids": text}
         return {
-            layer.name: f"expected {wanted}, found {layer.digest}"
-            for layer, wanted in zip(self.layers, stated, strict=True)
-            if layer.digest != wanted
+            layer.name: f"expected {digest}, found {layer.digest}"
+            for layer, digest in zip(self.layers, stated, strict=True)
+            if layer.digest != digest
         }
 
     def view(self) -> dict[str, Entry]:
         """Return the entries asked for as a container sees them, after all removals."""
-        found: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         for layer in self.layers:
             solid = {path for path, entry in layer.entries.items() if entry.kind != "folder"}
             gone, hidden = layer.removed | solid, layer.removed | solid | layer.opaque
-            found = {
+            entries = {
                 path: entry
-                for path, entry in found.items()
+                for path, entry in entries.items()
                 if path not in gone and hidden.isdisjoint(parents(path))
             }
-            found.update(layer.entries)
-        return found
+            entries.update(layer.entries)
+        return entries
 
     def files(self) -> dict[str, bytes]:
         """Return the contents of the files asked for as a container sees them."""
-        return {p: each.content for p, each in self.view().items() if each.content is not None}
+        return {p: entry.content for p, entry in self.view().items() if entry.content is not None}
 
 
 def parents(path: str) -> Iterator[str]:
@@ -130,18 +130,24 @@ def anew(path: Path, image: ImageArchive) -> Iterator[bytes]:
     for place, text in image.altered().items():
         raise ArchiveError("archive.layer-altered", f"{path}: {place}: {text}")
     config = f"{image.id.removeprefix('sha256:')}.json"
-    listed = {"Config": config, "RepoTags": None, "Layers": [_place(each) for each in image.layers]}
+    listed = {
+        "Config": config,
+        "RepoTags": None,
+        "Layers": [_place(layer) for layer in image.layers],
+    }
     for name, content in (("manifest.json", json.dumps([listed]).encode()), (config, image.text)):
         yield _header(name, len(content)) + content + bytes(-len(content) % BLOCKSIZE)
-    wanted = {each.name: each for each in {one.digest: one for one in image.layers}.values()}
+    pending = {
+        layer.name: layer for layer in {layer.digest: layer for layer in image.layers}.values()
+    }
     with opened_tar(path) as stream, legible():
         for member in members(stream):
-            if (layer := wanted.pop(member.name, None)) is not None:
+            if (layer := pending.pop(member.name, None)) is not None:
                 yield _header(_place(layer), layer.size)
                 yield from _content(stream, member.size, layer)
                 yield bytes(-layer.size % BLOCKSIZE)
-    if wanted:
-        raise ArchiveError("archive.damaged", f"layer {next(iter(wanted))} {CHANGED}")
+    if pending:
+        raise ArchiveError("archive.damaged", f"layer {next(iter(pending))} {CHANGED}")
     yield bytes(2 * BLOCKSIZE)
 
 
@@ -249,30 +255,30 @@ class _Scan:
         for member in members(stream):
             path = posixpath.normpath(f"/{member.name.lstrip('/')}")
             folder, base = posixpath.split(path)
-            wanted = base.startswith(WHITEOUT) or self.keep(path)
-            self.listed += wanted
+            asked = base.startswith(WHITEOUT) or self.keep(path)
+            self.listed += asked
             if self.listed > LISTED:
                 raise ArchiveError("archive.bomb", f"more than {LISTED} entries of interest")
             if base == OPAQUE:
                 opaque.add(folder)
             elif base.startswith(WHITEOUT):
                 removed.add(posixpath.join(folder, base.removeprefix(WHITEOUT)))
-            elif wanted:
-                entries[path] = self._entry(member, stream, wanted=True)
+            elif asked:
+                entries[path] = self._entry(member, stream, asked=True)
             elif self.note(path) and self.noted < LISTED:
                 self.noted += 1
-                entries[path] = self._entry(member, stream, wanted=False)
+                entries[path] = self._entry(member, stream, asked=False)
         digest = f"sha256:{stream.hash.hexdigest()}"
         gone, hidden = frozenset(removed), frozenset(opaque)
         return ImageLayer(name, digest, stream.position, entries, gone, hidden)
 
-    def _entry(self, member: TarInfo, stream: Forward, *, wanted: bool) -> Entry:
-        """Return an entry of a layer, with the content of a file that is wanted."""
+    def _entry(self, member: TarInfo, stream: Forward, *, asked: bool) -> Entry:
+        """Return an entry of a layer, with the content of a file that is asked for."""
         content: bytes | None = None
         kinds: dict[bytes, EntryKind] = {DIRTYPE: "folder", SYMTYPE: "link"}
         kind: EntryKind = "file" if member.isreg() else kinds.get(member.type, "other")
-        wanted = wanted and kind == "file" and not member.issparse()
-        if wanted and member.size <= self.largest:
+        asked = asked and kind == "file" and not member.issparse()
+        if asked and member.size <= self.largest:
             self._keep(member.size)
             with legible():
                 content = stream.take(member.size)
@@ -299,8 +305,8 @@ class _Scan:
         content = self.texts.get(self.resolve(name))
         if content is None:
             there = self.resolve(name).lower() in self.names
-            found = f"no JSON text of at most {JSON_BYTES // 2**20} MiB" if there else "none"
-            raise ArchiveError(rule, f"expected a member {plain(name, 90)}, found {found}; {SAVE}")
+            text = f"no JSON text of at most {JSON_BYTES // 2**20} MiB" if there else "none"
+            raise ArchiveError(rule, f"expected a member {plain(name, 90)}, found {text}; {SAVE}")
         try:
             return parse_json(content.decode("utf-8"))
         except (ValueError, RecursionError) as error:
@@ -310,7 +316,7 @@ class _Scan:
 
 def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
     manifest = scan.json("manifest.json", "archive.manifest-missing")
-    if not isinstance(manifest, list) or not all(isinstance(found, dict) for found in manifest):
+    if not isinstance(manifest, list) or not all(isinstance(image, dict) for image in manifest):
         reason = f"manifest.json: expected a list of one object; {SAVE}"
         raise ArchiveError("archive.manifest-invalid", reason)
     if len(manifest) != 1:
@@ -331,19 +337,29 @@ def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
     if others := _configs(scan, index) - {identity}:
         reason = f"index.json leads to the image {plain(min(others), 90)}, manifest.json to"
         raise ArchiveError("archive.several-images", f"{reason} {identity}; save one alone")
-    found, ended = tuple(_named_layer(scan, layer) for layer in layers or []), scan.stream.ended
-    return ImageArchive(manifest, config, text, identity, found, name, index, form, size, ended)
+    return ImageArchive(
+        manifest,
+        config,
+        text,
+        identity,
+        tuple(_named_layer(scan, layer) for layer in layers or []),
+        name,
+        index,
+        form,
+        size,
+        scan.stream.ended,
+    )
 
 
 def _configs(scan: _Scan, index: object) -> set[str]:
     """Return the digests of the configs that OCI's index leads to."""
-    found, seen, todo = set[str](), set[str](), [index]
+    digests, seen, todo = set[str](), set[str](), [index]
     while todo:
         value = todo.pop()
         if not isinstance(value, dict):
             continue
         if isinstance(config := value.get("config"), dict):
-            found.add(str(config.get("digest")))
+            digests.add(str(config.get("digest")))
         entries = value.get("manifests")
         for entry in entries if isinstance(entries, list) else ():
             about = entry if isinstance(entry, dict) else {}
@@ -353,17 +369,17 @@ def _configs(scan: _Scan, index: object) -> set[str]:
             if name in scan.texts and not unknown and name not in seen:
                 seen.add(name)
                 todo.append(scan.json(name, "archive.index"))
-    return found
+    return digests
 
 
 def _named_layer(scan: _Scan, name: str) -> ImageLayer:
-    found = scan.layers.get(scan.resolve(name))
-    if isinstance(found, ArchiveError):
-        raise found
-    if found is None:
+    layer = scan.layers.get(scan.resolve(name))
+    if isinstance(layer, ArchiveError):
+        raise layer
+    if layer is None:
         there = scan.resolve(name).lower() in scan.names
         rule = "archive.layer-damaged" if there else "archive.layer-missing"
         what = "no tar, plain or with gzip or xz" if there else "none"
         reason = f"expected the layer {plain(name, 90)} of manifest.json, found {what}; {SAVE}"
         raise ArchiveError(rule, reason)
-    return found
+    return layer

@@ -72,11 +72,11 @@ def check_user(
     number = int(row[2] if row else name)
     main = int(row[3]) if row and re.fullmatch(NUMBER, row[3]) else 0
     if group is not None:
-        found = next((row for row in groups if row[0] == group), None)
-        if found is None and not group.isdigit():
+        listed = next((row for row in groups if row[0] == group), None)
+        if listed is None and not group.isdigit():
             yield finding("image.group-unknown", where, f"no {group!r} in /etc/group of the layers")
             return
-        main = int(found[2] if found else group)
+        main = int(listed[2] if listed else group)
     if number == 0:
         yield finding("image.user-is-root", where, f"{user} is number 0")
         return
@@ -99,12 +99,12 @@ def _workdir(
     folder = _resolved(view, stated)
     if folder == "/" or folder.count("/") > DEPTH or folder.startswith(MOUNTS):
         return  # it is there, or the layers were not asked
-    above = [each for each in parents(folder) if each in view]
+    above = [path for path in parents(folder) if path in view]
     lost = folder in view and view[folder].kind != "folder"
     if lost or not any(path == folder or path.startswith(f"{folder}/") for path in view):
         yield finding("image.workdir-missing", where, f"no layer holds {stated}")
         return
-    closed = [each for each in above if not identity.may(view[each], 1)]
+    closed = [path for path in above if not identity.may(view[path], 1)]
     if folder in view and not identity.may(view[folder], 5):
         closed.append(folder)
     if closed:
@@ -116,8 +116,8 @@ def _workdir(
 def _resolved(view: Mapping[str, Entry], path: str) -> str:
     """Return a path after its links."""
     for _ in range(LINKS):
-        found = [each for each in (path, *parents(path)) if each in view]
-        link = next((each for each in found if view[each].kind == "link"), None)
+        places = [place for place in (path, *parents(path)) if place in view]
+        link = next((place for place in places if view[place].kind == "link"), None)
         if link is None:
             break
         target = posixpath.join(posixpath.dirname(link), view[link].target)
@@ -204,15 +204,17 @@ def _identity(path: Path, image: ImageArchive) -> Iterator[Finding]:
 def _earlier(path: Path) -> set[str]:
     """Return the ids of images that were exported into the same folder under other names."""
     record = path.with_name(RECORD)
-    known = read_json(record) if record.is_file() else {}
-    found = set[str]()
-    for about in known.values() if isinstance(known, dict) else ():
+    records = read_json(record) if record.is_file() else {}
+    ids = set[str]()
+    for about in records.values() if isinstance(records, dict) else ():
         about = about if isinstance(about, dict) else {}
         earlier, image = about.get("earlier"), about.get("image")
-        found.update(str(each) for each in earlier if each) if isinstance(earlier, list) else None
+        ids.update(str(image_id) for image_id in earlier if image_id) if isinstance(
+            earlier, list
+        ) else None
         if isinstance(image, dict) and image.get("file") != path.name:
-            found.add(str(image.get("id")))
-    return found
+            ids.add(str(image.get("id")))
+    return ids
 
 
 def _typed(config: Mapping[str, Any]) -> bool:
@@ -232,9 +234,9 @@ def _typed(config: Mapping[str, Any]) -> bool:
 
 
 def _settings(file: str, about: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Finding]:
-    for key, wanted in (("architecture", "amd64"), ("os", "linux")):
-        if about.get(key) != wanted:
-            text = f"expected {wanted}, found {about.get(key)!r}"
+    for key, value in (("architecture", "amd64"), ("os", "linux")):
+        if about.get(key) != value:
+            text = f"expected {value}, found {about.get(key)!r}"
             yield finding(f"image.{key}", f"{file}: config.{key}", text)
     entry, command = config.get("Entrypoint") or [], config.get("Cmd") or []
     where = f"{file}: config.Entrypoint"

@@ -67,11 +67,11 @@ def import_image(path: Path, where: str) -> tuple[list[Finding], Path | None]:
 
 def _fields(path: Path) -> dict[str, str] | None:
     """Return the header of a MetaImage as the importer reads it, None where it is none."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     with open_regular(path) as stream:
         for _ in range(LINES):
             line = stream.readline(LINE_BYTES)
-            if not line or len(line) >= LINE_BYTES or "ElementDataFile" in found:
+            if not line or len(line) >= LINE_BYTES or "ElementDataFile" in fields:
                 break
             try:
                 text = line.decode("utf-8")
@@ -79,8 +79,8 @@ def _fields(path: Path) -> dict[str, str] | None:
                 return None
             key, mark, value = text.rstrip("\r\n").partition("=")
             if mark:
-                found[key.strip()] = value.strip()
-    return found
+                fields[key.strip()] = value.strip()
+    return fields
 
 
 def _metaimage(path: Path, where: str, fields: dict[str, str]) -> Iterator[Finding]:
@@ -89,9 +89,9 @@ def _metaimage(path: Path, where: str, fields: dict[str, str]) -> Iterator[Findi
     reader.SetFileName(str(path.absolute()))
     try:
         reader.ReadImageInformation()
-        found = [*_header(reader, where)]
-        yield from found
-        if any(each.severity == "error" for each in found):
+        findings = [*_header(reader, where)]
+        yield from findings
+        if any(remark.severity == "error" for remark in findings):
             return
         # Of any dtype; the importer makes a second copy, this check does not.
         check_room(path, prod(reader.GetSize()) * reader.GetNumberOfComponents() * 8.0)
@@ -168,10 +168,12 @@ def _page(file: tifffile.TiffFile, where: str) -> Iterator[Finding]:
     unit = getattr(_value(page, "ResolutionUnit"), "name", "missing")
     sizes = []  # mm per pixel, 0 where it is not known
     for axis in "XY":
-        found = _value(page, f"{axis}Resolution")
-        number, denominator = found[:2] if isinstance(found, tuple) and found[1:] else (0, 0)
-        known = unit in MM and number and denominator
-        sizes.append(float(MM[unit] * denominator / number) if known else 0.0)
+        resolution = _value(page, f"{axis}Resolution")
+        number, denominator = (
+            resolution[:2] if isinstance(resolution, tuple) and resolution[1:] else (0, 0)
+        )
+        measured = unit in MM and number and denominator
+        sizes.append(float(MM[unit] * denominator / number) if measured else 0.0)
     if not all(sizes) and not _has_aperio(page):
         stated = "XResolution" in page.tags
         text = f"its ResolutionUnit is {unit}" if stated else "no XResolution"
@@ -282,22 +284,22 @@ def _imported(folder: Path, where: str, files: list[Path]) -> Iterator[Finding]:
     for path in files:
         name = path.relative_to(folder).as_posix()
         try:
-            found, companion = import_image(path, name)
+            findings, companion = import_image(path, name)
         except CytosuiteError as error:
             reason = str(error).removeprefix(f"{path}: ")
-            found, companion = [finding("output.broken", name, reason)], None
-        if any(each.severity == "error" for each in found):
-            refused[path] = found
+            findings, companion = [finding("output.broken", name, reason)], None
+        if any(remark.severity == "error" for remark in findings):
+            refused[path] = findings
         else:
             accepted.append(path)
             used |= {companion} if companion else set()
-            yield from found
+            yield from findings
     if len(accepted) > 1:
         names = ", ".join(path.name for path in accepted[:3])
         yield finding("output.several", where, f"{len(accepted)} images: {names}")
-    for path, found in refused.items():
+    for path, findings in refused.items():
         if not accepted:
-            yield from found
+            yield from findings
         elif path not in used:
             name = path.relative_to(folder).as_posix()
             yield finding("output.extra", name, "no image, beside one")

@@ -26,21 +26,21 @@ MEMBER = re.compile(
 
 def preflight(path: Path, task: Task | None = None) -> list[Finding]:
     """Return the findings of a platform about an upload, errors first."""
-    found: Iterable[Finding]
+    findings: Iterable[Finding]
     kind = upload_kind(path)  # only its checks are loaded: readers of images are large
     if kind == "output":
         from cytosuite.benchmark.submission.checks.outputs import accept_outputs
 
-        found = accept_outputs(path, task)
+        findings = accept_outputs(path, task)
     elif kind == "image":
         from cytosuite.benchmark.submission.checks.image import check_image
 
-        found = check_image(path)
+        findings = check_image(path)
     else:
         from cytosuite.benchmark.submission.checks.tarball import check_tarball
 
-        found = check_tarball(path)
-    return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+        findings = check_tarball(path)
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def upload_kind(path: Path) -> UploadKind:

@@ -47,5 +47,5 @@ SAVE = RULES["archive.cut"].fix
 
 def finding(rule: str, where: object, text: str) -> Finding:
     """Return a finding in plain words."""
-    known = RULES[rule]
-    return Finding(rule, known.severity, plain(str(where), 300), plain(text, 600), known.fix)
+    entry = RULES[rule]
+    return Finding(rule, entry.severity, plain(str(where), 300), plain(text, 600), entry.fix)

@@ -40,20 +40,20 @@ def check_tarball(path: Path) -> Iterator[Finding]:
     """Yield the findings of a platform about a tarball of weights or ground truth."""
     if not path.name.endswith((".tar.gz", ".tgz")):
         yield finding("tarball.suffix", path.name, f"its name ends with {path.suffix!r}")
-    found = _Content(path.name)
+    content = _Content(path.name)
     try:
         with opened_tar(path) as stream:
             if stream.form != "gzip":
                 text = f"its content is {stream.form or 'an uncompressed tar'}"
                 yield finding("tarball.gzip", path.name, text)
             for member in members(stream):
-                yield from found.member(member, stream)
+                yield from content.member(member, stream)
     except ArchiveError as error:
         yield finding(error.rule, path.name, str(error))
         return
     if not stream.ended:
         yield finding("archive.no-end", path.name, "it ends with the last file: it may be cut")
-    yield from found.whole()
+    yield from content.whole()
 
 
 @dataclass

@@ -71,9 +71,16 @@ class Evaluator:
         path = self.inputs / "predictions.json"
         jobs = by_case(read_predictions(path), self.evaluation.images, path)
         with tempfile.TemporaryDirectory(prefix="evaluation-") as folder:
-            facts = {"version": "0.0.0", "title": "Submission", "description": "Outputs."}
-            known = {"name": NAME, "task": self.task.name, "authors": (), "license": ""}
-            job = Job(AlgorithmManifest(**known, **facts), NAME, Path(folder), (), len(jobs))
+            manifest = AlgorithmManifest(
+                name=NAME,
+                task=self.task.name,
+                authors=(),
+                license="",
+                version="0.0.0",
+                title="Submission",
+                description="Outputs.",
+            )
+            job = Job(manifest, NAME, Path(folder), (), len(jobs))
             with Examiner(lenient=True) as examiner:
                 for case in self.dataset.cases:
                     look()
@@ -82,7 +89,7 @@ class Evaluator:
         if broken := broken_rulers(scores.table, scores.metrics):
             raise RuntimeError(broken[0])
         content = self._content(scores)
-        failed = {one["case"]: one["reason"] for one in content["failed"]}
+        failed = {failure["case"]: failure["reason"] for failure in content["failed"]}
         names = list(dict.fromkeys(name for row in content["case"].values() for name in row))
         with delivered(self.outputs) as place:
             with written(place / CASES) as add:  # for people
@@ -90,50 +97,55 @@ class Evaluator:
                 for case, row in content["case"].items():
                     add([[case, failed.get(case, ""), *(row.get(name, "") for name in names)]])
             write_json(place / METRICS, content)
-        return {"warnings": [f"{one['case']}: {one['reason']}" for one in content["failed"]]}
+        return {
+            "warnings": [f"{failure['case']}: {failure['reason']}" for failure in content["failed"]]
+        }
 
-    def _take(self, job: Job, case: Case, found: SubmittedJob | None, examiner: Examiner) -> None:
+    def _take(
+        self, job: Job, case: Case, submitted: SubmittedJob | None, examiner: Examiner
+    ) -> None:
         """Copy the valid outputs of a case into the job's folder, with a record of it."""
         folder, geometry = job.folder / case.name, self.geometries[case.name]
         raw = folder / "raw"
         raw.mkdir(parents=True)
-        outcome = self._collected(found, raw, prod(geometry.shape))
+        outcome = self._collected(submitted, raw, prod(geometry.shape))
         outputs, lost = dict[str, str](), list[str]()
-        if outcome.status == "ok" and found is not None:
+        if outcome.status == "ok" and submitted is not None:
             try:
-                sockets = [_placed(socket, found.places) for socket in self.task.outputs]
+                sockets = [_placed(socket, submitted.places) for socket in self.task.outputs]
                 outputs, lost = keep_outputs(raw, folder, case.name, sockets, geometry, examiner)
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
         remove(raw)
         write_result(job, case, folder, outcome, outputs=outputs, reported={"warnings": lost})
 
-    def _collected(self, found: SubmittedJob | None, raw: Path, voxels: int) -> Outcome:
+    def _collected(self, submitted: SubmittedJob | None, raw: Path, voxels: int) -> Outcome:
         """Copy the outputs of a job on an image of so many voxels, and return how it ended."""
         missing = Outcome("missing output", 0.0, None, None)
-        if found is None:
+        if submitted is None:
             return replace(missing, message="the submission has no job of it")
-        if found.status != SUCCEEDED:
-            message = f"the job ended with the status {found.status}"
+        if submitted.status != SUCCEEDED:
+            message = f"the job ended with the status {submitted.status}"
             return replace(missing, status="non-zero exit", message=message)
-        source = self.inputs / found.pk / "output"
+        source = self.inputs / submitted.pk / "output"
         if source.is_symlink() or not source.is_dir():
-            return replace(missing, message=f"{found.pk}/output: expected a folder, found none")
+            return replace(missing, message=f"{submitted.pk}/output: expected a folder, found none")
         ended = replace(missing, status="ok")
         return collect(ended, source, raw, Limits(output_gib=inf).within(voxels))
 
     def _content(self, scores: Scores) -> dict[str, Any]:
         """Return ``metrics.json`` by names of images: it tells no more than a blind report."""
         table, metrics = scores.table, [metric for metric in scores.metrics if not tells(metric)]
-        own = table[table["algorithm"] == NAME]
-        values = {metric.name: _values(own[own["metric"] == metric.name]) for metric in metrics}
-        found = leaderboard(table, scores.pooled, metrics, {}, CONTROLS)
-        entry = next(entry for entry in found if entry.algorithm == NAME)
+        rows = table[table["algorithm"] == NAME]
+        values = {metric.name: _values(rows[rows["metric"] == metric.name]) for metric in metrics}
+        entries = leaderboard(table, scores.pooled, metrics, {}, CONTROLS)
+        entry = next(entry for entry in entries if entry.algorithm == NAME)
         records = {case: record for (_, case), record in scores.records.items()}
         layout, images = platform_layout(entry, metrics, values, records), self.evaluation.images
         ended = {case: records[case] for case in layout["failed"]}
         failed = {
-            case: f"{one.status}: {one.message}".removesuffix(": ") for case, one in ended.items()
+            case: f"{record.status}: {record.message}".removesuffix(": ")
+            for case, record in ended.items()
         }
         return {
             "case": {images[case]: blind_row(row) for case, row in layout["case"].items()},

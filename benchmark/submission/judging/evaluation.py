@@ -108,9 +108,9 @@ class Evaluation(Described):
             None,
             folder,
             tuple(Case(case.name, folder / "cases" / case.name) for case in self.cases),
-            reference=tuple(folder / one.image for one in self.reference),
+            reference=tuple(folder / real.image for real in self.reference),
             reference_labels={
-                folder / one.image: folder / one.labels for one in self.reference if one.labels
+                folder / real.image: folder / real.labels for real in self.reference if real.labels
             },
         )
 

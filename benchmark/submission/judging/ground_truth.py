@@ -40,8 +40,8 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
     metrics = board_metrics(task.name)
     of_set = offered_in_set(dataset, metrics)
     of_cases = {case.name: offered_in_case(case, task, metrics) for case in dataset.cases}
-    known = {metric.name for own in (of_set, *of_cases.values()) for metric in own}
-    ranked = [m for m in metrics if m.name in known and m.name in BOARDS[task.name].primary]
+    names = {metric.name for offered in (of_set, *of_cases.values()) for metric in offered}
+    ranked = [m for m in metrics if m.name in names and m.name in BOARDS[task.name].primary]
     if not ranked:
         raise InputError(
             f"{dataset.name}: no metric to rank the task {task.name} by: it has no true outputs "
@@ -53,12 +53,14 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
         files |= _files(case, task, [*of_set, *of_cases[case.name]])
         main = case.main(task)
         assert main is not None  # every task with a board takes an image
-        own = header(main)
-        bounds = Geometry(shape=own.shape, spacing=own.spacing, axes=own.axes, dtype=own.dtype.name)
+        head = header(main)
+        bounds = Geometry(
+            shape=head.shape, spacing=head.spacing, axes=head.axes, dtype=head.dtype.name
+        )
         cases.append(EvaluatedCase(name=case.name, image=main.name, geometry=bounds))
     reference = list(_reference(dataset)) if of_set else []
-    for one, image, labels in reference:
-        files |= {one.image: image} | ({one.labels: labels} if labels is not None else {})
+    for real, image, labels in reference:
+        files |= {real.image: image} | ({real.labels: labels} if labels is not None else {})
     evaluation = Evaluation(
         cytosuite=__version__,
         task=task.name,
@@ -73,7 +75,7 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
             for m in ranked
         ),
         cases=tuple(cases),
-        reference=tuple(one for one, _, _ in reference),
+        reference=tuple(real for real, _, _ in reference),
     )
     described = json.dumps(evaluation.model_dump(mode="json"), indent=2, ensure_ascii=False)
     write_tarball(path, files | {FILE: f"{described}\n".encode()})
@@ -87,16 +89,16 @@ def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
         for case in dataset.cases:
             source = case.input(task)
             read_case(source, task)  # an input that our own containers refuse is no challenge
-            own = {}
+            by_slug = {}
             for socket in task.inputs:
                 place = source / socket.relative_path
-                found = sorted(place.iterdir()) if place.is_dir() else [place]
-                for file in (file for file in found if file.is_file()):
+                files = sorted(place.iterdir()) if place.is_dir() else [place]
+                for file in (file for file in files if file.is_file()):
                     name = f"{case.name}/{file.relative_to(source).as_posix()}"
                     (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, temporary / name)
-                    own[socket.slug] = name
-            listed.append(own)
+                    by_slug[socket.slug] = name
+            listed.append(by_slug)
         write_json(temporary / LIST, listed)
 
 
@@ -105,13 +107,13 @@ def _files(case: Case, task: Task, metrics: Metrics) -> Files:
     assert task.main_output is not None  # else no metric is known
     facts = {name for m in metrics for name in (*m.evidence.needs, *m.evidence.uses)}
     truth, main = case.socket(task.main_output.slug), case.main(task)
-    wanted = {task.main_output.slug: truth}
+    sockets = {task.main_output.slug: truth}
     plain = truth is None or task.main_output.is_json  # without a voxel size
     if "image" in facts or (plain and "spacing" in facts):
-        wanted |= {main.parent.name: main} if main is not None else {}
+        sockets |= {main.parent.name: main} if main is not None else {}
     if "labels" in facts or any(m.evidence.form == "scenes" for m in metrics):
-        wanted[LABELS.slug] = case.socket(LABELS.slug)
-    held = {slug: path for slug, path in wanted.items() if path is not None}
+        sockets[LABELS.slug] = case.socket(LABELS.slug)
+    held = {slug: path for slug, path in sockets.items() if path is not None}
     content = {"sockets": sorted(held), "ignored": case.facts().get("ignored", {})}
     place = f"cases/{case.name}"
     return {
@@ -131,8 +133,8 @@ def _reference(dataset: Dataset) -> Iterator[tuple[RealImage, Path, Path | None]
     for number, path in enumerate(sorted(dataset.reference, key=lambda path: path.name)):
         labels = drawn.get(path)
         image = f"reference/images/{number:05d}{path.suffix.lower()}"
-        own = labels and f"reference/labels/{number:05d}{labels.suffix.lower()}"
-        yield RealImage(image=image, labels=own or ""), path, labels
+        target = labels and f"reference/labels/{number:05d}{labels.suffix.lower()}"
+        yield RealImage(image=image, labels=target or ""), path, labels
 
 
 def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
@@ -148,7 +150,7 @@ def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
         inputs=inputs,
         image=IMAGE,
         tarball=tarball,
-        ranked="\n".join(f"   * `{one.path}`, {one.order}" for one in evaluation.ranked),
+        ranked="\n".join(f"   * `{metric.path}`, {metric.order}" for metric in evaluation.ranked),
     )
 
 

@@ -40,14 +40,14 @@ def read_predictions(path: Path) -> list[SubmittedJob]:
     jobs = read_json(path)
     if not isinstance(jobs, list):
         raise InputError(f"{path}: expected a list of jobs, found {_short(jobs)}")
-    found: dict[str, SubmittedJob] = {}
+    by_key: dict[str, SubmittedJob] = {}
     with at(path):
         for number, job in enumerate(jobs):
-            one = _job(f"job {number}", job)
-            if one.pk in found:
-                raise InputError(f"two jobs have the pk {one.pk}; expected one job each")
-            found[one.pk] = one
-    return list(found.values())
+            submitted = _job(f"job {number}", job)
+            if submitted.pk in by_key:
+                raise InputError(f"two jobs have the pk {submitted.pk}; expected one job each")
+            by_key[submitted.pk] = submitted
+    return list(by_key.values())
 
 
 def by_case(
@@ -55,23 +55,23 @@ def by_case(
 ) -> dict[str, SubmittedJob]:
     """Return the job of each case that has one; InputError if jobs do not match the cases."""
     cases = {image: case for case, image in images.items()}
-    known = f"names in the ground truth: {_listed(list(cases))}"
-    found: dict[str, SubmittedJob] = {}
-    for one in predictions:
-        own = sorted({cases[name] for name in one.images if name in cases})
-        if len(own) != 1:
-            given = _listed(one.images) if one.images else "no inputs[*].image.name"
+    expected = f"names in the ground truth: {_listed(list(cases))}"
+    jobs: dict[str, SubmittedJob] = {}
+    for job in predictions:
+        matches = sorted({cases[name] for name in job.images if name in cases})
+        if len(matches) != 1:
+            text = _listed(job.images) if job.images else "no inputs[*].image.name"
             raise InputError(
-                f"{path}: job {one.pk}: expected the input image of one case, found {given}; "
-                f"{known}; upload the images under these names"
+                f"{path}: job {job.pk}: expected the input image of one case, found {text}; "
+                f"{expected}; upload the images under these names"
             )
-        other = found.setdefault(own[0], one)
-        if other is not one:
+        first = jobs.setdefault(matches[0], job)
+        if first is not job:
             raise InputError(
-                f"{path}: two jobs have the input image {images[own[0]]}: {other.pk} and {one.pk}; "
-                "expected one job per case"
+                f"{path}: two jobs have the input image {images[matches[0]]}: {first.pk} and "
+                f"{job.pk}; expected one job per case"
             )
-    return found
+    return jobs
 
 
 def _job(where: str, job: object) -> SubmittedJob:
@@ -93,8 +93,8 @@ def _job(where: str, job: object) -> SubmittedJob:
             if place["slug"] in places:
                 raise InputError(f"{where}: outputs: two entries of {_short(place['slug'])}")
             places[place["slug"]] = place.get("relative_path", "")
-    given = SUCCEEDED if status is None else plain(str(status), 60)
-    return SubmittedJob(pk, given, tuple(dict.fromkeys(names)), places)
+    outcome = SUCCEEDED if status is None else plain(str(status), 60)
+    return SubmittedJob(pk, outcome, tuple(dict.fromkeys(names)), places)
 
 
 def _entries(where: str, job: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
@@ -140,9 +140,9 @@ def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) 
 def own_scores(run: Path, algorithm: str, task: str) -> dict[str, Any]:
     """Return the scores in the report of a run that participants may read, as they read them."""
     path = run / "report" / "metrics.json"
-    found: Any = read_json(path)
+    report: Any = read_json(path)
     try:
-        layout: dict[str, Any] = found.get("algorithms", {algorithm: found})[algorithm]
+        layout: dict[str, Any] = report.get("algorithms", {algorithm: report})[algorithm]
         hidden = metric_keys([metric for metric in board_metrics(task) if tells(metric)]).values()
         return {
             "case": {n: blind_row(_without(row, hidden)) for n, row in layout["case"].items()},
@@ -159,12 +159,12 @@ def _without(row: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
 
 
 def differences(
-    own: Mapping[str, Any], judged: Mapping[str, Any], evaluation: Evaluation
+    scores: Mapping[str, Any], judged: Mapping[str, Any], evaluation: Evaluation
 ) -> tuple[int, list[str]]:
     """Return the number of scores of a run and its evaluation, and a line for each that differs."""
-    cases = {evaluation.images.get(case, case): row for case, row in own["case"].items()}
+    cases = {evaluation.images.get(case, case): row for case, row in scores["case"].items()}
     sides = [
-        dict(_leaves({"case": cases, "aggregates": own["aggregates"]})),
+        dict(_leaves({"case": cases, "aggregates": scores["aggregates"]})),
         dict(_leaves({part: judged[part] for part in ("case", "aggregates")})),
     ]
     names = list(dict.fromkeys(name for side in sides for name in side))
@@ -180,13 +180,13 @@ def differences(
     return len(names), lines
 
 
-def _leaves(found: object, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _leaves(node: object, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield the numbers of nested objects by their path."""
-    if isinstance(found, Mapping):
-        for key, value in found.items():
+    if isinstance(node, Mapping):
+        for key, value in node.items():
             yield from _leaves(value, (*name, key))
     else:
-        yield name, found
+        yield name, node
 
 
 def _entry(socket: Socket, name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cytosuite.benchmark.commands.evaluation import dataset_for, rehearse
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.options.evaluation import RehearseOptions
-from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.contract.tasks import TASKS
 from cytosuite.datasets.recipes import dataset_manifests
 from cytosuite.errors import InputError
@@ -114,7 +114,7 @@ def test_an_algorithm_of_ours_passes(rehearsed, api):
 @pytest.mark.slow
 def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client, tmp_path):
     manifest, dist = algorithms()["watershed"], tmp_path / "dist"
-    made = export(client, Wanted(manifest, image_tag("watershed"), "exec", "apart"), ROOT, dist)
+    made = export(client, Submission(manifest, image_tag("watershed"), "exec", "apart"), ROOT, dist)
     archive = str(dist / made["image"]["file"])
     tarball = str(dist / made["models"]["file"])
     try:

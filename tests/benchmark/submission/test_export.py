@@ -12,7 +12,7 @@ from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.submission.checks.archive import read_archive
 from cytosuite.benchmark.submission.checks.preflight import preflight
-from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.submission.rehearsal import write_record
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import file_digest
@@ -47,7 +47,7 @@ def exported(tmp_path):
 
     def made(client=None, name="watershed", root=ROOT, folder="dist", **wanted):
         place = tmp_path / folder
-        asked = Wanted(algorithms()[name], f"cytosuite/{name}:0.1.0", **wanted)
+        asked = Submission(algorithms()[name], f"cytosuite/{name}:0.1.0", **wanted)
         return export(client or daemon(), asked, root, place), place
 
     return made

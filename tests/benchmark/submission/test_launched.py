@@ -23,7 +23,7 @@ from cytosuite.benchmark.containers.images import evaluation_blueprint, image_ta
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.benchmark.submission.checks.preflight import preflight
-from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.benchmark.submission.export import Submission, export
 from cytosuite.benchmark.submission.rehearsal import INSTALL, PROGRAM, launch
 from cytosuite.contract.client import PORT
 from cytosuite.contract.tasks import TASKS
@@ -136,7 +136,7 @@ def exported(client, base, tmp_path):
     assert base
     manifest, tag = algorithms()["watershed"], image_tag("watershed")
     Builder(client, ROOT).build("watershed")
-    made = export(client, Wanted(manifest, tag, "invoke"), ROOT, tmp_path / "dist")
+    made = export(client, Submission(manifest, tag, "invoke"), ROOT, tmp_path / "dist")
     archive = tmp_path / "dist" / made["image"]["file"]
     assert not [found for found in preflight(archive) if found.severity == "error"]
     with archive.open("rb") as stream:
