@@ -52,12 +52,12 @@ def list_command(options: ListOptions, console: Console) -> None:
 def listing() -> ValueTable:
     """Return algorithms, models, datasets and recipes with their purpose."""
     rows: list[dict[str, Cell]] = []
-    known = algorithms()
-    for name, algorithm in known.items():
+    manifests = algorithms()
+    for name, algorithm in manifests.items():
         rows.append(_row("algorithm", name, algorithm.task, algorithm.description))
     for path in sorted(path for home in model_homes() for path in home.glob("*/*.json")):
         card = read_card(path)
-        policy = known[card.algorithm].select if card.algorithm in known else SelectPolicy()
+        policy = manifests[card.algorithm].select if card.algorithm in manifests else SelectPolicy()
         used = card.name in {rule.model for rule in rules_of(card.algorithm)}
         doubt = left_out(card, policy)
         rows += _model(card, "in use" if used else f"used only by name: {doubt}" if doubt else "")
@@ -95,7 +95,7 @@ def _model(card: ModelCard, remark: str) -> list[dict[str, Cell]]:
         row | {name: float(value) for name, value in scores.items()} | {"scored on": data + end}
         for data, scores in card.scores.items()
     ]
-    rows.sort(key=lambda own: -float(own.get(primary[0]) or 0.0) if primary else 0.0)
+    rows.sort(key=lambda cells: -float(cells.get(primary[0]) or 0.0) if primary else 0.0)
     return rows or [row | {"scored on": "nothing: " + remark.partition(":")[0]}]
 
 
@@ -166,8 +166,8 @@ def _files(name: str, task: Task, *, torch: bool) -> dict[Path, str]:
         ROOT / "tests" / "algorithms" / name / "test_predict.py": f"test_{template}.py",
     }
     texts = {path: TEMPLATES / f"{file}.template" for path, file in places.items()}
-    made = {path: Template(t.read_text("utf-8")).substitute(words) for path, t in texts.items()}
-    return made | {algorithm / "__init__.py": f'"""The algorithm {name}."""\n'}
+    files = {path: Template(t.read_text("utf-8")).substitute(words) for path, t in texts.items()}
+    return files | {algorithm / "__init__.py": f'"""The algorithm {name}."""\n'}
 
 
 def _list(name: str, task: Task) -> None:
@@ -188,11 +188,11 @@ def check_command(options: CheckOptions, console: Console) -> int:
 
     name, folders = options.name, (ROOT / "algorithms").glob("*/")
     pick("algorithm", [name], [folder.name for folder in folders if folder.name[:1] not in "._"])
-    found: list[Check] = []
+    verdicts: list[Check] = []
 
     def show(done: Check) -> None:
-        """Keep and show the result of one check."""
-        found.append(done)
+        """Keep and show a check."""
+        verdicts.append(done)
         console.print(done.line, highlight=False, markup=False, soft_wrap=True)
 
     title = "manifest: algorithm.toml"
@@ -206,7 +206,7 @@ def check_command(options: CheckOptions, console: Console) -> int:
     with TemporaryDirectory() as folder, running(manifest, Path(folder), models) as run:
         for done in checks(ROOT, manifest, run, models.get(name)):
             show(done)
-    failed = sum(done.result == "FAIL" for done in found)
-    passed = sum(done.result == "pass" for done in found)
+    failed = sum(done.result == "FAIL" for done in verdicts)
+    passed = sum(done.result == "pass" for done in verdicts)
     console.print(f"{name}: {passed} passed, {failed} failed", highlight=False, markup=False)
     return 1 if failed else 0

@@ -31,8 +31,10 @@ class Command(NamedTuple):
     def load(self) -> Callable[..., int | None]:
         """Return the function of options and console that is the command."""
         home = import_module(f"cytosuite.benchmark.commands.{self.module}")
-        found: Callable[..., int | None] = getattr(home, f"{self.name.replace('-', '_')}_command")
-        return found
+        function: Callable[..., int | None] = getattr(
+            home, f"{self.name.replace('-', '_')}_command"
+        )
+        return function
 
 
 COMMANDS = {
@@ -95,9 +97,9 @@ MOVED = {
 }
 
 
-def _show_version(wanted: bool) -> None:
-    """Print the version and end the program, if that is wanted."""
-    if wanted:
+def _show_version(show: bool) -> None:
+    """Print the version and end the program, where the option is given."""
+    if show:
         typer.echo(__version__)
         raise typer.Exit
 
@@ -127,11 +129,11 @@ def application(words: Sequence[str]) -> typer.Typer:
 
 
 def _add(
-    app: typer.Typer, command: Command, wanted: str, words: Sequence[str], panel: str | None = None
+    app: typer.Typer, command: Command, chosen: str, words: Sequence[str], panel: str | None = None
 ) -> None:
-    """Add a command to a program, with its options only where it is wanted."""
+    """Add a command to a program, with its options only where it is chosen."""
     callback: Callable[..., None] = common_options
-    if command.name == wanted:
+    if command.name == chosen:
         from cytosuite.benchmark.terminal.options import as_callback
 
         callback = as_callback(command.options, command.load)

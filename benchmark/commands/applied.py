@@ -61,8 +61,8 @@ def output_of(out: Path, item: Item, more: str = "") -> Path:
     """Return the place of an output: of TIFF, of OME-Zarr as the image, or of points alone."""
     points = out / f"{item.name}-{POINTS.slug}.json"
     suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(item.image.suffix.lower(), ".tif")
-    made = out / f"{item.name}{more}{suffix}"
-    return points if not more and points.is_file() and not made.exists() else made
+    volume = out / f"{item.name}{more}{suffix}"
+    return points if not more and points.is_file() and not volume.exists() else volume
 
 
 def recorded(out: Path, item: Item) -> dict[str, Any]:
@@ -70,11 +70,10 @@ def recorded(out: Path, item: Item) -> dict[str, Any]:
     if not output_of(out, item).exists():
         return {}
     try:
-        found = read_json(out / f"{item.name}.json")
+        record = read_json(out / f"{item.name}.json")
     except InputError:
         return {}
-    known = isinstance(found, dict) and set(found) >= RECORDED
-    return dict(found) if known else {}
+    return record if isinstance(record, dict) and set(record) >= RECORDED else {}
 
 
 def named(item: Item, out: Path, others: Collection[str]) -> Item:
@@ -139,27 +138,27 @@ def there_already(
     return Applied(item.image, output, "there already", changed, _model(record), warnings)
 
 
-def put(made: Path, out: Path, item: Item) -> None:
+def put(folder: Path, out: Path, item: Item) -> None:
     """Move the files of an image from a folder of their own to the others, its record last."""
     for suffix in (".png", OBJECTS, ROIS):
-        if not (made / f"{item.name}{suffix}").exists():
+        if not (folder / f"{item.name}{suffix}").exists():
             remove(out / f"{item.name}{suffix}")  # of the result before
     record = f"{item.name}.json"
-    for path in sorted(made.iterdir(), key=lambda path: path.name == record):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == record):
         with atomic(out / path.name) as temporary:
             path.rename(temporary)
 
 
 def summary(results: Sequence[Applied]) -> list[str]:
     """Return the models that were used, the warnings by their kind, and the failures."""
-    models = Counter(found.model for found in results if found.model)
+    models = Counter(applied.model for applied in results if applied.model)
     used = [f"{model} for {count} of {len(results)} images" for model, count in models.items()]
     lines = [f"models: {', '.join(used)}"] if used else []
-    kept = [printable(found.image.name) for found in results if found.status == "kept"]
-    lines += [f"kept, --overwrite replaces them: {', '.join(kept)}"] if kept else []
-    doubts = {found.image.name: found.warnings for found in results}
+    unchanged = [printable(applied.image.name) for applied in results if applied.status == "kept"]
+    lines += [f"kept, --overwrite replaces them: {', '.join(unchanged)}"] if unchanged else []
+    doubts = {applied.image.name: applied.warnings for applied in results}
     lines += [f"warning: {line}" for line in grouped(doubts, "image")]
-    lost = [found.image.name for found in results if found.status == "failed"]
+    lost = [applied.image.name for applied in results if applied.status == "failed"]
     return lines + ([f"failed: {len(lost)} of {len(results)} images"] if lost else [])
 
 
@@ -182,44 +181,44 @@ def write_applied(
     task = TASKS[job.algorithm.task]
     main = case.main(task)
     assert main is not None  # an image was given
-    image, made = read(main), job.folder / case.name / "made"
+    image, folder = read(main), job.folder / case.name / "made"
     facts = _record(record, image) | {"image": printable(str(item.image.resolve())), "key": key}
     facts["part"] = asked(item.part)
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         more = "" if number == 0 else f"-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]
         if socket.is_json:
-            write_json(made / f"{item.name}{more}-{socket.slug}.json", read_json(source))
+            write_json(folder / f"{item.name}{more}-{socket.slug}.json", read_json(source))
             if number == 0 and socket.kind == "points":
                 points = read_points(source, image.spacing)
-                _write_points(made, item, image, points, preview=options.preview)
-                facts |= {"objects": len(points), "sha256": digest_of(output_of(made, item))}
+                _write_points(folder, item, image, points, preview=options.preview)
+                facts |= {"objects": len(points), "sha256": digest_of(output_of(folder, item))}
             continue
         output = read(source)
         facts |= _notes(output, job.algorithm.name, socket)
         shown = replace(output, metadata=image.metadata)
-        write(output_of(made, item, more), shown, as_json=socket.stack)
+        write(output_of(folder, item, more), shown, as_json=socket.stack)
         if number == 0:
-            facts["sha256"] = digest_of(output_of(made, item))
+            facts["sha256"] = digest_of(output_of(folder, item))
         if number == 0 and socket.kind == "labels":
             from cytosuite.benchmark.results.objects import write_objects
 
             try:
-                write_objects(made / f"{item.name}{OBJECTS}", output, image)
+                write_objects(folder / f"{item.name}{OBJECTS}", output, image)
             except InputError as error:
                 facts["objects_table"] = f"lacks this image: {error}"
         if number == 0 and socket.kind == "labels" and options.rois:
             try:
-                write_rois(rois := made / f"{item.name}{ROIS}", output)
+                write_rois(rois := folder / f"{item.name}{ROIS}", output)
                 facts["rois_sha256"] = file_digest(rois)
             except InputError as error:
                 facts["rois_missing"] = str(error)
         if number == 0 and options.preview:
             from cytosuite.benchmark.data.preview import write_result
 
-            write_result(made / f"{item.name}.png", image, output, socket.kind)
-    write_json(made / f"{item.name}.json", facts)
-    put(made, options.out, item)
+            write_result(folder / f"{item.name}.png", image, output, socket.kind)
+    write_json(folder / f"{item.name}.json", facts)
+    put(folder, options.out, item)
     objects = f"{facts['objects']} objects, " if "objects" in facts else ""
     words = f"{objects}{_model(facts)}, {record.seconds:.1f} s"
     words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
@@ -229,20 +228,22 @@ def write_applied(
     return Applied(item.image, there, "written", words, _model(facts), record.warnings)
 
 
-def _write_points(made: Path, item: Item, image: Volume, points: Points, *, preview: bool) -> None:
+def _write_points(
+    folder: Path, item: Item, image: Volume, points: Points, *, preview: bool
+) -> None:
     """Write the table of the points of an image, and its picture with circles."""
     from cytosuite.benchmark.data.circles import circles
     from cytosuite.benchmark.data.planes import spatial
     from cytosuite.benchmark.data.preview import write_result
     from cytosuite.benchmark.results.points import write_points
 
-    write_points(made / f"{item.name}{OBJECTS}", points)
+    write_points(folder / f"{item.name}{OBJECTS}", points)
     if preview:
         shape = spatial(image)[0].shape
         discs = circles(points, shape, shape)
         plane = len(points.spacing) == 2
         drawn = Volume(discs[0] if plane else discs, points.spacing, "YX" if plane else "ZYX")
-        write_result(made / f"{item.name}.png", image, drawn, "labels")
+        write_result(folder / f"{item.name}.png", image, drawn, "labels")
 
 
 def _record(record: Record, image: Volume) -> dict[str, Any]:
@@ -268,11 +269,11 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
         for key, value in output.metadata.items()
         if key.startswith(prefix)
     }
-    found: dict[str, Any] = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
+    facts: dict[str, Any] = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
     if socket.kind == "labels":
         numbers = set().union(*(np.unique(output.array[part]) for part in slabs(output.array)))
-        found["objects"] = len(numbers - {0})
-    return found
+        facts["objects"] = len(numbers - {0})
+    return facts
 
 
 def join_objects(out: Path) -> list[str]:
@@ -298,7 +299,7 @@ def _images_with_objects(out: Path) -> tuple[dict[str, str], list[str]]:
             lack = f"{FILE} lacks {name}{OBJECTS}: {name}.json is no record of an image"
             lines.append(printable(f"{lack}; make it again with --overwrite"))
     times = Counter(images.values())
-    return {name: own if times[own] == 1 else name for name, own in images.items()}, lines
+    return {name: image if times[image] == 1 else name for name, image in images.items()}, lines
 
 
 def count_in_cells(out: Path, cells: Path) -> Path:
@@ -306,11 +307,11 @@ def count_in_cells(out: Path, cells: Path) -> Path:
     from cytosuite.benchmark.results.pointfiles import images_by_name
     from cytosuite.benchmark.results.points import write_cell_counts, write_points
 
-    found, counts = point_files(out), {}
-    if not found:
+    files, counts = point_files(out), {}
+    if not files:
         raise InputError(f"--cells: expected an algorithm that finds points, found none in {out}")
-    rooms = images_by_name(cells, found)
-    for name, path in found.items():
+    rooms = images_by_name(cells, files)
+    for name, path in files.items():
         record = read_json(out / f"{name}.json")
         spacing = record["spacing_um"]
         if name not in rooms:
@@ -324,7 +325,7 @@ def count_in_cells(out: Path, cells: Path) -> Path:
         write_points(out / f"{name}{OBJECTS}", points, labels)
         counts[name] = points, labels
     images, _ = _images_with_objects(out)
-    write_cell_counts(out / CELLS, {images[name]: own for name, own in counts.items()})
+    write_cell_counts(out / CELLS, {images[name]: pair for name, pair in counts.items()})
     join_objects(out)
     return out / CELLS
 
@@ -332,10 +333,10 @@ def count_in_cells(out: Path, cells: Path) -> Path:
 def _table(text: object) -> list[Any]:
     """Return the rows of a table that a container wrote as JSON; none if it is not that."""
     try:
-        found = json.loads(str(text))
+        rows = json.loads(str(text))
     except (ValueError, RecursionError):
         return []
-    return found if isinstance(found, list) else []
+    return rows if isinstance(rows, list) else []
 
 
 def _model(facts: Mapping[str, Any]) -> str:

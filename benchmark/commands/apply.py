@@ -59,7 +59,7 @@ def segment_command(options: SegmentOptions, console: Console) -> int:
     """Segment images, or show the choice of the model; exit code 1 at a failure, 2 without one."""
     if options.dry_run:
         return show_choice(options, console)
-    return 1 if any(found.status == "failed" for found in apply(options, console)) else 0
+    return 1 if any(applied.status == "failed" for applied in apply(options, console)) else 0
 
 
 def apply_command(options: ApplyOptions, console: Console) -> int:
@@ -108,7 +108,7 @@ class _Application:
             self.options, [] if names[1:] else names, self.console, self.models
         )
         if names[1:] and self.engine.name != "process":  # images are in the keys of results
-            met = {str(found["algorithm"]) for found in before.values() if found} & set(names)
+            met = {str(record["algorithm"]) for record in before.values() if record} & set(names)
             need(self.engine, self.options, sorted(met))
         self.fingerprints = {item.name: self._fingerprint(item) for item in self.items}
         self._leave(before)
@@ -120,8 +120,8 @@ class _Application:
             cases = Cases(step, len(todo))
             chosen = self._prepare(todo, folder, cases)
             for candidate in self.candidates:
-                for place, made in chosen.get(candidate.name, {}).items():
-                    self._run(candidate, made, folder, cases, place)
+                for place, items in chosen.get(candidate.name, {}).items():
+                    self._run(candidate, items, folder, cases, place)
         done = [self.results[item.name] for item in self.items]
         for line in (*summary(done), *self.skipped):
             self.say(line)
@@ -131,19 +131,19 @@ class _Application:
         """Take over the results of earlier runs that are current, or must not be replaced."""
         names = {candidate.name for candidate in self.candidates}
         for item in self.items:
-            found, done = before[item.name], None
-            if found and found["algorithm"] in names:
-                same = found["key"] == self._key(item.name, found["algorithm"])
-                same = same and self._still(found.get("warnings", ()))
+            record, done = before[item.name], None
+            if record and record["algorithm"] in names:
+                same = record["key"] == self._key(item.name, record["algorithm"])
+                same = same and self._still(record.get("warnings", ()))
                 rois = self.options.rois
-                done = there_already(item, self.out, found, rois=rois) if same else None
+                done = there_already(item, self.out, record, rois=rois) if same else None
             if self.options.overwrite:
                 done = None if done and done.message else done
             elif done is None:
-                done = held(item, self.out, found)
+                done = held(item, self.out, record)
             if done is not None:
                 self.results[item.name] = done
-        statuses = [found.status for found in self.results.values()]
+        statuses = [applied.status for applied in self.results.values()]
         if there := statuses.count("there already"):
             self.say(f"{there} of {len(self.items)} images are done already")
         for done in self.results.values():
@@ -156,7 +156,7 @@ class _Application:
         content: dict[str, object] = {
             "files": {
                 slug: foreign_digest(
-                    [file for own in files_of(source) for file in content_of(own)], source.parent
+                    [file for path in files_of(source) for file in content_of(path)], source.parent
                 )
                 for slug, source in files.items()
             },
@@ -166,7 +166,7 @@ class _Application:
             **folder_of(item.image),
         }
         if len(self.candidates) > 1:
-            content["candidates"] = [choice_digest(one.name) for one in self.candidates]
+            content["candidates"] = [choice_digest(candidate.name) for candidate in self.candidates]
         return value_digest(content)
 
     def _key(self, name: str, algorithm: str) -> str:
@@ -217,11 +217,16 @@ class _Application:
         return not second or second <= {SECOND + self.unable(o.name) for o in self.candidates}
 
     def _run(
-        self, algorithm: Manifest, made: Mapping[Case, Item], folder: Path, cases: Cases, place: str
+        self,
+        algorithm: Manifest,
+        items: Mapping[Case, Item],
+        folder: Path,
+        cases: Cases,
+        place: str,
     ) -> None:
         """Run an algorithm on its cases of one folder, and write each result as it comes."""
         home, engine, options = folder / "results" / algorithm.name, self.engine, self.options
-        job = Job(algorithm, "", home, tuple(made), 0, algorithm.name in engine.models)
+        job = Job(algorithm, "", home, tuple(items), 0, algorithm.name in engine.models)
 
         def take(name: str, case_name: str, status: str) -> None:
             """Write the result of one image."""
@@ -229,8 +234,8 @@ class _Application:
             case = Case(case_name, folder / "cases" / case_name)
             key = self._key(case_name, name)
             doubts = self.doubts.get(case_name, ())
-            done = write_applied(made[case], case, job, key, options, doubts)
-            self._finish(made[case], done)
+            done = write_applied(items[case], case, job, key, options, doubts)
+            self._finish(items[case], done)
 
         api, limits = options.api or engine.api, replace(options.limits(algorithm), folder=place)
         run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)

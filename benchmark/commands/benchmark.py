@@ -116,22 +116,22 @@ def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
         with locked(folder):
             jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
             facts = _facts(options, engine, [*notes, *unlike(request.models)])
-            found = ended(
+            conclusion = ended(
                 PlannedRun(folder, dataset, request, jobs, options, console, cluster), facts
             )
-    return conclude(found, folder, options, console)
+    return conclude(conclusion, folder, options, console)
 
 
 def ended(run: PlannedRun, facts: RunFacts) -> Conclusion:
     """Return the end of a run: kept where nothing changed, else after its missing cases."""
     _write_run(run, facts)
     nothing_to_run = run.cluster is None and not any(job.missing for job in run.jobs)
-    found = kept(run.folder, origin(run.dataset, run.jobs, facts)) if nothing_to_run else None
-    if found is None:
+    conclusion = kept(run.folder, origin(run.dataset, run.jobs, facts)) if nothing_to_run else None
+    if conclusion is None:
         return _made(run, facts)
     number = sum(job.present for job in run.jobs)
     run.console.print(f"{number} results are there already, and their report", highlight=False)
-    return found
+    return conclusion
 
 
 def _made(run: PlannedRun, facts: RunFacts) -> Conclusion:
@@ -139,65 +139,67 @@ def _made(run: PlannedRun, facts: RunFacts) -> Conclusion:
     facts = replace(facts, notes=(*facts.notes, *_results(run)))
     results = score(run.dataset, run.request.task, run.jobs, facts, run.cluster, run.console)
     report(results, run.folder, run.options, run.console)
-    found, decided_by = concluded(results), origin(run.dataset, run.jobs, facts)
-    keep(found, run.folder, decided_by, run.options)
-    return found
+    conclusion, decided_by = concluded(results), origin(run.dataset, run.jobs, facts)
+    keep(conclusion, run.folder, decided_by, run.options)
+    return conclusion
 
 
 def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster | None") -> Request:
     """Return what is to be run, with an engine that is ready for it."""
-    made = recipe_of_all(options.wanted)
+    recipe = recipe_of_all(options.data_request)
     others = list(dict.fromkeys(filter(is_external, options.algorithm)))
     need_externals(others, options.sockets)
-    task, ours, models = _chosen(options, made.task)
-    free = [found.name for found in ours if found.name not in models]
+    task, ours, models = _chosen(options, recipe.task)
+    free = [algorithm.name for algorithm in ours if algorithm.name not in models]
     if options.model and models and not free:
         raise InputError(f"MODEL={options.model} is for an algorithm without a model of its own")
-    given = None if others and is_tarball(options.model) else options.model
-    given = own_model(given, free, options, console)
-    models = {**models, **named_models(given, free)}
+    model = None if others and is_tarball(options.model) else options.model
+    model = own_model(model, free, options, console)
+    models = {**models, **named_models(model, free)}
     named = not {ALL}.issuperset(options.algorithm)
     if not named:
         ours = _ready(ours, models, options, console)
-    need_models([found.name for found in ours], models)
-    passed, names = links(made.through), [found.name for found in ours]
+    need_models([algorithm.name for algorithm in ours], models)
+    passed, names = links(recipe.through), [algorithm.name for algorithm in ours]
     need_weights([*passed, *names], models)
     needed = list(dict.fromkeys([*passed, *map(program_of, names)]))
     engine = start_engine(options, needed, console, models, cluster)
-    known = algorithms()
+    manifests = algorithms()
     if cluster is not None:
-        cluster.reserve(options.limits(known[name]).memory_gib for name in needed)
-    taken = [*known, *(name for board in BOARDS.values() for name in board.controls)]
+        cluster.reserve(options.limits(manifests[name]).memory_gib for name in needed)
+    taken = [*manifests, *(name for board in BOARDS.values() for name in board.controls)]
     externals = take_in(others, taken, task, engine, options, console)
-    return Request(made, task, ours, externals, models, engine, named)
+    return Request(recipe, task, ours, externals, models, engine, named)
 
 
 def _ready(
     ours: Sequence[AlgorithmManifest], models: Models, options: BenchmarkOptions, console: Console
 ) -> list[AlgorithmManifest]:
     """Return the algorithms with a model, and as plain processes with their packages."""
-    plain, found = engine_name(options.engine)[0] == "process", []
-    for one in ours:
-        reason = refusal(lambda name: need_models([name], models), one.name)
+    plain, ready = engine_name(options.engine)[0] == "process", []
+    for algorithm in ours:
+        reason = refusal(lambda name: need_models([name], models), algorithm.name)
         if plain and not reason:
-            reason = refusal(need_packages, one.name)
-        if not reason or not one.optional:
-            found.append(one)
+            reason = refusal(need_packages, algorithm.name)
+        if not reason or not algorithm.optional:
+            ready.append(algorithm)
         else:
             console.print(f"left out: {reason}", highlight=False, markup=False)
-    return found
+    return ready
 
 
 def _chosen(
     options: BenchmarkOptions, default: str
 ) -> tuple[Task, list[AlgorithmManifest], Models]:
     """Return the task and our algorithms, all without names, with the models named with them."""
-    known = algorithms()
+    manifests = algorithms()
     words = [word for word in options.algorithm if not is_external(word) and word != ALL]
-    wanted = [program_of(word) for word in words]
-    if wanted:
-        names = pick("algorithm", wanted, known)
-        tasks = {known[name].task for name in names} | ({options.task} if options.task else set())
+    programs = [program_of(word) for word in words]
+    if programs:
+        names = pick("algorithm", programs, manifests)
+        tasks = {manifests[name].task for name in names} | (
+            {options.task} if options.task else set()
+        )
         if len(tasks) > 1:
             raise InputError(f"algorithms of one task are compared, found {', '.join(tasks)}")
         task = tasks.pop()
@@ -206,60 +208,62 @@ def _chosen(
         if task not in TASKS:
             pick("task", [task], TASKS)
         alone = options.algorithm and ALL not in options.algorithm  # images of others
-        of_task = {name: found for name, found in known.items() if found.task == task}
+        of_task = {name: manifest for name, manifest in manifests.items() if manifest.task == task}
         names = [] if alone else asked_for(options.algorithm and [ALL], of_task)
         if not names and not options.algorithm:
             raise InputError(f"there is no algorithm for the task {task} yet; add one (README)")
     for name in names:
         if name in BOARDS[task].controls:
             raise InputError(f"algorithms/{name}: {name} is the name of a control; choose another")
-    found, ours = own_models(words or names), []
-    for name, card in found.items():
+    cards, ours = own_models(words or names), []
+    for name, card in cards.items():
         said = {"description": read_card(card).description} if card else {}
-        ours.append(known[program_of(name)].model_copy(update={"name": name, **said}))
-    return TASKS[task], ours, {name: card for name, card in found.items() if card}
+        ours.append(manifests[program_of(name)].model_copy(update={"name": name, **said}))
+    return TASKS[task], ours, {name: card for name, card in cards.items() if card}
 
 
 def _runnable(request: Request, dataset: Dataset) -> tuple[list[AlgorithmManifest], list[str]]:
     """Return the algorithms that can run on the dataset, and a note on each other one."""
     chosen, notes = _served(dataset, request)
-    ours = [found for found in chosen if found not in request.externals]
+    ours = [algorithm for algorithm in chosen if algorithm not in request.externals]
     mains = [main for case in dataset.cases if (main := case.main(request.task)) is not None]
     axes = sorted({header(main).axes for main in mains})
-    reasons = {found.name: lacks_model(found, axes, request.models) for found in ours}
+    reasons = {algorithm.name: lacks_model(algorithm, axes, request.models) for algorithm in ours}
     left = {name: reason for name, reason in reasons.items() if reason}
     if left and (request.named or len(left) == len(ours)):
         raise ModelError(next(iter(left.values())))
     notes += [f"{n} did not run: {why.removeprefix(f'{n}: ')}." for n, why in left.items()]
-    return [found for found in chosen if found.name not in left], notes
+    return [algorithm for algorithm in chosen if algorithm.name not in left], notes
 
 
 def _served(dataset: Dataset, request: Request) -> tuple[list[AlgorithmManifest], list[str]]:
     """Return the algorithms with all their inputs in the dataset, and a note on each other one."""
     task, chosen = request.task, [*request.ours, *request.externals]
-    served = [found for found in chosen if dataset.serves(task, found)]
+    served = [algorithm for algorithm in chosen if dataset.serves(task, algorithm)]
     offers = f"{dataset.name} offers {', '.join(sorted(dataset.offers)) or 'nothing'}"
     if not served or (request.named and len(served) < len(chosen)):
         needed = [socket.slug for socket in task.inputs if not socket.optional]
-        needed += [slug for found in chosen for slug in found.needs]
+        needed += [slug for algorithm in chosen for slug in algorithm.needs]
         some = needed or [f"one of {', '.join(s.slug for s in task.inputs if s.is_volume)}"]
-        own = dataset.seed is None and dataset.task != task.name
-        remedy = f", as read for {dataset.task}; TASK={task.name} reads it for this" if own else ""
+        readable = dataset.seed is None and dataset.task != task.name
+        remedy = (
+            f", as read for {dataset.task}; TASK={task.name} reads it for this" if readable else ""
+        )
         needs = ", ".join(dict.fromkeys(some))
         raise InputError(f"task {task.name} needs {needs}; {offers}{remedy}")
-    left = [found for found in chosen if found not in served]
+    left = [algorithm for algorithm in chosen if algorithm not in served]
     return served, [f"{f.name} did not run: it needs {', '.join(f.needs)}; {offers}." for f in left]
 
 
 def _run_name(request: Request) -> str:
-    """Return the name of the run's folder: dataset, pipeline, task where it is another, engine."""
-    made, task = request.recipe, request.task
-    size = f"-{made.size}" if made.seed is not None else ""
-    seed = f"-seed{made.seed}" if made.seed else ""
-    own = f"-{made.fingerprint[:8]}" if made.changed else ""
-    pipeline = "".join(f"-{name}" for name in made.through)
-    other = f"-{task.name}" if task.name != made.task else ""
-    return f"{made.name}{size}{seed}{own}{pipeline}{other}-{request.engine.name}"
+    """Return the name of the run's folder: dataset, chain, task where it is another, engine."""
+    recipe, task = request.recipe, request.task
+    size = f"-{recipe.size}" if recipe.seed is not None else ""
+    seed = f"-seed{recipe.seed}" if recipe.seed else ""
+    digest = f"-{recipe.fingerprint[:8]}" if recipe.changed else ""
+    chain = "".join(f"-{name}" for name in recipe.through)
+    for_task = f"-{task.name}" if task.name != recipe.task else ""
+    return f"{recipe.name}{size}{seed}{digest}{chain}{for_task}-{request.engine.name}"
 
 
 def _results(run: PlannedRun) -> list[str]:
@@ -272,9 +276,17 @@ def _results(run: PlannedRun) -> list[str]:
     with progress(console, "running") as step:
         if total:
             step(0, total)
-        where = (run.dataset.cases, run.request.task, run.request.engine)
-        own = (jobs, *where, options, Cases(step, total), console, run.cluster)
-        return run_jobs(*own, keep_going=options.keep_going)
+        return run_jobs(
+            jobs,
+            run.dataset.cases,
+            run.request.task,
+            run.request.engine,
+            options,
+            Cases(step, total),
+            console,
+            run.cluster,
+            keep_going=options.keep_going,
+        )
 
 
 def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:
@@ -284,7 +296,7 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
     notes = [*notes, *engine.notes]
     api = options.api or engine.api
-    images = {name: own.origin for name, own in engine.externals.items()}
+    images = {name: external.origin for name, external in engine.externals.items()}
     return RunFacts(engine.name, api, command, limits, tuple(notes), images)
 
 
@@ -310,7 +322,7 @@ def _write_run(run: PlannedRun, facts: RunFacts) -> None:
             "api": facts.api,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "jobs": {job.algorithm.name: job.key for job in jobs},
-            "request": request_facts(run.options.wanted),
+            "request": request_facts(run.options.data_request),
             "cytosuite": f"{__version__} {revision()}".strip(),
             "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
             "models": models,
@@ -337,14 +349,14 @@ def command_of(options: BenchmarkOptions, engine: str) -> str:
 
 def _given(options: BenchmarkOptions) -> dict[str, str]:
     """Return the options that decide the results and were given, the dataset first."""
-    found = {"dataset": str(options.dataset)}
+    texts = {"dataset": str(options.dataset)}
     for field in fields(options):
         value, default = getattr(options, field.name), field.default
         if default is MISSING and field.default_factory is not MISSING:
             default = field.default_factory()
         if field.name not in WITHOUT_EFFECT and value != default and (value or value == 0):
-            found[NAMES.get(field.name, field.name)] = _text(field.name, value)
-    return found
+            texts[NAMES.get(field.name, field.name)] = _text(field.name, value)
+    return texts
 
 
 def _text(name: str, value: Any) -> str:  # noqa: ANN401 - of any option

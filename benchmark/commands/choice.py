@@ -52,21 +52,24 @@ def candidates_for(
     task = options.task
     if task is not None:
         pick("task", [task], TASKS)
-    known = {name: one for name, one in algorithms().items() if task in (None, one.task)}
+    manifests = {
+        name: manifest for name, manifest in algorithms().items() if task in (None, manifest.task)
+    }
     if options.algorithm == AUTO:
-        found = preferred(task or SEGMENT, every=bool(options.model))
-        if task is not None and not any(one.preference for one in found):  # by their names alone
-            found = preferred(task, every=True)
+        candidates = preferred(task or SEGMENT, every=bool(options.model))
+        # By their names alone.
+        if task is not None and not any(candidate.preference for candidate in candidates):
+            candidates = preferred(task, every=True)
     else:
         noun = "algorithm" if task is None else f"algorithm for the task {task}"
-        (name,) = pick(noun, [options.algorithm], known)
-        found = [known[name]]
-    if not found:
+        (name,) = pick(noun, [options.algorithm], manifests)
+        candidates = [manifests[name]]
+    if not candidates:
         raise InputError(f"no algorithm takes part in a choice ({AUTO}): name one with --algorithm")
-    names = [candidate.name for candidate in found]
-    given = own_model(options.model, [options.algorithm], options, console)
-    models = named_models(given, names)
-    return [candidate for candidate in found if not models or candidate.name in models], models
+    names = [candidate.name for candidate in candidates]
+    model = own_model(options.model, [options.algorithm], options, console)
+    models = named_models(model, names)
+    return [candidate for candidate in candidates if not models or candidate.name in models], models
 
 
 def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str]]:
@@ -77,16 +80,18 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
     lines: list[str] = []
     places = options.images
     if main.kind == "canvas":
-        places = [own for path in places for own in (_requests(path) if path.is_dir() else [path])]
+        places = [
+            place for path in places for place in (_requests(path) if path.is_dir() else [path])
+        ]
     for path in places:
         if is_folder(path) or is_list(path):
             plain = image_files(path) or (path / "images").is_dir()
             inner = [] if plain else [path / name for name in INFERENCE if (path / name).is_dir()]
             home = next(iter(inner), path)  # of a published CycleGAN data set: what to translate
-            found = index(home, task, recursive=options.recursive, root=options.data_root)
+            contents = index(home, task, recursive=options.recursive, root=options.data_root)
             lines += [f"{path}: images of {home.name}/"] if home != path else []
-            items += found.items
-            lines += [f"{path}: {found.count}"] if found.skipped else []
+            items += contents.items
+            lines += [f"{path}: {contents.count}"] if contents.skipped else []
         elif path.exists():
             items.append(Item(case_name(key_of(path)), path, socket=main.slug))
         else:
@@ -146,12 +151,25 @@ class Decision:
     def candidates(self) -> ValueTable:
         """Return all cards with costs and doubts, the chosen first."""
         cards = [self.selection, *self.selection.others]
-        keys = [key for key in self.algorithm.select.keys if any(key in own.terms for own in cards)]
-        rows: list[list[Cell]] = [
-            [own.card.name, own.cost, *(own.terms.get(key) for key in keys), _remarks(own)]
-            for own in cards
+        keys = [
+            key
+            for key in self.algorithm.select.keys
+            if any(key in candidate.terms for candidate in cards)
         ]
-        tie = [f"before {', '.join(own.tie)} of the same cost" for own in cards[:1] if own.tie]
+        rows: list[list[Cell]] = [
+            [
+                candidate.card.name,
+                candidate.cost,
+                *(candidate.terms.get(key) for key in keys),
+                _remarks(candidate),
+            ]
+            for candidate in cards
+        ]
+        tie = [
+            f"before {', '.join(candidate.tie)} of the same cost"
+            for candidate in cards[:1]
+            if candidate.tie
+        ]
         rows[0][-1] = "; ".join(["chosen", *tie, *([str(rows[0][-1])] if rows[0][-1] else [])])
         return ValueTable(("model", "cost", *keys, "remarks"), rows)
 
@@ -167,7 +185,7 @@ class Decision:
             **self.selection.summary,
             "by": self.by,
             "tie": list(self.selection.tie),
-            "others": [own.summary for own in self.selection.others],
+            "others": [candidate.summary for candidate in self.selection.others],
             "warnings": list(self.warnings),
         }
 
@@ -180,7 +198,7 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
     plain = engine_name(options.engine)[0] == "process"
     check = need_packages if plain else lambda _: None  # images have all packages
     unable = cache(partial(refusal, check))
-    found: list[Decision] = []
+    decisions: list[Decision] = []
     entries: list[dict[str, Any]] = []
     for item in items:
         try:
@@ -191,14 +209,14 @@ def show_choice(options: SegmentOptions, console: Console) -> int:
             entries.append({"image": printable(str(item.image)), "error": str(error)})
             say(_line(item, error))
             continue
-        found.append(decision)
+        decisions.append(decision)
         entries.append(decision.as_json())
         if not options.stdout_is_data:
             _print(decision, options, console)
     for line in skipped:
         say(line)
-    keep(_joined(found), options, entries)
-    return 2 if len(found) < len(items) else 0
+    keep(_joined(decisions), options, entries)
+    return 2 if len(decisions) < len(items) else 0
 
 
 def decide(
@@ -211,10 +229,10 @@ def decide(
     """Return the choice for an image, the same as `apply` makes."""
     files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].is_json}
     sample = load(replace(item, files=files), options.spacing, options.metadata)
-    main = next(own for own in sample.sockets.values() if isinstance(own, Volume))
-    given = sample.sockets.get(ACQUISITION.slug)
-    told = acquisition(main) if given is None or isinstance(given, Volume) else given
-    volume = described(main, told, item.name)
+    main = next(image for image in sample.sockets.values() if isinstance(image, Volume))
+    stated = sample.sockets.get(ACQUISITION.slug)
+    settings = acquisition(main) if stated is None or isinstance(stated, Volume) else stated
+    volume = described(main, settings, item.name)
     volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
     facts = describe(volume) | folder_of(item.image)
     algorithm, doubts = choose_able(candidates, facts, models, unable)
@@ -242,17 +260,17 @@ def choose_able(
     unable: Unable,
 ) -> tuple[AlgorithmManifest, list[str]]:
     """Return an algorithm that can run here, for planes maybe the next one, with a warning."""
-    own = choose_algorithm(candidates, facts, models)
-    if not (reason := unable(own.name)):
-        return own, []
-    others = candidates[candidates.index(own) + 1 :]
+    algorithm = choose_algorithm(candidates, facts, models)
+    if not (reason := unable(algorithm.name)):
+        return algorithm, []
+    others = candidates[candidates.index(algorithm) + 1 :]
     if not others or "Z" in str(facts.get("axes", "Z")):
         raise UnableError(reason)
     try:
-        other, doubts = choose_able(others, facts, models, unable)
+        second, doubts = choose_able(others, facts, models, unable)
     except ModelError:
         raise UnableError(reason) from None
-    return other, doubts or [SECOND + reason]
+    return second, doubts or [SECOND + reason]
 
 
 def _print(decision: Decision, options: SegmentOptions, console: Console) -> None:
@@ -272,27 +290,29 @@ def _joined(decisions: Sequence[Decision]) -> ValueTable:
     names = ["image", "algorithm", "model", "cost", *keys, "remarks"]
     rows: list[list[Cell]] = []
     for decision, table in tables:
-        own = {"image": printable(str(decision.image)), "algorithm": decision.algorithm.name}
+        head = {"image": printable(str(decision.image)), "algorithm": decision.algorithm.name}
         for row in table.rows:
-            cells: dict[str, Cell] = {**own, **dict(zip(table.names, row, strict=True))}
+            cells: dict[str, Cell] = {**head, **dict(zip(table.names, row, strict=True))}
             rows.append([cells.get(name) for name in names])
     return ValueTable(names, rows)
 
 
-def _remarks(found: Selection) -> str:
+def _remarks(candidate: Selection) -> str:
     """Return the doubts about a card in a line."""
-    made = found.card.describes
-    lines = [f"left out: {found.left_out}"] if found.left_out and found.by != "use" else []
-    lines += [f"made for {key} {_text(made[key])}" for key in found.broken]
-    lines += [f"{key} assumed" for key in found.unknown]
-    lines += [f"for any {', '.join(found.general)}"] if found.general else []
+    facts = candidate.card.describes
+    lines = (
+        [f"left out: {candidate.left_out}"] if candidate.left_out and candidate.by != "use" else []
+    )
+    lines += [f"made for {key} {_text(facts[key])}" for key in candidate.broken]
+    lines += [f"{key} assumed" for key in candidate.unknown]
+    lines += [f"for any {', '.join(candidate.general)}"] if candidate.general else []
     return "; ".join(lines)
 
 
 def _text(value: Value) -> str:
     """Return a fact as text."""
     sizes = value if isinstance(value, tuple) else (value,)
-    return " x ".join(f"{own:g}" if isinstance(own, float) else str(own) for own in sizes)
+    return " x ".join(f"{size:g}" if isinstance(size, float) else str(size) for size in sizes)
 
 
 def _line(item: Item, error: CytosuiteError) -> str:

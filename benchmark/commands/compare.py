@@ -31,28 +31,28 @@ def compare_command(options: CompareOptions, console: Console) -> int:
     thresholds = read_thresholds(options.thresholds or DEFAULT)
     after = read_scored(options.runs[-1])
     before = accepted_for(after) if options.accepted else read_scored(options.runs[0])
-    found = compare(before, after, thresholds, options.metrics, options.without)
-    _show(found, options, console)
+    comparison = compare(before, after, thresholds, options.metrics, options.without)
+    _show(comparison, options, console)
     if options.markdown is not None:
         with atomic(options.markdown) as temporary:
-            temporary.write_text(markdown(found), encoding="utf-8")
-    return 1 if found.regressions else 0
+            temporary.write_text(markdown(comparison), encoding="utf-8")
+    return 1 if comparison.regressions else 0
 
 
-def _show(found: Comparison, options: CompareOptions, console: Console) -> None:
+def _show(comparison: Comparison, options: CompareOptions, console: Console) -> None:
     """Print sentences and tables, and write the changes as CSV and all as JSON."""
-    changes = _table(change_rows(found), 2)
-    lines = [] if found.identical else [*found.remarks]
-    lines += [f"warning: {line}" for line in found.warnings]
-    lines += [f"regression: {line}" for line in found.regressions]
-    if not options.stdout_is_data and not (found.identical and not found.regressions):
-        for table in (changes, _table(case_rows(found), 3), _table(cost_rows(found), 1)):
+    changes = _table(change_rows(comparison), 2)
+    lines = [] if comparison.identical else [*comparison.remarks]
+    lines += [f"warning: {line}" for line in comparison.warnings]
+    lines += [f"regression: {line}" for line in comparison.regressions]
+    if not options.stdout_is_data and not (comparison.identical and not comparison.regressions):
+        for table in (changes, _table(case_rows(comparison), 3), _table(cost_rows(comparison), 1)):
             if table.rows:
                 show(table, console, wide=options.wide)
                 console.print()
-    for line in [*lines, headline(found)]:
+    for line in [*lines, headline(comparison)]:
         lines_to(console)(line)
-    keep(changes, options, as_json(found))
+    keep(changes, options, as_json(comparison))
 
 
 def _table(rows: list[Row], keys: int) -> ValueTable:

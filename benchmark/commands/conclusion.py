@@ -102,49 +102,51 @@ def _table(results: "Results") -> ValueTable:
     from cytosuite.benchmark.report.files import leaderboard
     from cytosuite.benchmark.report.index import index
 
-    found = index(results)
-    rows = leaderboard(found)
+    indexed = index(results)
+    rows = leaderboard(indexed)
     names = list(rows[0]) if rows else ["rank", "algorithm"]
     return ValueTable(
         names,
         [list(row.values()) for row in rows],
         keys=2,
         quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
-        main=5 + 4 * len(found.board),
+        main=5 + 4 * len(indexed.board),
     )
 
 
-def keep(found: Conclusion, run: Path, origin: str, options: BenchmarkOptions) -> None:
+def keep(conclusion: Conclusion, run: Path, origin: str, options: BenchmarkOptions) -> None:
     """Keep the conclusion of a run whose reports are written."""
     places = [run / "report", *([run / "blind"] if options.blind else [])]
-    files = [file.relative_to(run).as_posix() for each in places for file in visible_files(each)]
+    files = [
+        file.relative_to(run).as_posix() for folder in places for file in visible_files(folder)
+    ]
     with atomic(run / FILE) as temporary:
-        value = KeptReport(origin, digests(run, sorted(files)), found)
+        value = KeptReport(origin, digests(run, sorted(files)), conclusion)
         temporary.write_bytes(TypeAdapter(KeptReport).dump_json(value))
 
 
 def kept(run: Path, origin: str) -> Conclusion | None:
     """Return the kept conclusion where its origin is the same and its reports are unaltered."""
     try:
-        found = TypeAdapter(KeptReport).validate_json((run / FILE).read_bytes())
+        report = TypeAdapter(KeptReport).validate_json((run / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
-    same = origin == found.origin and unaltered(run, found.files)
-    return found.conclusion if same else None
+    same = origin == report.origin and unaltered(run, report.files)
+    return report.conclusion if same else None
 
 
-def conclude(found: Conclusion, run: Path, options: BenchmarkOptions, console: Console) -> int:
+def conclude(conclusion: Conclusion, run: Path, options: BenchmarkOptions, console: Console) -> int:
     """Print leaderboard, notes and failures, and return the exit code."""
-    give(found.table, options, console)
+    give(conclusion.table, options, console)
     say = lines_to(console)
-    for line in found.lines:
+    for line in conclusion.lines:
         say(line)
-    if found.log:
-        say(f"log of the first: {_short(run)}/{found.log}")
+    if conclusion.log:
+        say(f"log of the first: {_short(run)}/{conclusion.log}")
     say(f"report: {_short(run / 'report' / 'index.html')}")
     if options.blind:
         say(f"blind report: {_short(run / 'blind')}")
-    return 1 if found.failed else 0
+    return 1 if conclusion.failed else 0
 
 
 def _short(path: Path) -> str:

@@ -132,8 +132,8 @@ def opened(
 
 def engine_word(options: RunOptions, cluster: "OpenCluster | None") -> str:
     """Return the wanted engine; the site's where the command line says ``auto``."""
-    own = cluster.site.engine if cluster is not None else None
-    return own if own is not None and options.engine == "auto" else options.engine
+    engine = cluster.site.engine if cluster is not None else None
+    return engine if engine is not None and options.engine == "auto" else options.engine
 
 
 def run_jobs(
@@ -158,8 +158,8 @@ def run_jobs(
         runner.run(jobs, cases, task, engine, limits, apis, shown)
         return runner.notes
     for job in jobs:
-        own, api = limits[job.algorithm.name], apis[job.algorithm.name]
-        run_job(job, task, engine, own, api, shown, shown.inside, keep_going=keep_going)
+        limit, api = limits[job.algorithm.name], apis[job.algorithm.name]
+        run_job(job, task, engine, limit, api, shown, shown.inside, keep_going=keep_going)
     return []
 
 
@@ -187,11 +187,11 @@ class ClusterRun:
         from cytosuite.benchmark.cluster.spread import rungs
 
         site = self.cluster.site
-        found = Circumstances(
+        circumstances = Circumstances(
             engine.name,
             self.device,
             task.name,
-            {name: replace(own, cpus=float(site.cores)) for name, own in limits.items()},
+            {name: replace(limit, cpus=float(site.cores)) for name, limit in limits.items()},
             dict(apis),
             {name: path.resolve() for name, path in engine.models.items()},
             dict(engine.externals),
@@ -199,30 +199,41 @@ class ClusterRun:
             site.scratch,
         )
         if any(job.missing for job in jobs):
-            self._spread(jobs, found, report)
+            self._spread(jobs, circumstances, report)
         top = site.most_memory_gib
         if top is None:
             return
-        given = {name: own.memory_gib for name, own in limits.items()}
-        for memory, again in rungs(jobs, cases, given, top):
-            raised = {name: replace(own, memory_gib=memory) for name, own in found.limits.items()}
+        memories = {name: limit.memory_gib for name, limit in limits.items()}
+        for memory, again in rungs(jobs, cases, memories, top):
+            raised = {
+                name: replace(limit, memory_gib=memory)
+                for name, limit in circumstances.limits.items()
+            }
             with progress(self.console, f"running again with {memory:g} GiB") as step:
                 total = sum(len(job.missing) for job in again)
                 step(0, total)
-                self._spread(again, replace(found, limits=raised), Cases(step, total))
+                self._spread(again, replace(circumstances, limits=raised), Cases(step, total))
 
-    def _spread(self, jobs: Sequence[Job], found: "Circumstances", report: Report) -> None:
+    def _spread(self, jobs: Sequence[Job], circumstances: "Circumstances", report: Report) -> None:
         """Run jobs by workers that are large enough for the largest case."""
         from cytosuite.benchmark.cluster.spread import spread
 
-        wanted = [job for job in jobs if job.missing]
-        memory = max(found.limits[job.algorithm.name].memory_gib for job in wanted)
+        missing = [job for job in jobs if job.missing]
+        memory = max(circumstances.limits[job.algorithm.name].memory_gib for job in missing)
         pool = self.cluster.pool(memory)
         if self.device == "cuda":
             pool = replace(pool, resources={"GPU": 1})
         chunk_s = 60 * self.cluster.site.chunk_minutes
         going = self.keep_going
-        spread(wanted, found, pool, report, chunk_s=chunk_s, keep_going=going, remark=self._remark)
+        spread(
+            missing,
+            circumstances,
+            pool,
+            report,
+            chunk_s=chunk_s,
+            keep_going=going,
+            remark=self._remark,
+        )
 
     def _remark(self, line: str) -> None:
         """Show a line, and keep it for the report, once."""

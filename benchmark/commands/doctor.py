@@ -64,15 +64,15 @@ class Sign(NamedTuple):
 
 def doctor_command(options: DoctorOptions, console: Console) -> int:
     """Look at the machine; exit code 1 if the main job cannot run."""
-    found = []
+    signs = []
     for sign in examine():
-        found.append(sign)
+        signs.append(sign)
         text = Text.assemble((f"{sign.state:<6}", STYLES[sign.state]), f"{sign.part:<11}")
         console.print(text.append(sign.found), soft_wrap=True)
         if sign.mend:
             lines_to(console)(f"{'':<17}mend: {sign.mend}")
-    failed = [sign.part for sign in found if sign.state == "FAIL"]
-    options.keep({"runs": not failed, "signs": [sign._asdict() for sign in found]})
+    failed = [sign.part for sign in signs if sign.state == "FAIL"]
+    options.keep({"runs": not failed, "signs": [sign._asdict() for sign in signs]})
     verdict = f"cannot run: {', '.join(failed)}" if failed else "can run"
     lines_to(console)(f"`cytosuite benchmark spheroid` {verdict}")
     return 1 if failed else 0
@@ -107,11 +107,11 @@ def _packages(*, plain: bool) -> Iterator[Sign]:
         needed = extra == "" or (extra == "networks" and plain)
         state: State = "FAIL" if lacking and needed else "lacks" if lacking else "ok"
         shown = there if extra else {name: there[name] for name in SHOWN if name in there}
-        found = ", ".join(f"{name} {number}" for name, number in shown.items())
+        text = ", ".join(f"{name} {number}" for name, number in shown.items())
         if lacking:
             use = f" ({SERVES[extra]})" if extra in SERVES else ""
-            found = f"not installed: {', '.join(lacking)}{use}"
-        yield Sign(extra or "packages", state, found, install(lacking) if lacking else "")
+            text = f"not installed: {', '.join(lacking)}{use}"
+        yield Sign(extra or "packages", state, text, install(lacking) if lacking else "")
 
 
 def _version(name: str) -> str:
@@ -142,15 +142,15 @@ def _disk(part: str, folder: Path, needs: float, mend: str, *, write: bool = Tru
     """Return whether the disk of a folder has room [GB], and takes what is written."""
     free = shutil.disk_usage(_nearest(folder)).free / 1e9
     reason = _refused(folder) if write else ""
-    found = reason or f"{free:.1f} GB free for {folder}, which needs about {needs:g}"
+    room = reason or f"{free:.1f} GB free for {folder}, which needs about {needs:g}"
     if reason or free < needs:
-        return Sign(part, "FAIL" if write else "lacks", found, mend)
-    return Sign(part, "ok", found)
+        return Sign(part, "FAIL" if write else "lacks", room, mend)
+    return Sign(part, "ok", room)
 
 
 def _nearest(folder: Path) -> Path:
     """Return a folder, or the parent in which it would be made."""
-    return next(own for own in (folder, *folder.parents) if os.path.isdir(own))  # noqa: PTH112 - never fails
+    return next(parent for parent in (folder, *folder.parents) if os.path.isdir(parent))  # noqa: PTH112 - never fails
 
 
 def _refused(folder: Path) -> str:
@@ -165,14 +165,18 @@ def _refused(folder: Path) -> str:
 
 def _memory() -> Sign:
     """Return the cores and the free memory, against the limit of a case."""
-    known = (own for own in algorithms().values() if own.task == SEGMENT and not own.optional)
-    needs = max(own.resources.memory_gib for own in known)
+    programs = (
+        algorithm
+        for algorithm in algorithms().values()
+        if algorithm.task == SEGMENT and not algorithm.optional
+    )
+    needs = max(algorithm.resources.memory_gib for algorithm in programs)
     free = free_gib()
-    found = f"{cores()} cores, {'?' if free is None else f'{free:.1f}'} GiB of memory free"
+    text = f"{cores()} cores, {'?' if free is None else f'{free:.1f}'} GiB of memory free"
     if free is not None and free < needs:
         mend = "end other programs, or give large images to a larger machine"
-        return Sign("machine", "lacks", f"{found}; a case may take {needs:g}", mend)
-    return Sign("machine", "ok", found)
+        return Sign("machine", "lacks", f"{text}; a case may take {needs:g}", mend)
+    return Sign("machine", "ok", text)
 
 
 def _loops() -> Sign:
@@ -192,12 +196,12 @@ def _containers(chosen: str) -> Iterator[Sign]:
     for engine in ("docker", "podman"):
         try:
             with closing(need_docker(engine)) as client, daemon_errors(f"ask {engine}"):
-                found = f"{client.version().get('Version', '?')} answers"
+                text = f"{client.version().get('Version', '?')} answers"
                 home = Path(client.info().get("DockerRootDir") or "/")
         except InputError as error:
             yield _of(engine, error)
             continue
-        yield Sign(engine, "ok", found)
+        yield Sign(engine, "ok", text)
         if engine == chosen and home.is_dir():
             mend = "make room there: docker system df, docker image prune"
             yield _disk("images", home, IMAGES_GB, mend, write=False)
@@ -213,14 +217,14 @@ def _program(part: str, name: str, mend: str) -> Sign:
 def _gpu() -> Sign:
     """Return the GPUs, and whether torch can compute on the first one, if torch is there."""
     try:
-        found = gpus()
+        devices = gpus()
         with nvml() as library:
-            said = f"{listed(found)}, driver {library.nvmlSystemGetDriverVersion()}"
+            said = f"{listed(devices)}, driver {library.nvmlSystemGetDriverVersion()}"
     except InputError as error:
         return _of("gpu", error)
     if not _version("torch"):
         return Sign("gpu", "ok", said)
-    reason, mend = torch_trouble(found[0])
+    reason, mend = torch_trouble(devices[0])
     if reason:
         return Sign("gpu", "lacks", f"{said}; torch cannot use it: {reason}", mend)
     return Sign("gpu", "ok", f"{said}; torch computes on it")

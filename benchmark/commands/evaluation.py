@@ -88,17 +88,17 @@ def rehearse_command(options: RehearseOptions, console: Console) -> int:
 
 def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[Path]:
     """Write ground truth, inputs and steps of a phase, and return them in this order."""
-    made = recipe(options.wanted)
-    task = TASKS[pick("task", [options.task or made.task], TASKS)[0]]
-    name = made.name if task.name == made.task else f"{made.name}-{task.name}"
+    data_recipe = recipe(options.data_request)
+    task = TASKS[pick("task", [options.task or data_recipe.task], TASKS)[0]]
+    name = data_recipe.name if task.name == data_recipe.task else f"{data_recipe.name}-{task.name}"
     tarball = options.out / f"{name}-ground-truth.tar.gz"
     inputs, text = options.out / f"{name}-inputs", options.out / f"{name}-evaluation.md"
     need_file(tarball)
     need_file(text)
     need_folder(inputs, new=not (inputs / LIST).is_file())
-    pipeline = links(made.through)
-    engine = start_engine(options, pipeline, console) if pipeline else None
-    dataset = make(made, options, options, engine, console)
+    chain = links(data_recipe.through)
+    engine = start_engine(options, chain, console) if chain else None
+    dataset = make(data_recipe, options, options, engine, console)
     if not dataset.serves(task):
         raise InputError(
             f"{dataset.name}: expected the inputs of the task {task.name} in every case, found "
@@ -142,15 +142,15 @@ def rehearse_evaluation(
             write_submission(scored.place / algorithm, key, evaluation, folder / "input")
             judge(folder)
             judged: Any = read_json(folder / "output" / METRICS)
-            own = own_scores(scored.place, algorithm, evaluation.task)
-            count, lines = differences(own, judged, evaluation)
+            scores = own_scores(scored.place, algorithm, evaluation.task)
+            count, lines = differences(scores, judged, evaluation)
             for line in lines[:SHOWN]:
                 say(f"differs: {algorithm}: {line}")
-            found = (
+            verdict = (
                 f"{len(lines)} of {count} scores differ from" if lines else f"{count} scores, as in"
             )
             place = "as a plain process" if process else "in its container"
-            say(f"evaluation {place}: {algorithm}: {found} the run")
+            say(f"evaluation {place}: {algorithm}: {verdict} the run")
             equal &= not lines
     return equal
 
@@ -192,16 +192,16 @@ def _judge_shut(
 
 def rehearse(options: RehearseOptions, screen: Console) -> bool:
     """Rehearse a submission, print and record the checks, and return whether all are passed."""
-    known = options.profile and PROFILES[pick("profile", [options.profile], PROFILES)[0]]
+    named_profile = options.profile and PROFILES[pick("profile", [options.profile], PROFILES)[0]]
     engine, manifest = _subject(options, screen)
     external = engine.externals.get(manifest.name)
     api = external.api if external else options.api or engine.api
-    profile = known or smallest(manifest)
+    profile = named_profile or smallest(manifest)
     name = options.dataset or dataset_for(manifest)
     size = None if options.dataset else "mini"
     data = DataOptions(dataset=name, size=size, runs=options.runs)
-    made = recipe(data.request(task=manifest.task, spacing=options.spacing))
-    dataset = make(made, data, options, engine, screen)
+    data_recipe = recipe(data.request(task=manifest.task, spacing=options.spacing))
+    dataset = make(data_recipe, data, options, engine, screen)
     limits = profile.limits(os.cpu_count() or 1, options.timeout)
     if options.memory:
         limits = replace(limits, memory_gib=options.memory)
@@ -236,37 +236,37 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
 def dataset_for(manifest: AlgorithmManifest) -> str:
     """Return the name of a simulated dataset that holds the inputs of an algorithm."""
     task = TASKS[manifest.task]
-    found = [
-        (each.task != manifest.task, each.name != USUAL, each.name)
-        for each in dataset_manifests().values()
-        if each.kind == "simulated" and serves(frozenset(each.offers), task, manifest.needs)
+    ranked = [
+        (dataset.task != manifest.task, dataset.name != USUAL, dataset.name)
+        for dataset in dataset_manifests().values()
+        if dataset.kind == "simulated" and serves(frozenset(dataset.offers), task, manifest.needs)
     ]
-    if not found:
+    if not ranked:
         needed = {socket.slug for socket in task.inputs if not socket.optional}
         needed |= set(manifest.needs)
         raise InputError(
             f"no simulated dataset offers {', '.join(sorted(needed))}, as {manifest.name} needs; "
             "give DATASET=<folder of images>"
         )
-    return min(found)[2]
+    return min(ranked)[2]
 
 
 def _subject(options: RehearseOptions, screen: Console) -> tuple[Engine, AlgorithmManifest]:
     """Return the engine with the image to rehearse, ours or others', and its description."""
-    word, known = options.algorithm, algorithms()
+    word, manifests = options.algorithm, algorithms()
     if not is_external(word):
-        pick("algorithm", [word], known)
+        pick("algorithm", [word], manifests)
     elif not options.task:
         raise InputError(f"{word}: give the TASK of an image of others: {', '.join(TASKS)}")
-    own = [] if is_external(word) else [word]
-    need_externals([] if own else [word], options.sockets)
-    engine = start_engine(options, own, screen, named_models(options.model, own) if own else {})
+    ours = [] if is_external(word) else [word]
+    need_externals([] if ours else [word], options.sockets)
+    engine = start_engine(options, ours, screen, named_models(options.model, ours) if ours else {})
     if engine.client is None:
         raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")
-    if own:
-        return engine, known[word]
+    if ours:
+        return engine, manifests[word]
     task = TASKS[pick("task", [str(options.task)], TASKS)[0]]
-    (manifest,) = take_in([word], [*known, *CONTROLS], task, engine, options, screen)
+    (manifest,) = take_in([word], [*manifests, *CONTROLS], task, engine, options, screen)
     return engine, manifest
 
 

@@ -63,8 +63,9 @@ def take_in(
         manifests.append(external_manifest(externals[name], labels))
     engine.externals = externals
     if any(external.api == "invoke" for external in externals.values()):
-        wanted = (options.device, options.base_image, console.print, engine.name)
-        engine.voice = Builder(engine.client, ROOT, *wanted).base()
+        engine.voice = Builder(
+            engine.client, ROOT, options.device, options.base_image, console.print, engine.name
+        ).base()
     return manifests
 
 
@@ -80,9 +81,9 @@ def read_sockets(path: Path | None, task: Task) -> SocketMapping:
     """Return the sockets of containers of others from a file, our own without it."""
     if path is None:
         return SocketMapping()
-    found = parse(path, read_toml(path), SocketMapping)
-    found.fits(task)
-    return found
+    mapping = parse(path, read_toml(path), SocketMapping)
+    mapping.fits(task)
+    return mapping
 
 
 def _image(client: Client, word: str) -> Any:  # noqa: ANN401 - of the SDK
@@ -96,16 +97,16 @@ def _image(client: Client, word: str) -> Any:  # noqa: ANN401 - of the SDK
 
 def _pulled(client: Client, tag: str) -> Any:  # noqa: ANN401 - of the SDK
     """Return the image with a tag, from its registry where the daemon does not have it."""
-    found = find_image(client, tag)
-    if found is None:
+    image = find_image(client, tag)
+    if image is None:
         try:
             with daemon_errors(f"pull of {tag}"):
-                found = client.images.pull(
+                image = client.images.pull(
                     tag if ":" in tag.rpartition("/")[2] else f"{tag}:latest"
                 )
         except InputError as error:
             raise InputError(f"no image {tag} on this machine; {error}") from None
-    return found
+    return image
 
 
 def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
@@ -113,17 +114,17 @@ def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an archive of `docker save`")
     archive = read_archive(path, lambda _: False)
-    if (found := find_image(client, archive.id)) is not None:
-        return found
+    if (image := find_image(client, archive.id)) is not None:
+        return image
     patience, client.api.timeout = client.api.timeout, LOAD_S
     try:
         with daemon_errors(f"load of {path}"):
             loaded = client.images.load(anew(path, archive))
             # A daemon with containerd's store names an image by its manifest instead.
-            found = find_image(client, archive.id) or next(iter(loaded), None)
-            if found is None:
+            image = find_image(client, archive.id) or next(iter(loaded), None)
+            if image is None:
                 raise InputError(f"{path}: expected the image {archive.id}, the daemon loaded none")
-            found.tag(LOADED, archive.id.removeprefix("sha256:")[:12])
+            image.tag(LOADED, archive.id.removeprefix("sha256:")[:12])
     finally:
         client.api.timeout = patience
-    return found
+    return image

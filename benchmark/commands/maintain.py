@@ -52,9 +52,9 @@ def accept_command(options: AcceptOptions, console: Console) -> None:
     from cytosuite.benchmark.comparison.scored import read_scored
 
     need_checkout("to accept scores")
-    found = read_scored(options.run)
-    name = options.name or found.place.resolve().name
-    lines_to(console)(f"written: {accept(found, name, options.title or '')}")
+    scored = read_scored(options.run)
+    name = options.name or scored.place.resolve().name
+    lines_to(console)(f"written: {accept(scored, name, options.title or '')}")
 
 
 def tables_command(options: TablesOptions, console: Console) -> int:
@@ -63,16 +63,16 @@ def tables_command(options: TablesOptions, console: Console) -> int:
     from cytosuite.benchmark.comparison.documents import documents, outdated, written
 
     need_checkout("a change of the documents")
-    known = accepted()
+    runs = accepted()
     texts = {MAKE: makefile(), PAGE: page()}
     if not options.check:
-        for path, text in (texts | {path: written(path, known) for path in documents()}).items():
+        for path, text in (texts | {path: written(path, runs) for path in documents()}).items():
             if text != _read(path):
                 with atomic(path) as temporary:
                     temporary.write_text(text, encoding="utf-8")
                 lines_to(console)(f"written: {path.relative_to(ROOT)}")
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if _read(path) != text]
-    lines = [*stale, *outdated(known)]
+    lines = [*stale, *outdated(runs)]
     for line in lines:
         lines_to(console)(f"stale: {line}")
     return 1 if lines else 0
@@ -88,13 +88,13 @@ def variables(goal: str) -> list[Variable]:
     commands = [command for group in (*COMMANDS.values(), MAINTAIN) for command in group]
     options = next(command for command in commands if command.name == goal).options
     hints = get_type_hints(options)
-    found = []
-    for own in fields(options):
-        meta, empty = own.metadata, own.default in (MISSING, None, False, ())
-        name = meta["metavar"] or meta["flag"].strip("-") or own.name
-        use = "placed" if meta["placed"] else "switch" if hints[own.name] is bool else "flag"
-        default = "" if empty else str(own.default)
-        found.append(Variable(name.upper().replace("-", "_"), meta["help"], default, use))
+    listed = []
+    for option in fields(options):
+        meta, empty = option.metadata, option.default in (MISSING, None, False, ())
+        name = meta["metavar"] or meta["flag"].strip("-") or option.name
+        use = "placed" if meta["placed"] else "switch" if hints[option.name] is bool else "flag"
+        default = "" if empty else str(option.default)
+        listed.append(Variable(name.upper().replace("-", "_"), meta["help"], default, use))
     more = {
         "train": [Variable("REAL", "Folder of real images: DATA=real=<folder>.", "", "placed")],
         "compare": [
@@ -103,10 +103,10 @@ def variables(goal: str) -> list[Variable]:
         ],
     }.get(goal, [])
     hidden = {*SET.get(goal, ()), "RUNS" if more else ""}
-    found = [each for each in found if each.name not in hidden]
-    if any(each.name == "ENGINE" for each in found):
+    listed = [variable for variable in listed if variable.name not in hidden]
+    if any(variable.name == "ENGINE" for variable in listed):
         more.append(Variable("SIF", "Folder of images for ENGINE=apptainer.", "", "placed"))
-    return [each for each in found if each.default != "True"] + more
+    return [variable for variable in listed if variable.default != "True"] + more
 
 
 def makefile() -> str:
@@ -114,11 +114,11 @@ def makefile() -> str:
     lines = ["# Written by `cytosuite maintain tables` from the options of the commands."]
     switches: dict[str, None] = {}
     for goal in GOALS:
-        found = variables(goal)
+        listed = variables(goal)
         for word, placed in (("flags", False), ("placed", True)):
-            chosen = [own.name for own in found if (own.kind == "placed") == placed]
+            chosen = [variable.name for variable in listed if (variable.kind == "placed") == placed]
             lines.append(f"{goal}_{word} := {' '.join(chosen)}")
-        switches |= dict.fromkeys(own.name for own in found if own.kind == "switch")
+        switches |= dict.fromkeys(variable.name for variable in listed if variable.kind == "switch")
     return "\n".join([*lines, f"switches := {' '.join(switches)}", ""])
 
 
@@ -127,10 +127,10 @@ def page() -> str:
     rows: dict[str, Variable] = {}
     goals: dict[str, dict[str, str]] = {}
     for goal in GOALS:
-        for own in variables(goal):
-            rows.setdefault(own.name, own)
-            default = EVERYWHERE.get(own.name, own.default)
-            goals.setdefault(own.name, {})["build-*" if goal == "build" else goal] = default
+        for variable in variables(goal):
+            rows.setdefault(variable.name, variable)
+            default = EVERYWHERE.get(variable.name, variable.default)
+            goals.setdefault(variable.name, {})["build-*" if goal == "build" else goal] = default
     lines = [
         *("# Variables of make", "", HEAD, ""),
         "`make GOAL NAME=value` gives `value` to the option `--name` of `cytosuite GOAL`. A switch",
@@ -141,8 +141,8 @@ def page() -> str:
         "`OUT`, `SERIES`, `ALGORITHM` and `TRUTH` of a run, `TRUE_LABELS` and `CROP` of labels.",
         *("", "| variable | meaning | default | goals |", "|---|---|---|---|"),
     ]
-    for name, own in sorted(rows.items()):
-        text = own.help.replace("|", "\\|")
+    for name, variable in sorted(rows.items()):
+        text = variable.help.replace("|", "\\|")
         alike = len(set(goals[name].values())) == 1
         defaults = {
             f"`{value}`" if alike else f"{goal}: `{value}`"
@@ -161,8 +161,10 @@ def bundle_command(options: BundleOptions, _: Console) -> int:
 
     algorithm = options.algorithm
     described = f"{PART.replace('.', '/')}.py"
-    known = [name for name in algorithms() if (ROOT / "algorithms" / name / described).is_file()]
-    pick("algorithm with networks to bundle", [algorithm], known)
+    candidates = [
+        name for name in algorithms() if (ROOT / "algorithms" / name / described).is_file()
+    ]
+    pick("algorithm with networks to bundle", [algorithm], candidates)
     cards = chosen_cards(algorithm, options.model)
     need_packages(algorithm, PART)
     need_folder(options.out)
@@ -181,10 +183,10 @@ def chosen_cards(algorithm: str, model: str | None) -> Sequence[Path]:
     if model is not None:
         return list(named_models(model, [algorithm]).values())
     folder = ROOT / "weights" / algorithm
-    found = [card for card in read_cards(folder, algorithm) if card.weights is not None]
-    if not found:
+    cards = [card for card in read_cards(folder, algorithm) if card.weights is not None]
+    if not cards:
         raise InputError(f"{folder}: no model card with weights; train a model, or name its card")
-    return [folder / f"{card.name}.json" for card in found]
+    return [folder / f"{card.name}.json" for card in cards]
 
 
 def migrate_command(options: MigrateOptions, console: Console) -> None:
@@ -192,11 +194,11 @@ def migrate_command(options: MigrateOptions, console: Console) -> None:
     from cytosuite.datasets.calibration.calibrate import to_toml
     from cytosuite.datasets.spheroid.migration import migrate
 
-    found = migrate(options.parameters, options.out.parent)
-    lines = [f"not translated: {line}" for line in found.untranslated]
-    lines += [f"note: {line}" for line in found.notes]
+    migrated = migrate(options.parameters, options.out.parent)
+    lines = [f"not translated: {line}" for line in migrated.untranslated]
+    lines += [f"note: {line}" for line in migrated.notes]
     with atomic(options.out) as temporary:
-        temporary.write_text(to_toml(found.recipe, None, lines), encoding="utf-8")
+        temporary.write_text(to_toml(migrated.recipe, None, lines), encoding="utf-8")
     for line in (*lines, f"written: {options.out}"):
         lines_to(console)(line)
 

@@ -58,10 +58,10 @@ FRESH: dict[str, Any] = {  # entries of a card that are never those of another m
 def add_command(options: AddOptions, console: Console) -> None:
     """Convert weights, write their card, test and score them; all of it, or nothing is left."""
     name, like = _like(options.like, options.facts)
-    home, known = _home(name), {*algorithms()[name].select.keys, "diameter_um"}
+    home, keys = _home(name), {*algorithms()[name].select.keys, "diameter_um"}
     ours = (like, *read_cards(ROOT / "weights" / name, name))
-    known |= {key for own in ours if own for key in own.describes}
-    pick("key of --describes", options.facts, known)
+    keys |= {key for card in ours if card for key in card.describes}
+    pick("key of --describes", options.facts, keys)
     _need_new(home, options.name)
     for path in (options.file, options.data):
         if path is not None and not path.exists():
@@ -100,7 +100,9 @@ def use_command(options: UseOptions, console: Console) -> None:
     with alone(home):
         cards, rules = read_cards(home, card.algorithm), uses(home)
         same = {
-            own.name for own in cards if own.describes.get("axes") == card.describes.get("axes")
+            sibling.name
+            for sibling in cards
+            if sibling.describes.get("axes") == card.describes.get("axes")
         }
         if options.off:
             rules = tuple(rule for rule in rules if rule.model != card.name)
@@ -137,7 +139,7 @@ def _need_choice(placed: Sequence[Path], console: Console) -> None:
         partakers([*cards.values()], algorithms()[name].select)
     except ModelError:
         fresh = {path.stem for path in placed}
-        former = [own for own, card in cards.items() if card.weights and own not in fresh]
+        former = [model for model, card in cards.items() if card.weights and model not in fresh]
         use_command(UseOptions(model=f"{name}:{min(former or fresh)}"), console)
 
 
@@ -157,18 +159,18 @@ def pack_command(options: PackOptions, console: Console) -> None:
 
 def install_command(options: InstallOptions, console: Console) -> None:
     """Install a packed model once it is checked and tested; nothing is left of a refused one."""
-    with opened(options.file) as found:
-        name, home = options.name or found.card.name, _home(found.card.algorithm)
-        own = home / f"{name}.json"
-        replaceable = own.exists() and not _is_shipped(own)
+    with opened(options.file) as packed:
+        name, home = options.name or packed.card.name, _home(packed.card.algorithm)
+        place = home / f"{name}.json"
+        replaceable = place.exists() and not _is_shipped(place)
         if not (replaceable and options.overwrite):
             _need_new(home, name, "--name OTHER" + " or --overwrite" * replaceable)
         with _staged(home, name) as stage:
-            card = unpack(found, stage, name)
+            card = unpack(packed, stage, name)
             _test(card, options.file, console)
             _place([card], home)
-    _tell(own, "installed", console)
-    _need_choice([own], console)
+    _tell(place, "installed", console)
+    _need_choice([place], console)
 
 
 def remove_command(options: RemoveOptions, console: Console) -> None:
@@ -196,11 +198,11 @@ def _need_new(home: Path, name: str, remedy: str = "--name OTHER") -> None:
 
 def _named(word: str) -> Path:
     """Return the card of a name, ``algorithm:name`` or path; InputError where several have it."""
-    found = named_models(word, list(algorithms()))
-    if len(found) > 1:
-        words = " or ".join(f"{name}:{word}" for name in found)
+    cards = named_models(word, list(algorithms()))
+    if len(cards) > 1:
+        words = " or ".join(f"{name}:{word}" for name in cards)
         raise InputError(f"{word}: expected the name of one model, found several; give {words}")
-    return next(iter(found.values()))
+    return next(iter(cards.values()))
 
 
 def _like(word: str, facts: Mapping[str, Value]) -> tuple[str, ModelCard | None]:
@@ -270,13 +272,13 @@ def _convert(
 
 def _complete(path: Path, options: AddOptions, like: ModelCard | None) -> None:
     """Write what the user gives, and the origin of the weights, into a card."""
-    own = read_json(path)
-    described = {k: v for k, v in {**own["describes"], **options.facts}.items() if v != ""}
+    converted = read_json(path)
+    described = {k: v for k, v in {**converted["describes"], **options.facts}.items() if v != ""}
     origin = {"file": options.file.name}
     origin |= {"sha256": file_digest(options.file)} if options.file.is_file() else {}
     origin |= {"like": f"{like.algorithm}:{like.name}"} if like else {}
-    card = {**own, **options.entries, "describes": described, "adopted": False}
-    card["trained"] = {**own["trained"], **origin}
+    card = {**converted, **options.entries, "describes": described, "adopted": False}
+    card["trained"] = {**converted["trained"], **origin}
     write_json(path, parse(path.name, card, ModelCard).model_dump(mode="json"))
 
 
@@ -358,15 +360,15 @@ def _score(path: Path, data: Path, engine: str, console: Console) -> None:
     card = read_card(path)
     run = f"model-{card.algorithm}-{card.name}"
     word = f"{card.algorithm}:{card.name}"
-    wanted = BenchmarkOptions(dataset=str(data), algorithm=[word], run=run, engine=engine)
-    if benchmark_command(wanted, console):
+    options = BenchmarkOptions(dataset=str(data), algorithm=[word], run=run, engine=engine)
+    if benchmark_command(options, console):
         raise InputError(f"{data}: the model fails on these images; see the lines above")
-    found = read_json(wanted.folder / run / "report" / "metrics.json")["aggregates"]
-    means = {name: found.get(name, {}).get("mean") for name in BOARDS[card.task].primary}
+    aggregates = read_json(options.folder / run / "report" / "metrics.json")["aggregates"]
+    means = {name: aggregates.get(name, {}).get("mean") for name in BOARDS[card.task].primary}
     scores = {name: round(mean, 4) for name, mean in means.items() if mean is not None}
     if not scores:
         raise InputError(f"{data}: expected annotated images to score on, found none")
-    cases = len(read_json(wanted.folder / run / "run.json")["cases"])
+    cases = len(read_json(options.folder / run / "run.json")["cases"])
     title = f"{cases} image{'s' if cases > 1 else ''} of {data.resolve().name}"
     write_json(path, {**read_json(path), "scores": {title: scores}})
 

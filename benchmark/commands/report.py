@@ -73,11 +73,13 @@ def report_command(options: ReportOptions, console: Console) -> int:
         basis = _of_runs(runs, out) if runs else _of_files(options, out, console)
         taken, notes = _taken(folders, basis)
         engine = FilesEngine(folders=taken)
-        manifests = [one.manifest for one in taken.values()]
+        manifests = [source.manifest for source in taken.values()]
         jobs = [*basis.jobs, *plan(basis.dataset, manifests, engine, out)]
         request = Request(basis.recipe, basis.task, [], manifests, {}, engine, named=True)
         tables: dict[str, Any] = {key: getattr(options, key) for key in ("wide", "csv", "json")}
-        given = BenchmarkOptions(keep_going=True, blind=options.blind, **tables, **basis.words)
+        run_options = BenchmarkOptions(
+            keep_going=True, blind=options.blind, **tables, **basis.words
+        )
         engines = [run.facts.engine for run in runs] + [engine.name for _ in taken]
         facts = RunFacts(
             " and ".join(dict.fromkeys(engines)),
@@ -85,10 +87,12 @@ def report_command(options: ReportOptions, console: Console) -> int:
             options.command,
             "those of each run" if runs else "none: nothing was run",
             (*basis.notes, *notes, *(f"Left out: {reason}." for reason in lost)),
-            {name: one.origin for name, one in taken.items()},
+            {name: source.origin for name, source in taken.items()},
         )
-        found = ended(PlannedRun(out, basis.dataset, request, jobs, given, console), facts)
-    return max(conclude(found, out, given, console), bool(lost))
+        conclusion = ended(
+            PlannedRun(out, basis.dataset, request, jobs, run_options, console), facts
+        )
+    return max(conclude(conclusion, out, run_options, console), bool(lost))
 
 
 def _sources(options: ReportOptions) -> tuple[list[FinishedRun], dict[str, Path], list[str]]:
@@ -158,8 +162,15 @@ def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:
         notes.append(f"Time and memory were measured by different means: {'; '.join(places)}.")
     if any(run.facts.reference for run in runs):
         notes.append("Metrics of the whole set are left out: they need the reference set.")
-    own = (dataset.name, dataset.title, dataset.size, dataset.task, dataset.seed)
-    recipe = Recipe(*own, dataset.fingerprint, ())  # nothing of it is made again
+    recipe = Recipe(  # nothing of it is made again
+        dataset.name,
+        dataset.title,
+        dataset.size,
+        dataset.task,
+        dataset.seed,
+        dataset.fingerprint,
+        (),
+    )
     request = replace(runs[0].facts.request or DataRequest(""), dataset=dataset.name)
     words = request_facts(request)
     return _Basis(recipe, dataset, runs[0].task, gathered(runs, out), notes, words)
@@ -169,10 +180,10 @@ def _of_files(options: ReportOptions, out: Path, console: Console) -> _Basis:
     """Return the data of a user's folder."""
     words: dict[str, Any] = {"dataset": str(_data(options, out)), "spacing": options.spacing}
     words["min_object_voxels"] = options.min_object_voxels
-    given = BenchmarkOptions(runs=out, task=options.task, **words)
-    made = recipe(replace(given.wanted, spacing=options.spacing or ASSUME))
-    dataset = make(made, given, given, None, console)
-    return _Basis(made, dataset, TASKS[made.task], [], [], words)
+    data_options = BenchmarkOptions(runs=out, task=options.task, **words)
+    data_recipe = recipe(replace(data_options.data_request, spacing=options.spacing or ASSUME))
+    dataset = make(data_recipe, data_options, data_options, None, console)
+    return _Basis(data_recipe, dataset, TASKS[data_recipe.task], [], [], words)
 
 
 def _data(options: ReportOptions, out: Path) -> Path:

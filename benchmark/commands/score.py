@@ -123,12 +123,12 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
     ]
     if options.edges == "published" and all(metric.evidence is not EDGES for metric in metrics):
         raise InputError("--edges published: expected a metric like edge_degradation, found none")
-    each = [metric for metric in metrics if metric.scope == "case"]
-    if options.objects and not any(metric.evidence is OVERLAP for metric in each):
+    by_case = [metric for metric in metrics if metric.scope == "case"]
+    if options.objects and not any(metric.evidence is OVERLAP for metric in by_case):
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
-    if each:
+    if by_case:
         with tempfile.TemporaryDirectory() as folder:
-            tables = _score_pairs(each, options, scores, step, Path(folder))
+            tables = _score_pairs(by_case, options, scores, step, Path(folder))
             if options.objects:
                 join_tables(options.objects, ["case"], tables)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
@@ -149,9 +149,9 @@ def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]
         if name in every and name not in exact:
             needs = LAYOUTS[every[name].family == "tracks"]
             raise InputError(f"metric {every[name].name} {needs}")
-    known = {m.name: m for m in exact.values()}
-    wanted = [exact[name.lower()].name if name.lower() in exact else name for name in names]
-    return [known[name] for name in pick("metric", wanted, known)] if wanted else []
+    by_name = {m.name: m for m in exact.values()}
+    chosen = [exact[name.lower()].name if name.lower() in exact else name for name in names]
+    return [by_name[name] for name in pick("metric", chosen, by_name)] if chosen else []
 
 
 def _score_pairs(
@@ -182,17 +182,17 @@ def _score_pairs(
         for (truth, prediction), table in zip(pairs, places.values(), strict=True)
     ]
     pool = beside([prediction for _, prediction in pairs if prediction])
-    found: dict[int, tuple[Answer, dict[str, list[str]]]] = {}
+    answers: dict[int, tuple[Answer, dict[str, list[str]]]] = {}
     step(0, len(pieces), pieces[0].name)
     for number, scored in pool.each(partial(_score_pair, metrics, options), pieces):
         assert not isinstance(scored, Lost)
-        found[number] = scored
-        step(len(found), len(pieces), pieces[number].name)
-    own = [found[number] for number in range(len(pieces))]
+        answers[number] = scored
+        step(len(answers), len(pieces), pieces[number].name)
+    ordered = [answers[number] for number in range(len(pieces))]
     scores.doubts = grouped(
-        {side: line for _, doubts in own for side, line in doubts.items()}, "file"
+        {side: line for _, doubts in ordered for side, line in doubts.items()}, "file"
     )
-    _total(metrics, scores, [answer for answer, _ in own])
+    _total(metrics, scores, [answer for answer, _ in ordered])
     return places if options.objects else {}
 
 
@@ -211,18 +211,18 @@ def _score_pair(
 ) -> tuple[Answer, dict[str, list[str]]]:
     """Return the scores of a prediction, with the doubts about both files."""
     data_range, name = options.data_range, pair.name
-    known = None if data_range is None else lambda: data_range
+    value_range = None if data_range is None else lambda: data_range
     readers, doubts = _readers(options, pair.truth, pair.prediction), {}
     if pair.prediction is None:
         answer = measure("", name, metrics, Facts({}), "missing output")
     else:
         image = None if pair.image is None else _reader(pair.image, options)
         every = {**readers, "image": image}
-        facts = case_facts(every, known, options.spacing, options.min_object_voxels)
+        facts = case_facts(every, value_range, options.spacing, options.min_object_voxels)
         answer = _measured(name, metrics, facts)
     if any(metric.family == "labels" for metric in metrics):
-        found = {f"{side} {name}": grey_doubt(read().array) for side, read in readers.items()}
-        doubts = {side: [line] for side, line in found.items() if line}
+        grey = {f"{side} {name}": grey_doubt(read().array) for side, read in readers.items()}
+        doubts = {side: [line] for side, line in grey.items() if line}
     for side, source in {"truth": pair.truth, "prediction": pair.prediction}.items():
         if isinstance(source, Masks) and (lines := readers[side]().origin.warnings):
             doubts[f"{side} {name}"] = [*doubts.get(f"{side} {name}", ()), *lines]
@@ -255,8 +255,8 @@ def _score_points(cases: Iterable[PointCase], options: ScoreOptions, step: Step)
         for done, case in enumerate(cases):
             step(done, done + 1, case.name)
             lost = measure("", case.name, metrics, Facts({}), "missing output")
-            known = case.prediction is not None
-            answers.append(_measured(case.name, metrics, case.facts) if known else lost)
+            predicted = case.prediction is not None
+            answers.append(_measured(case.name, metrics, case.facts) if predicted else lost)
             if options.objects:
                 tables[case.name,] = Path(folder) / f"{done}.csv"
                 case.write(tables[case.name,])
@@ -274,19 +274,19 @@ def _write_objects(
     spacing = options.spacing or truth.spacing
     labels = Volume(truth.array, spacing, truth.axes)
     predicted = readers.get("prediction")
-    found = labels.like(blank(truth.array) if predicted is None else predicted().array)
-    sides = {"truth": lambda: labels, "prediction": lambda: found}
+    prediction = labels.like(blank(truth.array) if predicted is None else predicted().array)
+    sides = {"truth": lambda: labels, "prediction": lambda: prediction}
     facts = case_facts(sides, None, spacing, options.min_object_voxels)
     table = answer.evidence.get(OVERLAP) or gather([OVERLAP], facts)[OVERLAP]
-    write_object_scores(path, table, measured_places(labels), measured_places(found))
+    write_object_scores(path, table, measured_places(labels), measured_places(prediction))
 
 
 def _measured(case: str, metrics: Metrics, facts: Facts) -> Answer:
     """Return the scores of a case or set, refused with the option that a metric lacks."""
     for metric in metrics:
         for fact in metric.evidence.missing(facts):
-            known = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact)
-            lack = known or f"--{fact.replace('_', '-')}; give it or leave it out"
+            remedy = LACKS.get(f"{metric.family} {fact}") or LACKS.get(fact)
+            lack = remedy or f"--{fact.replace('_', '-')}; give it or leave it out"
             raise InputError(f"metric {metric.name} needs {lack}")
     answer = measure("", case, metrics, facts)
     for reason in answer.refused.values():
@@ -307,9 +307,13 @@ def table(scores: FileScores) -> ValueTable:
     names = list(scores.aggregates)
     rows: dict[str, Mapping[str, float]] = dict(scores.cases)
     for title in ("mean", "pooled", "set", "undefined"):
-        found = {name: own[title] for name, own in scores.aggregates.items() if title in own}
-        if found and (title != "undefined" or any(found.values())):
-            rows[f"[{title}]"] = found
+        row = {
+            name: aggregate[title]
+            for name, aggregate in scores.aggregates.items()
+            if title in aggregate
+        }
+        if row and (title != "undefined" or any(row.values())):
+            rows[f"[{title}]"] = row
     return ValueTable(
         ["case", *names],
         [[case, *(values.get(name) for name in names)] for case, values in rows.items()],
@@ -320,34 +324,37 @@ def _sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
     """Return truth and result of each sequence in the challenge's layout, if it is that."""
     if (truth / "TRA").is_dir():
         return {truth.name.removesuffix("_GT"): (truth, prediction)}
-    found = sorted(path for path in truth.glob("[0-9][0-9]_GT") if (path / "TRA").is_dir())
-    return {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in found}
+    folders = sorted(path for path in truth.glob("[0-9][0-9]_GT") if (path / "TRA").is_dir())
+    return {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in folders}
 
 
 def _pairs(
-    truth: Path, other: Path, roles: Sequence[str] = (), rois: tuple[bool, bool] = (False, False)
+    truth: Path,
+    prediction: Path,
+    roles: Sequence[str] = (),
+    rois: tuple[bool, bool] = (False, False),
 ) -> list[tuple[Path, Path | None]]:
     """Return each file of the truth with the prediction of its name, or of its view."""
-    if is_file(truth) != is_file(other):
-        raise InputError(f"expected two files or two folders, found {truth} and {other}")
+    if is_file(truth) != is_file(prediction):
+        raise InputError(f"expected two files or two folders, found {truth} and {prediction}")
     if is_file(truth):
-        return [(truth, other)]
-    files, others = named(truth, rois=rois[0]), named(other, rois=rois[1])
+        return [(truth, prediction)]
+    files, others = named(truth, rois=rois[0]), named(prediction, rois=rois[1])
     views = {key: view_role(key) for key in files}
     fused = {key: view[0] for key, view in views.items() if view and view[1] == "fused"}
-    known = partners(files, other, others)
+    matches = partners(files, prediction, others)
     if roles and fused:
         files = {key: path for key, path in files.items() if key in fused or views[key] is None}
         seen = {view_role(key): path for key, path in others.items()}
         for key, specimen in fused.items():
             pairs = [(specimen, role) for role in roles if (specimen, role) in seen]
-            known.update({key: seen[pairs[0]]} if pairs else {})
-    if not known.keys() & files.keys():
+            matches.update({key: seen[pairs[0]]} if pairs else {})
+    if not matches.keys() & files.keys():
         first = next(iter(files.values()))
         raise InputError(
-            f"{other}: no file is named like one in {truth}; expected for example {first.name}"
+            f"{prediction}: no file is named like one in {truth}; expected for example {first.name}"
         )
-    return [(path, known.get(key)) for key, path in files.items()]
+    return [(path, matches.get(key)) for key, path in files.items()]
 
 
 def _annotated(options: ScoreOptions, *, images: bool) -> list[Item]:
@@ -376,31 +383,33 @@ def _of_items(
     cases = {truth: item for item in items if (truth := _truth(item, images=images)) is not None}
     names = {truth: item.name for truth, item in cases.items()}
     predictions = named(options.prediction, rois=True)
-    known = partners(names.values(), options.prediction, predictions)
-    if not known:  # of programs that leave out folders
+    matches = partners(names.values(), options.prediction, predictions)
+    if not matches:  # of programs that leave out folders
         stems = {truth: image_name(item.image) for truth, item in cases.items()}
         names = stems if len({*stems.values()}) == len(names) else names
-        known = partners(names.values(), options.prediction, predictions)
-    if not known:
+        matches = partners(names.values(), options.prediction, predictions)
+    if not matches:
         first = next(iter(names.values()))
         raise InputError(
             f"{options.prediction}: no file is named like an image in {options.truth}; expected "
             f"for example {first}.tif"
         )
-    pairs = [(truth, known.get(name)) for truth, name in names.items()]
+    pairs = [(truth, matches.get(name)) for truth, name in names.items()]
     return names, pairs, {truth: item.image for truth, item in cases.items()}
 
 
-def _drawn(own: Source, *others: Source | None) -> Source:
+def _drawn(source: Source, *others: Source | None) -> Source:
     """Return ROIs as labels of the size of another file of the case, or of the image beside."""
-    if isinstance(own, Masks) or not is_rois(own):
-        return own
-    files = [other.image if isinstance(other, Masks) else other for other in others if other]
-    near = (path for path in readable(own.parent) if bare_name(path) == bare_name(own))
+    if isinstance(source, Masks) or not is_rois(source):
+        return source
+    files = [
+        partner.image if isinstance(partner, Masks) else partner for partner in others if partner
+    ]
+    near = (path for path in readable(source.parent) if bare_name(path) == bare_name(source))
     image = next((path for path in files if not is_rois(path)), None) or next(near, None)
     if image is None:
-        raise InputError(f"{own}: expected an image of its size: --image, or beside the ROIs")
-    return Masks(own.parent, own, read_rules(own.parent), image=image)
+        raise InputError(f"{source}: expected an image of its size: --image, or beside the ROIs")
+    return Masks(source.parent, source, read_rules(source.parent), image=image)
 
 
 def _readers(options: ScoreOptions, truth: Source, prediction: Source | None) -> dict[str, Reader]:
@@ -439,8 +448,8 @@ def _side(options: ScoreOptions, path: Path, labels: Path | None) -> ImageSet:
         files = [item.image for item in items] or files_of(path, options.data_root)
         return ImageSet([_reader(file, options) for file in files])
     pairs = _pairs(path, labels)
-    missing = [file.name for file, found in pairs if found is None]
+    missing = [file.name for file, match in pairs if match is None]
     if missing:
         raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
     read = partial(_reader, options=options)
-    return ImageSet([read(file) for file, _ in pairs], [read(own) for _, own in pairs if own])
+    return ImageSet([read(file) for file, _ in pairs], [read(match) for _, match in pairs if match])

@@ -56,8 +56,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
     """Simulate a dataset and return its folder."""
     if options.frames is not None:
         return simulate_series(options, options.frames, console)
-    made = recipe(options.request())
-    if made.seed is None:
+    data_recipe = recipe(options.request())
+    if data_recipe.seed is None:
         raise InputError(
             f"{options.dataset}: a folder of images cannot be simulated; name a dataset"
         )
@@ -67,9 +67,9 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
         if options.folder.is_relative_to(options.out.resolve()):
             raise InputError(f"{options.out}: the folder of all results; name another one")
     run = RunOptions()
-    engine = start_engine(run, made.through, console) if made.through else None
+    engine = start_engine(run, data_recipe.through, console) if data_recipe.through else None
     with opened(options, options.folder, console) as cluster:
-        dataset = make(made, options, run, engine, console, cluster=cluster)
+        dataset = make(data_recipe, options, run, engine, console, cluster=cluster)
     missed = [(case.name, case.facts().get("metadata", {}).get("missed")) for case in dataset.cases]
     if lines := [f"{case}: {line}" for case, line in missed if line]:
         lines_to(console)(f"note: {len(lines)} of {len(missed)} cases miss a value: {lines[0]}")
@@ -115,51 +115,51 @@ def _copy(source: Path, target: Path) -> None:
 def simulate_series(options: SimulateOptions, frames: int, console: Console) -> Path:
     """Simulate sequences 01, 02, ... of a dataset and return their folder."""
     if options.out is None or options.layout != "plain":
-        found = "no --out" if options.out is None else f"--layout {options.layout}"
-        raise InputError(f"--frames {frames}: expected --out FOLDER and no layout, found {found}")
+        option = "no --out" if options.out is None else f"--layout {options.layout}"
+        raise InputError(f"--frames {frames}: expected --out FOLDER and no layout, found {option}")
     cases = options.cases or 1
-    made = simulated(options.dataset, options.size or None, cases, tuple(options.settings))
-    if made is None:
+    simulation = simulated(options.dataset, options.size or None, cases, tuple(options.settings))
+    if simulation is None:
         raise InputError(
             f"{options.dataset}: --frames needs a simulated dataset, found no such one"
         )
     path = "cytosuite.datasets.{}.series"
-    if find_spec(path.format(made.manifest.name)) is None:
+    if find_spec(path.format(simulation.manifest.name)) is None:
         simulated_ones = [n for n, m in dataset_manifests().items() if m.kind == "simulated"]
         able = [name for name in simulated_ones if find_spec(path.format(name))]
         raise InputError(
-            f"--frames {frames}: the dataset {made.manifest.name} has no time series; those that "
-            f"have: {', '.join(able)}"
+            f"--frames {frames}: the dataset {simulation.manifest.name} has no time series; those "
+            f"that have: {', '.join(able)}"
         )
-    module = import_module(path.format(made.manifest.name))
+    module = import_module(path.format(simulation.manifest.name))
     need_folder(options.out, new=True)
-    engine = start_engine(RunOptions(), made.through, console) if made.through else None
+    engine = start_engine(RunOptions(), simulation.through, console) if simulation.through else None
     streams = np.random.SeedSequence(options.seed).spawn(cases)
     record = {
-        "dataset": made.manifest.name,
-        "version": made.manifest.version,
-        "size": made.size,
+        "dataset": simulation.manifest.name,
+        "version": simulation.manifest.version,
+        "size": simulation.size,
         "seed": options.seed,
         "frames": frames,
         "sequences": cases,
-        "parameters": made.parameters.model_dump(mode="json"),
-        "files": files(made.parameters),
-        "source": sources(made.manifest.name),
+        "parameters": simulation.parameters.model_dump(mode="json"),
+        "files": files(simulation.parameters),
+        "source": sources(simulation.manifest.name),
         "numpy": np.__version__,
-        **({"through": list(made.through)} if made.through else {}),
+        **({"through": list(simulation.through)} if simulation.through else {}),
     }
-    title = f"simulating {made.manifest.name} ({made.size})"
+    title = f"simulating {simulation.manifest.name} ({simulation.size})"
     with atomic(options.out) as temporary:
         with progress(console, title) as step:
             for number, stream in enumerate(streams):
                 name = f"{number + 1:02d}"
                 rng = np.random.default_rng(stream)
                 module.write_series(
-                    *(temporary, rng, made.parameters, frames, name),
+                    *(temporary, rng, simulation.parameters, frames, name),
                     lambda done, before=number * frames: step(before + done, cases * frames),
                 )
         if engine is not None:
-            _pass(temporary, made, options, engine, console)
+            _pass(temporary, simulation, options, engine, console)
         write_json(temporary / "dataset.json", record)
         if options.out.exists():
             options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
@@ -167,13 +167,13 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
 
 
 def _pass(
-    folder: Path, made: Simulated, options: SimulateOptions, engine: Engine, console: Console
+    folder: Path, simulation: Simulated, options: SimulateOptions, engine: Engine, console: Console
 ) -> None:
-    """Send the frames of all sequences through the pipeline of a recipe; the last images stay."""
-    name = made.manifest.name
-    frames = replace(recipe(DataRequest(str(folder), through=made.through)), name=name)
-    own = replace(options, runs=folder / ".through")
-    for case in make(frames, own, RunOptions(), engine, console).cases:
+    """Send the frames of all sequences through the chain of a recipe; the last images stay."""
+    name = simulation.manifest.name
+    frames = replace(recipe(DataRequest(str(folder), through=simulation.through)), name=name)
+    inner = replace(options, runs=folder / ".through")
+    for case in make(frames, inner, RunOptions(), engine, console).cases:
         sequence, frame = case.name.split("_")
         image = case.socket(IMAGE.slug)
         assert image is not None  # each frame has had one
@@ -203,26 +203,27 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
         return
     if options.drawn is not None:
         spacing = voxel or (0.5, 0.25, 0.25)
-        found = draw_to(options.out, options.drawn, spacing_um=spacing, seed=seed)
+        phantoms = draw_to(options.out, options.drawn, spacing_um=spacing, seed=seed)
     else:
         assert options.image is not None  # one of both is there
         cutting, copies = Cutting(spacing_um=voxel, smooth_um=options.smooth), options.copies
         places = (options.image, options.labels, options.out)
-        found = extract_to(*places, cutting=cutting, augment_copies=copies, seed=seed)
-    skipped = ", ".join(f"{count} {reason}" for reason, count in found.skipped.items())
+        phantoms = extract_to(*places, cutting=cutting, augment_copies=copies, seed=seed)
+    skipped = ", ".join(f"{count} {reason}" for reason, count in phantoms.skipped.items())
     lines_to(console)(
-        f"written: {found.folder}, {found.nuclei} nuclei and {found.copies} copies, median volume "
-        f"{found.median_volume_um3:.0f} µm³" + (f"; left out: {skipped}" if skipped else "")
+        f"written: {phantoms.folder}, {phantoms.nuclei} nuclei and {phantoms.copies} copies, "
+        f"median volume {phantoms.median_volume_um3:.0f} µm³"
+        + (f"; left out: {skipped}" if skipped else "")
     )
 
 
 def rules_of(options: LabelsOptions) -> MaskRules:
     """Return the rules of a folder, overridden by the options of their names."""
     typed = {key: getattr(options, key) for key in MaskRules.model_fields}
-    given = {key: value for key, value in typed.items() if value is not None and value != []}
-    if "classes" in given:
-        given["classes"] = dict(text.partition("=")[::2] for text in options.classes)
-    return parse("labels", {**read_rules(options.folder).model_dump(), **given}, MaskRules)
+    overrides = {key: value for key, value in typed.items() if value is not None and value != []}
+    if "classes" in overrides:
+        overrides["classes"] = dict(text.partition("=")[::2] for text in options.classes)
+    return parse("labels", {**read_rules(options.folder).model_dump(), **overrides}, MaskRules)
 
 
 def labels_command(options: LabelsOptions, console: Console) -> None:
@@ -230,17 +231,17 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
     say = lines_to(console)
     need_folder(options.out, new=True)
     rules = rules_of(options)
-    found = annotated(options.folder, rules)
-    if options.rois and not found.items:
+    annotated_images = annotated(options.folder, rules)
+    if options.rois and not annotated_images.items:
         _outline(options, console)
         return
-    if not found.items:
+    if not annotated_images.items:
         raise InputError(f"{options.folder}: expected {LAYOUTS}, found none")
     rows: list[tuple[object, ...]] = []
     total = Counter[str]()
     with progress(console, "combining") as step, atomic(options.out) as temporary:
-        for done, (name, image, labels, _) in enumerate(found.items):
-            step(done, len(found.items), name)
+        for done, (name, image, labels, _) in enumerate(annotated_images.items):
+            step(done, len(annotated_images.items), name)
             combined = labels.read()
             write(temporary / "labels" / f"{name}.tif", combined.volume)
             if options.rois:
@@ -252,16 +253,19 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
         head = ("image", "id", "class", "file", "area", "lost", "pieces")
         with written(temporary / OBJECTS) as add:
             add([head, *rows])
-        if columns := dict.fromkeys(key for own in found.items for key in own.facts):
+        if columns := dict.fromkeys(key for case in annotated_images.items for key in case.facts):
             with written(temporary / FILE) as add:
                 add([(NAME, *columns)])
-                add((own.name, *(own.facts.get(key, "") for key in columns)) for own in found.items)
-        step(len(found.items), len(found.items))
+                add(
+                    (case.name, *(case.facts.get(key, "") for key in columns))
+                    for case in annotated_images.items
+                )
+        step(len(annotated_images.items), len(annotated_images.items))
         if options.out.exists():
             options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
-    say(f"{len(found.items)} images; {sentence(total, rules.overlap)}")
-    if found.skipped:
-        say(summary(dict(found.skipped)))
+    say(f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
+    if annotated_images.skipped:
+        say(summary(dict(annotated_images.skipped)))
     say(f"written: {options.out}")
 
 
@@ -293,9 +297,9 @@ def combine_command(options: CombineOptions, console: Console) -> None:
     with progress(console, "combining") as step, atomic(options.out) as temporary:
         for done, (name, paths) in enumerate(pairs.items()):
             step(done, len(pairs), name)
-            found = weighted_sum(paths, options.weights)
-            clipped += found.metadata.get(CLIPPED, 0) != 0
-            write(temporary / f"{name}.tif", found)
+            volume = weighted_sum(paths, options.weights)
+            clipped += volume.metadata.get(CLIPPED, 0) != 0
+            write(temporary / f"{name}.tif", volume)
         step(len(pairs), len(pairs))
         if options.out.exists():
             options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
@@ -316,13 +320,13 @@ def calibrate_command(options: CalibrateOptions, console: Console) -> None:
         raise InputError("--data-root: labels are read from a file or folder, not from a list")
     with progress(console, "calibrating", minor=True) as step:
         names = ("rounds", "cases", "seed", "pattern", "spacing", "part", "recursive")
-        wanted: dict[str, Any] = {name: getattr(options, name) for name in names}
+        arguments: dict[str, Any] = {name: getattr(options, name) for name in names}
         number = options.workers or os.cpu_count() or 1
-        wanted |= {"say": say, "step": step, "draw_strip": write_strip}
-        wanted["each"] = processes(number).each
+        arguments |= {"say": say, "step": step, "draw_strip": write_strip}
+        arguments["each"] = processes(number).each
         places = options.dataset, options.real, options.out
         if options.dataset in DATASETS:
-            written = learn(*places, **wanted)
+            written = learn(*places, **arguments)
         else:
-            written = calibrate(*places, data_root=options.data_root, workers=number, **wanted)
+            written = calibrate(*places, data_root=options.data_root, workers=number, **arguments)
     say(f"written: {written}")

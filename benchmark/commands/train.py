@@ -59,8 +59,8 @@ def train(options: TrainOptions, console: Console) -> Path:
     if is_tool(name):
         return _by_its_tool(options, console)
     networks = [e for e in algorithms() if (home / e / "training" / "train.py").is_file()]
-    known = [e for e in algorithms() if (home / e / "training").is_dir() or is_tool(e)]
-    pick("algorithm that is trained", [name], known)
+    trainable = [e for e in algorithms() if (home / e / "training").is_dir() or is_tool(e)]
+    pick("algorithm that is trained", [name], trainable)
     need_packages(name, "training.train" if name in networks else "cytosuite.training.command")
     out = workplace() / "weights" / name
     work = workplace() / "runs" / "training" / options.name
@@ -70,10 +70,10 @@ def train(options: TrainOptions, console: Console) -> Path:
         command += ["--from", str(named_models(options.start, [name])[name].resolve())]
     if options.settings:
         command += ["--settings", str(_settings(options.settings, home / name / "training"))]
-    wanted = [_wanted(text, options) for text in (options.dataset, *options.data)]
+    requests = [_training_data(text, options) for text in (options.dataset, *options.data)]
     command += ["--wait", "--ends-with", str(os.getpid())]
-    command += chain.from_iterable(map(_announced, wanted))
-    _run(command, lambda: [_made(data, options.run, console) for data in wanted])
+    command += chain.from_iterable(map(_announced, requests))
+    _run(command, lambda: [_made(data, options.run, console) for data in requests])
     return out / f"{options.name}.json"
 
 
@@ -86,10 +86,10 @@ def _by_its_tool(options: TrainOptions, console: Console) -> Path:
         raise InputError(f"--{flag} is for our networks; {name} has its own learn.toml")
     card = new_card(workplace() / "weights" / name, options.name)
     settings = settings_of(name, options.settings)
-    wanted = _wanted(options.dataset, options)
-    found = wanted.recipe or recipe(wanted.options.request())
-    engine = start_engine(run, list(dict.fromkeys([*found.through, name])), console)
-    dataset = make(found, wanted.options, run, engine, console)
+    request = _training_data(options.dataset, options)
+    data_recipe = request.recipe or recipe(request.options.request())
+    engine = start_engine(run, list(dict.fromkeys([*data_recipe.through, name])), console)
+    dataset = make(data_recipe, request.options, run, engine, console)
     limits = replace(
         run.limits(algorithms()[name]),
         timeout_s=DAYS_S,
@@ -110,13 +110,13 @@ def _by_its_tool(options: TrainOptions, console: Console) -> Path:
         )
 
 
-def _settings(given: Path, home: Path) -> Path:
+def _settings(file: Path, home: Path) -> Path:
     """Return a file of settings by its path, else by the name of one of the algorithm's own."""
-    own = home / f"{given}.toml"
-    return own if own.is_file() and not given.is_file() else given.resolve()
+    shipped = home / f"{file}.toml"
+    return shipped if shipped.is_file() and not file.is_file() else file.resolve()
 
 
-class _Wanted(NamedTuple):
+class _TrainingData(NamedTuple):
     """One set of data, with its role."""
 
     role: str  # "" for the first one of the training
@@ -128,12 +128,12 @@ class _Wanted(NamedTuple):
         return f"{self.role}{'=' if self.role else ''}{folder.resolve()}"
 
 
-def _wanted(text: str, options: TrainOptions) -> _Wanted:
+def _training_data(text: str, options: TrainOptions) -> _TrainingData:
     """Return a dataset from ``dataset`` or ``role=dataset``, before it is made."""
     role, sign, dataset = text.rpartition("=")
     # A dataset's name wins over a folder of that name.
-    given = (Path(dataset).is_dir() or is_list(Path(dataset))) and simulated(dataset, None) is None
-    beside = given and bool(sign)  # its cases are not simulated, others' are
+    files = (Path(dataset).is_dir() or is_list(Path(dataset))) and simulated(dataset, None) is None
+    beside = files and bool(sign)  # its cases are not simulated, others' are
     data = DataOptions(
         dataset=dataset,
         size=None if beside else options.size,
@@ -144,26 +144,26 @@ def _wanted(text: str, options: TrainOptions) -> _Wanted:
         runs=options.runs,
     )
     changed = data.size or data.cases or data.settings  # which a recipe refuses for a folder
-    return _Wanted(role, data, recipe(data.request()) if changed or not given else None)
+    return _TrainingData(role, data, recipe(data.request()) if changed or not files else None)
 
 
-def _announced(wanted: _Wanted) -> list[str]:
+def _announced(request: _TrainingData) -> list[str]:
     """Return a dataset as words for the check of the training, which comes before it is made."""
-    made = wanted.recipe
-    if made is None:
-        return ["--data", wanted.named(Path(wanted.options.dataset))]
-    # Of images behind a pipeline nothing is known yet.
-    parameters = None if made.through else made.record["parameters"]
-    return ["--recipe", json.dumps([wanted.role, parameters])]
+    data_recipe = request.recipe
+    if data_recipe is None:
+        return ["--data", request.named(Path(request.options.dataset))]
+    # Of images behind a chain nothing is known yet.
+    parameters = None if data_recipe.through else data_recipe.record["parameters"]
+    return ["--recipe", json.dumps([request.role, parameters])]
 
 
-def _made(wanted: _Wanted, run: RunOptions, console: Console) -> str:
+def _made(request: _TrainingData, run: RunOptions, console: Console) -> str:
     """Return ``folder`` or ``role=folder`` of a dataset, which is made where it is simulated."""
-    made = wanted.recipe
-    if made is None:
-        return wanted.named(Path(wanted.options.dataset))
-    engine = start_engine(run, made.through, console) if made.through else None
-    return wanted.named(make(made, wanted.options, run, engine, console).home)
+    data_recipe = request.recipe
+    if data_recipe is None:
+        return request.named(Path(request.options.dataset))
+    engine = start_engine(run, data_recipe.through, console) if data_recipe.through else None
+    return request.named(make(data_recipe, request.options, run, engine, console).home)
 
 
 def _run(command: Sequence[str], make: Callable[[], list[str]]) -> None:

@@ -73,5 +73,5 @@ class RankOptions(TableOptions):
     @property
     def columns(self) -> dict[str, str]:
         """Names of columns in the files, by ours."""
-        given = {name: getattr(self, name) for name in COLUMNS}
-        return {name: theirs for name, theirs in given.items() if theirs}
+        typed = {name: getattr(self, name) for name in COLUMNS}
+        return {name: theirs for name, theirs in typed.items() if theirs}

@@ -42,9 +42,9 @@ class AddOptions:
     @property
     def facts(self) -> "dict[str, Value]":
         """The images that the user describes; InputError of a text without a key."""
-        found = dict(fact(text, "--describes", "key=value") for text in self.describes)
-        found |= {"spacing": self.spacing} if self.spacing else {}
-        return found | ({"diameter_um": self.diameter} if self.diameter else {})
+        facts = dict(fact(text, "--describes", "key=value") for text in self.describes)
+        facts |= {"spacing": self.spacing} if self.spacing else {}
+        return facts | ({"diameter_um": self.diameter} if self.diameter else {})
 
     @property
     def entries(self) -> dict[str, str]:

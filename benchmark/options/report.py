@@ -39,8 +39,8 @@ class ReportOptions(TableOptions):
     @property
     def command(self) -> str:
         """The command that makes the report again."""
-        given = {"truth": self.truth, "images": self.images, "task": self.task, "out": self.out}
-        words = [*self.sources, *(w for k, v in given.items() if v for w in (f"--{k}", str(v)))]
+        flags = {"truth": self.truth, "images": self.images, "task": self.task, "out": self.out}
+        words = [*self.sources, *(w for k, v in flags.items() if v for w in (f"--{k}", str(v)))]
         words += ["--spacing", ",".join(f"{s:g}" for s in self.spacing)] if self.spacing else []
         small = self.min_object_voxels
         words += ["--min-object-voxels", str(small)] if small else []

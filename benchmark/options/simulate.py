@@ -89,12 +89,12 @@ class LabelsOptions:
 def weights(text: str | None) -> tuple[float, ...]:
     """Return the weights of an option; InputError where one is no finite number."""
     try:
-        found = tuple(float(part) for part in (text or "1,1").split(","))
+        numbers = tuple(float(part) for part in (text or "1,1").split(","))
     except ValueError:
-        found = ()
-    if len(found) != 2 or not all(map(isfinite, found)):
+        numbers = ()
+    if len(numbers) != 2 or not all(map(isfinite, numbers)):
         raise InputError(f"--weights: expected two numbers like 1,0.5, found {text}")
-    return found
+    return numbers
 
 
 @dataclass(frozen=True, kw_only=True)

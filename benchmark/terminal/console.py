@@ -39,15 +39,15 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
     if not text:
         return None
     try:
-        found = tuple(float(part) for part in text.split(","))
+        lengths = tuple(float(part) for part in text.split(","))
     except ValueError:
-        found = ()
-    if not found or not all(LEAST_UM <= length <= MOST_UM for length in found):
+        lengths = ()
+    if not lengths or not all(LEAST_UM <= length <= MOST_UM for length in lengths):
         raise InputError(
             f"spacing must be numbers in µm like 2,0.5,0.5, found {text!r}; from {LEAST_UM:g} to "
             f"{MOST_UM:g}"
         )
-    return found
+    return lengths
 
 
 def voxel_size(text: str | None) -> Size | None:
@@ -58,10 +58,12 @@ def voxel_size(text: str | None) -> Size | None:
 def box(text: str | None) -> tuple[slice, ...]:
     """Return the part of an image, ``begin:end`` along each axis; empty without a text."""
     parts = [re.fullmatch(r"(\d*):(\d*)", part) for part in (text or "").split(",") if text]
-    found = [slice(*(int(end) if end else None for end in own.groups())) for own in parts if own]
-    if len(found) < len(parts):
+    slices = [
+        slice(*(int(end) if end else None for end in match.groups())) for match in parts if match
+    ]
+    if len(slices) < len(parts):
         raise InputError(f"crop must be like 0:32,243:499,366:622 (z,y,x), found {text!r}")
-    return tuple(found)
+    return tuple(slices)
 
 
 def printable(text: str | None) -> str | None:
@@ -83,16 +85,16 @@ def several(texts: Iterable[str] | None) -> list[str]:
 
 def pairs(texts: Iterable[str] | None) -> list[str]:
     """Return settings of parameters, with commas or spaces between several in one text."""
-    found = []
+    settings = []
     for text in texts or []:
         start = 0
         for gap in re.finditer(r"[\s,]+(?=[a-z_]+(?:\.[a-z_]+)*\s*=)", text):
             before = text[: gap.start()]
             if all(before.count(a) == before.count(b) for a, b in ("[]", "{}")):
-                found.append(text[start : gap.start()])
+                settings.append(text[start : gap.start()])
                 start = gap.end()
-        found.append(text[start:])
-    return [part.strip() for part in found if part.strip()]
+        settings.append(text[start:])
+    return [part.strip() for part in settings if part.strip()]
 
 
 def plain_name(text: str | None) -> str | None:

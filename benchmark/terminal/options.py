@@ -68,18 +68,22 @@ def as_callback(
 ) -> Callable[..., None]:
     """Return a command with a parameter per field of its options; it is loaded when it runs."""
     hints = get_type_hints(options)
-    parsers = {own.name: own.metadata["parse"] for own in fields(options) if own.metadata["parse"]}
+    parsers = {
+        option.name: option.metadata["parse"]
+        for option in fields(options)
+        if option.metadata["parse"]
+    }
     parameters = []
-    for own in fields(options):
-        kind, default = hints[own.name], own.default
-        if own.name in parsers:
-            kind, default = (list[str] if own.metadata["repeatable"] else str) | None, None
+    for option in fields(options):
+        kind, default = hints[option.name], option.default
+        if option.name in parsers:
+            kind, default = (list[str] if option.metadata["repeatable"] else str) | None, None
         parameters.append(
             inspect.Parameter(
-                own.name,
+                option.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=inspect.Parameter.empty if default is MISSING else default,
-                annotation=Annotated[kind, own.metadata["mark"]],
+                annotation=Annotated[kind, option.metadata["mark"]],
             )
         )
 
@@ -172,11 +176,12 @@ class DataOptions(SimulatedOptions):
     runs: Path | None = option(None, "Folder for all results.")
 
     def request(self, **more: Any) -> "DataRequest":  # noqa: ANN401 - fields of the request
-        """Return the wanted dataset."""
+        """Return the request of the dataset."""
         from cytosuite.benchmark.data.recipe import DataRequest  # loads the datasets
 
-        wanted = (self.dataset, self.size or None, self.seed, self.cases, tuple(self.settings))
-        return DataRequest(*wanted, **more)
+        return DataRequest(
+            self.dataset, self.size or None, self.seed, self.cases, tuple(self.settings), **more
+        )
 
     @property
     def processes(self) -> int:
@@ -253,8 +258,8 @@ class OwnOptions(ImageOptions):
     @property
     def metadata(self) -> dict[str, Scalar]:
         """The facts that the user gives about the images."""
-        given = {"channel": self.channel, "diameter_um": self.diameter, "outline": self.outline}
-        return {key: value for key, value in given.items() if value is not None}
+        facts = {"channel": self.channel, "diameter_um": self.diameter, "outline": self.outline}
+        return {key: value for key, value in facts.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,10 +328,19 @@ class PhaseOptions(RunOptions, DataOptions):
     splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
 
     @property
-    def wanted(self) -> "DataRequest":
-        """The wanted dataset, after a look at the task."""
+    def data_request(self) -> "DataRequest":
+        """The request of the dataset, after a look at the task."""
         pick("task", [self.task] if self.task else [], TASKS)
-        own = {"part": self.part, "recursive": self.recursive, "data_root": self.data_root}
-        own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
-        own |= {"only": self.only, "splits": self.splits, "radius_um": self.radius}
-        return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)
+        return self.request(
+            task=self.task,
+            through=self.through,
+            spacing=self.spacing,
+            part=self.part,
+            recursive=self.recursive,
+            data_root=self.data_root,
+            min_object_voxels=self.min_object_voxels,
+            reference=self.reference,
+            only=self.only,
+            splits=self.splits,
+            radius_um=self.radius,
+        )

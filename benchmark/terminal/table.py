@@ -51,14 +51,14 @@ def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
     """Print the columns that fit, name the others; a terminal folds sentences, a pipe cuts."""
     columns = {name: [row[n] for row in table.rows] for n, name in enumerate(table.names)}
     texts = {name: _texts(name, cells) for name, cells in columns.items()}
-    known = [name for name in table.names if set(texts[name]) != {NOTHING}]
-    shown = [name for name in known if name in table.names[: None if wide else table.main]]
-    keys = [name for name in table.names[: table.keys] if name in known]
+    filled = [name for name in table.names if set(texts[name]) != {NOTHING}]
+    shown = [name for name in filled if name in table.names[: None if wide else table.main]]
+    keys = [name for name in table.names[: table.keys] if name in filled]
     folds = console.is_terminal and not wide
     width = console.width if console.is_terminal else get_terminal_size((LINE, 0)).columns
-    widths = {name: max(map(cell_len, (name, *texts[name]))) for name in known}
-    cut = {n for n in known if _is_sentence(columns[n], texts[n]) and (folds or n not in keys)}
-    least = {n: min(widths[n], FOLDED) if n in cut and not wide else widths[n] for n in known}
+    widths = {name: max(map(cell_len, (name, *texts[name]))) for name in filled}
+    cut = {n for n in filled if _is_sentence(columns[n], texts[n]) and (folds or n not in keys)}
+    least = {n: min(widths[n], FOLDED) if n in cut and not wide else widths[n] for n in filled}
 
     def together() -> int:
         """Return the characters of the shown columns in a line."""
@@ -81,7 +81,7 @@ def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
         page.print(grid)
     for line in lines.get().splitlines():
         console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
-    if hidden := known[len(shown) :]:
+    if hidden := filled[len(shown) :]:
         more = f" and {len(hidden) - NAMED} more" if len(hidden) > NAMED else ""
         line = f"not shown: {', '.join(hidden[:NAMED])}{more} (--wide or --csv FILE)"
         console.print(line, style="dim", highlight=False, markup=False)
@@ -101,8 +101,7 @@ def keep(table: ValueTable, options: TableOptions, value: object | None = None) 
     if options.csv is not None:
         _write(options.csv, table.csv())
     if options.json is not None:
-        found = table.records() if value is None else value
-        text = json_text(found)
+        text = json_text(table.records() if value is None else value)
         _write(options.json, f"{text}\n")
 
 
