@@ -23,7 +23,7 @@ def circles(points: Points, full: tuple[int, ...], shape: tuple[int, ...]) -> ND
     places[:, 3 - axes :] = points.array
     places = (places + 0.5) * scale - 0.5
     radius = max(RADIUS_PX * points.spacing[-1], SMALLEST_PX * float(um[1:].max()))
-    found, nearest = np.zeros(shape, np.uint32), np.full(shape, np.inf)
+    discs, nearest = np.zeros(shape, np.uint32), np.full(shape, np.inf)
     first = np.maximum(np.ceil(places - radius / um), 0).astype(np.int64)
     middle = np.round(places).astype(np.int64)  # a ball between two planes is seen in one
     last = np.minimum(np.floor(places + radius / um), np.array(shape) - 1).astype(np.int64)
@@ -32,9 +32,9 @@ def circles(points: Points, full: tuple[int, ...], shape: tuple[int, ...]) -> ND
     for n in np.flatnonzero(inside).tolist():
         box = tuple(slice(low, high + 1) for low, high in zip(first[n], last[n], strict=True))
         away = _squares(box, places[n], um)
-        own = (away <= max(radius**2, float(away.min()))) & (away < nearest[box])
-        found[box][own], nearest[box][own] = n + 1, away[own]
-    return found
+        nearer = (away <= max(radius**2, float(away.min()))) & (away < nearest[box])
+        discs[box][nearer], nearest[box][nearer] = n + 1, away[nearer]
+    return discs
 
 
 def _squares(box: tuple[slice, ...], place: NDArray[Any], um: NDArray[Any]) -> NDArray[Any]:

@@ -27,7 +27,7 @@ from cytosuite.contract.manifest import (
     parse,
 )
 from cytosuite.contract.metadata import acquisition
-from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Task
+from cytosuite.contract.tasks import ACQUISITION, LABELS, TASKS, Socket, Task
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import Scalar, atomic, link, read_json, sweep, write_json
@@ -101,8 +101,7 @@ class Case:
 
     def inputs(self, task: Task) -> dict[str, Path]:
         """Return the input images and labels that a case holds for a task, the main one first."""
-        found = {s.slug: self.socket(s.slug) for s in task.inputs if s.is_volume}
-        return {slug: path for slug, path in found.items() if path is not None}
+        return self._files(socket for socket in task.inputs if socket.is_volume)
 
     def main(self, task: Task) -> Path | None:
         """Return the main input: the first image or labels of the task that the case holds."""
@@ -110,31 +109,33 @@ class Case:
 
     def truth(self, task: Task) -> dict[str, Path]:
         """Return the true outputs by slug; empty where the case is not annotated."""
-        found = {socket.slug: self.socket(socket.slug) for socket in task.outputs}
-        return {slug: path for slug, path in found.items() if path is not None}
+        return self._files(task.outputs)
+
+    def _files(self, sockets: Iterable[Socket]) -> dict[str, Path]:
+        """Return the files of the case by the slugs of the sockets."""
+        paths = {socket.slug: self.socket(socket.slug) for socket in sockets}
+        return {slug: path for slug, path in paths.items() if path is not None}
 
     def channels(self) -> dict[str, Path]:
         """Return other images of the case by the name of their channel."""
-        found = sorted((self.folder / "extras").glob("*-image/*"))
-        return {path.parent.name.removesuffix("-image"): path for path in found}
+        images = sorted((self.folder / "extras").glob("*-image/*"))
+        return {path.parent.name.removesuffix("-image"): path for path in images}
 
     def input(self, task: Task) -> Path:
         """Return the folder that becomes ``/input``, with links to the inputs of the task."""
         folder = self.folder / "inputs" / task.name
         if folder.is_dir():
             return folder
-        found = {socket.slug: self.socket(socket.slug) for socket in task.inputs}
-        given = {slug: path for slug, path in found.items() if path is not None}
         with alone(self.folder):  # another run may want them at the same time
             if not folder.is_dir():
                 with atomic(folder) as temporary:
-                    write_case(temporary, task, self.name, given)
+                    write_case(temporary, task, self.name, self._files(task.inputs))
         return folder
 
     def facts(self) -> dict[str, Any]:
         """Return the content of ``case.json``."""
-        found: dict[str, Any] = read_json(self.folder / FACTS)
-        return found
+        facts: dict[str, Any] = read_json(self.folder / FACTS)
+        return facts
 
     @property
     def min_object_voxels(self) -> int:
@@ -144,8 +145,8 @@ class Case:
     @property
     def radius_um(self) -> float | None:
         """Largest distance of paired points, µm; None: that of the metrics."""
-        found: float | None = self.facts().get("radius_um")
-        return found
+        radius: float | None = self.facts().get("radius_um")
+        return radius
 
     def classes(self) -> dict[str, str]:
         """Return the classes of the true labels by their number, empty where they have none."""
@@ -157,8 +158,8 @@ class Case:
 
     def conditions(self) -> dict[str, Scalar]:
         """Return the facts by which results are broken down, as the dataset states them."""
-        found: dict[str, Scalar] = self.facts()["conditions"]
-        return found
+        conditions: dict[str, Scalar] = self.facts()["conditions"]
+        return conditions
 
 
 # How a case is made: its place, its maker, and its record.
@@ -204,31 +205,31 @@ class Dataset:
 
 def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dataset:
     """Make the missing or altered cases of a dataset in `folder`; a second run waits for this."""
-    made = _expected(recipe, folder)
-    whole = all(is_whole(case.folder) for case in made.cases)
-    if not whole or (is_locked(made.home) and os.access(made.home, os.W_OK)):
-        with alone(made.home):  # a program killed at its end has left its lock
-            _make_missing(made, recipe, pool, progress)
-    made = replace(made, notes=(*made.notes, *_notes(made.cases, made.task)))
+    dataset = _expected(recipe, folder)
+    whole = all(is_whole(case.folder) for case in dataset.cases)
+    if not whole or (is_locked(dataset.home) and os.access(dataset.home, os.W_OK)):
+        with alone(dataset.home):  # a program killed at its end has left its lock
+            _make_missing(dataset, recipe, pool, progress)
+    dataset = replace(dataset, notes=(*dataset.notes, *_notes(dataset.cases, dataset.task)))
     try:
-        written = read_json(made.home / SUMMARY)
+        written = read_json(dataset.home / SUMMARY)
     except InputError:
         written = None
-    if written != made.summary():
-        write_json(made.home / SUMMARY, made.summary())
-    return made
+    if written != dataset.summary():
+        write_json(dataset.home / SUMMARY, dataset.summary())
+    return dataset
 
 
 def stored(home: Path) -> Dataset:
     """Return a dataset as it was written, without its reference set; its cases must be whole."""
     path = home / SUMMARY
-    found = parse(path, read_json(path), DatasetFile)
-    cases = tuple(Case(name, home / "cases" / name) for name in found.cases)
+    summary = parse(path, read_json(path), DatasetFile)
+    cases = tuple(Case(name, home / "cases" / name) for name in summary.cases)
     for case in cases:
         if not (is_whole(case.folder) and is_covered(case.folder, FACTS, ROOMS)):
             raise InputError(f"{case.folder}: not as it was made; run the benchmark again")
         parse(case.folder / FACTS, case.facts(), CaseFile)
-    words = found.model_dump() | {"title": found.title or found.name, "cases": cases}
+    words = summary.model_dump() | {"title": summary.title or summary.name, "cases": cases}
     return Dataset(home=home, **words)
 
 
@@ -239,25 +240,25 @@ def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> boo
     return needed <= offers and (not images or bool(images & offers))
 
 
-def _make_missing(made: Dataset, recipe: Recipe, pool: Pool, progress: Progress) -> None:
+def _make_missing(dataset: Dataset, recipe: Recipe, pool: Pool, progress: Progress) -> None:
     """Make the cases that are missing, in a folder that no other run writes into."""
-    total, folder = len(made.cases), made.home / "cases"
-    wanted = [
+    total, folder = len(dataset.cases), dataset.home / "cases"
+    missing = [
         (case, maker, recipe.records.get(case.name, recipe.record))
-        for case, (_, maker) in zip(made.cases, recipe.makers, strict=True)
+        for case, (_, maker) in zip(dataset.cases, recipe.makers, strict=True)
         if not is_whole(case.folder)
     ]
     if folder.is_dir():
         sweep(folder, depth=1)  # half-made cases of ended processes
-    there = total - len(wanted)
+    there = total - len(missing)
     progress(there, total)
     try:
-        if recipe.seed is not None and wanted and not compiled():  # else every worker compiles
-            _make_whole(wanted.pop(0))
+        if recipe.seed is not None and missing and not compiled():  # else every worker compiles
+            _make_whole(missing.pop(0))
             progress(there := there + 1, total)
-        for done, (number, ended) in enumerate(pool.each(_make_whole, wanted), start=1):
+        for done, (number, ended) in enumerate(pool.each(_make_whole, missing), start=1):
             if isinstance(ended, Lost):
-                raise InputError(f"{wanted[number][0].name}: not made, {ended.reason}; run again")
+                raise InputError(f"{missing[number][0].name}: not made, {ended.reason}; run again")
             progress(there + done, total)
     finally:
         if folder.is_dir():
@@ -340,17 +341,17 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
 def _notes(cases: tuple[Case, ...], task: str) -> Iterator[str]:
     """Yield notes on images without a voxel size, and on true objects that are not judged."""
     facts = [case.facts() for case in cases]
-    if assumed := sum(own["spacing_assumed"] for own in facts):
+    if assumed := sum(record["spacing_assumed"] for record in facts):
         images = f"{assumed} of {len(cases)} images give no voxel size"
         yield f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it)."
-    if drawn := [own["masks"] for own in facts if own.get("masks")]:
-        total = sum((Counter(own["counts"]) for own in drawn), Counter[str]())
+    if drawn := [record["masks"] for record in facts if record.get("masks")]:
+        total = sum((Counter(record["counts"]) for record in drawn), Counter[str]())
         if any(number for key, number in total.items() if key != "objects"):
             yield sentence(total, drawn[0]["overlap"])
-    found = [own["ignored"] for own in facts if own.get("ignored")]
-    if found and TASKS[task].main_output is LABELS:
-        objects, of = (sum(own[key] for own in found) for key in ("objects", "of"))
-        limit = f"have fewer than {found[0]['min_object_voxels']} voxels"
+    ignored = [record["ignored"] for record in facts if record.get("ignored")]
+    if ignored and TASKS[task].main_output is LABELS:
+        objects, of = (sum(record[key] for record in ignored) for key in ("objects", "of"))
+        limit = f"have fewer than {ignored[0]['min_object_voxels']} voxels"
         rule = "the scores ignore them, and the predictions that match them alone"
         yield f"{objects} of {of} true objects {limit}: {rule}."
 
@@ -360,8 +361,8 @@ def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
     sizes: Counter[int] = Counter()
     for part in slabs(labels.array) if labels is not None else ():
         assert labels is not None
-        found = np.unique(labels.array[part], return_counts=True)
-        sizes.update(dict(zip(*(numbers.tolist() for numbers in found), strict=True)))
+        counts = np.unique(labels.array[part], return_counts=True)
+        sizes.update(dict(zip(*(numbers.tolist() for numbers in counts), strict=True)))
     del sizes[0]  # the background
     small = sum(size < min_object_voxels for size in sizes.values())
     return {"min_object_voxels": min_object_voxels, "objects": small, "of": len(sizes)}

@@ -59,11 +59,11 @@ def write_hdf5(dataset: Dataset, folder: Path) -> None:
         image, labels = case.socket(slug), case.socket(LABELS.slug)
         if image is None or labels is None:
             raise InputError(f"{case.name}: HDF5 files need {slug} and {LABELS.slug}")
-        found = {"instances": labels}
+        masks = {"instances": labels}
         for name in GROUPS:
             for path in image_files(case.folder / "extras" / name):
-                found[name] = path
-        content = {"images": {"image": image}, "masks": found}
+                masks[name] = path
+        content = {"images": {"image": image}, "masks": masks}
         for room, paths in content.items():
             (folder / room).mkdir(parents=True, exist_ok=True)
             volumes = {f"data/{name}": read(path) for name, path in paths.items()}

@@ -25,8 +25,8 @@ def compiled() -> bool:
     """Return whether numba's cache holds loops of simulators that are as new as their sources."""
     source = PACKAGE / "datasets" / "physics"
     newest = max(path.stat().st_mtime for path in source.glob("_*_kernels.py"))
-    kept = os.environ.get("NUMBA_CACHE_DIR")
-    places = Path(kept).glob("physics_*/*.nbi") if kept else source.glob("__pycache__/*.nbi")
+    cache = os.environ.get("NUMBA_CACHE_DIR")
+    places = Path(cache).glob("physics_*/*.nbi") if cache else source.glob("__pycache__/*.nbi")
     return any(path.stat().st_mtime >= newest for path in places)
 
 

@@ -43,25 +43,25 @@ def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> tuple[int, .
 
 def _filled(labels: Pixels) -> list[NDArray[np.int64]]:
     """Return the number of voxels of objects in each plane along z, y and x."""
-    found = [np.zeros(size, np.int64) for size in labels.shape]
+    counts = [np.zeros(size, np.int64) for size in labels.shape]
     for part in slabs(labels):
         there = labels[part] != 0
-        found[0][part] = np.count_nonzero(there, axis=(1, 2))
-        found[1] += np.count_nonzero(there, axis=(0, 2))
-        found[2] += np.count_nonzero(there, axis=(0, 1))
-    return found
+        counts[0][part] = np.count_nonzero(there, axis=(1, 2))
+        counts[1] += np.count_nonzero(there, axis=(0, 2))
+        counts[2] += np.count_nonzero(there, axis=(0, 1))
+    return counts
 
 
 def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
     """Return the planes (Y, X), (Z, X), (Y, Z) of a (Z, Y, X) array, of a flat one (Y, X) alone."""
     z, y, x = cut
-    found = [array[z], array[:, y, :], array[:, :, x].T]
+    cuts = [array[z], array[:, y, :], array[:, :, x].T]
     if is_mapped(array):
         parts = [(array[part, y].copy(), array[part, :, x].copy()) for part in slabs(array)]
-        across, along = (np.concatenate(own) for own in zip(*parts, strict=True))
-        found = [array[z].copy(), across, along.T]
+        across, along = (np.concatenate(strips) for strips in zip(*parts, strict=True))
+        cuts = [array[z].copy(), across, along.T]
         release(array)
-    return found[:1] if array.shape[0] == 1 else found
+    return cuts[:1] if array.shape[0] == 1 else cuts
 
 
 def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list[tuple[int, int]]:
@@ -69,8 +69,8 @@ def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list
     extents = [size * um for size, um in zip(shape, spacing, strict=True)]
     scale = side / max(extents[1:] if shape[0] == 1 else extents)
     depth, height, width = (max(8, round(extent * scale)) for extent in extents)
-    found = [(height, width), (depth, width), (height, depth)]
-    return found[:1] if shape[0] == 1 else found
+    sides = [(height, width), (depth, width), (height, depth)]
+    return sides[:1] if shape[0] == 1 else sides
 
 
 def limits(array: NDArray[np.generic]) -> tuple[float, float]:

@@ -65,16 +65,16 @@ def write_preview(
 
 def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
     """Write the XY planes of an image and an output side by side, enlarged up to `READABLE`."""
-    array, found = spatial(image)[0], spatial(output)[0]
-    objects = found if kind == "labels" else None
+    array, pixels = spatial(image)[0], spatial(output)[0]
+    objects = pixels if kind == "labels" else None
     z, _, _ = cut_at(array.shape, objects)
     left = grey(array[z], limits(array))
-    right = left if kind == "labels" else grey(found[z], limits(found))
+    right = left if kind == "labels" else grey(pixels[z], limits(pixels))
     height, width = left.shape
     times = max(1, READABLE // max(height, 2 * width))
     left, right = (stretch(plane, times * height, times * width) for plane in (left, right))
-    own = None if objects is None else stretch(objects[z], times * height, times * width)
-    _write_png(path, np.concatenate([_outlined(left, None), _outlined(right, own)], axis=1))
+    outlines = None if objects is None else stretch(objects[z], times * height, times * width)
+    _write_png(path, np.concatenate([_outlined(left, None), _outlined(right, outlines)], axis=1))
 
 
 def write_strip(path: Path, real: Sequence[Stack], simulated: Sequence[Stack]) -> None:
@@ -83,7 +83,7 @@ def write_strip(path: Path, real: Sequence[Stack], simulated: Sequence[Stack]) -
     contrast = limits(np.concatenate([thinned(volume.array, 7) for volume, _ in chosen["real"]]))
     rows = []
     for title, stacks in chosen.items():
-        columns = [_views(image, STRIP_SIDE, own, contrast) for image, own in stacks]
+        columns = [_views(image, STRIP_SIDE, labels, contrast) for image, labels in stacks]
         for plane, row in zip(PLANES, zip(*columns, strict=True), strict=False):
             rows.append((f"{title} {plane}", row))
     _write_sheet(path, rows)
@@ -120,15 +120,15 @@ def _views(
 ) -> list[Colours]:
     """Return planes, square µm, longest `side` px, through objects; outlined if `drawn`."""
     array, spacing = spatial(volume)
-    own = objects if objects is not None and objects.shape == array.shape else None
-    cut, ends = cut_at(array.shape, own), contrast or limits(array)
-    found = []
+    fitting = objects if objects is not None and objects.shape == array.shape else None
+    cut, ends = cut_at(array.shape, fitting), contrast or limits(array)
+    views = []
     for n, (rows, columns) in enumerate(sizes(array.shape, spacing, side)):
         picture = Image.fromarray(grey(planes(array, cut)[n], ends))
         resized = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
-        labels = None if own is None or not drawn else planes(own, cut)[n]
-        found.append(_outlined(resized, None if labels is None else stretch(labels, rows, columns)))
-    return found
+        labels = None if fitting is None or not drawn else planes(fitting, cut)[n]
+        views.append(_outlined(resized, None if labels is None else stretch(labels, rows, columns)))
+    return views
 
 
 def _write_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Colours]]]) -> None:

@@ -89,39 +89,39 @@ class Recipe:
 
 def named_datasets(text: str) -> list[str]:
     """Return the datasets in a comma-separated text; a comma in the path of one is no separator."""
-    pieces, found = text.split(","), list[str]()
+    pieces, names = text.split(","), list[str]()
     while pieces:
         ends = range(len(pieces), 1, -1)
         paths = (",".join(pieces[:n]).strip() for n in ends)
-        known = (os.path.exists(path) for path in paths)  # noqa: PTH110 - False of a long name
-        end = next((n for n, there in zip(ends, known, strict=True) if there), 1)
-        found.append(",".join(pieces[:end]).strip())
+        present = (os.path.exists(path) for path in paths)  # noqa: PTH110 - False of a long name
+        end = next((n for n, there in zip(ends, present, strict=True) if there), 1)
+        names.append(",".join(pieces[:end]).strip())
         del pieces[:end]
-    return [name for name in found if name] or [text]
+    return [name for name in names if name] or [text]
 
 
-def recipe(wanted: DataRequest) -> Recipe:
+def recipe(request: DataRequest) -> Recipe:
     """Return how a dataset is made; InputError if there is none of this name, or several."""
-    name = wanted.dataset
+    name = request.dataset
     if len(several := named_datasets(name)) > 1:
         raise InputError(
             f"{name}: expected one dataset, found {len(several)}; benchmark alone takes several"
         )
-    if wanted.seed < 0:
-        raise InputError(f"SEED={wanted.seed}: expected a whole number from 0")
-    found = simulated(name, wanted.size, wanted.cases, wanted.settings)
-    if found is not None:
-        if wanted.spacing is not None:
+    if request.seed < 0:
+        raise InputError(f"SEED={request.seed}: expected a whole number from 0")
+    simulation = simulated(name, request.size, request.cases, request.settings)
+    if simulation is not None:
+        if request.spacing is not None:
             raise InputError(f"SPACING: {name} is simulated and knows its voxel size")
-        if wanted.part != Part() or wanted.recursive or wanted.data_root:
+        if request.part != Part() or request.recursive or request.data_root:
             raise InputError(f"{name} is simulated: it has one channel, one frame and no folders")
-        if wanted.min_object_voxels:
+        if request.min_object_voxels:
             raise InputError(f"MIN_OBJECT_VOXELS: {name} is simulated, no object of it is a defect")
-        if wanted.radius_um is not None:
+        if request.radius_um is not None:
             raise InputError(f"RADIUS: {name} is simulated, its recipe holds the radius of pairs")
-        if wanted.only or wanted.splits:
+        if request.only or request.splits:
             raise InputError(f"PART and SPLITS divide a folder of images; {name} is simulated")
-        return _simulated_recipe(found, wanted)
+        return _simulated_recipe(simulation, request)
     manifests = dataset_manifests()
     if os.sep not in name and not Path(name).exists():
         names = [name for name, manifest in manifests.items() if manifest.kind == "simulated"]
@@ -129,55 +129,59 @@ def recipe(wanted: DataRequest) -> Recipe:
             pick("dataset", [name], names)
         except InputError as error:
             raise InputError(f"{error}; or give the path of a folder with images") from None
-    given = {"SIZE": wanted.size, "CASES": wanted.cases, "SET": " ".join(wanted.settings) or None}
-    for option, value in given.items():
+    typed = {
+        "SIZE": request.size,
+        "CASES": request.cases,
+        "SET": " ".join(request.settings) or None,
+    }
+    for option, value in typed.items():
         if value is not None:
             raise InputError(f"{option}={value}: a folder has the size it has; leave {option} out")
-    return _folder_recipe(wanted)
+    return _folder_recipe(request)
 
 
-def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
+def _simulated_recipe(simulation: Simulated, request: DataRequest) -> Recipe:
     """Return the recipe of a generated dataset, as it comes or with a user's own settings."""
-    name, parameters = made.manifest.name, made.parameters
+    name, parameters = simulation.manifest.name, simulation.parameters
     record = {
         "dataset": name,
-        "version": made.manifest.version,
-        "size": made.size,
-        "seed": wanted.seed,
+        "version": simulation.manifest.version,
+        "size": simulation.size,
+        "seed": request.seed,
         "parameters": parameters.model_dump(mode="json"),
         "files": files(parameters),
         "source": sources(name),
         "numpy": np.__version__,
     }
-    content = record | {"cases": made.cases, "writers": digest(WRITERS, PACKAGE)}
-    streams = np.random.SeedSequence(wanted.seed).spawn(made.cases)
-    width = max(2, len(str(made.cases)))
+    content = record | {"cases": simulation.cases, "writers": digest(WRITERS, PACKAGE)}
+    streams = np.random.SeedSequence(request.seed).spawn(simulation.cases)
+    width = max(2, len(str(simulation.cases)))
     makers = tuple(
         (f"{name}_{number:0{width}d}", partial(simulate_case, name, stream, parameters))
         for number, stream in enumerate(streams, start=1)
     )
     return Recipe(
         name,
-        made.title,
-        made.size,
-        made.task or made.manifest.task,
-        wanted.seed,
+        simulation.title,
+        simulation.size,
+        simulation.task or simulation.manifest.task,
+        request.seed,
         value_digest(content),
         makers,
         record=record,
-        changed=bool(wanted.cases or wanted.settings),
-        through=(*made.through, *wanted.through),
-        reference=_reference(wanted.reference or made.reference),
+        changed=bool(request.cases or request.settings),
+        through=(*simulation.through, *request.through),
+        reference=_reference(request.reference or simulation.reference),
     )
 
 
-def _folder_recipe(wanted: DataRequest) -> Recipe:
+def _folder_recipe(request: DataRequest) -> Recipe:
     """Return the recipe that copies a user's images into cases."""
-    folder, manifest = Path(wanted.dataset), dataset_manifests()["folder"]
-    root = wanted.data_root or home_of(folder)
-    found = index(folder, wanted.task, recursive=wanted.recursive, root=wanted.data_root)
-    found, placed = _divided(found, folder, wanted)
-    items = list(by_part(found.items, wanted.part, wanted.task or found.task))
+    folder, manifest = Path(request.dataset), dataset_manifests()["folder"]
+    root = request.data_root or home_of(folder)
+    indexed = index(folder, request.task, recursive=request.recursive, root=request.data_root)
+    indexed, placed = _divided(indexed, folder, request)
+    items = list(by_part(indexed.items, request.part, request.task or indexed.task))
     paths = [file for item in items for path in item.paths for file in content_of(path)]
     content: dict[str, Any] = {
         "source": digest(
@@ -188,63 +192,65 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         "sockets": [[item.name, item.socket, *item.files] for item in items],
         "stains": items[0].part.stains,
         "conditions": [dict(item.conditions) for item in items],
-        "spacing": None if wanted.spacing == ASSUME else wanted.spacing,
-        "part": asdict(wanted.part),
-        "min_object_voxels": wanted.min_object_voxels,
-        "radius_um": wanted.radius_um,
+        "spacing": None if request.spacing == ASSUME else request.spacing,
+        "part": asdict(request.part),
+        "min_object_voxels": request.min_object_voxels,
+        "radius_um": request.radius_um,
     }
     name = folder.resolve().name.removesuffix(SUFFIX) or "folder"
-    name = f"{name}-{wanted.only}" if wanted.only else name
-    small, radius = wanted.min_object_voxels, wanted.radius_um
-    made = partial(load, spacing=wanted.spacing, min_object_voxels=small, radius_um=radius)
-    makers = [(item.name, partial(made, item)) for item in items]
+    name = f"{name}-{request.only}" if request.only else name
+    small, radius = request.min_object_voxels, request.radius_um
+    maker = partial(load, spacing=request.spacing, min_object_voxels=small, radius_um=radius)
+    makers = [(item.name, partial(maker, item)) for item in items]
     return Recipe(
         name,
         f"{manifest.title}: {name}",
         "own",
-        wanted.task or found.task,
+        request.task or indexed.task,
         None,
         value_digest(content),
         tuple(makers),
-        (*found.notes, *([f"{found.count}."] if found.skipped else [])),
-        through=tuple(wanted.through),
-        reference=_reference(wanted.reference),
+        (*indexed.notes, *([f"{indexed.count}."] if indexed.skipped else [])),
+        through=tuple(request.through),
+        reference=_reference(request.reference),
         parts={name: placed} if placed else {},
     )
 
 
 def _divided(
-    found: FolderIndex, folder: Path, wanted: DataRequest
+    indexed: FolderIndex, folder: Path, request: DataRequest
 ) -> tuple[FolderIndex, Sequence[Placed]]:
     """Return the wanted part of a folder, or all with their parts as a condition; and the rules."""
-    place = wanted.splits or home_of(folder) / SPLITS
-    rules = read_splits(wanted.splits) if wanted.splits else None
-    division = found.divided(folder, rules, place if place.is_file() else folder)
-    if division is None and wanted.only:
-        raise InputError(f"PART={wanted.only}: no such file: {place}; give one, or SPLITS=file")
+    place = request.splits or home_of(folder) / SPLITS
+    rules = read_splits(request.splits) if request.splits else None
+    division = indexed.divided(folder, rules, place if place.is_file() else folder)
+    if division is None and request.only:
+        raise InputError(f"PART={request.only}: no such file: {place}; give one, or SPLITS=file")
     if division is None:
-        return found, []
+        return indexed, []
     place = place if place.is_file() else folder
-    part = {each.name: each.part for each in division.placed}
-    if wanted.only not in {None, *part.values()}:
-        raise InputError(f"PART={wanted.only}: {place} names no such part")
+    part = {image.name: image.part for image in division.placed}
+    if request.only not in {None, *part.values()}:
+        raise InputError(f"PART={request.only}: {place} names no such part")
     items = [
-        replace(item, conditions={**known, **({} if wanted.only else {PART: part[item.name]})})
-        for item, known in ((item, division.known[item.name]) for item in found.items)
-        if wanted.only in {None, part[item.name]}
+        replace(
+            item, conditions={**conditions, **({} if request.only else {PART: part[item.name]})}
+        )
+        for item, conditions in ((item, division.known[item.name]) for item in indexed.items)
+        if request.only in {None, part[item.name]}
     ]
-    scope = f"{wanted.only} alone is run" if wanted.only else "all are run, PART=test runs one"
+    scope = f"{request.only} alone is run" if request.only else "all are run, PART=test runs one"
     note = f"Parts by {place.name}, of which {scope}: {'; '.join(division.lines)}."
-    return replace(found, items=tuple(items), notes=(*found.notes, note)), division.placed
+    return replace(indexed, items=tuple(items), notes=(*indexed.notes, note)), division.placed
 
 
 def _reference(folder: Path | None) -> dict[Path, Path | None]:
     """Return the real images of a reference set, each with its labels where there are any."""
     if folder is None:
         return {}
-    found = {i.image: i.files.get(LABELS.slug) for i in index(folder.resolve(), "segment").items}
-    files = {image: own for image, own in found.items() if not isinstance(own, Masks)}
-    if len(files) < len(found):
+    pairs = {i.image: i.files.get(LABELS.slug) for i in index(folder.resolve(), "segment").items}
+    files = {image: labels for image, labels in pairs.items() if not isinstance(labels, Masks)}
+    if len(files) < len(pairs):
         raise InputError(
             f"{folder}: expected images/ and labels/ as reference, found masks; write labels "
             f"with: cytosuite labels {folder} --copy-images --out FOLDER"

@@ -25,24 +25,24 @@ TAKES = {
 }
 
 
-def recipe_of_all(wanted: DataRequest) -> Recipe:
+def recipe_of_all(request: DataRequest) -> Recipe:
     """Return how one dataset, or several named with commas, are made; options go where they fit."""
-    names = named_datasets(wanted.dataset)
+    names = named_datasets(request.dataset)
     if len(names) < 2:
-        return recipe(wanted)
+        return recipe(request)
     kinds = {name: _kind(name) for name in names}
     if len(kinds) < len(names):
-        raise InputError(f"{wanted.dataset}: a dataset is named twice; name each once")
+        raise InputError(f"{request.dataset}: a dataset is named twice; name each once")
     defaults = {field.name: field.default for field in fields(DataRequest)}
-    defaults["part"] = type(wanted.part)()
+    defaults["part"] = type(request.part)()
     taken = set().union(*(TAKES[kind] for kind in kinds.values()))
-    made = {}
+    recipes = {}
     for name, kind in kinds.items():
         others: dict[str, Any] = {field: defaults[field] for field in taken - TAKES[kind]}
-        made[name] = recipe(replace(wanted, dataset=name, **others))
-    fields_of = zip(made.values(), kinds.values(), strict=True)
+        recipes[name] = recipe(replace(request, dataset=name, **others))
+    fields_of = zip(recipes.values(), kinds.values(), strict=True)
     names = distinct([f"{r.name}/{r.size}" if k == "recipe" else r.name for r, k in fields_of])
-    return _joined(wanted, list(map(_Part, names, kinds.values(), made.values())))
+    return _joined(request, list(map(_Part, names, kinds.values(), recipes.values())))
 
 
 class _Part(NamedTuple):
@@ -68,16 +68,16 @@ def _kind(name: str) -> str:
 
 def distinct(names: Sequence[str]) -> list[str]:
     """Return names with a number after those that are there already."""
-    found: list[str] = []
+    unique: list[str] = []
     for name in names:
         numbered = (f"{name}_{n}" for n in range(2, len(names) + 2))
-        found.append(next(n for n in (name, *numbered) if n not in found))
-    return found
+        unique.append(next(n for n in (name, *numbered) if n not in unique))
+    return unique
 
 
-def _joined(wanted: DataRequest, parts: Sequence[_Part]) -> Recipe:
+def _joined(request: DataRequest, parts: Sequence[_Part]) -> Recipe:
     """Return the recipe of several datasets."""
-    _refuse_unlike(wanted, parts)
+    _refuse_unlike(request, parts)
     cases = _cases(parts)
     tasks = [part.recipe.task for part in parts]
     sizes = dict.fromkeys(part.recipe.size for part in parts if part.kind == "simulation")
@@ -89,8 +89,8 @@ def _joined(wanted: DataRequest, parts: Sequence[_Part]) -> Recipe:
         whole if len(whole) <= LONGEST else short,
         " + ".join(part.name for part in parts),
         "+".join(sizes) or "own",
-        next((task for task in tasks if task != wanted.task), tasks[0]),
-        wanted.seed if any(part.recipe.seed is not None for part in parts) else None,
+        next((task for task in tasks if task != request.task), tasks[0]),
+        request.seed if any(part.recipe.seed is not None for part in parts) else None,
         value_digest([[part.name, part.recipe.fingerprint] for part in parts]),
         tuple((case, maker) for case, (maker, _) in cases.items()),
         (f"Cases of {len(parts)} datasets: {counts}.", *notes),
@@ -98,14 +98,14 @@ def _joined(wanted: DataRequest, parts: Sequence[_Part]) -> Recipe:
         through=parts[0].recipe.through,
         reference=next((part.recipe.reference for part in parts if part.recipe.reference), {}),
         records={case: record for case, (_, record) in cases.items()},
-        parts={name: own for part in parts for name, own in part.recipe.parts.items()},
+        parts={name: placed for part in parts for name, placed in part.recipe.parts.items()},
     )
 
 
-def _refuse_unlike(wanted: DataRequest, parts: Sequence[_Part]) -> None:
+def _refuse_unlike(request: DataRequest, parts: Sequence[_Part]) -> None:
     """Refuse datasets that make no common run."""
     tasks = {part.name: part.recipe.task for part in parts}
-    if len(set(tasks.values())) > 1 and wanted.task is None:
+    if len(set(tasks.values())) > 1 and request.task is None:
         raise InputError(f"the datasets have different tasks, {_each(tasks)}; name one with TASK")
     pipelines = {part.name: " then ".join(part.recipe.through) or "none" for part in parts}
     if len(set(pipelines.values())) > 1:
@@ -113,13 +113,13 @@ def _refuse_unlike(wanted: DataRequest, parts: Sequence[_Part]) -> None:
             f"the datasets pass different pipelines, {_each(pipelines)}; run them apart"
         )
     owners = {part.name: part.recipe.reference for part in parts if part.recipe.reference}
-    if any(own != next(iter(owners.values())) for own in owners.values()):
+    if any(reference != next(iter(owners.values())) for reference in owners.values()):
         raise InputError(
             f"expected one reference set, found those of {', '.join(owners)}; name one with "
             "REFERENCE, or run the datasets apart"
         )
-    made = Counter(part.recipe.fingerprint for part in parts)
-    if same := [part.name for part in parts if made[part.recipe.fingerprint] > 1]:
+    counts = Counter(part.recipe.fingerprint for part in parts)
+    if same := [part.name for part in parts if counts[part.recipe.fingerprint] > 1]:
         raise InputError(f"{', '.join(same)} are the same cases; name them once")
 
 
@@ -130,20 +130,20 @@ def _each(values: Mapping[str, str]) -> str:
 
 def _cases(parts: Sequence[_Part]) -> dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]]:
     """Return maker and record of each case, by a name that no other has."""
-    known = Counter(name for part in parts for name, _ in part.recipe.makers)
-    twice = [any(known[name] > 1 for name, _ in part.recipe.makers) for part in parts]
-    found: dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]] = {}
+    counts = Counter(name for part in parts for name, _ in part.recipe.makers)
+    twice = [any(counts[name] > 1 for name, _ in part.recipe.makers) for part in parts]
+    cases: dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]] = {}
     for part, short, prefixed in zip(parts, distinct([p.short for p in parts]), twice, strict=True):
         for name, maker in part.recipe.makers:
             case = f"{short}-{name}" if prefixed else name
-            if case in found:
+            if case in cases:
                 raise InputError(f"{case}: two cases of this name; name the files otherwise")
-            found[case] = partial(_of_dataset, maker, part.name), part.recipe.record
-    return found
+            cases[case] = partial(_of_dataset, maker, part.name), part.recipe.record
+    return cases
 
 
 def _of_dataset(maker: Callable[[], Sample], name: str) -> Sample:
     """Make a case that states its dataset."""
     sample = maker()
-    own = {OWN if key == DATASET else key: value for key, value in sample.conditions.items()}
-    return replace(sample, dataset=name, conditions={DATASET: name, **own})
+    conditions = {OWN if key == DATASET else key: value for key, value in sample.conditions.items()}
+    return replace(sample, dataset=name, conditions={DATASET: name, **conditions})
