@@ -16,8 +16,12 @@ def algorithms(root: Path = ROOT) -> dict[str, AlgorithmManifest]:
     return {path.parent.name: read_algorithm(path) for path in paths}
 
 
-def asked_for(words: Sequence[str], known: Mapping[str, AlgorithmManifest]) -> list[str]:
+def asked_for(words: Sequence[str], manifests: Mapping[str, AlgorithmManifest]) -> list[str]:
     """Return the named algorithms; of ``all`` every one, without words those not optional."""
     if list(words) == [ALL]:
-        return list(known)
-    return pick("algorithm", words, known) if words else [n for n in known if not known[n].optional]
+        return list(manifests)
+    return (
+        pick("algorithm", words, manifests)
+        if words
+        else [n for n in manifests if not manifests[n].optional]
+    )

@@ -151,8 +151,8 @@ def _imports(root: Path, name: str) -> None:
             where = f"algorithms/{path.relative_to(root / 'algorithms')} imports {module}"
             first, *rest = module.split(".")
             if first == "cytosuite":
-                own = rest[:2] == ["algorithms", name] and rest[2:3] != ["training"]
-                if rest and rest[0] in NOT_IN_IMAGE and not own:
+                of_itself = rest[:2] == ["algorithms", name] and rest[2:3] != ["training"]
+                if rest and rest[0] in NOT_IN_IMAGE and not of_itself:
                     raise InputError(f"{where}: an image holds the core of cytosuite alone")
             elif first in sys.stdlib_module_names or providers(first) & there:
                 continue
@@ -185,10 +185,10 @@ def _chosen(root: Path, manifest: AlgorithmManifest) -> None:
     plain = [card.model_copy(update={"used": {}}) for card in cards]
     among = [card for card in plain if not left_out(card, manifest.select)]
     for card in plain if len(plain) == 1 else among:
-        found = select(plain, dict(card.describes), manifest.select)
-        heir = card.parent and card.name in found.tie
-        if (card.name != found.card.name and not heir) or found.fallback:
-            raise InputError(f"{found.card.name} is chosen for the images of {card.name}")
+        selection = select(plain, dict(card.describes), manifest.select)
+        heir = card.parent and card.name in selection.tie
+        if (card.name != selection.card.name and not heir) or selection.fallback:
+            raise InputError(f"{selection.card.name} is chosen for the images of {card.name}")
 
 
 def _outputs(
@@ -237,14 +237,14 @@ def _geometry(
     for socket in (socket for socket in task.outputs if socket.slug in outputs):
         if socket.is_json:
             continue
-        found = outputs[socket.slug]
+        output = outputs[socket.slug]
         for key in ("shape", "spacing", "axes"):
-            ours, theirs = getattr(main, key), getattr(found, key)
+            ours, theirs = getattr(main, key), getattr(output, key)
             if ours != theirs:
                 raise InputError(f"{socket.slug}: expected the {key} {ours}, found {theirs}")
-        wanted = "u" if socket.kind == "labels" else "uif"
-        if found.array.dtype.kind not in wanted:
-            raise InputError(f"{socket.slug}: found the dtype {found.array.dtype}")
+        kinds = "u" if socket.kind == "labels" else "uif"
+        if output.array.dtype.kind not in kinds:
+            raise InputError(f"{socket.slug}: found the dtype {output.array.dtype}")
 
 
 def _repeats(inputs: Mapping[str, Volume], outputs: Mapping[str, Any], run: Run) -> None:
@@ -276,6 +276,6 @@ def _finds_none(inputs: Mapping[str, Volume], run: Run) -> None:
     slug, image = next(iter(inputs.items()))
     noise = np.random.default_rng(1).normal(100, 4, image.shape).astype(np.uint16)
     for words, array in (("noise", noise), ("a constant image", np.full_like(noise, 7))):
-        found = run({**inputs, slug: image.like(array)})["instance-labels"].array
-        if found.any():
-            raise InputError(f"found {np.unique(found[found > 0]).size} objects in {words}")
+        labels = run({**inputs, slug: image.like(array)})["instance-labels"].array
+        if labels.any():
+            raise InputError(f"found {np.unique(labels[labels > 0]).size} objects in {words}")

@@ -45,10 +45,10 @@ def named_models(text: str | None, names: Sequence[str]) -> dict[str, Path]:
         return {card.algorithm: path}
     folders = [home / name for home in model_homes() for name in names]
     cards = [path for folder in folders for path in sorted(folder.glob("*.json"))]
-    if found := {path.parent.name: path for path in cards if path.stem == text}:
-        return found
-    known = sorted({path.stem for path in cards})
-    near = difflib.get_close_matches(text, known, n=3, cutoff=0.5) or known
+    if matches := {path.parent.name: path for path in cards if path.stem == text}:
+        return matches
+    stems = sorted({path.stem for path in cards})
+    near = difflib.get_close_matches(text, stems, n=3, cutoff=0.5) or stems
     raise InputError(
         f"no model called {text!r} of {' or '.join(names)}; nearest: {', '.join(near) or 'none'}; "
         "or give the path of a card (.json)"
@@ -57,16 +57,16 @@ def named_models(text: str | None, names: Sequence[str]) -> dict[str, Path]:
 
 def own_models(words: Iterable[str]) -> dict[str, Path | None]:
     """Return the card of each ``algorithm:model`` by its name in a run, None of an algorithm."""
-    found: dict[str, Path | None] = {}
+    cards: dict[str, Path | None] = {}
     for word in words:
         name, colon, model = word.partition(":")
         if colon and not model:
             raise InputError(f"{word}: expected the name of a model after the colon, found none")
         path = named_models(model, [name])[name] if colon else None
         name = f"{name}:{path.stem}" if path else name
-        if found.setdefault(name, path) != path:
+        if cards.setdefault(name, path) != path:
             raise InputError(f"{path}: a second model called {name}; give it another name")
-    return found
+    return cards
 
 
 def unlike(cards: Mapping[str, Path]) -> list[str]:
@@ -75,16 +75,16 @@ def unlike(cards: Mapping[str, Path]) -> list[str]:
     for card in map(read_card, cards.values()):
         by_algorithm.setdefault(card.algorithm, []).append(card)
     sentences = []
-    for name, own in by_algorithm.items():
-        found, theirs = [], {card.name: dict(_flat(card.parameters)) for card in own}
+    for name, siblings in by_algorithm.items():
+        differing, theirs = [], {card.name: dict(_flat(card.parameters)) for card in siblings}
         for key in dict.fromkeys(key for parameters in theirs.values() for key in parameters):
             values = {card: parameters.get(key) for card, parameters in theirs.items()}
-            if any(value != values[own[0].name] for value in values.values()):
-                found.append(f"{key} ({', '.join(f'{n} {v}' for n, v in values.items())})")
-        if (more := len(found) - NAMED) > 0:
-            found[NAMED:] = [f"{more} more"]
-        how = f"other parameters: {'; '.join(found)}" if found else "the same parameters"
-        sentences += [f"The models of {name} have {how}."] if len(own) > 1 else []
+            if any(value != values[siblings[0].name] for value in values.values()):
+                differing.append(f"{key} ({', '.join(f'{n} {v}' for n, v in values.items())})")
+        if (more := len(differing) - NAMED) > 0:
+            differing[NAMED:] = [f"{more} more"]
+        how = f"other parameters: {'; '.join(differing)}" if differing else "the same parameters"
+        sentences += [f"The models of {name} have {how}."] if len(siblings) > 1 else []
     return sentences
 
 
@@ -122,8 +122,8 @@ def identity_with(models: Models, algorithm: str, identity: str) -> str:
         return identity
     card = models[algorithm]
     # Weights of another package stand in the card with their digest.
-    own = [path for path in _files(card) if path.parent == card.parent]
-    return f"{identity}, model {digest(own, card.parent)}"
+    files = [path for path in _files(card) if path.parent == card.parent]
+    return f"{identity}, model {digest(files, card.parent)}"
 
 
 def hand_over(card: Path, folder: Path) -> Path:
@@ -180,9 +180,13 @@ def preferred(task: str, *, every: bool = False) -> list[AlgorithmManifest]:
 
     With `every` all others follow.
     """
-    found = [known for known in algorithms().values() if known.task == task]
-    chosen = [known for known in found if known.preference or every or rules_of(known.name)]
-    return sorted(chosen, key=lambda known: (known.preference or inf, known.name))
+    manifests = [manifest for manifest in algorithms().values() if manifest.task == task]
+    chosen = [
+        manifest
+        for manifest in manifests
+        if manifest.preference or every or rules_of(manifest.name)
+    ]
+    return sorted(chosen, key=lambda manifest: (manifest.preference or inf, manifest.name))
 
 
 def rules_of(name: str) -> tuple[Use, ...]:
@@ -209,9 +213,9 @@ def lacks_model(
 ) -> str:
     """Return why an algorithm has no model for any of these axes, empty if it has one."""
     reason = ""
-    for own in axes:
+    for order in axes:
         try:
-            choose_algorithm([algorithm], {"axes": own}, models)
+            choose_algorithm([algorithm], {"axes": order}, models)
         except ModelError as error:
             reason = str(error)
         else:
@@ -221,12 +225,12 @@ def lacks_model(
 
 def _remedy(task: str, facts: Mapping[str, Value]) -> str:
     """Return the advice to take an algorithm and a model that fit, where there are any."""
-    for other in preferred(task):
+    for algorithm in preferred(task):
         try:
-            chosen = select(cards_of(other.name, {}), facts, other.select)
+            chosen = select(cards_of(algorithm.name, {}), facts, algorithm.select)
         except ModelError:
             continue
-        return f"; {other.name} has {chosen.card.name}"
+        return f"; {algorithm.name} has {chosen.card.name}"
     return ""
 
 
@@ -239,10 +243,10 @@ def cards_of(name: str, models: Models) -> list[ModelCard]:
 
 def _files(card: Path) -> list[Path]:
     """Return a card and its weights file, which must be there."""
-    found = read_card(card)
-    if found.weights is None:
+    model = read_card(card)
+    if model.weights is None:
         return [card]
-    path = weights_file(card.parent, found)
+    path = weights_file(card.parent, model)
     if not path.is_file():
         raise ModelError(f"{card}: its weights {path.name} are not in the same folder")
     return [card, path]

@@ -20,20 +20,24 @@ def need_packages(user: str, part: str = "predict") -> None:
     """Check the packages that a part of an algorithm, or a module, imports; else InputError."""
     module = part if part.startswith("cytosuite.") else f"cytosuite.algorithms.{user}.{part}"
     if missing := sorted(name for name in imported(module) if find_spec(name) is None):
-        own = ROOT / "algorithms" / user / "requirements.txt"
-        if own.is_file() and set(missing) - {"torch", "monai"}:
+        requirements = ROOT / "algorithms" / user / "requirements.txt"
+        if requirements.is_file() and set(missing) - {"torch", "monai"}:
             raise InputError(
                 f"{user} needs {', '.join(missing)}, not installed here: run its container "
-                f"(ENGINE=docker), or install {own} in an environment of its own"
+                f"(ENGINE=docker), or install {requirements} in an environment of its own"
             )
         raise InputError(needs(user, missing))
 
 
 def uses_gpu(algorithm: str) -> bool:
     """Return whether an algorithm may import torch or asks for a GPU, or is of others."""
-    own = algorithms().get(program_of(algorithm))
+    manifest = algorithms().get(program_of(algorithm))
     module = f"cytosuite.algorithms.{program_of(algorithm)}.predict"
-    return own is None or own.resources.gpu or "torch" in follow([module], PACKAGE, later=True)
+    return (
+        manifest is None
+        or manifest.resources.gpu
+        or "torch" in follow([module], PACKAGE, later=True)
+    )
 
 
 def refusal(check: Callable[[str], None], algorithm: str) -> str:

@@ -45,8 +45,8 @@ def purpose(card: ModelCard) -> list[str]:
     """Return lines for a reader: what a model is for, by whom, its scores, how it is used."""
     command = "segment" if card.task == "segment" else "apply"
     scores = [
-        f"scores on {data}: {', '.join(f'{name} {value:g}' for name, value in own.items())}"
-        for data, own in card.scores.items()
+        f"scores on {data}: {', '.join(f'{name} {value:g}' for name, value in values.items())}"
+        for data, values in card.scores.items()
     ]
     lines = [
         f"{card.algorithm}, {TASKS[card.task].title}: {card.description}",
@@ -83,9 +83,9 @@ def opened(path: Path) -> Iterator[Packed]:
             if name.suffix == ".json" and name.parent.name != SETTINGS and name.name[0] != "."
         ]
         if len(cards) != 1:
-            found = ", ".join(str(name)[:100] for name in cards[:3]) or "none"
+            names = ", ".join(str(name)[:100] for name in cards[:3]) or "none"
             raise InputError(
-                f"{path}: expected one model card (.json), found {found}; "
+                f"{path}: expected one model card (.json), found {names}; "
                 "cytosuite model pack writes such a file"
             )
         card = _card(archive, cards[0])
@@ -102,9 +102,9 @@ def _card(archive: ZipReader, name: PurePosixPath) -> ModelCard:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: expected JSON, found {error}") from None
     card = parse(where, content, ModelCard)
-    known = algorithms()
-    pick("algorithm", [card.algorithm], known)
-    if card.task != (task := known[card.algorithm].task):
+    manifests = algorithms()
+    pick("algorithm", [card.algorithm], manifests)
+    if card.task != (task := manifests[card.algorithm].task):
         raise InputError(f"{where}: expected the task {task}, found {card.task}")
     facts = [part for pair in card.describes.items() for part in map(str, pair)]
     for text in (card.description, card.authors, card.license, *facts, *card.scores):
@@ -127,16 +127,16 @@ def _weights(card: ModelCard, place: PurePosixPath, archive: ZipReader) -> PureP
     return weights
 
 
-def unpack(found: Packed, folder: Path, name: str) -> Path:
+def unpack(packed: Packed, folder: Path, name: str) -> Path:
     """Write a packed model under a name into a folder, not adopted; return the card's path."""
     entries: dict[str, object] = {"name": name, "adopted": False}
-    if found.weights is not None:
+    if packed.weights is not None:
         entries["weights"] = f"{name}{SAFE}"
-        found.archive.unpack(found.weights, target := folder / f"{name}{SAFE}")
-        if (digest := file_digest(target)) != found.card.sha256:
-            expected = f"expected SHA-256 {found.card.sha256}"
-            raise InputError(f"{found.path}: {expected} of its weights, found {digest}")
-    card = found.card.model_copy(update=entries)
+        packed.archive.unpack(packed.weights, target := folder / f"{name}{SAFE}")
+        if (digest := file_digest(target)) != packed.card.sha256:
+            expected = f"expected SHA-256 {packed.card.sha256}"
+            raise InputError(f"{packed.path}: {expected} of its weights, found {digest}")
+    card = packed.card.model_copy(update=entries)
     path = folder / f"{name}.json"
     path.write_text(f"{json_text(card.model_dump(mode='json'))}\n", encoding="utf-8")
     return path
