@@ -60,14 +60,14 @@ class Builder:
 
     def state_of(self, image: Blueprint) -> Literal["missing", "stale", "current"]:
         """Return whether an image exists, and is of these sources and images and built here."""
-        found = find_image(self.client, image.tag)
-        if found is None:
+        built = find_image(self.client, image.tag)
+        if built is None:
             return "missing"
-        if not is_built(self.root, image.tag, found.id):
+        if not is_built(self.root, image.tag, built.id):
             return "stale"
-        if found.labels.get(SOURCE_LABEL) != image.digest(self.root):
+        if built.labels.get(SOURCE_LABEL) != image.digest(self.root):
             return "stale"
-        for tag, identity in json.loads(found.labels.get(FOREIGN_LABEL, "{}")).items():
+        for tag, identity in json.loads(built.labels.get(FOREIGN_LABEL, "{}")).items():
             there = find_image(self.client, tag)
             if there is not None and there.id != identity:
                 return "stale"
@@ -99,8 +99,8 @@ class Builder:
         if image.reason:
             self.say(f"{tag}: on the base {image.base}, {image.reason}")
         revision, created = _commit(root)
-        known = {"VERSION": image.version, "REVISION": revision, "CREATED": created}
-        arguments = {"BASE": self._layer(image.layer(root)), **known, **image.arguments}
+        facts = {"VERSION": image.version, "REVISION": revision, "CREATED": created}
+        arguments = {"BASE": self._layer(image.layer(root)), **facts, **image.arguments}
         files = image.context(root)
         labels = {SOURCE_LABEL: image.digest(root), IMAGE_LABEL: image.name, **image.labels}
         text = image.dockerfile.read_text(encoding="utf-8")
@@ -121,8 +121,8 @@ class Builder:
         tag, inputs = layer.tag(root)
         if self._is_published(inputs):
             return str(self.base_image)
-        if not self.anew and (found := self._found_base(kind, inputs)):
-            return found
+        if not self.anew and (base := self._found_base(kind, inputs)):
+            return base
         labels = {INPUTS_LABEL: inputs}
         self.say(f"collecting packages into docker/packages/{kind}")
         with ThreadPoolExecutor(1) as beside:
@@ -177,8 +177,8 @@ class Builder:
             for image in self.client.images.list(filters={"label": f"{INPUTS_LABEL}={inputs}"}):
                 fits = self.base_image in (None, image.labels.get(FROM_LABEL))
                 for tag in image.tags if fits else ():
-                    own = f"/{tag}".rpartition("/cytosuite/")[2]
-                    if own.startswith(f"base:{kind}-") and is_built(self.root, own, image.id):
+                    short = f"/{tag}".rpartition("/cytosuite/")[2]
+                    if short.startswith(f"base:{kind}-") and is_built(self.root, short, image.id):
                         image.tag("cytosuite/base", kind)
                         return str(tag)
         return None
@@ -217,18 +217,18 @@ class Builder:
 
     def _need(self, tag: str) -> Any:  # noqa: ANN401 - of the SDK
         """Return an image, which is pulled unless the daemon has it."""
-        found = find_image(self.client, tag)
-        if found is None:
+        image = find_image(self.client, tag)
+        if image is None:
             self.say(f"pulling {tag}")
             try:
                 with daemon_errors(f"pull of {tag}"):
-                    found = self.client.images.pull(tag)
+                    image = self.client.images.pull(tag)
             except InputError as error:
                 raise InputError(
                     f"{error}; without an image registry make a base with "
                     "docker/bootstrap_base.sh cytosuite/debian:bookworm and give it as BASE_IMAGE"
                 ) from None
-        return found
+        return image
 
 
 def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator[str]:

@@ -39,8 +39,8 @@ def find_docker(host: str | None = None) -> Client | str:
     if place.startswith("unix://") and (reason := _unreachable(place.removeprefix("unix://"))):
         return f"{place}: {reason}"
     try:
-        made = DockerClient if host else DockerClient.from_env
-        client = made(**({"base_url": host} if host else {}), timeout=FIND_S)
+        connect = DockerClient if host else DockerClient.from_env
+        client = connect(**({"base_url": host} if host else {}), timeout=FIND_S)
         client.ping()
     except (DockerException, RequestException, OSError, ValueError) as error:
         return f"{place}: {_last(error)}"
@@ -50,28 +50,28 @@ def find_docker(host: str | None = None) -> Client | str:
 
 def podman_host() -> str:
     """Return ``CONTAINER_HOST``, or podman's socket: the user's, unless only root's is there."""
-    if given := os.environ.get("CONTAINER_HOST"):
-        return given
-    own = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / PODMAN_SOCKET
+    if host := os.environ.get("CONTAINER_HOST"):
+        return host
+    of_user = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / PODMAN_SOCKET
     shared = Path("/run") / PODMAN_SOCKET
-    return f"unix://{shared if shared.exists() and not own.exists() else own}"
+    return f"unix://{shared if shared.exists() and not of_user.exists() else of_user}"
 
 
 def need_docker(engine: str = "docker") -> Client:
     """Return a client of the daemon of Docker or podman; InputError with remedy without one."""
     if engine == "podman":
-        found = find_docker(podman_host())
+        client = find_docker(podman_host())
         remedy = (
             "start it with `systemctl --user start podman.socket` or `podman system service "
             f"--time=0 {podman_host()} &`"
         )
         service = "service of podman"
     else:
-        found, service = find_docker(), "Docker daemon"
+        client, service = find_docker(), "Docker daemon"
         remedy = "start Docker (or docker/start_daemon.sh), set DOCKER_HOST, or use ENGINE=process"
-    if isinstance(found, str):
-        raise InputError(f"no {service} answers ({found}); {remedy}")
-    return found
+    if isinstance(client, str):
+        raise InputError(f"no {service} answers ({client}); {remedy}")
+    return client
 
 
 def find_image(client: Client, tag: str) -> Any | None:  # noqa: ANN401 - of the SDK
@@ -122,5 +122,7 @@ def _last(error: BaseException) -> str:
 
 def explained(message: str) -> str:
     """Return the message of a daemon, about GPUs with the remedy."""
-    remedy = next((own for words, own in GPU_REMEDIES.items() if re.search(words, message)), "")
+    remedy = next(
+        (advice for words, advice in GPU_REMEDIES.items() if re.search(words, message)), ""
+    )
     return f"{message}; {remedy}, or run with DEVICE=cpu" if remedy else message

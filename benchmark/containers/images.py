@@ -137,20 +137,20 @@ def first_image(root: Path) -> str:
 
 def dockerfile(root: Path, algorithm: str) -> Path:
     """Return the path of an algorithm's own Dockerfile, or of the common one without it."""
-    own = root / "algorithms" / algorithm / "Dockerfile"
-    return own if own.is_file() else root / "Dockerfile"
+    file = root / "algorithms" / algorithm / "Dockerfile"
+    return file if file.is_file() else root / "Dockerfile"
 
 
 def foreign_images(text: str) -> list[str]:
     """Return the images of others that a Dockerfile starts or copies from, by defaults of ARG."""
     text = re.sub(r"\\\s*\n", " ", text)
     defaults = dict(re.findall(r"(?mi)^\s*ARG\s+(\w+)=(\S+)", text))
-    stages, found = {"scratch"}, []
+    stages, images = {"scratch"}, []
     for start, stage, source in FROM.findall(text):
-        given = start or source
-        name = re.sub(r"\$\{?(\w+)\}?", lambda part: defaults.get(part[1], part[0]), given)
-        unknown = "$" in name or given in {"$BASE", "${BASE}"} or name.isdigit()
+        origin = start or source
+        name = re.sub(r"\$\{?(\w+)\}?", lambda part: defaults.get(part[1], part[0]), origin)
+        unknown = "$" in name or origin in {"$BASE", "${BASE}"} or name.isdigit()
         if not unknown and name.lower() not in stages:
-            found.append(name)
+            images.append(name)
         stages.add(stage.lower())
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(images))

@@ -29,7 +29,7 @@ def lock_files(path: Path) -> list[Path]:
 
 def locked(paths: Iterable[Path]) -> set[str]:
     """Return the packages of lists and their included lists; InputError if one is not pinned."""
-    found = set()
+    packages = set()
     for file in (file for path in paths if path.is_file() for file in lock_files(path)):
         for line in read_text(file).replace("\\\n", " ").splitlines():
             text = " ".join(line.partition("#")[0].split())
@@ -40,8 +40,8 @@ def locked(paths: Iterable[Path]) -> set[str]:
                         f"{file}: expected name==version, with --hash=sha256:... or without, "
                         f"found {text!r}"
                     )
-                found.add(plain(pinned[1]))
-    return found
+                packages.add(plain(pinned[1]))
+    return packages
 
 
 def needed_base(root: Path, algorithm: str, device: Device) -> tuple[Base, str]:
@@ -56,10 +56,10 @@ def needed_base(root: Path, algorithm: str, device: Device) -> tuple[Base, str]:
 
 def run_time_imports(root: Path, algorithm: str) -> Mapping[str, str]:
     """Return the packages of others that an algorithm's image may import, with our importer."""
-    own = root / "algorithms" / algorithm
+    folder = root / "algorithms" / algorithm
     modules = ["cytosuite.container"]
     for path in runtime_files(root, algorithm):
-        if path.is_relative_to(own) and path.suffix == ".py":
+        if path.is_relative_to(folder) and path.suffix == ".py":
             inner = ".".join(path.relative_to(root / "algorithms").with_suffix("").parts)
             modules.append(f"cytosuite.algorithms.{inner.removesuffix('.__init__')}")
     core = root / "cytosuite"

@@ -19,12 +19,12 @@ NOT_AT_RUN_TIME = {"training", "kernels", "Dockerfile"}
 
 def runtime_files(root: Path, algorithm: str) -> list[Path]:
     """Return the files of an image: core, algorithm without training, cards and weights."""
-    core, own = root / "cytosuite", root / "algorithms" / algorithm
+    core, folder = root / "cytosuite", root / "algorithms" / algorithm
     return sorted(
         [
             *_below(core if core.is_dir() else root, NOT_IN_CORE),
             root / "algorithms" / "__init__.py",
-            *_below(own, NOT_AT_RUN_TIME),
+            *_below(folder, NOT_AT_RUN_TIME),
             *visible_files(root / "weights" / algorithm),
         ]
     )
@@ -47,18 +47,21 @@ LOADER = "cytosuite.formats.imagefiles"
 
 def follow(modules: Iterable[str], package: Path, *, later: bool = False) -> dict[str, str]:
     """Return the packages of others that our modules import, with the first importer of each."""
-    found: dict[str, str] = {}
+    importers: dict[str, str] = {}
     for name, (_, imported) in reached(modules, package, later=later).items():
-        for other in {i.split(".")[0] for i in imported} - {"cytosuite", *sys.stdlib_module_names}:
-            found[other] = min(name, found.get(other, name))
-    return found
+        for foreign in {i.split(".")[0] for i in imported} - {
+            "cytosuite",
+            *sys.stdlib_module_names,
+        }:
+            importers[foreign] = min(name, importers.get(foreign, name))
+    return importers
 
 
 def reached(
     modules: Iterable[str], package: Path, *, later: bool = False
 ) -> dict[str, tuple[Path, frozenset[str]]]:
     """Return the modules of ours that are imported, each with its file and its own imports."""
-    found: dict[str, tuple[Path, frozenset[str]]] = {}
+    by_name: dict[str, tuple[Path, frozenset[str]]] = {}
     seen, todo = set[str](), set(modules)
     while todo - seen:
         seen.add(name := min(todo - seen))
@@ -70,9 +73,9 @@ def reached(
         todo |= {i for i in names if i.split(".")[0] == "cytosuite"}
         todo |= {name.rpartition(".")[0]} - {""}
         if name == LOADER and later:
-            todo |= {f"{parent}.{other.stem}" for other in path.parent.glob("[!_]*.py")}
-        found[name] = path, names
-    return found
+            todo |= {f"{parent}.{file.stem}" for file in path.parent.glob("[!_]*.py")}
+        by_name[name] = path, names
+    return by_name
 
 
 def imports_in(path: Path, parent: str, *, later: bool) -> frozenset[str]:
