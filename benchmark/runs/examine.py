@@ -100,16 +100,16 @@ class Examiner:
     def _line(self, process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
         """Return a line of the process, a part of one when it has ended, None without an answer."""
         assert process.stdout is not None
-        found = b""
-        while not found.endswith(b"\n") and len(found) < ANSWER_BYTES:
+        line = b""
+        while not line.endswith(b"\n") and len(line) < ANSWER_BYTES:
             left = max(0.0, deadline - time.monotonic())
             if not select.select([process.stdout], [], [], left)[0]:
                 return None
             part = os.read(process.stdout.fileno(), ANSWER_BYTES)
             if not part:
                 break
-            found += part
-        return found
+            line += part
+        return line
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Return the running process."""
@@ -128,11 +128,11 @@ class Examiner:
 
 def answer(question: dict[str, Any]) -> dict[str, str]:
     """Return the names of the valid files by socket slug, or status and reason of a finding."""
-    folder, given = Path(question["folder"]), question["geometry"]
+    folder, described = Path(question["folder"]), question["geometry"]
     geometry = None
-    if given is not None:
-        shape, spacing = tuple(given["shape"]), tuple(given["spacing"])
-        geometry = Header(shape, np.dtype(given["dtype"]), spacing, given["axes"])
+    if described is not None:
+        shape, spacing = tuple(described["shape"]), tuple(described["spacing"])
+        geometry = Header(shape, np.dtype(described["dtype"]), spacing, described["axes"])
     try:
         usage = Path("/proc/self/statm")
         if usage.exists():  # on Linux, which alone enforces a limit of memory
@@ -141,18 +141,18 @@ def answer(question: dict[str, Any]) -> dict[str, str]:
             limit = present + ROOM_BYTES + BYTES_PER_VOXEL * voxels
             hard = resource.getrlimit(resource.RLIMIT_AS)[1]
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-        found = {}
+        names = {}
         for socket in (Socket(**values) for values in question["sockets"]):
             path = check(folder, socket, geometry, **question.get("manner", {}))
             if path is not None:
-                found[socket.slug] = path.name
+                names[socket.slug] = path.name
     except BadOutput as finding:
         return {"status": finding.status, "reason": str(finding)}
     except MemoryError:
         return {"status": BAD, "reason": "decoding it needs more memory than four such images"}
     except Exception as error:
         return {"status": BAD, "reason": f"cannot be read: {last_line(error)}"}
-    return found
+    return names
 
 
 def main() -> None:

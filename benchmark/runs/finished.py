@@ -93,7 +93,7 @@ class FinishedRun:
     def job(self, algorithm: str, name: str, folder: Path) -> Job:
         """Return the job of an algorithm by another name, with its results in a folder."""
         version = plain(self.facts.versions.get(algorithm, ""), 100)
-        made = algorithms().get(program_of(algorithm)) or AlgorithmManifest.model_construct(
+        manifest = algorithms().get(program_of(algorithm)) or AlgorithmManifest.model_construct(
             name=name,
             version=version,
             title=algorithm,
@@ -103,9 +103,9 @@ class FinishedRun:
             license="",
             resources=Resources(),
         )
-        made = made.model_copy(update={"name": name, "version": version})
+        manifest = manifest.model_copy(update={"name": name, "version": version})
         number = len(self.dataset.cases)
-        return Job(made, self.facts.jobs[algorithm], folder, (), number, external=True)
+        return Job(manifest, self.facts.jobs[algorithm], folder, (), number, external=True)
 
 
 def read_run(place: Path) -> FinishedRun:
@@ -131,10 +131,12 @@ def shared(runs: Sequence[FinishedRun]) -> tuple[Dataset, list[str]]:
     first, *others = runs
     for run in others:
         if run.task != first.task:
-            found = f"{first.task.name} in {first.folder} and {run.task.name} in {run.folder}"
-            raise InputError(f"runs of one task are compared, found {found}")
-    known = first.facts.cases
-    names = {n for n, own in known.items() if all(r.facts.cases.get(n) == own for r in others)}
+            tasks = f"{first.task.name} in {first.folder} and {run.task.name} in {run.folder}"
+            raise InputError(f"runs of one task are compared, found {tasks}")
+    digests = first.facts.cases
+    names = {
+        n for n, digest in digests.items() if all(r.facts.cases.get(n) == digest for r in others)
+    }
     cases = tuple(case for case in first.dataset.cases if case.name in names)
     if not cases:
         places = " and ".join(str(run.folder) for run in runs)

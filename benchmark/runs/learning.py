@@ -44,12 +44,12 @@ def is_tool(algorithm: str) -> bool:
 
 def settings_of(algorithm: str, changes: Path | None) -> dict[str, Any]:
     """Return the settings of a tool's training with a file's changes; InputError of others."""
-    known = read_toml(ROOT / "algorithms" / algorithm / SETTINGS)
-    given = read_toml(changes) if changes else {}
-    if strange := sorted(set(given) - set(known)):
-        expected = ", ".join(sorted(known))
+    settings = read_toml(ROOT / "algorithms" / algorithm / SETTINGS)
+    changed = read_toml(changes) if changes else {}
+    if strange := sorted(set(changed) - set(settings)):
+        expected = ", ".join(sorted(settings))
         raise InputError(f"{changes}: {strange[0]} is not a known key; known keys: {expected}")
-    return {**known, **given}
+    return {**settings, **changed}
 
 
 def trained(
@@ -115,14 +115,14 @@ def _asked(
     with TemporaryDirectory(prefix="cytosuite-") as temporary:
         place = Path(temporary)
         place.chmod(0o755)
-        given, out, log = place / "given", place / "out", place / "log.txt"
-        write_json(given / REQUEST, dict(request))
+        inputs, out, log = place / "given", place / "out", place / "log.txt"
+        write_json(inputs / REQUEST, dict(request))
         for name, file in files.items():
-            (given / name).parent.mkdir(parents=True, exist_ok=True)
-            link(given / name, file)
+            (inputs / name).parent.mkdir(parents=True, exist_ok=True)
+            link(inputs / name, file)
         out.mkdir()
         with engine.session(algorithm, place / "work", limits, "exec") as session:
-            outcome = session.predict(given, out, log, shown)
+            outcome = session.predict(inputs, out, log, shown)
         if outcome.status != "ok":
             raise LearningError(f"{algorithm}: {outcome.status}: {outcome.message}")
         answer, weights = out / ANSWER, out / WEIGHTS
@@ -130,10 +130,10 @@ def _asked(
             raise LearningError(f"{algorithm}: expected {ANSWER} and {WEIGHTS}, found neither")
         if answer.stat().st_size > MOST_BYTES:
             raise LearningError(f"{algorithm}: {ANSWER} is larger than {MOST_BYTES} bytes")
-        found = parse_json(answer.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
+        content = parse_json(answer.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
             raise LearningError(f"{algorithm}: expected an object in {ANSWER}")
-        return found, weights.read_bytes()
+        return content, weights.read_bytes()
 
 
 def _written(
@@ -147,7 +147,7 @@ def _written(
 ) -> Path:
     """Write a card and its weights; return the card's path."""
     manifest, path = algorithms()[algorithm], card.with_suffix(".safetensors")
-    known = {key: answer[key] for key in ("seconds", "cpu_seconds") if key in answer}
+    costs = {key: answer[key] for key in ("seconds", "cpu_seconds") if key in answer}
     content = {
         "name": card.stem,
         "version": manifest.version,
@@ -161,7 +161,7 @@ def _written(
         "weights": path.name,
         "sha256": hashlib.sha256(weights).hexdigest(),
         "bytes": len(weights),
-        "trained": {**trained, **known, **answer.get("facts", {})},
+        "trained": {**trained, **costs, **answer.get("facts", {})},
     }
     checked = parse(card, content, ModelCard).model_dump(mode="json")
     with atomic(path) as temporary:

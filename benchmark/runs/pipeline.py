@@ -38,18 +38,18 @@ def through(
             f"through {name}: expected the inputs of the task {task.name} in every case of "
             f"{dataset.name}, found {', '.join(sorted(dataset.offers))}"
         )
-    made = _expected(dataset, name, job_key(dataset.fingerprint, name, engine))
-    facts = made.home / "dataset.json"
-    if facts.is_file() and all(is_whole(case.folder) for case in made.cases):
-        return made
-    with locked(results := made.home / "results"):
+    outputs = _expected(dataset, name, job_key(dataset.fingerprint, name, engine))
+    facts = outputs.home / "dataset.json"
+    if facts.is_file() and all(is_whole(case.folder) for case in outputs.cases):
+        return outputs
+    with locked(results := outputs.home / "results"):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
         run(job)
-        for old, new in zip(dataset.cases, made.cases, strict=True):
+        for old, new in zip(dataset.cases, outputs.cases, strict=True):
             if not is_whole(new.folder):
                 _make(old, new, job, task)
-    write_json(facts, made.summary())
-    return made
+    write_json(facts, outputs.summary())
+    return outputs
 
 
 def _expected(dataset: Dataset, name: str, key: str) -> Dataset:
@@ -76,9 +76,9 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
     facts = old.facts()
     outputs = {s.becomes or s.slug: record.outputs.get(s.slug) for s in task.outputs}
     files = {slug: job.folder / old.name / path for slug, path in outputs.items() if path}
-    kept = {slug: old.socket(slug) for slug in facts["sockets"] if slug not in files}
+    sockets = {slug: old.socket(slug) for slug in facts["sockets"] if slug not in files}
     with atomic(new.folder) as temporary:
-        for slug, path in {**kept, **files}.items():
+        for slug, path in {**sockets, **files}.items():
             if path is None:
                 continue
             if path.suffix == ".json":

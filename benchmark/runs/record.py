@@ -53,7 +53,7 @@ class ModelChoice(ModelCost):
     @property
     def runner_up(self) -> OtherModel | None:
         """The model that would have been chosen without this one."""
-        return next((other for other in self.others if not other.left_out), None)
+        return next((model for model in self.others if not model.left_out), None)
 
     @classmethod
     def of(cls, reported: Mapping[str, Any], *, named: bool = False) -> "ModelChoice":
@@ -102,17 +102,17 @@ class Record(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write the record into the folder of its case."""
-        found = self.model_dump(mode="json")
-        write_json(folder / "record.json", {**found, "seal": value_digest(found)})
+        content = self.model_dump(mode="json")
+        write_json(folder / "record.json", {**content, "seal": value_digest(content)})
 
 
 def read_record(folder: Path) -> Record | None:
     """Return the record of a case, None where there is none that is whole and unaltered."""
     try:
-        found = read_json(folder / "record.json")
-        if not isinstance(found, dict) or found.pop("seal", None) != value_digest(found):
+        content = read_json(folder / "record.json")
+        if not isinstance(content, dict) or content.pop("seal", None) != value_digest(content):
             return None
-        return Record.model_validate(found)
+        return Record.model_validate(content)
     except (InputError, ValueError):
         return None
 
@@ -122,15 +122,15 @@ def container_report(path: Path) -> Mapping[str, Any]:
     try:
         if not path.is_file() or path.stat().st_size > LIMIT_BYTES:
             return {}
-        found = parse_json(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def facts_in(reported: Mapping[str, Any]) -> dict[str, Any]:
     """Return times and words of a container's report, those that make sense."""
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         key: value
         for key in ("cpu_seconds", "network_seconds")
         if isinstance(value := reported.get(key), int | float) and 0 <= value < inf
@@ -138,14 +138,14 @@ def facts_in(reported: Mapping[str, Any]) -> dict[str, Any]:
     words = reported.get("facts")
     pairs = words.items() if isinstance(words, dict) else ()
     texts = [(key, value) for key, value in pairs if isinstance(value, str)]
-    return {**found, "facts": dict(texts[:LIMIT_LINES])}
+    return {**facts, "facts": dict(texts[:LIMIT_LINES])}
 
 
 def warnings_in(reported: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the warnings in a container's report: at most 20 single lines of 300 characters."""
-    found = reported.get("warnings")
-    given = found if isinstance(found, list) else []
-    lines = [plain(line, LIMIT_LINE) for line in given if isinstance(line, str)]
+    texts = reported.get("warnings")
+    texts = texts if isinstance(texts, list) else []
+    lines = [plain(line, LIMIT_LINE) for line in texts if isinstance(line, str)]
     return tuple(line for line in lines if line)[:LIMIT_LINES]
 
 
@@ -155,11 +155,11 @@ def grouped(warnings: Mapping[str, Sequence[str]], noun: str) -> list[str]:
     >>> grouped({"a": ["size assumed: 1 µm"], "b": ["size assumed: 2 µm"]}, "image")
     ['size assumed in 2 images (a, b): 1 µm, and others']
     """
-    found: dict[str, dict[str, str]] = {}
+    by_kind: dict[str, dict[str, str]] = {}
     for name, lines in warnings.items():
         for kind, _, finding in (line.partition(": ") for line in lines):
-            found.setdefault(kind, {})[name] = finding
-    return [_as_line(kind, own, noun) for kind, own in found.items()]
+            by_kind.setdefault(kind, {})[name] = finding
+    return [_as_line(kind, findings, noun) for kind, findings in by_kind.items()]
 
 
 def _as_line(kind: str, findings: Mapping[str, str], noun: str) -> str:

@@ -152,8 +152,9 @@ def _run_case(
             try:
                 main = case.main(task)
                 geometry = None if main is None else header(main)
-                found = keep_outputs(raw, temporary, case.name, task.outputs, geometry, examiner)
-                outputs, lost = found
+                outputs, lost = keep_outputs(
+                    raw, temporary, case.name, task.outputs, geometry, examiner
+                )
                 reported = {**reported, "warnings": [*warnings_in(reported), *lost]}
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
@@ -171,17 +172,17 @@ def keep_outputs(
     examiner: Examiner,
 ) -> tuple[dict[str, str], list[str]]:
     """Move the valid outputs of a case into its folder; return paths by slug, and warnings."""
-    found = examiner.examine(raw, sockets, geometry)
-    kept, lost = {}, []
-    for socket in (socket for socket in sockets if socket.slug in found):
-        source = found[socket.slug]
+    sources = examiner.examine(raw, sockets, geometry)
+    places, lost = {}, []
+    for socket in (socket for socket in sockets if socket.slug in sources):
+        source = sources[socket.slug]
         suffix = source.suffix.lower()
         usual = suffix in IMAGE_SUFFIXES
         place = f"output/{socket.relative_path}"
         if not socket.is_json:
             place += f"/{name}{suffix if usual else '.tif'}"
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        kept[socket.slug] = place
+        places[socket.slug] = place
         if socket.is_json or (
             usual and (geometry is None or same_spacing(header(source), geometry))
         ):
@@ -192,7 +193,7 @@ def keep_outputs(
         write(folder / place, Volume(volume.array, as_image.spacing, as_image.axes))
         if not same_spacing(volume, as_image):
             lost.append(f"{LOST}: {socket.slug} has {text(volume.spacing)} µm")
-    return kept, lost
+    return places, lost
 
 
 def write_result(

@@ -65,14 +65,14 @@ def check(
     if path.suffix.lower() not in suffixes or not (path.is_file() or files):
         raise BadOutput("bad output", f"{where}: expected a file, {', '.join(suffixes)}")
     try:
-        found = _header(path)
-        same = geometry is not None and found.axes == geometry.axes
+        head = _header(path)
+        same = geometry is not None and head.axes == geometry.axes
         if geometry is not None and (
-            (files and same) or (lenient and lost_spacing(found, geometry, socket))
+            (files and same) or (lenient and lost_spacing(head, geometry, socket))
         ):
-            found = replace(found, spacing=geometry.spacing)
-        _check_header(found, geometry, socket, str(where))
-        _check_values(path, found, socket, str(where))
+            head = replace(head, spacing=geometry.spacing)
+        _check_header(head, geometry, socket, str(where))
+        _check_values(path, head, socket, str(where))
     except InputError as error:
         reason = str(error).replace(str(path), str(where))
         raise BadOutput("bad output", reason) from None
@@ -87,25 +87,25 @@ def _header(path: Path) -> Header:
     return Header(volume.shape, volume.array.dtype, volume.spacing, volume.axes)
 
 
-def lost_spacing(found: Header, wanted: Header, socket: Socket) -> bool:
+def lost_spacing(head: Header, geometry: Header, socket: Socket) -> bool:
     """Return whether a voxel size is the default of a program that lost it."""
     # 1 on every axis or 1 mm between slices; of labels also 1 or the edge of a pixel between.
-    if len(found.spacing) != len(wanted.spacing) or same_spacing(found, wanted):
+    if len(head.spacing) != len(geometry.spacing) or same_spacing(head, geometry):
         return False
-    if all(step == 1.0 for step in found.spacing):
+    if all(step == 1.0 for step in head.spacing):
         return True
-    depth, *plane = found.spacing
+    depth, *plane = head.spacing
     if len(plane) < 2 or not same_spacing(
-        replace(found, spacing=(wanted.spacing[0], *plane)), wanted
+        replace(head, spacing=(geometry.spacing[0], *plane)), geometry
     ):
         return False
     defaults = {1000.0} if socket.kind == "image" else {1000.0, 1.0, plane[0]}
     return depth in defaults
 
 
-def same_spacing(found: Header | Volume, wanted: Header | Volume) -> bool:
+def same_spacing(first: Header | Volume, second: Header | Volume) -> bool:
     """Return whether two voxel sizes are alike, up to 0.1 %."""
-    ratio = np.array(found.spacing) / np.array(wanted.spacing)
+    ratio = np.array(first.spacing) / np.array(second.spacing)
     return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
 
 
@@ -144,37 +144,39 @@ def _check_json(
     return path
 
 
-def _check_header(found: Header, wanted: Header | None, socket: Socket, where: str) -> None:
+def _check_header(head: Header, geometry: Header | None, socket: Socket, where: str) -> None:
     """Refuse other axes, another shape, voxel size or kind of numbers."""
-    if wanted is not None and socket.course:
-        wanted = replace(wanted, shape=(found.shape[0], *wanted.shape), axes=f"T{wanted.axes}")
-    if wanted is not None and found.shape != wanted.shape:
-        raise BadOutput(
-            "bad output", f"{where}: expected shape {wanted.shape}, found {found.shape}"
+    if geometry is not None and socket.course:
+        geometry = replace(
+            geometry, shape=(head.shape[0], *geometry.shape), axes=f"T{geometry.axes}"
         )
-    if wanted is not None and found.axes != wanted.axes:
-        raise BadOutput("bad output", f"{where}: expected axes {wanted.axes}, found {found.axes}")
-    if found.dtype.kind not in ("ui" if socket.kind == "labels" else "uif"):
+    if geometry is not None and head.shape != geometry.shape:
+        raise BadOutput(
+            "bad output", f"{where}: expected shape {geometry.shape}, found {head.shape}"
+        )
+    if geometry is not None and head.axes != geometry.axes:
+        raise BadOutput("bad output", f"{where}: expected axes {geometry.axes}, found {head.axes}")
+    if head.dtype.kind not in ("ui" if socket.kind == "labels" else "uif"):
         expected = "integers" if socket.kind == "labels" else "numbers"
-        raise BadOutput("bad output", f"{where}: expected {expected}, found dtype {found.dtype}")
-    if wanted is None:
-        if prod(found.shape) > VOXELS:
+        raise BadOutput("bad output", f"{where}: expected {expected}, found dtype {head.dtype}")
+    if geometry is None:
+        if prod(head.shape) > VOXELS:
             raise BadOutput("bad output", f"{where}: more than {VOXELS} voxels")
         return
-    if not same_spacing(found, wanted):
+    if not same_spacing(head, geometry):
         raise BadOutput(
-            "bad output", f"{where}: expected spacing {wanted.spacing}, found {found.spacing}"
+            "bad output", f"{where}: expected spacing {geometry.spacing}, found {head.spacing}"
         )
 
 
-def _check_values(path: Path, found: Header, socket: Socket, where: str) -> None:
+def _check_values(path: Path, head: Header, socket: Socket, where: str) -> None:
     """Refuse pixels that are not as the header says, not finite or, as labels, negative."""
     planes = 0
     for part in slabs(path):
         planes += len(part)
         shape = (planes, *part.shape[1:])
-        if shape[1:] != found.shape[1:] or part.dtype.kind != found.dtype.kind:
-            _contradicted(found, part.dtype, shape, where)
+        if shape[1:] != head.shape[1:] or part.dtype.kind != head.dtype.kind:
+            _contradicted(head, part.dtype, shape, where)
         if socket.kind == "labels" and part.size and part.min() < 0:
             raise BadOutput("bad output", f"{where}: expected labels >= 0, found {part.min()}")
         if socket.kind != "labels" and not is_finite(part):
@@ -182,13 +184,13 @@ def _check_values(path: Path, found: Header, socket: Socket, where: str) -> None
             raise BadOutput(
                 "bad output", f"{where}: expected finite values up to {LARGEST:g}, found {values}"
             )
-    if planes != found.shape[0]:
-        _contradicted(found, found.dtype, (planes, *found.shape[1:]), where)
+    if planes != head.shape[0]:
+        _contradicted(head, head.dtype, (planes, *head.shape[1:]), where)
 
 
 def _contradicted(
-    found: Header, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
+    head: Header, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
 ) -> NoReturn:
     """Refuse pixels that are not those of the header."""
-    pixels, said = f"{dtype} {shape}", f"{found.dtype} {found.shape}"
+    pixels, said = f"{dtype} {shape}", f"{head.dtype} {head.shape}"
     raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")
