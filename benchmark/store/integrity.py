@@ -36,9 +36,9 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def unaltered(folder: Path, sums: Mapping[str, str | None]) -> bool:
     """Return whether all files are there with their SHA-256; one with a kept stamp is not read."""
-    kept = _kept(folder)
+    stamps = _kept(folder)
     now = {name: f"{sum} {stamp(folder / name)}" for name, sum in sums.items()}
-    touched = {name: line for name, line in now.items() if kept.get(name) != line}
+    touched = {name: line for name, line in now.items() if stamps.get(name) != line}
     begun = time.time_ns() - YOUNG_NS
     if not all((folder / n).is_file() and file_digest(folder / n) == sums[n] for n in touched):
         return False
@@ -55,8 +55,8 @@ def seal(folder: Path) -> None:
         for path in visible_files(folder)
         if not path.is_symlink() or not path.resolve().is_relative_to(home)
     )
-    found = digests(folder, (name for name in names if name != SUMS))
-    lines = [f"{sum}  {name}\n" for name, sum in found.items()]
+    hashes = digests(folder, (name for name in names if name != SUMS))
+    lines = [f"{sum}  {name}\n" for name, sum in hashes.items()]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
 
@@ -84,23 +84,23 @@ def is_covered(folder: Path, file: str, rooms: Iterable[str]) -> bool:
 def foreign_digest(paths: Iterable[Path], root: Path) -> str:
     """Return `files.digest` of a user's files; stamps of large folders are kept in the cache."""
     place = FOREIGN / value_digest(str(root.resolve()))
-    kept, read, begun = _kept(place), dict[str, str](), time.time_ns() - YOUNG_NS
+    stamps, read, begun = _kept(place), dict[str, str](), time.time_ns() - YOUNG_NS
 
     def look(path: Path) -> str:
         """Return the SHA-256 of a file."""
         name, now = path.relative_to(root).as_posix(), stamp(path)
-        known, _, before = kept.get(name, "").partition(" ")
+        hashed, _, before = stamps.get(name, "").partition(" ")
         if before and before == now:
-            return known
-        known = file_digest(path)
-        read[name] = f"{known} {now}"
-        return known
+            return hashed
+        hashed = file_digest(path)
+        read[name] = f"{hashed} {now}"
+        return hashed
 
-    found = digest(paths, root, look)
+    total = digest(paths, root, look)
     size = sum(int(line.split(" ")[1] or 0) for line in read.values())
     if size > LARGE_BYTES and _is_writable(place):
         _keep(place, read, begun)
-    return found
+    return total
 
 
 def forget(*folders: Path) -> None:
@@ -118,12 +118,12 @@ def _is_writable(folder: Path) -> bool:
 def stamp(path: Path) -> str:
     """Return size, times and number of a file as a text; empty where there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):  # ValueError: of a NUL in the name
         return ""
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return ""
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
 def _kept(folder: Path) -> dict[str, str]:
@@ -131,14 +131,14 @@ def _kept(folder: Path) -> dict[str, str]:
     return {name: line for line, name in _lines(folder / STAMPS)}
 
 
-def _keep(folder: Path, found: Mapping[str, str], begun: int | None = None) -> None:
+def _keep(folder: Path, stamped: Mapping[str, str], begun: int | None = None) -> None:
     """Keep digests and stamps of files, but for those that could change without another stamp."""
     # Its last change must lie before the time [ns] at which its digest was begun or, where nobody
     # else writes it, before that of the stamps: within a tick of the clock it could change.
     with atomic(folder / STAMPS) as temporary:
         temporary.touch()
         limit = temporary.stat().st_mtime_ns if begun is None else begun
-        lines = {**_kept(folder), **{n: line for n, line in found.items() if _time(line) < limit}}
+        lines = {**_kept(folder), **{n: line for n, line in stamped.items() if _time(line) < limit}}
         text = "".join(f"{line}  {name}\n" for name, line in lines.items())
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
