@@ -10,7 +10,7 @@ __all__ = ["FAMILIES", "Metric", "board_metrics", "metric", "metrics_of"]
 def __getattr__(name: str) -> Metric[Any]:
     """Return the metric of a function's name, from the first family that has one."""
     for family in () if name.startswith("_") else FAMILIES:
-        for found in metrics_of(family):
-            if found.function.__name__ == name:
-                return found
+        for member in metrics_of(family):
+            if member.function.__name__ == name:
+                return member
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

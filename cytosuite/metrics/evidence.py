@@ -83,18 +83,18 @@ class Evidence(Generic[T]):
             If the facts do not suit it, or it would take more memory than is free.
         """
         names = [n for n in self.needs + self.uses if facts.has(n, self.form)]
-        found = {name: facts.get(name, self.form) for name in names}
+        arguments = {name: facts.get(name, self.form) for name in names}
         if self.voxel_bytes:
             from cytosuite.volume.memory import free_gib  # NumPy
 
-            voxels = max(map(_voxels, found.values()))
+            voxels = max(map(_voxels, arguments.values()))
             free, needed = free_gib(), voxels * self.voxel_bytes / 2**30
             if free is not None and needed > free:
                 raise InputError(
                     f"an image of {voxels} voxels is too large: {needed:.3g} GiB of memory are "
                     f"needed, {free:.3g} GiB are free; give more memory, or crop it"
                 )
-        return self.gather(**found)
+        return self.gather(**arguments)
 
 
 def _named(module: str, name: str) -> object:

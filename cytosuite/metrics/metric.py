@@ -89,9 +89,11 @@ class Metric(Generic[T]):
         gather = self.evidence.gather
         parameters = ", ".join(signature(gather).parameters)
         ends = {"best": self.best, "worst": self.worst, "neutral": self.neutral}
-        known = ", ".join(f"{end} {value:g}" for end, value in ends.items() if value is not None)
+        ends_text = ", ".join(
+            f"{end} {value:g}" for end, value in ends.items() if value is not None
+        )
         lines = [f"Arguments, as of `{gather.__module__}.{gather.__name__}`: {parameters}"]
-        lines += [f"Range: {known}"] if known else []
+        lines += [f"Range: {ends_text}"] if ends_text else []
         lines += [f"NaN {self.undefined}"] if self.undefined else []
         lines += [f"Source: doi:{self.reference}"] if self.reference else []
         return "\n".join(lines)
@@ -204,7 +206,7 @@ def family(
         value.__doc__ = f"{sentence}\n\nIt is `{function.__name__}` with {argument!r}."
         return metric(name, title, evidence=evidence, **shared)(value)
 
-    return tuple(member(own, *facts) for own, facts in members.items())
+    return tuple(member(function_name, *facts) for function_name, facts in members.items())
 
 
 @cache
@@ -232,8 +234,8 @@ def metrics_of(family: str) -> tuple[Metric[Any], ...]:
     >>> [metric.name for metric in metrics_of("labels")][:2]
     ['SEG', 'DET']
     """
-    found = sorted(_declared(family), key=lambda m: (m.worst is None, m.best is None))
-    return _unique(found, f"family {family}")
+    metrics = sorted(_declared(family), key=lambda m: (m.worst is None, m.best is None))
+    return _unique(metrics, f"family {family}")
 
 
 def known_metrics(task: str) -> dict[str, Metric[Any]]:
@@ -272,8 +274,10 @@ def board_metrics(task: str) -> tuple[Metric[Any], ...]:
         raise InputError(f"task {task}: no board, expected one of {', '.join(BOARDS)}")
     board = BOARDS[task]
     place = {name: number for number, name in enumerate(board.primary)}
-    found = [m for name in board.families for m in metrics_of(name) if m.name not in board.without]
-    return _unique(sorted(found, key=lambda m: place.get(m.name, len(place))), f"task {task}")
+    metrics = [
+        m for name in board.families for m in metrics_of(name) if m.name not in board.without
+    ]
+    return _unique(sorted(metrics, key=lambda m: place.get(m.name, len(place))), f"task {task}")
 
 
 def _unique(found: list[Metric[Any]], place: str) -> tuple[Metric[Any], ...]:

@@ -154,7 +154,7 @@ def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(take) for _ in range(threads)]:
             done.result()
-    return [total for own in totals for total in own]
+    return [total for column in totals for total in column]
 
 
 def _band(
@@ -165,8 +165,8 @@ def _band(
     planes = work.volumes[0].shape[0]
     direct = all(_kind(volume) is not None for volume in work.volumes)
     left = widths[0].start
-    for own in buffers:
-        own[-1][:] = 0.0
+    for buffer in buffers:
+        buffer[-1][:] = 0.0
     held = [0] * len(widths)
     step = PIECE if copied or not direct else planes
     for first, last in pairwise([*range(0, planes, step), planes]):
@@ -190,7 +190,7 @@ def _band(
                 not direct or last == planes,
             )
         release(*work.volumes)
-    return [float(own[-1].sum()) for own in buffers]
+    return [float(buffer[-1].sum()) for buffer in buffers]
 
 
 def _source(volume: Real, box: tuple[slice, ...] | None, direct: bool) -> tuple[int, Quartet]:
@@ -201,19 +201,19 @@ def _source(volume: Real, box: tuple[slice, ...] | None, direct: bool) -> tuple[
         array = np.array(volume[box], volume.dtype if direct else np.float64, order="C")
     array = array.view()
     array.flags.writeable = False
-    found = []
+    arrays = []
     for place, name in enumerate(kernel.DTYPES):
         empty = np.empty((0, 0, 0), name)
         empty.flags.writeable = False
-        found.append(array if place == kind else empty)
-    return kind or 0, (found[0], found[1], found[2], found[3])
+        arrays.append(array if place == kind else empty)
+    return kind or 0, (arrays[0], arrays[1], arrays[2], arrays[3])
 
 
 def _kind(volume: Real) -> int | None:
     """Return the place of a volume's dtype among those read as they are; None to convert it."""
     name = volume.dtype.name
-    known = volume.dtype.isnative and name in kernel.DTYPES and volume.flags.c_contiguous
-    return kernel.DTYPES.index(name) if known else None
+    readable = volume.dtype.isnative and name in kernel.DTYPES and volume.flags.c_contiguous
+    return kernel.DTYPES.index(name) if readable else None
 
 
 def _middle(volume: Real) -> float:

@@ -166,8 +166,8 @@ def det_without_penalty(table: Overlap) -> float:
     >>> det_without_penalty(np.array([1, 0, 0]), np.array([1, 2, 3]))
     1.0
     """
-    found = replace(ctc_errors(table), spurious=0)
-    return detection_accuracy(table.truth_sizes.size, found)
+    errors = replace(ctc_errors(table), spurious=0)
+    return detection_accuracy(table.truth_sizes.size, errors)
 
 
 @accuracy("OP_CSB", "Overall performance in the segmentation benchmark", reference=MASKA_2023)

@@ -63,14 +63,14 @@ def object_classes(table: Overlap) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     pairs, inside = matches(table), table.contained
     owner, match = table.truth_index[pairs], table.prediction_index[pairs]
     holder, piece = table.truth_index[inside], table.prediction_index[inside]
-    found = np.bincount(owner, minlength=truths) > 0
+    detected = np.bincount(owner, minlength=truths) > 0
     matching = np.bincount(match, minlength=predictions)
     split = np.bincount(holder, minlength=truths) > 1
     merged, of_split = np.zeros(truths, bool), np.zeros(predictions, bool)
     merged[owner] = matching[match] > 1
     of_split[piece] = split[holder]
     return (
-        np.select([merged, split, found], [MERGED, SPLIT, MATCHED], MISSED),
+        np.select([merged, split, detected], [MERGED, SPLIT, MATCHED], MISSED),
         np.select([matching > 1, matching > 0, of_split], [MERGED, MATCHED, SPLIT], FALSE),
     )
 
@@ -114,8 +114,8 @@ def causes(table: Overlap) -> NDArray[np.str_]:
     """
     truth = object_errors(table)[0]
     pieces = np.bincount(table.truth_index[table.contained], minlength=truth.labels.size)
-    own = (truth.matched > 0) | (pieces > 0)
-    kinds = [truth.iou >= 0.5, truth.classes == MERGED, truth.classes == SPLIT, own]
+    covered = (truth.matched > 0) | (pieces > 0)
+    kinds = [truth.iou >= 0.5, truth.classes == MERGED, truth.classes == SPLIT, covered]
     return np.select(kinds, CAUSES[:-1], MISSED)
 
 
@@ -127,12 +127,12 @@ def touching(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
     >>> touching(np.array([[1, 0, 3], [1, 2, 0]])).tolist()
     [1, 2]
     """
-    found = []
+    neighbours = []
     for axis in range(labels.ndim):
         first, second = (np.moveaxis(labels, axis, 0)[part] for part in (slice(-1), slice(1, None)))
         meet = (first != second) & (first > 0) & (second > 0)
-        found += [first[meet], second[meet]]
-    return np.unique(np.concatenate(found))
+        neighbours += [first[meet], second[meet]]
+    return np.unique(np.concatenate(neighbours))
 
 
 class _Side(NamedTuple):

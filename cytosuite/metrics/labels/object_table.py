@@ -44,9 +44,9 @@ class ObjectSums:
     def add(self, plane: NDArray[Any], image: NDArray[Any] | None, z: int) -> None:
         """Add the plane at z, (Y, X) numbers of objects, and its grey values."""
         grey = np.zeros((0, 0)) if image is None else np.ascontiguousarray(image, np.float64)
-        own = np.ascontiguousarray(plane, np.uint32)
+        numbers = np.ascontiguousarray(plane, np.uint32)
         sums = (self.voxels, self.places, self.first, self.last, self.light, self.brightest)
-        _add(own, grey, z, *sums)
+        _add(numbers, grey, z, *sums)
 
 
 @njit(cache=True, nogil=True)

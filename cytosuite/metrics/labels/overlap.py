@@ -56,8 +56,8 @@ class Overlap:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the columns in their own dtypes again."""
         voxels = state.pop("voxels")
-        found = {name: column.astype(dtype) for name, (column, dtype) in state.items()}
-        vars(self).update(found, voxels=voxels)
+        columns = {name: column.astype(dtype) for name, (column, dtype) in state.items()}
+        vars(self).update(columns, voxels=voxels)
 
     @property
     def unions(self) -> Counts:
@@ -87,12 +87,12 @@ class Overlap:
 
     def _covering(self, sizes: Counts, index: Counts, more: int) -> Counts:
         """Return the positions of the pairs of which twice the shared voxels exceed a size."""
-        found: list[Counts] = [np.zeros(0, np.int64)]
+        positions: list[Counts] = [np.zeros(0, np.int64)]
         for begin in range(0, self.shared.size, BLOCK):
             part = slice(begin, begin + BLOCK)
             half = 2 * self.shared[part] >= sizes[index[part]] + more
-            found.append(begin + np.flatnonzero(half))
-        return np.concatenate(found)
+            positions.append(begin + np.flatnonzero(half))
+        return np.concatenate(positions)
 
     @property
     def above_half(self) -> Counts:
@@ -102,7 +102,7 @@ class Overlap:
         return above
 
 
-_COLUMNS = tuple(each.name for each in fields(Overlap) if each.name != "voxels")
+_COLUMNS = tuple(column.name for column in fields(Overlap) if column.name != "voxels")
 
 
 def overlap(truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:

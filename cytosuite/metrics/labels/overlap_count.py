@@ -67,11 +67,11 @@ def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any], on_disk: bool
             truth, prediction = truth.reshape(-1), prediction.reshape(-1)
         middle = truth.shape[0] // 2
         with ThreadPoolExecutor(2) as pool:
-            one, other = pool.map(
+            first, second = pool.map(
                 lambda part: _count_slab(truth[part], prediction[part], dtype, most),
                 (slice(middle), slice(middle, None)),
             )
-        table = None if one is None or other is None else _merged(one, other)
+        table = None if first is None or second is None else _merged(first, second)
     if table is None:
         return None
     used = np.flatnonzero(table[2])
@@ -107,7 +107,7 @@ def _larger(table: Pairs, slots: int) -> Pairs:
 
 def _merged(table: Pairs, other: Pairs) -> Pairs:
     """Return the sum of two hash tables."""
-    used = sum(int(np.count_nonzero(one[2])) for one in (table, other))
+    used = sum(int(np.count_nonzero(pairs[2])) for pairs in (table, other))
     if 2 * used > table[2].size:
         table = _larger(table, 1 << (2 * used - 1).bit_length())
     add_table(*other, *table)
@@ -162,15 +162,15 @@ def _objects(labels: Array, voxels: Counts) -> tuple[Labels, Counts, Counts]:
     if labels.size and int(labels.max()) < 4 * labels.size + (1 << 16):
         sizes = np.bincount(labels, weights=voxels)  # float64 is exact up to 2**53 voxels
         sizes[0] = 0
-        found = np.flatnonzero(sizes)
+        objects = np.flatnonzero(sizes)
         position = np.full(sizes.size, -1, np.int64)
-        position[found] = np.arange(found.size)
-        return found.astype(np.uint64), position[labels], sizes[found].astype(np.int64)
-    found, index = np.unique(labels, return_inverse=True)
-    total = np.zeros(found.size, np.int64)
+        position[objects] = np.arange(objects.size)
+        return objects.astype(np.uint64), position[labels], sizes[objects].astype(np.int64)
+    objects, index = np.unique(labels, return_inverse=True)
+    total = np.zeros(objects.size, np.int64)
     np.add.at(total, index, voxels)
-    background = int(found.size > 0 and found[0] == 0)
-    return found[background:].astype(np.uint64), index - background, total[background:]
+    background = int(objects.size > 0 and objects[0] == 0)
+    return objects[background:].astype(np.uint64), index - background, total[background:]
 
 
 def _sorted(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Columns:

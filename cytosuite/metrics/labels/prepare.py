@@ -76,14 +76,14 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
 def _cleared(labels: NDArray[Label], pixels: int, border: NDArray[np.bool_]) -> NDArray[Label]:
     """Return labels without those of the border that are not inside."""
     height, width = border.shape
-    found: NDArray[Label] = room(labels.shape, labels.dtype)
-    flat, kept = (array.reshape(-1, height, width) for array in (labels, found))
+    cleared: NDArray[Label] = room(labels.shape, labels.dtype)
+    flat, kept = (array.reshape(-1, height, width) for array in (labels, cleared))
     inside = distinct(flat[:, pixels : height - pixels, pixels : width - pixels])
     for part in slabs(flat, kept):
         outer = flat[part][:, border]
         kept[part] = flat[part]
         kept[part][:, border] = np.where(np.isin(outer, inside), outer, 0)
-    return found
+    return cleared
 
 
 def without_small(
@@ -140,11 +140,11 @@ def _without(labels: NDArray[Label], unwanted: NDArray[np.uint64]) -> NDArray[La
     if not unwanted.size:
         return labels
     labels = np.asarray(labels)
-    found: NDArray[Label] = room(labels.shape, labels.dtype)
+    cleaned: NDArray[Label] = room(labels.shape, labels.dtype)
     names = unwanted.astype(labels.dtype)
-    for part in slabs(labels, found):
-        found[part] = np.where(np.isin(labels[part], names), 0, labels[part])
-    return found
+    for part in slabs(labels, cleaned):
+        cleaned[part] = np.where(np.isin(labels[part], names), 0, labels[part])
+    return cleaned
 
 
 SHARED = 0.75  # of neighbours; measured: 0.92 and more in label images, 0.71 and less in grey ones

@@ -67,14 +67,14 @@ def surface_table(
         )
     rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
     objects = (table.truth_labels, rows), (table.prediction_labels, columns)
-    found = np.zeros((3, pairs.size))
+    distances = np.zeros((3, pairs.size))
     for places, *sides in _distances(volumes, objects, step):
         total = sum(np.add.reduceat(side, start[:-1]) for side, start in sides)
         voxels = sum(np.diff(start) for _, start in sides)
-        found[0, places] = total / voxels
-        found[1, places] = np.maximum(*(_quantiles(*side, 1.0) for side in sides))
-        found[2, places] = np.maximum(*(_quantiles(*side, QUANTILE) for side in sides))
-    return SurfaceTable(*found)
+        distances[0, places] = total / voxels
+        distances[1, places] = np.maximum(*(_quantiles(*side, 1.0) for side in sides))
+        distances[2, places] = np.maximum(*(_quantiles(*side, QUANTILE) for side in sides))
+    return SurfaceTable(*distances)
 
 
 def concatenate_surfaces(tables: Sequence[SurfaceTable]) -> SurfaceTable:
@@ -151,9 +151,11 @@ def _last(volumes: Sequence[NDArray[Any]], objects: Sequence[tuple[Labels, Count
         if part.stop - part.start == len(volumes[0]):
             break  # one slab holds them all
         for volume, (names, _), end in zip(volumes, objects, ends, strict=True):
-            found = distinct(volume[part])
-            end[np.searchsorted(names, found[found != 0].astype(np.uint64))] = part.stop - 1
-    return np.maximum(*(end[wanted] for end, (_, wanted) in zip(ends, objects, strict=True)))
+            present = distinct(volume[part])
+            end[np.searchsorted(names, present[present != 0].astype(np.uint64))] = part.stop - 1
+    return np.maximum(
+        *(end[objects_of_pairs] for end, (_, objects_of_pairs) in zip(ends, objects, strict=True))
+    )
 
 
 class _Kept:
@@ -172,10 +174,10 @@ class _Kept:
         places = np.flatnonzero(_surface(labels[around])[inner])
         names = labels[part].reshape(-1)[places].astype(np.uint64)
         owner = np.searchsorted(self.names, names).astype(np.int32)
-        own = self.wanted[owner]
-        places = places[own] + part.start * prod(labels.shape[1:])
+        is_object = self.wanted[owner]
+        places = places[is_object] + part.start * prod(labels.shape[1:])
         self.places = np.concatenate([self.places, places])
-        self.owner = np.concatenate([self.owner, owner[own]])
+        self.owner = np.concatenate([self.owner, owner[is_object]])
         size = self.places.nbytes + self.owner.nbytes
         if is_mapped(labels) and size > FEW and not fits(size):
             raise InputError(

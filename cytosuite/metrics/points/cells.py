@@ -51,14 +51,15 @@ def cell_points(
     """
     if labels.ndim != len(spacing):
         raise InputError(f"cells: expected {len(spacing)} axes, found the shape {labels.shape}")
-    found = matched_points(truth, prediction, spacing, radius_um)
-    known = distinct(labels)
-    known = known[known > 0]
+    matched = matched_points(truth, prediction, spacing, radius_um)
+    cells = distinct(labels)
+    cells = cells[cells > 0]
     sides = [cell_at(places, labels) for places in (truth, prediction)]
     counts = [
-        np.bincount(np.searchsorted(known, own[own > 0]), minlength=known.size) for own in sides
+        np.bincount(np.searchsorted(cells, names[names > 0]), minlength=cells.size)
+        for names in sides
     ]
-    one, other = sides[0][found.truth_index], sides[1][found.prediction_index]
+    one, other = sides[0][matched.truth_index], sides[1][matched.prediction_index]
     return CellPoints(counts[0], counts[1], (one == other)[one > 0])
 
 
@@ -66,14 +67,14 @@ def cell_at(places: Floats, labels: NDArray[Any]) -> NDArray[Any]:
     """Return the label at the nearest pixel of each place (N, D), 0 outside of the image."""
     nearest = np.floor(np.asarray(places, np.float64).reshape(-1, labels.ndim) + 0.5)
     inside = ((nearest >= 0) & (nearest < labels.shape)).all(axis=1)
-    found = np.zeros(len(nearest), labels.dtype)
-    found[inside] = labels[tuple(nearest[inside].astype(np.int64).T)]
-    return found
+    labels_at = np.zeros(len(nearest), labels.dtype)
+    labels_at[inside] = labels[tuple(nearest[inside].astype(np.int64).T)]
+    return labels_at
 
 
 def joined(parts: Sequence[CellPoints]) -> CellPoints:
     """Return the cells of several images taken together."""
-    names = [each.name for each in fields(CellPoints)]
+    names = [column.name for column in fields(CellPoints)]
     return CellPoints(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
@@ -106,7 +107,10 @@ def right_cell(found: CellPoints) -> float:
 )
 def cell_count_correlation(found: CellPoints) -> float:
     """Return Pearson's correlation of true and predicted numbers over the cells."""
-    sides = [own - own.mean() if own.size else own for own in (found.truth, found.prediction)]
+    sides = [
+        counts - counts.mean() if counts.size else counts
+        for counts in (found.truth, found.prediction)
+    ]
     scale = float(np.sqrt((sides[0] ** 2).sum() * (sides[1] ** 2).sum()))
     return float((sides[0] * sides[1]).sum()) / scale if scale else np.nan
 

@@ -83,8 +83,8 @@ def matched_points(
     um = _in_um("truth", truth, spacing), _in_um("prediction", prediction, spacing)
     radius = RADIUS_PX * float(spacing[-1]) if radius_um is None else radius_um
     if radius_um is not None and not 0 < radius_um <= LARGEST_UM:
-        wanted = f"expected a length above 0 of at most {LARGEST_UM:g} µm"
-        raise InputError(f"radius: {wanted}, found {radius_um:g}")
+        expected = f"expected a length above 0 of at most {LARGEST_UM:g} µm"
+        raise InputError(f"radius: {expected}, found {radius_um:g}")
     reach = radius * (1 + ROUNDING)
     rows, columns, distances = _near(*um, reach)
     shape = len(um[0]), len(um[1])
@@ -115,12 +115,12 @@ def pooled(parts: Sequence[MatchedPoints]) -> MatchedPoints:
 
 def _in_um(side: str, places: Any, spacing: Sequence[float]) -> Floats:  # noqa: ANN401 - any array
     """Return places in µm."""
-    found = np.asarray(places, np.float64)
-    found = found.reshape(0, len(spacing)) if found.size == 0 else found
-    if found.ndim != 2 or found.shape[1] != len(spacing) or not np.isfinite(found).all():
-        wanted = f"expected finite places of the shape (N, {len(spacing)})"
-        raise InputError(f"{side}: {wanted}, as many axes as the voxel size; found {found.shape}")
-    um: Floats = found * np.asarray(spacing, np.float64)
+    array = np.asarray(places, np.float64)
+    array = array.reshape(0, len(spacing)) if array.size == 0 else array
+    if array.ndim != 2 or array.shape[1] != len(spacing) or not np.isfinite(array).all():
+        expected = f"expected finite places of the shape (N, {len(spacing)})"
+        raise InputError(f"{side}: {expected}, as many axes as the voxel size; found {array.shape}")
+    um: Floats = array * np.asarray(spacing, np.float64)
     return um
 
 
@@ -128,11 +128,11 @@ def _near(truth: Floats, prediction: Floats, radius: float) -> tuple[Indices, In
     """Return positions and distances of all pairs within a radius [µm]."""
     if not (len(truth) and len(prediction)):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    one, other = KDTree(truth), KDTree(prediction)
-    if (number := int(one.count_neighbors(other, radius))) > MOST_PAIRS:
+    true_tree, tree = KDTree(truth), KDTree(prediction)
+    if (number := int(true_tree.count_neighbors(tree, radius))) > MOST_PAIRS:
         most = f"expected at most {MOST_PAIRS} pairs within the radius of {radius:g} µm"
         raise InputError(f"points: {most}, found {number}; give a smaller radius")
-    found = one.sparse_distance_matrix(other, radius, output_type="ndarray")
+    found = true_tree.sparse_distance_matrix(tree, radius, output_type="ndarray")
     return found["i"].astype(np.int64), found["j"].astype(np.int64), found["v"]
 
 

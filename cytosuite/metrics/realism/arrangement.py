@@ -120,7 +120,7 @@ def numbers(found: Found) -> dict[str, float]:
         "contact_share": float(_over(np.nansum(contact * surface), surface.sum())),
         "touching_share": _known(contact > 0),
         "pressed_share": _known(contact >= PRESSED),
-        **{f"{name}_cv": _known(found[own], np.std) for name, own in spreads},
+        **{f"{name}_cv": _known(found[part], np.std) for name, part in spreads},
         "neighbour_cv": _known(found["neighbour"], np.std) / _known(found["neighbour"]),
         **{name: _known(found[name], np.median) for name in MEDIANS},
         **{name: _known(found[name]) for name in ("radius", "tangential", "fraction")},
@@ -206,9 +206,9 @@ def _without_scraps(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return labels and numbered volume without objects that are small for the image."""
     size = np.bincount(dense.ravel(), minlength=names.size + 1)[1:]
-    kept = np.append(False, size >= SCRAP * np.median(size)) if size.size else np.zeros(1, bool)
-    number: NDArray[np.int32] = np.cumsum(kept, dtype=np.int32) * kept
-    return names[kept[1:]], number[dense]
+    large = np.append(False, size >= SCRAP * np.median(size)) if size.size else np.zeros(1, bool)
+    number: NDArray[np.int32] = np.cumsum(large, dtype=np.int32) * large
+    return names[large[1:]], number[dense]
 
 
 def _moments(
@@ -328,5 +328,5 @@ def _over(part: ArrayLike, whole: ArrayLike) -> Floats:
 
 def _known(values: NDArray[Any], summary: Callable[..., Any] = np.mean) -> float:
     """Return a summary of the values that are known, NaN of none."""
-    known = values[~np.isnan(values)]
-    return float(summary(known)) if known.size else nan
+    finite = values[~np.isnan(values)]
+    return float(summary(finite)) if finite.size else nan

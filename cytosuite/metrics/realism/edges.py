@@ -186,13 +186,13 @@ def edge_curves(
     """
     settings = edge_settings or suited(real)
     depth, strength = edge_curve(real, settings)
-    other_depth, other = edge_curve(synthetic, settings)
+    other_depth, made = edge_curve(synthetic, settings)
     if not (depth.size and other_depth.size):
         return EdgeCurves(np.zeros(0), np.zeros(0), np.zeros(0))
     common = depth <= other_depth[-1] * (1 + 1e-9)
-    other = np.interp(depth[common], other_depth, other)
+    made = np.interp(depth[common], other_depth, made)
     longest = max(depth.size, other_depth.size) if settings.cropped else 0
-    return EdgeCurves(depth[common], strength[common], other, longest)
+    return EdgeCurves(depth[common], strength[common], made, longest)
 
 
 EDGES = Evidence(edge_curves, ("real", "synthetic"), ("edge_settings",), form="volumes")

@@ -148,12 +148,12 @@ def hull_voxels(mask: NDArray[np.bool_]) -> float:
         for axis in range(ends.ndim):  # a corner belongs to the voxels on both sides
             line = ends.swapaxes(axis, 0)
             ends = np.minimum(line[:-1], line[1:]).swapaxes(axis, 0)
-        kept = np.isfinite(ends)
+        corners = np.isfinite(ends)
         for axis in range(ends.ndim):
             line = ends.swapaxes(axis, 0)
-            kept.swapaxes(axis, 0)[1:-1] &= line[:-2] + line[2:] > 2 * line[1:-1]
-        place = ends[kept] if way > 0 else mask.shape[-1] - ends[kept]
-        points.append(np.column_stack([np.argwhere(kept), place]))
+            corners.swapaxes(axis, 0)[1:-1] &= line[:-2] + line[2:] > 2 * line[1:-1]
+        place = ends[corners] if way > 0 else mask.shape[-1] - ends[corners]
+        points.append(np.column_stack([np.argwhere(corners), place]))
     return float(ConvexHull(np.concatenate(points)).volume)  # in voxels: a ratio needs no µm
 
 

@@ -182,19 +182,19 @@ def _described(
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Return the numbers of the patches drawn from a set, and the place of the stack of each."""
     on = round(patches * foreground)
-    wanted = np.zeros((2, len(scenes)), np.int64)  # off and on objects, per stack
+    counts = np.zeros((2, len(scenes)), np.int64)  # off and on objects, per stack
     for kind, number in enumerate((patches - on, on)):
         able = [i for i, s in enumerate(scenes) if ((s.labels != 0) == bool(kind)).any()]
         if number and not able:
             return np.zeros((0, len(NAMES))), np.zeros(0, np.int64)
         for place in range(number):
-            wanted[kind, able[place % len(able)]] += 1
+            counts[kind, able[place % len(able)]] += 1
     rows = [np.zeros((0, len(NAMES)))]
     for place, scene in enumerate(scenes):
-        if wanted[:, place].any():
-            cut = _cut(scene, wanted[:, place], generator)
+        if counts[:, place].any():
+            cut = _cut(scene, counts[:, place], generator)
             rows.append(statistics(cut, scene.image.spacing))
-    volume = np.repeat(np.arange(len(scenes)), wanted.sum(axis=0))
+    volume = np.repeat(np.arange(len(scenes)), counts.sum(axis=0))
     return np.concatenate(rows), volume
 
 

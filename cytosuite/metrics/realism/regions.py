@@ -43,8 +43,8 @@ class RegionScores:
 
     def third(self, region: str, third: int) -> Floats:
         """Return the defined planes of a region in a third (0, 1, 2) of the depth."""
-        own: Floats = self.scores[region][np.floor(3 * self.depth) == third]
-        defined: Floats = own[~np.isnan(own)]
+        scores: Floats = self.scores[region][np.floor(3 * self.depth) == third]
+        defined: Floats = scores[~np.isnan(scores)]
         return defined
 
     def profile(self, region: str, bins: int) -> tuple[Floats, Floats]:

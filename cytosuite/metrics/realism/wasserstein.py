@@ -180,8 +180,8 @@ def _sample(side: str, images: NDArray[Any] | Sequence[NDArray[Any]]) -> _Sample
 
 def _chunks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Yield all voxels in contiguous pieces, as native numbers that the kernels know."""
-    known = {"b1": "u1", "f2": "f4", "i8": "f8", "u8": "f8"}
-    dtype = known.get(f"{array.dtype.kind}{array.dtype.itemsize}")
+    read_as = {"b1": "u1", "f2": "f4", "i8": "f8", "u8": "f8"}
+    dtype = read_as.get(f"{array.dtype.kind}{array.dtype.itemsize}")
     for (piece,) in chunks(array, dtype=dtype, size=CHUNK):
         yield piece
 

@@ -194,8 +194,8 @@ def _same_division(
 def _same(tracks: MatchedTracks, true: int, predicted: int, frame: int) -> bool:
     """Return whether two tracks match uniquely in a frame."""
     vertex = tracks.prediction.vertex(predicted, frame)
-    other = tracks.truth.vertex(true, frame)
-    return vertex >= 0 and other >= 0 and int(tracks.counterpart[vertex]) == other
+    true_vertex = tracks.truth.vertex(true, frame)
+    return vertex >= 0 and true_vertex >= 0 and int(tracks.counterpart[vertex]) == true_vertex
 
 
 OFF = (

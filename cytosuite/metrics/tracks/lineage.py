@@ -92,15 +92,15 @@ class Lineage:
     def of(cls, tracks: Sequence[Track]) -> "Lineage":
         """Return the graph of tracks in any order; of two with one label the first counts."""
         rows = {track.label: track for track in reversed(tracks) if track.label > 0}
-        kept = [rows[label] for label in sorted(rows)]
-        place = {track.label: index for index, track in enumerate(kept)}
-        begins = np.array([track.begin for track in kept], np.int64)
-        ends = np.array([track.end for track in kept], np.int64)
+        ordered = [rows[label] for label in sorted(rows)]
+        place = {track.label: index for index, track in enumerate(ordered)}
+        begins = np.array([track.begin for track in ordered], np.int64)
+        ends = np.array([track.end for track in ordered], np.int64)
         return cls(
-            labels=np.array([track.label for track in kept], np.uint64),
+            labels=np.array([track.label for track in ordered], np.uint64),
             begins=begins,
             ends=np.maximum(ends, begins - 1),
-            parents=np.array([place.get(track.parent, -1) for track in kept], np.int64),
+            parents=np.array([place.get(track.parent, -1) for track in ordered], np.int64),
         )
 
     @property
@@ -151,8 +151,8 @@ class Lineage:
         mothers, begin, counts = np.unique(
             self.parents[order], return_index=True, return_counts=True
         )
-        found = zip(mothers.tolist(), begin.tolist(), counts.tolist(), strict=True)
-        return {m: order[b : b + n] for m, b, n in found if m >= 0 and n >= 2}
+        rows = zip(mothers.tolist(), begin.tolist(), counts.tolist(), strict=True)
+        return {m: order[b : b + n] for m, b, n in rows if m >= 0 and n >= 2}
 
     def vertex(self, track: int, frame: int) -> int:
         """Return the vertex of a track in a frame, -1 where it does not exist."""

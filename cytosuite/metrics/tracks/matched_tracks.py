@@ -44,11 +44,11 @@ class MatchedTracks:
     @cached_property
     def counterpart(self) -> Indices:
         """Vertex of the truth that one of the prediction matches, -1 for none or several, (P,)."""
-        one = np.full(self.prediction.vertices, -1, np.int64)
+        partner = np.full(self.prediction.vertices, -1, np.int64)
         matched = np.flatnonzero(self.match >= 0)
-        one[self.match[matched]] = matched
-        one[self.covered != 1] = -1
-        return one
+        partner[self.match[matched]] = matched
+        partner[self.covered != 1] = -1
+        return partner
 
 
 def match_tracks(truth: TrackedSequence, prediction: TrackedSequence) -> MatchedTracks:
@@ -170,12 +170,12 @@ class _Side:
     def place(self, labels: NDArray[np.uint64], frame: int) -> Indices | None:
         """Return the vertices of the labels in a frame, None if one has no row there."""
         tracks, vertices = self._present(frame)
-        known = np.isin(labels, self.graph.labels[tracks])
-        for label in labels[~known].tolist():
+        tracked = np.isin(labels, self.graph.labels[tracks])
+        for label in labels[~tracked].tolist():
             self.strays[label].append(frame)
         found = vertices[np.isin(self.graph.labels[tracks], labels)]
         self.seen[found] = True
-        return found if known.all() else None
+        return found if tracked.all() else None
 
     def _present(self, frame: int) -> tuple[Indices, Indices]:
         """Return the tracks that have a row in a frame, by label, and their vertices there."""
@@ -239,8 +239,8 @@ def _match_frame(
     problems = []
     for mask in masks:
         try:
-            own = table if mask.same else overlap(*_cut(mask, prediction))
-            jaccard.append(_jaccard(own))
+            pairs = table if mask.same else overlap(*_cut(mask, prediction))
+            jaccard.append(_jaccard(pairs))
         except InputError as error:
             problems.append(f"{mask.name}: {error}")
     return problems

@@ -116,8 +116,8 @@ def det_without_penalty(tracks: MatchedTracks) -> float:
     >>> det(truth, found), det_without_penalty(truth, found)
     (0.9, 1.0)
     """
-    found = replace(tracking_errors(tracks), spurious=0)
-    return detection_accuracy(tracks.truth.vertices, found)
+    errors = replace(tracking_errors(tracks), spurious=0)
+    return detection_accuracy(tracks.truth.vertices, errors)
 
 
 @accuracy(
@@ -194,13 +194,13 @@ class TrackingErrors(CtcErrors):
 
 def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
     """Count the operations that turn the predicted graph into the truth's."""
-    truth, prediction, one = tracks.truth, tracks.prediction, tracks.counterpart
+    truth, prediction, partner = tracks.truth, tracks.prediction, tracks.counterpart
     matched = int(np.count_nonzero(tracks.match >= 0))
     covering = int(np.count_nonzero(tracks.covered))
-    targets = np.flatnonzero((prediction.sources >= 0) & (one >= 0))
-    targets = targets[one[prediction.sources[targets]] >= 0]  # both ends are unique
-    images = one[targets]
-    hit = truth.sources[images] == one[prediction.sources[targets]]
+    targets = np.flatnonzero((prediction.sources >= 0) & (partner >= 0))
+    targets = targets[partner[prediction.sources[targets]] >= 0]  # both ends are unique
+    images = partner[targets]
+    hit = truth.sources[images] == partner[prediction.sources[targets]]
     other_kind = truth.starts[images] != prediction.starts[targets]
     hits = int(np.count_nonzero(hit))
     return TrackingErrors(
@@ -228,8 +228,8 @@ def aogm(tracks: MatchedTracks) -> float:
     >>> aogm(truth, TrackedSequence([Track(1, 0, 0)], np.array([[1] * 4, [0] * 4])))
     11.5
     """
-    found = tracking_errors(tracks)
-    return found.cost + found.linking_cost
+    errors = tracking_errors(tracks)
+    return errors.cost + errors.linking_cost
 
 
 def error_count(tracks: MatchedTracks, kind: str) -> float:
