@@ -66,9 +66,9 @@ def augmented(
             image = image.swapaxes(first, second)
             truth = None if truth is None else truth.swapaxes(first, second)
             if truth is not None and flow is not None:
-                own = [flow + FLOW_AXES + int(axis) for axis in (first, second)]
+                channels = [flow + FLOW_AXES + int(axis) for axis in (first, second)]
                 truth = truth.copy()
-                truth[own] = truth[own[::-1]]
+                truth[channels] = truth[channels[::-1]]
     chosen = [name for name in settings.queue if rng.random() < settings.prob]
     for name in GEOMETRY:
         if name in chosen:
@@ -96,8 +96,8 @@ def joined_labels(rng: np.random.Generator, labels: Labels, share: float) -> Lab
     number = np.arange(int(labels.max(initial=0)) + 1, dtype=labels.dtype)
     for label in np.unique(pairs[0]):
         if rng.random() < share:
-            other = rng.choice(pairs[1][pairs[0] == label])
-            number[number == number[label]] = number[other]
+            neighbour = rng.choice(pairs[1][pairs[0] == label])
+            number[number == number[label]] = number[neighbour]
     return number[labels]
 
 

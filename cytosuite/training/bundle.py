@@ -76,10 +76,10 @@ class NetworkFormat:
     def definition(self) -> dict[str, Any]:
         """Return a call of ``build`` as MONAI's ``ConfigParser`` takes it."""
         kind = type(self.arguments)
-        given = self.arguments.model_dump(mode="json")
+        arguments = self.arguments.model_dump(mode="json")
         return {
             "_target_": f"{self.module}.build",
-            "arguments": {"_target_": f"{self.module}.{kind.__qualname__}", **given},
+            "arguments": {"_target_": f"{self.module}.{kind.__qualname__}", **arguments},
             **self.options,
         }
 
@@ -117,9 +117,9 @@ Formatter = Callable[[ModelCard], NetworkFormat]
 
 def write_bundle(card: Path, out: Path) -> Path:
     """Write ``<algorithm>-<model>.zip`` for a card, the same bytes each time; return its path."""
-    found = read_card(card)
-    name = f"{found.algorithm}-{found.name}"
-    contents = bundle_files(name, card.parent, found)
+    read = read_card(card)
+    name = f"{read.algorithm}-{read.name}"
+    contents = bundle_files(name, card.parent, read)
     return write_zip(
         out / f"{name}.zip", {f"{name}/{path}": text for path, text in contents.items()}
     )
@@ -155,7 +155,7 @@ def formatter(algorithm: str) -> Formatter:
     """Return ``network_format`` of an algorithm's ``training/bundle.py``; InputError without."""
     name = f"cytosuite.algorithms.{algorithm}.training.bundle"
     try:
-        found: Formatter = import_module(name).network_format
+        network_format: Formatter = import_module(name).network_format
     except ModuleNotFoundError as error:
         if not name.startswith(str(error.name)):
             raise
@@ -163,7 +163,7 @@ def formatter(algorithm: str) -> Formatter:
             f"algorithms/{algorithm}: expected training/bundle.py, which says what its network "
             "takes and gives, found none; write one like algorithms/view_fusion/training/bundle.py"
         ) from None
-    return found
+    return network_format
 
 
 def _json(value: object) -> bytes:
@@ -207,8 +207,8 @@ def metadata(
 
 def inference(card: ModelCard, network: NetworkFormat) -> dict[str, Any]:
     """Return ``configs/inference.json``: the algorithm on the images of a folder, or on one."""
-    folder, own = "Path(@dataset_dir)", "cytosuite.monai"
-    reader = _call(f"{own}.VolumeReader", stack=any(s.stack for s in TASKS[card.task].inputs))
+    folder, package = "Path(@dataset_dir)", "cytosuite.monai"
+    reader = _call(f"{package}.VolumeReader", stack=any(s.stack for s in TASKS[card.task].inputs))
     load = _call("LoadImaged", keys="image", reader=reader, ensure_channel_first=True)
     save = _call("Lambdad", keys="pred", func="$partial(save_volume, folder=@output_dir)")
     weights = "$str(Path(@bundle_root, 'models', 'model.pt'))"
@@ -223,10 +223,10 @@ def inference(card: ModelCard, network: NetworkFormat) -> dict[str, Any]:
         "preprocessing": _call("Compose", transforms=[load]),
         "dataset": _call("Dataset", data="@data", transform="@preprocessing"),
         "dataloader": _call("DataLoader", dataset="@dataset", batch_size=1),
-        "inferer": _call(f"{own}.AlgorithmInferer", card="@card", socket="@socket"),
+        "inferer": _call(f"{package}.AlgorithmInferer", card="@card", socket="@socket"),
         # Of the network alone, for normalised images.
         "tiles": _call(
-            f"{own}.TileInferer",
+            f"{package}.TileInferer",
             tile=network.tile,
             multiple=network.multiple,
             halo=network.exact_halo,
@@ -271,9 +271,9 @@ def _head(card: ModelCard, output: str) -> dict[str, Any]:
         "cytosuite.monai": "save_volume",
         "cytosuite.training.command": "main",
     }
-    found = [f"$from {module} import {name}" for module, name in names.items()]
+    imported = [f"$from {module} import {name}" for module, name in names.items()]
     return {
-        "imports": ["$import sys", "$import torch", *found],
+        "imports": ["$import sys", "$import torch", *imported],
         "bundle_root": f"${look}",
         "card": f"$str(Path(@bundle_root, 'models', '{card.name}.json'))",
         "dataset_dir": ".",
@@ -352,7 +352,7 @@ def license_text(card: ModelCard) -> str:
     path = Path(__file__).resolve().parents[2] / "LICENSE"  # of a checkout
     if path.is_file():
         return f"{head}\n{path.read_text(encoding='utf-8')}"
-    installed = [found for found in files("cytosuite") or () if found.name == "LICENSE"]
+    installed = [file for file in files("cytosuite") or () if file.name == "LICENSE"]
     if not installed:
         raise PackageNotFoundError("cytosuite")  # a broken installation: the wheel holds it
     return f"{head}\n{installed[0].read_text(encoding='utf-8')}"
@@ -363,9 +363,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cytosuite.training.bundle", description=__doc__)
     parser.add_argument("cards", type=Path, nargs="+", help="<model>.json with its weights")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for the bundles")
-    given = parser.parse_args(arguments)
-    for card in given.cards:
-        sys.stdout.write(f"written: {write_bundle(card, given.out)}\n")
+    options = parser.parse_args(arguments)
+    for card in options.cards:
+        sys.stdout.write(f"written: {write_bundle(card, options.out)}\n")
         sys.stdout.flush()
     return 0
 

@@ -30,7 +30,7 @@ def origin(
     The parameters are those of `settings`, with a parent's where these leave one out.
     """
     card = settings.model_dump(mode="json")["card"]
-    found: Origin = {
+    source_facts: Origin = {
         "data": {
             role: [_fingerprint(path, settings.files.root) for path in paths]
             for role, paths in data.items()
@@ -40,8 +40,8 @@ def origin(
         "source": digest([path for folder in code for path in folder.rglob("*.py")], Path("/")),
     }
     if parent is not None:
-        found["parent"] = {"name": parent.stem, "sha256": read_card(parent).sha256}
-    return found
+        source_facts["parent"] = {"name": parent.stem, "sha256": read_card(parent).sha256}
+    return source_facts
 
 
 def save(state: State, path: Path, made_from: Origin) -> None:
@@ -68,8 +68,8 @@ def save(state: State, path: Path, made_from: Origin) -> None:
 def restore(state: State, path: Path, made_from: Origin, say: Callable[[str], None]) -> None:
     """Read a checkpoint into a state; InputError for other files and another `origin`."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        old = found["origin"]
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        old = stored["origin"]
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:
         reason = last_line(error)
         raise InputError(f"{path}: cannot be read as a checkpoint ({reason}); remove it") from None
@@ -82,22 +82,22 @@ def restore(state: State, path: Path, made_from: Origin, say: Callable[[str], No
             "same, or --restart to begin anew"
         )
     for name, module in state.modules.items():
-        module.load_state_dict(found["modules"][name])
+        module.load_state_dict(stored["modules"][name])
     try:
         for name, optimiser in state.optimisers.items():
-            optimiser.load_state_dict(found["optimisers"][name])
+            optimiser.load_state_dict(stored["optimisers"][name])
     except ValueError:
         raise InputError(
             f"{path}: this checkpoint was made by a version with other groups of weights in its "
             "optimiser; finish it with that version, or give --restart to begin anew"
         ) from None
-    state.average.load_state_dict(found["average"])
-    state.best = None if found["best"] is None else Best(*found["best"])
-    state.step, state.seconds = found["step"], found["seconds"]
-    state.cpu_seconds = found.get("cpu_seconds", 0.0)
-    state.stale, state.rounding = found["stale"], found.get("rounding")
-    state.bound = found.get("bound")
-    state.recent = [losses.to(state.device) for losses in found.get("recent", ())]
+    state.average.load_state_dict(stored["average"])
+    state.best = None if stored["best"] is None else Best(*stored["best"])
+    state.step, state.seconds = stored["step"], stored["seconds"]
+    state.cpu_seconds = stored.get("cpu_seconds", 0.0)
+    state.stale, state.rounding = stored["stale"], stored.get("rounding")
+    state.bound = stored.get("bound")
+    state.recent = [losses.to(state.device) for losses in stored.get("recent", ())]
 
 
 def _fingerprint(source: Path, root: Path | None) -> str:
@@ -105,7 +105,9 @@ def _fingerprint(source: Path, root: Path | None) -> str:
     facts = source / "dataset.json"
     if facts.is_file():
         return str(read_json(facts)["fingerprint"])
-    if not (lists := [own for part in ("train", "val") if (own := list_of(source, part))]):
+    if not (
+        lists := [part_list for part in ("train", "val") if (part_list := list_of(source, part))]
+    ):
         return digest([source], source)
     home = root or lists[0].parent
     pairs = [pair for path in lists for pair in (*read_list(path, root), (None, None))]

@@ -40,12 +40,12 @@ def training_of(algorithm: str) -> Training[Any, Any]:
     """Return ``TRAINING`` of an algorithm's ``training/train.py``; InputError without one."""
     name = f"cytosuite.algorithms.{algorithm}.training.train"
     try:
-        found: Training[Any, Any] = import_module(name).TRAINING
+        training: Training[Any, Any] = import_module(name).TRAINING
     except ModuleNotFoundError as error:
         if not name.startswith(str(error.name)):
             raise
         raise InputError(f"algorithms/{algorithm}: no algorithm that is trained here") from None
-    return found
+    return training
 
 
 def by_role(
@@ -54,7 +54,7 @@ def by_role(
     divide: Callable[[Path], Mapping[str, Path]] | None = None,
 ) -> dict[str, list[Path]]:
     """Return folders by role: of ``role=folder``, else the first one or by `Training.divide`."""
-    found: dict[str, list[Path]] = {}
+    folders: dict[str, list[Path]] = {}
     for text in given:
         role, sign, folder = text.partition("=")
         if sign and role not in roles:
@@ -62,8 +62,8 @@ def by_role(
         parts = divide(Path(text)) if divide is not None and not sign else {}
         whole = {role: Path(folder)} if sign else {roles[0]: Path(text)}
         for name, part in (parts or whole).items():
-            found.setdefault(name, []).append(part)
-    return found
+            folders.setdefault(name, []).append(part)
+    return folders
 
 
 def check(
@@ -73,18 +73,20 @@ def check(
     recipes: Sequence[str] = (),
 ) -> None:
     """Raise InputError for data, recipes (JSON) or settings from which nothing can be learned."""
-    found: dict[str, list[Source]] = {role: list(folders) for role, folders in data.items()}
+    sources_by_role: dict[str, list[Source]] = {
+        role: list(folders) for role, folders in data.items()
+    }
     for text in recipes:
         role, parameters = json.loads(text)
         if role and role not in training.roles:
             expected = ", ".join(training.roles)
             raise InputError(f"--data {role}=: expected a role among {expected}")
-        found.setdefault(role or training.roles[0], []).append(parameters)
-    need_data(training, settings, found)
+        sources_by_role.setdefault(role or training.roles[0], []).append(parameters)
+    need_data(training, settings, sources_by_role)
     for folder in (folder for folders in data.values() for folder in folders):
         splits_of(folder)  # a mistake in it is known before data are made
     if training.check is not None:
-        for role, sources in found.items():
+        for role, sources in sources_by_role.items():
             for source in (source for source in sources if source is not None):
                 training.check(source, role, settings)
 
@@ -106,9 +108,11 @@ def settings_file(training: Training[Any, Any], parent: Path | None) -> Path:
 def inherited(parent: ModelCard, model: type[TrainingSettings]) -> dict[str, Any]:
     """Return the network of a parent, and the settings of its images, crops and losses."""
     shared, trained = TrainingSettings.model_fields, parent.trained.get("settings", {})
-    own = {key: trained[key] for key in model.model_fields if key in trained and key not in shared}
+    stated = {
+        key: trained[key] for key in model.model_fields if key in trained and key not in shared
+    }
     network = parent.parameters.get("network")
-    return {**own, "network": network} if network else own
+    return {**stated, "network": network} if network else stated
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,20 +146,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the command line asks for, and return the exit code."""
-    given, say = _parser().parse_args(arguments), partial(print, flush=True)
-    changes = {"steps": given.steps, "seed": given.seed, "learning_rate": given.learning_rate}
-    if given.threads < 1:
-        raise InputError(f"--threads must be 1 or more, found {given.threads}")
-    torch.set_num_threads(given.threads)
-    if given.ends_with:
-        Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
-    home = ALGORITHMS / given.algorithm / "training"
+    options, say = _parser().parse_args(arguments), partial(print, flush=True)
+    changes = {"steps": options.steps, "seed": options.seed, "learning_rate": options.learning_rate}
+    if options.threads < 1:
+        raise InputError(f"--threads must be 1 or more, found {options.threads}")
+    torch.set_num_threads(options.threads)
+    if options.ends_with:
+        Thread(target=_follow, args=(options.ends_with,), daemon=True).start()
+    home = ALGORITHMS / options.algorithm / "training"
     draws, alone = (home / OUTLINE).is_file(), not (home / "train.py").is_file()
-    own = given.settings or (home / OUTLINE if alone else None)
-    if draws and own is not None and own.suffix == ".toml" and "outline" in read_toml(own):
-        return _outline(given, own, say)
-    training = training_of(given.algorithm)
-    path = given.settings or settings_file(training, given.parent)
+    settings_path = options.settings or (home / OUTLINE if alone else None)
+    if (
+        draws
+        and settings_path is not None
+        and settings_path.suffix == ".toml"
+        and "outline" in read_toml(settings_path)
+    ):
+        return _outline(options, settings_path, say)
+    training = training_of(options.algorithm)
+    path = options.settings or settings_file(training, options.parent)
 
     def prepared(words: Sequence[str]) -> tuple[dict[str, list[Path]], Any, list[str]]:
         data = by_role(words, training.roles, training.divide)
@@ -163,28 +172,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             content, notes = read_toml(path), list[str]()
         else:
             content, notes = training.translate(path, data)
-        if given.parent is not None:
-            content = merged(inherited(read_card(given.parent), training.settings), content)
+        if options.parent is not None:
+            content = merged(inherited(read_card(options.parent), training.settings), content)
         settings = parse(path, content, training.settings).with_schedule(**changes)
-        splits = given.splits and read_splits(given.splits)
-        own = {"root": given.data_root, "group": given.group, "recursive": given.recursive}
-        settings = settings.with_files(**own, splits=splits)
-        return data, settings.with_card(authors=given.authors), notes
+        splits = options.splits and read_splits(options.splits)
+        files = {"root": options.data_root, "group": options.group, "recursive": options.recursive}
+        settings = settings.with_files(**files, splits=splits)
+        return data, settings.with_card(authors=options.authors), notes
 
-    data, settings, notes = prepared(given.data)
-    work = given.work or Path("runs") / "training" / given.name
+    data, settings, notes = prepared(options.data)
+    work = options.work or Path("runs") / "training" / options.name
     # One that was killed while it wrote its models has written some of them.
-    resumed = not given.restart and (work / CHECKPOINT).is_file()
-    names = [given.name, *(f"{given.name}-{also}" for also in training.also if not resumed)]
-    target, *_ = _targets(given, names)
+    resumed = not options.restart and (work / CHECKPOINT).is_file()
+    names = [options.name, *(f"{options.name}-{also}" for also in training.also if not resumed)]
+    target, *_ = _targets(options, names)
     need_folder(work)
-    if given.check or given.wait:
-        check(training, settings, data, given.recipe)
-        begin(training, settings, given.parent, given.device)
-    if given.check:
+    if options.check or options.wait:
+        check(training, settings, data, options.recipe)
+        begin(training, settings, options.parent, options.device)
+    if options.check:
         return 0
-    with _alone(given, names):
-        if given.wait:
+    with _alone(options, names):
+        if options.wait:
             if not (words := _awaited()):
                 return CLOSED
             data, settings, notes = prepared(words)
@@ -196,9 +205,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             data,
             target,
             work=work,
-            resume=not given.restart,
-            parent=given.parent,
-            device=given.device,
+            resume=not options.restart,
+            parent=options.parent,
+            device=options.device,
             say=say,
         )
     say(f"written: {card}")

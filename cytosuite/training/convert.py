@@ -31,15 +31,17 @@ class PublishedModel(NamedTuple):
 def convert(file: Path, card: Path, say: Callable[[str], None] = print) -> Path:
     """Write weights of a torch file next to their card, of a published file with new cards."""
     if not card.exists() and (find := _published(card.parent.name)) is not None:
-        models = {card.with_name(f"{card.stem}{end}.json"): own for end, own in find(file).items()}
+        models = {
+            card.with_name(f"{card.stem}{end}.json"): content for end, content in find(file).items()
+        }
         if there := [path for path in models if path.exists()]:
             raise InputError(f"{there[0]}: a model of this name exists; give another name")
         home = read_algorithm(ALGORITHMS / card.parent.name / "algorithm.toml")
-        known: dict[str, Any] = {"algorithm": home.name, "task": home.task, "version": home.version}
-        known |= {"authors": "unknown", "license": "NOASSERTION"}
-        known |= {"trained": {"file": file.name, "sha256": file_digest(file)}}
+        facts: dict[str, Any] = {"algorithm": home.name, "task": home.task, "version": home.version}
+        facts |= {"authors": "unknown", "license": "NOASSERTION"}
+        facts |= {"trained": {"file": file.name, "sha256": file_digest(file)}}
         for path, (own, tensors) in models.items():
-            content = parse(path, {"name": path.stem, **known, **own}, ModelCard)
+            content = parse(path, {"name": path.stem, **facts, **own}, ModelCard)
             _write(path, content.model_dump(mode="json"), _packed(file, tensors), say)
         return card.with_suffix(".safetensors")
     read_card(card)

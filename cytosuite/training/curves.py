@@ -68,13 +68,13 @@ def _plot(curves: Mapping[str, Curve]) -> str:
     steps = [*chain.from_iterable(curves.values())]
     values = [*chain.from_iterable(curve.values() for curve in curves.values())]
     across, up = Axis(min(steps), max(steps)), Axis(min(values), max(values))
-    found = []
+    shapes = []
     for tick in up.ticks():
         y = HEIGHT * (1 - up.position(tick))
-        found.append(line("grid", ("0", f"{WIDTH}"), (f"{y:.1f}", f"{y:.1f}")))
-        found.append(label("tick", "-6", f"{y + 4:.1f}", f"{tick:.3g}", "end"))
+        shapes.append(line("grid", ("0", f"{WIDTH}"), (f"{y:.1f}", f"{y:.1f}")))
+        shapes.append(label("tick", "-6", f"{y + 4:.1f}", f"{tick:.3g}", "end"))
     for text, x, anchor in ((f"step {min(steps)}", 0, "start"), (f"{max(steps)}", WIDTH, "end")):
-        found.append(label("tick", f"{x}", f"{HEIGHT + 18}", text, anchor))
+        shapes.append(label("tick", f"{x}", f"{HEIGHT + 18}", text, anchor))
     for number, (name, curve) in enumerate(curves.items()):
         if not curve:
             continue
@@ -83,10 +83,10 @@ def _plot(curves: Mapping[str, Curve]) -> str:
             (across.position(n) * WIDTH, HEIGHT * (1 - up.position(v))) for n, v in curve.items()
         ]
         end, height = points[-1]
-        found.append(
+        shapes.append(
             f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}" fill="none" '
             f'stroke="{colour}" stroke-width="1.5"/>'
             f'<circle cx="{end:.1f}" cy="{height:.1f}" r="2.5" fill="{colour}"/>'
             f'<text x="{end + 6:.1f}" y="{height + 4:.1f}" fill="{colour}">{name}</text>'
         )
-    return "".join(found)
+    return "".join(shapes)

@@ -23,10 +23,10 @@ def denoising_step(state: State, batch: Tensors, predicts: str) -> Tensors:
     angle = batch["phase"][:, None, None, None, None]
     image, noise = batch["image"], batch["noise"]
     noised = angle.cos() * image + angle.sin() * noise
-    wanted = noise if predicts == "noise" else angle.cos() * noise - angle.sin() * image
-    given = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
+    target = noise if predicts == "noise" else angle.cos() * noise - angle.sin() * image
+    channels = torch.cat([noised, *(batch[name] for name in FURTHER if name in batch)], 1)
     with state.autocast():
-        answer = state.modules["network"](given, batch["phase"])
-    loss: Tensor = (answer - wanted).square().mean()
+        answer = state.modules["network"](channels, batch["phase"])
+    loss: Tensor = (answer - target).square().mean()
     state.update("network", loss)
     return {"loss": loss.detach()}

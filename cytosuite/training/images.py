@@ -105,12 +105,12 @@ def views(volume: Volume) -> NDArray[np.uint8]:
 
 def joined(planes: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
     """Return planes of any size one after the other, with white margins."""
-    other = 1 - axis
-    longest = max(plane.shape[other] for plane in planes)
+    across = 1 - axis
+    longest = max(plane.shape[across] for plane in planes)
     framed = []
     for plane in planes:
         margins = [(0, _MARGIN), (0, _MARGIN)]
-        margins[other] = (0, longest - plane.shape[other])
+        margins[across] = (0, longest - plane.shape[across])
         framed.append(np.pad(plane, margins, constant_values=255))
     return np.concatenate(framed, axis)
 
@@ -119,10 +119,10 @@ def facts_of_set(real: Sequence[Volume], synthetic: Sequence[Volume]) -> Facts:
     """Return the facts about sets of images; a threshold finds the objects of their scenes."""
     facts: dict[str, Callable[[], list[Any]]] = {}
     for name, images in {"real": real, "synthetic": synthetic}.items():
-        found = [stacked(volume) for volume in images]
-        facts[f"{name}:arrays"] = partial(list, [volume.array for volume in found])
-        facts[f"{name}:volumes"] = partial(list, found)
-        facts[f"{name}:scenes"] = partial(_scenes_of, found)
+        stacks = [stacked(volume) for volume in images]
+        facts[f"{name}:arrays"] = partial(list, [volume.array for volume in stacks])
+        facts[f"{name}:volumes"] = partial(list, stacks)
+        facts[f"{name}:scenes"] = partial(_scenes_of, stacks)
     return Facts(facts)
 
 
@@ -146,6 +146,6 @@ def objects_of(image: NDArray[Any]) -> NDArray[np.int32]:
     """Return the pieces of a smoothed image above Li's threshold, numbered."""
     smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTH)
     labels, _ = ndimage.label(smooth > li_threshold(smooth))
-    kept = np.bincount(labels.ravel()) >= _LEAST
-    kept[0] = False
-    return np.where(kept[labels], labels, 0).astype(np.int32)
+    large = np.bincount(labels.ravel()) >= _LEAST
+    large[0] = False
+    return np.where(large[labels], labels, 0).astype(np.int32)

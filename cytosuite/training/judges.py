@@ -91,12 +91,12 @@ class PatchJudge(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Return the features of each layer, and the answers."""
-        values, found = image.contiguous(memory_format=torch.channels_last_3d), []
+        values, layers = image.contiguous(memory_format=torch.channels_last_3d), []
         for layer in self.layers:
             values = layer(values)
             if isinstance(layer, nn.LeakyReLU):
-                found.append(values)
-        return [*found, values.float()]
+                layers.append(values)
+        return [*layers, values.float()]
 
 
 def _convolution(
@@ -134,11 +134,11 @@ class Judges(nn.Module):
 
     def forward(self, image: Tensor) -> list[list[Tensor]]:
         """Return the features and, last, the float32 answers of each judge on crops."""
-        found = []
+        answers = []
         for judge in self.judges:
-            found.append(cast(PatchJudge, judge).features(image))
+            answers.append(cast(PatchJudge, judge).features(image))
             image = avg_pool3d(image, (1, 3, 3), (1, 2, 2), (0, 1, 1), count_include_pad=False)
-        return found
+        return answers
 
 
 class Changes(nn.Module):
@@ -172,7 +172,7 @@ class CropChange:
 
     def __init__(self, share: float) -> None:
         chosen = (torch.rand(6) < share).tolist()
-        self.axes = [axis for axis, wanted in zip((-1, -2), chosen, strict=False) if wanted]
+        self.axes = [axis for axis, is_chosen in zip((-1, -2), chosen, strict=False) if is_chosen]
         self.turned, shifted, gained, raised = chosen[2:]
         self.shift = torch.randint(-_SHIFT, _SHIFT + 1, (2,)).tolist() if shifted else [0, 0]
         gain, rise = torch.randn(2).mul(_GAIN).tolist()
@@ -200,7 +200,7 @@ def slope(judges: Judges, real: Tensor) -> Tensor:
     Mescheder et al., ICML (2018), doi:10.48550/arXiv.1801.04406.
     """
     real = real.detach().float().requires_grad_()
-    answers = [found[-1].mean(dim=(1, 2, 3, 4)).sum() for found in judges(real)]
+    answers = [layers[-1].mean(dim=(1, 2, 3, 4)).sum() for layers in judges(real)]
     (gradient,) = torch.autograd.grad(torch.stack(answers).sum(), real, create_graph=True)
     return gradient.square().sum() / (2 * len(real))
 
@@ -219,20 +219,20 @@ class ImagePool(nn.Module):
     @torch.no_grad()
     def exchange(self, images: Tensor) -> Tensor:
         """Return images for the judge: while the pool fills the given ones, then half are old."""
-        found = []
+        exchanged = []
         for image in images.detach():
             count = int(self.count)
             if count < len(self.kept):
                 self.kept[count] = image
                 self.count += 1
-                found.append(image)
+                exchanged.append(image)
             elif count and float(torch.rand(())) < 0.5:
                 place = int(torch.randint(count, ()))
-                found.append(self.kept[place].to(image.dtype))
+                exchanged.append(self.kept[place].to(image.dtype))
                 self.kept[place] = image
             else:
-                found.append(image)
-        return torch.stack(found)
+                exchanged.append(image)
+        return torch.stack(exchanged)
 
 
 def fooled(answers: Tensor) -> Tensor:

@@ -110,8 +110,8 @@ def train(
         put_tensors(state.average, state.best.weights, work)
         theirs = settings.with_card(parameters={**settings.card.parameters, **_parameters(parent)})
         start = begin(training, theirs, parent, device)
-        found = _compared(training, [(state, course.settings), (start, theirs)], held)
-        facts["parent"] = {**made_from["parent"], **found}
+        comparison = _compared(training, [(state, course.settings), (start, theirs)], held)
+        facts["parent"] = {**made_from["parent"], **comparison}
     publish(training, settings, state, cases, held, card, facts, data)
     if not read_card(card).adopted:
         use = f"cytosuite model use {training.algorithm}:{card.stem}"
@@ -125,10 +125,10 @@ def _compared(
     """Return scores of the second, a parent, number of cases, and the first's `least_gain`."""
     assert training.validate is not None  # see need_data
     metrics, cases = wanted_metrics(both[0][1].validation), (list[float](), list[float]())
-    for (state, settings), own in zip(both, cases, strict=True):
-        scores = score(metrics, training.validate(state, held, settings), own)
+    for (state, settings), facts in zip(both, cases, strict=True):
+        scores = score(metrics, training.validate(state, held, settings), facts)
     least = least_gain(*cases, 1 if metrics[0].higher_is_better else -1)
-    return {"scores": rounded(scores), "cases": len(own), **rounded({"least_gain": least})}
+    return {"scores": rounded(scores), "cases": len(facts), **rounded({"least_gain": least})}
 
 
 def need_data(training: Training[Any, Any], settings: Settings, roles: Collection[str]) -> None:
@@ -159,7 +159,7 @@ def begin(
         raise InputError("device cuda: no GPU was found here; use the device cpu")
     torch.manual_seed(settings.schedule.seed)
     modules, optimisers = training.build(settings)
-    descend = all(isinstance(each, torch.optim.SGD) for each in optimisers.values())
+    descend = all(isinstance(optimiser, torch.optim.SGD) for optimiser in optimisers.values())
     if settings.schedule.optimiser == "sgd" and not descend:
         raise InputError(
             f"schedule.optimiser: {training.algorithm} has its own optimiser; leave sgd out"
@@ -167,11 +167,11 @@ def begin(
     network = modules[training.published]
     if parent is not None:
         made_for, own = read_card(parent), settings.network
-        found = made_for.parameters.get("network")
-        if found is None or parse(f"{parent}: network", found, type(own)) != own:
+        parent_network = made_for.parameters.get("network")
+        if parent_network is None or parse(f"{parent}: network", parent_network, type(own)) != own:
             raise InputError(
-                f"{parent}: expected the network {own.model_dump(mode='json')}, found {found}; "
-                "change [network] in the settings"
+                f"{parent}: expected the network {own.model_dump(mode='json')}, found "
+                f"{parent_network}; change [network] in the settings"
             )
         weights = open_model(parent.parent, made_for).weights
         if weights is None:
@@ -191,16 +191,16 @@ def _load(
 ) -> tuple[Cases[Case], Cases[Case]]:
     """Return the cases to train on and the held-out ones, by role; test cases stay unseen."""
     roles = [role for role in training.roles if role in data]
-    found: dict[str, list[Case]] = {role: [] for role in roles}
+    by_role: dict[str, list[Case]] = {role: [] for role in roles}
     named: dict[str, list[Case]] = {role: [] for role in roles}  # held out by name
     placed: dict[str, Sequence[Placed]] = {}
-    for role, folder in [(name, each) for name in roles for each in data[name]]:
+    for role, folder in [(name, source) for name in roles for source in data[name]]:
         say(f"reading {folder}")
         loaded = training.load(folder, role, settings)
         parts, division = divided(folder, loaded, settings.files, say)
         if division is not None:
             placed[str(folder)] = division.placed
-        found[role] += parts.get("train", [])
+        by_role[role] += parts.get("train", [])
         named[role] += parts.get("validate", [])
         listed = list_of(folder, "val")
         if listed is not None and settings.validation.every:
@@ -209,16 +209,16 @@ def _load(
             say(f"not read, since validation.every is 0: {listed}")
     if rows := split_rows(placed):
         write_rows(work / TABLE, rows)
-    own = {role: cases for role, cases in named.items() if cases}
-    whole = {role: cases for role, cases in found.items() if role not in own}
+    named_roles = {role: cases for role, cases in named.items() if cases}
+    whole = {role: cases for role, cases in by_role.items() if role not in named_roles}
     amount = settings.validation.cases if settings.validation.every else 0
     if 0 < amount < 1 and any(len(of_role) < 2 for of_role in whole.values()):
         say("a single case: none is held out, so the model has no score and is used by name only")
         amount = 0
     rest, out = hold_out(whole, amount)
-    cases, held = {**found, **rest}, {**out, **own}
-    for role, kept in cases.items():
-        say(f"cases of {role}: {len(kept)} to train on, {len(held[role])} held out")
+    cases, held = {**by_role, **rest}, {**out, **named_roles}
+    for role, role_cases in cases.items():
+        say(f"cases of {role}: {len(role_cases)} to train on, {len(held[role])} held out")
     for note in training.notes(cases, settings) if training.notes else ():
         say(note)
     return cases, held
@@ -243,17 +243,17 @@ def complete(
     say: Say,
 ) -> Settings:
     """Return settings with their own parameters over the measured ones over a parent's."""
-    own = settings.card.parameters
+    stated = settings.card.parameters
     settings = with_parameters(settings, parent)
-    found = dict(training.measure(cases, settings)) if training.measure else {}
-    measured = {name: value for name, value in found.items() if name not in own}
+    values = dict(training.measure(cases, settings)) if training.measure else {}
+    measured = {name: value for name, value in values.items() if name not in stated}
     if measured:
         say(f"measured: {', '.join(sorted(measured))}")
     if parent is not None:
-        kept = ", ".join(sorted(set(settings.card.parameters) - {*own, *measured}))
+        inherited = ", ".join(sorted(set(settings.card.parameters) - {*stated, *measured}))
         say(
-            f"from {parent.stem}: {kept or 'no parameters'} kept, "
-            f"{', '.join(sorted(own)) or 'none'} by the settings"
+            f"from {parent.stem}: {inherited or 'no parameters'} kept, "
+            f"{', '.join(sorted(stated)) or 'none'} by the settings"
         )
     return settings.with_card(parameters={**settings.card.parameters, **measured})
 
@@ -366,25 +366,29 @@ class _Course(Generic[Settings, Case]):
         assert training.validate is not None  # see need_data
         metrics = wanted_metrics(self.settings.validation)
         began = time.perf_counter()
-        found = self._scores(metrics)
-        log.add(state.step, found)
-        scores = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+        scores_by_metric = self._scores(metrics)
+        log.add(state.step, scores_by_metric)
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in scores_by_metric.items())
         self.say(f"{scores} of held-out cases, in {time.perf_counter() - began:.3g} s")
         if training.picture is not None:
             picture = training.picture(state, self.judged, self.settings)
             draw_picture(picture, self.work / "pictures" / f"step-{state.step:06d}.png")
         metric, *others = metrics
-        value, sign = found[metric.name], 1 if metric.higher_is_better else -1
+        value, sign = scores_by_metric[metric.name], 1 if metric.higher_is_better else -1
         state.stale += 1
         # NaN, where the metric is undefined, is never the better one.
         if sign * value > (sign * state.best.score if state.best else -inf):
             weights = {name: tensor.clone() for name, tensor in tensors_of(state.average).items()}
-            also = {other.name: found[other.name] for other in others}
+            also = {other.name: scores_by_metric[other.name] for other in others}
             state.best, state.stale = Best(value, state.step, weights, also), 0
 
     def _scores(self, metrics: Sequence[Metric[Any]]) -> dict[str, float]:
         """Return scores of held-out cases; the first validation, of a few, bounds all others."""
-        state, given, steps = self.state, self.settings.validation, self.settings.schedule.steps
+        state, validation, steps = (
+            self.state,
+            self.settings.validation,
+            self.settings.schedule.steps,
+        )
 
         def scored(cases: Cases[Case]) -> dict[str, float]:
             """Return the scores of some cases, and say how far they are."""
@@ -392,21 +396,21 @@ class _Course(Generic[Settings, Case]):
             facts = self.training.validate(state, cases, self.settings)
             return score(metrics, in_sight(facts, max(map(len, cases.values())), self.say))
 
-        if state.bound is not None or not steps or given.share == 1:
+        if state.bound is not None or not steps or validation.share == 1:
             return scored(self.judged)
         few, most = some(self.held, FEW), max(map(len, self.held.values()))
         began = time.perf_counter()
-        found = scored(few)
-        each = (time.perf_counter() - began) / max(map(len, few.values()))
-        seconds = max(_LEAST_S, given.share * state.seconds / state.step * steps)
-        state.bound = bounded(seconds / each, most, ceil(steps / given.every))
+        first_scores = scored(few)
+        case_s = (time.perf_counter() - began) / max(map(len, few.values()))
+        seconds = max(_LEAST_S, validation.share * state.seconds / state.step * steps)
+        state.bound = bounded(seconds / case_s, most, ceil(steps / validation.every))
         cases, seldom = state.bound
         if cases < most or seldom > 1:
             self.say(
-                f"validation: {cases} of {most} held-out cases, each {given.every * seldom} steps, "
-                f"as a case takes {each:.2g} s (validation.share {given.share:g})"
+                f"validation: {cases} of {most} held-out cases, each {validation.every * seldom} "
+                f"steps, as a case takes {case_s:.2g} s (validation.share {validation.share:g})"
             )
-        return scored(self.judged) if cases > FEW else found
+        return scored(self.judged) if cases > FEW else first_scores
 
 
 def take_step(
@@ -444,12 +448,12 @@ def rounding(
     except DivergedError:
         return inf
     errors = [torch.zeros(())]
-    for name, wanted in exact.items():
-        least = _FAINT * torch.stack([each.norm() for each in wanted]).norm()
+    for name, gradients in exact.items():
+        least = _FAINT * torch.stack([gradient.norm() for gradient in gradients]).norm()
         # Gains, shifts and biases before a norm over an image have gradients near 0.
         errors += [
-            (found - each).norm() / each.norm().maximum(least)
-            for each, found in zip(wanted, fast[name], strict=True)
+            (approximate - each).norm() / each.norm().maximum(least)
+            for each, approximate in zip(gradients, fast[name], strict=True)
             if each.ndim > 1 and each.any()
         ]
     return float(torch.stack(errors).max())
@@ -480,15 +484,17 @@ def _gradients(
         module.train()
     training.step(probe, batch, settings)
     return {
-        name: [weight.grad for weight in found if weight.grad is not None]
-        for name, found in weights.items()
+        name: [weight.grad for weight in group if weight.grad is not None]
+        for name, group in weights.items()
     }
 
 
 def _curves(settings: Settings, state: State, work: Path, say: Say) -> dict[str, Any]:
     """Return a few points of every curve for the card, and whether the training ended early."""
-    found = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
-    course: dict[str, Any] = {"curves": {name: thinned(curve) for name, curve in found.items()}}
+    stored_curves = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
+    course: dict[str, Any] = {
+        "curves": {name: thinned(curve) for name, curve in stored_curves.items()}
+    }
     if settings.schedule.steps:
         say(f"curves: {work / 'curves.svg'}")
     if state.step < settings.schedule.steps:

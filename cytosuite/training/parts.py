@@ -70,11 +70,11 @@ class State:
     @property
     def place(self) -> str:
         """Return device and precision, with the reason for another than the device's."""
-        found, fast = f"{self.device}, {self.precision}", precision(self.device)
+        place, fast = f"{self.device}, {self.precision}", precision(self.device)
         if self.rounding is None or self.precision == fast:
-            return found
+            return place
         off = f"{self.rounding:.0%} off" if isfinite(self.rounding) else "not finite"
-        return f"{found}: gradients in {fast} are {off}"
+        return f"{place}: gradients in {fast} are {off}"
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return a context in which networks compute in this `precision`."""
@@ -216,8 +216,8 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
     """Move an average of weights and buffers, in place, towards them, faster in early steps."""
     share = 1 - min(decay, (1 + step) / (10 + step))
     news = tensors_of(network)
-    for name, kept in tensors_of(average).items():
-        if kept.is_floating_point():
-            kept.lerp_(news[name], share)
+    for name, tensor in tensors_of(average).items():
+        if tensor.is_floating_point():
+            tensor.lerp_(news[name], share)
         else:
-            kept.copy_(news[name])
+            tensor.copy_(news[name])

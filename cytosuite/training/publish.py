@@ -32,7 +32,7 @@ def publish(
     data: Data,
 ) -> Path:
     """Write the card of a model and its best or average weights; return the card's path."""
-    best, given = state.best, settings.card.model_dump(mode="json")
+    best, card_facts = state.best, settings.card.model_dump(mode="json")
     steps = best.step if best else state.step
     parent: Mapping[str, Any] = facts.get("parent", {})
     purpose, kept_out = _purpose(data, cases, held, steps, parent.get("name"))
@@ -42,15 +42,19 @@ def publish(
     if training.baselines is not None and best is not None:
         metrics = wanted_metrics(settings.validation)
         methods = training.baselines(held, settings)
-        simpler = {method: rounded(score(metrics, found)) for method, found in methods}
+        simpler = {method: rounded(score(metrics, facts)) for method, facts in methods}
     algorithm = read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml")
     adopted = parent.get("least_gain", 0.0) > 0
     choice = algorithm.select.score
-    values = {method: found[choice] for method, found in simpler.items() if choice in found}
+    values = {
+        method: scores_of_method[choice]
+        for method, scores_of_method in simpler.items()
+        if choice in scores_of_method
+    }
     behind = [method for method, value in values.items() if scores.get(choice, -inf) <= value]
     enough = parent.get("cases", LEAST) >= LEAST
     behind += [parent["name"]] if "scores" in parent and enough and not adopted else []
-    purpose = given["description"] or purpose
+    purpose = card_facts["description"] or purpose
     if behind:
         named = " and ".join(behind)
         purpose += f" Did not beat {named} on its held-out images: used only by name."
@@ -58,20 +62,20 @@ def publish(
         purpose += f" Too few held-out images, {parent['cases']}, to be above {parent['name']}:"
         purpose += " used only by name."
     card = {
-        **given,
+        **card_facts,
         "name": path.stem,
         "description": purpose,
-        "authors": given["authors"] or user(),
+        "authors": card_facts["authors"] or user(),
         "algorithm": training.algorithm,
         "task": algorithm.task,
-        "describes": {**training.describe(cases, settings), **given["describes"]},
+        "describes": {**training.describe(cases, settings), **card_facts["describes"]},
         "scores": {kept_out: scores} if best else {},
         "baselines": simpler,
         "adopted": adopted,
         "trained": {
             **facts,
             "of": [title(folder) for folders in data.values() for folder in folders],
-            "cases": {role: len(found) for role, found in cases.items()},
+            "cases": {role: len(role_cases) for role, role_cases in cases.items()},
             "seed": settings.schedule.seed,
             "seconds": round(state.seconds, 1),
             "cpu_seconds": round(state.cpu_seconds, 1),
@@ -82,7 +86,7 @@ def publish(
     }
     if settings.schedule.steps:
         network = settings.network.model_dump(mode="json")
-        card["parameters"] = {"network": network, **given["parameters"]}
+        card["parameters"] = {"network": network, **card_facts["parameters"]}
         card |= _write_weights(state, path.with_suffix(".safetensors"))
     write_json(path, parse(path, card, ModelCard).model_dump(mode="json"))
     return path
@@ -90,11 +94,11 @@ def publish(
 
 def _write_weights(state: State, path: Path) -> dict[str, str]:
     """Write weights as float16, norms as float32: variances may be small; return card entries."""
-    kept = tensors_of(state.average) if state.best is None else state.best.weights
+    tensors = tensors_of(state.average) if state.best is None else state.best.weights
     content = packed(
         {
             name: value.cpu().to(torch.float16 if value.ndim > 1 else value.dtype).contiguous()
-            for name, value in kept.items()
+            for name, value in tensors.items()
             if value.is_floating_point()
         }
     )
@@ -113,7 +117,7 @@ def _purpose(
 ) -> tuple[str, str]:
     """Return a sentence about the training, and the name of the cases kept out of it."""
     of = ", ".join(title(folder) for folders in data.values() for folder in folders)
-    count, out = (sum(map(len, each.values())) for each in (cases, held))
+    count, out = (sum(map(len, role_cases.values())) for role_cases in (cases, held))
     start = parent or "random weights"
     trained = f"Trained for {steps} steps on {count} cases of {of}, from {start}."
     measured = f"Measured on {count} cases of {of}."
@@ -123,7 +127,7 @@ def _purpose(
 def title(folder: Path) -> str:
     """Return the name of a dataset with its size, or of a plain folder."""
     facts = folder / "dataset.json"
-    found = read_json(facts) if facts.is_file() else {}
-    own = found.get("seed") is None  # not simulated
-    name = str(found.get("name", folder.resolve().name))
-    return name if own else f"{name}/{found['size']}"
+    record = read_json(facts) if facts.is_file() else {}
+    is_real = record.get("seed") is None  # not simulated
+    name = str(record.get("name", folder.resolve().name))
+    return name if is_real else f"{name}/{record['size']}"

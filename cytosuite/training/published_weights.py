@@ -23,17 +23,17 @@ def state(
     path: Path, keys: Sequence[str] = NESTED, prefixes: Sequence[str] = WRAPPERS
 ) -> dict[str, Tensor]:
     """Return the tensors of a file, or of its first key there is; a prefix of all names is left."""
-    found = opened(path)
-    found = next((found[key] for key in keys if isinstance(found.get(key), Mapping)), found)
-    if not found:
+    content = opened(path)
+    content = next((content[key] for key in keys if isinstance(content.get(key), Mapping)), content)
+    if not content:
         raise InputError(f"{path}: expected tensors by name, found none")
-    for name, value in found.items():
+    for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise InputError(
                 f"{path}: expected tensors by name, found {type(value).__name__} as {name!r}; save "
                 "them by torch.save(network.state_dict(), file)"
             )
-    tensors: dict[str, Tensor] = dict(found)
+    tensors: dict[str, Tensor] = dict(content)
     for prefix in prefixes:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
@@ -45,7 +45,7 @@ def opened(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == SAFE:
             return load_file(path)
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise InputError(
             f"{path}: holds Python objects, which could run code, not weights alone; save them by "
@@ -53,6 +53,6 @@ def opened(path: Path) -> Mapping[str, Any]:
         ) from None
     except BROKEN as error:
         raise InputError(f"{path}: cannot be read as weights ({last_line(error)})") from None
-    if not isinstance(found, Mapping):
-        raise InputError(f"{path}: expected tensors by name, found {type(found).__name__}")
-    return found
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: expected tensors by name, found {type(content).__name__}")
+    return content

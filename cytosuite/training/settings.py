@@ -148,20 +148,20 @@ class TrainingSettings(Described):
 
     def with_schedule(self, **changes: float | None) -> Self:
         """Return settings with another schedule; entries that are None stay, steps end epochs."""
-        given = {key: value for key, value in changes.items() if value is not None}
-        given = {"epochs": 0, **given} if "steps" in given else given
-        schedule = parse("schedule", {**self.schedule.model_dump(), **given}, Schedule)
+        stated = {key: value for key, value in changes.items() if value is not None}
+        stated = {"epochs": 0, **stated} if "steps" in stated else stated
+        schedule = parse("schedule", {**self.schedule.model_dump(), **stated}, Schedule)
         return self.model_copy(update={"schedule": schedule})
 
     def with_files(self, **changes: Any) -> Self:  # noqa: ANN401 - as the fields of the files
         """Return settings with other files; entries that are None stay."""
-        given = {key: value for key, value in changes.items() if value is not None}
-        return self.model_copy(update={"files": self.files.model_copy(update=given)})
+        stated = {key: value for key, value in changes.items() if value is not None}
+        return self.model_copy(update={"files": self.files.model_copy(update=stated)})
 
     def with_card(self, **changes: Any) -> Self:  # noqa: ANN401 - as the fields of the card
         """Return settings with other entries for the card; those that are None stay."""
-        given = {key: value for key, value in changes.items() if value is not None}
-        return self.model_copy(update={"card": self.card.model_copy(update=given)})
+        stated = {key: value for key, value in changes.items() if value is not None}
+        return self.model_copy(update={"card": self.card.model_copy(update=stated)})
 
 
 Settings = TypeVar("Settings", bound=TrainingSettings)

@@ -31,7 +31,7 @@ def divided(
     """Return cases by part, and the division of their folder; without rules or files all train."""
     if not all(hasattr(case, "path") for case in cases):
         return {"train": [*cases]}, None
-    table, found = files.index(folder), dict[str, list[Case]]()
+    table, by_part = files.index(folder), dict[str, list[Case]]()
     if table.skipped:
         say(f"{folder.name}: {table.count}")
     if len(cases) < len(table.items):
@@ -48,8 +48,8 @@ def divided(
     part = {placed.name: placed.part for placed in division.placed}
     parts = {path: part[item.name] for item in table.items for path in item.all_paths}
     for case in cases:
-        found.setdefault(parts[case.path], []).append(case)  # type: ignore[attr-defined]
-    return found, division
+        by_part.setdefault(parts[case.path], []).append(case)  # type: ignore[attr-defined]
+    return by_part, division
 
 
 def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case]]:
@@ -58,26 +58,28 @@ def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case
     >>> hold_out({"data": "abcdef"}, 2)
     ({'data': ['a', 'c', 'd', 'f']}, {'data': ['b', 'e']})
     """
-    kept: dict[str, list[Case]] = {}
+    rest: dict[str, list[Case]] = {}
     held: dict[str, list[Case]] = {}
-    for role, given in cases.items():
-        count = ceil(amount * len(given)) if amount < 1 else int(amount)
-        if count >= len(given):
+    for role, role_cases in cases.items():
+        count = ceil(amount * len(role_cases)) if amount < 1 else int(amount)
+        if count >= len(role_cases):
             raise InputError(
-                f"validation.cases: {amount:g} leaves none of the {len(given)} cases of {role} to "
-                "train on; hold out fewer, or give more cases"
+                f"validation.cases: {amount:g} leaves none of {len(role_cases)} cases of {role} "
+                "to train on; hold out fewer, or give more cases"
             )
-        chosen = {int((place + 0.5) * len(given) / count) for place in range(count)}
-        kept[role] = [case for number, case in enumerate(given) if number not in chosen]
-        held[role] = [given[number] for number in sorted(chosen)]
-    return kept, held
+        chosen = {int((place + 0.5) * len(role_cases) / count) for place in range(count)}
+        rest[role] = [case for number, case in enumerate(role_cases) if number not in chosen]
+        held[role] = [role_cases[number] for number in sorted(chosen)]
+    return rest, held
 
 
 def some(cases: Cases[Case], count: int) -> Cases[Case]:
     """Return as many cases of each role, evenly."""
     return {
-        role: hold_out({role: own}, count)[1][role] if count < len(own) else own
-        for role, own in cases.items()
+        role: hold_out({role: role_cases}, count)[1][role]
+        if count < len(role_cases)
+        else role_cases
+        for role, role_cases in cases.items()
     }
 
 
@@ -111,10 +113,10 @@ def in_sight(facts: Iterable[Facts], count: int, say: Callable[[str], None]) -> 
 
     while True:
         with shown(tell):
-            each = next(cases, None)
-        if each is None:
+            case_facts = next(cases, None)
+        if case_facts is None:
             return
-        yield each
+        yield case_facts
         done += 1
         tell(0.0)
 
@@ -128,13 +130,13 @@ def wanted_metrics(validation: Validation) -> list[Metric[Any]]:
 
 def metric_named(name: str, place: str = "validation.metric", *, ranks: bool = True) -> Metric[Any]:
     """Return a metric of the first family with its name; with `ranks` one with a better end."""
-    known: dict[str, Metric[Any]] = {}
+    metrics: dict[str, Metric[Any]] = {}
     for metric in (metric for family in FAMILIES for metric in metrics_of(family)):
         if metric.higher_is_better is not None or not ranks:
-            known.setdefault(metric.name, metric)
-    if name not in known:
-        raise InputError(f"{place}: expected one of {', '.join(known)}, found {name!r}")
-    return known[name]
+            metrics.setdefault(metric.name, metric)
+    if name not in metrics:
+        raise InputError(f"{place}: expected one of {', '.join(metrics)}, found {name!r}")
+    return metrics[name]
 
 
 def score(
@@ -146,13 +148,13 @@ def score(
     """
     gathered: dict[str, list[Any]] = {metric.name: [] for metric in metrics}
     missing: dict[str, list[str]] = {}  # of the facts that lack least
-    for each in facts:
-        found = gather([metric.evidence for metric in metrics], each)
+    for case_facts in facts:
+        evidence = gather([metric.evidence for metric in metrics], case_facts)
         for metric in metrics:
-            if metric.evidence in found:
-                gathered[metric.name].append(found[metric.evidence])
+            if metric.evidence in evidence:
+                gathered[metric.name].append(evidence[metric.evidence])
                 continue
-            lacks = metric.evidence.missing(each)
+            lacks = metric.evidence.missing(case_facts)
             missing[metric.name] = min(missing.get(metric.name, lacks), lacks, key=len)
     for metric in metrics:
         if metric.name in missing and not gathered[metric.name]:

@@ -109,16 +109,16 @@ def tails(
     blocks = np.pad(light, fill).reshape(z, -(-y // _COARSE), _COARSE, -(-x // _COARSE), _COARSE)
     coarse = blocks.mean((2, 4))
     steps = np.array([spacing[0], _COARSE * spacing[1], _COARSE * spacing[2]])
-    found = np.empty((2, z, y, x), np.float32)
+    lights = np.empty((2, z, y, x), np.float32)
     pairs = ((ranges.near_z, ranges.near_xy), (ranges.far_z, ranges.far_xy))
-    for out, (along, across) in zip(found, pairs, strict=True):
+    for out, (along, across) in zip(lights, pairs, strict=True):
         high, wide = (np.exp(rng.uniform(*np.log(pair))) * diameter_um for pair in (along, across))
         spread = ndimage.gaussian_filter(
             coarse, np.array([high, wide, wide]) / steps, mode="constant", truncate=3.0
         )
         fine = ndimage.zoom(spread, (1, _COARSE, _COARSE), order=1, mode="nearest", grid_mode=True)
         out[:] = fine[:, :y, :x]
-    return found
+    return lights
 
 
 def draw_weights(rng: np.random.Generator, ranges: StrayRanges) -> Image:

@@ -124,12 +124,15 @@ def find_cases(
 
 def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
     """Refuse (InputError) a simulation that keeps nothing to learn from, with the remedy."""
-    wanted: list[tuple[str, str, Any]] = [("output", "channel", channel), ("output", "steps", True)]
+    expected: list[tuple[str, str, Any]] = [
+        ("output", "channel", channel),
+        ("output", "steps", True),
+    ]
     if channel == "nucleus":
-        wanted.append(("labels", "style", "visible"))
+        expected.append(("labels", "style", "visible"))
     missing = [
         f"{part}.{name}={str(value).lower()}"
-        for part, name, value in wanted
+        for part, name, value in expected
         if parameters.get(part, {}).get(name) != value
     ]
     if missing:
@@ -191,7 +194,7 @@ def load_case(
         if len(diameters):
             typical = float(np.median(diameters))
             spread = tails(image, spacing, typical, stray, files.name)
-    own = own_light(image, labels, level, means)
+    light_of_label = own_light(image, labels, level, means)
     return TrainingCase(
         name=files.name,
         path=files.image,
@@ -203,8 +206,8 @@ def load_case(
         vectors=vectors,
         shares=shares,
         tails=spread.astype(np.float16),
-        own=own,
-        rest=means - own,
+        own=light_of_label,
+        rest=means - light_of_label,
         wide=_means(spread, labels, bright).astype(np.float32),
         centres=np.rint(np.stack(middles, 1)[any_weight > 0]).astype(np.int64),
         simulated=files.simulated,
@@ -275,11 +278,11 @@ def _means(
 ) -> NDArray[np.float64]:
     """Return the weighted means (F, N + 1) of fields over labels, 0 where nothing weighs."""
     inside = labels > 0
-    own, shares = labels[inside], weight[inside].astype(np.float64)
-    total = np.bincount(own, shares, int(own.max(initial=0)) + 1)
+    names, shares = labels[inside], weight[inside].astype(np.float64)
+    total = np.bincount(names, shares, int(names.max(initial=0)) + 1)
     values = [shares * np.broadcast_to(field, labels.shape)[inside] for field in fields]
     total_or_1 = np.where(total > 0, total, 1)
-    return np.stack([np.bincount(own, v, total.size) / total_or_1 for v in values])
+    return np.stack([np.bincount(names, v, total.size) / total_or_1 for v in values])
 
 
 def _diameters(labels: NDArray[np.uint16], level: NDArray[Any]) -> NDArray[np.float64]:

@@ -86,8 +86,8 @@ def load_cases(
     """Return the volumes in a folder; targets beyond labels need a simulation's light."""
     shape, stray = settings.patches.shape, settings.patches.stray
     light = make_targets is not labels_alone
-    found = find_cases(folder, settings.channel, settings.files, light=light)
-    return [load_case(files, shape, make_targets, stray, quietest) for files in found]
+    files_of_cases = find_cases(folder, settings.channel, settings.files, light=light)
+    return [load_case(files, shape, make_targets, stray, quietest) for files in files_of_cases]
 
 
 def notes(cases: Cases[TrainingCase], settings: NucleiSettings) -> list[str]:
@@ -104,7 +104,9 @@ def prepare_cases(cases: Cases[TrainingCase], settings: NucleiSettings) -> Cases
     share = settings.patches.augment.corrupt_prob
     if not share:
         return cases
-    return {role: [corrupted(case, share) for case in own] for role, own in cases.items()}
+    return {
+        role: [corrupted(case, share) for case in role_cases] for role, role_cases in cases.items()
+    }
 
 
 def training(
@@ -135,8 +137,8 @@ def training(
 
 def parameters_of(settings: NucleiSettings, model: type[Model]) -> Model:
     """Return the parameters of the inference by the network of a training."""
-    given = {**settings.card.parameters, "network": settings.network.model_dump()}
-    return parse("card.parameters", given, model)
+    parameters = {**settings.card.parameters, "network": settings.network.model_dump()}
+    return parse("card.parameters", parameters, model)
 
 
 def describe(cases: Cases[TrainingCase], settings: NucleiSettings) -> Mapping[str, Any]:

@@ -89,7 +89,7 @@ def draw_batch(
 ) -> dict[str, Image]:
     """Return normalised images (N, 1, Z, Y, X) and targets (N, C, Z, Y, X) of a step."""
     drawn = draw_patches(cases, settings, seed, step)
-    images, targets = ([getattr(own, name) for own in drawn] for name in ("image", "target"))
+    images, targets = ([getattr(patch, name) for patch in drawn] for name in ("image", "target"))
     return {"image": np.stack(images)[:, None], "target": np.stack(targets)}
 
 
@@ -130,13 +130,13 @@ def _volume(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> 
         image = case.image[box].astype(np.float32)
     labels, where = case.labels[box], (slice(None), *box)
     if settings.cut:
-        made = case.make_targets(labels)
+        targets = case.make_targets(labels)
     else:
-        made = Targets(
+        targets = Targets(
             np.divide(case.vectors[where], VECTOR_UNIT, dtype=np.float32),
             np.divide(case.shares[where], SHARE_UNIT, dtype=np.float32),
         )
-    target = _stacked(level / np.float32(SHARE_UNIT), made, labels)
+    target = _stacked(level / np.float32(SHARE_UNIT), targets, labels)
     target[1:] *= level > 0
     return image, target
 
@@ -158,8 +158,8 @@ def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> t
     if settings.augment.spread:
         factors = np.exp(rng.normal(0, settings.augment.spread, int(labels.max()) + 1))
         factors[0] = 1
-        own = factors.astype(np.float32)[labels]
-        image *= ndimage.gaussian_filter(own, (0, _SOFT, _SOFT), truncate=3.0)
+        factor_image = factors.astype(np.float32)[labels]
+        image *= ndimage.gaussian_filter(factor_image, (0, _SOFT, _SOFT), truncate=3.0)
     return image, _stacked(labels > 0, case.make_targets(labels), labels)
 
 
@@ -191,9 +191,9 @@ def draw_image(
     if case.is_plane:
         zoom = zoom_of(case, settings)
         shape = [1, *(max(1, round(side * zoom)) for side in case.unpadded[1:])]
-        own = tuple(map(slice, case.unpadded))
-        image = np.sinh(2 * case.image[own].astype(np.float32))
-        return resized(image, shape), resized_labels(case.labels[own], shape)
+        inside = tuple(map(slice, case.unpadded))
+        image = np.sinh(2 * case.image[inside].astype(np.float32))
+        return resized(image, shape), resized_labels(case.labels[inside], shape)
     if not case.simulated:
         return np.sinh(2 * case.image.astype(np.float32)), case.labels
     camera, weights, seen = _view(rng, case, settings)
