@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from cytosuite.algorithms.cellpose3d import blocks
 from cytosuite.algorithms.cellpose3d.network import load, with_folded_norms
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import Found, Whole, measure, predict_fields, segment
-from cytosuite.contract.facts import state
+from cytosuite.contract.facts import noted, state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.progress import part
@@ -116,8 +115,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         facts["inverted"] = True
     if objects.pieces:
         facts["pieces"] = objects.pieces
-    entries = {f"cellpose3d_{key}": value for key, value in facts.items()}
-    result = replace(outlined, metadata={**outlined.metadata, **entries})
+    result = noted(outlined, "cellpose3d", facts)
     return {"instance-labels": warned(result, *scale.warnings, *[_INVERTED] * inverted)}
 
 

@@ -1,7 +1,6 @@
 """Entry point of the 3D CycleGAN: one simulated image in, the same in the look of a microscope."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits, compare, co
 from cytosuite.algorithms.cyclegan3d.network import Architecture, load
 from cytosuite.algorithms.cyclegan3d.style import Style, transfer
 from cytosuite.algorithms.cyclegan3d.translate import Scale, translate
+from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.spacing import warned
@@ -121,5 +121,4 @@ def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:
 def _result(
     volume: Volume, image: NDArray[Any], method: str, facts: Mapping[str, Scalar]
 ) -> Volume:
-    entries = {f"cyclegan3d_{key}": value for key, value in {"method": method, **facts}.items()}
-    return replace(volume.like(image), metadata={**volume.metadata, **entries})
+    return noted(volume.like(image), "cyclegan3d", {"method": method, **facts})

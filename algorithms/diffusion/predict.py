@@ -15,6 +15,7 @@ from cytosuite.algorithms.diffusion.intensity import (
     grey_values,
     sketch_units,
 )
+from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.spacing import warned
@@ -170,8 +171,7 @@ def _overlapping(
         light += share * (layer.array - np.float32(ground))
     light += np.float32(ground)
     counts = light if parameters.camera is None else parameters.camera.expose(light, seed)
-    image = labels.like(in_dtype(counts, target.dtype))
-    return replace(image, metadata={**layer.metadata, "diffusion_layers": len(parts)})
+    return noted(layer.like(in_dtype(counts, target.dtype)), "diffusion", {"layers": len(parts)})
 
 
 def from_sketch(
@@ -222,9 +222,7 @@ def from_sketch(
             "tiles": synthesis.tiles,
             "evaluations": synthesis.evaluations,
         }
-    metadata = {f"diffusion_{key}": value for key, value in facts.items()}
-    image = volume.like(_grey(values, volume, parameters))
-    return replace(image, metadata={**volume.metadata, **metadata})
+    return noted(volume.like(_grey(values, volume, parameters)), "diffusion", facts)
 
 
 def _grey(values: Image, volume: Volume, parameters: Parameters) -> NDArray[Any]:

@@ -1,7 +1,6 @@
 """Entry point of HarmonicNet: one volume in, its instance labels out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +13,7 @@ from cytosuite.algorithms.harmonicnet.parameters import Parameters
 from cytosuite.algorithms.harmonicnet.suppression import kept
 from cytosuite.bodies.grid import Grid
 from cytosuite.bodies.stars import label, stars_from
-from cytosuite.contract.facts import state
+from cytosuite.contract.facts import noted, state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import warned
@@ -53,8 +52,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         "diameter_um": round(diameter, 3),
         "diameter_source": scale.source,
     }
-    entries = {f"harmonicnet_{key}": value for key, value in facts.items()}
-    labelled = replace(volume.like(labels), metadata={**volume.metadata, **entries})
+    labelled = noted(volume.like(labels), "harmonicnet", facts)
     return {"instance-labels": warned(labelled, *scale.warnings)}
 
 

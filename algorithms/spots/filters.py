@@ -118,7 +118,7 @@ def candidates(
     best, smooth, answer = spare
     which = np.zeros(rest.shape if len(sigmas) > 1 else (1, 1, 1), np.uint8)
     scales = [filter_of(sigma) for sigma in sigmas]
-    noises: list[Blocks] = []
+    noises = []
     for number, scale in enumerate(scales):
         z, y, x = scale.inner
         loops.blur(rest, z, y, x, smooth)

@@ -1,7 +1,6 @@
 """Entry point of U2-Net: one plane in, its instance labels out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Literal, Self
 
 import numpy as np
@@ -11,7 +10,7 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 
 from cytosuite.algorithms.u2net.network import CLASSES, Network, load
-from cytosuite.contract.facts import state
+from cytosuite.contract.facts import noted, state
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import parameters_of
 from cytosuite.contract.spacing import text, warned
@@ -96,10 +95,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     }
     if inverted:
         facts["inverted"] = True
-    labelled = volume.like(ordered.reshape(volume.shape))
-    labelled = replace(
-        labelled, metadata={**labelled.metadata, **{f"u2net_{k}": v for k, v in facts.items()}}
-    )
+    labelled = noted(volume.like(ordered.reshape(volume.shape)), "u2net", facts)
     return {"instance-labels": warned(labelled, *scale.warnings)}
 
 

@@ -1,7 +1,6 @@
 """Entry point of view fusion: one light-sheet view in, an estimate of the fused views out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -11,6 +10,7 @@ from pydantic import Field, model_validator
 from cytosuite.algorithms.view_fusion.classical import Restoration, correct, smooth
 from cytosuite.algorithms.view_fusion.intensity import Units, to_counts, to_network, units_of
 from cytosuite.algorithms.view_fusion.network import RestorerArguments, load
+from cytosuite.contract.facts import noted
 from cytosuite.contract.interface import image_of
 from cytosuite.contract.manifest import Described, parameters_of
 from cytosuite.contract.progress import report
@@ -130,8 +130,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
             raise InputError(f"this network restores volumes (ZYX), found {volume.axes}")
         network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image, facts, warning = fused(volume, parameters, network)
-    entries = {f"view_fusion_{key}": value for key, value in facts.items()}
-    result = replace(volume.like(image), metadata={**volume.metadata, **entries})
+    result = noted(volume.like(image), "view_fusion", facts)
     return {f"fused-{VIEW}": warned(result, warning) if warning else result}
 
 

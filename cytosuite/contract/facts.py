@@ -1,10 +1,13 @@
 """Facts of one case for its record: the tool behind an algorithm, sizes, time of its network."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from cytosuite.files import Scalar
+from cytosuite.volume import Volume
 
 
 @dataclass
@@ -34,6 +37,12 @@ def state(**words: str) -> None:
     """State facts for the record: ``tool`` with its version, ``size`` given or estimated."""
     if (found := _facts.get()) is not None:
         found.words |= words
+
+
+def noted(image: Volume, algorithm: str, facts: Mapping[str, Scalar]) -> Volume:
+    """Return an image with facts of an algorithm in its metadata, ``<algorithm>_<name>``."""
+    named = {f"{algorithm}_{name}": value for name, value in facts.items()}
+    return replace(image, metadata={**image.metadata, **named})
 
 
 @contextmanager

@@ -49,7 +49,7 @@ READER = 2  # channels: inside of objects, and their borders
 
 def validate(state: State, cases: Cases[DomainVolume], settings: Settings) -> Iterator[Facts]:
     """Yield the facts of each labelled volume, then of the set, with objects by a threshold."""
-    translations: list[Volume] = []
+    translations = []
     values: dict[str, Any]
     for item in cases["simulated"]:
         image = _seen(item.read(), settings)

@@ -73,7 +73,7 @@ class LabelPair:
 
 def load(folder: Path, role: str, settings: Settings) -> list[LabelPair]:  # noqa: ARG001
     """Return the labels of a folder, as distances to their borders."""
-    pairs: list[LabelPair] = []
+    pairs = []
     for item in find_images(folder, settings.names, settings.files, task=None):
         cells = item.path(LABELS.slug) or item.image
         with at(item.image):
