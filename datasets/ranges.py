@@ -20,8 +20,9 @@ class Section(Described):
 
 def _pair(value: Any) -> Any:  # noqa: ANN401  (whatever a recipe contains)
     """Return a single number as the range that holds nothing else."""
-    single = isinstance(value, int | float) and not isinstance(value, bool)
-    return (value, value) if single else value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (value, value)
+    return value
 
 
 def _ascending(value: tuple[Number, ...]) -> tuple[Number, ...]:

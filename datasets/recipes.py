@@ -161,13 +161,13 @@ def simulated(
 def sources(name: str) -> str:
     """Return the digest of the code that simulates a dataset: its folder, used and shared ones."""
     shared = [
-        path.parent for path in HOME.glob("*/__init__.py") if path.parent.name not in BYSTANDERS
+        path.parent
+        for path in HOME.glob("*/__init__.py")
+        if path.parent.name not in BYSTANDERS and not path.with_name("dataset.toml").exists()
     ]
-    used = dataset_manifests()[name].uses
-    rooms = [path for path in shared if not (path / "dataset.toml").exists()]
     modules = [
         path
-        for room in (*rooms, *(HOME / dataset for dataset in (name, *used)))
+        for room in (*shared, *map(HOME.joinpath, (name, *dataset_manifests()[name].uses)))
         for path in room.rglob("*.py")
         if not BYSTANDERS & set(path.relative_to(room).parts)
     ]

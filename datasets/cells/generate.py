@@ -110,7 +110,8 @@ def _dyes(
     dye *= np.float32(cytoplasm)
     clumps = chromatin_tile(for_clumps, noise, CHROMATIN_UM)
     cores = paint(culture.bodies, culture.centres_um, grid, clumps, np.zeros_like(dye))
-    cores[_foreign(culture)] = 0
+    near = ndimage.grey_dilation(culture.nuclei, (1, 3, 3))  # the soft rim of a nucleus
+    cores[(near > 0) & (culture.cells > 0) & (near != culture.cells)] = 0  # in cells of others
     cores *= np.float32(nucleus)
     return {"cytoplasm": dye, "nuclei": cores}, background
 
@@ -131,12 +132,6 @@ def _stain(
         ]
         factor = np.exp(np.float32(contrast) * tile[np.ix_(*ticks)] - np.float32(contrast**2 / 2))
         np.multiply(dye[box], factor, out=dye[box], where=cells[box] == number)
-
-
-def _foreign(culture: Culture) -> NDArray[np.bool_]:
-    """Return a mask (Z, Y, X) of the cells' voxels that a nucleus of another would reach."""
-    near = ndimage.grey_dilation(culture.nuclei, (1, 3, 3))  # the soft rim of a nucleus
-    return np.asarray((near > 0) & (culture.cells > 0) & (near != culture.cells))
 
 
 def _debris(rng: np.random.Generator, grid: Grid, parameters: Parameters) -> Image | None:

@@ -78,8 +78,7 @@ def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Ex
     grey, marked, spacing = _checked(image, labels, options)
     margin = [int(np.ceil(options.margin_um / step)) for step in spacing]
     stack = cache(lambda: _most_frequent(grey[marked == 0]))  # rarely needed
-    cuts: list[Cut] = []
-    objects: list[CutObject] = []
+    cuts, objects = [], []
     for label, box in enumerate(ndimage.find_objects(marked), start=1):
         if box is None:
             continue
@@ -230,7 +229,7 @@ def extract_to(
         raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
     cutting, alteration = cutting or Cutting(), alteration or Alteration()
     rng = np.random.default_rng(seed)
-    extractions: list[Extraction] = []
+    extractions = []
     sources, entries = list[Entry](), list[Entry]()
     with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
