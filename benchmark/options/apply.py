@@ -1,6 +1,5 @@
 """Options of ``segment`` and ``apply``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.benchmark.terminal.options import (
@@ -8,21 +7,22 @@ from cytosuite.benchmark.terminal.options import (
     OwnOptions,
     RunOptions,
     TableOptions,
+    command_options,
     option,
 )
 from cytosuite.errors import InputError
 from cytosuite.files import need_folder
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class SegmentOptions(TableOptions, RunOptions, OwnOptions):
-    """Options of an algorithm on images without scores; tables are those of `dry_run`."""
+    """Options of an algorithm on images without scores; `dry_run` alone writes tables."""
 
-    out: Path = option(Path("segmented"), "Folder for the results.")
-    overwrite: bool = option(False, "Replace also what was changed since it was written.")
-    preview: bool = option(True, "Write a picture of each.")
-    rois: bool = option(False, "Write the outlines for ImageJ too, as name_rois.zip.")
-    dry_run: bool = option(False, "Only show the model for each image, and why; run nothing.")
+    out: Path = option("Folder for the results.", Path("segmented"))
+    overwrite: bool = option("Replace also what was changed since it was written.", False)
+    preview: bool = option("Write a picture of each.", True)
+    rois: bool = option("Write the outlines for ImageJ too, as name_rois.zip.", False)
+    dry_run: bool = option("Only show the model for each image, and why; run nothing.", False)
 
     def __post_init__(self) -> None:
         """Refuse wrong lengths and places, and tables where none is made."""
@@ -39,10 +39,10 @@ class SegmentOptions(TableOptions, RunOptions, OwnOptions):
         return SEGMENT
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class ApplyOptions(SegmentOptions):
     """Options of `SegmentOptions`, of an algorithm for any task."""
 
-    out: Path = option(Path("applied"), "Folder for the results.")
-    task: str | None = option(None, "segment, enhance, ...: of the algorithms to choose from.")
-    cells: Path | None = option(None, "Labels of cells (as segment writes), to count points in.")
+    out: Path = option("Folder for the results.", Path("applied"))
+    task: str | None = option("segment, enhance, ...: of the algorithms to choose from.")
+    cells: Path | None = option("Labels of cells (as segment writes), to count points in.")

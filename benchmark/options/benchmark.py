@@ -1,6 +1,6 @@
 """Options of ``benchmark``."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,26 +13,27 @@ from cytosuite.benchmark.terminal.options import (
     ExternalOptions,
     PhaseOptions,
     TableOptions,
+    command_options,
     option,
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class BenchmarkOptions(TableOptions, PhaseOptions, ExternalOptions, ClusterOptions):
     """Options of the main job."""
 
     algorithm: list[str] = option(
-        (),
         "Names, name:model, all, images (image:tag) or files (.tar.gz) of others; by commas.",
+        (),
         parse=names,
     )
-    run: str | None = option(None, "Name of the run's folder.", parse=plain_name)
-    retry: bool = option(False, "Run failed cases again.")
+    run: str | None = option("Name of the run's folder.", parse=plain_name)
+    retry: bool = option("Run failed cases again.", False)
     keep_going: bool = option(
-        False, "Run all cases, also if the first fail alike; failed ones again."
+        "Run all cases, also if the first fail alike; failed ones again.", False
     )
-    verify: bool = option(False, "Read all finished files again to see that none was altered.")
-    blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
+    verify: bool = option("Read all finished files again to see that none was altered.", False)
+    blind: bool = option("Write a second report, for participants: nothing of the truth.", False)
 
     def limits(self, algorithm: "AlgorithmManifest") -> "Limits":
         """Return the limits of one case of an algorithm, with the folder that a model is for."""

@@ -1,10 +1,8 @@
 """Options of ``doctor``."""
 
-from dataclasses import dataclass
-
-from cytosuite.benchmark.terminal.options import JsonOptions
+from cytosuite.benchmark.terminal.options import JsonOptions, command_options
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class DoctorOptions(JsonOptions):
     """Options of a look at this machine."""

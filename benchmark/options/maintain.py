@@ -1,47 +1,46 @@
 """Options of ``maintain``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.benchmark.terminal.console import plain_name, printable
-from cytosuite.benchmark.terminal.options import option
+from cytosuite.benchmark.terminal.options import argument, command_options, option
 from cytosuite.errors import InputError
 from cytosuite.files import need_file
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class AcceptOptions:
     """Options of an acceptance."""
 
-    run: Path = option(..., "Folder of a run, or its name in runs/.", argument=True)
-    name: str | None = option(None, "Of the scores; the run's.", parse=plain_name)
+    run: Path = argument("Folder of a run, or its name in runs/.")
+    name: str | None = option("Of the scores; the run's.", parse=plain_name)
     title: str | None = option(
-        None, "Of the data, in tables (Markdown); the former one.", parse=printable
+        "Of the data, in tables (Markdown); the former one.", parse=printable
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class TablesOptions:
     """Options of written documents."""
 
-    check: bool = option(False, "Change nothing; exit code 1 if one is stale.", flag="--check")
+    check: bool = option("Change nothing; exit code 1 if one is stale.", False, flag="--check")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class BundleOptions:
     """Options of bundles."""
 
-    algorithm: str = option(..., "Name in algorithms/.", argument=True)
-    model: str | None = option(None, "Name of a card, or its path; all with weights without it.")
-    out: Path = option(Path("dist"), "Folder for the zip files.")
+    algorithm: str = argument("Name in algorithms/.")
+    model: str | None = option("Name of a card, or its path; all with weights without it.")
+    out: Path = option("Folder for the zip files.", Path("dist"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class MigrateOptions:
     """Options of a translation."""
 
-    parameters: Path = option(..., "JSON file of the published simulators.", argument=True)
-    out: Path = option(Path("migrated.toml"), "Recipe to write.")
+    parameters: Path = argument("JSON file of the published simulators.")
+    out: Path = option("Recipe to write.", Path("migrated.toml"))
 
     def __post_init__(self) -> None:
         """Refuse a place that is no other recipe."""
@@ -50,8 +49,8 @@ class MigrateOptions:
         need_file(self.out)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class CompileOptions:
     """Options of a compilation."""
 
-    parts: list[str] = option((), "spheroid, cellpose3d, scores, ...; all.", argument=True)
+    parts: list[str] = argument("spheroid, cellpose3d, scores, ...; all.", ())

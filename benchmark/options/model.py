@@ -1,43 +1,38 @@
 """Options of ``model``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cytosuite.benchmark.terminal.console import numbers, pairs, printable
-from cytosuite.benchmark.terminal.options import option
+from cytosuite.benchmark.terminal.options import argument, command_options, option
 from cytosuite.errors import InputError
 
 if TYPE_CHECKING:
     from cytosuite.contract.select import Value
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class AddOptions:
     """Options of a model that is made of weights."""
 
-    file: Path = option(
-        ...,
-        "Weights (.pt, .pth, .ckpt, .safetensors), or a model of a tool of others.",
-        argument=True,
+    file: Path = argument(
+        "Weights (.pt, .pth, .ckpt, .safetensors), or a model of a tool of others."
     )
-    like: str = option(..., "Algorithm, algorithm:model or a card (.json) that it is like.")
-    name: str = option(..., "Of the model.")
+    like: str = option("Algorithm, algorithm:model or a card (.json) that it is like.", ...)
+    name: str = option("Of the model.", ...)
     describes: list[str] = option(
-        (),
         "Its images: axes=ZYX,channel=nucleus,sample=embryo; nothing after = leaves one out.",
+        (),
         parse=pairs,
         repeatable=True,
     )
-    spacing: tuple[float, ...] | None = option(
-        None, "µm per voxel of its images: z,y,x.", parse=numbers
-    )
-    diameter: float | None = option(None, "Of the objects in its images, µm.", min=1e-6, max=1e6)
-    description: str | None = option(None, "What it is for, in a sentence.", parse=printable)
-    authors: str | None = option(None, "Who made it.", parse=printable)
-    license: str | None = option(None, "SPDX identifier, like CC-BY-4.0.", parse=printable)
-    data: Path | None = option(None, "Folder of annotated images, in no training, to score it on.")
-    engine: str = option("auto", "Of the scores, and of a tool: auto, docker, process, ...")
+    spacing: tuple[float, ...] | None = option("µm per voxel of its images: z,y,x.", parse=numbers)
+    diameter: float | None = option("Of the objects in its images, µm.", min=1e-6, max=1e6)
+    description: str | None = option("What it is for, in a sentence.", parse=printable)
+    authors: str | None = option("Who made it.", parse=printable)
+    license: str | None = option("SPDX identifier, like CC-BY-4.0.", parse=printable)
+    data: Path | None = option("Folder of annotated images, in no training, to score it on.")
+    engine: str = option("Of the scores, and of a tool: auto, docker, process, ...", "auto")
 
     @property
     def facts(self) -> "dict[str, Value]":
@@ -65,40 +60,40 @@ def fact(text: str, flag: str, expected: str) -> "tuple[str, Value]":
     return key, sizes if len(sizes) > 1 else sizes[0]
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class UseOptions:
     """Options of a model in use."""
 
-    model: str = option(..., "Name, or algorithm:name.", argument=True)
+    model: str = argument("Name, or algorithm:name.")
     images: list[str] = option(
-        (),
         "Only for images in this folder, or with this metadata: study=7.",
+        (),
         flag="--for",
         parse=pairs,
         repeatable=True,
     )
-    off: bool = option(False, "No longer: the image chooses again.")
+    off: bool = option("No longer: the image chooses again.", False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class PackOptions:
     """Options of a packed model."""
 
-    model: str = option(..., "Name, algorithm:name, or path of the card.", argument=True)
-    out: Path | None = option(None, "File to write; NAME.zip.")
+    model: str = argument("Name, algorithm:name, or path of the card.")
+    out: Path | None = option("File to write; NAME.zip.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class InstallOptions:
     """Options of an installed model."""
 
-    file: Path = option(..., "Zip of model pack, or bundle of maintain bundle.", argument=True)
-    name: str | None = option(None, "Of the model; the colleague's.")
-    overwrite: bool = option(False, "Replace a model of your own of this name.")
+    file: Path = argument("Zip of model pack, or bundle of maintain bundle.")
+    name: str | None = option("Of the model; the colleague's.")
+    overwrite: bool = option("Replace a model of your own of this name.", False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class RemoveOptions:
     """Options of a removed model."""
 
-    model: str = option(..., "Name, or algorithm:name.", argument=True)
+    model: str = argument("Name, or algorithm:name.")

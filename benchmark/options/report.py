@@ -1,33 +1,30 @@
 """Options of ``report``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
 from cytosuite.benchmark.terminal.console import numbers
-from cytosuite.benchmark.terminal.options import TableOptions, option
+from cytosuite.benchmark.terminal.options import TableOptions, argument, command_options, option
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, pick
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class ReportOptions(TableOptions):
     """Options of a report over results that are there."""
 
-    sources: list[str] = option(
-        ..., "Finished runs, and folders of predictions: FOLDER or NAME=FOLDER.", argument=True
+    sources: list[str] = argument(
+        "Finished runs, and folders of predictions: FOLDER or NAME=FOLDER."
     )
     truth: Path | None = option(
-        None, "Data to score predictions on, where no run says it: a folder, or one of labels."
+        "Data to score predictions on, where no run says it: a folder, or one of labels."
     )
-    images: Path | None = option(None, "Folder of the images that belong to a folder of labels.")
-    task: str | None = option(None, "segment, enhance, ...; the data's own without it.")
-    spacing: tuple[float, ...] | None = option(
-        None, "µm per voxel of your images: z,y,x.", parse=numbers
-    )
-    min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
-    out: Path | None = option(None, "Folder for the report; without it one in runs/.")
-    blind: bool = option(False, "Write a second report, for participants: nothing of the truth.")
+    images: Path | None = option("Folder of the images that belong to a folder of labels.")
+    task: str | None = option("segment, enhance, ...; the data's own without it.")
+    spacing: tuple[float, ...] | None = option("µm per voxel of your images: z,y,x.", parse=numbers)
+    min_object_voxels: int = option("Smaller true objects are ignored.", 0, min=0)
+    out: Path | None = option("Folder for the report; without it one in runs/.")
+    blind: bool = option("Write a second report, for participants: nothing of the truth.", False)
 
     def __post_init__(self) -> None:
         """Refuse an unknown task, and images without labels."""

@@ -1,36 +1,41 @@
 """Options of ``score``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cytosuite.benchmark.terminal.console import LEAST_UM, MOST_UM, names, numbers
-from cytosuite.benchmark.terminal.options import STDOUT, FileOptions, TableOptions, option
+from cytosuite.benchmark.terminal.options import (
+    STDOUT,
+    FileOptions,
+    TableOptions,
+    command_options,
+    option,
+)
 from cytosuite.errors import InputError
 from cytosuite.files import need_file
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class ScoreOptions(TableOptions, FileOptions):
     """Options of a scoring of files, see `cytosuite.benchmark.commands.score.score_files`."""
 
-    truth: Path = option(..., "File, folder, list (.csv), or 01_GT.")
-    prediction: Path = option(..., "File, folder, or 01_RES.")
-    metrics: list[str] = option((), "Names, comma-separated.", parse=names)
-    image: Path | None = option(None, "Input images, for N_SSIM.")
-    spacing: tuple[float, ...] | None = option(None, "µm per voxel: z,y,x.", parse=numbers)
-    data_range: float | None = option(None, "For image metrics.")
-    border: int = option(0, "Pixels to leave out at the border.", min=0, max=10**9)
-    min_object_voxels: int = option(0, "Smaller true objects are ignored.", min=0)
+    truth: Path = option("File, folder, list (.csv), or 01_GT.", ...)
+    prediction: Path = option("File, folder, or 01_RES.", ...)
+    metrics: list[str] = option("Names, comma-separated.", (), parse=names)
+    image: Path | None = option("Input images, for N_SSIM.")
+    spacing: tuple[float, ...] | None = option("µm per voxel: z,y,x.", parse=numbers)
+    data_range: float | None = option("For image metrics.")
+    border: int = option("Pixels to leave out at the border.", 0, min=0, max=10**9)
+    min_object_voxels: int = option("Smaller true objects are ignored.", 0, min=0)
     radius: float | None = option(
-        None, "µm between paired points, at most; by default 3 pixels.", min=LEAST_UM, max=MOST_UM
+        "µm between paired points, at most; by default 3 pixels.", min=LEAST_UM, max=MOST_UM
     )
-    truth_labels: Path | None = option(None, "Objects in truth images.")
-    prediction_labels: Path | None = option(None, "In predicted ones.")
+    truth_labels: Path | None = option("Objects in truth images.")
+    prediction_labels: Path | None = option("In predicted ones.")
     edges: Literal["suited", "published"] = option(
-        "suited", "Limits of edge_degradation: by your images, or the published crops and voxels."
+        "Limits of edge_degradation: by your images, or the published crops and voxels.", "suited"
     )
-    objects: Path | None = option(None, "CSV file: what became of each object of label volumes.")
+    objects: Path | None = option("CSV file: what became of each object of label volumes.")
 
     def __post_init__(self) -> None:
         """Refuse to write over an input."""

@@ -1,6 +1,5 @@
 """Options of ``simulate``, ``calibrate``, ``phantoms``, ``labels`` and ``combine``."""
 
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,10 @@ from cytosuite.benchmark.terminal.options import (
     ClusterOptions,
     DataOptions,
     PartOptions,
+    argument,
+    command_options,
     option,
+    seed_option,
 )
 from cytosuite.contract.words import Overlap
 from cytosuite.errors import InputError
@@ -19,39 +21,35 @@ from cytosuite.errors import InputError
 Layout = Literal["plain", "nnunet", "hdf5"]  # of simulated folders
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class SimulateOptions(ClusterOptions, DataOptions):
     """Options of a simulation without a benchmark."""
 
-    out: Path | None = option(None, "New folder for images/ and labels/.")
-    frames: int | None = option(
-        None, "Time series of as many, as of the CTC.", min=1, max=MOST_FRAMES
-    )
+    out: Path | None = option("New folder for images/ and labels/.")
+    frames: int | None = option("Time series of as many, as of the CTC.", min=1, max=MOST_FRAMES)
     layout: Layout = option(
-        "plain",
         "plain: images/ and labels/; nnunet: imagesTr/ and labelsTr/; hdf5: images/ and masks/ "
         "(data/instances, boundary, distance, seeds) with a list.",
+        "plain",
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class PhantomsOptions:
     """Options of a library of nuclei."""
 
-    image: Path | None = option(
-        None, "Stack, or folder of stacks (images/ and labels/).", argument=True
-    )
-    out: Path = option(Path("phantoms"), "New folder for the library.")
-    labels: Path | None = option(None, "Labels of the stack, or folder.")
-    drawn: int | None = option(None, "Draw so many instead.", min=1, max=100_000)
-    outline: Path | None = option(None, "Stack, or folder, to write the tissue of as a mask.")
+    image: Path | None = argument("Stack, or folder of stacks (images/ and labels/).", None)
+    out: Path = option("New folder for the library.", Path("phantoms"))
+    labels: Path | None = option("Labels of the stack, or folder.")
+    drawn: int | None = option("Draw so many instead.", min=1, max=100_000)
+    outline: Path | None = option("Stack, or folder, to write the tissue of as a mask.")
     placement: Path | None = option(
-        None, "Labels of cells, or folder: write how nuclei (--labels) lie in them."
+        "Labels of cells, or folder: write how nuclei (--labels) lie in them."
     )
-    copies: int = option(0, "Altered copies of each.", min=0, max=1000)
-    spacing: tuple[float, ...] | None = option(None, "µm per voxel: z,y,x.", parse=numbers)
-    smooth: float = option(0.0, "Smoothing, µm; of an outline 6 if 0.", min=0, max=100)
-    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
+    copies: int = option("Altered copies of each.", 0, min=0, max=1000)
+    spacing: tuple[float, ...] | None = option("µm per voxel: z,y,x.", parse=numbers)
+    smooth: float = option("Smoothing, µm; of an outline 6 if 0.", 0.0, min=0, max=100)
+    seed: int = seed_option()
 
     def __post_init__(self) -> None:
         """Refuse a wrong voxel size, and all but one of stack, drawn nuclei, outline, placement."""
@@ -67,23 +65,23 @@ class PhantomsOptions:
             raise InputError("--placement CELLS needs --labels NUCLEI and --out NAME.json")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class LabelsOptions:
     """Options of labels."""
 
-    folder: Path = option(..., "Folder of images with masks or ROIs; of labels.", argument=True)
-    out: Path = option(..., "New folder for labels/, objects.csv and conditions.csv.")
-    copy_images: bool = option(False, "Write images/ too.")
-    overlap: Overlap | None = option(None, "On top: smallest, last, first; error refuses.")
-    threshold: float | None = option(None, "Of a mask; half of its largest value without it.")
-    min_area: int | None = option(None, "Smaller objects (pixels) are left out.", min=0)
-    exclude: list[str] = option((), "Classes to leave out.", parse=names)
+    folder: Path = argument("Folder of images with masks or ROIs; of labels.")
+    out: Path = option("New folder for labels/, objects.csv and conditions.csv.", ...)
+    copy_images: bool = option("Write images/ too.", False)
+    overlap: Overlap | None = option("On top: smallest, last, first; error refuses.")
+    threshold: float | None = option("Of a mask; half of its largest value without it.")
+    min_area: int | None = option("Smaller objects (pixels) are left out.", min=0)
+    exclude: list[str] = option("Classes to leave out.", (), parse=names)
     classes: list[str] = option(
-        (), "Classes of folders: folder=class, comma-separated.", parse=names
+        "Classes of folders: folder=class, comma-separated.", (), parse=names
     )
-    pairs: str | None = option(None, "Expression that pairs names: (?P<name>.+?)(_ch0)?")
-    images: str | None = option(None, "Folder of the images, where there are several.")
-    rois: bool = option(False, "Write ROIs for ImageJ too; of label images: ROIs alone.")
+    pairs: str | None = option("Expression that pairs names: (?P<name>.+?)(_ch0)?")
+    images: str | None = option("Folder of the images, where there are several.")
+    rois: bool = option("Write ROIs for ImageJ too; of label images: ROIs alone.", False)
 
 
 def weights(text: str | None) -> tuple[float, ...]:
@@ -97,27 +95,25 @@ def weights(text: str | None) -> tuple[float, ...]:
     return numbers
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class CombineOptions:
     """Options of combine."""
 
-    first: Path = option(..., "Folder of images, of cells say.", argument=True)
-    second: Path = option(..., "Folder of images of the same names, of spots say.", argument=True)
-    out: Path = option(..., "New folder for the sums.")
-    weights: list[float] = option((1.0, 1.0), "Of both images, like 1,0.5.", parse=weights)
+    first: Path = argument("Folder of images, of cells say.")
+    second: Path = argument("Folder of images of the same names, of spots say.")
+    out: Path = option("New folder for the sums.", ...)
+    weights: list[float] = option("Of both images, like 1,0.5.", (1.0, 1.0), parse=weights)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class CalibrateOptions(PartOptions):
     """Options of a calibration."""
 
-    dataset: str = option(
-        ..., "spheroid by images; nuclei or cells by labels alone.", argument=True
-    )
-    real: Path = option(..., "Folder with images/ and, better, labels/; or labels.", argument=True)
-    out: Path = option(Path("calibrated.toml"), "Recipe to write.")
-    pattern: str = option("*", "Which images, like 'ix71_*'.")
-    rounds: int = option(12, "Rounds of fitting.", min=1, max=1000)
-    cases: int = option(12, "Volumes per round.", min=1, max=10_000)
-    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
-    workers: int | None = option(None, "Processes that simulate; one per core.", min=1, max=1024)
+    dataset: str = argument("spheroid by images; nuclei or cells by labels alone.")
+    real: Path = argument("Folder with images/ and, better, labels/; or labels.")
+    out: Path = option("Recipe to write.", Path("calibrated.toml"))
+    pattern: str = option("Which images, like 'ix71_*'.", "*")
+    rounds: int = option("Rounds of fitting.", 12, min=1, max=1000)
+    cases: int = option("Volumes per round.", 12, min=1, max=10_000)
+    seed: int = seed_option()
+    workers: int | None = option("Processes that simulate; one per core.", min=1, max=1024)

@@ -1,6 +1,5 @@
 """Options of ``train``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.benchmark.containers.locks import Device
@@ -10,44 +9,42 @@ from cytosuite.benchmark.terminal.options import (
     FileOptions,
     RunOptions,
     SimulatedOptions,
+    argument,
+    command_options,
     option,
     parameters,
 )
 from cytosuite.contract.words import SPLITS
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class TrainOptions(SimulatedOptions, FileOptions):
-    """Options of a training; those of the training itself are `passed` on."""
+    """Options of a training; `passed` holds the words for its own program."""
 
-    algorithm: str = option(..., "Name in algorithms/.", argument=True)
-    dataset: str = option(
-        ..., "Name, name/recipe, recipe.toml, folder, or list (.csv).", argument=True
-    )
-    name: str = option(..., "Of the model.")
+    algorithm: str = argument("Name in algorithms/.")
+    dataset: str = argument("Name, name/recipe, recipe.toml, folder, or list (.csv).")
+    name: str = option("Of the model.", ...)
     data: list[str] = option(
-        (),
         "More data: role=dataset, comma-separated.",
+        (),
         parse=several,
         flag="--data",
         repeatable=True,
     )
     seed: int | None = option(
-        None, "Of everything drawn; by default 0, and the settings' own.", min=0, max=2**32 - 1
+        "Of everything drawn; by default 0, and the settings' own.", min=0, max=2**32 - 1
     )
-    steps: int | None = option(None, "Batches; 0 only measures parameters.", min=0, max=10**9)
-    start: str | None = option(None, "Model to start from: name, or card.", flag="--from")
-    settings: Path | None = option(None, "File of the training, or name of one of its algorithm.")
-    splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
-    threads: int = option(1, "Of the CPU.", min=1, max=MOST_WORKERS)
-    device: Device = option("cpu", "Where to train.", env="DEVICE")
-    engine: str = option(
-        "auto", "Of a tool of others, and of a pipeline: auto, docker, process, ..."
-    )
-    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
-    authors: str | None = option(None, "Of the model; git's user.name.", parse=printable)
+    steps: int | None = option("Batches; 0 only measures parameters.", min=0, max=10**9)
+    start: str | None = option("Model to start from: name, or card.", flag="--from")
+    settings: Path | None = option("File of the training, or name of one of its algorithm.")
+    splits: Path | None = option(f"File with the parts, in place of {SPLITS}.")
+    threads: int = option("Of the CPU.", 1, min=1, max=MOST_WORKERS)
+    device: Device = option("Where to train.", "cpu", env="DEVICE")
+    engine: str = option("Of a tool of others, and of a chain: auto, docker, process, ...", "auto")
+    base_image: str | None = option("Image with Python 3.11 to build upon.", env="BASE_IMAGE")
+    authors: str | None = option("Of the model; git's user.name.", parse=printable)
     changes: list[str] = parameters()
-    runs: Path | None = option(None, "Folder for simulated data.")
+    runs: Path | None = option("Folder for simulated data.")
 
     @property
     def run(self) -> RunOptions:

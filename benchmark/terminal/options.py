@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform, get_type_hints
 
 import typer
 
@@ -38,11 +38,18 @@ MOST_CASES, MOST_WORKERS, MOST_S, MOST_GIB = 100_000, 1024, 1e7, 1e5
 MOST_FRAMES = 10_000
 SEGMENT = "segment"  # the task in which an algorithm is chosen where nothing is named
 AUTO = "auto"  # the algorithm is chosen by the image
+Options = TypeVar("Options")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def command_options(options: type[Options]) -> type[Options]:
+    """Make a class the options of a command: frozen, each field by its keyword."""
+    return dataclass(frozen=True, kw_only=True)(options)
 
 
 def option(
-    default: Any,  # noqa: ANN401 - of any type
     help: str,
+    default: Any = None,  # noqa: ANN401 - of any type
     *,
     flag: str = "",
     argument: bool = False,
@@ -60,6 +67,16 @@ def option(
     metadata = {"mark": mark, "flag": flag, "parse": parse, "repeatable": repeatable}
     metadata |= {"help": help, "placed": argument or bool(env), "metavar": metavar}
     return field(default=MISSING if default is ... else default, metadata=metadata)
+
+
+def argument(help: str, default: Any = ..., **more: Any) -> Any:  # noqa: ANN401 - as `option`
+    """Return a field that is an argument, given without a flag."""
+    return option(help, default, argument=True, **more)
+
+
+def seed_option() -> Any:  # noqa: ANN401 - a field
+    """Return the field of a seed."""
+    return option("Of everything drawn.", 0, min=0, max=2**63 - 1)
 
 
 def as_callback(
@@ -99,13 +116,13 @@ def as_callback(
     return callback
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class TableOptions:
     """Ways to get a table: on the terminal, as CSV, as JSON."""
 
-    wide: bool = option(False, "Show all columns.")
-    csv: Path | None = option(None, "Write all columns here, - for stdout.")
-    json: Path | None = option(None, "Write as JSON here, - for stdout.")
+    wide: bool = option("Show all columns.", False)
+    csv: Path | None = option("Write all columns here, - for stdout.")
+    json: Path | None = option("Write as JSON here, - for stdout.")
 
     def __post_init__(self) -> None:
         """Refuse places for the files before the work that they hold."""
@@ -121,11 +138,11 @@ class TableOptions:
         return STDOUT in (self.csv, self.json)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class JsonOptions:
-    """What a command finds, as JSON beside its lines."""
+    """The findings of a command as JSON, besides its lines."""
 
-    json: Path | None = option(None, "Write as JSON here, - for stdout.")
+    json: Path | None = option("Write as JSON here, - for stdout.")
 
     def __post_init__(self) -> None:
         """Refuse a place for the file that is none."""
@@ -148,32 +165,28 @@ class JsonOptions:
 def parameters() -> Any:  # noqa: ANN401 - a field of any name
     """Return the option --set: parameters of a simulation."""
     words = "Parameters: camera.photons=5,camera.bits=8."
-    return option((), words, parse=pairs, flag="--set", repeatable=True)
+    return option(words, (), parse=pairs, flag="--set", repeatable=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class SimulatedOptions:
     """How much is simulated, by how many processes."""
 
-    size: str | None = option(None, "mini, default or full.")
-    cases: int | None = option(None, "How many cases to simulate.", min=1, max=MOST_CASES)
-    workers: int | None = option(
-        None, "Processes that simulate; one per core.", min=1, max=MOST_WORKERS
-    )
+    size: str | None = option("mini, default or full.")
+    cases: int | None = option("How many cases to simulate.", min=1, max=MOST_CASES)
+    workers: int | None = option("Processes that simulate; one per core.", min=1, max=MOST_WORKERS)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class DataOptions(SimulatedOptions):
     """A dataset as a user asks for it, and where it is made."""
 
-    dataset: str = option(
-        ...,
-        "Name, name/recipe, recipe.toml, folder or list (.csv) of images; benchmark: also several.",
-        argument=True,
+    dataset: str = argument(
+        "Name, name/recipe, recipe.toml, folder or list (.csv) of images; benchmark: also several."
     )
-    seed: int = option(0, "Of everything drawn.", min=0, max=2**63 - 1)
+    seed: int = seed_option()
     settings: list[str] = parameters()
-    runs: Path | None = option(None, "Folder for all results.")
+    runs: Path | None = option("Folder for all results.")
 
     def request(self, **more: Any) -> "DataRequest":  # noqa: ANN401 - fields of the request
         """Return the request of the dataset."""
@@ -194,27 +207,27 @@ class DataOptions(SimulatedOptions):
         return self.runs.resolve() if self.runs else workplace() / "runs"
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class FileOptions:
     """Files of lists and in HDF5, as in published programs."""
 
-    data_root: Path | None = option(None, "Folder in which the names in a list count.")
-    group: str | None = option(None, "Dataset in HDF5 files, like data/raw_image.")
+    data_root: Path | None = option("Folder in which the names in a list count.")
+    group: str | None = option("Dataset in HDF5 files, like data/raw_image.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class PartOptions(FileOptions):
     """Images of the user's: where they are, which part of them, and their voxel size."""
 
     spacing: Size | None = option(
-        None, f"µm per voxel of your images: z,y,x; {ASSUME}: 1 where unknown.", parse=voxel_size
+        f"µm per voxel of your images: z,y,x; {ASSUME}: 1 where unknown.", parse=voxel_size
     )
-    recursive: bool = option(False, "Look for images in sub-folders too.")
+    recursive: bool = option("Look for images in sub-folders too.", False)
     channel_index: str | None = option(
-        None, "Number, from 0, or name of a channel in files of several; all: each (diffusion)."
+        "Number, from 0, or name of a channel in files of several; all: each (diffusion)."
     )
-    frame: str | None = option(None, "Time point in such files, from 0; all: one by one.")
-    scene: int | None = option(None, "Image in files of several.", min=0)
+    frame: str | None = option("Time point in such files, from 0; all: one by one.")
+    scene: int | None = option("Image in files of several.", min=0)
 
     @property
     def part(self) -> "Part":
@@ -224,27 +237,25 @@ class PartOptions(FileOptions):
         return Part(self.channel_index, self.frame, self.scene, self.group)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class ImageOptions(PartOptions):
     """Images of the user's, and the model for them."""
 
     model: str | None = option(
-        None, "Name of a model, path of its card, or tarball for an image of others."
+        "Name of a model, path of its card, or tarball for an image of others."
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class OwnOptions(ImageOptions):
     """Images of the user's for an algorithm, which is named or chosen."""
 
-    images: list[Path] = option(
-        ..., "Image files, folders of them, or lists (.csv).", argument=True
-    )
-    algorithm: str = option(AUTO, f"Name in algorithms/; {AUTO}: one with a model that fits.")
-    diameter: float | None = option(None, "Of a nucleus, µm; estimated without it.")
-    channel: str | None = option(None, "Stain, like nucleus.", parse=printable)
+    images: list[Path] = argument("Image files, folders of them, or lists (.csv).")
+    algorithm: str = option(f"Name in algorithms/; {AUTO}: one with a model that fits.", AUTO)
+    diameter: float | None = option("Of a nucleus, µm; estimated without it.")
+    channel: str | None = option("Stain, like nucleus.", parse=printable)
     outline: str | None = option(
-        None, "Extent of objects by models that draw it: looser, tighter, or 0 to 1."
+        "Extent of objects by models that draw it: looser, tighter, or 0 to 1."
     )
 
     def __post_init__(self) -> None:
@@ -262,24 +273,24 @@ class OwnOptions(ImageOptions):
         return {key: value for key, value in facts.items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class BuildingOptions:
-    """What images are built for, and upon what."""
+    """Device of the images to build, and their base."""
 
-    device: Device = option("cpu", "Which torch.", env="DEVICE")
-    base_image: str | None = option(None, "Image with Python 3.11 to build upon.", env="BASE_IMAGE")
+    device: Device = option("Which torch.", "cpu", env="DEVICE")
+    base_image: str | None = option("Image with Python 3.11 to build upon.", env="BASE_IMAGE")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class RunOptions(BuildingOptions, ImageOptions):
     """Engine, limits and containers of a run."""
 
-    engine: str = option("auto", "auto, docker, podman, apptainer or process.")
-    api: Api | None = option(None, "invoke (without it): started once; exec: a process per case.")
+    engine: str = option("auto, docker, podman, apptainer or process.", "auto")
+    api: Api | None = option("invoke (without it): started once; exec: a process per case.")
     memory: float | None = option(
-        None, "GiB per case; the algorithm's own without it.", min=0.1, max=MOST_GIB
+        "GiB per case; the algorithm's own without it.", min=0.1, max=MOST_GIB
     )
-    timeout: float = option(3600.0, "Seconds per case.", min=0.1, max=MOST_S)
+    timeout: float = option("Seconds per case.", 3600.0, min=0.1, max=MOST_S)
 
     def limits(self, algorithm: "AlgorithmManifest") -> "Limits":
         """Return the limits of one case of an algorithm."""
@@ -292,40 +303,39 @@ class RunOptions(BuildingOptions, ImageOptions):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class ClusterOptions:
     """Cluster of workers, and their settings."""
 
     cluster: str | None = option(
-        None, "local, slurm, or tcp://host:port of a Dask scheduler.", parse=cluster_word
+        "local, slurm, or tcp://host:port of a Dask scheduler.", parse=cluster_word
     )
-    site: Path | None = option(None, "File (.toml) with the settings of the workers.")
+    site: Path | None = option("File (.toml) with the settings of the workers.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class ExternalOptions(RunOptions):
     """Options of a run that may take in images of others."""
 
-    sockets: Path | None = option(None, "File (.toml) with the sockets of images of others.")
-    input_format: Format = option("tif", "Of input images for images of others: tif or mha.")
+    sockets: Path | None = option("File (.toml) with the sockets of images of others.")
+    input_format: Format = option("Of input images for images of others: tif or mha.", "tif")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class PhaseOptions(RunOptions, DataOptions):
     """A dataset and the task to judge on it."""
 
-    task: str | None = option(None, "segment, enhance, ...; the dataset's own without it.")
-    through: list[str] = option((), "Algorithms that the images pass before.", parse=names)
-    reference: Path | None = option(None, "Folder of real images for unpaired outputs.")
-    min_object_voxels: int = option(0, "Smaller true objects of a folder are ignored.", min=0)
+    task: str | None = option("segment, enhance, ...; the dataset's own without it.")
+    through: list[str] = option("Algorithms that the images pass before.", (), parse=names)
+    reference: Path | None = option("Folder of real images for unpaired outputs.")
+    min_object_voxels: int = option("Smaller true objects of a folder are ignored.", 0, min=0)
     radius: float | None = option(
-        None,
         "µm between paired points of a folder, at most; by default 3 pixels.",
         min=LEAST_UM,
         max=MOST_UM,
     )
-    only: SplitName | None = option(None, f"One part of a folder, by its {SPLITS}.", flag="--part")
-    splits: Path | None = option(None, f"File with the parts, in place of {SPLITS}.")
+    only: SplitName | None = option(f"One part of a folder, by its {SPLITS}.", flag="--part")
+    splits: Path | None = option(f"File with the parts, in place of {SPLITS}.")
 
     @property
     def data_request(self) -> "DataRequest":
