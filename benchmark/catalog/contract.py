@@ -34,7 +34,7 @@ class Check:
 
     title: str  # the rule
     result: Literal["pass", "FAIL", "skip", "note"] = "pass"
-    reason: str = ""  # of a failure, of leaving it out, or what was found
+    reason: str = ""  # of a failure or of leaving it out, or a finding
 
     @property
     def line(self) -> str:
@@ -124,8 +124,7 @@ def _judged(
 
 def _needed(manifest: AlgorithmManifest) -> list[Socket]:
     """Return the inputs without which an algorithm cannot run."""
-    inputs = TASKS[manifest.task].inputs
-    return [s for s in inputs if not s.optional or s.slug in manifest.needs]
+    return [s for s in TASKS[manifest.task].inputs if not s.optional or s.slug in manifest.needs]
 
 
 def _files(root: Path, name: str) -> None:

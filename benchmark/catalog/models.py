@@ -89,7 +89,7 @@ def unlike(cards: Mapping[str, Path]) -> list[str]:
 
 
 def _flat(parameters: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the parameters of a model, those of groups with dots in their names."""
+    """Yield the parameters of a model; names of groups are joined by dots."""
     for key, value in parameters.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{key}.")
@@ -190,7 +190,7 @@ def preferred(task: str, *, every: bool = False) -> list[AlgorithmManifest]:
 
 
 def rules_of(name: str) -> tuple[Use, ...]:
-    """Return the rules of an algorithm's models in use, of ``*`` those of all."""
+    """Return the rules of an algorithm's models in use; ``*`` stands for all algorithms."""
     homes = sorted(path.parent for path in (ROOT / "weights").glob(f"{name}/{USES}"))
     return tuple(rule for home in homes for rule in uses(home))
 

@@ -42,7 +42,7 @@ def made_for(card: ModelCard) -> str:
 
 
 def purpose(card: ModelCard) -> list[str]:
-    """Return lines for a reader: what a model is for, by whom, its scores, how it is used."""
+    """Return lines for a reader: purpose, authors, scores and use of a model."""
     command = "segment" if card.task == "segment" else "apply"
     scores = [
         f"scores on {data}: {', '.join(f'{name} {value:g}' for name, value in values.items())}"
@@ -116,7 +116,7 @@ def _card(archive: ZipReader, name: PurePosixPath) -> ModelCard:
 
 
 def _weights(card: ModelCard, place: PurePosixPath, archive: ZipReader) -> PurePosixPath | None:
-    """Return the weights that a card names, beside it; None of a card without any."""
+    """Return the weights that a card names, from its folder; None without any."""
     if card.weights is None:
         return None
     if not card.weights.endswith(SAFE):

@@ -193,7 +193,7 @@ def check_command(options: CheckOptions, console: Console) -> int:
     def show(done: Check) -> None:
         """Keep and show a check."""
         verdicts.append(done)
-        console.print(done.line, highlight=False, markup=False, soft_wrap=True)
+        lines_to(console)(done.line)
 
     title = "manifest: algorithm.toml"
     try:

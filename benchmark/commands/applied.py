@@ -92,7 +92,7 @@ def asked(part: Part) -> dict[str, Any]:
 
 
 def held(item: Item, out: Path, record: Mapping[str, Any]) -> Applied | None:
-    """Return the result for an image of which an output is there that must not be replaced."""
+    """Return the result for an image with an output that must not be replaced, else None."""
     output = output_of(out, item)
     if not os.path.lexists(output):
         return None
@@ -312,8 +312,7 @@ def count_in_cells(out: Path, cells: Path) -> Path:
         raise InputError(f"--cells: expected an algorithm that finds points, found none in {out}")
     rooms = images_by_name(cells, files)
     for name, path in files.items():
-        record = read_json(out / f"{name}.json")
-        spacing = record["spacing_um"]
+        spacing = read_json(out / f"{name}.json")["spacing_um"]
         if name not in rooms:
             raise InputError(f"{cells}: expected labels of cells named {name}, found none")
         points, labels = read_points(path, spacing), read_labels(rooms[name]).channels[0].array

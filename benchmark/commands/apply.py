@@ -234,8 +234,7 @@ class _Application:
             case = Case(case_name, folder / "cases" / case_name)
             key = self._key(case_name, name)
             doubts = self.doubts.get(case_name, ())
-            done = write_applied(items[case], case, job, key, options, doubts)
-            self._finish(items[case], done)
+            self._finish(items[case], write_applied(items[case], case, job, key, options, doubts))
 
         api, limits = options.api or engine.api, replace(options.limits(algorithm), folder=place)
         run_job(job, self.task, engine, limits, api, take, cases.inside, keep_going=True)

@@ -135,7 +135,7 @@ def ended(run: PlannedRun, facts: RunFacts) -> Conclusion:
 
 
 def _made(run: PlannedRun, facts: RunFacts) -> Conclusion:
-    """Run, score and report, and keep what is said at the end."""
+    """Run, score and report, and keep the conclusion."""
     facts = replace(facts, notes=(*facts.notes, *_results(run)))
     results = score(run.dataset, run.request.task, run.jobs, facts, run.cluster, run.console)
     report(results, run.folder, run.options, run.console)
@@ -145,7 +145,7 @@ def _made(run: PlannedRun, facts: RunFacts) -> Conclusion:
 
 
 def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster | None") -> Request:
-    """Return what is to be run, with an engine that is ready for it."""
+    """Return the request of a run, with an engine that is ready for it."""
     recipe = recipe_of_all(options.data_request)
     others = list(dict.fromkeys(filter(is_external, options.algorithm)))
     need_externals(others, options.sockets)

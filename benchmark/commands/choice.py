@@ -67,8 +67,7 @@ def candidates_for(
     if not candidates:
         raise InputError(f"no algorithm takes part in a choice ({AUTO}): name one with --algorithm")
     names = [candidate.name for candidate in candidates]
-    model = own_model(options.model, [options.algorithm], options, console)
-    models = named_models(model, names)
+    models = named_models(own_model(options.model, [options.algorithm], options, console), names)
     return [candidate for candidate in candidates if not models or candidate.name in models], models
 
 
@@ -87,7 +86,9 @@ def own_images(options: SegmentOptions, task: str) -> tuple[list[Item], list[str
         if is_folder(path) or is_list(path):
             plain = image_files(path) or (path / "images").is_dir()
             inner = [] if plain else [path / name for name in INFERENCE if (path / name).is_dir()]
-            home = next(iter(inner), path)  # of a published CycleGAN data set: what to translate
+            home = next(
+                iter(inner), path
+            )  # of a published CycleGAN data set: the images to translate
             contents = index(home, task, recursive=options.recursive, root=options.data_root)
             lines += [f"{path}: images of {home.name}/"] if home != path else []
             items += contents.items

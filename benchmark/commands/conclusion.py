@@ -39,7 +39,7 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class KeptReport:
-    """A conclusion, the digest of all that decides it, and those of the files of its report."""
+    """A conclusion, the digest of all that decides it, and digests of its report."""
 
     origin: str
     files: dict[str, str]

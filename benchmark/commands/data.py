@@ -113,7 +113,7 @@ def make(
 def opened(
     options: ClusterOptions, folder: Path, console: Console, device: Device = "cpu"
 ) -> "Iterator[OpenCluster | None]":
-    """Open the cluster that the options name, None without; it is closed whatever happens."""
+    """Open the cluster that the options name, None without; it is closed in any case."""
     if options.cluster is None:
         if options.site is not None:
             raise InputError(f"SITE={options.site} is for CLUSTER=local, slurm or tcp://host:port")

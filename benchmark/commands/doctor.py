@@ -54,7 +54,7 @@ SERVES = {
 
 
 class Sign(NamedTuple):
-    """What was found of a part of the machine, and what mends it."""
+    """The state of a part of the machine, and its remedy."""
 
     part: str
     state: State
@@ -79,7 +79,7 @@ def doctor_command(options: DoctorOptions, console: Console) -> int:
 
 
 def examine() -> Iterator[Sign]:
-    """Yield the signs of all parts, those of the main job first."""
+    """Yield the signs of all parts, first the needs of the main job."""
     place = f"the checkout {ROOT}" if CHECKOUT else f"installed in {PACKAGE}"
     system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     yield Sign("cytosuite", "ok", f"{__version__}, {place}; {system}")
@@ -98,7 +98,7 @@ def examine() -> Iterator[Sign]:
 
 
 def _packages(*, plain: bool) -> Iterator[Sign]:
-    """Yield the packages that come with us, and those of each extra."""
+    """Yield the packages that come with us, and the packages of each extra."""
     for extra, names in extras().items():
         if extra == "models":  # of a checkout they are in it
             continue
@@ -123,7 +123,7 @@ def _version(name: str) -> str:
 
 
 def _models() -> Iterator[Sign]:
-    """Yield how many models there are, and each whose card or weights are not as they must be."""
+    """Yield the number of models, and each with an invalid card or invalid weights."""
     if not CHECKOUT and find_spec(MODELS) is None:
         yield Sign("models", "FAIL", f"not installed: {MODELS}, their weights", install([MODELS]))
         return
@@ -139,7 +139,7 @@ def _models() -> Iterator[Sign]:
 
 
 def _disk(part: str, folder: Path, needs: float, mend: str, *, write: bool = True) -> Sign:
-    """Return whether the disk of a folder has room [GB], and takes what is written."""
+    """Return whether the disk of a folder has room [GB], and can be written."""
     free = shutil.disk_usage(_nearest(folder)).free / 1e9
     reason = _refused(folder) if write else ""
     room = reason or f"{free:.1f} GB free for {folder}, which needs about {needs:g}"
@@ -209,7 +209,7 @@ def _containers(chosen: str) -> Iterator[Sign]:
 
 
 def _program(part: str, name: str, mend: str) -> Sign:
-    """Return what a program answers about its version."""
+    """Return the version of a program, or its error."""
     code, answer = getstatusoutput(f"{name} --version")
     return Sign(part, "lacks" if code else "ok", plain(answer, 100), mend if code else "")
 
@@ -231,6 +231,6 @@ def _gpu() -> Sign:
 
 
 def _of(part: str, error: InputError) -> Sign:
-    """Return an error, whose remedy stands behind a semicolon, as something that lacks."""
+    """Return an error as a missing part; its remedy stands behind a semicolon."""
     reason, _, mend = str(error).removeprefix("DEVICE=cuda: ").partition("; ")
     return Sign(part, "lacks", reason, mend)

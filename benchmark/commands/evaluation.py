@@ -205,8 +205,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     limits = profile.limits(os.cpu_count() or 1, options.timeout)
     if options.memory:
         limits = replace(limits, memory_gib=options.memory)
-    head = f"{manifest.name} on {profile.name} ({profile.title}), {dataset.name}"
-    lines_to(screen)(head)
+    lines_to(screen)(f"{manifest.name} on {profile.name} ({profile.title}), {dataset.name}")
     with TemporaryDirectory() as folder:
         cases = dataset.cases[: options.cases]
         rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder), external is not None)
@@ -228,8 +227,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
         "checks": {check.title: f"{check.result} {check.reason}".strip() for check in done},
     }
     path = write_record(data.folder, manifest.name, record)
-    verdict = f"rehearsal {'passed' if passed else 'FAILED'}: {path}"
-    lines_to(screen)(verdict)
+    lines_to(screen)(f"rehearsal {'passed' if passed else 'FAILED'}: {path}")
     return passed
 
 

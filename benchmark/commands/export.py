@@ -19,10 +19,10 @@ from cytosuite.benchmark.submission import ctc
 from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
 from cytosuite.benchmark.submission.export import Submission, export
-from cytosuite.benchmark.terminal.console import lines_to, names, progress
+from cytosuite.benchmark.terminal.console import lines_to, names, new_folder, progress
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, pick
-from cytosuite.files import atomic, need_folder
+from cytosuite.files import need_folder
 from cytosuite.folders.sides import named, partners
 from cytosuite.formats.imagefiles import image_name
 
@@ -95,14 +95,12 @@ def export_ctc(source: Path, options: ExportOptions, console: Console) -> None:
     place = options.out or Path("dist") / f"{name}-ctc"
     need_folder(place, new=True)
     plan = ctc.sequences([labelled.case for labelled in segmentations], series=options.series)
-    with atomic(place) as temporary:
+    with new_folder(place) as temporary:
         folder = temporary / dataset
         remarks = ctc.write_ctc(folder, segmentations, plan, anew=not of_run)
         if true is not None:
             remarks += ctc.write_ctc(folder, true, plan, truth=True, anew=not of_run)
         ctc.write_sequences_table(temporary / ctc.TABLE, plan)
-        if place.exists():
-            place.rmdir()  # empty, as was checked; atomic would remove a full one too
     if any(len(frames) > 1 for frames in plan.values()):
         remarks.append(
             "tracks follow the labels: of an algorithm that segments each frame alone, SEG and DET "
@@ -183,7 +181,7 @@ def preflight_command(options: PreflightOptions, console: Console) -> int:
 
 def show_findings(screen: Console, title: str, findings: Sequence[Finding]) -> None:
     """Show findings below a title, the grave ones first, each with its remedy."""
-    screen.print(title, highlight=False, markup=False, soft_wrap=True)
+    lines_to(screen)(title)
     for severity in SEVERITIES:
         for finding in findings:
             if finding.severity != severity:
@@ -191,6 +189,6 @@ def show_findings(screen: Console, title: str, findings: Sequence[Finding]) -> N
             line = f"  {severity}  {finding.rule}  {finding.where}: {finding.text}"
             style = STYLES[severity]
             screen.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
-            screen.print(f"      do: {finding.fix}", highlight=False, markup=False, soft_wrap=True)
+            lines_to(screen)(f"      do: {finding.fix}")
     if not findings:
         screen.print("  nothing found", highlight=False, markup=False)

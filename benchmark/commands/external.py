@@ -110,7 +110,7 @@ def _pulled(client: Client, tag: str) -> Any:  # noqa: ANN401 - of the SDK
 
 
 def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
-    """Return the image of a file by the id of its content; what the daemon lacks is loaded."""
+    """Return the image of a file by the id of its content, loaded unless the daemon has it."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an archive of `docker save`")
     archive = read_archive(path, lambda _: False)

@@ -168,9 +168,8 @@ def bundle_command(options: BundleOptions, _: Console) -> int:
     cards = chosen_cards(algorithm, options.model)
     need_packages(algorithm, PART)
     need_folder(options.out)
-    words = [str(card.resolve()) for card in cards]
-    command = [sys.executable, "-m", f"cytosuite.{PART}", *words]
-    # Its line on a mistake and its exit code are those of this command.
+    command = [sys.executable, "-m", f"cytosuite.{PART}", *(str(card.resolve()) for card in cards)]
+    # This command ends with its line on a mistake and its exit code.
     command += ["--out", str(options.out.resolve())]
     return subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode
 

@@ -46,7 +46,7 @@ from cytosuite.files import atomic, file_digest, need_file, read_json, remove, w
 from cytosuite.files.working import alone
 
 CONVERTER = "cytosuite.training.convert"
-FRESH: dict[str, Any] = {  # entries of a card that are never those of another model
+FRESH: dict[str, Any] = {  # entries of a card that are never copied from another model
     "version": "0.1.0",
     "authors": "unknown",
     "license": "NOASSERTION",
@@ -271,7 +271,7 @@ def _convert(
 
 
 def _complete(path: Path, options: AddOptions, like: ModelCard | None) -> None:
-    """Write what the user gives, and the origin of the weights, into a card."""
+    """Write the user's entries, and the origin of the weights, into a card."""
     converted = read_json(path)
     described = {k: v for k, v in {**converted["describes"], **options.facts}.items() if v != ""}
     origin = {"file": options.file.name}
@@ -321,7 +321,7 @@ def _free(card: Path, home: Path) -> str:
     weights = card.with_suffix(SAFE)
     if not (home / weights.name).exists():
         return weights.name
-    name = f"{card.stem}-{file_digest(weights)[:8].upper()}{SAFE}"  # no model has such letters
+    name = f"{card.stem}-{file_digest(weights)[:8].upper()}{SAFE}"  # no model has these letters
     write_json(card, {**read_json(card), "weights": name})
     return name
 
@@ -346,7 +346,7 @@ def _remove(cards: Sequence[Path]) -> None:
 
 
 def _tidy(home: Path) -> None:
-    """Remove the folder of an algorithm's models, and that of all, where nothing is in it."""
+    """Remove the folder of an algorithm's models, and of all models, where it is empty."""
     for folder in (home, home.parent):
         with suppress(OSError):
             folder.rmdir()
@@ -386,7 +386,7 @@ def _is_shipped(card: Path) -> bool:
 
 
 def _tell(path: Path, verb: str, console: Console) -> None:
-    """Print where a model lies, what it is for and how it is used."""
+    """Print place, purpose and use of a model."""
     say = lines_to(console)
     for line in (f"{verb}: {path}", *purpose(card := read_card(path))):
         say(line)

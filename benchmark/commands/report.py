@@ -45,7 +45,7 @@ from cytosuite.formats.imagefiles import LABEL
 from cytosuite.metrics.boards import BOARDS
 
 REPORT, LONGEST = "report-", 60  # of the name of a report: its start, and most letters
-MOST_FILES = 100_000  # of an image that is a folder, whose changes are seen
+MOST_FILES = 100_000  # of an image that is a folder; changes of more are not seen
 
 
 class _Basis(NamedTuple):
@@ -60,7 +60,7 @@ class _Basis(NamedTuple):
 
 
 def report_command(options: ReportOptions, console: Console) -> int:
-    """Score and report what is there, and run nothing; exit code 1 if a prediction failed."""
+    """Score and report predictions, and run nothing; exit code 1 if one failed."""
     runs, folders, lost = _sources(options)
     out = _out(options, runs, folders)
     need_folder(out)

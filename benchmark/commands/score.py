@@ -303,7 +303,7 @@ def _mean(scores: FileScores, metric: str) -> dict[str, float]:
 
 
 def table(scores: FileScores) -> ValueTable:
-    """Return scores as a table: a row per case, then in brackets those of all cases together."""
+    """Return scores as a table: a row per case, then in brackets the rows of all cases together."""
     names = list(scores.aggregates)
     rows: dict[str, Mapping[str, float]] = dict(scores.cases)
     for title in ("mean", "pooled", "set", "undefined"):
@@ -399,7 +399,7 @@ def _of_items(
 
 
 def _drawn(source: Source, *others: Source | None) -> Source:
-    """Return ROIs as labels of the size of another file of the case, or of the image beside."""
+    """Return ROIs as labels of the size of another file of the case, or of an image near them."""
     if isinstance(source, Masks) or not is_rois(source):
         return source
     files = [
@@ -413,7 +413,7 @@ def _drawn(source: Source, *others: Source | None) -> Source:
 
 
 def _readers(options: ScoreOptions, truth: Source, prediction: Source | None) -> dict[str, Reader]:
-    """Return readers of a truth and its prediction, of which each file is decoded once."""
+    """Return readers of a truth and its prediction; each file is decoded once."""
     readers = {"truth": _reader(truth, options, options.border)}
     if prediction is not None:
         drawn = None if isinstance(truth, Masks) else PLANE.match(truth.name)

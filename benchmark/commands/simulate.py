@@ -26,13 +26,13 @@ from cytosuite.benchmark.options.simulate import (
     SimulateOptions,
 )
 from cytosuite.benchmark.store.csvfile import written
-from cytosuite.benchmark.terminal.console import lines_to, progress
+from cytosuite.benchmark.terminal.console import lines_to, new_folder, progress
 from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
 from cytosuite.datasets.recipes import Simulated, dataset_manifests, files, simulated, sources
 from cytosuite.errors import InputError, at
-from cytosuite.files import atomic, need_folder, remove, write_json
+from cytosuite.files import need_folder, remove, write_json
 from cytosuite.folders.conditions import FILE, NAME
 from cytosuite.folders.entries import summary
 from cytosuite.folders.index import PLAIN
@@ -75,15 +75,13 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
         lines_to(console)(f"note: {len(lines)} of {len(missed)} cases miss a value: {lines[0]}")
     if options.out is None:
         return dataset.home / "cases"
-    with atomic(options.out) as temporary:
+    with new_folder(options.out) as temporary:
         if name:
             write_nnunet(dataset, temporary, name)
         elif options.layout == "hdf5":
             write_hdf5(dataset, temporary)
         else:
             _lay_out(dataset, temporary)
-        if options.out.exists():
-            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
     return options.out
 
 
@@ -149,7 +147,7 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
         **({"through": list(simulation.through)} if simulation.through else {}),
     }
     title = f"simulating {simulation.manifest.name} ({simulation.size})"
-    with atomic(options.out) as temporary:
+    with new_folder(options.out) as temporary:
         with progress(console, title) as step:
             for number, stream in enumerate(streams):
                 name = f"{number + 1:02d}"
@@ -161,8 +159,6 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
         if engine is not None:
             _pass(temporary, simulation, options, engine, console)
         write_json(temporary / "dataset.json", record)
-        if options.out.exists():
-            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
     return options.out
 
 
@@ -239,7 +235,7 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
         raise InputError(f"{options.folder}: expected {LAYOUTS}, found none")
     rows: list[tuple[object, ...]] = []
     total = Counter[str]()
-    with progress(console, "combining") as step, atomic(options.out) as temporary:
+    with progress(console, "combining") as step, new_folder(options.out) as temporary:
         for done, (name, image, labels, _) in enumerate(annotated_images.items):
             step(done, len(annotated_images.items), name)
             combined = labels.read()
@@ -261,8 +257,6 @@ def labels_command(options: LabelsOptions, console: Console) -> None:
                     for case in annotated_images.items
                 )
         step(len(annotated_images.items), len(annotated_images.items))
-        if options.out.exists():
-            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
     say(f"{len(annotated_images.items)} images; {sentence(total, rules.overlap)}")
     if annotated_images.skipped:
         say(summary(dict(annotated_images.skipped)))
@@ -277,7 +271,7 @@ def _outline(options: LabelsOptions, console: Console) -> None:
     paths = image_files(room if room.is_dir() else options.folder, pictures=True)
     if not paths:
         raise InputError(f"{options.folder}: expected label images, or {LAYOUTS}, found none")
-    with progress(console, "outlining") as step, atomic(options.out) as temporary:
+    with progress(console, "outlining") as step, new_folder(options.out) as temporary:
         for done, path in enumerate(paths):
             step(done, len(paths), path.name)
             with at(path):
@@ -285,8 +279,6 @@ def _outline(options: LabelsOptions, console: Console) -> None:
                     raise InputError(doubt)
                 write_rois(temporary / f"{image_name(path)}{ROIS}", labels)
         step(len(paths), len(paths))
-        if options.out.exists():
-            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
     lines_to(console)(f"written: {options.out}, ROIs of {len(paths)} label images")
 
 
@@ -294,15 +286,13 @@ def combine_command(options: CombineOptions, console: Console) -> None:
     """Write the weighted sums of images of the same names."""
     need_folder(options.out, new=True)
     pairs, clipped = side_by_side([options.first, options.second]), 0
-    with progress(console, "combining") as step, atomic(options.out) as temporary:
+    with progress(console, "combining") as step, new_folder(options.out) as temporary:
         for done, (name, paths) in enumerate(pairs.items()):
             step(done, len(pairs), name)
             volume = weighted_sum(paths, options.weights)
             clipped += volume.metadata.get(CLIPPED, 0) != 0
             write(temporary / f"{name}.tif", volume)
         step(len(pairs), len(pairs))
-        if options.out.exists():
-            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
     say = lines_to(console)
     if clipped:
         say(f"{clipped} of {len(pairs)} sums are clipped ({CLIPPED} in their metadata)")

@@ -87,8 +87,7 @@ class Builder:
 
     def build(self, algorithm: str, *, force: bool = False) -> str:
         """Build the image of an algorithm and return its tag, see `build_image`."""
-        blueprint = algorithm_blueprint(self.root, algorithm, self.device)
-        return self.build_image(blueprint, force=force)
+        return self.build_image(algorithm_blueprint(self.root, algorithm, self.device), force=force)
 
     def build_image(self, image: Blueprint, *, force: bool = False) -> str:
         """Build an image, and its base before it if necessary; return the tag."""
@@ -161,8 +160,7 @@ class Builder:
     def _unpack(self, layer: Layer) -> tuple[Path, dict[str, str]]:
         """Write the packages of a layer into a folder; return it, and digests of the unpinned."""
         folder = self.root / "docker" / "packages" / layer.kind
-        script = self.root / PACKAGES_FILE
-        command = [sys.executable, str(script), str(layer.lock), str(folder)]
+        command = [sys.executable, str(self.root / PACKAGES_FILE), str(layer.lock), str(folder)]
         command += ["--below", str(layer.below.lock)] if layer.below else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -271,7 +269,7 @@ def remember(root: Path, tag: str, identity: str) -> None:
 
 
 def is_built(root: Path, tag: str, identity: str) -> bool:
-    """Return whether an image was built here under a tag, by whatever daemon."""
+    """Return whether an image was built here under a tag, by any daemon."""
     path = build_file(root, tag, ".ids")
     return path.is_file() and identity in read_text(path).splitlines()
 

@@ -14,7 +14,7 @@ FIND_S = 5.0  # a daemon that does not answer within this time counts as missing
 CALL_S = 120.0
 PODMAN_SOCKET = Path("podman/podman.sock")
 
-# Messages of daemons that give no GPU to a container, as patterns, and what helps.
+# Messages of daemons that give no GPU to a container, as patterns, with the remedy.
 GPU_REMEDIES = {
     r"could not select device driver": "the NVIDIA Container Toolkit is missing: install "
     "nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker`, restart Docker",
@@ -86,7 +86,7 @@ def find_image(client: Client, tag: str) -> Any | None:  # noqa: ANN401 - of the
 
 
 def is_podman(client: Client) -> bool:
-    """Return whether a daemon is podman's service, whatever socket it answers on."""
+    """Return whether a daemon is podman's service, on any socket."""
     parts = client.version().get("Components") or ()
     return any("podman" in str(part.get("Name", "")).lower() for part in parts)
 

@@ -58,7 +58,7 @@ def _stack(layer: Layer) -> list[Layer]:
 
 
 def _complaints(dockerfile: str, arguments: Mapping[str, str]) -> list[str]:
-    """Return what the builder says of a Dockerfile that it does not accept, else nothing."""
+    """Return the lines of the builder on a Dockerfile that it refuses, else none."""
     words = (word for pair in arguments.items() for word in ("--build-arg", "=".join(pair)))
     try:
         done = subprocess.run(

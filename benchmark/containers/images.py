@@ -27,7 +27,7 @@ def image_tag(algorithm: str, device: Device = "cpu") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A base: the packages of a lock upon those of the layer below, or upon the first image."""
+    """A base: the packages of a lock upon the layer below, or upon the first image."""
 
     kind: str  # ``slim``, ``cpu``, ``cuda``, or the name of an image with packages of its own
     lock: Path
@@ -61,7 +61,7 @@ class Blueprint:
     files: tuple[Path, ...]
     base: Base = "slim"  # ``slim``, ``cpu`` or ``cuda``
     reason: str = ""  # of the choice of the base, for the user
-    packages: Path | None = None  # lock of what it needs beyond the base
+    packages: Path | None = None  # lock of its packages beyond the base
     empty: tuple[str, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)  # for the build
     labels: Mapping[str, str] = field(default_factory=dict)  # for the build

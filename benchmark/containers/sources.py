@@ -88,7 +88,7 @@ def imports_in(path: Path, parent: str, *, later: bool) -> frozenset[str]:
 
 @lru_cache(maxsize=1000)
 def _imports(source: bytes, parent: str, *, later: bool) -> frozenset[str]:
-    """Return what a source imports; algorithms share most of theirs."""
+    """Return the imports of a source; cached, as algorithms share most of them."""
     body = ast.parse(source).body
     return frozenset(i for node in _statements(body, later=later) for i in _names(node, parent))
 

@@ -84,7 +84,7 @@ class CaseFile(_File):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case on disk: its sockets, of which an algorithm sees the inputs of its task alone."""
+    """One case on disk; of its sockets an algorithm sees the inputs of its task alone."""
 
     name: str
     folder: Path
@@ -144,7 +144,7 @@ class Case:
 
     @property
     def radius_um(self) -> float | None:
-        """Largest distance of paired points, µm; None: that of the metrics."""
+        """Largest distance of paired points, µm; None: the default of the metrics."""
         radius: float | None = self.facts().get("radius_um")
         return radius
 

@@ -63,8 +63,7 @@ def write_hdf5(dataset: Dataset, folder: Path) -> None:
         for name in GROUPS:
             for path in image_files(case.folder / "extras" / name):
                 masks[name] = path
-        content = {"images": {"image": image}, "masks": masks}
-        for room, paths in content.items():
+        for room, paths in {"images": {"image": image}, "masks": masks}.items():
             (folder / room).mkdir(parents=True, exist_ok=True)
             volumes = {f"data/{name}": read(path) for name, path in paths.items()}
             write_named(folder / room / f"{case.name}.h5", volumes, compress=True)

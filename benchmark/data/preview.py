@@ -31,7 +31,7 @@ SIDE, STRIP_SIDE = 360, 180  # px of the longest side of a volume
 SHOWN = 4  # stacks of each side of a strip
 MARGIN, LINE = 8, 18  # px between pictures, and of a caption
 OUTLINE = (255, 190, 60)
-FAST = 3  # of zlib: for such pictures smaller files than by 6, in 0.4 of its time
+FAST = 3  # level of zlib: smaller files than level 6 for these pictures, in 0.4 of its time
 
 Colours = NDArray[np.uint8]  # (Y, X, 3)
 Stack = tuple[Volume, Pixels]
@@ -78,7 +78,7 @@ def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
 
 
 def write_strip(path: Path, real: Sequence[Stack], simulated: Sequence[Stack]) -> None:
-    """Write planes of four real stacks above those of simulated ones, in their contrast."""
+    """Write planes of four real stacks, below them simulated ones in the same contrast."""
     chosen = {"real": _chosen(real), "simulated": _chosen(simulated)}
     contrast = limits(np.concatenate([thinned(volume.array, 7) for volume, _ in chosen["real"]]))
     rows = []

@@ -71,8 +71,7 @@ class Examiner:
         }
         files = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         voxels = prod(geometry.shape) if geometry else 0
-        patience_s = self.read_s + max(files / BYTES_PER_S, voxels / VOXELS_PER_S)
-        answer = self._ask(question, patience_s)
+        answer = self._ask(question, self.read_s + max(files / BYTES_PER_S, voxels / VOXELS_PER_S))
         if "reason" in answer:
             raise BadOutput(_STATUSES.get(answer.get("status", ""), BAD), answer["reason"])
         by_slug = {socket.slug: socket for socket in sockets}

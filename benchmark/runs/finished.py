@@ -28,7 +28,7 @@ from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, plain
 from cytosuite.files import link, read_json, remove
 
-FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or beside it
+FACTS, DATA, TRUTH = "run.json", "datasets", "truth"  # of a run, or in the folder above
 RESERVED = {"report", "blind", DATA, TRUTH}  # folders of a run that are no algorithm's
 
 

@@ -74,8 +74,7 @@ def check(
         _check_header(head, geometry, socket, str(where))
         _check_values(path, head, socket, str(where))
     except InputError as error:
-        reason = str(error).replace(str(path), str(where))
-        raise BadOutput("bad output", reason) from None
+        raise BadOutput("bad output", str(error).replace(str(path), str(where))) from None
     return path
 
 
@@ -122,7 +121,7 @@ def _write_points(path: Path, spacing: tuple[float, ...]) -> None:
 def _check_json(
     path: Path, folder: Path, socket: Socket, spacing: tuple[float, ...]
 ) -> Path | None:
-    """Return a file with a JSON object of bounded size, of points those of an image."""
+    """Return a file with a JSON object of bounded size; points must be of an image."""
     if not path.is_file():
         if socket.optional:
             return None
@@ -191,6 +190,6 @@ def _check_values(path: Path, head: Header, socket: Socket, where: str) -> None:
 def _contradicted(
     head: Header, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
 ) -> NoReturn:
-    """Refuse pixels that are not those of the header."""
+    """Refuse pixels that contradict the header."""
     pixels, said = f"{dtype} {shape}", f"{head.dtype} {head.shape}"
     raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = Iterable[Sequence[object]]
 
-# What a spreadsheet takes for the begin of a formula, in wide letters too, and what parts cells
+# Characters that begin a formula in a spreadsheet, wide ones too, and characters between cells
 # where commas are decimal points. An apostrophe before it makes a text; one more stands for
 # each apostrophe that was there.
 MARKS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
@@ -59,7 +59,7 @@ def as_text(rows: Rows) -> str:
 
 
 def frame_text(table: "pd.DataFrame") -> str:
-    """Return a table of pandas as CSV without its index; what is missing is empty."""
+    """Return a table of pandas as CSV without its index; missing values are empty."""
     cells = [_column(table.iloc[:, place]) for place in range(table.shape[1])]
     return as_text([[*table.columns]]) + "".join(
         f"{','.join(row)}\n" for row in zip(*cells, strict=True)
@@ -67,7 +67,7 @@ def frame_text(table: "pd.DataFrame") -> str:
 
 
 def _column(column: "pd.Series[Any]") -> list[str]:
-    """Return the cells of a column as texts; what stands there often is looked at once."""
+    """Return the cells of a column as texts; each distinct value is formatted once."""
     if column.dtype.kind == "f" or column.dtype == "str":
         codes, values = column.factorize()
         texts = [*map(_text, values.tolist()), ""]
@@ -86,13 +86,13 @@ def _add(stream: TextIO, rows: Rows) -> None:
 
 
 def _writer(stream: TextIO) -> Any:  # noqa: ANN401 - a private class of csv
-    """Return what writes the rows of a table."""
+    """Return a writer of rows of CSV."""
     return csv.writer(_Lines(stream), lineterminator="\r\n")
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """A stream of lines, of which `csv` quotes those with a carriage return only by its own end."""
+    """A stream of lines; `csv` quotes a carriage return only where it ends lines itself."""
 
     stream: TextIO
 

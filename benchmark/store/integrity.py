@@ -133,8 +133,8 @@ def _kept(folder: Path) -> dict[str, str]:
 
 def _keep(folder: Path, stamped: Mapping[str, str], begun: int | None = None) -> None:
     """Keep digests and stamps of files, but for those that could change without another stamp."""
-    # Its last change must lie before the time [ns] at which its digest was begun or, where nobody
-    # else writes it, before that of the stamps: within a tick of the clock it could change.
+    # A file must have changed before its digest was begun [ns] or, where nobody else writes it,
+    # before the stamps were written: within a tick of the clock it could change again.
     with atomic(folder / STAMPS) as temporary:
         temporary.touch()
         limit = temporary.stat().st_mtime_ns if begun is None else begun

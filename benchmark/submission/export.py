@@ -130,10 +130,10 @@ def _name(tag: str) -> str:
 def _stage(step: Step, number: int) -> Callable[[int, int], None]:
     """Return a function of the bytes done and in all that shows a stage as a part of the whole."""
 
-    def show(done: int, total: int) -> None:
+    def _show(done: int, total: int) -> None:
         step(round(100 * (number + done / max(total, 1))), 100 * len(STAGES), STAGES[number])
 
-    return show
+    return _show
 
 
 def _pack_models(
@@ -161,7 +161,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _record(path: Path, record: Mapping[str, Any]) -> None:
-    """Add the record of an export to those of other algorithms, with the ids of earlier ones."""
+    """Add the record of an export to the file, with the ids of earlier exports."""
     records = read_json(path) if path.is_file() else {}
     if not isinstance(records, dict):
         raise InputError(f"{path}: expected the record of exports, found something else; move it")

@@ -40,8 +40,8 @@ class PlatformProfile:
         )
 
 
-# grand-challenge.org, 2026: the cheapest machine with the memory that is asked for, of which the
-# phase allows some. One GPU of a machine is used; V100 and A100 are rented by arrangement.
+# grand-challenge.org, 2026: the cheapest machine with the memory that is asked for, among the
+# kinds that a phase allows. One GPU of a machine is used; V100 and A100 are rented by arrangement.
 _KINDS = (
     ("gc-cpu-4gb", 4, 2),
     ("gc-cpu-8gb", 8, 2),

@@ -134,7 +134,7 @@ class Rehearsal:
         yield _judged(f"memory: {figures['peak_gib']:.3g} GiB of {memory:g} GiB, {share}", much)
 
     def _launched(self, first: Sequence[Rehearsed]) -> Iterator[Check]:
-        """Yield the checks by the platform's own launcher, or what they need."""
+        """Yield the checks by the platform's own launcher, or one that names the missing parts."""
         title, engine = "a case over its limit between two others", self.engine
         if (
             not isinstance(engine, DockerEngine)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cytosuite.contract.words import ASSUME, Size
 from cytosuite.errors import InputError, plain
+from cytosuite.files import atomic
 
 LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
 WORD = 200  # letters of a name that is written into records
@@ -32,6 +33,15 @@ def console(*, stderr: bool = False) -> Console:
 def lines_to(console: Console) -> Callable[[str], None]:
     """Return a function that prints a line as it is: no colours, no markup, no folding."""
     return partial(console.print, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `place`, which is absent or still empty at the end."""
+    with atomic(place) as temporary:
+        yield temporary
+        if place.exists():
+            place.rmdir()  # atomic would remove a full one too
 
 
 def numbers(text: str | None) -> tuple[float, ...] | None:

@@ -86,7 +86,7 @@ class ImageArchive:
         return [str(tag) for tag in tags] if isinstance(tags, list) else []
 
     def altered(self) -> dict[str, str]:
-        """Return what is wrong with layers that are not those of the config, by their place."""
+        """Return the faults of layers that differ from the config, by their place."""
         rootfs = self.config.get("rootfs")
         stated = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
         if not isinstance(stated, list) or len(stated) != len(self.layers):
@@ -152,7 +152,7 @@ def anew(path: Path, image: ImageArchive) -> Iterator[bytes]:
 
 
 def _content(stream: Forward, size: int, layer: ImageLayer) -> Iterator[bytes]:
-    """Yield the bytes of a layer, expanded, of which never more than it had."""
+    """Yield the expanded bytes of a layer, never more than were counted."""
     opened = inner(stream, stream.take(min(BLOCKSIZE, size)), size)
     if opened is not None:
         while (part := opened.take(CHUNK)) and opened.position <= layer.size:
@@ -190,7 +190,7 @@ def read_archive(
 
 @dataclass
 class _Scan:
-    """What one pass over an archive found."""
+    """Layers, texts and names of an archive, from one pass over it."""
 
     stream: Forward
     keep: Callable[[str], bool]

@@ -220,14 +220,14 @@ def _earlier(path: Path) -> set[str]:
 def _typed(config: Mapping[str, Any]) -> bool:
     """Return whether the settings of a container have the types that OCI gives them."""
 
-    def texts(key: str) -> bool:
+    def _texts(key: str) -> bool:
         value = config.get(key) or []
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
     labels = config.get("Labels") or {}
     return (
         all(isinstance(config.get(key) or "", str) for key in ("User", "WorkingDir"))
-        and all(map(texts, ("Entrypoint", "Cmd", "Env")))
+        and all(map(_texts, ("Entrypoint", "Cmd", "Env")))
         and isinstance(labels, dict)
         and all(isinstance(value, str) for value in labels.values())
     )

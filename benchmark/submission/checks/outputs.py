@@ -279,7 +279,7 @@ def _images(folder: Path, place: Path) -> Iterator[Finding]:
 
 
 def _imported(folder: Path, where: str, files: list[Path]) -> Iterator[Finding]:
-    """Yield findings about regular files, of which one must be an image."""
+    """Yield findings about regular files; one of them must be an image."""
     accepted, refused, used = list[Path](), dict[Path, list[Finding]](), set[Path]()
     for path in files:
         name = path.relative_to(folder).as_posix()

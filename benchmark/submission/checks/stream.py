@@ -28,7 +28,7 @@ HEADER_BYTES = 2**20  # of a member with its long names and extended attributes
 GLOBAL_HEADERS = 64
 DICTIONARY_BYTES = 2**28  # of xz; its largest setting, -9, takes 65 MiB
 ENTRIES = 300_000  # some seconds; images with networks and conda have half of it
-LEAST_BYTES, RATIO = 2**32, 100  # what a file may expand to, at least and in parts of its size
+LEAST_BYTES, RATIO = 2**32, 100  # limit of an expanded file, at least and in parts of its size
 BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
 
 
@@ -45,7 +45,7 @@ class Budget:
     """Bytes and members that may still be read, of an archive and those inside it together."""
 
     bytes: int  # expanded
-    entries: int = ENTRIES  # members, those of inner archives too
+    entries: int = ENTRIES  # members, inner archives included
 
     @classmethod
     def of(cls, size: int) -> "Budget":
@@ -76,7 +76,7 @@ class Forward(io.RawIOBase):
         self.budget, self.inner = budget, inner
         self.position = 0
         self.header_bytes = 0
-        self.block = b""  # the last header, or what stands in its place
+        self.block = b""  # the last header, or the bytes in its place
         self.hash = hashlib.sha256()
 
     @property

@@ -22,7 +22,7 @@ from cytosuite.contract.weights import USES, in_use
 from cytosuite.errors import InputError, ModelError, plain
 from cytosuite.files import parse_json
 
-PLACE = "/nonexistent/model"  # only what leads out of it matters
+PLACE = "/nonexistent/model"  # only paths that lead out of it matter
 CARD_BYTES = 2**20
 CARDS_BYTES = 2**26
 LISTED = 200_000
@@ -58,7 +58,7 @@ def check_tarball(path: Path) -> Iterator[Finding]:
 
 @dataclass
 class _Content:
-    """What one pass over a tarball found."""
+    """Cards, texts and names of a tarball, from one pass over it."""
 
     file: str
     digests: dict[str, str] = field(default_factory=dict)  # of all files, empty where unknown
@@ -80,8 +80,7 @@ class _Content:
             if ".." in member.name.split("/"):  # it fails where the folder before is not there yet
                 raise tarfile.OutsideDestinationError(member, member.name)
         except (tarfile.FilterError, ValueError) as error:  # ValueError: of a NUL in the name
-            rule = REFUSED.get(type(error), "tarball.outside")
-            yield finding(rule, where, _kind(member))
+            yield finding(REFUSED.get(type(error), "tarball.outside"), where, _kind(member))
             return
         parts = name.split("/")
         if not self.links.isdisjoint("/".join(parts[:n]) for n in range(1, len(parts) + 1)):
@@ -100,7 +99,7 @@ class _Content:
         if member.mode & 0o444 != 0o444:
             self.closed.append(name)
         self.digests[name] = ""
-        if member.issparse():  # its size is not that of its content here
+        if member.issparse():  # its size differs from its content here
             return
         left, state, parts = member.size, hashlib.sha256(), list[bytes]()
         card = (name.endswith(".json") or name == USES) and member.size <= CARD_BYTES
