@@ -40,7 +40,7 @@ class TrainOptions(SimulatedOptions, FileOptions):
     splits: Path | None = option(f"File with the parts, in place of {SPLITS}.")
     threads: int = option("Of the CPU.", 1, min=1, max=MOST_WORKERS)
     device: Device = option("Where to train.", "cpu", env="DEVICE")
-    engine: str = option("Of a tool of others, and of a chain: auto, docker, process, ...", "auto")
+    engine: str = option("Of a tool of others or a pipeline: auto, docker, process, ...", "auto")
     base_image: str | None = option("Image with Python 3.11 to build upon.", env="BASE_IMAGE")
     authors: str | None = option("Of the model; git's user.name.", parse=printable)
     changes: list[str] = parameters()

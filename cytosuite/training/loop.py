@@ -384,11 +384,8 @@ class _Course(Generic[Settings, Case]):
 
     def _scores(self, metrics: Sequence[Metric[Any]]) -> dict[str, float]:
         """Return scores of held-out cases; the first validation, of a few, bounds all others."""
-        state, validation, steps = (
-            self.state,
-            self.settings.validation,
-            self.settings.schedule.steps,
-        )
+        state, validation = self.state, self.settings.validation
+        steps = self.settings.schedule.steps
 
         def scored(cases: Cases[Case]) -> dict[str, float]:
             """Return the scores of some cases, and say how far they are."""
@@ -491,10 +488,8 @@ def _gradients(
 
 def _curves(settings: Settings, state: State, work: Path, say: Say) -> dict[str, Any]:
     """Return a few points of every curve for the card, and whether the training ended early."""
-    stored_curves = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
-    course: dict[str, Any] = {
-        "curves": {name: thinned(curve) for name, curve in stored_curves.items()}
-    }
+    curves = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
+    course: dict[str, Any] = {"curves": {name: thinned(curve) for name, curve in curves.items()}}
     if settings.schedule.steps:
         say(f"curves: {work / 'curves.svg'}")
     if state.step < settings.schedule.steps:

@@ -37,7 +37,7 @@ def test_several_cells_have_room_in_the_smallest_specimen():
 
 
 def test_the_fingerprint_counts_the_simulators_that_it_uses(monkeypatch):
-    from cytosuite.benchmark.data import simulated as module
+    from cytosuite.datasets import recipes as module
 
     own = sources("views")
     manifests = module.dataset_manifests()
