@@ -19,7 +19,7 @@ Labels = NDArray[np.integer[Any]]
 
 SCALES = (0.08, 0.2, 0.4)  # standard deviations of the smoothing, in typical radii
 REACH = 0.45  # typical radii around an object within which its outline may lie
-COLUMNS = 16
+COLUMNS = 18  # new ones stand last: trees name a column by its number
 _BRICK = (8, 64, 64)  # voxels of a piece from which an image is measured
 _TRUNCATE = 3.0  # standard deviations after which a Gaussian ends
 _DARK = 0.02  # of the threshold, below which all is dark
@@ -102,6 +102,7 @@ def look(labels: Labels, image: NDArray[Any], spacing: Sequence[float], common: 
         height,
         np.sqrt((away[-2:] ** 2).sum(0)),
         far,
+        *away[-2:],
     ]
     return Near(voxels, owner, np.stack(columns).astype(np.float32, copy=False))
 

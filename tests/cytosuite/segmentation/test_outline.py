@@ -143,6 +143,37 @@ def test_a_ramp_of_light_has_its_slope_per_radius_over_the_mean():
     assert (along[middle[inner] < 0] < 0).all()
 
 
+@pytest.mark.parametrize("axis", [-2, -1])
+def test_the_place_along_y_and_x_is_signed_and_a_mirrored_object_mirrors_it(axis):
+    labels = np.zeros((9, 24, 30), np.int32)
+    labels[2:7, 5:17, 8:21] = 1
+    image = 10 + 90 * ndimage.gaussian_filter((labels > 0).astype(np.float32), 1.5)
+    common, size = Common(0.0, 50.0, 8.0), labels.shape[axis]
+    near, seen = (
+        look(np.flip(part[0], part[2]), np.flip(part[1], part[2]), SPACING, common)
+        for part in ((labels, image, ()), (labels, image, axis))
+    )
+    places = [*np.unravel_index(near.voxels, labels.shape)]
+    places[axis] = size - 1 - places[axis]
+    order = np.searchsorted(seen.voxels, np.ravel_multi_index(places, labels.shape))
+    sign = np.ones(COLUMNS)
+    sign[axis] = -1
+    assert sign[14] == 1  # its distance without a sign stays
+    expected = near.columns * sign[:, None]
+    assert np.allclose(seen.columns[:, order], expected, atol=1e-4)
+    assert np.ptp(near.columns[axis]) > 2  # from one side of the object to the other
+
+
+def test_trees_of_former_columns_ask_the_same_of_them():
+    """The number of a column is its name in cards: new ones stand last."""
+    image, labels = scene()
+    near = look(labels, image, SPACING, measure(labels, image, SPACING))
+    far, across = near.columns[15], near.columns[14]
+    lateral = np.hypot(near.columns[16], near.columns[17])
+    assert np.allclose(lateral, across, atol=1e-5)
+    assert np.allclose(np.hypot(near.columns[13], across), far, atol=1e-5)
+
+
 def test_an_outline_keeps_what_is_wider_than_a_quarter_of_a_radius():
     y, x = np.indices((64, 64)) - 32
     disc = np.hypot(y, x) < 20
