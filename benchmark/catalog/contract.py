@@ -184,10 +184,11 @@ def _chosen(root: Path, manifest: AlgorithmManifest) -> None:
     plain = [card.model_copy(update={"used": {}}) for card in cards]
     among = [card for card in plain if not left_out(card, manifest.select)]
     for card in plain if len(plain) == 1 else among:
-        selection = select(plain, dict(card.describes), manifest.select)
-        heir = card.parent and card.name in selection.tie
-        if (card.name != selection.card.name and not heir) or selection.fallback:
-            raise InputError(f"{selection.card.name} is chosen for the images of {card.name}")
+        found = select(plain, card.images, manifest.select)
+        narrow = found.card.exact and not card.exact
+        heir = narrow or (card.parent and card.name in found.tie)
+        if (card.name != found.card.name and not heir) or found.fallback:
+            raise InputError(f"{found.card.name} is chosen for the images of {card.name}")
 
 
 def _outputs(

@@ -29,7 +29,7 @@ class Packed(NamedTuple):
 
 def made_for(card: ModelCard) -> str:
     """Return the images that a model was made for: channel, study, dimensions, size, sample."""
-    facts = card.describes
+    facts = card.images
     size = facts.get("spacing")
     words = [
         str(facts.get("channel", "")),

@@ -38,7 +38,7 @@ def _row(card: ModelCard) -> tuple[str, ...]:
     return (
         card.name,
         card.description,
-        ", ".join(f"{key} {_value(value)}" for key, value in card.describes.items()),
+        ", ".join(f"{key} {_value(value)}" for key, value in card.images.items()),
         trained(card),
         "; ".join(f"{data}: {_values(scores)}" for data, scores in card.scores.items()) or "-",
         "; ".join(f"{name}: {_values(scores)}" for name, scores in card.baselines.items()) or "-",

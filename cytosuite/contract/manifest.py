@@ -178,6 +178,11 @@ class ModelCard(Described):
     describes: dict[str, Fact] = Field(
         description="The images it was made for: compared with an image's metadata."
     )
+    exact: dict[str, Fact] = Field(
+        {},
+        description="Facts that an image must give with these values, while none of `describes` "
+        "may differ: the card is chosen for these images alone, before others of the same cost.",
+    )
     parameters: dict[str, Any] = Field({}, description="Tuned parameters of the algorithm.")
     weights: FileName | None = Field(
         None, description="Name of the weights file in the folder of the card."
@@ -201,6 +206,11 @@ class ModelCard(Described):
     used: dict[int, dict[str, Fact]] = Field(
         {}, exclude=True, description="Of rules of `Uses`, read with the card: images by place."
     )
+
+    @property
+    def images(self) -> dict[str, Fact]:
+        """Facts of the images that it was made for."""
+        return {**self.describes, **self.exact}
 
     @property
     def parent(self) -> str:

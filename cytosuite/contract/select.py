@@ -93,7 +93,7 @@ def select(
     """Return the card in use, else that of least cost; `ModelError` where none may be taken.
 
     Sum over keys: weight times `distance`, ``general`` of the image's, ``missing`` of the card's.
-    At equal cost a model is taken before those that were trained from it.
+    At equal cost a card of `exact` facts is taken first, a model before those trained from it.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
@@ -119,7 +119,8 @@ def partakers(
 
     Those in use may, and a lone one.
     """
-    reasons = {card.name: left_out(card, policy) for card in cards} if len(cards) > 1 else {}
+    some = cards if len(cards) > 1 else ()
+    reasons = {card.name: _judge(card, facts, policy).left_out for card in some}
     free = [card for card in cards if not reasons.get(card.name) or _place(card, facts) < inf]
     if not free:
         why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
@@ -201,9 +202,18 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
         terms,
         tuple(broken),
         tuple(unknown),
-        left_out(card, policy),
+        left_out(card, policy) or _unlike(card, metadata),
         place=inf if unfit else _place(card, metadata),
     )
+
+
+def _unlike(card: ModelCard, facts: Mapping[str, Value]) -> str:
+    """Return the reason why a card of `exact` facts is not for an image, empty where it is."""
+    own = card.images.items()
+    same = all(distance(key, facts[key], value) <= EXACT for key, value in own if key in facts)
+    if not card.exact or (same and card.exact.keys() <= facts.keys()):
+        return ""
+    return f"only for images of its {' and '.join(card.exact)}"
 
 
 def _place(card: ModelCard, facts: Mapping[str, Value]) -> float:
@@ -241,11 +251,11 @@ def _refusal(
 
 def _rank(
     names: Collection[str], found: Selection
-) -> tuple[bool, float, int, float, bool, bool, str]:
+) -> tuple[bool, float, int, float, bool, bool, bool, str]:
     broken, card = found.broken, found.card
-    trained = card.parent in names
+    trained, wide = card.parent in names, not card.exact
     simple = not card.baselines
-    return RIGID in broken, found.place, len(broken), found.cost, simple, trained, card.name
+    return RIGID in broken, found.place, len(broken), found.cost, wide, simple, trained, card.name
 
 
 def _says_something(value: object) -> bool:

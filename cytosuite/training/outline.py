@@ -211,6 +211,7 @@ def fit(
         "scores": {f"held-out {len(held)} of {count} cases of {names}": after} if held else {},
         "baselines": {},
         "adopted": False,  # for the images of its parent, which a choice could not tell apart
+        "exact": {},
     }
     write_json(card, parse(card, entries, ModelCard).model_dump(mode="json"))
     say(f"used only by its name, --model {card.stem}")

@@ -121,6 +121,15 @@ def test_a_card_that_is_never_chosen_fails(root):
     _only(_failed(root), title, "plain is chosen for the images of twin")
 
 
+def test_a_card_for_exact_images_may_take_those_of_another(root):
+    _card(root, scores={"a set": {"SEG": 0.5}})
+    place = root / "weights" / "toy_threshold"
+    other = json.loads((place / "plain.json").read_text())
+    other |= {"name": "habit", "exact": {"spacing": [2.0, 1.0, 1.0]}}
+    (place / "habit.json").write_text(json.dumps(other))
+    assert _failed(root) == {}
+
+
 def _other(change):
     """Return an algorithm with changed labels."""
     return lambda inputs: {slug: change(found) for slug, found in _threshold(inputs).items()}

@@ -222,6 +222,34 @@ def test_at_equal_cost_the_parent_is_taken_whatever_the_names(child):
     assert select([parent, own], {"study": 2}, POLICY).tie == (child,)
 
 
+def test_a_habit_is_for_images_of_its_voxels_alone_and_stands_before_its_parent():
+    size, policy = (1.75, 0.8, 0.8), SelectPolicy(axes="must", study=1.0, spacing=1.0)
+    trained = (1.8, 0.8, 0.8)  # of the network, which both share
+    parent = _card("a", axes="ZYX", study="x", spacing=trained)
+    habit = _card("habit", axes="ZYX", study="x", spacing=trained, microscope="M")
+    habit = habit.model_copy(update={"exact": {"spacing": size}})
+    cards = [parent, habit, _card("other", axes="ZYX", study="y", spacing=(9.0, 9.0, 9.0))]
+
+    def chosen(**facts):
+        return select(cards, {"axes": "ZYX", **facts}, policy)
+
+    assert chosen(spacing=size).card.name == "habit"
+    assert chosen(spacing=(1.7501, 0.8001, 0.8), study="x").card.name == "habit"  # as files round
+    assert chosen(spacing=size, microscope="m").card.name == "habit"
+    for facts in (
+        {},
+        {"spacing": trained},
+        {"spacing": size, "study": "mine"},
+        {"spacing": size, "microscope": "N"},
+    ):
+        found = chosen(**facts)
+        assert found.card.name == "a"
+        assert "only for images of its spacing" in {own.left_out for own in found.others}
+    assert select([habit], {"axes": "ZYX"}, policy).card.name == "habit"  # by its name
+    used = [parent, _used(habit, {"study": "mine"})]
+    assert select(used, {"axes": "ZYX", "study": "mine"}, policy).card.name == "habit"
+
+
 VIEWS = read_algorithm(ROOT / "algorithms/view_fusion/algorithm.toml").select
 NUCLEI = {"axes": "ZYX", "channel": "nucleus"}
 
