@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.networks.tiling import bricks
-from cytosuite.segmentation.foreground import background_and_noise, li_threshold
+from cytosuite.segmentation.foreground import background_and_noise, gaussian, li_threshold
 from cytosuite.volume.large import taken
 from cytosuite.volume.pieces import slabs_of
 
@@ -55,7 +55,7 @@ def measure(labels: Labels, image: NDArray[Any], spacing: Sequence[float]) -> Co
     radius = float(_radii(np.array([middle]), spacing)[0])
     sigma = [SCALES[0] * radius / step for step in spacing]
     boxes = bricks(image.shape, _BRICK[-image.ndim :])
-    parts = [_smooth(taken(image, box).astype(np.float32), sigma).ravel() for box in boxes]
+    parts = [smoothed(taken(image, box).astype(np.float32), sigma).ravel() for box in boxes]
     signal = np.concatenate(parts)
     background, _ = background_and_noise(signal)
     signal -= np.float32(background)
@@ -81,7 +81,7 @@ def look(labels: Labels, image: NDArray[Any], spacing: Sequence[float], common: 
     light = image.astype(np.float32) - np.float32(common.background)
     light /= np.float32(common.threshold)
     smooth = [
-        _smooth(light, [scale * common.radius / step for step in spacing]) for scale in SCALES
+        smoothed(light, [scale * common.radius / step for step in spacing]) for scale in SCALES
     ]
     values = [np.log(np.maximum(level.ravel()[voxels], _DARK)) for level in smooth]
     mean = np.bincount(own, smooth[0].ravel()[voxels][inside], count.size) / count
@@ -122,8 +122,12 @@ def _from_faces(labels: Labels, spacing: Sequence[float]) -> tuple[Floats, NDArr
     return distance, np.ravel_multi_index(tuple(nearest), labels.shape)
 
 
-def _smooth(image: Floats, sigma: Sequence[float]) -> Floats:
-    return np.asarray(ndimage.gaussian_filter(image, sigma, truncate=_TRUNCATE, mode="nearest"))
+def smoothed(image: Floats, sigma: Sequence[float]) -> Floats:
+    """Return an image after a Gaussian, its edges repeated."""
+    reach = [int(_TRUNCATE * width + 0.5) for width in sigma]
+    inner = tuple(slice(n, n + size) for n, size in zip(reach, image.shape, strict=True))
+    padded = np.pad(image, [(n, n) for n in reach], "edge")
+    return np.ascontiguousarray(gaussian(padded, sigma, _TRUNCATE, padded)[inner])
 
 
 def _radii(voxels: NDArray[np.int64], spacing: Sequence[float]) -> Floats:

@@ -14,7 +14,15 @@ from cytosuite.contract.weights import Model
 from cytosuite.networks.tiling import Tile, least, plan, tiles
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 from cytosuite.segmentation.outline import KEY, looseness_of
-from cytosuite.segmentation.outline.features import COLUMNS, REACH, SCALES, Common, look, measure
+from cytosuite.segmentation.outline.features import (
+    COLUMNS,
+    REACH,
+    SCALES,
+    Common,
+    look,
+    measure,
+    smoothed,
+)
 from cytosuite.segmentation.outline.trees import Trees
 from cytosuite.volume import Volume
 from cytosuite.volume.large import put, release, room, taken
@@ -76,9 +84,7 @@ def _drawn(
     near = look(labels, image, spacing, common)
     sure = np.zeros(labels.shape, np.float32)
     sure.ravel()[near.voxels] = 1 / (1 + np.exp(-trees.odds(near.columns)))
-    sure = ndimage.gaussian_filter(
-        sure, [SMOOTHING * common.radius / step for step in spacing], truncate=3.0, mode="nearest"
-    )
+    sure = smoothed(sure, [SMOOTHING * common.radius / step for step in spacing])
     found = np.zeros(labels.shape, np.int32)
     inside = sure.ravel()[near.voxels] >= 1 - looseness
     found.ravel()[near.voxels[inside]] = near.owner[inside]
