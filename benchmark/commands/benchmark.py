@@ -139,8 +139,8 @@ def _made(run: PlannedRun, facts: RunFacts) -> Conclusion:
     facts = replace(facts, notes=(*facts.notes, *_results(run)))
     results = score(run.dataset, run.request.task, run.jobs, facts, run.cluster, run.console)
     report(results, run.folder, run.options, run.console)
-    conclusion, decided_by = concluded(results), origin(run.dataset, run.jobs, facts)
-    keep(conclusion, run.folder, decided_by, run.options)
+    conclusion = concluded(results)
+    keep(conclusion, run.folder, origin(run.dataset, run.jobs, facts), run.options)
     return conclusion
 
 
@@ -291,22 +291,26 @@ def _results(run: PlannedRun) -> list[str]:
 
 def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:
     """Return the circumstances of a run, with the command that repeats it."""
-    command = command_of(options, engine.name)
     memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
-    limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
-    notes = [*notes, *engine.notes]
-    api = options.api or engine.api
-    images = {name: external.origin for name, external in engine.externals.items()}
-    return RunFacts(engine.name, api, command, limits, tuple(notes), images)
+    return RunFacts(
+        engine.name,
+        options.api or engine.api,
+        command_of(options, engine.name),
+        f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case",
+        (*notes, *engine.notes),
+        {name: external.origin for name, external in engine.externals.items()},
+    )
 
 
 def _write_run(run: PlannedRun, facts: RunFacts) -> None:
     """Write the description of a run before it begins, with all that its scores depend on."""
     folder, dataset, request, jobs = run.folder, run.dataset, run.request, run.jobs
-    ours = [job.algorithm.name for job in jobs if not job.external]
     models = {
-        name: {card.name: model_digest(card) for card in cards_of(name, request.models)}
-        for name in ours
+        job.algorithm.name: {
+            card.name: model_digest(card) for card in cards_of(job.algorithm.name, request.models)
+        }
+        for job in jobs
+        if not job.guest
     }
     if rows := split_rows(request.recipe.parts):
         with written(folder / TABLE) as add:

@@ -174,8 +174,12 @@ def _memory() -> Sign:
     free = free_gib()
     text = f"{cores()} cores, {'?' if free is None else f'{free:.1f}'} GiB of memory free"
     if free is not None and free < needs:
-        mend = "end other programs, or give large images to a larger machine"
-        return Sign("machine", "lacks", f"{text}; a case may take {needs:g}", mend)
+        return Sign(
+            "machine",
+            "lacks",
+            f"{text}; a case may take {needs:g}",
+            "end other programs, or give large images to a larger machine",
+        )
     return Sign("machine", "ok", text)
 
 
@@ -203,8 +207,13 @@ def _containers(chosen: str) -> Iterator[Sign]:
             continue
         yield Sign(engine, "ok", text)
         if engine == chosen and home.is_dir():
-            mend = "make room there: docker system df, docker image prune"
-            yield _disk("images", home, IMAGES_GB, mend, write=False)
+            yield _disk(
+                "images",
+                home,
+                IMAGES_GB,
+                "make room there: docker system df, docker image prune",
+                write=False,
+            )
     yield _program("apptainer", "apptainer", "install Apptainer 1.2 or later")
 
 

@@ -283,5 +283,6 @@ def _checks(
         )
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     if total < limits.memory_gib:
-        reason = f"this machine has {total:.0f} GiB"
-        yield Check(f"memory up to {limits.memory_gib:g} GiB", "skip", reason)
+        yield Check(
+            f"memory up to {limits.memory_gib:g} GiB", "skip", f"this machine has {total:.0f} GiB"
+        )

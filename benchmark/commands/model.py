@@ -151,9 +151,8 @@ def pack_command(options: PackOptions, console: Console) -> None:
         raise InputError(f"{out}: expected the name of a file that ends with .zip")
     need_file(out)
     pack(card, out)
-    size = out.stat().st_size / 1e6
     say = lines_to(console)
-    say(f"written: {out}, {size:.3g} MB, SHA-256 {file_digest(out)}")
+    say(f"written: {out}, {out.stat().st_size / 1e6:.3g} MB, SHA-256 {file_digest(out)}")
     say(f"for a colleague: cytosuite model install {out.name}")
 
 
@@ -359,8 +358,9 @@ def _score(path: Path, data: Path, engine: str, console: Console) -> None:
 
     card = read_card(path)
     run = f"model-{card.algorithm}-{card.name}"
-    word = f"{card.algorithm}:{card.name}"
-    options = BenchmarkOptions(dataset=str(data), algorithm=[word], run=run, engine=engine)
+    options = BenchmarkOptions(
+        dataset=str(data), algorithm=[f"{card.algorithm}:{card.name}"], run=run, engine=engine
+    )
     if benchmark_command(options, console):
         raise InputError(f"{data}: the model fails on these images; see the lines above")
     aggregates = read_json(options.folder / run / "report" / "metrics.json")["aggregates"]

@@ -171,8 +171,7 @@ def _of_runs(runs: Sequence[FinishedRun], out: Path) -> _Basis:
         dataset.fingerprint,
         (),
     )
-    request = replace(runs[0].facts.request or DataRequest(""), dataset=dataset.name)
-    words = request_facts(request)
+    words = request_facts(replace(runs[0].facts.request or DataRequest(""), dataset=dataset.name))
     return _Basis(recipe, dataset, runs[0].task, gathered(runs, out), notes, words)
 
 
@@ -193,8 +192,7 @@ def _data(options: ReportOptions, out: Path) -> Path:
         raise InputError("predictions need a truth: give --truth FOLDER, or a run of the same data")
     points = truth.is_dir() and any(map(is_points, truth.iterdir()))
     if options.images is None and not (points and not (truth / "images").is_dir()):
-        items = index(truth, options.task).items
-        if any(OUTPUTS & {*item.files} for item in items):
+        if any(OUTPUTS & {*item.files} for item in index(truth, options.task).items):
             return truth
         if (truth / "images").is_dir():
             raise InputError(f"{truth}: expected the truth beside images/, as in labels/")
@@ -242,11 +240,10 @@ def _predictions(name: str, folder: Path, basis: _Basis) -> tuple[Predictions, l
         notes.append(f"{len(others)} files are named like no image (first: {plain(others[0])})")
     tops = chain.from_iterable(files.values())
     every = (path for top in tops for path in (top, *islice(top.rglob("*"), MOST_FILES)))
-    image = f"state {value_digest(sorted([path.name, stamp(path)] for path in every))[:12]}"
     taken = Predictions(
         name,
         folder.resolve().name,
-        image,
+        f"state {value_digest(sorted([path.name, stamp(path)] for path in every))[:12]}",
         "exec",
         basis.task,
         files={key: group[0] for key, group in files.items() if not group[1:]},

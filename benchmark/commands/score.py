@@ -64,13 +64,12 @@ class FileScores:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it: undefined values are left out."""
-        content = {"case": self.cases, "aggregates": self.aggregates}
         finite = {
             part: {
                 name: {key: value for key, value in values.items() if isfinite(value)}
                 for name, values in rows.items()
             }
-            for part, rows in content.items()
+            for part, rows in {"case": self.cases, "aggregates": self.aggregates}.items()
         }
         return {**finite, "failed": self.failed, "doubts": self.doubts}
 
@@ -157,7 +156,7 @@ def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]
 def _score_pairs(
     metrics: Metrics, options: ScoreOptions, scores: FileScores, step: Step, folder: Path
 ) -> dict[tuple[str], Path]:
-    """Add the metrics of predictions with their own truth; return tables of objects by case."""
+    """Add the metrics of predictions with their own truth; return places of tables of objects."""
     roles = ROLES if {metric.family for metric in metrics} == {"images"} else ()
     names: dict[Source, str]
     pairs: list[tuple[Source, Path | None]]
@@ -193,7 +192,7 @@ def _score_pairs(
         {side: line for _, doubts in ordered for side, line in doubts.items()}, "file"
     )
     _total(metrics, scores, [answer for answer, _ in ordered])
-    return places if options.objects else {}
+    return places
 
 
 class _Pair(NamedTuple):
@@ -217,8 +216,9 @@ def _score_pair(
         answer = measure("", name, metrics, Facts({}), "missing output")
     else:
         image = None if pair.image is None else _reader(pair.image, options)
-        every = {**readers, "image": image}
-        facts = case_facts(every, value_range, options.spacing, options.min_object_voxels)
+        facts = case_facts(
+            {**readers, "image": image}, value_range, options.spacing, options.min_object_voxels
+        )
         answer = _measured(name, metrics, facts)
     if any(metric.family == "labels" for metric in metrics):
         grey = {f"{side} {name}": grey_doubt(read().array) for side, read in readers.items()}
@@ -254,9 +254,11 @@ def _score_points(cases: Iterable[PointCase], options: ScoreOptions, step: Step)
     with tempfile.TemporaryDirectory() as folder:
         for done, case in enumerate(cases):
             step(done, done + 1, case.name)
-            lost = measure("", case.name, metrics, Facts({}), "missing output")
-            predicted = case.prediction is not None
-            answers.append(_measured(case.name, metrics, case.facts) if predicted else lost)
+            answers.append(
+                measure("", case.name, metrics, Facts({}), "missing output")
+                if case.prediction is None
+                else _measured(case.name, metrics, case.facts)
+            )
             if options.objects:
                 tables[case.name,] = Path(folder) / f"{done}.csv"
                 case.write(tables[case.name,])
@@ -370,8 +372,10 @@ def _annotated(options: ScoreOptions, *, images: bool) -> list[Item]:
 def _truth(item: Item, *, images: bool) -> Source | None:
     """Return the true image or the true labels of a case."""
     kind = "image" if images else "labels"
-    slugs = (slug for slug in item.files if slug in OUTPUTS and SOCKETS[slug].kind == kind)
-    return next((item.files[slug] for slug in slugs), None)
+    files = item.files.items()
+    return next(
+        (file for slug, file in files if slug in OUTPUTS and SOCKETS[slug].kind == kind), None
+    )
 
 
 def _of_items(
