@@ -212,8 +212,11 @@ def _outputs(
                 yield Check(f"{words}: outputs", "FAIL", " ".join(str(error).split()))
             continue
         if axes not in served:
-            reason = f"gave outputs, though no model card describes images with axes {axes}"
-            yield Check(f"{words}: refused, as no model is made for it", "FAIL", reason)
+            yield Check(
+                f"{words}: refused, as no model is made for it",
+                "FAIL",
+                f"gave outputs, though no model card describes images with axes {axes}",
+            )
             continue
         title = f"{words}: outputs with the input's geometry"
         yield _judged(title, _geometry, manifest, inputs, outputs)

@@ -83,8 +83,15 @@ def trained(
         "cases": {"images": len(files) // 2},
         "device": engine.device,
     }
-    text = f"Trained by {tool} on {len(files) // 2} cases of {name}."
-    return _written(card, algorithm, answer, weights, text, facts, str(entries.get("authors", "")))
+    return _written(
+        card,
+        algorithm,
+        answer,
+        weights,
+        f"Trained by {tool} on {len(files) // 2} cases of {name}.",
+        facts,
+        str(entries.get("authors", "")),
+    )
 
 
 def converted(engine: Engine, algorithm: str, model: Path, home: Path, name: str = "") -> Path:

@@ -54,8 +54,10 @@ Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of i
 @contextmanager
 def locked(run_folder: Path) -> Iterator[None]:
     """Lock a run folder until this process ends; InputError if another runner works in it."""
-    busy = f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
-    with alone(run_folder, busy):
+    with alone(
+        run_folder,
+        f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>",
+    ):
         for folder in run_folder.iterdir():
             if not folder.is_symlink():
                 clear_abandoned(folder)

@@ -164,8 +164,13 @@ class JsonOptions:
 
 def parameters() -> Any:  # noqa: ANN401 - a field of any name
     """Return the option --set: parameters of a simulation."""
-    words = "Parameters: camera.photons=5,camera.bits=8."
-    return option(words, (), parse=pairs, flag="--set", repeatable=True)
+    return option(
+        "Parameters: camera.photons=5,camera.bits=8.",
+        (),
+        parse=pairs,
+        flag="--set",
+        repeatable=True,
+    )
 
 
 @command_options

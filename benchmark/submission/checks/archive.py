@@ -241,8 +241,9 @@ class _Scan:
             except ArchiveError as error:  # it matters if the manifest names it
                 if error.rule == "archive.bomb":
                     raise
-                reason = f"layer {plain(name, 90)}: {error}"
-                self.layers[name] = ArchiveError("archive.layer-damaged", reason)
+                self.layers[name] = ArchiveError(
+                    "archive.layer-damaged", f"layer {plain(name, 90)}: {error}"
+                )
         elif size <= JSON_BYTES and head.lstrip()[:1] in (b"{", b"["):
             self._keep(size)
             with legible():
@@ -289,8 +290,10 @@ class _Scan:
     def _keep(self, size: int) -> None:
         self.kept_bytes += size
         if self.kept_bytes > KEPT_BYTES:
-            reason = f"more than {KEPT_BYTES // 2**20} MiB of small files that describe it"
-            raise ArchiveError("archive.bomb", reason)
+            raise ArchiveError(
+                "archive.bomb",
+                f"more than {KEPT_BYTES // 2**20} MiB of small files that describe it",
+            )
 
     def resolve(self, name: str) -> str:
         """Return the name of the member that a name leads to, by links within the archive."""
@@ -310,8 +313,9 @@ class _Scan:
         try:
             return parse_json(content.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            reason = f"{plain(name, 90)}: expected JSON, found {plain(str(error), 200)}; {SAVE}"
-            raise ArchiveError(rule, reason) from None
+            raise ArchiveError(
+                rule, f"{plain(name, 90)}: expected JSON, found {plain(str(error), 200)}; {SAVE}"
+            ) from None
 
 
 def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
@@ -380,6 +384,7 @@ def _named_layer(scan: _Scan, name: str) -> ImageLayer:
         there = scan.resolve(name).lower() in scan.names
         rule = "archive.layer-damaged" if there else "archive.layer-missing"
         what = "no tar, plain or with gzip or xz" if there else "none"
-        reason = f"expected the layer {plain(name, 90)} of manifest.json, found {what}; {SAVE}"
-        raise ArchiveError(rule, reason)
+        raise ArchiveError(
+            rule, f"expected the layer {plain(name, 90)} of manifest.json, found {what}; {SAVE}"
+        )
     return layer

@@ -109,8 +109,11 @@ def _workdir(
         closed.append(folder)
     if closed:
         mode = view[closed[0]].mode
-        text = f"{closed[0]} has the mode {mode:04o}, user {identity.user} cannot enter it"
-        yield finding("image.workdir-unreadable", where, text)
+        yield finding(
+            "image.workdir-unreadable",
+            where,
+            f"{closed[0]} has the mode {mode:04o}, user {identity.user} cannot enter it",
+        )
 
 
 def _resolved(view: Mapping[str, Entry], path: str) -> str:
@@ -137,8 +140,11 @@ def check_image(path: Path) -> Iterator[Finding]:
     yield from _identity(path, image)
     config = image.config.get("config") or {}
     if not isinstance(config, dict) or not _typed(config):
-        reason = "expected User, WorkingDir, Entrypoint, Cmd, Env and Labels with their types"
-        yield finding("image.config", f"{path.name}: config", reason)
+        yield finding(
+            "image.config",
+            f"{path.name}: config",
+            "expected User, WorkingDir, Entrypoint, Cmd, Env and Labels with their types",
+        )
         return
     yield from _settings(path.name, image.config, config)
     yield from _label(path.name, config)
@@ -236,8 +242,11 @@ def _typed(config: Mapping[str, Any]) -> bool:
 def _settings(file: str, about: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Finding]:
     for key, value in (("architecture", "amd64"), ("os", "linux")):
         if about.get(key) != value:
-            text = f"expected {value}, found {about.get(key)!r}"
-            yield finding(f"image.{key}", f"{file}: config.{key}", text)
+            yield finding(
+                f"image.{key}",
+                f"{file}: config.{key}",
+                f"expected {value}, found {about.get(key)!r}",
+            )
     entry, command = config.get("Entrypoint") or [], config.get("Cmd") or []
     where = f"{file}: config.Entrypoint"
     if not entry and not command:

@@ -60,8 +60,11 @@ def import_image(path: Path, where: str) -> tuple[list[Finding], Path | None]:
     raw = path.parent / data
     inside = path.parent.resolve() in raw.resolve().parents
     if not inside or raw.is_symlink() or not raw.is_file():
-        text = f"its pixels are in {data[:60]}, which is no file beside it"
-        return [finding("output.broken", where, text)], None
+        return [
+            finding(
+                "output.broken", where, f"its pixels are in {data[:60]}, which is no file beside it"
+            )
+        ], None
     return [*_metaimage(path, where, fields)], raw
 
 
@@ -109,8 +112,11 @@ def _metaimage(path: Path, where: str, fields: dict[str, str]) -> Iterator[Findi
 def _header(reader: sitk.ImageFileReader, where: str) -> Iterator[Finding]:
     """Yield findings about dimensions, colours and keys of a MetaImage."""
     if reader.GetDimension() not in (2, 3, 4):
-        text = f"expected 2, 3 or 4 dimensions, found {reader.GetDimension()}"
-        yield finding("output.dimensions", where, text)
+        yield finding(
+            "output.dimensions",
+            where,
+            f"expected 2, 3 or 4 dimensions, found {reader.GetDimension()}",
+        )
     if (number := reader.GetNumberOfComponents()) not in COMPONENTS:
         yield finding("output.colour", where, f"expected 1, 3 or 4 channels, found {number}")
     values = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if key in KEYS}
@@ -129,8 +135,9 @@ def _header(reader: sitk.ImageFileReader, where: str) -> Iterator[Finding]:
 def _tiff(path: Path, where: str) -> Iterator[Finding]:
     with open_regular(path) as stream:
         if stream.read(4) not in TIFF_MARKS:
-            text = "neither MetaImage nor TIFF; nothing else is read"
-            yield finding("output.no-image", where, text)
+            yield finding(
+                "output.no-image", where, "neither MetaImage nor TIFF; nothing else is read"
+            )
             return
         try:
             check_directories(stream)

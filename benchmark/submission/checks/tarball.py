@@ -44,8 +44,11 @@ def check_tarball(path: Path) -> Iterator[Finding]:
     try:
         with opened_tar(path) as stream:
             if stream.form != "gzip":
-                text = f"its content is {stream.form or 'an uncompressed tar'}"
-                yield finding("tarball.gzip", path.name, text)
+                yield finding(
+                    "tarball.gzip",
+                    path.name,
+                    f"its content is {stream.form or 'an uncompressed tar'}",
+                )
             for member in members(stream):
                 yield from content.member(member, stream)
     except ArchiveError as error:
@@ -158,8 +161,11 @@ class _Content:
         if weights not in self.digests:
             yield finding("tarball.weights-missing", where, f"no {weights} in the tarball")
         elif self.digests[weights] not in ("", card.sha256):
-            text = f"{weights}: expected SHA-256 {card.sha256}, found {self.digests[weights]}"
-            yield finding("tarball.weights-altered", where, text)
+            yield finding(
+                "tarball.weights-altered",
+                where,
+                f"{weights}: expected SHA-256 {card.sha256}, found {self.digests[weights]}",
+            )
 
 
 def _kind(member: tarfile.TarInfo) -> str:

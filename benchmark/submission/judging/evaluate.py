@@ -125,8 +125,11 @@ class Evaluator:
         if submitted is None:
             return replace(missing, message="the submission has no job of it")
         if submitted.status != SUCCEEDED:
-            message = f"the job ended with the status {submitted.status}"
-            return replace(missing, status="non-zero exit", message=message)
+            return replace(
+                missing,
+                status="non-zero exit",
+                message=f"the job ended with the status {submitted.status}",
+            )
         source = self.inputs / submitted.pk / "output"
         if source.is_symlink() or not source.is_dir():
             return replace(missing, message=f"{submitted.pk}/output: expected a folder, found none")
