@@ -128,7 +128,7 @@ def new(name: str, task: str, *, torch: bool = False) -> list[Path]:
                 temporary.mkdir()
                 for path, text in files.items():
                     if path.parent == home:
-                        (temporary / path.name).write_text(text, encoding="utf-8")
+                        (temporary / path.name).write_text(text, "utf-8")
         _list(name, TASKS[chosen])
     except BaseException:  # also Ctrl-C: all of the folders, or none
         for home in homes:
@@ -175,10 +175,10 @@ def _list(name: str, task: Task) -> None:
     path = ROOT / "algorithms" / "README.md"
     if not path.is_file():
         return
-    text = path.read_text(encoding="utf-8").rstrip("\n")
+    text = path.read_text("utf-8").rstrip("\n")
     row = f"| [{name}]({name}/README.md) | {task.name} | What it does, in a sentence. |"
     with atomic(path) as temporary:
-        temporary.write_text(f"{text}\n{row}\n", encoding="utf-8")
+        temporary.write_text(f"{text}\n{row}\n", "utf-8")
 
 
 def check_command(options: CheckOptions, console: Console) -> int:

@@ -35,7 +35,7 @@ def compare_command(options: CompareOptions, console: Console) -> int:
     _show(comparison, options, console)
     if options.markdown is not None:
         with atomic(options.markdown) as temporary:
-            temporary.write_text(markdown(comparison), encoding="utf-8")
+            temporary.write_text(markdown(comparison), "utf-8")
     return 1 if comparison.regressions else 0
 
 

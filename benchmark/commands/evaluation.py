@@ -107,7 +107,7 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
     evaluation = write_ground_truth(dataset, task, tarball)
     write_inputs(dataset, task, inputs)
     with atomic(text) as temporary:
-        temporary.write_text(steps(evaluation, task, tarball.name, inputs.name), encoding="utf-8")
+        temporary.write_text(steps(evaluation, task, tarball.name, inputs.name), "utf-8")
     return [tarball, inputs, text]
 
 

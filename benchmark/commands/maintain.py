@@ -69,7 +69,7 @@ def tables_command(options: TablesOptions, console: Console) -> int:
         for path, text in (texts | {path: written(path, runs) for path in documents()}).items():
             if text != _read(path):
                 with atomic(path) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
+                    temporary.write_text(text, "utf-8")
                 lines_to(console)(f"written: {path.relative_to(ROOT)}")
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if _read(path) != text]
     lines = [*stale, *outdated(runs)]
@@ -80,7 +80,7 @@ def tables_command(options: TablesOptions, console: Console) -> int:
 
 def _read(path: Path) -> str:
     """Return the text of a file, empty without one."""
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return path.read_text("utf-8") if path.exists() else ""
 
 
 def variables(goal: str) -> list[Variable]:
@@ -90,10 +90,10 @@ def variables(goal: str) -> list[Variable]:
     hints = get_type_hints(options)
     listed = []
     for option in fields(options):
-        meta, empty = option.metadata, option.default in (MISSING, None, False, ())
+        meta = option.metadata
         name = meta["metavar"] or meta["flag"].strip("-") or option.name
         use = "placed" if meta["placed"] else "switch" if hints[option.name] is bool else "flag"
-        default = "" if empty else str(option.default)
+        default = "" if option.default in (MISSING, None, False, ()) else str(option.default)
         listed.append(Variable(name.upper().replace("-", "_"), meta["help"], default, use))
     more = {
         "train": [Variable("REAL", "Folder of real images: DATA=real=<folder>.", "", "placed")],
@@ -197,7 +197,7 @@ def migrate_command(options: MigrateOptions, console: Console) -> None:
     lines = [f"not translated: {line}" for line in migrated.untranslated]
     lines += [f"note: {line}" for line in migrated.notes]
     with atomic(options.out) as temporary:
-        temporary.write_text(to_toml(migrated.recipe, None, lines), encoding="utf-8")
+        temporary.write_text(to_toml(migrated.recipe, None, lines), "utf-8")
     for line in (*lines, f"written: {options.out}"):
         lines_to(console)(line)
 

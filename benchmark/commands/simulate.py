@@ -202,9 +202,14 @@ def phantoms_command(options: PhantomsOptions, console: Console) -> None:
         phantoms = draw_to(options.out, options.drawn, spacing_um=spacing, seed=seed)
     else:
         assert options.image is not None  # one of both is there
-        cutting, copies = Cutting(spacing_um=voxel, smooth_um=options.smooth), options.copies
-        places = (options.image, options.labels, options.out)
-        phantoms = extract_to(*places, cutting=cutting, augment_copies=copies, seed=seed)
+        phantoms = extract_to(
+            options.image,
+            options.labels,
+            options.out,
+            cutting=Cutting(spacing_um=voxel, smooth_um=options.smooth),
+            augment_copies=options.copies,
+            seed=seed,
+        )
     skipped = ", ".join(f"{count} {reason}" for reason, count in phantoms.skipped.items())
     lines_to(console)(
         f"written: {phantoms.folder}, {phantoms.nuclei} nuclei and {phantoms.copies} copies, "

@@ -48,9 +48,8 @@ class TrainOptions(SimulatedOptions, FileOptions):
 
     @property
     def run(self) -> RunOptions:
-        """Engine of a tool's training, or of a pipeline."""
-        engine, device, base = self.engine, self.device, self.base_image
-        return RunOptions(engine=engine, device=device, base_image=base)
+        """Engine of a tool's training, or of a chain."""
+        return RunOptions(engine=self.engine, device=self.device, base_image=self.base_image)
 
     @property
     def passed(self) -> list[str]:
