@@ -138,5 +138,5 @@ def unpack(packed: Packed, folder: Path, name: str) -> Path:
             raise InputError(f"{packed.path}: {expected} of its weights, found {digest}")
     card = packed.card.model_copy(update=entries)
     path = folder / f"{name}.json"
-    path.write_text(f"{json_text(card.model_dump(mode='json'))}\n", encoding="utf-8")
+    path.write_text(f"{json_text(card.model_dump(mode='json'))}\n", "utf-8")
     return path

@@ -102,7 +102,7 @@ class Builder:
         arguments = {"BASE": self._layer(image.layer(root)), **facts, **image.arguments}
         files = image.context(root)
         labels = {SOURCE_LABEL: image.digest(root), IMAGE_LABEL: image.name, **image.labels}
-        text = image.dockerfile.read_text(encoding="utf-8")
+        text = image.dockerfile.read_text("utf-8")
         if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
             labels[FOREIGN_LABEL] = json.dumps(foreign, sort_keys=True)
         self._run(tag, files, arguments, labels)

@@ -46,7 +46,7 @@ def dry_run(
         say(f"Dockerfiles are not checked: no builder answers `{' '.join(CHECK)}`")
         return
     for path, arguments in dockerfiles.items():
-        if lines := _complaints(path.read_text(encoding="utf-8"), arguments):
+        if lines := _complaints(path.read_text("utf-8"), arguments):
             for line in lines:
                 say(f"  {plain(line)}")
             raise InputError(f"{path}: `{' '.join(CHECK)}` finds mistakes, see above")

@@ -131,7 +131,7 @@ def image_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:
 
 def first_image(root: Path) -> str:
     """Return the image that the slim base is built upon, where the user names none."""
-    text = (root / BASE_FILE).read_text(encoding="utf-8")
+    text = (root / BASE_FILE).read_text("utf-8")
     return str(re.findall(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)[0])
 
 

@@ -137,7 +137,7 @@ def _asked(
             raise LearningError(f"{algorithm}: expected {ANSWER} and {WEIGHTS}, found neither")
         if answer.stat().st_size > MOST_BYTES:
             raise LearningError(f"{algorithm}: {ANSWER} is larger than {MOST_BYTES} bytes")
-        content = parse_json(answer.read_text(encoding="utf-8"))
+        content = parse_json(answer.read_text("utf-8"))
         if not isinstance(content, dict):
             raise LearningError(f"{algorithm}: expected an object in {ANSWER}")
         return content, weights.read_bytes()

@@ -122,7 +122,7 @@ def container_report(path: Path) -> Mapping[str, Any]:
     try:
         if not path.is_file() or path.stat().st_size > LIMIT_BYTES:
             return {}
-        content = parse_json(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

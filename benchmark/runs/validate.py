@@ -129,7 +129,7 @@ def _check_json(
     if path.stat().st_size > JSON_BYTES:
         raise BadOutput("bad output", f"{socket.relative_path}: more than {JSON_BYTES} bytes")
     try:
-        value = parse_json(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text("utf-8"))
     except ValueError as error:  # also of the encoding
         reason = f"{socket.relative_path}: expected JSON, found {error}"
         raise BadOutput("bad output", reason.replace(str(folder), "")) from None

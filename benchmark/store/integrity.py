@@ -74,8 +74,7 @@ def is_covered(folder: Path, file: str, rooms: Iterable[str]) -> bool:
         if number > LINKED * len(sums):  # links to folders in a circle
             return False
         for path in (Path(place, name) for name in names):
-            linked, hidden = path.is_symlink(), path.name[0] == "."
-            safe = path.resolve().is_relative_to(home) if linked else hidden
+            safe = path.resolve().is_relative_to(home) if path.is_symlink() else path.name[0] == "."
             if not safe and str(path.relative_to(folder)) not in sums:
                 return False
     return file in sums

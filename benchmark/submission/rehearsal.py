@@ -257,8 +257,8 @@ def _renamed(source: Path, target: Path) -> Path:
             os.utime(path.rename(renamed), (LONG_AGO_S, LONG_AGO_S))
     listed = target / "inputs.json"
     entries = [*read_json(listed), UNKNOWN] if listed.is_file() else [UNKNOWN]
-    listed.write_text(json.dumps(entries), encoding="utf-8")
-    (target / PLACE["relative_path"]).write_text("1", encoding="utf-8")
+    listed.write_text(json.dumps(entries), "utf-8")
+    (target / PLACE["relative_path"]).write_text("1", "utf-8")
     return target
 
 

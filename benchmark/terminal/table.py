@@ -111,7 +111,7 @@ def _write(path: Path, text: str) -> None:
         sys.stdout.write(text)
         return
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, "utf-8")
 
 
 def decimals(values: Iterable[float]) -> int:

@@ -270,8 +270,9 @@ class _Scan:
                 self.noted += 1
                 entries[path] = self._entry(member, stream, asked=False)
         digest = f"sha256:{stream.hash.hexdigest()}"
-        gone, hidden = frozenset(removed), frozenset(opaque)
-        return ImageLayer(name, digest, stream.position, entries, gone, hidden)
+        return ImageLayer(
+            name, digest, stream.position, entries, frozenset(removed), frozenset(opaque)
+        )
 
     def _entry(self, member: TarInfo, stream: Forward, *, asked: bool) -> Entry:
         """Return an entry of a layer, with the content of a file that is asked for."""

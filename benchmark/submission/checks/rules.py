@@ -38,7 +38,7 @@ class Finding:
         return asdict(self)
 
 
-_GROUPS = tomllib.loads(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8"))
+_GROUPS = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))
 RULES: Mapping[str, Rule] = MappingProxyType(
     {f"{group}.{name}": Rule(**rules[name]) for group, rules in _GROUPS.items() for name in rules}
 )

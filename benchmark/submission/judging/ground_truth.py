@@ -139,7 +139,7 @@ def _reference(dataset: Dataset) -> Iterator[tuple[RealImage, Path, Path | None]
 
 def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
     """Return the steps to set up a phase, in Markdown."""
-    return TEMPLATE.read_text(encoding="utf-8").format(
+    return TEMPLATE.read_text("utf-8").format(
         title=evaluation.title,
         task=task.name,
         cases=len(evaluation.cases),
