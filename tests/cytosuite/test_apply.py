@@ -54,6 +54,6 @@ def test_a_doubtful_model_is_a_warning(image):
 
 
 def test_an_unknown_model_is_one_line(image):
-    line = "no model 'best' of watershed; there are embryo-nuclei-3d, nuclei-2d"
+    line = "no model 'best' of watershed; there are cv1000-nuclei-3d, embryo-nuclei-3d"
     with pytest.raises(ModelError, match=line):
         apply("watershed", image, model="best")

@@ -175,7 +175,7 @@ def test_the_choice_is_that_of_a_run(image, tmp_path, here):
         assert choice["model"] == record["model"], name
         for key in ("cost", "terms", "broken", "others", "by"):
             assert choice[key] == selection[key], (name, key)
-        assert len(selection["others"]) == 4
+        assert len(selection["others"]) == 6
         sources = {key: fact["source"] for key, fact in choice["metadata"].items()}
         assert selection["sources"].items() - {("spacing", "assumed")} <= sources.items(), name
         told = [line for line in record["warnings"] if not line.startswith("objects")]

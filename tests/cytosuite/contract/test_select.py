@@ -250,6 +250,20 @@ def test_a_habit_is_for_images_of_its_voxels_alone_and_stands_before_its_parent(
     assert select(used, {"axes": "ZYX", "study": "mine"}, policy).card.name == "habit"
 
 
+@pytest.mark.parametrize("algorithm", ["watershed", "cellpose3d"])
+def test_outlines_of_embryos_are_for_the_voxels_of_their_microscope(algorithm):
+    cards = read_cards(ROOT / "weights" / algorithm, algorithm)
+    policy = read_algorithm(ROOT / "algorithms" / algorithm / "algorithm.toml").select
+    for spacing, study, name in (
+        ((1.75, 0.8, 0.8), "", "ix71"),
+        ((2.0, 0.8, 0.8), "mouse-embryo", "cv1000"),
+        ((1.8, 0.8, 0.8), "mouse-embryo", "embryo"),
+        ((1.75, 0.8, 0.8), "simulated-spheroid", "embryo"),
+    ):
+        facts = {"axes": "ZYX", "channel": "nucleus", "spacing": spacing, "study": study}
+        assert select(cards, facts, policy).card.name == f"{name}-nuclei-3d"
+
+
 VIEWS = read_algorithm(ROOT / "algorithms/view_fusion/algorithm.toml").select
 NUCLEI = {"axes": "ZYX", "channel": "nucleus"}
 
