@@ -31,7 +31,7 @@ taken := PYTHON $(sort $(foreach goal,$(wanted),$(or $(strip $(call of,$(goal)))
 typed := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(taken) SHELL,$(typed)))
 near = import difflib, sys; name, *known = sys.argv[1:]; found = difflib.get_close_matches(name.upper(), known, 1); \
-	renamed = {"CUDA": "DEVICE=cuda", "SIMULATED": "DATASET"}.get(name); \
+	renamed = {"CUDA": "DEVICE=cuda", "SIMULATED": "DATASET", "SITE": "CLUSTER=site.toml"}.get(name); \
 	print(f"it is now {renamed}" if renamed else f"the nearest is {found[0]}" if found else "there are " + " ".join(known))
 ifeq ($(filter-out $(goals) build-% .venv/%,$(wanted)),)
 $(if $(unknown),$(error make $(wanted): no variable $(unknown); $(shell $(PYTHON) -c '$(near)' $(unknown) $(taken))))

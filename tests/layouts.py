@@ -235,4 +235,4 @@ def request(home):
 
 def site(path):
     """Write the settings of one worker of Slurm on this machine."""
-    path.write_text('interface = "lo"\nengine = "process"\nworkers = 1\n')
+    path.write_text('kind = "slurm"\nn_workers = 1\ncores = 1\nmemory = "2GiB"\ninterface = "lo"\n')

@@ -1,32 +1,27 @@
-"""docs/cluster.md: its files of a site are read, its tables are those of the code."""
+"""docs/cluster.md: its files of a site are read, and its job script is one."""
 
 import re
+import subprocess
 from pathlib import Path
 
-from pydantic_core import PydanticUndefined
-
-from cytosuite.benchmark.cluster.site import ClusterSite, read_site
+from cytosuite.benchmark.cluster.site import read_cluster
 
 PAGE = (Path(__file__).parents[1] / "docs" / "cluster.md").read_text()
-BLOCKS = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE).findall(PAGE)
 
 
-def test_every_site_of_the_page_is_read_and_each_engine_has_one(tmp_path):
-    path, found = tmp_path / "site.toml", set()
-    for block in BLOCKS:
+def test_every_site_of_the_page_is_read(tmp_path):
+    path = tmp_path / "site.toml"
+    for block in (text for kind, text in BLOCKS if kind == "toml"):
         path.write_text(block)
-        site = read_site(path)
-        assert site.interface
-        found.add(site.engine)
-    assert found == {"process", "docker", "podman", "apptainer"}
+        assert read_cluster(str(path))["interface"]
 
 
-def test_every_key_of_a_site_is_on_the_page_with_its_default():
-    """Copy the expected rows into the page."""
-    rows = []
-    for name, field in ClusterSite.model_fields.items():
-        assert field.default is not PydanticUndefined
-        default = "" if field.default in (None, ()) else f"`{field.default}`"
-        rows.append(f"| `{name}` | {field.description} | {default} |")
-    assert "\n".join(rows) in PAGE
-    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.M)) == set(ClusterSite.model_fields)
+def test_the_job_script_gives_each_task_of_the_array_its_shard():
+    (script,) = (text for kind, text in BLOCKS if kind == "bash")
+    dry = script.replace("cd /shared/cytosuite\nmake", "echo make")
+    words = {"SLURM_ARRAY_TASK_ID": "3", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["bash", "-c", dry], env=words, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith(" SHARD=3/16\n")

@@ -42,7 +42,7 @@ READ = {
         Row("install", THEIRS, needs="networks"),
         Row("net.pt", {"net.pt": (layouts.weights,)}, needs="networks"),
         Row("mouse_embryo_realistic", small=TWO, needs="networks"),
-        Row("CLUSTER=slurm", {"site.toml": (layouts.site,)}, MINI, "cluster"),
+        Row("CLUSTER=site.toml", {"site.toml": (layouts.site,)}, MINI, "cluster"),
         Row("nuclei/large", small="--set shape=[16,96,96] --set n_nuclei=4"),
     ],
     "docs/published.md": [
@@ -186,7 +186,7 @@ def test_the_rows_of_the_readme_run_in_the_environment_of_make(checkout):
 
 @pytest.mark.cluster
 def test_the_row_of_a_cluster_runs_as_written(checkout):
-    line = next(own for own in text("README.md").splitlines() if "CLUSTER=slurm" in own)
+    line = next(own for own in text("README.md").splitlines() if "CLUSTER=site.toml" in own)
     rows = [row for row in READ["README.md"] if row.needs == "cluster"]
     assert pages.follow(line, rows, checkout, {"cluster"}, **pages.PLAIN) == []
 

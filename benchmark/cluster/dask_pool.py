@@ -1,110 +1,78 @@
 """A pool of the workers of a Dask scheduler."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from distributed import Client, KilledWorker
 
 from cytosuite.benchmark.store.pool import Lost, Piece, Result, travelling
 from cytosuite.errors import InputError
 
-if TYPE_CHECKING:
-    from distributed import Client
-
-LOOK_S = 1.0
-FETCH_S = 10.0  # longest time without a look, while a result is fetched
+RETRIES = 2  # of a piece that a worker refuses, as without an image: another one may take it
+LOOK_S = 1.0  # between two looks at the workers that have come
 UNREADABLE = "deserialization"  # in the message of Dask for pieces of another program
-ROUNDS = 2  # attempts for a lost piece: a scheduler also blames its neighbours
 
 
-@dataclass
+@dataclass(frozen=True)
 class DaskPool:
-    """The workers of a scheduler, each with one piece at a time."""
+    """The workers of a scheduler that have a resource; each does one piece at a time."""
 
-    client: "Client"  # of the scheduler
-    slots: int  # number of workers
-    resources: Mapping[str, float] = field(default_factory=dict)
-    look: Callable[[], None] = lambda: None
-    leave_out: Callable[[str], bool] = lambda _: False
-    present: Callable[[], int | None] = lambda: None
+    client: Client
+    resource: str
+
+    @property
+    def slots(self) -> int:
+        """Number of workers that are there now."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        return sum(self.resource in worker["resources"] for worker in workers)
 
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
-        """Yield number and result of each finished piece; a lost worker holds one alone."""
-        source = enumerate(pieces)
-        sent: dict[Any, tuple[int, Piece, int]] = {}  # number, piece and round by future
-        done: SimpleQueue[Any] = SimpleQueue()
-
-        def send(number: int, piece: Piece, turn: int = 1) -> None:
-            """Send a piece."""
-            future = self.client.submit(
-                travelling, work, piece, pure=False, resources=self.resources
-            )
-            sent[future] = number, piece, turn
-            future.add_done_callback(done.put)
-
+        """Yield number and result of each finished piece; see `cytosuite.benchmark.store.pool`."""
+        # Dask blames all pieces that a worker holds for its end: no worker gets a second one.
+        source, numbers = enumerate(pieces), dict[Any, int]()
+        done = SimpleQueue[Any]()
+        slots, looked = self.slots, time.monotonic()
         try:
             while True:
-                there = self.present()
-                places = self.slots if there is None else min(self.slots, max(1, there))
-                for number, piece in islice(source, max(0, places - len(sent))):
-                    send(number, piece)
-                if not sent:
+                batch = [*islice(source, max(0, max(1, slots) - len(numbers)))]
+                sent = self.client.map(
+                    partial(travelling, work),
+                    [piece for _, piece in batch],
+                    pure=False,
+                    retries=RETRIES,
+                    resources={self.resource: 1},
+                )
+                for (number, _), future in zip(batch, sent, strict=True):
+                    numbers[future] = number
+                    future.add_done_callback(done.put)
+                if not numbers:
                     return
-                self.look()
+                if time.monotonic() > looked + LOOK_S:
+                    slots, looked = self.slots, time.monotonic()
                 try:
                     future = done.get(timeout=LOOK_S)
-                    result = _result_of(future)
                 except Empty:
                     continue
-                except TimeoutError:  # the worker that holds it has ended: it is made again
-                    future.add_done_callback(done.put)
-                    continue
-                number, piece, turn = sent.pop(future)
-                del future  # or the scheduler would keep the result
-                if isinstance(result, Lost) and turn < ROUNDS:
-                    send(number, piece, turn + 1)
-                else:
-                    yield number, result
+                yield numbers.pop(future), _result_of(future)
         finally:
-            if sent:
-                self.client.cancel(list(sent), force=True)
-
-    @contextmanager
-    def hearing(self, topic: str, hear: Callable[[Any], None]) -> Iterator[None]:
-        """Give the words that workers `say` on a topic to a function, in a thread of the client."""
-        self.client.subscribe_topic(topic, lambda event: hear(event[1]))
-        try:
-            yield
-        finally:
-            self.client.unsubscribe_topic(topic)
-
-
-def say(topic: str, word: object) -> None:
-    """Say a word to the runner, if this is a worker of a cluster."""
-    from distributed import get_worker
-
-    try:
-        worker = get_worker()
-    except ValueError:  # a pool in the runner itself
-        return
-    worker.log_event(topic, word)
+            self.client.cancel([*numbers], force=True)
 
 
 def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
     """Return the result of a piece that is done."""
-    from distributed import KilledWorker
-
     try:
-        return future.result(timeout=FETCH_S)
+        return future.result()
     except KilledWorker as error:
         host = str(getattr(error.last_worker, "host", "")) or "a node"
-        tries = (error.allowed_failures + 1) * ROUNDS
-        return Lost(f"{tries} workers ended while they ran it, the last on {host}")
+        return Lost(f"{error.allowed_failures + 1} workers ended with it, the last on {host}")
     except CancelledError:
         raise InputError(
             "the scheduler of the cluster ended; what is finished is kept: give the same command "

@@ -1,89 +1,49 @@
-"""Settings of a site: the workers of a cluster, in one TOML file."""
+"""Settings of a cluster: a kind with keyword arguments of Dask, or the address of a scheduler."""
 
-import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
-from pydantic import AfterValidator, Field
-
-from cytosuite.contract.manifest import Described, parse
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 
-WALLTIME = re.compile(r"(?:(\d+)-)?(\d{1,3}):([0-5]\d):([0-5]\d)")
-WORD = re.compile(r"[A-Za-z0-9_.:/@%+=,~-]+")  # goes into a job script as it is
+KINDS = {
+    "local": "LocalCluster",
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "lsf": "LSFCluster",
+    "sge": "SGECluster",
+    "oar": "OARCluster",
+    "moab": "MoabCluster",
+    "htcondor": "HTCondorCluster",
+}
+GONE = {
+    "workers": "n_workers",
+    "gpus": 'job_extra_directives = ["--gres=gpu:1"]',
+    "memory_gib": 'memory = "33GiB", of a job',
+    "most_memory_gib": 'memory = "129GiB", for the largest case',
+    "scratch": "local_directory",
+    "engine": "ENGINE=<name> on the command line",
+    "prologue": "job_script_prologue",
+    "extra": "job_extra_directives",
+    "chunk_minutes": "nothing, workers get case by case",
+}
 
 
-def _walltime(text: str) -> str:
-    """Refuse a time that Slurm would read otherwise, or that is too short for a worker."""
-    found = WALLTIME.fullmatch(text)
-    if found is None:
-        raise ValueError("must be hours:minutes:seconds, or days-hours:minutes:seconds")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    if ((days * 24 + hours) * 60 + minutes) * 60 + seconds < 60:
-        raise ValueError("must be at least a minute")
-    return text
-
-
-def _word(text: str) -> str:
-    """Refuse a text that a shell would take for more than one word."""
-    if not WORD.fullmatch(text):
-        raise ValueError("must be one word of letters, digits and . _ : / @ % + = , ~ -")
-    return text
-
-
-def _line(text: str) -> str:
-    """Refuse a text of several lines."""
-    if len(text.splitlines()) != 1:
-        raise ValueError("must be one line")
-    return text
-
-
-Word = Annotated[str, AfterValidator(_word)]
-Line = Annotated[str, AfterValidator(_line)]
-ClusterEngine = Literal["process", "docker", "podman", "apptainer"]
-
-
-class ClusterSite(Described):
-    """Settings of a cluster: the workers, each of which runs one case at a time."""
-
-    workers: int | None = Field(
-        None, ge=1, le=10_000, description="How many; two of Slurm, one per core of this machine."
-    )
-    cores: int = Field(1, ge=1, le=4096, description="Processor cores of a worker.")
-    gpus: int = Field(
-        0, ge=0, le=1, description="GPUs of a worker, 0 or 1: for four cards take four workers."
-    )
-    memory_gib: float | None = Field(
-        None, gt=0, le=2**20, description="Of a worker; without it, of a case and the runner."
-    )
-    most_memory_gib: float | None = Field(
-        None, gt=0, le=2**20, description="Limit up to which a case gets more when it needs more."
-    )
-    walltime: Annotated[str, AfterValidator(_walltime)] = Field(
-        "04:00:00", description="Of a job; one that ends is submitted again."
-    )
-    queue: Word | None = Field(None, description="Partition of Slurm.")
-    account: Word | None = Field(None, description="Account of Slurm.")
-    interface: Word | None = Field(None, description="Network interface of all nodes, like ib0.")
-    scratch: Path | None = Field(None, description="Folder on the disk of a node.")
-    engine: ClusterEngine | None = Field(None, description="Where the command line says auto.")
-    prologue: tuple[Line, ...] = Field((), description="Lines of the job script, like module load.")
-    extra: tuple[Line, ...] = Field((), description="Directives of sbatch, like --constraint=avx2.")
-    python: Word | None = Field(None, description="Python of the nodes; without it, the runner's.")
-    chunk_minutes: float = Field(
-        10.0, gt=0, le=1440, description="Longest run of cases without a word of the scheduler."
-    )
-
-
-def read_site(path: Path | None) -> ClusterSite:
-    """Return the settings in a file, the usual ones without it."""
-    if path is None:
-        return ClusterSite()
-    found = parse(path, read_toml(path), ClusterSite)
-    least, most = found.memory_gib, found.most_memory_gib
-    if least is not None and most is not None and most < least:
-        raise InputError(
-            f"{path}: most_memory_gib: must be at least memory_gib, {least:g}, found {most:g}"
-        )
-    return found
+def read_cluster(text: str | None) -> dict[str, Any] | None:
+    """Return the settings in a site file, or of a kind or an address; None without a text."""
+    if not text:
+        return None
+    if text in KINDS:
+        return {"kind": text}
+    if "://" in text:
+        return {"address": text}
+    kinds = ", ".join(KINDS)
+    if not text.endswith(".toml"):
+        raise InputError(f"CLUSTER must be {kinds}, tcp://host:port or site.toml, found {text!r}")
+    settings = read_toml(Path(text))
+    for key, remedy in GONE.items():
+        if key in settings:
+            raise InputError(f"{text}: {key} has no meaning any more; write {remedy}")
+    if settings.get("kind") not in KINDS and settings.keys() != {"address"}:
+        raise InputError(f"{text}: expected address alone, or kind = one of {kinds}")
+    return settings

@@ -1,276 +1,183 @@
-"""Jobs of a run on the workers of a cluster, until each case has its result."""
+"""Cases of a run on the workers of a Dask scheduler, a task each."""
 
-import re
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import ceil
+from pathlib import Path
 from threading import Lock
+from typing import Any
+from uuid import uuid4
 
-from cytosuite.benchmark.cluster.cases import (
-    SEEN_S,
-    TOPIC,
-    Chunk,
-    ChunkResult,
-    Circumstances,
-    Refusal,
-    run_chunk,
-)
+from distributed import WorkerPlugin, get_worker
+
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
+from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.engines.outcome import Ending, Outcome
-from cytosuite.benchmark.runs.plan import Job
+from cytosuite.benchmark.engines.choose import choose
+from cytosuite.benchmark.engines.collect import clear
+from cytosuite.benchmark.engines.external import ExternalImage
+from cytosuite.benchmark.engines.outcome import Ending, Limits, Outcome, StartError
+from cytosuite.benchmark.runs.plan import Job, is_done, job_key
 from cytosuite.benchmark.runs.record import Record, read_record
-from cytosuite.benchmark.runs.run import ALIKE, Report, cause_of, fail, give_up, hopeless
-from cytosuite.benchmark.store.pool import Lost, Pool
+from cytosuite.benchmark.runs.run import (
+    ALIKE,
+    REFUSALS,
+    Report,
+    cause_of,
+    fail,
+    give_up,
+    hopeless,
+    started,
+)
+from cytosuite.benchmark.store.pool import Lost
+from cytosuite.contract.tasks import TASKS
+from cytosuite.contract.words import Api
 from cytosuite.errors import InputError
+from cytosuite.files.working import private_session
 
-RAISED = "memory raised"  # warning of a record
-RAISED_TO = re.compile(rf"{RAISED}: ([0-9.]+) GiB")
-UNKNOWN = 4  # cases of a chunk while the time of a case is not known
-STARTS = 4.0  # a chunk runs so many times as long as its start, so that the start is a fifth
-SHARES = 2  # chunks per worker that are left to share out when the work comes to its end
-MOST = 1000  # cases of a chunk: a lost one holds up the end of the run
+SETTLE_S = 2.0
+ENDINGS = ("killed", "non-zero exit", "missing output", "engine error")  # of a job that is ended
+SEEN_S = 60.0  # until a file of another node is in sight: what a network file system remembers
 
 
-def chunk_size(
-    begun: int, left: int, slots: int, pace: "Pace", most_s: float, *, alone: int = ALIKE
-) -> int:
-    """Return the number of cases of the next chunk of an algorithm."""
-    if begun < alone:
-        return 1
-    share = ceil(left / (SHARES * slots))
-    if pace.case_s is None:
-        return min(left, UNKNOWN, share)
-    long = max(1, int(most_s / max(pace.case_s, 1e-3)))
-    worth = ceil(STARTS * pace.start_s / max(pace.case_s, 1e-3))  # repays its start
-    return min(left, MOST, long, max(share, worth))
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """All that a worker needs to make the engine of the runner anew, as plain values."""
+
+    engine: str  # its name; never ``auto``
+    device: Device  # ``cpu`` or ``cuda``
+    task: str  # name of the task
+    limits: Mapping[str, Limits]  # of a case, by algorithm
+    apis: Mapping[str, Api]  # ``invoke`` or ``exec``, by algorithm
+    models: Mapping[str, Path] = field(default_factory=dict)
+    externals: Mapping[str, ExternalImage] = field(default_factory=dict)  # containers of others
+    voice: str = ""  # as of `DockerEngine`
 
 
-@dataclass
-class Pace:
-    """Speed of an algorithm: cases that were run, seconds of all cases and of all starts."""
+class OpenSession(WorkerPlugin):  # type: ignore[misc]
+    """The session of the algorithm that a worker ran last: it starts once, not for each case."""
 
-    cases: int = 0
-    seconds: float = 0.0
-    start_seconds: float = 0.0
-    chunks: int = 0
+    def __init__(self, circumstances: Circumstances) -> None:
+        self.name, self.circumstances = f"cytosuite-{uuid4()}", circumstances
 
-    @property
-    def case_s(self) -> float | None:
-        """Mean seconds of a case, None where none was run."""
-        return self.seconds / self.cases if self.cases else None
+    def setup(self, worker: Any) -> None:  # noqa: ANN401 - of Dask
+        """Note the threads and the folder of a worker that has come."""
+        self.threads, self.home = worker.state.nthreads, Path(worker.local_directory)
+        self.stack, self.lock, self.algorithm = ExitStack(), Lock(), ""
 
-    @property
-    def start_s(self) -> float:
-        """Mean seconds of a start."""
-        return self.start_seconds / max(1, self.chunks)
+    def teardown(self, worker: object) -> None:  # noqa: ARG002 - of the interface
+        """End the session."""
+        self.stack.close()
 
-    def add(self, cases: int, seconds: float, start_s: float) -> None:
-        """Count a chunk."""
-        self.cases += cases
-        self.seconds += max(0.0, seconds - start_s)
-        self.start_seconds += start_s
-        self.chunks += 1
+    def run(self, job: Job) -> Record:
+        """Run the one missing case of a job, unless a worker that ended has done it."""
+        (case,) = job.missing
+        wait_for(case.folder)
+        with self.lock:
+            if not is_done(job.folder / case.name, job.key, retry=True):
+                try:
+                    if self.algorithm != job.algorithm.name:
+                        self.start(job)
+                    self.run_case(case, settle=_settle)
+                except StartError as error:
+                    reason = Outcome("non-zero exit", 0.0, None, None, str(error))
+                    fail(job, [case], reason, lambda *_: None)
+        record = read_record(job.folder / case.name)
+        assert record is not None
+        return record
 
-
-@dataclass
-class JobLeft:
-    """Cases of a job that are left, its speed, and the failures of its first cases."""
-
-    job: Job
-    cases: list[Case]
-    pace: Pace = field(default_factory=Pace)
-    begun: int = 0
-    causes: dict[str, Ending | None] = field(default_factory=dict)
-    halves: list[tuple[Case, ...]] = field(default_factory=list)
-
-    @property
-    def first_causes(self) -> list[Ending | None]:
-        """Failures of the first cases in the order of the plan, as far as all of them are known."""
-        first = [case.name for case in self.job.missing[:ALIKE]]
-        return [self.causes[name] for name in first] if self.causes.keys() >= {*first} else []
-
-
-class Backlog:
-    """The cases that are left, cut into chunks as workers become free."""
-
-    def __init__(self, jobs: Sequence[Job], slots: int, chunk_s: float) -> None:
-        self.slots, self.chunk_s = slots, chunk_s
-        self.left = {job.algorithm.name: JobLeft(job, list(job.missing)) for job in jobs}
-        self.given: list[Chunk] = []
-
-    def __bool__(self) -> bool:
-        """Return whether cases are left that no chunk holds."""
-        return any(found.cases or found.halves for found in self.left.values())
-
-    def __iter__(self) -> Iterator[Chunk]:
-        """Yield the next chunk as long as there is one, and remember it in `given`."""
-        self.given = []
-        while self:
-            found = self._next()
-            if found.halves:
-                cases = found.halves.pop(0)
-            else:
-                size = chunk_size(
-                    found.begun, len(found.cases), self.slots, found.pace, self.chunk_s
-                )
-                cases, found.cases = tuple(found.cases[:size]), found.cases[size:]
-            found.begun += len(cases)
-            self.given.append(Chunk(replace(found.job, missing=()), cases))
-            yield self.given[-1]
-
-    def _next(self) -> JobLeft:
-        """Return the job of the next chunk: halves, then first cases, then the longest job."""
-        open_ones = [found for found in self.left.values() if found.cases or found.halves]
-        for found in open_ones:
-            if found.halves or found.begun < ALIKE:
-                return found
-        return max(open_ones, key=lambda found: len(found.cases) * (found.pace.case_s or 1e9))
-
-    def split(self, chunk: Chunk) -> bool:
-        """Put back a lost chunk in halves; return False for a single case."""
-        if len(chunk.cases) == 1:
-            return False
-        middle = len(chunk.cases) // 2
-        self.left[chunk.job.algorithm.name].halves += [chunk.cases[:middle], chunk.cases[middle:]]
-        return True
-
-    def put_back(self, chunk: Chunk) -> None:
-        """Put back a chunk that was not begun; it is the next one."""
-        found = self.left[chunk.job.algorithm.name]
-        found.begun -= len(chunk.cases)
-        found.halves.insert(0, chunk.cases)
-
-    def drop(self, name: str) -> list[Case]:
-        """Remove and return the cases of an algorithm that no chunk holds."""
-        found = self.left[name]
-        cases = [case for half in found.halves for case in half] + found.cases
-        found.cases, found.halves = [], []
-        return cases
+    def start(self, job: Job) -> None:
+        """Start an algorithm, if it is the one of the runner."""
+        self.stack.close()
+        self.algorithm, given, name = "", self.circumstances, job.algorithm.name
+        engine, _ = choose(given.engine, given.device)
+        engine.models, engine.externals, engine.voice = given.models, given.externals, given.voice
+        if job_key(job.fingerprint, name, engine) != job.key:
+            raise InputError(
+                f"{name} is another one there, by its sources, weights or image; install this "
+                "version of cytosuite, or load this image (docker save, docker load)"
+            )
+        folder = private_session(self.home)
+        self.stack.callback(clear, folder)
+        limits = replace(given.limits[name], cpus=float(self.threads))
+        self.run_case = self.stack.enter_context(
+            started(job, TASKS[given.task], engine, limits, given.apis[name], folder / "session")
+        )
+        self.algorithm = name
 
 
-class Told:
-    """Reports the end of each case once: from its worker's message, or with its chunk."""
-
-    def __init__(self, report: Report) -> None:
-        self.report, self.known, self._lock = report, set[tuple[str, str]](), Lock()
-
-    def __call__(self, algorithm: str, case: str, status: str) -> None:
-        """Report the end of a case, unless it is known."""
-        with self._lock:
-            if (algorithm, case) not in self.known:
-                self.known.add((algorithm, case))
-                self.report(algorithm, case, status)
+def run_case(plugin: str, job: Job) -> Record:
+    """Run the case of a job on this worker, by the plugin of the run."""
+    try:
+        session: OpenSession = get_worker().plugins[plugin]
+        return session.run(job)
+    except InputError as error:
+        raise InputError(f"node {os.uname().nodename}: {error}") from None
 
 
 def spread(
     jobs: Sequence[Job],
     circumstances: Circumstances,
-    pool: Pool,
+    pool: DaskPool,
     report: Report,
     *,
-    chunk_s: float,
     keep_going: bool = False,
-    remark: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Run the missing cases on a pool; a lost chunk runs in halves, a lost case is ``killed``."""
-    told = Told(report)
-    backlog = Backlog(jobs, pool.slots, chunk_s)
-    for job in jobs:
-        job.folder.mkdir(parents=True, exist_ok=True)
-    workers = pool if isinstance(pool, DaskPool) else None
-    with workers.hearing(TOPIC, lambda word: told(*word)) if workers else nullcontext():
-        while backlog:
-            for number, result in pool.each(partial(run_chunk, circumstances), backlog):
-                chunk = backlog.given[number]
-                if isinstance(result, Refusal):
-                    remark(_left_out(pool, result))
-                    backlog.put_back(chunk)
-                elif isinstance(result, Lost):
-                    if not backlog.split(chunk):
-                        reason = f"{result.reason}; the logs of the cluster may tell why"
-                        fail(
-                            chunk.job, chunk.cases, Outcome("killed", 0.0, None, None, reason), told
-                        )
+    """Run the missing cases of all jobs on workers; a case that ends them all is ``killed``."""
+    begun: list[tuple[Job, Case]] = []
+    causes: dict[str, dict[str, Ending | None]] = defaultdict(dict)
+    given_up: dict[str, Ending] = {}
+
+    def pieces() -> Iterator[Job]:
+        """Yield a job for each case, but for algorithms that are given up meanwhile."""
+        for job in jobs:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            for case in job.missing:
+                if cause := given_up.get(job.algorithm.name):
+                    give_up(job, [case], cause, report)
                 else:
-                    _learn(backlog, chunk, result, told)
-                    name = chunk.job.algorithm.name
-                    left = backlog.left[name]  # running chunks of an algorithm given up go on
-                    if not keep_going and (cause := hopeless(left.first_causes, left.job)):
-                        give_up(chunk.job, backlog.drop(name), cause, told)
-    _wait_for_records(jobs, told)
+                    begun.append((job, case))
+                    yield replace(job, missing=(case,))
 
-
-def _left_out(pool: Pool, refusal: Refusal) -> str:
-    """Keep further chunks off a node, and return a line on it."""
-    if not isinstance(pool, DaskPool) or not pool.leave_out(refusal.node):
-        raise InputError(refusal.reason)
-    return f"{refusal.reason}; the run goes on without this node"
-
-
-def _learn(backlog: Backlog, chunk: Chunk, result: ChunkResult, told: Told) -> None:
-    """Take in the speed and the failures of a chunk."""
-    found = backlog.left[chunk.job.algorithm.name]
-    if result.ran:
-        start = max((record.startup_seconds for record in result.records), default=0.0)
-        found.pace.add(result.ran, result.seconds, start)
-    for record in result.records:
-        found.causes[record.case] = cause_of(record, record.case, chunk.job)
-        told(record.algorithm, record.case, record.status)
-
-
-def rungs(
-    jobs: Sequence[Job], cases: Sequence[Case], limits: Mapping[str, float], top: float
-) -> Iterator[tuple[float, list[Job]]]:
-    """Yield more memory, up to a limit, with the cases that need it, until none does."""
-    open_ones = {job.algorithm.name: list(cases) for job in jobs}
-    while True:
-        wanted: dict[float, dict[str, list[Case]]] = {}
-        for job in jobs:
+    session = OpenSession(circumstances)
+    pool.client.register_plugin(session)
+    try:
+        for number, ended in pool.each(partial(run_case, session.name), pieces()):
+            job, case = begun[number]
             name = job.algorithm.name
-            for case in open_ones[name]:
-                had = _too_little(read_record(job.folder / case.name), job, limits[name])
-                if had is not None and had < top:
-                    wanted.setdefault(min(2 * had, top), {}).setdefault(name, []).append(case)
-        if not wanted:
-            return
-        open_ones = {
-            name: [case for found in wanted.values() for case in found.get(name, ())]
-            for name in open_ones
-        }
-        memory = min(wanted)
-        again = []
-        for job in jobs:
-            name = job.algorithm.name
-            if left := wanted[memory].get(name):
-                remark = f"{RAISED}: {memory:g} GiB, as {limits[name]:g} GiB did not suffice"
-                present = max(0, len(cases) - len(left))
-                again.append(replace(job, missing=tuple(left), present=present, remarks=(remark,)))
-        yield memory, again
+            if isinstance(ended, Lost):
+                outcome = Outcome("killed", 0.0, None, None, ended.reason)
+                fail(job, [case], outcome, report)
+                cause = cause_of(outcome, case.name, job)
+            else:
+                report(name, case.name, ended.status)
+                cause = cause_of(ended, case.name, job)
+            causes[name][case.name] = cause
+            first = [case.name for case in job.missing[:ALIKE]]
+            seen = [causes[name][case] for case in first if case in causes[name]]
+            if not keep_going and (alike := hopeless(seen, job)):
+                given_up[name] = alike
+    finally:
+        with suppress(OSError):  # of a scheduler that has ended
+            pool.client.unregister_worker_plugin(session.name)
+    for job, case in begun:
+        wait_for(job.folder / case.name / "record.json")
 
 
-def _too_little(record: Record | None, job: Job, limit: float) -> float | None:
-    """Return the memory that did not suffice for a case [GiB], None where it was not that."""
-    if record is None or record.key != job.key or record.status != "out of memory":
-        return None
-    raised = [float(found[1]) for line in record.warnings if (found := RAISED_TO.match(line))]
-    return max([limit, *raised])
+def wait_for(path: Path) -> None:
+    """Wait until a path is in sight, as a network file system may show it later."""
+    deadline = time.monotonic() + SEEN_S
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise InputError(f"{path} is not there; give RUNS, a folder that all nodes see")
+        time.sleep(0.2)
 
 
-def _wait_for_records(jobs: Sequence[Job], told: Told, patience_s: float = SEEN_S) -> None:
-    """Wait until the results of workers are in sight, as a file system may show them later."""
-    folders = {job.algorithm.name: job.folder for job in jobs}
-    deadline = time.monotonic() + patience_s
-    for name, case in told.known:
-        folder = folders[name] / case
-        while not (folder / "record.json").is_file():
-            if time.monotonic() > deadline:
-                raise InputError(
-                    f"{folder}: no result, though a worker has written one; give RUNS, a folder "
-                    "that all nodes see by the same path"
-                )
-            list(folders[name].iterdir())  # makes the client of a file system look
-            time.sleep(0.2)
+def _settle(outcome: Outcome) -> None:
+    """Wait after a failure that the end of a job may cause: the worker ends then, too."""
+    if outcome.status in ENDINGS and outcome.exit_code not in REFUSALS:
+        time.sleep(SETTLE_S)

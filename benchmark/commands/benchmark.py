@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,7 @@ from cytosuite.benchmark.runs.plan import Job, plan
 from cytosuite.benchmark.runs.run import locked
 from cytosuite.benchmark.store.csvfile import written
 from cytosuite.benchmark.store.integrity import FOREIGN, forget
-from cytosuite.benchmark.terminal.console import Cases, progress
+from cytosuite.benchmark.terminal.console import Cases, lines_to, progress
 from cytosuite.contract.manifest import AlgorithmManifest, read_card
 from cytosuite.contract.tasks import TASKS, Task
 from cytosuite.errors import InputError, ModelError, pick
@@ -69,10 +69,10 @@ from cytosuite.metrics.boards import BOARDS
 # Of options that are called otherwise on the command line.
 NAMES = {"settings": "set", "only": "part"}
 # On the results.
-WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "site", "wide", "csv", "json"}
+WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "shard", "wide", "csv", "json"}
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.cluster.opened import OpenCluster
+    from cytosuite.benchmark.cluster.dask_pool import DaskPool
 
 
 @dataclass(frozen=True)
@@ -98,34 +98,36 @@ class PlannedRun:
     jobs: Sequence[Job]
     options: BenchmarkOptions
     console: Console
-    cluster: "OpenCluster | None" = None
+    pool: "DaskPool | None" = None
 
 
 def benchmark_command(options: BenchmarkOptions, console: Console) -> int:
     """Make the dataset, plan, run, score and report, in this order; exit code 1 at a failure."""
     if options.verify:
         forget(FOREIGN, options.folder)
-    with opened(options, options.folder, console, options.device) as cluster:
-        request = _request(options, console, cluster)
-        engine, retry = request.engine, options.retry
-        dataset = make(
-            request.recipe, options, options, engine, console, retry=retry, cluster=cluster
-        )
-        chosen, notes = _runnable(request, dataset)
-        folder = options.folder / (options.run or _run_name(request))
-        with locked(folder):
+    request, shard = _request(options, console), options.shard
+    engine, retry = request.engine, options.retry
+    folder = options.folder / (options.run or _run_name(request))
+    with opened(options, options.folder, options.device) as pool:
+        own = (request.recipe, options, options, engine, console)
+        dataset = make(*own, retry=retry, pool=pool, shard=shard)
+        chosen, notes = _runnable(request, dataset) if dataset.cases else ([], [])
+        with locked(folder, shard):
             jobs = plan(dataset, chosen, engine, folder, retry=retry or options.keep_going)
-            facts = _facts(options, engine, [*notes, *unlike(request.models)])
-            conclusion = ended(
-                PlannedRun(folder, dataset, request, jobs, options, console, cluster), facts
-            )
+            run = PlannedRun(folder, dataset, request, jobs, options, console, pool)
+            if shard:
+                _run(run)
+                last = "nothing is scored: give the command without --shard after all shards"
+                lines_to(console)(f"shard {shard}: {len(dataset.cases)} cases, {last}")
+                return 0
+            conclusion = ended(run, _facts(options, engine, [*notes, *unlike(request.models)]))
     return conclude(conclusion, folder, options, console)
 
 
 def ended(run: PlannedRun, facts: RunFacts) -> Conclusion:
     """Return the end of a run: kept where nothing changed, else after its missing cases."""
     _write_run(run, facts)
-    nothing_to_run = run.cluster is None and not any(job.missing for job in run.jobs)
+    nothing_to_run = not any(job.missing for job in run.jobs)
     conclusion = kept(run.folder, origin(run.dataset, run.jobs, facts)) if nothing_to_run else None
     if conclusion is None:
         return _made(run, facts)
@@ -136,15 +138,15 @@ def ended(run: PlannedRun, facts: RunFacts) -> Conclusion:
 
 def _made(run: PlannedRun, facts: RunFacts) -> Conclusion:
     """Run, score and report, and keep the conclusion."""
-    facts = replace(facts, notes=(*facts.notes, *_results(run)))
-    results = score(run.dataset, run.request.task, run.jobs, facts, run.cluster, run.console)
+    _run(run)
+    results = score(run.dataset, run.request.task, run.jobs, facts, run.pool, run.console)
     report(results, run.folder, run.options, run.console)
     conclusion = concluded(results)
     keep(conclusion, run.folder, origin(run.dataset, run.jobs, facts), run.options)
     return conclusion
 
 
-def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster | None") -> Request:
+def _request(options: BenchmarkOptions, console: Console) -> Request:
     """Return the request of a run, with an engine that is ready for it."""
     recipe = recipe_of_all(options.data_request)
     others = list(dict.fromkeys(filter(is_external, options.algorithm)))
@@ -163,11 +165,9 @@ def _request(options: BenchmarkOptions, console: Console, cluster: "OpenCluster 
     passed, names = links(recipe.through), [algorithm.name for algorithm in ours]
     need_weights([*passed, *names], models)
     needed = list(dict.fromkeys([*passed, *map(program_of, names)]))
-    engine = start_engine(options, needed, console, models, cluster)
-    manifests = algorithms()
-    if cluster is not None:
-        cluster.reserve(options.limits(manifests[name]).memory_gib for name in needed)
-    taken = [*manifests, *(name for board in BOARDS.values() for name in board.controls)]
+    here = options.cluster is None or options.cluster.get("kind") == "local"
+    engine = start_engine(options, needed, console, models, gpu=here)
+    taken = [*algorithms(), *(name for board in BOARDS.values() for name in board.controls)]
     externals = take_in(others, taken, task, engine, options, console)
     return Request(recipe, task, ours, externals, models, engine, named)
 
@@ -261,13 +261,13 @@ def _run_name(request: Request) -> str:
     size = f"-{recipe.size}" if recipe.seed is not None else ""
     seed = f"-seed{recipe.seed}" if recipe.seed else ""
     digest = f"-{recipe.fingerprint[:8]}" if recipe.changed else ""
-    chain = "".join(f"-{name}" for name in recipe.through)
+    pipeline = "".join(f"-{name}" for name in recipe.through)
     for_task = f"-{task.name}" if task.name != recipe.task else ""
-    return f"{recipe.name}{size}{seed}{digest}{chain}{for_task}-{request.engine.name}"
+    return f"{recipe.name}{size}{seed}{digest}{pipeline}{for_task}-{request.engine.name}"
 
 
-def _results(run: PlannedRun) -> list[str]:
-    """Run the missing cases, with progress over all jobs; return notes for the report."""
+def _run(run: PlannedRun) -> None:
+    """Run the missing cases, with progress over all jobs."""
     jobs, options, console = run.jobs, run.options, run.console
     total = sum(len(job.missing) for job in jobs)
     present = sum(job.present for job in jobs)
@@ -276,15 +276,13 @@ def _results(run: PlannedRun) -> list[str]:
     with progress(console, "running") as step:
         if total:
             step(0, total)
-        return run_jobs(
+        run_jobs(
             jobs,
-            run.dataset.cases,
             run.request.task,
             run.request.engine,
             options,
             Cases(step, total),
-            console,
-            run.cluster,
+            run.pool,
             keep_going=options.keep_going,
         )
 
@@ -310,7 +308,7 @@ def _write_run(run: PlannedRun, facts: RunFacts) -> None:
             card.name: model_digest(card) for card in cards_of(job.algorithm.name, request.models)
         }
         for job in jobs
-        if not job.guest
+        if not job.external
     }
     if rows := split_rows(request.recipe.parts):
         with written(folder / TABLE) as add:

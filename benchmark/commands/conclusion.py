@@ -20,8 +20,8 @@ from cytosuite.contract.tasks import Task
 from cytosuite.files import atomic, visible_files
 
 if TYPE_CHECKING:
-    from cytosuite.benchmark.cluster.opened import OpenCluster
     from cytosuite.benchmark.results.results import Results
+    from cytosuite.benchmark.store.pool import Pool
 
 FAILURES = 10  # that the console lists
 FILE = ".conclusion.json"
@@ -51,7 +51,7 @@ def score(
     task: Task,
     jobs: Sequence[Job],
     facts: RunFacts,
-    cluster: "OpenCluster | None",
+    pool: "Pool | None",
     console: Console,
 ) -> "Results":
     """Return the scores of a run, in processes or on the workers of a cluster."""
@@ -59,8 +59,7 @@ def score(
 
     with progress(console, "scoring", minor=True) as step:
         images = [main for case in dataset.cases if (main := case.main(task)) is not None]
-        pool = beside(images) if cluster is None else cluster.pool()
-        results = gather(dataset, task, jobs, facts, step, pool)
+        results = gather(dataset, task, jobs, facts, step, pool or beside(images))
         step(len(dataset.cases), len(dataset.cases))
     return results
 

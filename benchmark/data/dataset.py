@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cytosuite.benchmark.data.loops import compiled
 from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.store.integrity import is_covered, is_whole, seal
 from cytosuite.benchmark.store.pool import Lost, Pool
 from cytosuite.contract.interface import in_files, write_case
@@ -203,8 +204,17 @@ class Dataset:
         }
 
 
-def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dataset:
-    """Make the missing or altered cases of a dataset in `folder`; a second run waits for this."""
+def prepare(
+    recipe: Recipe, folder: Path, pool: Pool, progress: Progress, shard: Shard | None = None
+) -> Dataset:
+    """Make the missing or altered cases of a dataset in `folder`; a second run waits for this.
+
+    A shard makes its own cases, while others make theirs.
+    """
+    if shard:
+        recipe = replace(recipe, makers=shard.share(recipe.makers))
+        _make_missing(dataset := _expected(recipe, folder), recipe, pool, progress)
+        return dataset
     dataset = _expected(recipe, folder)
     whole = all(is_whole(case.folder) for case in dataset.cases)
     if not whole or (is_locked(dataset.home) and os.access(dataset.home, os.W_OK)):

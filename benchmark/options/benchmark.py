@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cytosuite.benchmark.engines.outcome import Limits
     from cytosuite.contract.manifest import AlgorithmManifest
+from cytosuite.benchmark.data.shard import Shard, read_shard
 from cytosuite.benchmark.terminal.console import names, plain_name
 from cytosuite.benchmark.terminal.options import (
     ClusterOptions,
@@ -28,6 +29,9 @@ class BenchmarkOptions(TableOptions, PhaseOptions, ExternalOptions, ClusterOptio
         parse=names,
     )
     run: str | None = option("Name of the run's folder.", parse=plain_name)
+    shard: Shard | None = option(
+        "Share of the cases, like 3/16: run, not scored.", parse=read_shard
+    )
     retry: bool = option("Run failed cases again.", False)
     keep_going: bool = option(
         "Run all cases, also if the first fail alike; failed ones again.", False

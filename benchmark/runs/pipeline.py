@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from cytosuite.benchmark.catalog.catalog import algorithms
 from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
+from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.runs.plan import Job, job_key, plan
 from cytosuite.benchmark.runs.record import read_record
@@ -29,6 +30,7 @@ def through(
     run: Callable[[Job], object],
     *,
     retry: bool = False,
+    shard: Shard | None = None,
 ) -> Dataset:
     """Return a dataset of an algorithm's outputs (`Socket.becomes`); InputError if a case fails."""
     manifest = algorithms()[name]
@@ -42,13 +44,14 @@ def through(
     facts = outputs.home / "dataset.json"
     if facts.is_file() and all(is_whole(case.folder) for case in outputs.cases):
         return outputs
-    with locked(results := outputs.home / "results"):
+    with locked(results := outputs.home / "results", shard):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
         run(job)
         for old, new in zip(dataset.cases, outputs.cases, strict=True):
             if not is_whole(new.folder):
                 _make(old, new, job, task)
-    write_json(facts, outputs.summary())
+    if shard is None:
+        write_json(facts, outputs.summary())
     return outputs
 
 

@@ -32,7 +32,6 @@ class Job:
         False  # whether it is a container of others: its labels may lose the voxel size
     )
     fingerprint: str = ""  # of the data, from which another machine makes the key anew
-    remarks: tuple[str, ...] = ()  # lines for the warnings of each record
 
 
 def plan(

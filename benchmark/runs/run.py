@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.collect import clear_abandoned
 from cytosuite.benchmark.engines.outcome import (
     Ending,
@@ -25,7 +26,6 @@ from cytosuite.benchmark.runs.examine import Examiner
 from cytosuite.benchmark.runs.plan import Job, is_done
 from cytosuite.benchmark.runs.record import (
     LEFT,
-    LIMIT_LINES,
     ModelChoice,
     Record,
     container_report,
@@ -37,13 +37,14 @@ from cytosuite.benchmark.store.integrity import digests
 from cytosuite.contract.spacing import text
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.contract.words import Api
-from cytosuite.files import atomic, sweep
+from cytosuite.files import atomic, remove, sweep
 from cytosuite.files.working import alone, session_name
 from cytosuite.formats import header, read, write
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
 from cytosuite.volume import Header, Volume
 
 Report = Callable[[str, str, str], None]  # algorithm, case, status
+SHARDS = ".shards"  # folder in that of a run, with a lock for each shard at work
 ALIKE = 3  # first cases that fail alike before an algorithm is given up
 REFUSALS = (2, 3)  # exit codes of our algorithms: the case is no fit input, no model fits it
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # a case's image for one of others
@@ -52,12 +53,24 @@ Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of i
 
 
 @contextmanager
-def locked(run_folder: Path) -> Iterator[None]:
-    """Lock a run folder until this process ends; InputError if another runner works in it."""
-    with alone(
-        run_folder,
-        f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>",
-    ):
+def locked(run_folder: Path, shard: Shard | None = None) -> Iterator[None]:
+    """Lock a run folder until this process ends, or a shard of it beside other shards.
+
+    InputError if another runner works in it; a shard waits for one that works on all cases.
+    """
+    busy, shards = "is running here; wait for it or give RUN=<name>", run_folder / SHARDS
+    if shard:
+        with ExitStack() as stack:
+            with alone(run_folder):
+                own = shards / str(shard).replace("/", "-")
+                stack.enter_context(alone(own, f"{run_folder}: shard {shard} {busy}"))
+            yield
+        return
+    with alone(run_folder, f"{run_folder}: another benchmark {busy}"):
+        for folder in shards.glob("*"):
+            with alone(folder, f"{run_folder}: shard {folder.name.replace('-', '/')} {busy}"):
+                pass
+        remove(shards)
         for folder in run_folder.iterdir():
             if not folder.is_symlink():
                 clear_abandoned(folder)
@@ -75,8 +88,6 @@ def run_job(
     inside: Inside = lambda *_: None,
     *,
     keep_going: bool = False,
-    workspace: Path | None = None,
-    settle: Callable[[Outcome], None] = lambda _: None,
 ) -> None:
     """Run the missing cases of a job within the limits; `keep_going` also after equal failures."""
     if not job.missing:
@@ -85,14 +96,10 @@ def run_job(
     job.folder.mkdir(parents=True, exist_ok=True)
     pending, causes = list(job.missing), list[Ending | None]()
     try:
-        with (
-            Examiner(lenient=job.external, files=engine.files) as examiner,
-            engine.session(name, workspace or job.folder / session_name(), limits, api) as session,
-        ):
+        with started(job, task, engine, limits, api, job.folder / session_name()) as run_case:
             while pending:
                 inside(name, pending[0].name, None)
-                shown = partial(inside, name, pending[0].name)
-                outcome = _run_case(job, pending[0], task, session, examiner, shown, settle)
+                outcome = run_case(pending[0], partial(inside, name, pending[0].name))
                 causes.append(cause_of(outcome, pending[0].name, job))
                 report(name, pending.pop(0).name, outcome.status)
                 if not keep_going and (cause := hopeless(causes, job)):
@@ -100,6 +107,18 @@ def run_job(
                     return
     except StartError as error:
         fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
+
+
+@contextmanager
+def started(
+    job: Job, task: Task, engine: Engine, limits: Limits, api: Api, workspace: Path
+) -> Iterator[Callable[..., Outcome]]:
+    """Start the algorithm of a job; yield a function that runs a case, see `_run_case`."""
+    with (
+        Examiner(lenient=job.external, files=engine.files) as examiner,
+        engine.session(job.algorithm.name, workspace, limits, api) as session,
+    ):
+        yield partial(_run_case, job, task, session, examiner)
 
 
 def fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> None:
@@ -132,14 +151,17 @@ def cause_of(outcome: Outcome | Record, case: str, job: Job) -> Ending | None:
 
 def _run_case(
     job: Job,
-    case: Case,
     task: Task,
     session: Session,
     examiner: Examiner,
-    shown: Shown,
-    settle: Callable[[Outcome], None],
+    case: Case,
+    shown: Shown = lambda _: None,
+    settle: Callable[[Outcome], None] = lambda _: None,
 ) -> Outcome:
-    """Run one case, look at its outputs and keep the valid ones; return how it ended."""
+    """Run one case, look at its outputs and keep the valid ones; return how it ended.
+
+    `shown` takes the share that is done, `settle` the ending before it is written.
+    """
     folder = job.folder / case.name  # a worker that was given up may have written it meanwhile
     with atomic(folder, partial(is_done, folder, job.key, retry=True)) as temporary:
         raw = temporary / "raw"
@@ -233,5 +255,5 @@ def write_result(
         digests={slug: sums[path] for slug, path in outputs.items()},
         model=model if isinstance(model, str) else "",
         selection=ModelChoice.of(reported, named=job.named),
-        warnings=(*job.remarks, *warnings_in(reported))[:LIMIT_LINES],
+        warnings=warnings_in(reported),
     ).write(folder)

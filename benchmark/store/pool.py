@@ -20,8 +20,6 @@ class Lost:
 class Pool(Protocol):
     """Places for pieces of work."""
 
-    slots: int
-
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
@@ -30,8 +28,6 @@ class Pool(Protocol):
 
 class Here:
     """A pool of one place: this process."""
-
-    slots = 1
 
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]

@@ -116,15 +116,6 @@ def plain_name(text: str | None) -> str | None:
     return printable(text)
 
 
-def cluster_word(text: str | None) -> str | None:
-    """Return the word for a cluster: ``local``, ``slurm``, or the address of a scheduler."""
-    if not text or text in ("local", "slurm"):
-        return text or None
-    if re.fullmatch(r"(tcp|tls|ucx)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", text):
-        return text
-    raise InputError(f"CLUSTER must be local, slurm or tcp://host:port, found {text!r}")
-
-
 class Step(Protocol):
     """Tells how far a piece of work is."""
 

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform, get_type_hints
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform, 
 import typer
 
 from cytosuite.benchmark.catalog.places import workplace
+from cytosuite.benchmark.cluster.site import read_cluster
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.terminal.console import (
     LEAST_UM,
     MOST_UM,
-    cluster_word,
     console,
     names,
     pairs,
@@ -310,12 +310,12 @@ class RunOptions(BuildingOptions, ImageOptions):
 
 @command_options
 class ClusterOptions:
-    """Cluster of workers, and their settings."""
+    """Cluster of workers."""
 
-    cluster: str | None = option(
-        "local, slurm, or tcp://host:port of a Dask scheduler.", parse=cluster_word
+    cluster: Mapping[str, Any] | None = option(
+        "local, slurm or another kind, address of a Dask scheduler, or site file (.toml).",
+        parse=read_cluster,
     )
-    site: Path | None = option("File (.toml) with the settings of the workers.")
 
 
 @command_options

@@ -3,21 +3,26 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import CancelledError
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+pytest.importorskip("distributed")
+from distributed import LocalCluster
+
+from cytosuite.benchmark.cluster import dask_pool, opened
 from cytosuite.benchmark.cluster import processes as module
-from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of, say
-from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of
+from cytosuite.benchmark.cluster.opened import open_pool
 from cytosuite.benchmark.cluster.processes import Processes, processes
-from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.benchmark.store.pool import Here, Lost
 from cytosuite.errors import InputError
-
-pytest.importorskip("distributed")
 
 
 def double(number):
@@ -45,22 +50,15 @@ def end(piece):
     return number
 
 
-def talk(word):
-    say("test-words", word)
-    return word
-
-
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
     """Return a pool of two workers."""
-    home = tmp_path_factory.mktemp("a cluster")
-    with OpenCluster("local", ClusterSite(workers=2), home, print) as cluster:
-        yield cluster.pool()
-        assert not (home / "keys").exists()
-    assert list(home.iterdir()) == []  # the key of the run is gone
+    settings, home = {"kind": "local", "n_workers": 2}, tmp_path_factory.mktemp("cluster")
+    with open_pool(settings, home, "cpu") as pool:
+        yield pool
 
 
-class Future:
+class Never:
     """A piece that is never done."""
 
     def add_done_callback(self, done):
@@ -68,43 +66,46 @@ class Future:
 
 
 class Client:
-    """A scheduler that only counts what it is sent."""
+    """A scheduler that only counts what it is sent, with as many workers."""
 
-    def __init__(self):
-        self.sent = []
+    def __init__(self, workers):
+        self.workers, self.sent, self.looks = workers, 0, 0
 
-    def submit(self, *words, **_):
-        self.sent.append(words)
-        return Future()
+    def scheduler_info(self, n_workers):
+        self.looks += 1
+        if self.looks > 3:
+            raise InputError("enough")
+        return {"workers": {n: {"resources": {"case": 1}} for n in range(self.workers)}}
+
+    def map(self, work, pieces, **_):
+        self.sent += len(pieces)
+        return [Never() for _ in pieces]
 
     def cancel(self, futures, force):
         assert force
 
 
-@pytest.mark.parametrize(("there", "sent"), [(None, 3), (9, 3), (2, 2), (0, 1)])
-def test_no_more_pieces_are_sent_than_workers_are_there(there, sent):
+@pytest.mark.parametrize(("workers", "sent"), [(3, 3), (0, 1)])
+def test_no_more_pieces_are_sent_than_workers_are_there(workers, sent, monkeypatch):
     """Beside a piece that ends its worker, another one would be lost with it."""
-
-    def look():
-        raise InputError("enough")
-
-    client = Client()
-    pool = DaskPool(client, 3, look=look, present=lambda: there)
+    monkeypatch.setattr(dask_pool, "LOOK_S", 0.0)
+    client = Client(workers)
     with pytest.raises(InputError, match="enough"):
-        list(pool.each(double, range(10)))
-    assert len(client.sent) == sent
+        list(DaskPool(client, "case").each(double, range(10)))
+    assert client.sent == sent
 
 
 @pytest.mark.parametrize(
-    ("message", "error", "said"),
+    ("ended", "error", "said"),
     [
-        ("Error during deserialization of the task graph.", InputError, "install this version"),
-        ("out of luck", RuntimeError, "out of luck"),
+        (RuntimeError("Error during deserialization of the graph."), InputError, "install this"),
+        (RuntimeError("out of luck"), RuntimeError, "out of luck"),
+        (CancelledError(), InputError, "the scheduler of the cluster ended"),
     ],
 )
-def test_a_scheduler_with_other_sources_is_one_line(message, error, said):
-    def result(timeout):
-        raise RuntimeError(message)
+def test_what_ends_a_piece_is_one_line(ended, error, said):
+    def result():
+        raise ended
 
     with pytest.raises(error, match=said):
         _result_of(SimpleNamespace(result=result))
@@ -126,34 +127,70 @@ def test_a_piece_whose_worker_ends_is_done_by_another(pool, tmp_path):
 def test_a_piece_that_ends_every_worker_is_lost_and_no_other(pool):
     found = dict(pool.each(end, [(n, "always" if n == 2 else "") for n in range(8)]))
     assert isinstance(found[2], Lost)
-    assert found[2].reason.startswith("4 workers ended while they ran it, the last on ")
-    del found[2]
+    assert found.pop(2).reason.startswith("4 workers ended with it, the last on ")
     assert found == {n: n for n in range(8) if n != 2}
 
 
-def test_words_of_workers_are_heard(pool):
-    heard = []
-    with pool.hearing("test-words", heard.append):
-        list(pool.each(talk, ["a", "b", "c"]))
-        for _ in range(100):
-            if len(heard) >= 3:
-                break
-            time.sleep(0.05)
-    assert sorted(heard) == ["a", "b", "c"]
+STRANGER = """
+import sys
+from distributed import Client
+try:
+    Client(sys.argv[1], timeout=3).submit(print, 1).result()
+except (OSError, RuntimeError, ValueError, TypeError) as error:
+    sys.exit(f"refused: {type(error).__name__}")
+"""
 
 
-def test_an_iteration_that_ends_early_leaves_nothing_behind(pool):
-    results = pool.each(double, range(100))
-    next(results)
-    results.close()
-    deadline = time.monotonic() + 10
+def test_nobody_without_the_key_of_the_run_gives_orders(pool):
+    address = pool.client.scheduler.address
+    assert address.startswith("tls://127.0.0.1:")
+    for word in (address, address.replace("tls://", "tcp://")):
+        words = [sys.executable, "-W", "ignore", "-c", STRANGER, word]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, "refused: " in done.stderr) == (1, True), done.stderr
 
-    def left():
-        return [key for key in pool.client.futures if key.startswith("double")]
 
-    while left() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not left()
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of Dask
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"kind": "slurm", "cores": 1}, "CLUSTER=slurm: .*memory"),
+        ({"kind": "slurm", "core": 1}, "CLUSTER=slurm: .*unexpected keyword argument 'core'"),
+        ({"address": "tcp://127.0.0.1:1"}, "CLUSTER=tcp://127.0.0.1:1: "),
+    ],
+)
+def test_a_cluster_that_cannot_start_is_one_line(settings, line, tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setattr(opened, "START_S", 1)
+    with pytest.raises(InputError, match=line), open_pool(settings, tmp_path, "cpu"):
+        pass
+
+
+def test_workers_of_a_scheduler_need_the_resource_of_the_run(tmp_path):
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        line = f"no worker has --resources GPU=1; start `dask worker {address} --resources GPU=1`"
+        with (
+            pytest.raises(InputError, match=line),
+            open_pool({"address": address}, tmp_path, "cuda"),
+        ):
+            pass
+
+
+def test_ctrl_c_stays_an_interruption():
+    """dask-jobqueue sets a handler of its own when it is loaded, which ends with code 0."""
+    pytest.importorskip("dask_jobqueue")
+    code = (
+        "import signal; from cytosuite.benchmark.cluster.opened import _class_of; "
+        "before = signal.getsignal(signal.SIGINT); _class_of('slurm'); "
+        "assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        check=True,
+        timeout=120,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def process(number):
@@ -182,7 +219,7 @@ def test_each_piece_has_its_result(pool):
 
 def test_a_single_piece_needs_no_process():
     assert dict(Processes(2).each(process, [0])) == {0: os.getpid()}
-    assert processes(1).slots == 1
+    assert isinstance(processes(1), Here)
     assert dict(processes(1).each(process, [0, 1])) == {0: os.getpid(), 1: os.getpid()}
     assert isinstance(processes(3), Processes)
 

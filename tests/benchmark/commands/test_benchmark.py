@@ -14,21 +14,16 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.catalog.places import ROOT
-from cytosuite.benchmark.cluster import cases
-from cytosuite.benchmark.cluster.opened import OpenCluster
-from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.benchmark.commands import benchmark as repeat
-from cytosuite.benchmark.commands import data
 from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.benchmark import _chosen, benchmark_command, command_of
 from cytosuite.benchmark.commands.conclusion import FAILURES, _failures
-from cytosuite.benchmark.commands.data import engine_word, opened
 from cytosuite.benchmark.commands.export import export_command
+from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.options.benchmark import BenchmarkOptions
 from cytosuite.benchmark.options.export import ExportOptions
-from cytosuite.benchmark.runs.record import Record, read_record
-from cytosuite.benchmark.store.pool import Here
+from cytosuite.benchmark.runs.record import Record
 from cytosuite.contract.tasks import TASKS
 from cytosuite.errors import InputError, ModelError
 from cytosuite.formats import write
@@ -300,106 +295,19 @@ def test_the_command_holds_what_decides_the_results(tmp_path):
     assert '--timeout "60"' in done.stdout
 
 
-@pytest.fixture
-def spread(planes, tmp_path, fakes, monkeypatch):
-    """Return a function that runs a benchmark: exit code, words, engine, memory of the workers."""
-    limits, memory = [], []
-
-    def behave(image, output):
-        if int(image.array.max()) > limits[-1]:
-            return Outcome("out of memory", 0.1, None, 137, "too little")
-        fakes.write_labels(image, output, image.array)
-        return None
-
-    session = fakes.Engine.session
-
-    def noted(self, algorithm, workspace, given, api):
-        limits.append(given.memory_gib)
-        return session(self, algorithm, workspace, given, api)
-
-    def open_(self):
-        memory.append(self.memory_gib)
-        return Here()
-
-    monkeypatch.setattr(fakes.Engine, "session", noted)
-    monkeypatch.setattr(OpenCluster, "_open", open_)
-
-    def run(**options):
-        engine = fakes.Engine(behave)
-        monkeypatch.setattr(data, "choose", lambda *_: (engine, "engine: fake"))
-        monkeypatch.setattr(cases, "choose", lambda *_: (engine, "engine: fake"))
-        memory.clear()
-        said = Console(file=StringIO(), width=200)
-        own = {"dataset": str(planes), "algorithm": ["watershed"], "run": "x", **options}
-        code = benchmark_command(BenchmarkOptions(runs=tmp_path / "runs", **own), said)
-        return code, said.file.getvalue(), engine, list(memory)
-
-    return run
-
-
-def test_data_runs_and_scores_of_a_cluster_are_those_without(spread, tmp_path):
-    code, text, engine, memory = spread(cluster="slurm", memory=4.0)
-    assert code == 0, text
-    assert engine.calls == ["a", "b", "c"]
-    assert memory == [5.0]  # one opening serves the data, the run and the scores
-    by_cluster = pd.read_csv(tmp_path / "runs" / "x" / "report" / "scores.csv")
-    assert spread(memory=4.0, run="y")[3] == []
-    here = pd.read_csv(tmp_path / "runs" / "y" / "report" / "scores.csv")
-    pd.testing.assert_frame_equal(by_cluster, here)
-
-
-def test_cases_out_of_memory_run_again_in_larger_workers(spread, tmp_path):
-    path = _site(tmp_path)
-    code, text, engine, memory = spread(cluster="slurm", site=path, memory=1.0)
-    assert code == 0, text
-    assert engine.calls == ["a", "b", "c", "b", "c", "c"]
-    assert memory == [2.0, 3.0, 5.0]
-    assert "running again with 2 GiB: 2 of 2" in text
-    assert "running again with 4 GiB: 1 of 1" in text
-    folder = tmp_path / "runs" / "x" / "watershed"
-    assert read_record(folder / "a").warnings == ()
-    assert read_record(folder / "c").warnings == ("memory raised: 4 GiB, as 1 GiB did not suffice",)
-    assert spread(cluster="slurm", site=path, memory=1.0)[2].calls == []
-    path.write_text("most_memory_gib = 2\n")  # not enough for c
-    code, _, engine, _ = spread(cluster="slurm", site=path, memory=1.0, run="y", keep_going=True)
-    assert (code, engine.calls) == (1, ["a", "b", "c", "b", "c"])
-    lost = read_record(tmp_path / "runs" / "y" / "watershed" / "c")
-    assert lost.status == "out of memory"
-    assert lost.warnings == ("memory raised: 2 GiB, as 1 GiB did not suffice",)
-
-
-def test_an_interrupted_run_goes_on_with_more_memory(spread, tmp_path):
-    spread(cluster="slurm", memory=2.0)
-    path = _site(tmp_path)
-    code, text, engine, _ = spread(cluster="slurm", site=path, memory=2.0)
-    assert code == 0, text
-    assert engine.calls == ["c"]
-
-
-def test_a_site_without_a_cluster_is_refused(tmp_path):
-    options = BenchmarkOptions(dataset="x", site=_site(tmp_path))
-    with (
-        pytest.raises(InputError, match=r"SITE=.+site.toml is for CLUSTER=local, slurm or tcp://"),
-        opened(options, tmp_path, Console(file=StringIO())),
-    ):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("given", "own", "expected"),
-    [("auto", "podman", "podman"), ("docker", "podman", "docker"), ("auto", None, "auto")],
-)
-def test_the_site_names_the_engine_where_the_user_does_not(given, own, expected, tmp_path):
-    cluster = OpenCluster("slurm", ClusterSite(engine=own), tmp_path, print)
-    assert engine_word(BenchmarkOptions(dataset="x", engine=given), cluster) == expected
-    assert engine_word(BenchmarkOptions(dataset="x", engine=given), None) == given
-
-
-def _site(tmp_path):
-    """Return a site with larger workers."""
-    path = tmp_path / "site.toml"
-    path.write_text("most_memory_gib = 4\n")
-    return path
+def test_shards_run_their_cases_and_the_plain_command_what_is_left(run, tmp_path):
+    own = {"algorithm": ["watershed"], "run": "x"}
+    code, text, engine = run(**own, shard=Shard(1, 2))
+    assert (code, engine.calls) == (0, ["a", "c"])
+    assert text.splitlines()[-1] == (
+        "shard 1/2: 2 cases, nothing is scored: give the command without --shard after all shards"
+    )
+    assert not (tmp_path / "runs" / "x" / "report").exists()
+    assert run(**own, shard=Shard(1, 2))[2].calls == []
+    assert run(**own, shard=Shard(4, 4))[0] == 0  # without a case
+    code, text, engine = run(**own)
+    assert (code, engine.calls) == (0, ["b"])
+    assert not (tmp_path / "runs" / "x" / ".shards").exists()
 
 
 SMALL = ("benchmark", "spheroid", "--size", "mini", "--algorithm", "watershed")

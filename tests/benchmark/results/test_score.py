@@ -45,8 +45,6 @@ def slow_on_three(image):
 class Backwards:
     """A pool that returns pieces in another order, after a way through pickle."""
 
-    slots = 2
-
     def each(self, work, pieces):
         for number in reversed(range(len(pieces))):
             piece = pickle.loads(pickle.dumps(pieces[number]))
@@ -67,8 +65,6 @@ def test_scores_do_not_depend_on_the_pool(answers, dataset):
 
 def test_a_case_that_no_worker_finishes_is_named(answers, dataset):
     class Broken:
-        slots = 1
-
         def each(self, work, pieces):
             yield 1, Lost("its worker ended 3 times")
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.runs import pipeline
 from cytosuite.benchmark.runs.pipeline import links, through
@@ -33,13 +35,13 @@ def known(monkeypatch, watershed):
     monkeypatch.setattr(pipeline, "algorithms", lambda: found)
 
 
-def _through(dataset, name, engine):
+def _through(dataset, name, engine, shard=None):
     """Send a dataset through an algorithm."""
 
     def run(job):
         run_job(job, TASKS[job.algorithm.task], engine, Limits(), "invoke", lambda *_: None)
 
-    return through(dataset, name, engine, run)
+    return through(dataset, name, engine, run, shard=shard)
 
 
 def _brighten(image, output):
@@ -92,6 +94,15 @@ def test_a_chain_is_found_again_and_another_image_of_the_algorithm_is_not(datase
     other = _through(dataset, "brighten", fakes.Engine(_brighten, "2"))
     assert other.home != made.home
     assert other.fingerprint != made.fingerprint
+
+
+def test_a_shard_sends_its_cases_and_leaves_the_others(dataset, fakes):
+    engine = fakes.Engine(_brighten)
+    part = _through(replace(dataset, cases=dataset.cases[1:2]), "brighten", engine, Shard(2, 3))
+    assert [case.name for case in part.cases] == engine.calls == ["case_2"]
+    assert not (part.home / "dataset.json").exists()
+    made = _through(dataset, "brighten", engine)
+    assert (made.home, sorted(engine.calls)) == (part.home, ["case_1", "case_2", "case_3"])
 
 
 def test_labels_of_a_link_become_a_sketch_and_the_truth_stays(dataset, fakes):

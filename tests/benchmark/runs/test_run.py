@@ -6,12 +6,14 @@ import time
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.data.shard import Shard
 from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import ModelChoice, read_record, warnings_in
 from cytosuite.benchmark.runs.run import locked, run_job
 from cytosuite.benchmark.store.integrity import STAMPS
 from cytosuite.contract.tasks import TASKS
+from cytosuite.errors import InputError
 from cytosuite.files.working import MACHINE
 from cytosuite.formats import header, read, write
 from cytosuite.volume import Volume
@@ -182,6 +184,16 @@ def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine
     with locked(folder):
         assert not any(leftover.exists() for leftover in leftovers)
         assert run(dataset, engine) == {}
+
+
+def test_shards_share_a_folder_with_each_other_alone(tmp_path):
+    busy = "is running here; wait for it"
+    with locked(tmp_path, Shard(1, 2)), locked(tmp_path, Shard(2, 2)):
+        for shard, words in ((Shard(2, 2), f"shard 2/2 {busy}"), (None, rf"shard [12]/2 {busy}")):
+            with pytest.raises(InputError, match=words), locked(tmp_path, shard):
+                pass
+    with locked(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("name", [".case_1.{}.part", ".session.{}"])

@@ -1,0 +1,180 @@
+"""The same scores by one process, by Dask and by shards, also where some of them are killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+TIMES = ["seconds", "peak_memory"]  # columns that differ from run to run
+CASES = 12
+SITE = """
+kind = "slurm"
+n_workers = 2
+cores = 1
+memory = "1GiB"
+walltime = "00:10:00"
+interface = "lo"
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Return a folder with the data, and a run by one process."""
+    home = tmp_path_factory.mktemp("runs")
+    ended(start(home, "one"))
+    return home
+
+
+def start(home, run, *words):
+    """Start a benchmark in a folder, and return the process."""
+    options = ["--size", "mini", "--cases", CASES, "--algorithm", "watershed"]
+    options += ["--engine", "process", "--runs", home, "--run", run, *words]
+    return subprocess.Popen(
+        [sys.executable, "-m", "cytosuite.benchmark", "benchmark", "spheroid", *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
+    )
+
+
+def ended(process, code=0):
+    """Return the words of a run that ends with a code."""
+    text, _ = process.communicate(timeout=600)
+    assert process.returncode == code, text
+    return text
+
+
+def records(home, run):
+    return list((home / run / "watershed").glob("*/record.json"))
+
+
+def wait_for(found, process, patience_s=240.0):
+    """Return what a function finds, as soon as it does."""
+    deadline = time.monotonic() + patience_s
+    while not (result := found()):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return result
+
+
+def need_equal(home, run):
+    """Compare all values of a run with those by one process."""
+    tables = [
+        pd.read_csv(home / name / "report" / "scores.csv", dtype=str) for name in ("one", run)
+    ]
+    one, values = (table.drop(columns=TIMES) for table in tables)
+    assert len(one) > 432
+    pd.testing.assert_frame_equal(values, one)
+
+
+@pytest.mark.slow
+def test_scores_are_those_of_one_process_by_dask_and_by_shards(home, tmp_path):
+    pytest.importorskip("distributed")
+    ended(start(home, "dask", "--cluster", "local"))
+    need_equal(home, "dask")
+    shards = [start(tmp_path, "one", "--shard", f"{n}/16") for n in range(1, 17)]
+    assert all("nothing is scored" in ended(shard) for shard in shards)
+    text = ended(start(tmp_path, "one"))
+    assert f"{CASES} results are there already" in text
+    (tmp_path / "one").rename(home / "shards")
+    need_equal(home, "shards")
+
+
+@pytest.mark.slow
+def test_the_end_of_a_shard_costs_the_case_at_hand_alone(home):
+    shard = start(home, "killed", "--shard", "1/2")
+    wait_for(lambda: records(home, "killed"), shard)
+    os.kill(shard.pid, signal.SIGKILL)
+    shard.communicate()
+    finished = {path: path.stat().st_mtime_ns for path in records(home, "killed")}
+    assert 0 < len(finished) < CASES // 2, "the shard was over before"
+    for shard in [start(home, "killed", "--shard", f"{n}/2") for n in (1, 2)]:
+        ended(shard)
+    ended(start(home, "killed"))
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in finished.items())
+    need_equal(home, "killed")
+
+
+@pytest.fixture
+def by_slurm(home, tmp_path):
+    """Return a function that starts a run by a real Slurm; skip where none answers."""
+    pytest.importorskip("dask_jobqueue")
+    if not shutil.which("sbatch") or not os.environ.get("SLURM_CONF"):
+        pytest.skip("no Slurm: sbatch or SLURM_CONF is missing (docker/start_slurm.sh)")
+    done = subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip("no Slurm answers (docker/start_slurm.sh)")
+    (tmp_path / "site.toml").write_text(SITE)
+    return lambda run: start(home, run, "--cluster", tmp_path / "site.toml")
+
+
+def own_jobs():
+    """Return the numbers of running jobs of this suite."""
+    words = ["squeue", "--noheader", "--me", "--name=cytosuite", "--states=R,CG", "--format=%i"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+
+
+def workers(job):
+    """Return the worker processes of a job: children of `dask worker` that were spawned."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes()
+            own = f"SLURM_JOB_ID={job}".encode() in (place / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if own and b"spawn_main" in words:
+            found.append(int(place.name))
+    return found
+
+
+def end_of_jobs():
+    """Wait until no job is left."""
+    deadline = time.monotonic() + 30
+    while (left := own_jobs()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert left == []
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.parametrize("end", ["kill", "scancel"])
+def test_the_end_of_a_worker_in_mid_run_loses_nothing(by_slurm, home, end):
+    process = by_slurm(end)
+    wait_for(lambda: records(home, end), process)
+    job = wait_for(own_jobs, process)[0]
+    if end == "kill":
+        os.kill(wait_for(lambda: workers(job), process)[0], signal.SIGKILL)
+    else:
+        subprocess.run(["scancel", "--signal=KILL", "--full", job], check=True)
+    assert len(records(home, end)) < CASES, "the run was over before"
+    ended(process)
+    end_of_jobs()
+    need_equal(home, end)
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_an_interrupted_run_is_gone_on_with_by_the_same_command(by_slurm, home):
+    process = by_slurm("interrupted")
+    wait_for(lambda: records(home, "interrupted"), process)
+    process.send_signal(signal.SIGINT)
+    text = ended(process, 130)
+    assert text.splitlines()[-1] == (
+        "cytosuite: interrupted; what is finished is kept: give the same command again"
+    )
+    assert "Traceback" not in text
+    end_of_jobs()
+    done = {path: path.stat().st_mtime_ns for path in records(home, "interrupted")}
+    assert 0 < len(done) < CASES
+    ended(by_slurm("interrupted"))
+    assert all(path.stat().st_mtime_ns == changed for path, changed in done.items())
+    need_equal(home, "interrupted")
