@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ from cytosuite.benchmark.catalog.places import ROOT
 from cytosuite.benchmark.commands.app import COMMANDS, GROUPS, MOVED
 from cytosuite.benchmark.terminal.console import names, numbers, pairs, several
 from cytosuite.benchmark.terminal.options import (
+    argument,
     as_callback,
+    command_options,
     option,
 )
 from cytosuite.formats import write
@@ -27,16 +28,16 @@ NO_TEXT = os.fsdecode(b"\xff\xfe")
 SMALL = ("--set", "image.shape=[16, 64, 64] image.spacing_um=[2, 0.5, 0.5] tissue.n_nuclei=4")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command_options
 class Toy:
     """Options of a toy command."""
 
-    place: Path = option(..., "", argument=True)
-    sizes: tuple[float, ...] | None = option(None, "Sizes.", parse=numbers)
-    words: list[str] = option((), "Words.", parse=names)
-    settings: list[str] = option((), "Pairs.", parse=pairs, flag="--set", repeatable=True)
-    level: int = option(0, "Level.", min=0, max=9, env="TOY_LEVEL")
-    loud: bool = option(False, "Loud.")
+    place: Path = argument("")
+    sizes: tuple[float, ...] | None = option("Sizes.", parse=numbers)
+    words: list[str] = option("Words.", (), parse=names)
+    settings: list[str] = option("Pairs.", (), parse=pairs, flag="--set", repeatable=True)
+    level: int = option("Level.", 0, min=0, max=9, env="TOY_LEVEL")
+    loud: bool = option("Loud.", False)
 
 
 def test_every_field_is_an_option_and_texts_are_parsed():
