@@ -256,7 +256,7 @@ def _served(dataset: Dataset, request: Request) -> tuple[list[AlgorithmManifest]
 
 
 def _run_name(request: Request) -> str:
-    """Return the name of the run's folder: dataset, chain, task where it is another, engine."""
+    """Return the name of the run's folder: dataset, pipeline, task where it is another, engine."""
     recipe, task = request.recipe, request.task
     size = f"-{recipe.size}" if recipe.seed is not None else ""
     seed = f"-seed{recipe.seed}" if recipe.seed else ""

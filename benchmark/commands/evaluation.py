@@ -96,8 +96,8 @@ def write_evaluation(options: BuildEvaluationOptions, console: Console) -> list[
     need_file(tarball)
     need_file(text)
     need_folder(inputs, new=not (inputs / LIST).is_file())
-    chain = links(data_recipe.through)
-    engine = start_engine(options, chain, console) if chain else None
+    pipeline = links(data_recipe.through)
+    engine = start_engine(options, pipeline, console) if pipeline else None
     dataset = make(data_recipe, options, options, engine, console)
     if not dataset.serves(task):
         raise InputError(

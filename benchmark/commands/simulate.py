@@ -165,7 +165,7 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
 def _pass(
     folder: Path, simulation: Simulated, options: SimulateOptions, engine: Engine, console: Console
 ) -> None:
-    """Send the frames of all sequences through the chain of a recipe; the last images stay."""
+    """Send the frames of all sequences through the pipeline of a recipe; the last images stay."""
     name = simulation.manifest.name
     frames = replace(recipe(DataRequest(str(folder), through=simulation.through)), name=name)
     inner = replace(options, runs=folder / ".through")

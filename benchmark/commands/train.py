@@ -152,7 +152,7 @@ def _announced(request: _TrainingData) -> list[str]:
     data_recipe = request.recipe
     if data_recipe is None:
         return ["--data", request.named(Path(request.options.dataset))]
-    # Of images behind a chain nothing is known yet.
+    # Of images behind a pipeline nothing is known yet.
     parameters = None if data_recipe.through else data_recipe.record["parameters"]
     return ["--recipe", json.dumps([request.role, parameters])]
 

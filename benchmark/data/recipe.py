@@ -54,7 +54,7 @@ class DataRequest:
     spacing: Size | None = None  # voxel size in µm (z, y, x) for images in a folder
     task: str | None = None  # task for which a folder is read
     reference: Path | None = None  # folder of real images, in place of the recipe's
-    through: Sequence[str] = ()  # algorithms that each case passes after the chain of the recipe
+    through: Sequence[str] = ()  # algorithms that each case passes after the pipeline of the recipe
     part: Part = field(default_factory=Part)  # channel, frame and scene of a folder's files
     recursive: bool = False  # whether the sub-folders of a folder are searched
     data_root: Path | None = None  # folder in which the names in a list count

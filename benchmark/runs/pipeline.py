@@ -20,7 +20,7 @@ from cytosuite.formats.imagefiles import case_suffix, is_image
 
 def links(names: tuple[str, ...]) -> list[str]:
     """Return the algorithms of a chain; InputError if one does not exist."""
-    return pick("algorithm for a chain", names, algorithms()) if names else []
+    return pick("algorithm for a pipeline", names, algorithms()) if names else []
 
 
 def through(
