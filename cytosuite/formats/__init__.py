@@ -122,8 +122,8 @@ def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = 
     """
     form = format_of(path)
     if form is None or not form.is_written:
-        known = [suffix for suffix, own in READABLE.items() if own.is_written]
-        raise InputError(f"{path}: can write {', '.join(known)}, found {path.suffix!r}")
+        suffixes = [suffix for suffix, form in READABLE.items() if form.is_written]
+        raise InputError(f"{path}: can write {', '.join(suffixes)}, found {path.suffix!r}")
     with atomic(path) as temporary:
         try:
             form.call("write", temporary, volume, compress, as_json=as_json)
@@ -145,10 +145,12 @@ def header(
     """
     with _gate(path) as form:
         if not form.has_header:
-            known = [suffix for suffix, own in READABLE.items() if own.has_header]
-            raise InputError(f"{path}: expected one of {', '.join(known)}, found {path.suffix!r}")
-        found: Header = form.call("header", path, scene=scene, stack=stack, colours=colours)
-        return replace(found, dtype=found.dtype.newbyteorder("="))
+            suffixes = [suffix for suffix, form in READABLE.items() if form.has_header]
+            raise InputError(
+                f"{path}: expected one of {', '.join(suffixes)}, found {path.suffix!r}"
+            )
+        head: Header = form.call("header", path, scene=scene, stack=stack, colours=colours)
+        return replace(head, dtype=head.dtype.newbyteorder("="))
 
 
 def channels(path: Path, scene: int | None = None) -> list[str]:

@@ -37,17 +37,17 @@ def read(path: Path, group: str = "") -> Volume:
         _check(path, dataset)
         unread = [f"{GROUP}/{name}" for name in MAPS if _member(file, f"{GROUP}/{name}")]
         array = _pixels(path, dataset)
-        own = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
+        attributes = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
         metadata, warnings = scalars(_attributes(dataset))
     if unread:
         warnings = (*warnings, f"{', '.join(unread)} not read: maps are made of the image")
     sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
-    axes = own.get("axes", {2: "YX", 3: "ZYX"}.get(array.ndim))
+    axes = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(array.ndim))
     axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
     if not isinstance(axes, str):
         reason = f"expected the axes of shape {array.shape} as a text, found {_shown(axes)}"
         raise InputError(f"{path}: {reason}")
-    size = next((own[name] for name in SPACING if name in own), None)
+    size = next((attributes[name] for name in SPACING if name in attributes), None)
     if size is None:
         size = np.ones(sum(axis in SPATIAL for axis in axes))
         metadata["spacing_source"] = sources["spacing"] = "assumed"
@@ -102,32 +102,32 @@ def _dataset(path: Path, file: "h5py.File", group: str = "") -> "h5py.Dataset":
     """Return the dataset of the image; links, which may lead into other files, are not followed."""
     if group:
         return _named(path, file, [name.strip() for name in group.split(",")])
-    kinds, known, place = _kinds(file), NAMES, ""
+    kinds, expected, place = _kinds(file), NAMES, ""
     if kinds == {GROUP: "a group"}:
-        file, known, place = file[GROUP], GROUPED, f" in {GROUP}"
+        file, expected, place = file[GROUP], GROUPED, f" in {GROUP}"
         kinds = _kinds(file)
     names = [name for name, kind in kinds.items() if not kind]
-    chosen = [name for name in known if name in names] or names
-    if not chosen or (len(chosen) > 1 and chosen[0] not in known):
-        found = [f"{name} ({kind})" if kind else name for name, kind in kinds.items()]
+    chosen = [name for name in expected if name in names] or names
+    if not chosen or (len(chosen) > 1 and chosen[0] not in expected):
+        members = [f"{name} ({kind})" if kind else name for name, kind in kinds.items()]
         raise InputError(
-            f"{path}: expected a dataset named {' or '.join(known)}{place}, "
-            f"found {', '.join(found) or 'none'}"
+            f"{path}: expected a dataset named {' or '.join(expected)}{place}, "
+            f"found {', '.join(members) or 'none'}"
         )
     return file[chosen[0]]
 
 
-def _named(path: Path, file: "h5py.File", wanted: Sequence[str]) -> "h5py.Dataset":
+def _named(path: Path, file: "h5py.File", names: Sequence[str]) -> "h5py.Dataset":
     """Return the one dataset among the wanted ones that a file has."""
-    found = {name: own for name in wanted if (own := _member(file, name)) is not None}
-    if len(found) != 1:
+    datasets = {name: dataset for name in names if (dataset := _member(file, name)) is not None}
+    if len(datasets) != 1:
         inner = _kinds(file[GROUP]) if _kinds(file).get(GROUP) == "a group" else {}
-        there = list(found) or [*_kinds(file), *(f"{GROUP}/{own}" for own in inner)]
+        there = list(datasets) or [*_kinds(file), *(f"{GROUP}/{member}" for member in inner)]
         raise InputError(
-            f"{path}: expected one of the datasets {', '.join(wanted)}, found "
+            f"{path}: expected one of the datasets {', '.join(names)}, found "
             f"{', '.join(there) or 'none'}; name one per file with --group"
         )
-    return next(iter(found.values()))
+    return next(iter(datasets.values()))
 
 
 def _member(group: "h5py.Group", name: str) -> "h5py.Dataset | None":
@@ -172,8 +172,10 @@ def _pixels(path: Path, dataset: "h5py.Dataset") -> NDArray[Any]:
             return np.asarray(dataset[()])
         return gathered(dataset.shape, dataset.dtype.newbyteorder("="), _rows(dataset))
     except OSError:
-        made = dataset.id.get_create_plist()
-        for code, _, _, name in (made.get_filter(n) for n in range(made.get_nfilters())):
+        properties = dataset.id.get_create_plist()
+        for code, _, _, name in (
+            properties.get_filter(n) for n in range(properties.get_nfilters())
+        ):
             if not h5py.h5z.filter_avail(code):
                 raise InputError(
                     f"{path}: the pixels are packed by the filter {code} ({os.fsdecode(name)}), "
@@ -194,13 +196,13 @@ def _header(dataset: "h5py.Dataset") -> Header:
 
 
 def _attributes(dataset: "h5py.Dataset") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for name in (name for name in dataset.attrs if name not in OWN):
         with suppress(OSError, TypeError, ValueError, RuntimeError, KeyError):  # a foreign type
             value = dataset.attrs[name]
             value = value.item() if isinstance(value, np.generic) else value
-            found[name] = os.fsdecode(value) if isinstance(value, bytes) else value
-    return found
+            attributes[name] = os.fsdecode(value) if isinstance(value, bytes) else value
+    return attributes
 
 
 def _shown(value: object) -> object:

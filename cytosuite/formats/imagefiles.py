@@ -29,8 +29,8 @@ class Format:
 
     def call(self, function: str, path: Path, *arguments: object, **options: object) -> Any:  # noqa: ANN401
         """Return the answer of a function of the module, without options that it does not take."""
-        known = {name: value for name, value in options.items() if name in self.takes}
-        return getattr(self.code, function)(path, *arguments, **known)
+        accepted = {name: value for name, value in options.items() if name in self.takes}
+        return getattr(self.code, function)(path, *arguments, **accepted)
 
 
 TIFF = Format("TIFF", "tiff", (".tif", ".tiff"), ("pick", "scene", "stack", "colours", "as_json"))
@@ -59,22 +59,22 @@ def format_of(path: Path) -> Format | None:
 
 
 def image_files(folder: Path, *, deep: bool = False, pictures: bool = False) -> list[Path]:
-    """Return the images in a folder, sorted, but hidden ones; with `deep` those of folders too.
+    """Return the images in a folder, sorted, but hidden ones; with `deep` its folders' too.
 
     With `pictures` PNG and JPEG count, but those with the name of an image, which are previews.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if not path.name.startswith("."):
             if is_image(path):
-                found.append(path)
+                paths.append(path)
             elif deep and path.is_dir() and not path.is_symlink():
-                found += image_files(path, deep=True)
+                paths += image_files(path, deep=True)
     if pictures:
-        names = {image_name(path) for path in found}
+        names = {image_name(path) for path in paths}
         others = (path for path in folder.glob("[!.]*") if format_of(path) is PICTURE)
-        found += [path for path in others if image_name(path) not in names]
-    return sorted(found)
+        paths += [path for path in others if image_name(path) not in names]
+    return sorted(paths)
 
 
 def is_image(path: Path) -> bool:

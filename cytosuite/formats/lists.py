@@ -28,14 +28,16 @@ def list_of(source: Path, part: str) -> Path | None:
         return source if part != "val" else twin if twin != source and twin.is_file() else None
     lists = sorted(source.glob(f"*{SUFFIX}"))
     named = {path: path.stem.lower().rpartition("_")[2] for path in lists}
-    chosen = [path for path, own in named.items() if own == part]
-    if part == "test":  # results, too, have such names
+    chosen = [path for path, word in named.items() if word == part]
+    if part == "test":  # results, too, are named *_test
         chosen = [path for path in chosen if first_of(path)] or [p for p in lists if first_of(p)]
     elif part == "train" and not chosen:
-        chosen = [path for path, own in named.items() if own not in PARTS and first_of(path)]
+        chosen = [path for path, word in named.items() if word not in PARTS and first_of(path)]
     if len(chosen) > 1:
-        found = f"found {len(chosen)}: {', '.join(path.name for path in chosen[:3])}"
-        raise InputError(f"{source}: expected one list *_{part}{SUFFIX}, {found}; name one of them")
+        reason = f"found {len(chosen)}: {', '.join(path.name for path in chosen[:3])}"
+        raise InputError(
+            f"{source}: expected one list *_{part}{SUFFIX}, {reason}; name one of them"
+        )
     return chosen[0] if chosen else None
 
 
@@ -52,16 +54,16 @@ def first_of(path: Path) -> PurePosixPath | None:
 
 def read_list(path: Path, root: Path | None = None) -> list[Pair]:
     """Return images and masks, in `root` or the list's folder; doi:10.1371/journal.pcbi.1011890."""
-    found: dict[Path, Path | None] = {}
+    pairs: dict[Path, Path | None] = {}
     for number, row in enumerate(read_table(path, _delimiter), start=1):
         if any(row):
             image, mask = _pair(f"{path}: row {number}", root or path.parent, row)
-            if image in found:
+            if image in pairs:
                 raise InputError(f"{path}: row {number}: {row[0]} stands in it twice")
-            found[image] = mask
-    if not found:
+            pairs[image] = mask
+    if not pairs:
         raise InputError(f"{path}: expected rows like images/a.h5;masks/a.h5, found none")
-    return sorted(found.items())
+    return sorted(pairs.items())
 
 
 def _delimiter(text: str) -> str:
@@ -73,8 +75,8 @@ def _delimiter(text: str) -> str:
 
 def _pair(where: str, root: Path, row: list[str]) -> Pair:
     if len(row) > 2 or not row[0]:
-        found = f"found {len(row)} columns: {';'.join(row)}"
-        raise InputError(f"{where}: expected image;mask or the image alone, {found}")
+        reason = f"found {len(row)} columns: {';'.join(row)}"
+        raise InputError(f"{where}: expected image;mask or the image alone, {reason}")
     image, *masks = (_file(where, root, name) for name in row if name)
     if image in masks:
         raise InputError(f"{where}: expected a mask in a file of its own, found the image {row[0]}")

@@ -60,20 +60,23 @@ class _Fields:
         return InputError(f"{self.path}: cannot be read as MetaImage ({reason})")
 
     def numbers(self, key: str, count: int, default: str) -> tuple[float, ...]:
+        """Return the finite numbers of a key; InputError where they are not `count`."""
         words = self.texts.get(key, default).split()
-        found = tuple(float(word) for word in words if NUMBER.fullmatch(word))
-        if not len(words) == len(found) == count or not all(map(isfinite, found)):
+        values = tuple(float(word) for word in words if NUMBER.fullmatch(word))
+        if not len(words) == len(values) == count or not all(map(isfinite, values)):
             raise self.broken(f"expected {count} finite numbers as {key}, {self._found(key)}")
-        return found
+        return values
 
     def sizes(self, key: str, count: int, default: str = "") -> tuple[int, ...]:
+        """Return the positive integers of a key; InputError where they are not `count`."""
         words = self.texts.get(key, default).split()
-        found = tuple(int(word) for word in words if INTEGER.fullmatch(word) and int(word) > 0)
-        if not len(words) == len(found) == count:
+        values = tuple(int(word) for word in words if INTEGER.fullmatch(word) and int(word) > 0)
+        if not len(words) == len(values) == count:
             raise self.broken(f"expected {count} positive integers as {key}, {self._found(key)}")
-        return found
+        return values
 
     def choice(self, key: str, choices: Mapping[str, _Choice], default: str = "") -> _Choice:
+        """Return the value of a key's word; InputError for a word without one."""
         if (word := self.texts.get(key, default)) in choices:
             return choices[word]
         names = ", ".join(choices)
@@ -85,36 +88,36 @@ class _Fields:
 
 def read(path: Path) -> Volume:
     """Return the image in a MetaImage file."""
-    with _opened(path) as (fields, found, known, compressed):
-        array = _pixels(fields, found, compressed)
-    own: dict[str, Scalar] = {}
+    with _opened(path) as (fields, head, measured, compressed):
+        array = _pixels(fields, head, compressed)
+    entries: dict[str, Scalar] = {}
     for key, text in fields.texts.items():
         if _is_own(key):
             number = float if NUMBER.fullmatch(text) else str
-            own[key] = int(text) if INTEGER.fullmatch(text) else number(text)
-    metadata, warnings = scalars(own)
+            entries[key] = int(text) if INTEGER.fullmatch(text) else number(text)
+    metadata, warnings = scalars(entries)
     metadata.pop("spacing_source", None)
     sources = dict.fromkeys(metadata, "metaimage")
-    sources["spacing"] = "metaimage" if known else "assumed"
-    if not known:
+    sources["spacing"] = "metaimage" if measured else "assumed"
+    if not measured:
         metadata["spacing_source"] = "assumed"
-    return Volume(array, found.spacing, found.axes, metadata, Origin(sources, "mm", warnings))
+    return Volume(array, head.spacing, head.axes, metadata, Origin(sources, "mm", warnings))
 
 
 def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
-    with _opened(path) as (fields, found, _, compressed):
-        count = planes_in(found, planes)
+    with _opened(path) as (fields, head, _, compressed):
+        count = planes_in(head, planes)
         if compressed:
-            yield from _parts(fields, found, count)
+            yield from _parts(fields, head, count)
         else:
-            yield from _slices(_mapped(fields, found), count)
+            yield from _slices(_mapped(fields, head), count)
 
 
 def header(path: Path) -> Header:
     """Return the geometry of a MetaImage without decoding its pixels; see `read`."""
-    with _opened(path) as (_, found, _, _):
-        return found
+    with _opened(path) as (_, head, _, _):
+        return head
 
 
 @contextmanager
@@ -122,8 +125,8 @@ def _opened(path: Path) -> Iterator[tuple[_Fields, Header, bool, bool]]:
     """Yield fields and geometry, whether the voxel size is known, and whether pixels are packed."""
     with open_regular(path) as stream:
         fields = _fields(path, stream)
-        found, known = _geometry(fields)
-        yield fields, found, known, _is_compressed(fields, found)
+        head, measured = _geometry(fields)
+        yield fields, head, measured, _is_compressed(fields, head)
 
 
 def _fields(path: Path, stream: BinaryIO) -> _Fields:
@@ -151,8 +154,9 @@ def _line(path: Path, line: bytes) -> tuple[str, str]:
         return "", ""
     key, mark, value = text.partition("=" if "=" in text else ":")
     if not mark or not text.isprintable() or "\ufffd" in text:
-        found = plain(text, 40)
-        raise InputError(f"{path}: cannot be read as MetaImage (no line of its text: {found})")
+        raise InputError(
+            f"{path}: cannot be read as MetaImage (no line of its text: {plain(text, 40)})"
+        )
     key = key.strip()
     # A key in other letters would be an entry of its own, and the true one be missing.
     return SPELLING.get(key.lower(), key), value.strip()
@@ -176,29 +180,29 @@ def _geometry(fields: _Fields) -> tuple[Header, bool]:
     dtype = np.dtype(fields.choice("ElementType", TYPES))
     shape = tuple(reversed(fields.sizes("DimSize", count)))
     name = "ElementSpacing" if "ElementSpacing" in fields.texts else "ElementSize"
-    given = fields.numbers(name, count, " ".join(["1"] * count))
-    sizes = tuple(reversed(given))[-len(axes.replace("T", "")) :]
-    known = any(size != 1.0 for size in sizes)
-    if known:
+    numbers = fields.numbers(name, count, " ".join(["1"] * count))
+    sizes = tuple(reversed(numbers))[-len(axes.replace("T", "")) :]
+    measured = any(size != 1.0 for size in sizes)
+    if measured:
         sizes = tuple(float(f"{size * UM_PER_MM:.12g}") for size in sizes)
     if not all(map(is_size, sizes)):
-        raise fields.broken(f"expected positive lengths in mm as {name}, found {given}")
-    return Header(shape, dtype, sizes, axes), known
+        raise fields.broken(f"expected positive lengths in mm as {name}, found {numbers}")
+    return Header(shape, dtype, sizes, axes), measured
 
 
-def _bytes(found: Header) -> int:
-    return prod(found.shape) * found.dtype.itemsize
+def _bytes(head: Header) -> int:
+    return prod(head.shape) * head.dtype.itemsize
 
 
-def _is_compressed(fields: _Fields, found: Header) -> bool:
+def _is_compressed(fields: _Fields, head: Header) -> bool:
     """Return whether the pixels are deflated, after a check that none is missing."""
     compressed = fields.choice("CompressedData", WORDS, "False")
     there = os.fstat(fields.stream.fileno()).st_size - fields.start
-    wanted = _bytes(found)
+    expected = _bytes(head)
     if compressed:
-        (wanted,) = fields.sizes("CompressedDataSize", 1, str(there))
-    if there != wanted:
-        raise fields.broken(f"expected {wanted} bytes of pixels, found {there}")
+        (expected,) = fields.sizes("CompressedDataSize", 1, str(there))
+    if there != expected:
+        raise fields.broken(f"expected {expected} bytes of pixels, found {there}")
     return compressed
 
 
@@ -209,26 +213,26 @@ def _order(fields: _Fields) -> Literal["<", ">"]:
     return ">" if words == {True} else "<"
 
 
-def _pixels(fields: _Fields, found: Header, compressed: bool) -> NDArray[Any]:
+def _pixels(fields: _Fields, head: Header, compressed: bool) -> NDArray[Any]:
     """Return the pixels in memory where they fit, else memory-mapped, plain ones in their file."""
-    fits = large.fits(_bytes(found))
+    fits = large.fits(_bytes(head))
     if compressed:
-        parts = _parts(fields, found, found.shape[0] if fits else planes_in(found))
-        return gathered(found.shape, found.dtype, parts)
+        parts = _parts(fields, head, head.shape[0] if fits else planes_in(head))
+        return gathered(head.shape, head.dtype, parts)
     if fits:
         fields.stream.seek(fields.start)
-        dtype = found.dtype.newbyteorder(_order(fields))
-        raw = np.fromfile(fields.stream, dtype, prod(found.shape))
-        return raw.astype(found.dtype, copy=False).reshape(found.shape)
-    array = _mapped(fields, found)
+        dtype = head.dtype.newbyteorder(_order(fields))
+        raw = np.fromfile(fields.stream, dtype, prod(head.shape))
+        return raw.astype(head.dtype, copy=False).reshape(head.shape)
+    array = _mapped(fields, head)
     if array.dtype.isnative:
         return array
-    return gathered(found.shape, found.dtype, _slices(array, planes_in(found)))
+    return gathered(head.shape, head.dtype, _slices(array, planes_in(head)))
 
 
-def _mapped(fields: _Fields, found: Header) -> NDArray[Any]:
-    dtype = found.dtype.newbyteorder(_order(fields))
-    return np.memmap(fields.stream, dtype, "r", fields.start, found.shape)
+def _mapped(fields: _Fields, head: Header) -> NDArray[Any]:
+    dtype = head.dtype.newbyteorder(_order(fields))
+    return np.memmap(fields.stream, dtype, "r", fields.start, head.shape)
 
 
 def _slices(array: NDArray[Any], planes: int) -> Iterator[NDArray[Any]]:
@@ -238,13 +242,13 @@ def _slices(array: NDArray[Any], planes: int) -> Iterator[NDArray[Any]]:
         release(array)
 
 
-def _parts(fields: _Fields, found: Header, planes: int) -> Iterator[NDArray[Any]]:
+def _parts(fields: _Fields, head: Header, planes: int) -> Iterator[NDArray[Any]]:
     """Yield slabs of deflated pixels; no more bytes than expected are inflated."""
     fields.stream.seek(fields.start)
-    total, plane = _bytes(found), _bytes(found) // found.shape[0]
+    total, plane = _bytes(head), _bytes(head) // head.shape[0]
     raw, filled, done = np.empty(0, np.uint8), 0, 0
     state = zlib.decompressobj()
-    dtype = found.dtype.newbyteorder(_order(fields))
+    dtype = head.dtype.newbyteorder(_order(fields))
     try:
         while not state.eof and (chunk := state.unconsumed_tail or fields.stream.read(CHUNK)):
             part = np.frombuffer(state.decompress(chunk, CHUNK), np.uint8)
@@ -259,8 +263,8 @@ def _parts(fields: _Fields, found: Header, planes: int) -> Iterator[NDArray[Any]
                 raw[filled : filled + len(taken)] = taken
                 part, filled = part[len(taken) :], filled + len(taken)
                 if filled == len(raw):
-                    slab = raw.view(dtype).astype(found.dtype, copy=False)
-                    yield slab.reshape(-1, *found.shape[1:])
+                    slab = raw.view(dtype).astype(head.dtype, copy=False)
+                    yield slab.reshape(-1, *head.shape[1:])
     except zlib.error as error:
         raise fields.broken(f"compressed pixels are altered: {last_line(error)}") from None
     if not state.eof or done != total:
@@ -276,19 +280,19 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
         raise InputError(f"{path}: MetaImage cannot hold dtype {volume.array.dtype}")
     scale = 1.0 if volume.spacing_is_assumed else UM_PER_MM
     spacing = " ".join(f"{size / scale:.17g}" for size in reversed(volume.spacing))
-    own = {}
+    texts = {}
     for key, value in volume.metadata.items():
         if not _is_own(key) or "=" in key or not key.isprintable():
             raise InputError(f"{path}: MetaImage cannot hold metadata of the name {key[:60]!r}")
         if key != "spacing_source" and (text := plain(str(value))):
-            own[key] = text
+            texts[key] = text
     zeros, count = " ".join("0" * array.ndim), array.ndim
     head = {"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False}
     head |= {"CompressedData": compress} | ({"CompressedDataSize": SIZE} if compress else {})
     head |= {"TransformMatrix": " ".join(str(int(n)) for n in np.eye(count).flat)}
     head |= {"Offset": zeros, "CenterOfRotation": zeros}
     head |= {"AnatomicalOrientation": "RAI"} if count == 3 else {}
-    head |= {"ElementSpacing": spacing, **dict(sorted(own.items()))}
+    head |= {"ElementSpacing": spacing, **dict(sorted(texts.items()))}
     head |= {"DimSize": " ".join(map(str, reversed(array.shape))), "ElementType": kind}
     head |= {"ElementDataFile": "LOCAL"}
     text = "".join(f"{key} = {value}\n" for key, value in head.items())

@@ -29,7 +29,7 @@ class NgffImage:
     sizes: dict[str, float]  # µm per voxel by axis; empty where nothing is known
     unit: str = "um"  # as of `cytosuite.volume.Origin`
     channels: list[str] = field(default_factory=list)  # names, empty for a channel without one
-    own: dict[str, Any] = field(default_factory=dict)  # metadata that we wrote
+    metadata: dict[str, Any] = field(default_factory=dict)  # that we wrote
     warnings: list[str] = field(default_factory=list)  # for the user
 
 
@@ -40,10 +40,10 @@ def image_of(home: ZarrEntries, scene: int | None) -> NgffImage:
     if number not in range(len(images)):
         raise InputError(f"expected a scene from 0 to {len(images) - 1}, found {scene}")
     folder, index, attributes = images[number]
-    found = _described(folder, _multiscales(attributes)[index], attributes)
+    image = _described(folder, _multiscales(attributes)[index], attributes)
     if scene is None and len(images) > 1:
-        found.warnings.append(f"the file holds {len(images)} images, and only the first is read")
-    return found
+        image.warnings.append(f"the file holds {len(images)} images, and only the first is read")
+    return image
 
 
 def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
@@ -54,41 +54,41 @@ def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
         raise InputError("expected an image, found a plate; give one of its wells, as in A/1/0")
     if scales := _multiscales(root):
         return [("", index, root) for index in range(len(scales))]
-    found: list[tuple[str, int, dict[str, Any]]] = []
-    while len(found) < SCENES and (below := _attributes_of(home, f"{len(found)}/")) is not None:
+    images: list[tuple[str, int, dict[str, Any]]] = []
+    while len(images) < SCENES and (below := _attributes_of(home, f"{len(images)}/")) is not None:
         if not _multiscales(below):
             break
-        found.append((f"{len(found)}/", 0, below))
-    if not found:
+        images.append((f"{len(images)}/", 0, below))
+    if not images:
         raise InputError("expected OME-Zarr, found no multiscales in its metadata")
-    return found
+    return images
 
 
 def _attributes_of(home: ZarrEntries, folder: str) -> dict[str, Any] | None:
-    """Return the attributes of a group: those of OME at the top, ours under `NAMESPACE`."""
+    """Return the attributes of a group: OME's at the top, ours under `NAMESPACE`."""
     group = json_of(home, f"{folder}zarr.json")
     if group is None:
-        if (given := json_of(home, f"{folder}.zattrs")) is not None:
-            return given
+        if (zattrs := json_of(home, f"{folder}.zattrs")) is not None:
+            return zattrs
         return {} if json_of(home, f"{folder}.zgroup") is not None else None
     if group.get("node_type") != "group":
         if folder:
             return None
         raise InputError("expected a group with multiscales, found a single array of zarr")
-    found = group.get("attributes", {})
-    if not isinstance(found, dict):
-        raise InputError(f"expected attributes, found {short(found)}")
-    ome = found.get("ome", found)  # 0.5; a few programs write 0.4 into zarr v3
+    attributes = group.get("attributes", {})
+    if not isinstance(attributes, dict):
+        raise InputError(f"expected attributes, found {short(attributes)}")
+    ome = attributes.get("ome", attributes)  # 0.5; a few programs write 0.4 into zarr v3
     if not isinstance(ome, dict):
         raise InputError(f"expected an object as ome, found {short(ome)}")
-    return {**ome, NAMESPACE: found.get(NAMESPACE, {})}
+    return {**ome, NAMESPACE: attributes.get(NAMESPACE, {})}
 
 
 def _multiscales(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = attributes.get("multiscales", [])
-    if not isinstance(found, list) or not all(isinstance(scale, dict) for scale in found):
-        raise InputError(f"expected a list of objects as multiscales, found {short(found)}")
-    return found[:SCENES]
+    scales = attributes.get("multiscales", [])
+    if not isinstance(scales, list) or not all(isinstance(scale, dict) for scale in scales):
+        raise InputError(f"expected a list of objects as multiscales, found {short(scales)}")
+    return scales[:SCENES]
 
 
 def _described(folder: str, scale: dict[str, Any], attributes: dict[str, Any]) -> NgffImage:
@@ -102,13 +102,13 @@ def _described(folder: str, scale: dict[str, Any], attributes: dict[str, Any]) -
     steps = _scale(first, len(axes))
     whole = _scale(scale, len(axes))
     products = [a * b for a, b in zip(steps or whole, whole if steps else [], strict=False)]
-    given = dict(zip(axes, products or steps or whole, strict=False))
-    sizes, warnings = _sizes(given, units)
+    scales = dict(zip(axes, products or steps or whole, strict=False))
+    sizes, warnings = _sizes(scales, units)
     unit = UNITS.get(units.get("X", 1.0), "um")
-    own = attributes.get(NAMESPACE, {})
+    metadata = attributes.get(NAMESPACE, {})
     names = _channels(attributes.get("omero"))
-    own = own if isinstance(own, dict) else {}
-    return NgffImage(f"{folder}{path}", axes, sizes, unit, names, own, warnings)
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return NgffImage(f"{folder}{path}", axes, sizes, unit, names, metadata, warnings)
 
 
 def _is_inside(path: str) -> bool:
@@ -116,15 +116,15 @@ def _is_inside(path: str) -> bool:
     return path.isprintable() and len(path) < 1000 and not {"", ".", ".."} & set(parts)
 
 
-def _axes(found: object) -> tuple[str, dict[str, float]]:
+def _axes(axes: object) -> tuple[str, dict[str, float]]:
     """Return the axes as stored, and µm per unit of those that state one."""
-    if found is None:
+    if axes is None:
         return AXES, {}  # before 0.3
-    listed = found if isinstance(found, list) else [found]
+    listed = axes if isinstance(axes, list) else [axes]
     named = [{"name": axis} if isinstance(axis, str) else axis for axis in listed]
     entries = [axis for axis in named if isinstance(axis, dict)]
     if len(entries) < len(named):
-        raise InputError(f"expected a list of axes, found {short(found)}")
+        raise InputError(f"expected a list of axes, found {short(axes)}")
     names = [str(axis.get("name", "")).upper() for axis in entries]
     if not 2 <= len(names) <= len(AXES) or len(set(names)) < len(names) or set(names) - set(AXES):
         shown = ", ".join(plain(name.lower(), 20) for name in names[:9])
@@ -142,24 +142,24 @@ def _axes(found: object) -> tuple[str, dict[str, float]]:
     return "".join(names), units
 
 
-def _scale(found: Mapping[str, Any], count: int) -> list[float]:
-    listed = found.get("coordinateTransformations", [])
+def _scale(entry: Mapping[str, Any], count: int) -> list[float]:
+    listed = entry.get("coordinateTransformations", [])
     for step in listed if isinstance(listed, list) else ():
         if isinstance(step, dict) and step.get("type") == "scale":
             values = step.get("scale")
-            known = values if isinstance(values, list) else []
-            numbers = [float(value) for value in known if type(value) in {int, float}]
-            if not len(numbers) == len(known) == count:
+            factors = values if isinstance(values, list) else []
+            numbers = [float(value) for value in factors if type(value) in {int, float}]
+            if not len(numbers) == len(factors) == count:
                 raise InputError(f"expected a scale of {count} numbers, found {short(values)}")
             return numbers
     return []
 
 
 def _sizes(
-    given: Mapping[str, float], units: Mapping[str, float]
+    scales: Mapping[str, float], units: Mapping[str, float]
 ) -> tuple[dict[str, float], list[str]]:
     """Return µm per voxel, and a warning on impossible sizes; without a unit 1 means nothing."""
-    spatial = {axis: size for axis, size in given.items() if axis in SPATIAL}
+    spatial = {axis: size for axis, size in scales.items() if axis in SPATIAL}
     if not units and all(size == 1.0 for size in spatial.values()):
         return {}, []
     sizes = {
@@ -172,8 +172,8 @@ def _sizes(
 
 
 def _channels(omero: object) -> list[str]:
-    found = omero.get("channels", []) if isinstance(omero, dict) else []
-    listed = found if isinstance(found, list) else []
+    channels = omero.get("channels", []) if isinstance(omero, dict) else []
+    listed = channels if isinstance(channels, list) else []
     names = [
         plain(str(channel.get("label", "")), KEY_LETTERS) if isinstance(channel, dict) else ""
         for channel in listed

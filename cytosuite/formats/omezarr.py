@@ -58,13 +58,14 @@ class _Opened:
 
     def part(self, source: "zarr.Array[Any]", *region: slice) -> NDArray[Any]:
         """Return the pixels of a region along the first axes."""
-        wanted = dict(zip(self.header.axes, region, strict=False))
-        index = tuple(self.held.get(a, wanted.get(a, slice(None))) for a in self.image.axes)
+        slices = dict(zip(self.header.axes, region, strict=False))
+        index = tuple(self.held.get(a, slices.get(a, slice(None))) for a in self.image.axes)
         left = [axis for axis in self.image.axes if axis not in self.held]
-        found = np.asarray(source[index])
-        return found.transpose([left.index(axis) for axis in self.header.axes])
+        pixels = np.asarray(source[index])
+        return pixels.transpose([left.index(axis) for axis in self.header.axes])
 
     def rows(self) -> Iterator[NDArray[Any]]:
+        """Yield the pixels in rows of chunks along the first axis."""
         from cytosuite.formats.zarrstore import opened
 
         by_axis = dict(zip(self.image.axes, self.stored.chunks, strict=True))
@@ -75,22 +76,22 @@ class _Opened:
 
 def read(path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None) -> Volume:
     """Return an image at its full resolution, whole or one frame and channel of it."""
-    with _opened(path, pick or {}, scene) as found:
-        head = found.header
-        array = gathered(head.shape, head.dtype, found.rows())
-    return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
+    with _opened(path, pick or {}, scene) as opened:
+        head = opened.header
+        array = gathered(head.shape, head.dtype, opened.rows())
+    return Volume(array, head.spacing, head.axes, opened.metadata, opened.origin)
 
 
 def header(path: Path, scene: int | None = None) -> Header:
     """Return the geometry of an image without decoding a pixel; see `read`."""
-    with _opened(path, {}, scene) as found:
-        return found.header
+    with _opened(path, {}, scene) as opened:
+        return opened.header
 
 
 def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
     """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
-    with _opened(path, {}, None) as found:
-        yield from regrouped(found.header, found.rows(), planes)
+    with _opened(path, {}, None) as opened:
+        yield from regrouped(opened.header, opened.rows(), planes)
 
 
 def channels(path: Path, scene: int | None = None) -> list[str]:
@@ -114,7 +115,7 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
         single = {axis: 0 for axis in "TC" if sizes.get(axis) == 1}
         held = single | {axis: number for axis, number in pick.items() if axis in sizes}
         axes = "".join(axis for axis in AXES if axis in sizes and axis not in held)
-        metadata, warnings = with_channel(image.own, image.channels, axes, pick)
+        metadata, warnings = with_channel(image.metadata, image.channels, axes, pick)
         spatial = [axis for axis in axes if axis in SPATIAL]
         if not all(axis in image.sizes for axis in spatial):
             metadata["spacing_source"] = "assumed"
@@ -122,11 +123,14 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
         guess = image.sizes.get("Y", 1.0)
         spacing = tuple(image.sizes.get(axis, guess) for axis in spatial)
         header = Header(tuple(sizes[axis] for axis in axes), stored.dtype, spacing, axes)
-        keys = [key for key in metadata if key != "spacing_source"]
-        sources = {key: "json" if key in image.own else "ome" for key in keys}
-        known = metadata.get("spacing_source") != "assumed"
-        sources["spacing"] = "ome" if known else "assumed"
-        unit = image.unit if known else "um"
+        sources = {
+            key: "json" if key in image.metadata else "ome"
+            for key in metadata
+            if key != "spacing_source"
+        }
+        measured = metadata.get("spacing_source") != "assumed"
+        sources["spacing"] = "ome" if measured else "assumed"
+        unit = image.unit if measured else "um"
         origin = Origin(sources, unit, (*image.warnings, *warnings))
         yield _Opened(home, image, stored, header, held, metadata, origin)
 
@@ -165,24 +169,29 @@ def write(path: Path, volume: Volume, compress: bool) -> None:
 
 def _group(volume: Volume) -> dict[str, Any]:
     steps = dict(zip((a for a in volume.axes if a in SPATIAL), volume.spacing, strict=True))
-    known = not volume.spacing_is_assumed
+    measured = not volume.spacing_is_assumed
     axes: list[dict[str, str]] = []
     for axis in volume.axes:
         entry = {"name": axis.lower(), "type": AXIS_TYPES.get(axis, "space")}
-        axes.append(entry | ({"unit": "micrometer"} if axis in steps and known else {}))
+        axes.append(entry | ({"unit": "micrometer"} if axis in steps and measured else {}))
     scale = {"type": "scale", "scale": [steps.get(axis, 1.0) for axis in volume.axes]}
     image = {"axes": axes, "datasets": [{"path": LEVEL, "coordinateTransformations": [scale]}]}
-    own = scalars(volume.metadata)[0]
+    metadata, _ = scalars(volume.metadata)
     ome: dict[str, Any] = {"version": VERSION, "multiscales": [image]}
-    if "C" not in volume.axes and "channel" in own:
+    if "C" not in volume.axes and "channel" in metadata:
         plane = volume.array[tuple(size // 2 for size in volume.shape[:-2])]
         finite = plane[np.isfinite(plane)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         release(volume.array)
         window = {"min": low, "start": low, "end": high, "max": high}
-        shown = {"label": str(own["channel"]), "color": "FFFFFF", "active": True, "window": window}
+        shown = {
+            "label": str(metadata["channel"]),
+            "color": "FFFFFF",
+            "active": True,
+            "window": window,
+        }
         ome["omero"] = {"channels": [shown]}
-    attributes = {"ome": ome} | ({NAMESPACE: own} if own else {})
+    attributes = {"ome": ome} | ({NAMESPACE: metadata} if metadata else {})
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 

@@ -54,8 +54,8 @@ def read(path: Path) -> Volume:
 
 def header(path: Path) -> Header:
     """Return the geometry of a request in a file."""
-    found = read(path)
-    return Header(found.shape, found.array.dtype, found.spacing, found.axes)
+    canvas = read(path)
+    return Header(canvas.shape, canvas.array.dtype, canvas.spacing, canvas.axes)
 
 
 def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
@@ -66,33 +66,33 @@ def slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
 
 
 def canvas_of(request: object) -> Volume:
-    """Return an empty image (uint8, no memory) of a request, whose other keys are its metadata.
+    """Return an empty image (uint8, no memory) of a request; other keys are its metadata.
 
     >>> found = canvas_of({"seed": 7, "shape": [64, 96], "spacing": [0.8, 0.8], "number": 9})
     >>> found.shape, found.metadata
     ((64, 96), {'seed': 7, 'number': 9})
     """
-    given: dict[str, Any] = request if isinstance(request, dict) else {}
-    for key in (*NEEDED, *given):
-        if key not in given or key not in KEYS:
+    entries: dict[str, Any] = request if isinstance(request, dict) else {}
+    for key in (*NEEDED, *entries):
+        if key not in entries or key not in KEYS:
             names = f"{', '.join(NEEDED)} and maybe {', '.join([*KEYS][len(NEEDED) :])}"
-            found = f"{key!r:.60}" if key in given else f"no {key}"
-            raise InputError(f"expected a request with the keys {names}, found {found}")
-        good, wanted = KEYS[key]
-        if not good(given[key]):
-            raise InputError(f"{key}: expected {wanted}, found {given[key]!r:.60}")
-    if ("to" in given) != ("share" in given):
+            shown = f"{key!r:.60}" if key in entries else f"no {key}"
+            raise InputError(f"expected a request with the keys {names}, found {shown}")
+        good, expected = KEYS[key]
+        if not good(entries[key]):
+            raise InputError(f"{key}: expected {expected}, found {entries[key]!r:.60}")
+    if ("to" in entries) != ("share" in entries):
         raise InputError("to, share: expected both or none, found one")
-    shape, spacing = given["shape"], given["spacing"]
+    shape, spacing = entries["shape"], entries["spacing"]
     if len(spacing) != len(shape):
         raise InputError(f"spacing: expected {len(shape)} numbers as of shape, found {spacing}")
     empty = np.broadcast_to(np.zeros((), np.uint8), shape)
-    metadata = {key: value for key, value in given.items() if key not in ("shape", "spacing")}
+    metadata = {key: value for key, value in entries.items() if key not in ("shape", "spacing")}
     origin = Origin({"spacing": "json"})
     return Volume(empty, tuple(spacing), SPATIAL[-len(shape) :], metadata, origin)
 
 
 def request_of(canvas: Volume) -> dict[str, Any]:
     """Return the request for an empty image."""
-    known = {key: value for key, value in canvas.metadata.items() if key in KEYS}
-    return {**known, "shape": list(canvas.shape), "spacing": list(canvas.spacing)}
+    metadata = {key: value for key, value in canvas.metadata.items() if key in KEYS}
+    return {**metadata, "shape": list(canvas.shape), "spacing": list(canvas.spacing)}

@@ -59,19 +59,19 @@ def read(
 ) -> Volume:
     """Return an image series of a TIFF file, whole or one frame and channel of it."""
     with _open(path) as file:
-        found = _describe(path, file, pick or {}, scene, stack)
-        head, series = found.header, file.series[scene or 0]
+        plan = _describe(path, file, pick or {}, scene, stack)
+        head, series = plan.header, file.series[scene or 0]
         if large.fits(prod(head.shape) * head.dtype.itemsize):
-            array = _pixels(path, series, found).transpose(found.order).reshape(head.shape)
+            array = _pixels(path, series, plan).transpose(plan.order).reshape(head.shape)
         elif series.dataoffset is not None and file.byteorder == NATIVE:
-            array = _mapped(series, found)
+            array = _mapped(series, plan)
         else:
-            parts = _slabs(path, series, found)
+            parts = _slabs(path, series, plan)
             array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
     axes = head.axes
     if pick and "C" in pick and "C" in axes:  # a colour: each page holds all of them
         array, axes = array.take(pick["C"], axes.index("C")), axes.replace("C", "")
-    return Volume(array, head.spacing, axes, found.metadata, found.origin)
+    return Volume(array, head.spacing, axes, plan.metadata, plan.origin)
 
 
 def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[NDArray[Any]]:
@@ -216,7 +216,7 @@ def _describe(
     if scene is not None and not 0 <= scene < many:
         raise InputError(f"{path}: expected a scene from 0 to {many - 1}, found {scene}")
     series = file.series[scene or 0]
-    found, ours, warnings = description(file)
+    entries, ours, warnings = description(file)
     stored, whole = _layout(path, series, ours, stack, colours or "C" in pick)
     if "S" in series.axes:
         pick = {axis: number for axis, number in pick.items() if axis != "C"}
@@ -233,11 +233,11 @@ def _describe(
     dropped = [i for i, axis in enumerate(stored) if axis in "TC" and shape[i] == 1]
     keep = sorted(set(range(len(stored))) - set(dropped), key=lambda i: AXES.index(stored[i]))
     axes = "".join(stored[i] for i in keep)
-    stated = statements(file, found, scene or 0)
+    stated = statements(file, entries, scene or 0)
     if ours:
-        found, stated = _reconciled(ours, stated)
-    found = {key: value for key, value in found.items() if key.lower() not in GEOMETRY}
-    metadata, more = with_channel(found, channel_names(file, scene or 0), axes, pick)
+        entries, stated = _reconciled(ours, stated)
+    entries = {key: value for key, value in entries.items() if key.lower() not in GEOMETRY}
+    metadata, more = with_channel(entries, channel_names(file, scene or 0), axes, pick)
     spacing = _spacing(axes, stated, metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))
     if scene is None and many > 1:
@@ -270,12 +270,12 @@ def _layout(
     shape = tuple(int(size) for size in series.shape)
     if stack and len(shape) == len(SPATIAL) and "S" not in series.axes:
         return SPATIAL, shape
-    axes, own = str(ours.get("axes", "")), tuple(ours.get("shape", ()))
-    found = str(series.axes).upper()
-    same = len(own) > 1 and own[-2:] == shape[-2:] and prod(own) == prod(shape)
+    axes, sizes = str(ours.get("axes", "")), tuple(ours.get("shape", ()))
+    letters = str(series.axes).upper()
+    same = len(sizes) > 1 and sizes[-2:] == shape[-2:] and prod(sizes) == prod(shape)
     # Axes of length one have no place in ImageJ and OME; others must have the same names in both.
-    if same and (set(found) - set(AXES) or _longer(axes, own) == _longer(found, shape)):
-        return axes, own
+    if same and (set(letters) - set(AXES) or _longer(axes, sizes) == _longer(letters, shape)):
+        return axes, sizes
     return _axes(path, series, colours), shape
 
 
@@ -294,22 +294,22 @@ def _longer(axes: str, shape: Sequence[int]) -> str:
 def _reconciled(
     ours: Mapping[str, Any], stated: list[Stated]
 ) -> tuple[dict[str, Any], list[Stated]]:
-    """Return metadata and voxel sizes: those of our JSON, unless another program changed them."""
+    """Return metadata and voxel sizes: our JSON's, unless another program changed them."""
     spatial = [axis for axis in ours["axes"] if axis in SPATIAL]
-    own = dict(zip(spatial, ours["spacing"], strict=True))
+    steps = dict(zip(spatial, ours["spacing"], strict=True))
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
-    if all(isclose(own.get(axis, size), size, rel_tol=1e-5) for axis, size in sizes.items()):
-        return dict(ours), [Stated("json", own)]
+    if all(isclose(steps.get(axis, size), size, rel_tol=1e-5) for axis, size in sizes.items()):
+        return dict(ours), [Stated("json", steps)]
     return {key: value for key, value in ours.items() if key != "spacing_source"}, stated
 
 
-def _pixels(path: Path, series: tifffile.TiffPageSeries, found: _Series) -> NDArray[Any]:
+def _pixels(path: Path, series: tifffile.TiffPageSeries, plan: _Series) -> NDArray[Any]:
     """Return the wanted part of a series, as stored; only its pages or bytes, where that can be."""
-    planes = found.stored[:-2]
+    planes = plan.stored[:-2]
     pages = list(series.pages)
-    numbers = np.arange(prod(planes)).reshape(planes)[found.index[:-2]]
+    numbers = np.arange(prod(planes)).reshape(planes)[plan.index[:-2]]
     whole = numbers.size == prod(planes)
-    size = numbers.size * prod(found.stored[-2:]) * series.dtype.itemsize
+    size = numbers.size * prod(plan.stored[-2:]) * series.dtype.itemsize
     if series.dataoffset is None:
         chosen = pages if whole or len(pages) != prod(planes) else [pages[n] for n in numbers.flat]
         check_pictures(chosen)
@@ -317,33 +317,33 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, found: _Series) -> NDAr
     check_room(path, size)
     if whole:
         array: NDArray[Any] = series.asarray()
-        return array.reshape(found.stored)
+        return array.reshape(plan.stored)
     if len(pages) == prod(planes):
         chosen = series.parent.asarray(key=numbers.ravel().tolist(), series=series)
-        return np.asarray(chosen).reshape(*numbers.shape, *found.stored[-2:])
+        return np.asarray(chosen).reshape(*numbers.shape, *plan.stored[-2:])
     out = None if series.dataoffset is None else "memmap"
-    return np.array(series.asarray(out=out).reshape(found.stored)[found.index])
+    return np.array(series.asarray(out=out).reshape(plan.stored)[plan.index])
 
 
-def _mapped(series: tifffile.TiffPageSeries, found: _Series) -> NDArray[Any]:
+def _mapped(series: tifffile.TiffPageSeries, plan: _Series) -> NDArray[Any]:
     """Return pixels that lie in one piece as an array on disk, in the file's own bytes."""
-    array = series.asarray(out="memmap").reshape(found.stored)[found.index]
-    return np.asarray(array.transpose(found.order).reshape(found.header.shape))
+    array = series.asarray(out="memmap").reshape(plan.stored)[plan.index]
+    return np.asarray(array.transpose(plan.order).reshape(plan.header.shape))
 
 
 def _slabs(
-    path: Path, series: tifffile.TiffPageSeries, found: _Series, planes: int | None = None
+    path: Path, series: tifffile.TiffPageSeries, plan: _Series, planes: int | None = None
 ) -> Iterator[NDArray[Any]]:
     """Yield the wanted pixels in slabs; decoded as a whole where a page is not a plane."""
-    head, last = found.header, len(found.stored) - 2
+    head, last = plan.header, len(plan.stored) - 2
     dtype, count = head.dtype.newbyteorder("="), planes_in(head, planes)
-    numbers = np.arange(prod(found.stored[:last])).reshape(found.stored[:last])[found.index[:last]]
+    numbers = np.arange(prod(plan.stored[:last])).reshape(plan.stored[:last])[plan.index[:last]]
     if series.dataoffset is None:
         check_room(path, _decoding(series))
-    paged = len(series.pages) == prod(found.stored[:last])
-    in_order = found.order[: len(head.shape)][-2:] == (last, last + 1)
+    paged = len(series.pages) == prod(plan.stored[:last])
+    in_order = plan.order[: len(head.shape)][-2:] == (last, last + 1)
     if series.dataoffset is None and paged and in_order and head.shape[:-2]:
-        leading = [axis for axis in found.order if axis < last]
+        leading = [axis for axis in plan.order if axis < last]
         numbers = numbers.transpose(leading).reshape(head.shape[:-2])
         check_pictures([series.pages[n] for n in numbers.flat])
         for start in range(0, head.shape[0], count):
@@ -353,10 +353,10 @@ def _slabs(
         return
     if series.dataoffset is None:
         check_pictures(series.pages)
-        whole = series.asarray(out=room(tuple(series.shape), dtype)).reshape(found.stored)
-        whole = whole[found.index].transpose(found.order).reshape(head.shape)
+        whole = series.asarray(out=room(tuple(series.shape), dtype)).reshape(plan.stored)
+        whole = whole[plan.index].transpose(plan.order).reshape(head.shape)
     else:
-        whole = _mapped(series, found)
+        whole = _mapped(series, plan)
     for start in range(0, head.shape[0], count):
         yield np.array(whole[start : start + count], dtype, order="C")
         release(whole)

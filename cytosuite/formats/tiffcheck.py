@@ -106,10 +106,10 @@ def check_descriptions(file: tifffile.TiffFile) -> None:
         _check_ome(file.ome_metadata or "", len(file.pages))
     if page.shaped_description and page.shaped_description.startswith("{"):
         try:
-            found = json.loads(page.shaped_description)
+            shaped = json.loads(page.shaped_description)
         except (ValueError, RecursionError):
             raise TiffFileError("the description that gives its shape is no JSON") from None
-        shape, axes = found.get("shape"), found.get("axes", "")
+        shape, axes = shaped.get("shape"), shaped.get("axes", "")
         if not isinstance(shape, list) or not all(map(_is_count, shape)):
             raise TiffFileError(f"the description has the shape {_short(shape)}")
         if not isinstance(axes, str):
@@ -146,9 +146,9 @@ def _check_ome(xml: str, pages: int) -> None:
             if sorted(order := values.get("DimensionOrder", "")) != sorted("XYZCT"):
                 raise TiffFileError(f"OME-XML has the DimensionOrder {_short(order)}")
         elif name == "TiffData":
-            found = {key: _count(values, key, 0) for key in STARTS if key in values}
-            whole = 1 if "IFD" in found else pages
-            planes += found.get("PlaneCount", found.get("NumPlanes", whole))
+            counts = {key: _count(values, key, 0) for key in STARTS if key in values}
+            whole = 1 if "IFD" in counts else pages
+            planes += counts.get("PlaneCount", counts.get("NumPlanes", whole))
         elif name[:-1].endswith("Along"):
             raise TiffFileError(f"OME-XML divides an axis ({name}); only the axes TCZYX are read")
         if planes > PLANES:

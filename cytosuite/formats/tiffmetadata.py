@@ -36,9 +36,9 @@ def kind(file: tifffile.TiffFile) -> str:
     return "imagej" if file.is_imagej else "ome" if file.is_ome else "json"
 
 
-def statements(file: tifffile.TiffFile, found: Mapping[str, Any], scene: int = 0) -> list[Stated]:
+def statements(file: tifffile.TiffFile, entries: Mapping[str, Any], scene: int = 0) -> list[Stated]:
     """Return the voxel sizes in resolution tags, OME-XML and description; later ones precede."""
-    return [_by_resolution(file, found), _by_ome(file, scene), *_by_description(file, found)]
+    return [_by_resolution(file, entries), _by_ome(file, scene), *_by_description(file, entries)]
 
 
 def origin(
@@ -48,7 +48,7 @@ def origin(
     more: Sequence[str] = (),
 ) -> Origin:
     """Return the origin of voxel size and metadata, with warnings on values that do not fit."""
-    own = {key: source for key, source in sources.items() if key != "spacing_source"}
+    origins = {key: source for key, source in sources.items() if key != "spacing_source"}
     used = next((part.source for part in reversed(stated) if "X" in part.sizes), "assumed")
     warnings = []
     for part in stated:
@@ -65,25 +65,25 @@ def origin(
     ]
     lines = tuple(dict.fromkeys([*warnings, *more]))
     if metadata.get("spacing_source") == "assumed":
-        return Origin(own | {"spacing": "assumed"}, warnings=lines)
+        return Origin(origins | {"spacing": "assumed"}, warnings=lines)
     um = next(part.um for part in reversed(stated) if "X" in part.sizes)
-    return Origin(own | {"spacing": used}, UNITS.get(um, "um"), lines)
+    return Origin(origins | {"spacing": used}, UNITS.get(um, "um"), lines)
 
 
 def _text(sizes: Mapping[str, float]) -> str:
-    given = [f"{axis.lower()} {sizes[axis]:.4g}" for axis in SPATIAL if axis in sizes]
-    return f"{', '.join(given)} µm"
+    parts = [f"{axis.lower()} {sizes[axis]:.4g}" for axis in SPATIAL if axis in sizes]
+    return f"{', '.join(parts)} µm"
 
 
-def _by_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> Stated:
+def _by_resolution(file: tifffile.TiffFile, entries: Mapping[str, Any]) -> Stated:
     """Return the pixel size by the resolution tags, in ImageJ's files in its text's unit."""
     tags, imagej = file.pages[0].tags, file.imagej_metadata
-    given = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "YX"}
-    dots = {axis: _ratio(value) for axis, value in given.items() if _ratio(value) > 0}
+    ratios = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "YX"}
+    dots = {axis: _ratio(value) for axis, value in ratios.items() if _ratio(value) > 0}
     unit = _resolution_unit(file)
     um = {INCH: UM_PER["inch"], CENTIMETER: UM_PER["cm"]}.get(unit)
-    if imagej and "unit" in found and unit != CENTIMETER:
-        um = UM_PER.get(str(found["unit"]).lower())
+    if imagej and "unit" in entries and unit != CENTIMETER:
+        um = UM_PER.get(str(entries["unit"]).lower())
     elif unit == INCH and not imagej and any(n <= DOTS_PER_INCH for n in dots.values()):
         um = None  # programs write 72 or 96 dots per inch for "not known"
     source = "imagej" if imagej else "tiff"
@@ -103,7 +103,7 @@ def _ratio(value: object) -> float:
 
 def _resolution_unit(file: tifffile.TiffFile) -> int:
     value = getattr(file.pages[0].tags.get("ResolutionUnit"), "value", 1)
-    return int(value) if isinstance(value, int) else 1
+    return value if isinstance(value, int) else 1
 
 
 def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
@@ -120,9 +120,9 @@ def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     return Stated("ome", sizes, um, tuple(unusable))
 
 
-def _by_description(file: tifffile.TiffFile, found: Mapping[str, Any]) -> list[Stated]:
+def _by_description(file: tifffile.TiffFile, entries: Mapping[str, Any]) -> list[Stated]:
     """Return the voxel sizes in a description: as a list or the step alone, and by axis."""
-    lower = {key.lower().replace("_", ""): value for key, value in found.items()}
+    lower = {key.lower().replace("_", ""): value for key, value in entries.items()}
     tags_in_cm = file.imagej_metadata and _resolution_unit(file) == CENTIMETER
     unit = UM_PER.get(str(lower.get("unit", "cm" if tags_in_cm else "um")).lower(), 1.0)
     units = dict.fromkeys(SPATIAL, unit)
@@ -166,11 +166,11 @@ def description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any]
     """Return the description of the first page, our own JSON, and warnings on both."""
     imagej = dict(file.imagej_metadata or {})
     notes = _elements(_ome(file), "StructuredAnnotations") if file.is_ome else []
-    comments = [found for note in notes for found in _elements(note, "CommentAnnotation")]
+    comments = [comment for note in notes for comment in _elements(note, "CommentAnnotation")]
     texts = [imagej.get("Info"), *(comment.get("Value") for comment in comments)]
-    found, infos = _json(file.pages[0].description, NO_NUMBERS), [_json(text) for text in texts]
-    warnings = [reason for _, reason in (found, *infos) if reason]
-    return found[0] or imagej, next((own for own, _ in infos if _is_ours(own)), {}), warnings
+    first, infos = _json(file.pages[0].description, NO_NUMBERS), [_json(text) for text in texts]
+    warnings = [reason for _, reason in (first, *infos) if reason]
+    return first[0] or imagej, next((info for info, _ in infos if _is_ours(info)), {}), warnings
 
 
 def _ome_image(file: tifffile.TiffFile, scene: int) -> dict[str, Any]:
@@ -178,8 +178,8 @@ def _ome_image(file: tifffile.TiffFile, scene: int) -> dict[str, Any]:
     if not file.is_ome:
         return {}
     images = _elements(_ome(file), "Image")
-    found = _elements(images[scene], "Pixels") if scene < len(images) else []
-    return found[0] if found else {}
+    pixels = _elements(images[scene], "Pixels") if scene < len(images) else []
+    return pixels[0] if pixels else {}
 
 
 def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
@@ -190,14 +190,14 @@ def channel_names(file: tifffile.TiffFile, scene: int) -> list[str]:
 
 
 def _ome(file: tifffile.TiffFile) -> dict[str, Any]:
-    found = tifffile.xml2dict(file.ome_metadata or "").get("OME")
-    return found if isinstance(found, dict) else {}
+    root = tifffile.xml2dict(file.ome_metadata or "").get("OME")
+    return root if isinstance(root, dict) else {}
 
 
 def _elements(parent: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """Return the elements of a name below another one; those without any content are empty."""
-    found = parent.get(name, [])
-    listed = found if isinstance(found, list) else [found]
+    elements = parent.get(name, [])
+    listed = elements if isinstance(elements, list) else [elements]
     return [element if isinstance(element, dict) else {} for element in listed]
 
 
@@ -206,20 +206,20 @@ def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[dict[st
     if not isinstance(text, str) or not text.startswith("{"):
         return {}, ""
     try:
-        found, end = json.JSONDecoder().raw_decode(text)
+        entries, end = json.JSONDecoder().raw_decode(text)
         parse_json(text[:end] if allowed is None else allowed.sub("0", text[:end]))
     except RecursionError:
         reason = "too many lists and objects in each other"
     except ValueError as error:
         reason = str(error)
     else:
-        return found, ""
+        return entries, ""
     return {}, f"the description of the file is no JSON and does not count: {plain(reason, 200)}"
 
 
-def _is_ours(found: Mapping[str, Any]) -> bool:
+def _is_ours(entries: Mapping[str, Any]) -> bool:
     """Return whether a JSON object has the axes, shape and spacing of `tiffwriter`."""
-    axes, shape, spacing = (found.get(key) for key in ("axes", "shape", "spacing"))
+    axes, shape, spacing = (entries.get(key) for key in ("axes", "shape", "spacing"))
     if not (isinstance(axes, str) and isinstance(shape, list) and isinstance(spacing, list)):
         return False
     spatial = sum(axis in SPATIAL for axis in axes)

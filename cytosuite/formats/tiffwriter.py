@@ -23,7 +23,7 @@ OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "
 
 
 def write(path: Path, volume: Volume, compress: bool, as_json: bool = False) -> None:
-    """Write a volume as ImageJ TIFF; as OME, or with JSON, what that cannot hold.
+    """Write a volume as ImageJ TIFF; as OME, or with JSON, where ImageJ's cannot hold it.
 
     All lengths of an ImageJ file are in cm: grand-challenge.org needs this unit in the tags, and
     refuses files without a voxel size, so that an assumed one is written too.
@@ -60,8 +60,12 @@ def _flavour(volume: Volume) -> dict[str, Any]:
     shape = array.shape
     if imagej and axes == "CZYX":
         axes, shape = "ZCYX", (shape[1], shape[0], *shape[2:])
-    geometry = {"axes": axes, "spacing": list(volume.spacing), "unit": "um"}
-    ours = {**scalars(volume.metadata)[0], **geometry}
+    ours = {
+        **scalars(volume.metadata)[0],
+        "axes": axes,
+        "spacing": list(volume.spacing),
+        "unit": "um",
+    }
     text = json.dumps({**ours, "shape": shape})
     if imagej:
         words = {key: ours[key] for key in PLATFORM if str(ours.get(key, "")).isalnum()}
@@ -70,7 +74,6 @@ def _flavour(volume: Volume) -> dict[str, Any]:
         words |= {"unit": "cm"} | ({"spacing": words["PhysicalSizeZ"]} if "Z" in axes else {})
         words |= {"mode": "composite"} if channels else {}
         return {"imagej": True, "metadata": {"axes": axes, "Info": text, **words}}
-    big = array.nbytes > BIG
     if array.dtype.name not in OME_TYPES:
         return _json(volume)
     physical: dict[str, Any] = {}
@@ -82,15 +85,15 @@ def _flavour(volume: Volume) -> dict[str, Any]:
     checksum = 0
     for plane in planes_of(array):  # the array may be as large as the memory
         checksum = zlib.crc32(plane.data, checksum)
-    own = uuid5(NAMESPACE_OID, f"{text} {checksum}")
-    metadata = {"axes": axes, "UUID": str(own), "CommentAnnotation": comment, **physical}
-    return {"ome": True, "bigtiff": big, "metadata": metadata}
+    identifier = str(uuid5(NAMESPACE_OID, f"{text} {checksum}"))
+    metadata = {"axes": axes, "UUID": identifier, "CommentAnnotation": comment, **physical}
+    return {"ome": True, "bigtiff": array.nbytes > BIG, "metadata": metadata}
 
 
 def _json(volume: Volume) -> dict[str, Any]:
     axes = [axis for axis in volume.axes if axis in SPATIAL]
     sizes = {f"PhysicalSize{a}": size for a, size in zip(axes, volume.spacing, strict=True)}
     step = {"spacing": sizes["PhysicalSizeZ"]} if "Z" in axes else {}
-    own = {**step, **sizes, "unit": "um", "axes": volume.axes, "shape": list(volume.shape)}
-    words = {**scalars(volume.metadata)[0], **own}
+    geometry = {"unit": "um", "axes": volume.axes, "shape": list(volume.shape)}
+    words = {**scalars(volume.metadata)[0], **step, **sizes, **geometry}
     return {"bigtiff": volume.array.nbytes > BIG, "metadata": words}

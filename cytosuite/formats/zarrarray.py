@@ -96,11 +96,11 @@ def _check_directory(stream: BinaryIO) -> None:
 
 def json_of(home: ZarrEntries, name: str) -> dict[str, Any] | None:
     """Return the JSON object in an entry, None without the entry."""
-    found = content(home, name, TEXT_BYTES)
-    if found is None:
+    stored = content(home, name, TEXT_BYTES)
+    if stored is None:
         return None
     try:
-        value = parse_json(found.decode("utf-8-sig"))
+        value = parse_json(stored.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{plain(name)}: expected JSON, found {error}") from None
     if not isinstance(value, dict):
@@ -112,16 +112,16 @@ def content(
     home: ZarrEntries, name: str, limit: int, start: int = 0, stop: int | None = None
 ) -> bytes | None:
     """Return bytes of an entry, None where there is none of this name."""
-    if (found := home(name)) is None:
+    if (entry := home(name)) is None:
         return None
-    stream, size = found
+    stream, size = entry
     with stream:
         first = max(0, size + start) if start < 0 else start
-        wanted = (size if stop is None else min(stop, size)) - first
-        if wanted > limit:
-            raise InputError(f"{plain(name)}: expected at most {limit} bytes, found {wanted}")
+        count = (size if stop is None else min(stop, size)) - first
+        if count > limit:
+            raise InputError(f"{plain(name)}: expected at most {limit} bytes, found {count}")
         stream.seek(first)
-        return stream.read(max(0, wanted))
+        return stream.read(max(0, count))
 
 
 def written(path: Path, name: str, data: bytes) -> None:
@@ -150,10 +150,10 @@ class ZarrArray:
 
 def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
     """Return the description of an array of an image."""
-    if (found := json_of(home, f"{folder}/zarr.json")) is not None:
-        array = _v3(found)
-    elif (found := json_of(home, f"{folder}/.zarray")) is not None:
-        array = _v2(found)
+    if (fields := json_of(home, f"{folder}/zarr.json")) is not None:
+        array = _v3(fields)
+    elif (fields := json_of(home, f"{folder}/.zarray")) is not None:
+        array = _v2(fields)
     else:
         raise InputError(f"{plain(folder)}: expected the array of the image, found none")
     count = prod(-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True))
@@ -163,37 +163,37 @@ def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
     return array
 
 
-def _v3(found: dict[str, Any]) -> ZarrArray:
-    shape = _sizes(found.get("shape"), "shape")
-    grid, keys = found.get("chunk_grid"), found.get("chunk_key_encoding", {"name": "default"})
+def _v3(fields: dict[str, Any]) -> ZarrArray:
+    shape = _sizes(fields.get("shape"), "shape")
+    grid, keys = fields.get("chunk_grid"), fields.get("chunk_key_encoding", {"name": "default"})
     if _name(grid) != "regular" or _name(keys) not in {"default", "v2"}:
         raise InputError(f"expected a regular grid of chunks, found {short(grid)}, {short(keys)}")
     outer = _sizes(_configuration(grid).get("chunk_shape"), "chunk_shape", len(shape))
-    kind = found.get("data_type")
+    kind = fields.get("data_type")
     if not isinstance(kind, str) or not TYPES.fullmatch(kind):
         raise InputError(f"expected real numbers of at most 64 bits, found {short(kind)}")
-    if found.get("storage_transformers"):
+    if fields.get("storage_transformers"):
         raise InputError("expected no storage transformers, found some")
     separator = _configuration(keys).get("separator", "/" if _name(keys) == "default" else ".")
-    codecs, inner = _codecs(found.get("codecs"), len(shape))
+    codecs, inner = _codecs(fields.get("codecs"), len(shape))
     chunks = outer if inner is None else inner
     whole = all(size % part == 0 for size, part in zip(outer, chunks, strict=True))
     if not whole or prod(outer) // prod(chunks) > ENTRIES:
         raise InputError(f"shards of {outer} voxels do not hold chunks of {chunks}")
-    return _array(shape, outer, chunks, kind, str(_name(keys)), separator, found, codecs)
+    return _array(shape, outer, chunks, kind, str(_name(keys)), separator, fields, codecs)
 
 
-def _v2(found: dict[str, Any]) -> ZarrArray:
+def _v2(fields: dict[str, Any]) -> ZarrArray:
     """Return the description of an array of zarr v2 in the words of v3."""
-    shape = _sizes(found.get("shape"), "shape")
-    chunks = _sizes(found.get("chunks"), "chunks", len(shape))
-    kind = found.get("dtype")
+    shape = _sizes(fields.get("shape"), "shape")
+    chunks = _sizes(fields.get("chunks"), "chunks", len(shape))
+    kind = fields.get("dtype")
     match = V2_TYPES.fullmatch(kind) if isinstance(kind, str) else None
     if match is None:
         raise InputError(f"expected real numbers of at most 64 bits, found {short(kind)}")
-    if found.get("filters"):
-        raise InputError(f"filters are not read, found {short(found['filters'])}")
-    if (order := found.get("order", "C")) not in {"C", "F"}:
+    if fields.get("filters"):
+        raise InputError(f"filters are not read, found {short(fields['filters'])}")
+    if (order := fields.get("order", "C")) not in {"C", "F"}:
         raise InputError(f"expected the order C or F, found {short(order)}")
     codecs: list[dict[str, Any]] = []
     if order == "F":
@@ -201,11 +201,11 @@ def _v2(found: dict[str, Any]) -> ZarrArray:
         codecs.append({"name": "transpose", "configuration": {"order": turned}})
     endian = "big" if str(kind).startswith(">") else "little"
     codecs.append({"name": "bytes", "configuration": {"endian": endian}})
-    if (packed := found.get("compressor")) is not None:
+    if (packed := fields.get("compressor")) is not None:
         codecs.append(_bounded(packed.get("id") if isinstance(packed, dict) else packed))
     name = str(np.dtype(f"{match[1]}{match[2]}"))
-    separator = found.get("dimension_separator", ".")
-    return _array(shape, chunks, chunks, name, "v2", separator, found, codecs)
+    separator = fields.get("dimension_separator", ".")
+    return _array(shape, chunks, chunks, name, "v2", separator, fields, codecs)
 
 
 def _array(
@@ -215,13 +215,13 @@ def _array(
     kind: str,
     keys: str,
     separator: object,
-    found: dict[str, Any],
+    fields: dict[str, Any],
     codecs: list[dict[str, Any]],
 ) -> ZarrArray:
     if separator not in {"/", "."}:
         raise InputError(f"expected / or . between the numbers of a chunk, found {separator!r}")
     dtype = np.dtype(kind)
-    fill = _fill(found.get("fill_value"), dtype)
+    fill = _fill(fields.get("fill_value"), dtype)
     metadata = {
         "zarr_format": 3,
         "node_type": "array",
@@ -238,52 +238,56 @@ def _array(
     return ZarrArray(shape, chunks, dtype, limit, metadata)
 
 
-def _codecs(found: object, count: int) -> tuple[list[dict[str, Any]], tuple[int, ...] | None]:
+def _codecs(listed: object, count: int) -> tuple[list[dict[str, Any]], tuple[int, ...] | None]:
     """Return the codecs of an array, and the shape of the chunks in its shards."""
     codecs: list[dict[str, Any]] = []
     inner = None
-    for codec in found if isinstance(found, list) else [found]:
-        name, own = _name(codec), _configuration(codec)
+    for codec in listed if isinstance(listed, list) else [listed]:
+        name, options = _name(codec), _configuration(codec)
         if name == "transpose":
-            order = own.get("order")
+            order = options.get("order")
             axes = [str(axis) for axis in range(count)]  # as texts: True is none of them
             if not isinstance(order, list) or sorted(map(repr, order)) != axes:
                 raise InputError(f"expected an order of {count} axes, found {short(order)}")
             codecs.append({"name": name, "configuration": {"order": order}})
-        elif name == "bytes" and own.get("endian", "little") in {"little", "big"}:
-            endian = {"endian": own.get("endian", "little")}
+        elif name == "bytes" and options.get("endian", "little") in {"little", "big"}:
+            endian = {"endian": options.get("endian", "little")}
             codecs.append({"name": name, "configuration": endian})
         elif name == "crc32c":
             codecs.append({"name": name})
         elif name == "sharding_indexed" and inner is None:
-            inner = _sizes(own.get("chunk_shape"), "chunk_shape", count)
-            codecs.append({"name": name, "configuration": _shard(own, inner)})
+            inner = _sizes(options.get("chunk_shape"), "chunk_shape", count)
+            codecs.append({"name": name, "configuration": _shard(options, inner)})
         else:
             codecs.append(_bounded(name))
     return codecs, inner
 
 
-def _shard(own: dict[str, Any], inner: tuple[int, ...]) -> dict[str, Any]:
-    codecs, nested = _codecs(own.get("codecs"), len(inner))
-    index, _ = _codecs(own.get("index_codecs"), 0)
-    place = own.get("index_location", "end")
+def _shard(options: dict[str, Any], inner: tuple[int, ...]) -> dict[str, Any]:
+    codecs, nested = _codecs(options.get("codecs"), len(inner))
+    index, _ = _codecs(options.get("index_codecs"), 0)
+    place = options.get("index_location", "end")
     if nested is not None or {codec["name"] for codec in index} - INDEX:
         raise InputError("expected shards of plain chunks with a plain index, found others")
     if place not in {"start", "end"}:
         raise InputError(f"expected an index at start or end of a shard, found {short(place)}")
-    more = {"index_codecs": index, "index_location": place}
-    return {"chunk_shape": list(inner), "codecs": codecs, **more}
+    return {
+        "chunk_shape": list(inner),
+        "codecs": codecs,
+        "index_codecs": index,
+        "index_location": place,
+    }
 
 
 def _bounded(name: object) -> dict[str, Any]:
     """Return our decoder of a codec, or refuse one that is not known."""
-    own = str(name).removeprefix("numcodecs.")
-    if own not in BOUNDED:
+    codec = str(name).removeprefix("numcodecs.")
+    if codec not in BOUNDED:
         raise InputError(
             f"pixels packed by {short(name)} are not read; expected one of "
             f"{', '.join(sorted(BOUNDED))}"
         )
-    return {"name": CODEC, "configuration": {"codec": own}}
+    return {"name": CODEC, "configuration": {"codec": codec}}
 
 
 def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
@@ -300,21 +304,21 @@ def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
     raise InputError(f"expected a fill value of {dtype}, found {short(value)}")
 
 
-def _sizes(found: object, name: str, count: int | None = None) -> tuple[int, ...]:
-    good = isinstance(found, list) and all(type(size) is int and 0 < size < 2**48 for size in found)
-    if not good or len(found) not in ({count} if count is not None else range(2, 6)):  # type: ignore[arg-type]
-        wanted = "2 to 5" if count is None else count
-        raise InputError(f"expected {wanted} positive integers as {name}, found {short(found)}")
-    return tuple(found)  # type: ignore[arg-type]
+def _sizes(sizes: object, name: str, count: int | None = None) -> tuple[int, ...]:
+    good = isinstance(sizes, list) and all(type(size) is int and 0 < size < 2**48 for size in sizes)
+    if not good or len(sizes) not in ({count} if count is not None else range(2, 6)):  # type: ignore[arg-type]
+        expected = "2 to 5" if count is None else count
+        raise InputError(f"expected {expected} positive integers as {name}, found {short(sizes)}")
+    return tuple(sizes)  # type: ignore[arg-type]
 
 
-def _name(found: object) -> object:
-    return found.get("name") if isinstance(found, dict) else found
+def _name(entry: object) -> object:
+    return entry.get("name") if isinstance(entry, dict) else entry
 
 
-def _configuration(found: object) -> dict[str, Any]:
-    own = found.get("configuration", {}) if isinstance(found, dict) else {}
-    return own if isinstance(own, dict) else {}
+def _configuration(entry: object) -> dict[str, Any]:
+    configuration = entry.get("configuration", {}) if isinstance(entry, dict) else {}
+    return configuration if isinstance(configuration, dict) else {}
 
 
 def short(value: object) -> str:

@@ -34,28 +34,31 @@ class _BoundedCodec(BytesBytesCodec):
 
     @classmethod
     def from_dict(cls, data: dict[str, JSON]) -> Self:
-        found = data["configuration"]
-        assert isinstance(found, dict)
-        return cls(str(found["codec"]))
+        """Return the codec of its entry in ``zarr.json``."""
+        configuration = data["configuration"]
+        assert isinstance(configuration, dict)
+        return cls(str(configuration["codec"]))
 
     def to_dict(self) -> dict[str, JSON]:
+        """Return the entry in ``zarr.json``."""
         return {"name": CODEC, "configuration": {"codec": self.codec}}
 
     def compute_encoded_size(self, _input_byte_length: int, _chunk_spec: ArraySpec) -> int:
+        """Raise NotImplementedError."""
         raise NotImplementedError  # it depends on the pixels
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
         size = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize + MARGIN
         data = np.asarray(chunk_data.as_numpy_array())
-        found = await asyncio.to_thread(_decoded, self.codec, data, size)
-        return chunk_spec.prototype.buffer.from_array_like(found)
+        decoded = await asyncio.to_thread(_decoded, self.codec, data, size)
+        return chunk_spec.prototype.buffer.from_array_like(decoded)
 
 
 def _decoded(codec: str, data: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Return at most `size` decoded bytes, or raise an error if there are more."""
     if codec == "blosc":  # of a chunk that is cut its decoder would read beyond the end
-        known = len(data) >= BLOSC_HEADER
-        named = int.from_bytes(data[12:16].tobytes(), "little") if known else BLOSC_HEADER
+        has_header = len(data) >= BLOSC_HEADER
+        named = int.from_bytes(data[12:16].tobytes(), "little") if has_header else BLOSC_HEADER
         if named > len(data):
             raise ValueError("a chunk that is cut")
     more = {"header": True} if codec == "lz4" else {}
@@ -86,6 +89,7 @@ class _ChunkStore(Store):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
+        """Return bytes of an entry, None without; InputError for a chunk that is cut."""
         if key == "zarr.json":
             return prototype.buffer.from_bytes(self.metadata)
         start, stop = _range(byte_range)
@@ -98,24 +102,31 @@ class _ChunkStore(Store):
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> list[Buffer | None]:
+        """Return ranges of entries, see `get`."""
         return [await self.get(key, prototype, part) for key, part in key_ranges]
 
     async def exists(self, key: str) -> bool:
+        """Return whether an entry exists."""
         return await self.get(key, default_buffer_prototype()) is not None
 
     async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002
+        """Raise the error of a store that is read only."""
         self._check_writable()
 
     async def delete(self, key: str) -> None:  # noqa: ARG002
+        """Raise the error of a store that is read only."""
         self._check_writable()
 
     def list(self) -> AsyncIterator[str]:
+        """Yield nothing."""
         return _nothing()  # an image's parts are named in its metadata
 
     def list_prefix(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002
+        """Yield nothing."""
         return _nothing()
 
     def list_dir(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002
+        """Yield nothing."""
         return _nothing()
 
 
@@ -124,13 +135,13 @@ async def _nothing() -> AsyncIterator[str]:
         yield name
 
 
-def _range(wanted: ByteRequest | None) -> tuple[int, int | None]:
+def _range(request: ByteRequest | None) -> tuple[int, int | None]:
     """Return first byte and the one behind the last; a negative first byte counts from the end."""
-    if isinstance(wanted, RangeByteRequest):
-        return wanted.start, wanted.end
-    if isinstance(wanted, OffsetByteRequest):
-        return wanted.offset, None
-    return (0 if wanted is None else -wanted.suffix), None
+    if isinstance(request, RangeByteRequest):
+        return request.start, request.end
+    if isinstance(request, OffsetByteRequest):
+        return request.offset, None
+    return (0 if request is None else -request.suffix), None
 
 
 def opened(home: ZarrEntries, path: str, metadata: dict[str, Any], limit: int) -> zarr.Array[Any]:
