@@ -236,7 +236,7 @@ def _divided(
         replace(
             item, conditions={**conditions, **({} if request.only else {PART: part[item.name]})}
         )
-        for item, conditions in ((item, division.known[item.name]) for item in indexed.items)
+        for item, conditions in ((item, division.conditions[item.name]) for item in indexed.items)
         if request.only in {None, part[item.name]}
     ]
     scope = f"{request.only} alone is run" if request.only else "all are run, PART=test runs one"

@@ -28,7 +28,7 @@ class Canvas:
         return pixels
 
     def runs(self, starts: Pixels, ends: Pixels) -> Pixels:
-        """Return the pixels of runs, of which each counts as one pixel at least."""
+        """Return the pixels of runs; each run counts as one pixel at least."""
         lengths = ends - starts
         pixels = np.repeat(ends - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
         return self.take(pixels, lengths.size)

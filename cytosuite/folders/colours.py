@@ -21,11 +21,11 @@ def read_grey(path: Path, group: str = "", *, stack: bool = False) -> Volume:
     return mean_colour([read(path, {"C": n}, stack=stack) for n in range(len(COLOURS))])
 
 
-def mean_colour(found: Sequence[Volume]) -> Volume:
+def mean_colour(colours: Sequence[Volume]) -> Volume:
     """Return the mean of colours with a warning; of equal ones the first."""
-    first, *others = found
-    arrays = [volume.array for volume in found]
-    if all(np.array_equal(first.array, other.array) for other in others):
+    first, *others = colours
+    arrays = [volume.array for volume in colours]
+    if all(np.array_equal(first.array, volume.array) for volume in others):
         return first
     mean = room(first.shape, np.float32)
     for part in slabs(mean, *arrays):

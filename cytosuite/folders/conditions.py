@@ -31,36 +31,40 @@ def read_conditions(
         )
     if "" in columns or len(set(columns)) < len(columns):
         raise InputError(f"{path}: columns need different names, found {','.join(columns)!r}")
-    texts = [(t, n) for own, n in cases.items() for t in dict.fromkeys((own.name, own.stem, n))]
-    times = Counter(text for text, _ in texts)  # names of several images mean none
-    known = {text: name for text, name in texts if times[text] == 1}
-    found: dict[str, dict[str, str]] = {}
+    aliases = [
+        (alias, name)
+        for image, name in cases.items()
+        for alias in dict.fromkeys((image.name, image.stem, name))
+    ]
+    times = Counter(alias for alias, _ in aliases)  # names of several images mean none
+    names = {alias: name for alias, name in aliases if times[alias] == 1}
+    cells_by_case: dict[str, dict[str, str]] = {}
     for row in rows:
         if len(row) > len(columns):
             raise InputError(
                 f"{path}: expected {len(columns)} cells as in the head, found {len(row)} in "
                 f"{','.join(row)!r}"
             )
-        given = dict(zip(columns, row, strict=False))
-        name = given.pop(NAME, "").strip()
-        if name not in known and others:
-            continue
-        if name not in known:
-            example = next(iter(known), "")
+        entries = dict(zip(columns, row, strict=False))
+        name = entries.pop(NAME, "").strip()
+        if name not in names:
+            if others:
+                continue
+            example = next(iter(names), "")
             raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
-        if known[name] in found:
+        if names[name] in cells_by_case:
             raise InputError(f"{path}: {name!r} has two rows; keep one")
-        cells = {column: cell_of(path, cell) for column, cell in given.items()}
-        found[known[name]] = {column: cell for column, cell in cells.items() if cell}
+        cells = {column: cell_of(path, cell) for column, cell in entries.items()}
+        cells_by_case[names[name]] = {column: cell for column, cell in cells.items() if cell}
     words = {
         column
-        for row in found.values()
+        for row in cells_by_case.values()
         for column, cell in row.items()
         if ID.fullmatch(cell) or not (NUMBER.fullmatch(cell) and isfinite(float(cell)))
     }
     return {
         case: {key: cell if key in words else float(cell) for key, cell in cells.items()}
-        for case, cells in found.items()
+        for case, cells in cells_by_case.items()
     }
 
 

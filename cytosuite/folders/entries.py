@@ -25,9 +25,13 @@ class Entries:
 
 
 def entries(
-    folder: Path, known: Names[str] = (), *, recursive: bool = False, above: tuple[Path, ...] = ()
+    folder: Path,
+    excluded: Names[str] = (),
+    *,
+    recursive: bool = False,
+    above: tuple[Path, ...] = (),
 ) -> Entries:
-    """Return entries neither hidden nor known; InputError for two images of a name.
+    """Return entries neither hidden nor excluded; InputError for two images of a name.
 
     A picture beside an image of its name is skipped. `above` are real folders.
     """
@@ -35,7 +39,7 @@ def entries(
     images: dict[str, Path] = {}
     skipped: dict[str, str] = {}
     for path in sorted(sorted(folder.iterdir()), key=is_picture):
-        if path.name.startswith(".") or path.name in known:
+        if path.name.startswith(".") or path.name in excluded:
             continue
         reason = _reason(path, recursive, above)
         if reason is not None:
@@ -48,9 +52,10 @@ def entries(
         else:
             first = images.setdefault(key := key_of(path), path)
             if first != path and not is_picture(path):
-                pair = f"{first.name} and {path.name}"
-                line = f"expected one file named {key}, found {pair}; remove one"
-                raise InputError(f"{folder}: {line}")
+                raise InputError(
+                    f"{folder}: expected one file named {key}, found {first.name} and "
+                    f"{path.name}; remove one"
+                )
             if first != path:
                 skipped[path.name] = f"a picture of {first.name}"
     return Entries(images, skipped)

@@ -36,7 +36,7 @@ SOCKETS: Mapping[str, Socket] = {
 }
 OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.outputs)
 PLAIN = {LABELS.slug: "labels", POINTS.slug: "points"}  # names of folders of users
-NNUNET, CLASSES = "imagestr", "labelstr"  # folders of nnU-Net, whose labels are classes
+NNUNET, CLASSES = "imagestr", "labelstr"  # folders of nnU-Net; its labels are classes
 IMAGES = ("images", NNUNET)
 ROOMS = {LABELS.slug: ("labels", "instancestr", CLASSES), POINTS.slug: ("points",)}
 PUBLISHED = re.compile("(train|inference)[AB]")  # of a CycleGAN, with sub-folders
@@ -52,40 +52,40 @@ LAYOUTS = (
 class Views:
     """The main images, as views that are fused, with the truth where there is one."""
 
-    found: Entries  # the views, and reasons for skipped files
+    listing: Entries  # the views, and reasons for skipped files
     fused: Mapping[str, Source] = field(default_factory=dict)  # the truth by the key of its view
     notes: tuple[str, ...] = ()  # sentences for the readers of the scores
     slug: str = FUSED  # socket of the truth
 
 
-def by_name(found: Entries) -> Views:
+def by_name(listing: Entries) -> Views:
     """Return the images of a folder as views, ``<name>_fused`` as the truth of ``<name>_angle``."""
-    roles = {key: view_role(key) for key in found.images}
+    roles = {key: view_role(key) for key in listing.images}
     fused: dict[str, Path] = {}
     for key, role in roles.items():
         if role is None or role[1] != "fused":
             continue
-        first, path = fused.setdefault(role[0], found.images[key]), found.images[key]
+        first, path = fused.setdefault(role[0], listing.images[key]), listing.images[key]
         if first != path:
             raise InputError(
                 f"{path.parent}: fused images need different names, found {first.name} and "
                 f"{path.name}"
             )
-    views = {key: path for key, path in found.images.items() if path not in fused.values()}
-    known = {key: fused[role[0]] for key in views if (role := roles[key]) and role[0] in fused}
-    alone = sorted(set(fused.values()) - set(known.values()))
+    views = {key: path for key, path in listing.images.items() if path not in fused.values()}
+    truth = {key: fused[role[0]] for key in views if (role := roles[key]) and role[0] in fused}
+    alone = sorted(set(fused.values()) - set(truth.values()))
     if alone and not views:
-        wanted = re.sub("fused$", "angle", alone[0].stem, flags=re.IGNORECASE)
+        view = re.sub("fused$", "angle", alone[0].stem, flags=re.IGNORECASE)
         raise InputError(
-            f"{alone[0].parent}: expected views like {wanted}{alone[0].suffix}, found fused "
+            f"{alone[0].parent}: expected views like {view}{alone[0].suffix}, found fused "
             f"images alone: {alone[0].name}"
         )
-    names = {path: key for key, path in found.images.items()}
+    names = {path: key for key, path in listing.images.items()}
     left = {f"{names[path]}{path.suffix}": "a fused image without its view" for path in alone}
-    return Views(Entries(views, {**found.skipped, **left}), known)
+    return Views(Entries(views, {**listing.skipped, **left}), truth)
 
 
-def by_list(path: Path, root: Path, found: Entries, task: str) -> Views:
+def by_list(path: Path, root: Path, listing: Entries, task: str) -> Views:
     """Return the images of a list with their truth: of `synthesise` masks, from which they are."""
     pairs = read_list(path, root)
     if task == SYNTHESIS.name:
@@ -95,12 +95,12 @@ def by_list(path: Path, root: Path, found: Entries, task: str) -> Views:
     listed = {*views.values(), *truth.values()}
     left = {
         f"{key}{image.suffix}": f"not in {path.name}"
-        for key, image in found.images.items()
+        for key, image in listing.images.items()
         if image not in listed
     }
-    tops = {f"{each.relative_to(root).parts[0]}/" for each in listed}
-    used = {*tops, *(each.name for each in root.glob("*.csv") if first_of(each))}
-    skipped = {name: why for name, why in found.skipped.items() if name not in used}
+    tops = {f"{image.relative_to(root).parts[0]}/" for image in listed}
+    used = {*tops, *(table.name for table in root.glob("*.csv") if first_of(table))}
+    skipped = {name: why for name, why in listing.skipped.items() if name not in used}
     note = f"The pairs are those of {path.name}."
     slug = TASKS[task].outputs[0].slug
     return Views(Entries(views, {**skipped, **left}), truth, (note,), slug)
@@ -109,7 +109,7 @@ def by_list(path: Path, root: Path, found: Entries, task: str) -> Views:
 def has_pairs(keys: Iterable[str]) -> bool:
     """Return whether there are a view and a fused image of one specimen among names."""
     roles = [role for key in keys if (role := view_role(key))]
-    names = [{name for name, role in roles if role == wanted} for wanted in ("angle", "fused")]
+    names = [{name for name, role in roles if role == kind} for kind in ("angle", "fused")]
     return not names[0].isdisjoint(names[1])
 
 
@@ -123,7 +123,7 @@ class Item:
     conditions: Mapping[str, Scalar] = field(default_factory=dict)  # facts by the user
     socket: str = IMAGE.slug  # slug of the main image's socket
     part: Part = field(default_factory=Part)  # of files with several channels, frames, images
-    extras: Mapping[str, Path] = field(default_factory=dict)  # what a simulation keeps, by name
+    extras: Mapping[str, Path] = field(default_factory=dict)  # of a simulation, by name
 
     @property
     def paths(self) -> list[Path]:
@@ -137,7 +137,7 @@ class Item:
 
     @property
     def all_paths(self) -> list[Path]:
-        """All files, also what a simulation keeps; of a file of several images the image counts."""
+        """All files, also extras; of a file of several images the image counts."""
         return [*self.extras.values(), *self.paths]
 
     @property
@@ -174,17 +174,17 @@ class FolderIndex:
         return items
 
     def divided(self, source: Path, splits: Splits | None, place: object) -> Division | None:
-        """Return the parts of the cases by rules, those of `source` without; None without any."""
-        known = {item.name: item.conditions for item in self.items}
-        rules = splits or splits_of(source) or parts_of(known)
+        """Return the parts of the cases by rules, else by the rules of `source`; None without."""
+        conditions = {item.name: item.conditions for item in self.items}
+        rules = splits or splits_of(source) or parts_of(conditions)
         classes = {item.name: item.classes for item in self.items} | listed_classes(source)
-        return divide(rules, known, classes, place) if rules else None
+        return divide(rules, conditions, classes, place) if rules else None
 
     @property
     def count(self) -> str:
         """The number of images, and the entries that are skipped, each with the reason."""
-        found = "1 image" if len(self.items) == 1 else f"{len(self.items)} images"
-        return f"{found}; {summary(dict(self.skipped))}" if self.skipped else found
+        images = "1 image" if len(self.items) == 1 else f"{len(self.items)} images"
+        return f"{images}; {summary(dict(self.skipped))}" if self.skipped else images
 
 
 def by_part(items: Iterable[Item], part: Part, task: str) -> Iterator[Item]:
@@ -210,12 +210,12 @@ def index(
         listed = list_of(place, "test") if is_list(place) or place.is_dir() else None
         if listed is not None:
             home = listed.parent
-            found = _listed(listed, root or home, task, recursive, whole=place.is_dir())
+            cases = _listed(listed, root or home, task, recursive, whole=place.is_dir())
         elif root is not None:
             raise InputError(f"{place}: expected a list of files in {root} (--data-root)")
         elif place.is_dir():
             deep = recursive or PUBLISHED.fullmatch(place.name) is not None
-            found, home = _found(place, task, deep), place
+            cases, home = _found(place, task, deep), place
         else:
             raise InputError(f"{place}: no such folder")
         table = home / FILE
@@ -223,32 +223,32 @@ def index(
         place = error.filename or place
         raise InputError(f"{place}: cannot be read ({os.strerror(error.errno or 0)})") from None
     first: dict[str, Path] = {}
-    for item in found.items:  # two images would be one case
-        other = first.setdefault(item.name.casefold(), item.image)
-        if other != item.image:
+    for item in cases.items:  # two images would be one case
+        image = first.setdefault(item.name.casefold(), item.image)
+        if image != item.image:
             raise InputError(
-                f"{other.parent}: images need different names, found {other.name} and "
+                f"{image.parent}: images need different names, found {image.name} and "
                 f"{item.image.name}"
             )
     if not os.path.lexists(table):
-        return found
-    rows = read_conditions(table, {item.image: item.name for item in found.items})
+        return cases
+    rows = read_conditions(table, {item.image: item.name for item in cases.items})
     items = (
         replace(item, conditions={**item.conditions, **rows.get(item.name, {})})
-        for item in found.items
+        for item in cases.items
     )
-    return replace(found, items=tuple(items))
+    return replace(cases, items=tuple(items))
 
 
 def _listed(
     path: Path, root: Path, task: str | None, recursive: bool, *, whole: bool
 ) -> FolderIndex:
-    """Return the images of a list; as of the `whole` folder with what the list leaves out."""
+    """Return the images of a list; of the `whole` folder also the images outside the list."""
     first = first_of(path)
-    known = task or (FUSION.name if first and view_role(first.stem) else "segment")
+    name = task or (FUSION.name if first and view_role(first.stem) else "segment")
     rest = entries(root, {FILE, SPLITS}, recursive=recursive) if whole else Entries({}, {})
-    main = TASKS[known].inputs[0].slug
-    return _matched(root, rest, main, {}, recursive, by_list(path, root, rest, known))
+    main = TASKS[name].inputs[0].slug
+    return _matched(root, rest, main, {}, recursive, by_list(path, root, rest, name))
 
 
 def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
@@ -260,27 +260,28 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
     drawn = annotated(folder) if task is None or IMAGE in TASKS[task].inputs else Annotations()
     if drawn.items:
         items = (
-            Item(own.name, own.image, {LABELS.slug: own.labels}, own.facts) for own in drawn.items
+            Item(pair.name, pair.image, {LABELS.slug: pair.labels}, pair.facts)
+            for pair in drawn.items
         )
         return FolderIndex(tuple(items), (), drawn.skipped)
     room = next((children[name] for name in IMAGES if name in children), None)
-    known = {FILE, SPLITS, *(path.name for path in (*rooms.values(), *beside.values()))}
-    others = entries(folder, known if room is None else {*known, room.name})
+    named = {FILE, SPLITS, *(path.name for path in (*rooms.values(), *beside.values()))}
+    others = entries(folder, named if room is None else {*named, room.name})
     if room is not None:
         images = entries(room, recursive=recursive)
         images = _first_channels(images) if room.name.lower() == NNUNET else images
         main = _main_socket(rooms, task, images)
-        found = _matched(room, images, main, rooms, recursive, beside=beside)
+        cases = _matched(room, images, main, rooms, recursive, beside=beside)
         if any(path.name.lower() == CLASSES for path in rooms.values()):
             line = "Each value in labelsTr counts as one object; instancesTr holds objects."
-            found = replace(found, notes=(*found.notes, line))
-        return _with_skipped(found, _candidates(others))
+            cases = replace(cases, notes=(*cases.notes, line))
+        return _with_skipped(cases, _candidates(others))
     sequences = [path for name, path in children.items() if re.fullmatch(r"\d\d", name)]
     if sequences:
         ours = re.compile(r"\d\d(_\w+)?/")  # truth and results of the challenge, too
         candidates = {k: v for k, v in _candidates(others).items() if not ours.fullmatch(k)}
         return _with_skipped(_sequences(sequences), candidates)
-    images = entries(folder, known, recursive=recursive)
+    images = entries(folder, named, recursive=recursive)
     if images.images:
         main = _main_socket(rooms, task, images)
         return _matched(folder, images, main, rooms, recursive, beside=beside)
@@ -289,8 +290,8 @@ def _found(folder: Path, task: str | None, recursive: bool) -> FolderIndex:
         if not socket.is_json and socket.slug in rooms:
             room = rooms.pop(socket.slug)
             images = entries(room, recursive=recursive)
-            found = _matched(room, images, socket.slug, rooms, recursive, beside=beside)
-            return _with_skipped(found, _candidates(others))
+            cases = _matched(room, images, socket.slug, rooms, recursive, beside=beside)
+            return _with_skipped(cases, _candidates(others))
     end = f"; {summary(others.skipped)}" if others.skipped else ""
     raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
 
@@ -327,10 +328,10 @@ def _candidates(beside: Entries) -> dict[str, str]:
     return others | {name: why for name, why in beside.skipped.items() if why != "no image"}
 
 
-def _with_skipped(found: FolderIndex, more: Mapping[str, str]) -> FolderIndex:
+def _with_skipped(cases: FolderIndex, more: Mapping[str, str]) -> FolderIndex:
     """Return an index with further skipped entries."""
     plain = {name: why.removesuffix(": --recursive") for name, why in more.items()}
-    return replace(found, skipped={**plain, **found.skipped})
+    return replace(cases, skipped={**plain, **cases.skipped})
 
 
 def _folders(folder: Path) -> dict[str, Path]:
@@ -351,10 +352,10 @@ def _rooms(children: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Pat
     return rooms, {name: path for name, path in children.items() if EXTRA.fullmatch(name)}
 
 
-def _first_channels(found: Entries) -> Entries:
+def _first_channels(listing: Entries) -> Entries:
     """Return the images of nnU-Net, ``<case>_0000``, by case; their further channels are none."""
-    images, skipped = dict[str, Path](), dict(found.skipped)
-    for key, path in found.images.items():
+    images, skipped = dict[str, Path](), dict(listing.skipped)
+    for key, path in listing.images.items():
         case, sign, number = key.rpartition("_")
         if not sign or number == "0000":
             images[case or key] = path
@@ -368,9 +369,9 @@ def _main_socket(rooms: Mapping[str, Path], task: str | None, images: Entries) -
     if task is None and has_pairs(images.images) and _holds(FUSION, rooms):
         return VIEW
     tasks = [TASKS[task]] if task else TASKS.values()
-    for known in tasks:
-        if task or _holds(known, rooms):
-            slugs = (socket.slug for socket in known.inputs if socket.kind == "image")
+    for candidate in tasks:
+        if task or _holds(candidate, rooms):
+            slugs = (socket.slug for socket in candidate.inputs if socket.kind == "image")
             main = next(slugs, IMAGE.slug)
             return IMAGE.slug if main in rooms else main
     return IMAGE.slug
@@ -383,7 +384,7 @@ def _holds(task: Task, slugs: Iterable[str]) -> bool:
 
 def _matched(
     folder: Path,
-    found: Entries,
+    listing: Entries,
     socket: str,
     rooms: Mapping[str, Path],
     recursive: bool,
@@ -391,41 +392,41 @@ def _matched(
     beside: Mapping[str, Path] = MappingProxyType({}),
 ) -> FolderIndex:
     """Return images with the files of the same name in the folders of other sockets."""
-    views = pairs or (by_name(found) if socket == VIEW else Views(found))
-    found = views.found
-    if not found.images:
-        end = f"; {summary(found.skipped)}" if found.skipped else ""
+    views = pairs or (by_name(listing) if socket == VIEW else Views(listing))
+    listing = views.listing
+    if not listing.images:
+        end = f"; {summary(listing.skipped)}" if listing.skipped else ""
         raise InputError(f"{folder}: expected images ({', '.join(READABLE)}), found none{end}")
     # `<name>_label`, as published simulators call labels
-    names = {} if LABELS.slug in rooms else {key: f"{key}{LABEL}" for key in found.images}
-    labelled = {key: found.images[own] for key, own in names.items() if own in found.images}
-    images = {k: v for k, v in found.images.items() if v not in labelled.values()}
-    found = replace(found, images=images)
+    names = {} if LABELS.slug in rooms else {key: f"{key}{LABEL}" for key in listing.images}
+    labelled = {key: listing.images[name] for key, name in names.items() if name in listing.images}
+    images = {k: v for k, v in listing.images.items() if v not in labelled.values()}
+    listing = replace(listing, images=images)
     fused = {key: {views.slug: path} for key, path in views.fused.items()}
     items = {
         key: Item(case_name(key), path, fused.get(key, {}), socket=socket)
-        for key, path in found.images.items()
+        for key, path in listing.images.items()
     }
     notes = [*views.notes, *(_notes(items.values(), views.slug, ()) if views.fused else ())]
-    skipped = dict(found.skipped)
+    skipped = dict(listing.skipped)
     for key, path in labelled.items():
         items[key] = replace(items[key], files={**items[key].files, LABELS.slug: path})
     if labelled:
         notes += _notes(items.values(), LABELS.slug, ())
     for slug, room in rooms.items():
-        given = {} if slug == socket else _files(room, slug, recursive, skipped)
-        given = {k if k in items else k.removesuffix(LABEL): path for k, path in given.items()}
-        if not given:
+        paths = {} if slug == socket else _files(room, slug, recursive, skipped)
+        paths = {k if k in items else k.removesuffix(LABEL): path for k, path in paths.items()}
+        if not paths:
             continue
-        orphans = sorted(set(given) - set(items))
-        if len(orphans) == len(given):
-            image, file = next(iter(found.images.values())), given[orphans[0]]
+        orphans = sorted(set(paths) - set(items))
+        if len(orphans) == len(paths):
+            image, file = next(iter(listing.images.values())), paths[orphans[0]]
             raise InputError(
                 f"{room}: no file is named like an image; expected for example "
                 f"{image.stem}{file.suffix}, found {file.name}"
             )
-        for key in set(given) & set(items):
-            items[key] = replace(items[key], files={**items[key].files, slug: given[key]})
+        for key in set(paths) & set(items):
+            items[key] = replace(items[key], files={**items[key].files, slug: paths[key]})
         notes += _notes(items.values(), slug, orphans)
     for name, room in beside.items():
         for key in (files := entries(room).images).keys() & items.keys():
@@ -443,9 +444,9 @@ def _files(room: Path, slug: str, recursive: bool, skipped: dict[str, str]) -> d
         names = [path.relative_to(room).with_suffix("").as_posix() for path in paths]
         keys = [unicodedata.normalize("NFC", name) for name in names]
         return one_per_name(room, zip(keys, paths, strict=True))
-    found = entries(room, recursive=recursive)
-    skipped |= {f"{room.name}/{name}": reason for name, reason in found.skipped.items()}
-    return found.images
+    listing = entries(room, recursive=recursive)
+    skipped |= {f"{room.name}/{name}": reason for name, reason in listing.skipped.items()}
+    return listing.images
 
 
 def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str]:
@@ -469,11 +470,11 @@ def _sequences(sequences: Sequence[Path]) -> FolderIndex:
     sliced = 0
     for sequence in sequences:
         truth = sequence.with_name(f"{sequence.name}_GT") / "SEG"
-        own: Mapping[str, Scalar] = {"sequence": sequence.name} if len(sequences) > 1 else {}
-        found = entries(sequence)
+        conditions: Mapping[str, Scalar] = {"sequence": sequence.name} if len(sequences) > 1 else {}
+        listing = entries(sequence)
         planes = {match[1] for path in truth.glob("*") if (match := PLANE.match(path.name))}
-        skipped |= {f"{sequence.name}/{name}": why for name, why in found.skipped.items()}
-        for path in found.images.values():
+        skipped |= {f"{sequence.name}/{name}": why for name, why in listing.skipped.items()}
+        for path in listing.images.values():
             match = FRAME.fullmatch(path.name)
             if match is None:
                 raise InputError(f"{path}: expected frames named t000.tif, t001.tif, ...")
@@ -481,7 +482,7 @@ def _sequences(sequences: Sequence[Path]) -> FolderIndex:
             sliced += match[1] in planes and not whole.is_file()
             name = f"{sequence.name}_{path.stem}"
             files = {LABELS.slug: whole} if whole.is_file() else {}
-            items.append(Item(name, path, files, own))
+            items.append(Item(name, path, files, conditions))
     if not items:
         raise InputError(f"{sequences[0]}: expected frames t000.tif, ..., found none")
     notes = ["DET is computed on the segmentation masks (SEG), not on the tracking markers (TRA)."]

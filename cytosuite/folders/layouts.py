@@ -60,13 +60,13 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     rules, plain = rules or read_rules(folder), (folder / "labels").is_dir()
     every = (_of_coco, _by_phase, _by_image, _by_class, _beside, _of_rois)
     layouts = (_of_rois,) if plain else every
-    found = next((pairs for layout in layouts if (pairs := layout(folder, rules))), None)
-    if found is None:
+    pairs = next(filter(None, (layout(folder, rules) for layout in layouts)), None)
+    if pairs is None:
         if (folder / RULES).exists() and not plain:
             raise InputError(f"{folder}: {RULES} is for masks; expected {LAYOUTS}, found neither")
         return Annotations()
-    images = _by_key(folder, "image", found[0], rules)
-    labels = _by_key(folder, "mask", found[1], rules)
+    images = _by_key(folder, "image", pairs[0], rules)
+    labels = _by_key(folder, "mask", pairs[1], rules)
     for key in sorted(images.keys() ^ labels.keys(), key=natural):
         (here, name, _), lacks = (images | labels)[key], "masks" if key in images else "an image"
         line = f"{here}: expected {lacks} named exactly {name}, found none"
@@ -74,37 +74,37 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     items = []
     for key in sorted(images, key=natural):
         (image, _, facts), (masks, *_) = images[key], labels[key]
-        own = replace(masks, image=image)
+        labelled = replace(masks, image=image)
         facts = {**_class_of(masks), **_part_of(image.parent), **facts}
         facts = {name: cell_of(image, text) for name, text in facts.items()}
-        items.append(Annotated(key, image, own, facts))
-    taken = {path for own in items for path in (own.image, *own.labels.files)}
+        items.append(Annotated(key, image, labelled, facts))
+    taken = {path for pair in items for path in (pair.image, *pair.labels.files)}
     tops = {path.relative_to(folder).parts[0] for path in taken}
     rest = [path for path in (*_images(folder), *_folders(folder)) if path.name not in tops]
-    odd = [str(path.relative_to(folder)) for _, path in found[0] if path not in taken]
+    odd = [str(path.relative_to(folder)) for _, path in pairs[0] if path not in taken]
     skipped = {f"{p.name}/" if p.is_dir() else p.name: "no image with masks" for p in rest}
     return Annotations(items, {**skipped, **dict.fromkeys(odd, f"does not fit pairs in {RULES}")})
 
 
 def _by_key(
-    folder: Path, noun: str, given: Sequence[tuple[str, Place]], rules: MaskRules
+    folder: Path, noun: str, files: Sequence[tuple[str, Place]], rules: MaskRules
 ) -> dict[str, tuple[Place, str, dict[str, str]]]:
     """Return places, names and conditions by key; images that do not fit `pairs` are left out."""
-    found: dict[str, tuple[Place, str, dict[str, str]]] = {}
-    names = [unicodedata.normalize("NFC", name) for name, _ in given]
-    for (_, place), named in zip(given, rules.named(names), strict=True):
+    by_key: dict[str, tuple[Place, str, dict[str, str]]] = {}
+    names = [unicodedata.normalize("NFC", name) for name, _ in files]
+    for (_, place), named in zip(files, rules.named(names), strict=True):
         if named is None and noun == "mask":
             raise InputError(f"{place}: expected a name that fits pairs = {rules.pairs!r}")
         if named is None:
             continue
-        own, facts = named
-        if (key := case_name(own)) in found:
-            two = (Path(str(own)).relative_to(folder) for own in (found[key][0], place))
+        base, facts = named
+        if (key := case_name(base)) in by_key:
+            two = (Path(str(source)).relative_to(folder) for source in (by_key[key][0], place))
             raise InputError(
                 f"{folder}: expected one {noun} named {key}, found {' and '.join(map(str, two))}"
             )
-        found[key] = place, own, facts
-    return found
+        by_key[key] = place, base, facts
+    return by_key
 
 
 def _by_phase(folder: Path, rules: MaskRules) -> Pairs | None:
@@ -113,11 +113,12 @@ def _by_phase(folder: Path, rules: MaskRules) -> Pairs | None:
     labels: list[tuple[str, Masks]] = []
     for phase, (end, others) in product(PHASES, ENDS.items()):
         room, homes = folder / f"{phase}_{end}", [folder / f"{phase}_{name}" for name in others]
-        home = next((own for own in homes if own.is_dir()), None)
+        home = next((path for path in homes if path.is_dir()), None)
         if room.is_dir() and home is not None:
             images += [(f"{phase}/{key_of(path)}", path) for path in _images(room)]
-            found = ((f"{phase}/{key_of(path)}", path) for path in _images(home))
-            labels += [(name, Masks(folder, path, rules)) for name, path in found]
+            labels += [
+                (f"{phase}/{key_of(path)}", Masks(folder, path, rules)) for path in _images(home)
+            ]
     return (images, labels) if images or labels else None
 
 
@@ -165,9 +166,10 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
     """Return the masks in a folder, and in a folder per class."""
 
     def mask(path: Path, kind: str = "") -> ObjectMask:
+        """Return the mask in a file, with its class."""
         return ObjectMask(path, path.name, kind, partial(pixels_of_file, path, rules.threshold))
 
-    found = [mask(path) for path in _images(home)]
+    masks = [mask(path) for path in _images(home)]
     left = Counter[str]()
     for inner in _folders(home):
         paths, kind = _images(inner), rules.class_of(inner, inner.name)
@@ -175,8 +177,8 @@ def _masks(folder: Path, home: Path, rules: MaskRules) -> Masks:
             raise InputError(f"{deeper[0]}: expected masks in {inner}, found a folder")
         left["empty folders"] += not paths
         left["excluded"] += len(paths) if kind is None else 0
-        found += [mask(path, kind) for path in paths if kind is not None]
-    return Masks(folder, home, rules, found, left)
+        masks += [mask(path, kind) for path in paths if kind is not None]
+    return Masks(folder, home, rules, masks, left)
 
 
 def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
@@ -191,21 +193,21 @@ def _beside(folder: Path, rules: MaskRules) -> Pairs | None:
 
 
 def _of_rois(folder: Path, rules: MaskRules) -> Pairs | None:
-    """Return images and files of ROIs beside them, in ``labels`` or in ``rois``.
+    """Return images and files of ROIs: next to them, in ``labels`` or in ``rois``.
 
-    Label images in ``labels`` are those of images without ROIs.
+    Images without ROIs take label images in ``labels``.
     """
     room, home = folder / "images", folder / "labels"
     images = [(key_of(path), path) for path in readable(room if room.is_dir() else folder)]
     names = [name for name, _ in images]
-    found = [(place, roi_files(place, names)) for place in (folder, room, home, folder / "rois")]
-    found = [(place, files) for place, files in found if files]
-    if len(found) > 1:
-        both = " and ".join(str(place) for place, _ in found)
+    places = (folder, room, home, folder / "rois")
+    files_by_place = [(place, files) for place in places if (files := roi_files(place, names))]
+    if len(files_by_place) > 1:
+        both = " and ".join(str(place) for place, _ in files_by_place)
         raise InputError(f"{folder}: expected ROIs in one folder, found them in {both}")
-    if not found:
+    if not files_by_place:
         return None
-    rois = {unicodedata.normalize("NFC", name): path for name, path in found[0][1].items()}
+    rois = {unicodedata.normalize("NFC", name): path for name, path in files_by_place[0][1].items()}
     drawn = {key_of(path): path for path in _images(home)}
     if not {*names} & {*rois}:
         return None
@@ -223,31 +225,36 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
     files = {path: content for path in places if (content := read_coco(path))}
     if not files:
         return None
-    known = defaultdict[str, list[Path]](list)
+    paths = defaultdict[str, list[Path]](list)
     for path in sorted(filter(_is_image, folder.rglob("*"))):
-        known[path.name].append(path)
+        paths[path.name].append(path)
     images: list[tuple[str, Path]] = []
     labels: list[tuple[str, Masks]] = []
     for file, content in files.items():
-        kinds = {own.id: rules.class_of(file, own.name) for own in content.categories}
-        sizes = {own.id: (own.height, own.width) for own in content.images}
+        kinds = {
+            category.id: rules.class_of(file, category.name) for category in content.categories
+        }
+        sizes = {image.id: (image.height, image.width) for image in content.images}
         masks = {number: (list[ObjectMask](), Counter[str]()) for number in sizes}
-        for own in sorted(content.annotations, key=lambda own: natural(str(own.id))):
-            if own.image_id not in sizes:
-                raise InputError(f"{file}: annotation {own.id} is of no image: {own.image_id}")
-            if kinds and own.category_id not in kinds:
-                wanted = f"a category of the file, like {min(kinds)}, found {own.category_id}"
-                raise InputError(f"{file}: annotation {own.id}: expected {wanted}")
-            kind, (found, left) = kinds.get(own.category_id, ""), masks[own.image_id]
-            if own.iscrowd or kind is None:
-                left["crowds" if own.iscrowd else "excluded"] += 1
+        for annotation in sorted(content.annotations, key=lambda entry: natural(str(entry.id))):
+            where = f"{file}: annotation {annotation.id}"
+            if annotation.image_id not in sizes:
+                raise InputError(f"{where} is of no image: {annotation.image_id}")
+            if kinds and annotation.category_id not in kinds:
+                raise InputError(
+                    f"{where}: expected a category of the file, like {min(kinds)}, found "
+                    f"{annotation.category_id}"
+                )
+            kind, (drawn, left) = kinds.get(annotation.category_id, ""), masks[annotation.image_id]
+            if annotation.iscrowd or kind is None:
+                left["crowds" if annotation.iscrowd else "excluded"] += 1
             else:
-                size, where = sizes[own.image_id], f"{file}: annotation {own.id}"
-                draw = partial(pixels_of_annotation, where, own.segmentation, size)
-                found.append(ObjectMask(file, str(own.id), kind, draw))
+                size = sizes[annotation.image_id]
+                draw = partial(pixels_of_annotation, where, annotation.segmentation, size)
+                drawn.append(ObjectMask(file, str(annotation.id), kind, draw))
         for image in content.images:
             end = PurePosixPath(image.file_name)
-            fits = [p for p in known[end.name] if p.parts[-len(end.parts) :] == end.parts]
+            fits = [p for p in paths[end.name] if p.parts[-len(end.parts) :] == end.parts]
             if len(fits) != 1:
                 names = " and ".join(str(path.relative_to(folder)) for path in fits) or "none"
                 raise InputError(f"{file}: expected one image {image.file_name}, found {names}")
@@ -259,8 +266,8 @@ def _of_coco(folder: Path, rules: MaskRules) -> Pairs | None:
 
 def _visible(folder: Path) -> list[Path]:
     """Return the visible entries of a folder in natural order, none where it is missing."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted((p for p in found if p.name[0] != "."), key=lambda path: natural(path.name))
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted((p for p in paths if p.name[0] != "."), key=lambda path: natural(path.name))
 
 
 def _is_image(path: Path) -> bool:

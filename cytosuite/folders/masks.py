@@ -86,8 +86,9 @@ def pixels_of_file(path: Path, threshold: float | None, canvas: Canvas) -> Pixel
     """Return the pixels of a mask file above the threshold; InputError for another shape."""
     array = read_grey(path).array
     if array.shape != canvas.shape:
-        expected = f"a mask must have the image's shape {canvas.shape}"
-        raise InputError(f"{path}: {expected}, found {array.shape}")
+        raise InputError(
+            f"{path}: a mask must have the image's shape {canvas.shape}, found {array.shape}"
+        )
     level = float(array.max(initial=0)) / 2 if threshold is None else threshold
     # Whole numbers compare with whole ones ten times as fast, to the same end.
     above = array > (level if array.dtype.kind == "f" else floor(level))
@@ -109,7 +110,7 @@ def _of_label_image(path: Path, shape: Shape) -> list[ObjectMask]:
     pixels = pixels[np.argsort(flat[pixels], kind="stable")]
     numbers, starts = np.unique(flat[pixels], return_index=True)
     parts = zip(numbers, np.split(pixels, starts)[1:], strict=True)
-    return [ObjectMask(path, str(n), "", partial(_known, own)) for n, own in parts]
+    return [ObjectMask(path, str(number), "", partial(_known, part)) for number, part in parts]
 
 
 def _of_rois(path: Path, image: Path, shape: Shape) -> tuple[list[ObjectMask], dict[str, int]]:
@@ -118,8 +119,10 @@ def _of_rois(path: Path, image: Path, shape: Shape) -> tuple[list[ObjectMask], d
     with suppress(InputError):  # colours, and files without a header, are no hyperstacks
         geometry = header(image)
         channels = dict(zip(geometry.axes, geometry.shape, strict=True)).get("C", 1)
-    found, left = read_rois(path, shape, channels)
-    return [ObjectMask(path, n, "", partial(_known, own), label) for n, label, own in found], left
+    rois, left = read_rois(path, shape, channels)
+    return [
+        ObjectMask(path, name, "", partial(_known, pixels), label) for name, label, pixels in rois
+    ], left
 
 
 def _known(pixels: Pixels, _: Canvas) -> Pixels:
@@ -147,7 +150,7 @@ class Combined(NamedTuple):
     @property
     def classes(self) -> dict[int, str]:
         """Classes of the labels that have one."""
-        return {own.id: own.kind for own in self.objects if own.id and own.kind}
+        return {row.id: row.kind for row in self.objects if row.id and row.kind}
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +176,8 @@ class Masks:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files from which the labels are made."""
-        own = [path for path in (self.parent / RULES, self.place) if path.is_file()]
-        return tuple(dict.fromkeys([*own, *(mask.path for mask in self.objects or ())]))
+        paths = [path for path in (self.parent / RULES, self.place) if path.is_file()]
+        return tuple(dict.fromkeys([*paths, *(mask.path for mask in self.objects or ())]))
 
     @property
     def classes(self) -> Counter[str]:
@@ -239,9 +242,9 @@ def combine(
                 pixels = pixels[(under == 0) | (drawn[under] >= drawn[number])]
         flat[pixels] = number
     areas, left = drawn[1:], np.bincount(flat, minlength=drawn.size)[1:]
-    given = np.array([mask.label for mask in masks], np.int64)
-    free = given.max(initial=0) + np.cumsum((left >= least) & (given == 0))
-    ids = np.where(left >= least, np.where(given > 0, given, free), 0)
+    labelled = np.array([mask.label for mask in masks], np.int64)
+    free = labelled.max(initial=0) + np.cumsum((left >= least) & (labelled == 0))
+    ids = np.where(left >= least, np.where(labelled > 0, labelled, free), 0)
     pieces = np.where(ids > 0, _pieces(flat.reshape(shape), len(masks)), 0)
     dtype = np.uint16 if ids.max(initial=0) < 2**16 else np.uint32
     labels = np.concatenate([[0], ids]).astype(dtype)[flat.reshape(shape)]

@@ -29,13 +29,15 @@ def one_per_name(place: object, files: Iterable[tuple[str, Path]]) -> dict[str, 
     firsts: dict[str, Path] = {}
     for name, path in files:
         if (first := firsts.setdefault(name, path)) != path:
-            pair = f"{first.name} and {path.name}"
-            raise InputError(f"{place}: expected one file named {name}, found {pair}; remove one")
+            raise InputError(
+                f"{place}: expected one file named {name}, found {first.name} and {path.name}; "
+                "remove one"
+            )
     return firsts
 
 
 def readable(folder: Path) -> list[Path]:
-    """Return the images of all formats in a folder, sorted, pictures without those of an image."""
+    """Return the images of all formats in a folder, sorted, but pictures of an image."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else ()
     files = [path for path in paths if path.suffix.lower() in READABLE and path.name[0] != "."]
     images = {image_name(path) for path in files if format_of(path) is not PICTURE}

@@ -32,23 +32,25 @@ def trace(plane: NDArray[Any]) -> Iterator[tuple[int, list[Path]]]:
         """Return the pixel at one side of every corner of the grid."""
         return window[south : south + height, east : east + width]
 
-    found = []
+    by_side = []
     for south, east in product((0, 1), (0, 1)):
-        own = pixels(south, east)
-        beside, below = own == pixels(south, 1 - east), own == pixels(1 - south, east)
-        whole = beside & (own == pixels(1 - south, 1 - east))  # no corner: a straight line or none
-        y, x = np.nonzero((own != 0) & (beside == below) & ~whole)
-        found.append((own[y, x], y, x, 2 * y - south, 2 * x + east))
-    label, y, x, down, right = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        centre = pixels(south, east)
+        beside, below = centre == pixels(south, 1 - east), centre == pixels(1 - south, east)
+        whole = beside & (
+            centre == pixels(1 - south, 1 - east)
+        )  # no corner: a straight line or none
+        y, x = np.nonzero((centre != 0) & (beside == below) & ~whole)
+        by_side.append((centre[y, x], y, x, 2 * y - south, 2 * x + east))
+    label, y, x, down, right = (np.concatenate(parts) for parts in zip(*by_side, strict=True))
     # Sorted along a line of the grid, every second corner begins an edge of its label.
     across, along = (_paired(np.lexsort(k)) for k in ((right, y, label), (down, x, label)))
     first, order = _cycles(along[across])
-    kept = np.flatnonzero(first < first[across])  # each outline is a cycle, and its reverse
-    kept = kept[np.lexsort((order[kept], first[kept], label[kept]))]
-    corners = np.stack([kept, across[kept]], 1).ravel()
+    edges = np.flatnonzero(first < first[across])  # each outline is a cycle, and its reverse
+    edges = edges[np.lexsort((order[edges], first[edges], label[edges]))]
+    corners = np.stack([edges, across[edges]], 1).ravel()
     points = np.stack([x[corners], y[corners]], 1)
-    starts = np.flatnonzero(np.diff(first[kept], prepend=-1))
-    parts = zip(label[kept[starts]], np.split(points, 2 * starts)[1:], strict=True)
+    starts = np.flatnonzero(np.diff(first[edges], prepend=-1))
+    parts = zip(label[edges[starts]], np.split(points, 2 * starts)[1:], strict=True)
     for name, group in groupby(parts, key=lambda part: int(part[0])):
         yield name, [path for _, path in group]
 
@@ -88,7 +90,7 @@ def box_of(paths: Sequence[Path]) -> Box:
 
 
 def fill(paths: Sequence[Path], shape: tuple[int, ...], canvas: Canvas | None = None) -> Pixels:
-    """Return the places in a flat plane of pixels whose centres lie inside outlines (even-odd).
+    """Return the places in a flat plane of pixels with their centres in outlines (even-odd).
 
     ImageJ fills the same pixels, but where a horizontal edge goes through centres. They count on
     the canvas, of which the plane is a part. InputError for an outline that no program draws.

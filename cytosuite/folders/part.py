@@ -42,10 +42,10 @@ class Part:
 
     def channel_of(self, path: Path, names: Sequence[str]) -> tuple[int, str]:
         """Return the number of the channel with a wanted name, number or stain, and a warning."""
-        wanted = self.channel
-        if wanted in names and names.count(wanted) == 1:
-            return names.index(wanted), ""
-        shown = [channel_of(name) or name for name in names if wanted is None]
+        channel = self.channel
+        if channel in names and names.count(channel) == 1:
+            return names.index(channel), ""
+        shown = [channel_of(name) or name for name in names if channel is None]
         stain = next((word for word in self.stains if word in shown), "")
         if len(names) > 1 and stain and shown.count(stain) == 1:
             number = shown.index(stain)
@@ -53,7 +53,7 @@ class Part:
                 f"channel taken: {names[number]} of {', '.join(names)}, since the name means "
                 f"{stain}; --channel-index takes another"
             )
-        return _chosen(path, "channel", "--channel-index", names, wanted)
+        return _chosen(path, "channel", "--channel-index", names, channel)
 
     def frame_of(self, path: Path, count: int) -> tuple[int, str]:
         """Return the number of the wanted frame, and a warning."""
@@ -61,20 +61,20 @@ class Part:
 
 
 def _chosen(
-    path: Path, noun: str, option: str, names: Sequence[str], wanted: int | str | None
+    path: Path, noun: str, option: str, names: Sequence[str], choice: int | str | None
 ) -> tuple[int, str]:
     """Return a wanted number, or 0 where there is no choice, and a warning if it is another."""
     if len(names) == 1:
         only = f"the file has one {noun} {names[0]}".strip()
-        return 0, "" if wanted in {None, 0, "0", EVERY} else f"{option} {wanted} not used: {only}"
-    if str(wanted).isdecimal() and int(wanted or 0) < len(names):
-        return int(wanted or 0), ""
+        return 0, "" if choice in {None, 0, "0", EVERY} else f"{option} {choice} not used: {only}"
+    if str(choice).isdecimal() and int(choice or 0) < len(names):
+        return int(choice or 0), ""
     listed = [f"{number} {name}".strip() for number, name in enumerate(names)]
-    found = f"{len(names)} {noun}s "
-    found += f"({', '.join(listed if len(listed) < 9 else [*listed[:3], '...', listed[-1]])})"
-    if wanted is None:
-        raise InputError(f"{path}: found {found}; choose one with {option}")
-    raise InputError(f"{path}: found {found}, and not {wanted}; see {option}")
+    choices = f"{len(names)} {noun}s "
+    choices += f"({', '.join(listed if len(listed) < 9 else [*listed[:3], '...', listed[-1]])})"
+    if choice is None:
+        raise InputError(f"{path}: found {choices}; choose one with {option}")
+    raise InputError(f"{path}: found {choices}, and not {choice}; see {option}")
 
 
 def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = False) -> Volume:
@@ -137,7 +137,7 @@ def _opened(path: Path, part: Part) -> Any:  # noqa: ANN401 - a BioImage
         raise InputError(f"{path}: {suffix} {lack}")
     from bioio import BioImage
 
-    logging.getLogger("bioio").addHandler(logging.NullHandler())  # it repeats what it raises
+    logging.getLogger("bioio").addHandler(logging.NullHandler())  # it repeats its errors
     image = BioImage(path, reader=import_module(MODULES[suffix]).Reader)
     image.set_scene(_chosen(path, "scene", "--scene", image.scenes, part.scene)[0])
     return image
@@ -166,15 +166,15 @@ def read_microscope(path: Path, part: Part) -> Volume:
 
 def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
     """Return µm per voxel of the axes for which the file gives one."""
-    found = {}
+    sizes = {}
     properties = image.dimension_properties
     for axis in SPATIAL:
         size = getattr(image.physical_pixel_sizes, axis)
         unit = getattr(getattr(properties, axis, None), "unit", None)
         if size is not None and np.isfinite(size) and size > 0:
             # Readers give µm where they give no unit.
-            found[axis] = float(size * (1 * unit).to("micrometer").magnitude if unit else size)
-    return found
+            sizes[axis] = float(size * (1 * unit).to("micrometer").magnitude if unit else size)
+    return sizes
 
 
 def _volume(array: NDArray[Any], sizes: dict[str, float], name: str, source: str) -> Volume:

@@ -60,14 +60,14 @@ def point_files(path: Path) -> dict[str, Path]:
         return {}  # an OME-Zarr
     home = path / "points" if (path / "points").is_dir() else path
     files = [home] if home.is_file() else sorted(home.glob("*"))
-    applied = [file for file in files if file.stem.endswith(END)]  # beside records and tables
+    applied = [file for file in files if file.stem.endswith(END)]  # among records and tables
     images = home is path and any(file.suffix.lower() in READABLE for file in files)
-    found = applied or [file for file in files if not images and is_points(file)]
-    return one_per_name(home, ((key_of(file).removesuffix(END), file) for file in found))
+    tables = applied or [file for file in files if not images and is_points(file)]
+    return one_per_name(home, ((key_of(file).removesuffix(END), file) for file in tables))
 
 
 def _delimiter(text: str) -> str:
-    """Return a semicolon or a comma, of which the first line has more."""
+    """Return the sign that the first line has more of, a semicolon or a comma."""
     head, _, _ = text.partition("\n")
     return ";" if head.count(";") > head.count(",") else ","
 
@@ -82,29 +82,32 @@ def _points(table: Iterator[list[str]], spacing: tuple[float, ...]) -> Points:
     depth = [name.format("z") for name in PLACES if len(spacing) == 2]
     for name in [name for name in (*FRAMES, *depth) if name in columns]:
         if len(values := {row.get(name, "").strip() for row in rows}) > 1:
-            one = f"the points of one image, so one value in the column {name}"
-            raise InputError(f"expected {one}, found {len(values)}; give each a table of its own")
+            raise InputError(
+                f"expected the points of one image, so one value in the column {name}, found "
+                f"{len(values)}; give each a table of its own"
+            )
     places, scales = [], []
     for axis, step in zip("zyx"[3 - len(spacing) :], spacing, strict=True):
-        known = [name.format(axis) for name in PLACES if name.format(axis) in columns]
-        if not known:
-            found = ", ".join(name[:40] for name in columns[:12])
-            wanted = f"expected a column {axis} (pixels) or {axis}_um"
-            raise InputError(f"{wanted}, found {found or 'an empty file'}")
-        places.append(_column(rows, known[0], A_NUMBER))
-        scales.append(step if known[0].endswith("_um") else 1.0)
+        fitting = [name.format(axis) for name in PLACES if name.format(axis) in columns]
+        if not fitting:
+            names = ", ".join(name[:40] for name in columns[:12])
+            raise InputError(
+                f"expected a column {axis} (pixels) or {axis}_um, found {names or 'an empty file'}"
+            )
+        places.append(_column(rows, fitting[0], A_NUMBER))
+        scales.append(step if fitting[0].endswith("_um") else 1.0)
     array = np.array(places).T.reshape(-1, len(spacing)) / np.array(scales)
-    given: dict[str, Any] = {}
-    for key, names, kind in (
+    fields: dict[str, Any] = {}
+    for key, choices, kind in (
         ("cells", ("cell",), A_WHOLE),
         ("photons", ("photons",), A_NUMBER),
         ("confidence", CHANCES, A_NUMBER),
     ):
-        for name in [name for name in names if name in columns][:1]:
-            given[key] = _column(rows, name, kind)
+        for name in [name for name in choices if name in columns][:1]:
+            fields[key] = _column(rows, name, kind)
     for name in [name for name in NAMES if name in columns][:1]:
-        given["names"] = [row.get(name) or str(n) for n, row in enumerate(rows, start=1)]
-    return Points(array, spacing, **given)
+        fields["names"] = [row.get(name) or str(n) for n, row in enumerate(rows, start=1)]
+    return Points(array, spacing, **fields)
 
 
 def _column(rows: Rows, name: str, kind: "Kind") -> list[Any]:
@@ -113,8 +116,9 @@ def _column(rows: Rows, name: str, kind: "Kind") -> list[Any]:
     for number, row in enumerate(rows, start=2):
         text = row.get(name, "").strip() or empty
         if (value := parse(text)) is None:
-            line = f"line {number}: expected {words} in the column {name}"
-            raise InputError(f"{line}, found {text[:40]!r}")
+            raise InputError(
+                f"line {number}: expected {words} in the column {name}, found {text[:40]!r}"
+            )
         values.append(value)
     return values
 

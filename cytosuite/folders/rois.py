@@ -36,7 +36,7 @@ FARTHEST = 60535  # pixels: ImageJ takes larger places in a file for negative on
 LABELS = 2**31  # labels of ROIs are less
 LARGEST = 16 * CORNERS  # bytes of a ROI: three numbers and more for each corner
 BYTES, ENTRIES = 2**29, 2**18  # of all ROIs of an image
-# What the libraries raise for altered bytes.
+# Errors of the libraries for altered bytes.
 WRONG = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 logging.getLogger("roifile").addHandler(logging.NullHandler())  # we refuse or count instead
 
@@ -76,8 +76,10 @@ def write_rois(path: Path, labels: Volume) -> None:
     """
     array, volume = labels.array, labels.axes == "ZYX"
     if labels.axes not in ("YX", "ZYX") or array.dtype.kind not in "ui":
-        found = f"axes {labels.axes} of {array.dtype}"
-        raise InputError(f"expected labels of a plane or volume, whole numbers, found {found}")
+        raise InputError(
+            "expected labels of a plane or volume, whole numbers, found "
+            f"axes {labels.axes} of {array.dtype}"
+        )
     if max(array.shape[-2:]) > FARTHEST:
         raise InputError(f"expected at most {FARTHEST} pixels, as ROIs hold, found {array.shape}")
     with atomic(path) as temporary, ZipFile(temporary, "w") as archive:
@@ -108,11 +110,13 @@ def _drawn(paths: Sequence[NDArray[Any]], name: str, position: int) -> bytes:
     places = {"left": left, "top": top, "right": right, "bottom": bottom, "position": position}
     if len(paths) == 1:
         places |= {"n_coordinates": len(corners)}
-        own = (corners - (left, top)).astype(np.int32)
-        roi = ImagejRoi(name=name, roitype=ROI_TYPE.TRACED, integer_coordinates=own, **places)
+        corner_steps = (corners - (left, top)).astype(np.int32)
+        roi = ImagejRoi(
+            name=name, roitype=ROI_TYPE.TRACED, integer_coordinates=corner_steps, **places
+        )
     else:  # in turn 0 and the first corner, 1 and a further one, 4 at the end
-        steps = [np.append(np.insert(path, 0, np.arange(len(path)) > 0, 1), 4) for path in paths]
-        shape = np.concatenate(steps).astype(np.float32)
+        parts = [np.append(np.insert(path, 0, np.arange(len(path)) > 0, 1), 4) for path in paths]
+        shape = np.concatenate(parts).astype(np.float32)
         places |= {"shape_roi_size": len(shape)}
         roi = ImagejRoi(name=name, roitype=ROI_TYPE.RECT, multi_coordinates=shape, **places)
     content: bytes = roi.tobytes()
@@ -143,10 +147,10 @@ def read_rois(
                 z = _checked(roi.z_position or (flat if ours else ceil(flat / channels)), shape)
                 part = _Part(z, pixels + z * shape[-2] * shape[-1])
                 (labelled[label] if label else others[name]).append(part)
-    found = [_joined(f"{label:04d}", label, labelled[label]) for label in sorted(labelled)]
+    objects = [_joined(f"{label:04d}", label, labelled[label]) for label in sorted(labelled)]
     for name in sorted(others, key=natural):
-        found += [_joined(name, 0, run) for run in _runs(others[name], volume=len(shape) == 3)]
-    return found, counts
+        objects += [_joined(name, 0, run) for run in _runs(others[name], volume=len(shape) == 3)]
+    return objects, counts
 
 
 class _Part(NamedTuple):
@@ -213,7 +217,7 @@ def _need(path: Path, truth: bool, expected: str) -> None:
 
 
 def _named(name: str) -> tuple[int, int]:
-    """Return the label and the plane in a name of ours or of ImageJ, 0 for what it lacks."""
+    """Return the label and the plane in a name of ours or of ImageJ, 0 where it lacks one."""
     if match := THEIRS.fullmatch(name):
         return 0, int(match[1])
     match = OURS.fullmatch(name)
@@ -224,11 +228,13 @@ def _named(name: str) -> tuple[int, int]:
 
 
 def _checked(z: int, shape: tuple[int, ...]) -> int:
-    """Return a plane from 0 by its position from 1, 0 of planes; InputError for no such one."""
+    """Return a plane from 0 by its position from 1, 0 of planes; InputError for no plane."""
     planes = 1 if len(shape) == 2 else shape[0]
     if z == 0 and planes > 1:
-        where = f"expected its position, plane 1 to {planes}, found none"
-        raise InputError(f"{where}; ROI Manager > Properties sets it")
+        raise InputError(
+            f"expected its position, plane 1 to {planes}, found none; ROI Manager > Properties "
+            "sets it"
+        )
     if not 0 <= z <= planes:
         raise InputError(f"expected it in plane 1 to {planes}, found it in {z}")
     return max(z - 1, 0)
@@ -246,11 +252,16 @@ def _pixels(roi: "ImagejRoi", canvas: Canvas, counts: Counter[str]) -> Pixels | 
         return None
     curved = drawn and bool(roi.options & ROI_OPTIONS.SPLINE_FIT)
     curved |= kind == ROI_TYPE.RECT and roi.rounded_rect_arc_size > 0
-    x, y = (roi.left, roi.right), (roi.top, roi.bottom)
-    paths = [np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])])]
+    box = [
+        (roi.left, roi.top),
+        (roi.right, roi.top),
+        (roi.right, roi.bottom),
+        (roi.left, roi.bottom),
+    ]
+    paths = [np.array(box)]
     if drawn or roi.composite:
         try:
-            paths = [np.asarray(own) for own in roi.coordinates(multi=True) if len(own)]
+            paths = [np.asarray(path) for path in roi.coordinates(multi=True) if len(path)]
         except NotImplementedError:
             curved = True
         except WRONG:

@@ -42,7 +42,7 @@ def named(place: Path, root: Path | None = None, *, rois: bool = False) -> dict[
 
 
 def bare_name(path: Path) -> str:
-    """Return the name by which a file belongs to others, of ROIs that of their image."""
+    """Return the name by which a file belongs to others, of ROIs their image's."""
     return name_of(path) or key_of(path)
 
 
@@ -65,7 +65,7 @@ def partners(names: Iterable[str], place: object, files: Mapping[str, Path]) -> 
 
 
 def _meanings(key: str) -> set[str]:
-    """Return a name, also without what programs add to it, and the number of its frame."""
+    """Return a name, also without its end ``_label``, and the number of its frame."""
     match = FRAME.fullmatch(key)
     return {key, key.removesuffix(LABEL), *([match[1]] if match else [])}
 

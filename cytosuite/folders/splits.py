@@ -23,7 +23,7 @@ OBJECTS = "objects.csv"  # classes of the objects in a folder
 MOST_WORDS = 12  # values of a condition that are counted
 PARTS: tuple[SplitName, ...] = ("train", "validate", "test")
 PART = "part"  # condition of an image in a folder that is divided
-Known = Mapping[str, Mapping[str, Scalar]]  # conditions by name of the case
+Conditions = Mapping[str, Mapping[str, Scalar]]  # conditions by name of the case
 Classes = Mapping[str, Counter[str]]  # objects of each class by name of the case
 
 
@@ -34,10 +34,11 @@ class SplitRule(Described):
     match: str | None = Field(None, min_length=1, description="pattern of names, like *_C03_*")
     where: dict[str, str | int | float] = Field({}, description="conditions and their values")
 
-    def takes(self, name: str, known: Mapping[str, Scalar]) -> bool:
+    def takes(self, name: str, conditions: Mapping[str, Scalar]) -> bool:
         """Return whether the rule fits an image; one without pattern and conditions fits all."""
         fits = all(
-            key in known and text_of(known[key]) == text_of(v) for key, v in self.where.items()
+            key in conditions and text_of(conditions[key]) == text_of(v)
+            for key, v in self.where.items()
         )
         return fits and (self.match is None or fnmatchcase(name, self.match))
 
@@ -85,7 +86,7 @@ class Division(NamedTuple):
     """Parts of images, their conditions, and lines with counts."""
 
     placed: Sequence[Placed]
-    known: Known
+    conditions: Conditions
     lines: Sequence[str]
 
 
@@ -100,68 +101,74 @@ def splits_of(source: Path) -> Splits | None:
     return read_splits(path) if path.is_file() else None
 
 
-def parts_of(known: Known) -> Splits | None:
+def parts_of(conditions: Conditions) -> Splits | None:
     """Return rules by the condition `PART` of images in folders like ``test_A``, None without."""
-    named = {str(own.get(PART)) for own in known.values()}
+    named = {str(facts.get(PART)) for facts in conditions.values()}
     rules = [SplitRule(part=part, where={PART: part}) for part in PARTS if part in named]
     return Splits(rules=tuple(rules)) if rules else None
 
 
-def divide(splits: Splits, known: Known, classes: Classes, place: object) -> Division:
+def divide(splits: Splits, conditions: Conditions, classes: Classes, place: object) -> Division:
     """Return the part of each image; InputError for a rule without images, or a torn group."""
-    known, groups = _grouped(splits, known, place)
-    placed = _folded(splits, groups, place) if splits.folds else _ruled(splits, known, place)
+    conditions, groups = _grouped(splits, conditions, place)
+    placed = _folded(splits, groups, place) if splits.folds else _ruled(splits, conditions, place)
     first: dict[str, Placed] = {}
-    for each in placed:
-        other = first.setdefault(groups[each.name], each)
-        if other.part != each.part:
+    for image in placed:
+        leader = first.setdefault(groups[image.name], image)
+        if leader.part != image.part:
             raise InputError(
-                f"{place}: {splits.group} {groups[each.name]} stands in two parts, {other.part} "
-                f"({other.name}) and {each.part} ({each.name}); let one rule take all of it"
+                f"{place}: {splits.group} {groups[image.name]} stands in two parts, {leader.part} "
+                f"({leader.name}) and {image.part} ({image.name}); let one rule take all of it"
             )
-    return Division(placed, known, _counts(placed, known, classes))
+    return Division(placed, conditions, _counts(placed, conditions, classes))
 
 
-def _grouped(splits: Splits, known: Known, place: object) -> tuple[Known, dict[str, str]]:
+def _grouped(
+    splits: Splits, conditions: Conditions, place: object
+) -> tuple[Conditions, dict[str, str]]:
     """Return conditions, also from names, and the group of each image; else InputError."""
-    found: dict[str, dict[str, Scalar]] = {}
+    by_image: dict[str, dict[str, Scalar]] = {}
     with at(place):
-        parts = groups_of(splits.names, [*known])
-    for (name, own), facts in zip(known.items(), parts, strict=True):
+        parts = groups_of(splits.names, [*conditions])
+    for (name, stated), facts in zip(conditions.items(), parts, strict=True):
         if facts is None:
             raise InputError(f"{place}: names: {name} does not fit {splits.names}")
-        found[name] = {**facts, **own}
-        if splits.group and splits.group not in found[name]:
+        by_image[name] = {**facts, **stated}
+        if splits.group and splits.group not in by_image[name]:
             raise InputError(
                 f"{place}: {name} has no {splits.group!r}, by which groups are kept together; "
                 f"give it in {CONDITIONS}, or by a group of that name in `names`"
             )
-    groups = {n: text_of(own[splits.group]) if splits.group else n for n, own in found.items()}
-    return found, groups
+    groups = {
+        name: text_of(facts[splits.group]) if splits.group else name
+        for name, facts in by_image.items()
+    }
+    return by_image, groups
 
 
-def _ruled(splits: Splits, known: Known, place: object) -> list[Placed]:
+def _ruled(splits: Splits, conditions: Conditions, place: object) -> list[Placed]:
     """Return the parts by the first rule that fits; InputError where one takes no image."""
     rules = [*splits.rules, REST]
     chosen = {
-        name: next(rule for rule in rules if rule.takes(name, own)) for name, own in known.items()
+        name: next(rule for rule in rules if rule.takes(name, facts))
+        for name, facts in conditions.items()
     }
-    like, own = next(iter(known.items()), ("", {}))
+    like, facts = next(iter(conditions.items()), ("", {}))
     for number, rule in enumerate(splits.rules, start=1):
-        if all(rule is not other for other in chosen.values()):
+        if all(rule is not taken for taken in chosen.values()):
             raise InputError(
-                f"{place}: rule {number} ({rule.part}: {rule}) takes none of {len(known)} images, "
-                f"like {like} ({', '.join(own) or 'no conditions'})"
+                f"{place}: rule {number} ({rule.part}: {rule}) takes none of {len(conditions)} "
+                f"images, like {like} ({', '.join(facts) or 'no conditions'})"
             )
     if all(rule.part != "train" for rule in chosen.values()):
-        raise InputError(f"{place}: the rules leave none of {len(known)} images for train")
+        raise InputError(f"{place}: the rules leave none of {len(conditions)} images for train")
     return [Placed(name, rule.part, str(rule)) for name, rule in chosen.items()]
 
 
 def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Placed]:
     """Return parts by folds of as many groups, give or take one: a new image may move others."""
     order = sorted(
-        set(groups.values()), key=lambda own: sha256(f"{splits.seed} {own}".encode()).digest()
+        set(groups.values()), key=lambda group: sha256(f"{splits.seed} {group}".encode()).digest()
     )
     if len(order) < splits.folds:
         noun = f"different values of {splits.group}" if splits.group else "images"
@@ -177,35 +184,35 @@ def _folded(splits: Splits, groups: Mapping[str, str], place: object) -> list[Pl
 
 def listed_classes(source: Path) -> dict[str, Counter[str]]:
     """Return the objects of each class in ``objects.csv``, as `cytosuite labels` writes it."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    classes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     path = home_of(source) / OBJECTS
     rows = read_table(path, strict=True) if path.is_file() else iter(())
     head = next(rows, [])
     for row in (dict(zip(head, cells, strict=False)) for cells in rows):
         if row.get("image") and row.get("class"):
-            found[row["image"]][cell_of(path, row["class"])] += 1
-    return found
+            classes[row["image"]][cell_of(path, row["class"])] += 1
+    return classes
 
 
-def _counts(placed: Iterable[Placed], known: Known, classes: Classes) -> list[str]:
+def _counts(placed: Iterable[Placed], conditions: Conditions, classes: Classes) -> list[str]:
     """Return lines with the number of images in each part, of each condition and each class."""
-    sizes = Counter(each.part for each in placed)
+    sizes = Counter(image.part for image in placed)
     tables = defaultdict[str, dict[str, Counter[str]]](lambda: {part: Counter() for part in PARTS})
     for name, part, _ in placed:
-        for key, value in known[name].items():
+        for key, value in conditions[name].items():
             tables[key][part][text_of(value)] += 1
         for word, number in classes.get(name, {}).items():
             tables["classes of objects"][part][word] += number
     lines = [", ".join(f"{sizes[part]} {part}" for part in PARTS)]
-    for title, own in tables.items():
-        texts = [", ".join(f"{w} {n}" for w, n in sorted(own[part].items())) for part in PARTS]
+    for title, table in tables.items():
+        texts = [", ".join(f"{w} {n}" for w, n in sorted(table[part].items())) for part in PARTS]
         words = (f"{part} {text or 'none'}" for part, text in zip(PARTS, texts, strict=True))
-        if len(set().union(*own.values())) <= MOST_WORDS:
+        if len(set().union(*table.values())) <= MOST_WORDS:
             lines.append(f"{title}: {'; '.join(words)}")
     return lines
 
 
 def split_rows(placed: Mapping[str, Iterable[Placed]]) -> list[tuple[str, ...]]:
     """Return the rows of ``splits.csv`` from images by folder, without images none."""
-    rows = [(*each, folder) for folder, own in placed.items() for each in own]
+    rows = [(*image, folder) for folder, images in placed.items() for image in images]
     return [(*Placed._fields, "folder"), *rows] if rows else []

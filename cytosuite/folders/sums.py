@@ -24,8 +24,8 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
     Grey values beyond the dtype are clipped, and their fraction stands in the metadata.
     """
     first, *others = map(_read, paths)
-    for path, other in zip(paths[1:], others, strict=True):
-        kinds = [f"{own.axes} {own.shape} {own.array.dtype}" for own in (first, other)]
+    for path, image in zip(paths[1:], others, strict=True):
+        kinds = [f"{volume.axes} {volume.shape} {volume.array.dtype}" for volume in (first, image)]
         if kinds[0] != kinds[1]:
             raise InputError(f"{path}: expected {kinds[0]} as in {paths[0]}, found {kinds[1]}")
     result, clipped = np.empty_like(first.array), 0
@@ -34,8 +34,8 @@ def weighted_sum(paths: Sequence[Path], weights: Sequence[float]) -> Volume:
     for start, stop in slab_bounds(result.shape, SLAB):
         part = slice(start, stop)
         total: NDArray[Any] = first.array[part] * exact(weights[0])
-        for own, weight in zip(others, weights[1:], strict=True):
-            total += own.array[part] * exact(weight)
+        for image, weight in zip(others, weights[1:], strict=True):
+            total += image.array[part] * exact(weight)
         if most is not None:
             np.rint(total, out=total)
             clipped += int(np.count_nonzero((total < most.min) | (total > most.max)))
@@ -49,6 +49,6 @@ def _read(path: Path) -> Volume:
     """Return an image, colours as channels."""
     if tuple(channels(path)[: len(COLOURS)]) != COLOURS:
         return read(path)
-    found = [read(path, {"C": number}) for number in range(len(COLOURS))]
-    array = np.stack([own.array for own in found])
-    return replace(found[0], array=array, axes=f"C{found[0].axes}")
+    colours = [read(path, {"C": number}) for number in range(len(COLOURS))]
+    array = np.stack([colour.array for colour in colours])
+    return replace(colours[0], array=array, axes=f"C{colours[0].axes}")
