@@ -46,14 +46,14 @@ def choice_warnings(selection: Selection, volume: Volume | None) -> list[str]:
 def _general(selection: Selection, facts: Mapping[str, Value]) -> Iterator[str]:
     """Yield a warning if a card for any image is taken in place of those for some."""
     card, general = selection.card, set(selection.general)
-    rivals = [other for other in selection.others if not other.left_out]
+    rivals = [rival for rival in selection.others if not rival.left_out]
     for key in selection.general:
-        made = [other for other in rivals if key in other.card.describes]
-        if made and all(key in other.broken for other in made):
+        describing = [rival for rival in rivals if key in rival.card.describes]
+        if describing and all(key in rival.broken for rival in describing):
             yield f"no model for {key}: none was made for {facts[key]!r}, {card.name} serves any"
             return
-    fitting = (other for other in rivals if not other.broken)
-    near = next((other for other in fitting if general - set(other.general)), None)
+    fitting = (rival for rival in rivals if not rival.broken)
+    near = next((rival for rival in fitting if general - set(rival.general)), None)
     if near is None:
         return
     lacking = [key for key in near.unknown if key not in card.describes]
@@ -74,47 +74,48 @@ def _contradictions(selection: Selection, facts: Mapping[str, Value]) -> list[st
     size = facts.get("spacing")
     if not isinstance(size, tuple):
         return []
-    cards = [found for found in (selection, *selection.others) if not found.broken]
-    sizes = [found.card.describes.get("spacing") for found in cards]
+    cards = [candidate for candidate in (selection, *selection.others) if not candidate.broken]
+    sizes = [candidate.card.describes.get("spacing") for candidate in cards]
     close = [
-        found
-        for found, own in zip(cards, sizes, strict=True)
-        if isinstance(own, tuple) and all(abs(step) <= SAME for step in _logs(size, own))
+        candidate
+        for candidate, edges in zip(cards, sizes, strict=True)
+        if isinstance(edges, tuple) and all(abs(step) <= SAME for step in _logs(size, edges))
     ]
     lines = []
-    for key in dict.fromkeys(key for found in cards for key in found.terms):
-        own = [found for found in cards if _agrees(key, found, facts)]
-        if own and close and not any(found in close for found in own):
+    for key in dict.fromkeys(key for candidate in cards for key in candidate.terms):
+        agreeing = [candidate for candidate in cards if _agrees(key, candidate, facts)]
+        if agreeing and close and not any(candidate in close for candidate in agreeing):
             lines.append(
-                f"{key} and voxel size contradictory: {facts[key]} is that of {own[0].card.name}, "
-                f"{_text(size)} µm that of {close[0].card.name}; {selection.card.name} was used"
+                f"{key} and voxel size contradictory: {facts[key]} is that of "
+                f"{agreeing[0].card.name}, {_text(size)} µm that of {close[0].card.name}; "
+                f"{selection.card.name} was used"
             )
     return lines
 
 
-def _agrees(key: str, found: Selection, facts: Mapping[str, Value]) -> bool:
-    own = found.card.describes.get(key)
-    if own is None or isinstance(own, tuple) or key not in facts:
+def _agrees(key: str, candidate: Selection, facts: Mapping[str, Value]) -> bool:
+    word = candidate.card.describes.get(key)
+    if word is None or isinstance(word, tuple) or key not in facts:
         return False
-    return distance(key, facts[key], own) == 0
+    return distance(key, facts[key], word) == 0
 
 
-def _logs(size: Sequence[float], own: Sequence[float]) -> list[float]:
+def _logs(size: Sequence[float], card: Sequence[float]) -> list[float]:
     """Return ``ln(image / card)`` of each edge, infinite where a card has an impossible one."""
-    return [log(a / b) if b > 0 else inf for a, b in pairs(size, own)]
+    return [log(a / b) if b > 0 else inf for a, b in pairs(size, card)]
 
 
 def _voxel_size(selection: Selection, volume: Volume) -> Iterator[str]:
-    own = selection.card.describes.get("spacing")
+    edges = selection.card.describes.get("spacing")
     if volume.spacing_is_assumed:
         yield f"{ASSUMED}: {_text(volume.spacing)} µm, not given by the file ({OVERRIDE})"
-    elif isinstance(own, tuple):
-        far = max(_logs(volume.spacing, own), key=abs, default=0.0)
+    elif isinstance(edges, tuple):
+        far = max(_logs(volume.spacing, edges), key=abs, default=0.0)
         if abs(far) > FAR:
             yield (
                 f"voxel size far from the model's: {_text(volume.spacing)} µm, up to "
-                f"{exp(abs(far)):.3g} times {'larger' if far > 0 else 'smaller'} than {_text(own)} "
-                f"µm of {selection.card.name}"
+                f"{exp(abs(far)):.3g} times {'larger' if far > 0 else 'smaller'} than "
+                f"{_text(edges)} µm of {selection.card.name}"
             )
 
 
@@ -126,9 +127,9 @@ def stretched(labels: Volume) -> str:
     """Return a warning if objects are longer along y than along x, or the other way round."""
     planes = labels.array.reshape(-1, *labels.shape[-2:])
     places = np.linspace(0, len(planes) - 1, min(len(planes), SECTIONS) + 2)[1:-1]
-    found = [_log_ratio(planes[place]) for place in np.unique(places.round().astype(int))]
+    sections = [_log_ratio(planes[place]) for place in np.unique(places.round().astype(int))]
     release(labels.array)
-    ratios = np.concatenate(found) + log(labels.spacing[-2] / labels.spacing[-1])
+    ratios = np.concatenate(sections) + log(labels.spacing[-2] / labels.spacing[-1])
     limit = log(STRETCHED.get(labels.axes, 1.5))
     if ratios.size < OBJECTS or abs(middle := float(np.median(ratios))) <= limit:
         return ""

@@ -12,7 +12,7 @@ from cytosuite.volume import Volume
 
 @dataclass
 class Gathered:
-    """Gathered of one case."""
+    """Facts of one case."""
 
     words: dict[str, str] = field(default_factory=dict)
     network_seconds: float | None = None  # None of an algorithm without a network
@@ -25,18 +25,18 @@ _facts: ContextVar[Gathered | None] = ContextVar("facts", default=None)
 @contextmanager
 def gathered() -> Iterator[Gathered]:
     """Keep the facts that the work within states; without this they are dropped."""
-    found = Gathered()
-    token = _facts.set(found)
+    facts = Gathered()
+    token = _facts.set(facts)
     try:
-        yield found
+        yield facts
     finally:
         _facts.reset(token)
 
 
 def state(**words: str) -> None:
     """State facts for the record: ``tool`` with its version, ``size`` given or estimated."""
-    if (found := _facts.get()) is not None:
-        found.words |= words
+    if (facts := _facts.get()) is not None:
+        facts.words |= words
 
 
 def noted(image: Volume, algorithm: str, facts: Mapping[str, Scalar]) -> Volume:
@@ -48,14 +48,14 @@ def noted(image: Volume, algorithm: str, facts: Mapping[str, Scalar]) -> Volume:
 @contextmanager
 def network() -> Iterator[None]:
     """Count the seconds of the work within as the network's; one within another counts once."""
-    found = _facts.get()
-    if found is None:
+    facts = _facts.get()
+    if facts is None:
         yield
         return
-    start, found._depth = time.perf_counter(), found._depth + 1
+    start, facts._depth = time.perf_counter(), facts._depth + 1
     try:
         yield
     finally:
-        found._depth -= 1
-        if not found._depth:
-            found.network_seconds = (found.network_seconds or 0.0) + time.perf_counter() - start
+        facts._depth -= 1
+        if not facts._depth:
+            facts.network_seconds = (facts.network_seconds or 0.0) + time.perf_counter() - start

@@ -60,15 +60,15 @@ def read_case(folder: Path, task: Task) -> Inputs:
                 values[socket.slug] = value
         elif (file := _only_image(path, socket)) is not None:
             files[socket.slug] = file
-    wanted = [socket.slug for socket in task.inputs if socket.is_volume]
-    if wanted and not files:
-        raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
-    given = values.get(ACQUISITION.slug, {})
+    slugs = [socket.slug for socket in task.inputs if socket.is_volume]
+    if slugs and not files:
+        raise InputError(f"{folder}: expected one of the images {', '.join(slugs)}, found none")
+    metadata = values.get(ACQUISITION.slug, {})
     volumes = {}
     for socket in task.inputs:
         if (slug := socket.slug) in files:
             original = listed.get(slug, {}).get("name", "")
-            volumes[slug] = input_image(files[slug], socket, given, original)
+            volumes[slug] = input_image(files[slug], socket, metadata, original)
     origins = [volume.origin for volume in volumes.values()]
     main = next(iter(files.values()), Path(".json"))
     return Inputs(
@@ -81,49 +81,54 @@ def read_case(folder: Path, task: Task) -> Inputs:
     )
 
 
-def input_image(file: Path, socket: Socket, given: Mapping[str, Any], original: str = "") -> Volume:
+def input_image(
+    file: Path, socket: Socket, metadata: Mapping[str, Any], original: str = ""
+) -> Volume:
     """Return the image of a socket with the metadata of all sources; see `read_case`."""
     volume = read(file, stack=socket.stack)
     with at(file):
         if socket.stack and volume.axes != SPATIAL:
-            found = f"found shape {volume.shape} with axes {volume.axes}"
-            raise InputError(f"expected a stack of slices (z, y, x), {found}")
-        return described(volume, given, original or file.name)
+            raise InputError(
+                "expected a stack of slices (z, y, x), found shape "
+                f"{volume.shape} with axes {volume.axes}"
+            )
+        return described(volume, metadata, original or file.name)
 
 
 def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:
     """Write the outputs of a case, each under its final name only once it is whole."""
-    known = {socket.slug: socket for socket in task.outputs}
+    sockets = {socket.slug: socket for socket in task.outputs}
     needed = {socket.slug for socket in task.outputs if not socket.optional}
-    if not needed <= set(outputs) <= set(known):
-        wanted = f"expected the outputs {sorted(known)}"
-        raise InputError(f"task {task.name}: {wanted}, found {sorted(outputs)}")
+    if not needed <= set(outputs) <= set(sockets):
+        raise InputError(
+            f"task {task.name}: expected the outputs {sorted(sockets)}, found {sorted(outputs)}"
+        )
     for slug, output in outputs.items():
-        path = folder / known[slug].relative_path
-        if known[slug].is_json:
+        path = folder / sockets[slug].relative_path
+        if sockets[slug].is_json:
             write_json(path, output.document() if isinstance(output, Points) else output)
         else:
             name = f"{inputs.name}{inputs.suffix}"
-            write(path / name, output, as_json=known[slug].stack)
+            write(path / name, output, as_json=sockets[slug].stack)
 
 
 def in_files(sockets: Mapping[str, Any]) -> dict[str, Any]:
     """Return sockets as files hold them: an empty image that is asked for is its request."""
     canvas = sockets.get(REQUEST.slug)
-    own = {REQUEST.slug: request_of(canvas)} if isinstance(canvas, Volume) else {}
-    return {**sockets, **own}
+    request = {REQUEST.slug: request_of(canvas)} if isinstance(canvas, Volume) else {}
+    return {**sockets, **request}
 
 
 def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) -> None:
     """Write a case so that `read_case` gives it back; files are linked, volumes written."""
-    given = dict(sockets)
+    values = dict(sockets)
     volumes = [value for value in sockets.values() if isinstance(value, Volume)]
     if volumes:
-        given.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
-    given = in_files(given)
+        values.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
+    values = in_files(values)
     listed: list[dict[str, Any]] = []
-    for socket in (socket for socket in task.inputs if socket.slug in given):
-        value, path = given[socket.slug], folder / socket.relative_path
+    for socket in (socket for socket in task.inputs if socket.slug in values):
+        value, path = values[socket.slug], folder / socket.relative_path
         json_kind = socket.is_json
         place = {
             "slug": socket.slug,
@@ -138,8 +143,8 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
             entry["value"] = read_json(value) if isinstance(value, Path) else dict(value)
             write_json(path, entry["value"])
         else:
-            entry["image"] = {"name": f"{name}{case_suffix(value)}"}
-            file = path / f"{name}{case_suffix(value)}"
+            file_name = f"{name}{case_suffix(value)}"
+            entry["image"], file = {"name": file_name}, path / file_name
             if isinstance(value, Volume):
                 write(file, value)
             else:
@@ -193,22 +198,22 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
     entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: expected a list of objects, one per socket")
-    found: dict[str, dict[str, str]] = {}
+    sockets: dict[str, dict[str, str]] = {}
     for number, entry in enumerate(entries):
         place = socket_place(f"{path}: entry {number}", entry)
         slug = place.pop("slug")
-        if slug in found:
+        if slug in sockets:
             raise InputError(f"{path}: expected one entry per socket, found two of {slug}")
         image = entry.get("image")
-        found[slug] = {"name": str(image.get("name", "")) if isinstance(image, dict) else ""}
-        found[slug] |= place
-    return found
+        sockets[slug] = {"name": str(image.get("name", "")) if isinstance(image, dict) else ""}
+        sockets[slug] |= place
+    return sockets
 
 
 def socket_place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
     """Return ``slug`` and, where it is given, ``relative_path`` of the socket of an entry."""
     kinds = [kind for kind in ("interface", "socket") if kind in entry]  # before and since 2026
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for kind in kinds:
         place = entry[kind]
         if not isinstance(place, dict) or not isinstance(place.get("slug"), str):
@@ -219,17 +224,17 @@ def socket_place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
                 continue
             if not isinstance(value, str):
                 raise InputError(f"{where}: expected {kind}.{key}, a text, found {_short(value)}")
-            if found.setdefault(key, value) != value:
+            if fields.setdefault(key, value) != value:
                 raise InputError(
                     f"{where}: interface and socket contradict each other: "
-                    f"{key} is {_short(found[key])} and {_short(value)}"
+                    f"{key} is {_short(fields[key])} and {_short(value)}"
                 )
     if not kinds:
         raise InputError(f"{where}: expected interface.slug or socket.slug, found {_short(entry)}")
-    inside = Path(found.get("relative_path", ""))
+    inside = Path(fields.get("relative_path", ""))
     if inside.is_absolute() or ".." in inside.parts:
         raise InputError(f"{where}: relative_path must stay in the folder, found {_short(inside)}")
-    return found
+    return fields
 
 
 def _short(value: object) -> str:
@@ -242,10 +247,10 @@ def _only_image(folder: Path, socket: Socket) -> Path | None:
         return None
     if len(files) != 1:
         names = ", ".join(path.name for path in files[:3])
-        found = f"{len(files)}: {names}" if files else "none"
+        shown = f"{len(files)}: {names}" if files else "none"
         raise InputError(
             f"{folder}: socket {socket.slug} needs exactly one image "
-            f"({', '.join([*IMAGE_SUFFIXES, FOLDER_SUFFIX])}), found {found}"
+            f"({', '.join([*IMAGE_SUFFIXES, FOLDER_SUFFIX])}), found {shown}"
         )
     return files[0]
 

@@ -30,7 +30,7 @@ from cytosuite.formats import read
 from cytosuite.volume import Volume
 
 REQUEST, ANSWER, WEIGHTS = "training.json", "learned.json", "learned.safetensors"
-COMMON = ("axes", "channel", "sample", "stain")  # what all images of a training may share
+COMMON = ("axes", "channel", "sample", "stain")  # facts that images of a training may share
 PART = "learn"  # module of an algorithm with `learn` and `convert`
 
 
@@ -64,7 +64,7 @@ class Learning:
             raise InputError(f"algorithms/{name}: no tool of others is trained here") from None
 
     def run_case(self) -> Mapping[str, Any]:
-        """Write what was learned, and return a record without warnings."""
+        """Write the learned model, and return a record without warnings."""
         start = time.perf_counter()
         with delivered(self.outputs) as folder:
             with gathered() as facts, shown(), _scratch(folder) as scratch:
@@ -76,7 +76,9 @@ class Learning:
                 "seconds": round(time.perf_counter() - start, 1),
                 "cpu_seconds": round(cpu_seconds(), 1),
             }
-            tensors = {name: np.ascontiguousarray(each) for name, each in learned.tensors.items()}
+            tensors = {
+                name: np.ascontiguousarray(tensor) for name, tensor in learned.tensors.items()
+            }
             with atomic(folder / WEIGHTS) as temporary:
                 temporary.write_bytes(save(tensors))
             write_json(folder / ANSWER, answer)
@@ -97,11 +99,11 @@ class Learning:
         shared = {
             key: facts[0][key]
             for key in COMMON
-            if key in facts[0] and all(own.get(key) == facts[0][key] for own in facts)
+            if key in facts[0] and all(others.get(key) == facts[0][key] for others in facts)
         }
         settings = {**self.request["settings"], "seed": seed}
-        found: Learned = self.module.learn(pairs, settings, scratch)
-        return found._replace(describes={**shared, **found.describes})
+        learned: Learned = self.module.learn(pairs, settings, scratch)
+        return learned._replace(describes={**shared, **learned.describes})
 
 
 def _pairs(inputs: Path) -> Iterator[Pair]:

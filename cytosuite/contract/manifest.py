@@ -84,9 +84,9 @@ class SelectPolicy(BaseModel):
         return dict(self.__pydantic_extra__)
 
     @staticmethod
-    def cost(own: float | dict[str, float], key: str) -> float:
+    def cost(costs: float | dict[str, float], key: str) -> float:
         """Return the cost of a key in `missing` or `general`."""
-        return own.get(key, 0.0) if isinstance(own, dict) else own
+        return costs.get(key, 0.0) if isinstance(costs, dict) else costs
 
 
 class AlgorithmManifest(Described):
@@ -215,8 +215,8 @@ class ModelCard(Described):
     @property
     def parent(self) -> str:
         """Name of another model that its training started from, empty without one."""
-        found = self.trained.get("parent")
-        name = found.get("name") if isinstance(found, Mapping) else None
+        parent = self.trained.get("parent")
+        name = parent.get("name") if isinstance(parent, Mapping) else None
         return str(name) if name not in (None, self.name) else ""
 
 
@@ -270,7 +270,8 @@ def parse(
     except ValidationError as error:
         # A misspelt key makes the right one missing: the cause is named before its effect.
         mistakes = sorted(
-            error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
+            error.errors(include_url=False),
+            key=lambda mistake: mistake["type"] != "extra_forbidden",
         )
         more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
         raise InputError(f"{where}: {_explain(mistakes[0], model)}{more}") from None
@@ -291,9 +292,9 @@ def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pyd
     if mistake["type"] == "missing":
         return f"{key} is missing"
     if mistake["type"] == "extra_forbidden":
-        known = _known_keys(model, mistake["loc"][:-1])
-        near = difflib.get_close_matches(str(mistake["loc"][-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        keys = _known_keys(model, mistake["loc"][:-1])
+        near = difflib.get_close_matches(str(mistake["loc"][-1]), keys, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(keys)}"
         return f"{key} is not a known key; {hint}"
     rule = str(mistake["msg"]).removeprefix("Value error, ")
     return f"{key}: {rule[0].lower()}{rule[1:]}, found {mistake['input']!r}"
@@ -312,10 +313,10 @@ def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str
 Named = TypeVar("Named", AlgorithmManifest, DatasetManifest, ModelCard)
 
 
-def _named(path: Path, found: Named) -> Named:
+def _named(path: Path, described: Named) -> Named:
     """Refuse a card with another name than its file, a manifest with another than its folder."""
-    card = isinstance(found, ModelCard)
+    card = isinstance(described, ModelCard)
     kind, name = ("file", path.stem) if card else ("folder", path.parent.name)
-    if found.name != name:
-        raise InputError(f"{path}: name must be the {kind}'s, {name!r}, found {found.name!r}")
-    return found
+    if described.name != name:
+        raise InputError(f"{path}: name must be the {kind}'s, {name!r}, found {described.name!r}")
+    return described

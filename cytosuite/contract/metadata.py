@@ -29,68 +29,68 @@ PAIR = re.compile(r"(?P<specimen>.*[^_])_(?P<role>angle|fused)", re.IGNORECASE)
 def channel_of(text: str) -> str | None:
     """Return the structure that a channel shows, by the words in a name of a file or a channel."""
     words = text.lower().replace("_", " ")
-    found = [
+    structures = [
         name
         for name, pattern in CHANNELS.items()
         if re.search(rf"(?<![a-z])({pattern})(?![a-z])", words)
     ]
-    return found[0] if len(found) == 1 else None
+    return structures[0] if len(structures) == 1 else None
 
 
 def view_role(name: str) -> tuple[str, str] | None:
     """Return specimen and role of an image of Fuse My Cells, by its name without suffix."""
-    found = PAIR.fullmatch(name)
-    return (found["specimen"], found["role"].lower()) if found else None
+    match = PAIR.fullmatch(name)
+    return (match["specimen"], match["role"].lower()) if match else None
 
 
 def study_of(name: str) -> int | None:
     """Return the study of Fuse My Cells that a name tells, of nested folders the inner one."""
-    found = STUDY.findall(name.replace("_", " "))
-    return int(found[-1]) if found else None
+    studies = STUDY.findall(name.replace("_", " "))
+    return int(studies[-1]) if studies else None
 
 
 def acquisition(volume: Volume) -> dict[str, Any]:
     """Return the metadata of an image for its JSON socket."""
-    found: dict[str, Any] = dict(volume.metadata)
+    metadata: dict[str, Any] = dict(volume.metadata)
     if not volume.spacing_is_assumed:
-        found["spacing"] = list(volume.spacing)
+        metadata["spacing"] = list(volume.spacing)
     if volume.origin.sources:
-        found["sources"] = dict(volume.origin.sources)
+        metadata["sources"] = dict(volume.origin.sources)
     if volume.origin.warnings:
-        found["warnings"] = list(volume.origin.warnings)
-    return found
+        metadata["warnings"] = list(volume.origin.warnings)
+    return metadata
 
 
-def described(volume: Volume, given: Mapping[str, Any], name: str = "") -> Volume:
+def described(volume: Volume, values: Mapping[str, Any], name: str = "") -> Volume:
     """Return an image with the metadata of JSON socket, file and name, in this order."""
-    told, refused = scalars(given)
-    own, origin = scalars(volume.metadata)[0], volume.origin
-    sources = {**dict.fromkeys(own, "file"), **origin.sources}
+    stated, refused = scalars(values)
+    stored, origin = scalars(volume.metadata)[0], volume.origin
+    sources = {**dict.fromkeys(stored, "file"), **origin.sources}
     channels = [
-        (told.get("channel"), _source(given, "channel")),
-        (own.get("channel"), f"{sources.get('channel')} of the file"),
+        (stated.get("channel"), _source(values, "channel")),
+        (stored.get("channel"), f"{sources.get('channel')} of the file"),
         (channel_of(name), "name"),
     ]
-    metadata: dict[str, Scalar] = {**own, **told}
-    sources |= {key: _source(given, key) for key in told}
+    metadata: dict[str, Scalar] = {**stored, **stated}
+    sources |= {key: _source(values, key) for key in stated}
     if "channel" in metadata:
         metadata["channel"] = channel_of(str(metadata["channel"])) or metadata["channel"]
     elif (named := channel_of(name)) is not None:
         metadata["channel"], sources["channel"] = named, "name"
     sources.pop("spacing_source", None)
-    lines = given.get("warnings")
+    lines = values.get("warnings")
     lines = lines[:MOST] if isinstance(lines, list) else []
     texts = (plain(line) for line in lines if isinstance(line, str))
     warnings = [*origin.warnings, *refused, *texts, *_contradictions(channels)]
     origin = replace(origin, sources=sources, warnings=tuple(dict.fromkeys(warnings)))
-    return plausible(_scaled(replace(volume, metadata=metadata, origin=origin), given))
+    return plausible(_scaled(replace(volume, metadata=metadata, origin=origin), values))
 
 
-def _scaled(volume: Volume, given: Mapping[str, Any]) -> Volume:
-    size = given.get("spacing")
+def _scaled(volume: Volume, values: Mapping[str, Any]) -> Volume:
+    size = values.get("spacing")
     if size is None:
         return volume
-    source = _source(given, "spacing")
+    source = _source(values, "spacing")
     where = "" if source == "user" else "acquisition metadata: "
     if not isinstance(size, list) or not all(
         isinstance(step, int | float) and not isinstance(step, bool) and 0 < step < inf
@@ -107,11 +107,11 @@ def _scaled(volume: Volume, given: Mapping[str, Any]) -> Volume:
     same = all(isclose(a, b, rel_tol=0.02) for a, b in zip(spacing, volume.spacing, strict=True))
     if same or volume.spacing_is_assumed or source == "user":
         return result
-    other = volume.origin.sources.get("spacing", "file")
+    replaced = volume.origin.sources.get("spacing", "file")
     return warned(
         result,
         f"voxel size contradictory: {text(spacing)} µm ({source}), used, not "
-        f"{text(volume.spacing)} µm ({other} of the file)",
+        f"{text(volume.spacing)} µm ({replaced} of the file)",
     )
 
 
@@ -125,17 +125,17 @@ def with_given(volume: Volume, task: Task, slugs: Iterable[str]) -> Volume:
 
 
 def _contradictions(channels: Sequence[tuple[Scalar | None, str]]) -> list[str]:
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for word, source in channels:
         if word is not None:
-            found.setdefault(channel_of(str(word)) or str(word), source)
-    if len(found) < 2:
+            sources.setdefault(channel_of(str(word)) or str(word), source)
+    if len(sources) < 2:
         return []
-    listed = ", ".join(f"{word} ({source})" for word, source in found.items())
+    listed = ", ".join(f"{word} ({source})" for word, source in sources.items())
     return [f"channel contradictory: {listed}; the first was used"]
 
 
-def _source(given: Mapping[str, Any], key: str) -> str:
-    sources = given.get("sources")
-    found = sources.get(key) if isinstance(sources, Mapping) else None
-    return plain(found) if isinstance(found, str) else "json"
+def _source(values: Mapping[str, Any], key: str) -> str:
+    sources = values.get("sources")
+    source = sources.get(key) if isinstance(sources, Mapping) else None
+    return plain(source) if isinstance(source, str) else "json"

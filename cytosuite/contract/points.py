@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Points in an image, with what is known of each.
+    """Points in an image, with their names, cells, confidence and light.
 
     Parameters
     ----------
@@ -70,36 +70,40 @@ class Points:
     photons: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        """Fill what is not given; refuse wrong lengths and numbers."""
+        """Fill missing columns; refuse wrong lengths and numbers."""
         places, axes = np.asarray(self.array, np.float64), len(self.spacing)
         places = places.reshape(0, axes) if places.size == 0 else places
         number = len(places)
         if places.ndim != 2 or places.shape[1] != axes or axes not in (2, 3):
-            wanted = f"expected the shape (N, {axes}), 2 or 3 numbers as the voxel size"
-            raise InputError(f"points: {wanted}, found {places.shape}")
+            raise InputError(
+                f"points: expected the shape (N, {axes}), 2 or 3 numbers as the voxel size, found "
+                f"{places.shape}"
+            )
         if number > MOST:
             raise InputError(f"points: expected at most {MOST}, found {number}; keep the best")
-        given = {
+        columns = {
             "names": tuple(self.names) or tuple(map(str, range(1, number + 1))),
             "cells": _column(self.cells, number, np.zeros(number, np.int64)),
             "confidence": _column(self.confidence, number, np.full(number, np.nan)),
             "photons": _column(self.photons, number, np.full(number, np.nan)),
         }
-        for name, column in given.items():
+        for name, column in columns.items():
             if len(column) != number:
                 raise InputError(f"points: expected {number} {name}, found {len(column)}")
-        if max(map(len, given["names"]), default=0) > LONGEST_NAME:
+        if max(map(len, columns["names"]), default=0) > LONGEST_NAME:
             raise InputError(f"points: expected names of at most {LONGEST_NAME} characters")
         farthest = FARTHEST_MM * UM_PER_MM / np.asarray(self.spacing)
         if not (np.abs(places) <= farthest).all():
-            wanted = f"expected finite places within {FARTHEST_MM:g} mm"
-            raise InputError(f"points: {wanted}, found NaN, infinity or one beyond")
-        chance, light = np.asarray(given["confidence"]), np.asarray(given["photons"])
+            raise InputError(
+                f"points: expected finite places within {FARTHEST_MM:g} mm, found NaN, infinity "
+                "or one beyond"
+            )
+        chance, light = np.asarray(columns["confidence"]), np.asarray(columns["photons"])
         if ((chance < 0) | (chance > 1)).any():
             raise InputError("points: expected a confidence from 0 to 1")
-        if ((light < 0) | np.isinf(light)).any() or (np.asarray(given["cells"]) < 0).any():
+        if ((light < 0) | np.isinf(light)).any() or (np.asarray(columns["cells"]) < 0).any():
             raise InputError("points: expected cells and photons of 0 or more")
-        vars(self).update(given, array=places)
+        vars(self).update(columns, array=places)
 
     def __len__(self) -> int:
         """Return the number of points."""
@@ -108,8 +112,8 @@ class Points:
     @property
     def um(self) -> Floats:
         """Places in µm, (N, D)."""
-        found: Floats = self.array * np.asarray(self.spacing)
-        return found
+        places: Floats = self.array * np.asarray(self.spacing)
+        return places
 
     def document(self) -> dict[str, Any]:
         """Return the platform's object: places as x, y, z in mm, z 0 of a plane's points."""
@@ -140,16 +144,16 @@ def points_of(value: object, spacing: tuple[float, ...]) -> Points:
     if odd := sorted({*value} - SHAPE):
         raise InputError(f"expected the keys {', '.join(sorted(SHAPE))}, found {odd[0]!r:.60}")
     if not isinstance(listed, list) or len(listed) > MOST:
-        found = f"{len(listed)}" if isinstance(listed, list) else "no list"
-        raise InputError(f'expected "points", a list of at most {MOST}, found {found}')
+        count = f"{len(listed)}" if isinstance(listed, list) else "no list"
+        raise InputError(f'expected "points", a list of at most {MOST}, found {count}')
     places, names, cells, photons, confidence = [], [], [], [], []
     for number, entry in enumerate(listed):
         with at(f"points[{number}]"):
             place, chance, name = _checked(entry)
         whole = NAME.fullmatch(name)
-        own, cell, light = whole.groups() if whole else (name, None, None)
+        label, cell, light = whole.groups() if whole else (name, None, None)
         places.append(place)
-        names.append(own or str(number + 1))
+        names.append(label or str(number + 1))
         cells.append(int(cell or 0))
         photons.append(_float(light))
         confidence.append(chance)
@@ -189,16 +193,16 @@ def _near(value: object) -> bool:
 def _float(text: str | None) -> float:
     """Return the number of photons in a name, NaN where it is none."""
     try:
-        found = float(text or "nan")
+        photons = float(text or "nan")
     except ValueError:
         return np.nan
-    return found if isfinite(found) else np.nan
+    return photons if isfinite(photons) else np.nan
 
 
-def _column(given: object, number: int, default: NDArray[Any]) -> NDArray[Any]:
+def _column(values: object, number: int, default: NDArray[Any]) -> NDArray[Any]:
     """Return a column in the dtype of its default, which stands for an empty one."""
     try:
-        found = np.asarray(given, default.dtype)
+        column = np.asarray(values, default.dtype)
     except OverflowError:
         raise InputError("points: expected cells below 2^63") from None
-    return default if found.size == 0 and number else found
+    return default if column.size == 0 and number else column

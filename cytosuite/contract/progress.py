@@ -53,8 +53,8 @@ def report(done: int, total: int) -> None:
 
 def latest(text: str) -> float | None:
     """Return the share of the last progress in a log, in [0, 1]; None where there is none."""
-    found = [LINE.fullmatch(line.strip()) for line in text.splitlines()]
-    shares = [int(match[1]) / 100 for match in found if match]
+    matches = [LINE.fullmatch(line.strip()) for line in text.splitlines()]
+    shares = [int(match[1]) / 100 for match in matches if match]
     return shares[-1] if shares and shares[-1] <= 1 else None
 
 

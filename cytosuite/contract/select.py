@@ -75,39 +75,43 @@ def describe(
 ) -> dict[str, Value]:
     """Return the facts that cards are compared with: an image's metadata and its geometry."""
     if volume is None:
-        facts = {key: value for own in values.values() for key, value in own.items()}
+        facts = {key: value for entries in values.values() for key, value in entries.items()}
         return {key: value for key, value in facts.items() if isinstance(value, str | int | float)}
     shape = tuple(float(size) for size in volume.shape)
-    found: dict[str, Value] = {**volume.metadata, "axes": volume.axes, "shape": shape}
+    described: dict[str, Value] = {**volume.metadata, "axes": volume.axes, "shape": shape}
     if not volume.spacing_is_assumed:
-        found["spacing"] = volume.spacing
+        described["spacing"] = volume.spacing
     elif volume.spacing[-2:] != (1.0, 1.0):
-        found["spacing"] = volume.spacing[-2:]
-    found.pop("spacing_source", None)
-    return found
+        described["spacing"] = volume.spacing[-2:]
+    described.pop("spacing_source", None)
+    return described
 
 
 def select(
     cards: Sequence[ModelCard], metadata: Mapping[str, Value], policy: SelectPolicy
 ) -> Selection:
-    """Return the card in use, else that of least cost; `ModelError` where none may be taken.
+    """Return the card in use, else the card of least cost; `ModelError` where none may be taken.
 
     Sum over keys: weight times `distance`, ``general`` of the image's, ``missing`` of the card's.
     At equal cost a card of `exact` facts is taken first, a model before those trained from it.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
-    known = {key: value for key, value in metadata.items() if _says_something(value)}
-    free = partakers(cards, policy, known)
-    strange = _strange(free, known, policy) if len(cards) > 1 else ()
-    plain = {key: value for key, value in known.items() if key not in strange}
+    stated = {key: value for key, value in metadata.items() if _says_something(value)}
+    free = partakers(cards, policy, stated)
+    strange = _strange(free, stated, policy) if len(cards) > 1 else ()
+    plain = {key: value for key, value in stated.items() if key not in strange}
     rank = partial(_rank, {card.name for card in free})
     candidates = sorted((_judge(card, plain, policy) for card in free), key=rank)
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
         raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
-    others = [_judge(card, known, policy) for card in cards if card not in free]
-    tie = tuple(own.card.name for own in candidates[1:] if rank(own)[:-2] == rank(best)[:-2])
+    others = [_judge(card, stated, policy) for card in cards if card not in free]
+    tie = tuple(
+        candidate.card.name
+        for candidate in candidates[1:]
+        if rank(candidate)[:-2] == rank(best)[:-2]
+    )
     others = [*candidates[1:], *sorted(others, key=rank)]
     return replace(best, strange=strange, tie=tie, others=tuple(others))
 
@@ -140,16 +144,16 @@ def left_out(card: ModelCard, policy: SelectPolicy) -> str:
         return "not adopted (cytosuite model use)"
     if not metric or not card.baselines:
         return ""
-    own = [scores[metric] for scores in card.scores.values() if metric in scores]
-    if not own or not all(map(isfinite, own)):
+    achieved = [scores[metric] for scores in card.scores.values() if metric in scores]
+    if not achieved or not all(map(isfinite, achieved)):
         return f"no score by {metric} to hold against {' and '.join(card.baselines)}"
-    found = {name: scores.get(metric, inf) for name, scores in card.baselines.items()}
-    best = max(found, key=lambda name: found[name])
-    if min(own) > found[best]:
+    baselines = {name: scores.get(metric, inf) for name, scores in card.baselines.items()}
+    best = max(baselines, key=lambda name: baselines[name])
+    if min(achieved) > baselines[best]:
         return ""
-    if not isfinite(found[best]):
+    if not isfinite(baselines[best]):
         return f"no {metric} of {best} to be held against"
-    return f"did not beat {best}: {metric} {min(own):.3g} <= {found[best]:.3g}"
+    return f"did not beat {best}: {metric} {min(achieved):.3g} <= {baselines[best]:.3g}"
 
 
 def distance(key: str, image: Value, card: Value) -> float:
@@ -227,16 +231,18 @@ def _place(card: ModelCard, facts: Mapping[str, Value]) -> float:
 
 
 def _strange(
-    cards: Sequence[ModelCard], known: Mapping[str, Value], policy: SelectPolicy
+    cards: Sequence[ModelCard], stated: Mapping[str, Value], policy: SelectPolicy
 ) -> tuple[str, ...]:
     """Return the keys with a word that no card has; it would favour cards that say less."""
-    made = {
+    words = {
         key: [card.describes[key] for card in cards if key in card.describes]
         for key, weight in policy.keys.items()
-        if weight != "must" and key in known and not isinstance(known[key], tuple | list)
+        if weight != "must" and key in stated and not isinstance(stated[key], tuple | list)
     }
     return tuple(
-        key for key, own in made.items() if own and all(distance(key, known[key], o) for o in own)
+        key
+        for key, listed in words.items()
+        if listed and all(distance(key, stated[key], o) for o in listed)
     )
 
 
@@ -244,18 +250,29 @@ def _refusal(
     best: Selection, candidates: Sequence[Selection], metadata: Mapping[str, Value], *, named: bool
 ) -> str:
     key = RIGID if RIGID in best.broken else best.broken[0]
-    made = {str(own.card.describes[key]) for own in candidates if key in own.card.describes}
+    purposes = {
+        str(candidate.card.describes[key])
+        for candidate in candidates
+        if key in candidate.card.describes
+    }
     who = best.card.algorithm + (f" {best.card.name}" if named else "")
-    return f"{who}: made for {key} {' or '.join(sorted(made))}, found {metadata.get(key)}"
+    return f"{who}: made for {key} {' or '.join(sorted(purposes))}, found {metadata.get(key)}"
 
 
 def _rank(
-    names: Collection[str], found: Selection
+    names: Collection[str], selection: Selection
 ) -> tuple[bool, float, int, float, bool, bool, bool, str]:
-    broken, card = found.broken, found.card
-    trained, wide = card.parent in names, not card.exact
-    simple = not card.baselines
-    return RIGID in broken, found.place, len(broken), found.cost, wide, simple, trained, card.name
+    broken, card = selection.broken, selection.card
+    return (
+        RIGID in broken,
+        selection.place,
+        len(broken),
+        selection.cost,
+        not card.exact,
+        not card.baselines,
+        card.parent in names,
+        card.name,
+    )
 
 
 def _says_something(value: object) -> bool:

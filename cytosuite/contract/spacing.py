@@ -16,7 +16,7 @@ PRINT = (72, 75, 96, 100, 120, 150, 200, 240, 300, 360, 400, 600)  # dots per in
 NUCLEUS = 15  # pixels that a nucleus measures across in a usual image
 SQUARE = 0.1  # largest |ln| of the ratio of a pixel's edges that is taken as square
 APART = (0.4, 40.0)  # pixels between slices of a usual volume
-CROSSWISE = 2.0  # of a stack whose slices are a plane's edge, the other edge is this much shorter
+CROSSWISE = 2.0  # where slices are an edge of a plane, the other edge is this much shorter
 OVERRIDE = "--spacing z,y,x or acquisition-metadata.json overrides"
 
 
@@ -44,15 +44,15 @@ def warned(volume: Volume, *lines: str) -> Volume:
 
 def _corrected(volume: Volume) -> Volume:
     """Return an image with an impossible voxel size read in another unit."""
-    found, named = _in_another_unit(volume), _is_named(volume)
+    readings, named = _in_another_unit(volume), _is_named(volume)
     size, effect = f"{text(volume.spacing)} µm ({_source(volume)})", _effect(volume)
-    if len(found) != 1 or named:
-        maybe = f"did you mean {text(found[0][0])} µm?" if found else f"{OVERRIDE} it"
+    if len(readings) != 1 or named:
+        maybe = f"did you mean {text(readings[0][0])} µm?" if readings else f"{OVERRIDE} it"
         raise InputError(
             f"voxel size {size} makes no sense: {effect}; expected {POSSIBLE[0]:g} to "
             f"{POSSIBLE[1]:g} µm; {maybe}"
         )
-    spacing, unit = found[0]
+    spacing, unit = readings[0]
     name = "µm" if unit == "um" else unit
     return warned(
         replace(volume, spacing=spacing, origin=replace(volume.origin, unit="um")),
@@ -64,7 +64,7 @@ def _corrected(volume: Volume) -> Volume:
 def _in_another_unit(volume: Volume) -> list[tuple[tuple[float, ...], str]]:
     """Return the usual voxel sizes that the given numbers make in other units, with these."""
     spacing, stated = volume.spacing, volume.origin.unit
-    found = []
+    readings = []
     for unit in UNSTATED:
         if unit == stated:
             continue
@@ -73,8 +73,8 @@ def _in_another_unit(volume: Volume) -> list[tuple[tuple[float, ...], str]]:
         mixed = [every]
         if len(every) == 3:  # slices are moved by another device than that which counts pixels
             mixed += [(every[0], *spacing[1:]), (spacing[0], *every[1:])]
-        found += [(size, unit) for size in mixed if _usual(size)]
-    return found
+        readings += [(size, unit) for size in mixed if _usual(size)]
+    return readings
 
 
 def _usual(spacing: Sequence[float]) -> bool:

@@ -16,7 +16,7 @@ from cytosuite.files import file_digest, need_file, read_json
 
 SAFE = ".safetensors"
 USES = "use.rules"  # in a folder of models
-MODELS = "cytosuite_models"  # package of all weights, beside a wheel that holds the cards alone
+MODELS = "cytosuite_models"  # package of all weights; the wheel holds the cards alone
 _HOME = Path(__file__).resolve().parents[1] / "weights"  # of a wheel; a link in a checkout
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
@@ -34,8 +34,10 @@ def read_cards(folder: Path, algorithm: str) -> list[ModelCard]:
     cards = [read_card(path) for path in sorted(folder.glob("*.json"))]
     for card in cards:
         if card.algorithm != algorithm:
-            found = f"found one of {card.algorithm}"
-            raise ModelError(f"{folder}/{card.name}.json: expected a model of {algorithm}, {found}")
+            raise ModelError(
+                f"{folder}/{card.name}.json: expected a model of {algorithm}, found one of "
+                f"{card.algorithm}"
+            )
     return in_use(cards, uses(folder))
 
 
@@ -76,7 +78,7 @@ def find_folder(folders: Sequence[Path]) -> Path:
 
 
 def weights_file(folder: Path, card: ModelCard) -> Path:
-    """Return the weights beside a card, or of an installed cytosuite those in `MODELS`."""
+    """Return the weights next to a card, or in `MODELS` where cytosuite is installed."""
     path = folder / str(card.weights)
     if path.is_file() or folder.parent != _HOME or (spec := find_spec(MODELS)) is None:
         return path
@@ -96,10 +98,11 @@ def open_model(folder: Path, card: ModelCard) -> Model:
     if not path.is_file():
         remedy = f": {install([MODELS])}" if folder.parent == _HOME else ""
         raise ModelError(f"{path}: the weights of model {card.name} are missing{remedy}")
-    found = file_digest(path)
-    if found != card.sha256:
-        expected = f"expected SHA-256 {card.sha256}"
-        raise ModelError(f"{path}: {expected}, found {found}; the file was altered")
+    digest = file_digest(path)
+    if digest != card.sha256:
+        raise ModelError(
+            f"{path}: expected SHA-256 {card.sha256}, found {digest}; the file was altered"
+        )
     return Model(card, path)
 
 
