@@ -26,8 +26,8 @@ from cytosuite.formats.picture import COLOURS
 from cytosuite.volume import SPATIAL, UM_PER, Volume
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
-OWN = "cytosuite"  # key, in the metadata of a layer, of those of its image
-# Folders of label images: sockets, those of users, and of the Cell Tracking Challenge.
+OWN = "cytosuite"  # key of an image's metadata in the metadata of its layer
+# Folders of label images: of sockets, of users, and of the Cell Tracking Challenge.
 LABEL_FOLDERS = {
     *(slug for slug, socket in SOCKETS.items() if socket.kind == "labels"),
     *(PLAIN[LABELS.slug], "masks", "SEG", "TRA"),
@@ -51,18 +51,18 @@ def read_image(path: str | Path) -> list[LayerData]:
             return [labels_layer(parts[0], name)]
     if not parts[1:]:
         return [image_layer(parts[0], name)]
-    found = []
+    layers = []
     for number, part in enumerate(parts):
-        own = names[number] if number < len(names) and names[number] else f"channel {number}"
-        tint = own if coloured else TINTS[number % len(TINTS)]
-        data, given, kind = image_layer(part, f"{name} {own}")
-        found.append((data, {**given, "colormap": tint, "blending": "additive"}, kind))
-        given["metadata"][OWN].setdefault("channel", own)
-    return found
+        label = names[number] if number < len(names) and names[number] else f"channel {number}"
+        tint = label if coloured else TINTS[number % len(TINTS)]
+        data, arguments, kind = image_layer(part, f"{name} {label}")
+        layers.append((data, {**arguments, "colormap": tint, "blending": "additive"}, kind))
+        arguments["metadata"][OWN].setdefault("channel", label)
+    return layers
 
 
 def is_labels(path: Path) -> bool:
-    """Return whether an image of integers holds labels, by its folder, name, or record beside."""
+    """Return whether an image of integers holds labels, by its folder, name, or record."""
     name, home = image_name(path), path.absolute().parent.name
     if home in LABEL_FOLDERS or home.endswith(("_GT", "_RES")):
         return True
@@ -72,7 +72,7 @@ def is_labels(path: Path) -> bool:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    """Return the record that ``cytosuite segment`` has written beside labels, empty without."""
+    """Return the record that ``cytosuite segment`` has written next to labels, empty without."""
     try:
         record = read_json(path.with_name(f"{image_name(path)}.json"))
     except InputError:
@@ -91,12 +91,11 @@ def geometry(volume: Volume) -> dict[str, Any]:
     """Return scale in µm, units and axes of a volume; pixels where the voxel size is not known."""
     extra = len(volume.axes) - len(volume.spacing)
     unit = "pixel" if volume.spacing_is_assumed and set(volume.spacing) == {1.0} else "um"
-    kept = {**volume.metadata, "spacing_um": list(volume.spacing)}
     return {
         "scale": (1.0,) * extra + volume.spacing,
         "units": ("pixel",) * extra + (unit,) * len(volume.spacing),
         "axis_labels": tuple(volume.axes.lower()),
-        "metadata": {OWN: kept},
+        "metadata": {OWN: {**volume.metadata, "spacing_um": list(volume.spacing)}},
     }
 
 
@@ -110,9 +109,9 @@ def image_layer(volume: Volume, name: str, **more: object) -> LayerData:
 def labels_layer(volume: Volume, name: str, **more: object) -> LayerData:
     """Return labels as a layer that can be edited."""
     array = volume.array
-    kept = array.flags.writeable and array.dtype.kind != "b"
-    own = array if kept else array.astype(np.promote_types(array.dtype, np.uint8))
-    return own, {**geometry(volume), "name": name, **more}, "labels"
+    editable = array.flags.writeable and array.dtype.kind != "b"
+    data = array if editable else array.astype(np.promote_types(array.dtype, np.uint8))
+    return data, {**geometry(volume), "name": name, **more}, "labels"
 
 
 def points_layer(points: Points, name: str, **more: object) -> LayerData:
@@ -130,23 +129,22 @@ def layer_of(
     """Return a file of a known kind, ``labels``, ``points`` or ``image``, as a layer."""
     if kind == "points":
         return points_layer(read_points(path, tuple(spacing)), name, **more)
-    made = {"labels": labels_layer, "image": image_layer}[kind]
-    return made(read(path).channels[0], name, **more)
+    make = {"labels": labels_layer, "image": image_layer}[kind]
+    return make(read(path).channels[0], name, **more)
 
 
 def results(out: Path, name: str) -> tuple[dict[str, Any], list[LayerData]]:
     """Return the record of an image that ``cytosuite apply`` has written, and its outputs."""
     record = read_json(out / f"{name}.json")
     title = f"{name}: {record['algorithm']} {record['model']}"
-    found = []
+    layers = []
     for number, socket in enumerate(TASKS[algorithms()[record["algorithm"]].task].outputs):
         more = f"-{socket.slug}" if number else ""
         end = f"-{socket.slug}.json" if socket.is_json else ".tif"
         path = out / f"{name}{more}{end}"
         if socket.kind in ("image", "labels", "points") and path.is_file():
-            shown = f"{title}{more}"
-            found.append(layer_of(path, socket.kind, shown, record["spacing_um"]))
-    return record, found
+            layers.append(layer_of(path, socket.kind, f"{title}{more}", record["spacing_um"]))
+    return record, layers
 
 
 def simulated_spheroid() -> list[LayerData]:
@@ -190,9 +188,9 @@ def volume_of(layer: Any, point: Sequence[float] = ()) -> Volume:  # noqa: ANN40
     place = layer.world_to_data(point) if len(point) else (0.0,) * layer.ndim
     shown = np.clip(np.round(place[:extra]), 0, np.array(data.shape[:extra]) - 1).astype(int)
     array: NDArray[Any] = np.asarray(data[tuple(shown)])
-    kept: Mapping[str, Any] = layer.metadata.get(OWN, {})
-    metadata = {key: value for key, value in kept.items() if key != "spacing_um"}
-    if spacing is None or list(spacing) != kept.get("spacing_um"):
+    stored: Mapping[str, Any] = layer.metadata.get(OWN, {})
+    metadata = {key: value for key, value in stored.items() if key != "spacing_um"}
+    if spacing is None or list(spacing) != stored.get("spacing_um"):
         metadata.pop("spacing_source", None)
     if spacing is None:
         metadata["spacing_source"] = "assumed"

@@ -50,9 +50,9 @@ def in_pieces(labels: Volume) -> str:
 
 
 def _of_name(home: Path, name: str) -> list[Path]:
-    """Return the images of a name in a folder, whatever their suffix and case."""
-    found = home.iterdir() if home.is_dir() else ()
-    images = (path for path in found if path.suffix.lower() in READABLE and path.name[0] != ".")
+    """Return the images of a name in a folder, of any suffix and case."""
+    paths = home.iterdir() if home.is_dir() else ()
+    images = (path for path in paths if path.suffix.lower() in READABLE and path.name[0] != ".")
     return [path for path in images if key_of(path).casefold() == name.casefold()]
 
 

@@ -74,7 +74,7 @@ def run_of(path: Path) -> tuple[Path, str, str] | None:
 
 
 def open_run(folder: Path) -> OpenedRun:
-    """Return a run with its cases; InputError where its files are not those of a run."""
+    """Return a run with its cases; InputError where its files are not a run's."""
     run = read_run(folder)
     metric, scores = _scores(folder, run.task, [*run.facts.jobs])
     order = {name: place for place, name in enumerate(scores)}
@@ -92,7 +92,9 @@ def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[s
     except InputError:
         return "", {}
     table = table[table["algorithm"].isin(names) & (table["case"] != "")].dropna(subset="value")
-    metric = next((own for own in BOARDS[task.name].primary if (table["metric"] == own).any()), "")
+    metric = next(
+        (name for name in BOARDS[task.name].primary if (table["metric"] == name).any()), ""
+    )
     if not metric:
         return "", {}
     means = table[table["metric"] == metric].groupby("case")["value"].mean()
@@ -103,12 +105,12 @@ def _scores(folder: Path, task: Task, names: Sequence[str]) -> tuple[str, dict[s
 
 def run_layers(path: str | Path) -> list[LayerData]:
     """Return the case of a folder, of a run the worst one, as layers."""
-    found = run_of(Path(path))
-    if found is None:
+    place = run_of(Path(path))
+    if place is None:
         raise InputError(f"{path}: expected the folder of a run ({FACTS}), found none")
-    folder, algorithm, name = found
+    folder, algorithm, name = place
     run = open_run(folder)
-    case = next((own for own in run.cases if name in ("", own.name)), None)
+    case = next((case for case in run.cases if name in ("", case.name)), None)
     if case is None or algorithm not in ("", *map(folder_of, run.algorithms)):
         shown = ", ".join(map(folder_of, run.algorithms))
         raise InputError(f"{path}: expected {folder}/<{shown}>/<case>, found neither")
@@ -120,31 +122,31 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
     task = run.run.task
     output, inputs = task.main_output, case.inputs(task)
     kinds = {socket.slug: socket.kind for socket in task.inputs}
-    found: list[LayerData] = []
+    layers: list[LayerData] = []
     for slug, path in inputs.items():
-        title = case.name if not found else f"{case.name} {slug}"
+        title = case.name if not layers else f"{case.name} {slug}"
         kind = "labels" if kinds[slug] == "labels" else "image"
-        found.append(layer_of(path, kind, title, ()))
-    spacing = found[0][1]["metadata"][OWN]["spacing_um"] if found else ()
+        layers.append(layer_of(path, kind, title, ()))
+    spacing = layers[0][1]["metadata"][OWN]["spacing_um"] if layers else ()
     hidden = {"visible": False}
     for name, path in case.channels().items():
-        found.append(layer_of(path, "image", f"{case.name} {name}", (), **hidden))
+        layers.append(layer_of(path, "image", f"{case.name} {name}", (), **hidden))
     truth_path = case.truth(task).get(output.slug) if output is not None else None
     truth = None
     if output is not None and truth_path is not None and output.kind == "labels":
         truth = read(truth_path).channels[0]
-        found.append(_outlined(truth, "truth", TRUTH))
+        layers.append(_outlined(truth, "truth", TRUTH))
     elif output is not None and truth_path is not None:
-        found.append(_unjudged(truth_path, output.kind, "truth", spacing, TRUTH))
-    wanted = first or folder_of(run.algorithms[0])
-    for name in sorted(run.algorithms, key=lambda name: folder_of(name) == wanted):
-        shown = {} if folder_of(name) == wanted else hidden
-        found += _answer(run, case, name, truth, spacing, shown)
-    for _, given, _ in found:
-        given["metadata"][RUN] = str(run.run.folder)
-        if len(given["scale"]) == len(found[0][1]["scale"]):  # of one grid
-            given |= {key: found[0][1][key] for key in ("scale", "units")}
-    return found
+        layers.append(_unjudged(truth_path, output.kind, "truth", spacing, TRUTH))
+    visible = first or folder_of(run.algorithms[0])
+    for name in sorted(run.algorithms, key=lambda name: folder_of(name) == visible):
+        shown = {} if folder_of(name) == visible else hidden
+        layers += _answer(run, case, name, truth, spacing, shown)
+    for _, arguments, _ in layers:
+        arguments["metadata"][RUN] = str(run.run.folder)
+        if len(arguments["scale"]) == len(layers[0][1]["scale"]):  # of one grid
+            arguments |= {key: layers[0][1][key] for key in ("scale", "units")}
+    return layers
 
 
 def _answer(
@@ -164,14 +166,14 @@ def _answer(
     if output.kind != "labels":
         return [_unjudged(path, output.kind, name, spacing, PREDICTION, **shown)]
     answer = read(path).channels[0]
-    found = [_outlined(answer, name, PREDICTION, **shown)]
+    layers = [_outlined(answer, name, PREDICTION, **shown)]
     if truth is not None:
         for error, labels in errors(truth, answer, case.min_object_voxels).items():
             side = truth if error in ON_TRUTH else answer
-            own = side.like(np.where(np.isin(side.array, labels), side.array, 0))
+            part = side.like(np.where(np.isin(side.array, labels), side.array, 0))
             title = f"{name}: {error} ({len(labels)})"
-            found.append(_painted(own, title, error, STRONG, **shown))
-    return found
+            layers.append(_painted(part, title, error, STRONG, **shown))
+    return layers
 
 
 def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[int]]:
@@ -182,10 +184,10 @@ def errors(truth: Volume, answer: Volume, smallest: int = 0) -> dict[str, list[i
     facts = case_facts(
         {"truth": lambda: truth, "prediction": lambda: answer}, min_object_voxels=smallest
     )
-    found = match(gather([OVERLAP], facts)[OVERLAP])
-    sides = {**dict.fromkeys(ON_TRUTH, found.truth_classes), FALSE: found.answer_classes}
+    matched = match(gather([OVERLAP], facts)[OVERLAP])
+    sides = {**dict.fromkeys(ON_TRUTH, matched.truth_classes), FALSE: matched.answer_classes}
     classes = {
-        error: [label for label, own in side.items() if own == error]
+        error: [label for label, kind in side.items() if kind == error]
         for error, side in sides.items()
     }
     return {error: labels for error, labels in classes.items() if labels}
@@ -201,9 +203,9 @@ def _unjudged(
 
 def _outlined(volume: Volume, name: str, side: str, **shown: object) -> LayerData:
     """Return labels that are drawn as outlines in one colour."""
-    data, given, kind = _painted(volume, name, side, FAINT, **shown)
-    given["metadata"][CONTOUR] = 1
-    return data, given, kind
+    data, arguments, kind = _painted(volume, name, side, FAINT, **shown)
+    arguments["metadata"][CONTOUR] = 1
+    return data, arguments, kind
 
 
 def _painted(volume: Volume, name: str, kind: str, opacity: float, **shown: object) -> LayerData:

@@ -66,7 +66,9 @@ class LayerBox(Qw.QComboBox):
     def refresh(self, *_: object) -> None:
         """Show the layers that there are; the choice stays."""
         before = self.layer
-        fitting: list[Layer] = [own for own in self.layers[::-1] if isinstance(own, self.kind)]
+        fitting: list[Layer] = [
+            layer for layer in self.layers[::-1] if isinstance(layer, self.kind)
+        ]
         self.blockSignals(True)
         self.clear()
         for layer in fitting:
@@ -94,7 +96,7 @@ class Runner(Qw.QWidget):
         _stack(self, self.row, self.line)
         self.show_running(on=False)
         self._running: list[Work] = []  # ends with the window
-        self.destroyed.connect(lambda *_, own=self._running: [work.kill() for work in own])
+        self.destroyed.connect(lambda *_, running=self._running: [work.kill() for work in running])
 
     def start(self, words: Sequence[str], done: Callable[[], None]) -> None:
         """Start a command; `done` is called when it has gone well."""
@@ -106,7 +108,7 @@ class Runner(Qw.QWidget):
         self.timer.start(LOOK_MS)
 
     def look(self) -> None:
-        """Show how far the command is, and what became of it."""
+        """Show how far the command is, and how it ended."""
         assert self.work is not None
         before = len(self.work.lines)
         code = self.work.look()
@@ -163,10 +165,10 @@ class SegmentTab(Qw.QWidget):
         self.channel = _field("as the image says")
         self.algorithm, self.model, self.engine = Qw.QComboBox(), Qw.QComboBox(), Qw.QComboBox()
         self.algorithm.addItem(f"{AUTO} ({SEGMENT})", AUTO)
-        for name, own in algorithms().items():
-            main = next(socket for socket in TASKS[own.task].inputs if socket.is_volume)
+        for name, manifest in algorithms().items():
+            main = next(socket for socket in TASKS[manifest.task].inputs if socket.is_volume)
             if main.kind == "image":
-                self.algorithm.addItem(f"{name} ({own.task})", name)
+                self.algorithm.addItem(f"{name} ({manifest.task})", name)
         self.engine.addItems(ENGINES)
         self.explain, self.start = Button("Which model?"), Button("Run")
         self.runner, self.reasons = Runner(self.explain, self.start), Qw.QTextBrowser()
@@ -193,15 +195,17 @@ class SegmentTab(Qw.QWidget):
         """Show voxel size and channel of the image."""
         layer = self.image.layer
         self.spacing.setText("" if layer is None else _sizes(layer))
-        known = {} if layer is None else layer.metadata.get(layers.OWN, {})
-        self.channel.setText(str(known.get("channel", "")))
+        metadata = {} if layer is None else layer.metadata.get(layers.OWN, {})
+        self.channel.setText(str(metadata.get("channel", "")))
 
     def show_models(self) -> None:
         """Show the models of the algorithm, also those trained since."""
         name = self.algorithm.currentData()
-        names = [own.name for own in preferred(SEGMENT)] if name == AUTO else [name]
+        names = [manifest.name for manifest in preferred(SEGMENT)] if name == AUTO else [name]
         self.model.clear()
-        self.model.addItems([BY_IMAGE, *(model for own in names for model in _models(own))])
+        self.model.addItems(
+            [BY_IMAGE, *(model for algorithm in names for model in _models(algorithm))]
+        )
 
     def go(self, *_: object, dry: bool) -> None:
         """Run the algorithm, or only show which model would run."""
@@ -233,33 +237,33 @@ class SegmentTab(Qw.QWidget):
     def _take_spacing(self, layer: Layer) -> None:
         """Give a layer the voxel size that the user has typed; show it where none is."""
         text, axes = self.spacing.text().strip(), layers.axes_of(layer)
-        wanted = numbers(text) if self.spacing.isModified() else None
-        if wanted is None:
+        spacing = numbers(text) if self.spacing.isModified() else None
+        if spacing is None:
             self.spacing.setText(_sizes(layer))
             return
-        if len(wanted) != len(axes):
+        if len(spacing) != len(axes):
             order = ", ".join(axes.lower())
             raise InputError(f"voxel size: expected {len(axes)} numbers ({order}), found {text}")
         extra = layer.ndim - len(axes)
         layer.units = (*layer.units[:extra], *("um",) * len(axes))
-        layer.scale = (*layer.scale[:extra], *wanted)
+        layer.scale = (*layer.scale[:extra], *spacing)
         self.spacing.setModified(False)
 
     def _explained(self, path: Path) -> None:
         """Show the choice of a model."""
-        (found,) = read_json(path)
-        self.reasons.setHtml(why(found))
+        (choice,) = read_json(path)
+        self.reasons.setHtml(why(choice))
         self.runner.say("nothing was run")
 
     def _made(self, layer: Layer, out: Path, name: str) -> None:
         """Show the outputs of an algorithm on the grid of its image."""
-        (record, found), number = layers.results(out, name), len(layers.axes_of(layer))
+        (record, outputs), number = layers.results(out, name), len(layers.axes_of(layer))
         self.reasons.setHtml(why(record))
-        for data, given, kind in found:
+        for data, arguments, kind in outputs:
             if kind == "points" or data.ndim == number:
                 same = ("scale", "translate", "units")
-                given |= {key: getattr(layer, key)[-number:] for key in same}
-            added = getattr(self.viewer, f"add_{kind}")(data, **given)
+                arguments |= {key: getattr(layer, key)[-number:] for key in same}
+            added = getattr(self.viewer, f"add_{kind}")(data, **arguments)
             if kind == "labels":
                 self.made(layer, added, f"{record['algorithm']}:{record['model']}")
         self.runner.say(outcome(record))
@@ -384,7 +388,9 @@ class RunTab(Qw.QWidget):
         self.folder, self.browse = _field("folder of a run: runs/..."), Button("...")
         self.cases, self.open, self.runner = Qw.QListWidget(), Button("Open the case"), Runner()
         legend, place = _text(), _beside(self.folder, self.browse)
-        signs = (f"<span style='color:{own}'>■</span> {name}" for name, own in runs.LEGEND.items())
+        signs = (
+            f"<span style='color:{colour}'>■</span> {name}" for name, colour in runs.LEGEND.items()
+        )
         legend.setText(" ".join(signs))
         _stack(self, place, self.cases, self.open, legend, self.runner)
         self.browse.clicked.connect(partial(_browse, self.folder))
@@ -398,10 +404,10 @@ class RunTab(Qw.QWidget):
     def meet(self, layer: Layer) -> None:
         """Free a label to paint with, draw outlines, and list the run of an opened case."""
         layers.paint_anew(layer)
-        own = layer.metadata
-        if runs.CONTOUR in own:
-            layer.contour, layer.opacity = own[runs.CONTOUR], 1.0
-        run = own.get(runs.RUN)
+        metadata = layer.metadata
+        if runs.CONTOUR in metadata:
+            layer.contour, layer.opacity = metadata[runs.CONTOUR], 1.0
+        run = metadata.get(runs.RUN)
         if run and (self.opened is None or run != str(self.opened.run.folder)):
             self.folder.setText(run)
 
@@ -410,22 +416,22 @@ class RunTab(Qw.QWidget):
         self.cases.clear()
         self.opened = None
         with self.runner.refused():
-            if found := runs.run_of(Path(self.folder.text())):
-                self.opened = runs.open_run(found[0])
+            if place := runs.run_of(Path(self.folder.text())):
+                self.opened = runs.open_run(place[0])
                 self.cases.addItems([self.opened.title(case) for case in self.opened.cases])
                 self.cases.setCurrentRow(0)
                 self.runner.say(f"cases, the worst first: {len(self.opened.cases)}")
 
     def show_case(self, *_: object) -> None:
-        """Replace the layers of the run by those of the chosen case."""
+        """Replace the layers of the run by the layers of the chosen case."""
         with self.runner.refused():
             if self.opened is None or self.cases.currentRow() < 0:
                 raise InputError("expected a run and one of its cases, found none")
-            found = runs.case_layers(self.opened, self.opened.cases[self.cases.currentRow()])
-            for layer in [own for own in self.viewer.layers if runs.RUN in own.metadata]:
+            shown = runs.case_layers(self.opened, self.opened.cases[self.cases.currentRow()])
+            for layer in [layer for layer in self.viewer.layers if runs.RUN in layer.metadata]:
                 self.viewer.layers.remove(layer)
-            for data, given, kind in found:
-                getattr(self.viewer, f"add_{kind}")(data, **given)
+            for data, arguments, kind in shown:
+                getattr(self.viewer, f"add_{kind}")(data, **arguments)
 
 
 def _stack(home: Qw.QWidget, *parts: Qw.QWidget) -> None:
@@ -436,7 +442,7 @@ def _stack(home: Qw.QWidget, *parts: Qw.QWidget) -> None:
 
 
 def _beside(*parts: Qw.QWidget) -> Qw.QWidget:
-    """Return widgets beside each other."""
+    """Return widgets side by side."""
     home = Qw.QWidget()
     row = Qw.QHBoxLayout(home)
     row.setContentsMargins(0, 0, 0, 0)
@@ -487,8 +493,8 @@ def _sizes(layer: Layer) -> str:
 
 def _browse(field: Qw.QLineEdit, *_: object) -> None:
     """Let the user choose a folder."""
-    if found := Qw.QFileDialog.getExistingDirectory(None, "cytosuite", field.text()):
-        field.setText(found)
+    if folder := Qw.QFileDialog.getExistingDirectory(None, "cytosuite", field.text()):
+        field.setText(folder)
 
 
 def _models(algorithm: str) -> list[str]:

@@ -42,7 +42,7 @@ class Work:
         atexit.register(self.kill)
 
     def look(self) -> int | None:
-        """Take in what the command has said since, and return its exit code, None while it runs."""
+        """Read the new lines of the command; return its exit code, None while it runs."""
         code = self.process.poll()
         with suppress(BlockingIOError):
             while chunk := os.read(self._stream.fileno(), 2**16):
@@ -50,7 +50,7 @@ class Work:
         *whole, self._rest = self._rest.split(b"\n")
         if code is not None and self._rest:
             whole, self._rest = [*whole, self._rest], b""
-        for line in (printable(own.decode(errors="replace").rstrip()) for own in whole):
+        for line in (printable(raw.decode(errors="replace").rstrip()) for raw in whole):
             self.lines += [line] if line else []
             self.share = share_of(line, self.share)
         if code is None and self._asked and time.monotonic() - self._asked > GRACE_S:
@@ -84,10 +84,10 @@ class Work:
 
 
 def share_of(line: str, before: float | None = None) -> float | None:
-    """Return the share that is done by a line of a command, in [0, 1]; that of before without."""
-    if found := STEPS.search(line):
-        return int(found[1]) / max(1, int(found[2]))
-    return int(found[1]) / 100 if (found := SHARE.search(line)) else before
+    """Return the share that a line of a command says is done, in [0, 1]; `before` without."""
+    if match := STEPS.search(line):
+        return int(match[1]) / max(1, int(match[2]))
+    return int(match[1]) / 100 if (match := SHARE.search(line)) else before
 
 
 def typed(words: Sequence[str]) -> str:
@@ -113,31 +113,31 @@ def outcome(record: Mapping[str, Any]) -> str:
     return ", ".join([*parts, f"{record['seconds']:.1f} s"])
 
 
-def why(found: Mapping[str, Any]) -> str:
+def why(record: Mapping[str, Any]) -> str:
     """Return the choice of a model as HTML: of a record, or of ``apply --dry-run --json``."""
-    chosen = {**found, **found.get("selection", {})}
+    chosen = {**record, **record.get("selection", {})}
     words = {"user": "named by you", "use": "in use (cytosuite model use)"}
     by = words.get(chosen.get("by", ""), "chosen by the image")
     lines = [f"<b>{escape(chosen['algorithm'])} {escape(chosen['model'])}</b>, {by}"]
-    lines += [f"<span style='color:#e69f00'>⚠ {escape(line)}</span>" for line in found["warnings"]]
+    lines += [f"<span style='color:#e69f00'>⚠ {escape(line)}</span>" for line in record["warnings"]]
     cards = [chosen, *chosen.get("others", [])]
     keys = {"axes", "channel", *(key for card in cards for key in card.get("terms", {}))}
-    facts = [_fact(k, own) for k, own in chosen.get("metadata", {}).items() if k in keys]
+    facts = [_fact(k, fact) for k, fact in chosen.get("metadata", {}).items() if k in keys]
     lines += [f"known: {escape('; '.join(facts))}"] if facts else []
     first, *others = map(_card, cards)
     lines += ["", "cost of each model, the least is taken:", f"<b>{first}</b>", *others]
     return "<br>".join(lines)
 
 
-def _fact(key: str, own: Mapping[str, Any]) -> str:
+def _fact(key: str, fact: Mapping[str, Any]) -> str:
     """Return a fact about an image with its source."""
-    sizes = own["value"] if isinstance(own["value"], list) else [own["value"]]
+    sizes = fact["value"] if isinstance(fact["value"], list) else [fact["value"]]
     text = " x ".join(f"{size:g}" if isinstance(size, float) else str(size) for size in sizes)
-    return f"{key} {text} ({own['source']})"
+    return f"{key} {text} ({fact['source']})"
 
 
 def _card(card: Mapping[str, Any]) -> str:
-    """Return a model with its cost, its terms, and what speaks against it."""
+    """Return a model with its cost, its terms, and the reasons against it."""
     terms = " + ".join(f"{key} {value:.2f}" for key, value in card.get("terms", {}).items())
     reasons = [f"not made for this {key}" for key in card.get("broken", [])]
     reasons += [f"left out: {card['left_out']}"] if card.get("left_out") else []
