@@ -65,10 +65,10 @@ def apply(
         main = next(socket.slug for socket in sockets if socket.is_volume)
         inputs = {main: inputs}
     if model is not None:
-        known = [card.name for card in loaded.cards]
+        names = [card.name for card in loaded.cards]
         loaded.cards = [card for card in loaded.cards if card.name == model]
         if not loaded.cards:
-            raise ModelError(f"no model {model!r} of {algorithm}; there are {', '.join(known)}")
+            raise ModelError(f"no model {model!r} of {algorithm}; there are {', '.join(names)}")
     outputs, _, lines = loaded.answer(inputs)
     warn_of(algorithm, lines)
     return outputs

@@ -83,7 +83,7 @@ class Algorithm:
                 "fallback": selection.fallback,
                 "by": selection.by,
                 "tie": list(selection.tie),
-                "others": [other.summary for other in selection.others],
+                "others": [candidate.summary for candidate in selection.others],
                 "sources": dict(case.sources),
                 "warnings": [*case.warnings, *warnings],
                 "seconds": time.perf_counter() - start,
@@ -105,8 +105,7 @@ class Algorithm:
             raise InputError(f"{needs}, found none of {', '.join(sorted(absent))}")
         task = TASKS[self.manifest.task]
         slugs = [socket.slug for socket in task.inputs]
-        given = [inputs[slug] for slug in slugs if slug in inputs]
-        main = next((value for value in given if isinstance(value, Volume)), None)
+        main = next((v for slug in slugs if isinstance(v := inputs.get(slug), Volume)), None)
         main = None if main is None else with_given(main, task, inputs)
         values = {slug: value for slug, value in inputs.items() if not isinstance(value, Volume)}
         facts = describe(main, values)
@@ -116,23 +115,23 @@ class Algorithm:
         card = selection.card
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         outputs = self.predict(inputs, open_model(self.folder, card))
-        known = main.origin.warnings if main is not None else ()
+        stated = main.origin.warnings if main is not None else ()
         warnings = [
             *choice_warnings(selection, main),
             *_output_warnings(self.manifest.task, outputs),
         ]
-        return outputs, selection, [line for line in warnings if line not in known]
+        return outputs, selection, [line for line in warnings if line not in stated]
 
 
 def _output_warnings(task: str, outputs: Mapping[str, Any]) -> list[str]:
     labels = {socket.slug for socket in TASKS[task].outputs if socket.kind == "labels"}
-    found: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for slug, output in outputs.items():
         if isinstance(output, Volume):
-            found |= dict.fromkeys(output.origin.warnings)
+            lines |= dict.fromkeys(output.origin.warnings)
             if slug in labels and (line := stretched(output)):
-                found[line] = None
-    return list(found)
+                lines[line] = None
+    return list(lines)
 
 
 def attempt(program: Program) -> int:

@@ -77,9 +77,9 @@ def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tup
 @compiled
 def bounds(radius: float, bend: float) -> Floats:
     """Return semi-axes (3,) of an ellipsoid that holds a bent ball; exact without bend."""
-    own, reach = np.float32(radius), np.empty(3, np.float32)
-    reach[0] = own + np.float32(abs(bend)) * (ONE + WIDER) if bend != 0.0 else own
-    reach[1] = reach[2] = own * WIDER if bend != 0.0 else own
+    ball, reach = np.float32(radius), np.empty(3, np.float32)
+    reach[0] = ball + np.float32(abs(bend)) * (ONE + WIDER) if bend != 0.0 else ball
+    reach[1] = reach[2] = ball * WIDER if bend != 0.0 else ball
     return reach
 
 

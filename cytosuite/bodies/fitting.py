@@ -30,7 +30,7 @@ class Fitted(NamedTuple):
 def fit(labels: NDArray[np.integer[Any]], spacing: Lengths, order: int, smoothing: float) -> Fitted:
     """Return the stars of all objects (Z, Y, X); `smoothing` weighs l² (l + 1)² against radii."""
     directions, solve = _solver(order, smoothing)
-    ids, centres, found = [], [], []
+    ids, centres, coefficients = [], [], []
     for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
         if box is None:
             continue
@@ -38,11 +38,11 @@ def fit(labels: NDArray[np.integer[Any]], spacing: Lengths, order: int, smoothin
         centre = centre_of(mask, spacing)
         ids.append(number)
         centres.append(centre + np.multiply([span.start - 1 for span in box], spacing))
-        found.append(solve @ radii(mask, spacing, centre, directions))
+        coefficients.append(solve @ radii(mask, spacing, centre, directions))
     return Fitted(
         np.array(ids, np.int64),
         np.reshape(centres, (-1, 3)).astype(np.float32),
-        np.reshape(found, (-1, len(solve))).astype(np.float32),
+        np.reshape(coefficients, (-1, len(solve))).astype(np.float32),
     )
 
 

@@ -19,18 +19,18 @@ SAMPLES = 3  # of the radius per order and quarter turn: linear interpolation er
 
 def legendre(order: int, cosine: Array) -> Array:
     """Return the associated Legendre functions (m, l, n), as of orthonormal real harmonics."""
-    found = np.zeros((order + 1, order + 1, len(cosine)))
-    found[0, 0] = np.sqrt(1 / (4 * np.pi))
+    functions = np.zeros((order + 1, order + 1, len(cosine)))
+    functions[0, 0] = np.sqrt(1 / (4 * np.pi))
     sine = np.sqrt((1 - cosine**2).clip(0))
     for m in range(1, order + 1):
-        found[m, m] = np.sqrt((2 * m + 1) / (2 * m)) * sine * found[m - 1, m - 1]
+        functions[m, m] = np.sqrt((2 * m + 1) / (2 * m)) * sine * functions[m - 1, m - 1]
     for m in range(order):
-        found[m, m + 1] = np.sqrt(2 * m + 3) * cosine * found[m, m]
+        functions[m, m + 1] = np.sqrt(2 * m + 3) * cosine * functions[m, m]
         for l in range(m + 2, order + 1):  # noqa: E741  (the degree's own letter)
             scale = np.sqrt((4 * l * l - 1) / (l * l - m * m))
             past = np.sqrt(((l - 1) ** 2 - m * m) / (4 * (l - 1) ** 2 - 1))
-            found[m, l] = scale * (cosine * found[m, l - 1] - past * found[m, l - 2])
-    return found
+            functions[m, l] = scale * (cosine * functions[m, l - 1] - past * functions[m, l - 2])
+    return functions
 
 
 @lru_cache(maxsize=8)
@@ -54,9 +54,9 @@ def basis(order: int, directions: Array) -> Array:
     for m < 0: the first (k + 1)² columns are the order k.
     """
     part, m, degree = numbers(order)
-    found = legendre(order, directions[0])[m, degree]
-    found *= waves(order, np.arctan2(directions[2], directions[1]))[part, m]
-    return found.T
+    values = legendre(order, directions[0])[m, degree]
+    values *= waves(order, np.arctan2(directions[2], directions[1]))[part, m]
+    return values.T
 
 
 def waves(order: int, azimuths: Array) -> Array:

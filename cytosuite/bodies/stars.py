@@ -83,18 +83,18 @@ class Stars:
 
     def table(self, index: int) -> Image:
         """Return the relative radius of a body over the directions."""
-        own = self.coefficients[index]
-        return radius_table(own) if own.ndim == 3 else ring_table(own)
+        coefficients = self.coefficients[index]
+        return radius_table(coefficients) if coefficients.ndim == 3 else ring_table(coefficients)
 
     @property
     def reach_um(self) -> Array:
         """Distances (N,), µm, that no surface exceeds (Cauchy): ``|c| sqrt((2 l + 1) / 4 π)``."""
-        own = self.coefficients
-        degree = np.arange(own.shape[-1])
-        if own.ndim == 4:
-            highest = np.sqrt((own**2).sum(axis=(1, 2)) * (2 * degree + 1) / (4 * np.pi))
+        coefficients = self.coefficients
+        degree = np.arange(coefficients.shape[-1])
+        if coefficients.ndim == 4:
+            highest = np.sqrt((coefficients**2).sum(axis=(1, 2)) * (2 * degree + 1) / (4 * np.pi))
         else:
-            highest = np.sqrt((own**2).sum(axis=1) * np.where(degree > 0, 2, 1))
+            highest = np.sqrt((coefficients**2).sum(axis=1) * np.where(degree > 0, 2, 1))
         longest = self.axes_um.max(axis=1)
         if self.stretch is not None:
             longest = longest * self.stretch.max(axis=1)
@@ -140,13 +140,13 @@ def stars_from(coefficients_um: Array | Image) -> Stars:
     """Return stars along z, y, x by coefficients (N, (order + 1)²) in µm, see `basis`."""
     count, terms = coefficients_um.shape
     order = isqrt(terms) - 1
-    own = np.zeros((count, 2, order + 1, order + 1))
+    coefficients = np.zeros((count, 2, order + 1, order + 1))
     part, m, degree = numbers(order)
-    own[:, part, m, degree] = coefficients_um
+    coefficients[:, part, m, degree] = coefficients_um
     radii = (coefficients_um @ basis(order, fibonacci_sphere()).T).clip(0)
     ball = np.repeat(np.cbrt((radii**3).mean(axis=1))[:, None], 3, axis=1)
     axes, turns = np.ones((count, 3)), np.broadcast_to(np.eye(3), (count, 3, 3))
-    return Stars(axes, turns, own, np.ones(count), ball.astype(np.float64))
+    return Stars(axes, turns, coefficients, np.ones(count), ball.astype(np.float64))
 
 
 def label(bodies: Bodies, centres_um: Array, grid: Grid) -> Labels:

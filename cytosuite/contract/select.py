@@ -213,8 +213,8 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
 
 def _unlike(card: ModelCard, facts: Mapping[str, Value]) -> str:
     """Return the reason why a card of `exact` facts is not for an image, empty where it is."""
-    own = card.images.items()
-    same = all(distance(key, facts[key], value) <= EXACT for key, value in own if key in facts)
+    images = card.images.items()
+    same = all(distance(key, facts[key], value) <= EXACT for key, value in images if key in facts)
     if not card.exact or (same and card.exact.keys() <= facts.keys()):
         return ""
     return f"only for images of its {' and '.join(card.exact)}"

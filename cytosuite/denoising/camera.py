@@ -35,7 +35,7 @@ class CameraModel(Described):
         return Background(self.offset, self.gain / NOISE_UNITS)
 
     def expose(self, level: Image, seed: int) -> Image:
-        """Return the counts of light (..., Y, X) in counts; a plane has those of seed and place."""
+        """Return the counts of light (..., Y, X) in counts; seed and place fix a plane's."""
         photons: Image = ((level - self.offset) / self.gain).clip(0)
         for number, plane in enumerate(photons.reshape(-1, *level.shape[-2:])):
             rng = np.random.Generator(np.random.Philox(key=[seed, SHOTS + number]))
@@ -56,11 +56,11 @@ def electrons(rng: np.random.Generator, photons: NDArray[np.floating], excess: f
 
 
 def late(noise: Image, lag: float) -> Image:
-    """Return noise (..., X) of which a share is read one x pixel later; its variance stays."""
-    found = noise.copy()
-    found[..., 1:] -= lag * (noise[..., 1:] - noise[..., :-1])
-    found[..., 1:] /= sqrt((1 - lag) ** 2 + lag**2)
-    return found
+    """Return noise (..., X) with a share that is read one x pixel later; its variance stays."""
+    shifted = noise.copy()
+    shifted[..., 1:] -= lag * (noise[..., 1:] - noise[..., :-1])
+    shifted[..., 1:] /= sqrt((1 - lag) ** 2 + lag**2)
+    return shifted
 
 
 def lag_of(array: NDArray[np.floating]) -> float:

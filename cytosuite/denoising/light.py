@@ -26,13 +26,13 @@ def light_of(image: NDArray[np.number], camera: CameraModel) -> NDArray[np.float
     powers = near**POWERS
     basis = np.concatenate([powers * part.ravel()[some] for part in filters])
     weighted = basis / ((1 + camera.excess) * np.expm1(near) + max(camera.read_noise, 0.1) ** 2)
-    # What a filter lets pass of a voxel's own noise is no fit.
+    # The part of a voxel's own noise that a filter lets pass is no fit.
     passed = np.outer([_tap(width) ** image.ndim for width in WIDTHS], powers.sum(axis=1))
     goal = weighted @ photons.ravel()[some] - passed.ravel()
     weights = np.linalg.lstsq(weighted @ basis.T, goal, rcond=1e-9)[0].reshape(passed.shape)
     shares = np.polynomial.polynomial.polyval(level, weights.T)
-    found = np.einsum("f...,f...", shares, filters).clip(0)
-    return np.asarray(found * camera.gain + camera.offset, np.float32)
+    light = np.einsum("f...,f...", shares, filters).clip(0)
+    return np.asarray(light * camera.gain + camera.offset, np.float32)
 
 
 def _tap(sigma: float) -> float:

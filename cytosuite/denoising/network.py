@@ -151,20 +151,20 @@ class Denoiser(nn.Module):
 
     def forward(self, image: Tensor, time: Tensor) -> Tensor:
         """Return the answer (N, C, Z, Y, X) for (N, `inputs`, Z, Y, X) at a `phase` (N,)."""
-        known = self.time(get_timestep_embedding(time * _TURN, self.arguments.embedding))
+        embedded = self.time(get_timestep_embedding(time * _TURN, self.arguments.embedding))
         values = folded(image, self.arguments.fold).contiguous(memory_format=torch.channels_last_3d)
         values = self.head(values)
         fine = []
         for level, blocks in enumerate(self.down):
             for block in cast(nn.ModuleList, blocks):
-                values = block(values, known)
+                values = block(values, embedded)
             if level < len(self.coarser):
                 fine.append(values)
                 values = self.coarser[level](values)
         for level in reversed(range(len(self.up))):
             values = self.finer[level](values).add_(fine.pop())
             for block in cast(nn.ModuleList, self.up[level]):
-                values = block(values, known)
+                values = block(values, embedded)
         return unfolded(self.tail(values).float(), self.arguments.fold)
 
 

@@ -21,7 +21,7 @@ _LEAST, _MOST = 1e-4, 0.9999  # variances of a step of the cosine
 _ENDS = 6.0  # of the sigmoid's argument
 
 BLOCK = (1, 64, 64)  # voxels z, y, x that share a stream of random numbers
-AWAY = 2**20  # voxels between the noise of the image and that of its objects
+AWAY = 2**20  # voxels between the noise of the image and of its objects
 FLOOR = 2**32  # planes of noise for each object
 CHANNEL = 2**32  # draws between the noise of two channels
 
@@ -101,8 +101,8 @@ def noise_field(
 
     Philox by key (seed, draw) and block: Salmon et al., SC 2011, doi:10.1145/2063384.2063405.
     """
-    found = np.empty(tuple(shape), np.float32)
-    channels = found.reshape(-1, *found.shape[-3:])
+    noise = np.empty(tuple(shape), np.float32)
+    channels = noise.reshape(-1, *noise.shape[-3:])
     sides = channels.shape[1:]
     ranges = [
         range(low // step, -(-(low + size) // step))
@@ -119,7 +119,7 @@ def noise_field(
             target.append(slice(begin, end))
             source.append(slice(begin - first, end - first))
         channels[channel][tuple(target)] = values[tuple(source)]
-    return found
+    return noise
 
 
 def object_noise(
@@ -130,15 +130,15 @@ def object_noise(
     An object of the same number in another frame has the same noise around its centre, whole
     voxels apart; the background has that of its place.
     """
-    found = noise_field(shape, seed, draw)
+    noise = noise_field(shape, seed, draw)
     if labels is None:
-        return found
+        return noise
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         inside = labels[box] == number
         centre = np.rint(np.mean(np.nonzero(inside), axis=1)).astype(int).tolist()
         z, y, x = (AWAY - middle for middle in centre)
-        own = noise_field(inside.shape, seed, draw, (number * FLOOR + z, y, x))
-        found[(..., *box)][..., inside] = own[inside]
-    return found
+        moving = noise_field(inside.shape, seed, draw, (number * FLOOR + z, y, x))
+        noise[(..., *box)][..., inside] = moving[inside]
+    return noise

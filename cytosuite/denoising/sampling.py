@@ -176,15 +176,15 @@ def synthesise(
     objects = None if moving is None else np.pad(moving, padding)
     draw = partial(noise, whole.shape, seed, labels=objects)
     inputs = np.empty((arguments.inputs, *whole.shape[1:]), np.float32)
-    image, given = inputs[:count], inputs[count : count * (1 + arguments.conditioned)]
+    image, conditions = inputs[:count], inputs[count : count * (1 + arguments.conditioned)]
     levels = process.schedule.visited(process.start, process.steps)
     image[:] = blurred(whole, process)
     image *= np.float32(levels[0] ** 0.5)
     image += np.float32((1 - levels[0]) ** 0.5) * draw(draw=0)
-    given[:] = whole[: len(given)]
-    first = count + len(given)
-    for row, own in enumerate(positions(whole, spacing, arguments.position), start=first):
-        inputs[row] = own.read(tuple(map(slice, own.shape)))
+    conditions[:] = whole[: len(conditions)]
+    first = count + len(conditions)
+    for row, position in enumerate(positions(whole, spacing, arguments.position), start=first):
+        inputs[row] = position.read(tuple(map(slice, position.shape)))
     if arguments.noise_channel is not None:
         kind = arguments.noise_channel
         inputs[-1] = noise_field(whole.shape[1:], seed, count * CHANNEL, kind=kind)
@@ -195,7 +195,7 @@ def synthesise(
         del noised
         time = torch.tensor([phase(signal)], dtype=torch.float32, device=device)
         with part(len(tiles), process.steps):
-            found = predict_tiles(
+            prediction = predict_tiles(
                 inputs,
                 partial(_expected, network, arguments, process, time),
                 channels=count,
@@ -205,8 +205,8 @@ def synthesise(
                 device=device,
                 half=True,
             )
-        tiles.append(found.tiles)
-        return found.values
+        tiles.append(prediction.tiles)
+        return prediction.values
 
     def seen(number: int, image: Image) -> None:
         """Keep an image of the course."""
@@ -214,7 +214,7 @@ def synthesise(
             keep(image[:, :z, :y, :x].copy().reshape(sketch.shape))
 
     with reused_memory():
-        made = sample(
+        sampled = sample(
             image,
             denoise,
             levels,
@@ -224,7 +224,7 @@ def synthesise(
             seen=seen,
         )
     passes = 2 if process.guidance > 1 else 1
-    whole_image = made[:, :z, :y, :x].copy().reshape(sketch.shape)
+    whole_image = sampled[:, :z, :y, :x].copy().reshape(sketch.shape)
     return Synthesis(whole_image, tiles[0], passes * sum(tiles))
 
 
@@ -233,14 +233,14 @@ def _expected(
     arguments: DenoiserArguments,
     process: Process,
     time: Tensor,
-    given: Tensor,
+    inputs: Tensor,
 ) -> Tensor:
     """Return the expected image of a tile, within the range."""
     count = arguments.channels
-    image = given[:, :count]
-    clean = clean_image(network(given, time), image, time, arguments.predicts)
+    image = inputs[:, :count]
+    clean = clean_image(network(inputs, time), image, time, arguments.predicts)
     if process.guidance > 1:
-        hidden = given.clone()
+        hidden = inputs.clone()
         hidden[:, count : 2 * count] = HIDDEN
         free = clean_image(network(hidden, time), image, time, arguments.predicts)
         clean = free + process.guidance * (clean - free)
@@ -248,14 +248,14 @@ def _expected(
 
 
 def positions(
-    sketch: Image, spacing: Sequence[float], wanted: Sequence[Channel]
+    sketch: Image, spacing: Sequence[float], channels: Sequence[Channel]
 ) -> list[CoarseMap]:
     """Return the maps of the whole of a sketch's (C, Z, Y, X) objects, voxels in µm."""
-    return maps_of(sketch.max(axis=0), spacing, wanted) if wanted else []
+    return maps_of(sketch.max(axis=0), spacing, channels) if channels else []
 
 
 def of_channels(value: T | tuple[T, ...], count: int) -> tuple[T, ...]:
-    """Return a value for each channel; a single one is that of all."""
+    """Return a value for each channel; a single one is for all."""
     return value if isinstance(value, tuple) else (value,) * count
 
 

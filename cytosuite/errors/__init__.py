@@ -58,15 +58,17 @@ def last_line(error: Exception) -> str:
     return plain(lines[-1]) if lines else type(error).__name__
 
 
-def pick(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the wanted names, or all known ones; InputError with the closest if one is unknown."""
-    known = sorted(known)
+def pick(kind: str, names: Iterable[str], choices: Iterable[str]) -> list[str]:
+    """Return the names, or all choices without; InputError with the closest if one is unknown."""
+    choices = sorted(choices)
     chosen = list(dict.fromkeys(names))
     for name in chosen:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+        if name not in choices:
+            near = difflib.get_close_matches(name, choices, n=1)
             hint = (
-                f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"there are: {', '.join(choices) or 'none'}"
             )
             raise InputError(f"no {kind} called {name!r}; {hint}")
-    return chosen or known
+    return chosen or choices

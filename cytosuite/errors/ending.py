@@ -32,9 +32,9 @@ def end(program: Callable[[], int | None]) -> NoReturn:
         except SystemExit as stop:  # 1: rich and typer on a closed pipe
             code = CLOSED if stop.code == 1 else int(stop.code or 0)
         except (Exception, KeyboardInterrupt) as error:
-            if (found := _refusal(error)) is None:
+            if (refusal := _refusal(error)) is None:
                 raise
-            code, line = found
+            code, line = refusal
     if code in (REFUSED, CLOSED):
         # The end of Python would try to write it once more; a stream in a test has no file.
         with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
@@ -88,12 +88,12 @@ def _interruptible() -> Iterator[None]:
     }
     usual = sys.unraisablehook
 
-    def dropped(found: "sys.UnraisableHookArgs") -> None:
+    def dropped(ignored: "sys.UnraisableHookArgs") -> None:
         """Ask again for an interruption that Python drops, as it fell into a callback of a fork."""
-        if isinstance(found.exc_value, KeyboardInterrupt):
+        if isinstance(ignored.exc_value, KeyboardInterrupt):
             signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
         else:
-            usual(found)
+            usual(ignored)
 
     sys.unraisablehook = dropped
     try:

@@ -45,13 +45,13 @@ def needs(who: str, names: Iterable[str]) -> str:
 
 def install(names: Iterable[str]) -> str:
     """Return the command that installs packages by import name; ours from checkout or wheel."""
-    known = (CALLED.get(name, name.replace("_", "-")) for name in names)
-    wanted = {name: _extra(name) for name in known}
-    chosen = ",".join(sorted({extra for extra in wanted.values() if extra}))
+    packages = (CALLED.get(name, name.replace("_", "-")) for name in names)
+    extra_by_name = {name: _extra(name) for name in packages}
+    chosen = ",".join(sorted({extra for extra in extra_by_name.values() if extra}))
     pip = [sys.executable, "-m", "pip", "install"]
     source, editable = _source()
-    if source is None or None in wanted.values():
-        return shlex.join([*pip, *sorted(wanted)])
+    if source is None or None in extra_by_name.values():
+        return shlex.join([*pip, *sorted(extra_by_name)])
     if editable and "networks" in chosen and Path(sys.prefix) == Path(source) / ".venv":
         return shlex.join(["make", "-C", source, "networks"])
     return shlex.join([*pip, *["-e"][:editable], f"{source}[{chosen}]" if chosen else source])
@@ -59,25 +59,29 @@ def install(names: Iterable[str]) -> str:
 
 def extras() -> dict[str, list[str]]:
     """Return the packages that pip installs with us, "", and with each extra for users."""
-    found: dict[str, list[str]] = {}
+    packages: dict[str, list[str]] = {}
     ours = _ours()
     for line in (ours and ours.requires) or []:
-        own = re.fullmatch(r"([\w.-]+)[^;]*(?:;.*extra == [\"']([\w-]+)[\"'].*)?", line)
-        if own and own[1] != OURS and own[2] not in ("dev", "peers"):
-            found.setdefault(own[2] or "", []).append(own[1])
-    return found
+        match = re.fullmatch(r"([\w.-]+)[^;]*(?:;.*extra == [\"']([\w-]+)[\"'].*)?", line)
+        if match and match[1] != OURS and match[2] not in ("dev", "peers"):
+            packages.setdefault(match[2] or "", []).append(match[1])
+    return packages
 
 
 def _extra(name: str) -> str | None:
     """Return the extra of ours that brings a package, empty for none, None if we do not need it."""
-    known = extras().items()
-    return next((e for e, names in known if name.lower() in map(str.lower, names)), None)
+    for extra, packages in extras().items():
+        if name.lower() in map(str.lower, packages):
+            return extra
+    return None
 
 
 def _ours() -> Distribution | None:
     """Return the record of pip on this library; a build leaves another one, without its origin."""
-    found = list(distributions(name=OURS))
-    return next((one for one in found if one.read_text(ORIGIN)), found[0] if found else None)
+    records = list(distributions(name=OURS))
+    return next(
+        (record for record in records if record.read_text(ORIGIN)), records[0] if records else None
+    )
 
 
 def _source() -> tuple[str | None, bool]:
@@ -88,11 +92,11 @@ def _source() -> tuple[str | None, bool]:
     ours = _ours()
     if ours is None or not (text := ours.read_text(ORIGIN)):
         return OURS if ours and ours.read_text("INSTALLER") else None, False
-    found = json.loads(text)
+    origin = json.loads(text)
     from urllib.parse import urlsplit
     from urllib.request import url2pathname  # slow to load
 
-    parts = urlsplit(found.get("url", ""))
+    parts = urlsplit(origin.get("url", ""))
     path = Path(url2pathname(parts.path))
     there = parts.scheme == "file" and path.exists()
-    return str(path) if there else None, bool(found.get("dir_info", {}).get("editable"))
+    return str(path) if there else None, bool(origin.get("dir_info", {}).get("editable"))

@@ -21,6 +21,6 @@ def rgb(name: str) -> tuple[int, int, int]:
 
 def style() -> str:
     """Return the palette as CSS: a custom property, and a class of its key, by name."""
-    own = "".join(f" --{name}: {colour};" for name, colour in PALETTE.items())
+    properties = "".join(f" --{name}: {colour};" for name, colour in PALETTE.items())
     keys = "\n".join(f".{name}-key {{ --c: var(--{name}); }}" for name in PALETTE)
-    return f":root {{{own} }}\n{keys}"
+    return f":root {{{properties} }}\n{keys}"

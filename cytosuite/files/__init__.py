@@ -97,8 +97,8 @@ def _exchange(one: Path, other: Path) -> bool:
 def sweep(folder: Path, depth: int = 2) -> None:
     """Remove the half-written files of ended programs in a folder, see `is_abandoned`."""
     try:
-        with os.scandir(folder) as found:
-            entries = list(found)
+        with os.scandir(folder) as listing:
+            entries = list(listing)
     except FileNotFoundError:
         return
     for entry in entries:
@@ -151,8 +151,10 @@ def read_text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        odd = f"found the byte {content[error.start]:#x} at {error.start}"
-        raise InputError(f"{path}: expected a text in UTF-8, {odd}; save it as UTF-8") from None
+        raise InputError(
+            f"{path}: expected a text in UTF-8, found the byte {content[error.start]:#x} at "
+            f"{error.start}; save it as UTF-8"
+        ) from None
 
 
 def read_table(
@@ -185,8 +187,10 @@ def link(path: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        reason = f"{path.parent}: expected a file system with symbolic links"
-        raise CytosuiteError(f"{reason}, found {error.strerror}; give another folder") from error
+        raise CytosuiteError(
+            f"{path.parent}: expected a file system with symbolic links, found {error.strerror}; "
+            "give another folder"
+        ) from error
 
 
 def write_json(path: Path, value: object) -> None:
@@ -197,7 +201,7 @@ def write_json(path: Path, value: object) -> None:
 
 def json_text(value: object, margin: str = "\n") -> str:
     """Return `value` as JSON that is indented by two; `margin` begins the line of its end."""
-    # With an indent json encodes in Python: here its C encoder does what holds no other containers.
+    # With an indent json encodes in Python: here its C encoder does values without containers.
     nested = (list, tuple, dict)
     parts = [*value.values()] if isinstance(value, dict) else value
     inner = f"{margin}  "
@@ -221,10 +225,10 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
 
 def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON
     """Return the value that a text holds, if every program can hold it (I-JSON, RFC 7493)."""
+    value = _decode(text)
     if "\\u" in text:  # the only way to a lone surrogate: decoded UTF-8 has none
-        json.dumps(found := _decode(text), ensure_ascii=False).encode("utf-8")
-        return found
-    return _decode(text)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
 
 
 def _decode(text: str) -> Any:  # noqa: ANN401 - any JSON
@@ -259,12 +263,12 @@ def _bounded(text: str) -> int:
 
 def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the object of a parser's pairs, or raise `ValueError` for a name that stands twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         times = Counter(name for name, _ in pairs)
         twice = next(name for name in times if times[name] > 1)
         raise ValueError(f"the name {twice[:40]!r} twice in one object")
-    return found
+    return entries
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -304,12 +308,14 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def digest(paths: Iterable[Path], root: Path, each: Callable[[Path], str] = file_digest) -> str:
+def digest(
+    paths: Iterable[Path], root: Path, digest_of: Callable[[Path], str] = file_digest
+) -> str:
     """Return the SHA-256 of the names (relative to `root`) and contents of files, in any order."""
     state = sha256()
     for path in sorted({file for start in paths for file in visible_files(start)}):
         state.update(os.fsencode(path.relative_to(root)) + b"\0")
-        state.update(bytes.fromhex(each(path)))
+        state.update(bytes.fromhex(digest_of(path)))
     return state.hexdigest()
 
 
@@ -360,8 +366,9 @@ def _mode(path: Path) -> int | None:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
-            reason = "a link to nothing; remove it, or name another place"
-            raise InputError(f"{path}: {reason}") from None
+            raise InputError(
+                f"{path}: a link to nothing; remove it, or name another place"
+            ) from None
         return None
 
 

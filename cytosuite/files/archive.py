@@ -19,7 +19,7 @@ DATE = (1980, 1, 1, 0, 0, 0)  # of all members: the earliest that a zip file can
 MOST_MEMBERS = 1000
 MOST_GROWTH = 100  # of a member against its packed size, beyond `SMALL`; weights shrink to a half
 SMALL = 2**20  # bytes
-# What the library raises for altered bytes.
+# Errors of the library for altered bytes.
 BROKEN = (
     *(ArithmeticError, EOFError, LookupError, OSError, RuntimeError, ValueError),
     *(struct.error, zipfile.BadZipFile, zlib.error),
@@ -58,8 +58,10 @@ class ZipReader:
         for info in infos:
             name = PurePosixPath(info.filename)
             if reason := _unsafe(info) or ("a second file" if name in self.members else ""):
-                found = f"found {reason}: {info.filename[:100]!r}"
-                raise InputError(f"{path}: expected plain files in an archive, {found}")
+                raise InputError(
+                    f"{path}: expected plain files in an archive, found {reason}: "
+                    f"{info.filename[:100]!r}"
+                )
             if not info.is_dir():
                 self.members[name] = info
 
@@ -79,7 +81,7 @@ class ZipReader:
 
     @contextmanager
     def _legible(self) -> Iterator[None]:
-        """Turn what the library raises for altered bytes into one line; errors of disks stay."""
+        """Turn the library's errors for altered bytes into one line; errors of disks stay."""
         try:
             yield
         except BROKEN as error:

@@ -44,7 +44,7 @@ def working_name(mark: str, suffix: str = "", *, former: bool = False) -> str:
 
 
 def session_name() -> str:
-    """Return a name for an engine at work: `sweep` leaves it, and what strangers wrote, alone."""
+    """Return a name for an engine at work: `sweep` leaves it, and files of strangers, alone."""
     return f"{SESSION}.{_owner()}"
 
 
@@ -72,12 +72,12 @@ def _owner() -> str:
 
 def is_abandoned(path: Path) -> bool:
     """Return whether the program has ended that wrote under a working name."""
-    found = OWNER.search(path.name)
-    if found and found[1] == MACHINE:
-        return not is_running(int(found[2]))
+    owner = OWNER.search(path.name)
+    if owner and owner[1] == MACHINE:
+        return not is_running(int(owner[2]))
     try:
         content = [*path.iterdir()] if path.is_dir() and not path.is_symlink() else []
-        latest = max(each.lstat().st_mtime for each in (path, *content))
+        latest = max(entry.lstat().st_mtime for entry in (path, *content))
     except FileNotFoundError:  # its program has just ended well
         return False
     return time.time() - latest > DAY_S
@@ -133,8 +133,10 @@ def full_disk(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        reason = f"{path}: cannot be written ({os.strerror(error.errno)})"
-        raise CytosuiteError(f"{reason}; make room or give another folder") from error
+        raise CytosuiteError(
+            f"{path}: cannot be written ({os.strerror(error.errno)}); make room or give another "
+            "folder"
+        ) from error
 
 
 @contextmanager

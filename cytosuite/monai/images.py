@@ -130,11 +130,11 @@ def _changed(
     function: Callable[[NDArray[Any]], NDArray[np.float32]],
 ) -> dict[Hashable, Any]:
     """Return a copy of a case, with each channel of the images changed by a function."""
-    found = dict(data)
-    for key in transform.key_iterator(found):
-        values = np.stack([function(np.asarray(channel)) for channel in found[key]])
-        found[key] = convert_to_dst_type(values, found[key], dtype=np.float32)[0]
-    return found
+    case = dict(data)
+    for key in transform.key_iterator(case):
+        values = np.stack([function(np.asarray(channel)) for channel in case[key]])
+        case[key] = convert_to_dst_type(values, case[key], dtype=np.float32)[0]
+    return case
 
 
 class SimulatedDataset(Dataset[Any]):

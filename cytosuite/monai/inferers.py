@@ -54,8 +54,8 @@ class TileInferer(Inferer):
     @classmethod
     def from_card(cls, card: str | Path) -> "TileInferer":
         """Return the tiles of a model card, ``weights/<algorithm>/<model>.json``."""
-        found = read_card(Path(card))
-        network = formatter(found.algorithm)(found)
+        model_card = read_card(Path(card))
+        network = formatter(model_card.algorithm)(model_card)
         return cls(network.tile, network.multiple, network.exact_halo)
 
     def __call__(
@@ -68,20 +68,21 @@ class TileInferer(Inferer):
         """Return the answer (N, C, ...) for images (N, C, ...); each tile gets all arguments."""
         channels, flat = inputs.shape[1], 5 - inputs.ndim
         if inputs.ndim - 2 != len(self.tile):
-            found = f"found {inputs.ndim - 2}"
-            raise InputError(f"tiles: expected images of {len(self.tile)} spatial axes, {found}")
+            raise InputError(
+                f"tiles: expected images of {len(self.tile)} spatial axes, found {inputs.ndim - 2}"
+            )
         if self.halo is None:
             self.halo = measured_halo(network, channels, self.multiple, *args, **kwargs)
 
-        def forward(given: Tensor) -> Tensor:
-            """Return the answer for a tile (1, C, Z, Y, X), whose first axes may be missing."""
-            answer: Tensor = network(given.flatten(1, 1 + flat), *args, **kwargs)
+        def forward(values: Tensor) -> Tensor:
+            """Return the answer for a tile (1, C, Z, Y, X); its first axes may be missing."""
+            answer: Tensor = network(values.flatten(1, 1 + flat), *args, **kwargs)
             return answer.reshape(*answer.shape[:2], *[1] * flat, *answer.shape[2:])
 
         with torch.inference_mode():
             least = inputs.new_zeros(1, channels, *[1] * flat, *self.multiple)
             channels = forward(least).shape[1]
-        made = [
+        answers = [
             predict_tiles(
                 image.reshape(len(image), *[1] * flat, *image.shape[1:]),
                 forward,
@@ -93,7 +94,7 @@ class TileInferer(Inferer):
             ).values.reshape(channels, *image.shape[1:])
             for image in inputs.detach().cpu().float().numpy()
         ]
-        return convert_to_dst_type(np.stack(made), inputs)[0]
+        return convert_to_dst_type(np.stack(answers), inputs)[0]
 
 
 def measured_halo(
@@ -129,16 +130,16 @@ def measured_halo(
             ends = not places[0] or places[-1] == len(touched) - 1
             return None if ends else max(0, first - places[0], places[-1] + 1 - first - step)
 
-        found = [
+        reaches = [
             next((n for b in _BLOCKS if (n := reach(axis, b)) is not None), None)
             for axis in range(len(multiple))
         ]
-    if None in found:
+    if None in reaches:
         raise InputError(
             "tiles: expected a network whose answer depends on a part of the image, found one that "
             "sees all of it: use eval(), no instance or group norms, no attention, or give a halo"
         )
-    return tuple(n for n in found if n is not None)
+    return tuple(n for n in reaches if n is not None)
 
 
 class AlgorithmInferer(Inferer):
@@ -164,15 +165,15 @@ class AlgorithmInferer(Inferer):
 
     def _made(self, image: MetaTensor, network: nn.Module) -> MetaTensor:
         """Return the output for an image (C, ...)."""
-        name, given = str(image.meta.get("filename_or_obj", "")), self.algorithm.manifest
-        slug = self.socket or TASKS[given.task].inputs[0].slug
+        name, manifest = str(image.meta.get("filename_or_obj", "")), self.algorithm.manifest
+        slug = self.socket or TASKS[manifest.task].inputs[0].slug
         with at(name), using(network):
             volume = described(volume_of(image), {}, Path(name).name)
             outputs, _, lines = self.algorithm.answer({slug: volume})
-        warn_of(given.name, [*volume.origin.warnings, *lines])
-        main = TASKS[given.task].main_output
+        warn_of(manifest.name, [*volume.origin.warnings, *lines])
+        main = TASKS[manifest.task].main_output
         assert main is not None  # every task with images has one
-        found = outputs[main.slug]
-        made = tensor_of(found, np.int64 if found.array.dtype.kind in "iu" else np.float32)
-        made.meta["filename_or_obj"] = name
-        return made
+        output = outputs[main.slug]
+        tensor = tensor_of(output, np.int64 if output.array.dtype.kind in "iu" else np.float32)
+        tensor.meta["filename_or_obj"] = name
+        return tensor

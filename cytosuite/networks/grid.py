@@ -21,9 +21,9 @@ _TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
 def in_pixels(volume: Volume) -> Volume:
     """Return a plane with pixels of 1 µm, and the user's diameter in pixels."""
     facts = {**volume.metadata, "spacing_source": "assumed"}
-    given = facts.get("diameter_um")
-    if isinstance(given, int | float) and not volume.spacing_is_assumed:
-        facts["diameter_um"] = given / volume.spacing[-1]
+    diameter = facts.get("diameter_um")
+    if isinstance(diameter, int | float) and not volume.spacing_is_assumed:
+        facts["diameter_um"] = diameter / volume.spacing[-1]
     return replace(volume, spacing=(1.0, 1.0), metadata=facts)
 
 
@@ -51,16 +51,16 @@ def to_working(image: NDArray[Any], factor: Sequence[float], box: Box | None = N
     if shape == image.shape:
         return np.asarray(taken(image, box), np.float32)
     sigma = _widths(image.shape, shape)
-    spans, found = [], []
+    spans, parts = [], []
     grid, reaches = stencils(image.shape, shape), reach_of(image.shape, shape)
     for stencil, part, old, reach in zip(grid, box, image.shape, reaches, strict=True):
         start = max(0, int(stencil.low[part][0]) - reach)
         spans.append(slice(start, min(old, int(stencil.high[part][-1]) + 1 + reach)))
-        found.append(stencil.of(part, start))
+        parts.append(stencil.of(part, start))
     values = np.asarray(taken(image, tuple(spans)), np.float32)
     if any(sigma):
         values = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=_TRUNCATE)
-    return interpolate(values, found)
+    return interpolate(values, parts)
 
 
 def reach_of(shape: Sequence[int], working: Sequence[int]) -> list[int]:
@@ -89,17 +89,17 @@ def _between(values: Floats, place: Stencil, axis: int) -> Floats:
 
 def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
     """Return the places of the voxels of a new grid on an old one over the same box."""
-    found = []
+    axes = []
     for before, after in zip(old, new, strict=True):
         if before == after:
             same = np.arange(after)
-            found.append(Stencil(same, same, np.zeros(after, np.float32)))
+            axes.append(Stencil(same, same, np.zeros(after, np.float32)))
             continue
         place = np.clip((np.arange(after) + 0.5) * (before / after) - 0.5, 0, before - 1)
         low = np.minimum(np.floor(place).astype(np.intp), max(before - 2, 0))
         high = np.minimum(low + 1, before - 1)
-        found.append(Stencil(low, high, (place - low).astype(np.float32)))
-    return found
+        axes.append(Stencil(low, high, (place - low).astype(np.float32)))
+    return axes
 
 
 def touched(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:

@@ -20,6 +20,7 @@ def compiled(*signature: str) -> Callable[[Loop], Loop]:
     """Return numba's decorator; each process compiles the loop where no cache can be written."""
 
     def decorate(loop: Loop) -> Loop:
+        """Return a loop that its first call compiles."""
         from numba import njit  # takes half a second
 
         try:
@@ -45,12 +46,12 @@ def keep(name: str, store: Path | None = None) -> int:
 
 def use(store: Path) -> bool:
     """Copy kept loops to where numba can write, before their module's first loop; False without."""
-    given = os.environ.get("NUMBA_CACHE_DIR", "")
-    if not store.is_dir() or given not in ("", *_made):
+    folder = os.environ.get("NUMBA_CACHE_DIR", "")
+    if not store.is_dir() or folder not in ("", *_made):
         return False
     try:
-        target = Path(given or tempfile.mkdtemp(prefix="cytosuite-kernels-"))
-        if not given:
+        target = Path(folder or tempfile.mkdtemp(prefix="cytosuite-kernels-"))
+        if not folder:
             _made.append(str(target))
             atexit.register(shutil.rmtree, target, ignore_errors=True)
         for path in (path for path in store.rglob("*") if path.is_file()):

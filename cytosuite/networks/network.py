@@ -75,7 +75,7 @@ def precision(device: str) -> torch.dtype:
 
 @contextmanager
 def using(network: nn.Module) -> Iterator[None]:
-    """Let algorithms take a network, with its weights, in place of that of the model's file."""
+    """Let algorithms take a network, with its weights, in place of the model file's."""
     token = _IN_USE.set(network)
     try:
         yield
@@ -139,7 +139,7 @@ def predict_tiles(
     shape = image.shape[1:]
     thick = [max(size, step) for size, step in zip(shape, multiple, strict=True)]
     missing = [whole - size for whole, size in zip(thick, shape, strict=True)]
-    padding = [(each // 2, each - each // 2) for each in missing]
+    padding = [(gap // 2, gap - gap // 2) for gap in missing]
     size = fit(thick, tile, [width + blend // 2 for width in halo], multiple)
     tiles = plan(thick, size, halo, multiple=multiple, blend=blend)
     values = room((channels, *thick), np.float32)
@@ -155,23 +155,23 @@ def predict_tiles(
                     values, piece, answer(part, network, channels, multiple, activate, device, half)
                 )
                 release(values)
-    own = [slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True)]
-    return Prediction(values[(slice(None), *own)], len(tiles), skipped)
+    inner = [slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True)]
+    return Prediction(values[(slice(None), *inner)], len(tiles), skipped)
 
 
 def _extended(image: Image | Lazy, box: Box, padding: Sequence[tuple[int, int]]) -> Image:
     """Return a part of an image that is extended by its border values."""
     ends = [(0, 0), *padding]
     # An axis that is extended is shorter than any tile: each holds all of it.
-    own = tuple(
+    region = tuple(
         side if wide == (0, 0) else slice(0, n)
         for side, wide, n in zip(box, padding, image.shape[1:], strict=True)
     )
     if isinstance(image, Lazy):
-        found = image.read(own)
+        values = image.read(region)
     else:
-        found = np.stack([taken(channel, own) for channel in image])
-    return np.pad(found, ends, mode="edge") if any(map(any, ends)) else found
+        values = np.stack([taken(channel, region) for channel in image])
+    return np.pad(values, ends, mode="edge") if any(map(any, ends)) else values
 
 
 def answer(
@@ -185,13 +185,13 @@ def answer(
 ) -> Image:
     """Return the answer for one tile (C, Z, Y, X), extended at its end; see `predict_tiles`."""
     padding = [(0, -size % step) for size, step in zip(part.shape[1:], multiple, strict=True)]
-    given = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
+    inputs = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
     kind = precision(device) if half and device == "cpu" else torch.float32
     faster = torch.autocast(device, kind, enabled=kind != torch.float32)
     with facts.network(), exact(device), faster:
-        found = network(given)[0, :channels].float()
-        found = found if activate is None else activate(found)
-        values: Image = found.cpu().numpy()
+        output = network(inputs)[0, :channels].float()
+        output = output if activate is None else activate(output)
+        values: Image = output.cpu().numpy()
     return values
 
 
@@ -228,7 +228,7 @@ class _SmallToo(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        """Return what a function of torch does."""
+        """Return the result of a function of torch."""
         del types
         if len(args) == _ARGUMENTS.get(func) and _plain(args):
             values, weight, bias, stride, padding, *others = args
@@ -251,20 +251,25 @@ def _plain(args: Sequence[Any]) -> bool:
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
     """Return the weights and buffers of a network, unlike ``state_dict`` each under one name."""
-    found: dict[str, Tensor] = dict(network.named_parameters())
-    return found | dict(network.named_buffers())
+    tensors: dict[str, Tensor] = dict(network.named_parameters())
+    return tensors | dict(network.named_buffers())
 
 
 @torch.no_grad()
 def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Write weights and buffers into a network, by name; `InputError` if names or shapes differ."""
-    own = {k: v for k, v in tensors_of(network).items() if v.is_floating_point() or k in tensors}
-    for name in [*own, *sorted(tensors.keys() - own.keys())]:  # the network's first, in its order
-        expected, found = (_sides(each.get(name)) for each in (own, tensors))
-        if expected != found:
-            words = f"{name}: expected {expected}, found {found}"
-            raise InputError(f"{where}: these weights are not of this network ({words})")
-    for name, value in own.items():
+    current = {
+        k: v for k, v in tensors_of(network).items() if v.is_floating_point() or k in tensors
+    }
+    # The network's first, in its order.
+    for name in [*current, *sorted(tensors.keys() - current.keys())]:
+        expected, stored = (_sides(group.get(name)) for group in (current, tensors))
+        if expected != stored:
+            raise InputError(
+                f"{where}: these weights are not of this network ({name}: expected {expected}, "
+                f"found {stored})"
+            )
+    for name, value in current.items():
         value.copy_(tensors[name])
 
 
@@ -286,7 +291,7 @@ def trained(
 
 
 def channels_last(network: Network, dimensions: int = 3) -> Network:
-    """Return a network whose weights have the channels last: on CPUs about a fifth faster."""
+    """Return a network with the channels of its weights last: on CPUs about a fifth faster."""
     layout = torch.channels_last_3d if dimensions == 3 else torch.channels_last
     return cast(Network, cast(Any, network).to(memory_format=layout))  # torch does not declare it
 
@@ -321,8 +326,8 @@ class PlaneByPlane(nn.Module):
         """Return the answer (N, C, Z, Y, X) of the layer for (N, C, Z, Y, X) values."""
         count, channels, deep, *sides = values.shape
         planes = values.transpose(1, 2).reshape(count * deep, channels, *sides)
-        made = self.layer(planes.contiguous(memory_format=torch.channels_last))
-        stacked: Tensor = made.reshape(count, deep, *made.shape[1:]).transpose(1, 2)
+        answers = self.layer(planes.contiguous(memory_format=torch.channels_last))
+        stacked: Tensor = answers.reshape(count, deep, *answers.shape[1:]).transpose(1, 2)
         return stacked
 
 

@@ -77,14 +77,14 @@ def in_dtype(values: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     kind = np.dtype(dtype)
     if kind.kind == "f":
         limit = float(np.finfo(kind).max)
-        kept: NDArray[Any] = np.clip(values, -limit, limit).astype(kind)
-        return kept
+        clipped: NDArray[Any] = np.clip(values, -limit, limit).astype(kind)
+        return clipped
     limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
     top = np.array(limits[1], values.dtype)
     if int(top) > limits[1]:  # rounded up; the next lower float is within the range
         top = np.nextafter(top, np.array(0, values.dtype))
-    found: NDArray[Any] = np.clip(np.rint(values), limits[0], top).astype(kind)
-    return found
+    rounded: NDArray[Any] = np.clip(np.rint(values), limits[0], top).astype(kind)
+    return rounded
 
 
 def target_of(images: Sequence[NDArray[Any]]) -> Target:
@@ -95,8 +95,8 @@ def target_of(images: Sequence[NDArray[Any]]) -> Target:
 
 def dtype_of(image: NDArray[Any]) -> Dtype:
     """Return the dtype of a domain: its image's for 8 and 16 bits, else float32."""
-    kept: dict[str, Dtype] = {"uint8": "uint8", "uint16": "uint16"}
-    return kept.get(image.dtype.name, "float32")
+    dtypes: dict[str, Dtype] = {"uint8": "uint8", "uint16": "uint16"}
+    return dtypes.get(image.dtype.name, "float32")
 
 
 def sketch_of_labels(labels: NDArray[np.integer]) -> NDArray[np.float32]:

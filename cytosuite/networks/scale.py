@@ -64,10 +64,10 @@ class Trained(Described):
 
 def trained_of(card: ModelCard) -> Trained:
     """Return the size of the images and nuclei in a card's ``describes``; else InputError."""
-    given = {key: card.describes[key] for key in Trained.model_fields if key in card.describes}
+    facts = {key: card.describes[key] for key in Trained.model_fields if key in card.describes}
     if card.describes.get("axes") == "YX":
-        given["spacing"] = PIXELS
-    return parse(f"card {card.name}: describes", given, Trained)
+        facts["spacing"] = PIXELS
+    return parse(f"card {card.name}: describes", facts, Trained)
 
 
 class Scale(NamedTuple):
@@ -85,22 +85,22 @@ def choose_scale(
 ) -> Scale:
     """Return the grid by `diameter_um` or an estimate; InputError for an image 40 times larger."""
     voxel, diameter = trained.spacing, trained.diameter_um
-    given, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
-    if given is not None:
-        if not isinstance(given, int | float) or not given > 0:
-            raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
-        ratio, source = given / diameter, "given"
+    stated, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
+    if stated is not None:
+        if not isinstance(stated, int | float) or not stated > 0:
+            raise InputError(f"diameter_um must be a positive number of µm, found {stated!r}")
+        ratio, source = stated / diameter, "given"
     elif parameters.diameter != "trained" or volume.spacing_is_assumed:
         count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
         places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
         typical = np.asarray(image[np.unique(places.round().astype(int))])
         release(image)
         slices = normalise(typical, background_of(image, parameters.quietest))
-        found = estimate_diameter(slices, (voxel[0], *volume.spacing)[-3:], diameter)
+        estimate = estimate_diameter(slices, (voxel[0], *volume.spacing)[-3:], diameter)
         tolerated = 1.0 if volume.spacing_is_assumed else parameters.diameter_tolerance
-        if found is not None and abs(log(found / diameter)) > log(tolerated):
-            ratio, source = found / diameter, "estimated"
-    own, factor = _grid(volume.spacing, ratio, trained, parameters)
+        if estimate is not None and abs(log(estimate / diameter)) > log(tolerated):
+            ratio, source = estimate / diameter, "estimated"
+    scaled, factor = _grid(volume.spacing, ratio, trained, parameters)
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > _ENLARGED:
         unit, cause = "µm", f"voxels of {size} (z, y, x) are too large"
@@ -116,7 +116,7 @@ def choose_scale(
         f"nuclei odd: with voxels of {size} they look {ratio * diameter:.3g} µm wide, those of "
         f"the model are {diameter:.3g} µm; rescaled to fit, check the voxel size"
     )
-    return Scale(factor, own, ratio, source, (warning,) if odd else ())
+    return Scale(factor, scaled, ratio, source, (warning,) if odd else ())
 
 
 def is_bright_ground(image: NDArray[Any]) -> bool:
@@ -150,11 +150,11 @@ def _grid(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return voxel size at the scale of the training, and working voxels per voxel, z y x."""
     # A plane is as thick as a slice of the training at any scale.
-    own = (trained.spacing[0], *(step / ratio for step in spacing))[-3:]
-    factor = tuple(old / new for old, new in zip(own, trained.spacing, strict=True))
+    scaled = (trained.spacing[0], *(step / ratio for step in spacing))[-3:]
+    factor = tuple(old / new for old, new in zip(scaled, trained.spacing, strict=True))
     if all(abs(log(part)) <= parameters.rescale_tolerance + 1e-9 for part in factor):
         factor = (1.0,) * len(factor)  # the image is used as it is
-    return own, factor
+    return scaled, factor
 
 
 def estimate_diameter(slices: Floats, spacing: Sequence[float], expected_um: float) -> float | None:

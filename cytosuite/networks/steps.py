@@ -30,8 +30,8 @@ def step_weights(signal: float, following: float, solver: Solver, eta: float = 0
     step = 1 - signal / following  # variance of the noise that the way out has added
     posterior = step * (1 - following) / (1 - signal)
     share = {"ddpm": 1.0, "ddim": eta, "dpm": 0.0}[solver]
-    kept = sqrt(max(0.0, 1 - following - share**2 * posterior))  # amplitude of the implied noise
-    ratio = kept / sqrt(1 - signal)
+    implied = sqrt(max(0.0, 1 - following - share**2 * posterior))  # amplitude of the implied noise
+    ratio = implied / sqrt(1 - signal)
     fresh = sqrt(step) if solver == "ddpm" else share * sqrt(posterior)
     clean = sqrt(following) - ratio * sqrt(signal)
     return StepWeights(ratio, clean, 0.0 if following == 1 else fresh)

@@ -70,11 +70,11 @@ def fit(
         plans = {n: _spans(size, n, margin, step, 0) for n in _lengths(size, margin, step)}
         choices.append([(n, sum(read.stop - read.start for read, *_ in plans[n])) for n in plans])
     candidates = []
-    for each in product(*choices):
-        lengths = tuple(length for length, _ in each)
+    for choice in product(*choices):
+        lengths = tuple(length for length, _ in choice)
         if prod(lengths) <= budget:
             # Of equally good ones the largest: fewer calls.
-            candidates.append((prod(cost for _, cost in each), -prod(lengths), lengths))
+            candidates.append((prod(cost for _, cost in choice), -prod(lengths), lengths))
     return min(candidates)[2] if candidates else tuple(tile)
 
 

@@ -106,12 +106,12 @@ class Volume:
 
     @property
     def channels(self) -> "list[Volume]":
-        """Each channel as an image of its own; the image itself where it has no such axis."""
+        """Each channel as an image of its own; the image itself where it has no axis C."""
         at, rest = self.axes.find("C"), self.axes.replace("C", "")
         if at < 0:
             return [self]
         parts = np.moveaxis(self.array, at, 0)
-        return [Volume(own, self.spacing, rest, self.metadata, self.origin) for own in parts]
+        return [Volume(part, self.spacing, rest, self.metadata, self.origin) for part in parts]
 
     def like(self, array: NDArray[Any]) -> "Volume":
         """Return another image of the same scene: all but the pixels is kept."""
@@ -120,11 +120,11 @@ class Volume:
         return Volume(array, self.spacing, self.axes, self.metadata, self.origin)
 
 
-def scalars(found: Mapping[str, object]) -> tuple[dict[str, Scalar], tuple[str, ...]]:
+def scalars(entries: Mapping[str, object]) -> tuple[dict[str, Scalar], tuple[str, ...]]:
     """Return the texts and numbers among a file's metadata that every program can hold."""
     metadata: dict[str, Scalar] = {}
-    refused, absent = [], WORDS - set(found)
-    for name, value in found.items():
+    refused, absent = [], WORDS - set(entries)
+    for name, value in entries.items():
         if not isinstance(value, str | int | float):
             continue
         word = str(name).strip().casefold()
@@ -142,10 +142,10 @@ def scalars(found: Mapping[str, object]) -> tuple[dict[str, Scalar], tuple[str, 
 
 
 def with_channel(
-    found: Mapping[str, object], names: Sequence[str], axes: str, pick: Mapping[str, int]
+    entries: Mapping[str, object], names: Sequence[str], axes: str, pick: Mapping[str, int]
 ) -> tuple[dict[str, Scalar], tuple[str, ...]]:
     """Return the `scalars` of an image with the name of its channel, if it has one channel."""
-    metadata, warnings = scalars(found)
+    metadata, warnings = scalars(entries)
     if "C" not in axes and (name := dict(enumerate(names)).get(pick.get("C", 0))):
         metadata.setdefault("channel", name)
     return metadata, warnings

@@ -15,9 +15,11 @@ PART = 1 << 20  # voxels of a part: the same for any number of cores, and so are
 
 def cores() -> int:
     """Return the cores of this process: those it may run on, at most OMP_NUM_THREADS."""
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(own, int(limit)) if limit.isdecimal() and int(limit) else own
+    return min(count, int(limit)) if limit.isdecimal() and int(limit) else count
 
 
 def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:

@@ -74,17 +74,17 @@ def is_mapped(array: NDArray[Any]) -> bool:
 def release(*arrays: NDArray[Any]) -> None:
     """Give the memory of mapped arrays back; their values stay, on disk or on the way there."""
     for array in arrays:
-        if (found := _map_of(array)) is not None:
-            found.madvise(mmap.MADV_DONTNEED)
+        if (mapping := _map_of(array)) is not None:
+            mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def taken(array: NDArray[Any], box: tuple[slice, ...]) -> NDArray[Any]:
     """Return the voxels in a box: a view of an array in memory, a copy of a mapped one."""
     if not is_mapped(array):
         return array[box]
-    found = np.empty(array[box].shape, array.dtype)
-    _each_plane(array, box, found, False)
-    return found
+    voxels = np.empty(array[box].shape, array.dtype)
+    _each_plane(array, box, voxels, False)
+    return voxels
 
 
 def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> None:
@@ -99,11 +99,11 @@ def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """Return an array with another dtype, in `room` of its own; itself where it has that dtype."""
     if array.dtype == np.dtype(dtype):
         return array
-    found = room(array.shape, dtype)
+    copy = room(array.shape, dtype)
     for number, plane in enumerate(array):
-        found[number] = plane
-        release(array, found)
-    return found
+        copy[number] = plane
+        release(array, copy)
+    return copy
 
 
 def _each_plane(

@@ -15,23 +15,23 @@ _LATER = 2**28  # bytes of libraries that are loaded on first use
 
 def free_gib() -> float | None:
     """Return the GiB that machine, container and ``CYTOSUITE_MEMORY_GIB`` leave, or None."""
-    found = []
+    free = []
     try:
-        if given := os.environ.get("CYTOSUITE_MEMORY_GIB"):
+        if gib := os.environ.get("CYTOSUITE_MEMORY_GIB"):
             used = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            found.append(int(float(given) * 2**30) - used - _LATER)
+            free.append(int(float(gib) * 2**30) - used - _LATER)
         lines = Path("/proc/meminfo").read_text().splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
         group = Path("/sys/fs/cgroup")
         limit = (group / "memory.max").read_text().strip()
         if limit != "max":
             used = int((group / "memory.current").read_text())
             kinds = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
             # Idle pages of files make room when memory is needed.
-            found.append(int(limit) - used + int(kinds.get("inactive_file", 0)) - _LATER)
+            free.append(int(limit) - used + int(kinds.get("inactive_file", 0)) - _LATER)
     except (OSError, ValueError):
         pass  # not this kind of system: the limits read so far count
-    return min(found) / 2**30 if found else None
+    return min(free) / 2**30 if free else None
 
 
 def check_room(path: Path, size: float) -> None:

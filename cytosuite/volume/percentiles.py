@@ -15,40 +15,40 @@ Real = NDArray[Any]  # of an integer or floating dtype
 def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
     """Return percentiles, ranks in [0, 100], of finite voxels, as numpy in double precision."""
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
-    wanted = {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
+    orders = {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
     if is_mapped(volume):
-        values = _counted(volume, wanted)
+        values = _counted(volume, orders)
     else:
         parted = volume.flatten()
-        parted.partition(sorted(wanted))
-        values = {place: float(parted[place]) for place in wanted}
-    found = []
+        parted.partition(sorted(orders))
+        values = {place: float(parted[place]) for place in orders}
+    levels = []
     for place in places:
         below = values[int(place)]
         above = values[min(int(place) + 1, volume.size - 1)]
-        found.append(below + (above - below) * (place - int(place)))
-    return tuple(found)
+        levels.append(below + (above - below) * (place - int(place)))
+    return tuple(levels)
 
 
-def _counted(volume: Real, wanted: set[int]) -> dict[int, float]:
+def _counted(volume: Real, orders: set[int]) -> dict[int, float]:
     """Return values by their place in ascending order, from counts of `BITS` more in each pass."""
     dtype = volume.dtype.newbyteorder("=")
     width = 8 * dtype.itemsize
-    starts = {place: (0, place) for place in wanted}  # leading bits, place among those with them
+    starts = {place: (0, place) for place in orders}  # leading bits, place among those with them
     for left in range(max(width - BITS, 0), -1, -BITS):
-        own = min(BITS, width)
-        counts = {lead: np.zeros(1 << own, np.int64) for lead, _ in starts.values()}
+        bits = min(BITS, width)
+        counts = {lead: np.zeros(1 << bits, np.int64) for lead, _ in starts.values()}
         for (piece,) in chunks(volume):
             keys = _ordered(piece)
             for lead, count in counts.items():
-                same = keys if left + own == width else keys[keys >> (left + own) == lead]
-                digits = (same >> left) & ((1 << own) - 1)
+                same = keys if left + bits == width else keys[keys >> (left + bits) == lead]
+                digits = (same >> left) & ((1 << bits) - 1)
                 count += np.bincount(digits.astype(np.intp), minlength=count.size)
         for place, (lead, among) in starts.items():
             total = np.cumsum(counts[lead])
             digit = int(np.searchsorted(total, among, side="right"))
             before = int(total[digit - 1]) if digit else 0
-            starts[place] = ((lead << own) | digit, among - before)
+            starts[place] = ((lead << bits) | digit, among - before)
     return {place: _value(key, dtype) for place, (key, _) in starts.items()}
 
 

@@ -75,9 +75,9 @@ def chunks(*images: Array, dtype: Any = None, size: int = CHUNK) -> Iterator[tup
     )
     held = 0
     for part in parts:
-        found = part if isinstance(part, tuple) else (part,)
-        yield found
-        held += found[0].size
+        voxels = part if isinstance(part, tuple) else (part,)
+        yield voxels
+        held += voxels[0].size
         if held >= large.SLAB:
             release(*images)
             held = 0
@@ -111,18 +111,18 @@ def distinct(array: Array, most: float = inf) -> Array:
     """Return the distinct integers in an array, ascending, until more than `most` are found."""
     if array.dtype == bool:
         array = array.view(np.uint8)
-    found: Array = np.zeros(0, array.dtype.newbyteorder("="))
+    values: Array = np.zeros(0, array.dtype.newbyteorder("="))
     low, high = extremes(array)
     if low >= 0 and high < min(TABLE, max(array.size, CHUNK)):
         present = np.zeros(int(high) + 1, bool)
         for (part,) in chunks(array):
             present[part] = True
-        return np.flatnonzero(present).astype(found.dtype)[: array.size]
+        return np.flatnonzero(present).astype(values.dtype)[: array.size]
     for (part,) in chunks(array, size=1 << 20):
-        found = np.union1d(found, part)
-        if found.size > most:
+        values = np.union1d(values, part)
+        if values.size > most:
             break
-    return found
+    return values
 
 
 def planes_in(header: "Header", planes: int | None = None) -> int:
