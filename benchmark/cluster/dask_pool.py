@@ -16,7 +16,6 @@ from cytosuite.errors import InputError
 
 RETRIES = 2  # of a piece that a worker refuses, as without an image: another one may take it
 LOOK_S = 1.0  # between two looks at the workers that have come
-UNREADABLE = "deserialization"  # in the message of Dask for pieces of another program
 
 
 @dataclass(frozen=True)
@@ -71,17 +70,10 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
     try:
         return future.result()
     except KilledWorker as error:
-        host = str(getattr(error.last_worker, "host", "")) or "a node"
-        return Lost(f"{error.allowed_failures + 1} workers ended with it, the last on {host}")
+        number, host = error.allowed_failures + 1, error.last_worker.host
+        return Lost(f"{number} workers ended with it, the last on {host}")
     except CancelledError:
         raise InputError(
             "the scheduler of the cluster ended; what is finished is kept: give the same command "
             "again"
-        ) from None
-    except RuntimeError as error:
-        if UNREADABLE not in str(error):
-            raise
-        raise InputError(
-            "the workers of the cluster cannot read what they are to do; install this version of "
-            "cytosuite there, and for their scheduler"
         ) from None

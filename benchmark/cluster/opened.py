@@ -6,6 +6,7 @@ import shlex
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from cytosuite.benchmark.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.cluster.site import KINDS
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.gpu import slots
-from cytosuite.errors import InputError, last_line
+from cytosuite.errors import InputError, plain
 
 RESOURCES = {"cpu": "case", "cuda": "GPU"}  # one of a worker: it does one piece at a time
 JOBS = 2  # workers where the site names no number
+HERE = "127.0.0.1:0"  # of the pages of a scheduler, which are empty
+KEYS = ("ca_file", "cert", "key")  # of the run, in files of dask-jobqueue for its jobs
 START_S = 60  # for a scheduler to answer
 LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
@@ -34,10 +37,10 @@ def open_pool(settings: Mapping[str, Any], home: Path, device: Device) -> Iterat
         try:
             target = address or stack.enter_context(_started(dict(settings), home, resource))
             client = stack.enter_context(distributed.Client(target, timeout=START_S))
-        except (OSError, RuntimeError, TypeError, ValueError) as error:
+        except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
             reason = error.__cause__ if isinstance(error.__cause__, TypeError) else error
             where = address or settings["kind"]
-            raise InputError(f"CLUSTER={where}: {last_line(reason)}") from None
+            raise InputError(f"CLUSTER={where}: {plain(str(reason))}") from None
         pool = DaskPool(client, resource)
         if address and not pool.slots:
             words = f"--resources {resource}=1"
@@ -50,29 +53,19 @@ def open_pool(settings: Mapping[str, Any], home: Path, device: Device) -> Iterat
 @contextmanager
 def _started(settings: dict[str, Any], home: Path, resource: str) -> Iterator[Any]:
     """Start the scheduler here and its workers, encrypted by a key that Dask makes for the run."""
-    kind = settings.pop("kind")
-    number = settings.pop("n_workers", 0)
+    kind, number = settings.pop("kind"), settings.pop("n_workers", 0)
     if kind == "local":
         number = number or (len(slots()) if resource == RESOURCES["cuda"] else os.cpu_count())
-        usual = {
-            "n_workers": 0,
-            "threads_per_worker": 1,
-            "resources": {resource: 1},
-            "dashboard_address": None,
-        }
+        usual: dict[str, Any] = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": None}
+        settings["resources"] = {resource: 1}
     else:
-        if shlex.quote(str(home)) != str(home):
+        if shlex.quote(folder := str(home)) != folder:
             raise InputError(f"{home}: a job script of Dask takes no blanks; name another RUNS")
         home.mkdir(parents=True, exist_ok=True)
+        usual = {"processes": 1, "job_name": "cytosuite", "log_directory": folder}
+        usual |= {"shared_temp_directory": folder, "scheduler_options": {"dashboard_address": HERE}}
         words = settings.get("worker_extra_args", ())
         settings["worker_extra_args"] = ["--resources", f"{resource}=1", "--no-dashboard", *words]
-        usual = {
-            "processes": 1,
-            "job_name": "cytosuite",
-            "log_directory": str(home),
-            "shared_temp_directory": str(home),
-            "scheduler_options": {"dashboard_address": "127.0.0.1:0"},
-        }
     with dask.config.set({"distributed.scheduler.http.routes": []}):
         cluster = _class_of(kind)(**usual | settings, security=True)
     try:
@@ -82,6 +75,9 @@ def _started(settings: dict[str, Any], home: Path, resource: str) -> Iterator[An
     finally:
         with suppress(AssertionError):  # of jobs that were refused
             cluster.close()
+        for name in KEYS:  # which stay otherwise where a job was refused
+            if file := getattr(cluster, f"_job_{name}", None):
+                file.close()
 
 
 def _class_of(kind: str) -> Any:  # noqa: ANN401 - of Dask
@@ -89,10 +85,9 @@ def _class_of(kind: str) -> Any:  # noqa: ANN401 - of Dask
     if kind == "local":
         return distributed.LocalCluster
     interrupt = signal.getsignal(signal.SIGINT)
-    import dask_jobqueue
-
-    signal.signal(signal.SIGINT, interrupt)  # dask-jobqueue turns Ctrl-C into a quiet success
-    return getattr(dask_jobqueue, KINDS[kind])
+    module = import_module("dask_jobqueue")  # turns Ctrl-C into a quiet success
+    signal.signal(signal.SIGINT, interrupt)
+    return getattr(module, KINDS[kind])
 
 
 async def _scaled(cluster: Any, number: int) -> None:  # noqa: ANN401 - of Dask

@@ -21,10 +21,9 @@ from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.external import ExternalImage
 from cytosuite.benchmark.engines.outcome import Ending, Limits, Outcome, StartError
-from cytosuite.benchmark.runs.plan import Job, is_done, job_key
+from cytosuite.benchmark.runs.plan import Job, job_key
 from cytosuite.benchmark.runs.record import Record, read_record
 from cytosuite.benchmark.runs.run import (
-    ALIKE,
     REFUSALS,
     Report,
     cause_of,
@@ -44,25 +43,22 @@ ENDINGS = ("killed", "non-zero exit", "missing output", "engine error")  # of a 
 SEEN_S = 60.0  # until a file of another node is in sight: what a network file system remembers
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """All that a worker needs to make the engine of the runner anew, as plain values."""
+@dataclass(eq=False)
+class OpenSession(WorkerPlugin):  # type: ignore[misc]
+    """The session of the algorithm that a worker ran last: it starts once, not for each case.
+
+    It holds all that a worker needs to make the engine of the runner anew, as plain values.
+    """
 
     engine: str  # its name; never ``auto``
     device: Device  # ``cpu`` or ``cuda``
     task: str  # name of the task
     limits: Mapping[str, Limits]  # of a case, by algorithm
     apis: Mapping[str, Api]  # ``invoke`` or ``exec``, by algorithm
-    models: Mapping[str, Path] = field(default_factory=dict)
-    externals: Mapping[str, ExternalImage] = field(default_factory=dict)  # containers of others
-    voice: str = ""  # as of `DockerEngine`
-
-
-class OpenSession(WorkerPlugin):  # type: ignore[misc]
-    """The session of the algorithm that a worker ran last: it starts once, not for each case."""
-
-    def __init__(self, circumstances: Circumstances) -> None:
-        self.name, self.circumstances = f"cytosuite-{uuid4()}", circumstances
+    models: Mapping[str, Path]  # cards of the user, by algorithm
+    externals: Mapping[str, ExternalImage]  # containers of others
+    voice: str  # as of `DockerEngine`
+    name: str = field(default_factory=lambda: f"cytosuite-{uuid4()}")
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401 - of Dask
         """Note the threads and the folder of a worker that has come."""
@@ -74,18 +70,17 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
         self.stack.close()
 
     def run(self, job: Job) -> Record:
-        """Run the one missing case of a job, unless a worker that ended has done it."""
+        """Run the one missing case of a job; return its record."""
         (case,) = job.missing
         wait_for(case.folder)
         with self.lock:
-            if not is_done(job.folder / case.name, job.key, retry=True):
-                try:
-                    if self.algorithm != job.algorithm.name:
-                        self.start(job)
-                    self.run_case(case, settle=_settle)
-                except StartError as error:
-                    reason = Outcome("non-zero exit", 0.0, None, None, str(error))
-                    fail(job, [case], reason, lambda *_: None)
+            try:
+                if self.algorithm != job.algorithm.name:
+                    self.start(job)
+                self.run_case(case, settle=_settle)
+            except StartError as error:
+                reason = Outcome("non-zero exit", 0.0, None, None, str(error))
+                fail(job, [case], reason, lambda *_: None)
         record = read_record(job.folder / case.name)
         assert record is not None
         return record
@@ -93,9 +88,9 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
     def start(self, job: Job) -> None:
         """Start an algorithm, if it is the one of the runner."""
         self.stack.close()
-        self.algorithm, given, name = "", self.circumstances, job.algorithm.name
-        engine, _ = choose(given.engine, given.device)
-        engine.models, engine.externals, engine.voice = given.models, given.externals, given.voice
+        self.algorithm, name = "", job.algorithm.name
+        engine, _ = choose(self.engine, self.device)
+        engine.models, engine.externals, engine.voice = self.models, self.externals, self.voice
         if job_key(job.fingerprint, name, engine) != job.key:
             raise InputError(
                 f"{name} is another one there, by its sources, weights or image; install this "
@@ -103,10 +98,9 @@ class OpenSession(WorkerPlugin):  # type: ignore[misc]
             )
         folder = private_session(self.home)
         self.stack.callback(clear, folder)
-        limits = replace(given.limits[name], cpus=float(self.threads))
-        self.run_case = self.stack.enter_context(
-            started(job, TASKS[given.task], engine, limits, given.apis[name], folder / "session")
-        )
+        limits = replace(self.limits[name], cpus=float(self.threads))
+        own = (TASKS[self.task], engine, limits, self.apis[name], folder / "session")
+        self.run_case = self.stack.enter_context(started(job, *own))
         self.algorithm = name
 
 
@@ -121,7 +115,7 @@ def run_case(plugin: str, job: Job) -> Record:
 
 def spread(
     jobs: Sequence[Job],
-    circumstances: Circumstances,
+    session: OpenSession,
     pool: DaskPool,
     report: Report,
     *,
@@ -129,7 +123,7 @@ def spread(
 ) -> None:
     """Run the missing cases of all jobs on workers; a case that ends them all is ``killed``."""
     begun: list[tuple[Job, Case]] = []
-    causes: dict[str, dict[str, Ending | None]] = defaultdict(dict)
+    causes: dict[str, list[Ending | None]] = defaultdict(list)
     given_up: dict[str, Ending] = {}
 
     def pieces() -> Iterator[Job]:
@@ -143,7 +137,6 @@ def spread(
                     begun.append((job, case))
                     yield replace(job, missing=(case,))
 
-    session = OpenSession(circumstances)
     pool.client.register_plugin(session)
     try:
         for number, ended in pool.each(partial(run_case, session.name), pieces()):
@@ -152,14 +145,11 @@ def spread(
             if isinstance(ended, Lost):
                 outcome = Outcome("killed", 0.0, None, None, ended.reason)
                 fail(job, [case], outcome, report)
-                cause = cause_of(outcome, case.name, job)
+                causes[name].append(cause_of(outcome, case.name, job))
             else:
                 report(name, case.name, ended.status)
-                cause = cause_of(ended, case.name, job)
-            causes[name][case.name] = cause
-            first = [case.name for case in job.missing[:ALIKE]]
-            seen = [causes[name][case] for case in first if case in causes[name]]
-            if not keep_going and (alike := hopeless(seen, job)):
+                causes[name].append(cause_of(ended, case.name, job))
+            if not keep_going and (alike := hopeless(causes[name], job)):
                 given_up[name] = alike
     finally:
         with suppress(OSError):  # of a scheduler that has ended

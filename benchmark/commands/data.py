@@ -140,12 +140,12 @@ def run_jobs(
     own_api = options.api or engine.api
     apis = {name: externals[name].api if name in externals else own_api for name in limits}
     if pool is not None:
-        from cytosuite.benchmark.cluster.spread import Circumstances, spread
+        from cytosuite.benchmark.cluster.spread import OpenSession, spread
 
         models = {name: path.resolve() for name, path in engine.models.items()}
         own = (task.name, limits, apis, models, dict(externals), engine.voice)
-        circumstances = Circumstances(engine.name, options.device, *own)
-        spread(jobs, circumstances, pool, shown, keep_going=keep_going)
+        session = OpenSession(engine.name, options.device, *own)
+        spread(jobs, session, pool, shown, keep_going=keep_going)
         return
     for job in jobs:
         limit, api = limits[job.algorithm.name], apis[job.algorithm.name]

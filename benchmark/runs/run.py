@@ -37,7 +37,7 @@ from cytosuite.benchmark.store.integrity import digests
 from cytosuite.contract.spacing import text
 from cytosuite.contract.tasks import Socket, Task
 from cytosuite.contract.words import Api
-from cytosuite.files import atomic, remove, sweep
+from cytosuite.files import atomic, sweep
 from cytosuite.files.working import alone, session_name
 from cytosuite.formats import header, read, write
 from cytosuite.formats.imagefiles import IMAGE_SUFFIXES
@@ -70,7 +70,6 @@ def locked(run_folder: Path, shard: Shard | None = None) -> Iterator[None]:
         for folder in shards.glob("*"):
             with alone(folder, f"{run_folder}: shard {folder.name.replace('-', '/')} {busy}"):
                 pass
-        remove(shards)
         for folder in run_folder.iterdir():
             if not folder.is_symlink():
                 clear_abandoned(folder)

@@ -66,9 +66,7 @@ class LayerBox(Qw.QComboBox):
     def refresh(self, *_: object) -> None:
         """Show the layers that there are; the choice stays."""
         before = self.layer
-        fitting: list[Layer] = [
-            layer for layer in self.layers[::-1] if isinstance(layer, self.kind)
-        ]
+        fitting: list[Layer] = [x for x in self.layers[::-1] if isinstance(x, self.kind)]
         self.blockSignals(True)
         self.clear()
         for layer in fitting:
@@ -388,9 +386,7 @@ class RunTab(Qw.QWidget):
         self.folder, self.browse = _field("folder of a run: runs/..."), Button("...")
         self.cases, self.open, self.runner = Qw.QListWidget(), Button("Open the case"), Runner()
         legend, place = _text(), _beside(self.folder, self.browse)
-        signs = (
-            f"<span style='color:{colour}'>■</span> {name}" for name, colour in runs.LEGEND.items()
-        )
+        signs = (f"<span style='color:{rgb}'>■</span> {name}" for name, rgb in runs.LEGEND.items())
         legend.setText(" ".join(signs))
         _stack(self, place, self.cases, self.open, legend, self.runner)
         self.browse.clicked.connect(partial(_browse, self.folder))

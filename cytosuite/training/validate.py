@@ -64,8 +64,8 @@ def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case
         count = ceil(amount * len(role_cases)) if amount < 1 else int(amount)
         if count >= len(role_cases):
             raise InputError(
-                f"validation.cases: {amount:g} leaves none of {len(role_cases)} cases of {role} "
-                "to train on; hold out fewer, or give more cases"
+                f"validation.cases: {amount:g} leaves none of the {len(role_cases)} cases of "
+                f"{role} to train on; hold out fewer, or give more cases"
             )
         chosen = {int((place + 0.5) * len(role_cases) / count) for place in range(count)}
         rest[role] = [case for number, case in enumerate(role_cases) if number not in chosen]

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+pytest.importorskip("distributed")
+
 from cytosuite.benchmark.cluster import spread as module
-from cytosuite.benchmark.cluster.spread import Circumstances, spread
+from cytosuite.benchmark.cluster.spread import OpenSession, spread
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.runs.plan import plan
 from cytosuite.benchmark.runs.record import LEFT, read_record
@@ -46,10 +48,9 @@ def run(tmp_path, fakes, watershed, monkeypatch):
         monkeypatch.setattr(module, "choose", lambda *_: (engine, "engine: fake"))
         jobs, seen = plan(dataset, [watershed], engine, tmp_path / "run", retry=True), {}
         engine._identity = identity
-        circumstances = Circumstances(
-            "fake", "cpu", "segment", {"watershed": fakes.limits}, {"watershed": "invoke"}
-        )
-        spread(jobs, circumstances, worker, lambda _, case, status: seen.update({case: status}))
+        limits, apis = {"watershed": fakes.limits}, {"watershed": "invoke"}
+        session = OpenSession("fake", "cpu", "segment", limits, apis, {}, {}, "")
+        spread(jobs, session, worker, lambda _, case, status: seen.update({case: status}))
         return seen
 
     monkeypatch.setattr(module, "SETTLE_S", 0.0)

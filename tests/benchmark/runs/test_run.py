@@ -193,7 +193,7 @@ def test_shards_share_a_folder_with_each_other_alone(tmp_path):
             with pytest.raises(InputError, match=words), locked(tmp_path, shard):
                 pass
     with locked(tmp_path):
-        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+        assert [*tmp_path.rglob(".lock")] == [tmp_path / ".lock"]
 
 
 @pytest.mark.parametrize("name", [".case_1.{}.part", ".session.{}"])
