@@ -102,6 +102,7 @@ def failing(*extras):
 
 
 WINDOW = "cytosuite.napari.widget"  # the extra `napari` alone has its packages
+CLUSTER = {f"cytosuite.benchmark.cluster.{name}" for name in ("dask_pool", "opened", "spread")}
 
 
 def test_without_networks_their_rooms_alone_cannot_be_imported():
@@ -109,13 +110,15 @@ def test_without_networks_their_rooms_alone_cannot_be_imported():
     rooms = re.compile(r"cytosuite\.(network|denoising\b|training\b|monai\b|algorithms\.\w+\.\w)")
     found = failing()
     assert found.pop(WINDOW) in {"napari", "qtpy"}
+    assert {found.pop(name) for name in CLUSTER} <= {"dask", "distributed"}
     assert {name: lack for name, lack in found.items() if not rooms.match(name)} == {}
     assert set(found.values()) <= extra, found
     assert "cytosuite.networks.network" in found, "torch is not hidden"
 
 
 def test_with_networks_every_module_is_imported():
-    assert set(failing("networks")) == {WINDOW}
+    assert set(failing("networks")) == {WINDOW, *CLUSTER}
+    assert set(failing("networks", "cluster")) == {WINDOW}
 
 
 def declared(*extras):

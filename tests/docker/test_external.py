@@ -24,7 +24,7 @@ from cytosuite.files import read_toml
 from cytosuite.formats import read
 from cytosuite.volume import Volume
 
-EXTERNAL = Path(__file__).parents[2] / "docker" / "externals"
+EXTERNAL = Path(__file__).parents[2] / "docker" / "external"
 STAND_IN = Path(__file__).with_name("stand_in.py")
 SOCKETS = EXTERNAL / "sockets.toml"
 SEGMENT = TASKS["segment"]

@@ -8,8 +8,8 @@ from puppets import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 CAMPAIGNS = {
-    "links of external images": ["externals", "--only", "link"],
-    "externals": pytest.param(["externals"], marks=pytest.mark.long),
+    "links of external images": ["external", "--only", "link"],
+    "external images": pytest.param(["external"], marks=pytest.mark.long),
     "cheats": pytest.param(["cheats"], marks=pytest.mark.long),
 }
 
