@@ -132,8 +132,7 @@ class Facts:
 
 def gather(evidence: Iterable[Evidence[Any]], facts: Facts) -> dict[Evidence[Any], Any]:
     """Return each evidence that the facts of one case or set are sufficient for, gathered once."""
-    wanted = dict.fromkeys(evidence)
-    return {each: each.of(facts) for each in wanted if not each.missing(facts)}
+    return {kind: kind.of(facts) for kind in dict.fromkeys(evidence) if not kind.missing(facts)}
 
 
 def _voxels(fact: Any) -> int:  # noqa: ANN401 - as facts differ

@@ -196,13 +196,14 @@ def family(
     ('cells', 1.0, 'Return the number of cells.')
     """
 
-    def member(own: str, name: str, title: str, argument: A, sentence: str) -> Metric[T]:
+    def member(identifier: str, name: str, title: str, argument: A, sentence: str) -> Metric[T]:
         """Return one of them."""
 
-        def value(found: T) -> float:
-            return function(found, argument)
+        def value(gathered: T) -> float:
+            """Return the value of the member."""
+            return function(gathered, argument)
 
-        value.__name__, value.__module__ = own, function.__module__
+        value.__name__, value.__module__ = identifier, function.__module__
         value.__doc__ = f"{sentence}\n\nIt is `{function.__name__}` with {argument!r}."
         return metric(name, title, evidence=evidence, **shared)(value)
 
@@ -280,13 +281,13 @@ def board_metrics(task: str) -> tuple[Metric[Any], ...]:
     return _unique(sorted(metrics, key=lambda m: place.get(m.name, len(place))), f"task {task}")
 
 
-def _unique(found: list[Metric[Any]], place: str) -> tuple[Metric[Any], ...]:
+def _unique(metrics: list[Metric[Any]], place: str) -> tuple[Metric[Any], ...]:
     """Return metrics if each has a name of its own."""
-    names = [metric.name for metric in found]
+    names = [metric.name for metric in metrics]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"metrics of {place}: the name {name!r} is used twice; rename one")
-    return tuple(found)
+    return tuple(metrics)
 
 
 def _declared(family: str) -> Iterator[Metric[Any]]:

@@ -38,7 +38,7 @@ class _Sums:
     highest: list[float] = field(default_factory=lambda: [-inf, -inf])
 
     def add(self, voxels: int, *part: float) -> None:
-        """Add the sums of some more voxels, those of `tally`."""
+        """Add the sums of some more voxels, as `tally` gives them."""
         self.squared += part[0]
         self.absolute += part[1]
         self.truth_squares += part[2]
@@ -163,8 +163,7 @@ def pearson(images: ImagePair) -> float:
     if sums.is_constant(0) or sums.is_constant(1):
         return nan
     # Scaled before they are multiplied, so that small variances do not vanish.
-    value = sums.product / sqrt(sums.deviations[0]) / sqrt(sums.deviations[1])
-    return min(1.0, max(-1.0, value))
+    return min(1.0, max(-1.0, sums.product / sqrt(sums.deviations[0]) / sqrt(sums.deviations[1])))
 
 
 @error("MAE", "Mean absolute error, relative to the data range", reference="10.3354/cr030079")

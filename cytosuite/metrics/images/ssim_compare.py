@@ -227,5 +227,4 @@ def _middle(volume: Real) -> float:
 def _parts(length: int, longest: int) -> list[slice]:
     """Return slices of about equal length, none longer than `longest`."""
     count = -(-length // longest)
-    edges = [length * k // count for k in range(count + 1)]
-    return [slice(a, b) for a, b in pairwise(edges)]
+    return [slice(a, b) for a, b in pairwise([length * k // count for k in range(count + 1)])]

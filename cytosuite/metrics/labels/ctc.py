@@ -129,8 +129,7 @@ def seg(table: Overlap) -> float:
     if not table.truth_sizes.size:
         return nan
     matched = matches(table)
-    jaccard = table.shared[matched] / table.unions_of(matched)
-    return float(jaccard.sum() / table.truth_sizes.size)
+    return float((table.shared[matched] / table.unions_of(matched)).sum() / table.truth_sizes.size)
 
 
 @accuracy("DET", "Detection accuracy", reference=MATULA)
@@ -166,8 +165,7 @@ def det_without_penalty(table: Overlap) -> float:
     >>> det_without_penalty(np.array([1, 0, 0]), np.array([1, 2, 3]))
     1.0
     """
-    errors = replace(ctc_errors(table), spurious=0)
-    return detection_accuracy(table.truth_sizes.size, errors)
+    return detection_accuracy(table.truth_sizes.size, replace(ctc_errors(table), spurious=0))
 
 
 @accuracy("OP_CSB", "Overall performance in the segmentation benchmark", reference=MASKA_2023)

@@ -243,8 +243,7 @@ def _partners(truth: NDArray[Any], labels: NDArray[Any]) -> Columns:
     iou = table.shared / table.unions
     # Ascending by object, then by IoU, of equal ones the smaller true label last.
     order = np.lexsort((-table.truth_index, iou, table.prediction_index))
-    owner = table.prediction_index[order]
-    best = order[np.flatnonzero(np.diff(owner, append=-1))]
+    best = order[np.flatnonzero(np.diff(table.prediction_index[order], append=-1))]
     partner = np.zeros(table.prediction_labels.size, table.truth_labels.dtype)
     highest = np.zeros(partner.size)
     partner[table.prediction_index[best]] = table.truth_labels[table.truth_index[best]]

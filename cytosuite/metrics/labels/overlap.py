@@ -86,7 +86,7 @@ class Overlap:
         return self._covering(self.prediction_sizes, self.prediction_index, 1)
 
     def _covering(self, sizes: Counts, index: Counts, more: int) -> Counts:
-        """Return the positions of the pairs of which twice the shared voxels exceed a size."""
+        """Return the positions of the pairs where twice the shared voxels exceed a size."""
         positions: list[Counts] = [np.zeros(0, np.int64)]
         for begin in range(0, self.shared.size, BLOCK):
             part = slice(begin, begin + BLOCK)

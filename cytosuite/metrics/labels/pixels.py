@@ -23,11 +23,11 @@ def pixel_share(table: Overlap, weights: tuple[float, float]) -> float:
     >>> pixel_share(table, (0, 1)), pixel_share(table, (1, 1))
     (0.6666666666666666, 0.5)
     """
-    truth, found = int(table.truth_sizes.sum()), int(table.prediction_sizes.sum())
-    if not truth or not found:
-        return float(truth == found)
+    truth, prediction = int(table.truth_sizes.sum()), int(table.prediction_sizes.sum())
+    if not truth or not prediction:
+        return float(truth == prediction)
     right = int(table.shared.sum())
-    wrong = weights[0] * (found - right) + weights[1] * (truth - right)
+    wrong = weights[0] * (prediction - right) + weights[1] * (truth - right)
     return right / (right + wrong) if right else 0.0
 
 

@@ -74,15 +74,15 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
 
 
 def _cleared(labels: NDArray[Label], pixels: int, border: NDArray[np.bool_]) -> NDArray[Label]:
-    """Return labels without those of the border that are not inside."""
+    """Return labels without objects of the border that do not reach inside."""
     height, width = border.shape
     cleared: NDArray[Label] = room(labels.shape, labels.dtype)
-    flat, kept = (array.reshape(-1, height, width) for array in (labels, cleared))
+    flat, target = (array.reshape(-1, height, width) for array in (labels, cleared))
     inside = distinct(flat[:, pixels : height - pixels, pixels : width - pixels])
-    for part in slabs(flat, kept):
+    for part in slabs(flat, target):
         outer = flat[part][:, border]
-        kept[part] = flat[part]
-        kept[part][:, border] = np.where(np.isin(outer, inside), outer, 0)
+        target[part] = flat[part]
+        target[part][:, border] = np.where(np.isin(outer, inside), outer, 0)
     return cleared
 
 
@@ -148,7 +148,7 @@ def _without(labels: NDArray[Label], unwanted: NDArray[np.uint64]) -> NDArray[La
 
 
 SHARED = 0.75  # of neighbours; measured: 0.92 and more in label images, 0.71 and less in grey ones
-LEAST = 100  # neighbours below which nothing is said
+LEAST = 100  # neighbours below which no warning is given
 PLANES = 16  # at most, evenly over the image
 
 

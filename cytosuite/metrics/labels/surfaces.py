@@ -25,7 +25,7 @@ THREADS = 2
 FEW = 2**26  # bytes of surface voxels kept in any case
 
 Floats = NDArray[np.float64]
-Side = tuple[Floats, Counts]  # distances, and where those of each object begin
+Side = tuple[Floats, Counts]  # distances, and the first one of each object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,10 +186,10 @@ class _Kept:
             )
 
     def take(self, ready: Counts, done: NDArray[np.bool_], size: int) -> tuple[Counts, Counts]:
-        """Return the surface voxels of some pairs, ascending, and where those of each begin.
+        """Return the surface voxels of some pairs, ascending, and where each pair begins.
 
         A voxel is its flat position plus the size of the volume for each pair before its own.
-        Those of objects without another pair are no longer kept.
+        Voxels of objects without another pair are no longer kept.
         """
         objects = self.objects[ready]
         chosen = _flags(self.names.size, objects)[self.owner]
@@ -207,7 +207,7 @@ class _Kept:
 
 
 def _flags(size: int, places: Counts) -> NDArray[np.bool_]:
-    """Return flags of which those at some places are set."""
+    """Return flags that are set at some places."""
     flags = np.zeros(size, bool)
     flags[places] = True
     return flags
@@ -250,5 +250,5 @@ def _quantiles(distances: Floats, start: Counts, quantile: float) -> Floats:
     place = start[:-1] + (np.diff(start) - 1) * quantile
     below = np.floor(place).astype(np.int64)
     above = np.minimum(below + 1, start[1:] - 1)
-    found: Floats = distances[below] + (place - below) * (distances[above] - distances[below])
-    return found
+    percentile: Floats = distances[below] + (place - below) * (distances[above] - distances[below])
+    return percentile

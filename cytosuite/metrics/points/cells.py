@@ -40,7 +40,7 @@ def cell_points(
     spacing: Sequence[float],
     radius_um: float | None = None,
 ) -> CellPoints:
-    """Count points by cell; the first arguments are those of `matching.matched_points`.
+    """Count points by cell; the first arguments are as of `matching.matched_points`.
 
     Examples
     --------
@@ -92,9 +92,9 @@ of_cells = partial(metric, evidence=CELL_POINTS)
     reference="10.1038/s41587-021-01044-w",
     undefined="when no true point in a cell has a pair",
 )
-def right_cell(found: CellPoints) -> float:
+def right_cell(cells: CellPoints) -> float:
     """Return the share of pairs in one cell among those with a true point in a cell."""
-    return float(found.right.mean()) if found.right.size else np.nan
+    return float(cells.right.mean()) if cells.right.size else np.nan
 
 
 @of_cells(
@@ -105,11 +105,11 @@ def right_cell(found: CellPoints) -> float:
     reference="10.1098/rspl.1895.0041",
     undefined="when all cells hold equally many true points, or equally many predicted ones",
 )
-def cell_count_correlation(found: CellPoints) -> float:
+def cell_count_correlation(cells: CellPoints) -> float:
     """Return Pearson's correlation of true and predicted numbers over the cells."""
     sides = [
         counts - counts.mean() if counts.size else counts
-        for counts in (found.truth, found.prediction)
+        for counts in (cells.truth, cells.prediction)
     ]
     scale = float(np.sqrt((sides[0] ** 2).sum() * (sides[1] ** 2).sum()))
     return float((sides[0] * sides[1]).sum()) / scale if scale else np.nan
@@ -122,7 +122,7 @@ def cell_count_correlation(found: CellPoints) -> float:
     reference="10.3354/cr030079",
     undefined="when the labels hold no cell",
 )
-def cell_count_error(found: CellPoints) -> float:
+def cell_count_error(cells: CellPoints) -> float:
     """Return the mean of the absolute differences of true and predicted numbers over the cells."""
-    differences = np.abs(found.prediction - found.truth)
+    differences = np.abs(cells.prediction - cells.truth)
     return float(differences.mean()) if differences.size else np.nan

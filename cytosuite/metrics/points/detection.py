@@ -25,9 +25,9 @@ error = partial(number, best=0.0, reference=CHALLENGE)
 
 
 @share("F1", "F1 within the radius", undefined=NONE)
-def points_f1(found: MatchedPoints) -> float:
+def points_f1(matched: MatchedPoints) -> float:
     """Return 2 pairs / (true points + predicted ones)."""
-    return _ratio(2 * found.pairs[-1], found.truths + found.predictions)
+    return _ratio(2 * matched.pairs[-1], matched.truths + matched.predictions)
 
 
 @share(
@@ -36,36 +36,36 @@ def points_f1(found: MatchedPoints) -> float:
     undefined=NONE,
     reference="10.1093/nar/gkab546",
 )
-def points_f1_area(found: MatchedPoints) -> float:
+def points_f1_area(matched: MatchedPoints) -> float:
     """Return the mean of F1 at the tenths of the radius: the area under its curve."""
-    return _ratio(2 * float(found.pairs.mean()), found.truths + found.predictions)
+    return _ratio(2 * float(matched.pairs.mean()), matched.truths + matched.predictions)
 
 
 @share("precision", "Precision within the radius", undefined="when the prediction holds no point")
-def points_precision(found: MatchedPoints) -> float:
+def points_precision(matched: MatchedPoints) -> float:
     """Return the share of predicted points with a pair."""
-    return _ratio(found.pairs[-1], found.predictions)
+    return _ratio(matched.pairs[-1], matched.predictions)
 
 
 @share("recall", "Recall within the radius", undefined="when the truth holds no point")
-def points_recall(found: MatchedPoints) -> float:
+def points_recall(matched: MatchedPoints) -> float:
     """Return the share of true points with a pair."""
-    return _ratio(found.pairs[-1], found.truths)
+    return _ratio(matched.pairs[-1], matched.truths)
 
 
 @share("Jaccard", "Jaccard index within the radius", undefined=NONE)
-def points_jaccard(found: MatchedPoints) -> float:
+def points_jaccard(matched: MatchedPoints) -> float:
     """Return pairs / (pairs + missed points + false ones)."""
-    pairs = found.pairs[-1]
-    return _ratio(pairs, found.truths + found.predictions - pairs)
+    pairs = matched.pairs[-1]
+    return _ratio(pairs, matched.truths + matched.predictions - pairs)
 
 
 @error(
     "RMSE_lateral", "Root mean square error in the plane (µm)", undefined="when no point has a pair"
 )
-def rmse_lateral(found: MatchedPoints) -> float:
+def rmse_lateral(matched: MatchedPoints) -> float:
     """Return the root mean square of the distances of pairs in y and x."""
-    return _root_mean(found.offsets[:, 1:])
+    return _root_mean(matched.offsets[:, 1:])
 
 
 @error(
@@ -73,21 +73,21 @@ def rmse_lateral(found: MatchedPoints) -> float:
     "Root mean square error along z (µm)",
     undefined="when no point has a pair, and in planes",
 )
-def rmse_axial(found: MatchedPoints) -> float:
+def rmse_axial(matched: MatchedPoints) -> float:
     """Return the root mean square of the distances of pairs in z, of volumes alone."""
-    return _root_mean(found.offsets[np.isfinite(found.offsets[:, 0]), :1])
+    return _root_mean(matched.offsets[np.isfinite(matched.offsets[:, 0]), :1])
 
 
 @number("truth_count", "Points in the truth")
-def points_in_truth(found: MatchedPoints) -> float:
+def points_in_truth(matched: MatchedPoints) -> float:
     """Return the number of true points."""
-    return found.truths
+    return matched.truths
 
 
 @number("prediction_count", "Points predicted")
-def points_in_prediction(found: MatchedPoints) -> float:
+def points_in_prediction(matched: MatchedPoints) -> float:
     """Return the number of predicted points."""
-    return found.predictions
+    return matched.predictions
 
 
 def _ratio(part: float, whole: float) -> float:

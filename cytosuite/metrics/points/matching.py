@@ -27,7 +27,9 @@ from cytosuite.metrics.evidence import Evidence
 RADIUS_PX = 3  # pixels of the plane: the radius where none is given
 STEPS = 10  # radii of the curve of F1: tenths of the radius
 ROUNDING = 1e-9  # share of a radius that a distance may exceed it by
-EQUAL = 1e-6  # share of the radius that sums of distances differ by, of which squares decide
+EQUAL = (
+    1e-6  # share of the radius: sums of distances that differ by less are equal, and squares decide
+)
 MOST_PAIRS = 4 * 10**6  # within the radius: half a GiB
 MOST_STEPS = 5 * 10**9  # pairs times points of the smaller side, of all groups: some seconds
 LARGEST_UM = 1e6  # of a radius
@@ -50,8 +52,8 @@ class MatchedPoints:
     @property
     def distances(self) -> Floats:
         """Distance of each pair [µm], (K,)."""
-        found: Floats = np.sqrt(np.nansum(self.offsets**2, axis=1))
-        return found
+        lengths: Floats = np.sqrt(np.nansum(self.offsets**2, axis=1))
+        return lengths
 
 
 def matched_points(
@@ -83,8 +85,9 @@ def matched_points(
     um = _in_um("truth", truth, spacing), _in_um("prediction", prediction, spacing)
     radius = RADIUS_PX * float(spacing[-1]) if radius_um is None else radius_um
     if radius_um is not None and not 0 < radius_um <= LARGEST_UM:
-        expected = f"expected a length above 0 of at most {LARGEST_UM:g} µm"
-        raise InputError(f"radius: {expected}, found {radius_um:g}")
+        raise InputError(
+            f"radius: expected a length above 0 of at most {LARGEST_UM:g} µm, found {radius_um:g}"
+        )
     reach = radius * (1 + ROUNDING)
     rows, columns, distances = _near(*um, reach)
     shape = len(um[0]), len(um[1])
@@ -118,8 +121,10 @@ def _in_um(side: str, places: Any, spacing: Sequence[float]) -> Floats:  # noqa:
     array = np.asarray(places, np.float64)
     array = array.reshape(0, len(spacing)) if array.size == 0 else array
     if array.ndim != 2 or array.shape[1] != len(spacing) or not np.isfinite(array).all():
-        expected = f"expected finite places of the shape (N, {len(spacing)})"
-        raise InputError(f"{side}: {expected}, as many axes as the voxel size; found {array.shape}")
+        raise InputError(
+            f"{side}: expected finite places of the shape (N, {len(spacing)}), as many axes as the "
+            f"voxel size; found {array.shape}"
+        )
     um: Floats = array * np.asarray(spacing, np.float64)
     return um
 
@@ -130,10 +135,12 @@ def _near(truth: Floats, prediction: Floats, radius: float) -> tuple[Indices, In
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
     true_tree, tree = KDTree(truth), KDTree(prediction)
     if (number := int(true_tree.count_neighbors(tree, radius))) > MOST_PAIRS:
-        most = f"expected at most {MOST_PAIRS} pairs within the radius of {radius:g} µm"
-        raise InputError(f"points: {most}, found {number}; give a smaller radius")
-    found = true_tree.sparse_distance_matrix(tree, radius, output_type="ndarray")
-    return found["i"].astype(np.int64), found["j"].astype(np.int64), found["v"]
+        raise InputError(
+            f"points: expected at most {MOST_PAIRS} pairs within the radius of {radius:g} µm, "
+            f"found {number}; give a smaller radius"
+        )
+    near = true_tree.sparse_distance_matrix(tree, radius, output_type="ndarray")
+    return near["i"].astype(np.int64), near["j"].astype(np.int64), near["v"]
 
 
 def _most(rows: Indices, columns: Indices, shape: tuple[int, int]) -> int:
@@ -143,8 +150,7 @@ def _most(rows: Indices, columns: Indices, shape: tuple[int, int]) -> int:
     points = np.arange(size)
     starts = np.concatenate([rows, np.full(truths, size), points[truths:]])
     ends = np.concatenate([truths + columns, points[:truths], np.full(shape[1], size + 1)])
-    ones = np.ones(starts.size, np.int32)
-    graph = csr_array((ones, (starts, ends)), shape=(size + 2, size + 2))
+    graph = csr_array((np.ones(starts.size, np.int32), (starts, ends)), shape=(size + 2, size + 2))
     return int(maximum_flow(graph, size, size + 1).flow_value)
 
 
@@ -165,8 +171,10 @@ def _nearest(
             predictions, second = np.unique(columns[group], return_inverse=True)
             steps += group.size * min(truths.size, predictions.size)
             if steps > MOST_STEPS:
-                crowd = f"{truths.size} and {predictions.size} points in one group"
-                raise InputError(f"points: found {crowd} by {radius:g} µm; give a smaller radius")
+                raise InputError(
+                    f"points: found {truths.size} and {predictions.size} points in one group by "
+                    f"{radius:g} µm; give a smaller radius"
+                )
             shape = truths.size, predictions.size
             pairs = _paired(first, second, distances[group], shape, radius)
             parts.append((truths[pairs[0]], predictions[pairs[1]]))

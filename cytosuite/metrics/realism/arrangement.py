@@ -42,7 +42,7 @@ PROPERTIES = {
 MEDIANS = ("neighbour_um", "neighbour", "valley", "elongation", "tilt_deg")
 
 Floats = NDArray[np.float64]
-Found = Mapping[str, NDArray[Any]]
+Properties = Mapping[str, NDArray[Any]]
 
 
 def arrangement(
@@ -90,7 +90,7 @@ def arrangement(
     cut = np.zeros(names.size + 1, bool)
     for axis in range(dense.ndim):
         cut[dense.take([0, -1], axis)] = True
-    found = {
+    properties = {
         "label": names,
         "cut": cut[1:],
         "surface": surface,
@@ -101,10 +101,10 @@ def arrangement(
         "relative_brightness": np.full(names.size, nan),
         "valley": np.full(len(pairs), nan),
     }
-    return found | ({} if image is None else _light(image, places, owner, pairs, border))
+    return properties | ({} if image is None else _light(image, places, owner, pairs, border))
 
 
-def numbers(found: Found) -> dict[str, float]:
+def numbers(properties: Properties) -> dict[str, float]:
     """Return the arrangement of an image as single numbers, NaN where undefined.
 
     ``contact_share`` of all surface; of the objects ``touching_share``, with any contact, and
@@ -113,21 +113,21 @@ def numbers(found: Found) -> dict[str, float]:
     ``neighbour_um``, ``neighbour``, ``valley``, ``elongation`` and ``tilt_deg``, means of
     ``radius``, ``tangential`` and ``fraction``.
     """
-    contact, surface = found["contact"], found["surface"]
+    contact, surface = properties["contact"], properties["surface"]
     spreads = ("volume", "relative_volume"), ("brightness", "relative_brightness")
     return {
         "objects": float(contact.size),
         "contact_share": float(_over(np.nansum(contact * surface), surface.sum())),
         "touching_share": _known(contact > 0),
         "pressed_share": _known(contact >= PRESSED),
-        **{f"{name}_cv": _known(found[part], np.std) for name, part in spreads},
-        "neighbour_cv": _known(found["neighbour"], np.std) / _known(found["neighbour"]),
-        **{name: _known(found[name], np.median) for name in MEDIANS},
-        **{name: _known(found[name]) for name in ("radius", "tangential", "fraction")},
+        **{f"{name}_cv": _known(properties[part], np.std) for name, part in spreads},
+        "neighbour_cv": _known(properties["neighbour"], np.std) / _known(properties["neighbour"]),
+        **{name: _known(properties[name], np.median) for name in MEDIANS},
+        **{name: _known(properties[name]) for name in ("radius", "tangential", "fraction")},
     }
 
 
-def distances(real: Sequence[Found], synthetic: Sequence[Found]) -> dict[str, float]:
+def distances(real: Sequence[Properties], synthetic: Sequence[Properties]) -> dict[str, float]:
     """Return the distance of two sets of arrangements by name of `PROPERTIES`.
 
     First Wasserstein distance of the pooled values over the standard deviation of the real ones,
@@ -163,7 +163,7 @@ ARRANGEMENT = Evidence(arrangement_distances, ("real", "synthetic"), form="scene
     reference=PANARETOS,
     undefined="when no property has values on both sides that vary among the real objects",
 )
-def arrangement_distance(found: dict[str, float]) -> float:
+def arrangement_distance(by_property: dict[str, float]) -> float:
     """Return the mean distance over the properties of the arrangement, in real standard deviations.
 
     ``W1(real, synthetic) / std(real)`` per property, mean over those that are defined.
@@ -173,7 +173,7 @@ def arrangement_distance(found: dict[str, float]) -> float:
     >>> arrangement_distance.of({"contact": 0.5, "relative_volume": 1.0, "valley": nan})
     0.75
     """
-    return _known(np.array(list(found.values())))
+    return _known(np.array(list(by_property.values())))
 
 
 def _checked(

@@ -186,13 +186,13 @@ def edge_curves(
     """
     settings = edge_settings or suited(real)
     depth, strength = edge_curve(real, settings)
-    other_depth, made = edge_curve(synthetic, settings)
+    other_depth, synthetic_strength = edge_curve(synthetic, settings)
     if not (depth.size and other_depth.size):
         return EdgeCurves(np.zeros(0), np.zeros(0), np.zeros(0))
     common = depth <= other_depth[-1] * (1 + 1e-9)
-    made = np.interp(depth[common], other_depth, made)
+    synthetic_strength = np.interp(depth[common], other_depth, synthetic_strength)
     longest = max(depth.size, other_depth.size) if settings.cropped else 0
-    return EdgeCurves(depth[common], strength[common], made, longest)
+    return EdgeCurves(depth[common], strength[common], synthetic_strength, longest)
 
 
 EDGES = Evidence(edge_curves, ("real", "synthetic"), ("edge_settings",), form="volumes")
@@ -256,6 +256,5 @@ def _published_spans(size: int, tile: float) -> list[slice]:
 
 def _spans(size: int, tile: float) -> list[slice]:
     """Return the tiles along an axis; a rest of less than half a tile is left out."""
-    count = int(size / tile + 0.5 + 1e-9)
-    limits = [min(round(place * tile), size) for place in range(count + 1)]
+    limits = [min(round(place * tile), size) for place in range(int(size / tile + 0.5 + 1e-9) + 1)]
     return [slice(a, b) for a, b in pairwise(limits) if b > a]

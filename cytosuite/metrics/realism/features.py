@@ -130,8 +130,7 @@ def _shape(mask: NDArray[np.bool_], voxels: NDArray[np.int64], spacing: Floats) 
     """Return the features of shape of one object."""
     volume = len(voxels) * float(spacing.prod())
     centred = (voxels - voxels.mean(axis=0)) * spacing
-    covariance = centred.T @ centred / len(voxels) + np.diag(spacing**2 / 12)
-    axes = np.linalg.eigvalsh(covariance)
+    axes = np.linalg.eigvalsh(centred.T @ centred / len(voxels) + np.diag(spacing**2 / 12))
     diameter = (6 * volume / np.pi) ** (1 / 3)
     return [volume, diameter, float(np.sqrt(axes[-1] / axes[0])), len(voxels) / hull_voxels(mask)]
 

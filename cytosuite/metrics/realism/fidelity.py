@@ -37,7 +37,7 @@ WIDE = 3.0  # radii of the typical object: radius from which structure counts as
 DIM = 0.25  # quantile of the objects' brightness: half of it is enough for a body
 APART = 0.5  # of that brightness, in the input, below which a body is new
 LEAST_VOLUME = 0.25  # of the median object's, of a body
-VOXEL_BYTES = 80  # of smoothed images, zones, edges and those of the signal
+VOXEL_BYTES = 80  # of smoothed images, zones, edges and signal
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -47,7 +47,7 @@ Doubles = NDArray[np.float64]
 class Kept:
     """Fate of the objects that stand out in the input."""
 
-    # objects that stand out in the input, and those of them that do not in the prediction
+    # objects that stand out in the input, and how many of them do not in the prediction
     visible: int
     lost: int
     invented: int  # bodies of the prediction outside of the labels, where the input has none
@@ -99,8 +99,7 @@ def _fate(
         return Kept(0, 0, 0, np.zeros(0), np.zeros(0))
     remains = visible & stays(clear, now)
     zones = np.where(visible[objects], objects, np.where(visible[around], around, 0))
-    matched = alike(after, before, zones != 0)
-    moved = shifts(edges(before, step), edges(matched, step), zones, step)
+    moved = shifts(edges(before, step), edges(alike(after, before, zones != 0), step), zones, step)
     moved = moved[remains[: len(moved)]]
     old, new = (_contrast(volume, objects, around)[visible] for volume in (before, after))
     return Kept(
@@ -126,13 +125,13 @@ faithful = partial(metric, evidence=KEPT, undefined=NO_OBJECT)
     reference="10.1016/S0262-8856(03)00137-9",
     undefined="when no labelled object stands out of its surroundings in both images",
 )
-def edge_shift_um(found: Kept) -> float:
+def edge_shift_um(fate: Kept) -> float:
     """Return the median over objects of how far their edges have moved, in µm.
 
     By the correlation of gradients around each object that stands out in both images. Blur, noise
     and maps of the grey values move them by a tenth of a voxel or so.
     """
-    return float(np.median(found.shift_um)) if found.shift_um.size else nan
+    return float(np.median(fate.shift_um)) if fate.shift_um.size else nan
 
 
 @faithful(
@@ -143,9 +142,9 @@ def edge_shift_um(found: Kept) -> float:
     neutral=0.0,
     reference=HALLUCINATION,
 )
-def objects_lost(found: Kept) -> float:
+def objects_lost(fate: Kept) -> float:
     """Return the share of objects visible in the input that are gone, or dark, since."""
-    return found.lost / found.visible if found.visible else nan
+    return fate.lost / fate.visible if fate.visible else nan
 
 
 @faithful(
@@ -155,30 +154,30 @@ def objects_lost(found: Kept) -> float:
     neutral=0.0,
     reference=HALLUCINATION,
 )
-def objects_invented(found: Kept) -> float:
+def objects_invented(fate: Kept) -> float:
     """Return the number of new bright bodies of the prediction per visible object of the input.
 
     A body is as bright as half of the dimmest quarter of objects, has a quarter of their
     volume, and is not in the labels nor half as bright in the input.
     """
-    return found.invented / found.visible if found.visible else nan
+    return fate.invented / fate.visible if fate.visible else nan
 
 
 @faithful("contrast_kept", "Contrast of objects, prediction over input, median", neutral=1.0)
-def contrast_kept(found: Kept) -> float:
+def contrast_kept(fate: Kept) -> float:
     """Return the median over objects of their contrast in the prediction over that in the input.
 
     Negative where contrast is inverted, towards 0 where gaps are filled, above 1 where blur is
     taken away; offset and gain of the grey values change nothing.
     """
-    return float(np.median(found.contrast)) if found.contrast.size else nan
+    return float(np.median(fate.contrast)) if fate.contrast.size else nan
 
 
 def _contrast(volume: Floats, objects: NDArray[np.int32], around: NDArray[np.int32]) -> Doubles:
     """Return the contrast of each object with its surroundings, -1 to 1, by number."""
     dark = background_and_noise(volume)[0]
     inside, outside = (
-        _means(volume, each, int(objects.max()) + 1) - dark for each in (objects, around)
+        _means(volume, group, int(objects.max()) + 1) - dark for group in (objects, around)
     )
     scale = np.abs(inside) + np.abs(outside)
     contrast: Doubles = (inside - outside) / np.where(scale > 0, scale, 1)
@@ -212,8 +211,7 @@ def _invented(
     new &= ndimage.maximum_filter(objects, margin) == 0
     wide = np.ones([3 if length >= 3 else 1 for length in new.shape], bool)
     pieces, _ = ndimage.label(ndimage.binary_opening(new, wide))
-    volumes = np.bincount(pieces.ravel())[1:]
-    return int(np.count_nonzero(volumes >= LEAST_VOLUME * typical))
+    return int(np.count_nonzero(np.bincount(pieces.ravel())[1:] >= LEAST_VOLUME * typical))
 
 
 def _means(volume: Floats, groups: NDArray[np.int32], count: int) -> Doubles:

@@ -192,10 +192,8 @@ def _described(
     rows = [np.zeros((0, len(NAMES)))]
     for place, scene in enumerate(scenes):
         if counts[:, place].any():
-            cut = _cut(scene, counts[:, place], generator)
-            rows.append(statistics(cut, scene.image.spacing))
-    volume = np.repeat(np.arange(len(scenes)), counts.sum(axis=0))
-    return np.concatenate(rows), volume
+            rows.append(statistics(_cut(scene, counts[:, place], generator), scene.image.spacing))
+    return np.concatenate(rows), np.repeat(np.arange(len(scenes)), counts.sum(axis=0))
 
 
 def _cut(scene: Scene, wanted: NDArray[np.int64], generator: np.random.Generator) -> NDArray[Any]:

@@ -119,8 +119,10 @@ def region_scores(
         for z, plane in enumerate(scene.image.array):
             depth = (z + 0.5) / len(scene.labels)
             depths.append(depth)
-            others = [(s.image.array, own, int(depth * len(s.labels))) for s, own in second]
-            there = {r: [a[n][own[r][n]] for a, own, n in others if n < len(a)] for r in REGIONS}
+            others = [(s.image.array, masks, int(depth * len(s.labels))) for s, masks in second]
+            there = {
+                r: [a[n][masks[r][n]] for a, masks, n in others if n < len(a)] for r in REGIONS
+            }
             scores.append([_score(plane[parts[r][z]], there[r]) for r in REGIONS])
     columns = np.array(scores, np.float64).reshape(-1, len(REGIONS)).T
     return RegionScores(np.array(depths), dict(zip(REGIONS, columns, strict=True)))
@@ -208,6 +210,6 @@ def dilated(mask: Mask, spacing: Sequence[float], radius_um: float) -> Mask:
             continue
         # a map of each plane serves those around it: several times faster than one of the volume
         squared = ndimage.distance_transform_edt(~plane, sampling=spacing[1:]) ** 2
-        for other in range(max(z - reach, 0), min(z + reach + 1, len(mask))):
-            near[other] |= squared <= limit**2 - ((other - z) * spacing[0]) ** 2
+        for target in range(max(z - reach, 0), min(z + reach + 1, len(mask))):
+            near[target] |= squared <= limit**2 - ((target - z) * spacing[0]) ** 2
     return near

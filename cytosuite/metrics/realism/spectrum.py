@@ -80,8 +80,7 @@ def power_axial(image: Volume, edges: Floats) -> Floats:
     window = _hann(len(array))
     frequency: Floats = np.fft.rfftfreq(len(array), image.spacing[0]).astype(np.float64)
     power = np.zeros(frequency.size)
-    columns = min(COLUMNS, BLOCK // max(len(array), 1))
-    rows = max(columns // max(array.shape[2], 1), 1)
+    rows = max(min(COLUMNS, BLOCK // max(len(array), 1)) // max(array.shape[2], 1), 1)
     for start in range(0, array.shape[1], rows):
         block = array[:, start : start + rows].astype(np.float64)
         block -= block.mean(axis=0)
@@ -180,16 +179,14 @@ def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Floats:
     if not (wide and all(sides) and all(image.array.size for image in images)):
         return np.zeros(0)
     width = max(1 / (size * step) for size, step in sizes)
-    limit = min(0.5 / step for _, step in sizes)
-    bands = int(limit / width + 1e-9)
+    bands = int(min(0.5 / step for _, step in sizes) / width + 1e-9)
     edges: Floats = (np.arange(bands + 1, dtype=np.float64) + 0.5) * width
     return edges if bands else np.zeros(0)
 
 
 def _by_band(frequency: Floats, power: Floats, weight: Floats, edges: Floats) -> Floats:
     """Return the weighted mean power in each band."""
-    width = edges[1] - edges[0]
-    band = np.floor((frequency - edges[0]) / width + 1e-9).astype(np.intp).ravel()
+    band = np.floor((frequency - edges[0]) / (edges[1] - edges[0]) + 1e-9).astype(np.intp).ravel()
     inside = (band >= 0) & (band < edges.size - 1)
     band, share = band[inside], weight.ravel()[inside]
     count = np.bincount(band, weights=share, minlength=edges.size - 1)

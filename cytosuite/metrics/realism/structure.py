@@ -92,13 +92,13 @@ preserved = partial(metric, evidence=STRUCTURE)
     reference="10.1148/radiology.143.1.7063747",
     undefined=NO_SURROUNDING,
 )
-def label_auc(found: Structure) -> float:
+def label_auc(measured: Structure) -> float:
     """Return the probability that a voxel of an object is brighter than one of its surroundings.
 
     ``P(inside > around) + P(inside = around) / 2``, the area under the ROC curve of the grey value:
     1/2 for noise, below it for dark objects. No increasing map of the grey values changes it.
     """
-    return found.auc
+    return measured.auc
 
 
 @preserved(
@@ -107,9 +107,9 @@ def label_auc(found: Structure) -> float:
     undefined=NO_SURROUNDING,
     neutral=0.0,
 )
-def label_auc_change(found: Structure) -> float:
+def label_auc_change(measured: Structure) -> float:
     """Return `label_auc` of the prediction minus `label_auc` of the input."""
-    return found.auc - found.image_auc
+    return measured.auc - measured.image_auc
 
 
 @preserved(
@@ -118,13 +118,13 @@ def label_auc_change(found: Structure) -> float:
     undefined="when the labels hold no object, or an image is constant around them",
     neutral=1.0,
 )
-def structure_correlation(found: Structure) -> float:
+def structure_correlation(measured: Structure) -> float:
     """Return the correlation of the smoothed prediction with the smoothed input around objects.
 
     Pearson's, over the voxels of objects and of their surroundings: 1 where the structure was
     kept, lower where it was moved, removed or invented.
     """
-    return found.correlation
+    return measured.correlation
 
 
 def checked_labels(

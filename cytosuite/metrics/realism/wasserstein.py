@@ -309,14 +309,14 @@ def gather(
     values: NDArray[Any],
     low: float,
     scale: float,
-    wanted: NDArray[np.bool_],
-    found: NDArray[Any],
+    chosen: NDArray[np.bool_],
+    collected: NDArray[Any],
     done: int,
 ) -> int:
     """Collect values of the (B,) wanted bins, see `tally`, from `done` on; return the end."""
     for i in range(values.size):
-        if wanted[int((np.float64(values[i]) - low) * scale)]:
-            found[done] = values[i]
+        if chosen[int((np.float64(values[i]) - low) * scale)]:
+            collected[done] = values[i]
             done += 1
     return done
 
@@ -333,8 +333,8 @@ def merge(
     """
     total, i, j, k, below_a, below_b = 0.0, 0, 0, 0, 0, 0
     size_a, size_b = counts[0].sum(), counts[1].sum()
-    for wanted in bins:
-        while k < wanted:
+    for place in bins:
+        while k < place:
             below_a += counts[0, k]
             below_b += counts[1, k]
             k += 1

@@ -112,12 +112,11 @@ def _cycles(graph: Lineage) -> Indices:
 
 
 def biological_mean(tracks: MatchedTracks, within: int) -> float:
-    """Return the mean of those of CT, TF, BC(i) and CCA that are defined.
+    """Return the mean of CT, TF, BC(i) and CCA, of the defined ones.
 
     In [0, 1], NaN when none is, for divisions at most i = `within` frames off.
     """
-    branching = branching_correctness(tracks, within)
-    values = (ct.of(tracks), tf.of(tracks), branching, cca.of(tracks))
+    values = (ct.of(tracks), tf.of(tracks), branching_correctness(tracks, within), cca.of(tracks))
     defined = [value for value in values if not isnan(value)]
     return float(np.mean(defined)) if defined else nan
 
@@ -174,7 +173,7 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
 def _same_division(
     tracks: MatchedTracks, within: int, true: tuple[int, Indices], predicted: tuple[int, Indices]
 ) -> bool:
-    """Return whether a predicted mother and her daughters are those of the truth."""
+    """Return whether a predicted mother and her daughters are the truth's."""
     (mother, daughters), (other, others) = true, predicted
     ends = int(tracks.truth.ends[mother]), int(tracks.prediction.ends[other])
     if daughters.size != others.size or abs(ends[0] - ends[1]) > within:

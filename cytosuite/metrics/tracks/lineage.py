@@ -49,7 +49,7 @@ class Mask:
     read: Callable[[], NDArray[Any]]  # returns the labels; of a single plane (Y, X)
     plane: int | None = None  # the only one of the frame that was drawn; None for the whole frame
     name: str = "mask"  # name in messages, for instance its file
-    same: bool = False  # whether the labels are those of the frame, which need not be read again
+    same: bool = False  # whether the frame has the same labels, which need not be read again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +64,8 @@ class TrackedSequence:
 
     tracks: Sequence[Track]  # in any order
     frames: Frames  # (T,) label arrays of one shape, read one at a time
-    # of a truth: the whole cells where they were drawn, with labels that may differ from those of
-    # the tracks; empty if none were. None: `frames` show whole cells and serve for both
+    # of a truth: the whole cells where they were drawn, with labels that may differ from the
+    # tracks'; empty if none were. None: `frames` show whole cells and serve for both
     masks: Sequence[Mask] | None = None
     name: str = ""  # name in messages, for instance its folder
     table: str = "the list of tracks"  # name of the list of its tracks in messages
@@ -95,11 +95,10 @@ class Lineage:
         ordered = [rows[label] for label in sorted(rows)]
         place = {track.label: index for index, track in enumerate(ordered)}
         begins = np.array([track.begin for track in ordered], np.int64)
-        ends = np.array([track.end for track in ordered], np.int64)
         return cls(
             labels=np.array([track.label for track in ordered], np.uint64),
             begins=begins,
-            ends=np.maximum(ends, begins - 1),
+            ends=np.maximum(np.array([track.end for track in ordered], np.int64), begins - 1),
             parents=np.array([place.get(track.parent, -1) for track in ordered], np.int64),
         )
 
@@ -162,7 +161,7 @@ class Lineage:
 
 
 def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
-    """Yield the problems of tracks of a sequence of so many frames, whatever these hold.
+    """Yield the problems of tracks of a sequence of so many frames; no frame is read.
 
     Examples
     --------
@@ -197,7 +196,7 @@ def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
 
 
 def refuse(problems: Sequence[str], outcome: str = "nothing was scored") -> None:
-    """Raise one InputError for all problems, 20 of them shown; `outcome` is what is left undone."""
+    """Raise one InputError for all problems, 20 of them shown, with the outcome at its end."""
     if not problems:
         return
     shown = "; ".join(problems[:LISTED])

@@ -98,7 +98,7 @@ def check_sequence(sequence: TrackedSequence, outcome: str = "nothing was read")
 
 
 def longest_runs(tracks: MatchedTracks) -> tuple[Indices, Indices, Indices]:
-    """Return the longest runs in which predicted tracks follow those of the truth, 3 x (N,) int64.
+    """Return the longest runs in which predicted tracks follow true ones, 3 x (N,) int64.
 
     Positions of the predicted and the true track of each pair that matches uniquely anywhere,
     ascending by the first, then the second; and the frames of their longest uninterrupted run.
@@ -173,9 +173,9 @@ class _Side:
         tracked = np.isin(labels, self.graph.labels[tracks])
         for label in labels[~tracked].tolist():
             self.strays[label].append(frame)
-        found = vertices[np.isin(self.graph.labels[tracks], labels)]
-        self.seen[found] = True
-        return found if tracked.all() else None
+        matched = vertices[np.isin(self.graph.labels[tracks], labels)]
+        self.seen[matched] = True
+        return matched if tracked.all() else None
 
     def _present(self, frame: int) -> tuple[Indices, Indices]:
         """Return the tracks that have a row in a frame, by label, and their vertices there."""
@@ -239,15 +239,14 @@ def _match_frame(
     problems = []
     for mask in masks:
         try:
-            pairs = table if mask.same else overlap(*_cut(mask, prediction))
-            jaccard.append(_jaccard(pairs))
+            jaccard.append(_jaccard(table if mask.same else overlap(*_cut(mask, prediction))))
         except InputError as error:
             problems.append(f"{mask.name}: {error}")
     return problems
 
 
 def _cut(mask: Mask, prediction: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the labels of a mask and those of the prediction in the same plane."""
+    """Return the labels of a mask, and of the prediction in the same plane."""
     if mask.plane is None:
         return mask.read(), prediction
     if prediction.ndim < 3 or mask.plane >= len(prediction):

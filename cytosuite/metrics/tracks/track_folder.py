@@ -111,8 +111,7 @@ def write_sequence(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: expected a new or empty folder; remove it or give another")
     problems = [f"label {t.label}: over {LARGEST}" for t in tracks if t.label > LARGEST]
-    sequence = TrackedSequence(tracks, frames, problems=problems)
-    check_sequence(sequence, "nothing was written")
+    check_sequence(TrackedSequence(tracks, frames, problems=problems), "nothing was written")
     digits = max(digits, len(str(len(frames) - 1)))
     prefixes = (MARKERS, "SEG/man_seg") if truth else (RESULT,)
     rows = sorted(tracks, key=lambda track: track.label)
@@ -199,20 +198,20 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
     """Return the files of all frames from 0 to the last, and which of them are missing."""
     start = folder / prefix
     name = re.compile(re.escape(start.name) + r"(\d+)\.tif$")
-    found: dict[int, list[Path]] = defaultdict(list)
+    by_frame: dict[int, list[Path]] = defaultdict(list)
     for path in sorted(start.parent.glob("*.tif")):
         if match := name.match(path.name):
-            found[int(match[1])].append(path)
-    if not found:
+            by_frame[int(match[1])].append(path)
+    if not by_frame:
         return (), [f"{_short(start, folder)}000.tif: no such file"]
-    last = found[max(found)][0]
-    if max(found) >= MOST_FRAMES:
+    last = by_frame[max(by_frame)][0]
+    if max(by_frame) >= MOST_FRAMES:
         return (), [f"{_short(last, folder)}: expected at most {MOST_FRAMES} frames"]
     digits = len(last.stem) - len(start.name)
     paths, problems = [], []
-    for frame in range(max(found) + 1):
-        files = found.get(frame, [start.with_name(f"{start.name}{frame:0{digits}d}.tif")])
-        if frame not in found:
+    for frame in range(max(by_frame) + 1):
+        files = by_frame.get(frame, [start.with_name(f"{start.name}{frame:0{digits}d}.tif")])
+        if frame not in by_frame:
             problems.append(f"{files[0]}: no such file")
         if len(files) > 1:
             problems.append(f"{_short(files[1], folder)}: a second file of frame {frame}")

@@ -53,8 +53,7 @@ def tra(tracks: MatchedTracks) -> float:
     >>> tra(truth, broken) == 1 - 1 / 33
     True
     """
-    from_scratch = MISSED * tracks.truth.vertices + ABSENT * tracks.truth.links
-    return saved(aogm.of(tracks), from_scratch)
+    return saved(aogm.of(tracks), MISSED * tracks.truth.vertices + ABSENT * tracks.truth.links)
 
 
 @accuracy("LNK", "Linking accuracy", reference=MASKA_2023, undefined="when the truth holds no link")
@@ -116,8 +115,7 @@ def det_without_penalty(tracks: MatchedTracks) -> float:
     >>> det(truth, found), det_without_penalty(truth, found)
     (0.9, 1.0)
     """
-    errors = replace(tracking_errors(tracks), spurious=0)
-    return detection_accuracy(tracks.truth.vertices, errors)
+    return detection_accuracy(tracks.truth.vertices, replace(tracking_errors(tracks), spurious=0))
 
 
 @accuracy(
