@@ -96,7 +96,7 @@ def bounded(affordable: float, count: int, due: int) -> tuple[int, int]:
 
 
 def in_sight(facts: Iterable[Facts], count: int, say: Callable[[str], None]) -> Iterator[Facts]:
-    """Yield facts about `count` cases; say that they are scored, and now and then what is left."""
+    """Yield facts about `count` cases; say that they are scored, and at times how long it lasts."""
     say(f"validation of {count} held-out cases")
     began = spoken = time.perf_counter()
     done, cases = 0, iter(facts)
@@ -106,7 +106,7 @@ def in_sight(facts: Iterable[Facts], count: int, say: Callable[[str], None]) -> 
         nonlocal spoken
         now, there = time.perf_counter(), done + share
         if now - spoken > _SILENT_S and there < count:
-            # Until the first facts come, they may also be those of all cases at once.
+            # The first facts may come for all cases at once.
             rest = f", {left((now - began) / there * (count - there))}" if done else ""
             say(f"validation: {there:.3g} of {count} cases{rest}")
             spoken = now
