@@ -65,8 +65,12 @@ class NetworkFormat:
         """``network_data_format`` of a bundle."""
         shape = [side(step) for step in self.multiple]
         image = tensor(self.inputs, shape, self.input_range, patches=self.patches)
-        pred = tensor(self.outputs, shape, self.output_range, patches=self.patches)
-        return {"inputs": {"image": image, **self.others}, "outputs": {"pred": pred}}
+        return {
+            "inputs": {"image": image, **self.others},
+            "outputs": {
+                "pred": tensor(self.outputs, shape, self.output_range, patches=self.patches)
+            },
+        }
 
     @property
     def module(self) -> str:
@@ -136,8 +140,7 @@ def bundle_files(name: str, folder: Path, card: ModelCard) -> dict[str, bytes]:
     network = formatter(card.algorithm)(card)
     algorithm = read_algorithm(ALGORITHMS / card.algorithm / "algorithm.toml")
     module = import_module(network.module)
-    arguments = network.arguments.model_dump(mode="json")
-    loaded: torch.nn.Module = module.load(arguments, model.weights)
+    loaded: torch.nn.Module = module.load(network.arguments.model_dump(mode="json"), model.weights)
     torch.save(dict(loaded.state_dict()), stream := io.BytesIO())
     return {
         "configs/metadata.json": _json(metadata(card, algorithm, network)),
@@ -175,8 +178,7 @@ def metadata(
     card: ModelCard, algorithm: AlgorithmManifest, network: NetworkFormat
 ) -> dict[str, Any]:
     """Return ``configs/metadata.json``, see docs.monai.io/en/stable/mb_specification.html."""
-    sides = " x ".join(map(str, network.multiple))
-    free = f"Sides z, y, x are multiples of {sides}; n may differ from side to side."
+    sides = f"Sides z, y, x are multiples of {' x '.join(map(str, network.multiple))}"
     return {
         "schema": SCHEMA,
         "version": card.version,
@@ -197,7 +199,7 @@ def metadata(
         "intended_use": purpose(card),
         "data_source": data_source(card.trained),
         "data_type": "TIFF, MetaImage",
-        "image_classes": f"{'; '.join(network.inputs)}. {free}",
+        "image_classes": f"{'; '.join(network.inputs)}. {sides}; n may differ from side to side.",
         "pred_classes": "; ".join(network.outputs),
         "eval_metrics": card.scores,
         "references": [f"https://doi.org/{doi}" for doi in algorithm.references],
@@ -264,16 +266,16 @@ def _call(target: str, **arguments: object) -> dict[str, object]:
 def _head(card: ModelCard, output: str) -> dict[str, Any]:
     """Return the items of all configurations; MONAI puts a bundle on the path without its name."""
     look = f"next((p for p in sys.path if Path(p, 'models', '{card.name}.json').is_file()), '.')"
-    names = {
-        "functools": "partial",
-        "pathlib": "Path",
-        "cytosuite.formats.imagefiles": "image_files",
-        "cytosuite.monai": "save_volume",
-        "cytosuite.training.command": "main",
-    }
-    imported = [f"$from {module} import {name}" for module, name in names.items()]
     return {
-        "imports": ["$import sys", "$import torch", *imported],
+        "imports": [
+            "$import sys",
+            "$import torch",
+            "$from functools import partial",
+            "$from pathlib import Path",
+            "$from cytosuite.formats.imagefiles import image_files",
+            "$from cytosuite.monai import save_volume",
+            "$from cytosuite.training.command import main",
+        ],
         "bundle_root": f"${look}",
         "card": f"$str(Path(@bundle_root, 'models', '{card.name}.json'))",
         "dataset_dir": ".",
@@ -335,6 +337,7 @@ def _listed(values: Mapping[str, Any]) -> str:
     """Return names and values as a text: lists with spaces, mappings in brackets."""
 
     def text(value: object) -> str:
+        """Return a value as a text."""
         if isinstance(value, Mapping):
             return f"({_listed(value)})"
         if isinstance(value, list | tuple):

@@ -71,8 +71,9 @@ def restore(state: State, path: Path, made_from: Origin, say: Callable[[str], No
         stored = torch.load(path, map_location="cpu", weights_only=True)
         old = stored["origin"]
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:
-        reason = last_line(error)
-        raise InputError(f"{path}: cannot be read as a checkpoint ({reason}); remove it") from None
+        raise InputError(
+            f"{path}: cannot be read as a checkpoint ({last_line(error)}); remove it"
+        ) from None
     if "parameters" not in old:
         say(f"{path}: of a version that kept no parameters of the card; taken as made with these")
         old = {**old, "parameters": made_from["parameters"]}

@@ -49,13 +49,13 @@ def training_of(algorithm: str) -> Training[Any, Any]:
 
 
 def by_role(
-    given: Sequence[str],
+    words: Sequence[str],
     roles: Sequence[str],
     divide: Callable[[Path], Mapping[str, Path]] | None = None,
 ) -> dict[str, list[Path]]:
     """Return folders by role: of ``role=folder``, else the first one or by `Training.divide`."""
     folders: dict[str, list[Path]] = {}
-    for text in given:
+    for text in words:
         role, sign, folder = text.partition("=")
         if sign and role not in roles:
             raise InputError(f"--data {text}: expected a role among {', '.join(roles)}")
@@ -79,8 +79,7 @@ def check(
     for text in recipes:
         role, parameters = json.loads(text)
         if role and role not in training.roles:
-            expected = ", ".join(training.roles)
-            raise InputError(f"--data {role}=: expected a role among {expected}")
+            raise InputError(f"--data {role}=: expected a role among {', '.join(training.roles)}")
         sources_by_role.setdefault(role or training.roles[0], []).append(parameters)
     need_data(training, settings, sources_by_role)
     for folder in (folder for folders in data.values() for folder in folders):
@@ -167,6 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = options.settings or settings_file(training, options.parent)
 
     def prepared(words: Sequence[str]) -> tuple[dict[str, list[Path]], Any, list[str]]:
+        """Return the folders of each role, the settings, and notes on their translation."""
         data = by_role(words, training.roles, training.divide)
         if path.suffix == ".toml" or training.translate is None:
             content, notes = read_toml(path), list[str]()
@@ -175,9 +175,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.parent is not None:
             content = merged(inherited(read_card(options.parent), training.settings), content)
         settings = parse(path, content, training.settings).with_schedule(**changes)
-        splits = options.splits and read_splits(options.splits)
-        files = {"root": options.data_root, "group": options.group, "recursive": options.recursive}
-        settings = settings.with_files(**files, splits=splits)
+        settings = settings.with_files(
+            root=options.data_root,
+            group=options.group,
+            recursive=options.recursive,
+            splits=options.splits and read_splits(options.splits),
+        )
         return data, settings.with_card(authors=options.authors), notes
 
     data, settings, notes = prepared(options.data)
@@ -214,19 +217,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _targets(given: argparse.Namespace, names: Iterable[str]) -> list[Path]:
+def _targets(options: argparse.Namespace, names: Iterable[str]) -> list[Path]:
     """Return the cards to write; InputError for one that is there."""
-    folder = given.out or Path("weights") / given.algorithm
+    folder = options.out or Path("weights") / options.algorithm
     return [new_card(folder, name) for name in names]
 
 
 @contextmanager
-def _alone(given: argparse.Namespace, names: Iterable[str]) -> Iterator[None]:
+def _alone(options: argparse.Namespace, names: Iterable[str]) -> Iterator[None]:
     """Lock the folder of a training; InputError where another one of its name runs or has ended."""
-    work = given.work or Path("runs") / "training" / given.name
+    work = options.work or Path("runs") / "training" / options.name
     busy = f"{work}: another training is running here; wait for it or give another --name"
     with alone(work, busy):
-        _targets(given, names)
+        _targets(options, names)
         yield
 
 
@@ -238,35 +241,39 @@ def _awaited() -> list[str]:
     return list(json.loads(words)) if words else []
 
 
-def _outline(given: argparse.Namespace, path: Path, say: Callable[[str], None]) -> int:
+def _outline(options: argparse.Namespace, path: Path, say: Callable[[str], None]) -> int:
     """Fit the outlines of a model in place of a network, and return the exit code."""
     settings = parse(path, read_toml(path), OutlineSettings)
-    growth = {"trees": given.steps, "rate": given.learning_rate}
+    growth = {"trees": options.steps, "rate": options.learning_rate}
     growth = {**settings.outline.model_dump(), **{k: v for k, v in growth.items() if v is not None}}
-    files = {"root": given.data_root, "group": given.group, "recursive": given.recursive}
-    files["splits"] = given.splits and read_splits(given.splits)
+    files = {
+        "root": options.data_root,
+        "group": options.group,
+        "recursive": options.recursive,
+        "splits": options.splits and read_splits(options.splits),
+    }
     changes: dict[str, Any] = {
         "outline": parse("outline", growth, type(settings.outline)),
         "files": settings.files.model_copy(update={k: v for k, v in files.items() if v}),
     }
-    changes |= {} if given.seed is None else {"seed": given.seed}
+    changes |= {} if options.seed is None else {"seed": options.seed}
     settings = settings.model_copy(update=changes)
-    if given.parent is None:
+    if options.parent is None:
         raise InputError("--from: expected the model that finds the objects, found none")
-    target, *_ = _targets(given, [given.name])
-    words: Sequence[str] = given.data
+    target, *_ = _targets(options, [options.name])
+    words: Sequence[str] = options.data
     for folder in by_role(words, ("images",)).get("images", []):
         settings.files.index(folder, "segment").having(LABELS.slug, folder)
-    if given.check:
+    if options.check:
         return 0
-    with _alone(given, [given.name]):
-        if given.wait and not (words := _awaited()):
+    with _alone(options, [options.name]):
+        if options.wait and not (words := _awaited()):
             return CLOSED
         folders = by_role(words, ("images",)).get("images", [])
         if not folders:
             raise InputError("data: outlines are learned from annotated images, found none")
-        authors = given.authors or ""
-        card = fit(given.algorithm, settings, folders, target, given.parent, authors, say)
+        authors = options.authors or ""
+        card = fit(options.algorithm, settings, folders, target, options.parent, authors, say)
     say(f"written: {card}")
     return 0
 

@@ -37,11 +37,16 @@ def convert(file: Path, card: Path, say: Callable[[str], None] = print) -> Path:
         if there := [path for path in models if path.exists()]:
             raise InputError(f"{there[0]}: a model of this name exists; give another name")
         home = read_algorithm(ALGORITHMS / card.parent.name / "algorithm.toml")
-        facts: dict[str, Any] = {"algorithm": home.name, "task": home.task, "version": home.version}
-        facts |= {"authors": "unknown", "license": "NOASSERTION"}
-        facts |= {"trained": {"file": file.name, "sha256": file_digest(file)}}
-        for path, (own, tensors) in models.items():
-            content = parse(path, {"name": path.stem, **facts, **own}, ModelCard)
+        facts = {
+            "algorithm": home.name,
+            "task": home.task,
+            "version": home.version,
+            "authors": "unknown",
+            "license": "NOASSERTION",
+            "trained": {"file": file.name, "sha256": file_digest(file)},
+        }
+        for path, (described, tensors) in models.items():
+            content = parse(path, {"name": path.stem, **facts, **described}, ModelCard)
             _write(path, content.model_dump(mode="json"), _packed(file, tensors), say)
         return card.with_suffix(".safetensors")
     read_card(card)

@@ -8,7 +8,7 @@ from torch import Tensor
 from cytosuite.denoising.noise import NoiseSchedule, phase
 from cytosuite.training.parts import State, Tensors
 
-FURTHER = ("sketch", "position", "channel")  # inputs of a denoiser beside the noised image
+FURTHER = ("sketch", "position", "channel")  # inputs of a denoiser next to the noised image
 
 
 def phases(place: NDArray[np.floating], schedule: NoiseSchedule) -> NDArray[np.float32]:

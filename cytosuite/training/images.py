@@ -35,14 +35,13 @@ def find_images(
     files: FileSettings = BESIDE,
     task: str | None = "segment",
 ) -> list[Item]:
-    """Return the images of a folder or list whose names fit, each with all that belongs to it."""
+    """Return the images of a folder or list with fitting names, each with all its files."""
     items = files.index(folder, task).items
     fitting = [item for item in items if any(fnmatch(item.image.stem, p) for p in patterns)]
     if not fitting:
-        names = ", ".join(patterns)
         raise InputError(
-            f"{folder}: expected images with names like {names}, found {len(items)} of other "
-            "names; give another folder, or patterns of names in the settings"
+            f"{folder}: expected images with names like {', '.join(patterns)}, found {len(items)} "
+            "of other names; give another folder, or patterns of names in the settings"
         )
     return fitting
 
@@ -63,8 +62,7 @@ def mapped(array: NDArray[Any]) -> NDArray[Any]:
 
 def padded(array: NDArray[Any], crop: Sequence[int]) -> NDArray[Any]:
     """Return an array extended by its far border values until a crop fits in."""
-    shape = array.shape[-len(crop) :]
-    missing = [(0, max(0, c - n)) for n, c in zip(shape, crop, strict=True)]
+    missing = [(0, max(0, c - n)) for n, c in zip(array.shape[-len(crop) :], crop, strict=True)]
     return np.pad(array, [(0, 0)] * (array.ndim - len(crop)) + missing, mode="edge")
 
 

@@ -28,7 +28,7 @@ _SLOPE = 0.2  # of rectifiers below 0
 _FAINT = 0.02  # variance of a window, squared units of the network, of noise in real stacks' dark
 _ADAPTED = 0.005  # of the share of changes, each step
 _SHIFT, _GAIN = 8, 0.2  # most voxels of a shift; deviation of log2 of the gain, and of the offset
-_LOST = 0.01  # of the larger variance of a window: below it structure is lost, whatever its gain
+_LOST = 0.01  # of the larger variance of a window: below it structure is lost at any gain
 
 
 class Judge(Described):
@@ -158,8 +158,7 @@ class Changes(nn.Module):
     def adapt(self, signs: Tensor) -> None:
         """Change more where the mean sign of answers to real images is above the target."""
         if self.target:
-            rise = _ADAPTED * torch.sign(signs.mean() - self.target)
-            self.share.add_(rise).clamp_(0, 1)
+            self.share.add_(_ADAPTED * torch.sign(signs.mean() - self.target)).clamp_(0, 1)
 
     def drawn(self, count: int) -> list["CropChange"]:
         """Return the changes of a batch, which leave images as they are while the share is 0."""
@@ -179,7 +178,7 @@ class CropChange:
         self.gain, self.rise = 2 ** (gain * gained), rise * raised
 
     def __call__(self, crop: Tensor, images: int) -> Tensor:
-        """Return a changed crop (C, Z, Y, X), whose first channels are images."""
+        """Return a changed crop (C, Z, Y, X); its first channels are images."""
         crop = torch.cat([crop[:images] * self.gain + self.rise, crop[images:]])
         crop = crop.flip(self.axes).roll(self.shift, (-2, -1))
         square = crop.shape[-1] == crop.shape[-2]
@@ -190,8 +189,7 @@ def changed(crops: Tensor, changes: Sequence[CropChange], images: int) -> Tensor
     """Return crops (N, C, Z, Y, X) after a change of each, if there are changes."""
     if not changes:
         return crops
-    pairs = zip(crops, changes, strict=True)
-    return torch.stack([change(crop, images) for crop, change in pairs])
+    return torch.stack([change(crop, images) for crop, change in zip(crops, changes, strict=True)])
 
 
 def slope(judges: Judges, real: Tensor) -> Tensor:
@@ -240,9 +238,9 @@ def fooled(answers: Tensor) -> Tensor:
     return judged_as(answers, "squares", real=True)
 
 
-def judged(real: Tensor, made: Tensor) -> Tensor:
+def judged(real: Tensor, synthetic: Tensor) -> Tensor:
     """Return a judge's loss: half the squared distances from 1 for real, from 0 for made crops."""
-    return 0.5 * (fooled(real) + judged_as(made, "squares", real=False))
+    return 0.5 * (fooled(real) + judged_as(synthetic, "squares", real=False))
 
 
 def judged_as(answers: Tensor, game: str, *, real: bool) -> Tensor:
@@ -255,23 +253,23 @@ def judged_as(answers: Tensor, game: str, *, real: bool) -> Tensor:
     return softplus(-answers if real else answers).mean()
 
 
-def apart(made: Tensor, given: Tensor, soft: float, *, grain: bool = True) -> Tensor:
+def apart(synthetic: Tensor, source: Tensor, soft: float, *, grain: bool = True) -> Tensor:
     """Return the mean absolute difference of two volumes, without `grain` of 3 x 3 pixels.
 
     By the square below `soft`: Huber, Ann. Math. Stat. 35 (1964), doi:10.1214/aoms/1177703732.
     """
     if not grain:
-        made, given = _smoothed(made), _smoothed(given)
-    return smooth_l1_loss(made, given, beta=soft) if soft else l1_loss(made, given)
+        synthetic, source = _smoothed(synthetic), _smoothed(source)
+    return smooth_l1_loss(synthetic, source, beta=soft) if soft else l1_loss(synthetic, source)
 
 
 def _smoothed(volume: Tensor) -> Tensor:
     return _leveled(volume.float(), (1, 3, 3))
 
 
-def level_change(made: Tensor, given: Tensor, window: Sequence[int], soft: float) -> Tensor:
+def level_change(synthetic: Tensor, source: Tensor, window: Sequence[int], soft: float) -> Tensor:
     """Return the mean difference of levels: no light may come or go, fine texture and noise may."""
-    levels = [_leveled(_leveled(volume.float(), window), window) for volume in (made, given)]
+    levels = [_leveled(_leveled(volume.float(), window), window) for volume in (synthetic, source)]
     return apart(levels[0], levels[1], soft)
 
 
@@ -283,14 +281,14 @@ def _leveled(volume: Tensor, window: Sequence[int], stride: Sequence[int] = (1, 
     return avg_pool3d(volume, size, steps, padding, count_include_pad=False)
 
 
-def decorrelation(made: Tensor, given: Tensor, window: Sequence[int]) -> Tensor:
+def decorrelation(synthetic: Tensor, source: Tensor, window: Sequence[int]) -> Tensor:
     """Return one minus the local correlation of two volumes (N, C, Z, Y, X), weighted by structure.
 
     Symmetric. Both are averaged over 3 x 3 pixels before, as noise need not stay. Windows in which
     neither has more variance than noise leaves hardly weigh. After Avants et al., Medical Image
     Analysis 12 (2008), doi:10.1016/j.media.2007.06.004.
     """
-    a, b = _smoothed(made), _smoothed(given)
+    a, b = _smoothed(synthetic), _smoothed(source)
     mean = partial(_leveled, window=window, stride=(1, 2, 2))
     mean_a, mean_b = mean(a), mean(b)
     var_a = (mean(a * a) - mean_a.square()).clamp_min(0)
@@ -299,7 +297,7 @@ def decorrelation(made: Tensor, given: Tensor, window: Sequence[int]) -> Tensor:
     most, least = torch.maximum(var_a, var_b), torch.minimum(var_a, var_b)
     spread = (most * torch.maximum(least, _LOST * most)).clamp_min(1e-12).sqrt()
     weight = most.square() / (most.square() + _FAINT**2)
-    # Noise has nothing in common with noise: what a window can lose is its structure.
+    # Noise has nothing in common with noise: a window can lose its structure alone.
     lost = weight * (1 - shared / spread).clamp(0, 2)
     return (lost * weight).sum() / weight.sum().clamp_min(1)
 

@@ -166,14 +166,14 @@ def begin(
         )
     network = modules[training.published]
     if parent is not None:
-        made_for, own = read_card(parent), settings.network
-        parent_network = made_for.parameters.get("network")
-        if parent_network is None or parse(f"{parent}: network", parent_network, type(own)) != own:
+        parent_card, arguments = read_card(parent), settings.network
+        theirs = parent_card.parameters.get("network")
+        if theirs is None or parse(f"{parent}: network", theirs, type(arguments)) != arguments:
             raise InputError(
-                f"{parent}: expected the network {own.model_dump(mode='json')}, found "
-                f"{parent_network}; change [network] in the settings"
+                f"{parent}: expected the network {arguments.model_dump(mode='json')}, found "
+                f"{theirs}; change [network] in the settings"
             )
-        weights = open_model(parent.parent, made_for).weights
+        weights = open_model(parent.parent, parent_card).weights
         if weights is None:
             raise InputError(f"{parent}: this model has no weights to start from")
         put_tensors(network, load_file(weights), weights)
@@ -227,7 +227,7 @@ def _load(
 def with_parameters(settings: Settings, parent: Path | None) -> Settings:
     """Return settings with a parent's parameters in place of those that they leave out."""
     theirs = {} if parent is None else _parameters(parent)
-    return settings.with_card(parameters={**theirs, **settings.card.parameters})
+    return settings.with_card(parameters=theirs | settings.card.parameters)
 
 
 def _parameters(card: Path) -> dict[str, Any]:
@@ -379,7 +379,7 @@ class _Course(Generic[Settings, Case]):
         # NaN, where the metric is undefined, is never the better one.
         if sign * value > (sign * state.best.score if state.best else -inf):
             weights = {name: tensor.clone() for name, tensor in tensors_of(state.average).items()}
-            also = {other.name: scores_by_metric[other.name] for other in others}
+            also = {metric.name: scores_by_metric[metric.name] for metric in others}
             state.best, state.stale = Best(value, state.step, weights, also), 0
 
     def _scores(self, metrics: Sequence[Metric[Any]]) -> dict[str, float]:
@@ -449,9 +449,9 @@ def rounding(
         least = _FAINT * torch.stack([gradient.norm() for gradient in gradients]).norm()
         # Gains, shifts and biases before a norm over an image have gradients near 0.
         errors += [
-            (approximate - each).norm() / each.norm().maximum(least)
-            for each, approximate in zip(gradients, fast[name], strict=True)
-            if each.ndim > 1 and each.any()
+            (approximate - gradient).norm() / gradient.norm().maximum(least)
+            for gradient, approximate in zip(gradients, fast[name], strict=True)
+            if gradient.ndim > 1 and gradient.any()
         ]
     return float(torch.stack(errors).max())
 

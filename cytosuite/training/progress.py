@@ -81,6 +81,7 @@ def polite_interrupt() -> Iterator[Event]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signals call it
+        """Set the event, and let the next signal end the program."""
         asked.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -35,9 +35,9 @@ def publish(
     best, card_facts = state.best, settings.card.model_dump(mode="json")
     steps = best.step if best else state.step
     parent: Mapping[str, Any] = facts.get("parent", {})
-    purpose, kept_out = _purpose(data, cases, held, steps, parent.get("name"))
-    metric = settings.validation.metric
-    scores = rounded({metric: best.score, **best.also}) if best else {}
+    titles = [title(folder) for folders in data.values() for folder in folders]
+    purpose, kept_out = _purpose(", ".join(titles), cases, held, steps, parent.get("name"))
+    scores = rounded({settings.validation.metric: best.score, **best.also}) if best else {}
     simpler: dict[str, dict[str, float]] = {}  # scores of simpler methods, by method
     if training.baselines is not None and best is not None:
         metrics = wanted_metrics(settings.validation)
@@ -46,18 +46,18 @@ def publish(
     algorithm = read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml")
     adopted = parent.get("least_gain", 0.0) > 0
     choice = algorithm.select.score
-    values = {
-        method: scores_of_method[choice]
-        for method, scores_of_method in simpler.items()
-        if choice in scores_of_method
-    }
-    behind = [method for method, value in values.items() if scores.get(choice, -inf) <= value]
+    behind = [
+        method
+        for method, theirs in simpler.items()
+        if choice in theirs and scores.get(choice, -inf) <= theirs[choice]
+    ]
     enough = parent.get("cases", LEAST) >= LEAST
     behind += [parent["name"]] if "scores" in parent and enough and not adopted else []
     purpose = card_facts["description"] or purpose
     if behind:
-        named = " and ".join(behind)
-        purpose += f" Did not beat {named} on its held-out images: used only by name."
+        purpose += (
+            f" Did not beat {' and '.join(behind)} on its held-out images: used only by name."
+        )
     elif not enough:
         purpose += f" Too few held-out images, {parent['cases']}, to be above {parent['name']}:"
         purpose += " used only by name."
@@ -74,7 +74,7 @@ def publish(
         "adopted": adopted,
         "trained": {
             **facts,
-            "of": [title(folder) for folders in data.values() for folder in folders],
+            "of": titles,
             "cases": {role: len(role_cases) for role, role_cases in cases.items()},
             "seed": settings.schedule.seed,
             "seconds": round(state.seconds, 1),
@@ -85,8 +85,10 @@ def publish(
         },
     }
     if settings.schedule.steps:
-        network = settings.network.model_dump(mode="json")
-        card["parameters"] = {"network": network, **card_facts["parameters"]}
+        card["parameters"] = {
+            "network": settings.network.model_dump(mode="json"),
+            **card_facts["parameters"],
+        }
         card |= _write_weights(state, path.with_suffix(".safetensors"))
     write_json(path, parse(path, card, ModelCard).model_dump(mode="json"))
     return path
@@ -113,21 +115,21 @@ def rounded(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def _purpose(
-    data: Data, cases: Cases[Case], held: Cases[Case], steps: int, parent: str | None
+    of: str, cases: Cases[Case], held: Cases[Case], steps: int, parent: str | None
 ) -> tuple[str, str]:
     """Return a sentence about the training, and the name of the cases kept out of it."""
-    of = ", ".join(title(folder) for folders in data.values() for folder in folders)
     count, out = (sum(map(len, role_cases.values())) for role_cases in (cases, held))
-    start = parent or "random weights"
-    trained = f"Trained for {steps} steps on {count} cases of {of}, from {start}."
-    measured = f"Measured on {count} cases of {of}."
-    return trained if steps else measured, f"held-out {out} of {count + out} cases of {of}"
+    course = f"Trained for {steps} steps" if steps else "Measured"
+    start = f", from {parent or 'random weights'}" if steps else ""
+    return (
+        f"{course} on {count} cases of {of}{start}.",
+        f"held-out {out} of {count + out} cases of {of}",
+    )
 
 
 def title(folder: Path) -> str:
     """Return the name of a dataset with its size, or of a plain folder."""
     facts = folder / "dataset.json"
     record = read_json(facts) if facts.is_file() else {}
-    is_real = record.get("seed") is None  # not simulated
     name = str(record.get("name", folder.resolve().name))
-    return name if is_real else f"{name}/{record['size']}"
+    return name if record.get("seed") is None else f"{name}/{record['size']}"  # of a simulation

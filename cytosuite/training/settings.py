@@ -122,8 +122,9 @@ class FileSettings(Described):
     def index(self, place: Path, task: str | None = None) -> FolderIndex:
         """Return the images of a folder, or of its list for a training."""
         listed = list_of(place, "train")
-        root = self.root if listed else None
-        return index(listed or place, task, recursive=self.recursive, root=root)
+        return index(
+            listed or place, task, recursive=self.recursive, root=self.root if listed else None
+        )
 
     def read(self, path: Path, *, stack: bool = False) -> Volume:
         """Return the image in a file, of colours their mean; see `cytosuite.formats.read`."""

@@ -141,5 +141,5 @@ def own_light(
     shared = np.bincount(number, x * y, size) / count - mean_x * mean_y
     square = np.bincount(number, x * x, size) / count
     slope = shared / np.maximum(square - mean_x**2, 1e-9)
-    own = slope * square / np.maximum(mean_x, 1e-9)
-    return np.clip(own, _LEAST * means, means).astype(np.float32)
+    lights = slope * square / np.maximum(mean_x, 1e-9)
+    return np.clip(lights, _LEAST * means, means).astype(np.float32)

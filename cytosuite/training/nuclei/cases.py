@@ -112,8 +112,7 @@ def find_cases(
     """
     items = files.index(folder, "segment").having(LABELS.slug, folder)
     cases = [_files_of(item, channel, files.group, light=light) for item in items]
-    leveled = {case.level is not None for case in cases if not case.simulated}
-    if len(leveled) > 1:
+    if len({case.level is not None for case in cases if not case.simulated}) > 1:
         first = next(case for case in cases if case.level is None)
         raise InputError(
             f"{first.image}: expected its visible-level, found none; give a level for each image, "
@@ -192,8 +191,7 @@ def load_case(
         unit = np.float32(np.median(means[means > 0])) if (means > 0).any() else np.float32(1)
         image, means = image / unit, means / unit
         if len(diameters):
-            typical = float(np.median(diameters))
-            spread = tails(image, spacing, typical, stray, files.name)
+            spread = tails(image, spacing, float(np.median(diameters)), stray, files.name)
     light_of_label = own_light(image, labels, level, means)
     return TrainingCase(
         name=files.name,

@@ -45,7 +45,8 @@ class _Fitting(Protocol):
     dimensions: int
 
     @property
-    def multiple(self) -> tuple[int, int, int]: ...
+    def multiple(self) -> tuple[int, int, int]:
+        """Sides of a patch are multiples of these."""
 
 
 class NucleiSettings(TrainingSettings):
@@ -85,9 +86,12 @@ def load_cases(
 ) -> list[TrainingCase]:
     """Return the volumes in a folder; targets beyond labels need a simulation's light."""
     shape, stray = settings.patches.shape, settings.patches.stray
-    light = make_targets is not labels_alone
-    files_of_cases = find_cases(folder, settings.channel, settings.files, light=light)
-    return [load_case(files, shape, make_targets, stray, quietest) for files in files_of_cases]
+    return [
+        load_case(files, shape, make_targets, stray, quietest)
+        for files in find_cases(
+            folder, settings.channel, settings.files, light=make_targets is not labels_alone
+        )
+    ]
 
 
 def notes(cases: Cases[TrainingCase], settings: NucleiSettings) -> list[str]:
@@ -115,9 +119,9 @@ def training(
     build: Callable[[Any], nn.Module],
     *,
     light: bool = False,
-    **own: Any,  # noqa: ANN401 - as the parts of a training
+    **parts: Any,  # noqa: ANN401 - as the parts of a training
 ) -> Training[Given, TrainingCase]:
-    """Return a training with what networks of nuclei share; with `light` labels do not suffice."""
+    """Return a training with the shared parts of nuclei; with `light` labels do not suffice."""
 
     def built(settings: Given) -> Parts:
         """Return a network with random weights, and its optimiser."""
@@ -132,7 +136,7 @@ def training(
             check_recipe(source, settings.channel)
 
     shared = {"describe": describe, "notes": notes, "prepare_cases": prepare_cases}
-    return Training(algorithm, settings, build=built, check=check, **{**shared, **own})
+    return Training(algorithm, settings, build=built, check=check, **{**shared, **parts})
 
 
 def parameters_of(settings: NucleiSettings, model: type[Model]) -> Model:
@@ -172,6 +176,8 @@ def held_out(cases: Cases[TrainingCase], settings: NucleiSettings, tau: float) -
         yield HeldOut(image, labels, case.spacing)
 
 
-def facts_of(truth: NDArray[Any], found: NDArray[Any], spacing: tuple[float, ...]) -> Facts:
+def facts_of(truth: NDArray[Any], prediction: NDArray[Any], spacing: tuple[float, ...]) -> Facts:
     """Return the facts by which labels are judged."""
-    return Facts({"truth": lambda: truth, "prediction": lambda: found, "spacing": lambda: spacing})
+    return Facts(
+        {"truth": lambda: truth, "prediction": lambda: prediction, "spacing": lambda: spacing}
+    )

@@ -141,9 +141,9 @@ def _volume(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> 
     return image, target
 
 
-def _stacked(level: NDArray[Any], made: Targets, labels: NDArray[np.uint16]) -> Image:
+def _stacked(level: NDArray[Any], targets: Targets, labels: NDArray[np.uint16]) -> Image:
     """Return a target (C, Z, Y, X) float32, in which labels up to 65535 are exact."""
-    return np.concatenate([level[None], *made, labels[None]], dtype=np.float32)
+    return np.concatenate([level[None], *targets, labels[None]], dtype=np.float32)
 
 
 def _plane(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> tuple[Image, Image]:
@@ -253,8 +253,7 @@ def turn_target(target: Image, turn: Turn, vectors: int) -> Image:
     """Return a turned copy of a target (C, Z, Y, X), with its vectors from channel 1 on."""
     turned = turn_image(target, turn).copy()
     if vectors:
-        signs = np.where(turn.flips, -1, 1).astype(np.float32)
-        turned[1:4] *= signs[:, None, None, None]
+        turned[1:4] *= np.where(turn.flips, -1, 1).astype(np.float32)[:, None, None, None]
         if turn.swap:
             turned[[2, 3]] = turned[[3, 2]]
     return turned
