@@ -92,8 +92,8 @@ class Algorithm:
                 "facts": facts.words,
             }
             if path := os.environ.get("CYTOSUITE_RECORD"):
-                inside = Path(path).parent == self.outputs
-                write_json(folder / Path(path).name if inside else Path(path), record)
+                place = Path(path)
+                write_json(folder / place.name if place.parent == self.outputs else place, record)
         return record
 
     def answer(
@@ -101,11 +101,13 @@ class Algorithm:
     ) -> tuple[Mapping[str, Any], Selection, Sequence[str]]:
         """Return the outputs for one case, the choice of the model, and the warnings on it."""
         if absent := set(self.manifest.needs) - set(inputs):
-            needs = f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}"
-            raise InputError(f"{needs}, found none of {', '.join(sorted(absent))}")
+            raise InputError(
+                f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}, found "
+                f"none of {', '.join(sorted(absent))}"
+            )
         task = TASKS[self.manifest.task]
-        slugs = [socket.slug for socket in task.inputs]
-        main = next((v for slug in slugs if isinstance(v := inputs.get(slug), Volume)), None)
+        images = (inputs.get(socket.slug) for socket in task.inputs)
+        main = next((image for image in images if isinstance(image, Volume)), None)
         main = None if main is None else with_given(main, task, inputs)
         values = {slug: value for slug, value in inputs.items() if not isinstance(value, Volume)}
         facts = describe(main, values)
@@ -116,11 +118,8 @@ class Algorithm:
         state(weights=(card.sha256 or "none")[:12], trained=trained_on(card))
         outputs = self.predict(inputs, open_model(self.folder, card))
         stated = main.origin.warnings if main is not None else ()
-        warnings = [
-            *choice_warnings(selection, main),
-            *_output_warnings(self.manifest.task, outputs),
-        ]
-        return outputs, selection, [line for line in warnings if line not in stated]
+        lines = [*choice_warnings(selection, main), *_output_warnings(task.name, outputs)]
+        return outputs, selection, [line for line in lines if line not in stated]
 
 
 def _output_warnings(task: str, outputs: Mapping[str, Any]) -> list[str]:

@@ -78,5 +78,4 @@ def _solver(order: int, smoothing: float) -> tuple[Array, Array]:
     directions = fibonacci_sphere(max(DIRECTIONS, PER_COEFFICIENT * (order + 1) ** 2))
     rows, degree = basis(order, directions), degrees(order)
     weight = smoothing * len(rows) / PUBLISHED * (degree * (degree + 1)) ** 2
-    solve = np.linalg.solve(rows.T @ rows + np.diag(weight), rows.T)
-    return directions, solve.astype(np.float64)
+    return directions, np.linalg.solve(rows.T @ rows + np.diag(weight), rows.T).astype(np.float64)

@@ -39,8 +39,7 @@ class Grid:
     def centres(self, axis: int, start: int = 0, stop: int | None = None) -> Image:
         """Return the positions in µm of the voxel centres `start` to `stop` along an axis."""
         index = np.arange(start, self.shape[axis] if stop is None else stop)
-        positions = self.origin[axis] + (index + 0.5) * self.spacing[axis]
-        return positions.astype(np.float32)
+        return (self.origin[axis] + (index + 0.5) * self.spacing[axis]).astype(np.float32)
 
     def slab(self, start: int, stop: int) -> "Grid":
         """Return the part of the grid that holds the planes `start` to `stop`."""

@@ -85,8 +85,7 @@ def radius_table(coefficients: Array) -> Image:
 
 def ring_table(coefficients: Array) -> Image:
     """Return the radius (2, k) in a plane, of coefficients (2, L + 1) of √2 cos and sin(l φ)."""
-    order = coefficients.shape[1] - 1
-    _, turns = _basis(order)
+    _, turns = _basis(coefficients.shape[1] - 1)
     ring = np.tensordot(coefficients, turns, axes=((0, 1), (0, 1)))
     ring[-1] = ring[0]
     return np.tile(ring, (2, 1)).astype(np.float32)
@@ -102,6 +101,5 @@ def fibonacci_sphere(points: int = 256) -> Array:
 
 def ball(points: int = 512) -> Image:
     """Return points (3, points) spread evenly in the unit ball: radii irrational to the angles."""
-    index = np.arange(points) + 0.5
-    radius = (index * 3**0.5 % 1) ** (1 / 3)
+    radius = ((np.arange(points) + 0.5) * 3**0.5 % 1) ** (1 / 3)
     return np.asarray(radius * fibonacci_sphere(points), np.float32)

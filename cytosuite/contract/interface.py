@@ -108,8 +108,7 @@ def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str
         if sockets[slug].is_json:
             write_json(path, output.document() if isinstance(output, Points) else output)
         else:
-            name = f"{inputs.name}{inputs.suffix}"
-            write(path / name, output, as_json=sockets[slug].stack)
+            write(path / f"{inputs.name}{inputs.suffix}", output, as_json=sockets[slug].stack)
 
 
 def in_files(sockets: Mapping[str, Any]) -> dict[str, Any]:

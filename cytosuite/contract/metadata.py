@@ -120,8 +120,11 @@ def with_given(volume: Volume, task: Task, slugs: Iterable[str]) -> Volume:
     if all(socket.slug != LABELS.slug for socket in task.inputs):
         return volume
     word = "labels" if LABELS.slug in slugs else "sketch"
-    origin = replace(volume.origin, sources={**volume.origin.sources, "given": "input"})
-    return replace(volume, metadata={**volume.metadata, "given": word}, origin=origin)
+    return replace(
+        volume,
+        metadata={**volume.metadata, "given": word},
+        origin=replace(volume.origin, sources={**volume.origin.sources, "given": "input"}),
+    )
 
 
 def _contradictions(channels: Sequence[tuple[Scalar | None, str]]) -> list[str]:

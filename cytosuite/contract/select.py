@@ -77,8 +77,11 @@ def describe(
     if volume is None:
         facts = {key: value for entries in values.values() for key, value in entries.items()}
         return {key: value for key, value in facts.items() if isinstance(value, str | int | float)}
-    shape = tuple(float(size) for size in volume.shape)
-    described: dict[str, Value] = {**volume.metadata, "axes": volume.axes, "shape": shape}
+    described: dict[str, Value] = {
+        **volume.metadata,
+        "axes": volume.axes,
+        "shape": tuple(float(size) for size in volume.shape),
+    }
     if not volume.spacing_is_assumed:
         described["spacing"] = volume.spacing
     elif volume.spacing[-2:] != (1.0, 1.0):
@@ -128,9 +131,9 @@ def partakers(
     free = [card for card in cards if not reasons.get(card.name) or _place(card, facts) < inf]
     if not free:
         why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
-        use = f"cytosuite model use {cards[0].algorithm}:NAME"
         raise ModelError(
-            f"no model is chosen by itself, name one (--model), or for good: {use}; {why}"
+            "no model is chosen by itself, name one (--model), or for good: "
+            f"cytosuite model use {cards[0].algorithm}:NAME; {why}"
         )
     return free
 

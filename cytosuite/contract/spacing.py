@@ -130,12 +130,14 @@ def _print_resolution(volume: Volume) -> int | None:
 
 
 def _unknown(volume: Volume, dots: int) -> Volume:
-    metadata = {**volume.metadata, "spacing_source": "assumed"}
     sources = {**volume.origin.sources, "spacing": "assumed"}
-    origin = replace(volume.origin, sources=sources, unit="um")
-    spacing = (1.0,) * len(volume.spacing)
     return warned(
-        replace(volume, spacing=spacing, metadata=metadata, origin=origin),
+        replace(
+            volume,
+            spacing=(1.0,) * len(volume.spacing),
+            metadata={**volume.metadata, "spacing_source": "assumed"},
+            origin=replace(volume.origin, sources=sources, unit="um"),
+        ),
         f"voxel size not given: {dots} dots per inch is the default of printers ({OVERRIDE})",
     )
 

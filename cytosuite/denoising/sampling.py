@@ -186,8 +186,9 @@ def synthesise(
     for row, position in enumerate(positions(whole, spacing, arguments.position), start=first):
         inputs[row] = position.read(tuple(map(slice, position.shape)))
     if arguments.noise_channel is not None:
-        kind = arguments.noise_channel
-        inputs[-1] = noise_field(whole.shape[1:], seed, count * CHANNEL, kind=kind)
+        inputs[-1] = noise_field(
+            whole.shape[1:], seed, count * CHANNEL, kind=arguments.noise_channel
+        )
     tiles: list[int] = []  # of each step
 
     def denoise(noised: Image, signal: float) -> Image:

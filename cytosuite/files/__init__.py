@@ -163,8 +163,7 @@ def read_table(
     """Yield the rows of cells in a CSV file; `delimiter` finds it in the text."""
     text = read_text(path)
     try:
-        lines = StringIO(text, newline="")
-        yield from csv.reader(lines, delimiter=delimiter(text), strict=strict)
+        yield from csv.reader(StringIO(text, newline=""), delimiter=delimiter(text), strict=strict)
     except csv.Error as error:
         raise InputError(f"{path}: expected a table, found {error}") from None
 

@@ -102,8 +102,7 @@ def by_list(path: Path, root: Path, listing: Entries, task: str) -> Views:
     used = {*tops, *(table.name for table in root.glob("*.csv") if first_of(table))}
     skipped = {name: why for name, why in listing.skipped.items() if name not in used}
     note = f"The pairs are those of {path.name}."
-    slug = TASKS[task].outputs[0].slug
-    return Views(Entries(views, {**skipped, **left}), truth, (note,), slug)
+    return Views(Entries(views, {**skipped, **left}), truth, (note,), TASKS[task].outputs[0].slug)
 
 
 def has_pairs(keys: Iterable[str]) -> bool:
@@ -368,8 +367,7 @@ def _main_socket(rooms: Mapping[str, Path], task: str | None, images: Entries) -
     """Return the slug of the socket that the images fill."""
     if task is None and has_pairs(images.images) and _holds(FUSION, rooms):
         return VIEW
-    tasks = [TASKS[task]] if task else TASKS.values()
-    for candidate in tasks:
+    for candidate in [TASKS[task]] if task else TASKS.values():
         if task or _holds(candidate, rooms):
             slugs = (socket.slug for socket in candidate.inputs if socket.kind == "image")
             main = next(slugs, IMAGE.slug)
@@ -458,8 +456,7 @@ def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str
         scored = " and are not scored" if slug in OUTPUTS else ""
         notes.append(f"{has.count(False)} of {len(has)} images have no {nouns}{scored}.")
     if orphans:
-        first = plain(orphans[0])
-        notes.append(f"{len(orphans)} {noun} files have no image (first: {first}).")
+        notes.append(f"{len(orphans)} {noun} files have no image (first: {plain(orphans[0])}).")
     return notes
 
 

@@ -69,8 +69,10 @@ def annotated(folder: Path, rules: MaskRules | None = None) -> Annotations:
     labels = _by_key(folder, "mask", pairs[1], rules)
     for key in sorted(images.keys() ^ labels.keys(), key=natural):
         (here, name, _), lacks = (images | labels)[key], "masks" if key in images else "an image"
-        line = f"{here}: expected {lacks} named exactly {name}, found none"
-        raise InputError(f"{line}; add it, or take this one away")
+        raise InputError(
+            f"{here}: expected {lacks} named exactly {name}, found none; add it, or take this one "
+            "away"
+        )
     items = []
     for key in sorted(images, key=natural):
         (image, _, facts), (masks, *_) = images[key], labels[key]

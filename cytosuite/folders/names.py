@@ -60,8 +60,7 @@ def case_name(key: str) -> str:
     >>> case_name("größe µ"), case_name("day 1/a:b"), case_name("\udcba\udccb")
     ('größe µ', 'day 1_a_b', '%BA%CB')
     """
-    letters = "".join(map(_letter, unicodedata.normalize("NFC", key)))
-    name = UNSAFE.sub("_", letters).strip(". ")
+    name = UNSAFE.sub("_", "".join(map(_letter, unicodedata.normalize("NFC", key)))).strip(". ")
     if len(content := name.encode()) > LONGEST:
         mark = "~" + sha256(key.encode(errors="surrogatepass")).hexdigest()[:8]
         name = content[: LONGEST - len(mark)].decode(errors="ignore") + mark

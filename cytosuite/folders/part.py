@@ -188,5 +188,4 @@ def _volume(array: NDArray[Any], sizes: dict[str, float], name: str, source: str
     spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in axes)
     if not all(axis in sizes for axis in axes):
         metadata["spacing_source"] = sources["spacing"] = "assumed"
-    plain = array if axes == "ZYX" else array[0]
-    return Volume(plain, spacing, axes, metadata, Origin(sources))
+    return Volume(array if axes == "ZYX" else array[0], spacing, axes, metadata, Origin(sources))

@@ -50,5 +50,8 @@ def _read(path: Path) -> Volume:
     if tuple(channels(path)[: len(COLOURS)]) != COLOURS:
         return read(path)
     colours = [read(path, {"C": number}) for number in range(len(COLOURS))]
-    array = np.stack([colour.array for colour in colours])
-    return replace(colours[0], array=array, axes=f"C{colours[0].axes}")
+    return replace(
+        colours[0],
+        array=np.stack([colour.array for colour in colours]),
+        axes=f"C{colours[0].axes}",
+    )

@@ -60,10 +60,12 @@ def read(
         )
         left = {axis: n for axis, n in (pick or {}).items() if axis in volume.axes}
         index = tuple(left.get(axis, slice(None)) for axis in volume.axes)
-        axes = "".join(axis for axis in volume.axes if axis not in left)
         array = volume.array[index]
-        array = array.astype(array.dtype.newbyteorder("="), copy=False)
-        return replace(volume, array=array, axes=axes)
+        return replace(
+            volume,
+            array=array.astype(array.dtype.newbyteorder("="), copy=False),
+            axes="".join(axis for axis in volume.axes if axis not in left),
+        )
 
 
 def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[NDArray[Any]]:
@@ -184,8 +186,9 @@ def guarded(path: Path, form: str) -> Iterator[None]:
     except InputError as error:
         raise type(error)(f"{path}: {str(error).removeprefix(plain(f'{path}:'))}") from None
     except MemoryError as error:
-        reason = f"needs more memory than is free ({last_line(error)})"
-        raise RoomError(f"{path}: {reason}; crop it") from error
+        raise RoomError(
+            f"{path}: needs more memory than is free ({last_line(error)}); crop it"
+        ) from error
     except Exception as error:
         raise InputError(f"{path}: cannot be read as {form} ({_reason(error)})") from error
 

@@ -45,8 +45,9 @@ def read(path: Path, group: str = "") -> Volume:
     axes = attributes.get("axes", {2: "YX", 3: "ZYX"}.get(array.ndim))
     axes = os.fsdecode(axes) if isinstance(axes, bytes) else axes
     if not isinstance(axes, str):
-        reason = f"expected the axes of shape {array.shape} as a text, found {_shown(axes)}"
-        raise InputError(f"{path}: {reason}")
+        raise InputError(
+            f"{path}: expected the axes of shape {array.shape} as a text, found {_shown(axes)}"
+        )
     size = next((attributes[name] for name in SPACING if name in attributes), None)
     if size is None:
         size = np.ones(sum(axis in SPATIAL for axis in axes))
@@ -86,8 +87,9 @@ def write_named(path: Path, volumes: Mapping[str, Volume], compress: bool) -> No
                 dataset = file.create_dataset(
                     name, array.shape, array.dtype, chunks=chunks, compression=packed
                 )
-                planes = zip(np.ndindex(*array.shape[:-2]), planes_of(array), strict=True)
-                for index, plane in planes:
+                for index, plane in zip(
+                    np.ndindex(*array.shape[:-2]), planes_of(array), strict=True
+                ):
                     dataset[index] = plane
             else:
                 dataset = file.create_dataset(name, data=array, compression=packed)

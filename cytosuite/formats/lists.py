@@ -34,9 +34,9 @@ def list_of(source: Path, part: str) -> Path | None:
     elif part == "train" and not chosen:
         chosen = [path for path, word in named.items() if word not in PARTS and first_of(path)]
     if len(chosen) > 1:
-        reason = f"found {len(chosen)}: {', '.join(path.name for path in chosen[:3])}"
         raise InputError(
-            f"{source}: expected one list *_{part}{SUFFIX}, {reason}; name one of them"
+            f"{source}: expected one list *_{part}{SUFFIX}, found {len(chosen)}: "
+            f"{', '.join(path.name for path in chosen[:3])}; name one of them"
         )
     return chosen[0] if chosen else None
 
@@ -75,8 +75,10 @@ def _delimiter(text: str) -> str:
 
 def _pair(where: str, root: Path, row: list[str]) -> Pair:
     if len(row) > 2 or not row[0]:
-        reason = f"found {len(row)} columns: {';'.join(row)}"
-        raise InputError(f"{where}: expected image;mask or the image alone, {reason}")
+        raise InputError(
+            f"{where}: expected image;mask or the image alone, found {len(row)} columns: "
+            f"{';'.join(row)}"
+        )
     image, *masks = (_file(where, root, name) for name in row if name)
     if image in masks:
         raise InputError(f"{where}: expected a mask in a file of its own, found the image {row[0]}")

@@ -79,8 +79,7 @@ class _Fields:
         """Return the value of a key's word; InputError for a word without one."""
         if (word := self.texts.get(key, default)) in choices:
             return choices[word]
-        names = ", ".join(choices)
-        raise self.broken(f"expected one of {names} as {key}, {self._found(key)}")
+        raise self.broken(f"expected one of {', '.join(choices)} as {key}, {self._found(key)}")
 
     def _found(self, key: str) -> str:
         return f"found {self.texts[key][:60]!r}" if key in self.texts else "found none"
@@ -221,8 +220,7 @@ def _pixels(fields: _Fields, head: Header, compressed: bool) -> NDArray[Any]:
         return gathered(head.shape, head.dtype, parts)
     if fits:
         fields.stream.seek(fields.start)
-        dtype = head.dtype.newbyteorder(_order(fields))
-        raw = np.fromfile(fields.stream, dtype, prod(head.shape))
+        raw = np.fromfile(fields.stream, head.dtype.newbyteorder(_order(fields)), prod(head.shape))
         return raw.astype(head.dtype, copy=False).reshape(head.shape)
     array = _mapped(fields, head)
     if array.dtype.isnative:

@@ -102,8 +102,7 @@ def _described(folder: str, scale: dict[str, Any], attributes: dict[str, Any]) -
     steps = _scale(first, len(axes))
     whole = _scale(scale, len(axes))
     products = [a * b for a, b in zip(steps or whole, whole if steps else [], strict=False)]
-    scales = dict(zip(axes, products or steps or whole, strict=False))
-    sizes, warnings = _sizes(scales, units)
+    sizes, warnings = _sizes(dict(zip(axes, products or steps or whole, strict=False)), units)
     unit = UNITS.get(units.get("X", 1.0), "um")
     metadata = attributes.get(NAMESPACE, {})
     names = _channels(attributes.get("omero"))
@@ -112,8 +111,7 @@ def _described(folder: str, scale: dict[str, Any], attributes: dict[str, Any]) -
 
 
 def _is_inside(path: str) -> bool:
-    parts = path.split("/")
-    return path.isprintable() and len(path) < 1000 and not {"", ".", ".."} & set(parts)
+    return path.isprintable() and len(path) < 1000 and not {"", ".", ".."} & set(path.split("/"))
 
 
 def _axes(axes: object) -> tuple[str, dict[str, float]]:
@@ -127,8 +125,10 @@ def _axes(axes: object) -> tuple[str, dict[str, float]]:
         raise InputError(f"expected a list of axes, found {short(axes)}")
     names = [str(axis.get("name", "")).upper() for axis in entries]
     if not 2 <= len(names) <= len(AXES) or len(set(names)) < len(names) or set(names) - set(AXES):
-        shown = ", ".join(plain(name.lower(), 20) for name in names[:9])
-        raise InputError(f"expected axes of t, c, z, y, x, found {shown}")
+        raise InputError(
+            "expected axes of t, c, z, y, x, found "
+            f"{', '.join(plain(name.lower(), 20) for name in names[:9])}"
+        )
     units = {}
     for name, axis in zip(names, entries, strict=True):
         if name in SPATIAL and axis.get("unit") is not None:
@@ -173,9 +173,8 @@ def _sizes(
 
 def _channels(omero: object) -> list[str]:
     channels = omero.get("channels", []) if isinstance(omero, dict) else []
-    listed = channels if isinstance(channels, list) else []
     names = [
         plain(str(channel.get("label", "")), KEY_LETTERS) if isinstance(channel, dict) else ""
-        for channel in listed
+        for channel in (channels if isinstance(channels, list) else [])
     ]
     return ["" if UNNAMED.fullmatch(name) else name for name in names]

@@ -61,8 +61,7 @@ class _Opened:
         slices = dict(zip(self.header.axes, region, strict=False))
         index = tuple(self.held.get(a, slices.get(a, slice(None))) for a in self.image.axes)
         left = [axis for axis in self.image.axes if axis not in self.held]
-        pixels = np.asarray(source[index])
-        return pixels.transpose([left.index(axis) for axis in self.header.axes])
+        return np.asarray(source[index]).transpose([left.index(axis) for axis in self.header.axes])
 
     def rows(self) -> Iterator[NDArray[Any]]:
         """Yield the pixels in rows of chunks along the first axis."""
@@ -130,8 +129,7 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
         }
         measured = metadata.get("spacing_source") != "assumed"
         sources["spacing"] = "ome" if measured else "assumed"
-        unit = image.unit if measured else "um"
-        origin = Origin(sources, unit, (*image.warnings, *warnings))
+        origin = Origin(sources, image.unit if measured else "um", (*image.warnings, *warnings))
         yield _Opened(home, image, stored, header, held, metadata, origin)
 
 
@@ -183,16 +181,18 @@ def _group(volume: Volume) -> dict[str, Any]:
         finite = plane[np.isfinite(plane)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         release(volume.array)
-        window = {"min": low, "start": low, "end": high, "max": high}
         shown = {
             "label": str(metadata["channel"]),
             "color": "FFFFFF",
             "active": True,
-            "window": window,
+            "window": {"min": low, "start": low, "end": high, "max": high},
         }
         ome["omero"] = {"channels": [shown]}
-    attributes = {"ome": ome} | ({NAMESPACE: metadata} if metadata else {})
-    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    return {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {"ome": ome} | ({NAMESPACE: metadata} if metadata else {}),
+    }
 
 
 @contextmanager

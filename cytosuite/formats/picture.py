@@ -31,8 +31,10 @@ def read(path: Path, pick: Mapping[str, int] | None = None) -> Volume:
             raise InputError(f"{path}: expected a grey image, found a palette; save it as grey")
         if image.mode not in BYTES:
             shape = (image.height, image.width, len(image.getbands()))
-            reason = f"found a colour image of shape {shape}; give one channel"
-            raise InputError(f"{path}: expected a grey image, {reason}")
+            raise InputError(
+                f"{path}: expected a grey image, found a colour image of shape {shape}; give one "
+                "channel"
+            )
         if image.width * image.height > PIXELS:
             raise InputError(
                 f"{path}: expected a picture of at most {PIXELS} pixels, found {image.height} x "

@@ -75,9 +75,11 @@ def canvas_of(request: object) -> Volume:
     entries: dict[str, Any] = request if isinstance(request, dict) else {}
     for key in (*NEEDED, *entries):
         if key not in entries or key not in KEYS:
-            names = f"{', '.join(NEEDED)} and maybe {', '.join([*KEYS][len(NEEDED) :])}"
             shown = f"{key!r:.60}" if key in entries else f"no {key}"
-            raise InputError(f"expected a request with the keys {names}, found {shown}")
+            raise InputError(
+                f"expected a request with the keys {', '.join(NEEDED)} and maybe "
+                f"{', '.join([*KEYS][len(NEEDED) :])}, found {shown}"
+            )
         good, expected = KEYS[key]
         if not good(entries[key]):
             raise InputError(f"{key}: expected {expected}, found {entries[key]!r:.60}")

@@ -66,8 +66,7 @@ def read(
         elif series.dataoffset is not None and file.byteorder == NATIVE:
             array = _mapped(series, plan)
         else:
-            parts = _slabs(path, series, plan)
-            array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
+            array = gathered(head.shape, head.dtype.newbyteorder("="), _slabs(path, series, plan))
     axes = head.axes
     if pick and "C" in pick and "C" in axes:  # a colour: each page holds all of them
         array, axes = array.take(pick["C"], axes.index("C")), axes.replace("C", "")

@@ -73,8 +73,9 @@ def _directory(
         raise TiffFileError(f"a directory that ends after {len(data)} bytes")
     (entries,) = count.unpack(data)
     if entries > 4096:
-        start = stream.tell() - count.size
-        raise TiffFileError(f"a directory of {entries} entries at byte {start}")
+        raise TiffFileError(
+            f"a directory of {entries} entries at byte {stream.tell() - count.size}"
+        )
     body = stream.read(entries * entry.size)
     if len(body) < entries * entry.size:
         raise TiffFileError(f"a directory of {entries} entries that ends after {len(body)} bytes")
@@ -218,8 +219,9 @@ def check_pictures(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame]) -> N
                     with Image.open(BytesIO(data)) as picture:
                         width, height = picture.size
             except (ValueError, struct.error, OSError, SyntaxError, Image.DecompressionBombError):
-                name = _name(key.compression)
-                raise TiffFileError(f"a strip or tile that is no {name} of its size") from None
+                raise TiffFileError(
+                    f"a strip or tile that is no {_name(key.compression)} of its size"
+                ) from None
             if height * width > prod(key.chunks):
                 raise TiffFileError(
                     f"a strip or tile of {prod(key.chunks)} pixels that holds {height} x {width}"

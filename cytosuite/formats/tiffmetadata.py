@@ -222,11 +222,10 @@ def _is_ours(entries: Mapping[str, Any]) -> bool:
     axes, shape, spacing = (entries.get(key) for key in ("axes", "shape", "spacing"))
     if not (isinstance(axes, str) and isinstance(shape, list) and isinstance(spacing, list)):
         return False
-    spatial = sum(axis in SPATIAL for axis in axes)
     return (
         len(set(axes) & set(AXES)) == len(axes) == len(shape)
         and axes.endswith("YX")
-        and len(spacing) == spatial
+        and len(spacing) == sum(axis in SPATIAL for axis in axes)
         and all(type(size) is int and size > 0 for size in shape)
         and all(type(size) in {int, float} and is_size(size) for size in spacing)
     )

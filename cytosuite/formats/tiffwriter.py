@@ -86,8 +86,11 @@ def _flavour(volume: Volume) -> dict[str, Any]:
     for plane in planes_of(array):  # the array may be as large as the memory
         checksum = zlib.crc32(plane.data, checksum)
     identifier = str(uuid5(NAMESPACE_OID, f"{text} {checksum}"))
-    metadata = {"axes": axes, "UUID": identifier, "CommentAnnotation": comment, **physical}
-    return {"ome": True, "bigtiff": array.nbytes > BIG, "metadata": metadata}
+    return {
+        "ome": True,
+        "bigtiff": array.nbytes > BIG,
+        "metadata": {"axes": axes, "UUID": identifier, "CommentAnnotation": comment, **physical},
+    }
 
 
 def _json(volume: Volume) -> dict[str, Any]:

@@ -221,7 +221,6 @@ def _array(
     if separator not in {"/", "."}:
         raise InputError(f"expected / or . between the numbers of a chunk, found {separator!r}")
     dtype = np.dtype(kind)
-    fill = _fill(fields.get("fill_value"), dtype)
     metadata = {
         "zarr_format": 3,
         "node_type": "array",
@@ -229,7 +228,7 @@ def _array(
         "data_type": kind,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(outer)}},
         "chunk_key_encoding": {"name": keys, "configuration": {"separator": separator}},
-        "fill_value": fill,
+        "fill_value": _fill(fields.get("fill_value"), dtype),
         "codecs": codecs,
         "attributes": {},
     }

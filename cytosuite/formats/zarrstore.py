@@ -146,5 +146,4 @@ def _range(request: ByteRequest | None) -> tuple[int, int | None]:
 
 def opened(home: ZarrEntries, path: str, metadata: dict[str, Any], limit: int) -> zarr.Array[Any]:
     """Return an array of an image; its chunks are read on access."""
-    store = _ChunkStore(home, path, metadata, limit)
-    return zarr.open_array(store=store, mode="r", zarr_format=3)
+    return zarr.open_array(store=_ChunkStore(home, path, metadata, limit), mode="r", zarr_format=3)

@@ -56,13 +56,17 @@ def _meta(volume: Volume) -> dict[str, Any]:
     channels = volume.axes.removesuffix(SPATIAL[-len(volume.spacing) :])
     if channels not in ("", "C"):
         raise InputError(f"expected the axes (C) (Z) Y X, found {volume.axes}; pick one frame")
-    facts = {"dtype": volume.array.dtype.name, "metadata": dict(volume.metadata)}
-    origin = dict(volume.origin.sources), volume.origin.unit, volume.origin.warnings
+    facts = {
+        "dtype": volume.array.dtype.name,
+        "metadata": dict(volume.metadata),
+        "axes": volume.axes,
+        "origin": (dict(volume.origin.sources), volume.origin.unit, volume.origin.warnings),
+    }
     return {
         "affine": np.diag([*volume.spacing, 1.0]),
         "spatial_shape": np.array(volume.shape[len(channels) :]),
         "original_channel_dim": 0 if channels else "no_channel",
-        "volume": json.dumps({**facts, "axes": volume.axes, "origin": origin}),  # can be collated
+        "volume": json.dumps(facts),  # can be collated
     }
 
 

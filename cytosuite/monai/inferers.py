@@ -80,8 +80,7 @@ class TileInferer(Inferer):
             return answer.reshape(*answer.shape[:2], *[1] * flat, *answer.shape[2:])
 
         with torch.inference_mode():
-            least = inputs.new_zeros(1, channels, *[1] * flat, *self.multiple)
-            channels = forward(least).shape[1]
+            channels = forward(inputs.new_zeros(1, channels, *[1] * flat, *self.multiple)).shape[1]
         answers = [
             predict_tiles(
                 image.reshape(len(image), *[1] * flat, *image.shape[1:]),

@@ -217,5 +217,4 @@ def labels_of(layer: Any, image: Volume, point: Sequence[float] = ()) -> Volume:
     low, high = int(labels.array.min(initial=0)), int(labels.array.max(initial=0))
     if low < 0 or high >= 2**32:
         raise InputError(f"{layer.name}: expected labels from 0 to {2**32 - 1}, found {low, high}")
-    fits = np.uint16 if high < 2**16 else np.uint32
-    return image.like(labels.array.astype(fits))
+    return image.like(labels.array.astype(np.uint16 if high < 2**16 else np.uint32))

@@ -125,19 +125,18 @@ def case_layers(run: OpenedRun, case: Case, first: str = "") -> list[LayerData]:
     layers: list[LayerData] = []
     for slug, path in inputs.items():
         title = case.name if not layers else f"{case.name} {slug}"
-        kind = "labels" if kinds[slug] == "labels" else "image"
-        layers.append(layer_of(path, kind, title, ()))
+        layers.append(layer_of(path, "labels" if kinds[slug] == "labels" else "image", title, ()))
     spacing = layers[0][1]["metadata"][OWN]["spacing_um"] if layers else ()
     hidden = {"visible": False}
     for name, path in case.channels().items():
         layers.append(layer_of(path, "image", f"{case.name} {name}", (), **hidden))
-    truth_path = case.truth(task).get(output.slug) if output is not None else None
     truth = None
-    if output is not None and truth_path is not None and output.kind == "labels":
-        truth = read(truth_path).channels[0]
-        layers.append(_outlined(truth, "truth", TRUTH))
-    elif output is not None and truth_path is not None:
-        layers.append(_unjudged(truth_path, output.kind, "truth", spacing, TRUTH))
+    if output is not None and (truth_path := case.truth(task).get(output.slug)) is not None:
+        if output.kind == "labels":
+            truth = read(truth_path).channels[0]
+            layers.append(_outlined(truth, "truth", TRUTH))
+        else:
+            layers.append(_unjudged(truth_path, output.kind, "truth", spacing, TRUTH))
     visible = first or folder_of(run.algorithms[0])
     for name in sorted(run.algorithms, key=lambda name: folder_of(name) == visible):
         shown = {} if folder_of(name) == visible else hidden

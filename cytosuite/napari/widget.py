@@ -179,8 +179,7 @@ class SegmentTab(Qw.QWidget):
             "model": self.model,
             "runs as": self.engine,
         }
-        buttons = _beside(self.explain, self.start)
-        _stack(self, _form(rows), buttons, self.runner, self.reasons)
+        _stack(self, _form(rows), _beside(self.explain, self.start), self.runner, self.reasons)
         self.image.currentIndexChanged.connect(self.show_image)
         self.algorithm.currentIndexChanged.connect(self.show_models)
         self.explain.clicked.connect(partial(self.go, dry=True))

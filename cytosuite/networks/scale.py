@@ -183,8 +183,7 @@ def estimate_diameter(slices: Floats, spacing: Sequence[float], expected_um: flo
     strong = weight > _STRONG * weight.max()
     logs, weight = logs[strong], weight[strong] * np.exp(logs[strong])
     order = np.argsort(logs, kind="stable")
-    middle = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
-    return exp(float(logs[order][middle]))
+    return exp(float(logs[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)]))
 
 
 def _laplacian(slices: Floats, spacing: Sequence[float], sigma_um: float) -> Floats:

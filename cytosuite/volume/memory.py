@@ -38,8 +38,10 @@ def check_room(path: Path, size: float) -> None:
     """Refuse a file if its pixels would not fit into memory, before any is read."""
     free = free_gib()
     if free is not None and size > free * 2**30:
-        needs = f"needs {size / 2**30:.3g} GiB of memory, {free:.3g} GiB are free"
-        raise RoomError(f"{path}: {needs}; crop it, or give more memory")
+        raise RoomError(
+            f"{path}: needs {size / 2**30:.3g} GiB of memory, {free:.3g} GiB are free; crop it, or "
+            "give more memory"
+        )
 
 
 def check_declared(size: float, stored: Iterable[int]) -> None:

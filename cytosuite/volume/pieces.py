@@ -64,12 +64,11 @@ def chunks(*images: Array, dtype: Any = None, size: int = CHUNK) -> Iterator[tup
     layout: Any = ["readonly", "contig"]  # unknown to the annotations of NumPy
     if not images[0].size:
         return
-    types = [image.dtype.newbyteorder("=") if dtype is None else dtype for image in images]
     parts = np.nditer(
         images,
         flags=["external_loop", "buffered"],
         op_flags=[layout] * len(images),
-        op_dtypes=types,
+        op_dtypes=[image.dtype.newbyteorder("=") if dtype is None else dtype for image in images],
         casting="unsafe",
         buffersize=size,
     )
