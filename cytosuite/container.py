@@ -259,7 +259,7 @@ def execute(command: str, load: Callable[[], Program]) -> int:
             serve(program, socket.create_server((address, PORT)))
         threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(program, socket.socket(fileno=int(descriptor)))
-    codes: list[int] = []  # of another thread: the main thread stays free for SIGTERM
+    codes = []  # of another thread: the main thread stays free for SIGTERM
     worker = threading.Thread(target=lambda: codes.append(attempt(program)), daemon=True)
     worker.start()
     worker.join()

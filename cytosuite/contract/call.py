@@ -80,7 +80,7 @@ class Call(threading.Thread):
         folder.mkdir(parents=True)
         try:
             yield folder
-            moved: list[Path] = []
+            moved = []
             with self._lock:  # the next case waits for it
                 for file in [path for path in folder.rglob("*") if not path.is_dir()]:
                     target = outputs / file.relative_to(folder)

@@ -49,7 +49,7 @@ class Inputs:
 def read_case(folder: Path, task: Task) -> Inputs:
     """Return the inputs of a case in the layout of ``/input``; `InputError` names a wrong file."""
     listed = _listed(folder)
-    files: dict[str, Path] = {}
+    files = {}
     values: dict[str, Mapping[str, Any]] = {}
     for socket in task.inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)

@@ -187,7 +187,7 @@ def pairs(image: Sequence[float], card: Sequence[float]) -> list[tuple[float, fl
 
 
 def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy) -> Selection:
-    terms: dict[str, float] = {}
+    terms = {}
     broken, unknown = [], []
     for key, weight in policy.keys.items():
         if key not in card.describes:

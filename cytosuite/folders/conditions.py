@@ -15,12 +15,10 @@ LONGEST_CELL = 200  # characters of a condition
 ID = re.compile(r"[+-]?(0\d.*|\d{13,})", re.ASCII)  # 001, 20231124093010: digits, no quantity
 
 
-def read_conditions(
-    path: Path, cases: Mapping[Path, str], *, others: bool = False
-) -> dict[str, dict[str, Scalar]]:
+def read_conditions(path: Path, cases: Mapping[Path, str]) -> dict[str, dict[str, Scalar]]:
     """Return conditions by case, from a CSV table with the column ``name`` of case or image.
 
-    `cases` are names by image; with `others` the table may name further images.
+    `cases` are names by image.
     """
     head, *rows = [*filter(any, read_table(path, strict=True))] or [[]]
     columns = [cell_of(path, column) for column in head]
@@ -48,8 +46,6 @@ def read_conditions(
         entries = dict(zip(columns, row, strict=False))
         name = entries.pop(NAME, "").strip()
         if name not in names:
-            if others:
-                continue
             example = next(iter(names), "")
             raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
         if names[name] in cells_by_case:

@@ -37,7 +37,7 @@ def entries(
     """
     above = (*above, folder.resolve())
     images: dict[str, Path] = {}
-    skipped: dict[str, str] = {}
+    skipped = {}
     for path in sorted(sorted(folder.iterdir()), key=is_picture):
         if path.name.startswith(".") or path.name in excluded:
             continue

@@ -462,7 +462,7 @@ def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str
 
 def _sequences(sequences: Sequence[Path]) -> FolderIndex:
     """Return the frames of Cell Tracking Challenge sequences."""
-    items: list[Item] = []
+    items = []
     skipped: dict[str, str] = {}
     sliced = 0
     for sequence in sequences:

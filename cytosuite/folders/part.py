@@ -16,7 +16,6 @@ from cytosuite.contract.metadata import channel_of
 from cytosuite.contract.spacing import warned
 from cytosuite.errors import InputError, plain
 from cytosuite.errors.packages import install
-from cytosuite.files import Scalar
 from cytosuite.folders.colours import mean_colour
 from cytosuite.formats import channels, guarded, header, read
 from cytosuite.formats.imagefiles import format_of
@@ -180,7 +179,7 @@ def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
 def _volume(array: NDArray[Any], sizes: dict[str, float], name: str, source: str) -> Volume:
     """Return an image (Z, Y, X) with its metadata, of one plane without z."""
     axes = "ZYX" if array.shape[0] > 1 else "YX"
-    metadata: dict[str, Scalar] = {}
+    metadata = {}
     if name and not UNNAMED.fullmatch(name):
         metadata["channel"] = name
     sources = dict.fromkeys([*metadata, "spacing"], source)

@@ -170,9 +170,9 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
         As of `read`.
     """
     with _gate(path) as form:
-        names: list[str] = []
-        if hasattr(form.code, "channels"):
-            names = form.call("channels", path, scene=scene)
+        if not hasattr(form.code, "channels"):
+            return []
+        names: list[str] = form.call("channels", path, scene=scene)
         return names
 
 

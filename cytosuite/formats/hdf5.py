@@ -145,7 +145,7 @@ def _kinds(group: "h5py.Group") -> dict[str, str]:
     """Return the kind of each member of a group; an empty text for a dataset."""
     import h5py
 
-    kinds: dict[str, str] = {}
+    kinds = {}
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             kinds[name] = "a link"
@@ -198,7 +198,7 @@ def _header(dataset: "h5py.Dataset") -> Header:
 
 
 def _attributes(dataset: "h5py.Dataset") -> dict[str, Any]:
-    attributes: dict[str, Any] = {}
+    attributes = {}
     for name in (name for name in dataset.attrs if name not in OWN):
         with suppress(OSError, TypeError, ValueError, RuntimeError, KeyError):  # a foreign type
             value = dataset.attrs[name]

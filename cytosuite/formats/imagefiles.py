@@ -63,7 +63,7 @@ def image_files(folder: Path, *, deep: bool = False, pictures: bool = False) -> 
 
     With `pictures` PNG and JPEG count, but those with the name of an image, which are previews.
     """
-    paths: list[Path] = []
+    paths = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if not path.name.startswith("."):
             if is_image(path):

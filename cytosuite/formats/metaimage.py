@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, last_line, plain
-from cytosuite.files import NUMBER, Scalar, open_regular
+from cytosuite.files import NUMBER, open_regular
 from cytosuite.volume import Header, Origin, Volume, is_size, large, scalars
 from cytosuite.volume.large import is_mapped, release
 from cytosuite.volume.pieces import gathered, planes_in, planes_of
@@ -89,7 +89,7 @@ def read(path: Path) -> Volume:
     """Return the image in a MetaImage file."""
     with _opened(path) as (fields, head, measured, compressed):
         array = _pixels(fields, head, compressed)
-    entries: dict[str, Scalar] = {}
+    entries = {}
     for key, text in fields.texts.items():
         if _is_own(key):
             number = float if NUMBER.fullmatch(text) else str
@@ -131,7 +131,7 @@ def _opened(path: Path) -> Iterator[tuple[_Fields, Header, bool, bool]]:
 def _fields(path: Path, stream: BinaryIO) -> _Fields:
     """Return the keys and texts of a header; the key of the pixels' place ends it."""
     head, start = stream.read(HEADER_BYTES), 0
-    texts: dict[str, str] = {}
+    texts = {}
     while "ElementDataFile" not in texts:
         end = head.find(b"\n", start)
         if end < 0:

@@ -43,7 +43,7 @@ def check_directories(stream: BinaryIO) -> None:
         raise TiffFileError(f"it ends after {size} bytes")
     (first,) = struct.unpack_from(order + pointer, mark, 8 if big else 4)
     layout = (f"{order}{count}", f"{order}{entry}", f"{order}{pointer}")
-    seen: set[int] = set()
+    seen = set()
     budget, pending = size + SHARED, [(first, True)]
     while pending:
         start, chained = pending.pop()

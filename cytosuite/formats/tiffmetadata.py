@@ -36,7 +36,7 @@ def kind(file: tifffile.TiffFile) -> str:
     return "imagej" if file.is_imagej else "ome" if file.is_ome else "json"
 
 
-def statements(file: tifffile.TiffFile, entries: Mapping[str, Any], scene: int = 0) -> list[Stated]:
+def statements(file: tifffile.TiffFile, entries: Mapping[str, Any], scene: int) -> list[Stated]:
     """Return the voxel sizes in resolution tags, OME-XML and description; later ones precede."""
     return [_by_resolution(file, entries), _by_ome(file, scene), *_by_description(file, entries)]
 

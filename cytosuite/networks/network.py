@@ -251,8 +251,7 @@ def _plain(args: Sequence[Any]) -> bool:
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
     """Return the weights and buffers of a network, unlike ``state_dict`` each under one name."""
-    tensors: dict[str, Tensor] = dict(network.named_parameters())
-    return tensors | dict(network.named_buffers())
+    return dict(network.named_parameters()) | dict(network.named_buffers())
 
 
 @torch.no_grad()

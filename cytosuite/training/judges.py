@@ -71,7 +71,7 @@ class PatchJudge(nn.Module):
 
     def __init__(self, arguments: Judge, channels: int = 1, dimensions: int = 3) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
+        layers = []
         inputs = channels
         for number, (width, stride) in enumerate(
             zip(arguments.widths, arguments.strides, strict=True)

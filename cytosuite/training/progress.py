@@ -39,7 +39,7 @@ class Log:
 
     def __init__(self, path: Path, after: int = 0) -> None:
         self.path = path
-        rows: list[list[str]] = []
+        rows = []
         if after > 0 and path.is_file():
             with path.open(encoding="utf-8", newline="") as stream:
                 rows = list(csv.reader(stream))

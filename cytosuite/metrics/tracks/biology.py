@@ -159,8 +159,8 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
     if not divisions:
         return nan
     predicted = tracks.prediction.divisions()
-    right: set[int] = set()
-    taken: set[int] = set()
+    right = set()
+    taken = set()
     for mother, true in np.transpose(longest_runs(tracks)[:2]).tolist():
         if mother in predicted and true in divisions and mother not in right and true not in taken:
             pair = (true, divisions[true]), (mother, predicted[mother])
