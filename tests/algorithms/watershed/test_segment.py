@@ -74,9 +74,9 @@ def test_large_dim_nuclei_in_noise_are_not_torn_and_clear_ones_stay_as_they_were
     grid = np.indices((350, 350))[..., None]
     inside = (np.square(grid - centres.T[:, None, None]).sum(0) < 30**2).any(-1)
     rng = np.random.default_rng(0)
-    dim = gain * rng.poisson((1 + 20 * ndimage.gaussian_filter(inside.astype(float), 1.5)) / gain)
-    wide = widened(dim.astype(np.uint8), (1.0, 1.0), parameters)
-    labels = segment(dim.astype(np.uint8), (1.0, 1.0), wide)
+    light = 1 + 20 * ndimage.gaussian_filter(inside.astype(float), 1.5)
+    dim = (gain * rng.poisson(light / gain)).astype(np.uint8)
+    labels = segment(dim, (1.0, 1.0), widened(dim, (1.0, 1.0), parameters))
     assert labels.max() == len(centres)
     assert np.mean((labels > 0) == inside) > 0.98
     clear = (10 + 200 * inside + rng.normal(0, 2, inside.shape)).astype(np.uint8)
