@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,6 @@ import numpy as np
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.evaluation import SHUT, TRUTH
 from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
@@ -36,8 +34,7 @@ from cytosuite.formats import write
 from cytosuite.volume import Volume
 from tests import puppets
 from tests.hostile.expected import HOME, attacks
-from tests.hostile.external import sample, state
-from tests.hostile.tally import Tally
+from tests.hostile.external import begun, sample, state
 
 TEAMS, SIDE_BY_SIDE = 20, 3
 CASES = [f"case_{number:02}" for number in range(1, 32)]
@@ -241,11 +238,7 @@ def judge(tally, way, cheats, expected, result):
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.cheats", description=__doc__)
     parser.add_argument("--server", action="store_true", help="without a container for each team")
-    chosen = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are removed
-    client, tally = find_docker(), Tally()
-    if isinstance(client, str):
-        parser.error(f"no Docker daemon: {client}")
+    chosen, client, tally = begun(parser)
     puppets.base(client)
     image = Builder(client, puppets.ROOT).build_image(evaluation_blueprint(puppets.ROOT))
     with TemporaryDirectory() as name, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:

@@ -163,15 +163,20 @@ def ended(folder, limits, holds):
     return record
 
 
+def begun(parser):
+    """Return the options of a campaign, a client of the daemon that it needs, and its tally."""
+    chosen, client = parser.parse_args(), find_docker()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are removed
+    if isinstance(client, str):
+        parser.error(f"no Docker daemon: {client}")
+    return chosen, client, Tally()
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.external", description=__doc__)
     parser.add_argument("--api", choices=("invoke", "exec"), help="both without it")
     parser.add_argument("--only", default="", help="attacks whose name holds this")
-    chosen = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are removed
-    client, tally = find_docker(), Tally()
-    if isinstance(client, str):
-        parser.error(f"no Docker daemon: {client}")
+    chosen, client, tally = begun(parser)
     with TemporaryDirectory() as home, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         canary = Path(home) / "canary" / "inner"
         canary.mkdir(parents=True)
