@@ -47,6 +47,11 @@ def dataset_manifests() -> dict[str, DatasetManifest]:
     return {path.parent.name: read_dataset(path) for path in sorted(HOME.glob("*/dataset.toml"))}
 
 
+def simulations() -> dict[str, DatasetManifest]:
+    """Return the manifests of the simulated datasets, by name."""
+    return {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
+
+
 def recipes() -> dict[str, Path]:
     """Return the recipes that come with the datasets: ``spheroid/<recipe>`` and their files."""
     paths = sorted(HOME.glob("*/recipes/*.toml"))
@@ -98,8 +103,7 @@ def simulate(
 
     chosen = simulated(dataset, size, cases, settings)
     if chosen is None:
-        names = [name for name, m in dataset_manifests().items() if m.kind == "simulated"]
-        pick("simulated dataset", [dataset], names)
+        pick("simulated dataset", [dataset], simulations())
         raise InputError(f"{dataset}: expected a simulated dataset, found another kind")
     for stream in np.random.SeedSequence(seed).spawn(chosen.cases):
         yield simulate_case(chosen.manifest.name, stream, chosen.parameters)
@@ -122,7 +126,7 @@ def simulated(
     """Return a dataset by ``name``, ``name/recipe`` or ``.toml``; None if it is not simulated."""
     if cases is not None and not 0 < cases <= MOST_CASES:
         raise InputError(f"CASES={cases}: expected 1 to {MOST_CASES} cases")
-    manifests = {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
+    manifests = simulations()
     paths = recipes()
     if dataset.split("/")[0] in manifests and "/" in dataset and not Path(dataset).exists():
         pick("recipe", [dataset], paths)

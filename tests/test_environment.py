@@ -102,7 +102,11 @@ def failing(*extras):
 
 
 WINDOW = "cytosuite.napari.widget"  # the extra `napari` alone has its packages
-CLUSTER = {f"cytosuite.benchmark.cluster.{name}" for name in ("dask_pool", "opened", "spread")}
+CLUSTER = {
+    "cytosuite.benchmark.cluster.dask_pool",
+    "cytosuite.benchmark.cluster.opened",
+    "cytosuite.benchmark.cluster.spread",
+}
 
 
 def test_without_networks_their_rooms_alone_cannot_be_imported():

@@ -85,12 +85,8 @@ def segment(
         signal, _ = smoothed(image, spacing, parameters, whole.lowest)
         signal -= whole.background_in(box)
         return _label(signal, whole.noise, spacing, parameters, whole)
-    signal, residual = smoothed(image, spacing, parameters, float(image.min()))
+    signal, residual, spread = flattened(image, spacing, parameters)
     report(1, 10)
-    if parameters.background_um > 0:
-        signal = remove_background(signal, spacing, parameters.background_um)
-    background, spread = background_and_noise(signal)
-    signal -= np.float32(background)
     coarse = coarse_of(signal, spacing, parameters)
     noise = noise_of(signal, residual, coarse, spread, spacing, parameters)
     del residual, coarse
@@ -105,21 +101,30 @@ def widened(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Par
     side = int(_MOST ** (1 / image.ndim))
     middle = image[tuple(slice(max(0, (n - side) // 2), (n + side) // 2) for n in image.shape)]
     for _ in range(4 if p.clearness > 0 else 0):
-        signal, residual = smoothed(middle, spacing, p, float(middle.min()))
-        if p.background_um > 0:
-            signal = remove_background(signal, spacing, p.background_um)
-        signal -= np.float32(background_and_noise(signal)[0])
+        signal, residual, _ = flattened(middle, spacing, p)
         mask = signal > np.float32(li_threshold(signal))
         noise = white_noise(residual, mask, sigmas(p.smoothing_um, spacing, p.axial_elongation))
-        wanted = p.clearness * noise / float(signal[mask].mean()) if noise > 0 else 0.0
-        if wanted <= 1.02:
+        excess = p.clearness * noise / float(signal[mask].mean()) if noise > 0 else 0.0
+        if excess <= 1.02:
             break
         radius = typical_radius(mask, spacing, p.axial_elongation)
-        width = min(p.smoothing_um * wanted ** (2 / image.ndim), _WIDEST * radius)
+        width = min(p.smoothing_um * excess ** (2 / image.ndim), _WIDEST * radius)
         if width <= 1.02 * p.smoothing_um:
             break
         p = p.model_copy(update={"smoothing_um": width})
     return p
+
+
+def flattened(
+    image: NDArray[Any], spacing: Sequence[float], p: Parameters
+) -> tuple[Floats, Floats, float]:
+    """Return smoothed intensities without background, what smoothing took, background's spread."""
+    signal, residual = smoothed(image, spacing, p, float(image.min()))
+    if p.background_um > 0:
+        signal = remove_background(signal, spacing, p.background_um)
+    background, spread = background_and_noise(signal)
+    signal -= np.float32(background)
+    return signal, residual, spread
 
 
 def smoothed(

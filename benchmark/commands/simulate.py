@@ -30,7 +30,7 @@ from cytosuite.benchmark.terminal.console import lines_to, new_folder, progress
 from cytosuite.benchmark.terminal.options import RunOptions
 from cytosuite.contract.manifest import parse
 from cytosuite.contract.tasks import ACQUISITION, IMAGE, TASKS
-from cytosuite.datasets.recipes import Simulated, dataset_manifests, files, simulated, sources
+from cytosuite.datasets.recipes import Simulated, files, simulated, simulations, sources
 from cytosuite.errors import InputError, at
 from cytosuite.files import need_folder, remove, write_json
 from cytosuite.folders.conditions import FILE, NAME
@@ -123,8 +123,7 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
         )
     path = "cytosuite.datasets.{}.series"
     if find_spec(path.format(simulation.manifest.name)) is None:
-        simulated_ones = [n for n, m in dataset_manifests().items() if m.kind == "simulated"]
-        able = [name for name in simulated_ones if find_spec(path.format(name))]
+        able = [name for name in simulations() if find_spec(path.format(name))]
         raise InputError(
             f"--frames {frames}: the dataset {simulation.manifest.name} has no time series; those "
             f"that have: {', '.join(able)}"

@@ -16,7 +16,7 @@ from cytosuite.benchmark.comparison.scored import (
     some,
 )
 from cytosuite.benchmark.results.controls import broken_rulers
-from cytosuite.datasets.recipes import dataset_manifests
+from cytosuite.datasets.recipes import simulations
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, write_json
 from cytosuite.metrics.metric import known_metrics
@@ -130,10 +130,7 @@ def _simulation(run: ScoredRun) -> str:
     name = str(words.get("dataset", ""))
     if name.endswith(".toml"):
         raise InputError(f"{run.place}: {name} is no recipe of the checkout; put it there first")
-    simulated = {
-        key for key, manifest in dataset_manifests().items() if manifest.kind == "simulated"
-    }
-    return simulation_today(words) if name.split("/")[0] in simulated else ""
+    return simulation_today(words) if name.split("/")[0] in simulations() else ""
 
 
 def _other_cases(run: ScoredRun) -> list[str]:

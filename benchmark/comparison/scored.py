@@ -13,9 +13,9 @@ from cytosuite.benchmark.store.csvfile import original
 from cytosuite.errors import InputError, plain
 from cytosuite.files import read_json, read_table
 from cytosuite.metrics.boards import CONTROLS
+from cytosuite.ranking.table import NEEDED
 
 FILE, FACTS = "scores.csv", "run.json"
-NEEDED = ("case", "algorithm", "metric", "value")
 NUMBERS = ("value", "seconds", "peak_memory")
 ABSENT = {"status": "ok", "seconds": "", "peak_memory": ""}  # of other columns: no text
 SHOWN = 3  # names in a list of many

@@ -20,6 +20,7 @@ from cytosuite.datasets.recipes import (
     files,
     simulate_case,
     simulated,
+    simulations,
     sources,
 )
 from cytosuite.datasets.sample import Sample
@@ -122,11 +123,9 @@ def recipe(request: DataRequest) -> Recipe:
         if request.only or request.splits:
             raise InputError(f"PART and SPLITS divide a folder of images; {name} is simulated")
         return _simulated_recipe(simulation, request)
-    manifests = dataset_manifests()
     if os.sep not in name and not Path(name).exists():
-        names = [name for name, manifest in manifests.items() if manifest.kind == "simulated"]
         try:
-            pick("dataset", [name], names)
+            pick("dataset", [name], simulations())
         except InputError as error:
             raise InputError(f"{error}; or give the path of a folder with images") from None
     typed = {

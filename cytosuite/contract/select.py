@@ -127,7 +127,7 @@ def partakers(
     Those in use may, and a lone one.
     """
     some = cards if len(cards) > 1 else ()
-    reasons = {card.name: _judge(card, facts, policy).left_out for card in some}
+    reasons = {card.name: _reason(card, facts, policy) for card in some}
     free = [card for card in cards if not reasons.get(card.name) or _place(card, facts) < inf]
     if not free:
         why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
@@ -209,16 +209,18 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
         terms,
         tuple(broken),
         tuple(unknown),
-        left_out(card, policy) or _unlike(card, metadata),
+        _reason(card, metadata, policy),
         place=inf if unfit else _place(card, metadata),
     )
 
 
-def _unlike(card: ModelCard, facts: Mapping[str, Value]) -> str:
-    """Return the reason why a card of `exact` facts is not for an image, empty where it is."""
+def _reason(card: ModelCard, facts: Mapping[str, Value], policy: SelectPolicy) -> str:
+    """Return the reason why a card is not chosen for an image by itself, empty where it may be."""
+    if (reason := left_out(card, policy)) or not card.exact:
+        return reason
     images = card.images.items()
     same = all(distance(key, facts[key], value) <= EXACT for key, value in images if key in facts)
-    if not card.exact or (same and card.exact.keys() <= facts.keys()):
+    if same and card.exact.keys() <= facts.keys():
         return ""
     return f"only for images of its {' and '.join(card.exact)}"
 

@@ -22,7 +22,7 @@ from cytosuite.benchmark.terminal.console import console, progress
 from cytosuite.contract.manifest import ModelCard, read_recipe
 from cytosuite.contract.tasks import TASKS
 from cytosuite.contract.weights import read_cards
-from cytosuite.datasets.recipes import dataset_manifests, recipes
+from cytosuite.datasets.recipes import recipes, simulations
 from cytosuite.errors import CytosuiteError
 from cytosuite.files import digest, value_digest
 from cytosuite.volume import Volume
@@ -118,8 +118,7 @@ def models() -> Mapping[str, Picture]:
 @cache
 def simulated() -> Mapping[str, Picture]:
     """Return the pictures of all simulated datasets and their recipes."""
-    names = [name for name, found in dataset_manifests().items() if found.kind == "simulated"]
-    return {name: of_recipe(name) for name in sorted([*names, *recipes()])}
+    return {name: of_recipe(name) for name in sorted([*simulations(), *recipes()])}
 
 
 def draw(picture: Picture) -> None:
@@ -184,17 +183,16 @@ def shown(picture: Picture, title: str) -> str:
 def gallery() -> str:
     """Return the page of all simulated datasets and recipes."""
     lines = [GALLERY]
-    for name, manifest in dataset_manifests().items():
-        if manifest.kind == "simulated":
-            lines += [f"## {name}", "", manifest.description]
-            lines += [
-                f"[Its parameters](../datasets/{name}/README.md).",
-                "",
-                shown(simulated()[name], name),
-            ]
-            known = [own for own in recipes() if own.startswith(f"{name}/")]
-            lines += [line for own in known for line in _recipe(own, recipes()[own])]
-            lines.append("")
+    for name, manifest in simulations().items():
+        lines += [f"## {name}", "", manifest.description]
+        lines += [
+            f"[Its parameters](../datasets/{name}/README.md).",
+            "",
+            shown(simulated()[name], name),
+        ]
+        known = [own for own in recipes() if own.startswith(f"{name}/")]
+        lines += [line for own in known for line in _recipe(own, recipes()[own])]
+        lines.append("")
     return "\n".join(lines)
 
 
