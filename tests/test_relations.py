@@ -221,10 +221,19 @@ def facts_of(family, change):
         case["truth"], case["prediction"] = (film(*rows, change) for rows in things["films"])
     elif family == "realism":
         case |= {"prediction": restored, "image": image, "labels": truth}
-        for side, grey, labels in (("real", image, truth), ("synthetic", far, apart)):
-            volume = Volume(grey, spacing)
-            forms = {"arrays": grey, "volumes": volume, "scenes": Scene(volume, labels)}
-            case |= {f"{side}:{form}": [thing] * change.copies for form, thing in forms.items()}
+        sides = {
+            "real": ((sharp, truth), (restored, truth)),
+            "synthetic": ((image, truth), (far, apart)),
+        }
+        for side, pairs in sides.items():
+            scenes = [
+                Scene(Volume(grey, spacing), labels) for grey, labels in pairs
+            ] * change.copies
+            volumes = [scene.image for scene in scenes]
+            forms = {"arrays": [volume.array for volume in volumes], "volumes": volumes}
+            case |= {
+                f"{side}:{form}": images for form, images in (forms | {"scenes": scenes}).items()
+            }
     return Facts({name: lambda value=value: value for name, value in case.items()})
 
 

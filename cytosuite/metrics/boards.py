@@ -30,12 +30,12 @@ BOARDS: Mapping[str, Board] = MappingProxyType(
         "detect": Board(("points",), ("F1", "F1_area"), ("oracle", "blank")),
         "enhance": Board(
             ("images", "realism"),
-            ("SSIM", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),
+            ("SSIM", "patch_AUC", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),
             ("oracle", "identity", "real"),
         ),
         "synthesise": Board(
             ("images", "realism"),
-            ("W1_by_std", "lateral_spectrum_distance", "label_AUC"),
+            ("patch_AUC", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),
             ("identity", "real"),
         ),
         "sample": Board((), (), ()),  # there is no truth of a request

@@ -69,7 +69,7 @@ def unpaired(dataset_of, toys):
 
 def test_unpaired_images_are_compared_with_the_reference_set(scored, unpaired, values, toys):
     found = scored(unpaired, ENHANCE, like=lambda i: toys.image(7), halved=halve)
-    assert found.primary == ("W1_by_std", "lateral_spectrum_distance", "label_AUC")
+    assert found.primary == ("patch_AUC", "W1_by_std", "lateral_spectrum_distance", "label_AUC")
     w1 = {name: values(found, name, "W1_by_std")[""] for name in ("like", "halved", "real")}
     assert 0 < max(w1["real"], w1["like"]) < w1["halved"] / 4
     assert set(values(found, "identity", "label_AUC_change").values()) == {0.0}
