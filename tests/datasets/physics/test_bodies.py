@@ -84,17 +84,6 @@ def _balls(*diameters):
     return replace(drawn, semi_axes_um=np.array([[d / 2] * 3 for d in diameters]))
 
 
-def test_balls_of_one_size_meet_in_the_plane_in_their_middle():
-    centres = np.array([[10.0, 10, 6], [10, 10, 14]])  # 0.8 of the diameter apart
-    ((pressed, _),) = bodies.pressed([(_balls(10.0, 10.0), centres)])
-    labels = label(pressed, centres, _grid(0.25, 0.25, 0.25))
-    assert set(np.unique(labels[:, :, :40])) == {0, 1}
-    assert set(np.unique(labels[:, :, 40:])) == {0, 2}
-    cap = np.pi * 1**2 * (3 * 5 - 1) / 3  # of height 1 µm
-    volume = np.pi / 6 * 10**3 - cap
-    assert np.bincount(labels.ravel())[1:] * 0.25**3 == pytest.approx(volume, rel=0.01)
-
-
 def test_the_border_bulges_into_the_larger_ball():
     centres = np.array([[10.0, 10, 5], [10, 10, 11]])  # surfaces at x = 9 and 9, in ratio 4 : 2
     ((pressed, _),) = bodies.pressed([(_balls(10.0, 5.0), centres)])

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -72,21 +71,6 @@ def _grow(tissue, **options):
 
 def _volumes(labels, grid):
     return np.bincount(labels.ravel(), minlength=28)[1:] * np.prod(grid.spacing)
-
-
-def test_spheres_meet_in_their_radical_plane():
-    # d1² - 3² = d2² - 1² and d1 + d2 = 10 give d1 = 5.4
-    grid = _grid((8, 8, 16), 0.5, 0.5, 0.5)
-    labels = cells.label_cells(_spheres(TWO, [3, 1]), grid, _everywhere)
-    assert (labels == np.where(grid.centres(2) < 3 + 5.4, 1, 2)).all()
-
-
-def test_weight_moves_the_border():
-    # At s = 3.2 and 2.8 µm from spheres of radius 2: 3.2 (1.8 - w / (3.2 + 2)) = 2.8 * 1.7
-    heavy = replace(_spheres(TWO, [2, 2]), weights_um=np.array([1.625, 0.0]), softness_um=2.0)
-    row = Grid((1, 1, 1600), (0.01, 0.01, 0.01), (3.995, 3.995, 0.0))
-    labels = cells.label_cells(heavy, row, _everywhere)
-    assert np.count_nonzero(labels == 1) == pytest.approx(100 * (3 + 2 + 3.2), abs=1)
 
 
 def test_owner_has_the_smallest_key(tissue):

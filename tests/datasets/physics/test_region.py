@@ -51,7 +51,7 @@ def test_distance_on_a_grid_is_that_at_its_voxels():
     points = np.stack(np.meshgrid(*map(BOX.centres, range(3)), indexing="ij"), axis=-1)
     image = BALL.on(BOX)
     assert image.dtype == np.float32
-    assert image.ravel() == pytest.approx(BALL.distance_at(points.reshape(-1, 3)), abs=1e-3)
+    assert np.abs(image.ravel() - BALL.distance_at(points.reshape(-1, 3))).max() < 1e-3
 
 
 @given(start=st.integers(0, 29), size=st.integers(1, 30), step=st.sampled_from([0.9002694, 2, 0.1]))
@@ -72,12 +72,6 @@ def test_tissue_above_the_grid_is_the_length_of_the_chord():
     assert above.shape == (31, 31)
     assert above == pytest.approx(wanted, abs=0.8)  # the rim, where the chord is tangential
     assert abs(above - wanted).mean() < 0.05
-
-
-def test_volume_box_and_depth():
-    assert BALL.volume_um3 == pytest.approx(4 / 3 * np.pi * 25**3, rel=0.005)
-    assert BALL.box_um == pytest.approx(np.array([[-15, -5, 5], [35, 45, 55]]), abs=0.1)
-    assert BALL.depth_um == pytest.approx(25, rel=0.05)
 
 
 def test_drawn_points_are_uniform():

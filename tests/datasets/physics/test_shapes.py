@@ -58,16 +58,6 @@ def test_extents_are_half_the_bounding_box():
     assert np.ptp(inside, axis=0) * 0.1 == pytest.approx(bodies.extents_um(nuclei)[0], abs=0.25)
 
 
-def test_crossing_surfaces_share_their_voxels_without_overlap():
-    nuclei = _nuclei(2, axis_spread=0, diameter_spread=0, roughness=0)
-    centres = np.array([[10, 10, 7.0], [10, 10, 13.0]])
-    labels = label(nuclei, centres, _grid(0.4, 0.4, 0.4))
-    sizes = np.bincount(labels.ravel())[1:]
-    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
-    assert set(np.unique(labels[:, :, :25])) == {0, 1}
-    assert set(np.unique(labels[:, :, 25:])) == {0, 2}
-
-
 def test_aligned_nuclei_turn_their_shortest_axis_to_the_normal():
     nuclei = _nuclei(6, flat_fraction=1)
     chosen = np.array([4, 0, 2, 5])

@@ -31,14 +31,6 @@ def _blocks(seed=0, shape=(9, 21, 34), count=6):
     return near.astype(np.uint16)
 
 
-def test_a_row_by_hand():
-    labels = Volume(np.array([[1, 1, 1, 0, 0, 2, 2]], np.uint16), (1.0, 0.5), "YX")
-    made = sketch.extras(labels, 1.0)
-    assert made["distance"].array.tolist() == [[1.5, 1.0, 0.5, -0.5, -0.5, 0.5, 1.0]]
-    assert made["boundary"].array.tolist() == [[0, 0, 1, 1, 1, 1, 0]]
-    assert made["seeds"].array.tolist() == [[0, 1, 0, 0, 0, 1, 0]]
-
-
 @settings(max_examples=30)
 @given(labels=LABELS)
 def test_distance_is_that_of_each_object_alone(labels):

@@ -9,15 +9,6 @@ from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 
-def _ticks(count, step=1.0):
-    return (np.arange(count) - count / 2 + 0.5) * step
-
-
-def _radius(count, step=1.0):
-    t = _ticks(count, step)
-    return np.sqrt(t[:, None, None] ** 2 + t[:, None] ** 2 + t**2)
-
-
 @settings(max_examples=20)
 @given(
     axes=st.tuples(*[st.floats(5, 20)] * 3),
@@ -37,24 +28,6 @@ def test_a_step_along_the_normal_changes_the_distance_by_its_length(axes, angles
     result = tissue.distance_to_ellipsoid(1, tuple(2 * sample), axes)
     assert result[1, 1, 1] == pytest.approx(-depth, rel=1e-3, abs=1e-4)
     assert (result == result[1, 1, 1]).all()
-
-
-def test_box_by_hand():
-    ticks = np.array([-3.0, 0.0, 1.0])
-    result = tissue.distance_to_box((ticks, ticks, ticks), (-2, -2, -2), (2, 4, 4))
-    assert result[1, 1, 1] == -2  # the low sides are 2 away, the high side of z as well
-    assert result[2, 1, 1] == -1
-    assert result[0, 1, 1] == 1
-    assert result[0, 0, 1] == pytest.approx(np.sqrt(2))
-
-
-def test_distance_spreads_from_the_surface_to_all_samples():
-    radius = _radius(40, 2.0)
-    wanted = radius - 15 * 2.0
-    near = np.where(abs(wanted) < 2 * 2.0, wanted, np.sign(wanted) * 99).astype(np.float32)
-    result = tissue.distance_everywhere(near, (2.0, 2.0, 2.0))
-    assert abs(result - wanted).max() < 0.15 * 2.0
-    assert ((result < 0) == (wanted < 0)).all()
 
 
 @settings(max_examples=15)
@@ -91,7 +64,7 @@ def test_irregular_tissue_keeps_its_volume_and_has_the_wanted_bumps(bumps):
 def test_a_direction_has_its_own_value_on_every_processor():
     """A product of matrices rounds the last columns of a block as no others, on some of them."""
     axes = np.random.default_rng(0).normal(size=(18, 3))
-    weights, directions = np.ones(18), tissue._sphere(1007)
+    weights, directions = np.ones(18), tissue._sphere(107)
     whole = tissue._harmonics(directions, axes, weights)
     alone = [tissue._harmonics(column[:, None], axes, weights) for column in directions.T]
     assert (np.concatenate(alone) == whole).all()
