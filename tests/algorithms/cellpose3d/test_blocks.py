@@ -112,34 +112,20 @@ def test_a_volume_that_fits_is_one_block(monkeypatch):
         assert only.input == only.output == tuple(slice(0, n) for n in SHAPE)
 
 
-@pytest.mark.parametrize("size_of_tile", [TILE, (96, 320, 320)])
 @pytest.mark.parametrize("image_shape", [SHAPE, (60, 90, 99)])
-def test_blocks_fit_and_begin_at_multiples(image_shape, size_of_tile, monkeypatch):
-    whole = memory_gib(SHAPE, SHAPE, image_shape, size_of_tile)
-    fixed = memory_gib((0,), SHAPE, image_shape, size_of_tile)
+def test_blocks_fit_and_begin_at_multiples(image_shape, monkeypatch):
+    whole = memory_gib(SHAPE, SHAPE, image_shape, TILE)
+    fixed = memory_gib((0,), SHAPE, image_shape, TILE)
     free = fixed + 0.6 * (whole - fixed)
     monkeypatch.setattr(module, "free_gib", lambda: free)
-    planned = plan_blocks(SHAPE, image_shape, (4, 8, 8), multiple=MULTIPLE, tile=size_of_tile)
+    planned = plan_blocks(SHAPE, image_shape, (4, 8, 8), multiple=MULTIPLE, tile=TILE)
     assert len(planned) > 1
     for tile in planned:
         size = [part.stop - part.start for part in tile.input]
-        assert memory_gib(size, SHAPE, image_shape, size_of_tile) <= free
+        assert memory_gib(size, SHAPE, image_shape, TILE) <= free
         starts = [part.start for part in tile.input]
         assert all(n % m == 0 for n, m in zip(starts, MULTIPLE, strict=True))
     read = np.zeros(SHAPE, int)
     for tile in planned:
         read[tile.output] += 1
     assert (read == 1).all()
-
-
-def test_memory_is_that_of_labels_a_block_and_a_tile(monkeypatch):
-    monkeypatch.setattr(module, "fits", lambda size: True)
-    same = memory_gib((2**20,), (2**24,), (2**24,), (0,))
-    assert same == pytest.approx((68 * 2**20 + 4 * 2**24) / 2**30)
-    # Labels, heights and intensities of the working grid, and pieces of the image.
-    finer = memory_gib((2**20,), (2**24,), (2**27,), (0,))
-    assert finer == pytest.approx((68 * 2**20 + 12 * 2**24 + 28 * 2**23 + 4 * 2**27) / 2**30)
-    whole = memory_gib((2**20,), (2**20,), (2**22,), (0,))
-    assert whole == pytest.approx((68 * 2**20 + (28 + 4) * 2**22) / 2**30)
-    monkeypatch.setattr(module, "fits", lambda size: False)
-    assert memory_gib((2**20,), (2**24,), (2**24,), (0,)) == pytest.approx(68 / 2**10)

