@@ -14,7 +14,6 @@ from cytosuite.algorithms.view_fusion.classical import (
     smooth,
 )
 from cytosuite.algorithms.view_fusion.intensity import units_of
-from cytosuite.metrics.images.n_ssim import n_ssim
 
 PLAIN = Restoration(loss={"strength": 0}, psf_um=(4.0, 1.5, 1.5))  # one voxel
 TILE = (14, 40, 40)
@@ -56,19 +55,9 @@ def test_each_step_brings_a_blurred_point_nearer_to_a_point():
         np.testing.assert_allclose(each, each[::-1, ::-1, ::-1], atol=1e-9)
 
 
-def test_the_sharper_image_is_nearer_to_the_truth():
-    truth = ndimage.gaussian_filter(
-        np.random.default_rng(0).random((24, 48, 48)) > 0.995, 1.2, output=float
-    )
-    blurred = ndimage.gaussian_filter(truth, 1.0)
-    image = np.random.default_rng(1).poisson(6000 * blurred / blurred.max() + 100).astype(np.uint16)
-    assert n_ssim(truth, _corrected(image), image) > 0.1
-
-
-@pytest.mark.parametrize("steps", [0, 2])
-def test_tiles_leave_no_seams(steps):
+def test_tiles_leave_no_seams():
     image = view(loss_per_um=0.02).astype(np.float32)
-    given = Restoration(steps=steps, psf_um=(4.0, 1.5, 1.5))
+    given = Restoration(steps=2, psf_um=(4.0, 1.5, 1.5))
     tiled, whole = (_corrected(image, given, tile) for tile in ((4, 40, 40), WHOLE))
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-3)
     assert np.abs(whole - image).max() > 5
@@ -79,19 +68,6 @@ def test_images_of_any_size_have_an_answer_by_the_smallest_tiles(shape):
     image = noise(shape)
     assert _corrected(image, Restoration(), (1, 1, 1)).shape == shape
     assert smooth(image, 0.5, tile=(1, 1, 1)).shape == shape
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((6, 20, 20), np.uint8),
-        np.full((6, 20, 20), -1e15, np.float64),
-    ],
-    ids=["zeros", "negative"],
-)
-def test_blank_images_come_back(image):
-    np.testing.assert_array_equal(_corrected(image, Restoration(), spacing=(1e-9, 1e9, 1.0)), image)
-    np.testing.assert_array_equal(smooth(image, 0.5, tile=WHOLE), image)
 
 
 GIVEN = LossEstimate(block_um=20, strength=1, most_gain=10)

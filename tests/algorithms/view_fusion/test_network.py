@@ -19,11 +19,9 @@ def _image(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("arguments", ARCHITECTURES[::3], ids=str)
-@pytest.mark.parametrize("inputs", [(), ("light", "distance")])
-def test_an_untrained_network_hands_the_view_back_exactly(arguments, inputs):
-    network = build(arguments.model_copy(update={"inputs": inputs}))
-    image = 5 * _image(2, 1 + len(inputs), *(2 * n for n in arguments.multiple))
+def test_an_untrained_network_hands_the_view_back_exactly():
+    network = build(TINY.model_copy(update={"inputs": ("light", "distance")}))
+    image = 5 * _image(2, 3, *(2 * n for n in TINY.multiple))
     assert torch.equal(network(image), image[:, :1])
 
 

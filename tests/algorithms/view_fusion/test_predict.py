@@ -54,17 +54,13 @@ def _run(volume, model, **others):
     return predict({VIEW: volume, **others}, model)[f"fused-{VIEW}"]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_result_has_geometry_dtype_and_metadata_of_the_view(method, dtype, model):
-    given = _volume(array=view(dtype=dtype), origin=Origin(warnings=("an earlier one",)))
+def test_the_result_has_metadata_and_warnings_of_the_view(method, model):
+    given = _volume(origin=Origin(warnings=("an earlier one",)))
     made = _run(given, model(method))
-    assert made.array.dtype == dtype
-    assert (made.shape, made.spacing, made.axes) == (given.shape, given.spacing, given.axes)
     assert made.metadata["view_fusion_method"] == method
-    assert {key: made.metadata[key] for key in given.metadata} == given.metadata
+    assert given.metadata.items() <= made.metadata.items()
     assert made.origin.warnings == ("an earlier one",)
-    assert np.isfinite(made.array.astype(float)).all()
 
 
 def test_the_identity_hands_the_view_back(model):
@@ -162,7 +158,6 @@ def test_a_view_on_disk_is_fused_like_one_in_memory(method, model, mapped, monke
 
 
 BOTH = TINY.model_copy(update={"inputs": ("distance", "light")})
-FLAT = RestorerArguments(widths=(3, 4, 4), blocks=(1, 0, 1), fold=1, flat=1)
 DEFAULT = RestorerArguments()
 
 
@@ -171,17 +166,11 @@ def _made(image, arguments, tile, network=None):
     return restore(image, SPACING, units_of(image), network, arguments, tile=tile)
 
 
-def _float(image):
-    """Return an image in which rounding to grey values hides nothing."""
-    return image.astype(np.float32)
-
-
-@pytest.mark.parametrize("arguments", [BOTH, FLAT], ids=str)
-def test_tiles_leave_no_seams(arguments):
-    tile = roomy(arguments)
+def test_tiles_leave_no_seams():
+    tile = roomy(BOTH)
     shape = [side * 4 // 3 + odd for side, odd in zip(tile, (1, 2, 3), strict=True)]
-    image = _float(view(shape=shape))
-    tiled, whole = (_made(image, arguments, size) for size in (tile, WHOLE))
+    image = view(shape=shape).astype(np.float32)  # rounding to grey values would hide much
+    tiled, whole = (_made(image, BOTH, size) for size in (tile, WHOLE))
     assert tiled.tiles >= 8 > whole.tiles == 1
     assert np.abs(whole.image - image).mean() > 1
     np.testing.assert_allclose(tiled.image, whole.image, rtol=2e-5, atol=2e-3)
